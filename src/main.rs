@@ -1,0 +1,2 @@
+//! fluxhls.
+fn main() {}
