@@ -41,7 +41,7 @@ type Batch = Pin<Box<dyn Stream<Item = Option<async_nats::jetstream::Message>> +
 pub async fn pull<H, F, M, G>(nats: &Nats, lanes: Lanes, may_pull: M, handle: H, stop: CancellationToken)
 where
     H: Fn(Arc<Delivery>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Settlement> + Send,
+    F: Future<Output = Settlement> + Send + 'static,
     M: Fn() -> G + Send,
     G: Future<Output = bool> + Send,
 {
