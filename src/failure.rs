@@ -14,6 +14,8 @@ pub struct Failure {
     pub message: String,
     /// What was run and what it said.
     pub evidence: Evidence,
+    /// Whether no further attempt is made, whatever the class of the code.
+    pub is_final: bool,
 }
 
 /// What an operator needs to repeat a failure.
@@ -48,6 +50,13 @@ impl Failure {
     #[must_use]
     pub fn with_evidence(mut self, evidence: Evidence) -> Self {
         self.evidence = evidence;
+        self
+    }
+
+    /// The same failure as the last word: a second try was made already.
+    #[must_use]
+    pub const fn for_good(mut self) -> Self {
+        self.is_final = true;
         self
     }
 

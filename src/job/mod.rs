@@ -6,6 +6,7 @@
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
+mod blame;
 pub mod commit;
 pub mod jobs;
 pub mod lease;

@@ -300,6 +300,7 @@ impl Run {
             return Ok(Settlement::Silence);
         }
         match failure.class() {
+            _ if failure.is_final => self.fail(state, failure).await,
             Class::Permanent => self.fail(state, failure).await,
             Class::Operator => {
                 self.release(attempt, "operator").await?;
