@@ -1,1 +1,3 @@
 //! fluxhls.
+
+pub mod storage;
