@@ -19,7 +19,13 @@ pub(super) struct Body {
 impl Body {
     /// A body that must have exactly `expected` bytes and may be silent for `silence` between two pieces.
     pub(super) fn new(at: At, stream: ByteStream, expected: u64, silence: Duration) -> Self {
-        Self { at, stream, expected, received: 0, silence }
+        Self {
+            at,
+            stream,
+            expected,
+            received: 0,
+            silence,
+        }
     }
 
     /// The announced length in bytes.
@@ -54,6 +60,9 @@ impl Body {
 
     fn broke_off(&self, how: &str) -> StorageError {
         let reason = format!("{how} after {} of {} bytes", self.received, self.expected);
-        StorageError::Interrupted { at: self.at.clone(), reason }
+        StorageError::Interrupted {
+            at: self.at.clone(),
+            reason,
+        }
     }
 }

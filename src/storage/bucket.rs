@@ -1,4 +1,4 @@
-//! One bucket: what is in it, what is removed from it, and whether we may use it.
+//! One bucket: what is in it, and what is removed from it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,11 @@ use std::sync::Arc;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::DateTime as SmithyDateTime;
 use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::client::Manners;
 use super::error::{At, StorageError, from_sdk};
-use super::object::{ObjectKind, ObjectMeta, bare_etag};
+use super::object::{ObjectMeta, bare_etag};
 use super::read::absent_is_none;
 use super::request::{Op, observe};
 
@@ -28,13 +27,19 @@ pub struct Bucket {
 
 impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bucket").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Bucket")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl Bucket {
     pub(super) fn new(client: Client, name: &str, manners: Arc<Manners>) -> Self {
-        Self { client, name: name.into(), manners }
+        Self {
+            client,
+            name: name.into(),
+            manners,
+        }
     }
 
     pub(super) const fn client(&self) -> &Client {
@@ -46,7 +51,11 @@ impl Bucket {
     }
 
     pub(super) fn at(&self, op: Op, key: &str) -> At {
-        At { op, bucket: Arc::clone(&self.name), key: key.to_owned() }
+        At {
+            op,
+            bucket: Arc::clone(&self.name),
+            key: key.to_owned(),
+        }
     }
 
     /// The bucket's name.
@@ -102,7 +111,14 @@ impl Bucket {
         let answer = request.set_continuation_token(token).send().await;
         let page = answer.map_err(|error| from_sdk(self.at(Op::List, prefix), &error))?;
         let next = page.next_continuation_token.filter(|_| page.is_truncated == Some(true));
-        Ok((page.contents.unwrap_or_default().into_iter().filter_map(listed).collect(), next))
+        Ok((
+            page.contents
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(listed)
+                .collect(),
+            next,
+        ))
     }
 
     /// Removes objects; a key without an object is no error.
@@ -130,48 +146,32 @@ impl Bucket {
     async fn delete_batch(&self, keys: &[String]) -> Result<Vec<String>, StorageError> {
         let at = || self.at(Op::DeleteObjects, keys.first().map_or("", String::as_str));
         let refused = |reason: String| StorageError::Refused { at: at(), reason };
-        let objects: Result<Vec<_>, _> = keys.iter().map(|key| ObjectIdentifier::builder().key(key).build()).collect();
+        let objects: Result<Vec<_>, _> = keys
+            .iter()
+            .map(|key| ObjectIdentifier::builder().key(key).build())
+            .collect();
         let delete = Delete::builder().set_objects(objects.ok()).quiet(true).build();
         let delete = delete.map_err(|error| refused(error.to_string()))?;
-        let answer = self.client.delete_objects().bucket(self.name()).delete(delete).send().await;
+        let answer = self
+            .client
+            .delete_objects()
+            .bucket(self.name())
+            .delete(delete)
+            .send()
+            .await;
         let answer = answer.map_err(|error| from_sdk(at(), &error))?;
-        Ok(answer.errors.unwrap_or_default().into_iter().filter_map(|error| error.key).collect())
+        Ok(answer
+            .errors
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|error| error.key)
+            .collect())
     }
 
     async fn delete_one(&self, key: &str) -> Result<(), StorageError> {
         let answer = self.client.delete_object().bucket(self.name()).key(key).send().await;
         match answer.map_err(|error| from_sdk(self.at(Op::Delete, key), &error)) {
             Ok(_) | Err(StorageError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether our own credentials work here: looks up the bucket, then writes, reads back and removes a small object
-    /// of a fresh name under `root`.
-    ///
-    /// # Errors
-    /// The first of the four that did not work.
-    pub async fn canary(&self, root: &str) -> Result<(), StorageError> {
-        observe(Op::HeadBucket, self.head_bucket()).await?;
-        let key = format!("{root}canary-{}", cuid2::create_id());
-        let song = Bytes::from(key.clone());
-        self.put(&key, song.clone(), ObjectKind::private("text/plain")).await?;
-        let heard = self.get(&key, song.len() as u64).await;
-        let removed = self.delete(std::slice::from_ref(&key)).await;
-        match heard? {
-            Some(heard) if heard == song => removed,
-            _ => Err(StorageError::Refused {
-                at: self.at(Op::Get, &key),
-                reason: "what was just written is not what is read".to_owned(),
-            }),
-        }
-    }
-
-    async fn head_bucket(&self) -> Result<(), StorageError> {
-        let answer = self.client.head_bucket().bucket(self.name()).send().await;
-        match answer.map_err(|error| from_sdk(self.at(Op::HeadBucket, ""), &error)) {
-            Ok(_) => Ok(()),
-            Err(StorageError::NotFound { at }) => Err(StorageError::NoBucket { at }),
             Err(error) => Err(error),
         }
     }
@@ -196,17 +196,23 @@ fn time(time: &SmithyDateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
 }
 
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
+#[cfg(feature = "dev")]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::storage::testing::{BUCKET, TestS3, settings_for};
-    use crate::storage::{Storage, StorageSettings};
+    use crate::storage::{ObjectKind, Storage, StorageSettings};
 
     #[tokio::test]
     async fn an_object_is_found_with_all_it_was_stored_with() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let stored = bucket.put("hls/f/master.m3u8", Bytes::from_static(b"#EXTM3U"), ObjectKind::Master).await.unwrap();
+        let stored = bucket
+            .put("hls/f/master.m3u8", Bytes::from_static(b"#EXTM3U"), ObjectKind::Master)
+            .await
+            .unwrap();
         let found = bucket.head("hls/f/master.m3u8").await.unwrap().unwrap();
         assert_eq!(found.size, 7);
         assert_eq!(found.etag, Some(stored.etag));
@@ -222,9 +228,14 @@ mod tests {
         let bucket = s3.bucket().await;
         // More than the thousand keys of one page.
         let keys: Vec<String> = (0..1005).map(|n| format!("hls/f/{n:04}.m4s")).collect();
-        let puts = keys.iter().map(|key| bucket.put(key, Bytes::from_static(b"x"), ObjectKind::Video));
+        let puts = keys
+            .iter()
+            .map(|key| bucket.put(key, Bytes::from_static(b"x"), ObjectKind::Video));
         futures::future::try_join_all(puts).await.unwrap();
-        bucket.put("hls/g/other.m4s", Bytes::new(), ObjectKind::Video).await.unwrap();
+        bucket
+            .put("hls/g/other.m4s", Bytes::new(), ObjectKind::Video)
+            .await
+            .unwrap();
         let listed = bucket.list("hls/f/").await.unwrap();
         assert_eq!(listed.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), keys);
         assert!(listed.iter().all(|object| object.size == 1));
@@ -241,33 +252,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_canary_lives_where_we_may_write_and_leaves_nothing() {
-        let s3 = TestS3::start().await;
-        let bucket = s3.bucket().await;
-        bucket.canary("hls/").await.unwrap();
-        assert_eq!(bucket.list("").await.unwrap(), []);
-    }
-
-    #[tokio::test]
-    async fn the_canary_tells_a_missing_bucket_and_wrong_credentials() {
-        let s3 = TestS3::start().await;
-        let missing = s3.storage().await.bucket("nowhere").canary("hls/").await.unwrap_err();
-        assert_eq!((missing.kind(), missing.is_denied()), ("no_bucket", true));
-        let mut settings = s3.settings();
-        settings.credentials.as_mut().unwrap().secret_access_key = "wrong-secret".into();
-        let denied = Storage::connect(&settings).await.bucket(BUCKET).canary("hls/").await.unwrap_err();
-        assert_eq!((denied.kind(), denied.is_denied()), ("denied", true));
-        assert!(!denied.to_string().contains("wrong-secret"), "{denied}");
-    }
-
-    #[tokio::test]
     async fn a_service_that_cannot_be_reached_is_transient() {
         // A port that was free a moment ago.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let settings = StorageSettings { max_attempts: 1, ..settings_for(port) };
-        let error = Storage::connect(&settings).await.bucket(BUCKET).head("a").await.unwrap_err();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let settings = StorageSettings {
+            max_attempts: 1,
+            ..settings_for(port)
+        };
+        let error = Storage::connect(&settings)
+            .await
+            .bucket(BUCKET)
+            .head("a")
+            .await
+            .unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), ("unavailable", true));
-        assert!(error.to_string().starts_with("head of s3://media/a got no answer"), "{error}");
+        assert!(
+            error.to_string().starts_with("head of s3://media/a got no answer"),
+            "{error}"
+        );
     }
 
     #[tokio::test]

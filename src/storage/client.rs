@@ -55,7 +55,11 @@ impl Storage {
             .http_client(http_client())
             .timeout_config(request_timeouts(settings))
             .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
-            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL_GRACE).build());
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled()
+                    .grace_period(STALL_GRACE)
+                    .build(),
+            );
         if let Some(credentials) = &settings.credentials {
             loader = loader.credentials_provider(static_credentials(credentials));
         }
@@ -80,7 +84,9 @@ impl Storage {
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The client's own Debug prints its whole configuration.
-        f.debug_struct("Storage").field("manners", &self.manners).finish_non_exhaustive()
+        f.debug_struct("Storage")
+            .field("manners", &self.manners)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,10 +122,14 @@ fn static_credentials(credentials: &StaticCredentials) -> Credentials {
 
 fn s3_config(builder: Builder, settings: &StorageSettings) -> Builder {
     let (request, response) = match settings.effective_checksums() {
-        Checksums::WhenRequired => (RequestChecksumCalculation::WhenRequired, ResponseChecksumValidation::WhenRequired),
-        Checksums::WhenSupported => {
-            (RequestChecksumCalculation::WhenSupported, ResponseChecksumValidation::WhenSupported)
-        }
+        Checksums::WhenRequired => (
+            RequestChecksumCalculation::WhenRequired,
+            ResponseChecksumValidation::WhenRequired,
+        ),
+        Checksums::WhenSupported => (
+            RequestChecksumCalculation::WhenSupported,
+            ResponseChecksumValidation::WhenSupported,
+        ),
     };
     let builder = builder
         .force_path_style(settings.uses_path_style())

@@ -46,9 +46,13 @@ impl CorsRule {
     pub fn lets_play(&self, origin: &str) -> bool {
         let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         any(&self.origins, origin)
-            && METHODS.iter().all(|method| self.methods.iter().any(|allowed| allowed == method))
+            && METHODS
+                .iter()
+                .all(|method| self.methods.iter().any(|allowed| allowed == method))
             && any(&lower(&self.allowed_headers), "range")
-            && EXPOSED.iter().all(|header| any(&lower(&self.exposed_headers), &header.to_ascii_lowercase()))
+            && EXPOSED
+                .iter()
+                .all(|header| any(&lower(&self.exposed_headers), &header.to_ascii_lowercase()))
     }
 }
 
@@ -86,13 +90,24 @@ impl Bucket {
     }
 
     async fn replace_cors(&self, rules: Vec<CorsRule>) -> Result<(), StorageError> {
-        let refused = |reason: String| StorageError::Refused { at: self.at(Op::PutCors, ""), reason };
+        let refused = |reason: String| StorageError::Refused {
+            at: self.at(Op::PutCors, ""),
+            reason,
+        };
         let rules: Result<Vec<_>, _> = rules.into_iter().map(SdkRule::try_from).collect();
         let rules = rules.map_err(|error| refused(error.to_string()))?;
         let rules = CorsConfiguration::builder().set_cors_rules(Some(rules)).build();
         let rules = rules.map_err(|error| refused(error.to_string()))?;
-        let answer = self.client().put_bucket_cors().bucket(self.name()).cors_configuration(rules).send().await;
-        answer.map(drop).map_err(|error| from_sdk(self.at(Op::PutCors, ""), &error))
+        let answer = self
+            .client()
+            .put_bucket_cors()
+            .bucket(self.name())
+            .cors_configuration(rules)
+            .send()
+            .await;
+        answer
+            .map(drop)
+            .map_err(|error| from_sdk(self.at(Op::PutCors, ""), &error))
     }
 }
 
@@ -149,9 +164,18 @@ mod tests {
     #[test]
     fn a_rule_that_lacks_one_thing_does_not_suffice() {
         let whole = CorsRule::playback(&[SITE.to_owned()]);
-        let no_head = CorsRule { methods: vec!["GET".to_owned()], ..whole.clone() };
-        let no_range = CorsRule { allowed_headers: vec!["Authorization".to_owned()], ..whole.clone() };
-        let no_etag = CorsRule { exposed_headers: vec!["Content-Length".to_owned()], ..whole };
+        let no_head = CorsRule {
+            methods: vec!["GET".to_owned()],
+            ..whole.clone()
+        };
+        let no_range = CorsRule {
+            allowed_headers: vec!["Authorization".to_owned()],
+            ..whole.clone()
+        };
+        let no_etag = CorsRule {
+            exposed_headers: vec!["Content-Length".to_owned()],
+            ..whole
+        };
         for rule in [no_head, no_range, no_etag] {
             assert!(!rule.lets_play(SITE), "{rule:?}");
         }
@@ -172,7 +196,8 @@ mod tests {
     }
 }
 
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
+#[cfg(feature = "dev")]
 mod server_tests {
     use std::sync::{Arc, Mutex};
 
@@ -196,7 +221,9 @@ mod server_tests {
         let put_rules = async move |rules: String| {
             *written.lock().unwrap() = Some(rules);
         };
-        Router::new().route("/media", get(get_rules.clone()).put(put_rules.clone())).route("/media/", get(get_rules).put(put_rules))
+        Router::new()
+            .route("/media", get(get_rules.clone()).put(put_rules.clone()))
+            .route("/media/", get(get_rules).put(put_rules))
     }
 
     #[tokio::test]
@@ -207,7 +234,10 @@ mod server_tests {
         assert_eq!(bucket.cors().await.unwrap(), []);
         let (first, second) = (vec!["https://a.test".to_owned()], vec!["https://b.test".to_owned()]);
         bucket.put_cors(&first).await.unwrap();
-        bucket.put_cors(&[first.clone(), second.clone()].concat()).await.unwrap();
+        bucket
+            .put_cors(&[first.clone(), second.clone()].concat())
+            .await
+            .unwrap();
         let rules = bucket.cors().await.unwrap();
         assert_eq!(rules, [CorsRule::playback(&second), CorsRule::playback(&first)]);
         let before = kept.lock().unwrap().clone();

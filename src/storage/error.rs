@@ -81,7 +81,9 @@ pub enum StorageError {
         reason: String,
     },
     /// The service could not be reached or could not answer now.
-    #[error("{at} got no answer ({reason}): try again later, and check the endpoint if it persists")]
+    #[error(
+        "{at} got no answer ({reason}): try again later; if it persists, check the endpoint and where the credentials come from"
+    )]
     Unavailable {
         /// What was attempted.
         at: At,
@@ -109,8 +111,16 @@ pub enum StorageError {
 impl StorageError {
     /// Every value of [`StorageError::kind`].
     pub const KINDS: [&str; 10] = [
-        "not_found", "no_bucket", "denied", "changed", "too_large", "out_of_range", "interrupted", "unavailable",
-        "refused", "input",
+        "not_found",
+        "no_bucket",
+        "denied",
+        "changed",
+        "too_large",
+        "out_of_range",
+        "interrupted",
+        "unavailable",
+        "refused",
+        "input",
     ];
 
     /// One stable word for logs and metric labels.
@@ -171,10 +181,15 @@ where
             let code = service.err().code().unwrap_or_default();
             let words = service.err().message().unwrap_or_default();
             let status_text = status.map(|status| status.to_string()).unwrap_or_default();
-            let reason = [status_text.as_str(), code, words].into_iter().filter(|word| !word.is_empty());
+            let reason = [status_text.as_str(), code, words]
+                .into_iter()
+                .filter(|word| !word.is_empty());
             classify(at, status, code, reason.collect::<Vec<_>>().join(" "))
         }
-        other if lacks_credentials(other) => StorageError::Denied { at, reason: causes(other) },
+        other if lacks_credentials(other) => StorageError::Denied {
+            at,
+            reason: causes(other),
+        },
         other => classify(at, status, "", causes(other)),
     }
 }
@@ -203,7 +218,10 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |cause| (*cause).source())
         .filter_map(|cause| cause.downcast_ref::<CredentialsError>())
         .any(|cause| {
-            matches!(cause, CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_))
+            matches!(
+                cause,
+                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
+            )
         })
 }
 
@@ -224,7 +242,11 @@ mod tests {
     use super::*;
 
     fn judged(code: &str, status: Option<u16>) -> StorageError {
-        let at = At { op: Op::Get, bucket: "media".into(), key: "a/b.mp4".to_owned() };
+        let at = At {
+            op: Op::Get,
+            bucket: "media".into(),
+            key: "a/b.mp4".to_owned(),
+        };
         classify(at, status, code, "words".to_owned())
     }
 
@@ -262,6 +284,15 @@ mod tests {
         for error in [judged("", Some(404)), judged("", Some(412)), judged("", Some(400))] {
             assert!(!error.is_transient() && !error.is_denied(), "{error}");
         }
+    }
+
+    #[test]
+    fn missing_credentials_need_an_operator_but_a_source_of_them_that_fails_does_not() {
+        assert!(lacks_credentials(&CredentialsError::not_loaded_no_source()));
+        assert!(!lacks_credentials(&CredentialsError::provider_error(
+            "instance metadata is busy"
+        )));
+        assert!(!lacks_credentials(&io::Error::other("connection reset")));
     }
 
     #[test]

@@ -231,7 +231,10 @@ mod tests {
     #[test]
     fn a_key_ends_with_the_name_its_playlist_uses() {
         let keys = JobKeys::new("hls/f1/", "j1");
-        assert!(keys.segment("720p", 3, 99).ends_with(&format!("/720p/{}", segment_name(3, 99))));
+        assert!(
+            keys.segment("720p", 3, 99)
+                .ends_with(&format!("/720p/{}", segment_name(3, 99)))
+        );
         assert!(keys.init("720p", 99).ends_with(&format!("/720p/{}", init_name(99))));
     }
 

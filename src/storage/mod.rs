@@ -9,6 +9,7 @@
 
 mod body;
 mod bucket;
+mod canary;
 mod client;
 mod cors;
 mod error;
@@ -21,7 +22,8 @@ mod read;
 mod request;
 mod settings;
 mod source;
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
+#[cfg(feature = "dev")]
 mod testing;
 mod write;
 

@@ -79,9 +79,16 @@ impl Upload {
             .await;
         let created = answer.map_err(|error| from_sdk(at(), &error))?;
         let Some(id) = created.upload_id else {
-            return Err(StorageError::Refused { at: at(), reason: "the server gave no upload id".to_owned() });
+            return Err(StorageError::Refused {
+                at: at(),
+                reason: "the server gave no upload id".to_owned(),
+            });
         };
-        Ok(Self { bucket: bucket.clone(), key: key.to_owned(), id })
+        Ok(Self {
+            bucket: bucket.clone(),
+            key: key.to_owned(),
+            id,
+        })
     }
 
     async fn send(&self, number: i32, part: Bytes) -> Result<CompletedPart, StorageError> {
@@ -124,7 +131,12 @@ impl Upload {
     async fn abort(self) {
         let aborted = observe(Op::AbortUpload, async {
             let request = self.bucket.client().abort_multipart_upload();
-            let answer = request.bucket(self.bucket.name()).key(&self.key).upload_id(&self.id).send().await;
+            let answer = request
+                .bucket(self.bucket.name())
+                .key(&self.key)
+                .upload_id(&self.id)
+                .send()
+                .await;
             answer.map_err(|error| from_sdk(self.bucket.at(Op::AbortUpload, &self.key), &error))
         });
         if let Err(error) = aborted.await {

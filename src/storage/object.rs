@@ -61,7 +61,10 @@ impl Digester {
     }
 
     pub(super) fn finish(self) -> Digest {
-        Digest { size: self.size, sha256: format!("{:x}", self.hasher.finalize()) }
+        Digest {
+            size: self.size,
+            sha256: format!("{:x}", self.hasher.finalize()),
+        }
     }
 }
 
@@ -105,7 +108,9 @@ impl ObjectKind {
     /// A private object of the given media type.
     #[must_use]
     pub fn private(content_type: impl Into<String>) -> Self {
-        Self::Private { content_type: content_type.into() }
+        Self::Private {
+            content_type: content_type.into(),
+        }
     }
 
     /// The `Content-Type` it is stored with.
@@ -152,7 +157,9 @@ impl fmt::Display for Digest {
 
 /// An entity tag without its quotes. Servers, events and receipts disagree on whether the quotes belong to it.
 pub(super) fn bare_etag(etag: &str) -> &str {
-    etag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(etag)
+    etag.strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(etag)
 }
 
 /// An entity tag as header fields carry it (RFC 9110, section 8.8.3).
@@ -168,14 +175,44 @@ mod tests {
     fn every_kind_is_stored_as_the_contract_says() {
         let playlist = "application/vnd.apple.mpegurl";
         let table = [
-            (ObjectKind::Playlist, playlist, Some("public, max-age=31536000, immutable"), true),
+            (
+                ObjectKind::Playlist,
+                playlist,
+                Some("public, max-age=31536000, immutable"),
+                true,
+            ),
             (ObjectKind::Master, playlist, Some("public, max-age=10"), true),
             (ObjectKind::LivePlaylist, playlist, Some("no-store"), true),
-            (ObjectKind::Video, "video/mp4", Some("public, max-age=31536000, immutable"), true),
-            (ObjectKind::Audio, "audio/mp4", Some("public, max-age=31536000, immutable"), true),
-            (ObjectKind::Jpeg, "image/jpeg", Some("public, max-age=31536000, immutable"), true),
-            (ObjectKind::Vtt, "text/vtt", Some("public, max-age=31536000, immutable"), true),
-            (ObjectKind::Receipt, "application/json", Some("public, max-age=31536000, immutable"), false),
+            (
+                ObjectKind::Video,
+                "video/mp4",
+                Some("public, max-age=31536000, immutable"),
+                true,
+            ),
+            (
+                ObjectKind::Audio,
+                "audio/mp4",
+                Some("public, max-age=31536000, immutable"),
+                true,
+            ),
+            (
+                ObjectKind::Jpeg,
+                "image/jpeg",
+                Some("public, max-age=31536000, immutable"),
+                true,
+            ),
+            (
+                ObjectKind::Vtt,
+                "text/vtt",
+                Some("public, max-age=31536000, immutable"),
+                true,
+            ),
+            (
+                ObjectKind::Receipt,
+                "application/json",
+                Some("public, max-age=31536000, immutable"),
+                false,
+            ),
             (ObjectKind::private("video/x-matroska"), "video/x-matroska", None, false),
         ];
         for (kind, content_type, cache_control, public) in table {
@@ -198,6 +235,12 @@ mod tests {
     #[test]
     fn the_digest_of_nothing_is_the_known_one() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(Digest::of(b""), Digest { size: 0, sha256: empty.to_owned() });
+        assert_eq!(
+            Digest::of(b""),
+            Digest {
+                size: 0,
+                sha256: empty.to_owned()
+            }
+        );
     }
 }

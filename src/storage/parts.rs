@@ -18,7 +18,12 @@ pub(super) struct Parts<S> {
 impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Parts<S> {
     /// Cuts `source` into parts of `part_size` bytes; the last may be shorter.
     pub(super) fn new(source: S, part_size: usize) -> Self {
-        Self { source, part_size, rest: Bytes::new(), digester: Digester::default() }
+        Self {
+            source,
+            part_size,
+            rest: Bytes::new(),
+            digester: Digester::default(),
+        }
     }
 
     /// The next part: full, or the last and shorter (never empty), or `None` at the end.
@@ -26,7 +31,9 @@ impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Parts<S> {
         let mut part = BytesMut::with_capacity(self.part_size);
         while part.len() < self.part_size {
             if self.rest.is_empty() {
-                let Some(piece) = self.source.next().await.transpose()? else { break };
+                let Some(piece) = self.source.next().await.transpose()? else {
+                    break;
+                };
                 self.rest = piece;
             }
             let wanted = self.rest.len().min(self.part_size - part.len());
@@ -51,7 +58,10 @@ mod tests {
     use super::*;
 
     async fn cut(pieces: Vec<Vec<u8>>, part_size: usize) -> (Vec<Bytes>, Digest) {
-        let mut parts = Parts::new(stream::iter(pieces.into_iter().map(|piece| Ok(Bytes::from(piece)))), part_size);
+        let mut parts = Parts::new(
+            stream::iter(pieces.into_iter().map(|piece| Ok(Bytes::from(piece)))),
+            part_size,
+        );
         let mut cut = Vec::new();
         while let Some(part) = parts.next().await.unwrap() {
             cut.push(part);
@@ -80,6 +90,9 @@ mod tests {
     fn a_broken_source_is_an_error_not_a_short_part() {
         let pieces = [Ok(Bytes::from_static(b"abc")), Err(io::Error::other("gone"))];
         let mut parts = Parts::new(stream::iter(pieces), 10);
-        assert_eq!(futures::executor::block_on(parts.next()).unwrap_err().to_string(), "gone");
+        assert_eq!(
+            futures::executor::block_on(parts.next()).unwrap_err().to_string(),
+            "gone"
+        );
     }
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use bytes::Bytes;
 
 use super::body::Body;
@@ -15,7 +15,11 @@ use super::request::{Op, observe};
 
 /// How long to wait before a read that broke off is begun again. The SDK repeats a request only until its answer
 /// begins; what breaks off afterwards is repeated here.
-const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1600)];
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1600),
+];
 
 impl Bucket {
     /// A whole object of at most `limit` bytes; `None` where there is none.
@@ -50,7 +54,11 @@ impl Bucket {
     async fn read_whole(&self, key: &str, limit: u64) -> Result<Bytes, StorageError> {
         let body = self.open(self.at(Op::Get, key)).await?;
         if body.expected() > limit {
-            return Err(StorageError::TooLarge { at: self.at(Op::Get, key), size: body.expected(), limit });
+            return Err(StorageError::TooLarge {
+                at: self.at(Op::Get, key),
+                size: body.expected(),
+                limit,
+            });
         }
         body.collect().await
     }
@@ -83,17 +91,26 @@ impl Bucket {
         let expected = format!("bytes {}-{}/", range.start, range.end - 1);
         if !answer.content_range().is_some_and(|found| found.starts_with(&expected)) {
             let found = answer.content_range().unwrap_or("the whole object");
-            let reason = format!("asked for bytes {}-{}, the server sends {found}", range.start, range.end - 1);
+            let reason = format!(
+                "asked for bytes {}-{}, the server sends {found}",
+                range.start,
+                range.end - 1
+            );
             return Err(StorageError::Refused { at, reason });
         }
-        Body::new(at, answer.body, range.end - range.start, self.manners().read_timeout).collect().await
+        Body::new(at, answer.body, range.end - range.start, self.manners().read_timeout)
+            .collect()
+            .await
     }
 
     async fn open(&self, at: At) -> Result<Body, StorageError> {
         let answer = self.client().get_object().bucket(self.name()).key(&at.key).send().await;
         let answer = answered(&at, answer)?;
         let Some(size) = answer.content_length().and_then(|size| u64::try_from(size).ok()) else {
-            return Err(StorageError::Refused { at, reason: "the server does not tell the object's size".to_owned() });
+            return Err(StorageError::Refused {
+                at,
+                reason: "the server does not tell the object's size".to_owned(),
+            });
         };
         Ok(Body::new(at, answer.body, size, self.manners().read_timeout))
     }
@@ -131,7 +148,8 @@ where
     read().await
 }
 
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
+#[cfg(feature = "dev")]
 mod tests {
     use super::*;
     use crate::storage::ObjectKind;
@@ -141,7 +159,10 @@ mod tests {
 
     async fn upload(bucket: &Bucket, size: usize) -> (Bytes, String) {
         let bytes = noise(size);
-        let stored = bucket.put(KEY, bytes.clone(), ObjectKind::private("video/mp4")).await.unwrap();
+        let stored = bucket
+            .put(KEY, bytes.clone(), ObjectKind::private("video/mp4"))
+            .await
+            .unwrap();
         (bytes, stored.etag)
     }
 
@@ -153,7 +174,17 @@ mod tests {
         assert_eq!(bucket.get(KEY, 1000).await.unwrap(), Some(bytes));
         assert_eq!(bucket.get("uploads/none", 1000).await.unwrap(), None);
         let error = bucket.get(KEY, 999).await.unwrap_err();
-        assert!(matches!(error, StorageError::TooLarge { size: 1000, limit: 999, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                StorageError::TooLarge {
+                    size: 1000,
+                    limit: 999,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -174,8 +205,14 @@ mod tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         let (_, etag) = upload(&bucket, 1000).await;
-        assert_eq!(bucket.get_range(KEY, &etag, 1000..1001).await.unwrap_err().kind(), "out_of_range");
-        assert_eq!(bucket.get_range(KEY, &etag, 990..1001).await.unwrap_err().kind(), "refused");
+        assert_eq!(
+            bucket.get_range(KEY, &etag, 1000..1001).await.unwrap_err().kind(),
+            "out_of_range"
+        );
+        assert_eq!(
+            bucket.get_range(KEY, &etag, 990..1001).await.unwrap_err().kind(),
+            "refused"
+        );
     }
 
     #[tokio::test]
@@ -185,7 +222,10 @@ mod tests {
         let (_, etag) = upload(&bucket, 1000).await;
         upload(&bucket, 1001).await;
         assert_eq!(bucket.get_range(KEY, &etag, 0..10).await.unwrap_err().kind(), "changed");
-        assert_eq!(bucket.get_range("uploads/none", &etag, 0..10).await.unwrap_err().kind(), "not_found");
+        assert_eq!(
+            bucket.get_range("uploads/none", &etag, 0..10).await.unwrap_err().kind(),
+            "not_found"
+        );
     }
 
     #[tokio::test]
@@ -213,7 +253,10 @@ mod tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         upload(&bucket, 300_000).await;
-        let settings = crate::storage::StorageSettings { read_timeout: Duration::from_millis(200), ..s3.settings() };
+        let settings = crate::storage::StorageSettings {
+            read_timeout: Duration::from_millis(200),
+            ..s3.settings()
+        };
         let hasty = crate::storage::Storage::connect(&settings).await.bucket(bucket.name());
         s3.proxy().set(Fault::Stall { after: 100_000 });
         let error = hasty.get(KEY, 300_000).await.unwrap_err();

@@ -66,7 +66,7 @@ impl Op {
         Self::PutCors,
     ];
 
-    /// The snake_case word for it.
+    /// The lower-case word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

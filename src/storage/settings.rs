@@ -102,8 +102,10 @@ mod tests {
     #[test]
     fn debug_output_shows_no_secret() {
         let mut settings = StorageSettings::new("us-east-1");
-        settings.credentials =
-            Some(StaticCredentials { access_key_id: "dev".to_owned(), secret_access_key: "hunter2-hunter2".into() });
+        settings.credentials = Some(StaticCredentials {
+            access_key_id: "dev".to_owned(),
+            secret_access_key: "hunter2-hunter2".into(),
+        });
         let text = format!("{settings:?}");
         assert!(text.contains("us-east-1") && !text.contains("hunter2"), "{text}");
     }
@@ -111,11 +113,26 @@ mod tests {
     #[test]
     fn an_endpoint_turns_on_path_style_and_required_checksums_only() {
         let aws = StorageSettings::new("us-east-1");
-        assert_eq!((aws.uses_path_style(), aws.effective_checksums()), (false, Checksums::WhenSupported));
-        let other = StorageSettings { endpoint: Some("http://127.0.0.1:9000".to_owned()), ..aws.clone() };
-        assert_eq!((other.uses_path_style(), other.effective_checksums()), (true, Checksums::WhenRequired));
-        let chosen =
-            StorageSettings { path_style: Some(false), checksums: Some(Checksums::WhenSupported), ..other };
-        assert_eq!((chosen.uses_path_style(), chosen.effective_checksums()), (false, Checksums::WhenSupported));
+        assert_eq!(
+            (aws.uses_path_style(), aws.effective_checksums()),
+            (false, Checksums::WhenSupported)
+        );
+        let other = StorageSettings {
+            endpoint: Some("http://127.0.0.1:9000".to_owned()),
+            ..aws.clone()
+        };
+        assert_eq!(
+            (other.uses_path_style(), other.effective_checksums()),
+            (true, Checksums::WhenRequired)
+        );
+        let chosen = StorageSettings {
+            path_style: Some(false),
+            checksums: Some(Checksums::WhenSupported),
+            ..other
+        };
+        assert_eq!(
+            (chosen.uses_path_style(), chosen.effective_checksums()),
+            (false, Checksums::WhenSupported)
+        );
     }
 }

@@ -39,7 +39,11 @@ impl TestS3 {
         service.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));
         let service = HandleError::new(service.build(), |_| async { StatusCode::INTERNAL_SERVER_ERROR });
         let (address, server) = serve(Router::new().fallback_service(service)).await;
-        Self { root, proxy: FaultProxy::start(address).await, _server: server }
+        Self {
+            root,
+            proxy: FaultProxy::start(address).await,
+            _server: server,
+        }
     }
 
     /// Settings that reach it through the proxy and give up sooner than those of production.
@@ -61,8 +65,12 @@ impl TestS3 {
 
     /// How many multipart uploads are open: s3s-fs keeps a file for each at its root.
     pub(super) fn open_uploads(&self) -> usize {
-        let names = std::fs::read_dir(self.root.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        names.filter(|name| name.to_string_lossy().starts_with(".upload")).count()
+        let names = std::fs::read_dir(self.root.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| name.to_string_lossy().starts_with(".upload"))
+            .count()
     }
 }
 
@@ -70,7 +78,10 @@ impl TestS3 {
 pub(super) fn settings_for(address: SocketAddr) -> StorageSettings {
     StorageSettings {
         endpoint: Some(format!("http://{address}")),
-        credentials: Some(StaticCredentials { access_key_id: KEY_ID.to_owned(), secret_access_key: SECRET.into() }),
+        credentials: Some(StaticCredentials {
+            access_key_id: KEY_ID.to_owned(),
+            secret_access_key: SECRET.into(),
+        }),
         read_timeout: Duration::from_secs(5),
         max_attempts: 2,
         ..StorageSettings::new("us-east-1")
@@ -117,7 +128,11 @@ impl FaultProxy {
                 tokio::spawn(relay(client, upstream, Arc::clone(&shared)));
             }
         });
-        Self { address, fault, _accepting: AbortOnDropHandle::new(accepting) }
+        Self {
+            address,
+            fault,
+            _accepting: AbortOnDropHandle::new(accepting),
+        }
     }
 
     /// Breaks answers from now on, those under way included.
@@ -127,7 +142,9 @@ impl FaultProxy {
 }
 
 async fn relay(client: TcpStream, upstream: SocketAddr, fault: Arc<Mutex<Fault>>) {
-    let Ok(server) = TcpStream::connect(upstream).await else { return };
+    let Ok(server) = TcpStream::connect(upstream).await else {
+        return;
+    };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let requests = async move {
@@ -193,7 +210,10 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let fields = self.head.lines().filter_map(|line| line.split_once(": "));
-        fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        fields
+            .into_iter()
+            .find(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 }
 
@@ -212,16 +232,30 @@ pub(super) async fn fetch(method: &str, url: &str, range: Option<&str>) -> Answe
     let mut connection = request(method, url, range).await;
     let mut bytes = Vec::new();
     let _ = connection.read_to_end(&mut bytes).await;
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("an HTTP head");
+    let end = bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .expect("an HTTP head");
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head, body: bytes[end + 4..].to_vec() }
+    Answer {
+        status,
+        head,
+        body: bytes[end + 4..].to_vec(),
+    }
 }
 
 /// Runs ffmpeg or ffprobe and returns its standard output, whatever its exit code.
-#[expect(clippy::disallowed_methods, reason = "a test of what ffprobe sees needs neither sandbox nor deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test of what ffprobe sees needs neither sandbox nor deadline"
+)]
 pub(super) async fn run(program: &str, arguments: &[&str]) -> String {
-    let output = tokio::process::Command::new(program).args(arguments).kill_on_drop(true).output().await;
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await;
     String::from_utf8(output.expect("ffmpeg is installed").stdout).unwrap()
 }
 
@@ -233,6 +267,10 @@ pub(super) async fn clip() -> (TempDir, PathBuf) {
     let picture = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=10"];
     let sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=10"];
     let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", name];
-    run("ffmpeg", &[&["-v", "error", "-nostdin"], &picture[..], &sound[..], &coded[..]].concat()).await;
+    run(
+        "ffmpeg",
+        &[&["-v", "error", "-nostdin"], &picture[..], &sound[..], &coded[..]].concat(),
+    )
+    .await;
     (folder, path)
 }

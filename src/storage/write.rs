@@ -44,7 +44,10 @@ impl Bucket {
     /// storing it.
     pub async fn put_file(&self, key: &str, path: &Path, kind: ObjectKind) -> Result<Stored, StorageError> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let unreadable = |error| StorageError::Input { at: self.at(Op::Put, key), source: named(error) };
+        let unreadable = |error| StorageError::Input {
+            at: self.at(Op::Put, key),
+            source: named(error),
+        };
         let file = File::open(path).await.map_err(unreadable)?;
         let size = file.metadata().await.map_err(unreadable)?.len();
         let pieces = ReaderStream::with_capacity(file, READ_SIZE).map_err(named);
@@ -75,7 +78,11 @@ impl Bucket {
         let part_size = part_size(size);
         let pieces = pin!(pieces);
         let mut parts = Parts::new(pieces, part_size);
-        let first = parts.next().await.map_err(|source| self.unreadable(key, source))?.unwrap_or_default();
+        let first = parts
+            .next()
+            .await
+            .map_err(|source| self.unreadable(key, source))?
+            .unwrap_or_default();
         if first.len() < part_size {
             let digest = self.as_announced(key, parts.digest(), size)?;
             return self.put_whole(key, first, &kind, digest).await;
@@ -100,7 +107,9 @@ impl Bucket {
     where
         S: Stream<Item = io::Result<Bytes>> + Unpin + Send,
     {
-        let rest = stream::try_unfold(parts, |parts| async move { Ok(parts.next().await?.map(|part| (part, parts))) });
+        let rest = stream::try_unfold(parts, |parts| async move {
+            Ok(parts.next().await?.map(|part| (part, parts)))
+        });
         stream::once(future::ok(first))
             .chain(rest)
             .map_err(|source| self.unreadable(upload.key(), source))
@@ -130,8 +139,14 @@ impl Bucket {
             .customize()
             .config_override(self.manners().upload_config());
         observe(Op::Put, async {
-            let written = request.send().await.map_err(|error| from_sdk(self.at(Op::Put, key), &error))?;
-            Ok(stored(digest, written.e_tag().map(bare_etag).unwrap_or_default().to_owned()))
+            let written = request
+                .send()
+                .await
+                .map_err(|error| from_sdk(self.at(Op::Put, key), &error))?;
+            Ok(stored(
+                digest,
+                written.e_tag().map(bare_etag).unwrap_or_default().to_owned(),
+            ))
         })
         .await
     }
@@ -148,12 +163,19 @@ impl Bucket {
     }
 
     fn unreadable(&self, key: &str, source: io::Error) -> StorageError {
-        StorageError::Input { at: self.at(Op::Put, key), source }
+        StorageError::Input {
+            at: self.at(Op::Put, key),
+            source,
+        }
     }
 }
 
 fn stored(digest: Digest, etag: String) -> Stored {
-    Stored { size: digest.size, sha256: digest.sha256, etag }
+    Stored {
+        size: digest.size,
+        sha256: digest.sha256,
+        etag,
+    }
 }
 
 fn part_size(size: Option<u64>) -> usize {
@@ -174,8 +196,11 @@ mod tests {
     }
 }
 
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
+#[cfg(feature = "dev")]
 mod server_tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::storage::testing::{TestS3, noise};
 
@@ -184,7 +209,11 @@ mod server_tests {
 
     fn pieces(bytes: &Bytes) -> impl Stream<Item = io::Result<Bytes>> + use<> {
         let bytes = bytes.clone();
-        stream::iter((0..bytes.len()).step_by(100_000).map(move |at| Ok(bytes.slice(at..bytes.len().min(at + 100_000)))))
+        stream::iter(
+            (0..bytes.len())
+                .step_by(100_000)
+                .map(move |at| Ok(bytes.slice(at..bytes.len().min(at + 100_000)))),
+        )
     }
 
     #[tokio::test]
@@ -203,7 +232,10 @@ mod server_tests {
             let found = bucket.head(KEY).await.unwrap().unwrap();
             assert_eq!(found.etag, Some(stored.etag));
             assert_eq!(found.content_type.as_deref(), Some("video/mp4"));
-            assert_eq!(found.cache_control.as_deref(), Some("public, max-age=31536000, immutable"));
+            assert_eq!(
+                found.cache_control.as_deref(),
+                Some("public, max-age=31536000, immutable")
+            );
         }
         assert_eq!(s3.open_uploads(), 0);
     }
@@ -244,16 +276,26 @@ mod server_tests {
         tokio::select! { _ = &mut upload => unreachable!(), stalled = reached => stalled.unwrap() }
         assert_eq!(s3.open_uploads(), 1);
         drop(upload);
-        while s3.open_uploads() > 0 {
-            tokio::task::yield_now().await;
-        }
+        let freed = async {
+            while s3.open_uploads() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), freed)
+            .await
+            .expect("the parts are freed");
         assert_eq!(bucket.head(KEY).await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn a_missing_file_is_named_and_is_not_the_fault_of_the_service() {
         let s3 = TestS3::start().await;
-        let error = s3.bucket().await.put_file(KEY, Path::new("/nowhere/a.m4s"), ObjectKind::Video).await.unwrap_err();
+        let error = s3
+            .bucket()
+            .await
+            .put_file(KEY, Path::new("/nowhere/a.m4s"), ObjectKind::Video)
+            .await
+            .unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), ("input", false));
         assert!(error.to_string().contains("/nowhere/a.m4s"), "{error}");
     }

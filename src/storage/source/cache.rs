@@ -47,7 +47,10 @@ impl Weighter<BlockKey, Bytes> for BlockWeight {
 
 impl std::fmt::Debug for BlockCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BlockCache").field("settings", &self.settings).field("bytes", &self.bytes()).finish()
+        f.debug_struct("BlockCache")
+            .field("settings", &self.settings)
+            .field("bytes", &self.bytes())
+            .finish()
     }
 }
 
@@ -55,7 +58,10 @@ impl BlockCache {
     /// An empty cache. Its block size is that of every source read through it.
     #[must_use]
     pub fn new(settings: SourceSettings) -> Self {
-        let settings = SourceSettings { block_size: settings.block_size.max(1), ..settings };
+        let settings = SourceSettings {
+            block_size: settings.block_size.max(1),
+            ..settings
+        };
         let blocks = settings.cache_bytes / settings.block_size;
         let options = OptionsBuilder::new()
             // More shards would each be too small to hold a few blocks.
@@ -65,12 +71,18 @@ impl BlockCache {
             .hot_allocation(HOT_SHARE)
             .build();
         let cache = match options {
-            Ok(options) => {
-                Cache::with_options(options, BlockWeight, DefaultHashBuilder::default(), DefaultLifecycle::default())
-            }
+            Ok(options) => Cache::with_options(
+                options,
+                BlockWeight,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
             Err(_) => Cache::with_weighter(0, 0, BlockWeight),
         };
-        Self { settings, blocks: Arc::new(cache) }
+        Self {
+            settings,
+            blocks: Arc::new(cache),
+        }
     }
 
     /// How sources are read through this cache.

@@ -16,7 +16,11 @@ pub struct SourceFault {
 
 impl fmt::Display for SourceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the source could not be read at byte {}: {}", self.offset, self.error)
+        write!(
+            f,
+            "the source could not be read at byte {}: {}",
+            self.offset, self.error
+        )
     }
 }
 

@@ -10,6 +10,9 @@ mod range;
 mod reading;
 mod server;
 mod settings;
+#[cfg(test)]
+#[cfg(feature = "dev")]
+mod tests;
 
 pub use cache::BlockCache;
 pub use fault::SourceFault;

@@ -17,14 +17,20 @@ pub(super) enum Wanted {
 
 /// Reads a `Range` header for an object of `size` bytes.
 pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
-    let ranges = header.and_then(|header| parse_range_header(header).ok()).map(|parsed| parsed.into_ranges());
+    let ranges = header
+        .and_then(|header| parse_range_header(header).ok())
+        .map(|parsed| parsed.into_ranges());
     let part = match ranges.as_deref() {
         Some([SyntacticallyCorrectRange::FromStart(first)]) => *first..size,
         Some([SyntacticallyCorrectRange::FromLast(length)]) => size.saturating_sub(*length)..size,
         Some([SyntacticallyCorrectRange::Indexed(first, last)]) => *first..last.saturating_add(1).min(size),
         _ => return Wanted::Whole,
     };
-    if part.is_empty() { Wanted::Unsatisfiable } else { Wanted::Part(part) }
+    if part.is_empty() {
+        Wanted::Unsatisfiable
+    } else {
+        Wanted::Part(part)
+    }
 }
 
 #[cfg(test)]

@@ -36,8 +36,14 @@ type Fetch = AbortOnDropHandle<Result<Bytes, StorageError>>;
 /// which cuts the connection: the client sees that the answer is short.
 pub(super) fn read(served: Arc<Served>, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> {
     let next = range.start / served.block_size();
-    let reading =
-        Reading { served, position: range.start, end: range.end, next, under_way: VecDeque::new(), taken: 0 };
+    let reading = Reading {
+        served,
+        position: range.start,
+        end: range.end,
+        next,
+        under_way: VecDeque::new(),
+        taken: 0,
+    };
     stream::try_unfold(reading, |mut reading| async move {
         Ok(reading.next().await?.map(|piece| (piece, reading)))
     })
@@ -49,7 +55,9 @@ impl Reading {
             return Ok(None);
         }
         self.start_fetches();
-        let Some(fetch) = self.under_way.pop_front() else { return Ok(None) };
+        let Some(fetch) = self.under_way.pop_front() else {
+            return Ok(None);
+        };
         // A fetch can only fail to come back by a panic or by the end of the runtime.
         let block = fetch.await.map_err(io::Error::other)?;
         let block = block.map_err(|error| self.fault(error))?;
@@ -66,17 +74,27 @@ impl Reading {
     }
 
     fn start_fetches(&mut self) {
-        let window = if self.taken < SEQUENTIAL { 1 } else { 1 + self.served.settings().read_ahead };
+        let window = if self.taken < SEQUENTIAL {
+            1
+        } else {
+            1 + self.served.settings().read_ahead
+        };
         while self.under_way.len() < window && self.next * self.served.block_size() < self.end {
             let (served, index) = (Arc::clone(&self.served), self.next);
-            self.under_way.push_back(AbortOnDropHandle::new(tokio::spawn(async move { served.block(index).await })));
+            self.under_way
+                .push_back(AbortOnDropHandle::new(tokio::spawn(async move {
+                    served.block(index).await
+                })));
             self.next += 1;
         }
     }
 
     fn fault(&self, error: StorageError) -> io::Error {
         let offset = self.position - self.position % self.served.block_size();
-        let fault = SourceFault { offset, error: Arc::new(error) };
+        let fault = SourceFault {
+            offset,
+            error: Arc::new(error),
+        };
         let cut = io::Error::other(fault.to_string());
         self.served.record(fault);
         cut
