@@ -3,6 +3,7 @@
 //! The server does not fence acknowledgements: a worker that was paused beyond `ack_wait` can still extend, remove or return
 //! the message that another one holds by now. So only the newest attempt may speak, and each heartbeat asks whether it is us.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,6 +30,17 @@ impl Pulse {
     /// Counts work.
     pub fn add(&self, work: u64) {
         self.0.fetch_add(work, Ordering::Relaxed);
+    }
+
+    /// Counts what `total` grows by, each second, until dropped.
+    pub async fn follow(&self, total: impl Fn() -> u64) -> Infallible {
+        let mut counted = 0;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = total();
+            self.add(now.saturating_sub(counted));
+            counted = now;
+        }
     }
 
     /// Work counted so far.

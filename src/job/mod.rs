@@ -7,6 +7,7 @@
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
 mod blame;
+pub mod cancel;
 pub mod commit;
 pub mod jobs;
 pub mod lease;
