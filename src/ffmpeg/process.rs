@@ -276,7 +276,7 @@ mod tests {
     async fn stopping_kills_the_whole_group_at_once() {
         // The grandchild ignores everything but SIGKILL and holds the pipes open.
         let bench = Bench::scripted(
-            "(trap '' TERM INT; echo progress=continue; while :; do sleep 1000; done) & echo $! > pid; wait",
+            "(trap '' TERM INT; while :; do sleep 1000; done) & echo $! > pid; echo progress=continue; wait",
         );
         let mut started = bench.ticks.subscribe();
         let stop = async {

@@ -46,11 +46,7 @@ impl Spans {
 /// `seconds` as a whole number of ticks of `base`: ffprobe prints microseconds, which are no exact times for most bases.
 pub(super) fn exact(seconds: f64, base: Rational) -> Option<Rational> {
     let ticks = (seconds / base.as_f64()).round();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "casts of floats saturate, and such times are refused below"
-    )]
-    let ticks = ticks.is_finite().then_some(ticks as i64)?;
+    let ticks = (ticks.abs() < 1e15).then_some(ticks as i64)?;
     Rational::whole(ticks).checked_mul(base)
 }
 
