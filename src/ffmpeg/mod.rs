@@ -4,6 +4,7 @@
 //! first bytes say, before any process starts), [`probe`] (what a source holds and when), [`argv`] (the command lines, as
 //! values), [`process`] (one supervised run).
 
+pub mod argv;
 pub mod input;
 pub mod probe;
 pub mod process;

@@ -460,13 +460,7 @@ mod tests {
         whole.truncate(whole.len() / 2);
         let texts: [(&[u8], Code); 4] = [
             (&whole, Code::TruncatedUpload),
-            (
-                b"#EXTM3U
-#EXTINF:1,
-other.mp4
-",
-                Code::ForbiddenContainer,
-            ),
+            (b"#EXTM3U\n#EXTINF:1,\nother.mp4\n", Code::NotMedia),
             (
                 b"ffconcat version 1.0
 file a.mp4
