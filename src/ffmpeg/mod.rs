@@ -25,4 +25,4 @@ pub use process::{End, Exit, Limits, Run, Tick, run};
 pub use tool::Tool;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
