@@ -1,1 +1,4 @@
 //! fluxhls.
+
+#[cfg(feature = "dev")]
+pub mod dev;
