@@ -67,7 +67,10 @@ pub fn is_loopback_origin(origin: &str) -> bool {
 /// Answers 403 to a request whose `Host` is not a loopback name, and passes on every other.
 pub(crate) async fn refuse_foreign_hosts(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST);
-    if host.and_then(|host| host.to_str().ok()).is_some_and(is_loopback_authority) {
+    if host
+        .and_then(|host| host.to_str().ok())
+        .is_some_and(is_loopback_authority)
+    {
         return next.run(request).await;
     }
     let explanation = "This server answers only to 127.0.0.1 and localhost.\n";
@@ -84,17 +87,36 @@ mod tests {
         let taken = first.local_addr().unwrap().port();
         let second = bind(taken).await.unwrap();
         let found = second.local_addr().unwrap().port();
-        assert!(found > taken && found <= taken.saturating_add(PORTS_TRIED), "{taken} -> {found}");
+        assert!(
+            found > taken && found <= taken.saturating_add(PORTS_TRIED),
+            "{taken} -> {found}"
+        );
     }
 
     #[test]
     fn only_loopback_names_pass_as_hosts() {
-        for good in ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST", "[::1]:9000", "a.localhost"] {
+        for good in [
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "localhost:1",
+            "LOCALHOST",
+            "[::1]:9000",
+            "a.localhost",
+        ] {
             assert!(is_loopback_authority(good), "{good}");
         }
         for bad in [
-            "", "evil.test", "localhost.evil.test", "127.0.0.1.evil.test", "evil.test:127", "10.0.0.1",
-            "localhost@evil.test", "evil.test/localhost", "127.0.0.1:99999", "[::2]", "evil.test#localhost",
+            "",
+            "evil.test",
+            "localhost.evil.test",
+            "127.0.0.1.evil.test",
+            "evil.test:127",
+            "10.0.0.1",
+            "localhost@evil.test",
+            "evil.test/localhost",
+            "127.0.0.1:99999",
+            "[::2]",
+            "evil.test#localhost",
         ] {
             assert!(!is_loopback_authority(bad), "{bad}");
         }
@@ -104,7 +126,13 @@ mod tests {
     fn only_web_pages_of_this_machine_pass_as_origins() {
         assert!(is_loopback_origin("http://127.0.0.1:8080"));
         assert!(is_loopback_origin("https://localhost"));
-        for bad in ["null", "file://localhost/x", "http://evil.test", "localhost", ""] {
+        for bad in [
+            "null",
+            "file://localhost/x",
+            "http://evil.test",
+            "localhost",
+            "",
+        ] {
             assert!(!is_loopback_origin(bad), "{bad}");
         }
     }

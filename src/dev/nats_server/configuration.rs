@@ -31,7 +31,11 @@ mod tests {
 
     #[test]
     fn the_file_quotes_any_path() {
-        let text = render("dev-1", SocketAddr::from(([127, 0, 0, 1], 4222)), Path::new("/tmp/a \"b\" \\ $c/é"));
+        let text = render(
+            "dev-1",
+            SocketAddr::from(([127, 0, 0, 1], 4222)),
+            Path::new("/tmp/a \"b\" \\ $c/é"),
+        );
         let golden = concat!(
             "{\n",
             "  \"jetstream\": {\n",

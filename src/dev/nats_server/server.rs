@@ -10,9 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::binary::{Binary, Version};
 use super::child::{Child, Ending, Launch};
+use super::configuration;
 use super::error::NatsServerError;
 use super::greeting::Greeting;
-use super::configuration;
 use crate::dev::loopback;
 
 /// How long a server may take to answer; recovering a large store is the slow part.
@@ -55,13 +55,28 @@ impl NatsServer {
         let held = files.lock_store()?;
         let address = free_address(settings.port).await?;
         let name = format!("fluxhls-dev-{}-{}", std::process::id(), address.port());
-        write(&files.configuration, &configuration::render(&name, address, &files.store))?;
+        write(
+            &files.configuration,
+            &configuration::render(&name, address, &files.store),
+        )?;
         let log = File::create(&files.log).map_err(at(&files.log))?;
         let arguments = binary.arguments(&files.configuration).await;
-        let child = Child::start(Launch { arguments, held, log })
-            .await
-            .map_err(|source| NatsServerError::Spawn { path: binary.path.clone(), source })?;
-        let mut server = Self { child, binary, address, log: files.log };
+        let child = Child::start(Launch {
+            arguments,
+            held,
+            log,
+        })
+        .await
+        .map_err(|source| NatsServerError::Spawn {
+            path: binary.path.clone(),
+            source,
+        })?;
+        let mut server = Self {
+            child,
+            binary,
+            address,
+            log: files.log,
+        };
         server.wait_until_it_answers(&name).await?;
         Ok(server)
     }
@@ -119,16 +134,26 @@ impl NatsServer {
                 }
                 _ = rounds.tick() => {}
             }
-            let last = match timeout(deadline - Instant::now(), Greeting::from_server(address)).await {
-                Ok(Ok(greeting)) if greeting.server_name == name && greeting.jetstream => return Ok(()),
-                Ok(Ok(greeting)) if greeting.server_name != name => format!("`{}` answers there", greeting.server_name),
-                Ok(Ok(_)) => "JetStream is not up".to_owned(),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the connection stayed silent".to_owned(),
-            };
+            let last =
+                match timeout(deadline - Instant::now(), Greeting::from_server(address)).await {
+                    Ok(Ok(greeting)) if greeting.server_name == name && greeting.jetstream => {
+                        return Ok(());
+                    }
+                    Ok(Ok(greeting)) if greeting.server_name != name => {
+                        format!("`{}` answers there", greeting.server_name)
+                    }
+                    Ok(Ok(_)) => "JetStream is not up".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "the connection stayed silent".to_owned(),
+                };
             if Instant::now() >= deadline {
                 let seconds = START_LIMIT.as_secs();
-                return Err(NatsServerError::Silent { address, seconds, last, log: self.log.clone() });
+                return Err(NatsServerError::Silent {
+                    address,
+                    seconds,
+                    last,
+                    log: self.log.clone(),
+                });
             }
         }
     }
@@ -167,7 +192,9 @@ impl Files {
         let lock = File::create(&self.lock).map_err(at(&self.lock))?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(NatsServerError::StoreInUse { folder: self.store.clone() }),
+            Err(TryLockError::WouldBlock) => Err(NatsServerError::StoreInUse {
+                folder: self.store.clone(),
+            }),
             Err(TryLockError::Error(source)) => Err(at(&self.lock)(source)),
         }
     }

@@ -15,7 +15,10 @@ impl S3Access for PublicRead {
         if owner || is_public(context.s3_op().name(), context.s3_path()) {
             return Ok(());
         }
-        Err(s3_error!(AccessDenied, "Only published objects can be read without a signature."))
+        Err(s3_error!(
+            AccessDenied,
+            "Only published objects can be read without a signature."
+        ))
     }
 }
 
@@ -31,8 +34,11 @@ fn is_public(operation: &str, path: &S3Path) -> bool {
 /// key only in case.
 fn is_published(key: &str) -> bool {
     let names = || key.split('/');
-    let plain = names().all(|name| !name.is_empty() && name != "." && name != ".." && !name.contains('\\'));
-    let private = |name: Option<&str>, private: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(private));
+    let plain =
+        names().all(|name| !name.is_empty() && name != "." && name != ".." && !name.contains('\\'));
+    let private = |name: Option<&str>, private: &str| {
+        name.is_some_and(|name| name.eq_ignore_ascii_case(private))
+    };
     plain && !private(names().next(), "tmp") && !private(names().next_back(), "receipt.json")
 }
 
@@ -44,12 +50,30 @@ mod tests {
 
     #[test]
     fn published_objects_are_told_from_private_ones() {
-        for public in ["hls/f/master.m3u8", "uploads/a.mp4", "hls/tmp/x.m4s", "receipt.json.txt", "hls/f/j/tmp", "a b"] {
+        for public in [
+            "hls/f/master.m3u8",
+            "uploads/a.mp4",
+            "hls/tmp/x.m4s",
+            "receipt.json.txt",
+            "hls/f/j/tmp",
+            "a b",
+        ] {
             assert!(is_published(public), "{public}");
         }
         for private in [
-            "hls/f/j/receipt.json", "receipt.json", "hls/f/j/RECEIPT.JSON", "tmp/j/source.mkv", "tmp", "TMP/j/source.mkv",
-            "hls/../tmp/j/source.mkv", "./tmp/x", "hls//receipt.json", "/tmp/x", "hls/f/j/receipt.json/", "..\\tmp\\x", "",
+            "hls/f/j/receipt.json",
+            "receipt.json",
+            "hls/f/j/RECEIPT.JSON",
+            "tmp/j/source.mkv",
+            "tmp",
+            "TMP/j/source.mkv",
+            "hls/../tmp/j/source.mkv",
+            "./tmp/x",
+            "hls//receipt.json",
+            "/tmp/x",
+            "hls/f/j/receipt.json/",
+            "..\\tmp\\x",
+            "",
         ] {
             assert!(!is_published(private), "{private}");
         }
@@ -59,7 +83,13 @@ mod tests {
     fn nothing_but_reading_an_object_is_public() {
         let object = S3Path::object("media", "hls/f/master.m3u8");
         assert!(is_public("GetObject", &object) && is_public("HeadObject", &object));
-        for operation in ["PutObject", "DeleteObject", "GetObjectAcl", "GetObjectAttributes", "ListParts"] {
+        for operation in [
+            "PutObject",
+            "DeleteObject",
+            "GetObjectAcl",
+            "GetObjectAttributes",
+            "ListParts",
+        ] {
             assert!(!is_public(operation, &object), "{operation}");
         }
         assert!(!is_public("GetObject", &S3Path::bucket("media")));

@@ -36,7 +36,9 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectStoreError {
     /// The name cannot be a bucket's.
-    #[error("`{name}` is no bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
+    #[error(
+        "`{name}` is no bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
+    )]
     BucketName {
         /// The name.
         name: String,
@@ -76,12 +78,20 @@ impl ObjectStore {
     /// See [`ObjectStoreError`].
     pub async fn start(data: &Path, bucket: &str, port: u16) -> Result<Self, ObjectStoreError> {
         let service = service(data, bucket)?;
-        let no_port = |source| ObjectStoreError::NoFreePort { wanted: port, source };
+        let no_port = |source| ObjectStoreError::NoFreePort {
+            wanted: port,
+            source,
+        };
         let listener = loopback::bind(port).await.map_err(no_port)?;
         let address = listener.local_addr().map_err(no_port)?;
         let closing = CancellationToken::new();
         let server = tokio::spawn(serve(listener, service, closing.clone()));
-        Ok(Self { address, bucket: bucket.to_owned(), closing, server })
+        Ok(Self {
+            address,
+            bucket: bucket.to_owned(),
+            closing,
+            server,
+        })
     }
 
     /// The S3 endpoint, such as `http://127.0.0.1:9000`; also the origin that pages load from.
@@ -121,9 +131,14 @@ impl Drop for ObjectStore {
 /// The S3 protocol over a folder, with one user and the public's rights.
 fn service(data: &Path, bucket: &str) -> Result<S3Service, ObjectStoreError> {
     if !is_bucket_name(bucket) {
-        return Err(ObjectStoreError::BucketName { name: bucket.to_owned() });
+        return Err(ObjectStoreError::BucketName {
+            name: bucket.to_owned(),
+        });
     }
-    let folder = |reason: String| ObjectStoreError::Folder { path: data.to_owned(), reason };
+    let folder = |reason: String| ObjectStoreError::Folder {
+        path: data.to_owned(),
+        reason,
+    };
     // A bucket is a folder to s3s-fs; making it here needs no client.
     std::fs::create_dir_all(data.join(bucket)).map_err(|error| folder(error.to_string()))?;
     let files = FileSystem::new(data).map_err(|error| folder(format!("{error:?}")))?;
@@ -143,9 +158,15 @@ fn is_bucket_name(name: &str) -> bool {
         && bytes.last().is_some_and(|&byte| plain(byte))
 }
 
-async fn serve(listener: TcpListener, service: S3Service, closing: CancellationToken) -> io::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    service: S3Service,
+    closing: CancellationToken,
+) -> io::Result<()> {
     // s3s has logged the error itself.
-    let service = HandleError::new(service, |_: s3s::HttpError| async { StatusCode::INTERNAL_SERVER_ERROR });
+    let service = HandleError::new(service, |_: s3s::HttpError| async {
+        StatusCode::INTERNAL_SERVER_ERROR
+    });
     let router = Router::new()
         .fallback_service(service)
         .layer(cors())
@@ -154,12 +175,15 @@ async fn serve(listener: TcpListener, service: S3Service, closing: CancellationT
     let listener = listener.tap_io(|connection| {
         let _slower_only = connection.set_nodelay(true);
     });
-    axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(closing.cancelled_owned())
+        .await
 }
 
 /// Lets players on this machine's pages read; every other page's scripts get nothing.
 fn cors() -> CorsLayer {
-    let from_here = |origin: &HeaderValue, _: &_| origin.to_str().is_ok_and(loopback::is_loopback_origin);
+    let from_here =
+        |origin: &HeaderValue, _: &_| origin.to_str().is_ok_and(loopback::is_loopback_origin);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(from_here))
         .allow_methods([Method::GET, Method::HEAD])
