@@ -1,1 +1,32 @@
-//! streams
+//! The contract of fluxhls as a crate: what messages are, where they travel, and how their streams come to be.
+//!
+//! In reading order: [`id`] (names that are valid subject tokens by construction), [`subject`] (every subject, built and
+//! parsed in one place), [`upload`] (the event that starts a job), [`fact`] (the job log), [`work`] (what workers tell each
+//! other), [`task`] (the queue), [`progress`], [`dead`] (dead letters), [`code`] (failure codes), [`topology`] (streams and
+//! consumers as values) and [`provision`] (create, update, or report drift).
+//!
+//! Payloads are JSON. Unknown fields are ignored on reading and additive change never bumps `v`.
+
+pub mod cloudevent;
+pub mod code;
+pub mod dead;
+pub mod fact;
+pub mod id;
+pub mod plan;
+pub mod progress;
+pub mod provision;
+pub mod rational;
+pub mod subject;
+pub mod task;
+pub mod topology;
+pub mod upload;
+pub mod work;
+
+pub use code::{Class as FailureClass, Code};
+pub use fact::{Fact, FactKind};
+pub use id::{FileId, JobId, OutputPrefix, RenditionName};
+pub use rational::Rational;
+pub use task::{Class, Lane, TaskKey, TaskName};
+
+/// Version of every payload: the `v` field and the token in every subject.
+pub const VERSION: u32 = 1;

@@ -1,0 +1,119 @@
+//! Failure codes: one stable word, one class and one sentence each (design, section 6).
+
+use serde::{Deserialize, Serialize};
+
+/// What a failure asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Trying again may succeed.
+    Transient,
+    /// An operator must act first; the job waits and burns no attempt.
+    Operator,
+    /// The input can never succeed.
+    Permanent,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident $text:literal $class:ident $sentence:literal;)*) => {
+        /// Why a job or a task failed. The text form is stable: it is in `ended.error`, `error_message`, metric labels and logs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the contract.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The stable `snake_case` word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The class of every failure with this code.
+            #[must_use]
+            pub const fn class(self) -> Class {
+                match self { $(Self::$variant => Class::$class,)* }
+            }
+
+            /// One sentence for a person, without the particulars of a job.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The object store did not answer as it should.
+    StorageUnavailable "storage_unavailable" Transient "The storage did not answer; the work is tried again.";
+    /// There is no room left in the work folder.
+    DiskFull "disk_full" Transient "The worker's disk is full; the work is tried again.";
+    /// The encoder ended with an error that says nothing of the input.
+    FfmpegCrashed "ffmpeg_crashed" Transient "The encoder stopped with an error.";
+    /// The encoder made no headway within its deadline.
+    FfmpegStalled "ffmpeg_stalled" Transient "The encoder made no headway and was stopped.";
+    /// The output did not pass its check.
+    VerificationFailed "verification_failed" Transient "The output did not pass its check.";
+    /// Our own credentials are refused.
+    StorageDenied "storage_denied" Operator "The storage refuses our credentials.";
+    /// The object has no bytes.
+    EmptyInput "empty_input" Permanent "The uploaded file is empty.";
+    /// The object is no media file.
+    NotMedia "not_media" Permanent "The uploaded file is not a video or audio file.";
+    /// The object is a picture.
+    StillImage "still_image" Permanent "The uploaded file is a picture, not a video.";
+    /// The container could make a decoder read other files or hosts.
+    ForbiddenContainer "forbidden_container" Permanent "This kind of file is not accepted.";
+    /// The URL is not in a bucket we may read.
+    ForbiddenSource "forbidden_source" Permanent "The file's URL is not in a bucket this service may read.";
+    /// The upload stopped before its end.
+    TruncatedUpload "truncated_upload" Permanent "The upload is incomplete; please upload the file again.";
+    /// Part of the media is missing.
+    PartialInput "partial_input" Permanent "Part of the uploaded file is missing; please upload it again.";
+    /// The picture is too small to encode.
+    DimensionsTooSmall "dimensions_too_small" Permanent "The picture is too small to be a video.";
+    /// The input is over a limit of this installation.
+    ExceedsPolicy "exceeds_policy" Permanent "The file is over a limit of this service.";
+    /// Dolby Vision profile 5 has no standard picture in it.
+    UnsupportedDolbyVision "unsupported_dolby_vision" Permanent "This Dolby Vision profile cannot be converted.";
+    /// Too much of the media does not decode.
+    DecodeErrors "decode_errors" Permanent "Too much of the file is damaged.";
+    /// There is neither video nor audio.
+    NoTracks "no_tracks" Permanent "The file has neither video nor audio.";
+    /// The object is not there.
+    SourceNotFound "source_not_found" Permanent "The uploaded file was not found in the storage.";
+    /// The object changed while it was read.
+    SourceChanged "source_changed" Permanent "The file was replaced while it was being converted.";
+    /// The event breaks the contract.
+    InvalidEvent "invalid_event" Permanent "The upload event is not valid.";
+    /// The output place belongs to another file.
+    PrefixInUse "prefix_in_use" Permanent "The output place already belongs to another file.";
+    /// The job took longer than any job may.
+    DeadlineExceeded "deadline_exceeded" Permanent "The conversion did not end within its deadline.";
+    /// Every attempt failed.
+    TooManyAttempts "too_many_attempts" Permanent "The conversion failed too often.";
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_form_and_the_json_form_are_the_same_word() {
+        for code in Code::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(code.sentence().ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Facts: what happened to a job, in the past tense. Each is published at most once per job; the first writer wins.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::VERSION;
+use crate::code::{Class, Code};
+use crate::id::{FileId, JobId, OutputPrefix};
+pub use crate::plan::Planned;
+use crate::task::TaskName;
+use crate::upload::Upload;
+
+/// What every fact begins with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// Version of the payload.
+    pub v: u32,
+    /// The job.
+    pub job_id: JobId,
+    /// The file the job transcodes.
+    pub file_id: FileId,
+    /// The writer's clock, for people. The server timestamp of the message rules.
+    pub at: DateTime<Utc>,
+}
+
+impl Head {
+    /// The head of a fact of `job_id` written now.
+    #[must_use]
+    pub fn new(job_id: JobId, file_id: FileId) -> Self {
+        Self {
+            v: VERSION,
+            job_id,
+            file_id,
+            at: Utc::now(),
+        }
+    }
+}
+
+/// The job exists: its event was taken in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// What every fact begins with.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The event with defaults filled and values cut to the limits of the tables.
+    pub upload: Upload,
+    /// Where the output goes.
+    pub output_prefix: OutputPrefix,
+    /// The URL at which the finished output will be found.
+    pub manifest_url: String,
+    /// The job this one repeats, if any.
+    #[serde(default)]
+    pub retry_of: Option<JobId>,
+    /// The identity of the event, e.g. `job:<job_id>`.
+    pub identity: String,
+}
+
+/// The growing output plays (part of the speed issue; absent until then).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Playable {
+    /// What every fact begins with.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The growing multivariant playlist.
+    pub manifest_url: String,
+}
+
+/// Somebody asked for the job to stop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// What every fact begins with.
+    #[serde(flatten)]
+    pub head: Head,
+    /// Who asked.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The one decision that ends a job; whoever publishes it first decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What every fact begins with.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The decision.
+    pub outcome: Decision,
+    /// Why it failed, where it did.
+    #[serde(default)]
+    pub error: Option<JobError>,
+}
+
+/// What a verdict decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// The checked output becomes public.
+    Commit,
+    /// The job failed.
+    Fail,
+    /// The job was canceled.
+    Cancel,
+}
+
+/// Why a job failed, for machines (`code`, `class`, `task`) and for people (`message`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// The stable word.
+    pub code: Code,
+    /// What the failure asked for.
+    pub class: Class,
+    /// One sentence for a person, without secrets.
+    pub message: String,
+    /// The task that failed, where one did.
+    #[serde(default)]
+    pub task: Option<TaskName>,
+}
+
+impl JobError {
+    /// The error of `code` with a sentence of its own.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>, task: Option<TaskName>) -> Self {
+        Self {
+            code,
+            class: code.class(),
+            message: message.into(),
+            task,
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The output is public and was checked.
+    Completed,
+    /// See `error`.
+    Failed,
+    /// Somebody canceled it.
+    Canceled,
+}
+
+impl Outcome {
+    /// The word used in payloads, tables and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// The job is over. It announces a verdict that was carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// What every fact begins with.
+    #[serde(flatten)]
+    pub head: Head,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The multivariant playlist; null unless completed.
+    pub manifest_url: Option<String>,
+    /// The poster; null unless completed and made.
+    pub thumbnail_url: Option<String>,
+    /// The storyboard; null until storyboards are made.
+    pub storyboard_url: Option<String>,
+    /// Length of the output in seconds; null unless completed.
+    pub duration_seconds: Option<f64>,
+    /// Seconds from `accepted` to the verdict, both on the server's clock.
+    pub elapsed_seconds: f64,
+    /// Percent: 100 when completed, else how far the job had come.
+    pub progress: u8,
+    /// Whether a newer job of the same file owns the output prefix.
+    pub superseded: bool,
+    /// What was left out or changed, as stable words.
+    pub warnings: Vec<String>,
+    /// Why it failed; null unless failed.
+    pub error: Option<JobError>,
+    /// What was made; empty unless completed.
+    pub renditions: Vec<EndedRendition>,
+}
+
+/// One encoded track of a finished output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndedRendition {
+    /// Name and folder, e.g. `1080p`.
+    pub name: String,
+    /// `video` or `audio`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Pixels; null for audio.
+    pub width: Option<u32>,
+    /// Pixels; null for audio.
+    pub height: Option<u32>,
+    /// Frames per second; null for audio.
+    pub frame_rate: Option<f64>,
+    /// RFC 6381 codec string.
+    pub codecs: String,
+    /// Measured peak, bits per second.
+    pub bandwidth: u64,
+    /// Measured mean, bits per second.
+    pub average_bandwidth: u64,
+    /// Bytes of all its objects.
+    pub bytes: u64,
+}
+
+/// The rows and objects of the job were removed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// What every fact begins with.
+    #[serde(flatten)]
+    pub head: Head,
+}
+
+macro_rules! facts {
+    ($($variant:ident $token:literal,)*) => {
+        /// Which fact a message holds; the last token of its subject.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum FactKind { $(#[doc = concat!("`", $token, "`")] $variant,)* }
+
+        impl FactKind {
+            /// Every kind, in the order of a job's life.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The subject token.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $token,)* }
+            }
+
+            /// The kind of a subject token.
+            #[must_use]
+            pub fn from_token(token: &str) -> Option<Self> {
+                match token { $($token => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        /// Any fact.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Fact { $(#[doc = concat!("`", $token, "`")] $variant($variant),)* }
+
+        impl Fact {
+            /// Which fact this is.
+            #[must_use]
+            pub const fn kind(&self) -> FactKind {
+                match self { $(Self::$variant(_) => FactKind::$variant,)* }
+            }
+
+            /// The job, file and time of the fact.
+            #[must_use]
+            pub const fn head(&self) -> &Head {
+                match self { $(Self::$variant(fact) => &fact.head,)* }
+            }
+
+            /// Reads the body of a message whose subject says `kind`.
+            ///
+            /// # Errors
+            /// When the body is not such a payload.
+            pub fn decode(kind: FactKind, body: &[u8]) -> serde_json::Result<Self> {
+                Ok(match kind { $(FactKind::$variant => Self::$variant(serde_json::from_slice(body)?),)* })
+            }
+
+            /// The body of the message.
+            ///
+            /// # Errors
+            /// Never for the facts of this crate: they hold nothing JSON cannot say.
+            pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
+                match self { $(Self::$variant(fact) => serde_json::to_vec(fact),)* }
+            }
+        }
+
+        $(impl From<$variant> for Fact {
+            fn from(fact: $variant) -> Self { Self::$variant(fact) }
+        })*
+    };
+}
+
+facts! {
+    Accepted "accepted",
+    Planned "planned",
+    Playable "playable",
+    Cancel "cancel",
+    Verdict "verdict",
+    Ended "ended",
+    Pruned "pruned",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ended_fact_reads_as_the_contract_writes_it() {
+        let body = br#"{"v":1,"job_id":"j1","file_id":"f1","at":"2026-11-22T10:00:00Z","outcome":"failed","manifest_url":null,
+            "thumbnail_url":null,"storyboard_url":null,"duration_seconds":null,"elapsed_seconds":1.5,"progress":0,"superseded":false,
+            "warnings":[],"error":{"code":"truncated_upload","class":"permanent","message":"m","task":"plan"},"renditions":[],"later":1}"#;
+        let Fact::Ended(ended) = Fact::decode(FactKind::Ended, body).unwrap() else {
+            panic!("not an ended fact")
+        };
+        assert_eq!(
+            ended.error,
+            Some(JobError::new(Code::TruncatedUpload, "m", Some(TaskName::PLAN)))
+        );
+        let again = Fact::decode(FactKind::Ended, &Fact::from(ended.clone()).encode().unwrap()).unwrap();
+        assert_eq!(again, Fact::Ended(ended));
+    }
+
+    #[test]
+    fn every_kind_has_one_token() {
+        for kind in FactKind::ALL {
+            assert_eq!(FactKind::from_token(kind.as_str()), Some(*kind));
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Every subject of the contract, built and parsed here and nowhere else.
+//!
+//! | subject | stream | what |
+//! |---|---|---|
+//! | `hls.v1.upload`, `hls.v1.delete` | `HLS_UPLOADS` | what publishers send |
+//! | `hls.v1.job.<job_id>.<fact>` | `HLS_JOBS` | the job log; each fact at most once |
+//! | `hls.v1.source.<hash>` | `HLS_JOBS` | identity of an event → job id |
+//! | `hls.v1.current.<hash>` | `HLS_JOBS` | which job owns an output prefix |
+//! | `hls.v1.work.<job_id>.<kind>.<task>` | `HLS_WORK` | what workers tell each other |
+//! | `hls.v1.task.<class>.<lane>.<job_id>.<task>` | `HLS_TASKS` | the queue |
+//! | `hls.v1.progress.<job_id>.<task>` | `HLS_PROGRESS` | last value only |
+//! | `hls.v1.dead.<origin>.…` | `HLS_DEAD` | dead letters |
+//! | `live.hls.v1.job.<job_id>.<fact>` | (core NATS) | the job log, republished, at most once |
+
+use sha2::{Digest, Sha256};
+
+use crate::fact::FactKind;
+use crate::id::JobId;
+use crate::task::{Class, Lane, TaskKey, TaskName};
+use crate::work::WorkKind;
+
+/// Upload events.
+pub const UPLOAD: &str = "hls.v1.upload";
+/// Requests to delete a file.
+pub const DELETE: &str = "hls.v1.delete";
+/// All facts of all jobs.
+pub const ALL_FACTS: &str = "hls.v1.job.>";
+/// All identities.
+pub const ALL_SOURCES: &str = "hls.v1.source.>";
+/// All prefix owners.
+pub const ALL_CURRENT: &str = "hls.v1.current.>";
+/// All that workers tell each other.
+pub const ALL_WORK: &str = "hls.v1.work.>";
+/// The whole queue.
+pub const ALL_TASKS: &str = "hls.v1.task.>";
+/// All progress.
+pub const ALL_PROGRESS: &str = "hls.v1.progress.>";
+/// All dead letters.
+pub const ALL_DEAD: &str = "hls.v1.dead.>";
+/// All facts as they are republished on core NATS.
+pub const ALL_LIVE: &str = "live.hls.v1.job.>";
+
+/// One fact of one job.
+#[must_use]
+pub fn fact(job: &JobId, kind: FactKind) -> String {
+    format!("hls.v1.job.{job}.{}", kind.as_str())
+}
+
+/// Every fact of one job.
+#[must_use]
+pub fn facts_of(job: &JobId) -> String {
+    format!("hls.v1.job.{job}.>")
+}
+
+/// One kind of fact of all jobs, e.g. `hls.v1.job.*.ended`.
+#[must_use]
+pub fn facts_of_kind(kind: FactKind) -> String {
+    format!("hls.v1.job.*.{}", kind.as_str())
+}
+
+/// Reads the subject of a fact, as stored or as republished under `live.`.
+#[must_use]
+pub fn parse_fact(subject: &str) -> Option<(JobId, FactKind)> {
+    let rest = subject
+        .strip_prefix("live.")
+        .unwrap_or(subject)
+        .strip_prefix("hls.v1.job.")?;
+    let (job, kind) = rest.split_once('.')?;
+    Some((job.parse().ok()?, FactKind::from_token(kind)?))
+}
+
+/// The identity of an upload event; `identity` is any text, its hash is the token.
+#[must_use]
+pub fn source(identity: &str) -> String {
+    format!("hls.v1.source.{}", sha256_hex(identity))
+}
+
+/// The owner of an output prefix of an output bucket.
+#[must_use]
+pub fn current(bucket: &str, prefix: &crate::id::OutputPrefix) -> String {
+    format!("hls.v1.current.{}", sha256_hex(&format!("{bucket}/{prefix}")))
+}
+
+/// One kind of work message of one task.
+#[must_use]
+pub fn work(job: &JobId, kind: WorkKind, task: TaskName) -> String {
+    format!("hls.v1.work.{job}.{}.{task}", kind.as_str())
+}
+
+/// All work messages of one job.
+#[must_use]
+pub fn work_of(job: &JobId) -> String {
+    format!("hls.v1.work.{job}.>")
+}
+
+/// Reads the subject of a work message.
+#[must_use]
+pub fn parse_work(subject: &str) -> Option<(JobId, WorkKind, TaskName)> {
+    let mut tokens = subject.strip_prefix("hls.v1.work.")?.split('.');
+    let parsed = (
+        tokens.next()?.parse().ok()?,
+        WorkKind::from_token(tokens.next()?)?,
+        tokens.next()?.parse().ok()?,
+    );
+    tokens.next().is_none().then_some(parsed)
+}
+
+/// One task on the queue.
+#[must_use]
+pub fn task(key: &TaskKey) -> String {
+    format!(
+        "hls.v1.task.{}.{}.{}.{}",
+        key.class.as_str(),
+        key.lane.as_str(),
+        key.job_id,
+        key.task
+    )
+}
+
+/// Every queued task of one job.
+#[must_use]
+pub fn tasks_of(job: &JobId) -> String {
+    format!("hls.v1.task.*.*.{job}.>")
+}
+
+/// Every queued task of a class, in one lane or in both.
+#[must_use]
+pub fn tasks_in(class: Class, lane: Option<Lane>) -> String {
+    match lane {
+        Some(lane) => format!("hls.v1.task.{}.{}.>", class.as_str(), lane.as_str()),
+        None => format!("hls.v1.task.{}.>", class.as_str()),
+    }
+}
+
+/// Reads the subject of a task.
+#[must_use]
+pub fn parse_task(subject: &str) -> Option<TaskKey> {
+    let mut tokens = subject.strip_prefix("hls.v1.task.")?.split('.');
+    let class = tokens.next()?;
+    let lane = match tokens.next()? {
+        "hi" => Lane::Hi,
+        "lo" => Lane::Lo,
+        _ => return None,
+    };
+    let key = TaskKey::new(tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?, lane);
+    (tokens.next().is_none() && key.class.as_str() == class).then_some(key)
+}
+
+/// The last progress of one task.
+#[must_use]
+pub fn progress(job: &JobId, task: TaskName) -> String {
+    format!("hls.v1.progress.{job}.{task}")
+}
+
+/// A dead letter of the message with sequence `seq` that a stage (`upload`, `delete`, `project`) could not take.
+#[must_use]
+pub fn dead_message(stage: &str, seq: u64) -> String {
+    format!("hls.v1.dead.{stage}.{seq}")
+}
+
+/// The dead letter of a task that failed for good.
+#[must_use]
+pub fn dead_task(key: &TaskKey) -> String {
+    format!("hls.v1.dead.{}.{}.{}", key.class.as_str(), key.job_id, key.task)
+}
+
+fn sha256_hex(text: &str) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn job() -> JobId {
+        "j1".parse().unwrap()
+    }
+
+    #[test]
+    fn subjects_are_those_of_the_contract() {
+        let key = TaskKey::new(job(), TaskName::video(3).redone(), Lane::Hi);
+        assert_eq!(fact(&job(), FactKind::Ended), "hls.v1.job.j1.ended");
+        assert_eq!(facts_of_kind(FactKind::Ended), "hls.v1.job.*.ended");
+        assert_eq!(
+            work(&job(), WorkKind::Attempt, TaskName::TRACKS),
+            "hls.v1.work.j1.attempt.tracks"
+        );
+        assert_eq!(task(&key), "hls.v1.task.encode.hi.j1.v3~1");
+        assert_eq!(progress(&job(), TaskName::FINISH), "hls.v1.progress.j1.finish");
+        assert_eq!(dead_message("project", 7), "hls.v1.dead.project.7");
+        assert!(source("x").starts_with("hls.v1.source.2d711642b726b044"));
+    }
+
+    #[test]
+    fn what_is_built_is_parsed_back() {
+        let key = TaskKey::new(job(), TaskName::video(3).redone(), Lane::Lo);
+        assert_eq!(parse_task(&task(&key)), Some(key));
+        assert_eq!(parse_fact("live.hls.v1.job.j1.cancel"), Some((job(), FactKind::Cancel)));
+        assert_eq!(
+            parse_work("hls.v1.work.j1.done.v0"),
+            Some((job(), WorkKind::Done, TaskName::video(0)))
+        );
+        assert_eq!(parse_task("hls.v1.task.plan.hi.j1.v0"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_subject_makes_a_parser_panic(text in "(live\\.)?hls\\.v1\\.(job|work|task)\\.\\PC{0,40}") {
+            let _ = (parse_fact(&text), parse_work(&text), parse_task(&text));
+        }
+    }
+}
