@@ -1,1 +1,2 @@
-//! fluxhls.
+//! fluxhls turns uploaded videos into HLS that plays everywhere.
+pub mod jetstream;

@@ -1,0 +1,196 @@
+//! The one pull loop: takes messages from one or two lanes into free slots, hi before lo without starving lo.
+//!
+//! Busy, it asks without waiting. Idle, it keeps one long pull open on each lane. A message that arrives when the last slot was
+//! just taken is handed back before any attempt is counted. The open pulls live in this loop and nowhere else, because a pull
+//! that is dropped with a message in flight parks that message until `ack_wait`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{Consumer, pull};
+use futures::{Stream, StreamExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Delivery, Nats, Settlement};
+
+/// How long an idle pull waits at the server.
+const IDLE: Duration = Duration::from_secs(20);
+/// How long after an error the loop tries again.
+const BACKOFF: Duration = Duration::from_secs(1);
+
+/// The durable consumers a loop serves, most urgent first, and how many messages it works on at a time.
+#[derive(Debug, Clone)]
+pub struct Lanes {
+    /// The stream of the consumers.
+    pub stream: &'static str,
+    /// Names of durable consumers.
+    pub durables: Vec<&'static str>,
+    /// Messages in work at a time.
+    pub slots: usize,
+}
+
+type Batch = Pin<Box<dyn Stream<Item = Option<async_nats::jetstream::Message>> + Send>>;
+
+/// Runs `handle` for every message until `stop`; returns when the last handler has settled.
+///
+/// `may_pull` is asked before every pull; intake uses it to wait while the queue is nearly full.
+pub async fn pull<H, F, M, G>(nats: &Nats, lanes: Lanes, may_pull: M, handle: H, stop: CancellationToken)
+where
+    H: Fn(Arc<Delivery>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Settlement> + Send + 'static,
+    M: Fn() -> G + Send,
+    G: Future<Output = bool> + Send,
+{
+    let slots = Arc::new(Semaphore::new(lanes.slots));
+    let tracker = TaskTracker::new();
+    let consumers = tokio::select! {
+        consumers = consumers(nats, &lanes) => consumers,
+        () = stop.cancelled() => return,
+    };
+    let start = |message| {
+        if let Some(delivery) = Delivery::new(message) {
+            let permit = Arc::clone(&slots).try_acquire_owned().ok();
+            tracker.spawn(run(Arc::new(delivery), permit, handle.clone()));
+        }
+    };
+    let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
+    let mut round = 0_u32;
+    while !stop.is_cancelled() {
+        if slots.available_permits() > 0 && may_pull().await {
+            round = round.wrapping_add(1);
+            // Every fourth round the last lane goes first, so that it moves however full the first one is.
+            let mut order: Vec<usize> = (0..consumers.len()).collect();
+            if round.is_multiple_of(4) {
+                order.reverse();
+            }
+            for lane in order {
+                fill(&consumers[lane], &mut open[lane], &slots, &start).await;
+            }
+            for (consumer, open) in consumers.iter().zip(&mut open) {
+                let free = slots.available_permits();
+                if free > 0 && open.is_none() {
+                    *open = wait_at(consumer, free).await;
+                }
+            }
+        }
+        let all_open = open.iter().all(Option::is_some);
+        tokio::select! {
+            (lane, next) = next_of(&mut open) => match next {
+                Some(Some(message)) => start(message),
+                None => open[lane] = None,
+                Some(None) => {
+                    open[lane] = None;
+                    tokio::time::sleep(BACKOFF).await;
+                }
+            },
+            () = a_slot_frees(&slots), if !all_open => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    tracker.close();
+    tracker.wait().await;
+}
+
+/// Handles one message in its slot, or hands it back where the last slot was just taken.
+async fn run<H, F>(delivery: Arc<Delivery>, permit: Option<OwnedSemaphorePermit>, handle: H)
+where
+    H: Fn(Arc<Delivery>) -> F,
+    F: Future<Output = Settlement>,
+{
+    let settlement = match &permit {
+        Some(_) => handle(Arc::clone(&delivery)).await,
+        None => Settlement::Retry(Duration::ZERO),
+    };
+    delivery.settle(settlement).await;
+    drop(permit);
+}
+
+/// Asks one lane for what is there, without waiting, while there are free slots and no long pull already waits.
+async fn fill(
+    consumer: &Consumer<pull::Config>,
+    open: &mut Option<Batch>,
+    slots: &Semaphore,
+    start: &impl Fn(async_nats::jetstream::Message),
+) {
+    let free = slots.available_permits();
+    if free == 0 || open.is_some() {
+        return;
+    }
+    match consumer
+        .fetch()
+        .max_messages(free)
+        .expires(Duration::from_secs(5))
+        .messages()
+        .await
+    {
+        Ok(mut batch) => {
+            while let Some(message) = batch.next().await {
+                match message {
+                    Ok(message) => start(message),
+                    Err(error) => tracing::debug!(%error, "a pull ended early"),
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "a pull failed"),
+    }
+}
+
+/// Opens a long pull; it ends after `n` messages or [`IDLE`].
+async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
+    match consumer.batch().max_messages(n).expires(IDLE).messages().await {
+        Ok(batch) => Some(Box::pin(batch.map(|message| {
+            message
+                .inspect_err(|error| tracing::debug!(%error, "a pull ended early"))
+                .ok()
+        }))),
+        Err(error) => {
+            tracing::warn!(%error, "a pull failed");
+            tokio::time::sleep(BACKOFF).await;
+            None
+        }
+    }
+}
+
+/// The next item of whichever open pull has one first; never, when none is open.
+async fn next_of(open: &mut [Option<Batch>]) -> (usize, Option<Option<async_nats::jetstream::Message>>) {
+    let waiting = open.iter_mut().enumerate().filter_map(|(lane, batch)| {
+        let batch = batch.as_mut()?;
+        Some(Box::pin(async move { (lane, batch.next().await) }))
+    });
+    let waiting: Vec<_> = waiting.collect();
+    if waiting.is_empty() {
+        return std::future::pending().await;
+    }
+    futures::future::select_all(waiting).await.0
+}
+
+/// Ends when a slot is free that no open pull asks for yet.
+async fn a_slot_frees(slots: &Semaphore) {
+    if slots.available_permits() > 0 {
+        // A free slot and yet a lane without a pull: pulling was not allowed or failed. Look again shortly.
+        tokio::time::sleep(BACKOFF).await;
+        return;
+    }
+    drop(slots.acquire().await);
+}
+
+/// The consumers, waiting for them to be provisioned.
+async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
+    let mut found = Vec::new();
+    for durable in &lanes.durables {
+        loop {
+            match nats.js.get_consumer_from_stream(durable, lanes.stream).await {
+                Ok(consumer) => break found.push(consumer),
+                Err(error) => {
+                    tracing::warn!(stream = lanes.stream, durable, %error, "no consumer yet; run `fluxhls provision`");
+                    tokio::time::sleep(BACKOFF).await;
+                }
+            }
+        }
+    }
+    found
+}
