@@ -79,19 +79,12 @@ async fn refuse_uuid(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbE
 /// system never ran.
 pub(crate) async fn has_text_id(manager: &SchemaManager<'_>, table: &str) -> Result<bool, DbErr> {
     let data_type = column_type(manager, table, "id").await?;
-    Ok(matches!(
-        data_type.as_deref(),
-        Some("text" | "character varying")
-    ))
+    Ok(matches!(data_type.as_deref(), Some("text" | "character varying")))
 }
 
 /// A column's type in `PostgreSQL`'s words; `None` where there is no such column, and on `SQLite`, which has no types
 /// to refuse.
-async fn column_type(
-    manager: &SchemaManager<'_>,
-    table: &str,
-    column: &str,
-) -> Result<Option<String>, DbErr> {
+async fn column_type(manager: &SchemaManager<'_>, table: &str, column: &str) -> Result<Option<String>, DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
     }

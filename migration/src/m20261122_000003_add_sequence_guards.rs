@@ -14,10 +14,7 @@ impl MigrationTrait for Migration {
                 // SQLite has no ADD COLUMN IF NOT EXISTS, so both databases are asked first. Nullable and without a
                 // default, the column costs PostgreSQL no rewrite of the table.
                 if !manager.has_column(table, column).await? {
-                    let statement = Table::alter()
-                        .table(table)
-                        .add_column(big_integer_null(column))
-                        .take();
+                    let statement = Table::alter().table(table).add_column(big_integer_null(column)).take();
                     manager.alter_table(statement).await?;
                 }
             }

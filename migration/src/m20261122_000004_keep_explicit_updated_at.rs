@@ -17,10 +17,7 @@ impl MigrationTrait for Migration {
             _ => &[SQLITE_TRIGGER],
         };
         for statement in statements {
-            manager
-                .get_connection()
-                .execute_unprepared(statement)
-                .await?;
+            manager.get_connection().execute_unprepared(statement).await?;
         }
         Ok(())
     }

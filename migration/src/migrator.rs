@@ -47,8 +47,5 @@ pub async fn up(db: &DatabaseConnection) -> Result<(), DbErr> {
 /// When the database cannot be read, or when it was migrated by a newer version than this one.
 pub async fn pending(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
     let migrations = Migrator::get_pending_migrations_read_only(db).await?;
-    Ok(migrations
-        .iter()
-        .map(|migration| migration.name().to_owned())
-        .collect())
+    Ok(migrations.iter().map(|migration| migration.name().to_owned()).collect())
 }

@@ -82,29 +82,19 @@ impl Cluster {
             .prefix("fluxhls-pg-")
             .tempdir()
             .unwrap_or_else(|error| panic!("cannot make a temporary folder: {error}"));
-        let as_root = folder
-            .path()
-            .metadata()
-            .is_ok_and(|metadata| metadata.uid() == 0);
+        let as_root = folder.path().metadata().is_ok_and(|metadata| metadata.uid() == 0);
         if as_root {
-            run(command(Path::new("chown"))
-                .arg("postgres")
-                .arg(folder.path()));
+            run(command(Path::new("chown")).arg("postgres").arg(folder.path()));
         }
         let cluster = Self { folder, as_root };
-        run(cluster.tool("initdb").args([
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-sync",
-        ]));
+        run(cluster
+            .tool("initdb")
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]));
         let socket = cluster.folder.path().display();
         run(cluster
             .tool("pg_ctl")
             .args(["start", "--wait", "--silent", "--options"])
-            .arg(format!(
-                "-k {socket} -c listen_addresses= -c fsync=off -c timezone=UTC"
-            ))
+            .arg(format!("-k {socket} -c listen_addresses= -c fsync=off -c timezone=UTC"))
             .arg("--log")
             .arg(cluster.folder.path().join("log")));
         cluster
@@ -145,9 +135,7 @@ impl Drop for Cluster {
 
 /// The newest of Debian's versions of this tool, or the one in `PATH`.
 fn locate(name: &str) -> PathBuf {
-    let debian = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten();
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut found: Vec<PathBuf> = debian
         .flatten()
         .map(|version| version.path().join("bin").join(name))

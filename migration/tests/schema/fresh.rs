@@ -32,11 +32,7 @@ async fn migrates_once(db: &DatabaseConnection) {
 async fn pending_is_answered_to_a_user_who_may_not_change_the_schema() {
     let scratch = Postgres::empty().await;
     let reader = scratch.url().replace("postgres@", "reader@");
-    scratch
-        .db
-        .execute_unprepared("CREATE ROLE reader LOGIN")
-        .await
-        .unwrap();
+    scratch.db.execute_unprepared("CREATE ROLE reader LOGIN").await.unwrap();
     let reader = sea_orm::Database::connect(reader).await.unwrap();
     assert_eq!(pending(&reader).await.unwrap().len(), 5);
     let refused = up(&reader).await.unwrap_err().to_string();
@@ -68,14 +64,6 @@ async fn sqlite_has_the_old_defaults_and_deletes_jobs_with_their_file() {
     )
     .await;
     assert_eq!(status, ["pending 0 {}"]);
-    scratch
-        .db
-        .execute_unprepared("DELETE FROM files")
-        .await
-        .unwrap();
-    assert!(
-        rows(&scratch.db, "SELECT id FROM transcoding_jobs")
-            .await
-            .is_empty()
-    );
+    scratch.db.execute_unprepared("DELETE FROM files").await.unwrap();
+    assert!(rows(&scratch.db, "SELECT id FROM transcoding_jobs").await.is_empty());
 }
