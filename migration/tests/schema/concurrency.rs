@@ -1,0 +1,36 @@
+//! Several processes may migrate at once.
+
+use migration::testing::Postgres;
+use migration::{pending, up};
+use sea_orm::Database;
+
+use crate::sqlite::Sqlite;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_migrators_at_once_leave_one_migrated_postgres() {
+    let scratch = Postgres::empty().await;
+    eight_at_once(scratch.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_migrators_at_once_leave_one_migrated_sqlite() {
+    let scratch = Sqlite::empty().await;
+    eight_at_once(&scratch.url).await;
+    assert!(pending(&scratch.db).await.unwrap().is_empty());
+}
+
+async fn eight_at_once(url: &str) {
+    let migrators: Vec<_> = (0..8)
+        .map(|_| {
+            let url = url.to_owned();
+            tokio::spawn(async move {
+                let db = Database::connect(url).await.unwrap();
+                up(&db).await.unwrap();
+                assert!(pending(&db).await.unwrap().is_empty());
+            })
+        })
+        .collect();
+    for migrator in migrators {
+        migrator.await.unwrap();
+    }
+}

@@ -1,0 +1,69 @@
+//! An empty database gets everything, once.
+
+use migration::testing::Postgres;
+use migration::{pending, up};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+
+use crate::catalog::{lines, rows};
+use crate::sqlite::Sqlite;
+
+#[tokio::test]
+async fn an_empty_postgres_is_migrated_once_and_then_has_nothing_pending() {
+    let scratch = Postgres::empty().await;
+    migrates_once(&scratch.db).await;
+}
+
+#[tokio::test]
+async fn an_empty_sqlite_is_migrated_once_and_then_has_nothing_pending() {
+    let scratch = Sqlite::empty().await;
+    migrates_once(&scratch.db).await;
+}
+
+async fn migrates_once(db: &DatabaseConnection) {
+    let names = pending(db).await.unwrap();
+    assert_eq!(names.len(), 5);
+    assert_eq!(names[0], "m20261122_000001_create_files");
+    up(db).await.unwrap();
+    up(db).await.unwrap();
+    assert!(pending(db).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn pending_is_answered_to_a_user_who_may_not_change_the_schema() {
+    let scratch = Postgres::empty().await;
+    let reader = scratch.url().replace("postgres@", "reader@");
+    scratch.db.execute_unprepared("CREATE ROLE reader LOGIN").await.unwrap();
+    let reader = sea_orm::Database::connect(reader).await.unwrap();
+    assert_eq!(pending(&reader).await.unwrap().len(), 5);
+    let refused = up(&reader).await.unwrap_err().to_string();
+    assert!(refused.contains("permission denied"), "{refused}");
+}
+
+#[tokio::test]
+async fn sqlite_has_the_old_defaults_and_deletes_jobs_with_their_file() {
+    let scratch = Sqlite::empty().await;
+    up(&scratch.db).await.unwrap();
+    scratch
+        .db
+        .execute_unprepared(
+            "INSERT INTO files (id, name, mime_type, size, file_url) VALUES ('f', 'a', 'video/mp4', 1, 's3://b/a'); \
+             INSERT INTO transcoding_jobs (id, file_id, input_url) VALUES ('j', 'f', 's3://b/a');",
+        )
+        .await
+        .unwrap();
+    let file = lines(
+        &scratch.db,
+        "SELECT folder_path || ' ' || transcoding_status || ' ' || metadata || ' ' \
+         || (created_at IS NOT NULL AND updated_at IS NOT NULL) AS line FROM files",
+    )
+    .await;
+    assert_eq!(file, ["/ pending {} 1"]);
+    let status = lines(
+        &scratch.db,
+        "SELECT status || ' ' || progress || ' ' || settings AS line FROM transcoding_jobs",
+    )
+    .await;
+    assert_eq!(status, ["pending 0 {}"]);
+    scratch.db.execute_unprepared("DELETE FROM files").await.unwrap();
+    assert!(rows(&scratch.db, "SELECT id FROM transcoding_jobs").await.is_empty());
+}

@@ -1,0 +1,136 @@
+//! How far the tables are, and the proof that the log is still the one they came from.
+//!
+//! Sequences alone prove nothing: a server restored from an older store gives the lost ones out again, to other
+//! messages. So the checkpoint holds the stream's birth and enough of the last message to know it again.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use entity::prelude::ProjectionCheckpoint;
+use entity::projection_checkpoint::{Column, Model};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait as _,
+    IntoActiveModel as _, QueryFilter as _, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+};
+use sha2::{Digest as _, Sha256};
+use streams::topology;
+
+use crate::jetstream::Recorded;
+
+/// The name of the one projection there is.
+const NAME: &str = "tables";
+
+/// The last message that is in the tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checkpoint(Model);
+
+impl Checkpoint {
+    /// The checkpoint before the first message of a stream.
+    pub(super) fn start(stream_created: DateTime<Utc>) -> Self {
+        Self(Model {
+            name: NAME.to_owned(),
+            stream: topology::JOBS.to_owned(),
+            stream_created: exactly(stream_created),
+            seq: 0,
+            subject: None,
+            message_time: None,
+            message_hash: None,
+        })
+    }
+
+    /// The checkpoint after `message` of the same stream.
+    pub(super) fn after(&self, message: &Recorded) -> Self {
+        Self(Model {
+            seq: i64::try_from(message.seq).unwrap_or(i64::MAX),
+            subject: Some(message.subject.clone()),
+            message_time: Some(exactly(message.time)),
+            message_hash: Some(hash(&message.payload)),
+            ..self.0.clone()
+        })
+    }
+
+    /// Stream sequence of the last message in the tables; 0 before the first.
+    pub(super) fn seq(&self) -> u64 {
+        u64::try_from(self.0.seq).unwrap_or(0)
+    }
+
+    /// Whether it speaks of the stream that was created at that time.
+    pub(super) fn is_of(&self, stream_created: DateTime<Utc>) -> bool {
+        self.0.stream_created == exactly(stream_created)
+    }
+
+    /// Whether both speak of the same stream.
+    pub(super) fn is_same_stream(&self, other: &Self) -> bool {
+        self.0.stream_created == other.0.stream_created
+    }
+
+    /// Whether this is the message it speaks of.
+    pub(super) fn is_at(&self, message: &Recorded) -> bool {
+        *self == self.after(message)
+    }
+}
+
+/// Reads the checkpoint; none when nothing was ever projected.
+pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Option<Checkpoint>, DbErr> {
+    Ok(ProjectionCheckpoint::find_by_id(NAME).one(db).await?.map(Checkpoint))
+}
+
+/// Begins a transaction that writes. `SQLite` would else find out only at its first write that another one does.
+pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    db.begin_with_options(TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    })
+    .await
+}
+
+/// Moves the checkpoint if it still stands at `from`. Done first in a transaction, this also makes a second projector
+/// wait here, and then find out that it lost.
+pub(super) async fn advance(db: &impl ConnectionTrait, from: &Checkpoint, to: &Checkpoint) -> Result<bool, DbErr> {
+    let moved = ProjectionCheckpoint::update_many()
+        .col_expr(Column::Seq, Expr::value(to.0.seq))
+        .col_expr(Column::Subject, Expr::value(to.0.subject.clone()))
+        .col_expr(Column::MessageTime, Expr::value(to.0.message_time.clone()))
+        .col_expr(Column::MessageHash, Expr::value(to.0.message_hash.clone()))
+        .filter(Column::Name.eq(NAME))
+        .filter(Column::Stream.eq(&from.0.stream))
+        .filter(Column::StreamCreated.eq(&from.0.stream_created))
+        .filter(Column::Seq.eq(from.0.seq))
+        .exec(db)
+        .await?;
+    Ok(moved.rows_affected == 1)
+}
+
+/// Puts the checkpoint wherever the tables were rebuilt to.
+pub(super) async fn put(db: &impl ConnectionTrait, to: &Checkpoint) -> Result<(), DbErr> {
+    let replace = OnConflict::column(Column::Name)
+        .update_columns([
+            Column::Stream,
+            Column::StreamCreated,
+            Column::Seq,
+            Column::Subject,
+            Column::MessageTime,
+            Column::MessageHash,
+        ])
+        .to_owned();
+    ProjectionCheckpoint::insert(to.0.clone().into_active_model())
+        .on_conflict(replace)
+        .exec_without_returning(db)
+        .await
+        .map(drop)
+}
+
+/// To the nanosecond, as the server tells it.
+fn exactly(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Nanos, true)
+}
+
+fn hash(body: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(body)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}

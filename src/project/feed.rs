@@ -1,0 +1,228 @@
+//! The job log as a gapless feed of facts from a given sequence on.
+//!
+//! `async_nats` has an ordered consumer that mends itself, but in doing so it trusts sequences, and after the log lost its
+//! tail those lie. This one never mends itself: whatever is not the next message ends it with an error, and who opens a
+//! new one verifies the checkpoint first.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use streams::{subject, topology};
+use tokio::time::{Instant, timeout_at};
+
+use crate::jetstream::{Nats, Recorded};
+
+/// Most facts of one batch.
+pub(super) const BATCH: usize = 500;
+/// How long a batch waits for more facts after its first.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long one pull waits at the server; after a silent one the stream is looked at.
+const IDLE: Duration = Duration::from_secs(20);
+/// When the server forgets a consumer that nobody pulls from.
+const FORGET: Duration = Duration::from_secs(120);
+
+/// Why the feed ended. It says nothing of the facts: open a new one.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The server did not do as asked.
+    #[error("cannot {what} the job log {}: {reason}", topology::JOBS)]
+    Server {
+        /// What was asked for.
+        what: &'static str,
+        /// The client's or server's words.
+        reason: String,
+    },
+    /// Messages are missing between two that came.
+    #[error("the job log skipped from delivery {0} to {1}")]
+    Gap(u64, u64),
+    /// Facts are there, yet none comes.
+    #[error("the job log holds {0} facts more but does not deliver them")]
+    Stalled(u64),
+    /// The stream is another one now, or lost its end.
+    #[error("the job log is not the one it was: it was created anew or lost its end")]
+    Changed,
+}
+
+impl FeedError {
+    fn server(what: &'static str) -> impl FnOnce(&dyn std::fmt::Display) -> Self {
+        move |reason| Self::Server {
+            what,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+/// What the leader says of the job log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogState {
+    /// When the stream was created.
+    pub(super) created: DateTime<Utc>,
+    /// The oldest sequence that is still there.
+    pub(super) first_seq: u64,
+    /// The last sequence that was given out.
+    pub(super) last_seq: u64,
+}
+
+/// Asks the leader for the state of the job log.
+pub(super) async fn state(nats: &Nats) -> Result<LogState, FeedError> {
+    Ok(state_of(&stream(nats).await?))
+}
+
+/// The message at `seq`, as the leader has it; none when it aged out.
+pub(super) async fn message(nats: &Nats, seq: u64) -> Result<Option<Recorded>, FeedError> {
+    match stream(nats).await?.get_raw_message(seq).await {
+        Ok(message) => Ok(Some(Recorded {
+            subject: message.subject.to_string(),
+            seq: message.sequence,
+            time: message.time,
+            headers: message.headers,
+            payload: message.payload,
+        })),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(FeedError::server("read")(&error)),
+    }
+}
+
+async fn stream(nats: &Nats) -> Result<Stream, FeedError> {
+    nats.js
+        .get_stream(topology::JOBS)
+        .await
+        .map_err(|error| FeedError::server("find")(&error))
+}
+
+fn state_of(stream: &Stream) -> LogState {
+    let info = stream.cached_info();
+    LogState {
+        created: info.created,
+        first_seq: info.state.first_sequence,
+        last_seq: info.state.last_sequence,
+    }
+}
+
+/// An open reader of the job log.
+pub(super) struct Feed {
+    nats: Nats,
+    consumer: Consumer<pull::Config>,
+    created: DateTime<Utc>,
+    pull: Option<pull::Batch>,
+    /// Deliveries so far; the server counts them too.
+    delivered: u64,
+    /// Sequence of the last message that came.
+    seq: u64,
+    pending: u64,
+}
+
+impl Feed {
+    /// Opens the log after `seq`.
+    pub(super) async fn open(nats: &Nats, seq: u64) -> Result<Self, FeedError> {
+        let stream = stream(nats).await?;
+        let config = pull::Config {
+            deliver_policy: DeliverPolicy::ByStartSequence {
+                start_sequence: seq + 1,
+            },
+            // The position is in the database, in one transaction with the rows; nothing is acknowledged.
+            ack_policy: AckPolicy::None,
+            filter_subject: subject::ALL_FACTS.to_owned(),
+            inactive_threshold: FORGET,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let consumer = stream
+            .create_consumer(config)
+            .await
+            .map_err(|error| FeedError::server("read")(&error))?;
+        Ok(Self {
+            nats: nats.clone(),
+            created: state_of(&stream).created,
+            pending: consumer.cached_info().num_pending,
+            consumer,
+            pull: None,
+            delivered: 0,
+            seq,
+        })
+    }
+
+    /// How many facts the log held beyond those that came, when the last of them did.
+    pub(super) const fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// Waits for facts; gives those that come within a tenth of a second, at most [`BATCH`].
+    pub(super) async fn next(&mut self) -> Result<Vec<Recorded>, FeedError> {
+        let mut batch = vec![self.first().await?];
+        let deadline = Instant::now() + GATHER;
+        while batch.len() < BATCH {
+            // A pull that is used up ends the batch; the next one is opened by the next call.
+            let Some(pull) = &mut self.pull else { break };
+            match timeout_at(deadline, pull.next()).await {
+                Ok(Some(message)) => batch.push(self.take(message)?),
+                Ok(None) => self.pull = None,
+                Err(_) => break,
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn first(&mut self) -> Result<Recorded, FeedError> {
+        loop {
+            let pull = match &mut self.pull {
+                Some(pull) => pull,
+                // No `.heartbeat()`: with it async-nats 0.51 may sleep on a message that is there.
+                None => self.pull.insert(
+                    self.consumer
+                        .batch()
+                        .max_messages(BATCH)
+                        .expires(IDLE)
+                        .messages()
+                        .await
+                        .map_err(|error| FeedError::server("pull from")(&error))?,
+                ),
+            };
+            match pull.next().await {
+                Some(message) => return self.take(message),
+                None => {
+                    self.pull = None;
+                    self.look().await?;
+                }
+            }
+        }
+    }
+
+    /// After silence: is the log still there, and as long as it was?
+    async fn look(&self) -> Result<(), FeedError> {
+        let state = state(&self.nats).await?;
+        if state.created != self.created || state.last_seq < self.seq {
+            return Err(FeedError::Changed);
+        }
+        match self.pending {
+            0 => Ok(()),
+            pending => Err(FeedError::Stalled(pending)),
+        }
+    }
+
+    fn take(
+        &mut self,
+        message: Result<async_nats::jetstream::Message, async_nats::Error>,
+    ) -> Result<Recorded, FeedError> {
+        let message = message.map_err(|error| FeedError::server("pull from")(&error))?;
+        let info = message.info().map_err(|error| FeedError::server("read")(&error))?;
+        // Nothing is acknowledged, so a message that got lost on the way would never come again.
+        if info.consumer_sequence != self.delivered + 1 {
+            return Err(FeedError::Gap(self.delivered, info.consumer_sequence));
+        }
+        self.delivered = info.consumer_sequence;
+        self.seq = info.stream_sequence;
+        self.pending = info.pending;
+        Ok(Recorded {
+            seq: info.stream_sequence,
+            time: info.published,
+            subject: message.message.subject.to_string(),
+            headers: message.message.headers.clone().unwrap_or_default(),
+            payload: message.message.payload.clone(),
+        })
+    }
+}

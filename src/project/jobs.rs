@@ -1,0 +1,187 @@
+//! Questions about jobs, answered from the tables. Nothing here writes.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days, NaiveDateTime, Utc};
+use entity::files;
+use entity::prelude::{Files, TranscodingJobs};
+use entity::transcoding_jobs::{Column, Model};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, FromQueryResult, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Select,
+};
+use serde::Serialize;
+use serde_json::Value;
+use streams::{FileId, JobId};
+
+/// How many days back [`stats`] looks.
+pub const STATS_DAYS: u64 = 7;
+
+/// A job with the name of its file. Times are those of the job's facts.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Job {
+    /// The job.
+    pub job_id: String,
+    /// The file it transcodes.
+    pub file_id: String,
+    /// The file's name, as people see it.
+    pub file_name: Option<String>,
+    /// pending, processing, completed, failed or canceled.
+    pub status: String,
+    /// Percent.
+    pub progress: i32,
+    /// Where the source is.
+    pub input_url: String,
+    /// Where the output goes.
+    pub output_prefix: Option<String>,
+    /// The playlist, once there is one.
+    pub manifest_url: Option<String>,
+    /// `<code>: <message>` of a failed job.
+    pub error_message: Option<String>,
+    /// When it was accepted.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When it was planned.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended, whatever its outcome.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// The settings of its event.
+    pub settings: Option<Value>,
+}
+
+impl Job {
+    fn new(job: Model, file: Option<files::Model>) -> Self {
+        let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
+        Self {
+            job_id: job.id,
+            file_id: job.file_id,
+            file_name: file.map(|file| file.name),
+            status: job.status.unwrap_or_else(|| "pending".to_owned()),
+            progress: job.progress.unwrap_or(0),
+            input_url: job.input_url,
+            output_prefix: job.output_prefix,
+            manifest_url: job.manifest_url,
+            error_message: job.error_message,
+            created_at: utc(job.created_at),
+            started_at: utc(job.started_at),
+            completed_at: utc(job.completed_at),
+            settings: job.settings,
+        }
+    }
+}
+
+/// Which jobs [`list`] gives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only jobs with this status.
+    pub status: Option<String>,
+    /// Only jobs of this file.
+    pub file_id: Option<FileId>,
+    /// At most so many; all where none is given.
+    pub limit: Option<u64>,
+}
+
+/// Jobs, newest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(db: &impl ConnectionTrait, filter: &Filter) -> Result<Vec<Job>, DbErr> {
+    let mut select = TranscodingJobs::find()
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id);
+    if let Some(status) = &filter.status {
+        select = select.filter(Column::Status.eq(status));
+    }
+    if let Some(file_id) = &filter.file_id {
+        select = select.filter(Column::FileId.eq(file_id.as_str()));
+    }
+    jobs(db, select.limit(filter.limit)).await
+}
+
+/// One job; none when the tables do not know it.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn show(db: &impl ConnectionTrait, job: &JobId) -> Result<Option<Job>, DbErr> {
+    let found = jobs(db, TranscodingJobs::find_by_id(job.as_str())).await?;
+    Ok(found.into_iter().next())
+}
+
+/// Jobs that are pending or processing, oldest first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn active(db: &impl ConnectionTrait) -> Result<Vec<Job>, DbErr> {
+    let select = TranscodingJobs::find()
+        .filter(Column::Status.is_in(["pending", "processing"]))
+        .order_by_asc(Column::CreatedAt)
+        .order_by_asc(Column::Id);
+    jobs(db, select).await
+}
+
+/// The last `limit` jobs that ended, whatever their outcome, newest end first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn history(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Job>, DbErr> {
+    let select = TranscodingJobs::find()
+        .filter(Column::CompletedAt.is_not_null())
+        .order_by_desc(Column::CompletedAt)
+        .order_by_desc(Column::Id)
+        .limit(limit);
+    jobs(db, select).await
+}
+
+async fn jobs(db: &impl ConnectionTrait, select: Select<TranscodingJobs>) -> Result<Vec<Job>, DbErr> {
+    let rows = select.find_also_related(Files).all(db).await?;
+    Ok(rows.into_iter().map(|(job, file)| Job::new(job, file)).collect())
+}
+
+/// Counts over the jobs created in the last [`STATS_DAYS`] days.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stats {
+    /// The start of the window.
+    pub since: DateTime<Utc>,
+    /// Jobs by status; a status without jobs is absent.
+    pub jobs: BTreeMap<String, u64>,
+    /// Mean seconds from created to completed, over the completed ones; none without any.
+    pub mean_seconds: Option<f64>,
+}
+
+#[derive(FromQueryResult)]
+struct StatusRow {
+    status: Option<String>,
+    jobs: i64,
+    seconds: Option<f64>,
+}
+
+/// Statistics of the days before `now`.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn stats(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Stats, DbErr> {
+    let since = now.checked_sub_days(Days::new(STATS_DAYS)).unwrap_or(now);
+    let seconds = match db.get_database_backend() {
+        DbBackend::Postgres => "CAST(AVG(EXTRACT(EPOCH FROM completed_at - created_at)) AS DOUBLE PRECISION)",
+        _ => "AVG((JULIANDAY(completed_at) - JULIANDAY(created_at)) * 86400.0)",
+    };
+    let rows = TranscodingJobs::find()
+        .select_only()
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "jobs")
+        .column_as(Expr::cust(seconds), "seconds")
+        .filter(Column::CreatedAt.gte(since.naive_utc()))
+        .group_by(Column::Status)
+        .into_model::<StatusRow>()
+        .all(db)
+        .await?;
+    let completed = rows.iter().find(|row| row.status.as_deref() == Some("completed"));
+    Ok(Stats {
+        since,
+        mean_seconds: completed.and_then(|row| row.seconds),
+        jobs: rows
+            .iter()
+            .filter_map(|row| Some((row.status.clone()?, u64::try_from(row.jobs).ok()?)))
+            .collect(),
+    })
+}

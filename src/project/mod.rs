@@ -1,0 +1,31 @@
+//! Project: the job log becomes rows of `files` and `transcoding_jobs`. The only place that writes tables.
+//!
+//! In reading order: `feed` reads the log without gaps; `entry` decodes a message; `fold` turns facts into changes (pure);
+//! `rows` carries changes out, each guarded by the sequence it comes from; `batch` does so for the facts of one transaction
+//! and sets aside those whose content the database refuses; `checkpoint` remembers how far the tables are and proves that
+//! the log is still the one they came from; [`Projector`] is the loop over all of it and [`rebuild`] starts it anew. Beside
+//! the checkpoint, [`progress`] keeps the percentage fresh and [`jobs`] answers questions about the rows.
+//!
+//! Facts are applied in order, in one transaction with the checkpoint, and a fact that was applied before changes nothing.
+//! So any number of projectors may run: each transaction begins by moving the checkpoint, which only one of them can.
+
+mod batch;
+mod change;
+mod checkpoint;
+mod dead;
+mod entry;
+mod feed;
+mod fold;
+pub mod jobs;
+pub mod progress;
+mod projector;
+mod rebuild;
+mod references;
+mod refusal;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use feed::FeedError;
+pub use projector::{Position, ProjectError, Projector};
+pub use rebuild::{Rebuilt, rebuild};

@@ -1,0 +1,123 @@
+//! The percentage of running jobs, beside the checkpoint: it may be lost, and only ever grows.
+//!
+//! Workers publish progress once a second and task, and the next value makes up for a lost one; so this listens to the
+//! messages as they pass and keeps no position.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use entity::prelude::TranscodingJobs;
+use entity::transcoding_jobs::Column;
+use futures::StreamExt as _;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _};
+use streams::progress::Progress;
+use streams::{JobId, subject};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::jetstream::Nats;
+
+/// How often the rows are written: at most once a second per job.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Only `ended` says 100.
+const MOST: i32 = 99;
+
+/// Keeps `progress` of processing jobs fresh until `stop`.
+pub async fn follow(db: &DatabaseConnection, nats: &Nats, stop: CancellationToken) {
+    let subscription = tokio::select! {
+        subscription = nats.client.subscribe(subject::ALL_PROGRESS) => subscription,
+        () = stop.cancelled() => return,
+    };
+    let mut messages = match subscription {
+        Ok(messages) => messages,
+        Err(error) => return tracing::error!(%error, "cannot listen to progress; percentages stay as they are"),
+    };
+    let mut latest = HashMap::new();
+    let mut ticks = interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            message = messages.next() => match message {
+                Some(message) => note(&mut latest, &message.payload),
+                None => return,
+            },
+            _ = ticks.tick() => write(db, &mut latest).await,
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Keeps the furthest value of each job since the last write.
+fn note(latest: &mut HashMap<JobId, i32>, body: &[u8]) {
+    match serde_json::from_slice::<Progress>(body) {
+        Ok(progress) => {
+            let percent = percent(progress.job_progress);
+            let furthest = latest.entry(progress.job_id).or_default();
+            *furthest = std::cmp::max(percent, *furthest);
+        }
+        Err(error) => tracing::debug!(%error, "a progress message cannot be read"),
+    }
+}
+
+/// Whole percent of a share, rounded down, from 0 to 99. What is no number counts as nothing.
+#[expect(clippy::cast_possible_truncation, reason = "the value was clamped to two digits")]
+fn percent(share: f64) -> i32 {
+    // A share such as 0.29 times 100 is 28.999…: a millionth of a percent makes up for binary fractions.
+    (share * 100.0 + 1e-6).floor().clamp(0.0, f64::from(MOST)) as i32
+}
+
+async fn write(db: &DatabaseConnection, latest: &mut HashMap<JobId, i32>) {
+    for (job, percent) in latest.drain() {
+        if let Err(error) = raise(db, &job, percent).await {
+            tracing::warn!(job.id = %job, %error, "the progress of a job was not written; the next one may be");
+        }
+    }
+}
+
+/// Raises the percentage of a job that is processing; a lower one changes nothing.
+pub(super) async fn raise(db: &impl ConnectionTrait, job: &JobId, percent: i32) -> Result<(), DbErr> {
+    TranscodingJobs::update_many()
+        .col_expr(Column::Progress, Expr::value(percent))
+        .filter(Column::Id.eq(job.as_str()))
+        .filter(Column::Status.eq("processing"))
+        .filter(Column::Progress.is_null().or(Column::Progress.lt(percent)))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_becomes_whole_percent_below_a_hundred() {
+        for (share, whole) in [
+            (0.0, 0),
+            (0.29, 29),
+            (0.999, 99),
+            (1.0, 99),
+            (7.0, 99),
+            (-1.0, 0),
+            (f64::NAN, 0),
+            (f64::INFINITY, 99),
+        ] {
+            assert_eq!(percent(share), whole, "{share}");
+        }
+    }
+
+    #[test]
+    fn the_furthest_task_speaks_for_its_job_and_garbage_for_none() {
+        let mut latest = HashMap::new();
+        for (task, share) in [("v0", 0.2), ("tracks", 0.5), ("v1", 0.3)] {
+            let body = serde_json::json!({
+                "job_id": "j", "file_id": "f", "task": task, "task_progress": 0.1, "job_progress": share,
+                "speed": 1.0, "eta_seconds": 2.0
+            });
+            note(&mut latest, body.to_string().as_bytes());
+        }
+        note(&mut latest, b"{");
+        assert_eq!(latest, HashMap::from([("j".parse().unwrap(), 50)]));
+    }
+}

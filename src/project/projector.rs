@@ -1,0 +1,209 @@
+//! The projector: verifies, rebuilds where it must, follows the log, and starts over after every trouble.
+
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, DbErr};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::{self, Checkpoint};
+use super::dead::DeadFact;
+use super::feed::{self, Feed, FeedError};
+use super::references::References;
+use super::{batch, rebuild};
+use crate::jetstream::{Log, Recorded, Refused};
+
+/// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a transaction is kept open for its dead letters.
+const LETTER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why the tables could not be brought on. Nothing is lost: the checkpoint stands where it stood.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The database did not do as asked, for a reason that is not in a fact.
+    #[error("the database is in the way of the projection: {0}; check DATABASE_URL and run `fluxhls migrate status`")]
+    Database(#[from] DbErr),
+    /// The job log could not be read.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// A dead letter was not taken.
+    #[error("a fact that cannot be in the tables cannot be set aside: {0}")]
+    DeadLetter(String),
+}
+
+impl From<Refused> for ProjectError {
+    fn from(refused: Refused) -> Self {
+        Self::DeadLetter(refused.to_string())
+    }
+}
+
+/// Where a projector is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Stream sequence of the last fact in the tables.
+    pub seq: u64,
+    /// Facts known to the server beyond that.
+    pub lag: u64,
+    /// Whether the log was reached and its checkpoint verified; false while in trouble.
+    pub following: bool,
+    /// Whether another projector moved the checkpoint last.
+    pub standby: bool,
+}
+
+/// Brings the tables on with the log. Any number of them may run; one at a time is ahead.
+#[derive(Debug)]
+pub struct Projector {
+    db: DatabaseConnection,
+    log: Log,
+    position: watch::Sender<Position>,
+}
+
+impl Projector {
+    /// A projector of the log into the migrated database `db`.
+    #[must_use]
+    pub fn new(db: DatabaseConnection, log: Log) -> Self {
+        Self {
+            db,
+            log,
+            position: watch::Sender::default(),
+        }
+    }
+
+    /// Where the projector is, now and whenever it changes.
+    #[must_use]
+    pub fn position(&self) -> watch::Receiver<Position> {
+        self.position.subscribe()
+    }
+
+    /// Projects until `stop`. No trouble ends it: it pauses, longer each time, and resumes from the checkpoint.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let reached = self.position.borrow().seq;
+            let trouble = tokio::select! {
+                trouble = self.follow() => trouble,
+                () = stop.cancelled() => return,
+            };
+            self.position.send_modify(|position| position.following = false);
+            if self.position.borrow().seq != reached {
+                pause = SHORTEST_PAUSE;
+            }
+            match trouble {
+                Ok(Rewound) => tracing::info!("the tables were rebuilt by another process; resuming from there"),
+                Err(error) => {
+                    tracing::warn!(%error, pause_ms = pause.as_millis(), "projection interrupted; trying again")
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Follows the log from the checkpoint until there is trouble.
+    async fn follow(&self) -> Result<Rewound, ProjectError> {
+        let references = References::read(&self.db).await?;
+        let mut at = self.resume().await?;
+        let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
+        self.stand(&at, &feed, false);
+        loop {
+            let mut messages = feed.next().await?;
+            messages.retain(|message| message.seq > at.seq());
+            while let Some(last) = messages.last() {
+                let to = at.after(last);
+                if self.apply(references, &at, &to, &messages).await? {
+                    at = to;
+                    self.stand(&at, &feed, false);
+                    break;
+                }
+                match checkpoint::read(&self.db).await? {
+                    Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => at = theirs,
+                    _ => return Ok(Rewound),
+                }
+                self.stand(&at, &feed, true);
+                messages.retain(|message| message.seq > at.seq());
+            }
+        }
+    }
+
+    /// The checkpoint to go on from, after the proof that the log still is what the tables came from; rebuilds if not.
+    async fn resume(&self) -> Result<Checkpoint, ProjectError> {
+        let found = checkpoint::read(&self.db).await?;
+        let Some(doubt) = self.doubt(found.as_ref()).await? else {
+            // `doubt` has a reason wherever there is no checkpoint.
+            return found.ok_or(ProjectError::Feed(FeedError::Changed));
+        };
+        tracing::warn!(reason = doubt, "rebuilding the tables from the whole log");
+        let (at, rebuilt) = rebuild::run(&self.db, &self.log).await?;
+        tracing::info!(facts = rebuilt.facts, dead = rebuilt.dead, "rebuilt the tables");
+        Ok(at)
+    }
+
+    /// Why the tables may not come from this log; none when they do.
+    async fn doubt(&self, at: Option<&Checkpoint>) -> Result<Option<&'static str>, ProjectError> {
+        let Some(at) = at else {
+            return Ok(Some("nothing was projected yet"));
+        };
+        let nats = self.log.nats();
+        let state = feed::state(nats).await?;
+        if !at.is_of(state.created) {
+            return Ok(Some("the stream was created anew"));
+        }
+        if at.seq() > state.last_seq {
+            return Ok(Some("the log ends before the checkpoint"));
+        }
+        if at.seq() < state.first_seq {
+            // Aged out, or nothing was there: no message to compare with, and none that could have changed.
+            return Ok(None);
+        }
+        let is_there = feed::message(nats, at.seq())
+            .await?
+            .is_some_and(|message| at.is_at(&message));
+        Ok((!is_there).then_some("the log holds another message at the checkpoint"))
+    }
+
+    /// Applies a batch in one transaction with its checkpoint; false when another projector was first.
+    async fn apply(
+        &self,
+        references: References,
+        from: &Checkpoint,
+        to: &Checkpoint,
+        messages: &[Recorded],
+    ) -> Result<bool, ProjectError> {
+        let transaction = checkpoint::begin(&self.db).await?;
+        if !checkpoint::advance(&transaction, from, to).await? {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        let dead = batch::apply(&transaction, references, messages).await?;
+        bury(&self.log, &dead).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    fn stand(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
+        self.position.send_replace(Position {
+            seq: at.seq(),
+            lag: feed.pending(),
+            following: true,
+            standby,
+        });
+    }
+}
+
+/// The checkpoint went back, or to another stream: another process rebuilt the tables.
+struct Rewound;
+
+/// Publishes dead letters, before the commit that skips their facts: nothing is dropped silently.
+pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
+    for fact in dead {
+        tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
+        tokio::time::timeout(LETTER_LIMIT, log.append(fact.letter()))
+            .await
+            .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Rebuild: the whole log folded aside, then put into the tables in one transaction.
+//!
+//! Nothing is deleted for not being in the log: rows older than the log, and all columns that no fact sets, stay. A live
+//! projector notices by the checkpoint and goes on from where the rebuild came to.
+
+use sea_orm::DatabaseConnection;
+
+use super::batch;
+use super::checkpoint::{self, Checkpoint};
+use super::dead::DeadFact;
+use super::entry::Entry;
+use super::feed::{self, Feed};
+use super::fold::Fold;
+use super::projector::{ProjectError, bury};
+use super::references::References;
+use super::rows;
+use crate::jetstream::Log;
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Rebuilt {
+    /// Facts that were read.
+    pub facts: u64,
+    /// Those among them that cannot be in the tables and are dead letters.
+    pub dead: usize,
+    /// Stream sequence of the last of them: the new checkpoint.
+    pub seq: u64,
+}
+
+/// Rebuilds `files` and `transcoding_jobs` from the whole job log.
+///
+/// # Errors
+/// When the log cannot be read or the database is in the way; then the tables are as they were.
+pub async fn rebuild(db: &DatabaseConnection, log: &Log) -> Result<Rebuilt, ProjectError> {
+    run(db, log).await.map(|(_, rebuilt)| rebuilt)
+}
+
+pub(super) async fn run(db: &DatabaseConnection, log: &Log) -> Result<(Checkpoint, Rebuilt), ProjectError> {
+    let references = References::read(db).await?;
+    let folded = fold(log).await?;
+    let transaction = checkpoint::begin(db).await?;
+    // First, for the row's lock: a live projector waits here and then finds out.
+    checkpoint::put(&transaction, &folded.to).await?;
+    rows::clear_guards(&transaction).await?;
+    let changes = folded.fold.into_changes();
+    let mut dead = folded.dead;
+    if batch::attempt(&transaction, references, &changes).await?.is_some() {
+        // Something in there is refused. Which fact it is shows only in going through them again, batch by batch.
+        dead.clear();
+        let mut feed = Feed::open(log.nats(), 0).await?;
+        let mut at = 0;
+        while at < folded.to.seq() {
+            let mut messages = feed.next().await?;
+            messages.retain(|message| message.seq <= folded.to.seq());
+            at = messages.last().map_or(folded.to.seq(), |message| message.seq);
+            dead.extend(batch::apply(&transaction, references, &messages).await?);
+        }
+    }
+    bury(log, &dead).await?;
+    transaction.commit().await?;
+    let rebuilt = Rebuilt {
+        facts: folded.facts,
+        dead: dead.len(),
+        seq: folded.to.seq(),
+    };
+    Ok((folded.to, rebuilt))
+}
+
+/// The whole log, folded.
+struct Folded {
+    fold: Fold,
+    facts: u64,
+    dead: Vec<DeadFact>,
+    to: Checkpoint,
+}
+
+async fn fold(log: &Log) -> Result<Folded, ProjectError> {
+    let state = feed::state(log.nats()).await?;
+    let mut feed = Feed::open(log.nats(), 0).await?;
+    let mut folded = Folded {
+        fold: Fold::default(),
+        facts: 0,
+        dead: Vec::new(),
+        to: Checkpoint::start(state.created),
+    };
+    while feed.pending() > 0 {
+        for message in feed.next().await? {
+            match Entry::read(&message) {
+                Ok(entry) => folded.fold.push(&entry),
+                Err(reason) => folded.dead.push(DeadFact::new(&message, reason)),
+            }
+            folded.facts += 1;
+            folded.to = folded.to.after(&message);
+        }
+    }
+    Ok(folded)
+}

@@ -1,0 +1,76 @@
+//! References to users and projects, which this service knows nothing else of.
+
+use std::collections::HashSet;
+
+use entity::files;
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+
+/// Which columns of `files` a foreign key holds to another table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct References {
+    users: bool,
+    projects: bool,
+}
+
+impl References {
+    /// Looks at the foreign keys of `files`. On `SQLite` there are none: no other application shares its tables.
+    pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
+        if db.get_database_backend() != DbBackend::Postgres {
+            return Ok(Self {
+                users: false,
+                projects: false,
+            });
+        }
+        let statement = Statement::from_string(
+            DbBackend::Postgres,
+            "SELECT confrelid::regclass::text AS target FROM pg_constraint \
+             WHERE contype = 'f' AND conrelid = 'files'::regclass",
+        );
+        let rows = db.query_all_raw(statement).await?;
+        let targets: Vec<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "target"))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            users: targets.iter().any(|target| target == "users"),
+            projects: targets.iter().any(|target| target == "projects"),
+        })
+    }
+
+    /// Clears what a foreign key would refuse: a file of an unknown user or project is a file all the same.
+    pub(super) async fn clear_unknown(self, db: &impl ConnectionTrait, rows: &mut [files::Model]) -> Result<(), DbErr> {
+        if self.users {
+            let known = known(db, "users", rows.iter().filter_map(|row| row.uploaded_by.clone())).await?;
+            for row in &mut *rows {
+                row.uploaded_by.take_if(|id| !known.contains(id));
+            }
+        }
+        if self.projects {
+            let known = known(db, "projects", rows.iter().filter_map(|row| row.project_id.clone())).await?;
+            for row in &mut *rows {
+                row.project_id.take_if(|id| !known.contains(id));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Those of `ids` that are in `table`.
+async fn known(
+    db: &impl ConnectionTrait,
+    table: &'static str,
+    ids: impl Iterator<Item = String>,
+) -> Result<HashSet<String>, DbErr> {
+    let ids: HashSet<String> = ids.collect();
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let select = Query::select()
+        .column("id")
+        .from(Alias::new(table))
+        .and_where(Expr::col("id").is_in(ids))
+        .take();
+    let rows = db.query_all(&select).await?;
+    rows.iter().map(|row| row.try_get("", "id")).collect()
+}

@@ -1,0 +1,10 @@
+//! The projection on real databases, fed with facts made by hand, and on a real log.
+
+mod batching;
+mod checkpoint;
+mod contract;
+mod facts;
+
+mod questions;
+mod refusals;
+mod tables;
