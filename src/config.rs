@@ -238,6 +238,12 @@ pub fn log_filter() -> String {
         .unwrap_or_else(|| "info,sqlx=warn,s3s=error,s3s_fs=error".to_owned())
 }
 
+/// The log filter of commands that talk to a person: only what went wrong.
+#[must_use]
+pub fn quiet_log_filter() -> String {
+    variable("LOG").or_else(|| variable("RUST_LOG")).unwrap_or_else(|| "error".to_owned())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "this module is the one reader of the environment"

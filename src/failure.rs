@@ -37,6 +37,7 @@ impl Failure {
             code,
             message: message.into(),
             evidence: Evidence::default(),
+            is_final: false,
         }
     }
 

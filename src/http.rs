@@ -35,7 +35,9 @@ pub fn router(metrics: PrometheusHandle, obstacles: Obstacles) -> Router {
 /// # Errors
 /// When accepting connections fails.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 /// Opens the port.
@@ -44,13 +46,20 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
 /// Names the address and the setting when it is taken.
 pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        std::io::Error::new(error.kind(), format!("cannot listen on {address}: {error}; set HTTP_ADDR to a free address"))
+        std::io::Error::new(
+            error.kind(),
+            format!("cannot listen on {address}: {error}; set HTTP_ADDR to a free address"),
+        )
     })
 }
 
 async fn scrape(State(shown): State<Shown>) -> Response {
     metrics_process::Collector::default().collect();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], shown.metrics.render()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        shown.metrics.render(),
+    )
+        .into_response()
 }
 
 async fn readiness(State(shown): State<Shown>) -> Response {

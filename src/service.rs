@@ -66,10 +66,12 @@ impl fmt::Display for Role {
 impl FromStr for Role {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| format!("{text:?} is no role; choose from {}", Self::ALL.map(Self::as_str).join(",")))
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
+            format!(
+                "{text:?} is no role; choose from {}",
+                Self::ALL.map(Self::as_str).join(",")
+            )
+        })
     }
 }
 
@@ -138,9 +140,19 @@ impl Service {
             start.role(*role).await?;
         }
         let (tell, obstacles) = watch::channel(Vec::new());
-        tokio::spawn(watch_obstacles(nats, settings.roles.clone(), tell, shutdown.stop.clone()));
+        tokio::spawn(watch_obstacles(
+            nats,
+            settings.roles.clone(),
+            tell,
+            shutdown.stop.clone(),
+        ));
         start.tracker.close();
-        Ok(Self { jobs, storage, obstacles, tracker: start.tracker })
+        Ok(Self {
+            jobs,
+            storage,
+            obstacles,
+            tracker: start.tracker,
+        })
     }
 
     /// Waits until every role has ended and the last messages have left.
@@ -176,7 +188,10 @@ impl Start<'_> {
     async fn role(&self, role: Role) -> anyhow::Result<()> {
         match role {
             Role::Intake => {
-                let intake = Intake { jobs: self.jobs.clone(), locator: self.locator.clone() };
+                let intake = Intake {
+                    jobs: self.jobs.clone(),
+                    locator: self.locator.clone(),
+                };
                 self.tracker.spawn(intake.run(self.shutdown.stop.clone()));
             }
             Role::Plan => {
@@ -200,11 +215,23 @@ impl Start<'_> {
                     ffmpeg: self.settings.tool.version().await?,
                     workshop: Arc::new(Workshop::open(&self.settings.work_dir)?),
                 };
-                self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], self.settings.encode_slots);
+                self.stage(
+                    encoder.clone(),
+                    Class::Encode,
+                    &[Lane::Hi, Lane::Lo],
+                    self.settings.encode_slots,
+                );
                 self.stage(encoder, Class::Tracks, &[Lane::Hi], 1);
             }
             Role::Package => {
-                self.stage(Packager { jobs: self.jobs.clone() }, Class::Package, &[Lane::Hi], 2);
+                self.stage(
+                    Packager {
+                        jobs: self.jobs.clone(),
+                    },
+                    Class::Package,
+                    &[Lane::Hi],
+                    2,
+                );
             }
             Role::Project => self.project().await?,
         }
@@ -214,7 +241,11 @@ impl Start<'_> {
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
         gauge!("fluxhls_slots", "class" => class.as_str()).set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
         let durables = lanes.iter().map(|lane| topology::durable(class, *lane)).collect();
-        let lanes = Lanes { stream: topology::TASKS, durables, slots };
+        let lanes = Lanes {
+            stream: topology::TASKS,
+            durables,
+            slots,
+        };
         let (jobs, hand_back) = (self.jobs.clone(), self.shutdown.hand_back.clone());
         let handle = move |delivery| {
             let (jobs, stage, hand_back) = (jobs.clone(), stage.clone(), hand_back.clone());
@@ -228,19 +259,27 @@ impl Start<'_> {
         };
         let nats = self.jobs.log.nats().clone();
         let stop = self.shutdown.stop.clone();
-        self.tracker.spawn(async move { pull(&nats, lanes, || async { true }, handle, stop).await });
+        self.tracker
+            .spawn(async move { pull(&nats, lanes, || async { true }, handle, stop).await });
     }
 
     async fn project(&self) -> anyhow::Result<()> {
         let url = self.settings.database_url.as_ref();
-        let url = url.ok_or_else(|| anyhow::anyhow!("the role project needs DATABASE_URL (postgres:// or sqlite://)"))?;
+        let url =
+            url.ok_or_else(|| anyhow::anyhow!("the role project needs DATABASE_URL (postgres:// or sqlite://)"))?;
         let database = connect_database(url).await?;
         let pending = migration::pending(&database).await?;
-        anyhow::ensure!(pending.is_empty(), "the database lacks migrations ({}); run `fluxhls migrate up`", pending.join(", "));
+        anyhow::ensure!(
+            pending.is_empty(),
+            "the database lacks migrations ({}); run `fluxhls migrate up`",
+            pending.join(", ")
+        );
         let stop = self.shutdown.stop.clone();
         let projector = project::Projector::new(database.clone(), self.jobs.log.clone());
         self.tracker.spawn(projector.run(stop.clone()));
-        self.tracker.spawn(project::progress::follow(database, self.jobs.log.clone(), stop.clone()));
+        let (nats, ending) = (self.jobs.log.nats().clone(), stop.clone());
+        self.tracker
+            .spawn(async move { project::progress::follow(&database, &nats, ending).await });
         self.tracker.spawn(project::sweep::sweep(self.jobs.clone(), stop));
         Ok(())
     }
@@ -252,7 +291,10 @@ impl Start<'_> {
 /// Without the URL, which may hold a password.
 pub async fn connect_database(url: &SecretString) -> anyhow::Result<sea_orm::DatabaseConnection> {
     let mut options = sea_orm::ConnectOptions::new(url.expose_secret());
-    options.sqlx_logging(false).max_connections(5).connect_timeout(Duration::from_secs(10));
+    options
+        .sqlx_logging(false)
+        .max_connections(5)
+        .connect_timeout(Duration::from_secs(10));
     sea_orm::Database::connect(options).await.map_err(|error| {
         let reason = error.to_string().replace(url.expose_secret(), "DATABASE_URL");
         anyhow::anyhow!("cannot connect to the database: {reason}; check DATABASE_URL")
@@ -266,9 +308,17 @@ async fn watch_obstacles(nats: Nats, roles: Vec<Role>, tell: watch::Sender<Vec<S
         if nats.is_connected() {
             for durable in topology::durables() {
                 let name = durable.config.durable_name.unwrap_or_default();
-                let found = nats.js.get_consumer_from_stream::<async_nats::jetstream::consumer::pull::Config, _, _>(&name, durable.stream);
+                let found = nats
+                    .js
+                    .get_consumer_from_stream::<async_nats::jetstream::consumer::pull::Config, _, _>(
+                        &name,
+                        durable.stream,
+                    );
                 if let Err(error) = found.await {
-                    obstacles.push(format!("consumer {name} of {}: {error}; run `fluxhls provision`", durable.stream));
+                    obstacles.push(format!(
+                        "consumer {name} of {}: {error}; run `fluxhls provision`",
+                        durable.stream
+                    ));
                 }
             }
         } else {

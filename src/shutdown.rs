@@ -28,7 +28,11 @@ impl Shutdown {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
-            tracing::info!(signal = received, grace_seconds = grace.as_secs(), "stopping; tasks in work may finish");
+            tracing::info!(
+                signal = received,
+                grace_seconds = grace.as_secs(),
+                "stopping; tasks in work may finish"
+            );
             shutdown.stop.cancel();
             tokio::select! {
                 () = tokio::time::sleep(grace) => {}

@@ -63,7 +63,11 @@ pub async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode> {
             for name in &pending {
                 println!("missing: {name}");
             }
-            Ok(if pending.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::DIFFERENT) })
+            Ok(if pending.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(super::DIFFERENT)
+            })
         }
     }
 }
@@ -76,6 +80,9 @@ pub async fn rebuild(args: RebuildArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls rebuild")).await?);
     let database = open(&args.database).await?;
     let rebuilt = project::rebuild(&database, &log).await?;
-    println!("{rebuilt}");
+    println!(
+        "{} facts, up to message {} of the job log; {} of them are dead letters",
+        rebuilt.facts, rebuilt.seq, rebuilt.dead
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -60,19 +60,36 @@ impl Report {
 /// # Errors
 /// Never for what is merely unwell; that is what the report is for.
 pub async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
-    let mut report = Report { json: args.json, healthy: true };
+    let mut report = Report {
+        json: args.json,
+        healthy: true,
+    };
     report.tell("ffmpeg", ffmpeg(&args.worker).await);
-    report.tell("work folder", crate::encode::Workshop::open(&args.worker.work_dir()).map(|_| "can be written".to_owned()).map_err(text));
+    report.tell(
+        "work folder",
+        crate::encode::Workshop::open(&args.worker.work_dir())
+            .map(|_| "can be written".to_owned())
+            .map_err(text),
+    );
     report.tell("streams", streams(&args).await);
     report.tell("database", database(&args).await);
     let storage = Storage::connect(&args.storage.settings()).await;
     let bucket = storage.bucket(&args.storage.s3_bucket);
     let canary = bucket.canary(&args.storage.output_root).await;
-    report.tell("bucket", canary.map(|()| format!("{} can be written, read and listed", bucket.name())).map_err(text));
+    report.tell(
+        "bucket",
+        canary
+            .map(|()| format!("{} can be written, read and listed", bucket.name()))
+            .map_err(text),
+    );
     if !args.origin.is_empty() {
         report.tell("cors", cors(&bucket, &args).await);
     }
-    Ok(if report.healthy { ExitCode::SUCCESS } else { ExitCode::from(super::DIFFERENT) })
+    Ok(if report.healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::DIFFERENT)
+    })
 }
 
 fn text(error: impl Display) -> String {
@@ -80,24 +97,34 @@ fn text(error: impl Display) -> String {
 }
 
 async fn ffmpeg(args: &WorkerArgs) -> Result<String, String> {
-    let tool = Tool { ffmpeg: args.ffmpeg.clone(), ffprobe: args.ffprobe.clone() };
+    let tool = Tool {
+        ffmpeg: args.ffmpeg.clone(),
+        ffprobe: args.ffprobe.clone(),
+    };
     let version = tool.version().await.map_err(text)?;
     let missing = tool.missing().await.map_err(text)?;
     if missing.is_empty() {
         return Ok(format!("{version} has every encoder and filter"));
     }
-    Err(format!("{version} lacks {}; install a full build (Debian: apt install ffmpeg)", missing.join(", ")))
+    Err(format!(
+        "{version} lacks {}; install a full build (Debian: apt install ffmpeg)",
+        missing.join(", ")
+    ))
 }
 
 async fn streams(args: &DoctorArgs) -> Result<String, String> {
-    let nats = Nats::connect(&args.nats.settings("fluxhls doctor")).await.map_err(text)?;
+    let nats = Nats::connect(&args.nats.settings("fluxhls doctor"))
+        .await
+        .map_err(text)?;
     let version = nats.client.server_info().version.clone();
     if args.fix {
         provision::apply(&nats.js, args.nats.sizing()).await.map_err(text)?;
     }
     let drifts = provision::check(&nats.js, args.nats.sizing()).await.map_err(text)?;
     if drifts.is_empty() {
-        return Ok(format!("nats-server {version}; a single server needs `sync_interval: always`, which cannot be seen from here"));
+        return Ok(format!(
+            "nats-server {version}; a single server needs `sync_interval: always`, which cannot be seen from here"
+        ));
     }
     Err(drifts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
@@ -119,10 +146,18 @@ async fn cors(bucket: &Bucket, args: &DoctorArgs) -> Result<String, String> {
         bucket.put_cors(&args.origin).await.map_err(text)?;
     }
     let rules = bucket.cors().await.map_err(text)?;
-    let refused: Vec<&str> =
-        args.origin.iter().filter(|origin| !rules.iter().any(|rule| rule.lets_play(origin))).map(String::as_str).collect();
+    let refused: Vec<&str> = args
+        .origin
+        .iter()
+        .filter(|origin| !rules.iter().any(|rule| rule.lets_play(origin)))
+        .map(String::as_str)
+        .collect();
     if refused.is_empty() {
         return Ok("every origin may play".to_owned());
     }
-    Err(format!("the bucket refuses {}; run `fluxhls doctor --fix --origin {}`", refused.join(", "), args.origin.join(",")))
+    Err(format!(
+        "the bucket refuses {}; run `fluxhls doctor --fix --origin {}`",
+        refused.join(", "),
+        args.origin.join(",")
+    ))
 }

@@ -51,11 +51,21 @@ pub async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Result<Feed
     let show = match shown {
         Shown::Json => Show::Json,
         Shown::Bar if std::io::stderr().is_terminal() => Show::Bar(bar(ProgressBar::new(1000), job.as_str())),
-        Shown::Among(all, label) if std::io::stderr().is_terminal() => Show::Bar(bar(all.add(ProgressBar::new(1000)), &label)),
+        Shown::Among(all, label) if std::io::stderr().is_terminal() => {
+            Show::Bar(bar(all.add(ProgressBar::new(1000)), &label))
+        }
         Shown::Among(_, label) => Show::Lines { label, percent: 0 },
-        Shown::Bar => Show::Lines { label: job.to_string(), percent: 0 },
+        Shown::Bar => Show::Lines {
+            label: job.to_string(),
+            percent: 0,
+        },
     };
-    Ok(Feed { log: log.clone(), job: job.clone(), messages: Box::pin(select(facts, progress)), show })
+    Ok(Feed {
+        log: log.clone(),
+        job: job.clone(),
+        messages: Box::pin(select(facts, progress)),
+        show,
+    })
 }
 
 fn bar(bar: ProgressBar, label: &str) -> ProgressBar {
@@ -77,14 +87,17 @@ impl Feed {
         loop {
             // The live feed is at most once: the log is asked now and then, and rules.
             let next = tokio::time::timeout(Duration::from_secs(5), self.messages.next()).await;
-            match next {
-                Ok(Some(message)) => self.show(&message),
+            match &next {
+                Ok(Some(message)) => self.show(message),
                 Ok(None) => anyhow::bail!("the connection to NATS is closed"),
                 Err(_) => {}
             }
             let told = matches!(&next, Ok(Some(message)) if is_end(message));
             if told || next.is_err() {
-                let recorded = self.log.last(topology::JOBS, &subject::fact(&self.job, FactKind::Ended)).await;
+                let recorded = self
+                    .log
+                    .last(topology::JOBS, &subject::fact(&self.job, FactKind::Ended))
+                    .await;
                 if let Some(ended) = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok()) {
                     self.end(&ended);
                     return Ok(ended);
@@ -94,8 +107,11 @@ impl Feed {
     }
 
     fn show(&mut self, message: &Message) {
-        let progress: Option<Progress> =
-            message.subject.starts_with("hls.v1.progress.").then(|| serde_json::from_slice(&message.payload).ok()).flatten();
+        let progress: Option<Progress> = message
+            .subject
+            .starts_with("hls.v1.progress.")
+            .then(|| serde_json::from_slice(&message.payload).ok())
+            .flatten();
         let fact = subject::parse_fact(message.subject.as_str()).map(|(_, kind)| kind.as_str());
         match &mut self.show {
             Show::Json => {
@@ -145,10 +161,17 @@ impl Feed {
 }
 
 fn is_end(message: &Message) -> bool {
-    matches!(subject::parse_fact(message.subject.as_str()), Some((_, FactKind::Ended)))
+    matches!(
+        subject::parse_fact(message.subject.as_str()),
+        Some((_, FactKind::Ended))
+    )
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=1000")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=1000"
+)]
 fn thousandths(share: f64) -> u64 {
     (share.clamp(0.0, 1.0) * 1000.0) as u64
 }

@@ -103,12 +103,25 @@ pub struct Output {
 /// What could not be reached, or that there is no such job.
 pub async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
     match command {
-        JobsCommand::List { status, limit, output, database } => {
+        JobsCommand::List {
+            status,
+            limit,
+            output,
+            database,
+        } => {
             let database = super::database::open(&database).await?;
-            let filter = Filter { status, limit: Some(limit), ..Filter::default() };
+            let filter = Filter {
+                status,
+                limit: Some(limit),
+                ..Filter::default()
+            };
             print_jobs(&table::list(&database, &filter).await?, &output)?;
         }
-        JobsCommand::History { limit, output, database } => {
+        JobsCommand::History {
+            limit,
+            output,
+            database,
+        } => {
             let database = super::database::open(&database).await?;
             print_jobs(&table::history(&database, limit).await?, &output)?;
         }
@@ -121,7 +134,12 @@ pub async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
                 for (status, count) in &stats.jobs {
                     println!("{status:<12} {count}");
                 }
-                println!("mean seconds {}", stats.mean_seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.1}")));
+                println!(
+                    "mean seconds {}",
+                    stats
+                        .mean_seconds
+                        .map_or("-".to_owned(), |seconds| format!("{seconds:.1}"))
+                );
             }
         }
         JobsCommand::Show { job_id, output, nats } => show(&job_id, &output, &nats).await?,
@@ -144,19 +162,27 @@ pub(super) fn print_jobs(jobs: &[Job], output: &Output) -> anyhow::Result<()> {
 /// Rows of `transcoding_jobs` as a table for people.
 pub(super) fn jobs_table(jobs: &[Job]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["job", "file", "name", "status", "%", "created", "seconds", "result"]);
     for job in jobs {
-        let seconds = job.created_at.zip(job.completed_at).map(|(from, to)| (to - from).as_seconds_f64());
+        let seconds = job
+            .created_at
+            .zip(job.completed_at)
+            .map(|(from, to)| (to - from).as_seconds_f64());
         table.add_row([
             job.job_id.clone(),
             job.file_id.clone(),
             job.file_name.clone().unwrap_or_default(),
             job.status.clone(),
             job.progress.to_string(),
-            job.created_at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
+            job.created_at
+                .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string())
+                .unwrap_or_default(),
             seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
-            job.error_message.clone().or_else(|| job.manifest_url.clone()).unwrap_or_default(),
+            job.error_message
+                .clone()
+                .or_else(|| job.manifest_url.clone())
+                .unwrap_or_default(),
         ]);
     }
     table
@@ -174,14 +200,27 @@ struct Line {
 async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<()> {
     let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs show")).await?);
     let mut lines = Vec::new();
-    for (stream, filter) in [(topology::JOBS, subject::facts_of(job)), (topology::WORK, subject::work_of(job))] {
+    for (stream, filter) in [
+        (topology::JOBS, subject::facts_of(job)),
+        (topology::WORK, subject::work_of(job)),
+    ] {
         for subject in log.subjects(stream, &filter).await.into_keys() {
-            let Some(found) = log.last(stream, &subject).await else { continue };
+            let Some(found) = log.last(stream, &subject).await else {
+                continue;
+            };
             let body = serde_json::from_slice(&found.payload).unwrap_or_default();
-            lines.push(Line { seq: found.seq, time: found.time, subject, body });
+            lines.push(Line {
+                seq: found.seq,
+                time: found.time,
+                subject,
+                body,
+            });
         }
     }
-    anyhow::ensure!(!lines.is_empty(), "the log knows no job {job}; jobs older than 90 days are in the tables alone");
+    anyhow::ensure!(
+        !lines.is_empty(),
+        "the log knows no job {job}; jobs older than 90 days are in the tables alone"
+    );
     lines.sort_by_key(|line| (line.time, line.seq));
     for line in lines {
         if output.json {
@@ -204,7 +243,11 @@ async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<
     if output.json {
         println!("{}", serde_json::to_string(&ended)?);
     }
-    Ok(if ended.manifest_url.is_some() { ExitCode::SUCCESS } else { ExitCode::from(super::JOB_NOT_COMPLETED) })
+    Ok(if ended.manifest_url.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::JOB_NOT_COMPLETED)
+    })
 }
 
 async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
@@ -220,7 +263,11 @@ async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },
     };
-    match jobs.cancel(&args.job_id, "operator", args.reason).await.context("the job is asked to stop but not ended yet")? {
+    match jobs
+        .cancel(&args.job_id, "operator", args.reason)
+        .await
+        .context("the job is asked to stop but not ended yet")?
+    {
         CancelAnswer::Canceled => {
             println!("canceled");
             Ok(ExitCode::SUCCESS)

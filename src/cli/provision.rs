@@ -33,5 +33,9 @@ pub async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     for drift in &drifts {
         println!("{drift}");
     }
-    Ok(if drifts.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(super::DIFFERENT) })
+    Ok(if drifts.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::DIFFERENT)
+    })
 }

@@ -17,7 +17,12 @@ use crate::telemetry::install_metrics;
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Comma-separated roles of this process.
-    #[arg(long, env = "ROLES", value_delimiter = ',', default_value = "intake,plan,encode,package,project")]
+    #[arg(
+        long,
+        env = "ROLES",
+        value_delimiter = ',',
+        default_value = "intake,plan,encode,package,project"
+    )]
     roles: Vec<Role>,
     #[command(flatten)]
     nats: NatsArgs,
@@ -46,7 +51,10 @@ impl RunArgs {
                 output_root: self.storage.output_root.clone(),
                 retry_delay: Duration::from_secs(self.worker.retry_delay),
             },
-            tool: Tool { ffmpeg: self.worker.ffmpeg.clone(), ffprobe: self.worker.ffprobe.clone() },
+            tool: Tool {
+                ffmpeg: self.worker.ffmpeg.clone(),
+                ffprobe: self.worker.ffprobe.clone(),
+            },
             work_dir: self.worker.work_dir(),
             encode_slots: self.worker.encode_slots(),
             source_wait: Duration::from_secs(self.worker.source_wait),

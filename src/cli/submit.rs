@@ -55,10 +55,20 @@ pub async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let file_id = args.file_id.clone().map_or_else(fresh_file_id, Ok)?;
     let job_id = args.job_id.clone().unwrap_or_else(JobId::fresh);
     let mut event = if args.source.contains("://") {
-        let name = args.source.split(['?', '#']).next().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
+        let name = args
+            .source
+            .split(['?', '#'])
+            .next()
+            .and_then(|url| url.rsplit('/').next())
+            .unwrap_or_default();
         json!({ "file_url": args.source, "name": name })
     } else {
-        let bucket = args.storage.source_buckets().into_iter().next().context("SOURCE_BUCKETS is empty")?;
+        let bucket = args
+            .storage
+            .source_buckets()
+            .into_iter()
+            .next()
+            .context("SOURCE_BUCKETS is empty")?;
         let storage = Storage::connect(&args.storage.settings()).await;
         upload(&storage.bucket(&bucket), &file_id, Path::new(&args.source)).await?
     };
@@ -74,7 +84,10 @@ pub async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let feed = follow(&log, &job_id, if args.json { Shown::Json } else { Shown::Bar }).await?;
     publish(&log, &event).await?;
     if args.json {
-        println!("{}", json!({ "file_id": file_id, "job_id": job_id, "status": "pending" }));
+        println!(
+            "{}",
+            json!({ "file_id": file_id, "job_id": job_id, "status": "pending" })
+        );
     } else {
         println!("job {job_id} (file {file_id})");
     }
@@ -82,7 +95,11 @@ pub async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let ended = feed.until_ended().await?;
-    Ok(if ended.error.is_none() && ended.manifest_url.is_some() { ExitCode::SUCCESS } else { ExitCode::from(super::JOB_NOT_COMPLETED) })
+    Ok(if ended.error.is_none() && ended.manifest_url.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::JOB_NOT_COMPLETED)
+    })
 }
 
 fn fresh_file_id() -> anyhow::Result<FileId> {
@@ -105,10 +122,18 @@ fn settings(args: &SubmitArgs) -> Value {
 /// # Errors
 /// When the file cannot be read or the bucket refuses it.
 pub async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> anyhow::Result<Value> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("file").to_owned();
-    let file = tokio::fs::File::open(path).await.with_context(|| format!("cannot read {}", path.display()))?;
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("file")
+        .to_owned();
+    let file = tokio::fs::File::open(path)
+        .await
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let key = upload_key(file_id, &name);
-    let stored = bucket.put_stream(&key, "application/octet-stream", ReaderStream::new(file)).await?;
+    let stored = bucket
+        .put_stream(&key, "application/octet-stream", ReaderStream::new(file))
+        .await?;
     Ok(event_of(bucket, &key, &name, stored.size))
 }
 
@@ -123,7 +148,13 @@ pub fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Value {
 /// The key of an uploaded file: its name, without what an object key should not hold.
 #[must_use]
 pub fn upload_key(file_id: &FileId, name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = name.chars().map(plain).take(120).collect();
     format!("uploads/{file_id}/{}", name.trim_start_matches('.'))
 }
@@ -136,7 +167,8 @@ const KEY: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').a
 /// When the stream is missing or full.
 pub async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
     let ack = log.nats().js.publish(subject::UPLOAD, event.to_string().into()).await?;
-    ack.await.context("the upload stream did not take the event; run `fluxhls provision`, or see whether it is full")?;
+    ack.await
+        .context("the upload stream did not take the event; run `fluxhls provision`, or see whether it is full")?;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Order<'a> {
     pub(super) plan: &'a Planned,
     pub(super) assignment: &'a Assignment,
     /// The command line, given the source.
-    pub(super) argv: &'a (dyn Fn(&Input) -> Vec<String> + Sync),
+    pub(super) argv: &'a (dyn Fn(&Input) -> Option<Vec<String>> + Sync),
     /// What is made.
     pub(super) shelves: Vec<Shelf>,
     /// Seconds of media in it.
@@ -65,16 +65,33 @@ impl Plant<'_> {
         let server = SourceServer::open(opened, self.cache.clone()).await;
         let server = Arc::new(server.map_err(|error| disk(folder.path(), &error))?);
         let argv = (order.argv)(&Input::http(server.url()));
+        let argv =
+            argv.ok_or_else(|| Failure::new(Code::VerificationFailed, "The plan does not say how to do this task."))?;
         let made = self.run(&order, &argv, &folder, &server).await;
         if let Some(fault) = server.fault() {
-            return Err(self.jobs.blame_source(&fault.error).await.with_evidence(Evidence { argv, ..Evidence::default() }));
+            return Err(self.jobs.blame_source(&fault.error).await.with_evidence(Evidence {
+                argv,
+                ..Evidence::default()
+            }));
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
         let (shipped, stderr) = made.map_err(|failure| {
             let stderr = failure.evidence.stderr.clone();
-            failure.with_evidence(Evidence { argv: argv.clone(), stderr, probe: None })
+            failure.with_evidence(Evidence {
+                argv: argv.clone(),
+                stderr,
+                probe: None,
+            })
         })?;
-        Ok(Made { folder, shipped, evidence: Evidence { argv, stderr, probe: None } })
+        Ok(Made {
+            folder,
+            shipped,
+            evidence: Evidence {
+                argv,
+                stderr,
+                probe: None,
+            },
+        })
     }
 
     async fn run(
@@ -133,7 +150,10 @@ impl Plant<'_> {
         match exit.code() {
             None => Ok(exit.stderr_tail),
             Some(code) => {
-                let evidence = Evidence { stderr: exit.stderr_tail, ..Evidence::default() };
+                let evidence = Evidence {
+                    stderr: exit.stderr_tail,
+                    ..Evidence::default()
+                };
                 Err(Failure::plain(code).with_evidence(evidence))
             }
         }

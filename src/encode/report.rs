@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use streams::plan::Planned;
 use streams::progress::Progress;
-use streams::task::{Duty, TaskName};
 use streams::subject;
+use streams::task::{Duty, TaskName};
 use tokio::sync::watch;
 
 use crate::ffmpeg::Tick;
@@ -31,9 +31,17 @@ impl Share {
     /// The share of `task`, given which tasks were done when it started: a lower bound, since others go on meanwhile.
     #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
     pub(super) fn of(plan: &Planned, done: &[TaskName], task: TaskName) -> Self {
-        let weights: BTreeMap<TaskName, f64> = plan.tasks.iter().map(|planned| (planned.task, weight(plan, planned.task))).collect();
+        let weights: BTreeMap<TaskName, f64> = plan
+            .tasks
+            .iter()
+            .map(|planned| (planned.task, weight(plan, planned.task)))
+            .collect();
         let total: f64 = weights.values().sum::<f64>().max(f64::MIN_POSITIVE);
-        let before: f64 = weights.iter().filter(|(name, _)| done.contains(name)).map(|(_, weight)| weight).sum();
+        let before: f64 = weights
+            .iter()
+            .filter(|(name, _)| done.contains(name))
+            .map(|(_, weight)| weight)
+            .sum();
         let (start, seconds) = match (task.duty, &plan.video) {
             (Duty::Video(k), Some(video)) => {
                 let (first, end) = video.chunk_frames(k).unwrap_or((0, 1));

@@ -10,9 +10,9 @@ use streams::work::{ObjectRef, SegmentOutput};
 use streams::{Code, RenditionName};
 use tokio::sync::watch;
 
-use crate::cmaf::Fragment;
+use crate::cmaf::{FragmentInfo, InitInfo};
 use crate::failure::Failure;
-use crate::ffmpeg::Tick;
+use crate::ffmpeg::{Tick, argv};
 use crate::job::{Jobs, Pulse};
 use crate::storage::{JobKeys, ObjectKind};
 
@@ -36,7 +36,7 @@ pub(super) struct Shipped {
     /// What `done` says of it.
     pub(super) output: SegmentOutput,
     /// What is in it.
-    pub(super) fragment: Fragment,
+    pub(super) fragment: FragmentInfo,
 }
 
 /// Ships what one task makes.
@@ -52,7 +52,11 @@ impl Shipper<'_> {
     /// Ships the segments of all `shelves` as they are closed, until ffmpeg has ended and none is left. One list per shelf.
     ///
     /// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes when ffmpeg has ended.
-    pub(super) async fn follow(&self, shelves: &[Shelf], mut ticks: watch::Receiver<Tick>) -> Result<Vec<Vec<Shipped>>, Failure> {
+    pub(super) async fn follow(
+        &self,
+        shelves: &[Shelf],
+        mut ticks: watch::Receiver<Tick>,
+    ) -> Result<Vec<Vec<Shipped>>, Failure> {
         let mut shipped: Vec<Vec<Shipped>> = shelves.iter().map(|_| Vec::new()).collect();
         let mut next: Vec<u32> = shelves.iter().map(|shelf| shelf.first).collect();
         let mut under_way = FuturesUnordered::new();
@@ -60,7 +64,10 @@ impl Shipper<'_> {
         loop {
             for (index, shelf) in shelves.iter().enumerate() {
                 while under_way.len() < PARALLEL {
-                    let file = self.folder.join(shelf.name.as_str()).join(format!("{}.m4s", next[index]));
+                    let file = self
+                        .folder
+                        .join(shelf.name.as_str())
+                        .join(argv::segment_file(next[index]));
                     if !file.exists() {
                         break;
                     }
@@ -85,13 +92,23 @@ impl Shipper<'_> {
     }
 
     async fn ship(&self, index: usize, shelf: &Shelf, n: u32, file: PathBuf) -> Result<(usize, Shipped), Failure> {
-        let bytes: Bytes = tokio::fs::read(&file).await.map_err(|error| disk(&file, &error))?.into();
-        let fragment = Fragment::parse(&bytes).map_err(|error| {
-            Failure::new(Code::VerificationFailed, format!("Segment {n} of {} is not sound: {error}.", shelf.name))
+        let bytes: Bytes = tokio::fs::read(&file)
+            .await
+            .map_err(|error| disk(&file, &error))?
+            .into();
+        // The init segment is complete as soon as a segment is.
+        let (init, _) = self.init(&shelf.name).await?;
+        let fragment = FragmentInfo::parse(&bytes, init.defaults).map_err(|error| {
+            Failure::new(
+                Code::VerificationFailed,
+                format!("Segment {n} of {} is not sound: {error}.", shelf.name),
+            )
         })?;
         let key = self.keys.segment(shelf.name.as_str(), u64::from(n), self.attempt);
         let stored = self.put(&key, bytes, shelf.kind.clone()).await?;
-        tokio::fs::remove_file(&file).await.map_err(|error| disk(&file, &error))?;
+        tokio::fs::remove_file(&file)
+            .await
+            .map_err(|error| disk(&file, &error))?;
         counter!("fluxhls_output_bytes_total").increment(stored.size);
         let output = SegmentOutput {
             n,
@@ -104,12 +121,34 @@ impl Shipper<'_> {
         Ok((index, Shipped { output, fragment }))
     }
 
+    /// The init segment of a rendition, as ffmpeg wrote it.
+    pub(super) async fn init(&self, name: &RenditionName) -> Result<(InitInfo, Bytes), Failure> {
+        let file = self.folder.join(name.as_str()).join(argv::INIT);
+        let unsound = |what: String| Failure::new(Code::VerificationFailed, what);
+        let bytes: Bytes = match tokio::fs::read(&file).await {
+            Ok(bytes) => bytes.into(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(unsound(format!("ffmpeg ended well but made nothing of {name}.")));
+            }
+            Err(error) => return Err(disk(&file, &error)),
+        };
+        match InitInfo::parse(&bytes) {
+            Ok(init) => Ok((init, bytes)),
+            Err(error) => Err(unsound(format!("The init segment of {name} is not sound: {error}."))),
+        }
+    }
+
     /// Puts one small object and says what is there now.
     pub(super) async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Failure> {
         match self.jobs.output.put(key, bytes, kind).await {
             Ok(stored) => {
                 self.pulse.add(stored.size);
-                Ok(ObjectRef { key: key.to_owned(), size: stored.size, sha256: stored.sha256, etag: Some(stored.etag).filter(|etag| !etag.is_empty()) })
+                Ok(ObjectRef {
+                    key: key.to_owned(),
+                    size: stored.size,
+                    sha256: stored.sha256,
+                    etag: Some(stored.etag).filter(|etag| !etag.is_empty()),
+                })
             }
             Err(error) => Err(self.jobs.blame_output(&error).await),
         }
@@ -117,24 +156,26 @@ impl Shipper<'_> {
 
     /// Reads every object back and compares it with what was sent: only bytes that were seen in the bucket are `done`.
     pub(super) async fn verify(&self, objects: &[(String, u64, String)]) -> Result<(), Failure> {
-        let checks = objects.iter().map(|(key, size, sha256)| async move {
-            match self.jobs.output.digest(key).await {
-                Ok(Some(found)) if found.size == *size && found.sha256 == *sha256 => {
-                    self.pulse.add(found.size);
-                    Ok(())
-                }
-                Ok(found) => {
-                    let what = found.map_or("missing".to_owned(), |found| format!("{} bytes of another content", found.size));
-                    Err(Failure::new(Code::StorageUnavailable, format!("{key} was written but is {what}.")))
-                }
-                Err(error) => Err(self.jobs.blame_output(&error).await),
-            }
-        });
+        let checks: Vec<_> = objects.iter().map(|object| self.reads_back(object)).collect();
         let mut checks = futures::stream::iter(checks).buffer_unordered(PARALLEL);
         while let Some(check) = checks.next().await {
             check?;
         }
         Ok(())
+    }
+
+    async fn reads_back(&self, (key, size, sha256): &(String, u64, String)) -> Result<(), Failure> {
+        match self.jobs.output.digest(key).await {
+            Ok(Some(found)) if found.size == *size && found.sha256 == *sha256 => {
+                self.pulse.add(found.size);
+                Ok(())
+            }
+            Ok(found) => {
+                let what = found.map_or("missing".to_owned(), |found| format!("{} bytes of another content", found.size));
+                Err(Failure::new(Code::StorageUnavailable, format!("{key} was written but is {what}.")))
+            }
+            Err(error) => Err(self.jobs.blame_output(&error).await),
+        }
     }
 }
 
@@ -144,5 +185,11 @@ pub(super) fn disk(path: &Path, error: &std::io::Error) -> Failure {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
         _ => Code::FfmpegCrashed,
     };
-    Failure::new(code, format!("The work folder's {} cannot be used: {error}.", path.file_name().unwrap_or_default().display()))
+    Failure::new(
+        code,
+        format!(
+            "The work folder's {} cannot be used: {error}.",
+            path.file_name().unwrap_or_default().display()
+        ),
+    )
 }

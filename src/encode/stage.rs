@@ -1,10 +1,10 @@
 //! The handlers of chunk and tracks tasks.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use metrics::{counter, histogram};
-use streams::plan::{AudioRendition, Planned, VideoPlan, VideoRendition};
+use streams::plan::{AudioRendition, Planned, VideoRendition};
 use streams::task::Duty;
 use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
 use streams::{Code, RenditionName};
@@ -13,10 +13,11 @@ use tempfile::TempDir;
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk};
 use super::workshop::Workshop;
-use crate::cmaf::{self, Fragment, Init};
+use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::crash;
 use crate::failure::Failure;
-use crate::ffmpeg::{Tool, argv};
+use crate::ffmpeg::argv::{self, Options};
+use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, Jobs, Product, Stage};
 use crate::storage::{BlockCache, JobKeys, ObjectKind, Storage};
 
@@ -43,9 +44,20 @@ pub struct Encoder {
 impl Stage for Encoder {
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = std::time::Instant::now();
-        let plan = assignment.state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?.clone();
-        let keys = self.jobs.keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
-        let shift = Shift { encoder: self, assignment: &assignment, plan: &plan, keys: &keys };
+        let plan = assignment
+            .state
+            .plan()
+            .ok_or_else(|| Failure::plain(Code::TooManyAttempts))?
+            .clone();
+        let keys = self
+            .jobs
+            .keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
+        let shift = Shift {
+            encoder: self,
+            assignment: &assignment,
+            plan: &plan,
+            keys: &keys,
+        };
         let (output, stage) = match assignment.task.duty {
             Duty::Video(chunk) => (shift.video(chunk).await?, "encode"),
             _ => (shift.tracks().await?, "tracks"),
@@ -75,28 +87,48 @@ impl Shift<'_> {
             kind: ObjectKind::Video,
             first: video.chunks.get(chunk as usize).copied().unwrap_or(0),
         });
-        let argv = |input: &_| argv::video_chunk(self.plan, chunk, input);
+        let argv = |input: &Input| argv::video_chunk(self.plan, chunk, input, Options::default());
         let made = self.produce(shelves.collect(), seconds, &argv).await?;
-        let mut output = TaskOutput { ffmpeg: self.encoder.ffmpeg.clone(), ..TaskOutput::default() };
+        let mut output = TaskOutput {
+            ffmpeg: self.encoder.ffmpeg.clone(),
+            ..TaskOutput::default()
+        };
         for (rendition, shipped) in self.plan.videos().zip(&made.shipped) {
-            output.renditions.push(self.video_rendition(video, rendition, chunk, &made, shipped).await?);
+            output
+                .renditions
+                .push(self.video_rendition(rendition, chunk, &made, shipped).await?);
         }
         if chunk == 0 {
             self.poster(&made, &mut output).await?;
         }
         self.verify(&output).await?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive length in seconds")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive length in seconds"
+        )]
         counter!("fluxhls_media_seconds_total").increment(seconds as u64);
         Ok(output)
     }
 
     async fn tracks(&self) -> Result<TaskOutput, Failure> {
-        let shelves = self.plan.audios().map(|rendition| Shelf { name: rendition.name.clone(), kind: ObjectKind::Audio, first: 0 });
-        let argv = |input: &_| argv::tracks(self.plan, input);
-        let made = self.produce(shelves.collect(), self.plan.source.duration, &argv).await?;
-        let mut output = TaskOutput { ffmpeg: self.encoder.ffmpeg.clone(), ..TaskOutput::default() };
+        let shelves = self.plan.audios().map(|rendition| Shelf {
+            name: rendition.name.clone(),
+            kind: ObjectKind::Audio,
+            first: 0,
+        });
+        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default());
+        let made = self
+            .produce(shelves.collect(), self.plan.source.duration, &argv)
+            .await?;
+        let mut output = TaskOutput {
+            ffmpeg: self.encoder.ffmpeg.clone(),
+            ..TaskOutput::default()
+        };
         for (rendition, shipped) in self.plan.audios().zip(&made.shipped) {
-            output.renditions.push(self.audio_rendition(rendition, &made, shipped).await?);
+            output
+                .renditions
+                .push(self.audio_rendition(rendition, &made, shipped).await?);
         }
         self.verify(&output).await?;
         Ok(output)
@@ -106,11 +138,11 @@ impl Shift<'_> {
         &self,
         shelves: Vec<Shelf>,
         seconds: f64,
-        argv: &(dyn Fn(&crate::ffmpeg::Input) -> Vec<String> + Sync),
+        argv: &(dyn Fn(&Input) -> Option<Vec<String>> + Sync),
     ) -> Result<Made, Failure> {
         let encoder = self.encoder;
         let folder = encoder.workshop.bench(shelves.iter().map(|shelf| shelf.name.as_str()));
-        let folder = folder.map_err(|error| disk(std::path::Path::new("task"), &error))?;
+        let folder = folder.map_err(|error| disk(Path::new("task"), &error))?;
         let plant = Plant {
             jobs: &encoder.jobs,
             storage: &encoder.storage,
@@ -118,45 +150,55 @@ impl Shift<'_> {
             tool: &encoder.tool,
             keys: self.keys,
         };
-        plant.produce(Order { plan: self.plan, assignment: self.assignment, argv, shelves, seconds }, folder).await
+        plant
+            .produce(
+                Order {
+                    plan: self.plan,
+                    assignment: self.assignment,
+                    argv,
+                    shelves,
+                    seconds,
+                },
+                folder,
+            )
+            .await
     }
 
     async fn video_rendition(
         &self,
-        video: &VideoPlan,
         rendition: &VideoRendition,
         chunk: u32,
         made: &Made,
         shipped: &[Shipped],
     ) -> Result<RenditionOutput, Failure> {
         let (init, object) = self.init(&rendition.name, &made.folder, ObjectKind::Video).await?;
-        let gated = cmaf::gate_video(&init, &fragments(shipped), video, rendition, chunk);
-        let gated = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
-        Ok(output(&rendition.name, init, object, gated.units, shipped))
+        let gated = cmaf::video_chunk(self.plan, rendition, chunk, &init, &fragments(shipped));
+        let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
+        Ok(output(&rendition.name, init, object, units, shipped))
     }
 
-    async fn audio_rendition(&self, rendition: &AudioRendition, made: &Made, shipped: &[Shipped]) -> Result<RenditionOutput, Failure> {
+    async fn audio_rendition(
+        &self,
+        rendition: &AudioRendition,
+        made: &Made,
+        shipped: &[Shipped],
+    ) -> Result<RenditionOutput, Failure> {
         let (init, object) = self.init(&rendition.name, &made.folder, ObjectKind::Audio).await?;
-        let gated = cmaf::gate_audio(&init, &fragments(shipped), rendition, self.plan.segment);
-        let gated = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
-        Ok(output(&rendition.name, init, object, gated.units, shipped))
+        let gated = cmaf::track(rendition, &init, &fragments(shipped));
+        let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
+        Ok(output(&rendition.name, init, object, units, shipped))
     }
 
-    async fn init(&self, name: &RenditionName, folder: &TempDir, kind: ObjectKind) -> Result<(Init, ObjectRef), Failure> {
-        let file = folder.path().join(name.as_str()).join("init.mp4");
-        let bytes: Bytes = match tokio::fs::read(&file).await {
-            Ok(bytes) => bytes.into(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Failure::new(Code::VerificationFailed, format!("ffmpeg ended well but made nothing of {name}.")));
-            }
-            Err(error) => return Err(disk(&file, &error)),
-        };
-        let init = Init::parse(&bytes).map_err(|error| {
-            Failure::new(Code::VerificationFailed, format!("The init segment of {name} is not sound: {error}."))
-        })?;
+    async fn init(
+        &self,
+        name: &RenditionName,
+        folder: &TempDir,
+        kind: ObjectKind,
+    ) -> Result<(InitInfo, ObjectRef), Failure> {
+        let shipper = self.shipper(folder.path());
+        let (init, bytes) = shipper.init(name).await?;
         let key = self.keys.init(name.as_str(), self.assignment.attempt);
-        let object = self.shipper(folder).put(&key, bytes, kind).await?;
-        Ok((init, object))
+        Ok((init, shipper.put(&key, bytes, kind).await?))
     }
 
     /// Ships the poster. A missing one is a warning, never a failure.
@@ -164,7 +206,11 @@ impl Shift<'_> {
         match tokio::fs::read(made.folder.path().join(argv::POSTER)).await {
             Ok(bytes) if !bytes.is_empty() => {
                 let key = self.keys.poster(self.assignment.attempt);
-                output.poster = Some(self.shipper(&made.folder).put(&key, bytes.into(), ObjectKind::Jpeg).await?);
+                output.poster = Some(
+                    self.shipper(made.folder.path())
+                        .put(&key, bytes.into(), ObjectKind::Jpeg)
+                        .await?,
+                );
             }
             _ => output.warnings.push("no_poster".to_owned()),
         }
@@ -178,13 +224,26 @@ impl Shift<'_> {
         let mut objects: Vec<(String, u64, String)> = Vec::new();
         for rendition in &output.renditions {
             let name = rendition.name.as_str();
-            objects.push((rendition.init.key.clone(), rendition.init.size, rendition.init.sha256.clone()));
+            objects.push((
+                rendition.init.key.clone(),
+                rendition.init.size,
+                rendition.init.sha256.clone(),
+            ));
             objects.extend(rendition.segments.iter().map(|segment| {
-                (self.keys.segment(name, u64::from(segment.n), attempt), segment.size, segment.sha256.clone())
+                (
+                    self.keys.segment(name, u64::from(segment.n), attempt),
+                    segment.size,
+                    segment.sha256.clone(),
+                )
             }));
         }
-        objects.extend(output.poster.iter().map(|poster| (poster.key.clone(), poster.size, poster.sha256.clone())));
-        self.shipper_at(std::path::Path::new("")).verify(&objects).await?;
+        objects.extend(
+            output
+                .poster
+                .iter()
+                .map(|poster| (poster.key.clone(), poster.size, poster.sha256.clone())),
+        );
+        self.shipper(Path::new("")).verify(&objects).await?;
         crash::point("encode.verified");
         Ok(())
     }
@@ -195,31 +254,40 @@ impl Shift<'_> {
         if bytes.len() <= INLINE {
             return Ok(DoneOutput::Inline(output));
         }
-        let key = self.keys.parts(&self.assignment.task.to_string(), self.assignment.attempt);
+        let key = self
+            .keys
+            .parts(&self.assignment.task.to_string(), self.assignment.attempt);
         let kind = ObjectKind::private("application/json");
-        Ok(DoneOutput::Object(self.shipper_at(std::path::Path::new("")).put(&key, bytes.into(), kind).await?))
+        Ok(DoneOutput::Object(
+            self.shipper(Path::new("")).put(&key, bytes.into(), kind).await?,
+        ))
     }
 
-    fn shipper<'b>(&'b self, folder: &'b TempDir) -> Shipper<'b> {
-        self.shipper_at(folder.path())
-    }
-
-    fn shipper_at<'b>(&'b self, folder: &'b std::path::Path) -> Shipper<'b> {
+    fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {
         let Assignment { attempt, pulse, .. } = self.assignment;
-        Shipper { jobs: &self.encoder.jobs, keys: self.keys, attempt: *attempt, folder, pulse }
+        Shipper {
+            jobs: &self.encoder.jobs,
+            keys: self.keys,
+            attempt: *attempt,
+            folder,
+            pulse,
+        }
     }
 }
 
-fn fragments(shipped: &[Shipped]) -> Vec<(u32, Fragment)> {
-    shipped.iter().map(|segment| (segment.output.n, segment.fragment.clone())).collect()
+fn fragments(shipped: &[Shipped]) -> Vec<(u32, FragmentInfo)> {
+    shipped
+        .iter()
+        .map(|segment| (segment.output.n, segment.fragment.clone()))
+        .collect()
 }
 
-fn output(name: &RenditionName, init: Init, object: ObjectRef, units: u64, shipped: &[Shipped]) -> RenditionOutput {
+fn output(name: &RenditionName, init: InitInfo, object: ObjectRef, units: u64, shipped: &[Shipped]) -> RenditionOutput {
     RenditionOutput {
         name: name.clone(),
         init: object,
-        init_match: init.match_hash,
-        codecs: init.codecs,
+        init_match: init.match_hash(),
+        codecs: init.codec.text,
         timescale: init.timescale,
         units,
         segments: shipped.iter().map(|segment| segment.output.clone()).collect(),

@@ -23,14 +23,20 @@ impl Workshop {
     /// Names the folder that cannot be written.
     pub fn open(root: &Path) -> io::Result<Self> {
         let named = |error: io::Error| {
-            let text = format!("cannot use the work folder {}: {error}; set WORK_DIR to one this user can write", root.display());
+            let text = format!(
+                "cannot use the work folder {}: {error}; set WORK_DIR to one this user can write",
+                root.display()
+            );
             io::Error::new(error.kind(), text)
         };
         fs::create_dir_all(root).map_err(named)?;
         remove_abandoned(root).map_err(named)?;
         let folder = root.join(format!("worker-{}-{}", std::process::id(), cuid2::create_id()));
         // The lock is taken before the folder has its final name, so that nobody takes a folder in the making for abandoned.
-        let making = tempfile::Builder::new().prefix(".making-").tempdir_in(root).map_err(named)?;
+        let making = tempfile::Builder::new()
+            .prefix(".making-")
+            .tempdir_in(root)
+            .map_err(named)?;
         let lock = File::create(making.path().join(LOCK)).map_err(named)?;
         lock.lock().map_err(named)?;
         fs::rename(making.keep(), &folder).map_err(named)?;
@@ -61,7 +67,10 @@ impl Drop for Workshop {
 fn remove_abandoned(root: &Path) -> io::Result<()> {
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
-        let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("worker-"));
+        let ours = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with("worker-"));
         if ours && is_abandoned(&path) {
             tracing::info!(folder = %path.display(), "removing what a killed worker left");
             fs::remove_dir_all(&path)?;

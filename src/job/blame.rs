@@ -13,9 +13,10 @@ impl Jobs {
         match error {
             StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::plain(Code::SourceNotFound),
             StorageError::Changed { .. } => Failure::plain(Code::SourceChanged),
-            _ if error.is_denied() && !self.is_denied_everywhere().await => {
-                Failure::new(Code::ForbiddenSource, "The storage does not let this service read the uploaded file.")
-            }
+            _ if error.is_denied() && !self.is_denied_everywhere().await => Failure::new(
+                Code::ForbiddenSource,
+                "The storage does not let this service read the uploaded file.",
+            ),
             _ => self.blame_output(error).await,
         }
     }

@@ -23,15 +23,23 @@ impl Jobs {
     /// # Errors
     /// [`SettleError`]; the request stands, and whoever sees it next carries it out.
     pub async fn cancel(&self, job: &JobId, by: &str, reason: Option<String>) -> Result<CancelAnswer, SettleError> {
-        let Some(state) = self.state(job).await else { return Ok(CancelAnswer::Unknown) };
+        let Some(state) = self.state(job).await else {
+            return Ok(CancelAnswer::Unknown);
+        };
         if state.verdict.is_some() || state.ended {
             return Ok(CancelAnswer::TooLate);
         }
         let head = Head::new(job.clone(), state.file_id().clone());
-        let request = Fact::Cancel(Cancel { head, by: Some(by.to_owned()), reason });
+        let request = Fact::Cancel(Cancel {
+            head,
+            by: Some(by.to_owned()),
+            reason,
+        });
         // Losing is success: somebody asked before.
         self.announce(&request, state.traceparent.as_deref()).await?;
-        let Some(state) = self.state(job).await else { return Ok(CancelAnswer::Unknown) };
+        let Some(state) = self.state(job).await else {
+            return Ok(CancelAnswer::Unknown);
+        };
         self.settle(&state).await?;
         let decided = self.state(job).await.and_then(|state| state.verdict);
         Ok(match decided {

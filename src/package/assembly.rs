@@ -1,9 +1,9 @@
 //! One rendition from what its tasks made, and the proof that the pieces fit. Pure.
 
+use streams::RenditionName;
 use streams::plan::{Planned, Rendition};
 use streams::task::{Duty, TaskName};
 use streams::work::{ObjectRef, RenditionOutput, SegmentOutput};
-use streams::RenditionName;
 
 use super::outputs::Made;
 use crate::storage::JobKeys;
@@ -57,7 +57,9 @@ impl Assembled {
     /// Sizes and lengths in seconds of its segments.
     #[expect(clippy::cast_precision_loss, reason = "tick counts stay far below 2^52")]
     pub(super) fn rates(&self) -> impl Iterator<Item = (u64, f64)> + '_ {
-        self.segments.iter().map(|(_, segment)| (segment.size, segment.duration as f64 / f64::from(self.timescale)))
+        self.segments
+            .iter()
+            .map(|(_, segment)| (segment.size, segment.duration as f64 / f64::from(self.timescale)))
     }
 
     /// Every object of the rendition that tasks made.
@@ -83,7 +85,13 @@ pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, 
     for rendition in &plan.renditions {
         let pieces: Vec<(&Made, &RenditionOutput)> = made
             .iter()
-            .filter_map(|made| made.output.renditions.iter().find(|output| output.name == *rendition.name()).map(|output| (made, output)))
+            .filter_map(|made| {
+                made.output
+                    .renditions
+                    .iter()
+                    .find(|output| output.name == *rendition.name())
+                    .map(|output| (made, output))
+            })
             .collect();
         match join(plan, rendition, &pieces) {
             Ok(assembled) => whole.push(assembled),
@@ -104,19 +112,27 @@ fn join(plan: &Planned, rendition: &Rendition, pieces: &[(&Made, &RenditionOutpu
         Rendition::Audio(_) => TaskName::TRACKS,
     };
     let Some((first, head)) = pieces.first() else {
-        return Err(Misfit { task, reason: format!("Nothing was made of {}.", rendition.name()) });
+        return Err(Misfit {
+            task,
+            reason: format!("Nothing was made of {}.", rendition.name()),
+        });
     };
     let mut segments = Vec::new();
     let (mut start, mut number, mut units) = (0, 0, 0);
     for (made, piece) in pieces {
-        let misfit = |what: String| Misfit { task: made.task, reason: format!("{}: {what}.", rendition.name()) };
+        let misfit = |what: String| Misfit {
+            task: made.task,
+            reason: format!("{}: {what}.", rendition.name()),
+        };
         if piece.init_match != head.init_match || piece.timescale != head.timescale {
             return Err(misfit("its init segment does not match the first chunk's".to_owned()));
         }
         for segment in &piece.segments {
             if segment.n != number || segment.start != start {
                 let (n, at) = (segment.n, segment.start);
-                return Err(misfit(format!("segment {n} begins at tick {at}, but segment {number} is due at tick {start}")));
+                return Err(misfit(format!(
+                    "segment {n} begins at tick {at}, but segment {number} is due at tick {start}"
+                )));
             }
             start += segment.duration;
             number += 1;
@@ -146,13 +162,19 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
             let planned = video.frames as f64 / video.frame_rate.as_f64() * rendition.frame_rate.as_f64();
             let off = assembled.units as f64 - planned;
             if off.abs() > 2.5 {
-                return Err(format!("{} has {} frames, planned are {planned:.0}.", rendition.name, assembled.units));
+                return Err(format!(
+                    "{} has {} frames, planned are {planned:.0}.",
+                    rendition.name, assembled.units
+                ));
             }
         }
         (Rendition::Audio(rendition), _) => {
             let seconds = assembled.seconds();
             if (seconds - rendition.duration).abs() > 0.05 {
-                return Err(format!("{} lasts {seconds:.3} s, its source track {:.3} s.", rendition.name, rendition.duration));
+                return Err(format!(
+                    "{} lasts {seconds:.3} s, its source track {:.3} s.",
+                    rendition.name, rendition.duration
+                ));
             }
         }
         (Rendition::Video(rendition), None) => return Err(format!("{} was not planned.", rendition.name)),
@@ -165,7 +187,10 @@ pub(super) fn maker(plan: &Planned, rendition: &Rendition, n: u32) -> TaskName {
     match (rendition, &plan.video) {
         (Rendition::Video(_), Some(video)) => {
             let chunk = video.chunks.iter().rposition(|first| *first <= n).unwrap_or(0);
-            TaskName { duty: Duty::Video(u32::try_from(chunk).unwrap_or(0)), redo: false }
+            TaskName {
+                duty: Duty::Video(u32::try_from(chunk).unwrap_or(0)),
+                redo: false,
+            }
         }
         _ => TaskName::TRACKS,
     }

@@ -8,7 +8,7 @@ use streams::task::TaskName;
 
 use super::assembly::{Assembled, maker};
 use super::outputs::Fault;
-use crate::cmaf::Init;
+use crate::cmaf::InitInfo;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::{Jobs, Pulse};
 use crate::storage::{Digest, JobKeys, ObjectMeta};
@@ -48,7 +48,9 @@ pub(super) async fn inspect(
 }
 
 fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Option<String> {
-    let Some(found) = found else { return Some("is not in the bucket".to_owned()) };
+    let Some(found) = found else {
+        return Some("is not in the bucket".to_owned());
+    };
     if found.size != size {
         return Some(format!("has {} bytes in the bucket, {size} were written", found.size));
     }
@@ -69,26 +71,33 @@ async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<()
     if Digest::of(&bytes).sha256 != rendition.init.sha256 {
         return Ok(Err(format!("{key} has another content than it was written with.")));
     }
-    Ok(match Init::parse(&bytes) {
-        Ok(init) if init.codecs == rendition.codecs => Ok(()),
-        Ok(init) => Err(format!("{key} says {}, its task said {}.", init.codecs, rendition.codecs)),
+    Ok(match InitInfo::parse(&bytes) {
+        Ok(init) if init.codec.text == rendition.codecs => Ok(()),
+        Ok(init) => Err(format!(
+            "{key} says {}, its task said {}.",
+            init.codec.text, rendition.codecs
+        )),
         Err(error) => Err(format!("{key} is not sound: {error}.")),
     })
 }
 
 /// Reads small objects back that were just written and compares them byte for byte.
 pub(super) async fn same_bytes(jobs: &Jobs, written: &[(String, bytes::Bytes)]) -> Result<(), Fault> {
-    let reads = written.iter().map(|(key, bytes)| async move { (key, bytes, jobs.output.get(key, SMALL_OBJECT).await) });
+    let reads: Vec<_> = written.iter().map(|(key, bytes)| read_back(jobs, key, bytes)).collect();
     let mut reads = futures::stream::iter(reads).buffer_unordered(4);
-    while let Some((key, bytes, read)) = reads.next().await {
-        match read {
-            Ok(Some(found)) if found == *bytes => {}
-            Ok(_) => {
-                let text = format!("{key} was written but does not read back as written.");
-                return Err(crate::failure::Failure::new(streams::Code::StorageUnavailable, text).into());
-            }
-            Err(error) => return Err(jobs.blame_output(&error).await.into()),
-        }
+    while let Some(read) = reads.next().await {
+        read?;
     }
     Ok(())
+}
+
+async fn read_back(jobs: &Jobs, key: &str, written: &bytes::Bytes) -> Result<(), Fault> {
+    match jobs.output.get(key, SMALL_OBJECT).await {
+        Ok(Some(found)) if found == *written => Ok(()),
+        Ok(_) => {
+            let text = format!("{key} was written but does not read back as written.");
+            Err(crate::failure::Failure::new(streams::Code::StorageUnavailable, text).into())
+        }
+        Err(error) => Err(jobs.blame_output(&error).await.into()),
+    }
 }

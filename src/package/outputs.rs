@@ -48,7 +48,11 @@ pub(super) async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, 
         let done: Option<Done> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
         let Some(done) = done else {
             // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
-            return Err(Failure::new(Code::StorageUnavailable, format!("The result of {name} is not in the log.")).into());
+            return Err(Failure::new(
+                Code::StorageUnavailable,
+                format!("The result of {name} is not in the log."),
+            )
+            .into());
         };
         made.push(open(jobs, planned.task, done).await?);
     }
@@ -58,7 +62,14 @@ pub(super) async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, 
 async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
     let attempt = done.attempt;
     let object = match done.output {
-        DoneOutput::Inline(output) => return Ok(Made { task, attempt, output, list: None }),
+        DoneOutput::Inline(output) => {
+            return Ok(Made {
+                task,
+                attempt,
+                output,
+                list: None,
+            });
+        }
         DoneOutput::Object(object) => object,
     };
     let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
@@ -67,10 +78,18 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
         Err(error) => return Err(jobs.blame_output(&error).await.into()),
     };
     if Digest::of(&bytes).sha256 != object.sha256 {
-        return Err(Fault::Task(task, format!("{} has another content than it was written with.", object.key)));
+        return Err(Fault::Task(
+            task,
+            format!("{} has another content than it was written with.", object.key),
+        ));
     }
     match serde_json::from_slice(&bytes) {
-        Ok(output) => Ok(Made { task, attempt, output, list: Some(object) }),
+        Ok(output) => Ok(Made {
+            task,
+            attempt,
+            output,
+            list: Some(object),
+        }),
         Err(error) => Err(Fault::Task(task, format!("{} cannot be read: {error}.", object.key))),
     }
 }

@@ -48,9 +48,10 @@ impl Packager {
     async fn claim(&self, state: &JobState) -> Result<(), Failure> {
         let prefix = &state.accepted.fact.output_prefix;
         match self.jobs.owner(prefix).await {
-            Some((owner, _)) if owner.file_id != *state.file_id() => {
-                Err(Failure::new(Code::PrefixInUse, format!("The output place {prefix} belongs to file {}.", owner.file_id)))
-            }
+            Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
+                Code::PrefixInUse,
+                format!("The output place {prefix} belongs to file {}.", owner.file_id),
+            )),
             _ => Ok(()),
         }
     }
@@ -60,8 +61,12 @@ impl Packager {
         let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
         let keys = self.jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
         let made = outputs(&self.jobs, state).await?;
-        let renditions = assemble(plan, &made)
-            .map_err(|misfits| misfits.into_iter().next().map_or_else(nothing_made, |misfit| Fault::Task(misfit.task, misfit.reason)))?;
+        let renditions = assemble(plan, &made).map_err(|misfits| {
+            misfits
+                .into_iter()
+                .next()
+                .map_or_else(nothing_made, |misfit| Fault::Task(misfit.task, misfit.reason))
+        })?;
         let faults = inspect(&self.jobs, &keys, plan, &renditions, &assignment.pulse).await?;
         if let Some((task, reason)) = faults.into_iter().next() {
             return Err(Fault::Task(task, reason));
@@ -82,12 +87,16 @@ impl Packager {
         let job = assignment.state.job_id.as_str();
         let mut written: Vec<(String, Bytes)> = renditions
             .iter()
-            .map(|rendition| (keys.media_playlist(rendition.name().as_str()), playlists::media(plan, rendition).into()))
+            .map(|rendition| {
+                (
+                    keys.media_playlist(rendition.name().as_str()),
+                    playlists::media(plan, rendition).into(),
+                )
+            })
             .collect();
         written.push((keys.commit(), playlists::multivariant(plan, job, renditions).into()));
         let mut objects = Vec::new();
         for (key, bytes) in &written {
-            
             let stored = self.put(key, bytes.clone(), ObjectKind::Playlist).await?;
             assignment.pulse.add(stored.size);
             objects.push(stored);
@@ -105,7 +114,12 @@ impl Packager {
     async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Fault> {
         let stored: Result<_, StorageError> = self.jobs.output.put(key, bytes, kind).await;
         match stored {
-            Ok(stored) => Ok(ObjectRef { key: key.to_owned(), size: stored.size, sha256: stored.sha256, etag: None }),
+            Ok(stored) => Ok(ObjectRef {
+                key: key.to_owned(),
+                size: stored.size,
+                sha256: stored.sha256,
+                etag: None,
+            }),
             Err(error) => Err(self.jobs.blame_output(&error).await.into()),
         }
     }
@@ -114,9 +128,11 @@ impl Packager {
 /// A bad task is done again once; a second failure is final.
 fn redo(state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Product, Failure> {
     match tasks.iter().find(|(task, _)| state.work.redo.contains(task)) {
-        Some((task, reason)) => {
-            Err(Failure::new(Code::VerificationFailed, format!("Task {task} failed its check twice: {reason}")).for_good())
-        }
+        Some((task, reason)) => Err(Failure::new(
+            Code::VerificationFailed,
+            format!("Task {task} failed its check twice: {reason}"),
+        )
+        .for_good()),
         None => Ok(Product::Redo(tasks)),
     }
 }
@@ -143,7 +159,10 @@ fn receipt(
         job_id: assignment.state.job_id.clone(),
         file_id: assignment.state.file_id().clone(),
         duration_seconds: renditions.iter().map(Assembled::seconds).fold(0.0, f64::max),
-        renditions: renditions.iter().map(|rendition| playlists::ended(plan, rendition)).collect(),
+        renditions: renditions
+            .iter()
+            .map(|rendition| playlists::ended(plan, rendition))
+            .collect(),
         poster: poster.as_ref().map(|poster| poster.key.clone()),
         warnings,
         objects: media.chain(poster).chain(lists).chain(playlists).collect(),

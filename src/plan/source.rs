@@ -42,11 +42,19 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, stat
         Ok(None) => return Look::Missing(Code::SourceNotFound),
         Err(error) => {
             let failure = jobs.blame_source(&error).await;
-            return if failure.code == Code::SourceNotFound { Look::Missing(failure.code) } else { Look::Failed(failure) };
+            return if failure.code == Code::SourceNotFound {
+                Look::Missing(failure.code)
+            } else {
+                Look::Failed(failure)
+            };
         }
     };
     if meta.size < upload.size {
-        return Look::Missing(if meta.size == 0 { Code::EmptyInput } else { Code::TruncatedUpload });
+        return Look::Missing(if meta.size == 0 {
+            Code::EmptyInput
+        } else {
+            Code::TruncatedUpload
+        });
     }
     if meta.size == 0 {
         return Look::Failed(Failure::plain(Code::EmptyInput));

@@ -16,8 +16,6 @@ use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::ladder::{self, Probe};
 use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
 
-/// How much of a source is looked at before any process opens it, in bytes.
-const HEAD: u64 = 64 * 1024;
 /// A fact is at most so long, in bytes.
 const MAX_FACT: usize = 64 * 1024;
 
@@ -65,8 +63,13 @@ impl Stage for Planner {
         crash::point("plan.probed");
         let planned = self.decide(state, &found, &probe);
         histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
-        let evidence = || Evidence { probe: serde_json::to_value(&probe).ok(), ..Evidence::default() };
-        planned.map(|planned| Product::Plan(Box::new(planned))).map_err(|failure| failure.with_evidence(evidence()))
+        let evidence = || Evidence {
+            probe: serde_json::to_value(&probe).ok(),
+            ..Evidence::default()
+        };
+        planned
+            .map(|planned| Product::Plan(Box::new(planned)))
+            .map_err(|failure| failure.with_evidence(evidence()))
     }
 }
 
@@ -75,20 +78,34 @@ impl Planner {
     async fn probe(&self, assignment: &Assignment, found: &Found) -> Result<Probe, Failure> {
         let bucket = self.storage.bucket(&found.location.bucket);
         let etag = found.meta.etag.clone().unwrap_or_default();
-        let head = match bucket.get_range(&found.location.key, &etag, 0..HEAD.min(found.meta.size)).await {
+        let head = match bucket
+            .get_range(
+                &found.location.key,
+                &etag,
+                0..(sniff::HEAD_BYTES as u64).min(found.meta.size),
+            )
+            .await
+        {
             Ok(head) => head,
             Err(error) => return Err(self.jobs.blame_source(&error).await),
         };
         assignment.pulse.add(head.len() as u64);
-        if let Some(code) = sniff::sniff(&head).code() {
+        if let Some(code) = sniff::sniff(&head, found.meta.size).code() {
             return Err(Failure::plain(code));
         }
-        let source = Source { bucket, key: found.location.key.clone(), etag, size: found.meta.size };
+        let source = Source {
+            bucket,
+            key: found.location.key.clone(),
+            etag,
+            size: found.meta.size,
+        };
         let server = SourceServer::open(source, self.cache.clone()).await;
-        let server = server.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))?;
+        let server = server
+            .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))?;
         let input = Input::http(server.url());
+        let limits = ProbeLimits::default();
         let probed = tokio::select! {
-            probed = ffmpeg::probe(&self.tool, &input, &ProbeLimits::default()) => probed,
+            probed = ffmpeg::probe(&self.tool, &input, &limits) => probed,
             never = assignment.pulse.follow(|| server.bytes_read()) => match never {},
         };
         // A read that failed on the way looks like a short source to ffprobe.
@@ -119,11 +136,16 @@ impl Planner {
             renditions: draft.renditions,
             tasks: draft.tasks,
             warnings: draft.warnings,
-            encoder: EncoderBuild { ffmpeg: self.ffmpeg.clone() },
+            encoder: EncoderBuild {
+                ffmpeg: self.ffmpeg.clone(),
+            },
         };
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {
-            return Err(Failure::new(Code::ExceedsPolicy, format!("The plan of this file has {size} bytes; at most {MAX_FACT} are possible.")));
+            return Err(Failure::new(
+                Code::ExceedsPolicy,
+                format!("The plan of this file has {size} bytes; at most {MAX_FACT} are possible."),
+            ));
         }
         Ok(planned)
     }
@@ -133,7 +155,10 @@ impl Planner {
 fn sentence(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let first = chars
+        .next()
+        .map(|first| first.to_uppercase().to_string())
+        .unwrap_or_default();
     let rest = chars.as_str().trim_end_matches('.');
     format!("{first}{rest}.")
 }

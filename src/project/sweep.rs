@@ -56,7 +56,9 @@ pub async fn sweep(jobs: Jobs, stop: CancellationToken) {
 /// # Errors
 /// [`Refused`] when the server will never take a message.
 pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
-    let Some(state) = jobs.state(job).await else { return Ok(false) };
+    let Some(state) = jobs.state(job).await else {
+        return Ok(false);
+    };
     if state.ended {
         return Ok(false);
     }
@@ -76,7 +78,9 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
     }
     tracing::warn!(job.id = %job, "an open job had no task on the queue; planning it again");
     counter!("fluxhls_swept_jobs_total").increment(1);
-    jobs.log.enqueue(&state.key(TaskName::PLAN), state.traceparent.as_deref()).await?;
+    jobs.log
+        .enqueue(&state.key(TaskName::PLAN), state.traceparent.as_deref())
+        .await?;
     Ok(true)
 }
 
@@ -100,7 +104,9 @@ async fn follow(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
 async fn read(jobs: &Jobs, mut seq: u64, open: &mut BTreeSet<JobId>) -> Result<u64, async_nats::Error> {
     let stream = jobs.log.nats().js.get_stream_no_info(topology::JOBS).await?;
     let config = OrderedConfig {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: seq + 1 },
+        deliver_policy: DeliverPolicy::ByStartSequence {
+            start_sequence: seq + 1,
+        },
         replay_policy: ReplayPolicy::Instant,
         filter_subjects: BOUNDS.map(subject::facts_of_kind).to_vec(),
         ..OrderedConfig::default()

@@ -28,9 +28,13 @@ pub enum Kind {
 }
 
 /// A request on loopback takes a millisecond, a multipart upload over a thin line a minute.
-const REQUEST: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const REQUEST: &[f64] = &[
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 /// A stage takes from a probe's tenth of a second to the hours of a sequential encode.
-const STAGE: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0];
+const STAGE: &[f64] = &[
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0,
+];
 
 macro_rules! metrics_table {
     ($($name:literal $kind:expr, $help:literal;)*) => {
@@ -105,7 +109,12 @@ mod tests {
     fn names_follow_the_conventions_of_prometheus() {
         for metric in DESCRIPTIONS {
             assert!(metric.name.starts_with("fluxhls_"), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{}",
+                metric.name
+            );
             assert!(metric.help.ends_with('.'), "{}", metric.name);
         }
     }

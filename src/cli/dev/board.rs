@@ -52,7 +52,9 @@ async fn follow(log: &Log, board: &watch::Sender<Board>) -> Result<(), async_nat
     }
 }
 
-async fn facts(log: &Log) -> Result<impl Stream<Item = Result<async_nats::jetstream::Message, async_nats::Error>> + Unpin, async_nats::Error> {
+async fn facts(
+    log: &Log,
+) -> Result<impl Stream<Item = Result<async_nats::jetstream::Message, async_nats::Error>> + Unpin, async_nats::Error> {
     let stream = log.nats().js.get_stream_no_info(topology::JOBS).await?;
     let config = OrderedConfig {
         deliver_policy: DeliverPolicy::All,
@@ -67,10 +69,15 @@ fn tell(board: &mut Board, fact: &Fact) {
     let job = fact.head().job_id.as_str();
     let update = match (fact, board.job(job).cloned()) {
         (Fact::Accepted(accepted), None) => queued(accepted),
-        (Fact::Planned(planned), Some(known)) => {
-            Update { state: JobState::Encoding, warnings: planned.warnings.clone(), ..known }
-        }
-        (Fact::Playable(playable), Some(known)) => Update { manifest_url: Some(playable.manifest_url.clone()), ..known },
+        (Fact::Planned(planned), Some(known)) => Update {
+            state: JobState::Encoding,
+            warnings: planned.warnings.clone(),
+            ..known
+        },
+        (Fact::Playable(playable), Some(known)) => Update {
+            manifest_url: Some(playable.manifest_url.clone()),
+            ..known
+        },
         (Fact::Ended(ended), Some(known)) => over(ended, known),
         _ => return,
     };
@@ -102,31 +109,49 @@ fn over(ended: &Ended, known: Update) -> Update {
     };
     Update {
         state,
-        progress: if state == JobState::Completed { 1.0 } else { known.progress },
+        progress: if state == JobState::Completed {
+            1.0
+        } else {
+            known.progress
+        },
         speed: None,
         eta_seconds: None,
         manifest_url: ended.manifest_url.clone(),
         thumbnail_url: ended.thumbnail_url.clone(),
-        error: ended.error.as_ref().map(|error| Trouble { code: error.code.to_string(), message: error.message.clone() }),
+        error: ended.error.as_ref().map(|error| Trouble {
+            code: error.code.to_string(),
+            message: error.message.clone(),
+        }),
         warnings: ended.warnings.clone(),
         ..known
     }
 }
 
 fn advance(board: &mut Board, told: &Progress) {
-    let Some(known) = board.job(told.job_id.as_str()).cloned() else { return };
+    let Some(known) = board.job(told.job_id.as_str()).cloned() else {
+        return;
+    };
     if known.state != JobState::Encoding {
         return;
     }
     let progress = known.progress.max(told.job_progress);
-    board.record(Update { progress, speed: Some(told.speed), eta_seconds: Some(told.eta_seconds), ..known });
+    board.record(Update {
+        progress,
+        speed: Some(told.speed),
+        eta_seconds: Some(told.eta_seconds),
+        ..known
+    });
 }
 
 /// The start of a plan or finish task says where the job is.
 fn start(board: &mut Board, message: &Message) {
-    let Some((job, _, task)) = subject::parse_work(message.subject.as_str()) else { return };
+    let Some((job, _, task)) = subject::parse_work(message.subject.as_str()) else {
+        return;
+    };
     let job: JobId = job;
-    let Some(known) = board.job(job.as_str()).cloned() else { return };
+    let Some(known) = board.job(job.as_str()).cloned() else {
+        return;
+    };
     let state = match (task.duty, known.state) {
         (Duty::Plan, JobState::Queued) => JobState::Planning,
         (Duty::Finish, JobState::Encoding) => JobState::Checking,

@@ -76,7 +76,10 @@ pub async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
         nats_port: args.nats_port,
         s3_port: args.s3_port,
         nats_server: args.nats_server.clone(),
-        tool: Tool { ffmpeg: args.ffmpeg.clone(), ffprobe: args.ffprobe.clone() },
+        tool: Tool {
+            ffmpeg: args.ffmpeg.clone(),
+            ffprobe: args.ffprobe.clone(),
+        },
     };
     let stack = Stack::start(&wanted, &shutdown).await?;
     announce(&stack, &args, &state);
@@ -98,11 +101,19 @@ fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     const MARK: &str = "fluxhls-dev";
     let named = || format!("cannot use {} as state folder", state.display());
     if fresh && state.exists() {
-        anyhow::ensure!(state.join(MARK).exists(), "{}: it is not one that `fluxhls dev` made; remove it yourself", named());
+        anyhow::ensure!(
+            state.join(MARK).exists(),
+            "{}: it is not one that `fluxhls dev` made; remove it yourself",
+            named()
+        );
         std::fs::remove_dir_all(state).with_context(named)?;
     }
     std::fs::create_dir_all(state).with_context(named)?;
-    std::fs::write(state.join(MARK), "State of `fluxhls dev`; it may be removed while none runs.\n").with_context(named)?;
+    std::fs::write(
+        state.join(MARK),
+        "State of `fluxhls dev`; it may be removed while none runs.\n",
+    )
+    .with_context(named)?;
     std::fs::canonicalize(state).with_context(named)
 }
 
@@ -116,11 +127,26 @@ fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
         println!("{ready}");
         return;
     }
-    let moved = |found: u16, wanted: u16| if found == wanted { String::new() } else { format!("   (port {wanted} was taken)") };
-    println!("fluxhls {} dev    state {} (kept; --fresh wipes it)\n", env!("CARGO_PKG_VERSION"), state.display());
+    let moved = |found: u16, wanted: u16| {
+        if found == wanted {
+            String::new()
+        } else {
+            format!("   (port {wanted} was taken)")
+        }
+    };
+    println!(
+        "fluxhls {} dev    state {} (kept; --fresh wipes it)\n",
+        env!("CARGO_PKG_VERSION"),
+        state.display()
+    );
     println!("  player   {page}{}", moved(stack.page.port(), args.http_port));
     println!("  metrics  {page}/metrics");
-    println!("  nats     {}   nats-server {}{}", stack.nats.url(), stack.nats.version(), moved(stack.nats.address().port(), args.nats_port));
+    println!(
+        "  nats     {}   nats-server {}{}",
+        stack.nats.url(),
+        stack.nats.version(),
+        moved(stack.nats.address().port(), args.nats_port)
+    );
     println!(
         "  s3       {}   bucket {}, key dev / dev-secret{}",
         stack.store.endpoint(),
@@ -165,7 +191,11 @@ async fn one(stack: &Stack, args: &DevArgs, file: &Path, bars: &MultiProgress) -
     fields.insert("file_id".to_owned(), json!(file_id));
     fields.insert("job_id".to_owned(), json!(job_id));
     let label = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let shown = if args.json { Shown::Json } else { Shown::Among(bars.clone(), label.clone()) };
+    let shown = if args.json {
+        Shown::Json
+    } else {
+        Shown::Among(bars.clone(), label.clone())
+    };
     let feed = follow(log, &job_id, shown).await?;
     let published = std::time::SystemTime::now();
     publish(log, &event).await?;
@@ -173,8 +203,12 @@ async fn one(stack: &Stack, args: &DevArgs, file: &Path, bars: &MultiProgress) -
     if !args.json
         && let Some(first) = first_encode(stack, &job_id).await
     {
-        let wait = first.signed_duration_since(chrono::DateTime::<chrono::Utc>::from(published)).as_seconds_f64();
-        bars.println(format!("{label}: the first ffmpeg started {wait:.3} s after the upload event"))?;
+        let wait = first
+            .signed_duration_since(chrono::DateTime::<chrono::Utc>::from(published))
+            .as_seconds_f64();
+        bars.println(format!(
+            "{label}: the first ffmpeg started {wait:.3} s after the upload event"
+        ))?;
     }
     Ok(ended)
 }
@@ -184,7 +218,13 @@ async fn first_encode(stack: &Stack, job: &JobId) -> Option<chrono::DateTime<chr
     let mut first = None;
     for task in [TaskName::video(0), TaskName::TRACKS] {
         let subject = subject::work(job, WorkKind::Attempt, task);
-        let at = stack.service.jobs.log.last(topology::WORK, &subject).await.map(|attempt| attempt.time);
+        let at = stack
+            .service
+            .jobs
+            .log
+            .last(topology::WORK, &subject)
+            .await
+            .map(|attempt| attempt.time);
         first = [first, at].into_iter().flatten().min();
     }
     first

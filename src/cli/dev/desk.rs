@@ -16,7 +16,13 @@ pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiv
     while let Some(request) = files.recv().await {
         let (log, bucket) = (log.clone(), bucket.clone());
         tokio::spawn(async move {
-            let UploadRequest { name, content_type, body, reply, .. } = request;
+            let UploadRequest {
+                name,
+                content_type,
+                body,
+                reply,
+                ..
+            } = request;
             let taken = take(&log, &bucket, &name, content_type.as_deref(), body).await;
             // Nobody waits any more when the page was closed; the job goes on.
             drop(reply.send(taken.map_err(|error| Refusal {
@@ -46,7 +52,10 @@ async fn take(
         fields.insert("mime_type".to_owned(), json!(content_type));
     }
     publish(log, &event).await?;
-    Ok(Accepted { file_id: file_id.to_string(), job_id: job_id.to_string() })
+    Ok(Accepted {
+        file_id: file_id.to_string(),
+        job_id: job_id.to_string(),
+    })
 }
 
 /// Takes wishes to cancel from the page until it closes.

@@ -57,7 +57,11 @@ impl Stack {
     /// Starts every part and waits until each one answers.
     pub(super) async fn start(wanted: &Wanted, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let ffmpeg = wanted.tool.version().await?;
-        let nats = Settings { binary: wanted.nats_server.clone(), state: wanted.state.join("nats"), port: wanted.nats_port };
+        let nats = Settings {
+            binary: wanted.nats_server.clone(),
+            state: wanted.state.join("nats"),
+            port: wanted.nats_port,
+        };
         let nats = NatsServer::start(&nats).await?;
         let store = ObjectStore::start(&wanted.state.join("s3"), BUCKET, wanted.s3_port).await?;
         let settings = settings(wanted, &nats, &store);
@@ -73,7 +77,15 @@ impl Stack {
         let desk = open_desk(&service, &store, shutdown);
         let router = http::router(metrics, service.obstacles.clone()).merge(router(desk));
         let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
-        Ok(Self { nats, store, service, database, ffmpeg, page, server })
+        Ok(Self {
+            nats,
+            store,
+            service,
+            database,
+            ffmpeg,
+            page,
+            server,
+        })
     }
 
     /// Stops every part; `shutdown` has been told before.
@@ -94,7 +106,13 @@ fn open_desk(service: &Service, store: &ObjectStore, shutdown: &Shutdown) -> Des
     tokio::spawn(desk::take_files(service.jobs.log.clone(), bucket, files));
     tokio::spawn(desk::take_cancels(service.jobs.clone(), wishes));
     tokio::spawn(board::keep(service.jobs.log.clone(), show, shutdown.stop.clone()));
-    Desk { uploads, cancels, board: shown, media_origin: store.endpoint(), closing: shutdown.stop.clone() }
+    Desk {
+        uploads,
+        cancels,
+        board: shown,
+        media_origin: store.endpoint(),
+        closing: shutdown.stop.clone(),
+    }
 }
 
 fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceSettings {
@@ -104,7 +122,11 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
     };
     let base = store.public_base_url();
     ServiceSettings {
-        nats: NatsSettings { url: nats.url(), credentials: None, name: "fluxhls dev".to_owned() },
+        nats: NatsSettings {
+            url: nats.url(),
+            credentials: None,
+            name: "fluxhls dev".to_owned(),
+        },
         database_url: Some(database_url(&wanted.state)),
         storage: StorageSettings {
             endpoint: Some(store.endpoint()),

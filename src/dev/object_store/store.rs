@@ -36,9 +36,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectStoreError {
     /// The name cannot be a bucket's.
-    #[error(
-        "`{name}` is no bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
-    )]
+    #[error("`{name}` is no bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
     BucketName {
         /// The name.
         name: String,
@@ -78,10 +76,7 @@ impl ObjectStore {
     /// See [`ObjectStoreError`].
     pub async fn start(data: &Path, bucket: &str, port: u16) -> Result<Self, ObjectStoreError> {
         let service = service(data, bucket)?;
-        let no_port = |source| ObjectStoreError::NoFreePort {
-            wanted: port,
-            source,
-        };
+        let no_port = |source| ObjectStoreError::NoFreePort { wanted: port, source };
         let listener = loopback::bind(port).await.map_err(no_port)?;
         let address = listener.local_addr().map_err(no_port)?;
         let closing = CancellationToken::new();
@@ -158,15 +153,9 @@ fn is_bucket_name(name: &str) -> bool {
         && bytes.last().is_some_and(|&byte| plain(byte))
 }
 
-async fn serve(
-    listener: TcpListener,
-    service: S3Service,
-    closing: CancellationToken,
-) -> io::Result<()> {
+async fn serve(listener: TcpListener, service: S3Service, closing: CancellationToken) -> io::Result<()> {
     // s3s has logged the error itself.
-    let service = HandleError::new(service, |_: s3s::HttpError| async {
-        StatusCode::INTERNAL_SERVER_ERROR
-    });
+    let service = HandleError::new(service, |_: s3s::HttpError| async { StatusCode::INTERNAL_SERVER_ERROR });
     let router = Router::new()
         .fallback_service(service)
         .layer(cors())
@@ -182,8 +171,7 @@ async fn serve(
 
 /// Lets players on this machine's pages read; every other page's scripts get nothing.
 fn cors() -> CorsLayer {
-    let from_here =
-        |origin: &HeaderValue, _: &_| origin.to_str().is_ok_and(loopback::is_loopback_origin);
+    let from_here = |origin: &HeaderValue, _: &_| origin.to_str().is_ok_and(loopback::is_loopback_origin);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(from_here))
         .allow_methods([Method::GET, Method::HEAD])

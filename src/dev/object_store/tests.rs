@@ -11,9 +11,7 @@ use crate::dev::raw_http::{Reply, exchange};
 
 async fn store() -> (TempDir, ObjectStore) {
     let folder = tempfile::tempdir().unwrap();
-    let store = ObjectStore::start(&folder.path().join("s3"), "media", 0)
-        .await
-        .unwrap();
+    let store = ObjectStore::start(&folder.path().join("s3"), "media", 0).await.unwrap();
     (folder, store)
 }
 
@@ -23,13 +21,7 @@ fn owner(store: &ObjectStore) -> Client {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(store.endpoint())
         .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(
-            ACCESS_KEY_ID,
-            SECRET_ACCESS_KEY,
-            None,
-            None,
-            "dev",
-        ))
+        .credentials_provider(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "dev"))
         .force_path_style(true)
         .build();
     Client::from_conf(config)
@@ -40,10 +32,7 @@ async fn put(store: &ObjectStore, key: &str) {
     let put = put
         .content_type("application/vnd.apple.mpegurl")
         .cache_control("public, max-age=10");
-    put.body(ByteStream::from_static(b"0123456789"))
-        .send()
-        .await
-        .unwrap();
+    put.body(ByteStream::from_static(b"0123456789")).send().await.unwrap();
 }
 
 async fn anybody(store: &ObjectStore, line: &str, headers: &[(&str, &str)]) -> Reply {
@@ -59,23 +48,12 @@ async fn anybody_reads_what_was_published_with_its_type_and_cache_rule() {
     put(&store, "hls/f/master.m3u8").await;
     let reply = anybody(&store, "GET /media/hls/f/master.m3u8", &[]).await;
     assert_eq!((reply.status, reply.text()), (200, "0123456789"));
-    assert_eq!(
-        reply.header("content-type"),
-        Some("application/vnd.apple.mpegurl")
-    );
+    assert_eq!(reply.header("content-type"), Some("application/vnd.apple.mpegurl"));
     assert_eq!(reply.header("cache-control"), Some("public, max-age=10"));
-    let range = anybody(
-        &store,
-        "GET /media/hls/f/master.m3u8",
-        &[("Range", "bytes=2-4")],
-    )
-    .await;
+    let range = anybody(&store, "GET /media/hls/f/master.m3u8", &[("Range", "bytes=2-4")]).await;
     assert_eq!((range.status, range.text()), (206, "234"));
     let head = anybody(&store, "HEAD /media/hls/f/master.m3u8", &[]).await;
-    assert_eq!(
-        (head.status, head.header("content-length")),
-        (200, Some("10"))
-    );
+    assert_eq!((head.status, head.header("content-length")), (200, Some("10")));
     store.stop().await;
 }
 
@@ -127,10 +105,7 @@ async fn nobody_writes_lists_or_deletes_without_a_signature() {
         let reply = anybody(&store, line, &[]).await;
         assert_eq!(reply.status, 403, "{line}");
     }
-    assert_eq!(
-        anybody(&store, "GET /media/hls/f/a", &[]).await.text(),
-        "0123456789"
-    );
+    assert_eq!(anybody(&store, "GET /media/hls/f/a", &[]).await.text(), "0123456789");
     store.stop().await;
 }
 
@@ -149,9 +124,7 @@ async fn a_wrong_secret_opens_nothing() {
         .send()
         .await
         .unwrap_err();
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
+    let status = error.raw_response().map(|response| response.status().as_u16());
     assert_eq!(status, Some(403), "{error:?}");
     store.stop().await;
 }
@@ -160,11 +133,7 @@ async fn a_wrong_secret_opens_nothing() {
 async fn players_of_this_machine_may_load_and_foreign_pages_may_not() {
     let (_folder, store) = store().await;
     put(&store, "hls/f/a").await;
-    let allowed = |reply: &Reply| {
-        reply
-            .header("access-control-allow-origin")
-            .map(str::to_owned)
-    };
+    let allowed = |reply: &Reply| reply.header("access-control-allow-origin").map(str::to_owned);
     let here = "http://127.0.0.1:8080";
     let reply = anybody(&store, "GET /media/hls/f/a", &[("Origin", here)]).await;
     assert_eq!(allowed(&reply).as_deref(), Some(here));
@@ -174,24 +143,10 @@ async fn players_of_this_machine_may_load_and_foreign_pages_may_not() {
         ("Access-Control-Request-Headers", "range"),
     ];
     let reply = anybody(&store, "OPTIONS /media/hls/f/a", &preflight).await;
-    assert_eq!(
-        (reply.status, allowed(&reply).as_deref()),
-        (200, Some(here))
-    );
-    let reply = anybody(
-        &store,
-        "GET /media/hls/f/a",
-        &[("Origin", "http://evil.test")],
-    )
-    .await;
+    assert_eq!((reply.status, allowed(&reply).as_deref()), (200, Some(here)));
+    let reply = anybody(&store, "GET /media/hls/f/a", &[("Origin", "http://evil.test")]).await;
     assert_eq!(allowed(&reply), None);
-    let rebound = exchange(
-        store.address(),
-        "GET /media/hls/f/a",
-        &[("Host", "evil.test")],
-        b"",
-    )
-    .await;
+    let rebound = exchange(store.address(), "GET /media/hls/f/a", &[("Host", "evil.test")], b"").await;
     assert_eq!(rebound.status, 403);
     store.stop().await;
 }
@@ -201,9 +156,7 @@ async fn objects_survive_a_restart_and_a_busy_port_moves_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let occupant = loopback::bind(0).await.unwrap();
     let busy = occupant.local_addr().unwrap().port();
-    let first = ObjectStore::start(folder.path(), "media", busy)
-        .await
-        .unwrap();
+    let first = ObjectStore::start(folder.path(), "media", busy).await.unwrap();
     assert_ne!(first.address().port(), busy);
     put(&first, "hls/f/a").await;
     first.stop().await;
@@ -220,12 +173,7 @@ async fn objects_survive_a_restart_and_a_busy_port_moves_the_store() {
 async fn a_name_that_no_bucket_can_have_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["", "ab", "Media", "-abc", "../abc", "a.b/c"] {
-        let error = ObjectStore::start(folder.path(), name, 0)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, ObjectStoreError::BucketName { .. }),
-            "{name}: {error}"
-        );
+        let error = ObjectStore::start(folder.path(), name, 0).await.unwrap_err();
+        assert!(matches!(error, ObjectStoreError::BucketName { .. }), "{name}: {error}");
     }
 }

@@ -81,11 +81,7 @@ impl Board {
     pub fn record(&mut self, update: Update) {
         self.revision += 1;
         let stamped = (self.revision, update);
-        match self
-            .jobs
-            .iter_mut()
-            .find(|(_, known)| known.job_id == stamped.1.job_id)
-        {
+        match self.jobs.iter_mut().find(|(_, known)| known.job_id == stamped.1.job_id) {
             Some(known) => *known = stamped,
             None => self.jobs.push_back(stamped),
         }

@@ -39,10 +39,7 @@ pub(super) async fn upload(
         body: body.into_data_stream().map_err(io::Error::other).boxed(),
         reply,
     };
-    desk.uploads
-        .send(request)
-        .await
-        .map_err(|_| RefusedUpload::closed())?;
+    desk.uploads.send(request).await.map_err(|_| RefusedUpload::closed())?;
     match answer.await {
         Ok(Ok(accepted)) => Ok(Json(accepted)),
         Ok(Err(refusal)) => Err(RefusedUpload {
