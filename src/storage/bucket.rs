@@ -201,7 +201,6 @@ fn time(time: &SmithyDateTime) -> Option<DateTime<Utc>> {
 mod tests {
     use bytes::Bytes;
 
-    use super::*;
     use crate::storage::testing::{BUCKET, TestS3, settings_for};
     use crate::storage::{ObjectKind, Storage, StorageSettings};
 

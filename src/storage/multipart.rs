@@ -4,6 +4,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::bucket::Bucket;
 use super::error::{StorageError, from_sdk};
@@ -16,6 +17,9 @@ pub(super) struct Multipart {
     upload: Upload,
     open: bool,
 }
+
+/// A part on its way; dropped, it is given up.
+pub(super) type Sending = AbortOnDropHandle<Result<CompletedPart, StorageError>>;
 
 /// What names an upload.
 #[derive(Clone)]
@@ -37,9 +41,24 @@ impl Multipart {
         &self.upload.key
     }
 
-    /// Sends part `number`, counted from 1.
-    pub(super) async fn send(&self, number: i32, part: Bytes) -> Result<CompletedPart, StorageError> {
-        observe(Op::UploadPart, self.upload.send(number, part)).await
+    /// Starts to send part `number`, counted from 1. It is a task, so that it goes on while the next part is read.
+    pub(super) fn send(&self, number: i32, part: Bytes) -> Sending {
+        let upload = self.upload.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            observe(Op::UploadPart, upload.send(number, part)).await
+        }))
+    }
+
+    /// Waits until a part is there.
+    pub(super) async fn sent(&self, part: Sending) -> Result<CompletedPart, StorageError> {
+        part.await.unwrap_or_else(|error| {
+            // Only by a panic, or by the end of the runtime.
+            let at = self.upload.bucket.at(Op::UploadPart, &self.upload.key);
+            Err(StorageError::Interrupted {
+                at,
+                reason: error.to_string(),
+            })
+        })
     }
 
     /// Makes the object of its parts, given in order, and returns its entity tag.

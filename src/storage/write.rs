@@ -1,5 +1,6 @@
 //! Writing objects: from memory, from a file, from a stream.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
@@ -7,7 +8,7 @@ use std::pin::pin;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use futures::{Stream, TryStreamExt};
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
@@ -107,17 +108,24 @@ impl Bucket {
     where
         S: Stream<Item = io::Result<Bytes>> + Unpin + Send,
     {
-        let rest = stream::try_unfold(parts, |parts| async move {
-            Ok(parts.next().await?.map(|part| (part, parts)))
-        });
-        stream::once(future::ok(first))
-            .chain(rest)
-            .map_err(|source| self.unreadable(upload.key(), source))
-            .zip(stream::iter(1..))
-            .map(|(part, number)| part.map(|part| upload.send(number, part)))
-            .try_buffered(PARALLEL_PARTS)
-            .try_collect()
-            .await
+        let (mut under_way, mut sent, mut next) = (VecDeque::new(), Vec::new(), Some(first));
+        for number in 1.. {
+            let Some(part) = next else { break };
+            if under_way.len() == PARALLEL_PARTS
+                && let Some(oldest) = under_way.pop_front()
+            {
+                sent.push(upload.sent(oldest).await?);
+            }
+            under_way.push_back(upload.send(number, part));
+            next = parts
+                .next()
+                .await
+                .map_err(|source| self.unreadable(upload.key(), source))?;
+        }
+        for rest in under_way {
+            sent.push(upload.sent(rest).await?);
+        }
+        Ok(sent)
     }
 
     async fn put_whole(
@@ -201,6 +209,8 @@ mod tests {
 mod server_tests {
     use std::time::Duration;
 
+    use futures::{StreamExt, future, stream};
+
     use super::*;
     use crate::storage::testing::{TestS3, noise};
 
@@ -241,11 +251,14 @@ mod server_tests {
     }
 
     #[tokio::test]
-    async fn a_stream_arrives_whole() {
+    async fn a_stream_arrives_whole_from_a_task_of_its_own() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let bytes = noise(2 * PART + 5);
-        bucket.put_stream(KEY, "video/mp4", pieces(&bytes)).await.unwrap();
+        let bytes = noise(5 * PART + 5);
+        let (sender, stream) = (bucket.clone(), pieces(&bytes));
+        // The compiler cannot see of every future that it is Send; handlers of requests must be.
+        let upload = tokio::spawn(async move { sender.put_stream(KEY, "video/mp4", stream).await });
+        upload.await.unwrap().unwrap();
         assert_eq!(bucket.digest(KEY).await.unwrap(), Some(Digest::of(&bytes)));
     }
 
