@@ -42,11 +42,11 @@ export class JobList {
   /** Shows the newer state of these jobs and adds the ones not seen before. */
   update(jobs) {
     for (const job of jobs) {
-      const entry = this.#cards.get(job.job_id) ?? this.#add(job);
-      const before = entry.job?.state;
+      const known = this.#cards.get(job.job_id);
+      if (known && known.job.state !== job.state) this.#say(sentence(job));
+      const entry = known ?? this.#add(job);
       entry.job = job;
       this.#show(entry);
-      if (before && before !== job.state) this.#say(sentence(job));
     }
   }
 
@@ -65,20 +65,14 @@ export class JobList {
 
   #add(job) {
     const card = this.#template.content.firstElementChild.cloneNode(true);
-    const entry = { card, canceling: false };
-    const younger = [...this.#cards.values()].find((other) => other.job.created_at <= job.created_at);
-    this.#list.insertBefore(card, younger?.card ?? null);
+    const entry = { card, job, canceling: false };
+    card.dataset.created = Date.parse(job.created_at);
+    const older = [...this.#list.children].find((other) => Number(other.dataset.created) <= Number(card.dataset.created));
+    this.#list.insertBefore(card, older ?? null);
     this.#cards.set(job.job_id, entry);
-    this.#sort();
     card.querySelector(".play").onclick = () => this.#onPlay(entry.job);
     card.querySelector(".cancel").onclick = () => this.#cancel(entry);
     return entry;
-  }
-
-  /** Keeps the map in the order of the list: newest first. */
-  #sort() {
-    const time = ([, { job }]) => job?.created_at ?? "";
-    this.#cards = new Map([...this.#cards].sort((a, b) => (time(a) < time(b) ? 1 : time(a) > time(b) ? -1 : 0)));
   }
 
   #show(entry) {
