@@ -241,7 +241,9 @@ pub fn log_filter() -> String {
 /// The log filter of commands that talk to a person: only what went wrong.
 #[must_use]
 pub fn quiet_log_filter() -> String {
-    variable("LOG").or_else(|| variable("RUST_LOG")).unwrap_or_else(|| "error".to_owned())
+    variable("LOG")
+        .or_else(|| variable("RUST_LOG"))
+        .unwrap_or_else(|| "error".to_owned())
 }
 
 #[expect(

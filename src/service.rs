@@ -111,6 +111,8 @@ pub struct Service {
     pub storage: Storage,
     /// What keeps the service from its work.
     pub obstacles: watch::Receiver<Vec<String>>,
+    /// How far the tables are, where this process projects.
+    pub projected: Option<watch::Receiver<project::Position>>,
     tracker: TaskTracker,
 }
 
@@ -127,8 +129,9 @@ impl Service {
             output: storage.bucket(&settings.bucket),
             settings: settings.job.clone(),
         };
-        let start = Start {
+        let mut start = Start {
             settings,
+            projected: None,
             locator: locator(settings)?,
             cache: BlockCache::new(SourceSettings::default()),
             jobs: jobs.clone(),
@@ -151,6 +154,7 @@ impl Service {
             jobs,
             storage,
             obstacles,
+            projected: start.projected,
             tracker: start.tracker,
         })
     }
@@ -181,11 +185,12 @@ struct Start<'a> {
     locator: Locator,
     cache: BlockCache,
     shutdown: Shutdown,
+    projected: Option<watch::Receiver<project::Position>>,
     tracker: TaskTracker,
 }
 
 impl Start<'_> {
-    async fn role(&self, role: Role) -> anyhow::Result<()> {
+    async fn role(&mut self, role: Role) -> anyhow::Result<()> {
         match role {
             Role::Intake => {
                 let intake = Intake {
@@ -263,7 +268,7 @@ impl Start<'_> {
             .spawn(async move { pull(&nats, lanes, || async { true }, handle, stop).await });
     }
 
-    async fn project(&self) -> anyhow::Result<()> {
+    async fn project(&mut self) -> anyhow::Result<()> {
         let url = self.settings.database_url.as_ref();
         let url =
             url.ok_or_else(|| anyhow::anyhow!("the role project needs DATABASE_URL (postgres:// or sqlite://)"))?;
@@ -276,6 +281,7 @@ impl Start<'_> {
         );
         let stop = self.shutdown.stop.clone();
         let projector = project::Projector::new(database.clone(), self.jobs.log.clone());
+        self.projected = Some(projector.position());
         self.tracker.spawn(projector.run(stop.clone()));
         let (nats, ending) = (self.jobs.log.nats().clone(), stop.clone());
         self.tracker

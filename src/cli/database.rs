@@ -12,7 +12,7 @@ use crate::service::connect_database;
 
 /// What `migrate` takes.
 #[derive(Debug, Subcommand)]
-pub enum MigrateCommand {
+pub(super) enum MigrateCommand {
     /// Create the tables, or take over those of FluxStudio, losing nothing.
     Up {
         /// Also drop FluxStudio's two monitoring views and its clean-up function, which metrics and `jobs` replace.
@@ -30,7 +30,7 @@ pub enum MigrateCommand {
 
 /// What `rebuild` takes.
 #[derive(Debug, Args)]
-pub struct RebuildArgs {
+pub(super) struct RebuildArgs {
     #[command(flatten)]
     nats: NatsArgs,
     #[command(flatten)]
@@ -47,7 +47,7 @@ pub(super) async fn open(args: &DatabaseArgs) -> anyhow::Result<DatabaseConnecti
 ///
 /// # Errors
 /// What the database refused.
-pub async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode> {
     match command {
         MigrateCommand::Up { drop_views, database } => {
             let database = open(&database).await?;
@@ -76,7 +76,7 @@ pub async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// What could not be read or written; the tables are then as they were.
-pub async fn rebuild(args: RebuildArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn rebuild(args: RebuildArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls rebuild")).await?);
     let database = open(&args.database).await?;
     let rebuilt = project::rebuild(&database, &log).await?;

@@ -14,7 +14,7 @@ use crate::storage::{Bucket, Storage};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(super) struct DoctorArgs {
     /// Mend what can be mended: create streams, run migrations, allow playback from `--origin`.
     #[arg(long)]
     fix: bool,
@@ -59,7 +59,7 @@ impl Report {
 ///
 /// # Errors
 /// Never for what is merely unwell; that is what the report is for.
-pub async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut report = Report {
         json: args.json,
         healthy: true,

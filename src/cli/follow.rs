@@ -16,7 +16,7 @@ use crate::jetstream::Log;
 
 /// How a job is shown.
 #[derive(Debug, Clone)]
-pub enum Shown {
+pub(super) enum Shown {
     /// A progress bar on a terminal, plain lines elsewhere.
     Bar,
     /// A progress bar among others, under this label.
@@ -26,7 +26,7 @@ pub enum Shown {
 }
 
 /// An open feed of one job's facts and progress.
-pub struct Feed {
+pub(super) struct Feed {
     log: Log,
     job: JobId,
     messages: Pin<Box<dyn Stream<Item = Message> + Send>>,
@@ -43,7 +43,7 @@ enum Show {
 ///
 /// # Errors
 /// When NATS refuses the subscription.
-pub async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Result<Feed> {
+pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Result<Feed> {
     let client = &log.nats().client;
     let facts = client.subscribe(format!("live.{}", subject::facts_of(job))).await?;
     let progress = client.subscribe(format!("hls.v1.progress.{job}.>")).await?;
@@ -83,7 +83,7 @@ impl Feed {
     ///
     /// # Errors
     /// When the connection is gone for good.
-    pub async fn until_ended(mut self) -> anyhow::Result<Ended> {
+    pub(super) async fn until_ended(mut self) -> anyhow::Result<Ended> {
         loop {
             // The live feed is at most once: the log is asked now and then, and rules.
             let next = tokio::time::timeout(Duration::from_secs(5), self.messages.next()).await;

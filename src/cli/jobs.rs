@@ -15,12 +15,12 @@ use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::cancel::CancelAnswer;
 use crate::job::{JobSettings, Jobs};
-use crate::project::jobs::{self as table, Filter, Job};
+use crate::project::jobs::{self as table, File, Filter, Job};
 use crate::storage::Storage;
 
 /// What can be asked about jobs.
 #[derive(Debug, Subcommand)]
-pub enum JobsCommand {
+pub(super) enum JobsCommand {
     /// The newest jobs, from the tables.
     List {
         /// Only jobs with this status.
@@ -75,7 +75,7 @@ pub enum JobsCommand {
 
 /// What `jobs cancel` takes.
 #[derive(Debug, Args)]
-pub struct CancelArgs {
+pub(super) struct CancelArgs {
     /// The job.
     job_id: JobId,
     /// Why, for the log.
@@ -91,7 +91,7 @@ pub struct CancelArgs {
 
 /// How answers are printed.
 #[derive(Debug, Args)]
-pub struct Output {
+pub(super) struct Output {
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -101,7 +101,7 @@ pub struct Output {
 ///
 /// # Errors
 /// What could not be reached, or that there is no such job.
-pub async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
+pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
     match command {
         JobsCommand::List {
             status,
@@ -183,6 +183,24 @@ pub(super) fn jobs_table(jobs: &[Job]) -> Table {
                 .clone()
                 .or_else(|| job.manifest_url.clone())
                 .unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// Rows of `files` as a table for people.
+pub(super) fn files_table(files: &[File]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["file", "name", "type", "bytes", "status", "hls"]);
+    for file in files {
+        table.add_row([
+            file.file_id.clone(),
+            file.name.clone(),
+            file.mime_type.clone(),
+            file.size.to_string(),
+            file.transcoding_status.clone().unwrap_or_default(),
+            file.hls_manifest_url.clone().unwrap_or_default(),
         ]);
     }
     table

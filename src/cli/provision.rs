@@ -10,7 +10,7 @@ use crate::jetstream::Nats;
 
 /// What `provision` takes.
 #[derive(Debug, Args)]
-pub struct ProvisionArgs {
+pub(super) struct ProvisionArgs {
     /// Change nothing; say what differs and exit with 4 if anything does.
     #[arg(long)]
     check: bool,
@@ -22,7 +22,7 @@ pub struct ProvisionArgs {
 ///
 /// # Errors
 /// What the server refused.
-pub async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     let nats = Nats::connect(&args.nats.settings("fluxhls provision")).await?;
     if !args.check {
         provision::apply(&nats.js, args.nats.sizing()).await?;

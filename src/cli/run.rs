@@ -15,7 +15,7 @@ use crate::telemetry::install_metrics;
 
 /// What `run` takes.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// Comma-separated roles of this process.
     #[arg(
         long,
@@ -67,7 +67,7 @@ impl RunArgs {
 ///
 /// # Errors
 /// What could not be reached or opened.
-pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings();
     let shutdown = Shutdown::default();
     shutdown.on_signals(args.worker.grace_period())?;

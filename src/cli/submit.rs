@@ -16,7 +16,7 @@ use crate::storage::{Bucket, Storage};
 
 /// What `submit` takes.
 #[derive(Debug, Args)]
-pub struct SubmitArgs {
+pub(super) struct SubmitArgs {
     /// A file, or the s3:// or https:// URL of an object in a source bucket.
     source: String,
     /// The file's id; default: a fresh one.
@@ -50,7 +50,7 @@ pub struct SubmitArgs {
 ///
 /// # Errors
 /// What could not be read, uploaded or published.
-pub async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls submit")).await?);
     let file_id = args.file_id.clone().map_or_else(fresh_file_id, Ok)?;
     let job_id = args.job_id.clone().unwrap_or_else(JobId::fresh);
@@ -121,7 +121,7 @@ fn settings(args: &SubmitArgs) -> Value {
 ///
 /// # Errors
 /// When the file cannot be read or the bucket refuses it.
-pub async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> anyhow::Result<Value> {
+pub(super) async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> anyhow::Result<Value> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
@@ -139,7 +139,7 @@ pub async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> anyhow::R
 
 /// What an event says of an uploaded object.
 #[must_use]
-pub fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Value {
+pub(super) fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Value {
     // The key is percent-decoded once by whoever reads the URL.
     let encoded = percent_encoding::utf8_percent_encode(key, KEY);
     json!({ "file_url": format!("s3://{}/{encoded}", bucket.name()), "name": name, "size": size })
@@ -147,7 +147,7 @@ pub fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Value {
 
 /// The key of an uploaded file: its name, without what an object key should not hold.
 #[must_use]
-pub fn upload_key(file_id: &FileId, name: &str) -> String {
+pub(super) fn upload_key(file_id: &FileId, name: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
             c
@@ -165,7 +165,7 @@ const KEY: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').a
 ///
 /// # Errors
 /// When the stream is missing or full.
-pub async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
+pub(super) async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
     let ack = log.nats().js.publish(subject::UPLOAD, event.to_string().into()).await?;
     ack.await
         .context("the upload stream did not take the event; run `fluxhls provision`, or see whether it is full")?;
@@ -176,7 +176,7 @@ pub async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Names the first one that does not.
-pub fn existing(files: &[PathBuf]) -> anyhow::Result<()> {
+pub(super) fn existing(files: &[PathBuf]) -> anyhow::Result<()> {
     match files.iter().find(|file| !file.is_file()) {
         Some(missing) => anyhow::bail!("{} is not a file", missing.display()),
         None => Ok(()),

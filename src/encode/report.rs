@@ -8,6 +8,7 @@ use streams::progress::Progress;
 use streams::subject;
 use streams::task::{Duty, TaskName};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::ffmpeg::Tick;
 use crate::job::{Assignment, Jobs};
@@ -77,9 +78,12 @@ fn weight(plan: &Planned, task: TaskName) -> f64 {
 /// Publishes progress while ticks come; dropped with the work.
 pub(super) async fn report(jobs: &Jobs, assignment: &Assignment, share: Share, mut ticks: watch::Receiver<Tick>) {
     let subject = subject::progress(&assignment.state.job_id, assignment.task);
+    let started = Instant::now();
     while ticks.changed().await.is_ok() {
         let tick = *ticks.borrow_and_update();
         let (task_progress, job_progress) = share.at(tick.out_time);
+        // ffmpeg's own figure counts from zero of the timeline, not from where this task begins.
+        let speed = task_progress * share.seconds / started.elapsed().as_secs_f64().max(0.001);
         let left = (1.0 - task_progress) * share.seconds;
         let progress = Progress {
             job_id: assignment.state.job_id.clone(),
@@ -87,8 +91,8 @@ pub(super) async fn report(jobs: &Jobs, assignment: &Assignment, share: Share, m
             task: assignment.task,
             task_progress,
             job_progress,
-            speed: tick.speed,
-            eta_seconds: if tick.speed > 0.0 { left / tick.speed } else { 0.0 },
+            speed,
+            eta_seconds: if speed > 0.0 { left / speed } else { 0.0 },
         };
         let body = serde_json::to_vec(&progress).unwrap_or_default();
         if let Err(error) = jobs.log.nats().client.publish(subject.clone(), body.into()).await {

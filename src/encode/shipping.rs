@@ -171,8 +171,13 @@ impl Shipper<'_> {
                 Ok(())
             }
             Ok(found) => {
-                let what = found.map_or("missing".to_owned(), |found| format!("{} bytes of another content", found.size));
-                Err(Failure::new(Code::StorageUnavailable, format!("{key} was written but is {what}.")))
+                let what = found.map_or("missing".to_owned(), |found| {
+                    format!("{} bytes of another content", found.size)
+                });
+                Err(Failure::new(
+                    Code::StorageUnavailable,
+                    format!("{key} was written but is {what}."),
+                ))
             }
             Err(error) => Err(self.jobs.blame_output(&error).await),
         }

@@ -54,14 +54,6 @@ impl Assembled {
         ticks as f64 / f64::from(self.timescale)
     }
 
-    /// Sizes and lengths in seconds of its segments.
-    #[expect(clippy::cast_precision_loss, reason = "tick counts stay far below 2^52")]
-    pub(super) fn rates(&self) -> impl Iterator<Item = (u64, f64)> + '_ {
-        self.segments
-            .iter()
-            .map(|(_, segment)| (segment.size, segment.duration as f64 / f64::from(self.timescale)))
-    }
-
     /// Every object of the rendition that tasks made.
     pub(super) fn objects<'a>(&'a self, keys: &'a JobKeys) -> impl Iterator<Item = ObjectRef> + 'a {
         let name = self.name().as_str();

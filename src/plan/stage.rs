@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::histogram;
 use streams::Code;
 use streams::fact::Head;
-use streams::plan::{EncoderBuild, Planned, Source as PlannedSource};
+use streams::plan::Planned;
 use streams::task::TaskName;
 
 use super::source::{Found, Look, look, readiness};
@@ -13,7 +13,7 @@ use crate::crash;
 use crate::failure::{Evidence, Failure};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::ladder::{self, Probe};
+use crate::ladder::{self, Pin, Probe, Profile};
 use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
 
 /// A fact is at most so long, in bytes.
@@ -116,36 +116,33 @@ impl Planner {
     }
 
     fn decide(&self, state: &JobState, found: &Found, probe: &Probe) -> Result<Planned, Failure> {
-        let settings = &state.accepted.fact.upload.settings;
-        let draft = ladder::plan(probe, settings).map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
-        let planned = Planned {
-            head: Head::new(state.job_id.clone(), state.file_id().clone()),
-            source: PlannedSource {
-                bucket: found.location.bucket.clone(),
-                key: found.location.key.clone(),
-                etag: found.meta.etag.clone().unwrap_or_default(),
-                size: found.meta.size,
-                mime_type: draft.mime_type,
-                container: probe.container.clone(),
-                duration: draft.duration,
-                tracks: draft.tracks,
-            },
-            timeline: draft.timeline,
-            segment: draft.segment,
-            video: draft.video,
-            renditions: draft.renditions,
-            tasks: draft.tasks,
-            warnings: draft.warnings,
-            encoder: EncoderBuild {
-                ffmpeg: self.ffmpeg.clone(),
-            },
+        let asked = &state.accepted.fact.upload.settings;
+        let profile = Profile::named(&asked.profile).ok_or_else(|| {
+            Failure::new(
+                Code::InvalidEvent,
+                format!(
+                    "The event asks for the profile {:?}, which does not exist.",
+                    asked.profile
+                ),
+            )
+        })?;
+        let pin = Pin {
+            bucket: found.location.bucket.clone(),
+            key: found.location.key.clone(),
+            etag: found.meta.etag.clone().unwrap_or_default(),
+            size: found.meta.size,
         };
+        let settings = ladder::Settings {
+            profile,
+            priority: asked.priority,
+        };
+        let draft = ladder::plan(probe, pin, &settings, &self.ffmpeg)
+            .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
+        let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {
-            return Err(Failure::new(
-                Code::ExceedsPolicy,
-                format!("The plan of this file has {size} bytes; at most {MAX_FACT} are possible."),
-            ));
+            let text = format!("The plan of this file has {size} bytes; at most {MAX_FACT} are possible.");
+            return Err(Failure::new(Code::ExceedsPolicy, text));
         }
         Ok(planned)
     }

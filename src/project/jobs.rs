@@ -70,6 +70,47 @@ impl Job {
     }
 }
 
+/// A file as the tables have it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct File {
+    /// The file.
+    pub file_id: String,
+    /// Its name, as people see it.
+    pub name: String,
+    /// Its type.
+    pub mime_type: String,
+    /// Bytes.
+    pub size: i64,
+    /// Status of its newest job.
+    pub transcoding_status: Option<String>,
+    /// The playlist of its newest completed job.
+    pub hls_manifest_url: Option<String>,
+    /// The poster of its newest completed job.
+    pub thumbnail_url: Option<String>,
+}
+
+/// The newest files.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn files(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<File>, DbErr> {
+    let newest = Files::find()
+        .order_by_desc(files::Column::CreatedAt)
+        .order_by_desc(files::Column::Id)
+        .limit(limit);
+    let rows = newest.all(db).await?;
+    let file = |row: files::Model| File {
+        file_id: row.id,
+        name: row.name,
+        mime_type: row.mime_type,
+        size: row.size,
+        transcoding_status: row.transcoding_status,
+        hls_manifest_url: row.hls_manifest_url,
+        thumbnail_url: row.thumbnail_url,
+    };
+    Ok(rows.into_iter().map(file).collect())
+}
+
 /// Which jobs [`list`] gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {

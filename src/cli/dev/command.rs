@@ -2,28 +2,29 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use futures::future::try_join_all;
 use indicatif::MultiProgress;
 use serde_json::json;
-use streams::fact::Ended;
+use streams::fact::{Ended, FactKind};
 use streams::task::TaskName;
 use streams::work::WorkKind;
 use streams::{FileId, JobId, subject, topology};
 
 use super::stack::{GRACE, Stack, Wanted};
 use crate::cli::follow::{Shown, follow};
-use crate::cli::jobs::jobs_table;
+use crate::cli::jobs::{files_table, jobs_table};
 use crate::cli::submit::{existing, publish, upload};
 use crate::ffmpeg::Tool;
-use crate::project::jobs::{Filter, list};
+use crate::project::jobs::{Filter, files, list};
 use crate::shutdown::Shutdown;
 
 /// What `dev` takes.
 #[derive(Debug, Args)]
-pub struct DevArgs {
+pub(in crate::cli) struct DevArgs {
     /// Files to transcode at once.
     files: Vec<PathBuf>,
     /// Folder for everything `dev` keeps.
@@ -40,7 +41,7 @@ pub struct DevArgs {
     json: bool,
     /// Show log lines.
     #[arg(long, short)]
-    pub verbose: bool,
+    pub(in crate::cli) verbose: bool,
     /// Port of the page; the next free one when it is taken.
     #[arg(long, default_value_t = 8080)]
     http_port: u16,
@@ -65,7 +66,7 @@ pub struct DevArgs {
 ///
 /// # Errors
 /// What is missing, and how to get it.
-pub async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     existing(&args.files)?;
     let state = prepare(&args.state, args.fresh)?;
     let shutdown = Shutdown::default();
@@ -166,7 +167,7 @@ async fn transcode(stack: &Stack, args: &DevArgs) -> anyhow::Result<ExitCode> {
     if args.files.is_empty() || args.json {
         return Ok(code(&ended));
     }
-    rows(stack).await?;
+    rows(stack, &ended).await?;
     for ended in ended.iter().filter(|ended| ended.manifest_url.is_some()) {
         println!("  play     http://{}/#{}", stack.page, ended.head.job_id);
         println!("  hls      {}", ended.manifest_url.as_deref().unwrap_or_default());
@@ -206,9 +207,9 @@ async fn one(stack: &Stack, args: &DevArgs, file: &Path, bars: &MultiProgress) -
         let wait = first
             .signed_duration_since(chrono::DateTime::<chrono::Utc>::from(published))
             .as_seconds_f64();
-        bars.println(format!(
-            "{label}: the first ffmpeg started {wait:.3} s after the upload event"
-        ))?;
+        bars.suspend(|| {
+            println!("{label}: the first ffmpeg started {wait:.3} s after the upload event");
+        });
     }
     Ok(ended)
 }
@@ -230,9 +231,26 @@ async fn first_encode(stack: &Stack, job: &JobId) -> Option<chrono::DateTime<chr
     first
 }
 
-/// Prints the rows of both tables, once the projector has caught up with the ends just seen.
-async fn rows(stack: &Stack) -> anyhow::Result<()> {
-    let jobs = list(&stack.database, &Filter::default()).await?;
-    println!("\ntranscoding_jobs\n{}\n", jobs_table(&jobs));
+/// Prints the rows of both tables, once the projector has come to the ends just seen.
+async fn rows(stack: &Stack, ended: &[Ended]) -> anyhow::Result<()> {
+    let log = &stack.service.jobs.log;
+    let mut last = 0;
+    for ended in ended {
+        let subject = subject::fact(&ended.head.job_id, FactKind::Ended);
+        last = log
+            .last(topology::JOBS, &subject)
+            .await
+            .map_or(last, |recorded| last.max(recorded.seq));
+    }
+    if let Some(mut projected) = stack.service.projected.clone() {
+        let caught_up = projected.wait_for(|position| position.seq >= last);
+        let caught_up = tokio::time::timeout(Duration::from_secs(30), caught_up).await;
+        caught_up.context("the tables do not follow the job log; see --verbose")??;
+    }
+    println!(
+        "\ntranscoding_jobs\n{}",
+        jobs_table(&list(&stack.database, &Filter::default()).await?)
+    );
+    println!("\nfiles\n{}\n", files_table(&files(&stack.database, 50).await?));
     Ok(())
 }

@@ -70,6 +70,7 @@ pub(super) async fn take_cancels(jobs: Jobs, mut wishes: mpsc::Receiver<CancelRe
             },
             Err(_) => CancelOutcome::Unknown,
         };
-        drop(request.reply.send(outcome));
+        // Nobody waits any more when the page was closed.
+        let _ = request.reply.send(outcome);
     }
 }

@@ -9,4 +9,4 @@ mod command;
 mod desk;
 mod stack;
 
-pub use command::{DevArgs, dev};
+pub(in crate::cli) use command::{DevArgs, dev};
