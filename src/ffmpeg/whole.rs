@@ -77,8 +77,7 @@ impl Bench {
         });
         let exit = exit.await.unwrap();
         assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
-        let tick = *ticks.borrow();
-        tick
+        ticks.borrow().to_owned()
     }
 
     fn chunk_args(&self, chunk: u32) -> Vec<String> {
@@ -371,7 +370,7 @@ async fn damaged(change: impl Fn(&str) -> String) -> Result<u64, GateFailure> {
 }
 
 #[tokio::test]
-async fn a_lost_frame_a_shifted_chunk_and_a_seek_past_the_end_are_caught_though_ffmpeg_finishes() {
+async fn lost_frames_and_a_shifted_chunk_are_caught_though_ffmpeg_finishes() {
     assert_eq!(damaged(str::to_owned).await, Ok(400));
     let lost = damaged(|arg| arg.replace("end_pts=400", "end_pts=399")).await;
     assert_eq!(
@@ -399,9 +398,13 @@ async fn a_chunk_behind_the_end_of_its_source_is_caught_though_ffmpeg_finishes()
     let video = bench.planned.video.as_mut().unwrap();
     (video.frames, video.chunks) = (2000, vec![0, 4, 8]);
     bench.run(&bench.chunk_args(1)).await;
-    let name = bench.planned.videos().next().unwrap().name.as_str();
-    let bytes = std::fs::read(bench.path(name).join(argv::segment_file(4))).unwrap_or_default();
-    let caught = InitInfo::parse(&std::fs::read(bench.path(name).join(argv::INIT)).unwrap_or_default())
-        .and_then(|init| FragmentInfo::parse(&bytes, init.defaults));
-    assert!(caught.is_err() || bench.gate(bench.planned.videos().next().unwrap(), 1).is_err());
+    let rendition = bench.planned.videos().next().unwrap();
+    let folder = bench.path(rendition.name.as_str());
+    // What ffmpeg leaves behind differs by version: no init segment, an init segment without a picture, or an empty segment.
+    let init = std::fs::read(folder.join(argv::INIT)).unwrap_or_default();
+    let segment = std::fs::read(folder.join(argv::segment_file(4))).unwrap_or_default();
+    let read = InitInfo::parse(&init).and_then(|init| Ok((FragmentInfo::parse(&segment, init.defaults)?, init)));
+    if let Ok((segment, init)) = read {
+        cmaf::video_chunk(&bench.planned, rendition, 1, &init, &[(4, segment)]).unwrap_err();
+    }
 }

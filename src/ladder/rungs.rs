@@ -148,7 +148,7 @@ mod tests {
             prop_assert!(!ladder.is_empty());
             prop_assert!(ladder.is_sorted_by(|a, b| a.width > b.width || a.height > b.height));
             for rendition in &ladder {
-                prop_assert!(rendition.width % 2 == 0 && rendition.height % 2 == 0 && rendition.width > 0 && rendition.height > 0);
+                prop_assert!(rendition.width.is_multiple_of(2) && rendition.height.is_multiple_of(2) && rendition.width > 0 && rendition.height > 0);
                 prop_assert!(rendition.width <= width && rendition.height <= height);
                 prop_assert_eq!(rendition.segment_frames % rendition.gop_frames, 0);
                 prop_assert!(rendition.maxrate >= 32_000);

@@ -138,7 +138,7 @@ mod tests {
         fn scaled_sizes_are_even_no_larger_and_keep_their_shape(width in 120u32..8000, height in 120u32..8000, short in 120u32..2200) {
             let source = Size { width, height };
             let size = source.scaled_to(short);
-            prop_assert!(size.width % 2 == 0 && size.height % 2 == 0);
+            prop_assert!(size.width.is_multiple_of(2) && size.height.is_multiple_of(2));
             prop_assert!(size.width <= width && size.height <= height);
             prop_assert!(size.short_side() <= short);
             // A side of n pixels is exact to one pixel, that is 1/n.
