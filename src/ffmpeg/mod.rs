@@ -26,3 +26,5 @@ pub use tool::Tool;
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod whole;

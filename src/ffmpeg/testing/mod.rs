@@ -1,5 +1,9 @@
 //! What the tests of this folder share: the installed tool and media made by it.
 
+mod server;
+
+pub(crate) use server::Server;
+
 use std::path::{Path, PathBuf};
 
 use super::child::{self, Spawn};

@@ -1,0 +1,302 @@
+//! Plans, by value.
+
+use proptest::prelude::*;
+use streams::fact::Head;
+
+use super::*;
+
+fn pin() -> Pin {
+    Pin {
+        bucket: "b".to_owned(),
+        key: "k".to_owned(),
+        etag: "e".to_owned(),
+        size: 1,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        profile: Profile::standard(),
+        priority: Priority::Normal,
+    }
+}
+
+fn video() -> Video {
+    Video {
+        width: 1920,
+        height: 1080,
+        pixel_aspect: Rational::whole(1),
+        rotation: 0,
+        average_rate: Some(Rational::whole(25)),
+        base_rate: Some(Rational::whole(25)),
+        interlaced: false,
+        pixel_format: "yuv420p".to_owned(),
+        matrix: None,
+        transfer: None,
+        dolby_vision: None,
+    }
+}
+
+fn stream(index: u32, content: Content) -> Stream {
+    Stream {
+        index,
+        codec: "x".to_owned(),
+        language: None,
+        title: None,
+        default: false,
+        start: Some(Rational::ZERO),
+        end: Some(60.0),
+        content,
+    }
+}
+
+fn audio() -> Content {
+    Content::Audio(Audio {
+        channels: 2,
+        sample_rate: 48_000,
+    })
+}
+
+fn probe(streams: Vec<Stream>) -> Probe {
+    Probe {
+        container: "mov,mp4,m4a,3gp,3g2,mj2".to_owned(),
+        brand: Some("isom".to_owned()),
+        container_start: Rational::ZERO,
+        declared_end: Some(60.0),
+        streams,
+        seekable: true,
+        leads: vec![1.0; 14],
+    }
+}
+
+fn planned(probe: &Probe) -> Draft {
+    plan(probe, pin(), &settings(), "5.1").unwrap()
+}
+
+fn refused(probe: &Probe) -> Code {
+    plan(probe, pin(), &settings(), "5.1").unwrap_err().code
+}
+
+#[test]
+fn a_usual_video_gets_the_whole_ladder_its_sound_and_three_chunks() {
+    let draft = planned(&probe(vec![stream(0, Content::Video(video())), stream(1, audio())]));
+    let names: Vec<&str> = draft
+        .renditions
+        .iter()
+        .map(|rendition| rendition.name().as_str())
+        .collect();
+    assert_eq!(names, ["1080p", "720p", "480p", "360p", "audio-0"]);
+    let tasks: Vec<(String, Lane)> = draft
+        .tasks
+        .iter()
+        .map(|task| (task.task.to_string(), task.lane))
+        .collect();
+    let wanted = [
+        ("v0", Lane::Hi),
+        ("tracks", Lane::Lo),
+        ("v1", Lane::Lo),
+        ("v2", Lane::Lo),
+    ];
+    assert_eq!(tasks, wanted.map(|(task, lane)| (task.to_owned(), lane)));
+    let video = draft.video.unwrap();
+    assert_eq!(
+        (video.frames, video.segment_frames, video.chunks),
+        (1500, 100, vec![0, 5, 10])
+    );
+    assert_eq!(
+        (
+            draft.segment.target_duration,
+            draft.warnings,
+            draft.source.mime_type.as_str()
+        ),
+        (4, vec![], "video/mp4")
+    );
+}
+
+#[test]
+fn sound_that_is_not_there_is_a_warning() {
+    let draft = planned(&probe(vec![stream(0, Content::Video(video()))]));
+    assert_eq!(draft.warnings, ["no_audio"]);
+    assert!(draft.tasks.iter().all(|task| task.task != TaskName::TRACKS));
+}
+
+#[test]
+fn sound_alone_is_planned_and_a_cover_is_no_video() {
+    let mut probe = probe(vec![
+        stream(0, Content::Cover),
+        Stream {
+            start: Rational::new(1, 40),
+            ..stream(1, audio())
+        },
+    ]);
+    probe.container = "mp3".to_owned();
+    let draft = planned(&probe);
+    assert_eq!((draft.video, draft.tasks.len(), draft.renditions.len()), (None, 1, 1));
+    assert_eq!(
+        (draft.timeline.zero, draft.segment.target_duration),
+        (Rational::new(1, 40).unwrap(), 4)
+    );
+    assert_eq!(draft.source.mime_type, "audio/mpeg");
+}
+
+#[test]
+fn a_source_that_cannot_be_entered_is_one_chunk() {
+    let draft = planned(&Probe {
+        seekable: false,
+        leads: vec![],
+        ..probe(vec![stream(0, Content::Video(video()))])
+    });
+    assert_eq!(draft.video.unwrap().chunks, [0]);
+    assert!(draft.warnings.contains(&"not_seekable".to_owned()));
+}
+
+#[test]
+fn fields_and_high_dynamic_range_are_noticed() {
+    let hdr = Video {
+        interlaced: true,
+        transfer: Some("arib-std-b67".to_owned()),
+        ..video()
+    };
+    let draft = planned(&probe(vec![stream(0, Content::Video(hdr)), stream(1, audio())]));
+    assert_eq!(
+        draft.video.unwrap().picture,
+        Picture {
+            deinterlace: true,
+            color: SourceColor::Hlg
+        }
+    );
+    assert_eq!(draft.warnings, ["deinterlaced", "tone_mapped"]);
+}
+
+#[test]
+fn what_can_never_be_done_is_refused_with_its_code() {
+    let tiny = Video {
+        width: 8,
+        height: 8,
+        ..video()
+    };
+    assert_eq!(
+        refused(&probe(vec![stream(0, Content::Video(tiny))])),
+        Code::DimensionsTooSmall
+    );
+    let huge = Video {
+        width: 20_000,
+        ..video()
+    };
+    assert_eq!(
+        refused(&probe(vec![stream(0, Content::Video(huge))])),
+        Code::ExceedsPolicy
+    );
+    let vision = Video {
+        dolby_vision: Some(5),
+        ..video()
+    };
+    assert_eq!(
+        refused(&probe(vec![stream(0, Content::Video(vision))])),
+        Code::UnsupportedDolbyVision
+    );
+    assert_eq!(refused(&probe(vec![stream(0, Content::Data)])), Code::NoTracks);
+    let cut = Stream {
+        end: Some(30.0),
+        ..stream(0, Content::Video(video()))
+    };
+    assert_eq!(refused(&probe(vec![cut])), Code::PartialInput);
+    let endless = Stream {
+        end: Some(1e9),
+        ..stream(0, audio())
+    };
+    assert_eq!(refused(&probe(vec![endless])), Code::ExceedsPolicy);
+}
+
+#[test]
+fn the_largest_plan_fits_a_fact() {
+    let title = Some("\u{1d11e}".repeat(60));
+    let streams = (0..32).map(|index| Stream {
+        title: title.clone(),
+        language: Some("x".repeat(35)),
+        start: Rational::new(1_234_567, 90_000),
+        end: Some(172_000.123_456_7),
+        ..stream(index, if index == 0 { Content::Video(video()) } else { audio() })
+    });
+    let probe = Probe {
+        declared_end: None,
+        leads: vec![0.1; 64],
+        ..probe(streams.collect())
+    };
+    let head = Head::new("j".repeat(128).parse().unwrap(), "f".repeat(128).parse().unwrap());
+    let pin = Pin {
+        key: "k".repeat(1024),
+        ..pin()
+    };
+    let draft = plan(&probe, pin, &settings(), "5.1").unwrap();
+    let tasks = draft.tasks.len();
+    let text = serde_json::to_string(&draft.into_planned(head)).unwrap();
+    assert!(text.len() <= 64 * 1024, "{} bytes for {tasks} tasks", text.len());
+}
+
+prop_compose! {
+    fn any_video()(
+        width in 1u32..9000, height in 1u32..9000, aspect in (1i64..100, 1i64..100), rotation in prop::sample::select(vec![0, 90, -90, 180, 13]),
+        average in (1i64..100_000, 1i64..2000), base in prop::option::of((1i64..100_000, 1i64..2000)), interlaced: bool,
+        transfer in prop::option::of("(smpte2084|bt709)"), dolby_vision in prop::option::of(4u32..9),
+    ) -> Content {
+        Content::Video(Video {
+            width, height, rotation, interlaced, transfer, dolby_vision,
+            pixel_aspect: Rational::new(aspect.0, aspect.1).unwrap(),
+            average_rate: Rational::new(average.0, average.1),
+            base_rate: base.and_then(|(num, den)| Rational::new(num, den)),
+            pixel_format: "yuv420p".to_owned(),
+            matrix: None,
+        })
+    }
+}
+
+fn any_content() -> impl Strategy<Value = Content> {
+    prop_oneof![
+        3 => any_video(),
+        2 => (1u32..64, 1u32..200_000).prop_map(|(channels, sample_rate)| Content::Audio(Audio { channels, sample_rate })),
+        1 => any::<bool>().prop_map(|bitmap| Content::Subtitle { bitmap }),
+        1 => Just(Content::Cover),
+        1 => Just(Content::Data),
+    ]
+}
+
+prop_compose! {
+    fn any_stream()(
+        content in any_content(), start in prop::option::of((any::<i64>(), 1i64..100_000)), near in (-100i64..100, 1i64..90_000),
+        far in prop::bool::weighted(0.1), end in prop::option::weighted(0.9, -10.0..200_000.0f64), language in prop::option::of("[a-z]{0,4}"),
+        title in prop::option::of("\\PC{0,60}"), default: bool,
+    ) -> Stream {
+        let start = if far { start } else { Some(near) };
+        Stream { index: 0, codec: "x".to_owned(), language, title, default, start: start.and_then(|(num, den)| Rational::new(num, den)), end, content }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_probe_makes_it_panic_and_every_plan_holds_together(
+        streams in prop::collection::vec(any_stream(), 0..32), leads in prop::collection::vec(0.0..900.0f64, 0..64),
+        seekable: bool, container_start in -100i64..100, declared_end in prop::option::of(0.0..100.0f64),
+    ) {
+        let streams = (0..).zip(streams).map(|(index, stream)| Stream { index, ..stream }).collect();
+        let probe = Probe {
+            container_start: Rational::new(container_start, 7).unwrap(), declared_end, seekable, leads, ..probe(streams)
+        };
+        if let Ok(draft) = plan(&probe, pin(), &settings(), "5.1") {
+            prop_assert!(!draft.renditions.is_empty() && !draft.tasks.is_empty());
+            let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
+            let planned = draft.into_planned(head);
+            if let Some(video) = &planned.video {
+                prop_assert_eq!(video.chunk_frames(0).map(|(first, _)| first), Some(0));
+                let ends: Vec<_> = (0..video.chunks.len() as u32).filter_map(|k| video.chunk_frames(k)).collect();
+                prop_assert!(ends.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1));
+                prop_assert_eq!(ends.last().map(|(_, end)| *end), Some(video.frames));
+            }
+            let text = serde_json::to_string(&planned).unwrap();
+            prop_assert!(text.len() <= 64 * 1024, "{}", text.len());
+            // One reading loses the last bit of some floats; from then on the text is stable.
+            let read: Planned = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(read.tasks, planned.tasks);
+        }
+    }
+}

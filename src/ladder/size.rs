@@ -1,0 +1,157 @@
+//! Picture sizes: upright, square pixels, even, and never larger than the source.
+
+use super::probe::Video;
+
+/// Width and height in square pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// A pixel more stretched than this is a damaged header, not a format.
+const MOST_STRETCHED: f64 = 8.0;
+
+impl Size {
+    /// The upright size of a source in square pixels: its stored height, and the width its pixel aspect makes of its stored width,
+    /// turned as players turn it.
+    #[must_use]
+    pub fn upright(video: &Video) -> Self {
+        let aspect = video.pixel_aspect.as_f64();
+        let aspect = if (1.0 / MOST_STRETCHED..=MOST_STRETCHED).contains(&aspect) {
+            aspect
+        } else {
+            1.0
+        };
+        let (width, height) = ((f64::from(video.width) * aspect).round().max(1.0) as u32, video.height);
+        if (45..135).contains(&(video.rotation.unsigned_abs() % 180)) {
+            Self {
+                width: height,
+                height: width,
+            }
+        } else {
+            Self { width, height }
+        }
+    }
+
+    /// Pixels of the short side.
+    #[must_use]
+    pub fn short_side(self) -> u32 {
+        self.width.min(self.height)
+    }
+
+    /// Pixels of the long side.
+    #[must_use]
+    pub fn long_side(self) -> u32 {
+        self.width.max(self.height)
+    }
+
+    /// Pixels.
+    #[must_use]
+    pub fn area(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// This size scaled down to a short side of `short_side` pixels, both sides even and none larger than here.
+    #[must_use]
+    pub fn scaled_to(self, short_side: u32) -> Self {
+        let short = short_side.min(self.short_side()) / 2 * 2;
+        let scale = f64::from(short) / f64::from(self.short_side().max(1));
+        let long = ((f64::from(self.long_side()) * scale / 2.0).round() as u32)
+            .saturating_mul(2)
+            .min(self.long_side() / 2 * 2);
+        if self.width < self.height {
+            Self {
+                width: short,
+                height: long,
+            }
+        } else {
+            Self {
+                width: long,
+                height: short,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use streams::Rational;
+
+    fn video(width: u32, height: u32, aspect: (i64, i64), rotation: i32) -> Video {
+        Video {
+            width,
+            height,
+            pixel_aspect: Rational::new(aspect.0, aspect.1).unwrap(),
+            rotation,
+            average_rate: None,
+            base_rate: None,
+            interlaced: false,
+            pixel_format: "yuv420p".to_owned(),
+            matrix: None,
+            transfer: None,
+            dolby_vision: None,
+        }
+    }
+
+    #[test]
+    fn phones_discs_and_odd_captures_come_out_upright_and_square() {
+        let upright = |w, h, aspect, rotation| {
+            let size = Size::upright(&video(w, h, aspect, rotation));
+            (size.width, size.height)
+        };
+        assert_eq!(upright(1920, 1080, (1, 1), -90), (1080, 1920));
+        assert_eq!(upright(1920, 1080, (1, 1), 180), (1920, 1080));
+        assert_eq!(upright(720, 576, (64, 45), 0), (1024, 576));
+        assert_eq!(upright(720, 576, (64, 45), 90), (576, 1024));
+        assert_eq!(upright(640, 480, (1, 4000), 0), (640, 480));
+        assert_eq!(
+            Size {
+                width: 1163,
+                height: 767
+            }
+            .scaled_to(767),
+            Size {
+                width: 1162,
+                height: 766
+            }
+        );
+        assert_eq!(
+            Size {
+                width: 608,
+                height: 1080
+            }
+            .scaled_to(360),
+            Size {
+                width: 360,
+                height: 640
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn scaled_sizes_are_even_no_larger_and_keep_their_shape(width in 120u32..8000, height in 120u32..8000, short in 120u32..2200) {
+            let source = Size { width, height };
+            let size = source.scaled_to(short);
+            prop_assert!(size.width.is_multiple_of(2) && size.height.is_multiple_of(2));
+            prop_assert!(size.width <= width && size.height <= height);
+            prop_assert!(size.short_side() <= short);
+            // A side of n pixels is exact to one pixel, that is 1/n.
+            let error = (f64::from(size.width) * f64::from(height)) / (f64::from(size.height) * f64::from(width)) - 1.0;
+            prop_assert!(error.abs() < 2.0 / f64::from(size.short_side()), "{error}");
+            if short >= 360 && source.short_side() >= 360 {
+                prop_assert!(error.abs() < 0.005, "{error}");
+            }
+        }
+
+        #[test]
+        fn no_video_makes_it_panic(width: u32, height: u32, num in 1i64.., den in 1i64.., rotation: i32, short: u32) {
+            let _ = Size::upright(&video(width, height, (num, den), rotation)).scaled_to(short);
+        }
+    }
+}

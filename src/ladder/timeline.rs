@@ -1,0 +1,166 @@
+//! Where zero of the output lies on the source's clock, and the grid of frames and segments that begins there.
+
+use streams::Rational;
+use streams::plan::{Segment, Timeline};
+
+/// Sound may begin so many seconds before the pictures without moving zero: it is cut there.
+const HEAD_START: (i64, i64) = (1, 10);
+
+/// Seconds of sound in an AAC frame at 48 kHz: by so much a segment of sound may be longer than one of pictures.
+const AAC_FRAME: f64 = 1024.0 / 48_000.0;
+
+/// The timeline of a source with pictures.
+///
+/// Zero is the first picture. Where sound begins more than 0.1 s earlier, zero is the start of the sound, moved back by less than a
+/// frame so that the pictures stay on the grid.
+#[must_use]
+pub fn with_pictures(
+    first_picture: Rational,
+    first_sound: Option<Rational>,
+    rate: Rational,
+    container_start: Rational,
+) -> Timeline {
+    let head_start = first_sound.and_then(|sound| first_picture.checked_sub(sound));
+    let moved = head_start
+        .filter(|head_start| Rational::new(HEAD_START.0, HEAD_START.1).is_some_and(|most| *head_start > most));
+    let zero = moved.and_then(|head_start| {
+        let frames = ceil(head_start.checked_mul(rate)?);
+        first_picture.checked_sub(Rational::whole(frames).checked_div(rate)?)
+    });
+    Timeline {
+        zero: zero.unwrap_or(first_picture),
+        container_start,
+    }
+}
+
+/// The timeline of a source without pictures: zero is the first sound.
+#[must_use]
+pub const fn sound_alone(first_sound: Rational, container_start: Rational) -> Timeline {
+    Timeline {
+        zero: first_sound,
+        container_start,
+    }
+}
+
+fn ceil(value: Rational) -> i64 {
+    let up = i64::from(value.num().rem_euclid(value.den()) != 0);
+    value.num().div_euclid(value.den()).saturating_add(up)
+}
+
+/// Frames of segments and groups of pictures, at full rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Frames per second.
+    pub rate: Rational,
+    /// Frames of a segment, a multiple of `gop`.
+    pub segment: u32,
+    /// Frames of a group of pictures; even where a rung may take every second frame.
+    pub gop: u32,
+}
+
+impl Grid {
+    /// The grid of segments and groups of pictures of about so many seconds.
+    #[must_use]
+    pub fn new(rate: Rational, segment_seconds: u32, gop_seconds: u32) -> Self {
+        let frames = rate.as_f64() * f64::from(gop_seconds.max(1));
+        let gop = if rate > Rational::whole(30) {
+            (frames / 2.0).round().max(1.0) as u32 * 2
+        } else {
+            frames.round().max(1.0) as u32
+        };
+        let gops = (segment_seconds / gop_seconds.max(1)).max(1);
+        Self {
+            rate,
+            segment: gop * gops,
+            gop,
+        }
+    }
+
+    /// The frame at or nearest to `seconds` from zero, at least frame 0.
+    #[must_use]
+    pub fn frame_at(&self, seconds: f64) -> u64 {
+        (seconds * self.rate.as_f64()).round().max(0.0) as u64
+    }
+
+    /// The segments of a job, and the one target duration of its playlists.
+    #[must_use]
+    pub fn segments(&self) -> Segment {
+        let duration = Rational::whole(self.segment.into())
+            .checked_div(self.rate)
+            .unwrap_or(Rational::whole(4));
+        segments(duration)
+    }
+}
+
+/// Segments of `duration` seconds, and the one target duration of their playlists.
+#[must_use]
+pub fn segments(duration: Rational) -> Segment {
+    Segment {
+        duration,
+        target_duration: (duration.as_f64() + AAC_FRAME).round().max(1.0) as u32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rational(text: &str) -> Rational {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn zero_is_the_first_picture_unless_sound_begins_well_before_it() {
+        let zero = |sound: Option<&str>| {
+            with_pictures(rational("5/2"), sound.map(rational), rational("25"), Rational::ZERO).zero
+        };
+        assert_eq!(zero(None), rational("5/2"));
+        assert_eq!(zero(Some("3")), rational("5/2"));
+        assert_eq!(zero(Some("12/5")), rational("5/2"));
+        // 0.51 s earlier: thirteen frames before the first picture.
+        assert_eq!(zero(Some("199/100")), rational("99/50"));
+    }
+
+    #[test]
+    fn segments_are_whole_frames_and_their_target_is_a_constant() {
+        let grid = |rate: &str| Grid::new(rational(rate), 4, 4);
+        assert_eq!(
+            (grid("25").segment, grid("30000/1001").segment, grid("60").segment),
+            (100, 120, 240)
+        );
+        assert_eq!(grid("50").gop % 2, 0);
+        assert_eq!(grid("1").segments().target_duration, 4);
+        assert_eq!(grid("30000/1001").segments().duration, rational("1001/250"));
+        assert_eq!(
+            Grid::new(rational("25"), 6, 2),
+            Grid {
+                rate: rational("25"),
+                segment: 150,
+                gop: 50
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_segment_is_longer_than_its_target_when_rounded(num in 1i64..60_000, den in 1i64..1001, seconds in 1u32..10) {
+            let rate = Rational::new(num, den).unwrap().max(Rational::whole(1)).min(Rational::whole(60));
+            let segments = Grid::new(rate, seconds, seconds).segments();
+            prop_assert!((segments.duration.as_f64() + AAC_FRAME).round() <= f64::from(segments.target_duration));
+            prop_assert!((segments.duration.as_f64() - f64::from(seconds)).abs() <= 1.0);
+        }
+
+        #[test]
+        fn zero_is_never_after_the_first_sample_by_more_than_the_head_start(
+            picture in -1000i64..1000, sound in -1000i64..1000, rate in prop::sample::select(vec!["25", "30000/1001", "17", "60"]),
+        ) {
+            let (picture, sound) = (Rational::new(picture, 90).unwrap(), Rational::new(sound, 480).unwrap());
+            let zero = with_pictures(picture, Some(sound), rational(rate), Rational::ZERO).zero;
+            prop_assert!(zero <= picture);
+            prop_assert!(zero.as_f64() - sound.as_f64() <= 0.1 + 1e-9);
+            let frames = (picture.as_f64() - zero.as_f64()) * rational(rate).as_f64();
+            prop_assert!((frames - frames.round()).abs() < 1e-6, "{frames}");
+        }
+    }
+}
