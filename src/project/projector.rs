@@ -141,9 +141,11 @@ impl Projector {
             // `doubt` has a reason wherever there is no checkpoint.
             return found.ok_or(ProjectError::Feed(FeedError::Changed));
         };
-        tracing::warn!(reason = doubt, "rebuilding the tables from the whole log");
+        if found.is_some() {
+            tracing::warn!(reason = doubt, "the tables do not come from this log; rebuilding them");
+        }
         let (at, rebuilt) = rebuild::run(&self.db, &self.log).await?;
-        tracing::info!(facts = rebuilt.facts, dead = rebuilt.dead, "rebuilt the tables");
+        tracing::info!("{rebuilt}");
         Ok(at)
     }
 

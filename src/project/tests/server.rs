@@ -94,12 +94,18 @@ impl Drop for Server {
     }
 }
 
+/// The server of a checkout's own tools, or the one in PATH.
 #[expect(
     clippy::disallowed_methods,
     reason = "the projection must not depend on `dev`, not even in its tests"
 )]
 fn program() -> Command {
-    Command::new("nats-server")
+    let local = Path::new(".tools/venv/bin/nats-server");
+    Command::new(if local.exists() {
+        local
+    } else {
+        Path::new("nats-server")
+    })
 }
 
 fn copy(from: &Path, to: &Path) {
