@@ -24,6 +24,7 @@ mod rebuild;
 mod references;
 mod refusal;
 mod rows;
+pub mod sweep;
 #[cfg(test)]
 mod tests;
 

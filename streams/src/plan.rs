@@ -157,6 +157,37 @@ pub struct VideoPlan {
     /// Seconds before its first frame at which a chunk starts to decode, beyond the key frame before it.
     #[serde(default)]
     pub seek_margin: f64,
+    /// What is done to the picture before it is scaled.
+    #[serde(default)]
+    pub picture: Picture,
+}
+
+/// What the source's picture needs to become progressive, 8-bit BT.709 in limited range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Whether fields are made into frames.
+    #[serde(default)]
+    pub deinterlace: bool,
+    /// What the source's colours are.
+    #[serde(default)]
+    pub color: SourceColor,
+}
+
+/// How the source's samples stand for colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceColor {
+    /// Standard definition video.
+    Bt601,
+    /// High definition video: what the output is too.
+    #[default]
+    Bt709,
+    /// Wide gamut with a standard transfer.
+    Bt2020,
+    /// High dynamic range, SMPTE ST 2084.
+    Pq,
+    /// High dynamic range, ARIB STD-B67.
+    Hlg,
 }
 
 impl VideoPlan {
@@ -293,6 +324,7 @@ mod tests {
             chunks: vec![0, 2, 5],
             seekable: true,
             seek_margin: 0.0,
+            picture: Picture::default(),
         };
         assert_eq!(video.chunk_frames(0), Some((0, 200)));
         assert_eq!(video.chunk_frames(1), Some((200, 500)));

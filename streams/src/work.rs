@@ -163,6 +163,9 @@ pub struct SegmentOutput {
     pub size: u64,
     /// Hex digest of its bytes.
     pub sha256: String,
+    /// The entity tag the storage gave it, where it gave one.
+    #[serde(default)]
+    pub etag: Option<String>,
 }
 
 /// An object in the output bucket.
@@ -174,6 +177,9 @@ pub struct ObjectRef {
     pub size: u64,
     /// Hex digest of its bytes.
     pub sha256: String,
+    /// The entity tag the storage gave it, where it gave one.
+    #[serde(default)]
+    pub etag: Option<String>,
 }
 
 /// A task whose output failed its check must be done again, under the name `<task>~1`.

@@ -1,0 +1,161 @@
+//! From the log to the page: every fact, start of a task and progress message moves a job on the board.
+
+use std::time::Duration;
+
+use async_nats::Message;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
+use futures::{Stream, StreamExt as _};
+use streams::fact::{Accepted, Ended, Fact, Outcome};
+use streams::progress::Progress;
+use streams::task::Duty;
+use streams::{JobId, subject, topology};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::dev::page::{Board, JobState, Trouble, Update};
+use crate::jetstream::Log;
+
+/// Keeps the board up to date until `stop`, from the beginning of the log.
+pub(super) async fn keep(log: Log, board: watch::Sender<Board>, stop: CancellationToken) {
+    loop {
+        let trouble = tokio::select! {
+            trouble = follow(&log, &board) => trouble,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = trouble {
+            tracing::warn!(%error, "the page's feed was interrupted");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn follow(log: &Log, board: &watch::Sender<Board>) -> Result<(), async_nats::Error> {
+    let client = &log.nats().client;
+    let mut progress = client.subscribe(subject::ALL_PROGRESS).await?;
+    let mut starts = client.subscribe("hls.v1.work.*.attempt.>").await?;
+    let mut facts = facts(log).await?;
+    loop {
+        tokio::select! {
+            Some(message) = facts.next() => {
+                let message = message?;
+                let fact = subject::parse_fact(message.subject.as_str()).and_then(|(_, kind)| Fact::decode(kind, &message.payload).ok());
+                if let Some(fact) = fact {
+                    board.send_modify(|board| tell(board, &fact));
+                }
+            }
+            Some(message) = progress.next() => if let Ok(told) = serde_json::from_slice::<Progress>(&message.payload) {
+                board.send_modify(|board| advance(board, &told));
+            },
+            Some(message) = starts.next() => board.send_modify(|board| start(board, &message)),
+            else => return Ok(()),
+        }
+    }
+}
+
+async fn facts(
+    log: &Log,
+) -> Result<impl Stream<Item = Result<async_nats::jetstream::Message, async_nats::Error>> + Unpin, async_nats::Error> {
+    let stream = log.nats().js.get_stream_no_info(topology::JOBS).await?;
+    let config = OrderedConfig {
+        deliver_policy: DeliverPolicy::All,
+        filter_subject: subject::ALL_FACTS.to_owned(),
+        ..OrderedConfig::default()
+    };
+    let messages = stream.create_consumer(config).await?.messages().await?;
+    Ok(messages.map(|message| message.map_err(Into::into)))
+}
+
+fn tell(board: &mut Board, fact: &Fact) {
+    let job = fact.head().job_id.as_str();
+    let update = match (fact, board.job(job).cloned()) {
+        (Fact::Accepted(accepted), None) => queued(accepted),
+        (Fact::Planned(planned), Some(known)) => Update {
+            state: JobState::Encoding,
+            warnings: planned.warnings.clone(),
+            ..known
+        },
+        (Fact::Playable(playable), Some(known)) => Update {
+            manifest_url: Some(playable.manifest_url.clone()),
+            ..known
+        },
+        (Fact::Ended(ended), Some(known)) => over(ended, known),
+        _ => return,
+    };
+    board.record(update);
+}
+
+fn queued(accepted: &Accepted) -> Update {
+    Update {
+        job_id: accepted.head.job_id.to_string(),
+        file_id: accepted.head.file_id.to_string(),
+        name: accepted.upload.name.clone(),
+        state: JobState::Queued,
+        progress: 0.0,
+        speed: None,
+        eta_seconds: None,
+        manifest_url: None,
+        thumbnail_url: None,
+        error: None,
+        warnings: Vec::new(),
+        created_at: accepted.head.at,
+    }
+}
+
+fn over(ended: &Ended, known: Update) -> Update {
+    let state = match ended.outcome {
+        Outcome::Completed => JobState::Completed,
+        Outcome::Failed => JobState::Failed,
+        Outcome::Canceled => JobState::Canceled,
+    };
+    Update {
+        state,
+        progress: if state == JobState::Completed {
+            1.0
+        } else {
+            known.progress
+        },
+        speed: None,
+        eta_seconds: None,
+        manifest_url: ended.manifest_url.clone(),
+        thumbnail_url: ended.thumbnail_url.clone(),
+        error: ended.error.as_ref().map(|error| Trouble {
+            code: error.code.to_string(),
+            message: error.message.clone(),
+        }),
+        warnings: ended.warnings.clone(),
+        ..known
+    }
+}
+
+fn advance(board: &mut Board, told: &Progress) {
+    let Some(known) = board.job(told.job_id.as_str()).cloned() else {
+        return;
+    };
+    if known.state != JobState::Encoding {
+        return;
+    }
+    let progress = known.progress.max(told.job_progress);
+    board.record(Update {
+        progress,
+        speed: Some(told.speed),
+        eta_seconds: Some(told.eta_seconds),
+        ..known
+    });
+}
+
+/// The start of a plan or finish task says where the job is.
+fn start(board: &mut Board, message: &Message) {
+    let Some((job, _, task)) = subject::parse_work(message.subject.as_str()) else {
+        return;
+    };
+    let job: JobId = job;
+    let Some(known) = board.job(job.as_str()).cloned() else {
+        return;
+    };
+    let state = match (task.duty, known.state) {
+        (Duty::Plan, JobState::Queued) => JobState::Planning,
+        (Duty::Finish, JobState::Encoding) => JobState::Checking,
+        _ => return,
+    };
+    board.record(Update { state, ..known });
+}

@@ -1,0 +1,238 @@
+//! The command itself: start, say where everything is, transcode the files given, and end on Ctrl+C or when done.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use futures::future::try_join_all;
+use indicatif::MultiProgress;
+use serde_json::json;
+use streams::fact::Ended;
+use streams::task::TaskName;
+use streams::work::WorkKind;
+use streams::{FileId, JobId, subject, topology};
+
+use super::stack::{GRACE, Stack, Wanted};
+use crate::cli::follow::{Shown, follow};
+use crate::cli::jobs::jobs_table;
+use crate::cli::submit::{existing, publish, upload};
+use crate::ffmpeg::Tool;
+use crate::project::jobs::{Filter, list};
+use crate::shutdown::Shutdown;
+
+/// What `dev` takes.
+#[derive(Debug, Args)]
+pub struct DevArgs {
+    /// Files to transcode at once.
+    files: Vec<PathBuf>,
+    /// Folder for everything `dev` keeps.
+    #[arg(long, default_value = "./.fluxhls", value_name = "FOLDER")]
+    state: PathBuf,
+    /// Begin with an empty folder.
+    #[arg(long)]
+    fresh: bool,
+    /// End when the files given are done; exit with 3 if one did not complete.
+    #[arg(long)]
+    exit_when_done: bool,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+    /// Show log lines.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Port of the page; the next free one when it is taken.
+    #[arg(long, default_value_t = 8080)]
+    http_port: u16,
+    /// Port of NATS; the next free one when it is taken.
+    #[arg(long, default_value_t = 4222)]
+    nats_port: u16,
+    /// Port of the object store; the next free one when it is taken.
+    #[arg(long, default_value_t = 9000)]
+    s3_port: u16,
+    /// nats-server's executable; searched for in PATH and .tools/venv/bin when absent.
+    #[arg(long, env = "NATS_SERVER", value_name = "PATH")]
+    nats_server: Option<PathBuf>,
+    /// ffmpeg's executable.
+    #[arg(long, env = "FFMPEG", value_name = "PATH", default_value = "ffmpeg")]
+    ffmpeg: PathBuf,
+    /// ffprobe's executable.
+    #[arg(long, env = "FFPROBE", value_name = "PATH", default_value = "ffprobe")]
+    ffprobe: PathBuf,
+}
+
+/// Runs everything until Ctrl+C, or until the files are done.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
+    existing(&args.files)?;
+    let state = prepare(&args.state, args.fresh)?;
+    let shutdown = Shutdown::default();
+    shutdown.on_signals(GRACE)?;
+    let wanted = Wanted {
+        state: state.clone(),
+        http_port: args.http_port,
+        nats_port: args.nats_port,
+        s3_port: args.s3_port,
+        nats_server: args.nats_server.clone(),
+        tool: Tool {
+            ffmpeg: args.ffmpeg.clone(),
+            ffprobe: args.ffprobe.clone(),
+        },
+    };
+    let stack = Stack::start(&wanted, &shutdown).await?;
+    announce(&stack, &args, &state);
+    let code = tokio::select! {
+        code = transcode(&stack, &args) => code,
+        () = shutdown.stop.cancelled() => Ok(ExitCode::SUCCESS),
+    };
+    if !args.exit_when_done && code.is_ok() {
+        shutdown.stop.cancelled().await;
+    }
+    shutdown.stop.cancel();
+    shutdown.hand_back.cancel();
+    stack.stop().await;
+    code
+}
+
+/// The state folder, emptied if asked. Only a folder that `dev` made is ever removed.
+fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
+    const MARK: &str = "fluxhls-dev";
+    let named = || format!("cannot use {} as state folder", state.display());
+    if fresh && state.exists() {
+        anyhow::ensure!(
+            state.join(MARK).exists(),
+            "{}: it is not one that `fluxhls dev` made; remove it yourself",
+            named()
+        );
+        std::fs::remove_dir_all(state).with_context(named)?;
+    }
+    std::fs::create_dir_all(state).with_context(named)?;
+    std::fs::write(
+        state.join(MARK),
+        "State of `fluxhls dev`; it may be removed while none runs.\n",
+    )
+    .with_context(named)?;
+    std::fs::canonicalize(state).with_context(named)
+}
+
+fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
+    let page = format!("http://{}", stack.page);
+    if args.json {
+        let ready = json!({
+            "event": "ready", "page": page, "metrics": format!("{page}/metrics"), "nats": stack.nats.url(),
+            "s3": stack.store.endpoint(), "bucket": stack.store.bucket(), "state": state,
+        });
+        println!("{ready}");
+        return;
+    }
+    let moved = |found: u16, wanted: u16| {
+        if found == wanted {
+            String::new()
+        } else {
+            format!("   (port {wanted} was taken)")
+        }
+    };
+    println!(
+        "fluxhls {} dev    state {} (kept; --fresh wipes it)\n",
+        env!("CARGO_PKG_VERSION"),
+        state.display()
+    );
+    println!("  player   {page}{}", moved(stack.page.port(), args.http_port));
+    println!("  metrics  {page}/metrics");
+    println!(
+        "  nats     {}   nats-server {}{}",
+        stack.nats.url(),
+        stack.nats.version(),
+        moved(stack.nats.address().port(), args.nats_port)
+    );
+    println!(
+        "  s3       {}   bucket {}, key dev / dev-secret{}",
+        stack.store.endpoint(),
+        stack.store.bucket(),
+        moved(stack.store.address().port(), args.s3_port)
+    );
+    println!("  sql      sqlite {}", state.join("dev.db").display());
+    println!("  ffmpeg   {}\n", stack.ffmpeg);
+    if !args.exit_when_done {
+        println!("  drop a file on the player page; Ctrl+C stops everything\n");
+    }
+}
+
+async fn transcode(stack: &Stack, args: &DevArgs) -> anyhow::Result<ExitCode> {
+    let bars = MultiProgress::new();
+    let ended = try_join_all(args.files.iter().map(|file| one(stack, args, file, &bars))).await?;
+    if args.files.is_empty() || args.json {
+        return Ok(code(&ended));
+    }
+    rows(stack).await?;
+    for ended in ended.iter().filter(|ended| ended.manifest_url.is_some()) {
+        println!("  play     http://{}/#{}", stack.page, ended.head.job_id);
+        println!("  hls      {}", ended.manifest_url.as_deref().unwrap_or_default());
+    }
+    Ok(code(&ended))
+}
+
+fn code(ended: &[Ended]) -> ExitCode {
+    if ended.iter().all(|ended| ended.manifest_url.is_some()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(crate::cli::JOB_NOT_COMPLETED)
+    }
+}
+
+async fn one(stack: &Stack, args: &DevArgs, file: &Path, bars: &MultiProgress) -> anyhow::Result<Ended> {
+    let log = &stack.service.jobs.log;
+    let file_id: FileId = JobId::fresh().as_str().parse()?;
+    let job_id = JobId::fresh();
+    let mut event = upload(&stack.service.jobs.output, &file_id, file).await?;
+    let fields = event.as_object_mut().context("an event is an object")?;
+    fields.insert("file_id".to_owned(), json!(file_id));
+    fields.insert("job_id".to_owned(), json!(job_id));
+    let label = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let shown = if args.json {
+        Shown::Json
+    } else {
+        Shown::Among(bars.clone(), label.clone())
+    };
+    let feed = follow(log, &job_id, shown).await?;
+    let published = std::time::SystemTime::now();
+    publish(log, &event).await?;
+    let ended = feed.until_ended().await?;
+    if !args.json
+        && let Some(first) = first_encode(stack, &job_id).await
+    {
+        let wait = first
+            .signed_duration_since(chrono::DateTime::<chrono::Utc>::from(published))
+            .as_seconds_f64();
+        bars.println(format!(
+            "{label}: the first ffmpeg started {wait:.3} s after the upload event"
+        ))?;
+    }
+    Ok(ended)
+}
+
+/// When the first encode of a job was started.
+async fn first_encode(stack: &Stack, job: &JobId) -> Option<chrono::DateTime<chrono::Utc>> {
+    let mut first = None;
+    for task in [TaskName::video(0), TaskName::TRACKS] {
+        let subject = subject::work(job, WorkKind::Attempt, task);
+        let at = stack
+            .service
+            .jobs
+            .log
+            .last(topology::WORK, &subject)
+            .await
+            .map(|attempt| attempt.time);
+        first = [first, at].into_iter().flatten().min();
+    }
+    first
+}
+
+/// Prints the rows of both tables, once the projector has caught up with the ends just seen.
+async fn rows(stack: &Stack) -> anyhow::Result<()> {
+    let jobs = list(&stack.database, &Filter::default()).await?;
+    println!("\ntranscoding_jobs\n{}\n", jobs_table(&jobs));
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The parts of `dev`, started in the order they need each other and stopped in reverse.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+use streams::provision;
+use streams::topology::Sizing;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::{board, desk};
+use crate::config::cores;
+use crate::dev::loopback;
+use crate::dev::nats_server::{NatsServer, Settings};
+use crate::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
+use crate::dev::page::{Board, Desk, router};
+use crate::ffmpeg::Tool;
+use crate::http;
+use crate::jetstream::{Nats, NatsSettings};
+use crate::job::JobSettings;
+use crate::service::{Role, Service, ServiceSettings, connect_database};
+use crate::shutdown::Shutdown;
+use crate::storage::{StaticCredentials, StorageSettings};
+use crate::telemetry::install_metrics;
+
+/// Bucket of everything.
+const BUCKET: &str = "media";
+/// How long running tasks may go on after Ctrl+C. Their work is not lost: the next start goes on with it.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+
+/// Where the parts are wanted. Busy ports give way to the next ones.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) state: PathBuf,
+    pub(super) http_port: u16,
+    pub(super) nats_port: u16,
+    pub(super) s3_port: u16,
+    pub(super) nats_server: Option<PathBuf>,
+    pub(super) tool: Tool,
+}
+
+/// The running parts.
+pub(super) struct Stack {
+    pub(super) nats: NatsServer,
+    pub(super) store: ObjectStore,
+    pub(super) service: Service,
+    pub(super) database: sea_orm::DatabaseConnection,
+    pub(super) ffmpeg: String,
+    pub(super) page: SocketAddr,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Stack {
+    /// Starts every part and waits until each one answers.
+    pub(super) async fn start(wanted: &Wanted, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let ffmpeg = wanted.tool.version().await?;
+        let nats = Settings {
+            binary: wanted.nats_server.clone(),
+            state: wanted.state.join("nats"),
+            port: wanted.nats_port,
+        };
+        let nats = NatsServer::start(&nats).await?;
+        let store = ObjectStore::start(&wanted.state.join("s3"), BUCKET, wanted.s3_port).await?;
+        let settings = settings(wanted, &nats, &store);
+        let url = settings.database_url.clone().context("dev has a database")?;
+        let database = connect_database(&url).await?;
+        migration::up(&database).await?;
+        let client = Nats::connect(&settings.nats).await?;
+        provision::apply(&client.js, Sizing::default()).await?;
+        let metrics = install_metrics("dev")?;
+        let service = Service::start(&settings, shutdown).await?;
+        let listener = loopback::bind(wanted.http_port).await?;
+        let page = listener.local_addr()?;
+        let desk = open_desk(&service, &store, shutdown);
+        let router = http::router(metrics, service.obstacles.clone()).merge(router(desk));
+        let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
+        Ok(Self {
+            nats,
+            store,
+            service,
+            database,
+            ffmpeg,
+            page,
+            server,
+        })
+    }
+
+    /// Stops every part; `shutdown` has been told before.
+    pub(super) async fn stop(self) {
+        self.service.wait().await;
+        self.server.abort();
+        drop(self.database);
+        self.store.stop().await;
+        self.nats.stop().await;
+    }
+}
+
+fn open_desk(service: &Service, store: &ObjectStore, shutdown: &Shutdown) -> Desk {
+    let (uploads, files) = mpsc::channel(4);
+    let (cancels, wishes) = mpsc::channel(4);
+    let (show, shown) = watch::channel(Board::default());
+    let bucket = service.jobs.output.clone();
+    tokio::spawn(desk::take_files(service.jobs.log.clone(), bucket, files));
+    tokio::spawn(desk::take_cancels(service.jobs.clone(), wishes));
+    tokio::spawn(board::keep(service.jobs.log.clone(), show, shutdown.stop.clone()));
+    Desk {
+        uploads,
+        cancels,
+        board: shown,
+        media_origin: store.endpoint(),
+        closing: shutdown.stop.clone(),
+    }
+}
+
+fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceSettings {
+    let credentials = StaticCredentials {
+        access_key_id: ACCESS_KEY_ID.to_owned(),
+        secret_access_key: SecretString::from(SECRET_ACCESS_KEY),
+    };
+    let base = store.public_base_url();
+    ServiceSettings {
+        nats: NatsSettings {
+            url: nats.url(),
+            credentials: None,
+            name: "fluxhls dev".to_owned(),
+        },
+        database_url: Some(database_url(&wanted.state)),
+        storage: StorageSettings {
+            endpoint: Some(store.endpoint()),
+            credentials: Some(credentials),
+            ..StorageSettings::new(REGION)
+        },
+        bucket: BUCKET.to_owned(),
+        source_buckets: vec![BUCKET.to_owned()],
+        job: JobSettings {
+            worker: format!("dev-{}", std::process::id()),
+            public_base_url: if base.ends_with('/') { base } else { format!("{base}/") },
+            output_root: "hls/".to_owned(),
+            retry_delay: Duration::from_secs(2),
+        },
+        tool: wanted.tool.clone(),
+        work_dir: wanted.state.join("work"),
+        encode_slots: cores().div_ceil(2).max(1),
+        source_wait: Duration::from_secs(10),
+        roles: Role::ALL.to_vec(),
+    }
+}
+
+/// The database file, made when missing.
+fn database_url(state: &Path) -> SecretString {
+    SecretString::from(format!("sqlite://{}?mode=rwc", state.join("dev.db").display()))
+}

@@ -1,0 +1,177 @@
+//! Following one job to its end: a progress bar on a terminal, plain lines elsewhere, JSON for scripts.
+
+use std::io::IsTerminal as _;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_nats::Message;
+use futures::stream::{Stream, StreamExt as _, select};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::Value;
+use streams::fact::{Ended, FactKind};
+use streams::progress::Progress;
+use streams::{JobId, subject, topology};
+
+use crate::jetstream::Log;
+
+/// How a job is shown.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// A progress bar on a terminal, plain lines elsewhere.
+    Bar,
+    /// A progress bar among others, under this label.
+    Among(MultiProgress, String),
+    /// Every fact and progress as one JSON object per line.
+    Json,
+}
+
+/// An open feed of one job's facts and progress.
+pub struct Feed {
+    log: Log,
+    job: JobId,
+    messages: Pin<Box<dyn Stream<Item = Message> + Send>>,
+    show: Show,
+}
+
+enum Show {
+    Bar(ProgressBar),
+    Lines { label: String, percent: u32 },
+    Json,
+}
+
+/// Opens the feed of a job. What happens from now on is not missed.
+///
+/// # Errors
+/// When NATS refuses the subscription.
+pub async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Result<Feed> {
+    let client = &log.nats().client;
+    let facts = client.subscribe(format!("live.{}", subject::facts_of(job))).await?;
+    let progress = client.subscribe(format!("hls.v1.progress.{job}.>")).await?;
+    client.flush().await?;
+    let show = match shown {
+        Shown::Json => Show::Json,
+        Shown::Bar if std::io::stderr().is_terminal() => Show::Bar(bar(ProgressBar::new(1000), job.as_str())),
+        Shown::Among(all, label) if std::io::stderr().is_terminal() => {
+            Show::Bar(bar(all.add(ProgressBar::new(1000)), &label))
+        }
+        Shown::Among(_, label) => Show::Lines { label, percent: 0 },
+        Shown::Bar => Show::Lines {
+            label: job.to_string(),
+            percent: 0,
+        },
+    };
+    Ok(Feed {
+        log: log.clone(),
+        job: job.clone(),
+        messages: Box::pin(select(facts, progress)),
+        show,
+    })
+}
+
+fn bar(bar: ProgressBar, label: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:24!}  {bar:32}  {percent:>3} %  {msg}");
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("█▓░"));
+    }
+    bar.set_prefix(label.to_owned());
+    bar.set_message("queued");
+    bar
+}
+
+impl Feed {
+    /// Shows the job until it has ended.
+    ///
+    /// # Errors
+    /// When the connection is gone for good.
+    pub async fn until_ended(mut self) -> anyhow::Result<Ended> {
+        loop {
+            // The live feed is at most once: the log is asked now and then, and rules.
+            let next = tokio::time::timeout(Duration::from_secs(5), self.messages.next()).await;
+            match &next {
+                Ok(Some(message)) => self.show(message),
+                Ok(None) => anyhow::bail!("the connection to NATS is closed"),
+                Err(_) => {}
+            }
+            let told = matches!(&next, Ok(Some(message)) if is_end(message));
+            if told || next.is_err() {
+                let recorded = self
+                    .log
+                    .last(topology::JOBS, &subject::fact(&self.job, FactKind::Ended))
+                    .await;
+                if let Some(ended) = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok()) {
+                    self.end(&ended);
+                    return Ok(ended);
+                }
+            }
+        }
+    }
+
+    fn show(&mut self, message: &Message) {
+        let progress: Option<Progress> = message
+            .subject
+            .starts_with("hls.v1.progress.")
+            .then(|| serde_json::from_slice(&message.payload).ok())
+            .flatten();
+        let fact = subject::parse_fact(message.subject.as_str()).map(|(_, kind)| kind.as_str());
+        match &mut self.show {
+            Show::Json => {
+                if let Ok(Value::Object(mut body)) = serde_json::from_slice(&message.payload) {
+                    body.insert("event".to_owned(), Value::from(fact.unwrap_or("progress")));
+                    println!("{}", Value::Object(body));
+                }
+            }
+            Show::Bar(bar) => match (progress, fact) {
+                (Some(progress), _) => {
+                    bar.set_position(bar.position().max(thousandths(progress.job_progress)));
+                    bar.set_message(format!("{:.1}x", progress.speed));
+                }
+                (None, Some(fact)) => bar.set_message(fact),
+                (None, None) => {}
+            },
+            Show::Lines { label, percent } => match (progress, fact) {
+                (Some(progress), _) => {
+                    let now = u32::try_from(thousandths(progress.job_progress) / 10).unwrap_or(0);
+                    if now >= *percent + 10 {
+                        *percent = now - now % 10;
+                        eprintln!("{label}  {percent} %  {:.1}x", progress.speed);
+                    }
+                }
+                (None, Some(fact)) => eprintln!("{label}  {fact}"),
+                (None, None) => {}
+            },
+        }
+    }
+
+    fn end(&self, ended: &Ended) {
+        let text = match &ended.error {
+            Some(error) => format!("failed: {}: {}", error.code, error.message),
+            None => format!("{} in {:.1} s", ended.outcome.as_str(), ended.elapsed_seconds),
+        };
+        match &self.show {
+            Show::Bar(bar) => {
+                if ended.manifest_url.is_some() {
+                    bar.set_position(1000);
+                }
+                bar.finish_with_message(text);
+            }
+            Show::Lines { label, .. } => eprintln!("{label}  {text}"),
+            Show::Json => {}
+        }
+    }
+}
+
+fn is_end(message: &Message) -> bool {
+    matches!(
+        subject::parse_fact(message.subject.as_str()),
+        Some((_, FactKind::Ended))
+    )
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=1000"
+)]
+fn thousandths(share: f64) -> u64 {
+    (share.clamp(0.0, 1.0) * 1000.0) as u64
+}

@@ -1,0 +1,281 @@
+//! `fluxhls jobs`: what the tables and the log say of jobs.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use streams::{JobId, subject, topology};
+
+use super::follow::{Shown, follow};
+use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
+use crate::jetstream::{Log, Nats};
+use crate::job::cancel::CancelAnswer;
+use crate::job::{JobSettings, Jobs};
+use crate::project::jobs::{self as table, Filter, Job};
+use crate::storage::Storage;
+
+/// What can be asked about jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// The newest jobs, from the tables.
+    List {
+        /// Only jobs with this status.
+        #[arg(long)]
+        status: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u64,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Everything the log holds of one job.
+    Show {
+        /// The job.
+        job_id: JobId,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        nats: NatsArgs,
+    },
+    /// The last jobs that ended, from the tables.
+    History {
+        /// At most so many.
+        #[arg(long, default_value_t = 100)]
+        limit: u64,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Counts and mean duration of the last seven days, from the tables.
+    Stats {
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Follow a job until it has ended; exit with 3 if it did not complete.
+    Watch {
+        /// The job.
+        job_id: JobId,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        nats: NatsArgs,
+    },
+    /// Cancel a job, queued or running.
+    Cancel(CancelArgs),
+}
+
+/// What `jobs cancel` takes.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The job.
+    job_id: JobId,
+    /// Why, for the log.
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+    #[command(flatten)]
+    worker: WorkerArgs,
+}
+
+/// How answers are printed.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Answers.
+///
+/// # Errors
+/// What could not be reached, or that there is no such job.
+pub async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        JobsCommand::List {
+            status,
+            limit,
+            output,
+            database,
+        } => {
+            let database = super::database::open(&database).await?;
+            let filter = Filter {
+                status,
+                limit: Some(limit),
+                ..Filter::default()
+            };
+            print_jobs(&table::list(&database, &filter).await?, &output)?;
+        }
+        JobsCommand::History {
+            limit,
+            output,
+            database,
+        } => {
+            let database = super::database::open(&database).await?;
+            print_jobs(&table::history(&database, limit).await?, &output)?;
+        }
+        JobsCommand::Stats { output, database } => {
+            let database = super::database::open(&database).await?;
+            let stats = table::stats(&database, Utc::now()).await?;
+            if output.json {
+                println!("{}", serde_json::to_string(&stats)?);
+            } else {
+                for (status, count) in &stats.jobs {
+                    println!("{status:<12} {count}");
+                }
+                println!(
+                    "mean seconds {}",
+                    stats
+                        .mean_seconds
+                        .map_or("-".to_owned(), |seconds| format!("{seconds:.1}"))
+                );
+            }
+        }
+        JobsCommand::Show { job_id, output, nats } => show(&job_id, &output, &nats).await?,
+        JobsCommand::Watch { job_id, output, nats } => return watch(&job_id, &output, &nats).await,
+        JobsCommand::Cancel(args) => return cancel(args).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints rows of `transcoding_jobs` with the names of their files.
+pub(super) fn print_jobs(jobs: &[Job], output: &Output) -> anyhow::Result<()> {
+    if output.json {
+        println!("{}", serde_json::to_string(jobs)?);
+    } else {
+        println!("{}", jobs_table(jobs));
+    }
+    Ok(())
+}
+
+/// Rows of `transcoding_jobs` as a table for people.
+pub(super) fn jobs_table(jobs: &[Job]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["job", "file", "name", "status", "%", "created", "seconds", "result"]);
+    for job in jobs {
+        let seconds = job
+            .created_at
+            .zip(job.completed_at)
+            .map(|(from, to)| (to - from).as_seconds_f64());
+        table.add_row([
+            job.job_id.clone(),
+            job.file_id.clone(),
+            job.file_name.clone().unwrap_or_default(),
+            job.status.clone(),
+            job.progress.to_string(),
+            job.created_at
+                .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string())
+                .unwrap_or_default(),
+            seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
+            job.error_message
+                .clone()
+                .or_else(|| job.manifest_url.clone())
+                .unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// One message of a job's log.
+#[derive(Debug, Serialize)]
+struct Line {
+    seq: u64,
+    time: DateTime<Utc>,
+    subject: String,
+    body: serde_json::Value,
+}
+
+async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<()> {
+    let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs show")).await?);
+    let mut lines = Vec::new();
+    for (stream, filter) in [
+        (topology::JOBS, subject::facts_of(job)),
+        (topology::WORK, subject::work_of(job)),
+    ] {
+        for subject in log.subjects(stream, &filter).await.into_keys() {
+            let Some(found) = log.last(stream, &subject).await else {
+                continue;
+            };
+            let body = serde_json::from_slice(&found.payload).unwrap_or_default();
+            lines.push(Line {
+                seq: found.seq,
+                time: found.time,
+                subject,
+                body,
+            });
+        }
+    }
+    anyhow::ensure!(
+        !lines.is_empty(),
+        "the log knows no job {job}; jobs older than 90 days are in the tables alone"
+    );
+    lines.sort_by_key(|line| (line.time, line.seq));
+    for line in lines {
+        if output.json {
+            println!("{}", serde_json::to_string(&line)?);
+        } else {
+            let body: String = line.body.to_string().chars().take(160).collect();
+            println!("{}  {:<44}  {body}", line.time.format("%H:%M:%S%.3f"), line.subject);
+        }
+    }
+    Ok(())
+}
+
+async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<ExitCode> {
+    let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs watch")).await?);
+    let shown = if output.json { Shown::Json } else { Shown::Bar };
+    let feed = follow(&log, job, shown).await?;
+    let known = log.subjects(topology::JOBS, &subject::facts_of(job)).await;
+    anyhow::ensure!(!known.is_empty(), "the log knows no job {job}");
+    let ended = feed.until_ended().await?;
+    if output.json {
+        println!("{}", serde_json::to_string(&ended)?);
+    }
+    Ok(if ended.manifest_url.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::JOB_NOT_COMPLETED)
+    })
+}
+
+async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
+    let log = Log::new(Nats::connect(&args.nats.settings("fluxhls jobs cancel")).await?);
+    let storage = Storage::connect(&args.storage.settings()).await;
+    let jobs = Jobs {
+        log,
+        output: storage.bucket(&args.storage.s3_bucket),
+        settings: JobSettings {
+            worker: args.worker.worker_name(),
+            public_base_url: args.storage.public_base_url(),
+            output_root: args.storage.output_root.clone(),
+            retry_delay: Duration::from_secs(args.worker.retry_delay),
+        },
+    };
+    match jobs
+        .cancel(&args.job_id, "operator", args.reason)
+        .await
+        .context("the job is asked to stop but not ended yet")?
+    {
+        CancelAnswer::Canceled => {
+            println!("canceled");
+            Ok(ExitCode::SUCCESS)
+        }
+        CancelAnswer::TooLate => {
+            println!("too late: how the job ends was decided before");
+            Ok(ExitCode::from(super::DIFFERENT))
+        }
+        CancelAnswer::Unknown => anyhow::bail!("the log knows no job {}", args.job_id),
+    }
+}

@@ -1,0 +1,101 @@
+//! The command line: what can be asked of the program, and nothing of how it is done.
+//!
+//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled;
+//! 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`).
+
+mod database;
+#[cfg(feature = "dev")]
+mod dev;
+mod doctor;
+mod follow;
+mod jobs;
+mod provision;
+mod run;
+mod submit;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config;
+use crate::telemetry::{LogFormat, init_logs};
+
+/// Exit code of a command whose job failed or was canceled.
+pub const JOB_NOT_COMPLETED: u8 = 3;
+/// Exit code of a check that found a difference.
+pub const DIFFERENT: u8 = 4;
+
+/// fluxhls turns uploaded videos into HLS that plays everywhere.
+#[derive(Debug, Parser)]
+#[command(name = "fluxhls", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// How log lines look.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "auto", global = true)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine: NATS, SQLite, S3, all roles, and a page to drop files on.
+    #[cfg(feature = "dev")]
+    Dev(dev::DevArgs),
+    /// Run roles of the service until SIGTERM.
+    Run(run::RunArgs),
+    /// Send a file, or the URL of one in a source bucket, to be transcoded.
+    Submit(submit::SubmitArgs),
+    /// Look at jobs, or cancel one.
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    /// Create or update the streams and consumers.
+    Provision(provision::ProvisionArgs),
+    /// Bring the database to the current schema.
+    #[command(subcommand)]
+    Migrate(database::MigrateCommand),
+    /// Write the tables anew from the job log.
+    Rebuild(database::RebuildArgs),
+    /// Check everything the service needs, and say what to do.
+    Doctor(doctor::DoctorArgs),
+}
+
+impl Cli {
+    /// Carries the command out.
+    ///
+    /// # Errors
+    /// Why it could not be done.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let filter = match &self.command {
+            // These talk to a person on the terminal; the log would talk between their lines.
+            #[cfg(feature = "dev")]
+            Command::Dev(args) if !args.verbose => config::quiet_log_filter(),
+            Command::Run(_) => config::log_filter(),
+            #[cfg(feature = "dev")]
+            Command::Dev(_) => config::log_filter(),
+            _ => config::quiet_log_filter(),
+        };
+        init_logs(self.log_format, &filter);
+        match self.command {
+            #[cfg(feature = "dev")]
+            Command::Dev(args) => dev::dev(args).await,
+            Command::Run(args) => run::run(args).await,
+            Command::Submit(args) => submit::submit(args).await,
+            Command::Jobs(command) => jobs::jobs(command).await,
+            Command::Provision(args) => provision::provision(args).await,
+            Command::Migrate(command) => database::migrate(command).await,
+            Command::Rebuild(args) => database::rebuild(args).await,
+            Command::Doctor(args) => doctor::doctor(args).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

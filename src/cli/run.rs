@@ -1,0 +1,86 @@
+//! `fluxhls run`: roles of the service, until SIGTERM.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::config::{DatabaseArgs, HttpArgs, NatsArgs, StorageArgs, WorkerArgs};
+use crate::ffmpeg::Tool;
+use crate::http;
+use crate::job::JobSettings;
+use crate::service::{Role, Service, ServiceSettings};
+use crate::shutdown::Shutdown;
+use crate::telemetry::install_metrics;
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Comma-separated roles of this process.
+    #[arg(
+        long,
+        env = "ROLES",
+        value_delimiter = ',',
+        default_value = "intake,plan,encode,package,project"
+    )]
+    roles: Vec<Role>,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+    #[command(flatten)]
+    worker: WorkerArgs,
+    #[command(flatten)]
+    http: HttpArgs,
+}
+
+impl RunArgs {
+    fn settings(&self) -> ServiceSettings {
+        let worker = self.worker.worker_name();
+        ServiceSettings {
+            nats: self.nats.settings(&worker),
+            database_url: self.database.database_url.clone(),
+            storage: self.storage.settings(),
+            bucket: self.storage.s3_bucket.clone(),
+            source_buckets: self.storage.source_buckets(),
+            job: JobSettings {
+                worker,
+                public_base_url: self.storage.public_base_url(),
+                output_root: self.storage.output_root.clone(),
+                retry_delay: Duration::from_secs(self.worker.retry_delay),
+            },
+            tool: Tool {
+                ffmpeg: self.worker.ffmpeg.clone(),
+                ffprobe: self.worker.ffprobe.clone(),
+            },
+            work_dir: self.worker.work_dir(),
+            encode_slots: self.worker.encode_slots(),
+            source_wait: Duration::from_secs(self.worker.source_wait),
+            roles: self.roles.clone(),
+        }
+    }
+}
+
+/// Runs the roles until a signal, then lets tasks finish or hands them back.
+///
+/// # Errors
+/// What could not be reached or opened.
+pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let settings = args.settings();
+    let shutdown = Shutdown::default();
+    shutdown.on_signals(args.worker.grace_period())?;
+    let roles: Vec<_> = settings.roles.iter().map(|role| role.as_str()).collect();
+    let metrics = install_metrics(&roles.join(","))?;
+    let listener = http::listen(args.http.http_addr).await?;
+    let address = listener.local_addr()?;
+    let service = Service::start(&settings, &shutdown).await?;
+    tracing::info!(%address, roles = roles.join(","), worker = settings.job.worker, "fluxhls {} runs", env!("CARGO_PKG_VERSION"));
+    let router = http::router(metrics, service.obstacles.clone());
+    let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
+    service.wait().await;
+    server.await??;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

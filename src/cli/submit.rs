@@ -1,0 +1,184 @@
+//! `fluxhls submit`: sends an upload event, uploading the file first where one is given.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+use streams::{FileId, JobId, subject};
+use tokio_util::io::ReaderStream;
+
+use super::follow::{Shown, follow};
+use crate::config::{NatsArgs, StorageArgs};
+use crate::jetstream::{Log, Nats};
+use crate::storage::{Bucket, Storage};
+
+/// What `submit` takes.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// A file, or the s3:// or https:// URL of an object in a source bucket.
+    source: String,
+    /// The file's id; default: a fresh one.
+    #[arg(long)]
+    file_id: Option<FileId>,
+    /// The job's id; default: a fresh one.
+    #[arg(long)]
+    job_id: Option<JobId>,
+    /// The name people see; default: the file's.
+    #[arg(long)]
+    name: Option<String>,
+    /// Ladder profile.
+    #[arg(long)]
+    profile: Option<String>,
+    /// Put every task into the fast lane.
+    #[arg(long)]
+    high_priority: bool,
+    /// Wait until the job has ended; exit with 3 if it did not complete.
+    #[arg(long)]
+    wait: bool,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+}
+
+/// Sends the event and, where asked to, waits for the job's end.
+///
+/// # Errors
+/// What could not be read, uploaded or published.
+pub async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
+    let log = Log::new(Nats::connect(&args.nats.settings("fluxhls submit")).await?);
+    let file_id = args.file_id.clone().map_or_else(fresh_file_id, Ok)?;
+    let job_id = args.job_id.clone().unwrap_or_else(JobId::fresh);
+    let mut event = if args.source.contains("://") {
+        let name = args
+            .source
+            .split(['?', '#'])
+            .next()
+            .and_then(|url| url.rsplit('/').next())
+            .unwrap_or_default();
+        json!({ "file_url": args.source, "name": name })
+    } else {
+        let bucket = args
+            .storage
+            .source_buckets()
+            .into_iter()
+            .next()
+            .context("SOURCE_BUCKETS is empty")?;
+        let storage = Storage::connect(&args.storage.settings()).await;
+        upload(&storage.bucket(&bucket), &file_id, Path::new(&args.source)).await?
+    };
+    let settings = settings(&args);
+    let fields = event.as_object_mut().context("an event is an object")?;
+    fields.insert("file_id".to_owned(), json!(file_id));
+    fields.insert("job_id".to_owned(), json!(job_id));
+    fields.insert("settings".to_owned(), settings);
+    if let Some(name) = &args.name {
+        fields.insert("name".to_owned(), json!(name));
+    }
+    // The live feed is opened before the event is sent, so that nothing of the job is missed.
+    let feed = follow(&log, &job_id, if args.json { Shown::Json } else { Shown::Bar }).await?;
+    publish(&log, &event).await?;
+    if args.json {
+        println!(
+            "{}",
+            json!({ "file_id": file_id, "job_id": job_id, "status": "pending" })
+        );
+    } else {
+        println!("job {job_id} (file {file_id})");
+    }
+    if !args.wait {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ended = feed.until_ended().await?;
+    Ok(if ended.error.is_none() && ended.manifest_url.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::JOB_NOT_COMPLETED)
+    })
+}
+
+fn fresh_file_id() -> anyhow::Result<FileId> {
+    Ok(JobId::fresh().as_str().parse()?)
+}
+
+fn settings(args: &SubmitArgs) -> Value {
+    let mut settings = json!({});
+    if let Some(profile) = &args.profile {
+        settings["profile"] = json!(profile);
+    }
+    if args.high_priority {
+        settings["priority"] = json!("high");
+    }
+    settings
+}
+
+/// Uploads a file under `uploads/<file_id>/` and returns what its event says of it.
+///
+/// # Errors
+/// When the file cannot be read or the bucket refuses it.
+pub async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> anyhow::Result<Value> {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("file")
+        .to_owned();
+    let file = tokio::fs::File::open(path)
+        .await
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let key = upload_key(file_id, &name);
+    let stored = bucket
+        .put_stream(&key, "application/octet-stream", ReaderStream::new(file))
+        .await?;
+    Ok(event_of(bucket, &key, &name, stored.size))
+}
+
+/// What an event says of an uploaded object.
+#[must_use]
+pub fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Value {
+    // The key is percent-decoded once by whoever reads the URL.
+    let encoded = percent_encoding::utf8_percent_encode(key, KEY);
+    json!({ "file_url": format!("s3://{}/{encoded}", bucket.name()), "name": name, "size": size })
+}
+
+/// The key of an uploaded file: its name, without what an object key should not hold.
+#[must_use]
+pub fn upload_key(file_id: &FileId, name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = name.chars().map(plain).take(120).collect();
+    format!("uploads/{file_id}/{}", name.trim_start_matches('.'))
+}
+
+const KEY: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+
+/// Publishes an upload event and waits for the server to have stored it.
+///
+/// # Errors
+/// When the stream is missing or full.
+pub async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
+    let ack = log.nats().js.publish(subject::UPLOAD, event.to_string().into()).await?;
+    ack.await
+        .context("the upload stream did not take the event; run `fluxhls provision`, or see whether it is full")?;
+    Ok(())
+}
+
+/// The files of a command line, as paths that exist.
+///
+/// # Errors
+/// Names the first one that does not.
+pub fn existing(files: &[PathBuf]) -> anyhow::Result<()> {
+    match files.iter().find(|file| !file.is_file()) {
+        Some(missing) => anyhow::bail!("{} is not a file", missing.display()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,218 @@
+//! Media segments: when their samples are decoded, how many there are, and where decoding can begin.
+
+use mp4_atom::{Atom, DecodeAtom, DecodeMaybe, Header, Mdat, Moof, Tfhd, Traf, TrunEntry};
+
+use super::CmafError;
+use super::init::SampleDefaults;
+
+/// Sample flag of samples that need others to be decoded (ISO/IEC 14496-12 section 8.8.3.1).
+const NOT_SYNC: u32 = 0x0001_0000;
+
+/// No segment of ours has so many samples; a count beyond it is damage.
+const MOST_SAMPLES: usize = 1_000_000;
+
+/// What a media segment holds. Several fragments in one segment are read as one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FragmentInfo {
+    /// Decode time of the first sample, in ticks.
+    pub start: u64,
+    /// Sum of the sample durations, in ticks.
+    pub duration: u64,
+    /// Samples.
+    pub samples: u64,
+    /// Whether decoding can begin at the first sample.
+    pub starts_with_sync: bool,
+    /// Samples at which decoding can begin.
+    pub syncs: u64,
+    /// Sequence number of the first fragment.
+    pub sequence: u32,
+    /// Bytes of media data.
+    pub media_bytes: u64,
+}
+
+impl FragmentInfo {
+    /// Reads a media segment; `defaults` come from its init segment.
+    ///
+    /// # Errors
+    /// [`CmafError`] when it is not one, or its fragments do not join.
+    pub fn parse(mut bytes: &[u8], defaults: SampleDefaults) -> Result<Self, CmafError> {
+        let mut found: Option<Self> = None;
+        let mut media_bytes = 0;
+        while let Some(header) = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))? {
+            let length = header.size.unwrap_or(bytes.len());
+            if length > bytes.len() {
+                return Err(CmafError::invalid(header.kind, &mp4_atom::Error::OutOfBounds));
+            }
+            let (mut body, rest) = bytes.split_at(length);
+            if header.kind == Moof::KIND {
+                let moof = Moof::decode_atom(&header, &mut body).map_err(|error| CmafError::invalid("moof", &error))?;
+                let next = Self::of(&moof, defaults)?;
+                found = Some(match found {
+                    Some(before) => before.join(&next)?,
+                    None => next,
+                });
+            } else if header.kind == Mdat::KIND {
+                media_bytes += length as u64;
+            }
+            bytes = rest;
+        }
+        let found = found.ok_or(CmafError::Missing("moof box"))?;
+        Ok(Self { media_bytes, ..found })
+    }
+
+    fn of(moof: &Moof, defaults: SampleDefaults) -> Result<Self, CmafError> {
+        let [traf] = &moof.traf[..] else {
+            return Err(CmafError::Tracks(moof.traf.len()));
+        };
+        let mut info = Self {
+            start: traf
+                .tfdt
+                .as_ref()
+                .ok_or(CmafError::Missing("tfdt box"))?
+                .base_media_decode_time,
+            duration: 0,
+            samples: 0,
+            starts_with_sync: false,
+            syncs: 0,
+            sequence: moof.mfhd.sequence_number,
+            media_bytes: 0,
+        };
+        if traf.trun.iter().map(|run| run.samples.len()).sum::<usize>() > MOST_SAMPLES {
+            return Err(CmafError::OutOfRange);
+        }
+        for sample in samples(traf) {
+            info.count(&sample, &traf.tfhd, defaults);
+        }
+        Ok(info)
+    }
+
+    fn count(&mut self, sample: &TrunEntry, header: &Tfhd, defaults: SampleDefaults) {
+        let duration = sample
+            .duration
+            .or(header.default_sample_duration)
+            .unwrap_or(defaults.duration);
+        let flags = sample.flags.or(header.default_sample_flags).unwrap_or(defaults.flags);
+        let sync = flags & NOT_SYNC == 0;
+        self.starts_with_sync |= sync && self.samples == 0;
+        self.syncs += u64::from(sync);
+        self.samples += 1;
+        self.duration += u64::from(duration);
+    }
+
+    fn join(self, next: &Self) -> Result<Self, CmafError> {
+        let wanted = self.start.checked_add(self.duration).ok_or(CmafError::OutOfRange)?;
+        if next.start != wanted {
+            return Err(CmafError::Gap {
+                found: next.start,
+                wanted,
+            });
+        }
+        Ok(Self {
+            duration: self.duration + next.duration,
+            samples: self.samples + next.samples,
+            syncs: self.syncs + next.syncs,
+            ..self
+        })
+    }
+}
+
+fn samples(traf: &Traf) -> impl Iterator<Item = TrunEntry> {
+    traf.trun.iter().flat_map(|run| &run.samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mp4_atom::{Encode, Mfhd, Tfdt, Trun};
+    use proptest::prelude::*;
+
+    const DEFAULTS: SampleDefaults = SampleDefaults {
+        duration: 512,
+        flags: NOT_SYNC,
+    };
+
+    fn moof(sequence: u32, start: u64, durations: &[u32]) -> Vec<u8> {
+        let entries: Vec<TrunEntry> = durations
+            .iter()
+            .enumerate()
+            .map(|(i, duration)| TrunEntry {
+                duration: Some(*duration),
+                size: Some(1),
+                flags: (i == 0).then_some(0),
+                cts: None,
+            })
+            .collect();
+        let moof = Moof {
+            mfhd: Mfhd {
+                sequence_number: sequence,
+            },
+            traf: vec![Traf {
+                tfdt: Some(Tfdt {
+                    base_media_decode_time: start,
+                }),
+                trun: vec![Trun {
+                    data_offset: None,
+                    samples: entries.into(),
+                }],
+                ..Default::default()
+            }],
+        };
+        let mut bytes = Vec::new();
+        moof.encode(&mut bytes).unwrap();
+        bytes.extend_from_slice(b"\0\0\0\x0amdatxx");
+        bytes
+    }
+
+    #[test]
+    fn several_fragments_are_one_run() {
+        let bytes = [moof(7, 1000, &[10, 10]), moof(8, 1020, &[10])].concat();
+        let info = FragmentInfo::parse(&bytes, DEFAULTS).unwrap();
+        let wanted = FragmentInfo {
+            start: 1000,
+            duration: 30,
+            samples: 3,
+            starts_with_sync: true,
+            syncs: 2,
+            sequence: 7,
+            media_bytes: 4,
+        };
+        assert_eq!(info, wanted);
+    }
+
+    #[test]
+    fn fragments_that_do_not_join_are_an_error() {
+        let bytes = [moof(1, 0, &[10, 10]), moof(2, 21, &[10])].concat();
+        assert_eq!(
+            FragmentInfo::parse(&bytes, DEFAULTS),
+            Err(CmafError::Gap { found: 21, wanted: 20 })
+        );
+    }
+
+    #[test]
+    fn nothing_and_a_cut_segment_are_errors() {
+        assert_eq!(FragmentInfo::parse(b"", DEFAULTS), Err(CmafError::Missing("moof box")));
+        let bytes = moof(1, 0, &[10, 10]);
+        assert!(FragmentInfo::parse(&bytes[..bytes.len() - 1], DEFAULTS).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..150, value: u8) {
+            let _ = FragmentInfo::parse(&bytes, DEFAULTS);
+            let mut damaged = moof(1, u64::MAX - 5, &[10, u32::MAX, 10]);
+            let at = at % damaged.len();
+            damaged[at] = value;
+            let _ = FragmentInfo::parse(&damaged, DEFAULTS);
+        }
+
+        #[test]
+        fn any_split_into_fragments_reads_the_same(durations in prop::collection::vec(1u32..5000, 2..50), split in 1usize..49, start in 0u64..1 << 40) {
+            let split = split % (durations.len() - 1) + 1;
+            let first: u64 = durations[..split].iter().map(|d| u64::from(*d)).sum();
+            let bytes = [moof(1, start, &durations[..split]), moof(2, start + first, &durations[split..])].concat();
+            let info = FragmentInfo::parse(&bytes, DEFAULTS).unwrap();
+            prop_assert_eq!((info.samples, info.start), (durations.len() as u64, start));
+            prop_assert_eq!(info.duration, durations.iter().map(|d| u64::from(*d)).sum::<u64>());
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Configuration: the only reader of the environment. Every setting is a flag and an environment variable of one name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use crate::jetstream::NatsSettings;
+use crate::storage::{Checksums, StorageSettings};
+
+/// Where NATS is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "NATS")]
+pub struct NatsArgs {
+    /// One or several comma-separated nats:// or tls:// URLs.
+    #[arg(
+        long,
+        env = "NATS_URL",
+        default_value = "nats://127.0.0.1:4222",
+        hide_env_values = true
+    )]
+    pub nats_url: String,
+    /// A credentials file.
+    #[arg(long, env = "NATS_CREDENTIALS", value_name = "FILE")]
+    pub nats_credentials: Option<PathBuf>,
+    /// Copies of every stream when provisioning: 3 in production, on a cluster.
+    #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1)]
+    pub stream_replicas: usize,
+}
+
+impl NatsArgs {
+    /// The settings of the connection named `name`.
+    #[must_use]
+    pub fn settings(&self, name: &str) -> NatsSettings {
+        NatsSettings {
+            url: self.nats_url.clone(),
+            credentials: self.nats_credentials.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// How streams are to be sized.
+    #[must_use]
+    pub const fn sizing(&self) -> streams::topology::Sizing {
+        streams::topology::Sizing {
+            replicas: self.stream_replicas,
+        }
+    }
+}
+
+/// Where the tables are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArgs {
+    /// postgres:// or sqlite:// URL of the database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+}
+
+/// Where objects are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct StorageArgs {
+    /// Root URL of the S3 service; AWS when absent.
+    #[arg(long, env = "S3_ENDPOINT")]
+    pub s3_endpoint: Option<String>,
+    /// Bucket of the output.
+    #[arg(long, env = "S3_BUCKET", default_value = "fluxhls")]
+    pub s3_bucket: String,
+    /// Region that requests are signed for.
+    #[arg(long, env = "S3_REGION", default_value = "us-east-1")]
+    pub s3_region: String,
+    /// Whether the bucket is part of the path; default: yes where an endpoint is set.
+    #[arg(long, env = "S3_PATH_STYLE")]
+    pub s3_path_style: Option<bool>,
+    /// When requests carry checksums; default: when required where an endpoint is set.
+    #[arg(long, env = "S3_CHECKSUMS", value_enum)]
+    pub s3_checksums: Option<ChecksumsArg>,
+    /// Send the ACL `public-read` with everything players need.
+    #[arg(long, env = "S3_PUBLIC_READ", default_value_t = false, action = clap::ArgAction::Set)]
+    pub s3_public_read: bool,
+    /// Comma-separated buckets that events may name; default: the output bucket.
+    #[arg(long, env = "SOURCE_BUCKETS", value_delimiter = ',')]
+    pub source_buckets: Vec<String>,
+    /// Where every output prefix starts.
+    #[arg(long, env = "OUTPUT_ROOT", default_value = "hls/")]
+    pub output_root: String,
+    /// Root of public URLs (the CDN); default: the bucket at its endpoint.
+    #[arg(long, env = "PUBLIC_BASE_URL")]
+    pub public_base_url: Option<String>,
+}
+
+/// When requests carry checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum ChecksumsArg {
+    /// Only where S3 demands one.
+    WhenRequired,
+    /// Wherever the operation can carry one.
+    WhenSupported,
+}
+
+impl StorageArgs {
+    /// The settings of the S3 client.
+    #[must_use]
+    pub fn settings(&self) -> StorageSettings {
+        StorageSettings {
+            endpoint: self.s3_endpoint.clone(),
+            path_style: self.s3_path_style,
+            checksums: self.s3_checksums.map(|checksums| match checksums {
+                ChecksumsArg::WhenRequired => Checksums::WhenRequired,
+                ChecksumsArg::WhenSupported => Checksums::WhenSupported,
+            }),
+            public_read: self.s3_public_read,
+            ..StorageSettings::new(self.s3_region.clone())
+        }
+    }
+
+    /// The buckets that events may name.
+    #[must_use]
+    pub fn source_buckets(&self) -> Vec<String> {
+        if self.source_buckets.is_empty() {
+            vec![self.s3_bucket.clone()]
+        } else {
+            self.source_buckets.clone()
+        }
+    }
+
+    /// Root of public URLs, ending in `/`.
+    #[must_use]
+    pub fn public_base_url(&self) -> String {
+        let root = self.public_base_url.clone().unwrap_or_else(|| match &self.s3_endpoint {
+            Some(endpoint) if self.s3_path_style == Some(false) => virtual_host(endpoint, &self.s3_bucket),
+            Some(endpoint) => format!("{}/{}", endpoint.trim_end_matches('/'), self.s3_bucket),
+            None => format!("https://{}.s3.{}.amazonaws.com", self.s3_bucket, self.s3_region),
+        });
+        if root.ends_with('/') { root } else { format!("{root}/") }
+    }
+}
+
+fn virtual_host(endpoint: &str, bucket: &str) -> String {
+    match endpoint.split_once("://") {
+        Some((scheme, host)) => format!("{scheme}://{bucket}.{}", host.trim_end_matches('/')),
+        None => format!("https://{bucket}.{endpoint}"),
+    }
+}
+
+/// How a worker works.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Worker")]
+pub struct WorkerArgs {
+    /// Folder for work in progress; default: `fluxhls` in the temporary folder.
+    #[arg(long, env = "WORK_DIR", value_name = "FOLDER")]
+    pub work_dir: Option<PathBuf>,
+    /// Chunks encoded at a time; default: half the cores, at least one.
+    #[arg(long, env = "ENCODE_SLOTS")]
+    pub encode_slots: Option<usize>,
+    /// Seconds an event's object is waited for.
+    #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
+    pub source_wait: u64,
+    /// Seconds before the first repetition of what failed and may succeed.
+    #[arg(long, env = "RETRY_DELAY", default_value_t = 10)]
+    pub retry_delay: u64,
+    /// Seconds a stopping worker gives its tasks before it hands them back.
+    #[arg(long, env = "GRACE_PERIOD", default_value_t = 25)]
+    pub grace_period: u64,
+    /// ffmpeg's executable.
+    #[arg(long, env = "FFMPEG", value_name = "PATH", default_value = "ffmpeg")]
+    pub ffmpeg: PathBuf,
+    /// ffprobe's executable.
+    #[arg(long, env = "FFPROBE", value_name = "PATH", default_value = "ffprobe")]
+    pub ffprobe: PathBuf,
+    /// Name of this worker in attempts and logs; default: host name and process id.
+    #[arg(long, env = "WORKER_NAME")]
+    pub worker_name: Option<String>,
+}
+
+impl WorkerArgs {
+    /// The folder for work in progress.
+    #[must_use]
+    pub fn work_dir(&self) -> PathBuf {
+        self.work_dir
+            .clone()
+            .unwrap_or_else(|| std::env::temp_dir().join("fluxhls"))
+    }
+
+    /// Chunks encoded at a time.
+    #[must_use]
+    pub fn encode_slots(&self) -> usize {
+        self.encode_slots.unwrap_or_else(|| cores().div_ceil(2)).max(1)
+    }
+
+    /// The worker's name.
+    #[must_use]
+    pub fn worker_name(&self) -> String {
+        self.worker_name.clone().unwrap_or_else(|| {
+            let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+            format!("{}-{}", host.as_deref().unwrap_or("host"), std::process::id())
+        })
+    }
+
+    /// How long a stopping worker waits for its tasks.
+    #[must_use]
+    pub const fn grace_period(&self) -> Duration {
+        Duration::from_secs(self.grace_period)
+    }
+}
+
+/// Cores this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// Where probes and metrics are served.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpArgs {
+    /// Address of /metrics, /livez and /readyz.
+    #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:8080")]
+    pub http_addr: SocketAddr,
+}
+
+/// The step at which a debug build dies, for tests of crashes.
+#[must_use]
+#[cfg(debug_assertions)]
+pub fn crash_point() -> Option<String> {
+    variable("FLUXHLS_CRASH_AT")
+}
+
+/// The log filter, in the syntax of `tracing_subscriber`'s `EnvFilter`.
+#[must_use]
+pub fn log_filter() -> String {
+    variable("LOG")
+        .or_else(|| variable("RUST_LOG"))
+        .unwrap_or_else(|| "info,sqlx=warn,s3s=error,s3s_fs=error".to_owned())
+}
+
+/// The log filter of commands that talk to a person: only what went wrong.
+#[must_use]
+pub fn quiet_log_filter() -> String {
+    variable("LOG").or_else(|| variable("RUST_LOG")).unwrap_or_else(|| "error".to_owned())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is the one reader of the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        storage: StorageArgs,
+    }
+
+    fn base_url(args: &[&str]) -> String {
+        Only::parse_from([&["x"], args].concat()).storage.public_base_url()
+    }
+
+    #[test]
+    fn public_urls_start_at_the_cdn_else_at_the_bucket() {
+        assert_eq!(
+            base_url(&["--public-base-url", "https://cdn.example"]),
+            "https://cdn.example/"
+        );
+        assert_eq!(
+            base_url(&["--s3-endpoint", "http://127.0.0.1:9000", "--s3-bucket", "b"]),
+            "http://127.0.0.1:9000/b/"
+        );
+        assert_eq!(
+            base_url(&[
+                "--s3-endpoint",
+                "https://nyc3.digitaloceanspaces.com",
+                "--s3-bucket",
+                "b",
+                "--s3-path-style",
+                "false"
+            ]),
+            "https://b.nyc3.digitaloceanspaces.com/"
+        );
+        assert_eq!(
+            base_url(&["--s3-bucket", "b", "--s3-region", "eu-west-1"]),
+            "https://b.s3.eu-west-1.amazonaws.com/"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! The parts of `fluxhls dev`, each usable by itself: a child `nats-server`, an S3 server
+//! inside this process and a page that uploads and plays.
+//!
+//! Everything here listens on the loopback interface only, moves to the next port when the
+//! wanted one is busy, and ends with this process. No part knows another: whoever composes
+//! them carries bytes from the page to the object store and facts from NATS to the page.
+
+pub mod loopback;
+pub mod nats_server;
+pub mod object_store;
+pub mod page;
+
+#[cfg(test)]
+mod raw_http;

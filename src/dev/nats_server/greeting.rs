@@ -1,0 +1,59 @@
+//! The greeting: a NATS server opens every connection with one `INFO {json}` line.
+
+use std::io;
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::TcpStream;
+
+/// More than any greeting; whoever sends more is no NATS server.
+const LONGEST: u64 = 64 * 1024;
+
+/// What we want to know of the greeting.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+pub(super) struct Greeting {
+    /// Tells our server from another that took the port in between.
+    pub(super) server_name: String,
+    /// Whether JetStream is up.
+    #[serde(default)]
+    pub(super) jetstream: bool,
+}
+
+impl Greeting {
+    /// Connects and reads the greeting.
+    ///
+    /// # Errors
+    /// Why the connection or the greeting failed; `InvalidData` when something else answers.
+    pub(super) async fn from_server(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        let mut line = String::new();
+        BufReader::new(stream.take(LONGEST)).read_line(&mut line).await?;
+        Self::from_line(&line)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not a NATS greeting"))
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        serde_json::from_str(line.strip_prefix("INFO ")?.trim()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_is_told_from_other_protocols() {
+        let greeting = Greeting::from_line("INFO {\"server_name\":\"a\",\"jetstream\":true,\"port\":1} \r\n");
+        assert_eq!(
+            greeting,
+            Some(Greeting {
+                server_name: "a".to_owned(),
+                jetstream: true
+            })
+        );
+        for foreign in ["", "HTTP/1.1 400 Bad Request\r\n", "INFO\r\n", "INFO nonsense\r\n"] {
+            assert_eq!(Greeting::from_line(foreign), None, "{foreign}");
+        }
+    }
+}

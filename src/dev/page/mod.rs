@@ -1,0 +1,29 @@
+//! The page of `fluxhls dev`: drop a video, watch it being made, watch it.
+//!
+//! [`router()`] serves it. The page knows neither NATS nor S3: it hands uploads and cancellations to
+//! whoever holds the other end of the [`Desk`], and shows what that one writes on the [`Board`].
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /`, `GET /assets/…` | the page, embedded in the binary; nothing comes from elsewhere |
+//! | `POST /api/files?name=…` | takes the raw body; `{file_id, job_id}` |
+//! | `GET /api/updates` | server-sent events: one `snapshot` (all jobs), then `updates` (changed jobs) |
+//! | `POST /api/jobs/{job_id}/cancel` | `{outcome}`: `requested`, or 409 `too_late`, or 404 `unknown` |
+//!
+//! It refuses other sites (`guard`) and tells the browser to load nothing but itself and the
+//! object store (Content-Security-Policy).
+
+mod assets;
+mod board;
+mod desk;
+mod guard;
+mod router;
+mod updates;
+mod upload;
+
+pub use board::{Board, JobState, Trouble, Update};
+pub use desk::{Accepted, CancelOutcome, CancelRequest, Desk, Refusal, UploadRequest};
+pub use router::router;
+
+#[cfg(test)]
+mod tests;

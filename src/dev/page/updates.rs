@@ -1,0 +1,58 @@
+//! The stream of updates that an open page follows.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::Stream;
+use futures::stream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::board::Board;
+use super::desk::Desk;
+
+/// How long a page waits before it comes back after the stream broke.
+const COME_BACK_AFTER: Duration = Duration::from_secs(1);
+/// How often a quiet stream shows that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// Answers with a `snapshot` of all jobs, then with `updates` as they happen, until the server
+/// stops or the recording side is gone.
+pub(super) async fn updates(State(desk): State<Desk>) -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
+    let reader = Reader {
+        board: desk.board,
+        closing: desk.closing,
+        seen: None,
+    };
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Sse::new(stream::unfold(reader, Reader::next)).keep_alive(keep_alive)
+}
+
+/// One page's place on the board.
+struct Reader {
+    board: watch::Receiver<Board>,
+    closing: CancellationToken,
+    /// The last revision this page has; none before its snapshot.
+    seen: Option<u64>,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(Result<Event, axum::Error>, Self)> {
+        if self.seen.is_some() {
+            tokio::select! {
+                change = self.board.changed() => change.ok()?,
+                () = self.closing.cancelled() => return None,
+            }
+        }
+        let event = match self.seen {
+            None => Event::default().event("snapshot").retry(COME_BACK_AFTER),
+            Some(_) => Event::default().event("updates"),
+        };
+        let board = self.board.borrow_and_update();
+        let event = event.json_data(board.since(self.seen.unwrap_or_default()));
+        self.seen = Some(board.revision());
+        drop(board);
+        Some((event, self))
+    }
+}

@@ -1,0 +1,185 @@
+//! Production: one ffmpeg with its source, its uploads and its progress, from start to the last segment in the bucket.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use streams::Code;
+use streams::plan::Planned;
+use streams::task::TaskName;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::report::{Share, report};
+use super::shipping::{Shelf, Shipped, Shipper, disk};
+use crate::crash;
+use crate::failure::{Evidence, Failure};
+use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, Tool};
+use crate::job::{Assignment, Jobs, Pulse};
+use crate::storage::{BlockCache, JobKeys, Source, SourceServer, Storage};
+
+/// The least speed, as media seconds per second of wall time, below which a task counts as hung for good.
+const SLOWEST: f64 = 0.01;
+
+/// What a production needs to know.
+pub(super) struct Order<'a> {
+    pub(super) plan: &'a Planned,
+    pub(super) assignment: &'a Assignment,
+    /// The command line, given the source.
+    pub(super) argv: &'a (dyn Fn(&Input) -> Option<Vec<String>> + Sync),
+    /// What is made.
+    pub(super) shelves: Vec<Shelf>,
+    /// Seconds of media in it.
+    pub(super) seconds: f64,
+}
+
+/// What a production made. The folder still holds what is not a segment.
+pub(super) struct Made {
+    pub(super) folder: TempDir,
+    pub(super) shipped: Vec<Vec<Shipped>>,
+    pub(super) evidence: Evidence,
+}
+
+/// What productions are done with.
+pub(super) struct Plant<'a> {
+    pub(super) jobs: &'a Jobs,
+    pub(super) storage: &'a Storage,
+    pub(super) cache: &'a BlockCache,
+    pub(super) tool: &'a Tool,
+    pub(super) keys: &'a JobKeys,
+}
+
+impl Plant<'_> {
+    /// Runs ffmpeg over the source and ships every segment it closes. A source read that failed fails the whole, whatever
+    /// ffmpeg's exit code: a source cut short looks to ffmpeg like one that ends there.
+    pub(super) async fn produce(&self, order: Order<'_>, folder: TempDir) -> Result<Made, Failure> {
+        let source = &order.plan.source;
+        let opened = Source {
+            bucket: self.storage.bucket(&source.bucket),
+            key: source.key.clone(),
+            etag: source.etag.clone(),
+            size: source.size,
+        };
+        let server = SourceServer::open(opened, self.cache.clone()).await;
+        let server = Arc::new(server.map_err(|error| disk(folder.path(), &error))?);
+        let argv = (order.argv)(&Input::http(server.url()));
+        let argv =
+            argv.ok_or_else(|| Failure::new(Code::VerificationFailed, "The plan does not say how to do this task."))?;
+        let made = self.run(&order, &argv, &folder, &server).await;
+        if let Some(fault) = server.fault() {
+            return Err(self.jobs.blame_source(&fault.error).await.with_evidence(Evidence {
+                argv,
+                ..Evidence::default()
+            }));
+        }
+        counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
+        let (shipped, stderr) = made.map_err(|failure| {
+            let stderr = failure.evidence.stderr.clone();
+            failure.with_evidence(Evidence {
+                argv: argv.clone(),
+                stderr,
+                probe: None,
+            })
+        })?;
+        Ok(Made {
+            folder,
+            shipped,
+            evidence: Evidence {
+                argv,
+                stderr,
+                probe: None,
+            },
+        })
+    }
+
+    async fn run(
+        &self,
+        order: &Order<'_>,
+        argv: &[String],
+        folder: &TempDir,
+        server: &Arc<SourceServer>,
+    ) -> Result<(Vec<Vec<Shipped>>, String), Failure> {
+        let assignment = order.assignment;
+        let (ticks, seen) = watch::channel(Tick::default());
+        let shipper = Shipper {
+            jobs: self.jobs,
+            keys: self.keys,
+            attempt: assignment.attempt,
+            folder: folder.path(),
+            pulse: &assignment.pulse,
+        };
+        let done: Vec<TaskName> = assignment.state.work.done.iter().copied().collect();
+        let share = Share::of(order.plan, &done, assignment.task);
+        let encode = async {
+            let exit = self.encode(order, argv, folder, server, ticks).await?;
+            crash::point("encode.ffmpeg");
+            Ok::<_, Failure>(exit)
+        };
+        let ship = shipper.follow(&order.shelves, seen.clone());
+        let (stderr, shipped) = tokio::select! {
+            both = async { tokio::try_join!(encode, ship) } => both?,
+            never = beside(report(self.jobs, assignment, share, seen), &assignment.pulse) => match never {},
+        };
+        Ok((shipped, stderr))
+    }
+
+    /// Runs ffmpeg to its end. The sender of ticks is dropped with it, which tells the others that it ended.
+    async fn encode(
+        &self,
+        order: &Order<'_>,
+        argv: &[String],
+        folder: &TempDir,
+        server: &Arc<SourceServer>,
+        ticks: watch::Sender<Tick>,
+    ) -> Result<String, Failure> {
+        let bytes = Arc::clone(server);
+        let exit = ffmpeg::run(Run {
+            tool: self.tool,
+            args: argv,
+            folder: folder.path(),
+            limits: Limits::new(Duration::from_secs(300) + Duration::from_secs_f64(order.seconds / SLOWEST)),
+            stop: &CancellationToken::new(),
+            external_work: &move || bytes.bytes_read(),
+            ticks: &ticks,
+        })
+        .await
+        .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+        counter!("fluxhls_ffmpeg_exits_total", "result" => word(exit.end)).increment(1);
+        match exit.code() {
+            None => Ok(exit.stderr_tail),
+            Some(code) => {
+                let evidence = Evidence {
+                    stderr: exit.stderr_tail,
+                    ..Evidence::default()
+                };
+                Err(Failure::plain(code).with_evidence(evidence))
+            }
+        }
+    }
+}
+
+/// What goes on beside the work: progress messages, and a count of the seconds ffmpeg runs. ffmpeg's own watchdog ends a run
+/// without frames, bytes or processor time, so that a run that goes on is work.
+async fn beside(report: impl Future<Output = ()>, pulse: &Pulse) -> Infallible {
+    let beat = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            pulse.add(1);
+        }
+    };
+    let ((), never) = tokio::join!(report, beat);
+    never
+}
+
+/// The metric label of an end.
+const fn word(end: End) -> &'static str {
+    match end {
+        End::Finished => "finished",
+        End::Failed(_) => "failed",
+        End::Stopped => "stopped",
+        End::Stalled => "stalled",
+        End::TimedOut => "timed_out",
+    }
+}

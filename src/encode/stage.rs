@@ -1,0 +1,303 @@
+//! The handlers of chunk and tracks tasks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use metrics::{counter, histogram};
+use streams::plan::{AudioRendition, Planned, VideoRendition};
+use streams::task::Duty;
+use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
+use streams::{Code, RenditionName};
+use tempfile::TempDir;
+
+use super::production::{Made, Order, Plant};
+use super::shipping::{Shelf, Shipped, Shipper, disk};
+use super::workshop::Workshop;
+use crate::cmaf::{self, FragmentInfo, InitInfo};
+use crate::crash;
+use crate::failure::Failure;
+use crate::ffmpeg::argv::{self, Options};
+use crate::ffmpeg::{Input, Tool};
+use crate::job::{Assignment, Jobs, Product, Stage};
+use crate::storage::{BlockCache, JobKeys, ObjectKind, Storage};
+
+/// Longest list of segments that travels in `done` itself, in bytes; longer ones become an object.
+const INLINE: usize = 48 * 1024;
+
+/// Encodes chunks and tracks.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    /// The jobs.
+    pub jobs: Jobs,
+    /// Where sources are.
+    pub storage: Storage,
+    /// Blocks of sources, shared by all tasks of this process.
+    pub cache: BlockCache,
+    /// ffmpeg.
+    pub tool: Tool,
+    /// Its version.
+    pub ffmpeg: String,
+    /// Where work is done.
+    pub workshop: Arc<Workshop>,
+}
+
+impl Stage for Encoder {
+    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+        let started = std::time::Instant::now();
+        let plan = assignment
+            .state
+            .plan()
+            .ok_or_else(|| Failure::plain(Code::TooManyAttempts))?
+            .clone();
+        let keys = self
+            .jobs
+            .keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
+        let shift = Shift {
+            encoder: self,
+            assignment: &assignment,
+            plan: &plan,
+            keys: &keys,
+        };
+        let (output, stage) = match assignment.task.duty {
+            Duty::Video(chunk) => (shift.video(chunk).await?, "encode"),
+            _ => (shift.tracks().await?, "tracks"),
+        };
+        let done = shift.list(output).await?;
+        histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
+        Ok(Product::Output(done))
+    }
+}
+
+/// One task in work.
+struct Shift<'a> {
+    encoder: &'a Encoder,
+    assignment: &'a Assignment,
+    plan: &'a Planned,
+    keys: &'a JobKeys,
+}
+
+impl Shift<'_> {
+    #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+    async fn video(&self, chunk: u32) -> Result<TaskOutput, Failure> {
+        let video = self.plan.video.as_ref().ok_or_else(|| Failure::plain(Code::NoTracks))?;
+        let (first, end) = video.chunk_frames(chunk).ok_or_else(|| no_such_chunk(chunk))?;
+        let seconds = (end - first) as f64 / video.frame_rate.as_f64();
+        let shelves = self.plan.videos().map(|rendition| Shelf {
+            name: rendition.name.clone(),
+            kind: ObjectKind::Video,
+            first: video.chunks.get(chunk as usize).copied().unwrap_or(0),
+        });
+        let argv = |input: &Input| argv::video_chunk(self.plan, chunk, input, Options::default());
+        let made = self.produce(shelves.collect(), seconds, &argv).await?;
+        let mut output = TaskOutput {
+            ffmpeg: self.encoder.ffmpeg.clone(),
+            ..TaskOutput::default()
+        };
+        for (rendition, shipped) in self.plan.videos().zip(&made.shipped) {
+            output
+                .renditions
+                .push(self.video_rendition(rendition, chunk, &made, shipped).await?);
+        }
+        if chunk == 0 {
+            self.poster(&made, &mut output).await?;
+        }
+        self.verify(&output).await?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive length in seconds"
+        )]
+        counter!("fluxhls_media_seconds_total").increment(seconds as u64);
+        Ok(output)
+    }
+
+    async fn tracks(&self) -> Result<TaskOutput, Failure> {
+        let shelves = self.plan.audios().map(|rendition| Shelf {
+            name: rendition.name.clone(),
+            kind: ObjectKind::Audio,
+            first: 0,
+        });
+        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default());
+        let made = self
+            .produce(shelves.collect(), self.plan.source.duration, &argv)
+            .await?;
+        let mut output = TaskOutput {
+            ffmpeg: self.encoder.ffmpeg.clone(),
+            ..TaskOutput::default()
+        };
+        for (rendition, shipped) in self.plan.audios().zip(&made.shipped) {
+            output
+                .renditions
+                .push(self.audio_rendition(rendition, &made, shipped).await?);
+        }
+        self.verify(&output).await?;
+        Ok(output)
+    }
+
+    async fn produce(
+        &self,
+        shelves: Vec<Shelf>,
+        seconds: f64,
+        argv: &(dyn Fn(&Input) -> Option<Vec<String>> + Sync),
+    ) -> Result<Made, Failure> {
+        let encoder = self.encoder;
+        let folder = encoder.workshop.bench(shelves.iter().map(|shelf| shelf.name.as_str()));
+        let folder = folder.map_err(|error| disk(Path::new("task"), &error))?;
+        let plant = Plant {
+            jobs: &encoder.jobs,
+            storage: &encoder.storage,
+            cache: &encoder.cache,
+            tool: &encoder.tool,
+            keys: self.keys,
+        };
+        plant
+            .produce(
+                Order {
+                    plan: self.plan,
+                    assignment: self.assignment,
+                    argv,
+                    shelves,
+                    seconds,
+                },
+                folder,
+            )
+            .await
+    }
+
+    async fn video_rendition(
+        &self,
+        rendition: &VideoRendition,
+        chunk: u32,
+        made: &Made,
+        shipped: &[Shipped],
+    ) -> Result<RenditionOutput, Failure> {
+        let (init, object) = self.init(&rendition.name, &made.folder, ObjectKind::Video).await?;
+        let gated = cmaf::video_chunk(self.plan, rendition, chunk, &init, &fragments(shipped));
+        let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
+        Ok(output(&rendition.name, init, object, units, shipped))
+    }
+
+    async fn audio_rendition(
+        &self,
+        rendition: &AudioRendition,
+        made: &Made,
+        shipped: &[Shipped],
+    ) -> Result<RenditionOutput, Failure> {
+        let (init, object) = self.init(&rendition.name, &made.folder, ObjectKind::Audio).await?;
+        let gated = cmaf::track(rendition, &init, &fragments(shipped));
+        let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
+        Ok(output(&rendition.name, init, object, units, shipped))
+    }
+
+    async fn init(
+        &self,
+        name: &RenditionName,
+        folder: &TempDir,
+        kind: ObjectKind,
+    ) -> Result<(InitInfo, ObjectRef), Failure> {
+        let shipper = self.shipper(folder.path());
+        let (init, bytes) = shipper.init(name).await?;
+        let key = self.keys.init(name.as_str(), self.assignment.attempt);
+        Ok((init, shipper.put(&key, bytes, kind).await?))
+    }
+
+    /// Ships the poster. A missing one is a warning, never a failure.
+    async fn poster(&self, made: &Made, output: &mut TaskOutput) -> Result<(), Failure> {
+        match tokio::fs::read(made.folder.path().join(argv::POSTER)).await {
+            Ok(bytes) if !bytes.is_empty() => {
+                let key = self.keys.poster(self.assignment.attempt);
+                output.poster = Some(
+                    self.shipper(made.folder.path())
+                        .put(&key, bytes.into(), ObjectKind::Jpeg)
+                        .await?,
+                );
+            }
+            _ => output.warnings.push("no_poster".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// Only bytes that were read back from the bucket are done.
+    async fn verify(&self, output: &TaskOutput) -> Result<(), Failure> {
+        crash::point("encode.uploaded");
+        let attempt = self.assignment.attempt;
+        let mut objects: Vec<(String, u64, String)> = Vec::new();
+        for rendition in &output.renditions {
+            let name = rendition.name.as_str();
+            objects.push((
+                rendition.init.key.clone(),
+                rendition.init.size,
+                rendition.init.sha256.clone(),
+            ));
+            objects.extend(rendition.segments.iter().map(|segment| {
+                (
+                    self.keys.segment(name, u64::from(segment.n), attempt),
+                    segment.size,
+                    segment.sha256.clone(),
+                )
+            }));
+        }
+        objects.extend(
+            output
+                .poster
+                .iter()
+                .map(|poster| (poster.key.clone(), poster.size, poster.sha256.clone())),
+        );
+        self.shipper(Path::new("")).verify(&objects).await?;
+        crash::point("encode.verified");
+        Ok(())
+    }
+
+    /// The list as it travels: in the message, or as an object when it is long.
+    async fn list(&self, output: TaskOutput) -> Result<DoneOutput, Failure> {
+        let bytes = serde_json::to_vec(&output).unwrap_or_default();
+        if bytes.len() <= INLINE {
+            return Ok(DoneOutput::Inline(output));
+        }
+        let key = self
+            .keys
+            .parts(&self.assignment.task.to_string(), self.assignment.attempt);
+        let kind = ObjectKind::private("application/json");
+        Ok(DoneOutput::Object(
+            self.shipper(Path::new("")).put(&key, bytes.into(), kind).await?,
+        ))
+    }
+
+    fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {
+        let Assignment { attempt, pulse, .. } = self.assignment;
+        Shipper {
+            jobs: &self.encoder.jobs,
+            keys: self.keys,
+            attempt: *attempt,
+            folder,
+            pulse,
+        }
+    }
+}
+
+fn fragments(shipped: &[Shipped]) -> Vec<(u32, FragmentInfo)> {
+    shipped
+        .iter()
+        .map(|segment| (segment.output.n, segment.fragment.clone()))
+        .collect()
+}
+
+fn output(name: &RenditionName, init: InitInfo, object: ObjectRef, units: u64, shipped: &[Shipped]) -> RenditionOutput {
+    RenditionOutput {
+        name: name.clone(),
+        init: object,
+        init_match: init.match_hash(),
+        codecs: init.codec.text,
+        timescale: init.timescale,
+        units,
+        segments: shipped.iter().map(|segment| segment.output.clone()).collect(),
+    }
+}
+
+fn gate_failed(name: &RenditionName, failure: &cmaf::GateFailure, made: &Made) -> Failure {
+    Failure::new(Code::VerificationFailed, format!("{name}: {failure}.")).with_evidence(made.evidence.clone())
+}
+
+fn no_such_chunk(chunk: u32) -> Failure {
+    Failure::new(Code::VerificationFailed, format!("The plan has no chunk {chunk}."))
+}

@@ -1,0 +1,75 @@
+//! A failure of a task: its stable code, one sentence, and what an operator needs to repeat it.
+
+use streams::code::{Class, Code};
+use streams::fact::JobError;
+use streams::task::TaskName;
+
+/// Why a task could not be done.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Failure {
+    /// The stable word, which fixes the class.
+    pub code: Code,
+    /// One sentence for a person, without secrets.
+    pub message: String,
+    /// What was run and what it said.
+    pub evidence: Evidence,
+    /// Whether no further attempt is made, whatever the class of the code.
+    pub is_final: bool,
+}
+
+/// What an operator needs to repeat a failure.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// The last command, argument by argument.
+    pub argv: Vec<String>,
+    /// The end of its standard error.
+    pub stderr: String,
+    /// What the probe said of the source.
+    pub probe: Option<serde_json::Value>,
+}
+
+impl Failure {
+    /// A failure with a sentence of its own.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            evidence: Evidence::default(),
+            is_final: false,
+        }
+    }
+
+    /// A failure told by its code's sentence.
+    #[must_use]
+    pub fn plain(code: Code) -> Self {
+        Self::new(code, code.sentence())
+    }
+
+    /// The same failure with what was run.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Evidence) -> Self {
+        self.evidence = evidence;
+        self
+    }
+
+    /// The same failure as the last word: a second try was made already.
+    #[must_use]
+    pub const fn for_good(mut self) -> Self {
+        self.is_final = true;
+        self
+    }
+
+    /// What the failure asks for.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        self.code.class()
+    }
+
+    /// The failure as it stands in facts.
+    #[must_use]
+    pub fn to_error(&self, task: Option<TaskName>) -> JobError {
+        JobError::new(self.code, self.message.clone(), task)
+    }
+}

@@ -1,0 +1,75 @@
+//! The command lines against golden files, one argument to a line.
+
+use streams::plan::{Picture, SourceColor};
+
+use super::*;
+use crate::ffmpeg::input::Input;
+use crate::ffmpeg::testing::planned;
+
+fn check(args: Option<Vec<String>>, golden: &str) {
+    let text = args.unwrap().join("\n") + "\n";
+    assert_eq!(text, golden, "the command line is now\n{text}");
+}
+
+fn input() -> Input {
+    Input::http("http://127.0.0.1:4000/token/source")
+}
+
+#[test]
+fn the_first_chunk_is_read_from_the_start_and_makes_the_poster() {
+    let args = video_chunk(&planned(), 0, &input(), Options::default());
+    check(args, include_str!("../../../tests/golden/video_chunk_first.argv"));
+}
+
+#[test]
+fn a_later_chunk_seeks_and_keeps_the_numbers_of_the_whole_video() {
+    let args = video_chunk(&planned(), 1, &input(), Options { threads: Some(2) });
+    check(args, include_str!("../../../tests/golden/video_chunk_middle.argv"));
+}
+
+#[test]
+fn the_last_chunk_takes_what_there_is() {
+    let args = video_chunk(&planned(), 2, &input(), Options::default()).unwrap();
+    assert!(!args.iter().any(|arg| arg.contains("end_pts")), "{args:?}");
+}
+
+#[test]
+fn a_source_that_cannot_be_entered_is_never_sought() {
+    let mut planned = planned();
+    planned.video.as_mut().unwrap().seekable = false;
+    let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
+    assert!(!args.contains(&"-ss".to_owned()), "{args:?}");
+}
+
+#[test]
+fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
+    let mut planned = planned();
+    planned.video.as_mut().unwrap().picture = Picture {
+        deinterlace: true,
+        color: SourceColor::Pq,
+    };
+    let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
+    let graph = args.iter().find(|arg| arg.contains("split")).unwrap();
+    assert_eq!(
+        (graph.matches("bwdif").count(), graph.matches("tonemap=tonemap").count()),
+        (1, 1)
+    );
+}
+
+#[test]
+fn there_is_no_chunk_behind_the_last_one_and_no_sound_where_none_is_planned() {
+    let mut planned = planned();
+    assert_eq!(video_chunk(&planned, 3, &input(), Options::default()), None);
+    planned
+        .renditions
+        .retain(|rendition| matches!(rendition, streams::plan::Rendition::Video(_)));
+    assert_eq!(tracks(&planned, &input(), Options::default()), None);
+}
+
+#[test]
+fn all_sound_is_one_command() {
+    check(
+        tracks(&planned(), &input(), Options::default()),
+        include_str!("../../../tests/golden/tracks.argv"),
+    );
+}

@@ -1,0 +1,54 @@
+//! The command lines of ffmpeg, as values: a plan in, arguments out, no I/O.
+//!
+//! Output is CMAF, cut by ffmpeg's HLS muxer into `<rendition>/init.mp4` and `<rendition>/<n>.m4s` below the folder ffmpeg runs in,
+//! `n` being the number of the segment in the whole rendition. A segment is written under another name first: one that is visible is
+//! complete. The init segment is complete as soon as a segment is visible. ffmpeg makes no folders: the caller does, one for each
+//! rendition. The playlists it writes beside the segments know one chunk only and are ignored.
+
+mod encoder;
+mod hls;
+mod picture;
+mod poster;
+mod seconds;
+mod tracks;
+mod video;
+
+pub use poster::POSTER;
+pub use tracks::tracks;
+pub use video::video_chunk;
+
+/// The file a rendition's init segment is written to, in the rendition's folder.
+pub const INIT: &str = "init.mp4";
+
+/// The file segment `n` of a rendition is written to, in the rendition's folder.
+#[must_use]
+pub fn segment_file(n: u32) -> String {
+    format!("{n}.m4s")
+}
+
+/// What the machine, not the plan, decides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Threads of each decoder and encoder; as many as there are processors where nothing is said.
+    pub threads: Option<u32>,
+}
+
+impl Options {
+    fn args(self) -> Vec<String> {
+        self.threads
+            .map_or_else(Vec::new, |threads| words(&format!("-threads {threads}")))
+    }
+}
+
+/// What every run begins with: no questions, warnings only, and progress where [`super::process`] reads it.
+fn preamble() -> Vec<String> {
+    words("-hide_banner -nostdin -y -v warning -progress pipe:1 -nostats")
+}
+
+/// Arguments without blanks inside, from a text.
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,141 @@
+//! One chunk of the video: all rungs from one decode, each frame on the grid of the whole video.
+
+use streams::Rational;
+use streams::plan::{Planned, VideoPlan, VideoRendition};
+
+use super::hls::Hls;
+use super::seconds::not_after;
+use super::{Options, encoder, picture, poster, preamble, words};
+use crate::ffmpeg::input::Input;
+
+/// The arguments that encode chunk `chunk` of the plan's video from `input`; nothing when the plan has no such chunk, or its numbers
+/// leave the range of exact fractions.
+///
+/// Chunk 0 also makes the poster. Every frame number and time is that of the whole video, so chunks join without a gap on any machine.
+#[must_use]
+pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Options) -> Option<Vec<String>> {
+    let video = planned.video.as_ref()?;
+    let part = Part::of(planned, video, chunk)?;
+    let mut args = preamble();
+    args.extend(words("-copyts -noaccurate_seek"));
+    args.extend(part.seek(planned, video)?);
+    args.extend(options.args());
+    args.extend(input.args());
+    args.extend(["-filter_complex".to_owned(), part.graph(planned, video)?]);
+    for (i, rendition) in planned.videos().enumerate() {
+        args.extend(words(&format!("-map [v{i}] -fps_mode passthrough")));
+        args.extend(encoder::args(rendition));
+        args.extend(options.args());
+        args.extend(part.hls(planned, rendition)?.args());
+    }
+    if part.has_poster() {
+        args.extend(poster::args());
+    }
+    Some(args)
+}
+
+/// Where a chunk lies.
+struct Part {
+    /// First frame at full rate.
+    first: u64,
+    /// The frame after the last one at full rate; nothing for the last chunk, which takes what there is.
+    end: Option<u64>,
+    /// First segment.
+    segment: u32,
+    /// Time of the first frame on the output's timeline, in seconds.
+    time: Rational,
+    /// Time of the first frame on the source's clock, in seconds.
+    source_time: Rational,
+}
+
+impl Part {
+    fn of(planned: &Planned, video: &VideoPlan, chunk: u32) -> Option<Self> {
+        let (first, end) = video.chunk_frames(chunk)?;
+        let time = Rational::whole(i64::try_from(first).ok()?).checked_div(video.frame_rate)?;
+        Some(Self {
+            first,
+            end: (!video.is_last(chunk)).then_some(end),
+            segment: *video.chunks.get(usize::try_from(chunk).ok()?)?,
+            time,
+            source_time: planned.timeline.zero.checked_add(time)?,
+        })
+    }
+
+    const fn has_poster(&self) -> bool {
+        self.first == 0
+    }
+
+    /// Enters the source at the key frame at or before the first frame; not at all where that is the source's start.
+    fn seek(&self, planned: &Planned, video: &VideoPlan) -> Option<Vec<String>> {
+        if self.first == 0 || !video.seekable {
+            return Some(Vec::new());
+        }
+        let margin = Rational::new((video.seek_margin * 1e6).round() as i64, 1_000_000)?;
+        let at = self
+            .source_time
+            .checked_sub(planned.timeline.container_start)?
+            .checked_sub(margin)?;
+        Some(if at > Rational::ZERO {
+            vec!["-ss".to_owned(), not_after(at)]
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// Frame times are moved so that the chunk's first frame is at zero, laid onto the grid, and cut to the chunk. `setpts` stands
+    /// directly before `fps`: behind it some versions of ffmpeg forget the rate. The first chunk fills a gap before the first picture
+    /// with that picture; later ones must not, or a seek that landed late would freeze instead of failing its gate.
+    fn graph(&self, planned: &Planned, video: &VideoPlan) -> Option<String> {
+        let mut labels: Vec<String> = (0..planned.videos().count()).map(|i| format!("s{i}")).collect();
+        let mut branches: Vec<String> = planned
+            .videos()
+            .enumerate()
+            .map(|(i, rendition)| {
+                format!(
+                    ";[s{i}]{}{}[v{i}]",
+                    step(video, rendition),
+                    picture::rung(video.picture, rendition)
+                )
+            })
+            .collect();
+        if self.has_poster() {
+            labels.push("sp".to_owned());
+            branches.push(format!(";[sp]{}[poster]", poster::filters(planned, video)?));
+        }
+        let outputs: String = labels.iter().map(|label| format!("[{label}]")).collect();
+        Some(format!(
+            "[0:{}]{}setpts=round(PTS-({})/TB),fps={}{},trim=start_pts=0{}{},split={}{outputs}{}",
+            video.track,
+            picture::before_the_grid(video.picture),
+            self.source_time,
+            video.frame_rate,
+            if self.first == 0 { ":start_time=0" } else { "" },
+            self.end
+                .map_or_else(String::new, |end| format!(":end_pts={}", end - self.first)),
+            picture::on_the_grid(video.picture),
+            labels.len(),
+            branches.concat()
+        ))
+    }
+
+    fn hls<'a>(&self, planned: &Planned, rendition: &'a VideoRendition) -> Option<Hls<'a>> {
+        let gops = u64::from(rendition.segment_frames.checked_div(rendition.gop_frames)?);
+        Some(Hls {
+            name: &rendition.name,
+            segment: planned.segment.duration,
+            first_segment: self.segment,
+            offset: Some(self.time),
+            first_fragment: 1 + u64::from(self.segment) * gops,
+        })
+    }
+}
+
+/// A rung of a lower rate takes every n-th frame of the same grid, beginning with the chunk's first.
+fn step(video: &VideoPlan, rendition: &VideoRendition) -> String {
+    let step = (video.frame_rate.as_f64() / rendition.frame_rate.as_f64()).round();
+    if step > 1.0 {
+        format!("framestep={step},")
+    } else {
+        String::new()
+    }
+}

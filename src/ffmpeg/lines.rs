@@ -1,0 +1,105 @@
+//! Reading lines from a child without trusting it: neither a line nor the whole may grow without bound.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Longer lines are cut here; nothing we read has lines of this length.
+const LONGEST: usize = 64 * 1024;
+
+/// Calls `each` with every line of `reader`, without its line end, until the end of the stream. Bytes that are no UTF-8 are replaced.
+pub(super) async fn for_each_line(mut reader: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) -> io::Result<()> {
+    let mut block = vec![0; 16 * 1024];
+    let mut line = Vec::new();
+    loop {
+        let read = reader.read(&mut block).await?;
+        if read == 0 {
+            break;
+        }
+        let mut rest = &block[..read];
+        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            extend(&mut line, &rest[..end]);
+            each(&String::from_utf8_lossy(&line));
+            line.clear();
+            rest = &rest[end + 1..];
+        }
+        extend(&mut line, rest);
+    }
+    if !line.is_empty() {
+        each(&String::from_utf8_lossy(&line));
+    }
+    Ok(())
+}
+
+fn extend(line: &mut Vec<u8>, more: &[u8]) {
+    let room = LONGEST.saturating_sub(line.len());
+    line.extend_from_slice(&more[..more.len().min(room)]);
+}
+
+/// The last lines of a log, a few KiB of them.
+#[derive(Debug, Default)]
+pub(super) struct Tail(std::collections::VecDeque<String>, usize);
+
+impl Tail {
+    /// Kept bytes.
+    const ROOM: usize = 8 * 1024;
+
+    /// Adds a line and forgets the oldest ones beyond the room.
+    pub(super) fn push(&mut self, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        let line: String = line.chars().take(1000).collect();
+        self.1 += line.len();
+        self.0.push_back(line);
+        while self.1 > Self::ROOM {
+            self.1 -= self.0.pop_front().map_or(self.1, |gone| gone.len());
+        }
+    }
+
+    /// The kept lines as one text.
+    pub(super) fn into_text(self) -> String {
+        Vec::from(self.0).join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    async fn collect(bytes: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for_each_line(bytes, |line| lines.push(line.to_owned())).await.unwrap();
+        lines
+    }
+
+    #[tokio::test]
+    async fn lines_end_at_either_line_end_and_at_the_end_of_the_stream() {
+        assert_eq!(collect(b"a\nb\rc").await, ["a", "b", "c"]);
+        assert_eq!(collect(b"").await, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_is_cut_but_what_follows_is_still_read() {
+        let mut bytes = vec![b'x'; 3 * LONGEST];
+        bytes.extend_from_slice(b"\nnext\n");
+        let lines = collect(&bytes).await;
+        assert_eq!((lines[0].len(), lines[1].as_str()), (LONGEST, "next"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_tail_keeps_the_end_and_never_more_than_its_room(lines in prop::collection::vec("[a-z]{1,2000}", 0..40)) {
+            let mut tail = Tail::default();
+            for line in &lines {
+                tail.push(line);
+            }
+            let text = tail.into_text();
+            prop_assert!(text.len() <= Tail::ROOM + 40);
+            if let Some(last) = lines.last() {
+                prop_assert!(text.ends_with(&last[..last.len().min(1000)]));
+            }
+        }
+    }
+}

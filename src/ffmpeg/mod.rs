@@ -1,0 +1,28 @@
+//! The one door to ffmpeg and ffprobe: everything in production that starts a process is in this folder.
+//!
+//! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
+//! first bytes say, before any process starts), [`probe`] (what a source holds and when), [`argv`] (the command lines, as
+//! values), [`process`] (one supervised run).
+
+pub mod argv;
+pub mod input;
+pub mod probe;
+pub mod process;
+pub mod sniff;
+pub mod tool;
+
+mod child;
+mod lines;
+mod packet;
+mod probe_json;
+mod progress;
+mod timing;
+mod watchdog;
+
+pub use input::Input;
+pub use probe::{ProbeError, ProbeLimits, probe};
+pub use process::{End, Exit, Limits, Run, Tick, run};
+pub use tool::Tool;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,84 @@
+//! The packet lines ffprobe prints for `-of compact=print_section=0`: `key=value` pairs between bars.
+
+/// What we ask of every packet.
+pub(super) const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,flags";
+
+/// One packet of a source.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Packet {
+    /// Absolute stream index.
+    pub(super) stream: u32,
+    /// Presentation time in seconds, where the container has one.
+    pub(super) pts: Option<f64>,
+    /// Decoding time in seconds, where the container has one.
+    pub(super) dts: Option<f64>,
+    /// Seconds, 0 where unknown.
+    pub(super) duration: f64,
+    /// Whether decoding can begin here.
+    pub(super) key: bool,
+    /// Whether an edit list drops it: it is decoded but never shown.
+    pub(super) discarded: bool,
+}
+
+impl Packet {
+    /// Reads one line; nothing when it is no packet.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let mut packet = Self {
+            stream: u32::MAX,
+            pts: None,
+            dts: None,
+            duration: 0.0,
+            key: false,
+            discarded: false,
+        };
+        for (key, value) in line.split('|').filter_map(|pair| pair.split_once('=')) {
+            match key {
+                "stream_index" => packet.stream = value.parse().ok()?,
+                "pts_time" => packet.pts = seconds(value),
+                "dts_time" => packet.dts = seconds(value),
+                "duration_time" => packet.duration = seconds(value).unwrap_or(0.0).max(0.0),
+                "flags" => (packet.key, packet.discarded) = (value.contains('K'), value.contains('D')),
+                _ => {}
+            }
+        }
+        (packet.stream != u32::MAX).then_some(packet)
+    }
+
+    /// When it is shown, as well as the container tells.
+    pub(super) fn time(&self) -> Option<f64> {
+        self.pts.or(self.dts)
+    }
+}
+
+fn seconds(value: &str) -> Option<f64> {
+    value.parse().ok().filter(|seconds: &f64| seconds.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_of_ffprobe_is_a_packet() {
+        let packet =
+            Packet::parse("stream_index=1|pts_time=-0.023220|dts_time=N/A|duration_time=0.023220|flags=KD").unwrap();
+        assert_eq!(packet.stream, 1);
+        assert_eq!(
+            (packet.pts, packet.dts, packet.time()),
+            (Some(-0.023_22), None, Some(-0.023_22))
+        );
+        assert!(packet.key && packet.discarded);
+        assert_eq!(Packet::parse(""), None);
+        assert_eq!(Packet::parse("side_data|"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_the_parser_panic(line in "(stream_index=|pts_time=|duration_time=|flags=|\\PC{0,5}|[0-9|.e+-]{0,8}){0,9}") {
+            if let Some(packet) = Packet::parse(&line) {
+                prop_assert!(packet.duration >= 0.0 && packet.time().is_none_or(f64::is_finite));
+            }
+        }
+    }
+}

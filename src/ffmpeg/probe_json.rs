@@ -1,0 +1,351 @@
+//! The JSON of `ffprobe -show_format -show_streams`, with only the fields we use. Missing fields and odd types are no errors: what
+//! cannot be read is unknown.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde_json::Value;
+use streams::Rational;
+
+use crate::ladder::probe::{Audio, Content, Stream, Video};
+
+/// What ffprobe says of a source.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Document {
+    pub(super) streams: Vec<RawStream>,
+    pub(super) format: RawFormat,
+}
+
+/// The container.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawFormat {
+    format_name: Scalar,
+    start_time: Scalar,
+    duration: Scalar,
+    tags: BTreeMap<String, Scalar>,
+}
+
+/// One stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawStream {
+    index: Scalar,
+    codec_type: Scalar,
+    codec_name: Scalar,
+    width: Scalar,
+    height: Scalar,
+    sample_aspect_ratio: Scalar,
+    avg_frame_rate: Scalar,
+    r_frame_rate: Scalar,
+    time_base: Scalar,
+    start_pts: Scalar,
+    duration: Scalar,
+    field_order: Scalar,
+    pix_fmt: Scalar,
+    color_space: Scalar,
+    color_transfer: Scalar,
+    channels: Scalar,
+    sample_rate: Scalar,
+    disposition: BTreeMap<String, Scalar>,
+    tags: BTreeMap<String, Scalar>,
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SideData {
+    rotation: Scalar,
+    dv_profile: Scalar,
+}
+
+/// A text or number; ffprobe writes some numbers as texts. Anything else counts as absent.
+#[derive(Debug, Default)]
+struct Scalar(Option<String>);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::String(text) => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }))
+    }
+}
+
+impl Scalar {
+    /// The text, unless it stands for nothing.
+    fn text(&self) -> Option<&str> {
+        self.0
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !matches!(*text, "" | "N/A" | "unknown" | "und"))
+    }
+
+    fn parse<T: FromStr>(&self) -> Option<T> {
+        self.text()?.parse().ok()
+    }
+
+    fn seconds(&self) -> Option<f64> {
+        self.parse().filter(|seconds: &f64| seconds.is_finite())
+    }
+
+    fn positive_rational(&self) -> Option<Rational> {
+        self.text()?
+            .replace(':', "/")
+            .parse()
+            .ok()
+            .filter(|value| *value > Rational::ZERO)
+    }
+}
+
+/// Tags are spelled in any case, by container.
+fn tag<'a>(tags: &'a BTreeMap<String, Scalar>, name: &str) -> Option<&'a str> {
+    tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1.text()
+}
+
+impl RawFormat {
+    /// The demuxer's name.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.format_name.text()
+    }
+
+    /// The brand an ISO file names first.
+    pub(super) fn brand(&self) -> Option<String> {
+        // Not trimmed: brands are padded with spaces.
+        let (_, brand) = self.tags.iter().find(|(key, _)| key.as_str() == "major_brand")?;
+        brand.0.clone().filter(|brand| brand.len() <= 4)
+    }
+
+    /// The time the container starts at, zero where it does not say.
+    pub(super) fn start(&self) -> Rational {
+        let micros = self.start_time.seconds().map_or(0.0, |seconds| (seconds * 1e6).round());
+        #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
+        Rational::new(micros as i64, 1_000_000).unwrap_or(Rational::ZERO)
+    }
+
+    /// Its length in seconds, where it has one.
+    pub(super) fn duration(&self) -> Option<f64> {
+        self.duration.seconds().filter(|duration| *duration > 0.0)
+    }
+}
+
+impl RawStream {
+    /// The unit of its time stamps, in seconds.
+    pub(super) fn time_base(&self) -> Option<Rational> {
+        self.time_base.positive_rational()
+    }
+
+    /// The stream without what only its packets tell; nothing when ffprobe gives it no index.
+    pub(super) fn stream(&self) -> Option<Stream> {
+        let start = self
+            .start_pts
+            .parse()
+            .map(Rational::whole)
+            .zip(self.time_base())
+            .and_then(|(pts, base)| pts.checked_mul(base));
+        Some(Stream {
+            index: self.index.parse()?,
+            codec: self.codec_name.text().unwrap_or("").to_owned(),
+            language: tag(&self.tags, "language").map(|text| shorten(text, 35)),
+            title: tag(&self.tags, "title")
+                .or_else(|| tag(&self.tags, "handler_name").filter(|name| !name.ends_with("Handler")))
+                .map(|text| shorten(text, 60)),
+            default: self.flag("default"),
+            start,
+            end: None,
+            content: self.content(),
+        })
+    }
+
+    /// Its length in seconds by the word of the container.
+    pub(super) fn duration(&self) -> Option<f64> {
+        self.duration.seconds().filter(|duration| *duration > 0.0)
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        self.disposition
+            .get(name)
+            .and_then(Scalar::parse::<i64>)
+            .is_some_and(|set| set != 0)
+    }
+
+    fn content(&self) -> Content {
+        match self.codec_type.text() {
+            Some("video") if self.flag("attached_pic") || self.flag("timed_thumbnails") => Content::Cover,
+            Some("video") => self.video().map_or(Content::Data, Content::Video),
+            Some("audio") => self.audio().map_or(Content::Data, Content::Audio),
+            Some("subtitle") => Content::Subtitle {
+                bitmap: matches!(
+                    self.codec_name.text(),
+                    Some("hdmv_pgs_subtitle" | "dvd_subtitle" | "dvb_subtitle" | "xsub")
+                ),
+            },
+            _ => Content::Data,
+        }
+    }
+
+    /// Pictures of a codec ffmpeg does not know have no format and cannot be decoded.
+    fn video(&self) -> Option<Video> {
+        Some(Video {
+            width: self.width.parse().filter(|width| *width > 0)?,
+            height: self.height.parse().filter(|height| *height > 0)?,
+            pixel_aspect: self
+                .sample_aspect_ratio
+                .positive_rational()
+                .unwrap_or(Rational::whole(1)),
+            rotation: self.rotation(),
+            average_rate: self.avg_frame_rate.positive_rational(),
+            base_rate: self.r_frame_rate.positive_rational(),
+            interlaced: matches!(self.field_order.text(), Some("tt" | "bb" | "tb" | "bt")),
+            pixel_format: self.pix_fmt.text()?.to_owned(),
+            matrix: self.color_space.text().map(str::to_owned),
+            transfer: self.color_transfer.text().map(str::to_owned),
+            dolby_vision: self.side_data_list.iter().find_map(|data| data.dv_profile.parse()),
+        })
+    }
+
+    fn audio(&self) -> Option<Audio> {
+        Some(Audio {
+            channels: self.channels.parse().filter(|channels| *channels > 0)?,
+            sample_rate: self.sample_rate.parse().filter(|rate| *rate > 0)?,
+        })
+    }
+
+    fn rotation(&self) -> i32 {
+        let degrees = self
+            .side_data_list
+            .iter()
+            .find_map(|data| data.rotation.seconds())
+            .unwrap_or(0.0);
+        #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
+        let degrees = degrees.round() as i32 % 360;
+        match degrees {
+            181.. => degrees - 360,
+            ..=-181 => degrees + 360,
+            _ => degrees,
+        }
+    }
+}
+
+/// At most `longest` characters, without control characters: titles go into playlists and facts.
+fn shorten(text: &str, longest: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(longest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn stream(value: Value) -> Stream {
+        serde_json::from_value::<RawStream>(value).unwrap().stream().unwrap()
+    }
+
+    #[test]
+    fn a_phone_video_is_read_with_its_rotation_and_exact_start() {
+        let stream = stream(json!({
+            "index": 1, "codec_name": "hevc", "codec_type": "video", "width": 1920, "height": 1080,
+            "sample_aspect_ratio": "1:1", "pix_fmt": "yuv420p10le", "field_order": "progressive", "color_space": "bt2020nc",
+            "color_transfer": "arib-std-b67", "r_frame_rate": "30/1", "avg_frame_rate": "27021/902", "time_base": "1/90000",
+            "start_pts": 3003, "duration": "12.5", "disposition": {"default": 1, "attached_pic": 0},
+            "tags": {"LANGUAGE": "und", "handler_name": "Core Media Video"},
+            "side_data_list": [{"side_data_type": "Display Matrix", "rotation": -90}, {"dv_profile": 8}]
+        }));
+        assert_eq!(stream.start, Rational::new(3003, 90_000));
+        assert_eq!((stream.language, stream.default), (None, true));
+        let Content::Video(video) = stream.content else {
+            panic!("a video")
+        };
+        assert_eq!(
+            (video.rotation, video.dolby_vision, video.interlaced),
+            (-90, Some(8), false)
+        );
+        assert_eq!(video.average_rate, Rational::new(27_021, 902));
+    }
+
+    #[test]
+    fn numbers_may_be_texts_and_fields_may_be_missing() {
+        let stream = stream(
+            json!({"index": "3", "codec_type": "audio", "channels": "2", "sample_rate": "48000", "start_pts": "N/A"}),
+        );
+        assert_eq!(
+            stream.content,
+            Content::Audio(Audio {
+                channels: 2,
+                sample_rate: 48_000
+            })
+        );
+        assert_eq!(stream.start, None);
+    }
+
+    #[test]
+    fn a_cover_is_no_video_and_an_unknown_codec_is_data() {
+        let cover = json!({"index": 0, "codec_type": "video", "width": 9, "height": 9, "pix_fmt": "rgb24", "disposition": {"attached_pic": 1}});
+        assert_eq!(stream(cover).content, Content::Cover);
+        assert_eq!(
+            stream(json!({"index": 0, "codec_type": "video", "width": 9, "height": 9})).content,
+            Content::Data
+        );
+        assert_eq!(
+            stream(json!({"index": 0, "codec_type": "audio", "channels": 0})).content,
+            Content::Data
+        );
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "(-?[0-9]{0,20}[:/.]?[0-9]{0,20}|N/A|\\PC{0,8})".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map("[a-z_]{1,8}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    const FIELDS: &[&str] = &[
+        "index",
+        "codec_type",
+        "codec_name",
+        "width",
+        "height",
+        "sample_aspect_ratio",
+        "avg_frame_rate",
+        "r_frame_rate",
+        "time_base",
+        "start_pts",
+        "duration",
+        "field_order",
+        "pix_fmt",
+        "channels",
+        "sample_rate",
+        "disposition",
+        "tags",
+        "side_data_list",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_json_makes_it_panic(
+            fields in prop::collection::btree_map(prop::sample::select(FIELDS), any_json(), 0..18),
+            kind in prop::sample::select(vec!["video", "audio", "subtitle", "data"]),
+            format in any_json(),
+        ) {
+            let mut raw: serde_json::Map<String, Value> = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            raw.insert("codec_type".to_owned(), kind.into());
+            if let Ok(document) = serde_json::from_value::<Document>(json!({"streams": [raw], "format": format})) {
+                let _ = (document.format.start(), document.format.duration(), document.format.brand(), document.streams[0].stream());
+            }
+        }
+    }
+}

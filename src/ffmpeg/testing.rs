@@ -1,0 +1,62 @@
+//! What the tests of this folder share: the installed tool and media made by it.
+
+use std::path::{Path, PathBuf};
+
+use super::child::{self, Spawn};
+use super::tool::Tool;
+
+/// The installed tool.
+pub(crate) fn tool() -> Tool {
+    #[expect(clippy::disallowed_methods, reason = "tests use the tool of the developer's PATH")]
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    Tool::locate(None, None, &path).expect("ffmpeg is installed")
+}
+
+/// Makes `folder/name` by ffmpeg: `args` are what stands between the program's name and the output.
+pub(crate) async fn make(folder: &Path, name: &str, args: &str) -> PathBuf {
+    let file = folder.join(name);
+    let args = format!("-v error -nostdin -y {args} {}", file.display());
+    let spawn = Spawn::new(&tool().ffmpeg, args.split_whitespace()).in_folder(folder);
+    let output = child::output(spawn, 1 << 20).await.expect("ffmpeg starts");
+    assert!(output.status.success(), "{args}: {}", output.stderr_tail);
+    file
+}
+
+/// What ffmpeg or ffprobe prints for `args`, which must succeed without a word on standard error.
+pub(crate) async fn ask(program: &Path, folder: &Path, args: &str) -> String {
+    let spawn = Spawn::new(program, args.split_whitespace()).in_folder(folder);
+    let output = child::output(spawn, 64 << 20).await.expect("the program starts");
+    assert!(
+        output.status.success() && output.stderr_tail.is_empty(),
+        "{args}: {}",
+        output.stderr_tail
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// A plan of two video renditions, the lower one at half the rate, and two audio renditions; 59.94 frames a second from 2.5 s on,
+/// four segments in three chunks.
+pub(crate) fn planned() -> streams::plan::Planned {
+    serde_json::from_value(serde_json::json!({
+        "v": 1, "job_id": "j", "file_id": "f", "at": "2026-01-01T00:00:00Z",
+        "source": {"bucket": "b", "key": "k", "etag": "e", "size": 1, "mime_type": "video/mp4", "container": "mov", "duration": 15.0, "tracks": []},
+        "timeline": {"zero": "5/2", "container_start": "1/4"},
+        "segment": {"duration": "1001/250", "target_duration": 4},
+        "video": {"track": 1, "frame_rate": "60000/1001", "segment_frames": 240, "frames": 900, "chunks": [0, 1, 3], "seekable": true,
+                  "picture": {"color": "bt601"}},
+        "renditions": [
+            {"type": "video", "name": "1080p", "width": 1920, "height": 1080, "frame_rate": "60000/1001", "segment_frames": 240,
+             "gop_frames": 240, "encoder": "libx264", "preset": "faster", "profile": "high", "crf": 22.0, "maxrate": 9_000_000,
+             "bufsize": 9_000_000, "reason": ""},
+            {"type": "video", "name": "480p", "width": 854, "height": 480, "frame_rate": "30000/1001", "segment_frames": 120,
+             "gop_frames": 120, "encoder": "libx264", "preset": "faster", "profile": "high", "crf": 20.5, "maxrate": 1_600_000,
+             "bufsize": 1_600_000, "reason": ""},
+            {"type": "audio", "name": "audio-0", "track": 0, "language": "en", "label": "English", "default": true, "channels": 2,
+             "sample_rate": 48000, "bitrate": 128_000, "duration": 15.0, "reason": ""},
+            {"type": "audio", "name": "audio-1", "track": 2, "language": "de", "label": "Deutsch", "default": false, "channels": 2,
+             "sample_rate": 48000, "bitrate": 128_000, "duration": 15.0, "reason": ""}
+        ],
+        "tasks": [], "warnings": [], "encoder": {"ffmpeg": "5.1"}
+    }))
+    .expect("a valid plan")
+}

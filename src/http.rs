@@ -1,0 +1,72 @@
+//! `/metrics`, `/livez` and `/readyz`.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What keeps the service from doing its work; empty means ready.
+pub type Obstacles = watch::Receiver<Vec<String>>;
+
+#[derive(Clone)]
+struct Shown {
+    metrics: PrometheusHandle,
+    obstacles: Obstacles,
+}
+
+/// The routes.
+pub fn router(metrics: PrometheusHandle, obstacles: Obstacles) -> Router {
+    Router::new()
+        .route("/metrics", get(scrape))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .with_state(Shown { metrics, obstacles })
+}
+
+/// Serves the routes on `listener` until `stop`.
+///
+/// # Errors
+/// When accepting connections fails.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+/// Opens the port.
+///
+/// # Errors
+/// Names the address and the setting when it is taken.
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("cannot listen on {address}: {error}; set HTTP_ADDR to a free address"),
+        )
+    })
+}
+
+async fn scrape(State(shown): State<Shown>) -> Response {
+    metrics_process::Collector::default().collect();
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        shown.metrics.render(),
+    )
+        .into_response()
+}
+
+async fn readiness(State(shown): State<Shown>) -> Response {
+    let obstacles = shown.obstacles.borrow().clone();
+    if obstacles.is_empty() {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n") + "\n").into_response()
+    }
+}

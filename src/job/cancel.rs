@@ -1,0 +1,50 @@
+//! Canceling: at once, also when the job is still queued and no worker is alive.
+
+use streams::JobId;
+use streams::fact::{Cancel, Fact, Head};
+
+use super::Jobs;
+use super::verdict::SettleError;
+
+/// What became of a request to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// The job ended as canceled, or is about to.
+    Canceled,
+    /// How the job ends was decided before.
+    TooLate,
+    /// There is no such job.
+    Unknown,
+}
+
+impl Jobs {
+    /// Cancels a job: publishes the request, then decides and announces the end itself, so that no worker is needed for it.
+    ///
+    /// # Errors
+    /// [`SettleError`]; the request stands, and whoever sees it next carries it out.
+    pub async fn cancel(&self, job: &JobId, by: &str, reason: Option<String>) -> Result<CancelAnswer, SettleError> {
+        let Some(state) = self.state(job).await else {
+            return Ok(CancelAnswer::Unknown);
+        };
+        if state.verdict.is_some() || state.ended {
+            return Ok(CancelAnswer::TooLate);
+        }
+        let head = Head::new(job.clone(), state.file_id().clone());
+        let request = Fact::Cancel(Cancel {
+            head,
+            by: Some(by.to_owned()),
+            reason,
+        });
+        // Losing is success: somebody asked before.
+        self.announce(&request, state.traceparent.as_deref()).await?;
+        let Some(state) = self.state(job).await else {
+            return Ok(CancelAnswer::Unknown);
+        };
+        self.settle(&state).await?;
+        let decided = self.state(job).await.and_then(|state| state.verdict);
+        Ok(match decided {
+            Some(verdict) if verdict.fact.outcome != streams::fact::Decision::Cancel => CancelAnswer::TooLate,
+            _ => CancelAnswer::Canceled,
+        })
+    }
+}

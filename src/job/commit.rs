@@ -1,0 +1,135 @@
+//! Makes a checked output public: the prefix's owner advances, then `master.m3u8` follows the owner.
+//!
+//! Two jobs of one file may commit at the same time. Each advances the owner upwards by compare-and-set, then writes the
+//! owner's bytes and reads the owner again until it did not change: whoever writes last writes the newest job's bytes.
+
+use bytes::Bytes;
+use streams::fact::{Ended, Head, JobError, Outcome, Verdict};
+use streams::work::Current;
+use streams::{Code, JobId, subject, topology};
+
+use super::Jobs;
+use super::receipt::Receipt;
+use super::state::{Entry, JobState};
+use super::verdict::{SettleError, elapsed_seconds};
+use crate::crash;
+use crate::jetstream::{Created, Outgoing};
+use crate::storage::ObjectKind;
+
+/// Largest playlist or receipt we read back, in bytes: a thousand chunks of thousands of segments stay far below.
+pub const SMALL_OBJECT: u64 = 64 << 20;
+
+impl Jobs {
+    /// Carries out a verdict to commit and returns what is to be announced.
+    pub(super) async fn commit(&self, state: &JobState, verdict: &Entry<Verdict>) -> Result<Ended, SettleError> {
+        let prefix = &state.accepted.fact.output_prefix;
+        let keys = self.keys(prefix, &state.job_id);
+        let receipt = self.receipt(state, &keys.receipt()).await?;
+        let owner = self.advance_owner(state).await?;
+        crash::point("commit.current");
+        let mut ended = finished(self, state, verdict, &receipt);
+        if owner.file_id != *state.file_id() {
+            let message = format!("The output place {prefix} belongs to file {}.", owner.file_id);
+            return Ok(lost_prefix(ended, JobError::new(Code::PrefixInUse, message, None)));
+        }
+        let owner = self.write_master(state, owner).await?;
+        crash::point("commit.master");
+        ended.superseded = owner.job_id != state.job_id;
+        Ok(ended)
+    }
+
+    async fn receipt(&self, state: &JobState, key: &str) -> Result<Receipt, SettleError> {
+        let missing = || SettleError::Missing {
+            job: state.job_id.clone(),
+            what: key.to_owned(),
+        };
+        let bytes = self.output.get(key, SMALL_OBJECT).await?.ok_or_else(missing)?;
+        serde_json::from_slice(&bytes).map_err(|_| missing())
+    }
+
+    /// The owner of a prefix, with the sequence of the message that says so.
+    pub async fn owner(&self, prefix: &streams::OutputPrefix) -> Option<(Current, u64)> {
+        let subject = subject::current(self.output.name(), prefix);
+        let recorded = self.log.last(topology::JOBS, &subject).await?;
+        Some((serde_json::from_slice(&recorded.payload).ok()?, recorded.seq))
+    }
+
+    /// Makes this job the owner of its prefix unless a newer one, or another file, is; returns who is.
+    async fn advance_owner(&self, state: &JobState) -> Result<Current, SettleError> {
+        let prefix = &state.accepted.fact.output_prefix;
+        let ours = Current {
+            file_id: state.file_id().clone(),
+            job_id: state.job_id.clone(),
+            accepted_seq: state.accepted.seq,
+        };
+        loop {
+            let expected = match self.owner(prefix).await {
+                Some((owner, _)) if owner.file_id != ours.file_id || owner.accepted_seq >= ours.accepted_seq => {
+                    return Ok(owner);
+                }
+                Some((_, seq)) => seq,
+                None => 0,
+            };
+            let body = serde_json::to_vec(&ours).unwrap_or_default();
+            let message = Outgoing::json(subject::current(self.output.name(), prefix), body);
+            if let Created::Ours(_) = self.log.replace(topology::JOBS, message, expected).await? {
+                return Ok(ours);
+            }
+        }
+    }
+
+    /// Writes the owner's bytes as master until the owner did not change meanwhile; returns the owner.
+    async fn write_master(&self, state: &JobState, mut owner: Current) -> Result<Current, SettleError> {
+        let prefix = &state.accepted.fact.output_prefix;
+        loop {
+            let bytes = self.committed(prefix, &owner.job_id).await?;
+            self.output
+                .put(&self.keys(prefix, &owner.job_id).master(), bytes, ObjectKind::Master)
+                .await?;
+            match self.owner(prefix).await {
+                Some((now, _)) if now != owner => owner = now,
+                _ => return Ok(owner),
+            }
+        }
+    }
+
+    async fn committed(&self, prefix: &streams::OutputPrefix, job: &JobId) -> Result<Bytes, SettleError> {
+        let key = self.keys(prefix, job).commit();
+        let bytes = self.output.get(&key, SMALL_OBJECT).await?;
+        bytes.ok_or_else(|| SettleError::Missing {
+            job: job.clone(),
+            what: key,
+        })
+    }
+}
+
+fn finished(jobs: &Jobs, state: &JobState, verdict: &Entry<Verdict>, receipt: &Receipt) -> Ended {
+    Ended {
+        head: Head::new(state.job_id.clone(), state.file_id().clone()),
+        outcome: Outcome::Completed,
+        manifest_url: Some(state.accepted.fact.manifest_url.clone()),
+        thumbnail_url: receipt.poster.as_deref().map(|key| jobs.public_url(key)),
+        storyboard_url: None,
+        duration_seconds: Some(receipt.duration_seconds),
+        elapsed_seconds: elapsed_seconds(state, verdict),
+        progress: 100,
+        superseded: false,
+        warnings: receipt.warnings.clone(),
+        error: None,
+        renditions: receipt.renditions.clone(),
+    }
+}
+
+/// Another file took the prefix between our check and our verdict: nothing became public.
+fn lost_prefix(ended: Ended, error: JobError) -> Ended {
+    Ended {
+        outcome: Outcome::Failed,
+        manifest_url: None,
+        thumbnail_url: None,
+        duration_seconds: None,
+        progress: 99,
+        error: Some(error),
+        renditions: Vec::new(),
+        ..ended
+    }
+}

@@ -1,0 +1,82 @@
+//! Access to the log of all jobs, and what every stage needs besides: the output bucket and public names.
+
+use std::time::Duration;
+
+use streams::fact::{Fact, Head};
+use streams::{JobId, OutputPrefix, subject, topology};
+
+use crate::jetstream::{Created, Log, Outgoing, Refused};
+use crate::storage::{Bucket, JobKeys};
+
+/// What an installation decides about jobs.
+#[derive(Debug, Clone)]
+pub struct JobSettings {
+    /// Name of this worker, in attempts and logs.
+    pub worker: String,
+    /// Root of public URLs: the output bucket as players see it, ending in `/`.
+    pub public_base_url: String,
+    /// Root of every output prefix, ending in `/`.
+    pub output_root: String,
+    /// First pause before a transient failure is tried again; it doubles with each attempt up to ten minutes.
+    pub retry_delay: Duration,
+}
+
+/// Access to all jobs. Clones share connections.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// The log.
+    pub log: Log,
+    /// Where outputs go.
+    pub output: Bucket,
+    /// What the installation decided.
+    pub settings: JobSettings,
+}
+
+impl Jobs {
+    /// The keys of a job's objects.
+    #[must_use]
+    pub fn keys(&self, prefix: &OutputPrefix, job: &JobId) -> JobKeys {
+        JobKeys::new(prefix.as_str(), job.as_str())
+    }
+
+    /// The public URL of an object of the output bucket.
+    #[must_use]
+    pub fn public_url(&self, key: &str) -> String {
+        format!("{}{key}", self.settings.public_base_url)
+    }
+
+    /// Publishes a fact if it is the first of its kind in its job.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take the message.
+    pub async fn announce(&self, fact: &Fact, traceparent: Option<&str>) -> Result<Created, Refused> {
+        let Head { job_id, file_id, .. } = fact.head();
+        let subject = subject::fact(job_id, fact.kind());
+        let body = fact.encode().unwrap_or_default();
+        let created = self
+            .log
+            .create(topology::JOBS, Outgoing::json(subject, body).traced(traceparent))
+            .await?;
+        if matches!(created, Created::Ours(_)) {
+            tracing::info!(job.id = %job_id, file.id = %file_id, fact = fact.kind().as_str(), "{}", sentence(fact));
+        }
+        Ok(created)
+    }
+}
+
+/// One line for the log about a fact.
+fn sentence(fact: &Fact) -> String {
+    let job = &fact.head().job_id;
+    match fact {
+        Fact::Ended(ended) => match &ended.error {
+            Some(error) => format!(
+                "job {job} {}: {}: {}",
+                ended.outcome.as_str(),
+                error.code,
+                error.message
+            ),
+            None => format!("job {job} {}", ended.outcome.as_str()),
+        },
+        other => format!("job {job} {}", other.kind().as_str()),
+    }
+}

@@ -1,0 +1,142 @@
+//! Keeps a task ours while we work on it, and notices when it is not any more.
+//!
+//! The server does not fence acknowledgements: a worker that was paused beyond `ack_wait` can still extend, remove or return
+//! the message that another one holds by now. So only the newest attempt may speak, and each heartbeat asks whether it is us.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use streams::fact::FactKind;
+use streams::task::TaskName;
+use streams::work::WorkKind;
+use streams::{JobId, subject, topology};
+use tokio::time::Instant;
+
+use super::Jobs;
+use crate::jetstream::Delivery;
+
+/// How long the work counter may stand still before the work counts as stuck. ffmpeg has its own, equal deadline; this one
+/// covers everything else, and leaves that one the first word.
+pub const STALL: Duration = Duration::from_secs(150);
+
+/// A monotone counter of work done: frames, bytes read or uploaded, objects checked. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// Counts work.
+    pub fn add(&self, work: u64) {
+        self.0.fetch_add(work, Ordering::Relaxed);
+    }
+
+    /// Counts what `total` grows by, each second, until dropped.
+    pub async fn follow(&self, total: impl Fn() -> u64) -> Infallible {
+        let mut counted = 0;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = total();
+            self.add(now.saturating_sub(counted));
+            counted = now;
+        }
+    }
+
+    /// Work counted so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a lease ended before its work did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseEnd {
+    /// Another worker started the task, or the server did not confirm us for `ack_wait`.
+    Lost,
+    /// The job was canceled, decided or ended meanwhile.
+    Overruled,
+    /// The work counter stood still for [`STALL`].
+    Stalled,
+}
+
+impl Jobs {
+    /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
+    pub async fn is_newest(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
+        let subject = subject::work(job, WorkKind::Attempt, task);
+        self.log
+            .last(topology::WORK, &subject)
+            .await
+            .is_none_or(|last| last.seq == seq)
+    }
+
+    /// Heartbeats until the lease ends. Dropped when the work is done.
+    pub(super) async fn hold(
+        &self,
+        delivery: &Delivery,
+        job: &JobId,
+        task: TaskName,
+        attempt: u64,
+        pulse: &Pulse,
+    ) -> LeaseEnd {
+        tokio::select! {
+            end = self.beat(delivery, job, task, attempt, pulse) => end,
+            () = self.overruled(job) => LeaseEnd::Overruled,
+        }
+    }
+
+    async fn beat(&self, delivery: &Delivery, job: &JobId, task: TaskName, attempt: u64, pulse: &Pulse) -> LeaseEnd {
+        let mut confirmed = Instant::now();
+        let (mut count, mut moved) = (pulse.count(), Instant::now());
+        loop {
+            tokio::time::sleep(topology::HEARTBEAT).await;
+            if pulse.count() != count {
+                (count, moved) = (pulse.count(), Instant::now());
+            } else if moved.elapsed() >= STALL {
+                return LeaseEnd::Stalled;
+            }
+            // After a pause of the whole process this comes first: the deadline is judged by what the server says now.
+            let beat = async {
+                let alive = delivery.heartbeat().await;
+                (
+                    alive,
+                    self.is_newest(job, task, attempt).await,
+                    self.is_overruled(job).await,
+                )
+            };
+            match tokio::time::timeout(topology::HEARTBEAT, beat).await {
+                Ok((_, false, _)) => return LeaseEnd::Lost,
+                Ok((_, _, true)) => return LeaseEnd::Overruled,
+                Ok((true, true, false)) => confirmed = Instant::now(),
+                Ok((false, true, false)) | Err(_) if confirmed.elapsed() >= topology::ACK_WAIT => {
+                    return LeaseEnd::Lost;
+                }
+                Ok((false, true, false)) | Err(_) => {}
+            }
+        }
+    }
+
+    async fn is_overruled(&self, job: &JobId) -> bool {
+        let facts = self.log.subjects(topology::JOBS, &subject::facts_of(job)).await;
+        [FactKind::Cancel, FactKind::Verdict, FactKind::Ended]
+            .into_iter()
+            .any(|kind| facts.contains_key(&subject::fact(job, kind)))
+    }
+
+    /// Ends when the job's cancel, verdict or end is told on core NATS: faster than the next heartbeat, but not sure to come.
+    async fn overruled(&self, job: &JobId) {
+        let live = format!("live.{}", subject::facts_of(job));
+        let Ok(mut facts) = self.log.nats().client.subscribe(live).await else {
+            return std::future::pending().await;
+        };
+        while let Some(message) = facts.next().await {
+            if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) =
+                subject::parse_fact(message.subject.as_str())
+            {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}

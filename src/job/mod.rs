@@ -1,0 +1,23 @@
+//! Jobs: reading and writing their log, and the rules every stage shares.
+//!
+//! - [`Jobs`] is the access to the log of all jobs; [`JobState`] is one job as the log has it now.
+//! - [`step`] runs any task of any class through the same five steps.
+//! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
+//! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
+//! - [`queue`] keeps a job's window of tasks on the queue.
+
+mod blame;
+pub mod cancel;
+pub mod commit;
+pub mod jobs;
+pub mod lease;
+pub mod queue;
+pub mod receipt;
+pub mod state;
+pub mod step;
+pub mod verdict;
+
+pub use jobs::{JobSettings, Jobs};
+pub use lease::Pulse;
+pub use state::{Entry, JobState};
+pub use step::{Assignment, Product, Readiness, Stage, run};

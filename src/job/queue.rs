@@ -1,0 +1,63 @@
+//! A job's window on the queue: the first tasks in plan order that lack a result, or `finish` once none does.
+
+use streams::task::TaskName;
+use streams::{JobId, TaskKey, subject, topology};
+
+use super::Jobs;
+use super::state::JobState;
+use crate::jetstream::{Enqueued, Refused};
+
+/// How many tasks of one job are on the queue at a time.
+pub const WINDOW: usize = 32;
+
+impl Jobs {
+    /// Puts what comes next for a planned job on the queue. Always safe to call again.
+    ///
+    /// The caller has just published a result or found one: results are counted afresh, after that, so that of all workers
+    /// that finish tasks of a job at the same moment at least one sees them all.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take a task.
+    pub async fn advance(&self, job: &JobId) -> Result<(), Refused> {
+        let Some(state) = self.state(job).await else {
+            return Ok(());
+        };
+        if state.planned.is_none() || !state.is_open() {
+            return Ok(());
+        }
+        let pending = state.pending();
+        if pending.is_empty() {
+            return self
+                .put(&state, std::slice::from_ref(&state.key(TaskName::FINISH)))
+                .await;
+        }
+        self.put(&state, &pending[..pending.len().min(WINDOW)]).await
+    }
+
+    /// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back to the job.
+    async fn put(&self, state: &JobState, tasks: &[TaskKey]) -> Result<(), Refused> {
+        let queued = self
+            .log
+            .subjects(topology::TASKS, &subject::tasks_of(&state.job_id))
+            .await;
+        for key in tasks {
+            if queued.contains_key(&subject::task(key)) {
+                continue;
+            }
+            if self.log.enqueue(key, state.traceparent.as_deref()).await? == Enqueued::Full {
+                tracing::warn!(job.id = %state.job_id, "the queue is full; the job goes on when the sweep finds it");
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any task of the job is on the queue.
+    pub async fn is_queued(&self, job: &JobId) -> bool {
+        !self
+            .log
+            .subjects(topology::TASKS, &subject::tasks_of(job))
+            .await
+            .is_empty()
+    }
+}

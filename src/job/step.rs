@@ -1,0 +1,399 @@
+//! The five steps every task of every class goes through. Acknowledgement comes last.
+//!
+//! 1. Read the job and the task's own history from the leader.
+//! 2. Ended: acknowledge. Canceled or decided: carry that out, acknowledge. Too many attempts: fail.
+//! 3. No result yet: publish an attempt, work, publish the result as the first one.
+//! 4. Always: put what comes next on the queue.
+//! 5. Acknowledge.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::counter;
+use streams::code::Class;
+use streams::dead::{self, TaskReport};
+use streams::fact::{Decision, Fact, Planned};
+use streams::task::{Duty, TaskName};
+use streams::work::{Attempt, Done, DoneOutput, Redo, Released, WorkKind};
+use streams::{Code, TaskKey, VERSION, subject, topology};
+use tokio_util::sync::CancellationToken;
+
+use super::Jobs;
+use super::lease::{LeaseEnd, Pulse};
+use super::state::JobState;
+use crate::crash;
+use crate::failure::Failure;
+use crate::jetstream::{Delivery, Outgoing, Refused, Settlement};
+
+/// What a stage is asked to do.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The job as it was when the task was taken.
+    pub state: JobState,
+    /// The task.
+    pub task: TaskName,
+    /// The stream sequence of this start: it goes into every key the task writes.
+    pub attempt: u64,
+    /// Counts the work, so that the lease is kept only while there is headway.
+    pub pulse: Pulse,
+}
+
+/// What a stage made of a task.
+#[derive(Debug)]
+pub enum Product {
+    /// The plan of the job.
+    Plan(Box<Planned>),
+    /// Objects in the bucket.
+    Output(DoneOutput),
+    /// The output passed its check; playlists and receipt are in the bucket.
+    Commit,
+    /// Tasks whose output failed its check, each with one sentence.
+    Redo(Vec<(TaskName, String)>),
+}
+
+/// Whether a task can be started.
+#[derive(Debug)]
+pub enum Readiness {
+    /// It can.
+    Ready,
+    /// Not yet; look again after this pause. No attempt is counted.
+    Wait(Duration),
+    /// It never can.
+    Never(Failure),
+}
+
+/// The work of one class of tasks.
+pub trait Stage: Clone + Send + Sync + 'static {
+    /// Whether what the task needs is there. Asked before an attempt is counted.
+    fn readiness(&self, _state: &JobState, _task: TaskName) -> impl Future<Output = Readiness> + Send {
+        std::future::ready(Readiness::Ready)
+    }
+
+    /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
+    fn work(&self, assignment: Assignment) -> impl Future<Output = Result<Product, Failure>> + Send;
+}
+
+/// Takes one delivery of a task through the five steps.
+///
+/// `hand_back` fires when a shutting down worker's grace period is over: the attempt is released and the task returned.
+pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_back: CancellationToken) -> Settlement {
+    let Some(key) = subject::parse_task(delivery.subject()) else {
+        tracing::error!(
+            subject = delivery.subject(),
+            "not the subject of a task; removed from the queue"
+        );
+        return Settlement::Ack;
+    };
+    let run = Run { jobs, key, delivery };
+    match run.steps(stage, hand_back).await {
+        Ok(settlement) => settlement,
+        Err(refused) => {
+            tracing::error!(job.id = %run.key.job_id, task = %run.key.task, error = %refused, "a message cannot be published");
+            Settlement::Retry(Duration::from_secs(60))
+        }
+    }
+}
+
+struct Run {
+    jobs: Jobs,
+    key: TaskKey,
+    delivery: Arc<Delivery>,
+}
+
+/// How the third step went.
+enum Worked {
+    Product(Product),
+    Failed(Failure),
+    Ended(LeaseEnd),
+    HandedBack,
+}
+
+impl Run {
+    async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Settlement, Refused> {
+        let task = self.key.task;
+        let Some(state) = self.jobs.state(&self.key.job_id).await else {
+            tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
+            return Ok(Settlement::Ack);
+        };
+        crash::point("step.read");
+        if !state.is_open() {
+            return Ok(self.settle(&state).await);
+        }
+        if !has_result(&state, task) {
+            if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
+                return self.fail(&state, too_many(&state, task, None)).await;
+            }
+            match stage.readiness(&state, task).await {
+                Readiness::Ready => {}
+                Readiness::Wait(pause) => return Ok(Settlement::Retry(pause)),
+                Readiness::Never(failure) => return self.fail(&state, failure).await,
+            }
+            if let Some(settlement) = self.work(&state, stage, hand_back).await? {
+                return Ok(settlement);
+            }
+        }
+        self.jobs.advance(&self.key.job_id).await?;
+        crash::point("step.advanced");
+        Ok(Settlement::Ack)
+    }
+
+    /// The third step. A settlement where the task is not to go on to the fourth.
+    async fn work<S: Stage>(
+        &self,
+        state: &JobState,
+        stage: S,
+        hand_back: CancellationToken,
+    ) -> Result<Option<Settlement>, Refused> {
+        let attempt = self.start(state).await?;
+        crash::point("step.attempt");
+        let pulse = Pulse::default();
+        let assignment = Assignment {
+            state: state.clone(),
+            task: self.key.task,
+            attempt,
+            pulse: pulse.clone(),
+        };
+        let worked = tokio::select! {
+            result = stage.work(assignment) => match result {
+                Ok(product) => Worked::Product(product),
+                Err(failure) => Worked::Failed(failure),
+            },
+            end = self.jobs.hold(&self.delivery, &self.key.job_id, self.key.task, attempt, &pulse) => Worked::Ended(end),
+            () = hand_back.cancelled() => Worked::HandedBack,
+        };
+        crash::point("step.worked");
+        match worked {
+            Worked::Product(product) => self.publish(state, attempt, product).await,
+            Worked::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
+            Worked::HandedBack => {
+                self.release(attempt, "shutdown").await?;
+                Ok(Some(Settlement::Retry(Duration::ZERO)))
+            }
+            Worked::Ended(LeaseEnd::Lost) => {
+                tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");
+                self.release(attempt, "lost_lease").await?;
+                Ok(Some(Settlement::Silence))
+            }
+            Worked::Ended(LeaseEnd::Stalled) => {
+                let failure = Failure::new(Code::FfmpegStalled, "The work made no headway and was stopped.");
+                self.failed(state, attempt, failure).await.map(Some)
+            }
+            Worked::Ended(LeaseEnd::Overruled) => match self.jobs.state(&self.key.job_id).await {
+                Some(state) => Ok(Some(self.settle(&state).await)),
+                None => Ok(Some(Settlement::Ack)),
+            },
+        }
+    }
+
+    async fn start(&self, state: &JobState) -> Result<u64, Refused> {
+        let attempt = Attempt::new(state.job_id.clone(), self.key.task, &self.jobs.settings.worker);
+        let body = serde_json::to_vec(&attempt).unwrap_or_default();
+        let message = Outgoing::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
+        let seq = self
+            .jobs
+            .log
+            .append(message.with_id(attempt.id).traced(state.traceparent.as_deref()))
+            .await?;
+        counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "started").increment(1);
+        tracing::info!(job.id = %state.job_id, task = %self.key.task, attempt = seq, "started {}", self.key.task);
+        Ok(seq)
+    }
+
+    async fn release(&self, attempt: u64, reason: &str) -> Result<(), Refused> {
+        let released = Released {
+            v: VERSION,
+            attempt,
+            reason: reason.to_owned(),
+        };
+        let subject = subject::work(&self.key.job_id, WorkKind::Released, self.key.task);
+        let body = serde_json::to_vec(&released).unwrap_or_default();
+        self.jobs
+            .log
+            .append(Outgoing::json(subject, body).with_id(format!("released-{attempt}")))
+            .await?;
+        counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "released").increment(1);
+        Ok(())
+    }
+
+    /// Publishes what was made, as the first result of the task. What a loser made is swept away later.
+    async fn publish(&self, state: &JobState, attempt: u64, product: Product) -> Result<Option<Settlement>, Refused> {
+        counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "completed").increment(1);
+        let trace = state.traceparent.as_deref();
+        match product {
+            Product::Plan(planned) => {
+                self.jobs.announce(&Fact::Planned(*planned), trace).await?;
+            }
+            Product::Output(output) => {
+                let (job_id, task, worker) = (state.job_id.clone(), self.key.task, self.jobs.settings.worker.clone());
+                let done = Done {
+                    v: VERSION,
+                    job_id,
+                    task,
+                    attempt,
+                    worker,
+                    output,
+                };
+                let subject = subject::work(&state.job_id, WorkKind::Done, task);
+                let body = serde_json::to_vec(&done).unwrap_or_default();
+                self.jobs
+                    .log
+                    .create(topology::WORK, Outgoing::json(subject, body).traced(trace))
+                    .await?;
+            }
+            Product::Commit => {
+                let verdict = self.jobs.decide(state, Decision::Commit, None).await?;
+                return Ok(Some(
+                    self.settle(&JobState {
+                        verdict,
+                        ..state.clone()
+                    })
+                    .await,
+                ));
+            }
+            Product::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
+        }
+        crash::point("step.published");
+        Ok(None)
+    }
+
+    /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.
+    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Settlement, Refused> {
+        for (task, reason) in tasks {
+            tracing::warn!(job.id = %state.job_id, %task, reason, "the output of a task failed its check; it is done again");
+            let redo = Redo {
+                v: VERSION,
+                task,
+                reason,
+            };
+            let subject = subject::work(&state.job_id, WorkKind::Redo, task);
+            let body = serde_json::to_vec(&redo).unwrap_or_default();
+            self.jobs
+                .log
+                .create(topology::WORK, Outgoing::json(subject, body))
+                .await?;
+        }
+        // While this `finish` is on the queue no other can be put there. The redone task may be the last one missing, and quick.
+        self.delivery.settle(Settlement::Ack).await;
+        crash::point("step.redo");
+        self.jobs.advance(&state.job_id).await?;
+        Ok(Settlement::Silence)
+    }
+
+    /// Brings a decided or canceled job to its end.
+    async fn settle(&self, state: &JobState) -> Settlement {
+        match self.jobs.settle(state).await {
+            Ok(()) => Settlement::Ack,
+            Err(error) => {
+                tracing::warn!(job.id = %state.job_id, %error, "a decided job cannot be ended yet; trying again");
+                Settlement::Retry(self.jobs.settings.retry_delay)
+            }
+        }
+    }
+
+    async fn failed(&self, state: &JobState, attempt: u64, failure: Failure) -> Result<Settlement, Refused> {
+        let task = self.key.task;
+        counter!("fluxhls_task_failures_total", "class" => self.key.class.as_str(), "code" => failure.code.as_str())
+            .increment(1);
+        tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
+        if !self.jobs.is_newest(&state.job_id, task, attempt).await {
+            return Ok(Settlement::Silence);
+        }
+        match failure.class() {
+            _ if failure.is_final => self.fail(state, failure).await,
+            Class::Permanent => self.fail(state, failure).await,
+            Class::Operator => {
+                self.release(attempt, "operator").await?;
+                Ok(Settlement::Retry(Duration::from_secs(30)))
+            }
+            Class::Transient => {
+                let used = self.jobs.work(&state.job_id).await.attempts(task);
+                if used >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
+                    return self.fail(state, too_many(state, task, Some(failure))).await;
+                }
+                Ok(Settlement::Retry(backoff(self.jobs.settings.retry_delay, used)))
+            }
+        }
+    }
+
+    /// Ends the job for good: dead letter, verdict, end, acknowledgement.
+    async fn fail(&self, state: &JobState, failure: Failure) -> Result<Settlement, Refused> {
+        let error = failure.to_error(Some(self.key.task));
+        let seq = self.delivery.seq.to_string();
+        let evidence = failure.evidence;
+        let report = TaskReport {
+            key: self.key.clone(),
+            error: error.clone(),
+            argv: evidence.argv,
+            stderr: evidence.stderr,
+            probe: evidence.probe,
+        };
+        let letter = Outgoing::json(subject::dead_task(&self.key), self.delivery.payload().clone())
+            .with_header(dead::ORIGIN_STREAM, topology::TASKS)
+            .with_header(dead::ORIGIN_SEQ, &seq)
+            .with_header(dead::CODE, error.code.as_str())
+            .with_header(dead::REASON, &error.message)
+            .with_header(dead::REPORT, &serde_json::to_string(&report).unwrap_or_default())
+            .traced(state.traceparent.as_deref());
+        self.jobs.log.create(topology::DEAD, letter).await?;
+        crash::point("step.dead");
+        match self.jobs.fail(state, error).await {
+            Ok(()) => Ok(Settlement::Ack),
+            Err(error) => {
+                tracing::warn!(job.id = %state.job_id, %error, "a failed job cannot be ended yet; trying again");
+                Ok(Settlement::Retry(self.jobs.settings.retry_delay))
+            }
+        }
+    }
+}
+
+/// Whether the task's own result stands already.
+fn has_result(state: &JobState, task: TaskName) -> bool {
+    match task.duty {
+        Duty::Plan => state.planned.is_some(),
+        Duty::Video(_) | Duty::Tracks => state.work.done.contains(&task),
+        // The result of `finish` is the verdict, and a job with one is not open. Before all tasks are done there is
+        // nothing to finish: the fourth step puts what is missing on the queue.
+        Duty::Finish => !state.pending().is_empty() || state.planned.is_none(),
+    }
+}
+
+fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) -> Failure {
+    let limit = state.accepted.fact.upload.settings.max_attempts;
+    match last {
+        // A second failed check has a code of its own, which says more.
+        Some(failure) if failure.code == Code::VerificationFailed => failure,
+        Some(failure) => {
+            let message = format!(
+                "The conversion failed {limit} times, the last time with {}: {}",
+                failure.code, failure.message
+            );
+            Failure::new(Code::TooManyAttempts, message).with_evidence(failure.evidence)
+        }
+        None => Failure::new(
+            Code::TooManyAttempts,
+            format!("The conversion was started {limit} times and never came to an end (task {task})."),
+        ),
+    }
+}
+
+/// The pause before attempt `used + 1`: doubling from `first`, at most ten minutes, with up to a quarter more so that many
+/// tasks that failed together do not come back together.
+fn backoff(first: Duration, used: u64) -> Duration {
+    let doublings = u32::try_from(used.saturating_sub(1).min(10)).unwrap_or(10);
+    let pause = (first * 2_u32.pow(doublings)).min(Duration::from_secs(600));
+    pause.mul_f64(1.0 + rand::random::<f64>() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_stay_within_twelve_and_a_half_minutes() {
+        let first = Duration::from_secs(10);
+        assert!(backoff(first, 1) >= first && backoff(first, 1) <= first.mul_f64(1.25));
+        assert!(backoff(first, 3) >= first * 4);
+        assert!(backoff(first, 99) <= Duration::from_secs(750));
+    }
+}

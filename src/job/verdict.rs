@@ -1,0 +1,131 @@
+//! How a job ends. Whoever publishes the verdict first decides; everybody else carries that decision out.
+
+use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
+use streams::{JobId, subject, topology};
+
+use super::Jobs;
+use super::state::{Entry, JobState};
+use crate::crash;
+use crate::failure::Failure;
+use crate::jetstream::Refused;
+
+/// Why a decided job could not be brought to its end yet.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// NATS will never take a message of it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The storage did not do its part; trying again is safe.
+    #[error(transparent)]
+    Storage(#[from] crate::storage::StorageError),
+    /// What the job committed is not in the bucket any more.
+    #[error("job {job} decided to commit, but {what} is not in the bucket; restore it or delete the file")]
+    Missing {
+        /// The job.
+        job: JobId,
+        /// The object.
+        what: String,
+    },
+}
+
+impl Jobs {
+    /// Publishes a verdict unless one stands, and returns the one that does.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take it.
+    pub async fn decide(
+        &self,
+        state: &JobState,
+        outcome: Decision,
+        error: Option<JobError>,
+    ) -> Result<Option<Entry<Verdict>>, Refused> {
+        let head = Head::new(state.job_id.clone(), state.file_id().clone());
+        let verdict = Fact::Verdict(Verdict { head, outcome, error });
+        self.announce(&verdict, state.traceparent.as_deref()).await?;
+        crash::point("verdict.published");
+        let standing = self
+            .log
+            .last(topology::JOBS, &subject::fact(&state.job_id, FactKind::Verdict))
+            .await;
+        Ok(standing.and_then(|recorded| {
+            let fact = serde_json::from_slice(&recorded.payload).ok()?;
+            Some(Entry {
+                fact,
+                seq: recorded.seq,
+                time: recorded.time,
+            })
+        }))
+    }
+
+    /// Brings a job that was decided or canceled to its end: the verdict is carried out, then announced. Safe to repeat.
+    ///
+    /// # Errors
+    /// [`SettleError`]; the job stays decided, and the next one to see it tries again.
+    pub async fn settle(&self, state: &JobState) -> Result<(), SettleError> {
+        if state.ended {
+            return Ok(());
+        }
+        let verdict = match (&state.verdict, &state.cancel) {
+            (Some(verdict), _) => Some(verdict.clone()),
+            (None, Some(_)) => self.decide(state, Decision::Cancel, None).await?,
+            (None, None) => None,
+        };
+        let Some(verdict) = verdict else { return Ok(()) };
+        let ended = match verdict.fact.outcome {
+            Decision::Commit => self.commit(state, &verdict).await?,
+            Decision::Fail => unfinished(state, &verdict, Outcome::Failed),
+            Decision::Cancel => unfinished(state, &verdict, Outcome::Canceled),
+        };
+        crash::point("verdict.executed");
+        self.announce(&Fact::Ended(ended), state.traceparent.as_deref()).await?;
+        crash::point("verdict.ended");
+        Ok(())
+    }
+
+    /// Fails a job, unless it is decided otherwise already, and brings it to its end.
+    ///
+    /// # Errors
+    /// As [`Jobs::settle`].
+    pub async fn fail(&self, state: &JobState, error: JobError) -> Result<(), SettleError> {
+        let verdict = self.decide(state, Decision::Fail, Some(error)).await?;
+        self.settle(&JobState {
+            verdict,
+            ..state.clone()
+        })
+        .await
+    }
+}
+
+impl From<SettleError> for Failure {
+    fn from(error: SettleError) -> Self {
+        Self::new(streams::Code::StorageUnavailable, error.to_string())
+    }
+}
+
+/// Seconds from `accepted` to the verdict, both on the server's clock.
+pub(super) fn elapsed_seconds(state: &JobState, verdict: &Entry<Verdict>) -> f64 {
+    (verdict.time - state.accepted.time).as_seconds_f64().max(0.0)
+}
+
+fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> Ended {
+    let planned = state.plan().map_or(0, |plan| plan.tasks.len());
+    let missing = state.pending().len();
+    let percent = (planned.saturating_sub(missing) * 100)
+        .checked_div(planned)
+        .unwrap_or(0)
+        .min(99);
+    Ended {
+        head: Head::new(state.job_id.clone(), state.file_id().clone()),
+        outcome,
+        manifest_url: None,
+        thumbnail_url: None,
+        storyboard_url: None,
+        duration_seconds: None,
+        elapsed_seconds: elapsed_seconds(state, verdict),
+        progress: u8::try_from(percent).unwrap_or(99),
+        superseded: false,
+        warnings: state.plan().map(|plan| plan.warnings.clone()).unwrap_or_default(),
+        error: verdict.fact.error.clone().filter(|_| outcome == Outcome::Failed),
+        renditions: Vec::new(),
+    }
+}

@@ -1,0 +1,137 @@
+//! What is known of a source after it was probed. Values only: `ffmpeg::probe` measures them, the planner reads them.
+
+use serde::{Deserialize, Serialize};
+use streams::Rational;
+
+/// A probed source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The demuxer's name, e.g. `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// The brand an ISO file names first, e.g. `qt  `.
+    pub brand: Option<String>,
+    /// The time the container starts at, in seconds. Seeking is relative to it.
+    pub container_start: Rational,
+    /// The time at which video and sound end by the word of the container's index, in seconds, where it has one. Where the packets
+    /// end much earlier, data is missing.
+    pub declared_end: Option<f64>,
+    /// Every stream of the container, in its order.
+    pub streams: Vec<Stream>,
+    /// Whether a decoder can enter the main video at a time, as real seeks showed.
+    pub seekable: bool,
+    /// Seconds from a key frame to the time that was sought, for times spread over the main video. Empty when not seekable.
+    pub leads: Vec<f64>,
+}
+
+/// One stream of a source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Absolute stream index.
+    pub index: u32,
+    /// The decoder's name for the codec; empty when ffmpeg knows none.
+    pub codec: String,
+    /// Language as the container spells it.
+    pub language: Option<String>,
+    /// Title the container gives the stream.
+    pub title: Option<String>,
+    /// Whether the container marks it as default.
+    pub default: bool,
+    /// Source time of its first sample, in seconds, as its packets show.
+    pub start: Option<Rational>,
+    /// Source time of the end of its last sample, in seconds, as its packets show.
+    pub end: Option<f64>,
+    /// What it carries.
+    pub content: Content,
+}
+
+/// What a stream carries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// Moving pictures.
+    Video(Video),
+    /// Sound.
+    Audio(Audio),
+    /// Subtitles.
+    Subtitle {
+        /// Whether they are pictures, not text.
+        bitmap: bool,
+    },
+    /// An attached picture.
+    Cover,
+    /// Anything else.
+    Data,
+}
+
+/// Moving pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Video {
+    /// Pixels as stored, before rotation.
+    pub width: u32,
+    /// Pixels as stored, before rotation.
+    pub height: u32,
+    /// Width of a stored pixel over its height.
+    pub pixel_aspect: Rational,
+    /// Degrees by which players turn the picture, -180 to 180.
+    pub rotation: i32,
+    /// Mean frames per second.
+    pub average_rate: Option<Rational>,
+    /// The lowest rate that holds every time stamp, as ffmpeg guesses it: the true one for constant rates.
+    pub base_rate: Option<Rational>,
+    /// Whether frames are pairs of fields.
+    pub interlaced: bool,
+    /// ffmpeg's name of the pixel format, e.g. `yuv420p10le`.
+    pub pixel_format: String,
+    /// Matrix coefficients, e.g. `bt709`; nothing where the source does not say.
+    pub matrix: Option<String>,
+    /// Transfer characteristics, e.g. `smpte2084`; nothing where the source does not say.
+    pub transfer: Option<String>,
+    /// Dolby Vision profile.
+    pub dolby_vision: Option<u32>,
+}
+
+/// Sound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audio {
+    /// Channels.
+    pub channels: u32,
+    /// Samples per second.
+    pub sample_rate: u32,
+}
+
+impl Probe {
+    /// The stream whose pictures are encoded: the default video, else the first one.
+    #[must_use]
+    pub fn main_video(&self) -> Option<(&Stream, &Video)> {
+        let videos = || {
+            self.streams.iter().filter_map(|stream| match &stream.content {
+                Content::Video(video) => Some((stream, video)),
+                _ => None,
+            })
+        };
+        videos().find(|(stream, _)| stream.default).or_else(|| videos().next())
+    }
+
+    /// The source time at which the last stream of video or sound ends, as packets show.
+    #[must_use]
+    pub fn end(&self) -> Option<f64> {
+        let media = self.streams.iter().filter(|stream| stream.is_media());
+        media.filter_map(|stream| stream.end).max_by(f64::total_cmp)
+    }
+
+    /// The streams that carry sound.
+    pub fn audios(&self) -> impl Iterator<Item = (&Stream, &Audio)> {
+        self.streams.iter().filter_map(|stream| match &stream.content {
+            Content::Audio(audio) => Some((stream, audio)),
+            _ => None,
+        })
+    }
+}
+
+impl Stream {
+    /// Whether it carries moving pictures or sound.
+    #[must_use]
+    pub const fn is_media(&self) -> bool {
+        matches!(self.content, Content::Video(_) | Content::Audio(_))
+    }
+}

@@ -1,0 +1,197 @@
+//! One rendition from what its tasks made, and the proof that the pieces fit. Pure.
+
+use streams::RenditionName;
+use streams::plan::{Planned, Rendition};
+use streams::task::{Duty, TaskName};
+use streams::work::{ObjectRef, RenditionOutput, SegmentOutput};
+
+use super::outputs::Made;
+use crate::storage::JobKeys;
+
+/// A whole rendition.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Assembled {
+    /// The rendition as planned.
+    pub(super) rendition: Rendition,
+    /// The init segment all its segments are played with.
+    pub(super) init: ObjectRef,
+    /// The attempt that made it.
+    pub(super) init_attempt: u64,
+    /// RFC 6381 codec string.
+    pub(super) codecs: String,
+    /// Ticks per second.
+    pub(super) timescale: u32,
+    /// Frames or samples.
+    pub(super) units: u64,
+    /// All segments, in order, with the attempt in their keys.
+    pub(super) segments: Vec<(u64, SegmentOutput)>,
+}
+
+/// Why a piece does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Misfit {
+    /// The task that made it.
+    pub(super) task: TaskName,
+    /// What is wrong, one sentence.
+    pub(super) reason: String,
+}
+
+impl Assembled {
+    /// The name of the rendition.
+    pub(super) fn name(&self) -> &RenditionName {
+        self.rendition.name()
+    }
+
+    /// Bytes of all its objects.
+    pub(super) fn bytes(&self) -> u64 {
+        self.init.size + self.segments.iter().map(|(_, segment)| segment.size).sum::<u64>()
+    }
+
+    /// Length in seconds.
+    #[expect(clippy::cast_precision_loss, reason = "tick counts stay far below 2^52")]
+    pub(super) fn seconds(&self) -> f64 {
+        let ticks: u64 = self.segments.iter().map(|(_, segment)| segment.duration).sum();
+        ticks as f64 / f64::from(self.timescale)
+    }
+
+    /// Sizes and lengths in seconds of its segments.
+    #[expect(clippy::cast_precision_loss, reason = "tick counts stay far below 2^52")]
+    pub(super) fn rates(&self) -> impl Iterator<Item = (u64, f64)> + '_ {
+        self.segments
+            .iter()
+            .map(|(_, segment)| (segment.size, segment.duration as f64 / f64::from(self.timescale)))
+    }
+
+    /// Every object of the rendition that tasks made.
+    pub(super) fn objects<'a>(&'a self, keys: &'a JobKeys) -> impl Iterator<Item = ObjectRef> + 'a {
+        let name = self.name().as_str();
+        let segments = self.segments.iter().map(move |(attempt, segment)| ObjectRef {
+            key: keys.segment(name, u64::from(segment.n), *attempt),
+            size: segment.size,
+            sha256: segment.sha256.clone(),
+            etag: segment.etag.clone(),
+        });
+        std::iter::once(self.init.clone()).chain(segments)
+    }
+}
+
+/// Joins what all tasks made, in the order of the plan.
+///
+/// # Errors
+/// Every task whose output does not fit the others'.
+pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, Vec<Misfit>> {
+    let mut whole = Vec::new();
+    let mut misfits = Vec::new();
+    for rendition in &plan.renditions {
+        let pieces: Vec<(&Made, &RenditionOutput)> = made
+            .iter()
+            .filter_map(|made| {
+                made.output
+                    .renditions
+                    .iter()
+                    .find(|output| output.name == *rendition.name())
+                    .map(|output| (made, output))
+            })
+            .collect();
+        match join(plan, rendition, &pieces) {
+            Ok(assembled) => whole.push(assembled),
+            Err(misfit) => misfits.push(misfit),
+        }
+    }
+    if misfits.is_empty() {
+        return Ok(whole);
+    }
+    misfits.sort_by_key(|misfit| misfit.task);
+    misfits.dedup_by_key(|misfit| misfit.task);
+    Err(misfits)
+}
+
+fn join(plan: &Planned, rendition: &Rendition, pieces: &[(&Made, &RenditionOutput)]) -> Result<Assembled, Misfit> {
+    let task = match rendition {
+        Rendition::Video(_) => TaskName::video(0),
+        Rendition::Audio(_) => TaskName::TRACKS,
+    };
+    let Some((first, head)) = pieces.first() else {
+        return Err(Misfit {
+            task,
+            reason: format!("Nothing was made of {}.", rendition.name()),
+        });
+    };
+    let mut segments = Vec::new();
+    let (mut start, mut number, mut units) = (0, 0, 0);
+    for (made, piece) in pieces {
+        let misfit = |what: String| Misfit {
+            task: made.task,
+            reason: format!("{}: {what}.", rendition.name()),
+        };
+        if piece.init_match != head.init_match || piece.timescale != head.timescale {
+            return Err(misfit("its init segment does not match the first chunk's".to_owned()));
+        }
+        for segment in &piece.segments {
+            if segment.n != number || segment.start != start {
+                let (n, at) = (segment.n, segment.start);
+                return Err(misfit(format!(
+                    "segment {n} begins at tick {at}, but segment {number} is due at tick {start}"
+                )));
+            }
+            start += segment.duration;
+            number += 1;
+            segments.push((made.attempt, segment.clone()));
+        }
+        units += piece.units;
+    }
+    let assembled = Assembled {
+        rendition: rendition.clone(),
+        init: head.init.clone(),
+        init_attempt: first.attempt,
+        codecs: head.codecs.clone(),
+        timescale: head.timescale,
+        units,
+        segments,
+    };
+    let last = pieces.last().map_or(task, |(made, _)| made.task);
+    whole_length(plan, &assembled).map_err(|reason| Misfit { task: last, reason })?;
+    Ok(assembled)
+}
+
+/// A rendition must be as long as what it was made of.
+#[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
+    match (&assembled.rendition, &plan.video) {
+        (Rendition::Video(rendition), Some(video)) => {
+            let planned = video.frames as f64 / video.frame_rate.as_f64() * rendition.frame_rate.as_f64();
+            let off = assembled.units as f64 - planned;
+            if off.abs() > 2.5 {
+                return Err(format!(
+                    "{} has {} frames, planned are {planned:.0}.",
+                    rendition.name, assembled.units
+                ));
+            }
+        }
+        (Rendition::Audio(rendition), _) => {
+            let seconds = assembled.seconds();
+            if (seconds - rendition.duration).abs() > 0.05 {
+                return Err(format!(
+                    "{} lasts {seconds:.3} s, its source track {:.3} s.",
+                    rendition.name, rendition.duration
+                ));
+            }
+        }
+        (Rendition::Video(rendition), None) => return Err(format!("{} was not planned.", rendition.name)),
+    }
+    Ok(())
+}
+
+/// The task that made segment `n` of a rendition, for blaming an object on it.
+pub(super) fn maker(plan: &Planned, rendition: &Rendition, n: u32) -> TaskName {
+    match (rendition, &plan.video) {
+        (Rendition::Video(_), Some(video)) => {
+            let chunk = video.chunks.iter().rposition(|first| *first <= n).unwrap_or(0);
+            TaskName {
+                duty: Duty::Video(u32::try_from(chunk).unwrap_or(0)),
+                redo: false,
+            }
+        }
+        _ => TaskName::TRACKS,
+    }
+}

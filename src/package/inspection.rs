@@ -1,0 +1,103 @@
+//! The bucket against the log: every object is there, with the size and version it was written with, and inits read back well.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use streams::plan::Planned;
+use streams::task::TaskName;
+
+use super::assembly::{Assembled, maker};
+use super::outputs::Fault;
+use crate::cmaf::InitInfo;
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::{Jobs, Pulse};
+use crate::storage::{Digest, JobKeys, ObjectMeta};
+
+/// Looks at everything the renditions are made of. Faults name the task to do again.
+pub(super) async fn inspect(
+    jobs: &Jobs,
+    keys: &JobKeys,
+    plan: &Planned,
+    renditions: &[Assembled],
+    pulse: &Pulse,
+) -> Result<Vec<(TaskName, String)>, Fault> {
+    let listed = match jobs.output.list(keys.folder()).await {
+        Ok(listed) => listed,
+        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+    };
+    pulse.add(u64::try_from(listed.len()).unwrap_or(1));
+    let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
+    let mut faults = Vec::new();
+    for rendition in renditions {
+        let init = std::iter::once((maker(plan, &rendition.rendition, 0), &rendition.init));
+        let objects: Vec<_> = rendition.objects(keys).skip(1).collect();
+        let segments = rendition.segments.iter().zip(&objects);
+        let segments = segments.map(|((_, segment), object)| (maker(plan, &rendition.rendition, segment.n), object));
+        for (task, object) in init.chain(segments) {
+            let found = listed.get(object.key.as_str());
+            if let Some(what) = difference(found.copied(), object.size, object.etag.as_deref()) {
+                faults.push((task, format!("{} {what}.", object.key)));
+            }
+        }
+        if let Err(reason) = init_reads_back(jobs, rendition).await? {
+            faults.push((maker(plan, &rendition.rendition, 0), reason));
+        }
+    }
+    faults.dedup_by_key(|(task, _)| *task);
+    Ok(faults)
+}
+
+fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Option<String> {
+    let Some(found) = found else {
+        return Some("is not in the bucket".to_owned());
+    };
+    if found.size != size {
+        return Some(format!("has {} bytes in the bucket, {size} were written", found.size));
+    }
+    let bare = |etag: &str| etag.trim_matches('"').to_owned();
+    match (found.etag.as_deref(), etag) {
+        (Some(now), Some(then)) if bare(now) != bare(then) => Some("was replaced after it was written".to_owned()),
+        _ => None,
+    }
+}
+
+async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<(), String>, Fault> {
+    let key = &rendition.init.key;
+    let bytes = match jobs.output.get(key, SMALL_OBJECT).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(Err(format!("{key} is not in the bucket."))),
+        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+    };
+    if Digest::of(&bytes).sha256 != rendition.init.sha256 {
+        return Ok(Err(format!("{key} has another content than it was written with.")));
+    }
+    Ok(match InitInfo::parse(&bytes) {
+        Ok(init) if init.codec.text == rendition.codecs => Ok(()),
+        Ok(init) => Err(format!(
+            "{key} says {}, its task said {}.",
+            init.codec.text, rendition.codecs
+        )),
+        Err(error) => Err(format!("{key} is not sound: {error}.")),
+    })
+}
+
+/// Reads small objects back that were just written and compares them byte for byte.
+pub(super) async fn same_bytes(jobs: &Jobs, written: &[(String, bytes::Bytes)]) -> Result<(), Fault> {
+    let reads: Vec<_> = written.iter().map(|(key, bytes)| read_back(jobs, key, bytes)).collect();
+    let mut reads = futures::stream::iter(reads).buffer_unordered(4);
+    while let Some(read) = reads.next().await {
+        read?;
+    }
+    Ok(())
+}
+
+async fn read_back(jobs: &Jobs, key: &str, written: &bytes::Bytes) -> Result<(), Fault> {
+    match jobs.output.get(key, SMALL_OBJECT).await {
+        Ok(Some(found)) if found == *written => Ok(()),
+        Ok(_) => {
+            let text = format!("{key} was written but does not read back as written.");
+            Err(crate::failure::Failure::new(streams::Code::StorageUnavailable, text).into())
+        }
+        Err(error) => Err(jobs.blame_output(&error).await.into()),
+    }
+}

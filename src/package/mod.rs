@@ -1,0 +1,12 @@
+//! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
+//!
+//! In reading order: [`stage`] (the handler of `finish`), [`outputs`] (what the tasks made, as the log and the bucket tell),
+//! [`assembly`] (pure: one rendition from many chunks), [`inspection`] (the bucket against the log), [`playlists`] (pure).
+
+mod assembly;
+mod inspection;
+mod outputs;
+mod playlists;
+mod stage;
+
+pub use stage::Packager;

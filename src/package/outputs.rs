@@ -1,0 +1,95 @@
+//! What the tasks of a job made: their `done` messages, and the objects that hold lists too long for a message.
+
+use streams::task::TaskName;
+use streams::work::{Done, DoneOutput, TaskOutput, WorkKind};
+use streams::{Code, subject, topology};
+
+use crate::failure::Failure;
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::{JobState, Jobs};
+use crate::storage::Digest;
+
+/// What one task made, and by which attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Made {
+    /// The planned task.
+    pub(super) task: TaskName,
+    /// The attempt in the keys of its objects.
+    pub(super) attempt: u64,
+    /// What it made.
+    pub(super) output: TaskOutput,
+    /// Where its list lies, if it is an object.
+    pub(super) list: Option<streams::work::ObjectRef>,
+}
+
+/// What stands in the way of an output.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// This task's output is not what it was: it must be done again.
+    Task(TaskName, String),
+    /// Nothing of the output is to blame.
+    Other(Failure),
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+/// The results that count, in the order of the plan.
+pub(super) async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
+    let mut made = Vec::new();
+    let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
+    for planned in &plan.tasks {
+        let name = state.work.effective(planned.task);
+        let subject = subject::work(&state.job_id, WorkKind::Done, name);
+        let recorded = jobs.log.last(topology::WORK, &subject).await;
+        let done: Option<Done> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
+        let Some(done) = done else {
+            // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
+            return Err(Failure::new(
+                Code::StorageUnavailable,
+                format!("The result of {name} is not in the log."),
+            )
+            .into());
+        };
+        made.push(open(jobs, planned.task, done).await?);
+    }
+    Ok(made)
+}
+
+async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
+    let attempt = done.attempt;
+    let object = match done.output {
+        DoneOutput::Inline(output) => {
+            return Ok(Made {
+                task,
+                attempt,
+                output,
+                list: None,
+            });
+        }
+        DoneOutput::Object(object) => object,
+    };
+    let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err(Fault::Task(task, format!("{} is missing.", object.key))),
+        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+    };
+    if Digest::of(&bytes).sha256 != object.sha256 {
+        return Err(Fault::Task(
+            task,
+            format!("{} has another content than it was written with.", object.key),
+        ));
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(output) => Ok(Made {
+            task,
+            attempt,
+            output,
+            list: Some(object),
+        }),
+        Err(error) => Err(Fault::Task(task, format!("{} cannot be read: {error}.", object.key))),
+    }
+}

@@ -1,0 +1,89 @@
+//! Whether an event's object is there, whole, and the one that was meant. Asked before an attempt is counted.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use streams::Code;
+use streams::code::Class;
+
+use crate::failure::Failure;
+use crate::job::{JobState, Jobs, Readiness};
+use crate::storage::{Location, Locator, ObjectMeta, Storage};
+
+/// How often an object that is not there yet is looked for.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// The source object of a job, as it is now.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// Where it is.
+    pub(super) location: Location,
+    /// What it is.
+    pub(super) meta: ObjectMeta,
+}
+
+/// What was found of a source.
+pub(super) enum Look {
+    Found(Found),
+    /// Not there, or shorter than its event says: it may still be on its way.
+    Missing(Code),
+    Failed(Failure),
+}
+
+/// Looks at the object a job's event names.
+pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, state: &JobState) -> Look {
+    let upload = &state.accepted.fact.upload;
+    let location = match locator.locate(&upload.file_url) {
+        Ok(location) => location,
+        Err(forbidden) => return Look::Failed(Failure::new(Code::ForbiddenSource, format!("{forbidden}."))),
+    };
+    let meta = match storage.bucket(&location.bucket).head(&location.key).await {
+        Ok(Some(meta)) => meta,
+        Ok(None) => return Look::Missing(Code::SourceNotFound),
+        Err(error) => {
+            let failure = jobs.blame_source(&error).await;
+            return if failure.code == Code::SourceNotFound {
+                Look::Missing(failure.code)
+            } else {
+                Look::Failed(failure)
+            };
+        }
+    };
+    if meta.size < upload.size {
+        return Look::Missing(if meta.size == 0 {
+            Code::EmptyInput
+        } else {
+            Code::TruncatedUpload
+        });
+    }
+    if meta.size == 0 {
+        return Look::Failed(Failure::plain(Code::EmptyInput));
+    }
+    let bare = |etag: &str| etag.trim_matches('"').to_owned();
+    match (&upload.etag, &meta.etag) {
+        (Some(meant), Some(found)) if bare(meant) != bare(found) => Look::Failed(Failure::plain(Code::SourceChanged)),
+        _ => Look::Found(Found { location, meta }),
+    }
+}
+
+/// Whether the task can start: a source that is on its way is waited for, `wait` long from when the event was taken in.
+pub(super) fn readiness(look: Look, state: &JobState, wait: Duration, retry_delay: Duration) -> Readiness {
+    match look {
+        Look::Found(_) => Readiness::Ready,
+        Look::Missing(code) => {
+            let waited = Utc::now() - state.accepted.time;
+            match TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX).checked_sub(&waited) {
+                Some(left) if left > TimeDelta::zero() => {
+                    Readiness::Wait(left.to_std().unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN))
+                }
+                _ => Readiness::Never(Failure::plain(code)),
+            }
+        }
+        Look::Failed(failure) if failure.class() == Class::Permanent => Readiness::Never(failure),
+        // A storage that does not answer says nothing of the source.
+        Look::Failed(failure) => {
+            tracing::warn!(job.id = %state.job_id, code = %failure.code, "the source cannot be looked at yet: {}", failure.message);
+            Readiness::Wait(retry_delay)
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The sweep: once a minute, every open job must have a task on the queue.
+//!
+//! It repairs what a crash between two messages, a full queue or a lost queue left behind: a job without a task gets its plan
+//! task again (which, finding `planned`, goes on to whatever is missing), a canceled or decided one is brought to its end, and
+//! one that is older than any job may be fails. Any number of sweeps may run; compare-and-set makes each step happen once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy, pull::OrderedConfig};
+use chrono::{TimeDelta, Utc};
+use futures::StreamExt as _;
+use metrics::{counter, gauge};
+use streams::fact::{FactKind, JobError};
+use streams::task::TaskName;
+use streams::{Code, JobId, subject, topology};
+use tokio_util::sync::CancellationToken;
+
+use crate::jetstream::Refused;
+use crate::job::{JobState, Jobs};
+
+/// How often open jobs are looked at.
+const PERIOD: Duration = Duration::from_secs(60);
+/// How long a job may take from `accepted`.
+const DEADLINE: TimeDelta = TimeDelta::days(7);
+/// Facts that open or close a job.
+const BOUNDS: [FactKind; 2] = [FactKind::Accepted, FactKind::Ended];
+
+/// Looks after open jobs until `stop`.
+pub async fn sweep(jobs: Jobs, stop: CancellationToken) {
+    let mut open = BTreeSet::new();
+    let mut seq = 0;
+    loop {
+        // A sweep right after start would meet jobs whose first task is just being queued by others; the jitter keeps
+        // several sweeps apart.
+        let pause = PERIOD.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+        seq = follow(&jobs, seq, &mut open).await;
+        gauge!("fluxhls_open_jobs").set(f64::from(u32::try_from(open.len()).unwrap_or(u32::MAX)));
+        for job in &open {
+            if stop.is_cancelled() {
+                return;
+            }
+            if let Err(refused) = mend(&jobs, job).await {
+                tracing::error!(job.id = %job, %refused, "an open job cannot be mended");
+            }
+        }
+    }
+}
+
+/// Brings one open job on its way again, where it has come off it. Whether it had.
+///
+/// # Errors
+/// [`Refused`] when the server will never take a message.
+pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
+    let Some(state) = jobs.state(job).await else {
+        return Ok(false);
+    };
+    if state.ended {
+        return Ok(false);
+    }
+    if !state.is_open() {
+        settle(jobs, &state).await;
+        return Ok(true);
+    }
+    if Utc::now() - state.accepted.time > DEADLINE {
+        let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
+        if let Err(error) = jobs.fail(&state, error).await {
+            tracing::warn!(job.id = %job, %error, "an overdue job cannot be ended yet");
+        }
+        return Ok(true);
+    }
+    if jobs.is_queued(job).await {
+        return Ok(false);
+    }
+    tracing::warn!(job.id = %job, "an open job had no task on the queue; planning it again");
+    counter!("fluxhls_swept_jobs_total").increment(1);
+    jobs.log
+        .enqueue(&state.key(TaskName::PLAN), state.traceparent.as_deref())
+        .await?;
+    Ok(true)
+}
+
+async fn settle(jobs: &Jobs, state: &JobState) {
+    if let Err(error) = jobs.settle(state).await {
+        tracing::warn!(job.id = %state.job_id, %error, "a decided job cannot be ended yet");
+    }
+}
+
+/// Reads the facts after `seq` that open or close jobs; returns the sequence read so far.
+async fn follow(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
+    match read(jobs, seq, open).await {
+        Ok(seq) => seq,
+        Err(error) => {
+            tracing::warn!(%error, "the sweep cannot read the log; trying again in a minute");
+            seq
+        }
+    }
+}
+
+async fn read(jobs: &Jobs, mut seq: u64, open: &mut BTreeSet<JobId>) -> Result<u64, async_nats::Error> {
+    let stream = jobs.log.nats().js.get_stream_no_info(topology::JOBS).await?;
+    let config = OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartSequence {
+            start_sequence: seq + 1,
+        },
+        replay_policy: ReplayPolicy::Instant,
+        filter_subjects: BOUNDS.map(subject::facts_of_kind).to_vec(),
+        ..OrderedConfig::default()
+    };
+    let consumer = stream.create_consumer(config).await?;
+    let mut left = consumer.cached_info().num_pending;
+    let mut messages = consumer.messages().await?;
+    while left > 0 {
+        let Some(message) = messages.next().await else { break };
+        let message = message?;
+        let info = message.info()?;
+        (seq, left) = (info.stream_sequence, info.pending);
+        match subject::parse_fact(message.subject.as_str()) {
+            Some((job, FactKind::Accepted)) => drop(open.insert(job)),
+            Some((job, FactKind::Ended)) => drop(open.remove(&job)),
+            _ => {}
+        }
+    }
+    Ok(seq)
+}

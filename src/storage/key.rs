@@ -1,0 +1,270 @@
+//! Every object key, built here and nowhere else. Pure.
+
+use std::fmt::Write as _;
+
+const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// The keys of one job's output.
+///
+/// Names that fit the contract (output prefixes, job ids, rendition and task names) pass unchanged. Anything else is
+/// escaped rather than trusted: no name can leave its place, and different names stay different.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobKeys {
+    prefix: String,
+    folder: String,
+}
+
+impl JobKeys {
+    /// The keys of job `job_id`, whose output goes to `output_prefix` (folders, ending in `/`).
+    #[must_use]
+    pub fn new(output_prefix: &str, job_id: &str) -> Self {
+        let parts = output_prefix.split('/').filter(|part| !part.is_empty());
+        let prefix: String = parts.map(|part| format!("{}/", name(part))).collect();
+        let folder = format!("{prefix}{}/", name(job_id));
+        Self { prefix, folder }
+    }
+
+    /// The multivariant playlist, shared by all jobs of this prefix: the commit point.
+    #[must_use]
+    pub fn master(&self) -> String {
+        format!("{}master.m3u8", self.prefix)
+    }
+
+    /// The folder that holds everything else of this job; ends in `/`.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// The exact bytes this job wants as [`JobKeys::master`].
+    #[must_use]
+    pub fn commit(&self) -> String {
+        format!("{}commit.m3u8", self.folder)
+    }
+
+    /// The growing multivariant playlist.
+    #[must_use]
+    pub fn live_master(&self) -> String {
+        format!("{}live.m3u8", self.folder)
+    }
+
+    /// The proof of what was written.
+    #[must_use]
+    pub fn receipt(&self) -> String {
+        format!("{}receipt.json", self.folder)
+    }
+
+    /// A list too long for its fact: what `attempt` of `task` made.
+    #[must_use]
+    pub fn parts(&self, task: &str, attempt: u64) -> String {
+        format!("{}parts/{}-{}.json", self.folder, name(task), base36(attempt))
+    }
+
+    /// The final media playlist of a rendition.
+    #[must_use]
+    pub fn media_playlist(&self, rendition: &str) -> String {
+        self.of(rendition, "index.m3u8")
+    }
+
+    /// The growing media playlist of a rendition.
+    #[must_use]
+    pub fn live_playlist(&self, rendition: &str) -> String {
+        self.of(rendition, "live.m3u8")
+    }
+
+    /// The init segment that `attempt` made for a rendition.
+    #[must_use]
+    pub fn init(&self, rendition: &str, attempt: u64) -> String {
+        self.of(rendition, &init_name(attempt))
+    }
+
+    /// Segment `n` of a rendition, counted from zero over the whole timeline, as `attempt` made it.
+    #[must_use]
+    pub fn segment(&self, rendition: &str, n: u64, attempt: u64) -> String {
+        self.of(rendition, &segment_name(n, attempt))
+    }
+
+    /// The poster image.
+    #[must_use]
+    pub fn poster(&self, attempt: u64) -> String {
+        format!("{}poster-{}.jpg", self.folder, base36(attempt))
+    }
+
+    /// Sheet `n` of the storyboard, counted from zero.
+    #[must_use]
+    pub fn storyboard_sheet(&self, n: u64, attempt: u64) -> String {
+        format!("{}storyboard-{n}-{}.jpg", self.folder, base36(attempt))
+    }
+
+    /// The index of the storyboard: which tile of which sheet belongs to which time.
+    #[must_use]
+    pub fn storyboard_index(&self, attempt: u64) -> String {
+        format!("{}storyboard-{}.vtt", self.folder, base36(attempt))
+    }
+
+    /// The I-frame playlist over a rendition.
+    #[must_use]
+    pub fn iframe_playlist(&self, rendition: &str) -> String {
+        format!("{}iframe-{}.m3u8", self.folder, name(rendition))
+    }
+
+    /// The subtitles of one rendition, whole.
+    #[must_use]
+    pub fn subtitles(&self, rendition: &str, attempt: u64) -> String {
+        format!("{}subs-{}-{}.vtt", self.folder, name(rendition), base36(attempt))
+    }
+
+    /// The media playlist of one subtitle rendition.
+    #[must_use]
+    pub fn subtitles_playlist(&self, rendition: &str) -> String {
+        format!("{}subs-{}.m3u8", self.folder, name(rendition))
+    }
+
+    fn of(&self, rendition: &str, file: &str) -> String {
+        format!("{}{}/{file}", self.folder, name(rendition))
+    }
+}
+
+/// The private copy of a source that has no index of its own; removed when the job ends.
+#[must_use]
+pub fn source_copy(job_id: &str) -> String {
+    format!("tmp/{}/source.mkv", name(job_id))
+}
+
+/// A segment as its own media playlist names it.
+#[must_use]
+pub fn segment_name(n: u64, attempt: u64) -> String {
+    format!("{n}-{}.m4s", base36(attempt))
+}
+
+/// An init segment as its own media playlist names it.
+#[must_use]
+pub fn init_name(attempt: u64) -> String {
+    format!("init-{}.mp4", base36(attempt))
+}
+
+/// A number in base 36 with lower-case letters: how a key carries its attempt.
+#[must_use]
+pub fn base36(mut number: u64) -> String {
+    let mut text = Vec::new();
+    loop {
+        text.push(char::from(DIGITS[(number % 36) as usize]));
+        number /= 36;
+        if number == 0 {
+            return text.into_iter().rev().collect();
+        }
+    }
+}
+
+/// One part of a key, as it is or escaped: it is never empty, never starts with a dot, and has no slash, no character
+/// that a URL would have to escape. `!` marks what was escaped, itself included, so that no two names meet.
+fn name(text: &str) -> String {
+    if text.is_empty() {
+        return "!".to_owned();
+    }
+    let mut safe = String::with_capacity(text.len());
+    for (place, byte) in text.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'~') || (byte == b'.' && place > 0);
+        if plain {
+            safe.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(safe, "!{byte:02x}");
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn every_key(keys: &JobKeys, text: &str, n: u64, attempt: u64) -> Vec<String> {
+        vec![
+            keys.commit(),
+            keys.live_master(),
+            keys.receipt(),
+            keys.parts(text, attempt),
+            keys.media_playlist(text),
+            keys.live_playlist(text),
+            keys.init(text, attempt),
+            keys.segment(text, n, attempt),
+            keys.poster(attempt),
+            keys.storyboard_sheet(n, attempt),
+            keys.storyboard_index(attempt),
+            keys.iframe_playlist(text),
+            keys.subtitles(text, attempt),
+            keys.subtitles_playlist(text),
+        ]
+    }
+
+    #[test]
+    fn keys_are_those_of_the_contract() {
+        let keys = JobKeys::new("hls/f1/", "j1");
+        assert_eq!(keys.master(), "hls/f1/master.m3u8");
+        assert_eq!(keys.folder(), "hls/f1/j1/");
+        assert_eq!(
+            every_key(&keys, "1080p", 7, 36),
+            [
+                "hls/f1/j1/commit.m3u8",
+                "hls/f1/j1/live.m3u8",
+                "hls/f1/j1/receipt.json",
+                "hls/f1/j1/parts/1080p-10.json",
+                "hls/f1/j1/1080p/index.m3u8",
+                "hls/f1/j1/1080p/live.m3u8",
+                "hls/f1/j1/1080p/init-10.mp4",
+                "hls/f1/j1/1080p/7-10.m4s",
+                "hls/f1/j1/poster-10.jpg",
+                "hls/f1/j1/storyboard-7-10.jpg",
+                "hls/f1/j1/storyboard-10.vtt",
+                "hls/f1/j1/iframe-1080p.m3u8",
+                "hls/f1/j1/subs-1080p-10.vtt",
+                "hls/f1/j1/subs-1080p.m3u8",
+            ]
+        );
+        assert_eq!(keys.parts("v12~1", 1), "hls/f1/j1/parts/v12~1-1.json");
+        assert_eq!(source_copy("j1"), "tmp/j1/source.mkv");
+    }
+
+    #[test]
+    fn a_key_ends_with_the_name_its_playlist_uses() {
+        let keys = JobKeys::new("hls/f1/", "j1");
+        assert!(
+            keys.segment("720p", 3, 99)
+                .ends_with(&format!("/720p/{}", segment_name(3, 99)))
+        );
+        assert!(keys.init("720p", 99).ends_with(&format!("/720p/{}", init_name(99))));
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_leaves_the_job_folder(
+            prefix in any::<String>(), job in any::<String>(), text in any::<String>(), n: u64, attempt: u64,
+        ) {
+            let keys = JobKeys::new(&prefix, &job);
+            for key in every_key(&keys, &text, n, attempt) {
+                prop_assert!(key.starts_with(keys.folder()), "{}", key);
+                prop_assert!(key.split('/').all(|part| !part.is_empty() && !part.starts_with('.')), "{}", key);
+                prop_assert!(key.bytes().all(|byte| byte.is_ascii_graphic()), "{}", key);
+            }
+            prop_assert!(source_copy(&job).starts_with("tmp/"));
+        }
+
+        #[test]
+        fn different_names_have_different_keys(a in any::<String>(), b in any::<String>()) {
+            prop_assert_eq!(name(&a) == name(&b), a == b);
+        }
+
+        #[test]
+        fn valid_names_pass_unchanged(text in "[A-Za-z0-9][A-Za-z0-9._~-]{0,127}") {
+            prop_assert_eq!(name(&text), text);
+        }
+
+        #[test]
+        fn base36_reads_back_as_the_same_number(number: u64) {
+            prop_assert_eq!(u64::from_str_radix(&base36(number), 36), Ok(number));
+        }
+    }
+}

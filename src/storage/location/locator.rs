@@ -1,0 +1,134 @@
+//! From a `file_url` to an object of ours.
+
+use percent_encoding::percent_decode_str;
+
+use super::address::{Address, quote, strip_scheme};
+use super::service::{Service, Site};
+
+/// The longest key S3 knows, in bytes.
+const MAX_KEY: usize = 1024;
+
+/// An object that an event may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The bucket, one of the allowed ones.
+    pub bucket: String,
+    /// The key, decoded.
+    pub key: String,
+}
+
+/// Why a `file_url` is not accepted. The text never repeats its query, which may hold a signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForbiddenSource {
+    /// It is neither `s3://bucket/key` nor a plain HTTP URL.
+    #[error("file_url must be s3://bucket/key or the http(s) URL of an object")]
+    NotAUrl,
+    /// It carries a user name or a password.
+    #[error("file_url must not carry a user name or password")]
+    Credentials,
+    /// Its host, with its port, is none of ours.
+    #[error("file_url names the host {0}, which does not serve the source buckets")]
+    Host(String),
+    /// Its bucket is none of ours.
+    #[error("file_url names the bucket {0}, which is not one of SOURCE_BUCKETS")]
+    Bucket(String),
+    /// Its key cannot be one of an upload.
+    #[error("the key in file_url {0}")]
+    Key(&'static str),
+}
+
+/// Tells which objects the URLs of events mean.
+#[derive(Debug, Clone)]
+pub struct Locator {
+    buckets: Vec<String>,
+    service: Service,
+    /// The CDN's root, and the bucket it serves.
+    cdn: Option<(Site, String)>,
+}
+
+impl Locator {
+    /// Understands the URLs of `buckets` on the S3 service at `endpoint` (`None` is AWS), and those of the CDN that
+    /// serves `output_bucket` below `public_base_url`.
+    ///
+    /// # Errors
+    /// [`url::ParseError`] where one of the two is not a URL with a host.
+    pub fn new(
+        endpoint: Option<&str>,
+        buckets: Vec<String>,
+        output_bucket: &str,
+        public_base_url: Option<&str>,
+    ) -> Result<Self, url::ParseError> {
+        let cdn = public_base_url.map(Site::parse).transpose()?;
+        let cdn = cdn.map(|site| (site, output_bucket.to_owned()));
+        Ok(Self {
+            buckets,
+            service: Service::new(endpoint)?,
+            cdn,
+        })
+    }
+
+    /// The object a `file_url` means. Its key is percent-decoded once; query and fragment are dropped.
+    ///
+    /// # Errors
+    /// [`ForbiddenSource`], whose text is made for the sender of the event.
+    pub fn locate(&self, file_url: &str) -> Result<Location, ForbiddenSource> {
+        if file_url.chars().any(char::is_control) || file_url.trim() != file_url {
+            return Err(ForbiddenSource::NotAUrl);
+        }
+        let named = file_url.split(['?', '#']).next().unwrap_or_default();
+        let (bucket, key) = match strip_scheme(named, "s3") {
+            Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
+            None => self.on_host(&Address::parse(named)?)?,
+        };
+        if !self.allows(bucket) {
+            return Err(ForbiddenSource::Bucket(quote(bucket)));
+        }
+        Ok(Location {
+            bucket: bucket.to_owned(),
+            key: decode_key(key)?,
+        })
+    }
+
+    /// Bucket and encoded key of an HTTP URL; the bucket may still be a foreign one.
+    fn on_host<'a>(&'a self, address: &Address<'a>) -> Result<(&'a str, &'a str), ForbiddenSource> {
+        let of_bucket = self.buckets.iter().find_map(|bucket| {
+            let key = self.service.virtual_host(bucket, address)?;
+            Some((bucket.as_str(), key))
+        });
+        let path = self.service.path_style(address);
+        let of_path = path.map(|path| path.split_once('/').unwrap_or((path, "")));
+        let of_cdn = self.cdn.as_ref().and_then(|(site, bucket)| {
+            let key = site.below(&address.host, address)?;
+            Some((bucket.as_str(), key))
+        });
+        // A CDN may share its host with the service, as in development: there a first part that is no bucket is a key's.
+        of_bucket
+            .or(of_path.filter(|(bucket, _)| self.allows(bucket)))
+            .or(of_cdn)
+            .or(of_path)
+            .ok_or_else(|| ForbiddenSource::Host(address.quoted()))
+    }
+
+    fn allows(&self, bucket: &str) -> bool {
+        self.buckets.iter().any(|allowed| allowed == bucket)
+    }
+}
+
+fn decode_key(encoded: &str) -> Result<String, ForbiddenSource> {
+    let key = percent_decode_str(encoded).decode_utf8();
+    let key = key.map_err(|_| ForbiddenSource::Key("is not UTF-8 when percent-decoded"))?;
+    if key.is_empty() {
+        return Err(ForbiddenSource::Key("is empty"));
+    }
+    if key.len() > MAX_KEY {
+        return Err(ForbiddenSource::Key("is longer than 1024 bytes"));
+    }
+    if key.chars().any(char::is_control) {
+        return Err(ForbiddenSource::Key("has a control character"));
+    }
+    // Legal in S3, but proxies and file systems on the way resolve it, and no upload needs it.
+    if key.split(['/', '\\']).any(|part| part == "." || part == "..") {
+        return Err(ForbiddenSource::Key("has a part that is . or .."));
+    }
+    Ok(key.into_owned())
+}

@@ -1,0 +1,118 @@
+// Drives the page of `fluxhls dev` as a user would: drops a file, waits until it plays, tries another quality.
+//
+// usage: node page.mjs URL FILE [--screenshot PNG] [--timeout SECONDS] [--dark] [--width PIXELS] [--json]
+//
+// Exit code: 0 it plays, 1 it does not or the browser complained (the reasons are printed), 2 could not be tried.
+
+import { basename, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { withPage } from "./browser.mjs";
+
+/** The whole visit; resolves to its report. */
+export async function visit(page, url, file, patience) {
+  const complaints = [];
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(error.message));
+  await page.goto(url);
+  await page.locator("#connection[data-state=connected]").waitFor({ timeout: patience });
+  await recordStates(page, basename(file));
+  const begin = performance.now();
+  await drop(page, file);
+  const ended = await outcome(page, basename(file), patience);
+  const report = { url, file, complaints, states: await page.evaluate(() => globalThis.seenStates), ...ended };
+  if (!ended.failure) {
+    report.seconds_until_it_played = (performance.now() - begin) / 1000;
+    report.qualities = await page.locator("#quality option").allTextContents();
+    report.picture = await page.evaluate(() => [video.videoWidth, video.videoHeight]);
+    report.lowest = await chooseLowest(page, patience);
+  }
+  return report;
+}
+
+/** Drops the file in the middle of the page, by the browser's own drag and drop. */
+async function drop(page, file) {
+  const session = await page.context().newCDPSession(page);
+  const { width, height } = await page.evaluate(() => ({ width: innerWidth, height: innerHeight }));
+  const data = { items: [], files: [resolve(file)], dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"]) {
+    await session.send("Input.dispatchDragEvent", { type, x: width / 2, y: height / 3, data });
+  }
+  await session.detach();
+}
+
+/** Has the page note every state that the file's card shows. */
+function recordStates(page, name) {
+  return page.evaluate((name) => {
+    globalThis.seenStates = [];
+    const look = () => {
+      const card = [...document.querySelectorAll(".card")].find((card) => card.querySelector("h3").textContent === name);
+      const state = card?.dataset.state;
+      if (state && globalThis.seenStates.at(-1) !== state) globalThis.seenStates.push(state);
+    };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+  }, name);
+}
+
+/** Waits until the video plays or the newest card of that name has failed. */
+async function outcome(page, name, timeout) {
+  const handle = await page.waitForFunction(
+    (name) => {
+      const video = document.getElementById("video");
+      if (video.currentTime > 0.5 && !video.paused && video.readyState >= 3) return { failure: null, duration: video.duration };
+      const card = [...document.querySelectorAll(".card")].find((card) => card.querySelector("h3").textContent === name);
+      if (card?.dataset.state === "failed") return { failure: card.querySelector(".error").textContent };
+      const fault = document.getElementById("fault");
+      return fault.hidden ? null : { failure: fault.textContent };
+    },
+    name,
+    { timeout, polling: 50 },
+  );
+  return handle.jsonValue();
+}
+
+/** Chooses the lowest quality and waits until its pictures are shown; null where there is no choice. */
+async function chooseLowest(page, timeout) {
+  const choice = page.locator("#quality");
+  if (!(await choice.isVisible())) return null;
+  const option = choice.locator("option").last();
+  const name = await option.textContent();
+  await choice.selectOption(await option.getAttribute("value"));
+  const side = Number.parseInt(name, 10);
+  await page.waitForFunction((side) => Math.min(video.videoWidth, video.videoHeight) === side, side, { timeout, polling: 50 });
+  return name;
+}
+
+async function main() {
+  const options = {
+    screenshot: { type: "string" },
+    timeout: { type: "string", default: "120" },
+    dark: { type: "boolean", default: false },
+    width: { type: "string", default: "1280" },
+    json: { type: "boolean", default: false },
+  };
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const [url, file] = positionals;
+  if (positionals.length !== 2) throw new Error("usage: node page.mjs URL FILE [--screenshot PNG] [--timeout SECONDS] [--dark] [--width PIXELS] [--json]");
+  const screen = { colorScheme: values.dark ? "dark" : "light", viewport: { width: Number(values.width), height: 800 } };
+  const report = await withPage(async (page) => {
+    try {
+      return await visit(page, url, file, Number(values.timeout) * 1000);
+    } finally {
+      if (values.screenshot) await page.screenshot({ path: values.screenshot });
+    }
+  }, screen);
+  const reasons = [report.failure, ...report.complaints].filter(Boolean);
+  if (values.json) console.log(JSON.stringify({ ok: reasons.length === 0, reasons, ...report }, null, 2));
+  else console.log(reasons.length === 0 ? `ok   ${file} plays: ${report.states.join(", ")}` : `FAIL ${reasons.join("; ")}`);
+  return reasons.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main ?? process.argv[1] === import.meta.filename) {
+  main().then(
+    (code) => (process.exitCode = code),
+    (error) => {
+      console.error(error.message);
+      process.exitCode = 2;
+    },
+  );
+}
