@@ -16,7 +16,7 @@ use streams::{JobId, subject};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::jetstream::Log;
+use crate::jetstream::Nats;
 
 /// How often the rows are written: at most once a second per job.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -24,9 +24,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 const MOST: i32 = 99;
 
 /// Keeps `progress` of processing jobs fresh until `stop`.
-pub async fn follow(db: DatabaseConnection, log: Log, stop: CancellationToken) {
+pub async fn follow(db: &DatabaseConnection, nats: &Nats, stop: CancellationToken) {
     let subscription = tokio::select! {
-        subscription = log.nats().client.subscribe(subject::ALL_PROGRESS) => subscription,
+        subscription = nats.client.subscribe(subject::ALL_PROGRESS) => subscription,
         () = stop.cancelled() => return,
     };
     let mut messages = match subscription {
@@ -42,7 +42,7 @@ pub async fn follow(db: DatabaseConnection, log: Log, stop: CancellationToken) {
                 Some(message) => note(&mut latest, &message.payload),
                 None => return,
             },
-            _ = ticks.tick() => write(&db, &mut latest).await,
+            _ = ticks.tick() => write(db, &mut latest).await,
             () = stop.cancelled() => return,
         }
     }

@@ -230,7 +230,10 @@ async fn progress_messages_raise_the_percentage() {
     let tables = Tables::sqlite().await;
     tables.apply(&[accepted(1, "j", "f"), planned(2, "j", "f")]).await;
     let stop = CancellationToken::new();
-    let following = tokio::spawn(progress::follow(tables.db.clone(), log.clone(), stop.clone()));
+    let following = {
+        let (db, nats, stop) = (tables.db.clone(), log.nats().clone(), stop.clone());
+        tokio::spawn(async move { progress::follow(&db, &nats, stop).await })
+    };
     let body = json!({"job_id": "j", "file_id": "f", "task": "v0", "task_progress": 0.5, "job_progress": 0.42,
                       "speed": 1.0, "eta_seconds": 3.0});
     let subject = subject::progress(&"j".parse().unwrap(), "v0".parse().unwrap());
