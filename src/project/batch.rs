@@ -11,7 +11,16 @@ use super::refusal;
 use super::rows;
 use crate::jetstream::Recorded;
 
-/// Applies `messages` within `transaction` and returns those that cannot be in the tables.
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// Facts that are in the tables now, or were before.
+    pub(super) entries: Vec<Entry>,
+    /// Facts that cannot be.
+    pub(super) dead: Vec<DeadFact>,
+}
+
+/// Applies `messages` within `transaction`, setting aside those that cannot be in the tables.
 ///
 /// # Errors
 /// Only for reasons that are not in the messages; then the transaction is to be dropped and all of it tried again.
@@ -19,7 +28,7 @@ pub(super) async fn apply(
     transaction: &DatabaseTransaction,
     references: References,
     messages: &[Recorded],
-) -> Result<Vec<DeadFact>, DbErr> {
+) -> Result<Applied, DbErr> {
     let mut dead = Vec::new();
     let mut entries = Vec::with_capacity(messages.len());
     for message in messages {
@@ -29,15 +38,21 @@ pub(super) async fn apply(
         }
     }
     let all = Fold::of(entries.iter().map(|(_, entry)| entry));
-    if attempt(transaction, references, &all).await?.is_some() {
-        for (message, entry) in &entries {
-            let one = Fold::of([entry]);
-            if let Some(reason) = attempt(transaction, references, &one).await? {
-                dead.push(DeadFact::new(message, reason));
-            }
+    if attempt(transaction, references, &all).await?.is_none() {
+        let entries = entries.into_iter().map(|(_, entry)| entry).collect();
+        return Ok(Applied { entries, dead });
+    }
+    let mut applied = Applied {
+        entries: Vec::new(),
+        dead,
+    };
+    for (message, entry) in entries {
+        match attempt(transaction, references, &Fold::of([&entry])).await? {
+            None => applied.entries.push(entry),
+            Some(reason) => applied.dead.push(DeadFact::new(message, reason)),
         }
     }
-    Ok(dead)
+    Ok(applied)
 }
 
 /// Applies changes under a savepoint; gives the reason when the database refuses their content.

@@ -20,9 +20,9 @@ pub(super) const BATCH: usize = 500;
 /// How long a batch waits for more facts after its first.
 const GATHER: Duration = Duration::from_millis(100);
 /// How long one pull waits at the server; after a silent one the stream is looked at.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(5);
 /// When the server forgets a consumer that nobody pulls from.
-const FORGET: Duration = Duration::from_secs(120);
+const FORGET: Duration = Duration::from_secs(60);
 
 /// Why the feed ended. It says nothing of the facts: open a new one.
 #[derive(Debug, thiserror::Error)]
@@ -102,12 +102,19 @@ fn state_of(stream: &Stream) -> LogState {
     }
 }
 
+/// A request for messages that is open at the server.
+struct Pull {
+    messages: pull::Batch,
+    /// Whether it brought any.
+    fruitful: bool,
+}
+
 /// An open reader of the job log.
 pub(super) struct Feed {
     nats: Nats,
     consumer: Consumer<pull::Config>,
     created: DateTime<Utc>,
-    pull: Option<pull::Batch>,
+    pull: Option<Pull>,
     /// Deliveries so far; the server counts them too.
     delivered: u64,
     /// Sequence of the last message that came.
@@ -158,7 +165,7 @@ impl Feed {
         while batch.len() < BATCH {
             // A pull that is used up ends the batch; the next one is opened by the next call.
             let Some(pull) = &mut self.pull else { break };
-            match timeout_at(deadline, pull.next()).await {
+            match timeout_at(deadline, pull.messages.next()).await {
                 Ok(Some(message)) => batch.push(self.take(message)?),
                 Ok(None) => self.pull = None,
                 Err(_) => break,
@@ -169,27 +176,31 @@ impl Feed {
 
     async fn first(&mut self) -> Result<Recorded, FeedError> {
         loop {
-            let pull = match &mut self.pull {
+            let mut pull = match self.pull.take() {
                 Some(pull) => pull,
-                // No `.heartbeat()`: with it async-nats 0.51 may sleep on a message that is there.
-                None => self.pull.insert(
-                    self.consumer
-                        .batch()
-                        .max_messages(BATCH)
-                        .expires(IDLE)
-                        .messages()
-                        .await
-                        .map_err(|error| FeedError::server("pull from")(&error))?,
-                ),
+                None => self.open_pull().await?,
             };
-            match pull.next().await {
-                Some(message) => return self.take(message),
-                None => {
-                    self.pull = None;
-                    self.look().await?;
-                }
+            if let Some(message) = pull.messages.next().await {
+                self.pull = Some(Pull { fruitful: true, ..pull });
+                return self.take(message);
+            }
+            if !pull.fruitful {
+                self.look().await?;
             }
         }
+    }
+
+    async fn open_pull(&self) -> Result<Pull, FeedError> {
+        // No `.heartbeat()`: with it async-nats 0.51 may sleep on a message that is there.
+        let request = self.consumer.batch().max_messages(BATCH).expires(IDLE);
+        let messages = request
+            .messages()
+            .await
+            .map_err(|error| FeedError::server("pull from")(&error))?;
+        Ok(Pull {
+            messages,
+            fruitful: false,
+        })
     }
 
     /// After silence: is the log still there, and as long as it was?

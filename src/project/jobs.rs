@@ -8,8 +8,8 @@ use entity::prelude::{Files, TranscodingJobs};
 use entity::transcoding_jobs::{Column, Model};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, FromQueryResult, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Select,
+    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, Select,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -178,6 +178,28 @@ async fn jobs(db: &impl ConnectionTrait, select: Select<TranscodingJobs>) -> Res
     Ok(rows.into_iter().map(|(job, file)| Job::new(job, file)).collect())
 }
 
+/// How many jobs of each status the tables hold; a status without jobs is absent.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn counts(db: &impl ConnectionTrait) -> Result<BTreeMap<String, u64>, DbErr> {
+    let rows: Vec<(Option<String>, i64)> = TranscodingJobs::find()
+        .select_only()
+        .column(Column::Status)
+        .column_as(Column::Id.count(), "jobs")
+        .group_by(Column::Status)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(by_status(rows))
+}
+
+fn by_status(rows: impl IntoIterator<Item = (Option<String>, i64)>) -> BTreeMap<String, u64> {
+    rows.into_iter()
+        .filter_map(|(status, jobs)| Some((status?, u64::try_from(jobs).ok()?)))
+        .collect()
+}
+
 /// Counts over the jobs created in the last [`STATS_DAYS`] days.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stats {
@@ -187,13 +209,6 @@ pub struct Stats {
     pub jobs: BTreeMap<String, u64>,
     /// Mean seconds from created to completed, over the completed ones; none without any.
     pub mean_seconds: Option<f64>,
-}
-
-#[derive(FromQueryResult)]
-struct StatusRow {
-    status: Option<String>,
-    jobs: i64,
-    seconds: Option<f64>,
 }
 
 /// Statistics of the days before `now`.
@@ -206,23 +221,20 @@ pub async fn stats(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Stat
         DbBackend::Postgres => "CAST(AVG(EXTRACT(EPOCH FROM completed_at - created_at)) AS DOUBLE PRECISION)",
         _ => "AVG((JULIANDAY(completed_at) - JULIANDAY(created_at)) * 86400.0)",
     };
-    let rows = TranscodingJobs::find()
+    let rows: Vec<(Option<String>, i64, Option<f64>)> = TranscodingJobs::find()
         .select_only()
         .column(Column::Status)
         .column_as(Column::Id.count(), "jobs")
         .column_as(Expr::cust(seconds), "seconds")
         .filter(Column::CreatedAt.gte(since.naive_utc()))
         .group_by(Column::Status)
-        .into_model::<StatusRow>()
+        .into_tuple()
         .all(db)
         .await?;
-    let completed = rows.iter().find(|row| row.status.as_deref() == Some("completed"));
+    let completed = rows.iter().find(|(status, ..)| status.as_deref() == Some("completed"));
     Ok(Stats {
         since,
-        mean_seconds: completed.and_then(|row| row.seconds),
-        jobs: rows
-            .iter()
-            .filter_map(|row| Some((row.status.clone()?, u64::try_from(row.jobs).ok()?)))
-            .collect(),
+        mean_seconds: completed.and_then(|(.., seconds)| *seconds),
+        jobs: by_status(rows.into_iter().map(|(status, jobs, _)| (status, jobs))),
     })
 }

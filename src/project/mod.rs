@@ -4,12 +4,13 @@
 //! `rows` carries changes out, each guarded by the sequence it comes from; `batch` does so for the facts of one transaction
 //! and sets aside those whose content the database refuses; `checkpoint` remembers how far the tables are and proves that
 //! the log is still the one they came from; [`Projector`] is the loop over all of it and [`rebuild`] starts it anew. Beside
-//! the checkpoint, [`progress`] keeps the percentage fresh and [`jobs`] answers questions about the rows.
+//! the checkpoint, [`progress`] keeps the percentage fresh, `census` the metrics, and [`jobs`] answers questions about the rows.
 //!
 //! Facts are applied in order, in one transaction with the checkpoint, and a fact that was applied before changes nothing.
 //! So any number of projectors may run: each transaction begins by moving the checkpoint, which only one of them can.
 
 mod batch;
+mod census;
 mod change;
 mod checkpoint;
 mod dead;

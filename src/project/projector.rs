@@ -10,7 +10,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::dead::DeadFact;
 use super::feed::{self, Feed, FeedError};
 use super::references::References;
-use super::{batch, rebuild};
+use super::{batch, census, rebuild};
 use crate::jetstream::{Log, Recorded, Refused};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
@@ -77,8 +77,13 @@ impl Projector {
         self.position.subscribe()
     }
 
-    /// Projects until `stop`. No trouble ends it: it pauses, longer each time, and resumes from the checkpoint.
+    /// Projects until `stop`, and keeps the metrics of the tables. No trouble ends it: it pauses, longer each time, and
+    /// resumes from the checkpoint.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(self.keep_following(&stop), census::keep(&self.db, &stop));
+    }
+
+    async fn keep_following(&self, stop: &CancellationToken) {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let reached = self.position.borrow().seq;
@@ -136,9 +141,11 @@ impl Projector {
             // `doubt` has a reason wherever there is no checkpoint.
             return found.ok_or(ProjectError::Feed(FeedError::Changed));
         };
-        tracing::warn!(reason = doubt, "rebuilding the tables from the whole log");
+        if found.is_some() {
+            tracing::warn!(reason = doubt, "the tables do not come from this log; rebuilding them");
+        }
         let (at, rebuilt) = rebuild::run(&self.db, &self.log).await?;
-        tracing::info!(facts = rebuilt.facts, dead = rebuilt.dead, "rebuilt the tables");
+        tracing::info!("{rebuilt}");
         Ok(at)
     }
 
@@ -178,16 +185,19 @@ impl Projector {
             transaction.rollback().await?;
             return Ok(false);
         }
-        let dead = batch::apply(&transaction, references, messages).await?;
-        bury(&self.log, &dead).await?;
+        let applied = batch::apply(&transaction, references, messages).await?;
+        bury(&self.log, &applied.dead).await?;
         transaction.commit().await?;
+        census::count(&applied);
         Ok(true)
     }
 
     fn stand(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
+        let lag = feed.pending();
+        census::lag(lag);
         self.position.send_replace(Position {
             seq: at.seq(),
-            lag: feed.pending(),
+            lag,
             following: true,
             standby,
         });

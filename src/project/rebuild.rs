@@ -27,6 +27,16 @@ pub struct Rebuilt {
     pub seq: u64,
 }
 
+impl std::fmt::Display for Rebuilt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { facts, dead, seq } = self;
+        write!(
+            f,
+            "rebuilt the tables from {facts} facts, up to sequence {seq}; {dead} of them cannot be in the tables"
+        )
+    }
+}
+
 /// Rebuilds `files` and `transcoding_jobs` from the whole job log.
 ///
 /// # Errors
@@ -53,7 +63,7 @@ pub(super) async fn run(db: &DatabaseConnection, log: &Log) -> Result<(Checkpoin
             let mut messages = feed.next().await?;
             messages.retain(|message| message.seq <= folded.to.seq());
             at = messages.last().map_or(folded.to.seq(), |message| message.seq);
-            dead.extend(batch::apply(&transaction, references, &messages).await?);
+            dead.extend(batch::apply(&transaction, references, &messages).await?.dead);
         }
     }
     bury(log, &dead).await?;

@@ -15,7 +15,8 @@ use super::references::References;
 /// Rows of one statement: 17 columns each, and `SQLite` binds at most 32 766 values.
 const CHUNK: usize = 500;
 
-/// Carries out all changes. Doing so twice, or after later ones, changes nothing.
+/// Carries out all changes. Doing so twice, or after later ones, changes nothing; only the row of a pruned job, whose guard
+/// went with it, is back until its `pruned` comes again, too.
 pub(super) async fn apply(db: &impl ConnectionTrait, references: References, changes: &Changes) -> Result<(), DbErr> {
     for rows in changes.new_files.chunks(CHUNK) {
         let mut rows = rows.to_vec();

@@ -228,6 +228,24 @@ async fn what_comes_after_the_end_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_in_the_tables_already_changes_nothing() {
+    for tables in Tables::both().await {
+        let facts = [
+            accepted(1, "j", "f"),
+            planned(2, "j", "f"),
+            playable(3, "j", "f"),
+            failed(4, "j", "f"),
+        ];
+        tables.apply(&facts).await;
+        let before = tables.rows().await;
+        for again in [&facts[..1], &facts[..3], &facts[1..3], &facts[..]] {
+            tables.apply(again).await;
+            assert_eq!(tables.rows().await, before);
+        }
+    }
+}
+
+#[tokio::test]
 async fn facts_of_a_job_that_nobody_accepted_change_nothing() {
     for tables in Tables::both().await {
         let messages = [planned(1, "j", "f"), completed(2, "j", "f", false), pruned(3, "j", "f")];

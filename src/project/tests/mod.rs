@@ -4,7 +4,8 @@ mod batching;
 mod checkpoint;
 mod contract;
 mod facts;
-
+mod live;
 mod questions;
 mod refusals;
+mod server;
 mod tables;

@@ -64,9 +64,9 @@ impl Tables {
     pub(super) async fn apply(&self, messages: &[Recorded]) -> Vec<DeadFact> {
         let transaction = checkpoint::begin(&self.db).await.unwrap();
         let references = References::read(&transaction).await.unwrap();
-        let dead = batch::apply(&transaction, references, messages).await.unwrap();
+        let applied = batch::apply(&transaction, references, messages).await.unwrap();
         transaction.commit().await.unwrap();
-        dead
+        applied.dead
     }
 
     pub(super) async fn run(&self, sql: &str) {
