@@ -70,7 +70,7 @@ pub(super) enum JobsCommand {
         nats: NatsArgs,
     },
     /// Cancel a job, queued or running.
-    Cancel(CancelArgs),
+    Cancel(Box<CancelArgs>),
 }
 
 /// What `jobs cancel` takes.
@@ -144,7 +144,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
         }
         JobsCommand::Show { job_id, output, nats } => show(&job_id, &output, &nats).await?,
         JobsCommand::Watch { job_id, output, nats } => return watch(&job_id, &output, &nats).await,
-        JobsCommand::Cancel(args) => return cancel(args).await,
+        JobsCommand::Cancel(args) => return cancel(*args).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -141,7 +141,7 @@ impl Plant<'_> {
             folder: folder.path(),
             limits: Limits::new(Duration::from_secs(300) + Duration::from_secs_f64(order.seconds / SLOWEST)),
             stop: &CancellationToken::new(),
-            external_work: &move || bytes.bytes_read(),
+            external_work: &move || bytes.bytes_read() + bytes.bytes_served(),
             ticks: &ticks,
         })
         .await

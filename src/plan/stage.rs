@@ -106,7 +106,7 @@ impl Planner {
         let limits = ProbeLimits::default();
         let probed = tokio::select! {
             probed = ffmpeg::probe(&self.tool, &input, &limits) => probed,
-            never = assignment.pulse.follow(|| server.bytes_read()) => match never {},
+            never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
         };
         // A read that failed on the way looks like a short source to ffprobe.
         if let Some(fault) = server.fault() {
