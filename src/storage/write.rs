@@ -209,10 +209,12 @@ mod tests {
 mod server_tests {
     use std::time::Duration;
 
+    use axum::Router;
     use futures::{StreamExt, future, stream};
 
     use super::*;
-    use crate::storage::testing::{TestS3, noise};
+    use crate::storage::testing::{BUCKET, TestS3, noise, serve, settings_for};
+    use crate::storage::{Storage, StorageSettings};
 
     const KEY: &str = "uploads/a.mp4";
     const PART: usize = PART_SIZE as usize;
@@ -298,6 +300,26 @@ mod server_tests {
             .await
             .expect("the parts are freed");
         assert_eq!(bucket.head(KEY).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_upload_may_take_longer_than_a_server_may_be_silent_to_a_read() {
+        let slow = async || {
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            [("ETag", "\"slow\"")]
+        };
+        let (address, _server) = serve(Router::new().fallback(slow)).await;
+        let settings = StorageSettings {
+            read_timeout: Duration::from_millis(200),
+            max_attempts: 1,
+            ..settings_for(address)
+        };
+        let bucket = Storage::connect(&settings).await.bucket(BUCKET);
+        assert_eq!(
+            bucket.put(KEY, noise(10), ObjectKind::Video).await.unwrap().etag,
+            "slow"
+        );
+        assert!(bucket.head(KEY).await.unwrap_err().is_transient());
     }
 
     #[tokio::test]
