@@ -107,10 +107,11 @@ impl Nats {
 fn observe(event: &Event, connected: &AtomicBool) {
     match event {
         Event::Connected => {
-            connected.store(true, Ordering::Relaxed);
             gauge!("fluxhls_nats_connected").set(1.0);
-            counter!("fluxhls_nats_reconnects_total").increment(1);
-            tracing::info!("NATS is connected");
+            if !connected.swap(true, Ordering::Relaxed) {
+                counter!("fluxhls_nats_reconnects_total").increment(1);
+                tracing::info!("NATS is connected again");
+            }
         }
         Event::Disconnected => {
             connected.store(false, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::histogram;
+use metrics::{counter, histogram};
 use streams::Code;
 use streams::fact::Head;
 use streams::plan::Planned;
@@ -108,6 +108,7 @@ impl Planner {
             probed = ffmpeg::probe(&self.tool, &input, &limits) => probed,
             never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
         };
+        counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
         // A read that failed on the way looks like a short source to ffprobe.
         if let Some(fault) = server.fault() {
             return Err(self.jobs.blame_source(&fault.error).await);
