@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::{Consumer, pull::Config};
 use metrics::gauge;
 use secrecy::{ExposeSecret as _, SecretString};
 use streams::task::{Class, Lane};
@@ -142,13 +143,13 @@ impl Service {
         for role in &settings.roles {
             start.role(*role).await?;
         }
-        let (tell, obstacles) = watch::channel(Vec::new());
-        tokio::spawn(watch_obstacles(
-            nats,
-            settings.roles.clone(),
+        let (tell, obstacles) = watch::channel(vec!["starting".to_owned()]);
+        let watch = Watch {
+            jobs: jobs.clone(),
+            projected: start.projected.clone(),
             tell,
-            shutdown.stop.clone(),
-        ));
+        };
+        tokio::spawn(watch.run(shutdown.stop.clone()));
         start.tracker.close();
         Ok(Self {
             jobs,
@@ -307,34 +308,71 @@ pub async fn connect_database(url: &SecretString) -> anyhow::Result<sea_orm::Dat
     })
 }
 
-/// Says every few seconds what keeps the service from its work.
-async fn watch_obstacles(nats: Nats, roles: Vec<Role>, tell: watch::Sender<Vec<String>>, stop: CancellationToken) {
-    loop {
-        let mut obstacles = Vec::new();
-        if nats.is_connected() {
-            for durable in topology::durables() {
-                let name = durable.config.durable_name.unwrap_or_default();
-                let found = nats
-                    .js
-                    .get_consumer_from_stream::<async_nats::jetstream::consumer::pull::Config, _, _>(
-                        &name,
-                        durable.stream,
-                    );
-                if let Err(error) = found.await {
-                    obstacles.push(format!(
-                        "consumer {name} of {}: {error}; run `fluxhls provision`",
-                        durable.stream
-                    ));
-                }
+/// What may keep the service from its work.
+struct Watch {
+    jobs: Jobs,
+    projected: Option<watch::Receiver<project::Position>>,
+    tell: watch::Sender<Vec<String>>,
+}
+
+impl Watch {
+    /// Looks for obstacles every few seconds until `stop`.
+    async fn run(self, stop: CancellationToken) {
+        let mut round = 0_u32;
+        let mut denied = false;
+        loop {
+            let mut obstacles = self.consumers().await;
+            if round.is_multiple_of(6) {
+                denied = self.is_denied().await;
             }
-        } else {
-            obstacles.push("NATS is not connected".to_owned());
+            if denied {
+                obstacles.push(
+                    "the storage refuses our credentials; check them and what they may do in S3_BUCKET".to_owned(),
+                );
+            }
+            if self
+                .projected
+                .as_ref()
+                .is_some_and(|position| !position.borrow().following)
+            {
+                obstacles.push("the tables do not follow the job log; check DATABASE_URL and the log".to_owned());
+            }
+            self.tell.send_replace(obstacles);
+            round = round.wrapping_add(1);
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                () = stop.cancelled() => return,
+            }
         }
-        tracing::debug!(?roles, ?obstacles, "looked for obstacles");
-        tell.send_replace(obstacles);
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
-            () = stop.cancelled() => return,
+    }
+
+    /// Every class and lane needs its consumer.
+    async fn consumers(&self) -> Vec<String> {
+        let nats = self.jobs.log.nats();
+        if !nats.is_connected() {
+            return vec!["NATS is not connected".to_owned()];
         }
+        let mut obstacles = Vec::new();
+        for durable in topology::durables() {
+            let name = durable.config.durable_name.unwrap_or_default();
+            let found: Result<Consumer<Config>, _> = nats.js.get_consumer_from_stream(&name, durable.stream).await;
+            if let Err(error) = found {
+                obstacles.push(format!(
+                    "consumer {name} of {}: {error}; run `fluxhls provision`",
+                    durable.stream
+                ));
+            }
+        }
+        obstacles
+    }
+
+    /// A look at any key tells whether credentials may be the trouble; only then the canary, which writes, is sent.
+    async fn is_denied(&self) -> bool {
+        let looked = self
+            .jobs
+            .output
+            .head(&format!("{}canary", self.jobs.settings.output_root))
+            .await;
+        matches!(looked, Err(error) if error.is_denied()) && self.jobs.is_denied_everywhere().await
     }
 }

@@ -80,9 +80,6 @@ pub(super) async fn rebuild(args: RebuildArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls rebuild")).await?);
     let database = open(&args.database).await?;
     let rebuilt = project::rebuild(&database, &log).await?;
-    println!(
-        "{} facts, up to message {} of the job log; {} of them are dead letters",
-        rebuilt.facts, rebuilt.seq, rebuilt.dead
-    );
+    println!("{rebuilt}");
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,8 @@ impl Jobs {
     pub async fn blame_source(&self, error: &StorageError) -> Failure {
         match error {
             StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::plain(Code::SourceNotFound),
-            StorageError::Changed { .. } => Failure::plain(Code::SourceChanged),
+            // An object that ends earlier than it did is another one, too.
+            StorageError::Changed { .. } | StorageError::OutOfRange { .. } => Failure::plain(Code::SourceChanged),
             _ if error.is_denied() && !self.is_denied_everywhere().await => Failure::new(
                 Code::ForbiddenSource,
                 "The storage does not let this service read the uploaded file.",
@@ -30,7 +31,7 @@ impl Jobs {
     }
 
     /// Whether our own credentials are the trouble: then nothing works in our own bucket either.
-    async fn is_denied_everywhere(&self) -> bool {
+    pub async fn is_denied_everywhere(&self) -> bool {
         matches!(self.output.canary(&self.settings.output_root).await, Err(error) if error.is_denied())
     }
 }
