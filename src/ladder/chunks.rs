@@ -1,7 +1,8 @@
 //! The chunk map: runs of whole segments that workers encode independently.
 
-/// Seconds a chunk should last: short enough to share a video out, long enough for its start to cost little.
-const LENGTH: f64 = 16.0;
+/// Seconds a chunk should last: short enough to share a video out and to lose little with a worker, long enough for its start to cost
+/// little.
+const LENGTH: f64 = 12.0;
 
 /// No chunk has fewer segments, so the last one is never too short for its encoder to reorder frames as the others do.
 const FEWEST_SEGMENTS: u32 = 3;
@@ -68,10 +69,10 @@ mod tests {
     }
 
     #[test]
-    fn chunks_last_about_sixteen_seconds() {
+    fn chunks_last_about_twelve_seconds() {
         assert_eq!(map(span(3, &[1.0])), [0]);
         assert_eq!(map(span(31, &[1.0])), [0, 4]);
-        assert_eq!(map(span(60, &[1.0])), [0, 5, 10]);
+        assert_eq!(map(span(60, &[1.0])), [0, 3, 6, 9, 12]);
     }
 
     #[test]
@@ -87,7 +88,7 @@ mod tests {
             first_picture: 25 * 30,
             ..span(60, &[1.0])
         };
-        assert_eq!(map(late), [0, 10]);
+        assert_eq!(map(late), [0, 9, 12]);
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use streams::{Rational, RenditionName};
 
-use super::seconds::nearest;
+use super::seconds::{nearest, not_after};
 use super::words;
 
 /// What a rendition's muxer must know.
@@ -20,7 +20,8 @@ pub(super) struct Hls<'a> {
 }
 
 impl Hls<'_> {
-    /// The options. `frag_discont` keeps true decode times where the muxer would begin at zero; the edit list it writes by default is the
+    /// The options. A cut that is due a microsecond after its key frame is made at the next one, so the segment length is rounded
+    /// down. `frag_discont` keeps true decode times where the muxer would begin at zero; the edit list it writes by default is the
     /// same in every chunk; `temp_file` renames finished segments into place.
     pub(super) fn args(&self) -> Vec<String> {
         let mut args = words("-map_metadata -1 -map_chapters -1 -fflags +bitexact");
@@ -33,7 +34,7 @@ impl Hls<'_> {
         args.extend(words("-hls_flags independent_segments+temp_file"));
         args.extend(words(&format!(
             "-hls_time {} -start_number {}",
-            nearest(self.segment),
+            not_after(self.segment),
             self.first_segment
         )));
         args.extend(["-hls_segment_options".to_owned(), self.fragments()]);
@@ -50,5 +51,26 @@ impl Hls<'_> {
             "movflags=+frag_discont+skip_sidx:fragment_index={}",
             self.first_fragment
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_length_is_never_rounded_up() {
+        let name = "240p".parse().unwrap();
+        let hls = Hls {
+            name: &name,
+            // 63 frames at 110/7 a second, 4.0090909… s: rounded up, two segments became one.
+            segment: Rational::new(441, 110).unwrap(),
+            first_segment: 0,
+            offset: None,
+            first_fragment: 1,
+        };
+        let args = hls.args();
+        let at = args.iter().position(|arg| arg == "-hls_time").unwrap();
+        assert_eq!(args[at + 1], "4.009090");
     }
 }
