@@ -78,7 +78,7 @@ fn refused(probe: &Probe) -> Code {
 }
 
 #[test]
-fn a_usual_video_gets_the_whole_ladder_its_sound_and_three_chunks() {
+fn a_usual_video_gets_the_whole_ladder_its_sound_and_five_chunks() {
     let draft = planned(&probe(vec![stream(0, Content::Video(video())), stream(1, audio())]));
     let names: Vec<&str> = draft
         .renditions
@@ -96,12 +96,14 @@ fn a_usual_video_gets_the_whole_ladder_its_sound_and_three_chunks() {
         ("tracks", Lane::Lo),
         ("v1", Lane::Lo),
         ("v2", Lane::Lo),
+        ("v3", Lane::Lo),
+        ("v4", Lane::Lo),
     ];
     assert_eq!(tasks, wanted.map(|(task, lane)| (task.to_owned(), lane)));
     let video = draft.video.unwrap();
     assert_eq!(
         (video.frames, video.segment_frames, video.chunks),
-        (1500, 100, vec![0, 5, 10])
+        (1500, 100, vec![0, 3, 6, 9, 12])
     );
     assert_eq!(
         (
