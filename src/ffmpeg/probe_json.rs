@@ -150,9 +150,8 @@ impl RawStream {
             index: self.index.parse()?,
             codec: self.codec_name.text().unwrap_or("").to_owned(),
             language: tag(&self.tags, "language").map(|text| shorten(text, 35)),
-            title: tag(&self.tags, "title")
-                .or_else(|| tag(&self.tags, "handler_name").filter(|name| !name.ends_with("Handler")))
-                .map(|text| shorten(text, 60)),
+            // Not `handler_name`: that is the name of the program that wrote the file more often than one for people.
+            title: tag(&self.tags, "title").map(|text| shorten(text, 60)),
             default: self.flag("default"),
             start,
             end: None,

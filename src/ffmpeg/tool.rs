@@ -20,6 +20,7 @@ pub const FILTERS: &[&str] = &[
     "atrim",
     "blackframe",
     "bwdif",
+    "concat",
     "format",
     "fps",
     "framestep",

@@ -341,7 +341,7 @@ async fn odd_turned_anamorphic_and_one_frame_sources_come_out_even_and_upright()
 
 #[tokio::test]
 async fn output_is_tagged_as_what_it_is() {
-    let args = "-f lavfi -i testsrc2=s=160x120:r=25:d=1 -pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=error -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc";
+    let args = "-f lavfi -i testsrc2=s=160x120:r=25:d=1 -pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
     let mut bench = Bench::of("hdr.mp4", args).await;
     assert!(bench.planned.warnings.contains(&"tone_mapped".to_owned()));
     bench.whole().await;
@@ -349,6 +349,24 @@ async fn output_is_tagged_as_what_it_is() {
     let said = ask(&tool().ffprobe, bench.folder.path(), entries).await;
     let line = said.lines().find(|line| !line.is_empty()).unwrap();
     assert_eq!(line.trim_end_matches(','), "High,yuv420p,tv,bt709,bt709,bt709");
+}
+
+#[tokio::test]
+async fn a_poster_is_not_black_unless_everything_is() {
+    let black = "-f lavfi -i color=black:s=160x120:r=25:d=3 -c:v libx264";
+    let mut bench = Bench::of("a.mp4", black).await;
+    bench.whole().await;
+    assert!(bench.path(argv::POSTER).exists());
+    // Black at first, as most films are: the poster is what comes then.
+    let fade = "-f lavfi -i testsrc2=s=160x120:r=25:d=6 -vf fade=in:st=3:d=1 -c:v libx264";
+    let mut bench = Bench::of("a.mp4", fade).await;
+    bench.whole().await;
+    let look = "-hide_banner -nostdin -v error -i poster.jpg -vf blackframe=amount=0,metadata=print:file=- -f null -";
+    let said = ask(&tool().ffmpeg, bench.folder.path(), look).await;
+    let black = said
+        .lines()
+        .find_map(|line| line.strip_prefix("lavfi.blackframe.pblack=")?.parse::<u32>().ok());
+    assert!(black.is_some_and(|percent| percent < 50), "{said}");
 }
 
 #[tokio::test]

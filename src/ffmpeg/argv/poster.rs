@@ -5,21 +5,23 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 use super::picture::matrix;
 use super::words;
 
-/// The file the poster is written to, in the folder ffmpeg runs in. It may be missing after a run that finished: a chunk of black
-/// frames has no poster.
+/// The file the poster is written to, in the folder ffmpeg runs in.
 pub const POSTER: &str = "poster.jpg";
 
 /// Longest side of the poster, in pixels.
 const LONGEST: u32 = 1280;
 
-/// The filters from the grid's frames to the poster: of about two frames a second the black ones are dropped, and of the others the
-/// most typical one is taken. JPEG files are full-range BT.601 (JFIF).
+/// The filters from the label `sp`, the grid's frames, to the label `poster`. Of about two frames a second the black ones are
+/// dropped, and of the others the most typical one is taken; the first frame of all follows it, for chunks that are black
+/// throughout: newer versions of ffmpeg fail where an output gets no frame. JPEG files are full-range BT.601 (JFIF).
 pub(super) fn filters(planned: &Planned, video: &VideoPlan) -> Option<String> {
     let (width, height) = size(planned.videos().next()?);
     let step = (video.frame_rate.as_f64() / 2.0).round().max(1.0);
     Some(format!(
-        "framestep={step},scale={width}:{height}:flags=bicubic:in_color_matrix={}:out_color_matrix=bt601:out_range=pc,setsar=1,format=yuvj420p,\
-         blackframe=amount=0,metadata=mode=select:key=lavfi.blackframe.pblack:value=95:function=less,thumbnail=n=48",
+        "[sp]framestep={step},scale={width}:{height}:flags=bicubic:in_color_matrix={}:out_color_matrix=bt601:out_range=pc,\
+         setsar=1,format=yuvj420p,split=2[typical][any];\
+         [typical]blackframe=amount=0,metadata=mode=select:key=lavfi.blackframe.pblack:value=95:function=less,thumbnail=n=24[best];\
+         [any]trim=end_frame=1[first];[best][first]concat=n=2[poster]",
         matrix(video.picture)
     ))
 }

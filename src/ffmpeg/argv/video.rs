@@ -100,7 +100,7 @@ impl Part {
             .collect();
         if self.has_poster() {
             labels.push("sp".to_owned());
-            branches.push(format!(";[sp]{}[poster]", poster::filters(planned, video)?));
+            branches.push(format!(";{}", poster::filters(planned, video)?));
         }
         let outputs: String = labels.iter().map(|label| format!("[{label}]")).collect();
         Some(format!(
