@@ -1,0 +1,69 @@
+# fluxhls: `make demo` shows it, `make test` proves it.
+#
+# Only Rust (https://rustup.rs) has to be there; what else is missing is installed: system packages by apt, and a
+# nats-server and Node packages inside this folder. Running a target again installs nothing twice.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+export PATH := $(CURDIR)/.tools/venv/bin:$(PATH)
+
+CLIP := .tools/demo/moving-picture.mp4
+
+.PHONY: help
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: demo
+demo: runtime $(CLIP) ## Transcode a clip from event to player, then leave
+	cargo run -- dev --exit-when-done $(CLIP)
+
+.PHONY: dev
+dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the page
+	cargo run -- dev $(CLIP)
+
+.PHONY: test
+test: tools lint ## Everything that can fail: lint and all tests
+	cargo test --workspace
+
+.PHONY: lint
+lint: cargo ## Format, clippy and documentation, without a warning
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
+
+.PHONY: tools
+tools: programs tests/browser/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json ## Install what the tests need
+
+.PHONY: programs
+programs: cargo
+	@scripts/install ffmpeg nats-server postgresql chromium node
+
+.PHONY: clean
+clean: ## Remove what was built and what was installed in this folder
+	cargo clean
+	rm -rf .tools .fluxhls tests/browser/node_modules tests/node/node_modules
+
+# What `fluxhls dev` itself runs on.
+.PHONY: runtime
+runtime: cargo
+	@scripts/install ffmpeg nats-server
+
+.PHONY: cargo
+cargo:
+	@command -v cargo >/dev/null || { echo 'Rust is missing. Install it from https://rustup.rs, open a new shell, and run make again.' >&2; exit 1; }
+
+# npm leaves a copy of the lock it installed from: it is the stamp.
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json | programs
+	cd tests/$* && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Half a minute of moving picture and tone, made here: long enough for several chunks.
+$(CLIP):
+	@mkdir -p $(@D)
+	ffmpeg -nostdin -hide_banner -loglevel error -y \
+	  -f lavfi -i testsrc2=size=1280x720:rate=30:duration=30 \
+	  -f lavfi -i "aevalsrc='0.2*sin(2*PI*(220+20*t)*t)|0.2*sin(2*PI*(330+10*t)*t)':s=48000:d=30" \
+	  -c:v libx264 -preset veryfast -crf 20 -g 60 -pix_fmt yuv420p -c:a aac -b:a 128k -movflags +faststart \
+	  $@.part.mp4
+	@mv $@.part.mp4 $@

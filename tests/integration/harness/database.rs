@@ -1,0 +1,109 @@
+//! The tables, on either database: the same scenario runs on both.
+
+use std::path::Path;
+
+use entity::{files, projection_checkpoint, transcoding_jobs};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryOrder as _};
+
+use super::{postgres, until};
+
+/// Which database a scenario runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A file.
+    Sqlite,
+    /// A fresh database of the run's cluster.
+    Postgresql,
+}
+
+/// A fresh, empty database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    /// What the program gets as `DATABASE_URL`.
+    pub(crate) url: String,
+    connection: DatabaseConnection,
+}
+
+/// Every row of the two tables, in the order of their keys.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rows {
+    /// `files`
+    pub(crate) files: Vec<files::Model>,
+    /// `transcoding_jobs`
+    pub(crate) jobs: Vec<transcoding_jobs::Model>,
+}
+
+impl Database {
+    /// Makes a database; its name, or its file in `folder`, is its own.
+    pub(crate) async fn create(engine: Engine, folder: &Path) -> Self {
+        let url = match engine {
+            Engine::Sqlite => format!("sqlite://{}?mode=rwc", folder.join("fluxhls.db").display()),
+            Engine::Postgresql => {
+                let name = format!("test_{}", cuid2::create_id());
+                let server = sea_orm::Database::connect(postgres::url("postgres").await)
+                    .await
+                    .unwrap();
+                server
+                    .execute_unprepared(&format!("CREATE DATABASE {name}"))
+                    .await
+                    .unwrap();
+                server.close().await.unwrap();
+                postgres::url(&name).await
+            }
+        };
+        let connection = sea_orm::Database::connect(&url).await.unwrap();
+        Self { url, connection }
+    }
+
+    /// The row of a job.
+    pub(crate) async fn job(&self, id: &str) -> Option<transcoding_jobs::Model> {
+        transcoding_jobs::Entity::find_by_id(id)
+            .one(&self.connection)
+            .await
+            .unwrap()
+    }
+
+    /// The row of a file.
+    pub(crate) async fn file(&self, id: &str) -> Option<files::Model> {
+        files::Entity::find_by_id(id).one(&self.connection).await.unwrap()
+    }
+
+    /// Every row of both tables.
+    pub(crate) async fn rows(&self) -> Rows {
+        let files = files::Entity::find().order_by_asc(files::Column::Id);
+        let jobs = transcoding_jobs::Entity::find().order_by_asc(transcoding_jobs::Column::Id);
+        Rows {
+            files: files.all(&self.connection).await.unwrap(),
+            jobs: jobs.all(&self.connection).await.unwrap(),
+        }
+    }
+
+    /// Removes every row, checkpoint included.
+    pub(crate) async fn empty(&self) {
+        for row in self.rows().await.jobs {
+            row.delete(&self.connection).await.unwrap();
+        }
+        for row in self.rows().await.files {
+            row.delete(&self.connection).await.unwrap();
+        }
+        projection_checkpoint::Entity::delete_many()
+            .exec(&self.connection)
+            .await
+            .unwrap();
+    }
+
+    /// Waits until the tables hold the message with stream sequence `seq`.
+    pub(crate) async fn has_projected(&self, seq: u64) {
+        until(
+            &format!("message {seq} of the job log reaches the tables"),
+            async || {
+                let checkpoint = projection_checkpoint::Entity::find()
+                    .one(&self.connection)
+                    .await
+                    .unwrap();
+                checkpoint.is_some_and(|checkpoint| checkpoint.seq.unsigned_abs() >= seq)
+            },
+        )
+        .await;
+    }
+}

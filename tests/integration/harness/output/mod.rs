@@ -1,0 +1,197 @@
+//! Judges a finished output from outside, over plain HTTP, with tools that are not ours.
+
+pub(crate) mod http;
+mod pictures;
+mod published;
+mod sound;
+
+use std::path::Path;
+
+use streams::fact::{Ended, Planned};
+use streams::plan::{Rendition, VideoRendition};
+
+use super::process::command;
+use pictures::pictures;
+pub(crate) use published::{Published, Track};
+use sound::{RATE, sound};
+
+/// Everything an output has to be, or a panic that names what it is not.
+pub(crate) async fn verify(ended: &Ended, planned: &Planned, source: &Path) -> Published {
+    let master = ended.manifest_url.as_deref().expect("a completed job has a manifest");
+    let output = Published::load(master).await;
+    let source = source.to_str().unwrap();
+    decodes_without_a_word(&output).await;
+    one_target_duration(&output, planned);
+    if planned.video.is_some() {
+        pictures_as_planned(&output, planned, source).await;
+    }
+    if let Some(track) = output.audio.first() {
+        sounds_like_its_source(track, planned, source).await;
+    }
+    bandwidths_are_the_measured_ones(&output);
+    output
+}
+
+async fn decodes_without_a_word(output: &Published) {
+    for url in output.tracks().map(|track| &track.url).chain([&output.master]) {
+        let mut ffmpeg = command("ffmpeg");
+        ffmpeg.args([
+            "-nostdin",
+            "-v",
+            "error",
+            "-xerror",
+            "-i",
+            url.as_str(),
+            "-map",
+            "0",
+            "-f",
+            "null",
+            "-",
+        ]);
+        let said = ffmpeg.output().await.unwrap();
+        let words = String::from_utf8_lossy(&said.stderr);
+        assert!(
+            said.status.success() && words.trim().is_empty(),
+            "{url} does not decode cleanly: {words}"
+        );
+    }
+}
+
+fn one_target_duration(output: &Published, planned: &Planned) {
+    for track in output.tracks() {
+        assert_eq!(
+            track.target.as_secs(),
+            u64::from(planned.segment.target_duration),
+            "{}",
+            track.url
+        );
+        for segment in &track.segments {
+            let rounded = segment.duration.as_secs_f64().round();
+            assert!(
+                rounded <= track.target.as_secs_f64(),
+                "{} has a segment of {:?}",
+                track.url,
+                segment.duration
+            );
+        }
+    }
+}
+
+/// Frames as planned, as many as the source has, one step over all joints, and one grid for all renditions.
+async fn pictures_as_planned(output: &Published, planned: &Planned, source: &str) {
+    let video = planned.video.as_ref().unwrap();
+    let rungs: Vec<&VideoRendition> = planned
+        .renditions
+        .iter()
+        .filter_map(|rendition| match rendition {
+            Rendition::Video(video) => Some(video),
+            Rendition::Audio(_) => None,
+        })
+        .collect();
+    assert_eq!(output.variants.len(), rungs.len());
+    let original = pictures(source).await;
+    let source_short = original.size.0.min(original.size.1);
+    let mut grid: Option<(Vec<f64>, Vec<f64>)> = None;
+    for (variant, rung) in output.variants.iter().zip(rungs) {
+        let url = variant.track.url.as_str();
+        let found = pictures(url).await;
+        let divisor = u64::from(video.segment_frames / rung.segment_frames);
+        assert_eq!(
+            found.times.len() as u64,
+            video.frames.div_ceil(divisor),
+            "frames of {url}"
+        );
+        assert_eq!(
+            (found.steps.0.len(), found.steps.1.len()),
+            (1, 1),
+            "{url} does not go in one step: {:?}",
+            found.steps
+        );
+        assert!(found.times[0].abs() < 1e-6, "{url} starts at {}", found.times[0]);
+        assert_eq!(found.size, (u64::from(rung.width), u64::from(rung.height)), "{url}");
+        assert_eq!(
+            variant.resolution,
+            Some((rung.width as usize, rung.height as usize)),
+            "{url}"
+        );
+        assert!(
+            found.size.0.min(found.size.1) <= source_short,
+            "{url} is larger than its source"
+        );
+        let own = (variant.track.grid(), found.keys);
+        assert_eq!(own.0.len(), variant.track.segments.len());
+        match &grid {
+            None => grid = Some(own),
+            Some(grid) => same_times(url, &own, grid),
+        }
+    }
+    let lasting = original.times.last().unwrap() - original.times[0];
+    let planned_lasting = (video.frames - 1) as f64 / video.frame_rate.as_f64();
+    let frame = 1.0 / video.frame_rate.as_f64();
+    assert!(
+        (planned_lasting - lasting).abs() <= frame * 1.001,
+        "planned {planned_lasting} s of pictures, the source has {lasting} s"
+    );
+}
+
+fn same_times(url: &str, own: &(Vec<f64>, Vec<f64>), grid: &(Vec<f64>, Vec<f64>)) {
+    for (own, grid) in [(&own.0, &grid.0), (&own.1, &grid.1)] {
+        assert_eq!(own.len(), grid.len(), "{url}");
+        for (one, other) in own.iter().zip(grid) {
+            assert!(
+                (one - other).abs() < 1e-3,
+                "{url} leaves the grid: {one} instead of {other}"
+            );
+        }
+    }
+}
+
+/// As long as its source within 50 ms, and no millisecond later or earlier.
+async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) {
+    let (ours, original) = (sound(track.url.as_str()).await, sound(source).await);
+    let zero = planned.timeline.zero.as_f64();
+    assert!(ours.start.abs() < 1e-6, "{} starts at {}", track.url, ours.start);
+    let wanted = original.start - zero + original.seconds();
+    assert!(
+        (ours.seconds() - wanted).abs() < 0.05,
+        "{} lasts {} s, its source {wanted} s",
+        track.url,
+        ours.seconds()
+    );
+    assert!(
+        (track.seconds() - ours.seconds()).abs() < 0.05,
+        "{} claims {} s and lasts {} s",
+        track.url,
+        track.seconds(),
+        ours.seconds()
+    );
+    let lag = ours.lag_behind(&original, zero);
+    assert!(
+        lag.abs() < 0.001,
+        "{} lags by {} samples at {RATE} Hz",
+        track.url,
+        lag * f64::from(RATE)
+    );
+}
+
+/// What a variant declares is within a tenth of what its segments weigh.
+fn bandwidths_are_the_measured_ones(output: &Published) {
+    let audio = output.audio.iter().map(Track::peak).fold(0.0, f64::max);
+    for variant in output.variants.iter().filter(|variant| variant.resolution.is_some()) {
+        let measured = variant.track.peak() + audio;
+        let declared = variant.bandwidth as f64;
+        let ratio = declared / measured;
+        assert!(
+            (0.99..1.1).contains(&ratio),
+            "{} declares {declared} b/s and peaks at {measured}",
+            variant.track.url
+        );
+        assert!(variant.average_bandwidth <= variant.bandwidth && variant.average_bandwidth > 0);
+        assert_eq!(
+            variant.codecs.contains("mp4a.40.2"),
+            !output.audio.is_empty(),
+            "{}",
+            variant.codecs
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! A finished output as its playlists tell it, read by a strict parser that is not ours.
+
+use std::time::Duration;
+
+use hls_m3u8::tags::VariantStream;
+use hls_m3u8::{MasterPlaylist, MediaPlaylist};
+use url::Url;
+
+use super::http::{Answer, get};
+
+/// What lasts for ever under its key.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+
+/// Everything a master playlist leads to.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The address of the master playlist.
+    pub(crate) master: Url,
+    /// The variants with their video, in the order of the playlist.
+    pub(crate) variants: Vec<Variant>,
+    /// The audio tracks of the group.
+    pub(crate) audio: Vec<Track>,
+}
+
+/// One line of the master playlist that starts with `#EXT-X-STREAM-INF`.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    /// Declared peak, bits per second.
+    pub(crate) bandwidth: u64,
+    /// Declared mean, bits per second.
+    pub(crate) average_bandwidth: u64,
+    /// Declared codecs.
+    pub(crate) codecs: String,
+    /// Declared picture, absent for audio only.
+    pub(crate) resolution: Option<(usize, usize)>,
+    /// What it plays besides its group.
+    pub(crate) track: Track,
+}
+
+/// One media playlist and what it names.
+#[derive(Debug)]
+pub(crate) struct Track {
+    /// The address of the playlist.
+    pub(crate) url: Url,
+    /// `EXT-X-TARGETDURATION`.
+    pub(crate) target: Duration,
+    /// Its segments.
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// One media segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// `EXTINF`.
+    pub(crate) duration: Duration,
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Track {
+    /// Sum of all `EXTINF`, in seconds.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.segments.iter().map(|segment| segment.duration.as_secs_f64()).sum()
+    }
+
+    /// Where each segment begins, in seconds.
+    pub(crate) fn grid(&self) -> Vec<f64> {
+        let mut at = 0.0;
+        self.segments
+            .iter()
+            .map(|segment| {
+                let begin = at;
+                at += segment.duration.as_secs_f64();
+                begin
+            })
+            .collect()
+    }
+
+    /// The highest rate of any segment of at least half a target duration, in bits per second.
+    pub(crate) fn peak(&self) -> f64 {
+        let long = self
+            .segments
+            .iter()
+            .filter(|segment| segment.duration * 2 >= self.target || self.segments.len() == 1);
+        long.map(|segment| segment.bytes.len() as f64 * 8.0 / segment.duration.as_secs_f64())
+            .fold(0.0, f64::max)
+    }
+}
+
+impl Published {
+    /// Gets the master playlist and all it leads to; every answer has to have the right type and caching rule.
+    pub(crate) async fn load(master: &str) -> Self {
+        let master: Url = master.parse().unwrap();
+        let answer = expect(&master, "application/vnd.apple.mpegurl", "public, max-age=10").await;
+        let text = String::from_utf8(answer.body).unwrap();
+        let playlist =
+            MasterPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{master}: {error}\n{text}"));
+        assert!(playlist.has_independent_segments, "{text}");
+        let mut audio = Vec::new();
+        for media in playlist.media.iter().filter_map(hls_m3u8::tags::ExtXMedia::uri) {
+            audio.push(track(&master, media, "audio/mp4").await);
+        }
+        let mut variants = Vec::new();
+        for variant in &playlist.variant_streams {
+            let VariantStream::ExtXStreamInf { uri, stream_data, .. } = variant else {
+                continue;
+            };
+            let content_type = if stream_data.resolution().is_some() {
+                "video/mp4"
+            } else {
+                "audio/mp4"
+            };
+            variants.push(Variant {
+                bandwidth: stream_data.bandwidth(),
+                average_bandwidth: stream_data.average_bandwidth().expect("AVERAGE-BANDWIDTH"),
+                codecs: stream_data.codecs().map(ToString::to_string).expect("CODECS"),
+                resolution: stream_data.resolution().map(|size| (size.width(), size.height())),
+                track: track(&master, uri, content_type).await,
+            });
+        }
+        Self {
+            master,
+            variants,
+            audio,
+        }
+    }
+
+    /// All tracks: the variants' own, then those of the audio group.
+    pub(crate) fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.variants.iter().map(|variant| &variant.track).chain(&self.audio)
+    }
+}
+
+async fn track(master: &Url, uri: &str, content_type: &str) -> Track {
+    let url = relative(master, uri);
+    let answer = expect(&url, "application/vnd.apple.mpegurl", IMMUTABLE).await;
+    let text = String::from_utf8(answer.body).unwrap();
+    let playlist = MediaPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
+    assert!(playlist.has_end_list, "{url} has no ENDLIST:\n{text}");
+    let maps: Vec<_> = text.lines().filter(|line| line.starts_with("#EXT-X-MAP")).collect();
+    assert_eq!(maps.len(), 1, "{url} has one init segment:\n{text}");
+    assert!(!text.contains("DISCONTINUITY"), "{url} has no discontinuity:\n{text}");
+    let init = maps[0].split('"').nth(1).expect("a quoted URI");
+    expect(&relative(&url, init), content_type, IMMUTABLE).await;
+    let mut segments = Vec::new();
+    for (_, segment) in &playlist.segments {
+        let bytes = expect(&relative(&url, segment.uri()), content_type, IMMUTABLE)
+            .await
+            .body;
+        segments.push(Segment {
+            duration: segment.duration.duration(),
+            bytes,
+        });
+    }
+    Track {
+        url,
+        target: playlist.target_duration,
+        segments,
+    }
+}
+
+/// Resolves a URI of a playlist, which has to be relative and within the folder of the playlist.
+fn relative(base: &Url, uri: &str) -> Url {
+    let url = base.join(uri).unwrap();
+    let folder = base.join(".").unwrap();
+    assert!(
+        url.as_str().starts_with(folder.as_str()) && !uri.contains("://"),
+        "{uri} in {base} is not relative"
+    );
+    url
+}
+
+async fn expect(url: &Url, content_type: &str, cache_control: &str) -> Answer {
+    let answer = get(url).await;
+    assert_eq!(answer.status, 200, "{url}");
+    assert_eq!(answer.content_type, content_type, "{url}");
+    assert_eq!(answer.cache_control, cache_control, "{url}");
+    assert!(!answer.body.is_empty(), "{url} is empty");
+    answer
+}

@@ -1,0 +1,33 @@
+//! Real players: Chromium with hls.js, driven by the scripts of `tests/browser`.
+
+use std::time::Duration;
+
+use super::process::{command, tool};
+
+/// How long a browser may take for one output.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Runs a script of `tests/browser` and returns what it printed; a failure shows it.
+pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
+    let path = format!("{}/tests/browser/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut node = command(tool("node"));
+    let output = tokio::time::timeout(PATIENCE, node.arg(&path).args(arguments).output()).await;
+    let output = output
+        .unwrap_or_else(|_| panic!("{script} did not end within {PATIENCE:?}"))
+        .unwrap();
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{script} {arguments:?} ended with {}:\n{said}{complained}",
+        output.status
+    );
+    said.into_owned()
+}
+
+/// Plays a manifest in a real browser, through every joint and with seeks across them, in one buffered range.
+pub(crate) async fn plays_seamlessly(manifest: &str) {
+    browse("play.mjs", &[manifest, "--json"]).await;
+}

@@ -1,0 +1,150 @@
+//! What the streams hold, read as any other program would read them.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use serde_json::Value;
+use streams::{FactKind, JobId, subject, topology};
+
+use super::{DEADLINE, until};
+
+/// A message as a reader of the stream gets it.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// Where it was published.
+    pub(crate) subject: String,
+    /// Its sequence in the stream.
+    pub(crate) seq: u64,
+    /// Its headers.
+    pub(crate) headers: async_nats::HeaderMap,
+    /// Its body.
+    pub(crate) payload: Bytes,
+}
+
+impl Message {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.payload).unwrap_or_else(|error| panic!("{}: {error}", self.subject))
+    }
+
+    /// A header's first value.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .unwrap_or_else(|| panic!("{} has no header {name}", self.subject))
+            .as_str()
+    }
+}
+
+/// Reads the streams of one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Streams {
+    /// The test's connection.
+    pub(crate) js: Context,
+}
+
+impl Streams {
+    /// Waits for the first message under `filter` that `wanted` takes, looking at those already there too.
+    pub(crate) async fn first<F: FnMut(&Message) -> bool>(&self, stream: &str, filter: &str, mut wanted: F) -> Message {
+        let found = async {
+            let mut messages = self.follow(stream, filter).await;
+            while let Some(message) = messages.next().await {
+                if wanted(&message) {
+                    return message;
+                }
+            }
+            panic!("{stream} stopped telling {filter}");
+        };
+        let found = tokio::time::timeout(DEADLINE, found).await;
+        found.unwrap_or_else(|_| panic!("nothing fitting came on {filter} of {stream} within {DEADLINE:?}"))
+    }
+
+    /// Every message under `filter`, from the oldest on, for as long as the test reads.
+    async fn follow(&self, stream: &str, filter: &str) -> impl futures::Stream<Item = Message> + Unpin {
+        let stream = self.js.get_stream(stream).await.unwrap();
+        let config = OrderedConfig {
+            filter_subject: filter.to_owned(),
+            ..OrderedConfig::default()
+        };
+        let messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+        // The consumer is made again by itself after a break; only then an item is an error.
+        Box::pin(messages.filter_map(async |message| {
+            let message = message.ok()?;
+            let seq = message.info().ok()?.stream_sequence;
+            let (subject, headers) = (message.subject.to_string(), message.headers.clone().unwrap_or_default());
+            Some(Message {
+                subject,
+                seq,
+                headers,
+                payload: message.payload.clone(),
+            })
+        }))
+    }
+
+    /// Every message under `filter` that is there now.
+    pub(crate) async fn all(&self, stream: &str, filter: &str) -> Vec<Message> {
+        let count: u64 = self.counts(stream, filter).await.values().sum();
+        let messages = self.follow(stream, filter).await.take(usize::try_from(count).unwrap());
+        tokio::time::timeout(DEADLINE, messages.collect())
+            .await
+            .expect("the stream answers")
+    }
+
+    /// How many messages each subject under `filter` holds now.
+    pub(crate) async fn counts(&self, stream: &str, filter: &str) -> BTreeMap<String, u64> {
+        let stream = self.js.get_stream(stream).await.unwrap();
+        let pages = stream.info_builder().subjects(filter).fetch().await.unwrap();
+        pages
+            .map(|page| page.map(|(subject, count)| (subject, count as u64)).unwrap())
+            .collect()
+            .await
+    }
+
+    /// Waits until a durable consumer has acknowledged everything up to `seq`.
+    pub(crate) async fn acknowledged(&self, stream: &str, durable: &str, seq: u64) {
+        let stream = self.js.get_stream(stream).await.unwrap();
+        until(&format!("{durable} acknowledges message {seq}"), async || {
+            stream.consumer_info(durable).await.unwrap().ack_floor.stream_sequence >= seq
+        })
+        .await;
+    }
+
+    /// Waits until a stream holds no message.
+    pub(crate) async fn emptied(&self, stream: &str) {
+        let handle = self.js.get_stream(stream).await.unwrap();
+        until(&format!("{stream} is empty"), async || {
+            handle.get_info().await.unwrap().state.messages == 0
+        })
+        .await;
+    }
+
+    /// A fact of a job, waited for.
+    pub(crate) async fn fact(&self, job: &JobId, kind: FactKind) -> Message {
+        self.first(topology::JOBS, &subject::fact(job, kind), |_| true).await
+    }
+
+    /// Publishes an upload event as bare JSON, and returns its sequence.
+    pub(crate) async fn upload(&self, event: &Value) -> u64 {
+        self.publish(subject::UPLOAD, event.to_string()).await
+    }
+
+    /// Publishes any bytes, and returns their sequence.
+    pub(crate) async fn publish(&self, subject: &str, body: impl Into<Bytes>) -> u64 {
+        self.send(subject, PublishMessage::build().payload(body.into())).await
+    }
+
+    /// Publishes a message with headers, and returns its sequence.
+    pub(crate) async fn send(&self, subject: &str, message: PublishMessage) -> u64 {
+        self.js
+            .send_publish(subject.to_owned(), message)
+            .await
+            .unwrap()
+            .await
+            .unwrap()
+            .sequence
+    }
+}

@@ -1,0 +1,34 @@
+//! Who has the machine: many tests together, or one alone.
+
+use std::sync::{Arc, LazyLock};
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
+
+/// The right to use the machine, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// Together with others.
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    /// With nobody else.
+    Alone { _guard: OwnedRwLockWriteGuard<()> },
+    /// Not at all.
+    Over,
+}
+
+impl Turn {
+    /// Waits while another test is alone.
+    pub(crate) async fn shared() -> Self {
+        Self::Shared {
+            _guard: Arc::clone(&MACHINE).read_owned().await,
+        }
+    }
+
+    /// Waits until no other test has a turn. Whoever has one must give it back first.
+    pub(crate) async fn alone() -> Self {
+        Self::Alone {
+            _guard: Arc::clone(&MACHINE).write_owned().await,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! One upload, one job: however often and by whomever its event is sent.
+
+use async_nats::jetstream::message::PublishMessage;
+use serde_json::{Value, json};
+use streams::fact::Ended;
+use streams::{FactKind, subject};
+
+use crate::harness::clip::{Clip, moving};
+use crate::harness::database::Engine;
+use crate::harness::on_each_database;
+use crate::harness::process::{command, output_of, tool};
+use crate::harness::world::{World, file_of, job_of};
+
+on_each_database! {
+    an_event_sent_six_times_is_one_job,
+    an_event_without_a_job_id_is_one_job_too,
+}
+
+async fn small() -> Clip {
+    moving("320x180", 2.0).make().await
+}
+
+/// Sends the event five times under one id, which the server itself drops, and once more without: the window is over.
+async fn send_six_times(world: &World, event: &Value) -> u64 {
+    let body = event.to_string();
+    for _ in 0..5 {
+        let message = PublishMessage::build()
+            .payload(body.clone().into())
+            .message_id("the same");
+        world.streams.send(subject::UPLOAD, message).await;
+    }
+    let last = world.streams.publish(subject::UPLOAD, body).await;
+    world.taken_in(last).await;
+    last
+}
+
+async fn an_event_sent_six_times_is_one_job(world: World) {
+    let event = world.event(&small().await).await;
+    let job = job_of(&event);
+    let _worker = world.worker("one").start();
+    send_six_times(&world, &event).await;
+    world.completed(&job).await;
+    let late = world.streams.upload(&event).await;
+    world.taken_in(late).await;
+    assert_eq!(world.jobs().await, std::slice::from_ref(&job));
+    assert_eq!(world.facts(&job).await[&FactKind::Ended], 1);
+    assert!(world.starts(&job).await.values().all(|starts| *starts == 1));
+    assert_eq!(world.database.rows().await.jobs.len(), 1);
+}
+
+async fn an_event_without_a_job_id_is_one_job_too(world: World) {
+    let mut event = world.event(&small().await).await;
+    event.as_object_mut().unwrap().remove("job_id");
+    let _worker = world.worker("one").start();
+    send_six_times(&world, &event).await;
+    let jobs = world.jobs().await;
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    world.completed(&jobs[0]).await;
+    assert_eq!(world.accepted(&jobs[0]).await.head.file_id.as_str(), file_of(&event));
+
+    event["job_id"] = json!("another-job-please");
+    world.streams.upload(&event).await;
+    let ended = world.completed(&job_of(&event)).await;
+    assert_ne!(ended.head.job_id, jobs[0], "a new job id is a new job");
+    assert_eq!(world.database.rows().await.jobs.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bare_json_from_a_node_publisher_is_enough() {
+    let world = World::new(Engine::Postgresql).await;
+    let clip = small().await;
+    let key = world.upload(&clip).await;
+    let event = json!({ "file_id": "from-node", "name": "clip.mp4", "file_url": world.url(&key) });
+    let _worker = world.worker("one").start();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/publish.mjs");
+    let mut node = command(tool("node"));
+    let said = output_of(
+        node.arg(script)
+            .arg(event.to_string())
+            .env("NATS_URL", world.nats.url()),
+    )
+    .await;
+    let said: Value = serde_json::from_slice(&said).unwrap();
+    assert_eq!(
+        (&said["stream"], &said["first"]["duplicate"]),
+        (&json!("HLS_UPLOADS"), &json!(false)),
+        "{said}"
+    );
+    assert_eq!(
+        said["again"]["duplicate"],
+        json!(true),
+        "the publisher sent it twice under one id: {said}"
+    );
+    let heard: Ended = serde_json::from_value(said["ended"].clone()).expect("the publisher heard the end");
+    assert_eq!(heard.head.file_id.as_str(), "from-node");
+    assert_eq!(
+        world.completed(&heard.head.job_id).await,
+        heard,
+        "what the publisher heard is what the log has"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_event_is_known_by_its_source_and_id() {
+    let world = World::new(Engine::Sqlite).await;
+    let mut event = world.event(&small().await).await;
+    event.as_object_mut().unwrap().remove("job_id");
+    let binary = PublishMessage::build()
+        .payload(event.to_string().into())
+        .header("ce-specversion", "1.0")
+        .header("ce-type", "hls.v1.upload")
+        .header("ce-source", "/api")
+        .header("ce-id", "7")
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let structured = json!({
+        "specversion": "1.0", "type": "hls.v1.upload", "source": "/api", "id": "7", "datacontenttype": "application/json", "data": event,
+    });
+    let structured = PublishMessage::build()
+        .payload(structured.to_string().into())
+        .header("Content-Type", "application/cloudevents+json");
+    let _worker = world.worker("one").start();
+    world.streams.send(subject::UPLOAD, binary).await;
+    let last = world.streams.send(subject::UPLOAD, structured).await;
+    world.taken_in(last).await;
+    let jobs = world.jobs().await;
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    world.completed(&jobs[0]).await;
+    let ended = world.streams.fact(&jobs[0], FactKind::Ended).await;
+    assert!(ended.header("traceparent").contains("0af7651916cd43dd8448eb211c80319c"));
+}

@@ -1,0 +1,33 @@
+//! What the program must show, told as scenarios against real services: nats-server, PostgreSQL and SQLite, S3 over HTTP,
+//! ffmpeg, Node.js and Chromium. Each scenario has its services to itself and takes them down with it.
+
+#[cfg(test)]
+mod bad_inputs;
+#[cfg(test)]
+mod canceling;
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
+mod dev;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
+mod main_job;
+#[cfg(test)]
+mod operating;
+#[cfg(test)]
+mod playing;
+#[cfg(test)]
+mod projection;
+#[cfg(test)]
+mod real_clips;
+#[cfg(test)]
+mod sharing;
+#[cfg(test)]
+mod source_faults;
+#[cfg(test)]
+mod titles;
