@@ -1,7 +1,7 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
 //!
-//! In reading order: [`stage`] (the handler of `finish`), [`outputs`] (what the tasks made, as the log and the bucket tell),
-//! [`assembly`] (pure: one rendition from many chunks), [`inspection`] (the bucket against the log), [`playlists`] (pure).
+//! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
+//! `assembly` (pure: one rendition from many chunks), `inspection` (the bucket against the log), `playlists` (pure).
 
 mod assembly;
 mod inspection;
