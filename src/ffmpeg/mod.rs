@@ -1,7 +1,7 @@
 //! The one door to ffmpeg and ffprobe: everything in production that starts a process is in this folder.
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
-//! first bytes say, before any process starts), [`probe`] (what a source holds and when), [`argv`] (the command lines, as
+//! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
 //! values), [`process`] (one supervised run).
 
 pub mod argv;
