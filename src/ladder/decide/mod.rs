@@ -1,26 +1,17 @@
 //! Everything that is decided about a job, from a probe: what is encoded, how, in which pieces, and why.
 
-use streams::plan::{
-    EncoderBuild, Picture, Planned, PlannedTask, Rendition, Segment, Source, SourceColor, Timeline, Track, TrackKind,
-    VideoPlan,
-};
+mod pictures;
+mod source;
+
+use streams::plan::{EncoderBuild, Planned, PlannedTask, Rendition, Segment, Source, SourceColor, Timeline, VideoPlan};
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
 
-use super::probe::{Audio, Content, Probe, Stream, Video};
+use super::probe::{Audio, Content, Probe, Stream};
 use super::profile::Profile;
-use super::size::Size;
 use super::timeline::Grid;
-use super::{chunks, mime, rate, rungs, sound, timeline};
-
-/// Pixels; a picture with a shorter side is no video.
-const SMALLEST: u32 = 16;
-
-/// Pixels; no encoder takes a longer side.
-const LARGEST: u32 = 16_384;
-
-/// Seconds; longer sources are refused.
-const LONGEST: f64 = 48.0 * 3600.0;
+use super::{rungs, sound, timeline};
+use pictures::Pictures;
 
 /// The object a plan is for, pinned to one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,7 +145,7 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         .chain(sound.renditions.into_iter().map(Rendition::Audio))
         .collect();
     Ok(Draft {
-        source: source(probe, pin, &timeline)?,
+        source: source::source(probe, pin, &timeline)?,
         tasks: tasks(video.as_ref(), has_sound, settings.priority),
         timeline,
         segment,
@@ -165,92 +156,6 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
             ffmpeg: ffmpeg.to_owned(),
         },
     })
-}
-
-/// The pictures that are encoded.
-struct Pictures<'a> {
-    stream: &'a Stream,
-    video: &'a Video,
-    size: Size,
-    rate: rate::Rate,
-    start: Rational,
-    end: f64,
-}
-
-impl<'a> Pictures<'a> {
-    /// The main video, where it has any pictures.
-    fn of(probe: &'a Probe) -> Result<Option<Self>, Refusal> {
-        let Some((stream, video)) = probe.main_video() else {
-            return Ok(None);
-        };
-        let size = Size::upright(video);
-        if size.short_side() < SMALLEST {
-            let message = format!(
-                "The picture of {}x{} px is too small; the shorter side must have {SMALLEST} px.",
-                size.width, size.height
-            );
-            return Err(Refusal::new(Code::DimensionsTooSmall, message));
-        }
-        if size.long_side() > LARGEST {
-            let message = format!(
-                "The picture of {}x{} px is too large; no side may have more than {LARGEST} px.",
-                size.width, size.height
-            );
-            return Err(Refusal::new(Code::ExceedsPolicy, message));
-        }
-        if video.dolby_vision == Some(5) {
-            return Err(Refusal::new(
-                Code::UnsupportedDolbyVision,
-                "Dolby Vision profile 5 has no standard picture to convert.",
-            ));
-        }
-        Ok(stream.end.map(|end| Self {
-            stream,
-            video,
-            size,
-            rate: rate::decide(video.average_rate, video.base_rate),
-            start: stream.start.unwrap_or(probe.container_start),
-            end,
-        }))
-    }
-
-    fn plan(&self, probe: &Probe, timeline: &Timeline, grid: &Grid, segment: Segment) -> VideoPlan {
-        let zero = timeline.zero.as_f64();
-        let frames = grid.frame_at(self.end - zero).max(1);
-        let span = chunks::Span {
-            frames,
-            segment_frames: grid.segment,
-            segment_seconds: segment.duration.as_f64(),
-            first_picture: grid.frame_at(self.start.as_f64() - zero),
-            leads: &probe.leads,
-        };
-        VideoPlan {
-            track: self.stream.index,
-            frame_rate: grid.rate,
-            segment_frames: grid.segment,
-            frames,
-            chunks: if probe.seekable { chunks::map(span) } else { vec![0] },
-            seekable: probe.seekable,
-            seek_margin: 0.0,
-            picture: Picture {
-                deinterlace: self.video.interlaced,
-                color: color(self.video),
-            },
-        }
-    }
-}
-
-/// What the source's samples mean. Where it does not say, size decides, as in players.
-fn color(video: &Video) -> SourceColor {
-    match (video.transfer.as_deref(), video.matrix.as_deref()) {
-        (Some("smpte2084"), _) => SourceColor::Pq,
-        (Some("arib-std-b67"), _) => SourceColor::Hlg,
-        (_, Some("bt2020nc" | "bt2020c")) => SourceColor::Bt2020,
-        (_, Some("bt470bg" | "smpte170m" | "bt470m" | "fcc")) => SourceColor::Bt601,
-        (_, Some("bt709" | "smpte240m")) => SourceColor::Bt709,
-        _ if video.width <= 1024 && video.height <= 576 => SourceColor::Bt601,
-        _ => SourceColor::Bt709,
-    }
 }
 
 /// A source whose packets end well before its own index says has lost its rest.
@@ -309,59 +214,6 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         .filter(|(_, holds)| *holds)
         .map(|(word, _)| word.to_owned())
         .collect()
-}
-
-fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Result<Source, Refusal> {
-    let zero = timeline.zero.as_f64();
-    let duration = probe.end().unwrap_or(zero) - zero;
-    if duration > LONGEST {
-        let message = format!(
-            "The file lasts {:.0} h; at most {:.0} h are accepted.",
-            duration / 3600.0,
-            LONGEST / 3600.0
-        );
-        return Err(Refusal::new(Code::ExceedsPolicy, message));
-    }
-    Ok(Source {
-        bucket: pin.bucket,
-        key: pin.key,
-        etag: pin.etag,
-        size: pin.size,
-        mime_type: mime::of(probe).to_owned(),
-        container: probe.container.clone(),
-        duration: duration.max(0.0),
-        tracks: probe.streams.iter().map(|stream| track(stream, zero)).collect(),
-    })
-}
-
-fn track(stream: &Stream, zero: f64) -> Track {
-    let (video, audio) = match &stream.content {
-        Content::Video(video) => (Some(video), None),
-        Content::Audio(audio) => (None, Some(audio)),
-        _ => (None, None),
-    };
-    let size = video.map(Size::upright);
-    Track {
-        index: stream.index,
-        kind: match &stream.content {
-            Content::Video(_) => TrackKind::Video,
-            Content::Audio(_) => TrackKind::Audio,
-            Content::Subtitle { .. } => TrackKind::Subtitle,
-            Content::Cover => TrackKind::Cover,
-            Content::Data => TrackKind::Data,
-        },
-        codec: stream.codec.clone(),
-        language: stream.language.clone(),
-        title: stream.title.clone(),
-        default: stream.default,
-        width: size.map(|size| size.width),
-        height: size.map(|size| size.height),
-        frame_rate: video.and_then(|video| video.average_rate),
-        channels: audio.map(|audio| audio.channels),
-        sample_rate: audio.map(|audio| audio.sample_rate),
-        start: stream.start.map(|start| start.as_f64() - zero),
-        end: stream.end.map(|end| end - zero),
-    }
 }
 
 /// The first chunk, then the sound, then the other chunks: that is what a viewer needs first.

@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 use streams::fact::Head;
 
+use streams::plan::Picture;
+
 use super::*;
+use crate::ladder::probe::Video;
 
 fn pin() -> Pin {
     Pin {

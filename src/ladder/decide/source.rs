@@ -1,0 +1,66 @@
+//! The record of the source a plan is for.
+
+use streams::Code;
+use streams::plan::{Source, Timeline, Track, TrackKind};
+
+use super::{Pin, Refusal};
+use crate::ladder::mime;
+use crate::ladder::probe::{Content, Probe, Stream};
+use crate::ladder::size::Size;
+
+/// Seconds; longer sources are refused.
+const LONGEST: f64 = 48.0 * 3600.0;
+
+/// The record of a pinned source.
+pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Result<Source, Refusal> {
+    let zero = timeline.zero.as_f64();
+    let duration = probe.end().unwrap_or(zero) - zero;
+    if duration > LONGEST {
+        let message = format!(
+            "The file lasts {:.0} h; at most {:.0} h are accepted.",
+            duration / 3600.0,
+            LONGEST / 3600.0
+        );
+        return Err(Refusal::new(Code::ExceedsPolicy, message));
+    }
+    Ok(Source {
+        bucket: pin.bucket,
+        key: pin.key,
+        etag: pin.etag,
+        size: pin.size,
+        mime_type: mime::of(probe).to_owned(),
+        container: probe.container.clone(),
+        duration: duration.max(0.0),
+        tracks: probe.streams.iter().map(|stream| track(stream, zero)).collect(),
+    })
+}
+
+fn track(stream: &Stream, zero: f64) -> Track {
+    let (video, audio) = match &stream.content {
+        Content::Video(video) => (Some(video), None),
+        Content::Audio(audio) => (None, Some(audio)),
+        _ => (None, None),
+    };
+    let size = video.map(Size::upright);
+    Track {
+        index: stream.index,
+        kind: match &stream.content {
+            Content::Video(_) => TrackKind::Video,
+            Content::Audio(_) => TrackKind::Audio,
+            Content::Subtitle { .. } => TrackKind::Subtitle,
+            Content::Cover => TrackKind::Cover,
+            Content::Data => TrackKind::Data,
+        },
+        codec: stream.codec.clone(),
+        language: stream.language.clone(),
+        title: stream.title.clone(),
+        default: stream.default,
+        width: size.map(|size| size.width),
+        height: size.map(|size| size.height),
+        frame_rate: video.and_then(|video| video.average_rate),
+        channels: audio.map(|audio| audio.channels),
+        sample_rate: audio.map(|audio| audio.sample_rate),
+        start: stream.start.map(|start| start.as_f64() - zero),
+        end: stream.end.map(|end| end - zero),
+    }
+}
