@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
+use crate::ffmpeg::{Tool, tool::ToolError};
 use crate::jetstream::NatsSettings;
 use crate::storage::{Checksums, StorageSettings};
 
@@ -166,15 +167,34 @@ pub struct WorkerArgs {
     /// Seconds a stopping worker gives its tasks before it hands them back.
     #[arg(long, env = "GRACE_PERIOD", default_value_t = 25)]
     pub grace_period: u64,
-    /// ffmpeg's executable.
-    #[arg(long, env = "FFMPEG", value_name = "PATH", default_value = "ffmpeg")]
-    pub ffmpeg: PathBuf,
-    /// ffprobe's executable.
-    #[arg(long, env = "FFPROBE", value_name = "PATH", default_value = "ffprobe")]
-    pub ffprobe: PathBuf,
+    /// Where ffmpeg is.
+    #[command(flatten)]
+    pub tool: ToolArgs,
     /// Name of this worker in attempts and logs; default: host name and process id.
     #[arg(long, env = "WORKER_NAME")]
     pub worker_name: Option<String>,
+}
+
+/// Where ffmpeg is.
+#[derive(Debug, Clone, Args)]
+pub struct ToolArgs {
+    /// ffmpeg's executable; searched for in PATH when absent.
+    #[arg(long, env = "FFMPEG", value_name = "PATH")]
+    pub ffmpeg: Option<PathBuf>,
+    /// ffprobe's executable; searched for in PATH when absent.
+    #[arg(long, env = "FFPROBE", value_name = "PATH")]
+    pub ffprobe: Option<PathBuf>,
+}
+
+impl ToolArgs {
+    /// The programs. They are looked up here, since they run without our environment and so without our PATH.
+    ///
+    /// # Errors
+    /// When one of them is nowhere, with how to install it.
+    pub fn locate(&self) -> Result<Tool, ToolError> {
+        let path = variable("PATH").unwrap_or_default();
+        Tool::locate(self.ffmpeg.as_deref(), self.ffprobe.as_deref(), path.as_ref())
+    }
 }
 
 impl WorkerArgs {

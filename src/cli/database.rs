@@ -8,7 +8,6 @@ use sea_orm::DatabaseConnection;
 use crate::config::{DatabaseArgs, NatsArgs};
 use crate::jetstream::{Log, Nats};
 use crate::project;
-use crate::service::connect_database;
 
 /// What `migrate` takes.
 #[derive(Debug, Subcommand)]
@@ -40,7 +39,7 @@ pub(super) struct RebuildArgs {
 /// Connects to the database of the arguments.
 pub(super) async fn open(args: &DatabaseArgs) -> anyhow::Result<DatabaseConnection> {
     let url = args.database_url.as_ref();
-    connect_database(url.ok_or_else(|| anyhow::anyhow!("set DATABASE_URL (postgres:// or sqlite://)"))?).await
+    project::connect(url.ok_or_else(|| anyhow::anyhow!("set DATABASE_URL (postgres:// or sqlite://)"))?).await
 }
 
 /// Brings the schema up to date, or tells what is missing.

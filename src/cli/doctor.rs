@@ -8,7 +8,6 @@ use serde_json::json;
 use streams::provision;
 
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::ffmpeg::Tool;
 use crate::jetstream::Nats;
 use crate::storage::{Bucket, Storage};
 
@@ -97,10 +96,7 @@ fn text(error: impl Display) -> String {
 }
 
 async fn ffmpeg(args: &WorkerArgs) -> Result<String, String> {
-    let tool = Tool {
-        ffmpeg: args.ffmpeg.clone(),
-        ffprobe: args.ffprobe.clone(),
-    };
+    let tool = args.tool.locate().map_err(text)?;
     let version = tool.version().await.map_err(text)?;
     let missing = tool.missing().await.map_err(text)?;
     if missing.is_empty() {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::config::{DatabaseArgs, HttpArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::ffmpeg::Tool;
 use crate::http;
 use crate::job::JobSettings;
 use crate::service::{Role, Service, ServiceSettings};
@@ -37,9 +36,9 @@ pub(super) struct RunArgs {
 }
 
 impl RunArgs {
-    fn settings(&self) -> ServiceSettings {
+    fn settings(&self) -> anyhow::Result<ServiceSettings> {
         let worker = self.worker.worker_name();
-        ServiceSettings {
+        Ok(ServiceSettings {
             nats: self.nats.settings(&worker),
             database_url: self.database.database_url.clone(),
             storage: self.storage.settings(),
@@ -51,15 +50,12 @@ impl RunArgs {
                 output_root: self.storage.output_root.clone(),
                 retry_delay: Duration::from_secs(self.worker.retry_delay),
             },
-            tool: Tool {
-                ffmpeg: self.worker.ffmpeg.clone(),
-                ffprobe: self.worker.ffprobe.clone(),
-            },
+            tool: self.worker.tool.locate()?,
             work_dir: self.worker.work_dir(),
             encode_slots: self.worker.encode_slots(),
             source_wait: Duration::from_secs(self.worker.source_wait),
             roles: self.roles.clone(),
-        }
+        })
     }
 }
 
@@ -68,7 +64,7 @@ impl RunArgs {
 /// # Errors
 /// What could not be reached or opened.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let settings = args.settings();
+    let settings = args.settings()?;
     let shutdown = Shutdown::default();
     shutdown.on_signals(args.worker.grace_period())?;
     let roles: Vec<_> = settings.roles.iter().map(|role| role.as_str()).collect();

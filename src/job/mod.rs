@@ -9,6 +9,7 @@
 mod blame;
 pub mod cancel;
 pub mod commit;
+mod failing;
 pub mod jobs;
 pub mod lease;
 pub mod queue;

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
-use streams::code::Class;
-use streams::dead::{self, TaskReport};
 use streams::fact::{Decision, Fact, Planned};
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, DoneOutput, Redo, Released, WorkKind};
@@ -20,6 +18,7 @@ use streams::{Code, TaskKey, VERSION, subject, topology};
 use tokio_util::sync::CancellationToken;
 
 use super::Jobs;
+use super::failing::too_many;
 use super::lease::{LeaseEnd, Pulse};
 use super::state::JobState;
 use crate::crash;
@@ -95,10 +94,11 @@ pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_b
     }
 }
 
-struct Run {
-    jobs: Jobs,
-    key: TaskKey,
-    delivery: Arc<Delivery>,
+/// One delivery in work.
+pub(super) struct Run {
+    pub(super) jobs: Jobs,
+    pub(super) key: TaskKey,
+    pub(super) delivery: Arc<Delivery>,
 }
 
 /// How the third step went.
@@ -200,7 +200,7 @@ impl Run {
         Ok(seq)
     }
 
-    async fn release(&self, attempt: u64, reason: &str) -> Result<(), Refused> {
+    pub(super) async fn release(&self, attempt: u64, reason: &str) -> Result<(), Refused> {
         let released = Released {
             v: VERSION,
             attempt,
@@ -290,61 +290,6 @@ impl Run {
             }
         }
     }
-
-    async fn failed(&self, state: &JobState, attempt: u64, failure: Failure) -> Result<Settlement, Refused> {
-        let task = self.key.task;
-        counter!("fluxhls_task_failures_total", "class" => self.key.class.as_str(), "code" => failure.code.as_str())
-            .increment(1);
-        tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
-        if !self.jobs.is_newest(&state.job_id, task, attempt).await {
-            return Ok(Settlement::Silence);
-        }
-        match failure.class() {
-            _ if failure.is_final => self.fail(state, failure).await,
-            Class::Permanent => self.fail(state, failure).await,
-            Class::Operator => {
-                self.release(attempt, "operator").await?;
-                Ok(Settlement::Retry(Duration::from_secs(30)))
-            }
-            Class::Transient => {
-                let used = self.jobs.work(&state.job_id).await.attempts(task);
-                if used >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
-                    return self.fail(state, too_many(state, task, Some(failure))).await;
-                }
-                Ok(Settlement::Retry(backoff(self.jobs.settings.retry_delay, used)))
-            }
-        }
-    }
-
-    /// Ends the job for good: dead letter, verdict, end, acknowledgement.
-    async fn fail(&self, state: &JobState, failure: Failure) -> Result<Settlement, Refused> {
-        let error = failure.to_error(Some(self.key.task));
-        let seq = self.delivery.seq.to_string();
-        let evidence = failure.evidence;
-        let report = TaskReport {
-            key: self.key.clone(),
-            error: error.clone(),
-            argv: evidence.argv,
-            stderr: evidence.stderr,
-            probe: evidence.probe,
-        };
-        let letter = Outgoing::json(subject::dead_task(&self.key), self.delivery.payload().clone())
-            .with_header(dead::ORIGIN_STREAM, topology::TASKS)
-            .with_header(dead::ORIGIN_SEQ, &seq)
-            .with_header(dead::CODE, error.code.as_str())
-            .with_header(dead::REASON, &error.message)
-            .with_header(dead::REPORT, &serde_json::to_string(&report).unwrap_or_default())
-            .traced(state.traceparent.as_deref());
-        self.jobs.log.create(topology::DEAD, letter).await?;
-        crash::point("step.dead");
-        match self.jobs.fail(state, error).await {
-            Ok(()) => Ok(Settlement::Ack),
-            Err(error) => {
-                tracing::warn!(job.id = %state.job_id, %error, "a failed job cannot be ended yet; trying again");
-                Ok(Settlement::Retry(self.jobs.settings.retry_delay))
-            }
-        }
-    }
 }
 
 /// Whether the task's own result stands already.
@@ -355,45 +300,5 @@ fn has_result(state: &JobState, task: TaskName) -> bool {
         // The result of `finish` is the verdict, and a job with one is not open. Before all tasks are done there is
         // nothing to finish: the fourth step puts what is missing on the queue.
         Duty::Finish => !state.pending().is_empty() || state.planned.is_none(),
-    }
-}
-
-fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) -> Failure {
-    let limit = state.accepted.fact.upload.settings.max_attempts;
-    match last {
-        // A second failed check has a code of its own, which says more.
-        Some(failure) if failure.code == Code::VerificationFailed => failure,
-        Some(failure) => {
-            let message = format!(
-                "The conversion failed {limit} times, the last time with {}: {}",
-                failure.code, failure.message
-            );
-            Failure::new(Code::TooManyAttempts, message).with_evidence(failure.evidence)
-        }
-        None => Failure::new(
-            Code::TooManyAttempts,
-            format!("The conversion was started {limit} times and never came to an end (task {task})."),
-        ),
-    }
-}
-
-/// The pause before attempt `used + 1`: doubling from `first`, at most ten minutes, with up to a quarter more so that many
-/// tasks that failed together do not come back together.
-fn backoff(first: Duration, used: u64) -> Duration {
-    let doublings = u32::try_from(used.saturating_sub(1).min(10)).unwrap_or(10);
-    let pause = (first * 2_u32.pow(doublings)).min(Duration::from_secs(600));
-    pause.mul_f64(1.0 + rand::random::<f64>() / 4.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_and_stay_within_twelve_and_a_half_minutes() {
-        let first = Duration::from_secs(10);
-        assert!(backoff(first, 1) >= first && backoff(first, 1) <= first.mul_f64(1.25));
-        assert!(backoff(first, 3) >= first * 4);
-        assert!(backoff(first, 99) <= Duration::from_secs(750));
     }
 }

@@ -13,6 +13,7 @@ mod batch;
 mod census;
 mod change;
 mod checkpoint;
+mod connection;
 mod dead;
 mod entry;
 mod feed;
@@ -28,6 +29,7 @@ pub mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use connection::connect;
 pub use feed::FeedError;
 pub use projector::{Position, ProjectError, Projector};
 pub use rebuild::{Rebuilt, rebuild};

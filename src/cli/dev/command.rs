@@ -18,7 +18,7 @@ use super::stack::{GRACE, Stack, Wanted};
 use crate::cli::follow::{Shown, follow};
 use crate::cli::jobs::{files_table, jobs_table};
 use crate::cli::submit::{existing, publish, upload};
-use crate::ffmpeg::Tool;
+use crate::config::ToolArgs;
 use crate::project::jobs::{Filter, files, list};
 use crate::shutdown::Shutdown;
 
@@ -54,12 +54,8 @@ pub(in crate::cli) struct DevArgs {
     /// nats-server's executable; searched for in PATH and .tools/venv/bin when absent.
     #[arg(long, env = "NATS_SERVER", value_name = "PATH")]
     nats_server: Option<PathBuf>,
-    /// ffmpeg's executable.
-    #[arg(long, env = "FFMPEG", value_name = "PATH", default_value = "ffmpeg")]
-    ffmpeg: PathBuf,
-    /// ffprobe's executable.
-    #[arg(long, env = "FFPROBE", value_name = "PATH", default_value = "ffprobe")]
-    ffprobe: PathBuf,
+    #[command(flatten)]
+    tool: ToolArgs,
 }
 
 /// Runs everything until Ctrl+C, or until the files are done.
@@ -77,10 +73,7 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
         nats_port: args.nats_port,
         s3_port: args.s3_port,
         nats_server: args.nats_server.clone(),
-        tool: Tool {
-            ffmpeg: args.ffmpeg.clone(),
-            ffprobe: args.ffprobe.clone(),
-        },
+        tool: args.tool.locate()?,
     };
     let stack = Stack::start(&wanted, &shutdown).await?;
     announce(&stack, &args, &state);

@@ -21,7 +21,8 @@ use crate::ffmpeg::Tool;
 use crate::http;
 use crate::jetstream::{Nats, NatsSettings};
 use crate::job::JobSettings;
-use crate::service::{Role, Service, ServiceSettings, connect_database};
+use crate::project;
+use crate::service::{Role, Service, ServiceSettings};
 use crate::shutdown::Shutdown;
 use crate::storage::{StaticCredentials, StorageSettings};
 use crate::telemetry::install_metrics;
@@ -66,7 +67,7 @@ impl Stack {
         let store = ObjectStore::start(&wanted.state.join("s3"), BUCKET, wanted.s3_port).await?;
         let settings = settings(wanted, &nats, &store);
         let url = settings.database_url.clone().context("dev has a database")?;
-        let database = connect_database(&url).await?;
+        let database = project::connect(&url).await?;
         migration::up(&database).await?;
         let client = Nats::connect(&settings.nats).await?;
         provision::apply(&client.js, Sizing::default()).await?;

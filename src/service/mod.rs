@@ -1,0 +1,10 @@
+//! The composition root: connects to everything, starts the chosen roles, and waits for them to end.
+
+mod obstacles;
+mod role;
+mod running;
+mod settings;
+
+pub use role::Role;
+pub use running::Service;
+pub use settings::ServiceSettings;

@@ -1,0 +1,52 @@
+//! Everything a process needs to know, as plain data.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::Role;
+use crate::ffmpeg::Tool;
+use crate::jetstream::NatsSettings;
+use crate::job::JobSettings;
+use crate::storage::{Locator, StorageSettings};
+
+/// Everything a process needs to know, as plain data.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// Where NATS is.
+    pub nats: NatsSettings,
+    /// Where the tables are; needed by the role `project` alone.
+    pub database_url: Option<SecretString>,
+    /// Where objects are.
+    pub storage: StorageSettings,
+    /// Bucket of the output.
+    pub bucket: String,
+    /// Buckets that events may name.
+    pub source_buckets: Vec<String>,
+    /// What is decided about jobs.
+    pub job: JobSettings,
+    /// ffmpeg and ffprobe.
+    pub tool: Tool,
+    /// Folder for work in progress.
+    pub work_dir: PathBuf,
+    /// Chunks encoded at a time.
+    pub encode_slots: usize,
+    /// How long an event's object is waited for.
+    pub source_wait: Duration,
+    /// What this process does.
+    pub roles: Vec<Role>,
+}
+
+impl ServiceSettings {
+    /// What the URLs of events may mean.
+    ///
+    /// # Errors
+    /// When the endpoint or the public root is no URL.
+    pub fn locator(&self) -> anyhow::Result<Locator> {
+        let public = Some(self.job.public_base_url.as_str());
+        let buckets = self.source_buckets.clone();
+        Locator::new(self.storage.endpoint.as_deref(), buckets, &self.bucket, public)
+            .map_err(|error| anyhow::anyhow!("S3_ENDPOINT or PUBLIC_BASE_URL is not a URL: {error}"))
+    }
+}
