@@ -47,6 +47,15 @@ impl Failure {
         Self::new(code, code.sentence())
     }
 
+    /// A failure told by an error, made a sentence: a capital at its start, a full stop at its end.
+    #[must_use]
+    pub fn told_by(code: Code, error: &dyn std::fmt::Display) -> Self {
+        let text = error.to_string();
+        let mut rest = text.trim_end_matches('.').chars();
+        let first: String = rest.next().map(char::to_uppercase).into_iter().flatten().collect();
+        Self::new(code, format!("{first}{}.", rest.as_str()))
+    }
+
     /// The same failure with what was run.
     #[must_use]
     pub fn with_evidence(mut self, evidence: Evidence) -> Self {
@@ -71,5 +80,19 @@ impl Failure {
     #[must_use]
     pub fn to_error(&self, task: Option<TaskName>) -> JobError {
         JobError::new(self.code, self.message.clone(), task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_becomes_a_sentence() {
+        let told = |text: &str| Failure::told_by(Code::NotMedia, &text).message;
+        assert_eq!(told("file_url names nothing"), "File_url names nothing.");
+        assert_eq!(told("Done."), "Done.");
+        assert_eq!(told("élan"), "Élan.");
+        assert_eq!(told(""), ".");
     }
 }

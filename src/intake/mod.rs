@@ -129,7 +129,7 @@ impl Intake {
             ));
         }
         let forbidden = self.locator.locate(&arrival.upload.file_url).err()?;
-        Some(Failure::new(Code::ForbiddenSource, format!("{forbidden}.")))
+        Some(Failure::told_by(Code::ForbiddenSource, &forbidden))
     }
 
     /// The job an event stands for: its own id, else the one its identity was first given.

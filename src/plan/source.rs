@@ -35,7 +35,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, stat
     let upload = &state.accepted.fact.upload;
     let location = match locator.locate(&upload.file_url) {
         Ok(location) => location,
-        Err(forbidden) => return Look::Failed(Failure::new(Code::ForbiddenSource, format!("{forbidden}."))),
+        Err(forbidden) => return Look::Failed(Failure::told_by(Code::ForbiddenSource, &forbidden)),
     };
     let meta = match storage.bucket(&location.bucket).head(&location.key).await {
         Ok(Some(meta)) => meta,

@@ -113,7 +113,7 @@ impl Planner {
         if let Some(fault) = server.fault() {
             return Err(self.jobs.blame_source(&fault.error).await);
         }
-        probed.map_err(|error| Failure::new(error.code(), sentence(&error)))
+        probed.map_err(|error| Failure::told_by(error.code(), &error))
     }
 
     fn decide(&self, state: &JobState, found: &Found, probe: &Probe) -> Result<Planned, Failure> {
@@ -147,16 +147,4 @@ impl Planner {
         }
         Ok(planned)
     }
-}
-
-/// An error as a sentence: a capital at its start, a full stop at its end.
-fn sentence(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
-    let mut chars = text.chars();
-    let first = chars
-        .next()
-        .map(|first| first.to_uppercase().to_string())
-        .unwrap_or_default();
-    let rest = chars.as_str().trim_end_matches('.');
-    format!("{first}{rest}.")
 }

@@ -21,19 +21,19 @@ pub struct Location {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForbiddenSource {
     /// It is neither `s3://bucket/key` nor a plain HTTP URL.
-    #[error("file_url must be s3://bucket/key or the http(s) URL of an object")]
+    #[error("the file_url must be s3://bucket/key or the http(s) URL of an object")]
     NotAUrl,
     /// It carries a user name or a password.
-    #[error("file_url must not carry a user name or password")]
+    #[error("the file_url must not carry a user name or password")]
     Credentials,
     /// Its host, with its port, is none of ours.
-    #[error("file_url names the host {0}, which does not serve the source buckets")]
+    #[error("the file_url names the host {0}, which does not serve the source buckets")]
     Host(String),
     /// Its bucket is none of ours.
-    #[error("file_url names the bucket {0}, which is not one of SOURCE_BUCKETS")]
+    #[error("the file_url names the bucket {0}, which is not one of SOURCE_BUCKETS")]
     Bucket(String),
     /// Its key cannot be one of an upload.
-    #[error("the key in file_url {0}")]
+    #[error("the key in the file_url {0}")]
     Key(&'static str),
 }
 
