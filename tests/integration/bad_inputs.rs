@@ -7,6 +7,7 @@ use streams::{Code, FactKind, FailureClass};
 
 use crate::harness::clip::{Clip, moving, photograph};
 use crate::harness::on_each_database;
+use crate::harness::output::http::get;
 use crate::harness::world::{World, file_of, job_of};
 
 on_each_database! {
@@ -14,6 +15,7 @@ on_each_database! {
     what_is_not_there_is_waited_for_and_then_fails_without_an_attempt,
     an_event_that_breaks_a_rule_fails_as_a_job,
     what_arrives_late_is_still_taken,
+    the_output_place_of_another_file_stays_its_own,
 }
 
 async fn what_is_no_video_fails_at_the_first_attempt(world: World) {
@@ -109,6 +111,26 @@ async fn what_arrives_late_is_still_taken(world: World) {
     world.upload_as(&key, &clip).await;
     world.completed(&job).await;
     assert_eq!(world.starts(&job).await[&TaskName::PLAN], 1, "waiting burns no attempt");
+}
+
+async fn the_output_place_of_another_file_stays_its_own(world: World) {
+    let clip = moving("320x180", 2.0).make().await;
+    let _worker = world.worker("one").start();
+    let owner = world.event(&clip).await;
+    world.streams.upload(&owner).await;
+    let master = world
+        .completed(&job_of(&owner))
+        .await
+        .manifest_url
+        .unwrap()
+        .parse()
+        .unwrap();
+    let before = get(&master).await.body;
+    let mut intruder = world.event(&clip).await;
+    intruder["output_prefix"] = json!(format!("hls/{}/", file_of(&owner)));
+    world.streams.upload(&intruder).await;
+    assert_eq!(failed(&world, &intruder).await.error.unwrap().code, Code::PrefixInUse);
+    assert_eq!(get(&master).await.body, before);
 }
 
 /// Waits for the failure of an event's job and holds it against the tables.

@@ -16,6 +16,7 @@ use streams::{subject, topology};
 use crate::harness::clip::{Clip, make, moving};
 use crate::harness::database::Engine;
 use crate::harness::output::verify;
+use crate::harness::sources::sources;
 use crate::harness::world::{World, file_of, job_of};
 
 /// How many deaths are tried at the same time: they are mostly waiting.
@@ -122,30 +123,20 @@ const STEPS: &[(&str, Story, &[&str])] = &[
 #[test]
 fn every_step_at_which_a_process_can_die_is_tried() {
     let mut named = BTreeSet::new();
-    crash_points(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let points = text
+            .split("crash::point(\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next());
+        named.extend(points.map(str::to_owned));
+    }
     let tried: BTreeSet<String> = STEPS
         .iter()
         .flat_map(|(_, _, steps)| *steps)
         .map(|step| (*step).to_owned())
         .collect();
     assert_eq!(named, tried);
-}
-
-fn crash_points(folder: &Path, named: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            crash_points(&path, named);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            named.extend(
-                text.split("crash::point(\"")
-                    .skip(1)
-                    .filter_map(|rest| rest.split('"').next())
-                    .map(str::to_owned),
-            );
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

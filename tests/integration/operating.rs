@@ -1,14 +1,20 @@
 //! What an operator does with the streams, and what the program says of itself.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream::stream;
 use serde_json::Value;
 use streams::{JobId, topology};
+use url::Url;
 
 use crate::harness::clip::moving;
 use crate::harness::database::Engine;
+use crate::harness::output::http::get;
 use crate::harness::output::verify;
+use crate::harness::sources::sources;
+use crate::harness::until;
 use crate::harness::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,4 +79,83 @@ async fn submit_of_what_is_no_video_exits_with_three() {
     std::fs::write(&path, b"").unwrap();
     let said = world.say(&["submit", path.to_str().unwrap(), "--wait"]).await;
     assert_eq!(said.code, Some(3), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_tells_that_it_lives_is_ready_and_what_it_counts() {
+    let mut world = World::new(Engine::Sqlite).await;
+    let worker = world.worker("one").start();
+    let address = || {
+        worker
+            .said()
+            .split("address=")
+            .nth(1)?
+            .split_whitespace()
+            .next()
+            .map(str::to_owned)
+    };
+    until("the worker names its address", async || address().is_some()).await;
+    let at = |path: &str| format!("http://{}{path}", address().unwrap()).parse::<Url>().unwrap();
+    until("the worker is ready", async || get(&at("/readyz")).await.status == 200).await;
+    assert_eq!(get(&at("/livez")).await.status, 200);
+    let job = world.submit(&moving("320x180", 2.0).make().await).await;
+    world.completed(&job).await;
+    let metrics = String::from_utf8(get(&at("/metrics")).await.body).unwrap();
+    for line in [
+        "fluxhls_uploads_total{result=\"accepted\"} 1",
+        "fluxhls_attempts_total{class=\"encode\",outcome=\"completed\"} 1",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} is missing in:\n{metrics}"
+        );
+    }
+    assert!(!metrics.contains(job.as_str()), "an ended job has no series of its own");
+
+    world.nats.kill().await;
+    until("the worker is not ready without NATS", async || {
+        get(&at("/readyz")).await.status == 503
+    })
+    .await;
+    assert_eq!(
+        get(&at("/livez")).await.status,
+        200,
+        "a restart would not bring NATS back"
+    );
+    world.nats.restart().await;
+    until("the worker is ready again", async || {
+        get(&at("/readyz")).await.status == 200
+    })
+    .await;
+}
+
+#[test]
+fn the_example_environment_holds_every_setting_and_no_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join(".env.example")).unwrap();
+    let settings = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches(['#', ' ']).split_once('='));
+    let told: BTreeSet<String> = settings
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| is_setting(name))
+        .collect();
+    let mut known: BTreeSet<String> = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "LOG"]
+        .map(str::to_owned)
+        .into();
+    for file in sources(&root.join("src")) {
+        let text = std::fs::read_to_string(file).unwrap();
+        known.extend(
+            text.split("env = \"")
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next())
+                .map(str::to_owned),
+        );
+    }
+    assert_eq!(told, known);
+}
+
+fn is_setting(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
 }

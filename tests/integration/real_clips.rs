@@ -38,6 +38,7 @@ async fn every_real_clip_becomes_hls_that_plays() {
         eprintln!("{}", clip.name);
         let job = world.submit(&clip).await;
         let ended = world.completed(&job).await;
+        eprintln!("{}", serde_json::to_string(&world.planned(&job).await).unwrap());
         verify(&ended, &world.planned(&job).await, &clip.path).await;
         manifests.extend(ended.manifest_url);
     }

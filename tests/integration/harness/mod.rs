@@ -12,6 +12,7 @@ pub(crate) mod players;
 mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod sources;
 pub(crate) mod streams;
 pub(crate) mod turn;
 pub(crate) mod worker;

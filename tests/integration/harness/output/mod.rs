@@ -195,3 +195,70 @@ fn bandwidths_are_the_measured_ones(output: &Published) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fluxhls::storage::ObjectKind;
+
+    use super::*;
+    use crate::harness::clip::moving;
+    use crate::harness::database::Engine;
+    use crate::harness::world::World;
+
+    /// Whether the judge takes the output as it is now.
+    async fn passes(ended: &Ended, planned: &Planned, source: &Path) -> bool {
+        let (ended, planned, source) = (ended.clone(), planned.clone(), source.to_owned());
+        tokio::spawn(async move { verify(&ended, &planned, &source).await })
+            .await
+            .is_ok()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_judge_notices_a_wrong_segment_a_missing_one_and_a_wrong_header() {
+        let world = World::new(Engine::Sqlite).await;
+        let _worker = world.worker("one").start();
+        let clip = moving("320x180", 10.0).rate("12").make().await;
+        let job = world.submit(&clip).await;
+        let (ended, planned) = (world.completed(&job).await, world.planned(&job).await);
+        assert!(passes(&ended, &planned, &clip.path).await);
+        let keys: Vec<String> = world
+            .bucket
+            .list("hls/")
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|object| object.key)
+            .collect();
+        for (ending, other, kind) in [
+            ("p/0-", "p/1-", ObjectKind::Video),
+            ("audio-0/0-", "audio-0/1-", ObjectKind::Audio),
+            ("p/index.m3u8", "p/index.m3u8", ObjectKind::LivePlaylist),
+            ("master.m3u8", "master.m3u8", ObjectKind::Playlist),
+        ] {
+            let key = |part: &str| {
+                keys.iter()
+                    .find(|key| key.contains(part))
+                    .unwrap_or_else(|| panic!("{part} in {keys:?}"))
+            };
+            let right = world.bucket.get(key(ending), 1 << 30).await.unwrap().unwrap();
+            let right_kind = match kind {
+                ObjectKind::LivePlaylist => ObjectKind::Playlist,
+                ObjectKind::Playlist => ObjectKind::Master,
+                ref same => same.clone(),
+            };
+            let wrong = world.bucket.get(key(other), 1 << 30).await.unwrap().unwrap();
+            world.bucket.put(key(ending), wrong, kind).await.unwrap();
+            assert!(
+                !passes(&ended, &planned, &clip.path).await,
+                "{ending} is wrong and was not noticed"
+            );
+            world.bucket.delete(&[key(ending).clone()]).await.unwrap();
+            assert!(
+                !passes(&ended, &planned, &clip.path).await,
+                "{ending} is missing and was not noticed"
+            );
+            world.bucket.put(key(ending), right, right_kind).await.unwrap();
+        }
+        assert!(passes(&ended, &planned, &clip.path).await, "all is as it was");
+    }
+}
