@@ -56,21 +56,35 @@ impl Sound {
         samples / f64::from(RATE)
     }
 
+    /// Whether there is nothing to be heard in it.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.samples.iter().all(|sample| sample.abs() < 1e-4)
+    }
+
+    /// Where the loudest stretch of `window` samples begins that has room on both sides.
+    fn loudest(&self, window: usize) -> usize {
+        let last = self.samples.len().saturating_sub(window + REACH);
+        let energy = |at: &usize| product(&self.samples[*at..*at + window], &self.samples[*at..*at + window]);
+        (REACH..last)
+            .step_by(window / 2)
+            .max_by(|one, other| energy(one).total_cmp(&energy(other)))
+            .unwrap_or(0)
+    }
+
     /// How many seconds `self` comes later than `original`, both on the clock whose zero is `zero` of the original's.
     ///
     /// # Panics
     /// When the two do not sound alike at any shift within reach: then they are farther apart, or not the same sound.
     pub(crate) fn lag_behind(&self, original: &Self, zero: f64) -> f64 {
         // Sample i of the original should be sample i + offset of ours.
-        let offset = ((original.start - zero - self.start) * f64::from(RATE)).round();
-        let offset = offset as i64;
-        let middle = original.samples.len().min(self.samples.len()) / 2;
-        let window = WINDOW.min(middle.saturating_sub(REACH));
-        let pattern = &original.samples[middle..middle + window];
-        let (best, likeness) = (0..=2 * REACH)
+        let offset = ((original.start - zero - self.start) * f64::from(RATE)).round() as i64;
+        let window = WINDOW.min(original.samples.len() / 2);
+        let begin = original.loudest(window);
+        let pattern = &original.samples[begin..begin + window];
+        let reach = i64::try_from(REACH).unwrap();
+        let (best, likeness) = (-reach..=reach)
             .filter_map(|shift| {
-                let shift = i64::try_from(shift).unwrap() - i64::try_from(REACH).unwrap();
-                let at = usize::try_from(i64::try_from(middle).unwrap() + offset + shift).ok()?;
+                let at = usize::try_from(i64::try_from(begin).unwrap() + offset + shift).ok()?;
                 Some((shift, likeness(pattern, self.samples.get(at..at + window)?)))
             })
             .max_by(|one, other| one.1.total_cmp(&other.1))
@@ -79,23 +93,23 @@ impl Sound {
             likeness > 0.6,
             "the sound is not the source's within {REACH} samples: likeness {likeness} at {best}"
         );
-        let best = best as f64;
-        best / f64::from(RATE)
+        best as f64 / f64::from(RATE)
     }
 }
 
 /// Correlation of two equally long sounds: 1 for equal ones, 0 for strangers.
 fn likeness(one: &[f32], other: &[f32]) -> f64 {
-    let product = |one: &[f32], other: &[f32]| {
-        one.iter()
-            .zip(other)
-            .map(|(one, other)| f64::from(*one) * f64::from(*other))
-            .sum::<f64>()
-    };
     product(one, other)
         / (product(one, one) * product(other, other))
             .sqrt()
             .max(f64::MIN_POSITIVE)
+}
+
+fn product(one: &[f32], other: &[f32]) -> f64 {
+    one.iter()
+        .zip(other)
+        .map(|(one, other)| f64::from(*one) * f64::from(*other))
+        .sum()
 }
 
 #[cfg(test)]
