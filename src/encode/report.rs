@@ -23,9 +23,10 @@ pub(super) struct Share {
     done: f64,
     /// Share of the job that this task is.
     own: f64,
-    /// Seconds of the timeline the task covers, and where it begins.
+    /// Seconds of the timeline the task covers.
     seconds: f64,
-    start: f64,
+    /// Frames of a video task: they tell sooner how far it is than the times of what was written.
+    frames: Option<u64>,
 }
 
 impl Share {
@@ -43,25 +44,29 @@ impl Share {
             .filter(|(name, _)| done.contains(name))
             .map(|(_, weight)| weight)
             .sum();
-        let (start, seconds) = match (task.duty, &plan.video) {
+        let (frames, seconds) = match (task.duty, &plan.video) {
             (Duty::Video(k), Some(video)) => {
                 let (first, end) = video.chunk_frames(k).unwrap_or((0, 1));
-                let rate = video.frame_rate.as_f64();
-                (first as f64 / rate, (end - first) as f64 / rate)
+                (Some(end - first), (end - first) as f64 / video.frame_rate.as_f64())
             }
-            _ => (0.0, plan.source.duration),
+            _ => (None, plan.source.duration),
         };
         Self {
             done: before / total,
             own: weights.get(&task.plain()).copied().unwrap_or(0.0) / total,
             seconds: seconds.max(0.001),
-            start,
+            frames,
         }
     }
 
-    /// How far task and job are when the task's output has come to `out_time` of the timeline.
-    fn at(self, out_time: Duration) -> (f64, f64) {
-        let task = ((out_time.as_secs_f64() - self.start) / self.seconds).clamp(0.0, 1.0);
+    /// How far task and job are at a tick.
+    #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+    fn at(self, tick: Tick) -> (f64, f64) {
+        let task = match self.frames {
+            Some(frames) => tick.frames as f64 / frames.max(1) as f64,
+            None => tick.out_time.as_secs_f64() / self.seconds,
+        };
+        let task = task.clamp(0.0, 1.0);
         (task, (self.done + self.own * task).clamp(0.0, 1.0))
     }
 }
@@ -81,7 +86,7 @@ pub(super) async fn report(jobs: &Jobs, assignment: &Assignment, share: Share, m
     let started = Instant::now();
     while ticks.changed().await.is_ok() {
         let tick = *ticks.borrow_and_update();
-        let (task_progress, job_progress) = share.at(tick.out_time);
+        let (task_progress, job_progress) = share.at(tick);
         // ffmpeg's own figure counts from zero of the timeline, not from where this task begins.
         let speed = task_progress * share.seconds / started.elapsed().as_secs_f64().max(0.001);
         let left = (1.0 - task_progress) * share.seconds;
@@ -99,5 +104,39 @@ pub(super) async fn report(jobs: &Jobs, assignment: &Assignment, share: Share, m
             tracing::debug!(%error, "a progress message was not sent");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(frames: Option<u64>) -> Share {
+        Share {
+            done: 0.5,
+            own: 0.25,
+            seconds: 10.0,
+            frames,
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_as_far_as_its_frames_and_sound_as_far_as_its_time() {
+        let tick = Tick {
+            frames: 125,
+            out_time: Duration::from_secs(2),
+            ..Tick::default()
+        };
+        assert_eq!(share(Some(250)).at(tick), (0.5, 0.625));
+        assert_eq!(share(None).at(tick), (0.2, 0.55));
+    }
+
+    #[test]
+    fn no_count_leads_beyond_the_task() {
+        let tick = Tick {
+            frames: 999,
+            ..Tick::default()
+        };
+        assert_eq!(share(Some(250)).at(tick), (1.0, 0.75));
     }
 }

@@ -12,6 +12,8 @@ const say = announcer($("announcements"));
 /** The job on the screen, and the jobs of this page's uploads that wait to be shown. */
 let showing = null;
 const awaited = new Set();
+// A link may name a job behind its #: that one is shown as soon as it plays.
+if (location.hash.length > 1) awaited.add(location.hash.slice(1));
 
 const player = new Player({
   video: $("video"),
