@@ -30,6 +30,7 @@ test: tools lint ## Everything that can fail: lint and all tests
 lint: cargo ## Format, clippy and documentation, without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --package fluxhls --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
 
 .PHONY: tools

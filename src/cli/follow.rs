@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::Message;
 use futures::stream::{Stream, StreamExt as _, select};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use streams::fact::{Ended, FactKind};
 use streams::progress::Progress;
@@ -20,7 +20,8 @@ pub(super) enum Shown {
     /// A progress bar on a terminal, plain lines elsewhere.
     Bar,
     /// A progress bar among others, under this label.
-    Among(MultiProgress, String),
+    #[cfg(feature = "dev")]
+    Among(indicatif::MultiProgress, String),
     /// Every fact and progress as one JSON object per line.
     Json,
 }
@@ -51,9 +52,11 @@ pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Resu
     let show = match shown {
         Shown::Json => Show::Json,
         Shown::Bar if std::io::stderr().is_terminal() => Show::Bar(bar(ProgressBar::new(1000), job.as_str())),
+        #[cfg(feature = "dev")]
         Shown::Among(all, label) if std::io::stderr().is_terminal() => {
             Show::Bar(bar(all.add(ProgressBar::new(1000)), &label))
         }
+        #[cfg(feature = "dev")]
         Shown::Among(_, label) => Show::Lines { label, percent: 0 },
         Shown::Bar => Show::Lines {
             label: job.to_string(),

@@ -15,7 +15,7 @@ use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::cancel::CancelAnswer;
 use crate::job::{JobSettings, Jobs};
-use crate::project::jobs::{self as table, File, Filter, Job};
+use crate::project::jobs::{self as table, Filter, Job};
 use crate::storage::Storage;
 
 /// What can be asked about jobs.
@@ -183,24 +183,6 @@ pub(super) fn jobs_table(jobs: &[Job]) -> Table {
                 .clone()
                 .or_else(|| job.manifest_url.clone())
                 .unwrap_or_default(),
-        ]);
-    }
-    table
-}
-
-/// Rows of `files` as a table for people.
-pub(super) fn files_table(files: &[File]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["file", "name", "type", "bytes", "status", "hls"]);
-    for file in files {
-        table.add_row([
-            file.file_id.clone(),
-            file.name.clone(),
-            file.mime_type.clone(),
-            file.size.to_string(),
-            file.transcoding_status.clone().unwrap_or_default(),
-            file.hls_manifest_url.clone().unwrap_or_default(),
         ]);
     }
     table

@@ -1,6 +1,6 @@
 //! `fluxhls submit`: sends an upload event, uploading the file first where one is given.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -170,15 +170,4 @@ pub(super) async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
     ack.await
         .context("the upload stream did not take the event; run `fluxhls provision`, or see whether it is full")?;
     Ok(())
-}
-
-/// The files of a command line, as paths that exist.
-///
-/// # Errors
-/// Names the first one that does not.
-pub(super) fn existing(files: &[PathBuf]) -> anyhow::Result<()> {
-    match files.iter().find(|file| !file.is_file()) {
-        Some(missing) => anyhow::bail!("{} is not a file", missing.display()),
-        None => Ok(()),
-    }
 }

@@ -2,24 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use futures::future::try_join_all;
 use indicatif::MultiProgress;
 use serde_json::json;
-use streams::fact::{Ended, FactKind};
+use streams::fact::Ended;
 use streams::task::TaskName;
 use streams::work::WorkKind;
 use streams::{FileId, JobId, subject, topology};
 
+use super::rows::print;
 use super::stack::{GRACE, Stack, Wanted};
 use crate::cli::follow::{Shown, follow};
-use crate::cli::jobs::{files_table, jobs_table};
-use crate::cli::submit::{existing, publish, upload};
+use crate::cli::submit::{publish, upload};
 use crate::config::ToolArgs;
-use crate::project::jobs::{Filter, files, list};
 use crate::shutdown::Shutdown;
 
 /// What `dev` takes.
@@ -160,7 +158,7 @@ async fn transcode(stack: &Stack, args: &DevArgs) -> anyhow::Result<ExitCode> {
     if args.files.is_empty() || args.json {
         return Ok(code(&ended));
     }
-    rows(stack, &ended).await?;
+    print(stack, &ended).await?;
     for ended in ended.iter().filter(|ended| ended.manifest_url.is_some()) {
         println!("  play     http://{}/#{}", stack.page, ended.head.job_id);
         println!("  hls      {}", ended.manifest_url.as_deref().unwrap_or_default());
@@ -224,26 +222,13 @@ async fn first_encode(stack: &Stack, job: &JobId) -> Option<chrono::DateTime<chr
     first
 }
 
-/// Prints the rows of both tables, once the projector has come to the ends just seen.
-async fn rows(stack: &Stack, ended: &[Ended]) -> anyhow::Result<()> {
-    let log = &stack.service.jobs.log;
-    let mut last = 0;
-    for ended in ended {
-        let subject = subject::fact(&ended.head.job_id, FactKind::Ended);
-        last = log
-            .last(topology::JOBS, &subject)
-            .await
-            .map_or(last, |recorded| last.max(recorded.seq));
+/// The files of a command line, as paths that exist.
+///
+/// # Errors
+/// Names the first one that does not.
+fn existing(files: &[PathBuf]) -> anyhow::Result<()> {
+    match files.iter().find(|file| !file.is_file()) {
+        Some(missing) => anyhow::bail!("{} is not a file", missing.display()),
+        None => Ok(()),
     }
-    if let Some(mut projected) = stack.service.projected.clone() {
-        let caught_up = projected.wait_for(|position| position.seq >= last);
-        let caught_up = tokio::time::timeout(Duration::from_secs(30), caught_up).await;
-        caught_up.context("the tables do not follow the job log; see --verbose")??;
-    }
-    println!(
-        "\ntranscoding_jobs\n{}",
-        jobs_table(&list(&stack.database, &Filter::default()).await?)
-    );
-    println!("\nfiles\n{}\n", files_table(&files(&stack.database, 50).await?));
-    Ok(())
 }
