@@ -1,38 +1,20 @@
 //! `fluxhls dev`: everything on one machine from one command, and nothing left when it ends.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::harness::clip::{Clip, long, moving};
+use crate::harness::clip::{long, moving};
 use crate::harness::players::browse;
-use crate::harness::process::{Process, mentioning, tool};
+use crate::harness::process::{Process, mentioning};
 use crate::harness::turn::Turn;
 use crate::harness::until;
-use crate::harness::worker::fluxhls;
+use crate::harness::worker::dev;
 
 /// How long the program may take to end once it was told to.
 const END: Duration = Duration::from_secs(30);
-
-/// Starts `fluxhls dev` in an empty folder; the ports are looked for from `ports` upwards.
-fn dev(folder: &Path, ports: u16, arguments: &[&str]) -> Process {
-    let mut program = fluxhls();
-    program.current_dir(folder).arg("dev").args(arguments);
-    for (flag, offset) in [("--http-port", 0), ("--nats-port", 100), ("--s3-port", 200)] {
-        program.args([flag, &(ports + offset).to_string()]);
-    }
-    let nats_server = tool("nats-server");
-    if nats_server.is_absolute() {
-        program.env("NATS_SERVER", nats_server);
-    }
-    Process::start(program, "dev", folder)
-}
-
-fn path_of(clip: &Clip) -> String {
-    PathBuf::from(&clip.path).display().to_string()
-}
 
 /// The line `dev --json` prints once everything answers.
 async fn ready(dev: &Process) -> Value {
@@ -54,8 +36,8 @@ async fn leaves_nothing(folder: &Path) {
 async fn a_file_is_transcoded_and_the_rows_are_shown_and_everything_is_gone() {
     let _turn = Turn::shared().await;
     let folder = tempfile::tempdir().unwrap();
-    let clip = path_of(&moving("320x180", 6.0).make().await);
-    let mut program = dev(folder.path(), 18_080, &["--exit-when-done", &clip]);
+    let clip = moving("320x180", 6.0).make().await;
+    let mut program = dev(folder.path(), 18_080, &["--exit-when-done", clip.text()]);
     let status = program.ended_within(crate::harness::DEADLINE).await;
     let said = program.said();
     assert_eq!(status.code(), Some(0), "{said}");
@@ -75,8 +57,8 @@ async fn a_file_is_transcoded_and_the_rows_are_shown_and_everything_is_gone() {
 async fn an_interrupt_in_the_middle_of_the_work_leaves_nothing_behind() {
     let _turn = Turn::shared().await;
     let folder = tempfile::tempdir().unwrap();
-    let clip = path_of(&long().make().await);
-    let mut program = dev(folder.path(), 28_080, &["--json", &clip]);
+    let clip = long().make().await;
+    let mut program = dev(folder.path(), 28_080, &["--json", clip.text()]);
     ready(&program).await;
     until("ffmpeg works", async || {
         mentioning(folder.path())
@@ -94,10 +76,10 @@ async fn an_interrupt_in_the_middle_of_the_work_leaves_nothing_behind() {
 async fn a_file_dropped_on_the_page_plays_there() {
     let _turn = Turn::alone().await;
     let folder = tempfile::tempdir().unwrap();
-    let clip = path_of(&moving("854x480", 6.0).rate("12").make().await);
+    let clip = moving("854x480", 6.0).rate("12").make().await;
     let mut program = dev(folder.path(), 38_080, &["--json"]);
     let page = ready(&program).await["page"].as_str().unwrap().to_owned();
-    let report: Value = serde_json::from_str(&browse("page.mjs", &[&page, &clip, "--json"]).await).unwrap();
+    let report: Value = serde_json::from_str(&browse("page.mjs", &[&page, clip.text(), "--json"]).await).unwrap();
     assert_eq!(report["complaints"], Value::Array(Vec::new()), "{report}");
     program.signal(Signal::SIGTERM);
     assert_eq!(program.ended_within(END).await.code(), Some(0));

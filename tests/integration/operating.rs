@@ -52,9 +52,7 @@ async fn submit_uploads_a_file_and_waits_for_its_end() {
     let world = World::new(Engine::Postgresql).await;
     let _worker = world.worker("one").start();
     let clip = moving("320x180", 4.0).make().await;
-    let said = world
-        .say(&["submit", clip.path.to_str().unwrap(), "--wait", "--json"])
-        .await;
+    let said = world.say(&["submit", clip.text(), "--wait", "--json"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let first: Value = serde_json::from_str(said.out.lines().next().unwrap()).unwrap();
     let job: JobId = first["job_id"].as_str().unwrap().parse().unwrap();

@@ -165,6 +165,11 @@ impl Clip {
         Self::of_bytes(folder, &format!("cut-{}", self.name), &bytes[..kept])
     }
 
+    /// Where it lies, as an argument.
+    pub(crate) fn text(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+
     /// Bytes.
     pub(crate) fn size(&self) -> u64 {
         self.path.metadata().unwrap().len()

@@ -1,11 +1,11 @@
 //! Processes of the program itself: `fluxhls run`, and its other commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::process::{Process, command};
+use super::process::{Process, command, tool};
 use super::world::World;
 
 /// A `fluxhls run` that is about to start.
@@ -97,4 +97,18 @@ pub(crate) async fn say(world: &World, arguments: &[&str]) -> Said {
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Starts `fluxhls dev` in an empty folder; the ports are looked for from `ports` upwards.
+pub(crate) fn dev(folder: &Path, ports: u16, arguments: &[&str]) -> Process {
+    let mut program = fluxhls();
+    program.current_dir(folder).arg("dev").args(arguments);
+    for (flag, offset) in [("--http-port", 0), ("--nats-port", 100), ("--s3-port", 200)] {
+        program.args([flag, &(ports + offset).to_string()]);
+    }
+    let nats_server = tool("nats-server");
+    if nats_server.is_absolute() {
+        program.env("NATS_SERVER", nats_server);
+    }
+    Process::start(program, "dev", folder)
 }

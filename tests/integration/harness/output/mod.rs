@@ -186,7 +186,7 @@ async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) 
     );
 }
 
-/// What a variant declares is within a tenth of what its segments weigh.
+/// What a variant declares is within a hundredth of what its segments weigh.
 fn bandwidths_are_the_measured_ones(output: &Published) {
     let audio = output.audio.iter().map(Track::peak).fold(0.0, f64::max);
     for variant in output.variants.iter().filter(|variant| variant.resolution.is_some()) {
@@ -194,7 +194,7 @@ fn bandwidths_are_the_measured_ones(output: &Published) {
         let declared = variant.bandwidth as f64;
         let ratio = declared / measured;
         assert!(
-            (0.99..1.1).contains(&ratio),
+            (0.99..1.01).contains(&ratio),
             "{} declares {declared} b/s and peaks at {measured}",
             variant.track.url
         );

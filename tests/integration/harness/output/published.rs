@@ -76,13 +76,25 @@ impl Track {
             .collect()
     }
 
-    /// The highest rate of any segment of at least half a target duration, in bits per second.
+    /// The highest rate of any run of segments that lasts half to one and a half target durations, in bits per second
+    /// (RFC 8216bis, "peak segment bit rate"); of all segments, where no run is so long.
     pub(crate) fn peak(&self) -> f64 {
-        let long = self
-            .segments
+        let runs = (0..self.segments.len()).flat_map(|from| (from + 1..=self.segments.len()).map(move |to| from..to));
+        let rates = runs.filter_map(|run| {
+            let run = &self.segments[run];
+            let duration: Duration = run.iter().map(|segment| segment.duration).sum();
+            let fits = duration * 2 >= self.target && duration * 2 <= self.target * 3;
+            (fits || run.len() == self.segments.len()).then(|| {
+                let bytes: usize = run.iter().map(|segment| segment.bytes.len()).sum();
+                (fits, bytes as f64 * 8.0 / duration.as_secs_f64())
+            })
+        });
+        let rates: Vec<_> = rates.collect();
+        let any_fits = rates.iter().any(|(fits, _)| *fits);
+        rates
             .iter()
-            .filter(|segment| segment.duration * 2 >= self.target || self.segments.len() == 1);
-        long.map(|segment| segment.bytes.len() as f64 * 8.0 / segment.duration.as_secs_f64())
+            .filter(|(fits, _)| *fits == any_fits)
+            .map(|(_, rate)| *rate)
             .fold(0.0, f64::max)
     }
 }
