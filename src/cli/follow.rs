@@ -87,26 +87,28 @@ impl Feed {
     /// # Errors
     /// When the connection is gone for good.
     pub(super) async fn until_ended(mut self) -> anyhow::Result<Ended> {
+        let mut ask = true;
         loop {
-            // The live feed is at most once: the log is asked now and then, and rules.
-            let next = tokio::time::timeout(Duration::from_secs(5), self.messages.next()).await;
-            match &next {
-                Ok(Some(message)) => self.show(message),
-                Ok(None) => anyhow::bail!("the connection to NATS is closed"),
-                Err(_) => {}
+            // The live feed is at most once, and begins now: the log is asked at first, now and then, and when it is told; it rules.
+            if ask && let Some(ended) = self.ended().await {
+                self.end(&ended);
+                return Ok(ended);
             }
-            let told = matches!(&next, Ok(Some(message)) if is_end(message));
-            if told || next.is_err() {
-                let recorded = self
-                    .log
-                    .last(topology::JOBS, &subject::fact(&self.job, FactKind::Ended))
-                    .await;
-                if let Some(ended) = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok()) {
-                    self.end(&ended);
-                    return Ok(ended);
+            ask = match tokio::time::timeout(Duration::from_secs(5), self.messages.next()).await {
+                Ok(Some(message)) => {
+                    self.show(&message);
+                    is_end(&message)
                 }
-            }
+                Ok(None) => anyhow::bail!("the connection to NATS is closed"),
+                Err(_) => true,
+            };
         }
+    }
+
+    async fn ended(&self) -> Option<Ended> {
+        let subject = subject::fact(&self.job, FactKind::Ended);
+        let recorded = self.log.last(topology::JOBS, &subject).await?;
+        serde_json::from_slice(&recorded.payload).ok()
     }
 
     fn show(&mut self, message: &Message) {

@@ -197,8 +197,36 @@ struct Line {
     body: serde_json::Value,
 }
 
+/// How long a person waits for the log; the log itself would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the log answers within [`PATIENCE`].
+async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, reading).await;
+    answer.context("the job log does not answer; check NATS and run `fluxhls provision`")
+}
+
 async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<()> {
     let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs show")).await?);
+    let mut lines = answered(lines(&log, job)).await?;
+    anyhow::ensure!(
+        !lines.is_empty(),
+        "the log knows no job {job}; jobs older than 90 days are in the tables alone"
+    );
+    lines.sort_by_key(|line| (line.time, line.seq));
+    for line in lines {
+        if output.json {
+            println!("{}", serde_json::to_string(&line)?);
+        } else {
+            let body: String = line.body.to_string().chars().take(160).collect();
+            println!("{}  {:<44}  {body}", line.time.format("%H:%M:%S%.3f"), line.subject);
+        }
+    }
+    Ok(())
+}
+
+/// Everything both streams hold of a job.
+async fn lines(log: &Log, job: &JobId) -> Vec<Line> {
     let mut lines = Vec::new();
     for (stream, filter) in [
         (topology::JOBS, subject::facts_of(job)),
@@ -217,27 +245,14 @@ async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<(
             });
         }
     }
-    anyhow::ensure!(
-        !lines.is_empty(),
-        "the log knows no job {job}; jobs older than 90 days are in the tables alone"
-    );
-    lines.sort_by_key(|line| (line.time, line.seq));
-    for line in lines {
-        if output.json {
-            println!("{}", serde_json::to_string(&line)?);
-        } else {
-            let body: String = line.body.to_string().chars().take(160).collect();
-            println!("{}  {:<44}  {body}", line.time.format("%H:%M:%S%.3f"), line.subject);
-        }
-    }
-    Ok(())
+    lines
 }
 
 async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs watch")).await?);
     let shown = if output.json { Shown::Json } else { Shown::Bar };
     let feed = follow(&log, job, shown).await?;
-    let known = log.subjects(topology::JOBS, &subject::facts_of(job)).await;
+    let known = answered(log.subjects(topology::JOBS, &subject::facts_of(job))).await?;
     anyhow::ensure!(!known.is_empty(), "the log knows no job {job}");
     let ended = feed.until_ended().await?;
     if output.json {
@@ -263,11 +278,8 @@ async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },
     };
-    match jobs
-        .cancel(&args.job_id, "operator", args.reason)
-        .await
-        .context("the job is asked to stop but not ended yet")?
-    {
+    let canceled = answered(jobs.cancel(&args.job_id, "operator", args.reason)).await?;
+    match canceled.context("the job is asked to stop but not ended yet")? {
         CancelAnswer::Canceled => {
             println!("canceled");
             Ok(ExitCode::SUCCESS)
