@@ -53,7 +53,11 @@ where
     };
     let start = |message| {
         if let Some(delivery) = Delivery::new(message) {
-            let permit = Arc::clone(&slots).try_acquire_owned().ok();
+            // What a pull still brings after `stop` is handed back unseen.
+            let permit = Arc::clone(&slots)
+                .try_acquire_owned()
+                .ok()
+                .filter(|_| !stop.is_cancelled());
             tracker.spawn(run(Arc::new(delivery), permit, handle.clone()));
         }
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use streams::plan::Planned;
 use streams::task::TaskName;
 
@@ -21,10 +21,7 @@ pub(super) async fn inspect(
     renditions: &[Assembled],
     pulse: &Pulse,
 ) -> Result<Vec<(TaskName, String)>, Fault> {
-    let listed = match jobs.output.list(keys.folder()).await {
-        Ok(listed) => listed,
-        Err(error) => return Err(jobs.blame_output(&error).await.into()),
-    };
+    let listed = listed(jobs, keys).await?;
     pulse.add(u64::try_from(listed.len()).unwrap_or(1));
     let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
     let mut faults = Vec::new();
@@ -45,6 +42,30 @@ pub(super) async fn inspect(
     }
     faults.dedup_by_key(|(task, _)| *task);
     Ok(faults)
+}
+
+/// The objects in a job's folder. Some servers list no entity tags; there each object is asked for its own.
+async fn listed(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, Fault> {
+    let listed = match jobs.output.list(keys.folder()).await {
+        Ok(listed) => listed,
+        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+    };
+    let asked: Vec<_> = listed.into_iter().map(|meta| with_etag(jobs, meta)).collect();
+    futures::stream::iter(asked).buffer_unordered(8).try_collect().await
+}
+
+async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {
+    if meta.etag.is_some() {
+        return Ok(meta);
+    }
+    match jobs.output.head(&meta.key).await {
+        Ok(Some(head)) => Ok(ObjectMeta {
+            etag: head.etag,
+            ..meta
+        }),
+        Ok(None) => Ok(meta),
+        Err(error) => Err(jobs.blame_output(&error).await.into()),
+    }
 }
 
 fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Option<String> {
