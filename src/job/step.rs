@@ -10,7 +10,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use chrono::Utc;
+use metrics::{counter, histogram};
 use streams::fact::{Decision, Fact, Planned};
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, DoneOutput, Redo, Released, WorkKind};
@@ -187,6 +188,10 @@ impl Run {
     }
 
     async fn start(&self, state: &JobState) -> Result<u64, Refused> {
+        if state.work.attempts(self.key.task) == 0 {
+            let waited = (Utc::now() - self.delivery.time).to_std().unwrap_or_default();
+            histogram!("fluxhls_queue_wait_seconds", "class" => self.key.class.as_str()).record(waited);
+        }
         let attempt = Attempt::new(state.job_id.clone(), self.key.task, &self.jobs.settings.worker);
         let body = serde_json::to_vec(&attempt).unwrap_or_default();
         let message = Outgoing::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
