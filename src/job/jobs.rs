@@ -50,12 +50,23 @@ impl Jobs {
     /// # Errors
     /// [`Refused`] when the server will never take the message.
     pub async fn announce(&self, fact: &Fact, traceparent: Option<&str>) -> Result<Created, Refused> {
+        self.announce_as(cuid2::create_id(), fact, traceparent).await
+    }
+
+    /// As [`Jobs::announce`], under a message id that is the writer's own: a repetition with the same id is told as ours.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take the message.
+    pub async fn announce_as(&self, id: String, fact: &Fact, traceparent: Option<&str>) -> Result<Created, Refused> {
         let Head { job_id, file_id, .. } = fact.head();
         let subject = subject::fact(job_id, fact.kind());
         let body = fact.encode().unwrap_or_default();
         let created = self
             .log
-            .create(topology::JOBS, Outgoing::json(subject, body).traced(traceparent))
+            .create(
+                topology::JOBS,
+                Outgoing::json(subject, body).with_id(id).traced(traceparent),
+            )
             .await?;
         if matches!(created, Created::Ours(_)) {
             tracing::info!(job.id = %job_id, file.id = %file_id, fact = fact.kind().as_str(), "{}", sentence(fact));

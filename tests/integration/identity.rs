@@ -130,3 +130,26 @@ async fn a_cloud_event_is_known_by_its_source_and_id() {
     let ended = world.streams.fact(&jobs[0], FactKind::Ended).await;
     assert!(ended.header("traceparent").contains("0af7651916cd43dd8448eb211c80319c"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_event_that_breaks_a_rule_leaves_its_job_alone() {
+    let world = World::new(Engine::Sqlite).await;
+    let event = world.event(&small().await).await;
+    let job = job_of(&event);
+    // Intake alone first, so that the job is still open when the other events come.
+    let intake = world.worker("intake").roles("intake").start();
+    let seq = world.streams.upload(&event).await;
+    world.taken_in(seq).await;
+    for (field, value) in [
+        ("settings", json!({ "priority": "now" })),
+        ("file_url", json!("https://example.com/a.mp4")),
+    ] {
+        let mut other = event.clone();
+        other[field] = value;
+        let seq = world.streams.upload(&other).await;
+        world.taken_in(seq).await;
+    }
+    drop(intake);
+    let _worker = world.worker("one").start();
+    world.completed(&job).await;
+}
