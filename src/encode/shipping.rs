@@ -114,6 +114,7 @@ impl Shipper<'_> {
             n,
             start: fragment.start,
             duration: fragment.duration,
+            key_frame: None,
             size: stored.size,
             sha256: stored.sha256,
             etag: stored.etag,

@@ -17,8 +17,18 @@ pub struct Profile {
     pub codec_profile: String,
     /// The rungs, from the top down.
     pub rungs: Vec<Rung>,
+    /// ffmpeg's name of the output's pixel format.
+    pub pixel_format: String,
     /// Rate of every stereo track, bits per second.
     pub audio_bitrate: u64,
+    /// Rate of the 5.1 rendition of tracks that have at least six channels, bits per second; nothing makes none.
+    pub surround_bitrate: Option<u64>,
+    /// The loudness every track is brought to, in LUFS; nothing leaves tracks as they are.
+    pub loudness: Option<f64>,
+    /// Whether a sample of the pictures may drop rungs and lower caps.
+    pub per_title: bool,
+    /// Whether preview pictures are made.
+    pub storyboard: bool,
 }
 
 /// One line of a ladder.
@@ -67,8 +77,13 @@ impl Profile {
             encoder: "libx264".to_owned(),
             preset: "faster".to_owned(),
             codec_profile: "high".to_owned(),
+            pixel_format: "yuv420p".to_owned(),
             rungs: RUNGS.to_vec(),
             audio_bitrate: 128_000,
+            surround_bitrate: Some(384_000),
+            loudness: None,
+            per_title: true,
+            storyboard: true,
         }
     }
 

@@ -74,6 +74,7 @@ fn rendition(profile: &Profile, source: Size, grid: &Grid, rung: Rung, reason: S
         encoder: profile.encoder.clone(),
         preset: profile.preset.clone(),
         profile: profile.codec_profile.clone(),
+        pixel_format: profile.pixel_format.clone(),
         crf: rung.crf,
         maxrate,
         // A buffer of one second keeps the measured peak at joints within a tenth of the cap.

@@ -79,6 +79,7 @@ fn rendition(
         channels: 2,
         sample_rate: SAMPLE_RATE,
         bitrate: profile.audio_bitrate,
+        loudness: profile.loudness,
         duration: (stream.end? - zero).max(0.0),
         reason: match audio.channels {
             2 => "a stereo track of the source".to_owned(),

@@ -120,9 +120,18 @@ pub enum DoneOutput {
 pub struct TaskOutput {
     /// One entry for each rendition the task works on.
     pub renditions: Vec<RenditionOutput>,
-    /// The poster, made by chunk 0.
+    /// The poster, made by chunk 0, or out of the cover by the tracks task.
     #[serde(default)]
     pub poster: Option<ObjectRef>,
+    /// The tiles of the storyboard that lie in this chunk, in order, as JPEG pictures one after the other in one private object.
+    #[serde(default)]
+    pub tiles: Option<ObjectRef>,
+    /// The subtitles, made by the tracks task.
+    #[serde(default)]
+    pub subtitles: Vec<SubtitleOutput>,
+    /// What was measured of the content, beside the source's.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
     /// What went wrong without being a failure, as stable words.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -159,6 +168,10 @@ pub struct SegmentOutput {
     pub start: u64,
     /// Sum of its sample durations, in ticks.
     pub duration: u64,
+    /// Bytes from the start of the segment to the end of its first sample, where that is a key frame of video: what an I-frame
+    /// playlist names.
+    #[serde(default)]
+    pub key_frame: Option<u64>,
     /// Bytes.
     pub size: u64,
     /// Hex digest of its bytes.
@@ -166,6 +179,59 @@ pub struct SegmentOutput {
     /// The entity tag the storage gave it, where it gave one.
     #[serde(default)]
     pub etag: Option<String>,
+}
+
+/// What was made of one subtitle track.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubtitleOutput {
+    /// The rendition.
+    pub name: RenditionName,
+    /// The WebVTT file.
+    pub object: ObjectRef,
+    /// Cues in it.
+    pub cues: u32,
+    /// Seconds from zero to the end of the last cue.
+    pub end: f64,
+}
+
+/// What was measured of the content of one rendition in one task. Taken from bytes read back from the bucket, against the plan's own
+/// filter output on the same frames or samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The rendition.
+    pub name: RenditionName,
+    /// Pictures that were compared; empty for sound.
+    #[serde(default)]
+    pub pictures: Vec<PictureSample>,
+    /// How loud the sound is; nothing for pictures.
+    #[serde(default)]
+    pub sound: Option<SoundSample>,
+}
+
+/// One picture of the output beside the one it was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PictureSample {
+    /// Number of the frame in the whole rendition.
+    pub frame: u64,
+    /// Structural similarity of luma, 0 to 1.
+    pub ssim: f64,
+    /// Mean luma of the output, 16 to 235.
+    pub luma: f64,
+    /// Mean luma of what it was made of, 16 to 235.
+    pub source_luma: f64,
+}
+
+/// How loud a track of the output is beside the one it was made of, in dB relative to full scale; silence is -120.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SoundSample {
+    /// Loudest sample of the output.
+    pub peak: f64,
+    /// Loudest sample of what it was made of.
+    pub source_peak: f64,
+    /// Mean level of the output.
+    pub rms: f64,
+    /// Mean level of what it was made of.
+    pub source_rms: f64,
 }
 
 /// An object in the output bucket.

@@ -47,6 +47,7 @@ fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
     planned.video.as_mut().unwrap().picture = Picture {
         deinterlace: true,
         color: SourceColor::Pq,
+        ..Picture::default()
     };
     let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
     let graph = args.iter().find(|arg| arg.contains("split")).unwrap();

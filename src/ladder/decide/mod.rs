@@ -3,7 +3,10 @@
 mod pictures;
 mod source;
 
-use streams::plan::{EncoderBuild, Planned, PlannedTask, Rendition, Segment, Source, SourceColor, Timeline, VideoPlan};
+use streams::plan::{
+    Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition, Segment, Source, SourceColor, Storyboard,
+    SubtitleRendition, Timeline, VideoPlan,
+};
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
 
@@ -57,6 +60,8 @@ impl Refusal {
 /// Everything of a [`Planned`] but its head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
+    /// The name of the profile.
+    pub profile: String,
     /// What is transcoded.
     pub source: Source,
     /// Where zero lies.
@@ -67,6 +72,18 @@ pub struct Draft {
     pub video: Option<VideoPlan>,
     /// The renditions, video first.
     pub renditions: Vec<Rendition>,
+    /// The text subtitles.
+    pub subtitles: Vec<SubtitleRendition>,
+    /// The attached picture that becomes the poster of a source without video.
+    pub cover: Option<u32>,
+    /// The preview pictures.
+    pub storyboard: Option<Storyboard>,
+    /// What the output has not, and why.
+    pub left_out: Vec<LeftOut>,
+    /// What a sample of the pictures told, where one was taken.
+    pub complexity: Option<Complexity>,
+    /// What the job is expected to cost.
+    pub cost: Option<Cost>,
     /// The tasks, in the order they are put on the queue.
     pub tasks: Vec<PlannedTask>,
     /// What was left out or changed, as stable words.
@@ -81,11 +98,18 @@ impl Draft {
     pub fn into_planned(self, head: streams::fact::Head) -> Planned {
         Planned {
             head,
+            profile: self.profile,
             source: self.source,
             timeline: self.timeline,
             segment: self.segment,
             video: self.video,
             renditions: self.renditions,
+            subtitles: self.subtitles,
+            cover: self.cover,
+            storyboard: self.storyboard,
+            left_out: self.left_out,
+            complexity: self.complexity,
+            cost: self.cost,
             tasks: self.tasks,
             warnings: self.warnings,
             encoder: self.encoder,
@@ -145,12 +169,19 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         .chain(sound.renditions.into_iter().map(Rendition::Audio))
         .collect();
     Ok(Draft {
+        profile: settings.profile.name.clone(),
         source: source::source(probe, pin, &timeline)?,
         tasks: tasks(video.as_ref(), has_sound, settings.priority),
         timeline,
         segment,
         video,
         renditions,
+        subtitles: Vec::new(),
+        cover: None,
+        storyboard: None,
+        left_out: Vec::new(),
+        complexity: None,
+        cost: None,
         warnings,
         encoder: EncoderBuild {
             ffmpeg: ffmpeg.to_owned(),

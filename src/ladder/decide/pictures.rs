@@ -83,6 +83,8 @@ impl<'a> Pictures<'a> {
             seek_margin: 0.0,
             picture: Picture {
                 deinterlace: self.video.interlaced,
+                field_rate: false,
+                flatten: false,
                 color: color(self.video),
             },
         }

@@ -167,7 +167,8 @@ fn fields_and_high_dynamic_range_are_noticed() {
         draft.video.unwrap().picture,
         Picture {
             deinterlace: true,
-            color: SourceColor::Hlg
+            color: SourceColor::Hlg,
+            ..Picture::default()
         }
     );
     assert_eq!(draft.warnings, ["deinterlaced", "tone_mapped"]);

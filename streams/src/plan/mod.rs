@@ -1,0 +1,143 @@
+//! The `planned` fact: everything decided about a job, so that any worker encodes the same output.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fact::Head;
+use crate::rational::Rational;
+use crate::task::{Class, Lane, TaskName};
+
+mod images;
+mod insight;
+mod rendition;
+mod source;
+mod video;
+
+pub use images::Storyboard;
+pub use insight::{Complexity, Cost, LeftOut, RungSample};
+pub use rendition::{AudioRendition, Rendition, SubtitleRendition, VideoRendition};
+pub use source::{Source, Track, TrackKind};
+pub use video::{Picture, SourceColor, VideoPlan};
+
+/// The job was planned. The first `planned` of a job is authoritative; who loses the race uses the winner's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// What every fact begins with.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The name of the profile that was followed.
+    #[serde(default)]
+    pub profile: String,
+    /// What is transcoded.
+    pub source: Source,
+    /// Where zero of the output lies on the source's clock.
+    pub timeline: Timeline,
+    /// The grid all renditions share.
+    pub segment: Segment,
+    /// The video and its chunks; absent for audio-only sources.
+    #[serde(default)]
+    pub video: Option<VideoPlan>,
+    /// The tracks to encode: video from the top rung down, then audio, the default one first.
+    pub renditions: Vec<Rendition>,
+    /// The text subtitles that become WebVTT, in the order of the source.
+    #[serde(default)]
+    pub subtitles: Vec<SubtitleRendition>,
+    /// Absolute stream index of the attached picture that becomes the poster of a source without video.
+    #[serde(default)]
+    pub cover: Option<u32>,
+    /// The preview pictures for seeking; absent where the profile wants none or there is no video.
+    #[serde(default)]
+    pub storyboard: Option<Storyboard>,
+    /// What the source or the ladder has and the output has not, and why.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// What a sample of the pictures told of how hard they are to encode, where one was taken.
+    #[serde(default)]
+    pub complexity: Option<Complexity>,
+    /// What the job is expected to cost.
+    #[serde(default)]
+    pub cost: Option<Cost>,
+    /// The tasks that must all be done, in the order they are put on the queue.
+    pub tasks: Vec<PlannedTask>,
+    /// What was left out or changed, as stable words.
+    pub warnings: Vec<String>,
+    /// The build whose output all chunks must match.
+    pub encoder: EncoderBuild,
+}
+
+/// One task of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTask {
+    /// The task.
+    pub task: TaskName,
+    /// Its class.
+    pub class: Class,
+    /// Its lane.
+    pub lane: Lane,
+}
+
+/// Where zero of the output lies on the source's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// The source time, in seconds, that becomes zero of the output.
+    pub zero: Rational,
+    /// The time the container starts at, in seconds: seeking is relative to it.
+    pub container_start: Rational,
+}
+
+/// The segment grid all renditions share.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Exact length of every video segment but the last, in seconds; nominal for audio.
+    pub duration: Rational,
+    /// `EXT-X-TARGETDURATION` of every playlist of the job.
+    pub target_duration: u32,
+}
+
+/// The build of the encoder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderBuild {
+    /// ffmpeg's own version text, e.g. `5.1.9-0+deb12u1`.
+    pub ffmpeg: String,
+}
+
+impl Planned {
+    /// The video renditions, top rung first.
+    pub fn videos(&self) -> impl Iterator<Item = &VideoRendition> {
+        self.renditions.iter().filter_map(|rendition| match rendition {
+            Rendition::Video(video) => Some(video),
+            Rendition::Audio(_) => None,
+        })
+    }
+
+    /// The audio renditions, the default one first.
+    pub fn audios(&self) -> impl Iterator<Item = &AudioRendition> {
+        self.renditions.iter().filter_map(|rendition| match rendition {
+            Rendition::Audio(audio) => Some(audio),
+            Rendition::Video(_) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_tile_the_video_without_gap_or_overlap() {
+        let video = VideoPlan {
+            track: 0,
+            frame_rate: Rational::whole(25),
+            segment_frames: 100,
+            frames: 1234,
+            chunks: vec![0, 2, 5],
+            seekable: true,
+            seek_margin: 0.0,
+            picture: Picture::default(),
+        };
+        assert_eq!(video.chunk_frames(0), Some((0, 200)));
+        assert_eq!(video.chunk_frames(1), Some((200, 500)));
+        assert_eq!(video.chunk_frames(2), Some((500, 1234)));
+        assert_eq!(video.chunk_frames(3), None);
+        assert!(video.is_last(2) && !video.is_last(1));
+    }
+}

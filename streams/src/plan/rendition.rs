@@ -1,0 +1,119 @@
+//! The tracks of an output.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::RenditionName;
+use crate::rational::Rational;
+
+/// One track to encode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Rendition {
+    /// Moving pictures.
+    Video(VideoRendition),
+    /// Sound.
+    Audio(AudioRendition),
+}
+
+impl Rendition {
+    /// The name and folder of the rendition.
+    #[must_use]
+    pub const fn name(&self) -> &RenditionName {
+        match self {
+            Self::Video(video) => &video.name,
+            Self::Audio(audio) => &audio.name,
+        }
+    }
+}
+
+/// One rung of the ladder, applied to this source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoRendition {
+    /// Name and folder, e.g. `1080p`.
+    pub name: RenditionName,
+    /// Pixels, even.
+    pub width: u32,
+    /// Pixels, even.
+    pub height: u32,
+    /// Frames per second of this rung.
+    pub frame_rate: Rational,
+    /// Frames of a segment of this rung; every segment is one closed GOP, or several of `gop_frames`.
+    pub segment_frames: u32,
+    /// Frames of a GOP; divides `segment_frames`.
+    pub gop_frames: u32,
+    /// The encoder as ffmpeg names it, e.g. `libx264`.
+    pub encoder: String,
+    /// Encoder preset.
+    pub preset: String,
+    /// H.264 or H.265 profile.
+    pub profile: String,
+    /// ffmpeg's name of the pixel format of the output, e.g. `yuv420p`.
+    #[serde(default = "eight_bit")]
+    pub pixel_format: String,
+    /// Constant rate factor.
+    pub crf: f64,
+    /// Cap of the rate, bits per second.
+    pub maxrate: u64,
+    /// Size of the rate buffer, bits.
+    pub bufsize: u64,
+    /// Why this rung is there, one sentence.
+    pub reason: String,
+}
+
+/// One audio track of the output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AudioRendition {
+    /// Name and folder, e.g. `audio-0`.
+    pub name: RenditionName,
+    /// Absolute stream index in the source.
+    pub track: u32,
+    /// RFC 5646 tag, where known.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// What a player's menu shows.
+    pub label: String,
+    /// Whether a player starts with it.
+    pub default: bool,
+    /// Channels of the output: 2, or 6 for a 5.1 rendition, which stands beside the stereo one of the same track.
+    pub channels: u32,
+    /// Samples per second of the output.
+    pub sample_rate: u32,
+    /// Target rate, bits per second.
+    pub bitrate: u64,
+    /// The programme loudness the track is brought to, in LUFS (EBU R 128); nothing leaves it as it is.
+    #[serde(default)]
+    pub loudness: Option<f64>,
+    /// Seconds from zero of the timeline to the last sample of the source track: the encoded length must agree within 50 ms.
+    pub duration: f64,
+    /// Why it is there, one sentence.
+    pub reason: String,
+}
+
+/// One subtitle track of the output: WebVTT, one file for its whole length.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtitleRendition {
+    /// Name, e.g. `0`; its objects are `subs-<name>.m3u8` and `subs-<name>-<attempt>.vtt`.
+    pub name: RenditionName,
+    /// Absolute stream index in the source.
+    pub track: u32,
+    /// RFC 5646 tag, where known.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// What a player's menu shows; no two tracks share it.
+    pub label: String,
+    /// Whether the container marks the track as default.
+    pub default: bool,
+    /// Whether it holds only what everybody must read: foreign speech and signs.
+    #[serde(default)]
+    pub forced: bool,
+    /// Whether it describes sounds for the hard of hearing.
+    #[serde(default)]
+    pub hearing_impaired: bool,
+    /// Why it is there, one sentence.
+    pub reason: String,
+}
+
+/// What a plan of an older build means.
+fn eight_bit() -> String {
+    "yuv420p".to_owned()
+}

@@ -1,0 +1,83 @@
+//! The source of a plan: one object, pinned to one version, and what is in it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rational::Rational;
+
+/// The source object, pinned to one version, and what is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The bucket the object is in.
+    pub bucket: String,
+    /// The key of the object.
+    pub key: String,
+    /// The version all readers pin.
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
+    /// From the container that was found, not from the event.
+    pub mime_type: String,
+    /// The demuxer's name, e.g. `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// Seconds from zero to the end of the longest track that is encoded.
+    pub duration: f64,
+    /// Every stream of the container.
+    pub tracks: Vec<Track>,
+}
+
+/// One stream of the source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// Absolute stream index.
+    pub index: u32,
+    /// `video`, `audio`, `subtitle`, `cover` (an attached picture) or `data`.
+    pub kind: TrackKind,
+    /// The decoder's name for the codec, e.g. `h264`.
+    pub codec: String,
+    /// RFC 5646 or ISO 639 code where the container names one.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Title the container gives the track.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// Whether the container marks the track as default.
+    #[serde(default)]
+    pub default: bool,
+    /// Upright picture width in square pixels, video only.
+    #[serde(default)]
+    pub width: Option<u32>,
+    /// Upright picture height in square pixels, video only.
+    #[serde(default)]
+    pub height: Option<u32>,
+    /// Mean frames per second, video only.
+    #[serde(default)]
+    pub frame_rate: Option<Rational>,
+    /// Channels, audio only.
+    #[serde(default)]
+    pub channels: Option<u32>,
+    /// Samples per second, audio only.
+    #[serde(default)]
+    pub sample_rate: Option<u32>,
+    /// Seconds from zero of the timeline to the track's first sample.
+    #[serde(default)]
+    pub start: Option<f64>,
+    /// Seconds from zero of the timeline to the track's end.
+    #[serde(default)]
+    pub end: Option<f64>,
+}
+
+/// What a track carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrackKind {
+    /// Moving pictures.
+    Video,
+    /// Sound.
+    Audio,
+    /// Text or bitmap subtitles.
+    Subtitle,
+    /// An attached picture.
+    Cover,
+    /// Anything else.
+    Data,
+}
