@@ -10,6 +10,7 @@ use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
 use streams::{Code, RenditionName};
 use tempfile::TempDir;
 
+use super::images;
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk};
 use super::workshop::Workshop;
@@ -98,9 +99,8 @@ impl Shift<'_> {
                 .renditions
                 .push(self.video_rendition(rendition, chunk, &made, shipped).await?);
         }
-        if chunk == 0 {
-            self.poster(&made, &mut output).await?;
-        }
+        let shipper = self.shipper(made.folder.path());
+        images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
         self.verify(&output).await?;
         #[expect(
             clippy::cast_possible_truncation,
@@ -201,22 +201,6 @@ impl Shift<'_> {
         Ok((init, shipper.put(&key, bytes, kind).await?))
     }
 
-    /// Ships the poster. A missing one is a warning, never a failure.
-    async fn poster(&self, made: &Made, output: &mut TaskOutput) -> Result<(), Failure> {
-        match tokio::fs::read(made.folder.path().join(argv::POSTER)).await {
-            Ok(bytes) if !bytes.is_empty() => {
-                let key = self.keys.poster(self.assignment.attempt);
-                output.poster = Some(
-                    self.shipper(made.folder.path())
-                        .put(&key, bytes.into(), ObjectKind::Jpeg)
-                        .await?,
-                );
-            }
-            _ => output.warnings.push("no_poster".to_owned()),
-        }
-        Ok(())
-    }
-
     /// Only bytes that were read back from the bucket are done.
     async fn verify(&self, output: &TaskOutput) -> Result<(), Failure> {
         crash::point("encode.uploaded");
@@ -237,12 +221,8 @@ impl Shift<'_> {
                 )
             }));
         }
-        objects.extend(
-            output
-                .poster
-                .iter()
-                .map(|poster| (poster.key.clone(), poster.size, poster.sha256.clone())),
-        );
+        let images = output.poster.iter().chain(&output.tiles);
+        objects.extend(images.map(|image| (image.key.clone(), image.size, image.sha256.clone())));
         self.shipper(Path::new("")).verify(&objects).await?;
         crash::point("encode.verified");
         Ok(())

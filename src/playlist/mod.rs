@@ -1,12 +1,14 @@
 //! HLS playlists (RFC 8216bis) as text: pure functions of the plan and of what was measured, so that two writers write equal bytes.
 
 pub mod bandwidth;
+pub mod iframes;
 pub mod media;
 pub mod multivariant;
 
 mod attributes;
 
 pub use bandwidth::Bandwidth;
+pub use iframes::IframePlaylist;
 pub use media::{MediaPlaylist, MediaSegment};
 pub use multivariant::{AudioMedia, Multivariant, Variant};
 

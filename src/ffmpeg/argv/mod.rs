@@ -9,11 +9,14 @@ mod encoder;
 mod hls;
 mod picture;
 mod poster;
+mod raw;
 mod seconds;
+mod tiles;
 mod tracks;
 mod video;
 
-pub use poster::POSTER;
+pub use poster::{NEAR as POSTER_CHOICE, POSTER, has_poster, poster_size};
+pub use tiles::TILES;
 pub use tracks::tracks;
 pub use video::video_chunk;
 

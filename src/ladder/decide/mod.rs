@@ -13,7 +13,7 @@ use streams::{Code, Lane, Rational, TaskName};
 use super::probe::{Audio, Content, Probe, Stream};
 use super::profile::Profile;
 use super::timeline::Grid;
-use super::{rungs, sound, timeline};
+use super::{rungs, sound, storyboard, timeline};
 use pictures::Pictures;
 
 /// The object a plan is for, pinned to one version.
@@ -156,6 +156,11 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         .as_ref()
         .zip(grid)
         .map(|(pictures, grid)| rungs::renditions(&settings.profile, pictures.size, &grid));
+    let storyboard = pictures
+        .as_ref()
+        .zip(video.as_ref())
+        .filter(|_| settings.profile.storyboard)
+        .map(|(pictures, video)| storyboard::plan(video.frames, video.frame_rate, pictures.size));
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
     warnings.extend(sound.warnings.iter().map(|word| (*word).to_owned()));
     if sound.renditions.is_empty() {
@@ -178,7 +183,7 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         renditions,
         subtitles: Vec::new(),
         cover: None,
-        storyboard: None,
+        storyboard,
         left_out: Vec::new(),
         complexity: None,
         cost: None,
