@@ -165,7 +165,7 @@ pub struct WorkerArgs {
     #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
     pub source_wait: u64,
     /// Largest source without an index of its own (TS, PS, FLV) that is copied into Matroska first, so that its chunks can be
-    /// encoded in parallel; larger ones are one sequential task. Bytes; needs as much room in WORK_DIR.
+    /// encoded in parallel; larger ones are one sequential task. Bytes; needs as much room in `WORK_DIR`.
     #[arg(long, env = "REMUX_MAX", default_value_t = REMUX_MAX)]
     pub remux_max: u64,
     /// Seconds before the first repetition of what failed and may succeed.

@@ -64,7 +64,7 @@ impl Stage for Encoder {
         };
         let done = shift.list(output).await?;
         histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
-        Ok(Product::Output(done))
+        Ok(Product::Output(Box::new(done)))
     }
 }
 
