@@ -69,7 +69,9 @@ fn best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
     let mut best: Option<(Picture, f64)> = None;
     for seen in 0.. {
         let mut pixels = vec![0; width * height * 3];
-        if best.as_ref().is_some_and(|(_, score)| *score >= GOOD && seen >= argv::POSTER_CHOICE)
+        if best
+            .as_ref()
+            .is_some_and(|(_, score)| *score >= GOOD && seen >= argv::POSTER_CHOICE)
             || !read_whole(&mut file, &mut pixels)?
         {
             break;
@@ -128,7 +130,9 @@ mod tests {
     fn choice(most: &[usize]) -> io::Result<(Picture, f64)> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(argv::POSTER);
-        let pixels = most.iter().flat_map(|most| (0..32).flat_map(move |i| [(i * most / 31) as u8; 3]));
+        let pixels = most
+            .iter()
+            .flat_map(|most| (0..32).flat_map(move |i| [(i * most / 31) as u8; 3]));
         std::fs::write(&file, pixels.collect::<Vec<u8>>()).unwrap();
         best(file, SIZE)
     }

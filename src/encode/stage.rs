@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use super::images;
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk};
-use super::workshop::Workshop;
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::crash;
 use crate::failure::Failure;
@@ -21,6 +20,7 @@ use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, Jobs, Product, Stage};
 use crate::storage::{BlockCache, JobKeys, ObjectKind, Storage};
+use crate::workshop::Workshop;
 
 /// Longest list of segments that travels in `done` itself, in bytes; longer ones become an object.
 const INLINE: usize = 48 * 1024;
@@ -65,7 +65,7 @@ impl Stage for Encoder {
         };
         let done = shift.list(output).await?;
         histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
-        Ok(Product::Output(done))
+        Ok(Product::Output(Box::new(done)))
     }
 }
 
@@ -232,7 +232,7 @@ impl Shift<'_> {
     async fn list(&self, output: TaskOutput) -> Result<DoneOutput, Failure> {
         let bytes = serde_json::to_vec(&output).unwrap_or_default();
         if bytes.len() <= INLINE {
-            return Ok(DoneOutput::Inline(output));
+            return Ok(DoneOutput::Inline(Box::new(output)));
         }
         let key = self
             .keys

@@ -15,7 +15,7 @@ use super::testing::{Server, ask, make, tool};
 use super::{End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
 use crate::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use crate::ladder::{self, Pin, Profile, Settings};
-use crate::playlist::{AudioMedia, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
+use crate::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
 
 /// One source on its way to being output, in a folder of its own.
 struct Bench {
@@ -180,17 +180,23 @@ impl Bench {
             bandwidth: self.media(rendition.name.as_str()),
         });
         let audios = self.planned.audios().map(|rendition| AudioMedia {
-            uri: uri(rendition.name.as_str()),
             name: rendition.label.clone(),
             language: rendition.language.clone(),
             default: rendition.default,
-            channels: rendition.channels,
-            codecs: self.init(rendition.name.as_str()).codec.text,
-            bandwidth: self.media(rendition.name.as_str()),
+            describes_video: rendition.describes_video,
+            commentary: rendition.commentary,
+            stereo: AudioStream {
+                uri: uri(rendition.name.as_str()),
+                channels: rendition.channels,
+                codecs: self.init(rendition.name.as_str()).codec.text,
+                bandwidth: self.media(rendition.name.as_str()),
+            },
+            surround: None,
         });
         let playlist = Multivariant {
             variants: variants.collect(),
             audios: audios.collect(),
+            ..Multivariant::default()
         }
         .to_string();
         hls_m3u8::MasterPlaylist::try_from(playlist.as_str()).unwrap();

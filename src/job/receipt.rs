@@ -19,6 +19,9 @@ pub struct Receipt {
     pub renditions: Vec<EndedRendition>,
     /// Key of the poster, where one was made.
     pub poster: Option<String>,
+    /// Key of the storyboard's index, where one was made.
+    #[serde(default)]
+    pub storyboard: Option<String>,
     /// What was left out or changed, as stable words.
     pub warnings: Vec<String>,
     /// Every object of the output, but master and the receipt itself.

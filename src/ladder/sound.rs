@@ -76,6 +76,8 @@ fn rendition(
         language: language.map(|language| language.tag),
         label: unique(&wanted, before),
         default: k == 0,
+        describes_video: false,
+        commentary: false,
         channels: 2,
         sample_rate: SAMPLE_RATE,
         bitrate: profile.audio_bitrate,

@@ -43,7 +43,11 @@ pub fn plan(frames: u64, rate: Rational, size: Size) -> Storyboard {
 pub fn fitted(size: Size, longest: u32) -> Size {
     let long = size.long_side().max(1);
     let scale = f64::from(longest.min(long)) / f64::from(long);
-    let even = |side: u32| ((f64::from(side) * scale / 2.0).round() as u32 * 2).min(side / 2 * 2).max(2);
+    let even = |side: u32| {
+        ((f64::from(side) * scale / 2.0).round() as u32 * 2)
+            .min(side / 2 * 2)
+            .max(2)
+    };
     Size {
         width: even(size.width),
         height: even(size.height),
@@ -79,7 +83,10 @@ mod tests {
     #[test]
     fn long_videos_fill_several_sheets_and_the_longest_six() {
         let film = storyboard(600, 2, 64, 36);
-        assert_eq!((film.interval_frames, film.tiles, film.columns, film.rows), (4, 300, 10, 10));
+        assert_eq!(
+            (film.interval_frames, film.tiles, film.columns, film.rows),
+            (4, 300, 10, 10)
+        );
         let night = storyboard(36_000, 30, 1280, 720);
         assert_eq!((night.interval_frames / 30, night.tiles), (60, 600));
         assert_eq!(night.tiles.div_ceil(night.tiles_per_sheet()), 6);

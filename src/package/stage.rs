@@ -10,7 +10,8 @@ use streams::{Code, VERSION};
 use super::assembly::{Assembled, assemble};
 use super::inspection::{inspect, same_bytes};
 use super::outputs::{Fault, Made, outputs};
-use super::playlists;
+use super::storyboard::{self, Drawn};
+use super::{iframes, playlists, poster};
 use crate::crash;
 use crate::failure::Failure;
 use crate::job::receipt::{Check, Receipt};
@@ -75,7 +76,7 @@ impl Packager {
         self.write(assignment, plan, &keys, &made, &renditions).await
     }
 
-    /// Writes playlists and receipt and reads them back. All are pure functions of the log, so a second writer writes the same.
+    /// Writes playlists, storyboard and receipt and reads them back. All are pure functions of the log, so a second writer writes the same.
     async fn write(
         &self,
         assignment: &Assignment,
@@ -85,24 +86,19 @@ impl Packager {
         renditions: &[Assembled],
     ) -> Result<(), Fault> {
         let job = assignment.state.job_id.as_str();
-        let mut written: Vec<(String, Bytes)> = renditions
-            .iter()
-            .map(|rendition| {
-                (
-                    keys.media_playlist(rendition.name().as_str()),
-                    playlists::media(plan, rendition).into(),
-                )
-            })
-            .collect();
-        written.push((keys.commit(), playlists::multivariant(plan, job, renditions).into()));
+        let storyboard = storyboard::draw(&self.jobs, keys, plan, made, renditions, &assignment.pulse).await?;
+        let mut small = playlists_of(plan, keys, job, renditions);
+        small.extend(storyboard.iter().flat_map(|drawn| drawn.objects.iter().cloned()));
         let mut objects = Vec::new();
-        for (key, bytes) in &written {
-            let stored = self.put(key, bytes.clone(), ObjectKind::Playlist).await?;
+        let mut written = Vec::new();
+        for (key, bytes, kind) in small {
+            let stored = self.put(&key, bytes.clone(), kind).await?;
             assignment.pulse.add(stored.size);
             objects.push(stored);
+            written.push((key, bytes));
         }
         crash::point("package.playlists");
-        let receipt = receipt(assignment, plan, keys, made, renditions, objects);
+        let receipt = receipt(assignment, plan, keys, made, renditions, storyboard, objects);
         let bytes: Bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default().into();
         self.put(&keys.receipt(), bytes.clone(), ObjectKind::Receipt).await?;
         written.push((keys.receipt(), bytes));
@@ -141,17 +137,49 @@ fn nothing_made() -> Fault {
     Failure::new(Code::VerificationFailed, "The tasks made nothing that fits the plan.").into()
 }
 
+/// Every playlist of the job but master, with its key.
+fn playlists_of(
+    plan: &Planned,
+    keys: &JobKeys,
+    job: &str,
+    renditions: &[Assembled],
+) -> Vec<(String, Bytes, ObjectKind)> {
+    let media = renditions.iter().map(|rendition| {
+        let key = keys.media_playlist(rendition.name().as_str());
+        (key, playlists::media(plan, rendition))
+    });
+    let iframes = iframes::playlist(plan, renditions);
+    let iframes = iframes.map(|(name, playlist)| (keys.iframe_playlist(name.as_str()), playlist.to_string()));
+    let commit = (keys.commit(), playlists::multivariant(plan, job, renditions));
+    let texts = media.chain(iframes).chain([commit]);
+    texts
+        .map(|(key, text)| (key, text.into(), ObjectKind::Playlist))
+        .collect()
+}
+
+/// What of the previews a plan promises is not there, as stable words.
+fn missing_images(plan: &Planned, poster: Option<&ObjectRef>, storyboard: Option<&Drawn>) -> Vec<String> {
+    let words = [
+        ("no_poster", plan.video.is_some() && poster.is_none()),
+        ("no_storyboard", plan.storyboard.is_some() && storyboard.is_none()),
+    ];
+    let holding = words.into_iter().filter(|(_, holds)| *holds);
+    holding.map(|(word, _)| word.to_owned()).collect()
+}
+
 fn receipt(
     assignment: &Assignment,
     plan: &Planned,
     keys: &JobKeys,
     made: &[Made],
     renditions: &[Assembled],
-    playlists: Vec<ObjectRef>,
+    storyboard: Option<Drawn>,
+    written: Vec<ObjectRef>,
 ) -> Receipt {
-    let poster = made.iter().find_map(|made| made.output.poster.clone());
+    let poster = poster::poster(made);
     let mut warnings = plan.warnings.clone();
     warnings.extend(made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
+    warnings.extend(missing_images(plan, poster.as_ref(), storyboard.as_ref()));
     let media = renditions.iter().flat_map(|rendition| rendition.objects(keys));
     let lists = made.iter().filter_map(|made| made.list.clone());
     Receipt {
@@ -164,8 +192,9 @@ fn receipt(
             .map(|rendition| playlists::ended(plan, rendition))
             .collect(),
         poster: poster.as_ref().map(|poster| poster.key.clone()),
+        storyboard: storyboard.map(|drawn| drawn.index),
         warnings,
-        objects: media.chain(poster).chain(lists).chain(playlists).collect(),
+        objects: media.chain(poster).chain(lists).chain(written).collect(),
         checks: renditions.iter().map(checked).collect(),
     }
 }

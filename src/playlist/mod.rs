@@ -4,13 +4,19 @@ pub mod bandwidth;
 pub mod iframes;
 pub mod media;
 pub mod multivariant;
+pub mod rendition;
+pub mod subtitles;
+pub mod variant;
 
 mod attributes;
 
 pub use bandwidth::Bandwidth;
 pub use iframes::IframePlaylist;
 pub use media::{MediaPlaylist, MediaSegment};
-pub use multivariant::{AudioMedia, Multivariant, Variant};
+pub use multivariant::Multivariant;
+pub use rendition::{AudioMedia, AudioStream, SubtitleMedia};
+pub use subtitles::SubtitlePlaylist;
+pub use variant::{IframeVariant, Variant};
 
 /// Protocol version of every playlist: the first one that knows `EXT-X-MAP` in playlists that are not for I-frames only.
 const VERSION: u32 = 7;

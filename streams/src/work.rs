@@ -110,7 +110,7 @@ pub struct Done {
 #[serde(rename_all = "lowercase")]
 pub enum DoneOutput {
     /// The list itself.
-    Inline(TaskOutput),
+    Inline(Box<TaskOutput>),
     /// An object that holds the list as JSON.
     Object(ObjectRef),
 }

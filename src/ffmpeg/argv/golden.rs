@@ -16,7 +16,7 @@ fn input() -> Input {
 }
 
 #[test]
-fn the_first_chunk_is_read_from_the_start_and_makes_the_poster() {
+fn the_first_chunk_is_read_from_the_start_and_offers_a_poster() {
     let args = video_chunk(&planned(), 0, &input(), Options::default());
     check(args, include_str!("../../../tests/golden/video_chunk_first.argv"));
 }
@@ -55,6 +55,19 @@ fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
         (graph.matches("bwdif").count(), graph.matches("tonemap=tonemap").count()),
         (1, 1)
     );
+}
+
+#[test]
+fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
+    let mut planned = planned();
+    planned.storyboard.as_mut().unwrap().interval_frames = 800;
+    let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
+    assert!(!args.iter().any(|arg| arg.contains("[st]") || arg == TILES), "{args:?}");
+    planned.video.as_mut().unwrap().chunks = vec![0, 1, 2, 3];
+    let args = video_chunk(&planned, 3, &input(), Options::default()).unwrap();
+    assert!(!args.iter().any(|arg| arg.contains("[sp]") || arg == POSTER), "{args:?}");
+    let last = args.iter().position(|arg| arg == TILES).map(|at| args[at - 1].as_str());
+    assert_eq!(last, Some("1"), "frame 800 of 900 is the one tile: {args:?}");
 }
 
 #[test]

@@ -10,12 +10,14 @@ mod hls;
 mod picture;
 mod poster;
 mod raw;
+mod remux;
 mod seconds;
 mod tiles;
 mod tracks;
 mod video;
 
 pub use poster::{NEAR as POSTER_CHOICE, POSTER, has_poster, poster_size};
+pub use remux::{COPY, remux};
 pub use tiles::TILES;
 pub use tracks::tracks;
 pub use video::video_chunk;

@@ -156,11 +156,6 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         .as_ref()
         .zip(grid)
         .map(|(pictures, grid)| rungs::renditions(&settings.profile, pictures.size, &grid));
-    let storyboard = pictures
-        .as_ref()
-        .zip(video.as_ref())
-        .filter(|_| settings.profile.storyboard)
-        .map(|(pictures, video)| storyboard::plan(video.frames, video.frame_rate, pictures.size));
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
     warnings.extend(sound.warnings.iter().map(|word| (*word).to_owned()));
     if sound.renditions.is_empty() {
@@ -177,13 +172,13 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         profile: settings.profile.name.clone(),
         source: source::source(probe, pin, &timeline)?,
         tasks: tasks(video.as_ref(), has_sound, settings.priority),
+        storyboard: storyboard(&settings.profile, pictures.as_ref(), video.as_ref()),
         timeline,
         segment,
         video,
         renditions,
         subtitles: Vec::new(),
         cover: None,
-        storyboard,
         left_out: Vec::new(),
         complexity: None,
         cost: None,
@@ -192,6 +187,12 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
             ffmpeg: ffmpeg.to_owned(),
         },
     })
+}
+
+/// The preview pictures, where the profile wants any.
+fn storyboard(profile: &Profile, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Option<Storyboard> {
+    let (pictures, video) = pictures.zip(video).filter(|_| profile.storyboard)?;
+    Some(storyboard::plan(video.frames, video.frame_rate, pictures.size))
 }
 
 /// A source whose packets end well before its own index says has lost its rest.

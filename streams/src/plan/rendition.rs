@@ -74,6 +74,12 @@ pub struct AudioRendition {
     pub label: String,
     /// Whether a player starts with it.
     pub default: bool,
+    /// Whether it tells what is to be seen, for those who cannot see it.
+    #[serde(default)]
+    pub describes_video: bool,
+    /// Whether it is somebody talking about the programme.
+    #[serde(default)]
+    pub commentary: bool,
     /// Channels of the output: 2, or 6 for a 5.1 rendition, which stands beside the stereo one of the same track.
     pub channels: u32,
     /// Samples per second of the output.
@@ -87,6 +93,14 @@ pub struct AudioRendition {
     pub duration: f64,
     /// Why it is there, one sentence.
     pub reason: String,
+}
+
+impl AudioRendition {
+    /// Whether it is the 5.1 rendition of its track, which stands beside the stereo one.
+    #[must_use]
+    pub const fn is_surround(&self) -> bool {
+        self.channels > 2
+    }
 }
 
 /// One subtitle track of the output: WebVTT, one file for its whole length.
