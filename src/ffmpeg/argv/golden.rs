@@ -65,7 +65,10 @@ fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
     assert!(!args.iter().any(|arg| arg.contains("[st]") || arg == TILES), "{args:?}");
     planned.video.as_mut().unwrap().chunks = vec![0, 1, 2, 3];
     let args = video_chunk(&planned, 3, &input(), Options::default()).unwrap();
-    assert!(!args.iter().any(|arg| arg.contains("[sp]") || arg == POSTER), "{args:?}");
+    assert!(
+        !args.iter().any(|arg| arg.contains("[sp]") || arg == POSTER),
+        "{args:?}"
+    );
     let last = args.iter().position(|arg| arg == TILES).map(|at| args[at - 1].as_str());
     assert_eq!(last, Some("1"), "frame 800 of 900 is the one tile: {args:?}");
 }
