@@ -24,6 +24,8 @@ mod operating;
 #[cfg(test)]
 mod playing;
 #[cfg(test)]
+mod previews;
+#[cfg(test)]
 mod projection;
 #[cfg(test)]
 mod real_clips;
