@@ -2,11 +2,13 @@
 //!
 //! In reading order: `stage` (the task handlers), `production` (one
 //! ffmpeg with its source, uploads and progress), `shipping` (closed segments leave while the next is encoded), `report`
-//! (progress messages).
+//! (progress messages), `tracks` and `loudness` (what is no video).
 
+mod loudness;
 mod production;
 mod report;
 mod shipping;
 mod stage;
+mod tracks;
 
 pub use stage::Encoder;

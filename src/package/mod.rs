@@ -1,12 +1,14 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
 //!
 //! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
-//! `assembly` (pure: one rendition from many chunks), `inspection` (the bucket against the log), `playlists` (pure).
+//! `assembly` (pure: one rendition from many chunks), `inspection` (the bucket against the log), `playlists` and `subtitles`
+//! (pure).
 
 mod assembly;
 mod inspection;
 mod outputs;
 mod playlists;
 mod stage;
+mod subtitles;
 
 pub use stage::Packager;

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use metrics::histogram;
 use streams::plan::{Planned, Rendition};
 use streams::task::TaskName;
-use streams::work::ObjectRef;
+use streams::work::{ObjectRef, SubtitleOutput};
 use streams::{Code, VERSION};
 
 use super::assembly::{Assembled, assemble};
 use super::inspection::{inspect, same_bytes};
 use super::outputs::{Fault, Made, outputs};
-use super::playlists;
+use super::{playlists, subtitles};
 use crate::crash;
 use crate::failure::Failure;
 use crate::job::receipt::{Check, Receipt};
@@ -94,7 +94,14 @@ impl Packager {
                 )
             })
             .collect();
-        written.push((keys.commit(), playlists::multivariant(plan, job, renditions).into()));
+        let captions: Vec<&SubtitleOutput> = made.iter().flat_map(|made| &made.output.subtitles).collect();
+        let lists = subtitles::playlists(plan, keys, &captions, renditions);
+        written.extend(lists.into_iter().map(|(key, text)| (key, text.into())));
+        let captions = subtitles::media(plan, keys, job, &captions);
+        written.push((
+            keys.commit(),
+            playlists::multivariant(plan, job, renditions, captions).into(),
+        ));
         let mut objects = Vec::new();
         for (key, bytes) in &written {
             let stored = self.put(key, bytes.clone(), ObjectKind::Playlist).await?;
@@ -153,6 +160,8 @@ fn receipt(
     let mut warnings = plan.warnings.clone();
     warnings.extend(made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
     let media = renditions.iter().flat_map(|rendition| rendition.objects(keys));
+    let captions = made.iter().flat_map(|made| &made.output.subtitles);
+    let captions = captions.map(|captions| captions.object.clone());
     let lists = made.iter().filter_map(|made| made.list.clone());
     Receipt {
         v: VERSION,
@@ -165,7 +174,12 @@ fn receipt(
             .collect(),
         poster: poster.as_ref().map(|poster| poster.key.clone()),
         warnings,
-        objects: media.chain(poster).chain(lists).chain(playlists).collect(),
+        objects: media
+            .chain(poster)
+            .chain(captions)
+            .chain(lists)
+            .chain(playlists)
+            .collect(),
         checks: renditions.iter().map(checked).collect(),
     }
 }

@@ -5,18 +5,23 @@
 //! complete. The init segment is complete as soon as a segment is visible. ffmpeg makes no folders: the caller does, one for each
 //! rendition. The playlists it writes beside the segments know one chunk only and are ignored.
 
+mod cover;
 mod encoder;
 mod hls;
+mod mix;
 mod picture;
 mod poster;
 mod remux;
 mod seconds;
+mod subtitles;
 mod tracks;
 mod video;
 
+pub use cover::COVER;
 pub use poster::POSTER;
 pub use remux::{COPY, remux};
-pub use tracks::tracks;
+pub use subtitles::{LIFT, subtitle_file};
+pub use tracks::{Choice, loudness, loudness_file, tracks};
 pub use video::video_chunk;
 
 /// The file a rendition's init segment is written to, in the rendition's folder.
