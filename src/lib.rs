@@ -4,7 +4,7 @@
 //! `planned`), [`encode`] (chunks and tracks → segments in the bucket), [`package`] (check, playlists, verdict), and [`project`]
 //! (every fact → tables). Stages never call each other; they meet in the messages of the crate `streams`.
 //!
-//! Imports run downward only: pure modules ([`ladder`], [`playlist`], [`cmaf`], [`image`]) and [`config`] → adapters ([`jetstream`],
+//! Imports run downward only: pure modules ([`ladder`], [`playlist`], [`cmaf`], [`image`], [`webvtt`]) and [`config`] → adapters ([`jetstream`],
 //! [`storage`], [`ffmpeg`], [`telemetry`]) → [`job`], the rules all stages share → stages → [`service`] → [`cli`].
 
 pub mod cli;
@@ -30,4 +30,5 @@ pub mod service;
 pub mod shutdown;
 pub mod storage;
 pub mod telemetry;
+pub mod webvtt;
 pub mod workshop;

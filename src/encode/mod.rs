@@ -1,12 +1,15 @@
 //! Encode: a range of the source becomes segments in the bucket, then `done`.
 //!
 //! In reading order: `stage` (the task handlers), `production` (one ffmpeg with its source, uploads and progress), `shipping`
-//! (closed segments leave while the next is encoded), `images` (poster and storyboard tiles), `report` (progress messages).
+//! (closed segments leave while the next is encoded), `images` (poster and storyboard tiles), `report` (progress messages),
+//! `tracks` and `loudness` (what is no video).
 
 mod images;
+mod loudness;
 mod production;
 mod report;
 mod shipping;
 mod stage;
+mod tracks;
 
 pub use stage::Encoder;

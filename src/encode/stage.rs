@@ -70,11 +70,11 @@ impl Stage for Encoder {
 }
 
 /// One task in work.
-struct Shift<'a> {
-    encoder: &'a Encoder,
-    assignment: &'a Assignment,
-    plan: &'a Planned,
-    keys: &'a JobKeys,
+pub(super) struct Shift<'a> {
+    pub(super) encoder: &'a Encoder,
+    pub(super) assignment: &'a Assignment,
+    pub(super) plan: &'a Planned,
+    pub(super) keys: &'a JobKeys,
 }
 
 impl Shift<'_> {
@@ -111,30 +111,7 @@ impl Shift<'_> {
         Ok(output)
     }
 
-    async fn tracks(&self) -> Result<TaskOutput, Failure> {
-        let shelves = self.plan.audios().map(|rendition| Shelf {
-            name: rendition.name.clone(),
-            kind: ObjectKind::Audio,
-            first: 0,
-        });
-        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default());
-        let made = self
-            .produce(shelves.collect(), self.plan.source.duration, &argv)
-            .await?;
-        let mut output = TaskOutput {
-            ffmpeg: self.encoder.ffmpeg.clone(),
-            ..TaskOutput::default()
-        };
-        for (rendition, shipped) in self.plan.audios().zip(&made.shipped) {
-            output
-                .renditions
-                .push(self.audio_rendition(rendition, &made, shipped).await?);
-        }
-        self.verify(&output).await?;
-        Ok(output)
-    }
-
-    async fn produce(
+    pub(super) async fn produce(
         &self,
         shelves: Vec<Shelf>,
         seconds: f64,
@@ -177,7 +154,7 @@ impl Shift<'_> {
         Ok(output(&rendition.name, init, object, units, shipped))
     }
 
-    async fn audio_rendition(
+    pub(super) async fn audio_rendition(
         &self,
         rendition: &AudioRendition,
         made: &Made,
@@ -202,7 +179,7 @@ impl Shift<'_> {
     }
 
     /// Only bytes that were read back from the bucket are done.
-    async fn verify(&self, output: &TaskOutput) -> Result<(), Failure> {
+    pub(super) async fn verify(&self, output: &TaskOutput) -> Result<(), Failure> {
         crash::point("encode.uploaded");
         let attempt = self.assignment.attempt;
         let mut objects: Vec<(String, u64, String)> = Vec::new();
@@ -221,8 +198,9 @@ impl Shift<'_> {
                 )
             }));
         }
-        let images = output.poster.iter().chain(&output.tiles);
-        objects.extend(images.map(|image| (image.key.clone(), image.size, image.sha256.clone())));
+        let others = output.poster.iter().chain(&output.tiles);
+        let others = others.chain(output.subtitles.iter().map(|subtitles| &subtitles.object));
+        objects.extend(others.map(|object| (object.key.clone(), object.size, object.sha256.clone())));
         self.shipper(Path::new("")).verify(&objects).await?;
         crash::point("encode.verified");
         Ok(())
@@ -243,7 +221,7 @@ impl Shift<'_> {
         ))
     }
 
-    fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {
+    pub(super) fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {
         let Assignment { attempt, pulse, .. } = self.assignment;
         Shipper {
             jobs: &self.encoder.jobs,

@@ -135,7 +135,12 @@ impl Bench {
     }
 
     async fn encode_sound(&self) {
-        let Some(args) = argv::tracks(&self.planned, &self.server.input, argv::Options::default()) else {
+        let Some(args) = argv::tracks(
+            &self.planned,
+            &self.server.input,
+            argv::Options::default(),
+            &argv::Choice::default(),
+        ) else {
             return;
         };
         self.run(&args).await;

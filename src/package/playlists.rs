@@ -5,7 +5,9 @@ use streams::plan::{AudioRendition, Planned, Rendition};
 
 use super::assembly::Assembled;
 use super::iframes;
-use crate::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
+use crate::playlist::{
+    AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, SubtitleMedia, Variant,
+};
 use crate::storage::{init_name, segment_name};
 
 /// The media playlist of one rendition.
@@ -29,12 +31,17 @@ fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
 }
 
 /// The multivariant playlist of the job. Its URIs are relative to the output prefix, where `master.m3u8` is.
-pub(super) fn multivariant(plan: &Planned, job: &str, renditions: &[Assembled]) -> String {
+pub(super) fn multivariant(
+    plan: &Planned,
+    job: &str,
+    renditions: &[Assembled],
+    subtitles: Vec<SubtitleMedia>,
+) -> String {
     Multivariant {
         variants: renditions.iter().filter_map(|made| variant(plan, job, made)).collect(),
         audios: audios(plan, job, renditions),
+        subtitles,
         iframes: iframes::variant(plan, job, renditions).into_iter().collect(),
-        ..Multivariant::default()
     }
     .to_string()
 }

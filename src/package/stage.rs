@@ -4,14 +4,14 @@ use bytes::Bytes;
 use metrics::histogram;
 use streams::plan::{Planned, Rendition};
 use streams::task::TaskName;
-use streams::work::ObjectRef;
+use streams::work::{ObjectRef, SubtitleOutput};
 use streams::{Code, VERSION};
 
 use super::assembly::{Assembled, assemble};
 use super::inspection::{inspect, same_bytes};
 use super::outputs::{Fault, Made, outputs};
 use super::storyboard::{self, Drawn};
-use super::{iframes, playlists, poster};
+use super::{iframes, playlists, poster, subtitles};
 use crate::crash;
 use crate::failure::Failure;
 use crate::job::receipt::{Check, Receipt};
@@ -87,7 +87,7 @@ impl Packager {
     ) -> Result<(), Fault> {
         let job = assignment.state.job_id.as_str();
         let storyboard = storyboard::draw(&self.jobs, keys, plan, made, renditions, &assignment.pulse).await?;
-        let mut small = playlists_of(plan, keys, job, renditions);
+        let mut small = playlists_of(plan, keys, job, made, renditions);
         small.extend(storyboard.iter().flat_map(|drawn| drawn.objects.iter().cloned()));
         let mut objects = Vec::new();
         let mut written = Vec::new();
@@ -142,6 +142,7 @@ fn playlists_of(
     plan: &Planned,
     keys: &JobKeys,
     job: &str,
+    made: &[Made],
     renditions: &[Assembled],
 ) -> Vec<(String, Bytes, ObjectKind)> {
     let media = renditions.iter().map(|rendition| {
@@ -150,8 +151,11 @@ fn playlists_of(
     });
     let iframes = iframes::playlist(plan, renditions);
     let iframes = iframes.map(|(name, playlist)| (keys.iframe_playlist(name.as_str()), playlist.to_string()));
-    let commit = (keys.commit(), playlists::multivariant(plan, job, renditions));
-    let texts = media.chain(iframes).chain([commit]);
+    let captions: Vec<&SubtitleOutput> = made.iter().flat_map(|made| &made.output.subtitles).collect();
+    let lists = subtitles::playlists(plan, keys, &captions, renditions);
+    let captions = subtitles::media(plan, keys, job, &captions);
+    let commit = (keys.commit(), playlists::multivariant(plan, job, renditions, captions));
+    let texts = media.chain(iframes).chain(lists).chain([commit]);
     texts
         .map(|(key, text)| (key, text.into(), ObjectKind::Playlist))
         .collect()
@@ -181,6 +185,8 @@ fn receipt(
     warnings.extend(made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
     warnings.extend(missing_images(plan, poster.as_ref(), storyboard.as_ref()));
     let media = renditions.iter().flat_map(|rendition| rendition.objects(keys));
+    let captions = made.iter().flat_map(|made| &made.output.subtitles);
+    let captions = captions.map(|captions| captions.object.clone());
     let lists = made.iter().filter_map(|made| made.list.clone());
     Receipt {
         v: VERSION,
@@ -194,7 +200,12 @@ fn receipt(
         poster: poster.as_ref().map(|poster| poster.key.clone()),
         storyboard: storyboard.map(|drawn| drawn.index),
         warnings,
-        objects: media.chain(poster).chain(lists).chain(written).collect(),
+        objects: media
+            .chain(poster)
+            .chain(captions)
+            .chain(lists)
+            .chain(written)
+            .collect(),
         checks: renditions.iter().map(checked).collect(),
     }
 }

@@ -14,7 +14,7 @@ mod video;
 
 pub use images::Storyboard;
 pub use insight::{Complexity, Cost, LeftOut, RungSample};
-pub use rendition::{AudioRendition, Rendition, SubtitleRendition, VideoRendition};
+pub use rendition::{AudioRendition, Rendition, SourceChannels, SubtitleRendition, VideoRendition};
 pub use source::{Source, SourceCopy, Track, TrackKind};
 pub use video::{Picture, SourceColor, VideoPlan};
 
