@@ -10,8 +10,7 @@ use streams::{Code, VERSION};
 use super::assembly::{Assembled, assemble};
 use super::inspection::{inspect, same_bytes};
 use super::outputs::{Fault, Made, outputs};
-use super::storyboard::{self, Drawn};
-use super::{iframes, playlists, poster, subtitles};
+use super::{iframes, playlists, poster, storyboard, subtitles};
 use crate::crash;
 use crate::failure::Failure;
 use crate::job::receipt::{Check, Receipt};
@@ -86,9 +85,12 @@ impl Packager {
         renditions: &[Assembled],
     ) -> Result<(), Fault> {
         let job = assignment.state.job_id.as_str();
-        let storyboard = storyboard::draw(&self.jobs, keys, plan, made, renditions, &assignment.pulse).await?;
         let mut small = playlists_of(plan, keys, job, made, renditions);
-        small.extend(storyboard.iter().flat_map(|drawn| drawn.objects.iter().cloned()));
+        let sheets = storyboard::sheets(&self.jobs, plan, made, &assignment.pulse).await?;
+        let storyboard = sheets.and_then(|sheets| storyboard::objects(keys, plan, renditions, &sheets, |key, _| key));
+        let index = storyboard.as_ref().and_then(|objects| objects.last());
+        let index = index.map(|(key, ..)| key.clone());
+        small.extend(storyboard.into_iter().flatten());
         let mut objects = Vec::new();
         let mut written = Vec::new();
         for (key, bytes, kind) in small {
@@ -98,7 +100,7 @@ impl Packager {
             written.push((key, bytes));
         }
         crash::point("package.playlists");
-        let receipt = receipt(assignment, plan, keys, made, renditions, storyboard, objects);
+        let receipt = receipt(assignment, plan, keys, made, renditions, index, objects);
         let bytes: Bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default().into();
         self.put(&keys.receipt(), bytes.clone(), ObjectKind::Receipt).await?;
         written.push((keys.receipt(), bytes));
@@ -162,7 +164,7 @@ fn playlists_of(
 }
 
 /// What of the previews a plan promises is not there, as stable words.
-fn missing_images(plan: &Planned, poster: Option<&ObjectRef>, storyboard: Option<&Drawn>) -> Vec<String> {
+fn missing_images(plan: &Planned, poster: Option<&ObjectRef>, storyboard: Option<&str>) -> Vec<String> {
     let words = [
         ("no_poster", plan.video.is_some() && poster.is_none()),
         ("no_storyboard", plan.storyboard.is_some() && storyboard.is_none()),
@@ -177,13 +179,13 @@ fn receipt(
     keys: &JobKeys,
     made: &[Made],
     renditions: &[Assembled],
-    storyboard: Option<Drawn>,
+    storyboard: Option<String>,
     written: Vec<ObjectRef>,
 ) -> Receipt {
     let poster = poster::poster(made);
     let mut warnings = plan.warnings.clone();
     warnings.extend(made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
-    warnings.extend(missing_images(plan, poster.as_ref(), storyboard.as_ref()));
+    warnings.extend(missing_images(plan, poster.as_ref(), storyboard.as_deref()));
     let media = renditions.iter().flat_map(|rendition| rendition.objects(keys));
     let captions = made.iter().flat_map(|made| &made.output.subtitles);
     let captions = captions.map(|captions| captions.object.clone());
@@ -198,7 +200,7 @@ fn receipt(
             .map(|rendition| playlists::ended(plan, rendition))
             .collect(),
         poster: poster.as_ref().map(|poster| poster.key.clone()),
-        storyboard: storyboard.map(|drawn| drawn.index),
+        storyboard,
         warnings,
         objects: media
             .chain(poster)

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::image::Picture;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::{Jobs, Pulse};
-use crate::storage::{Digest, JobKeys, ObjectKind, storyboard_sheet_name};
+use crate::storage::{Digest, JobKeys, ObjectKind};
 
 /// JPEG quality of sheets: tiles are looked at for a moment.
 const QUALITY: u8 = 75;
@@ -26,27 +26,16 @@ const QUALITY: u8 = 75;
 /// Objects with tiles that are read ahead.
 const AHEAD: usize = 4;
 
-/// A storyboard, ready to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Drawn {
-    /// The key of its index.
-    pub(super) index: String,
-    /// All its objects: the sheets, then the index.
-    pub(super) objects: Vec<(String, Bytes, ObjectKind)>,
-}
-
-/// Draws the storyboard of the plan; nothing where it has none, or where tiles are missing or are not what their tasks made.
+/// Draws the sheets of the plan's storyboard; nothing where it has none, or where tiles are missing or are not what their tasks made.
 ///
 /// # Errors
 /// Only what the storage says: it may be asked again.
-pub(super) async fn draw(
+pub(super) async fn sheets(
     jobs: &Jobs,
-    keys: &JobKeys,
     plan: &Planned,
     made: &[Made],
-    renditions: &[Assembled],
     pulse: &Pulse,
-) -> Result<Option<Drawn>, Fault> {
+) -> Result<Option<Vec<Bytes>>, Fault> {
     let Some(storyboard) = plan.storyboard else {
         return Ok(None);
     };
@@ -64,8 +53,36 @@ pub(super) async fn draw(
         sheets = off_the_runtime(move || sheets.hang(&tiles)).await?;
         pulse.add(1);
     }
-    let sheets = off_the_runtime(move || sheets.finished()).await?;
-    Ok(sheets.and_then(|sheets| drawn(keys, plan, storyboard, renditions, sheets)))
+    off_the_runtime(move || sheets.finished()).await
+}
+
+/// What is written of a storyboard: the sheets, and last the index, each with its key. `place` is told the key that follows from the
+/// content, and says under which key it is written.
+pub(super) fn objects(
+    keys: &JobKeys,
+    plan: &Planned,
+    renditions: &[Assembled],
+    sheets: &[Bytes],
+    place: impl Fn(String, &Bytes) -> String,
+) -> Option<Vec<(String, Bytes, ObjectKind)>> {
+    let mut objects: Vec<(String, Bytes, ObjectKind)> = (0..)
+        .zip(sheets)
+        .map(|(n, jpeg)| {
+            let key = keys.storyboard_sheet(n, &Digest::of(jpeg).sha256);
+            (place(key, jpeg), jpeg.clone(), ObjectKind::Jpeg)
+        })
+        .collect();
+    let files: Vec<&str> = objects.iter().filter_map(|(key, ..)| key.rsplit('/').next()).collect();
+    let text: Bytes = index(
+        plan.storyboard?,
+        plan.video.as_ref()?.frame_rate,
+        end(renditions)?,
+        &files,
+    )?
+    .into();
+    let key = keys.storyboard_index(&Digest::of(&text).sha256);
+    objects.push((place(key, &text), text, ObjectKind::Vtt));
+    Some(objects)
 }
 
 /// A private object with tiles, and how many bytes of them there must be.
@@ -193,26 +210,6 @@ fn sheet_size(storyboard: Storyboard, first: u32) -> (usize, usize) {
     (width as usize, height as usize)
 }
 
-fn drawn(
-    keys: &JobKeys,
-    plan: &Planned,
-    storyboard: Storyboard,
-    renditions: &[Assembled],
-    sheets: Vec<Bytes>,
-) -> Option<Drawn> {
-    let (mut names, mut objects) = (Vec::new(), Vec::new());
-    for (n, jpeg) in (0..).zip(sheets) {
-        let digest = Digest::of(&jpeg).sha256;
-        names.push(storyboard_sheet_name(n, &digest));
-        objects.push((keys.storyboard_sheet(n, &digest), jpeg, ObjectKind::Jpeg));
-    }
-    let end = end(renditions)?;
-    let text = index(storyboard, plan.video.as_ref()?.frame_rate, end, &names)?;
-    let index = keys.storyboard_index(&Digest::of(text.as_bytes()).sha256);
-    objects.push((index.clone(), text.into(), ObjectKind::Vtt));
-    Some(Drawn { index, objects })
-}
-
 /// The end of the video in milliseconds, as its top rung has it.
 fn end(renditions: &[Assembled]) -> Option<u128> {
     let top = renditions
@@ -224,7 +221,7 @@ fn end(renditions: &[Assembled]) -> Option<u128> {
 
 /// The index: one cue for each tile, from its frame to the next one's; the last one ends with the video, `end` milliseconds from zero.
 /// Its links are relative and name a part of a sheet (W3C Media Fragments URI section 4.2.2).
-fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[String]) -> Option<String> {
+fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[&str]) -> Option<String> {
     let start = |tile: u32| {
         let frame = u128::from(tile) * u128::from(storyboard.interval_frames);
         let (num, den) = (u128::try_from(rate.num()).ok()?, u128::try_from(rate.den()).ok()?);
@@ -280,16 +277,16 @@ mod tests {
         }
     }
 
-    fn names(count: u32) -> Vec<String> {
-        (0..count)
-            .map(|n| storyboard_sheet_name(n, "0123456789abcdef"))
-            .collect()
-    }
-
     #[test]
     fn the_index_of_two_sheets_is_this_text() {
         let rate = Rational::new(30_000, 1001).unwrap();
-        let text = index(storyboard(5, 2, 2), rate, 9_876, &names(2)).unwrap();
+        let text = index(
+            storyboard(5, 2, 2),
+            rate,
+            9_876,
+            &["storyboard-0-a.jpg", "storyboard-1-b.jpg"],
+        )
+        .unwrap();
         assert_eq!(
             text,
             include_str!("../../tests/golden/storyboard.vtt"),
@@ -307,7 +304,10 @@ mod tests {
 
     #[test]
     fn a_sheet_too_few_or_a_tile_too_few_is_no_storyboard() {
-        assert_eq!(index(storyboard(5, 2, 2), Rational::whole(25), 1, &names(1)), None);
+        assert_eq!(
+            index(storyboard(5, 2, 2), Rational::whole(25), 1, &["storyboard-0-a.jpg"]),
+            None
+        );
         let sheets = Sheets::new(storyboard(5, 2, 2)).hang(&[7; 4 * 24]);
         assert_eq!(sheets.finished(), None);
     }

@@ -99,7 +99,7 @@ impl JobKeys {
     /// Sheet `n` of the storyboard, counted from zero, whose bytes have this hexadecimal SHA-256.
     #[must_use]
     pub fn storyboard_sheet(&self, n: u32, sha256: &str) -> String {
-        format!("{}{}", self.folder, storyboard_sheet_name(n, sha256))
+        format!("{}storyboard-{n}-{}.jpg", self.folder, name(&short(sha256)))
     }
 
     /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: which tile of which sheet belongs to which time.
@@ -147,12 +147,6 @@ pub fn segment_name(n: u64, attempt: u64) -> String {
 #[must_use]
 pub fn init_name(attempt: u64) -> String {
     format!("init-{}.mp4", base36(attempt))
-}
-
-/// A sheet of the storyboard as its index names it.
-#[must_use]
-pub fn storyboard_sheet_name(n: u32, sha256: &str) -> String {
-    format!("storyboard-{n}-{}.jpg", name(&short(sha256)))
 }
 
 /// The beginning of a hash: what tells apart the few contents one key of one job could have.
