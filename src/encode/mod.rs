@@ -2,9 +2,8 @@
 //!
 //! In reading order: `stage` (the task handlers), `production` (one
 //! ffmpeg with its source, uploads and progress), `shipping` (closed segments leave while the next is encoded), `report`
-//! (progress messages), `tracks` and `loudness` (what is no video).
+//! (progress messages), `tracks` (what is no video).
 
-mod loudness;
 mod production;
 mod report;
 mod shipping;
