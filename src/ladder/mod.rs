@@ -17,4 +17,4 @@ pub mod timeline;
 
 pub use decide::{Draft, Pin, Refusal, Settings, plan};
 pub use probe::Probe;
-pub use profile::Profile;
+pub use profile::{Profile, Profiles};

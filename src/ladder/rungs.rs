@@ -30,7 +30,7 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid) -> Vec<VideoRendit
         .filter(|rung| rung.short_side <= source)
         .map(|rung| {
             (
-                *rung,
+                rung.clone(),
                 format!("the source's short side of {source} px reaches {} px", rung.short_side),
             )
         })
@@ -55,6 +55,7 @@ fn own_rung(profile: &Profile, source: u32, below: Option<u32>) -> Option<Rung> 
     Some(Rung {
         short_side: source,
         crf: above.crf,
+        preset: above.preset.clone(),
         maxrate: (above.maxrate as f64 * scale.powf(2.0 * RATE_BY_AREA)) as u64,
     })
 }
@@ -63,7 +64,7 @@ fn rendition(profile: &Profile, source: Size, grid: &Grid, rung: Rung, reason: S
     let size = source.scaled_to(rung.short_side);
     let frame_rate = rate::of_rung(grid.rate, rung.short_side);
     let step = if frame_rate == grid.rate { 1 } else { 2 };
-    let maxrate = maxrate(rung, size, frame_rate.as_f64());
+    let maxrate = maxrate(&rung, size, frame_rate.as_f64());
     Some(VideoRendition {
         name: format!("{}p", rung.short_side).parse::<RenditionName>().ok()?,
         width: size.width,
@@ -72,7 +73,7 @@ fn rendition(profile: &Profile, source: Size, grid: &Grid, rung: Rung, reason: S
         segment_frames: grid.segment / step,
         gop_frames: grid.gop / step,
         encoder: profile.encoder.clone(),
-        preset: profile.preset.clone(),
+        preset: rung.preset.unwrap_or_else(|| profile.preset.clone()),
         profile: profile.codec_profile.clone(),
         pixel_format: profile.pixel_format.clone(),
         crf: rung.crf,
@@ -88,7 +89,7 @@ fn rendition(profile: &Profile, source: Size, grid: &Grid, rung: Rung, reason: S
 }
 
 /// The cap of a rung for pictures wider than usual, and for fast ones; in whole kilobits.
-fn maxrate(rung: Rung, size: Size, frame_rate: f64) -> u64 {
+fn maxrate(rung: &Rung, size: Size, frame_rate: f64) -> u64 {
     let usual = f64::from(rung.short_side).powi(2) * USUAL_SHAPE;
     let wider = size.area() as f64 / usual;
     // Rounding to even sides is no other shape.

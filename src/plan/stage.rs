@@ -13,7 +13,7 @@ use crate::crash;
 use crate::failure::{Evidence, Failure};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::ladder::{self, Pin, Probe, Profile};
+use crate::ladder::{self, Pin, Probe, Profiles};
 use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
 
 /// A fact is at most so long, in bytes.
@@ -30,6 +30,8 @@ pub struct Planner {
     pub locator: Locator,
     /// Blocks of sources, shared by all tasks of this process.
     pub cache: BlockCache,
+    /// What events may ask for.
+    pub profiles: Profiles,
     /// ffprobe.
     pub tool: Tool,
     /// Its version.
@@ -118,14 +120,9 @@ impl Planner {
 
     fn decide(&self, state: &JobState, found: &Found, probe: &Probe) -> Result<Planned, Failure> {
         let asked = &state.accepted.fact.upload.settings;
-        let profile = Profile::named(&asked.profile).ok_or_else(|| {
-            Failure::new(
-                Code::InvalidEvent,
-                format!(
-                    "The event asks for the profile {:?}, which does not exist.",
-                    asked.profile
-                ),
-            )
+        let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
+            let text = format!("The event asks for a profile that is not there: {unknown}.");
+            Failure::new(Code::InvalidEvent, text)
         })?;
         let pin = Pin {
             bucket: found.location.bucket.clone(),
@@ -134,7 +131,7 @@ impl Planner {
             size: found.meta.size,
         };
         let settings = ladder::Settings {
-            profile,
+            profile: profile.clone(),
             priority: asked.priority,
         };
         let draft = ladder::plan(probe, pin, &settings, &self.ffmpeg)

@@ -112,6 +112,7 @@ impl Start<'_> {
                     storage: self.storage.clone(),
                     locator: self.locator.clone(),
                     cache: self.cache.clone(),
+                    profiles: self.settings.profiles.clone(),
                     tool: self.settings.tool.clone(),
                     ffmpeg: self.settings.tool.version().await?,
                     source_wait: self.settings.source_wait,
