@@ -25,6 +25,8 @@ pub use process::{End, Exit, Limits, Run, Tick, run};
 pub use tool::Tool;
 
 #[cfg(test)]
+mod looks;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod whole;
