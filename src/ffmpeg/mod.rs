@@ -10,6 +10,7 @@ pub mod probe;
 pub mod process;
 pub mod sniff;
 pub mod tool;
+pub mod trial;
 
 mod child;
 mod lines;

@@ -12,6 +12,9 @@ use super::child::{self, Spawn};
 /// Encoders a build must have.
 pub const ENCODERS: &[&str] = &["aac", "libx264", "mjpeg"];
 
+/// Decoders a build must have beside its own: these alone know of transparency in VP8 and VP9.
+pub const DECODERS: &[&str] = &["libvpx", "libvpx-vp9"];
+
 /// Filters a build must have.
 pub const FILTERS: &[&str] = &[
     "aformat",
@@ -24,7 +27,10 @@ pub const FILTERS: &[&str] = &[
     "format",
     "fps",
     "framestep",
+    "hflip",
+    "idet",
     "metadata",
+    "premultiply",
     "scale",
     "setparams",
     "setpts",
@@ -32,7 +38,9 @@ pub const FILTERS: &[&str] = &[
     "split",
     "thumbnail",
     "tonemap",
+    "transpose",
     "trim",
+    "vflip",
     "zscale",
 ];
 
@@ -117,7 +125,8 @@ impl Tool {
     /// # Errors
     /// [`ToolError`] when the program does not start or does not answer.
     pub async fn missing(&self) -> Result<Vec<String>, ToolError> {
-        let (encoders, filters) = (self.ask("-encoders").await?, self.ask("-filters").await?);
+        let (encoders, decoders) = (self.ask("-encoders").await?, self.ask("-decoders").await?);
+        let filters = self.ask("-filters").await?;
         let lack = |kind: &str, required: &[&str], answer: &str| -> Vec<String> {
             required
                 .iter()
@@ -126,6 +135,7 @@ impl Tool {
                 .collect()
         };
         let mut missing = lack("encoder", ENCODERS, &encoders);
+        missing.extend(lack("decoder", DECODERS, &decoders));
         missing.extend(lack("filter", FILTERS, &filters));
         Ok(missing)
     }

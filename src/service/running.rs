@@ -120,6 +120,7 @@ impl Start<'_> {
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
+                crate::ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
                 let encoder = Encoder {
                     jobs: self.jobs.clone(),
                     storage: self.storage.clone(),

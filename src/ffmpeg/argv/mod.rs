@@ -11,10 +11,12 @@ mod picture;
 mod poster;
 mod seconds;
 mod tracks;
+mod trial;
 mod video;
 
 pub use poster::POSTER;
 pub use tracks::tracks;
+pub use trial::trial;
 pub use video::video_chunk;
 
 /// The file a rendition's init segment is written to, in the rendition's folder.

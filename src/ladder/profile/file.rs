@@ -282,6 +282,79 @@ mod tests {
     const GOOD: &str = "[profiles.mine]\nabout = \"x\"\nsegment = 6\ngop = 2\nencoder = \"libx264\"\npreset = \"fast\"\n\
                         rungs = [\n{ short_side = 720, crf = 21, maxrate = 3_000_000 },\n{ short_side = 360, crf = 20, maxrate = 900_000, preset = \"slow\" },\n]\n";
 
+    /// What is written, what instead, and what is said of it.
+    const WRONG: [(&str, &str, &str); 21] = [
+        (
+            "segment = 6",
+            "segment = 60",
+            "mine.toml: profile \"mine\": segment is 60; it must be from 1 to 10",
+        ),
+        ("gop = 2", "gop = 4", "gop is 4; it must divide segment, 6"),
+        (
+            "libx264",
+            "libx266",
+            "encoder is \"libx266\"; it must be one of libx264, libx265",
+        ),
+        ("libx264", "libsvtav1", "AV1 is left out until"),
+        (
+            "libx264",
+            "h264_vaapi",
+            "preset is \"fast\"; h264_vaapi has no presets, leave it out",
+        ),
+        (
+            "preset = \"fast\"\n",
+            "",
+            "preset is missing; it must be one of ultrafast",
+        ),
+        ("\"fast\"", "\"fst\"", "preset is \"fst\"; it must be one of ultrafast"),
+        ("\"slow\"", "\"slo\"", "rungs[1].preset is \"slo\""),
+        (
+            "gop = 2",
+            "pixel_format = \"yuv420p10le\"",
+            "pixel_format is \"yuv420p10le\"; it must be one of yuv420p",
+        ),
+        (
+            "gop = 2",
+            "codec_profile = \"high422\"",
+            "codec_profile is \"high422\"; it must be one of high, main, baseline",
+        ),
+        (
+            "short_side = 360",
+            "short_side = 361",
+            "rungs[1].short_side is 361; it must be even",
+        ),
+        (
+            "short_side = 360",
+            "short_side = 720",
+            "rungs[1].short_side is 720; it must be less than that of the rung above, 720",
+        ),
+        ("crf = 21", "crf = 60", "rungs[0].crf is 60; it must be from 0 to 51"),
+        ("crf = 21", "crf = nan", "rungs[0].crf is NaN; it must be from 0 to 51"),
+        (
+            "900_000",
+            "9_000_000",
+            "rungs[1].maxrate is 9000000; it must be less than",
+        ),
+        (
+            "gop = 2",
+            "gopp = 2",
+            "mine.toml: profile \"mine\": unknown field `gopp`, expected one of",
+        ),
+        ("crf = 21, ", "", "missing field `crf`"),
+        (
+            "segment = 6",
+            "segment = \"6\"",
+            "invalid type: string \"6\", expected u32",
+        ),
+        ("profiles.mine", "profiles.\"My Profile\"", "its name must be"),
+        (
+            "profiles.mine",
+            "profile.mine",
+            "mine.toml: there is nothing called \"profile\"",
+        ),
+        ("segment = 6", "segment = ", "mine.toml: TOML parse error at line 3"),
+    ];
+
     fn problem(text: &str) -> String {
         parse("mine.toml", text).unwrap_err().to_string()
     }
@@ -303,77 +376,7 @@ mod tests {
 
     #[test]
     fn every_error_names_file_profile_field_and_fix() {
-        for (from, to, wanted) in [
-            (
-                "segment = 6",
-                "segment = 60",
-                "mine.toml: profile \"mine\": segment is 60; it must be from 1 to 10",
-            ),
-            ("gop = 2", "gop = 4", "gop is 4; it must divide segment, 6"),
-            (
-                "libx264",
-                "libx266",
-                "encoder is \"libx266\"; it must be one of libx264, libx265",
-            ),
-            ("libx264", "libsvtav1", "AV1 is left out until"),
-            (
-                "libx264",
-                "h264_vaapi",
-                "preset is \"fast\"; h264_vaapi has no presets, leave it out",
-            ),
-            (
-                "preset = \"fast\"\n",
-                "",
-                "preset is missing; it must be one of ultrafast",
-            ),
-            ("\"fast\"", "\"fst\"", "preset is \"fst\"; it must be one of ultrafast"),
-            ("\"slow\"", "\"slo\"", "rungs[1].preset is \"slo\""),
-            (
-                "gop = 2",
-                "pixel_format = \"yuv420p10le\"",
-                "pixel_format is \"yuv420p10le\"; it must be one of yuv420p",
-            ),
-            (
-                "gop = 2",
-                "codec_profile = \"high422\"",
-                "codec_profile is \"high422\"; it must be one of high, main, baseline",
-            ),
-            (
-                "short_side = 360",
-                "short_side = 361",
-                "rungs[1].short_side is 361; it must be even",
-            ),
-            (
-                "short_side = 360",
-                "short_side = 720",
-                "rungs[1].short_side is 720; it must be less than that of the rung above, 720",
-            ),
-            ("crf = 21", "crf = 60", "rungs[0].crf is 60; it must be from 0 to 51"),
-            ("crf = 21", "crf = nan", "rungs[0].crf is NaN; it must be from 0 to 51"),
-            (
-                "900_000",
-                "9_000_000",
-                "rungs[1].maxrate is 9000000; it must be less than",
-            ),
-            (
-                "gop = 2",
-                "gopp = 2",
-                "mine.toml: profile \"mine\": unknown field `gopp`, expected one of",
-            ),
-            ("crf = 21, ", "", "missing field `crf`"),
-            (
-                "segment = 6",
-                "segment = \"6\"",
-                "invalid type: string \"6\", expected u32",
-            ),
-            ("profiles.mine", "profiles.\"My Profile\"", "its name must be"),
-            (
-                "profiles.mine",
-                "profile.mine",
-                "mine.toml: there is nothing called \"profile\"",
-            ),
-            ("segment = 6", "segment = ", "mine.toml: TOML parse error at line 3"),
-        ] {
+        for (from, to, wanted) in WRONG {
             assert!(GOOD.contains(from), "{from}");
             let said = problem(&GOOD.replace(from, to));
             assert!(said.contains(wanted), "{to}: {said}");
