@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
 use crate::ffmpeg::{Tool, tool::ToolError};
 use crate::jetstream::NatsSettings;
+use crate::ladder::Profiles;
 use crate::storage::{Checksums, StorageSettings};
 
 /// Default of the setting of that name, in bytes.
@@ -180,6 +182,32 @@ pub struct WorkerArgs {
     /// Name of this worker in attempts and logs; default: host name and process id.
     #[arg(long, env = "WORKER_NAME")]
     pub worker_name: Option<String>,
+}
+
+/// What videos become.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Ladder")]
+pub struct LadderArgs {
+    /// A TOML file that adds profiles to the shipped ones, or replaces them by name.
+    #[arg(long, env = "LADDER_FILE", value_name = "FILE")]
+    pub ladder_file: Option<PathBuf>,
+}
+
+impl LadderArgs {
+    /// Every profile events may ask for.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not valid: then with the profile, the field and what it must be.
+    pub fn profiles(&self) -> anyhow::Result<Profiles> {
+        let Some(path) = &self.ladder_file else {
+            return Ok(Profiles::shipped().clone());
+        };
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read the ladder file {file}; set LADDER_FILE to one this user can read, or unset it")
+        })?;
+        Ok(Profiles::shipped().with_file(&file, &text)?)
+    }
 }
 
 /// Where ffmpeg is.

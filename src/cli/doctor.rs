@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 use streams::provision;
 
-use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
+use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::Nats;
 use crate::storage::{Bucket, Storage};
 
@@ -31,6 +31,8 @@ pub(super) struct DoctorArgs {
     storage: StorageArgs,
     #[command(flatten)]
     worker: WorkerArgs,
+    #[command(flatten)]
+    ladder: LadderArgs,
 }
 
 /// Collects and prints findings.
@@ -64,6 +66,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         healthy: true,
     };
     report.tell("ffmpeg", ffmpeg(&args.worker).await);
+    report.tell("profiles", profiles(&args).await);
     report.tell(
         "work folder",
         crate::workshop::Workshop::open(&args.worker.work_dir())
@@ -106,6 +109,14 @@ async fn ffmpeg(args: &WorkerArgs) -> Result<String, String> {
         "{version} lacks {}; install a full build (Debian: apt install ffmpeg)",
         missing.join(", ")
     ))
+}
+
+async fn profiles(args: &DoctorArgs) -> Result<String, String> {
+    let profiles = args.ladder.profiles().map_err(|error| format!("{error:#}"))?;
+    let tool = args.worker.tool.locate().map_err(text)?;
+    crate::ffmpeg::trial::profiles(&tool, &profiles).await.map_err(text)?;
+    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    Ok(format!("{} can be encoded here", names.join(", ")))
 }
 
 async fn streams(args: &DoctorArgs) -> Result<String, String> {

@@ -1,6 +1,6 @@
 //! The command line: what can be asked of the program, and nothing of how it is done.
 //!
-//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled;
+//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled, or (`plan`) the file would be refused;
 //! 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`).
 
 mod database;
@@ -9,6 +9,7 @@ mod dev;
 mod doctor;
 mod follow;
 mod jobs;
+mod plan;
 mod provision;
 mod run;
 mod submit;
@@ -48,6 +49,8 @@ enum Command {
     /// Look at jobs, or cancel one.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Show what would be made of a file, and why, without any service.
+    Plan(plan::PlanArgs),
     /// Create or update the streams and consumers.
     Provision(provision::ProvisionArgs),
     /// Bring the database to the current schema.
@@ -81,6 +84,7 @@ impl Cli {
             Command::Run(args) => run::run(args).await,
             Command::Submit(args) => submit::submit(args).await,
             Command::Jobs(command) => jobs::jobs(command).await,
+            Command::Plan(args) => plan::plan(args).await,
             Command::Provision(args) => provision::provision(args).await,
             Command::Migrate(command) => database::migrate(command).await,
             Command::Rebuild(args) => database::rebuild(args).await,

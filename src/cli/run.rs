@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::{DatabaseArgs, HttpArgs, NatsArgs, StorageArgs, WorkerArgs};
+use crate::config::{DatabaseArgs, HttpArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::http;
 use crate::job::JobSettings;
 use crate::service::{Role, Service, ServiceSettings};
@@ -32,6 +32,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     worker: WorkerArgs,
     #[command(flatten)]
+    ladder: LadderArgs,
+    #[command(flatten)]
     http: HttpArgs,
 }
 
@@ -41,6 +43,7 @@ impl RunArgs {
         Ok(ServiceSettings {
             nats: self.nats.settings(&worker),
             database_url: self.database.database_url.clone(),
+            profiles: self.ladder.profiles()?,
             storage: self.storage.settings(),
             bucket: self.storage.s3_bucket.clone(),
             source_buckets: self.storage.source_buckets(),

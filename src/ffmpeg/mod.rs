@@ -11,6 +11,7 @@ pub mod probe;
 pub mod process;
 pub mod sniff;
 pub mod tool;
+pub mod trial;
 
 mod child;
 mod lines;
@@ -25,6 +26,8 @@ pub use probe::{ProbeError, ProbeLimits, probe};
 pub use process::{End, Exit, Limits, Run, Tick, run};
 pub use tool::Tool;
 
+#[cfg(test)]
+mod looks;
 #[cfg(test)]
 mod previews;
 #[cfg(test)]

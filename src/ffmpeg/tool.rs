@@ -12,6 +12,9 @@ use super::child::{self, Spawn};
 /// Encoders a build must have.
 pub const ENCODERS: &[&str] = &["aac", "libx264", "rawvideo"];
 
+/// Decoders a build must have beside its own: these alone know of transparency in VP8 and VP9.
+pub const DECODERS: &[&str] = &["libvpx", "libvpx-vp9"];
+
 /// Filters a build must have.
 pub const FILTERS: &[&str] = &[
     "aformat",
@@ -22,6 +25,10 @@ pub const FILTERS: &[&str] = &[
     "format",
     "fps",
     "framestep",
+    "hflip",
+    "idet",
+    "metadata",
+    "premultiply",
     "scale",
     "select",
     "setparams",
@@ -29,7 +36,9 @@ pub const FILTERS: &[&str] = &[
     "setsar",
     "split",
     "tonemap",
+    "transpose",
     "trim",
+    "vflip",
     "zscale",
 ];
 
@@ -114,7 +123,8 @@ impl Tool {
     /// # Errors
     /// [`ToolError`] when the program does not start or does not answer.
     pub async fn missing(&self) -> Result<Vec<String>, ToolError> {
-        let (encoders, filters) = (self.ask("-encoders").await?, self.ask("-filters").await?);
+        let (encoders, decoders) = (self.ask("-encoders").await?, self.ask("-decoders").await?);
+        let filters = self.ask("-filters").await?;
         let lack = |kind: &str, required: &[&str], answer: &str| -> Vec<String> {
             required
                 .iter()
@@ -123,6 +133,7 @@ impl Tool {
                 .collect()
         };
         let mut missing = lack("encoder", ENCODERS, &encoders);
+        missing.extend(lack("decoder", DECODERS, &decoders));
         missing.extend(lack("filter", FILTERS, &filters));
         Ok(missing)
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::testing::{Server, ask, make, tool};
-use super::{End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
+use super::{End, Exit, Limits, ProbeLimits, Run, Tick, argv, probe, run};
 use crate::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use crate::ladder::{self, Pin, Profile, Settings};
 use crate::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
@@ -20,7 +20,7 @@ use crate::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSe
 /// One source on its way to being output, in a folder of its own.
 pub(super) struct Bench {
     pub(super) folder: tempfile::TempDir,
-    server: Server,
+    pub(super) server: Server,
     pub(super) planned: Planned,
     /// Match hash of each rendition's init segment.
     inits: BTreeMap<String, String>,
@@ -28,18 +28,22 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) async fn of(name: &str, args: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let source = make(folder.path(), name, args).await;
-        Self::plan(folder, &source).await
+        Self::by(Profile::standard(), name, args).await
     }
 
-    async fn plan(folder: tempfile::TempDir, source: &Path) -> Self {
+    pub(super) async fn by(profile: Profile, name: &str, args: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = make(folder.path(), name, args).await;
+        Self::plan(folder, &source, profile).await
+    }
+
+    pub(super) async fn plan(folder: tempfile::TempDir, source: &Path, profile: Profile) -> Self {
         let server = Server::of(source).await;
         let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
         // Coarse, but with reordered frames: what is tested is where frames lie, not how they look.
         let profile = Profile {
             preset: "superfast".to_owned(),
-            ..Profile::standard()
+            ..profile
         };
         let pin = Pin {
             bucket: "b".to_owned(),
@@ -65,6 +69,12 @@ impl Bench {
     }
 
     pub(super) async fn run(&self, args: &[String]) -> Tick {
+        let (exit, tick) = self.try_run(args).await;
+        assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
+        tick
+    }
+
+    pub(super) async fn try_run(&self, args: &[String]) -> (Exit, Tick) {
         let (tool, stop, ticks) = (tool(), CancellationToken::new(), watch::Sender::new(Tick::default()));
         let exit = run(Run {
             tool: &tool,
@@ -76,8 +86,7 @@ impl Bench {
             ticks: &ticks,
         });
         let exit = exit.await.unwrap();
-        assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
-        ticks.borrow().to_owned()
+        (exit, ticks.borrow().to_owned())
     }
 
     pub(super) fn chunk_args(&self, chunk: u32) -> Vec<String> {
@@ -115,7 +124,7 @@ impl Bench {
     }
 
     /// Encodes every chunk, and gates it.
-    async fn encode_video(&mut self) {
+    pub(super) async fn encode_video(&mut self) {
         let chunks = self.planned.video.as_ref().map_or(0, |video| video.chunks.len() as u32);
         for chunk in 0..chunks {
             let tick = self.run(&self.chunk_args(chunk)).await;
@@ -236,14 +245,21 @@ impl Bench {
         }
     }
 
-    /// Every frame of a rendition is there, one step after the other, over all joints.
-    async fn judge_steps(&self, rendition: &VideoRendition) {
-        let name = rendition.name.as_str();
+    /// A file of all segments of a rendition.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
         let mut joined = std::fs::read(self.path(name).join(argv::INIT)).unwrap();
         for (n, ..) in self.segments(name, 0) {
             joined.extend(std::fs::read(self.path(name).join(argv::segment_file(n))).unwrap());
         }
-        std::fs::write(self.path("joined.mp4"), joined).unwrap();
+        let file = self.path("joined.mp4");
+        std::fs::write(&file, joined).unwrap();
+        file
+    }
+
+    /// Every frame of a rendition is there, one step after the other, over all joints.
+    async fn judge_steps(&self, rendition: &VideoRendition) {
+        let name = rendition.name.as_str();
+        self.join(name);
         let packets = ask(
             &tool().ffprobe,
             self.folder.path(),
@@ -260,7 +276,7 @@ impl Bench {
         assert_eq!(times[0], 0, "{name}");
     }
 
-    async fn whole(&mut self) {
+    pub(super) async fn whole(&mut self) {
         self.encode_video().await;
         self.encode_sound().await;
         self.write_playlists();
@@ -281,6 +297,16 @@ async fn chunks_of_usual_rates_join_without_a_trace() {
         assert_eq!(bench.planned.video.as_ref().unwrap().chunks, [0, 3, 6], "{rate}");
         bench.whole().await;
     }
+}
+
+#[tokio::test]
+async fn chunks_of_h265_join_without_a_trace() {
+    let hevc = Profile::named("hevc").unwrap();
+    let mut bench = Bench::by(hevc, "a.mp4", &pictures("25", 34)).await;
+    assert_eq!(bench.planned.video.as_ref().unwrap().chunks, [0, 3, 6]);
+    bench.whole().await;
+    let top = bench.planned.videos().next().unwrap().name.to_string();
+    assert!(bench.init(&top).codec.text.starts_with("hvc1."));
 }
 
 #[tokio::test]

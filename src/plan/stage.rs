@@ -15,7 +15,7 @@ use crate::crash;
 use crate::failure::{Evidence, Failure};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::ladder::{self, Pin, Probe, Profile};
+use crate::ladder::{self, Pin, Probe, Profiles};
 use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
 use crate::workshop::Workshop;
 
@@ -33,6 +33,8 @@ pub struct Planner {
     pub locator: Locator,
     /// Blocks of sources, shared by all tasks of this process.
     pub cache: BlockCache,
+    /// What events may ask for.
+    pub profiles: Profiles,
     /// ffprobe.
     pub tool: Tool,
     /// Its version.
@@ -141,14 +143,9 @@ impl Planner {
         copied: Option<Copied>,
     ) -> Result<Planned, Failure> {
         let asked = &state.accepted.fact.upload.settings;
-        let profile = Profile::named(&asked.profile).ok_or_else(|| {
-            Failure::new(
-                Code::InvalidEvent,
-                format!(
-                    "The event asks for the profile {:?}, which does not exist.",
-                    asked.profile
-                ),
-            )
+        let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
+            let text = format!("The event asks for a profile that is not there: {unknown}.");
+            Failure::new(Code::InvalidEvent, text)
         })?;
         let pin = Pin {
             bucket: found.location.bucket.clone(),
@@ -157,7 +154,7 @@ impl Planner {
             size: found.meta.size,
         };
         let settings = ladder::Settings {
-            profile,
+            profile: profile.clone(),
             priority: asked.priority,
         };
         let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));

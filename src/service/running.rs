@@ -116,6 +116,7 @@ impl Start<'_> {
                     storage: self.storage.clone(),
                     locator: self.locator.clone(),
                     cache: self.cache.clone(),
+                    profiles: self.settings.profiles.clone(),
                     tool: self.settings.tool.clone(),
                     ffmpeg: self.settings.tool.version().await?,
                     workshop: self.workshop()?,
@@ -125,6 +126,7 @@ impl Start<'_> {
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
+                crate::ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
                 let encoder = Encoder {
                     jobs: self.jobs.clone(),
                     storage: self.storage.clone(),

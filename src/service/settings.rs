@@ -9,6 +9,7 @@ use super::Role;
 use crate::ffmpeg::Tool;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
+use crate::ladder::Profiles;
 use crate::storage::{Locator, StorageSettings};
 
 /// Everything a process needs to know, as plain data.
@@ -18,6 +19,8 @@ pub struct ServiceSettings {
     pub nats: NatsSettings,
     /// Where the tables are; needed by the role `project` alone.
     pub database_url: Option<SecretString>,
+    /// What videos may become.
+    pub profiles: Profiles,
     /// Where objects are.
     pub storage: StorageSettings,
     /// Bucket of the output.

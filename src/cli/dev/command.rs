@@ -17,7 +17,7 @@ use super::rows::print;
 use super::stack::{GRACE, Stack, Wanted};
 use crate::cli::follow::{Shown, follow};
 use crate::cli::submit::{publish, upload};
-use crate::config::ToolArgs;
+use crate::config::{LadderArgs, ToolArgs};
 use crate::shutdown::Shutdown;
 
 /// What `dev` takes.
@@ -53,6 +53,8 @@ pub(in crate::cli) struct DevArgs {
     #[arg(long, env = "NATS_SERVER", value_name = "PATH")]
     nats_server: Option<PathBuf>,
     #[command(flatten)]
+    ladder: LadderArgs,
+    #[command(flatten)]
     tool: ToolArgs,
 }
 
@@ -71,6 +73,7 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
         nats_port: args.nats_port,
         s3_port: args.s3_port,
         nats_server: args.nats_server.clone(),
+        profiles: args.ladder.profiles()?,
         tool: args.tool.locate()?,
     };
     let stack = Stack::start(&wanted, &shutdown).await?;

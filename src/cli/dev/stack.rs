@@ -21,6 +21,7 @@ use crate::ffmpeg::Tool;
 use crate::http;
 use crate::jetstream::{Nats, NatsSettings};
 use crate::job::JobSettings;
+use crate::ladder::Profiles;
 use crate::project;
 use crate::service::{Role, Service, ServiceSettings};
 use crate::shutdown::Shutdown;
@@ -40,6 +41,7 @@ pub(super) struct Wanted {
     pub(super) nats_port: u16,
     pub(super) s3_port: u16,
     pub(super) nats_server: Option<PathBuf>,
+    pub(super) profiles: Profiles,
     pub(super) tool: Tool,
 }
 
@@ -129,6 +131,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
             name: "fluxhls dev".to_owned(),
         },
         database_url: Some(database_url(&wanted.state)),
+        profiles: wanted.profiles.clone(),
         storage: StorageSettings {
             endpoint: Some(store.endpoint()),
             credentials: Some(credentials),

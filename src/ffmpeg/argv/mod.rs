@@ -17,6 +17,7 @@ mod seconds;
 mod subtitles;
 mod tiles;
 mod tracks;
+mod trial;
 mod video;
 
 pub use cover::COVER;
@@ -25,6 +26,7 @@ pub use remux::{COPY, remux};
 pub use subtitles::{LIFT, subtitle_file};
 pub use tiles::TILES;
 pub use tracks::{Choice, loudness, loudness_file, tracks};
+pub use trial::trial;
 pub use video::video_chunk;
 
 /// The file a rendition's init segment is written to, in the rendition's folder.

@@ -1,0 +1,166 @@
+//! The command itself: look into the file, decide, print.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use streams::Code;
+use streams::fact::Head;
+use streams::plan::Planned;
+use streams::upload::Priority;
+
+use super::report::report;
+use crate::cli::JOB_NOT_COMPLETED;
+use crate::config::{LadderArgs, ToolArgs};
+use crate::ffmpeg::{self, Input, ProbeLimits, sniff};
+use crate::ladder::{self, Pin, Profile};
+
+/// What `plan` takes.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PlanArgs {
+    /// The file.
+    file: PathBuf,
+    /// Ladder profile.
+    #[arg(long, default_value = Profile::STANDARD)]
+    profile: String,
+    /// One JSON object: the body of the `planned` fact, or the error of a refused file.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    ladder: LadderArgs,
+    #[command(flatten)]
+    tool: ToolArgs,
+}
+
+/// The ids of a plan nobody will carry out.
+const OFFLINE: &str = "offline";
+
+/// Why a file gets no plan.
+struct Refused {
+    code: Code,
+    message: String,
+}
+
+/// Prints the plan of a file. A file that would be refused ends with exit code 3, its code and its sentence.
+///
+/// # Errors
+/// When the file, the ladder or ffmpeg cannot be read or found.
+pub(in crate::cli) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
+    match decide(&args).await? {
+        Ok(planned) if args.json => println!("{}", serde_json::to_string_pretty(&planned)?),
+        Ok(planned) => print!("{}", report(&planned)),
+        Err(Refused { code, message }) => {
+            if args.json {
+                println!(
+                    "{}",
+                    json!({ "error": { "code": code, "class": code.class(), "message": message } })
+                );
+            } else {
+                eprintln!("{code}: {message}");
+            }
+            return Ok(ExitCode::from(JOB_NOT_COMPLETED));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
+    let profiles = args.ladder.profiles()?;
+    let profile = profiles.get(&args.profile)?.clone();
+    let tool = args.tool.locate()?;
+    let (size, head) = read_head(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    if let Some(code) = sniff::sniff(&head, size).code() {
+        let message = code.sentence().to_owned();
+        return Ok(Err(Refused { code, message }));
+    }
+    let probe = match ffmpeg::probe(&tool, &Input::file(&args.file), &ProbeLimits::default()).await {
+        Ok(probe) => probe,
+        Err(error) => {
+            return Ok(Err(Refused {
+                code: error.code(),
+                message: error.to_string(),
+            }));
+        }
+    };
+    let pin = Pin {
+        bucket: OFFLINE.to_owned(),
+        key: args.file.display().to_string(),
+        etag: String::new(),
+        size,
+    };
+    let settings = ladder::Settings {
+        profile,
+        priority: Priority::Normal,
+    };
+    let draft = match ladder::plan(&probe, pin, &settings, &tool.version().await?) {
+        Ok(draft) => draft,
+        Err(refusal) => {
+            return Ok(Err(Refused {
+                code: refusal.code,
+                message: refusal.message,
+            }));
+        }
+    };
+    Ok(Ok(draft.into_planned(Head::new(OFFLINE.parse()?, OFFLINE.parse()?))))
+}
+
+/// The size of a file, and its first bytes.
+fn read_head(file: &Path) -> std::io::Result<(u64, Vec<u8>)> {
+    let opened = std::fs::File::open(file)?;
+    let size = opened.metadata()?.len();
+    let mut head = Vec::new();
+    opened.take(sniff::HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok((size, head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        plan: PlanArgs,
+    }
+
+    fn args(file: &Path, more: &[&str]) -> PlanArgs {
+        let file = file.display().to_string();
+        Only::parse_from([&["x", file.as_str()], more].concat()).plan
+    }
+
+    async fn decided(file: &Path, more: &[&str]) -> anyhow::Result<Result<Planned, Refused>> {
+        decide(&args(file, more)).await
+    }
+
+    #[tokio::test]
+    async fn a_file_is_planned_without_any_service_and_a_refused_one_has_its_code() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = "-f lavfi -i testsrc2=s=640x360:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -preset ultrafast";
+        let clip = ffmpeg::testing::make(folder.path(), "a.mp4", made).await;
+        let planned = decided(&clip, &["--profile", "mobile"]).await.unwrap().ok().unwrap();
+        let names: Vec<&str> = planned.videos().map(|rung| rung.name.as_str()).collect();
+        assert_eq!((planned.profile.as_str(), names), ("mobile", vec!["360p", "240p"]));
+        assert!(report(&planned).contains("540p"));
+
+        let text = folder.path().join("notes.mp4");
+        std::fs::write(&text, "no video at all").unwrap();
+        let refused = decided(&text, &[]).await.unwrap().err().unwrap();
+        assert_eq!(refused.code, Code::NotMedia);
+    }
+
+    #[tokio::test]
+    async fn a_profile_nobody_knows_and_a_ladder_file_that_is_not_there_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = decided(folder.path(), &["--profile", "apple"]).await.err().unwrap();
+        assert!(told.to_string().contains("there are classic, fast, hevc"), "{told}");
+        let told = decided(folder.path(), &["--ladder-file", "/nonexistent.toml"])
+            .await
+            .err()
+            .unwrap();
+        assert!(format!("{told:#}").contains("set LADDER_FILE"), "{told:#}");
+    }
+}

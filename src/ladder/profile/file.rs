@@ -1,0 +1,437 @@
+//! Profiles as TOML: strict, so that a misspelt key is an error that says where it is and what to write instead.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::encoder::{ENCODERS, Encoder};
+use super::policy::{Profile, Rung};
+
+/// No ladder has more rungs: every one costs an encoder of its own in every chunk.
+const MOST_RUNGS: usize = 10;
+
+/// The usual output: what every player has.
+const EIGHT_BIT: &str = "yuv420p";
+
+/// For profiles that ask for it.
+const TEN_BIT: &str = "yuv420p10le";
+
+/// What is wrong with a file of profiles.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// It is no TOML, or not the table of profiles it must be.
+    #[error("{file}: {problem}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong, with the line where TOML itself is broken.
+        problem: String,
+    },
+    /// A profile is not what it must be.
+    #[error("{file}: profile {profile:?}: {problem}")]
+    Profile {
+        /// The file.
+        file: String,
+        /// The profile.
+        profile: String,
+        /// The field, what is wrong with it, and what it must be.
+        problem: String,
+    },
+}
+
+/// A profile as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    about: String,
+    segment: u32,
+    gop: Option<u32>,
+    encoder: String,
+    preset: Option<String>,
+    codec_profile: Option<String>,
+    pixel_format: Option<String>,
+    rungs: Vec<WrittenRung>,
+    #[serde(default = "stereo")]
+    audio_bitrate: u64,
+    surround_bitrate: Option<u64>,
+    loudness: Option<f64>,
+    #[serde(default = "yes")]
+    per_title: bool,
+    #[serde(default = "yes")]
+    storyboard: bool,
+    #[serde(default)]
+    field_rate: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRung {
+    short_side: u32,
+    crf: f64,
+    maxrate: u64,
+    preset: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn stereo() -> u64 {
+    128_000
+}
+
+/// The profiles of a text, by name.
+pub(super) fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Profile>, ProfileError> {
+    let broken = |problem: String| ProfileError::File {
+        file: file.to_owned(),
+        problem,
+    };
+    let mut table: Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| broken(one_line(&error)))?;
+    let profiles = table.remove("profiles");
+    if let Some(key) = table.keys().next() {
+        return Err(broken(format!(
+            "there is nothing called {key:?}; everything is in tables [profiles.NAME]"
+        )));
+    }
+    let Some(Value::Table(profiles)) = profiles else {
+        return Err(broken("it has no table [profiles.NAME]".to_owned()));
+    };
+    profiles
+        .into_iter()
+        .map(|(name, value)| {
+            let profile = read(&name, value).map_err(|problem| ProfileError::Profile {
+                file: file.to_owned(),
+                profile: name.clone(),
+                problem,
+            })?;
+            Ok((name, profile))
+        })
+        .collect()
+}
+
+/// TOML's own errors draw the place over several lines; a log line has one.
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn read(name: &str, value: Value) -> Result<Profile, String> {
+    name_is_plain(name)?;
+    let written: Written = value.try_into().map_err(|error| one_line(&error))?;
+    let encoder = encoder(&written.encoder)?;
+    within("segment", written.segment, 1, 10)?;
+    let gop = written.gop.unwrap_or(written.segment);
+    within("gop", gop, 1, written.segment)?;
+    if !written.segment.is_multiple_of(gop) {
+        return Err(format!("gop is {gop}; it must divide segment, {}", written.segment));
+    }
+    let pixel_format = pixel_format(encoder, written.pixel_format)?;
+    let usual = usual_profile(encoder, &pixel_format);
+    let codec_profile = written.codec_profile.unwrap_or_else(|| usual.to_owned());
+    one_of("codec_profile", &codec_profile, encoder.codec.profiles())?;
+    if pixel_format != EIGHT_BIT && codec_profile != usual {
+        return Err(format!(
+            "codec_profile is {codec_profile:?}; {pixel_format} needs {usual:?}"
+        ));
+    }
+    let preset = preset("preset", encoder, written.preset)?;
+    within("audio_bitrate", written.audio_bitrate, 32_000, 512_000)?;
+    if let Some(bitrate) = written.surround_bitrate {
+        within("surround_bitrate", bitrate, 64_000, 1_536_000)?;
+    }
+    if let Some(loudness) = written.loudness {
+        within("loudness", loudness, -40.0, -5.0)?;
+    }
+    Ok(Profile {
+        name: name.to_owned(),
+        about: written.about,
+        segment: written.segment,
+        gop,
+        encoder: written.encoder,
+        preset,
+        codec_profile,
+        rungs: rungs(encoder, written.rungs)?,
+        pixel_format,
+        audio_bitrate: written.audio_bitrate,
+        surround_bitrate: written.surround_bitrate,
+        loudness: written.loudness,
+        per_title: written.per_title,
+        storyboard: written.storyboard,
+        field_rate: written.field_rate,
+    })
+}
+
+/// Names go into URLs, logs and labels.
+fn name_is_plain(name: &str) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    if (1..=32).contains(&name.len()) && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err("its name must be 1 to 32 lower-case letters, digits, `-` and `_`".to_owned())
+}
+
+fn encoder(name: &str) -> Result<&'static Encoder, String> {
+    if name.contains("av1") {
+        return Err(format!(
+            "encoder is {name:?}; AV1 is left out until the edit list ffmpeg writes for it is right: it hides the first pictures of a file"
+        ));
+    }
+    let names: Vec<&str> = ENCODERS.iter().map(|encoder| encoder.name).collect();
+    one_of("encoder", name, &names)?;
+    Encoder::named(name).ok_or_else(|| format!("encoder is {name:?}"))
+}
+
+fn pixel_format(encoder: &Encoder, written: Option<String>) -> Result<String, String> {
+    let format = written.unwrap_or_else(|| EIGHT_BIT.to_owned());
+    let known: &[&str] = if encoder.ten_bit {
+        &[EIGHT_BIT, TEN_BIT]
+    } else {
+        &[EIGHT_BIT]
+    };
+    one_of("pixel_format", &format, known)?;
+    Ok(format)
+}
+
+fn usual_profile(encoder: &Encoder, pixel_format: &str) -> &'static str {
+    if pixel_format == TEN_BIT {
+        "main10"
+    } else {
+        encoder.codec.profiles()[0]
+    }
+}
+
+fn preset(field: &str, encoder: &Encoder, written: Option<String>) -> Result<String, String> {
+    match written {
+        None if encoder.presets.is_empty() => Ok(String::new()),
+        None => Err(format!(
+            "{field} is missing; it must be one of {}",
+            encoder.presets.join(", ")
+        )),
+        Some(preset) if encoder.presets.is_empty() => Err(format!(
+            "{field} is {preset:?}; {} has no presets, leave it out",
+            encoder.name
+        )),
+        Some(preset) => one_of(field, &preset, encoder.presets).map(|()| preset),
+    }
+}
+
+fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, String> {
+    within("the number of rungs", written.len(), 1, MOST_RUNGS)?;
+    let mut rungs: Vec<Rung> = Vec::new();
+    for (k, rung) in written.into_iter().enumerate() {
+        let field = |name: &str| format!("rungs[{k}].{name}");
+        within(&field("short_side"), rung.short_side, 16, 4320)?;
+        if !rung.short_side.is_multiple_of(2) {
+            return Err(format!(
+                "{} is {}; it must be even",
+                field("short_side"),
+                rung.short_side
+            ));
+        }
+        within(&field("crf"), rung.crf, 0.0, 51.0)?;
+        within(&field("maxrate"), rung.maxrate, 32_000, 400_000_000)?;
+        if let Some(above) = rungs.last() {
+            falls(&field("short_side"), rung.short_side, above.short_side)?;
+            falls(&field("maxrate"), rung.maxrate, above.maxrate)?;
+        }
+        let preset = match rung.preset {
+            None => None,
+            own => Some(preset(&field("preset"), encoder, own)?),
+        };
+        rungs.push(Rung {
+            short_side: rung.short_side,
+            crf: rung.crf,
+            maxrate: rung.maxrate,
+            preset,
+        });
+    }
+    Ok(rungs)
+}
+
+fn within<T: PartialOrd + Display>(field: &str, value: T, least: T, most: T) -> Result<(), String> {
+    if value >= least && value <= most {
+        return Ok(());
+    }
+    Err(format!("{field} is {value}; it must be from {least} to {most}"))
+}
+
+fn falls<T: PartialOrd + Display>(field: &str, value: T, above: T) -> Result<(), String> {
+    if value < above {
+        return Ok(());
+    }
+    Err(format!(
+        "{field} is {value}; it must be less than that of the rung above, {above}"
+    ))
+}
+
+fn one_of(field: &str, value: &str, known: &[&str]) -> Result<(), String> {
+    if known.contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{field} is {value:?}; it must be one of {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: &str = "[profiles.mine]\nabout = \"x\"\nsegment = 6\ngop = 2\nencoder = \"libx264\"\npreset = \"fast\"\n\
+                        rungs = [\n{ short_side = 720, crf = 21, maxrate = 3_000_000 },\n{ short_side = 360, crf = 20, maxrate = 900_000, preset = \"slow\" },\n]\n";
+
+    /// What is written, what instead, and what is said of it.
+    const WRONG: [(&str, &str, &str); 21] = [
+        (
+            "segment = 6",
+            "segment = 60",
+            "mine.toml: profile \"mine\": segment is 60; it must be from 1 to 10",
+        ),
+        ("gop = 2", "gop = 4", "gop is 4; it must divide segment, 6"),
+        (
+            "libx264",
+            "libx266",
+            "encoder is \"libx266\"; it must be one of libx264, libx265",
+        ),
+        ("libx264", "libsvtav1", "AV1 is left out until"),
+        (
+            "libx264",
+            "h264_vaapi",
+            "preset is \"fast\"; h264_vaapi has no presets, leave it out",
+        ),
+        (
+            "preset = \"fast\"\n",
+            "",
+            "preset is missing; it must be one of ultrafast",
+        ),
+        ("\"fast\"", "\"fst\"", "preset is \"fst\"; it must be one of ultrafast"),
+        ("\"slow\"", "\"slo\"", "rungs[1].preset is \"slo\""),
+        (
+            "gop = 2",
+            "pixel_format = \"yuv420p10le\"",
+            "pixel_format is \"yuv420p10le\"; it must be one of yuv420p",
+        ),
+        (
+            "gop = 2",
+            "codec_profile = \"high422\"",
+            "codec_profile is \"high422\"; it must be one of high, main, baseline",
+        ),
+        (
+            "short_side = 360",
+            "short_side = 361",
+            "rungs[1].short_side is 361; it must be even",
+        ),
+        (
+            "short_side = 360",
+            "short_side = 720",
+            "rungs[1].short_side is 720; it must be less than that of the rung above, 720",
+        ),
+        ("crf = 21", "crf = 60", "rungs[0].crf is 60; it must be from 0 to 51"),
+        ("crf = 21", "crf = nan", "rungs[0].crf is NaN; it must be from 0 to 51"),
+        (
+            "900_000",
+            "9_000_000",
+            "rungs[1].maxrate is 9000000; it must be less than",
+        ),
+        (
+            "gop = 2",
+            "gopp = 2",
+            "mine.toml: profile \"mine\": unknown field `gopp`, expected one of",
+        ),
+        ("crf = 21, ", "", "missing field `crf`"),
+        (
+            "segment = 6",
+            "segment = \"6\"",
+            "invalid type: string \"6\", expected u32",
+        ),
+        ("profiles.mine", "profiles.\"My Profile\"", "its name must be"),
+        (
+            "profiles.mine",
+            "profile.mine",
+            "mine.toml: there is nothing called \"profile\"",
+        ),
+        ("segment = 6", "segment = ", "mine.toml: TOML parse error at line 3"),
+    ];
+
+    fn problem(text: &str) -> String {
+        parse("mine.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_profile_is_read_with_its_defaults() {
+        let profiles = parse("mine.toml", GOOD).unwrap();
+        let mine = &profiles["mine"];
+        assert_eq!(
+            (mine.codec_profile.as_str(), mine.pixel_format.as_str()),
+            ("high", "yuv420p")
+        );
+        assert_eq!(
+            (mine.audio_bitrate, mine.surround_bitrate, mine.per_title),
+            (128_000, None, true)
+        );
+        assert_eq!(mine.rungs[1].preset.as_deref(), Some("slow"));
+    }
+
+    #[test]
+    fn every_error_names_file_profile_field_and_fix() {
+        for (from, to, wanted) in WRONG {
+            assert!(GOOD.contains(from), "{from}");
+            let said = problem(&GOOD.replace(from, to));
+            assert!(said.contains(wanted), "{to}: {said}");
+        }
+        assert!(problem("").contains("no table [profiles.NAME]"));
+    }
+
+    #[test]
+    fn ten_bits_are_for_x265_alone_and_bring_their_profile() {
+        let hevc = GOOD.replace("libx264", "libx265");
+        assert_eq!(parse("f", &hevc).unwrap()["mine"].codec_profile, "main");
+        let ten = hevc.replace("gop = 2", "pixel_format = \"yuv420p10le\"");
+        assert_eq!(parse("f", &ten).unwrap()["mine"].codec_profile, "main10");
+        let mixed = ten.replace("segment = 6", "segment = 6\ncodec_profile = \"main\"");
+        assert!(problem(&mixed).contains("yuv420p10le needs \"main10\""));
+    }
+
+    fn any_value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            any::<i64>().prop_map(|n| n.to_string()),
+            any::<f64>().prop_map(|n| format!("{n:?}").to_lowercase()),
+            any::<bool>().prop_map(|b| b.to_string()),
+            "[a-z0-9_]{0,8}".prop_map(|s| format!("\"{s}\"")),
+            Just("[{ short_side = 0, crf = -1, maxrate = 0 }]".to_owned()),
+            Just("[]".to_owned()),
+            Just("{}".to_owned()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}", lines in prop::collection::vec("[\\[\\]{}=\"a-z_.0-9 \\n,#-]{0,40}", 0..12)) {
+            let _ = parse("f", &text);
+            let _ = parse("f", &lines.join("\n"));
+        }
+
+        #[test]
+        fn whatever_a_field_holds_the_profile_is_sound_or_refused(
+            field in prop::sample::select(vec!["about", "segment", "gop", "encoder", "preset", "codec_profile", "pixel_format", "rungs",
+                "audio_bitrate", "surround_bitrate", "loudness", "per_title", "storyboard", "field_rate"]),
+            value in any_value(),
+        ) {
+            let kept: Vec<&str> = GOOD.lines().filter(|line| !line.starts_with(field)).collect();
+            let text = if field == "rungs" {
+                format!("{}\nrungs = {value}\n", kept[..kept.len().min(6)].join("\n"))
+            } else {
+                kept.join("\n").replace("[profiles.mine]", &format!("[profiles.mine]\n{field} = {value}"))
+            };
+            if let Ok(profiles) = parse("f", &text) {
+                let profile = &profiles["mine"];
+                prop_assert!(profile.segment.is_multiple_of(profile.gop));
+                prop_assert!(!profile.rungs.is_empty());
+                prop_assert!(profile.rungs.is_sorted_by(|a, b| a.short_side > b.short_side && a.maxrate > b.maxrate));
+                prop_assert!(Encoder::named(&profile.encoder).is_some());
+            }
+        }
+    }
+}
