@@ -1,5 +1,6 @@
 //! The handlers of chunk and tracks tasks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
 use streams::{Code, RenditionName};
 use tempfile::TempDir;
 
+use super::evidence::{self, Readback, Sent};
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk};
 use super::workshop::Workshop;
@@ -19,7 +21,7 @@ use crate::failure::Failure;
 use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, Jobs, Product, Stage};
-use crate::storage::{BlockCache, JobKeys, ObjectKind, Storage};
+use crate::storage::{BlockCache, Digest, JobKeys, ObjectKind, Storage};
 
 /// Longest list of segments that travels in `done` itself, in bytes; longer ones become an object.
 const INLINE: usize = 48 * 1024;
@@ -101,7 +103,9 @@ impl Shift<'_> {
         if chunk == 0 {
             self.poster(&made, &mut output).await?;
         }
-        self.verify(&output).await?;
+        let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(made.folder.path()));
+        self.verify(&output, &readback, &pictures.wanted()).await?;
+        output.evidence = pictures.compare(&readback).await?;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -130,7 +134,12 @@ impl Shift<'_> {
                 .renditions
                 .push(self.audio_rendition(rendition, &made, shipped).await?);
         }
-        self.verify(&output).await?;
+        let (sound, readback) = (
+            evidence::sound(self.plan, &output.renditions),
+            self.readback(made.folder.path()),
+        );
+        self.verify(&output, &readback, &sound.wanted()).await?;
+        output.evidence = sound.compare(&readback).await?;
         Ok(output)
     }
 
@@ -217,33 +226,38 @@ impl Shift<'_> {
         Ok(())
     }
 
-    /// Only bytes that were read back from the bucket are done.
-    async fn verify(&self, output: &TaskOutput) -> Result<(), Failure> {
+    /// Only bytes that were read back from the bucket are done. `wanted` segments are kept, to be looked into.
+    async fn verify(
+        &self,
+        output: &TaskOutput,
+        readback: &Readback<'_>,
+        wanted: &BTreeMap<RenditionName, Vec<u32>>,
+    ) -> Result<(), Failure> {
         crash::point("encode.uploaded");
         let attempt = self.assignment.attempt;
-        let mut objects: Vec<(String, u64, String)> = Vec::new();
+        let sent = |object: &ObjectRef, part| Sent {
+            key: object.key.clone(),
+            digest: Digest {
+                size: object.size,
+                sha256: object.sha256.clone(),
+            },
+            part,
+        };
+        let mut objects: Vec<Sent> = Vec::new();
         for rendition in &output.renditions {
-            let name = rendition.name.as_str();
-            objects.push((
-                rendition.init.key.clone(),
-                rendition.init.size,
-                rendition.init.sha256.clone(),
-            ));
-            objects.extend(rendition.segments.iter().map(|segment| {
-                (
-                    self.keys.segment(name, u64::from(segment.n), attempt),
-                    segment.size,
-                    segment.sha256.clone(),
-                )
+            let name = &rendition.name;
+            objects.push(sent(&rendition.init, Some((name.clone(), None))));
+            objects.extend(rendition.segments.iter().map(|segment| Sent {
+                key: self.keys.segment(name.as_str(), u64::from(segment.n), attempt),
+                digest: Digest {
+                    size: segment.size,
+                    sha256: segment.sha256.clone(),
+                },
+                part: Some((name.clone(), Some(segment.n))),
             }));
         }
-        objects.extend(
-            output
-                .poster
-                .iter()
-                .map(|poster| (poster.key.clone(), poster.size, poster.sha256.clone())),
-        );
-        self.shipper(Path::new("")).verify(&objects).await?;
+        objects.extend(output.poster.iter().map(|poster| sent(poster, None)));
+        readback.read(&objects, wanted).await?;
         crash::point("encode.verified");
         Ok(())
     }
@@ -261,6 +275,15 @@ impl Shift<'_> {
         Ok(DoneOutput::Object(
             self.shipper(Path::new("")).put(&key, bytes.into(), kind).await?,
         ))
+    }
+
+    fn readback<'b>(&'b self, folder: &'b Path) -> Readback<'b> {
+        Readback {
+            jobs: &self.encoder.jobs,
+            tool: &self.encoder.tool,
+            folder,
+            pulse: &self.assignment.pulse,
+        }
     }
 
     fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {

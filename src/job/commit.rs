@@ -61,6 +61,7 @@ impl Jobs {
             file_id: state.file_id().clone(),
             job_id: state.job_id.clone(),
             accepted_seq: state.accepted.seq,
+            revision: 0,
         };
         loop {
             let expected = match self.owner(prefix).await {

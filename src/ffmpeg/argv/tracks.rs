@@ -3,7 +3,7 @@
 use streams::plan::{AudioRendition, Planned};
 
 use super::hls::Hls;
-use super::{Options, preamble, words};
+use super::{Options, preamble, samples, words};
 use crate::ffmpeg::input::Input;
 
 /// Samples an AAC encoder puts before the first one.
@@ -46,7 +46,9 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options) -> Option<Vec<
 fn filters(planned: &Planned, rendition: &AudioRendition) -> String {
     let layout = if rendition.channels == 1 { "mono" } else { "stereo" };
     format!(
-        "asetpts=round(PTS-({})/TB),aresample={}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts={layout},atrim=start_sample={PRIMING}",
-        planned.timeline.zero, rendition.sample_rate
+        "asetpts=round(PTS-({})/TB),aresample={}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts={layout},atrim=start_sample={PRIMING}{}",
+        planned.timeline.zero,
+        rendition.sample_rate,
+        samples::listen(rendition.name.as_str(), rendition.sample_rate)
     )
 }

@@ -5,13 +5,13 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 
 use super::hls::Hls;
 use super::seconds::not_after;
-use super::{Options, encoder, picture, poster, preamble, words};
+use super::{Options, encoder, picture, poster, preamble, samples, words};
 use crate::ffmpeg::input::Input;
 
 /// The arguments that encode chunk `chunk` of the plan's video from `input`; nothing when the plan has no such chunk, or its numbers
 /// leave the range of exact fractions.
 ///
-/// Chunk 0 also makes the poster. Every frame number and time is that of the whole video, so chunks join without a gap on any machine.
+/// Chunk 0 also makes the poster; every chunk keeps a few of the frames its encoders get. Every frame number and time is that of the whole video, so chunks join without a gap on any machine.
 #[must_use]
 pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Options) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
@@ -31,11 +31,16 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
     if part.has_poster() {
         args.extend(poster::args());
     }
+    for (i, rendition) in planned.videos().enumerate() {
+        args.extend(samples::args(i, rendition));
+    }
     Some(args)
 }
 
 /// Where a chunk lies.
 struct Part {
+    /// Its number.
+    chunk: u32,
     /// First frame at full rate.
     first: u64,
     /// The frame after the last one at full rate; nothing for the last chunk, which takes what there is.
@@ -53,6 +58,7 @@ impl Part {
         let (first, end) = video.chunk_frames(chunk)?;
         let time = Rational::whole(i64::try_from(first).ok()?).checked_div(video.frame_rate)?;
         Some(Self {
+            chunk,
             first,
             end: (!video.is_last(chunk)).then_some(end),
             segment: *video.chunks.get(usize::try_from(chunk).ok()?)?,
@@ -89,12 +95,14 @@ impl Part {
         let mut labels: Vec<String> = (0..planned.videos().count()).map(|i| format!("s{i}")).collect();
         let mut branches: Vec<String> = planned
             .videos()
+            .zip(samples::of_rungs(planned, self.chunk))
             .enumerate()
-            .map(|(i, rendition)| {
+            .map(|(i, (rendition, samples))| {
                 format!(
-                    ";[s{i}]{}{}[v{i}]",
+                    ";[s{i}]{}{}{}",
                     step(video, rendition),
-                    picture::rung(video.picture, rendition)
+                    picture::rung(video.picture, rendition),
+                    samples::tap(i, &samples)
                 )
             })
             .collect();
