@@ -5,14 +5,14 @@ use streams::plan::{Planned, Rendition};
 
 use super::assembly::Assembled;
 use crate::playlist::{AudioMedia, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
-use crate::storage::{init_name, segment_name};
+use crate::storage::segment_name;
 
 /// The media playlist of one rendition.
 pub(super) fn media(plan: &Planned, rendition: &Assembled) -> String {
     MediaPlaylist {
         target_duration: plan.segment.target_duration,
         timescale: rendition.timescale,
-        init_uri: init_name(rendition.init_attempt),
+        init_uri: rendition.init_file().to_owned(),
         segments: segments(rendition),
     }
     .to_string()
@@ -31,7 +31,7 @@ fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
 pub(super) fn multivariant(plan: &Planned, job: &str, renditions: &[Assembled]) -> String {
     let (mut variants, mut audios) = (Vec::new(), Vec::new());
     for made in renditions {
-        let uri = format!("{job}/{}/index.m3u8", made.name());
+        let uri = format!("{job}/{}/{}", made.name(), made.playlist);
         let (codecs, bandwidth) = (made.codecs.clone(), bandwidth(plan, made));
         match &made.rendition {
             Rendition::Video(video) => variants.push(Variant {
@@ -57,7 +57,7 @@ pub(super) fn multivariant(plan: &Planned, job: &str, renditions: &[Assembled]) 
 }
 
 /// The measured rates of a rendition.
-fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
+pub(super) fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
     Bandwidth::measure(&segments(rendition), rendition.timescale, plan.segment.target_duration)
 }
 

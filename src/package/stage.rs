@@ -1,21 +1,13 @@
 //! The handler of `finish`.
 
-use bytes::Bytes;
 use metrics::histogram;
-use streams::plan::{Planned, Rendition};
+use streams::Code;
 use streams::task::TaskName;
-use streams::work::ObjectRef;
-use streams::{Code, VERSION};
 
-use super::assembly::{Assembled, assemble};
-use super::inspection::{inspect, same_bytes};
-use super::outputs::{Fault, Made, outputs};
-use super::playlists;
-use crate::crash;
+use super::outputs::{Fault, outputs};
+use super::publication::Publication;
 use crate::failure::Failure;
-use crate::job::receipt::{Check, Receipt};
 use crate::job::{Assignment, JobState, Jobs, Product, Stage};
-use crate::storage::{JobKeys, ObjectKind, StorageError};
 
 /// Checks outputs and prepares them to become public.
 #[derive(Debug, Clone)]
@@ -40,7 +32,7 @@ impl Packager {
         match self.check(assignment).await {
             Ok(()) => Ok(Product::Commit),
             Err(Fault::Other(failure)) => Err(failure),
-            Err(Fault::Task(task, reason)) => redo(state, vec![(task, reason)]),
+            Err(Fault::Tasks(tasks)) => redo(state, tasks),
         }
     }
 
@@ -59,69 +51,17 @@ impl Packager {
     async fn check(&self, assignment: &Assignment) -> Result<(), Fault> {
         let state = &assignment.state;
         let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
-        let keys = self.jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
-        let made = outputs(&self.jobs, state).await?;
-        let renditions = assemble(plan, &made).map_err(|misfits| {
-            misfits
-                .into_iter()
-                .next()
-                .map_or_else(nothing_made, |misfit| Fault::Task(misfit.task, misfit.reason))
-        })?;
-        let faults = inspect(&self.jobs, &keys, plan, &renditions, &assignment.pulse).await?;
-        if let Some((task, reason)) = faults.into_iter().next() {
-            return Err(Fault::Task(task, reason));
-        }
-        crash::point("package.checked");
-        self.write(assignment, plan, &keys, &made, &renditions).await
-    }
-
-    /// Writes playlists and receipt and reads them back. All are pure functions of the log, so a second writer writes the same.
-    async fn write(
-        &self,
-        assignment: &Assignment,
-        plan: &Planned,
-        keys: &JobKeys,
-        made: &[Made],
-        renditions: &[Assembled],
-    ) -> Result<(), Fault> {
-        let job = assignment.state.job_id.as_str();
-        let mut written: Vec<(String, Bytes)> = renditions
-            .iter()
-            .map(|rendition| {
-                (
-                    keys.media_playlist(rendition.name().as_str()),
-                    playlists::media(plan, rendition).into(),
-                )
-            })
-            .collect();
-        written.push((keys.commit(), playlists::multivariant(plan, job, renditions).into()));
-        let mut objects = Vec::new();
-        for (key, bytes) in &written {
-            let stored = self.put(key, bytes.clone(), ObjectKind::Playlist).await?;
-            assignment.pulse.add(stored.size);
-            objects.push(stored);
-        }
-        crash::point("package.playlists");
-        let receipt = receipt(assignment, plan, keys, made, renditions, objects);
-        let bytes: Bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default().into();
-        self.put(&keys.receipt(), bytes.clone(), ObjectKind::Receipt).await?;
-        written.push((keys.receipt(), bytes));
-        same_bytes(&self.jobs, &written).await?;
-        crash::point("package.receipt");
-        Ok(())
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Fault> {
-        let stored: Result<_, StorageError> = self.jobs.output.put(key, bytes, kind).await;
-        match stored {
-            Ok(stored) => Ok(ObjectRef {
-                key: key.to_owned(),
-                size: stored.size,
-                sha256: stored.sha256,
-                etag: None,
-            }),
-            Err(error) => Err(self.jobs.blame_output(&error).await.into()),
-        }
+        let publication = Publication {
+            jobs: &self.jobs,
+            plan,
+            prefix: &state.accepted.fact.output_prefix,
+            accepted_seq: state.accepted.seq,
+            made: &outputs(&self.jobs, state).await?,
+            revision: 0,
+            sound: &[],
+            pulse: &assignment.pulse,
+        };
+        publication.publish().await.map(drop)
     }
 }
 
@@ -134,54 +74,5 @@ fn redo(state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Product, Fai
         )
         .for_good()),
         None => Ok(Product::Redo(tasks)),
-    }
-}
-
-fn nothing_made() -> Fault {
-    Failure::new(Code::VerificationFailed, "The tasks made nothing that fits the plan.").into()
-}
-
-fn receipt(
-    assignment: &Assignment,
-    plan: &Planned,
-    keys: &JobKeys,
-    made: &[Made],
-    renditions: &[Assembled],
-    playlists: Vec<ObjectRef>,
-) -> Receipt {
-    let poster = made.iter().find_map(|made| made.output.poster.clone());
-    let mut warnings = plan.warnings.clone();
-    warnings.extend(made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
-    let media = renditions.iter().flat_map(|rendition| rendition.objects(keys));
-    let lists = made.iter().filter_map(|made| made.list.clone());
-    Receipt {
-        v: VERSION,
-        job_id: assignment.state.job_id.clone(),
-        file_id: assignment.state.file_id().clone(),
-        duration_seconds: renditions.iter().map(Assembled::seconds).fold(0.0, f64::max),
-        renditions: renditions
-            .iter()
-            .map(|rendition| playlists::ended(plan, rendition))
-            .collect(),
-        poster: poster.as_ref().map(|poster| poster.key.clone()),
-        warnings,
-        objects: media.chain(poster).chain(lists).chain(playlists).collect(),
-        checks: renditions.iter().map(checked).collect(),
-    }
-}
-
-fn checked(rendition: &Assembled) -> Check {
-    let what = match &rendition.rendition {
-        Rendition::Video(_) => "frames",
-        Rendition::Audio(_) => "samples",
-    };
-    Check {
-        name: format!("grid_{}", rendition.name()),
-        found: format!(
-            "{} segments follow each other without gap; {} {what}, {:.3} s.",
-            rendition.segments.len(),
-            rendition.units,
-            rendition.seconds()
-        ),
     }
 }

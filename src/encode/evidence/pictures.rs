@@ -66,9 +66,7 @@ fn made_file(rung: &VideoRendition, segment: u32) -> String {
 }
 
 async fn of_rung(readback: &Readback<'_>, rung: &VideoRendition, samples: &[Sample]) -> Result<Evidence, Failure> {
-    let reference = readback
-        .file(&format!("{}/{}", rung.name, samples::REFERENCE))
-        .await?;
+    let reference = readback.file(&format!("{}/{}", rung.name, samples::REFERENCE)).await?;
     let mut made = Vec::new();
     for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
         made.extend(readback.file(&made_file(rung, of_segment[0].segment)).await?);

@@ -27,7 +27,9 @@ pub(in crate::encode) struct Sound<'a> {
 pub(in crate::encode) fn sound<'a>(plan: &'a Planned, made: &[RenditionOutput]) -> Sound<'a> {
     let runs_of = |rendition: &AudioRendition| {
         let output = made.iter().find(|output| output.name == rendition.name);
-        let segments = output.map_or_else(Vec::new, |output| output.segments.iter().map(|segment| segment.n).collect());
+        let segments = output.map_or_else(Vec::new, |output| {
+            output.segments.iter().map(|segment| segment.n).collect()
+        });
         runs(&segments)
     };
     Sound {
