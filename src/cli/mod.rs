@@ -1,7 +1,7 @@
 //! The command line: what can be asked of the program, and nothing of how it is done.
 //!
 //! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled;
-//! 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`).
+//! 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`, `verify`).
 
 mod database;
 #[cfg(feature = "dev")]
@@ -12,6 +12,7 @@ mod jobs;
 mod provision;
 mod run;
 mod submit;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,8 @@ enum Command {
     /// Look at jobs, or cancel one.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Check a finished output again, object by object, and mend it.
+    Verify(Box<verify::VerifyArgs>),
     /// Create or update the streams and consumers.
     Provision(provision::ProvisionArgs),
     /// Bring the database to the current schema.
@@ -81,6 +84,7 @@ impl Cli {
             Command::Run(args) => run::run(args).await,
             Command::Submit(args) => submit::submit(args).await,
             Command::Jobs(command) => jobs::jobs(command).await,
+            Command::Verify(args) => verify::verify(*args).await,
             Command::Provision(args) => provision::provision(args).await,
             Command::Migrate(command) => database::migrate(command).await,
             Command::Rebuild(args) => database::rebuild(args).await,

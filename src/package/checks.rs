@@ -2,9 +2,11 @@
 
 use streams::plan::{Planned, Rendition, TrackKind};
 use streams::task::TaskName;
+use streams::work::ObjectRef;
 
 use super::assembly::{Assembled, maker};
 use super::playlists;
+use super::publication::Derived;
 use crate::job::receipt::Check;
 
 /// The warning of a rendition whose length is not that of its source track.
@@ -128,6 +130,22 @@ fn together(renditions: &[Assembled]) -> Option<Check> {
             .figure("audio_seconds", audio)
             .figure("difference_seconds", audio - video),
     )
+}
+
+/// What tasks made, as it was compared with the bucket before the receipt was written.
+pub(super) fn objects(made: &[ObjectRef]) -> Check {
+    let number = made.len();
+    let found =
+        format!("{number} objects are in the bucket with the sizes and versions they were read back and hashed with.");
+    Check::new("objects", found)
+        .figure("objects", count(number))
+        .figure("bytes", count(made.iter().map(|object| object.size).sum::<u64>()))
+}
+
+/// What is derived, as it was read back before the receipt was written.
+pub(super) fn read_back(derived: &[Derived<'_>]) -> Check {
+    let found = "Every playlist reads back byte for byte as it was written.";
+    Check::new("playlists", found).figure("playlists", count(derived.len()))
 }
 
 /// What the source has and the output has not, counted by kind: nothing is left out silently.

@@ -8,14 +8,14 @@ use streams::work::{ObjectRef, SubtitleOutput};
 use crate::job::receipt::Made;
 
 /// The poster, with the task that makes it.
-pub(crate) fn poster(made: &[Made]) -> Option<(TaskName, &ObjectRef)> {
+pub(super) fn poster(made: &[Made]) -> Option<(TaskName, &ObjectRef)> {
     made.iter()
         .rev()
         .find_map(|made| Some((made.task, made.output.poster.as_ref()?)))
 }
 
 /// The subtitles, in the order they were made in, with the task that makes them.
-pub(crate) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
+pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
     let mut last: Vec<(TaskName, &SubtitleOutput)> = Vec::new();
     for made in made {
         for subtitle in &made.output.subtitles {
@@ -29,14 +29,14 @@ pub(crate) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
 }
 
 /// The tiles of every chunk that has some.
-pub(crate) fn tiles(made: &[Made]) -> BTreeMap<TaskName, &ObjectRef> {
+pub(super) fn tiles(made: &[Made]) -> BTreeMap<TaskName, &ObjectRef> {
     made.iter()
         .filter_map(|made| Some((made.task, made.output.tiles.as_ref()?)))
         .collect()
 }
 
 /// All of them, with the task that makes each.
-pub(crate) fn extras(made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
+pub(super) fn extras(made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
     let subtitles = subtitles(made);
     let subtitles = subtitles.iter().map(|(task, subtitle)| (*task, &subtitle.object));
     let tiles = tiles(made);

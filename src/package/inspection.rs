@@ -8,58 +8,65 @@ use streams::task::TaskName;
 use streams::work::ObjectRef;
 
 use super::assembly::{Assembled, maker};
+use super::extras::extras;
 use super::outputs::Fault;
+use super::publication::Publication;
 use crate::cmaf::InitInfo;
+use crate::job::Jobs;
 use crate::job::commit::SMALL_OBJECT;
-use crate::job::receipt::Check;
-use crate::job::{Jobs, Pulse};
+use crate::job::receipt::Made;
 use crate::storage::{Digest, JobKeys, ObjectMeta};
 
-/// Looks at everything the renditions are made of, and at what was made beside them. Faults name the task to do again.
+/// Looks at everything the renditions are made of, and at what was made beside them.
+///
+/// # Errors
+/// The tasks to do again, or what kept it from being looked at.
 pub(super) async fn inspect(
-    jobs: &Jobs,
+    publication: &Publication<'_>,
     keys: &JobKeys,
-    plan: &Planned,
     renditions: &[Assembled],
-    extras: &[(TaskName, ObjectRef)],
-    pulse: &Pulse,
-) -> Result<Check, Fault> {
+) -> Result<(), Fault> {
+    let Publication { jobs, plan, .. } = publication;
     let listed = listed(jobs, keys).await?;
-    pulse.add(u64::try_from(listed.len()).unwrap_or(1));
+    publication.pulse.add(u64::try_from(listed.len()).unwrap_or(1));
     let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
     let mut faults = Vec::new();
-    let (mut objects, mut bytes) = (0_u32, 0.0);
-    let mut look = |task: TaskName, object: &ObjectRef| {
-        objects += 1;
-        bytes += size(object);
-        let found = listed.get(object.key.as_str());
-        let what = difference(found.copied(), object.size, object.etag.as_deref())?;
-        Some((task, format!("{} {what}.", object.key)))
-    };
-    faults.extend(extras.iter().filter_map(|(task, object)| look(*task, object)));
-    for rendition in renditions {
-        let numbers = rendition.segments.iter().map(|(_, segment)| segment.n);
-        for (n, object) in std::iter::once(0).chain(numbers).zip(rendition.objects(keys)) {
-            faults.extend(look(maker(plan, &rendition.rendition, n), &object));
+    for (task, object) in origins(plan, keys, renditions, publication.made) {
+        if publication.given_up.contains(&object.key) {
+            continue;
         }
-        if let Err(reason) = init_reads_back(jobs, rendition).await? {
+        let found = listed.get(object.key.as_str());
+        if let Some(what) = difference(found.copied(), object.size, object.etag.as_deref()) {
+            faults.push((task, format!("{} {what}.", object.key)));
+        }
+    }
+    for rendition in renditions {
+        if !publication.given_up.contains(&rendition.init.key)
+            && let Err(reason) = init_reads_back(jobs, rendition).await?
+        {
             faults.push((maker(plan, &rendition.rendition, 0), reason));
         }
     }
-    if !faults.is_empty() {
-        faults.sort_by_key(|(task, _)| *task);
-        faults.dedup_by_key(|(task, _)| *task);
-        return Err(Fault::Tasks(faults));
+    faults.sort_by_key(|(task, _)| *task);
+    faults.dedup_by_key(|(task, _)| *task);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::Tasks(faults))
     }
-    let found =
-        format!("{objects} objects are in the bucket with the sizes and versions they were read back and hashed with.");
-    let check = Check::new("objects", found).figure("objects", f64::from(objects));
-    Ok(check.figure("bytes", bytes))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^52")]
-const fn size(object: &ObjectRef) -> f64 {
-    object.size as f64
+/// Every object that tasks made, with the task that makes it.
+fn origins(plan: &Planned, keys: &JobKeys, renditions: &[Assembled], made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
+    let mut all = extras(made);
+    for rendition in renditions {
+        let numbers = rendition.segments.iter().map(|(_, segment)| segment.n);
+        let tasks = std::iter::once(0)
+            .chain(numbers)
+            .map(|n| maker(plan, &rendition.rendition, n));
+        all.extend(tasks.zip(rendition.objects(keys)));
+    }
+    all
 }
 
 /// The objects in a job's folder. Some servers list no entity tags; there each object is asked for its own.

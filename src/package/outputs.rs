@@ -33,7 +33,10 @@ impl From<Failure> for Fault {
 }
 
 /// The results that count, in the order of the plan.
-pub(super) async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
+///
+/// # Errors
+/// A task whose list is not what it was, or a result that is not in the log.
+pub async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
     let mut made = Vec::new();
     let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
     for planned in &plan.tasks {

@@ -10,7 +10,7 @@ use streams::work::ObjectRef;
 use streams::{Code, OutputPrefix, VERSION};
 
 use super::assembly::{Assembled, assemble};
-use super::checks::{checks, on_the_grid, tracks};
+use super::checks::{checks, objects, on_the_grid, read_back, tracks};
 use super::content::{Judgement, judge};
 use super::extras::{extras, poster};
 use super::inspection::{inspect, same_bytes};
@@ -19,9 +19,9 @@ use super::placement::{Place, Placement};
 use super::playlists;
 use crate::crash;
 use crate::failure::Failure;
-use crate::job::receipt::{Check, Made, Receipt};
+use crate::job::receipt::{Made, Receipt};
 use crate::job::{Jobs, Pulse};
-use crate::storage::{JobKeys, ObjectKind, StorageError, revised};
+use crate::storage::{Digest, JobKeys, ObjectKind, revised};
 
 /// An output that is about to become public.
 #[derive(Debug)]
@@ -40,9 +40,14 @@ pub struct Publication<'a> {
     pub revision: u64,
     /// The objects that a repair found sound; none for the job itself.
     pub sound: &'a [ObjectRef],
+    /// Objects that are known to be damaged and cannot be made anew now; none for the job itself.
+    pub given_up: &'a BTreeSet<String>,
     /// Counts the work.
     pub pulse: &'a Pulse,
 }
+
+/// A derived object: where it goes, and what it is.
+pub(super) type Derived<'a> = (Place<'a>, Bytes);
 
 impl Publication<'_> {
     /// Checks the output and writes everything derived. All of it is a pure function of the log, so a second writer writes the same.
@@ -50,43 +55,70 @@ impl Publication<'_> {
     /// # Errors
     /// The tasks that must be done again, or what kept it from being done.
     pub async fn publish(&self) -> Result<Receipt, Fault> {
-        let keys = self.keys();
-        let mut renditions = assemble(self.plan, self.made).map_err(|misfits| {
-            let tasks = misfits.into_iter().map(|misfit| (misfit.task, misfit.reason));
-            Fault::Tasks(tasks.collect())
-        })?;
-        if renditions.is_empty() {
-            return Err(Failure::new(Code::VerificationFailed, "The tasks made nothing that fits the plan.").into());
-        }
-        let judgement = judge(self.plan, self.made);
-        let faults = on_the_grid(self.plan, &renditions).err().unwrap_or_default();
-        let faults: Vec<_> = faults.into_iter().chain(judgement.faults.iter().cloned()).collect();
-        if !faults.is_empty() {
-            return Err(Fault::Tasks(faults));
-        }
-        let found = inspect(self.jobs, &keys, self.plan, &renditions, &extras(self.made), self.pulse).await?;
+        let (receipt, derived) = self.draft()?;
+        let renditions = self.renditions()?;
+        inspect(self, &self.keys(), &renditions).await?;
         crash::point("package.checked");
-        let derived = self.derive(&keys, &mut renditions).await?;
-        let receipt = self.receipt(&keys, &renditions, judgement, found, derived);
-        let key = revised(&keys.receipt(), self.revision);
-        let bytes = receipt.encode();
+        let mut written = Vec::new();
+        for (place, bytes) in derived {
+            if let Place::Write(key) = place {
+                self.put(&key, bytes.clone(), ObjectKind::Playlist).await?;
+                written.push((key, bytes));
+            }
+        }
+        same_bytes(self.jobs, &written).await?;
+        crash::point("package.playlists");
+        let (key, bytes) = (revised(&self.keys().receipt(), self.revision), receipt.encode());
         self.put(&key, bytes.clone(), ObjectKind::Receipt).await?;
         same_bytes(self.jobs, &[(key, bytes)]).await?;
         crash::point("package.receipt");
         Ok(receipt)
     }
 
+    /// The receipt as it is written when the bucket holds what it should.
+    ///
+    /// # Errors
+    /// The tasks whose output is not what it should be.
+    pub fn receipt(&self) -> Result<Receipt, Fault> {
+        self.draft().map(|(receipt, _)| receipt)
+    }
+
+    fn renditions(&self) -> Result<Vec<Assembled>, Fault> {
+        let renditions = assemble(self.plan, self.made).map_err(|misfits| {
+            let tasks = misfits.into_iter().map(|misfit| (misfit.task, misfit.reason));
+            Fault::Tasks(tasks.collect())
+        })?;
+        if renditions.is_empty() {
+            return Err(Failure::new(Code::VerificationFailed, "The tasks made nothing that fits the plan.").into());
+        }
+        Ok(renditions)
+    }
+
+    /// The receipt, and everything else that is derived, with its place.
+    fn draft(&self) -> Result<(Receipt, Vec<Derived<'_>>), Fault> {
+        let mut renditions = self.renditions()?;
+        let judgement = judge(self.plan, self.made);
+        let faults = on_the_grid(self.plan, &renditions).err().unwrap_or_default();
+        let faults: Vec<_> = faults.into_iter().chain(judgement.faults.iter().cloned()).collect();
+        if !faults.is_empty() {
+            return Err(Fault::Tasks(faults));
+        }
+        let derived = self.derived(&mut renditions);
+        let receipt = self.written(&renditions, judgement, &derived);
+        Ok((receipt, derived))
+    }
+
     fn keys(&self) -> JobKeys {
         self.jobs.keys(self.prefix, &self.plan.head.job_id)
     }
 
-    /// Writes the playlists and the commit, reads them back, and says where everything derived is.
-    async fn derive(&self, keys: &JobKeys, renditions: &mut [Assembled]) -> Result<Vec<ObjectRef>, Fault> {
+    /// The playlists and the commit.
+    fn derived(&self, renditions: &mut [Assembled]) -> Vec<Derived<'_>> {
+        let (keys, mut derived) = (self.keys(), Vec::new());
         let placement = Placement {
             revision: self.revision,
             sound: self.sound,
         };
-        let mut derived: Vec<(Place<'_>, Bytes)> = Vec::new();
         for rendition in renditions.iter_mut() {
             let bytes: Bytes = playlists::media(self.plan, rendition).into();
             let place = placement.of(&keys.media_playlist(rendition.name().as_str()), &bytes);
@@ -98,59 +130,34 @@ impl Publication<'_> {
         // Its key tells which bytes are public, so that every revision has one.
         let place = Place::Write(revised(&keys.commit(), self.revision));
         derived.push((place, commit.into()));
-        self.write(derived).await
+        derived
     }
 
-    async fn write(&self, derived: Vec<(Place<'_>, Bytes)>) -> Result<Vec<ObjectRef>, Fault> {
-        let (mut objects, mut written) = (Vec::new(), Vec::new());
-        for (place, bytes) in derived {
-            match place {
-                Place::Stands(object) => objects.push(object.clone()),
-                Place::Write(key) => {
-                    let stored = self.put(&key, bytes.clone(), ObjectKind::Playlist).await?;
-                    self.pulse.add(stored.size);
-                    objects.push(stored);
-                    written.push((key, bytes));
-                }
+    async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<(), Fault> {
+        match self.jobs.output.put(key, bytes, kind).await {
+            Ok(stored) => {
+                self.pulse.add(stored.size);
+                Ok(())
             }
-        }
-        same_bytes(self.jobs, &written).await?;
-        crash::point("package.playlists");
-        Ok(objects)
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Fault> {
-        let stored: Result<_, StorageError> = self.jobs.output.put(key, bytes, kind).await;
-        match stored {
-            Ok(stored) => Ok(ObjectRef {
-                key: key.to_owned(),
-                size: stored.size,
-                sha256: stored.sha256,
-                etag: None,
-            }),
             Err(error) => Err(self.jobs.blame_output(&error).await.into()),
         }
     }
 
-    fn receipt(
-        &self,
-        keys: &JobKeys,
-        renditions: &[Assembled],
-        judgement: Judgement,
-        found: Check,
-        derived: Vec<ObjectRef>,
-    ) -> Receipt {
+    fn written(&self, renditions: &[Assembled], judgement: Judgement, derived: &[Derived<'_>]) -> Receipt {
+        let keys = self.keys();
         let (measured, lengths) = checks(self.plan, renditions);
         let mut warnings = self.plan.warnings.clone();
         warnings.extend(self.made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
         warnings.extend(judgement.warnings.into_iter().chain(lengths).map(str::to_owned));
-        let media = renditions.iter().flat_map(|rendition| rendition.objects(keys));
+        let media = renditions.iter().flat_map(|rendition| rendition.objects(&keys));
         let beside = extras(self.made).into_iter().map(|(_, object)| object);
+        let made: Vec<ObjectRef> = media.chain(beside).collect();
         let lists = self.made.iter().filter_map(|made| made.list.clone());
-        let playlists = Check::new(
-            "playlists",
-            "Every playlist reads back byte for byte as it was written.",
-        );
+        let checks = [tracks(self.plan), objects(&made)]
+            .into_iter()
+            .chain(measured)
+            .chain(judgement.checks)
+            .chain([read_back(derived)]);
         Receipt {
             v: VERSION,
             job_id: self.plan.head.job_id.clone(),
@@ -165,17 +172,27 @@ impl Publication<'_> {
                 .collect(),
             poster: poster(self.made).map(|(_, poster)| poster.key.clone()),
             warnings: once(warnings),
-            checks: [tracks(self.plan), found]
-                .into_iter()
-                .chain(measured)
-                .chain(judgement.checks)
-                .chain([playlists.figure("playlists", f64::from(u32::try_from(derived.len()).unwrap_or(u32::MAX)))])
+            checks: checks.collect(),
+            objects: made
+                .iter()
+                .cloned()
+                .chain(lists)
+                .chain(derived.iter().map(described))
                 .collect(),
-            objects: media.chain(beside).chain(lists).chain(derived).collect(),
             planned: self.plan.clone(),
             made: self.made.to_vec(),
             seal: String::new(),
         }
+    }
+}
+
+fn described((place, bytes): &Derived<'_>) -> ObjectRef {
+    let Digest { size, sha256 } = Digest::of(bytes);
+    ObjectRef {
+        key: place.key().to_owned(),
+        size,
+        sha256,
+        etag: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The handler of `finish`.
 
+use std::collections::BTreeSet;
+
 use metrics::histogram;
 use streams::Code;
 use streams::task::TaskName;
@@ -59,6 +61,7 @@ impl Packager {
             made: &outputs(&self.jobs, state).await?,
             revision: 0,
             sound: &[],
+            given_up: &BTreeSet::new(),
             pulse: &assignment.pulse,
         };
         publication.publish().await.map(drop)

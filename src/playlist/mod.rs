@@ -5,10 +5,12 @@ pub mod media;
 pub mod multivariant;
 
 mod attributes;
+mod uri;
 
 pub use bandwidth::Bandwidth;
 pub use media::{MediaPlaylist, MediaSegment};
 pub use multivariant::{AudioMedia, Multivariant, Variant};
+pub use uri::uris;
 
 /// Protocol version of every playlist: the first one that knows `EXT-X-MAP` in playlists that are not for I-frames only.
 const VERSION: u32 = 7;
