@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use fluxhls::job::receipt::{Made, Receipt};
+use fluxhls::job::receipt::Receipt;
 use fluxhls::storage::{Digest, JobKeys, ObjectKind, base36};
 use serde_json::Value;
 use streams::fact::{Ended, Outcome, Planned};
@@ -60,7 +60,7 @@ enum Blow {
 impl<'a> Output<'a> {
     /// Two rungs and sound, in two chunks.
     async fn make(world: &'a World) -> Self {
-        let clip = moving("854x480", 18.0).rate("12").make().await;
+        let clip = moving("854x480", 26.0).rate("12").make().await;
         let event = world.event(&clip).await;
         let mut worker = world.worker("one").start();
         world.streams.upload(&event).await;
@@ -188,6 +188,10 @@ async fn tells_everything(output: &Output<'_>, receipt: &Receipt) {
     let named: BTreeSet<&str> = receipt.objects.iter().map(|object| object.key.as_str()).collect();
     let apart = [output.keys().master(), output.keys().receipt()];
     for (key, digest) in output.everything().await {
+        // One init segment serves a whole rendition; those of later chunks are never played.
+        if key.contains("/init-") && !named.contains(key.as_str()) {
+            continue;
+        }
         assert!(
             named.contains(key.as_str()) || apart.contains(&key),
             "{key} is not named"
@@ -198,19 +202,22 @@ async fn tells_everything(output: &Output<'_>, receipt: &Receipt) {
             "{key}"
         );
     }
-    let figure = |check: &str, word: &str| {
-        let check = receipt.checks.iter().find(|found| found.name == check);
-        check.unwrap_or_else(|| panic!("no check {check}")).figures[word]
+    let figure = |name: &str, word: &str| {
+        let check = receipt.checks.iter().find(|check| check.name == name);
+        check.unwrap_or_else(|| panic!("no check {name}")).figures[word]
     };
-    assert_eq!(figure("grid_480p", "frames"), 216.0);
+    assert_eq!(figure("grid_480p", "frames"), 312.0);
     assert!(figure("content_480p", "pictures") >= 8.0 && figure("content_360p", "ssim_median") > 0.9);
     assert!((figure("content_480p", "luma") - figure("content_480p", "source_luma")).abs() < 1.0);
     assert!((figure("content_audio-0", "rms_db") - figure("content_audio-0", "source_rms_db")).abs() < 1.0);
     assert!((figure("length_480p", "difference_seconds")).abs() < 0.1);
     assert!(figure("audio_video", "difference_seconds").abs() < 0.1 && figure("bandwidth_360p", "bandwidth") > 0.0);
-    let mut results: Vec<TaskName> = receipt.made.iter().map(|made: &Made| made.task).collect();
-    results.sort();
-    assert_eq!(results, [TaskName::video(0), TaskName::video(1), TaskName::TRACKS]);
+    let results: BTreeSet<TaskName> = receipt.made.iter().map(|made| made.task).collect();
+    let planned: BTreeSet<TaskName> = output.planned.tasks.iter().map(|planned| planned.task).collect();
+    assert!(
+        results == planned && results.contains(&TaskName::video(1)),
+        "{results:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -220,7 +227,7 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
     // What is damaged, and what must be new besides the playlists that name it, the commit and the receipt.
     let rounds = [
         ("480p/1-", Blow::Deleted, &["480p/1-", "480p/index-"][..]),
-        ("360p/3-", Blow::Flipped, &["360p/3-", "360p/index-"]),
+        ("360p/4-", Blow::Flipped, &["360p/4-", "360p/index-"]),
         ("480p/init-", Blow::Flipped, &["480p/init-", "480p/index-"]),
         ("audio-0/2-", Blow::Flipped, &["audio-0/2-", "audio-0/index-"]),
         ("audio-0/init-", Blow::Deleted, &["audio-0/init-", "audio-0/index-"]),
@@ -228,7 +235,7 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
         ("360p/index", Blow::Flipped, &["360p/index-"]),
         ("commit", Blow::Deleted, &[]),
     ];
-    let (mut receipt, mut before) = (output.keys().receipt(), BTreeMap::new());
+    let mut receipt = output.keys().receipt();
     for (victim, blow, new) in rounds {
         let objects = output.receipt(&receipt).await.objects;
         let folder = output.keys().folder().to_owned();
@@ -240,7 +247,7 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
             .next()
             .unwrap_or_else(|| panic!("nothing is {victim}"));
         output.strike(&key, blow).await;
-        before.extend(output.everything().await);
+        let before = output.everything().await;
         let said = output.repair().await;
         assert_eq!(said.damaged(), BTreeSet::from([key.clone()]));
         let revision = base36(said.summary()["revision"].as_u64().unwrap());
