@@ -170,3 +170,106 @@ pub(super) fn tracks(plan: &Planned) -> Check {
 fn count(number: impl TryInto<u64>) -> f64 {
     number.try_into().unwrap_or(u64::MAX) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use streams::work::SegmentOutput;
+
+    use super::*;
+    use crate::ffmpeg::testing::planned;
+
+    /// The top rung of the test plan, 15.015 s long: 900 frames of 1001 ticks.
+    fn top(plan: &Planned) -> Assembled {
+        let segments = [240, 240, 240, 180].iter().zip(0_u32..).map(|(frames, n)| {
+            let segment = SegmentOutput {
+                n,
+                start: u64::from(n) * 240 * 1001,
+                duration: frames * 1001,
+                key_frame: None,
+                size: 1000,
+                sha256: String::new(),
+                etag: None,
+            };
+            (1, segment)
+        });
+        Assembled {
+            rendition: plan.renditions[0].clone(),
+            init: ObjectRef {
+                key: "1080p/init-1.mp4".to_owned(),
+                size: 10,
+                sha256: String::new(),
+                etag: None,
+            },
+            init_match: String::new(),
+            playlist: String::new(),
+            codecs: String::new(),
+            timescale: 60_000,
+            units: 900,
+            segments: segments.collect(),
+        }
+    }
+
+    #[test]
+    fn the_map_of_the_code_tells_every_check_and_no_other() {
+        let plan = planned();
+        let video = top(&plan);
+        let sound = Assembled {
+            rendition: plan.renditions[2].clone(),
+            ..video.clone()
+        };
+        let evidence = serde_json::json!({ "renditions": [], "evidence": [{ "name": "1080p", "pictures": [
+            { "frame": 0, "ssim": 1.0, "luma": 90.0, "source_luma": 90.0 }] }] });
+        let made = crate::job::receipt::Made {
+            task: TaskName::video(0),
+            attempt: 1,
+            output: serde_json::from_value(evidence).unwrap(),
+            list: None,
+            repair: false,
+        };
+        let mut all = checks(&plan, &[video, sound]).0;
+        all.extend([tracks(&plan), objects(&[]), read_back(&[])]);
+        all.extend(crate::package::content::judge(&plan, &[made]).checks);
+        let family = |name: &str| match name.split_once('_') {
+            Some((family, rest)) if rest != "video" => format!("{family}_<rendition>"),
+            _ => name.to_owned(),
+        };
+        let found: BTreeSet<String> = all.iter().map(|check| family(&check.name)).collect();
+        let map = include_str!("../../ARCHITECTURE.md");
+        let table = map
+            .split("## What the receipt proves")
+            .nth(1)
+            .and_then(|rest| rest.split("\n## ").next());
+        let rows = table.unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+        let told: BTreeSet<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+        assert_eq!(found, told);
+    }
+
+    #[test]
+    fn a_segment_off_the_grid_is_the_fault_of_its_chunk() {
+        let plan = planned();
+        let mut rendition = top(&plan);
+        assert_eq!(on_the_grid(&plan, std::slice::from_ref(&rendition)), Ok(()));
+        rendition.segments[3].1.start += 1;
+        let faults = on_the_grid(&plan, &[rendition]).unwrap_err();
+        assert_eq!((faults.len(), faults[0].0), (1, TaskName::video(2)));
+    }
+
+    #[test]
+    fn lengths_are_held_against_the_source_track_and_a_difference_is_told() {
+        let mut plan = planned();
+        let rendition = top(&plan);
+        let (found, warnings) = checks(&plan, std::slice::from_ref(&rendition));
+        assert_eq!(
+            found.iter().map(|check| check.name.as_str()).collect::<Vec<_>>(),
+            ["grid_1080p", "length_1080p", "bandwidth_1080p"]
+        );
+        assert!((found[0].figures["seconds"] - 15.015).abs() < 1e-9 && warnings.is_empty());
+        let track = serde_json::json!({ "index": 1, "kind": "video", "codec": "h264", "end": 18.0 });
+        plan.source.tracks.push(serde_json::from_value(track).unwrap());
+        let (found, warnings) = checks(&plan, &[rendition]);
+        assert!((found[1].figures["difference_seconds"] + 2.985).abs() < 1e-6);
+        assert_eq!(warnings, [LENGTH_DIFFERS]);
+    }
+}

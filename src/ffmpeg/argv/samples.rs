@@ -37,7 +37,7 @@ pub struct Sample {
 
 /// The frames of chunk `chunk` of a rendition that are compared, in order; none where the plan has no such chunk.
 ///
-/// They lie in the first second of their segments, since everything before them has to be decoded, and in as many segments as
+/// They lie in the first half second of their segments, since everything before them has to be decoded, and in as many segments as
 /// there are frames to compare.
 #[must_use]
 pub fn frames(planned: &Planned, rendition: &VideoRendition, chunk: u32) -> Vec<Sample> {
@@ -50,7 +50,7 @@ pub fn frames(planned: &Planned, rendition: &VideoRendition, chunk: u32) -> Vec<
     };
     let wanted = CHUNK.max(WHOLE.div_ceil(bounds.chunks));
     let segments = usize::try_from(bounds.frames.div_ceil(bounds.per_segment)).unwrap_or(usize::MAX);
-    let mut reach = bounds.second.min(bounds.per_segment);
+    let mut reach = bounds.reach.min(bounds.per_segment);
     loop {
         let candidates: Vec<Sample> = spread(wanted.min(segments), segments)
             .flat_map(|segment| bounds.first_of(segment as u64, reach))
@@ -76,8 +76,8 @@ struct Bounds {
     frames: u64,
     /// Frames of a segment.
     per_segment: u64,
-    /// Frames of a second, at least one.
-    second: u64,
+    /// Frames of half a second, at least one.
+    reach: u64,
 }
 
 impl Bounds {
@@ -97,7 +97,7 @@ impl Bounds {
             first: first / step,
             frames: (end - first).div_ceil(step),
             per_segment,
-            second: (rendition.frame_rate.as_f64().round() as u64).max(1),
+            reach: ((rendition.frame_rate.as_f64() / 2.0).round() as u64).max(1),
         })
     }
 
