@@ -5,7 +5,7 @@
 //! (every fact → tables). Stages never call each other; they meet in the messages of the crate `streams`. What was
 //! published can be checked and mended later: [`repair`].
 //!
-//! Imports run downward only: pure modules ([`ladder`], [`playlist`], [`cmaf`]) and [`config`] → adapters ([`jetstream`],
+//! Imports run downward only: pure modules ([`ladder`], [`playlist`], [`cmaf`], [`image`], [`webvtt`]) and [`config`] → adapters ([`jetstream`],
 //! [`storage`], [`ffmpeg`], [`telemetry`]) → [`job`], the rules all stages share → stages → [`repair`], [`service`] → [`cli`].
 
 pub mod cli;
@@ -18,6 +18,7 @@ pub mod encode;
 pub mod failure;
 pub mod ffmpeg;
 pub mod http;
+pub mod image;
 pub mod intake;
 pub mod jetstream;
 pub mod job;
@@ -31,3 +32,5 @@ pub mod service;
 pub mod shutdown;
 pub mod storage;
 pub mod telemetry;
+pub mod webvtt;
+pub mod workshop;

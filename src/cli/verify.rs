@@ -10,11 +10,11 @@ use serde_json::json;
 use streams::{FileId, JobId, OutputPrefix};
 
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::encode::Workshop;
 use crate::jetstream::{Log, Nats};
 use crate::job::{JobSettings, Jobs};
 use crate::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
 use crate::storage::{BlockCache, Bucket, SourceSettings, Storage};
+use crate::workshop::Workshop;
 
 /// What `verify` takes.
 #[derive(Debug, Args)]

@@ -28,6 +28,9 @@ pub struct FragmentInfo {
     pub sequence: u32,
     /// Bytes of media data.
     pub media_bytes: u64,
+    /// Bytes from the start of the segment to the end of its first sample, where decoding can begin at that: what is before the other
+    /// samples decodes to one picture, so that an I-frame playlist can name it. Nothing where the sample lies elsewhere.
+    pub key_frame: Option<u64>,
 }
 
 impl FragmentInfo {
@@ -36,9 +39,15 @@ impl FragmentInfo {
     /// # Errors
     /// [`CmafError`] when it is not one, or its fragments do not join.
     pub fn parse(mut bytes: &[u8], defaults: SampleDefaults) -> Result<Self, CmafError> {
+        let whole = bytes.len();
         let mut found: Option<Self> = None;
         let mut media_bytes = 0;
-        while let Some(header) = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))? {
+        let (mut first_sample, mut key_frame) = (None, None);
+        loop {
+            let at = whole - bytes.len();
+            let header = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))?;
+            let Some(header) = header else { break };
+            let body_at = whole - bytes.len();
             let length = header.size.unwrap_or(bytes.len());
             if length > bytes.len() {
                 return Err(CmafError::invalid(header.kind, &mp4_atom::Error::OutOfBounds));
@@ -47,17 +56,26 @@ impl FragmentInfo {
             if header.kind == Moof::KIND {
                 let moof = Moof::decode_atom(&header, &mut body).map_err(|error| CmafError::invalid("moof", &error))?;
                 let next = Self::of(&moof, defaults)?;
+                if found.is_none() {
+                    first_sample = FirstSample::of(at as u64, &moof);
+                }
                 found = Some(match found {
                     Some(before) => before.join(&next)?,
                     None => next,
                 });
             } else if header.kind == Mdat::KIND {
                 media_bytes += length as u64;
+                let first_sample: Option<FirstSample> = first_sample.take();
+                key_frame = key_frame.or(first_sample.and_then(|sample| sample.end(body_at as u64, length as u64)));
             }
             bytes = rest;
         }
         let found = found.ok_or(CmafError::Missing("moof box"))?;
-        Ok(Self { media_bytes, ..found })
+        Ok(Self {
+            media_bytes,
+            key_frame: key_frame.filter(|_| found.starts_with_sync),
+            ..found
+        })
     }
 
     fn of(moof: &Moof, defaults: SampleDefaults) -> Result<Self, CmafError> {
@@ -76,6 +94,7 @@ impl FragmentInfo {
             syncs: 0,
             sequence: moof.mfhd.sequence_number,
             media_bytes: 0,
+            key_frame: None,
         };
         if traf.trun.iter().map(|run| run.samples.len()).sum::<usize>() > MOST_SAMPLES {
             return Err(CmafError::OutOfRange);
@@ -113,6 +132,39 @@ impl FragmentInfo {
             syncs: self.syncs + next.syncs,
             ..self
         })
+    }
+}
+
+/// What the first fragment of a segment says of its first sample.
+#[derive(Debug, Clone, Copy)]
+struct FirstSample {
+    /// Offset of its first byte in the segment, where that is said.
+    start: Option<u64>,
+    /// Its bytes.
+    size: u64,
+}
+
+impl FirstSample {
+    /// Reads the `moof` box that begins at byte `at`. A run counts from there (ISO/IEC 14496-12 section 8.8.7) unless it has a base of
+    /// its own, which is none in this segment.
+    fn of(at: u64, moof: &Moof) -> Option<Self> {
+        let traf = moof.traf.first()?;
+        let run = traf.trun.first()?;
+        let size = run.samples.iter().next()?.size.or(traf.tfhd.default_sample_size)?;
+        let start = match run.data_offset {
+            Some(offset) => Some(at.checked_add_signed(offset.into())?),
+            None => None,
+        };
+        traf.tfhd.base_data_offset.is_none().then_some(Self {
+            start,
+            size: size.into(),
+        })
+    }
+
+    /// The offset of the byte after it, given the media data behind the `moof` box: `length` bytes from byte `at` on, which it must
+    /// begin.
+    fn end(self, at: u64, length: u64) -> Option<u64> {
+        (self.start.unwrap_or(at) == at && (1..=length).contains(&self.size)).then_some(at + self.size)
     }
 }
 
@@ -175,6 +227,7 @@ mod tests {
             syncs: 2,
             sequence: 7,
             media_bytes: 4,
+            key_frame: Some(moof(7, 1000, &[10, 10]).len() as u64 - 1),
         };
         assert_eq!(info, wanted);
     }

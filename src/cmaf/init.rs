@@ -94,7 +94,22 @@ impl InitInfo {
 
 fn sound(entry: &Codec) -> Option<(u32, u32)> {
     match entry {
-        Codec::Mp4a(mp4a) => Some((mp4a.audio.channel_count.into(), mp4a.audio.sample_rate.integer().into())),
+        Codec::Mp4a(mp4a) => {
+            let configured = mp4a.esds.es_desc.dec_config.dec_specific.as_ref();
+            let channels = configured.and_then(|specific| aac_channels(specific.chan_conf));
+            let channels = channels.unwrap_or(mp4a.audio.channel_count.into());
+            Some((channels, mp4a.audio.sample_rate.integer().into()))
+        }
+        _ => None,
+    }
+}
+
+/// Channels of a configuration of AAC (ISO/IEC 14496-3 table 1.19). The sample entry's own count is 2 whatever is in the track, by the
+/// word of old versions of the format.
+fn aac_channels(configuration: u8) -> Option<u32> {
+    match configuration {
+        1..=6 => Some(configuration.into()),
+        7 => Some(8),
         _ => None,
     }
 }

@@ -1,16 +1,15 @@
 //! Encode: a range of the source becomes segments in the bucket, then `done`.
 //!
-//! In reading order: `workshop` (folders that are gone after any crash), `stage` (the task handlers), `production` (one
-//! ffmpeg with its source, uploads and progress), `shipping` (closed segments leave while the next is encoded), `evidence` (what was
-//! made beside what it was made of), `report`
-//! (progress messages).
+//! In reading order: `stage` (the task handlers), `production` (one ffmpeg with its source, uploads and progress), `shipping`
+//! (closed segments leave while the next is encoded), `images` (poster and storyboard tiles), `evidence` (what was made beside what it
+//! was made of), `report` (progress messages), `tracks` (what is no video).
 
 mod evidence;
+mod images;
 mod production;
 mod report;
 mod shipping;
 mod stage;
-mod workshop;
+mod tracks;
 
 pub use stage::Encoder;
-pub use workshop::Workshop;

@@ -114,7 +114,7 @@ impl Shipper<'_> {
             n,
             start: fragment.start,
             duration: fragment.duration,
-            key_frame: None,
+            key_frame: fragment.key_frame.filter(|_| shelf.kind == ObjectKind::Video),
             size: stored.size,
             sha256: stored.sha256,
             etag: stored.etag,

@@ -12,9 +12,9 @@ use streams::{Code, RenditionName};
 use tempfile::TempDir;
 
 use super::evidence::{self, Readback, Sent};
+use super::images;
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk};
-use super::workshop::Workshop;
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::crash;
 use crate::failure::Failure;
@@ -22,6 +22,7 @@ use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, Jobs, Product, Stage};
 use crate::storage::{BlockCache, Digest, JobKeys, ObjectKind, Storage};
+use crate::workshop::Workshop;
 
 /// Longest list of segments that travels in `done` itself, in bytes; longer ones become an object.
 const INLINE: usize = 48 * 1024;
@@ -66,16 +67,16 @@ impl Stage for Encoder {
         };
         let done = shift.list(output).await?;
         histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
-        Ok(Product::Output(done))
+        Ok(Product::Output(Box::new(done)))
     }
 }
 
 /// One task in work.
-struct Shift<'a> {
-    encoder: &'a Encoder,
-    assignment: &'a Assignment,
-    plan: &'a Planned,
-    keys: &'a JobKeys,
+pub(super) struct Shift<'a> {
+    pub(super) encoder: &'a Encoder,
+    pub(super) assignment: &'a Assignment,
+    pub(super) plan: &'a Planned,
+    pub(super) keys: &'a JobKeys,
 }
 
 impl Shift<'_> {
@@ -100,9 +101,8 @@ impl Shift<'_> {
                 .renditions
                 .push(self.video_rendition(rendition, chunk, &made, shipped).await?);
         }
-        if chunk == 0 {
-            self.poster(&made, &mut output).await?;
-        }
+        let shipper = self.shipper(made.folder.path());
+        images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
         let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(made.folder.path()));
         self.verify(&output, &readback, &pictures.wanted()).await?;
         output.evidence = pictures.compare(&readback).await?;
@@ -115,35 +115,7 @@ impl Shift<'_> {
         Ok(output)
     }
 
-    async fn tracks(&self) -> Result<TaskOutput, Failure> {
-        let shelves = self.plan.audios().map(|rendition| Shelf {
-            name: rendition.name.clone(),
-            kind: ObjectKind::Audio,
-            first: 0,
-        });
-        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default());
-        let made = self
-            .produce(shelves.collect(), self.plan.source.duration, &argv)
-            .await?;
-        let mut output = TaskOutput {
-            ffmpeg: self.encoder.ffmpeg.clone(),
-            ..TaskOutput::default()
-        };
-        for (rendition, shipped) in self.plan.audios().zip(&made.shipped) {
-            output
-                .renditions
-                .push(self.audio_rendition(rendition, &made, shipped).await?);
-        }
-        let (sound, readback) = (
-            evidence::sound(self.plan, &output.renditions),
-            self.readback(made.folder.path()),
-        );
-        self.verify(&output, &readback, &sound.wanted()).await?;
-        output.evidence = sound.compare(&readback).await?;
-        Ok(output)
-    }
-
-    async fn produce(
+    pub(super) async fn produce(
         &self,
         shelves: Vec<Shelf>,
         seconds: f64,
@@ -186,7 +158,7 @@ impl Shift<'_> {
         Ok(output(&rendition.name, init, object, units, shipped))
     }
 
-    async fn audio_rendition(
+    pub(super) async fn audio_rendition(
         &self,
         rendition: &AudioRendition,
         made: &Made,
@@ -210,24 +182,8 @@ impl Shift<'_> {
         Ok((init, shipper.put(&key, bytes, kind).await?))
     }
 
-    /// Ships the poster. A missing one is a warning, never a failure.
-    async fn poster(&self, made: &Made, output: &mut TaskOutput) -> Result<(), Failure> {
-        match tokio::fs::read(made.folder.path().join(argv::POSTER)).await {
-            Ok(bytes) if !bytes.is_empty() => {
-                let key = self.keys.poster(self.assignment.attempt);
-                output.poster = Some(
-                    self.shipper(made.folder.path())
-                        .put(&key, bytes.into(), ObjectKind::Jpeg)
-                        .await?,
-                );
-            }
-            _ => output.warnings.push("no_poster".to_owned()),
-        }
-        Ok(())
-    }
-
     /// Only bytes that were read back from the bucket are done. `wanted` segments are kept, to be looked into.
-    async fn verify(
+    pub(super) async fn verify(
         &self,
         output: &TaskOutput,
         readback: &Readback<'_>,
@@ -256,7 +212,9 @@ impl Shift<'_> {
                 part: Some((name.clone(), Some(segment.n))),
             }));
         }
-        objects.extend(output.poster.iter().map(|poster| sent(poster, None)));
+        let others = output.poster.iter().chain(&output.tiles);
+        let others = others.chain(output.subtitles.iter().map(|subtitles| &subtitles.object));
+        objects.extend(others.map(|object| sent(object, None)));
         readback.read(&objects, wanted).await?;
         crash::point("encode.verified");
         Ok(())
@@ -266,7 +224,7 @@ impl Shift<'_> {
     async fn list(&self, output: TaskOutput) -> Result<DoneOutput, Failure> {
         let bytes = serde_json::to_vec(&output).unwrap_or_default();
         if bytes.len() <= INLINE {
-            return Ok(DoneOutput::Inline(output));
+            return Ok(DoneOutput::Inline(Box::new(output)));
         }
         let key = self
             .keys
@@ -277,7 +235,7 @@ impl Shift<'_> {
         ))
     }
 
-    fn readback<'b>(&'b self, folder: &'b Path) -> Readback<'b> {
+    pub(super) fn readback<'b>(&'b self, folder: &'b Path) -> Readback<'b> {
         Readback {
             jobs: &self.encoder.jobs,
             tool: &self.encoder.tool,
@@ -286,7 +244,7 @@ impl Shift<'_> {
         }
     }
 
-    fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {
+    pub(super) fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {
         let Assignment { attempt, pulse, .. } = self.assignment;
         Shipper {
             jobs: &self.encoder.jobs,

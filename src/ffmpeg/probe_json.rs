@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use streams::Rational;
 
-use crate::ladder::probe::{Audio, Content, Stream, Video};
+use crate::ladder::probe::{Audience, Audio, Content, Stream, Video};
 
 /// What ffprobe says of a source.
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +48,7 @@ pub(super) struct RawStream {
     color_space: Scalar,
     color_transfer: Scalar,
     channels: Scalar,
+    channel_layout: Scalar,
     sample_rate: Scalar,
     disposition: BTreeMap<String, Scalar>,
     tags: BTreeMap<String, Scalar>,
@@ -153,6 +154,12 @@ impl RawStream {
             // Not `handler_name`: that is the name of the program that wrote the file more often than one for people.
             title: tag(&self.tags, "title").map(|text| shorten(text, 60)),
             default: self.flag("default"),
+            audience: Audience {
+                forced: self.flag("forced"),
+                hearing_impaired: self.flag("hearing_impaired"),
+                visual_impaired: self.flag("visual_impaired") || self.flag("descriptions"),
+                commentary: self.flag("comment"),
+            },
             start,
             end: None,
             content: self.content(),
@@ -177,9 +184,10 @@ impl RawStream {
             Some("video") => self.video().map_or(Content::Data, Content::Video),
             Some("audio") => self.audio().map_or(Content::Data, Content::Audio),
             Some("subtitle") => Content::Subtitle {
+                // Teletext pages are characters, but ffmpeg hands them out as pictures.
                 bitmap: matches!(
                     self.codec_name.text(),
-                    Some("hdmv_pgs_subtitle" | "dvd_subtitle" | "dvb_subtitle" | "xsub")
+                    Some("hdmv_pgs_subtitle" | "dvd_subtitle" | "dvb_subtitle" | "dvb_teletext" | "xsub")
                 ),
             },
             _ => Content::Data,
@@ -210,6 +218,7 @@ impl RawStream {
         Some(Audio {
             channels: self.channels.parse().filter(|channels| *channels > 0)?,
             sample_rate: self.sample_rate.parse().filter(|rate| *rate > 0)?,
+            layout: self.channel_layout.text().map(|text| shorten(text, 60)),
         })
     }
 
@@ -275,7 +284,8 @@ mod tests {
             stream.content,
             Content::Audio(Audio {
                 channels: 2,
-                sample_rate: 48_000
+                sample_rate: 48_000,
+                layout: None
             })
         );
         assert_eq!(stream.start, None);
@@ -327,6 +337,7 @@ mod tests {
         "field_order",
         "pix_fmt",
         "channels",
+        "channel_layout",
         "sample_rate",
         "disposition",
         "tags",

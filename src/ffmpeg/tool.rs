@@ -10,7 +10,7 @@ use ffmpeg_sidecar::log_parser::try_parse_version;
 use super::child::{self, Spawn};
 
 /// Encoders a build must have.
-pub const ENCODERS: &[&str] = &["aac", "libx264", "mjpeg"];
+pub const ENCODERS: &[&str] = &["aac", "libx264", "rawvideo"];
 
 /// Filters a build must have.
 pub const FILTERS: &[&str] = &[
@@ -18,19 +18,16 @@ pub const FILTERS: &[&str] = &[
     "aresample",
     "asetpts",
     "atrim",
-    "blackframe",
     "bwdif",
-    "concat",
     "format",
     "fps",
     "framestep",
-    "metadata",
     "scale",
+    "select",
     "setparams",
     "setpts",
     "setsar",
     "split",
-    "thumbnail",
     "tonemap",
     "trim",
     "zscale",

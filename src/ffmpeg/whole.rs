@@ -15,19 +15,19 @@ use super::testing::{Server, ask, make, tool};
 use super::{End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
 use crate::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use crate::ladder::{self, Pin, Profile, Settings};
-use crate::playlist::{AudioMedia, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
+use crate::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
 
 /// One source on its way to being output, in a folder of its own.
-struct Bench {
-    folder: tempfile::TempDir,
+pub(super) struct Bench {
+    pub(super) folder: tempfile::TempDir,
     server: Server,
-    planned: Planned,
+    pub(super) planned: Planned,
     /// Match hash of each rendition's init segment.
     inits: BTreeMap<String, String>,
 }
 
 impl Bench {
-    async fn of(name: &str, args: &str) -> Self {
+    pub(super) async fn of(name: &str, args: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = make(folder.path(), name, args).await;
         Self::plan(folder, &source).await
@@ -64,7 +64,7 @@ impl Bench {
         }
     }
 
-    async fn run(&self, args: &[String]) -> Tick {
+    pub(super) async fn run(&self, args: &[String]) -> Tick {
         let (tool, stop, ticks) = (tool(), CancellationToken::new(), watch::Sender::new(Tick::default()));
         let exit = run(Run {
             tool: &tool,
@@ -80,20 +80,20 @@ impl Bench {
         ticks.borrow().to_owned()
     }
 
-    fn chunk_args(&self, chunk: u32) -> Vec<String> {
+    pub(super) fn chunk_args(&self, chunk: u32) -> Vec<String> {
         argv::video_chunk(&self.planned, chunk, &self.server.input, argv::Options::default()).unwrap()
     }
 
-    fn path(&self, rendition: &str) -> PathBuf {
+    pub(super) fn path(&self, rendition: &str) -> PathBuf {
         self.folder.path().join(rendition)
     }
 
-    fn init(&self, rendition: &str) -> InitInfo {
+    pub(super) fn init(&self, rendition: &str) -> InitInfo {
         InitInfo::parse(&std::fs::read(self.path(rendition).join(argv::INIT)).unwrap()).unwrap()
     }
 
     /// The segments of a rendition that are there, from `first` on.
-    fn segments(&self, rendition: &str, first: u32) -> Vec<(u32, FragmentInfo, u64)> {
+    pub(super) fn segments(&self, rendition: &str, first: u32) -> Vec<(u32, FragmentInfo, u64)> {
         let defaults = self.init(rendition).defaults;
         (first..)
             .map_while(|n| {
@@ -135,7 +135,12 @@ impl Bench {
     }
 
     async fn encode_sound(&self) {
-        let Some(args) = argv::tracks(&self.planned, &self.server.input, argv::Options::default()) else {
+        let Some(args) = argv::tracks(
+            &self.planned,
+            &self.server.input,
+            argv::Options::default(),
+            &argv::Choice::default(),
+        ) else {
             return;
         };
         self.run(&args).await;
@@ -180,17 +185,23 @@ impl Bench {
             bandwidth: self.media(rendition.name.as_str()),
         });
         let audios = self.planned.audios().map(|rendition| AudioMedia {
-            uri: uri(rendition.name.as_str()),
             name: rendition.label.clone(),
             language: rendition.language.clone(),
             default: rendition.default,
-            channels: rendition.channels,
-            codecs: self.init(rendition.name.as_str()).codec.text,
-            bandwidth: self.media(rendition.name.as_str()),
+            describes_video: rendition.describes_video,
+            commentary: rendition.commentary,
+            stereo: AudioStream {
+                uri: uri(rendition.name.as_str()),
+                channels: rendition.channels,
+                codecs: self.init(rendition.name.as_str()).codec.text,
+                bandwidth: self.media(rendition.name.as_str()),
+            },
+            surround: None,
         });
         let playlist = Multivariant {
             variants: variants.collect(),
             audios: audios.collect(),
+            ..Multivariant::default()
         }
         .to_string();
         hls_m3u8::MasterPlaylist::try_from(playlist.as_str()).unwrap();
@@ -269,7 +280,6 @@ async fn chunks_of_usual_rates_join_without_a_trace() {
         let mut bench = Bench::of(name, &pictures(rate, 34)).await;
         assert_eq!(bench.planned.video.as_ref().unwrap().chunks, [0, 3, 6], "{rate}");
         bench.whole().await;
-        assert!(bench.path(argv::POSTER).exists());
     }
 }
 
@@ -349,24 +359,6 @@ async fn output_is_tagged_as_what_it_is() {
     let said = ask(&tool().ffprobe, bench.folder.path(), entries).await;
     let line = said.lines().find(|line| !line.is_empty()).unwrap();
     assert_eq!(line.trim_end_matches(','), "High,yuv420p,tv,bt709,bt709,bt709");
-}
-
-#[tokio::test]
-async fn a_poster_is_not_black_unless_everything_is() {
-    let black = "-f lavfi -i color=black:s=160x120:r=25:d=3 -c:v libx264";
-    let mut bench = Bench::of("a.mp4", black).await;
-    bench.whole().await;
-    assert!(bench.path(argv::POSTER).exists());
-    // Black at first, as most films are: the poster is what comes then.
-    let fade = "-f lavfi -i testsrc2=s=160x120:r=25:d=6 -vf fade=in:st=3:d=1 -c:v libx264";
-    let mut bench = Bench::of("a.mp4", fade).await;
-    bench.whole().await;
-    let look = "-hide_banner -nostdin -v error -i poster.jpg -vf blackframe=amount=0,metadata=print:file=- -f null -";
-    let said = ask(&tool().ffmpeg, bench.folder.path(), look).await;
-    let black = said
-        .lines()
-        .find_map(|line| line.strip_prefix("lavfi.blackframe.pblack=")?.parse::<u32>().ok());
-    assert!(black.is_some_and(|percent| percent < 50), "{said}");
 }
 
 #[tokio::test]

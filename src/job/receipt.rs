@@ -40,6 +40,9 @@ pub struct Receipt {
     pub renditions: Vec<EndedRendition>,
     /// Key of the poster, where one was made.
     pub poster: Option<String>,
+    /// Key of the storyboard's index, where one was made.
+    #[serde(default)]
+    pub storyboard: Option<String>,
     /// What was left out or changed, as stable words.
     pub warnings: Vec<String>,
     /// Every object of the output, but master and the receipt itself.
@@ -163,6 +166,7 @@ mod tests {
             duration_seconds: 1.0 / 3.0,
             renditions: Vec::new(),
             poster: None,
+            storyboard: None,
             warnings: vec!["no_audio".to_owned()],
             objects: Vec::new(),
             checks: vec![Check::new("grid", "Well.").figure("seconds", 0.1 + 0.2)],

@@ -1,7 +1,8 @@
 //! The pure planner: from what a source is to everything that is decided about its output, and why.
 //!
 //! In reading order: [`probe`] (what is known of a source), [`profile`] (policy: rungs and segments), [`size`], [`rate`], [`timeline`]
-//! and [`chunks`] (one decision each), [`rungs`] and [`sound`] (the renditions), [`decide`] (all of it together).
+//! and [`chunks`] (one decision each), [`rungs`], [`sound`] and [`subtitles`] (the renditions), [`storyboard`] (the preview pictures),
+//! [`decide`] (all of it together).
 
 pub mod chunks;
 pub mod decide;
@@ -13,7 +14,11 @@ pub mod rate;
 pub mod rungs;
 pub mod size;
 pub mod sound;
+pub mod storyboard;
+pub mod subtitles;
 pub mod timeline;
+
+mod label;
 
 pub use decide::{Draft, Pin, Refusal, Settings, plan};
 pub use probe::Probe;

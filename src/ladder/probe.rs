@@ -36,12 +36,27 @@ pub struct Stream {
     pub title: Option<String>,
     /// Whether the container marks it as default.
     pub default: bool,
+    /// For whom it is, by the marks of the container.
+    pub audience: Audience,
     /// Source time of its first sample, in seconds, as its packets show.
     pub start: Option<Rational>,
     /// Source time of the end of its last sample, in seconds, as its packets show.
     pub end: Option<f64>,
     /// What it carries.
     pub content: Content,
+}
+
+/// For whom a stream is. Containers mark this with "dispositions".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audience {
+    /// Everybody, also those who asked for none: foreign speech and signs.
+    pub forced: bool,
+    /// Those who hear badly.
+    pub hearing_impaired: bool,
+    /// Those who see badly.
+    pub visual_impaired: bool,
+    /// Those who want to hear about the making.
+    pub commentary: bool,
 }
 
 /// What a stream carries.
@@ -97,6 +112,8 @@ pub struct Audio {
     pub channels: u32,
     /// Samples per second.
     pub sample_rate: u32,
+    /// ffmpeg's name of which channel is for which loudspeaker, e.g. `5.1(side)`; nothing where the source does not say.
+    pub layout: Option<String>,
 }
 
 impl Probe {

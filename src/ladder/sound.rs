@@ -1,8 +1,9 @@
-//! The audio renditions: every track of the source as stereo, with a name people recognise.
+//! The audio renditions: every track of the source as stereo, with a name people recognise, and beside it as 5.1 where it has as much.
 
-use streams::plan::AudioRendition;
+use streams::plan::{AudioRendition, LeftOut, SourceChannels};
 
-use super::language::known;
+use super::label::{Labels, left_out};
+use super::language::{Known, known};
 use super::probe::{Audio, Stream};
 use super::profile::Profile;
 
@@ -15,11 +16,52 @@ const SHORTEST: f64 = 0.1;
 /// No source gets more; players list them all in one menu.
 const MOST: usize = 8;
 
+/// Channels of a 5.1 rendition, and the least its source must have.
+const SURROUND: u32 = 6;
+
+/// The layouts that ffmpeg mixes to stereo and to 5.1 by the loudspeakers' places.
+const LAYOUTS: [&str; 29] = [
+    "mono",
+    "stereo",
+    "2.1",
+    "3.0",
+    "3.0(back)",
+    "4.0",
+    "quad",
+    "quad(side)",
+    "3.1",
+    "5.0",
+    "5.0(side)",
+    "4.1",
+    "5.1",
+    "5.1(side)",
+    "6.0",
+    "6.0(front)",
+    "hexagonal",
+    "6.1",
+    "6.1(back)",
+    "6.1(front)",
+    "7.0",
+    "7.0(front)",
+    "7.1",
+    "7.1(wide)",
+    "7.1(wide-side)",
+    "octagonal",
+    "hexadecagonal",
+    "downmix",
+    "22.2",
+];
+
+/// What decoders take one to eight channels for, where nothing says. Of three the last is not taken for the bass, which no downmix keeps.
+const GUESSES: [&str; 8] = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"];
+
 /// The audio renditions of a source, and what was left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sound {
-    /// The default track first.
+    /// In stereo, the default track first, then in 5.1.
     pub renditions: Vec<AudioRendition>,
+    /// The tracks that get no rendition.
+    pub left_out: Vec<LeftOut>,
     /// Stable words.
     pub warnings: Vec<&'static str>,
 }
@@ -33,76 +75,178 @@ pub fn is_usable(stream: &Stream) -> bool {
 /// Makes the audio renditions of `tracks`; `zero` is the source time of the output's zero, in seconds.
 #[must_use]
 pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) -> Sound {
-    let mut usable: Vec<(&Stream, &Audio)> = tracks.iter().copied().filter(|(stream, _)| is_usable(stream)).collect();
     let mut sound = Sound::default();
-    if usable.len() < tracks.len() {
-        sound.warnings.push("empty_audio_track_left_out");
+    let chosen = sound.choose(tracks);
+    let mut labels = Labels::default();
+    for (k, (stream, audio)) in chosen.into_iter().enumerate() {
+        let track = Track {
+            stream,
+            audio,
+            language: stream.language.as_deref().and_then(known),
+            zero,
+        };
+        sound.note(&track.channels(), audio.channels);
+        sound.renditions.extend(track.renditions(profile, k, &mut labels));
     }
-    // The first default one leads, all others keep their order.
-    if let Some(first) = usable.iter().position(|(stream, _)| stream.default) {
-        usable[..=first].rotate_right(1);
-    }
-    if usable.len() > MOST {
-        sound.warnings.push("audio_tracks_left_out");
-        usable.truncate(MOST);
-    }
-    for (k, (stream, audio)) in usable.into_iter().enumerate() {
-        if let Some(rendition) = rendition(profile, k, stream, audio, zero, &sound.renditions) {
-            sound.renditions.push(rendition);
-        }
-    }
+    // Stereo first: that is what every player can begin with.
+    sound.renditions.sort_by_key(AudioRendition::is_surround);
     sound
 }
 
-fn rendition(
-    profile: &Profile,
-    k: usize,
-    stream: &Stream,
-    audio: &Audio,
-    zero: f64,
-    before: &[AudioRendition],
-) -> Option<AudioRendition> {
-    let language = stream.language.as_deref().and_then(known);
-    let wanted = stream
-        .title
-        .clone()
-        .or_else(|| language.as_ref().map(|language| language.name.clone()));
-    let wanted = wanted
-        .filter(|label| !label.trim().is_empty())
-        .unwrap_or_else(|| format!("Audio {}", k + 1));
-    Some(AudioRendition {
-        name: format!("audio-{k}").parse().ok()?,
-        track: stream.index,
-        language: language.map(|language| language.tag),
-        label: unique(&wanted, before),
-        default: k == 0,
-        channels: 2,
-        sample_rate: SAMPLE_RATE,
-        bitrate: profile.audio_bitrate,
-        loudness: profile.loudness,
-        duration: (stream.end? - zero).max(0.0),
-        reason: match audio.channels {
-            2 => "a stereo track of the source".to_owned(),
-            1 => "a mono track of the source, on both channels".to_owned(),
-            channels => format!("a track of the source with {channels} channels, mixed down"),
-        },
-    })
+impl Sound {
+    /// The tracks that are encoded, the default one first; all others keep their order.
+    fn choose<'a>(&mut self, tracks: &[(&'a Stream, &'a Audio)]) -> Vec<(&'a Stream, &'a Audio)> {
+        let (mut usable, empty): (Vec<_>, Vec<_>) = tracks.iter().copied().partition(|(stream, _)| is_usable(stream));
+        if !empty.is_empty() {
+            self.warnings.push("empty_audio_track_left_out");
+        }
+        let leads = |(stream, _): &(&Stream, &Audio)| (stream.default, is_main(stream));
+        let first = usable
+            .iter()
+            .position(|track| leads(track) == (true, true))
+            .or_else(|| usable.iter().position(|(stream, _)| is_main(stream)));
+        if let Some(first) = first {
+            usable[..=first].rotate_right(1);
+        }
+        let surplus = usable.split_off(usable.len().min(MOST));
+        if !surplus.is_empty() {
+            self.warnings.push("audio_tracks_left_out");
+        }
+        let why = |tracks: Vec<(&Stream, &Audio)>, reason: &str| {
+            let left_out = tracks.into_iter().map(|(stream, _)| left_out(stream, reason));
+            left_out.collect::<Vec<_>>()
+        };
+        self.left_out.extend(why(empty, "It holds no sound."));
+        self.left_out
+            .extend(why(surplus, &format!("At most {MOST} tracks of sound are kept.")));
+        usable
+    }
+
+    /// Sources that do not say which loudspeaker a channel is for are a matter of belief from the third channel on.
+    fn note(&mut self, channels: &SourceChannels, count: u32) {
+        let word = match channels {
+            SourceChannels::Named => return,
+            SourceChannels::Guessed(_) if count <= 2 => return,
+            SourceChannels::Guessed(_) => "channel_layout_guessed",
+            SourceChannels::Dealt(_) => "channel_layout_unknown",
+        };
+        if !self.warnings.contains(&word) {
+            self.warnings.push(word);
+        }
+    }
 }
 
-/// Playlists need different names within a group.
-fn unique(wanted: &str, before: &[AudioRendition]) -> String {
-    let taken = |label: &str| before.iter().any(|rendition| rendition.label == label);
-    let numbered = (2..).map(|n| format!("{wanted} {n}"));
-    std::iter::once(wanted.to_owned())
-        .chain(numbered)
-        .find(|label| !taken(label))
-        .unwrap_or_default()
+/// Whether a track is the programme itself, not something for some.
+const fn is_main(stream: &Stream) -> bool {
+    !stream.audience.commentary && !stream.audience.visual_impaired
+}
+
+/// One track of the source.
+struct Track<'a> {
+    stream: &'a Stream,
+    audio: &'a Audio,
+    language: Option<Known>,
+    zero: f64,
+}
+
+impl Track<'_> {
+    fn channels(&self) -> SourceChannels {
+        let named = self.audio.layout.as_deref();
+        if named.is_some_and(|layout| LAYOUTS.contains(&layout)) {
+            return SourceChannels::Named;
+        }
+        let count = self.audio.channels;
+        let guess = usize::try_from(count)
+            .ok()
+            .and_then(|count| GUESSES.get(count.checked_sub(1)?));
+        guess.map_or(SourceChannels::Dealt(count), |guess| {
+            SourceChannels::Guessed((*guess).to_owned())
+        })
+    }
+
+    /// Its renditions, in stereo and where it has as many channels in 5.1.
+    fn renditions(&self, profile: &Profile, k: usize, labels: &mut Labels) -> Vec<AudioRendition> {
+        let channels = self.channels();
+        let label = labels.take(&self.label(k));
+        let has_surround = self.audio.channels >= SURROUND && !matches!(channels, SourceChannels::Dealt(_));
+        let stereo = (
+            format!("audio-{k}"),
+            2,
+            Some(profile.audio_bitrate),
+            self.reason(&channels),
+        );
+        let surround = (
+            format!("surround-{k}"),
+            SURROUND,
+            profile.surround_bitrate.filter(|_| has_surround),
+            format!("its {} channels as 5.1, beside stereo", self.audio.channels),
+        );
+        let wanted = [stereo, surround].into_iter();
+        let made = wanted.filter_map(|(name, channels_out, bitrate, reason)| {
+            Some(AudioRendition {
+                name: name.parse().ok()?,
+                track: self.stream.index,
+                language: self.language.as_ref().map(|language| language.tag.clone()),
+                label: label.clone(),
+                default: k == 0,
+                describes_video: self.stream.audience.visual_impaired,
+                commentary: self.stream.audience.commentary,
+                source_channels: channels.clone(),
+                channels: channels_out,
+                sample_rate: SAMPLE_RATE,
+                bitrate: bitrate?,
+                loudness: profile.loudness,
+                duration: (self.stream.end? - self.zero).max(0.0),
+                reason,
+            })
+        });
+        made.collect()
+    }
+
+    /// The track's own title, else its language, with what sets it apart.
+    fn label(&self, k: usize) -> String {
+        let title = self
+            .stream
+            .title
+            .as_deref()
+            .map(str::trim)
+            .filter(|title| !title.is_empty());
+        if let Some(title) = title {
+            return title.to_owned();
+        }
+        let audience = self.stream.audience;
+        let kind = [
+            (audience.commentary, "commentary"),
+            (audience.visual_impaired, "audio description"),
+            (audience.hearing_impaired, "clear speech"),
+        ];
+        let kind = kind.iter().find(|(holds, _)| *holds).map(|(_, kind)| *kind);
+        let name = self.language.as_ref().map(|language| language.name.clone());
+        let name = name.unwrap_or_else(|| format!("Audio {}", k + 1));
+        kind.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"))
+    }
+
+    fn reason(&self, channels: &SourceChannels) -> String {
+        match (channels, self.audio.channels) {
+            (_, 2) => "a stereo track of the source".to_owned(),
+            (_, 1) => "a mono track of the source, on both channels".to_owned(),
+            (SourceChannels::Named, count) => format!("a track of the source with {count} channels, mixed down"),
+            (SourceChannels::Guessed(layout), count) => {
+                format!(
+                    "a track of the source with {count} channels without a layout, taken for {layout} and mixed down"
+                )
+            }
+            (SourceChannels::Dealt(_), count) => {
+                format!("a track of the source with {count} channels of unknown places, dealt to left and right")
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ladder::probe::Content;
+    use crate::ladder::probe::{Audience, Content};
     use streams::Rational;
 
     fn track(index: u32, language: Option<&str>, title: Option<&str>, default: bool, end: f64) -> Stream {
@@ -112,6 +256,7 @@ mod tests {
             language: language.map(str::to_owned),
             title: title.map(str::to_owned),
             default,
+            audience: Audience::default(),
             start: Some(Rational::ZERO),
             end: Some(end),
             content: Content::Data,
@@ -121,7 +266,16 @@ mod tests {
     const STEREO: Audio = Audio {
         channels: 2,
         sample_rate: 44_100,
+        layout: None,
     };
+
+    fn names(sound: &Sound) -> Vec<&str> {
+        sound
+            .renditions
+            .iter()
+            .map(|rendition| rendition.name.as_str())
+            .collect()
+    }
 
     fn labels(streams: &[Stream]) -> (Vec<String>, Vec<&'static str>) {
         let tracks: Vec<(&Stream, &Audio)> = streams.iter().map(|stream| (stream, &STEREO)).collect();
@@ -159,6 +313,98 @@ mod tests {
             (labels.len(), warnings),
             (8, vec!["empty_audio_track_left_out", "audio_tracks_left_out"])
         );
+    }
+
+    #[test]
+    fn a_commentary_never_leads_and_is_called_one() {
+        let mut commentary = track(1, Some("eng"), None, true, 9.0);
+        commentary.audience.commentary = true;
+        let mut described = track(3, Some("eng"), None, false, 9.0);
+        described.audience.visual_impaired = true;
+        let (labels, _) = labels(&[commentary, track(2, Some("eng"), None, false, 9.0), described]);
+        assert_eq!(
+            labels,
+            ["English", "English (commentary)", "English (audio description)"]
+        );
+    }
+
+    #[test]
+    fn six_channels_stand_beside_stereo_under_the_same_name() {
+        let streams = [
+            track(1, Some("eng"), None, false, 9.0),
+            track(2, Some("ger"), None, false, 9.0),
+        ];
+        let film = Audio {
+            channels: 6,
+            layout: Some("5.1(side)".to_owned()),
+            ..STEREO
+        };
+        let sound = renditions(
+            &Profile::standard(),
+            &[(&streams[0], &film), (&streams[1], &STEREO)],
+            0.0,
+        );
+        assert_eq!(names(&sound), ["audio-0", "audio-1", "surround-0"]);
+        let labels: Vec<&str> = sound
+            .renditions
+            .iter()
+            .map(|rendition| rendition.label.as_str())
+            .collect();
+        assert_eq!(labels, ["English", "German", "English"]);
+        let channels: Vec<u32> = sound.renditions.iter().map(|rendition| rendition.channels).collect();
+        assert_eq!(channels, [2, 2, 6]);
+        assert!(sound.warnings.is_empty());
+    }
+
+    #[test]
+    fn channels_nobody_named_are_guessed_up_to_eight_and_then_dealt() {
+        let stream = track(1, None, None, false, 9.0);
+        for (channels, layout, wanted, surround, warnings) in [
+            (1, None, SourceChannels::Guessed("mono".to_owned()), false, vec![]),
+            (
+                3,
+                None,
+                SourceChannels::Guessed("3.0".to_owned()),
+                false,
+                vec!["channel_layout_guessed"],
+            ),
+            (
+                6,
+                None,
+                SourceChannels::Guessed("5.1".to_owned()),
+                true,
+                vec!["channel_layout_guessed"],
+            ),
+            (
+                2,
+                Some("FL+FC"),
+                SourceChannels::Guessed("stereo".to_owned()),
+                false,
+                vec![],
+            ),
+            (7, Some("6.1(back)"), SourceChannels::Named, true, vec![]),
+            (
+                12,
+                None,
+                SourceChannels::Dealt(12),
+                false,
+                vec!["channel_layout_unknown"],
+            ),
+        ] {
+            let audio = Audio {
+                channels,
+                layout: layout.map(str::to_owned),
+                ..STEREO
+            };
+            let sound = renditions(&Profile::standard(), &[(&stream, &audio)], 0.0);
+            let first = &sound.renditions[0];
+            let found = (
+                first.source_channels.clone(),
+                sound.renditions.len() == 2,
+                sound.warnings,
+            );
+            assert_eq!(found, (wanted, surround, warnings), "{channels} {layout:?}");
+        }
     }
 
     #[test]

@@ -144,8 +144,8 @@ pub(super) fn objects(made: &[ObjectRef]) -> Check {
 
 /// What is derived, as it was read back before the receipt was written.
 pub(super) fn read_back(derived: &[Derived<'_>]) -> Check {
-    let found = "Every playlist reads back byte for byte as it was written.";
-    Check::new("playlists", found).figure("playlists", count(derived.len()))
+    let found = "Every playlist, and every sheet of the storyboard, reads back byte for byte as it was written.";
+    Check::new("derived", found).figure("objects", count(derived.len()))
 }
 
 /// What the source has and the output has not, counted by kind: nothing is left out silently.

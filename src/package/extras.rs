@@ -5,14 +5,8 @@ use std::collections::BTreeMap;
 use streams::task::TaskName;
 use streams::work::{ObjectRef, SubtitleOutput};
 
+use super::poster::poster;
 use crate::job::receipt::Made;
-
-/// The poster, with the task that makes it.
-pub(super) fn poster(made: &[Made]) -> Option<(TaskName, &ObjectRef)> {
-    made.iter()
-        .rev()
-        .find_map(|made| Some((made.task, made.output.poster.as_ref()?)))
-}
 
 /// The subtitles, in the order they were made in, with the task that makes them.
 pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
@@ -28,24 +22,18 @@ pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
     last
 }
 
-/// The tiles of every chunk that has some.
+/// The tiles of every chunk that has some: working material, which no receipt names.
 pub(super) fn tiles(made: &[Made]) -> BTreeMap<TaskName, &ObjectRef> {
     made.iter()
         .filter_map(|made| Some((made.task, made.output.tiles.as_ref()?)))
         .collect()
 }
 
-/// All of them, with the task that makes each.
+/// The poster and the subtitles, with the task that makes each.
 pub(super) fn extras(made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
-    let subtitles = subtitles(made);
-    let subtitles = subtitles.iter().map(|(task, subtitle)| (*task, &subtitle.object));
-    let tiles = tiles(made);
-    poster(made)
-        .into_iter()
-        .chain(subtitles)
-        .chain(tiles.iter().map(|(task, object)| (*task, *object)))
-        .map(|(task, object)| (task, object.clone()))
-        .collect()
+    let subtitles = subtitles(made).into_iter();
+    let subtitles = subtitles.map(|(task, subtitle)| (task, subtitle.object.clone()));
+    poster(made).into_iter().chain(subtitles).collect()
 }
 
 #[cfg(test)]
@@ -90,7 +78,8 @@ mod tests {
             made(v0, 9, true, pictures("new")),
         ];
         let keys: Vec<String> = extras(&all).into_iter().map(|(_, object)| object.key).collect();
-        assert_eq!(keys, ["new", "new.tiles"]);
+        assert_eq!(keys, ["new"]);
+        assert_eq!(tiles(&all)[&v0].key, "new.tiles");
         assert_eq!(poster(&all[..2]).unwrap().1.key, "old");
     }
 }

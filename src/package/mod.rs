@@ -3,19 +3,24 @@
 //! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
 //! `publication` (the check of the whole, and everything derived from it), `assembly` and `extras` (pure: one rendition from many
 //! chunks, and what is made beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was measured),
-//! `playlists` and `placement` (pure: what is written, and where), `part` (pure: which object is what, for repairs).
+//! `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and where), `poster` and `storyboard` (the preview
+//! pictures), `part` (pure: which object is what, for repairs).
 
 mod assembly;
 mod checks;
 mod content;
 mod extras;
+mod iframes;
 mod inspection;
 mod outputs;
 mod part;
 mod placement;
 mod playlists;
+mod poster;
 mod publication;
 mod stage;
+mod storyboard;
+mod subtitles;
 
 pub use outputs::{Fault, outputs};
 pub use part::{Part, Standing, parts, standing};

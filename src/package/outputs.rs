@@ -64,7 +64,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
             return Ok(Made {
                 task,
                 attempt,
-                output,
+                output: *output,
                 list: None,
                 repair: false,
             });

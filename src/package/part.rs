@@ -8,7 +8,8 @@ use streams::task::TaskName;
 use streams::work::{ObjectRef, SubtitleOutput};
 
 use super::assembly::{Assembled, assemble, maker};
-use super::extras::{poster, subtitles, tiles};
+use super::extras::{subtitles, tiles};
+use super::poster::poster;
 use crate::job::receipt::Made;
 use crate::storage::JobKeys;
 

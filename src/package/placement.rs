@@ -34,6 +34,16 @@ impl Place<'_> {
 }
 
 impl<'a> Placement<'a> {
+    /// The place of an object under exactly this key.
+    pub(super) fn at(self, key: String, bytes: &[u8]) -> Place<'a> {
+        let digest = Digest::of(bytes);
+        let stands = self
+            .sound
+            .iter()
+            .find(|object| object.key == key && object.size == digest.size && object.sha256 == digest.sha256);
+        stands.map_or(Place::Write(key), Place::Stands)
+    }
+
     /// The place of an object whose plain key is `key`.
     pub(super) fn of(self, key: &str, bytes: &[u8]) -> Place<'a> {
         let digest = Digest::of(bytes);

@@ -1,10 +1,13 @@
 //! The playlists of a whole output, and its measured bandwidths. Pure: equal inputs give equal bytes.
 
 use streams::fact::EndedRendition;
-use streams::plan::{Planned, Rendition};
+use streams::plan::{AudioRendition, Planned, Rendition};
 
 use super::assembly::Assembled;
-use crate::playlist::{AudioMedia, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
+use crate::playlist::{
+    AudioMedia, AudioStream, Bandwidth, IframeVariant, MediaPlaylist, MediaSegment, Multivariant, SubtitleMedia,
+    Variant,
+};
 use crate::storage::segment_name;
 
 /// The media playlist of one rendition.
@@ -28,32 +31,68 @@ fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
 }
 
 /// The multivariant playlist of the job. Its URIs are relative to the output prefix, where `master.m3u8` is.
-pub(super) fn multivariant(plan: &Planned, job: &str, renditions: &[Assembled]) -> String {
-    let (mut variants, mut audios) = (Vec::new(), Vec::new());
-    for made in renditions {
-        let uri = format!("{job}/{}/{}", made.name(), made.playlist);
-        let (codecs, bandwidth) = (made.codecs.clone(), bandwidth(plan, made));
-        match &made.rendition {
-            Rendition::Video(video) => variants.push(Variant {
-                uri,
-                width: video.width,
-                height: video.height,
-                frame_rate: video.frame_rate,
-                codecs,
-                bandwidth,
-            }),
-            Rendition::Audio(audio) => audios.push(AudioMedia {
-                uri,
-                name: audio.label.clone(),
-                language: audio.language.clone(),
-                default: audio.default,
-                channels: audio.channels,
-                codecs,
-                bandwidth,
-            }),
-        }
+pub(super) fn multivariant(
+    plan: &Planned,
+    job: &str,
+    renditions: &[Assembled],
+    subtitles: Vec<SubtitleMedia>,
+    iframes: Option<IframeVariant>,
+) -> String {
+    Multivariant {
+        variants: renditions.iter().filter_map(|made| variant(plan, job, made)).collect(),
+        audios: audios(plan, job, renditions),
+        subtitles,
+        iframes: iframes.into_iter().collect(),
     }
-    Multivariant { variants, audios }.to_string()
+    .to_string()
+}
+
+fn variant(plan: &Planned, job: &str, made: &Assembled) -> Option<Variant> {
+    let Rendition::Video(video) = &made.rendition else {
+        return None;
+    };
+    Some(Variant {
+        uri: uri(job, made),
+        width: video.width,
+        height: video.height,
+        frame_rate: video.frame_rate,
+        codecs: made.codecs.clone(),
+        bandwidth: bandwidth(plan, made),
+    })
+}
+
+/// Every track of sound once, with its 5.1 rendition beside its stereo one.
+fn audios(plan: &Planned, job: &str, renditions: &[Assembled]) -> Vec<AudioMedia> {
+    let sounds = || {
+        renditions.iter().filter_map(|made| match &made.rendition {
+            Rendition::Audio(audio) => Some((made, audio)),
+            Rendition::Video(_) => None,
+        })
+    };
+    let stream = |(made, audio): (&Assembled, &AudioRendition)| AudioStream {
+        uri: uri(job, made),
+        channels: audio.channels,
+        codecs: made.codecs.clone(),
+        bandwidth: bandwidth(plan, made),
+    };
+    let media = sounds()
+        .filter(|(_, audio)| !audio.is_surround())
+        .map(|(made, audio)| AudioMedia {
+            name: audio.label.clone(),
+            language: audio.language.clone(),
+            default: audio.default,
+            describes_video: audio.describes_video,
+            commentary: audio.commentary,
+            stereo: stream((made, audio)),
+            surround: sounds()
+                .find(|(_, other)| other.is_surround() && other.track == audio.track)
+                .map(stream),
+        });
+    media.collect()
+}
+
+fn uri(job: &str, made: &Assembled) -> String {
+    format!("{job}/{}/{}", made.name(), made.playlist)
 }
 
 /// The measured rates of a rendition.

@@ -12,11 +12,12 @@ use streams::{Code, OutputPrefix, VERSION};
 use super::assembly::{Assembled, assemble};
 use super::checks::{checks, objects, on_the_grid, read_back, tracks};
 use super::content::{Judgement, judge};
-use super::extras::{extras, poster};
+use super::extras::{extras, subtitles};
 use super::inspection::{inspect, same_bytes};
 use super::outputs::Fault;
 use super::placement::{Place, Placement};
-use super::playlists;
+use super::poster::poster;
+use super::{iframes, playlists, storyboard, subtitles};
 use crate::crash;
 use crate::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
@@ -46,8 +47,14 @@ pub struct Publication<'a> {
     pub pulse: &'a Pulse,
 }
 
-/// A derived object: where it goes, and what it is.
-pub(super) type Derived<'a> = (Place<'a>, Bytes);
+/// A derived object.
+pub(super) struct Derived<'a> {
+    /// Where it goes.
+    place: Place<'a>,
+    /// What it is; nothing for what stands already.
+    bytes: Bytes,
+    kind: ObjectKind,
+}
 
 impl Publication<'_> {
     /// Checks the output and writes everything derived. All of it is a pure function of the log, so a second writer writes the same.
@@ -55,14 +62,14 @@ impl Publication<'_> {
     /// # Errors
     /// The tasks that must be done again, or what kept it from being done.
     pub async fn publish(&self) -> Result<Receipt, Fault> {
-        let (receipt, derived) = self.draft()?;
+        let (receipt, derived) = self.draft().await?;
         let renditions = self.renditions()?;
         inspect(self, &self.keys(), &renditions).await?;
         crash::point("package.checked");
         let mut written = Vec::new();
-        for (place, bytes) in derived {
+        for Derived { place, bytes, kind } in derived {
             if let Place::Write(key) = place {
-                self.put(&key, bytes.clone(), ObjectKind::Playlist).await?;
+                self.put(&key, bytes.clone(), kind).await?;
                 written.push((key, bytes));
             }
         }
@@ -79,8 +86,8 @@ impl Publication<'_> {
     ///
     /// # Errors
     /// The tasks whose output is not what it should be.
-    pub fn receipt(&self) -> Result<Receipt, Fault> {
-        self.draft().map(|(receipt, _)| receipt)
+    pub async fn receipt(&self) -> Result<Receipt, Fault> {
+        self.draft().await.map(|(receipt, _)| receipt)
     }
 
     fn renditions(&self) -> Result<Vec<Assembled>, Fault> {
@@ -95,7 +102,7 @@ impl Publication<'_> {
     }
 
     /// The receipt, and everything else that is derived, with its place.
-    fn draft(&self) -> Result<(Receipt, Vec<Derived<'_>>), Fault> {
+    async fn draft(&self) -> Result<(Receipt, Vec<Derived<'_>>), Fault> {
         let mut renditions = self.renditions()?;
         let judgement = judge(self.plan, self.made);
         let faults = on_the_grid(self.plan, &renditions).err().unwrap_or_default();
@@ -103,8 +110,12 @@ impl Publication<'_> {
         if !faults.is_empty() {
             return Err(Fault::Tasks(faults));
         }
-        let derived = self.derived(&mut renditions);
-        let receipt = self.written(&renditions, judgement, &derived);
+        let mut derived = self.playlists(&mut renditions);
+        let storyboard = self.storyboard(&renditions).await?;
+        let index = storyboard.iter().map(|derived| derived.place.key());
+        let index = index.filter(|key| key.ends_with(".vtt")).map(str::to_owned).last();
+        derived.extend(storyboard);
+        let receipt = self.written(&renditions, judgement, &derived, index);
         Ok((receipt, derived))
     }
 
@@ -112,25 +123,73 @@ impl Publication<'_> {
         self.jobs.keys(self.prefix, &self.plan.head.job_id)
     }
 
-    /// The playlists and the commit.
-    fn derived(&self, renditions: &mut [Assembled]) -> Vec<Derived<'_>> {
-        let (keys, mut derived) = (self.keys(), Vec::new());
-        let placement = Placement {
+    const fn placement(&self) -> Placement<'_> {
+        Placement {
             revision: self.revision,
             sound: self.sound,
+        }
+    }
+
+    /// The playlists and the commit.
+    fn playlists(&self, renditions: &mut [Assembled]) -> Vec<Derived<'_>> {
+        let (keys, plan, job) = (self.keys(), self.plan, self.plan.head.job_id.as_str());
+        let mut derived = Vec::new();
+        let mut place = |key: &str, text: String| {
+            let bytes: Bytes = text.into();
+            let place = self.placement().of(key, &bytes);
+            let file = file_of(place.key()).to_owned();
+            derived.push(playlist(place, bytes));
+            file
         };
         for rendition in renditions.iter_mut() {
-            let bytes: Bytes = playlists::media(self.plan, rendition).into();
-            let place = placement.of(&keys.media_playlist(rendition.name().as_str()), &bytes);
-            file_of(place.key()).clone_into(&mut rendition.playlist);
-            derived.push((place, bytes));
+            let key = keys.media_playlist(rendition.name().as_str());
+            rendition.playlist = place(&key, playlists::media(plan, rendition));
         }
-        let job = self.plan.head.job_id.as_str();
-        let commit = playlists::multivariant(self.plan, job, renditions);
+        let iframes = iframes::playlist(plan, renditions).and_then(|(name, playlist)| {
+            let file = place(&keys.iframe_playlist(name.as_str()), playlist.to_string());
+            iframes::variant(plan, job, renditions, &file)
+        });
+        let captions: Vec<_> = subtitles(self.made).into_iter().map(|(_, captions)| captions).collect();
+        let lists = subtitles::playlists(plan, &keys, &captions, renditions);
+        let files: Vec<String> = lists.into_iter().map(|(key, text)| place(&key, text)).collect();
+        let captions = subtitles::media(plan, job, &captions, &files);
+        let commit = playlists::multivariant(plan, job, renditions, captions, iframes);
         // Its key tells which bytes are public, so that every revision has one.
         let place = Place::Write(revised(&keys.commit(), self.revision));
-        derived.push((place, commit.into()));
+        derived.push(playlist(place, commit.into()));
         derived
+    }
+
+    /// The sheets and the index. A repair leaves them as they are unless one is damaged, and where they cannot be drawn again.
+    async fn storyboard(&self, renditions: &[Assembled]) -> Result<Vec<Derived<'_>>, Fault> {
+        let (keys, placement) = (self.keys(), self.placement());
+        let folder = format!("{}storyboard-", keys.folder());
+        let kept = || {
+            let kept = self.sound.iter().filter(|object| object.key.starts_with(&folder));
+            kept.map(|object| Derived {
+                place: Place::Stands(object),
+                bytes: Bytes::new(),
+                kind: ObjectKind::Jpeg,
+            })
+        };
+        let sheets = self.plan.storyboard.map_or(0, |storyboard| {
+            storyboard.tiles.div_ceil(storyboard.tiles_per_sheet().max(1)) as usize
+        });
+        if self.revision > 0 && sheets > 0 && kept().count() == sheets + 1 {
+            return Ok(kept().collect());
+        }
+        let drawn = storyboard::sheets(self.jobs, self.plan, self.made, self.pulse).await?;
+        let place = |key: String, bytes: &Bytes| placement.of(&key, bytes).key().to_owned();
+        let drawn = drawn.and_then(|sheets| storyboard::objects(&keys, self.plan, renditions, &sheets, place));
+        let Some(drawn) = drawn else {
+            return Ok(kept().collect());
+        };
+        let derived = drawn.into_iter().map(|(key, bytes, kind)| Derived {
+            place: placement.at(key, &bytes),
+            bytes,
+            kind,
+        });
+        Ok(derived.collect())
     }
 
     async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<(), Fault> {
@@ -143,12 +202,20 @@ impl Publication<'_> {
         }
     }
 
-    fn written(&self, renditions: &[Assembled], judgement: Judgement, derived: &[Derived<'_>]) -> Receipt {
+    fn written(
+        &self,
+        renditions: &[Assembled],
+        judgement: Judgement,
+        derived: &[Derived<'_>],
+        storyboard: Option<String>,
+    ) -> Receipt {
         let keys = self.keys();
         let (measured, lengths) = checks(self.plan, renditions);
         let mut warnings = self.plan.warnings.clone();
         warnings.extend(self.made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
         warnings.extend(judgement.warnings.into_iter().chain(lengths).map(str::to_owned));
+        let poster = poster(self.made);
+        warnings.extend(missing_images(self.plan, poster.is_some(), storyboard.is_some()));
         let media = renditions.iter().flat_map(|rendition| rendition.objects(&keys));
         let beside = extras(self.made).into_iter().map(|(_, object)| object);
         let made: Vec<ObjectRef> = media.chain(beside).collect();
@@ -170,7 +237,8 @@ impl Publication<'_> {
                 .iter()
                 .map(|rendition| playlists::ended(self.plan, rendition))
                 .collect(),
-            poster: poster(self.made).map(|(_, poster)| poster.key.clone()),
+            poster: poster.map(|(_, poster)| poster.key),
+            storyboard,
             warnings: once(warnings),
             checks: checks.collect(),
             objects: made
@@ -186,14 +254,37 @@ impl Publication<'_> {
     }
 }
 
-fn described((place, bytes): &Derived<'_>) -> ObjectRef {
-    let Digest { size, sha256 } = Digest::of(bytes);
-    ObjectRef {
-        key: place.key().to_owned(),
-        size,
-        sha256,
-        etag: None,
+const fn playlist(place: Place<'_>, bytes: Bytes) -> Derived<'_> {
+    Derived {
+        place,
+        bytes,
+        kind: ObjectKind::Playlist,
     }
+}
+
+fn described(derived: &Derived<'_>) -> ObjectRef {
+    match &derived.place {
+        Place::Stands(object) => (*object).clone(),
+        Place::Write(key) => {
+            let Digest { size, sha256 } = Digest::of(&derived.bytes);
+            ObjectRef {
+                key: key.clone(),
+                size,
+                sha256,
+                etag: None,
+            }
+        }
+    }
+}
+
+/// What of the previews a plan promises is not there, as stable words.
+fn missing_images(plan: &Planned, poster: bool, storyboard: bool) -> impl Iterator<Item = String> {
+    let words = [
+        ("no_poster", plan.video.is_some() && !poster),
+        ("no_storyboard", plan.storyboard.is_some() && !storyboard),
+    ];
+    let holding = words.into_iter().filter(|(_, holds)| *holds);
+    holding.map(|(word, _)| word.to_owned())
 }
 
 /// The part of a key behind its last slash.

@@ -27,6 +27,11 @@ impl Attributes {
         self
     }
 
+    /// Adds `YES` or `NO`.
+    pub(super) fn yes_or_no(self, name: &str, value: bool) -> Self {
+        self.plain(name, if value { "YES" } else { "NO" })
+    }
+
     /// Adds a quoted string where there is one.
     pub(super) fn maybe_quoted(self, name: &str, value: Option<&str>) -> Self {
         match value {

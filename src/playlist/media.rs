@@ -46,7 +46,7 @@ impl Display for MediaPlaylist {
 }
 
 /// A decimal with one to six places, rounded to the nearest microsecond.
-fn seconds(ticks: u64, timescale: u32) -> String {
+pub(super) fn seconds(ticks: u64, timescale: u32) -> String {
     let scale = u128::from(timescale.max(1));
     let micros = (u128::from(ticks) * 2_000_000 + scale) / (2 * scale);
     let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);

@@ -1,87 +1,106 @@
-//! Multivariant playlists (RFC 8216bis section 4.4.6): every variant of a job, and the sound they share.
+//! Multivariant playlists (RFC 8216bis section 4.4.6): every variant of a job, and the sound and subtitles they share.
 
 use std::fmt::{self, Display};
 
-use streams::Rational;
-
 use super::VERSION;
-use super::attributes::Attributes;
 use super::bandwidth::Bandwidth;
-
-/// The one group of sound.
-const GROUP: &str = "audio";
+use super::rendition::{AudioMedia, AudioStream, STEREO, SUBTITLES, SURROUND, SubtitleMedia};
+use super::variant::{Beside, IframeVariant, Variant};
 
 /// The rate a player should begin with, bits per second: the default variant of Apple's authoring rules for Wi-Fi.
 const FIRST: u64 = 2_000_000;
 
 /// A job's multivariant playlist.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Multivariant {
     /// The rungs, in any order.
     pub variants: Vec<Variant>,
     /// The sound, the default track first. Its names differ.
     pub audios: Vec<AudioMedia>,
+    /// The subtitles. Their names differ.
+    pub subtitles: Vec<SubtitleMedia>,
+    /// What fast forward and backward show.
+    pub iframes: Vec<IframeVariant>,
 }
 
-/// One rung.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Variant {
-    /// Its media playlist, relative to the multivariant playlist.
-    pub uri: String,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-    /// Frames per second.
-    pub frame_rate: Rational,
-    /// RFC 6381 text.
-    pub codecs: String,
-    /// Rates of the pictures alone.
-    pub bandwidth: Bandwidth,
-}
-
-/// One track of sound.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AudioMedia {
-    /// Its media playlist, relative to the multivariant playlist.
-    pub uri: String,
-    /// What a player's menu shows; no two tracks may share it.
-    pub name: String,
-    /// RFC 5646 tag, where known.
-    pub language: Option<String>,
-    /// Whether players start with it. At most one may be.
-    pub default: bool,
-    /// Channels.
-    pub channels: u32,
-    /// RFC 6381 text.
-    pub codecs: String,
-    /// Rates.
-    pub bandwidth: Bandwidth,
+/// Encodings of all tracks of sound that a player may switch between while it plays.
+struct Group<'a> {
+    id: &'static str,
+    /// Every track, in the order of the playlist: the RFC wants equal sets of tracks in all groups.
+    members: Vec<(&'a AudioMedia, &'a AudioStream)>,
 }
 
 impl Display for Multivariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS")?;
-        let has_group = !self.variants.is_empty() || self.audios.len() > 1;
-        if has_group {
-            for audio in &self.audios {
-                writeln!(f, "#EXT-X-MEDIA:{}", audio.attributes())?;
-            }
+        let groups = self.groups();
+        if self.names_groups(&groups) {
+            self.write_sound(f, &groups)?;
+        }
+        for (k, subtitles) in self.subtitles.iter().enumerate() {
+            let autoselect = subtitles.autoselect(&self.subtitles[..k]);
+            writeln!(f, "#EXT-X-MEDIA:{}", subtitles.attributes(autoselect))?;
         }
         if self.variants.is_empty() {
-            return self.sound_alone(f, has_group);
+            return self.write_sound_alone(f, &groups);
         }
-        for variant in self.ordered() {
-            writeln!(f, "#EXT-X-STREAM-INF:{}\n{}", self.stream_inf(variant), variant.uri)?;
+        if groups.is_empty() {
+            self.write_variants(f, None)?;
+        }
+        for group in &groups {
+            self.write_variants(f, Some(group))?;
+        }
+        for iframes in &self.iframes {
+            writeln!(f, "#EXT-X-I-FRAME-STREAM-INF:{}", iframes.attributes())?;
         }
         Ok(())
     }
 }
 
 impl Multivariant {
+    /// The stereo group, which everything can play, then the 5.1 group, where there is any.
+    fn groups(&self) -> Vec<Group<'_>> {
+        let stereo = self.audios.iter().map(|audio| (audio, &audio.stereo));
+        let surround = self
+            .audios
+            .iter()
+            .map(|audio| (audio, audio.surround.as_ref().unwrap_or(&audio.stereo)));
+        let has_surround = self.audios.iter().any(|audio| audio.surround.is_some());
+        let groups = [
+            (STEREO, stereo.collect(), !self.audios.is_empty()),
+            (SURROUND, surround.collect(), has_surround),
+        ];
+        let there = groups.into_iter().filter(|(.., there)| *there);
+        there.map(|(id, members, _)| Group { id, members }).collect()
+    }
+
+    /// One track of sound alone needs no group: it is the variant.
+    fn names_groups(&self, groups: &[Group<'_>]) -> bool {
+        !self.variants.is_empty() || self.audios.len() > 1 || groups.len() > 1
+    }
+
+    fn write_sound(&self, f: &mut fmt::Formatter<'_>, groups: &[Group<'_>]) -> fmt::Result {
+        for group in groups {
+            for (k, (audio, stream)) in group.members.iter().enumerate() {
+                let autoselect = audio.autoselect(&self.audios[..k]);
+                writeln!(f, "#EXT-X-MEDIA:{}", audio.attributes(group.id, stream, autoselect))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_variants(&self, f: &mut fmt::Formatter<'_>, group: Option<&Group<'_>>) -> fmt::Result {
+        for variant in self.ordered(group) {
+            let beside = self.beside(Some(&variant.codecs), group, true);
+            writeln!(f, "#EXT-X-STREAM-INF:{}\n{}", variant.attributes(&beside), variant.uri)?;
+        }
+        Ok(())
+    }
+
     /// Every player begins with the first variant it can play: that is the one nearest to [`FIRST`]. The others follow from the top.
-    fn ordered(&self) -> Vec<&Variant> {
-        let rate = |variant: &Variant| variant.bandwidth.plus(self.sound()).peak;
+    fn ordered(&self, group: Option<&Group<'_>>) -> Vec<&Variant> {
+        let sound = group.map(Group::largest).unwrap_or_default();
+        let rate = |variant: &Variant| variant.bandwidth.plus(sound).peak;
         let mut ordered: Vec<&Variant> = self.variants.iter().collect();
         ordered.sort_by_key(|variant| std::cmp::Reverse((rate(variant), variant.width)));
         if let Some(first) = (0..ordered.len()).min_by_key(|i| rate(ordered[*i]).abs_diff(FIRST)) {
@@ -90,64 +109,46 @@ impl Multivariant {
         ordered
     }
 
-    /// The largest rates of the group, which any variant may be played with.
-    fn sound(&self) -> Bandwidth {
-        self.audios
-            .iter()
-            .fold(Bandwidth::default(), |largest, audio| largest.max(audio.bandwidth))
-    }
-
-    /// The pictures' codec, where there is one, and each codec of the group once.
-    fn codecs(&self, pictures: Option<&str>) -> String {
-        let mut codecs: Vec<&str> = pictures.into_iter().collect();
-        for audio in &self.audios {
-            if !codecs.contains(&audio.codecs.as_str()) {
-                codecs.push(&audio.codecs);
-            }
+    fn beside<'a>(&self, pictures: Option<&str>, group: Option<&'a Group<'_>>, named: bool) -> Beside<'a> {
+        Beside {
+            audio: group.filter(|_| named).map(|group| (group.id, group.largest())),
+            codecs: codecs(pictures, group),
+            subtitles: (!self.subtitles.is_empty()).then_some(SUBTITLES),
         }
-        codecs.join(",")
     }
 
-    fn stream_inf(&self, variant: &Variant) -> Attributes {
-        let rates = variant.bandwidth.plus(self.sound());
-        Attributes::default()
-            .plain("BANDWIDTH", rates.peak)
-            .plain("AVERAGE-BANDWIDTH", rates.average)
-            .quoted("CODECS", &self.codecs(Some(&variant.codecs)))
-            .plain("RESOLUTION", format_args!("{}x{}", variant.width, variant.height))
-            .plain("FRAME-RATE", format_args!("{:.3}", variant.frame_rate.as_f64()))
-            .plain("VIDEO-RANGE", "SDR")
-            .maybe_quoted("AUDIO", (!self.audios.is_empty()).then_some(GROUP))
-            .plain("CLOSED-CAPTIONS", "NONE")
-    }
-
-    /// Without pictures the default track is the one variant; the others are its alternatives.
-    fn sound_alone(&self, f: &mut fmt::Formatter<'_>, has_group: bool) -> fmt::Result {
-        let Some(first) = self.audios.iter().find(|audio| audio.default).or(self.audios.first()) else {
-            return Ok(());
-        };
-        let rates = self.sound();
-        let attributes = Attributes::default()
-            .plain("BANDWIDTH", rates.peak)
-            .plain("AVERAGE-BANDWIDTH", rates.average)
-            .quoted("CODECS", &self.codecs(None))
-            .maybe_quoted("AUDIO", has_group.then_some(GROUP));
-        writeln!(f, "#EXT-X-STREAM-INF:{attributes}\n{}", first.uri)
+    /// Without pictures the default track of each group is a variant; the others are its alternatives.
+    fn write_sound_alone(&self, f: &mut fmt::Formatter<'_>, groups: &[Group<'_>]) -> fmt::Result {
+        let named = self.names_groups(groups);
+        for group in groups {
+            let default = group.members.iter().find(|(audio, _)| audio.default);
+            let Some((_, first)) = default.or(group.members.first()) else {
+                continue;
+            };
+            let attributes = self.beside(None, Some(group), named).sound_alone(group.largest());
+            writeln!(f, "#EXT-X-STREAM-INF:{attributes}\n{}", first.uri)?;
+        }
+        Ok(())
     }
 }
 
-impl AudioMedia {
-    fn attributes(&self) -> Attributes {
-        Attributes::default()
-            .plain("TYPE", "AUDIO")
-            .quoted("GROUP-ID", GROUP)
-            .quoted("NAME", &self.name)
-            .maybe_quoted("LANGUAGE", self.language.as_deref())
-            .plain("DEFAULT", if self.default { "YES" } else { "NO" })
-            .plain("AUTOSELECT", "YES")
-            .quoted("CHANNELS", &self.channels.to_string())
-            .quoted("URI", &self.uri)
+impl Group<'_> {
+    /// The largest rates of the group, which any variant may be played with.
+    fn largest(&self) -> Bandwidth {
+        let rates = self.members.iter().map(|(_, stream)| stream.bandwidth);
+        rates.fold(Bandwidth::default(), Bandwidth::max)
     }
+}
+
+/// The pictures' codec, where there are any, and each codec of the group once.
+fn codecs(pictures: Option<&str>, group: Option<&Group<'_>>) -> String {
+    let mut codecs: Vec<&str> = pictures.into_iter().collect();
+    for (_, stream) in group.map(|group| &group.members).into_iter().flatten() {
+        if !codecs.contains(&stream.codecs.as_str()) {
+            codecs.push(&stream.codecs);
+        }
+    }
+    codecs.join(",")
 }
 
 #[cfg(test)]
@@ -155,6 +156,7 @@ mod tests {
     use super::*;
     use hls_m3u8::MasterPlaylist;
     use proptest::prelude::*;
+    use streams::Rational;
 
     fn variant(height: u32, peak: u64) -> Variant {
         Variant {
@@ -170,18 +172,39 @@ mod tests {
         }
     }
 
+    fn stream(folder: &str, channels: u32) -> AudioStream {
+        let average = u64::from(channels) * 64_000;
+        AudioStream {
+            uri: format!("job/{folder}/index.m3u8"),
+            channels,
+            codecs: "mp4a.40.2".to_owned(),
+            bandwidth: Bandwidth {
+                peak: average + 2000,
+                average,
+            },
+        }
+    }
+
     fn audio(k: u32, name: &str, language: Option<&str>) -> AudioMedia {
         AudioMedia {
-            uri: format!("job/audio-{k}/index.m3u8"),
             name: name.to_owned(),
             language: language.map(str::to_owned),
             default: k == 0,
-            channels: 2,
-            codecs: "mp4a.40.2".to_owned(),
-            bandwidth: Bandwidth {
-                peak: 130_000,
-                average: 128_000,
-            },
+            describes_video: false,
+            commentary: false,
+            stereo: stream(&format!("audio-{k}"), 2),
+            surround: None,
+        }
+    }
+
+    fn subtitles(k: u32, name: &str, language: Option<&str>) -> SubtitleMedia {
+        SubtitleMedia {
+            uri: format!("job/subs-{k}.m3u8"),
+            name: name.to_owned(),
+            language: language.map(str::to_owned),
+            default: false,
+            forced: false,
+            hearing_impaired: false,
         }
     }
 
@@ -196,6 +219,7 @@ mod tests {
         let playlist = Multivariant {
             variants: vec![variant(1080, 5_100_000), variant(720, 2_600_000), variant(360, 700_000)],
             audios: vec![audio(0, "English", Some("en")), audio(1, "Director \"JR\"", None)],
+            ..Multivariant::default()
         };
         check(&playlist, include_str!("../../tests/golden/ladder.m3u8"));
     }
@@ -204,7 +228,7 @@ mod tests {
     fn pictures_without_sound_have_no_group() {
         let playlist = Multivariant {
             variants: vec![variant(360, 700_000)],
-            audios: vec![],
+            ..Multivariant::default()
         };
         check(&playlist, include_str!("../../tests/golden/silent.m3u8"));
     }
@@ -212,15 +236,69 @@ mod tests {
     #[test]
     fn sound_without_pictures_is_one_variant() {
         let one = Multivariant {
-            variants: vec![],
             audios: vec![audio(0, "English", Some("en"))],
+            ..Multivariant::default()
         };
         check(&one, include_str!("../../tests/golden/sound.m3u8"));
         let two = Multivariant {
-            variants: vec![],
             audios: vec![audio(0, "English", Some("en")), audio(1, "Deutsch", Some("de"))],
+            ..Multivariant::default()
         };
         check(&two, include_str!("../../tests/golden/sound_languages.m3u8"));
+    }
+
+    #[test]
+    fn five_channels_and_subtitles_stand_beside_every_variant() {
+        let mut english = audio(0, "English", Some("en"));
+        english.surround = Some(stream("surround-0", 6));
+        let described = AudioMedia {
+            describes_video: true,
+            ..audio(1, "English (described)", Some("en"))
+        };
+        let commentary = AudioMedia {
+            commentary: true,
+            ..audio(2, "Commentary", Some("en"))
+        };
+        let spoken = SubtitleMedia {
+            default: true,
+            ..subtitles(0, "English", Some("en"))
+        };
+        let heard = SubtitleMedia {
+            hearing_impaired: true,
+            ..subtitles(1, "English (SDH)", Some("en"))
+        };
+        let forced = SubtitleMedia {
+            forced: true,
+            ..subtitles(2, "English (forced)", Some("en"))
+        };
+        let playlist = Multivariant {
+            variants: vec![variant(1080, 5_100_000), variant(360, 700_000)],
+            audios: vec![english, described, commentary],
+            subtitles: vec![spoken, heard, forced, subtitles(3, "English 2", Some("en"))],
+            iframes: vec![IframeVariant {
+                uri: "job/iframe-360p.m3u8".to_owned(),
+                width: 640,
+                height: 360,
+                codecs: "avc1.64001e".to_owned(),
+                bandwidth: Bandwidth {
+                    peak: 90_000,
+                    average: 60_000,
+                },
+            }],
+        };
+        check(&playlist, include_str!("../../tests/golden/surround.m3u8"));
+    }
+
+    #[test]
+    fn sound_in_five_channels_without_pictures_is_two_variants() {
+        let mut audio = audio(0, "English", Some("en"));
+        audio.surround = Some(stream("surround-0", 6));
+        let playlist = Multivariant {
+            audios: vec![audio],
+            subtitles: vec![subtitles(0, "English", Some("en"))],
+            ..Multivariant::default()
+        };
+        check(&playlist, include_str!("../../tests/golden/sound_surround.m3u8"));
     }
 
     proptest! {
@@ -230,7 +308,7 @@ mod tests {
             name in "\\PC{1,20}",
         ) {
             let variants: Vec<Variant> = peaks.iter().zip(100..).map(|(peak, i)| variant(i * 2, *peak)).collect();
-            let playlist = Multivariant { variants, audios: vec![audio(0, &name, None)] };
+            let playlist = Multivariant { variants, audios: vec![audio(0, &name, None)], ..Multivariant::default() };
             let text = playlist.to_string();
             let parsed = MasterPlaylist::try_from(text.as_str()).unwrap();
             let rates: Vec<u64> = parsed.variant_streams.iter().map(|variant| variant.bandwidth()).collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use streams::plan::Planned;
 use streams::task::TaskName;
 use streams::work::{Attempt, Current, DoneOutput, ObjectRef, TaskOutput, WorkKind};
 use streams::{Code, subject, topology};
@@ -11,7 +12,7 @@ use super::find::Found;
 use super::patch::patch;
 use super::recall;
 use super::survey::{Damage, objects};
-use crate::encode::{Encoder, Workshop};
+use crate::encode::Encoder;
 use crate::failure::Failure;
 use crate::ffmpeg::Tool;
 use crate::jetstream::{Created, Outgoing, Refused};
@@ -21,6 +22,7 @@ use crate::job::verdict::SettleError;
 use crate::job::{Assignment, Jobs, Product, Pulse, Stage as _};
 use crate::package::{Fault, Part, Publication, parts, standing};
 use crate::storage::{BlockCache, ObjectKind, Storage, StorageError, base36, revised};
+use crate::workshop::Workshop;
 
 /// Repairs outputs.
 #[derive(Debug, Clone)]
@@ -77,12 +79,12 @@ pub enum RepairError {
 }
 
 /// What one repair works with.
-struct Repair<'a> {
-    mender: &'a Mender,
-    found: &'a Found,
+pub(super) struct Repair<'a> {
+    pub(super) mender: &'a Mender,
+    pub(super) found: &'a Found,
     /// Its number.
-    revision: u64,
-    pulse: Pulse,
+    pub(super) revision: u64,
+    pub(super) pulse: Pulse,
 }
 
 /// Damaged parts by the task that makes them, and everything else that is damaged.
@@ -119,6 +121,7 @@ impl Mender {
         let public = matches!(claimed, Ok(Some(_)));
         let named = done.as_ref().map(|(receipt, _)| receipt.objects.as_slice());
         repair.tidy(named.ok().filter(|_| public)).await;
+        repair.remove_copy().await;
         let (receipt, given_up) = done?;
         if let Some(current) = claimed? {
             self.jobs.write_master(&found.prefix, current).await?;
@@ -223,6 +226,11 @@ impl Repair<'_> {
                 given_up.insert(damage.key.clone());
             }
         }
+        let folder = format!("{}storyboard-", self.found.keys().folder());
+        let sheets = || damages.iter().filter(|damage| damage.key.starts_with(&folder));
+        if sheets().next().is_some() && self.add_tiles(&all, &mut causes).await? {
+            given_up.extend(sheets().map(|damage| damage.key.clone()));
+        }
         let source = if causes.is_empty() {
             Ok(())
         } else {
@@ -239,6 +247,26 @@ impl Repair<'_> {
         let made = without_lists(made, damages);
         let receipt = self.publish(&made, damages, &given_up).await?;
         Ok((receipt, source.err()))
+    }
+
+    /// Sheets are drawn of tiles: where those are damaged or gone, their chunks have to be done again. Whether any has.
+    async fn add_tiles(
+        &self,
+        all: &BTreeMap<String, (TaskName, Part)>,
+        causes: &mut Causes,
+    ) -> Result<bool, RepairError> {
+        let tiles = self
+            .found
+            .receipt
+            .made
+            .iter()
+            .filter_map(|made| made.output.tiles.clone());
+        let tiles: Vec<ObjectRef> = tiles.filter(|object| all.contains_key(&object.key)).collect();
+        let damaged = objects(&self.mender.jobs.output, &tiles).await?;
+        for (task, part) in damaged.iter().filter_map(|damage| all.get(&damage.key)) {
+            causes.entry(*task).or_default().push(part.clone());
+        }
+        Ok(!damaged.is_empty())
     }
 
     /// Whether the source is what it was when the job was planned.
@@ -264,8 +292,10 @@ impl Repair<'_> {
     async fn make(&self, causes: &Causes) -> Result<Vec<Made>, RepairError> {
         let receipt = &self.found.receipt;
         let mut made = receipt.made.clone();
+        let copy = self.copy().await.map_err(RepairError::Failed)?;
+        let plan = copy.as_ref().unwrap_or(&receipt.planned);
         for (task, parts) in causes {
-            let fresh = self.encode(*task).await.map_err(RepairError::Failed)?;
+            let fresh = self.encode(plan, *task).await.map_err(RepairError::Failed)?;
             // What was replaced before stands now: an init segment, for one, is shared by all chunks.
             let standing = standing(&receipt.planned, &made);
             let output = patch(*task, &fresh, parts, &standing)
@@ -282,7 +312,7 @@ impl Repair<'_> {
     }
 
     /// One task as the service does it, under the number of the repair.
-    async fn encode(&self, task: TaskName) -> Result<TaskOutput, Failure> {
+    async fn encode(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
         let mender = self.mender;
         let encoder = Encoder {
             jobs: mender.jobs.clone(),
@@ -294,7 +324,7 @@ impl Repair<'_> {
         };
         let manifest_url = mender.jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {
-            state: recall::state(self.found, manifest_url),
+            state: recall::state(self.found, plan, manifest_url),
             task,
             attempt: self.revision,
             pulse: self.pulse.clone(),
@@ -305,14 +335,16 @@ impl Repair<'_> {
                 "The list of what was made does not read back.",
             )
         };
-        match encoder.work(assignment).await? {
-            Product::Output(DoneOutput::Inline(output)) => Ok(output),
-            Product::Output(DoneOutput::Object(list)) => {
+        let Product::Output(done) = encoder.work(assignment).await? else {
+            return Err(lost());
+        };
+        match *done {
+            DoneOutput::Inline(output) => Ok(*output),
+            DoneOutput::Object(list) => {
                 let bytes = mender.jobs.output.get(&list.key, SMALL_OBJECT).await;
                 let bytes = bytes.ok().flatten().ok_or_else(lost)?;
                 serde_json::from_slice(&bytes).map_err(|_| lost())
             }
-            Product::Plan(_) | Product::Commit | Product::Redo(_) => Err(lost()),
         }
     }
 
@@ -324,7 +356,9 @@ impl Repair<'_> {
         given_up: &BTreeSet<String>,
     ) -> Result<Receipt, RepairError> {
         let (mender, old) = (self.mender, &self.found.receipt);
-        let is_damaged = |object: &ObjectRef| damages.iter().any(|damage| damage.key == object.key);
+        let is_damaged = |object: &ObjectRef| {
+            !given_up.contains(&object.key) && damages.iter().any(|damage| damage.key == object.key)
+        };
         let sound: Vec<ObjectRef> = old
             .objects
             .iter()

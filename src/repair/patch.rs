@@ -66,6 +66,7 @@ pub(super) fn patch(
     }
     if parts.contains(&Part::Poster) {
         patch.poster = Some(fresh.poster.clone().ok_or(Misfit::Nothing("the poster"))?);
+        patch.poster_score = fresh.poster_score;
     }
     if parts.contains(&Part::Tiles) {
         patch.tiles = Some(fresh.tiles.clone().ok_or(Misfit::Nothing("the storyboard"))?);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::Utc;
 use streams::JobId;
 use streams::fact::{Accepted, Head};
+use streams::plan::Planned;
 use streams::upload::{Settings, Upload};
 
 use super::find::Found;
@@ -28,12 +29,11 @@ pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
         given_up: &BTreeSet::new(),
         pulse: &Pulse::default(),
     };
-    publication.receipt().ok()
+    publication.receipt().await.ok()
 }
 
 /// The job as a stage is told of it, from its receipt alone: the log may have forgotten it long ago.
-pub(super) fn state(found: &Found, manifest_url: String) -> JobState {
-    let Receipt { planned, .. } = &found.receipt;
+pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> JobState {
     let source = &planned.source;
     let upload = Upload {
         file_id: planned.head.file_id.clone(),

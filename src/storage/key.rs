@@ -90,16 +90,22 @@ impl JobKeys {
         format!("{}poster-{}.jpg", self.folder, base36(attempt))
     }
 
-    /// Sheet `n` of the storyboard, counted from zero.
+    /// The tiles of the storyboard that `attempt` of `task` made: working material, never public.
     #[must_use]
-    pub fn storyboard_sheet(&self, n: u64, attempt: u64) -> String {
-        format!("{}storyboard-{n}-{}.jpg", self.folder, base36(attempt))
+    pub fn tiles(&self, task: &str, attempt: u64) -> String {
+        format!("{}parts/{}-{}.rgb", self.folder, name(task), base36(attempt))
     }
 
-    /// The index of the storyboard: which tile of which sheet belongs to which time.
+    /// Sheet `n` of the storyboard, counted from zero, whose bytes have this hexadecimal SHA-256.
     #[must_use]
-    pub fn storyboard_index(&self, attempt: u64) -> String {
-        format!("{}storyboard-{}.vtt", self.folder, base36(attempt))
+    pub fn storyboard_sheet(&self, n: u32, sha256: &str) -> String {
+        format!("{}storyboard-{n}-{}.jpg", self.folder, name(&short(sha256)))
+    }
+
+    /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: which tile of which sheet belongs to which time.
+    #[must_use]
+    pub fn storyboard_index(&self, sha256: &str) -> String {
+        format!("{}storyboard-{}.vtt", self.folder, name(&short(sha256)))
     }
 
     /// The I-frame playlist over a rendition.
@@ -168,6 +174,11 @@ pub fn init_name(attempt: u64) -> String {
     format!("init-{}.mp4", base36(attempt))
 }
 
+/// The beginning of a hash: what tells apart the few contents one key of one job could have.
+fn short(sha256: &str) -> String {
+    sha256.chars().take(12).collect()
+}
+
 /// A number in base 36 with lower-case letters: how a key carries its attempt.
 #[must_use]
 pub fn base36(mut number: u64) -> String {
@@ -217,8 +228,9 @@ mod tests {
             keys.init(text, attempt),
             keys.segment(text, n, attempt),
             keys.poster(attempt),
-            keys.storyboard_sheet(n, attempt),
-            keys.storyboard_index(attempt),
+            keys.tiles(text, attempt),
+            keys.storyboard_sheet(n as u32, text),
+            keys.storyboard_index(text),
             keys.iframe_playlist(text),
             keys.subtitles(text, attempt),
             keys.subtitles_playlist(text),
@@ -242,8 +254,9 @@ mod tests {
                 "hls/f1/j1/1080p/init-10.mp4",
                 "hls/f1/j1/1080p/7-10.m4s",
                 "hls/f1/j1/poster-10.jpg",
-                "hls/f1/j1/storyboard-7-10.jpg",
-                "hls/f1/j1/storyboard-10.vtt",
+                "hls/f1/j1/parts/1080p-10.rgb",
+                "hls/f1/j1/storyboard-7-1080p.jpg",
+                "hls/f1/j1/storyboard-1080p.vtt",
                 "hls/f1/j1/iframe-1080p.m3u8",
                 "hls/f1/j1/subs-1080p-10.vtt",
                 "hls/f1/j1/subs-1080p.m3u8",

@@ -110,7 +110,7 @@ pub struct Done {
 #[serde(rename_all = "lowercase")]
 pub enum DoneOutput {
     /// The list itself.
-    Inline(TaskOutput),
+    Inline(Box<TaskOutput>),
     /// An object that holds the list as JSON.
     Object(ObjectRef),
 }
@@ -120,10 +120,13 @@ pub enum DoneOutput {
 pub struct TaskOutput {
     /// One entry for each rendition the task works on.
     pub renditions: Vec<RenditionOutput>,
-    /// The poster, made by chunk 0, or out of the cover by the tracks task.
+    /// A picture that may become the poster, made by some of the chunks, or out of the cover by the tracks task.
     #[serde(default)]
     pub poster: Option<ObjectRef>,
-    /// The tiles of the storyboard that lie in this chunk, in order, as JPEG pictures one after the other in one private object.
+    /// How much there is to see in that picture, 0 being black; nothing where nobody looked, as at covers.
+    #[serde(default)]
+    pub poster_score: Option<f64>,
+    /// The tiles of the storyboard that lie in this chunk, in order, as raw RGB pictures one after the other in one private object.
     #[serde(default)]
     pub tiles: Option<ObjectRef>,
     /// The subtitles, made by the tracks task.

@@ -6,6 +6,8 @@ mod bad_inputs;
 #[cfg(test)]
 mod canceling;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod dead_letters;
@@ -22,6 +24,8 @@ mod operating;
 #[cfg(test)]
 mod playing;
 #[cfg(test)]
+mod previews;
+#[cfg(test)]
 mod projection;
 #[cfg(test)]
 mod real_clips;
@@ -29,6 +33,8 @@ mod real_clips;
 mod receipts;
 #[cfg(test)]
 mod sharing;
+#[cfg(test)]
+mod soundtracks;
 #[cfg(test)]
 mod source_faults;
 #[cfg(test)]

@@ -28,6 +28,7 @@ fn segment(start: u64, samples: u64, ticks: u64) -> FragmentInfo {
         syncs: 1,
         sequence: 1,
         media_bytes: 100,
+        key_frame: None,
     }
 }
 

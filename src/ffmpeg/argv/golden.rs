@@ -16,7 +16,7 @@ fn input() -> Input {
 }
 
 #[test]
-fn the_first_chunk_is_read_from_the_start_and_makes_the_poster() {
+fn the_first_chunk_is_read_from_the_start_and_offers_a_poster() {
     let args = video_chunk(&planned(), 0, &input(), Options::default());
     check(args, include_str!("../../../tests/golden/video_chunk_first.argv"));
 }
@@ -58,19 +58,114 @@ fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
 }
 
 #[test]
+fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
+    let mut planned = planned();
+    planned.storyboard.as_mut().unwrap().interval_frames = 800;
+    let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
+    assert!(!args.iter().any(|arg| arg.contains("[st]") || arg == TILES), "{args:?}");
+    planned.video.as_mut().unwrap().chunks = vec![0, 1, 2, 3];
+    let args = video_chunk(&planned, 3, &input(), Options::default()).unwrap();
+    assert!(
+        !args.iter().any(|arg| arg.contains("[sp]") || arg == POSTER),
+        "{args:?}"
+    );
+    let last = args.iter().position(|arg| arg == TILES).map(|at| args[at - 1].as_str());
+    assert_eq!(last, Some("1"), "frame 800 of 900 is the one tile: {args:?}");
+}
+
+#[test]
 fn there_is_no_chunk_behind_the_last_one_and_no_sound_where_none_is_planned() {
     let mut planned = planned();
     assert_eq!(video_chunk(&planned, 3, &input(), Options::default()), None);
     planned
         .renditions
         .retain(|rendition| matches!(rendition, streams::plan::Rendition::Video(_)));
-    assert_eq!(tracks(&planned, &input(), Options::default()), None);
+    assert_eq!(tracks(&planned, &input(), Options::default(), &Choice::default()), None);
 }
 
 #[test]
 fn all_sound_is_one_command() {
     check(
-        tracks(&planned(), &input(), Options::default()),
+        tracks(&planned(), &input(), Options::default(), &Choice::default()),
         include_str!("../../../tests/golden/tracks.argv"),
+    );
+}
+
+/// The plan with six channels in its first track, which are kept beside stereo, a mono second track, subtitles and a cover.
+fn rich() -> streams::plan::Planned {
+    use streams::plan::{Rendition, SourceChannels};
+    let mut planned = planned();
+    let track = |index: u32, channels: u32| {
+        serde_json::from_value(
+            serde_json::json!({"index": index, "kind": "audio", "codec": "aac", "channels": channels}),
+        )
+        .unwrap()
+    };
+    planned.source.tracks = vec![track(0, 6), track(2, 1)];
+    let mut first = planned.audios().next().unwrap().clone();
+    first.source_channels = SourceChannels::Guessed("5.1".to_owned());
+    let mut surround = first.clone();
+    (surround.name, surround.channels, surround.bitrate) = ("surround-0".parse().unwrap(), 6, 384_000);
+    planned.renditions[2] = Rendition::Audio(first);
+    planned.renditions.push(Rendition::Audio(surround));
+    planned.subtitles = vec![
+        serde_json::from_value(
+            serde_json::json!({"name": "0", "track": 3, "label": "English", "default": false, "reason": ""}),
+        )
+        .unwrap(),
+    ];
+    planned.cover = Some(4);
+    planned
+}
+
+#[test]
+fn everything_that_is_no_video_is_one_command() {
+    let choice = Choice {
+        gains: [("audio-1".parse().unwrap(), 3.456)].into(),
+        sound_alone: false,
+    };
+    check(
+        tracks(&rich(), &input(), Options::default(), &choice),
+        include_str!("../../../tests/golden/tracks_rich.argv"),
+    );
+}
+
+#[test]
+fn a_second_run_makes_sound_alone() {
+    let choice = Choice {
+        sound_alone: true,
+        ..Choice::default()
+    };
+    let args = tracks(&rich(), &input(), Options::default(), &choice).unwrap();
+    assert!(
+        !args
+            .iter()
+            .any(|arg| arg.contains("webvtt") || arg.contains("0:4") || arg.contains("charenc")),
+        "{args:?}"
+    );
+    let mut planned = rich();
+    planned.renditions.clear();
+    assert!(tracks(&planned, &input(), Options::default(), &Choice::default()).is_some());
+    assert_eq!(tracks(&planned, &input(), Options::default(), &choice), None);
+}
+
+#[test]
+fn only_what_shall_have_a_loudness_is_measured() {
+    let mut planned = rich();
+    assert_eq!(loudness(&planned, &input(), Options::default()), None);
+    for rendition in &mut planned.renditions {
+        if let streams::plan::Rendition::Audio(audio) = rendition {
+            audio.loudness = (audio.track == 0).then_some(-16.0);
+        }
+    }
+    let args = loudness(&planned, &input(), Options::default()).unwrap();
+    let graph = args.iter().find(|arg| arg.contains("ebur128")).unwrap();
+    assert_eq!(
+        graph,
+        "[0:0]asetpts=round(PTS-(5/2)/TB),channelmap=channel_layout=5.1,asplit=2[t0_0][t0_1];\
+         [t0_0]aresample=48000:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,\
+         ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=loudness-audio-0.txt[audio-0];\
+         [t0_1]aresample=48000:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=5.1,\
+         ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=loudness-surround-0.txt[surround-0]"
     );
 }

@@ -5,17 +5,27 @@
 //! complete. The init segment is complete as soon as a segment is visible. ffmpeg makes no folders: the caller does, one for each
 //! rendition. The playlists it writes beside the segments know one chunk only and are ignored.
 
+mod cover;
 mod encoder;
 mod hls;
+mod mix;
 mod picture;
 mod poster;
+mod raw;
+mod remux;
 pub mod samples;
 mod seconds;
+mod subtitles;
+mod tiles;
 mod tracks;
 mod video;
 
-pub use poster::POSTER;
-pub use tracks::tracks;
+pub use cover::COVER;
+pub use poster::{NEAR as POSTER_CHOICE, POSTER, has_poster, poster_size};
+pub use remux::{COPY, remux};
+pub use subtitles::{LIFT, subtitle_file};
+pub use tiles::TILES;
+pub use tracks::{Choice, loudness, loudness_file, tracks};
 pub use video::video_chunk;
 
 /// The file a rendition's init segment is written to, in the rendition's folder.

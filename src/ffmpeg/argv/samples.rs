@@ -142,7 +142,7 @@ fn picked(numbers: impl Iterator<Item = u64>) -> String {
 /// The filters behind the chain of an audio rendition: its samples go on to the encoder, their levels into a file.
 pub(super) fn listen(rendition: &str, sample_rate: u32) -> String {
     format!(
-        ",asplit=2[on][heard];[heard]{},anullsink;[on]anull",
+        ",asplit=2[on_{rendition}][heard_{rendition}];[heard_{rendition}]{},anullsink;[on_{rendition}]anull",
         levels(&format!("{rendition}/{LEVELS}"), sample_rate)
     )
 }

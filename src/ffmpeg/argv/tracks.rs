@@ -1,54 +1,141 @@
-//! All sound of a job in one run: whole tracks, since joints of separately encoded sound would click.
+//! All sound of a job in one run, and what else is no video: whole tracks, since joints of separately encoded sound would click.
 
+use std::collections::BTreeMap;
+
+use streams::RenditionName;
 use streams::plan::{AudioRendition, Planned};
 
 use super::hls::Hls;
-use super::{Options, preamble, samples, words};
+use super::mix;
+use super::{Options, cover, preamble, samples, subtitles, words};
 use crate::ffmpeg::input::Input;
 
 /// Samples an AAC encoder puts before the first one.
 const PRIMING: u32 = 1024;
 
-/// The arguments that encode every audio rendition of the plan from `input`; nothing when it has none.
+/// What a run makes, beyond what the plan says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Choice {
+    /// By how many decibels a rendition is made louder; the others stay as they are.
+    pub gains: BTreeMap<RenditionName, f64>,
+    /// Whether only sound is made: after a run that broke, which subtitles or the cover may be to blame for.
+    pub sound_alone: bool,
+}
+
+/// The arguments that make every audio rendition of the plan from `input`, its subtitles and its cover; nothing when it has none.
 #[must_use]
-pub fn tracks(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
-    planned.audios().next()?;
-    let mut args = preamble();
-    args.push("-copyts".to_owned());
-    args.extend(options.args());
-    args.extend(words("-vn -sn -dn"));
-    args.extend(input.args());
+pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choice) -> Option<Vec<String>> {
+    let extras = !choice.sound_alone;
+    let graph = graph(planned, |rendition| {
+        let gain = choice.gains.get(&rendition.name).copied();
+        format!(
+            "{},atrim=start_sample={PRIMING}{}",
+            mix::finish(planned, rendition, gain),
+            samples::listen(rendition.name.as_str(), rendition.sample_rate)
+        )
+    });
+    let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());
+    if graph.is_none() && !has_extras {
+        return None;
+    }
+    let mut args = start(input, options, extras && !planned.subtitles.is_empty());
+    args.extend(
+        graph
+            .into_iter()
+            .flat_map(|graph| ["-filter_complex".to_owned(), graph]),
+    );
     for rendition in planned.audios() {
-        args.extend(words(&format!(
-            "-map 0:{} -filter:a {}",
-            rendition.track,
-            filters(planned, rendition)
-        )));
-        args.extend(words(&format!(
-            "-c:a aac -b:a {} -flags:a +bitexact",
-            rendition.bitrate
-        )));
-        args.extend(options.args());
-        let hls = Hls {
-            name: &rendition.name,
-            segment: planned.segment.duration,
-            first_segment: 0,
-            offset: None,
-            first_fragment: 1,
-        };
-        args.extend(hls.args());
+        args.extend(encode(planned, rendition, options));
+    }
+    if extras {
+        args.extend(planned.subtitles.iter().flat_map(subtitles::args));
+        args.extend(planned.cover.into_iter().flat_map(cover::args));
     }
     Some(args)
 }
 
-/// Sound is moved onto the output's timeline, its gaps filled and its drift drawn out, and it begins exactly at zero. The first
-/// samples are then cut without moving the others: the encoder's priming takes their place, so that no player hears a delay.
-fn filters(planned: &Planned, rendition: &AudioRendition) -> String {
-    let layout = if rendition.channels == 1 { "mono" } else { "stereo" };
-    format!(
-        "asetpts=round(PTS-({})/TB),aresample={}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts={layout},atrim=start_sample={PRIMING}{}",
-        planned.timeline.zero,
-        rendition.sample_rate,
-        samples::listen(rendition.name.as_str(), rendition.sample_rate)
-    )
+/// The file [`loudness`] writes the measurements of a rendition to, in the folder ffmpeg runs in.
+#[must_use]
+pub fn loudness_file(rendition: &RenditionName) -> String {
+    format!("loudness-{rendition}.txt")
+}
+
+/// The arguments that measure how loud each audio rendition would be that is to have a certain loudness; nothing when none is.
+#[must_use]
+pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
+    let mut measured = planned.clone();
+    measured
+        .renditions
+        .retain(|rendition| matches!(rendition, streams::plan::Rendition::Audio(audio) if audio.loudness.is_some()));
+    let graph = graph(&measured, |rendition| {
+        format!(
+            "{},ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file={}",
+            mix::channels(rendition),
+            loudness_file(&rendition.name)
+        )
+    })?;
+    let mut args = start(input, options, false);
+    args.extend(["-filter_complex".to_owned(), graph]);
+    for rendition in measured.audios() {
+        args.extend(["-map".to_owned(), label(rendition)]);
+        args.extend(words("-f null -"));
+    }
+    Some(args)
+}
+
+/// Streams nobody maps are not read by ffmpeg.
+fn start(input: &Input, options: Options, has_subtitles: bool) -> Vec<String> {
+    let mut args = preamble();
+    args.push("-copyts".to_owned());
+    args.extend(options.args());
+    if has_subtitles {
+        args.extend(subtitles::decoding());
+    }
+    args.extend(input.args());
+    args
+}
+
+/// The filters of all audio renditions, each track decoded once; nothing when there are none.
+fn graph(planned: &Planned, finish: impl Fn(&AudioRendition) -> String) -> Option<String> {
+    let mut tracks: BTreeMap<u32, Vec<&AudioRendition>> = BTreeMap::new();
+    for rendition in planned.audios() {
+        tracks.entry(rendition.track).or_default().push(rendition);
+    }
+    let chains = tracks.iter().map(|(track, renditions)| {
+        let head = format!("[0:{track}]{}", mix::on_the_timeline(planned, renditions[0]));
+        let ends: Vec<String> = renditions
+            .iter()
+            .map(|rendition| format!("{}{}", finish(rendition), label(rendition)))
+            .collect();
+        if let [end] = &ends[..] {
+            return format!("{head},{end}");
+        }
+        let labels: String = (0..ends.len()).map(|i| format!("[t{track}_{i}]")).collect();
+        let branches = ends.iter().enumerate().map(|(i, end)| format!(";[t{track}_{i}]{end}"));
+        format!("{head},asplit={}{labels}{}", ends.len(), branches.collect::<String>())
+    });
+    let chains: Vec<String> = chains.collect();
+    (!chains.is_empty()).then(|| chains.join(";"))
+}
+
+fn label(rendition: &AudioRendition) -> String {
+    format!("[{}]", rendition.name)
+}
+
+fn encode(planned: &Planned, rendition: &AudioRendition, options: Options) -> Vec<String> {
+    let mut args = vec!["-map".to_owned(), label(rendition)];
+    args.extend(words(&format!(
+        "-c:a aac -b:a {} -flags:a +bitexact",
+        rendition.bitrate
+    )));
+    args.extend(options.args());
+    let hls = Hls {
+        name: &rendition.name,
+        segment: planned.segment.duration,
+        first_segment: 0,
+        offset: None,
+        first_fragment: 1,
+    };
+    args.extend(hls.args());
+    args
 }

@@ -5,13 +5,16 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 
 use super::hls::Hls;
 use super::seconds::not_after;
+use super::tiles::Tiles;
 use super::{Options, encoder, picture, poster, preamble, samples, words};
 use crate::ffmpeg::input::Input;
 
 /// The arguments that encode chunk `chunk` of the plan's video from `input`; nothing when the plan has no such chunk, or its numbers
 /// leave the range of exact fractions.
 ///
-/// Chunk 0 also makes the poster; every chunk keeps a few of the frames its encoders get. Every frame number and time is that of the whole video, so chunks join without a gap on any machine.
+/// Beside the segments it writes the tiles of the storyboard that lie in the chunk, and in some chunks pictures for the poster: raw, so
+/// that no codec for images can fail the chunk; and a few of the frames its encoders get. Every frame number and time is that of the whole
+/// video, so chunks join without a gap on any machine.
 #[must_use]
 pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Options) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
@@ -28,9 +31,10 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
         args.extend(options.args());
         args.extend(part.hls(planned, rendition)?.args());
     }
-    if part.has_poster() {
+    if part.has_poster {
         args.extend(poster::args());
     }
+    args.extend(part.tiles.map(Tiles::args).into_iter().flatten());
     for (i, rendition) in planned.videos().enumerate() {
         args.extend(samples::args(i, rendition));
     }
@@ -43,7 +47,9 @@ struct Part {
     chunk: u32,
     /// First frame at full rate.
     first: u64,
-    /// The frame after the last one at full rate; nothing for the last chunk, which takes what there is.
+    /// The frame after the last one at full rate, as planned.
+    planned_end: u64,
+    /// The same; nothing for the last chunk, which takes what there is.
     end: Option<u64>,
     /// First segment.
     segment: u32,
@@ -51,6 +57,10 @@ struct Part {
     time: Rational,
     /// Time of the first frame on the source's clock, in seconds.
     source_time: Rational,
+    /// Whether it offers pictures for the poster.
+    has_poster: bool,
+    /// Its tiles of the storyboard.
+    tiles: Option<Tiles>,
 }
 
 impl Part {
@@ -60,15 +70,14 @@ impl Part {
         Some(Self {
             chunk,
             first,
+            planned_end: end,
             end: (!video.is_last(chunk)).then_some(end),
             segment: *video.chunks.get(usize::try_from(chunk).ok()?)?,
             time,
             source_time: planned.timeline.zero.checked_add(time)?,
+            has_poster: poster::has_poster(chunk),
+            tiles: Tiles::of(planned.storyboard, first, end),
         })
-    }
-
-    const fn has_poster(&self) -> bool {
-        self.first == 0
     }
 
     /// Enters the source at the key frame at or before the first frame; not at all where that is the source's start.
@@ -106,9 +115,14 @@ impl Part {
                 )
             })
             .collect();
-        if self.has_poster() {
+        if self.has_poster {
             labels.push("sp".to_owned());
-            branches.push(format!(";{}", poster::filters(planned, video)?));
+            let frames = self.planned_end.saturating_sub(self.first);
+            branches.push(format!(";{}", poster::filters(planned, video, frames)?));
+        }
+        if let Some(tiles) = self.tiles {
+            labels.push("st".to_owned());
+            branches.push(format!(";{}", tiles.filters(video)));
         }
         let outputs: String = labels.iter().map(|label| format!("[{label}]")).collect();
         Some(format!(

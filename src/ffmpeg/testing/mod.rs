@@ -39,7 +39,7 @@ pub(crate) async fn ask(program: &Path, folder: &Path, args: &str) -> String {
 }
 
 /// A plan of two video renditions, the lower one at half the rate, and two audio renditions; 59.94 frames a second from 2.5 s on,
-/// four segments in three chunks.
+/// four segments in three chunks, a preview every other second.
 pub(crate) fn planned() -> streams::plan::Planned {
     serde_json::from_value(serde_json::json!({
         "v": 1, "job_id": "j", "file_id": "f", "at": "2026-01-01T00:00:00Z",
@@ -60,6 +60,7 @@ pub(crate) fn planned() -> streams::plan::Planned {
             {"type": "audio", "name": "audio-1", "track": 2, "language": "de", "label": "Deutsch", "default": false, "channels": 2,
              "sample_rate": 48000, "bitrate": 128_000, "duration": 15.0, "reason": ""}
         ],
+        "storyboard": {"interval_frames": 120, "tiles": 8, "width": 192, "height": 108, "columns": 8, "rows": 1},
         "tasks": [], "warnings": [], "encoder": {"ffmpeg": "5.1"}
     }))
     .expect("a valid plan")

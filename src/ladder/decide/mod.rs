@@ -13,7 +13,7 @@ use streams::{Code, Lane, Rational, TaskName};
 use super::probe::{Audio, Content, Probe, Stream};
 use super::profile::Profile;
 use super::timeline::Grid;
-use super::{rungs, sound, timeline};
+use super::{rungs, sound, storyboard, subtitles, timeline};
 use pictures::Pictures;
 
 /// The object a plan is for, pinned to one version.
@@ -156,12 +156,16 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         .as_ref()
         .zip(grid)
         .map(|(pictures, grid)| rungs::renditions(&settings.profile, pictures.size, &grid));
+    let subtitles = subtitles::renditions(probe);
+    let cover = cover(probe, video.is_some());
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
-    warnings.extend(sound.warnings.iter().map(|word| (*word).to_owned()));
+    let words = sound.warnings.iter().chain(&subtitles.warnings);
+    warnings.extend(words.map(|word| (*word).to_owned()));
     if sound.renditions.is_empty() {
         warnings.push("no_audio".to_owned());
     }
-    let has_sound = !sound.renditions.is_empty();
+    let has_tracks = !(sound.renditions.is_empty() && subtitles.renditions.is_empty());
+    let left_out = sound.left_out.into_iter().chain(subtitles.left_out).collect();
     let renditions = ladder
         .into_iter()
         .flatten()
@@ -171,15 +175,15 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     Ok(Draft {
         profile: settings.profile.name.clone(),
         source: source::source(probe, pin, &timeline)?,
-        tasks: tasks(video.as_ref(), has_sound, settings.priority),
+        tasks: tasks(video.as_ref(), has_tracks, settings.priority),
+        storyboard: storyboard(&settings.profile, pictures.as_ref(), video.as_ref()),
         timeline,
         segment,
         video,
         renditions,
-        subtitles: Vec::new(),
-        cover: None,
-        storyboard: None,
-        left_out: Vec::new(),
+        subtitles: subtitles.renditions,
+        cover,
+        left_out,
         complexity: None,
         cost: None,
         warnings,
@@ -187,6 +191,12 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
             ffmpeg: ffmpeg.to_owned(),
         },
     })
+}
+
+/// The preview pictures, where the profile wants any.
+fn storyboard(profile: &Profile, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Option<Storyboard> {
+    let (pictures, video) = pictures.zip(video).filter(|_| profile.storyboard)?;
+    Some(storyboard::plan(video.frames, video.frame_rate, pictures.size))
 }
 
 /// A source whose packets end well before its own index says has lost its rest.
@@ -207,7 +217,6 @@ fn refuse_damage(probe: &Probe) -> Result<(), Refusal> {
 }
 
 fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Vec<String> {
-    let any = |wanted: fn(&Content) -> bool| probe.streams.iter().any(|stream| wanted(&stream.content));
     let picture = video.map(|video| video.picture).unwrap_or_default();
     let several = probe
         .streams
@@ -231,14 +240,6 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
             pictures.is_none() && probe.main_video().is_some(),
         ),
         ("video_tracks_left_out", several),
-        (
-            "bitmap_subtitles_ignored",
-            any(|content| matches!(content, Content::Subtitle { bitmap: true })),
-        ),
-        (
-            "text_subtitles_ignored",
-            any(|content| matches!(content, Content::Subtitle { bitmap: false })),
-        ),
     ];
     words
         .into_iter()
@@ -247,12 +248,21 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         .collect()
 }
 
-/// The first chunk, then the sound, then the other chunks: that is what a viewer needs first.
-fn tasks(video: Option<&VideoPlan>, has_sound: bool, priority: Priority) -> Vec<PlannedTask> {
+/// The attached picture that stands for a source without video.
+fn cover(probe: &Probe, has_video: bool) -> Option<u32> {
+    let covers = probe
+        .streams
+        .iter()
+        .filter(|stream| matches!(stream.content, Content::Cover));
+    covers.map(|stream| stream.index).next().filter(|_| !has_video)
+}
+
+/// The first chunk, then sound and subtitles, then the other chunks: that is what a viewer needs first.
+fn tasks(video: Option<&VideoPlan>, has_tracks: bool, priority: Priority) -> Vec<PlannedTask> {
     let chunks = video.map_or(0, |video| video.chunks.len());
     let chunks = (0..u32::try_from(chunks).unwrap_or(u32::MAX)).map(TaskName::video);
     let mut tasks: Vec<TaskName> = chunks.collect();
-    if has_sound {
+    if has_tracks {
         tasks.insert(tasks.len().min(1), TaskName::TRACKS);
     }
     let lane = |task: TaskName| match priority {

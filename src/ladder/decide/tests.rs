@@ -6,7 +6,7 @@ use streams::fact::Head;
 use streams::plan::Picture;
 
 use super::*;
-use crate::ladder::probe::Video;
+use crate::ladder::probe::{Audience, Video};
 
 fn pin() -> Pin {
     Pin {
@@ -47,6 +47,7 @@ fn stream(index: u32, content: Content) -> Stream {
         language: None,
         title: None,
         default: false,
+        audience: Audience::default(),
         start: Some(Rational::ZERO),
         end: Some(60.0),
         content,
@@ -57,6 +58,7 @@ fn audio() -> Content {
     Content::Audio(Audio {
         channels: 2,
         sample_rate: 48_000,
+        layout: None,
     })
 }
 
@@ -260,7 +262,7 @@ prop_compose! {
 fn any_content() -> impl Strategy<Value = Content> {
     prop_oneof![
         3 => any_video(),
-        2 => (1u32..64, 1u32..200_000).prop_map(|(channels, sample_rate)| Content::Audio(Audio { channels, sample_rate })),
+        2 => (1u32..64, 1u32..200_000).prop_map(|(channels, sample_rate)| Content::Audio(Audio { channels, sample_rate, layout: None })),
         1 => any::<bool>().prop_map(|bitmap| Content::Subtitle { bitmap }),
         1 => Just(Content::Cover),
         1 => Just(Content::Data),
@@ -274,7 +276,7 @@ prop_compose! {
         title in prop::option::of("\\PC{0,60}"), default: bool,
     ) -> Stream {
         let start = if far { start } else { Some(near) };
-        Stream { index: 0, codec: "x".to_owned(), language, title, default, start: start.and_then(|(num, den)| Rational::new(num, den)), end, content }
+        Stream { index: 0, codec: "subrip".to_owned(), language, title, default, audience: Audience { forced: default, ..Audience::default() }, start: start.and_then(|(num, den)| Rational::new(num, den)), end, content }
     }
 }
 

@@ -74,6 +74,15 @@ pub struct AudioRendition {
     pub label: String,
     /// Whether a player starts with it.
     pub default: bool,
+    /// Whether it tells what is to be seen, for those who cannot see it.
+    #[serde(default)]
+    pub describes_video: bool,
+    /// Whether it is somebody talking about the programme.
+    #[serde(default)]
+    pub commentary: bool,
+    /// How the channels of the source are read.
+    #[serde(default)]
+    pub source_channels: SourceChannels,
     /// Channels of the output: 2, or 6 for a 5.1 rendition, which stands beside the stereo one of the same track.
     pub channels: u32,
     /// Samples per second of the output.
@@ -87,6 +96,27 @@ pub struct AudioRendition {
     pub duration: f64,
     /// Why it is there, one sentence.
     pub reason: String,
+}
+
+/// Which channel of a source track is for which loudspeaker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceChannels {
+    /// As the source says.
+    #[default]
+    Named,
+    /// The source does not say; this is what decoders take so many channels for, as ffmpeg names it, e.g. `5.1`.
+    Guessed(String),
+    /// Nobody can say. Of so many channels every other one is for the left, beginning with the first.
+    Dealt(u32),
+}
+
+impl AudioRendition {
+    /// Whether it is the 5.1 rendition of its track, which stands beside the stereo one.
+    #[must_use]
+    pub const fn is_surround(&self) -> bool {
+        self.channels > 2
+    }
 }
 
 /// One subtitle track of the output: WebVTT, one file for its whole length.

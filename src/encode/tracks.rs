@@ -1,0 +1,210 @@
+//! The handler of tracks tasks: all sound, subtitles and the cover, from one reading of the source.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use streams::plan::{Planned, SubtitleRendition};
+use streams::work::{SubtitleOutput, TaskOutput};
+use streams::{Code, RenditionName};
+
+use super::evidence;
+use super::production::Made;
+use super::shipping::Shelf;
+use super::stage::Shift;
+use crate::failure::Failure;
+use crate::ffmpeg::argv::{self, Choice, Options};
+use crate::ffmpeg::{Input, loudness};
+use crate::storage::ObjectKind;
+use crate::webvtt::{self, Cue, Document};
+
+/// Bytes of the longest file of subtitles that is read; a film's has a hundredth of it.
+const LONGEST: u64 = 32 << 20;
+
+impl Shift<'_> {
+    pub(super) async fn tracks(&self) -> Result<TaskOutput, Failure> {
+        let mut output = TaskOutput {
+            ffmpeg: self.encoder.ffmpeg.clone(),
+            ..TaskOutput::default()
+        };
+        let Some(made) = self.make_tracks(&mut output.warnings).await? else {
+            return Ok(output);
+        };
+        for (rendition, shipped) in self.plan.audios().zip(&made.shipped) {
+            output
+                .renditions
+                .push(self.audio_rendition(rendition, &made, shipped).await?);
+        }
+        for rendition in &self.plan.subtitles {
+            self.subtitles(rendition, &made, &mut output).await?;
+        }
+        if self.plan.cover.is_some() {
+            self.cover(&made, &mut output).await?;
+        }
+        let (sound, readback) = (
+            evidence::sound(self.plan, &output.renditions),
+            self.readback(made.folder.path()),
+        );
+        self.verify(&output, &readback, &sound.wanted()).await?;
+        output.evidence = sound.compare(&readback).await?;
+        Ok(output)
+    }
+
+    /// Runs ffmpeg. Where it breaks with subtitles or a cover in its hands, they may be to blame: sound is then made without them.
+    /// Nothing when nothing can be made.
+    async fn make_tracks(&self, warnings: &mut Vec<String>) -> Result<Option<Made>, Failure> {
+        let choice = Choice {
+            gains: self.gains().await?,
+            sound_alone: false,
+        };
+        let has_extras = !self.plan.subtitles.is_empty() || self.plan.cover.is_some();
+        match self.make_choice(&choice).await {
+            Err(failure) if has_extras && failure.code == Code::FfmpegCrashed => {
+                tracing::warn!(job.id = %self.assignment.state.job_id, %failure, "making sound without subtitles and cover");
+            }
+            made => return made.map(Some),
+        }
+        if self.plan.audios().next().is_none() {
+            warnings.push("subtitles_failed".to_owned());
+            return Ok(None);
+        }
+        let choice = Choice {
+            sound_alone: true,
+            ..choice
+        };
+        self.make_choice(&choice).await.map(Some)
+    }
+
+    async fn make_choice(&self, choice: &Choice) -> Result<Made, Failure> {
+        let shelves = self.plan.audios().map(|rendition| Shelf {
+            name: rendition.name.clone(),
+            kind: ObjectKind::Audio,
+            first: 0,
+        });
+        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default(), choice);
+        self.produce(shelves.collect(), self.plan.source.duration, &argv).await
+    }
+
+    /// By how much each rendition is made louder that shall have a certain loudness: measured on a reading of its own, since a whole
+    /// track must be heard before its first sample can be changed.
+    async fn gains(&self) -> Result<BTreeMap<RenditionName, f64>, Failure> {
+        let mut gains = BTreeMap::new();
+        if self.plan.audios().all(|rendition| rendition.loudness.is_none()) {
+            return Ok(gains);
+        }
+        let argv = |input: &Input| argv::loudness(self.plan, input, Options::default());
+        let made = self.produce(Vec::new(), self.plan.source.duration, &argv).await?;
+        for rendition in self.plan.audios() {
+            let file = made.folder.path().join(argv::loudness_file(&rendition.name));
+            let gain = match rendition.loudness {
+                Some(target) => loudness::gain(&file, target).await,
+                None => None,
+            };
+            gains.extend(gain.map(|gain| (rendition.name.clone(), gain)));
+        }
+        Ok(gains)
+    }
+
+    /// Ships one track of subtitles. What is wrong with it is a warning, never a failure.
+    async fn subtitles(
+        &self,
+        rendition: &SubtitleRendition,
+        made: &Made,
+        output: &mut TaskOutput,
+    ) -> Result<(), Failure> {
+        let mut warn = |word: &str| {
+            if !output.warnings.iter().any(|warning| warning == word) {
+                output.warnings.push(word.to_owned());
+            }
+        };
+        let Some(bytes) = read(&made.folder.path().join(argv::subtitle_file(&rendition.name))).await else {
+            warn("subtitles_failed");
+            return Ok(());
+        };
+        let decoded = webvtt::charset::decode(&bytes, rendition.language.as_deref());
+        if decoded.guessed {
+            warn("subtitles_charset_guessed");
+        }
+        let cues = webvtt::lay(&webvtt::read(&decoded.text), shift(self.plan, rendition));
+        let Some(last) = cues.iter().map(|cue| cue.end).max() else {
+            warn("empty_subtitles_left_out");
+            return Ok(());
+        };
+        output.subtitles.push(self.ship_cues(rendition, &cues, last).await?);
+        Ok(())
+    }
+
+    /// Ships the cover as the poster. A missing one is a warning, never a failure.
+    async fn cover(&self, made: &Made, output: &mut TaskOutput) -> Result<(), Failure> {
+        match tokio::fs::read(made.folder.path().join(argv::COVER)).await {
+            Ok(bytes) if !bytes.is_empty() => {
+                let key = self.keys.poster(self.assignment.attempt);
+                let shipper = self.shipper(Path::new(""));
+                output.poster = Some(shipper.put(&key, bytes.into(), ObjectKind::Jpeg).await?);
+            }
+            _ => output.warnings.push("no_poster".to_owned()),
+        }
+        Ok(())
+    }
+
+    async fn ship_cues(
+        &self,
+        rendition: &SubtitleRendition,
+        cues: &[Cue],
+        last: i64,
+    ) -> Result<SubtitleOutput, Failure> {
+        let key = self.keys.subtitles(rendition.name.as_str(), self.assignment.attempt);
+        let text = Document(cues).to_string();
+        let object = self
+            .shipper(Path::new(""))
+            .put(&key, text.into(), ObjectKind::Vtt)
+            .await?;
+        Ok(SubtitleOutput {
+            name: rendition.name.clone(),
+            object,
+            cues: u32::try_from(cues.len()).unwrap_or(u32::MAX),
+            #[expect(clippy::cast_precision_loss, reason = "times stay far below 2^52 ms")]
+            end: last as f64 / 1000.0,
+        })
+    }
+}
+
+/// A file ffmpeg made, unless it is missing or too long.
+async fn read(file: &Path) -> Option<Vec<u8>> {
+    let length = tokio::fs::metadata(file).await.ok()?.len();
+    if length > LONGEST {
+        return None;
+    }
+    tokio::fs::read(file).await.ok()
+}
+
+/// From the times in ffmpeg's file to the output's.
+fn shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
+    let track = plan.source.tracks.iter().find(|track| track.index == rendition.track);
+    #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
+    webvtt::Shift {
+        zero: (plan.timeline.zero.as_f64() + f64::from(argv::LIFT)) * 1000.0,
+        programme: (plan.source.duration * 1000.0) as i64,
+        drawings: track.is_some_and(|track| matches!(track.codec.as_str(), "ass" | "ssa")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffmpeg::testing::planned;
+
+    #[test]
+    fn zero_of_the_plan_is_zero_of_the_cues() {
+        let mut planned = planned();
+        let track = serde_json::json!({"index": 3, "kind": "subtitle", "codec": "ass"});
+        planned.source.tracks = vec![serde_json::from_value(track).unwrap()];
+        let rendition =
+            serde_json::json!({"name": "0", "track": 3, "label": "English", "default": false, "reason": ""});
+        let rendition = serde_json::from_value(rendition).unwrap();
+        let shift = shift(&planned, &rendition);
+        assert_eq!(
+            (shift.zero, shift.programme, shift.drawings),
+            (3_602_500.0, 15_000, true)
+        );
+    }
+}

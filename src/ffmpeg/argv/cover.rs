@@ -1,0 +1,23 @@
+//! The poster of a source without video: its cover, no larger than other posters.
+
+use super::words;
+
+/// The file the cover is written to, in the folder ffmpeg runs in.
+pub const COVER: &str = "cover.jpg";
+
+/// Longest side of the poster, in pixels.
+const LONGEST: u32 = 1280;
+
+/// The output options of the poster, made of stream `track`. JPEG files are full-range BT.601 (JFIF).
+pub(super) fn args(track: u32) -> Vec<String> {
+    let mut args = words(&format!("-map 0:{track} -frames:v 1 -filter:v"));
+    args.push(format!(
+        "scale=w='min({LONGEST},iw)':h='min({LONGEST},ih)':force_original_aspect_ratio=decrease:force_divisible_by=2:\
+         out_color_matrix=bt601:out_range=pc,setsar=1,format=yuvj420p"
+    ));
+    args.extend(words(
+        "-c:v mjpeg -q:v 4 -map_metadata -1 -fflags +bitexact -flags:v +bitexact -f image2 -update 1",
+    ));
+    args.push(COVER.to_owned());
+    args
+}

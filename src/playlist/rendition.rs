@@ -1,0 +1,128 @@
+//! `EXT-X-MEDIA` lines (RFC 8216bis section 4.4.6.1): the sound and subtitles that variants share.
+
+use super::attributes::Attributes;
+use super::bandwidth::Bandwidth;
+
+/// The group every variant has its sound from, in stereo.
+pub(super) const STEREO: &str = "audio";
+
+/// The group of the variants for players with more than two loudspeakers.
+pub(super) const SURROUND: &str = "surround";
+
+/// The one group of subtitles.
+pub(super) const SUBTITLES: &str = "subtitles";
+
+/// One track of sound, as one or two streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioMedia {
+    /// What a player's menu shows; no two tracks may share it.
+    pub name: String,
+    /// RFC 5646 tag, where known.
+    pub language: Option<String>,
+    /// Whether players start with it. At most one may be.
+    pub default: bool,
+    /// Whether it tells what is to be seen, for those who cannot see it.
+    pub describes_video: bool,
+    /// Whether it is somebody talking about the programme: nothing a player may pick by itself.
+    pub commentary: bool,
+    /// The track in stereo.
+    pub stereo: AudioStream,
+    /// The track in 5.1, where its source has as much.
+    pub surround: Option<AudioStream>,
+}
+
+/// One encoding of a track of sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioStream {
+    /// Its media playlist, relative to the multivariant playlist.
+    pub uri: String,
+    /// Channels.
+    pub channels: u32,
+    /// RFC 6381 text.
+    pub codecs: String,
+    /// Rates.
+    pub bandwidth: Bandwidth,
+}
+
+/// One track of subtitles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubtitleMedia {
+    /// Its media playlist, relative to the multivariant playlist.
+    pub uri: String,
+    /// What a player's menu shows; no two tracks may share it.
+    pub name: String,
+    /// RFC 5646 tag, where known.
+    pub language: Option<String>,
+    /// Whether players show it unasked. At most one may be.
+    pub default: bool,
+    /// Whether it holds only what everybody must read.
+    pub forced: bool,
+    /// Whether it also tells what is to be heard, for those who cannot hear it.
+    pub hearing_impaired: bool,
+}
+
+impl AudioMedia {
+    const fn characteristics(&self) -> Option<&'static str> {
+        if self.describes_video {
+            Some("public.accessibility.describes-video")
+        } else {
+            None
+        }
+    }
+
+    /// Whether a player may pick the track by the viewer's language and needs: not commentary, and of several tracks it could not
+    /// tell apart only the first.
+    pub(super) fn autoselect(&self, before: &[Self]) -> bool {
+        let alike = |other: &Self| {
+            !other.commentary && other.language == self.language && other.describes_video == self.describes_video
+        };
+        self.default || (!self.commentary && !before.iter().any(alike))
+    }
+
+    /// The line for one of its streams in the group `group`. In all groups a track's lines are equal but for what the RFC allows.
+    pub(super) fn attributes(&self, group: &str, stream: &AudioStream, autoselect: bool) -> Attributes {
+        Attributes::default()
+            .plain("TYPE", "AUDIO")
+            .quoted("GROUP-ID", group)
+            .quoted("NAME", &self.name)
+            .maybe_quoted("LANGUAGE", self.language.as_deref())
+            .yes_or_no("DEFAULT", self.default)
+            .yes_or_no("AUTOSELECT", autoselect)
+            .maybe_quoted("CHARACTERISTICS", self.characteristics())
+            .quoted("CHANNELS", &stream.channels.to_string())
+            .quoted("URI", &stream.uri)
+    }
+}
+
+impl SubtitleMedia {
+    const fn characteristics(&self) -> Option<&'static str> {
+        if self.hearing_impaired {
+            Some("public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound")
+        } else {
+            None
+        }
+    }
+
+    /// Whether a player may pick the track by the viewer's language and needs: of several it could not tell apart only the first.
+    pub(super) fn autoselect(&self, before: &[Self]) -> bool {
+        let alike = |other: &Self| {
+            other.language == self.language
+                && other.forced == self.forced
+                && other.hearing_impaired == self.hearing_impaired
+        };
+        self.default || !before.iter().any(alike)
+    }
+
+    pub(super) fn attributes(&self, autoselect: bool) -> Attributes {
+        Attributes::default()
+            .plain("TYPE", "SUBTITLES")
+            .quoted("GROUP-ID", SUBTITLES)
+            .quoted("NAME", &self.name)
+            .maybe_quoted("LANGUAGE", self.language.as_deref())
+            .yes_or_no("DEFAULT", self.default)
+            .yes_or_no("AUTOSELECT", autoselect)
+            .yes_or_no("FORCED", self.forced)
+            .maybe_quoted("CHARACTERISTICS", self.characteristics())
+            .quoted("URI", &self.uri)
+    }
+}
