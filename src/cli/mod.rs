@@ -1,7 +1,8 @@
 //! The command line: what can be asked of the program, and nothing of how it is done.
 //!
-//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled, or (`plan`) the file would be refused;
-//! 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`).
+//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled, or
+//! (`plan`) the file would be refused; 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`,
+//! `verify`).
 
 mod database;
 #[cfg(feature = "dev")]
@@ -13,6 +14,7 @@ mod plan;
 mod provision;
 mod run;
 mod submit;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -51,6 +53,8 @@ enum Command {
     Jobs(jobs::JobsCommand),
     /// Show what would be made of a file, and why, without any service.
     Plan(plan::PlanArgs),
+    /// Check a finished output again, object by object, and mend it.
+    Verify(Box<verify::VerifyArgs>),
     /// Create or update the streams and consumers.
     Provision(provision::ProvisionArgs),
     /// Bring the database to the current schema.
@@ -85,6 +89,7 @@ impl Cli {
             Command::Submit(args) => submit::submit(args).await,
             Command::Jobs(command) => jobs::jobs(command).await,
             Command::Plan(args) => plan::plan(args).await,
+            Command::Verify(args) => verify::verify(*args).await,
             Command::Provision(args) => provision::provision(args).await,
             Command::Migrate(command) => database::migrate(command).await,
             Command::Rebuild(args) => database::rebuild(args).await,

@@ -1,9 +1,10 @@
 //! Encode: a range of the source becomes segments in the bucket, then `done`.
 //!
 //! In reading order: `stage` (the task handlers), `production` (one ffmpeg with its source, uploads and progress), `shipping`
-//! (closed segments leave while the next is encoded), `images` (poster and storyboard tiles), `report` (progress messages),
-//! `tracks` (what is no video).
+//! (closed segments leave while the next is encoded), `images` (poster and storyboard tiles), `evidence` (what was made beside what it
+//! was made of), `report` (progress messages), `tracks` (what is no video).
 
+mod evidence;
 mod images;
 mod production;
 mod report;

@@ -154,35 +154,6 @@ impl Shipper<'_> {
             Err(error) => Err(self.jobs.blame_output(&error).await),
         }
     }
-
-    /// Reads every object back and compares it with what was sent: only bytes that were seen in the bucket are `done`.
-    pub(super) async fn verify(&self, objects: &[(String, u64, String)]) -> Result<(), Failure> {
-        let checks: Vec<_> = objects.iter().map(|object| self.reads_back(object)).collect();
-        let mut checks = futures::stream::iter(checks).buffer_unordered(PARALLEL);
-        while let Some(check) = checks.next().await {
-            check?;
-        }
-        Ok(())
-    }
-
-    async fn reads_back(&self, (key, size, sha256): &(String, u64, String)) -> Result<(), Failure> {
-        match self.jobs.output.digest(key).await {
-            Ok(Some(found)) if found.size == *size && found.sha256 == *sha256 => {
-                self.pulse.add(found.size);
-                Ok(())
-            }
-            Ok(found) => {
-                let what = found.map_or("missing".to_owned(), |found| {
-                    format!("{} bytes of another content", found.size)
-                });
-                Err(Failure::new(
-                    Code::StorageUnavailable,
-                    format!("{key} was written but is {what}."),
-                ))
-            }
-            Err(error) => Err(self.jobs.blame_output(&error).await),
-        }
-    }
 }
 
 /// The failure of a file operation in the work folder.

@@ -1,5 +1,6 @@
 //! The handlers of chunk and tracks tasks.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
 use streams::{Code, RenditionName};
 use tempfile::TempDir;
 
+use super::evidence::{self, Readback, Sent};
 use super::images;
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk};
@@ -19,7 +21,7 @@ use crate::failure::Failure;
 use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, Jobs, Product, Stage};
-use crate::storage::{BlockCache, JobKeys, ObjectKind, Storage};
+use crate::storage::{BlockCache, Digest, JobKeys, ObjectKind, Storage};
 use crate::workshop::Workshop;
 
 /// Longest list of segments that travels in `done` itself, in bytes; longer ones become an object.
@@ -101,7 +103,9 @@ impl Shift<'_> {
         }
         let shipper = self.shipper(made.folder.path());
         images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
-        self.verify(&output).await?;
+        let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(made.folder.path()));
+        self.verify(&output, &readback, &pictures.wanted()).await?;
+        output.evidence = pictures.compare(&readback).await?;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -178,30 +182,40 @@ impl Shift<'_> {
         Ok((init, shipper.put(&key, bytes, kind).await?))
     }
 
-    /// Only bytes that were read back from the bucket are done.
-    pub(super) async fn verify(&self, output: &TaskOutput) -> Result<(), Failure> {
+    /// Only bytes that were read back from the bucket are done. `wanted` segments are kept, to be looked into.
+    pub(super) async fn verify(
+        &self,
+        output: &TaskOutput,
+        readback: &Readback<'_>,
+        wanted: &BTreeMap<RenditionName, Vec<u32>>,
+    ) -> Result<(), Failure> {
         crash::point("encode.uploaded");
         let attempt = self.assignment.attempt;
-        let mut objects: Vec<(String, u64, String)> = Vec::new();
+        let sent = |object: &ObjectRef, part| Sent {
+            key: object.key.clone(),
+            digest: Digest {
+                size: object.size,
+                sha256: object.sha256.clone(),
+            },
+            part,
+        };
+        let mut objects: Vec<Sent> = Vec::new();
         for rendition in &output.renditions {
-            let name = rendition.name.as_str();
-            objects.push((
-                rendition.init.key.clone(),
-                rendition.init.size,
-                rendition.init.sha256.clone(),
-            ));
-            objects.extend(rendition.segments.iter().map(|segment| {
-                (
-                    self.keys.segment(name, u64::from(segment.n), attempt),
-                    segment.size,
-                    segment.sha256.clone(),
-                )
+            let name = &rendition.name;
+            objects.push(sent(&rendition.init, Some((name.clone(), None))));
+            objects.extend(rendition.segments.iter().map(|segment| Sent {
+                key: self.keys.segment(name.as_str(), u64::from(segment.n), attempt),
+                digest: Digest {
+                    size: segment.size,
+                    sha256: segment.sha256.clone(),
+                },
+                part: Some((name.clone(), Some(segment.n))),
             }));
         }
         let others = output.poster.iter().chain(&output.tiles);
         let others = others.chain(output.subtitles.iter().map(|subtitles| &subtitles.object));
-        objects.extend(others.map(|object| (object.key.clone(), object.size, object.sha256.clone())));
-        self.shipper(Path::new("")).verify(&objects).await?;
+        objects.extend(others.map(|object| sent(object, None)));
+        readback.read(&objects, wanted).await?;
         crash::point("encode.verified");
         Ok(())
     }
@@ -219,6 +233,15 @@ impl Shift<'_> {
         Ok(DoneOutput::Object(
             self.shipper(Path::new("")).put(&key, bytes.into(), kind).await?,
         ))
+    }
+
+    pub(super) fn readback<'b>(&'b self, folder: &'b Path) -> Readback<'b> {
+        Readback {
+            jobs: &self.encoder.jobs,
+            tool: &self.encoder.tool,
+            folder,
+            pulse: &self.assignment.pulse,
+        }
     }
 
     pub(super) fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {

@@ -7,6 +7,7 @@ use streams::plan::{Planned, SubtitleRendition};
 use streams::work::{SubtitleOutput, TaskOutput};
 use streams::{Code, RenditionName};
 
+use super::evidence;
 use super::production::Made;
 use super::shipping::Shelf;
 use super::stage::Shift;
@@ -39,7 +40,12 @@ impl Shift<'_> {
         if self.plan.cover.is_some() {
             self.cover(&made, &mut output).await?;
         }
-        self.verify(&output).await?;
+        let (sound, readback) = (
+            evidence::sound(self.plan, &output.renditions),
+            self.readback(made.folder.path()),
+        );
+        self.verify(&output, &readback, &sound.wanted()).await?;
+        output.evidence = sound.compare(&readback).await?;
         Ok(output)
     }
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use streams::fact::{Ended, Head, JobError, Outcome, Verdict};
 use streams::work::Current;
-use streams::{Code, JobId, subject, topology};
+use streams::{Code, OutputPrefix, subject, topology};
 
 use super::Jobs;
 use super::receipt::Receipt;
@@ -14,7 +14,7 @@ use super::state::{Entry, JobState};
 use super::verdict::{SettleError, elapsed_seconds};
 use crate::crash;
 use crate::jetstream::{Created, Outgoing};
-use crate::storage::ObjectKind;
+use crate::storage::{ObjectKind, revised};
 
 /// Largest playlist or receipt we read back, in bytes: a thousand chunks of thousands of segments stay far below.
 pub const SMALL_OBJECT: u64 = 64 << 20;
@@ -32,7 +32,7 @@ impl Jobs {
             let message = format!("The output place {prefix} belongs to file {}.", owner.file_id);
             return Ok(lost_prefix(ended, JobError::new(Code::PrefixInUse, message, None)));
         }
-        let owner = self.write_master(state, owner).await?;
+        let owner = self.write_master(prefix, owner).await?;
         crash::point("commit.master");
         ended.superseded = owner.job_id != state.job_id;
         Ok(ended)
@@ -44,11 +44,11 @@ impl Jobs {
             what: key.to_owned(),
         };
         let bytes = self.output.get(key, SMALL_OBJECT).await?.ok_or_else(missing)?;
-        serde_json::from_slice(&bytes).map_err(|_| missing())
+        Receipt::decode(&bytes).map_err(|_| missing())
     }
 
     /// The owner of a prefix, with the sequence of the message that says so.
-    pub async fn owner(&self, prefix: &streams::OutputPrefix) -> Option<(Current, u64)> {
+    pub async fn owner(&self, prefix: &OutputPrefix) -> Option<(Current, u64)> {
         let subject = subject::current(self.output.name(), prefix);
         let recorded = self.log.last(topology::JOBS, &subject).await?;
         Some((serde_json::from_slice(&recorded.payload).ok()?, recorded.seq))
@@ -61,6 +61,7 @@ impl Jobs {
             file_id: state.file_id().clone(),
             job_id: state.job_id.clone(),
             accepted_seq: state.accepted.seq,
+            revision: 0,
         };
         loop {
             let expected = match self.owner(prefix).await {
@@ -79,10 +80,12 @@ impl Jobs {
     }
 
     /// Writes the owner's bytes as master until the owner did not change meanwhile; returns the owner.
-    async fn write_master(&self, state: &JobState, mut owner: Current) -> Result<Current, SettleError> {
-        let prefix = &state.accepted.fact.output_prefix;
+    ///
+    /// # Errors
+    /// What the storage did not do, or that the owner's bytes are not in the bucket.
+    pub async fn write_master(&self, prefix: &OutputPrefix, mut owner: Current) -> Result<Current, SettleError> {
         loop {
-            let bytes = self.committed(prefix, &owner.job_id).await?;
+            let bytes = self.committed(prefix, &owner).await?;
             self.output
                 .put(&self.keys(prefix, &owner.job_id).master(), bytes, ObjectKind::Master)
                 .await?;
@@ -93,11 +96,12 @@ impl Jobs {
         }
     }
 
-    async fn committed(&self, prefix: &streams::OutputPrefix, job: &JobId) -> Result<Bytes, SettleError> {
-        let key = self.keys(prefix, job).commit();
+    /// The bytes an owner wants as master.
+    async fn committed(&self, prefix: &OutputPrefix, owner: &Current) -> Result<Bytes, SettleError> {
+        let key = revised(&self.keys(prefix, &owner.job_id).commit(), owner.revision);
         let bytes = self.output.get(&key, SMALL_OBJECT).await?;
         bytes.ok_or_else(|| SettleError::Missing {
-            job: job.clone(),
+            job: owner.job_id.clone(),
             what: key,
         })
     }

@@ -5,8 +5,11 @@ use streams::plan::{Planned, Rendition};
 use streams::task::{Duty, TaskName};
 use streams::work::{ObjectRef, RenditionOutput, SegmentOutput};
 
-use super::outputs::Made;
+use crate::job::receipt::Made;
 use crate::storage::JobKeys;
+
+/// The file of a media playlist, in the folder of its rendition.
+const MEDIA_PLAYLIST: &str = "index.m3u8";
 
 /// A whole rendition.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +18,10 @@ pub(super) struct Assembled {
     pub(super) rendition: Rendition,
     /// The init segment all its segments are played with.
     pub(super) init: ObjectRef,
-    /// The attempt that made it.
-    pub(super) init_attempt: u64,
+    /// Hash of what every init segment of the rendition must have in common.
+    pub(super) init_match: String,
+    /// The file of its media playlist, in its folder.
+    pub(super) playlist: String,
     /// RFC 6381 codec string.
     pub(super) codecs: String,
     /// Ticks per second.
@@ -40,6 +45,11 @@ impl Assembled {
     /// The name of the rendition.
     pub(super) fn name(&self) -> &RenditionName {
         self.rendition.name()
+    }
+
+    /// The file of its init segment, in its folder.
+    pub(super) fn init_file(&self) -> &str {
+        self.init.key.rsplit('/').next().unwrap_or_default()
     }
 
     /// Bytes of all its objects.
@@ -103,47 +113,75 @@ fn join(plan: &Planned, rendition: &Rendition, pieces: &[(&Made, &RenditionOutpu
         Rendition::Video(_) => TaskName::video(0),
         Rendition::Audio(_) => TaskName::TRACKS,
     };
-    let Some((first, head)) = pieces.first() else {
+    let Some((_, head)) = pieces.iter().find(|(made, _)| !made.repair) else {
         return Err(Misfit {
             task,
             reason: format!("Nothing was made of {}.", rendition.name()),
         });
     };
-    let mut segments = Vec::new();
-    let (mut start, mut number, mut units) = (0, 0, 0);
-    for (made, piece) in pieces {
-        let misfit = |what: String| Misfit {
-            task: made.task,
-            reason: format!("{}: {what}.", rendition.name()),
-        };
-        if piece.init_match != head.init_match || piece.timescale != head.timescale {
-            return Err(misfit("its init segment does not match the first chunk's".to_owned()));
+    let segments = last_words(rendition, head, pieces)?;
+    let (mut start, mut due) = (0, 0);
+    for (task, _, segment) in &segments {
+        if segment.n != due || segment.start != start {
+            let (name, n, at) = (rendition.name(), segment.n, segment.start);
+            return Err(Misfit {
+                task: *task,
+                reason: format!("{name}: segment {n} begins at tick {at}, but segment {due} is due at tick {start}."),
+            });
         }
-        for segment in &piece.segments {
-            if segment.n != number || segment.start != start {
-                let (n, at) = (segment.n, segment.start);
-                return Err(misfit(format!(
-                    "segment {n} begins at tick {at}, but segment {number} is due at tick {start}"
-                )));
-            }
-            start += segment.duration;
-            number += 1;
-            segments.push((made.attempt, segment.clone()));
-        }
-        units += piece.units;
+        start += segment.duration;
+        due += 1;
     }
+    let own = pieces.iter().filter(|(made, _)| !made.repair);
+    let repaired = pieces.iter().rfind(|(made, _)| made.repair);
     let assembled = Assembled {
         rendition: rendition.clone(),
-        init: head.init.clone(),
-        init_attempt: first.attempt,
+        init: repaired.map_or(&head.init, |(_, piece)| &piece.init).clone(),
+        init_match: head.init_match.clone(),
+        playlist: MEDIA_PLAYLIST.to_owned(),
         codecs: head.codecs.clone(),
         timescale: head.timescale,
-        units,
-        segments,
+        units: own.map(|(_, piece)| piece.units).sum(),
+        segments: segments
+            .into_iter()
+            .map(|(_, attempt, segment)| (attempt, segment.clone()))
+            .collect(),
     };
-    let last = pieces.last().map_or(task, |(made, _)| made.task);
+    let last = pieces
+        .iter()
+        .rfind(|(made, _)| !made.repair)
+        .map_or(task, |(made, _)| made.task);
     whole_length(plan, &assembled).map_err(|reason| Misfit { task: last, reason })?;
     Ok(assembled)
+}
+
+/// Every segment as it was made last, with the task and the attempt that made it. All pieces must share one init segment.
+fn last_words<'a>(
+    rendition: &Rendition,
+    head: &RenditionOutput,
+    pieces: &[(&'a Made, &'a RenditionOutput)],
+) -> Result<Vec<(TaskName, u64, &'a SegmentOutput)>, Misfit> {
+    let mut segments: Vec<(TaskName, u64, &SegmentOutput)> = Vec::new();
+    for (made, piece) in pieces {
+        if piece.init_match != head.init_match || piece.timescale != head.timescale {
+            return Err(Misfit {
+                task: made.task,
+                reason: format!(
+                    "{}: its init segment does not match the first chunk's.",
+                    rendition.name()
+                ),
+            });
+        }
+        for segment in &piece.segments {
+            let entry = (made.task, made.attempt, segment);
+            let before = segments.iter_mut().filter(|_| made.repair);
+            match before.into_iter().find(|(_, _, before)| before.n == segment.n) {
+                Some(before) => *before = entry,
+                None => segments.push(entry),
+            }
+        }
+    }
+    Ok(segments)
 }
 
 /// A rendition must be as long as what it was made of.

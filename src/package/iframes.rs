@@ -5,7 +5,7 @@ use streams::plan::{Planned, Rendition, VideoRendition};
 
 use super::assembly::Assembled;
 use crate::playlist::{IframePlaylist, IframeVariant, MediaSegment};
-use crate::storage::{init_name, segment_name};
+use crate::storage::segment_name;
 
 /// The playlist, and the rendition it is over. Nothing where there is no video, or older builds made a part of it and did not note where
 /// key frames end.
@@ -22,18 +22,18 @@ pub(super) fn playlist(plan: &Planned, renditions: &[Assembled]) -> Option<(Rend
     let playlist = IframePlaylist {
         target_duration: plan.segment.target_duration,
         timescale: lowest.timescale,
-        init_uri: format!("{name}/{}", init_name(lowest.init_attempt)),
+        init_uri: format!("{name}/{}", lowest.init_file()),
         frames: frames.collect::<Option<_>>()?,
     };
     Some((name.clone(), playlist))
 }
 
-/// Its line in the multivariant playlist.
-pub(super) fn variant(plan: &Planned, job: &str, renditions: &[Assembled]) -> Option<IframeVariant> {
+/// Its line in the multivariant playlist; `file` is where it lies in the folder of the job.
+pub(super) fn variant(plan: &Planned, job: &str, renditions: &[Assembled], file: &str) -> Option<IframeVariant> {
     let (lowest, video) = lowest(renditions)?;
-    let (name, playlist) = playlist(plan, renditions)?;
+    let (_, playlist) = playlist(plan, renditions)?;
     Some(IframeVariant {
-        uri: format!("{job}/iframe-{name}.m3u8"),
+        uri: format!("{job}/{file}"),
         width: video.width,
         height: video.height,
         codecs: lowest.codecs.clone(),
@@ -78,12 +78,13 @@ mod tests {
         Assembled {
             rendition: rendition.unwrap().clone(),
             init: ObjectRef {
-                key: String::new(),
+                key: format!("hls/f/j/{name}/init-10.mp4"),
                 size: 1,
                 sha256: String::new(),
                 etag: None,
             },
-            init_attempt: 36,
+            init_match: String::new(),
+            playlist: "index.m3u8".to_owned(),
             codecs: "avc1.64001f".to_owned(),
             timescale: 30_000,
             units: 1,
@@ -105,7 +106,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
-        let variant = variant(&planned(), "j", &whole).unwrap();
+        let variant = variant(&planned(), "j", &whole, &format!("iframe-{name}.m3u8")).unwrap();
         assert_eq!(
             (variant.width, variant.height, variant.bandwidth.peak),
             (854, 480, 8000)
@@ -117,6 +118,6 @@ mod tests {
     #[test]
     fn what_an_older_build_made_has_none() {
         assert_eq!(playlist(&planned(), &[made("480p", &[Some(1), None])]), None);
-        assert_eq!(variant(&planned(), "j", &[]), None);
+        assert_eq!(variant(&planned(), "j", &[], "iframe.m3u8"), None);
     }
 }

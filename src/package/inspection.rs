@@ -5,43 +5,68 @@ use std::collections::BTreeMap;
 use futures::{StreamExt as _, TryStreamExt as _};
 use streams::plan::Planned;
 use streams::task::TaskName;
+use streams::work::ObjectRef;
 
 use super::assembly::{Assembled, maker};
+use super::extras::extras;
 use super::outputs::Fault;
+use super::publication::Publication;
 use crate::cmaf::InitInfo;
+use crate::job::Jobs;
 use crate::job::commit::SMALL_OBJECT;
-use crate::job::{Jobs, Pulse};
+use crate::job::receipt::Made;
 use crate::storage::{Digest, JobKeys, ObjectMeta};
 
-/// Looks at everything the renditions are made of. Faults name the task to do again.
+/// Looks at everything the renditions are made of, and at what was made beside them.
+///
+/// # Errors
+/// The tasks to do again, or what kept it from being looked at.
 pub(super) async fn inspect(
-    jobs: &Jobs,
+    publication: &Publication<'_>,
     keys: &JobKeys,
-    plan: &Planned,
     renditions: &[Assembled],
-    pulse: &Pulse,
-) -> Result<Vec<(TaskName, String)>, Fault> {
+) -> Result<(), Fault> {
+    let Publication { jobs, plan, .. } = publication;
     let listed = listed(jobs, keys).await?;
-    pulse.add(u64::try_from(listed.len()).unwrap_or(1));
+    publication.pulse.add(u64::try_from(listed.len()).unwrap_or(1));
     let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
     let mut faults = Vec::new();
-    for rendition in renditions {
-        let init = std::iter::once((maker(plan, &rendition.rendition, 0), &rendition.init));
-        let objects: Vec<_> = rendition.objects(keys).skip(1).collect();
-        let segments = rendition.segments.iter().zip(&objects);
-        let segments = segments.map(|((_, segment), object)| (maker(plan, &rendition.rendition, segment.n), object));
-        for (task, object) in init.chain(segments) {
-            let found = listed.get(object.key.as_str());
-            if let Some(what) = difference(found.copied(), object.size, object.etag.as_deref()) {
-                faults.push((task, format!("{} {what}.", object.key)));
-            }
+    for (task, object) in origins(plan, keys, renditions, publication.made) {
+        if publication.given_up.contains(&object.key) {
+            continue;
         }
-        if let Err(reason) = init_reads_back(jobs, rendition).await? {
+        let found = listed.get(object.key.as_str());
+        if let Some(what) = difference(found.copied(), object.size, object.etag.as_deref()) {
+            faults.push((task, format!("{} {what}.", object.key)));
+        }
+    }
+    for rendition in renditions {
+        if !publication.given_up.contains(&rendition.init.key)
+            && let Err(reason) = init_reads_back(jobs, rendition).await?
+        {
             faults.push((maker(plan, &rendition.rendition, 0), reason));
         }
     }
+    faults.sort_by_key(|(task, _)| *task);
     faults.dedup_by_key(|(task, _)| *task);
-    Ok(faults)
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::Tasks(faults))
+    }
+}
+
+/// Every object that tasks made, with the task that makes it.
+fn origins(plan: &Planned, keys: &JobKeys, renditions: &[Assembled], made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
+    let mut all = extras(made);
+    for rendition in renditions {
+        let numbers = rendition.segments.iter().map(|(_, segment)| segment.n);
+        let tasks = std::iter::once(0)
+            .chain(numbers)
+            .map(|n| maker(plan, &rendition.rendition, n));
+        all.extend(tasks.zip(rendition.objects(keys)));
+    }
+    all
 }
 
 /// The objects in a job's folder. Some servers list no entity tags; there each object is asked for its own.

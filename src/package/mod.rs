@@ -1,17 +1,28 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
 //!
 //! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
-//! `assembly` (pure: one rendition from many chunks), `inspection` (the bucket against the log), `playlists`, `iframes` and
-//! `subtitles` (pure), `poster` and `storyboard` (the preview pictures).
+//! `publication` (the check of the whole, and everything derived from it), `assembly` and `extras` (pure: one rendition from many
+//! chunks, and what is made beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was measured),
+//! `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and where), `poster` and `storyboard` (the preview
+//! pictures), `part` (pure: which object is what, for repairs).
 
 mod assembly;
+mod checks;
+mod content;
+mod extras;
 mod iframes;
 mod inspection;
 mod outputs;
+mod part;
+mod placement;
 mod playlists;
 mod poster;
+mod publication;
 mod stage;
 mod storyboard;
 mod subtitles;
 
+pub use outputs::{Fault, outputs};
+pub use part::{Part, Standing, parts, standing};
+pub use publication::Publication;
 pub use stage::Packager;

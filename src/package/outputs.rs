@@ -1,34 +1,29 @@
 //! What the tasks of a job made: their `done` messages, and the objects that hold lists too long for a message.
 
 use streams::task::TaskName;
-use streams::work::{Done, DoneOutput, TaskOutput, WorkKind};
+use streams::work::{Done, DoneOutput, WorkKind};
 use streams::{Code, subject, topology};
 
 use crate::failure::Failure;
 use crate::job::commit::SMALL_OBJECT;
+use crate::job::receipt::Made;
 use crate::job::{JobState, Jobs};
 use crate::storage::Digest;
 
-/// What one task made, and by which attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Made {
-    /// The planned task.
-    pub(super) task: TaskName,
-    /// The attempt in the keys of its objects.
-    pub(super) attempt: u64,
-    /// What it made.
-    pub(super) output: TaskOutput,
-    /// Where its list lies, if it is an object.
-    pub(super) list: Option<streams::work::ObjectRef>,
-}
-
 /// What stands in the way of an output.
 #[derive(Debug)]
-pub(super) enum Fault {
-    /// This task's output is not what it was: it must be done again.
-    Task(TaskName, String),
+pub enum Fault {
+    /// The output of these tasks is not what it was, or not what it should be: they must be done again.
+    Tasks(Vec<(TaskName, String)>),
     /// Nothing of the output is to blame.
     Other(Failure),
+}
+
+impl Fault {
+    /// The output of one task is at fault.
+    pub(super) fn task(task: TaskName, reason: String) -> Self {
+        Self::Tasks(vec![(task, reason)])
+    }
 }
 
 impl From<Failure> for Fault {
@@ -38,7 +33,10 @@ impl From<Failure> for Fault {
 }
 
 /// The results that count, in the order of the plan.
-pub(super) async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
+///
+/// # Errors
+/// A task whose list is not what it was, or a result that is not in the log.
+pub async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
     let mut made = Vec::new();
     let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
     for planned in &plan.tasks {
@@ -68,17 +66,18 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
                 attempt,
                 output: *output,
                 list: None,
+                repair: false,
             });
         }
         DoneOutput::Object(object) => object,
     };
     let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(Fault::Task(task, format!("{} is missing.", object.key))),
+        Ok(None) => return Err(Fault::task(task, format!("{} is missing.", object.key))),
         Err(error) => return Err(jobs.blame_output(&error).await.into()),
     };
     if Digest::of(&bytes).sha256 != object.sha256 {
-        return Err(Fault::Task(
+        return Err(Fault::task(
             task,
             format!("{} has another content than it was written with.", object.key),
         ));
@@ -89,7 +88,8 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
             attempt,
             output,
             list: Some(object),
+            repair: false,
         }),
-        Err(error) => Err(Fault::Task(task, format!("{} cannot be read: {error}.", object.key))),
+        Err(error) => Err(Fault::task(task, format!("{} cannot be read: {error}.", object.key))),
     }
 }

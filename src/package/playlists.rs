@@ -4,18 +4,18 @@ use streams::fact::EndedRendition;
 use streams::plan::{AudioRendition, Planned, Rendition};
 
 use super::assembly::Assembled;
-use super::iframes;
 use crate::playlist::{
-    AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, SubtitleMedia, Variant,
+    AudioMedia, AudioStream, Bandwidth, IframeVariant, MediaPlaylist, MediaSegment, Multivariant, SubtitleMedia,
+    Variant,
 };
-use crate::storage::{init_name, segment_name};
+use crate::storage::segment_name;
 
 /// The media playlist of one rendition.
 pub(super) fn media(plan: &Planned, rendition: &Assembled) -> String {
     MediaPlaylist {
         target_duration: plan.segment.target_duration,
         timescale: rendition.timescale,
-        init_uri: init_name(rendition.init_attempt),
+        init_uri: rendition.init_file().to_owned(),
         segments: segments(rendition),
     }
     .to_string()
@@ -36,12 +36,13 @@ pub(super) fn multivariant(
     job: &str,
     renditions: &[Assembled],
     subtitles: Vec<SubtitleMedia>,
+    iframes: Option<IframeVariant>,
 ) -> String {
     Multivariant {
         variants: renditions.iter().filter_map(|made| variant(plan, job, made)).collect(),
         audios: audios(plan, job, renditions),
         subtitles,
-        iframes: iframes::variant(plan, job, renditions).into_iter().collect(),
+        iframes: iframes.into_iter().collect(),
     }
     .to_string()
 }
@@ -91,11 +92,11 @@ fn audios(plan: &Planned, job: &str, renditions: &[Assembled]) -> Vec<AudioMedia
 }
 
 fn uri(job: &str, made: &Assembled) -> String {
-    format!("{job}/{}/index.m3u8", made.name())
+    format!("{job}/{}/{}", made.name(), made.playlist)
 }
 
 /// The measured rates of a rendition.
-fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
+pub(super) fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
     Bandwidth::measure(&segments(rendition), rendition.timescale, plan.segment.target_duration)
 }
 

@@ -1,27 +1,36 @@
 //! Which of the pictures that chunks offered becomes the poster. Pure.
 
+use streams::task::TaskName;
 use streams::work::ObjectRef;
 
-use super::outputs::Made;
 use crate::image::GOOD;
+use crate::job::receipt::Made;
 
 /// The first good picture, in the order of the plan; else the one with most to see in it. A picture nobody looked at counts as good.
-pub(super) fn poster(made: &[Made]) -> Option<ObjectRef> {
-    let offered = || {
-        made.iter().filter_map(|made| {
-            let score = made.output.poster_score.unwrap_or(GOOD);
-            Some((made.output.poster.as_ref()?, score))
-        })
-    };
-    let good = offered().find(|(_, score)| *score >= GOOD);
+pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
+    let mut offered: Vec<(TaskName, &ObjectRef, f64)> = Vec::new();
+    for made in made {
+        let score = made.output.poster_score.unwrap_or(GOOD);
+        let Some(picture) = &made.output.poster else { continue };
+        let offer = (made.task, picture, score);
+        // What a repair made takes the place of what its task had made.
+        match offered.iter_mut().find(|(task, ..)| *task == made.task) {
+            Some(before) => *before = offer,
+            None => offered.push(offer),
+        }
+    }
+    let good = offered.iter().find(|(.., score)| *score >= GOOD);
     // Of equal ones the first.
-    let best = || offered().reduce(|best, next| if next.1 > best.1 { next } else { best });
-    good.or_else(best).map(|(poster, _)| poster.clone())
+    let best = || {
+        offered
+            .iter()
+            .reduce(|best, next| if next.2 > best.2 { next } else { best })
+    };
+    good.or_else(best).map(|(task, poster, _)| (*task, (*poster).clone()))
 }
 
 #[cfg(test)]
 mod tests {
-    use streams::task::TaskName;
     use streams::work::TaskOutput;
 
     use super::*;
@@ -43,9 +52,10 @@ mod tests {
                     ..TaskOutput::default()
                 },
                 list: None,
+                repair: false,
             })
             .collect();
-        poster(&made).map(|poster| poster.key)
+        poster(&made).map(|(_, poster)| poster.key)
     }
 
     #[test]

@@ -8,15 +8,17 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use streams::plan::{Planned, Rendition, Storyboard};
-use streams::task::Duty;
+use streams::task::TaskName;
 use streams::work::ObjectRef;
 use streams::{Code, Rational};
 
 use super::assembly::Assembled;
-use super::outputs::{Fault, Made};
+use super::extras::tiles;
+use super::outputs::Fault;
 use crate::failure::Failure;
 use crate::image::Picture;
 use crate::job::commit::SMALL_OBJECT;
+use crate::job::receipt::Made;
 use crate::job::{Jobs, Pulse};
 use crate::storage::{Digest, JobKeys, ObjectKind};
 
@@ -94,14 +96,13 @@ struct Part {
 /// The objects with tiles, in the order of the video; nothing where one is missing.
 fn parts(plan: &Planned, storyboard: Storyboard, made: &[Made]) -> Option<Vec<Part>> {
     let video = plan.video.as_ref()?;
-    let mut parts = Vec::new();
+    let (mut parts, made) = (Vec::new(), tiles(made));
     for k in 0..u32::try_from(video.chunks.len()).ok()? {
         let (first, end) = video.chunk_frames(k)?;
         let tiles = storyboard.tiles_in(first, end).len();
         if tiles > 0 {
-            let chunk = made.iter().find(|made| made.task.duty == Duty::Video(k))?;
             parts.push(Part {
-                object: chunk.output.tiles.clone()?,
+                object: (*made.get(&TaskName::video(k))?).clone(),
                 bytes: tiles * storyboard.tile_bytes(),
             });
         }

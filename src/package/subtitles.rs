@@ -25,16 +25,18 @@ pub(super) fn playlists(
     playlists.collect()
 }
 
-/// The line of each track that was made.
-pub(super) fn media(plan: &Planned, keys: &JobKeys, job: &str, made: &[&SubtitleOutput]) -> Vec<SubtitleMedia> {
-    let media = tracks(plan, made).map(|(rendition, _)| SubtitleMedia {
-        uri: format!("{job}/{}", file(&keys.subtitles_playlist(rendition.name.as_str()))),
-        name: rendition.label.clone(),
-        language: rendition.language.clone(),
-        default: rendition.default,
-        forced: rendition.forced,
-        hearing_impaired: rendition.hearing_impaired,
-    });
+/// The line of each track that was made; `files` are where their playlists lie in the folder of the job, in the same order.
+pub(super) fn media(plan: &Planned, job: &str, made: &[&SubtitleOutput], files: &[String]) -> Vec<SubtitleMedia> {
+    let media = tracks(plan, made)
+        .zip(files)
+        .map(|((rendition, _), file)| SubtitleMedia {
+            uri: format!("{job}/{file}"),
+            name: rendition.label.clone(),
+            language: rendition.language.clone(),
+            default: rendition.default,
+            forced: rendition.forced,
+            hearing_impaired: rendition.hearing_impaired,
+        });
     media.collect()
 }
 
@@ -87,7 +89,7 @@ mod tests {
         assert_eq!(lists.len(), 1);
         assert_eq!(lists[0].0, "hls/f/j/subs-1.m3u8");
         assert!(lists[0].1.contains("\nsubs-1-10.vtt\n"), "{}", lists[0].1);
-        let media = media(&planned, &keys, "j", &[&output]);
+        let media = media(&planned, "j", &[&output], &["subs-1.m3u8".to_owned()]);
         assert_eq!((media.len(), media[0].uri.as_str()), (1, "j/subs-1.m3u8"));
     }
 }

@@ -9,6 +9,7 @@ pub mod subtitles;
 pub mod variant;
 
 mod attributes;
+mod uri;
 
 pub use bandwidth::Bandwidth;
 pub use iframes::IframePlaylist;
@@ -16,6 +17,7 @@ pub use media::{MediaPlaylist, MediaSegment};
 pub use multivariant::Multivariant;
 pub use rendition::{AudioMedia, AudioStream, SubtitleMedia};
 pub use subtitles::SubtitlePlaylist;
+pub use uri::uris;
 pub use variant::{IframeVariant, Variant};
 
 /// Protocol version of every playlist: the first one that knows `EXT-X-MAP` in playlists that are not for I-frames only.

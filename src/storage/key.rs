@@ -131,6 +131,31 @@ impl JobKeys {
     }
 }
 
+/// The key of what repair `revision` writes in the place of the object under `key`; `key` itself for revision 0.
+#[must_use]
+pub fn revised(key: &str, revision: u64) -> String {
+    if revision == 0 {
+        return key.to_owned();
+    }
+    let stem = key
+        .rfind('.')
+        .filter(|dot| key.rfind('/').is_none_or(|slash| slash < *dot));
+    let (stem, extension) = key.split_at(stem.unwrap_or(key.len()));
+    format!("{stem}-{}{extension}", base36(revision))
+}
+
+/// The revision in the key of what a repair wrote in the place of the object under `key`; 0 for `key` itself, nothing for other keys.
+#[must_use]
+pub fn revision_of(key: &str, written: &str) -> Option<u64> {
+    if key == written {
+        return Some(0);
+    }
+    let common = key.rfind('.').unwrap_or(key.len());
+    let middle = written.strip_prefix(&key[..common])?.strip_suffix(&key[common..])?;
+    let revision = u64::from_str_radix(middle.strip_prefix('-')?, 36).ok()?;
+    (revised(key, revision) == written).then_some(revision)
+}
+
 /// The private copy of a source that has no index of its own; removed when the job ends.
 #[must_use]
 pub fn source_copy(job_id: &str) -> String {
@@ -239,6 +264,12 @@ mod tests {
         );
         assert_eq!(keys.parts("v12~1", 1), "hls/f1/j1/parts/v12~1-1.json");
         assert_eq!(source_copy("j1"), "tmp/j1/source.mkv");
+        assert_eq!(revised(&keys.commit(), 36), "hls/f1/j1/commit-10.m3u8");
+        assert_eq!(
+            revised(&keys.media_playlist("720p"), 36),
+            "hls/f1/j1/720p/index-10.m3u8"
+        );
+        assert_eq!(revised(&keys.receipt(), 36), "hls/f1/j1/receipt-10.json");
     }
 
     #[test]
@@ -273,6 +304,18 @@ mod tests {
         #[test]
         fn valid_names_pass_unchanged(text in "[A-Za-z0-9][A-Za-z0-9._~-]{0,127}") {
             prop_assert_eq!(name(&text), text);
+        }
+
+        #[test]
+        fn a_revised_key_lies_beside_its_own_and_tells_its_revision(text in "[a-z0-9]{1,9}", revision: u64) {
+            let keys = JobKeys::new("hls/f.1/", "j1");
+            for key in [keys.commit(), keys.media_playlist(&text), keys.receipt()] {
+                let written = revised(&key, revision);
+                prop_assert_eq!(revision_of(&key, &written), Some(revision));
+                prop_assert_eq!(written.rsplit_once('/').unwrap().0, key.rsplit_once('/').unwrap().0);
+                prop_assert_eq!(revision_of(&written, &key).unwrap_or(0), 0);
+            }
+            prop_assert_eq!(revision_of(&keys.commit(), &keys.receipt()), None);
         }
 
         #[test]

@@ -235,6 +235,9 @@ pub struct SoundSample {
     pub rms: f64,
     /// Mean level of what it was made of.
     pub source_rms: f64,
+    /// Seconds in which the output is silent and what it was made of is not.
+    #[serde(default)]
+    pub silent_seconds: f64,
 }
 
 /// An object in the output bucket.
@@ -271,6 +274,14 @@ pub struct Current {
     pub job_id: JobId,
     /// Stream sequence of that job's `accepted`.
     pub accepted_seq: u64,
+    /// The repair whose `commit-<revision>.m3u8` is public, by the stream sequence of its `attempt`; 0 for the job's own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Which job an identity stands for; the body of `hls.v1.source.<hash>`.

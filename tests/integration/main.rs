@@ -30,6 +30,8 @@ mod projection;
 #[cfg(test)]
 mod real_clips;
 #[cfg(test)]
+mod receipts;
+#[cfg(test)]
 mod sharing;
 #[cfg(test)]
 mod soundtracks;

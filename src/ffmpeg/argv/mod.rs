@@ -13,6 +13,7 @@ mod picture;
 mod poster;
 mod raw;
 mod remux;
+pub mod samples;
 mod seconds;
 mod subtitles;
 mod tiles;

@@ -7,7 +7,7 @@ use streams::plan::{AudioRendition, Planned};
 
 use super::hls::Hls;
 use super::mix;
-use super::{Options, cover, preamble, subtitles, words};
+use super::{Options, cover, preamble, samples, subtitles, words};
 use crate::ffmpeg::input::Input;
 
 /// Samples an AAC encoder puts before the first one.
@@ -28,7 +28,11 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choic
     let extras = !choice.sound_alone;
     let graph = graph(planned, |rendition| {
         let gain = choice.gains.get(&rendition.name).copied();
-        format!("{},atrim=start_sample={PRIMING}", mix::finish(planned, rendition, gain))
+        format!(
+            "{},atrim=start_sample={PRIMING}{}",
+            mix::finish(planned, rendition, gain),
+            samples::listen(rendition.name.as_str(), rendition.sample_rate)
+        )
     });
     let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());
     if graph.is_none() && !has_extras {

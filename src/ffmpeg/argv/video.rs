@@ -6,7 +6,7 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 use super::hls::Hls;
 use super::seconds::not_after;
 use super::tiles::Tiles;
-use super::{Options, encoder, picture, poster, preamble, words};
+use super::{Options, encoder, picture, poster, preamble, samples, words};
 use crate::ffmpeg::input::Input;
 
 /// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows what the decoder guesses. Beyond it
@@ -17,7 +17,8 @@ const DAMAGED: f64 = 0.1;
 /// leave the range of exact fractions.
 ///
 /// Beside the segments it writes the tiles of the storyboard that lie in the chunk, and in some chunks pictures for the poster: raw, so
-/// that no codec for images can fail the chunk. Every frame number and time is that of the whole video, so chunks join without a gap on any machine.
+/// that no codec for images can fail the chunk; and a few of the frames its encoders get. Every frame number and time is that of the whole
+/// video, so chunks join without a gap on any machine.
 #[must_use]
 pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Options) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
@@ -40,11 +41,16 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
         args.extend(poster::args());
     }
     args.extend(part.tiles.map(Tiles::args).into_iter().flatten());
+    for (i, rendition) in planned.videos().enumerate() {
+        args.extend(samples::args(i, rendition));
+    }
     Some(args)
 }
 
 /// Where a chunk lies.
 struct Part {
+    /// Its number.
+    chunk: u32,
     /// First frame at full rate.
     first: u64,
     /// The frame after the last one at full rate, as planned.
@@ -68,6 +74,7 @@ impl Part {
         let (first, end) = video.chunk_frames(chunk)?;
         let time = Rational::whole(i64::try_from(first).ok()?).checked_div(video.frame_rate)?;
         Some(Self {
+            chunk,
             first,
             planned_end: end,
             end: (!video.is_last(chunk)).then_some(end),
@@ -103,13 +110,14 @@ impl Part {
         let mut labels: Vec<String> = (0..planned.videos().count()).map(|i| format!("s{i}")).collect();
         let mut branches: Vec<String> = planned
             .videos()
+            .zip(samples::of_rungs(planned, self.chunk))
             .enumerate()
-            .map(|(i, rendition)| {
+            .map(|(i, (rendition, samples))| {
                 format!(
-                    ";[s{i}]{}{}{}[v{i}]",
+                    ";[s{i}]{}{}{}",
                     step(video, rendition),
                     picture::rung(video.picture, rendition),
-                    encoder::upload(rendition)
+                    samples::tap(i, &samples, encoder::upload(rendition))
                 )
             })
             .collect();

@@ -1,0 +1,166 @@
+//! `fluxhls verify`: a finished output is checked again, and repaired with `--repair`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use streams::{FileId, JobId, OutputPrefix};
+
+use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
+use crate::jetstream::{Log, Nats};
+use crate::job::{JobSettings, Jobs};
+use crate::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
+use crate::storage::{BlockCache, Bucket, SourceSettings, Storage};
+use crate::workshop::Workshop;
+
+/// What `verify` takes.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The file.
+    file_id: FileId,
+    /// Where its output is; default: the folder of the file below `OUTPUT_ROOT`.
+    #[arg(long)]
+    output_prefix: Option<OutputPrefix>,
+    /// Make new objects for the damaged ones.
+    #[arg(long)]
+    repair: bool,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+    #[command(flatten)]
+    worker: WorkerArgs,
+}
+
+/// Reads every object of a file's output again. Exit codes: 0 all is sound, or was mended; 4 something is damaged; 1 nothing can be
+/// said, or the repair failed.
+///
+/// # Errors
+/// What could not be reached, or why nothing can be said.
+pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
+    let storage = Storage::connect(&args.storage.settings()).await;
+    let bucket = storage.bucket(&args.storage.s3_bucket);
+    let jobs = jobs(&args, &bucket).await?;
+    let prefix = match &args.output_prefix {
+        Some(prefix) => prefix.clone(),
+        None => OutputPrefix::of_file(&args.storage.output_root, &args.file_id)?,
+    };
+    let owner = match &jobs {
+        Some(jobs) => answered(jobs.owner(&prefix)).await?,
+        None => None,
+    };
+    let recall = async |job: &JobId| recalled(jobs.as_ref()?, job).await;
+    let found = find(&bucket, &prefix, &args.file_id, owner, recall).await?;
+    let damages = survey(&bucket, &found).await?;
+    tell(&args, &found, &damages);
+    if damages.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(jobs) = jobs.clone().filter(|_| args.repair) else {
+        return Ok(ExitCode::from(super::DIFFERENT));
+    };
+    let mended = mender(&args, jobs, storage).await?.mend(found, damages).await?;
+    let left = survey(&bucket, &mended.found).await?;
+    tell_mended(&args, &mended, &left);
+    Ok(if left.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::DIFFERENT)
+    })
+}
+
+/// How long a person waits for the log; the log itself would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, reading).await;
+    answer.context("the job log does not answer; check NATS and run `fluxhls provision`")
+}
+
+/// Access to the log. Without one an output can be checked, by what its receipt says, but not repaired.
+async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>> {
+    let worker = args.worker.worker_name();
+    let nats = match Nats::connect(&args.nats.settings("fluxhls verify")).await {
+        Ok(nats) => nats,
+        Err(error) if args.repair => return Err(error.into()),
+        Err(error) => {
+            eprintln!("{error}; going by what is in the bucket");
+            return Ok(None);
+        }
+    };
+    Ok(Some(Jobs {
+        log: Log::new(nats),
+        output: bucket.clone(),
+        settings: JobSettings {
+            worker,
+            public_base_url: args.storage.public_base_url(),
+            output_root: args.storage.output_root.clone(),
+            retry_delay: Duration::from_secs(args.worker.retry_delay),
+        },
+    }))
+}
+
+async fn mender(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> anyhow::Result<Mender> {
+    let tool = args.worker.tool.locate()?;
+    Ok(Mender {
+        jobs,
+        storage,
+        cache: BlockCache::new(SourceSettings::default()),
+        ffmpeg: tool.version().await?,
+        tool,
+        workshop: Arc::new(Workshop::open(&args.worker.work_dir())?),
+    })
+}
+
+fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
+    let (job, number) = (&found.receipt.job_id, found.receipt.objects.len() + 1);
+    let state = if damages.is_empty() { "sound" } else { "damaged" };
+    each(args, damages);
+    if args.json {
+        println!(
+            "{}",
+            json!({ "state": state, "job_id": job, "file_id": args.file_id, "revision": found.receipt.revision,
+                    "objects": number, "damaged": damages.len() })
+        );
+    } else {
+        println!(
+            "{state}: {} of {number} objects of job {job} are damaged",
+            damages.len()
+        );
+    }
+}
+
+fn tell_mended(args: &VerifyArgs, mended: &Mended, left: &[Damage]) {
+    let failure = mended.given_up.as_ref().map(|(_, failure)| failure);
+    let revision = mended.found.receipt.revision;
+    each(args, left);
+    if args.json {
+        println!(
+            "{}",
+            json!({ "state": if left.is_empty() { "mended" } else { "damaged" }, "revision": revision,
+                    "mended": mended.mended, "damaged": left.len(),
+                    "error": failure.map(|failure| json!({ "code": failure.code, "message": failure.message })) })
+        );
+        return;
+    }
+    println!("mended: {} objects, {} are left", mended.mended.len(), left.len());
+    if let Some(failure) = failure {
+        println!("{}: {}", failure.code, failure.message);
+    }
+}
+
+fn each(args: &VerifyArgs, damages: &[Damage]) {
+    for damage in damages {
+        if args.json {
+            println!("{}", json!(damage));
+        } else {
+            println!("{damage}");
+        }
+    }
+}

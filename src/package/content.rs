@@ -1,0 +1,314 @@
+//! What the evidence of the tasks says of the content. Pure.
+//!
+//! A picture that is black where what it was made of is not, and sound that is silent where what it was made of is not, are the fault
+//! of the task that made them. How like each other the pictures are is a figure and, below a floor, a warning.
+
+use std::collections::BTreeMap;
+
+use streams::plan::{Planned, Rendition};
+use streams::task::TaskName;
+use streams::work::{Evidence, PictureSample, SoundSample};
+
+use crate::job::receipt::{Check, Made};
+
+/// Median similarity below which an output carries [`LOW_SIMILARITY`].
+const FLOOR: f64 = 0.8;
+
+/// The warning of an output that is little like its source.
+const LOW_SIMILARITY: &str = "low_similarity";
+
+/// The warning of an output whose tasks brought no evidence.
+const UNSEEN: &str = "content_not_measured";
+
+/// Mean luma of pictures that are black, at most; black is 16.
+const BLACK: f64 = 18.0;
+
+/// How much brighter a picture must have been for its blackness to be a fault.
+const DARKENED: f64 = 6.0;
+
+/// Level of sound that anybody hears, in dB.
+const AUDIBLE: f64 = -60.0;
+
+/// How much quieter than what it was made of sound is that is gone, in dB.
+const GONE: f64 = 30.0;
+
+/// Seconds of lost sound that are a fault. A single one may be the edge of a pause.
+const LOST: f64 = 2.0;
+
+/// What is said of the content.
+#[derive(Debug, Default)]
+pub(super) struct Judgement {
+    /// Tasks whose output is not what it should be, each with one sentence.
+    pub(super) faults: Vec<(TaskName, String)>,
+    /// A check for each rendition.
+    pub(super) checks: Vec<Check>,
+    /// Stable words.
+    pub(super) warnings: Vec<&'static str>,
+}
+
+/// Judges what all tasks measured of their renditions.
+pub(super) fn judge(plan: &Planned, made: &[Made]) -> Judgement {
+    let mut judgement = Judgement::default();
+    for rendition in &plan.renditions {
+        let evidence = last_evidence(rendition, made);
+        let check = match rendition {
+            Rendition::Video(_) => pictures(rendition, &evidence, &mut judgement),
+            Rendition::Audio(_) => sound(rendition, &evidence, &mut judgement),
+        };
+        match check {
+            Some(check) => judgement.checks.push(check),
+            None => judgement.warnings.push(UNSEEN),
+        }
+    }
+    judgement.warnings.sort_unstable();
+    judgement.warnings.dedup();
+    judgement.faults.sort_by_key(|(task, _)| *task);
+    judgement.faults.dedup_by_key(|(task, _)| *task);
+    judgement
+}
+
+/// What each task said last of a rendition.
+fn last_evidence<'a>(rendition: &Rendition, made: &'a [Made]) -> BTreeMap<TaskName, &'a Evidence> {
+    let of_rendition = |made: &'a Made| {
+        let evidence = made.output.evidence.iter();
+        evidence
+            .filter(|evidence| evidence.name == *rendition.name())
+            .map(|evidence| (made.task, evidence))
+    };
+    made.iter().flat_map(of_rendition).collect()
+}
+
+fn pictures(
+    rendition: &Rendition,
+    evidence: &BTreeMap<TaskName, &Evidence>,
+    judgement: &mut Judgement,
+) -> Option<Check> {
+    let name = rendition.name();
+    let mut samples: Vec<PictureSample> = Vec::new();
+    for (task, evidence) in evidence {
+        if let Some(black) = evidence.pictures.iter().find(|sample| is_lost(sample)) {
+            let reason = format!(
+                "{name}: frame {} is black (mean luma {:.1}), what it was made of is not ({:.1}).",
+                black.frame, black.luma, black.source_luma
+            );
+            judgement.faults.push((*task, reason));
+        }
+        samples.extend(&evidence.pictures);
+    }
+    let mut ssim: Vec<f64> = samples.iter().map(|sample| sample.ssim).collect();
+    ssim.sort_by(f64::total_cmp);
+    let (lowest, median) = (*ssim.first()?, median(&ssim));
+    if median < FLOOR {
+        judgement.warnings.push(LOW_SIMILARITY);
+    }
+    let luma = |of: fn(&PictureSample) -> f64| mean(samples.iter().map(of));
+    let found = format!(
+        "Of {} pictures all over it, each beside the frame its encoder was given, the median similarity (SSIM of luma) is {median:.4}; \
+         none is black that should not be.",
+        ssim.len()
+    );
+    let check = Check::new(format!("content_{name}"), found);
+    Some(
+        check
+            .figure("pictures", count(ssim.len()))
+            .figure("ssim_median", median)
+            .figure("ssim_lowest", lowest)
+            .figure("luma", luma(|sample| sample.luma))
+            .figure("source_luma", luma(|sample| sample.source_luma)),
+    )
+}
+
+fn is_lost(sample: &PictureSample) -> bool {
+    sample.luma < BLACK && sample.source_luma > sample.luma + DARKENED
+}
+
+fn sound(rendition: &Rendition, evidence: &BTreeMap<TaskName, &Evidence>, judgement: &mut Judgement) -> Option<Check> {
+    let name = rendition.name();
+    let (task, heard) = evidence
+        .iter()
+        .find_map(|(task, evidence)| Some((*task, evidence.sound?)))?;
+    if is_silent(&heard) {
+        let reason = format!(
+            "{name}: it is silent for {:.0} s and {:.1} dB on the whole, where what it was made of is not ({:.1} dB).",
+            heard.silent_seconds, heard.rms, heard.source_rms
+        );
+        judgement.faults.push((task, reason));
+    }
+    let found = format!(
+        "Its mean level is {:.1} dB, that of what it was made of {:.1} dB; it is nowhere silent that it should not be.",
+        heard.rms, heard.source_rms
+    );
+    let check = Check::new(format!("content_{name}"), found);
+    Some(
+        check
+            .figure("peak_db", heard.peak)
+            .figure("source_peak_db", heard.source_peak)
+            .figure("rms_db", heard.rms)
+            .figure("source_rms_db", heard.source_rms)
+            .figure("silent_seconds", heard.silent_seconds),
+    )
+}
+
+fn is_silent(heard: &SoundSample) -> bool {
+    let gone = heard.source_rms > AUDIBLE && heard.rms < heard.source_rms - GONE;
+    gone || heard.silent_seconds >= LOST
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len().is_multiple_of(2) {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    } else {
+        sorted[middle]
+    }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let number = count(values.len()).max(1.0);
+    values.sum::<f64>() / number
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+const fn count(number: usize) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use streams::work::TaskOutput;
+
+    use super::*;
+    use crate::ffmpeg::testing::planned;
+
+    fn picture(ssim: f64, luma: f64, source_luma: f64) -> PictureSample {
+        PictureSample {
+            frame: 7,
+            ssim,
+            luma,
+            source_luma,
+        }
+    }
+
+    fn sound_of(rms: f64, source_rms: f64, silent_seconds: f64) -> SoundSample {
+        SoundSample {
+            peak: rms + 3.0,
+            source_peak: source_rms + 3.0,
+            rms,
+            source_rms,
+            silent_seconds,
+        }
+    }
+
+    fn made(task: TaskName, repair: bool, evidence: &[(&str, &[PictureSample], Option<SoundSample>)]) -> Made {
+        let evidence = evidence.iter().map(|(name, pictures, sound)| Evidence {
+            name: name.parse().unwrap(),
+            pictures: pictures.to_vec(),
+            sound: *sound,
+        });
+        Made {
+            task,
+            attempt: 1,
+            output: TaskOutput {
+                evidence: evidence.collect(),
+                ..TaskOutput::default()
+            },
+            list: None,
+            repair,
+        }
+    }
+
+    /// Sound evidence of both rungs and tracks of the test plan, with these pictures in the top rung.
+    fn all(pictures: &[PictureSample], heard: SoundSample) -> Vec<Made> {
+        let fine = [picture(0.97, 100.0, 100.0); 4];
+        vec![
+            made(
+                TaskName::video(0),
+                false,
+                &[("1080p", &fine, None), ("480p", &fine, None)],
+            ),
+            made(
+                TaskName::video(1),
+                false,
+                &[("1080p", pictures, None), ("480p", &fine, None)],
+            ),
+            made(
+                TaskName::TRACKS,
+                false,
+                &[
+                    ("audio-0", &[], Some(heard)),
+                    ("audio-1", &[], Some(sound_of(-20.0, -20.0, 0.0))),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn what_is_like_its_source_passes_with_its_figures() {
+        let judgement = judge(
+            &planned(),
+            &all(&[picture(0.91, 90.0, 91.0)], sound_of(-20.4, -20.0, 0.0)),
+        );
+        assert!(
+            judgement.faults.is_empty() && judgement.warnings.is_empty(),
+            "{judgement:?}"
+        );
+        assert_eq!(judgement.checks.len(), 4);
+        let figures = &judgement.checks[0].figures;
+        assert_eq!(
+            (figures["pictures"], figures["ssim_median"], figures["ssim_lowest"]),
+            (5.0, 0.97, 0.91)
+        );
+    }
+
+    #[test]
+    fn one_black_picture_is_the_fault_of_the_task_that_made_it() {
+        let black = [picture(0.97, 100.0, 100.0), picture(0.02, 16.1, 60.0)];
+        let judgement = judge(&planned(), &all(&black, sound_of(-20.0, -20.0, 0.0)));
+        assert_eq!(judgement.faults.len(), 1);
+        assert_eq!(judgement.faults[0].0, TaskName::video(1));
+        assert!(
+            judgement.faults[0].1.starts_with("1080p: frame 7 is black"),
+            "{}",
+            judgement.faults[0].1
+        );
+    }
+
+    #[test]
+    fn a_source_that_is_black_itself_and_one_that_is_silent_are_no_faults() {
+        let judgement = judge(
+            &planned(),
+            &all(&[picture(0.99, 16.0, 16.4)], sound_of(-120.0, -90.0, 0.0)),
+        );
+        assert!(judgement.faults.is_empty(), "{judgement:?}");
+    }
+
+    #[test]
+    fn sound_that_is_gone_as_a_whole_or_for_seconds_is_a_fault() {
+        for heard in [sound_of(-120.0, -30.0, 1.0), sound_of(-21.0, -20.0, 5.0)] {
+            let judgement = judge(&planned(), &all(&[], heard));
+            assert_eq!(
+                judgement.faults.iter().map(|(task, _)| *task).collect::<Vec<_>>(),
+                [TaskName::TRACKS]
+            );
+        }
+    }
+
+    #[test]
+    fn little_likeness_and_missing_evidence_are_warnings() {
+        let mut tasks = all(&[picture(0.3, 100.0, 100.0); 9], sound_of(-20.0, -20.0, 0.0));
+        assert_eq!(judge(&planned(), &tasks).warnings, [LOW_SIMILARITY]);
+        tasks.pop();
+        assert_eq!(judge(&planned(), &tasks).warnings, [UNSEEN, LOW_SIMILARITY]);
+    }
+
+    #[test]
+    fn what_a_repair_measured_replaces_what_its_task_had_measured() {
+        let mut tasks = all(&[picture(0.02, 16.0, 90.0)], sound_of(-20.0, -20.0, 0.0));
+        tasks.push(made(
+            TaskName::video(1),
+            true,
+            &[("1080p", &[picture(0.96, 90.0, 90.0)], None)],
+        ));
+        assert!(judge(&planned(), &tasks).faults.is_empty());
+    }
+}

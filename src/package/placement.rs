@@ -1,0 +1,88 @@
+//! Where derived objects go. Pure.
+
+use streams::work::ObjectRef;
+
+use crate::storage::{Digest, revised, revision_of};
+
+/// Where the derived objects of an output go: a job writes them under their plain keys; a repair leaves those that are sound and
+/// still right where they are, and writes the others under keys of its own, since the old ones are cached for a year.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placement<'a> {
+    /// The repair; 0 for the job itself.
+    pub(super) revision: u64,
+    /// The objects that a repair found sound.
+    pub(super) sound: &'a [ObjectRef],
+}
+
+/// A place for an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    /// It has to be written under this key.
+    Write(String),
+    /// It is there.
+    Stands(&'a ObjectRef),
+}
+
+impl Place<'_> {
+    /// The key.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Write(key) => key,
+            Self::Stands(object) => &object.key,
+        }
+    }
+}
+
+impl<'a> Placement<'a> {
+    /// The place of an object under exactly this key.
+    pub(super) fn at(self, key: String, bytes: &[u8]) -> Place<'a> {
+        let digest = Digest::of(bytes);
+        let stands = self
+            .sound
+            .iter()
+            .find(|object| object.key == key && object.size == digest.size && object.sha256 == digest.sha256);
+        stands.map_or(Place::Write(key), Place::Stands)
+    }
+
+    /// The place of an object whose plain key is `key`.
+    pub(super) fn of(self, key: &str, bytes: &[u8]) -> Place<'a> {
+        let digest = Digest::of(bytes);
+        let stands = self.sound.iter().find(|object| {
+            let same = object.size == digest.size && object.sha256 == digest.sha256;
+            same && revision_of(key, &object.key).is_some()
+        });
+        stands.map_or_else(|| Place::Write(revised(key, self.revision)), Place::Stands)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str, bytes: &[u8]) -> ObjectRef {
+        let Digest { size, sha256 } = Digest::of(bytes);
+        ObjectRef {
+            key: key.to_owned(),
+            size,
+            sha256,
+            etag: None,
+        }
+    }
+
+    #[test]
+    fn a_repair_leaves_what_is_sound_and_right_and_writes_the_rest_beside() {
+        let sound = [object("f/a/index-5.m3u8", b"right"), object("f/b/index.m3u8", b"right")];
+        let placement = Placement {
+            revision: 36,
+            sound: &sound,
+        };
+        assert_eq!(placement.of("f/a/index.m3u8", b"right"), Place::Stands(&sound[0]));
+        assert_eq!(placement.of("f/a/index.m3u8", b"other").key(), "f/a/index-10.m3u8");
+        assert_eq!(placement.of("f/c/index.m3u8", b"right").key(), "f/c/index-10.m3u8");
+        let first = Placement {
+            revision: 0,
+            sound: &[],
+        };
+        assert_eq!(first.of("f/c/index.m3u8", b"right").key(), "f/c/index.m3u8");
+    }
+}

@@ -1,0 +1,98 @@
+//! The copy of a source that has no index of its own: it was removed when the job ended, and is made again for a repair.
+
+use std::time::Duration;
+
+use streams::Code;
+use streams::plan::{Planned, SourceCopy};
+use tokio::sync::watch;
+use tokio_util::io::ReaderStream;
+use tokio_util::sync::CancellationToken;
+
+use super::mend::Repair;
+use crate::failure::Failure;
+use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, argv};
+use crate::storage::{Source, SourceServer, base36, source_copy};
+
+/// The longest a copy may take.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+impl Repair<'_> {
+    /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
+    pub(super) async fn copy(&self) -> Result<Option<Planned>, Failure> {
+        let plan = &self.found.receipt.planned;
+        if plan.source.copy.is_none() {
+            return Ok(None);
+        }
+        let unwritable = |error: std::io::Error| {
+            let text = format!("The work folder cannot be used: {error}.");
+            Failure::new(Code::DiskFull, text)
+        };
+        let bench = self.mender.workshop.bench(std::iter::empty()).map_err(unwritable)?;
+        let mut source = plan.source.clone();
+        source.copy = None;
+        let source = Source::planned(&self.mender.storage, &source);
+        let server = SourceServer::open(source, self.mender.cache.clone())
+            .await
+            .map_err(unwritable)?;
+        // As the plan task does it: with subtitles, and without where they cannot be copied.
+        for subtitles in [true, false] {
+            let args = argv::remux(&Input::http(server.url()), subtitles);
+            let (ticks, _) = watch::channel(Tick::default());
+            let exit = ffmpeg::run(Run {
+                tool: &self.mender.tool,
+                args: &args,
+                folder: bench.path(),
+                limits: Limits::new(LONGEST),
+                stop: &CancellationToken::new(),
+                external_work: &|| server.bytes_read() + server.bytes_served(),
+                ticks: &ticks,
+            })
+            .await
+            .map_err(unwritable)?;
+            if let Some(fault) = server.fault() {
+                return Err(self.mender.jobs.blame_source(&fault.error).await);
+            }
+            if exit.end == End::Finished {
+                let file = tokio::fs::File::open(bench.path().join(argv::COPY)).await;
+                return self.store(file.map_err(unwritable)?).await.map(Some);
+            }
+        }
+        let text = "The source could be copied when it was planned, and cannot be now.";
+        Err(Failure::new(Code::FfmpegCrashed, text))
+    }
+
+    async fn store(&self, file: tokio::fs::File) -> Result<Planned, Failure> {
+        let (key, output) = (self.copy_key(), &self.mender.jobs.output);
+        let stored = match output
+            .put_stream(&key, "video/x-matroska", ReaderStream::new(file))
+            .await
+        {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.mender.jobs.blame_output(&error).await),
+        };
+        let mut plan = self.found.receipt.planned.clone();
+        plan.source.copy = Some(SourceCopy {
+            bucket: output.name().to_owned(),
+            key,
+            etag: stored.etag,
+            size: stored.size,
+        });
+        Ok(plan)
+    }
+
+    /// Removes the copy, where one was made.
+    pub(super) async fn remove_copy(&self) {
+        if self.found.receipt.planned.source.copy.is_none() {
+            return;
+        }
+        if let Err(error) = self.mender.jobs.output.delete(&[self.copy_key()]).await {
+            tracing::warn!(%error, "the copy of the source was not removed");
+        }
+    }
+
+    /// A key of this repair's own: two at a time must not read each other's copy.
+    fn copy_key(&self) -> String {
+        let job = &self.found.receipt.job_id;
+        source_copy(&format!("{job}-{}", base36(self.revision)))
+    }
+}

@@ -1,0 +1,201 @@
+//! Which output is public under a prefix: the owner the log names, else what master and the receipts in the bucket say.
+
+use streams::work::Current;
+use streams::{FileId, JobId, OutputPrefix};
+
+use super::survey::{Damage, Harm};
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::receipt::{Receipt, ReceiptError};
+use crate::playlist;
+use crate::storage::{Bucket, Digest, JobKeys, StorageError, revised, revision_of};
+
+/// A public output, as its receipt tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Where it is.
+    pub prefix: OutputPrefix,
+    /// Everything that is known of it.
+    pub receipt: Receipt,
+    /// The owner of the prefix with the sequence of the message that says so, where the log still has it.
+    pub owner: Option<(Current, u64)>,
+    /// What happened to its own receipt, where this is an older one or one drawn up anew.
+    pub lost_receipt: Option<Damage>,
+}
+
+/// Why nothing can be said of an output.
+#[derive(Debug, thiserror::Error)]
+pub enum Unknown {
+    /// There is none.
+    #[error("there is no finished output in {0}; see `fluxhls jobs list`, or name the place with --output-prefix")]
+    Nothing(OutputPrefix),
+    /// It is another file's.
+    #[error("{prefix} holds the output of file {owner}; give that file's id")]
+    AnotherFile {
+        /// The place.
+        prefix: OutputPrefix,
+        /// The file.
+        owner: FileId,
+    },
+    /// There is an output, but nothing tells what it should be.
+    #[error(
+        "{key}: {reason}, and neither an older receipt nor the log tells what the output of job {job} should be; submit the file again"
+    )]
+    NoReceipt {
+        /// The receipt.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The job.
+        job: JobId,
+    },
+    /// The bucket does not answer.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Found {
+    /// The keys of the job.
+    #[must_use]
+    pub fn keys(&self) -> JobKeys {
+        JobKeys::new(self.prefix.as_str(), self.receipt.job_id.as_str())
+    }
+
+    /// The key of the bytes that should be master.
+    #[must_use]
+    pub fn commit_key(&self) -> String {
+        revised(&self.keys().commit(), self.receipt.revision)
+    }
+}
+
+/// Finds the public output of a file. `recall` draws a receipt up anew from what the log still holds of a job.
+///
+/// # Errors
+/// [`Unknown`]
+pub async fn find(
+    bucket: &Bucket,
+    prefix: &OutputPrefix,
+    file: &FileId,
+    owner: Option<(Current, u64)>,
+    recall: impl AsyncFn(&JobId) -> Option<Receipt>,
+) -> Result<Found, Unknown> {
+    let search = Search { bucket, prefix };
+    let found = match owner {
+        Some((current, seq)) => search.of_owner(current, seq, recall).await?,
+        None => search.of_bucket().await?,
+    };
+    if found.receipt.file_id == *file {
+        Ok(found)
+    } else {
+        Err(Unknown::AnotherFile {
+            prefix: prefix.clone(),
+            owner: found.receipt.file_id,
+        })
+    }
+}
+
+struct Search<'a> {
+    bucket: &'a Bucket,
+    prefix: &'a OutputPrefix,
+}
+
+impl Search<'_> {
+    async fn of_owner(
+        &self,
+        current: Current,
+        seq: u64,
+        recall: impl AsyncFn(&JobId) -> Option<Receipt>,
+    ) -> Result<Found, Unknown> {
+        let keys = JobKeys::new(self.prefix.as_str(), current.job_id.as_str());
+        let key = revised(&keys.receipt(), current.revision);
+        let found = |receipt, lost_receipt| Found {
+            prefix: self.prefix.clone(),
+            receipt,
+            owner: Some((current.clone(), seq)),
+            lost_receipt,
+        };
+        let (harm, reason) = match self.read(&key).await? {
+            Some(Ok(receipt)) => return Ok(found(receipt, None)),
+            Some(Err(error)) => (Harm::Content, error.to_string()),
+            None => (Harm::Missing, "it is missing".to_owned()),
+        };
+        let lost = Some(Damage { key: key.clone(), harm });
+        // An older one tells of objects that were repaired since: those are repaired again.
+        for older in self.receipts(keys.folder()).await?.into_iter().rev() {
+            if let Some(Ok(receipt)) = self.read(&older).await?
+                && receipt.job_id == current.job_id
+            {
+                return Ok(found(receipt, lost));
+            }
+        }
+        match recall(&current.job_id).await {
+            Some(receipt) => Ok(found(receipt, lost)),
+            None => Err(Unknown::NoReceipt {
+                key,
+                reason,
+                job: current.job_id,
+            }),
+        }
+    }
+
+    /// Without a log: the receipt whose commit is master; without a master, the newest one of the newest job.
+    async fn of_bucket(&self) -> Result<Found, Unknown> {
+        let master = self
+            .bucket
+            .get(&format!("{}master.m3u8", self.prefix), SMALL_OBJECT)
+            .await?;
+        let job = master.as_deref().and_then(|bytes| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let first = playlist::uris(&text).next()?.split('/').next()?.to_owned();
+            Some(format!("{}{first}/", self.prefix))
+        });
+        let mut receipts: Vec<Receipt> = Vec::new();
+        let mut keys = self.receipts(job.as_deref().unwrap_or(self.prefix.as_str())).await?;
+        if keys.is_empty() {
+            keys = self.receipts(self.prefix.as_str()).await?;
+        }
+        for key in keys {
+            receipts.extend(self.read(&key).await?.and_then(Result::ok));
+        }
+        receipts.sort_by_key(|receipt| (receipt.accepted_seq, receipt.revision));
+        let public = master.map(|bytes| Digest::of(&bytes).sha256);
+        let at = receipts
+            .iter()
+            .rposition(|receipt| public.is_some() && commit_of(receipt) == public);
+        let receipt = match at {
+            Some(at) => Some(receipts.swap_remove(at)),
+            None => receipts.pop(),
+        };
+        Ok(Found {
+            prefix: self.prefix.clone(),
+            receipt: receipt.ok_or_else(|| Unknown::Nothing(self.prefix.clone()))?,
+            owner: None,
+            lost_receipt: None,
+        })
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Result<Receipt, ReceiptError>>, StorageError> {
+        let bytes = self.bucket.get(key, SMALL_OBJECT).await?;
+        Ok(bytes.map(|bytes| Receipt::decode(&bytes)))
+    }
+
+    /// The receipts below a folder, in the order of their revisions.
+    async fn receipts(&self, folder: &str) -> Result<Vec<String>, StorageError> {
+        let listed = self.bucket.list(folder).await?;
+        let revision = |key: &str| {
+            let (folder, _) = key.rsplit_once('/')?;
+            revision_of(&format!("{folder}/receipt.json"), key)
+        };
+        let receipts = listed.into_iter().map(|meta| meta.key);
+        let mut receipts: Vec<(u64, String)> = receipts.filter_map(|key| Some((revision(&key)?, key))).collect();
+        receipts.sort();
+        Ok(receipts.into_iter().map(|(_, key)| key).collect())
+    }
+}
+
+/// The hash of the bytes a receipt's job wants as master.
+fn commit_of(receipt: &Receipt) -> Option<String> {
+    let keys = JobKeys::new(receipt.output_prefix.as_str(), receipt.job_id.as_str());
+    let key = revised(&keys.commit(), receipt.revision);
+    let commit = receipt.objects.iter().find(|object| object.key == key)?;
+    Some(commit.sha256.clone())
+}

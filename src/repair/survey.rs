@@ -1,0 +1,131 @@
+//! Every object of an output, read again.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use streams::work::ObjectRef;
+
+use super::find::Found;
+use crate::job::commit::SMALL_OBJECT;
+use crate::playlist;
+use crate::storage::{Bucket, Digest, StorageError};
+
+/// Reads at a time.
+const PARALLEL: usize = 8;
+
+/// An object that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Its key.
+    pub key: String,
+    /// What is wrong with it.
+    #[serde(flatten)]
+    pub harm: Harm,
+}
+
+/// What is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "harm", rename_all = "snake_case")]
+pub enum Harm {
+    /// It is not there.
+    Missing,
+    /// It has another size.
+    Size {
+        /// Bytes there are.
+        found: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+    /// It has another content of the same size.
+    Content,
+    /// It leads to something that is no object of this output.
+    Dangling {
+        /// The URI, as it stands there.
+        uri: String,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, harm } = self;
+        match harm {
+            Harm::Missing => write!(f, "missing  {key}"),
+            Harm::Size { found, expected } => write!(f, "size     {key} has {found} bytes instead of {expected}"),
+            Harm::Content => write!(f, "content  {key}"),
+            Harm::Dangling { uri } => write!(f, "dangling {key} leads to {uri}"),
+        }
+    }
+}
+
+/// Reads every object the receipt names, and master, and names each that is damaged: those of the receipt in its order, then master.
+///
+/// # Errors
+/// What kept the bucket from answering. An object that is not there is no error.
+pub async fn survey(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, StorageError> {
+    let mut damages: Vec<Damage> = found.lost_receipt.iter().cloned().collect();
+    damages.extend(objects(bucket, &found.receipt.objects).await?);
+    let commit = found.commit_key();
+    if let Some(commit) = found.receipt.objects.iter().find(|object| object.key == commit) {
+        let master = ObjectRef {
+            key: found.keys().master(),
+            ..commit.clone()
+        };
+        damages.extend(one(bucket, &master).await?);
+    }
+    damages.extend(dangling(bucket, found, &damages).await?);
+    Ok(damages)
+}
+
+/// Reads objects and names each that is not what it should be, in their order.
+pub(super) async fn objects(bucket: &Bucket, objects: &[ObjectRef]) -> Result<Vec<Damage>, StorageError> {
+    let reads: Vec<_> = objects.iter().map(|object| one(bucket, object)).collect();
+    let damages: Vec<Option<Damage>> = futures::stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+    Ok(damages.into_iter().flatten().collect())
+}
+
+async fn one(bucket: &Bucket, object: &ObjectRef) -> Result<Option<Damage>, StorageError> {
+    let harm = match bucket.digest(&object.key).await? {
+        None => Harm::Missing,
+        Some(Digest { size, .. }) if size != object.size => Harm::Size {
+            found: size,
+            expected: object.size,
+        },
+        Some(Digest { sha256, .. }) if sha256 != object.sha256 => Harm::Content,
+        Some(_) => return Ok(None),
+    };
+    Ok(Some(Damage {
+        key: object.key.clone(),
+        harm,
+    }))
+}
+
+/// Playlists that are what they were written as, but lead to what the receipt does not name.
+async fn dangling(bucket: &Bucket, found: &Found, damages: &[Damage]) -> Result<Vec<Damage>, StorageError> {
+    let named: BTreeSet<&str> = found.receipt.objects.iter().map(|object| object.key.as_str()).collect();
+    let damaged: BTreeSet<&str> = damages.iter().map(|damage| damage.key.as_str()).collect();
+    let commit = found.commit_key();
+    let playlists = named
+        .iter()
+        .filter(|key| key.ends_with(".m3u8") && !damaged.contains(*key));
+    let mut dangling = Vec::new();
+    for key in playlists {
+        let Some(bytes) = bucket.get(key, SMALL_OBJECT).await? else {
+            continue;
+        };
+        // The commit is read where master is.
+        let folder = if **key == *commit {
+            found.prefix.as_str()
+        } else {
+            key.rsplit_once('/').map_or("", |(folder, _)| &key[..=folder.len()])
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let lost = playlist::uris(&text).find(|uri| !named.contains(format!("{folder}{uri}").as_str()));
+        dangling.extend(lost.map(|uri| Damage {
+            key: (*key).to_owned(),
+            harm: Harm::Dangling { uri: uri.to_owned() },
+        }));
+    }
+    Ok(dangling)
+}

@@ -1,0 +1,464 @@
+//! The receipt keeps its promise: what is not like its source never becomes `completed`, and whatever of a finished output is lost or
+//! changed is named, and made anew beside what it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use fluxhls::job::receipt::Receipt;
+use fluxhls::storage::{Digest, JobKeys, ObjectKind, base36};
+use serde_json::Value;
+use streams::fact::{Ended, Outcome, Planned};
+use streams::task::TaskName;
+use streams::{Code, JobId, topology};
+
+use crate::harness::clip::{Clip, moving};
+use crate::harness::database::Engine;
+use crate::harness::output::{Published, verify};
+use crate::harness::process::Process;
+use crate::harness::world::{World, file_of, job_of};
+
+/// A finished job, and the words to damage it.
+struct Output<'a> {
+    world: &'a World,
+    file: String,
+    job: JobId,
+    ended: Ended,
+    planned: Planned,
+    clip: Clip,
+}
+
+/// What `fluxhls verify --json` said.
+struct Verified {
+    code: Option<i32>,
+    lines: Vec<Value>,
+    err: String,
+}
+
+impl Verified {
+    /// The keys of what is damaged, before any repair.
+    fn damaged(&self) -> BTreeSet<String> {
+        let before = self.lines.iter().take_while(|line| line.get("state").is_none());
+        before.map(|line| line["key"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The last line.
+    fn summary(&self) -> &Value {
+        self.lines
+            .last()
+            .unwrap_or_else(|| panic!("it said nothing: {}", self.err))
+    }
+}
+
+/// How an object is damaged.
+#[derive(Debug, Clone, Copy)]
+enum Blow {
+    Deleted,
+    Flipped,
+}
+
+impl<'a> Output<'a> {
+    /// Two rungs and sound, in two chunks.
+    async fn make(world: &'a World) -> Self {
+        let clip = moving("854x480", 26.0).rate("12").make().await;
+        let event = world.event(&clip).await;
+        let mut worker = world.worker("one").start();
+        world.streams.upload(&event).await;
+        let (file, job) = (file_of(&event).to_owned(), job_of(&event));
+        let ended = world.completed(&job).await;
+        worker.kill().await;
+        Self {
+            world,
+            file,
+            planned: world.planned(&job).await,
+            job,
+            ended,
+            clip,
+        }
+    }
+
+    fn keys(&self) -> JobKeys {
+        JobKeys::new(&format!("hls/{}/", self.file), self.job.as_str())
+    }
+
+    async fn receipt(&self, key: &str) -> Receipt {
+        let bytes = self.world.bucket.get(key, u64::MAX).await.unwrap();
+        Receipt::decode(&bytes.unwrap_or_else(|| panic!("{key} is missing"))).unwrap()
+    }
+
+    /// `fluxhls verify` of the file.
+    async fn verify(&self, more: &[&str]) -> Verified {
+        let work = self.world.folder().join("work-verify");
+        let base = ["verify", &self.file, "--json", "--work-dir", work.to_str().unwrap()];
+        let said = self.world.say(&[&base, more].concat()).await;
+        Verified {
+            code: said.code,
+            lines: said
+                .out
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect(),
+            err: said.err,
+        }
+    }
+
+    async fn is_sound(&self) {
+        let said = self.verify(&[]).await;
+        assert_eq!((said.code, said.damaged()), (Some(0), BTreeSet::new()), "{}", said.err);
+    }
+
+    /// Repairs, and panics unless all is sound afterwards.
+    async fn repair(&self) -> Verified {
+        let said = self.verify(&["--repair"]).await;
+        assert_eq!(said.code, Some(0), "{:?} {}", said.lines, said.err);
+        self.is_sound().await;
+        said
+    }
+
+    /// Damages an object; returns what it was.
+    async fn strike(&self, key: &str, blow: Blow) -> bytes::Bytes {
+        let bytes = self.world.bucket.get(key, u64::MAX).await.unwrap().unwrap();
+        match blow {
+            Blow::Deleted => self.world.bucket.delete(&[key.to_owned()]).await.unwrap(),
+            Blow::Flipped => {
+                let mut other = bytes.to_vec();
+                let middle = other.len() / 2;
+                other[middle] ^= 1;
+                self.put(key, other.into()).await;
+            }
+        }
+        bytes
+    }
+
+    async fn put(&self, key: &str, bytes: bytes::Bytes) {
+        let kind = match key.rsplit('.').next().unwrap() {
+            "m3u8" if key == self.keys().master() => ObjectKind::Master,
+            "m3u8" => ObjectKind::Playlist,
+            "jpg" => ObjectKind::Jpeg,
+            "vtt" => ObjectKind::Vtt,
+            _ if key.contains("/audio") => ObjectKind::Audio,
+            _ => ObjectKind::Video,
+        };
+        self.world.bucket.put(key, bytes, kind).await.unwrap();
+    }
+
+    /// Size and hash of everything there is.
+    async fn everything(&self) -> BTreeMap<String, Digest> {
+        let mut all = BTreeMap::new();
+        for meta in self.world.bucket.list(&format!("hls/{}/", self.file)).await.unwrap() {
+            let digest = self.world.bucket.digest(&meta.key).await.unwrap().unwrap();
+            all.insert(meta.key, digest);
+        }
+        all
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_object_that_is_lost_or_changed_is_named_alone() {
+    let world = World::new(Engine::Sqlite).await;
+    let output = Output::make(&world).await;
+    let receipt = output.receipt(&output.keys().receipt()).await;
+    tells_everything(&output, &receipt).await;
+    output.is_sound().await;
+    let mut keys: Vec<String> = receipt.objects.iter().map(|object| object.key.clone()).collect();
+    keys.push(output.keys().master());
+    assert!(keys.len() > 20, "{keys:?}");
+    for key in &keys {
+        for (blow, harm) in [(Blow::Deleted, "missing"), (Blow::Flipped, "content")] {
+            let was = output.strike(key, blow).await;
+            let said = output.verify(&[]).await;
+            assert_eq!(said.damaged(), BTreeSet::from([key.clone()]), "{key} {blow:?}");
+            assert_eq!((said.code, said.lines[0]["harm"].as_str()), (Some(4), Some(harm)));
+            output.put(key, was).await;
+        }
+    }
+    // Without a log master and receipts in the bucket tell as much; without master, the receipts do.
+    let far = ["--nats-url", "nats://127.0.0.1:9"];
+    let sound = output.verify(&far).await;
+    assert_eq!((sound.code, sound.lines.len()), (Some(0), 1), "{}", sound.err);
+    output.strike(&output.keys().master(), Blow::Deleted).await;
+    assert_eq!(
+        output.verify(&far).await.damaged(),
+        BTreeSet::from([output.keys().master()])
+    );
+}
+
+/// Every object under the prefix is named, every check has figures, and the plan and the results are those of the log.
+async fn tells_everything(output: &Output<'_>, receipt: &Receipt) {
+    assert_eq!(receipt.planned, output.planned);
+    let named: BTreeSet<&str> = receipt.objects.iter().map(|object| object.key.as_str()).collect();
+    let apart = [output.keys().master(), output.keys().receipt()];
+    for (key, digest) in output.everything().await {
+        // One init segment serves a whole rendition, and one poster the whole job; tiles are working material.
+        let spare = ["/init-", "/poster-", "/parts/"];
+        if spare.iter().any(|part| key.contains(part)) && !named.contains(key.as_str()) {
+            continue;
+        }
+        assert!(
+            named.contains(key.as_str()) || apart.contains(&key),
+            "{key} is not named"
+        );
+        let object = receipt.objects.iter().find(|object| object.key == key);
+        assert!(
+            object.is_none_or(|object| (object.size, &object.sha256) == (digest.size, &digest.sha256)),
+            "{key}"
+        );
+    }
+    let figure = |name: &str, word: &str| {
+        let check = receipt.checks.iter().find(|check| check.name == name);
+        check.unwrap_or_else(|| panic!("no check {name}")).figures[word]
+    };
+    assert_eq!(figure("grid_480p", "frames"), 312.0);
+    assert!(figure("content_480p", "pictures") >= 8.0 && figure("content_360p", "ssim_median") > 0.9);
+    assert!((figure("content_480p", "luma") - figure("content_480p", "source_luma")).abs() < 1.0);
+    assert!((figure("content_audio-0", "rms_db") - figure("content_audio-0", "source_rms_db")).abs() < 1.0);
+    assert!((figure("length_480p", "difference_seconds")).abs() < 0.1);
+    assert!(figure("audio_video", "difference_seconds").abs() < 0.1 && figure("bandwidth_360p", "bandwidth") > 0.0);
+    let results: BTreeSet<TaskName> = receipt.made.iter().map(|made| made.task).collect();
+    let planned: BTreeSet<TaskName> = output.planned.tasks.iter().map(|planned| planned.task).collect();
+    assert!(
+        results == planned && results.contains(&TaskName::video(1)),
+        "{results:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
+    let world = World::new(Engine::Sqlite).await;
+    let output = Output::make(&world).await;
+    // What is damaged, and what must be new besides the playlists that name it, the commit and the receipt.
+    let rounds = [
+        ("480p/1-", Blow::Deleted, &["480p/1-", "480p/index-"][..]),
+        ("360p/4-", Blow::Flipped, &["360p/4-", "360p/index-", "iframe-360p-"]),
+        ("480p/init-", Blow::Flipped, &["480p/init-", "480p/index-"]),
+        ("audio-0/2-", Blow::Flipped, &["audio-0/2-", "audio-0/index-"]),
+        ("audio-0/init-", Blow::Deleted, &["audio-0/init-", "audio-0/index-"]),
+        ("poster-", Blow::Deleted, &["poster-"]),
+        ("360p/index", Blow::Flipped, &["360p/index-"]),
+        ("iframe-360p", Blow::Deleted, &["iframe-360p-"]),
+        ("storyboard-0-", Blow::Flipped, &["storyboard-0-#-", "storyboard-#-"]),
+        ("commit", Blow::Deleted, &[]),
+    ];
+    let mut receipt = output.keys().receipt();
+    for (victim, blow, new) in rounds {
+        let objects = output.receipt(&receipt).await.objects;
+        let folder = output.keys().folder().to_owned();
+        let victims = objects
+            .iter()
+            .filter(|object| object.key.starts_with(&format!("{folder}{victim}")));
+        let key = victims
+            .map(|object| object.key.clone())
+            .next()
+            .unwrap_or_else(|| panic!("nothing is {victim}"));
+        output.strike(&key, blow).await;
+        let before = output.everything().await;
+        let said = output.repair().await;
+        assert_eq!(said.damaged(), BTreeSet::from([key.clone()]));
+        let revision = base36(said.summary()["revision"].as_u64().unwrap());
+        let wanted = new.iter().chain(&["commit-", "receipt-"]);
+        let wanted: BTreeSet<String> = wanted.map(|stem| format!("{folder}{stem}{revision}")).collect();
+        let after = output.everything().await;
+        let fresh = after.keys().filter(|key| !before.contains_key(*key));
+        let fresh: BTreeSet<String> = fresh.map(|key| without_hash(key.rsplit_once('.').unwrap().0)).collect();
+        assert_eq!(fresh, wanted, "after {victim}");
+        for (old, digest) in before.iter().filter(|(old, _)| **old != output.keys().master()) {
+            assert_eq!(after.get(old), Some(digest), "{old} was touched when {key} was mended");
+        }
+        receipt = format!("{folder}receipt-{revision}.json");
+    }
+    verify(&output.ended, &output.planned, &output.clip.path).await;
+    master_and_the_receipt_itself_are_written_again(&output, &receipt).await;
+    Published::load(output.ended.manifest_url.as_deref().unwrap()).await;
+}
+
+/// The name of an object without its extension, and without the hash that names of storyboards hold.
+fn without_hash(stem: &str) -> String {
+    let parts = stem.split('-').map(|part| {
+        let is_hash = part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_hash { "#" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("-")
+}
+
+async fn master_and_the_receipt_itself_are_written_again(output: &Output<'_>, receipt: &str) {
+    let before = output.everything().await;
+    for blow in [Blow::Deleted, Blow::Flipped] {
+        output.strike(&output.keys().master(), blow).await;
+        output.repair().await;
+        assert_eq!(output.everything().await, before, "{blow:?}");
+    }
+    output.strike(receipt, Blow::Flipped).await;
+    let said = output.verify(&[]).await;
+    assert!(
+        said.damaged().contains(receipt) && said.code == Some(4),
+        "{:?}",
+        said.lines
+    );
+    output.repair().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_source_what_needs_none_is_mended_and_the_rest_is_told() {
+    let world = World::new(Engine::Sqlite).await;
+    let output = Output::make(&world).await;
+    let source = output.planned.source.key.clone();
+    let receipt = output.receipt(&output.keys().receipt()).await;
+    let segment = &receipt
+        .objects
+        .iter()
+        .find(|object| object.key.contains("/480p/1-"))
+        .unwrap()
+        .key;
+    output.strike(segment, Blow::Deleted).await;
+    output
+        .strike(&output.keys().media_playlist("360p"), Blow::Flipped)
+        .await;
+    let original = output.strike(&source, Blow::Flipped).await;
+
+    let alone = |said: &Verified, code: &str| {
+        assert_eq!(
+            (said.code, said.summary()["error"]["code"].as_str()),
+            (Some(4), Some(code)),
+            "{:?} {}",
+            said.lines,
+            said.err
+        );
+    };
+    alone(&output.verify(&["--repair"]).await, "source_changed");
+    assert_eq!(output.verify(&[]).await.damaged(), BTreeSet::from([segment.clone()]));
+
+    world.bucket.delete(std::slice::from_ref(&source)).await.unwrap();
+    let said = output.verify(&["--repair"]).await;
+    assert!(
+        said.code == Some(1) && said.err.contains("source_not_found"),
+        "{}",
+        said.err
+    );
+
+    world
+        .bucket
+        .put(&source, original, ObjectKind::private("video/mp4"))
+        .await
+        .unwrap();
+    output.repair().await;
+    verify(&output.ended, &output.planned, &output.clip.path).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
+    let world = World::new(Engine::Sqlite).await;
+    let output = Output::make(&world).await;
+    let receipt = output.receipt(&output.keys().receipt()).await;
+    let segment = |part: &str| {
+        receipt
+            .objects
+            .iter()
+            .find(|object| object.key.contains(part))
+            .unwrap()
+            .key
+            .clone()
+    };
+    output.strike(&segment("/480p/4-"), Blow::Flipped).await;
+    let (one, two) = tokio::join!(output.verify(&["--repair"]), output.verify(&["--repair"]));
+    let codes = BTreeSet::from([one.code, two.code]);
+    assert!(
+        codes.contains(&Some(0)) && codes.is_subset(&BTreeSet::from([Some(0), Some(1)])),
+        "{} {}",
+        one.err,
+        two.err
+    );
+    output.is_sound().await;
+
+    // The log is lost with everything in it, and counts from one again: its next numbers were used before.
+    for stream in [topology::JOBS, topology::WORK] {
+        world.streams.js.delete_stream(stream).await.unwrap();
+    }
+    assert_eq!(world.say(&["provision"]).await.code, Some(0));
+    output.is_sound().await;
+    let before = output.everything().await;
+    output.strike(&segment("/audio-0/1-"), Blow::Deleted).await;
+    output.repair().await;
+    let after = output.everything().await;
+    let untouched = before
+        .iter()
+        .filter(|(key, _)| **key != output.keys().master() && !key.contains("/audio-0/1-"));
+    for (key, digest) in untouched {
+        assert_eq!(after.get(key), Some(digest), "{key}");
+    }
+    verify(&output.ended, &output.planned, &output.clip.path).await;
+}
+
+/// An ffmpeg that does to the commands of the encode tasks what `edit` says, a script of sed; only to the first one if `once`.
+fn faulty(folder: &Path, name: &str, edit: &str, mark: &str, once: bool) -> PathBuf {
+    let path = folder.join(name);
+    let ffmpeg = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|folder| folder.join("ffmpeg"))
+        .find(|file| file.exists())
+        .unwrap();
+    let (ffmpeg, taken) = (ffmpeg.display(), path.with_extension("taken"));
+    let first = if once {
+        format!("mkdir {} 2>/dev/null", taken.display())
+    } else {
+        "true".to_owned()
+    };
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *'{mark}'*) if {first}; then n=$#\nwhile [ $n -gt 0 ]; do\n\
+         a=$(printf '%s' \"$1\" | sed '{edit}'); shift; set -- \"$@\" \"$a\"; n=$((n-1))\ndone; fi;; esac\nexec {ffmpeg} \"$@\"\n"
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// Paints every picture of the top rung black on its way into the encoder.
+const BLACK: &str = "s/split=2\\[v0\\]/split=2[w0]/; s/;\\[t0\\]/;[w0]drawbox=color=black:t=fill[v0];[t0]/";
+/// Turns all sound down on its way into the encoder.
+const SILENT: &str = "s/\\[on\\]anull/[on]volume=0/";
+
+async fn submitted(world: &World, ffmpeg: &Path) -> (JobId, Ended, Process) {
+    let clip = moving("320x180", 3.0).make().await;
+    let worker = world.worker("faulty").setting("FFMPEG", ffmpeg.display()).start();
+    let job = world.submit(&clip).await;
+    let ended = world.ended(&job).await;
+    (job, ended, worker)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_out_black_or_silent_is_redone_once_and_never_completed() {
+    let world = World::new(Engine::Sqlite).await;
+    for (name, edit, mark, task, word) in [
+        ("black", BLACK, "split=2[v0]", TaskName::video(0), "black"),
+        ("silent", SILENT, "[on]anull", TaskName::TRACKS, "silent"),
+    ] {
+        let ffmpeg = faulty(world.folder(), name, edit, mark, false);
+        let (job, ended, mut worker) = submitted(&world, &ffmpeg).await;
+        let error = ended.error.expect("it failed");
+        assert_eq!(
+            (ended.outcome, error.code),
+            (Outcome::Failed, Code::VerificationFailed),
+            "{error:?}"
+        );
+        assert!(error.message.contains(word), "{}", error.message);
+        let starts = world.starts(&job).await;
+        assert_eq!((starts[&task], starts[&task.redone()]), (1, 1), "{starts:?}");
+        worker.kill().await;
+    }
+    let published = world.bucket.list("hls/").await.unwrap();
+    assert!(
+        !published.iter().any(|meta| meta.key.ends_with("master.m3u8")),
+        "{published:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_out_black_once_is_redone_and_then_completed() {
+    let world = World::new(Engine::Sqlite).await;
+    let ffmpeg = faulty(world.folder(), "black-once", BLACK, "split=2[v0]", true);
+    let (job, ended, _worker) = submitted(&world, &ffmpeg).await;
+    assert_eq!(ended.outcome, Outcome::Completed, "{:?}", ended.error);
+    let starts = world.starts(&job).await;
+    assert_eq!(
+        (starts[&TaskName::video(0)], starts[&TaskName::video(0).redone()]),
+        (1, 1)
+    );
+}
