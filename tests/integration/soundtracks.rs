@@ -41,10 +41,10 @@ async fn level(url: &str, channel: usize, frequency: u32) -> f64 {
         "-nostdin", "-v", "error", "-i", url, "-map", "0:a:0", "-af", &filters, "-f", "null", "-",
     ];
     let said = String::from_utf8(output_of(command("ffmpeg").args(arguments)).await).unwrap();
-    let levels = said
+    let mut levels = said
         .lines()
         .filter_map(|line| line.strip_prefix("lavfi.astats.1.RMS_level=")?.parse().ok());
-    levels.last().unwrap()
+    levels.next_back().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
