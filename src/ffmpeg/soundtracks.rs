@@ -119,10 +119,10 @@ impl Bench {
             "-hide_banner -nostdin -v error -i {name}/joined.mp4 -af ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=- -f null -"
         );
         let said = ask(&tool().ffmpeg, self.folder.path(), &args).await;
-        let values = said
+        let mut values = said
             .lines()
             .filter_map(|line| line.strip_prefix("lavfi.r128.I=")?.parse().ok());
-        values.last().unwrap()
+        values.next_back().unwrap()
     }
 }
 

@@ -6,7 +6,8 @@ use streams::fact::{Ended, Planned};
 use crate::harness::clip::{Clip, make_from};
 use crate::harness::database::Engine;
 use crate::harness::output::http::get;
-use crate::harness::output::{Published, conforms, verify};
+use crate::harness::output::sound::sound;
+use crate::harness::output::{Listing, Published, conforms, verify};
 use crate::harness::process::{command, output_of};
 use crate::harness::world::World;
 
@@ -40,10 +41,10 @@ async fn level(url: &str, channel: usize, frequency: u32) -> f64 {
         "-nostdin", "-v", "error", "-i", url, "-map", "0:a:0", "-af", &filters, "-f", "null", "-",
     ];
     let said = String::from_utf8(output_of(command("ffmpeg").args(arguments)).await).unwrap();
-    let levels = said
+    let mut levels = said
         .lines()
         .filter_map(|line| line.strip_prefix("lavfi.astats.1.RMS_level=")?.parse().ok());
-    levels.last().unwrap()
+    levels.next_back().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,24 +60,18 @@ async fn five_channels_and_a_bass_stand_beside_stereo() {
     )
     .await;
     let (output, planned, ended) = published(&world, &clip).await;
-    let listed: Vec<(&str, &str, Option<u64>)> = output
-        .audio
-        .iter()
-        .map(|audio| {
-            (
-                audio.listing.group.as_str(),
-                audio.listing.name.as_str(),
-                audio.listing.channels,
-            )
-        })
-        .collect();
+    let in_menu = |listing: &Listing| (listing.group.clone(), listing.name.clone(), listing.channels);
+    let listed: Vec<_> = output.audio.iter().map(|audio| in_menu(&audio.listing)).collect();
     let wanted = [
         ("audio", "English", Some(2)),
         ("audio", "German", Some(2)),
         ("surround", "English", Some(6)),
         ("surround", "German", Some(2)),
     ];
-    assert_eq!(listed, wanted);
+    assert_eq!(
+        listed,
+        wanted.map(|(group, name, channels)| (group.to_owned(), name.to_owned(), channels))
+    );
     let surround = output.audio[2].track.url.as_str();
     for (channel, tone) in tones.into_iter().enumerate() {
         let own = level(surround, channel, tone).await;
@@ -93,6 +88,7 @@ async fn five_channels_and_a_bass_stand_beside_stereo() {
     );
     let groups: Vec<Option<&str>> = output.variants.iter().map(|variant| variant.group.as_deref()).collect();
     assert_eq!(groups, [Some("audio"), Some("surround")]);
+    assert!(output.variants.iter().all(|variant| variant.frame_rate == Some(25.0)));
     assert_eq!(ended.warnings, planned.warnings);
     verify(&ended, &planned, &clip.path).await;
 }
@@ -102,16 +98,16 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").start();
     let english = subrip(
-        b"1\n00:00:00,500 --> 00:00:02,123\nHello <i>you</i> & 1 < 2\n\n2\n00:00:04,000 --> 00:00:20,000\nlast -->\n",
+        b"1\n00:00:00,500 --> 00:00:02,123\nHello <i>you</i> & 1 < 2\n\n2\n00:00:04,000 --> 00:00:05,500\nlast -->\n",
     );
     let french = subrip(b"1\n00:00:01,000 --> 00:00:02,000\ncaf\xe9\n");
     let languages =
         "-metadata:s:s:0 language=eng -metadata:s:s:1 language=fre -disposition:s:0 default -disposition:s:1 forced";
     let maps = "-map 0 -map 1 -map 2 -map 3 -map 4";
-    // The first picture is at 7 s of the source's clock.
+    // The first picture is at 7 s of the source's clock, and the first sound at 7.75 s.
     let clip = make_from(
         &format!(
-            "{PICTURE} {} {english} {french} {} {maps} {ENCODED} -c:s copy {languages} -output_ts_offset 7",
+            "{PICTURE} -itsoffset 0.75 {} {english} {french} {} {maps} {ENCODED} -c:s copy {languages} -output_ts_offset 7",
             tone(440),
             subrip(b"1\n00:00:01,000 --> 00:00:02,000\n<i></i>\n")
         ),
@@ -119,6 +115,8 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
     )
     .await;
     let (output, _, ended) = published(&world, &clip).await;
+    let heard = sound(output.audio[0].track.url.as_str()).await.loud_times(0.1)[0];
+    assert!((heard - 0.75).abs() < 0.005, "sound begins at {heard} s");
     let found: Vec<(Option<&str>, bool, &str)> = output
         .subtitles
         .iter()
@@ -132,7 +130,7 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
         .collect();
     let head = "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n";
     let english = format!(
-        "{head}\n00:00:00.500 --> 00:00:02.123\nHello <i>you</i> &amp; 1 &lt; 2\n\n00:00:04.000 --> 00:00:06.000\nlast --&gt;\n"
+        "{head}\n00:00:00.500 --> 00:00:02.123\nHello <i>you</i> &amp; 1 &lt; 2\n\n00:00:04.000 --> 00:00:05.500\nlast --&gt;\n"
     );
     let french = format!("{head}\n00:00:01.000 --> 00:00:02.000\ncafé\n");
     assert_eq!(
@@ -158,7 +156,7 @@ async fn subtitles_that_break_ffmpeg_do_not_break_the_sound() {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").start();
     // One cue of more text than ffmpeg's encoder takes ends its whole run.
-    let endless = format!("1\n00:00:00,500 --> 00:00:02,000\n{}\n", "more text\n".repeat(200_000));
+    let endless = format!("1\n00:00:00,500 --> 00:00:02,000\n{}\n", "more text\n".repeat(120_000));
     let folder = tempfile::tempdir().unwrap();
     let text = Clip::of_bytes(folder.path(), "endless.srt", endless.as_bytes());
     let clip = make_from(

@@ -2,6 +2,7 @@
 
 mod pictures;
 mod source;
+mod tracks;
 
 use std::collections::BTreeSet;
 
@@ -12,11 +13,12 @@ use streams::plan::{
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
 
-use super::probe::{Audio, Content, Probe, Stream};
+use super::probe::{Content, Probe};
 use super::profile::Profile;
 use super::timeline::Grid;
-use super::{cost, left_out, picture, rungs, sound, storyboard, subtitles, timeline, turn};
+use super::{cost, left_out, picture, rungs, sound, storyboard, timeline, turn};
 use pictures::Pictures;
+use tracks::Tracks;
 
 /// The object a plan is for, pinned to one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,35 +130,25 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     let pictures = Pictures::of(probe, profile)?;
     refuse_damage(probe)?;
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
-    let tracks: Vec<(&Stream, &Audio)> = probe.audios().collect();
-    let sound = sound::renditions(profile, &tracks, clock.timeline.zero.as_f64());
+    let tracks = Tracks::of(probe, profile, clock.timeline.zero.as_f64(), pictures.is_some());
     let shown = pictures.as_ref().zip(clock.grid);
     let video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid, clock.segment));
     let ladder = shown.map(|(pictures, grid)| rungs::renditions(profile, pictures.size, &grid, pictures.budget()));
     let ladder = ladder.unwrap_or_default();
-    let subtitles = subtitles::renditions(probe);
-    let cover = cover(probe, video.is_some());
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
-    let words = sound.warnings.iter().chain(&subtitles.warnings);
-    warnings.extend(words.map(|word| (*word).to_owned()));
-    if sound.renditions.is_empty() {
-        warnings.push("no_audio".to_owned());
-    }
-    let has_tracks = !(sound.renditions.is_empty() && subtitles.renditions.is_empty());
-    let mut left_out = ladder.left_out;
-    left_out.extend(sound.left_out.into_iter().chain(subtitles.left_out));
+    warnings.extend(tracks.warnings.iter().cloned());
     let mut draft = Draft {
         profile: profile.name.clone(),
         source: source::source(probe, pin, &clock.timeline)?,
-        tasks: tasks(video.as_ref(), has_tracks, settings.priority),
+        tasks: tasks(video.as_ref(), tracks.has_task(), settings.priority),
         timeline: clock.timeline,
         segment: clock.segment,
         storyboard: storyboard(profile, pictures.as_ref(), video.as_ref()),
         video,
-        renditions: renditions(ladder.renditions, sound.renditions),
-        subtitles: subtitles.renditions,
-        cover,
-        left_out,
+        renditions: renditions(ladder.renditions, tracks.sound),
+        subtitles: tracks.subtitles,
+        cover: tracks.cover,
+        left_out: ladder.left_out.into_iter().chain(tracks.left_out).collect(),
         complexity: None,
         cost: None,
         warnings,
@@ -293,15 +285,6 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         .filter(|(_, holds)| *holds)
         .map(|(word, _)| word.to_owned())
         .collect()
-}
-
-/// The attached picture that stands for a source without video.
-fn cover(probe: &Probe, has_video: bool) -> Option<u32> {
-    let covers = probe
-        .streams
-        .iter()
-        .filter(|stream| matches!(stream.content, Content::Cover));
-    covers.map(|stream| stream.index).next().filter(|_| !has_video)
 }
 
 /// The first chunk, then sound and subtitles, then the other chunks: that is what a viewer needs first.

@@ -6,7 +6,7 @@ use streams::fact::Head;
 use streams::plan::Picture;
 
 use super::*;
-use crate::ladder::probe::{Audience, DolbyVision, Video};
+use crate::ladder::probe::{Audience, Audio, DolbyVision, Stream, Video};
 use crate::ladder::testing::video;
 
 fn pin() -> Pin {
