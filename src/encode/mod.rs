@@ -2,10 +2,9 @@
 //!
 //! In reading order: `stage` (the task handlers), `production` (one ffmpeg with its source, uploads and progress), `shipping`
 //! (closed segments leave while the next is encoded), `images` (poster and storyboard tiles), `report` (progress messages),
-//! `tracks` and `loudness` (what is no video).
+//! `tracks` (what is no video).
 
 mod images;
-mod loudness;
 mod production;
 mod report;
 mod shipping;

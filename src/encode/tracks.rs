@@ -7,13 +7,12 @@ use streams::plan::{Planned, SubtitleRendition};
 use streams::work::{SubtitleOutput, TaskOutput};
 use streams::{Code, RenditionName};
 
-use super::loudness;
 use super::production::Made;
 use super::shipping::Shelf;
 use super::stage::Shift;
 use crate::failure::Failure;
-use crate::ffmpeg::Input;
 use crate::ffmpeg::argv::{self, Choice, Options};
+use crate::ffmpeg::{Input, loudness};
 use crate::storage::ObjectKind;
 use crate::webvtt::{self, Cue, Document};
 

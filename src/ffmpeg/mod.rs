@@ -2,10 +2,11 @@
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
 //! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
-//! values), [`process`] (one supervised run).
+//! values), [`process`] (one supervised run), [`loudness`] (what one of them measured).
 
 pub mod argv;
 pub mod input;
+pub mod loudness;
 pub mod probe;
 pub mod process;
 pub mod sniff;
@@ -26,6 +27,8 @@ pub use tool::Tool;
 
 #[cfg(test)]
 mod previews;
+#[cfg(test)]
+mod soundtracks;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

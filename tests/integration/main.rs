@@ -32,6 +32,8 @@ mod real_clips;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod soundtracks;
+#[cfg(test)]
 mod source_faults;
 #[cfg(test)]
 mod titles;

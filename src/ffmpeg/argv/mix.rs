@@ -5,23 +5,17 @@ use streams::plan::{AudioRendition, Planned, SourceChannels};
 /// The loudest sample after channels were added or made louder, -1 dBFS: what an encoder makes of it may be a little louder still.
 const CEILING: f64 = 0.891;
 
-/// Sound is moved onto the output's timeline, its gaps are filled and its drift is drawn out, and it begins exactly at zero.
+/// A track's sound on the output's timeline, with its channels in their places. Nothing here may leave ffmpeg a choice of channels: it
+/// would take those of one rendition and make the others of them.
 pub(super) fn on_the_timeline(planned: &Planned, rendition: &AudioRendition) -> String {
-    format!(
-        "asetpts=round(PTS-({})/TB),{}aresample={}:async=1000:first_pts=0,aformat=sample_fmts=fltp",
-        planned.timeline.zero,
-        read(&rendition.source_channels),
-        rendition.sample_rate
-    )
-}
-
-/// Gives channels their places where the source does not.
-fn read(channels: &SourceChannels) -> String {
-    match channels {
+    let places = match &rendition.source_channels {
+        SourceChannels::Dealt(count) => format!(",pan=stereo|c0={}|c1={}", dealt(*count, 0), dealt(*count, 1)),
+        // Heard from both loudspeakers as loud as it is; ffmpeg would make it quieter.
+        _ if is_mono(planned, rendition) => ",pan=stereo|c0=c0|c1=c0".to_owned(),
+        SourceChannels::Guessed(layout) => format!(",channelmap=channel_layout={layout}"),
         SourceChannels::Named => String::new(),
-        SourceChannels::Guessed(layout) => format!("channelmap=channel_layout={layout},"),
-        SourceChannels::Dealt(count) => format!("pan=stereo|c0={}|c1={},", dealt(*count, 0), dealt(*count, 1)),
-    }
+    };
+    format!("asetpts=round(PTS-({})/TB){places}", planned.timeline.zero)
 }
 
 /// Every other channel, with the power of one.
@@ -32,35 +26,31 @@ fn dealt(count: u32, first: u32) -> String {
     terms.join("+")
 }
 
-/// From the source's channels to the rendition's. Mono is heard from both loudspeakers as loud as it is; of more channels the centre
-/// and those behind are added at -3 dB (ITU-R BS.775). ffmpeg does so as long as samples are floats; whole numbers it makes quieter.
-pub(super) fn channels(planned: &Planned, rendition: &AudioRendition) -> String {
-    if is_mono(planned, rendition) {
-        return "pan=stereo|c0=c0|c1=c0".to_owned();
-    }
-    format!("aformat=channel_layouts={}", layout(rendition))
+/// From the source's channels and rate to the rendition's: gaps are filled, drift is drawn out, and it begins exactly at zero. The
+/// centre and the channels behind are added at -3 dB (ITU-R BS.775); ffmpeg does so as long as samples are floats, whole numbers it
+/// would make quieter.
+pub(super) fn channels(rendition: &AudioRendition) -> String {
+    format!(
+        "aresample={}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts={}",
+        rendition.sample_rate,
+        layout(rendition)
+    )
 }
 
 /// [`channels`], then `gain` in dB, then a limiter where either may have left the range. It looks ahead and gives back the delay, so
 /// that not one sample moves.
 pub(super) fn finish(planned: &Planned, rendition: &AudioRendition, gain: Option<f64>) -> String {
-    let mixed = source_channels(planned, rendition) > rendition.channels;
-    let limited = mixed || gain.is_some_and(|gain| gain > 0.0);
-    let mut filters = Vec::new();
-    if limited || gain.is_some() || is_mono(planned, rendition) {
-        filters.push(channels(planned, rendition));
+    let mut filters = channels(rendition);
+    if let Some(gain) = gain {
+        filters.push_str(&format!(",volume={gain:.2}dB"));
     }
-    filters.extend(gain.map(|gain| format!("volume={gain:.2}dB")));
-    if limited {
-        filters.push(format!(
-            "alimiter=limit={CEILING}:level=disabled:attack=5:release=50:latency=1"
+    let mixed = source_channels(planned, rendition) > rendition.channels;
+    if mixed || gain.is_some_and(|gain| gain > 0.0) {
+        filters.push_str(&format!(
+            ",alimiter=limit={CEILING}:level=disabled:attack=5:release=50:latency=1,aformat=sample_fmts=fltp"
         ));
     }
-    filters.push(format!(
-        "aformat=sample_fmts=fltp:channel_layouts={}",
-        layout(rendition)
-    ));
-    filters.join(",")
+    filters
 }
 
 fn is_mono(planned: &Planned, rendition: &AudioRendition) -> bool {

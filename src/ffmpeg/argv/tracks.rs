@@ -66,7 +66,7 @@ pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Ve
     let graph = graph(&measured, |rendition| {
         format!(
             "{},ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file={}",
-            mix::channels(planned, rendition),
+            mix::channels(rendition),
             loudness_file(&rendition.name)
         )
     })?;
@@ -91,7 +91,7 @@ fn start(input: &Input, options: Options, has_subtitles: bool) -> Vec<String> {
     args
 }
 
-/// The filters of all audio renditions, each track decoded and resampled once; nothing when there are none.
+/// The filters of all audio renditions, each track decoded once; nothing when there are none.
 fn graph(planned: &Planned, finish: impl Fn(&AudioRendition) -> String) -> Option<String> {
     let mut tracks: BTreeMap<u32, Vec<&AudioRendition>> = BTreeMap::new();
     for rendition in planned.audios() {

@@ -2,6 +2,7 @@
 
 mod pictures;
 mod source;
+mod tracks;
 
 use streams::plan::{
     Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition, Segment, Source, SourceColor, Storyboard,
@@ -10,11 +11,12 @@ use streams::plan::{
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
 
-use super::probe::{Audio, Content, Probe, Stream};
+use super::probe::{Content, Probe};
 use super::profile::Profile;
 use super::timeline::Grid;
-use super::{rungs, sound, storyboard, subtitles, timeline};
+use super::{rungs, sound, storyboard, timeline};
 use pictures::Pictures;
+use tracks::Tracks;
 
 /// The object a plan is for, pinned to one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,9 +125,8 @@ impl Draft {
 /// [`Refusal`] with a permanent code when this source can never be done.
 pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Result<Draft, Refusal> {
     let pictures = Pictures::of(probe)?;
-    let tracks: Vec<(&Stream, &Audio)> = probe.audios().collect();
-    let first_sound = tracks
-        .iter()
+    let first_sound = probe
+        .audios()
         .filter(|(stream, _)| sound::is_usable(stream))
         .filter_map(|(stream, _)| stream.start)
         .min();
@@ -147,7 +148,7 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
             ));
         }
     };
-    let sound = sound::renditions(&settings.profile, &tracks, timeline.zero.as_f64());
+    let tracks = Tracks::of(probe, &settings.profile, timeline.zero.as_f64(), pictures.is_some());
     let video = pictures
         .as_ref()
         .zip(grid)
@@ -156,34 +157,26 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         .as_ref()
         .zip(grid)
         .map(|(pictures, grid)| rungs::renditions(&settings.profile, pictures.size, &grid));
-    let subtitles = subtitles::renditions(probe);
-    let cover = cover(probe, video.is_some());
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
-    let words = sound.warnings.iter().chain(&subtitles.warnings);
-    warnings.extend(words.map(|word| (*word).to_owned()));
-    if sound.renditions.is_empty() {
-        warnings.push("no_audio".to_owned());
-    }
-    let has_tracks = !(sound.renditions.is_empty() && subtitles.renditions.is_empty());
-    let left_out = sound.left_out.into_iter().chain(subtitles.left_out).collect();
+    warnings.extend(tracks.warnings.iter().cloned());
     let renditions = ladder
         .into_iter()
         .flatten()
         .map(Rendition::Video)
-        .chain(sound.renditions.into_iter().map(Rendition::Audio))
+        .chain(tracks.sound.iter().cloned().map(Rendition::Audio))
         .collect();
     Ok(Draft {
         profile: settings.profile.name.clone(),
         source: source::source(probe, pin, &timeline)?,
-        tasks: tasks(video.as_ref(), has_tracks, settings.priority),
+        tasks: tasks(video.as_ref(), tracks.has_task(), settings.priority),
         storyboard: storyboard(&settings.profile, pictures.as_ref(), video.as_ref()),
         timeline,
         segment,
         video,
         renditions,
-        subtitles: subtitles.renditions,
-        cover,
-        left_out,
+        subtitles: tracks.subtitles,
+        cover: tracks.cover,
+        left_out: tracks.left_out,
         complexity: None,
         cost: None,
         warnings,
@@ -246,15 +239,6 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         .filter(|(_, holds)| *holds)
         .map(|(word, _)| word.to_owned())
         .collect()
-}
-
-/// The attached picture that stands for a source without video.
-fn cover(probe: &Probe, has_video: bool) -> Option<u32> {
-    let covers = probe
-        .streams
-        .iter()
-        .filter(|stream| matches!(stream.content, Content::Cover));
-    covers.map(|stream| stream.index).next().filter(|_| !has_video)
 }
 
 /// The first chunk, then sound and subtitles, then the other chunks: that is what a viewer needs first.

@@ -6,7 +6,7 @@ use streams::fact::Head;
 use streams::plan::Picture;
 
 use super::*;
-use crate::ladder::probe::{Audience, Video};
+use crate::ladder::probe::{Audience, Audio, Stream, Video};
 
 fn pin() -> Pin {
     Pin {

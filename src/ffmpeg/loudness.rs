@@ -1,4 +1,4 @@
-//! How loud a track is (EBU R 128), as ffmpeg measured it, and how far that is from what is wished.
+//! How loud a track is (EBU R 128), as [`super::argv::loudness`] had it measured, and how far that is from what is wished.
 
 use std::path::Path;
 
@@ -13,8 +13,9 @@ const SILENCE: f64 = -60.0;
 /// Decibels; more would only be noise.
 const LARGEST: f64 = 24.0;
 
-/// The gain in dB that brings a track to `target` LUFS, from the file of its measurements; nothing for silence.
-pub(super) async fn gain(file: &Path, target: f64) -> Option<f64> {
+/// The gain in dB that brings a track to `target` LUFS, from the file of its measurements; nothing for silence, or where there is no
+/// measurement.
+pub async fn gain(file: &Path, target: f64) -> Option<f64> {
     let mut file = tokio::fs::File::open(file).await.ok()?;
     let length = file.metadata().await.ok()?.len();
     file.seek(std::io::SeekFrom::Start(length.saturating_sub(TAIL)))

@@ -1,0 +1,322 @@
+//! Sound as a whole, on real media: probe, plan, encode, gate, and listen to what came out.
+
+use std::f64::consts::TAU;
+use std::path::Path;
+use std::time::Duration;
+
+use streams::fact::Head;
+use streams::plan::{AudioRendition, Planned};
+use streams::upload::Priority;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::testing::{Server, ask, make, tool};
+use super::{End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
+use crate::cmaf::{self, FragmentInfo, InitInfo};
+use crate::ladder::{self, Pin, Profile, Settings};
+
+/// One tone for each channel, none a multiple of another's neighbour; the fourth is the bass.
+const TONES: [u32; 8] = [310, 430, 530, 60, 710, 830, 970, 1130];
+
+/// The sound of one source.
+struct Bench {
+    folder: tempfile::TempDir,
+    server: Server,
+    planned: Planned,
+}
+
+impl Bench {
+    async fn of(name: &str, args: &str, loudness: Option<f64>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = make(folder.path(), name, args).await;
+        let server = Server::of(&source).await;
+        let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
+        let pin = Pin {
+            bucket: "b".to_owned(),
+            key: "k".to_owned(),
+            etag: "e".to_owned(),
+            size: 1,
+        };
+        let settings = Settings {
+            profile: Profile {
+                loudness,
+                ..Profile::standard()
+            },
+            priority: Priority::Normal,
+        };
+        let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
+        let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
+        for rendition in planned.audios() {
+            std::fs::create_dir(folder.path().join(rendition.name.as_str())).unwrap();
+        }
+        Self {
+            folder,
+            server,
+            planned,
+        }
+    }
+
+    async fn run(&self, args: &[String]) {
+        let (tool, stop, ticks) = (tool(), CancellationToken::new(), watch::Sender::new(Tick::default()));
+        let exit = run(Run {
+            tool: &tool,
+            args,
+            folder: self.folder.path(),
+            limits: Limits::new(Duration::from_secs(300)),
+            stop: &stop,
+            external_work: &|| 0,
+            ticks: &ticks,
+        });
+        let exit = exit.await.unwrap();
+        assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
+    }
+
+    /// Makes and gates every rendition.
+    async fn encode(&self, choice: &argv::Choice) {
+        let args = argv::tracks(&self.planned, &self.server.input, argv::Options::default(), choice);
+        self.run(&args.unwrap()).await;
+        for rendition in self.planned.audios() {
+            let folder = self.folder.path().join(rendition.name.as_str());
+            let init = std::fs::read(folder.join(argv::INIT)).unwrap();
+            let info = InitInfo::parse(&init).unwrap();
+            let mut joined = init;
+            let mut segments = Vec::new();
+            for n in 0.. {
+                let Ok(bytes) = std::fs::read(folder.join(argv::segment_file(n))) else {
+                    break;
+                };
+                segments.push((n, FragmentInfo::parse(&bytes, info.defaults).unwrap()));
+                joined.extend(bytes);
+            }
+            cmaf::track(rendition, &info, &segments).unwrap();
+            std::fs::write(folder.join("joined.mp4"), joined).unwrap();
+        }
+    }
+
+    fn rendition(&self, name: &str) -> &AudioRendition {
+        let mut renditions = self.planned.audios();
+        renditions.find(|rendition| rendition.name.as_str() == name).unwrap()
+    }
+
+    /// What a decoder makes of a rendition: samples of each channel.
+    async fn hear(&self, name: &str) -> Vec<Vec<f64>> {
+        let channels = self.rendition(name).channels as usize;
+        let args = format!("-i {name}/joined.mp4 -f f32le");
+        let raw = make(self.folder.path(), "heard.raw", &args).await;
+        let bytes = std::fs::read(raw).unwrap();
+        let samples = bytes
+            .chunks_exact(4)
+            .map(|four| f64::from(f32::from_le_bytes(four.try_into().unwrap())));
+        let samples: Vec<f64> = samples.collect();
+        (0..channels)
+            .map(|channel| samples.iter().skip(channel).step_by(channels).copied().collect())
+            .collect()
+    }
+
+    /// Programme loudness of a rendition in LUFS, as ffmpeg measures it.
+    async fn loudness(&self, name: &str) -> f64 {
+        let args = format!(
+            "-hide_banner -nostdin -v error -i {name}/joined.mp4 -af ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=- -f null -"
+        );
+        let said = ask(&tool().ffmpeg, self.folder.path(), &args).await;
+        let mut values = said
+            .lines()
+            .filter_map(|line| line.strip_prefix("lavfi.r128.I=")?.parse().ok());
+        values.next_back().unwrap()
+    }
+}
+
+/// Amplitude of a tone in samples at 48 kHz (Goertzel), over the second half second.
+fn level(samples: &[f64], tone: u32) -> f64 {
+    let window = &samples[24_000..48_000];
+    let step = TAU * f64::from(tone) / 48_000.0;
+    let (sine, cosine) = window
+        .iter()
+        .enumerate()
+        .fold((0.0, 0.0), |(sine, cosine), (i, sample)| {
+            let at = step * i as f64;
+            (sine + sample * at.sin(), cosine + sample * at.cos())
+        });
+    2.0 * f64::hypot(sine, cosine) / window.len() as f64
+}
+
+fn peak(samples: &[f64]) -> f64 {
+    samples.iter().fold(0.0, |peak: f64, sample| peak.max(sample.abs()))
+}
+
+/// A sound with so many channels, each with a tone of its own.
+fn chord(channels: usize, layout: &str, amplitude: f64) -> String {
+    let tones = TONES
+        .iter()
+        .cycle()
+        .take(channels)
+        .map(|tone| format!("{amplitude}*sin(2*PI*{tone}*t)"));
+    let layout = if layout.is_empty() {
+        String::new()
+    } else {
+        format!(":c={layout}")
+    };
+    format!(
+        "-f lavfi -i aevalsrc=exprs={}:s=48000:d=2{layout}",
+        tones.collect::<Vec<_>>().join("|")
+    )
+}
+
+/// The tones of which a mix may hold `amplitude`, and of the others next to nothing.
+fn holds(samples: &[f64], wanted: &[(u32, f64)], what: &str) {
+    for tone in TONES {
+        let wanted = wanted
+            .iter()
+            .find(|(one, _)| *one == tone)
+            .map_or(0.0, |(_, amplitude)| *amplitude);
+        let found = level(samples, tone);
+        assert!(
+            (found - wanted).abs() < 0.02,
+            "{what}: {found:.3} of {tone} Hz, not {wanted:.3}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn six_channels_are_kept_in_their_places_and_mixed_down_with_their_centre() {
+    for (name, layout, codec) in [
+        ("a.mp4", "5.1", "-c:a aac -b:a 400k"),
+        ("a.mkv", "5.1(side)", "-c:a ac3 -b:a 640k"),
+        // Nothing in such a file says which loudspeaker is which.
+        ("a.mka", "", "-c:a pcm_s16le"),
+    ] {
+        let bench = Bench::of(name, &format!("{} {codec}", chord(6, layout, 0.2)), None).await;
+        bench.encode(&argv::Choice::default()).await;
+        let surround = bench.hear("surround-0").await;
+        for (channel, tone) in surround.iter().zip(TONES) {
+            holds(channel, &[(tone, 0.2)], name);
+        }
+        let stereo = bench.hear("audio-0").await;
+        let beside = 0.2 * 0.5_f64.sqrt();
+        holds(&stereo[0], &[(310, 0.2), (530, beside), (710, beside)], name);
+        holds(&stereo[1], &[(430, 0.2), (530, beside), (830, beside)], name);
+    }
+}
+
+#[tokio::test]
+async fn no_mix_leaves_the_range_however_loud_its_channels_are() {
+    let same = ["0.9*sin(2*PI*310*t)"; 6].join("|");
+    let args = format!("-f lavfi -i aevalsrc=exprs={same}:s=48000:d=2:c=5.1 -c:a flac");
+    let bench = Bench::of("a.flac", &args, None).await;
+    bench.encode(&argv::Choice::default()).await;
+    for channel in bench.hear("audio-0").await {
+        assert!((0.8..1.0).contains(&peak(&channel)), "{}", peak(&channel));
+    }
+}
+
+#[tokio::test]
+async fn of_any_number_of_channels_each_but_the_bass_is_heard() {
+    for channels in [1, 2, 3, 4, 5, 7, 8, 12] {
+        let bench = Bench::of("a.mka", &format!("{} -c:a pcm_s16le", chord(channels, "", 0.1)), None).await;
+        bench.encode(&argv::Choice::default()).await;
+        let stereo = bench.hear("audio-0").await;
+        if channels == 1 {
+            holds(&stereo[0], &[(310, 0.1)], "left of one channel");
+            holds(&stereo[1], &[(310, 0.1)], "right of one channel");
+        }
+        for (i, tone) in TONES.iter().take(channels).enumerate() {
+            let is_bass = i == 3 && matches!(channels, 7 | 8);
+            let heard = stereo.iter().map(|channel| level(channel, *tone)).fold(0.0, f64::max);
+            assert!(is_bass || heard > 0.03, "{channels} channels: {heard:.3} of {tone} Hz");
+        }
+        let surround = bench.planned.audios().any(AudioRendition::is_surround);
+        assert_eq!(surround, matches!(channels, 7 | 8), "{channels} channels");
+    }
+}
+
+#[tokio::test]
+async fn every_usual_rate_becomes_48_khz_and_keeps_its_pitch() {
+    for rate in [8000, 22_050, 96_000, 192_000] {
+        let args =
+            format!("-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*530*t)|0.3*sin(2*PI*530*t):s={rate}:d=2 -c:a pcm_s16le");
+        let bench = Bench::of("a.wav", &args, None).await;
+        bench.encode(&argv::Choice::default()).await;
+        holds(&bench.hear("audio-0").await[0], &[(530, 0.3)], &format!("{rate} Hz"));
+    }
+}
+
+/// When a sound is first louder than a third of its peak, in samples.
+fn onset(samples: &[f64]) -> usize {
+    let loud = peak(samples) / 3.0;
+    samples.iter().position(|sample| sample.abs() > loud).unwrap()
+}
+
+#[tokio::test]
+async fn a_wished_loudness_is_reached_without_moving_a_sample() {
+    // Silence, then a tone over a carpet of noise, then noise alone: as uneven as a programme is.
+    let programme = "-f lavfi -i aevalsrc=exprs=if(lt(t\\,1)\\,0\\,VOLUME*(sin(2*PI*530*t)*lt(mod(t\\,3)\\,2)+0.2*(random(0)-0.5))):s=48000:d=12:c=mono";
+    for (volume, target) in [("0.02", -16.0), ("0.9", -23.0), ("0.3", -14.0)] {
+        let args = format!("{} -ac 2 -c:a flac", programme.replace("VOLUME", volume));
+        let bench = Bench::of("a.mka", &args, Some(target)).await;
+        let measure = argv::loudness(&bench.planned, &bench.server.input, argv::Options::default());
+        bench.run(&measure.unwrap()).await;
+        let name = bench.rendition("audio-0").name.clone();
+        let measurements = bench.folder.path().join(argv::loudness_file(&name));
+        let gain = super::loudness::gain(&measurements, target).await.unwrap();
+        let choice = argv::Choice {
+            gains: [(name, gain)].into(),
+            sound_alone: false,
+        };
+        bench.encode(&choice).await;
+        let found = bench.loudness("audio-0").await;
+        assert!((found - target).abs() <= 1.0, "{volume}: {found} LUFS, not {target}");
+        let heard = bench.hear("audio-0").await;
+        assert!(peak(&heard[0]) < 1.0);
+        let began = onset(&heard[0]);
+        assert!(
+            (47_900..48_300).contains(&began),
+            "{volume}: it begins at sample {began}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn late_sound_stays_late() {
+    let pictures = "-f lavfi -i testsrc2=s=160x120:r=25:d=3 -itsoffset 0.75";
+    let tone = "-f lavfi -i aevalsrc=exprs=0.5*sin(2*PI*530*t):s=48000:d=2";
+    for name in ["a.mp4", "a.mkv"] {
+        let args = format!("{pictures} {tone} -c:v libx264 -preset ultrafast -ac 2 -c:a aac");
+        let bench = Bench::of(name, &args, None).await;
+        bench.encode(&argv::Choice::default()).await;
+        let began = onset(&bench.hear("audio-0").await[0]) as f64 / 48_000.0;
+        assert!((began - 0.75).abs() < 0.005, "{name}: it begins at {began} s");
+    }
+}
+
+#[tokio::test]
+async fn a_cover_becomes_a_poster_no_larger_than_others() {
+    let cover = "-f lavfi -i testsrc2=s=1801x1401:d=0.04 -map 0 -map 1 -frames:v 1 -disposition:v attached_pic";
+    for (name, codec) in [("a.mp3", "-c:v png"), ("a.m4a", "-c:v mjpeg"), ("a.flac", "-c:v png")] {
+        let args = format!("{} {cover} {codec}", "-f lavfi -i sine=d=2");
+        let bench = Bench::of(name, &args, None).await;
+        assert!(bench.planned.cover.is_some(), "{name}");
+        bench.encode(&argv::Choice::default()).await;
+        let args = format!("-v error -show_entries stream=width,height -of csv=p=0 {}", argv::COVER);
+        let said = ask(&tool().ffprobe, bench.folder.path(), &args).await;
+        assert_eq!(said.trim(), "1280,996", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn text_tracks_are_written_beside_the_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.srt");
+    std::fs::write(&text, b"1\n00:00:00,500 --> 00:00:01,123\ncaf\xe9 & more\n").unwrap();
+    let args = format!(
+        "-f lavfi -i sine=d=3 -i {} -map 0 -map 1 -c:a aac -c:s copy -output_ts_offset 5",
+        text.display()
+    );
+    let bench = Bench::of("a.mkv", &args, None).await;
+    bench.encode(&argv::Choice::default()).await;
+    let written = std::fs::read(bench.folder.path().join(argv::subtitle_file(&"0".parse().unwrap()))).unwrap();
+    let cues = crate::webvtt::read(&crate::webvtt::charset::decode(&written, None).text);
+    let lift = i64::from(argv::LIFT) * 1000;
+    assert_eq!((cues[0].start - lift, cues[0].end - lift, cues.len()), (5500, 6123, 1));
+    assert_eq!(cues[0].lines, ["café & more"]);
+    assert!(Path::new(bench.folder.path()).join("audio-0").exists());
+}
