@@ -18,7 +18,7 @@ use crate::ladder::size::Size;
 use crate::storage::ObjectKind;
 
 /// JPEG quality of posters: no flaws show at their own size.
-const QUALITY: u8 = 88;
+const QUALITY: u8 = 85;
 
 /// Ships what ffmpeg left of both in the work folder.
 ///
