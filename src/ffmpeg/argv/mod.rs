@@ -9,12 +9,14 @@ mod encoder;
 mod hls;
 mod picture;
 mod poster;
+mod remux;
 mod seconds;
 mod tracks;
 mod trial;
 mod video;
 
 pub use poster::POSTER;
+pub use remux::{COPY, remux};
 pub use tracks::tracks;
 pub use trial::trial;
 pub use video::video_chunk;
