@@ -2,10 +2,13 @@
 //!
 //! The figures are means of runs on one core of a server of 2020 (AMD EPYC), with one 24 s clip at 1080p30: decoding H.264 5.2 s of
 //! processor time; x264 `veryfast` 20.3 s at 1080p, 8.0 s at 720p and 4.1 s at 480p from raw pictures; the three rungs in one process
-//! 36 s `veryfast`, 57 s `faster`, 78 s `medium`, 104 s `slow`, with 496, 614, 859 and 962 MB of memory. What was not measured is
-//! a guess between its neighbours, and x265 one by its published speed. Content moves all of it by half either way.
+//! 36 s `veryfast`, 57 s `faster`, 78 s `medium`, 104 s `slow`, with 496, 614, 859 and 962 MB of memory. Single short runs gave the
+//! filters' figures and that x265 `fast` takes 1.7 times as long as x264 `fast`. Presets that were not measured are guesses between
+//! their neighbours, and so are hardware encoders. Content moves all of it by half either way.
 
-use streams::plan::{Complexity, Cost, Rendition, Source, TrackKind, VideoPlan, VideoRendition};
+use streams::plan::{
+    Complexity, Cost, Primaries, Rendition, Source, SourceColor, TrackKind, VideoPlan, VideoRendition,
+};
 
 /// Seconds to decode a pixel.
 const DECODE: f64 = 3.5e-9;
@@ -14,10 +17,13 @@ const DECODE: f64 = 3.5e-9;
 const SCALE: f64 = 1.3e-9;
 
 /// Seconds to make frames of fields, for each pixel.
-const DEINTERLACE: f64 = 4.0e-9;
+const DEINTERLACE: f64 = 1.5e-9;
 
-/// Seconds to map high dynamic range or other primaries, for each pixel of the top rung.
-const CONVERT: f64 = 6.0e-8;
+/// Seconds to map high dynamic range, for each pixel of the top rung.
+const TONE_MAP: f64 = 13.0e-9;
+
+/// Seconds to map other primaries, for each pixel of the top rung.
+const GAMUT: f64 = 4.0e-9;
 
 /// Seconds to encode a pixel, and how many pictures the encoder holds back, by preset.
 const X264: [(&str, f64, f64); 9] = [
@@ -33,7 +39,7 @@ const X264: [(&str, f64, f64); 9] = [
 ];
 
 /// x265 takes so many times as long as x264 at the same preset.
-const X265: f64 = 2.5;
+const X265: f64 = 1.8;
 
 /// A hardware encoder leaves this much to the processor, in seconds per pixel: copying pictures to it.
 const HARDWARE: (f64, f64) = (0.1e-8, 16.0);
@@ -75,11 +81,11 @@ pub fn estimate(
         cpu += video.frames as f64 * (stored * source_seconds(video) * OVER_DECODE);
         memory += stored * BYTES * DECODED;
         let rungs = || renditions.iter().filter_map(as_video);
-        let converts = !crate::ladder::picture::is_usual(video.picture);
+        let convert = conversion(video);
         for (k, rung) in rungs().enumerate() {
             let pixels = f64::from(rung.width) * f64::from(rung.height);
             let (encode, held) = encoder(rung);
-            let each = encode + SCALE + if converts && k == 0 { CONVERT } else { 0.0 };
+            let each = encode + SCALE + if k == 0 { convert } else { 0.0 };
             cpu += pixels * each * seconds * rung.frame_rate.as_f64();
             memory += pixels * BYTES * (PICTURES.0 + PICTURES.1 * held);
             bits += rung.maxrate as f64 * seconds;
@@ -121,6 +127,16 @@ fn stored_pixels(source: &Source, video: &VideoPlan) -> f64 {
 /// Seconds for a pixel of the source, before it is scaled.
 fn source_seconds(video: &VideoPlan) -> f64 {
     DECODE + if video.picture.deinterlace { DEINTERLACE } else { 0.0 }
+}
+
+/// Seconds for a pixel of the top rung.
+fn conversion(video: &VideoPlan) -> f64 {
+    match video.picture.color {
+        SourceColor::Pq | SourceColor::Hlg => TONE_MAP,
+        SourceColor::Bt2020 => GAMUT,
+        _ if video.picture.primaries != Primaries::Bt709 => GAMUT,
+        SourceColor::Bt601 | SourceColor::Bt709 => 0.0,
+    }
 }
 
 /// Seconds for a pixel, and pictures held back.

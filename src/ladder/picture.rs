@@ -38,12 +38,6 @@ pub fn is_interlaced(video: &Video) -> bool {
         .map_or(video.interlaced, |fields| fields != Fields::Progressive)
 }
 
-/// Whether the colours are those of the output, but for the matrix: then no conversion of their own is needed.
-#[must_use]
-pub fn is_usual(picture: Picture) -> bool {
-    matches!(picture.color, SourceColor::Bt601 | SourceColor::Bt709) && picture.primaries == Primaries::Bt709
-}
-
 /// Whether a frame for each field is still within what any output has.
 fn may_double(video: &Video) -> bool {
     video.average_rate.is_none_or(|rate| rate.as_f64() < 30.5)

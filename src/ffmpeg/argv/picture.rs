@@ -58,53 +58,83 @@ const fn turned(picture: Picture) -> &'static str {
 
 /// What is done on the grid's frames, before they are split into rungs: the transparent are laid on black, and colours that the output
 /// does not have are mapped to those it has, in the size of the top rung `top`.
-pub(super) fn on_the_grid(picture: Picture, top: Option<&VideoRendition>) -> String {
+pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> String {
     let mut filters = String::new();
     if picture.flatten {
         // Colour times opacity is that colour on black. The pictures stay RGB or YUV, as they were.
         filters += ",format=yuva444p10le|gbrap10le,premultiply=inplace=1,format=yuv444p10le|gbrp10le";
     }
-    let Some(convert) = conversion(picture) else {
-        return filters;
-    };
-    if let Some(top) = top {
-        filters += &format!(",scale={}:{}:flags=bicubic", top.width, top.height);
+    if let Some(colors) = Colors::foreign(picture) {
+        filters += &colors.converted(top);
     }
-    filters + &convert
+    filters
 }
 
-/// From the source's colours to BT.709. High dynamic range is mapped to the standard one.
-fn conversion(picture: Picture) -> Option<String> {
-    let transfer = match (picture.color, picture.primaries) {
-        (SourceColor::Pq, _) => "smpte2084",
-        (SourceColor::Hlg, _) => "arib-std-b67",
-        (SourceColor::Bt601 | SourceColor::Bt709, Primaries::Bt709) => return None,
-        (color, primaries) => return Some(gamut(color, primaries)),
-    };
-    Some(format!(
-        ",zscale=min=bt2020nc:tin={transfer}:pin=bt2020:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
-         tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p10le"
-    ))
+/// Colours the output does not have.
+struct Colors {
+    /// Matrix coefficients.
+    matrix: &'static str,
+    /// The same, as the scaler calls them.
+    scaler: &'static str,
+    primaries: &'static str,
+    transfer: &'static str,
+    high_dynamic_range: bool,
 }
 
-fn gamut(color: SourceColor, primaries: Primaries) -> String {
-    let matrix = match color {
-        SourceColor::Bt601 => "170m",
-        SourceColor::Bt2020 => "2020_ncl",
-        SourceColor::Bt709 | SourceColor::Pq | SourceColor::Hlg => "709",
-    };
-    let primaries = match (color, primaries) {
-        (SourceColor::Bt2020, _) | (_, Primaries::Bt2020) => "2020",
-        (_, Primaries::Bt470bg) => "bt470bg",
-        (_, Primaries::Smpte170m) => "170m",
-        (_, Primaries::Bt709) => "709",
-    };
-    format!(",zscale=min={matrix}:tin=709:pin={primaries}:m=709:t=709:p=709:r=tv,format=yuv420p10le")
+impl Colors {
+    /// The source's colours, where more than the matrix tells them from the output's.
+    fn foreign(picture: Picture) -> Option<Self> {
+        let (matrix, scaler) = match picture.color {
+            SourceColor::Bt601 => ("smpte170m", "bt601"),
+            SourceColor::Bt709 => ("bt709", "bt709"),
+            SourceColor::Bt2020 | SourceColor::Pq | SourceColor::Hlg => ("bt2020nc", "bt2020"),
+        };
+        let primaries = match (picture.color, picture.primaries) {
+            (SourceColor::Bt2020 | SourceColor::Pq | SourceColor::Hlg, _) | (_, Primaries::Bt2020) => "bt2020",
+            (_, Primaries::Bt470bg) => "bt470bg",
+            (_, Primaries::Smpte170m) => "smpte170m",
+            (_, Primaries::Bt709) => return None,
+        };
+        let transfer = match picture.color {
+            SourceColor::Pq => "smpte2084",
+            SourceColor::Hlg => "arib-std-b67",
+            SourceColor::Bt601 | SourceColor::Bt709 | SourceColor::Bt2020 => "bt709",
+        };
+        Some(Self {
+            matrix,
+            scaler,
+            primaries,
+            transfer,
+            high_dynamic_range: transfer != "bt709",
+        })
+    }
+
+    /// Scales to the size of `top` and converts. Frames are tagged with what was decided first, since the converter refuses those of
+    /// which a tag is missing; and they are even and YUV by then, which it wants as well.
+    fn converted(&self, top: &VideoRendition) -> String {
+        let Self {
+            matrix,
+            scaler,
+            primaries,
+            transfer,
+            ..
+        } = self;
+        let convert = if self.high_dynamic_range {
+            "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
+        } else {
+            "zscale=m=bt709:t=bt709:p=bt709:r=tv"
+        };
+        format!(
+            ",scale={}:{}:flags=bicubic:in_color_matrix={scaler}:out_color_matrix={scaler}:out_range=tv,format=yuv420p10le,\
+             setparams=range=tv:color_primaries={primaries}:color_trc={transfer}:colorspace={matrix},{convert},format=yuv420p10le",
+            top.width, top.height
+        )
+    }
 }
 
 /// The matrix of the frames that come out of [`on_the_grid`], as the scaler calls it.
 pub(super) fn matrix(picture: Picture) -> &'static str {
-    if picture.color == SourceColor::Bt601 && conversion(picture).is_none() {
+    if picture.color == SourceColor::Bt601 && Colors::foreign(picture).is_none() {
         "bt601"
     } else {
         "bt709"

@@ -140,7 +140,7 @@ impl Part {
             if self.first == 0 { ":start_time=0" } else { "" },
             self.end
                 .map_or_else(String::new, |end| format!(":end_pts={}", end - self.first)),
-            picture::on_the_grid(video.picture, planned.videos().next()),
+            picture::on_the_grid(video.picture, planned.videos().next()?),
             labels.len(),
             branches.concat()
         ))
