@@ -14,6 +14,7 @@ pub mod rungs;
 pub mod size;
 pub mod sound;
 pub mod timeline;
+pub mod title;
 
 pub use decide::{Draft, Pin, Refusal, Settings, plan};
 pub use probe::Probe;

@@ -9,6 +9,7 @@ mod encoder;
 mod hls;
 mod picture;
 mod poster;
+pub mod sample;
 mod seconds;
 mod tracks;
 mod video;

@@ -1,0 +1,71 @@
+//! `make bench-quality`: the quality, size and processor time of the shipped ladders against those of the system they replace, by VMAF,
+//! on named clips. Writes `docs/quality.md`. What was encoded once is not encoded again: results are in `.tools/quality`.
+
+mod clips;
+mod encode;
+mod report;
+mod run;
+
+use anyhow::Result;
+use fluxhls::ladder::Profile;
+
+use clips::{MOVING, SLIDES};
+use encode::{draft, old, per_title, planned};
+use report::{Compared, Report, Title};
+use run::Bench;
+
+/// The rungs both systems have.
+const SHARED: u32 = 480;
+
+/// A sample needs a longer source than a clip.
+const LOOPS: u32 = 6;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let bench = Bench::open()?;
+    let mut report = Report::default();
+    for clip in &MOVING {
+        let file = clip.file(&bench).await?;
+        report.compared.push(Compared {
+            clip,
+            old: old(&bench, &file).await?,
+            standard: planned(&bench, &file, draft(&bench, &file, shared("standard")?).await?).await?,
+            hevc: planned(&bench, &file, draft(&bench, &file, shared("hevc")?).await?).await?,
+        });
+        eprintln!("{} compared", clip.name);
+    }
+    let standard = profile("standard")?;
+    let files = [
+        ("slides", SLIDES.file(&bench).await?),
+        ("match", MOVING[5].looped(&bench, LOOPS).await?),
+    ];
+    for (name, file) in files {
+        let without = draft(&bench, &file, standard.clone()).await?;
+        let with = per_title(&bench, &file, without.clone()).await?;
+        report.titles.push(Title {
+            name,
+            complexity: with.complexity.clone(),
+            unchanged: with.renditions == without.renditions,
+            without: planned(&bench, &file, without).await?,
+            with: planned(&bench, &file, with).await?,
+        });
+        eprintln!("{name} sampled");
+    }
+    let text = report.to_string();
+    print!("{text}");
+    Ok(std::fs::write(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/docs/quality.md"),
+        text,
+    )?)
+}
+
+fn profile(name: &str) -> Result<Profile> {
+    Ok(fluxhls::ladder::profile::Profiles::shipped().get(name)?.clone())
+}
+
+/// A shipped profile with the rungs that the old ladder has, too.
+fn shared(name: &str) -> Result<Profile> {
+    let mut profile = profile(name)?;
+    profile.rungs.retain(|rung| rung.short_side >= SHARED);
+    Ok(profile)
+}
