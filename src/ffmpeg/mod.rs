@@ -27,6 +27,8 @@ pub use sample::{SampleError, sample};
 pub use tool::Tool;
 
 #[cfg(test)]
+mod looks;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod whole;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use streams::Rational;
 
-use crate::ladder::probe::{Audio, Content, Stream, Video};
+use crate::ladder::probe::{Audio, Content, DolbyVision, Stream, Video};
 
 /// What ffprobe says of a source.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +25,7 @@ pub(super) struct RawFormat {
     format_name: Scalar,
     start_time: Scalar,
     duration: Scalar,
+    bit_rate: Scalar,
     tags: BTreeMap<String, Scalar>,
 }
 
@@ -47,6 +48,8 @@ pub(super) struct RawStream {
     pix_fmt: Scalar,
     color_space: Scalar,
     color_transfer: Scalar,
+    color_primaries: Scalar,
+    bit_rate: Scalar,
     channels: Scalar,
     sample_rate: Scalar,
     disposition: BTreeMap<String, Scalar>,
@@ -58,7 +61,32 @@ pub(super) struct RawStream {
 #[serde(default)]
 struct SideData {
     rotation: Scalar,
+    displaymatrix: Scalar,
     dv_profile: Scalar,
+    dv_bl_signal_compatibility_id: Scalar,
+}
+
+impl SideData {
+    /// Whether its matrix turns left into right: then its determinant is negative. ffprobe prints three rows of three numbers, each
+    /// row behind its own number and a colon.
+    fn mirrors(&self) -> bool {
+        let rows = self.displaymatrix.0.as_deref().unwrap_or_default().lines();
+        let numbers = rows
+            .filter_map(|row| row.split_once(':'))
+            .flat_map(|(_, row)| row.split_whitespace());
+        let numbers: Vec<f64> = numbers.filter_map(|number| number.parse().ok()).collect();
+        match numbers[..] {
+            [a, b, _, c, d, ..] => a * d - b * c < 0.0,
+            _ => false,
+        }
+    }
+
+    fn dolby_vision(&self) -> Option<DolbyVision> {
+        Some(DolbyVision {
+            profile: self.dv_profile.parse()?,
+            compatibility: self.dv_bl_signal_compatibility_id.parse(),
+        })
+    }
 }
 
 /// A text or number; ffprobe writes some numbers as texts. Anything else counts as absent.
@@ -132,6 +160,16 @@ impl RawFormat {
     }
 }
 
+impl Document {
+    /// Bits per second of the one stream at `index` whose container tells only its whole rate: what the others leave of it.
+    pub(super) fn rest_of_bitrate(&self, index: u32) -> Option<u64> {
+        let whole: u64 = self.format.bit_rate.parse()?;
+        let others = self.streams.iter().filter(|stream| stream.index.parse() != Some(index));
+        let others: u64 = others.filter_map(RawStream::bitrate).sum();
+        whole.checked_sub(others).filter(|rate| *rate > 0)
+    }
+}
+
 impl RawStream {
     /// The unit of its time stamps, in seconds.
     pub(super) fn time_base(&self) -> Option<Rational> {
@@ -196,14 +234,36 @@ impl RawStream {
                 .positive_rational()
                 .unwrap_or(Rational::whole(1)),
             rotation: self.rotation(),
+            mirrored: self.side_data_list.iter().any(SideData::mirrors),
             average_rate: self.avg_frame_rate.positive_rational(),
             base_rate: self.r_frame_rate.positive_rational(),
             interlaced: matches!(self.field_order.text(), Some("tt" | "bb" | "tb" | "bt")),
+            fields: None,
+            alpha: self.alpha(),
+            bitrate: self.bitrate(),
             pixel_format: self.pix_fmt.text()?.to_owned(),
             matrix: self.color_space.text().map(str::to_owned),
             transfer: self.color_transfer.text().map(str::to_owned),
-            dolby_vision: self.side_data_list.iter().find_map(|data| data.dv_profile.parse()),
+            primaries: self.color_primaries.text().map(str::to_owned),
+            dolby_vision: self.side_data_list.iter().find_map(SideData::dolby_vision),
         })
+    }
+
+    /// Bits per second by the word of the container; Matroska keeps them in a tag of its statistics.
+    pub(super) fn bitrate(&self) -> Option<u64> {
+        let tagged = || {
+            ["BPS", "BPS-eng"]
+                .iter()
+                .find_map(|name| tag(&self.tags, name)?.parse().ok())
+        };
+        self.bit_rate.parse().or_else(tagged).filter(|rate| *rate > 0)
+    }
+
+    /// Whether its pictures may be transparent: by their format, or, for codecs that keep opacity beside the pictures, by a tag.
+    fn alpha(&self) -> bool {
+        let format = self.pix_fmt.text().unwrap_or_default();
+        let marks = ["yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16"];
+        marks.iter().any(|mark| format.starts_with(mark)) || tag(&self.tags, "alpha_mode") == Some("1")
     }
 
     fn audio(&self) -> Option<Audio> {
@@ -260,10 +320,46 @@ mod tests {
             panic!("a video")
         };
         assert_eq!(
-            (video.rotation, video.dolby_vision, video.interlaced),
+            (
+                video.rotation,
+                video.dolby_vision.map(|vision| vision.profile),
+                video.interlaced
+            ),
             (-90, Some(8), false)
         );
         assert_eq!(video.average_rate, Rational::new(27_021, 902));
+    }
+
+    #[test]
+    fn a_mirror_is_read_from_the_matrix_and_opacity_from_format_or_tag() {
+        let read = |extra: Value| {
+            let mut value = json!({"index": 0, "codec_type": "video", "width": 2, "height": 2, "pix_fmt": "yuv420p"});
+            value
+                .as_object_mut()
+                .unwrap()
+                .extend(extra.as_object().unwrap().clone());
+            match stream(value).content {
+                Content::Video(video) => (video.mirrored, video.alpha, video.bitrate),
+                _ => panic!("a video"),
+            }
+        };
+        let matrix = |a: i32, b: i32, c: i32, d: i32| {
+            let text = format!(
+                "\n00000000: {a:12} {b:12} {:12}\n00000001: {c:12} {d:12} 0\n00000002: 0 0 1073741824\n",
+                0
+            );
+            json!({"side_data_list": [{"displaymatrix": text, "rotation": 90}]})
+        };
+        assert_eq!(read(matrix(0, 65536, -65536, 0)), (false, false, None));
+        assert_eq!(read(matrix(-65536, 0, 0, 65536)), (true, false, None));
+        assert_eq!(
+            read(json!({"pix_fmt": "yuva444p10le", "bit_rate": "900"})),
+            (false, true, Some(900))
+        );
+        assert_eq!(
+            read(json!({"tags": {"alpha_mode": "1", "BPS-eng": "77"}})),
+            (false, true, Some(77))
+        );
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub use super::progress::Tick;
 use super::tool::Tool;
 use super::watchdog::{Work, cpu_ticks, stalled};
 
+/// The exit code of a run of which more could not be decoded than `-max_error_rate` allows.
+const DAMAGED: i32 = 69;
+
 /// How long a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -87,6 +90,7 @@ impl Exit {
     pub fn code(&self) -> Option<Code> {
         match self.end {
             End::Finished | End::Stopped => None,
+            End::Failed(status) if status.code() == Some(DAMAGED) => Some(Code::DecodeErrors),
             End::Failed(_) if self.stderr_tail.contains("No space left on device") => Some(Code::DiskFull),
             End::Failed(_) => Some(Code::FfmpegCrashed),
             End::Stalled | End::TimedOut => Some(Code::FfmpegStalled),

@@ -12,34 +12,38 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::testing::{Server, ask, make, tool};
-use super::{End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
+use super::{End, Exit, Limits, ProbeLimits, Run, Tick, argv, probe, run};
 use crate::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use crate::ladder::{self, Pin, Profile, Settings};
 use crate::playlist::{AudioMedia, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
 
 /// One source on its way to being output, in a folder of its own.
-struct Bench {
-    folder: tempfile::TempDir,
-    server: Server,
-    planned: Planned,
+pub(super) struct Bench {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) server: Server,
+    pub(super) planned: Planned,
     /// Match hash of each rendition's init segment.
     inits: BTreeMap<String, String>,
 }
 
 impl Bench {
-    async fn of(name: &str, args: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let source = make(folder.path(), name, args).await;
-        Self::plan(folder, &source).await
+    pub(super) async fn of(name: &str, args: &str) -> Self {
+        Self::by(Profile::standard(), name, args).await
     }
 
-    async fn plan(folder: tempfile::TempDir, source: &Path) -> Self {
+    pub(super) async fn by(profile: Profile, name: &str, args: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = make(folder.path(), name, args).await;
+        Self::plan(folder, &source, profile).await
+    }
+
+    pub(super) async fn plan(folder: tempfile::TempDir, source: &Path, profile: Profile) -> Self {
         let server = Server::of(source).await;
         let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
         // Coarse, but with reordered frames: what is tested is where frames lie, not how they look.
         let profile = Profile {
             preset: "superfast".to_owned(),
-            ..Profile::standard()
+            ..profile
         };
         let pin = Pin {
             bucket: "b".to_owned(),
@@ -64,7 +68,13 @@ impl Bench {
         }
     }
 
-    async fn run(&self, args: &[String]) -> Tick {
+    pub(super) async fn run(&self, args: &[String]) -> Tick {
+        let (exit, tick) = self.try_run(args).await;
+        assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
+        tick
+    }
+
+    pub(super) async fn try_run(&self, args: &[String]) -> (Exit, Tick) {
         let (tool, stop, ticks) = (tool(), CancellationToken::new(), watch::Sender::new(Tick::default()));
         let exit = run(Run {
             tool: &tool,
@@ -76,15 +86,14 @@ impl Bench {
             ticks: &ticks,
         });
         let exit = exit.await.unwrap();
-        assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
-        ticks.borrow().to_owned()
+        (exit, ticks.borrow().to_owned())
     }
 
-    fn chunk_args(&self, chunk: u32) -> Vec<String> {
+    pub(super) fn chunk_args(&self, chunk: u32) -> Vec<String> {
         argv::video_chunk(&self.planned, chunk, &self.server.input, argv::Options::default()).unwrap()
     }
 
-    fn path(&self, rendition: &str) -> PathBuf {
+    pub(super) fn path(&self, rendition: &str) -> PathBuf {
         self.folder.path().join(rendition)
     }
 
@@ -115,7 +124,7 @@ impl Bench {
     }
 
     /// Encodes every chunk, and gates it.
-    async fn encode_video(&mut self) {
+    pub(super) async fn encode_video(&mut self) {
         let chunks = self.planned.video.as_ref().map_or(0, |video| video.chunks.len() as u32);
         for chunk in 0..chunks {
             let tick = self.run(&self.chunk_args(chunk)).await;
@@ -225,14 +234,21 @@ impl Bench {
         }
     }
 
-    /// Every frame of a rendition is there, one step after the other, over all joints.
-    async fn judge_steps(&self, rendition: &VideoRendition) {
-        let name = rendition.name.as_str();
+    /// A file of all segments of a rendition.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
         let mut joined = std::fs::read(self.path(name).join(argv::INIT)).unwrap();
         for (n, ..) in self.segments(name, 0) {
             joined.extend(std::fs::read(self.path(name).join(argv::segment_file(n))).unwrap());
         }
-        std::fs::write(self.path("joined.mp4"), joined).unwrap();
+        let file = self.path("joined.mp4");
+        std::fs::write(&file, joined).unwrap();
+        file
+    }
+
+    /// Every frame of a rendition is there, one step after the other, over all joints.
+    async fn judge_steps(&self, rendition: &VideoRendition) {
+        let name = rendition.name.as_str();
+        self.join(name);
         let packets = ask(
             &tool().ffprobe,
             self.folder.path(),
@@ -249,7 +265,7 @@ impl Bench {
         assert_eq!(times[0], 0, "{name}");
     }
 
-    async fn whole(&mut self) {
+    pub(super) async fn whole(&mut self) {
         self.encode_video().await;
         self.encode_sound().await;
         self.write_playlists();
@@ -271,6 +287,16 @@ async fn chunks_of_usual_rates_join_without_a_trace() {
         bench.whole().await;
         assert!(bench.path(argv::POSTER).exists());
     }
+}
+
+#[tokio::test]
+async fn chunks_of_h265_join_without_a_trace() {
+    let hevc = Profile::named("hevc").unwrap();
+    let mut bench = Bench::by(hevc, "a.mp4", &pictures("25", 34)).await;
+    assert_eq!(bench.planned.video.as_ref().unwrap().chunks, [0, 3, 6]);
+    bench.whole().await;
+    let top = bench.planned.videos().next().unwrap().name.to_string();
+    assert!(bench.init(&top).codec.text.starts_with("hvc1."));
 }
 
 #[tokio::test]

@@ -1,12 +1,17 @@
 //! The pure planner: from what a source is to everything that is decided about its output, and why.
 //!
-//! In reading order: [`probe`] (what is known of a source), [`profile`] (policy: rungs and segments), [`size`], [`rate`], [`timeline`]
-//! and [`chunks`] (one decision each), [`rungs`] and [`sound`] (the renditions), [`decide`] (all of it together).
+//! In reading order: [`probe`] (what is known of a source), [`profile`] (policy: rungs and segments), [`size`], [`turn`], [`picture`],
+//! [`rate`], [`timeline`] and [`chunks`] (one decision each), [`bitrate`], [`rungs`] and [`sound`] (the renditions), [`left_out`], [`cost`], [`decide`] (all of it
+//! together).
 
+pub mod bitrate;
 pub mod chunks;
+pub mod cost;
 pub mod decide;
 pub mod language;
+pub mod left_out;
 pub mod mime;
+pub mod picture;
 pub mod probe;
 pub mod profile;
 pub mod rate;
@@ -15,7 +20,11 @@ pub mod size;
 pub mod sound;
 pub mod timeline;
 pub mod title;
+pub mod turn;
 
 pub use decide::{Draft, Pin, Refusal, Settings, plan};
 pub use probe::Probe;
 pub use profile::{Profile, Profiles};
+
+#[cfg(test)]
+pub(crate) mod testing;

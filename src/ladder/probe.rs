@@ -72,22 +72,62 @@ pub struct Video {
     pub height: u32,
     /// Width of a stored pixel over its height.
     pub pixel_aspect: Rational,
-    /// Degrees by which players turn the picture, -180 to 180.
+    /// Degrees by which players turn the picture counterclockwise, -180 to 180.
     pub rotation: i32,
+    /// Whether players show it mirrored, too.
+    pub mirrored: bool,
     /// Mean frames per second.
     pub average_rate: Option<Rational>,
     /// The lowest rate that holds every time stamp, as ffmpeg guesses it: the true one for constant rates.
     pub base_rate: Option<Rational>,
-    /// Whether frames are pairs of fields.
+    /// Whether the stream says that frames are pairs of fields.
     pub interlaced: bool,
+    /// What a sample of the pictures showed of that, where one was taken and told anything.
+    pub fields: Option<Fields>,
     /// ffmpeg's name of the pixel format, e.g. `yuv420p10le`.
     pub pixel_format: String,
     /// Matrix coefficients, e.g. `bt709`; nothing where the source does not say.
     pub matrix: Option<String>,
     /// Transfer characteristics, e.g. `smpte2084`; nothing where the source does not say.
     pub transfer: Option<String>,
-    /// Dolby Vision profile.
-    pub dolby_vision: Option<u32>,
+    /// Primaries, e.g. `bt2020`; nothing where the source does not say.
+    pub primaries: Option<String>,
+    /// Whether pictures may be transparent in places.
+    pub alpha: bool,
+    /// Bits per second of the stream, where the container tells.
+    pub bitrate: Option<u64>,
+    /// Dolby Vision, where there is any.
+    pub dolby_vision: Option<DolbyVision>,
+}
+
+/// What frames turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fields {
+    /// Whole pictures.
+    Progressive,
+    /// Pairs of fields, the top one first.
+    TopFirst,
+    /// Pairs of fields, the bottom one first.
+    BottomFirst,
+}
+
+/// The Dolby Vision a stream carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DolbyVision {
+    /// The profile.
+    pub profile: u32,
+    /// What players without Dolby Vision may take the base layer for; 0 is nothing.
+    pub compatibility: Option<u32>,
+}
+
+impl DolbyVision {
+    /// Whether the base layer is a picture of its own: HDR10, HLG or standard. Profile 5 keeps its colours in a space of its own, and so
+    /// does every later profile without a compatible base.
+    #[must_use]
+    pub const fn has_base(self) -> bool {
+        self.profile != 5 && !(self.profile >= 8 && matches!(self.compatibility, Some(0)))
+    }
 }
 
 /// Sound.

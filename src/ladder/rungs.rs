@@ -1,70 +1,125 @@
 //! The rungs a source gets, and the video renditions made of them.
 
 use streams::RenditionName;
-use streams::plan::VideoRendition;
+use streams::plan::{LeftOut, VideoRendition};
 
-use super::profile::{Profile, Rung};
+use super::bitrate::{BY_AREA, Budget};
+use super::profile::{Codec, Encoder, Profile, Rung};
 use super::rate;
 use super::size::Size;
 use super::timeline::Grid;
 
-/// A source this much larger than the rung below it gets a rung of its own size.
+/// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as 480 are visibly softer, 500 are not.
+const LARGER: f64 = 1.05;
+
+/// A source this much larger than the rung below it keeps that one, too. Nearer ones would be two rungs of one quality.
 const CLEARLY_LARGER: f64 = 1.2;
 
 /// Most pictures are this shape; the caps of a profile are for it.
 const USUAL_SHAPE: f64 = 16.0 / 9.0;
 
-/// The rate a picture needs grows with its area, to this power.
-const RATE_BY_AREA: f64 = 0.75;
-
 /// Twice the frames need so much more.
 const FAST: f64 = 1.5;
 
-/// The video renditions of a source of `size`, from the top down; at least one, none larger than the source.
-#[must_use]
-pub fn renditions(profile: &Profile, size: Size, grid: &Grid) -> Vec<VideoRendition> {
-    let source = size.short_side();
-    let mut chosen: Vec<(Rung, String)> = profile
-        .rungs
-        .iter()
-        .filter(|rung| rung.short_side <= source)
-        .map(|rung| {
-            (
-                rung.clone(),
-                format!("the source's short side of {source} px reaches {} px", rung.short_side),
-            )
-        })
-        .collect();
-    if let Some(own) = own_rung(profile, source, chosen.first().map(|(rung, _)| rung.short_side)) {
-        let reason = format!("the source's own size: its short side of {source} px is no rung of the ladder");
-        chosen.insert(0, (own, reason));
-    }
-    chosen
-        .into_iter()
-        .filter_map(|(rung, reason)| rendition(profile, size, grid, rung, reason))
-        .collect()
+/// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some of what looks like few bits is
+/// a container's wrong word.
+const LEAST_SHARE: f64 = 0.25;
+
+/// The video of a job: what is made of a source, and what is not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ladder {
+    /// The renditions, from the top down; at least one, none larger than the source.
+    pub renditions: Vec<VideoRendition>,
+    /// The rungs of the profile that the source does not get, and its own size where that is above all of them.
+    pub left_out: Vec<LeftOut>,
 }
 
-/// A rung of the source's own size, for sources below the ladder or clearly between two rungs.
+/// The video renditions of a source of `size`.
+#[must_use]
+pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Budget>) -> Ladder {
+    let source = size.short_side();
+    let mut ladder = Ladder::default();
+    let mut chosen: Vec<(Rung, String)> = Vec::new();
+    for rung in &profile.rungs {
+        if rung.short_side <= source {
+            let reason = format!("the source's short side of {source} px reaches {} px", rung.short_side);
+            chosen.push((rung.clone(), reason));
+        } else {
+            let reason = format!("the source's short side has {source} px; nothing is scaled up");
+            ladder.leave_out(rung.short_side, reason);
+        }
+    }
+    if let Some(own) = own_rung(profile, source, chosen.first().map(|(rung, _)| rung.short_side)) {
+        if let Some((below, _)) = chosen.first()
+            && f64::from(source) < CLEARLY_LARGER * f64::from(below.short_side)
+        {
+            let reason = format!("the rung of the source's own {} px is hardly larger", own.short_side);
+            ladder.leave_out(below.short_side, reason);
+            chosen.remove(0);
+        }
+        let reason = format!("the source's own size: its short side of {source} px is no rung of the ladder");
+        chosen.insert(0, (own, reason));
+    } else if let Some((top, _)) = chosen.first()
+        && Some(top.short_side) == profile.rungs.first().map(|rung| rung.short_side)
+        && f64::from(source) >= LARGER * f64::from(top.short_side)
+    {
+        let reason = format!("the ladder {:?} ends at {} px", profile.name, top.short_side);
+        ladder.leave_out(source, reason);
+    }
+    ladder.renditions = chosen
+        .into_iter()
+        .filter_map(|(rung, reason)| rendition(profile, size, grid, budget, rung, reason))
+        .collect();
+    ladder
+}
+
+impl Ladder {
+    fn leave_out(&mut self, short_side: u32, reason: String) {
+        self.left_out.push(LeftOut {
+            name: format!("{short_side}p"),
+            reason,
+        });
+    }
+}
+
+/// A rung of the source's own size, for sources below the ladder or between two rungs.
 fn own_rung(profile: &Profile, source: u32, below: Option<u32>) -> Option<Rung> {
     let above = profile.rungs.iter().rev().find(|rung| rung.short_side > source)?;
-    if below.is_some_and(|below| f64::from(source) < CLEARLY_LARGER * f64::from(below)) {
+    if below.is_some_and(|below| f64::from(source) < LARGER * f64::from(below)) {
         return None;
     }
     let scale = f64::from(source) / f64::from(above.short_side);
     Some(Rung {
-        short_side: source,
+        short_side: source / 2 * 2,
         crf: above.crf,
         preset: above.preset.clone(),
-        maxrate: (above.maxrate as f64 * scale.powf(2.0 * RATE_BY_AREA)) as u64,
+        maxrate: (above.maxrate as f64 * scale.powf(2.0 * BY_AREA)) as u64,
     })
 }
 
-fn rendition(profile: &Profile, source: Size, grid: &Grid, rung: Rung, reason: String) -> Option<VideoRendition> {
+fn rendition(
+    profile: &Profile,
+    source: Size,
+    grid: &Grid,
+    budget: Option<Budget>,
+    rung: Rung,
+    reason: String,
+) -> Option<VideoRendition> {
     let size = source.scaled_to(rung.short_side);
     let frame_rate = rate::of_rung(grid.rate, rung.short_side);
     let step = if frame_rate == grid.rate { 1 } else { 2 };
-    let maxrate = maxrate(&rung, size, frame_rate.as_f64());
+    let wanted = maxrate(&rung, size, frame_rate.as_f64());
+    let codec = Encoder::named(&profile.encoder).map_or(Codec::H264, |encoder| encoder.codec);
+    let allowed = budget.map_or(wanted, |budget| budget.cap(size.area(), codec));
+    let least = (wanted as f64 * LEAST_SHARE) as u64;
+    let maxrate = kilobits(allowed.clamp(least, wanted));
+    let mut reason = reason;
+    if step > 1 {
+        reason += "; every second frame is enough at this size";
+    }
+    if maxrate < wanted {
+        reason += "; its cap is lower than the ladder's, since the source has no more bits to keep";
+    }
     Some(VideoRendition {
         name: format!("{}p", rung.short_side).parse::<RenditionName>().ok()?,
         width: size.width,
@@ -80,23 +135,23 @@ fn rendition(profile: &Profile, source: Size, grid: &Grid, rung: Rung, reason: S
         maxrate,
         // A buffer of one second keeps the measured peak at joints within a tenth of the cap.
         bufsize: maxrate,
-        reason: if step == 1 {
-            reason
-        } else {
-            format!("{reason}; every second frame is enough at this size")
-        },
+        reason,
     })
 }
 
-/// The cap of a rung for pictures wider than usual, and for fast ones; in whole kilobits.
+/// The cap of a rung for pictures wider than usual, and for fast ones.
 fn maxrate(rung: &Rung, size: Size, frame_rate: f64) -> u64 {
     let usual = f64::from(rung.short_side).powi(2) * USUAL_SHAPE;
     let wider = size.area() as f64 / usual;
     // Rounding to even sides is no other shape.
-    let shape = if wider > 1.02 { wider.powf(RATE_BY_AREA) } else { 1.0 };
+    let shape = if wider > 1.02 { wider.powf(BY_AREA) } else { 1.0 };
     let fast = if frame_rate > 30.0 { FAST } else { 1.0 };
-    let kilobits = (rung.maxrate as f64 * shape * fast / 1000.0).round() as u64;
-    kilobits.max(32) * 1000
+    kilobits((rung.maxrate as f64 * shape * fast) as u64)
+}
+
+/// In whole kilobits, and enough for an encoder to work with.
+fn kilobits(rate: u64) -> u64 {
+    rate.div_ceil(1000).max(32) * 1000
 }
 
 #[cfg(test)]
@@ -105,50 +160,100 @@ mod tests {
     use proptest::prelude::*;
     use streams::Rational;
 
-    fn ladder(width: u32, height: u32, rate: i64) -> Vec<VideoRendition> {
+    fn made(width: u32, height: u32, rate: i64, budget: Option<Budget>) -> Ladder {
         let grid = Grid::new(Rational::whole(rate), 4, 4);
-        renditions(&Profile::standard(), Size { width, height }, &grid)
+        renditions(&Profile::standard(), Size { width, height }, &grid, budget)
     }
 
     fn names(width: u32, height: u32) -> Vec<String> {
-        ladder(width, height, 25)
+        let ladder = made(width, height, 25, None);
+        let names = ladder.renditions.iter().map(|rendition| rendition.name.to_string());
+        names.collect()
+    }
+
+    fn left_out(width: u32, height: u32) -> Vec<String> {
+        let ladder = made(width, height, 25, None);
+        let names = ladder
+            .left_out
             .iter()
-            .map(|rendition| rendition.name.to_string())
-            .collect()
+            .map(|entry| format!("{}: {}", entry.name, entry.reason));
+        names.collect()
     }
 
     #[test]
-    fn sources_get_the_rungs_they_reach_and_their_own_size_where_it_is_clearly_between() {
+    fn sources_get_the_rungs_they_reach_and_their_own_size_where_it_shows() {
         assert_eq!(names(1920, 1080), ["1080p", "720p", "480p", "360p"]);
         assert_eq!(names(3840, 2160), ["1080p", "720p", "480p", "360p"]);
+        assert_eq!(names(7680, 4320), ["1080p", "720p", "480p", "360p"]);
         assert_eq!(names(1600, 900), ["900p", "720p", "480p", "360p"]);
-        assert_eq!(names(1440, 800), ["720p", "480p", "360p"]);
+        assert_eq!(names(1440, 800), ["800p", "480p", "360p"]);
+        assert_eq!(names(960, 540), ["540p", "360p"]);
+        assert_eq!(names(890, 500), ["480p", "360p"]);
         assert_eq!(names(1080, 1920), ["1080p", "720p", "480p", "360p"]);
         assert_eq!(names(640, 480), ["480p", "360p"]);
+        assert_eq!(names(1163, 767), ["766p", "480p", "360p"]);
         assert_eq!(names(320, 240), ["240p"]);
+        assert_eq!(names(143, 143), ["142p"]);
         assert_eq!(names(16, 16), ["16p"]);
     }
 
     #[test]
+    fn every_rung_that_is_not_made_has_its_reason() {
+        assert_eq!(left_out(1920, 1080), Vec::<String>::new());
+        assert_eq!(left_out(3840, 2160), ["2160p: the ladder \"standard\" ends at 1080 px"]);
+        assert_eq!(
+            left_out(960, 540),
+            [
+                "1080p: the source's short side has 540 px; nothing is scaled up",
+                "720p: the source's short side has 540 px; nothing is scaled up",
+                "480p: the rung of the source's own 540 px is hardly larger"
+            ]
+        );
+    }
+
+    #[test]
     fn fast_sources_are_capped_higher_on_top_and_halved_below() {
-        let fast = ladder(1920, 1080, 60);
+        let fast = made(1920, 1080, 60, None).renditions;
+        let usual = &Profile::standard().rungs;
         assert_eq!(
             (fast[0].frame_rate, fast[0].segment_frames, fast[0].maxrate),
-            (Rational::whole(60), 240, 9_000_000)
+            (Rational::whole(60), 240, usual[0].maxrate * 3 / 2)
         );
         assert_eq!(
             (fast[2].frame_rate, fast[2].segment_frames, fast[2].maxrate),
-            (Rational::whole(30), 120, 1_700_000)
+            (Rational::whole(30), 120, usual[2].maxrate)
         );
         assert!(fast[2].reason.contains("every second frame"));
     }
 
+    #[test]
+    fn a_source_of_few_bits_caps_its_rungs_but_not_to_nothing() {
+        let caps = |bitrate| -> Vec<u64> {
+            let ladder = made(1920, 1080, 25, Budget::of("h264", Some(bitrate), 1920 * 1080));
+            ladder.renditions.iter().map(|rendition| rendition.maxrate).collect()
+        };
+        let usual: Vec<u64> = Profile::standard().rungs.iter().map(|rung| rung.maxrate).collect();
+        assert_eq!(caps(50_000_000), usual);
+        let few = caps(usual[0] / 3);
+        assert_eq!(few[0], usual[0] / 2);
+        assert!(few.is_sorted_by(|a, b| a > b) && few[3] < usual[3], "{few:?}");
+        assert_eq!(caps(1000)[0], usual[0] / 4);
+    }
+
     proptest! {
         #[test]
-        fn every_source_has_a_ladder_that_falls_and_never_exceeds_it(width in 16u32..8000, height in 16u32..8000, rate in 1i64..=60) {
-            let ladder = ladder(width, height, rate);
+        fn every_source_has_a_ladder_that_falls_and_never_exceeds_it(
+            width in 16u32..8000, height in 16u32..8000, rate in 1i64..=60, bitrate in prop::option::of(1u64..200_000_000),
+        ) {
+            let ladder = made(width, height, rate, Budget::of("hevc", bitrate, u64::from(width) * u64::from(height)));
+            let left_out = ladder.left_out.len();
+            let ladder = ladder.renditions;
             prop_assert!(!ladder.is_empty());
             prop_assert!(ladder.is_sorted_by(|a, b| a.width > b.width || a.height > b.height));
+            let own = usize::from(!Profile::standard().rungs.iter().any(|rung| ladder[0].name.as_str() == format!("{}p", rung.short_side)));
+            let above = usize::from(width.min(height) >= 1134);
+            // Each rung of the profile is made or left out.
+            prop_assert_eq!(ladder.len() - own + left_out - above, 4);
             for rendition in &ladder {
                 prop_assert!(rendition.width.is_multiple_of(2) && rendition.height.is_multiple_of(2) && rendition.width > 0 && rendition.height > 0);
                 prop_assert!(rendition.width <= width && rendition.height <= height);

@@ -1,6 +1,7 @@
 //! Picture sizes: upright, square pixels, even, and never larger than the source.
 
 use super::probe::Video;
+use super::turn;
 
 /// Width and height in square pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Size {
             1.0
         };
         let (width, height) = ((f64::from(video.width) * aspect).round().max(1.0) as u32, video.height);
-        if (45..135).contains(&(video.rotation.unsigned_abs() % 180)) {
+        if matches!(turn::of(video).clockwise, 90 | 270) {
             Self {
                 width: height,
                 height: width,
@@ -79,6 +80,7 @@ impl Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ladder::testing;
     use proptest::prelude::*;
     use streams::Rational;
 
@@ -88,13 +90,7 @@ mod tests {
             height,
             pixel_aspect: Rational::new(aspect.0, aspect.1).unwrap(),
             rotation,
-            average_rate: None,
-            base_rate: None,
-            interlaced: false,
-            pixel_format: "yuv420p".to_owned(),
-            matrix: None,
-            transfer: None,
-            dolby_vision: None,
+            ..testing::video()
         }
     }
 

@@ -74,3 +74,42 @@ fn all_sound_is_one_command() {
         include_str!("../../../tests/golden/tracks.argv"),
     );
 }
+
+#[test]
+fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
+    let planned = planned();
+    let rendition = planned.videos().next().unwrap();
+    let mut text = String::new();
+    for known in crate::ladder::profile::encoder::ENCODERS {
+        let rendition = streams::plan::VideoRendition {
+            encoder: known.name.to_owned(),
+            preset: known.presets.get(3).copied().unwrap_or_default().to_owned(),
+            profile: known.codec.profiles()[0].to_owned(),
+            ..rendition.clone()
+        };
+        let device = encoder::device(&rendition).join(" ");
+        let upload = encoder::upload(&rendition);
+        text += &format!("{device}|{upload}|{}\n", encoder::args(&rendition).join(" "));
+    }
+    let golden = include_str!("../../../tests/golden/encoders.argv");
+    assert_eq!(text, golden, "the options are now\n{text}");
+}
+
+#[test]
+fn a_turned_transparent_source_in_wide_colours_is_turned_laid_on_black_and_converted() {
+    let mut planned = planned();
+    planned.source.tracks = serde_json::from_str(r#"[{"index": 1, "kind": "video", "codec": "vp9"}]"#).unwrap();
+    planned.video.as_mut().unwrap().picture = Picture {
+        flatten: true,
+        color: SourceColor::Bt2020,
+        primaries: streams::plan::Primaries::Bt2020,
+        turn: 90,
+        width: 1080,
+        height: 1920,
+        ..Picture::default()
+    };
+    check(
+        video_chunk(&planned, 1, &input(), Options::default()),
+        include_str!("../../../tests/golden/video_chunk_converted.argv"),
+    );
+}

@@ -1,45 +1,124 @@
-//! Filters that make the source's picture what the output is: progressive, square pixels, 8-bit BT.709 in limited range, tagged so.
+//! Filters that make the source's picture what the output is: upright, progressive, square pixels, BT.709 in limited range, tagged so.
 
-use streams::plan::{Picture, SourceColor, VideoRendition};
+use streams::plan::{FieldOrder, Picture, Planned, Primaries, SourceColor, VideoPlan, VideoRendition};
 
-/// What is done on the source's own frames, before they are counted. Interlaced sources give one frame for each pair of fields.
-pub(super) const fn before_the_grid(picture: Picture) -> &'static str {
+use super::words;
+
+/// The options of the input itself. We turn pictures ourselves, since a display matrix need not be a quarter turn; the graph is not
+/// made anew where the source changes its size on the way, since that would forget which frame is next; and only libvpx's own decoders
+/// know of transparency.
+pub(super) fn input_options(planned: &Planned, video: &VideoPlan) -> Vec<String> {
+    let mut args = words("-noautorotate -reinit_filter 0");
+    let mut tracks = planned.source.tracks.iter();
+    let codec = tracks
+        .find(|track| track.index == video.track)
+        .map(|track| track.codec.as_str());
+    let decoder = match codec {
+        Some("vp8") => "libvpx",
+        Some("vp9") => "libvpx-vp9",
+        _ => return args,
+    };
+    if video.picture.flatten {
+        args.extend(words(&format!("-c:{} {decoder}", video.track)));
+    }
+    args
+}
+
+/// What is done on the source's own frames, before they are counted: all get the size of the first (which costs nothing where they
+/// have it), fields become frames, and the picture is turned upright.
+pub(super) fn before_the_grid(picture: Picture) -> String {
+    let mut filters = String::new();
+    if picture.width > 0 && picture.height > 0 {
+        filters += &format!("scale={}:{}:flags=bicubic,", picture.width, picture.height);
+    }
     if picture.deinterlace {
-        "bwdif=mode=send_frame:deint=all,"
-    } else {
-        ""
+        let mode = if picture.field_rate { "send_field" } else { "send_frame" };
+        let parity = match picture.field_order {
+            FieldOrder::Flagged => "auto",
+            FieldOrder::Top => "tff",
+            FieldOrder::Bottom => "bff",
+        };
+        filters += &format!("bwdif=mode={mode}:parity={parity}:deint=all,");
+    }
+    filters + turned(picture)
+}
+
+const fn turned(picture: Picture) -> &'static str {
+    match (picture.turn, picture.mirror) {
+        (90, false) => "transpose=clock,",
+        (90, true) => "transpose=cclock_flip,",
+        (180, false) => "hflip,vflip,",
+        (180, true) => "vflip,",
+        (270, false) => "transpose=cclock,",
+        (270, true) => "transpose=clock_flip,",
+        (_, false) => "",
+        (_, true) => "hflip,",
     }
 }
 
-/// What is done on the grid's frames, before they are split into rungs. High dynamic range is mapped to the standard one.
-pub(super) fn on_the_grid(picture: Picture) -> String {
-    let transfer = match picture.color {
-        SourceColor::Bt601 | SourceColor::Bt709 | SourceColor::Bt2020 => return String::new(),
-        SourceColor::Pq => "smpte2084",
-        SourceColor::Hlg => "arib-std-b67",
+/// What is done on the grid's frames, before they are split into rungs: the transparent are laid on black, and colours that the output
+/// does not have are mapped to those it has, in the size of the top rung `top`.
+pub(super) fn on_the_grid(picture: Picture, top: Option<&VideoRendition>) -> String {
+    let mut filters = String::new();
+    if picture.flatten {
+        // Colour times opacity is that colour on black. The pictures stay RGB or YUV, as they were.
+        filters += ",format=yuva444p10le|gbrap10le,premultiply=inplace=1,format=yuv444p10le|gbrp10le";
+    }
+    let Some(convert) = conversion(picture) else {
+        return filters;
     };
-    format!(
+    if let Some(top) = top {
+        filters += &format!(",scale={}:{}:flags=bicubic", top.width, top.height);
+    }
+    filters + &convert
+}
+
+/// From the source's colours to BT.709. High dynamic range is mapped to the standard one.
+fn conversion(picture: Picture) -> Option<String> {
+    let transfer = match (picture.color, picture.primaries) {
+        (SourceColor::Pq, _) => "smpte2084",
+        (SourceColor::Hlg, _) => "arib-std-b67",
+        (SourceColor::Bt601 | SourceColor::Bt709, Primaries::Bt709) => return None,
+        (color, primaries) => return Some(gamut(color, primaries)),
+    };
+    Some(format!(
         ",zscale=min=bt2020nc:tin={transfer}:pin=bt2020:t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
-         tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p"
-    )
+         tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv420p10le"
+    ))
+}
+
+fn gamut(color: SourceColor, primaries: Primaries) -> String {
+    let matrix = match color {
+        SourceColor::Bt601 => "170m",
+        SourceColor::Bt2020 => "2020_ncl",
+        SourceColor::Bt709 | SourceColor::Pq | SourceColor::Hlg => "709",
+    };
+    let primaries = match (color, primaries) {
+        (SourceColor::Bt2020, _) | (_, Primaries::Bt2020) => "2020",
+        (_, Primaries::Bt470bg) => "bt470bg",
+        (_, Primaries::Smpte170m) => "170m",
+        (_, Primaries::Bt709) => "709",
+    };
+    format!(",zscale=min={matrix}:tin=709:pin={primaries}:m=709:t=709:p=709:r=tv,format=yuv420p10le")
 }
 
 /// The matrix of the frames that come out of [`on_the_grid`], as the scaler calls it.
-pub(super) const fn matrix(picture: Picture) -> &'static str {
-    match picture.color {
-        SourceColor::Bt601 => "bt601",
-        SourceColor::Bt2020 => "bt2020",
-        SourceColor::Bt709 | SourceColor::Pq | SourceColor::Hlg => "bt709",
+pub(super) fn matrix(picture: Picture) -> &'static str {
+    if picture.color == SourceColor::Bt601 && conversion(picture).is_none() {
+        "bt601"
+    } else {
+        "bt709"
     }
 }
 
 /// From the grid's frames to those of a rung. `setparams` tags frames, which all versions of ffmpeg pass on to the encoder.
 pub(super) fn rung(picture: Picture, rendition: &VideoRendition) -> String {
     format!(
-        "scale={}:{}:flags=bicubic:in_color_matrix={}:out_color_matrix=bt709:out_range=tv,setsar=1,format=yuv420p,\
+        "scale={}:{}:flags=bicubic:in_color_matrix={}:out_color_matrix=bt709:out_range=tv,setsar=1,format={},\
          setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709",
         rendition.width,
         rendition.height,
-        matrix(picture)
+        matrix(picture),
+        rendition.pixel_format
     )
 }

@@ -8,6 +8,10 @@ use super::seconds::not_after;
 use super::{Options, encoder, picture, poster, preamble, words};
 use crate::ffmpeg::input::Input;
 
+/// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows what the decoder guesses. Beyond it
+/// ffmpeg ends with an exit code of its own.
+const DAMAGED: f64 = 0.1;
+
 /// The arguments that encode chunk `chunk` of the plan's video from `input`; nothing when the plan has no such chunk, or its numbers
 /// leave the range of exact fractions.
 ///
@@ -17,9 +21,11 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
     let video = planned.video.as_ref()?;
     let part = Part::of(planned, video, chunk)?;
     let mut args = preamble();
-    args.extend(words("-copyts -noaccurate_seek"));
+    args.extend(planned.videos().next().map(encoder::device).unwrap_or_default());
+    args.extend(words(&format!("-max_error_rate {DAMAGED} -copyts -noaccurate_seek")));
     args.extend(part.seek(planned, video)?);
     args.extend(options.args());
+    args.extend(picture::input_options(planned, video));
     args.extend(input.args());
     args.extend(["-filter_complex".to_owned(), part.graph(planned, video)?]);
     for (i, rendition) in planned.videos().enumerate() {
@@ -92,9 +98,10 @@ impl Part {
             .enumerate()
             .map(|(i, rendition)| {
                 format!(
-                    ";[s{i}]{}{}[v{i}]",
+                    ";[s{i}]{}{}{}[v{i}]",
                     step(video, rendition),
-                    picture::rung(video.picture, rendition)
+                    picture::rung(video.picture, rendition),
+                    encoder::upload(rendition)
                 )
             })
             .collect();
@@ -112,7 +119,7 @@ impl Part {
             if self.first == 0 { ":start_time=0" } else { "" },
             self.end
                 .map_or_else(String::new, |end| format!(":end_pts={}", end - self.first)),
-            picture::on_the_grid(video.picture),
+            picture::on_the_grid(video.picture, planned.videos().next()),
             labels.len(),
             branches.concat()
         ))

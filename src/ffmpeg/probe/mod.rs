@@ -117,6 +117,7 @@ pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<P
     if indexed && let Some(leads) = prober.seek(&probe).await? {
         (probe.seekable, probe.leads) = (true, leads);
     }
+    prober.look_for_fields(&mut probe).await;
     Ok(probe)
 }
 
@@ -168,6 +169,8 @@ fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
             document.format.duration().filter(|_| alone)
         })
 }
+
+mod fields;
 
 struct Prober<'a> {
     tool: &'a Tool,
@@ -226,7 +229,7 @@ impl Prober<'_> {
             .iter()
             .map(super::probe_json::RawStream::stream)
             .collect();
-        let probe = Probe {
+        let mut probe = Probe {
             container: document.format.name().unwrap_or("").to_owned(),
             brand: document.format.brand(),
             container_start: document.format.start(),
@@ -235,6 +238,11 @@ impl Prober<'_> {
             seekable: false,
             leads: Vec::new(),
         };
+        for stream in &mut probe.streams {
+            if let Content::Video(video) = &mut stream.content {
+                video.bitrate = video.bitrate.or_else(|| document.rest_of_bitrate(stream.index));
+            }
+        }
         let some = probe.main_video().is_some() || probe.audios().next().is_some();
         some.then_some(probe).ok_or(ProbeError::NoTracks)
     }

@@ -3,9 +3,11 @@
 mod pictures;
 mod source;
 
+use std::collections::BTreeSet;
+
 use streams::plan::{
-    Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition, Segment, Source, SourceColor, Storyboard,
-    SubtitleRendition, Timeline, VideoPlan,
+    AudioRendition, Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition, Segment, Source,
+    SourceColor, Storyboard, SubtitleRendition, Timeline, VideoPlan, VideoRendition,
 };
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
@@ -13,7 +15,7 @@ use streams::{Code, Lane, Rational, TaskName};
 use super::probe::{Audio, Content, Probe, Stream};
 use super::profile::Profile;
 use super::timeline::Grid;
-use super::{rungs, sound, timeline};
+use super::{cost, left_out, picture, rungs, sound, timeline, turn};
 use pictures::Pictures;
 
 /// The object a plan is for, pinned to one version.
@@ -122,71 +124,107 @@ impl Draft {
 /// # Errors
 /// [`Refusal`] with a permanent code when this source can never be done.
 pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Result<Draft, Refusal> {
-    let pictures = Pictures::of(probe)?;
-    let tracks: Vec<(&Stream, &Audio)> = probe.audios().collect();
-    let first_sound = tracks
-        .iter()
-        .filter(|(stream, _)| sound::is_usable(stream))
-        .filter_map(|(stream, _)| stream.start)
-        .min();
+    let profile = &settings.profile;
+    let pictures = Pictures::of(probe, profile)?;
     refuse_damage(probe)?;
-    let (timeline, grid, segment) = match (&pictures, first_sound) {
-        (Some(pictures), _) => {
-            let grid = Grid::new(pictures.rate.frames, settings.profile.segment, settings.profile.gop);
-            let timeline = timeline::with_pictures(pictures.start, first_sound, grid.rate, probe.container_start);
-            (timeline, Some(grid), grid.segments())
-        }
-        (None, Some(first)) => {
-            let segment = timeline::segments(Rational::whole(settings.profile.segment.into()));
-            (timeline::sound_alone(first, probe.container_start), None, segment)
-        }
-        (None, None) => {
-            return Err(Refusal::new(
-                Code::NoTracks,
-                "The file has neither video nor audio that can be decoded.",
-            ));
-        }
-    };
-    let sound = sound::renditions(&settings.profile, &tracks, timeline.zero.as_f64());
-    let video = pictures
-        .as_ref()
-        .zip(grid)
-        .map(|(pictures, grid)| pictures.plan(probe, &timeline, &grid, segment));
-    let ladder = pictures
-        .as_ref()
-        .zip(grid)
-        .map(|(pictures, grid)| rungs::renditions(&settings.profile, pictures.size, &grid));
+    let clock = Clock::of(probe, profile, pictures.as_ref())?;
+    let tracks: Vec<(&Stream, &Audio)> = probe.audios().collect();
+    let sound = sound::renditions(profile, &tracks, clock.timeline.zero.as_f64());
+    let shown = pictures.as_ref().zip(clock.grid);
+    let video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid, clock.segment));
+    let ladder = shown.map(|(pictures, grid)| rungs::renditions(profile, pictures.size, &grid, pictures.budget()));
+    let ladder = ladder.unwrap_or_default();
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
     warnings.extend(sound.warnings.iter().map(|word| (*word).to_owned()));
     if sound.renditions.is_empty() {
         warnings.push("no_audio".to_owned());
     }
-    let has_sound = !sound.renditions.is_empty();
-    let renditions = ladder
-        .into_iter()
-        .flatten()
-        .map(Rendition::Video)
-        .chain(sound.renditions.into_iter().map(Rendition::Audio))
-        .collect();
-    Ok(Draft {
-        profile: settings.profile.name.clone(),
-        source: source::source(probe, pin, &timeline)?,
-        tasks: tasks(video.as_ref(), has_sound, settings.priority),
-        timeline,
-        segment,
+    let mut draft = Draft {
+        profile: profile.name.clone(),
+        source: source::source(probe, pin, &clock.timeline)?,
+        tasks: tasks(video.as_ref(), !sound.renditions.is_empty(), settings.priority),
+        timeline: clock.timeline,
+        segment: clock.segment,
         video,
-        renditions,
+        renditions: renditions(ladder.renditions, sound.renditions),
         subtitles: Vec::new(),
         cover: None,
         storyboard: None,
-        left_out: Vec::new(),
+        left_out: ladder.left_out,
         complexity: None,
         cost: None,
         warnings,
         encoder: EncoderBuild {
             ffmpeg: ffmpeg.to_owned(),
         },
-    })
+    };
+    draft.account(probe);
+    Ok(draft)
+}
+
+fn renditions(video: Vec<VideoRendition>, sound: Vec<AudioRendition>) -> Vec<Rendition> {
+    let video = video.into_iter().map(Rendition::Video);
+    video.chain(sound.into_iter().map(Rendition::Audio)).collect()
+}
+
+impl Draft {
+    /// Says why each stream that is not used is not, and what all of it will cost.
+    fn account(&mut self, probe: &Probe) {
+        let mut used: BTreeSet<u32> = self.video.iter().map(|video| video.track).collect();
+        used.extend(self.renditions.iter().filter_map(|rendition| match rendition {
+            Rendition::Audio(audio) => Some(audio.track),
+            Rendition::Video(_) => None,
+        }));
+        used.extend(self.subtitles.iter().map(|subtitle| subtitle.track));
+        used.extend(self.cover);
+        self.left_out.extend(left_out::streams(probe, &used, &self.left_out));
+        self.estimate();
+    }
+
+    /// Estimates the cost anew; whoever changes renditions of a draft calls it.
+    pub fn estimate(&mut self) {
+        let complexity = self.complexity.as_ref();
+        self.cost = Some(cost::estimate(
+            &self.source,
+            self.video.as_ref(),
+            &self.renditions,
+            complexity,
+        ));
+    }
+}
+
+/// Where zero lies, and what is counted from there.
+struct Clock {
+    timeline: Timeline,
+    /// Absent without pictures.
+    grid: Option<Grid>,
+    segment: Segment,
+}
+
+impl Clock {
+    fn of(probe: &Probe, profile: &Profile, pictures: Option<&Pictures<'_>>) -> Result<Self, Refusal> {
+        let usable = probe.audios().filter(|(stream, _)| sound::is_usable(stream));
+        let first_sound = usable.filter_map(|(stream, _)| stream.start).min();
+        match (pictures, first_sound) {
+            (Some(pictures), _) => {
+                let grid = Grid::new(pictures.rate.frames, profile.segment, profile.gop);
+                Ok(Self {
+                    timeline: timeline::with_pictures(pictures.start, first_sound, grid.rate, probe.container_start),
+                    segment: grid.segments(),
+                    grid: Some(grid),
+                })
+            }
+            (None, Some(first)) => Ok(Self {
+                timeline: timeline::sound_alone(first, probe.container_start),
+                segment: timeline::segments(Rational::whole(profile.segment.into())),
+                grid: None,
+            }),
+            (None, None) => Err(Refusal::new(
+                Code::NoTracks,
+                "The file has neither video nor audio that can be decoded.",
+            )),
+        }
+    }
 }
 
 /// A source whose packets end well before its own index says has lost its rest.
@@ -209,6 +247,7 @@ fn refuse_damage(probe: &Probe) -> Result<(), Refusal> {
 fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Vec<String> {
     let any = |wanted: fn(&Content) -> bool| probe.streams.iter().any(|stream| wanted(&stream.content));
     let picture = video.map(|video| video.picture).unwrap_or_default();
+    let shown = pictures.map(|pictures| pictures.video);
     let several = probe
         .streams
         .iter()
@@ -222,6 +261,12 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
             pictures.is_some_and(|pictures| !pictures.rate.constant),
         ),
         ("deinterlaced", picture.deinterlace),
+        (
+            "interlace_flags_wrong",
+            shown.is_some_and(|video| video.interlaced != picture::is_interlaced(video)),
+        ),
+        ("alpha_flattened", picture.flatten),
+        ("rotation_rounded", shown.is_some_and(|video| turn::of(video).rounded)),
         (
             "tone_mapped",
             matches!(picture.color, SourceColor::Pq | SourceColor::Hlg),

@@ -1,13 +1,15 @@
 //! What is decided about the pictures of a source.
 
-use streams::plan::{Picture, Segment, SourceColor, Timeline, VideoPlan};
+use streams::plan::{Picture, Segment, Timeline, VideoPlan};
 use streams::{Code, Rational};
 
 use super::Refusal;
+use crate::ladder::bitrate::Budget;
 use crate::ladder::probe::{Probe, Stream, Video};
+use crate::ladder::profile::Profile;
 use crate::ladder::size::Size;
 use crate::ladder::timeline::Grid;
-use crate::ladder::{chunks, rate};
+use crate::ladder::{chunks, picture, rate};
 
 /// Pixels; a picture with a shorter side is no video.
 const SMALLEST: u32 = 16;
@@ -21,45 +23,38 @@ pub(super) struct Pictures<'a> {
     pub(super) video: &'a Video,
     pub(super) size: Size,
     pub(super) rate: rate::Rate,
+    pub(super) picture: Picture,
     pub(super) start: Rational,
     pub(super) end: f64,
 }
 
 impl<'a> Pictures<'a> {
     /// The main video, where it has any pictures.
-    pub(super) fn of(probe: &'a Probe) -> Result<Option<Self>, Refusal> {
+    pub(super) fn of(probe: &'a Probe, profile: &Profile) -> Result<Option<Self>, Refusal> {
         let Some((stream, video)) = probe.main_video() else {
             return Ok(None);
         };
         let size = Size::upright(video);
-        if size.short_side() < SMALLEST {
-            let message = format!(
-                "The picture of {}x{} px is too small; the shorter side must have {SMALLEST} px.",
-                size.width, size.height
-            );
-            return Err(Refusal::new(Code::DimensionsTooSmall, message));
-        }
-        if size.long_side() > LARGEST {
-            let message = format!(
-                "The picture of {}x{} px is too large; no side may have more than {LARGEST} px.",
-                size.width, size.height
-            );
-            return Err(Refusal::new(Code::ExceedsPolicy, message));
-        }
-        if video.dolby_vision == Some(5) {
-            return Err(Refusal::new(
-                Code::UnsupportedDolbyVision,
-                "Dolby Vision profile 5 has no standard picture to convert.",
-            ));
+        refuse(video, size)?;
+        let picture = picture::of(video, profile);
+        let mut rate = rate::decide(video.average_rate, video.base_rate);
+        if picture.field_rate {
+            rate.frames = rate.frames.checked_mul(Rational::whole(2)).unwrap_or(rate.frames);
         }
         Ok(stream.end.map(|end| Self {
             stream,
             video,
             size,
-            rate: rate::decide(video.average_rate, video.base_rate),
+            rate,
+            picture,
             start: stream.start.unwrap_or(probe.container_start),
             end,
         }))
+    }
+
+    /// What its own bit rate leaves to be kept.
+    pub(super) fn budget(&self) -> Option<Budget> {
+        Budget::of(&self.stream.codec, self.video.bitrate, self.size.area())
     }
 
     /// The video of the plan.
@@ -81,25 +76,35 @@ impl<'a> Pictures<'a> {
             chunks: if probe.seekable { chunks::map(span) } else { vec![0] },
             seekable: probe.seekable,
             seek_margin: 0.0,
-            picture: Picture {
-                deinterlace: self.video.interlaced,
-                field_rate: false,
-                flatten: false,
-                color: color(self.video),
-            },
+            picture: self.picture,
         }
     }
 }
 
-/// What the source's samples mean. Where it does not say, size decides, as in players.
-fn color(video: &Video) -> SourceColor {
-    match (video.transfer.as_deref(), video.matrix.as_deref()) {
-        (Some("smpte2084"), _) => SourceColor::Pq,
-        (Some("arib-std-b67"), _) => SourceColor::Hlg,
-        (_, Some("bt2020nc" | "bt2020c")) => SourceColor::Bt2020,
-        (_, Some("bt470bg" | "smpte170m" | "bt470m" | "fcc")) => SourceColor::Bt601,
-        (_, Some("bt709" | "smpte240m")) => SourceColor::Bt709,
-        _ if video.width <= 1024 && video.height <= 576 => SourceColor::Bt601,
-        _ => SourceColor::Bt709,
+/// What no profile can change.
+fn refuse(video: &Video, size: Size) -> Result<(), Refusal> {
+    if size.short_side() < SMALLEST {
+        let message = format!(
+            "The picture of {}x{} px is too small; the shorter side must have {SMALLEST} px.",
+            size.width, size.height
+        );
+        return Err(Refusal::new(Code::DimensionsTooSmall, message));
+    }
+    if size.long_side() > LARGEST {
+        let message = format!(
+            "The picture of {}x{} px is too large; no side may have more than {LARGEST} px.",
+            size.width, size.height
+        );
+        return Err(Refusal::new(Code::ExceedsPolicy, message));
+    }
+    match video.dolby_vision {
+        Some(vision) if !vision.has_base() => {
+            let message = format!(
+                "Dolby Vision profile {} has no standard picture to convert.",
+                vision.profile
+            );
+            Err(Refusal::new(Code::UnsupportedDolbyVision, message))
+        }
+        _ => Ok(()),
     }
 }

@@ -6,7 +6,8 @@ use streams::fact::Head;
 use streams::plan::Picture;
 
 use super::*;
-use crate::ladder::probe::Video;
+use crate::ladder::probe::{DolbyVision, Video};
+use crate::ladder::testing::video;
 
 fn pin() -> Pin {
     Pin {
@@ -21,22 +22,6 @@ fn settings() -> Settings {
     Settings {
         profile: Profile::standard(),
         priority: Priority::Normal,
-    }
-}
-
-fn video() -> Video {
-    Video {
-        width: 1920,
-        height: 1080,
-        pixel_aspect: Rational::whole(1),
-        rotation: 0,
-        average_rate: Some(Rational::whole(25)),
-        base_rate: Some(Rational::whole(25)),
-        interlaced: false,
-        pixel_format: "yuv420p".to_owned(),
-        matrix: None,
-        transfer: None,
-        dolby_vision: None,
     }
 }
 
@@ -168,10 +153,55 @@ fn fields_and_high_dynamic_range_are_noticed() {
         Picture {
             deinterlace: true,
             color: SourceColor::Hlg,
+            width: 1920,
+            height: 1080,
             ..Picture::default()
         }
     );
     assert_eq!(draft.warnings, ["deinterlaced", "tone_mapped"]);
+}
+
+#[test]
+fn base_layers_of_dolby_vision_are_used_where_they_are_pictures_of_their_own() {
+    for (profile, compatibility, fine) in [
+        (5, Some(0), false),
+        (7, Some(6), true),
+        (8, Some(1), true),
+        (8, Some(4), true),
+        (8, None, true),
+        (10, Some(0), false),
+    ] {
+        let vision = Video {
+            dolby_vision: Some(DolbyVision { profile, compatibility }),
+            ..video()
+        };
+        let made = plan(
+            &probe(vec![stream(0, Content::Video(vision))]),
+            pin(),
+            &settings(),
+            "5.1",
+        );
+        assert_eq!(made.is_ok(), fine, "profile {profile}, compatibility {compatibility:?}");
+    }
+}
+
+#[test]
+fn a_frame_for_each_field_doubles_the_rate_and_low_rungs_halve_it() {
+    let fields = Video {
+        interlaced: true,
+        ..video()
+    };
+    let settings = Settings {
+        profile: Profile {
+            field_rate: true,
+            ..Profile::standard()
+        },
+        ..settings()
+    };
+    let draft = plan(&probe(vec![stream(0, Content::Video(fields))]), pin(), &settings, "5.1").unwrap();
+    let video = draft.video.unwrap();
+    assert_eq!((video.frame_rate, video.frames), (Rational::whole(50), 3000));
+    assert!(video.picture.field_rate);
 }
 
 #[test]
@@ -194,7 +224,10 @@ fn what_can_never_be_done_is_refused_with_its_code() {
         Code::ExceedsPolicy
     );
     let vision = Video {
-        dolby_vision: Some(5),
+        dolby_vision: Some(DolbyVision {
+            profile: 5,
+            compatibility: None,
+        }),
         ..video()
     };
     assert_eq!(
@@ -244,15 +277,16 @@ prop_compose! {
     fn any_video()(
         width in 1u32..9000, height in 1u32..9000, aspect in (1i64..100, 1i64..100), rotation in prop::sample::select(vec![0, 90, -90, 180, 13]),
         average in (1i64..100_000, 1i64..2000), base in prop::option::of((1i64..100_000, 1i64..2000)), interlaced: bool,
-        transfer in prop::option::of("(smpte2084|bt709)"), dolby_vision in prop::option::of(4u32..9),
+        transfer in prop::option::of("(smpte2084|bt709)"), vision in prop::option::of((4u32..11, prop::option::of(0u32..7))),
+        bitrate in prop::option::of(any::<u64>()), mirrored: bool, alpha: bool,
     ) -> Content {
         Content::Video(Video {
-            width, height, rotation, interlaced, transfer, dolby_vision,
+            width, height, rotation, interlaced, transfer, bitrate, mirrored, alpha,
+            dolby_vision: vision.map(|(profile, compatibility)| DolbyVision { profile, compatibility }),
             pixel_aspect: Rational::new(aspect.0, aspect.1).unwrap(),
             average_rate: Rational::new(average.0, average.1),
             base_rate: base.and_then(|(num, den)| Rational::new(num, den)),
-            pixel_format: "yuv420p".to_owned(),
-            matrix: None,
+            ..video()
         })
     }
 }
@@ -290,6 +324,10 @@ proptest! {
         };
         if let Ok(draft) = plan(&probe, pin(), &settings(), "5.1") {
             prop_assert!(!draft.renditions.is_empty() && !draft.tasks.is_empty());
+            prop_assert!(draft.cost.is_some());
+            let told = draft.left_out.iter().filter(|entry| entry.name.starts_with("track ")).count();
+            let sounds = draft.renditions.iter().filter(|rendition| matches!(rendition, Rendition::Audio(_))).count();
+            prop_assert_eq!(told + sounds + usize::from(draft.video.is_some()), probe.streams.len());
             let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
             let planned = draft.into_planned(head);
             if let Some(video) = &planned.video {

@@ -52,7 +52,7 @@ pub struct VideoRendition {
     pub gop_frames: u32,
     /// The encoder as ffmpeg names it, e.g. `libx264`.
     pub encoder: String,
-    /// Encoder preset.
+    /// Encoder preset; empty for encoders that have none.
     pub preset: String,
     /// H.264 or H.265 profile.
     pub profile: String,

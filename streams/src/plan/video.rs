@@ -42,6 +42,53 @@ pub struct Picture {
     /// What the source's colours are.
     #[serde(default)]
     pub color: SourceColor,
+    /// The primaries of a source of standard dynamic range, where they are not those of the output.
+    #[serde(default)]
+    pub primaries: Primaries,
+    /// Which field of a frame comes first, where the pictures told.
+    #[serde(default)]
+    pub field_order: FieldOrder,
+    /// Degrees the stored picture is turned clockwise to stand upright: 0, 90, 180 or 270.
+    #[serde(default)]
+    pub turn: u16,
+    /// Whether the turned picture is then mirrored, left to right.
+    #[serde(default)]
+    pub mirror: bool,
+    /// Width of the stored pictures, before they are turned. Where a source changes its size on the way, pictures of another size are
+    /// scaled to this one; 0 leaves them alone.
+    #[serde(default)]
+    pub width: u32,
+    /// Height of the stored pictures; see `width`.
+    #[serde(default)]
+    pub height: u32,
+}
+
+/// Which field of a frame was taken first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldOrder {
+    /// What each frame says of itself.
+    #[default]
+    Flagged,
+    /// The top field.
+    Top,
+    /// The bottom field.
+    Bottom,
+}
+
+/// Which red, green and blue the samples of a source stand for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Primaries {
+    /// ITU-R BT.709, as in the output.
+    #[default]
+    Bt709,
+    /// ITU-R BT.470 system B and G: standard definition of 625 lines.
+    Bt470bg,
+    /// SMPTE 170M: standard definition of 525 lines.
+    Smpte170m,
+    /// ITU-R BT.2020.
+    Bt2020,
 }
 
 /// How the source's samples stand for colours.

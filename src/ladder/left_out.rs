@@ -1,0 +1,100 @@
+//! What the source or the ladder has and the output has not, each with its reason.
+
+use std::collections::BTreeSet;
+
+use streams::plan::LeftOut;
+
+use super::probe::{Content, Probe, Stream};
+use super::sound;
+
+/// The streams that are neither in `used`, by their absolute index, nor named in `told`.
+#[must_use]
+pub fn streams(probe: &Probe, used: &BTreeSet<u32>, told: &[LeftOut]) -> Vec<LeftOut> {
+    let unused = probe.streams.iter().filter(|stream| !used.contains(&stream.index));
+    let entries = unused.map(|stream| LeftOut {
+        name: name(stream),
+        reason: reason(probe, stream).to_owned(),
+    });
+    entries
+        .filter(|entry| told.iter().all(|known| known.name != entry.name))
+        .collect()
+}
+
+/// What a stream that is left out is called.
+#[must_use]
+pub fn name(stream: &Stream) -> String {
+    format!("track {}", stream.index)
+}
+
+fn reason(probe: &Probe, stream: &Stream) -> &'static str {
+    let moving = probe.main_video().is_some();
+    match &stream.content {
+        Content::Video(_) if stream.end.is_none() => "a video track without a picture in it",
+        Content::Video(_) => "another video track: one is encoded, the default or the first",
+        Content::Audio(_) if !sound::is_usable(stream) => "an audio track with next to nothing in it",
+        Content::Audio(_) => "one audio track more than a player's menu can show",
+        Content::Subtitle { bitmap: true } => "subtitles that are pictures, not text",
+        Content::Subtitle { bitmap: false } => "subtitles whose text is not taken over",
+        Content::Cover if moving => "an attached picture: the video has pictures of its own",
+        Content::Cover => "an attached picture, not a video",
+        Content::Data if stream.codec.is_empty() => "a codec that cannot be decoded",
+        Content::Data => "data that players have no use for",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ladder::testing;
+    use streams::Rational;
+
+    fn stream(index: u32, content: Content) -> Stream {
+        Stream {
+            index,
+            codec: String::new(),
+            language: None,
+            title: None,
+            default: false,
+            start: None,
+            end: None,
+            content,
+        }
+    }
+
+    #[test]
+    fn every_stream_is_used_or_has_its_reason() {
+        let contents = [
+            Content::Video(testing::video()),
+            Content::Cover,
+            Content::Subtitle { bitmap: true },
+            Content::Data,
+        ];
+        let probe = Probe {
+            container: "matroska,webm".to_owned(),
+            brand: None,
+            container_start: Rational::ZERO,
+            declared_end: None,
+            streams: (0..)
+                .zip(contents)
+                .map(|(index, content)| stream(index, content))
+                .collect(),
+            seekable: true,
+            leads: Vec::new(),
+        };
+        let told = [LeftOut {
+            name: "track 2".to_owned(),
+            reason: "told already".to_owned(),
+        }];
+        let names: Vec<String> = streams(&probe, &BTreeSet::from([0]), &told)
+            .into_iter()
+            .map(|entry| format!("{}: {}", entry.name, entry.reason))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "track 1: an attached picture: the video has pictures of its own",
+                "track 3: a codec that cannot be decoded"
+            ]
+        );
+    }
+}

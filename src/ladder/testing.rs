@@ -1,0 +1,27 @@
+//! A usual video, for tests that change one thing about it.
+
+use streams::Rational;
+
+use super::probe::Video;
+
+/// 1080p25 as most cameras write it.
+pub(crate) fn video() -> Video {
+    Video {
+        width: 1920,
+        height: 1080,
+        pixel_aspect: Rational::whole(1),
+        rotation: 0,
+        mirrored: false,
+        average_rate: Some(Rational::whole(25)),
+        base_rate: Some(Rational::whole(25)),
+        interlaced: false,
+        fields: None,
+        pixel_format: "yuv420p".to_owned(),
+        matrix: None,
+        transfer: None,
+        primaries: None,
+        alpha: false,
+        bitrate: None,
+        dolby_vision: None,
+    }
+}
