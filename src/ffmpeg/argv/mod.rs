@@ -9,12 +9,14 @@ mod encoder;
 mod hls;
 mod picture;
 mod poster;
+mod remux;
 pub mod sample;
 mod seconds;
 mod tracks;
 mod video;
 
 pub use poster::POSTER;
+pub use remux::{COPY, remux};
 pub use tracks::tracks;
 pub use video::video_chunk;
 
