@@ -1,5 +1,5 @@
 //! The clips: parts of two films that npm packages bring, and two clips made of them by ffmpeg. All are 1920x1080 as they were shot,
-//! rendered or drawn; none is scaled up.
+//! rendered or drawn; none is scaled up. A clip of 4 s is one segment, with all the costs of its beginning.
 
 use std::path::{Path, PathBuf};
 
@@ -43,31 +43,31 @@ pub(crate) const MOVING: [Clip; 6] = [
         name: "meadow",
         shows: "animation: slow pan over foliage and grass",
         from: BUNNY,
-        input: Make::Cut(Film::Bunny, 3.0, 7.0),
+        input: Make::Cut(Film::Bunny, 4.0, 4.0),
     },
     Clip {
         name: "bird",
         shows: "animation: a cut, a character before a soft sky",
         from: BUNNY,
-        input: Make::Cut(Film::Bunny, 15.0, 7.0),
+        input: Make::Cut(Film::Bunny, 15.0, 4.0),
     },
     Clip {
         name: "forest",
         shows: "animation: dense grass and leaves, a title fading in",
         from: BUNNY,
-        input: Make::Cut(Film::Bunny, 24.0, 6.0),
+        input: Make::Cut(Film::Bunny, 25.5, 4.0),
     },
     Clip {
         name: "crossing",
         shows: "camera: traffic from above, hand-held by a drone",
         from: CITY,
-        input: Make::Cut(Film::City, 0.0, 6.0),
+        input: Make::Cut(Film::City, 1.0, 4.0),
     },
     Clip {
         name: "skyline",
         shows: "camera: a flight over a city in haze",
         from: CITY,
-        input: Make::Cut(Film::City, 6.3, 6.0),
+        input: Make::Cut(Film::City, 7.3, 4.0),
     },
     Clip {
         name: "match",
@@ -145,7 +145,7 @@ fn pan() -> Vec<String> {
                  rotate=a='0.02*sin(2*PI*t/2.3)':bilinear=1,crop=1920:1080,noise=alls=2:allf=t:all_seed=7[v]";
     let mut args = words("-r 24000/1001 -i");
     args.extend([film(Film::City), "-filter_complex".to_owned(), graph.to_owned()]);
-    args.extend(words("-map [v] -t 8"));
+    args.extend(words("-map [v] -ss 3 -t 4"));
     args
 }
 

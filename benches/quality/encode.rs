@@ -1,5 +1,6 @@
 //! Encoding a clip: by the product's own plan and command lines, and by the system it replaces.
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -21,6 +22,22 @@ pub(crate) struct Encoded {
     pub(crate) cpu: f64,
     /// The rungs, from the top down.
     pub(crate) rungs: Vec<Scored>,
+}
+
+impl fmt::Display for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} CPU s", self.cpu)?;
+        for rung in &self.rungs {
+            write!(
+                f,
+                ", {}: {:.2} at {:.2} MB",
+                rung.height,
+                rung.vmaf,
+                rung.bytes as f64 / 1e6
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// One rung of it.
@@ -59,7 +76,8 @@ pub(crate) async fn draft(bench: &Bench, clip: &Path, profile: Profile) -> Resul
 
 /// The draft fitted to the pictures of the clip.
 pub(crate) async fn per_title(bench: &Bench, clip: &Path, draft: Draft) -> Result<Draft> {
-    let samples = sample(&bench.tool, &Input::file(clip), &draft).await?;
+    let folder = tempfile::tempdir_in(&bench.folder)?;
+    let samples = sample(&bench.tool, &Input::file(clip), folder.path(), &draft).await?;
     Ok(title::refine(draft, &samples))
 }
 

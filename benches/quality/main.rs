@@ -18,7 +18,7 @@ use run::Bench;
 const SHARED: u32 = 480;
 
 /// A sample needs a longer source than a clip.
-const LOOPS: u32 = 6;
+const LOOPS: u32 = 12;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -26,13 +26,17 @@ async fn main() -> Result<()> {
     let mut report = Report::default();
     for clip in &MOVING {
         let file = clip.file(&bench).await?;
+        let (old, standard) = (
+            old(&bench, &file).await?,
+            planned(&bench, &file, draft(&bench, &file, shared("standard")?).await?).await?,
+        );
+        eprintln!("{}: old {old}; standard {standard}", clip.name);
         report.compared.push(Compared {
             clip,
-            old: old(&bench, &file).await?,
-            standard: planned(&bench, &file, draft(&bench, &file, shared("standard")?).await?).await?,
-            hevc: planned(&bench, &file, draft(&bench, &file, shared("hevc")?).await?).await?,
+            hevc: old.clone(),
+            old,
+            standard,
         });
-        eprintln!("{} compared", clip.name);
     }
     let standard = profile("standard")?;
     let files = [
@@ -50,6 +54,11 @@ async fn main() -> Result<()> {
             with: planned(&bench, &file, with).await?,
         });
         eprintln!("{name} sampled");
+    }
+    for compared in &mut report.compared {
+        let file = compared.clip.file(&bench).await?;
+        compared.hevc = planned(&bench, &file, draft(&bench, &file, shared("hevc")?).await?).await?;
+        eprintln!("{}: hevc {}", compared.clip.name, compared.hevc);
     }
     let text = report.to_string();
     print!("{text}");

@@ -42,7 +42,7 @@ const LADDERS: [(&str, Pick); 3] = [
 const HEAD: &str = "\
 # Quality
 
-Written by `make bench-quality`. VMAF is libvmaf's default model, the mean over every third frame, lower rungs scaled up to 1080 lines by a
+Written by `make bench-quality`. VMAF is libvmaf's default model, the mean over every fourth frame, lower rungs scaled up to 1080 lines by a
 bicubic filter as players do. Bytes are those of the video alone; processor time is user and system of ffmpeg, decoding and scaling included.
 
 - **old**: the worker fluxhls replaces: libx264 `medium`, 5000, 3000 and 1500 kb/s at 1080, 720 and 480 lines, no caps, no key frame grid.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::clips::words;
 
 /// One frame of so many is scored.
-const SCORED: u32 = 3;
+const SCORED: u32 = 4;
 
 /// Where everything is.
 pub(crate) struct Bench {
@@ -59,9 +59,11 @@ impl Bench {
 
     /// The mean VMAF of `file`, scaled up to the size of `source` as players do, against `source`. Frames are paired by number.
     pub(crate) async fn vmaf(&self, file: &Path, source: &Path, folder: &Path) -> Result<f64> {
+        // Both get the same tags first: between different ones ffmpeg would convert.
+        let same = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
         let graph = format!(
-            "[0:v]scale=1920:1080:flags=bicubic,format=yuv420p,setpts=N/25/TB,settb=1/25[a];\
-             [1:v]format=yuv420p,setpts=N/25/TB,settb=1/25[b];\
+            "[0:v]{same},scale=1920:1080:flags=bicubic,format=yuv420p,setpts=N/25/TB,settb=1/25[a];\
+             [1:v]{same},format=yuv420p,setpts=N/25/TB,settb=1/25[b];\
              [a][b]libvmaf=n_threads=2:n_subsample={SCORED}:log_fmt=json:log_path=vmaf.json"
         );
         let mut args = words("-hide_banner -nostdin -y -v error -progress pipe:1 -nostats");

@@ -1,6 +1,6 @@
 //! A few short windows of a source, encoded at every rung and compared with each other.
 
-use streams::plan::{VideoPlan, VideoRendition};
+use streams::plan::{Source, VideoPlan, VideoRendition};
 
 use super::{picture, words};
 use crate::ffmpeg::input::Input;
@@ -25,10 +25,17 @@ pub fn likeness_file(i: usize) -> String {
 ///
 /// The preset is the fastest that has the tools the real ones have; the processor time it took is the last line of the log.
 #[must_use]
-pub fn sample(video: &VideoPlan, rungs: &[&VideoRendition], times: &[f64], input: &Input) -> Vec<String> {
+pub fn sample(
+    source: &Source,
+    video: &VideoPlan,
+    rungs: &[&VideoRendition],
+    times: &[f64],
+    input: &Input,
+) -> Vec<String> {
     let mut args = words("-hide_banner -nostdin -y -v info -benchmark -progress pipe:1 -nostats");
     for time in times {
         args.extend(["-noaccurate_seek".to_owned(), "-ss".to_owned(), format!("{time:.6}")]);
+        args.extend(picture::input_options(source, video));
         args.extend(input.args());
     }
     args.extend(["-filter_complex".to_owned(), graph(video, rungs, times.len())]);
@@ -69,7 +76,7 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> String
     graph += &format!(
         "{}concat=n={windows}{},split={}{}",
         labels("w", windows),
-        picture::on_the_grid(video.picture),
+        picture::on_the_grid(video.picture, rungs.first().copied()),
         rungs.len(),
         labels("s", rungs.len())
     );

@@ -38,22 +38,21 @@ pub enum SampleError {
     TooShort,
 }
 
-/// Samples the source of a draft, for [`title::refine`]. A read that failed on the way looks like a short source here: the caller
-/// must ask its source server for faults.
+/// Samples the source of a draft, for [`title::refine`], and leaves its notes in `folder`, which is the caller's to remove. A read that
+/// failed on the way looks like a short source here: the caller must ask its source server for faults.
 ///
 /// # Errors
 /// [`SampleError`] when there is no sample; the plan is then to be made without, which [`title::unsampled`] notes.
-pub async fn sample(tool: &Tool, input: &Input, draft: &Draft) -> Result<Samples, SampleError> {
+pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) -> Result<Samples, SampleError> {
     let times = title::windows(draft).map_err(SampleError::Unfit)?;
     let Some(video) = &draft.video else {
         return Err(SampleError::TooShort);
     };
     let rungs: Vec<&VideoRendition> = draft.renditions.iter().filter_map(Rendition::video).collect();
-    let folder = tempfile::tempdir()?;
     let exit = run(Run {
         tool,
-        args: &argv::sample(video, &rungs, &times, input),
-        folder: folder.path(),
+        args: &argv::sample(&draft.source, video, &rungs, &times, input),
+        folder,
         limits: LIMITS,
         stop: &CancellationToken::new(),
         external_work: &|| 0,
@@ -63,10 +62,10 @@ pub async fn sample(tool: &Tool, input: &Input, draft: &Draft) -> Result<Samples
     if exit.end != End::Finished {
         return Err(SampleError::Failed(exit.end));
     }
-    let sizes = Sizes::parse(&std::fs::read_to_string(folder.path().join(argv::SIZES))?, rungs.len());
+    let sizes = Sizes::parse(&std::fs::read_to_string(folder.join(argv::SIZES))?, rungs.len());
     let measured = rungs.iter().enumerate().map(|(i, rung)| {
         let windows = sizes.windows(i, rung);
-        let likeness = likeness(&folder.path().join(argv::likeness_file(i)));
+        let likeness = likeness(&folder.join(argv::likeness_file(i)));
         (!windows.is_empty()).then_some(Measured { windows, likeness })
     });
     Ok(Samples {

@@ -34,12 +34,13 @@ const WINDOWS: u32 = 4;
 /// Seconds; a sample costs about as much as encoding one second of the source, which is less than a thirtieth of longer ones.
 const SHORTEST: f64 = 40.0;
 
-/// No frame of a rung may differ more from the rung below for it to add nothing visible: here the loss is that of one more encode at
-/// a quality nobody can tell from the source.
-const ALIKE: f64 = 0.998;
+/// What a frame loses by going down a rung and up again is at most this share of what the next step down loses, where the rung holds
+/// nothing more than the one below. Measured with bicubic scaling: 0.13 to 0.21 for pictures blown up from 720 to 1080 lines, 0.60 to
+/// 0.79 for true ones, whatever they show.
+const EMPTY: f64 = 0.3;
 
-/// The rung below must be this far from the one below it: else the sampled pictures are so plain that they prove nothing.
-const TELLING: f64 = 0.99;
+/// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are so plain that they prove nothing.
+const TELLING: f64 = 0.002;
 
 /// A rung that needs more than this share of the one above saves too little to be worth switching to.
 const TOO_CLOSE: f64 = 0.8;
@@ -134,6 +135,7 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
         cpu_seconds: samples.cpu_seconds,
         not_sampled: None,
     });
+    draft.estimate();
     draft
 }
 
@@ -173,11 +175,19 @@ fn judge(ladder: &[VideoRendition], samples: &Samples) -> Vec<Verdict> {
 /// Why the top rung shows nothing that the next one does not.
 fn empty_above(rungs: &[Measured], next: &VideoRendition) -> Option<String> {
     let [top, below, ..] = rungs else { return None };
-    let (least, telling) = (least(&top.likeness)?, least(&below.likeness)?);
-    (least >= ALIKE && telling < TELLING).then(|| {
+    let losses = || {
+        top.likeness
+            .iter()
+            .zip(&below.likeness)
+            .map(|(top, below)| (1.0 - top, 1.0 - below))
+    };
+    let telling = mean(&losses().map(|(_, below)| below).collect::<Vec<_>>()) >= TELLING;
+    let empty = losses().all(|(top, below)| top <= EMPTY * below);
+    (telling && empty).then(|| {
         format!(
-            "Its pictures hold no more than those of {}: scaled up, these are the same to an SSIM of {least:.4}.",
-            next.name
+            "Its pictures hold no more than those of {}: they were scaled up before, and these, scaled up, are the same to an SSIM of {:.4}.",
+            next.name,
+            mean(&top.likeness)
         )
     })
 }
@@ -222,10 +232,6 @@ fn mean(values: &[f64]) -> f64 {
 
 fn most(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
-}
-
-fn least(values: &[f64]) -> Option<f64> {
-    values.iter().copied().min_by(f64::total_cmp)
 }
 
 #[cfg(test)]
