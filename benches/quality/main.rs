@@ -46,12 +46,23 @@ async fn main() -> Result<()> {
     for (name, file) in files {
         let without = draft(&bench, &file, standard.clone()).await?;
         let with = per_title(&bench, &file, without.clone()).await?;
+        let unchanged = with.renditions == without.renditions;
+        let estimate = without.cost.map_or(0.0, |cost| cost.cpu_seconds);
+        let complexity = with.complexity.clone();
+        // Equal plans make equal objects.
+        let encoded = if unchanged {
+            None
+        } else {
+            Some((
+                planned(&bench, &file, without).await?,
+                planned(&bench, &file, with).await?,
+            ))
+        };
         report.titles.push(Title {
             name,
-            complexity: with.complexity.clone(),
-            unchanged: with.renditions == without.renditions,
-            without: planned(&bench, &file, without).await?,
-            with: planned(&bench, &file, with).await?,
+            complexity,
+            estimate,
+            encoded,
         });
         eprintln!("{name} sampled");
     }

@@ -19,9 +19,10 @@ pub(crate) struct Compared {
 pub(crate) struct Title {
     pub(crate) name: &'static str,
     pub(crate) complexity: Option<Complexity>,
-    pub(crate) unchanged: bool,
-    pub(crate) without: Encoded,
-    pub(crate) with: Encoded,
+    /// Processor seconds the plan estimates for the job.
+    pub(crate) estimate: f64,
+    /// Without and with the sample; nothing where both have the same renditions.
+    pub(crate) encoded: Option<(Encoded, Encoded)>,
 }
 
 /// Everything that was measured.
@@ -137,8 +138,6 @@ impl Report {
             "| clip | without | with | bytes | sample | decisions |\n|---|---|---|---|---|---|"
         )?;
         for title in &self.titles {
-            let bytes = |encoded: &Encoded| encoded.rungs.iter().map(|rung| rung.bytes).sum::<u64>() as f64;
-            let (without, with) = (bytes(&title.without), bytes(&title.with));
             let complexity = title.complexity.as_ref();
             let cpu = complexity.map_or(0.0, |complexity| complexity.cpu_seconds);
             let decisions = complexity.map_or(&[][..], |complexity| &complexity.rungs).iter();
@@ -147,18 +146,25 @@ impl Report {
                 .collect();
             writeln!(
                 f,
-                "| {} | {} | {} | {:+.1} %{} | {cpu:.1} CPU s, {:.1} % of the job | {} |",
+                "| {} | {} | {cpu:.1} CPU s, {:.1} % of the job's estimate | {} |",
                 title.name,
-                rungs(&title.without),
-                rungs(&title.with),
-                (with / without - 1.0) * 100.0,
-                if title.unchanged { " (the same plan)" } else { "" },
-                cpu / title.without.cpu * 100.0,
+                effect(title),
+                cpu / title.estimate * 100.0,
                 decisions.join("<br>")
             )?;
         }
         writeln!(f)
     }
+}
+
+/// The columns of what it comes to.
+fn effect(title: &Title) -> String {
+    let Some((without, with)) = &title.encoded else {
+        return "the profile's ladder | the same ladder and caps | equal".to_owned();
+    };
+    let bytes = |encoded: &Encoded| encoded.rungs.iter().map(|rung| rung.bytes).sum::<u64>() as f64;
+    let change = (bytes(with) / bytes(without) - 1.0) * 100.0;
+    format!("{} | {} | {change:+.1} %", rungs(without), rungs(with))
 }
 
 /// Lines, bytes and VMAF of every rung.
