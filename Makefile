@@ -12,7 +12,7 @@ CLIP := .tools/demo/moving-picture.mp4
 
 .PHONY: help
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: demo
 demo: runtime $(CLIP) ## Transcode a clip from event to player, then leave
@@ -33,6 +33,11 @@ lint: cargo ## Format, clippy and documentation, without a warning
 	cargo clippy --package fluxhls --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
 
+.PHONY: bench-quality
+bench-quality: cargo benches/quality/node_modules/.package-lock.json ## Measure pictures by VMAF against the old ladder (15 minutes)
+	@scripts/install ffmpeg vmaf
+	cargo bench --profile dev --bench quality
+
 .PHONY: tools
 tools: programs tests/browser/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json ## Install what the tests need
 
@@ -43,7 +48,7 @@ programs: cargo
 .PHONY: clean
 clean: ## Remove what was built and what was installed in this folder
 	cargo clean
-	rm -rf .tools .fluxhls tests/browser/node_modules tests/node/node_modules
+	rm -rf .tools .fluxhls benches/quality/node_modules tests/browser/node_modules tests/node/node_modules
 
 # What `fluxhls dev` itself runs on.
 .PHONY: runtime
@@ -57,6 +62,10 @@ cargo:
 # npm leaves a copy of the lock it installed from: it is the stamp.
 tests/%/node_modules/.package-lock.json: tests/%/package-lock.json | programs
 	cd tests/$* && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+benches/quality/node_modules/.package-lock.json: benches/quality/package-lock.json | programs
+	cd $(<D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Half a minute of moving picture and tone, made here: long enough for several chunks.

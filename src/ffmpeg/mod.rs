@@ -2,13 +2,14 @@
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
 //! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
-//! values), [`process`] (one supervised run), [`loudness`] (what one of them measured).
+//! values), [`process`] (one supervised run), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
 
 pub mod argv;
 pub mod input;
 pub mod loudness;
 pub mod probe;
 pub mod process;
+pub mod sample;
 pub mod sniff;
 pub mod tool;
 pub mod trial;
@@ -24,6 +25,7 @@ mod watchdog;
 pub use input::Input;
 pub use probe::{ProbeError, ProbeLimits, probe};
 pub use process::{End, Exit, Limits, Run, Tick, run};
+pub use sample::{SampleError, sample};
 pub use tool::Tool;
 
 #[cfg(test)]

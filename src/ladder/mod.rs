@@ -21,6 +21,7 @@ pub mod sound;
 pub mod storyboard;
 pub mod subtitles;
 pub mod timeline;
+pub mod title;
 pub mod turn;
 
 mod label;

@@ -1,6 +1,7 @@
 //! Plan: probe the source and decide everything about the job, once, so that any worker encodes the same output.
 
 mod remux;
+mod sample;
 mod source;
 mod stage;
 

@@ -74,7 +74,7 @@ impl Stage for Planner {
         crash::point("plan.probed");
         let copied = self.copied(&assignment, &server, found.meta.size, &probe).await?;
         crash::point("plan.copied");
-        let planned = self.decide(state, &found, &probe, copied);
+        let planned = self.decide(&assignment, &found, &probe, copied).await;
         histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
         let evidence = || Evidence {
             probe: serde_json::to_value(&probe).ok(),
@@ -135,13 +135,14 @@ impl Planner {
     }
 
     /// Decides by what is in the copy, where there is one, and calls it by what the source itself is.
-    fn decide(
+    async fn decide(
         &self,
-        state: &JobState,
+        assignment: &Assignment,
         found: &Found,
         probe: &Probe,
         copied: Option<Copied>,
     ) -> Result<Planned, Failure> {
+        let state = &assignment.state;
         let asked = &state.accepted.fact.upload.settings;
         let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
             let text = format!("The event asks for a profile that is not there: {unknown}.");
@@ -163,6 +164,9 @@ impl Planner {
         draft.source.container.clone_from(&probe.container);
         ladder::mime::of(probe).clone_into(&mut draft.source.mime_type);
         draft.source.copy = copy;
+        if settings.profile.per_title {
+            draft = self.fitted(assignment, found, draft).await;
+        }
         let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {

@@ -13,6 +13,7 @@ mod picture;
 mod poster;
 mod raw;
 mod remux;
+pub mod sample;
 pub mod samples;
 mod seconds;
 mod subtitles;

@@ -1,15 +1,15 @@
 //! Filters that make the source's picture what the output is: upright, progressive, square pixels, BT.709 in limited range, tagged so.
 
-use streams::plan::{FieldOrder, Picture, Planned, Primaries, SourceColor, VideoPlan, VideoRendition};
+use streams::plan::{FieldOrder, Picture, Primaries, Source, SourceColor, VideoPlan, VideoRendition};
 
 use super::words;
 
 /// The options of the input itself. We turn pictures ourselves, since a display matrix need not be a quarter turn; the graph is not
 /// made anew where the source changes its size on the way, since that would forget which frame is next; and only libvpx's own decoders
 /// know of transparency.
-pub(super) fn input_options(planned: &Planned, video: &VideoPlan) -> Vec<String> {
+pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
     let mut args = words("-noautorotate -reinit_filter 0");
-    let mut tracks = planned.source.tracks.iter();
+    let mut tracks = source.tracks.iter();
     let codec = tracks
         .find(|track| track.index == video.track)
         .map(|track| track.codec.as_str());

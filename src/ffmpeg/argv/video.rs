@@ -28,7 +28,7 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
     args.extend(words(&format!("-max_error_rate {DAMAGED} -copyts -noaccurate_seek")));
     args.extend(part.seek(planned, video)?);
     args.extend(options.args());
-    args.extend(picture::input_options(planned, video));
+    args.extend(picture::input_options(&planned.source, video));
     args.extend(input.args());
     args.extend(["-filter_complex".to_owned(), part.graph(planned, video)?]);
     for (i, rendition) in planned.videos().enumerate() {

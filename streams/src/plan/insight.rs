@@ -20,6 +20,9 @@ pub struct Complexity {
     pub sampled_seconds: f64,
     /// Processor seconds the sample took, on the planning machine.
     pub cpu_seconds: f64,
+    /// Why no sample was taken, one sentence; then there are no rungs here.
+    #[serde(default)]
+    pub not_sampled: Option<String>,
 }
 
 /// What the sample told of one rung.

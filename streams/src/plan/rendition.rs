@@ -16,6 +16,15 @@ pub enum Rendition {
 }
 
 impl Rendition {
+    /// The moving pictures, if it is that.
+    #[must_use]
+    pub const fn video(&self) -> Option<&VideoRendition> {
+        match self {
+            Self::Video(video) => Some(video),
+            Self::Audio(_) => None,
+        }
+    }
+
     /// The name and folder of the rendition.
     #[must_use]
     pub const fn name(&self) -> &RenditionName {

@@ -1,0 +1,184 @@
+//! The report, as Markdown.
+
+use std::fmt;
+
+use streams::plan::Complexity;
+
+use super::clips::{Clip, MOVING, SLIDES};
+use super::encode::Encoded;
+
+/// One clip in all ladders.
+pub(crate) struct Compared {
+    pub(crate) clip: &'static Clip,
+    pub(crate) old: Encoded,
+    pub(crate) standard: Encoded,
+    pub(crate) hevc: Encoded,
+}
+
+/// One clip with and without a sample of its pictures.
+pub(crate) struct Title {
+    pub(crate) name: &'static str,
+    pub(crate) complexity: Option<Complexity>,
+    /// Processor seconds the plan estimates for the job.
+    pub(crate) estimate: f64,
+    /// Without and with the sample; nothing where both have the same renditions.
+    pub(crate) encoded: Option<(Encoded, Encoded)>,
+}
+
+/// Everything that was measured.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) compared: Vec<Compared>,
+    pub(crate) titles: Vec<Title>,
+}
+
+type Pick = fn(&Compared) -> &Encoded;
+
+const LADDERS: [(&str, Pick); 3] = [
+    ("old", |compared| &compared.old),
+    ("`standard`", |compared| &compared.standard),
+    ("`hevc`", |compared| &compared.hevc),
+];
+
+const HEAD: &str = "\
+# Quality
+
+Written by `make bench-quality`. VMAF is libvmaf's default model, the mean over every fourth frame, lower rungs scaled up to 1080 lines by a
+bicubic filter as players do. Bytes are those of the video alone; processor time is user and system of ffmpeg, decoding and scaling included.
+
+- **old**: the worker fluxhls replaces: libx264 `medium`, 5000, 3000 and 1500 kb/s at 1080, 720 and 480 lines, no caps, no key frame grid.
+- **`standard`, `hevc`**: the shipped profiles, encoded by the plans and command lines that workers get, with the same three rungs.
+
+";
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HEAD)?;
+        self.summary(f)?;
+        self.by_clip(f)?;
+        self.per_title(f)?;
+        writeln!(f, "## Clips\n\n| clip | what it shows | from |\n|---|---|---|")?;
+        for clip in MOVING.iter().chain([&SLIDES]) {
+            writeln!(f, "| {} | {} | {} |", clip.name, clip.shows, clip.from)?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn rung(&self, pick: Pick, rung: usize) -> (f64, u64) {
+        let rungs = self
+            .compared
+            .iter()
+            .filter_map(|compared| pick(compared).rungs.get(rung));
+        let (vmaf, bytes) = rungs.fold((0.0, 0), |(vmaf, bytes), rung| (vmaf + rung.vmaf, bytes + rung.bytes));
+        (vmaf / self.compared.len() as f64, bytes)
+    }
+
+    fn total(&self, pick: Pick) -> (f64, f64) {
+        let all = || self.compared.iter().map(pick);
+        let bytes = all()
+            .flat_map(|encoded| &encoded.rungs)
+            .map(|rung| rung.bytes)
+            .sum::<u64>();
+        (bytes as f64, all().map(|encoded| encoded.cpu).sum())
+    }
+
+    fn summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (old_bytes, old_cpu) = self.total(LADDERS[0].1);
+        writeln!(f, "## Means over {} moving clips\n", self.compared.len())?;
+        writeln!(
+            f,
+            "| ladder | VMAF 1080 | 720 | 480 | bytes, all three | against old | CPU s | against old |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|---|")?;
+        for (name, pick) in LADDERS {
+            let (bytes, cpu) = self.total(pick);
+            write!(f, "| {name} |")?;
+            for rung in 0..3 {
+                write!(f, " {:.2} |", self.rung(pick, rung).0)?;
+            }
+            writeln!(
+                f,
+                " {:.2} MB | {:+.1} % | {cpu:.1} | {:.0} % |",
+                bytes / 1e6,
+                (bytes / old_bytes - 1.0) * 100.0,
+                cpu / old_cpu * 100.0
+            )?;
+        }
+        writeln!(f)
+    }
+
+    fn by_clip(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "## By clip: VMAF and bytes of each rung\n")?;
+        writeln!(
+            f,
+            "| clip | ladder | 1080 | 720 | 480 | CPU s |\n|---|---|---|---|---|---|"
+        )?;
+        for compared in &self.compared {
+            for (name, pick) in LADDERS {
+                let encoded = pick(compared);
+                write!(f, "| {} | {name} |", compared.clip.name)?;
+                for rung in &encoded.rungs {
+                    write!(f, " {:.1}, {:.2} MB |", rung.vmaf, rung.bytes as f64 / 1e6)?;
+                }
+                writeln!(f, " {:.1} |", encoded.cpu)?;
+            }
+        }
+        writeln!(f)
+    }
+
+    fn per_title(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "## Per title: `standard` with its four rungs, with and without a sample of the pictures\n"
+        )?;
+        writeln!(
+            f,
+            "| clip | without | with | bytes | sample | decisions |\n|---|---|---|---|---|---|"
+        )?;
+        for title in &self.titles {
+            let complexity = title.complexity.as_ref();
+            let cpu = complexity.map_or(0.0, |complexity| complexity.cpu_seconds);
+            let decisions = complexity.map_or(&[][..], |complexity| &complexity.rungs).iter();
+            let decisions: Vec<String> = decisions
+                .map(|rung| format!("{} ({} kb/s): {}", rung.name, rung.bitrate / 1000, rung.decision))
+                .collect();
+            writeln!(
+                f,
+                "| {} | {} | {cpu:.1} CPU s, {:.1} % of the job's estimate | {} |",
+                title.name,
+                effect(title),
+                cpu / title.estimate * 100.0,
+                decisions.join("<br>")
+            )?;
+        }
+        writeln!(f)
+    }
+}
+
+/// The columns of what it comes to.
+fn effect(title: &Title) -> String {
+    let Some((without, with)) = &title.encoded else {
+        return "the profile's ladder | the same ladder and caps | equal".to_owned();
+    };
+    let bytes = |encoded: &Encoded| encoded.rungs.iter().map(|rung| rung.bytes).sum::<u64>() as f64;
+    let change = (bytes(with) / bytes(without) - 1.0) * 100.0;
+    format!("{} | {} | {change:+.1} %", rungs(without), rungs(with))
+}
+
+/// Lines, bytes and VMAF of every rung.
+fn rungs(encoded: &Encoded) -> String {
+    let rungs = encoded.rungs.iter();
+    let rungs: Vec<String> = rungs
+        .map(|rung| {
+            format!(
+                "{}: {:.2} MB, VMAF {:.1}",
+                rung.height,
+                rung.bytes as f64 / 1e6,
+                rung.vmaf
+            )
+        })
+        .collect();
+    rungs.join("<br>")
+}
