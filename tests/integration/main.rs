@@ -12,6 +12,8 @@ mod dead_letters;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod identity;

@@ -124,6 +124,12 @@ pub(crate) async fn make(arguments: &[String], extension: &str) -> Clip {
     Clip { path, name }
 }
 
+/// A clip from ffmpeg arguments in one line, none of which holds a blank.
+pub(crate) async fn make_from(arguments: &str, extension: &str) -> Clip {
+    let arguments: Vec<String> = arguments.split_ascii_whitespace().map(str::to_owned).collect();
+    make(&arguments, extension).await
+}
+
 /// The folder of the clips, which outlives the run.
 fn shelf() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clips");

@@ -1,9 +1,9 @@
 //! Judges a finished output from outside, over plain HTTP, with tools that are not ours.
 
 pub(crate) mod http;
-mod pictures;
+pub(crate) mod pictures;
 mod published;
-mod sound;
+pub(crate) mod sound;
 
 use std::path::Path;
 
@@ -12,22 +12,28 @@ use streams::plan::Rendition;
 
 use super::process::command;
 use pictures::{Pictures, pictures};
-pub(crate) use published::{Published, Track, Variant};
+pub(crate) use published::{Listing, Published, Track, Variant};
 use sound::{RATE, sound};
 
 /// Everything an output has to be, or a panic that names what it is not.
 pub(crate) async fn verify(ended: &Ended, planned: &Planned, source: &Path) -> Published {
     let master = ended.manifest_url.as_deref().expect("a completed job has a manifest");
-    let output = Published::load(master).await;
+    let output = conforms(master, planned).await;
     let source = source.to_str().unwrap();
-    decodes_without_a_word(&output).await;
-    one_target_duration(&output, planned);
     if planned.video.is_some() {
         pictures_as_planned(&output, planned, source).await;
     }
-    if let Some(track) = output.audio.first() {
-        sounds_like_its_source(track, planned, source).await;
+    if let Some(audio) = output.audio.first() {
+        sounds_like_its_source(&audio.track, planned, source).await;
     }
+    output
+}
+
+/// Everything an output has to be whatever its source is.
+pub(crate) async fn conforms(master: &str, planned: &Planned) -> Published {
+    let output = Published::load(master).await;
+    decodes_without_a_word(&output).await;
+    one_target_duration(&output, planned);
     bandwidths_are_the_measured_ones(&output);
     output
 }
@@ -86,8 +92,8 @@ async fn pictures_as_planned(output: &Published, planned: &Planned, source: &str
         .renditions
         .iter()
         .filter(|rendition| matches!(rendition, Rendition::Video(_)));
-    assert_eq!(output.variants.len(), rungs.count());
-    for variant in &output.variants {
+    assert_eq!(output.rungs().len(), rungs.count());
+    for variant in output.rungs() {
         let url = variant.track.url.as_str();
         let found = pictures(url).await;
         is_the_planned_rung(variant, &found, planned);
@@ -188,9 +194,13 @@ async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) 
 
 /// What a variant declares is within a hundredth of what its segments weigh.
 fn bandwidths_are_the_measured_ones(output: &Published) {
-    let audio = output.audio.iter().map(Track::peak).fold(0.0, f64::max);
     for variant in output.variants.iter().filter(|variant| variant.resolution.is_some()) {
-        let measured = variant.track.peak() + audio;
+        let group = output
+            .audio
+            .iter()
+            .filter(|audio| Some(&audio.listing.group) == variant.group.as_ref());
+        let sound = group.map(|audio| audio.track.peak()).fold(0.0, f64::max);
+        let measured = variant.track.peak() + sound;
         let declared = variant.bandwidth as f64;
         let ratio = declared / measured;
         assert!(

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hls_m3u8::tags::VariantStream;
+use hls_m3u8::tags::{ExtXMedia, VariantStream};
+use hls_m3u8::types::MediaType;
 use hls_m3u8::{MasterPlaylist, MediaPlaylist};
 use url::Url;
 
@@ -16,10 +17,47 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 pub(crate) struct Published {
     /// The address of the master playlist.
     pub(crate) master: Url,
+    /// The text of the master playlist.
+    pub(crate) text: String,
     /// The variants with their video, in the order of the playlist.
     pub(crate) variants: Vec<Variant>,
-    /// The audio tracks of the group.
-    pub(crate) audio: Vec<Track>,
+    /// The audio tracks of all groups, in the order of the playlist.
+    pub(crate) audio: Vec<Audio>,
+    /// The subtitles, in the order of the playlist.
+    pub(crate) subtitles: Vec<Subtitles>,
+}
+
+/// How players list a rendition: one line that starts with `#EXT-X-MEDIA`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// `GROUP-ID`.
+    pub(crate) group: String,
+    /// `NAME`.
+    pub(crate) name: String,
+    /// `LANGUAGE`.
+    pub(crate) language: Option<String>,
+    /// `DEFAULT`.
+    pub(crate) default: bool,
+    /// `CHANNELS`.
+    pub(crate) channels: Option<u64>,
+}
+
+/// One rendition of sound.
+#[derive(Debug)]
+pub(crate) struct Audio {
+    /// How it is listed.
+    pub(crate) listing: Listing,
+    /// What it plays.
+    pub(crate) track: Track,
+}
+
+/// One rendition of subtitles.
+#[derive(Debug)]
+pub(crate) struct Subtitles {
+    /// How it is listed.
+    pub(crate) listing: Listing,
+    /// The WebVTT text of all its segments.
+    pub(crate) text: String,
 }
 
 /// One line of the master playlist that starts with `#EXT-X-STREAM-INF`.
@@ -33,6 +71,10 @@ pub(crate) struct Variant {
     pub(crate) codecs: String,
     /// Declared picture, absent for audio only.
     pub(crate) resolution: Option<(usize, usize)>,
+    /// Declared frames per second.
+    pub(crate) frame_rate: Option<f64>,
+    /// The group of its sound.
+    pub(crate) group: Option<String>,
     /// What it plays besides its group.
     pub(crate) track: Track,
 }
@@ -108,39 +150,100 @@ impl Published {
         let playlist =
             MasterPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{master}: {error}\n{text}"));
         assert!(playlist.has_independent_segments, "{text}");
-        let mut audio = Vec::new();
-        for media in playlist.media.iter().filter_map(hls_m3u8::tags::ExtXMedia::uri) {
-            audio.push(track(&master, media, "audio/mp4").await);
+        let (mut audio, mut subtitles) = (Vec::new(), Vec::new());
+        for media in &playlist.media {
+            match (media.media_type, media.uri()) {
+                (MediaType::Audio, Some(uri)) => audio.push(Audio {
+                    listing: listing(media),
+                    track: track(&master, uri, "audio/mp4").await,
+                }),
+                (MediaType::Subtitles, Some(uri)) => subtitles.push(Subtitles {
+                    listing: listing(media),
+                    text: captions(&master, uri).await,
+                }),
+                _ => {}
+            }
         }
         let mut variants = Vec::new();
-        for variant in &playlist.variant_streams {
-            let VariantStream::ExtXStreamInf { uri, stream_data, .. } = variant else {
-                continue;
-            };
-            let content_type = if stream_data.resolution().is_some() {
-                "video/mp4"
-            } else {
-                "audio/mp4"
-            };
-            variants.push(Variant {
-                bandwidth: stream_data.bandwidth(),
-                average_bandwidth: stream_data.average_bandwidth().expect("AVERAGE-BANDWIDTH"),
-                codecs: stream_data.codecs().map(ToString::to_string).expect("CODECS"),
-                resolution: stream_data.resolution().map(|size| (size.width(), size.height())),
-                track: track(&master, uri, content_type).await,
-            });
+        for stream in &playlist.variant_streams {
+            if let VariantStream::ExtXStreamInf { .. } = stream {
+                variants.push(variant(&master, stream).await);
+            }
         }
         Self {
-            master,
             variants,
             audio,
+            subtitles,
+            text: text.clone(),
+            master,
         }
     }
 
-    /// All tracks: the variants' own, then those of the audio group.
+    /// All tracks: the variants' own, then those of the audio groups.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = &Track> {
-        self.variants.iter().map(|variant| &variant.track).chain(&self.audio)
+        let sounds = self.audio.iter().map(|audio| &audio.track);
+        self.variants.iter().map(|variant| &variant.track).chain(sounds)
     }
+
+    /// The variants, each rung once: a rung may be there again for every group of sound.
+    pub(crate) fn rungs(&self) -> Vec<&Variant> {
+        let mut rungs: Vec<&Variant> = Vec::new();
+        for variant in &self.variants {
+            if !rungs.iter().any(|rung| rung.track.url == variant.track.url) {
+                rungs.push(variant);
+            }
+        }
+        rungs
+    }
+}
+
+async fn variant(master: &Url, stream: &VariantStream<'_>) -> Variant {
+    let VariantStream::ExtXStreamInf {
+        uri,
+        stream_data,
+        frame_rate,
+        audio,
+        ..
+    } = stream
+    else {
+        panic!("{master} leads to no variant: {stream}");
+    };
+    let size = stream_data.resolution().map(|size| (size.width(), size.height()));
+    let content_type = if size.is_some() { "video/mp4" } else { "audio/mp4" };
+    Variant {
+        bandwidth: stream_data.bandwidth(),
+        average_bandwidth: stream_data.average_bandwidth().expect("AVERAGE-BANDWIDTH"),
+        codecs: stream_data.codecs().map(ToString::to_string).expect("CODECS"),
+        resolution: size,
+        frame_rate: frame_rate.map(|rate| f64::from(rate.as_f32())),
+        group: audio.as_ref().map(ToString::to_string),
+        track: track(master, uri, content_type).await,
+    }
+}
+
+fn listing(media: &ExtXMedia<'_>) -> Listing {
+    Listing {
+        group: media.group_id().to_string(),
+        name: media.name().to_string(),
+        language: media.language().map(ToString::to_string),
+        default: media.is_default,
+        channels: media.channels.as_ref().map(hls_m3u8::types::Channels::number),
+    }
+}
+
+/// The WebVTT text of a subtitle playlist.
+async fn captions(master: &Url, uri: &str) -> String {
+    let url = relative(master, uri);
+    let answer = expect(&url, "application/vnd.apple.mpegurl", IMMUTABLE).await;
+    let text = String::from_utf8(answer.body).unwrap();
+    let playlist = MediaPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
+    assert!(playlist.has_end_list, "{url} has no ENDLIST:\n{text}");
+    let mut words = String::new();
+    for (_, segment) in &playlist.segments {
+        let body = expect(&relative(&url, segment.uri()), "text/vtt", IMMUTABLE).await.body;
+        words.push_str(&String::from_utf8(body).unwrap());
+    }
+    words
 }
 
 async fn track(master: &Url, uri: &str, content_type: &str) -> Track {

@@ -61,6 +61,12 @@ impl Sound {
         self.samples.iter().all(|sample| sample.abs() < 1e-4)
     }
 
+    /// When it is louder than `amplitude`, in seconds: the time of every such sample.
+    pub(crate) fn loud_times(&self, amplitude: f32) -> Vec<f64> {
+        let loud = self.samples.iter().enumerate().filter(|(_, sample)| sample.abs() > amplitude);
+        loud.map(|(i, _)| self.start + i as f64 / f64::from(RATE)).collect()
+    }
+
     /// Where the loudest stretch of `window` samples begins that has room on both sides.
     fn loudest(&self, window: usize) -> usize {
         let last = self.samples.len().saturating_sub(window + REACH);

@@ -1,0 +1,8 @@
+//! The tables, by what is unusual in their inputs.
+
+pub(super) mod colour;
+pub(super) mod damage;
+pub(super) mod shape;
+pub(super) mod sound;
+pub(super) mod sync;
+pub(super) mod time;
