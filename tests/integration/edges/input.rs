@@ -16,6 +16,8 @@ pub(crate) enum Input {
     Made(String, &'static str),
     /// By ffmpeg from another input: the arguments before it, and those after it.
     Remade(Box<Input>, String, String, &'static str),
+    /// By ffmpeg from an input and others beside it: the arguments before each of these, and those behind all.
+    Muxed(Box<Input>, Vec<Input>, String, String, &'static str),
     /// The bytes of several inputs behind each other.
     Joined(Vec<Input>),
     /// Another input with its bytes changed.
@@ -69,6 +71,11 @@ impl Input {
         Self::Remade(Box::new(self), before.to_owned(), behind.to_owned(), extension)
     }
 
+    /// Passed through ffmpeg together with others, which these arguments stand before; others stand behind all.
+    pub(crate) fn with(self, others: Vec<Self>, before: &str, behind: &str, extension: &'static str) -> Self {
+        Self::Muxed(Box::new(self), others, before.to_owned(), behind.to_owned(), extension)
+    }
+
     /// With its bytes changed.
     pub(crate) fn changed(self, change: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) -> Self {
         Self::Changed(Box::new(self), Box::new(change))
@@ -92,6 +99,13 @@ impl Input {
                 Self::Remade(input, before, behind, extension) => {
                     let clip = input.make(folder).await;
                     make_from(&format!("{before} -i {} {behind}", clip.text()), extension).await
+                }
+                Self::Muxed(input, others, before, behind, extension) => {
+                    let mut arguments = format!("-i {}", input.make(folder).await.text());
+                    for other in others {
+                        arguments.push_str(&format!(" {before} -i {}", other.make(folder).await.text()));
+                    }
+                    make_from(&format!("{arguments} {behind}"), extension).await
                 }
                 Self::Joined(inputs) => {
                     let mut bytes = Vec::new();

@@ -7,10 +7,15 @@ mod check;
 mod input;
 mod measure;
 mod mp4;
+mod pending;
 mod row;
 mod rows;
 
-use row::run;
+use row::{run, run_in};
+use rows::hostile::Canary;
+
+use crate::harness::database::Engine;
+use crate::harness::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_come_out_upright_square_and_no_larger() {
@@ -40,4 +45,13 @@ async fn every_track_of_sound_comes_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_named_and_never_passed_over() {
     run(rows::damage::rows()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_file_makes_a_worker_read_another_file_or_call_a_host() {
+    let world = World::new(Engine::Sqlite).await;
+    let mut canary = Canary::new(world.folder()).await;
+    let _worker = world.worker("one").start();
+    run_in(&world, canary.rows()).await;
+    canary.is_untouched().await;
 }

@@ -129,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn fields_of_different_times_are_told_from_whole_pictures() {
-        let moving = "-f lavfi -i testsrc2=s=192x144:r=50:d=2,scroll=h=0.02";
+        let moving = "-f lavfi -i testsrc2=s=192x144:r=50:d=2,gblur=2,scroll=h=0.02";
         let whole = make_from(&format!("{moving} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"), "mp4").await;
         let woven = format!("{moving} -vf tinterlace=interleave_top,setfield=prog -c:v libx264 -preset ultrafast -pix_fmt yuv420p");
         assert!(combed_share(whole.text()).await < 0.1);

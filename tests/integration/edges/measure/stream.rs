@@ -32,7 +32,7 @@ pub(crate) struct VideoStream {
     /// e.g. `bt709`
     #[serde(default)]
     pub(crate) color_primaries: String,
-    /// e.g. `progressive`
+    /// `progressive`, or nothing where nobody says; else the order of fields.
     #[serde(default)]
     pub(crate) field_order: String,
     /// The lowest rate all time stamps fit, e.g. `24000/1001`.
@@ -75,12 +75,14 @@ impl VideoStream {
             ("matrix", &self.color_space, "bt709"),
             ("transfer", &self.color_transfer, "bt709"),
             ("primaries", &self.color_primaries, "bt709"),
-            ("field order", &self.field_order, "progressive"),
         ];
         let wrong = standard.into_iter().filter(|(_, found, wanted)| found != wanted);
         let mut oddities: Vec<String> = wrong.map(|(what, found, wanted)| format!("its {what} is {found:?} and not {wanted:?}")).collect();
         if !self.width.is_multiple_of(2) || !self.height.is_multiple_of(2) {
             oddities.push(format!("its size {}x{} is odd", self.width, self.height));
+        }
+        if !matches!(self.field_order.as_str(), "" | "unknown" | "progressive") {
+            oddities.push(format!("its fields are in the order {}", self.field_order));
         }
         if !self.side_data_list.is_empty() {
             oddities.push(format!("it carries {:?}", self.side_data_list));
@@ -92,6 +94,8 @@ impl VideoStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edges::input::made;
+    use crate::edges::mp4::orient;
     use crate::harness::clip::make_from;
 
     const TAGS: &str = "-vf setsar=1,setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709 -c:v libx264 -preset veryfast";
@@ -101,9 +105,11 @@ mod tests {
         let picture = "-f lavfi -i testsrc2=s=64x48:d=1";
         let plain = make_from(&format!("{picture} {TAGS} -profile:v high -pix_fmt yuv420p"), "mp4").await;
         assert_eq!(video_stream(plain.text()).await.oddities(), Vec::<String>::new());
-        let odd = format!("{picture} -vf setsar=4/3 -c:v libx264 -preset veryfast -pix_fmt yuv422p10le -metadata:s:v rotate=90");
-        let oddities = video_stream(make_from(&odd, "mp4").await.text()).await.oddities().join("; ");
-        for word in ["pixel format", "profile", "pixel aspect", "range", "matrix", "transfer", "primaries", "Display Matrix"] {
+        let odd = "-vf setsar=4/3 -c:v libx264 -preset veryfast -pix_fmt yuv422p10le -flags +ildct -x264opts tff=1";
+        let odd = made(format!("{picture} {odd}"), "mp4").changed(|bytes| orient(bytes, [0, 1, -1, 0]));
+        let folder = tempfile::tempdir().unwrap();
+        let oddities = video_stream(odd.make(folder.path()).await.text()).await.oddities().join("; ");
+        for word in ["pixel format", "profile", "pixel aspect", "range", "matrix", "transfer", "primaries", "fields", "Display Matrix"] {
             assert!(oddities.contains(word), "{word} is not in: {oddities}");
         }
     }

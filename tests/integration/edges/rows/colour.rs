@@ -26,7 +26,7 @@ fn bars(size: (u32, u32)) -> String {
 /// The bars in a matrix and range, said so in the file or not.
 fn coded(size: (u32, u32), matrix: &str, range: &str, tags: &str, codec: &str) -> String {
     let (filter_matrix, said) = (if matrix == "smpte170m" { "170m" } else { "709" }, format!("{tags} {codec}"));
-    format!("{} -vf zscale=matrix={filter_matrix}:range={range}:primaries=709:transfer=709,format=yuv444p {said}", bars(size))
+    format!("{} -vf setparams=colorspace=gbr:range=pc:color_primaries=bt709:color_trc=bt709,zscale=matrix={filter_matrix}:range={range},format=yuv444p {said}", bars(size))
 }
 
 /// Tags of the encoder.
@@ -46,7 +46,11 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 fn standard() -> Vec<Row> {
-    let row = |name, size, matrix: &str, range: &str, said: String| completes(name, made(coded(size, matrix, range, &said, X264), "mp4"), seen());
+    let row = |name, size, matrix: &str, range: &str, said: String| {
+        // The one H.264 format of 8 bits whose name means the full range.
+        let codec = if range == "full" { X264.replace("yuv420p", "yuvj420p") } else { X264.to_owned() };
+        completes(name, made(coded(size, matrix, range, &said, &codec), "mp4"), seen())
+    };
     vec![
         row("BT.709 in limited range", SMALL, "bt709", "limited", tags("bt709", "tv")),
         row("BT.709 in full range", SMALL, "bt709", "full", tags("bt709", "pc")),

@@ -54,6 +54,7 @@ fn shapes() -> Vec<Row> {
     let square = |size: &'static [(u32, u32)]| [Sizes(size), Corners(CODED)];
     let stretched = "-vf setsar=64/45";
     let on_its_side = marked("720x576", 2, stretched).changed(|bytes| orient(bytes, [0, -1, 1, 0]));
+    let odd = |size| made(format!("{} -c:v libx264 -preset ultrafast -pix_fmt yuv444p", moving(size, "5", 1.0)), "mp4");
     let two_sizes = Input::Joined(vec![piece("320x180", 0.0), piece("256x256", 2.0)]);
     vec![
         completes(
@@ -70,9 +71,10 @@ fn shapes() -> Vec<Row> {
         completes("pixels higher than wide", marked("720x480", 2, "-vf setsar=8/9"), square(&[(640, 480), (480, 360)])),
         completes(
             "odd sides",
-            made(format!("{} -c:v libx264 -preset ultrafast -pix_fmt yuv444p", moving("1163x767", "5", 1.0)), "mp4"),
-            [Check::Segments(1)],
+            odd("1163x767"),
+            [Sizes(&[(1092, 720), (728, 480), (546, 360)])],
         ),
+        completes("odd sides that no rung has", odd("853x479"), [Sizes(&[(852, 478), (642, 360)])]),
         completes("a size that changes on the way", two_sizes, [Sizes(&[(320, 180)]), Check::Pictures(Some(4.0))]),
     ]
 }

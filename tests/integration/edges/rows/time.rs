@@ -1,6 +1,6 @@
 //! Frame rates, lengths and interlacing.
 
-use crate::edges::check::Check::{self, Chunks, NotCombed, Pictures, Poster, Rates, Segments, Sizes, Sound, Warns};
+use crate::edges::check::Check::{self, Chunks, NotCombed, Pictures, Poster, Rates, Segments, Sheets, Sizes, Sound, Warns};
 use crate::edges::input::{H264, made, moving, tone};
 use crate::edges::row::{Row, completes};
 
@@ -33,8 +33,7 @@ fn rates() -> Vec<Row> {
 
 fn lengths() -> Vec<Row> {
     let dark_start = "-f lavfi -i color=black:s=128x72:r=25:d=1[a];color=orange:s=128x72:r=25:d=2[b];[a][b]concat";
-    let still = format!("-loop 1 -framerate 1 {} {} -shortest -tune stillimage", moving("320x180", "1", 10.0).replace("-f lavfi -i", "-f lavfi -i"), tone(440, 10.0));
-    let still = still.replace("-loop 1 -framerate 1 ", "");
+    let still = format!("-f lavfi -i color=teal:s=320x180:r=1:d=10 {} -tune stillimage", tone(440, 10.0));
     let one_picture = format!("{} {} -frames:v 1 {H264} -c:a aac", moving("320x180", "25", 1.0), tone(440, 6.0));
     vec![
         completes("three seconds that begin in the dark", made(format!("{dark_start} {H264}"), "mp4"), [Segments(1), Pictures(Some(3.0)), Poster(60.0)]),
@@ -49,8 +48,11 @@ fn lengths() -> Vec<Row> {
     ]
 }
 
+/// 25 whole pictures a second that move.
+const PROGRESSIVE: &str = "-f lavfi -i testsrc2=s=192x144:r=25:d=3,gblur=2,scroll=h=0.02";
+
 /// Fifty fields a second that move, woven into 25 frames.
-const WOVEN: &str = "-f lavfi -i testsrc2=s=192x144:r=50:d=3,scroll=h=0.02,tinterlace=interleave_top";
+const WOVEN: &str = "-f lavfi -i testsrc2=s=192x144:r=50:d=3,gblur=2,scroll=h=0.02,tinterlace=interleave_top";
 
 fn interlaced() -> Vec<Row> {
     let flagged = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -flags +ilme+ildct";
@@ -72,8 +74,18 @@ pub(crate) fn interlaced_unsaid() -> Vec<Row> {
         completes("interlaced and called progressive", made(format!("{WOVEN},setfield=prog {plain}"), "mp4"), [NotCombed, Warns("deinterlaced")]),
         completes(
             "progressive and called interlaced",
-            made(format!("{},setfield=tff {plain} -flags +ilme+ildct -x264opts tff=1", moving("192x144", "25", 3.0)), "mp4"),
+            made(format!("{PROGRESSIVE},setfield=tff {plain} -flags +ilme+ildct -x264opts tff=1"), "mp4"),
             [NotCombed, Pictures(Some(3.0))],
         ),
+    ]
+}
+
+/// Rows that have preview pictures.
+pub(crate) fn storyboards() -> Vec<Row> {
+    let film = |size, rate, seconds| made(format!("{} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 300", moving(size, rate, seconds)), "mp4");
+    vec![
+        completes("one frame has one tile", made(format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)), "mp4"), [Sheets(1), Poster(40.0)]),
+        completes("three seconds have a sheet", film("128x72", "25", 3.0), [Sheets(1)]),
+        completes("half an hour has several sheets", film("64x36", "1", 1800.0), [Sheets(2), Chunks(2), Pictures(Some(1800.0))]),
     ]
 }
