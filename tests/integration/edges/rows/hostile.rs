@@ -12,6 +12,9 @@ use crate::edges::input::Input;
 use crate::edges::row::{Row, fails};
 use crate::harness::clip::make_from;
 
+/// A text is no film, whatever else it is taken for.
+const REFUSED: &[Code] = &[Code::ForbiddenContainer, Code::NotMedia, Code::TruncatedUpload];
+
 /// What nobody may touch: a host that counts its callers, and a film that notices readers.
 pub(crate) struct Canary {
     port: u16,
@@ -75,7 +78,7 @@ impl Canary {
         let dash = format!("<?xml version=\"1.0\"?><MPD><Period><AdaptationSet><Representation><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>");
         let session = format!("v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n");
         let picture = format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file://{film}\"/></svg>");
-        let text = |name, text: String| fails(name, Input::Bytes(text.into_bytes()).named("film.mp4"), &[Code::ForbiddenContainer, Code::NotMedia]);
+        let text = |name, text: String| fails(name, Input::Bytes(text.into_bytes()).named("film.mp4"), REFUSED);
         vec![
             text("an HLS playlist", playlist.clone()),
             text("an HLS playlist behind blanks", format!("\u{feff}\r\n  {playlist}")),

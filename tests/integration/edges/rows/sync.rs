@@ -39,7 +39,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row("29.97 in a transport stream", "30000/1001", MOMENTS, together, "", "ts"),
         row("a transport stream of a thousand seconds ago", "25", WHOLE, together, "-output_ts_offset 1000", "ts"),
         row("Matroska that starts at five seconds", "25", WHOLE, together, "-output_ts_offset 5", "mkv"),
-        row("fragmented MP4", "25", WHOLE, together, "-movflags +frag_keyframe+empty_moov", "mp4"),
+        row("fragmented MP4", "25", WHOLE, together, "-movflags +frag_keyframe+delay_moov", "mp4"),
         row("sound one and a half seconds late in MP4", "25", WHOLE, (0.0, 1.5), "", "mp4"),
         row("sound one and a half seconds late in Matroska", "25", WHOLE, (0.0, 1.5), "", "mkv"),
         row("sound one and a half seconds late in a transport stream", "25", WHOLE, (0.0, 1.5), "", "ts"),

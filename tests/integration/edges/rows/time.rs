@@ -34,7 +34,7 @@ fn rates() -> Vec<Row> {
 fn lengths() -> Vec<Row> {
     let dark_start = "-f lavfi -i color=black:s=128x72:r=25:d=1[a];color=orange:s=128x72:r=25:d=2[b];[a][b]concat";
     let still = format!("-f lavfi -i color=teal:s=320x180:r=1:d=10 {} -tune stillimage", tone(440, 10.0));
-    let one_picture = format!("{} {} -frames:v 1 {H264} -c:a aac", moving("320x180", "25", 1.0), tone(440, 6.0));
+    let one_picture = format!("{} {} {H264} -c:a aac", moving("320x180", "25", 0.04), tone(440, 6.0));
     vec![
         completes("three seconds that begin in the dark", made(format!("{dark_start} {H264}"), "mp4"), [Segments(1), Pictures(Some(3.0)), Poster(60.0)]),
         completes("one frame", made(format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)), "mp4"), [Segments(1), Poster(40.0)]),
