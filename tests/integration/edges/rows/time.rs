@@ -60,7 +60,7 @@ fn interlaced() -> Vec<Row> {
         completes("interlaced, top field first", made(format!("{WOVEN},setfield=tff {flagged} -x264opts tff=1"), "mp4"), [NotCombed, Warns("deinterlaced")]),
         completes(
             "interlaced, bottom field first",
-            made(format!("{},setfield=bff {flagged} -x264opts bff=1", WOVEN.replace("_top", "_bottom")), "mkv"),
+            made(format!("{},setfield=bff {flagged} -x264opts bff=1", WOVEN.replace("_top", "_bottom")), "mp4"),
             [NotCombed, Warns("deinterlaced")],
         ),
         completes("interlaced MPEG-2", made(format!("{WOVEN},setfield=tff -c:v mpeg2video -q:v 3 -flags +ilme+ildct -top 1"), "ts"), [NotCombed, Warns("deinterlaced")]),
@@ -70,7 +70,9 @@ fn interlaced() -> Vec<Row> {
 /// Rows of sources whose flags lie.
 pub(crate) fn interlaced_unsaid() -> Vec<Row> {
     let plain = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let container = format!("{},setfield=bff {plain} -flags +ilme+ildct -x264opts bff=1", WOVEN.replace("_top", "_bottom"));
     vec![
+        completes("interlaced in a container that says progressive", made(container, "mkv"), [NotCombed, Warns("deinterlaced")]),
         completes("interlaced and called progressive", made(format!("{WOVEN},setfield=prog {plain}"), "mp4"), [NotCombed, Warns("deinterlaced")]),
         completes(
             "progressive and called interlaced",
