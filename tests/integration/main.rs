@@ -22,6 +22,8 @@ mod main_job;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod players;
+#[cfg(test)]
 mod playing;
 #[cfg(test)]
 mod projection;

@@ -60,7 +60,9 @@ pub(crate) fn flashes(rate: &str, seconds: f64, moments: &[f64]) -> String {
 
 /// Silence that beeps for a tenth of a second at each of `moments`.
 pub(crate) fn beeps(seconds: f64, moments: &[f64]) -> String {
-    let loud = moments.iter().map(|moment| format!("between(t\\,{moment}\\,{})", moment + 0.1));
+    let loud = moments
+        .iter()
+        .map(|moment| format!("between(t\\,{moment}\\,{})", moment + 0.1));
     let loud = loud.collect::<Vec<_>>().join("+");
     format!("-f lavfi -i aevalsrc=0.8*sin(2*PI*1000*t)*({loud}):s=48000:d={seconds}")
 }
@@ -135,6 +137,9 @@ fn read(clip: &Clip) -> Vec<u8> {
 
 /// A file named for its bytes, so that what is made from it is named for them too.
 fn write(folder: &Path, bytes: &[u8]) -> Clip {
-    let name: String = Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name: String = Sha256::digest(bytes)[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Clip::of_bytes(folder, &name, bytes)
 }

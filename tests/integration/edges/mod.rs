@@ -4,12 +4,12 @@
 //! once to one worker ([`row`]); what they become is got from where players get it, and measured by ffmpeg ([`measure`]).
 
 mod check;
-mod input;
+pub(crate) mod input;
 mod measure;
-mod mp4;
+pub(crate) mod mp4;
 mod pending;
 mod row;
-mod rows;
+pub(crate) mod rows;
 
 use row::{run, run_in};
 use rows::hostile::Canary;

@@ -22,7 +22,11 @@ pub(crate) fn claim_dolby_vision_5(bytes: &mut Vec<u8>) {
     record[4..8].copy_from_slice(b"dvcC");
     // Version 1.0, profile 5 in seven bits, level 1 in six, then: reference processing, no enhancement layer, a base layer.
     record[8..12].copy_from_slice(&[1, 0, 5 << 1, (1 << 3) | 0b101]);
-    insert_into(bytes, &[*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd", *b"hvc1"], &record);
+    insert_into(
+        bytes,
+        &[*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd", *b"hvc1"],
+        &record,
+    );
 }
 
 /// Appends a box to the innermost of nested boxes, all of which grow by it.
@@ -30,7 +34,12 @@ fn insert_into(bytes: &mut Vec<u8>, path: &[[u8; 4]], record: &[u8]) {
     let grown = u32::try_from(record.len()).unwrap();
     let (mut from, mut end) = (0, bytes.len());
     for kind in path {
-        let at = from + bytes[from..end].windows(4).position(|four| four == kind).expect("the path exists") - 4;
+        let at = from
+            + bytes[from..end]
+                .windows(4)
+                .position(|four| four == kind)
+                .expect("the path exists")
+            - 4;
         let length = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
         bytes[at..at + 4].copy_from_slice(&(length + grown).to_be_bytes());
         (from, end) = (at + 8, at + usize::try_from(length).unwrap());

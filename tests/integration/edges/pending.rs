@@ -6,13 +6,21 @@ use super::rows;
 /// Needs the sample of `idet`, and alpha laid on black.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flags_that_lie_are_seen_through_and_transparency_is_laid_on_black() {
-    run(rows::time::interlaced_unsaid().into_iter().chain(rows::colour::transparent()).collect()).await;
+    run(rows::time::interlaced_unsaid()
+        .into_iter()
+        .chain(rows::colour::transparent())
+        .collect())
+    .await;
 }
 
 /// Needs 5.1 beside stereo, and covers as posters.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn surround_stands_beside_stereo_and_a_cover_becomes_the_poster() {
-    run(rows::sound::surround().into_iter().chain(rows::sound::covered()).collect()).await;
+    run(rows::sound::surround()
+        .into_iter()
+        .chain(rows::sound::covered())
+        .collect())
+    .await;
 }
 
 /// Needs subtitles as WebVTT.

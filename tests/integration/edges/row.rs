@@ -58,7 +58,10 @@ pub(crate) async fn run_in(world: &World, rows: Vec<Row>) {
     let judged = rows.iter().map(|row| async {
         let judging = AssertUnwindSafe(row.judge(world)).catch_unwind().await;
         let wrong = judging.unwrap_or_else(|panic| vec![what_was_said(&*panic)]);
-        wrong.into_iter().map(|fault| format!("{}: {fault}", row.name)).collect::<Vec<_>>()
+        wrong
+            .into_iter()
+            .map(|fault| format!("{}: {fault}", row.name))
+            .collect::<Vec<_>>()
     });
     let faults = join_all(judged).await.concat();
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
@@ -83,7 +86,10 @@ impl Row {
         match (&self.expected, ended.outcome) {
             (Expected::Completed(checks) | Expected::Either(checks, _), Outcome::Completed) => {
                 let planned = world.planned(&job).await;
-                Output::load(ended, planned, progress, &clip.path).await.faults(checks).await
+                Output::load(ended, planned, progress, &clip.path)
+                    .await
+                    .faults(checks)
+                    .await
             }
             (Expected::Failed(codes), Outcome::Failed) => failure(world, &event, &ended, codes).await,
             (Expected::Either(_, code), Outcome::Failed) => failure(world, &event, &ended, &[*code]).await,

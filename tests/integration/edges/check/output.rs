@@ -84,28 +84,47 @@ impl Output {
         }
         let coded = (stream.width as usize, stream.height as usize);
         let rate = stream.rate();
-        let declares = head.declared.0 == Some(coded) && head.declared.1.is_some_and(|declared| (declared - rate).abs() < 0.001);
+        let declares =
+            head.declared.0 == Some(coded) && head.declared.1.is_some_and(|declared| (declared - rate).abs() < 0.001);
         if !declares {
             oddities.push(format!("it is {coded:?} at {rate} and declared as {:?}", head.declared));
         }
-        oddities.into_iter().map(|oddity| format!("{}: {oddity}", head.name)).collect()
+        oddities
+            .into_iter()
+            .map(|oddity| format!("{}: {oddity}", head.name))
+            .collect()
     }
 
     /// The groups of sound in their order.
     pub(crate) fn groups(&self) -> Vec<&str> {
-        let mut groups: Vec<&str> = self.published.audio.iter().map(|audio| audio.listing.group.as_str()).collect();
+        let mut groups: Vec<&str> = self
+            .published
+            .audio
+            .iter()
+            .map(|audio| audio.listing.group.as_str())
+            .collect();
         groups.dedup();
         groups
     }
 
     /// The stereo tracks: how each is listed, where it is, and where it is to be had. Sound that is alone is not listed.
     pub(crate) fn sounds(&self) -> Vec<(Option<&Listing>, String)> {
-        let listed = self.published.audio.iter().filter(|audio| audio.listing.channels == Some(2));
-        let listed: Vec<_> = listed.map(|audio| (Some(&audio.listing), audio.track.url.to_string())).collect();
+        let listed = self
+            .published
+            .audio
+            .iter()
+            .filter(|audio| audio.listing.channels == Some(2));
+        let listed: Vec<_> = listed
+            .map(|audio| (Some(&audio.listing), audio.track.url.to_string()))
+            .collect();
         if !listed.is_empty() {
             return listed;
         }
-        let alone = self.published.variants.iter().filter(|variant| variant.resolution.is_none());
+        let alone = self
+            .published
+            .variants
+            .iter()
+            .filter(|variant| variant.resolution.is_none());
         alone.map(|variant| (None, variant.track.url.to_string())).collect()
     }
 }

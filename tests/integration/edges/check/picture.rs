@@ -9,12 +9,20 @@ use crate::harness::output::pictures::pictures;
 const MARK: u8 = 60;
 
 pub(super) fn sizes(output: &Output, wanted: &[(u32, u32)]) -> Vec<String> {
-    let found: Vec<_> = output.heads.iter().map(|head| (head.stream.width, head.stream.height)).collect();
+    let found: Vec<_> = output
+        .heads
+        .iter()
+        .map(|head| (head.stream.width, head.stream.height))
+        .collect();
     equal("sizes", found.as_slice(), wanted)
 }
 
 pub(super) fn rates(output: &Output, wanted: &[&str]) -> Vec<String> {
-    let found: Vec<_> = output.heads.iter().map(|head| head.stream.r_frame_rate.as_str()).collect();
+    let found: Vec<_> = output
+        .heads
+        .iter()
+        .map(|head| head.stream.r_frame_rate.as_str())
+        .collect();
     equal("rates", found.as_slice(), wanted)
 }
 
@@ -25,7 +33,12 @@ pub(super) async fn corners(output: &Output, wanted: &[Colour; 4]) -> Vec<String
         faults.extend(alike(&format!("corners of {}", head.name), &found, wanted, MARK));
     }
     let poster = output.ended.thumbnail_url.as_deref().expect("there is a poster");
-    faults.extend(alike("corners of the poster", &picture_file(poster).await.corners(), wanted, MARK));
+    faults.extend(alike(
+        "corners of the poster",
+        &picture_file(poster).await.corners(),
+        wanted,
+        MARK,
+    ));
     faults
 }
 
@@ -42,12 +55,20 @@ pub(super) async fn ramp(output: &Output, bars: usize, grey: usize, range: (u8, 
     let mut faults = Vec::new();
     for head in &output.heads {
         let found = bars_of(&head.url, bars).await;
-        faults.extend(ramp_faults(&found, grey, range).into_iter().map(|fault| format!("{}: {fault}", head.name)));
+        faults.extend(
+            ramp_faults(&found, grey, range)
+                .into_iter()
+                .map(|fault| format!("{}: {fault}", head.name)),
+        );
     }
     let poster = output.ended.thumbnail_url.as_deref().expect("there is a poster");
     let poster = picture_file(poster).await;
     let found: Vec<_> = (0..bars).map(|bar| poster.mean(Place::bar(bar, bars))).collect();
-    faults.extend(ramp_faults(&found, grey, range).into_iter().map(|fault| format!("poster: {fault}")));
+    faults.extend(
+        ramp_faults(&found, grey, range)
+            .into_iter()
+            .map(|fault| format!("poster: {fault}")),
+    );
     faults
 }
 
@@ -57,25 +78,36 @@ async fn bars_of(url: &str, bars: usize) -> Vec<Colour> {
 }
 
 fn ramp_faults(found: &[Colour], grey: usize, (least, most): (u8, u8)) -> Vec<String> {
-    let tinted = found.iter().any(|bar| bar.iter().max().unwrap() - bar.iter().min().unwrap() > 6);
+    let tinted = found
+        .iter()
+        .any(|bar| bar.iter().max().unwrap() - bar.iter().min().unwrap() > 6);
     let luma: Vec<u8> = found.iter().map(|bar| bar[1]).collect();
     let rises = luma.is_sorted() && luma[0] < 40 && luma[luma.len() - 1] > 150;
     let sane = (least..=most).contains(&luma[grey]);
-    fault_unless(!tinted && rises && sane, || format!("the grey bars are {found:?}; bar {grey} has to be within {least} and {most}"))
+    fault_unless(!tinted && rises && sane, || {
+        format!("the grey bars are {found:?}; bar {grey} has to be within {least} and {most}")
+    })
 }
 
 fn alike(what: &str, found: &[Colour], wanted: &[Colour], tolerance: u8) -> Vec<String> {
-    let near = |(one, other): (&Colour, &Colour)| one.iter().zip(other).all(|(one, other)| one.abs_diff(*other) <= tolerance);
-    fault_unless(found.len() == wanted.len() && found.iter().zip(wanted).all(near), || {
-        format!("{what}: {found:?} and not {wanted:?} (within {tolerance})")
-    })
+    let near = |(one, other): (&Colour, &Colour)| {
+        one.iter()
+            .zip(other)
+            .all(|(one, other)| one.abs_diff(*other) <= tolerance)
+    };
+    fault_unless(
+        found.len() == wanted.len() && found.iter().zip(wanted).all(near),
+        || format!("{what}: {found:?} and not {wanted:?} (within {tolerance})"),
+    )
 }
 
 pub(super) async fn not_combed(output: &Output) -> Vec<String> {
     let mut faults = Vec::new();
     for head in &output.heads {
         let share = combed_share(&head.url).await;
-        faults.extend(fault_unless(share < 0.1, || format!("{:.0} % of the frames of {} are combed", share * 100.0, head.name)));
+        faults.extend(fault_unless(share < 0.1, || {
+            format!("{:.0} % of the frames of {} are combed", share * 100.0, head.name)
+        }));
     }
     faults
 }
@@ -87,7 +119,9 @@ pub(super) async fn length(output: &Output, wanted: Option<f64>) -> Vec<String> 
     let times = pictures(&head.url).await.times;
     let (frame, last) = (1.0 / head.stream.rate(), times[times.len() - 1]);
     let found = last + frame;
-    fault_unless((found - wanted).abs() <= frame + 0.001, || format!("the pictures last {found:.3} s and not {wanted:.3} s"))
+    fault_unless((found - wanted).abs() <= frame + 0.001, || {
+        format!("the pictures last {found:.3} s and not {wanted:.3} s")
+    })
 }
 
 pub(super) async fn poster(output: &Output, least: f64) -> Vec<String> {
@@ -95,7 +129,9 @@ pub(super) async fn poster(output: &Output, least: f64) -> Vec<String> {
         return vec!["there is no poster".to_owned()];
     };
     let found = picture_file(poster).await.brightness();
-    fault_unless(found >= least, || format!("the brightness of the poster is {found:.1} of 255"))
+    fault_unless(found >= least, || {
+        format!("the brightness of the poster is {found:.1} of 255")
+    })
 }
 
 #[cfg(test)]
@@ -106,7 +142,15 @@ mod tests {
     fn marks_in_other_corners_are_not_alike() {
         let marks = [[250, 10, 5], [5, 250, 9], [3, 5, 240], [250, 250, 250]];
         let turned = [marks[2], marks[0], marks[3], marks[1]];
-        assert!(alike("", &marks, &[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]], MARK).is_empty());
+        assert!(
+            alike(
+                "",
+                &marks,
+                &[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]],
+                MARK
+            )
+            .is_empty()
+        );
         assert!(!alike("", &turned, &marks, MARK).is_empty());
         assert!(!alike("", &marks[..3], &marks, MARK).is_empty());
     }
@@ -115,7 +159,12 @@ mod tests {
     fn a_ramp_that_falls_or_is_tinted_or_washed_out_is_none() {
         let ramp = |values: [u8; 4]| values.map(|value| [value; 3]);
         assert!(ramp_faults(&ramp([5, 90, 160, 240]), 1, (60, 140)).is_empty());
-        for wrong in [[5, 160, 90, 240], [60, 90, 160, 240], [5, 90, 100, 120], [5, 30, 160, 240]] {
+        for wrong in [
+            [5, 160, 90, 240],
+            [60, 90, 160, 240],
+            [5, 90, 100, 120],
+            [5, 30, 160, 240],
+        ] {
             assert!(!ramp_faults(&ramp(wrong), 1, (60, 140)).is_empty(), "{wrong:?}");
         }
         let tinted = [[5; 3], [90, 90, 110], [160; 3], [240; 3]];

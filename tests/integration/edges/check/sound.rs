@@ -16,7 +16,12 @@ pub(super) async fn in_sync(output: &Output, wanted: &[f64]) -> Vec<String> {
     };
     for head in &output.heads {
         let found = moments(&head.url, sound).await;
-        faults.extend(found.faults(wanted, 1.0 / head.stream.rate()).into_iter().map(|fault| format!("{}: {fault}", head.name)));
+        faults.extend(
+            found
+                .faults(wanted, 1.0 / head.stream.rate())
+                .into_iter()
+                .map(|fault| format!("{}: {fault}", head.name)),
+        );
     }
     faults
 }
@@ -26,32 +31,62 @@ pub(super) async fn tones(output: &Output, wanted: &[(Option<&str>, u32)]) -> Ve
     let mut found = Vec::new();
     for (listing, url) in &sounds {
         let tone = loudest_tone(&hearing(url, 0.5).await[0], &TONES);
-        found.push((listing.and_then(|listing| listing.language.as_deref()), tone.unwrap_or(0)));
+        found.push((
+            listing.and_then(|listing| listing.language.as_deref()),
+            tone.unwrap_or(0),
+        ));
     }
     let mut faults = equal("tracks", found.as_slice(), wanted);
-    let is_default = |listing: &Option<_>| listing.is_none_or(|listing: &crate::harness::output::Listing| listing.default);
+    let is_default =
+        |listing: &Option<_>| listing.is_none_or(|listing: &crate::harness::output::Listing| listing.default);
     let first = sounds.first().is_none_or(|(listing, _)| is_default(listing));
-    faults.extend(fault_unless(first, || format!("the first track is not the default one: {}", output.published.text)));
-    let mut names: Vec<_> = sounds.iter().filter_map(|(listing, _)| listing.map(|listing| &listing.name)).collect();
+    faults.extend(fault_unless(first, || {
+        format!("the first track is not the default one: {}", output.published.text)
+    }));
+    let mut names: Vec<_> = sounds
+        .iter()
+        .filter_map(|(listing, _)| listing.map(|listing| &listing.name))
+        .collect();
     names.sort_unstable();
-    faults.extend(fault_unless(names.windows(2).all(|pair| pair[0] != pair[1]), || format!("two tracks share a name: {names:?}")));
+    faults.extend(fault_unless(names.windows(2).all(|pair| pair[0] != pair[1]), || {
+        format!("two tracks share a name: {names:?}")
+    }));
     faults
 }
 
 pub(super) async fn surround(output: &Output, wanted: [u32; 6]) -> Vec<String> {
-    let six = output.published.audio.iter().find(|audio| audio.listing.channels == Some(6));
+    let six = output
+        .published
+        .audio
+        .iter()
+        .find(|audio| audio.listing.channels == Some(6));
     let Some(six) = six else {
-        return vec![format!("there is no rendition of six channels: {}", output.published.text)];
+        return vec![format!(
+            "there is no rendition of six channels: {}",
+            output.published.text
+        )];
     };
     let heard = hearing(six.track.url.as_str(), 0.5).await;
-    let found: Vec<_> = heard.iter().map(|channel| loudest_tone(channel, &TONES).unwrap_or(0)).collect();
+    let found: Vec<_> = heard
+        .iter()
+        .map(|channel| loudest_tone(channel, &TONES).unwrap_or(0))
+        .collect();
     let mut faults = equal("channels", found.as_slice(), &wanted);
     // Every rung twice: all with stereo first, then all with 5.1.
-    let groups: Vec<_> = output.published.variants.iter().map(|variant| variant.group.as_deref()).collect();
+    let groups: Vec<_> = output
+        .published
+        .variants
+        .iter()
+        .map(|variant| variant.group.as_deref())
+        .collect();
     let (stereo, surround) = groups.split_at(output.heads.len().min(groups.len()));
     let own = Some(six.listing.group.as_str());
-    let apart = stereo.len() == surround.len() && stereo.iter().all(|group| *group != own) && surround.iter().all(|group| *group == own);
-    faults.extend(fault_unless(apart, || format!("the variants are not there for both groups in turn: {groups:?}")));
+    let apart = stereo.len() == surround.len()
+        && stereo.iter().all(|group| *group != own)
+        && surround.iter().all(|group| *group == own);
+    faults.extend(fault_unless(apart, || {
+        format!("the variants are not there for both groups in turn: {groups:?}")
+    }));
     faults
 }
 
@@ -75,5 +110,7 @@ pub(super) async fn length(output: &Output, wanted: Option<f64>) -> Vec<String> 
     };
     let found = sound(url).await;
     let end = found.start + found.seconds();
-    fault_unless((end - wanted).abs() <= 0.05, || format!("the sound ends at {end:.3} s and not at {wanted:.3} s"))
+    fault_unless((end - wanted).abs() <= 0.05, || {
+        format!("the sound ends at {end:.3} s and not at {wanted:.3} s")
+    })
 }

@@ -30,7 +30,8 @@ pub(crate) struct Image {
 }
 
 /// The colours of video with these filters before them become those of a screen.
-const TO_SCREEN: &str = "scale=in_color_matrix=bt709:in_range=tv:out_range=pc:flags=accurate_rnd+full_chroma_int,format=rgb24";
+const TO_SCREEN: &str =
+    "scale=in_color_matrix=bt709:in_range=tv:out_range=pc:flags=accurate_rnd+full_chroma_int,format=rgb24";
 
 /// The first picture at or after `seconds` of a finished rendition, which has to be BT.709 in limited range.
 pub(crate) async fn image_at(input: &str, seconds: f64) -> Image {
@@ -39,13 +40,27 @@ pub(crate) async fn image_at(input: &str, seconds: f64) -> Image {
 
 /// A picture file, such as a poster: JPEG is full-range BT.601.
 pub(crate) async fn picture_file(input: &str) -> Image {
-    decode(input, "scale=in_color_matrix=bt601:in_range=pc:out_range=pc:flags=accurate_rnd+full_chroma_int,format=rgb24").await
+    decode(
+        input,
+        "scale=in_color_matrix=bt601:in_range=pc:out_range=pc:flags=accurate_rnd+full_chroma_int,format=rgb24",
+    )
+    .await
 }
 
 async fn decode(input: &str, filters: &str) -> Image {
     let arguments = ["-nostdin", "-v", "error", "-i", input, "-map", "0:V:0", "-vf", filters];
     let mut ffmpeg = command("ffmpeg");
-    ffmpeg.args(arguments).args(["-frames:v", "1", "-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm", "-"]);
+    ffmpeg.args(arguments).args([
+        "-frames:v",
+        "1",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "image2pipe",
+        "-c:v",
+        "ppm",
+        "-",
+    ]);
     let bytes = output_of(&mut ffmpeg).await;
     Image::of_ppm(&bytes).unwrap_or_else(|| panic!("{input} shows no picture through {filters}"))
 }
@@ -75,7 +90,9 @@ impl Image {
         for line in lines {
             for column in columns.clone() {
                 let pixel = &self.pixels[(line * self.width + column) * 3..][..3];
-                sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += u64::from(*value));
+                sums.iter_mut()
+                    .zip(pixel)
+                    .for_each(|(sum, value)| *sum += u64::from(*value));
             }
         }
         sums.map(|sum| ((sum + count / 2) / count) as u8)
@@ -95,11 +112,30 @@ impl Image {
 /// The share of a rendition's frames in which ffmpeg's `idet` sees two fields of different times, of those it judges.
 pub(crate) async fn combed_share(input: &str) -> f64 {
     let mut ffmpeg = command("ffmpeg");
-    ffmpeg.args(["-nostdin", "-hide_banner", "-v", "info", "-i", input, "-map", "0:V:0", "-vf", "setfield=prog,idet", "-f", "null", "-"]);
+    ffmpeg.args([
+        "-nostdin",
+        "-hide_banner",
+        "-v",
+        "info",
+        "-i",
+        input,
+        "-map",
+        "0:V:0",
+        "-vf",
+        "setfield=prog,idet",
+        "-f",
+        "null",
+        "-",
+    ]);
     let output = ffmpeg.stderr(Stdio::piped()).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    let counts = said.lines().rev().find_map(|line| line.split_once("Multi frame detection:"));
-    let counts = counts.unwrap_or_else(|| panic!("idet says nothing of {input}: {said}")).1;
+    let counts = said
+        .lines()
+        .rev()
+        .find_map(|line| line.split_once("Multi frame detection:"));
+    let counts = counts
+        .unwrap_or_else(|| panic!("idet says nothing of {input}: {said}"))
+        .1;
     let words: Vec<&str> = counts.split_whitespace().collect();
     let count = |name: &str| {
         let at = words.iter().position(|word| *word == name).unwrap();
@@ -123,15 +159,24 @@ mod tests {
         assert_eq!((image.width, image.height), (64, 48));
         let [mark, other, ..] = image.corners();
         let near = |one: Colour, other: Colour| one.iter().zip(other).all(|(one, other)| one.abs_diff(other) <= 3);
-        assert!(near(mark, [255, 0, 0]) && near(other, [128, 128, 128]), "{mark:?} {other:?}");
+        assert!(
+            near(mark, [255, 0, 0]) && near(other, [128, 128, 128]),
+            "{mark:?} {other:?}"
+        );
         assert!((100.0..140.0).contains(&image.brightness()));
     }
 
     #[tokio::test]
     async fn fields_of_different_times_are_told_from_whole_pictures() {
         let moving = "-f lavfi -i testsrc2=s=192x144:r=50:d=2,gblur=2,scroll=h=0.02";
-        let whole = make_from(&format!("{moving} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"), "mp4").await;
-        let woven = format!("{moving} -vf tinterlace=interleave_top,setfield=prog -c:v libx264 -preset ultrafast -pix_fmt yuv420p");
+        let whole = make_from(
+            &format!("{moving} -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+            "mp4",
+        )
+        .await;
+        let woven = format!(
+            "{moving} -vf tinterlace=interleave_top,setfield=prog -c:v libx264 -preset ultrafast -pix_fmt yuv420p"
+        );
         assert!(combed_share(whole.text()).await < 0.1);
         assert!(combed_share(make_from(&woven, "mp4").await.text()).await > 0.9);
     }

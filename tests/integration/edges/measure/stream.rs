@@ -44,7 +44,16 @@ pub(crate) struct VideoStream {
 
 /// Reads the first real video stream at a path or URL.
 pub(crate) async fn video_stream(input: &str) -> VideoStream {
-    let arguments = ["-v", "error", "-select_streams", "V:0", "-show_streams", "-of", "json", input];
+    let arguments = [
+        "-v",
+        "error",
+        "-select_streams",
+        "V:0",
+        "-show_streams",
+        "-of",
+        "json",
+        input,
+    ];
     let mut probed: Value = serde_json::from_slice(&output_of(command("ffprobe").args(arguments)).await).unwrap();
     let stream = probed["streams"][0].take();
     serde_json::from_value(stream).unwrap_or_else(|error| panic!("{input}: {error} in {probed}"))
@@ -61,7 +70,9 @@ impl VideoStream {
     pub(crate) fn square_size(&self) -> (u32, u32) {
         let aspect = self.sample_aspect_ratio.split_once(':');
         let aspect = aspect.and_then(|(num, den)| Some(num.parse::<f64>().ok()? / den.parse::<f64>().ok()?));
-        let aspect = aspect.filter(|aspect| aspect.is_finite() && *aspect > 0.0).unwrap_or(1.0);
+        let aspect = aspect
+            .filter(|aspect| aspect.is_finite() && *aspect > 0.0)
+            .unwrap_or(1.0);
         ((f64::from(self.width) * aspect).round() as u32, self.height)
     }
 
@@ -77,7 +88,9 @@ impl VideoStream {
             ("primaries", &self.color_primaries, "bt709"),
         ];
         let wrong = standard.into_iter().filter(|(_, found, wanted)| found != wanted);
-        let mut oddities: Vec<String> = wrong.map(|(what, found, wanted)| format!("its {what} is {found:?} and not {wanted:?}")).collect();
+        let mut oddities: Vec<String> = wrong
+            .map(|(what, found, wanted)| format!("its {what} is {found:?} and not {wanted:?}"))
+            .collect();
         if !self.width.is_multiple_of(2) || !self.height.is_multiple_of(2) {
             oddities.push(format!("its size {}x{} is odd", self.width, self.height));
         }
@@ -108,8 +121,21 @@ mod tests {
         let odd = "-vf setsar=4/3 -c:v libx264 -preset veryfast -pix_fmt yuv422p10le -flags +ildct -x264opts tff=1";
         let odd = made(format!("{picture} {odd}"), "mp4").changed(|bytes| orient(bytes, [0, 1, -1, 0]));
         let folder = tempfile::tempdir().unwrap();
-        let oddities = video_stream(odd.make(folder.path()).await.text()).await.oddities().join("; ");
-        for word in ["pixel format", "profile", "pixel aspect", "range", "matrix", "transfer", "primaries", "fields", "Display Matrix"] {
+        let oddities = video_stream(odd.make(folder.path()).await.text())
+            .await
+            .oddities()
+            .join("; ");
+        for word in [
+            "pixel format",
+            "profile",
+            "pixel aspect",
+            "range",
+            "matrix",
+            "transfer",
+            "primaries",
+            "fields",
+            "Display Matrix",
+        ] {
             assert!(oddities.contains(word), "{word} is not in: {oddities}");
         }
     }

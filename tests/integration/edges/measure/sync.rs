@@ -20,7 +20,12 @@ pub(crate) struct Moments {
 pub(crate) async fn moments(picture_input: &str, sound_input: &str) -> Moments {
     let (times, bright) = (pictures(picture_input).await.times, brightness(picture_input).await);
     assert_eq!(times.len(), bright.len(), "frames of {picture_input}");
-    let lit: Vec<f64> = times.iter().zip(&bright).filter(|(_, bright)| **bright > 110).map(|(time, _)| *time).collect();
+    let lit: Vec<f64> = times
+        .iter()
+        .zip(&bright)
+        .filter(|(_, bright)| **bright > 110)
+        .map(|(time, _)| *time)
+        .collect();
     let heard = sound(sound_input).await;
     Moments {
         flashes: onsets(lit),
@@ -44,8 +49,27 @@ fn onsets(times: Vec<f64>) -> Vec<f64> {
 /// The mean brightness of every frame, in the order of presentation.
 async fn brightness(input: &str) -> Vec<u8> {
     let filters = "scale=2:2:flags=area,format=gray";
-    let arguments = ["-nostdin", "-v", "error", "-i", input, "-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough", "-f", "rawvideo", "-"];
-    output_of(command("ffmpeg").args(arguments)).await.chunks_exact(4).map(|pixels| pixels[0]).collect()
+    let arguments = [
+        "-nostdin",
+        "-v",
+        "error",
+        "-i",
+        input,
+        "-map",
+        "0:V:0",
+        "-vf",
+        filters,
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "-",
+    ];
+    output_of(command("ffmpeg").args(arguments))
+        .await
+        .chunks_exact(4)
+        .map(|pixels| pixels[0])
+        .collect()
 }
 
 impl Moments {
@@ -55,14 +79,27 @@ impl Moments {
         let (tolerance, late) = (frame / 2.0 + 0.005, frame + 0.005);
         let mut faults = Vec::new();
         for (what, found) in [("flashes", &self.flashes), ("beeps", &self.beeps)] {
-            let fits = found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| (found - wanted).abs() <= late);
+            let fits = found.len() == wanted.len()
+                && found
+                    .iter()
+                    .zip(wanted)
+                    .all(|(found, wanted)| (found - wanted).abs() <= late);
             if !fits {
-                faults.push(format!("{what} come at {found:.4?} and not at {wanted:.4?} (within {late:.4} s)"));
+                faults.push(format!(
+                    "{what} come at {found:.4?} and not at {wanted:.4?} (within {late:.4} s)"
+                ));
             }
         }
-        let apart = self.flashes.iter().zip(&self.beeps).map(|(flash, beep)| (beep - flash).abs()).fold(0.0, f64::max);
+        let apart = self
+            .flashes
+            .iter()
+            .zip(&self.beeps)
+            .map(|(flash, beep)| (beep - flash).abs())
+            .fold(0.0, f64::max);
         if apart > tolerance {
-            faults.push(format!("flash and beep are {apart:.4} s apart (more than {tolerance:.4} s)"));
+            faults.push(format!(
+                "flash and beep are {apart:.4} s apart (more than {tolerance:.4} s)"
+            ));
         }
         faults
     }
@@ -76,7 +113,11 @@ mod tests {
 
     async fn clip(delay: f64) -> Moments {
         let (flash, beep) = (flashes("25", 4.0, &[1.0, 3.0]), beeps(4.0, &[1.0 + delay, 3.0 + delay]));
-        let clip = make_from(&format!("{flash} {beep} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -movflags +faststart"), "mp4").await;
+        let clip = make_from(
+            &format!("{flash} {beep} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -movflags +faststart"),
+            "mp4",
+        )
+        .await;
         moments(clip.text(), clip.text()).await
     }
 
@@ -91,7 +132,10 @@ mod tests {
 
     #[test]
     fn a_missing_flash_a_drift_and_a_common_delay_are_noticed() {
-        let moments = |flashes: &[f64], beeps: &[f64]| Moments { flashes: flashes.to_vec(), beeps: beeps.to_vec() };
+        let moments = |flashes: &[f64], beeps: &[f64]| Moments {
+            flashes: flashes.to_vec(),
+            beeps: beeps.to_vec(),
+        };
         let wanted = [1.0, 19.0];
         assert!(moments(&[1.0, 19.0], &[1.001, 19.002]).faults(&wanted, 0.04).is_empty());
         for (flashes, beeps) in [

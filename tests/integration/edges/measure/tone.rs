@@ -7,14 +7,31 @@ const RATE: f64 = 16_000.0;
 
 /// Decodes about a second of the first audio track at a path or URL from `seconds` on; one list of samples for each channel.
 pub(crate) async fn hearing(input: &str, seconds: f64) -> Vec<Vec<f32>> {
-    let probe = ["-v", "error", "-select_streams", "a:0", "-show_entries", "stream=channels", "-of", "csv=p=0", input];
+    let probe = [
+        "-v",
+        "error",
+        "-select_streams",
+        "a:0",
+        "-show_entries",
+        "stream=channels",
+        "-of",
+        "csv=p=0",
+        input,
+    ];
     let channels = String::from_utf8(output_of(command("ffprobe").args(probe)).await).unwrap();
     let channels: usize = channels.lines().find_map(|line| line.trim().parse().ok()).unwrap();
     let (rate, filter) = (RATE.to_string(), format!("atrim=start={seconds}:duration=1"));
-    let decode = ["-nostdin", "-v", "error", "-i", input, "-map", "0:a:0", "-af", &filter, "-ar", &rate, "-f", "f32le", "-"];
+    let decode = [
+        "-nostdin", "-v", "error", "-i", input, "-map", "0:a:0", "-af", &filter, "-ar", &rate, "-f", "f32le", "-",
+    ];
     let bytes = output_of(command("ffmpeg").args(decode)).await;
-    let samples: Vec<f32> = bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect();
-    (0..channels).map(|channel| samples.iter().skip(channel).step_by(channels).copied().collect()).collect()
+    let samples: Vec<f32> = bytes
+        .chunks_exact(4)
+        .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
+        .collect();
+    (0..channels)
+        .map(|channel| samples.iter().skip(channel).step_by(channels).copied().collect())
+        .collect()
 }
 
 /// Which of `tones`, in Hz, is the loudest in these samples; nothing where none of them can be heard.
@@ -43,9 +60,16 @@ mod tests {
 
     #[tokio::test]
     async fn channels_are_told_by_their_tones_and_silence_by_none() {
-        let clip = make_from("-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*440*t)|0.3*sin(2*PI*660*t):s=48000:d=2 -c:a pcm_s16le", "wav").await;
+        let clip = make_from(
+            "-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*440*t)|0.3*sin(2*PI*660*t):s=48000:d=2 -c:a pcm_s16le",
+            "wav",
+        )
+        .await;
         let heard = hearing(clip.text(), 0.5).await;
-        let tones: Vec<_> = heard.iter().map(|channel| loudest_tone(channel, &[440, 660, 880])).collect();
+        let tones: Vec<_> = heard
+            .iter()
+            .map(|channel| loudest_tone(channel, &[440, 660, 880]))
+            .collect();
         assert_eq!(tones, [Some(440), Some(660)]);
         assert_eq!(loudest_tone(&heard[0], &[660, 880]), None);
         assert_eq!(loudest_tone(&vec![0.0; 16_000], &[440]), None);

@@ -9,7 +9,14 @@ use crate::edges::row::{Expected, Row, completes, fails};
 
 /// Twelve seconds of picture and sound, its index at the end or before the media.
 fn film(flags: &str) -> Input {
-    made(format!("{} {} {H264} -crf 20 -c:a aac {flags}", moving("320x180", "25", 12.0), tone(440, 12.0)), "mp4")
+    made(
+        format!(
+            "{} {} {H264} -crf 20 -c:a aac {flags}",
+            moving("320x180", "25", 12.0),
+            tone(440, 12.0)
+        ),
+        "mp4",
+    )
 }
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -25,7 +32,11 @@ fn missing() -> Vec<Row> {
         fails("cut at 60 percent", early().cut(0.6), &[Code::PartialInput]),
         fails("cut at 95 percent", early().cut(0.95), &[Code::PartialInput]),
         fails("Matroska cut at 60 percent", matroska.cut(0.6), &[Code::PartialInput]),
-        fails("a few bytes", early().cut(0.001), &[Code::TruncatedUpload, Code::NotMedia]),
+        fails(
+            "a few bytes",
+            early().cut(0.001),
+            &[Code::TruncatedUpload, Code::NotMedia],
+        ),
     ]
 }
 
@@ -38,21 +49,37 @@ fn broken() -> Vec<Row> {
     };
     vec![
         scratch,
-        fails("half of it is noise", flipped((0.3, 0.8), 64, 48), &[Code::DecodeErrors]),
+        fails(
+            "half of it is noise",
+            flipped((0.3, 0.8), 64, 48),
+            &[Code::DecodeErrors],
+        ),
         completes("tidy", film(""), [Pictures(Some(12.0)), Segments(3)]),
     ]
 }
 
 fn no_video() -> Vec<Row> {
     let text = |text: &str| Input::Bytes(text.as_bytes().to_vec()).named("film.mp4");
-    let photograph = |codec: &str, extension| made(format!("-f lavfi -i testsrc2=s=320x180 -frames:v 1 {codec}"), extension).named("film.mp4");
-    let noise: Vec<u8> = (0..20_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let photograph = |codec: &str, extension| {
+        made(format!("-f lavfi -i testsrc2=s=320x180 -frames:v 1 {codec}"), extension).named("film.mp4")
+    };
+    let noise: Vec<u8> = (0..20_000_u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     vec![
-        fails("a diary", text(&"Dear diary, this is no video.\n".repeat(300)), &[Code::NotMedia]),
+        fails(
+            "a diary",
+            text(&"Dear diary, this is no video.\n".repeat(300)),
+            &[Code::NotMedia],
+        ),
         fails("noise", Input::Bytes(noise).named("film.mp4"), &[Code::NotMedia]),
         fails("JPEG", photograph("", "jpg"), &[Code::StillImage]),
         fails("PNG", photograph("", "png"), &[Code::StillImage]),
         fails("WebP", photograph("", "webp"), &[Code::StillImage]),
-        fails("an archive", Input::Bytes(b"PK\x03\x04\x14\0\0\0\x08\0".repeat(200)).named("film.mp4"), &[Code::NotMedia]),
+        fails(
+            "an archive",
+            Input::Bytes(b"PK\x03\x04\x14\0\0\0\x08\0".repeat(200)).named("film.mp4"),
+            &[Code::NotMedia],
+        ),
     ]
 }

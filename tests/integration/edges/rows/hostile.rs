@@ -51,12 +51,19 @@ impl Canary {
     fn forget(&self) {
         let past = SystemTime::now() - Duration::from_secs(48 * 3600);
         let times = FileTimes::new().set_accessed(past).set_modified(SystemTime::now());
-        File::options().write(true).open(&self.film).unwrap().set_times(times).unwrap();
+        File::options()
+            .write(true)
+            .open(&self.film)
+            .unwrap()
+            .set_times(times)
+            .unwrap();
     }
 
     fn was_read(&self) -> bool {
         let read = self.film.metadata().unwrap().accessed().unwrap();
-        SystemTime::now().duration_since(read).is_ok_and(|ago| ago < Duration::from_secs(24 * 3600))
+        SystemTime::now()
+            .duration_since(read)
+            .is_ok_and(|ago| ago < Duration::from_secs(24 * 3600))
     }
 
     /// Panics if somebody called or read since the start, or if nobody could have noticed.
@@ -72,11 +79,17 @@ impl Canary {
     /// Texts that name the film and the host, each in a language some demuxer understands.
     pub(crate) fn rows(&self) -> Vec<Row> {
         let (film, port) = (self.film.display(), self.port);
-        let segments = format!("#EXTINF:2,\nfile://{film}\n#EXTINF:2,\n{film}\n#EXTINF:2,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n");
+        let segments = format!(
+            "#EXTINF:2,\nfile://{film}\n#EXTINF:2,\n{film}\n#EXTINF:2,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n"
+        );
         let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{segments}");
         let concat = format!("ffconcat version 1.0\nfile '{film}'\nfile 'http://127.0.0.1:{port}/a.ts'\n");
-        let dash = format!("<?xml version=\"1.0\"?><MPD><Period><AdaptationSet><Representation><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>");
-        let session = format!("v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n");
+        let dash = format!(
+            "<?xml version=\"1.0\"?><MPD><Period><AdaptationSet><Representation><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"
+        );
+        let session = format!(
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+        );
         let picture = format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file://{film}\"/></svg>");
         let text = |name, text: String| fails(name, Input::Bytes(text.into_bytes()).named("film.mp4"), REFUSED);
         vec![
@@ -84,7 +97,10 @@ impl Canary {
             text("an HLS playlist behind blanks", format!("\u{feff}\r\n  {playlist}")),
             text("an HLS playlist behind junk", format!("\0\0\0\x18junk\n{playlist}")),
             text("a concatenation script", concat.clone()),
-            text("a concatenation script behind a comment", format!("# a comment\n{concat}")),
+            text(
+                "a concatenation script behind a comment",
+                format!("# a comment\n{concat}"),
+            ),
             text("a DASH manifest", dash),
             text("a session description", session),
             text("a vector picture", picture),

@@ -4,7 +4,7 @@ pub(super) mod colour;
 pub(super) mod damage;
 pub(super) mod hostile;
 pub(super) mod shape;
-pub(super) mod sound;
+pub(crate) mod sound;
 pub(super) mod subtitles;
 pub(super) mod sync;
 pub(super) mod time;

@@ -63,7 +63,11 @@ impl Sound {
 
     /// When it is louder than `amplitude`, in seconds: the time of every such sample.
     pub(crate) fn loud_times(&self, amplitude: f32) -> Vec<f64> {
-        let loud = self.samples.iter().enumerate().filter(|(_, sample)| sample.abs() > amplitude);
+        let loud = self
+            .samples
+            .iter()
+            .enumerate()
+            .filter(|(_, sample)| sample.abs() > amplitude);
         loud.map(|(i, _)| self.start + i as f64 / f64::from(RATE)).collect()
     }
 
