@@ -11,6 +11,9 @@ use crate::ffmpeg::{Tool, tool::ToolError};
 use crate::jetstream::NatsSettings;
 use crate::storage::{Checksums, StorageSettings};
 
+/// Default of the setting of that name, in bytes.
+pub const REMUX_MAX: u64 = 16 << 30;
+
 /// Where NATS is.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "NATS")]
@@ -161,6 +164,10 @@ pub struct WorkerArgs {
     /// Seconds an event's object is waited for.
     #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
     pub source_wait: u64,
+    /// Largest source without an index of its own (TS, PS, FLV) that is copied into Matroska first, so that its chunks can be
+    /// encoded in parallel; larger ones are one sequential task. Bytes; needs as much room in `WORK_DIR`.
+    #[arg(long, env = "REMUX_MAX", default_value_t = REMUX_MAX)]
+    pub remux_max: u64,
     /// Seconds before the first repetition of what failed and may succeed.
     #[arg(long, env = "RETRY_DELAY", default_value_t = 10)]
     pub retry_delay: u64,

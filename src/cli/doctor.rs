@@ -66,7 +66,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     report.tell("ffmpeg", ffmpeg(&args.worker).await);
     report.tell(
         "work folder",
-        crate::encode::Workshop::open(&args.worker.work_dir())
+        crate::workshop::Workshop::open(&args.worker.work_dir())
             .map(|_| "can be written".to_owned())
             .map_err(text),
     );

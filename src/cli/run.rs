@@ -54,6 +54,7 @@ impl RunArgs {
             work_dir: self.worker.work_dir(),
             encode_slots: self.worker.encode_slots(),
             source_wait: Duration::from_secs(self.worker.source_wait),
+            remux_max: self.worker.remux_max,
             roles: self.roles.clone(),
         })
     }

@@ -55,14 +55,8 @@ impl Plant<'_> {
     /// Runs ffmpeg over the source and ships every segment it closes. A source read that failed fails the whole, whatever
     /// ffmpeg's exit code: a source cut short looks to ffmpeg like one that ends there.
     pub(super) async fn produce(&self, order: Order<'_>, folder: TempDir) -> Result<Made, Failure> {
-        let source = &order.plan.source;
-        let opened = Source {
-            bucket: self.storage.bucket(&source.bucket),
-            key: source.key.clone(),
-            etag: source.etag.clone(),
-            size: source.size,
-        };
-        let server = SourceServer::open(opened, self.cache.clone()).await;
+        let source = Source::planned(self.storage, &order.plan.source);
+        let server = SourceServer::open(source, self.cache.clone()).await;
         let server = Arc::new(server.map_err(|error| disk(folder.path(), &error))?);
         let argv = (order.argv)(&Input::http(server.url()));
         let argv =

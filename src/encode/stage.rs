@@ -12,7 +12,6 @@ use tempfile::TempDir;
 
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk};
-use super::workshop::Workshop;
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::crash;
 use crate::failure::Failure;
@@ -20,6 +19,7 @@ use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, Jobs, Product, Stage};
 use crate::storage::{BlockCache, JobKeys, ObjectKind, Storage};
+use crate::workshop::Workshop;
 
 /// Longest list of segments that travels in `done` itself, in bytes; longer ones become an object.
 const INLINE: usize = 48 * 1024;
@@ -64,7 +64,7 @@ impl Stage for Encoder {
         };
         let done = shift.list(output).await?;
         histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
-        Ok(Product::Output(done))
+        Ok(Product::Output(Box::new(done)))
     }
 }
 

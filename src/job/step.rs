@@ -45,7 +45,7 @@ pub enum Product {
     /// The plan of the job.
     Plan(Box<Planned>),
     /// Objects in the bucket.
-    Output(DoneOutput),
+    Output(Box<DoneOutput>),
     /// The output passed its check; playlists and receipt are in the bucket.
     Commit,
     /// Tasks whose output failed its check, each with one sentence.
@@ -237,7 +237,7 @@ impl Run {
                     task,
                     attempt,
                     worker,
-                    output,
+                    output: *output,
                 };
                 let subject = subject::work(&state.job_id, WorkKind::Done, task);
                 let body = serde_json::to_vec(&done).unwrap_or_default();

@@ -8,6 +8,7 @@ use super::state::{Entry, JobState};
 use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::Refused;
+use crate::storage;
 
 /// Why a decided job could not be brought to its end yet.
 #[derive(Debug, thiserror::Error)]
@@ -76,10 +77,22 @@ impl Jobs {
             Decision::Fail => unfinished(state, &verdict, Outcome::Failed),
             Decision::Cancel => unfinished(state, &verdict, Outcome::Canceled),
         };
+        self.remove_copy(state).await;
         crash::point("verdict.executed");
         self.announce(&Fact::Ended(ended), state.traceparent.as_deref()).await?;
         crash::point("verdict.ended");
         Ok(())
+    }
+
+    /// Removes the private copy of the source, before the end is announced, so that a death in between removes it again; also where a job ended before it was planned, since a copy may have been made for the
+    /// plan. What is left of it otherwise, `prune` removes.
+    async fn remove_copy(&self, state: &JobState) {
+        if state.plan().is_none_or(|plan| plan.source.copy.is_some()) {
+            let key = storage::source_copy(state.job_id.as_str());
+            if let Err(error) = self.output.delete(&[key]).await {
+                tracing::warn!(job.id = %state.job_id, %error, "the copy of the source was not removed");
+            }
+        }
     }
 
     /// Fails a job, unless it is decided otherwise already, and brings it to its end.

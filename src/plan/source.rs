@@ -8,7 +8,7 @@ use streams::code::Class;
 
 use crate::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
-use crate::storage::{Location, Locator, ObjectMeta, Storage};
+use crate::storage::{Location, Locator, ObjectMeta, Source, Storage};
 
 /// How often an object that is not there yet is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -20,6 +20,18 @@ pub(super) struct Found {
     pub(super) location: Location,
     /// What it is.
     pub(super) meta: ObjectMeta,
+}
+
+impl Found {
+    /// The version that was found, for reading.
+    pub(super) fn source(&self, storage: &Storage) -> Source {
+        Source {
+            bucket: storage.bucket(&self.location.bucket),
+            key: self.location.key.clone(),
+            etag: self.meta.etag.clone().unwrap_or_default(),
+            size: self.meta.size,
+        }
+    }
 }
 
 /// What was found of a source.

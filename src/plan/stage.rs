@@ -1,5 +1,6 @@
 //! The handler of plan tasks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
@@ -8,6 +9,7 @@ use streams::fact::Head;
 use streams::plan::Planned;
 use streams::task::TaskName;
 
+use super::remux::Copied;
 use super::source::{Found, Look, look, readiness};
 use crate::crash;
 use crate::failure::{Evidence, Failure};
@@ -15,6 +17,7 @@ use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::ladder::{self, Pin, Probe, Profile};
 use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
+use crate::workshop::Workshop;
 
 /// A fact is at most so long, in bytes.
 const MAX_FACT: usize = 64 * 1024;
@@ -36,6 +39,10 @@ pub struct Planner {
     pub ffmpeg: String,
     /// How long an event's object is waited for.
     pub source_wait: Duration,
+    /// Where copies of sources are made.
+    pub workshop: Arc<Workshop>,
+    /// Bytes of the largest source that is copied.
+    pub remux_max: u64,
 }
 
 impl Stage for Planner {
@@ -59,9 +66,13 @@ impl Stage for Planner {
             Look::Missing(code) => return Err(Failure::plain(code)),
             Look::Failed(failure) => return Err(failure),
         };
-        let probe = self.probe(&assignment, &found).await?;
+        self.sniff(&assignment, &found).await?;
+        let server = self.open(found.source(&self.storage)).await?;
+        let probe = self.probe(&assignment, &server).await?;
         crash::point("plan.probed");
-        let planned = self.decide(state, &found, &probe);
+        let copied = self.copied(&assignment, &server, found.meta.size, &probe).await?;
+        crash::point("plan.copied");
+        let planned = self.decide(state, &found, &probe, copied);
         histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
         let evidence = || Evidence {
             probe: serde_json::to_value(&probe).ok(),
@@ -74,49 +85,61 @@ impl Stage for Planner {
 }
 
 impl Planner {
-    /// Looks into the source through the loopback server, pinned to the version that was found.
-    async fn probe(&self, assignment: &Assignment, found: &Found) -> Result<Probe, Failure> {
-        let bucket = self.storage.bucket(&found.location.bucket);
-        let etag = found.meta.etag.clone().unwrap_or_default();
-        let head = match bucket
-            .get_range(
-                &found.location.key,
-                &etag,
-                0..(sniff::HEAD_BYTES as u64).min(found.meta.size),
-            )
-            .await
-        {
+    /// Looks at the first bytes of the version that was found, before any process starts.
+    async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<(), Failure> {
+        let source = found.source(&self.storage);
+        let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
+        let head = match source.bucket.get_range(&source.key, &source.etag, range).await {
             Ok(head) => head,
             Err(error) => return Err(self.jobs.blame_source(&error).await),
         };
         assignment.pulse.add(head.len() as u64);
-        if let Some(code) = sniff::sniff(&head, found.meta.size).code() {
-            return Err(Failure::plain(code));
+        match sniff::sniff(&head, source.size).code() {
+            Some(code) => Err(Failure::plain(code)),
+            None => Ok(()),
         }
-        let source = Source {
-            bucket,
-            key: found.location.key.clone(),
-            etag,
-            size: found.meta.size,
-        };
-        let server = SourceServer::open(source, self.cache.clone()).await;
-        let server = server
-            .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))?;
-        let input = Input::http(server.url());
-        let limits = ProbeLimits::default();
-        let probed = tokio::select! {
-            probed = ffmpeg::probe(&self.tool, &input, &limits) => probed,
-            never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
-        };
-        counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
-        // A read that failed on the way looks like a short source to ffprobe.
-        if let Some(fault) = server.fault() {
-            return Err(self.jobs.blame_source(&fault.error).await);
-        }
-        probed.map_err(|error| Failure::told_by(error.code(), &error))
     }
 
-    fn decide(&self, state: &JobState, found: &Found, probe: &Probe) -> Result<Planned, Failure> {
+    /// Opens one version of an object for ffmpeg.
+    pub(super) async fn open(&self, source: Source) -> Result<SourceServer, Failure> {
+        let server = SourceServer::open(source, self.cache.clone()).await;
+        server.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))
+    }
+
+    /// Does what reads from `server`. A read that failed on the way looks like a short source to whoever reads it.
+    pub(super) async fn read<T>(
+        &self,
+        assignment: &Assignment,
+        server: &SourceServer,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let before = server.bytes_read();
+        let result = tokio::select! {
+            result = work => result,
+            never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
+        };
+        counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
+        match server.fault() {
+            Some(fault) => Err(self.jobs.blame_source(&fault.error).await),
+            None => Ok(result),
+        }
+    }
+
+    /// Looks into the source.
+    pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
+        let (input, limits) = (Input::http(server.url()), ProbeLimits::default());
+        let probed = self.read(assignment, server, ffmpeg::probe(&self.tool, &input, &limits));
+        probed.await?.map_err(|error| Failure::told_by(error.code(), &error))
+    }
+
+    /// Decides by what is in the copy, where there is one, and calls it by what the source itself is.
+    fn decide(
+        &self,
+        state: &JobState,
+        found: &Found,
+        probe: &Probe,
+        copied: Option<Copied>,
+    ) -> Result<Planned, Failure> {
         let asked = &state.accepted.fact.upload.settings;
         let profile = Profile::named(&asked.profile).ok_or_else(|| {
             Failure::new(
@@ -137,8 +160,12 @@ impl Planner {
             profile,
             priority: asked.priority,
         };
-        let draft = ladder::plan(probe, pin, &settings, &self.ffmpeg)
+        let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));
+        let mut draft = ladder::plan(&read, pin, &settings, &self.ffmpeg)
             .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
+        draft.source.container.clone_from(&probe.container);
+        ladder::mime::of(probe).clone_into(&mut draft.source.mime_type);
+        draft.source.copy = copy;
         let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
-use crate::encode::{Encoder, Workshop};
+use crate::encode::Encoder;
 use crate::intake::Intake;
 use crate::jetstream::{Lanes, Log, Nats, pull};
 use crate::job::{self, Jobs, Stage};
@@ -19,6 +19,7 @@ use crate::plan::Planner;
 use crate::project;
 use crate::shutdown::Shutdown;
 use crate::storage::{BlockCache, Locator, SourceSettings, Storage};
+use crate::workshop::Workshop;
 
 /// A running process.
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Service {
             cache: BlockCache::new(SourceSettings::default()),
             jobs: jobs.clone(),
             storage: storage.clone(),
+            workshop: None,
             shutdown: shutdown.clone(),
             tracker: TaskTracker::new(),
         };
@@ -89,6 +91,8 @@ struct Start<'a> {
     settings: &'a ServiceSettings,
     jobs: Jobs,
     storage: Storage,
+    /// Opened by the first role that needs one.
+    workshop: Option<Arc<Workshop>>,
     locator: Locator,
     cache: BlockCache,
     shutdown: Shutdown,
@@ -114,7 +118,9 @@ impl Start<'_> {
                     cache: self.cache.clone(),
                     tool: self.settings.tool.clone(),
                     ffmpeg: self.settings.tool.version().await?,
+                    workshop: self.workshop()?,
                     source_wait: self.settings.source_wait,
+                    remux_max: self.settings.remux_max,
                 };
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
@@ -125,7 +131,7 @@ impl Start<'_> {
                     cache: self.cache.clone(),
                     tool: self.settings.tool.clone(),
                     ffmpeg: self.settings.tool.version().await?,
-                    workshop: Arc::new(Workshop::open(&self.settings.work_dir)?),
+                    workshop: self.workshop()?,
                 };
                 self.stage(
                     encoder.clone(),
@@ -148,6 +154,14 @@ impl Start<'_> {
             Role::Project => self.project().await?,
         }
         Ok(())
+    }
+
+    fn workshop(&mut self) -> std::io::Result<Arc<Workshop>> {
+        if let Some(workshop) = &self.workshop {
+            return Ok(Arc::clone(workshop));
+        }
+        let opened = Arc::new(Workshop::open(&self.settings.work_dir)?);
+        Ok(Arc::clone(self.workshop.insert(opened)))
     }
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {

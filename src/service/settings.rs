@@ -34,6 +34,8 @@ pub struct ServiceSettings {
     pub encode_slots: usize,
     /// How long an event's object is waited for.
     pub source_wait: Duration,
+    /// Bytes of the largest source without an index that is copied into one with an index before it is encoded.
+    pub remux_max: u64,
     /// What this process does.
     pub roles: Vec<Role>,
 }

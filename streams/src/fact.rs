@@ -242,6 +242,7 @@ macro_rules! facts {
 
         /// Any fact.
         #[derive(Debug, Clone, PartialEq)]
+        #[expect(clippy::large_enum_variant, reason = "a plan is larger than the other facts, and one fact is handled at a time")]
         pub enum Fact { $(#[doc = concat!("`", $token, "`")] $variant($variant),)* }
 
         impl Fact {

@@ -59,6 +59,7 @@ const STEPS: &[(&str, Story, &[&str])] = &[
             "step.read",
             "step.attempt",
             "plan.probed",
+            "plan.copied",
             "step.worked",
             "step.published",
             "step.advanced",

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{board, desk};
-use crate::config::cores;
+use crate::config::{REMUX_MAX, cores};
 use crate::dev::loopback;
 use crate::dev::nats_server::{NatsServer, Settings};
 use crate::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
@@ -146,6 +146,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         work_dir: wanted.state.join("work"),
         encode_slots: cores().div_ceil(2).max(1),
         source_wait: Duration::from_secs(10),
+        remux_max: REMUX_MAX,
         roles: Role::ALL.to_vec(),
     }
 }

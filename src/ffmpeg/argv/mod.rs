@@ -9,11 +9,13 @@ mod encoder;
 mod hls;
 mod picture;
 mod poster;
+mod remux;
 mod seconds;
 mod tracks;
 mod video;
 
 pub use poster::POSTER;
+pub use remux::{COPY, remux};
 pub use tracks::tracks;
 pub use video::video_chunk;
 

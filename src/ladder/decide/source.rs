@@ -30,6 +30,7 @@ pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Result<Sou
         size: pin.size,
         mime_type: mime::of(probe).to_owned(),
         container: probe.container.clone(),
+        copy: None,
         duration: duration.max(0.0),
         tracks: probe.streams.iter().map(|stream| track(stream, zero)).collect(),
     })

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt;
+use streams::plan::SourceCopy;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -24,7 +25,7 @@ use super::fault::SourceFault;
 use super::range::{Wanted, wanted};
 use super::reading::read;
 use super::settings::SourceSettings;
-use crate::storage::{At, Bucket, Op, StorageError};
+use crate::storage::{At, Bucket, Op, Storage, StorageError};
 
 /// How long closing waits for connections that were told to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,6 +48,33 @@ pub struct Source {
     pub etag: String,
     /// The size of that version in bytes.
     pub size: u64,
+}
+
+impl Source {
+    /// What the tasks of a plan read: the copy of its source where there is one, else the source itself.
+    #[must_use]
+    pub fn planned(storage: &Storage, source: &streams::plan::Source) -> Self {
+        source.copy.as_ref().map_or_else(
+            || Self {
+                bucket: storage.bucket(&source.bucket),
+                key: source.key.clone(),
+                etag: source.etag.clone(),
+                size: source.size,
+            },
+            |copy| Self::copy(storage, copy),
+        )
+    }
+
+    /// The copy of a source.
+    #[must_use]
+    pub fn copy(storage: &Storage, copy: &SourceCopy) -> Self {
+        Self {
+            bucket: storage.bucket(&copy.bucket),
+            key: copy.key.clone(),
+            etag: copy.etag.clone(),
+            size: copy.size,
+        }
+    }
 }
 
 /// What was read of a source.

@@ -15,7 +15,7 @@ mod video;
 pub use images::Storyboard;
 pub use insight::{Complexity, Cost, LeftOut, RungSample};
 pub use rendition::{AudioRendition, Rendition, SubtitleRendition, VideoRendition};
-pub use source::{Source, Track, TrackKind};
+pub use source::{Source, SourceCopy, Track, TrackKind};
 pub use video::{Picture, SourceColor, VideoPlan};
 
 /// The job was planned. The first `planned` of a job is authoritative; who loses the race uses the winner's.

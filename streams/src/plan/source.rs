@@ -19,10 +19,27 @@ pub struct Source {
     pub mime_type: String,
     /// The demuxer's name, e.g. `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,
+    /// The copy that tasks read instead, where the object has no index that leads to its key frames. Stream numbers of the plan are
+    /// the copy's.
+    #[serde(default)]
+    pub copy: Option<SourceCopy>,
     /// Seconds from zero to the end of the longest track that is encoded.
     pub duration: f64,
     /// Every stream of the container.
     pub tracks: Vec<Track>,
+}
+
+/// A private copy of a source in a container with an index. It is removed when the job ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCopy {
+    /// The bucket the copy is in: that of the output.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// The version all readers pin.
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// One stream of the source.

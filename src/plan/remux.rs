@@ -1,0 +1,139 @@
+//! The private copy of a source that cannot be entered at a time: TS, PS, FLV, and WebM without cues.
+//!
+//! Without it the whole video would be one sequential task. The copy costs one read of the source and no decoding. AVI is not
+//! copied: it tells no presentation times, and those a copy makes up are late by the reordering of its frames.
+
+use std::path::Path;
+use std::time::Duration;
+
+use streams::Code;
+use streams::plan::SourceCopy;
+use tokio::sync::watch;
+use tokio_util::io::ReaderStream;
+use tokio_util::sync::CancellationToken;
+
+use super::stage::Planner;
+use crate::failure::Failure;
+use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, argv};
+use crate::job::Assignment;
+use crate::ladder::Probe;
+use crate::storage::{self, Source, SourceServer};
+
+/// Seconds of video below which one sequential task is soon done.
+const WORTH_IT: f64 = 24.0;
+
+/// Bytes of the disk that stay free whatever we write.
+const RESERVE: u64 = 256 << 20;
+
+/// The least speed of a copy, in bytes a second, below which it counts as hung for good.
+const SLOWEST: u64 = 256 << 10;
+
+/// A copy, and what is in it.
+pub(super) struct Copied {
+    pub(super) copy: SourceCopy,
+    pub(super) probe: Probe,
+}
+
+impl Planner {
+    /// Copies a source that cannot be entered at a time into a container with an index, where that is worth it and possible. Where it
+    /// is not the job goes on without: slower, not worse.
+    pub(super) async fn copied(
+        &self,
+        assignment: &Assignment,
+        server: &SourceServer,
+        size: u64,
+        probe: &Probe,
+    ) -> Result<Option<Copied>, Failure> {
+        if !is_worth_it(probe) || size > self.remux_max {
+            return Ok(None);
+        }
+        let folder = self
+            .workshop
+            .bench(std::iter::empty())
+            .map_err(|error| no_folder(&error))?;
+        if !has_room(folder.path(), size) {
+            tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
+            return Ok(None);
+        }
+        let input = Input::http(server.url());
+        for subtitles in [true, false] {
+            let args = argv::remux(&input, subtitles);
+            let run = self.copy(&args, folder.path(), server, size);
+            let end = self.read(assignment, server, run).await??;
+            if end == End::Finished {
+                return self.publish(assignment, &folder.path().join(argv::COPY)).await;
+            }
+        }
+        tracing::warn!(job.id = %assignment.state.job_id, "the source cannot be copied into Matroska; its video is one task");
+        Ok(None)
+    }
+
+    async fn copy(&self, args: &[String], folder: &Path, server: &SourceServer, size: u64) -> Result<End, Failure> {
+        let (ticks, _) = watch::channel(Tick::default());
+        let exit = ffmpeg::run(Run {
+            tool: &self.tool,
+            args,
+            folder,
+            limits: Limits::new(Duration::from_secs(300 + size / SLOWEST)),
+            stop: &CancellationToken::new(),
+            external_work: &|| server.bytes_read() + server.bytes_served(),
+            ticks: &ticks,
+        })
+        .await
+        .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+        if exit.end != End::Finished {
+            tracing::debug!(stderr = exit.stderr_tail, "a copy of the source failed");
+        }
+        Ok(exit.end)
+    }
+
+    /// Puts the copy beside the output and probes it there, as the tasks will read it.
+    async fn publish(&self, assignment: &Assignment, file: &Path) -> Result<Option<Copied>, Failure> {
+        let key = storage::source_copy(assignment.state.job_id.as_str());
+        let opened = tokio::fs::File::open(file).await.map_err(|error| no_folder(&error))?;
+        let pulse = assignment.pulse.clone();
+        let pieces = futures::StreamExt::inspect(ReaderStream::with_capacity(opened, 1 << 18), move |piece| {
+            pulse.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        });
+        let stored = match self.jobs.output.put_stream(&key, "video/x-matroska", pieces).await {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.jobs.blame_output(&error).await),
+        };
+        let copy = SourceCopy {
+            bucket: self.jobs.output.name().to_owned(),
+            key,
+            etag: stored.etag,
+            size: stored.size,
+        };
+        let source = Source::copy(&self.storage, &copy);
+        let server = self.open(source).await?;
+        let probe = self.probe(assignment, &server).await?;
+        Ok(probe.seekable.then_some(Copied { copy, probe }))
+    }
+}
+
+/// Whether the copy saves time, and says the same as the source.
+fn is_worth_it(probe: &Probe) -> bool {
+    let long = |(stream, _): (&crate::ladder::probe::Stream, _)| match (stream.start, stream.end) {
+        (Some(start), Some(end)) => end - start.as_f64() >= WORTH_IT,
+        _ => false,
+    };
+    let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
+    !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(long)
+}
+
+/// Whether the disk takes a copy a tenth larger than the source, as headers of small packets may make it.
+fn has_room(folder: &Path, size: u64) -> bool {
+    nix::sys::statvfs::statvfs(folder).is_ok_and(|disk| {
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        free > size.saturating_add(size / 10).saturating_add(RESERVE)
+    })
+}
+
+fn no_folder(error: &std::io::Error) -> Failure {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
+        _ => Code::FfmpegCrashed,
+    };
+    Failure::new(code, format!("The work folder cannot be used: {error}."))
+}
