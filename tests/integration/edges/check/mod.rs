@@ -3,6 +3,8 @@
 mod output;
 mod picture;
 mod sound;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use output::Output;
