@@ -7,13 +7,13 @@ use crate::edges::row::{Row, completes};
 
 /// Two cues with letters and signs that a careless converter spoils, as `SubRip`.
 const SUBRIP: &str =
-    "1\n00:00:01,000 --> 00:00:02,500\nGuten Tag & <willkommen>\n\n2\n00:00:03,000 --> 00:00:04,000\n¿Qué tal?\n你好\n";
+    "1\n00:00:01,000 --> 00:00:02,500\nEins < zwei & drei\n\n2\n00:00:03,000 --> 00:00:04,000\n¿Qué tal?\n你好\n";
 /// One more cue, of another track.
 const OTHER: &str = "1\n00:00:02,000 --> 00:00:03,000\nHello\n";
 
 /// What players see of a cue is escaped in WebVTT.
 const SEEN: &[Cue] = &[
-    (1.0, 2.5, "Guten Tag &amp; &lt;willkommen&gt;"),
+    (1.0, 2.5, "Eins &lt; zwei &amp; drei"),
     (3.0, 4.0, "¿Qué tal?\n你好"),
 ];
 
