@@ -2,7 +2,7 @@
 
 use streams::Code;
 
-use crate::edges::check::Check::{self, Corners, Rates, Sizes};
+use crate::edges::check::Check::{self, Corners, Rates, Sizes, Warns};
 use crate::edges::input::{H264, Input, made, moving};
 use crate::edges::mp4::orient;
 use crate::edges::row::{Row, completes, fails};
@@ -135,7 +135,24 @@ fn sizes() -> Vec<Row> {
         ),
         "mp4",
     );
+    let covered =
+        "-f lavfi -i testsrc2=s=500x500:d=1 -map 0 -map 1 -c:v:0 libx264 -preset:v:0 ultrafast -pix_fmt:v:0 yuv420p";
+    let covered = format!(
+        "{} {covered} -c:v:1 mjpeg -frames:v:1 1 -disposition:v:1 attached_pic",
+        moving("426x240", "5", 1.0)
+    );
+    let two = format!(
+        "{} {} -map 0 -map 1 {H264}",
+        moving("426x240", "5", 1.0),
+        moving("128x72", "5", 1.0)
+    );
     vec![
+        completes("a film with a cover", made(covered, "mp4"), [Sizes(&[(426, 240)])]),
+        completes(
+            "two films in one",
+            made(two, "mp4"),
+            [Sizes(&[(426, 240)]), Warns("video_tracks_left_out")],
+        ),
         completes("a small one", plain("426x240"), [Sizes(&[(426, 240)])]),
         completes("a rung's size", plain("854x480"), [Sizes(&[(854, 480), (640, 360)])]),
         completes(
