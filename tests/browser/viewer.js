@@ -146,11 +146,14 @@ async function seek(to) {
   await within(done, `the seek to ${to.toFixed(3)} s`);
 }
 
-/** The cues of the tracks of text that are shown. */
+/** The tracks of text that are shown. */
 const shownTracks = () => Array.from(video.textTracks).filter(({ mode }) => mode === "showing");
 
-/** Plays with one track of text shown, from the start; resolves to every cue when it was first seen: `{ text, at, begin, end }`. */
-async function readAlong(player, index, until) {
+/**
+ * Plays from the start with one track of text shown; resolves to every cue when it was first seen: `{ text, at, begin, end }`. The text is
+ * chosen before all is buffered: Shaka Player 5.2 does not get what is chosen later.
+ */
+async function readAlong(player, url, index, until) {
   const seen = new Map();
   const note = () => {
     for (const cue of shownTracks().flatMap((track) => Array.from(track.activeCues ?? []))) {
@@ -158,46 +161,58 @@ async function readAlong(player, index, until) {
       if (!seen.has(key)) seen.set(key, { text: cue.text, at: video.currentTime, begin: cue.startTime, end: cue.endTime });
     }
   };
-  await seek(0);
-  player.chooseText(index);
-  // Shaka Player loads text while it plays, not before.
-  await video.play();
-  await within(frameWhere(() => shownTracks().some(({ cues }) => cues?.length > 0)), `showing track ${index} of text`);
-  video.pause();
-  await seek(0);
-  await playOn(until, note);
-  return [...seen.values()];
+  try {
+    await within(player.load(url), "loading");
+    player.chooseText(index);
+    await video.play();
+    await within(frameWhere(() => shownTracks().some(({ cues }) => cues?.length > 0)), `showing track ${index} of text`);
+    video.pause();
+    await seek(0);
+    await playOn(until, note);
+    return [...seen.values()];
+  } finally {
+    await player.destroy();
+  }
 }
 
-/** Watches an output: the start, every track of sound, every track of text for `reading` seconds, and the end. */
+/** Watches an output: the start, every track of sound, the end, and every track of text for `reading` seconds. */
 async function watch(kind, url, reading) {
-  const player = kind === "shaka" ? withShaka() : withHlsJs();
-  const report = { player: player.version, errors: player.errors, audio: [], text: [], trouble: null };
+  const report = { audio: [], text: [], trouble: null };
+  const open = kind === "shaka" ? withShaka : withHlsJs;
+  try {
+    await watchThrough(open(), url, report);
+    for (const [index, track] of report.offered.entries()) {
+      const player = open();
+      report.text.push({ ...track, cues: await readAlong(player, url, index, reading) });
+      report.errors.push(...player.errors);
+    }
+  } catch (error) {
+    report.trouble = error.message ?? String(error);
+  }
+  return report;
+}
+
+async function watchThrough(player, url, report) {
+  Object.assign(report, { player: player.version, errors: player.errors });
   try {
     await within(player.load(url), "loading");
     if (video.readyState < 3) await within(once(video, "canplay"), "the first picture or sound");
-    report.levels = player.levels();
-    report.duration = video.duration;
+    Object.assign(report, { levels: player.levels(), offered: player.text(), duration: video.duration });
     report.start = await playSmoothly(STRETCH);
     for (const index of player.audio().keys()) {
       await within(player.chooseAudio(index), `switching to track ${index}`);
       const played = await playSmoothly(STRETCH);
       report.audio.push({ ...player.audio()[index], played });
     }
-    for (const [index, track] of player.text().entries()) report.text.push({ ...track, cues: await readAlong(player, index, reading) });
     await seek(Math.max(0, video.duration - STRETCH));
     const ended = once(video, "ended");
     await video.play();
     await within(ended, "playing to the end");
-    report.end = video.currentTime;
-    report.picture = [video.videoWidth, video.videoHeight];
-  } catch (error) {
-    report.trouble = error.message ?? String(error);
+    Object.assign(report, { end: video.currentTime, picture: [video.videoWidth, video.videoHeight] });
   } finally {
     report.buffered = ranges(video.buffered);
     await player.destroy();
   }
-  return report;
 }
 
 globalThis.viewer = { watch };
