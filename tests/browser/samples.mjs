@@ -75,6 +75,42 @@ async function writePlaylists(folder) {
   await writeFile(join(folder, "audio_only.m3u8"), ["#EXTM3U", "#EXT-X-VERSION:7", audioOnly, ""].join("\n"));
 }
 
+/**
+ * Adds to a right output what viewers choose among: German beside English, each humming its own tone, 5.1 as a second group, and German
+ * subtitles. Resolves to the manifest, `choices.m3u8`.
+ */
+export async function addChoices(folder) {
+  const tracks = { english: ["440", "2"], german: ["660", "2"], surround: ["440", "6"] };
+  for (const [name, [tone, channels]] of Object.entries(tracks)) await encodeTone(folder, name, tone, channels);
+  await writeFile(join(folder, "german.vtt"), "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\n00:02.000 --> 00:03.500\nGuten Tag\n");
+  const length = seconds(TOTAL_FRAMES);
+  const subtitles = ["#EXTM3U", "#EXT-X-VERSION:7", `#EXT-X-TARGETDURATION:${Math.ceil(length)}`, "#EXT-X-PLAYLIST-TYPE:VOD", `#EXTINF:${length.toFixed(3)},`, "german.vtt", "#EXT-X-ENDLIST", ""];
+  await writeFile(join(folder, "german.m3u8"), subtitles.join("\n"));
+  const audio = (group, name, language, channels, uri, first) =>
+    `#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="${group}",NAME="${name}",LANGUAGE="${language}",DEFAULT=${first ? "YES" : "NO"},AUTOSELECT=YES,CHANNELS="${channels}",URI="${uri}/index.m3u8"`;
+  const media = [
+    audio("stereo", "English", "en", 2, "english", true),
+    audio("stereo", "German", "de", 2, "german", false),
+    audio("surround", "English", "en", 6, "surround", true),
+    '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="subs",NAME="German",LANGUAGE="de",DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,URI="german.m3u8"',
+  ];
+  const variants = ["stereo", "surround"].flatMap((group) =>
+    RUNGS.map(({ name, size }, i) => `#EXT-X-STREAM-INF:BANDWIDTH=${2000000 / (i + 1)},CODECS="avc1.64001e,mp4a.40.2",RESOLUTION=${size},FRAME-RATE=29.970,AUDIO="${group}",SUBTITLES="subs"\n${name}/index.m3u8`),
+  );
+  await writeFile(join(folder, "choices.m3u8"), ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS", ...media, ...variants, ""].join("\n"));
+  return join(folder, "choices.m3u8");
+}
+
+/** One track of sound with one tone. */
+async function encodeTone(folder, name, tone, channels) {
+  await mkdir(join(folder, name));
+  const layout = channels === "6" ? "5.1" : "stereo";
+  const input = `sine=frequency=${tone}:sample_rate=48000:duration=${seconds(TOTAL_FRAMES)},volume=4,pan=${layout}|${Array.from({ length: Number(channels) }, (_, i) => `c${i}=c0`).join("|")}`;
+  await ffmpeg(["-f", "lavfi", "-i", input, "-af", "atrim=start_sample=1024", "-c:a", "aac", "-b:a", "96k", ...anonymous("a"), ...hls(join(folder, name), "")]);
+  const local = await readFile(join(folder, name, "local.m3u8"), "utf8");
+  await writePlaylist(join(folder, name), [...local.matchAll(/#EXTINF:([\d.]+)/g)].map(([, duration]) => Number(duration)));
+}
+
 async function writePlaylist(folder, durations) {
   const head = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:4", "#EXT-X-PLAYLIST-TYPE:VOD", '#EXT-X-MAP:URI="init.mp4"'];
   const segments = durations.map((duration, i) => `#EXTINF:${duration.toFixed(6)},\n${String(i).padStart(5, "0")}.m4s`);

@@ -11,11 +11,21 @@ const TYPES = {
   ".mp4": "video/mp4",
   ".m4s": "video/mp4",
   ".js": "text/javascript",
+  ".vtt": "text/vtt",
 };
-const PAGE = '<!doctype html><title>probe</title><video id="video" muted playsinline></video><script src="/hls.js"></script><script type="module" src="/probe.js"></script>';
+const page = (scripts) => `<!doctype html><title>player</title><video id="video" muted playsinline></video>${scripts}`;
+const PAGE = page('<script src="/hls.js"></script><script type="module" src="/probe.js"></script>');
+// What is muted cannot be heard by an analyser.
+const VIEWER = page('<script src="/hls.js"></script><script src="/shaka.js"></script><script type="module" src="/viewer.js"></script>').replace(" muted", "");
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const hlsScript = createRequire(import.meta.url).resolve("hls.js/dist/hls.js");
+const { resolve } = createRequire(import.meta.url);
+const SCRIPTS = {
+  "/hls.js": resolve("hls.js/dist/hls.js"),
+  "/shaka.js": resolve("shaka-player/dist/shaka-player.compiled.js"),
+  "/probe.js": join(here, "probe.js"),
+  "/viewer.js": join(here, "viewer.js"),
+};
 
 /** Serves `/` and, when a folder is given, its files under `/media/`; resolves to `{ origin, close }`. */
 export async function serve(folder) {
@@ -34,8 +44,8 @@ export async function serve(folder) {
 
 async function answer(path, folder) {
   if (path === "/") return { type: "text/html", body: PAGE };
-  if (path === "/hls.js") return file(hlsScript);
-  if (path === "/probe.js") return file(join(here, "probe.js"));
+  if (path === "/viewer") return { type: "text/html", body: VIEWER };
+  if (path in SCRIPTS) return file(SCRIPTS[path]);
   if (folder && path.startsWith("/media/")) return file(join(folder, normalize(path.slice("/media".length))));
   throw new Error(`no such file: ${path}`);
 }

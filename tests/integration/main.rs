@@ -14,6 +14,8 @@ mod dead_letters;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod identity;
@@ -21,6 +23,8 @@ mod identity;
 mod main_job;
 #[cfg(test)]
 mod operating;
+#[cfg(test)]
+mod players;
 #[cfg(test)]
 mod playing;
 #[cfg(test)]

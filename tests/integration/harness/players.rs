@@ -31,3 +31,13 @@ pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
 pub(crate) async fn plays_seamlessly(manifest: &str) {
     browse("play.mjs", &[manifest, "--json"]).await;
 }
+
+/// Watches a manifest with two players as a viewer does: it has to begin, to switch to every track, and to end.
+pub(crate) async fn watches(manifest: &str, expected: &[&str]) {
+    browse("watch.mjs", &[&[manifest, "--json"], expected].concat()).await;
+}
+
+/// Reads a manifest and everything below it with two strict parsers.
+pub(crate) async fn parses_strictly(manifest: &str) {
+    browse("strict.mjs", &[manifest]).await;
+}

@@ -6,8 +6,9 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use serde_json::Value;
+use streams::progress::Progress;
 use streams::{FactKind, JobId, subject, topology};
 
 use super::{DEADLINE, until};
@@ -37,6 +38,22 @@ impl Message {
             .get(name)
             .unwrap_or_else(|| panic!("{} has no header {name}", self.subject))
             .as_str()
+    }
+}
+
+/// What was told of a job's progress since somebody began to listen.
+#[derive(Debug)]
+pub(crate) struct ProgressFeed {
+    messages: async_nats::Subscriber,
+}
+
+impl ProgressFeed {
+    /// Everything that was told: the task, and how much of the job was done.
+    pub(crate) fn so_far(mut self) -> Vec<(String, f64)> {
+        let told = std::iter::from_fn(|| self.messages.next().now_or_never().flatten());
+        let told = told.map(|message| serde_json::from_slice::<Progress>(&message.payload).unwrap());
+        told.map(|progress| (progress.task.to_string(), progress.job_progress))
+            .collect()
     }
 }
 
@@ -120,6 +137,15 @@ impl Streams {
             handle.get_info().await.unwrap().state.messages == 0
         })
         .await;
+    }
+
+    /// Listens to the progress of a job from now on.
+    pub(crate) async fn progress_of(&self, job: &JobId) -> ProgressFeed {
+        let client = self.js.client();
+        let messages = client.subscribe(format!("hls.v1.progress.{job}.>")).await.unwrap();
+        // Nothing that is published after this is missed.
+        client.flush().await.unwrap();
+        ProgressFeed { messages }
     }
 
     /// A fact of a job, waited for.

@@ -1,0 +1,75 @@
+// Watches a manifest as a viewer does, with hls.js and with Shaka Player, and says what is wrong.
+//
+// usage: node watch.mjs MANIFEST [--player hls.js|shaka] [--tones en=440,de=660] [--cues de=1.0:Hallo,en=2:Hello] [--channels 2,6] [--json]
+//
+// It plays the start, switches to every track of sound and hears it, shows every track of text, and plays to the end. With
+// --tones each language has to hum its tone, with --cues each has to show its cues, with --channels there have to be renditions of
+// so many channels. Without --player both players watch. Exit code: 0 nothing is wrong, 1 something is, 2 could not be tried.
+
+import { basename, dirname, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { withPage } from "./browser.mjs";
+import { serve } from "./server.mjs";
+import { judgeViewing } from "./viewing.mjs";
+
+const PLAYERS = ["hls.js", "shaka"];
+
+/** The whole test of one manifest; resolves to its report. */
+export async function watch(manifest, players, expected) {
+  const remote = /^https?:/.test(manifest);
+  const server = await serve(remote ? null : dirname(resolve(manifest)));
+  const url = remote ? manifest : `${server.origin}/media/${encodeURIComponent(basename(manifest))}`;
+  const reading = Math.max(0, ...expected.cues.map(({ at }) => at)) + 0.8;
+  try {
+    return await withPage(async (page, version) => {
+      const viewings = [];
+      for (const player of players) {
+        await page.goto(`${server.origin}/viewer`);
+        await page.waitForFunction("globalThis.viewer && globalThis.Hls && globalThis.shaka");
+        const measured = await page.evaluate((args) => viewer.watch(...args), [player, url, reading]);
+        viewings.push({ ...measured, reasons: judgeViewing(measured, expected) });
+      }
+      const reasons = viewings.flatMap(({ player, reasons }) => reasons.map((reason) => `${player}: ${reason}`));
+      return { ok: reasons.length === 0, manifest, browser: version, reasons, viewings };
+    });
+  } finally {
+    await server.close();
+  }
+}
+
+/** `key=value` pairs, separated by commas. */
+const pairs = (text) => (text ?? "").split(",").filter(Boolean).map((pair) => pair.split(/=(.*)/s).slice(0, 2));
+
+function expectation({ tones, cues, channels }) {
+  return {
+    tones: new Map(pairs(tones).map(([language, tone]) => [language, Number(tone)])),
+    cues: pairs(cues).map(([language, cue]) => {
+      const [at, text] = cue.split(/:(.*)/s);
+      return { language, at: Number(at), text };
+    }),
+    channels: (channels ?? "").split(",").filter(Boolean).map(Number),
+  };
+}
+
+async function main() {
+  const options = { player: { type: "string" }, tones: { type: "string" }, cues: { type: "string" }, channels: { type: "string" }, json: { type: "boolean", default: false } };
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const players = values.player ? [values.player] : PLAYERS;
+  if (positionals.length !== 1 || players.some((player) => !PLAYERS.includes(player))) {
+    throw new Error("usage: node watch.mjs MANIFEST [--player hls.js|shaka] [--tones en=440,…] [--cues en=1.5:text,…] [--channels 2,6] [--json]");
+  }
+  const report = await watch(positionals[0], players, expectation(values));
+  if (values.json) console.log(JSON.stringify(report, null, 2));
+  else console.log(report.ok ? `ok   ${report.viewings.map(({ player }) => player).join(", ")}` : report.reasons.map((reason) => `FAIL ${reason}`).join("\n"));
+  return report.ok ? 0 : 1;
+}
+
+if (import.meta.main ?? process.argv[1] === import.meta.filename) {
+  main().then(
+    (code) => (process.exitCode = code),
+    (error) => {
+      console.error(error.message);
+      process.exitCode = 2;
+    },
+  );
+}

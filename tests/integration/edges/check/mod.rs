@@ -1,0 +1,92 @@
+//! What can be said of a finished output, as values that tables are made of.
+
+mod output;
+mod picture;
+mod sound;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub(crate) use output::Output;
+
+use super::measure::Colour;
+
+/// A cue of subtitles: when it appears, when it goes, and what it says.
+pub(crate) type Cue = (f64, f64, &'static str);
+
+/// One thing that has to hold. Moments and lengths are seconds of the player's clock.
+#[derive(Debug, Clone)]
+pub(crate) enum Check {
+    /// The sizes of the rungs, from the top down.
+    Sizes(&'static [(u32, u32)]),
+    /// The frame rates of the rungs, from the top down.
+    Rates(&'static [&'static str]),
+    /// The colours of the corners' marks, in every rung and in the poster: top left, top right, bottom left, bottom right.
+    Corners([Colour; 4]),
+    /// The colours of bars from left to right in every rung, give or take so much.
+    Bars(Vec<Colour>, u8),
+    /// So many bars of grey from left to right, each brighter than the one before; the one at `grey` within `range` of 255.
+    Ramp { bars: usize, grey: usize, range: (u8, u8) },
+    /// Flashes and beeps come at these moments, together.
+    InSync(&'static [f64]),
+    /// No frame of any rung is combed.
+    NotCombed,
+    /// The tracks of sound in their order: language, and the tone each hums.
+    Tones(&'static [(Option<&'static str>, u32)]),
+    /// The tone each channel of the 5.1 rendition hums.
+    Surround([u32; 6]),
+    /// These tones can be heard in the first stereo rendition.
+    Mixed(&'static [u32]),
+    /// How long the pictures last; nothing where there must be none.
+    Pictures(Option<f64>),
+    /// How long the default track of sound lasts, from zero on; nothing where there must be none.
+    Sound(Option<f64>),
+    /// This word is among the warnings.
+    Warns(&'static str),
+    /// So many segments of pictures.
+    Segments(usize),
+    /// At least so many chunks, and progress of each task that never goes back.
+    Chunks(usize),
+    /// A poster of this brightness at least, of 255.
+    Poster(f64),
+    /// A storyboard of at least so many sheets, whose pictures follow each other from the first moment to the last.
+    Sheets(usize),
+    /// Subtitles in their order: language, and the cues.
+    Subtitles(&'static [(Option<&'static str>, &'static [Cue])]),
+}
+
+impl Check {
+    /// What is wrong; nothing where it holds.
+    pub(crate) async fn faults(&self, output: &Output) -> Vec<String> {
+        match self {
+            Self::Sizes(wanted) => picture::sizes(output, wanted),
+            Self::Rates(wanted) => picture::rates(output, wanted),
+            Self::Corners(wanted) => picture::corners(output, wanted).await,
+            Self::Bars(wanted, tolerance) => picture::bars(output, wanted, *tolerance).await,
+            Self::Ramp { bars, grey, range } => picture::ramp(output, *bars, *grey, *range).await,
+            Self::NotCombed => picture::not_combed(output).await,
+            Self::Pictures(wanted) => picture::length(output, *wanted).await,
+            Self::Poster(least) => picture::poster(output, *least).await,
+            Self::InSync(wanted) => sound::in_sync(output, wanted).await,
+            Self::Tones(wanted) => sound::tones(output, wanted).await,
+            Self::Surround(wanted) => sound::surround(output, *wanted).await,
+            Self::Mixed(wanted) => sound::mixed(output, wanted).await,
+            Self::Sound(wanted) => sound::length(output, *wanted).await,
+            Self::Warns(word) => text::warns(output, word),
+            Self::Segments(count) => text::segments(output, *count),
+            Self::Chunks(least) => text::chunks(output, *least),
+            Self::Sheets(least) => text::sheets(output, *least).await,
+            Self::Subtitles(wanted) => text::subtitles(output, wanted),
+        }
+    }
+}
+
+/// A list of one fault, unless the two are equal.
+fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, wanted: T) -> Vec<String> {
+    fault_unless(found == wanted, || format!("{what}: {found:?} and not {wanted:?}"))
+}
+
+/// A list of one fault, unless it holds.
+fn fault_unless(holds: bool, fault: impl FnOnce() -> String) -> Vec<String> {
+    if holds { Vec::new() } else { vec![fault()] }
+}

@@ -1,0 +1,13 @@
+//! What pictures and sounds show, measured by ffmpeg and ffprobe at a path or URL.
+//!
+//! Nothing here knows what is right. Each measure has tests that show it told of something wrong.
+
+mod image;
+mod stream;
+mod sync;
+mod tone;
+
+pub(super) use image::{Colour, Place, combed_share, image_at, picture_file};
+pub(super) use stream::{VideoStream, video_stream};
+pub(super) use sync::moments;
+pub(super) use tone::{hearing, loudest_tone};

@@ -1,0 +1,139 @@
+//! Beep and flash: sound and pictures belong together, however a container times them.
+
+use crate::edges::check::Check::{InSync, Rates};
+use crate::edges::input::{H264, Input, beeps, flashes, made};
+use crate::edges::row::{Row, completes};
+
+/// Seconds of every input: enough for several chunks, and to see a drift.
+const LONG: f64 = 26.0;
+
+/// When it flashes and beeps: at times of frames at every rate below.
+const MOMENTS: &[f64] = &[2.002, 13.013, 24.024];
+
+/// The same at rates of whole numbers.
+const WHOLE: &[f64] = &[2.0, 13.0, 24.0];
+
+/// Where sound or pictures begin half a second before the other.
+const LATER: &[f64] = &[2.5, 13.5, 24.5];
+
+fn shifted(moments: &[f64], by: f64) -> Vec<f64> {
+    moments.iter().map(|moment| moment + by).collect()
+}
+
+/// Flashes and beeps at the same times; the pictures' and the sound's clocks begin so late.
+fn both(rate: &str, moments: &[f64], late: (f64, f64), behind: &str, extension: &'static str) -> Input {
+    let picture = flashes(rate, LONG - late.0, &shifted(moments, -late.0));
+    let sound = beeps(LONG - late.1, &shifted(moments, -late.1));
+    made(
+        format!(
+            "-itsoffset {} {picture} -itsoffset {} {sound} {H264} -c:a aac {behind}",
+            late.0, late.1
+        ),
+        extension,
+    )
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    let row = |name, rate, moments, late, behind, extension| {
+        completes(name, both(rate, moments, late, behind, extension), [InSync(moments)])
+    };
+    let together = (0.0, 0.0);
+    vec![
+        row("25 in MP4", "25", WHOLE, together, "", "mp4"),
+        row("23.976 in MP4", "24000/1001", MOMENTS, together, "", "mp4"),
+        row("29.97 in MP4", "30000/1001", MOMENTS, together, "", "mp4"),
+        row("23.976 in Matroska", "24000/1001", MOMENTS, together, "", "mkv"),
+        row("29.97 in Matroska", "30000/1001", MOMENTS, together, "", "mkv"),
+        row("29.97 in a transport stream", "30000/1001", MOMENTS, together, "", "ts"),
+        row(
+            "a transport stream of a thousand seconds ago",
+            "25",
+            WHOLE,
+            together,
+            "-output_ts_offset 1000",
+            "ts",
+        ),
+        row(
+            "Matroska that starts at five seconds",
+            "25",
+            WHOLE,
+            together,
+            "-output_ts_offset 5",
+            "mkv",
+        ),
+        row(
+            "fragmented MP4",
+            "25",
+            WHOLE,
+            together,
+            "-movflags +frag_keyframe+delay_moov",
+            "mp4",
+        ),
+        row(
+            "sound one and a half seconds late in MP4",
+            "25",
+            WHOLE,
+            (0.0, 1.5),
+            "",
+            "mp4",
+        ),
+        row(
+            "sound one and a half seconds late in Matroska",
+            "25",
+            WHOLE,
+            (0.0, 1.5),
+            "",
+            "mkv",
+        ),
+        row(
+            "sound one and a half seconds late in a transport stream",
+            "25",
+            WHOLE,
+            (0.0, 1.5),
+            "",
+            "ts",
+        ),
+        row("pictures one second late", "25", WHOLE, (1.0, 0.0), "", "mp4"),
+        row(
+            "pictures one second late in Matroska",
+            "30",
+            WHOLE,
+            (1.0, 0.0),
+            "",
+            "mkv",
+        ),
+        completes(
+            "an edit list that begins within a group of pictures",
+            edited(),
+            [InSync(&[1.48, 12.48, 23.48])],
+        ),
+        completes(
+            "frames missing everywhere but where it flashes",
+            sparse(),
+            [InSync(WHOLE), Rates(&["30/1"])],
+        ),
+        completes(
+            "sound of 44.1 kHz in AVI",
+            both("25", LATER, together, "-ar 44100 -c:a pcm_s16le", "avi"),
+            [InSync(LATER)],
+        ),
+    ]
+}
+
+/// Cut at a time that is no key frame without encoding anew, as phones and editors do it: the edit list hides what is too much.
+fn edited() -> Input {
+    both("25", WHOLE, (0.0, 0.0), "", "mp4").remade("-ss 0.52", "-c copy", "mp4")
+}
+
+/// A variable rate: every third frame is missing, and now and then more, but not near the flashes.
+fn sparse() -> Input {
+    let picture = flashes("30", LONG, WHOLE);
+    let kept = "gt(mod(n\\,3)\\,0)*gt(mod(n\\,40)\\,8)+lt(mod(n\\,330)-60\\,6)*gte(mod(n\\,330)-60\\,-6)";
+    made(
+        format!(
+            "{picture} {} -vf select={kept} -fps_mode vfr {H264} -c:a aac",
+            beeps(LONG, WHOLE)
+        ),
+        "mp4",
+    )
+}

@@ -1,0 +1,199 @@
+//! Frame rates, lengths and interlacing.
+
+use crate::edges::check::Check::{
+    self, Chunks, NotCombed, Pictures, Poster, Rates, Segments, Sheets, Sizes, Sound, Warns,
+};
+use crate::edges::input::{H264, made, moving, tone};
+use crate::edges::row::{Row, completes};
+
+pub(crate) fn rows() -> Vec<Row> {
+    [rates(), lengths(), interlaced()].into_iter().flatten().collect()
+}
+
+fn rates() -> Vec<Row> {
+    let row = |name, rate: &str, seconds: f64, checks: &[Check]| {
+        completes(
+            name,
+            made(format!("{} {H264}", moving("128x72", rate, seconds)), "mp4"),
+            checks,
+        )
+    };
+    let fast = |name, rate: &str| {
+        let checks = [
+            Rates(&["60/1", "30/1", "30/1"]),
+            Sizes(&[(1280, 720), (854, 480), (640, 360)]),
+        ];
+        completes(
+            name,
+            made(format!("{} {H264}", moving("1280x720", rate, 0.5)), "mp4"),
+            checks,
+        )
+    };
+    let variable = |name, rate: &str, frames: &str, checks: [Check; 2]| {
+        let picture = moving("128x72", rate, 6.0);
+        completes(
+            name,
+            made(format!("{picture} -vf select={frames} -fps_mode vfr {H264}"), "mp4"),
+            checks,
+        )
+    };
+    vec![
+        row("23.976 frames a second", "24000/1001", 4.0, &[Rates(&["24000/1001"])]),
+        row("29.97 frames a second", "30000/1001", 4.0, &[Rates(&["30000/1001"])]),
+        row("an unusual rate", "17", 2.0, &[Rates(&["17/1"]), Pictures(Some(2.0))]),
+        row(
+            "one frame a second",
+            "1",
+            10.0,
+            &[Rates(&["1/1"]), Pictures(Some(10.0))],
+        ),
+        fast("60 frames a second", "60"),
+        fast("120 frames a second", "120"),
+        // Some frames of a phone in the dark are missing; of a recorded screen most are.
+        variable(
+            "the film of a phone",
+            "30",
+            "gt(mod(n\\,7)\\,0)+eq(mod(n\\,14)\\,0)",
+            [Rates(&["30/1"]), Pictures(Some(6.0))],
+        ),
+        variable(
+            "a recorded screen",
+            "60",
+            "lt(mod(n*n\\,30)\\,5)",
+            [Warns("variable_frame_rate"), Pictures(Some(6.0))],
+        ),
+    ]
+}
+
+fn lengths() -> Vec<Row> {
+    let dark_start = "-f lavfi -i color=black:s=128x72:r=25:d=1[a];color=orange:s=128x72:r=25:d=2[b];[a][b]concat";
+    let still = format!(
+        "-f lavfi -i color=teal:s=320x180:r=1:d=10 {} -tune stillimage",
+        tone(440, 10.0)
+    );
+    let one_picture = format!("{} {} {H264} -c:a aac", moving("320x180", "25", 0.04), tone(440, 6.0));
+    vec![
+        completes(
+            "three seconds that begin in the dark",
+            made(format!("{dark_start} {H264}"), "mp4"),
+            [Segments(1), Pictures(Some(3.0)), Poster(60.0)],
+        ),
+        completes(
+            "one frame",
+            made(format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)), "mp4"),
+            [Segments(1), Poster(40.0)],
+        ),
+        completes(
+            "a still picture with sound",
+            made(format!("{still} {H264} -c:a aac"), "mp4"),
+            [Pictures(Some(10.0)), Sound(Some(10.0))],
+        ),
+        completes(
+            "one picture with six seconds of sound",
+            made(one_picture, "mp4"),
+            [Sound(Some(6.0)), Poster(40.0)],
+        ),
+        completes(
+            "twenty minutes",
+            made(
+                format!(
+                    "{} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 100",
+                    moving("64x36", "1", 1200.0)
+                ),
+                "mp4",
+            ),
+            [Chunks(2), Pictures(Some(1200.0)), Segments(300)],
+        ),
+    ]
+}
+
+/// 25 whole pictures a second that move.
+const PROGRESSIVE: &str = "-f lavfi -i testsrc2=s=192x144:r=25:d=3,gblur=2,scroll=h=0.02";
+
+/// Fifty fields a second that move, woven into 25 frames.
+const WOVEN: &str = "-f lavfi -i testsrc2=s=192x144:r=50:d=3,gblur=2,scroll=h=0.02,tinterlace=interleave_top";
+
+fn interlaced() -> Vec<Row> {
+    let flagged = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -flags +ilme+ildct";
+    vec![
+        completes(
+            "interlaced, top field first",
+            made(format!("{WOVEN},setfield=tff {flagged} -x264opts tff=1"), "mp4"),
+            [NotCombed, Warns("deinterlaced")],
+        ),
+        completes(
+            "interlaced, bottom field first",
+            made(
+                format!(
+                    "{},setfield=bff {flagged} -x264opts bff=1",
+                    WOVEN.replace("_top", "_bottom")
+                ),
+                "mp4",
+            ),
+            [NotCombed, Warns("deinterlaced")],
+        ),
+        completes(
+            "interlaced MPEG-2",
+            made(
+                format!("{WOVEN},setfield=tff -c:v mpeg2video -q:v 3 -flags +ilme+ildct -top 1"),
+                "ts",
+            ),
+            [NotCombed, Warns("deinterlaced")],
+        ),
+    ]
+}
+
+/// Rows of sources whose flags lie.
+pub(crate) fn interlaced_unsaid() -> Vec<Row> {
+    let plain = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let container = format!(
+        "{},setfield=bff {plain} -flags +ilme+ildct -x264opts bff=1",
+        WOVEN.replace("_top", "_bottom")
+    );
+    vec![
+        completes(
+            "interlaced in a container that says progressive",
+            made(container, "mkv"),
+            [NotCombed, Warns("deinterlaced")],
+        ),
+        completes(
+            "interlaced and called progressive",
+            made(format!("{WOVEN},setfield=prog {plain}"), "mp4"),
+            [NotCombed, Warns("deinterlaced")],
+        ),
+        completes(
+            "progressive and called interlaced",
+            made(
+                format!("{PROGRESSIVE},setfield=tff {plain} -flags +ilme+ildct -x264opts tff=1"),
+                "mp4",
+            ),
+            [NotCombed, Pictures(Some(3.0))],
+        ),
+    ]
+}
+
+/// Rows that have preview pictures.
+pub(crate) fn storyboards() -> Vec<Row> {
+    let film = |size, rate, seconds| {
+        made(
+            format!(
+                "{} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 300",
+                moving(size, rate, seconds)
+            ),
+            "mp4",
+        )
+    };
+    vec![
+        completes(
+            "one frame has one tile",
+            made(format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)), "mp4"),
+            [Sheets(1), Poster(40.0)],
+        ),
+        completes("three seconds have a sheet", film("128x72", "25", 3.0), [Sheets(1)]),
+        completes(
+            "half an hour has several sheets",
+            film("64x36", "1", 1800.0),
+            [Sheets(2), Chunks(2), Pictures(Some(1800.0))],
+        ),
+    ]
+}
