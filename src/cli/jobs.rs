@@ -201,7 +201,7 @@ struct Line {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the log answers within [`PATIENCE`].
-async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
+pub(super) async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
     let answer = tokio::time::timeout(PATIENCE, reading).await;
     answer.context("the job log does not answer; check NATS and run `fluxhls provision`")
 }

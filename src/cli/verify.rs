@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 use streams::{FileId, JobId, OutputPrefix};
 
+use super::jobs::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::{JobSettings, Jobs};
@@ -73,14 +73,6 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::from(super::DIFFERENT)
     })
-}
-
-/// How long a person waits for the log; the log itself would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
-    let answer = tokio::time::timeout(PATIENCE, reading).await;
-    answer.context("the job log does not answer; check NATS and run `fluxhls provision`")
 }
 
 /// Access to the log. Without one an output can be checked, by what its receipt says, but not repaired.
