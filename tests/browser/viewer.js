@@ -23,6 +23,8 @@ function withHlsJs() {
   const hls = new Hls({ maxBufferLength: 3600, maxMaxBufferLength: 3600, maxBufferSize: 2 ** 30, enableWorker: false });
   const errors = [];
   hls.on(Hls.Events.ERROR, (_event, { details, fatal }) => errors.push(`${fatal ? "fatal " : ""}${details}`));
+  const placeOf = ({ url }) => hls.audioTracks.findIndex((track) => track.url === url);
+  const isPlaying = (track) => placeOf(track) >= 0 && placeOf(track) === hls.audioTrack;
   return {
     version: `hls.js ${Hls.version}`,
     errors,
@@ -32,11 +34,13 @@ function withHlsJs() {
       hls.loadSource(url);
       await parsed;
     },
-    audio: () => hls.audioTracks.map(({ name, lang, channels }, i) => ({ name, language: lang ?? null, channels: Number(channels ?? 0) || null, active: i === hls.audioTrack })),
+    // Those of all groups; but which group plays is up to the level, which hls.js chooses: only the tracks of that one can be chosen.
+    audio: () => hls.allAudioTracks.map((track) => ({ name: track.name, language: track.lang ?? null, channels: Number(track.channels ?? 0) || null, active: isPlaying(track), here: placeOf(track) >= 0 })),
     async chooseAudio(index) {
-      if (hls.audioTrack === index) return;
-      const switched = new Promise((resolve) => hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, (_event, { id }) => id === index && resolve()));
-      hls.audioTrack = index;
+      const wanted = hls.allAudioTracks[index];
+      if (isPlaying(wanted)) return;
+      const switched = new Promise((resolve) => hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, () => isPlaying(wanted) && resolve()));
+      hls.audioTrack = placeOf(wanted);
       await switched;
     },
     text: () => hls.subtitleTracks.map(({ name, lang }) => ({ name, language: lang ?? null })),
@@ -65,7 +69,7 @@ function withShaka() {
       await player.attach(video);
       await player.load(url);
     },
-    audio: () => audioTracks().map(({ label, language, channelsCount, active }) => ({ name: label, language, channels: channelsCount, active })),
+    audio: () => audioTracks().map(({ label, language, channelsCount, active }) => ({ name: label, language, channels: channelsCount, active, here: true })),
     async chooseAudio(index) {
       const wanted = audioTracks()[index];
       const switched = once(player, "audiotrackschanged");
@@ -105,7 +109,7 @@ async function playSmoothly(seconds) {
   let stretch;
   for (let attempt = 1; attempt <= 4; attempt += 1) {
     stretch = { attempt, ...(await playOn(seconds)) };
-    if (stretch.dropped * 10 <= stretch.frames) break;
+    if (stretch.dropped * 10 <= stretch.frames + stretch.dropped) break;
     await seek(stretch.from);
   }
   return stretch;
@@ -114,19 +118,26 @@ async function playSmoothly(seconds) {
 /** Plays on for a while; resolves to what was seen, and to the tone that was heard last, in Hz. */
 async function playOn(seconds, look = () => {}) {
   const from = video.currentTime;
-  const before = video.getVideoPlaybackQuality();
+  const dropped = video.getVideoPlaybackQuality().droppedVideoFrames;
+  // Counted here: the element's own count begins anew when a player changes the level.
+  let [frames, counting] = [0, true];
+  const count = () => {
+    frames += 1;
+    if (counting) video.requestVideoFrameCallback(count);
+  };
+  video.requestVideoFrameCallback(count);
   await ear();
   await video.play();
   const until = Math.min(from + seconds, video.duration - 0.05);
   await within(frameWhere(() => look() || video.currentTime >= until || video.ended), `playing from ${from.toFixed(2)} s to ${until.toFixed(2)} s`);
   const heard = await ear();
   video.pause();
-  const after = video.getVideoPlaybackQuality();
+  counting = false;
   return {
     from,
     to: video.currentTime,
-    frames: after.totalVideoFrames - before.totalVideoFrames,
-    dropped: after.droppedVideoFrames - before.droppedVideoFrames,
+    frames,
+    dropped: Math.max(0, video.getVideoPlaybackQuality().droppedVideoFrames - dropped),
     heard,
     ranges: ranges(video.buffered).length,
   };
@@ -200,6 +211,10 @@ async function watchThrough(player, url, report) {
     Object.assign(report, { levels: player.levels(), offered: player.text(), duration: video.duration });
     report.start = await playSmoothly(STRETCH);
     for (const index of player.audio().keys()) {
+      if (!player.audio()[index].here) {
+        report.audio.push({ ...player.audio()[index], played: null });
+        continue;
+      }
       await within(player.chooseAudio(index), `switching to track ${index}`);
       const played = await playSmoothly(STRETCH);
       report.audio.push({ ...player.audio()[index], played });
