@@ -35,6 +35,7 @@ pub const FILTERS: &[&str] = &[
     "setparams",
     "setpts",
     "setsar",
+    "sidedata",
     "split",
     "thumbnail",
     "tonemap",
