@@ -34,6 +34,7 @@ pub const FILTERS: &[&str] = &[
     "setparams",
     "setpts",
     "setsar",
+    "sidedata",
     "split",
     "tonemap",
     "transpose",

@@ -40,7 +40,8 @@ pub(super) fn before_the_grid(picture: Picture) -> String {
         };
         filters += &format!("bwdif=mode={mode}:parity={parity}:deint=all,");
     }
-    filters + turned(picture)
+    // Newer versions would carry the source's display matrix on to the output, where it would turn the picture once more.
+    filters + turned(picture) + "sidedata=mode=delete:type=DISPLAYMATRIX,"
 }
 
 const fn turned(picture: Picture) -> &'static str {
