@@ -9,10 +9,10 @@ use crate::ffmpeg::input::Input;
 pub const SIZES: &str = "sizes";
 
 /// Frames of a window: one group of pictures.
-pub const FRAMES: u32 = 16;
+pub const FRAMES: u32 = 6;
 
 /// Frames from one compared frame to the next.
-const COMPARED: u32 = 8;
+const COMPARED: u32 = 3;
 
 /// The file the likeness of rung `i` to the next lower one is written to, as ffmpeg's ssim filter writes it.
 #[must_use]

@@ -28,8 +28,8 @@ pub struct Samples {
     pub cpu_seconds: f64,
 }
 
-/// Windows of a sample.
-const WINDOWS: u32 = 4;
+/// Windows of a sample: more short ones see more of the source than fewer long ones.
+const WINDOWS: u32 = 6;
 
 /// Seconds; a sample costs about as much as encoding one second of the source, which is less than a thirtieth of longer ones.
 const SHORTEST: f64 = 40.0;
@@ -113,7 +113,7 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
         };
         rungs.push(RungSample {
             name: rung.name.to_string(),
-            bitrate: mean(&measured.windows).min(rung.maxrate as f64).round() as u64,
+            bitrate: median(&measured.windows).min(rung.maxrate as f64).round() as u64,
             decision,
         });
     }
@@ -199,7 +199,8 @@ fn needless(
     lowest: bool,
 ) -> Option<String> {
     let peak = |rung: &VideoRendition, measured: &Measured| most(&measured.windows).min(rung.maxrate as f64);
-    let need = |rung: &VideoRendition, measured: &Measured| mean(&measured.windows).min(rung.maxrate as f64);
+    // A cut in a window makes it look much too hard.
+    let need = |rung: &VideoRendition, measured: &Measured| median(&measured.windows).min(rung.maxrate as f64);
     if peak(above, measured_above) <= LOW {
         return Some(format!(
             "{} needs {:.0} kb/s at most here: every network that carries video carries it.",
@@ -228,6 +229,12 @@ fn cap(rung: &VideoRendition, measured: &Measured) -> u64 {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn most(values: &[f64]) -> f64 {
