@@ -69,6 +69,7 @@ pub(crate) fn rows() -> Vec<Row> {
         .collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 fn standard() -> Vec<Row> {
     let row = |name, size, matrix: &str, range: &str, said: String| {
         // The one H.264 format of 8 bits whose name means the full range.

@@ -33,6 +33,7 @@ fn both(rate: &str, moments: &[f64], late: (f64, f64), behind: &str, extension: 
     )
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 pub(crate) fn rows() -> Vec<Row> {
     let row = |name, rate, moments, late, behind, extension| {
         completes(name, both(rate, moments, late, behind, extension), [InSync(moments)])
