@@ -15,8 +15,8 @@ use streams::upload::Priority;
 use super::report::report;
 use crate::cli::JOB_NOT_COMPLETED;
 use crate::config::{LadderArgs, ToolArgs};
-use crate::ffmpeg::{self, Input, ProbeLimits, sniff};
-use crate::ladder::{self, Pin, Profile};
+use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
+use crate::ladder::{self, Draft, Pin, Profile, title};
 
 /// What `plan` takes.
 #[derive(Debug, Args)]
@@ -76,7 +76,8 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         let message = code.sentence().to_owned();
         return Ok(Err(Refused { code, message }));
     }
-    let probe = match ffmpeg::probe(&tool, &Input::file(&args.file), &ProbeLimits::default()).await {
+    let input = Input::file(&args.file);
+    let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::default()).await {
         Ok(probe) => probe,
         Err(error) => {
             return Ok(Err(Refused {
@@ -91,6 +92,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         etag: String::new(),
         size,
     };
+    let per_title = profile.per_title;
     let settings = ladder::Settings {
         profile,
         priority: Priority::Normal,
@@ -104,7 +106,17 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
             }));
         }
     };
+    let draft = if per_title { fitted(&tool, &input, draft).await? } else { draft };
     Ok(Ok(draft.into_planned(Head::new(OFFLINE.parse()?, OFFLINE.parse()?))))
+}
+
+/// The draft fitted to a sample of the pictures, as the service does it.
+async fn fitted(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draft> {
+    let folder = tempfile::tempdir().context("no temporary folder can be made for a sample")?;
+    Ok(match ffmpeg::sample(tool, input, folder.path(), &draft).await {
+        Ok(samples) => title::refine(draft, &samples),
+        Err(reason) => title::unsampled(draft, reason.to_string()),
+    })
 }
 
 /// The size of a file, and its first bytes.
