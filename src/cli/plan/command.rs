@@ -106,7 +106,11 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
             }));
         }
     };
-    let draft = if per_title { fitted(&tool, &input, draft).await? } else { draft };
+    let draft = if per_title {
+        fitted(&tool, &input, draft).await?
+    } else {
+        draft
+    };
     Ok(Ok(draft.into_planned(Head::new(OFFLINE.parse()?, OFFLINE.parse()?))))
 }
 

@@ -9,7 +9,7 @@ use streams::{Code, RenditionName};
 use super::plane::Plane;
 use super::readback::Readback;
 use crate::failure::Failure;
-use crate::ffmpeg::argv::samples::{self, Excerpt, Look, Sample};
+use crate::ffmpeg::argv::reference::{self, Excerpt, Look, Sample};
 
 /// The pictures of one chunk that are compared.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub(in crate::encode) fn pictures(plan: &Planned, chunk: u32) -> Pictures<'_> {
     Pictures {
         rungs: plan
             .videos()
-            .map(|rung| (rung, samples::frames(plan, rung, chunk)))
+            .map(|rung| (rung, reference::frames(plan, rung, chunk)))
             .collect(),
     }
 }
@@ -66,7 +66,9 @@ fn made_file(rung: &VideoRendition, segment: u32) -> String {
 }
 
 async fn of_rung(readback: &Readback<'_>, rung: &VideoRendition, samples: &[Sample]) -> Result<Evidence, Failure> {
-    let reference = readback.file(&format!("{}/{}", rung.name, samples::REFERENCE)).await?;
+    let reference = readback
+        .file(&format!("{}/{}", rung.name, reference::REFERENCE))
+        .await?;
     let mut made = Vec::new();
     for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
         made.extend(readback.file(&made_file(rung, of_segment[0].segment)).await?);

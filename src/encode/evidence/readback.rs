@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::encode::shipping::disk;
 use crate::failure::{Evidence as Ran, Failure};
-use crate::ffmpeg::argv::samples::{self, Excerpt};
+use crate::ffmpeg::argv::reference::{self, Excerpt};
 use crate::ffmpeg::{self, End, Limits, Run, Tick, Tool};
 use crate::job::{Jobs, Pulse};
 use crate::storage::Digest;
@@ -127,7 +127,7 @@ impl Readback<'_> {
         if excerpts.is_empty() {
             return Ok(());
         }
-        let (args, ticks) = (samples::look(excerpts), watch::Sender::new(Tick::default()));
+        let (args, ticks) = (reference::look(excerpts), watch::Sender::new(Tick::default()));
         let seen = ticks.subscribe();
         let work = move || seen.borrow().frames + seen.borrow().out_time.as_micros() as u64;
         let stop = CancellationToken::new();

@@ -9,7 +9,7 @@ use streams::work::{Evidence, RenditionOutput};
 use super::level;
 use super::readback::Readback;
 use crate::failure::Failure;
-use crate::ffmpeg::argv::samples::{self, Excerpt, Look};
+use crate::ffmpeg::argv::reference::{self, Excerpt, Look};
 
 /// Segments that are decoded in one piece.
 const RUN: usize = 15;
@@ -68,7 +68,7 @@ impl Sound<'_> {
         let mut evidence = Vec::new();
         for (rendition, runs) in &self.tracks {
             let reference = readback
-                .file(&format!("{}/{}", rendition.name, samples::LEVELS))
+                .file(&format!("{}/{}", rendition.name, reference::LEVELS))
                 .await?;
             let mut made = Vec::new();
             for run in runs {

@@ -7,7 +7,7 @@ use streams::plan::{AudioRendition, Planned};
 
 use super::hls::Hls;
 use super::mix;
-use super::{Options, cover, preamble, samples, subtitles, words};
+use super::{Options, cover, preamble, reference, subtitles, words};
 use crate::ffmpeg::input::Input;
 
 /// Samples an AAC encoder puts before the first one.
@@ -31,7 +31,7 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choic
         format!(
             "{},atrim=start_sample={PRIMING}{}",
             mix::finish(planned, rendition, gain),
-            samples::listen(rendition.name.as_str(), rendition.sample_rate)
+            reference::listen(rendition.name.as_str(), rendition.sample_rate)
         )
     });
     let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());

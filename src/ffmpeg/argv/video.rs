@@ -6,7 +6,7 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 use super::hls::Hls;
 use super::seconds::not_after;
 use super::tiles::Tiles;
-use super::{Options, encoder, picture, poster, preamble, samples, words};
+use super::{Options, encoder, picture, poster, preamble, reference, words};
 use crate::ffmpeg::input::Input;
 
 /// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows what the decoder guesses. Beyond it
@@ -42,7 +42,7 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
     }
     args.extend(part.tiles.map(Tiles::args).into_iter().flatten());
     for (i, rendition) in planned.videos().enumerate() {
-        args.extend(samples::args(i, rendition));
+        args.extend(reference::args(i, rendition));
     }
     Some(args)
 }
@@ -110,14 +110,14 @@ impl Part {
         let mut labels: Vec<String> = (0..planned.videos().count()).map(|i| format!("s{i}")).collect();
         let mut branches: Vec<String> = planned
             .videos()
-            .zip(samples::of_rungs(planned, self.chunk))
+            .zip(reference::of_rungs(planned, self.chunk))
             .enumerate()
             .map(|(i, (rendition, samples))| {
                 format!(
                     ";[s{i}]{}{}{}",
                     step(video, rendition),
                     picture::rung(video.picture, rendition),
-                    samples::tap(i, &samples, encoder::upload(rendition))
+                    reference::tap(i, &samples, encoder::upload(rendition))
                 )
             })
             .collect();
