@@ -163,9 +163,9 @@ fn only_what_shall_have_a_loudness_is_measured() {
     assert_eq!(
         graph,
         "[0:0]asetpts=round(PTS-(5/2)/TB),channelmap=channel_layout=5.1,asplit=2[t0_0][t0_1];\
-         [t0_0]aresample=48000:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=stereo,\
+         [t0_0]aresample=48000:async=1000:first_pts=0:flags=+res,aformat=sample_fmts=fltp:channel_layouts=stereo,\
          ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=loudness-audio-0.txt[audio-0];\
-         [t0_1]aresample=48000:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts=5.1,\
+         [t0_1]aresample=48000:async=1000:first_pts=0:flags=+res,aformat=sample_fmts=fltp:channel_layouts=5.1,\
          ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=loudness-surround-0.txt[surround-0]"
     );
 }

@@ -28,10 +28,11 @@ fn dealt(count: u32, first: u32) -> String {
 
 /// From the source's channels and rate to the rendition's: gaps are filled, drift is drawn out, and it begins exactly at zero. The
 /// centre and the channels behind are added at -3 dB (ITU-R BS.775); ffmpeg does so as long as samples are floats, whole numbers it
-/// would make quieter.
+/// would make quieter. The resampler is there from the start, also between equal rates: ffmpeg would make one when it first draws drift
+/// out, and then fill from zero again, so that a gap of one frame became silence as long as everything before it.
 pub(super) fn channels(rendition: &AudioRendition) -> String {
     format!(
-        "aresample={}:async=1000:first_pts=0,aformat=sample_fmts=fltp:channel_layouts={}",
+        "aresample={}:async=1000:first_pts=0:flags=+res,aformat=sample_fmts=fltp:channel_layouts={}",
         rendition.sample_rate,
         layout(rendition)
     )
