@@ -1,5 +1,7 @@
 //! How a job ends. Whoever publishes the verdict first decides; everybody else carries that decision out.
 
+use std::time::Duration;
+
 use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
 use streams::{JobId, subject, topology};
 
@@ -9,6 +11,9 @@ use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::Refused;
 use crate::storage;
+
+/// How long the end of a job waits for the copy of its source to be removed.
+const REMOVAL: Duration = Duration::from_secs(3);
 
 /// Why a decided job could not be brought to its end yet.
 #[derive(Debug, thiserror::Error)]
@@ -84,15 +89,18 @@ impl Jobs {
         Ok(())
     }
 
-    /// Removes the private copy of the source, before the end is announced, so that a death in between removes it again; also where a job ended before it was planned, since a copy may have been made for the
-    /// plan. What is left of it otherwise, `prune` removes.
+    /// Removes the private copy of the source, before the end is announced, so that a death in between removes it again. Of every job: an
+    /// attempt to plan may have made one that the plan which counts does not name. A storage that does not answer must not keep a
+    /// cancel from its end, so the removal is given up soon, and what is left is told.
     async fn remove_copy(&self, state: &JobState) {
-        if state.plan().is_none_or(|plan| plan.source.copy.is_some()) {
-            let key = storage::source_copy(state.job_id.as_str());
-            if let Err(error) = self.output.delete(&[key]).await {
-                tracing::warn!(job.id = %state.job_id, %error, "the copy of the source was not removed");
-            }
-        }
+        let keys = [storage::source_copy(state.job_id.as_str())];
+        let removed = tokio::time::timeout(REMOVAL, self.output.delete(&keys)).await;
+        let reason = match removed {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the storage does not answer".to_owned(),
+        };
+        tracing::warn!(job.id = %state.job_id, key = keys[0], reason, "the copy of the source may still be there");
     }
 
     /// Fails a job, unless it is decided otherwise already, and brings it to its end.

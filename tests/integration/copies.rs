@@ -1,9 +1,11 @@
 //! Sources without an index that leads to their key frames are copied once, so that their chunks are encoded in parallel.
 
-use crate::harness::clip::{Clip, long, make};
+use fluxhls::storage::ObjectKind;
+
+use crate::harness::clip::{Clip, long, make, moving};
 use crate::harness::database::Engine;
 use crate::harness::output::verify;
-use crate::harness::world::World;
+use crate::harness::world::{World, job_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transport_stream_is_encoded_in_chunks_from_a_copy_that_is_gone_at_the_end() {
@@ -42,6 +44,26 @@ async fn a_source_above_the_limit_is_one_sequential_task() {
     assert_eq!(planned.video.as_ref().unwrap().chunks, [0]);
     assert!(ended.warnings.contains(&"not_seekable".to_owned()));
     verify(&ended, &planned, &clip.path).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_the_plan_does_not_name_is_gone_at_the_end_too() {
+    let world = World::new(Engine::Sqlite).await;
+    let clip = moving("320x180", 2.0).make().await;
+    let event = world.event(&clip).await;
+    let job = job_of(&event);
+    // An attempt to plan that died, or whose copy was of no use, left it.
+    let left = format!("tmp/{job}/source.mkv");
+    let kind = ObjectKind::private("video/x-matroska");
+    world.bucket.put(&left, "a copy".into(), kind).await.unwrap();
+    let _worker = world.worker("one").start();
+    world.streams.upload(&event).await;
+    world.completed(&job).await;
+    assert_eq!(world.planned(&job).await.source.copy, None);
+    assert!(
+        world.bucket.head(&left).await.unwrap().is_none(),
+        "{left} is still there"
+    );
 }
 
 /// What a broadcaster's encoder sends: no index, a clock that does not begin at zero, two seconds from key frame to key frame.
