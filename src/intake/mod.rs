@@ -53,7 +53,7 @@ impl Intake {
     }
 
     /// Takes one event in.
-    async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
+    pub(crate) async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
         if delivery.subject() != subject::UPLOAD {
             tracing::warn!(
                 subject = delivery.subject(),

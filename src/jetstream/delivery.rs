@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
+use async_nats::{Client, HeaderMap, Subject};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+
+#[cfg(test)]
+use super::model::Process;
 
 /// How a handler wants its message settled. The pull loop alone carries it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +24,24 @@ pub enum Settlement {
 /// A message in our hands until `ack_wait` has passed since the last confirmed [`Delivery::heartbeat`].
 #[derive(Debug)]
 pub struct Delivery {
-    message: Message,
+    subject: String,
+    headers: Option<HeaderMap>,
+    payload: Bytes,
+    reply: Reply,
     /// Sequence in the stream.
     pub seq: u64,
     /// When the server stored it.
     pub time: DateTime<Utc>,
+}
+
+/// Where a delivery is settled.
+#[derive(Debug)]
+enum Reply {
+    /// At the server that delivered it.
+    Nats { client: Client, to: Subject },
+    /// In a model of one.
+    #[cfg(test)]
+    Model(Process),
 }
 
 impl Delivery {
@@ -32,25 +49,49 @@ impl Delivery {
     #[must_use]
     pub fn new(message: Message) -> Option<Self> {
         let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
-        Some(Self { message, seq, time })
+        let (client, message) = (message.context.client(), message.message);
+        Some(Self {
+            subject: message.subject.to_string(),
+            headers: message.headers,
+            payload: message.payload,
+            reply: Reply::Nats {
+                client,
+                to: message.reply?,
+            },
+            seq,
+            time,
+        })
+    }
+
+    /// A delivery of a message to a simulated process.
+    #[cfg(test)]
+    pub(crate) fn simulated(message: super::Recorded, process: Process) -> Self {
+        Self {
+            subject: message.subject,
+            headers: Some(message.headers),
+            payload: message.payload,
+            reply: Reply::Model(process),
+            seq: message.seq,
+            time: message.time,
+        }
     }
 
     /// The subject of the message.
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.message.subject.as_str()
+        &self.subject
     }
 
     /// The headers of the message.
     #[must_use]
-    pub fn headers(&self) -> Option<&async_nats::HeaderMap> {
-        self.message.headers.as_ref()
+    pub const fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_ref()
     }
 
     /// The body of the message.
     #[must_use]
-    pub fn payload(&self) -> &Bytes {
-        &self.message.payload
+    pub const fn payload(&self) -> &Bytes {
+        &self.payload
     }
 
     /// Tells the server that the work goes on. Whether the server confirmed it.
@@ -79,12 +120,14 @@ impl Delivery {
 
     /// Sends an acknowledgement as a request, since only an answer proves that the consumer still exists.
     async fn reply(&self, body: Bytes) -> bool {
-        let Some(reply) = self.message.reply.clone() else {
-            return false;
+        let (client, to) = match &self.reply {
+            Reply::Nats { client, to } => (client, to.clone()),
+            #[cfg(test)]
+            Reply::Model(process) => return process.reply(&self.subject, self.seq, &body).await,
         };
         let request = async_nats::Request::new()
             .payload(body)
             .timeout(Some(Duration::from_secs(5)));
-        self.message.context.client().send_request(reply, request).await.is_ok()
+        client.send_request(to, request).await.is_ok()
     }
 }

@@ -8,16 +8,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
 use streams::{TaskKey, subject, topology};
 
 use super::Nats;
+#[cfg(test)]
+use super::model::Process;
+use super::store::{Setback, Store};
 
 /// A message as the stream's leader has it.
 #[derive(Debug, Clone)]
@@ -45,10 +44,10 @@ impl Recorded {
 /// A message to publish. Its `Nats-Msg-Id` tells our own message from another writer's.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    subject: String,
-    id: String,
-    headers: HeaderMap,
-    payload: Bytes,
+    pub(super) subject: String,
+    pub(super) id: String,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
 }
 
 impl Outgoing {
@@ -118,57 +117,43 @@ pub struct Refused {
 /// Reads and writes the streams of the contract. Clones share the connection.
 #[derive(Debug, Clone)]
 pub struct Log {
-    nats: Nats,
-}
-
-/// A publish that did not get through as it was.
-enum Setback {
-    /// Another message stands where ours was to be the first.
-    Taken,
-    /// The stream is at a limit.
-    Full,
+    store: Store,
 }
 
 impl Log {
     /// The log over `nats`.
     #[must_use]
     pub const fn new(nats: Nats) -> Self {
-        Self { nats }
+        Self {
+            store: Store::Nats(nats),
+        }
+    }
+
+    /// The log as one simulated process sees it.
+    #[cfg(test)]
+    pub(crate) const fn simulated(process: Process) -> Self {
+        Self {
+            store: Store::Model(process),
+        }
     }
 
     /// The connection beneath.
     #[must_use]
     pub const fn nats(&self) -> &Nats {
-        &self.nats
+        self.store.nats()
+    }
+
+    /// Subjects of the messages under `filter` that core NATS tells from now on: quick, but not sure to come.
+    pub async fn heard(&self, filter: String) -> BoxStream<'static, String> {
+        self.store.heard(filter).await
     }
 
     /// The last message on `subject`, as the stream's leader has it.
     pub async fn last(&self, stream: &str, subject: &str) -> Option<Recorded> {
-        let mut pause = Pause::default();
+        let mut pause = Pause::new(self.store.first_pause());
         loop {
-            let read = async {
-                let stream = self
-                    .nats
-                    .js
-                    .get_stream_no_info(stream)
-                    .await
-                    .map_err(|error| error.to_string())?;
-                match stream.get_last_raw_message_by_subject(subject).await {
-                    Ok(message) => Ok(Some(message)),
-                    Err(error) if is_no_message(&error) => Ok(None),
-                    Err(error) => Err(error.to_string()),
-                }
-            };
-            match read.await {
-                Ok(found) => {
-                    return found.map(|message| Recorded {
-                        subject: message.subject.to_string(),
-                        seq: message.sequence,
-                        time: message.time,
-                        headers: message.headers,
-                        payload: message.payload,
-                    });
-                }
+            match self.store.last(stream, subject).await {
+                Ok(found) => return found,
                 Err(reason) => pause.after("read", subject, &reason).await,
             }
         }
@@ -176,33 +161,13 @@ impl Log {
 
     /// How many messages each subject under `filter` holds, as the stream's leader counts them.
     pub async fn subjects(&self, stream: &str, filter: &str) -> BTreeMap<String, u64> {
-        let mut pause = Pause::default();
+        let mut pause = Pause::new(self.store.first_pause());
         loop {
-            match self.count(stream, filter).await {
+            match self.store.count(stream, filter).await {
                 Ok(counts) => return counts,
                 Err(reason) => pause.after("count", filter, &reason).await,
             }
         }
-    }
-
-    async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
-        let stream = self
-            .nats
-            .js
-            .get_stream_no_info(stream)
-            .await
-            .map_err(|error| error.to_string())?;
-        let pages = stream
-            .info_builder()
-            .subjects(filter)
-            .fetch()
-            .await
-            .map_err(|error| error.to_string())?;
-        pages
-            .map_ok(|(subject, count)| (subject, u64::try_from(count).unwrap_or(u64::MAX)))
-            .try_collect()
-            .await
-            .map_err(|error| error.to_string())
     }
 
     /// Publishes `message` as the first on its subject.
@@ -218,12 +183,12 @@ impl Log {
     /// # Errors
     /// [`Refused`] when the server will never take it.
     pub async fn replace(&self, stream: &str, message: Outgoing, expected: u64) -> Result<Created, Refused> {
-        let mut pause = Pause::default();
+        let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.publish(&message, Some(expected), &mut pause).await? {
                 Ok(seq) => return Ok(Created::Ours(seq)),
                 Err(Setback::Full) => pause.after("publish", &message.subject, "the stream is full").await,
-                Err(Setback::Taken) => match self.last(stream, &message.subject).await {
+                Err(_) => match self.last(stream, &message.subject).await {
                     // The acknowledgement of an earlier try was lost; the message was not.
                     Some(winner) if winner.header("Nats-Msg-Id") == Some(&message.id) => {
                         return Ok(Created::Ours(winner.seq));
@@ -241,7 +206,7 @@ impl Log {
     /// # Errors
     /// [`Refused`] when the server will never take it.
     pub async fn append(&self, message: Outgoing) -> Result<u64, Refused> {
-        let mut pause = Pause::default();
+        let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.publish(&message, None, &mut pause).await? {
                 Ok(seq) => return Ok(seq),
@@ -257,27 +222,20 @@ impl Log {
     pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
         let body = serde_json::to_vec(key).unwrap_or_default();
         let message = Outgoing::json(subject::task(key), body).traced(traceparent);
-        match self.publish(&message, Some(0), &mut Pause::default()).await? {
-            Ok(_) | Err(Setback::Taken) => Ok(Enqueued::Queued),
+        match self
+            .publish(&message, Some(0), &mut Pause::new(self.store.first_pause()))
+            .await?
+        {
             Err(Setback::Full) => Ok(Enqueued::Full),
+            Ok(_) | Err(_) => Ok(Enqueued::Queued),
         }
     }
 
     /// Share of the queue's message limit that is in use, 0 to 1.
     pub async fn queue_fill(&self) -> f64 {
-        let mut pause = Pause::default();
+        let mut pause = Pause::new(self.store.first_pause());
         loop {
-            let read = async {
-                let stream = self
-                    .nats
-                    .js
-                    .get_stream(topology::TASKS)
-                    .await
-                    .map_err(|error| error.to_string())?;
-                let info = stream.cached_info();
-                Ok::<_, String>((info.state.messages, info.config.max_messages))
-            };
-            match read.await {
+            match self.store.queued().await {
                 #[expect(clippy::cast_precision_loss, reason = "a share of a million needs few digits")]
                 Ok((messages, limit)) => return if limit > 0 { messages as f64 / limit as f64 } else { 0.0 },
                 Err(reason) => pause.after("read", topology::TASKS, &reason).await,
@@ -285,6 +243,7 @@ impl Log {
         }
     }
 
+    /// Sends until the server says what became of it. The setbacks that come back are the two that the callers tell apart.
     async fn publish(
         &self,
         message: &Outgoing,
@@ -292,59 +251,35 @@ impl Log {
         pause: &mut Pause,
     ) -> Result<Result<u64, Setback>, Refused> {
         loop {
-            let mut publish = PublishMessage::build()
-                .payload(message.payload.clone())
-                .headers(message.headers.clone())
-                .header(NATS_MESSAGE_ID, message.id.as_str());
-            if let Some(expected) = expected {
-                publish = publish.expected_last_subject_sequence(expected);
-            }
-            let sent = match self.nats.js.send_publish(message.subject.clone(), publish).await {
-                Ok(ack) => ack.await,
-                Err(error) => Err(error),
-            };
-            let error = match sent {
-                Ok(ack) => return Ok(Ok(ack.sequence)),
-                Err(error) => error,
-            };
-            match error.kind() {
-                PublishErrorKind::WrongLastSequence => return Ok(Err(Setback::Taken)),
-                PublishErrorKind::MaxPayloadExceeded => {
+            match self.store.send(message, expected).await {
+                Ok(seq) => return Ok(Ok(seq)),
+                Err(Setback::Refused(reason)) => {
                     return Err(Refused {
                         subject: message.subject.clone(),
-                        reason: error.to_string(),
+                        reason,
                     });
                 }
-                _ if is_full(&error) => return Ok(Err(Setback::Full)),
-                _ => pause.after("publish", &message.subject, &error.to_string()).await,
+                Err(Setback::Unknown(reason)) => pause.after("publish", &message.subject, &reason).await,
+                Err(known) => return Ok(Err(known)),
             }
         }
     }
 }
 
-fn is_no_message(error: &async_nats::jetstream::stream::LastRawMessageError) -> bool {
-    use async_nats::jetstream::stream::LastRawMessageErrorKind as Kind;
-    matches!(error.kind(), Kind::NoMessageFound)
-        || matches!(error.kind(), Kind::JetStream(reason) if reason.error_code() == ErrorCode::NO_MESSAGE_FOUND)
-}
-
-/// A stream at its limit answers with code 10077 and one of several texts, which the client passes on as "other".
-fn is_full(error: &PublishError) -> bool {
-    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    ["maximum messages", "maximum bytes", "maximum messages per subject"]
-        .iter()
-        .any(|limit| text.contains(limit))
-}
-
-/// Growing pauses between tries, 0.1 s to 5 s, with a word to the operator.
-#[derive(Debug, Default)]
+/// Growing pauses between tries, from the first one to 5 s, with a word to the operator.
+#[derive(Debug)]
 struct Pause {
+    first: Duration,
     tries: u32,
 }
 
 impl Pause {
+    const fn new(first: Duration) -> Self {
+        Self { first, tries: 0 }
+    }
+
     async fn after(&mut self, what: &str, subject: &str, reason: &str) {
-        let delay = Duration::from_millis(100 << self.tries.min(6)).min(Duration::from_secs(5));
+        let delay = (self.first * (1 << self.tries.min(6))).min(Duration::from_secs(5));
         self.tries += 1;
         if self.tries >= 3 {
             tracing::warn!(subject, reason, tries = self.tries, "NATS cannot {what}; trying again");

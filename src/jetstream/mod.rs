@@ -6,7 +6,10 @@
 mod connection;
 mod delivery;
 mod log;
+#[cfg(test)]
+pub(crate) mod model;
 mod pull;
+mod store;
 
 pub use connection::{ConnectError, Nats, NatsSettings};
 pub use delivery::{Delivery, Settlement};

@@ -126,14 +126,9 @@ impl Jobs {
 
     /// Ends when the job's cancel, verdict or end is told on core NATS: faster than the next heartbeat, but not sure to come.
     async fn overruled(&self, job: &JobId) {
-        let live = format!("live.{}", subject::facts_of(job));
-        let Ok(mut facts) = self.log.nats().client.subscribe(live).await else {
-            return std::future::pending().await;
-        };
-        while let Some(message) = facts.next().await {
-            if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) =
-                subject::parse_fact(message.subject.as_str())
-            {
+        let mut heard = self.log.heard(format!("live.{}", subject::facts_of(job))).await;
+        while let Some(told) = heard.next().await {
+            if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) = subject::parse_fact(&told) {
                 return;
             }
         }

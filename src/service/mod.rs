@@ -4,6 +4,8 @@ mod obstacles;
 mod role;
 mod running;
 mod settings;
+#[cfg(all(test, feature = "dev"))]
+mod simulation;
 
 pub use role::Role;
 pub use running::Service;

@@ -24,7 +24,7 @@ mod settings;
 mod source;
 #[cfg(test)]
 #[cfg(feature = "dev")]
-mod testing;
+pub(crate) mod testing;
 mod write;
 
 pub use bucket::Bucket;

@@ -20,19 +20,19 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Bucket, StaticCredentials, Storage, StorageSettings};
 
 /// The bucket every test server has.
-pub(super) const BUCKET: &str = "media";
+pub(crate) const BUCKET: &str = "media";
 const KEY_ID: &str = "dev";
 const SECRET: &str = "dev-secret";
 
 /// An S3 server on a free port with an empty bucket, behind a [`FaultProxy`]. Stopped and removed when dropped.
-pub(super) struct TestS3 {
+pub(crate) struct TestS3 {
     root: TempDir,
     proxy: FaultProxy,
     _server: AbortOnDropHandle<()>,
 }
 
 impl TestS3 {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
@@ -55,7 +55,7 @@ impl TestS3 {
         Storage::connect(&self.settings()).await
     }
 
-    pub(super) async fn bucket(&self) -> Bucket {
+    pub(crate) async fn bucket(&self) -> Bucket {
         self.storage().await.bucket(BUCKET)
     }
 

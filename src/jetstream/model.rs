@@ -1,0 +1,220 @@
+//! A model of the streams on one server, for simulations: the same answers, and a turn before each of them at which the process that asks
+//! can be held, lose its answer, or die.
+//!
+//! Whether it is a true model is a test of its own: the same random requests go to it and to a real nats-server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use async_nats::jetstream::stream;
+use bytes::Bytes;
+use chrono::Utc;
+use streams::topology::{self, Sizing};
+use tokio::sync::{mpsc, oneshot};
+
+use super::log::{Outgoing, Recorded};
+use super::store::Setback;
+
+/// What happens to a process at its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The request is carried out and answered.
+    Goes,
+    /// The request does not reach the server.
+    Unheard,
+    /// The request is carried out, but its answer is lost.
+    Unanswered,
+    /// The process dies before its request leaves.
+    DiesBefore,
+    /// The process dies when its request has been carried out.
+    DiesAfter,
+}
+
+/// The answer of whoever decides about fates.
+pub(crate) type Turn = oneshot::Sender<Fate>;
+
+/// The streams of one server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Model(Arc<Mutex<BTreeMap<String, Stream>>>);
+
+#[derive(Debug, Default)]
+struct Stream {
+    last_seq: u64,
+    messages: Vec<Recorded>,
+    /// Ids of messages, with their sequences: the window in which they are remembered is longer than any simulation.
+    ids: BTreeMap<String, u64>,
+    acknowledged: BTreeSet<u64>,
+}
+
+/// The server as one process sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    model: Model,
+    turns: mpsc::UnboundedSender<Turn>,
+}
+
+impl Model {
+    /// A process whose turns are announced at the returned receiver.
+    pub(crate) fn process(&self) -> (Process, mpsc::UnboundedReceiver<Turn>) {
+        let (turns, announced) = mpsc::unbounded_channel();
+        let model = self.clone();
+        (Process { model, turns }, announced)
+    }
+
+    /// Every message of a stream, oldest first.
+    pub(crate) fn messages(&self, stream: &str) -> Vec<Recorded> {
+        self.of(stream, |stream| stream.messages.clone())
+    }
+
+    /// Whether the message at `seq` was acknowledged.
+    pub(crate) fn is_acknowledged(&self, stream: &str, seq: u64) -> bool {
+        self.of(stream, |stream| stream.acknowledged.contains(&seq))
+    }
+
+    /// Stores a message of a publisher's.
+    pub(crate) fn publish(&self, message: &Outgoing) -> u64 {
+        self.send(message, None).expect("publishers do not compare")
+    }
+
+    fn of<T>(&self, stream: &str, read: impl FnOnce(&mut Stream) -> T) -> T {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        read(streams.entry(stream.to_owned()).or_default())
+    }
+
+    fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
+        let home = home(&message.subject).ok_or_else(|| Setback::Unknown("no stream takes it".to_owned()))?;
+        self.of(&home, |stream| {
+            // As the server does it: an id that is known is answered before anything is compared.
+            if let Some(seq) = stream.ids.get(&message.id) {
+                return Ok(*seq);
+            }
+            let last = stream.messages.iter().rfind(|held| held.subject == message.subject);
+            if expected.is_some_and(|expected| last.map_or(0, |last| last.seq) != expected) {
+                return Err(Setback::Taken);
+            }
+            stream.last_seq += 1;
+            let mut headers = message.headers.clone();
+            headers.insert("Nats-Msg-Id", message.id.as_str());
+            stream.ids.insert(message.id.clone(), stream.last_seq);
+            stream.messages.push(Recorded {
+                subject: message.subject.clone(),
+                seq: stream.last_seq,
+                time: Utc::now(),
+                headers,
+                payload: message.payload.clone(),
+            });
+            Ok(stream.last_seq)
+        })
+    }
+
+    /// Settles the message at `seq`: an acknowledged one is removed from the queue, and stays in other streams. As on the server, it does not
+    /// matter who sends it.
+    fn settle(&self, subject: &str, seq: u64, body: &[u8]) {
+        let Some(home) = home(subject).filter(|_| body.starts_with(b"+ACK")) else {
+            return;
+        };
+        self.of(&home, |stream| {
+            stream.acknowledged.insert(seq);
+            if home == topology::TASKS {
+                stream.messages.retain(|message| message.seq != seq);
+            }
+        });
+    }
+}
+
+impl Process {
+    pub(super) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Recorded>, String> {
+        self.turn(|model| {
+            model.of(stream, |stream| {
+                stream
+                    .messages
+                    .iter()
+                    .rfind(|message| message.subject == subject)
+                    .cloned()
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
+        self.turn(|model| {
+            model.of(stream, |stream| {
+                let mut counts = BTreeMap::new();
+                for message in stream
+                    .messages
+                    .iter()
+                    .filter(|message| covers(filter, &message.subject))
+                {
+                    *counts.entry(message.subject.clone()).or_default() += 1;
+                }
+                counts
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
+        let sent = self.turn(|model| model.send(message, expected)).await;
+        sent.map_err(Setback::Unknown)?
+    }
+
+    pub(super) async fn reply(&self, subject: &str, seq: u64, body: &Bytes) -> bool {
+        self.turn(|model| model.settle(subject, seq, body)).await.is_ok()
+    }
+
+    async fn turn<T>(&self, request: impl FnOnce(&Model) -> T) -> Result<T, String> {
+        let (turn, fate) = oneshot::channel();
+        // Nobody listens any more: then nobody decides, and the process stays where it is.
+        let _ = self.turns.send(turn);
+        match fate.await {
+            Ok(Fate::Goes) => Ok(request(&self.model)),
+            Ok(Fate::Unheard) => Err("no answer".to_owned()),
+            Ok(Fate::Unanswered) => {
+                request(&self.model);
+                Err("no answer".to_owned())
+            }
+            Ok(Fate::DiesAfter) => {
+                request(&self.model);
+                std::future::pending().await
+            }
+            Ok(Fate::DiesBefore) | Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// The stream of the contract that takes a subject.
+fn home(subject: &str) -> Option<String> {
+    static STREAMS: LazyLock<Vec<stream::Config>> = LazyLock::new(|| topology::streams(Sizing::default()));
+    let takes = |stream: &&stream::Config| stream.subjects.iter().any(|filter| covers(filter, subject));
+    STREAMS.iter().find(takes).map(|stream| stream.name.clone())
+}
+
+/// Whether a subject is under a filter: `*` is any one token, `>` all that follow.
+fn covers(filter: &str, subject: &str) -> bool {
+    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
+    loop {
+        match (filter.next(), subject.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(wanted), Some(token)) if wanted == "*" || wanted == token => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_cover_what_nats_says_they_do() {
+        for (filter, subject, covered) in [
+            ("hls.v1.job.>", "hls.v1.job.a.ended", true),
+            ("hls.v1.job.>", "hls.v1.job", false),
+            ("hls.v1.job.*.ended", "hls.v1.job.a.ended", true),
+            ("hls.v1.job.*.ended", "hls.v1.job.a.b.ended", false),
+            ("hls.v1.upload", "hls.v1.upload", true),
+        ] {
+            assert_eq!(covers(filter, subject), covered, "{filter} {subject}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What streams can be asked, once, with whatever comes of it: the log above repeats and decides.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind};
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use streams::topology;
+
+use super::Nats;
+use super::log::{Outgoing, Recorded};
+#[cfg(test)]
+use super::model::Process;
+
+/// Why a publish did not get through.
+#[derive(Debug)]
+pub(super) enum Setback {
+    /// Another message stands where ours was to be the first.
+    Taken,
+    /// The stream is at a limit.
+    Full,
+    /// The server will never take it.
+    Refused(String),
+    /// Nobody knows whether it landed.
+    Unknown(String),
+}
+
+/// Where the streams are.
+#[derive(Debug, Clone)]
+pub(super) enum Store {
+    /// On a server.
+    Nats(Nats),
+    /// In a model of a server, which lets a simulated process die at any step.
+    #[cfg(test)]
+    Model(Process),
+}
+
+impl Store {
+    /// The connection to the server.
+    pub(super) const fn nats(&self) -> &Nats {
+        match self {
+            Self::Nats(nats) => nats,
+            #[cfg(test)]
+            Self::Model(_) => panic!("a model has no connection"),
+        }
+    }
+
+    /// The pause after a first setback.
+    pub(super) const fn first_pause(&self) -> Duration {
+        match self {
+            Self::Nats(_) => Duration::from_millis(100),
+            #[cfg(test)]
+            Self::Model(_) => Duration::ZERO,
+        }
+    }
+
+    /// The last message on `subject`, as the stream's leader has it.
+    pub(super) async fn last(&self, stream: &str, subject: &str) -> Result<Option<Recorded>, String> {
+        let nats = match self {
+            Self::Nats(nats) => nats,
+            #[cfg(test)]
+            Self::Model(process) => return process.last(stream, subject).await,
+        };
+        let stream = nats.js.get_stream_no_info(stream).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some(Recorded {
+                subject: message.subject.to_string(),
+                seq: message.sequence,
+                time: message.time,
+                headers: message.headers,
+                payload: message.payload,
+            })),
+            Err(error) if is_no_message(&error) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// How many messages each subject under `filter` holds, as the stream's leader counts them.
+    pub(super) async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
+        let nats = match self {
+            Self::Nats(nats) => nats,
+            #[cfg(test)]
+            Self::Model(process) => return process.count(stream, filter).await,
+        };
+        let stream = nats.js.get_stream_no_info(stream).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let pages = stream.info_builder().subjects(filter).fetch().await;
+        pages
+            .map_err(|error| error.to_string())?
+            .map_ok(|(subject, count)| (subject, u64::try_from(count).unwrap_or(u64::MAX)))
+            .try_collect()
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    /// Tasks on the queue, and how many there may be.
+    pub(super) async fn queued(&self) -> Result<(u64, i64), String> {
+        let stream = self.nats().js.get_stream(topology::TASKS).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let info = stream.cached_info();
+        Ok((info.state.messages, info.config.max_messages))
+    }
+
+    /// Subjects of the messages under `filter` that core NATS tells from now on. It ends where nothing will be told.
+    pub(super) async fn heard(&self, filter: String) -> BoxStream<'static, String> {
+        match self {
+            Self::Nats(nats) => match nats.client.subscribe(filter).await {
+                Ok(messages) => messages.map(|message| message.subject.to_string()).boxed(),
+                Err(_) => futures::stream::empty().boxed(),
+            },
+            #[cfg(test)]
+            Self::Model(_) => futures::stream::empty().boxed(),
+        }
+    }
+
+    /// Publishes a message once; with `expected`, only if the last one on its subject is still at that sequence (0 for none).
+    pub(super) async fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
+        let nats = match self {
+            Self::Nats(nats) => nats,
+            #[cfg(test)]
+            Self::Model(process) => return process.send(message, expected).await,
+        };
+        let mut publish = PublishMessage::build()
+            .payload(message.payload.clone())
+            .headers(message.headers.clone())
+            .header(NATS_MESSAGE_ID, message.id.as_str());
+        if let Some(expected) = expected {
+            publish = publish.expected_last_subject_sequence(expected);
+        }
+        let sent = match nats.js.send_publish(message.subject.clone(), publish).await {
+            Ok(ack) => ack.await,
+            Err(error) => Err(error),
+        };
+        sent.map(|ack| ack.sequence).map_err(|error| match error.kind() {
+            PublishErrorKind::WrongLastSequence => Setback::Taken,
+            PublishErrorKind::MaxPayloadExceeded => Setback::Refused(error.to_string()),
+            _ if is_full(&error) => Setback::Full,
+            _ => Setback::Unknown(error.to_string()),
+        })
+    }
+}
+
+fn is_no_message(error: &LastRawMessageError) -> bool {
+    use LastRawMessageErrorKind as Kind;
+    matches!(error.kind(), Kind::NoMessageFound)
+        || matches!(error.kind(), Kind::JetStream(reason) if reason.error_code() == ErrorCode::NO_MESSAGE_FOUND)
+}
+
+/// A stream at its limit answers with code 10077 and one of several texts, which the client passes on as "other".
+fn is_full(error: &PublishError) -> bool {
+    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    ["maximum messages", "maximum bytes", "maximum messages per subject"]
+        .iter()
+        .any(|limit| text.contains(limit))
+}

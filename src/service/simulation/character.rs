@@ -1,0 +1,50 @@
+//! What kind of file a simulated job has: it is written in the file's name, where any process can read it.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+/// What becomes of a job if nothing else happens to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Character {
+    /// It completes.
+    Plain,
+    /// Its plan finds that it can never be done.
+    Rejected,
+    /// Its second chunk can never be done.
+    Doomed,
+    /// Its tasks fail now and then.
+    Shaky,
+    /// Its first chunk fails its check once.
+    Damaged,
+    /// Its first chunk fails its check, and fails it again when it was done again.
+    Rotten,
+    /// Its first chunk never ends: whoever works on it dies.
+    Killer,
+}
+
+impl Character {
+    const ALL: [Self; 7] = [
+        Self::Plain,
+        Self::Rejected,
+        Self::Doomed,
+        Self::Shaky,
+        Self::Damaged,
+        Self::Rotten,
+        Self::Killer,
+    ];
+
+    /// Half of all are plain.
+    pub(super) fn any(random: &mut StdRng) -> Self {
+        if random.random_bool(0.5) {
+            Self::Plain
+        } else {
+            Self::ALL[random.random_range(0..Self::ALL.len())]
+        }
+    }
+
+    /// The character in a file's name.
+    pub(super) fn of(name: &str) -> Self {
+        let found = Self::ALL.into_iter().find(|character| name == format!("{character:?}"));
+        found.expect("every simulated file is named for its character")
+    }
+}
