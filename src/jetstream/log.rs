@@ -182,7 +182,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn replace(&self, stream: &str, message: Outgoing, expected: u64) -> Result<Created, Refused> {
+    pub async fn replace(&self, stream: &str, message: Outgoing, mut expected: u64) -> Result<Created, Refused> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.publish(&message, Some(expected), &mut pause).await? {
@@ -194,8 +194,8 @@ impl Log {
                         return Ok(Created::Ours(winner.seq));
                     }
                     Some(winner) => return Ok(Created::Theirs(winner)),
-                    // The winner aged out between the two calls; now ours may be the first.
-                    None => {}
+                    // What stood there aged out; now ours may be the first.
+                    None => expected = 0,
                 },
             }
         }

@@ -10,6 +10,11 @@ mod log;
 pub(crate) mod model;
 mod pull;
 mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
+mod conformance;
 
 pub use connection::{ConnectError, Nats, NatsSettings};
 pub use delivery::{Delivery, Settlement};

@@ -24,6 +24,8 @@ pub(crate) enum Fate {
     Unheard,
     /// The request is carried out, but its answer is lost.
     Unanswered,
+    /// The request is carried out, and the process sleeps until its next turn before it hears so.
+    Sleeps,
     /// The process dies before its request leaves.
     DiesBefore,
     /// The process dies when its request has been carried out.
@@ -84,13 +86,13 @@ impl Model {
     fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
         let home = home(&message.subject).ok_or_else(|| Setback::Unknown("no stream takes it".to_owned()))?;
         self.of(&home, |stream| {
-            // As the server does it: an id that is known is answered before anything is compared.
-            if let Some(seq) = stream.ids.get(&message.id) {
-                return Ok(*seq);
-            }
+            // In the order of the server: a message that loses the comparison is refused even when its id is known.
             let last = stream.messages.iter().rfind(|held| held.subject == message.subject);
             if expected.is_some_and(|expected| last.map_or(0, |last| last.seq) != expected) {
                 return Err(Setback::Taken);
+            }
+            if let Some(seq) = stream.ids.get(&message.id) {
+                return Ok(*seq);
             }
             stream.last_seq += 1;
             let mut headers = message.headers.clone();
@@ -163,21 +165,37 @@ impl Process {
     }
 
     async fn turn<T>(&self, request: impl FnOnce(&Model) -> T) -> Result<T, String> {
-        let (turn, fate) = oneshot::channel();
-        // Nobody listens any more: then nobody decides, and the process stays where it is.
-        let _ = self.turns.send(turn);
-        match fate.await {
-            Ok(Fate::Goes) => Ok(request(&self.model)),
-            Ok(Fate::Unheard) => Err("no answer".to_owned()),
-            Ok(Fate::Unanswered) => {
+        let unanswered = || "no answer".to_owned();
+        match self.fate().await {
+            Fate::Goes => Ok(request(&self.model)),
+            Fate::Unheard => Err(unanswered()),
+            Fate::Unanswered => {
                 request(&self.model);
-                Err("no answer".to_owned())
+                Err(unanswered())
             }
-            Ok(Fate::DiesAfter) => {
+            Fate::Sleeps => {
+                let answer = request(&self.model);
+                match self.fate().await {
+                    Fate::Goes | Fate::Sleeps => Ok(answer),
+                    Fate::Unheard | Fate::Unanswered => Err(unanswered()),
+                    Fate::DiesBefore | Fate::DiesAfter => std::future::pending().await,
+                }
+            }
+            Fate::DiesAfter => {
                 request(&self.model);
                 std::future::pending().await
             }
-            Ok(Fate::DiesBefore) | Err(_) => std::future::pending().await,
+            Fate::DiesBefore => std::future::pending().await,
+        }
+    }
+
+    async fn fate(&self) -> Fate {
+        let (turn, fate) = oneshot::channel();
+        // Where nobody listens any more nobody decides, and the process stays where it is.
+        let _ = self.turns.send(turn);
+        match fate.await {
+            Ok(fate) => fate,
+            Err(_) => std::future::pending().await,
         }
     }
 }

@@ -11,8 +11,8 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::facts::{accepted, accepted_with, completed, failed, planned, playable, pruned};
-use super::server::{Server, publish};
 use super::tables::Tables;
+use crate::jetstream::testing::{Server, publish};
 use crate::jetstream::{Log, Recorded};
 use crate::project::{Position, Projector, progress, rebuild};
 

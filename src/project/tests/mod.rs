@@ -7,5 +7,4 @@ mod facts;
 mod live;
 mod questions;
 mod refusals;
-mod server;
 mod tables;

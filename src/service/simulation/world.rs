@@ -66,7 +66,7 @@ impl World {
             bucket,
             processes: Vec::new(),
         };
-        for _ in 0..world.random.random_range(1..=3) {
+        for _ in 0..world.random.random_range(1..=4) {
             let event = world.event();
             for _ in 0..world.random.random_range(1..=2) {
                 let body = event.to_string().into_bytes();
@@ -107,6 +107,7 @@ impl World {
                     4..8 => Fate::Unanswered,
                     8..11 => Fate::DiesBefore,
                     11..14 => Fate::DiesAfter,
+                    14..24 => Fate::Sleeps,
                     _ => Fate::Goes,
                 };
                 self.resume(chosen, fate).await;
@@ -197,7 +198,7 @@ impl World {
                 let job = self.one_of(jobs);
                 self.sweep(job).await;
             }
-            1 if !jobs.is_empty() && self.random.random_bool(0.3) => {
+            1 if !jobs.is_empty() && self.random.random_bool(0.1) => {
                 let job = self.one_of(jobs);
                 self.cancel(job).await;
             }
@@ -291,7 +292,7 @@ impl World {
                 self.lost_answers += 1;
                 self.wait(turns, task, requests).await;
             }
-            Fate::Goes => self.wait(turns, task, requests).await,
+            Fate::Goes | Fate::Sleeps => self.wait(turns, task, requests).await,
         }
     }
 

@@ -9,10 +9,10 @@ use streams::provision;
 use streams::topology::Sizing;
 use tempfile::TempDir;
 
-use crate::jetstream::{Log, Nats, NatsSettings, Outgoing, Recorded};
+use super::{Log, Nats, NatsSettings, Outgoing, Recorded};
 
 /// The server and the folder of its store.
-pub(super) struct Server {
+pub(crate) struct Server {
     port: u16,
     folder: TempDir,
     child: Option<Child>,
@@ -20,7 +20,7 @@ pub(super) struct Server {
 
 impl Server {
     /// A server with empty streams, and a connection to it.
-    pub(super) async fn start() -> (Self, Log) {
+    pub(crate) async fn start() -> (Self, Log) {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut server = Self {
             port,
@@ -33,7 +33,7 @@ impl Server {
         (server, log)
     }
 
-    pub(super) async fn connect(&self) -> Log {
+    pub(crate) async fn connect(&self) -> Log {
         let settings = NatsSettings {
             url: format!("nats://127.0.0.1:{}", self.port),
             credentials: None,
@@ -43,7 +43,7 @@ impl Server {
     }
 
     /// Starts the server over its store and waits until it says that it is ready.
-    pub(super) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self) {
         let mut child = program()
             .args([
                 "--addr",
@@ -65,7 +65,7 @@ impl Server {
         self.child = Some(child);
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -73,12 +73,12 @@ impl Server {
     }
 
     /// Keeps a copy of the store of the stopped server, as a backup would.
-    pub(super) fn back_up(&self) {
+    pub(crate) fn back_up(&self) {
         copy(&self.store(), &self.folder.path().join("backup"));
     }
 
     /// Puts the backup in place of the store of the stopped server.
-    pub(super) fn restore(&self) {
+    pub(crate) fn restore(&self) {
         std::fs::remove_dir_all(self.store()).unwrap();
         std::fs::rename(self.folder.path().join("backup"), self.store()).unwrap();
     }
@@ -97,7 +97,7 @@ impl Drop for Server {
 /// The server of a checkout's own tools, or the one in PATH.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the projection must not depend on `dev`, not even in its tests"
+    reason = "the lower modules must not depend on `dev`, not even in their tests"
 )]
 fn program() -> Command {
     let local = Path::new(".tools/venv/bin/nats-server");
@@ -122,7 +122,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Publishes these facts; returns the sequence of the last one.
-pub(super) async fn publish(log: &Log, facts: &[Recorded]) -> u64 {
+pub(crate) async fn publish(log: &Log, facts: &[Recorded]) -> u64 {
     let mut seq = 0;
     for fact in facts {
         let message = Outgoing::json(fact.subject.clone(), fact.payload.clone());
