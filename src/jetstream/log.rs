@@ -11,7 +11,8 @@ use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
@@ -32,6 +33,18 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// Its body.
     pub payload: Bytes,
+}
+
+impl From<StreamMessage> for Recorded {
+    fn from(message: StreamMessage) -> Self {
+        Self {
+            subject: message.subject.to_string(),
+            seq: message.sequence,
+            time: message.time,
+            headers: message.headers,
+            payload: message.payload,
+        }
+    }
 }
 
 impl Recorded {
@@ -122,11 +135,17 @@ pub struct Log {
 }
 
 /// A publish that did not get through as it was.
+#[derive(Debug, thiserror::Error)]
 enum Setback {
     /// Another message stands where ours was to be the first.
+    #[error("another message was first")]
     Taken,
     /// The stream is at a limit.
+    #[error("the stream is full")]
     Full,
+    /// There was no answer, or one that says nothing of the message.
+    #[error("{0}")]
+    Unheard(String),
 }
 
 impl Log {
@@ -147,12 +166,7 @@ impl Log {
         let mut pause = Pause::default();
         loop {
             let read = async {
-                let stream = self
-                    .nats
-                    .js
-                    .get_stream_no_info(stream)
-                    .await
-                    .map_err(|error| error.to_string())?;
+                let stream = self.stream(stream).await?;
                 match stream.get_last_raw_message_by_subject(subject).await {
                     Ok(message) => Ok(Some(message)),
                     Err(error) if is_no_message(&error) => Ok(None),
@@ -160,18 +174,38 @@ impl Log {
                 }
             };
             match read.await {
-                Ok(found) => {
-                    return found.map(|message| Recorded {
-                        subject: message.subject.to_string(),
-                        seq: message.sequence,
-                        time: message.time,
-                        headers: message.headers,
-                        payload: message.payload,
-                    });
-                }
+                Ok(found) => return found.map(Recorded::from),
                 Err(reason) => pause.after("read", subject, &reason).await,
             }
         }
+    }
+
+    /// The first message on `subject` at or after `seq`, as the stream's leader has it.
+    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Option<Recorded> {
+        let mut pause = Pause::default();
+        loop {
+            let read = async {
+                let stream = self.stream(stream).await?;
+                match stream.get_first_raw_message_by_subject(subject, seq).await {
+                    Ok(message) => Ok(Some(message)),
+                    Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+                    Err(error) => Err(error.to_string()),
+                }
+            };
+            match read.await {
+                Ok(found) => return found.map(Recorded::from),
+                Err(reason) => pause.after("read", subject, &reason).await,
+            }
+        }
+    }
+
+    /// A handle of a stream, without asking the server anything.
+    async fn stream(&self, name: &str) -> Result<Stream<()>, String> {
+        self.nats
+            .js
+            .get_stream_no_info(name)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     /// How many messages each subject under `filter` holds, as the stream's leader counts them.
@@ -186,13 +220,9 @@ impl Log {
     }
 
     async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
-        let stream = self
-            .nats
-            .js
-            .get_stream_no_info(stream)
-            .await
-            .map_err(|error| error.to_string())?;
-        let pages = stream
+        let pages = self
+            .stream(stream)
+            .await?
             .info_builder()
             .subjects(filter)
             .fetch()
@@ -220,33 +250,52 @@ impl Log {
     pub async fn replace(&self, stream: &str, message: Outgoing, expected: u64) -> Result<Created, Refused> {
         let mut pause = Pause::default();
         loop {
-            match self.publish(&message, Some(expected), &mut pause).await? {
+            match self.try_publish(&message, Some(expected)).await? {
                 Ok(seq) => return Ok(Created::Ours(seq)),
-                Err(Setback::Full) => pause.after("publish", &message.subject, "the stream is full").await,
                 Err(Setback::Taken) => match self.last(stream, &message.subject).await {
                     // The acknowledgement of an earlier try was lost; the message was not.
-                    Some(winner) if winner.header("Nats-Msg-Id") == Some(&message.id) => {
+                    Some(winner) if winner.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) => {
                         return Ok(Created::Ours(winner.seq));
                     }
                     Some(winner) => return Ok(Created::Theirs(winner)),
                     // The winner aged out between the two calls; now ours may be the first.
                     None => {}
                 },
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
         }
     }
 
     /// Appends `message`, once however often it is tried, and returns its sequence.
     ///
+    /// The server drops a second copy for as long as it remembers ids, which is the stream's duplicate window. A server that
+    /// was away for longer has forgotten, so before each repetition the subject is searched for our own message.
+    ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn append(&self, message: Outgoing) -> Result<u64, Refused> {
+    pub async fn append(&self, stream: &str, message: Outgoing) -> Result<u64, Refused> {
         let mut pause = Pause::default();
         loop {
-            match self.publish(&message, None, &mut pause).await? {
+            match self.try_publish(&message, None).await? {
                 Ok(seq) => return Ok(seq),
-                Err(_) => pause.after("publish", &message.subject, "the stream is full").await,
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
+            if let Some(seq) = self.find(stream, &message).await {
+                return Ok(seq);
+            }
+        }
+    }
+
+    /// The sequence of the message on the same subject that has the same id, as the stream's leader has it. Such subjects
+    /// hold a handful.
+    async fn find(&self, stream: &str, message: &Outgoing) -> Option<u64> {
+        let mut next = 1;
+        loop {
+            let found = self.first_after(stream, &message.subject, next).await?;
+            if found.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) {
+                return Some(found.seq);
+            }
+            next = found.seq + 1;
         }
     }
 
@@ -257,9 +306,13 @@ impl Log {
     pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
         let body = serde_json::to_vec(key).unwrap_or_default();
         let message = Outgoing::json(subject::task(key), body).traced(traceparent);
-        match self.publish(&message, Some(0), &mut Pause::default()).await? {
-            Ok(_) | Err(Setback::Taken) => Ok(Enqueued::Queued),
-            Err(Setback::Full) => Ok(Enqueued::Full),
+        let mut pause = Pause::default();
+        loop {
+            match self.try_publish(&message, Some(0)).await? {
+                Ok(_) | Err(Setback::Taken) => return Ok(Enqueued::Queued),
+                Err(Setback::Full) => return Ok(Enqueued::Full),
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+            }
         }
     }
 
@@ -285,39 +338,31 @@ impl Log {
         }
     }
 
-    async fn publish(
-        &self,
-        message: &Outgoing,
-        expected: Option<u64>,
-        pause: &mut Pause,
-    ) -> Result<Result<u64, Setback>, Refused> {
-        loop {
-            let mut publish = PublishMessage::build()
-                .payload(message.payload.clone())
-                .headers(message.headers.clone())
-                .header(NATS_MESSAGE_ID, message.id.as_str());
-            if let Some(expected) = expected {
-                publish = publish.expected_last_subject_sequence(expected);
-            }
-            let sent = match self.nats.js.send_publish(message.subject.clone(), publish).await {
-                Ok(ack) => ack.await,
-                Err(error) => Err(error),
-            };
-            let error = match sent {
-                Ok(ack) => return Ok(Ok(ack.sequence)),
-                Err(error) => error,
-            };
-            match error.kind() {
-                PublishErrorKind::WrongLastSequence => return Ok(Err(Setback::Taken)),
-                PublishErrorKind::MaxPayloadExceeded => {
-                    return Err(Refused {
-                        subject: message.subject.clone(),
-                        reason: error.to_string(),
-                    });
-                }
-                _ if is_full(&error) => return Ok(Err(Setback::Full)),
-                _ => pause.after("publish", &message.subject, &error.to_string()).await,
-            }
+    /// One try. After [`Setback::Unheard`] the message may be in the stream, or come there yet.
+    async fn try_publish(&self, message: &Outgoing, expected: Option<u64>) -> Result<Result<u64, Setback>, Refused> {
+        let mut publish = PublishMessage::build()
+            .payload(message.payload.clone())
+            .headers(message.headers.clone())
+            .header(NATS_MESSAGE_ID, message.id.as_str());
+        if let Some(expected) = expected {
+            publish = publish.expected_last_subject_sequence(expected);
+        }
+        let sent = match self.nats.js.send_publish(message.subject.clone(), publish).await {
+            Ok(ack) => ack.await,
+            Err(error) => Err(error),
+        };
+        let error = match sent {
+            Ok(ack) => return Ok(Ok(ack.sequence)),
+            Err(error) => error,
+        };
+        match error.kind() {
+            PublishErrorKind::WrongLastSequence => Ok(Err(Setback::Taken)),
+            PublishErrorKind::MaxPayloadExceeded => Err(Refused {
+                subject: message.subject.clone(),
+                reason: error.to_string(),
+            }),
+            _ if is_full(&error) => Ok(Err(Setback::Full)),
+            _ => Ok(Err(Setback::Unheard(error.to_string()))),
         }
     }
 }
@@ -336,7 +381,7 @@ fn is_full(error: &PublishError) -> bool {
         .any(|limit| text.contains(limit))
 }
 
-/// Growing pauses between tries, 0.1 s to 5 s, with a word to the operator.
+/// Growing pauses between tries, 0.1 s to 5 s, with a word to the operator at the third, and one a minute from then on.
 #[derive(Debug, Default)]
 struct Pause {
     tries: u32,
@@ -346,7 +391,7 @@ impl Pause {
     async fn after(&mut self, what: &str, subject: &str, reason: &str) {
         let delay = Duration::from_millis(100 << self.tries.min(6)).min(Duration::from_secs(5));
         self.tries += 1;
-        if self.tries >= 3 {
+        if self.tries == 3 || self.tries.is_multiple_of(12) {
             tracing::warn!(subject, reason, tries = self.tries, "NATS cannot {what}; trying again");
         }
         tokio::time::sleep(delay).await;

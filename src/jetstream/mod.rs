@@ -7,8 +7,11 @@ mod connection;
 mod delivery;
 mod log;
 mod pull;
+mod refusal;
+mod settings;
 
-pub use connection::{ConnectError, Nats, NatsSettings};
+pub use connection::{ConnectError, Nats};
 pub use delivery::{Delivery, Settlement};
 pub use log::{Created, Enqueued, Log, Outgoing, Recorded, Refused};
 pub use pull::{Lanes, pull};
+pub use settings::NatsSettings;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
+use streams::topology;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -211,7 +212,7 @@ struct Rewound;
 pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
-        tokio::time::timeout(LETTER_LIMIT, log.append(fact.letter()))
+        tokio::time::timeout(LETTER_LIMIT, log.append(topology::DEAD, fact.letter()))
             .await
             .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
     }
