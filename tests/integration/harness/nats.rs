@@ -1,6 +1,7 @@
 //! A real nats-server of a test's own, or a cluster of three, which the test may kill and start again over the same stores.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -91,6 +92,11 @@ impl Nats {
             .iter()
             .map(|server| format!("{scheme}://{}127.0.0.1:{}", self.demands.login, server.listens.clients));
         urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// Where its first server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.servers[0].listens.clients))
     }
 
     /// What the program gets to know of it.
