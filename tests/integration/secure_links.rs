@@ -276,14 +276,14 @@ async fn postgresql_is_reached_by_tls_and_only_with_the_right_authority_and_pass
     assert_eq!(said.code, Some(0), "{said:?}");
 
     for (refused, words) in [
-        (verified(&theirs), "UnknownIssuer"),
-        (format!("{url}?sslmode=verify-full"), "UnknownIssuer"),
-        (verified(&ours).replace("127.0.0.1", "localhost"), "NotValidForName"),
+        (verified(&theirs), "sslrootcert in DATABASE_URL"),
+        (format!("{url}?sslmode=verify-full"), "sslrootcert in DATABASE_URL"),
+        (verified(&ours).replace("127.0.0.1", "localhost"), "not valid for name"),
         (
             verified(&ours).replace(&password, &format!("{SECRET}-wrong")),
-            "password authentication failed",
+            "check the user and password",
         ),
-        (format!("{url}?sslmode=disable"), "no encryption"),
+        (format!("{url}?sslmode=disable"), "set sslmode=verify-full"),
         (
             format!("{url}?sslmode=verify-full&sslrootcert=/nowhere.pem"),
             "/nowhere.pem",

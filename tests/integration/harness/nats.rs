@@ -1,7 +1,7 @@
 //! A real nats-server of a test's own, or a cluster of three, which the test may kill and start again over the same stores.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use percent_encoding::percent_decode_str;
 use tokio::fs;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
@@ -34,22 +35,17 @@ pub(crate) struct Demands {
 #[derive(Debug)]
 pub(crate) struct Nats {
     servers: Vec<Server>,
-    demands: Demands,
+    login: String,
+    ca: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Server {
     name: String,
     folder: PathBuf,
-    listens: Listens,
+    configuration: String,
+    port: u16,
     child: Child,
-}
-
-/// The ports of a server: for clients and, in a cluster, for its peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Listens {
-    clients: u16,
-    peers: Option<u16>,
 }
 
 impl Nats {
@@ -60,23 +56,31 @@ impl Nats {
 
     /// Starts a server that does not let everybody in.
     pub(crate) async fn demanding(folder: &Path, demands: Demands) -> Self {
-        let folder = folder.join("nats");
-        let launched = launch("nats", &folder, None, None, &demands.configuration).await;
-        let servers = vec![Server::of("nats", folder, launched)];
-        Self { servers, demands }
+        let server = Server::start("nats", folder.join("nats"), demands.configuration).await;
+        Self {
+            servers: vec![server],
+            login: demands.login,
+            ca: demands.ca,
+        }
     }
 
     /// Starts three servers that keep their streams together.
     pub(crate) async fn cluster(folder: &Path) -> Self {
+        // Each must know the others' ports before it starts, so these cannot be left to the servers.
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let ports = [free(), free(), free()].map(|listener| listener.local_addr().unwrap().port());
+        let peers: String = ports.iter().map(|port| format!("nats://127.0.0.1:{port},")).collect();
         let mut servers: Vec<Server> = Vec::new();
-        for name in ["ada", "bob", "cyd"] {
-            let folder = folder.join(name);
-            let peers = peers(&servers);
-            let launched = launch(name, &folder, None, Some(&peers), "").await;
-            servers.push(Server::of(name, folder, launched));
+        for (name, port) in ["ada", "bob", "cyd"].into_iter().zip(ports) {
+            let cluster = format!("cluster {{ name: three, listen: \"127.0.0.1:{port}\", routes: [ {peers} ] }}");
+            servers.push(Server::start(name, folder.join(name), cluster).await);
         }
-        let demands = Demands::default();
-        Self { servers, demands }
+        let login = String::new();
+        Self {
+            servers,
+            login,
+            ca: None,
+        }
     }
 
     /// How many servers there are: as many copies a stream can have.
@@ -86,23 +90,23 @@ impl Nats {
 
     /// Its URL, or those of all of its servers.
     pub(crate) fn url(&self) -> String {
-        let scheme = if self.demands.ca.is_some() { "tls" } else { "nats" };
+        let scheme = if self.ca.is_some() { "tls" } else { "nats" };
         let urls = self
             .servers
             .iter()
-            .map(|server| format!("{scheme}://{}127.0.0.1:{}", self.demands.login, server.listens.clients));
+            .map(|server| format!("{scheme}://{}127.0.0.1:{}", self.login, server.port));
         urls.collect::<Vec<_>>().join(",")
     }
 
     /// Where its first server listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.servers[0].listens.clients))
+        SocketAddr::from(([127, 0, 0, 1], self.servers[0].port))
     }
 
     /// What the program gets to know of it.
     pub(crate) fn environment(&self) -> BTreeMap<&'static str, String> {
         let mut environment = BTreeMap::from([("NATS_URL", self.url()), ("STREAM_REPLICAS", self.size().to_string())]);
-        if let Some(ca) = &self.demands.ca {
+        if let Some(ca) = &self.ca {
             environment.insert("NATS_CA", ca.display().to_string());
         }
         environment
@@ -111,16 +115,17 @@ impl Nats {
     /// A connection of the test's.
     pub(crate) async fn connect(&self) -> Context {
         let mut options = ConnectOptions::new().name("integration test");
-        if let Some(ca) = &self.demands.ca {
+        if let Some(ca) = &self.ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
-        if let Some((user, password)) = self.demands.login.trim_end_matches('@').split_once(':') {
-            options = options.user_and_password(user.to_owned(), password.to_owned());
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        if let Some((user, password)) = self.login.trim_end_matches('@').split_once(':') {
+            options = options.user_and_password(plain(user), plain(password));
         }
         let urls = self
             .servers
             .iter()
-            .map(|server| format!("nats://127.0.0.1:{}", server.listens.clients));
+            .map(|server| format!("nats://127.0.0.1:{}", server.port));
         jetstream::new(options.connect(urls.collect::<Vec<_>>()).await.unwrap())
     }
 
@@ -133,13 +138,8 @@ impl Nats {
 
     /// Starts its servers again, on the same ports and stores.
     pub(crate) async fn restart(&mut self) {
-        for name in self
-            .servers
-            .iter()
-            .map(|server| server.name.clone())
-            .collect::<Vec<_>>()
-        {
-            self.restart_one(&name).await;
+        for server in &mut self.servers {
+            server.restart().await;
         }
     }
 
@@ -150,14 +150,7 @@ impl Nats {
 
     /// Starts one server of a cluster again.
     pub(crate) async fn restart_one(&mut self, name: &str) {
-        let peers = peers(&self.servers);
-        let configuration = self.demands.configuration.clone();
-        let server = self.server(name);
-        let peers = server.listens.peers.map(|_| peers.as_str());
-        let (folder, listens) = (server.folder.clone(), server.listens);
-        let (child, now) = launch(name, &folder, Some(listens), peers, &configuration).await;
-        assert_eq!(now, listens);
-        server.child = child;
+        self.server(name).restart().await;
     }
 
     /// Sends a signal to all of its servers, such as those that freeze and thaw.
@@ -174,80 +167,63 @@ impl Nats {
 }
 
 impl Server {
-    fn of(name: &str, folder: PathBuf, (child, listens): (Child, Listens)) -> Self {
+    async fn start(name: &str, folder: PathBuf, configuration: String) -> Self {
+        // The server itself picks the port: one we picked could be taken before it listens.
+        let (child, port) = launch(name, &folder, -1, &configuration).await;
         Self {
             name: name.to_owned(),
             folder,
-            listens,
+            configuration,
+            port,
             child,
         }
     }
-}
 
-/// Where servers listen for each other.
-fn peers(servers: &[Server]) -> String {
-    let ports = servers.iter().filter_map(|server| server.listens.peers);
-    ports.map(|port| format!("nats://127.0.0.1:{port} ")).collect()
-}
-
-/// Starts a server and waits until it says that it is ready. At first it picks its ports itself: those we picked could be
-/// taken before it listens.
-async fn launch(
-    name: &str,
-    folder: &Path,
-    listens: Option<Listens>,
-    peers: Option<&str>,
-    more: &str,
-) -> (Child, Listens) {
-    fs::create_dir_all(folder).await.unwrap();
-    let configuration = folder.join("nats.conf");
-    let store = folder.join("store");
-    let port = |port: Option<u16>| port.map_or(-1, i32::from);
-    let clients = port(listens.map(|listens| listens.clients));
-    let mut text = format!(
-        "server_name: {name}\nlisten: \"127.0.0.1:{clients}\"\nlogtime: false\n\
-         jetstream {{ store_dir: {store:?}, sync_interval: always, max_file: 4G }}\n{more}\n"
-    );
-    if let Some(peers) = peers {
-        let port = port(listens.and_then(|listens| listens.peers));
-        text.push_str(&format!(
-            "cluster {{ name: three, listen: \"127.0.0.1:{port}\", routes: [ {peers} ] }}\n"
-        ));
+    async fn restart(&mut self) {
+        let port = i32::from(self.port);
+        (self.child, _) = launch(&self.name, &self.folder, port, &self.configuration).await;
     }
-    fs::write(&configuration, text).await.unwrap();
+}
+
+/// Starts a server and waits until it says that it is ready; returns the port it listens on.
+async fn launch(name: &str, folder: &Path, port: i32, configuration: &str) -> (Child, u16) {
+    fs::create_dir_all(folder).await.unwrap();
+    let file = folder.join("nats.conf");
+    let store = folder.join("store");
+    let text = format!(
+        "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\nlogtime: false\n\
+         jetstream {{ store_dir: {store:?}, sync_interval: always, max_file: 4G }}\n{configuration}\n"
+    );
+    fs::write(&file, text).await.unwrap();
     let mut child = command(tool("nats-server"))
         .arg("-c")
-        .arg(&configuration)
+        .arg(&file)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .expect("nats-server starts; run `make tools`");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let ready = async {
-        let (mut clients, mut peers) = (None, None);
+        let mut port = None;
         let mut said = String::new();
         while let Some(line) = lines.next_line().await.unwrap() {
-            clients = clients.or_else(|| port_after(&line, "client connections on "));
-            peers = peers.or_else(|| port_after(&line, "route connections on "));
+            if let Some((_, address)) = line.split_once("client connections on ") {
+                port = address.rsplit(':').next().and_then(|port| port.trim().parse().ok());
+            }
             if line.contains("Server is ready") {
-                let clients = clients.expect("the server names its port");
-                return Listens { clients, peers };
+                return port.expect("the server names its port");
             }
             said.push_str(&line);
             said.push('\n');
         }
         panic!("nats-server ended at its start:\n{said}");
     };
-    let listens = tokio::time::timeout(START, ready)
+    let port = tokio::time::timeout(START, ready)
         .await
         .expect("nats-server is ready in time");
     // A full pipe would stop the server.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    (child, listens)
-}
-
-fn port_after(line: &str, words: &str) -> Option<u16> {
-    line.split_once(words)?.1.rsplit(':').next()?.trim().parse().ok()
+    (child, port)
 }
 
 #[cfg(test)]
