@@ -8,6 +8,9 @@ SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.tools/venv/bin:$(PATH)
 
+# Where known vulnerabilities of Rust crates are listed.
+ADVISORIES := https://github.com/RustSec/advisory-db
+
 CLIP := .tools/demo/moving-picture.mp4
 
 .PHONY: help
@@ -27,11 +30,20 @@ test: tools lint ## Everything that can fail: lint and all tests
 	cargo test --workspace
 
 .PHONY: lint
-lint: cargo ## Format, clippy and documentation, without a warning
+lint: cargo ## Format, clippy, documentation and dependencies, without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --package fluxhls --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
+	@scripts/install cargo-deny
+	cargo-deny check bans licenses sources
+	@if timeout 20 git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then $(MAKE) --no-print-directory audit; \
+	else echo 'NOT CHECKED: known vulnerabilities of dependencies, since $(ADVISORIES) cannot be reached. Run `make audit` where it can.'; fi
+
+.PHONY: audit
+audit: cargo ## Ask for known vulnerabilities of dependencies (needs github.com)
+	@scripts/install cargo-deny
+	cargo-deny check advisories
 
 .PHONY: bench-quality
 bench-quality: cargo benches/quality/node_modules/.package-lock.json ## Measure pictures by VMAF against the old ladder (15 minutes)

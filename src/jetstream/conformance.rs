@@ -87,8 +87,9 @@ impl Both {
             }
             2 => {
                 let message = self.message();
-                let real = self.real.append(message.clone()).await.unwrap();
-                assert_eq!(real, self.modelled.append(message).await.unwrap());
+                let stream = stream_of(&message);
+                let real = self.real.append(stream, message.clone()).await.unwrap();
+                assert_eq!(real, self.modelled.append(stream, message).await.unwrap());
             }
             3 => {
                 let message = self.message();

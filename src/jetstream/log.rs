@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::message::StreamMessage;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
@@ -31,6 +33,18 @@ pub struct Recorded {
     pub headers: HeaderMap,
     /// Its body.
     pub payload: Bytes,
+}
+
+impl From<StreamMessage> for Recorded {
+    fn from(message: StreamMessage) -> Self {
+        Self {
+            subject: message.subject.to_string(),
+            seq: message.sequence,
+            time: message.time,
+            headers: message.headers,
+            payload: message.payload,
+        }
+    }
 }
 
 impl Recorded {
@@ -159,6 +173,17 @@ impl Log {
         }
     }
 
+    /// The first message on `subject` at or after `seq`, as the stream's leader has it.
+    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Option<Recorded> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.store.first_after(stream, subject, seq).await {
+                Ok(found) => return found,
+                Err(reason) => pause.after("read", subject, &reason).await,
+            }
+        }
+    }
+
     /// How many messages each subject under `filter` holds, as the stream's leader counts them.
     pub async fn subjects(&self, stream: &str, filter: &str) -> BTreeMap<String, u64> {
         let mut pause = Pause::new(self.store.first_pause());
@@ -185,33 +210,52 @@ impl Log {
     pub async fn replace(&self, stream: &str, message: Outgoing, mut expected: u64) -> Result<Created, Refused> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
-            match self.publish(&message, Some(expected), &mut pause).await? {
+            match self.try_publish(&message, Some(expected)).await? {
                 Ok(seq) => return Ok(Created::Ours(seq)),
-                Err(Setback::Full) => pause.after("publish", &message.subject, "the stream is full").await,
-                Err(_) => match self.last(stream, &message.subject).await {
+                Err(Setback::Taken) => match self.last(stream, &message.subject).await {
                     // The acknowledgement of an earlier try was lost; the message was not.
-                    Some(winner) if winner.header("Nats-Msg-Id") == Some(&message.id) => {
+                    Some(winner) if winner.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) => {
                         return Ok(Created::Ours(winner.seq));
                     }
                     Some(winner) => return Ok(Created::Theirs(winner)),
                     // What stood there aged out; now ours may be the first.
                     None => expected = 0,
                 },
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
         }
     }
 
     /// Appends `message`, once however often it is tried, and returns its sequence.
     ///
+    /// The server drops a second copy for as long as it remembers ids, which is the stream's duplicate window. A server that
+    /// was away for longer has forgotten, so before each repetition the subject is searched for our own message.
+    ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn append(&self, message: Outgoing) -> Result<u64, Refused> {
+    pub async fn append(&self, stream: &str, message: Outgoing) -> Result<u64, Refused> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
-            match self.publish(&message, None, &mut pause).await? {
+            match self.try_publish(&message, None).await? {
                 Ok(seq) => return Ok(seq),
-                Err(_) => pause.after("publish", &message.subject, "the stream is full").await,
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
+            if let Some(seq) = self.find(stream, &message).await {
+                return Ok(seq);
+            }
+        }
+    }
+
+    /// The sequence of the message on the same subject that has the same id, as the stream's leader has it. Such subjects
+    /// hold a handful.
+    async fn find(&self, stream: &str, message: &Outgoing) -> Option<u64> {
+        let mut next = 1;
+        loop {
+            let found = self.first_after(stream, &message.subject, next).await?;
+            if found.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) {
+                return Some(found.seq);
+            }
+            next = found.seq + 1;
         }
     }
 
@@ -222,12 +266,13 @@ impl Log {
     pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
         let body = serde_json::to_vec(key).unwrap_or_default();
         let message = Outgoing::json(subject::task(key), body).traced(traceparent);
-        match self
-            .publish(&message, Some(0), &mut Pause::new(self.store.first_pause()))
-            .await?
-        {
-            Err(Setback::Full) => Ok(Enqueued::Full),
-            Ok(_) | Err(_) => Ok(Enqueued::Queued),
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.try_publish(&message, Some(0)).await? {
+                Ok(_) | Err(Setback::Taken) => return Ok(Enqueued::Queued),
+                Err(Setback::Full) => return Ok(Enqueued::Full),
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+            }
         }
     }
 
@@ -243,30 +288,19 @@ impl Log {
         }
     }
 
-    /// Sends until the server says what became of it. The setbacks that come back are the two that the callers tell apart.
-    async fn publish(
-        &self,
-        message: &Outgoing,
-        expected: Option<u64>,
-        pause: &mut Pause,
-    ) -> Result<Result<u64, Setback>, Refused> {
-        loop {
-            match self.store.send(message, expected).await {
-                Ok(seq) => return Ok(Ok(seq)),
-                Err(Setback::Refused(reason)) => {
-                    return Err(Refused {
-                        subject: message.subject.clone(),
-                        reason,
-                    });
-                }
-                Err(Setback::Unknown(reason)) => pause.after("publish", &message.subject, &reason).await,
-                Err(known) => return Ok(Err(known)),
-            }
+    /// One try. After [`Setback::Unheard`] the message may be in the stream, or come there yet.
+    async fn try_publish(&self, message: &Outgoing, expected: Option<u64>) -> Result<Result<u64, Setback>, Refused> {
+        match self.store.send(message, expected).await {
+            Err(Setback::Refused(reason)) => Err(Refused {
+                subject: message.subject.clone(),
+                reason,
+            }),
+            sent => Ok(sent),
         }
     }
 }
 
-/// Growing pauses between tries, from the first one to 5 s, with a word to the operator.
+/// Growing pauses between tries, from the first one to 5 s, with a word to the operator at the third, and one a minute from then on.
 #[derive(Debug)]
 struct Pause {
     first: Duration,
@@ -281,7 +315,7 @@ impl Pause {
     async fn after(&mut self, what: &str, subject: &str, reason: &str) {
         let delay = (self.first * (1 << self.tries.min(6))).min(Duration::from_secs(5));
         self.tries += 1;
-        if self.tries >= 3 {
+        if self.tries == 3 || self.tries.is_multiple_of(12) {
             tracing::warn!(subject, reason, tries = self.tries, "NATS cannot {what}; trying again");
         }
         tokio::time::sleep(delay).await;

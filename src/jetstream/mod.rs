@@ -9,6 +9,8 @@ mod log;
 #[cfg(test)]
 pub(crate) mod model;
 mod pull;
+mod refusal;
+mod settings;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -16,7 +18,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod conformance;
 
-pub use connection::{ConnectError, Nats, NatsSettings};
+pub use connection::{ConnectError, Nats};
 pub use delivery::{Delivery, Settlement};
 pub use log::{Created, Enqueued, Log, Outgoing, Recorded, Refused};
 pub use pull::{Lanes, pull};
+pub use settings::NatsSettings;

@@ -84,7 +84,7 @@ impl Model {
     }
 
     fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
-        let home = home(&message.subject).ok_or_else(|| Setback::Unknown("no stream takes it".to_owned()))?;
+        let home = home(&message.subject).ok_or_else(|| Setback::Unheard("no stream takes it".to_owned()))?;
         self.of(&home, |stream| {
             // In the order of the server: a message that loses the comparison is refused even when its id is known.
             let last = stream.messages.iter().rfind(|held| held.subject == message.subject);
@@ -138,6 +138,12 @@ impl Process {
         .await
     }
 
+    pub(super) async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<Recorded>, String> {
+        let wanted = |message: &&Recorded| message.subject == subject && message.seq >= seq;
+        self.turn(|model| model.of(stream, |stream| stream.messages.iter().find(wanted).cloned()))
+            .await
+    }
+
     pub(super) async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
         self.turn(|model| {
             model.of(stream, |stream| {
@@ -157,7 +163,7 @@ impl Process {
 
     pub(super) async fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
         let sent = self.turn(|model| model.send(message, expected)).await;
-        sent.map_err(Setback::Unknown)?
+        sent.map_err(Setback::Unheard)?
     }
 
     pub(super) async fn reply(&self, subject: &str, seq: u64, body: &Bytes) -> bool {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::{Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,7 +34,8 @@ pub struct Lanes {
     pub slots: usize,
 }
 
-type Batch = Pin<Box<dyn Stream<Item = Option<async_nats::jetstream::Message>> + Send>>;
+/// What an open pull brings: messages, and at its end, at most, why it ended early.
+type Batch = Pin<Box<dyn Stream<Item = Result<Message, String>> + Send>>;
 
 /// Runs `handle` for every message until `stop`; returns when the last handler has settled.
 ///
@@ -62,6 +64,7 @@ where
         }
     };
     let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
+    let mut told = vec![false; open.len()];
     let mut round = 0_u32;
     while !stop.is_cancelled() {
         if slots.available_permits() > 0 && may_pull().await {
@@ -84,9 +87,17 @@ where
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
             (lane, next) = next_of(&mut open) => match next {
-                Some(Some(message)) => start(message),
-                None => open[lane] = None,
-                Some(None) => {
+                Some(Ok(message)) => {
+                    told[lane] = false;
+                    start(message);
+                }
+                None => (open[lane], told[lane]) = (None, false),
+                Some(Err(reason)) => {
+                    // Once, not each second: a consumer that was deleted may be away for long.
+                    if !std::mem::replace(&mut told[lane], true) {
+                        let durable = lanes.durables[lane];
+                        tracing::warn!(stream = lanes.stream, durable, reason, "nothing can be pulled; trying again, see /readyz");
+                    }
                     open[lane] = None;
                     tokio::time::sleep(BACKOFF).await;
                 }
@@ -118,7 +129,7 @@ async fn fill(
     consumer: &Consumer<pull::Config>,
     open: &mut Option<Batch>,
     slots: &Semaphore,
-    start: &impl Fn(async_nats::jetstream::Message),
+    start: &impl Fn(Message),
 ) {
     let free = slots.available_permits();
     if free == 0 || open.is_some() {
@@ -146,11 +157,9 @@ async fn fill(
 /// Opens a long pull; it ends after `n` messages or [`IDLE`].
 async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
     match consumer.batch().max_messages(n).expires(IDLE).messages().await {
-        Ok(batch) => Some(Box::pin(batch.map(|message| {
-            message
-                .inspect_err(|error| tracing::debug!(%error, "a pull ended early"))
-                .ok()
-        }))),
+        Ok(batch) => Some(Box::pin(
+            batch.map(|message| message.map_err(|error| error.to_string())),
+        )),
         Err(error) => {
             tracing::warn!(%error, "a pull failed");
             tokio::time::sleep(BACKOFF).await;
@@ -160,7 +169,7 @@ async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
 }
 
 /// The next item of whichever open pull has one first; never, when none is open.
-async fn next_of(open: &mut [Option<Batch>]) -> (usize, Option<Option<async_nats::jetstream::Message>>) {
+async fn next_of(open: &mut [Option<Batch>]) -> (usize, Option<Result<Message, String>>) {
     let waiting = open.iter_mut().enumerate().filter_map(|(lane, batch)| {
         let batch = batch.as_mut()?;
         Some(Box::pin(async move { (lane, batch.next().await) }))
@@ -186,11 +195,14 @@ async fn a_slot_frees(slots: &Semaphore) {
 async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
     let mut found = Vec::new();
     for durable in &lanes.durables {
+        let mut told = false;
         loop {
             match nats.js.get_consumer_from_stream(durable, lanes.stream).await {
                 Ok(consumer) => break found.push(consumer),
                 Err(error) => {
-                    tracing::warn!(stream = lanes.stream, durable, %error, "no consumer yet; run `fluxhls provision`");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(stream = lanes.stream, durable, %error, "no consumer yet; run `fluxhls provision`");
+                    }
                     tokio::time::sleep(BACKOFF).await;
                 }
             }

@@ -7,7 +7,7 @@ use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind};
+use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind, RawMessageErrorKind, Stream};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use streams::topology;
@@ -17,17 +17,21 @@ use super::log::{Outgoing, Recorded};
 #[cfg(test)]
 use super::model::Process;
 
-/// Why a publish did not get through.
-#[derive(Debug)]
+/// Why a publish did not get through as it was.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Setback {
     /// Another message stands where ours was to be the first.
+    #[error("another message was first")]
     Taken,
     /// The stream is at a limit.
+    #[error("the stream is full")]
     Full,
     /// The server will never take it.
+    #[error("{0}")]
     Refused(String),
-    /// Nobody knows whether it landed.
-    Unknown(String),
+    /// There was no answer, or one that says nothing of the message.
+    #[error("{0}")]
+    Unheard(String),
 }
 
 /// Where the streams are.
@@ -66,17 +70,28 @@ impl Store {
             #[cfg(test)]
             Self::Model(process) => return process.last(stream, subject).await,
         };
-        let stream = nats.js.get_stream_no_info(stream).await;
-        let stream = stream.map_err(|error| error.to_string())?;
-        match stream.get_last_raw_message_by_subject(subject).await {
-            Ok(message) => Ok(Some(Recorded {
-                subject: message.subject.to_string(),
-                seq: message.sequence,
-                time: message.time,
-                headers: message.headers,
-                payload: message.payload,
-            })),
+        match handle(nats, stream)
+            .await?
+            .get_last_raw_message_by_subject(subject)
+            .await
+        {
+            Ok(message) => Ok(Some(message.into())),
             Err(error) if is_no_message(&error) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The first message on `subject` at or after `seq`, as the stream's leader has it.
+    pub(super) async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<Recorded>, String> {
+        let nats = match self {
+            Self::Nats(nats) => nats,
+            #[cfg(test)]
+            Self::Model(process) => return process.first_after(stream, subject, seq).await,
+        };
+        let stream = handle(nats, stream).await?;
+        match stream.get_first_raw_message_by_subject(subject, seq).await {
+            Ok(message) => Ok(Some(message.into())),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -88,9 +103,12 @@ impl Store {
             #[cfg(test)]
             Self::Model(process) => return process.count(stream, filter).await,
         };
-        let stream = nats.js.get_stream_no_info(stream).await;
-        let stream = stream.map_err(|error| error.to_string())?;
-        let pages = stream.info_builder().subjects(filter).fetch().await;
+        let pages = handle(nats, stream)
+            .await?
+            .info_builder()
+            .subjects(filter)
+            .fetch()
+            .await;
         pages
             .map_err(|error| error.to_string())?
             .map_ok(|(subject, count)| (subject, u64::try_from(count).unwrap_or(u64::MAX)))
@@ -141,9 +159,15 @@ impl Store {
             PublishErrorKind::WrongLastSequence => Setback::Taken,
             PublishErrorKind::MaxPayloadExceeded => Setback::Refused(error.to_string()),
             _ if is_full(&error) => Setback::Full,
-            _ => Setback::Unknown(error.to_string()),
+            _ => Setback::Unheard(error.to_string()),
         })
     }
+}
+
+/// A handle of a stream, without asking the server anything.
+async fn handle(nats: &Nats, stream: &str) -> Result<Stream<()>, String> {
+    let handle = nats.js.get_stream_no_info(stream).await;
+    handle.map_err(|error| error.to_string())
 }
 
 fn is_no_message(error: &LastRawMessageError) -> bool {

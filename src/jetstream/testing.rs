@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use streams::provision;
 use streams::topology::Sizing;
+use streams::{provision, topology};
 use tempfile::TempDir;
 
 use super::{Log, Nats, NatsSettings, Outgoing, Recorded};
@@ -34,11 +34,7 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Log {
-        let settings = NatsSettings {
-            url: format!("nats://127.0.0.1:{}", self.port),
-            credentials: None,
-            name: "fluxhls tests".to_owned(),
-        };
+        let settings = NatsSettings::new(format!("nats://127.0.0.1:{}", self.port), "fluxhls tests");
         Log::new(Nats::connect(&settings).await.unwrap())
     }
 
@@ -126,7 +122,7 @@ pub(crate) async fn publish(log: &Log, facts: &[Recorded]) -> u64 {
     let mut seq = 0;
     for fact in facts {
         let message = Outgoing::json(fact.subject.clone(), fact.payload.clone());
-        seq = log.append(message).await.unwrap();
+        seq = log.append(topology::JOBS, message).await.unwrap();
     }
     seq
 }

@@ -198,7 +198,10 @@ impl Run {
         let seq = self
             .jobs
             .log
-            .append(message.with_id(attempt.id).traced(state.traceparent.as_deref()))
+            .append(
+                topology::WORK,
+                message.with_id(attempt.id).traced(state.traceparent.as_deref()),
+            )
             .await?;
         counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "started").increment(1);
         tracing::info!(job.id = %state.job_id, task = %self.key.task, attempt = seq, "started {}", self.key.task);
@@ -215,7 +218,10 @@ impl Run {
         let body = serde_json::to_vec(&released).unwrap_or_default();
         self.jobs
             .log
-            .append(Outgoing::json(subject, body).with_id(format!("released-{attempt}")))
+            .append(
+                topology::WORK,
+                Outgoing::json(subject, body).with_id(format!("released-{attempt}")),
+            )
             .await?;
         counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "released").increment(1);
         Ok(())

@@ -74,13 +74,7 @@ pub(super) async fn state(nats: &Nats) -> Result<LogState, FeedError> {
 /// The message at `seq`, as the leader has it; none when it aged out.
 pub(super) async fn message(nats: &Nats, seq: u64) -> Result<Option<Recorded>, FeedError> {
     match stream(nats).await?.get_raw_message(seq).await {
-        Ok(message) => Ok(Some(Recorded {
-            subject: message.subject.to_string(),
-            seq: message.sequence,
-            time: message.time,
-            headers: message.headers,
-            payload: message.payload,
-        })),
+        Ok(message) => Ok(Some(message.into())),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(FeedError::server("read")(&error)),
     }

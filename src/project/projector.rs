@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
+use streams::topology;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{self, Checkpoint};
@@ -16,6 +18,9 @@ use crate::jetstream::{Log, Recorded, Refused};
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long the transaction of one batch may take. A database that vanished from the network would else be waited for until
+/// the kernel gives up, a quarter of an hour after it came back.
+const BATCH_LIMIT: Duration = Duration::from_secs(120);
 /// How long a transaction is kept open for its dead letters.
 const LETTER_LIMIT: Duration = Duration::from_secs(10);
 
@@ -25,6 +30,9 @@ pub enum ProjectError {
     /// The database did not do as asked, for a reason that is not in a fact.
     #[error("the database is in the way of the projection: {0}; check DATABASE_URL and run `fluxhls migrate status`")]
     Database(#[from] DbErr),
+    /// The database is silent.
+    #[error("the database did not answer within {} seconds; check DATABASE_URL and the network", BATCH_LIMIT.as_secs())]
+    Silent,
     /// The job log could not be read.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -119,7 +127,8 @@ impl Projector {
             messages.retain(|message| message.seq > at.seq());
             while let Some(last) = messages.last() {
                 let to = at.after(last);
-                if self.apply(references, &at, &to, &messages).await? {
+                let apply = self.apply(references, &at, &to, &messages);
+                if timeout(BATCH_LIMIT, apply).await.map_err(|_| ProjectError::Silent)?? {
                     at = to;
                     self.stand(&at, &feed, false);
                     break;
@@ -211,7 +220,7 @@ struct Rewound;
 pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
-        tokio::time::timeout(LETTER_LIMIT, log.append(fact.letter()))
+        timeout(LETTER_LIMIT, log.append(topology::DEAD, fact.letter()))
             .await
             .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
     }

@@ -173,7 +173,11 @@ impl Mender {
             let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.jobs.settings.worker);
             let body = serde_json::to_vec(&attempt).unwrap_or_default();
             let message = Outgoing::json(subject::work(job, WorkKind::Attempt, TaskName::FINISH), body);
-            let number = self.jobs.log.append(message.with_id(attempt.id)).await?;
+            let number = self
+                .jobs
+                .log
+                .append(topology::WORK, message.with_id(attempt.id))
+                .await?;
             if !listed.iter().any(|meta| carries(&meta.key, number)) {
                 return Ok(number);
             }

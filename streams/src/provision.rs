@@ -1,14 +1,21 @@
 //! Creates and updates what [`crate::topology`] describes, or reports where a server differs from it.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
-use async_nats::jetstream::{self, consumer::pull, stream};
+use async_nats::jetstream::context::CreateStreamErrorKind;
+use async_nats::jetstream::stream::ConsumerErrorKind;
+use async_nats::jetstream::{self, ErrorCode, consumer::pull, stream};
 use futures::TryStreamExt as _;
 
 use crate::topology::{self, Durable, Sizing};
 
 /// The oldest nats-server whose compare-and-set publishing can be trusted.
 pub const MIN_SERVER: (u64, u64) = (2, 12);
+/// How long a cluster may take to be whole.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Why streams could not be provisioned.
 #[derive(Debug, thiserror::Error)]
@@ -59,24 +66,55 @@ pub fn check_server(version: &str) -> Result<(), ProvisionError> {
     }
 }
 
-/// Creates or updates every stream and durable consumer.
+/// Creates or updates every stream and durable consumer. Waits half a minute for a cluster that has no leader yet, or too
+/// few servers for the copies asked for.
 ///
 /// # Errors
 /// The first refusal of the server, by name.
 pub async fn apply(js: &jetstream::Context, sizing: Sizing) -> Result<(), ProvisionError> {
     for config in topology::streams(sizing) {
         let name = config.name.clone();
-        js.create_or_update_stream(config)
-            .await
-            .map_err(|error| refused("stream", &name, &error))?;
+        patiently(
+            async || js.create_or_update_stream(config.clone()).await,
+            |error| match error.kind() {
+                CreateStreamErrorKind::TimedOut => true,
+                CreateStreamErrorKind::JetStream(reason) => is_passing(&reason),
+                _ => false,
+            },
+        )
+        .await
+        .map_err(|error| refused("stream", &name, &error))?;
     }
     for Durable { stream, config } in topology::durables() {
         let name = config.durable_name.clone().unwrap_or_default();
-        js.create_consumer_on_stream(config, stream)
-            .await
-            .map_err(|error| refused("consumer", &name, &error))?;
+        patiently(
+            async || js.create_consumer_on_stream(config.clone(), stream).await,
+            |error| match error.kind() {
+                ConsumerErrorKind::TimedOut => true,
+                ConsumerErrorKind::JetStream(reason) => is_passing(&reason),
+                _ => false,
+            },
+        )
+        .await
+        .map_err(|error| refused("consumer", &name, &error))?;
     }
     Ok(())
+}
+
+/// Whether a cluster that answers so may answer otherwise in a moment: it elects a leader, or a server is on its way.
+fn is_passing(reason: &jetstream::Error) -> bool {
+    [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NO_PEERS].contains(&reason.error_code())
+}
+
+/// Tries until it works, the trouble will not pass, or [`PATIENCE`] is over. Every request here may be repeated.
+async fn patiently<T, E>(attempt: impl AsyncFn() -> Result<T, E>, passes: impl Fn(&E) -> bool) -> Result<T, E> {
+    let begun = Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if passes(&error) && begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
 }
 
 /// Compares a server with the contract; an empty list means it is as it should be.

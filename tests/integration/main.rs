@@ -6,6 +6,8 @@ mod bad_inputs;
 #[cfg(test)]
 mod canceling;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod crashes;
@@ -35,6 +37,12 @@ mod projection;
 mod real_clips;
 #[cfg(test)]
 mod receipts;
+#[cfg(test)]
+mod reconnects;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod secure_links;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]

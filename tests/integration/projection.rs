@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use streams::{FactKind, JobId};
+use streams::{FactKind, JobId, topology};
 
 use crate::harness::clip::{Clip, moving};
+use crate::harness::database::{Database, Engine};
+use crate::harness::nats::Nats;
 use crate::harness::on_each_database;
-use crate::harness::world::World;
+use crate::harness::postgres::Cluster;
+use crate::harness::worker::say_in;
+use crate::harness::world::{World, folder};
 
 on_each_database! {
     a_rebuild_of_emptied_tables_gives_the_same_rows,
@@ -59,4 +63,65 @@ async fn facts_that_came_while_nobody_projected_are_not_lost(world: World) {
     let next = world.submit(&clip).await;
     world.completed(&next).await;
     assert_eq!(world.database.rows().await.jobs.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_projectors_lose_their_database_under_load_and_no_fact() {
+    let folder = folder();
+    let mut cluster = Cluster::start().await;
+    let nats = Nats::start(folder.path()).await;
+    let database = Database::create_on(&cluster, "").await;
+    let world = World::with(folder, nats, database).await;
+    let _intake = world.worker("intake").roles("intake").start();
+    let mut projectors = ["one", "two", "three"].map(|name| world.worker(name).roles("project").start());
+
+    // Each of these is a job of three facts, and needs no worker.
+    let event = |n: usize| {
+        json!({ "file_id": format!("f{}", n / 2), "job_id": format!("j{n}"), "name": "a.mp4",
+                "file_url": format!("https://elsewhere.example/{n}"), "size": n })
+    };
+    for round in 0..3 {
+        for n in 0..100 {
+            world.streams.upload(&event(round * 100 + n)).await;
+        }
+        if round < 2 {
+            // In the middle of it: the intake is at work on these, the projectors on those before them.
+            cluster.kill();
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            cluster.restart().await;
+        }
+    }
+    let mut last = 0;
+    for n in 0..300 {
+        let job: JobId = format!("j{n}").parse().unwrap();
+        last = last.max(world.streams.fact(&job, FactKind::Ended).await.seq);
+    }
+    world.database.has_projected(last).await;
+    for projector in &mut projectors {
+        projector.signal(Signal::SIGTERM);
+        assert!(projector.ended_within(Duration::from_secs(60)).await.success());
+        let said = projector.said();
+        assert!(!said.contains("deadlock"), "{said}");
+    }
+    let rows = world.database.rows().await;
+    assert_eq!((rows.files.len(), rows.jobs.len()), (150, 300));
+    assert!(rows.jobs.iter().all(|job| job.status.as_deref() == Some("failed")));
+    let dead = world.streams.counts(topology::DEAD, "hls.v1.dead.project.>").await;
+    assert!(dead.is_empty(), "{dead:?}");
+
+    let fresh = Database::create_on(&cluster, "").await;
+    for arguments in [&["migrate", "up"][..], &["rebuild"]] {
+        let mut environment = world.environment();
+        environment.insert("DATABASE_URL", fresh.url.clone());
+        assert_eq!(say_in(environment, arguments).await.code, Some(0));
+    }
+    assert_eq!(fresh.rows().await, rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projector_without_tables_says_how_to_make_them() {
+    let world = World::bare(Engine::Postgresql).await;
+    let said = world.say(&["run", "--roles", "project"]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("run `fluxhls migrate up`"), "{said:?}");
 }

@@ -125,11 +125,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
     };
     let base = store.public_base_url();
     ServiceSettings {
-        nats: NatsSettings {
-            url: nats.url(),
-            credentials: None,
-            name: "fluxhls dev".to_owned(),
-        },
+        nats: NatsSettings::new(nats.url(), "fluxhls dev"),
         database_url: Some(database_url(&wanted.state)),
         profiles: wanted.profiles.clone(),
         storage: StorageSettings {

@@ -5,7 +5,8 @@ use std::path::Path;
 use entity::{files, projection_checkpoint, transcoding_jobs};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryOrder as _};
 
-use super::{postgres, until};
+use super::postgres::{self, Cluster};
+use super::until;
 
 /// Which database a scenario runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,18 @@ pub(crate) struct Database {
     connection: DatabaseConnection,
 }
 
+/// Makes a database on the server that this URL leads to, and returns its name.
+async fn create(url: &str) -> String {
+    let name = format!("test_{}", cuid2::create_id());
+    let server = sea_orm::Database::connect(url).await.unwrap();
+    server
+        .execute_unprepared(&format!("CREATE DATABASE {name}"))
+        .await
+        .unwrap();
+    server.close().await.unwrap();
+    name
+}
+
 /// Every row of the two tables, in the order of their keys.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rows {
@@ -39,18 +52,20 @@ impl Database {
         let url = match engine {
             Engine::Sqlite => format!("sqlite://{}?mode=rwc", folder.join("fluxhls.db").display()),
             Engine::Postgresql => {
-                let name = format!("test_{}", cuid2::create_id());
-                let server = sea_orm::Database::connect(postgres::url("postgres").await)
-                    .await
-                    .unwrap();
-                server
-                    .execute_unprepared(&format!("CREATE DATABASE {name}"))
-                    .await
-                    .unwrap();
-                server.close().await.unwrap();
+                let name = create(&postgres::url("postgres").await).await;
                 postgres::url(&name).await
             }
         };
+        Self::at(url).await
+    }
+
+    /// Makes a database of a cluster that is the test's own; `parameters` go to the end of its URL.
+    pub(crate) async fn create_on(cluster: &Cluster, parameters: &str) -> Self {
+        let name = create(&format!("{}{parameters}", cluster.url("postgres"))).await;
+        Self::at(format!("{}{parameters}", cluster.url(&name))).await
+    }
+
+    async fn at(url: String) -> Self {
         let connection = sea_orm::Database::connect(&url).await.unwrap();
         Self { url, connection }
     }

@@ -2,14 +2,15 @@
 //!
 //! [`World`](world::World) is everything one test has to itself: a nats-server ([`nats`]), S3 over HTTP behind a fault proxy
 //! ([`proxy`]), a database ([`database`], [`postgres`]) and processes of the program ([`worker`]). [`clip`] makes uploads,
-//! [`streams`] reads the log, [`output`] judges what came out.
+//! [`certificates`] what TLS needs, [`streams`] reads the log, [`output`] judges what came out.
 
+pub(crate) mod certificates;
 pub(crate) mod clip;
 pub(crate) mod database;
 pub(crate) mod nats;
 pub(crate) mod output;
 pub(crate) mod players;
-mod postgres;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod sources;

@@ -1,10 +1,16 @@
-//! A real nats-server of a test's own, which the test may kill and start again over the same store.
+//! A real nats-server of a test's own, or a cluster of three, which the test may kill and start again over the same stores.
 
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use percent_encoding::percent_decode_str;
 use tokio::fs;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
@@ -14,10 +20,30 @@ use super::process::{command, tool};
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(30);
 
-/// A nats-server on loopback that flushes every message to disk, as production does on a single server.
+/// What a server wants to see of those who come.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Demands {
+    /// Lines of its configuration.
+    pub(crate) configuration: String,
+    /// `user:password@` or `token@`, as it stands in a URL.
+    pub(crate) login: String,
+    /// The authority that signed its certificate.
+    pub(crate) ca: Option<PathBuf>,
+}
+
+/// One or three nats-servers on loopback that flush every message to disk, as production does on a single server.
 #[derive(Debug)]
 pub(crate) struct Nats {
+    servers: Vec<Server>,
+    login: String,
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Server {
+    name: String,
     folder: PathBuf,
+    configuration: String,
     port: u16,
     child: Child,
 }
@@ -25,46 +51,153 @@ pub(crate) struct Nats {
 impl Nats {
     /// Starts a server on a free port with its store in `folder`.
     pub(crate) async fn start(folder: &Path) -> Self {
-        let folder = folder.join("nats");
-        fs::create_dir_all(&folder).await.unwrap();
-        // The server itself picks the port: one we picked could be taken before it listens.
-        let (child, port) = launch(&folder, -1).await;
-        Self { folder, port, child }
+        Self::demanding(folder, Demands::default()).await
     }
 
-    /// Its URL.
+    /// Starts a server that does not let everybody in.
+    pub(crate) async fn demanding(folder: &Path, demands: Demands) -> Self {
+        let server = Server::start("nats", folder.join("nats"), demands.configuration).await;
+        Self {
+            servers: vec![server],
+            login: demands.login,
+            ca: demands.ca,
+        }
+    }
+
+    /// Starts three servers that keep their streams together.
+    pub(crate) async fn cluster(folder: &Path) -> Self {
+        // Each must know the others' ports before it starts, so these cannot be left to the servers.
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let ports = [free(), free(), free()].map(|listener| listener.local_addr().unwrap().port());
+        let peers: String = ports.iter().map(|port| format!("nats://127.0.0.1:{port},")).collect();
+        let mut servers: Vec<Server> = Vec::new();
+        for (name, port) in ["ada", "bob", "cyd"].into_iter().zip(ports) {
+            let cluster = format!("cluster {{ name: three, listen: \"127.0.0.1:{port}\", routes: [ {peers} ] }}");
+            servers.push(Server::start(name, folder.join(name), cluster).await);
+        }
+        let login = String::new();
+        Self {
+            servers,
+            login,
+            ca: None,
+        }
+    }
+
+    /// How many servers there are: as many copies a stream can have.
+    pub(crate) fn size(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Its URL, or those of all of its servers.
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        let scheme = if self.ca.is_some() { "tls" } else { "nats" };
+        let urls = self
+            .servers
+            .iter()
+            .map(|server| format!("{scheme}://{}127.0.0.1:{}", self.login, server.port));
+        urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// Where its first server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.servers[0].port))
+    }
+
+    /// What the program gets to know of it.
+    pub(crate) fn environment(&self) -> BTreeMap<&'static str, String> {
+        let mut environment = BTreeMap::from([("NATS_URL", self.url()), ("STREAM_REPLICAS", self.size().to_string())]);
+        if let Some(ca) = &self.ca {
+            environment.insert("NATS_CA", ca.display().to_string());
+        }
+        environment
     }
 
     /// A connection of the test's.
     pub(crate) async fn connect(&self) -> Context {
-        let options = async_nats::ConnectOptions::new().name("integration test");
-        jetstream::new(options.connect(self.url()).await.unwrap())
+        let mut options = ConnectOptions::new().name("integration test");
+        if let Some(ca) = &self.ca {
+            options = options.add_root_certificates(ca.clone()).require_tls(true);
+        }
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        if let Some((user, password)) = self.login.trim_end_matches('@').split_once(':') {
+            options = options.user_and_password(plain(user), plain(password));
+        }
+        let urls = self
+            .servers
+            .iter()
+            .map(|server| format!("nats://127.0.0.1:{}", server.port));
+        jetstream::new(options.connect(urls.collect::<Vec<_>>()).await.unwrap())
     }
 
-    /// `kill -9`.
+    /// `kill -9` to all of its servers.
     pub(crate) async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
+        for server in &mut self.servers {
+            server.child.kill().await.unwrap();
+        }
     }
 
-    /// Starts the server again, on the same port and store.
+    /// Starts its servers again, on the same ports and stores.
     pub(crate) async fn restart(&mut self) {
-        (self.child, _) = launch(&self.folder, i32::from(self.port)).await;
+        for server in &mut self.servers {
+            server.restart().await;
+        }
+    }
+
+    /// `kill -9` to one server of a cluster.
+    pub(crate) async fn kill_one(&mut self, name: &str) {
+        self.server(name).child.kill().await.unwrap();
+    }
+
+    /// Starts one server of a cluster again.
+    pub(crate) async fn restart_one(&mut self, name: &str) {
+        self.server(name).restart().await;
+    }
+
+    /// Sends a signal to all of its servers, such as those that freeze and thaw.
+    pub(crate) fn signal(&self, signal: Signal) {
+        for server in &self.servers {
+            let id = i32::try_from(server.child.id().expect("the server runs")).unwrap();
+            kill(Pid::from_raw(id), signal).unwrap();
+        }
+    }
+
+    fn server(&mut self, name: &str) -> &mut Server {
+        self.servers.iter_mut().find(|server| server.name == name).unwrap()
+    }
+}
+
+impl Server {
+    async fn start(name: &str, folder: PathBuf, configuration: String) -> Self {
+        // The server itself picks the port: one we picked could be taken before it listens.
+        let (child, port) = launch(name, &folder, -1, &configuration).await;
+        Self {
+            name: name.to_owned(),
+            folder,
+            configuration,
+            port,
+            child,
+        }
+    }
+
+    async fn restart(&mut self) {
+        let port = i32::from(self.port);
+        (self.child, _) = launch(&self.name, &self.folder, port, &self.configuration).await;
     }
 }
 
 /// Starts a server and waits until it says that it is ready; returns the port it listens on.
-async fn launch(folder: &Path, port: i32) -> (Child, u16) {
-    let configuration = folder.join("nats.conf");
+async fn launch(name: &str, folder: &Path, port: i32, configuration: &str) -> (Child, u16) {
+    fs::create_dir_all(folder).await.unwrap();
+    let file = folder.join("nats.conf");
     let store = folder.join("store");
     let text = format!(
-        "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?}, sync_interval: always, max_file: 4G }}\nlogtime: false\n"
+        "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\nlogtime: false\n\
+         jetstream {{ store_dir: {store:?}, sync_interval: always, max_file: 4G }}\n{configuration}\n"
     );
-    fs::write(&configuration, text).await.unwrap();
+    fs::write(&file, text).await.unwrap();
     let mut child = command(tool("nats-server"))
         .arg("-c")
-        .arg(&configuration)
+        .arg(&file)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()

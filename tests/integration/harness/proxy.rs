@@ -1,4 +1,4 @@
-//! A small TCP proxy in front of the object store: it cuts, refuses, delays, and heals.
+//! A small TCP proxy in front of a service: it cuts, refuses, delays, swallows, and heals.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     None,
     /// Closes every connection at once.
     Refuse,
+    /// Passes on what is asked and swallows what is answered.
+    Swallow,
     /// Holds back every answer for this long.
     Delay(Duration),
     /// Breaks off every answer to `GET <…path>` at that byte of the object, whichever range was asked for.
@@ -54,6 +56,11 @@ impl Proxy {
             cuts,
             task,
         }
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The URL of what lies behind.
@@ -154,6 +161,7 @@ async fn answers(
         match fault {
             Fault::Refuse => return,
             Fault::Delay(pause) => tokio::time::sleep(pause).await,
+            Fault::Swallow => continue,
             Fault::None | Fault::CutReads { .. } => {}
         }
         if limits.has_changed().unwrap_or(false) {

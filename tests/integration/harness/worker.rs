@@ -1,5 +1,6 @@
 //! Processes of the program itself: `fluxhls run`, and its other commands.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,8 +86,13 @@ pub(crate) struct Said {
 
 /// Runs a command of the program to its end.
 pub(crate) async fn say(world: &World, arguments: &[&str]) -> Said {
+    say_in(world.environment(), arguments).await
+}
+
+/// Runs a command of the program to its end in an environment of these variables.
+pub(crate) async fn say_in(environment: BTreeMap<&'static str, String>, arguments: &[&str]) -> Said {
     let mut program = fluxhls();
-    program.args(arguments).envs(world.environment());
+    program.args(arguments).envs(environment);
     let limit = Duration::from_secs(120);
     let output = tokio::time::timeout(limit, program.output()).await;
     let output = output

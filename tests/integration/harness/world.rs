@@ -46,24 +46,39 @@ pub(crate) struct World {
 impl World {
     /// Starts everything, provisions the streams and migrates the database.
     pub(crate) async fn new(engine: Engine) -> Self {
-        let world = Self::bare(engine).await;
+        Self::bare(engine).await.ready().await
+    }
+
+    async fn ready(self) -> Self {
         for arguments in [&["provision"][..], &["migrate", "up"]] {
-            let said = world.say(arguments).await;
+            let said = self.say(arguments).await;
             assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {}{}", said.out, said.err);
         }
-        world
+        self
     }
 
     /// Starts everything; no streams, no tables.
     pub(crate) async fn bare(engine: Engine) -> Self {
         let turn = Turn::shared().await;
-        let folder = tempfile::Builder::new().prefix("fluxhls-test-").tempdir().unwrap();
+        let folder = folder();
         let nats = Nats::start(folder.path()).await;
+        let database = Database::create(engine, folder.path()).await;
+        Self::of(turn, folder, nats, database).await
+    }
+
+    /// A world of parts made before, with streams and tables.
+    pub(crate) async fn with(folder: TempDir, nats: Nats, database: Database) -> Self {
+        Self::of(Turn::shared().await, folder, nats, database)
+            .await
+            .ready()
+            .await
+    }
+
+    async fn of(turn: Turn, folder: TempDir, nats: Nats, database: Database) -> Self {
         let store = ObjectStore::start(&folder.path().join("objects"), BUCKET, 0)
             .await
             .unwrap();
         let proxy = Proxy::start(store.address()).await;
-        let database = Database::create(engine, folder.path()).await;
         let streams = Streams {
             js: nats.connect().await,
         };
@@ -93,8 +108,7 @@ impl World {
 
     /// What every process of the program gets to know.
     pub(crate) fn environment(&self) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([
-            ("NATS_URL", self.nats.url()),
+        let mut environment = BTreeMap::from([
             ("DATABASE_URL", self.database.url.clone()),
             ("S3_ENDPOINT", self.proxy.url()),
             ("S3_BUCKET", BUCKET.to_owned()),
@@ -108,7 +122,9 @@ impl World {
             ("SOURCE_WAIT", "2".to_owned()),
             ("RETRY_DELAY", "1".to_owned()),
             ("LOG_FORMAT", "text".to_owned()),
-        ])
+        ]);
+        environment.extend(self.nats.environment());
+        environment
     }
 
     /// A worker named `name`, with all roles unless told otherwise.
@@ -265,6 +281,11 @@ impl World {
             .await;
         read(&message.payload)
     }
+}
+
+/// A folder for everything of one test.
+pub(crate) fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("fluxhls-test-").tempdir().unwrap()
 }
 
 async fn connect(store: &ObjectStore) -> Storage {
