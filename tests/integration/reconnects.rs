@@ -12,7 +12,7 @@ use streams::work::{Attempt, WorkKind};
 use streams::{FactKind, JobId, TaskName, subject, topology};
 use url::Url;
 
-use crate::harness::clip::{Clip, Recipe, moving};
+use crate::harness::clip::{Clip, small};
 use crate::harness::database::Engine;
 use crate::harness::output::http::get;
 use crate::harness::output::verify;
@@ -77,11 +77,6 @@ async fn a_publish_whose_answer_was_lost_counts_once_even_when_the_server_has_fo
     assert_eq!(count(&attempt).await, 3);
 }
 
-/// Little work, but for one worker a while of it.
-fn three_chunks() -> Recipe {
-    moving("640x360", 30.0).rate("12")
-}
-
 fn is_chunk(attempt: &Attempt) -> bool {
     matches!(attempt.task.duty, Duty::Video(_))
 }
@@ -135,7 +130,7 @@ async fn consumers_and_the_queue_may_be_deleted_under_a_running_task_and_provisi
     assert_eq!(world.say(&["provision"]).await.code, Some(0));
     reads(&ready, 200, "ready").await;
 
-    let clip = three_chunks().make().await;
+    let clip = small().make().await;
     let job = world.submit(&clip).await;
     let first = world.started(&job, is_chunk).await;
     let queue = world.streams.js.get_stream(topology::TASKS).await.unwrap();
@@ -163,7 +158,7 @@ async fn consumers_and_the_queue_may_be_deleted_under_a_running_task_and_provisi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_was_frozen_for_longer_than_anybody_waits_wakes_up_and_the_job_goes_on() {
     let world = World::new(Engine::Sqlite).await;
-    let clip = three_chunks().make().await;
+    let clip = small().make().await;
     let _worker = world.worker("one").start();
     let job = world.submit(&clip).await;
     world.started(&job, is_chunk).await;

@@ -95,7 +95,7 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
 
 /// Every command, with services that do not answer; each fails, and says so without a secret.
 async fn tell_all(world: &World, clip: &str) {
-    for arguments in [
+    let commands = [
         &["doctor"][..],
         &["provision", "--check"],
         &["migrate", "status"],
@@ -105,10 +105,12 @@ async fn tell_all(world: &World, clip: &str) {
         &["jobs", "show", "job"],
         &["jobs", "cancel", "job"],
         &["verify", "file"],
-    ] {
+    ];
+    let telling = commands.map(|arguments| async move {
         let said = world.say(arguments).await;
         holds_none(&format!("{arguments:?}"), &format!("{}{}", said.out, said.err));
-    }
+    });
+    futures::future::join_all(telling).await;
 }
 
 fn logs_hold_none(folder: &Path) {

@@ -44,6 +44,11 @@ pub(crate) fn long() -> Recipe {
     moving("854x480", 40.0).rate("12")
 }
 
+/// A clip of two chunks and less work still, for jobs that have to wait for something else.
+pub(crate) fn small() -> Recipe {
+    moving("640x360", 30.0).rate("12")
+}
+
 impl Recipe {
     /// Another frame rate than 25, as ffmpeg writes it.
     pub(crate) fn rate(mut self, rate: &'static str) -> Self {

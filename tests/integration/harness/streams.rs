@@ -1,6 +1,7 @@
 //! What the streams hold, read as any other program would read them.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
@@ -12,6 +13,9 @@ use streams::progress::Progress;
 use streams::{FactKind, JobId, subject, topology};
 
 use super::{DEADLINE, until};
+
+/// How long a cluster may take to elect a leader.
+const ELECTION: Duration = Duration::from_secs(30);
 
 /// A message as a reader of the stream gets it.
 #[derive(Debug, Clone)]
@@ -57,6 +61,18 @@ impl ProgressFeed {
     }
 }
 
+/// Asks again for a while: a cluster that elects a leader does not answer.
+async fn answered<T>(ask: impl AsyncFn() -> Result<T, async_nats::Error>) -> T {
+    let begun = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) if begun.elapsed() > ELECTION => panic!("NATS does not answer: {error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
 /// Reads the streams of one server.
 #[derive(Debug, Clone)]
 pub(crate) struct Streams {
@@ -82,12 +98,15 @@ impl Streams {
 
     /// Every message under `filter`, from the oldest on, for as long as the test reads.
     async fn follow(&self, stream: &str, filter: &str) -> impl futures::Stream<Item = Message> + Unpin {
-        let stream = self.js.get_stream(stream).await.unwrap();
         let config = OrderedConfig {
             filter_subject: filter.to_owned(),
             ..OrderedConfig::default()
         };
-        let messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+        let messages = answered(async || {
+            let stream = self.js.get_stream(stream).await?;
+            Ok(stream.create_consumer(config.clone()).await?.messages().await?)
+        })
+        .await;
         // The consumer is made again by itself after a break; only then an item is an error.
         Box::pin(messages.filter_map(async |message| {
             let message = message.ok()?;
@@ -113,8 +132,11 @@ impl Streams {
 
     /// How many messages each subject under `filter` holds now.
     pub(crate) async fn counts(&self, stream: &str, filter: &str) -> BTreeMap<String, u64> {
-        let stream = self.js.get_stream(stream).await.unwrap();
-        let pages = stream.info_builder().subjects(filter).fetch().await.unwrap();
+        let pages = answered(async || {
+            let stream = self.js.get_stream(stream).await?;
+            Ok(stream.info_builder().subjects(filter).fetch().await?)
+        })
+        .await;
         pages
             .map(|page| page.map(|(subject, count)| (subject, count as u64)).unwrap())
             .collect()
@@ -134,7 +156,7 @@ impl Streams {
     pub(crate) async fn emptied(&self, stream: &str) {
         let handle = self.js.get_stream(stream).await.unwrap();
         until(&format!("{stream} is empty"), async || {
-            handle.get_info().await.unwrap().state.messages == 0
+            handle.get_info().await.is_ok_and(|info| info.state.messages == 0)
         })
         .await;
     }
