@@ -91,6 +91,12 @@ impl Nats {
         self.connected.load(Ordering::Relaxed)
     }
 
+    /// How many bytes the server takes in one message, headers included.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
     /// Sends what is still queued, so that the last acknowledgements leave before the process does.
     pub async fn flush(&self) {
         if tokio::time::timeout(Duration::from_secs(5), self.client.flush())

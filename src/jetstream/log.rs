@@ -7,15 +7,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
-use streams::{TaskKey, subject, topology};
+use streams::{TaskKey, dead, subject, topology};
 
 use super::Nats;
 
@@ -42,13 +43,27 @@ impl Recorded {
     }
 }
 
+impl From<StreamMessage> for Recorded {
+    fn from(message: StreamMessage) -> Self {
+        Self {
+            subject: message.subject.to_string(),
+            seq: message.sequence,
+            time: message.time,
+            headers: message.headers,
+            payload: message.payload,
+        }
+    }
+}
+
+const CONTENT_TYPE: &str = "Content-Type";
+
 /// A message to publish. Its `Nats-Msg-Id` tells our own message from another writer's.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    subject: String,
+    pub(super) subject: String,
     id: String,
-    headers: HeaderMap,
-    payload: Bytes,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
 }
 
 impl Outgoing {
@@ -56,7 +71,7 @@ impl Outgoing {
     #[must_use]
     pub fn json(subject: String, payload: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::new();
-        headers.insert("Content-Type", "application/json");
+        headers.insert(CONTENT_TYPE, "application/json");
         Self {
             subject,
             id: cuid2::create_id(),
@@ -72,10 +87,27 @@ impl Outgoing {
         self
     }
 
-    /// The same message with one more header. Line breaks, which a header cannot hold, become spaces.
+    /// The same message with one more header. Control characters, which could break it, become spaces.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.insert(name, value.replace(['\r', '\n'], " "));
+        self.headers.insert(name, dead::line(value, value.len()));
+        self
+    }
+
+    /// The same message with the headers of another one that are that one's own, not the server's. To be called before any other
+    /// header is added.
+    #[must_use]
+    pub fn with_headers_of(mut self, original: &HeaderMap) -> Self {
+        let is_type = |name: &HeaderName| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(CONTENT_TYPE);
+        // Names differ by their case, and whoever reads them takes whichever comes first.
+        if original.iter().any(|(name, _)| is_type(name)) {
+            self.headers = HeaderMap::new();
+        }
+        for (name, values) in original.iter().filter(|(name, _)| dead::is_original(name.as_ref())) {
+            for value in values {
+                self.headers.append(name.clone(), value.clone());
+            }
+        }
         self
     }
 
@@ -160,16 +192,28 @@ impl Log {
                 }
             };
             match read.await {
-                Ok(found) => {
-                    return found.map(|message| Recorded {
-                        subject: message.subject.to_string(),
-                        seq: message.sequence,
-                        time: message.time,
-                        headers: message.headers,
-                        payload: message.payload,
-                    });
-                }
+                Ok(found) => return found.map(Recorded::from),
                 Err(reason) => pause.after("read", subject, &reason).await,
+            }
+        }
+    }
+
+    /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not any more.
+    pub async fn at(&self, stream: &str, seq: u64) -> Option<Recorded> {
+        let mut pause = Pause::default();
+        loop {
+            let read = async {
+                let stream = self.nats.js.get_stream_no_info(stream).await;
+                let stream = stream.map_err(|error| error.to_string())?;
+                match stream.get_raw_message(seq).await {
+                    Ok(message) => Ok(Some(message)),
+                    Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+                    Err(error) => Err(error.to_string()),
+                }
+            };
+            match read.await {
+                Ok(found) => return found.map(Recorded::from),
+                Err(reason) => pause.after("read", stream, &reason).await,
             }
         }
     }

@@ -5,10 +5,13 @@
 
 mod connection;
 mod delivery;
+mod letter;
 mod log;
 mod pull;
+mod replay;
 
 pub use connection::{ConnectError, Nats, NatsSettings};
 pub use delivery::{Delivery, Settlement};
+pub use letter::{Grief, letter};
 pub use log::{Created, Enqueued, Log, Outgoing, Recorded, Refused};
 pub use pull::{Lanes, pull};

@@ -82,6 +82,11 @@ impl Jobs {
             Decision::Fail => unfinished(state, &verdict, Outcome::Failed),
             Decision::Cancel => unfinished(state, &verdict, Outcome::Canceled),
         };
+        self.end(state, ended).await
+    }
+
+    /// Announces the end of a job whose verdict was carried out.
+    pub(super) async fn end(&self, state: &JobState, ended: Ended) -> Result<(), SettleError> {
         self.remove_copy(state).await;
         crash::point("verdict.executed");
         self.announce(&Fact::Ended(ended), state.traceparent.as_deref()).await?;
@@ -128,7 +133,8 @@ pub(super) fn elapsed_seconds(state: &JobState, verdict: &Entry<Verdict>) -> f64
     (verdict.time - state.accepted.time).as_seconds_f64().max(0.0)
 }
 
-fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> Ended {
+/// The end of a job that made nothing public.
+pub(super) fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> Ended {
     let planned = state.plan().map_or(0, |plan| plan.tasks.len());
     let missing = state.pending().len();
     let percent = (planned.saturating_sub(missing) * 100)
