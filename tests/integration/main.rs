@@ -12,6 +12,8 @@ mod crashes;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod deleting;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod edges;
@@ -32,14 +34,20 @@ mod previews;
 #[cfg(test)]
 mod projection;
 #[cfg(test)]
+mod pruning;
+#[cfg(test)]
 mod real_clips;
 #[cfg(test)]
 mod receipts;
+#[cfg(test)]
+mod retrying;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
 mod soundtracks;
 #[cfg(test)]
 mod source_faults;
+#[cfg(test)]
+mod sweeping;
 #[cfg(test)]
 mod titles;
