@@ -77,24 +77,10 @@ impl Intake {
         self.index(&arrival.upload.file_id, &job_id).await?;
         crash::point("intake.indexed");
         let failure = self.objection(&arrival);
-        let tombstone = self.jobs.tombstone(&arrival.upload.file_id).await;
-        let trace = arrival.traceparent.clone();
-        let identity = arrival.identity.clone();
-        let file_id = arrival.upload.file_id.clone();
-        let keys = self.jobs.keys(&arrival.output_prefix, &job_id);
-        let accepted = Accepted {
-            head: Head::new(job_id.clone(), file_id.clone()),
-            manifest_url: self.jobs.public_url(&keys.master()),
-            output_prefix: arrival.output_prefix,
-            retry_of: arrival.retry_of,
-            identity: arrival.identity,
-            upload_seq: delivery.seq,
-            deleted: tombstone.is_some_and(|(tombstone, _)| delivery.seq <= tombstone.upload_seq),
-            upload: arrival.upload,
-        };
+        let (trace, file_id) = (arrival.traceparent.clone(), arrival.upload.file_id.clone());
+        let accepted = self.accepted(arrival, &job_id, delivery.seq).await;
         // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's.
         let id = format!("upload-{}-{job_id}", delivery.seq);
-        let accepted = Fact::Accepted(accepted);
         let failure = match self.jobs.announce_as(id, &accepted, trace.as_deref()).await? {
             Created::Ours(_) => {
                 counter!("fluxhls_uploads_total", "result" => "accepted").increment(1);
@@ -107,13 +93,35 @@ impl Intake {
                     return self.bury(delivery, "upload", &Malformed(reason)).await;
                 }
                 counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
-                tracing::info!(job.id = %job_id, file.id = %file_id, identity, "the event was taken in before");
+                tracing::info!(job.id = %job_id, file.id = %file_id, "the event was taken in before");
                 // What is wrong with another event than the job's own is none of the job's business.
                 None
             }
         };
         crash::point("intake.accepted");
-        let Some(state) = self.jobs.state(&job_id).await else {
+        self.start(delivery, &job_id, failure).await
+    }
+
+    /// How the job of an event begins.
+    async fn accepted(&self, arrival: Arrival, job: &JobId, upload_seq: u64) -> Fact {
+        let file_id = arrival.upload.file_id.clone();
+        let tombstone = self.jobs.tombstone(&file_id).await;
+        let keys = self.jobs.keys(&arrival.output_prefix, job);
+        Fact::Accepted(Accepted {
+            head: Head::new(job.clone(), file_id),
+            manifest_url: self.jobs.public_url(&keys.master()),
+            output_prefix: arrival.output_prefix,
+            retry_of: arrival.retry_of,
+            identity: arrival.identity,
+            upload_seq,
+            deleted: tombstone.is_some_and(|(tombstone, _)| upload_seq <= tombstone.upload_seq),
+            upload: arrival.upload,
+        })
+    }
+
+    /// Sends an accepted job on its way: to its end where its file was deleted or its event can only fail, else onto the queue.
+    async fn start(&self, delivery: &Delivery, job: &JobId, failure: Option<Failure>) -> Result<Settlement, Refused> {
+        let Some(state) = self.jobs.state(job).await else {
             return Ok(Settlement::Retry(Duration::from_secs(1)));
         };
         // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.

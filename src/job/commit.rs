@@ -152,3 +152,37 @@ fn lost_prefix(ended: Ended, error: JobError) -> Ended {
         ..ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(file: &str, accepted_seq: u64, deleted: Option<u64>) -> Current {
+        Current {
+            file_id: file.parse().unwrap(),
+            job_id: "j".parse().unwrap(),
+            accepted_seq,
+            revision: 0,
+            deleted,
+        }
+    }
+
+    #[test]
+    fn an_owner_gives_way_to_a_newer_job_and_once_deleted_to_a_later_upload_alone() {
+        let gives = |owner: &Current, accepted_seq, upload_seq| {
+            gives_way(owner, &self::owner("f", accepted_seq, None), upload_seq)
+        };
+        let alive = owner("f", 5, None);
+        assert!(gives(&alive, 6, 1) && !gives(&alive, 5, 9) && !gives(&alive, 4, 9));
+        let deleted = owner("f", 5, Some(20));
+        assert!(
+            !gives(&deleted, 6, 19) && !gives(&deleted, 6, 20),
+            "a late commit of the old life"
+        );
+        assert!(gives(&deleted, 4, 21), "the new life, though accepted earlier");
+        assert!(
+            !gives(&owner("g", 1, None), 6, 1) && !gives(&owner("g", 1, Some(2)), 6, 9),
+            "another file"
+        );
+    }
+}

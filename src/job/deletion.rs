@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use streams::delete::{Delete, Tombstone};
-use streams::fact::{Cancel, Decision, Fact, FactKind, Head, JobError, Outcome, Pruned};
+use streams::fact::{Cancel, Decision, Fact, FactKind, Head, JobError, Pruned};
 use streams::work::Current;
 use streams::{Code, FileId, JobId, OutputPrefix, subject, topology};
 
@@ -17,7 +17,7 @@ use super::Jobs;
 use super::commit::SMALL_OBJECT;
 use super::receipt::Receipt;
 use super::state::JobState;
-use super::verdict::{SettleError, unfinished};
+use super::verdict::SettleError;
 use crate::crash;
 use crate::jetstream::{Created, Outgoing, Refused};
 use crate::storage::{self, StorageError, revision_of};
@@ -148,16 +148,14 @@ impl Jobs {
         let Some(state) = self.state(&state.job_id).await else {
             return Ok(None);
         };
-        match (self.settle(&state).await, &state.verdict) {
-            (Err(SettleError::Missing { what, .. }), Some(verdict)) => {
-                // Somebody removed what it decided to commit. It cannot become public any more, and must end all the same.
+        match self.settle(&state).await {
+            // Somebody removed what it decided to commit. It cannot become public any more, and must end all the same.
+            Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
                 let message = format!("{what} was removed before the output became public.");
                 let error = JobError::new(Code::VerificationFailed, message, None);
-                let mut ended = unfinished(&state, verdict, Outcome::Failed);
-                ended.error = Some(error);
-                self.end(&state, ended).await?;
+                self.give_up(&state, error).await?;
             }
-            (settled, _) => settled?,
+            settled => settled?,
         }
         Ok(self.state(&state.job_id).await)
     }

@@ -85,8 +85,19 @@ impl Jobs {
         self.end(state, ended).await
     }
 
+    /// Ends a job as failed that decided to commit what is not in the bucket any more ([`SettleError::Missing`]).
+    ///
+    /// # Errors
+    /// As [`Jobs::settle`].
+    pub async fn give_up(&self, state: &JobState, error: JobError) -> Result<(), SettleError> {
+        let Some(verdict) = &state.verdict else { return Ok(()) };
+        let failed = unfinished(state, verdict, Outcome::Failed);
+        let error = Some(error);
+        self.end(state, Ended { error, ..failed }).await
+    }
+
     /// Announces the end of a job whose verdict was carried out.
-    pub(super) async fn end(&self, state: &JobState, ended: Ended) -> Result<(), SettleError> {
+    async fn end(&self, state: &JobState, ended: Ended) -> Result<(), SettleError> {
         self.remove_copy(state).await;
         crash::point("verdict.executed");
         self.announce(&Fact::Ended(ended), state.traceparent.as_deref()).await?;
@@ -133,8 +144,7 @@ pub(super) fn elapsed_seconds(state: &JobState, verdict: &Entry<Verdict>) -> f64
     (verdict.time - state.accepted.time).as_seconds_f64().max(0.0)
 }
 
-/// The end of a job that made nothing public.
-pub(super) fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> Ended {
+fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> Ended {
     let planned = state.plan().map_or(0, |plan| plan.tasks.len());
     let missing = state.pending().len();
     let percent = (planned.saturating_sub(missing) * 100)

@@ -15,7 +15,8 @@ use streams::{Code, JobId, subject, topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::jetstream::Refused;
-use crate::job::{JobState, Jobs};
+use crate::job::Jobs;
+use crate::job::verdict::SettleError;
 
 /// How often open jobs are looked at.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -60,12 +61,20 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
     if state.ended {
         return Ok(false);
     }
+    let is_overdue = Utc::now() - state.accepted.time > DEADLINE;
+    let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
     if !state.is_open() {
-        settle(jobs, &state).await;
+        let settled = match jobs.settle(&state).await {
+            // What it decided to commit is gone, and nobody brought it back.
+            Err(SettleError::Missing { .. }) if is_overdue => jobs.give_up(&state, error).await,
+            settled => settled,
+        };
+        if let Err(error) = settled {
+            tracing::warn!(job.id = %job, %error, "a decided job cannot be ended yet");
+        }
         return Ok(true);
     }
-    if Utc::now() - state.accepted.time > DEADLINE {
-        let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
+    if is_overdue {
         if let Err(error) = jobs.fail(&state, error).await {
             tracing::warn!(job.id = %job, %error, "an overdue job cannot be ended yet");
         }
@@ -80,12 +89,6 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
         .enqueue(&state.key(TaskName::PLAN), state.traceparent.as_deref())
         .await?;
     Ok(true)
-}
-
-async fn settle(jobs: &Jobs, state: &JobState) {
-    if let Err(error) = jobs.settle(state).await {
-        tracing::warn!(job.id = %state.job_id, %error, "a decided job cannot be ended yet");
-    }
 }
 
 /// Reads the facts after `seq` that open or close jobs; returns the sequence read so far.

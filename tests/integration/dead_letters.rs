@@ -94,7 +94,7 @@ async fn a_dead_event_is_listed_shown_and_sent_again_as_it_was() {
             .payload(body.clone().into())
             .message_id("theirs")
             .header("content-type", "application/cloudevents+json")
-            .header("x-ödd", "välue");
+            .header("x-odd", "välue");
         let message = if body.len() > 1000 {
             PublishMessage::build().payload(body.clone().into())
         } else {

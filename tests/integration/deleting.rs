@@ -3,7 +3,7 @@
 use fluxhls::job::Jobs;
 use serde_json::{Value, json};
 use streams::delete::{Delete, Tombstone};
-use streams::fact::Outcome;
+use streams::fact::{Decision, Outcome};
 use streams::{FactKind, FileId, JobId, OutputPrefix, dead, subject, topology};
 
 use crate::harness::clip::{Clip, moving};
@@ -167,11 +167,8 @@ async fn a_deletion_waits_for_the_storage_and_a_request_that_names_no_file_is_a_
         .streams
         .publish(subject::DELETE, json!({"file_id": file_of(&event)}).to_string())
         .await;
-    assert_eq!(
-        world.ended(&job).await.outcome,
-        Outcome::Canceled,
-        "that needs no storage"
-    );
+    let ended = world.streams.fact(&job, FactKind::Ended).await.json();
+    assert_eq!(ended["outcome"], json!("canceled"), "that needs no storage");
     assert_eq!(world.facts(&job).await.get(&FactKind::Pruned), None);
     world.proxy.set(crate::harness::proxy::Fault::None);
     assert!(went_with_its_file(&world, &job).await);
@@ -184,4 +181,32 @@ async fn a_deletion_waits_for_the_storage_and_a_request_that_names_no_file_is_a_
         assert_eq!(letter.payload, body);
         assert_eq!(letter.header(dead::ORIGIN_SEQ), seq.to_string());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decided_job_whose_output_is_gone_ends_with_its_file_and_never_becomes_public() {
+    let world = World::new(Engine::Sqlite).await;
+    let event = world.event(&small().await).await;
+    let (job, prefix) = (job_of(&event), prefix_of(file_of(&event)));
+    let mut intake = world.worker("intake").roles("intake").start();
+    let seq = world.streams.upload(&event).await;
+    world.taken_in(seq).await;
+    intake.kill().await;
+    let access = world.access().await;
+    let state = access.state(&job).await.unwrap();
+    access.decide(&state, Decision::Commit, None).await.unwrap();
+
+    let _intake = world.worker("again").roles("intake").start();
+    world.told(&["delete", file_of(&event), "--json"]).await;
+    let ended = world.streams.fact(&job, FactKind::Ended).await.json();
+    assert_eq!(
+        (&ended["outcome"], &ended["error"]["code"]),
+        (&json!("failed"), &json!("verification_failed"))
+    );
+    assert!(went_with_its_file(&world, &job).await);
+    let (owner, _) = access.owner(&prefix).await.unwrap();
+    assert!(
+        owner.deleted.is_some() && owner.job_id == job,
+        "a late commit finds that it is over: {owner:?}"
+    );
 }
