@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use streams::fact::Outcome;
 use streams::work::WorkKind;
-use streams::{FactKind, subject, topology};
+use streams::{FactKind, JobId, subject, topology};
 
 use crate::harness::clip::{Clip, make, moving};
 use crate::harness::database::Engine;
@@ -224,26 +224,13 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
     );
     let _heir = world.worker("heir").roles(role).start();
     if story == Story::Malformed {
-        world.taken_in(seq).await;
-        let letters = world
-            .streams
-            .all(topology::DEAD, &subject::dead_message("upload", seq))
-            .await;
-        assert_eq!(letters.len(), 1, "one dead letter after {step}");
-        return;
+        return is_buried(&world, seq, step).await;
     }
     let job = job_of(&event);
     let ended = world.ended(&job).await;
     assert_eq!(ended.outcome, story.outcome(), "after {step}: {:?}", ended.error);
     if matches!(story, Story::Deleted | Story::Unpublished) {
-        world.taken_in(seq + 1).await;
-        assert_eq!(world.keys("hls/").await, [""; 0], "after {step}");
-        let facts = world.facts(&job).await;
-        assert!(
-            facts[&FactKind::Pruned] == 1 && facts.values().all(|count| *count == 1),
-            "after {step}: {facts:?}"
-        );
-        return;
+        return is_gone(&world, &job, seq + 1, step).await;
     }
     if ended.outcome == Outcome::Completed {
         verify(&ended, &world.planned(&job).await, &clip.path).await;
@@ -296,6 +283,23 @@ impl Story {
             Self::Video | Self::Sound | Self::Damaged | Self::Unpublished => Outcome::Completed,
         }
     }
+}
+
+/// Waits until the event is taken in, and sees that it is one dead letter.
+async fn is_buried(world: &World, seq: u64, step: &str) {
+    world.taken_in(seq).await;
+    let subject = subject::dead_message("upload", seq);
+    let letters = world.streams.all(topology::DEAD, &subject).await;
+    assert_eq!(letters.len(), 1, "one dead letter after {step}");
+}
+
+/// Waits until the delete event is carried out, and sees that nothing is left.
+async fn is_gone(world: &World, job: &JobId, seq: u64, step: &str) {
+    world.taken_in(seq).await;
+    assert_eq!(world.keys("hls/").await, [""; 0], "after {step}");
+    let facts = world.facts(job).await;
+    assert!(facts.contains_key(&FactKind::Pruned), "after {step}: {facts:?}");
+    assert!(facts.values().all(|count| *count == 1), "after {step}: {facts:?}");
 }
 
 /// Waits until the job is where its story wants it, and asks for its file to be deleted.
