@@ -3,10 +3,10 @@
 //! The flow, in the order a video takes it: [`intake`] (upload event → `accepted`), [`plan`] (probe, ladder, chunk map →
 //! `planned`), [`encode`] (chunks and tracks → segments in the bucket), [`package`] (check, playlists, verdict), and [`project`]
 //! (every fact → tables). Stages never call each other; they meet in the messages of the crate `streams`. What was
-//! published can be checked and mended later: [`repair`].
+//! published can be checked and mended later: [`repair`]; what is old or left over is removed: [`prune`].
 //!
 //! Imports run downward only: pure modules ([`ladder`], [`playlist`], [`cmaf`], [`image`], [`webvtt`]) and [`config`] → adapters ([`jetstream`],
-//! [`storage`], [`ffmpeg`], [`telemetry`]) → [`job`], the rules all stages share → stages → [`repair`], [`service`] → [`cli`].
+//! [`storage`], [`ffmpeg`], [`telemetry`]) → [`job`], the rules all stages share → stages → [`repair`], [`prune`], [`service`] → [`cli`].
 
 pub mod cli;
 pub mod cmaf;
@@ -27,6 +27,7 @@ pub mod package;
 pub mod plan;
 pub mod playlist;
 pub mod project;
+pub mod prune;
 pub mod repair;
 pub mod service;
 pub mod shutdown;

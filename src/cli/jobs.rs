@@ -11,12 +11,13 @@ use serde::Serialize;
 use streams::{JobId, subject, topology};
 
 use super::follow::{Shown, follow};
+use super::open;
+use super::prune::{PruneArgs, prune};
+use super::retry::{RetryArgs, retry};
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::cancel::CancelAnswer;
-use crate::job::{JobSettings, Jobs};
 use crate::project::jobs::{self as table, Filter, Job};
-use crate::storage::Storage;
 
 /// What can be asked about jobs.
 #[derive(Debug, Subcommand)]
@@ -71,6 +72,10 @@ pub(super) enum JobsCommand {
     },
     /// Cancel a job, queued or running.
     Cancel(Box<CancelArgs>),
+    /// Start a new job like one that has ended; exit with 4 where it has not.
+    Retry(RetryArgs),
+    /// Remove rows of old jobs, and objects that nothing needs any more.
+    Prune(Box<PruneArgs>),
 }
 
 /// What `jobs cancel` takes.
@@ -94,7 +99,7 @@ pub(super) struct CancelArgs {
 pub(super) struct Output {
     /// JSON instead of a table.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Answers.
@@ -145,6 +150,8 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
         JobsCommand::Show { job_id, output, nats } => show(&job_id, &output, &nats).await?,
         JobsCommand::Watch { job_id, output, nats } => return watch(&job_id, &output, &nats).await,
         JobsCommand::Cancel(args) => return cancel(*args).await,
+        JobsCommand::Retry(args) => return retry(args).await,
+        JobsCommand::Prune(args) => return prune(*args).await,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -266,18 +273,7 @@ async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<
 }
 
 async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
-    let log = Log::new(Nats::connect(&args.nats.settings("fluxhls jobs cancel")).await?);
-    let storage = Storage::connect(&args.storage.settings()).await;
-    let jobs = Jobs {
-        log,
-        output: storage.bucket(&args.storage.s3_bucket),
-        settings: JobSettings {
-            worker: args.worker.worker_name(),
-            public_base_url: args.storage.public_base_url(),
-            output_root: args.storage.output_root.clone(),
-            retry_delay: Duration::from_secs(args.worker.retry_delay),
-        },
-    };
+    let jobs = open::jobs("fluxhls jobs cancel", &args.nats, &args.storage, &args.worker).await?;
     let canceled = answered(jobs.cancel(&args.job_id, "operator", args.reason)).await?;
     match canceled.context("the job is asked to stop but not ended yet")? {
         CancelAnswer::Canceled => {

@@ -2,17 +2,23 @@
 //!
 //! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled, or
 //! (`plan`) the file would be refused; 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`,
-//! `verify`).
+//! `verify`), or is not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
 
 mod database;
+mod dead;
+mod delete;
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
 mod follow;
 mod jobs;
+mod open;
 mod plan;
 mod provision;
+mod prune;
+mod retry;
 mod run;
+mod send;
 mod submit;
 mod verify;
 
@@ -48,9 +54,14 @@ enum Command {
     Run(run::RunArgs),
     /// Send a file, or the URL of one in a source bucket, to be transcoded.
     Submit(submit::SubmitArgs),
-    /// Look at jobs, or cancel one.
+    /// Look at jobs; cancel or repeat one; remove what old ones left.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    /// Delete a file: end its jobs, and remove everything that was made of it.
+    Delete(delete::DeleteArgs),
+    /// Look at what could not be done, and do it once more.
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
     /// Show what would be made of a file, and why, without any service.
     Plan(plan::PlanArgs),
     /// Check a finished output again, object by object, and mend it.
@@ -88,6 +99,8 @@ impl Cli {
             Command::Run(args) => run::run(args).await,
             Command::Submit(args) => submit::submit(args).await,
             Command::Jobs(command) => jobs::jobs(command).await,
+            Command::Delete(args) => delete::delete(args).await,
+            Command::Dead(command) => dead::dead(command).await,
             Command::Plan(args) => plan::plan(args).await,
             Command::Verify(args) => verify::verify(*args).await,
             Command::Provision(args) => provision::provision(args).await,

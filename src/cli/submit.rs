@@ -4,12 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use async_nats::HeaderMap;
 use clap::Args;
 use serde_json::{Value, json};
 use streams::{FileId, JobId, subject};
 use tokio_util::io::ReaderStream;
 
 use super::follow::{Shown, follow};
+use super::send::send;
 use crate::config::{NatsArgs, StorageArgs};
 use crate::jetstream::{Log, Nats};
 use crate::storage::{Bucket, Storage};
@@ -166,8 +168,6 @@ const KEY: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').a
 /// # Errors
 /// When the stream is missing or full.
 pub(super) async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
-    let ack = log.nats().js.publish(subject::UPLOAD, event.to_string().into()).await?;
-    ack.await
-        .context("the upload stream did not take the event; run `fluxhls provision`, or see whether it is full")?;
+    send(log, subject::UPLOAD, HeaderMap::new(), event.to_string().into()).await?;
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! Upload event → `accepted` and the plan task.
+//! Upload event → `accepted` and the plan task; delete event → nothing of the file is left.
 //!
 //! The order of writes makes a crash anywhere harmless: the event is acknowledged last, and a second reading of it finds the
-//! same job through its identity.
+//! same job through its identity. [`crate::job::deletion`] says why no upload event slips past a deletion.
+
+mod delete;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +13,12 @@ use streams::fact::{Accepted, Fact, Head};
 use streams::task::TaskName;
 use streams::upload::{self, Arrival, Malformed};
 use streams::work::SourceOwner;
-use streams::{Code, JobId, dead, subject, topology};
+use streams::{Code, FileId, JobId, subject, topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Created, Delivery, Lanes, Outgoing, Refused, Settlement, pull};
+use crate::jetstream::{Created, Delivery, Grief, Lanes, Outgoing, Refused, Settlement, letter, pull};
 use crate::job::Jobs;
 use crate::storage::Locator;
 
@@ -54,43 +56,31 @@ impl Intake {
 
     /// Takes one event in.
     pub(crate) async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
-        if delivery.subject() != subject::UPLOAD {
-            tracing::warn!(
-                subject = delivery.subject(),
-                "this version does not serve the subject; looked at again later"
-            );
-            return Settlement::Retry(Duration::from_secs(3600));
-        }
-        let read = upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root);
-        let taken = match read {
-            Ok(arrival) => self.accept(&delivery, arrival).await,
-            Err(malformed) => self.bury(&delivery, &malformed).await,
+        let taken = if delivery.subject() == subject::DELETE {
+            self.delete(&delivery).await
+        } else {
+            let read = upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root);
+            match read {
+                Ok(arrival) => self.accept(&delivery, arrival).await,
+                Err(malformed) => self.bury(&delivery, "upload", &malformed).await,
+            }
         };
         taken.unwrap_or_else(|refused| {
-            tracing::error!(%refused, seq = delivery.seq, "an upload event cannot be taken in");
+            tracing::error!(%refused, seq = delivery.seq, "an event cannot be taken in");
             Settlement::Retry(Duration::from_secs(60))
         })
     }
 
     async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Settlement, Refused> {
-        let job_id = self.resolve(&arrival).await?;
+        let job_id = self.resolve(&arrival, delivery.seq).await?;
         crash::point("intake.resolved");
+        self.index(&arrival.upload.file_id, &job_id).await?;
+        crash::point("intake.indexed");
         let failure = self.objection(&arrival);
-        let trace = arrival.traceparent.clone();
-        let identity = arrival.identity.clone();
-        let file_id = arrival.upload.file_id.clone();
-        let keys = self.jobs.keys(&arrival.output_prefix, &job_id);
-        let accepted = Accepted {
-            head: Head::new(job_id.clone(), file_id.clone()),
-            manifest_url: self.jobs.public_url(&keys.master()),
-            output_prefix: arrival.output_prefix,
-            retry_of: arrival.retry_of,
-            identity: arrival.identity,
-            upload: arrival.upload,
-        };
+        let (trace, file_id) = (arrival.traceparent.clone(), arrival.upload.file_id.clone());
+        let accepted = self.accepted(arrival, &job_id, delivery.seq).await;
         // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's.
         let id = format!("upload-{}-{job_id}", delivery.seq);
-        let accepted = Fact::Accepted(accepted);
         let failure = match self.jobs.announce_as(id, &accepted, trace.as_deref()).await? {
             Created::Ours(_) => {
                 counter!("fluxhls_uploads_total", "result" => "accepted").increment(1);
@@ -100,18 +90,44 @@ impl Intake {
                 let standing: Option<Accepted> = serde_json::from_slice(&standing.payload).ok();
                 if standing.is_some_and(|standing| standing.head.file_id != file_id) {
                     let reason = format!("job_id {job_id} is already the job of another file");
-                    return self.bury(delivery, &Malformed(reason)).await;
+                    return self.bury(delivery, "upload", &Malformed(reason)).await;
                 }
                 counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
-                tracing::info!(job.id = %job_id, file.id = %file_id, identity, "the event was taken in before");
+                tracing::info!(job.id = %job_id, file.id = %file_id, "the event was taken in before");
                 // What is wrong with another event than the job's own is none of the job's business.
                 None
             }
         };
         crash::point("intake.accepted");
-        let Some(state) = self.jobs.state(&job_id).await else {
+        self.start(delivery, &job_id, failure).await
+    }
+
+    /// How the job of an event begins.
+    async fn accepted(&self, arrival: Arrival, job: &JobId, upload_seq: u64) -> Fact {
+        let file_id = arrival.upload.file_id.clone();
+        let tombstone = self.jobs.tombstone(&file_id).await;
+        let keys = self.jobs.keys(&arrival.output_prefix, job);
+        Fact::Accepted(Accepted {
+            head: Head::new(job.clone(), file_id),
+            manifest_url: self.jobs.public_url(&keys.master()),
+            output_prefix: arrival.output_prefix,
+            retry_of: arrival.retry_of,
+            identity: arrival.identity,
+            upload_seq,
+            deleted: tombstone.is_some_and(|(tombstone, _)| upload_seq <= tombstone.upload_seq),
+            upload: arrival.upload,
+        })
+    }
+
+    /// Sends an accepted job on its way: to its end where its file was deleted or its event can only fail, else onto the queue.
+    async fn start(&self, delivery: &Delivery, job: &JobId, failure: Option<Failure>) -> Result<Settlement, Refused> {
+        let Some(state) = self.jobs.state(job).await else {
             return Ok(Settlement::Retry(Duration::from_secs(1)));
         };
+        // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.
+        if let Some(deletion) = self.jobs.doom(&state).await {
+            return Ok(self.remove(delivery, self.jobs.delete_job(&state, deletion)).await);
+        }
         if let (Some(failure), true) = (failure, state.is_open()) {
             return Ok(match self.jobs.fail(&state, failure.to_error(None)).await {
                 Ok(()) => Settlement::Ack,
@@ -140,8 +156,19 @@ impl Intake {
         Some(Failure::told_by(Code::ForbiddenSource, &forbidden))
     }
 
-    /// The job an event stands for: its own id, else the one its identity was first given.
-    async fn resolve(&self, arrival: &Arrival) -> Result<JobId, Refused> {
+    /// Writes down that the file has this job, so that a deletion finds all of them without reading the log.
+    async fn index(&self, file: &FileId, job: &JobId) -> Result<(), Refused> {
+        let entry = SourceOwner {
+            job_id: job.clone(),
+            file_id: file.clone(),
+        };
+        let body = serde_json::to_vec(&entry).unwrap_or_default();
+        let message = Outgoing::json(subject::job_of_file(file, job), body);
+        self.jobs.log.create(topology::JOBS, message).await.map(drop)
+    }
+
+    /// The job an event stands for: its own id, else the one its identity was first given, unless that one was deleted since.
+    async fn resolve(&self, arrival: &Arrival, upload_seq: u64) -> Result<JobId, Refused> {
         if let Some(job_id) = &arrival.job_id {
             return Ok(job_id.clone());
         }
@@ -151,28 +178,54 @@ impl Intake {
         };
         let body = serde_json::to_vec(&owner).unwrap_or_default();
         let message = Outgoing::json(subject::source(&arrival.identity), body);
-        Ok(match self.jobs.log.create(topology::JOBS, message).await? {
-            Created::Ours(_) => owner.job_id,
-            Created::Theirs(first) => {
-                serde_json::from_slice(&first.payload).map_or(owner.job_id, |first: SourceOwner| first.job_id)
+        let mut expected = 0;
+        loop {
+            let first = match self.jobs.log.replace(topology::JOBS, message.clone(), expected).await? {
+                Created::Ours(_) => return Ok(owner.job_id),
+                Created::Theirs(first) => first,
+            };
+            let Ok(SourceOwner { job_id, .. }) = serde_json::from_slice(&first.payload) else {
+                return Ok(owner.job_id);
+            };
+            if !(arrival.is_told_by_content() && self.is_of_a_past_life(&job_id, upload_seq).await) {
+                return Ok(job_id);
             }
-        })
+            expected = first.seq;
+        }
     }
 
-    /// Keeps an event that names no file, or contradicts the log, as a dead letter with its original bytes.
-    async fn bury(&self, delivery: &Delivery, reason: &Malformed) -> Result<Settlement, Refused> {
-        let letter = Outgoing::json(
-            subject::dead_message("upload", delivery.seq),
+    /// Whether the job was uploaded before its file was deleted, and the event after.
+    async fn is_of_a_past_life(&self, job: &JobId, upload_seq: u64) -> bool {
+        let Some(state) = self.jobs.state(job).await else {
+            return false;
+        };
+        self.jobs
+            .doom(&state)
+            .await
+            .is_some_and(|deletion| deletion < upload_seq)
+    }
+
+    /// Keeps an event that names no file, or contradicts the log, as a dead letter with its original bytes and headers.
+    async fn bury(&self, delivery: &Delivery, stage: &str, reason: &Malformed) -> Result<Settlement, Refused> {
+        let grief = Grief {
+            stream: topology::UPLOADS,
+            seq: delivery.seq,
+            code: Code::InvalidEvent,
+            reason: &reason.0,
+        };
+        let letter = letter(
+            subject::dead_message(stage, delivery.seq),
+            &grief,
             delivery.payload().clone(),
-        )
-        .with_header(dead::ORIGIN_STREAM, topology::UPLOADS)
-        .with_header(dead::ORIGIN_SEQ, &delivery.seq.to_string())
-        .with_header(dead::CODE, Code::InvalidEvent.as_str())
-        .with_header(dead::REASON, &reason.0);
+            delivery.headers(),
+            self.jobs.log.max_payload(),
+        );
         self.jobs.log.create(topology::DEAD, letter).await?;
         crash::point("intake.buried");
-        counter!("fluxhls_uploads_total", "result" => "malformed").increment(1);
-        tracing::warn!(seq = delivery.seq, reason = %reason, "an upload event is malformed; kept as a dead letter");
+        if stage == "upload" {
+            counter!("fluxhls_uploads_total", "result" => "malformed").increment(1);
+        }
+        tracing::warn!(seq = delivery.seq, reason = %reason, "the {stage} event is malformed; kept as a dead letter");
         Ok(Settlement::Ack)
     }
 }

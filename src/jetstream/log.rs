@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use streams::{TaskKey, subject, topology};
+use streams::{TaskKey, dead, subject, topology};
 
 use super::Nats;
 #[cfg(test)]
@@ -55,6 +55,8 @@ impl Recorded {
     }
 }
 
+const CONTENT_TYPE: &str = "Content-Type";
+
 /// A message to publish. Its `Nats-Msg-Id` tells our own message from another writer's.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
@@ -69,7 +71,7 @@ impl Outgoing {
     #[must_use]
     pub fn json(subject: String, payload: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::new();
-        headers.insert("Content-Type", "application/json");
+        headers.insert(CONTENT_TYPE, "application/json");
         Self {
             subject,
             id: cuid2::create_id(),
@@ -85,10 +87,27 @@ impl Outgoing {
         self
     }
 
-    /// The same message with one more header. Line breaks, which a header cannot hold, become spaces.
+    /// The same message with one more header. Control characters, which could break it, become spaces.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.insert(name, value.replace(['\r', '\n'], " "));
+        self.headers.insert(name, dead::line(value, value.len()));
+        self
+    }
+
+    /// The same message with the headers of another one that are that one's own, not the server's. To be called before any other
+    /// header is added.
+    #[must_use]
+    pub fn with_headers_of(mut self, original: &HeaderMap) -> Self {
+        let is_type = |name: &HeaderName| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(CONTENT_TYPE);
+        // Names differ by their case, and whoever reads them takes whichever comes first.
+        if original.iter().any(|(name, _)| is_type(name)) {
+            self.headers = HeaderMap::new();
+        }
+        for (name, values) in original.iter().filter(|(name, _)| dead::is_original(name.as_ref())) {
+            for value in values {
+                self.headers.append(name.clone(), value.clone());
+            }
+        }
         self
     }
 
@@ -157,6 +176,12 @@ impl Log {
         self.store.nats()
     }
 
+    /// Bytes that the server takes in one message, headers and all.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.store.max_payload()
+    }
+
     /// Subjects of the messages under `filter` that core NATS tells from now on: quick, but not sure to come.
     pub async fn heard(&self, filter: String) -> BoxStream<'static, String> {
         self.store.heard(filter).await
@@ -180,6 +205,17 @@ impl Log {
             match self.store.first_after(stream, subject, seq).await {
                 Ok(found) => return found,
                 Err(reason) => pause.after("read", subject, &reason).await,
+            }
+        }
+    }
+
+    /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not any more.
+    pub async fn at(&self, stream: &str, seq: u64) -> Option<Recorded> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.store.at(stream, seq).await {
+                Ok(found) => return found,
+                Err(reason) => pause.after("read", stream, &reason).await,
             }
         }
     }

@@ -5,11 +5,13 @@
 
 mod connection;
 mod delivery;
+mod letter;
 mod log;
 #[cfg(test)]
 pub(crate) mod model;
 mod pull;
 mod refusal;
+mod replay;
 mod settings;
 mod store;
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod conformance;
 
 pub use connection::{ConnectError, Nats};
 pub use delivery::{Delivery, Settlement};
+pub use letter::{Grief, letter};
 pub use log::{Created, Enqueued, Log, Outgoing, Recorded, Refused};
 pub use pull::{Lanes, pull};
 pub use settings::NatsSettings;

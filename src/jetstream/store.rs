@@ -54,6 +54,15 @@ impl Store {
         }
     }
 
+    /// Bytes that the server takes in one message, headers and all.
+    pub(super) fn max_payload(&self) -> usize {
+        match self {
+            Self::Nats(nats) => nats.client.max_payload(),
+            #[cfg(test)]
+            Self::Model(_) => 1 << 20,
+        }
+    }
+
     /// The pause after a first setback.
     pub(super) const fn first_pause(&self) -> Duration {
         match self {
@@ -90,6 +99,15 @@ impl Store {
         };
         let stream = handle(nats, stream).await?;
         match stream.get_first_raw_message_by_subject(subject, seq).await {
+            Ok(message) => Ok(Some(message.into())),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The message at `seq`, as the stream's leader has it.
+    pub(super) async fn at(&self, stream: &str, seq: u64) -> Result<Option<Recorded>, String> {
+        match handle(self.nats(), stream).await?.get_raw_message(seq).await {
             Ok(message) => Ok(Some(message.into())),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.to_string()),

@@ -1,7 +1,8 @@
 //! Makes a checked output public: the prefix's owner advances, then `master.m3u8` follows the owner.
 //!
 //! Two jobs of one file may commit at the same time. Each advances the owner upwards by compare-and-set, then writes the
-//! owner's bytes and reads the owner again until it did not change: whoever writes last writes the newest job's bytes.
+//! owner's bytes and reads the owner again until it did not change: whoever writes last writes the newest job's bytes. Of a deleted
+//! file the owner says so, and there is no master: who wrote one late reads that, and removes it.
 
 use bytes::Bytes;
 use streams::fact::{Ended, Head, JobError, Outcome, Verdict};
@@ -62,12 +63,11 @@ impl Jobs {
             job_id: state.job_id.clone(),
             accepted_seq: state.accepted.seq,
             revision: 0,
+            deleted: None,
         };
         loop {
             let expected = match self.owner(prefix).await {
-                Some((owner, _)) if owner.file_id != ours.file_id || owner.accepted_seq >= ours.accepted_seq => {
-                    return Ok(owner);
-                }
+                Some((owner, _)) if !gives_way(&owner, &ours, state.accepted.fact.upload_seq) => return Ok(owner),
                 Some((_, seq)) => seq,
                 None => 0,
             };
@@ -79,16 +79,20 @@ impl Jobs {
         }
     }
 
-    /// Writes the owner's bytes as master until the owner did not change meanwhile; returns the owner.
+    /// Writes the owner's bytes as master, or removes master where the owner is deleted, until the owner did not change meanwhile;
+    /// returns the owner.
     ///
     /// # Errors
     /// What the storage did not do, or that the owner's bytes are not in the bucket.
     pub async fn write_master(&self, prefix: &OutputPrefix, mut owner: Current) -> Result<Current, SettleError> {
         loop {
-            let bytes = self.committed(prefix, &owner).await?;
-            self.output
-                .put(&self.keys(prefix, &owner.job_id).master(), bytes, ObjectKind::Master)
-                .await?;
+            let master = self.keys(prefix, &owner.job_id).master();
+            if owner.deleted.is_some() {
+                self.output.delete(&[master]).await?;
+            } else {
+                let bytes = self.committed(prefix, &owner).await?;
+                self.output.put(&master, bytes, ObjectKind::Master).await?;
+            }
             match self.owner(prefix).await {
                 Some((now, _)) if now != owner => owner = now,
                 _ => return Ok(owner),
@@ -105,6 +109,16 @@ impl Jobs {
             what: key,
         })
     }
+}
+
+/// Whether an owner gives way to a job of the upload event `upload_seq`: to a newer job of its file, and once that was deleted, to a
+/// job of its new life alone, whatever the order in which jobs were accepted.
+fn gives_way(owner: &Current, ours: &Current, upload_seq: u64) -> bool {
+    owner.file_id == ours.file_id
+        && match owner.deleted {
+            Some(deleted) => upload_seq > deleted,
+            None => owner.accepted_seq < ours.accepted_seq,
+        }
 }
 
 fn finished(jobs: &Jobs, state: &JobState, verdict: &Entry<Verdict>, receipt: &Receipt) -> Ended {
@@ -136,5 +150,39 @@ fn lost_prefix(ended: Ended, error: JobError) -> Ended {
         error: Some(error),
         renditions: Vec::new(),
         ..ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(file: &str, accepted_seq: u64, deleted: Option<u64>) -> Current {
+        Current {
+            file_id: file.parse().unwrap(),
+            job_id: "j".parse().unwrap(),
+            accepted_seq,
+            revision: 0,
+            deleted,
+        }
+    }
+
+    #[test]
+    fn an_owner_gives_way_to_a_newer_job_and_once_deleted_to_a_later_upload_alone() {
+        let gives = |owner: &Current, accepted_seq, upload_seq| {
+            gives_way(owner, &self::owner("f", accepted_seq, None), upload_seq)
+        };
+        let alive = owner("f", 5, None);
+        assert!(gives(&alive, 6, 1) && !gives(&alive, 5, 9) && !gives(&alive, 4, 9));
+        let deleted = owner("f", 5, Some(20));
+        assert!(
+            !gives(&deleted, 6, 19) && !gives(&deleted, 6, 20),
+            "a late commit of the old life"
+        );
+        assert!(gives(&deleted, 4, 21), "the new life, though accepted earlier");
+        assert!(
+            !gives(&owner("g", 1, None), 6, 1) && !gives(&owner("g", 1, Some(2)), 6, 9),
+            "another file"
+        );
     }
 }

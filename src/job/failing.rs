@@ -12,7 +12,7 @@ use super::state::JobState;
 use super::step::Run;
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Outgoing, Refused, Settlement};
+use crate::jetstream::{Grief, Refused, Settlement, letter};
 
 impl Run {
     /// Settles a failed attempt.
@@ -44,7 +44,6 @@ impl Run {
     /// Ends the job for good: dead letter, verdict, end, acknowledgement.
     pub(super) async fn fail(&self, state: &JobState, failure: Failure) -> Result<Settlement, Refused> {
         let error = failure.to_error(Some(self.key.task));
-        let seq = self.delivery.seq.to_string();
         let evidence = failure.evidence;
         let report = TaskReport {
             key: self.key.clone(),
@@ -53,13 +52,22 @@ impl Run {
             stderr: evidence.stderr,
             probe: evidence.probe,
         };
-        let letter = Outgoing::json(subject::dead_task(&self.key), self.delivery.payload().clone())
-            .with_header(dead::ORIGIN_STREAM, topology::TASKS)
-            .with_header(dead::ORIGIN_SEQ, &seq)
-            .with_header(dead::CODE, error.code.as_str())
-            .with_header(dead::REASON, &error.message)
-            .with_header(dead::REPORT, &serde_json::to_string(&report).unwrap_or_default())
-            .traced(state.traceparent.as_deref());
+        let grief = Grief {
+            stream: topology::TASKS,
+            seq: self.delivery.seq,
+            code: error.code,
+            reason: &error.message,
+        };
+        let (task, limit) = (self.delivery.payload().clone(), self.jobs.log.max_payload());
+        let letter = letter(
+            subject::dead_task(&self.key),
+            &grief,
+            task,
+            self.delivery.headers(),
+            limit,
+        )
+        .with_header(dead::FILE, state.file_id().as_str())
+        .with_header(dead::REPORT, &report.to_header());
         self.jobs.log.create(topology::DEAD, letter).await?;
         crash::point("step.dead");
         match self.jobs.fail(state, error).await {

@@ -4,16 +4,19 @@
 //! - [`step`] runs any task of any class through the same five steps.
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
+//! - [`deletion`] removes a file with all its jobs; [`retry`] sends a job's event again.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
 mod blame;
 pub mod cancel;
 pub mod commit;
+pub mod deletion;
 mod failing;
 pub mod jobs;
 pub mod lease;
 pub mod queue;
 pub mod receipt;
+pub mod retry;
 pub mod state;
 pub mod step;
 pub mod verdict;

@@ -82,6 +82,22 @@ impl Jobs {
             Decision::Fail => unfinished(state, &verdict, Outcome::Failed),
             Decision::Cancel => unfinished(state, &verdict, Outcome::Canceled),
         };
+        self.end(state, ended).await
+    }
+
+    /// Ends a job as failed that decided to commit what is not in the bucket any more ([`SettleError::Missing`]).
+    ///
+    /// # Errors
+    /// As [`Jobs::settle`].
+    pub async fn give_up(&self, state: &JobState, error: JobError) -> Result<(), SettleError> {
+        let Some(verdict) = &state.verdict else { return Ok(()) };
+        let failed = unfinished(state, verdict, Outcome::Failed);
+        let error = Some(error);
+        self.end(state, Ended { error, ..failed }).await
+    }
+
+    /// Announces the end of a job whose verdict was carried out.
+    async fn end(&self, state: &JobState, ended: Ended) -> Result<(), SettleError> {
         self.remove_copy(state).await;
         crash::point("verdict.executed");
         self.announce(&Fact::Ended(ended), state.traceparent.as_deref()).await?;

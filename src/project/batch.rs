@@ -1,6 +1,9 @@
 //! The facts of one transaction, and those among them that the database refuses.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _};
+use streams::JobId;
 
 use super::change::Changes;
 use super::dead::DeadFact;
@@ -20,7 +23,8 @@ pub(super) struct Applied {
     pub(super) dead: Vec<DeadFact>,
 }
 
-/// Applies `messages` within `transaction`, setting aside those that cannot be in the tables.
+/// Applies `messages` within `transaction`, setting aside those that cannot be in the tables. Jobs in `deleted` are known to have been
+/// deleted later; a live projector knows of none.
 ///
 /// # Errors
 /// Only for reasons that are not in the messages; then the transaction is to be dropped and all of it tried again.
@@ -28,6 +32,7 @@ pub(super) async fn apply(
     transaction: &DatabaseTransaction,
     references: References,
     messages: &[Recorded],
+    deleted: &BTreeSet<JobId>,
 ) -> Result<Applied, DbErr> {
     let mut dead = Vec::new();
     let mut entries = Vec::with_capacity(messages.len());
@@ -37,7 +42,7 @@ pub(super) async fn apply(
             Err(reason) => dead.push(DeadFact::new(message, reason)),
         }
     }
-    let all = Fold::of(entries.iter().map(|(_, entry)| entry));
+    let all = Fold::of(entries.iter().map(|(_, entry)| entry), deleted);
     if attempt(transaction, references, &all).await?.is_none() {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();
         return Ok(Applied { entries, dead });
@@ -47,7 +52,7 @@ pub(super) async fn apply(
         dead,
     };
     for (message, entry) in entries {
-        match attempt(transaction, references, &Fold::of([&entry])).await? {
+        match attempt(transaction, references, &Fold::of([&entry], deleted)).await? {
             None => applied.entries.push(entry),
             Some(reason) => applied.dead.push(DeadFact::new(message, reason)),
         }

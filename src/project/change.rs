@@ -60,13 +60,27 @@ pub(super) struct FilePatch {
     pub(super) seq: i64,
     /// Server time of the last fact in here.
     pub(super) at: NaiveDateTime,
-    pub(super) status: &'static str,
+    /// `None` where only the guards move.
+    pub(super) status: Option<&'static str>,
     /// Whether one of the facts is `ended`.
     pub(super) ended: bool,
     /// Size and media type as probed, for columns that held no answer.
     pub(super) probed: Option<(i64, String)>,
     pub(super) hls_manifest_url: Option<String>,
     pub(super) thumbnail_url: Option<String>,
+}
+
+impl FilePatch {
+    /// The same patch of a job that was deleted: the guards of an existing row move as they did, and nothing else.
+    pub(super) fn silenced(self) -> Self {
+        Self {
+            status: None,
+            probed: None,
+            hls_manifest_url: None,
+            thumbnail_url: None,
+            ..self
+        }
+    }
 }
 
 /// A job whose row goes.

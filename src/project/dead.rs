@@ -1,8 +1,8 @@
 //! A fact that cannot be in the tables, and why.
 
-use streams::{Code, dead, subject, topology};
+use streams::{Code, subject, topology};
 
-use crate::jetstream::{Outgoing, Recorded};
+use crate::jetstream::{Grief, Outgoing, Recorded, letter};
 
 /// A message of the job log that the projection skips.
 #[derive(Debug, Clone)]
@@ -25,18 +25,32 @@ impl DeadFact {
         self.message.seq
     }
 
-    /// The dead letter: the original bytes and the reason.
+    /// The dead letter: the original bytes and the reason, within what the server takes in one message.
     ///
     /// Its id makes a projector that crashed between publishing and committing publish it once, within the window in
     /// which the server remembers ids; after that a second copy is harmless.
-    pub(super) fn letter(&self) -> Outgoing {
-        let Recorded { seq, time, payload, .. } = &self.message;
-        Outgoing::json(subject::dead_message("project", *seq), payload.clone())
-            .with_id(format!("project-{seq}-{}", time.timestamp_micros()))
-            .with_header(dead::ORIGIN_STREAM, topology::JOBS)
-            .with_header(dead::ORIGIN_SEQ, &seq.to_string())
-            .with_header(dead::CODE, Code::InvalidEvent.as_str())
-            .with_header(dead::REASON, &self.reason)
+    pub(super) fn letter(&self, limit: usize) -> Outgoing {
+        let Recorded {
+            seq,
+            time,
+            payload,
+            headers,
+            ..
+        } = &self.message;
+        let grief = Grief {
+            stream: topology::JOBS,
+            seq: *seq,
+            code: Code::InvalidEvent,
+            reason: &self.reason,
+        };
+        letter(
+            subject::dead_message("project", *seq),
+            &grief,
+            payload.clone(),
+            Some(headers),
+            limit,
+        )
+        .with_id(format!("project-{seq}-{}", time.timestamp_micros()))
     }
 }
 

@@ -3,8 +3,12 @@
 //! Two rules keep that so. A job is over when it ended: what comes later in the log, from a worker that had not heard,
 //! changes nothing, and after `pruned` nothing at all does. And a file follows the job accepted last: once a newer one
 //! is accepted, facts of an older one pass it by.
+//!
+//! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the row of the file as it stands: an API
+//! may have it. A rebuild knows all tombstones beforehand: it neither makes the row of a file again for jobs that were deleted, nor
+//! writes into one what they had to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{files, transcoding_jobs};
 use streams::fact::{Accepted, Ended, Outcome, Planned};
@@ -21,31 +25,69 @@ const PROCESSING: &str = "processing";
 pub(super) struct Fold {
     jobs: BTreeMap<JobId, JobFold>,
     files: BTreeMap<FileId, FileFold>,
+    tombstones: BTreeMap<FileId, u64>,
+    deleted: BTreeSet<JobId>,
+    /// What deleted jobs had to say to their files: a row that is there has seen it, and its guards tell so.
+    ghosts: BTreeMap<FileId, FileFold>,
 }
 
 impl Fold {
     /// The changes of a run of facts.
-    pub(super) fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Changes {
+    ///
+    /// Jobs in `deleted` are known to have been deleted later: of those only the end of their rows counts.
+    pub(super) fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>, deleted: &BTreeSet<JobId>) -> Changes {
         let mut fold = Self::default();
         for entry in entries {
-            fold.push(entry);
+            if matches!(entry.fact, Fact::Pruned(_)) || !deleted.contains(&entry.fact.head().job_id) {
+                fold.push(entry);
+            }
         }
         fold.into_changes()
+    }
+
+    /// A fold of the whole log that knows the delete event of each deleted file, by its sequence in `HLS_UPLOADS`.
+    pub(super) fn over(tombstones: BTreeMap<FileId, u64>) -> Self {
+        Self {
+            tombstones,
+            ..Self::default()
+        }
+    }
+
+    /// The jobs met so far that the tombstones are about.
+    pub(super) const fn deleted(&self) -> &BTreeSet<JobId> {
+        &self.deleted
     }
 
     /// Takes in the next fact of the log.
     pub(super) fn push(&mut self, entry: &Entry) {
         let head = entry.fact.head();
+        if let Fact::Accepted(accepted) = &entry.fact
+            && self
+                .tombstones
+                .get(&head.file_id)
+                .is_some_and(|deletion| accepted.upload_seq <= *deletion)
+        {
+            self.deleted.insert(head.job_id.clone());
+        }
         let job = self.jobs.entry(head.job_id.clone()).or_default();
         if job.counts(&entry.fact) {
             job.push(entry);
-            self.files.entry(head.file_id.clone()).or_default().push(entry);
+            let is_deleted = self.deleted.contains(&head.job_id);
+            let files = if is_deleted { &mut self.ghosts } else { &mut self.files };
+            files.entry(head.file_id.clone()).or_default().push(entry);
         }
     }
 
     /// What all of it changes.
     pub(super) fn into_changes(self) -> Changes {
         let mut changes = Changes::default();
+        for (id, ghost) in self.ghosts {
+            if !self.files.contains_key(&id) {
+                changes
+                    .file_patches
+                    .extend(ghost.patches.into_iter().map(FilePatch::silenced));
+            }
+        }
         for file in self.files.into_values() {
             changes.new_files.extend(file.new);
             changes.file_patches.extend(file.patches);
@@ -53,6 +95,7 @@ impl Fold {
         for (id, job) in self.jobs {
             match (job.pruned, job.accepted) {
                 (Some(seq), _) => changes.pruned.push(Pruned { id: id.into(), seq }),
+                (None, _) if self.deleted.contains(&id) => {}
                 (None, Some(row)) => changes.jobs.push(job.patch.applied_to(row)),
                 (None, None) if job.patch.seq > 0 => changes.job_patches.push(job.patch),
                 (None, None) => {}
@@ -73,9 +116,10 @@ struct JobFold {
 
 impl JobFold {
     /// Whether a fact still changes anything.
-    const fn counts(&self, fact: &Fact) -> bool {
+    fn counts(&self, fact: &Fact) -> bool {
         match fact {
-            Fact::Accepted(_) => true,
+            // It only ends, and what an API made for it ends with it.
+            Fact::Accepted(accepted) => !accepted.deleted,
             Fact::Pruned(_) => self.pruned.is_none(),
             Fact::Planned(_) | Fact::Playable(_) | Fact::Ended(_) => {
                 self.pruned.is_none() && self.patch.completed_at.is_none()
@@ -132,13 +176,13 @@ impl FileFold {
             }
             Fact::Planned(planned) => {
                 if let Some(patch) = self.patch(entry) {
-                    patch.status = PROCESSING;
+                    patch.status = Some(PROCESSING);
                     patch.probed.get_or_insert_with(|| probed(planned));
                 }
             }
             Fact::Ended(ended) => {
                 if let Some(patch) = self.patch(entry) {
-                    patch.status = ended.outcome.as_str();
+                    patch.status = Some(ended.outcome.as_str());
                     patch.ended = true;
                     if is_completed(ended) {
                         patch.thumbnail_url = ended.thumbnail_url.clone().or(patch.thumbnail_url.take());
@@ -169,7 +213,7 @@ impl FileFold {
                 accepted_seq: None,
                 seq: entry.seq,
                 at: entry.at,
-                status: PENDING,
+                status: Some(PENDING),
                 ended: false,
                 probed: None,
                 hls_manifest_url: None,

@@ -1,5 +1,6 @@
 //! The projector: verifies, rebuilds where it must, follows the log, and starts over after every trouble.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
@@ -194,7 +195,7 @@ impl Projector {
             transaction.rollback().await?;
             return Ok(false);
         }
-        let applied = batch::apply(&transaction, references, messages).await?;
+        let applied = batch::apply(&transaction, references, messages, &BTreeSet::new()).await?;
         bury(&self.log, &applied.dead).await?;
         transaction.commit().await?;
         census::count(&applied);
@@ -220,7 +221,7 @@ struct Rewound;
 pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
-        timeout(LETTER_LIMIT, log.append(topology::DEAD, fact.letter()))
+        timeout(LETTER_LIMIT, log.append(topology::DEAD, fact.letter(log.max_payload())))
             .await
             .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
     }

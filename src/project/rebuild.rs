@@ -3,7 +3,11 @@
 //! Nothing is deleted for not being in the log: rows older than the log, and all columns that no fact sets, stay. A live
 //! projector notices by the checkpoint and goes on from where the rebuild came to.
 
+use std::collections::BTreeMap;
+
 use sea_orm::DatabaseConnection;
+use streams::delete::Tombstone;
+use streams::{FileId, subject, topology};
 
 use super::batch;
 use super::checkpoint::{self, Checkpoint};
@@ -52,6 +56,7 @@ pub(super) async fn run(db: &DatabaseConnection, log: &Log) -> Result<(Checkpoin
     // First, for the row's lock: a live projector waits here and then finds out.
     checkpoint::put(&transaction, &folded.to).await?;
     rows::clear_guards(&transaction).await?;
+    let deleted = folded.fold.deleted().clone();
     let changes = folded.fold.into_changes();
     let mut dead = folded.dead;
     if batch::attempt(&transaction, references, &changes).await?.is_some() {
@@ -63,7 +68,8 @@ pub(super) async fn run(db: &DatabaseConnection, log: &Log) -> Result<(Checkpoin
             let mut messages = feed.next().await?;
             messages.retain(|message| message.seq <= folded.to.seq());
             at = messages.last().map_or(folded.to.seq(), |message| message.seq);
-            dead.extend(batch::apply(&transaction, references, &messages).await?.dead);
+            let applied = batch::apply(&transaction, references, &messages, &deleted).await?;
+            dead.extend(applied.dead);
         }
     }
     bury(log, &dead).await?;
@@ -74,6 +80,17 @@ pub(super) async fn run(db: &DatabaseConnection, log: &Log) -> Result<(Checkpoin
         seq: folded.to.seq(),
     };
     Ok((folded.to, rebuilt))
+}
+
+/// The delete event of each deleted file, by its sequence in `HLS_UPLOADS`.
+async fn tombstones(log: &Log) -> BTreeMap<FileId, u64> {
+    let mut tombstones = BTreeMap::new();
+    for subject in log.subjects(topology::JOBS, subject::ALL_DELETED).await.into_keys() {
+        let recorded = log.last(topology::JOBS, &subject).await;
+        let read = recorded.and_then(|recorded| serde_json::from_slice::<Tombstone>(&recorded.payload).ok());
+        tombstones.extend(read.map(|tombstone| (tombstone.file_id, tombstone.upload_seq)));
+    }
+    tombstones
 }
 
 /// The whole log, folded.
@@ -88,7 +105,7 @@ async fn fold(log: &Log) -> Result<Folded, ProjectError> {
     let state = feed::state(log.nats()).await?;
     let mut feed = Feed::open(log.nats(), 0).await?;
     let mut folded = Folded {
-        fold: Fold::default(),
+        fold: Fold::over(tombstones(log).await),
         facts: 0,
         dead: Vec::new(),
         to: Checkpoint::start(state.created),

@@ -86,11 +86,14 @@ async fn put_jobs(db: &impl ConnectionTrait, rows: &[transcoding_jobs::Model]) -
 async fn patch_file(db: &impl ConnectionTrait, patch: &FilePatch) -> Result<(), DbErr> {
     use files::Column;
     let mut update = Files::update_many()
-        .col_expr(Column::TranscodingStatus, Expr::value(patch.status))
-        .col_expr(Column::UpdatedAt, later_of(Column::UpdatedAt, patch.at))
         .col_expr(Column::FactSeq, Expr::value(patch.seq))
         .filter(Column::Id.eq(&patch.file_id))
         .filter(is_before(Column::FactSeq, patch.seq));
+    if let Some(status) = patch.status {
+        update = update
+            .col_expr(Column::TranscodingStatus, Expr::value(status))
+            .col_expr(Column::UpdatedAt, later_of(Column::UpdatedAt, patch.at));
+    }
     if let Some((size, mime_type)) = &patch.probed {
         update = update
             .col_expr(Column::Size, replaced(Column::Size, 0_i64, *size))

@@ -7,9 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy, pull::OrderedConfig};
 use chrono::{TimeDelta, Utc};
-use futures::StreamExt as _;
 use metrics::{counter, gauge};
 use streams::fact::{FactKind, JobError};
 use streams::task::TaskName;
@@ -17,7 +15,8 @@ use streams::{Code, JobId, subject, topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::jetstream::Refused;
-use crate::job::{JobState, Jobs};
+use crate::job::Jobs;
+use crate::job::verdict::SettleError;
 
 /// How often open jobs are looked at.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -62,12 +61,20 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
     if state.ended {
         return Ok(false);
     }
+    let is_overdue = Utc::now() - state.accepted.time > DEADLINE;
+    let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
     if !state.is_open() {
-        settle(jobs, &state).await;
+        let settled = match jobs.settle(&state).await {
+            // What it decided to commit is gone, and nobody brought it back.
+            Err(SettleError::Missing { .. }) if is_overdue => jobs.give_up(&state, error).await,
+            settled => settled,
+        };
+        if let Err(error) = settled {
+            tracing::warn!(job.id = %job, %error, "a decided job cannot be ended yet");
+        }
         return Ok(true);
     }
-    if Utc::now() - state.accepted.time > DEADLINE {
-        let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
+    if is_overdue {
         if let Err(error) = jobs.fail(&state, error).await {
             tracing::warn!(job.id = %job, %error, "an overdue job cannot be ended yet");
         }
@@ -84,46 +91,20 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
     Ok(true)
 }
 
-async fn settle(jobs: &Jobs, state: &JobState) {
-    if let Err(error) = jobs.settle(state).await {
-        tracing::warn!(job.id = %state.job_id, %error, "a decided job cannot be ended yet");
-    }
-}
-
 /// Reads the facts after `seq` that open or close jobs; returns the sequence read so far.
 async fn follow(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
-    match read(jobs, seq, open).await {
-        Ok(seq) => seq,
-        Err(error) => {
-            tracing::warn!(%error, "the sweep cannot read the log; trying again in a minute");
-            seq
-        }
-    }
-}
-
-async fn read(jobs: &Jobs, mut seq: u64, open: &mut BTreeSet<JobId>) -> Result<u64, async_nats::Error> {
-    let stream = jobs.log.nats().js.get_stream_no_info(topology::JOBS).await?;
-    let config = OrderedConfig {
-        deliver_policy: DeliverPolicy::ByStartSequence {
-            start_sequence: seq + 1,
-        },
-        replay_policy: ReplayPolicy::Instant,
-        filter_subjects: BOUNDS.map(subject::facts_of_kind).to_vec(),
-        ..OrderedConfig::default()
-    };
-    let consumer = stream.create_consumer(config).await?;
-    let mut left = consumer.cached_info().num_pending;
-    let mut messages = consumer.messages().await?;
-    while left > 0 {
-        let Some(message) = messages.next().await else { break };
-        let message = message?;
-        let info = message.info()?;
-        (seq, left) = (info.stream_sequence, info.pending);
-        match subject::parse_fact(message.subject.as_str()) {
+    let mut reached = seq;
+    let bounds = BOUNDS.map(subject::facts_of_kind).to_vec();
+    let read = jobs.log.replay(topology::JOBS, bounds, seq, |fact| {
+        reached = fact.seq;
+        match subject::parse_fact(&fact.subject) {
             Some((job, FactKind::Accepted)) => drop(open.insert(job)),
             Some((job, FactKind::Ended)) => drop(open.remove(&job)),
             _ => {}
         }
+    });
+    if let Err(error) = read.await {
+        tracing::warn!(%error, "the sweep cannot read the log to its end; going on in a minute");
     }
-    Ok(seq)
+    reached
 }

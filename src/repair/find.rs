@@ -80,6 +80,7 @@ pub async fn find(
 ) -> Result<Found, Unknown> {
     let search = Search { bucket, prefix };
     let found = match owner {
+        Some((current, _)) if current.deleted.is_some() => return Err(Unknown::Nothing(prefix.clone())),
         Some((current, seq)) => search.of_owner(current, seq, recall).await?,
         None => search.of_bucket().await?,
     };

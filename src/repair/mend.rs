@@ -196,6 +196,7 @@ impl Mender {
             job_id: found.receipt.job_id.clone(),
             accepted_seq,
             revision,
+            deleted: None,
         };
         let subject = subject::current(self.jobs.output.name(), &found.prefix);
         let body = serde_json::to_vec(&current).unwrap_or_default();

@@ -58,6 +58,8 @@ pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> J
         manifest_url,
         retry_of: None,
         identity: format!("job:{}", planned.head.job_id),
+        upload_seq: 0,
+        deleted: false,
     };
     JobState {
         job_id: planned.head.job_id.clone(),

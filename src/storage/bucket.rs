@@ -7,6 +7,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::DateTime as SmithyDateTime;
 use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
 use chrono::{DateTime, Utc};
+use futures::{Stream, TryStreamExt as _};
 
 use super::client::Manners;
 use super::error::{At, StorageError, from_sdk};
@@ -90,16 +91,17 @@ impl Bucket {
     /// # Errors
     /// Whatever kept the service from answering for one of the pages.
     pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StorageError> {
-        let mut objects = Vec::new();
-        let mut token = None;
-        loop {
+        self.pages(prefix).try_concat().await
+    }
+
+    /// The same page by page, of at most a thousand objects each, for listings that are too long to hold.
+    pub fn pages(&self, prefix: &str) -> impl Stream<Item = Result<Vec<ObjectMeta>, StorageError>> {
+        // The token of the next page; nothing after the last one.
+        futures::stream::try_unfold(Some(None), move |token| async move {
+            let Some(token) = token else { return Ok(None) };
             let (page, next) = observe(Op::List, self.list_page(prefix, token)).await?;
-            objects.extend(page);
-            match next {
-                Some(next) => token = Some(next),
-                None => return Ok(objects),
-            }
-        }
+            Ok(Some((page, next.map(Some))))
+        })
     }
 
     async fn list_page(

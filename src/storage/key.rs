@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+/// Where the private objects of all jobs lie.
+pub const SCRATCH: &str = "tmp/";
+
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// The keys of one job's output.
@@ -159,7 +162,13 @@ pub fn revision_of(key: &str, written: &str) -> Option<u64> {
 /// The private copy of a source that has no index of its own; removed when the job ends.
 #[must_use]
 pub fn source_copy(job_id: &str) -> String {
-    format!("tmp/{}/source.mkv", name(job_id))
+    format!("{}source.mkv", scratch(job_id))
+}
+
+/// The folder of a job's private objects, which is for its life only; ends in `/`.
+#[must_use]
+pub fn scratch(job_id: &str) -> String {
+    format!("{SCRATCH}{}/", name(job_id))
 }
 
 /// A segment as its own media playlist names it.

@@ -31,7 +31,7 @@ pub use bucket::Bucket;
 pub use client::Storage;
 pub use cors::CorsRule;
 pub use error::{At, StorageError};
-pub use key::{JobKeys, base36, init_name, revised, revision_of, segment_name, source_copy};
+pub use key::{JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch, segment_name, source_copy};
 pub use location::{ForbiddenSource, Location, Locator};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use request::{Op, touch_metrics};

@@ -48,6 +48,7 @@ metrics_table! {
     "fluxhls_nats_connected" Kind::Gauge, "1 while the connection to NATS stands.";
     "fluxhls_nats_reconnects_total" Kind::Counter, "Connections to NATS after the first one.";
     "fluxhls_uploads_total" Kind::Counter, "Upload events taken in, by result.";
+    "fluxhls_deleted_files_total" Kind::Counter, "Delete events carried out.";
     "fluxhls_attempts_total" Kind::Counter, "Starts of tasks and what became of them, by class and outcome.";
     "fluxhls_task_failures_total" Kind::Counter, "Failed attempts, by class and code.";
     "fluxhls_stage_duration_seconds" Kind::Seconds(STAGE), "Time a task's work took, by stage.";

@@ -53,6 +53,12 @@ pub struct Accepted {
     pub retry_of: Option<JobId>,
     /// The identity of the event, e.g. `job:<job_id>`.
     pub identity: String,
+    /// Sequence of the event in `HLS_UPLOADS`: a request to delete the file that came later ends this job.
+    #[serde(default)]
+    pub upload_seq: u64,
+    /// Whether the file was deleted before the event was taken in: the job only ends, and no row is made for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 /// The growing output plays (part of the speed issue; absent until then).
@@ -215,6 +221,9 @@ pub struct Pruned {
     /// What every fact begins with.
     #[serde(flatten)]
     pub head: Head,
+    /// Whether it went because its file was deleted, not because of its age.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 macro_rules! facts {

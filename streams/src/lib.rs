@@ -1,7 +1,7 @@
 //! The contract of fluxhls as a crate: what messages are, where they travel, and how their streams come to be.
 //!
 //! In reading order: [`id`] (names that are valid subject tokens by construction), [`subject`] (every subject, built and
-//! parsed in one place), [`upload`] (the event that starts a job), [`fact`] (the job log), [`work`] (what workers tell each
+//! parsed in one place), [`upload`] (the event that starts a job), [`delete`] (the event that removes a file), [`fact`] (the job log), [`work`] (what workers tell each
 //! other), [`task`] (the queue), [`progress`], [`dead`] (dead letters), [`code`] (failure codes), [`topology`] (streams and
 //! consumers as values) and [`provision`] (create, update, or report drift).
 //!
@@ -10,6 +10,7 @@
 pub mod cloudevent;
 pub mod code;
 pub mod dead;
+pub mod delete;
 pub mod fact;
 pub mod id;
 pub mod plan;

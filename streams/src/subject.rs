@@ -5,6 +5,8 @@
 //! | `hls.v1.upload`, `hls.v1.delete` | `HLS_UPLOADS` | what publishers send |
 //! | `hls.v1.job.<job_id>.<fact>` | `HLS_JOBS` | the job log; each fact at most once |
 //! | `hls.v1.source.<hash>` | `HLS_JOBS` | identity of an event → job id |
+//! | `hls.v1.source.file.<file_id>.<job_id>` | `HLS_JOBS` | index: every job of a file |
+//! | `hls.v1.source.deleted.<file_id>` | `HLS_JOBS` | tombstone of a file |
 //! | `hls.v1.current.<hash>` | `HLS_JOBS` | which job owns an output prefix |
 //! | `hls.v1.work.<job_id>.<kind>.<task>` | `HLS_WORK` | what workers tell each other |
 //! | `hls.v1.task.<class>.<lane>.<job_id>.<task>` | `HLS_TASKS` | the queue |
@@ -15,7 +17,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::fact::FactKind;
-use crate::id::JobId;
+use crate::id::{FileId, JobId};
 use crate::task::{Class, Lane, TaskKey, TaskName};
 use crate::work::WorkKind;
 
@@ -27,6 +29,8 @@ pub const DELETE: &str = "hls.v1.delete";
 pub const ALL_FACTS: &str = "hls.v1.job.>";
 /// All identities.
 pub const ALL_SOURCES: &str = "hls.v1.source.>";
+/// All tombstones of files.
+pub const ALL_DELETED: &str = "hls.v1.source.deleted.*";
 /// All prefix owners.
 pub const ALL_CURRENT: &str = "hls.v1.current.>";
 /// All that workers tell each other.
@@ -73,6 +77,37 @@ pub fn parse_fact(subject: &str) -> Option<(JobId, FactKind)> {
 #[must_use]
 pub fn source(identity: &str) -> String {
     format!("hls.v1.source.{}", sha256_hex(identity))
+}
+
+/// The index entry that says that a file has a job. Written before the job is accepted.
+#[must_use]
+pub fn job_of_file(file: &FileId, job: &JobId) -> String {
+    format!("hls.v1.source.file.{file}.{job}")
+}
+
+/// The index entries of all jobs of a file.
+#[must_use]
+pub fn jobs_of_file(file: &FileId) -> String {
+    format!("hls.v1.source.file.{file}.*")
+}
+
+/// Reads the subject of an index entry.
+#[must_use]
+pub fn parse_job_of_file(subject: &str) -> Option<(FileId, JobId)> {
+    let (file, job) = subject.strip_prefix("hls.v1.source.file.")?.split_once('.')?;
+    Some((file.parse().ok()?, job.parse().ok()?))
+}
+
+/// The tombstone of a file.
+#[must_use]
+pub fn deleted(file: &FileId) -> String {
+    format!("hls.v1.source.deleted.{file}")
+}
+
+/// Reads the subject of a tombstone.
+#[must_use]
+pub fn parse_deleted(subject: &str) -> Option<FileId> {
+    subject.strip_prefix("hls.v1.source.deleted.")?.parse().ok()
 }
 
 /// The owner of an output prefix of an output bucket.
@@ -164,6 +199,42 @@ pub fn dead_task(key: &TaskKey) -> String {
     format!("hls.v1.dead.{}.{}.{}", key.class.as_str(), key.job_id, key.task)
 }
 
+/// Where a dead letter comes from, as its subject says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadOrigin {
+    /// An upload event, with its sequence in `HLS_UPLOADS`.
+    Upload(u64),
+    /// A delete event, with its sequence in `HLS_UPLOADS`.
+    Delete(u64),
+    /// A fact, with its sequence in `HLS_JOBS`, that cannot be in the tables.
+    Project(u64),
+    /// A task that failed for good.
+    Task(JobId, TaskName),
+    /// An advisory of the server on a message of the queue: its kind, and the consumer.
+    Advisory(String, String),
+}
+
+/// Reads the subject of a message in `HLS_DEAD`.
+#[must_use]
+pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
+    if let Some(rest) = subject.strip_prefix("$JS.EVENT.ADVISORY.CONSUMER.") {
+        let (kind, rest) = rest.split_once('.')?;
+        let (_, consumer) = rest.split_once('.')?;
+        return Some(DeadOrigin::Advisory(kind.to_owned(), consumer.to_owned()));
+    }
+    let (stage, rest) = subject.strip_prefix("hls.v1.dead.")?.split_once('.')?;
+    Some(match stage {
+        "upload" => DeadOrigin::Upload(rest.parse().ok()?),
+        "delete" => DeadOrigin::Delete(rest.parse().ok()?),
+        "project" => DeadOrigin::Project(rest.parse().ok()?),
+        class => {
+            let (job, task) = rest.split_once('.')?;
+            let task: TaskName = task.parse().ok()?;
+            (task.class().as_str() == class).then_some(DeadOrigin::Task(job.parse().ok()?, task))?
+        }
+    })
+}
+
 fn sha256_hex(text: &str) -> String {
     use std::fmt::Write as _;
     Sha256::digest(text.as_bytes())
@@ -197,24 +268,45 @@ mod tests {
         assert_eq!(progress(&job(), TaskName::FINISH), "hls.v1.progress.j1.finish");
         assert_eq!(dead_message("project", 7), "hls.v1.dead.project.7");
         assert!(source("x").starts_with("hls.v1.source.2d711642b726b044"));
+        let file = "f1".parse().unwrap();
+        assert_eq!(job_of_file(&file, &job()), "hls.v1.source.file.f1.j1");
+        assert_eq!(deleted(&file), "hls.v1.source.deleted.f1");
     }
 
     #[test]
     fn what_is_built_is_parsed_back() {
         let key = TaskKey::new(job(), TaskName::video(3).redone(), Lane::Lo);
-        assert_eq!(parse_task(&task(&key)), Some(key));
+        assert_eq!(parse_task(&task(&key)), Some(key.clone()));
         assert_eq!(parse_fact("live.hls.v1.job.j1.cancel"), Some((job(), FactKind::Cancel)));
         assert_eq!(
             parse_work("hls.v1.work.j1.done.v0"),
             Some((job(), WorkKind::Done, TaskName::video(0)))
         );
         assert_eq!(parse_task("hls.v1.task.plan.hi.j1.v0"), None);
+        assert_eq!(parse_dead(&dead_message("upload", 7)), Some(DeadOrigin::Upload(7)));
+        assert_eq!(
+            parse_dead(&dead_task(&key)),
+            Some(DeadOrigin::Task(job(), TaskName::video(3).redone()))
+        );
+        assert_eq!(
+            parse_dead("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.HLS_TASKS.plan"),
+            Some(DeadOrigin::Advisory("MSG_TERMINATED".to_owned(), "plan".to_owned()))
+        );
+        assert_eq!(parse_dead("hls.v1.dead.plan.j1.v0"), None);
+        let file: FileId = "f1".parse().unwrap();
+        assert_eq!(
+            parse_job_of_file(&job_of_file(&file, &job())),
+            Some((file.clone(), job()))
+        );
+        assert_eq!(parse_deleted(&deleted(&file)), Some(file));
+        assert_eq!(parse_job_of_file(&source("x")), None);
     }
 
     proptest! {
         #[test]
-        fn no_subject_makes_a_parser_panic(text in "(live\\.)?hls\\.v1\\.(job|work|task)\\.\\PC{0,40}") {
-            let _ = (parse_fact(&text), parse_work(&text), parse_task(&text));
+        fn no_subject_makes_a_parser_panic(text in "(live\\.)?hls\\.v1\\.(job|work|task|dead|source)\\.\\PC{0,40}") {
+            let _ = (parse_fact(&text), parse_work(&text), parse_task(&text), parse_dead(&text));
+            let _ = (parse_job_of_file(&text), parse_deleted(&text));
         }
     }
 }

@@ -98,6 +98,18 @@ pub struct Arrival {
     pub violations: Vec<String>,
 }
 
+impl Arrival {
+    /// Whether nothing but its content tells the event from others: then the same content, sent again after the file was deleted, is
+    /// another event.
+    #[must_use]
+    pub fn is_told_by_content(&self) -> bool {
+        self.identity.starts_with(CONTENT)
+    }
+}
+
+/// How the identity of an event begins that has neither a job nor a source and id of its own.
+const CONTENT: &str = "content:";
+
 /// Why an event is a dead letter: it names no file to which a failure could be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -160,7 +172,7 @@ fn identity(job_id: Option<&JobId>, origin: Option<&(String, String)>, upload: &
         settings,
         ..
     } = upload;
-    format!("content:{}", json!([file_id, file_url, size, etag, settings]))
+    format!("{CONTENT}{}", json!([file_id, file_url, size, etag, settings]))
 }
 
 /// An id that must be valid where it is given at all.

@@ -265,7 +265,8 @@ pub struct Redo {
     pub reason: String,
 }
 
-/// Which job owns an output prefix; the body of `hls.v1.current.<hash>`. It only ever advances to a higher `accepted_seq`.
+/// Which job owns an output prefix; the body of `hls.v1.current.<hash>`. It only ever advances to a higher `accepted_seq`, or begins
+/// anew after its file was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Current {
     /// The file the prefix belongs to, for ever.
@@ -277,6 +278,10 @@ pub struct Current {
     /// The repair whose `commit-<revision>.m3u8` is public, by the stream sequence of its `attempt`; 0 for the job's own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
+    /// Set once the file was deleted: nothing is public then. Sequence of the delete event in `HLS_UPLOADS`; only a job of a later
+    /// upload event may own the prefix again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -284,7 +289,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Which job an identity stands for; the body of `hls.v1.source.<hash>`.
+/// Which job an identity stands for; the body of `hls.v1.source.<hash>`, and of the index `hls.v1.source.file.<file_id>.<job_id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceOwner {
     /// The job.

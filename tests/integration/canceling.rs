@@ -8,6 +8,7 @@ use streams::task::Duty;
 
 use crate::harness::clip::{long, moving};
 use crate::harness::process::mentioning;
+use crate::harness::proxy::Fault;
 use crate::harness::worker::work_dir;
 use crate::harness::world::{World, file_of, job_of};
 use crate::harness::{on_each_database, until};
@@ -16,6 +17,7 @@ on_each_database! {
     a_cancel_stops_a_running_job_within_ten_seconds,
     a_cancel_of_a_finished_job_comes_too_late,
     a_canceled_job_that_waits_is_never_started,
+    a_job_is_canceled_with_no_worker_alive_and_the_storage_down,
 }
 
 async fn a_cancel_stops_a_running_job_within_ten_seconds(world: World) {
@@ -79,4 +81,18 @@ async fn a_canceled_job_that_waits_is_never_started(world: World) {
     let next = world.submit(&moving("320x180", 2.0).make().await).await;
     world.completed(&next).await;
     assert!(world.starts(&job).await.is_empty());
+}
+
+async fn a_job_is_canceled_with_no_worker_alive_and_the_storage_down(world: World) {
+    let job = world.submit(&moving("320x180", 2.0).make().await).await;
+    let mut intake = world.worker("intake").roles("intake").start();
+    world.streams.fact(&job, FactKind::Accepted).await;
+    intake.kill().await;
+    world.proxy.set(Fault::Refuse);
+    let said = world.say(&["jobs", "cancel", job.as_str()]).await;
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let _projector = world.worker("project").roles("project").start();
+    assert_eq!(world.ended(&job).await.outcome, Outcome::Canceled);
+    let row = world.database.job(job.as_str()).await.unwrap();
+    assert_eq!(row.status.as_deref(), Some("canceled"));
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use streams::fact::Outcome;
 use streams::work::WorkKind;
-use streams::{subject, topology};
+use streams::{FactKind, JobId, subject, topology};
 
 use crate::harness::clip::{Clip, make, moving};
 use crate::harness::database::Engine;
@@ -37,6 +37,10 @@ enum Story {
     Malformed,
     /// A segment is damaged in the bucket before it is checked.
     Damaged,
+    /// The file of a job that waits is deleted.
+    Deleted,
+    /// A file is deleted whose output is public.
+    Unpublished,
 }
 
 /// The steps that a role takes in a story, in their order.
@@ -44,8 +48,21 @@ const STEPS: &[(&str, Story, &[&str])] = &[
     (
         "intake",
         Story::Video,
-        &["intake.resolved", "intake.accepted", "intake.queued"],
+        &["intake.resolved", "intake.indexed", "intake.accepted", "intake.queued"],
     ),
+    (
+        "intake",
+        Story::Deleted,
+        &[
+            "delete.tombstone",
+            "delete.ended",
+            "delete.removed",
+            "delete.pruned",
+            "delete.forgotten",
+            "delete.done",
+        ],
+    ),
+    ("intake", Story::Unpublished, &["delete.retired"]),
     ("intake", Story::Malformed, &["intake.buried"]),
     (
         "intake",
@@ -180,7 +197,7 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
     let event = story.event(&world, &clip).await;
     let others: Vec<_> = ["intake", "plan", "encode", "package", "project"]
         .into_iter()
-        .filter(|other| *other != role)
+        .filter(|other| *other != role && (story != Story::Deleted || *other == "project"))
         .collect();
     let others = others.join(",");
     let _others = world.worker("others").roles(&others).start();
@@ -196,6 +213,9 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
     } else {
         world.streams.upload(&event).await
     };
+    if matches!(story, Story::Deleted | Story::Unpublished) {
+        delete(&world, story, &event).await;
+    }
     let status = victim.ended_within(crate::harness::DEADLINE).await;
     assert_eq!(
         status.signal(),
@@ -204,17 +224,14 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
     );
     let _heir = world.worker("heir").roles(role).start();
     if story == Story::Malformed {
-        world.taken_in(seq).await;
-        let letters = world
-            .streams
-            .all(topology::DEAD, &subject::dead_message("upload", seq))
-            .await;
-        assert_eq!(letters.len(), 1, "one dead letter after {step}");
-        return;
+        return is_buried(&world, seq, step).await;
     }
     let job = job_of(&event);
     let ended = world.ended(&job).await;
     assert_eq!(ended.outcome, story.outcome(), "after {step}: {:?}", ended.error);
+    if matches!(story, Story::Deleted | Story::Unpublished) {
+        return is_gone(&world, &job, seq + 1, step).await;
+    }
     if ended.outcome == Outcome::Completed {
         verify(&ended, &world.planned(&job).await, &clip.path).await;
     }
@@ -262,9 +279,40 @@ impl Story {
     const fn outcome(self) -> Outcome {
         match self {
             Self::Rubbish | Self::Forbidden | Self::Malformed => Outcome::Failed,
-            Self::Video | Self::Sound | Self::Damaged => Outcome::Completed,
+            Self::Deleted => Outcome::Canceled,
+            Self::Video | Self::Sound | Self::Damaged | Self::Unpublished => Outcome::Completed,
         }
     }
+}
+
+/// Waits until the event is taken in, and sees that it is one dead letter.
+async fn is_buried(world: &World, seq: u64, step: &str) {
+    world.taken_in(seq).await;
+    let subject = subject::dead_message("upload", seq);
+    let letters = world.streams.all(topology::DEAD, &subject).await;
+    assert_eq!(letters.len(), 1, "one dead letter after {step}");
+}
+
+/// Waits until the delete event is carried out, and sees that nothing is left.
+async fn is_gone(world: &World, job: &JobId, seq: u64, step: &str) {
+    world.taken_in(seq).await;
+    assert_eq!(world.keys("hls/").await, [""; 0], "after {step}");
+    let facts = world.facts(job).await;
+    assert!(facts.contains_key(&FactKind::Pruned), "after {step}: {facts:?}");
+    assert!(facts.values().all(|count| *count == 1), "after {step}: {facts:?}");
+}
+
+/// Waits until the job is where its story wants it, and asks for its file to be deleted.
+async fn delete(world: &World, story: Story, event: &Value) {
+    let job = job_of(event);
+    if story == Story::Unpublished {
+        world.completed(&job).await;
+    } else {
+        world.streams.fact(&job, FactKind::Accepted).await;
+        world.leave(&format!("hls/{}/{job}/180p/0-1.m4s", file_of(event))).await;
+    }
+    let request = json!({ "file_id": file_of(event) });
+    world.streams.publish(subject::DELETE, request.to_string()).await;
 }
 
 /// Waits until every chunk is done, then takes the last byte of a segment in the bucket away.

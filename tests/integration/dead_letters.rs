@@ -1,7 +1,11 @@
 //! What cannot even become a job is kept, whole, with the reason.
 
+use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::message::PublishMessage;
+use fluxhls::jetstream::{Grief, letter};
+use futures::StreamExt as _;
 use serde_json::json;
+use streams::fact::JobError;
 use streams::{Code, Lane, TaskKey, TaskName, dead, subject, topology};
 
 use crate::harness::clip::{Clip, moving};
@@ -77,4 +81,137 @@ async fn a_task_that_fails_for_good_leaves_what_an_operator_needs() {
     assert_eq!(letter.header(dead::ORIGIN_STREAM), topology::TASKS);
     let report: dead::TaskReport = serde_json::from_str(letter.header(dead::REPORT)).unwrap();
     assert_eq!((report.key, report.error.code), (key, Code::NotMedia));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_event_is_listed_shown_and_sent_again_as_it_was() {
+    let world = World::new(Engine::Sqlite).await;
+    let _worker = world.worker("one").roles("intake").start();
+    // Nearly all that the server takes in one message: with the reason it would be too much.
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat((1 << 20) - 300));
+    for body in [r#"{"name":"ünïcödé"}"#.to_owned(), large] {
+        let message = PublishMessage::build()
+            .payload(body.clone().into())
+            .message_id("theirs")
+            .header("content-type", "application/cloudevents+json")
+            .header("x-odd", "välue");
+        let message = if body.len() > 1000 {
+            PublishMessage::build().payload(body.clone().into())
+        } else {
+            message
+        };
+        let seq = world.streams.send(subject::UPLOAD, message).await;
+        let subject = subject::dead_message("upload", seq);
+        let letter = world.streams.first(topology::DEAD, &subject, |_| true).await;
+        let is_cut = letter.headers.get(dead::CUT).is_some();
+        assert_eq!(is_cut, body.len() > 1000);
+        assert!(body.as_bytes().starts_with(&letter.payload));
+
+        let letters = world.told(&["dead", "list", "--limit", "1", "--json"]).await;
+        assert_eq!(letters[0]["seq"], json!(letter.seq));
+        assert_eq!(letters[0]["code"], json!("invalid_event"));
+        let shown = world.told(&["dead", "show", &letter.seq.to_string(), "--json"]).await;
+        assert_eq!(shown["payload"].as_str().unwrap().as_bytes(), &letter.payload[..]);
+
+        let retried = world.told(&["dead", "retry", &letter.seq.to_string(), "--json"]).await;
+        let again = retried["seq"].as_u64().unwrap();
+        let uploads = world.streams.all(topology::UPLOADS, subject::UPLOAD).await;
+        let of = |seq: u64| uploads.iter().find(|message| message.seq == seq).unwrap();
+        assert_eq!(of(again).payload, body);
+        let own = |seq: u64| {
+            let headers = of(seq)
+                .headers
+                .iter()
+                .filter(|(name, _)| dead::is_original(name.as_ref()));
+            let mut headers: Vec<_> = headers
+                .map(|(name, values)| (name.to_string(), values.clone()))
+                .collect();
+            headers.sort_by(|a, b| a.0.cmp(&b.0));
+            headers
+        };
+        assert_eq!(own(again), own(seq), "its own headers");
+        assert_ne!(of(again).header("Nats-Msg-Id"), "theirs");
+        // The same bytes have the same fate.
+        let subject = subject::dead_message("upload", again);
+        world.streams.first(topology::DEAD, &subject, |_| true).await;
+    }
+    assert_eq!(world.say(&["dead", "show", "999"]).await.code, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reason_and_no_report_can_break_a_letter() {
+    let world = World::new(Engine::Sqlite).await;
+    let access = world.access().await;
+    let odd = "a\r\nNats-Msg-Id: forged\r\n\r\n\0\u{7f}\u{85}\u{2028} ünïcödé 🎬 \u{202e}";
+    let report = dead::TaskReport {
+        key: TaskKey::new("j1".parse().unwrap(), TaskName::PLAN, Lane::Lo),
+        error: JobError::new(Code::FfmpegCrashed, odd.repeat(1000), None),
+        argv: vec![odd.to_owned(), odd.repeat(1000)],
+        stderr: odd.repeat(10_000),
+        probe: Some(json!(odd.repeat(10_000))),
+    };
+    let grief = Grief {
+        stream: topology::TASKS,
+        seq: 7,
+        code: Code::FfmpegCrashed,
+        reason: &odd.repeat(1000),
+    };
+    let mut original = async_nats::HeaderMap::new();
+    original.insert("x", "v".repeat(dead::MAX_ORIGINAL - 10));
+    let limit = access.log.max_payload();
+    let body = bytes::Bytes::from(vec![b'x'; limit]);
+    let letter = letter(subject::dead_task(&report.key), &grief, body, Some(&original), limit)
+        .with_header(dead::FILE, "f1")
+        .with_header(dead::REPORT, &report.to_header());
+    access.log.create(topology::DEAD, letter).await.unwrap();
+    let stored = world
+        .streams
+        .first(topology::DEAD, &subject::dead_task(&report.key), |_| true)
+        .await;
+    let reason = stored.header(dead::REASON);
+    assert!(
+        reason.starts_with("a  Nats-Msg-Id: forged") && reason.contains("ünïcödé 🎬"),
+        "{reason}"
+    );
+    assert_ne!(stored.header("Nats-Msg-Id"), "forged");
+    let read: dead::TaskReport = serde_json::from_str(stored.header(dead::REPORT)).unwrap();
+    assert_eq!((read.key, &read.argv[0]), (report.key, &report.argv[0]));
+    assert!(report.stderr.ends_with(&read.stderr) && read.stderr.len() > 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_advisory_of_the_queue_is_captured_and_listed() {
+    let world = World::new(Engine::Sqlite).await;
+    let mut intake = world.worker("intake").roles("intake").start();
+    let clip = Clip::of_bytes(world.folder(), "notes.mp4", b"words");
+    let seq = world.streams.upload(&world.event(&clip).await).await;
+    world.taken_in(seq).await;
+    intake.kill().await;
+    // Somebody terminates a task behind our back.
+    let tasks = world.streams.js.get_stream(topology::TASKS).await.unwrap();
+    let consumer: PullConsumer = tasks.get_consumer("plan").await.unwrap();
+    let task = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
+    let reply = task.unwrap().unwrap().reply.clone().unwrap();
+    world
+        .streams
+        .js
+        .client()
+        .request(reply, "+TERM nobody likes it".into())
+        .await
+        .unwrap();
+
+    let advisories = "$JS.EVENT.ADVISORY.CONSUMER.>";
+    world.streams.first(topology::DEAD, advisories, |_| true).await;
+    let letters = world.told(&["dead", "list", "--json"]).await;
+    assert_eq!(letters[0]["code"], json!("msg_terminated"));
+    assert!(
+        letters[0]["reason"].as_str().unwrap().ends_with("nobody likes it"),
+        "{letters}"
+    );
+    let seq = letters[0]["seq"].to_string();
+    let shown = world.told(&["dead", "show", &seq, "--json"]).await;
+    assert!(shown["payload"].as_str().unwrap().contains("nobody likes it"));
+    let said = world.say(&["dead", "retry", &seq]).await;
+    assert_eq!(said.code, Some(4), "{said:?}");
+    assert!(said.out.contains("sweep"), "{said:?}");
 }

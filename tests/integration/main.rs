@@ -14,6 +14,8 @@ mod crashes;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
+mod deleting;
+#[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod edges;
@@ -34,11 +36,14 @@ mod previews;
 #[cfg(test)]
 mod projection;
 #[cfg(test)]
+mod pruning;
+#[cfg(test)]
 mod real_clips;
 #[cfg(test)]
 mod receipts;
 #[cfg(test)]
 mod reconnects;
+mod retrying;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
@@ -49,5 +54,7 @@ mod sharing;
 mod soundtracks;
 #[cfg(test)]
 mod source_faults;
+#[cfg(test)]
+mod sweeping;
 #[cfg(test)]
 mod titles;

@@ -1,5 +1,6 @@
 //! However the log is cut into batches, and whatever of it comes again, the rows are the same.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use proptest::prelude::*;
@@ -96,7 +97,7 @@ async fn rebuilt(tables: &Tables, log: &[Recorded]) -> Rows {
     let transaction = checkpoint::begin(&tables.db).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
-    let refused = batch::attempt(&transaction, references, &Fold::of(&entries))
+    let refused = batch::attempt(&transaction, references, &Fold::of(&entries, &BTreeSet::new()))
         .await
         .unwrap();
     assert_eq!(refused, None);

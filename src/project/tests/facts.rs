@@ -123,6 +123,31 @@ pub(super) fn verdict(seq: u64, job: &str, file: &str) -> Recorded {
     )
 }
 
+/// An `accepted` of the upload event with this sequence.
+pub(super) fn accepted_of(seq: u64, job: &str, file: &str, upload_seq: u64) -> Recorded {
+    with(accepted(seq, job, file), "upload_seq", upload_seq)
+}
+
+/// An `accepted` of a file that was deleted before its event was taken in.
+pub(super) fn accepted_too_late(seq: u64, job: &str, file: &str) -> Recorded {
+    with(accepted(seq, job, file), "deleted", true)
+}
+
+/// The `pruned` of a job whose file was deleted.
+pub(super) fn deleted(seq: u64, job: &str, file: &str) -> Recorded {
+    with(pruned(seq, job, file), "deleted", true)
+}
+
+/// The same fact with one more field.
+fn with(fact: Recorded, name: &str, value: impl Into<Value>) -> Recorded {
+    let mut body: Value = serde_json::from_slice(&fact.payload).unwrap();
+    body[name] = value.into();
+    Recorded {
+        payload: body.to_string().into(),
+        ..fact
+    }
+}
+
 pub(super) fn pruned(seq: u64, job: &str, file: &str) -> Recorded {
     fact(seq, job, file, FactKind::Pruned, &json!({}))
 }

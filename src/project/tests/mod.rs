@@ -3,6 +3,7 @@
 mod batching;
 mod checkpoint;
 mod contract;
+mod deleting;
 mod facts;
 mod live;
 mod questions;

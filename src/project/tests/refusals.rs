@@ -1,5 +1,7 @@
 //! Content that a database refuses costs only the fact it is in; any other trouble costs none.
 
+use std::collections::BTreeSet;
+
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 
@@ -101,7 +103,7 @@ async fn a_missing_table_blocks_and_sets_nothing_aside() {
         tables.run("ALTER TABLE transcoding_jobs RENAME TO away").await;
         let transaction = checkpoint::begin(&tables.db).await.unwrap();
         let references = References::read(&transaction).await.unwrap();
-        let outcome = batch::apply(&transaction, references, &[accepted(1, "a", "f")]).await;
+        let outcome = batch::apply(&transaction, references, &[accepted(1, "a", "f")], &BTreeSet::new()).await;
         assert!(outcome.is_err());
         transaction.rollback().await.unwrap();
         tables.run("ALTER TABLE away RENAME TO transcoding_jobs").await;
@@ -132,7 +134,7 @@ async fn a_full_disk_or_a_broken_connection_is_not_the_fault_of_a_fact() {
 #[test]
 fn a_dead_letter_has_the_original_bytes_and_says_where_they_came_from() {
     let message = fact(7, "a", "f", FactKind::Playable, &json!({"manifest_url": "u"}));
-    let letter = super::super::dead::DeadFact::new(&message, "it is too long").letter();
+    let letter = super::super::dead::DeadFact::new(&message, "it is too long").letter(1 << 20);
     let text = format!("{letter:?}");
     for part in [
         "hls.v1.dead.project.7",

@@ -1,5 +1,7 @@
 //! A migrated database to project into, of either kind.
 
+use std::collections::BTreeSet;
+
 use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
 use migration::testing::Postgres;
@@ -64,7 +66,9 @@ impl Tables {
     pub(super) async fn apply(&self, messages: &[Recorded]) -> Vec<DeadFact> {
         let transaction = checkpoint::begin(&self.db).await.unwrap();
         let references = References::read(&transaction).await.unwrap();
-        let applied = batch::apply(&transaction, references, messages).await.unwrap();
+        let applied = batch::apply(&transaction, references, messages, &BTreeSet::new())
+            .await
+            .unwrap();
         transaction.commit().await.unwrap();
         applied.dead
     }

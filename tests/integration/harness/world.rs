@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
 use fluxhls::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
+use fluxhls::jetstream::{Log, Nats as Connection, NatsSettings};
+use fluxhls::job::{JobSettings, Jobs};
 use fluxhls::storage::{Bucket, ObjectKind, StaticCredentials, Storage, StorageSettings};
 use serde_json::{Value, json};
 use streams::fact::{Accepted, Ended, Planned};
@@ -82,7 +84,7 @@ impl World {
         let streams = Streams {
             js: nats.connect().await,
         };
-        let bucket = connect(&store).await.bucket(BUCKET);
+        let bucket = connect(store.endpoint()).await.bucket(BUCKET);
         Self {
             nats,
             streams,
@@ -130,6 +132,41 @@ impl World {
     /// A worker named `name`, with all roles unless told otherwise.
     pub(crate) fn worker(&self, name: &str) -> Worker<'_> {
         Worker::new(self, name)
+    }
+
+    /// Access to the jobs as the program itself has it, its objects behind the proxy.
+    pub(crate) async fn access(&self) -> Jobs {
+        let settings = NatsSettings::new(self.nats.url(), "integration test");
+        let output = connect(self.proxy.url()).await.bucket(BUCKET);
+        Jobs {
+            log: Log::new(Connection::connect(&settings).await.unwrap()),
+            output,
+            settings: JobSettings {
+                worker: "test".to_owned(),
+                public_base_url: self.store.public_base_url(),
+                output_root: "hls/".to_owned(),
+                retry_delay: Duration::from_secs(1),
+            },
+        }
+    }
+
+    /// The keys of all objects below `prefix`.
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+        let listed = self.bucket.list(prefix).await.unwrap();
+        listed.into_iter().map(|object| object.key).collect()
+    }
+
+    /// Puts a few bytes under a key, as something a worker left behind.
+    pub(crate) async fn leave(&self, key: &str) {
+        let kind = ObjectKind::private("application/octet-stream");
+        self.bucket.put(key, "left behind".into(), kind).await.unwrap();
+    }
+
+    /// Runs a command of the program to its end, which must be a good one, and returns what it said as JSON.
+    pub(crate) async fn told(&self, arguments: &[&str]) -> Value {
+        let said = self.say(arguments).await;
+        assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {said:?}");
+        serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("fluxhls {arguments:?}: {error}: {said:?}"))
     }
 
     /// Runs a command of the program to its end.
@@ -288,13 +325,13 @@ pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new().prefix("fluxhls-test-").tempdir().unwrap()
 }
 
-async fn connect(store: &ObjectStore) -> Storage {
+async fn connect(endpoint: String) -> Storage {
     let credentials = StaticCredentials {
         access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: SECRET_ACCESS_KEY.to_owned().into(),
     };
     let settings = StorageSettings {
-        endpoint: Some(store.endpoint()),
+        endpoint: Some(endpoint),
         credentials: Some(credentials),
         ..StorageSettings::new(REGION)
     };

@@ -1,0 +1,308 @@
+//! `fluxhls dead`: what could not be done, why, and once more.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use async_nats::HeaderMap;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use serde_json::{Value, json};
+use streams::dead::{self, Summary, TaskReport};
+use streams::subject::{self, DeadOrigin};
+use streams::{JobId, topology};
+
+use super::jobs::{Output, answered};
+use super::retry::{again, ended};
+use super::send::send;
+use crate::config::NatsArgs;
+use crate::jetstream::{Log, Nats, Recorded};
+
+/// What can be asked about dead letters.
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadCommand {
+    /// The newest dead letters.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        nats: NatsArgs,
+    },
+    /// One dead letter with everything in it.
+    Show(LetterArgs),
+    /// Do once more what a dead letter is about; exit with 4 where that is not for this command.
+    Retry(LetterArgs),
+}
+
+/// Which dead letter is meant.
+#[derive(Debug, Args)]
+pub(super) struct LetterArgs {
+    /// Its sequence, as `dead list` tells it.
+    seq: u64,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+/// One line of the list.
+#[derive(Debug, Serialize)]
+struct Line {
+    seq: u64,
+    time: DateTime<Utc>,
+    subject: String,
+    #[serde(flatten)]
+    summary: Summary,
+}
+
+impl Line {
+    fn of(letter: &Recorded) -> Self {
+        Self {
+            seq: letter.seq,
+            time: letter.time,
+            subject: letter.subject.clone(),
+            summary: Summary::of(&letter.subject, &letter.headers, &letter.payload),
+        }
+    }
+}
+
+/// Answers.
+///
+/// # Errors
+/// What could not be reached, or that there is no such letter.
+pub(super) async fn dead(command: DeadCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        DeadCommand::List { limit, output, nats } => {
+            let log = open(&nats).await?;
+            list(&log, limit, &output).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        DeadCommand::Show(args) => {
+            let log = open(&args.nats).await?;
+            show(&letter(&log, args.seq).await?, &args.output)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        DeadCommand::Retry(args) => {
+            let log = open(&args.nats).await?;
+            let outcome = retry(&log, &letter(&log, args.seq).await?).await?;
+            Ok(outcome.tell(&args.output))
+        }
+    }
+}
+
+async fn open(nats: &NatsArgs) -> anyhow::Result<Log> {
+    Ok(Log::new(Nats::connect(&nats.settings("fluxhls dead")).await?))
+}
+
+async fn letter(log: &Log, seq: u64) -> anyhow::Result<Recorded> {
+    let found = answered(log.at(topology::DEAD, seq)).await?;
+    found.with_context(|| format!("there is no dead letter {seq}; see `fluxhls dead list`"))
+}
+
+async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
+    let mut lines = VecDeque::new();
+    let read = log.replay(topology::DEAD, Vec::new(), 0, |letter| {
+        lines.push_front(Line::of(&letter));
+        lines.truncate(limit);
+    });
+    answered(read)
+        .await?
+        .map_err(|error| anyhow::anyhow!("the dead letters cannot be read: {error}; run `fluxhls provision`"))?;
+    if output.json {
+        println!("{}", serde_json::to_string(&lines)?);
+        return Ok(());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["seq", "time", "subject", "code", "job", "file", "reason"]);
+    for Line {
+        seq,
+        time,
+        subject,
+        summary,
+    } in lines
+    {
+        table.add_row([
+            seq.to_string(),
+            time.format("%Y-%m-%d %H:%M:%S").to_string(),
+            subject,
+            summary.code,
+            summary.job_id.unwrap_or_default(),
+            summary.file_id.unwrap_or_default(),
+            summary.reason,
+        ]);
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// A letter with everything in it.
+#[derive(Debug, Serialize)]
+struct Letter {
+    #[serde(flatten)]
+    line: Line,
+    headers: BTreeMap<String, Vec<String>>,
+    /// Of a task: the command, what it said, what the probe said.
+    report: Option<TaskReport>,
+    /// The original bytes, where they are text.
+    payload: Option<String>,
+    /// Where they are not, as hexadecimal digits.
+    payload_hex: Option<String>,
+}
+
+impl Letter {
+    fn of(letter: &Recorded) -> Self {
+        let text = std::str::from_utf8(&letter.payload).ok().map(str::to_owned);
+        let hex = || letter.payload.iter().map(|byte| format!("{byte:02x}")).collect();
+        let values =
+            |values: &Vec<async_nats::HeaderValue>| values.iter().map(|value| value.as_str().to_owned()).collect();
+        let headers = letter.headers.iter();
+        Self {
+            line: Line::of(letter),
+            headers: headers.map(|(name, all)| (name.to_string(), values(all))).collect(),
+            report: letter
+                .header(dead::REPORT)
+                .and_then(|text| serde_json::from_str(text).ok()),
+            payload_hex: text.is_none().then(hex),
+            payload: text,
+        }
+    }
+}
+
+fn show(recorded: &Recorded, output: &Output) -> anyhow::Result<()> {
+    let letter = Letter::of(recorded);
+    if output.json {
+        println!("{}", serde_json::to_string(&letter)?);
+        return Ok(());
+    }
+    let Line {
+        seq,
+        time,
+        subject,
+        summary,
+    } = &letter.line;
+    println!("letter   {seq}  {}  {subject}", time.format("%Y-%m-%d %H:%M:%S%.3f"));
+    println!("code     {}\nreason   {}", summary.code, summary.reason);
+    println!("job      {}", summary.job_id.as_deref().unwrap_or("-"));
+    println!("file     {}", summary.file_id.as_deref().unwrap_or("-"));
+    for (name, values) in letter.headers.iter().filter(|(name, _)| *name != dead::REPORT) {
+        for value in values {
+            println!("header   {name}: {value}");
+        }
+    }
+    if let Some(report) = &letter.report {
+        if let Some(probe) = &report.probe {
+            println!("probe    {probe}");
+        }
+        println!("command  {}", report.argv.join(" "));
+        println!("stderr\n{}", report.stderr);
+    }
+    let payload = letter.payload.or(letter.payload_hex).unwrap_or_default();
+    println!("payload\n{payload}");
+    Ok(())
+}
+
+/// What a retry came to.
+enum Retried {
+    /// The event was published again, at this sequence.
+    Event(u64),
+    /// A new job repeats the one of the task.
+    Job(JobId),
+    /// The task is on the queue again.
+    Task,
+    /// Nothing was done, and why.
+    No(String),
+}
+
+impl Retried {
+    fn tell(&self, output: &Output) -> ExitCode {
+        let (text, value) = match self {
+            Self::Event(seq) => (
+                format!("published again, as message {seq} of {}", topology::UPLOADS),
+                json!({ "retried": "event", "seq": seq }),
+            ),
+            Self::Job(job) => (
+                format!("job {job} repeats it"),
+                json!({ "retried": "job", "job_id": job }),
+            ),
+            Self::Task => (
+                "the task is on the queue again".to_owned(),
+                json!({ "retried": "task" }),
+            ),
+            Self::No(why) => (why.clone(), json!({ "retried": Value::Null, "reason": why })),
+        };
+        println!("{}", if output.json { value.to_string() } else { text });
+        match self {
+            Self::No(_) => ExitCode::from(super::DIFFERENT),
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}
+
+async fn retry(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
+    match subject::parse_dead(&letter.subject) {
+        Some(DeadOrigin::Upload(seq)) => resend(log, letter, subject::UPLOAD, seq).await,
+        Some(DeadOrigin::Delete(seq)) => resend(log, letter, subject::DELETE, seq).await,
+        Some(DeadOrigin::Project(_)) => Ok(Retried::No(
+            "a fact that could not be in the tables; `fluxhls rebuild` applies it again, once the tables can take it"
+                .to_owned(),
+        )),
+        Some(DeadOrigin::Task(job, _)) => {
+            let Some(old) = ended(log, &job).await? else {
+                return Ok(Retried::No(format!(
+                    "job {job} has not ended yet; it goes on by itself"
+                )));
+            };
+            let new = JobId::fresh();
+            again(log, &old, &new).await?;
+            Ok(Retried::Job(new))
+        }
+        Some(DeadOrigin::Advisory(..)) => requeue(log, letter).await,
+        None => anyhow::bail!("{} is not a subject this version knows", letter.subject),
+    }
+}
+
+/// Publishes an event again, as it was: from its own stream where the letter holds only a part of it.
+async fn resend(log: &Log, letter: &Recorded, subject: &'static str, seq: u64) -> anyhow::Result<Retried> {
+    let original = match letter.header(dead::CUT) {
+        None => letter.clone(),
+        Some(_) => {
+            let original = answered(log.at(topology::UPLOADS, seq)).await?;
+            original.context(
+                "the letter holds only a part of the event, and its stream has forgotten it; publish it again",
+            )?
+        }
+    };
+    let mut headers = HeaderMap::new();
+    for (name, values) in original
+        .headers
+        .iter()
+        .filter(|(name, _)| dead::is_original(name.as_ref()))
+    {
+        for value in values {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    let seq = answered(send(log, subject, headers, original.payload)).await??;
+    Ok(Retried::Event(seq))
+}
+
+/// Takes a message that the server gives to nobody any more off the queue, and puts its task there again.
+async fn requeue(log: &Log, advisory: &Recorded) -> anyhow::Result<Retried> {
+    let body: Value = serde_json::from_slice(&advisory.payload).unwrap_or_default();
+    let seq = body["stream_seq"].as_u64().context("the advisory names no message")?;
+    let stuck = answered(log.at(topology::TASKS, seq)).await?;
+    let Some(key) = stuck.and_then(|stuck| subject::parse_task(&stuck.subject)) else {
+        let why = "the message is not on the queue any more; the sweep plans its job again within two minutes, if that is open";
+        return Ok(Retried::No(why.to_owned()));
+    };
+    let tasks = log.nats().js.get_stream_no_info(topology::TASKS).await?;
+    tasks.delete_message(seq).await?;
+    answered(log.enqueue(&key, None)).await??;
+    Ok(Retried::Task)
+}

@@ -1,0 +1,87 @@
+//! `fluxhls delete`: asks for a file to be deleted, and waits until nothing of it is left.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use clap::Args;
+use serde_json::json;
+use streams::delete::{Delete, Tombstone};
+use streams::{FileId, OutputPrefix, dead, subject, topology};
+use tokio::time::Instant;
+
+use super::jobs::answered;
+use super::send::send;
+use crate::config::NatsArgs;
+use crate::jetstream::{Log, Nats};
+
+/// How often it is asked whether the file is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// After how long a person is told what is waited for.
+const SAY_SO: Duration = Duration::from_secs(10);
+
+/// What `delete` takes.
+#[derive(Debug, Args)]
+pub(super) struct DeleteArgs {
+    /// The file. What was uploaded of it before goes: jobs are canceled, objects removed, rows of jobs deleted.
+    file_id: FileId,
+    /// Where its output is, for one that is older than the log (90 days) and not in the usual place.
+    #[arg(long)]
+    output_prefix: Option<OutputPrefix>,
+    /// One JSON object instead of a sentence.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+}
+
+/// Publishes the event and waits until a process with the role intake has carried it out.
+///
+/// # Errors
+/// When the event cannot be published, or is a dead letter.
+pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
+    let log = Log::new(Nats::connect(&args.nats.settings("fluxhls delete")).await?);
+    let event = Delete {
+        file_id: args.file_id,
+        output_prefix: args.output_prefix,
+    };
+    let body = serde_json::to_vec(&event)?;
+    let seq = answered(send(&log, subject::DELETE, HeaderMap::new(), body.into())).await??;
+    let jobs = carried_out(&log, &event.file_id, seq).await?;
+    if args.json {
+        println!("{}", json!({ "file_id": event.file_id, "seq": seq, "jobs": jobs }));
+    } else {
+        println!("file {} is deleted, with {jobs} jobs", event.file_id);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the tombstone to say that everything is gone; returns how many jobs were.
+async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        let tombstone = log.last(topology::JOBS, &subject::deleted(file)).await;
+        let tombstone = tombstone.and_then(|found| serde_json::from_slice::<Tombstone>(&found.payload).ok());
+        if let Some(Tombstone {
+            upload_seq,
+            done: Some(jobs),
+            ..
+        }) = tombstone
+            && upload_seq >= seq
+        {
+            return Ok(jobs);
+        }
+        if let Some(letter) = log.last(topology::DEAD, &subject::dead_message("delete", seq)).await {
+            let reason = letter.header(dead::REASON).unwrap_or("it is a dead letter");
+            anyhow::bail!("the request was refused: {reason}; see `fluxhls dead list`");
+        }
+        if !told && began.elapsed() >= SAY_SO {
+            told = true;
+            eprintln!(
+                "waiting for a process with the role intake, and for the storage; the request stands, also without this command"
+            );
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

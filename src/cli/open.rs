@@ -1,0 +1,29 @@
+//! The connections of commands that work on jobs.
+
+use std::time::Duration;
+
+use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
+use crate::jetstream::{Log, Nats};
+use crate::job::{JobSettings, Jobs};
+use crate::storage::Storage;
+
+/// Connects to the log and the output bucket as `name`.
+///
+/// # Errors
+/// When NATS cannot be reached.
+pub(super) async fn jobs(
+    name: &str,
+    nats: &NatsArgs,
+    storage: &StorageArgs,
+    worker: &WorkerArgs,
+) -> anyhow::Result<Jobs> {
+    let log = Log::new(Nats::connect(&nats.settings(name)).await?);
+    let output = Storage::connect(&storage.settings()).await.bucket(&storage.s3_bucket);
+    let settings = JobSettings {
+        worker: worker.worker_name(),
+        public_base_url: storage.public_base_url(),
+        output_root: storage.output_root.clone(),
+        retry_delay: Duration::from_secs(worker.retry_delay),
+    };
+    Ok(Jobs { log, output, settings })
+}

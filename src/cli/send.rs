@@ -1,0 +1,40 @@
+//! Events as this program publishes them itself: under a message id, so that one that has to be sent twice is stored once.
+
+use anyhow::Context as _;
+use async_nats::HeaderMap;
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+
+use crate::jetstream::Log;
+
+/// How often an event is sent whose acknowledgement does not come.
+const TRIES: u32 = 3;
+
+/// Publishes an event and waits for the server to have stored it; returns its sequence.
+///
+/// # Errors
+/// When the stream is missing or full, or the server does not answer.
+pub(super) async fn send(log: &Log, subject: &'static str, headers: HeaderMap, body: Bytes) -> anyhow::Result<u64> {
+    let id = cuid2::create_id();
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let message = PublishMessage::build()
+            .payload(body.clone())
+            .headers(headers.clone())
+            .message_id(id.as_str());
+        let sent = match log.nats().js.send_publish(subject, message).await {
+            Ok(ack) => ack.await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(ack) => return Ok(ack.sequence),
+            Err(_) if tries < TRIES => {}
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("no stream took the event on {subject}; run `fluxhls provision`, or see whether HLS_UPLOADS is full")
+                });
+            }
+        }
+    }
+}

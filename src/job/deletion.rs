@@ -1,0 +1,286 @@
+//! Deleting a file: its jobs end, what they made goes, and a tombstone stays.
+//!
+//! A delete event removes what was uploaded before it, by the order of `HLS_UPLOADS`, and nothing else. Intake and a deletion may be
+//! at work on one file at the same moment, on two hosts. Intake writes the index entry, then `accepted`, then reads the tombstone; a
+//! deletion writes the tombstone, then reads the index, then each `accepted`. All of that is decided by the streams' leaders, so either
+//! intake sees the tombstone, or the deletion sees the job; where both do, each step is done once by compare-and-set, or may be done
+//! twice.
+
+use std::collections::BTreeSet;
+
+use streams::delete::{Delete, Tombstone};
+use streams::fact::{Cancel, Decision, Fact, FactKind, Head, JobError, Pruned};
+use streams::work::Current;
+use streams::{Code, FileId, JobId, OutputPrefix, subject, topology};
+
+use super::Jobs;
+use super::commit::SMALL_OBJECT;
+use super::receipt::Receipt;
+use super::state::JobState;
+use super::verdict::SettleError;
+use crate::crash;
+use crate::jetstream::{Created, Outgoing, Refused};
+use crate::storage::{self, StorageError, revision_of};
+
+impl Jobs {
+    /// The tombstone of a file, with its sequence; nothing where the file was never deleted.
+    pub async fn tombstone(&self, file: &FileId) -> Option<(Tombstone, u64)> {
+        let recorded = self.log.last(topology::JOBS, &subject::deleted(file)).await?;
+        Some((serde_json::from_slice(&recorded.payload).ok()?, recorded.seq))
+    }
+
+    /// The delete event that a job did not outlive, by its sequence in `HLS_UPLOADS`; nothing where the job lives.
+    pub async fn doom(&self, state: &JobState) -> Option<u64> {
+        let (tombstone, _) = self.tombstone(state.file_id()).await?;
+        (state.accepted.fact.upload_seq <= tombstone.upload_seq).then_some(tombstone.upload_seq)
+    }
+
+    /// Carries out the delete event with this sequence in `HLS_UPLOADS`. Safe to repeat at any time, also when the file lives again.
+    ///
+    /// # Errors
+    /// [`SettleError`]; the tombstone stands, and what is left is done by the next try.
+    pub async fn delete_file(&self, delete: &Delete, upload_seq: u64) -> Result<(), SettleError> {
+        let file = &delete.file_id;
+        let (tombstone, seq) = self.entomb(file, upload_seq).await?;
+        crash::point("delete.tombstone");
+        if tombstone.done.is_some() {
+            return Ok(());
+        }
+        let doomed = self.doomed(file, tombstone.upload_seq).await;
+        for state in &doomed {
+            self.delete_job(state, tombstone.upload_seq).await?;
+        }
+        let mut places = BTreeSet::new();
+        places.extend(OutputPrefix::of_file(&self.settings.output_root, file));
+        places.extend(delete.output_prefix.clone());
+        let mut jobs = doomed.len();
+        for place in &places {
+            jobs += self.delete_forgotten(file, place, tombstone.upload_seq).await?;
+        }
+        crash::point("delete.forgotten");
+        let done = Tombstone {
+            done: Some(jobs),
+            ..tombstone
+        };
+        // Losing means that a later delete event advanced the tombstone; its own handler goes on from there.
+        self.log.replace(topology::JOBS, tomb(&done), seq).await?;
+        crash::point("delete.done");
+        Ok(())
+    }
+
+    /// Advances the tombstone of a file to this delete event, upwards only, and returns the one that stands.
+    async fn entomb(&self, file: &FileId, upload_seq: u64) -> Result<(Tombstone, u64), Refused> {
+        let ours = Tombstone::new(file.clone(), upload_seq);
+        loop {
+            let expected = match self.tombstone(file).await {
+                Some((standing, seq)) if standing.upload_seq >= upload_seq => return Ok((standing, seq)),
+                Some((_, seq)) => seq,
+                None => 0,
+            };
+            if let Created::Ours(seq) = self.log.replace(topology::JOBS, tomb(&ours), expected).await? {
+                return Ok((ours, seq));
+            }
+        }
+    }
+
+    /// The jobs of a file that were uploaded up to this delete event, the one accepted last first: of those, it is the first that may
+    /// own the output prefix.
+    async fn doomed(&self, file: &FileId, upload_seq: u64) -> Vec<JobState> {
+        let index = self.log.subjects(topology::JOBS, &subject::jobs_of_file(file)).await;
+        let mut doomed = Vec::new();
+        for (_, job) in index.keys().filter_map(|subject| subject::parse_job_of_file(subject)) {
+            let state = self.state(&job).await;
+            doomed
+                .extend(state.filter(|state| state.accepted.fact.upload_seq <= upload_seq && state.file_id() == file));
+        }
+        doomed.sort_by_key(|state| std::cmp::Reverse(state.accepted.seq));
+        doomed
+    }
+
+    /// Ends one job of a deleted file and removes everything it made. No worker is needed for it.
+    ///
+    /// # Errors
+    /// [`SettleError`]; trying again is safe.
+    pub async fn delete_job(&self, state: &JobState, upload_seq: u64) -> Result<(), SettleError> {
+        let Some(state) = self.end_of(state).await? else {
+            return Ok(());
+        };
+        crash::point("delete.ended");
+        let prefix = &state.accepted.fact.output_prefix;
+        if state
+            .verdict
+            .as_ref()
+            .is_some_and(|verdict| verdict.fact.outcome == Decision::Commit)
+        {
+            let ours = Current {
+                file_id: state.file_id().clone(),
+                job_id: state.job_id.clone(),
+                accepted_seq: state.accepted.seq,
+                revision: 0,
+                deleted: Some(upload_seq),
+            };
+            self.retire(prefix, ours).await?;
+            crash::point("delete.retired");
+        }
+        let keys = self.keys(prefix, &state.job_id);
+        self.remove(keys.folder()).await?;
+        self.remove(&storage::scratch(state.job_id.as_str())).await?;
+        crash::point("delete.removed");
+        self.announce_gone(&state.job_id, state.file_id(), state.traceparent.as_deref())
+            .await?;
+        crash::point("delete.pruned");
+        Ok(())
+    }
+
+    /// The job once it has ended: an open one is canceled, a decided one carried out.
+    async fn end_of(&self, state: &JobState) -> Result<Option<JobState>, SettleError> {
+        if state.ended {
+            return Ok(Some(state.clone()));
+        }
+        if state.verdict.is_none() {
+            let request = Fact::Cancel(Cancel {
+                head: Head::new(state.job_id.clone(), state.file_id().clone()),
+                by: Some("delete".to_owned()),
+                reason: Some("The file was deleted.".to_owned()),
+            });
+            self.announce(&request, state.traceparent.as_deref()).await?;
+        }
+        let Some(state) = self.state(&state.job_id).await else {
+            return Ok(None);
+        };
+        match self.settle(&state).await {
+            // Somebody removed what it decided to commit. It cannot become public any more, and must end all the same.
+            Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
+                let message = format!("{what} was removed before the output became public.");
+                let error = JobError::new(Code::VerificationFailed, message, None);
+                self.give_up(&state, error).await?;
+            }
+            settled => settled?,
+        }
+        Ok(self.state(&state.job_id).await)
+    }
+
+    /// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's new life, and has master follow the
+    /// owner. `ours` is the job that goes, with its delete event.
+    async fn retire(&self, prefix: &OutputPrefix, ours: Current) -> Result<(), SettleError> {
+        let owner = loop {
+            let (retired, expected) = match self.owner(prefix).await {
+                Some((owner, _)) if owner.file_id != ours.file_id => return Ok(()),
+                Some((owner, _)) if owner.deleted >= ours.deleted => break owner,
+                Some((owner, seq)) if owner.deleted.is_some() || owner.job_id == ours.job_id => {
+                    let deleted = ours.deleted;
+                    (Current { deleted, ..owner }, seq)
+                }
+                Some((owner, _)) => break owner,
+                None => (ours.clone(), 0),
+            };
+            let body = serde_json::to_vec(&retired).unwrap_or_default();
+            let message = Outgoing::json(subject::current(self.output.name(), prefix), body);
+            if let Created::Ours(_) = self.log.replace(topology::JOBS, message, expected).await? {
+                break retired;
+            }
+        };
+        // Of a new life, too: an earlier try may have died right after it had removed that one's master.
+        match self.write_master(prefix, owner).await {
+            Err(SettleError::Missing { job, what }) => {
+                tracing::warn!(job.id = %job, what, "the output of another job of the file is damaged; see `fluxhls verify`");
+                Ok(())
+            }
+            written => written.map(drop),
+        }
+    }
+
+    /// Removes outputs of a file below `prefix` that the log has forgotten, by what their receipts say; returns how many.
+    async fn delete_forgotten(
+        &self,
+        file: &FileId,
+        prefix: &OutputPrefix,
+        upload_seq: u64,
+    ) -> Result<usize, SettleError> {
+        let forgotten = self.forgotten(file, prefix).await?;
+        for job in &forgotten {
+            let ours = Current {
+                file_id: file.clone(),
+                job_id: job.clone(),
+                accepted_seq: 0,
+                revision: 0,
+                deleted: Some(upload_seq),
+            };
+            self.retire(prefix, ours).await?;
+            self.remove(self.keys(prefix, job).folder()).await?;
+            self.announce_gone(job, file, None).await?;
+        }
+        Ok(forgotten.len())
+    }
+
+    /// Jobs whose receipt below `prefix` names the file, and that the log does not know any more.
+    async fn forgotten(&self, file: &FileId, prefix: &OutputPrefix) -> Result<BTreeSet<JobId>, SettleError> {
+        let mut forgotten = BTreeSet::new();
+        for meta in self.output.list(prefix.as_str()).await? {
+            let Some(job) = job_of_receipt(prefix, &meta.key) else {
+                continue;
+            };
+            let bytes = self.output.get(&meta.key, SMALL_OBJECT).await?;
+            let receipt = bytes.and_then(|bytes| Receipt::decode(&bytes).ok());
+            let is_theirs = receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
+            let accepted = subject::fact(&job, FactKind::Accepted);
+            if is_theirs && self.log.last(topology::JOBS, &accepted).await.is_none() {
+                forgotten.insert(job);
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// Removes every object whose key starts with `folder`.
+    async fn remove(&self, folder: &str) -> Result<(), StorageError> {
+        let keys: Vec<String> = self
+            .output
+            .list(folder)
+            .await?
+            .into_iter()
+            .map(|meta| meta.key)
+            .collect();
+        self.output.delete(&keys).await
+    }
+
+    async fn announce_gone(&self, job: &JobId, file: &FileId, traceparent: Option<&str>) -> Result<(), Refused> {
+        let pruned = Fact::Pruned(Pruned {
+            head: Head::new(job.clone(), file.clone()),
+            deleted: true,
+        });
+        self.announce(&pruned, traceparent).await.map(drop)
+    }
+}
+
+fn tomb(tombstone: &Tombstone) -> Outgoing {
+    let body = serde_json::to_vec(tombstone).unwrap_or_default();
+    Outgoing::json(subject::deleted(&tombstone.file_id), body)
+}
+
+/// The job whose receipt lies under this key, right below `prefix`.
+fn job_of_receipt(prefix: &OutputPrefix, key: &str) -> Option<JobId> {
+    let (job, file) = key.strip_prefix(prefix.as_str())?.split_once('/')?;
+    revision_of("receipt.json", file)?;
+    job.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_right_below_the_prefix_names_its_job() {
+        let prefix: OutputPrefix = "hls/f/".parse().unwrap();
+        let of = |key| job_of_receipt(&prefix, key).map(String::from);
+        assert_eq!(of("hls/f/j1/receipt.json").as_deref(), Some("j1"));
+        assert_eq!(of("hls/f/j1/receipt-a1.json").as_deref(), Some("j1"));
+        for other in [
+            "hls/f/j1/x/receipt.json",
+            "hls/f/receipt.json",
+            "hls/g/j1/receipt.json",
+            "hls/f/j1/commit.m3u8",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Sending a job's event again: a new job, from what the log knows of the old one.
+
+use serde_json::{Value, json};
+use streams::JobId;
+use streams::fact::Accepted;
+
+/// The event that starts a new job on the source, the settings and the output place of an old one.
+#[must_use]
+pub fn event(old: &Accepted, job: &JobId) -> Value {
+    let mut event = serde_json::to_value(&old.upload).unwrap_or_default();
+    event["job_id"] = json!(job);
+    event["retry_of"] = json!(old.head.job_id);
+    event["output_prefix"] = json!(old.output_prefix);
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::from_value;
+    use streams::upload;
+
+    use super::*;
+
+    #[test]
+    fn a_retry_is_the_same_upload_under_a_new_job() {
+        let old: Accepted = from_value(json!({
+            "v": 1, "job_id": "old", "file_id": "f", "at": "2026-11-22T10:00:00Z", "output_prefix": "hls/elsewhere/",
+            "manifest_url": "https://cdn/master.m3u8", "identity": "job:old",
+            "upload": {
+                "file_id": "f", "name": "ü.mp4", "mime_type": "video/mp4", "size": 7, "file_url": "s3://b/k", "etag": "e",
+                "uploaded_by": "ana", "project_id": "p", "folder_path": "/a", "metadata": {"k": [1]},
+                "settings": {"profile": "hq", "priority": "high", "max_attempts": 2}
+            }
+        }))
+        .unwrap();
+        let body = event(&old, &"new".parse().unwrap()).to_string();
+        let arrival = upload::read(None, body.as_bytes(), "hls/").unwrap();
+        assert_eq!(arrival.upload, old.upload);
+        assert_eq!(arrival.output_prefix, old.output_prefix);
+        assert_eq!(arrival.violations, [""; 0]);
+        assert_eq!(arrival.job_id.map(String::from).as_deref(), Some("new"));
+        assert_eq!(arrival.retry_of.map(String::from).as_deref(), Some("old"));
+    }
+}

@@ -1,0 +1,264 @@
+//! Every job the log knows, the owner of every output prefix, and every tombstone. A pure fold of the log.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use streams::delete::Tombstone;
+use streams::fact::{Accepted, Ended, FactKind, Outcome};
+use streams::work::Current;
+use streams::{FileId, JobId, OutputPrefix, subject};
+
+use crate::jetstream::Recorded;
+use crate::storage::JobKeys;
+
+/// What the log says of one job.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) file_id: FileId,
+    pub(super) prefix: OutputPrefix,
+    /// Sequence of its upload event.
+    upload_seq: u64,
+    /// When and how it ended.
+    ended: Option<(DateTime<Utc>, Outcome)>,
+    /// Whether its row went already.
+    pub(super) is_pruned: bool,
+}
+
+/// What becomes of the objects of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It has not ended: nothing is touched.
+    Open,
+    /// Nothing of it is public, since that moment.
+    Gone(DateTime<Utc>),
+    /// It is public, or may be.
+    Public,
+}
+
+/// Everything prune needs of the log.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    /// Which job a folder belongs to.
+    folders: HashMap<String, JobId>,
+    /// Prefixes that jobs have.
+    prefixes: HashMap<String, OutputPrefix>,
+    /// By their subject, with the moment since which it is so.
+    owners: HashMap<String, (Current, DateTime<Utc>)>,
+    tombstones: HashMap<FileId, u64>,
+}
+
+/// Whose an object is, by its key alone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    /// In the folder of a job.
+    Job(&'a JobId),
+    /// The master playlist of a prefix.
+    Master(&'a OutputPrefix),
+    /// No job that the log knows has a folder here.
+    Unknown,
+}
+
+impl Ledger {
+    /// The subjects it is folded from.
+    pub(super) fn subjects() -> Vec<String> {
+        let facts = [FactKind::Accepted, FactKind::Ended, FactKind::Pruned].map(subject::facts_of_kind);
+        let others = [subject::ALL_CURRENT, subject::ALL_DELETED].map(str::to_owned);
+        facts.into_iter().chain(others).collect()
+    }
+
+    /// Takes in the next message of the log. One that cannot be read is as good as absent: then nothing of that job is touched.
+    pub(super) fn take(&mut self, message: &Recorded) {
+        match subject::parse_fact(&message.subject) {
+            Some((id, FactKind::Accepted)) => self.accept(id, &message.payload),
+            Some((id, FactKind::Ended)) => {
+                let ended: Option<Ended> = serde_json::from_slice(&message.payload).ok();
+                if let (Some(job), Some(ended)) = (self.jobs.get_mut(&id), ended) {
+                    job.ended = Some((message.time, ended.outcome));
+                }
+            }
+            Some((id, FactKind::Pruned)) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.is_pruned = true;
+                }
+            }
+            Some(_) => {}
+            None => self.take_other(message),
+        }
+    }
+
+    fn accept(&mut self, id: JobId, payload: &[u8]) {
+        let Ok(accepted) = serde_json::from_slice::<Accepted>(payload) else {
+            return;
+        };
+        let prefix = accepted.output_prefix;
+        let folder = JobKeys::new(prefix.as_str(), id.as_str()).folder().to_owned();
+        self.folders.insert(folder, id.clone());
+        self.prefixes.insert(prefix.to_string(), prefix.clone());
+        let job = Job {
+            file_id: accepted.head.file_id,
+            prefix,
+            upload_seq: accepted.upload_seq,
+            ended: None,
+            is_pruned: false,
+        };
+        self.jobs.insert(id, job);
+    }
+
+    fn take_other(&mut self, message: &Recorded) {
+        if subject::parse_deleted(&message.subject).is_some() {
+            if let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&message.payload) {
+                self.tombstones.insert(tombstone.file_id, tombstone.upload_seq);
+            }
+        } else if let Ok(current) = serde_json::from_slice::<Current>(&message.payload) {
+            self.owners.insert(message.subject.clone(), (current, message.time));
+        }
+    }
+
+    /// Whether the file of a job was deleted after the job was uploaded.
+    pub(super) fn is_deleted(&self, job: &Job) -> bool {
+        self.tombstones
+            .get(&job.file_id)
+            .is_some_and(|deletion| job.upload_seq <= *deletion)
+    }
+
+    /// The owner of a prefix of the output bucket `bucket`, and since when.
+    pub(super) fn owner(&self, bucket: &str, prefix: &OutputPrefix) -> Option<&(Current, DateTime<Utc>)> {
+        self.owners.get(&subject::current(bucket, prefix))
+    }
+
+    /// What becomes of a job's objects. Where the log has forgotten who owns its prefix, a completed job may be public.
+    pub(super) fn fate(&self, bucket: &str, id: &JobId, job: &Job) -> Fate {
+        match job.ended {
+            None => Fate::Open,
+            Some((at, _)) if self.is_deleted(job) => Fate::Gone(at),
+            Some((at, Outcome::Failed | Outcome::Canceled)) => Fate::Gone(at),
+            Some((at, Outcome::Completed)) => match self.owner(bucket, &job.prefix) {
+                Some((owner, since)) if owner.job_id != *id || owner.deleted.is_some() => Fate::Gone(at.max(*since)),
+                _ => Fate::Public,
+            },
+        }
+    }
+
+    /// When a job ended.
+    pub(super) fn ended(job: &Job) -> Option<DateTime<Utc>> {
+        job.ended.map(|(at, _)| at)
+    }
+
+    /// Whose an object is: of folders within folders, the innermost one counts.
+    pub(super) fn place(&self, key: &str) -> Place<'_> {
+        let ends = key.rmatch_indices('/').map(|(at, _)| at + 1);
+        if let Some(job) = ends.clone().find_map(|end| self.folders.get(&key[..end])) {
+            return Place::Job(job);
+        }
+        let prefix = key
+            .strip_suffix("master.m3u8")
+            .and_then(|prefix| self.prefixes.get(prefix));
+        prefix.map_or(Place::Unknown, Place::Master)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn message(subject: &str, second: i64, body: &Value) -> Recorded {
+        Recorded {
+            subject: subject.to_owned(),
+            seq: second.unsigned_abs(),
+            time: at(second),
+            headers: HeaderMap::new(),
+            payload: body.to_string().into(),
+        }
+    }
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn accepted(job: &str, prefix: &str, upload_seq: u64) -> Recorded {
+        let body = json!({
+            "v": 1, "job_id": job, "file_id": "f", "at": "2026-11-22T10:00:00Z", "output_prefix": prefix, "identity": "x",
+            "manifest_url": "https://cdn/master.m3u8", "upload_seq": upload_seq,
+            "upload": {"file_id": "f", "name": "n", "mime_type": "m", "size": 1, "file_url": "s3://b/k", "folder_path": "/",
+                       "metadata": {}, "settings": {"profile": "standard", "priority": "normal", "max_attempts": 5}}
+        });
+        message(&format!("hls.v1.job.{job}.accepted"), 1, &body)
+    }
+
+    fn ended(job: &str, second: i64, outcome: &str) -> Recorded {
+        let body = json!({
+            "v": 1, "job_id": job, "file_id": "f", "at": "2026-11-22T10:00:00Z", "outcome": outcome, "manifest_url": null,
+            "thumbnail_url": null, "storyboard_url": null, "duration_seconds": null, "elapsed_seconds": 1.0, "progress": 1,
+            "superseded": false, "warnings": [], "error": null, "renditions": []
+        });
+        message(&format!("hls.v1.job.{job}.ended"), second, &body)
+    }
+
+    fn owner(job: &str, second: i64, deleted: Option<u64>) -> Recorded {
+        let prefix = "hls/f/".parse().unwrap();
+        let body = json!({"file_id": "f", "job_id": job, "accepted_seq": 1, "deleted": deleted});
+        message(&subject::current("b", &prefix), second, &body)
+    }
+
+    fn fate_of(job: &str, messages: &[Recorded]) -> Fate {
+        let mut ledger = Ledger::default();
+        messages.iter().for_each(|message| ledger.take(message));
+        let id = job.parse().unwrap();
+        ledger.fate("b", &id, &ledger.jobs[&id])
+    }
+
+    #[test]
+    fn only_what_is_not_public_goes() {
+        let [a, b] = [accepted("a", "hls/f/", 5), accepted("b", "hls/f/", 6)];
+        let done = [
+            a.clone(),
+            b.clone(),
+            ended("a", 10, "completed"),
+            ended("b", 20, "completed"),
+        ];
+        assert_eq!(fate_of("a", &done[..2]), Fate::Open);
+        assert_eq!(fate_of("a", &done), Fate::Public, "the log has forgotten the owner");
+        let owned = [&done[..], &[owner("b", 30, None)]].concat();
+        assert_eq!(
+            (fate_of("a", &owned), fate_of("b", &owned)),
+            (Fate::Gone(at(30)), Fate::Public)
+        );
+        for outcome in ["failed", "canceled"] {
+            assert_eq!(fate_of("a", &[a.clone(), ended("a", 10, outcome)]), Fate::Gone(at(10)));
+        }
+    }
+
+    #[test]
+    fn a_deleted_file_is_not_public_and_its_new_life_is() {
+        let tombstone = json!({"v": 1, "file_id": "f", "upload_seq": 5});
+        let log = [
+            accepted("a", "hls/f/", 5),
+            ended("a", 10, "completed"),
+            message("hls.v1.source.deleted.f", 11, &tombstone),
+            owner("a", 12, Some(5)),
+            accepted("b", "hls/f/", 6),
+            ended("b", 20, "completed"),
+        ];
+        assert_eq!(fate_of("a", &log), Fate::Gone(at(10)));
+        let log = [&log[..], &[owner("b", 21, None)]].concat();
+        assert_eq!(fate_of("b", &log), Fate::Public);
+    }
+
+    #[test]
+    fn a_key_belongs_to_the_innermost_folder() {
+        let mut ledger = Ledger::default();
+        ledger.take(&accepted("a", "hls/f/", 1));
+        ledger.take(&accepted("b", "hls/f/a/", 1));
+        let (a, b, prefix) = ("a".parse().unwrap(), "b".parse().unwrap(), "hls/f/".parse().unwrap());
+        assert_eq!(ledger.place("hls/f/a/720p/0-1.m4s"), Place::Job(&a));
+        assert_eq!(ledger.place("hls/f/a/b/720p/0-1.m4s"), Place::Job(&b));
+        assert_eq!(ledger.place("hls/f/master.m3u8"), Place::Master(&prefix));
+        for unknown in ["hls/f/c/0.m4s", "hls/g/master.m3u8", "hls/f/a", ""] {
+            assert_eq!(ledger.place(unknown), Place::Unknown, "{unknown}");
+        }
+    }
+}

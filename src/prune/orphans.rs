@@ -1,0 +1,204 @@
+//! Which objects of a job go. Pure.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::ledger::Fate;
+use crate::job::receipt::Receipt;
+use crate::storage::{JobKeys, ObjectMeta, revision_of};
+
+/// How long what may belong to a repair stays: a repair tells nobody that it is at work, and names nothing before its end.
+pub(super) const REPAIR: TimeDelta = TimeDelta::hours(24);
+
+/// What a decision rests on.
+#[derive(Debug, Clone)]
+pub(super) struct Grounds<'a> {
+    pub(super) fate: Fate,
+    /// What can be reached from the master playlist.
+    pub(super) public: &'a BTreeSet<String>,
+    /// What the newest receipt of the job asks for; nothing where it cannot be read.
+    pub(super) needed: Option<Needed>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) grace: TimeDelta,
+}
+
+/// What a receipt asks for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Needed {
+    /// Every key it mentions: the objects of the output, and what a repair reads again (lists of what tasks made, tiles of the
+    /// storyboard, posters that were not chosen).
+    keys: BTreeSet<String>,
+    /// The newest attempt or revision it knows of.
+    newest: u64,
+}
+
+impl Needed {
+    /// What this receipt asks for.
+    pub(super) fn by(receipt: &Receipt) -> Self {
+        let made = receipt.made.iter().flat_map(|made| {
+            let beside = [&made.list, &made.output.poster, &made.output.tiles];
+            let subtitles = made.output.subtitles.iter().map(|subtitles| &subtitles.object);
+            beside.into_iter().flatten().chain(subtitles)
+        });
+        let objects = receipt.objects.iter().chain(made).map(|object| object.key.clone());
+        Self {
+            keys: objects
+                .chain(receipt.poster.clone())
+                .chain(receipt.storyboard.clone())
+                .collect(),
+            newest: receipt
+                .made
+                .iter()
+                .map(|made| made.attempt)
+                .fold(receipt.revision, u64::max),
+        }
+    }
+}
+
+impl Grounds<'_> {
+    /// Whether an object of the job goes.
+    pub(super) fn goes(&self, keys: &JobKeys, object: &ObjectMeta) -> bool {
+        if self.public.contains(&object.key) {
+            return false;
+        }
+        match (self.fate, &self.needed) {
+            (Fate::Open, _) => false,
+            (Fate::Gone(since), _) => self.now - since >= self.grace,
+            // Without a receipt nobody knows what a repair needs.
+            (Fate::Public, None) => false,
+            (Fate::Public, Some(needed)) => {
+                // A number higher than all that is known may be that of a repair which is about to become public.
+                let may_be_at_work = number_of(&object.key).is_some_and(|number| number > needed.newest);
+                let grace = if may_be_at_work {
+                    self.grace.max(REPAIR)
+                } else {
+                    self.grace
+                };
+                !needed.keys.contains(&object.key)
+                    && !is_kept(keys, &object.key)
+                    && object.modified.is_some_and(|at| self.now - at >= grace)
+            }
+        }
+    }
+}
+
+/// What no receipt names and is needed all the same: older receipts, by which an output whose newest one is lost is repaired, and
+/// growing playlists, which players that began with them still read.
+fn is_kept(keys: &JobKeys, key: &str) -> bool {
+    revision_of(&keys.receipt(), key).is_some() || key.ends_with("/live.m3u8")
+}
+
+/// The attempt or revision in a key.
+fn number_of(key: &str) -> Option<u64> {
+    let file = key.rsplit('/').next()?;
+    let (_, number) = file.split('.').next()?.rsplit_once('-')?;
+    u64::from_str_radix(number, 36).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: [&str; 8] = [
+        "720p/0-1.m4s",
+        "720p/index.m3u8",
+        "720p/live.m3u8",
+        "commit.m3u8",
+        "parts/v0-1.rgb",
+        "poster-1.jpg",
+        "receipt.json",
+        "receipt-a.json",
+    ];
+
+    fn keys() -> JobKeys {
+        JobKeys::new("hls/f/", "j")
+    }
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn some_keys() -> impl Strategy<Value = BTreeSet<String>> {
+        let names = proptest::sample::subsequence(NAMES.to_vec(), 0..=NAMES.len());
+        names.prop_map(|names| names.into_iter().map(|name| format!("hls/f/j/{name}")).collect())
+    }
+
+    fn needed() -> impl Strategy<Value = Needed> {
+        (some_keys(), 0_u64..50).prop_map(|(keys, newest)| Needed { keys, newest })
+    }
+
+    fn object() -> impl Strategy<Value = ObjectMeta> {
+        (proptest::sample::select(&NAMES[..]), proptest::option::of(0_i64..200)).prop_map(|(name, modified)| {
+            ObjectMeta {
+                key: format!("hls/f/j/{name}"),
+                size: 1,
+                etag: None,
+                content_type: None,
+                cache_control: None,
+                modified: modified.map(at),
+            }
+        })
+    }
+
+    fn fate() -> impl Strategy<Value = Fate> {
+        prop_oneof![
+            Just(Fate::Open),
+            (0_i64..200).prop_map(|second| Fate::Gone(at(second))),
+            Just(Fate::Public)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_goes_that_is_public_or_at_work_or_fresh_or_needed(
+            object in object(), fate in fate(), public in some_keys(), needed in proptest::option::of(needed()),
+            now in 0_i64..200, grace in 0_i64..100,
+        ) {
+            let grounds = Grounds {
+                fate, public: &public, needed: needed.clone(), now: at(now), grace: TimeDelta::seconds(grace),
+            };
+            if grounds.goes(&keys(), &object) {
+                prop_assert!(!public.contains(&object.key));
+                match fate {
+                    Fate::Open => prop_assert!(false),
+                    Fate::Gone(since) => prop_assert!(at(now) >= since + TimeDelta::seconds(grace)),
+                    Fate::Public => {
+                        prop_assert!(!needed.unwrap().keys.contains(&object.key));
+                        prop_assert!(!object.key.contains("receipt") && !object.key.contains("live"));
+                        prop_assert!(at(now) >= object.modified.unwrap() + TimeDelta::seconds(grace));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_over_and_named_by_nothing_goes_as_a_whole(object in object(), since in 0_i64..100, grace in 0_i64..100) {
+            let nothing = BTreeSet::new();
+            let grounds = Grounds {
+                fate: Fate::Gone(at(since)), public: &nothing, needed: None, now: at(since + grace),
+                grace: TimeDelta::seconds(grace),
+            };
+            prop_assert!(grounds.goes(&keys(), &object));
+        }
+
+        #[test]
+        fn what_an_attempt_left_behind_goes_once_it_is_old_and_that_of_a_later_repair_a_day_later(
+            age in 0_i64..200_000, grace in 1_i64..100_000, number in 1_u64..9,
+        ) {
+            let object = ObjectMeta {
+                key: format!("hls/f/j/720p/0-{number}.m4s"), size: 1, etag: None, content_type: None, cache_control: None,
+                modified: Some(at(0)),
+            };
+            let named = BTreeSet::from(["hls/f/j/720p/0-0.m4s".to_owned()]);
+            let grounds = Grounds {
+                fate: Fate::Public, public: &named, needed: Some(Needed { keys: named.clone(), newest: 4 }), now: at(age),
+                grace: TimeDelta::seconds(grace),
+            };
+            let grace = if number > 4 { grace.max(REPAIR.num_seconds()) } else { grace };
+            prop_assert_eq!(grounds.goes(&keys(), &object), age >= grace);
+        }
+    }
+}

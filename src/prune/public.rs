@@ -1,0 +1,62 @@
+//! What the master playlist in the bucket names, and what that names in turn.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::job::commit::SMALL_OBJECT;
+use crate::playlist;
+use crate::storage::{Bucket, StorageError};
+
+/// Every key that can be reached from a master playlist, that one included. A playlist that is not there names nothing.
+///
+/// # Errors
+/// Whatever kept the bucket from answering: then nobody knows what is public.
+pub(super) async fn reachable(bucket: &Bucket, master: &str) -> Result<BTreeSet<String>, StorageError> {
+    let mut named = BTreeSet::from([master.to_owned()]);
+    let mut unread = VecDeque::from([master.to_owned()]);
+    while let Some(key) = unread.pop_front() {
+        let Some(bytes) = bucket.get(&key, SMALL_OBJECT).await? else {
+            continue;
+        };
+        for uri in playlist::uris(&String::from_utf8_lossy(&bytes)) {
+            let Some(target) = resolved(&key, uri) else { continue };
+            let is_playlist = target.ends_with(".m3u8");
+            if named.insert(target.clone()) && is_playlist {
+                unread.push_back(target);
+            }
+        }
+    }
+    Ok(named)
+}
+
+/// The key that a relative URI in the playlist under `base` leads to; nothing where it leads elsewhere.
+fn resolved(base: &str, uri: &str) -> Option<String> {
+    let path = uri.split(['?', '#']).next()?;
+    if path.is_empty() || path.starts_with('/') || path.contains("://") {
+        return None;
+    }
+    let mut parts: Vec<&str> = base.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_leads_on_from_where_it_stands() {
+        let of = |uri| resolved("hls/f/j/720p/index.m3u8", uri);
+        assert_eq!(of("0-1.m4s").as_deref(), Some("hls/f/j/720p/0-1.m4s"));
+        assert_eq!(of("../audio/./a.mp4?x=1").as_deref(), Some("hls/f/j/audio/a.mp4"));
+        for elsewhere in ["https://x/y", "/y", "", "#x", "../../../../../../y"] {
+            assert_eq!(of(elsewhere), None, "{elsewhere}");
+        }
+    }
+}

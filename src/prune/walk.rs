@@ -1,0 +1,236 @@
+//! The bucket, listed once: objects are looked at folder by folder, and those that go are removed folder by folder.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
+use streams::work::Current;
+use streams::{JobId, OutputPrefix};
+
+use super::ledger::{Fate, Job, Ledger, Place};
+use super::orphans::{Grounds, Needed, REPAIR};
+use super::pruner::{PruneError, Pruner, Removed};
+use super::public::reachable;
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::receipt::Receipt;
+use crate::storage::{ObjectMeta, SCRATCH, StorageError, revised, revision_of};
+
+/// What a prefix shows to the public.
+struct Shown {
+    prefix: OutputPrefix,
+    owner: Option<Current>,
+    public: BTreeSet<String>,
+}
+
+/// One listing of the bucket.
+pub(super) struct Walk<'a> {
+    pruner: &'a Pruner,
+    ledger: &'a Ledger,
+    now: DateTime<Utc>,
+    /// Of the prefix looked at last: its jobs lie beside each other in the listing.
+    shown: Option<Arc<Shown>>,
+    pub(super) removed: Removed,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(pruner: &'a Pruner, ledger: &'a Ledger, now: DateTime<Utc>) -> Self {
+        Self {
+            pruner,
+            ledger,
+            now,
+            shown: None,
+            removed: Removed::default(),
+        }
+    }
+
+    /// Looks at everything below the root of all outputs.
+    pub(super) async fn outputs(&mut self) -> Result<(), PruneError> {
+        let jobs = &self.pruner.jobs;
+        let mut pages = pin!(jobs.output.pages(&jobs.settings.output_root));
+        let mut folder: Option<(&JobId, Vec<ObjectMeta>)> = None;
+        while let Some(page) = pages.try_next().await? {
+            for object in page {
+                match (self.ledger.place(&object.key), &mut folder) {
+                    (Place::Job(job), Some((current, objects))) if job == *current => objects.push(object),
+                    (Place::Job(job), _) => {
+                        let done = folder.replace((job, vec![object]));
+                        self.job(done).await?;
+                    }
+                    (Place::Master(prefix), _) => self.master(prefix, object).await?,
+                    (Place::Unknown, _) => self.stray(object).await?,
+                }
+            }
+        }
+        self.job(folder).await
+    }
+
+    /// Looks at private objects, which are for the life of their jobs only.
+    pub(super) async fn scratch(&mut self) -> Result<(), PruneError> {
+        let mut pages = pin!(self.pruner.jobs.output.pages(SCRATCH));
+        while let Some(page) = pages.try_next().await? {
+            let mut going = Vec::new();
+            for object in page {
+                let name = object.key[SCRATCH.len()..].split('/').next().unwrap_or_default();
+                let (job, grace) = match (self.ended(name), name.rsplit_once('-')) {
+                    (None, Some((job, _))) => (self.ended(job), self.pruner.grace.max(REPAIR)),
+                    (job, _) => (job, self.pruner.grace),
+                };
+                let is_old = |at: DateTime<Utc>| self.now - at >= grace;
+                match job {
+                    Some(Some(ended)) if is_old(ended) && object.modified.is_some_and(is_old) => going.push(object),
+                    Some(_) => {}
+                    None => self.count_stray(&object),
+                }
+            }
+            self.remove(going).await?;
+        }
+        Ok(())
+    }
+
+    /// When the job of that name ended, if it did; nothing where the log knows no such job.
+    fn ended(&self, name: &str) -> Option<Option<DateTime<Utc>>> {
+        let job = self.ledger.jobs.get(&name.parse::<JobId>().ok()?)?;
+        Some(Ledger::ended(job))
+    }
+
+    /// Removes what goes of a job's folder, or of a part of it.
+    async fn job(&mut self, folder: Option<(&JobId, Vec<ObjectMeta>)>) -> Result<(), PruneError> {
+        let Some((id, objects)) = folder else { return Ok(()) };
+        let Some(job) = self.ledger.jobs.get(id) else {
+            return Ok(());
+        };
+        let fate = self.ledger.fate(self.pruner.jobs.output.name(), id, job);
+        if fate == Fate::Open {
+            return Ok(());
+        }
+        let keys = self.pruner.jobs.keys(&job.prefix, id);
+        let shown = self.show(&job.prefix).await?;
+        let receipt = match fate {
+            Fate::Public => self.newest_receipt(id, job, shown.owner.as_ref()).await?,
+            _ => None,
+        };
+        if fate == Fate::Public && receipt.is_none() {
+            self.removed.unread.push(id.to_string());
+        }
+        let grounds = Grounds {
+            fate,
+            public: &shown.public,
+            needed: receipt.as_ref().map(Needed::by),
+            now: self.now,
+            grace: self.pruner.grace,
+        };
+        let going = objects
+            .into_iter()
+            .filter(|object| grounds.goes(&keys, object))
+            .collect();
+        self.remove(going).await
+    }
+
+    /// What a prefix shows: by the bytes of its master, whatever the log remembers. Of a deleted file nothing is public.
+    async fn show(&mut self, prefix: &OutputPrefix) -> Result<Arc<Shown>, PruneError> {
+        if let Some(shown) = self.shown.as_ref().filter(|shown| shown.prefix == *prefix) {
+            return Ok(Arc::clone(shown));
+        }
+        let jobs = &self.pruner.jobs;
+        let owner = jobs.owner(prefix).await.map(|(owner, _)| owner);
+        let public = match &owner {
+            Some(owner) if owner.deleted.is_some() => BTreeSet::new(),
+            _ => reachable(&jobs.output, &format!("{prefix}master.m3u8")).await?,
+        };
+        let shown = Arc::new(Shown {
+            prefix: prefix.clone(),
+            owner,
+            public,
+        });
+        self.shown = Some(Arc::clone(&shown));
+        Ok(shown)
+    }
+
+    /// The receipt of what is public: the one the owner names, else the newest one.
+    async fn newest_receipt(
+        &self,
+        id: &JobId,
+        job: &Job,
+        owner: Option<&Current>,
+    ) -> Result<Option<Receipt>, StorageError> {
+        let (jobs, keys) = (&self.pruner.jobs, self.pruner.jobs.keys(&job.prefix, id));
+        let revision = match owner.filter(|owner| owner.job_id == *id) {
+            Some(owner) => Some(owner.revision),
+            None => {
+                let listed = jobs.output.list(&format!("{}receipt", keys.folder())).await?;
+                listed
+                    .iter()
+                    .filter_map(|meta| revision_of(&keys.receipt(), &meta.key))
+                    .max()
+            }
+        };
+        let Some(revision) = revision else { return Ok(None) };
+        let bytes = jobs
+            .output
+            .get(&revised(&keys.receipt(), revision), SMALL_OBJECT)
+            .await?;
+        Ok(bytes.and_then(|bytes| Receipt::decode(&bytes).ok()))
+    }
+
+    /// The master of a deleted file is what a late worker wrote; it goes the way masters are written, lest a new one be hit.
+    async fn master(&mut self, prefix: &OutputPrefix, object: ObjectMeta) -> Result<(), PruneError> {
+        let jobs = &self.pruner.jobs;
+        let Some((owner, _)) = jobs.owner(prefix).await else {
+            return Ok(());
+        };
+        let is_old = object.modified.is_some_and(|at| self.now - at >= self.pruner.grace);
+        if owner.deleted.is_some() && is_old {
+            self.count(&object);
+            if !self.pruner.dry_run {
+                jobs.write_master(prefix, owner).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An object of no job: a canary whose song nobody ended goes, everything else is only told of.
+    async fn stray(&mut self, object: ObjectMeta) -> Result<(), PruneError> {
+        let canary = format!("{}canary-", self.pruner.jobs.settings.output_root);
+        let is_canary = object.key.strip_prefix(&canary).is_some_and(|rest| !rest.contains('/'));
+        let is_old = object.modified.is_some_and(|at| self.now - at >= self.pruner.grace);
+        match (is_canary, is_old) {
+            (true, true) => self.remove(vec![object]).await,
+            (true, false) => Ok(()),
+            (false, _) => {
+                self.count_stray(&object);
+                Ok(())
+            }
+        }
+    }
+
+    /// Jobs that were accepted while the bucket was listed are not known yet: what is fresh is not told of.
+    fn count_stray(&mut self, object: &ObjectMeta) {
+        if object.modified.is_some_and(|at| self.now - at >= self.pruner.grace) {
+            let strays = self.removed.unknown.entry(folder_of(&object.key)).or_default();
+            strays.objects += 1;
+            strays.bytes += object.size;
+        }
+    }
+
+    fn count(&mut self, object: &ObjectMeta) {
+        self.removed.objects += 1;
+        self.removed.bytes += object.size;
+    }
+
+    async fn remove(&mut self, objects: Vec<ObjectMeta>) -> Result<(), PruneError> {
+        objects.iter().for_each(|object| self.count(object));
+        if self.pruner.dry_run || objects.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
+        Ok(self.pruner.jobs.output.delete(&keys).await?)
+    }
+}
+
+/// The first folders of a key, at most three: where jobs lie in the usual place.
+fn folder_of(key: &str) -> String {
+    let end = key.match_indices('/').take(3).last().map_or(0, |(at, _)| at + 1);
+    key[..end].to_owned()
+}
