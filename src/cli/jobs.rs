@@ -14,7 +14,7 @@ use super::follow::{Shown, follow};
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::cancel::CancelAnswer;
-use crate::job::{JobSettings, Jobs};
+use crate::job::{Gate, JobSettings, Jobs};
 use crate::project::jobs::{self as table, Filter, Job};
 use crate::storage::Storage;
 
@@ -277,6 +277,7 @@ async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
             output_root: args.storage.output_root.clone(),
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },
+        gate: Gate::default(),
     };
     let canceled = answered(jobs.cancel(&args.job_id, "operator", args.reason)).await?;
     match canceled.context("the job is asked to stop but not ended yet")? {

@@ -79,13 +79,20 @@ impl Jobs {
         }
     }
 
-    /// Writes the owner's bytes as master until the owner did not change meanwhile; returns the owner.
+    /// Writes the owner's bytes as master until the owner did not change meanwhile; returns the owner. The owner is read before, too: whoever
+    /// stood still since it learned of one must not bring back older bytes, however briefly.
     ///
     /// # Errors
     /// What the storage did not do, or that the owner's bytes are not in the bucket.
     pub async fn write_master(&self, prefix: &OutputPrefix, mut owner: Current) -> Result<Current, SettleError> {
         loop {
             let bytes = self.committed(prefix, &owner).await?;
+            if let Some((now, _)) = self.owner(prefix).await
+                && now != owner
+            {
+                owner = now;
+                continue;
+            }
             self.output
                 .put(&self.keys(prefix, &owner.job_id).master(), bytes, ObjectKind::Master)
                 .await?;

@@ -4,12 +4,14 @@
 //! - [`step`] runs any task of any class through the same five steps.
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
+//! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
 mod blame;
 pub mod cancel;
 pub mod commit;
 mod failing;
+pub mod gate;
 pub mod jobs;
 pub mod lease;
 pub mod queue;
@@ -18,6 +20,7 @@ pub mod state;
 pub mod step;
 pub mod verdict;
 
+pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::Pulse;
 pub use state::{Entry, JobState};

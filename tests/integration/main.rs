@@ -42,4 +42,10 @@ mod soundtracks;
 #[cfg(test)]
 mod source_faults;
 #[cfg(test)]
+mod storage_faults;
+#[cfg(test)]
 mod titles;
+#[cfg(test)]
+mod work_folder;
+#[cfg(test)]
+mod zombies;

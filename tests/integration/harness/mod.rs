@@ -6,6 +6,7 @@
 
 pub(crate) mod clip;
 pub(crate) mod database;
+pub(crate) mod fault;
 pub(crate) mod nats;
 pub(crate) mod output;
 pub(crate) mod players;
