@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
+use crate::admission::Limits;
 use crate::ffmpeg::{Tool, tool::ToolError};
 use crate::jetstream::NatsSettings;
 use crate::ladder::Profiles;
-use crate::storage::{Checksums, StorageSettings};
+use crate::storage::{Checksums, STALL_TIMEOUT, StorageSettings};
 
 /// Default of the setting of that name, in bytes.
 pub const REMUX_MAX: u64 = 16 << 30;
@@ -104,6 +105,9 @@ pub struct StorageArgs {
     /// Send the ACL `public-read` with everything players need.
     #[arg(long, env = "S3_PUBLIC_READ", default_value_t = false, action = clap::ArgAction::Set)]
     pub s3_public_read: bool,
+    /// Seconds a transfer may stand still before it is given up and tried again.
+    #[arg(long, env = "S3_STALL_TIMEOUT", default_value_t = STALL_TIMEOUT.as_secs())]
+    pub s3_stall_timeout: u64,
     /// Comma-separated buckets that events may name; default: the output bucket.
     #[arg(long, env = "SOURCE_BUCKETS", value_delimiter = ',')]
     pub source_buckets: Vec<String>,
@@ -137,6 +141,7 @@ impl StorageArgs {
                 ChecksumsArg::WhenSupported => Checksums::WhenSupported,
             }),
             public_read: self.s3_public_read,
+            stall_timeout: Duration::from_secs(self.s3_stall_timeout.max(1)),
             ..StorageSettings::new(self.s3_region.clone())
         }
     }
@@ -180,6 +185,12 @@ pub struct WorkerArgs {
     /// Chunks encoded at a time; default: half the cores, at least one.
     #[arg(long, env = "ENCODE_SLOTS")]
     pub encode_slots: Option<usize>,
+    /// Bytes that tasks of this process may have in the work folder together; default: what is free on its file system.
+    #[arg(long, env = "WORK_DIR_MAX")]
+    pub work_dir_max: Option<u64>,
+    /// Bytes of memory of this process and its ffmpeg processes together; default: the limit of the control group, else what the machine has.
+    #[arg(long, env = "MEMORY_MAX")]
+    pub memory_max: Option<u64>,
     /// Seconds an event's object is waited for.
     #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
     pub source_wait: u64,
@@ -258,6 +269,15 @@ impl WorkerArgs {
             .unwrap_or_else(|| std::env::temp_dir().join("fluxhls"))
     }
 
+    /// What tasks may take of disk and memory.
+    #[must_use]
+    pub const fn limits(&self) -> Limits {
+        Limits {
+            work_dir_max: self.work_dir_max,
+            memory_max: self.memory_max,
+        }
+    }
+
     /// Chunks encoded at a time.
     #[must_use]
     pub fn encode_slots(&self) -> usize {
@@ -300,6 +320,13 @@ pub struct HttpArgs {
 #[cfg(debug_assertions)]
 pub fn crash_point() -> Option<String> {
     variable("FLUXHLS_CRASH_AT")
+}
+
+/// The step at which a debug build stands still once, for tests of workers that wake up late.
+#[must_use]
+#[cfg(debug_assertions)]
+pub fn pause_point() -> Option<String> {
+    variable("FLUXHLS_PAUSE_AT")
 }
 
 /// The log filter, in the syntax of `tracing_subscriber`'s `EnvFilter`.

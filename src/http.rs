@@ -12,22 +12,39 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What keeps the service from doing its work; empty means ready.
-pub type Obstacles = watch::Receiver<Vec<String>>;
+/// How the service is, in sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// What keeps it from doing its work; none means ready.
+    pub obstacles: Vec<String>,
+    /// What an operator should know though the work goes on.
+    pub notices: Vec<String>,
+}
+
+impl Health {
+    /// Of a service that has not looked yet.
+    #[must_use]
+    pub fn starting() -> Self {
+        Self {
+            obstacles: vec!["starting".to_owned()],
+            notices: Vec::new(),
+        }
+    }
+}
 
 #[derive(Clone)]
 struct Shown {
     metrics: PrometheusHandle,
-    obstacles: Obstacles,
+    health: watch::Receiver<Health>,
 }
 
 /// The routes.
-pub fn router(metrics: PrometheusHandle, obstacles: Obstacles) -> Router {
+pub fn router(metrics: PrometheusHandle, health: watch::Receiver<Health>) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
-        .with_state(Shown { metrics, obstacles })
+        .with_state(Shown { metrics, health })
 }
 
 /// Serves the routes on `listener` until `stop`.
@@ -63,10 +80,17 @@ async fn scrape(State(shown): State<Shown>) -> Response {
 }
 
 async fn readiness(State(shown): State<Shown>) -> Response {
-    let obstacles = shown.obstacles.borrow().clone();
+    let Health { obstacles, notices } = shown.health.borrow().clone();
     if obstacles.is_empty() {
-        "ready\n".into_response()
+        (["ready".to_owned()]
+            .into_iter()
+            .chain(notices)
+            .collect::<Vec<_>>()
+            .join("\n")
+            + "\n")
+            .into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n") + "\n").into_response()
+        let told = obstacles.into_iter().chain(notices).collect::<Vec<_>>();
+        (StatusCode::SERVICE_UNAVAILABLE, told.join("\n") + "\n").into_response()
     }
 }

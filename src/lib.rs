@@ -6,8 +6,10 @@
 //! published can be checked and mended later: [`repair`]; what is old or left over is removed: [`prune`].
 //!
 //! Imports run downward only: pure modules ([`ladder`], [`playlist`], [`cmaf`], [`image`], [`webvtt`]) and [`config`] → adapters ([`jetstream`],
-//! [`storage`], [`ffmpeg`], [`telemetry`]) → [`job`], the rules all stages share → stages → [`repair`], [`prune`], [`service`] → [`cli`].
+//! [`storage`], [`ffmpeg`], [`telemetry`]) and [`admission`] → [`job`], the rules all stages share → stages → [`repair`], [`prune`],
+//! [`service`] → [`cli`].
 
+pub mod admission;
 pub mod cli;
 pub mod cmaf;
 pub mod config;

@@ -7,9 +7,11 @@ use clap::Args;
 use serde_json::json;
 use streams::provision;
 
+use crate::admission::{Ledger, Need, Resource};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::Nats;
-use crate::storage::{Bucket, Storage};
+use crate::storage::{Bucket, SourceSettings, Storage};
+use crate::workshop::Workshop;
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
@@ -69,10 +71,11 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     report.tell("profiles", profiles(&args).await);
     report.tell(
         "work folder",
-        crate::workshop::Workshop::open(&args.worker.work_dir())
+        Workshop::open(&args.worker.work_dir())
             .map(|_| "can be written".to_owned())
             .map_err(text),
     );
+    report.tell("room", room(&args));
     report.tell("streams", streams(&args).await);
     report.tell("database", database(&args).await);
     let storage = Storage::connect(&args.storage.settings()).await;
@@ -109,6 +112,30 @@ async fn ffmpeg(args: &WorkerArgs) -> Result<String, String> {
         "{version} lacks {}; install a full build (Debian: apt install ffmpeg)",
         missing.join(", ")
     ))
+}
+
+/// Whether a usual task fits here. Larger ones are told by the worker that meets them.
+fn room(args: &DoctorArgs) -> Result<String, String> {
+    let workshop = Workshop::open(&args.worker.work_dir()).map_err(text)?;
+    let cache = SourceSettings::default()
+        .cache_bytes
+        .min(args.worker.limits().memory() / 8);
+    let ledger = Ledger::new(args.worker.limits(), workshop.folder(), cache);
+    let room = ledger.room().map_err(text)?;
+    let megabytes = |resource| room.now.of(resource) / 1_000_000;
+    let found = format!(
+        "{} MB of disk and {} MB of memory for tasks",
+        megabytes(Resource::Disk),
+        megabytes(Resource::Memory)
+    );
+    match room.taken_for(Need::USUAL, Need::default()) {
+        None => Ok(found),
+        Some(resource) => Err(format!(
+            "{found}: a chunk of a 1080p video needs {} MB of {resource}; free some, or raise {}",
+            Need::USUAL.of(resource) / 1_000_000,
+            resource.setting()
+        )),
+    }
 }
 
 async fn profiles(args: &DoctorArgs) -> Result<String, String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
-use crate::job::{JobSettings, Jobs};
+use crate::job::{Gate, JobSettings, Jobs};
 use crate::storage::Storage;
 
 /// Connects to the log and the output bucket as `name`.
@@ -25,5 +25,10 @@ pub(super) async fn jobs(
         output_root: storage.output_root.clone(),
         retry_delay: Duration::from_secs(worker.retry_delay),
     };
-    Ok(Jobs { log, output, settings })
+    Ok(Jobs {
+        log,
+        output,
+        settings,
+        gate: Gate::default(),
+    })
 }

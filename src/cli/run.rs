@@ -55,6 +55,7 @@ impl RunArgs {
             },
             tool: self.worker.tool.locate()?,
             work_dir: self.worker.work_dir(),
+            limits: self.worker.limits(),
             encode_slots: self.worker.encode_slots(),
             source_wait: Duration::from_secs(self.worker.source_wait),
             remux_max: self.worker.remux_max,
@@ -77,7 +78,7 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let service = Service::start(&settings, &shutdown).await?;
     tracing::info!(%address, roles = roles.join(","), worker = settings.job.worker, "fluxhls {} runs", env!("CARGO_PKG_VERSION"));
-    let router = http::router(metrics, service.obstacles.clone());
+    let router = http::router(metrics, service.health.clone());
     let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
     service.wait().await;
     server.await??;

@@ -11,7 +11,7 @@ use streams::{FileId, JobId, OutputPrefix};
 use super::jobs::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
-use crate::job::{JobSettings, Jobs};
+use crate::job::{Gate, JobSettings, Jobs};
 use crate::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
 use crate::storage::{BlockCache, Bucket, SourceSettings, Storage};
 use crate::workshop::Workshop;
@@ -95,6 +95,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
             output_root: args.storage.output_root.clone(),
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },
+        gate: Gate::default(),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Production: one ffmpeg with its source, its uploads and its progress, from start to the last segment in the bucket.
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::report::{Share, report};
-use super::shipping::{Shelf, Shipped, Shipper, disk};
+use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
+use crate::admission::{Need, used};
+use crate::config::cores;
 use crate::crash;
 use crate::failure::{Evidence, Failure};
 use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, Tool};
@@ -70,6 +73,7 @@ impl Plant<'_> {
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
         let (shipped, stderr) = made.map_err(|failure| {
+            let failure = or_full(folder.path(), failure);
             let stderr = failure.evidence.stderr.clone();
             failure.with_evidence(Evidence {
                 argv: argv.clone(),
@@ -111,10 +115,11 @@ impl Plant<'_> {
             crash::point("encode.ffmpeg");
             Ok::<_, Failure>(exit)
         };
-        let ship = shipper.follow(&order.shelves, seen.clone());
+        let ship = shipper.follow(&order.shelves, seen.clone(), |held| server.hold(held));
         let (stderr, shipped) = tokio::select! {
             both = async { tokio::try_join!(encode, ship) } => both?,
             never = beside(report(self.jobs, assignment, share, seen), &assignment.pulse) => match never {},
+            failure = overflow(folder.path(), order) => return Err(failure),
         };
         Ok((shipped, stderr))
     }
@@ -135,7 +140,7 @@ impl Plant<'_> {
             folder: folder.path(),
             limits: Limits::new(Duration::from_secs(300) + Duration::from_secs_f64(order.seconds / SLOWEST)),
             stop: &CancellationToken::new(),
-            external_work: &move || bytes.bytes_read() + bytes.bytes_served(),
+            external_work: &move || bytes.work(),
             ticks: &ticks,
         })
         .await
@@ -165,6 +170,21 @@ async fn beside(report: impl Future<Output = ()>, pulse: &Pulse) -> Infallible {
     };
     let ((), never) = tokio::join!(report, beat);
     never
+}
+
+/// Looks each second whether the task has written twice what it said it would: then it is stopped, before it takes the room of others.
+async fn overflow(folder: &Path, order: &Order<'_>) -> Failure {
+    let declared = Need::of_task(order.plan, order.assignment.task, cores()).disk;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let written = used(folder);
+        if written > declared.saturating_mul(2) {
+            let text = format!(
+                "The task has {written} bytes in the work folder, more than twice the {declared} it was given."
+            );
+            return Failure::new(Code::DiskFull, text);
+        }
+    }
 }
 
 /// The metric label of an end.

@@ -1,4 +1,5 @@
-//! Shipping: every closed segment leaves for the bucket while the next one is encoded, so the disk holds few of them.
+//! Shipping: every closed segment leaves for the bucket while the next one is encoded, so the disk holds few of them. Where they leave
+//! slower than they are made, the source is held back until they have left.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,9 @@ use streams::work::{ObjectRef, SegmentOutput};
 use streams::{Code, RenditionName};
 use tokio::sync::watch;
 
+use crate::admission::is_full;
 use crate::cmaf::{FragmentInfo, InitInfo};
+use crate::crash;
 use crate::failure::Failure;
 use crate::ffmpeg::{Tick, argv};
 use crate::job::{Jobs, Pulse};
@@ -18,6 +21,9 @@ use crate::storage::{JobKeys, ObjectKind};
 
 /// Uploads of one task at a time.
 const PARALLEL: usize = 4;
+
+/// Closed segments of one rendition that may wait for their upload before the source is held back.
+const WAITING: u32 = 4;
 
 /// Where one rendition's files come from and where they go.
 #[derive(Debug, Clone)]
@@ -51,11 +57,13 @@ pub(super) struct Shipper<'a> {
 impl Shipper<'_> {
     /// Ships the segments of all `shelves` as they are closed, until ffmpeg has ended and none is left. One list per shelf.
     ///
-    /// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes when ffmpeg has ended.
+    /// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes when ffmpeg has ended. `hold` is told
+    /// whether too many segments wait.
     pub(super) async fn follow(
         &self,
         shelves: &[Shelf],
         mut ticks: watch::Receiver<Tick>,
+        hold: impl Fn(bool),
     ) -> Result<Vec<Vec<Shipped>>, Failure> {
         let mut shipped: Vec<Vec<Shipped>> = shelves.iter().map(|_| Vec::new()).collect();
         let mut next: Vec<u32> = shelves.iter().map(|shelf| shelf.first).collect();
@@ -64,10 +72,7 @@ impl Shipper<'_> {
         loop {
             for (index, shelf) in shelves.iter().enumerate() {
                 while under_way.len() < PARALLEL {
-                    let file = self
-                        .folder
-                        .join(shelf.name.as_str())
-                        .join(argv::segment_file(next[index]));
+                    let file = self.file(shelf, next[index]);
                     if !file.exists() {
                         break;
                     }
@@ -75,6 +80,8 @@ impl Shipper<'_> {
                     next[index] += 1;
                 }
             }
+            let waits = |(shelf, next): (&Shelf, &u32)| self.file(shelf, next + WAITING - 1).exists();
+            hold(shelves.iter().zip(&next).any(waits));
             if under_way.is_empty() && ended {
                 for list in &mut shipped {
                     list.sort_by_key(|segment| segment.output.n);
@@ -91,6 +98,10 @@ impl Shipper<'_> {
         }
     }
 
+    fn file(&self, shelf: &Shelf, n: u32) -> PathBuf {
+        self.folder.join(shelf.name.as_str()).join(argv::segment_file(n))
+    }
+
     async fn ship(&self, index: usize, shelf: &Shelf, n: u32, file: PathBuf) -> Result<(usize, Shipped), Failure> {
         let bytes: Bytes = tokio::fs::read(&file)
             .await
@@ -104,6 +115,7 @@ impl Shipper<'_> {
                 format!("Segment {n} of {} is not sound: {error}.", shelf.name),
             )
         })?;
+        crash::point("encode.closed");
         let key = self.keys.segment(shelf.name.as_str(), u64::from(n), self.attempt);
         let stored = self.put(&key, bytes, shelf.kind.clone()).await?;
         tokio::fs::remove_file(&file)
@@ -156,6 +168,16 @@ impl Shipper<'_> {
     }
 }
 
+/// The same failure, or that of a full disk: what ffmpeg could not write whole is found unsound before ffmpeg says why.
+pub(super) fn or_full(folder: &Path, failure: Failure) -> Failure {
+    match failure.code {
+        Code::VerificationFailed | Code::FfmpegCrashed if is_full(folder) => {
+            Failure::plain(Code::DiskFull).with_evidence(failure.evidence)
+        }
+        _ => failure,
+    }
+}
+
 /// The failure of a file operation in the work folder.
 pub(super) fn disk(path: &Path, error: &std::io::Error) -> Failure {
     let code = match error.kind() {
@@ -169,4 +191,22 @@ pub(super) fn disk(path: &Path, error: &std::io::Error) -> Failure {
             path.file_name().unwrap_or_default().display()
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_troubles_with_files() {
+        // A device that is always full.
+        let full = std::fs::File::create("/dev/full").unwrap().write_all(b"x").unwrap_err();
+        let failure = disk(Path::new("task/0.m4s"), &full);
+        assert_eq!(failure.code, Code::DiskFull);
+        assert!(failure.message.contains("0.m4s"), "{failure}");
+        let missing = std::fs::File::open("/nowhere").unwrap_err();
+        assert_eq!(disk(Path::new("task"), &missing).code, Code::FfmpegCrashed);
+    }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{counter, histogram};
 use streams::plan::{AudioRendition, Planned, VideoRendition};
-use streams::task::Duty;
+use streams::task::{Duty, TaskName};
 use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
 use streams::{Code, RenditionName};
 use tempfile::TempDir;
@@ -14,13 +15,15 @@ use tempfile::TempDir;
 use super::evidence::{self, Readback, Sent};
 use super::images;
 use super::production::{Made, Order, Plant};
-use super::shipping::{Shelf, Shipped, Shipper, disk};
+use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
+use crate::admission::{Admission, Ledger, Need};
 use crate::cmaf::{self, FragmentInfo, InitInfo};
+use crate::config::cores;
 use crate::crash;
 use crate::failure::Failure;
 use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
-use crate::job::{Assignment, Jobs, Product, Stage};
+use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::storage::{BlockCache, Digest, JobKeys, ObjectKind, Storage};
 use crate::workshop::Workshop;
 
@@ -42,9 +45,29 @@ pub struct Encoder {
     pub ffmpeg: String,
     /// Where work is done.
     pub workshop: Arc<Workshop>,
+    /// What room there is.
+    pub ledger: Ledger,
 }
 
+/// How long a task waits that does not fit beside those in work, which take some seconds each.
+const LATER: Duration = Duration::from_secs(5);
+
+/// How long a task waits that is too large for this worker: so long it is for others to take alone.
+const ELSEWHERE: Duration = Duration::from_secs(20);
+
 impl Stage for Encoder {
+    async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
+        let need = state.plan().map(|plan| Need::of_task(plan, task, cores()));
+        match self
+            .ledger
+            .admit(&format!("{}/{task}", state.job_id), need.unwrap_or_default())
+        {
+            Admission::Granted(room) => Readiness::Ready(room),
+            Admission::Later => Readiness::Wait(LATER),
+            Admission::Elsewhere => Readiness::Wait(ELSEWHERE),
+        }
+    }
+
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = std::time::Instant::now();
         let plan = assignment
@@ -276,7 +299,8 @@ fn output(name: &RenditionName, init: InitInfo, object: ObjectRef, units: u64, s
 }
 
 fn gate_failed(name: &RenditionName, failure: &cmaf::GateFailure, made: &Made) -> Failure {
-    Failure::new(Code::VerificationFailed, format!("{name}: {failure}.")).with_evidence(made.evidence.clone())
+    let failure = Failure::new(Code::VerificationFailed, format!("{name}: {failure}."));
+    or_full(made.folder.path(), failure.with_evidence(made.evidence.clone()))
 }
 
 fn no_such_chunk(chunk: u32) -> Failure {

@@ -3,6 +3,7 @@
 use streams::Code;
 
 use super::Jobs;
+use super::gate::Access;
 use crate::failure::Failure;
 use crate::storage::StorageError;
 
@@ -14,24 +15,25 @@ impl Jobs {
             StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::plain(Code::SourceNotFound),
             // An object that ends earlier than it did is another one, too.
             StorageError::Changed { .. } | StorageError::OutOfRange { .. } => Failure::plain(Code::SourceChanged),
-            _ if error.is_denied() && !self.is_denied_everywhere().await => Failure::new(
-                Code::ForbiddenSource,
-                "The storage does not let this service read the uploaded file.",
-            ),
+            _ if error.is_denied() => match self.try_access().await {
+                Access::Granted => Failure::new(
+                    Code::ForbiddenSource,
+                    "The storage does not let this service read the uploaded file.",
+                ),
+                Access::Denied => Failure::new(Code::StorageDenied, error.to_string()),
+                // Whether it is this object alone cannot be told now.
+                Access::Unreachable => Failure::new(Code::StorageUnavailable, error.to_string()),
+            },
             _ => self.blame_output(error).await,
         }
     }
 
-    /// The failure of a request to the output bucket.
+    /// The failure of a request to the output bucket. The gate closes where it is not this request alone.
     pub async fn blame_output(&self, error: &StorageError) -> Failure {
-        if error.is_denied() && self.is_denied_everywhere().await {
-            return Failure::new(Code::StorageDenied, error.to_string());
-        }
-        Failure::new(Code::StorageUnavailable, error.to_string())
-    }
-
-    /// Whether our own credentials are the trouble: then nothing works in our own bucket either.
-    pub async fn is_denied_everywhere(&self) -> bool {
-        matches!(self.output.canary(&self.settings.output_root).await, Err(error) if error.is_denied())
+        let code = match self.try_access().await {
+            Access::Denied if error.is_denied() => Code::StorageDenied,
+            _ => Code::StorageUnavailable,
+        };
+        Failure::new(code, error.to_string())
     }
 }

@@ -80,18 +80,27 @@ impl Jobs {
     }
 
     /// Writes the owner's bytes as master, or removes master where the owner is deleted, until the owner did not change meanwhile;
-    /// returns the owner.
+    /// returns the owner. The owner is read before, too: whoever stood still since it learned of one must not bring back older bytes,
+    /// however briefly.
     ///
     /// # Errors
     /// What the storage did not do, or that the owner's bytes are not in the bucket.
     pub async fn write_master(&self, prefix: &OutputPrefix, mut owner: Current) -> Result<Current, SettleError> {
         loop {
+            let bytes = match owner.deleted {
+                Some(_) => None,
+                None => Some(self.committed(prefix, &owner).await?),
+            };
+            if let Some((now, _)) = self.owner(prefix).await
+                && now != owner
+            {
+                owner = now;
+                continue;
+            }
             let master = self.keys(prefix, &owner.job_id).master();
-            if owner.deleted.is_some() {
-                self.output.delete(&[master]).await?;
-            } else {
-                let bytes = self.committed(prefix, &owner).await?;
-                self.output.put(&master, bytes, ObjectKind::Master).await?;
+            match bytes {
+                Some(bytes) => drop(self.output.put(&master, bytes, ObjectKind::Master).await?),
+                None => self.output.delete(&[master]).await?,
             }
             match self.owner(prefix).await {
                 Some((now, _)) if now != owner => owner = now,

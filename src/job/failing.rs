@@ -29,7 +29,7 @@ impl Run {
             Class::Permanent => self.fail(state, failure).await,
             Class::Operator => {
                 self.release(attempt, "operator").await?;
-                Ok(Settlement::Retry(Duration::from_secs(30)))
+                Ok(Settlement::Retry(self.jobs.gate.pause().unwrap_or_default()))
             }
             Class::Transient => {
                 let used = self.jobs.work(&state.job_id).await.attempts(task);

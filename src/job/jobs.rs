@@ -5,6 +5,7 @@ use std::time::Duration;
 use streams::fact::{Fact, Head};
 use streams::{JobId, OutputPrefix, subject, topology};
 
+use super::gate::Gate;
 use crate::jetstream::{Created, Log, Outgoing, Refused};
 use crate::storage::{Bucket, JobKeys};
 
@@ -30,6 +31,8 @@ pub struct Jobs {
     pub output: Bucket,
     /// What the installation decided.
     pub settings: JobSettings,
+    /// Whether the output bucket can be used.
+    pub gate: Gate,
 }
 
 impl Jobs {

@@ -5,6 +5,7 @@
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
 //! - [`deletion`] removes a file with all its jobs; [`retry`] sends a job's event again.
+//! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
 mod blame;
@@ -12,6 +13,7 @@ pub mod cancel;
 pub mod commit;
 pub mod deletion;
 mod failing;
+pub mod gate;
 pub mod jobs;
 pub mod lease;
 pub mod queue;
@@ -21,6 +23,7 @@ pub mod state;
 pub mod step;
 pub mod verdict;
 
+pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::Pulse;
 pub use state::{Entry, JobState};

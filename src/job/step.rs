@@ -22,6 +22,7 @@ use super::Jobs;
 use super::failing::too_many;
 use super::lease::{LeaseEnd, Pulse};
 use super::state::JobState;
+use crate::admission::Reservation;
 use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::{Delivery, Outgoing, Refused, Settlement};
@@ -55,8 +56,8 @@ pub enum Product {
 /// Whether a task can be started.
 #[derive(Debug)]
 pub enum Readiness {
-    /// It can.
-    Ready,
+    /// It can, with the room it needs kept for it until it is done.
+    Ready(Reservation),
     /// Not yet; look again after this pause. No attempt is counted.
     Wait(Duration),
     /// It never can.
@@ -67,7 +68,7 @@ pub enum Readiness {
 pub trait Stage: Clone + Send + Sync + 'static {
     /// Whether what the task needs is there. Asked before an attempt is counted.
     fn readiness(&self, _state: &JobState, _task: TaskName) -> impl Future<Output = Readiness> + Send {
-        std::future::ready(Readiness::Ready)
+        std::future::ready(Readiness::Ready(Reservation::default()))
     }
 
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
@@ -125,11 +126,15 @@ impl Run {
             if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
                 return self.fail(&state, too_many(&state, task, None)).await;
             }
-            match stage.readiness(&state, task).await {
-                Readiness::Ready => {}
+            if let Some(pause) = self.jobs.gate.pause() {
+                counter!("fluxhls_storage_waits_total", "class" => self.key.class.as_str()).increment(1);
+                return Ok(Settlement::Retry(pause));
+            }
+            let _room = match stage.readiness(&state, task).await {
+                Readiness::Ready(room) => room,
                 Readiness::Wait(pause) => return Ok(Settlement::Retry(pause)),
                 Readiness::Never(failure) => return self.fail(&state, failure).await,
-            }
+            };
             if let Some(settlement) = self.work(&state, stage, hand_back).await? {
                 return Ok(settlement);
             }

@@ -13,6 +13,7 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use super::stage::Planner;
+use crate::admission::Need;
 use crate::failure::Failure;
 use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, argv};
 use crate::job::Assignment;
@@ -21,9 +22,6 @@ use crate::storage::{self, Source, SourceServer};
 
 /// Seconds of video below which one sequential task is soon done.
 const WORTH_IT: f64 = 24.0;
-
-/// Bytes of the disk that stay free whatever we write.
-const RESERVE: u64 = 256 << 20;
 
 /// The least speed of a copy, in bytes a second, below which it counts as hung for good.
 const SLOWEST: u64 = 256 << 10;
@@ -47,14 +45,16 @@ impl Planner {
         if !is_worth_it(probe) || size > self.remux_max {
             return Ok(None);
         }
+        let who = format!("{}/copy", assignment.state.job_id);
+        let room = self.ledger.wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
+        let Some(_room) = room.await else {
+            tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
+            return Ok(None);
+        };
         let folder = self
             .workshop
             .bench(std::iter::empty())
             .map_err(|error| no_folder(&error))?;
-        if !has_room(folder.path(), size) {
-            tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
-            return Ok(None);
-        }
         let input = Input::http(server.url());
         for subtitles in [true, false] {
             let args = argv::remux(&input, subtitles);
@@ -81,6 +81,9 @@ impl Planner {
         })
         .await
         .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+        if exit.code() == Some(Code::DiskFull) {
+            return Err(Failure::plain(Code::DiskFull));
+        }
         if exit.end != End::Finished {
             tracing::debug!(stderr = exit.stderr_tail, "a copy of the source failed");
         }
@@ -120,14 +123,6 @@ fn is_worth_it(probe: &Probe) -> bool {
     };
     let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
     !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(long)
-}
-
-/// Whether the disk takes a copy a tenth larger than the source, as headers of small packets may make it.
-fn has_room(folder: &Path, size: u64) -> bool {
-    nix::sys::statvfs::statvfs(folder).is_ok_and(|disk| {
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
-        free > size.saturating_add(size / 10).saturating_add(RESERVE)
-    })
 }
 
 fn no_folder(error: &std::io::Error) -> Failure {

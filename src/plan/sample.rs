@@ -4,6 +4,8 @@ use streams::Code;
 
 use super::source::Found;
 use super::stage::Planner;
+use crate::admission::Need;
+use crate::config::cores;
 use crate::failure::Failure;
 use crate::ffmpeg::{self, Input};
 use crate::job::Assignment;
@@ -30,6 +32,10 @@ impl Planner {
             Some(copy) => Source::copy(&self.storage, copy),
             None => found.source(&self.storage),
         };
+        let who = format!("{}/sample", assignment.state.job_id);
+        let need = Need::of_sample(draft, cores());
+        let room = self.ledger.wait(&who, need, || assignment.pulse.add(1)).await;
+        let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
         let server = self.open(source).await.map_err(unread)?;
         let folder = self.workshop.bench(std::iter::empty());
         let folder = folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;

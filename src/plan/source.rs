@@ -6,6 +6,7 @@ use chrono::{TimeDelta, Utc};
 use streams::Code;
 use streams::code::Class;
 
+use crate::admission::Reservation;
 use crate::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
 use crate::storage::{Location, Locator, ObjectMeta, Source, Storage};
@@ -81,7 +82,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, stat
 /// Whether the task can start: a source that is on its way is waited for, `wait` long from when the event was taken in.
 pub(super) fn readiness(look: Look, state: &JobState, wait: Duration, retry_delay: Duration) -> Readiness {
     match look {
-        Look::Found(_) => Readiness::Ready,
+        Look::Found(_) => Readiness::Ready(Reservation::default()),
         Look::Missing(code) => {
             let waited = Utc::now() - state.accepted.time;
             match TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX).checked_sub(&waited) {

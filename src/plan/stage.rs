@@ -11,6 +11,7 @@ use streams::task::TaskName;
 
 use super::remux::Copied;
 use super::source::{Found, Look, look, readiness};
+use crate::admission::Ledger;
 use crate::crash;
 use crate::failure::{Evidence, Failure};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
@@ -43,6 +44,8 @@ pub struct Planner {
     pub source_wait: Duration,
     /// Where copies of sources are made.
     pub workshop: Arc<Workshop>,
+    /// What room there is.
+    pub ledger: Ledger,
     /// Bytes of the largest source that is copied.
     pub remux_max: u64,
 }

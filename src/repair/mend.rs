@@ -12,6 +12,7 @@ use super::find::Found;
 use super::patch::patch;
 use super::recall;
 use super::survey::{Damage, objects};
+use crate::admission::{Ledger, Limits};
 use crate::encode::Encoder;
 use crate::failure::Failure;
 use crate::ffmpeg::Tool;
@@ -326,6 +327,7 @@ impl Repair<'_> {
             tool: mender.tool.clone(),
             ffmpeg: mender.ffmpeg.clone(),
             workshop: Arc::clone(&mender.workshop),
+            ledger: Ledger::new(Limits::default(), mender.workshop.folder(), 0),
         };
         let manifest_url = mender.jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {

@@ -7,27 +7,30 @@ use streams::topology;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::Jobs;
+use crate::admission::Ledger;
+use crate::http::Health;
+use crate::job::{Access, Jobs};
 use crate::project;
 
 /// What may keep the service from its work.
 pub(super) struct Watch {
     pub(super) jobs: Jobs,
     pub(super) projected: Option<watch::Receiver<project::Position>>,
-    pub(super) tell: watch::Sender<Vec<String>>,
+    /// The room for tasks, where this process has any.
+    pub(super) ledger: Option<Ledger>,
+    pub(super) tell: watch::Sender<Health>,
 }
 
 impl Watch {
     /// Looks for obstacles every few seconds until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut round = 0_u32;
-        let mut denied = false;
         loop {
             let mut obstacles = self.consumers().await;
-            if round.is_multiple_of(6) {
-                denied = self.is_denied().await;
+            if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
+                self.jobs.keep_gate().await;
             }
-            if denied {
+            if self.jobs.gate.access() == Access::Denied {
                 obstacles.push(
                     "the storage refuses our credentials; check them and what they may do in S3_BUCKET".to_owned(),
                 );
@@ -39,7 +42,14 @@ impl Watch {
             {
                 obstacles.push("the tables do not follow the job log; check DATABASE_URL and the log".to_owned());
             }
-            self.tell.send_replace(obstacles);
+            obstacles.extend(
+                self.ledger
+                    .as_ref()
+                    .and_then(|ledger| ledger.room().err())
+                    .map(|error| error.to_string()),
+            );
+            let notices = self.ledger.iter().filter_map(Ledger::too_large).collect();
+            self.tell.send_replace(Health { obstacles, notices });
             round = round.wrapping_add(1);
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
@@ -66,15 +76,5 @@ impl Watch {
             }
         }
         obstacles
-    }
-
-    /// A look at any key tells whether credentials may be the trouble; only then the canary, which writes, is sent.
-    async fn is_denied(&self) -> bool {
-        let looked = self
-            .jobs
-            .output
-            .head(&format!("{}canary", self.jobs.settings.output_root))
-            .await;
-        matches!(looked, Err(error) if error.is_denied()) && self.jobs.is_denied_everywhere().await
     }
 }

@@ -10,10 +10,12 @@ use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
+use crate::admission::Ledger;
 use crate::encode::Encoder;
+use crate::http::Health;
 use crate::intake::Intake;
 use crate::jetstream::{Lanes, Log, Nats, pull};
-use crate::job::{self, Jobs, Stage};
+use crate::job::{self, Gate, Jobs, Stage};
 use crate::package::Packager;
 use crate::plan::Planner;
 use crate::project;
@@ -29,7 +31,7 @@ pub struct Service {
     /// The S3 client.
     pub storage: Storage,
     /// What keeps the service from its work.
-    pub obstacles: watch::Receiver<Vec<String>>,
+    pub health: watch::Receiver<Health>,
     /// How far the tables are, where this process projects.
     pub projected: Option<watch::Receiver<project::Position>>,
     tracker: TaskTracker,
@@ -47,12 +49,13 @@ impl Service {
             log: Log::new(nats.clone()),
             output: storage.bucket(&settings.bucket),
             settings: settings.job.clone(),
+            gate: Gate::default(),
         };
         let mut start = Start {
             settings,
             projected: None,
             locator: settings.locator()?,
-            cache: BlockCache::new(SourceSettings::default()),
+            cache: BlockCache::new(sources(settings)),
             jobs: jobs.clone(),
             storage: storage.clone(),
             workshop: None,
@@ -62,10 +65,11 @@ impl Service {
         for role in &settings.roles {
             start.role(*role).await?;
         }
-        let (tell, obstacles) = watch::channel(vec!["starting".to_owned()]);
+        let (tell, health) = watch::channel(Health::starting());
         let watch = Watch {
             jobs: jobs.clone(),
             projected: start.projected.clone(),
+            ledger: start.workshop.as_ref().map(|(_, ledger)| ledger.clone()),
             tell,
         };
         tokio::spawn(watch.run(shutdown.stop.clone()));
@@ -73,7 +77,7 @@ impl Service {
         Ok(Self {
             jobs,
             storage,
-            obstacles,
+            health,
             projected: start.projected,
             tracker: start.tracker,
         })
@@ -86,13 +90,22 @@ impl Service {
     }
 }
 
+/// How sources are read: the cache takes at most an eighth of the memory there is.
+fn sources(settings: &ServiceSettings) -> SourceSettings {
+    let defaults = SourceSettings::for_stalls_of(settings.storage.stall_timeout);
+    SourceSettings {
+        cache_bytes: defaults.cache_bytes.min(settings.limits.memory() / 8),
+        ..defaults
+    }
+}
+
 /// What roles are started with.
 struct Start<'a> {
     settings: &'a ServiceSettings,
     jobs: Jobs,
     storage: Storage,
     /// Opened by the first role that needs one.
-    workshop: Option<Arc<Workshop>>,
+    workshop: Option<(Arc<Workshop>, Ledger)>,
     locator: Locator,
     cache: BlockCache,
     shutdown: Shutdown,
@@ -111,6 +124,7 @@ impl Start<'_> {
                 self.tracker.spawn(intake.run(self.shutdown.stop.clone()));
             }
             Role::Plan => {
+                let (workshop, ledger) = self.workshop()?;
                 let planner = Planner {
                     jobs: self.jobs.clone(),
                     storage: self.storage.clone(),
@@ -119,7 +133,8 @@ impl Start<'_> {
                     profiles: self.settings.profiles.clone(),
                     tool: self.settings.tool.clone(),
                     ffmpeg: self.settings.tool.version().await?,
-                    workshop: self.workshop()?,
+                    workshop,
+                    ledger,
                     source_wait: self.settings.source_wait,
                     remux_max: self.settings.remux_max,
                 };
@@ -127,13 +142,15 @@ impl Start<'_> {
             }
             Role::Encode => {
                 crate::ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
+                let (workshop, ledger) = self.workshop()?;
                 let encoder = Encoder {
                     jobs: self.jobs.clone(),
                     storage: self.storage.clone(),
                     cache: self.cache.clone(),
                     tool: self.settings.tool.clone(),
                     ffmpeg: self.settings.tool.version().await?,
-                    workshop: self.workshop()?,
+                    workshop,
+                    ledger,
                 };
                 self.stage(
                     encoder.clone(),
@@ -158,12 +175,19 @@ impl Start<'_> {
         Ok(())
     }
 
-    fn workshop(&mut self) -> std::io::Result<Arc<Workshop>> {
-        if let Some(workshop) = &self.workshop {
-            return Ok(Arc::clone(workshop));
+    fn workshop(&mut self) -> std::io::Result<(Arc<Workshop>, Ledger)> {
+        if let Some(opened) = &self.workshop {
+            return Ok(opened.clone());
         }
-        let opened = Arc::new(Workshop::open(&self.settings.work_dir)?);
-        Ok(Arc::clone(self.workshop.insert(opened)))
+        let workshop = Arc::new(Workshop::open(&self.settings.work_dir)?);
+        let ledger = Ledger::new(
+            self.settings.limits,
+            workshop.folder(),
+            self.cache.settings().cache_bytes,
+        );
+        self.tracker
+            .spawn(Arc::clone(&workshop).keep_tidy(self.shutdown.stop.clone()));
+        Ok(self.workshop.insert((workshop, ledger)).clone())
     }
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::Role;
+use crate::admission::Limits;
 use crate::ffmpeg::Tool;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
@@ -33,6 +34,8 @@ pub struct ServiceSettings {
     pub tool: Tool,
     /// Folder for work in progress.
     pub work_dir: PathBuf,
+    /// What tasks may take of disk and memory.
+    pub limits: Limits,
     /// Chunks encoded at a time.
     pub encode_slots: usize,
     /// How long an event's object is waited for.

@@ -18,9 +18,6 @@ use secrecy::ExposeSecret;
 use super::bucket::Bucket;
 use super::settings::{Checksums, StaticCredentials, StorageSettings};
 
-/// How long a transfer may stand still. The SDK's own 5 s misfires on slow uplinks.
-const STALL_GRACE: Duration = Duration::from_secs(30);
-
 /// A connection pool to one S3 service. Cheap to clone.
 #[derive(Clone)]
 pub struct Storage {
@@ -34,15 +31,15 @@ pub(super) struct Manners {
     /// Whether public objects get the ACL `public-read`.
     pub(super) public_read: bool,
     /// Limit on silence within a body.
-    pub(super) read_timeout: Duration,
-    /// Limits of requests that carry a large body.
-    upload_timeouts: TimeoutConfig,
+    pub(super) stall_timeout: Duration,
+    /// What the timeouts of uploads follow from.
+    settings: StorageSettings,
 }
 
 impl Manners {
-    /// What differs for a request that carries a large body.
-    pub(super) fn upload_config(&self) -> Builder {
-        Builder::default().timeout_config(self.upload_timeouts.clone())
+    /// What differs for a request that carries a body of `size` bytes.
+    pub(super) fn upload_config(&self, size: usize) -> Builder {
+        Builder::default().timeout_config(upload_timeouts(&self.settings, size as u64))
     }
 }
 
@@ -57,7 +54,8 @@ impl Storage {
             .retry_config(RetryConfig::standard().with_max_attempts(settings.max_attempts))
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled()
-                    .grace_period(STALL_GRACE)
+                    // The SDK's own 5 s misfire on slow uplinks.
+                    .grace_period(settings.stall_timeout)
                     .build(),
             );
         if let Some(credentials) = &settings.credentials {
@@ -68,8 +66,8 @@ impl Storage {
             client: Client::from_conf(s3_config(Builder::from(&shared), settings).build()),
             manners: Arc::new(Manners {
                 public_read: settings.public_read,
-                read_timeout: settings.read_timeout,
-                upload_timeouts: upload_timeouts(settings),
+                stall_timeout: settings.stall_timeout,
+                settings: settings.clone(),
             }),
         }
     }
@@ -100,18 +98,18 @@ fn http_client() -> SharedHttpClient {
 fn request_timeouts(settings: &StorageSettings) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.read_timeout)
+        .read_timeout(settings.stall_timeout)
         .operation_attempt_timeout(settings.attempt_timeout)
         .build()
 }
 
-fn upload_timeouts(settings: &StorageSettings) -> TimeoutConfig {
+fn upload_timeouts(settings: &StorageSettings, size: u64) -> TimeoutConfig {
     // To the SDK, "read" begins when the request begins, so it would cut an upload that is merely long.
-    // One that stands still is caught by the stalled stream protection.
+    // One that stands still in its middle is caught by the stalled stream protection.
     TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.upload_timeout)
-        .operation_attempt_timeout(settings.upload_timeout)
+        .read_timeout(settings.upload_timeout(size))
+        .operation_attempt_timeout(settings.upload_timeout(size))
         .build()
 }
 

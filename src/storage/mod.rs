@@ -35,5 +35,5 @@ pub use key::{JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch
 pub use location::{ForbiddenSource, Location, Locator};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use request::{Op, touch_metrics};
-pub use settings::{Checksums, StaticCredentials, StorageSettings};
+pub use settings::{Checksums, STALL_TIMEOUT, StaticCredentials, StorageSettings};
 pub use source::{BlockCache, Source, SourceFault, SourceReport, SourceServer, SourceSettings};

@@ -11,6 +11,9 @@ use super::error::{StorageError, from_sdk};
 use super::object::{ObjectKind, bare_etag};
 use super::request::{Op, observe};
 
+/// The server may take minutes to make one object of many parts: as long as sending so many bytes may take.
+const COMPLETION: usize = 8 << 20;
+
 /// A started upload. Dropped without [`Multipart::complete`] or [`Multipart::abort`] it is aborted in the background,
 /// so that a cancelled task leaves no invisible parts in the bucket.
 pub(super) struct Multipart {
@@ -111,6 +114,7 @@ impl Upload {
     }
 
     async fn send(&self, number: i32, part: Bytes) -> Result<CompletedPart, StorageError> {
+        let config = self.bucket.manners().upload_config(part.len());
         let answer = self
             .bucket
             .client()
@@ -121,7 +125,7 @@ impl Upload {
             .part_number(number)
             .body(ByteStream::from(part))
             .customize()
-            .config_override(self.bucket.manners().upload_config())
+            .config_override(config)
             .send()
             .await;
         let sent = answer.map_err(|error| from_sdk(self.bucket.at(Op::UploadPart, &self.key), &error))?;
@@ -140,7 +144,7 @@ impl Upload {
             .upload_id(&self.id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .customize()
-            .config_override(self.bucket.manners().upload_config())
+            .config_override(self.bucket.manners().upload_config(COMPLETION))
             .send()
             .await;
         let completed = answer.map_err(|error| from_sdk(self.bucket.at(Op::CompleteUpload, &self.key), &error))?;

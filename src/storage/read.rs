@@ -98,7 +98,7 @@ impl Bucket {
             );
             return Err(StorageError::Refused { at, reason });
         }
-        Body::new(at, answer.body, range.end - range.start, self.manners().read_timeout)
+        Body::new(at, answer.body, range.end - range.start, self.manners().stall_timeout)
             .collect()
             .await
     }
@@ -112,7 +112,7 @@ impl Bucket {
                 reason: "the server does not tell the object's size".to_owned(),
             });
         };
-        Ok(Body::new(at, answer.body, size, self.manners().read_timeout))
+        Ok(Body::new(at, answer.body, size, self.manners().stall_timeout))
     }
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let bucket = s3.bucket().await;
         upload(&bucket, 300_000).await;
         let settings = crate::storage::StorageSettings {
-            read_timeout: Duration::from_millis(200),
+            stall_timeout: Duration::from_millis(200),
             ..s3.settings()
         };
         let hasty = crate::storage::Storage::connect(&settings).await.bucket(bucket.name());

@@ -6,12 +6,12 @@ use secrecy::SecretString;
 
 /// How long a TCP connection (with TLS) may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a server may be silent: before its answer begins, and between two pieces of it.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a transfer may stand still, default of the setting of that name.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one attempt of a request without a large body may take until its answer begins.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long one attempt of sending one part (at most 8 MiB) may take: 28 kB/s is the slowest uplink that still works.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// The slowest uplink that still works, in bytes a second.
+const SLOWEST_UPLINK: u32 = 28_000;
 /// How often the SDK sends one request, the first time included.
 const MAX_ATTEMPTS: u32 = 4;
 
@@ -32,12 +32,12 @@ pub struct StorageSettings {
     pub credentials: Option<StaticCredentials>,
     /// Limit on opening a connection.
     pub connect_timeout: Duration,
-    /// Limit on silence, before an answer and within it.
-    pub read_timeout: Duration,
+    /// Limit on silence: before an answer begins, within it, and while what is sent is not taken.
+    pub stall_timeout: Duration,
     /// Limit on one attempt of a small request.
     pub attempt_timeout: Duration,
-    /// Limit on one attempt of an upload of one object or part.
-    pub upload_timeout: Duration,
+    /// Bytes a second below which an upload counts as hung.
+    pub slowest_uplink: u32,
     /// How often one request is sent before it counts as failed, the first time included.
     pub max_attempts: u32,
 }
@@ -72,11 +72,18 @@ impl StorageSettings {
             public_read: false,
             credentials: None,
             connect_timeout: CONNECT_TIMEOUT,
-            read_timeout: READ_TIMEOUT,
+            stall_timeout: STALL_TIMEOUT,
             attempt_timeout: ATTEMPT_TIMEOUT,
-            upload_timeout: UPLOAD_TIMEOUT,
+            slowest_uplink: SLOWEST_UPLINK,
             max_attempts: MAX_ATTEMPTS,
         }
+    }
+
+    /// How long one attempt of an upload of `size` bytes may take until it is answered. A connection that went dead behind the last byte
+    /// tells nothing, and small uploads vanish whole into the buffers of the system, so that this alone finds them out.
+    #[must_use]
+    pub fn upload_timeout(&self, size: u64) -> Duration {
+        self.stall_timeout * 2 + Duration::from_secs(size / u64::from(self.slowest_uplink.max(1)))
     }
 
     /// Whether buckets are addressed by path.
@@ -108,6 +115,13 @@ mod tests {
         });
         let text = format!("{settings:?}");
         assert!(text.contains("us-east-1") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn a_large_upload_may_take_longer_than_a_small_one() {
+        let settings = StorageSettings::new("us-east-1");
+        assert_eq!(settings.upload_timeout(0), STALL_TIMEOUT * 2);
+        assert_eq!(settings.upload_timeout(8 << 20), Duration::from_secs(60 + 299));
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) fn settings_for(address: SocketAddr) -> StorageSettings {
             access_key_id: KEY_ID.to_owned(),
             secret_access_key: SECRET.into(),
         }),
-        read_timeout: Duration::from_secs(5),
+        stall_timeout: Duration::from_secs(15),
         max_attempts: 2,
         ..StorageSettings::new("us-east-1")
     }

@@ -135,6 +135,7 @@ impl Bucket {
         kind: &ObjectKind,
         digest: Digest,
     ) -> Result<Stored, StorageError> {
+        let config = self.manners().upload_config(body.len());
         let request = self
             .client()
             .put_object()
@@ -145,7 +146,7 @@ impl Bucket {
             .set_acl(kind.acl(self.manners().public_read))
             .body(ByteStream::from(body))
             .customize()
-            .config_override(self.manners().upload_config());
+            .config_override(config);
         observe(Op::Put, async {
             let written = request
                 .send()
@@ -310,7 +311,7 @@ mod server_tests {
         };
         let (address, _server) = serve(Router::new().fallback(slow)).await;
         let settings = StorageSettings {
-            read_timeout: Duration::from_millis(200),
+            stall_timeout: Duration::from_millis(400),
             max_attempts: 1,
             ..settings_for(address)
         };

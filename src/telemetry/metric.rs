@@ -59,6 +59,9 @@ metrics_table! {
     "fluxhls_source_bytes_total" Kind::Counter, "Bytes of sources read from storage.";
     "fluxhls_slots" Kind::Gauge, "Tasks this worker takes at a time, by class.";
     "fluxhls_busy_slots" Kind::Gauge, "Tasks this worker works on now, by class.";
+    "fluxhls_storage_waits_total" Kind::Counter, "Tasks that were not started since the output bucket could not be used, by class.";
+    "fluxhls_admission_waits_total" Kind::Counter, "Tasks that were not started since this worker had no room for them, by resource.";
+    "fluxhls_reserved_bytes" Kind::Gauge, "What tasks in work have reserved, by resource.";
     "fluxhls_open_jobs" Kind::Gauge, "Jobs that were accepted and have not ended.";
     "fluxhls_swept_jobs_total" Kind::Counter, "Open jobs that had lost their place on the queue and were planned again.";
     "fluxhls_jobs" Kind::Gauge, "Rows of transcoding_jobs, by status.";

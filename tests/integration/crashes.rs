@@ -99,6 +99,7 @@ const STEPS: &[(&str, Story, &[&str])] = &[
         &[
             "step.read",
             "step.attempt",
+            "encode.closed",
             "encode.ffmpeg",
             "encode.uploaded",
             "encode.verified",

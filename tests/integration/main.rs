@@ -54,7 +54,12 @@ mod sharing;
 mod soundtracks;
 #[cfg(test)]
 mod source_faults;
+mod storage_faults;
 #[cfg(test)]
 mod sweeping;
 #[cfg(test)]
 mod titles;
+#[cfg(test)]
+mod work_folder;
+#[cfg(test)]
+mod zombies;

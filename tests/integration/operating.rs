@@ -7,14 +7,13 @@ use std::time::Duration;
 use async_nats::jetstream::stream;
 use serde_json::Value;
 use streams::{JobId, topology};
-use url::Url;
 
 use crate::harness::clip::moving;
 use crate::harness::database::Engine;
-use crate::harness::output::http::get;
 use crate::harness::output::verify;
 use crate::harness::sources::sources;
 use crate::harness::until;
+use crate::harness::worker::{page, readiness};
 use crate::harness::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,22 +82,11 @@ async fn submit_of_what_is_no_video_exits_with_three() {
 async fn a_worker_tells_that_it_lives_is_ready_and_what_it_counts() {
     let mut world = World::new(Engine::Sqlite).await;
     let worker = world.worker("one").start();
-    let address = || {
-        worker
-            .said()
-            .split("address=")
-            .nth(1)?
-            .split_whitespace()
-            .next()
-            .map(str::to_owned)
-    };
-    until("the worker names its address", async || address().is_some()).await;
-    let at = |path: &str| format!("http://{}{path}", address().unwrap()).parse::<Url>().unwrap();
-    until("the worker is ready", async || get(&at("/readyz")).await.status == 200).await;
-    assert_eq!(get(&at("/livez")).await.status, 200);
+    until("the worker is ready", async || readiness(&worker).await.status == 200).await;
+    assert_eq!(page(&worker, "/livez").await.status, 200);
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     world.completed(&job).await;
-    let metrics = String::from_utf8(get(&at("/metrics")).await.body).unwrap();
+    let metrics = String::from_utf8(page(&worker, "/metrics").await.body).unwrap();
     for line in [
         "fluxhls_uploads_total{result=\"accepted\"} 1",
         "fluxhls_attempts_total{class=\"encode\",outcome=\"completed\"} 1",
@@ -112,17 +100,17 @@ async fn a_worker_tells_that_it_lives_is_ready_and_what_it_counts() {
 
     world.nats.kill().await;
     until("the worker is not ready without NATS", async || {
-        get(&at("/readyz")).await.status == 503
+        readiness(&worker).await.status == 503
     })
     .await;
     assert_eq!(
-        get(&at("/livez")).await.status,
+        page(&worker, "/livez").await.status,
         200,
         "a restart would not bring NATS back"
     );
     world.nats.restart().await;
     until("the worker is ready again", async || {
-        get(&at("/readyz")).await.status == 200
+        readiness(&worker).await.status == 200
     })
     .await;
 }

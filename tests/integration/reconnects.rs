@@ -17,8 +17,8 @@ use crate::harness::database::Engine;
 use crate::harness::output::http::get;
 use crate::harness::output::verify;
 use crate::harness::process::Process;
-use crate::harness::proxy::{Fault, Proxy};
 use crate::harness::until;
+use crate::harness::wire::Wire;
 use crate::harness::world::World;
 
 async fn log_at(address: SocketAddr) -> Log {
@@ -46,12 +46,12 @@ async fn a_publish_whose_answer_was_lost_counts_once_even_when_the_server_has_fo
         of(WorkKind::Done, TaskName::PLAN),
     );
 
-    let proxy = Proxy::start(world.nats.address()).await;
-    let log = log_at(proxy.address()).await;
+    let wire = Wire::to(world.nats.address()).await;
+    let log = log_at(wire.address()).await;
     // Another worker's start is there already, so that ours is not simply the only one.
     let others = Outgoing::json(attempt.clone(), "{}").with_id("theirs");
     log.append(topology::WORK, others).await.unwrap();
-    proxy.set(Fault::Swallow);
+    wire.loses_answers(true);
     let appended = Outgoing::json(attempt.clone(), "{}").with_id("ours");
     let (log, again) = (log.clone(), log);
     let appending = tokio::spawn(async move { log.append(topology::WORK, appended).await });
@@ -62,7 +62,7 @@ async fn a_publish_whose_answer_was_lost_counts_once_even_when_the_server_has_fo
     })
     .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    proxy.set(Fault::None);
+    wire.loses_answers(false);
 
     let seq = appending.await.unwrap().unwrap();
     assert_eq!(count(&attempt).await, 2, "no second copy");

@@ -9,7 +9,7 @@ use crate::harness::clip::{Clip, long, moving};
 use crate::harness::database::Engine;
 use crate::harness::output::verify;
 use crate::harness::proxy::Fault;
-use crate::harness::world::{World, job_of};
+use crate::harness::world::World;
 
 async fn long_enough() -> Clip {
     long().make().await
@@ -19,11 +19,7 @@ async fn long_enough() -> Clip {
 async fn planned_then_cut(world: &World, clip: &Clip) -> JobId {
     let mut event = world.event(clip).await;
     event["settings"] = json!({ "max_attempts": 2 });
-    let job = job_of(&event);
-    let mut planner = world.worker("planner").roles("intake,plan").start();
-    world.streams.upload(&event).await;
-    world.streams.fact(&job, FactKind::Planned).await;
-    planner.kill().await;
+    let job = world.plan_alone(&event).await;
     let path = event["file_url"]
         .as_str()
         .unwrap()

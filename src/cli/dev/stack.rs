@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{board, desk};
+use crate::admission::Limits;
 use crate::config::{REMUX_MAX, cores};
 use crate::dev::loopback;
 use crate::dev::nats_server::{NatsServer, Settings};
@@ -78,7 +79,7 @@ impl Stack {
         let listener = loopback::bind(wanted.http_port).await?;
         let page = listener.local_addr()?;
         let desk = open_desk(&service, &store, shutdown);
-        let router = http::router(metrics, service.obstacles.clone()).merge(router(desk));
+        let router = http::router(metrics, service.health.clone()).merge(router(desk));
         let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
         Ok(Self {
             nats,
@@ -143,6 +144,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         },
         tool: wanted.tool.clone(),
         work_dir: wanted.state.join("work"),
+        limits: Limits::default(),
         encode_slots: cores().div_ceil(2).max(1),
         source_wait: Duration::from_secs(10),
         remux_max: REMUX_MAX,

@@ -149,6 +149,9 @@ impl Readback<'_> {
         if exit.end == End::Finished {
             return Ok(());
         }
+        if exit.code() == Some(Code::DiskFull) {
+            return Err(Failure::plain(Code::DiskFull));
+        }
         let text = "What was written does not decode when it is read back.";
         Err(Failure::new(Code::VerificationFailed, text).with_evidence(Ran {
             argv: args,

@@ -18,7 +18,7 @@ use super::character::Character;
 use crate::intake::Intake;
 use crate::jetstream::model::{Fate, Model, Process, Turn};
 use crate::jetstream::{Delivery, Log, Outgoing, Recorded};
-use crate::job::{JobSettings, Jobs, run};
+use crate::job::{Gate, JobSettings, Jobs, run};
 use crate::project::sweep::mend;
 use crate::storage::{Bucket, Locator};
 
@@ -267,6 +267,7 @@ impl World {
                 output_root: "hls/".to_owned(),
                 retry_delay: Duration::ZERO,
             },
+            gate: Gate::default(),
         };
         let task = tokio::spawn(act(jobs, process));
         self.wait(turns, task, 0).await;

@@ -54,6 +54,7 @@ impl Reading {
         if self.position >= self.end {
             return Ok(None);
         }
+        self.served.released().await;
         self.start_fetches();
         let Some(fetch) = self.under_way.pop_front() else {
             return Ok(None);

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use streams::plan::SourceCopy;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -109,6 +110,8 @@ pub(super) struct Served {
     bytes_served: AtomicU64,
     requests: AtomicU64,
     fault: OnceLock<SourceFault>,
+    held: watch::Sender<bool>,
+    asked_while_held: AtomicU64,
     stopped: CancellationToken,
 }
 
@@ -159,6 +162,22 @@ impl SourceServer {
         self.served.fault.get().cloned()
     }
 
+    /// Holds answers back, or lets them go on: whoever reads waits for the next block meanwhile.
+    pub fn hold(&self, held: bool) {
+        self.served
+            .held
+            .send_if_modified(|now| std::mem::replace(now, held) != held);
+    }
+
+    /// Counts what the client was given. While it is held back the count moves too: that the client stands still is then our doing.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        if *self.served.held.borrow() {
+            self.served.asked_while_held.fetch_add(1, Ordering::Relaxed);
+        }
+        self.bytes_read() + self.bytes_served() + self.served.asked_while_held.load(Ordering::Relaxed)
+    }
+
     /// Cuts what is still being read, closes the port and says what was read.
     pub async fn close(self) -> SourceReport {
         drop(self.stop);
@@ -190,6 +209,8 @@ impl Served {
             bytes_served: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             fault: OnceLock::new(),
+            held: watch::Sender::new(false),
+            asked_while_held: AtomicU64::new(0),
             stopped,
         }
     }
@@ -204,6 +225,12 @@ impl Served {
 
     pub(super) fn count_served(&self, bytes: u64) {
         self.bytes_served.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits while answers are held back.
+    pub(super) async fn released(&self) {
+        // The sender is in the same value, so it is there as long as we are.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
     }
 
     /// Keeps the first fault; later ones are its consequences.

@@ -15,6 +15,18 @@ pub struct SourceSettings {
     pub block_timeout: Duration,
 }
 
+impl SourceSettings {
+    /// The defaults, with a block timed out after three stalls of a transfer where that is sooner.
+    #[must_use]
+    pub fn for_stalls_of(stall_timeout: Duration) -> Self {
+        let defaults = Self::default();
+        Self {
+            block_timeout: defaults.block_timeout.min(stall_timeout * 3),
+            ..defaults
+        }
+    }
+}
+
 impl Default for SourceSettings {
     /// Blocks of 1 MiB, a cache of 256 MiB, three blocks ahead, 90 s per block: so that a storage that does not answer
     /// is noticed as such before ffmpeg counts as stalled (120 s).

@@ -323,3 +323,26 @@ async fn ffprobe_on_a_source_that_breaks_off_leaves_a_fault() {
     assert!(seen.lines().count() < 600, "{} packets", seen.lines().count());
     assert!(server.fault().is_some());
 }
+
+#[tokio::test]
+async fn a_reader_that_is_held_back_waits_and_then_gets_the_rest() {
+    let s3 = TestS3::start().await;
+    let bytes = noise(3_000_000);
+    let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
+        .await
+        .unwrap();
+    server.hold(true);
+    let reading = fetch("GET", server.url(), None);
+    let mut reading = std::pin::pin!(reading);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), &mut reading)
+            .await
+            .is_err()
+    );
+    assert_eq!(server.bytes_served(), 0);
+    // Whoever watches the reader for headway must not take it for hung.
+    assert!(server.work() < server.work());
+    server.hold(false);
+    assert_eq!(reading.await.body, bytes);
+    assert_eq!(server.work(), server.work());
+}

@@ -7,6 +7,7 @@
 pub(crate) mod certificates;
 pub(crate) mod clip;
 pub(crate) mod database;
+pub(crate) mod fault;
 pub(crate) mod nats;
 pub(crate) mod output;
 pub(crate) mod players;
@@ -16,6 +17,7 @@ pub(crate) mod proxy;
 pub(crate) mod sources;
 pub(crate) mod streams;
 pub(crate) mod turn;
+pub(crate) mod wire;
 pub(crate) mod worker;
 pub(crate) mod world;
 

@@ -10,6 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
+use super::until;
+
 /// How many bytes of a log a failing test shows.
 const SHOWN: usize = 8 * 1024;
 
@@ -87,6 +89,15 @@ impl Process {
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.id()), signal).unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.name));
+    }
+
+    /// Waits until it stands still, as after `kill -STOP`.
+    pub(crate) async fn has_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.id());
+        until(&format!("{} stands still", self.name), async || {
+            std::fs::read_to_string(&stat).unwrap().contains(") T ")
+        })
+        .await;
     }
 
     /// `kill -9`, and waits until it is gone.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use super::output::http;
 use super::process::{Process, command, tool};
+use super::until;
 use super::world::World;
 
 /// A `fluxhls run` that is about to start.
@@ -55,6 +57,11 @@ impl<'a> Worker<'a> {
         self.setting("FLUXHLS_CRASH_AT", step)
     }
 
+    /// Stands still as by `kill -STOP` the first time it reaches this step.
+    pub(crate) fn pauses_at(self, step: &str) -> Self {
+        self.setting("FLUXHLS_PAUSE_AT", step)
+    }
+
     /// Starts it.
     pub(crate) fn start(self) -> Process {
         let mut program = fluxhls();
@@ -66,6 +73,22 @@ impl<'a> Worker<'a> {
             .envs(self.settings);
         Process::start(program, &self.name, self.world.folder())
     }
+}
+
+/// A page of a worker's own HTTP server, such as `/readyz`; waits until the worker has told where that is.
+pub(crate) async fn page(worker: &Process, path: &str) -> http::Answer {
+    let address = || {
+        let said = worker.said();
+        let address = said.split("address=").nth(1)?.split_whitespace().next()?;
+        Some(format!("http://{address}{path}"))
+    };
+    until("the worker names its address", async || address().is_some()).await;
+    http::get(&address().unwrap().parse().unwrap()).await
+}
+
+/// What a worker says of its readiness.
+pub(crate) async fn readiness(worker: &Process) -> http::Answer {
+    page(worker, "/readyz").await
 }
 
 /// The folder a worker works in.

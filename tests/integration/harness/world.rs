@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull;
 use fluxhls::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
 use fluxhls::jetstream::{Log, Nats as Connection, NatsSettings};
-use fluxhls::job::{JobSettings, Jobs};
+use fluxhls::job::{Gate, JobSettings, Jobs};
 use fluxhls::storage::{Bucket, ObjectKind, StaticCredentials, Storage, StorageSettings};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use streams::fact::{Accepted, Ended, Planned};
 use streams::task::TaskName;
@@ -147,6 +148,7 @@ impl World {
                 output_root: "hls/".to_owned(),
                 retry_delay: Duration::from_secs(1),
             },
+            gate: Gate::default(),
         }
     }
 
@@ -209,6 +211,19 @@ impl World {
         let event = self.event(clip).await;
         self.streams.upload(&event).await;
         job_of(&event)
+    }
+
+    /// Publishes an event and has its job planned, by a planner that has left when this returns: its tasks are on the queue, and nobody works on
+    /// them.
+    pub(crate) async fn plan_alone(&self, event: &Value) -> JobId {
+        let mut planner = self.worker("planner").roles("intake,plan").start();
+        self.streams.upload(event).await;
+        let job = job_of(event);
+        self.streams.fact(&job, FactKind::Planned).await;
+        // It finishes what it has begun: killed now, it would leave the plan task to its redelivery.
+        planner.signal(Signal::SIGTERM);
+        planner.ended_within(super::DEADLINE).await;
+        job
     }
 
     /// Waits until the upload event with this sequence, and all before it, were taken in.

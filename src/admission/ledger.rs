@@ -1,0 +1,340 @@
+//! The ledger of one process: who has reserved what, who waits, and who was too large.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metrics::{counter, gauge};
+use tokio::sync::watch;
+
+use super::{Limits, Need, Resource, Room};
+
+/// How long a place in the waiting line is kept for a task that does not come back: another worker has it by then.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a task in work looks for the room it waits for: not only we free it.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long a task that is too large for this worker is told of.
+const MEMORABLE: Duration = Duration::from_secs(600);
+
+/// What this process has given out. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    limits: Limits,
+    folder: Arc<PathBuf>,
+    cache: u64,
+    book: Arc<watch::Sender<Book>>,
+}
+
+/// Room that is kept for a task until this is dropped.
+#[derive(Debug, Default)]
+pub struct Reservation(Option<(Ledger, Need)>);
+
+/// Whether a task may start.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may, and its room is kept.
+    Granted(Reservation),
+    /// Not now: others have the room.
+    Later,
+    /// Never here, not even alone: a larger worker must take it.
+    Elsewhere,
+}
+
+/// What is written in the ledger.
+#[derive(Debug, Default)]
+struct Book {
+    reserved: Need,
+    /// Tasks that did not fit when they came, the longest waiting one first.
+    waiting: Vec<Waiting>,
+    /// The last task that was too large, in words.
+    too_large: Option<(String, Instant)>,
+}
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    who: String,
+    need: Need,
+    seen: Instant,
+}
+
+/// How the book judges a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judgement {
+    Fits,
+    /// The first time it is told why.
+    Later(Resource, bool),
+    Elsewhere(Resource),
+}
+
+impl Ledger {
+    /// An empty ledger of tasks that work in `folder`, beside a block cache of at most `cache` bytes.
+    #[must_use]
+    pub fn new(limits: Limits, folder: &Path, cache: u64) -> Self {
+        for resource in Resource::ALL {
+            counter!("fluxhls_admission_waits_total", "resource" => resource.as_str()).increment(0);
+        }
+        Self {
+            limits,
+            folder: Arc::new(folder.to_owned()),
+            cache,
+            book: Arc::default(),
+        }
+    }
+
+    /// The room there is.
+    ///
+    /// # Errors
+    /// Names the work folder where it is gone or cannot be written, and what to do.
+    pub fn room(&self) -> io::Result<Room> {
+        Room::look(&self.limits, &self.folder, self.cache).map_err(|error| {
+            let text = format!(
+                "the work folder {} cannot be used: {error}; make WORK_DIR writable again and restart this worker",
+                self.folder.display()
+            );
+            io::Error::new(error.kind(), text)
+        })
+    }
+
+    /// Whether `who` may start and take what it needs. The room is looked at now.
+    pub fn admit(&self, who: &str, need: Need) -> Admission {
+        let room = match self.room() {
+            Ok(room) => room,
+            Err(error) => {
+                tracing::error!(task = who, "{error}");
+                return Admission::Later;
+            }
+        };
+        let mut judgement = Judgement::Fits;
+        self.book
+            .send_modify(|book| judgement = book.judge(who, need, &room, Instant::now()));
+        match judgement {
+            Judgement::Fits => {
+                self.show();
+                Admission::Granted(Reservation(Some((self.clone(), need))))
+            }
+            Judgement::Later(resource, is_new) => {
+                count(resource);
+                if is_new {
+                    tracing::info!(task = who, need = need.of(resource), %resource, "waits for room that other tasks have");
+                }
+                Admission::Later
+            }
+            Judgement::Elsewhere(resource) => {
+                count(resource);
+                let text = format!(
+                    "task {who} needs {} bytes of {resource}, and this worker has {} at most: raise {} or run a larger worker",
+                    need.of(resource),
+                    room.most.of(resource),
+                    resource.setting()
+                );
+                let told = self.too_large();
+                self.book
+                    .send_modify(|book| book.too_large = Some((text.clone(), Instant::now())));
+                if told.as_ref() != Some(&text) {
+                    tracing::warn!("{text}");
+                }
+                Admission::Elsewhere
+            }
+        }
+    }
+
+    /// Waits until `who` may start; nothing where it never may. `beat` is called while it waits.
+    pub async fn wait(&self, who: &str, need: Need, beat: impl Fn()) -> Option<Reservation> {
+        loop {
+            match self.admit(who, need) {
+                Admission::Granted(reservation) => return Some(reservation),
+                Admission::Elsewhere => return None,
+                Admission::Later => {}
+            }
+            beat();
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// The task that was too large for this worker of late, with what to do.
+    #[must_use]
+    pub fn too_large(&self) -> Option<String> {
+        let book = self.book.borrow();
+        let (text, when) = book.too_large.as_ref()?;
+        (when.elapsed() < MEMORABLE).then(|| text.clone())
+    }
+
+    fn show(&self) {
+        let reserved = self.book.borrow().reserved;
+        for resource in Resource::ALL {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+            gauge!("fluxhls_reserved_bytes", "resource" => resource.as_str()).set(reserved.of(resource) as f64);
+        }
+    }
+}
+
+fn count(resource: Resource) {
+    counter!("fluxhls_admission_waits_total", "resource" => resource.as_str()).increment(1);
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some((ledger, need)) = &self.0 {
+            ledger
+                .book
+                .send_modify(|book| book.reserved = book.reserved.without(*need));
+            ledger.show();
+        }
+    }
+}
+
+impl Reservation {
+    /// What is reserved.
+    #[must_use]
+    pub fn need(&self) -> Need {
+        self.0.as_ref().map(|(_, need)| *need).unwrap_or_default()
+    }
+}
+
+impl Book {
+    /// Judges a task, and writes the judgement down. Nobody overtakes the one that waits longest, where that one would fit if all tasks
+    /// in work were done: small tasks would keep a large one waiting for ever.
+    fn judge(&mut self, who: &str, need: Need, room: &Room, now: Instant) -> Judgement {
+        self.waiting
+            .retain(|waiting| now.duration_since(waiting.seen) < PATIENCE);
+        if let Some(resource) = room.too_small_for(need) {
+            self.waiting.retain(|waiting| waiting.who != who);
+            return Judgement::Elsewhere(resource);
+        }
+        let first = self.waiting.first().filter(|first| first.who != who);
+        let kept = first
+            .filter(|first| room.taken_for(first.need, Need::default()).is_none())
+            .map_or_else(Need::default, |first| first.need);
+        let Some(resource) = room.taken_for(need, self.reserved.and(kept)) else {
+            self.waiting.retain(|waiting| waiting.who != who);
+            self.reserved = self.reserved.and(need);
+            return Judgement::Fits;
+        };
+        match self.waiting.iter_mut().find(|waiting| waiting.who == who) {
+            Some(waiting) => {
+                waiting.seen = now;
+                Judgement::Later(resource, false)
+            }
+            None => {
+                self.waiting.push(Waiting {
+                    who: who.to_owned(),
+                    need,
+                    seen: now,
+                });
+                Judgement::Later(resource, true)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn disk(disk: u64) -> Need {
+        Need { disk, memory: 0 }
+    }
+
+    fn room(most: u64, now: u64) -> Room {
+        Room {
+            most: disk(most),
+            now: disk(now),
+            spare_memory: u64::MAX,
+        }
+    }
+
+    #[test]
+    fn a_task_that_does_not_fit_now_waits_and_is_not_overtaken() {
+        let (mut book, room, now) = (Book::default(), room(100, 100), Instant::now());
+        assert_eq!(book.judge("small", disk(40), &room, now), Judgement::Fits);
+        assert_eq!(
+            book.judge("large", disk(90), &room, now),
+            Judgement::Later(Resource::Disk, true)
+        );
+        assert_eq!(
+            book.judge("large", disk(90), &room, now),
+            Judgement::Later(Resource::Disk, false)
+        );
+        // It would fit beside the small one, but not beside the large one that was here before.
+        assert_eq!(
+            book.judge("late", disk(20), &room, now),
+            Judgement::Later(Resource::Disk, true)
+        );
+        book.reserved = book.reserved.without(disk(40));
+        assert_eq!(book.judge("large", disk(90), &room, now), Judgement::Fits);
+        assert_eq!(
+            book.judge("late", disk(20), &room, now),
+            Judgement::Later(Resource::Disk, false)
+        );
+        book.reserved = Need::default();
+        assert_eq!(book.judge("late", disk(20), &room, now), Judgement::Fits);
+    }
+
+    #[test]
+    fn a_place_in_the_line_is_not_kept_for_whoever_went_elsewhere_or_waits_for_others_than_us() {
+        let (mut book, now) = (Book::default(), Instant::now());
+        assert_eq!(
+            book.judge("large", disk(90), &room(100, 50), now),
+            Judgement::Later(Resource::Disk, true)
+        );
+        // The disk is full of what is not ours.
+        assert_eq!(book.judge("small", disk(40), &room(100, 50), now), Judgement::Fits);
+        let later = now + PATIENCE;
+        assert_eq!(book.judge("other", disk(60), &room(100, 100), later), Judgement::Fits);
+    }
+
+    #[test]
+    fn a_task_larger_than_the_worker_is_for_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            work_dir_max: Some(1000),
+            memory_max: Some(1 << 40),
+        };
+        let ledger = Ledger::new(limits, folder.path(), 0);
+        assert!(matches!(ledger.admit("j/v0", disk(1001)), Admission::Elsewhere));
+        let told = ledger.too_large().unwrap();
+        assert!(
+            told.contains("j/v0") && told.contains("1001") && told.contains("WORK_DIR_MAX"),
+            "{told}"
+        );
+        let Admission::Granted(held) = ledger.admit("j/v1", disk(600)) else {
+            panic!("it fits")
+        };
+        assert_eq!(held.need(), disk(600));
+        assert!(matches!(ledger.admit("j/v2", disk(600)), Admission::Later));
+        drop(held);
+        assert!(matches!(ledger.admit("j/v2", disk(600)), Admission::Granted(_)));
+    }
+
+    #[test]
+    fn without_a_work_folder_nothing_starts_and_it_is_told_which() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::new(Limits::default(), folder.path(), 0);
+        let path = folder.path().display().to_string();
+        drop(folder);
+        assert!(matches!(ledger.admit("j/v0", Need::default()), Admission::Later));
+        let told = ledger.room().unwrap_err().to_string();
+        assert!(told.contains(&path) && told.contains("WORK_DIR"), "{told}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_reserved_never_exceeds_the_room(needs in prop::collection::vec((0usize..6, 0u64..120, any::<bool>()), 1..60)) {
+            let (mut book, room, now) = (Book::default(), room(100, 100), Instant::now());
+            let mut held: Vec<(usize, Need)> = Vec::new();
+            for (who, need, leaves) in needs {
+                if leaves && !held.is_empty() {
+                    let (_, need) = held.remove(0);
+                    book.reserved = book.reserved.without(need);
+                } else if book.judge(&who.to_string(), disk(need), &room, now) == Judgement::Fits {
+                    held.push((who, disk(need)));
+                }
+                let sum: u64 = held.iter().map(|(_, need)| need.disk).sum();
+                prop_assert_eq!(book.reserved.disk, sum);
+                prop_assert!(sum <= 100);
+            }
+        }
+    }
+}

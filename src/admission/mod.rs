@@ -1,0 +1,53 @@
+//! Admission: what cannot finish is never started. Disk and memory are given out like slots.
+//!
+//! A task says what it takes before its attempt is counted: [`Need`], from its plan alone. The [`Ledger`] of the process holds it
+//! against the [`Room`] there is, as the system tells at that moment, less what tasks in work have reserved. Several processes may share a
+//! disk: of each other they see what is used, not what is reserved.
+
+mod ledger;
+mod memory;
+mod need;
+mod room;
+
+pub use ledger::{Admission, Ledger, Reservation};
+pub use need::Need;
+pub use room::{Limits, Room};
+pub(crate) use room::{is_full, used};
+
+/// Something there is only so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// Bytes in the work folder.
+    Disk,
+    /// Bytes of memory.
+    Memory,
+}
+
+impl Resource {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Disk, Self::Memory];
+
+    /// The word in metric labels and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "disk",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The setting that limits it.
+    #[must_use]
+    pub const fn setting(self) -> &'static str {
+        match self {
+            Self::Disk => "WORK_DIR_MAX",
+            Self::Memory => "MEMORY_MAX",
+        }
+    }
+}
+
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
