@@ -8,6 +8,7 @@ use serde_json::json;
 use streams::provision;
 
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
+use crate::ffmpeg::sandbox::Support;
 use crate::jetstream::Nats;
 use crate::storage::{Bucket, Storage};
 
@@ -67,6 +68,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     };
     report.tell("ffmpeg", ffmpeg(&args.worker).await);
     report.tell("profiles", profiles(&args).await);
+    report.tell("sandbox", sandbox());
     report.tell(
         "work folder",
         crate::workshop::Workshop::open(&args.worker.work_dir())
@@ -109,6 +111,14 @@ async fn ffmpeg(args: &WorkerArgs) -> Result<String, String> {
         "{version} lacks {}; install a full build (Debian: apt install ffmpeg)",
         missing.join(", ")
     ))
+}
+
+fn sandbox() -> Result<String, String> {
+    let gaps = Support::here().gaps();
+    if gaps.is_empty() {
+        return Ok("ffmpeg reaches its task's folder and its source alone, and dies with its worker".to_owned());
+    }
+    Err(gaps.join("; "))
 }
 
 async fn profiles(args: &DoctorArgs) -> Result<String, String> {

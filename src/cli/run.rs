@@ -54,6 +54,7 @@ impl RunArgs {
                 retry_delay: Duration::from_secs(self.worker.retry_delay),
             },
             tool: self.worker.tool.locate()?,
+            sandbox: self.worker.sandbox(),
             work_dir: self.worker.work_dir(),
             encode_slots: self.worker.encode_slots(),
             source_wait: Duration::from_secs(self.worker.source_wait),

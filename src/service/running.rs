@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
 use crate::encode::Encoder;
+use crate::ffmpeg::sandbox::Support;
 use crate::intake::Intake;
 use crate::jetstream::{Lanes, Log, Nats, pull};
 use crate::job::{self, Jobs, Stage};
@@ -59,6 +60,13 @@ impl Service {
             shutdown: shutdown.clone(),
             tracker: TaskTracker::new(),
         };
+        if settings
+            .roles
+            .iter()
+            .any(|role| matches!(role, Role::Plan | Role::Encode))
+        {
+            Support::here().meets(settings.sandbox)?;
+        }
         for role in &settings.roles {
             start.role(*role).await?;
         }
