@@ -1,7 +1,7 @@
 //! The walls around every ffmpeg and ffprobe: they work on bytes of strangers, and their parsers have had holes.
 //!
 //! In reading order: [`confinement`] (what a run may reach and use, as a value), [`allowance`] (how much, derived from the plan),
-//! [`access`] (files and ports, by Landlock), [`calls`] (system calls, by seccomp), [`tether`] (death with the worker), [`launch`] (a
+//! `access` (files and ports, by Landlock), `calls` (system calls, by seccomp), `tether` (death with the worker), `launch` (a
 //! thread that shuts itself in and starts the program), [`support`] (what of it holds on this machine).
 //!
 //! Landlock domains and seccomp filters belong to a thread and go on to the processes it starts. So no code of ours runs between fork
