@@ -5,7 +5,7 @@
 //! thread that shuts itself in and starts the program), [`support`] (what of it holds on this machine).
 //!
 //! Landlock domains and seccomp filters belong to a thread and go on to the processes it starts. So no code of ours runs between fork
-//! and exec, which could not be done safely, and no second program is needed.
+//! and exec, which could not be done safely.
 
 pub mod allowance;
 pub mod confinement;
