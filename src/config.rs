@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
 use crate::admission::Limits;
+use crate::ffmpeg::sandbox::Demand;
 use crate::ffmpeg::{Tool, tool::ToolError};
 use crate::jetstream::NatsSettings;
 use crate::ladder::Profiles;
@@ -175,6 +176,16 @@ fn virtual_host(endpoint: &str, bucket: &str) -> String {
     }
 }
 
+/// What is asked of the sandbox around ffmpeg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum SandboxArg {
+    /// Every wall this kernel has; what is missing is said.
+    Auto,
+    /// Refuse to work where files and network cannot be shut off.
+    Require,
+}
+
 /// How a worker works.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
@@ -204,6 +215,9 @@ pub struct WorkerArgs {
     /// Seconds a stopping worker gives its tasks before it hands them back.
     #[arg(long, env = "GRACE_PERIOD", default_value_t = 25)]
     pub grace_period: u64,
+    /// What is asked of the sandbox around ffmpeg (`fluxhls doctor` tells what it has here).
+    #[arg(long, env = "SANDBOX", value_enum, default_value = "auto")]
+    pub sandbox: SandboxArg,
     /// Where ffmpeg is.
     #[command(flatten)]
     pub tool: ToolArgs,
@@ -282,6 +296,15 @@ impl WorkerArgs {
     #[must_use]
     pub fn encode_slots(&self) -> usize {
         self.encode_slots.unwrap_or_else(|| cores().div_ceil(2)).max(1)
+    }
+
+    /// What is asked of the sandbox around ffmpeg.
+    #[must_use]
+    pub const fn sandbox(&self) -> Demand {
+        match self.sandbox {
+            SandboxArg::Auto => Demand::Auto,
+            SandboxArg::Require => Demand::Require,
+        }
     }
 
     /// The worker's name.

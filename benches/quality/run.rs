@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fluxhls::ffmpeg::{self, End, Limits, Run, Tick, Tool};
+use fluxhls::ffmpeg::{self, Allowance, Confinement, End, Limits, Run, Tick, Tool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,7 @@ impl Bench {
 
     /// Runs ffmpeg in `folder`; returns the processor seconds it took.
     pub(crate) async fn ffmpeg(&self, args: &[String], folder: &Path) -> Result<f64> {
-        run(&self.tool, args, folder).await
+        run(&self.tool, args, (folder, &self.folder)).await
     }
 
     /// Makes `file` by `args`, whole or not at all.
@@ -72,7 +72,7 @@ impl Bench {
         }
         args.extend(["-filter_complex".to_owned(), graph]);
         args.extend(words("-f null -"));
-        run(&self.judge, &args, folder).await?;
+        run(&self.judge, &args, (folder, &self.folder)).await?;
         let log: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("vmaf.json"))?)?;
         let score = log
             .pointer("/pooled_metrics/vmaf/mean")
@@ -81,12 +81,13 @@ impl Bench {
     }
 }
 
-async fn run(tool: &Tool, args: &[String], folder: &Path) -> Result<f64> {
+/// Runs ffmpeg in `folder`; it may read `clips`, too.
+async fn run(tool: &Tool, args: &[String], (folder, clips): (&Path, &Path)) -> Result<f64> {
     let before = children()?;
     let exit = ffmpeg::run(Run {
         tool,
         args,
-        folder,
+        confinement: Confinement::new(Allowance::readback()).in_folder(folder).seeing(clips),
         limits: Limits::new(Duration::from_secs(3600)),
         stop: &CancellationToken::new(),
         external_work: &|| 0,

@@ -9,6 +9,7 @@ use streams::provision;
 
 use crate::admission::{Ledger, Need, Resource};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
+use crate::ffmpeg::sandbox::Support;
 use crate::jetstream::Nats;
 use crate::storage::{Bucket, SourceSettings, Storage};
 use crate::workshop::Workshop;
@@ -69,6 +70,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     };
     report.tell("ffmpeg", ffmpeg(&args.worker).await);
     report.tell("profiles", profiles(&args).await);
+    report.tell("sandbox", sandbox());
     report.tell(
         "work folder",
         Workshop::open(&args.worker.work_dir())
@@ -136,6 +138,14 @@ fn room(args: &DoctorArgs) -> Result<String, String> {
             resource.setting()
         )),
     }
+}
+
+fn sandbox() -> Result<String, String> {
+    let gaps = Support::here().gaps();
+    if gaps.is_empty() {
+        return Ok("ffmpeg reaches its task's folder and its source alone, and dies with its worker".to_owned());
+    }
+    Err(gaps.join("; "))
 }
 
 async fn profiles(args: &DoctorArgs) -> Result<String, String> {

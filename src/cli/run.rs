@@ -54,6 +54,7 @@ impl RunArgs {
                 retry_delay: Duration::from_secs(self.worker.retry_delay),
             },
             tool: self.worker.tool.locate()?,
+            sandbox: self.worker.sandbox(),
             work_dir: self.worker.work_dir(),
             limits: self.worker.limits(),
             encode_slots: self.worker.encode_slots(),

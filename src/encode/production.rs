@@ -8,7 +8,7 @@ use std::time::Duration;
 use metrics::counter;
 use streams::Code;
 use streams::plan::Planned;
-use streams::task::TaskName;
+use streams::task::{Duty, TaskName};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ use crate::admission::{Need, used};
 use crate::config::cores;
 use crate::crash;
 use crate::failure::{Evidence, Failure};
-use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, Tool};
+use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, Tool, argv};
 use crate::job::{Assignment, Jobs, Pulse};
 use crate::storage::{BlockCache, JobKeys, Source, SourceServer, Storage};
 
@@ -36,6 +36,20 @@ pub(super) struct Order<'a> {
     pub(super) shelves: Vec<Shelf>,
     /// Seconds of media in it.
     pub(super) seconds: f64,
+}
+
+impl Order<'_> {
+    /// What ffmpeg may reach and use.
+    fn confinement(&self, folder: &Path, input: &Input) -> Confinement {
+        let allowance = match self.assignment.task.duty {
+            Duty::Video(_) => Allowance::chunk(self.plan, self.seconds, cores()),
+            _ => Allowance::tracks(self.plan),
+        };
+        Confinement::new(allowance)
+            .in_folder(folder)
+            .reading(input)
+            .with_devices(self.plan.videos().any(argv::needs_device))
+    }
 }
 
 /// What a production made. The folder still holds what is not a segment.
@@ -137,7 +151,7 @@ impl Plant<'_> {
         let exit = ffmpeg::run(Run {
             tool: self.tool,
             args: argv,
-            folder: folder.path(),
+            confinement: order.confinement(folder.path(), &Input::http(server.url())),
             limits: Limits::new(Duration::from_secs(300) + Duration::from_secs_f64(order.seconds / SLOWEST)),
             stop: &CancellationToken::new(),
             external_work: &move || bytes.work(),
@@ -193,6 +207,7 @@ const fn word(end: End) -> &'static str {
         End::Finished => "finished",
         End::Failed(_) => "failed",
         End::Stopped => "stopped",
+        End::Exceeded => "exceeded",
         End::Stalled => "stalled",
         End::TimedOut => "timed_out",
     }

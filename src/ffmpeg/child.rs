@@ -1,9 +1,13 @@
 //! Starting a program so that it can neither outlive us nor see what it need not.
 
-use std::ffi::OsStr;
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::Path;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use ffmpeg_sidecar::command::FfmpegCommand;
 use nix::sys::signal::{Signal, killpg};
@@ -12,70 +16,143 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::lines::{Tail, for_each_line};
+use super::sandbox::{Allowance, Confinement, Launched, launch};
+use super::watchdog::processor_time;
 
 /// A program that is about to start.
-pub(super) struct Spawn(FfmpegCommand);
+pub(super) struct Spawn {
+    program: PathBuf,
+    args: Vec<OsString>,
+    confinement: Confinement,
+}
 
 impl Spawn {
-    /// `program` with `args`, in its own process group, with no input and without our environment: that holds credentials, proxies
-    /// that ffmpeg would send its loopback requests to, and `FFREPORT`.
-    pub(super) fn new<S: AsRef<OsStr>>(program: &Path, args: impl IntoIterator<Item = S>) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is the one door to processes")]
-        let mut command = std::process::Command::new(program);
-        command
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut command = FfmpegCommand::from(command);
-        command.args(args);
-        Self(command)
-    }
-
-    /// Runs in `folder`.
-    pub(super) fn in_folder(mut self, folder: &Path) -> Self {
-        self.0.as_inner_mut().current_dir(folder);
-        self
+    /// `program` with `args`, within the walls of `confinement`.
+    pub(super) fn new<S: AsRef<OsStr>>(
+        program: &Path,
+        args: impl IntoIterator<Item = S>,
+        confinement: Confinement,
+    ) -> Self {
+        Self {
+            program: program.to_owned(),
+            args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
+            confinement,
+        }
     }
 
     /// Starts the program. The iterator of events of ffmpeg-sidecar is never used: a crafted title in a source makes it wait for
     /// ever. The process is waited for by tokio instead.
-    pub(super) fn start(self) -> io::Result<Group> {
-        let mut command = Command::from(std::process::Command::from(self.0));
-        Ok(Group(command.kill_on_drop(true).spawn()?))
+    pub(super) async fn start(self) -> io::Result<Group> {
+        let Self {
+            program,
+            args,
+            confinement,
+        } = self;
+        let (folder, allowance) = (confinement.folder().to_owned(), confinement.allowance());
+        let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
+        let Launched { child, leash } = launch(&program, confinement, command).await?;
+        Ok(Group {
+            child,
+            allowance,
+            _leash: leash,
+        })
+    }
+}
+
+/// `program` in `folder`, in its own process group, with no input and without our environment: that holds credentials, proxies that
+/// ffmpeg would send its loopback requests to, and `FFREPORT`.
+fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "this is the one door to processes")]
+    let mut command = std::process::Command::new(program);
+    command
+        .env_clear()
+        .current_dir(folder)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut command = FfmpegCommand::from(command);
+    command.args(before).args(args);
+    let mut command = Command::from(std::process::Command::from(command));
+    command.kill_on_drop(true);
+    command
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// What the kernel says.
+    pub(super) status: ExitStatus,
+    /// Whether it ended because it wanted more than its allowance of processor time or of a file's length.
+    pub(super) exceeded: bool,
+}
+
+impl Ending {
+    fn of(status: ExitStatus, spent: bool) -> Self {
+        let by = |signal: Signal| status.signal() == Some(signal as i32);
+        Self {
+            status,
+            // ffmpeg catches the signal and ends by itself: then the time tells.
+            exceeded: by(Signal::SIGXCPU) || by(Signal::SIGXFSZ) || (spent && !status.success()),
+        }
+    }
+
+    /// Whether it ended by itself with exit code 0.
+    pub(super) fn success(self) -> bool {
+        self.status.success()
+    }
+
+    /// Whether a signal ended it that is none of ours: it crashed, or the kernel ran out of memory.
+    pub(super) fn crashed(self) -> bool {
+        self.status.signal().is_some() && !self.exceeded
     }
 }
 
 /// A running program and its process group: killed when dropped, then reaped by tokio.
-pub(super) struct Group(Child);
+pub(super) struct Group {
+    child: Child,
+    allowance: Allowance,
+    /// Held as long as the program may live.
+    _leash: mpsc::Sender<Infallible>,
+}
 
 impl Group {
     /// The process id, until the process was reaped.
     pub(super) fn pid(&self) -> Option<u32> {
-        self.0.id()
+        self.child.id()
     }
 
     /// Standard output and standard error; both only once.
     pub(super) fn pipes(&mut self) -> Option<(ChildStdout, ChildStderr)> {
-        Some((self.0.stdout.take()?, self.0.stderr.take()?))
+        Some((self.child.stdout.take()?, self.child.stderr.take()?))
     }
 
-    /// Waits for the end of the program and reaps it.
-    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.0.wait().await
+    /// Waits for the end of the program, whose pipes are at their end, and reaps it.
+    pub(super) async fn wait(&mut self) -> io::Result<Ending> {
+        // Nobody has reaped it yet, so the kernel still tells.
+        let spent = self.pid().and_then(processor_time).unwrap_or_default();
+        let status = self.child.wait().await?;
+        // The kernel counts in hundredths and rounds down.
+        let whole = spent + Duration::from_millis(100) >= self.allowance.processor;
+        Ok(Ending::of(status, whole))
+    }
+
+    /// Lets the thread go that started the program, as the death of the whole process would.
+    #[cfg(test)]
+    pub(super) fn let_go(&mut self) {
+        self._leash = mpsc::channel().0;
     }
 
     /// Kills the whole group at once, since what it wrote is disposable, and reaps the program.
     pub(super) async fn kill(&mut self) {
         self.signal();
         // The error would say that it is gone already.
-        let _ = self.0.wait().await;
+        let _ = self.child.wait().await;
     }
 
     fn signal(&self) {
         // No id means reaped: then the number may already belong to somebody else.
-        if let Some(pid) = self.0.id().and_then(|id| i32::try_from(id).ok()) {
+        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
@@ -90,7 +167,7 @@ impl Drop for Group {
 /// What a short program said.
 pub(super) struct Output {
     /// How it ended.
-    pub(super) status: ExitStatus,
+    pub(super) ending: Ending,
     /// All of its standard output.
     pub(super) stdout: Vec<u8>,
     /// The end of its standard error.
@@ -99,7 +176,7 @@ pub(super) struct Output {
 
 /// Runs a short program to its end. More than `limit` bytes on standard output are an error. Dropping the future kills the program.
 pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
-    let mut group = spawn.start()?;
+    let mut group = spawn.start().await?;
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
     let (mut bytes, mut tail) = (Vec::new(), Tail::default());
     let mut bounded = stdout.take(limit as u64 + 1);
@@ -117,7 +194,7 @@ pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
         for_each_line(stderr, |line| tail.push(line))
     )?;
     Ok(Output {
-        status: group.wait().await?,
+        ending: group.wait().await?,
         stdout: bytes,
         stderr_tail: tail.into_text(),
     })
@@ -125,8 +202,8 @@ pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
 
 /// Runs a program to its end, passing every line of its standard output to `each`; returns how it ended and the end of its standard
 /// error. Dropping the future kills the program.
-pub(super) async fn lines(spawn: Spawn, each: impl FnMut(&str)) -> io::Result<(ExitStatus, String)> {
-    let mut group = spawn.start()?;
+pub(super) async fn lines(spawn: Spawn, each: impl FnMut(&str)) -> io::Result<(Ending, String)> {
+    let mut group = spawn.start().await?;
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
     let mut tail = Tail::default();
     tokio::try_join!(

@@ -1,7 +1,9 @@
 //! What ffmpeg may open: one source, over one protocol, in a container that cannot name other files or hosts.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use url::Url;
 
 /// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no scripts, no images, no captures: a
 /// disguised one of those makes ffmpeg open local files or foreign hosts.
@@ -12,6 +14,16 @@ const DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,mp3,wav,w64
 pub struct Input {
     url: String,
     protocols: &'static str,
+    place: Place,
+}
+
+/// Where a source is, as the sandbox must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// Behind this port; nothing for what is no URL, which cannot be read either.
+    Port(Option<u16>),
+    /// In this file.
+    File(PathBuf),
 }
 
 impl Input {
@@ -21,16 +33,36 @@ impl Input {
         Self {
             url: url.to_owned(),
             protocols: "http,tcp",
+            place: Place::Port(Url::parse(url).ok().and_then(|url| url.port_or_known_default())),
         }
     }
 
-    /// A file of this machine, for the offline commands.
+    /// A file of this machine, for the offline commands. A relative path is looked for in the folder the run works in.
     #[must_use]
     pub fn file(path: &Path) -> Self {
         Self {
             // The prefix keeps a name such as `concat:x` or `-y` from being anything but a name.
             url: format!("file:{}", path.display()),
             protocols: "file",
+            place: Place::File(path.to_owned()),
+        }
+    }
+
+    /// The port the source is behind.
+    #[must_use]
+    pub(super) const fn port(&self) -> Option<u16> {
+        match self.place {
+            Place::Port(port) => port,
+            Place::File(_) => None,
+        }
+    }
+
+    /// The file the source is in.
+    #[must_use]
+    pub(super) fn file_path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Port(_) => None,
+            Place::File(path) => Some(path),
         }
     }
 

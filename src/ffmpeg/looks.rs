@@ -6,6 +6,7 @@ use streams::Code;
 use streams::plan::{FieldOrder, Primaries, SourceColor};
 
 use super::child::{self, Spawn};
+use super::sandbox::{Allowance, Confinement};
 use super::testing::{ask, make, tool};
 use super::whole::Bench;
 use crate::ladder::Profile;
@@ -24,7 +25,8 @@ impl Image {
             "-v error -nostdin -i {} -frames:v 1 -vf scale=in_color_matrix=bt709:in_range=tv:out_range=pc,format=rgb24 -f rawvideo -",
             file.display()
         );
-        let output = child::output(Spawn::new(&tool().ffmpeg, args.split(' ')), 64 << 20)
+        let confinement = Confinement::new(Allowance::look()).seeing(file);
+        let output = child::output(Spawn::new(&tool().ffmpeg, args.split(' '), confinement), 64 << 20)
             .await
             .unwrap();
         let (width, height) = (width as usize, height as usize);

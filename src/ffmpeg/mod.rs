@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
 //! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
-//! values), [`process`] (one supervised run), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
+//! values), [`sandbox`] (the walls around every run), [`process`] (one supervised run), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
 
 pub mod argv;
 pub mod input;
@@ -10,6 +10,7 @@ pub mod loudness;
 pub mod probe;
 pub mod process;
 pub mod sample;
+pub mod sandbox;
 pub mod sniff;
 pub mod tool;
 pub mod trial;
@@ -26,6 +27,7 @@ pub use input::Input;
 pub use probe::{ProbeError, ProbeLimits, probe};
 pub use process::{End, Exit, Limits, Run, Tick, run};
 pub use sample::{SampleError, sample};
+pub use sandbox::{Allowance, Confinement};
 pub use tool::Tool;
 
 #[cfg(test)]

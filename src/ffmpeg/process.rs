@@ -1,7 +1,6 @@
 //! One supervised run of ffmpeg: its progress, its deadlines, its end. Whatever happens, the process group is killed and reaped.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use super::child::{Group, Spawn};
 use super::lines::{Tail, for_each_line};
 use super::progress::Progress;
 pub use super::progress::Tick;
+use super::sandbox::Confinement;
 use super::tool::Tool;
 use super::watchdog::{Work, cpu_ticks, stalled};
 
@@ -48,8 +48,8 @@ pub struct Run<'a> {
     pub tool: &'a Tool,
     /// Its arguments, which ask for `-progress pipe:1`.
     pub args: &'a [String],
-    /// The folder it runs and writes in. The folders its output goes to must be there.
-    pub folder: &'a Path,
+    /// What it may reach and use: the folder it runs and writes in, and its source. The folders its output goes to must be there.
+    pub confinement: Confinement,
     /// How long it may take.
     pub limits: Limits,
     /// Cancelled when the run shall stop.
@@ -78,6 +78,8 @@ pub enum End {
     Failed(ExitStatus),
     /// Because it was told to.
     Stopped,
+    /// It wanted more processor time, or a longer file, than its plan can need.
+    Exceeded,
     /// Nothing moved for the stall time.
     Stalled,
     /// It took longer than it may.
@@ -90,6 +92,8 @@ impl Exit {
     pub fn code(&self) -> Option<Code> {
         match self.end {
             End::Finished | End::Stopped => None,
+            // What asks for so much more than its plan is a trap, and would be one again.
+            End::Exceeded => Some(Code::ExceedsPolicy),
             End::Failed(status) if status.code() == Some(DAMAGED) => Some(Code::DecodeErrors),
             End::Failed(_) if self.stderr_tail.contains("No space left on device") => Some(Code::DiskFull),
             End::Failed(_) => Some(Code::FfmpegCrashed),
@@ -103,7 +107,9 @@ impl Exit {
 /// # Errors
 /// When the program cannot be started or its pipes break.
 pub async fn run(run: Run<'_>) -> io::Result<Exit> {
-    let mut group = Spawn::new(&run.tool.ffmpeg, run.args).in_folder(run.folder).start()?;
+    let mut group = Spawn::new(&run.tool.ffmpeg, run.args, run.confinement.clone())
+        .start()
+        .await?;
     let mut tail = Tail::default();
     let end = supervise(&run, &mut group, &mut tail).await;
     // After an end by itself this finds the process reaped and does nothing.
@@ -135,13 +141,19 @@ async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Res
             frames: tick.frames,
             out_time: tick.out_time,
             external: (run.external_work)(),
-            cpu: pid.and_then(cpu_ticks).unwrap_or(0),
+            // Less than a hundredth of a processor is no work: out of memory, ffmpeg was seen to try again for ever, asleep in between.
+            // As many ticks as the stall time has seconds are that share, for ticks are hundredths of a second.
+            cpu: pid.and_then(cpu_ticks).unwrap_or(0) / run.limits.stall.as_secs().max(1),
         }
     };
     tokio::select! {
         biased;
         () = run.stop.cancelled() => Ok(End::Stopped),
-        status = read => status.map(|status| if status.success() { End::Finished } else { End::Failed(status) }),
+        ending = read => ending.map(|ending| match ending {
+            ending if ending.success() => End::Finished,
+            ending if ending.exceeded => End::Exceeded,
+            ending => End::Failed(ending.status),
+        }),
         () = stalled(run.limits.stall, work) => Ok(End::Stalled),
         () = tokio::time::sleep(run.limits.wall) => Ok(End::TimedOut),
     }
@@ -150,9 +162,10 @@ async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ffmpeg::sandbox::Allowance;
     use crate::ffmpeg::testing::{make, tool};
     use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     const WALL: Duration = Duration::from_secs(60);
 
@@ -185,11 +198,15 @@ mod tests {
         }
 
         async fn run(&self, args: &str) -> Exit {
+            self.run_with(Allowance::readback(), args).await
+        }
+
+        async fn run_with(&self, allowance: Allowance, args: &str) -> Exit {
             let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
             run(Run {
                 tool: &self.tool,
                 args: &args,
-                folder: self.folder.path(),
+                confinement: Confinement::new(allowance).in_folder(self.folder.path()),
                 limits: self.limits,
                 stop: &self.stop,
                 external_work: &|| 0,
@@ -228,7 +245,7 @@ mod tests {
         let made = run(Run {
             tool: &bench.tool,
             args: &args,
-            folder: bench.folder.path(),
+            confinement: Confinement::new(Allowance::readback()).in_folder(bench.folder.path()),
             limits: bench.limits,
             stop: &bench.stop,
             external_work: &|| 0,
@@ -266,6 +283,36 @@ mod tests {
             .run("")
             .await;
         assert_eq!(exit.code(), Some(Code::DiskFull));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_wants_more_than_its_plan_can_need_is_over_a_limit_for_good() {
+        let bench = Bench::new();
+        let mut allowance = Allowance::readback();
+        allowance.file = 100_000;
+        let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v rawvideo -f rawvideo frames";
+        let exit = bench.run_with(allowance, args).await;
+        assert_eq!((exit.end, exit.code()), (End::Exceeded, Some(Code::ExceedsPolicy)));
+        allowance.processor = Duration::from_secs(1);
+        let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v libx264 -f null -";
+        let exit = bench.run_with(allowance, args).await;
+        assert_eq!((exit.end, exit.code()), (End::Exceeded, Some(Code::ExceedsPolicy)));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_a_signal_ends_has_crashed_and_may_be_tried_again() {
+        for signal in ["SEGV", "KILL", "ABRT"] {
+            let exit = Bench::scripted(&format!("kill -{signal} $$")).run("").await;
+            assert!(matches!(exit.end, End::Failed(_)), "{:?}", exit.end);
+            assert_eq!(exit.code(), Some(Code::FfmpegCrashed), "{signal}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_only_naps_is_stalled_although_it_wakes_up() {
+        let mut bench = Bench::scripted("exec /usr/bin/perl -e 'select(undef, undef, undef, 0.01) while 1'");
+        bench.limits.stall = Duration::from_secs(2);
+        assert_eq!(bench.run("").await.end, End::Stalled);
     }
 
     #[tokio::test]

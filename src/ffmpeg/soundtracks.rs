@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::testing::{Server, ask, make, tool};
-use super::{End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
+use super::{Allowance, Confinement, End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::ladder::{self, Pin, Profile, Settings};
 
@@ -61,7 +61,9 @@ impl Bench {
         let exit = run(Run {
             tool: &tool,
             args,
-            folder: self.folder.path(),
+            confinement: Confinement::new(Allowance::readback())
+                .in_folder(self.folder.path())
+                .reading(&self.server.input),
             limits: Limits::new(Duration::from_secs(300)),
             stop: &stop,
             external_work: &|| 0,

@@ -8,6 +8,7 @@ use streams::{Rational, RenditionName};
 
 use super::argv;
 use super::child::{self, Spawn};
+use super::sandbox::{Allowance, Confinement};
 use super::tool::Tool;
 use crate::ladder::Profiles;
 
@@ -82,12 +83,13 @@ fn sample(encoder: &str, preset: &str, profile: &str) -> Option<VideoRendition> 
 }
 
 async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
-    let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition));
+    let confinement = Confinement::new(Allowance::answer()).with_devices(argv::needs_device(rendition));
+    let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition), confinement);
     let output = tokio::time::timeout(LONGEST, child::output(spawn, 1024))
         .await
         .map_err(|_| format!("it did not end within {} s", LONGEST.as_secs()))?
         .map_err(|error| error.to_string())?;
-    if output.status.success() {
+    if output.ending.success() {
         return Ok(());
     }
     let last = output.stderr_tail.lines().rfind(|line| !line.trim().is_empty());

@@ -37,6 +37,13 @@ pub(super) fn cpu_ticks(pid: u32) -> Option<u64> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Processor time of a process and of all its threads; nothing where the system does not tell.
+pub(super) fn processor_time(pid: u32) -> Option<Duration> {
+    let ticks = cpu_ticks(pid)?;
+    let milliseconds = ticks.checked_mul(1000)? / rustix::param::clock_ticks_per_second().max(1);
+    Some(Duration::from_millis(milliseconds))
+}
+
 fn parse_stat(stat: &str) -> Option<u64> {
     // The second field is the program's name in brackets and may hold spaces and brackets itself.
     let (_, fields) = stat.rsplit_once(')')?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::stage::Planner;
 use crate::admission::Need;
 use crate::failure::Failure;
-use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, argv};
+use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
 use crate::job::Assignment;
 use crate::ladder::Probe;
 use crate::storage::{self, Source, SourceServer};
@@ -73,7 +73,9 @@ impl Planner {
         let exit = ffmpeg::run(Run {
             tool: &self.tool,
             args,
-            folder,
+            confinement: Confinement::new(Allowance::copy(size))
+                .in_folder(folder)
+                .reading(&Input::http(server.url())),
             limits: Limits::new(Duration::from_secs(300 + size / SLOWEST)),
             stop: &CancellationToken::new(),
             external_work: &|| server.bytes_read() + server.bytes_served(),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mend::Repair;
 use crate::failure::Failure;
-use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, argv};
+use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
 use crate::storage::{Source, SourceServer, base36, source_copy};
 
 /// The longest a copy may take.
@@ -35,13 +35,16 @@ impl Repair<'_> {
             .await
             .map_err(unwritable)?;
         // As the plan task does it: with subtitles, and without where they cannot be copied.
+        let input = Input::http(server.url());
         for subtitles in [true, false] {
-            let args = argv::remux(&Input::http(server.url()), subtitles);
+            let args = argv::remux(&input, subtitles);
             let (ticks, _) = watch::channel(Tick::default());
             let exit = ffmpeg::run(Run {
                 tool: &self.mender.tool,
                 args: &args,
-                folder: bench.path(),
+                confinement: Confinement::new(Allowance::copy(plan.source.size))
+                    .in_folder(bench.path())
+                    .reading(&input),
                 limits: Limits::new(LONGEST),
                 stop: &CancellationToken::new(),
                 external_work: &|| server.bytes_read() + server.bytes_served(),

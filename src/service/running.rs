@@ -12,6 +12,7 @@ use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
 use crate::admission::Ledger;
 use crate::encode::Encoder;
+use crate::ffmpeg::sandbox::Support;
 use crate::http::Health;
 use crate::intake::Intake;
 use crate::jetstream::{Lanes, Log, Nats, pull};
@@ -62,6 +63,13 @@ impl Service {
             shutdown: shutdown.clone(),
             tracker: TaskTracker::new(),
         };
+        if settings
+            .roles
+            .iter()
+            .any(|role| matches!(role, Role::Plan | Role::Encode))
+        {
+            Support::here().meets(settings.sandbox)?;
+        }
         for role in &settings.roles {
             start.role(*role).await?;
         }

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use super::Role;
 use crate::admission::Limits;
 use crate::ffmpeg::Tool;
+use crate::ffmpeg::sandbox::Demand;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
 use crate::ladder::Profiles;
@@ -32,6 +33,8 @@ pub struct ServiceSettings {
     pub job: JobSettings,
     /// ffmpeg and ffprobe.
     pub tool: Tool,
+    /// What is asked of the sandbox around ffmpeg.
+    pub sandbox: Demand,
     /// Folder for work in progress.
     pub work_dir: PathBuf,
     /// What tasks may take of disk and memory.

@@ -24,6 +24,8 @@ mod harness;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod killers;
+#[cfg(test)]
 mod main_job;
 #[cfg(test)]
 mod operating;

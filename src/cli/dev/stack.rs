@@ -19,6 +19,7 @@ use crate::dev::nats_server::{NatsServer, Settings};
 use crate::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
 use crate::dev::page::{Board, Desk, router};
 use crate::ffmpeg::Tool;
+use crate::ffmpeg::sandbox::Demand;
 use crate::http;
 use crate::jetstream::{Nats, NatsSettings};
 use crate::job::JobSettings;
@@ -143,6 +144,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
             retry_delay: Duration::from_secs(2),
         },
         tool: wanted.tool.clone(),
+        sandbox: Demand::Auto,
         work_dir: wanted.state.join("work"),
         limits: Limits::default(),
         encode_slots: cores().div_ceil(2).max(1),

@@ -76,7 +76,8 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         let message = code.sentence().to_owned();
         return Ok(Err(Refused { code, message }));
     }
-    let input = Input::file(&args.file);
+    // The sample is taken in a folder of its own, where a relative path would lead nowhere.
+    let input = Input::file(&std::path::absolute(&args.file)?);
     let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::default()).await {
         Ok(probe) => probe,
         Err(error) => {

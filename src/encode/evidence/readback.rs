@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::encode::shipping::disk;
 use crate::failure::{Evidence as Ran, Failure};
 use crate::ffmpeg::argv::reference::{self, Excerpt};
-use crate::ffmpeg::{self, End, Limits, Run, Tick, Tool};
+use crate::ffmpeg::{self, Allowance, Confinement, End, Limits, Run, Tick, Tool};
 use crate::job::{Jobs, Pulse};
 use crate::storage::Digest;
 
@@ -134,7 +134,7 @@ impl Readback<'_> {
         let run = ffmpeg::run(Run {
             tool: self.tool,
             args: &args,
-            folder: self.folder,
+            confinement: Confinement::new(Allowance::readback()).in_folder(self.folder),
             limits: Limits::new(LONGEST),
             stop: &stop,
             external_work: &|| 0,

@@ -84,6 +84,12 @@ fn family(encoder: &str) -> &str {
         .unwrap_or(encoder)
 }
 
+/// Whether the encoder runs on a device of the machine.
+#[must_use]
+pub fn needs_device(rendition: &VideoRendition) -> bool {
+    matches!(family(&rendition.encoder), "nvenc" | "qsv" | "vaapi")
+}
+
 /// The options that open the encoder's device, before any input.
 pub(crate) fn device(rendition: &VideoRendition) -> Vec<String> {
     match family(&rendition.encoder) {

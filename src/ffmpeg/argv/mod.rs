@@ -23,6 +23,7 @@ mod trial;
 mod video;
 
 pub use cover::COVER;
+pub use encoder::needs_device;
 pub use poster::{NEAR as POSTER_CHOICE, POSTER, has_poster, poster_size};
 pub use remux::{COPY, remux};
 pub use subtitles::{LIFT, subtitle_file};

@@ -1,6 +1,7 @@
 //! Whether frames are pairs of fields, by their looks: flags lie both ways.
 
 use super::super::child::{self, Spawn};
+use super::super::sandbox::{Allowance, Confinement};
 use super::Prober;
 use crate::ladder::picture::may_have_fields;
 use crate::ladder::probe::{Content, Fields, Probe};
@@ -117,7 +118,8 @@ impl Prober<'_> {
             "-map 0:{index} -frames:v {FRAMES} -vf {DETECT},metadata=mode=print:key=lavfi.idet.multiple.current_frame:file=- -f null -"
         );
         args.extend(output.split(' ').map(str::to_owned));
-        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args), |line| tally.add(line));
+        let confinement = Confinement::new(Allowance::look()).reading(self.input);
+        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, confinement), |line| tally.add(line));
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the pictures could not be looked at for fields");
         }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use streams::{Code, Rational};
 
-use super::child::{self, Spawn};
+use super::child::{self, Ending, Spawn};
 use super::input::Input;
 use super::packet::{ENTRIES, Packet};
 use super::probe_json::Document;
+use super::sandbox::{Allowance, Confinement};
 use super::timing::{Spans, exact, intervals, leads, spread};
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
@@ -63,6 +64,9 @@ pub enum ProbeError {
         /// The limit.
         limit: usize,
     },
+    /// More work than any source needs.
+    #[error("reading the source takes more processor time than is allowed for any")]
+    Exceeded,
     /// Nothing to encode.
     #[error("the source has neither video nor audio that can be decoded")]
     NoTracks,
@@ -78,7 +82,7 @@ impl ProbeError {
             Self::NoMoov => Code::TruncatedUpload,
             Self::Forbidden => Code::ForbiddenContainer,
             Self::NotMedia(_) => Code::NotMedia,
-            Self::TooManyStreams { .. } => Code::ExceedsPolicy,
+            Self::TooManyStreams { .. } | Self::Exceeded => Code::ExceedsPolicy,
             Self::NoTracks => Code::NoTracks,
         }
     }
@@ -170,6 +174,17 @@ fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
         })
 }
 
+/// Tells an end by its own will, for better or worse, from one that says nothing of the source.
+fn judge(ending: Ending) -> Result<(), ProbeError> {
+    if ending.exceeded {
+        return Err(ProbeError::Exceeded);
+    }
+    if ending.crashed() {
+        return Err(ProbeError::Broken(io::Error::other(ending.status.to_string())));
+    }
+    Ok(())
+}
+
 mod fields;
 
 struct Prober<'a> {
@@ -179,12 +194,13 @@ struct Prober<'a> {
 }
 
 impl Prober<'_> {
-    fn spawn(&self, args: &[&str]) -> Spawn {
+    fn spawn(&self, args: &[&str], allowance: Allowance) -> Spawn {
         let quiet = ["-hide_banner", "-v", "error"].map(str::to_owned);
         let args = args.iter().map(|arg| (*arg).to_owned());
         Spawn::new(
             &self.tool.ffprobe,
             quiet.into_iter().chain(args).chain(self.input.args()),
+            Confinement::new(allowance).reading(self.input),
         )
     }
 
@@ -196,11 +212,13 @@ impl Prober<'_> {
 
     /// What the header says.
     async fn describe(&self) -> Result<Document, ProbeError> {
-        let spawn = self.spawn(&["-show_format", "-show_streams", "-of", "json"]);
+        let args = ["-show_format", "-show_streams", "-of", "json"];
+        let spawn = self.spawn(&args, Allowance::look());
         let output = self
             .within(self.limits.look, child::output(spawn, self.limits.description))
             .await?;
-        if !output.status.success() {
+        judge(output.ending)?;
+        if !output.ending.success() {
             // Only prose tells these apart; what is not recognised is no media all the same.
             let said = |words: &str| output.stderr_tail.contains(words);
             return Err(if said("moov atom not found") {
@@ -258,8 +276,8 @@ impl Prober<'_> {
             "-read_intervals",
             interval,
         ];
-        self.packets(&args, self.limits.look, |packet| spans.add(&packet))
-            .await?;
+        let look = (self.limits.look, Allowance::look());
+        self.packets(&args, look, |packet| spans.add(&packet)).await?;
         Ok(spans)
     }
 
@@ -267,19 +285,25 @@ impl Prober<'_> {
     async fn scan(&self) -> Result<Spans, ProbeError> {
         let mut spans = Spans::default();
         let args = ["-show_entries", ENTRIES, "-of", "compact=print_section=0"];
-        self.packets(&args, self.limits.scan, |packet| spans.add(&packet))
-            .await?;
+        let scan = (self.limits.scan, Allowance::scan());
+        self.packets(&args, scan, |packet| spans.add(&packet)).await?;
         Ok(spans)
     }
 
-    async fn packets(&self, args: &[&str], limit: Duration, mut each: impl FnMut(Packet)) -> Result<(), ProbeError> {
-        let read = child::lines(self.spawn(args), |line| {
+    async fn packets(
+        &self,
+        args: &[&str],
+        (limit, allowance): (Duration, Allowance),
+        mut each: impl FnMut(Packet),
+    ) -> Result<(), ProbeError> {
+        let read = child::lines(self.spawn(args, allowance), |line| {
             if let Some(packet) = Packet::parse(line) {
                 each(packet);
             }
         });
-        // A damaged end is an error to ffprobe; the packets before it count all the same.
-        self.within(limit, read).await.map(|_| ())
+        // A damaged end is an error to ffprobe; the packets before it count all the same. Not so where it was stopped in the middle.
+        let (ending, _) = self.within(limit, read).await?;
+        judge(ending)
     }
 
     /// The last times of video and audio, looked for from the supposed end backwards.
@@ -326,8 +350,8 @@ impl Prober<'_> {
             "-read_intervals",
             &intervals,
         ];
-        self.packets(&args, self.limits.look, |packet| landed.push(packet))
-            .await?;
+        let look = (self.limits.look, Allowance::look());
+        self.packets(&args, look, |packet| landed.push(packet)).await?;
         Ok(leads(&times, &landed))
     }
 }

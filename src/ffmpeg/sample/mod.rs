@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::argv::sample as argv;
 use super::input::Input;
 use super::process::{End, Limits, Run, Tick, run};
+use super::sandbox::{Allowance, Confinement};
 use super::tool::Tool;
+use crate::config::cores;
 use crate::ladder::Draft;
 use crate::ladder::title::{self, Measured, Samples};
 
@@ -52,7 +54,14 @@ pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) ->
     let exit = run(Run {
         tool,
         args: &argv::sample(&draft.source, video, &rungs, &times, input),
-        folder,
+        confinement: Confinement::new(Allowance::sample(
+            (&draft.source, video),
+            rungs.iter().copied(),
+            (times.len(), LIMITS.wall),
+            cores(),
+        ))
+        .in_folder(folder)
+        .reading(input),
         limits: LIMITS,
         stop: &CancellationToken::new(),
         external_work: &|| 0,

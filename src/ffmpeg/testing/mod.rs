@@ -7,6 +7,7 @@ pub(crate) use server::Server;
 use std::path::{Path, PathBuf};
 
 use super::child::{self, Spawn};
+use super::sandbox::{Allowance, Confinement};
 use super::tool::Tool;
 
 /// The installed tool.
@@ -16,22 +17,34 @@ pub(crate) fn tool() -> Tool {
     Tool::locate(None, None, &path).expect("ffmpeg is installed")
 }
 
+/// Tests may work in their folder, and read the files their arguments name.
+fn inside(folder: &Path, args: &str) -> Confinement {
+    let named = args
+        .split_whitespace()
+        .map(Path::new)
+        .filter(|path| path.is_absolute() && path.exists());
+    named.fold(
+        Confinement::new(Allowance::readback()).in_folder(folder),
+        Confinement::seeing,
+    )
+}
+
 /// Makes `folder/name` by ffmpeg: `args` are what stands between the program's name and the output.
 pub(crate) async fn make(folder: &Path, name: &str, args: &str) -> PathBuf {
     let file = folder.join(name);
     let args = format!("-v error -nostdin -y {args} {}", file.display());
-    let spawn = Spawn::new(&tool().ffmpeg, args.split_whitespace()).in_folder(folder);
+    let spawn = Spawn::new(&tool().ffmpeg, args.split_whitespace(), inside(folder, &args));
     let output = child::output(spawn, 1 << 20).await.expect("ffmpeg starts");
-    assert!(output.status.success(), "{args}: {}", output.stderr_tail);
+    assert!(output.ending.success(), "{args}: {}", output.stderr_tail);
     file
 }
 
 /// What ffmpeg or ffprobe prints for `args`, which must succeed without a word on standard error.
 pub(crate) async fn ask(program: &Path, folder: &Path, args: &str) -> String {
-    let spawn = Spawn::new(program, args.split_whitespace()).in_folder(folder);
+    let spawn = Spawn::new(program, args.split_whitespace(), inside(folder, args));
     let output = child::output(spawn, 64 << 20).await.expect("the program starts");
     assert!(
-        output.status.success() && output.stderr_tail.is_empty(),
+        output.ending.success() && output.stderr_tail.is_empty(),
         "{args}: {}",
         output.stderr_tail
     );

@@ -62,11 +62,6 @@ impl Proxy {
         }
     }
 
-    /// Where it listens.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// The URL of what lies behind.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -1,0 +1,130 @@
+//! Files and ports, by Landlock (<https://docs.kernel.org/userspace-api/landlock.html>).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, Scope, make_bitflags, path_beneath_rules,
+};
+
+use super::confinement::Confinement;
+
+/// The newest interface this was tested with. Older kernels enforce what they know of it.
+const KNOWN: ABI = ABI::V7;
+
+/// Where programs and their libraries are. What is not there is passed over.
+const PROGRAMS: &[&str] = &["/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store"];
+
+/// What the loader, the C library and encoders read of the system: nothing of it is of this service or of a person.
+const SYSTEM: &[&str] = &[
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/dev/urandom",
+    "/dev/random",
+    "/dev/zero",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/filesystems",
+    "/sys/devices/system/cpu",
+    "/sys/devices/system/node",
+];
+
+/// Shuts the calling thread in, and with it every process it starts from then on. What the kernel does not know it does not enforce;
+/// the result says what it knows.
+///
+/// # Errors
+/// When a path of the confinement cannot be opened, or the kernel refuses a rule it knows.
+pub(super) fn restrict(confinement: &Confinement, program: &Path) -> io::Result<LandlockStatus> {
+    let read = AccessFs::from_read(KNOWN);
+    let only_read = read & !BitFlags::from(AccessFs::Execute);
+    let mut rules = rules()?
+        .add_rules(path_beneath_rules(PROGRAMS, read))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(parts_of(program), read)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(SYSTEM, only_read)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(["/dev/null"], only_read | AccessFs::WriteFile)))
+        .map_err(refused)?;
+    if confinement.devices {
+        let whole = only_read | AccessFs::WriteFile | AccessFs::IoctlDev;
+        rules = rules
+            .add_rules(path_beneath_rules(devices(), whole))
+            .and_then(|rules| rules.add_rules(path_beneath_rules(["/sys", "/proc/driver"], only_read)))
+            .map_err(refused)?;
+    }
+    for path in &confinement.seen {
+        let opened = PathFd::new(path).map_err(|error| unopened(path, &error))?;
+        rules = rules.add_rule(PathBeneath::new(opened, only_read)).map_err(refused)?;
+    }
+    if let Some(folder) = &confinement.folder {
+        let opened = PathFd::new(folder).map_err(|error| unopened(folder, &error))?;
+        rules = rules.add_rule(PathBeneath::new(opened, work())).map_err(refused)?;
+    }
+    if let Some(port) = confinement.port {
+        rules = rules
+            .add_rule(NetPort::new(port, AccessNet::ConnectTcp))
+            .map_err(refused)?;
+    }
+    Ok(rules.restrict_self().map_err(refused)?.landlock)
+}
+
+/// A ruleset that allows nothing.
+fn rules() -> io::Result<landlock::RulesetCreated> {
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(KNOWN))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(KNOWN)))
+        .and_then(|rules| rules.scope(Scope::from_all(KNOWN)))
+        .and_then(Ruleset::create)
+        .map_err(refused)
+}
+
+/// What a run may do in its folder. It makes no links and no pipes: we read what it leaves behind, and a link would have us read, and
+/// publish, what the run itself could not reach.
+fn work() -> BitFlags<AccessFs> {
+    make_bitflags!(AccessFs::{
+        ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
+    })
+}
+
+/// The program itself, wherever links lead to, and the libraries builds keep beside it. Not its whole folder: that may be anyone's.
+fn parts_of(program: &Path) -> Vec<PathBuf> {
+    let file = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let mut parts = Vec::new();
+    // Most programs are where all may be read; the thousands of files beside them need no look.
+    if PROGRAMS.iter().any(|place| file.starts_with(place)) {
+        return parts;
+    }
+    if let Some(folder) = file.parent() {
+        if folder.ends_with("bin") {
+            parts.extend(["lib", "lib64"].map(|name| folder.with_file_name(name)));
+        }
+        let beside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let is_library = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("lib") && (name.ends_with(".so") || name.contains(".so."))
+        };
+        parts.extend(beside.map(|entry| entry.path()).filter(is_library));
+    }
+    parts.push(file);
+    parts
+}
+
+/// The devices encoders run on.
+fn devices() -> Vec<PathBuf> {
+    let all = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let is_encoder = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name == "dri" || name.starts_with("nvidia")
+    };
+    all.map(|entry| entry.path()).filter(is_encoder).collect()
+}
+
+fn refused(error: RulesetError) -> io::Error {
+    io::Error::other(format!("the sandbox cannot be set up: {error}"))
+}
+
+fn unopened(path: &Path, error: &landlock::PathFdError) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("the sandbox cannot be set up: {}: {error}", path.display()),
+    )
+}

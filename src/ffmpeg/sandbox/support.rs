@@ -1,0 +1,143 @@
+//! Which of the walls hold on this machine, and what is to be done where one does not.
+
+use std::sync::LazyLock;
+
+use landlock::{ABI, LandlockStatus};
+
+use super::allowance::Allowance;
+use super::confinement::Confinement;
+use super::{access, calls, tether};
+
+/// Which of the walls hold on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Support {
+    /// A run reaches no file but those it is given (Landlock, interface 3: Linux 6.2).
+    pub files: bool,
+    /// A run connects to no port but that of its source (Landlock, interface 4: Linux 6.7).
+    pub network: bool,
+    /// A run signals no process but its own (Landlock, interface 6: Linux 6.12).
+    pub signals: bool,
+    /// System calls no encoder needs are refused (seccomp).
+    pub calls: bool,
+    /// A run dies with its worker, however that dies (`setpriv`).
+    pub tether: bool,
+}
+
+/// What is asked of the walls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Demand {
+    /// As many as there are; what is missing is said.
+    #[default]
+    Auto,
+    /// Files and network must be shut off, or nothing is done.
+    Require,
+}
+
+/// Files and network cannot be shut off here, and must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("SANDBOX=require, but ffmpeg cannot be shut in here: {0}")]
+pub struct Unconfined(String);
+
+static HERE: LazyLock<Support> = LazyLock::new(|| {
+    // Both kinds of wall stay with the thread for good, so one is spent to try them.
+    let tried = std::thread::spawn(|| {
+        let nothing = Confinement::new(Allowance::answer());
+        let landlock = access::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
+        (landlock, calls::restrict(false).is_ok())
+    });
+    let (landlock, calls) = tried.join().unwrap_or((LandlockStatus::NotImplemented, false));
+    Support::of(ABI::from(landlock), calls, tether::setpriv().is_some())
+});
+
+impl Support {
+    /// What holds on this machine: tried once, then remembered.
+    #[must_use]
+    pub fn here() -> Self {
+        *HERE
+    }
+
+    fn of(landlock: ABI, calls: bool, tether: bool) -> Self {
+        Self {
+            files: landlock >= ABI::V3,
+            network: landlock >= ABI::V4,
+            signals: landlock >= ABI::V6,
+            calls,
+            tether,
+        }
+    }
+
+    /// What does not hold, and the fix, one sentence each; empty where all of it does.
+    #[must_use]
+    pub fn gaps(self) -> Vec<&'static str> {
+        let all = [
+            (
+                self.files,
+                "ffmpeg can reach every file this user can: run Linux 6.2 or newer with Landlock enabled (`lsm=` must name it)",
+            ),
+            (
+                self.network,
+                "ffmpeg can connect to every host this machine can: run Linux 6.7 or newer with Landlock enabled",
+            ),
+            (
+                self.signals,
+                "ffmpeg can signal every process of this user: run Linux 6.12 or newer with Landlock enabled, or give the service a user of its own",
+            ),
+            (
+                self.calls,
+                "ffmpeg can make every system call: run a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)",
+            ),
+            (
+                self.tether,
+                "ffmpeg may outlive a killed worker by some seconds: install setpriv (Debian: util-linux)",
+            ),
+        ];
+        all.into_iter()
+            .filter_map(|(holds, gap)| (!holds).then_some(gap))
+            .collect()
+    }
+
+    /// Whether work may begin; says what is missing where it may all the same.
+    ///
+    /// # Errors
+    /// [`Unconfined`] where files and network must be shut off and cannot be.
+    pub fn meets(self, demand: Demand) -> Result<(), Unconfined> {
+        let gaps = self.gaps().join("; ");
+        if demand == Demand::Require && !(self.files && self.network && self.calls) {
+            return Err(Unconfined(gaps));
+        }
+        if !gaps.is_empty() {
+            tracing::warn!("the sandbox around ffmpeg has gaps: {gaps}");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_of_today_has_every_wall_and_an_old_one_is_told_with_the_fix() {
+        assert_eq!(Support::of(ABI::V7, true, true).gaps(), Vec::<&str>::new());
+        let old = Support::of(ABI::Unsupported, true, true);
+        assert!(!old.files && !old.network && !old.signals);
+        assert_eq!(old.gaps().len(), 3);
+        assert!(old.gaps()[0].contains("Landlock"));
+        // Before this interface, files outside could still be cut to nothing.
+        assert!(!Support::of(ABI::V2, true, true).files);
+    }
+
+    #[test]
+    fn work_begins_with_gaps_unless_files_and_network_must_be_shut_off() {
+        let half = Support::of(ABI::V3, false, false);
+        assert_eq!(half.meets(Demand::Auto), Ok(()));
+        let told = half.meets(Demand::Require).unwrap_err().to_string();
+        assert!(
+            told.starts_with("SANDBOX=require") && told.contains("Linux 6.7"),
+            "{told}"
+        );
+        // Without filters there are sockets that Landlock does not know.
+        Support::of(ABI::V4, false, true).meets(Demand::Require).unwrap_err();
+        assert_eq!(Support::of(ABI::V4, true, false).meets(Demand::Require), Ok(()));
+    }
+}
