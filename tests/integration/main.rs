@@ -6,6 +6,8 @@ mod bad_inputs;
 #[cfg(test)]
 mod canceling;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod copies;
 #[cfg(test)]
 mod crashes;

@@ -5,7 +5,8 @@ use std::path::Path;
 use entity::{files, projection_checkpoint, transcoding_jobs};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryOrder as _};
 
-use super::{postgres, until};
+use super::postgres::Cluster;
+use super::until;
 
 /// Which database a scenario runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,21 +37,25 @@ pub(crate) struct Rows {
 impl Database {
     /// Makes a database; its name, or its file in `folder`, is its own.
     pub(crate) async fn create(engine: Engine, folder: &Path) -> Self {
-        let url = match engine {
-            Engine::Sqlite => format!("sqlite://{}?mode=rwc", folder.join("fluxhls.db").display()),
-            Engine::Postgresql => {
-                let name = format!("test_{}", cuid2::create_id());
-                let server = sea_orm::Database::connect(postgres::url("postgres").await)
-                    .await
-                    .unwrap();
-                server
-                    .execute_unprepared(&format!("CREATE DATABASE {name}"))
-                    .await
-                    .unwrap();
-                server.close().await.unwrap();
-                postgres::url(&name).await
-            }
-        };
+        match engine {
+            Engine::Sqlite => Self::at(format!("sqlite://{}?mode=rwc", folder.join("fluxhls.db").display())).await,
+            Engine::Postgresql => Self::create_in(Cluster::shared().await).await,
+        }
+    }
+
+    /// Makes a database with a name of its own in `cluster`.
+    pub(crate) async fn create_in(cluster: &Cluster) -> Self {
+        let name = format!("test_{}", cuid2::create_id());
+        let server = sea_orm::Database::connect(cluster.url("postgres")).await.unwrap();
+        server
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        server.close().await.unwrap();
+        Self::at(cluster.url(&name)).await
+    }
+
+    async fn at(url: String) -> Self {
         let connection = sea_orm::Database::connect(&url).await.unwrap();
         Self { url, connection }
     }

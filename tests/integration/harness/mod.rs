@@ -9,7 +9,7 @@ pub(crate) mod database;
 pub(crate) mod nats;
 pub(crate) mod output;
 pub(crate) mod players;
-mod postgres;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod sources;

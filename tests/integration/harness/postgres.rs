@@ -1,31 +1,32 @@
-//! One real PostgreSQL cluster for the whole test run.
+//! Real PostgreSQL clusters: one for the whole test run, and others for tests that kill theirs.
 
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdin};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::OnceCell;
 
 use super::process::command;
 
-/// A cluster that ends when the test process does: its keeper waits for our end of the pipe to close.
+/// A cluster that ends when its handle is dropped or the test process ends: its keeper waits for our end of the pipe to close.
 #[derive(Debug)]
-struct Cluster {
+pub(crate) struct Cluster {
     port: u16,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
     _keeper: Child,
-    _open: ChildStdin,
 }
 
-static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-
-/// The URL of database `name` of the cluster, which is started on first use.
-pub(crate) async fn url(name: &str) -> String {
-    let cluster = CLUSTER.get_or_init(Cluster::start).await;
-    format!("postgres://fluxhls@127.0.0.1:{}/{name}", cluster.port)
-}
+static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 
 impl Cluster {
-    async fn start() -> Self {
+    /// The cluster of the whole test run, started on first use. Nobody may kill it.
+    pub(crate) async fn shared() -> &'static Self {
+        SHARED.get_or_init(Self::start).await
+    }
+
+    /// Starts a cluster of a test's own.
+    pub(crate) async fn start() -> Self {
         // PostgreSQL refuses to run as root.
         let start = r#"[ "$(id -u)" -ne 0 ] || exec runuser -u postgres -- bash -c "$0"; exec bash -c "$0""#;
         let mut command = command("bash");
@@ -37,17 +38,64 @@ impl Cluster {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut keeper = command.spawn().expect("bash starts; PostgreSQL needs it");
-        let open = keeper.stdin.take().unwrap();
-        let mut lines = BufReader::new(keeper.stdout.take().unwrap()).lines();
-        let port = lines
+        let orders = keeper.stdin.take().unwrap();
+        let mut answers = BufReader::new(keeper.stdout.take().unwrap()).lines();
+        let port = answers
             .next_line()
             .await
             .unwrap()
             .expect("PostgreSQL starts; run `make tools`");
         Self {
             port: port.parse().unwrap(),
+            orders,
+            answers,
             _keeper: keeper,
-            _open: open,
         }
+    }
+
+    /// The URL of its database `name`.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("postgres://fluxhls@127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// `kill -9` of the server; its backends end when they notice.
+    pub(crate) async fn kill(&mut self) {
+        self.order("kill").await;
+    }
+
+    /// Starts it again, on the same port and data, and waits until it has recovered.
+    pub(crate) async fn restart(&mut self) {
+        self.order("start").await;
+    }
+
+    async fn order(&mut self, word: &str) {
+        self.orders.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+        let answer = self.answers.next_line().await.unwrap();
+        assert_eq!(answer.as_deref(), Some(word), "PostgreSQL does not {word}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_committed_survives_the_death_of_the_server() {
+        let mut cluster = Cluster::start().await;
+        let url = cluster.url("postgres");
+        let before = sea_orm::Database::connect(&url).await.unwrap();
+        before
+            .execute_unprepared("CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('word')")
+            .await
+            .unwrap();
+        cluster.kill().await;
+        let reached = tokio::net::TcpStream::connect(("127.0.0.1", cluster.port)).await;
+        assert!(reached.is_err(), "nobody listens there any more");
+        cluster.restart().await;
+        let after = sea_orm::Database::connect(&url).await.unwrap();
+        let removed = after.execute_unprepared("DELETE FROM kept").await.unwrap();
+        assert_eq!(removed.rows_affected(), 1);
     }
 }

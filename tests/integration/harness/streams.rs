@@ -6,6 +6,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 use serde_json::Value;
 use streams::progress::Progress;
@@ -20,6 +21,8 @@ pub(crate) struct Message {
     pub(crate) subject: String,
     /// Its sequence in the stream.
     pub(crate) seq: u64,
+    /// When the server stored it.
+    pub(crate) time: DateTime<Utc>,
     /// Its headers.
     pub(crate) headers: async_nats::HeaderMap,
     /// Its body.
@@ -91,11 +94,12 @@ impl Streams {
         // The consumer is made again by itself after a break; only then an item is an error.
         Box::pin(messages.filter_map(async |message| {
             let message = message.ok()?;
-            let seq = message.info().ok()?.stream_sequence;
+            let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
             let (subject, headers) = (message.subject.to_string(), message.headers.clone().unwrap_or_default());
             Some(Message {
                 subject,
                 seq,
+                time,
                 headers,
                 payload: message.payload.clone(),
             })

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::clip::Clip;
 use super::database::{Database, Engine};
 use super::nats::Nats;
+use super::postgres::Cluster;
 use super::proxy::Proxy;
 use super::streams::Streams;
 use super::turn::Turn;
@@ -46,16 +47,29 @@ pub(crate) struct World {
 impl World {
     /// Starts everything, provisions the streams and migrates the database.
     pub(crate) async fn new(engine: Engine) -> Self {
-        let world = Self::bare(engine).await;
-        for arguments in [&["provision"][..], &["migrate", "up"]] {
-            let said = world.say(arguments).await;
-            assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {}{}", said.out, said.err);
-        }
-        world
+        Self::bare(engine).await.furnished().await
+    }
+
+    /// As [`World::new`], with its tables in a PostgreSQL cluster of the test's own.
+    pub(crate) async fn on(cluster: &Cluster) -> Self {
+        let world = Self::around(async |_| Database::create_in(cluster).await).await;
+        world.furnished().await
     }
 
     /// Starts everything; no streams, no tables.
     pub(crate) async fn bare(engine: Engine) -> Self {
+        Self::around(async |folder| Database::create(engine, folder).await).await
+    }
+
+    async fn furnished(self) -> Self {
+        for arguments in [&["provision"][..], &["migrate", "up"]] {
+            let said = self.say(arguments).await;
+            assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {}{}", said.out, said.err);
+        }
+        self
+    }
+
+    async fn around(database: impl AsyncFnOnce(&Path) -> Database) -> Self {
         let turn = Turn::shared().await;
         let folder = tempfile::Builder::new().prefix("fluxhls-test-").tempdir().unwrap();
         let nats = Nats::start(folder.path()).await;
@@ -63,7 +77,7 @@ impl World {
             .await
             .unwrap();
         let proxy = Proxy::start(store.address()).await;
-        let database = Database::create(engine, folder.path()).await;
+        let database = database(folder.path()).await;
         let streams = Streams {
             js: nats.connect().await,
         };

@@ -1,0 +1,140 @@
+//! Carries the schedule out, and looks after the fleet meanwhile: what was killed is started again, what was frozen wakes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use nix::sys::signal::Signal;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::fleet::Fleet;
+use super::schedule::{Blow, Strike};
+use crate::harness::proxy::Fault;
+
+/// How often processes that ended by themselves are started again.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// A blow as it was struck.
+#[derive(Debug, Clone)]
+pub(super) struct Struck {
+    /// What was done.
+    pub(super) blow: Blow,
+    /// When.
+    pub(super) at: DateTime<Utc>,
+    /// When it was undone.
+    pub(super) until: DateTime<Utc>,
+}
+
+/// Carries the schedule out.
+pub(super) struct Striker {
+    /// What is struck.
+    pub(super) fleet: Fleet,
+    /// How many jobs have ended.
+    pub(super) ended: watch::Receiver<usize>,
+    /// What is to be undone, and when.
+    wounds: Vec<(Instant, Struck)>,
+    struck: Vec<Struck>,
+}
+
+impl Striker {
+    /// A striker of `fleet`.
+    pub(super) const fn new(fleet: Fleet, ended: watch::Receiver<usize>) -> Self {
+        Self {
+            fleet,
+            ended,
+            wounds: Vec::new(),
+            struck: Vec::new(),
+        }
+    }
+
+    /// Strikes every blow, then looks after the fleet until `quiet`.
+    pub(super) async fn run(mut self, strikes: &[Strike], quiet: impl Future) -> (Fleet, Vec<Struck>) {
+        for strike in strikes {
+            let mut ended = self.ended.clone();
+            let due = async {
+                drop(ended.wait_for(|ended| *ended >= strike.after).await);
+                tokio::time::sleep(strike.pause).await;
+            };
+            self.tend_until(due).await;
+            while !self.is_whole_for(&strike.blow) {
+                self.tend_until(tokio::time::sleep(ROUND)).await;
+            }
+            self.strike(strike).await;
+        }
+        self.tend_until(quiet).await;
+        while !self.wounds.is_empty() {
+            self.tend_until(tokio::time::sleep(ROUND)).await;
+        }
+        self.fleet.raise();
+        (self.fleet, self.struck)
+    }
+
+    /// Undoes what is due and starts what is gone, until `done`.
+    async fn tend_until(&mut self, done: impl Future) {
+        let mut done = std::pin::pin!(done);
+        let mut rounds = tokio::time::interval(ROUND);
+        loop {
+            let next = self.wounds.iter().map(|(due, _)| *due).min();
+            tokio::select! {
+                _ = &mut done => return,
+                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => self.heal().await,
+                _ = rounds.tick() => self.fleet.raise(),
+            }
+        }
+    }
+
+    /// Whether what a blow hits is as it should be: the dead cannot be killed.
+    fn is_whole_for(&self, blow: &Blow) -> bool {
+        self.wounds.iter().all(|(_, struck)| match (&struck.blow, blow) {
+            (Blow::Host, Blow::Storage(_)) | (Blow::Storage(_), Blow::Host) => true,
+            (Blow::Host, _) | (_, Blow::Host) => false,
+            (Blow::Worker(one) | Blow::Freeze(one), Blow::Worker(two) | Blow::Freeze(two)) => one != two,
+            (Blow::Storage(_), Blow::Storage(_)) => false,
+            (one, two) => one != two,
+        })
+    }
+
+    async fn strike(&mut self, strike: &Strike) {
+        let at = Utc::now();
+        match &strike.blow {
+            Blow::Worker(n) => self.fleet.workers[*n].kill().await,
+            Blow::Projector(n) => self.fleet.projectors[*n].kill().await,
+            Blow::Nats => self.fleet.world.nats.kill().await,
+            Blow::Postgresql => self.fleet.cluster.kill().await,
+            Blow::Host => self.fleet.kill_host().await,
+            Blow::Freeze(n) => self.fleet.workers[*n].signal(Signal::SIGSTOP),
+            Blow::Storage(fault) => self.fleet.storage(fault.clone()),
+        }
+        eprintln!("{at:?} {:?} for {:?}", strike.blow, strike.lasts);
+        let struck = Struck {
+            blow: strike.blow.clone(),
+            at,
+            until: at,
+        };
+        self.wounds.push((Instant::now() + strike.lasts, struck));
+    }
+
+    /// Undoes everything that is due.
+    async fn heal(&mut self) {
+        let now = Instant::now();
+        let (due, later) = self.wounds.drain(..).partition(|(due, _)| *due <= now);
+        self.wounds = later;
+        let due: Vec<(Instant, Struck)> = due;
+        for (_, struck) in due {
+            match &struck.blow {
+                Blow::Worker(n) => self.fleet.workers[*n].may_rise(),
+                Blow::Projector(n) => self.fleet.projectors[*n].may_rise(),
+                Blow::Nats => self.fleet.world.nats.restart().await,
+                Blow::Postgresql => self.fleet.cluster.restart().await,
+                Blow::Host => self.fleet.raise_host().await,
+                Blow::Freeze(n) => self.fleet.workers[*n].signal(Signal::SIGCONT),
+                Blow::Storage(_) => self.fleet.storage(Fault::None),
+            }
+            self.struck.push(Struck {
+                until: Utc::now(),
+                ..struck
+            });
+        }
+        self.fleet.raise();
+    }
+}
