@@ -34,7 +34,7 @@ use publisher::{Published, Publisher};
 use reading::Reading;
 use report::Report;
 use schedule::{Schedule, Size};
-use striker::{Struck, Striker};
+use striker::{Striker, Struck};
 
 /// After how long a silent worker loses its task: as short as workers on a busy machine surely keep.
 const ACK_WAIT: Duration = Duration::from_secs(20);
@@ -54,7 +54,12 @@ async fn whatever_is_broken_every_job_ends_once_and_every_promise_holds() {
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/chaos.md");
         std::fs::write(page, report.page(&versions(&fleet).await)).unwrap();
     }
-    assert_eq!(report.violations().count(), 0, "see above, and the logs in {}", kept(&fleet, size).display());
+    assert_eq!(
+        report.violations().count(),
+        0,
+        "see above, and the logs in {}",
+        kept(&fleet, size).display()
+    );
 }
 
 /// One of the settings of `make chaos`.
@@ -113,7 +118,7 @@ async fn play(fleet: Fleet, schedule: &Schedule) -> (Fleet, Published, Vec<Struc
         published
     };
     let quiet = all_over(published, ended.clone(), jobs);
-    let strike = Striker::new(fleet, ended).run(&schedule.strikes, quiet);
+    let strike = Striker::new(fleet, ended).await.run(&schedule.strikes, quiet);
     let (published, (fleet, struck)) = tokio::join!(publish, strike);
     (fleet, published, struck)
 }
@@ -157,18 +162,52 @@ fn judge(
     struck: &[Struck],
     history: &BTreeMap<String, Vec<watch::Seen>>,
 ) -> Vec<(&'static str, Vec<invariants::Violation>)> {
-    let strange: Vec<String> = read.queue.iter().chain(&read.deaths).chain(&read.left).cloned().collect();
+    let strange: Vec<String> = read
+        .queue
+        .iter()
+        .chain(&read.deaths)
+        .chain(&read.left)
+        .cloned()
+        .collect();
     vec![
         ("lost jobs", ends::lost(published, &read.logs, &read.letters)),
-        ("facts told twice, `ended` among them, or against the verdict", ends::ended_twice(&read.logs)),
-        ("jobs that ended in another way than their source deserves", ends::wrong_ends(published, &read.logs)),
-        ("rows that a rebuild into an empty database makes otherwise", rows::differ(&read.rows, &read.rebuilt)),
-        ("rows that are not what the facts say", rows::untold(&read.rows, &read.logs)),
+        (
+            "facts told twice, `ended` among them, or against the verdict",
+            ends::ended_twice(&read.logs),
+        ),
+        (
+            "jobs that ended in another way than their source deserves",
+            ends::wrong_ends(published, &read.logs),
+        ),
+        (
+            "dead letters of what did not fail",
+            ends::buried(&read.dead, &read.logs),
+        ),
+        (
+            "rows that a rebuild into an empty database makes otherwise",
+            rows::differ(&read.rows, &read.rebuilt),
+        ),
+        (
+            "rows that are not what the facts say",
+            rows::untold(&read.rows, &read.logs),
+        ),
         ("rows that went back", rows::regressed(history)),
-        ("playlists that name a missing object, or another one than was proved", output::broken(&read.output, &read.logs)),
-        ("outputs that `fluxhls verify` finds fault with", traces::left(&read.unsound)),
-        ("tasks repeated though nothing had hit them", repeats::repeated(&read.logs, struck)),
-        ("tasks, files and processes left behind, and processes that ended by themselves", traces::left(&strange)),
+        (
+            "playlists that name a missing object, or another one than was proved",
+            output::broken(&read.output, &read.logs),
+        ),
+        (
+            "outputs that `fluxhls verify` finds fault with",
+            traces::left(&read.unsound),
+        ),
+        (
+            "tasks repeated though nothing had hit them",
+            repeats::repeated(&read.logs, struck),
+        ),
+        (
+            "tasks, files and processes left behind, and processes that ended by themselves",
+            traces::left(&strange),
+        ),
         ("panics", traces::panics(&read.said)),
         (
             "secrets in a log",
@@ -189,7 +228,11 @@ async fn versions(fleet: &Fleet) -> String {
         let text = String::from_utf8_lossy(bytes).into_owned();
         text.split_whitespace().nth(n).unwrap_or("?").to_owned()
     };
-    format!("nats-server {}, ffmpeg {}, PostgreSQL {postgresql}", words(&nats, 1), words(&ffmpeg, 2))
+    format!(
+        "nats-server {}, ffmpeg {}, PostgreSQL {postgresql}",
+        words(&nats, 1),
+        words(&ffmpeg, 2)
+    )
 }
 
 /// Copies the logs to where they outlive the run.

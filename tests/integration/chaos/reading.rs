@@ -105,7 +105,9 @@ async fn read_output(fleet: &Fleet) -> Output {
             output.texts.insert(key.clone(), text);
         } else if key.rsplit('/').next().is_some_and(|name| name.starts_with("receipt")) {
             // One that cannot be read names nothing, and then everything is missing in it.
-            let objects = Receipt::decode(&get().await).map(|receipt| receipt.objects).unwrap_or_default();
+            let objects = Receipt::decode(&get().await)
+                .map(|receipt| receipt.objects)
+                .unwrap_or_default();
             let named = objects.into_iter().map(|object| (object.key, object.size));
             output.receipts.insert(key.clone(), named.collect());
         }
@@ -113,7 +115,10 @@ async fn read_output(fleet: &Fleet) -> Output {
     let owners = fleet.world.streams.all(topology::JOBS, subject::ALL_CURRENT).await;
     let mut newest = BTreeMap::new();
     for message in owners {
-        newest.insert(message.subject.clone(), serde_json::from_slice(&message.payload).unwrap());
+        newest.insert(
+            message.subject.clone(),
+            serde_json::from_slice(&message.payload).unwrap(),
+        );
     }
     output.owners = newest.into_values().collect();
     output
@@ -163,7 +168,10 @@ async fn say(environment: &BTreeMap<&'static str, String>, arguments: &[&str]) -
 pub(super) async fn settled(fleet: &Fleet) {
     let stream = fleet.world.streams.js.get_stream(topology::TASKS).await.unwrap();
     let patience = tokio::time::timeout(Duration::from_secs(90), async {
-        until("the queue is empty", async || stream.get_info().await.unwrap().state.messages == 0).await;
+        until("the queue is empty", async || {
+            stream.get_info().await.unwrap().state.messages == 0
+        })
+        .await;
     });
     // What is left is named by the judge.
     let _ = patience.await;

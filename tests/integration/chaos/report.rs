@@ -24,7 +24,12 @@ pub(super) struct Report {
 }
 
 /// What was done, in numbers.
-pub(super) fn done(published: &Published, jobs: usize, struck: &[Struck], figures: Figures) -> Vec<(&'static str, usize)> {
+pub(super) fn done(
+    published: &Published,
+    jobs: usize,
+    struck: &[Struck],
+    figures: Figures,
+) -> Vec<(&'static str, usize)> {
     let count = |wanted: fn(&Blow) -> bool| struck.iter().filter(|struck| wanted(&struck.blow)).count();
     let kills = count(|blow| !matches!(blow, Blow::Freeze(_) | Blow::Storage(_)));
     vec![
@@ -37,8 +42,14 @@ pub(super) fn done(published: &Published, jobs: usize, struck: &[Struck], figure
         ("… of nats-server", count(|blow| *blow == Blow::Nats)),
         ("… of PostgreSQL", count(|blow| *blow == Blow::Postgresql)),
         ("… of all of these at once", count(|blow| *blow == Blow::Host)),
-        ("freezes of a worker, longer than its tasks wait for it", count(|blow| matches!(blow, Blow::Freeze(_)))),
-        ("tasks it still worked on when it woke, though another one had them (zombies)", figures.zombies),
+        (
+            "freezes of a worker, longer than its tasks wait for it",
+            count(|blow| matches!(blow, Blow::Freeze(_))),
+        ),
+        (
+            "tasks it still worked on when it woke, though another one had them (zombies)",
+            figures.zombies,
+        ),
         ("storage faults", count(|blow| matches!(blow, Blow::Storage(_)))),
         ("starts of tasks", figures.starts),
         ("tasks in flight when a blow hit them", figures.hit),

@@ -1,6 +1,7 @@
 //! What is submitted and what is broken, when, and whom it hits: a pure function of the seed.
 //!
-//! Times are told relative to progress, in jobs that have ended, so that the same seed does the same on a slow machine.
+//! Times are told relative to progress, in jobs that have ended and tasks that are started, so that the same seed does the same on a slow
+//! machine.
 
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub(super) enum Blow {
 pub(super) struct Strike {
     /// It comes when so many jobs have ended,
     pub(super) after: usize,
-    /// and then so long later.
+    /// and then so long after the next start of a task that it can hit.
     pub(super) pause: Duration,
     /// What is done.
     pub(super) blow: Blow,
@@ -86,7 +87,7 @@ impl Schedule {
         let number = blows.len();
         let strikes = blows.into_iter().enumerate().map(|(n, blow)| Strike {
             after: n * last / number,
-            pause: dice.between(ms(0), ms(2500)),
+            pause: dice.between(ms(0), ms(900)),
             lasts: lasts(&mut dice, &blow, ack_wait),
             blow,
         });

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use async_nats::Subscriber;
 use chrono::{DateTime, Utc};
+use futures::{FutureExt as _, StreamExt as _};
 use nix::sys::signal::Signal;
+use streams::work::Attempt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -13,6 +16,9 @@ use crate::harness::proxy::Fault;
 
 /// How often processes that ended by themselves are started again.
 const ROUND: Duration = Duration::from_millis(500);
+
+/// How long a blow waits for a task that it can hit.
+const AIM: Duration = Duration::from_secs(8);
 
 /// A blow as it was struck.
 #[derive(Debug, Clone)]
@@ -30,7 +36,9 @@ pub(super) struct Striker {
     /// What is struck.
     pub(super) fleet: Fleet,
     /// How many jobs have ended.
-    pub(super) ended: watch::Receiver<usize>,
+    ended: watch::Receiver<usize>,
+    /// Starts of tasks, as they are told.
+    starts: Subscriber,
     /// What is to be undone, and when.
     wounds: Vec<(Instant, Struck)>,
     struck: Vec<Struck>,
@@ -38,10 +46,13 @@ pub(super) struct Striker {
 
 impl Striker {
     /// A striker of `fleet`.
-    pub(super) const fn new(fleet: Fleet, ended: watch::Receiver<usize>) -> Self {
+    pub(super) async fn new(fleet: Fleet, ended: watch::Receiver<usize>) -> Self {
+        let client = fleet.world.streams.js.client();
+        let starts = client.subscribe("hls.v1.work.*.attempt.>").await.unwrap();
         Self {
             fleet,
             ended,
+            starts,
             wounds: Vec::new(),
             struck: Vec::new(),
         }
@@ -51,14 +62,12 @@ impl Striker {
     pub(super) async fn run(mut self, strikes: &[Strike], quiet: impl Future) -> (Fleet, Vec<Struck>) {
         for strike in strikes {
             let mut ended = self.ended.clone();
-            let due = async {
-                drop(ended.wait_for(|ended| *ended >= strike.after).await);
-                tokio::time::sleep(strike.pause).await;
-            };
-            self.tend_until(due).await;
+            self.tend_until(ended.wait_for(|ended| *ended >= strike.after)).await;
             while !self.is_whole_for(&strike.blow) {
                 self.tend_until(tokio::time::sleep(ROUND)).await;
             }
+            self.aim(&strike.blow).await;
+            self.tend_until(tokio::time::sleep(strike.pause)).await;
             self.strike(strike).await;
         }
         self.tend_until(quiet).await;
@@ -69,6 +78,28 @@ impl Striker {
         (self.fleet, self.struck)
     }
 
+    /// Waits until a task is started that the blow can hit; not for ever, since there may be none any more.
+    async fn aim(&mut self, blow: &Blow) {
+        let target = match blow {
+            Blow::Worker(n) | Blow::Freeze(n) => Some(format!("worker-{n}")),
+            Blow::Nats | Blow::Host | Blow::Storage(_) => None,
+            Blow::Projector(_) | Blow::Postgresql => return,
+        };
+        let deadline = Instant::now() + AIM;
+        while self.starts.next().now_or_never().is_some() {}
+        while Instant::now() < deadline {
+            let found = tokio::time::timeout(ROUND, self.starts.next()).await;
+            let worker = found.ok().flatten().and_then(|message| {
+                let attempt: Attempt = serde_json::from_slice(&message.payload).ok()?;
+                Some(attempt.worker)
+            });
+            if worker.is_some_and(|worker| target.as_ref().is_none_or(|target| *target == worker)) {
+                return;
+            }
+            self.tend_until(std::future::ready(())).await;
+        }
+    }
+
     /// Undoes what is due and starts what is gone, until `done`.
     async fn tend_until(&mut self, done: impl Future) {
         let mut done = std::pin::pin!(done);
@@ -76,9 +107,10 @@ impl Striker {
         loop {
             let next = self.wounds.iter().map(|(due, _)| *due).min();
             tokio::select! {
-                _ = &mut done => return,
+                biased;
                 () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => self.heal().await,
                 _ = rounds.tick() => self.fleet.raise(),
+                _ = &mut done => return,
             }
         }
     }

@@ -40,7 +40,9 @@ pub(in super::super) fn lost(
         if sent.fate == Fate::Buried {
             for seq in &sent.seqs {
                 let letters: Vec<_> = letters.iter().filter(|(origin, _)| origin == seq).collect();
-                let whole = letters.iter().all(|(_, body)| *body == sent.body.to_string().as_bytes());
+                let whole = letters
+                    .iter()
+                    .all(|(_, body)| *body == sent.body.to_string().as_bytes());
                 if letters.len() != 1 || !whole {
                     violations.push(all(format!(
                         "event {seq} has {} dead letters, and they are {whole} to its bytes",
@@ -53,7 +55,11 @@ pub(in super::super) fn lost(
         }
         let jobs = jobs_of(sent, logs);
         if jobs.len() != 1 {
-            violations.push(all(format!("event {:?} became {} jobs: {jobs:?}", sent.seqs, jobs.len())));
+            violations.push(all(format!(
+                "event {:?} became {} jobs: {jobs:?}",
+                sent.seqs,
+                jobs.len()
+            )));
         }
         for job in jobs {
             known.insert(job);
@@ -84,7 +90,10 @@ pub(in super::super) fn ended_twice(logs: &BTreeMap<JobId, JobLog>) -> Vec<Viola
         if let Some(ended) = log.ended() {
             match verdict {
                 Some(Fact::Verdict(verdict)) if agree(verdict, ended) => {}
-                _ => violations.push(of(job, format!("it ended as {ended:?}, and its verdict is {verdict:?}"))),
+                _ => violations.push(of(
+                    job,
+                    format!("it ended as {ended:?}, and its verdict is {verdict:?}"),
+                )),
             }
         }
         for (task, told) in &log.tasks {
@@ -129,6 +138,18 @@ pub(in super::super) fn wrong_ends(published: &Published, logs: &BTreeMap<JobId,
         }
     }
     violations
+}
+
+/// Every dead letter of anything but an event or a task of a job that failed. `dead` are their subjects.
+pub(in super::super) fn buried(dead: &[String], logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
+    let failed = |subject: &str| {
+        let job = subject.strip_prefix("hls.v1.dead.")?.split('.').nth(1)?;
+        logs.get(&job.parse().ok()?)?.ended().map(|ended| ended.outcome)
+    };
+    let strange = dead.iter().filter(|subject| failed(subject) != Some(Outcome::Failed));
+    strange
+        .map(|subject| all(format!("{subject} is a dead letter")))
+        .collect()
 }
 
 #[cfg(test)]
@@ -202,5 +223,19 @@ mod tests {
         assert_eq!(wrong_ends(&told, &log(&ended())), []);
         told.canceled.push(job());
         assert_eq!(wrong_ends(&told, &log(&ended())).len(), 1);
+    }
+
+    #[test]
+    fn only_tasks_of_failed_jobs_are_buried() {
+        let letter = ["hls.v1.dead.plan.j1.plan".to_owned()];
+        assert_eq!(buried(&letter, &log(&ended())).len(), 1);
+        let mut failed = ended();
+        failed[2].1 = json!({ "outcome": "failed" });
+        assert_eq!(buried(&letter, &log(&failed)), []);
+        let others = [
+            "hls.v1.dead.project.7".to_owned(),
+            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.HLS_TASKS.plan".to_owned(),
+        ];
+        assert_eq!(buried(&others, &log(&failed)).len(), 2);
     }
 }

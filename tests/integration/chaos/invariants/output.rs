@@ -84,7 +84,11 @@ pub(in super::super) fn broken(output: &Output, logs: &BTreeMap<JobId, JobLog>) 
     for Owned { owner, keys, objects } in output.owned(logs) {
         let (job, master) = (&owner.job_id, keys.master());
         let commit = revised(&keys.commit(), owner.revision);
-        if output.texts.get(&master).is_none_or(|text| output.texts.get(&commit) != Some(text)) {
+        if output
+            .texts
+            .get(&master)
+            .is_none_or(|text| output.texts.get(&commit) != Some(text))
+        {
             violations.push(of(job, format!("{master} is not what {commit} says")));
         }
         let mut named = BTreeSet::new();
@@ -94,7 +98,10 @@ pub(in super::super) fn broken(output: &Output, logs: &BTreeMap<JobId, JobLog>) 
         for key in named.iter().chain(objects.keys()) {
             let (there, expected) = (output.objects.get(key), objects.get(key));
             if there != expected {
-                violations.push(of(job, format!("{key} has {there:?} bytes, and its receipt says {expected:?}")));
+                violations.push(of(
+                    job,
+                    format!("{key} has {there:?} bytes, and its receipt says {expected:?}"),
+                ));
             }
         }
         masters.insert(master);
@@ -155,7 +162,8 @@ mod tests {
     use super::super::told::{ended, job, log};
     use super::*;
 
-    const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.42c00a\"\nj1/90p/index.m3u8\n";
+    const MASTER: &str =
+        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.42c00a\"\nj1/90p/index.m3u8\n";
     const MEDIA: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MAP:URI=\"init-1.mp4\"\n#EXTINF:1.0,\n0-1.m4s\n#EXT-X-ENDLIST\n";
 
     fn whole() -> Output {
@@ -210,7 +218,11 @@ mod tests {
     fn a_place_belongs_to_the_job_that_completed_and_a_master_to_an_owner() {
         let mut output = whole();
         output.owners.clear();
-        assert_eq!(broken(&output, &log(&ended())).len(), 2, "a master nobody owns, and a job without its place");
+        assert_eq!(
+            broken(&output, &log(&ended())).len(),
+            2,
+            "a master nobody owns, and a job without its place"
+        );
         let mut canceled = ended();
         canceled[2].1 = serde_json::json!({ "outcome": "canceled" });
         assert_eq!(broken(&whole(), &log(&canceled)).len(), 1);

@@ -73,9 +73,7 @@ pub(in super::super) fn repeated(logs: &BTreeMap<JobId, JobLog>, struck: &[Struc
     violations
 }
 
-fn tasks(
-    logs: &BTreeMap<JobId, JobLog>,
-) -> impl Iterator<Item = (&JobId, &TaskName, &TaskLog, Option<DateTime<Utc>>)> {
+fn tasks(logs: &BTreeMap<JobId, JobLog>) -> impl Iterator<Item = (&JobId, &TaskName, &TaskLog, Option<DateTime<Utc>>)> {
     logs.iter().flat_map(|(job, log)| {
         let end = log.first(streams::FactKind::Ended).map(|told| told.time);
         log.tasks.iter().map(move |(task, told)| (job, task, told, end))
@@ -116,13 +114,20 @@ mod tests {
 
     /// Started at second 1 by worker 0, and at second 2 by worker 1.
     fn twice() -> BTreeMap<JobId, JobLog> {
-        log(&[("attempt.v0", json!({})), ("attempt.v0", json!({ "worker": "worker-1" }))])
+        log(&[
+            ("attempt.v0", json!({})),
+            ("attempt.v0", json!({ "worker": "worker-1" })),
+        ])
     }
 
     #[test]
     fn a_start_after_a_start_needs_a_blow_that_hit_the_first() {
         assert_eq!(repeated(&twice(), &[]).len(), 1);
-        for explains in [struck(Blow::Worker(0), 2, 2), struck(Blow::Nats, 1, 2), struck(Blow::Host, 0, 1)] {
+        for explains in [
+            struck(Blow::Worker(0), 2, 2),
+            struck(Blow::Nats, 1, 2),
+            struck(Blow::Host, 0, 1),
+        ] {
             assert_eq!(repeated(&twice(), &[explains]), []);
         }
         for explains_nothing in [

@@ -46,7 +46,10 @@ pub(in super::super) fn untold(rows: &Rows, logs: &BTreeMap<JobId, JobLog>) -> V
         let expected = job_row(log);
         match (&found[..], &expected) {
             ([found], Some(expected)) if *found == expected => {}
-            _ => violations.push(of(job, format!("its rows are {found:?}, and its facts say {expected:?}"))),
+            _ => violations.push(of(
+                job,
+                format!("its rows are {found:?}, and its facts say {expected:?}"),
+            )),
         }
     }
     let strange = |id: &String| !logs.keys().any(|job| job.as_str() == id);

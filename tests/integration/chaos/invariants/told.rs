@@ -26,7 +26,9 @@ pub(super) fn log(told: &[(&str, Value)]) -> BTreeMap<JobId, JobLog> {
         .zip(1..)
         .map(|((tail, extra), seq)| message(tail, extra, seq))
         .collect();
-    let (work, facts): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| message.subject.contains(".work."));
+    let (work, facts): (Vec<_>, Vec<_>) = messages
+        .into_iter()
+        .partition(|message| message.subject.contains(".work."));
     read(&facts, &work)
 }
 
