@@ -169,7 +169,7 @@ fn judge(
         .chain(&read.left)
         .cloned()
         .collect();
-    vec![
+    let mut invariants = vec![
         ("lost jobs", ends::lost(published, &read.logs, &read.letters)),
         (
             "facts told twice, `ended` among them, or against the verdict",
@@ -213,7 +213,12 @@ fn judge(
             "secrets in a log",
             traces::secrets(&read.said, &[PASSWORD, SECRET_ACCESS_KEY, "X-Amz-Signature"]),
         ),
-    ]
+    ];
+    if read.is_pruned {
+        let orphans = output::orphans(&read.output, &read.logs);
+        invariants.push(("orphans after `fluxhls jobs prune`", orphans));
+    }
+    invariants
 }
 
 /// The programs that took part.

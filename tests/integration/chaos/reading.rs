@@ -18,6 +18,9 @@ use crate::harness::worker::{Said, fluxhls};
 /// Outputs of a run that `fluxhls verify` reads whole.
 const VERIFIED: usize = 12;
 
+/// The command that removes what nothing needs any more, as soon as this build has it: orphans are judged only after it ran.
+const PRUNE: Option<&[&str]> = None;
+
 /// What was read.
 pub(super) struct Reading {
     /// Every job.
@@ -34,6 +37,8 @@ pub(super) struct Reading {
     pub(super) rebuilt: Rows,
     /// The bucket and the owners of prefixes.
     pub(super) output: Output,
+    /// Whether what nothing needs was removed from the bucket before.
+    pub(super) is_pruned: bool,
     /// What `fluxhls verify` said of the outputs it found fault with.
     pub(super) unsound: Vec<String>,
     /// What is left in the folders of the workers, and processes there.
@@ -65,6 +70,7 @@ pub(super) async fn read(fleet: &mut Fleet) -> Reading {
     });
     let letters = letters.collect();
     let queue = streams.counts(topology::TASKS, subject::ALL_TASKS).await;
+    let is_pruned = prune(fleet).await;
     let output = read_output(fleet).await;
     Reading {
         letters,
@@ -76,9 +82,22 @@ pub(super) async fn read(fleet: &mut Fleet) -> Reading {
         left: fleet.left_behind(),
         said: fleet.logs(),
         output,
+        is_pruned,
         deaths,
         logs,
     }
+}
+
+/// Removes what nothing needs, however young it is. Whether this build can.
+async fn prune(fleet: &Fleet) -> bool {
+    let environment = fleet.environment();
+    let can = say(&environment, &["jobs", "prune", "--help"]).await.code == Some(0);
+    assert_eq!(can, PRUNE.is_some(), "PRUNE names the command wherever there is one");
+    if let Some(arguments) = PRUNE {
+        let said = say(&environment, arguments).await;
+        assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {}{}", said.out, said.err);
+    }
+    can
 }
 
 /// Every job, and the sequence of the last fact.

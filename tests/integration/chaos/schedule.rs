@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use streams::topology::ACK_WAIT;
+
 use super::dice::Dice;
 use super::order::{DECK, Order};
 use crate::harness::proxy::Fault;
@@ -15,6 +17,9 @@ pub(super) const WORKERS: usize = 3;
 pub(super) const PROJECTORS: usize = 2;
 /// Jobs that are open at a time, so that something is always in flight.
 pub(super) const OPEN: usize = 6;
+
+/// Blows that come while a worker is frozen, about.
+const FROZEN: usize = 5;
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,17 +87,37 @@ impl Schedule {
         blows.extend((0..size.kills.div_ceil(5)).map(|_| Blow::Freeze(dice.below(WORKERS))));
         blows.extend((0..size.kills.div_ceil(5) * 2).map(|n| fault(&mut dice, n)));
         dice.shuffle(&mut blows);
+        spare_the_frozen(&mut blows);
+        let mut freezes = 0;
         let ended: usize = orders.iter().map(|order| order.jobs()).sum();
         let last = ended.saturating_sub(OPEN);
         let number = blows.len();
-        let strikes = blows.into_iter().enumerate().map(|(n, blow)| Strike {
-            after: n * last / number,
-            pause: dice.between(ms(0), ms(900)),
-            lasts: lasts(&mut dice, &blow, ack_wait),
-            blow,
+        let strikes = blows.into_iter().enumerate().map(|(n, blow)| {
+            freezes += usize::from(matches!(blow, Blow::Freeze(_)));
+            // Every third freeze is longer than even the contract's patience.
+            let silence = if freezes.is_multiple_of(3) { ACK_WAIT } else { ack_wait };
+            Strike {
+                after: n * last / number,
+                pause: dice.between(ms(0), ms(900)),
+                lasts: lasts(&mut dice, &blow, silence),
+                blow,
+            }
         });
         let strikes = strikes.collect();
         Self { orders, strikes }
+    }
+}
+
+/// Has the next few blows at a worker that is frozen hit another one: it is to wake.
+fn spare_the_frozen(blows: &mut [Blow]) {
+    for place in 0..blows.len() {
+        let Blow::Freeze(frozen) = blows[place] else { continue };
+        for blow in blows.iter_mut().skip(place + 1).take(FROZEN) {
+            match blow {
+                Blow::Worker(n) | Blow::Freeze(n) if *n == frozen => *n = (*n + 1) % WORKERS,
+                _ => {}
+            }
+        }
     }
 }
 
@@ -125,13 +150,13 @@ fn fault(dice: &mut Dice, n: usize) -> Blow {
     })
 }
 
-fn lasts(dice: &mut Dice, blow: &Blow, ack_wait: Duration) -> Duration {
+fn lasts(dice: &mut Dice, blow: &Blow, silence: Duration) -> Duration {
     match blow {
         Blow::Worker(_) | Blow::Projector(_) => dice.between(ms(100), ms(8_000)),
         Blow::Nats | Blow::Postgresql => dice.between(ms(100), ms(6_000)),
         Blow::Host => dice.between(ms(500), ms(4_000)),
         // Long enough for the task to be given to another worker, and for that one to begin.
-        Blow::Freeze(_) => ack_wait + dice.between(ms(3_000), ms(15_000)),
+        Blow::Freeze(_) => silence + dice.between(ms(3_000), ms(15_000)),
         Blow::Storage(_) => dice.between(ms(1_000), ms(8_000)),
     }
 }
@@ -167,7 +192,8 @@ mod tests {
         assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::Delay(_)))));
         assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::CutReads { .. }))));
         let frozen = strikes.iter().filter(|strike| matches!(strike.blow, Blow::Freeze(_)));
-        assert!(frozen.clone().count() == 4 && frozen.into_iter().all(|strike| strike.lasts > ms(20_000)));
+        assert!(frozen.clone().count() == 4 && frozen.clone().all(|strike| strike.lasts > ms(20_000)));
+        assert!(frozen.into_iter().any(|strike| strike.lasts > ACK_WAIT));
         let jobs: usize = orders.iter().map(|order| order.jobs()).sum();
         assert!(strikes.iter().all(|strike| strike.after <= jobs - OPEN));
         assert!(strikes.is_sorted_by_key(|strike| strike.after));

@@ -118,7 +118,7 @@ impl Striker {
     /// Whether what a blow hits is as it should be: the dead cannot be killed.
     fn is_whole_for(&self, blow: &Blow) -> bool {
         self.wounds.iter().all(|(_, struck)| match (&struck.blow, blow) {
-            (Blow::Host, Blow::Storage(_)) | (Blow::Storage(_), Blow::Host) => true,
+            (Blow::Host, Blow::Storage(_)) | (Blow::Storage(_) | Blow::Freeze(_), Blow::Host) => true,
             (Blow::Host, _) | (_, Blow::Host) => false,
             (Blow::Worker(one) | Blow::Freeze(one), Blow::Worker(two) | Blow::Freeze(two)) => one != two,
             (Blow::Storage(_), Blow::Storage(_)) => false,
@@ -133,7 +133,10 @@ impl Striker {
             Blow::Projector(n) => self.fleet.projectors[*n].kill().await,
             Blow::Nats => self.fleet.world.nats.kill().await,
             Blow::Postgresql => self.fleet.cluster.kill().await,
-            Blow::Host => self.fleet.kill_host().await,
+            Blow::Host => {
+                self.forget_frozen(at);
+                self.fleet.kill_host().await;
+            }
             Blow::Freeze(n) => self.fleet.workers[*n].signal(Signal::SIGSTOP),
             Blow::Storage(fault) => self.fleet.storage(fault.clone()),
         }
@@ -144,6 +147,16 @@ impl Striker {
             until: at,
         };
         self.wounds.push((Instant::now() + strike.lasts, struck));
+    }
+
+    /// What is dead does not wake.
+    fn forget_frozen(&mut self, at: DateTime<Utc>) {
+        let frozen = |struck: &Struck| matches!(struck.blow, Blow::Freeze(_));
+        let (frozen, others) = self.wounds.drain(..).partition(|(_, struck)| frozen(struck));
+        self.wounds = others;
+        let frozen: Vec<(Instant, Struck)> = frozen;
+        let frozen = frozen.into_iter().map(|(_, struck)| Struck { until: at, ..struck });
+        self.struck.extend(frozen);
     }
 
     /// Undoes everything that is due.
