@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A generator of numbers (SplitMix64, which fits in four lines and will not change under us).
+/// A generator of numbers (`SplitMix64`, which fits in four lines and will not change under us).
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 

@@ -25,10 +25,7 @@ pub(in super::super) struct Figures {
 }
 
 /// When a start was in work: until the next one of its task, or the end of its job.
-fn open<'a>(
-    task: &'a TaskLog,
-    end: Option<DateTime<Utc>>,
-) -> impl Iterator<Item = (&'a Start, Option<&'a Start>, DateTime<Utc>)> {
+fn open(task: &TaskLog, end: Option<DateTime<Utc>>) -> impl Iterator<Item = (&Start, Option<&Start>, DateTime<Utc>)> {
     task.starts.iter().enumerate().map(move |(n, start)| {
         let next = task.starts.get(n + 1);
         let until = next.map(|next| next.time).or(end).unwrap_or(DateTime::<Utc>::MAX_UTC);

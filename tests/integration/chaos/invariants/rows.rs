@@ -110,13 +110,13 @@ fn file_differs(row: &files::Model, logs: &BTreeMap<JobId, JobLog>) -> Option<Vi
         return Some(all(format!("{row:?} is the row of a file nobody sent")));
     };
     let status = newest.ended().map(|ended| ended.outcome.as_str());
-    let public = jobs.iter().enumerate().filter_map(|(n, (_, log))| {
+    let mut public = jobs.iter().enumerate().filter_map(|(n, (_, log))| {
         let (end, ended): (&Told, &Ended) = (log.first(FactKind::Ended)?, log.ended()?);
         let is_newest = jobs.get(n + 1).is_none_or(|(next, _)| next.seq > end.seq);
         let counts = is_newest && ended.outcome == Outcome::Completed && !ended.superseded;
         counts.then(|| ended.manifest_url.clone()).flatten()
     });
-    let manifest = public.last();
+    let manifest = public.next_back();
     let right = row.transcoding_status.as_deref() == status && row.hls_manifest_url == manifest;
     (!right).then(|| all(format!("{row:?} should be {status:?} with {manifest:?}")))
 }
