@@ -124,10 +124,17 @@ impl Run {
             return Ok(self.settle(&state).await);
         }
         if !has_result(&state, task) {
-            if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
-                return self.fail(&state, too_many(&state, task, None)).await;
+            let readiness = match state.work.attempts(task) {
+                used if used < u64::from(state.accepted.fact.upload.settings.max_attempts) => {
+                    stage.readiness(&state, task).await
+                }
+                _ => Readiness::Never(too_many(&state, task, None)),
+            };
+            // Whoever slept while it looked speaks of what was: the task is with the one who started it meanwhile.
+            if !matches!(readiness, Readiness::Ready) && self.jobs.newest(&state.job_id, task).await != newest {
+                return Ok(Settlement::Silence);
             }
-            match stage.readiness(&state, task).await {
+            match readiness {
                 Readiness::Ready => {}
                 Readiness::Wait(pause) => return Ok(Settlement::Retry(pause)),
                 Readiness::Never(failure) => return self.fail(&state, failure).await,
@@ -174,7 +181,13 @@ impl Run {
             Worked::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
             Worked::HandedBack => {
                 self.release(attempt, "shutdown").await?;
-                Ok(Some(Settlement::Retry(Duration::ZERO)))
+                let is_ours = self.jobs.is_newest(&state.job_id, self.key.task, attempt).await;
+                let settlement = if is_ours {
+                    Settlement::Retry(Duration::ZERO)
+                } else {
+                    Settlement::Silence
+                };
+                Ok(Some(settlement))
             }
             Worked::Ended(LeaseEnd::Lost) => {
                 tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");

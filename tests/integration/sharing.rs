@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::PullConsumer;
 use fluxhls::failure::Failure;
 use fluxhls::jetstream::{Delivery, Log, Nats, NatsSettings, Settlement};
 use fluxhls::job::{self, Assignment, JobSettings, JobState, Jobs, Product, Readiness, Stage};
@@ -11,7 +12,7 @@ use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, WorkKind};
-use streams::{Class, FactKind, JobId, subject, topology};
+use streams::{Class, Code, FactKind, JobId, subject, topology};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::clip::{Clip, long, moving};
@@ -188,9 +189,9 @@ async fn a_job_survives_the_death_of_the_nats_server() {
     verify_whole(&world, &job, &clip).await;
 }
 
-/// A stage that another worker outruns while it looks whether it can start.
+/// A stage that another worker outruns while it looks whether it can start, and what it then finds.
 #[derive(Debug, Clone)]
-struct Outrun(Jobs);
+struct Outrun(Jobs, fn() -> Readiness);
 
 impl Stage for Outrun {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
@@ -199,7 +200,7 @@ impl Stage for Outrun {
         let body = serde_json::to_vec(&other).unwrap();
         let sent = self.0.log.nats().js.publish(subject, body.into()).await.unwrap();
         sent.await.unwrap();
-        Readiness::Ready
+        self.1()
     }
 
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
@@ -213,16 +214,38 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
     let mut intake = world.worker("intake").roles("intake").start();
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     let tasks = world.streams.js.get_stream(topology::TASKS).await.unwrap();
-    let plan = tasks.get_consumer("plan").await.unwrap();
-    let plan: async_nats::jetstream::consumer::PullConsumer = plan;
+    let plan: PullConsumer = tasks.get_consumer("plan").await.unwrap();
     let message = plan.messages().await.unwrap().next().await.unwrap().unwrap();
     intake.kill().await;
+    let delivery = Arc::new(Delivery::new(message).unwrap());
+    let jobs = jobs(&world).await;
+    let finds: [fn() -> Readiness; 3] = [
+        || Readiness::Ready,
+        || Readiness::Wait(Duration::ZERO),
+        || Readiness::Never(Failure::plain(Code::SourceNotFound)),
+    ];
+    for (find, starts) in finds.into_iter().zip(1..) {
+        let stage = Outrun(jobs.clone(), find);
+        let stop = CancellationToken::new();
+        let settlement = job::run(jobs.clone(), stage, Arc::clone(&delivery), stop).await;
+        assert_eq!(
+            settlement,
+            Settlement::Silence,
+            "the task is the other's, who started it {starts} times"
+        );
+        assert_eq!(world.starts(&job).await, BTreeMap::from([(TaskName::PLAN, starts)]));
+    }
+    assert_eq!(world.facts(&job).await, BTreeMap::from([(FactKind::Accepted, 1)]));
+}
+
+/// What a worker in this process needs to speak of jobs.
+async fn jobs(world: &World) -> Jobs {
     let settings = NatsSettings {
         url: world.nats.url(),
         credentials: None,
         name: "sleeper".to_owned(),
     };
-    let jobs = Jobs {
+    Jobs {
         log: Log::new(Nats::connect(&settings).await.unwrap()),
         output: world.bucket.clone(),
         settings: JobSettings {
@@ -231,9 +254,5 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
             output_root: "hls/".to_owned(),
             retry_delay: Duration::from_secs(1),
         },
-    };
-    let delivery = Arc::new(Delivery::new(message).unwrap());
-    let settlement = job::run(jobs.clone(), Outrun(jobs), delivery, CancellationToken::new()).await;
-    assert_eq!(settlement, Settlement::Silence, "the task is the other's");
-    assert_eq!(world.starts(&job).await, BTreeMap::from([(TaskName::PLAN, 1)]));
+    }
 }
