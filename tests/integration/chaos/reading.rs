@@ -9,7 +9,7 @@ use streams::fact::Outcome;
 use streams::{JobId, dead, subject, topology};
 
 use super::fleet::Fleet;
-use super::invariants::output::Output;
+use super::invariants::output::{Named, Output};
 use super::log::{self, JobLog};
 use crate::harness::database::{Database, Rows};
 use crate::harness::until;
@@ -18,7 +18,8 @@ use crate::harness::worker::{Said, fluxhls};
 /// Outputs of a run that `fluxhls verify` reads whole.
 const VERIFIED: usize = 12;
 
-/// The command that removes what nothing needs any more, as soon as this build has it: orphans are judged only after it ran.
+/// The command that removes what nothing needs any more (`jobs prune --grace-hours 0`), as soon as this build has it: orphans are
+/// judged only after it ran.
 const PRUNE: Option<&[&str]> = None;
 
 /// What was read.
@@ -123,12 +124,9 @@ async fn read_output(fleet: &Fleet) -> Output {
             let text = String::from_utf8(get().await.to_vec()).unwrap();
             output.texts.insert(key.clone(), text);
         } else if key.rsplit('/').next().is_some_and(|name| name.starts_with("receipt")) {
-            // One that cannot be read names nothing, and then everything is missing in it.
-            let objects = Receipt::decode(&get().await)
-                .map(|receipt| receipt.objects)
-                .unwrap_or_default();
-            let named = objects.into_iter().map(|object| (object.key, object.size));
-            output.receipts.insert(key.clone(), named.collect());
+            // One that cannot be read names nothing, and then everything is too much.
+            let named = Receipt::decode(&get().await).map(|receipt| Named::by(&receipt));
+            output.receipts.insert(key.clone(), named.unwrap_or_default());
         }
     }
     let owners = fleet.world.streams.all(topology::JOBS, subject::ALL_CURRENT).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fluxhls::job::receipt::Receipt;
 use fluxhls::playlist::uris;
 use fluxhls::storage::{JobKeys, revised};
 use hls_m3u8::{MasterPlaylist, MediaPlaylist};
@@ -19,18 +20,48 @@ pub(in super::super) struct Output {
     pub(in super::super) objects: BTreeMap<String, u64>,
     /// The text of every playlist, by key.
     pub(in super::super) texts: BTreeMap<String, String>,
-    /// Keys and bytes of the objects that each receipt names, by the receipt's own key.
-    pub(in super::super) receipts: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What each receipt says, by its own key.
+    pub(in super::super) receipts: BTreeMap<String, Named>,
     /// Who owns a prefix.
     pub(in super::super) owners: Vec<Current>,
+}
+
+/// What a receipt says.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Named {
+    /// Keys and bytes of the objects of the output.
+    pub(in super::super) objects: BTreeMap<String, u64>,
+    /// Keys of what a repair reads again.
+    pub(in super::super) material: BTreeSet<String>,
+    /// The newest attempt it knows of.
+    pub(in super::super) newest: u64,
+}
+
+impl Named {
+    /// What this receipt says.
+    pub(in super::super) fn by(receipt: &Receipt) -> Self {
+        let made = receipt.made.iter().flat_map(|made| {
+            let beside = [&made.list, &made.output.poster, &made.output.tiles];
+            let subtitles = made.output.subtitles.iter().map(|subtitles| &subtitles.object);
+            beside.into_iter().flatten().chain(subtitles)
+        });
+        Self {
+            material: made.map(|object| object.key.clone()).collect(),
+            objects: receipt
+                .objects
+                .iter()
+                .map(|object| (object.key.clone(), object.size))
+                .collect(),
+            newest: receipt.made.iter().map(|made| made.attempt).max().unwrap_or(0),
+        }
+    }
 }
 
 /// An owner with what is known of its output.
 struct Owned<'a> {
     owner: &'a Current,
     keys: JobKeys,
-    /// Keys and bytes of what its receipt names.
-    objects: BTreeMap<String, u64>,
+    named: Named,
 }
 
 impl Output {
@@ -39,8 +70,8 @@ impl Output {
         let owned = owners.filter_map(|owner| {
             let keys = keys(&owner.job_id, logs.get(&owner.job_id)?)?;
             let receipt = self.receipts.get(&revised(&keys.receipt(), owner.revision));
-            let objects = receipt.cloned().unwrap_or_default();
-            Some(Owned { owner, keys, objects })
+            let named = receipt.cloned().unwrap_or_default();
+            Some(Owned { owner, keys, named })
         });
         owned.collect()
     }
@@ -81,7 +112,12 @@ fn keys(job: &JobId, log: &JobLog) -> Option<JobKeys> {
 pub(in super::super) fn broken(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut masters = BTreeSet::new();
-    for Owned { owner, keys, objects } in output.owned(logs) {
+    for Owned {
+        owner,
+        keys,
+        named: said,
+    } in output.owned(logs)
+    {
         let (job, master) = (&owner.job_id, keys.master());
         let commit = revised(&keys.commit(), owner.revision);
         if output
@@ -95,8 +131,8 @@ pub(in super::super) fn broken(output: &Output, logs: &BTreeMap<JobId, JobLog>) 
         if let Err(what) = output.follow(&master, &mut named) {
             violations.push(of(job, what));
         }
-        for key in named.iter().chain(objects.keys()) {
-            let (there, expected) = (output.objects.get(key), objects.get(key));
+        for key in named.iter().chain(said.objects.keys()) {
+            let (there, expected) = (output.objects.get(key), said.objects.get(key));
             if there != expected {
                 violations.push(of(
                     job,
@@ -140,21 +176,32 @@ fn wrong_owners(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violatio
     violations
 }
 
-/// Every object that no public output needs.
+/// Every object that no public output needs. What a later attempt than its receipt knows of wrote beside it may be that of a repair
+/// which is at work, and stays for a day.
 pub(in super::super) fn orphans(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut needed = BTreeSet::new();
-    let mut material = Vec::new();
-    for Owned { owner, keys, objects } in output.owned(logs) {
+    let mut public = Vec::new();
+    for Owned { owner, keys, named } in output.owned(logs) {
         needed.insert(keys.master());
         needed.insert(revised(&keys.commit(), owner.revision));
         needed.insert(revised(&keys.receipt(), owner.revision));
-        needed.extend(objects.into_keys());
-        // What a repair reads again.
-        material.push(format!("{}parts/", keys.folder()));
+        needed.extend(named.objects.into_keys());
+        needed.extend(named.material);
+        public.push((keys.folder().to_owned(), named.newest));
     }
+    let may_be_of_repair = |key: &String| {
+        let newest = public.iter().find(|(folder, _)| key.starts_with(folder));
+        newest.is_some_and(|(_, newest)| attempt_of(key).is_some_and(|attempt| attempt > *newest))
+    };
     let objects = output.objects.keys();
-    let lost = objects.filter(|key| !needed.contains(*key) && !material.iter().any(|folder| key.starts_with(folder)));
+    let lost = objects.filter(|key| !needed.contains(*key) && !may_be_of_repair(key));
     lost.map(|key| all(format!("nothing needs {key}"))).collect()
+}
+
+/// The attempt in a key.
+fn attempt_of(key: &str) -> Option<u64> {
+    let name = key.rsplit('/').next()?.split('.').next()?;
+    u64::from_str_radix(name.rsplit_once('-')?.1, 36).ok()
 }
 
 #[cfg(test)]
@@ -180,6 +227,11 @@ mod tests {
         objects.extend([("init-1.mp4", 7), ("0-1.m4s", 8)].map(|(name, size)| (format!("hls/f1/j1/90p/{name}"), size)));
         let mut named = objects.clone();
         named.remove("hls/f1/master.m3u8");
+        let named = Named {
+            objects: named,
+            material: BTreeSet::from(["hls/f1/j1/parts/v0-7.rgb".to_owned()]),
+            newest: 7,
+        };
         objects.insert("hls/f1/j1/receipt.json".to_owned(), 99);
         Output {
             objects,
@@ -237,8 +289,10 @@ mod tests {
             output.objects.insert(orphan.to_owned(), 1);
             assert_eq!(orphans(&output, &logs).len(), 1, "{orphan}");
         }
-        let mut output = whole();
-        output.objects.insert("hls/f1/j1/parts/v0-1.rgb".to_owned(), 1);
-        assert_eq!(orphans(&output, &logs), []);
+        for needed in ["hls/f1/j1/parts/v0-7.rgb", "hls/f1/j1/90p/0-8.m4s"] {
+            let mut output = whole();
+            output.objects.insert(needed.to_owned(), 1);
+            assert_eq!(orphans(&output, &logs), [], "{needed}");
+        }
     }
 }
