@@ -38,10 +38,10 @@ pub(super) struct Start {
 pub(super) struct TaskLog {
     /// Every start, in order.
     pub(super) starts: Vec<Start>,
-    /// The starts that were handed back.
-    pub(super) released: Vec<u64>,
-    /// The starts whose results were stored.
-    pub(super) done: Vec<u64>,
+    /// The starts that were handed back, and when.
+    pub(super) released: Vec<(u64, DateTime<Utc>)>,
+    /// The starts whose results were stored, and when.
+    pub(super) done: Vec<(u64, DateTime<Utc>)>,
     /// Orders to do it again.
     pub(super) redo: usize,
 }
@@ -88,10 +88,14 @@ impl TaskLog {
                 time: message.time,
                 worker: serde_json::from_slice::<Attempt>(body).unwrap().worker,
             }),
-            WorkKind::Released => self
-                .released
-                .push(serde_json::from_slice::<Released>(body).unwrap().attempt),
-            WorkKind::Done => self.done.push(serde_json::from_slice::<Done>(body).unwrap().attempt),
+            WorkKind::Released => {
+                let released: Released = serde_json::from_slice(body).unwrap();
+                self.released.push((released.attempt, message.time));
+            }
+            WorkKind::Done => {
+                let done: Done = serde_json::from_slice(body).unwrap();
+                self.done.push((done.attempt, message.time));
+            }
             WorkKind::Redo => self.redo += 1,
             WorkKind::Part => {}
         }

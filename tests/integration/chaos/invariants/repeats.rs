@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use streams::JobId;
-use streams::task::TaskName;
+use streams::task::{Duty, TaskName};
+use streams::{FactKind, JobId};
 
 use super::super::log::{JobLog, Start, TaskLog};
 use super::super::schedule::Blow;
@@ -24,13 +24,53 @@ pub(in super::super) struct Figures {
     pub(in super::super) zombies: usize,
 }
 
-/// When a start was in work: until the next one of its task, or the end of its job.
-fn open(task: &TaskLog, end: Option<DateTime<Utc>>) -> impl Iterator<Item = (&Start, Option<&Start>, DateTime<Utc>)> {
-    task.starts.iter().enumerate().map(move |(n, start)| {
-        let next = task.starts.get(n + 1);
-        let until = next.map(|next| next.time).or(end).unwrap_or(DateTime::<Utc>::MAX_UTC);
-        (start, next, until)
+/// A start and what became of it.
+struct Run<'a> {
+    job: &'a JobId,
+    task: TaskName,
+    start: &'a Start,
+    /// The next start of its task.
+    next: Option<&'a Start>,
+    /// When it was over: its result was stored or it was handed back, or the task was started again, or had its result.
+    over: DateTime<Utc>,
+    /// Whether it was handed back.
+    released: bool,
+}
+
+fn runs(logs: &BTreeMap<JobId, JobLog>) -> impl Iterator<Item = Run<'_>> {
+    logs.iter().flat_map(|(job, log)| {
+        let tasks = log.tasks.iter();
+        tasks.flat_map(move |(task, told)| (0..told.starts.len()).map(move |n| run(job, log, *task, told, n)))
     })
+}
+
+fn run<'a>(job: &'a JobId, log: &'a JobLog, task: TaskName, told: &'a TaskLog, n: usize) -> Run<'a> {
+    let (start, next) = (&told.starts[n], told.starts.get(n + 1));
+    let result = match task.duty {
+        Duty::Plan => log.first(FactKind::Planned),
+        Duty::Finish => log.first(FactKind::Verdict),
+        Duty::Video(_) | Duty::Tracks => None,
+    };
+    let facts = result
+        .into_iter()
+        .chain(log.first(FactKind::Ended))
+        .map(|told| told.time);
+    let own = told
+        .done
+        .iter()
+        .chain(&told.released)
+        .filter(|(attempt, _)| *attempt == start.seq);
+    let ends = facts
+        .chain(own.map(|(_, time)| *time))
+        .chain(next.map(|next| next.time));
+    Run {
+        job,
+        task,
+        start,
+        next,
+        over: ends.min().unwrap_or(DateTime::<Utc>::MAX_UTC),
+        released: told.released.iter().any(|(attempt, _)| *attempt == start.seq),
+    }
 }
 
 impl Struck {
@@ -43,8 +83,14 @@ impl Struck {
         }
     }
 
-    fn hits(&self, start: &Start, until: DateTime<Utc>) -> bool {
-        self.concerns(&start.worker) && self.at <= until && start.time <= self.until
+    fn hits(&self, run: &Run<'_>) -> bool {
+        self.concerns(&run.start.worker) && self.at <= run.over && run.start.time <= self.until
+    }
+
+    /// Whether a run was frozen, and its task given to another worker before it woke.
+    fn made_a_zombie_of(&self, run: &Run<'_>) -> bool {
+        let taken = |next: &Start| next.worker != run.start.worker && next.time < self.until;
+        matches!(self.blow, Blow::Freeze(_)) && run.start.time <= self.at && run.next.is_some_and(taken)
     }
 }
 
@@ -52,44 +98,32 @@ impl Struck {
 /// check, as if it had been damaged.
 pub(in super::super) fn repeated(logs: &BTreeMap<JobId, JobLog>, struck: &[Struck]) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for (job, task, told, end) in tasks(logs) {
-        for (start, next, until) in open(told, end) {
-            let explained = struck.iter().any(|blow| blow.hits(start, until)) || told.released.contains(&start.seq);
-            if let (Some(next), false) = (next, explained) {
-                let what = format!(
-                    "{task} was started by {} at {} and again by {} at {}, and nothing had hit it",
-                    start.worker, start.time, next.worker, next.time
-                );
-                violations.push(of(job, what));
-            }
-        }
-        if told.redo > 0 {
-            violations.push(of(job, format!("the output of {task} did not pass its check")));
+    for run in runs(logs) {
+        let explained = run.released || struck.iter().any(|blow| blow.hits(&run));
+        if let (Some(next), false) = (run.next, explained) {
+            let what = format!(
+                "{} was started by {} at {} and again by {} at {}, and nothing had hit it",
+                run.task, run.start.worker, run.start.time, next.worker, next.time
+            );
+            violations.push(of(run.job, what));
         }
     }
+    for (job, log) in logs {
+        let failed = log.tasks.iter().filter(|(_, told)| told.redo > 0);
+        violations.extend(failed.map(|(task, _)| of(job, format!("the output of {task} did not pass its check"))));
+    }
     violations
-}
-
-fn tasks(logs: &BTreeMap<JobId, JobLog>) -> impl Iterator<Item = (&JobId, &TaskName, &TaskLog, Option<DateTime<Utc>>)> {
-    logs.iter().flat_map(|(job, log)| {
-        let end = log.first(streams::FactKind::Ended).map(|told| told.time);
-        log.tasks.iter().map(move |(task, told)| (job, task, told, end))
-    })
 }
 
 /// What was repeated and what was hit.
 pub(in super::super) fn figures(logs: &BTreeMap<JobId, JobLog>, struck: &[Struck]) -> Figures {
     let mut figures = Figures::default();
-    for (_, _, told, end) in tasks(logs) {
-        figures.starts += told.starts.len();
-        figures.again += told.starts.len().saturating_sub(1);
-        for (start, next, until) in open(told, end) {
-            let hits = || struck.iter().filter(|blow| blow.hits(start, until));
-            figures.hit += hits().count();
-            let slept = |blow: &Struck| matches!(blow.blow, Blow::Freeze(_)) && start.time <= blow.at;
-            let taken = |blow: &Struck| next.is_some_and(|next| next.worker != start.worker && next.time < blow.until);
-            figures.zombies += hits().filter(|blow| slept(blow) && taken(blow)).count();
-        }
+    for run in runs(logs) {
+        let hits: Vec<&Struck> = struck.iter().filter(|blow| blow.hits(&run)).collect();
+        figures.starts += 1;
+        figures.again += usize::from(run.next.is_some());
+        figures.hit += hits.len();
+        figures.zombies += hits.iter().filter(|blow| blow.made_a_zombie_of(&run)).count();
     }
     figures
 }
@@ -136,6 +170,16 @@ mod tests {
         ] {
             assert_eq!(repeated(&twice(), &[explains_nothing]).len(), 1);
         }
+    }
+
+    #[test]
+    fn what_has_its_result_is_hit_by_nothing_any_more() {
+        let mut told = vec![("attempt.v0", json!({})), ("done.v0", json!({ "attempt": 1 }))];
+        told.push(("attempt.v0", json!({})));
+        let late = [struck(Blow::Nats, 3, 3)];
+        assert_eq!(repeated(&log(&told[..3]), &late).len(), 1);
+        assert_eq!(figures(&log(&told[..2]), &late).hit, 0);
+        assert_eq!(figures(&log(&told[..1]), &late).hit, 1);
     }
 
     #[test]
