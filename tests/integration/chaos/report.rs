@@ -52,7 +52,7 @@ pub(super) fn done(
         ),
         ("storage faults", count(|blow| matches!(blow, Blow::Storage(_)))),
         ("starts of tasks", figures.starts),
-        ("tasks in flight when a blow hit them", figures.hit),
+        ("tasks in flight when a blow hit them, once for each blow", figures.hit),
         ("starts beyond the first of their task", figures.again),
     ]
 }
