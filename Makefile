@@ -45,6 +45,14 @@ audit: cargo ## Ask for known vulnerabilities of dependencies (needs github.com)
 	@scripts/install cargo-deny
 	cargo-deny check advisories
 
+.PHONY: chaos
+chaos: programs ## Break everything while jobs run, then check every promise (LONG=1: half an hour, writes docs/chaos.md)
+	FLUXHLS_CHAOS_SEED=$(or $(SEED),1) \
+	FLUXHLS_CHAOS_JOBS=$(or $(JOBS),$(if $(LONG),200,15)) \
+	FLUXHLS_CHAOS_KILLS=$(or $(KILLS),$(if $(LONG),110,8)) \
+	FLUXHLS_CHAOS_PAGE=$(if $(LONG),1,0) \
+	cargo test --test integration chaos::whatever -- --nocapture
+
 .PHONY: bench-quality
 bench-quality: cargo benches/quality/node_modules/.package-lock.json ## Measure pictures by VMAF against the old ladder (15 minutes)
 	@scripts/install ffmpeg vmaf

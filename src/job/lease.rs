@@ -62,13 +62,15 @@ pub enum LeaseEnd {
 }
 
 impl Jobs {
+    /// The newest start of the task, by the stream sequence of its `attempt`; nothing before the first.
+    pub async fn newest(&self, job: &JobId, task: TaskName) -> Option<u64> {
+        let subject = subject::work(job, WorkKind::Attempt, task);
+        self.log.last(topology::WORK, &subject).await.map(|last| last.seq)
+    }
+
     /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
     pub async fn is_newest(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
-        let subject = subject::work(job, WorkKind::Attempt, task);
-        self.log
-            .last(topology::WORK, &subject)
-            .await
-            .is_none_or(|last| last.seq == seq)
+        self.newest(job, task).await.is_none_or(|newest| newest == seq)
     }
 
     /// Heartbeats until the lease ends. Dropped when the work is done.

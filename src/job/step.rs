@@ -2,7 +2,7 @@
 //!
 //! 1. Read the job and the task's own history from the leader.
 //! 2. Ended: acknowledge. Canceled or decided: carry that out, acknowledge. Too many attempts: fail.
-//! 3. No result yet: publish an attempt, work, publish the result as the first one.
+//! 3. No result yet: publish an attempt, unless somebody started meanwhile; work, publish the result as the first one.
 //! 4. Always: put what comes next on the queue.
 //! 5. Acknowledge.
 
@@ -25,7 +25,7 @@ use super::state::JobState;
 use crate::admission::Reservation;
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Delivery, Outgoing, Refused, Settlement};
+use crate::jetstream::{Created, Delivery, Outgoing, Refused, Settlement};
 
 /// What a stage is asked to do.
 #[derive(Debug, Clone)]
@@ -114,6 +114,8 @@ enum Worked {
 impl Run {
     async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Settlement, Refused> {
         let task = self.key.task;
+        // Before the job itself: nobody may have started the task after what is read of it here and in between.
+        let newest = self.jobs.newest(&self.key.job_id, task).await;
         let Some(state) = self.jobs.state(&self.key.job_id).await else {
             tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
             return Ok(Settlement::Ack);
@@ -123,19 +125,26 @@ impl Run {
             return Ok(self.settle(&state).await);
         }
         if !has_result(&state, task) {
-            if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
-                return self.fail(&state, too_many(&state, task, None)).await;
+            let readiness = match state.work.attempts(task) {
+                used if used < u64::from(state.accepted.fact.upload.settings.max_attempts) => {
+                    stage.readiness(&state, task).await
+                }
+                _ => Readiness::Never(too_many(&state, task, None)),
+            };
+            // Whoever slept while it looked speaks of what was: the task is with the one who started it meanwhile.
+            if !matches!(readiness, Readiness::Ready(_)) && self.jobs.newest(&state.job_id, task).await != newest {
+                return Ok(Settlement::Silence);
             }
             if let Some(pause) = self.jobs.gate.pause() {
                 counter!("fluxhls_storage_waits_total", "class" => self.key.class.as_str()).increment(1);
                 return Ok(Settlement::Retry(pause));
             }
-            let _room = match stage.readiness(&state, task).await {
+            let _room = match readiness {
                 Readiness::Ready(room) => room,
                 Readiness::Wait(pause) => return Ok(Settlement::Retry(pause)),
                 Readiness::Never(failure) => return self.fail(&state, failure).await,
             };
-            if let Some(settlement) = self.work(&state, stage, hand_back).await? {
+            if let Some(settlement) = self.work(&state, newest, stage, hand_back).await? {
                 return Ok(settlement);
             }
         }
@@ -148,10 +157,13 @@ impl Run {
     async fn work<S: Stage>(
         &self,
         state: &JobState,
+        newest: Option<u64>,
         stage: S,
         hand_back: CancellationToken,
     ) -> Result<Option<Settlement>, Refused> {
-        let attempt = self.start(state).await?;
+        let Some(attempt) = self.start(state, newest).await? else {
+            return Ok(Some(Settlement::Silence));
+        };
         crash::point("step.attempt");
         let pulse = Pulse::default();
         let assignment = Assignment {
@@ -174,7 +186,13 @@ impl Run {
             Worked::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
             Worked::HandedBack => {
                 self.release(attempt, "shutdown").await?;
-                Ok(Some(Settlement::Retry(Duration::ZERO)))
+                let is_ours = self.jobs.is_newest(&state.job_id, self.key.task, attempt).await;
+                let settlement = if is_ours {
+                    Settlement::Retry(Duration::ZERO)
+                } else {
+                    Settlement::Silence
+                };
+                Ok(Some(settlement))
             }
             Worked::Ended(LeaseEnd::Lost) => {
                 tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");
@@ -192,7 +210,9 @@ impl Run {
         }
     }
 
-    async fn start(&self, state: &JobState) -> Result<u64, Refused> {
+    /// Publishes an attempt, unless another worker did since we read that the newest one is `newest`. We were asleep then, what we
+    /// know of the job is old, and the task is not ours any more.
+    async fn start(&self, state: &JobState, newest: Option<u64>) -> Result<Option<u64>, Refused> {
         if state.work.attempts(self.key.task) == 0 {
             let waited = (Utc::now() - self.delivery.time).to_std().unwrap_or_default();
             histogram!("fluxhls_queue_wait_seconds", "class" => self.key.class.as_str()).record(waited);
@@ -200,17 +220,15 @@ impl Run {
         let attempt = Attempt::new(state.job_id.clone(), self.key.task, &self.jobs.settings.worker);
         let body = serde_json::to_vec(&attempt).unwrap_or_default();
         let message = Outgoing::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
-        let seq = self
-            .jobs
-            .log
-            .append(
-                topology::WORK,
-                message.with_id(attempt.id).traced(state.traceparent.as_deref()),
-            )
-            .await?;
+        let message = message.with_id(attempt.id).traced(state.traceparent.as_deref());
+        let started = self.jobs.log.replace(topology::WORK, message, newest.unwrap_or(0));
+        let Created::Ours(seq) = started.await? else {
+            tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; left to it");
+            return Ok(None);
+        };
         counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "started").increment(1);
         tracing::info!(job.id = %state.job_id, task = %self.key.task, attempt = seq, "started {}", self.key.task);
-        Ok(seq)
+        Ok(Some(seq))
     }
 
     pub(super) async fn release(&self, attempt: u64, reason: &str) -> Result<(), Refused> {

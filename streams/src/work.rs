@@ -45,7 +45,7 @@ impl WorkKind {
     }
 }
 
-/// A worker starts a task. Appended for every start; `Nats-Msg-Id` is `id`.
+/// A worker starts a task. One for every start, each only as the next after the one that the worker had read; `Nats-Msg-Id` is `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Version of the payload.

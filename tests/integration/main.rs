@@ -6,6 +6,7 @@ mod bad_inputs;
 #[cfg(test)]
 mod canceling;
 #[cfg(test)]
+mod chaos;
 mod cluster;
 #[cfg(test)]
 mod copies;

@@ -86,7 +86,7 @@ async fn three_projectors_lose_their_database_under_load_and_no_fact() {
         }
         if round < 2 {
             // In the middle of it: the intake is at work on these, the projectors on those before them.
-            cluster.kill();
+            cluster.kill().await;
             tokio::time::sleep(Duration::from_secs(2)).await;
             cluster.restart().await;
         }

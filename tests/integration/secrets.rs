@@ -39,7 +39,7 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
         ca: Some(authority.file.clone()),
     };
     let nats = Nats::demanding(folder.path(), nats).await;
-    let cluster = postgres::Cluster::demanding(&postgres::Demands {
+    let mut cluster = postgres::Cluster::demanding(&postgres::Demands {
         password: Some("hush-postgresql".to_owned()),
         tls: Some(authority.certify("127.0.0.1")),
     })
@@ -88,7 +88,7 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
     worker.signal(Signal::SIGTERM);
     worker.ended_within(Duration::from_secs(60)).await;
     world.nats.kill().await;
-    cluster.kill();
+    cluster.kill().await;
     tell_all(&world, clip.text()).await;
     logs_hold_none(world.folder());
 }

@@ -1,12 +1,20 @@
 //! Several workers on one job: they share it, and the death or the leaving of one costs little and changes nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::PullConsumer;
+use fluxhls::admission::Reservation;
+use fluxhls::failure::Failure;
+use fluxhls::jetstream::{Delivery, Settlement};
+use fluxhls::job::{self, Assignment, JobState, Jobs, Product, Readiness, Stage};
+use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, WorkKind};
-use streams::{Class, FactKind, JobId, subject, topology};
+use streams::{Class, Code, FactKind, JobId, subject, topology};
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::clip::{Clip, long, moving};
 use crate::harness::database::Engine;
@@ -180,4 +188,53 @@ async fn a_job_survives_the_death_of_the_nats_server() {
     world.nats.kill().await;
     world.nats.restart().await;
     verify_whole(&world, &job, &clip).await;
+}
+
+/// A stage that another worker outruns while it looks whether it can start, and what it then finds.
+#[derive(Debug, Clone)]
+struct Outrun(Jobs, fn() -> Readiness);
+
+impl Stage for Outrun {
+    async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
+        let other = Attempt::new(state.job_id.clone(), task, "other");
+        let subject = subject::work(&state.job_id, WorkKind::Attempt, task);
+        let body = serde_json::to_vec(&other).unwrap();
+        let sent = self.0.log.nats().js.publish(subject, body.into()).await.unwrap();
+        sent.await.unwrap();
+        self.1()
+    }
+
+    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+        panic!("{assignment:?} was started though another worker had it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it() {
+    let world = World::new(Engine::Sqlite).await;
+    let mut intake = world.worker("intake").roles("intake").start();
+    let job = world.submit(&moving("320x180", 2.0).make().await).await;
+    let tasks = world.streams.js.get_stream(topology::TASKS).await.unwrap();
+    let plan: PullConsumer = tasks.get_consumer("plan").await.unwrap();
+    let message = plan.messages().await.unwrap().next().await.unwrap().unwrap();
+    intake.kill().await;
+    let delivery = Arc::new(Delivery::new(message).unwrap());
+    let jobs = world.access().await;
+    let finds: [fn() -> Readiness; 3] = [
+        || Readiness::Ready(Reservation::default()),
+        || Readiness::Wait(Duration::ZERO),
+        || Readiness::Never(Failure::plain(Code::SourceNotFound)),
+    ];
+    for (find, starts) in finds.into_iter().zip(1..) {
+        let stage = Outrun(jobs.clone(), find);
+        let stop = CancellationToken::new();
+        let settlement = job::run(jobs.clone(), stage, Arc::clone(&delivery), stop).await;
+        assert_eq!(
+            settlement,
+            Settlement::Silence,
+            "the task is the other's, who started it {starts} times"
+        );
+        assert_eq!(world.starts(&job).await, BTreeMap::from([(TaskName::PLAN, starts)]));
+    }
+    assert_eq!(world.facts(&job).await, BTreeMap::from([(FactKind::Accepted, 1)]));
 }

@@ -1,7 +1,7 @@
 //! The checkpoint moves by compare-and-set and knows its message again.
 
 use chrono::TimeDelta;
-use sea_orm::Database;
+use sea_orm::{ConnectionTrait as _, Database, DatabaseBackend, Statement};
 
 use super::facts::{accepted, planned, time};
 use super::tables::Tables;
@@ -54,6 +54,22 @@ async fn a_second_projector_waits_for_the_first_and_then_loses() {
         first.commit().await.unwrap();
         assert!(!contender.await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_projector_that_falls_silent_in_its_transaction_keeps_the_tables_for_a_minute_at_most() {
+    let tables = Tables::postgres().await;
+    let ask = || Statement::from_string(DatabaseBackend::Postgres, "SHOW idle_in_transaction_session_timeout");
+    let transaction = checkpoint::begin(&tables.db).await.unwrap();
+    let row = transaction.query_one_raw(ask()).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "1min");
+    transaction.commit().await.unwrap();
+    let row = tables.db.query_one_raw(ask()).await.unwrap().unwrap();
+    assert_eq!(
+        row.try_get_by_index::<String>(0).unwrap(),
+        "0",
+        "connections of others are left as they are"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use entity::{files, projection_checkpoint, transcoding_jobs};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryOrder as _};
 
-use super::postgres::{self, Cluster};
+use super::postgres::Cluster;
 use super::until;
 
 /// Which database a scenario runs on.
@@ -49,17 +49,13 @@ pub(crate) struct Rows {
 impl Database {
     /// Makes a database; its name, or its file in `folder`, is its own.
     pub(crate) async fn create(engine: Engine, folder: &Path) -> Self {
-        let url = match engine {
-            Engine::Sqlite => format!("sqlite://{}?mode=rwc", folder.join("fluxhls.db").display()),
-            Engine::Postgresql => {
-                let name = create(&postgres::url("postgres").await).await;
-                postgres::url(&name).await
-            }
-        };
-        Self::at(url).await
+        match engine {
+            Engine::Sqlite => Self::at(format!("sqlite://{}?mode=rwc", folder.join("fluxhls.db").display())).await,
+            Engine::Postgresql => Self::create_on(Cluster::shared().await, "").await,
+        }
     }
 
-    /// Makes a database of a cluster that is the test's own; `parameters` go to the end of its URL.
+    /// Makes a database with a name of its own in `cluster`; `parameters` go to the end of its URL.
     pub(crate) async fn create_on(cluster: &Cluster, parameters: &str) -> Self {
         let name = create(&format!("{}{parameters}", cluster.url("postgres"))).await;
         Self::at(format!("{}{parameters}", cluster.url(&name))).await

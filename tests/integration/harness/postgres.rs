@@ -1,10 +1,7 @@
 //! Real PostgreSQL clusters: one for the whole test run, and those that a test has to itself and may kill.
 
 use std::process::Stdio;
-use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::OnceCell;
@@ -21,26 +18,25 @@ pub(crate) struct Demands {
     pub(crate) tls: Option<Certified>,
 }
 
-/// A cluster that ends when the test process does: its keeper waits for our end of the pipe to close.
+/// A cluster that ends when its handle is dropped or the test process ends: its keeper waits for our end of the pipe to close.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     port: u16,
-    server: Pid,
     password: Option<String>,
-    said: Lines<BufReader<ChildStdout>>,
     orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
     _keeper: Child,
 }
 
-static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-
-/// The URL of database `name` of the run's cluster, which is started on first use. Nobody may kill that one.
-pub(crate) async fn url(name: &str) -> String {
-    CLUSTER.get_or_init(Cluster::start).await.url(name)
-}
+static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 
 impl Cluster {
-    /// Starts a cluster that lets everybody in.
+    /// The cluster of the whole test run, started on first use. Nobody may kill it.
+    pub(crate) async fn shared() -> &'static Self {
+        SHARED.get_or_init(Self::start).await
+    }
+
+    /// Starts a cluster of a test's own that lets everybody in.
     pub(crate) async fn start() -> Self {
         Self::demanding(&Demands::default()).await
     }
@@ -65,42 +61,66 @@ impl Cluster {
             .stdout(Stdio::piped());
         let mut keeper = command.spawn().expect("bash starts; PostgreSQL needs it");
         let orders = keeper.stdin.take().unwrap();
-        let mut said = BufReader::new(keeper.stdout.take().unwrap()).lines();
-        let (port, server) = heard(&mut said).await;
+        let mut answers = BufReader::new(keeper.stdout.take().unwrap()).lines();
+        let port = answers
+            .next_line()
+            .await
+            .unwrap()
+            .expect("PostgreSQL starts; run `make tools`");
         Self {
-            port,
-            server,
+            port: port.parse().unwrap(),
             password: demands.password.clone(),
-            said,
             orders,
+            answers,
             _keeper: keeper,
         }
     }
 
-    /// The URL of a database of the cluster.
-    pub(crate) fn url(&self, database: &str) -> String {
+    /// The URL of its database `name`.
+    pub(crate) fn url(&self, name: &str) -> String {
         let password = self.password.as_ref().map(|password| format!(":{password}"));
         let password = password.unwrap_or_default();
-        format!("postgres://fluxhls{password}@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://fluxhls{password}@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// `kill -9` to the server, whose children leave at once.
-    pub(crate) fn kill(&self) {
-        kill(self.server, Signal::SIGKILL).unwrap();
+    /// `kill -9` of the server; its backends end when they notice.
+    pub(crate) async fn kill(&mut self) {
+        self.order("kill").await;
     }
 
-    /// Starts the server again, on the same port and data.
+    /// Starts it again, on the same port and data, and waits until it has recovered.
     pub(crate) async fn restart(&mut self) {
-        self.orders.write_all(b"start\n").await.unwrap();
-        (_, self.server) = heard(&mut self.said).await;
+        self.order("start").await;
+    }
+
+    async fn order(&mut self, word: &str) {
+        self.orders.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+        let answer = self.answers.next_line().await.unwrap();
+        assert_eq!(answer.as_deref(), Some(word), "PostgreSQL does not {word}");
     }
 }
 
-/// The port and process of a server that just began to answer.
-async fn heard(said: &mut Lines<BufReader<ChildStdout>>) -> (u16, Pid) {
-    let line = tokio::time::timeout(Duration::from_secs(120), said.next_line()).await;
-    let line = line.expect("PostgreSQL starts in time").unwrap();
-    let line = line.expect("PostgreSQL starts; run `make tools`");
-    let (port, server) = line.split_once(' ').expect("port and process");
-    (port.parse().unwrap(), Pid::from_raw(server.parse().unwrap()))
+#[cfg(test)]
+mod tests {
+    use sea_orm::ConnectionTrait as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_committed_survives_the_death_of_the_server() {
+        let mut cluster = Cluster::start().await;
+        let url = cluster.url("postgres");
+        let before = sea_orm::Database::connect(&url).await.unwrap();
+        before
+            .execute_unprepared("CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('word')")
+            .await
+            .unwrap();
+        cluster.kill().await;
+        let reached = tokio::net::TcpStream::connect(("127.0.0.1", cluster.port)).await;
+        assert!(reached.is_err(), "nobody listens there any more");
+        cluster.restart().await;
+        let after = sea_orm::Database::connect(&url).await.unwrap();
+        let removed = after.execute_unprepared("DELETE FROM kept").await.unwrap();
+        assert_eq!(removed.rows_affected(), 1);
+    }
 }

@@ -1,6 +1,7 @@
-# The life of a PostgreSQL cluster of a test: made, served on loopback, started again at each line of standard input, and
-# removed when that closes, which is when the test process ends, in whatever way. Prints port and process id each time it
-# answers. Run as a user who is not root. CLUSTER_PASSWORD, CLUSTER_CERTIFICATE and CLUSTER_KEY say what it demands.
+# The life of a PostgreSQL cluster of one test run: made, served on loopback, and removed when standard input closes, which
+# is when the test process ends, in whatever way. Prints its port once it answers; then, for every line `kill` or `start` on
+# standard input, kills the server as `kill -9` does or starts it again over the same data, and prints the word when that is done.
+# Run as a user who is not root. CLUSTER_PASSWORD, CLUSTER_CERTIFICATE and CLUSTER_KEY say what it demands.
 set -eu
 trap '' INT
 umask 077
@@ -27,24 +28,42 @@ if [ -n "${CLUSTER_CERTIFICATE:-}" ]; then
   echo 'ssl = on' >>data/postgresql.conf
   sed -i 's/^host /hostssl /' data/pg_hba.conf
 fi
-start() {
+launch() {
   "$bin/pg_ctl" start -s -w -D data -l server.log \
-    -o "-p $1 -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=300" 2>pg_ctl.log \
+    -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=300" 2>pg_ctl.log \
     </dev/null >&2
 }
-answer() { echo "$1 $(head -n 1 data/postmaster.pid)"; }
+runs() { [ -r "/proc/$1/status" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
+murder() {
+  pid=$(head -n 1 data/postmaster.pid)
+  kill -9 "$pid"
+  while runs "$pid"; do sleep 0.02; done
+}
+# A server refuses to start while backends of the killed one still hold its memory, or while the process id it left belongs to
+# anybody, were it to a process nobody has reaped yet.
+revive() {
+  for _ in $(seq 100); do
+    runs "$(head -n 1 data/postmaster.pid)" || rm -f data/postmaster.pid
+    ! launch || return 0
+    sleep 0.1
+  done
+  cat pg_ctl.log server.log >&2
+  exit 1
+}
+serve() {
+  echo "$port"
+  while read -r order; do
+    case $order in
+      kill) murder ;;
+      start) revive ;;
+    esac
+    echo "$order"
+  done
+}
 # Another process may take a port between the moment it was found free and the moment it is used.
 for port in $(shuf -i 20000-29999 -n 20); do
-  if start "$port"; then
-    answer "$port"
-    while read -r _; do
-      # What a killed server left may take a moment to go.
-      for _ in $(seq 100); do
-        if start "$port"; then break; fi
-        sleep 0.1
-      done
-      answer "$port"
-    done
+  if launch; then
+    serve
     exit 0
   fi
 done

@@ -44,14 +44,28 @@ pub(crate) async fn output_of(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
+/// Ends all processes that name `path` in an argument or work in it, as the loss of their machine would.
+pub(crate) fn kill_mentioning(path: &Path) {
+    for (id, _) in processes_mentioning(path) {
+        // One that ended meanwhile needs no killing.
+        let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+    }
+}
+
 /// The command lines of all processes that name `path` in an argument or work in it.
 pub(crate) fn mentioning(path: &Path) -> Vec<String> {
+    let processes = processes_mentioning(path).into_iter();
+    processes.map(|(_, arguments)| arguments).collect()
+}
+
+fn processes_mentioning(path: &Path) -> Vec<(i32, String)> {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let folder = entry.ok()?.path();
+        let id: i32 = folder.file_name()?.to_str()?.parse().ok()?;
         let arguments = String::from_utf8_lossy(&std::fs::read(folder.join("cmdline")).ok()?).replace('\0', " ");
         let works_there = std::fs::read_link(folder.join("cwd")).is_ok_and(|cwd| cwd.starts_with(path));
         // One that has ended but was not waited for has no arguments any more.
-        (!arguments.is_empty() && (works_there || arguments.contains(path.to_str()?))).then_some(arguments)
+        (!arguments.is_empty() && (works_there || arguments.contains(path.to_str()?))).then_some((id, arguments))
     });
     processes.collect()
 }
@@ -103,6 +117,11 @@ impl Process {
     /// `kill -9`, and waits until it is gone.
     pub(crate) async fn kill(&mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Waits for its end.

@@ -7,6 +7,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 use serde_json::Value;
 use streams::progress::Progress;
@@ -24,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) subject: String,
     /// Its sequence in the stream.
     pub(crate) seq: u64,
+    /// When the server stored it.
+    pub(crate) time: DateTime<Utc>,
     /// Its headers.
     pub(crate) headers: async_nats::HeaderMap,
     /// Its body.
@@ -62,7 +65,7 @@ impl ProgressFeed {
 }
 
 /// Asks again for a while: a cluster that elects a leader does not answer.
-async fn answered<T>(ask: impl AsyncFn() -> Result<T, async_nats::Error>) -> T {
+async fn answered<T, F: Future<Output = Result<T, async_nats::Error>>>(ask: impl Fn() -> F) -> T {
     let begun = Instant::now();
     loop {
         match ask().await {
@@ -102,19 +105,23 @@ impl Streams {
             filter_subject: filter.to_owned(),
             ..OrderedConfig::default()
         };
-        let messages = answered(async || {
-            let stream = self.js.get_stream(stream).await?;
-            Ok(stream.create_consumer(config.clone()).await?.messages().await?)
+        let messages = answered(|| {
+            let (js, stream, config) = (self.js.clone(), stream.to_owned(), config.clone());
+            async move {
+                let stream = js.get_stream(stream).await?;
+                Ok(stream.create_consumer(config).await?.messages().await?)
+            }
         })
         .await;
         // The consumer is made again by itself after a break; only then an item is an error.
         Box::pin(messages.filter_map(async |message| {
             let message = message.ok()?;
-            let seq = message.info().ok()?.stream_sequence;
+            let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
             let (subject, headers) = (message.subject.to_string(), message.headers.clone().unwrap_or_default());
             Some(Message {
                 subject,
                 seq,
+                time,
                 headers,
                 payload: message.payload.clone(),
             })
@@ -132,9 +139,12 @@ impl Streams {
 
     /// How many messages each subject under `filter` holds now.
     pub(crate) async fn counts(&self, stream: &str, filter: &str) -> BTreeMap<String, u64> {
-        let pages = answered(async || {
-            let stream = self.js.get_stream(stream).await?;
-            Ok(stream.info_builder().subjects(filter).fetch().await?)
+        let pages = answered(|| {
+            let (js, stream, filter) = (self.js.clone(), stream.to_owned(), filter.to_owned());
+            async move {
+                let stream = js.get_stream(stream).await?;
+                Ok(stream.info_builder().subjects(filter).fetch().await?)
+            }
         })
         .await;
         pages

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use super::clip::Clip;
 use super::database::{Database, Engine};
 use super::nats::Nats;
+use super::postgres::Cluster;
 use super::proxy::Proxy;
 use super::streams::Streams;
 use super::turn::Turn;
@@ -50,6 +51,14 @@ impl World {
     /// Starts everything, provisions the streams and migrates the database.
     pub(crate) async fn new(engine: Engine) -> Self {
         Self::bare(engine).await.ready().await
+    }
+
+    /// As [`World::new`], with its tables in a PostgreSQL cluster of the test's own.
+    pub(crate) async fn on(cluster: &Cluster) -> Self {
+        let folder = folder();
+        let nats = Nats::start(folder.path()).await;
+        let database = Database::create_on(cluster, "").await;
+        Self::with(folder, nats, database).await
     }
 
     async fn ready(self) -> Self {

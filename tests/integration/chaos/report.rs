@@ -1,0 +1,96 @@
+//! The table: what was done, and what was violated.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::invariants::Violation;
+use super::invariants::repeats::Figures;
+use super::publisher::Published;
+use super::schedule::{Blow, Size};
+use super::striker::Struck;
+
+/// What came of a run.
+pub(super) struct Report {
+    /// How large it was.
+    pub(super) size: Size,
+    /// How long it took.
+    pub(super) took: Duration,
+    /// After how long a silent worker lost its task.
+    pub(super) ack_wait: Duration,
+    /// What was done, each with its number.
+    pub(super) done: Vec<(&'static str, usize)>,
+    /// What must not be, each with every case of it.
+    pub(super) invariants: Vec<(&'static str, Vec<Violation>)>,
+}
+
+/// What was done, in numbers.
+pub(super) fn done(
+    published: &Published,
+    jobs: usize,
+    struck: &[Struck],
+    figures: Figures,
+) -> Vec<(&'static str, usize)> {
+    let count = |wanted: fn(&Blow) -> bool| struck.iter().filter(|struck| wanted(&struck.blow)).count();
+    let kills = count(|blow| !matches!(blow, Blow::Freeze(_) | Blow::Storage(_)));
+    vec![
+        ("jobs", jobs),
+        ("events", published.sent.iter().map(|sent| sent.seqs.len()).sum()),
+        ("cancels that came in time", published.canceled.len()),
+        ("kills", kills),
+        ("… of a worker", count(|blow| matches!(blow, Blow::Worker(_)))),
+        ("… of a projector", count(|blow| matches!(blow, Blow::Projector(_)))),
+        ("… of nats-server", count(|blow| *blow == Blow::Nats)),
+        ("… of PostgreSQL", count(|blow| *blow == Blow::Postgresql)),
+        ("… of all of these at once", count(|blow| *blow == Blow::Host)),
+        (
+            "freezes of a worker, longer than its tasks wait for it",
+            count(|blow| matches!(blow, Blow::Freeze(_))),
+        ),
+        (
+            "tasks it still worked on when it woke, though another one had them (zombies)",
+            figures.zombies,
+        ),
+        ("storage faults", count(|blow| matches!(blow, Blow::Storage(_)))),
+        ("starts of tasks", figures.starts),
+        ("tasks in flight when a blow hit them, once for each blow", figures.hit),
+        ("starts beyond the first of their task", figures.again),
+    ]
+}
+
+impl Report {
+    /// Every violation.
+    pub(super) fn violations(&self) -> impl Iterator<Item = &Violation> {
+        self.invariants.iter().flat_map(|(_, violations)| violations)
+    }
+
+    /// Both tables, as Markdown.
+    pub(super) fn table(&self) -> String {
+        let mut text = "| what was done | times |\n|---|---|\n".to_owned();
+        for (what, times) in &self.done {
+            writeln!(text, "| {what} | {times} |").unwrap();
+        }
+        text.push_str("\n| what must not be | times |\n|---|---|\n");
+        for (what, violations) in &self.invariants {
+            writeln!(text, "| {what} | {} |", violations.len()).unwrap();
+        }
+        text
+    }
+
+    /// The page of the documentation.
+    pub(super) fn page(&self, versions: &str) -> String {
+        let Size { seed, orders, kills } = self.size;
+        let minutes = self.took.as_secs_f64() / 60.0;
+        let date = chrono::Utc::now().format("%Y-%m-%d");
+        let wait = self.ack_wait.as_secs();
+        format!(
+            "# Chaos\n\n\
+             Written by `make chaos LONG=1`: seed {seed}, {orders} uploads, {kills} kills. On {date}, in {minutes:.0} minutes, with {versions}.\n\n\
+             Three workers, two projectors, a nats-server (`sync_interval: always`), a PostgreSQL server and an S3 server, all real. Uploads keep\n\
+             coming while six jobs are open: silent and with sound, of one chunk and of several, with and without an index; some are broken, cut or\n\
+             missing, some are told twice or without a job id, some are canceled while they run, some get a second job at once. Blows are drawn from\n\
+             the seed and come with the progress of the jobs. A worker that is silent loses its tasks after {wait} s.\n\n{}\n\
+             Work was repeated only where a blow had hit a task in work. The rest is in `tests/integration/chaos/`.\n",
+            self.table()
+        )
+    }
+}

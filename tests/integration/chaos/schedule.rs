@@ -1,0 +1,201 @@
+//! What is submitted and what is broken, when, and whom it hits: a pure function of the seed.
+//!
+//! Times are told relative to progress, in jobs that have ended and tasks that are started, so that the same seed does the same on a slow
+//! machine.
+
+use std::time::Duration;
+
+use streams::topology::ACK_WAIT;
+
+use super::dice::Dice;
+use super::order::{DECK, Order};
+use crate::harness::proxy::Fault;
+
+/// Workers: processes with all roles but `project`.
+pub(super) const WORKERS: usize = 3;
+/// Projectors: processes with the role `project` alone.
+pub(super) const PROJECTORS: usize = 2;
+/// Jobs that are open at a time, so that something is always in flight.
+pub(super) const OPEN: usize = 6;
+
+/// Blows that come while a worker is frozen, about.
+const FROZEN: usize = 5;
+
+/// How large a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size {
+    /// What everything is drawn from.
+    pub(super) seed: u64,
+    /// Upload events of different meaning.
+    pub(super) orders: usize,
+    /// Processes or machines killed.
+    pub(super) kills: usize,
+}
+
+/// Something that is done to the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Blow {
+    /// `kill -9` of a worker.
+    Worker(usize),
+    /// `kill -9` of a projector.
+    Projector(usize),
+    /// `kill -9` of nats-server.
+    Nats,
+    /// `kill -9` of PostgreSQL.
+    Postgresql,
+    /// All of these and every ffmpeg at once; the folders stay.
+    Host,
+    /// A worker is stopped and goes on later.
+    Freeze(usize),
+    /// The storage misbehaves.
+    Storage(Fault),
+}
+
+/// One blow and its place in the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Strike {
+    /// It comes when so many jobs have ended,
+    pub(super) after: usize,
+    /// and then so long after the next start of a task that it can hit.
+    pub(super) pause: Duration,
+    /// What is done.
+    pub(super) blow: Blow,
+    /// How long it is until that is undone: started again, woken, healed.
+    pub(super) lasts: Duration,
+}
+
+/// A whole run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Schedule {
+    /// What is submitted, in this order.
+    pub(super) orders: Vec<Order>,
+    /// What is broken, in this order.
+    pub(super) strikes: Vec<Strike>,
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+impl Schedule {
+    /// The run of this size, in which a silent worker loses its task after `ack_wait`. Beside each five kills there are one freeze
+    /// and two storage faults.
+    pub(super) fn new(size: Size, ack_wait: Duration) -> Self {
+        let mut dice = Dice::new(size.seed);
+        let orders = dice.deal(DECK, size.orders);
+        let mut blows = kills(&mut dice, size.kills);
+        blows.extend((0..size.kills.div_ceil(5)).map(|_| Blow::Freeze(dice.below(WORKERS))));
+        blows.extend((0..size.kills.div_ceil(5) * 2).map(|n| fault(&mut dice, n)));
+        dice.shuffle(&mut blows);
+        spare_the_frozen(&mut blows);
+        let mut freezes = 0;
+        let ended: usize = orders.iter().map(|order| order.jobs()).sum();
+        let last = ended.saturating_sub(OPEN);
+        let number = blows.len();
+        let strikes = blows.into_iter().enumerate().map(|(n, blow)| {
+            freezes += usize::from(matches!(blow, Blow::Freeze(_)));
+            // Every third freeze is longer than even the contract's patience.
+            let silence = if freezes.is_multiple_of(3) { ACK_WAIT } else { ack_wait };
+            Strike {
+                after: n * last / number,
+                pause: dice.between(ms(0), ms(900)),
+                lasts: lasts(&mut dice, &blow, silence),
+                blow,
+            }
+        });
+        let strikes = strikes.collect();
+        Self { orders, strikes }
+    }
+}
+
+/// Has the next few blows at a worker that is frozen hit another one: it is to wake.
+fn spare_the_frozen(blows: &mut [Blow]) {
+    for place in 0..blows.len() {
+        let Blow::Freeze(frozen) = blows[place] else { continue };
+        for blow in blows.iter_mut().skip(place + 1).take(FROZEN) {
+            match blow {
+                Blow::Worker(n) | Blow::Freeze(n) if *n == frozen => *n = (*n + 1) % WORKERS,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn kills(dice: &mut Dice, number: usize) -> Vec<Blow> {
+    let deck = [
+        (Blow::Worker as fn(usize) -> Blow, 10),
+        (Blow::Projector, 3),
+        (|_| Blow::Nats, 4),
+        (|_| Blow::Postgresql, 4),
+        (|_| Blow::Host, 3),
+    ];
+    let dealt = dice.deal(&deck, number);
+    let blows = dealt.into_iter().map(|make| match make(0) {
+        Blow::Projector(_) => make(dice.below(PROJECTORS)),
+        _ => make(dice.below(WORKERS)),
+    });
+    blows.collect()
+}
+
+/// Each kind in turn.
+fn fault(dice: &mut Dice, n: usize) -> Blow {
+    Blow::Storage(match n % 3 {
+        0 => Fault::Refuse,
+        1 => Fault::Delay(dice.between(ms(50), ms(600))),
+        // Of every object, since every path ends with nothing.
+        _ => Fault::CutReads {
+            path: String::new(),
+            at: 500 + dice.below(40_000) as u64,
+        },
+    })
+}
+
+fn lasts(dice: &mut Dice, blow: &Blow, silence: Duration) -> Duration {
+    match blow {
+        Blow::Worker(_) | Blow::Projector(_) => dice.between(ms(100), ms(8_000)),
+        Blow::Nats | Blow::Postgresql => dice.between(ms(100), ms(6_000)),
+        Blow::Host => dice.between(ms(500), ms(4_000)),
+        // Long enough for the task to be given to another worker, and for that one to begin.
+        Blow::Freeze(_) => silence + dice.between(ms(3_000), ms(15_000)),
+        Blow::Storage(_) => dice.between(ms(1_000), ms(8_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(seed: u64) -> Schedule {
+        let size = Size {
+            seed,
+            orders: 30,
+            kills: 20,
+        };
+        Schedule::new(size, ms(20_000))
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_schedule_and_another_seed_another() {
+        assert_eq!(schedule(1), schedule(1));
+        assert_ne!(schedule(1).orders, schedule(2).orders);
+        assert_ne!(schedule(1).strikes, schedule(2).strikes);
+    }
+
+    #[test]
+    fn everything_there_is_happens_while_jobs_are_still_to_come() {
+        let Schedule { orders, strikes } = schedule(3);
+        assert!(DECK.iter().all(|(order, _)| orders.contains(order)));
+        let happens = |wanted: fn(&Blow) -> bool| strikes.iter().any(|strike| wanted(&strike.blow));
+        assert!(happens(|blow| matches!(blow, Blow::Worker(_))) && happens(|blow| matches!(blow, Blow::Projector(_))));
+        assert!(happens(|blow| *blow == Blow::Nats) && happens(|blow| *blow == Blow::Postgresql));
+        assert!(happens(|blow| *blow == Blow::Host) && happens(|blow| *blow == Blow::Storage(Fault::Refuse)));
+        assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::Delay(_)))));
+        assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::CutReads { .. }))));
+        let frozen = strikes.iter().filter(|strike| matches!(strike.blow, Blow::Freeze(_)));
+        assert!(frozen.clone().count() == 4 && frozen.clone().all(|strike| strike.lasts > ms(20_000)));
+        assert!(frozen.into_iter().any(|strike| strike.lasts > ACK_WAIT));
+        let jobs: usize = orders.iter().map(|order| order.jobs()).sum();
+        assert!(strikes.iter().all(|strike| strike.after <= jobs - OPEN));
+        assert!(strikes.is_sorted_by_key(|strike| strike.after));
+    }
+}
