@@ -36,6 +36,13 @@ pub(super) enum Setback {
 
 /// Where the streams are.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    test,
+    expect(
+        clippy::large_enum_variant,
+        reason = "there are few, and in production there is one kind"
+    )
+)]
 pub(super) enum Store {
     /// On a server.
     Nats(Nats),

@@ -4,7 +4,8 @@ mod obstacles;
 mod role;
 mod running;
 mod settings;
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
+#[cfg(feature = "dev")]
 mod simulation;
 
 pub use role::Role;

@@ -7,6 +7,7 @@ mod bad_inputs;
 mod canceling;
 #[cfg(test)]
 mod chaos;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod copies;
@@ -46,6 +47,7 @@ mod real_clips;
 mod receipts;
 #[cfg(test)]
 mod reconnects;
+#[cfg(test)]
 mod retrying;
 #[cfg(test)]
 mod secrets;
@@ -57,6 +59,7 @@ mod sharing;
 mod soundtracks;
 #[cfg(test)]
 mod source_faults;
+#[cfg(test)]
 mod storage_faults;
 #[cfg(test)]
 mod sweeping;

@@ -36,9 +36,10 @@ impl Stage for Actor {
             (Duty::Video(_) | Duty::Tracks, Character::Shaky) if attempt % 3 == 0 => {
                 Err(Failure::plain(Code::StorageUnavailable))
             }
-            (Duty::Video(_) | Duty::Tracks, _) => Ok(Product::Output(Box::new(DoneOutput::Inline(Box::new(
-                TaskOutput::default(),
-            ))))),
+            (Duty::Video(_) | Duty::Tracks, _) => {
+                let made = Box::<TaskOutput>::default();
+                Ok(Product::Output(Box::new(DoneOutput::Inline(made))))
+            }
             (Duty::Finish, Character::Damaged | Character::Rotten) => self.redo_or_commit(state, character).await,
             (Duty::Finish, _) => self.commit(state).await,
         }
