@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use streams::fact::{Accepted, Decision, Ended, FactKind, Outcome, Planned, Verdict};
+use streams::delete::Tombstone;
+use streams::fact::{Accepted, Decision, Ended, FactKind, Outcome, Planned, Pruned, Verdict};
 use streams::work::{Current, WorkKind};
 use streams::{JobId, subject, topology};
 
@@ -50,6 +51,7 @@ pub(super) async fn judge(world: &World, bucket: &Bucket) -> Vec<String> {
     let facts = Facts::of(world);
     let mut violations = facts.repeated();
     violations.extend(events_without_end(world, &facts));
+    violations.extend(deletions_without_end(world, &facts));
     violations.extend(ends_against_their_verdict(&facts));
     violations.extend(work_that_does_not_add_up(world, &facts));
     violations.extend(failures_without_a_letter(world, &facts));
@@ -72,6 +74,23 @@ impl Facts {
             _ => None,
         };
         self.0.iter().filter_map(read).collect()
+    }
+
+    /// The last tombstone of each file.
+    fn tombstones(&self) -> BTreeMap<String, Tombstone> {
+        let tombs = self
+            .0
+            .iter()
+            .filter(|message| message.subject.starts_with("hls.v1.source.deleted."));
+        let tombs = tombs.map(|message| serde_json::from_slice::<Tombstone>(&message.payload).unwrap());
+        tombs.map(|tomb| (tomb.file_id.to_string(), tomb)).collect()
+    }
+
+    /// Whether a job was uploaded before a deletion of its file.
+    fn is_doomed(&self, accepted: &Accepted) -> bool {
+        let tombs = self.tombstones();
+        let tomb = tombs.get(accepted.head.file_id.as_str());
+        tomb.is_some_and(|tomb| accepted.upload_seq <= tomb.upload_seq)
     }
 
     fn seq(&self, job: &JobId, kind: FactKind) -> u64 {
@@ -99,7 +118,8 @@ fn events_without_end(world: &World, facts: &Facts) -> Vec<String> {
     let accepted = facts.all::<Accepted>(FactKind::Accepted);
     let letters = world.model.messages(topology::DEAD);
     let mut violations = Vec::new();
-    for event in world.model.messages(topology::UPLOADS) {
+    let events = world.model.messages(topology::UPLOADS).into_iter();
+    for event in events.filter(|event| event.subject == subject::UPLOAD) {
         let body: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
         let letter = letters
             .iter()
@@ -114,6 +134,28 @@ fn events_without_end(world: &World, facts: &Facts) -> Vec<String> {
     }
     for job in accepted.keys().filter(|job| !ended.contains_key(job)) {
         violations.push(format!("job {job} never ended"));
+    }
+    violations
+}
+
+/// Every deletion was carried out, and every job that was uploaded before one is told to be gone; no other is.
+fn deletions_without_end(world: &World, facts: &Facts) -> Vec<String> {
+    let mut violations = Vec::new();
+    let tombs = facts.tombstones();
+    let deletions = world.model.messages(topology::UPLOADS).into_iter();
+    for event in deletions.filter(|event| event.subject == subject::DELETE) {
+        let body: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+        let tomb = tombs.get(body["file_id"].as_str().unwrap());
+        if tomb.is_none_or(|tomb| tomb.upload_seq < event.seq || tomb.done.is_none()) {
+            violations.push(format!("deletion {} was not carried out: {tomb:?}", event.seq));
+        }
+    }
+    let pruned = facts.all::<Pruned>(FactKind::Pruned);
+    for (job, accepted) in facts.all::<Accepted>(FactKind::Accepted) {
+        let doomed = facts.is_doomed(&accepted);
+        if pruned.get(&job).is_some_and(|pruned| pruned.deleted) != doomed {
+            violations.push(format!("job {job} is gone or not, against the deletion of its file"));
+        }
     }
     violations
 }
@@ -190,42 +232,59 @@ fn failures_without_a_letter(world: &World, facts: &Facts) -> Vec<String> {
         .collect()
 }
 
-/// Under every prefix, master is what the owner committed, and the owner is the newest job that committed there.
+/// Under every prefix, master is what the owner committed, and the owner is the newest job that committed there; nothing is there where
+/// the owner was deleted.
 async fn masters(world: &World, facts: &Facts, bucket: &Bucket) -> Vec<String> {
     let accepted = facts.all::<Accepted>(FactKind::Accepted);
-    let ended = facts.all::<Ended>(FactKind::Ended);
     let mut owners: BTreeMap<String, Current> = BTreeMap::new();
     let mut violations = Vec::new();
-    for message in world.model.messages(topology::JOBS) {
-        if message.subject.starts_with("hls.v1.current.") {
-            let now: Current = serde_json::from_slice(&message.payload).unwrap();
-            if let Some(before) = owners.insert(message.subject.clone(), now.clone())
-                && (before.accepted_seq >= now.accepted_seq || before.file_id != now.file_id)
-            {
-                violations.push(format!("{} went from {before:?} to {now:?}", message.subject));
-            }
+    let messages = world.model.messages(topology::JOBS).into_iter();
+    for message in messages.filter(|message| message.subject.starts_with("hls.v1.current.")) {
+        let now: Current = serde_json::from_slice(&message.payload).unwrap();
+        let before = owners.insert(message.subject.clone(), now.clone());
+        if before.is_some_and(|before| !may_follow(&before, &now, &accepted)) {
+            violations.push(format!("{} went to {now:?}", message.subject));
         }
     }
-    for (job, accepted) in &accepted {
-        if ended.get(job).is_none_or(|ended| ended.outcome != Outcome::Completed) {
+    for (job, ended) in facts.all::<Ended>(FactKind::Ended) {
+        let accepted = &accepted[&job];
+        if ended.outcome != Outcome::Completed || facts.is_doomed(accepted) {
             continue;
         }
         let owner = &owners[&subject::current(bucket.name(), &accepted.output_prefix)];
-        if owner.accepted_seq < facts.seq(job, FactKind::Accepted) {
-            violations.push(format!("job {job} completed, and an older one owns its prefix"));
+        let is_older = owner.accepted_seq < facts.seq(&job, FactKind::Accepted);
+        if owner.deleted.is_some() || is_older && facts.tombstones().is_empty() {
+            violations.push(format!("job {job} completed, and {owner:?} owns its prefix"));
         }
-        if owner.job_id == *job && ended[job].superseded {
+        if owner.job_id == job && ended.superseded {
             violations.push(format!("job {job} owns its prefix and says that it is superseded"));
         }
-        let keys = JobKeys::new(accepted.output_prefix.as_str(), owner.job_id.as_str());
+    }
+    let prefixes: BTreeSet<_> = accepted.values().map(|accepted| &accepted.output_prefix).collect();
+    for prefix in prefixes {
+        let Some(owner) = owners.get(&subject::current(bucket.name(), prefix)) else {
+            continue;
+        };
+        let keys = JobKeys::new(prefix.as_str(), owner.job_id.as_str());
         let master = bucket.get(&keys.master(), 1 << 20).await.unwrap();
-        if master != bucket.get(&keys.commit(), 1 << 20).await.unwrap() || master.is_none() {
-            violations.push(format!(
-                "{} is not what its owner {} committed",
-                keys.master(),
-                owner.job_id
-            ));
+        let committed = match owner.deleted {
+            Some(_) => None,
+            None => bucket.get(&keys.commit(), 1 << 20).await.unwrap(),
+        };
+        if master != committed || master.is_none() != owner.deleted.is_some() {
+            violations.push(format!("{} is not what its owner has: {owner:?}", keys.master()));
         }
     }
     violations
+}
+
+/// Whether one owner of a prefix may follow another: a job accepted later, the same one deleted, or one that was uploaded after the
+/// deletion.
+fn may_follow(before: &Current, now: &Current, accepted: &BTreeMap<JobId, Accepted>) -> bool {
+    let is_deleted = now.job_id == before.job_id && now.deleted > before.deleted;
+    let is_newer = match before.deleted {
+        None => now.accepted_seq > before.accepted_seq,
+        Some(deletion) => accepted[&now.job_id].upload_seq > deletion,
+    };
+    before.file_id == now.file_id && (is_deleted || is_newer)
 }

@@ -54,7 +54,7 @@ struct Running {
 }
 
 impl World {
-    /// A world with a few upload events: some of one file, some sent twice, some that no job can come of.
+    /// A world with a few upload events: some of one file, some sent twice, some that no job can come of, some of files that are deleted.
     pub(super) fn new(seed: u64, bucket: Bucket) -> Self {
         let mut world = Self {
             model: Model::default(),
@@ -69,17 +69,29 @@ impl World {
         for _ in 0..world.random.random_range(1..=4) {
             let event = world.event();
             for _ in 0..world.random.random_range(1..=2) {
-                let body = event.to_string().into_bytes();
-                world.model.publish(&Outgoing::json(subject::UPLOAD.to_owned(), body));
+                world.publish(subject::UPLOAD, &event);
+            }
+            if world.random.random_bool(0.15) {
+                let file = world.file();
+                world.publish(subject::DELETE, &json!({ "file_id": file }));
             }
         }
         world
     }
 
+    fn publish(&self, subject: &str, event: &serde_json::Value) {
+        let body = event.to_string().into_bytes();
+        self.model.publish(&Outgoing::json(subject.to_owned(), body));
+    }
+
+    /// One of two files, so that jobs meet under one prefix.
+    fn file(&mut self) -> String {
+        format!("s{}f{}", self.seed, self.random.random_range(0..2))
+    }
+
     fn event(&mut self) -> serde_json::Value {
+        let file = self.file();
         let (seed, random) = (self.seed, &mut self.random);
-        // Two files at most, so that jobs meet under one prefix; now and then a file claims the other's.
-        let file = format!("s{seed}f{}", random.random_range(0..2));
         let mut event = json!({
             "file_id": file, "name": format!("{:?}", Character::any(random)), "file_url": "s3://media/uploads/a.mp4",
             "size": random.random_range(0..64), "settings": {"max_attempts": MAX_ATTEMPTS},
@@ -90,6 +102,7 @@ impl World {
         match random.random_range(0..20) {
             0 => event["file_id"] = json!("not an id"),
             1 => event["file_url"] = json!("s3://elsewhere/a.mp4"),
+            // It claims the place of the other file.
             2 => event["output_prefix"] = json!(format!("hls/s{seed}f0/")),
             _ => {}
         }
