@@ -14,6 +14,7 @@ mod plan;
 mod provision;
 mod run;
 mod submit;
+mod terminal;
 mod verify;
 
 use std::process::ExitCode;

@@ -58,6 +58,7 @@ impl RunArgs {
             encode_slots: self.worker.encode_slots(),
             source_wait: Duration::from_secs(self.worker.source_wait),
             remux_max: self.worker.remux_max,
+            limits: self.worker.limits.limits(),
             roles: self.roles.clone(),
         })
     }

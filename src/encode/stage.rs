@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, Jobs, Product, Stage};
+use crate::ladder::Limits;
 use crate::storage::{BlockCache, Digest, JobKeys, ObjectKind, Storage};
 use crate::workshop::Workshop;
 
@@ -42,6 +43,8 @@ pub struct Encoder {
     pub ffmpeg: String,
     /// Where work is done.
     pub workshop: Arc<Workshop>,
+    /// What sources are accepted.
+    pub limits: Limits,
 }
 
 impl Stage for Encoder {
@@ -130,6 +133,7 @@ impl Shift<'_> {
             cache: &encoder.cache,
             tool: &encoder.tool,
             keys: self.keys,
+            limits: &encoder.limits,
         };
         plant
             .produce(

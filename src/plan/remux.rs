@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::stage::Planner;
 use crate::failure::Failure;
-use crate::ffmpeg::{self, End, Input, Limits, Run, Tick, argv};
+use crate::ffmpeg::{self, End, Limits, Run, Tick, argv};
 use crate::job::Assignment;
 use crate::ladder::Probe;
 use crate::storage::{self, Source, SourceServer};
@@ -55,7 +55,7 @@ impl Planner {
             tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
             return Ok(None);
         }
-        let input = Input::http(server.url());
+        let input = self.input(server);
         for subtitles in [true, false] {
             let args = argv::remux(&input, subtitles);
             let run = self.copy(&args, folder.path(), server, size);

@@ -20,6 +20,7 @@ use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Made, Receipt};
 use crate::job::verdict::SettleError;
 use crate::job::{Assignment, Jobs, Product, Pulse, Stage as _};
+use crate::ladder::Limits;
 use crate::package::{Fault, Part, Publication, parts, standing};
 use crate::storage::{BlockCache, ObjectKind, Storage, StorageError, base36, revised};
 use crate::workshop::Workshop;
@@ -39,6 +40,8 @@ pub struct Mender {
     pub ffmpeg: String,
     /// Where work is done.
     pub workshop: Arc<Workshop>,
+    /// What sources are accepted.
+    pub limits: Limits,
 }
 
 /// What a repair came to.
@@ -321,6 +324,7 @@ impl Repair<'_> {
             tool: mender.tool.clone(),
             ffmpeg: mender.ffmpeg.clone(),
             workshop: Arc::clone(&mender.workshop),
+            limits: mender.limits,
         };
         let manifest_url = mender.jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {

@@ -122,6 +122,7 @@ impl Start<'_> {
                     workshop: self.workshop()?,
                     source_wait: self.settings.source_wait,
                     remux_max: self.settings.remux_max,
+                    limits: self.settings.limits,
                 };
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
@@ -134,6 +135,7 @@ impl Start<'_> {
                     tool: self.settings.tool.clone(),
                     ffmpeg: self.settings.tool.version().await?,
                     workshop: self.workshop()?,
+                    limits: self.settings.limits,
                 };
                 self.stage(
                     encoder.clone(),

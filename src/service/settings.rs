@@ -9,7 +9,7 @@ use super::Role;
 use crate::ffmpeg::Tool;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
-use crate::ladder::Profiles;
+use crate::ladder::{Limits, Profiles};
 use crate::storage::{Locator, StorageSettings};
 
 /// Everything a process needs to know, as plain data.
@@ -39,6 +39,8 @@ pub struct ServiceSettings {
     pub source_wait: Duration,
     /// Bytes of the largest source without an index that is copied into one with an index before it is encoded.
     pub remux_max: u64,
+    /// What sources are accepted.
+    pub limits: Limits,
     /// What this process does.
     pub roles: Vec<Role>,
 }

@@ -164,7 +164,7 @@ pub fn dead_task(key: &TaskKey) -> String {
     format!("hls.v1.dead.{}.{}.{}", key.class.as_str(), key.job_id, key.task)
 }
 
-fn sha256_hex(text: &str) -> String {
+pub(crate) fn sha256_hex(text: &str) -> String {
     use std::fmt::Write as _;
     Sha256::digest(text.as_bytes())
         .iter()

@@ -21,7 +21,7 @@ use crate::ffmpeg::Tool;
 use crate::http;
 use crate::jetstream::{Nats, NatsSettings};
 use crate::job::JobSettings;
-use crate::ladder::Profiles;
+use crate::ladder::{Limits, Profiles};
 use crate::project;
 use crate::service::{Role, Service, ServiceSettings};
 use crate::shutdown::Shutdown;
@@ -150,6 +150,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         encode_slots: cores().div_ceil(2).max(1),
         source_wait: Duration::from_secs(10),
         remux_max: REMUX_MAX,
+        limits: Limits::default(),
         roles: Role::ALL.to_vec(),
     }
 }

@@ -27,6 +27,7 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
     let settings = Settings {
         profile: Profile::standard(),
         priority: Priority::Normal,
+        limits: crate::ladder::Limits::default(),
     };
     let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
     (folder, server, draft)
