@@ -22,6 +22,8 @@ mod identity;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
 mod odd_events;
 #[cfg(test)]
 mod operating;
