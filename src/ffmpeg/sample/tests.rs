@@ -122,3 +122,15 @@ fn a_key_frame_counts_once_in_a_group_of_pictures() {
         "{windows:?}"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_notes_of_ffmpeg_make_the_readers_panic(text in "((#|[0-3],|-?[0-9]{0,20}, ?|n:1 Y:|bench: utime=|stime=|inf|nan|\\PC{0,5})|\n){0,40}", rungs in 0_usize..4) {
+        let sizes = Sizes::parse(&text, rungs);
+        let rendition = crate::ffmpeg::testing::planned().videos().next().unwrap().clone();
+        let _ = (sizes.frames(), sizes.windows(0, &rendition), cpu_seconds(&text));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("likeness"), &text).unwrap();
+        let _ = likeness(&folder.path().join("likeness"));
+    }
+}
