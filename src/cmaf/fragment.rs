@@ -4,6 +4,7 @@ use mp4_atom::{Atom, DecodeAtom, DecodeMaybe, Header, Mdat, Moof, Tfhd, Traf, Tr
 
 use super::CmafError;
 use super::init::SampleDefaults;
+use super::nesting;
 
 /// Sample flag of samples that need others to be decoded (ISO/IEC 14496-12 section 8.8.3.1).
 const NOT_SYNC: u32 = 0x0001_0000;
@@ -54,6 +55,7 @@ impl FragmentInfo {
             }
             let (mut body, rest) = bytes.split_at(length);
             if header.kind == Moof::KIND {
+                nesting::check(header.kind, body)?;
                 let moof = Moof::decode_atom(&header, &mut body).map_err(|error| CmafError::invalid("moof", &error))?;
                 let next = Self::of(&moof, defaults)?;
                 if found.is_none() {

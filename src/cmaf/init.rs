@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::CmafError;
 use super::codec::{self, TrackCodec};
+use super::nesting;
 
 /// What an init segment says of its one track.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,10 @@ impl InitInfo {
     pub fn parse(mut bytes: &[u8]) -> Result<Self, CmafError> {
         while let Some(header) = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))? {
             if header.kind == Moov::KIND {
+                nesting::check(
+                    header.kind,
+                    &bytes[..header.size.unwrap_or(bytes.len()).min(bytes.len())],
+                )?;
                 let moov =
                     Moov::decode_atom(&header, &mut bytes).map_err(|error| CmafError::invalid("moov", &error))?;
                 return Self::of(&moov);

@@ -252,6 +252,9 @@ impl Prober<'_> {
             let most = self.limits.policy.tracks;
             let message = format!("The file has hundreds of tracks; at most {most} are accepted.");
             Refusal::new(Code::ExceedsPolicy, message).into()
+        } else if let Err(refusal) = self.judge_refused(stderr) {
+            // Where a parser knows the size, ffprobe ends when the decoder does not begin.
+            refusal.into()
         } else {
             let last = stderr.lines().last().unwrap_or("it gives no reason");
             let last: String = last.replace(self.input.url(), "source").chars().take(200).collect();
@@ -267,11 +270,15 @@ impl Prober<'_> {
             self.limits.policy.judge_picture(*width, *height)?;
         }
         if pictures.contains(&(0, 0)) {
-            for (width, height) in stderr.lines().filter_map(refused_size) {
-                self.limits.policy.judge_picture(width, height)?;
-            }
+            self.judge_refused(stderr)?;
         }
         Ok(())
+    }
+
+    /// Judges the pictures that decoders say they did not begin with.
+    fn judge_refused(&self, stderr: &str) -> Result<(), Refusal> {
+        let mut sizes = stderr.lines().filter_map(refused_size);
+        sizes.try_for_each(|(width, height)| self.limits.policy.judge_picture(width, height))
     }
 
     /// The description as values.

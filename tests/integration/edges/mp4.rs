@@ -32,7 +32,7 @@ pub(crate) fn claim_dolby_vision_5(bytes: &mut Vec<u8>) {
 /// The boxes around what says where the media of the first track is.
 const REFERENCE: [[u8; 4]; 7] = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"dinf", *b"dref", *b"url "];
 
-/// Where the content of the first track's reference begins. Handlers of QuickTime have the same four letters before it.
+/// Where the content of the first track's reference begins. Handlers of MOV files have the same four letters before it.
 fn reference_of(bytes: &[u8]) -> usize {
     let list = content_of(bytes, b"dref");
     list + content_of(&bytes[list..], b"url ")
@@ -46,7 +46,7 @@ pub(crate) fn refer_to_url(bytes: &mut Vec<u8>, url: &str) {
     bytes[flags..flags + 4].fill(0);
 }
 
-/// Says that the media of the first track is in the file at `path`, as an alias record of QuickTime does. The index has to be behind the
+/// Says that the media of the first track is in the file at `path`, as the alias record of a MOV file does. The index has to be behind the
 /// media.
 pub(crate) fn refer_to_file(bytes: &mut Vec<u8>, path: &str) {
     let mut record = vec![0; 10];

@@ -1,6 +1,6 @@
 //! Damage by a seed: the same seed does the same to the same bytes.
 
-/// A source of numbers that only look random (SplitMix64).
+/// A source of numbers that only look random (`SplitMix64`).
 #[derive(Debug, Clone)]
 pub(super) struct Dice(u64);
 

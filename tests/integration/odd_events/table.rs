@@ -176,6 +176,7 @@ fn no_ids() -> Vec<Draft> {
     drafts
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 fn broken_values() -> Vec<Draft> {
     let nested = |levels: usize| format!("{}0{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     let simple = [
@@ -252,6 +253,7 @@ fn broken_values() -> Vec<Draft> {
     drafts
 }
 
+#[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 fn broken_urls() -> Vec<Draft> {
     let urls = [
         ("a local file", "file:///etc/passwd"),

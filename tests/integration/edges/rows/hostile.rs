@@ -78,41 +78,41 @@ impl Canary {
         self.callers.wait_for(|callers| *callers == 1).await.unwrap();
     }
 
-    /// Texts that name the film and the host, each in a language some demuxer understands.
+    /// Files that name the film and the host, each in a way some demuxer understands.
     pub(crate) fn rows(&self) -> Vec<Row> {
+        [self.lists(), self.texts(), self.media()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Films whose pictures are said to be elsewhere.
+    fn media(&self) -> Vec<Row> {
         let (film, port) = (self.film.display(), self.port);
-        let segments = format!(
-            "#EXTINF:2,\nfile://{film}\n#EXTINF:2,\n{film}\n#EXTINF:2,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n"
-        );
-        let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{segments}");
-        let concat = format!("ffconcat version 1.0\nfile '{film}'\nfile 'http://127.0.0.1:{port}/a.ts'\n");
-        let dash = format!(
-            "<?xml version=\"1.0\"?><MPD><Period><AdaptationSet><Representation><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"
-        );
-        let session = format!(
-            "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
-        );
-        let picture = format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file://{film}\"/></svg>");
-        let text = |name, text: String| fails(name, Input::Bytes(text.into_bytes()).named("film.mp4"), REFUSED);
         let (http, file) = (format!("http://127.0.0.1:{port}/a.ts"), format!("file://{film}"));
         let path = self.film.to_str().unwrap().to_owned();
-        let elsewhere = |change: Box<dyn Fn(&mut Vec<u8>) + Send + Sync>| small("mov").changed(change);
         vec![
             completes(
                 "media said to be at a host",
-                elsewhere(Box::new(move |bytes| refer_to_url(bytes, &http))),
+                small("mov").changed(move |bytes| refer_to_url(bytes, &http)),
                 [Pictures(Some(2.0))],
             ),
             completes(
                 "media said to be in a file by its URL",
-                elsewhere(Box::new(move |bytes| refer_to_url(bytes, &file))),
+                small("mov").changed(move |bytes| refer_to_url(bytes, &file)),
                 [Pictures(Some(2.0))],
             ),
             fails(
                 "media said to be in a file by an alias",
-                elsewhere(Box::new(move |bytes| refer_to_file(bytes, &path))),
+                small("mov").changed(move |bytes| refer_to_file(bytes, &path)),
                 &[Code::NoTracks, Code::PartialInput, Code::NotMedia],
             ),
+        ]
+    }
+
+    fn texts(&self) -> Vec<Row> {
+        let (film, port) = (self.film.display(), self.port);
+        vec![
             text("a metadata script", format!(";FFMETADATA1\ntitle={film}\n")),
             text(
                 "an index of DVD subtitles",
@@ -146,6 +146,25 @@ impl Canary {
                 "a script of styled subtitles",
                 format!("[Script Info]\n[Events]\nDialogue: 0,0:00:00.00,0:00:01.00,,,0,0,0,,{film}\n"),
             ),
+        ]
+    }
+
+    /// What lists media, or describes a session.
+    fn lists(&self) -> Vec<Row> {
+        let (film, port) = (self.film.display(), self.port);
+        let segments = format!(
+            "#EXTINF:2,\nfile://{film}\n#EXTINF:2,\n{film}\n#EXTINF:2,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n"
+        );
+        let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{segments}");
+        let concat = format!("ffconcat version 1.0\nfile '{film}'\nfile 'http://127.0.0.1:{port}/a.ts'\n");
+        let dash = format!(
+            "<?xml version=\"1.0\"?><MPD><Period><AdaptationSet><Representation><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"
+        );
+        let session = format!(
+            "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
+        );
+        let picture = format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file://{film}\"/></svg>");
+        vec![
             text("an HLS playlist", playlist.clone()),
             text("an HLS playlist behind blanks", format!("\u{feff}\r\n  {playlist}")),
             text("an HLS playlist behind junk", format!("\0\0\0\x18junk\n{playlist}")),
@@ -162,12 +181,17 @@ impl Canary {
     }
 }
 
+fn text(name: &'static str, text: String) -> Row {
+    fails(name, Input::Bytes(text.into_bytes()).named("film.mp4"), REFUSED)
+}
+
 /// Two seconds of a small picture, its index behind the media.
 fn small(extension: &'static str) -> Input {
     made(format!("{} {H264}", moving("128x72", "25", 2.0)), extension)
 }
 
 /// Small files that would be large when they are unpacked, and files that claim more than anybody has.
+#[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 pub(crate) fn bombs() -> Vec<Row> {
     const TOO_MUCH: &[Code] = &[Code::ExceedsPolicy];
     // A little over 8K, and of one colour: half a megabyte that takes more than a hundred.
@@ -200,6 +224,14 @@ pub(crate) fn bombs() -> Vec<Row> {
         fails(
             "a picture over the limit that its container calls small",
             large().changed(|bytes| claim_size(bytes, b"png ", 320, 180)),
+            TOO_MUCH,
+        ),
+        fails(
+            "a film over the limit",
+            made(
+                format!("-f lavfi -i color=c=red:s=9000x5000:r=25 -frames:v 2 {H264}"),
+                "mp4",
+            ),
             TOO_MUCH,
         ),
         fails("a canvas of four thousand million pixels", canvas, TOO_MUCH),
