@@ -29,6 +29,11 @@ dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the pag
 test: tools lint ## Everything that can fail: lint and all tests
 	cargo test --workspace
 
+.PHONY: fuzz
+fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTATIONS=2000 MUTATION_SEED=1
+	MUTATIONS=$(or $(MUTATIONS),2000) MUTATION_SEED=$(or $(MUTATION_SEED),1) cargo test --test integration \
+	  mutations::damaged_files_end_in_time -- --nocapture
+
 .PHONY: lint
 lint: cargo ## Format, clippy, documentation and dependencies, without a warning
 	cargo fmt --all --check

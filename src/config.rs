@@ -8,11 +8,11 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
-use crate::admission::Limits;
+use crate::admission::Capacity;
 use crate::ffmpeg::sandbox::Demand;
 use crate::ffmpeg::{Tool, tool::ToolError};
 use crate::jetstream::NatsSettings;
-use crate::ladder::Profiles;
+use crate::ladder::{Limits, Profiles};
 use crate::storage::{Checksums, STALL_TIMEOUT, StorageSettings};
 
 /// Default of the setting of that name, in bytes.
@@ -221,9 +221,43 @@ pub struct WorkerArgs {
     /// Where ffmpeg is.
     #[command(flatten)]
     pub tool: ToolArgs,
+    /// What is accepted.
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Name of this worker in attempts and logs; default: host name and process id.
     #[arg(long, env = "WORKER_NAME")]
     pub worker_name: Option<String>,
+}
+
+/// What sources are accepted.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Bytes of the largest source that is accepted.
+    #[arg(long, env = "MAX_SOURCE_BYTES", default_value_t = Limits::default().bytes)]
+    pub max_source_bytes: u64,
+    /// Seconds of the longest source that is accepted.
+    #[arg(long, env = "MAX_DURATION", default_value_t = 172_800, value_parser = clap::value_parser!(u32).range(1..=604_800))]
+    pub max_duration: u32,
+    /// Pixels of the largest picture that is accepted (8192x4320 by default). Memory grows with it.
+    #[arg(long, env = "MAX_PIXELS", default_value_t = Limits::default().pixels, value_parser = clap::value_parser!(u64).range(256..=268_435_456))]
+    pub max_pixels: u64,
+    /// Tracks of any kind that one source may have.
+    #[arg(long, env = "MAX_TRACKS", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..=200))]
+    pub max_tracks: u8,
+}
+
+impl LimitArgs {
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            bytes: self.max_source_bytes,
+            duration: self.max_duration.into(),
+            pixels: self.max_pixels,
+            tracks: self.max_tracks.into(),
+        }
+    }
 }
 
 /// What videos become.
@@ -285,8 +319,8 @@ impl WorkerArgs {
 
     /// What tasks may take of disk and memory.
     #[must_use]
-    pub const fn limits(&self) -> Limits {
-        Limits {
+    pub const fn capacity(&self) -> Capacity {
+        Capacity {
             work_dir_max: self.work_dir_max,
             memory_max: self.memory_max,
         }
@@ -385,6 +419,20 @@ mod tests {
     struct Only {
         #[command(flatten)]
         storage: StorageArgs,
+    }
+
+    #[derive(Parser)]
+    struct Accepted {
+        #[command(flatten)]
+        limits: LimitArgs,
+    }
+
+    #[test]
+    fn without_settings_the_limits_are_the_default_ones() {
+        assert_eq!(Accepted::parse_from(["x"]).limits.limits(), Limits::default());
+        for absurd in ["--max-duration=0", "--max-pixels=1", "--max-tracks=201"] {
+            assert!(Accepted::try_parse_from(["x", absurd]).is_err(), "{absurd}");
+        }
     }
 
     fn base_url(args: &[&str]) -> String {

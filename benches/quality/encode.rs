@@ -70,6 +70,7 @@ pub(crate) async fn draft(bench: &Bench, clip: &Path, profile: Profile) -> Resul
     let settings = Settings {
         profile,
         priority: Priority::Normal,
+        limits: fluxhls::ladder::Limits::default(),
     };
     Ok(ladder::plan(&probe, pin, &settings, "bench")?)
 }

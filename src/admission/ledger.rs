@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use tokio::sync::watch;
 
-use super::{Limits, Need, Resource, Room};
+use super::{Capacity, Need, Resource, Room};
 
 /// How long a place in the waiting line is kept for a task that does not come back: another worker has it by then.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const MEMORABLE: Duration = Duration::from_secs(600);
 /// What this process has given out. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    limits: Limits,
+    capacity: Capacity,
     folder: Arc<PathBuf>,
     cache: u64,
     book: Arc<watch::Sender<Book>>,
@@ -70,12 +70,12 @@ enum Judgement {
 impl Ledger {
     /// An empty ledger of tasks that work in `folder`, beside a block cache of at most `cache` bytes.
     #[must_use]
-    pub fn new(limits: Limits, folder: &Path, cache: u64) -> Self {
+    pub fn new(capacity: Capacity, folder: &Path, cache: u64) -> Self {
         for resource in Resource::ALL {
             counter!("fluxhls_admission_waits_total", "resource" => resource.as_str()).increment(0);
         }
         Self {
-            limits,
+            capacity,
             folder: Arc::new(folder.to_owned()),
             cache,
             book: Arc::default(),
@@ -87,7 +87,7 @@ impl Ledger {
     /// # Errors
     /// Names the work folder where it is gone or cannot be written, and what to do.
     pub fn room(&self) -> io::Result<Room> {
-        Room::look(&self.limits, &self.folder, self.cache).map_err(|error| {
+        Room::look(&self.capacity, &self.folder, self.cache).map_err(|error| {
             let text = format!(
                 "the work folder {} cannot be used: {error}; make WORK_DIR writable again and restart this worker",
                 self.folder.display()
@@ -288,11 +288,11 @@ mod tests {
     #[test]
     fn a_task_larger_than_the_worker_is_for_another_one() {
         let folder = tempfile::tempdir().unwrap();
-        let limits = Limits {
+        let capacity = Capacity {
             work_dir_max: Some(1000),
             memory_max: Some(1 << 40),
         };
-        let ledger = Ledger::new(limits, folder.path(), 0);
+        let ledger = Ledger::new(capacity, folder.path(), 0);
         assert!(matches!(ledger.admit("j/v0", disk(1001)), Admission::Elsewhere));
         let told = ledger.too_large().unwrap();
         assert!(
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn without_a_work_folder_nothing_starts_and_it_is_told_which() {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::new(Limits::default(), folder.path(), 0);
+        let ledger = Ledger::new(Capacity::default(), folder.path(), 0);
         let path = folder.path().display().to_string();
         drop(folder);
         assert!(matches!(ledger.admit("j/v0", Need::default()), Admission::Later));

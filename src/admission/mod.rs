@@ -11,7 +11,7 @@ mod room;
 
 pub use ledger::{Admission, Ledger, Reservation};
 pub use need::Need;
-pub use room::{Limits, Room};
+pub use room::{Capacity, Room};
 pub(crate) use room::{is_full, used};
 
 /// Something there is only so much of.

@@ -18,14 +18,14 @@ const OURSELVES: u64 = 96 << 20;
 
 /// What an installation allows one process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct Capacity {
     /// Bytes its tasks may have in the work folder; nothing leaves it to the file system.
     pub work_dir_max: Option<u64>,
     /// Bytes of memory of the process and its children; nothing leaves it to the control group or the machine.
     pub memory_max: Option<u64>,
 }
 
-impl Limits {
+impl Capacity {
     /// Bytes of memory the process and its children may take.
     #[must_use]
     pub fn memory(&self) -> u64 {
@@ -49,12 +49,12 @@ impl Room {
     ///
     /// # Errors
     /// When the folder is gone, or cannot be written.
-    pub fn look(limits: &Limits, folder: &Path, cache: u64) -> io::Result<Self> {
+    pub fn look(capacity: &Capacity, folder: &Path, cache: u64) -> io::Result<Self> {
         let disk = statvfs(folder).map_err(io::Error::from)?;
         if disk.flags().contains(FsFlags::ST_RDONLY) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        let (unit, limit) = (disk.fragment_size(), limits.work_dir_max.unwrap_or(u64::MAX));
+        let (unit, limit) = (disk.fragment_size(), capacity.work_dir_max.unwrap_or(u64::MAX));
         let total = disk.blocks().saturating_mul(unit);
         let reserve = RESERVE.min(total / 20);
         // What our own tasks have written is not free any more, and is theirs.
@@ -64,9 +64,9 @@ impl Room {
             .saturating_add(used(folder));
         let memory = memory();
         let ours = OURSELVES.saturating_add(cache);
-        let most = limits.memory_max.unwrap_or(memory.total).saturating_sub(ours);
+        let most = capacity.memory_max.unwrap_or(memory.total).saturating_sub(ours);
         // Whoever sets a limit of their own has thought of the others.
-        let spare = memory.available.filter(|_| limits.memory_max.is_none());
+        let spare = memory.available.filter(|_| capacity.memory_max.is_none());
         Ok(Self {
             most: Need {
                 disk: total.saturating_sub(reserve).min(limit),
@@ -125,16 +125,16 @@ mod tests {
     #[test]
     fn the_room_is_what_is_free_and_what_the_settings_allow() {
         let folder = tempfile::tempdir().unwrap();
-        let free = Room::look(&Limits::default(), folder.path(), 0).unwrap();
+        let free = Room::look(&Capacity::default(), folder.path(), 0).unwrap();
         assert!(
             free.most.disk >= free.now.disk && free.now.disk > 0 && free.now.memory > 0,
             "{free:?}"
         );
-        let limits = Limits {
+        let capacity = Capacity {
             work_dir_max: Some(1000),
             memory_max: Some(OURSELVES + 500),
         };
-        let small = Room::look(&limits, folder.path(), 100).unwrap();
+        let small = Room::look(&capacity, folder.path(), 100).unwrap();
         let need = Need {
             disk: 1000,
             memory: 400,
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_gone_is_no_room() {
-        let error = Room::look(&Limits::default(), Path::new("/nowhere/at/all"), 0).unwrap_err();
+        let error = Room::look(&Capacity::default(), Path::new("/nowhere/at/all"), 0).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 

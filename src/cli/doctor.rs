@@ -121,8 +121,8 @@ fn room(args: &DoctorArgs) -> Result<String, String> {
     let workshop = Workshop::open(&args.worker.work_dir()).map_err(text)?;
     let cache = SourceSettings::default()
         .cache_bytes
-        .min(args.worker.limits().memory() / 8);
-    let ledger = Ledger::new(args.worker.limits(), workshop.folder(), cache);
+        .min(args.worker.capacity().memory() / 8);
+    let ledger = Ledger::new(args.worker.capacity(), workshop.folder(), cache);
     let room = ledger.room().map_err(text)?;
     let megabytes = |resource| room.now.of(resource) / 1_000_000;
     let found = format!(

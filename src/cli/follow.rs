@@ -12,6 +12,7 @@ use streams::fact::{Ended, FactKind};
 use streams::progress::Progress;
 use streams::{JobId, subject, topology};
 
+use super::terminal;
 use crate::jetstream::Log;
 
 /// How a job is shown.
@@ -122,7 +123,9 @@ impl Feed {
             Show::Json => {
                 if let Ok(Value::Object(mut body)) = serde_json::from_slice(&message.payload) {
                     body.insert("event".to_owned(), Value::from(fact.unwrap_or("progress")));
-                    println!("{}", Value::Object(body));
+                    if let Ok(line) = terminal::json(&Value::Object(body)) {
+                        println!("{line}");
+                    }
                 }
             }
             Show::Bar(bar) => match (progress, fact) {
@@ -149,7 +152,7 @@ impl Feed {
 
     fn end(&self, ended: &Ended) {
         let text = match &ended.error {
-            Some(error) => format!("failed: {}: {}", error.code, error.message),
+            Some(error) => format!("failed: {}: {}", error.code, terminal::plain(&error.message)),
             None => format!("{} in {:.1} s", ended.outcome.as_str(), ended.elapsed_seconds),
         };
         match &self.show {

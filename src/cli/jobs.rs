@@ -14,6 +14,7 @@ use super::follow::{Shown, follow};
 use super::open;
 use super::prune::{PruneArgs, prune};
 use super::retry::{RetryArgs, retry};
+use super::terminal;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::cancel::CancelAnswer;
@@ -159,7 +160,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
 /// Prints rows of `transcoding_jobs` with the names of their files.
 pub(super) fn print_jobs(jobs: &[Job], output: &Output) -> anyhow::Result<()> {
     if output.json {
-        println!("{}", serde_json::to_string(jobs)?);
+        println!("{}", terminal::json(&jobs)?);
     } else {
         println!("{}", jobs_table(jobs));
     }
@@ -179,17 +180,19 @@ pub(super) fn jobs_table(jobs: &[Job]) -> Table {
         table.add_row([
             job.job_id.clone(),
             job.file_id.clone(),
-            job.file_name.clone().unwrap_or_default(),
+            terminal::plain(job.file_name.as_deref().unwrap_or_default()),
             job.status.clone(),
             job.progress.to_string(),
             job.created_at
                 .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string())
                 .unwrap_or_default(),
             seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
-            job.error_message
-                .clone()
-                .or_else(|| job.manifest_url.clone())
-                .unwrap_or_default(),
+            terminal::plain(
+                job.error_message
+                    .as_deref()
+                    .or(job.manifest_url.as_deref())
+                    .unwrap_or_default(),
+            ),
         ]);
     }
     table
@@ -223,9 +226,9 @@ async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<(
     lines.sort_by_key(|line| (line.time, line.seq));
     for line in lines {
         if output.json {
-            println!("{}", serde_json::to_string(&line)?);
+            println!("{}", terminal::json(&line)?);
         } else {
-            let body: String = line.body.to_string().chars().take(160).collect();
+            let body: String = terminal::json(&line.body)?.chars().take(160).collect();
             println!("{}  {:<44}  {body}", line.time.format("%H:%M:%S%.3f"), line.subject);
         }
     }
@@ -263,7 +266,7 @@ async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<
     anyhow::ensure!(!known.is_empty(), "the log knows no job {job}");
     let ended = feed.until_ended().await?;
     if output.json {
-        println!("{}", serde_json::to_string(&ended)?);
+        println!("{}", terminal::json(&ended)?);
     }
     Ok(if ended.manifest_url.is_some() {
         ExitCode::SUCCESS

@@ -20,6 +20,7 @@ mod retry;
 mod run;
 mod send;
 mod submit;
+mod terminal;
 mod verify;
 
 use std::process::ExitCode;

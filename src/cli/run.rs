@@ -56,10 +56,11 @@ impl RunArgs {
             tool: self.worker.tool.locate()?,
             sandbox: self.worker.sandbox(),
             work_dir: self.worker.work_dir(),
-            limits: self.worker.limits(),
+            capacity: self.worker.capacity(),
             encode_slots: self.worker.encode_slots(),
             source_wait: Duration::from_secs(self.worker.source_wait),
             remux_max: self.worker.remux_max,
+            limits: self.worker.limits.limits(),
             roles: self.roles.clone(),
         })
     }

@@ -108,6 +108,7 @@ async fn mender(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> anyhow::Resu
         ffmpeg: tool.version().await?,
         tool,
         workshop: Arc::new(Workshop::open(&args.worker.work_dir())?),
+        limits: args.worker.limits.limits(),
     })
 }
 

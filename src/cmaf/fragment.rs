@@ -4,6 +4,7 @@ use mp4_atom::{Atom, DecodeAtom, DecodeMaybe, Header, Mdat, Moof, Tfhd, Traf, Tr
 
 use super::CmafError;
 use super::init::SampleDefaults;
+use super::nesting;
 
 /// Sample flag of samples that need others to be decoded (ISO/IEC 14496-12 section 8.8.3.1).
 const NOT_SYNC: u32 = 0x0001_0000;
@@ -54,6 +55,7 @@ impl FragmentInfo {
             }
             let (mut body, rest) = bytes.split_at(length);
             if header.kind == Moof::KIND {
+                nesting::check(header.kind, body)?;
                 let moof = Moof::decode_atom(&header, &mut body).map_err(|error| CmafError::invalid("moof", &error))?;
                 let next = Self::of(&moof, defaults)?;
                 if found.is_none() {
@@ -119,6 +121,9 @@ impl FragmentInfo {
     }
 
     fn join(self, next: &Self) -> Result<Self, CmafError> {
+        if self.samples + next.samples > MOST_SAMPLES as u64 {
+            return Err(CmafError::OutOfRange);
+        }
         let wanted = self.start.checked_add(self.duration).ok_or(CmafError::OutOfRange)?;
         if next.start != wanted {
             return Err(CmafError::Gap {
@@ -246,6 +251,30 @@ mod tests {
         assert_eq!(FragmentInfo::parse(b"", DEFAULTS), Err(CmafError::Missing("moof box")));
         let bytes = moof(1, 0, &[10, 10]);
         assert!(FragmentInfo::parse(&bytes[..bytes.len() - 1], DEFAULTS).is_err());
+    }
+
+    /// A fragment of a hundred bytes that claims `count` samples, none of which says anything of its own.
+    fn claiming(count: u32) -> Vec<u8> {
+        let mut bytes = moof(1, 0, &[1]);
+        let run = bytes.windows(4).position(|four| four == b"trun").unwrap();
+        // No flags but that of the offset, which is none: then the count, and nothing for each sample.
+        bytes[run + 4..run + 8].fill(0);
+        bytes[run + 8..run + 12].copy_from_slice(&count.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn samples_that_are_only_claimed_are_counted_up_to_a_limit() {
+        let defaults = SampleDefaults { duration: 0, flags: 0 };
+        let info = FragmentInfo::parse(&claiming(1000), defaults);
+        assert!(info.is_err() || info.unwrap().samples == 1000);
+        for bytes in [
+            claiming(u32::MAX),
+            claiming(900_000).repeat(2),
+            claiming(1000).repeat(1001),
+        ] {
+            assert!(FragmentInfo::parse(&bytes, defaults).is_err());
+        }
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::CmafError;
 use super::codec::{self, TrackCodec};
+use super::nesting;
 
 /// What an init segment says of its one track.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,10 @@ impl InitInfo {
     pub fn parse(mut bytes: &[u8]) -> Result<Self, CmafError> {
         while let Some(header) = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))? {
             if header.kind == Moov::KIND {
+                nesting::check(
+                    header.kind,
+                    &bytes[..header.size.unwrap_or(bytes.len()).min(bytes.len())],
+                )?;
                 let moov =
                     Moov::decode_atom(&header, &mut bytes).map_err(|error| CmafError::invalid("moov", &error))?;
                 return Self::of(&moov);
@@ -137,7 +142,43 @@ mod tests {
         ));
     }
 
+    /// Boxes in boxes, `depth` of them, each of one of these kinds.
+    fn nested(kinds: &[&[u8; 4]], depth: u32) -> Vec<u8> {
+        let boxes = (0..depth).flat_map(|i| [(8 * (depth - i)).to_be_bytes(), *kinds[i as usize % kinds.len()]]);
+        boxes.flatten().collect()
+    }
+
+    #[test]
+    fn boxes_in_boxes_do_not_use_up_the_stack() {
+        for kinds in [
+            &[b"moov"][..],
+            &[b"moov", b"trak"],
+            &[b"moov", b"udta", b"meta"],
+            &[b"moof", b"traf"],
+            &[b"stsd", b"sinf", b"schi"],
+        ] {
+            let bytes = nested(kinds, 200_000);
+            let _ = InitInfo::parse(&bytes);
+            let _ = crate::cmaf::FragmentInfo::parse(&bytes, SampleDefaults::default());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_boxes_of_any_kind_make_it_panic(
+            kinds in prop::collection::vec(prop::sample::select(vec![b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1", b"mp4a", b"esds",
+                b"hvc1", b"hvcC", b"avcC", b"mvex", b"trex", b"edts", b"elst", b"udta", b"meta", b"mvhd", b"tkhd"]), 1..40),
+            bytes in prop::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let mut body = bytes;
+            for kind in kinds.iter().rev() {
+                body = [&u32::try_from(body.len() + 8).unwrap().to_be_bytes()[..], &kind[..], &body].concat();
+            }
+            let _ = InitInfo::parse(&body);
+            let moov = [&u32::try_from(body.len() + 8).unwrap().to_be_bytes()[..], b"moov", &body].concat();
+            let _ = InitInfo::parse(&moov);
+        }
+
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = InitInfo::parse(&bytes);

@@ -6,6 +6,8 @@ pub mod fragment;
 pub mod gate;
 pub mod init;
 
+mod nesting;
+
 pub use fragment::FragmentInfo;
 pub use gate::{GateFailure, track, video_chunk};
 pub use init::InitInfo;
@@ -20,6 +22,14 @@ pub enum CmafError {
         kind: String,
         /// What the parser says.
         reason: String,
+    },
+    /// Boxes lie in each other too deep to be read.
+    #[error("in a {kind} box others lie in each other more than {limit} deep")]
+    TooDeep {
+        /// Four-character code of the box.
+        kind: String,
+        /// Levels that are read.
+        limit: usize,
     },
     /// A box that must be there is not.
     #[error("there is no {0}")]

@@ -21,6 +21,7 @@ use crate::crash;
 use crate::failure::{Evidence, Failure};
 use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, Tool, argv};
 use crate::job::{Assignment, Jobs, Pulse};
+use crate::ladder;
 use crate::storage::{BlockCache, JobKeys, Source, SourceServer, Storage};
 
 /// The least speed, as media seconds per second of wall time, below which a task counts as hung for good.
@@ -66,6 +67,7 @@ pub(super) struct Plant<'a> {
     pub(super) cache: &'a BlockCache,
     pub(super) tool: &'a Tool,
     pub(super) keys: &'a JobKeys,
+    pub(super) limits: &'a ladder::Limits,
 }
 
 impl Plant<'_> {
@@ -75,7 +77,7 @@ impl Plant<'_> {
         let source = Source::planned(self.storage, &order.plan.source);
         let server = SourceServer::open(source, self.cache.clone()).await;
         let server = Arc::new(server.map_err(|error| disk(folder.path(), &error))?);
-        let argv = (order.argv)(&Input::http(server.url()));
+        let argv = (order.argv)(&Input::http(server.url()).decoding(self.limits.pixels));
         let argv =
             argv.ok_or_else(|| Failure::new(Code::VerificationFailed, "The plan does not say how to do this task."))?;
         let made = self.run(&order, &argv, &folder, &server).await;

@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::ffmpeg::argv::{self, Options};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
+use crate::ladder::Limits;
 use crate::storage::{BlockCache, Digest, JobKeys, ObjectKind, Storage};
 use crate::workshop::Workshop;
 
@@ -47,6 +48,8 @@ pub struct Encoder {
     pub workshop: Arc<Workshop>,
     /// What room there is.
     pub ledger: Ledger,
+    /// What sources are accepted.
+    pub limits: Limits,
 }
 
 /// How long a task waits that does not fit beside those in work, which take some seconds each.
@@ -153,6 +156,7 @@ impl Shift<'_> {
             cache: &encoder.cache,
             tool: &encoder.tool,
             keys: self.keys,
+            limits: &encoder.limits,
         };
         plant
             .produce(

@@ -5,9 +5,18 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use crate::ladder::Limits;
+
 /// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no scripts, no images, no captures: a
 /// disguised one of those makes ffmpeg open local files or foreign hosts.
 const DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
+
+/// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes may claim any number of samples,
+/// and is laid out in one block; that of 48 hours at 60 frames a second takes half of this, as does one plane of an 8K picture.
+const LARGEST_BLOCK: &str = "536870912";
+
+/// Streams at which a container is given up: far more than are accepted, so that what has a few too many can still be counted.
+const MOST_STREAMS: &str = "256";
 
 /// A source as ffmpeg is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +24,8 @@ pub struct Input {
     url: String,
     protocols: &'static str,
     place: Place,
+    /// Pixels of the largest picture that is decoded.
+    pixels: u64,
 }
 
 /// Where a source is, as the sandbox must know.
@@ -34,6 +45,7 @@ impl Input {
             url: url.to_owned(),
             protocols: "http,tcp",
             place: Place::Port(Url::parse(url).ok().and_then(|url| url.port_or_known_default())),
+            pixels: Limits::default().pixels,
         }
     }
 
@@ -45,6 +57,7 @@ impl Input {
             url: format!("file:{}", path.display()),
             protocols: "file",
             place: Place::File(path.to_owned()),
+            pixels: Limits::default().pixels,
         }
     }
 
@@ -66,6 +79,14 @@ impl Input {
         }
     }
 
+    /// The same source, of which no picture larger than `pixels` is decoded: a container may promise a small one, and a stream may turn
+    /// into a large one on its way.
+    #[must_use]
+    pub fn decoding(mut self, pixels: u64) -> Self {
+        self.pixels = pixels;
+        self
+    }
+
     /// The URL.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -74,8 +95,18 @@ impl Input {
 
     /// The options that go before the URL, and the URL itself where `-i` introduces it (ffmpeg and ffprobe alike).
     #[must_use]
-    pub fn args(&self) -> [String; 6] {
+    pub fn args(&self) -> [String; 12] {
+        // Decoders lay pictures out in whole blocks, which may be an eighth larger.
+        let pixels = (self.pixels + self.pixels / 8)
+            .min(i32::MAX.unsigned_abs().into())
+            .to_string();
         [
+            "-max_alloc",
+            LARGEST_BLOCK,
+            "-max_streams",
+            MOST_STREAMS,
+            "-max_pixels",
+            &pixels,
             "-protocol_whitelist",
             self.protocols,
             "-format_whitelist",

@@ -44,12 +44,18 @@ impl Tail {
     /// Kept bytes.
     const ROOM: usize = 8 * 1024;
 
-    /// Adds a line and forgets the oldest ones beyond the room.
+    /// Adds a line and forgets the oldest ones beyond the room. What titles and names in a source bring into a log is kept from acting
+    /// on the terminal of whoever reads it.
     pub(super) fn push(&mut self, line: &str) {
         if line.trim().is_empty() {
             return;
         }
-        let line: String = line.chars().take(1000).collect();
+        let shown = |c: char| match c {
+            '\t' => ' ',
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        };
+        let line: String = line.chars().map(shown).take(1000).collect();
         self.1 += line.len();
         self.0.push_back(line);
         while self.1 > Self::ROOM {
@@ -88,7 +94,26 @@ mod tests {
         assert_eq!((lines[0].len(), lines[1].as_str()), (LONGEST, "next"));
     }
 
+    #[test]
+    fn a_tail_holds_nothing_a_terminal_acts_on() {
+        let mut tail = Tail::default();
+        tail.push("title\t\u{1b}]0;owned\u{7}\u{9b}2J");
+        assert_eq!(tail.into_text(), "title \u{fffd}]0;owned\u{fffd}\u{fffd}2J");
+    }
+
     proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic_and_no_line_is_longer_than_it_may_be(bytes: Vec<u8>, tails in prop::collection::vec("\\PC{0,9}|.{0,9}", 0..9)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let lines = runtime.block_on(collect(&bytes));
+            prop_assert!(lines.iter().all(|line| line.chars().count() <= LONGEST));
+            let mut tail = Tail::default();
+            for line in lines.iter().chain(&tails) {
+                tail.push(line);
+            }
+            prop_assert!(!tail.into_text().contains(|c: char| c.is_control() && c != '\n'));
+        }
+
         #[test]
         fn a_tail_keeps_the_end_and_never_more_than_its_room(lines in prop::collection::vec("[a-z]{1,2000}", 0..40)) {
             let mut tail = Tail::default();

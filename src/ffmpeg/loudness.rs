@@ -37,6 +37,14 @@ fn integrated(measurements: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_measurements_make_the_reader_panic_and_none_is_without_end(text in "((lavfi.r128.I=)?(-?[0-9]{0,20}(\\.[0-9]{0,9})?|inf|-inf|nan|\\PC{0,9})\n?){0,9}") {
+            prop_assert!(integrated(&text).is_none_or(f64::is_finite));
+        }
+    }
 
     #[tokio::test]
     async fn the_last_measurement_counts_and_silence_is_left_alone() {

@@ -204,6 +204,18 @@ impl RawStream {
         })
     }
 
+    /// Width and height of moving pictures as the container or a decoder has them, whether or not they can be decoded; zeros where
+    /// neither tells. Nothing for other tracks.
+    pub(super) fn picture(&self) -> Option<(u32, u32)> {
+        let pixels = |side: &Scalar| side.parse().unwrap_or(0);
+        let moves = self.codec_type.text() == Some("video") && !self.is_attached();
+        moves.then(|| (pixels(&self.width), pixels(&self.height)))
+    }
+
+    fn is_attached(&self) -> bool {
+        self.flag("attached_pic") || self.flag("timed_thumbnails")
+    }
+
     /// Its length in seconds by the word of the container.
     pub(super) fn duration(&self) -> Option<f64> {
         self.duration.seconds().filter(|duration| *duration > 0.0)
@@ -218,7 +230,7 @@ impl RawStream {
 
     fn content(&self) -> Content {
         match self.codec_type.text() {
-            Some("video") if self.flag("attached_pic") || self.flag("timed_thumbnails") => Content::Cover,
+            Some("video") if self.is_attached() => Content::Cover,
             Some("video") => self.video().map_or(Content::Data, Content::Video),
             Some("audio") => self.audio().map_or(Content::Data, Content::Audio),
             Some("subtitle") => Content::Subtitle {

@@ -54,6 +54,7 @@ impl Bench {
         let settings = Settings {
             profile,
             priority: Priority::Normal,
+            limits: crate::ladder::Limits::default(),
         };
         let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
         let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));

@@ -1,6 +1,6 @@
 //! The pure planner: from what a source is to everything that is decided about its output, and why.
 //!
-//! In reading order: [`probe`] (what is known of a source), [`profile`] (policy: rungs and segments), [`size`], [`turn`], [`picture`],
+//! In reading order: [`probe`] (what is known of a source), [`limits`] (what of it is accepted), [`profile`] (policy: rungs and segments), [`size`], [`turn`], [`picture`],
 //! [`rate`], [`timeline`] and [`chunks`] (one decision each), [`bitrate`], [`rungs`], [`sound`] and [`subtitles`] (the renditions),
 //! [`storyboard`] (the preview pictures), [`left_out`], [`cost`], [`decide`] (all of it together).
 
@@ -10,6 +10,7 @@ pub mod cost;
 pub mod decide;
 pub mod language;
 pub mod left_out;
+pub mod limits;
 pub mod mime;
 pub mod picture;
 pub mod probe;
@@ -27,6 +28,7 @@ pub mod turn;
 mod label;
 
 pub use decide::{Draft, Pin, Refusal, Settings, plan};
+pub use limits::Limits;
 pub use probe::Probe;
 pub use profile::{Profile, Profiles};
 

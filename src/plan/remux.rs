@@ -55,7 +55,7 @@ impl Planner {
             .workshop
             .bench(std::iter::empty())
             .map_err(|error| no_folder(&error))?;
-        let input = Input::http(server.url());
+        let input = self.input(server);
         for subtitles in [true, false] {
             let args = argv::remux(&input, subtitles);
             let run = self.copy(&args, folder.path(), server, size);

@@ -7,7 +7,7 @@ use super::stage::Planner;
 use crate::admission::Need;
 use crate::config::cores;
 use crate::failure::Failure;
-use crate::ffmpeg::{self, Input};
+use crate::ffmpeg;
 use crate::job::Assignment;
 use crate::ladder::Draft;
 use crate::ladder::title::{self, Samples};
@@ -39,7 +39,7 @@ impl Planner {
         let server = self.open(source).await.map_err(unread)?;
         let folder = self.workshop.bench(std::iter::empty());
         let folder = folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;
-        let input = Input::http(server.url());
+        let input = self.input(&server);
         let sample = ffmpeg::sample(&self.tool, &input, folder.path(), draft);
         let sampled = self.read(assignment, &server, sample).await.map_err(unread)?;
         sampled.map_err(|error| error.to_string())

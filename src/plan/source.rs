@@ -9,6 +9,7 @@ use streams::code::Class;
 use crate::admission::Reservation;
 use crate::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
+use crate::ladder::Limits;
 use crate::storage::{Location, Locator, ObjectMeta, Source, Storage};
 
 /// How often an object that is not there yet is looked for.
@@ -41,6 +42,19 @@ pub(super) enum Look {
     /// Not there, or shorter than its event says: it may still be on its way.
     Missing(Code),
     Failed(Failure),
+}
+
+impl Look {
+    /// A source that was found, unless it is larger than is accepted.
+    pub(super) fn within(self, limits: &Limits) -> Self {
+        match self {
+            Self::Found(found) => match limits.judge_size(found.meta.size) {
+                Ok(()) => Self::Found(found),
+                Err(refusal) => Self::Failed(Failure::new(refusal.code, refusal.message)),
+            },
+            other => other,
+        }
+    }
 }
 
 /// Looks at the object a job's event names.

@@ -16,7 +16,7 @@ use crate::crash;
 use crate::failure::{Evidence, Failure};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::ladder::{self, Pin, Probe, Profiles};
+use crate::ladder::{self, Limits, Pin, Probe, Profiles};
 use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
 use crate::workshop::Workshop;
 
@@ -48,11 +48,13 @@ pub struct Planner {
     pub ledger: Ledger,
     /// Bytes of the largest source that is copied.
     pub remux_max: u64,
+    /// What sources are accepted.
+    pub limits: Limits,
 }
 
 impl Stage for Planner {
     async fn readiness(&self, state: &JobState, _task: TaskName) -> Readiness {
-        let look = look(&self.jobs, &self.storage, &self.locator, state).await;
+        let look = self.look(state).await;
         readiness(look, state, self.source_wait, self.jobs.settings.retry_delay)
     }
 
@@ -66,7 +68,7 @@ impl Stage for Planner {
             let text = format!("The output place {prefix} belongs to file {}.", owner.file_id);
             return Err(Failure::new(Code::PrefixInUse, text));
         }
-        let found = match look(&self.jobs, &self.storage, &self.locator, state).await {
+        let found = match self.look(state).await {
             Look::Found(found) => found,
             Look::Missing(code) => return Err(Failure::plain(code)),
             Look::Failed(failure) => return Err(failure),
@@ -90,6 +92,11 @@ impl Stage for Planner {
 }
 
 impl Planner {
+    async fn look(&self, state: &JobState) -> Look {
+        let look = look(&self.jobs, &self.storage, &self.locator, state).await;
+        look.within(&self.limits)
+    }
+
     /// Looks at the first bytes of the version that was found, before any process starts.
     async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<(), Failure> {
         let source = found.source(&self.storage);
@@ -130,9 +137,14 @@ impl Planner {
         }
     }
 
+    /// What a server serves, as ffmpeg is told of it.
+    pub(super) fn input(&self, server: &SourceServer) -> Input {
+        Input::http(server.url()).decoding(self.limits.pixels)
+    }
+
     /// Looks into the source.
     pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
-        let (input, limits) = (Input::http(server.url()), ProbeLimits::default());
+        let (input, limits) = (self.input(server), ProbeLimits::of(self.limits));
         let probed = self.read(assignment, server, ffmpeg::probe(&self.tool, &input, &limits));
         probed.await?.map_err(|error| Failure::told_by(error.code(), &error))
     }
@@ -160,6 +172,7 @@ impl Planner {
         let settings = ladder::Settings {
             profile: profile.clone(),
             priority: asked.priority,
+            limits: self.limits,
         };
         let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));
         let mut draft = ladder::plan(&read, pin, &settings, &self.ffmpeg)

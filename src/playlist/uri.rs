@@ -16,6 +16,14 @@ pub fn uris(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_playlist_makes_it_panic_and_every_uri_stands_in_it(text in "(#EXTM3U|#EXT-X-MAP:|URI=\"?|\"|,|\\.\\./|\n|\\PC{0,9}){0,20}") {
+            prop_assert!(uris(&text).all(|uri| text.contains(uri)));
+        }
+    }
 
     #[test]
     fn lines_and_attributes_are_uris_and_tags_are_not() {

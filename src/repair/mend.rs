@@ -12,7 +12,7 @@ use super::find::Found;
 use super::patch::patch;
 use super::recall;
 use super::survey::{Damage, objects};
-use crate::admission::{Ledger, Limits};
+use crate::admission::{Capacity, Ledger};
 use crate::encode::Encoder;
 use crate::failure::Failure;
 use crate::ffmpeg::Tool;
@@ -21,6 +21,7 @@ use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Made, Receipt};
 use crate::job::verdict::SettleError;
 use crate::job::{Assignment, Jobs, Product, Pulse, Stage as _};
+use crate::ladder::Limits;
 use crate::package::{Fault, Part, Publication, parts, standing};
 use crate::storage::{BlockCache, ObjectKind, Storage, StorageError, base36, revised};
 use crate::workshop::Workshop;
@@ -40,6 +41,8 @@ pub struct Mender {
     pub ffmpeg: String,
     /// Where work is done.
     pub workshop: Arc<Workshop>,
+    /// What sources are accepted.
+    pub limits: Limits,
 }
 
 /// What a repair came to.
@@ -327,7 +330,8 @@ impl Repair<'_> {
             tool: mender.tool.clone(),
             ffmpeg: mender.ffmpeg.clone(),
             workshop: Arc::clone(&mender.workshop),
-            ledger: Ledger::new(Limits::default(), mender.workshop.folder(), 0),
+            ledger: Ledger::new(Capacity::default(), mender.workshop.folder(), 0),
+            limits: mender.limits,
         };
         let manifest_url = mender.jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {

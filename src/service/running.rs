@@ -102,7 +102,7 @@ impl Service {
 fn sources(settings: &ServiceSettings) -> SourceSettings {
     let defaults = SourceSettings::for_stalls_of(settings.storage.stall_timeout);
     SourceSettings {
-        cache_bytes: defaults.cache_bytes.min(settings.limits.memory() / 8),
+        cache_bytes: defaults.cache_bytes.min(settings.capacity.memory() / 8),
         ..defaults
     }
 }
@@ -145,6 +145,7 @@ impl Start<'_> {
                     ledger,
                     source_wait: self.settings.source_wait,
                     remux_max: self.settings.remux_max,
+                    limits: self.settings.limits,
                 };
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
@@ -159,6 +160,7 @@ impl Start<'_> {
                     ffmpeg: self.settings.tool.version().await?,
                     workshop,
                     ledger,
+                    limits: self.settings.limits,
                 };
                 self.stage(
                     encoder.clone(),
@@ -189,7 +191,7 @@ impl Start<'_> {
         }
         let workshop = Arc::new(Workshop::open(&self.settings.work_dir)?);
         let ledger = Ledger::new(
-            self.settings.limits,
+            self.settings.capacity,
             workshop.folder(),
             self.cache.settings().cache_bytes,
         );

@@ -6,12 +6,12 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::Role;
-use crate::admission::Limits;
+use crate::admission::Capacity;
 use crate::ffmpeg::Tool;
 use crate::ffmpeg::sandbox::Demand;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
-use crate::ladder::Profiles;
+use crate::ladder::{Limits, Profiles};
 use crate::storage::{Locator, StorageSettings};
 
 /// Everything a process needs to know, as plain data.
@@ -38,13 +38,15 @@ pub struct ServiceSettings {
     /// Folder for work in progress.
     pub work_dir: PathBuf,
     /// What tasks may take of disk and memory.
-    pub limits: Limits,
+    pub capacity: Capacity,
     /// Chunks encoded at a time.
     pub encode_slots: usize,
     /// How long an event's object is waited for.
     pub source_wait: Duration,
     /// Bytes of the largest source without an index that is copied into one with an index before it is encoded.
     pub remux_max: u64,
+    /// What sources are accepted.
+    pub limits: Limits,
     /// What this process does.
     pub roles: Vec<Role>,
 }

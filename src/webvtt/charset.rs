@@ -61,6 +61,16 @@ fn usual(language: &str) -> &'static Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_in_any_language(bytes: Vec<u8>, language in prop::option::of("(zh(-TW)?|ja|ko|he|ru|th|\\PC{0,6})")) {
+            let decoded = decode(&bytes, language.as_deref());
+            prop_assert_eq!(decoded.guessed, std::str::from_utf8(&bytes).is_err());
+            let _ = crate::webvtt::read(&decoded.text);
+        }
+    }
 
     #[test]
     fn utf_8_is_read_as_it_is_and_the_rest_by_language() {

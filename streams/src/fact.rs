@@ -320,6 +320,27 @@ mod tests {
         assert_eq!(again, Fact::Ended(ended));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_body_makes_the_reader_panic_and_what_is_read_reads_back(
+            place: proptest::sample::Index, byte: u8, cut: proptest::sample::Index, noise: Vec<u8>,
+        ) {
+            let whole = br#"{"v":1,"job_id":"j1","file_id":"f1","at":"2026-11-22T10:00:00Z","outcome":"failed","by":"x","reason":null,
+                "manifest_url":null,"thumbnail_url":null,"storyboard_url":null,"duration_seconds":null,"elapsed_seconds":1.5,"progress":0,
+                "superseded":false,"warnings":[],"error":null,"renditions":[]}"#;
+            let mut bitten = whole.to_vec();
+            bitten[place.index(whole.len())] = byte;
+            for body in [&bitten[..], &whole[..cut.index(whole.len())], &noise] {
+                for kind in FactKind::ALL {
+                    if let Ok(fact) = Fact::decode(*kind, body) {
+                        let again = Fact::decode(*kind, &fact.encode().unwrap()).unwrap();
+                        proptest::prop_assert_eq!(again, fact);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_kind_has_one_token() {
         for kind in FactKind::ALL {

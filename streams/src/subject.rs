@@ -235,7 +235,7 @@ pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
     })
 }
 
-fn sha256_hex(text: &str) -> String {
+pub(crate) fn sha256_hex(text: &str) -> String {
     use std::fmt::Write as _;
     Sha256::digest(text.as_bytes())
         .iter()

@@ -15,6 +15,12 @@ pub const MAX_NAME: usize = 255;
 pub const MAX_MIME_TYPE: usize = 100;
 /// Longest of the other texts, in characters.
 pub const MAX_TEXT: usize = 2048;
+/// `uploaded_by` and `project_id` hold at most so many characters: indexed columns take no text of thousands of bytes.
+pub const MAX_REFERENCE: usize = 255;
+/// How deep `metadata` may be nested. Readers of JSON give up at 128 levels, and facts nest it deeper than events do.
+pub const MAX_DEPTH: usize = 64;
+/// Longest identity that is kept as it is, in bytes; of a longer one its hash is.
+const MAX_IDENTITY: usize = 4096;
 /// Stands for a `mime_type` nobody knows yet.
 pub const UNKNOWN_MIME_TYPE: &str = "application/octet-stream";
 
@@ -143,8 +149,9 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
     let upload = reader.upload(file_id);
     let output_prefix = reader.output_prefix(output_root, &upload.file_id)?;
     let retry_of = reader.optional_id("retry_of");
-    let identity = identity(job_id.as_ref(), envelope.origin.as_ref(), &upload);
-    let traceparent = envelope.traceparent.filter(|text| text.len() <= 256 && text.is_ascii());
+    let identity = short(identity(job_id.as_ref(), envelope.origin.as_ref(), &upload));
+    let is_plain = |text: &String| text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let traceparent = envelope.traceparent.filter(is_plain);
     Ok(Arrival {
         upload,
         job_id,
@@ -173,6 +180,15 @@ fn identity(job_id: Option<&JobId>, origin: Option<&(String, String)>, upload: &
         ..
     } = upload;
     format!("{CONTENT}{}", json!([file_id, file_url, size, etag, settings]))
+}
+
+/// An identity no longer than a fact has room for; different ones stay different.
+fn short(identity: String) -> String {
+    if identity.len() <= MAX_IDENTITY {
+        return identity;
+    }
+    let kind = identity.split(':').next().unwrap_or_default();
+    format!("{kind}:sha256:{}", crate::subject::sha256_hex(&identity))
 }
 
 /// An id that must be valid where it is given at all.
@@ -211,8 +227,8 @@ impl Reader {
                 .unwrap_or_else(|| UNKNOWN_MIME_TYPE.to_owned()),
             size: self.whole("size", i64::MAX.unsigned_abs()).unwrap_or(0),
             etag: self.text("etag", MAX_TEXT),
-            uploaded_by: self.text("uploaded_by", MAX_TEXT),
-            project_id: self.text("project_id", MAX_TEXT),
+            uploaded_by: self.text("uploaded_by", MAX_REFERENCE),
+            project_id: self.text("project_id", MAX_REFERENCE),
             folder_path: self.text("folder_path", MAX_TEXT).unwrap_or_else(|| "/".to_owned()),
             metadata: self.metadata(),
             settings: self.settings(),
@@ -263,18 +279,23 @@ impl Reader {
     }
 
     fn metadata(&mut self) -> Value {
-        match self.take("metadata") {
-            None => json!({}),
-            Some(value @ Value::Object(_)) if !has_nul(&value) => value,
-            Some(Value::Object(_)) => {
-                self.violate("metadata contains a NUL character".to_owned());
-                json!({})
-            }
-            Some(_) => {
-                self.violate("metadata is not an object".to_owned());
-                json!({})
-            }
-        }
+        let Some(value) = self.take("metadata") else {
+            return json!({});
+        };
+        let fault = if !value.is_object() {
+            "metadata is not an object".to_owned()
+        } else if has_nul(&value) {
+            "metadata contains a NUL character".to_owned()
+        } else if depth(&value) > MAX_DEPTH {
+            format!("metadata is nested deeper than {MAX_DEPTH} levels")
+        } else if value.to_string().len() > MAX_BYTES {
+            // Numbers may be longer as we write them than as they came.
+            format!("metadata has more than {MAX_BYTES} bytes when it is written out")
+        } else {
+            return value;
+        };
+        self.violate(fault);
+        json!({})
     }
 
     fn settings(&mut self) -> Settings {
@@ -332,6 +353,16 @@ impl Reader {
         }
         parsed.ok()
     }
+}
+
+/// Levels of nesting; 0 for what holds nothing else.
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + deepest.unwrap_or(0)
 }
 
 fn has_nul(value: &Value) -> bool {
@@ -435,6 +466,62 @@ mod tests {
         }
     }
 
+    /// `metadata` that is an object nested to `levels`.
+    fn nested(levels: usize) -> String {
+        format!("{}0{}", "{\"a\":".repeat(levels), "}".repeat(levels))
+    }
+
+    fn with_metadata(metadata: &str) -> Arrival {
+        let body = format!(r#"{{"file_id":"f1","name":"a","file_url":"s3://b/k","metadata":{metadata}}}"#);
+        read(None, body.as_bytes(), "hls/").unwrap()
+    }
+
+    #[test]
+    fn metadata_may_be_as_deep_and_as_long_as_a_fact_can_hold_it() {
+        assert_eq!(with_metadata(&nested(MAX_DEPTH)).violations, Vec::<String>::new());
+        let deep = with_metadata(&nested(MAX_DEPTH + 1));
+        assert_eq!((deep.violations.len(), deep.upload.metadata), (1, json!({})));
+        // Five bytes that are written out as nineteen.
+        let grows = with_metadata(&format!(r#"{{"a":[{}0]}}"#, "1e15,".repeat(50_000)));
+        assert!(
+            grows.violations[0].contains("when it is written out"),
+            "{:?}",
+            grows.violations
+        );
+        assert_eq!(grows.upload.metadata, json!({}));
+    }
+
+    #[test]
+    fn a_long_identity_is_kept_as_its_hash_and_stays_its_own() {
+        let identity = |id: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("ce-id", id);
+            headers.insert("ce-source", "/api");
+            let body = br#"{"file_id":"f1","name":"a","file_url":"s3://b/k"}"#;
+            read(Some(&headers), body, "hls/").unwrap().identity
+        };
+        let (long, longer) = ("x".repeat(100_000), "x".repeat(100_001));
+        assert!(identity(&long).starts_with("event:sha256:") && identity(&long).len() < 100);
+        assert_ne!(identity(&long), identity(&longer));
+        assert_eq!(identity("7"), r#"event:["/api","7"]"#);
+    }
+
+    #[test]
+    fn a_trace_that_could_end_a_header_is_dropped() {
+        for (trace, kept) in [
+            ("00-1-2-01", true),
+            ("00-1%0d%0aNats-Rollup: all", false),
+            ("a b", false),
+            ("\u{9b}2J", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("traceparent", trace);
+            let body = br#"{"file_id":"f1","name":"a","file_url":"s3://b/k"}"#;
+            let arrival = read(Some(&headers), body, "hls/").unwrap();
+            assert_eq!(arrival.traceparent.is_some(), kept, "{trace}");
+        }
+    }
+
     #[test]
     fn a_prefix_outside_the_root_is_a_violation() {
         let arrival =
@@ -443,10 +530,77 @@ mod tests {
         assert_eq!(arrival.violations, ["output_prefix does not start with hls/"]);
     }
 
+    const FIELDS: &[&str] = &[
+        "file_id",
+        "job_id",
+        "name",
+        "file_url",
+        "mime_type",
+        "size",
+        "etag",
+        "uploaded_by",
+        "project_id",
+        "folder_path",
+        "metadata",
+        "settings",
+        "output_prefix",
+        "retry_of",
+        "data",
+        "data_base64",
+        "id",
+        "source",
+    ];
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<i32>().prop_map(|eighths| Value::from(f64::from(eighths) / 8.0)),
+            "(f1|s3://b/k|hls/x/|[\\x00-\\x1f\\u{7f}-\\u{9f}\\u{202e}\\u{1f3ac}]{0,9}|.{0,300})".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(prop::sample::select(FIELDS), inner, 0..9).prop_map(|map| map
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect::<Map<_, _>>()
+                    .into()),
+            ]
+        })
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(body: Vec<u8>) {
             let _ = read(None, &body, "hls/");
+        }
+
+        #[test]
+        fn whatever_an_event_holds_it_becomes_a_fact_that_reads_back_or_says_what_is_wrong(
+            mut fields in prop::collection::btree_map(prop::sample::select(FIELDS), any_json(), 0..18),
+            id in prop::option::of("[a-zA-Z0-9_-]{1,128}"), headers in prop::collection::vec(("(ce-id|ce-source|content-type|traceparent|[!-9;-~]{1,9})", "[^\r\n]{0,60}"), 0..5),
+        ) {
+            if let Some(id) = id {
+                fields.insert("file_id", id.into());
+                fields.remove("job_id");
+            }
+            let map: HeaderMap = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(name, value);
+                map
+            });
+            let body = serde_json::to_vec(&fields).unwrap();
+            match read(Some(&map), &body, "hls/") {
+                Ok(arrival) => {
+                    let written = serde_json::to_vec(&arrival.upload).unwrap();
+                    prop_assert!(written.len() + arrival.identity.len() < 300 * 1024);
+                    prop_assert_eq!(serde_json::from_slice::<Upload>(&written).unwrap(), arrival.upload);
+                    prop_assert!(arrival.traceparent.iter().all(|trace| trace.bytes().all(|byte| byte.is_ascii_graphic())));
+                    prop_assert!(arrival.violations.iter().all(|violation| violation.len() < 1000));
+                }
+                Err(Malformed(reason)) => prop_assert!(!reason.is_empty() && reason.len() < 2000),
+            }
         }
 
         #[test]

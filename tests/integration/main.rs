@@ -30,6 +30,10 @@ mod killers;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod odd_events;
+#[cfg(test)]
 mod operating;
 #[cfg(test)]
 mod players;

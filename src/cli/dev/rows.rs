@@ -9,6 +9,7 @@ use streams::{subject, topology};
 
 use super::stack::Stack;
 use crate::cli::jobs::jobs_table;
+use crate::cli::terminal::plain;
 use crate::project::jobs::{File, Filter, files, list};
 
 /// Prints the rows of both tables, once the projector has come to the ends just seen.
@@ -43,8 +44,8 @@ fn files_table(files: &[File]) -> Table {
     for file in files {
         table.add_row([
             file.file_id.clone(),
-            file.name.clone(),
-            file.mime_type.clone(),
+            plain(&file.name),
+            plain(&file.mime_type),
             file.size.to_string(),
             file.transcoding_status.clone().unwrap_or_default(),
             file.hls_manifest_url.clone().unwrap_or_default(),

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{board, desk};
-use crate::admission::Limits;
+use crate::admission::Capacity;
 use crate::config::{REMUX_MAX, cores};
 use crate::dev::loopback;
 use crate::dev::nats_server::{NatsServer, Settings};
@@ -23,7 +23,7 @@ use crate::ffmpeg::sandbox::Demand;
 use crate::http;
 use crate::jetstream::{Nats, NatsSettings};
 use crate::job::JobSettings;
-use crate::ladder::Profiles;
+use crate::ladder::{Limits, Profiles};
 use crate::project;
 use crate::service::{Role, Service, ServiceSettings};
 use crate::shutdown::Shutdown;
@@ -146,10 +146,11 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         tool: wanted.tool.clone(),
         sandbox: Demand::Auto,
         work_dir: wanted.state.join("work"),
-        limits: Limits::default(),
+        capacity: Capacity::default(),
         encode_slots: cores().div_ceil(2).max(1),
         source_wait: Duration::from_secs(10),
         remux_max: REMUX_MAX,
+        limits: Limits::default(),
         roles: Role::ALL.to_vec(),
     }
 }

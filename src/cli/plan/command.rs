@@ -14,9 +14,9 @@ use streams::upload::Priority;
 
 use super::report::report;
 use crate::cli::JOB_NOT_COMPLETED;
-use crate::config::{LadderArgs, ToolArgs};
+use crate::config::{LadderArgs, LimitArgs, ToolArgs};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
-use crate::ladder::{self, Draft, Pin, Profile, title};
+use crate::ladder::{self, Draft, Pin, Profile, Refusal, title};
 
 /// What `plan` takes.
 #[derive(Debug, Args)]
@@ -33,6 +33,8 @@ pub(in crate::cli) struct PlanArgs {
     ladder: LadderArgs,
     #[command(flatten)]
     tool: ToolArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// The ids of a plan nobody will carry out.
@@ -42,6 +44,15 @@ const OFFLINE: &str = "offline";
 struct Refused {
     code: Code,
     message: String,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code,
+            message: refusal.message,
+        }
+    }
 }
 
 /// Prints the plan of a file. A file that would be refused ends with exit code 3, its code and its sentence.
@@ -76,9 +87,13 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         let message = code.sentence().to_owned();
         return Ok(Err(Refused { code, message }));
     }
+    let limits = args.limits.limits();
+    if let Err(refusal) = limits.judge_size(size) {
+        return Ok(Err(refusal.into()));
+    }
     // The sample is taken in a folder of its own, where a relative path would lead nowhere.
-    let input = Input::file(&std::path::absolute(&args.file)?);
-    let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::default()).await {
+    let input = Input::file(&std::path::absolute(&args.file)?).decoding(limits.pixels);
+    let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::of(limits)).await {
         Ok(probe) => probe,
         Err(error) => {
             return Ok(Err(Refused {
@@ -97,15 +112,11 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     let settings = ladder::Settings {
         profile,
         priority: Priority::Normal,
+        limits,
     };
     let draft = match ladder::plan(&probe, pin, &settings, &tool.version().await?) {
         Ok(draft) => draft,
-        Err(refusal) => {
-            return Ok(Err(Refused {
-                code: refusal.code,
-                message: refusal.message,
-            }));
-        }
+        Err(refusal) => return Ok(Err(refusal.into())),
     };
     let draft = if per_title {
         fitted(&tool, &input, draft).await?

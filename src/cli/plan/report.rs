@@ -259,6 +259,7 @@ mod tests {
                 .unwrap()
                 .clone(),
             priority: Priority::Normal,
+            limits: crate::ladder::Limits::default(),
         };
         let draft = ladder::plan(&probe, pin, &settings, "5.1").unwrap();
         let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));

@@ -129,6 +129,19 @@ impl Prober<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_lines_make_the_count_panic(lines in prop::collection::vec("(lavfi.idet.multiple.current_frame=)?(tff|bff|progressive|\\PC{0,9})", 0..40), flagged: bool) {
+            let mut tally = Tally::default();
+            for line in &lines {
+                tally.add(line);
+            }
+            prop_assert!(tally.top + tally.bottom + tally.progressive <= 40);
+            let _ = tally.verdict(flagged);
+        }
+    }
 
     fn verdict(top: u32, bottom: u32, progressive: u32, flagged: bool) -> Option<Fields> {
         Tally {

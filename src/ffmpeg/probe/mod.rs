@@ -8,14 +8,15 @@ use streams::{Code, Rational};
 use super::child::{self, Ending, Spawn};
 use super::input::Input;
 use super::packet::{ENTRIES, Packet};
-use super::probe_json::Document;
+use super::probe_json::{Document, RawStream};
 use super::sandbox::{Allowance, Confinement};
 use super::timing::{Spans, exact, intervals, leads, spread};
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
+use crate::ladder::{Limits, Refusal};
 
 /// How long probing may take, and how much it may say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProbeLimits {
     /// For one look at a part of the source.
     pub look: Duration,
@@ -23,8 +24,21 @@ pub struct ProbeLimits {
     pub scan: Duration,
     /// Bytes of the description of all streams.
     pub description: usize,
-    /// Streams.
-    pub streams: usize,
+    /// Packets that one reading through a source may come by.
+    pub packets: u64,
+    /// What is accepted at all.
+    pub policy: Limits,
+}
+
+impl ProbeLimits {
+    /// The usual limits, under a policy of the installation's.
+    #[must_use]
+    pub fn of(policy: Limits) -> Self {
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for ProbeLimits {
@@ -33,7 +47,9 @@ impl Default for ProbeLimits {
             look: Duration::from_secs(60),
             scan: Duration::from_secs(30 * 60),
             description: 4 * 1024 * 1024,
-            streams: 32,
+            // Two days of 60 pictures a second beside twenty tracks of sound.
+            packets: 200_000_000,
+            policy: Limits::default(),
         }
     }
 }
@@ -56,14 +72,9 @@ pub enum ProbeError {
     /// Nothing ffprobe can read.
     #[error("ffprobe cannot read the source: {0}")]
     NotMedia(String),
-    /// More streams than anybody needs.
-    #[error("the source has {found} streams; at most {limit} are accepted")]
-    TooManyStreams {
-        /// Streams of the source.
-        found: usize,
-        /// The limit.
-        limit: usize,
-    },
+    /// It is over a limit of this installation.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// More work than any source needs.
     #[error("reading the source takes more processor time than is allowed for any")]
     Exceeded,
@@ -82,7 +93,8 @@ impl ProbeError {
             Self::NoMoov => Code::TruncatedUpload,
             Self::Forbidden => Code::ForbiddenContainer,
             Self::NotMedia(_) => Code::NotMedia,
-            Self::TooManyStreams { .. } | Self::Exceeded => Code::ExceedsPolicy,
+            Self::Refused(refusal) => refusal.code,
+            Self::Exceeded => Code::ExceedsPolicy,
             Self::NoTracks => Code::NoTracks,
         }
     }
@@ -187,6 +199,13 @@ fn judge(ending: Ending) -> Result<(), ProbeError> {
 
 mod fields;
 
+/// The size in a decoder's word that it does not begin with a picture: `… Picture size 30000x30000 is invalid`, or `… exceeds …`.
+fn refused_size(line: &str) -> Option<(u32, u32)> {
+    let (_, rest) = line.split_once("Picture size ")?;
+    let (width, height) = rest.split_whitespace().next()?.split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?))
+}
+
 struct Prober<'a> {
     tool: &'a Tool,
     input: &'a Input,
@@ -212,41 +231,75 @@ impl Prober<'_> {
 
     /// What the header says.
     async fn describe(&self) -> Result<Document, ProbeError> {
-        let args = ["-show_format", "-show_streams", "-of", "json"];
+        // Of the container's tags only the one that is used: others may be megabytes long.
+        let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand";
+        let args = ["-show_entries", entries, "-show_streams", "-of", "json"];
         let spawn = self.spawn(&args, Allowance::look());
         let output = self
             .within(self.limits.look, child::output(spawn, self.limits.description))
-            .await?;
+            .await;
+        let output = match output {
+            Err(ProbeError::Broken(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                let limit = self.limits.description;
+                let message = format!("The description of the file's tracks has more than {limit} bytes.");
+                return Err(Refusal::new(Code::ExceedsPolicy, message).into());
+            }
+            output => output?,
+        };
         judge(output.ending)?;
         if !output.ending.success() {
-            // Only prose tells these apart; what is not recognised is no media all the same.
-            let said = |words: &str| output.stderr_tail.contains(words);
-            return Err(if said("moov atom not found") {
-                ProbeError::NoMoov
-            } else if said("not on whitelist") {
-                ProbeError::Forbidden
-            } else {
-                let last = output.stderr_tail.lines().last().unwrap_or("it gives no reason");
-                ProbeError::NotMedia(last.replace(self.input.url(), "source"))
-            });
+            return Err(self.refusal(&output.stderr_tail));
         }
-        serde_json::from_slice(&output.stdout)
-            .map_err(|error| ProbeError::NotMedia(format!("its description is not valid: {error}")))
+        let document = serde_json::from_slice(&output.stdout)
+            .map_err(|error| ProbeError::NotMedia(format!("its description is not valid: {error}")))?;
+        self.look_at_sizes(&document, &output.stderr_tail)?;
+        Ok(document)
+    }
+
+    /// Why ffprobe gave the source up. Only prose tells; what is not recognised is no media all the same.
+    fn refusal(&self, stderr: &str) -> ProbeError {
+        let said = |words: &str| stderr.contains(words);
+        if said("moov atom not found") {
+            ProbeError::NoMoov
+        } else if said("not on whitelist") {
+            ProbeError::Forbidden
+        } else if said("exceeds max_streams") {
+            let most = self.limits.policy.tracks;
+            let message = format!("The file has hundreds of tracks; at most {most} are accepted.");
+            Refusal::new(Code::ExceedsPolicy, message).into()
+        } else if let Err(refusal) = self.judge_refused(stderr) {
+            // Where a parser knows the size, ffprobe ends when the decoder does not begin.
+            refusal.into()
+        } else {
+            let last = stderr.lines().last().unwrap_or("it gives no reason");
+            let last: String = last.replace(self.input.url(), "source").chars().take(200).collect();
+            ProbeError::NotMedia(last)
+        }
+    }
+
+    /// Refuses pictures over the limit, by the word of the container or by that of a decoder that would not begin with them.
+    fn look_at_sizes(&self, document: &Document, stderr: &str) -> Result<(), ProbeError> {
+        let claimed = document.streams.iter().filter_map(RawStream::picture);
+        let pictures: Vec<(u32, u32)> = claimed.collect();
+        for (width, height) in &pictures {
+            self.limits.policy.judge_picture(*width, *height)?;
+        }
+        if pictures.contains(&(0, 0)) {
+            self.judge_refused(stderr)?;
+        }
+        Ok(())
+    }
+
+    /// Judges the pictures that decoders say they did not begin with.
+    fn judge_refused(&self, stderr: &str) -> Result<(), Refusal> {
+        let mut sizes = stderr.lines().filter_map(refused_size);
+        sizes.try_for_each(|(width, height)| self.limits.policy.judge_picture(width, height))
     }
 
     /// The description as values.
     fn read(&self, document: &Document) -> Result<Probe, ProbeError> {
-        if document.streams.len() > self.limits.streams {
-            return Err(ProbeError::TooManyStreams {
-                found: document.streams.len(),
-                limit: self.limits.streams,
-            });
-        }
-        let streams: Option<Vec<_>> = document
-            .streams
-            .iter()
-            .map(super::probe_json::RawStream::stream)
-            .collect();
+        self.limits.policy.judge_tracks(document.streams.len())?;
+        let streams: Option<Vec<_>> = document.streams.iter().map(RawStream::stream).collect();
         let mut probe = Probe {
             container: document.format.name().unwrap_or("").to_owned(),
             brand: document.format.brand(),
@@ -296,14 +349,27 @@ impl Prober<'_> {
         (limit, allowance): (Duration, Allowance),
         mut each: impl FnMut(Packet),
     ) -> Result<(), ProbeError> {
+        let most = self.limits.packets;
+        let (mut count, too_many) = (0, tokio::sync::Notify::new());
         let read = child::lines(self.spawn(args, allowance), |line| {
             if let Some(packet) = Packet::parse(line) {
-                each(packet);
+                count += 1;
+                if count > most {
+                    too_many.notify_one();
+                } else {
+                    each(packet);
+                }
             }
         });
-        // A damaged end is an error to ffprobe; the packets before it count all the same. Not so where it was stopped in the middle.
-        let (ending, _) = self.within(limit, read).await?;
-        judge(ending)
+        tokio::select! {
+            biased;
+            () = too_many.notified() => {
+                let message = format!("The file has more than {most} packets.");
+                Err(Refusal::new(Code::ExceedsPolicy, message).into())
+            }
+            // A damaged end is an error to ffprobe; the packets before it count all the same. Not so where it was stopped in the middle.
+            read = self.within(limit, read) => judge(read?.0),
+        }
     }
 
     /// The last times of video and audio, looked for from the supposed end backwards.
@@ -351,7 +417,13 @@ impl Prober<'_> {
             &intervals,
         ];
         let look = (self.limits.look, Allowance::look());
-        self.packets(&args, look, |packet| landed.push(packet)).await?;
+        // One packet is asked for at each time; a container that gives more has no place for a seek to land.
+        let keep = |packet| {
+            if landed.len() <= times.len() {
+                landed.push(packet);
+            }
+        };
+        self.packets(&args, look, keep).await?;
         Ok(leads(&times, &landed))
     }
 }

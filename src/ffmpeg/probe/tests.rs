@@ -167,6 +167,61 @@ file a.mp4
 }
 
 #[tokio::test]
+async fn a_source_that_says_too_much_is_over_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = make(
+        folder.path(),
+        "a.mp4",
+        "-f lavfi -i testsrc=s=64x64:r=25:d=2 -f lavfi -i sine=d=2",
+    )
+    .await;
+    let usual = ProbeLimits::default();
+    let policy = |change: fn(&mut Limits)| {
+        let mut policy = Limits::default();
+        change(&mut policy);
+        ProbeLimits::of(policy)
+    };
+    for (limits, word) in [
+        (
+            ProbeLimits {
+                description: 100,
+                ..usual
+            },
+            "100 bytes",
+        ),
+        (ProbeLimits { packets: 10, ..usual }, "10 packets"),
+        (policy(|policy| policy.tracks = 1), "2 tracks"),
+        (policy(|policy| policy.pixels = 64 * 63), "64x64"),
+    ] {
+        let error = probe(&tool(), &Input::file(&file), &limits).await.unwrap_err();
+        assert_eq!(error.code(), Code::ExceedsPolicy, "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    // The container may lie: the decoder's own bound holds.
+    let small = Input::file(&file).decoding(1000);
+    let limits = policy(|policy| policy.pixels = 1000);
+    assert_eq!(
+        probe(&tool(), &small, &limits).await.unwrap_err().code(),
+        Code::ExceedsPolicy
+    );
+}
+
+#[test]
+fn a_decoders_refusal_names_the_size() {
+    let line = "[png @ 0x1] [IMGUTILS @ 0x2] Picture size 16000x9000 exceeds specified max pixel count 1000, see";
+    assert_eq!(refused_size(line), Some((16_000, 9000)));
+    for odd in [
+        "Picture size ",
+        "Picture size x",
+        "Picture size 99999999999x1 is",
+        "Picture size -1x1",
+        "",
+    ] {
+        assert_eq!(refused_size(odd), None, "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_never_answers_is_given_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let limits = ProbeLimits {

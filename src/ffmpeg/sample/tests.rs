@@ -27,6 +27,7 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
     let settings = Settings {
         profile: Profile::standard(),
         priority: Priority::Normal,
+        limits: crate::ladder::Limits::default(),
     };
     let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
     (folder, server, draft)
@@ -120,4 +121,16 @@ fn a_key_frame_counts_once_in_a_group_of_pictures() {
         windows.len() == 2 && windows.iter().all(|window| (window - rate).abs() < 1e-6),
         "{windows:?}"
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_notes_of_ffmpeg_make_the_readers_panic(text in "((#|[0-3],|-?[0-9]{0,20}, ?|n:1 Y:|bench: utime=|stime=|inf|nan|\\PC{0,5})|\n){0,40}", rungs in 0_usize..4) {
+        let sizes = Sizes::parse(&text, rungs);
+        let rendition = crate::ffmpeg::testing::planned().videos().next().unwrap().clone();
+        let _ = (sizes.frames(), sizes.windows(0, &rendition), cpu_seconds(&text));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("likeness"), &text).unwrap();
+        let _ = likeness(&folder.path().join("likeness"));
+    }
 }

@@ -13,6 +13,7 @@ use streams::plan::{
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
 
+use super::limits::Limits;
 use super::probe::{Content, Probe};
 use super::profile::Profile;
 use super::timeline::Grid;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub profile: Profile,
     /// Which lane its tasks wait in.
     pub priority: Priority,
+    /// What is accepted at all.
+    pub limits: Limits,
 }
 
 /// Why a source gets no plan.
@@ -53,7 +56,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+    /// A refusal told by `message`, one sentence.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -127,6 +131,7 @@ impl Draft {
 /// [`Refusal`] with a permanent code when this source can never be done.
 pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Result<Draft, Refusal> {
     let profile = &settings.profile;
+    settings.limits.judge(probe)?;
     let pictures = Pictures::of(probe, profile)?;
     refuse_damage(probe)?;
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
@@ -139,7 +144,7 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     warnings.extend(tracks.warnings.iter().cloned());
     let mut draft = Draft {
         profile: profile.name.clone(),
-        source: source::source(probe, pin, &clock.timeline)?,
+        source: source::source(probe, pin, &clock.timeline),
         tasks: tasks(video.as_ref(), tracks.has_task(), settings.priority),
         timeline: clock.timeline,
         segment: clock.segment,

@@ -1,29 +1,17 @@
 //! The record of the source a plan is for.
 
-use streams::Code;
 use streams::plan::{Source, Timeline, Track, TrackKind};
 
-use super::{Pin, Refusal};
+use super::Pin;
 use crate::ladder::mime;
 use crate::ladder::probe::{Content, Probe, Stream};
 use crate::ladder::size::Size;
 
-/// Seconds; longer sources are refused.
-const LONGEST: f64 = 48.0 * 3600.0;
-
 /// The record of a pinned source.
-pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Result<Source, Refusal> {
+pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Source {
     let zero = timeline.zero.as_f64();
     let duration = probe.end().unwrap_or(zero) - zero;
-    if duration > LONGEST {
-        let message = format!(
-            "The file lasts {:.0} h; at most {:.0} h are accepted.",
-            duration / 3600.0,
-            LONGEST / 3600.0
-        );
-        return Err(Refusal::new(Code::ExceedsPolicy, message));
-    }
-    Ok(Source {
+    Source {
         bucket: pin.bucket,
         key: pin.key,
         etag: pin.etag,
@@ -33,7 +21,7 @@ pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Result<Sou
         copy: None,
         duration: duration.max(0.0),
         tracks: probe.streams.iter().map(|stream| track(stream, zero)).collect(),
-    })
+    }
 }
 
 fn track(stream: &Stream, zero: f64) -> Track {

@@ -22,6 +22,7 @@ fn settings() -> Settings {
     Settings {
         profile: Profile::standard(),
         priority: Priority::Normal,
+        limits: crate::ladder::Limits::default(),
     }
 }
 

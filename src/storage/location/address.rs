@@ -53,7 +53,7 @@ pub(super) fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
     found.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// The beginning of a foreign name.
+/// The beginning of a foreign name, with everything spelled out that a log or a terminal would not show as it is.
 pub(super) fn quote(text: &str) -> String {
-    text.chars().take(MAX_QUOTE).collect()
+    text.chars().take(MAX_QUOTE).flat_map(char::escape_debug).collect()
 }

@@ -48,6 +48,11 @@ async fn damage_is_named_and_never_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bombs_are_refused_before_they_go_off() {
+    run(rows::hostile::bombs()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_file_makes_a_worker_read_another_file_or_call_a_host() {
     let world = World::new(Engine::Sqlite).await;
     let mut canary = Canary::new(world.folder()).await;

@@ -29,6 +29,92 @@ pub(crate) fn claim_dolby_vision_5(bytes: &mut Vec<u8>) {
     );
 }
 
+/// The boxes around what says where the media of the first track is.
+const REFERENCE: [[u8; 4]; 7] = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"dinf", *b"dref", *b"url "];
+
+/// Where the content of the first track's reference begins. Handlers of MOV files have the same four letters before it.
+fn reference_of(bytes: &[u8]) -> usize {
+    let list = content_of(bytes, b"dref");
+    list + content_of(&bytes[list..], b"url ")
+}
+
+/// Says that the media of the first track is at `url`. The index has to be behind the media.
+pub(crate) fn refer_to_url(bytes: &mut Vec<u8>, url: &str) {
+    insert_into(bytes, &REFERENCE, format!("{url}\0").as_bytes());
+    // Not in this file (section 8.7.2).
+    let flags = reference_of(bytes);
+    bytes[flags..flags + 4].fill(0);
+}
+
+/// Says that the media of the first track is in the file at `path`, as the alias record of a MOV file does. The index has to be behind the
+/// media.
+pub(crate) fn refer_to_file(bytes: &mut Vec<u8>, path: &str) {
+    let mut record = vec![0; 10];
+    // Volume and file name with their lengths, and what demuxers skip between.
+    record.extend(
+        [
+            vec![27; 1],
+            vec![b'v'; 27],
+            vec![0; 12],
+            vec![63; 1],
+            vec![b'n'; 63],
+            vec![0; 16],
+        ]
+        .concat(),
+    );
+    record.extend([0, 1, 0, 1]);
+    record.extend([0; 16]);
+    record.extend([0, 2]);
+    record.extend(u16::try_from(path.len()).unwrap().to_be_bytes());
+    record.extend(path.as_bytes());
+    record.extend(vec![0; path.len() % 2]);
+    record.extend([0xff, 0xff, 0, 0]);
+    insert_into(bytes, &REFERENCE, &record);
+    let flags = reference_of(bytes);
+    bytes[flags - 4..flags + 4].copy_from_slice(b"alis\0\0\0\0");
+}
+
+/// Gives the first track `more` twins. The index has to be behind the media.
+pub(crate) fn multiply_tracks(bytes: &mut Vec<u8>, more: usize) {
+    let track = content_of(bytes, b"trak") - 8;
+    let length = u32::from_be_bytes(bytes[track..track + 4].try_into().unwrap()) as usize;
+    let twins = bytes[track..track + length].repeat(more);
+    insert_into(bytes, &[*b"moov"], &twins);
+}
+
+/// Gives the file a title of so many bytes. The index has to be behind the media.
+pub(crate) fn title(bytes: &mut Vec<u8>, length: usize) {
+    let boxed = |kind: &[u8; 4], content: Vec<u8>| {
+        let length = u32::try_from(content.len() + 8).unwrap();
+        [length.to_be_bytes().to_vec(), kind.to_vec(), content].concat()
+    };
+    let data = boxed(b"data", [vec![0, 0, 0, 1, 0, 0, 0, 0], vec![b'x'; length]].concat());
+    let list = boxed(b"ilst", boxed(b"\xa9nam", data));
+    let handler = boxed(b"hdlr", [vec![0; 8], b"mdirappl".to_vec(), vec![0; 9]].concat());
+    let meta = boxed(b"meta", [vec![0; 4], handler, list].concat());
+    insert_into(bytes, &[*b"moov"], &boxed(b"udta", meta));
+}
+
+/// Claims that the first track has so many samples of one byte, all alike: a table of no length.
+pub(crate) fn claim_samples(bytes: &mut [u8], count: u32) {
+    let sizes = content_of(bytes, b"stsz") + 4;
+    bytes[sizes..sizes + 4].copy_from_slice(&1_u32.to_be_bytes());
+    bytes[sizes + 4..sizes + 8].copy_from_slice(&count.to_be_bytes());
+    let times = content_of(bytes, b"stts") + 8;
+    bytes[times..times + 4].copy_from_slice(&count.to_be_bytes());
+    // All of them in one chunk.
+    let chunks = content_of(bytes, b"stsc") + 12;
+    bytes[chunks..chunks + 4].copy_from_slice(&count.to_be_bytes());
+}
+
+/// Says that pictures of the first track, whose codec is `kind`, have another size than they have.
+pub(crate) fn claim_size(bytes: &mut [u8], kind: &[u8; 4], width: u16, height: u16) {
+    let at = content_of(bytes, b"stsd") + 12;
+    assert_eq!(&bytes[at..at + 4], kind);
+    bytes[at + 28..at + 30].copy_from_slice(&width.to_be_bytes());
+    bytes[at + 30..at + 32].copy_from_slice(&height.to_be_bytes());
+}
+
 /// Appends a box to the innermost of nested boxes, all of which grow by it.
 fn insert_into(bytes: &mut Vec<u8>, path: &[[u8; 4]], record: &[u8]) {
     let grown = u32::try_from(record.len()).unwrap();

@@ -1,0 +1,84 @@
+//! What others wrote, on its way to a terminal: names, titles and messages may hold escape sequences that move the cursor or change the
+//! window's title, and marks that turn the order of letters around. They are shown as what they are, never obeyed.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// Characters of one text that a line for people shows.
+const SHOWN: usize = 400;
+
+/// A text for a line or a cell: escapes, line breaks and marks of direction are spelled out, and what is very long is cut.
+pub(super) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(SHOWN));
+    let mut rest = text.chars();
+    for c in rest.by_ref().take(SHOWN) {
+        if acts(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    if rest.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// One line of JSON that says the same and holds no character a terminal acts on. JSON itself demands that only of some of them.
+///
+/// # Errors
+/// When the value cannot be JSON.
+pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    if !text.contains(acts) {
+        return Ok(text);
+    }
+    // Outside of texts there are none of these characters, so that each may be escaped where it stands.
+    Ok(text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
+        if acts(c) {
+            // All of them lie below U+10000. Writing to a String cannot fail.
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+        safe
+    }))
+}
+
+/// Whether a terminal does something at this character instead of showing it.
+fn acts(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escapes_are_spelled_out_and_letters_of_any_script_stay() {
+        for (text, shown) in [
+            ("holiday.mp4", "holiday.mp4"),
+            ("Größe 🎬 שלום 👩‍👩‍👧", "Größe 🎬 שלום 👩‍👩‍👧"),
+            ("\u{1b}]0;owned\u{7}x", "\\u{1b}]0;owned\\u{7}x"),
+            ("\u{9b}2Jgpj.\u{202e}4pm", "\\u{9b}2Jgpj.\\u{202e}4pm"),
+            ("two\nlines", "two\\u{a}lines"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
+        assert_eq!(plain(&"x".repeat(10_000)).chars().count(), SHOWN + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn json_says_the_same_without_a_character_that_acts(text in "[\\PC\u{0}-\u{1f}\u{7f}-\u{9f}\u{202a}-\u{202e}\u{feff}\"\\\\]{0,40}") {
+            let value = serde_json::json!({ text.as_str(): [text.as_str()] });
+            let line = json(&value).unwrap();
+            prop_assert!(!line.contains(acts));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+            prop_assert!(!plain(&text).contains(acts));
+        }
+    }
+}
