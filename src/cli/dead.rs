@@ -17,6 +17,7 @@ use streams::{JobId, topology};
 use super::jobs::{Output, answered};
 use super::retry::{again, ended};
 use super::send::send;
+use super::terminal;
 use crate::config::NatsArgs;
 use crate::jetstream::{Log, Nats, Recorded};
 
@@ -114,7 +115,7 @@ async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
         .await?
         .map_err(|error| anyhow::anyhow!("the dead letters cannot be read: {error}; run `fluxhls provision`"))?;
     if output.json {
-        println!("{}", serde_json::to_string(&lines)?);
+        println!("{}", terminal::json(&lines)?);
         return Ok(());
     }
     let mut table = Table::new();
@@ -132,9 +133,9 @@ async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
             time.format("%Y-%m-%d %H:%M:%S").to_string(),
             subject,
             summary.code,
-            summary.job_id.unwrap_or_default(),
-            summary.file_id.unwrap_or_default(),
-            summary.reason,
+            terminal::plain(&summary.job_id.unwrap_or_default()),
+            terminal::plain(&summary.file_id.unwrap_or_default()),
+            terminal::plain(&summary.reason),
         ]);
     }
     println!("{table}");
@@ -177,7 +178,7 @@ impl Letter {
 fn show(recorded: &Recorded, output: &Output) -> anyhow::Result<()> {
     let letter = Letter::of(recorded);
     if output.json {
-        println!("{}", serde_json::to_string(&letter)?);
+        println!("{}", terminal::json(&letter)?);
         return Ok(());
     }
     let Line {
@@ -187,23 +188,30 @@ fn show(recorded: &Recorded, output: &Output) -> anyhow::Result<()> {
         summary,
     } = &letter.line;
     println!("letter   {seq}  {}  {subject}", time.format("%Y-%m-%d %H:%M:%S%.3f"));
-    println!("code     {}\nreason   {}", summary.code, summary.reason);
-    println!("job      {}", summary.job_id.as_deref().unwrap_or("-"));
-    println!("file     {}", summary.file_id.as_deref().unwrap_or("-"));
+    println!(
+        "code     {}\nreason   {}",
+        summary.code,
+        terminal::whole(&summary.reason)
+    );
+    println!("job      {}", terminal::plain(summary.job_id.as_deref().unwrap_or("-")));
+    println!(
+        "file     {}",
+        terminal::plain(summary.file_id.as_deref().unwrap_or("-"))
+    );
     for (name, values) in letter.headers.iter().filter(|(name, _)| *name != dead::REPORT) {
         for value in values {
-            println!("header   {name}: {value}");
+            println!("header   {}", terminal::whole(&format!("{name}: {value}")));
         }
     }
     if let Some(report) = &letter.report {
         if let Some(probe) = &report.probe {
-            println!("probe    {probe}");
+            println!("probe    {}", terminal::whole(&probe.to_string()));
         }
-        println!("command  {}", report.argv.join(" "));
-        println!("stderr\n{}", report.stderr);
+        println!("command  {}", terminal::whole(&report.argv.join(" ")));
+        println!("stderr\n{}", terminal::whole(&report.stderr));
     }
     let payload = letter.payload.or(letter.payload_hex).unwrap_or_default();
-    println!("payload\n{payload}");
+    println!("payload\n{}", terminal::whole(&payload));
     Ok(())
 }
 

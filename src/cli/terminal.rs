@@ -25,6 +25,18 @@ pub(super) fn plain(text: &str) -> String {
     shown
 }
 
+/// A text of any length and of many lines, in which nothing but the line breaks is obeyed.
+pub(super) fn whole(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if acts(c) && c != '\n' {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
 /// One line of JSON that says the same and holds no character a terminal acts on. JSON itself demands that only of some of them.
 ///
 /// # Errors
@@ -56,6 +68,12 @@ fn acts(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_text_of_many_lines_keeps_them_and_nothing_else_that_acts() {
+        assert_eq!(whole("a\n\u{1b}[2Jb\r"), "a\n\\u{1b}[2Jb\\u{d}");
+        assert_eq!(whole(&"x".repeat(5000)).len(), 5000);
+    }
 
     #[test]
     fn escapes_are_spelled_out_and_letters_of_any_script_stay() {

@@ -162,23 +162,13 @@ impl Start<'_> {
                     ledger,
                     limits: self.settings.limits,
                 };
-                self.stage(
-                    encoder.clone(),
-                    Class::Encode,
-                    &[Lane::Hi, Lane::Lo],
-                    self.settings.encode_slots,
-                );
+                let slots = self.settings.encode_slots;
+                self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
                 self.stage(encoder, Class::Tracks, &[Lane::Hi], 1);
             }
             Role::Package => {
-                self.stage(
-                    Packager {
-                        jobs: self.jobs.clone(),
-                    },
-                    Class::Package,
-                    &[Lane::Hi],
-                    2,
-                );
+                let jobs = self.jobs.clone();
+                self.stage(Packager { jobs }, Class::Package, &[Lane::Hi], 2);
             }
             Role::Project => self.project().await?,
         }
