@@ -203,12 +203,6 @@ fn stream_drift(wanted: &stream::Config, found: &stream::Config) -> Vec<Drift> {
             &limit(wanted.max_messages_per_subject),
             &limit(found.max_messages_per_subject),
         ),
-        difference(
-            name,
-            "max_msg_size",
-            &limit(wanted.max_message_size.into()),
-            &limit(found.max_message_size.into()),
-        ),
         difference(name, "allow_direct", &wanted.allow_direct, &found.allow_direct),
         difference(name, "deny_delete", &wanted.deny_delete, &found.deny_delete),
         difference(name, "republish", &wanted.republish, &found.republish),

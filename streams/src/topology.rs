@@ -30,10 +30,6 @@ pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// How often a worker says that it goes on: a third of [`ACK_WAIT`].
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Bytes of the largest message publishers may send, headers included. Events are over their limit far below it and become dead letters;
-/// what is larger the publisher sees refused, since a dead letter adds headers and must itself stay below the server's limit (1 MiB).
-pub const MAX_UPLOAD_MESSAGE: i32 = 768 * 1024;
-
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What an installation may choose about its streams.
@@ -75,7 +71,6 @@ pub fn streams(sizing: Sizing) -> Vec<Config> {
         Config {
             duplicate_window: Duration::from_secs(60 * 60),
             max_bytes: 1 << 30,
-            max_message_size: MAX_UPLOAD_MESSAGE,
             description: Some("Upload and delete events from publishers".to_owned()),
             ..base(UPLOADS, &[subject::UPLOAD, subject::DELETE], 14)
         },
