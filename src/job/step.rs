@@ -125,19 +125,10 @@ impl Run {
             return Ok(self.settle(&state).await);
         }
         if !has_result(&state, task) {
-            let readiness = match state.work.attempts(task) {
-                used if used < u64::from(state.accepted.fact.upload.settings.max_attempts) => {
-                    stage.readiness(&state, task).await
-                }
-                _ => Readiness::Never(too_many(&state, task, None)),
-            };
+            let readiness = self.readiness(&state, &stage).await;
             // Whoever slept while it looked speaks of what was: the task is with the one who started it meanwhile.
             if !matches!(readiness, Readiness::Ready(_)) && self.jobs.newest(&state.job_id, task).await != newest {
                 return Ok(Settlement::Silence);
-            }
-            if let Some(pause) = self.jobs.gate.pause() {
-                counter!("fluxhls_storage_waits_total", "class" => self.key.class.as_str()).increment(1);
-                return Ok(Settlement::Retry(pause));
             }
             let _room = match readiness {
                 Readiness::Ready(room) => room,
@@ -151,6 +142,19 @@ impl Run {
         self.jobs.advance(&self.key.job_id).await?;
         crash::point("step.advanced");
         Ok(Settlement::Ack)
+    }
+
+    /// Whether the task can be started, by the storage, by the starts it has behind it, and by its stage.
+    async fn readiness<S: Stage>(&self, state: &JobState, stage: &S) -> Readiness {
+        let task = self.key.task;
+        if let Some(pause) = self.jobs.gate.pause() {
+            counter!("fluxhls_storage_waits_total", "class" => self.key.class.as_str()).increment(1);
+            return Readiness::Wait(pause);
+        }
+        if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
+            return Readiness::Never(too_many(state, task, None));
+        }
+        stage.readiness(state, task).await
     }
 
     /// The third step. A settlement where the task is not to go on to the fourth.
