@@ -2,12 +2,12 @@
 
 use async_nats::HeaderMap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::VERSION;
 use crate::cloudevent;
-use crate::id::{FileId, InvalidId, OutputPrefix};
-use crate::upload::{MAX_BYTES, Malformed};
+use crate::id::{FileId, OutputPrefix};
+use crate::upload::{MAX_BYTES, Malformed, required_id};
 
 /// A request to delete a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,27 +62,13 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
     let Value::Object(fields) = envelope.data else {
         return Err(Malformed("the event is not a JSON object".to_owned()));
     };
-    let file_id = valid(&fields, "file_id")?.ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
-    let output_prefix: Option<OutputPrefix> = valid(&fields, "output_prefix")?;
+    let file_id = required_id(&fields, "file_id")?.ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
+    let output_prefix: Option<OutputPrefix> = required_id(&fields, "output_prefix")?;
     match output_prefix {
         Some(prefix) if !prefix.as_str().starts_with(output_root) => {
             Err(Malformed(format!("output_prefix does not start with {output_root}")))
         }
         output_prefix => Ok(Delete { file_id, output_prefix }),
-    }
-}
-
-fn valid<T: std::str::FromStr<Err = InvalidId>>(
-    fields: &Map<String, Value>,
-    name: &str,
-) -> Result<Option<T>, Malformed> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => text
-            .parse()
-            .map(Some)
-            .map_err(|error: InvalidId| Malformed(error.to_string())),
-        Some(_) => Err(Malformed(format!("{name} is not a text"))),
     }
 }
 
