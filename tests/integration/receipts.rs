@@ -10,7 +10,8 @@ use fluxhls::storage::{Digest, JobKeys, ObjectKind, base36};
 use serde_json::Value;
 use streams::fact::{Ended, Outcome, Planned};
 use streams::task::TaskName;
-use streams::{Code, JobId, topology};
+use streams::work::WorkKind;
+use streams::{Code, JobId, subject, topology};
 
 use crate::harness::clip::{Clip, moving};
 use crate::harness::database::Engine;
@@ -388,23 +389,22 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
     verify(&output.ended, &output.planned, &output.clip.path).await;
 }
 
-/// An ffmpeg that does to the commands of the encode tasks what `edit` says, a script of sed; only to the first one if `once`.
+/// The developer's ffmpeg.
 #[expect(clippy::disallowed_methods, reason = "the tool of the developer's PATH is wrapped")]
-fn faulty(folder: &Path, name: &str, edit: &str, mark: &str, once: bool) -> PathBuf {
-    let path = folder.join(name);
-    let ffmpeg = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+fn real_ffmpeg() -> PathBuf {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap())
         .map(|folder| folder.join("ffmpeg"))
         .find(|file| file.exists())
-        .unwrap();
-    let (ffmpeg, taken) = (ffmpeg.display(), path.with_extension("taken"));
-    let first = if once {
-        format!("mkdir {} 2>/dev/null", taken.display())
-    } else {
-        "true".to_owned()
-    };
+        .unwrap()
+}
+
+/// An ffmpeg that does to the commands of the encode tasks what `edit` says, a script of sed.
+fn faulty(folder: &Path, name: &str, edit: &str, mark: &str) -> PathBuf {
+    let (path, ffmpeg) = (folder.join(name), real_ffmpeg());
+    let ffmpeg = ffmpeg.display();
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *'{mark}'*) if {first}; then n=$#\nwhile [ $n -gt 0 ]; do\n\
-         a=$(printf '%s' \"$1\" | sed '{edit}'); shift; set -- \"$@\" \"$a\"; n=$((n-1))\ndone; fi;; esac\nexec {ffmpeg} \"$@\"\n"
+        "#!/bin/sh\ncase \"$*\" in *'{mark}'*) n=$#\nwhile [ $n -gt 0 ]; do\n\
+         a=$(printf '%s' \"$1\" | sed '{edit}'); shift; set -- \"$@\" \"$a\"; n=$((n-1))\ndone;; esac\nexec {ffmpeg} \"$@\"\n"
     );
     std::fs::write(&path, script).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -431,7 +431,7 @@ async fn what_comes_out_black_or_silent_is_redone_once_and_never_completed() {
         ("black", BLACK, "split=2[v0]", TaskName::video(0), "black"),
         ("silent", SILENT, "[on_", TaskName::TRACKS, "silent"),
     ] {
-        let ffmpeg = faulty(world.folder(), name, edit, mark, false);
+        let ffmpeg = faulty(world.folder(), name, edit, mark);
         let (job, ended, mut worker) = submitted(&world, &ffmpeg).await;
         let error = ended.error.expect("it failed");
         assert_eq!(
@@ -454,8 +454,17 @@ async fn what_comes_out_black_or_silent_is_redone_once_and_never_completed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_out_black_once_is_redone_and_then_completed() {
     let world = World::new(Engine::Sqlite).await;
-    let ffmpeg = faulty(world.folder(), "black-once", BLACK, "split=2[v0]", true);
-    let (job, ended, _worker) = submitted(&world, &ffmpeg).await;
+    let ffmpeg = faulty(world.folder(), "black-once", BLACK, "split=2[v0]");
+    let encoder = world.worker("faulty").roles("intake,plan,encode");
+    let _encoder = encoder.setting("FFMPEG", ffmpeg.display()).start();
+    let job = world.submit(&moving("320x180", 3.0).make().await).await;
+    let done = subject::work(&job, WorkKind::Done, TaskName::video(0));
+    world.streams.first(topology::WORK, &done, |_| true).await;
+    // It works again before anybody looks at what it made.
+    std::fs::remove_file(&ffmpeg).unwrap();
+    std::os::unix::fs::symlink(real_ffmpeg(), &ffmpeg).unwrap();
+    let _packager = world.worker("packager").roles("package,project").start();
+    let ended = world.ended(&job).await;
     assert_eq!(ended.outcome, Outcome::Completed, "{:?}", ended.error);
     let starts = world.starts(&job).await;
     assert_eq!(
