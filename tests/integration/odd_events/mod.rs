@@ -54,8 +54,6 @@ async fn judge(world: &World, odd: &Odd) -> Vec<String> {
         .unwrap()
         .await;
     let faults = match (&odd.fate, sent) {
-        (Fate::Refused, Err(_)) => Vec::new(),
-        (Fate::Refused, Ok(_)) => vec!["the stream took it".to_owned()],
         (_, Err(error)) => vec![format!("the stream refused it: {error}")],
         (Fate::Letter, Ok(ack)) => letter(world, odd, ack.sequence).await,
         (Fate::Ended(code), Ok(_)) => ended(world, odd, *code).await,

@@ -4,8 +4,6 @@ use streams::{Code, JobId};
 
 /// What has to become of an event.
 pub(super) enum Fate {
-    /// The stream does not take it.
-    Refused,
     /// A dead letter, and no fact.
     Letter,
     /// A job that failed with this code, and no letter.
@@ -135,7 +133,7 @@ fn no_events() -> Vec<Draft> {
         (
             "an event of 900 KB",
             format!("{{@,%,\"x\":\"{}\"}}", "x".repeat(900_000)),
-            Fate::Refused,
+            Fate::Letter,
         ),
     ]
 }
