@@ -88,7 +88,7 @@ async fn counted(world: &World, job: &JobId) -> u64 {
     sum(WorkKind::Attempt) - sum(WorkKind::Released)
 }
 
-/// The job failed once, with this code and one dead letter.
+/// The job failed once, with this code. Each task that failed left one letter: two may fail before either hears of the other.
 async fn failed_once(world: &World, job: &JobId, code: Code) -> Ended {
     let ended = world.ended(job).await;
     assert_eq!(ended.outcome, Outcome::Failed);
@@ -99,7 +99,8 @@ async fn failed_once(world: &World, job: &JobId, code: Code) -> Ended {
         .streams
         .counts(topology::DEAD, &format!("hls.v1.dead.*.{job}.*"))
         .await;
-    assert_eq!(letters.values().sum::<u64>(), 1, "{letters:?}");
+    assert!(!letters.is_empty(), "no task of {job} left a letter");
+    assert!(letters.values().all(|of_task| *of_task == 1), "{letters:?}");
     ended
 }
 
