@@ -27,7 +27,7 @@ dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the pag
 
 .PHONY: test
 test: tools lint ## Everything that can fail: lint and all tests
-	cargo test --workspace
+	cargo test --workspace --features fluxhls/otel
 
 .PHONY: fuzz
 fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTATIONS=2000 MUTATION_SEED=1
@@ -37,7 +37,7 @@ fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTA
 .PHONY: lint
 lint: cargo ## Format, clippy, documentation and dependencies, without a warning
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features fluxhls/otel -- -D warnings
 	cargo clippy --package fluxhls --no-default-features -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
 	@scripts/install cargo-deny

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config;
-use crate::telemetry::{LogFormat, init_logs};
+use crate::telemetry::init_logs;
 
 /// Exit code of a command whose job failed or was canceled.
 pub const JOB_NOT_COMPLETED: u8 = 3;
@@ -39,9 +39,8 @@ pub const DIFFERENT: u8 = 4;
 #[derive(Debug, Parser)]
 #[command(name = "fluxhls", version, about, max_term_width = 110)]
 pub struct Cli {
-    /// How log lines look.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "auto", global = true)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    telemetry: config::TelemetryArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -93,21 +92,40 @@ impl Cli {
             Command::Dev(_) => config::log_filter(),
             _ => config::quiet_log_filter(),
         };
-        init_logs(self.log_format, &filter);
-        match self.command {
+        let collector = self.telemetry.collector().filter(|_| self.command.works());
+        let traces = init_logs(self.telemetry.log_format, &filter, collector.as_ref())?;
+        let outcome = self.command.run().await;
+        traces.flush().await;
+        outcome
+    }
+}
+
+impl Command {
+    /// Whether it does the service's work, which traces tell of.
+    const fn works(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
             #[cfg(feature = "dev")]
-            Command::Dev(args) => dev::dev(args).await,
-            Command::Run(args) => run::run(args).await,
-            Command::Submit(args) => submit::submit(args).await,
-            Command::Jobs(command) => jobs::jobs(command).await,
-            Command::Delete(args) => delete::delete(args).await,
-            Command::Dead(command) => dead::dead(command).await,
-            Command::Plan(args) => plan::plan(args).await,
-            Command::Verify(args) => verify::verify(*args).await,
-            Command::Provision(args) => provision::provision(args).await,
-            Command::Migrate(command) => database::migrate(command).await,
-            Command::Rebuild(args) => database::rebuild(args).await,
-            Command::Doctor(args) => doctor::doctor(args).await,
+            Self::Dev(_) => true,
+            _ => false,
+        }
+    }
+
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            #[cfg(feature = "dev")]
+            Self::Dev(args) => dev::dev(args).await,
+            Self::Run(args) => run::run(args).await,
+            Self::Submit(args) => submit::submit(args).await,
+            Self::Jobs(command) => jobs::jobs(command).await,
+            Self::Delete(args) => delete::delete(args).await,
+            Self::Dead(command) => dead::dead(command).await,
+            Self::Plan(args) => plan::plan(args).await,
+            Self::Verify(args) => verify::verify(*args).await,
+            Self::Provision(args) => provision::provision(args).await,
+            Self::Migrate(command) => database::migrate(command).await,
+            Self::Rebuild(args) => database::rebuild(args).await,
+            Self::Doctor(args) => doctor::doctor(args).await,
         }
     }
 }

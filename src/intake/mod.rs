@@ -15,12 +15,15 @@ use streams::upload::{self, Arrival, Malformed};
 use streams::work::SourceOwner;
 use streams::{Code, FileId, JobId, subject, topology};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::{Created, Delivery, Grief, Lanes, Outgoing, Refused, Settlement, letter, pull};
 use crate::job::Jobs;
 use crate::storage::Locator;
+use crate::telemetry::trace;
 
 /// Events in work at a time.
 const SLOTS: usize = 16;
@@ -61,7 +64,10 @@ impl Intake {
         } else {
             let read = upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root);
             match read {
-                Ok(arrival) => self.accept(&delivery, arrival).await,
+                Ok(arrival) => {
+                    let span = span(&arrival, delivery.seq);
+                    self.accept(&delivery, arrival).instrument(span).await
+                }
                 Err(malformed) => self.bury(&delivery, "upload", &malformed).await,
             }
         };
@@ -73,11 +79,13 @@ impl Intake {
 
     async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Settlement, Refused> {
         let job_id = self.resolve(&arrival, delivery.seq).await?;
+        Span::current().record("job.id", job_id.as_str());
         crash::point("intake.resolved");
         self.index(&arrival.upload.file_id, &job_id).await?;
         crash::point("intake.indexed");
         let failure = self.objection(&arrival);
-        let (trace, file_id) = (arrival.traceparent.clone(), arrival.upload.file_id.clone());
+        let trace = arrival.traceparent.clone().or_else(trace::current);
+        let file_id = arrival.upload.file_id.clone();
         let accepted = self.accepted(arrival, &job_id, delivery.seq).await;
         // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's.
         let id = format!("upload-{}-{job_id}", delivery.seq);
@@ -228,4 +236,18 @@ impl Intake {
         tracing::warn!(seq = delivery.seq, reason = %reason, "the {stage} event is malformed; kept as a dead letter");
         Ok(Settlement::Ack)
     }
+}
+
+/// What log lines and traces say of taking an event in.
+fn span(arrival: &Arrival, seq: u64) -> Span {
+    let traceparent = arrival.traceparent.as_deref();
+    let span = tracing::error_span!(
+        "intake",
+        otel.kind = "consumer",
+        job.id = Empty,
+        file.id = %arrival.upload.file_id,
+        seq,
+        trace.id = trace::id(traceparent),
+    );
+    trace::continued(span, traceparent)
 }

@@ -20,7 +20,7 @@ impl Run {
         let task = self.key.task;
         counter!("fluxhls_task_failures_total", "class" => self.key.class.as_str(), "code" => failure.code.as_str())
             .increment(1);
-        tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
+        tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
         if !self.jobs.is_newest(&state.job_id, task, attempt).await {
             return Ok(Settlement::Silence);
         }

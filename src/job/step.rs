@@ -17,6 +17,7 @@ use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, DoneOutput, Redo, Released, WorkKind};
 use streams::{Code, TaskKey, VERSION, subject, topology};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use super::Jobs;
 use super::failing::too_many;
@@ -26,6 +27,7 @@ use crate::admission::Reservation;
 use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::{Created, Delivery, Outgoing, Refused, Settlement};
+use crate::telemetry::trace;
 
 /// What a stage is asked to do.
 #[derive(Debug, Clone)]
@@ -169,6 +171,36 @@ impl Run {
             return Ok(Some(Settlement::Silence));
         };
         crash::point("step.attempt");
+        let span = self.span(state, attempt);
+        self.attempt(state, attempt, stage, hand_back).instrument(span).await
+    }
+
+    /// What log lines and traces say of the work of one attempt.
+    fn span(&self, state: &JobState, attempt: u64) -> Span {
+        let trace = state.traceparent.as_deref();
+        // Of the highest level, so that no filter of lines takes it from the lines it lets through.
+        let span = tracing::error_span!(
+            "task",
+            otel.name = self.key.class.as_str(),
+            otel.kind = "consumer",
+            job.id = %state.job_id,
+            file.id = %state.file_id(),
+            task = %self.key.task,
+            attempt,
+            worker = self.jobs.settings.worker,
+            trace.id = trace::id(trace),
+        );
+        trace::continued(span, trace)
+    }
+
+    /// The third step from the attempt on.
+    async fn attempt<S: Stage>(
+        &self,
+        state: &JobState,
+        attempt: u64,
+        stage: S,
+        hand_back: CancellationToken,
+    ) -> Result<Option<Settlement>, Refused> {
         let pulse = Pulse::default();
         let assignment = Assignment {
             state: state.clone(),
@@ -231,7 +263,7 @@ impl Run {
             return Ok(None);
         };
         counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "started").increment(1);
-        tracing::info!(job.id = %state.job_id, task = %self.key.task, attempt = seq, "started {}", self.key.task);
+        tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt = seq, "started {}", self.key.task);
         Ok(Some(seq))
     }
 
@@ -257,6 +289,7 @@ impl Run {
     /// Publishes what was made, as the first result of the task. What a loser made is swept away later.
     async fn publish(&self, state: &JobState, attempt: u64, product: Product) -> Result<Option<Settlement>, Refused> {
         counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "completed").increment(1);
+        tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
         match product {
             Product::Plan(planned) => {
@@ -298,7 +331,7 @@ impl Run {
     /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.
     async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Settlement, Refused> {
         for (task, reason) in tasks {
-            tracing::warn!(job.id = %state.job_id, %task, reason, "the output of a task failed its check; it is done again");
+            tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; it is done again");
             let redo = Redo {
                 v: VERSION,
                 task,

@@ -83,7 +83,7 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
     if jobs.is_queued(job).await {
         return Ok(false);
     }
-    tracing::warn!(job.id = %job, "an open job had no task on the queue; planning it again");
+    tracing::warn!(job.id = %job, file.id = %state.file_id(), "an open job had no task on the queue; planning it again");
     counter!("fluxhls_swept_jobs_total").increment(1);
     jobs.log
         .enqueue(&state.key(TaskName::PLAN), state.traceparent.as_deref())

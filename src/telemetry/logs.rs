@@ -1,8 +1,16 @@
 //! Log lines: for people on a terminal, JSON otherwise.
+//!
+//! Every line about a job has `job.id`, every change of its state `file.id` as well, and lines about a task `task`. JSON lines hold besides
+//! what the work they were written in belongs to, as `span`: the task, its attempt, and the trace.
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use super::trace::{self, Collector, Traces};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -16,27 +24,37 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to standard error.
-pub fn init(format: LogFormat, filter: &str) {
+/// Starts logging to standard error, and sending traces to `collector` where there is one.
+///
+/// # Errors
+/// When the collector's address is none.
+pub fn init(format: LogFormat, filter: &str, collector: Option<&Collector>) -> anyhow::Result<Traces> {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let json = match format {
+    let is_json = match format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    let started = if json {
-        builder.json().flatten_event(true).with_current_span(false).try_init()
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = if is_json {
+        lines.json().flatten_event(true).with_span_list(false).boxed()
     } else {
-        builder
+        // A person reads the ids in the line itself; before each line they would hide it.
+        lines
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal())
-            .try_init()
+            .with_filter(filter_fn(|metadata| !metadata.is_span()))
+            .boxed()
     };
+    let (spans, traces) = trace::export(collector)?;
+    let started = tracing_subscriber::registry()
+        .with(lines)
+        .with(spans)
+        .with(filter)
+        .try_init();
     if let Err(error) = started {
         // A second call is a mistake of the program, not of its user; the first subscriber goes on.
         tracing::debug!(%error, "logging was started before");
     }
+    Ok(traces)
 }

@@ -2,6 +2,7 @@
 
 mod logs;
 mod metric;
+pub mod trace;
 
 pub use logs::{LogFormat, init as init_logs};
 pub use metric::{DESCRIPTIONS, Metric, install as install_metrics};

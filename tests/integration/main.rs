@@ -69,6 +69,8 @@ mod storage_faults;
 mod sweeping;
 #[cfg(test)]
 mod titles;
+#[cfg(all(test, feature = "otel"))]
+mod traces;
 #[cfg(test)]
 mod work_folder;
 #[cfg(test)]
