@@ -69,7 +69,8 @@ mod storage_faults;
 mod sweeping;
 #[cfg(test)]
 mod titles;
-#[cfg(all(test, feature = "otel"))]
+#[cfg(feature = "otel")]
+#[cfg(test)]
 mod traces;
 #[cfg(test)]
 mod work_folder;
