@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
-use super::mend::Repair;
+use super::revision::Repair;
 use crate::failure::Failure;
 use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
 use crate::storage::{Source, SourceServer, base36, source_copy};

@@ -1,9 +1,9 @@
 //! Repair: a finished output is checked again, object by object, and what is damaged is made anew.
 //!
 //! In reading order: `find` (which job's output is public under a prefix, and its receipt), `survey` (every object the receipt names,
-//! read again), `mend` (a repair, from its number to the new master), `patch` (pure: what of a fresh encode takes the place of
-//! what), `recall` (what the log or a receipt remembers of a job), `copy` (a source that
-//! has no index of its own).
+//! read again), `mend` (a repair, from its number to the new master), `revision` (what it makes in between), `patch` (pure: what of a
+//! fresh encode takes the place of what), `recall` (what the log or a receipt remembers of a job), `copy` (a source that has no index of
+//! its own).
 //!
 //! A repair writes beside, never over: old keys are cached for a year. Its number, the stream sequence of an `attempt` message, is in
 //! every key it writes. It becomes public like a job does: the owner of the prefix is advanced by compare-and-set, and master follows
@@ -14,6 +14,7 @@ mod find;
 mod mend;
 mod patch;
 mod recall;
+mod revision;
 mod survey;
 
 pub use find::{Found, Unknown, find};
