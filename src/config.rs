@@ -20,6 +20,9 @@ use crate::telemetry::trace::Collector;
 /// Default of the setting of that name, in bytes.
 pub const REMUX_MAX: u64 = 16 << 30;
 
+/// Default of the setting of that name.
+pub const METRICS_PER_JOB: u64 = 200;
+
 /// What the program says of itself, and where.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Telemetry")]
@@ -399,6 +402,9 @@ pub struct HttpArgs {
     /// Address of /metrics, /livez and /readyz.
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
+    /// Most open jobs, the oldest first, that the role project gives metrics of their own; 0 for none.
+    #[arg(long, env = "METRICS_PER_JOB", default_value_t = METRICS_PER_JOB)]
+    pub metrics_per_job: u64,
 }
 
 /// The step at which a debug build dies, for tests of crashes.

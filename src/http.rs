@@ -30,21 +30,39 @@ impl Health {
             notices: Vec::new(),
         }
     }
+
+    /// Of a service that takes nothing new and waits for its last tasks.
+    #[must_use]
+    pub fn draining() -> Self {
+        Self {
+            obstacles: vec!["stopping; tasks in work may finish".to_owned()],
+            notices: Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone)]
 struct Shown {
     metrics: PrometheusHandle,
     health: watch::Receiver<Health>,
+    open_jobs: watch::Receiver<String>,
 }
 
-/// The routes.
-pub fn router(metrics: PrometheusHandle, health: watch::Receiver<Health>) -> Router {
+/// The routes. `open_jobs` is the text of the series that the recorder does not hold.
+pub fn router(
+    metrics: PrometheusHandle,
+    health: watch::Receiver<Health>,
+    open_jobs: watch::Receiver<String>,
+) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
-        .with_state(Shown { metrics, health })
+        .with_state(Shown {
+            metrics,
+            health,
+            open_jobs,
+        })
 }
 
 /// Serves the routes on `listener` until `stop`.
@@ -74,7 +92,7 @@ async fn scrape(State(shown): State<Shown>) -> Response {
     metrics_process::Collector::default().collect();
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        shown.metrics.render(),
+        shown.metrics.render() + &shown.open_jobs.borrow(),
     )
         .into_response()
 }

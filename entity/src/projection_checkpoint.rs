@@ -30,6 +30,14 @@ pub struct Model {
     /// SHA-256 of that message's body, in hex.
     #[sea_orm(column_type = "Text", nullable)]
     pub message_hash: Option<String>,
+    /// Jobs accepted, over all time.
+    pub jobs_accepted: i64,
+    /// Jobs that ended completed.
+    pub jobs_completed: i64,
+    /// Jobs that failed.
+    pub jobs_failed: i64,
+    /// Jobs that were canceled.
+    pub jobs_canceled: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

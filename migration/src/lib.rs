@@ -13,6 +13,7 @@ mod m20261122_000002_create_transcoding_jobs;
 mod m20261122_000003_add_sequence_guards;
 mod m20261122_000004_keep_explicit_updated_at;
 mod m20261122_000005_create_projection_checkpoint;
+mod m20261126_000001_count_jobs;
 mod migrator;
 #[cfg(feature = "testing")]
 pub mod testing;

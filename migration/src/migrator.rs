@@ -6,7 +6,7 @@ use sea_orm_migration::sea_orm::DatabaseConnection;
 use crate::{
     adopt, lock, m20261122_000001_create_files, m20261122_000002_create_transcoding_jobs,
     m20261122_000003_add_sequence_guards, m20261122_000004_keep_explicit_updated_at,
-    m20261122_000005_create_projection_checkpoint,
+    m20261122_000005_create_projection_checkpoint, m20261126_000001_count_jobs,
 };
 
 /// All migrations, oldest first.
@@ -21,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_add_sequence_guards::Migration),
             Box::new(m20261122_000004_keep_explicit_updated_at::Migration),
             Box::new(m20261122_000005_create_projection_checkpoint::Migration),
+            Box::new(m20261126_000001_count_jobs::Migration),
         ]
     }
 }

@@ -26,8 +26,11 @@ pub(super) enum JobsCommand {
     /// The newest jobs, from the tables.
     List {
         /// Only jobs with this status.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "active")]
         status: Option<String>,
+        /// Only jobs that have not ended, the oldest first.
+        #[arg(long)]
+        active: bool,
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: u64,
@@ -111,6 +114,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
     match command {
         JobsCommand::List {
             status,
+            active,
             limit,
             output,
             database,
@@ -121,7 +125,12 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
                 limit: Some(limit),
                 ..Filter::default()
             };
-            print_jobs(&table::list(&database, &filter).await?, &output)?;
+            let found = if active {
+                table::active(&database, Some(limit)).await?
+            } else {
+                table::list(&database, &filter).await?
+            };
+            print_jobs(&found, &output)?;
         }
         JobsCommand::History {
             limit,
@@ -173,10 +182,6 @@ pub(super) fn jobs_table(jobs: &[Job]) -> Table {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["job", "file", "name", "status", "%", "created", "seconds", "result"]);
     for job in jobs {
-        let seconds = job
-            .created_at
-            .zip(job.completed_at)
-            .map(|(from, to)| (to - from).as_seconds_f64());
         table.add_row([
             job.job_id.clone(),
             job.file_id.clone(),
@@ -186,7 +191,9 @@ pub(super) fn jobs_table(jobs: &[Job]) -> Table {
             job.created_at
                 .map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string())
                 .unwrap_or_default(),
-            seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
+            job.duration_seconds
+                .map(|seconds| format!("{seconds:.1}"))
+                .unwrap_or_default(),
             terminal::plain(
                 job.error_message
                     .as_deref()

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{DatabaseArgs, HttpArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::http;
@@ -61,6 +62,7 @@ impl RunArgs {
             source_wait: Duration::from_secs(self.worker.source_wait),
             remux_max: self.worker.remux_max,
             limits: self.worker.limits.limits(),
+            metrics_per_job: self.http.metrics_per_job,
             roles: self.roles.clone(),
         })
     }
@@ -80,9 +82,12 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let address = listener.local_addr()?;
     let service = Service::start(&settings, &shutdown).await?;
     tracing::info!(%address, roles = roles.join(","), worker = settings.job.worker, "fluxhls {} runs", env!("CARGO_PKG_VERSION"));
-    let router = http::router(metrics, service.health.clone());
-    let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
+    let router = http::router(metrics, service.health.clone(), service.open_jobs.clone());
+    // Longer than the roles: what a process does while it drains is to be seen, too.
+    let drained = CancellationToken::new();
+    let server = tokio::spawn(http::serve(listener, router, drained.clone()));
     service.wait().await;
+    drained.cancel();
     server.await??;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

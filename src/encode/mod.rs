@@ -12,4 +12,5 @@ mod shipping;
 mod stage;
 mod tracks;
 
+pub use production::touch_metrics;
 pub use stage::Encoder;

@@ -203,6 +203,13 @@ async fn overflow(folder: &Path, order: &Order<'_>) -> Failure {
     }
 }
 
+/// Makes the counter of each end of ffmpeg exist at zero, so that its first increase is seen.
+pub fn touch_metrics() {
+    for end in ["finished", "failed", "stopped", "exceeded", "stalled", "timed_out"] {
+        counter!("fluxhls_ffmpeg_exits_total", "result" => end).increment(0);
+    }
+}
+
 /// The metric label of an end.
 const fn word(end: End) -> &'static str {
     match end {

@@ -39,9 +39,18 @@ pub struct Intake {
     pub locator: Locator,
 }
 
+/// Makes the counters exist at zero, so that their first increase is seen.
+fn touch() {
+    for result in ["accepted", "duplicate", "malformed"] {
+        counter!("fluxhls_uploads_total", "result" => result).increment(0);
+    }
+    counter!("fluxhls_deleted_files_total").increment(0);
+}
+
 impl Intake {
     /// Takes events in until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        touch();
         let nats = self.jobs.log.nats().clone();
         let log = self.jobs.log.clone();
         let lanes = Lanes {

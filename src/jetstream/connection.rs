@@ -96,6 +96,7 @@ impl Nats {
             .timeout(Duration::from_secs(5))
             .build(client.clone());
         gauge!("fluxhls_nats_connected").set(1.0);
+        counter!("fluxhls_nats_reconnects_total").increment(0);
         Ok(Self { client, js, connected })
     }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use metrics::counter;
 use streams::code::Class;
 use streams::dead::{self, TaskReport};
 use streams::task::TaskName;
 use streams::{Code, subject, topology};
 
+use super::meter;
 use super::state::JobState;
 use super::step::Run;
 use crate::crash;
@@ -18,8 +18,7 @@ impl Run {
     /// Settles a failed attempt.
     pub(super) async fn failed(&self, state: &JobState, attempt: u64, failure: Failure) -> Result<Settlement, Refused> {
         let task = self.key.task;
-        counter!("fluxhls_task_failures_total", "class" => self.key.class.as_str(), "code" => failure.code.as_str())
-            .increment(1);
+        meter::failure(self.key.class, failure.code);
         tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
         if !self.jobs.is_newest(&state.job_id, task, attempt).await {
             return Ok(Settlement::Silence);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use metrics::{counter, histogram};
+use metrics::histogram;
 use streams::fact::{Decision, Fact, Planned};
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, DoneOutput, Redo, Released, WorkKind};
@@ -22,6 +22,7 @@ use tracing::{Instrument as _, Span};
 use super::Jobs;
 use super::failing::too_many;
 use super::lease::{LeaseEnd, Pulse};
+use super::meter;
 use super::state::JobState;
 use crate::admission::Reservation;
 use crate::crash;
@@ -150,7 +151,7 @@ impl Run {
     async fn readiness<S: Stage>(&self, state: &JobState, stage: &S) -> Readiness {
         let task = self.key.task;
         if let Some(pause) = self.jobs.gate.pause() {
-            counter!("fluxhls_storage_waits_total", "class" => self.key.class.as_str()).increment(1);
+            meter::storage_wait(self.key.class);
             return Readiness::Wait(pause);
         }
         if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
@@ -239,10 +240,13 @@ impl Run {
                 let failure = Failure::new(Code::FfmpegStalled, "The work made no headway and was stopped.");
                 self.failed(state, attempt, failure).await.map(Some)
             }
-            Worked::Ended(LeaseEnd::Overruled) => match self.jobs.state(&self.key.job_id).await {
-                Some(state) => Ok(Some(self.settle(&state).await)),
-                None => Ok(Some(Settlement::Ack)),
-            },
+            Worked::Ended(LeaseEnd::Overruled) => {
+                meter::attempt(self.key.class, "overruled");
+                match self.jobs.state(&self.key.job_id).await {
+                    Some(state) => Ok(Some(self.settle(&state).await)),
+                    None => Ok(Some(Settlement::Ack)),
+                }
+            }
         }
     }
 
@@ -262,7 +266,7 @@ impl Run {
             tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; left to it");
             return Ok(None);
         };
-        counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "started").increment(1);
+        meter::attempt(self.key.class, "started");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt = seq, "started {}", self.key.task);
         Ok(Some(seq))
     }
@@ -282,13 +286,13 @@ impl Run {
                 Outgoing::json(subject, body).with_id(format!("released-{attempt}")),
             )
             .await?;
-        counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "released").increment(1);
+        meter::attempt(self.key.class, "released");
         Ok(())
     }
 
     /// Publishes what was made, as the first result of the task. What a loser made is swept away later.
     async fn publish(&self, state: &JobState, attempt: u64, product: Product) -> Result<Option<Settlement>, Refused> {
-        counter!("fluxhls_attempts_total", "class" => self.key.class.as_str(), "outcome" => "completed").increment(1);
+        meter::attempt(self.key.class, "completed");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
         match product {

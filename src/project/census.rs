@@ -1,20 +1,140 @@
-//! The metrics of the tables: what was projected, and how many jobs there are of each status.
+//! The metrics of tables and streams: what was projected, what the tables hold, and what the streams hold.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use metrics::{counter, gauge, histogram};
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, DbErr};
 use streams::Fact;
-use tokio::time::{MissedTickBehavior, interval};
+use streams::fact::Outcome;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Applied;
-use super::jobs;
+use super::jobs::{self, Job, Stats};
+use super::queues::Queues;
+use super::tally::Tally;
+use super::{checkpoint, open};
+use crate::jetstream::Nats;
 
-/// How often the rows are counted.
+/// How often tables and streams are asked.
 const PERIOD: Duration = Duration::from_secs(15);
+/// How long they may take to answer.
+pub(super) const LIMIT: Duration = Duration::from_secs(3);
 /// Every status a job can have: one that no job has any more must fall to 0, not stay.
 const STATUSES: [&str; 5] = ["pending", "processing", "completed", "failed", "canceled"];
+/// The statuses of jobs that have not ended.
+const OPEN: [&str; 2] = ["pending", "processing"];
+
+/// Asks tables and streams for what the metrics tell of them.
+#[derive(Debug)]
+pub struct Census {
+    /// The tables.
+    pub db: DatabaseConnection,
+    /// The streams.
+    pub nats: Nats,
+    /// Most open jobs that are told one by one.
+    pub per_job: u64,
+    /// The series of each open job, as the text of a scrape.
+    pub open: watch::Sender<String>,
+}
+
+impl Census {
+    /// Asks every fifteen seconds until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut queues = Queues::default();
+        touch();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            let (answered, ()) = tokio::join!(timeout(LIMIT, self.ask()), queues.tell(&self.nats));
+            let answer = answered.ok().and_then(|answer| {
+                let told = |error: &DbErr| tracing::debug!(%error, "the tables cannot be counted");
+                answer.inspect_err(told).ok()
+            });
+            gauge!("fluxhls_database_up").set(if answer.is_some() { 1.0 } else { 0.0 });
+            self.tell(answer);
+        }
+    }
+
+    async fn ask(&self) -> Result<Answer, DbErr> {
+        let now = Utc::now();
+        let oldest = |time: Option<DateTime<Utc>>| time.map_or(0.0, |time| (now - time).as_seconds_f64().max(0.0));
+        Ok(Answer {
+            counts: jobs::counts(&self.db).await?,
+            stats: jobs::stats(&self.db, now).await?,
+            oldest_open: oldest(jobs::oldest(&self.db, &OPEN).await?),
+            oldest_pending: oldest(jobs::oldest(&self.db, &OPEN[..1]).await?),
+            tally: checkpoint::read(&self.db).await?.map(|at| at.tally()),
+            open: match self.per_job {
+                0 => Vec::new(),
+                limit => jobs::active(&self.db, Some(limit)).await?,
+            },
+        })
+    }
+
+    /// Tells the answer; without one, that nothing is known.
+    fn tell(&self, answer: Option<Answer>) {
+        let known = answer.as_ref();
+        let count = |counts: &BTreeMap<String, u64>, status| float(counts.get(status).copied().unwrap_or(0));
+        for status in STATUSES {
+            let rows = known.map_or(f64::NAN, |answer| count(&answer.counts, status));
+            gauge!("fluxhls_jobs", "status" => status).set(rows);
+            let recent = known.map_or(f64::NAN, |answer| count(&answer.stats.jobs, status));
+            gauge!("fluxhls_recent_jobs", "window" => "7d", "status" => status).set(recent);
+        }
+        let mean = known.and_then(|answer| answer.stats.mean_seconds).unwrap_or(f64::NAN);
+        gauge!("fluxhls_recent_job_duration_average_seconds", "window" => "7d").set(mean);
+        gauge!("fluxhls_oldest_open_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_open));
+        gauge!("fluxhls_oldest_pending_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_pending));
+        if let Some(tally) = known.and_then(|answer| answer.tally) {
+            total(tally);
+        }
+        self.open
+            .send_replace(open::render(known.map_or(&[], |answer| &answer.open)));
+    }
+}
+
+/// What the tables answered.
+struct Answer {
+    counts: BTreeMap<String, u64>,
+    stats: Stats,
+    oldest_open: f64,
+    oldest_pending: f64,
+    /// None before the first fact.
+    tally: Option<Tally>,
+    open: Vec<Job>,
+}
+
+/// The counts of the database. A counter of this process never falls, whatever it is set to.
+fn total(tally: Tally) {
+    let count = |jobs: i64| u64::try_from(jobs).unwrap_or(0);
+    counter!("fluxhls_jobs_accepted_total").absolute(count(tally.accepted));
+    for (outcome, jobs) in [
+        (Outcome::Completed, tally.completed),
+        (Outcome::Failed, tally.failed),
+        (Outcome::Canceled, tally.canceled),
+    ] {
+        counter!("fluxhls_jobs_finished_total", "outcome" => outcome.as_str()).absolute(count(jobs));
+    }
+}
+
+/// Makes the counters of this process exist at zero, so that their first increase is seen.
+fn touch() {
+    for result in ["applied", "dead"] {
+        counter!("fluxhls_projection_facts_total", "result" => result).increment(0);
+    }
+    for code in streams::Code::ALL {
+        counter!("fluxhls_jobs_failed_total", "code" => code.as_str()).increment(0);
+    }
+    counter!("fluxhls_swept_jobs_total").increment(0);
+}
 
 /// Counts a committed batch. A rebuild is not counted: its facts were, when they came.
 pub(super) fn count(applied: &Applied) {
@@ -23,41 +143,26 @@ pub(super) fn count(applied: &Applied) {
             .increment(u64::try_from(facts).unwrap_or(u64::MAX));
     }
     for entry in &applied.entries {
-        if let Fact::Ended(ended) = &entry.fact {
-            let outcome = ended.outcome.as_str();
-            counter!("fluxhls_jobs_finished_total", "outcome" => outcome).increment(1);
-            histogram!("fluxhls_job_duration_seconds", "outcome" => outcome).record(ended.elapsed_seconds);
+        let Fact::Ended(ended) = &entry.fact else { continue };
+        let outcome = ended.outcome.as_str();
+        histogram!("fluxhls_job_duration_seconds", "outcome" => outcome).record(ended.elapsed_seconds);
+        if ended.outcome == Outcome::Completed {
+            // Until there are growing playlists nothing plays before the end.
+            histogram!("fluxhls_time_to_first_playable_seconds").record(ended.elapsed_seconds);
+        }
+        if let Some(error) = &ended.error {
+            counter!("fluxhls_jobs_failed_total", "code" => error.code.as_str()).increment(1);
         }
     }
 }
 
-/// Says how many facts the tables are behind.
-pub(super) fn lag(facts: u64) {
-    gauge!("fluxhls_projection_lag_messages").set(float(facts));
-}
-
-/// Counts the jobs of each status now and then, until `stop`.
-pub(super) async fn keep(db: &DatabaseConnection, stop: &CancellationToken) {
-    let mut ticks = interval(PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        match jobs::counts(db).await {
-            Ok(counts) => {
-                for status in STATUSES {
-                    let jobs = counts.get(status).copied().unwrap_or(0);
-                    gauge!("fluxhls_jobs", "status" => status).set(float(jobs));
-                }
-            }
-            Err(error) => tracing::debug!(%error, "jobs cannot be counted"),
-        }
-    }
+/// Says where the projector stands: how many facts the tables are behind, and whether another one writes them.
+pub(super) fn stand(lag: u64, standby: bool) {
+    gauge!("fluxhls_projection_lag_messages").set(float(lag));
+    gauge!("fluxhls_projection_standby").set(if standby { 1.0 } else { 0.0 });
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and exact up to 2^53")]
-fn float(count: u64) -> f64 {
+pub(super) fn float(count: u64) -> f64 {
     count as f64
 }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::prelude::ProjectionCheckpoint;
 use entity::projection_checkpoint::{Column, Model};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
     EntityTrait as _, IntoActiveModel as _, QueryFilter as _, SqliteTransactionMode, TransactionOptions,
@@ -15,6 +15,7 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use streams::topology;
 
+use super::tally::Tally;
 use crate::jetstream::Recorded;
 
 /// The name of the one projection there is.
@@ -35,6 +36,10 @@ impl Checkpoint {
             subject: None,
             message_time: None,
             message_hash: None,
+            jobs_accepted: 0,
+            jobs_completed: 0,
+            jobs_failed: 0,
+            jobs_canceled: 0,
         })
     }
 
@@ -52,6 +57,27 @@ impl Checkpoint {
     /// Stream sequence of the last message in the tables; 0 before the first.
     pub(super) fn seq(&self) -> u64 {
         u64::try_from(self.0.seq).unwrap_or(0)
+    }
+
+    /// How many jobs were accepted up to here, and how they ended.
+    pub(super) const fn tally(&self) -> Tally {
+        Tally {
+            accepted: self.0.jobs_accepted,
+            completed: self.0.jobs_completed,
+            failed: self.0.jobs_failed,
+            canceled: self.0.jobs_canceled,
+        }
+    }
+
+    /// The same checkpoint with these counts.
+    pub(super) fn counting(self, tally: Tally) -> Self {
+        Self(Model {
+            jobs_accepted: tally.accepted,
+            jobs_completed: tally.completed,
+            jobs_failed: tally.failed,
+            jobs_canceled: tally.canceled,
+            ..self.0
+        })
     }
 
     /// Whether it speaks of the stream that was created at that time.
@@ -110,6 +136,25 @@ pub(super) async fn advance(db: &impl ConnectionTrait, from: &Checkpoint, to: &C
     Ok(moved.rows_affected == 1)
 }
 
+/// Adds to the counts, in the transaction that moves the checkpoint: so each job counts once, whatever dies.
+pub(super) async fn count(db: &impl ConnectionTrait, more: Tally) -> Result<(), DbErr> {
+    if more == Tally::default() {
+        return Ok(());
+    }
+    ProjectionCheckpoint::update_many()
+        .col_expr(Column::JobsAccepted, Expr::col(Column::JobsAccepted).add(more.accepted))
+        .col_expr(
+            Column::JobsCompleted,
+            Expr::col(Column::JobsCompleted).add(more.completed),
+        )
+        .col_expr(Column::JobsFailed, Expr::col(Column::JobsFailed).add(more.failed))
+        .col_expr(Column::JobsCanceled, Expr::col(Column::JobsCanceled).add(more.canceled))
+        .filter(Column::Name.eq(NAME))
+        .exec(db)
+        .await
+        .map(drop)
+}
+
 /// Puts the checkpoint wherever the tables were rebuilt to.
 pub(super) async fn put(db: &impl ConnectionTrait, to: &Checkpoint) -> Result<(), DbErr> {
     let replace = OnConflict::column(Column::Name)
@@ -120,6 +165,10 @@ pub(super) async fn put(db: &impl ConnectionTrait, to: &Checkpoint) -> Result<()
             Column::Subject,
             Column::MessageTime,
             Column::MessageHash,
+            Column::JobsAccepted,
+            Column::JobsCompleted,
+            Column::JobsFailed,
+            Column::JobsCanceled,
         ])
         .to_owned();
     ProjectionCheckpoint::insert(to.0.clone().into_active_model())

@@ -1,6 +1,6 @@
 //! Questions about jobs, answered from the tables. Nothing here writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, NaiveDateTime, Utc};
 use entity::files;
@@ -15,11 +15,13 @@ use serde::Serialize;
 use serde_json::Value;
 use streams::{FileId, JobId};
 
+use super::references;
+
 /// How many days back [`stats`] looks.
 pub const STATS_DAYS: u64 = 7;
 
 /// A job with the name of its file. Times are those of the job's facts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Job {
     /// The job.
     pub job_id: String,
@@ -27,6 +29,10 @@ pub struct Job {
     pub file_id: String,
     /// The file's name, as people see it.
     pub file_name: Option<String>,
+    /// The file's media type.
+    pub mime_type: Option<String>,
+    /// The address of who uploaded it, where the database has a table `users`.
+    pub user_email: Option<String>,
     /// pending, processing, completed, failed or canceled.
     pub status: String,
     /// Percent.
@@ -45,6 +51,10 @@ pub struct Job {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended, whatever its outcome.
     pub completed_at: Option<DateTime<Utc>>,
+    /// Seconds from created to ended, as the view `transcoding_history` told them.
+    pub duration_seconds: Option<f64>,
+    /// The playlist of the file's newest completed job.
+    pub hls_manifest_url: Option<String>,
     /// The settings of its event.
     pub settings: Option<Value>,
 }
@@ -52,10 +62,19 @@ pub struct Job {
 impl Job {
     fn new(job: Model, file: Option<files::Model>) -> Self {
         let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
+        let (file_name, mime_type, hls_manifest_url) = match file {
+            Some(file) => (Some(file.name), Some(file.mime_type), file.hls_manifest_url),
+            None => (None, None, None),
+        };
+        let span = job.created_at.zip(job.completed_at);
         Self {
             job_id: job.id,
             file_id: job.file_id,
-            file_name: file.map(|file| file.name),
+            file_name,
+            mime_type,
+            user_email: None,
+            duration_seconds: span.map(|(from, to)| (to - from).as_seconds_f64()),
+            hls_manifest_url,
             status: job.status.unwrap_or_else(|| "pending".to_owned()),
             progress: job.progress.unwrap_or(0),
             input_url: job.input_url,
@@ -152,12 +171,28 @@ pub async fn show(db: &impl ConnectionTrait, job: &JobId) -> Result<Option<Job>,
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn active(db: &impl ConnectionTrait) -> Result<Vec<Job>, DbErr> {
+pub async fn active(db: &impl ConnectionTrait, limit: Option<u64>) -> Result<Vec<Job>, DbErr> {
     let select = TranscodingJobs::find()
         .filter(Column::Status.is_in(["pending", "processing"]))
         .order_by_asc(Column::CreatedAt)
-        .order_by_asc(Column::Id);
+        .order_by_asc(Column::Id)
+        .limit(limit);
     jobs(db, select).await
+}
+
+/// When the oldest job with one of these statuses was created; none without any.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn oldest(db: &impl ConnectionTrait, statuses: &[&str]) -> Result<Option<DateTime<Utc>>, DbErr> {
+    let oldest: Option<Option<NaiveDateTime>> = TranscodingJobs::find()
+        .select_only()
+        .column_as(Column::CreatedAt.min(), "oldest")
+        .filter(Column::Status.is_in(statuses.iter().copied()))
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(oldest.flatten().map(|time| time.and_utc()))
 }
 
 /// The last `limit` jobs that ended, whatever their outcome, newest end first.
@@ -175,7 +210,20 @@ pub async fn history(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Job>, 
 
 async fn jobs(db: &impl ConnectionTrait, select: Select<TranscodingJobs>) -> Result<Vec<Job>, DbErr> {
     let rows = select.find_also_related(Files).all(db).await?;
-    Ok(rows.into_iter().map(|(job, file)| Job::new(job, file)).collect())
+    let uploaders: BTreeSet<String> = rows
+        .iter()
+        .filter_map(|(_, file)| file.as_ref()?.uploaded_by.clone())
+        .collect();
+    let emails = references::emails(db, uploaders).await?;
+    let told = |(job, file): (Model, Option<files::Model>)| {
+        let uploader = file.as_ref().and_then(|file| file.uploaded_by.as_ref());
+        let user_email = uploader.and_then(|id| emails.get(id).cloned());
+        Job {
+            user_email,
+            ..Job::new(job, file)
+        }
+    };
+    Ok(rows.into_iter().map(told).collect())
 }
 
 /// How many jobs of each status the tables hold; a status without jobs is absent.

@@ -4,7 +4,8 @@
 //! `rows` carries changes out, each guarded by the sequence it comes from; `batch` does so for the facts of one transaction
 //! and sets aside those whose content the database refuses; `checkpoint` remembers how far the tables are and proves that
 //! the log is still the one they came from; [`Projector`] is the loop over all of it and [`rebuild`] starts it anew. Beside
-//! the checkpoint, [`progress`] keeps the percentage fresh, `census` the metrics, and [`jobs`] answers questions about the rows.
+//! the checkpoint, [`progress`] keeps the percentage fresh, [`Census`] the metrics of tables and streams (`open` those of each open job, `queues`
+//! those of the streams, `tally` the counts that survive restarts), and [`jobs`] answers questions about the rows.
 //!
 //! Facts are applied in order, in one transaction with the checkpoint, and a fact that was applied before changes nothing.
 //! So any number of projectors may run: each transaction begins by moving the checkpoint, which only one of them can.
@@ -19,16 +20,20 @@ mod entry;
 mod feed;
 mod fold;
 pub mod jobs;
+mod open;
 pub mod progress;
 mod projector;
+mod queues;
 mod rebuild;
 mod references;
 mod refusal;
 mod rows;
 pub mod sweep;
+mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use census::Census;
 pub use connection::connect;
 pub use feed::FeedError;
 pub use projector::{Position, ProjectError, Projector};

@@ -13,6 +13,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::dead::DeadFact;
 use super::feed::{self, Feed, FeedError};
 use super::references::References;
+use super::tally::Tally;
 use super::{batch, census, rebuild};
 use crate::jetstream::{Log, Recorded, Refused};
 
@@ -86,13 +87,8 @@ impl Projector {
         self.position.subscribe()
     }
 
-    /// Projects until `stop`, and keeps the metrics of the tables. No trouble ends it: it pauses, longer each time, and
-    /// resumes from the checkpoint.
+    /// Projects until `stop`. No trouble ends it: it pauses, longer each time, and resumes from the checkpoint.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::join!(self.keep_following(&stop), census::keep(&self.db, &stop));
-    }
-
-    async fn keep_following(&self, stop: &CancellationToken) {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let reached = self.position.borrow().seq;
@@ -196,6 +192,9 @@ impl Projector {
             return Ok(false);
         }
         let applied = batch::apply(&transaction, references, messages, &BTreeSet::new()).await?;
+        let mut tally = Tally::default();
+        applied.entries.iter().for_each(|entry| tally.push(&entry.fact));
+        checkpoint::count(&transaction, tally).await?;
         bury(&self.log, &applied.dead).await?;
         transaction.commit().await?;
         census::count(&applied);
@@ -204,7 +203,7 @@ impl Projector {
 
     fn stand(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
         let lag = feed.pending();
-        census::lag(lag);
+        census::stand(lag, standby);
         self.position.send_replace(Position {
             seq: at.seq(),
             lag,

@@ -18,6 +18,7 @@ use super::fold::Fold;
 use super::projector::{ProjectError, bury};
 use super::references::References;
 use super::rows;
+use super::tally::Tally;
 use crate::jetstream::Log;
 
 /// What a rebuild did.
@@ -51,7 +52,8 @@ pub async fn rebuild(db: &DatabaseConnection, log: &Log) -> Result<Rebuilt, Proj
 
 pub(super) async fn run(db: &DatabaseConnection, log: &Log) -> Result<(Checkpoint, Rebuilt), ProjectError> {
     let references = References::read(db).await?;
-    let folded = fold(log).await?;
+    let before = checkpoint::read(db).await?;
+    let folded = fold(log, before).await?;
     let transaction = checkpoint::begin(db).await?;
     // First, for the row's lock: a live projector waits here and then finds out.
     checkpoint::put(&transaction, &folded.to).await?;
@@ -101,8 +103,20 @@ struct Folded {
     to: Checkpoint,
 }
 
-async fn fold(log: &Log) -> Result<Folded, ProjectError> {
+/// The counts before a rebuild, and the sequence from which on its log adds to them.
+///
+/// The log may have forgotten jobs that were counted; so where the tables came from this log, the counts go on from the checkpoint. Else all
+/// that the log holds is counted, and no count is lowered.
+fn counted(before: Option<&Checkpoint>, state: &feed::LogState) -> (Tally, u64) {
+    match before {
+        Some(at) if at.is_of(state.created) && at.seq() <= state.last_seq => (at.tally(), at.seq()),
+        _ => (Tally::default(), 0),
+    }
+}
+
+async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectError> {
     let state = feed::state(log.nats()).await?;
+    let (mut tally, since) = counted(before.as_ref(), &state);
     let mut feed = Feed::open(log.nats(), 0).await?;
     let mut folded = Folded {
         fold: Fold::over(tombstones(log).await),
@@ -113,12 +127,19 @@ async fn fold(log: &Log) -> Result<Folded, ProjectError> {
     while feed.pending() > 0 {
         for message in feed.next().await? {
             match Entry::read(&message) {
-                Ok(entry) => folded.fold.push(&entry),
+                Ok(entry) => {
+                    folded.fold.push(&entry);
+                    if message.seq > since {
+                        tally.push(&entry.fact);
+                    }
+                }
                 Err(reason) => folded.dead.push(DeadFact::new(&message, reason)),
             }
             folded.facts += 1;
             folded.to = folded.to.after(&message);
         }
     }
+    let least = before.map(|at| at.tally()).unwrap_or_default();
+    folded.to = folded.to.counting(tally.max(least));
     Ok(folded)
 }

@@ -1,6 +1,6 @@
 //! References to users and projects, which this service knows nothing else of.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use entity::files;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
@@ -54,6 +54,31 @@ impl References {
         }
         Ok(())
     }
+}
+
+/// The addresses of these users, where there is a table of them.
+pub(super) async fn emails(db: &impl ConnectionTrait, ids: BTreeSet<String>) -> Result<HashMap<String, String>, DbErr> {
+    if ids.is_empty() || db.get_database_backend() != DbBackend::Postgres {
+        return Ok(HashMap::new());
+    }
+    let statement = Statement::from_string(
+        DbBackend::Postgres,
+        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('users') AND attname = 'email' AND NOT attisdropped",
+    );
+    if db.query_one_raw(statement).await?.is_none() {
+        return Ok(HashMap::new());
+    }
+    let select = Query::select()
+        .columns(["id", "email"])
+        .from(Alias::new("users"))
+        .and_where(Expr::col("id").is_in(ids))
+        .take();
+    let rows = db.query_all(&select).await?;
+    let pairs = rows
+        .iter()
+        .map(|row| Ok((row.try_get("", "id")?, row.try_get::<Option<String>>("", "email")?)));
+    let pairs: Vec<(String, Option<String>)> = pairs.collect::<Result<_, DbErr>>()?;
+    Ok(pairs.into_iter().filter_map(|(id, email)| Some((id, email?))).collect())
 }
 
 /// Those of `ids` that are in `table`.

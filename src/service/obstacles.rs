@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{Consumer, pull::Config};
+use metrics::gauge;
 use streams::topology;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -53,9 +54,11 @@ impl Watch {
             round = round.wrapping_add(1);
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
             }
         }
+        gauge!("fluxhls_draining").set(1.0);
+        self.tell.send_replace(Health::draining());
     }
 
     /// Every class and lane needs its consumer.

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
 use crate::admission::Ledger;
-use crate::encode::Encoder;
+use crate::encode::{self, Encoder};
 use crate::ffmpeg::sandbox::Support;
 use crate::http::Health;
 use crate::intake::Intake;
@@ -21,7 +21,7 @@ use crate::package::Packager;
 use crate::plan::Planner;
 use crate::project;
 use crate::shutdown::Shutdown;
-use crate::storage::{BlockCache, Locator, SourceSettings, Storage};
+use crate::storage::{self, BlockCache, Locator, SourceSettings, Storage};
 use crate::workshop::Workshop;
 
 /// A running process.
@@ -33,6 +33,8 @@ pub struct Service {
     pub storage: Storage,
     /// What keeps the service from its work.
     pub health: watch::Receiver<Health>,
+    /// The series of each open job as the text of a scrape; empty where this process does not project.
+    pub open_jobs: watch::Receiver<String>,
     /// How far the tables are, where this process projects.
     pub projected: Option<watch::Receiver<project::Position>>,
     tracker: TaskTracker,
@@ -46,14 +48,17 @@ impl Service {
     pub async fn start(settings: &ServiceSettings, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let nats = Nats::connect(&settings.nats).await?;
         let storage = Storage::connect(&settings.storage).await;
+        storage::touch_metrics();
         let jobs = Jobs {
             log: Log::new(nats.clone()),
             output: storage.bucket(&settings.bucket),
             settings: settings.job.clone(),
             gate: Gate::default(),
         };
+        let (tell_open, open_jobs) = watch::channel(String::new());
         let mut start = Start {
             settings,
+            tell_open,
             projected: None,
             locator: settings.locator()?,
             cache: BlockCache::new(sources(settings)),
@@ -86,6 +91,7 @@ impl Service {
             jobs,
             storage,
             health,
+            open_jobs,
             projected: start.projected,
             tracker: start.tracker,
         })
@@ -118,6 +124,7 @@ struct Start<'a> {
     cache: BlockCache,
     shutdown: Shutdown,
     projected: Option<watch::Receiver<project::Position>>,
+    tell_open: watch::Sender<String>,
     tracker: TaskTracker,
 }
 
@@ -163,6 +170,7 @@ impl Start<'_> {
                     limits: self.settings.limits,
                 };
                 let slots = self.settings.encode_slots;
+                encode::touch_metrics();
                 self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
                 self.stage(encoder, Class::Tracks, &[Lane::Hi], 1);
             }
@@ -192,6 +200,7 @@ impl Start<'_> {
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
         gauge!("fluxhls_slots", "class" => class.as_str()).set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
+        job::touch_metrics(class);
         let durables = lanes.iter().map(|lane| topology::durable(class, *lane)).collect();
         let lanes = Lanes {
             stream: topology::TASKS,
@@ -230,6 +239,13 @@ impl Start<'_> {
         let projector = project::Projector::new(database.clone(), self.jobs.log.clone());
         self.projected = Some(projector.position());
         self.tracker.spawn(projector.run(stop.clone()));
+        let census = project::Census {
+            db: database.clone(),
+            nats: self.jobs.log.nats().clone(),
+            per_job: self.settings.metrics_per_job,
+            open: self.tell_open.clone(),
+        };
+        self.tracker.spawn(census.run(stop.clone()));
         let (nats, ending) = (self.jobs.log.nats().clone(), stop.clone());
         self.tracker
             .spawn(async move { project::progress::follow(&database, &nats, ending).await });

@@ -47,6 +47,8 @@ pub struct ServiceSettings {
     pub remux_max: u64,
     /// What sources are accepted.
     pub limits: Limits,
+    /// Most open jobs with metrics of their own.
+    pub metrics_per_job: u64,
     /// What this process does.
     pub roles: Vec<Role>,
 }

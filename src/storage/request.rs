@@ -99,7 +99,7 @@ impl fmt::Display for Op {
 pub fn touch_metrics() {
     for op in Op::ALL {
         for result in std::iter::once(OK).chain(StorageError::KINDS) {
-            counter!(REQUESTS, "op" => op.as_str(), "result" => result).increment(0);
+            counter!(REQUESTS, "operation" => op.as_str(), "result" => result).increment(0);
         }
     }
 }
@@ -112,7 +112,7 @@ pub(super) async fn observe<T>(
     let start = Instant::now();
     let outcome = request.await;
     let result = outcome.as_ref().map_or_else(StorageError::kind, |_| OK);
-    counter!(REQUESTS, "op" => op.as_str(), "result" => result).increment(1);
-    histogram!(DURATION, "op" => op.as_str()).record(start.elapsed().as_secs_f64());
+    counter!(REQUESTS, "operation" => op.as_str(), "result" => result).increment(1);
+    histogram!(DURATION, "operation" => op.as_str()).record(start.elapsed().as_secs_f64());
     outcome
 }

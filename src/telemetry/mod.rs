@@ -1,8 +1,10 @@
 //! What the program says of itself: log lines for people or machines, and Prometheus metrics.
 
+pub mod catalogue;
+pub mod document;
 mod logs;
-mod metric;
+mod recorder;
 pub mod trace;
 
 pub use logs::{LogFormat, init as init_logs};
-pub use metric::{DESCRIPTIONS, Metric, install as install_metrics};
+pub use recorder::install as install_metrics;

@@ -30,6 +30,8 @@ mod killers;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod mutations;
 #[cfg(test)]
 mod odd_events;

@@ -11,7 +11,7 @@ use crate::harness::database::{Database, Engine};
 use crate::harness::nats::Nats;
 use crate::harness::on_each_database;
 use crate::harness::postgres::Cluster;
-use crate::harness::worker::say_in;
+use crate::harness::worker::{page, say_in};
 use crate::harness::world::{World, folder};
 
 on_each_database! {
@@ -74,6 +74,11 @@ async fn three_projectors_lose_their_database_under_load_and_no_fact() {
     let world = World::with(folder, nats, database).await;
     let _intake = world.worker("intake").roles("intake").start();
     let mut projectors = ["one", "two", "three"].map(|name| world.worker(name).roles("project").start());
+
+    // A process that finds no database when it starts says so and ends; these are to lose theirs later.
+    for projector in &projectors {
+        page(projector, "/livez").await;
+    }
 
     // Each of these is a job of three facts, and needs no worker.
     let event = |n: usize| {

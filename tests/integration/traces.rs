@@ -161,12 +161,9 @@ fn told_with_ids(said: &str, job: &JobId, event: &Value) {
 async fn a_job_without_a_publishers_trace_gets_one_when_traces_are_exported() {
     let world = World::new(Engine::Sqlite).await;
     let (url, mut sent) = collector().await;
-    let job = {
-        let _worker = world.worker("one").setting("OTEL_EXPORTER_OTLP_ENDPOINT", url).start();
-        let job = world.submit(&moving("320x180", 2.0).make().await).await;
-        world.completed(&job).await;
-        job
-    };
+    let _worker = world.worker("one").setting("OTEL_EXPORTER_OTLP_ENDPOINT", url).start();
+    let job = world.submit(&moving("320x180", 2.0).make().await).await;
+    world.completed(&job).await;
     let carried = traceparents(&world, &job).await;
     let trace = carried[0].split('-').nth(1).unwrap().to_owned();
     assert_eq!(trace.len(), 32, "{carried:?}");

@@ -124,5 +124,9 @@ fn checkpoint() -> entity::projection_checkpoint::Model {
         subject: Some("s".to_owned()),
         message_time: Some("t".to_owned()),
         message_hash: Some("h".to_owned()),
+        jobs_accepted: 4,
+        jobs_completed: 1,
+        jobs_failed: 2,
+        jobs_canceled: 0,
     }
 }

@@ -21,7 +21,7 @@ async fn an_empty_sqlite_is_migrated_once_and_then_has_nothing_pending() {
 
 async fn migrates_once(db: &DatabaseConnection) {
     let names = pending(db).await.unwrap();
-    assert_eq!(names.len(), 5);
+    assert_eq!(names.len(), 6);
     assert_eq!(names[0], "m20261122_000001_create_files");
     up(db).await.unwrap();
     up(db).await.unwrap();
@@ -34,7 +34,7 @@ async fn pending_is_answered_to_a_user_who_may_not_change_the_schema() {
     let reader = scratch.url().replace("postgres@", "reader@");
     scratch.db.execute_unprepared("CREATE ROLE reader LOGIN").await.unwrap();
     let reader = sea_orm::Database::connect(reader).await.unwrap();
-    assert_eq!(pending(&reader).await.unwrap().len(), 5);
+    assert_eq!(pending(&reader).await.unwrap().len(), 6);
     let refused = up(&reader).await.unwrap_err().to_string();
     assert!(refused.contains("permission denied"), "{refused}");
 }
@@ -66,4 +66,34 @@ async fn sqlite_has_the_old_defaults_and_deletes_jobs_with_their_file() {
     assert_eq!(status, ["pending 0 {}"]);
     scratch.db.execute_unprepared("DELETE FROM files").await.unwrap();
     assert!(rows(&scratch.db, "SELECT id FROM transcoding_jobs").await.is_empty());
+}
+
+#[tokio::test]
+async fn counts_begin_with_the_rows_that_an_older_projector_wrote() {
+    let (postgres, sqlite) = (Postgres::empty().await, Sqlite::empty().await);
+    for db in [&postgres.db, &sqlite.db] {
+        up(db).await.unwrap();
+        for column in ["accepted", "completed", "failed", "canceled"] {
+            let drop = format!("ALTER TABLE projection_checkpoint DROP COLUMN jobs_{column}");
+            db.execute_unprepared(&drop).await.unwrap();
+        }
+        for sql in [
+            "DELETE FROM seaql_migrations WHERE version = 'm20261126_000001_count_jobs'",
+            "INSERT INTO projection_checkpoint (name, stream, stream_created, seq) VALUES ('tables', 'HLS_JOBS', 't', 9)",
+            "INSERT INTO files (id, name, mime_type, size, file_url) VALUES ('f', 'a', 'video/mp4', 1, 's3://b/a')",
+            "INSERT INTO transcoding_jobs (id, file_id, input_url, status, accepted_seq) VALUES \
+             ('a', 'f', 'u', 'completed', 1), ('b', 'f', 'u', 'failed', 2), ('c', 'f', 'u', 'processing', 3), \
+             ('old', 'f', 'u', 'completed', NULL)",
+        ] {
+            db.execute_unprepared(sql).await.unwrap();
+        }
+        up(db).await.unwrap();
+        let counts = lines(
+            db,
+            "SELECT jobs_accepted || ' ' || jobs_completed || ' ' || jobs_failed || ' ' || jobs_canceled AS line \
+             FROM projection_checkpoint",
+        )
+        .await;
+        assert_eq!(counts, ["3 1 1 0"], "the old system's own job is none of ours");
+    }
 }

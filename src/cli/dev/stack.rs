@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::{board, desk};
 use crate::admission::Capacity;
-use crate::config::{REMUX_MAX, cores};
+use crate::config::{METRICS_PER_JOB, REMUX_MAX, cores};
 use crate::dev::loopback;
 use crate::dev::nats_server::{NatsServer, Settings};
 use crate::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
@@ -80,7 +80,7 @@ impl Stack {
         let listener = loopback::bind(wanted.http_port).await?;
         let page = listener.local_addr()?;
         let desk = open_desk(&service, &store, shutdown);
-        let router = http::router(metrics, service.health.clone()).merge(router(desk));
+        let router = http::router(metrics, service.health.clone(), service.open_jobs.clone()).merge(router(desk));
         let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
         Ok(Self {
             nats,
@@ -151,6 +151,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         source_wait: Duration::from_secs(10),
         remux_max: REMUX_MAX,
         limits: Limits::default(),
+        metrics_per_job: METRICS_PER_JOB,
         roles: Role::ALL.to_vec(),
     }
 }

@@ -3,6 +3,7 @@
 mod batching;
 mod checkpoint;
 mod contract;
+mod counting;
 mod deleting;
 mod facts;
 mod live;

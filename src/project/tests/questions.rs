@@ -50,7 +50,7 @@ async fn jobs_are_listed_by_age_status_and_file() {
             ..Filter::default()
         };
         assert_eq!(ids(&jobs::list(&tables.db, &of_file).await.unwrap()), ["c", "a"]);
-        assert_eq!(ids(&jobs::active(&tables.db).await.unwrap()), ["d"]);
+        assert_eq!(ids(&jobs::active(&tables.db, None).await.unwrap()), ["d"]);
         assert_eq!(ids(&jobs::history(&tables.db, 2).await.unwrap()), ["c", "e"]);
     }
 }

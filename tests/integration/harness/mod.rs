@@ -8,6 +8,7 @@ pub(crate) mod certificates;
 pub(crate) mod clip;
 pub(crate) mod database;
 pub(crate) mod fault;
+pub(crate) mod made;
 pub(crate) mod nats;
 pub(crate) mod output;
 pub(crate) mod players;

@@ -1,0 +1,38 @@
+//! How many jobs were accepted, and how they ended.
+
+use streams::Fact;
+use streams::fact::Outcome;
+
+/// Counts of jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) accepted: i64,
+    pub(super) completed: i64,
+    pub(super) failed: i64,
+    pub(super) canceled: i64,
+}
+
+impl Tally {
+    /// Counts a fact; most of them are no count of a job.
+    pub(super) fn push(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Accepted(_) => self.accepted += 1,
+            Fact::Ended(ended) => match ended.outcome {
+                Outcome::Completed => self.completed += 1,
+                Outcome::Failed => self.failed += 1,
+                Outcome::Canceled => self.canceled += 1,
+            },
+            _ => {}
+        }
+    }
+
+    /// Of each count the larger one.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted.max(other.accepted),
+            completed: self.completed.max(other.completed),
+            failed: self.failed.max(other.failed),
+            canceled: self.canceled.max(other.canceled),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `docs/metrics.md`, made of the catalogue.
+
+use std::fmt::Write as _;
+
+use super::catalogue::{CATALOGUE, Kind, Label, Metric, Teller};
+
+/// What stands beneath the tables, written by hand.
+const VIEWS: &str = include_str!("views.md");
+
+/// The page on every metric, as Markdown.
+#[must_use]
+pub fn page() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         Every process answers `GET /metrics` on `HTTP_ADDR`. This page is made of `src/telemetry/catalogue.rs`; a test compares the two, and\n\
+         another compares the catalogue with what a live process says. Beside these there are the usual `process_*` metrics.\n",
+    );
+    for (teller, title) in [
+        (Teller::All, "Told by every process"),
+        (Teller::Intake, "Told by the role `intake`"),
+        (
+            Teller::Worker,
+            "Told by the roles `plan`, `encode` and `package`: sum them",
+        ),
+        (
+            Teller::Projector,
+            "Told by the role `project` of its own doing: sum them",
+        ),
+        (
+            Teller::Installation,
+            "Told by the role `project` of the whole installation: take the `max`",
+        ),
+    ] {
+        let _ = write!(
+            page,
+            "\n## {title}\n\n| metric | type | labels | what |\n|---|---|---|---|\n"
+        );
+        for metric in CATALOGUE.iter().filter(|metric| metric.teller == teller) {
+            let _ = writeln!(page, "{}", row(metric));
+        }
+    }
+    page + "\n" + VIEWS
+}
+
+fn row(metric: &Metric) -> String {
+    let kind = match metric.kind {
+        Kind::Counter => "counter".to_owned(),
+        Kind::Gauge => "gauge".to_owned(),
+        Kind::Seconds(buckets) => {
+            let buckets: Vec<String> = buckets.iter().map(ToString::to_string).collect();
+            format!("histogram: {}", buckets.join(", "))
+        }
+    };
+    let label = |label: &Label| format!("`{}` ({})", label.name, label.values);
+    let labels: Vec<String> = metric.labels.iter().map(label).collect();
+    format!(
+        "| `{}` | {kind} | {} | {} |",
+        metric.name,
+        labels.join("; "),
+        metric.help
+    )
+}
