@@ -10,6 +10,7 @@
 //! [`service`] → [`cli`].
 
 pub mod admission;
+pub mod api;
 pub mod cli;
 pub mod cmaf;
 pub mod config;

@@ -15,11 +15,10 @@ use streams::subject::{self, DeadOrigin};
 use streams::{JobId, topology};
 
 use super::jobs::{Output, answered};
-use super::retry::{again, ended};
-use super::send::send;
 use super::terminal;
 use crate::config::NatsArgs;
-use crate::jetstream::{Log, Nats, Recorded};
+use crate::jetstream::{Log, Nats, Recorded, send};
+use crate::job::retry::{self, Old};
 
 /// What can be asked about dead letters.
 #[derive(Debug, Subcommand)]
@@ -90,7 +89,7 @@ pub(super) async fn dead(command: DeadCommand) -> anyhow::Result<ExitCode> {
         }
         DeadCommand::Retry(args) => {
             let log = open(&args.nats).await?;
-            let outcome = retry(&log, &letter(&log, args.seq).await?).await?;
+            let outcome = repeat(&log, &letter(&log, args.seq).await?).await?;
             Ok(outcome.tell(&args.output))
         }
     }
@@ -252,7 +251,7 @@ impl Retried {
     }
 }
 
-async fn retry(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
+async fn repeat(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
     match subject::parse_dead(&letter.subject) {
         Some(DeadOrigin::Upload(seq)) => resend(log, letter, subject::UPLOAD, seq).await,
         Some(DeadOrigin::Delete(seq)) => resend(log, letter, subject::DELETE, seq).await,
@@ -261,13 +260,16 @@ async fn retry(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
                 .to_owned(),
         )),
         Some(DeadOrigin::Task(job, _)) => {
-            let Some(old) = ended(log, &job).await? else {
-                return Ok(Retried::No(format!(
-                    "job {job} has not ended yet; it goes on by itself"
-                )));
+            let old = match answered(retry::old(log, &job)).await? {
+                Old::Ended(old) => old,
+                Old::Open => {
+                    let why = format!("job {job} has not ended yet; it goes on by itself");
+                    return Ok(Retried::No(why));
+                }
+                Old::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
             };
             let new = JobId::fresh();
-            again(log, &old, &new).await?;
+            answered(retry::again(log, &old, &new)).await??;
             Ok(Retried::Job(new))
         }
         Some(DeadOrigin::Advisory(..)) => requeue(log, letter).await,

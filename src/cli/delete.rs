@@ -11,9 +11,8 @@ use streams::{FileId, OutputPrefix, dead, subject, topology};
 use tokio::time::Instant;
 
 use super::jobs::answered;
-use super::send::send;
 use crate::config::NatsArgs;
-use crate::jetstream::{Log, Nats};
+use crate::jetstream::{Log, Nats, send};
 
 /// How often it is asked whether the file is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);

@@ -18,7 +18,6 @@ mod provision;
 mod prune;
 mod retry;
 mod run;
-mod send;
 mod submit;
 mod terminal;
 mod verify;

@@ -2,19 +2,15 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use async_nats::HeaderMap;
 use clap::Args;
 use serde_json::json;
-use streams::fact::Accepted;
-use streams::{FactKind, JobId, subject, topology};
+use streams::JobId;
 
 use super::follow::{Shown, follow};
 use super::jobs::answered;
-use super::send::send;
 use crate::config::NatsArgs;
 use crate::jetstream::{Log, Nats};
-use crate::job::retry;
+use crate::job::retry::{self, Old};
 
 /// What `jobs retry` takes.
 #[derive(Debug, Args)]
@@ -37,16 +33,20 @@ pub(super) struct RetryArgs {
 /// When the log does not know the job, or the event cannot be published.
 pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls jobs retry")).await?);
-    let Some(old) = ended(&log, &args.job_id).await? else {
-        println!(
-            "job {} has not ended yet; `fluxhls jobs watch` follows it, `fluxhls jobs cancel` ends it",
-            args.job_id
-        );
-        return Ok(ExitCode::from(super::DIFFERENT));
+    let old = match answered(retry::old(&log, &args.job_id)).await? {
+        Old::Ended(old) => old,
+        Old::Open => {
+            println!(
+                "job {} has not ended yet; `fluxhls jobs watch` follows it, `fluxhls jobs cancel` ends it",
+                args.job_id
+            );
+            return Ok(ExitCode::from(super::DIFFERENT));
+        }
+        Old::Unknown => anyhow::bail!("the log knows no job {}; send its upload event again", args.job_id),
     };
     let job = JobId::fresh();
     let feed = follow(&log, &job, if args.json { Shown::Json } else { Shown::Bar }).await?;
-    again(&log, &old, &job).await?;
+    answered(retry::again(&log, &old, &job)).await??;
     if args.json {
         let file = &old.head.file_id;
         println!("{}", json!({ "job_id": job, "file_id": file, "retry_of": args.job_id }));
@@ -62,27 +62,4 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::from(super::JOB_NOT_COMPLETED)
     })
-}
-
-/// How a job began that has ended; nothing where it has not.
-///
-/// # Errors
-/// When the log does not know it.
-pub(super) async fn ended(log: &Log, job: &JobId) -> anyhow::Result<Option<Accepted>> {
-    let fact = async |kind| answered(log.last(topology::JOBS, &subject::fact(job, kind))).await;
-    let began = fact(FactKind::Accepted).await?;
-    let began = began.with_context(|| format!("the log knows no job {job}; send its upload event again"))?;
-    let has_ended = fact(FactKind::Ended).await?.is_some();
-    let accepted = serde_json::from_slice(&began.payload).context("the beginning of the job cannot be read")?;
-    Ok(has_ended.then_some(accepted))
-}
-
-/// Publishes the event of `job`, which repeats `old`.
-///
-/// # Errors
-/// When no stream takes it.
-pub(super) async fn again(log: &Log, old: &Accepted, job: &JobId) -> anyhow::Result<()> {
-    let event = retry::event(old, job).to_string();
-    answered(send(log, subject::UPLOAD, HeaderMap::new(), event.into())).await??;
-    Ok(())
 }

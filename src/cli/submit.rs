@@ -11,9 +11,8 @@ use streams::{FileId, JobId, subject};
 use tokio_util::io::ReaderStream;
 
 use super::follow::{Shown, follow};
-use super::send::send;
 use crate::config::{NatsArgs, StorageArgs};
-use crate::jetstream::{Log, Nats};
+use crate::jetstream::{Log, Nats, send};
 use crate::storage::{Bucket, Storage};
 
 /// What `submit` takes.

@@ -12,6 +12,7 @@ pub(crate) mod model;
 mod pull;
 mod refusal;
 mod replay;
+mod send;
 mod settings;
 mod store;
 #[cfg(test)]
@@ -25,4 +26,5 @@ pub use delivery::{Delivery, Settlement};
 pub use letter::{Grief, letter};
 pub use log::{Created, Enqueued, Log, Outgoing, Recorded, Refused};
 pub use pull::{Lanes, pull};
+pub use send::{SendError, send};
 pub use settings::NatsSettings;

@@ -1,8 +1,43 @@
 //! Sending a job's event again: a new job, from what the log knows of the old one.
 
+use async_nats::HeaderMap;
 use serde_json::{Value, json};
-use streams::JobId;
 use streams::fact::Accepted;
+use streams::{FactKind, JobId, subject, topology};
+
+use crate::jetstream::{Log, SendError, send};
+
+/// A job that may be repeated.
+#[derive(Debug)]
+pub enum Old {
+    /// It has ended, and began like this.
+    Ended(Box<Accepted>),
+    /// It has not ended.
+    Open,
+    /// The log does not know it.
+    Unknown,
+}
+
+/// What the log knows of a job that is to be repeated.
+pub async fn old(log: &Log, job: &JobId) -> Old {
+    let fact = async |kind| log.last(topology::JOBS, &subject::fact(job, kind)).await;
+    let Some(began) = fact(FactKind::Accepted).await else {
+        return Old::Unknown;
+    };
+    if fact(FactKind::Ended).await.is_none() {
+        return Old::Open;
+    }
+    serde_json::from_slice(&began.payload).map_or(Old::Unknown, Old::Ended)
+}
+
+/// Publishes the event of `job`, which repeats `old`.
+///
+/// # Errors
+/// When no stream takes it.
+pub async fn again(log: &Log, old: &Accepted, job: &JobId) -> Result<u64, SendError> {
+    let event = event(old, job).to_string();
+    send(log, subject::UPLOAD, HeaderMap::new(), event.into()).await
+}
 
 /// The event that starts a new job on the source, the settings and the output place of an old one.
 #[must_use]

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
 use crate::admission::Ledger;
+use crate::api::Api;
 use crate::encode::{self, Encoder};
 use crate::ffmpeg::sandbox::Support;
 use crate::http::Health;
@@ -246,6 +247,11 @@ impl Start<'_> {
             open: self.tell_open.clone(),
         };
         self.tracker.spawn(census.run(stop.clone()));
+        let api = Api {
+            db: database.clone(),
+            jobs: self.jobs.clone(),
+        };
+        self.tracker.spawn(api.run(stop.clone()));
         let (nats, ending) = (self.jobs.log.nats().clone(), stop.clone());
         self.tracker
             .spawn(async move { project::progress::follow(&database, &nats, ending).await });

@@ -7,6 +7,7 @@
 //!
 //! Payloads are JSON. Unknown fields are ignored on reading and additive change never bumps `v`.
 
+pub mod api;
 pub mod cloudevent;
 pub mod code;
 pub mod dead;

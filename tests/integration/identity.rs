@@ -2,13 +2,11 @@
 
 use async_nats::jetstream::message::PublishMessage;
 use serde_json::{Value, json};
-use streams::fact::Ended;
 use streams::{FactKind, subject};
 
 use crate::harness::clip::{Clip, moving};
 use crate::harness::database::Engine;
 use crate::harness::on_each_database;
-use crate::harness::process::{command, output_of, tool};
 use crate::harness::world::{World, file_of, job_of};
 
 on_each_database! {
@@ -63,41 +61,6 @@ async fn an_event_without_a_job_id_is_one_job_too(world: World) {
     let ended = world.completed(&job_of(&event)).await;
     assert_ne!(ended.head.job_id, jobs[0], "a new job id is a new job");
     assert_eq!(world.database.rows().await.jobs.len(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bare_json_from_a_node_publisher_is_enough() {
-    let world = World::new(Engine::Postgresql).await;
-    let clip = small().await;
-    let key = world.upload(&clip).await;
-    let event = json!({ "file_id": "from-node", "name": "clip.mp4", "file_url": world.url(&key) });
-    let _worker = world.worker("one").start();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/publish.mjs");
-    let mut node = command(tool("node"));
-    let said = output_of(
-        node.arg(script)
-            .arg(event.to_string())
-            .env("NATS_URL", world.nats.url()),
-    )
-    .await;
-    let said: Value = serde_json::from_slice(&said).unwrap();
-    assert_eq!(
-        (&said["stream"], &said["first"]["duplicate"]),
-        (&json!("HLS_UPLOADS"), &json!(false)),
-        "{said}"
-    );
-    assert_eq!(
-        said["again"]["duplicate"],
-        json!(true),
-        "the publisher sent it twice under one id: {said}"
-    );
-    let heard: Ended = serde_json::from_value(said["ended"].clone()).expect("the publisher heard the end");
-    assert_eq!(heard.head.file_id.as_str(), "from-node");
-    assert_eq!(
-        world.completed(&heard.head.job_id).await,
-        heard,
-        "what the publisher heard is what the log has"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,10 @@ mod dev;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod endpoints;
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod identity;

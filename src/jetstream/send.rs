@@ -1,20 +1,30 @@
 //! Events as this program publishes them itself: under a message id, so that one that has to be sent twice is stored once.
 
-use anyhow::Context as _;
 use async_nats::HeaderMap;
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 
-use crate::jetstream::Log;
+use super::Log;
 
 /// How often an event is sent whose acknowledgement does not come.
 const TRIES: u32 = 3;
+
+/// Why an event was not stored.
+#[derive(Debug, thiserror::Error)]
+#[error("no stream took the event on {subject}: {error}; run `fluxhls provision`, or see whether HLS_UPLOADS is full")]
+pub struct SendError {
+    /// Where it was sent.
+    subject: &'static str,
+    /// What the server said, or that it said nothing.
+    error: PublishError,
+}
 
 /// Publishes an event and waits for the server to have stored it; returns its sequence.
 ///
 /// # Errors
 /// When the stream is missing or full, or the server does not answer.
-pub(super) async fn send(log: &Log, subject: &'static str, headers: HeaderMap, body: Bytes) -> anyhow::Result<u64> {
+pub async fn send(log: &Log, subject: &'static str, headers: HeaderMap, body: Bytes) -> Result<u64, SendError> {
     let id = cuid2::create_id();
     let mut tries = 0;
     loop {
@@ -30,11 +40,7 @@ pub(super) async fn send(log: &Log, subject: &'static str, headers: HeaderMap, b
         match sent {
             Ok(ack) => return Ok(ack.sequence),
             Err(_) if tries < TRIES => {}
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("no stream took the event on {subject}; run `fluxhls provision`, or see whether HLS_UPLOADS is full")
-                });
-            }
+            Err(error) => return Err(SendError { subject, error }),
         }
     }
 }

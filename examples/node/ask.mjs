@@ -1,0 +1,19 @@
+// Asks fluxhls by request and reply: no database access needed.
+//
+// usage: NATS_URL=nats://127.0.0.1:4222 node ask.mjs status|cancel|retry|stats ['{"job_id": "…"}']
+
+import { connect } from "@nats-io/transport-node";
+
+const [question, body = "{}"] = process.argv.slice(2);
+const connection = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" });
+
+const reply = await connection.request(`hls.v1.api.${question}`, body, { timeout: 5000 });
+const code = reply.headers?.get("Nats-Service-Error-Code");
+if (code) {
+  // 400 malformed, 404 unknown, 409 not as the job is now, 503 ask again later.
+  console.log(JSON.stringify({ code: Number(code), error: reply.headers.get("Nats-Service-Error") }));
+  process.exitCode = 1;
+} else {
+  console.log(reply.string());
+}
+await connection.drain();

@@ -1,0 +1,35 @@
+//! Tells fluxhls of an uploaded file, and waits until the server has stored the event.
+//!
+//! `NATS_URL=nats://127.0.0.1:4222 cargo run --example publish -- s3://bucket/key holiday.mp4`
+
+use async_nats::jetstream;
+use async_nats::jetstream::message::PublishMessage;
+use serde_json::json;
+use streams::{JobId, subject};
+
+#[tokio::main]
+async fn main() -> Result<(), async_nats::Error> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(url), Some(name)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: publish URL NAME".into());
+    };
+    #[expect(clippy::disallowed_methods, reason = "an example has no configuration of its own")]
+    let server = std::env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
+    let client = async_nats::connect(server).await?;
+
+    // An id of our own: the job is known before it is accepted, and an event that has to be sent twice has one effect.
+    let job = JobId::fresh();
+    let event = json!({ "file_id": job, "job_id": job, "name": name, "file_url": url });
+    let message = PublishMessage::build()
+        .payload(event.to_string().into())
+        .message_id(job.as_str());
+    let stored = jetstream::new(client)
+        .send_publish(subject::UPLOAD, message)
+        .await?
+        .await?;
+    println!(
+        "{}",
+        json!({ "job_id": job, "stream": stored.stream, "seq": stored.sequence })
+    );
+    Ok(())
+}

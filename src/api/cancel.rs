@@ -1,0 +1,24 @@
+//! `hls.v1.api.cancel`: ends a job, queued or running.
+
+use bytes::Bytes;
+use streams::api::{CancelReply, CancelRequest};
+
+use super::refusal::Refusal;
+use super::{Api, read};
+use crate::job::cancel::CancelAnswer;
+
+impl Api {
+    /// Answers when the job has ended as canceled.
+    pub(super) async fn cancel(&self, body: Bytes) -> Result<CancelReply, Refusal> {
+        let CancelRequest { job_id, by, reason } = read(&body)?;
+        let by = by.unwrap_or_else(|| "api".to_owned());
+        let canceled = self.jobs.cancel(&job_id, &by, reason).await;
+        match canceled.map_err(|_| Refusal::away(&"the job is asked to stop, but not ended yet"))? {
+            CancelAnswer::Canceled => Ok(CancelReply { job_id }),
+            CancelAnswer::TooLate => Err(Refusal::conflict(format!(
+                "It is too late: how job {job_id} ends was decided before."
+            ))),
+            CancelAnswer::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `hls.v1.api.retry`: a new job like one that has ended.
+
+use bytes::Bytes;
+use streams::JobId;
+use streams::api::{RetryReply, RetryRequest};
+
+use super::refusal::Refusal;
+use super::{Api, read};
+use crate::job::retry::{self, Old};
+
+impl Api {
+    /// Answers when the event of the new job is stored.
+    pub(super) async fn retry(&self, body: Bytes) -> Result<RetryReply, Refusal> {
+        let RetryRequest { job_id, new_job_id } = read(&body)?;
+        let log = &self.jobs.log;
+        match retry::old(log, &job_id).await {
+            Old::Ended(old) => {
+                let new = new_job_id.unwrap_or_else(JobId::fresh);
+                if new == job_id {
+                    return Err(Refusal::malformed(&"new_job_id is the job that is to be repeated"));
+                }
+                retry::again(log, &old, &new)
+                    .await
+                    .map_err(|error| Refusal::away(&error))?;
+                Ok(RetryReply {
+                    job_id: new,
+                    file_id: old.head.file_id.clone(),
+                    retry_of: job_id,
+                })
+            }
+            Old::Open => Err(Refusal::conflict(format!("Job {job_id} has not ended yet."))),
+            Old::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
+        }
+    }
+}
