@@ -13,7 +13,7 @@ use crate::ffmpeg::sandbox::Demand;
 use crate::ffmpeg::{Tool, tool::ToolError};
 use crate::jetstream::NatsSettings;
 use crate::ladder::{Limits, Profiles};
-use crate::storage::{Checksums, STALL_TIMEOUT, StorageSettings};
+use crate::storage::{Checksums, Locator, LocatorError, STALL_TIMEOUT, StorageSettings};
 use crate::telemetry::LogFormat;
 use crate::telemetry::trace::Collector;
 
@@ -177,6 +177,16 @@ impl StorageArgs {
             stall_timeout: Duration::from_secs(self.s3_stall_timeout.max(1)),
             ..StorageSettings::new(self.s3_region.clone())
         }
+    }
+
+    /// What the URLs of events may mean.
+    ///
+    /// # Errors
+    /// When the endpoint or the public root is no URL.
+    pub fn locator(&self) -> Result<Locator, LocatorError> {
+        let public = self.public_base_url();
+        let endpoint = self.s3_endpoint.as_deref();
+        Locator::new(endpoint, self.source_buckets(), &self.s3_bucket, Some(&public))
     }
 
     /// The buckets that events may name.

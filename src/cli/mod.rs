@@ -2,8 +2,9 @@
 //!
 //! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled, or
 //! (`plan`) the file would be refused; 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`,
-//! `verify`), or is not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
+//! `verify`), rows were left as they are (`adopt`), or is not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
 
+mod adopt;
 mod database;
 mod dead;
 mod delete;
@@ -70,6 +71,8 @@ enum Command {
     /// Bring the database to the current schema.
     #[command(subcommand)]
     Migrate(database::MigrateCommand),
+    /// Turn what FluxStudio's worker left undone in the tables into jobs.
+    Adopt(adopt::AdoptArgs),
     /// Write the tables anew from the job log.
     Rebuild(database::RebuildArgs),
     /// Check everything the service needs, and say what to do.
@@ -123,6 +126,7 @@ impl Command {
             Self::Verify(args) => verify::verify(*args).await,
             Self::Provision(args) => provision::provision(args).await,
             Self::Migrate(command) => database::migrate(command).await,
+            Self::Adopt(args) => adopt::adopt(args).await,
             Self::Rebuild(args) => database::rebuild(args).await,
             Self::Doctor(args) => doctor::doctor(args).await,
         }

@@ -5,11 +5,13 @@
 //! and sets aside those whose content the database refuses; `checkpoint` remembers how far the tables are and proves that
 //! the log is still the one they came from; [`Projector`] is the loop over all of it and [`rebuild`] starts it anew. Beside
 //! the checkpoint, [`progress`] keeps the percentage fresh, [`Census`] the metrics of tables and streams (`open` those of each open job, `queues`
-//! those of the streams, `tally` the counts that survive restarts), and [`jobs`] answers questions about the rows.
+//! those of the streams, `tally` the counts that survive restarts), [`jobs`] answers questions about the rows, and [`adoption`] finds what
+//! another system left in them.
 //!
 //! Facts are applied in order, in one transaction with the checkpoint, and a fact that was applied before changes nothing.
 //! So any number of projectors may run: each transaction begins by moving the checkpoint, which only one of them can.
 
+pub mod adoption;
 mod batch;
 mod census;
 mod change;

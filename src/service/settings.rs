@@ -12,7 +12,7 @@ use crate::ffmpeg::sandbox::Demand;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
 use crate::ladder::{Limits, Profiles};
-use crate::storage::{Locator, StorageSettings};
+use crate::storage::{Locator, LocatorError, StorageSettings};
 
 /// Everything a process needs to know, as plain data.
 #[derive(Debug, Clone)]
@@ -58,10 +58,9 @@ impl ServiceSettings {
     ///
     /// # Errors
     /// When the endpoint or the public root is no URL.
-    pub fn locator(&self) -> anyhow::Result<Locator> {
+    pub fn locator(&self) -> Result<Locator, LocatorError> {
         let public = Some(self.job.public_base_url.as_str());
         let buckets = self.source_buckets.clone();
         Locator::new(self.storage.endpoint.as_deref(), buckets, &self.bucket, public)
-            .map_err(|error| anyhow::anyhow!("S3_ENDPOINT or PUBLIC_BASE_URL is not a URL: {error}"))
     }
 }

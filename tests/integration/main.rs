@@ -2,6 +2,8 @@
 //! ffmpeg, Node.js and Chromium. Each scenario has its services to itself and takes them down with it.
 
 #[cfg(test)]
+mod adopting;
+#[cfg(test)]
 mod bad_inputs;
 #[cfg(test)]
 mod canceling;

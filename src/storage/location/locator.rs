@@ -46,18 +46,23 @@ pub struct Locator {
     cdn: Option<(Site, String)>,
 }
 
+/// What says where objects are is not a URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("S3_ENDPOINT or PUBLIC_BASE_URL is not a URL: {0}")]
+pub struct LocatorError(#[from] url::ParseError);
+
 impl Locator {
     /// Understands the URLs of `buckets` on the S3 service at `endpoint` (`None` is AWS), and those of the CDN that
     /// serves `output_bucket` below `public_base_url`.
     ///
     /// # Errors
-    /// [`url::ParseError`] where one of the two is not a URL with a host.
+    /// [`LocatorError`] where one of the two is not a URL with a host.
     pub fn new(
         endpoint: Option<&str>,
         buckets: Vec<String>,
         output_bucket: &str,
         public_base_url: Option<&str>,
-    ) -> Result<Self, url::ParseError> {
+    ) -> Result<Self, LocatorError> {
         let cdn = public_base_url.map(Site::parse).transpose()?;
         let cdn = cdn.map(|site| (site, output_bucket.to_owned()));
         Ok(Self {

@@ -1,0 +1,175 @@
+//! `fluxhls adopt`: what FluxStudio's worker left undone becomes jobs.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use async_nats::HeaderMap;
+use chrono::{TimeDelta, Utc};
+use clap::Args;
+use sea_orm::DatabaseConnection;
+use serde_json::json;
+use streams::{FactKind, JobId, subject, topology, upload};
+
+use super::jobs::answered;
+use super::terminal;
+use crate::config::{DatabaseArgs, NatsArgs, StorageArgs};
+use crate::jetstream::{Log, Nats, send};
+use crate::project::adoption::{self, Orphan};
+use crate::storage::Locator;
+
+/// What `adopt` takes.
+#[derive(Debug, Args)]
+pub(super) struct AdoptArgs {
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Seconds after which a job that is `processing` counts as stuck: the old worker leaves no other sign of its death. 0 once it is stopped.
+    #[arg(long, default_value_t = 3600)]
+    stuck_after: u32,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+}
+
+/// What becomes of a row.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// Its event is sent.
+    Sent,
+    /// Its event was sent before.
+    Known,
+    /// Its file is marked as deleted.
+    Deleted,
+    /// It would fail at once, so it is left for somebody to look at.
+    Left(String),
+}
+
+impl Fate {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Known => "known",
+            Self::Deleted => "deleted",
+            Self::Left(_) => "left",
+        }
+    }
+}
+
+/// Sends an upload event for each row that waits for the old worker.
+///
+/// # Errors
+/// What could not be reached. What was sent before that is sent, and to run it again is safe.
+pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
+    let log = Log::new(Nats::connect(&args.nats.settings("fluxhls adopt")).await?);
+    let database = super::database::open(&args.database).await?;
+    let pending = migration::pending(&database).await?;
+    anyhow::ensure!(
+        pending.is_empty(),
+        "the database lacks migrations ({}); run `fluxhls migrate up`",
+        pending.join(", ")
+    );
+    let locator = args.storage.locator()?;
+    let adopter = Adopter {
+        args: &args,
+        log,
+        database,
+        locator,
+    };
+    let before = Utc::now() - TimeDelta::seconds(args.stuck_after.into());
+    let (mut sent, mut left) = (0, 0);
+    for id in adoption::orphans(&adopter.database, before).await? {
+        let fate = adopter.take(&id).await.with_context(|| {
+            format!("job {id} was not sent; {sent} were before it, and running this again goes on from there")
+        })?;
+        match fate {
+            Some(Fate::Sent) => sent += 1,
+            Some(Fate::Left(_)) => left += 1,
+            _ => {}
+        }
+    }
+    if !args.json {
+        let would = if args.dry_run { "would be" } else { "were" };
+        println!("{sent} jobs {would} sent, {left} left as they are");
+    }
+    Ok(if left == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::DIFFERENT)
+    })
+}
+
+struct Adopter<'a> {
+    args: &'a AdoptArgs,
+    log: Log,
+    database: DatabaseConnection,
+    locator: Locator,
+}
+
+impl Adopter<'_> {
+    /// Does, and says, what is to be done with a row; nothing where it has gone meanwhile.
+    async fn take(&self, id: &str) -> anyhow::Result<Option<Fate>> {
+        let Some(orphan) = adoption::orphan(&self.database, id).await? else {
+            return Ok(None);
+        };
+        let fate = self.fate(&orphan).await?;
+        if fate == Fate::Sent && !self.args.dry_run {
+            let event = orphan.event().to_string();
+            answered(send(&self.log, subject::UPLOAD, HeaderMap::new(), event.into())).await??;
+        }
+        let why = match &fate {
+            Fate::Left(why) => Some(why.as_str()),
+            _ => None,
+        };
+        if self.args.json {
+            let file = &orphan.job.file_id;
+            println!(
+                "{}",
+                json!({ "job_id": id, "file_id": file, "action": fate.word(), "reason": why })
+            );
+        } else {
+            let name = terminal::plain(&orphan.file.name);
+            println!(
+                "{:<8} {id}  {name}  {}",
+                fate.word(),
+                terminal::plain(why.unwrap_or_default())
+            );
+        }
+        Ok(Some(fate))
+    }
+
+    async fn fate(&self, orphan: &Orphan) -> anyhow::Result<Fate> {
+        let Ok(job) = orphan.job.id.parse::<JobId>() else {
+            return Ok(Fate::Left("its id cannot be part of a subject".to_owned()));
+        };
+        if orphan.is_deleted() {
+            return Ok(Fate::Deleted);
+        }
+        let accepted = subject::fact(&job, FactKind::Accepted);
+        if answered(self.log.last(topology::JOBS, &accepted)).await?.is_some() {
+            return Ok(Fate::Known);
+        }
+        Ok(match self.objection(orphan) {
+            Some(why) => Fate::Left(why),
+            None => Fate::Sent,
+        })
+    }
+
+    /// Why its event would be a dead letter, or its job fail at once; the rule is intake's.
+    fn objection(&self, orphan: &Orphan) -> Option<String> {
+        let body = orphan.event().to_string();
+        match upload::read(None, body.as_bytes(), &self.args.storage.output_root) {
+            Err(malformed) => Some(malformed.to_string()),
+            Ok(arrival) if !arrival.violations.is_empty() => Some(arrival.violations.join("; ")),
+            Ok(arrival) => {
+                let forbidden = self.locator.locate(&arrival.upload.file_url).err()?;
+                Some(format!("{forbidden}; SOURCE_BUCKETS says which buckets are allowed"))
+            }
+        }
+    }
+}
