@@ -61,7 +61,7 @@ fn settings(job: &Model) -> Option<Value> {
         .filter(|(name, _)| known.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    (!kept.is_empty()).then(|| Value::Object(kept))
+    (!kept.is_empty()).then_some(Value::Object(kept))
 }
 
 /// The ids of jobs that no event of ours ever spoke of, and that are pending, or processing since before `stuck_before`; oldest first.

@@ -29,7 +29,7 @@ impl Bucket {
         }
     }
 
-    async fn head_bucket(&self) -> Result<(), StorageError> {
+    pub(super) async fn head_bucket(&self) -> Result<(), StorageError> {
         let answer = self.client().head_bucket().bucket(self.name()).send().await;
         match answer.map_err(|error| from_sdk(self.at(Op::HeadBucket, ""), &error)) {
             Ok(_) => Ok(()),

@@ -25,6 +25,7 @@ mod source;
 #[cfg(test)]
 #[cfg(feature = "dev")]
 pub(crate) mod testing;
+mod trial;
 mod write;
 
 pub use bucket::Bucket;
@@ -37,3 +38,4 @@ pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use request::{Op, touch_metrics};
 pub use settings::{Checksums, STALL_TIMEOUT, StaticCredentials, StorageSettings};
 pub use source::{BlockCache, Source, SourceFault, SourceReport, SourceServer, SourceSettings};
+pub use trial::Step;

@@ -84,20 +84,7 @@ async fn what_the_old_worker_left_undone_becomes_jobs_and_old_queries_are_answer
     let old = Old::of(&world).await;
     let clip = small().make().await;
     let url = world.url(&world.upload(&clip).await);
-    old.insert("waits", &url, "pending", "NULL").await;
-    old.insert("stuck", &url, "processing", "NOW() - INTERVAL '2 hours'")
-        .await;
-    old.insert("works", &url, "processing", "NOW() - INTERVAL '1 minute'")
-        .await;
-    old.insert("gone", &world.url("uploads/gone.mp4"), "pending", "NULL")
-        .await;
-    old.insert("foreign", "https://elsewhere.example/a.mp4", "pending", "NULL")
-        .await;
-    old.insert("erased", &url, "pending", "NULL").await;
-    old.db
-        .execute_unprepared("UPDATE files SET deleted_at = NOW() WHERE id = 'f-erased'")
-        .await
-        .unwrap();
+    leave_undone(&world, &old, &url).await;
     let done = old.rows(DONE, &[]).await;
     for arguments in [&["provision"][..], &["migrate", "up"]] {
         assert_eq!(world.say(arguments).await.code, Some(0));
@@ -138,7 +125,24 @@ async fn what_the_old_worker_left_undone_becomes_jobs_and_old_queries_are_answer
         world.database.has_projected(seq).await;
     }
 
-    // What the old API asks.
+    old_queries_are_answered(&world, &old, &done).await;
+
+    // Now that the old worker is stopped for good.
+    let again = adopt(&world, &["--stuck-after", "0"]).await.1;
+    assert_eq!(
+        again,
+        fates(&[
+            ("works", "sent"),
+            ("foreign", "left"),
+            ("cljobrunning", "left"),
+            ("erased", "deleted")
+        ])
+    );
+    world.completed(&job("works")).await;
+}
+
+/// What the old API asks.
+async fn old_queries_are_answered(world: &World, old: &Old, done: &[Value]) {
     let status = old.rows(STATUS, &["f-waits"]).await;
     let playlist = world.completed(&job("waits")).await.manifest_url;
     assert_eq!(
@@ -191,19 +195,24 @@ async fn what_the_old_worker_left_undone_becomes_jobs_and_old_queries_are_answer
     }
     let listed = world.told(&["jobs", "history", "--limit", "1", "--json"]).await;
     assert_eq!(listed[0]["user_email"], "ana@example.org");
+}
 
-    // Now that the old worker is stopped for good.
-    let again = adopt(&world, &["--stuck-after", "0"]).await.1;
-    assert_eq!(
-        again,
-        fates(&[
-            ("works", "sent"),
-            ("foreign", "left"),
-            ("cljobrunning", "left"),
-            ("erased", "deleted")
-        ])
-    );
-    world.completed(&job("works")).await;
+/// Rows of every kind, as the old worker left them when it died.
+async fn leave_undone(world: &World, old: &Old, url: &str) {
+    old.insert("waits", url, "pending", "NULL").await;
+    old.insert("stuck", url, "processing", "NOW() - INTERVAL '2 hours'")
+        .await;
+    old.insert("works", url, "processing", "NOW() - INTERVAL '1 minute'")
+        .await;
+    old.insert("gone", &world.url("uploads/gone.mp4"), "pending", "NULL")
+        .await;
+    old.insert("foreign", "https://elsewhere.example/a.mp4", "pending", "NULL")
+        .await;
+    old.insert("erased", url, "pending", "NULL").await;
+    old.db
+        .execute_unprepared("UPDATE files SET deleted_at = NOW() WHERE id = 'f-erased'")
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,8 +261,18 @@ fn the_guide_maps_every_old_setting_to_one_there_is() {
         .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
         .take_while(|(old, _)| *old != "before")
         .collect();
-    let ticked = |text: &'static str| text.split('`').skip(1).step_by(2).map(|word| word.split('=').next().unwrap());
-    let is_name = |word: &&str| word.len() > 2 && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    let ticked = |text: &'static str| {
+        text.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(|word| word.split('=').next().unwrap())
+    };
+    let is_name = |word: &&str| {
+        word.len() > 2
+            && word
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
     for old in [
         "DATABASE_URL",
         "SPACES_ACCESS_KEY",
@@ -267,7 +286,10 @@ fn the_guide_maps_every_old_setting_to_one_there_is() {
         "PORT",
         "NODE_ENV",
     ] {
-        assert!(rows.iter().any(|(before, _)| ticked(before).any(|word| word == old)), "{old}");
+        assert!(
+            rows.iter().any(|(before, _)| ticked(before).any(|word| word == old)),
+            "{old}"
+        );
     }
     for new in rows.iter().flat_map(|(_, now)| ticked(now)).filter(is_name) {
         assert!(settings.contains(&format!("{new}=")), "{new}");

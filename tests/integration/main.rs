@@ -22,6 +22,8 @@ mod deleting;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod endpoints;

@@ -1,0 +1,77 @@
+//! This machine: ffmpeg, profiles, sandbox, work folder, room.
+
+use super::finding::Finding;
+use crate::admission::{Ledger, Need, Resource};
+use crate::config::{LadderArgs, WorkerArgs};
+use crate::ffmpeg::sandbox::Support;
+use crate::storage::SourceSettings;
+use crate::workshop::Workshop;
+
+/// Looks at everything a task needs of the machine.
+pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Finding> {
+    vec![
+        Finding::of("ffmpeg", ffmpeg(worker).await),
+        Finding::of("profiles", profiles(worker, ladder).await),
+        sandbox(),
+        Finding::of(
+            "work folder",
+            Workshop::open(&worker.work_dir()).map(|_| format!("{} can be written", worker.work_dir().display())),
+        ),
+        Finding::of("room", room(worker)),
+    ]
+}
+
+async fn ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
+    let text = |error: crate::ffmpeg::tool::ToolError| error.to_string();
+    let tool = worker.tool.locate().map_err(text)?;
+    let version = tool.version().await.map_err(text)?;
+    let missing = tool.missing().await.map_err(text)?;
+    if missing.is_empty() {
+        return Ok(format!("{version} has every encoder and filter"));
+    }
+    Err(format!(
+        "{version} lacks {}; install a full build (Debian: apt install ffmpeg)",
+        missing.join(", ")
+    ))
+}
+
+async fn profiles(worker: &WorkerArgs, ladder: &LadderArgs) -> anyhow::Result<String> {
+    let profiles = ladder.profiles()?;
+    let tool = worker.tool.locate()?;
+    crate::ffmpeg::trial::profiles(&tool, &profiles).await?;
+    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    Ok(format!("{} can be encoded here", names.join(", ")))
+}
+
+fn sandbox() -> Finding {
+    let gaps = Support::here().gaps();
+    if gaps.is_empty() {
+        let text = "ffmpeg reaches its task's folder and its source alone, and dies with its worker";
+        return Finding::ok("sandbox", text);
+    }
+    Finding::warning("sandbox", gaps.join("; "))
+}
+
+/// Whether a usual task fits here. Larger ones are told by the worker that meets them.
+fn room(worker: &WorkerArgs) -> Result<String, String> {
+    let workshop = Workshop::open(&worker.work_dir()).map_err(|error| error.to_string())?;
+    let cache = SourceSettings::default()
+        .cache_bytes
+        .min(worker.capacity().memory() / 8);
+    let ledger = Ledger::new(worker.capacity(), workshop.folder(), cache);
+    let room = ledger.room().map_err(|error| error.to_string())?;
+    let megabytes = |resource| room.now.of(resource) / 1_000_000;
+    let found = format!(
+        "{} MB of disk and {} MB of memory for tasks",
+        megabytes(Resource::Disk),
+        megabytes(Resource::Memory)
+    );
+    match room.taken_for(Need::USUAL, Need::default()) {
+        None => Ok(found),
+        Some(resource) => Err(format!(
+            "{found}: a chunk of a 1080p video needs {} MB of {resource}; free some, or raise {}",
+            Need::USUAL.of(resource) / 1_000_000,
+            resource.setting()
+        )),
+    }
+}

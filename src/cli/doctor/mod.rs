@@ -1,0 +1,78 @@
+//! `fluxhls doctor`: everything the service needs, one line each, with what to do.
+
+mod bucket;
+mod finding;
+mod machine;
+mod nats;
+mod public;
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use self::finding::{Finding, State, in_time};
+use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
+
+/// What `doctor` takes.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Mend what can be mended: create streams, run migrations, allow playback from `--origin`.
+    #[arg(long)]
+    fix: bool,
+    /// Origins of pages that play from the bucket, for its CORS rules.
+    #[arg(long, value_delimiter = ',')]
+    origin: Vec<String>,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+    #[command(flatten)]
+    worker: WorkerArgs,
+    #[command(flatten)]
+    ladder: LadderArgs,
+}
+
+/// Checks, and mends with `--fix`. Each part is looked at whatever became of the others.
+///
+/// # Errors
+/// Never for what is merely unwell; that is what the report is for.
+pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
+    let mut healthy = true;
+    let mut tell = |findings: Vec<Finding>| {
+        for finding in findings {
+            healthy &= finding.state != State::Fix;
+            println!("{}", finding.line(args.json));
+        }
+    };
+    tell(machine::check(&args.worker, &args.ladder).await);
+    tell(in_time("nats", nats::check(&args.nats, args.fix)).await);
+    tell(in_time("database", database(&args)).await);
+    tell(in_time("bucket", bucket::check(&args.storage, &args.origin, args.fix)).await);
+    Ok(if healthy {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(super::DIFFERENT)
+    })
+}
+
+async fn database(args: &DoctorArgs) -> Vec<Finding> {
+    let checked = async {
+        let database = super::database::open(&args.database).await?;
+        if args.fix {
+            migration::up(&database).await?;
+        }
+        let pending = migration::pending(&database).await?;
+        anyhow::ensure!(
+            pending.is_empty(),
+            "lacks {}; run `fluxhls migrate up`",
+            pending.join(", ")
+        );
+        Ok::<_, anyhow::Error>("the schema is current".to_owned())
+    };
+    vec![Finding::of("database", checked.await)]
+}

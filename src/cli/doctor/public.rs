@@ -1,0 +1,221 @@
+//! Playing: what a player gets through `PUBLIC_BASE_URL`, with and without `Origin`, and after the object was replaced.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use super::finding::Finding;
+use crate::config::StorageArgs;
+use crate::storage::{Bucket, ObjectKind};
+
+/// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get there.
+const STALE: Duration = Duration::from_secs(15);
+/// How long one answer may take.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Differences of clocks that are worth a word, and that break signatures and certificates.
+const SKEWED: TimeDelta = TimeDelta::seconds(5);
+const WRONG: TimeDelta = TimeDelta::seconds(60);
+/// Any page may play where none is named; this one is asked for.
+const SOME_ORIGIN: &str = "https://player.example";
+
+/// Puts a playlist where masters are, reads it as players do, replaces it, and removes it.
+pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String]) -> Vec<Finding> {
+    let key = format!("{}doctor-{}.m3u8", args.output_root, cuid2::create_id());
+    let root = args.public_base_url();
+    let url = match Url::parse(&format!("{root}{key}")) {
+        Ok(url) => url,
+        Err(error) => {
+            return vec![Finding::fix(
+                "public",
+                format!("PUBLIC_BASE_URL ({root}) is not a URL: {error}"),
+            )];
+        }
+    };
+    let findings = play(bucket, &key, &url, origins).await;
+    if let Err(error) = bucket.delete(&[key]).await {
+        tracing::warn!(%error, "what doctor wrote could not be removed");
+    }
+    findings
+}
+
+async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<Finding> {
+    let first = Bytes::from_static(b"#EXTM3U\n# first\n");
+    if let Err(error) = bucket.put(key, first.clone(), ObjectKind::Master).await {
+        return vec![Finding::fix("public", error.to_string())];
+    }
+    let answer = match get(url, None).await {
+        Ok(answer) => answer,
+        Err(reason) => {
+            let text = format!("{} cannot be reached: {reason}; check PUBLIC_BASE_URL", host(url));
+            return vec![Finding::fix("public", text)];
+        }
+    };
+    let mut findings = vec![read(url, &answer, &first)];
+    findings.extend(clock(&answer, Utc::now()));
+    if answer.status == 200 {
+        for origin in origins {
+            findings.push(from_page(url, origin, true).await);
+        }
+        if origins.is_empty() {
+            findings.push(from_page(url, SOME_ORIGIN, false).await);
+        }
+        findings.push(replaced(bucket, key, url).await);
+    }
+    findings
+}
+
+fn read(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
+    let host = host(url);
+    let text = match answer.status {
+        200 if answer.body != wanted => {
+            format!("{host} serves something else than what the bucket holds; check PUBLIC_BASE_URL")
+        }
+        200 if answer.content_type != ObjectKind::Master.content_type() => format!(
+            "{host} serves playlists as {:?}, so that players refuse them; let the CDN pass Content-Type on",
+            answer.content_type
+        ),
+        200 if url.scheme() == "http" && url.host_str() != Some("127.0.0.1") => {
+            return Finding::warning(
+                "public",
+                format!("{host} plays, but by http://, which pages on https:// refuse"),
+            );
+        }
+        200 => return Finding::ok("public", format!("{host} serves what the bucket holds")),
+        401 | 403 => format!(
+            "{host} answers {}: objects are not public; set S3_PUBLIC_READ=true, or let a bucket policy make OUTPUT_ROOT public (for \
+             private playback by cookies or tokens this is as it should be)",
+            answer.status
+        ),
+        status => format!("{host} answers {status}; check PUBLIC_BASE_URL and that the CDN's origin is the bucket"),
+    };
+    Finding::fix("public", text)
+}
+
+/// Whether a page may play. A copy that a cache made for somebody without `Origin` must not come back to a page.
+async fn from_page(url: &Url, origin: &str, is_wanted: bool) -> Finding {
+    let allowed = match get(url, Some(origin)).await {
+        Ok(answer) => answer.allow_origin,
+        Err(reason) => return Finding::fix("playback", format!("{} cannot be reached: {reason}", host(url))),
+    };
+    match allowed.as_deref() {
+        Some("*") => Finding::ok("playback", "pages of every origin may play"),
+        Some(found) if found == origin => Finding::ok("playback", format!("pages of {origin} may play")),
+        _ if !is_wanted => Finding::warning(
+            "playback",
+            "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
+        ),
+        _ => Finding::fix(
+            "playback",
+            format!(
+                "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
+                 the CDN pass Origin on and keep copies by it (Vary: Origin)",
+                host(url)
+            ),
+        ),
+    }
+}
+
+/// Whether a replaced master is seen in time.
+async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
+    let second = Bytes::from_static(b"#EXTM3U\n# second\n");
+    if let Err(error) = bucket.put(key, second.clone(), ObjectKind::Master).await {
+        return Finding::fix("freshness", error.to_string());
+    }
+    let begun = Instant::now();
+    loop {
+        if get(url, None).await.is_ok_and(|answer| answer.body == second) {
+            let seconds = begun.elapsed().as_secs();
+            return Finding::ok("freshness", format!("a replaced playlist was seen after {seconds} s"));
+        }
+        if begun.elapsed() > STALE {
+            let text = format!(
+                "{} still serves the old playlist {} s after it was replaced; let the CDN obey Cache-Control (max-age=10 for master.m3u8)",
+                host(url),
+                STALE.as_secs()
+            );
+            return Finding::fix("freshness", text);
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn clock(answer: &Answer, now: DateTime<Utc>) -> Option<Finding> {
+    let theirs = DateTime::parse_from_rfc2822(answer.date.as_deref()?).ok()?.to_utc();
+    let apart = (now - theirs).abs();
+    let text = format!("{} s apart from the storage's", apart.num_seconds());
+    Some(if apart > WRONG {
+        Finding::fix(
+            "clock",
+            format!("{text}: signatures are refused; let this machine follow a time server"),
+        )
+    } else if apart > SKEWED {
+        Finding::warning("clock", format!("{text}; let this machine follow a time server"))
+    } else {
+        Finding::ok("clock", text)
+    })
+}
+
+fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or("PUBLIC_BASE_URL")
+}
+
+/// What a player is told.
+struct Answer {
+    status: u16,
+    content_type: String,
+    allow_origin: Option<String>,
+    date: Option<String>,
+    body: Bytes,
+}
+
+async fn get(url: &Url, origin: Option<&str>) -> Result<Answer, String> {
+    let (url, origin) = (url.to_string(), origin.map(str::to_owned));
+    let fetched = tokio::task::spawn_blocking(move || fetch(&url, origin.as_deref())).await;
+    fetched
+        .map_err(|error| error.to_string())?
+        .map_err(|error| error.to_string())
+}
+
+fn fetch(url: &str, origin: Option<&str>) -> Result<Answer, ureq::Error> {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(ANSWER))
+        .build();
+    let mut request = ureq::Agent::new_with_config(config).get(url);
+    if let Some(origin) = origin {
+        request = request.header("origin", origin);
+    }
+    let mut response = request.call()?;
+    let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+    Ok(Answer {
+        status: response.status().as_u16(),
+        content_type: header("content-type").unwrap_or_default(),
+        allow_origin: header("access-control-allow-origin"),
+        date: header("date"),
+        body: response.body_mut().with_config().limit(1 << 16).read_to_vec()?.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn clocks_apart_are_told_and_far_apart_are_to_be_set() {
+        let answer = Answer {
+            status: 200,
+            content_type: String::new(),
+            allow_origin: None,
+            date: Some("Thu, 26 Nov 2026 16:40:00 GMT".to_owned()),
+            body: Bytes::new(),
+        };
+        let at = |time: &str| clock(&answer, time.parse().unwrap()).unwrap().state;
+        assert_eq!(at("2026-11-26T16:40:02Z"), State::Ok);
+        assert_eq!(at("2026-11-26T16:40:30Z"), State::Warning);
+        assert_eq!(at("2026-11-26T16:38:30Z"), State::Fix);
+    }
+}

@@ -1,0 +1,119 @@
+//! A trial of a bucket: every kind of request that workers make, once.
+
+use bytes::Bytes;
+use futures::stream;
+
+use super::bucket::Bucket;
+use super::error::StorageError;
+use super::object::{ObjectKind, Stored};
+use super::request::{Op, observe};
+
+/// Larger than one part, so that it is sent in two.
+const LARGE: usize = 9 * 1024 * 1024;
+/// How large the pieces are in which that is made.
+const PIECE: usize = 1024 * 1024;
+
+/// A kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Writing an object in one request.
+    Put,
+    /// Reading it.
+    Get,
+    /// Reading a part of it.
+    Range,
+    /// Finding it.
+    List,
+    /// Writing an object in parts.
+    Multipart,
+    /// Removing both.
+    Delete,
+}
+
+impl Step {
+    /// Its name in a report.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Range => "range",
+            Self::List => "list",
+            Self::Multipart => "multipart",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// What is true where it succeeds.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Put => "objects can be written",
+            Self::Get => "objects can be read",
+            Self::Range => "parts of objects can be read",
+            Self::List => "objects are listed",
+            Self::Multipart => "objects can be written in parts",
+            Self::Delete => "objects can be removed",
+        }
+    }
+}
+
+impl Bucket {
+    /// Tries each kind of request on objects below `root`, and leaves nothing. Steps that need an object that could not be written are left
+    /// out.
+    pub async fn trial(&self, root: &str) -> Vec<(Step, Result<(), StorageError>)> {
+        let name = cuid2::create_id();
+        let (small, large) = (format!("{root}doctor-{name}"), format!("{root}doctor-{name}-large"));
+        let words = Bytes::from(small.clone());
+        // Some stores take objects for buckets that are not there.
+        let written = match observe(Op::HeadBucket, self.head_bucket()).await {
+            Ok(()) => self.put(&small, words.clone(), ObjectKind::private("text/plain")).await,
+            Err(error) => Err(error),
+        };
+        let stored = match written {
+            Ok(stored) => stored,
+            Err(error) => return vec![(Step::Put, Err(error))],
+        };
+        let mut tried = vec![(Step::Put, Ok(()))];
+        tried.push((Step::Get, self.try_get(&small, &words).await));
+        tried.push((Step::Range, self.try_range(&small, &words, &stored).await));
+        tried.push((Step::List, self.try_list(&small).await));
+        tried.push((Step::Multipart, self.try_parts(&large).await));
+        tried.push((Step::Delete, self.delete(&[small, large]).await));
+        tried
+    }
+
+    async fn try_get(&self, key: &str, words: &Bytes) -> Result<(), StorageError> {
+        let read = self.get(key, words.len() as u64).await?;
+        self.as_written(Op::Get, key, read.as_ref() == Some(words))
+    }
+
+    async fn try_range(&self, key: &str, words: &Bytes, stored: &Stored) -> Result<(), StorageError> {
+        let read = self.get_range(key, &stored.etag, 1..4).await?;
+        self.as_written(Op::GetRange, key, read == words.slice(1..4))
+    }
+
+    async fn try_list(&self, key: &str) -> Result<(), StorageError> {
+        let listed = self.list(key).await?;
+        self.as_written(Op::List, key, listed.iter().any(|meta| meta.key == key))
+    }
+
+    async fn try_parts(&self, key: &str) -> Result<(), StorageError> {
+        let pieces = (0..LARGE / PIECE).map(|_| Ok(Bytes::from(vec![b'.'; PIECE])));
+        let stored = self
+            .put_stream(key, "application/octet-stream", stream::iter(pieces))
+            .await?;
+        let size = self.head(key).await?.map(|meta| meta.size);
+        self.as_written(Op::Head, key, size == Some(stored.size))
+    }
+
+    fn as_written(&self, op: Op, key: &str, is_so: bool) -> Result<(), StorageError> {
+        if is_so {
+            return Ok(());
+        }
+        Err(StorageError::Refused {
+            at: self.at(op, key),
+            reason: "what was just written is not what is read".to_owned(),
+        })
+    }
+}
