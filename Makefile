@@ -64,7 +64,8 @@ bench-quality: cargo benches/quality/node_modules/.package-lock.json ## Measure 
 	cargo bench --profile dev --bench quality
 
 .PHONY: tools
-tools: programs tests/browser/node_modules/.package-lock.json examples/node/node_modules/.package-lock.json ## Install what the tests need
+tools: programs tests/browser/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json \
+       examples/node/node_modules/.package-lock.json ## Install what the tests need
 
 .PHONY: programs
 programs: cargo
@@ -73,7 +74,7 @@ programs: cargo
 .PHONY: clean
 clean: ## Remove what was built and what was installed in this folder
 	cargo clean
-	rm -rf .tools .fluxhls benches/quality/node_modules tests/browser/node_modules examples/node/node_modules
+	rm -rf .tools .fluxhls benches/quality/node_modules tests/browser/node_modules tests/node/node_modules examples/node/node_modules
 
 # What `fluxhls dev` itself runs on.
 .PHONY: runtime
@@ -85,7 +86,7 @@ cargo:
 	@command -v cargo >/dev/null || { echo 'Rust is missing. Install it from https://rustup.rs, open a new shell, and run make again.' >&2; exit 1; }
 
 # npm leaves a copy of the lock it installed from: it is the stamp.
-tests/browser/node_modules/.package-lock.json examples/node/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json | programs
+tests/browser/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json examples/node/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json | programs
 	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 

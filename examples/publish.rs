@@ -5,6 +5,7 @@
 use async_nats::jetstream;
 use async_nats::jetstream::message::PublishMessage;
 use serde_json::json;
+use streams::upload::UploadEvent;
 use streams::{JobId, subject};
 
 #[tokio::main]
@@ -19,9 +20,12 @@ async fn main() -> Result<(), async_nats::Error> {
 
     // An id of our own: the job is known before it is accepted, and an event that has to be sent twice has one effect.
     let job = JobId::fresh();
-    let event = json!({ "file_id": job, "job_id": job, "name": name, "file_url": url });
+    let event = UploadEvent {
+        job_id: Some(job.clone()),
+        ..UploadEvent::new(job.as_str().parse()?, name, url)
+    };
     let message = PublishMessage::build()
-        .payload(event.to_string().into())
+        .payload(serde_json::to_vec(&event)?.into())
         .message_id(job.as_str());
     let stored = jetstream::new(client)
         .send_publish(subject::UPLOAD, message)

@@ -19,6 +19,7 @@ mod provision;
 mod prune;
 mod retry;
 mod run;
+pub mod schema;
 mod submit;
 mod terminal;
 mod verify;
@@ -75,6 +76,8 @@ enum Command {
     Adopt(adopt::AdoptArgs),
     /// Write the tables anew from the job log.
     Rebuild(database::RebuildArgs),
+    /// Print the contract for machines: JSON Schemas and AsyncAPI.
+    Schema(schema::SchemaArgs),
     /// Check everything the service needs, and say what to do.
     Doctor(doctor::DoctorArgs),
 }
@@ -128,6 +131,7 @@ impl Command {
             Self::Migrate(command) => database::migrate(command).await,
             Self::Adopt(args) => adopt::adopt(args).await,
             Self::Rebuild(args) => database::rebuild(args).await,
+            Self::Schema(args) => schema::schema(&args),
             Self::Doctor(args) => doctor::doctor(args).await,
         }
     }

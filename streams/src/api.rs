@@ -4,6 +4,7 @@
 //! subjects. Bodies are JSON; fields it does not know are ignored. A refusal has no body, and says why in the headers
 //! `Nats-Service-Error-Code` (400, 404, 409 or 503) and `Nats-Service-Error` (one sentence).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FileId, JobId};
@@ -14,7 +15,7 @@ pub const SERVICE: &str = "fluxhls";
 pub const GROUP: &str = "hls.v1.api";
 
 /// The body of `hls.v1.api.status`: which job is meant. The reply is a job as `fluxhls jobs list --json` writes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusRequest {
     /// This job; or
     #[serde(default)]
@@ -25,7 +26,7 @@ pub struct StatusRequest {
 }
 
 /// The body of `hls.v1.api.cancel`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelRequest {
     /// The job.
     pub job_id: JobId,
@@ -38,14 +39,14 @@ pub struct CancelRequest {
 }
 
 /// The reply of `hls.v1.api.cancel`. A job whose end was decided before is refused with 409.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelReply {
     /// The job, which has ended as canceled, or is about to.
     pub job_id: JobId,
 }
 
 /// The body of `hls.v1.api.retry`: a new job like one that has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetryRequest {
     /// The job that has ended, whatever its outcome. An open one is refused with 409.
     pub job_id: JobId,
@@ -55,7 +56,7 @@ pub struct RetryRequest {
 }
 
 /// The reply of `hls.v1.api.retry`: the event of the new job is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RetryReply {
     /// The new job.
     pub job_id: JobId,

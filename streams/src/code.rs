@@ -1,9 +1,10 @@
 //! Failure codes: one stable word, one class and one sentence each (design, section 6).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a failure asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Trying again may succeed.
@@ -17,7 +18,7 @@ pub enum Class {
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $text:literal $class:ident $sentence:literal;)*) => {
         /// Why a job or a task failed. The text form is stable: it is in `ended.error`, `error_message`, metric labels and logs.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $text)] $variant,)*
         }

@@ -1,6 +1,7 @@
 //! The delete event: a file and everything that was made of it is to go. And the tombstone that stays.
 
 use async_nats::HeaderMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::id::{FileId, OutputPrefix};
 use crate::upload::{MAX_BYTES, Malformed, required_id};
 
 /// A request to delete a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delete {
     /// The file.
     pub file_id: FileId,
@@ -20,7 +21,7 @@ pub struct Delete {
 }
 
 /// Says that a file was deleted; the body of `hls.v1.source.deleted.<file_id>`. It only ever advances to a higher `upload_seq`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tombstone {
     /// Version of the payload.
     pub v: u32,

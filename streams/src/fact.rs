@@ -1,6 +1,7 @@
 //! Facts: what happened to a job, in the past tense. Each is published at most once per job; the first writer wins.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
@@ -11,7 +12,7 @@ use crate::task::TaskName;
 use crate::upload::Upload;
 
 /// What every fact begins with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
     /// Version of the payload.
     pub v: u32,
@@ -37,7 +38,7 @@ impl Head {
 }
 
 /// The job exists: its event was taken in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// What every fact begins with.
     #[serde(flatten)]
@@ -62,7 +63,7 @@ pub struct Accepted {
 }
 
 /// The growing output plays (part of the speed issue; absent until then).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Playable {
     /// What every fact begins with.
     #[serde(flatten)]
@@ -72,7 +73,7 @@ pub struct Playable {
 }
 
 /// Somebody asked for the job to stop.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cancel {
     /// What every fact begins with.
     #[serde(flatten)]
@@ -86,7 +87,7 @@ pub struct Cancel {
 }
 
 /// The one decision that ends a job; whoever publishes it first decides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// What every fact begins with.
     #[serde(flatten)]
@@ -99,7 +100,7 @@ pub struct Verdict {
 }
 
 /// What a verdict decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// The checked output becomes public.
@@ -111,7 +112,7 @@ pub enum Decision {
 }
 
 /// Why a job failed, for machines (`code`, `class`, `task`) and for people (`message`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobError {
     /// The stable word.
     pub code: Code,
@@ -138,7 +139,7 @@ impl JobError {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// The output is public and was checked.
@@ -162,7 +163,7 @@ impl Outcome {
 }
 
 /// The job is over. It announces a verdict that was carried out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ended {
     /// What every fact begins with.
     #[serde(flatten)]
@@ -192,7 +193,7 @@ pub struct Ended {
 }
 
 /// One encoded track of a finished output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndedRendition {
     /// Name and folder, e.g. `1080p`.
     pub name: String,
@@ -216,7 +217,7 @@ pub struct EndedRendition {
 }
 
 /// The rows and objects of the job were removed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pruned {
     /// What every fact begins with.
     #[serde(flatten)]

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod progress;
 pub mod provision;
 pub mod rational;
+pub mod schema;
 pub mod subject;
 pub mod task;
 pub mod topology;

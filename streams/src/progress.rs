@@ -1,12 +1,13 @@
 //! Progress: how far a task and its job are. Only the last value per task is kept; losing one is harmless.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FileId, JobId};
 use crate::task::TaskName;
 
 /// The body of `hls.v1.progress.<job_id>.<task>`, at most one a second per task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// The job.
     pub job_id: JobId,

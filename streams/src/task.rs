@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InvalidId, JobId};
 
 /// What kind of worker a task needs; one durable consumer (two for `encode`) reads each class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
     /// Probe the source and decide everything.
@@ -38,7 +39,7 @@ impl Class {
 }
 
 /// Which queue of a class a task waits in: `hi` for priority jobs and first chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Served first, three pulls of four.
@@ -72,7 +73,7 @@ pub enum Duty {
 }
 
 /// The name of a task within its job: its duty, and whether it is the one redo (`~1`) of a task whose output failed its check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskName {
     /// What is done.
@@ -181,7 +182,7 @@ impl From<TaskName> for String {
 }
 
 /// Everything the subject of a queued task says: which work of which job, and where it waits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct TaskKey {
     /// The job.
     pub job_id: JobId,

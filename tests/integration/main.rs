@@ -64,6 +64,8 @@ mod reconnects;
 #[cfg(test)]
 mod retrying;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod secure_links;

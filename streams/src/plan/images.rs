@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Small pictures of the video at even times, in sheets, with a WebVTT index, for the seek bars of players.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Storyboard {
     /// Frames of the full-rate grid from one tile to the next; the first tile is frame 0.
     pub interval_frames: u32,

@@ -1,9 +1,10 @@
 //! Why a plan is as it is, and what it will cost: for people, and for those who tune profiles.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something the source or the ladder has and the output has not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
     /// What, e.g. `1080p` or `track 3`.
     pub name: String,
@@ -12,7 +13,7 @@ pub struct LeftOut {
 }
 
 /// How hard the pictures are to encode, as a few short sample encodes told.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Complexity {
     /// What each rung's sample told, from the top down; also of rungs that were left out because of it.
     pub rungs: Vec<RungSample>,
@@ -26,7 +27,7 @@ pub struct Complexity {
 }
 
 /// What the sample told of one rung.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RungSample {
     /// The rung, e.g. `1080p`.
     pub name: String,
@@ -37,7 +38,7 @@ pub struct RungSample {
 }
 
 /// What a job is expected to cost. Estimates, for admission and for people; never a promise.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cost {
     /// Processor seconds of all tasks on a current server core.
     pub cpu_seconds: f64,

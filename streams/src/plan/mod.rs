@@ -1,5 +1,6 @@
 //! The `planned` fact: everything decided about a job, so that any worker encodes the same output.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::Head;
@@ -19,7 +20,7 @@ pub use source::{Source, SourceCopy, Track, TrackKind};
 pub use video::{FieldOrder, Picture, Primaries, SourceColor, VideoPlan};
 
 /// The job was planned. The first `planned` of a job is authoritative; who loses the race uses the winner's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// What every fact begins with.
     #[serde(flatten)]
@@ -65,7 +66,7 @@ pub struct Planned {
 }
 
 /// One task of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedTask {
     /// The task.
     pub task: TaskName,
@@ -76,7 +77,7 @@ pub struct PlannedTask {
 }
 
 /// Where zero of the output lies on the source's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
     /// The source time, in seconds, that becomes zero of the output.
     pub zero: Rational,
@@ -85,7 +86,7 @@ pub struct Timeline {
 }
 
 /// The segment grid all renditions share.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
     /// Exact length of every video segment but the last, in seconds; nominal for audio.
     pub duration: Rational,
@@ -94,7 +95,7 @@ pub struct Segment {
 }
 
 /// The build of the encoder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EncoderBuild {
     /// ffmpeg's own version text, e.g. `5.1.9-0+deb12u1`.
     pub ffmpeg: String,

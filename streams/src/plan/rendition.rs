@@ -1,12 +1,13 @@
 //! The tracks of an output.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::RenditionName;
 use crate::rational::Rational;
 
 /// One track to encode.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Rendition {
     /// Moving pictures.
@@ -36,7 +37,7 @@ impl Rendition {
 }
 
 /// One rung of the ladder, applied to this source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VideoRendition {
     /// Name and folder, e.g. `1080p`.
     pub name: RenditionName,
@@ -70,7 +71,7 @@ pub struct VideoRendition {
 }
 
 /// One audio track of the output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AudioRendition {
     /// Name and folder, e.g. `audio-0`.
     pub name: RenditionName,
@@ -108,7 +109,7 @@ pub struct AudioRendition {
 }
 
 /// Which channel of a source track is for which loudspeaker.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceChannels {
     /// As the source says.
@@ -129,7 +130,7 @@ impl AudioRendition {
 }
 
 /// One subtitle track of the output: WebVTT, one file for its whole length.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubtitleRendition {
     /// Name, e.g. `0`; its objects are `subs-<name>.m3u8` and `subs-<name>-<attempt>.vtt`.
     pub name: RenditionName,

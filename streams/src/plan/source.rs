@@ -1,11 +1,12 @@
 //! The source of a plan: one object, pinned to one version, and what is in it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rational::Rational;
 
 /// The source object, pinned to one version, and what is in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// The bucket the object is in.
     pub bucket: String,
@@ -30,7 +31,7 @@ pub struct Source {
 }
 
 /// A private copy of a source in a container with an index. It is removed when the job ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceCopy {
     /// The bucket the copy is in: that of the output.
     pub bucket: String,
@@ -43,7 +44,7 @@ pub struct SourceCopy {
 }
 
 /// One stream of the source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Track {
     /// Absolute stream index.
     pub index: u32,
@@ -84,7 +85,7 @@ pub struct Track {
 }
 
 /// What a track carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TrackKind {
     /// Moving pictures.

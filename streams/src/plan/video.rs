@@ -1,11 +1,12 @@
 //! The video of a plan: its frames, its chunks, and what is done to its pictures.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::rational::Rational;
 
 /// The video of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VideoPlan {
     /// Absolute stream index in the source.
     pub track: u32,
@@ -28,7 +29,7 @@ pub struct VideoPlan {
 }
 
 /// What the source's picture needs to become progressive, 8-bit BT.709 in limited range.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Picture {
     /// Whether fields are made into frames.
     #[serde(default)]
@@ -64,7 +65,7 @@ pub struct Picture {
 }
 
 /// Which field of a frame was taken first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FieldOrder {
     /// What each frame says of itself.
@@ -77,7 +78,7 @@ pub enum FieldOrder {
 }
 
 /// Which red, green and blue the samples of a source stand for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Primaries {
     /// ITU-R BT.709, as in the output.
@@ -92,7 +93,7 @@ pub enum Primaries {
 }
 
 /// How the source's samples stand for colours.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceColor {
     /// Standard definition video.

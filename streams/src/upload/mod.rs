@@ -1,6 +1,7 @@
 //! The upload event: what publishers send, read leniently so that whatever has a valid `file_id` becomes a job.
 
 use async_nats::HeaderMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -8,9 +9,12 @@ use self::reader::Reader;
 use crate::cloudevent;
 use crate::id::{FileId, InvalidId, JobId, OutputPrefix};
 
+mod event;
 mod reader;
 #[cfg(test)]
 mod tests;
+
+pub use self::event::{UploadEvent, WishedSettings};
 
 /// Largest body of an upload event, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -30,7 +34,7 @@ const MAX_IDENTITY: usize = 4096;
 pub const UNKNOWN_MIME_TYPE: &str = "application/octet-stream";
 
 /// An upload event with its defaults filled and its values cut to the limits of the tables.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Upload {
     /// What was uploaded.
     pub file_id: FileId,
@@ -60,7 +64,7 @@ pub struct Upload {
 }
 
 /// How to transcode a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// Name of the ladder profile.
     pub profile: String,
@@ -81,7 +85,7 @@ impl Default for Settings {
 }
 
 /// How urgent a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// The usual lanes.

@@ -1,0 +1,81 @@
+//! The public messages, each with its schema.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::api::{CancelReply, CancelRequest, RetryReply, RetryRequest, StatusRequest};
+use crate::delete::Delete;
+use crate::fact::{Accepted, Cancel, Ended, Planned, Playable, Pruned, Verdict};
+use crate::progress::Progress;
+use crate::upload::UploadEvent;
+
+/// A public message.
+#[derive(Debug, Clone, Copy)]
+pub struct Event {
+    /// Its name, also that of its file `<name>.schema.json`.
+    pub name: &'static str,
+    /// Its subject, with `{job_id}` and `{task}` where they differ.
+    pub subject: &'static str,
+    /// Who writes it.
+    pub writer: Writer,
+    /// One sentence.
+    pub summary: &'static str,
+    schema: fn() -> Value,
+}
+
+/// Who writes a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Publishers and API services; fluxhls reads it.
+    Others,
+    /// fluxhls.
+    Fluxhls,
+}
+
+impl Event {
+    /// Its JSON Schema (draft 2020-12).
+    #[must_use]
+    pub fn schema(&self) -> Value {
+        (self.schema)()
+    }
+}
+
+/// What somebody else writes: what may be left out is not required.
+fn read<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_deserialize();
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// What fluxhls writes: what is always there is required.
+fn written<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+macro_rules! events {
+    ($($name:literal $subject:literal $writer:ident $schema:expr, $summary:literal;)*) => {
+        /// Every public message, in the order of a job's life.
+        pub const EVENTS: &[Event] = &[$(Event {
+            name: $name, subject: $subject, writer: Writer::$writer, summary: $summary, schema: $schema,
+        }),*];
+    };
+}
+
+events! {
+    "upload" "hls.v1.upload" Others written::<UploadEvent>, "A file was uploaded.";
+    "delete" "hls.v1.delete" Others read::<Delete>, "A file and all that was made of it is to go.";
+    "accepted" "hls.v1.job.{job_id}.accepted" Fluxhls written::<Accepted>, "The job exists: its event was taken in.";
+    "planned" "hls.v1.job.{job_id}.planned" Fluxhls written::<Planned>, "What will be made, and by which tasks.";
+    "progress" "hls.v1.progress.{job_id}.{task}" Fluxhls written::<Progress>, "How far a task and its job are.";
+    "playable" "hls.v1.job.{job_id}.playable" Fluxhls written::<Playable>, "The growing output plays; not sent by this version.";
+    "cancel" "hls.v1.job.{job_id}.cancel" Fluxhls written::<Cancel>, "Somebody asked for the job to stop.";
+    "verdict" "hls.v1.job.{job_id}.verdict" Fluxhls written::<Verdict>, "The one decision that ends the job.";
+    "ended" "hls.v1.job.{job_id}.ended" Fluxhls written::<Ended>, "The job is over: completed, failed or canceled.";
+    "pruned" "hls.v1.job.{job_id}.pruned" Fluxhls written::<Pruned>, "Rows and objects of the job were removed.";
+    "status-request" "hls.v1.api.status" Others read::<StatusRequest>, "How is this job, or the newest one of this file?";
+    "cancel-request" "hls.v1.api.cancel" Others read::<CancelRequest>, "End this job.";
+    "cancel-reply" "hls.v1.api.cancel" Fluxhls written::<CancelReply>, "It has ended as canceled, or is about to.";
+    "retry-request" "hls.v1.api.retry" Others read::<RetryRequest>, "Start a new job like this one.";
+    "retry-reply" "hls.v1.api.retry" Fluxhls written::<RetryReply>, "The event of the new job is stored.";
+}
