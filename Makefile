@@ -26,8 +26,18 @@ dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the pag
 	cargo run -- dev $(CLIP)
 
 .PHONY: test
-test: tools lint ## Everything that can fail: lint and all tests
+test: tools lint helm ## Everything that can fail: lint and all tests
 	cargo test --workspace --features fluxhls/otel
+
+.PHONY: helm
+helm: ## The chart: lint, render and validate it with the real Helm engine; compose.yaml as text
+	@scripts/install helm
+	.tools/venv/bin/python -m unittest discover --start-directory tests/helm
+
+.PHONY: pictures
+pictures: programs ## Draw the dashboards' panels from a real run, into docs/images
+	@scripts/install matplotlib
+	PICTURES=1 cargo test --features fluxhls/otel --test integration prometheus::every_panel -- --nocapture
 
 .PHONY: fuzz
 fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTATIONS=2000 MUTATION_SEED=1
@@ -69,7 +79,7 @@ tools: programs tests/browser/node_modules/.package-lock.json tests/node/node_mo
 
 .PHONY: programs
 programs: cargo
-	@scripts/install ffmpeg nats-server postgresql chromium node
+	@scripts/install ffmpeg nats-server postgresql chromium node prometheus
 
 .PHONY: clean
 clean: ## Remove what was built and what was installed in this folder

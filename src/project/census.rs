@@ -71,7 +71,10 @@ impl Census {
             stats: jobs::stats(&self.db, now).await?,
             oldest_open: oldest(jobs::oldest(&self.db, &OPEN).await?),
             oldest_pending: oldest(jobs::oldest(&self.db, &OPEN[..1]).await?),
-            tally: checkpoint::read(&self.db).await?.map(|at| at.tally()),
+            tally: checkpoint::read(&self.db)
+                .await?
+                .map(|at| at.tally())
+                .unwrap_or_default(),
             open: match self.per_job {
                 0 => Vec::new(),
                 limit => jobs::active(&self.db, Some(limit)).await?,
@@ -93,8 +96,8 @@ impl Census {
         gauge!("fluxhls_recent_job_duration_average_seconds", "window" => "7d").set(mean);
         gauge!("fluxhls_oldest_open_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_open));
         gauge!("fluxhls_oldest_pending_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_pending));
-        if let Some(tally) = known.and_then(|answer| answer.tally) {
-            total(tally);
+        if let Some(answer) = known {
+            total(answer.tally);
         }
         self.open
             .send_replace(open::render(known.map_or(&[], |answer| &answer.open)));
@@ -107,8 +110,8 @@ struct Answer {
     stats: Stats,
     oldest_open: f64,
     oldest_pending: f64,
-    /// None before the first fact.
-    tally: Option<Tally>,
+    /// Nothing was counted before the first fact; to tell that lets the first increase be seen.
+    tally: Tally,
     open: Vec<Job>,
 }
 

@@ -54,6 +54,8 @@ mod previews;
 #[cfg(test)]
 mod projection;
 #[cfg(test)]
+mod prometheus;
+#[cfg(test)]
 mod pruning;
 #[cfg(test)]
 mod real_clips;
@@ -81,6 +83,8 @@ mod storage_faults;
 mod sweeping;
 #[cfg(test)]
 mod titles;
+#[cfg(test)]
+mod topology;
 #[cfg(feature = "otel")]
 #[cfg(test)]
 mod traces;

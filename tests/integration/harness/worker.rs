@@ -77,13 +77,19 @@ impl<'a> Worker<'a> {
 
 /// A page of a worker's own HTTP server, such as `/readyz`; waits until the worker has told where that is.
 pub(crate) async fn page(worker: &Process, path: &str) -> http::Answer {
-    let address = || {
+    let url = format!("http://{}{path}", address(worker).await);
+    http::get(&url.parse().unwrap()).await
+}
+
+/// Where a worker's own HTTP server is, as host and port.
+pub(crate) async fn address(worker: &Process) -> String {
+    let named = || {
         let said = worker.said();
         let address = said.split("address=").nth(1)?.split_whitespace().next()?;
-        Some(format!("http://{address}{path}"))
+        Some(address.to_owned())
     };
-    until("the worker names its address", async || address().is_some()).await;
-    http::get(&address().unwrap().parse().unwrap()).await
+    until("the worker names its address", async || named().is_some()).await;
+    named().unwrap()
 }
 
 /// What a worker says of its readiness.

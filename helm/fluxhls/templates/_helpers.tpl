@@ -1,0 +1,150 @@
+{{- define "fluxhls.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "fluxhls.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "fluxhls.name" .) .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "fluxhls.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "fluxhls.selector" -}}
+app.kubernetes.io/name: {{ include "fluxhls.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "fluxhls.labels" -}}
+{{ include "fluxhls.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "fluxhls.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "fluxhls.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "fluxhls.fullname" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
+{{- end }}
+
+{{- /* What every container is started with. */}}
+{{- define "fluxhls.container" -}}
+image: {{ include "fluxhls.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  capabilities: { drop: [ALL] }
+  seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- /* What every pod is like. */}}
+{{- define "fluxhls.pod" -}}
+serviceAccountName: {{ include "fluxhls.serviceAccount" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  fsGroup: 65532
+  seccompProfile: { type: RuntimeDefault }
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Settings of every process, as environment variables. */}}
+{{- define "fluxhls.env" -}}
+- { name: LOG_FORMAT, value: json }
+- { name: NATS_URL, value: {{ .Values.nats.url | quote }} }
+{{- if .Values.nats.credentialsSecret.name }}
+- { name: NATS_CREDENTIALS, value: {{ printf "/etc/fluxhls/nats/%s" .Values.nats.credentialsSecret.key | quote }} }
+{{- end }}
+{{- if .Values.nats.caSecret.name }}
+- { name: NATS_CA, value: {{ printf "/etc/fluxhls/nats-ca/%s" .Values.nats.caSecret.key | quote }} }
+{{- end }}
+- { name: STREAM_REPLICAS, value: {{ .Values.streams.replicas | quote }} }
+{{- with .Values.storage }}
+{{- if .endpoint }}
+- { name: S3_ENDPOINT, value: {{ .endpoint | quote }} }
+{{- end }}
+- { name: S3_BUCKET, value: {{ .bucket | quote }} }
+- { name: S3_REGION, value: {{ .region | quote }} }
+- { name: S3_PUBLIC_READ, value: {{ .publicRead | quote }} }
+- { name: OUTPUT_ROOT, value: {{ .outputRoot | quote }} }
+{{- if .publicBaseUrl }}
+- { name: PUBLIC_BASE_URL, value: {{ .publicBaseUrl | quote }} }
+{{- end }}
+{{- if .sourceBuckets }}
+- { name: SOURCE_BUCKETS, value: {{ join "," .sourceBuckets | quote }} }
+{{- end }}
+{{- if .existingSecret }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom: { secretKeyRef: { name: {{ .existingSecret }}, key: access-key-id } }
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom: { secretKeyRef: { name: {{ .existingSecret }}, key: secret-access-key } }
+{{- end }}
+{{- end }}
+{{- range $name, $value := .Values.config }}
+- { name: {{ $name }}, value: {{ $value | quote }} }
+{{- end }}
+{{- end }}
+
+{{- define "fluxhls.databaseEnv" -}}
+- name: DATABASE_URL
+  valueFrom: { secretKeyRef: { name: {{ .Values.database.existingSecret }}, key: {{ .Values.database.key }} } }
+{{- end }}
+
+{{- define "fluxhls.mounts" -}}
+- { name: tmp, mountPath: /tmp }
+{{- if .Values.nats.credentialsSecret.name }}
+- { name: nats, mountPath: /etc/fluxhls/nats, readOnly: true }
+{{- end }}
+{{- if .Values.nats.caSecret.name }}
+- { name: nats-ca, mountPath: /etc/fluxhls/nats-ca, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "fluxhls.volumes" -}}
+- { name: tmp, emptyDir: { sizeLimit: 64Mi } }
+{{- with .Values.nats.credentialsSecret }}
+{{- if .name }}
+- { name: nats, secret: { secretName: {{ .name }}, items: [{ key: {{ .key }}, path: {{ .key }} }] } }
+{{- end }}
+{{- end }}
+{{- with .Values.nats.caSecret }}
+{{- if .name }}
+- { name: nats-ca, secret: { secretName: {{ .name }}, items: [{ key: {{ .key }}, path: {{ .key }} }] } }
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "fluxhls.probes" -}}
+ports:
+  - { name: http, containerPort: 8080 }
+livenessProbe:
+  httpGet: { path: /livez, port: http }
+  periodSeconds: 20
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readyz, port: http }
+  periodSeconds: 10
+  timeoutSeconds: 5
+startupProbe:
+  httpGet: { path: /livez, port: http }
+  periodSeconds: 5
+  failureThreshold: 60
+{{- end }}
+
+{{- /* A pod template with what podTemplate of the component says merged over it: dict "template" … "over" … */}}
+{{- define "fluxhls.merged" -}}
+{{- toYaml (mergeOverwrite (fromYaml .template) (deepCopy .over)) }}
+{{- end }}
