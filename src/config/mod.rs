@@ -1,0 +1,86 @@
+//! Configuration: the only reader of the environment. Every setting is a flag and an environment variable of one name.
+
+mod nats;
+mod sources;
+mod storage;
+mod telemetry;
+mod worker;
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use secrecy::SecretString;
+
+pub use nats::NatsArgs;
+pub use sources::{LadderArgs, LimitArgs};
+pub use storage::{ChecksumsArg, StorageArgs};
+pub use telemetry::TelemetryArgs;
+pub use worker::{REMUX_MAX, SandboxArg, ToolArgs, WorkerArgs};
+
+/// Default of the setting of that name.
+pub const METRICS_PER_JOB: u64 = 200;
+
+/// Where the tables are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArgs {
+    /// postgres:// or sqlite:// URL of the database.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+}
+
+/// Where probes and metrics are served.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpArgs {
+    /// Address of /metrics, /livez and /readyz.
+    #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:8080")]
+    pub http_addr: SocketAddr,
+    /// Most open jobs, the oldest first, that the role project gives metrics of their own; 0 for none.
+    #[arg(long, env = "METRICS_PER_JOB", default_value_t = METRICS_PER_JOB)]
+    pub metrics_per_job: u64,
+}
+
+/// Cores this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+/// The step at which a debug build dies, for tests of crashes.
+#[must_use]
+#[cfg(debug_assertions)]
+pub fn crash_point() -> Option<String> {
+    variable("FLUXHLS_CRASH_AT")
+}
+
+/// The step at which a debug build stands still once, for tests of workers that wake up late.
+#[must_use]
+#[cfg(debug_assertions)]
+pub fn pause_point() -> Option<String> {
+    variable("FLUXHLS_PAUSE_AT")
+}
+
+/// The log filter, in the syntax of `tracing_subscriber`'s `EnvFilter`.
+#[must_use]
+pub fn log_filter() -> String {
+    variable("LOG")
+        .or_else(|| variable("RUST_LOG"))
+        .unwrap_or_else(|| "info,sqlx=warn,s3s=error,s3s_fs=error".to_owned())
+}
+
+/// The log filter of commands that talk to a person: only what went wrong.
+#[must_use]
+pub fn quiet_log_filter() -> String {
+    variable("LOG")
+        .or_else(|| variable("RUST_LOG"))
+        .unwrap_or_else(|| "error".to_owned())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is the one reader of the environment"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,152 @@
+//! Where objects are, and what the URLs of events may mean.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::storage::{Checksums, Locator, LocatorError, STALL_TIMEOUT, StorageSettings};
+
+/// Where objects are.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct StorageArgs {
+    /// Root URL of the S3 service; AWS when absent.
+    #[arg(long, env = "S3_ENDPOINT")]
+    pub s3_endpoint: Option<String>,
+    /// Bucket of the output.
+    #[arg(long, env = "S3_BUCKET", default_value = "fluxhls")]
+    pub s3_bucket: String,
+    /// Region that requests are signed for.
+    #[arg(long, env = "S3_REGION", default_value = "us-east-1")]
+    pub s3_region: String,
+    /// Whether the bucket is part of the path; default: yes where an endpoint is set.
+    #[arg(long, env = "S3_PATH_STYLE")]
+    pub s3_path_style: Option<bool>,
+    /// When requests carry checksums; default: when required where an endpoint is set.
+    #[arg(long, env = "S3_CHECKSUMS", value_enum)]
+    pub s3_checksums: Option<ChecksumsArg>,
+    /// Send the ACL `public-read` with everything players need.
+    #[arg(long, env = "S3_PUBLIC_READ", default_value_t = false, action = clap::ArgAction::Set)]
+    pub s3_public_read: bool,
+    /// Seconds a transfer may stand still before it is given up and tried again.
+    #[arg(long, env = "S3_STALL_TIMEOUT", default_value_t = STALL_TIMEOUT.as_secs())]
+    pub s3_stall_timeout: u64,
+    /// Comma-separated buckets that events may name; default: the output bucket.
+    #[arg(long, env = "SOURCE_BUCKETS", value_delimiter = ',')]
+    pub source_buckets: Vec<String>,
+    /// Where every output prefix starts.
+    #[arg(long, env = "OUTPUT_ROOT", default_value = "hls/")]
+    pub output_root: String,
+    /// Root of public URLs (the CDN); default: the bucket at its endpoint.
+    #[arg(long, env = "PUBLIC_BASE_URL")]
+    pub public_base_url: Option<String>,
+}
+
+/// When requests carry checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum ChecksumsArg {
+    /// Only where S3 demands one.
+    WhenRequired,
+    /// Wherever the operation can carry one.
+    WhenSupported,
+}
+
+impl StorageArgs {
+    /// The settings of the S3 client.
+    #[must_use]
+    pub fn settings(&self) -> StorageSettings {
+        StorageSettings {
+            endpoint: self.s3_endpoint.clone(),
+            path_style: self.s3_path_style,
+            checksums: self.s3_checksums.map(|checksums| match checksums {
+                ChecksumsArg::WhenRequired => Checksums::WhenRequired,
+                ChecksumsArg::WhenSupported => Checksums::WhenSupported,
+            }),
+            public_read: self.s3_public_read,
+            stall_timeout: Duration::from_secs(self.s3_stall_timeout.max(1)),
+            ..StorageSettings::new(self.s3_region.clone())
+        }
+    }
+
+    /// What the URLs of events may mean.
+    ///
+    /// # Errors
+    /// When the endpoint or the public root is no URL.
+    pub fn locator(&self) -> Result<Locator, LocatorError> {
+        let public = self.public_base_url();
+        let endpoint = self.s3_endpoint.as_deref();
+        Locator::new(endpoint, self.source_buckets(), &self.s3_bucket, Some(&public))
+    }
+
+    /// The buckets that events may name.
+    #[must_use]
+    pub fn source_buckets(&self) -> Vec<String> {
+        if self.source_buckets.is_empty() {
+            vec![self.s3_bucket.clone()]
+        } else {
+            self.source_buckets.clone()
+        }
+    }
+
+    /// Root of public URLs, ending in `/`.
+    #[must_use]
+    pub fn public_base_url(&self) -> String {
+        let root = self.public_base_url.clone().unwrap_or_else(|| match &self.s3_endpoint {
+            Some(endpoint) if self.s3_path_style == Some(false) => virtual_host(endpoint, &self.s3_bucket),
+            Some(endpoint) => format!("{}/{}", endpoint.trim_end_matches('/'), self.s3_bucket),
+            None => format!("https://{}.s3.{}.amazonaws.com", self.s3_bucket, self.s3_region),
+        });
+        if root.ends_with('/') { root } else { format!("{root}/") }
+    }
+}
+
+fn virtual_host(endpoint: &str, bucket: &str) -> String {
+    match endpoint.split_once("://") {
+        Some((scheme, host)) => format!("{scheme}://{bucket}.{}", host.trim_end_matches('/')),
+        None => format!("https://{bucket}.{endpoint}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        storage: StorageArgs,
+    }
+
+    fn base_url(args: &[&str]) -> String {
+        Only::parse_from([&["x"], args].concat()).storage.public_base_url()
+    }
+
+    #[test]
+    fn public_urls_start_at_the_cdn_else_at_the_bucket() {
+        assert_eq!(
+            base_url(&["--public-base-url", "https://cdn.example"]),
+            "https://cdn.example/"
+        );
+        assert_eq!(
+            base_url(&["--s3-endpoint", "http://127.0.0.1:9000", "--s3-bucket", "b"]),
+            "http://127.0.0.1:9000/b/"
+        );
+        assert_eq!(
+            base_url(&[
+                "--s3-endpoint",
+                "https://nyc3.digitaloceanspaces.com",
+                "--s3-bucket",
+                "b",
+                "--s3-path-style",
+                "false"
+            ]),
+            "https://b.nyc3.digitaloceanspaces.com/"
+        );
+        assert_eq!(
+            base_url(&["--s3-bucket", "b", "--s3-region", "eu-west-1"]),
+            "https://b.s3.eu-west-1.amazonaws.com/"
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! How a worker works, with what programs, and shut in how.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::sources::LimitArgs;
+use super::{cores, variable};
+use crate::admission::Capacity;
+use crate::ffmpeg::sandbox::Demand;
+use crate::ffmpeg::{Tool, tool::ToolError};
+
+/// Default of the setting of that name, in bytes.
+pub const REMUX_MAX: u64 = 16 << 30;
+
+/// What is asked of the sandbox around ffmpeg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum SandboxArg {
+    /// Every wall this kernel has; what is missing is said.
+    Auto,
+    /// Refuse to work where files and network cannot be shut off.
+    Require,
+}
+
+/// How a worker works.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Worker")]
+pub struct WorkerArgs {
+    /// Folder for work in progress; default: `fluxhls` in the temporary folder.
+    #[arg(long, env = "WORK_DIR", value_name = "FOLDER")]
+    pub work_dir: Option<PathBuf>,
+    /// Chunks encoded at a time; default: half the cores, at least one.
+    #[arg(long, env = "ENCODE_SLOTS")]
+    pub encode_slots: Option<usize>,
+    /// Bytes that tasks of this process may have in the work folder together; default: what is free on its file system.
+    #[arg(long, env = "WORK_DIR_MAX")]
+    pub work_dir_max: Option<u64>,
+    /// Bytes of memory of this process and its ffmpeg processes together; default: the limit of the control group, else what the machine has.
+    #[arg(long, env = "MEMORY_MAX")]
+    pub memory_max: Option<u64>,
+    /// Seconds an event's object is waited for.
+    #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
+    pub source_wait: u64,
+    /// Largest source without an index of its own (TS, PS, FLV) that is copied into Matroska first, so that its chunks can be
+    /// encoded in parallel; larger ones are one sequential task. Bytes; needs as much room in `WORK_DIR`.
+    #[arg(long, env = "REMUX_MAX", default_value_t = REMUX_MAX)]
+    pub remux_max: u64,
+    /// Seconds before the first repetition of what failed and may succeed.
+    #[arg(long, env = "RETRY_DELAY", default_value_t = 10)]
+    pub retry_delay: u64,
+    /// Seconds a stopping worker gives its tasks before it hands them back.
+    #[arg(long, env = "GRACE_PERIOD", default_value_t = 25)]
+    pub grace_period: u64,
+    /// What is asked of the sandbox around ffmpeg (`fluxhls doctor` tells what it has here).
+    #[arg(long, env = "SANDBOX", value_enum, default_value = "auto")]
+    pub sandbox: SandboxArg,
+    /// Where ffmpeg is.
+    #[command(flatten)]
+    pub tool: ToolArgs,
+    /// What is accepted.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Name of this worker in attempts and logs; default: host name and process id.
+    #[arg(long, env = "WORKER_NAME")]
+    pub worker_name: Option<String>,
+}
+
+impl WorkerArgs {
+    /// The folder for work in progress.
+    #[must_use]
+    pub fn work_dir(&self) -> PathBuf {
+        self.work_dir
+            .clone()
+            .unwrap_or_else(|| std::env::temp_dir().join("fluxhls"))
+    }
+
+    /// What tasks may take of disk and memory.
+    #[must_use]
+    pub const fn capacity(&self) -> Capacity {
+        Capacity {
+            work_dir_max: self.work_dir_max,
+            memory_max: self.memory_max,
+        }
+    }
+
+    /// Chunks encoded at a time.
+    #[must_use]
+    pub fn encode_slots(&self) -> usize {
+        self.encode_slots.unwrap_or_else(|| cores().div_ceil(2)).max(1)
+    }
+
+    /// What is asked of the sandbox around ffmpeg.
+    #[must_use]
+    pub const fn sandbox(&self) -> Demand {
+        match self.sandbox {
+            SandboxArg::Auto => Demand::Auto,
+            SandboxArg::Require => Demand::Require,
+        }
+    }
+
+    /// The worker's name.
+    #[must_use]
+    pub fn worker_name(&self) -> String {
+        self.worker_name.clone().unwrap_or_else(|| {
+            let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+            format!("{}-{}", host.as_deref().unwrap_or("host"), std::process::id())
+        })
+    }
+
+    /// How long a stopping worker waits for its tasks.
+    #[must_use]
+    pub const fn grace_period(&self) -> Duration {
+        Duration::from_secs(self.grace_period)
+    }
+}
+
+/// Where ffmpeg is.
+#[derive(Debug, Clone, Args)]
+pub struct ToolArgs {
+    /// ffmpeg's executable; searched for in PATH when absent.
+    #[arg(long, env = "FFMPEG", value_name = "PATH")]
+    pub ffmpeg: Option<PathBuf>,
+    /// ffprobe's executable; searched for in PATH when absent.
+    #[arg(long, env = "FFPROBE", value_name = "PATH")]
+    pub ffprobe: Option<PathBuf>,
+}
+
+impl ToolArgs {
+    /// The programs. They are looked up here, since they run without our environment and so without our PATH.
+    ///
+    /// # Errors
+    /// When one of them is nowhere, with how to install it.
+    pub fn locate(&self) -> Result<Tool, ToolError> {
+        let path = variable("PATH").unwrap_or_default();
+        Tool::locate(self.ffmpeg.as_deref(), self.ffprobe.as_deref(), path.as_ref())
+    }
+}
