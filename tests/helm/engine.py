@@ -115,6 +115,7 @@ def render(chart, values, namespace="video"):
                     raise
     finally:
         server.shutdown()
+        server.server_close()
     texts = [server.release["manifest"]] + [hook["manifest"] for hook in server.release.get("hooks") or []]
     manifests = [one for text in texts for one in yaml.safe_load_all(text) if one]
     return manifests, server.release["info"].get("notes", "")
