@@ -275,11 +275,11 @@ mod tests {
         bucket.get("uploads/none", 10).await.unwrap();
         let text = recorder.handle().render();
         for line in [
-            r#"fluxhls_s3_requests_total{op="put",result="ok"} 1"#,
-            r#"fluxhls_s3_requests_total{op="get",result="ok"} 1"#,
-            r#"fluxhls_s3_requests_total{op="get",result="not_found"} 1"#,
-            r#"fluxhls_s3_requests_total{op="list",result="denied"} 0"#,
-            r#"fluxhls_s3_request_duration_seconds_count{op="get"} 2"#,
+            r#"fluxhls_s3_requests_total{operation="put",result="ok"} 1"#,
+            r#"fluxhls_s3_requests_total{operation="get",result="ok"} 1"#,
+            r#"fluxhls_s3_requests_total{operation="get",result="not_found"} 1"#,
+            r#"fluxhls_s3_requests_total{operation="list",result="denied"} 0"#,
+            r#"fluxhls_s3_request_duration_seconds_count{operation="get"} 2"#,
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
