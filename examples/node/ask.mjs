@@ -17,9 +17,8 @@ try {
     console.log(reply.string());
   }
 } catch (error) {
-  // Nobody listens there: no process with the role `project` runs, or there is no such question.
   if (!(error instanceof errors.RequestError && error.isNoResponders())) throw error;
-  refuse(503, `Nobody answers hls.v1.api.${question}.`);
+  refuse(503, `Nobody answers hls.v1.api.${question}: start fluxhls with the role project, or ask what there is.`);
 }
 await connection.drain();
 

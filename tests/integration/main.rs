@@ -30,6 +30,8 @@ mod endpoints;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod faulty_encoders;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod identity;

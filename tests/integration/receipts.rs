@@ -1,22 +1,17 @@
-//! The receipt keeps its promise: what is not like its source never becomes `completed`, and whatever of a finished output is lost or
-//! changed is named, and made anew beside what it was.
+//! The receipt keeps its promise: whatever of a finished output is lost or changed is named, and made anew beside what it was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 
 use fluxhls::job::receipt::Receipt;
 use fluxhls::storage::{Digest, JobKeys, ObjectKind, base36};
 use serde_json::Value;
-use streams::fact::{Ended, Outcome, Planned};
+use streams::fact::{Ended, Planned};
 use streams::task::TaskName;
-use streams::work::WorkKind;
-use streams::{Code, JobId, subject, topology};
+use streams::{JobId, topology};
 
 use crate::harness::clip::{Clip, moving};
 use crate::harness::database::Engine;
 use crate::harness::output::{Published, verify};
-use crate::harness::process::Process;
 use crate::harness::world::{World, file_of, job_of};
 
 /// A finished job, and the words to damage it.
@@ -387,88 +382,4 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
         assert_eq!(after.get(key), Some(digest), "{key}");
     }
     verify(&output.ended, &output.planned, &output.clip.path).await;
-}
-
-/// The developer's ffmpeg.
-#[expect(clippy::disallowed_methods, reason = "the tool of the developer's PATH is wrapped")]
-fn real_ffmpeg() -> PathBuf {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap())
-        .map(|folder| folder.join("ffmpeg"))
-        .find(|file| file.exists())
-        .unwrap()
-}
-
-/// An ffmpeg that does to the commands of the encode tasks what `edit` says, a script of sed.
-fn faulty(folder: &Path, name: &str, edit: &str, mark: &str) -> PathBuf {
-    let (path, ffmpeg) = (folder.join(name), real_ffmpeg());
-    let ffmpeg = ffmpeg.display();
-    let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *'{mark}'*) n=$#\nwhile [ $n -gt 0 ]; do\n\
-         a=$(printf '%s' \"$1\" | sed '{edit}'); shift; set -- \"$@\" \"$a\"; n=$((n-1))\ndone;; esac\nexec {ffmpeg} \"$@\"\n"
-    );
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
-
-/// Paints every picture of the top rung black on its way into the encoder.
-const BLACK: &str = "s/split=2\\[v0\\]/split=2[w0]/; s/;\\[t0\\]/;[w0]drawbox=color=black:t=fill[v0];[t0]/";
-/// Turns all sound down on its way into the encoder.
-const SILENT: &str = "s/\\[on_\\([^]]*\\)\\]anull/[on_\\1]volume=0/";
-
-async fn submitted(world: &World, ffmpeg: &Path) -> (JobId, Ended, Process) {
-    let clip = moving("320x180", 3.0).make().await;
-    let worker = world.worker("faulty").setting("FFMPEG", ffmpeg.display()).start();
-    let job = world.submit(&clip).await;
-    let ended = world.ended(&job).await;
-    (job, ended, worker)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_out_black_or_silent_is_redone_once_and_never_completed() {
-    let world = World::new(Engine::Sqlite).await;
-    for (name, edit, mark, task, word) in [
-        ("black", BLACK, "split=2[v0]", TaskName::video(0), "black"),
-        ("silent", SILENT, "[on_", TaskName::TRACKS, "silent"),
-    ] {
-        let ffmpeg = faulty(world.folder(), name, edit, mark);
-        let (job, ended, mut worker) = submitted(&world, &ffmpeg).await;
-        let error = ended.error.expect("it failed");
-        assert_eq!(
-            (ended.outcome, error.code),
-            (Outcome::Failed, Code::VerificationFailed),
-            "{error:?}"
-        );
-        assert!(error.message.contains(word), "{}", error.message);
-        let starts = world.starts(&job).await;
-        assert_eq!((starts[&task], starts[&task.redone()]), (1, 1), "{starts:?}");
-        worker.kill().await;
-    }
-    let published = world.bucket.list("hls/").await.unwrap();
-    assert!(
-        !published.iter().any(|meta| meta.key.ends_with("master.m3u8")),
-        "{published:?}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_out_black_once_is_redone_and_then_completed() {
-    let world = World::new(Engine::Sqlite).await;
-    let ffmpeg = faulty(world.folder(), "black-once", BLACK, "split=2[v0]");
-    let encoder = world.worker("faulty").roles("intake,plan,encode");
-    let _encoder = encoder.setting("FFMPEG", ffmpeg.display()).start();
-    let job = world.submit(&moving("320x180", 3.0).make().await).await;
-    let done = subject::work(&job, WorkKind::Done, TaskName::video(0));
-    world.streams.first(topology::WORK, &done, |_| true).await;
-    // It works again before anybody looks at what it made.
-    std::fs::remove_file(&ffmpeg).unwrap();
-    std::os::unix::fs::symlink(real_ffmpeg(), &ffmpeg).unwrap();
-    let _packager = world.worker("packager").roles("package,project").start();
-    let ended = world.ended(&job).await;
-    assert_eq!(ended.outcome, Outcome::Completed, "{:?}", ended.error);
-    let starts = world.starts(&job).await;
-    assert_eq!(
-        (starts[&TaskName::video(0)], starts[&TaskName::video(0).redone()]),
-        (1, 1)
-    );
 }

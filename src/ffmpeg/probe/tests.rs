@@ -1,8 +1,13 @@
 //! Probes of real files, made by ffmpeg.
 
+use std::path::Path;
+
+use streams::{Code, Rational};
+
+use super::description::refused_size;
 use super::*;
 use crate::ffmpeg::testing::{make, tool};
-use std::path::Path;
+use crate::ladder::Limits;
 
 const PICTURES: &str = "-f lavfi -i testsrc=s=128x96:r=25:d=12";
 const SOUND: &str = "-f lavfi -i sine=d=12:r=48000";
