@@ -61,7 +61,7 @@ impl Need {
                     memory: SOUND_MEMORY.0 + SOUND_MEMORY.1 * renditions,
                 }
             }
-            Duty::Plan | Duty::Finish => Self::default(),
+            Duty::Plan | Duty::Playlist | Duty::Finish => Self::default(),
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) async fn jobs(
     let settings = JobSettings {
         worker: worker.worker_name(),
         public_base_url: storage.public_base_url(),
+        live_base_url: storage.live_base_url(),
         output_root: storage.output_root.clone(),
         retry_delay: Duration::from_secs(worker.retry_delay),
     };

@@ -51,6 +51,7 @@ impl RunArgs {
             job: JobSettings {
                 worker,
                 public_base_url: self.storage.public_base_url(),
+                live_base_url: self.storage.live_base_url(),
                 output_root: self.storage.output_root.clone(),
                 retry_delay: Duration::from_secs(self.worker.retry_delay),
             },

@@ -92,6 +92,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
         settings: JobSettings {
             worker,
             public_base_url: args.storage.public_base_url(),
+            live_base_url: args.storage.live_base_url(),
             output_root: args.storage.output_root.clone(),
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },

@@ -40,6 +40,9 @@ pub struct StorageArgs {
     /// Root of public URLs (the CDN); default: the bucket at its endpoint.
     #[arg(long, env = "PUBLIC_BASE_URL")]
     pub public_base_url: Option<String>,
+    /// Root of the URLs of growing playlists, which change every few seconds; default: the bucket at its endpoint, not the CDN.
+    #[arg(long, env = "LIVE_BASE_URL")]
+    pub live_base_url: Option<String>,
 }
 
 /// When requests carry checksums.
@@ -92,13 +95,28 @@ impl StorageArgs {
     /// Root of public URLs, ending in `/`.
     #[must_use]
     pub fn public_base_url(&self) -> String {
-        let root = self.public_base_url.clone().unwrap_or_else(|| match &self.s3_endpoint {
+        self.public_base_url.clone().map_or_else(|| self.bucket_url(), folder)
+    }
+
+    /// Root of the URLs of growing playlists, ending in `/`.
+    #[must_use]
+    pub fn live_base_url(&self) -> String {
+        self.live_base_url.clone().map_or_else(|| self.bucket_url(), folder)
+    }
+
+    /// The output bucket at its endpoint.
+    fn bucket_url(&self) -> String {
+        folder(match &self.s3_endpoint {
             Some(endpoint) if self.s3_path_style == Some(false) => virtual_host(endpoint, &self.s3_bucket),
             Some(endpoint) => format!("{}/{}", endpoint.trim_end_matches('/'), self.s3_bucket),
             None => format!("https://{}.s3.{}.amazonaws.com", self.s3_bucket, self.s3_region),
-        });
-        if root.ends_with('/') { root } else { format!("{root}/") }
+        })
     }
+}
+
+/// A URL that ends in `/`.
+fn folder(url: String) -> String {
+    if url.ends_with('/') { url } else { format!("{url}/") }
 }
 
 fn virtual_host(endpoint: &str, bucket: &str) -> String {
@@ -121,6 +139,20 @@ mod tests {
 
     fn base_url(args: &[&str]) -> String {
         Only::parse_from([&["x"], args].concat()).storage.public_base_url()
+    }
+
+    #[test]
+    fn growing_playlists_are_read_from_the_bucket_unless_another_root_is_named() {
+        let live = |args: &[&str]| Only::parse_from([&["x"], args].concat()).storage.live_base_url();
+        let cdn = [
+            "--public-base-url",
+            "https://cdn.example",
+            "--s3-endpoint",
+            "http://127.0.0.1:9000",
+        ];
+        assert_eq!(live(&cdn), "http://127.0.0.1:9000/fluxhls/");
+        let named = ["--live-base-url", "https://live.example"];
+        assert_eq!(live(&[&cdn[..], &named].concat()), "https://live.example/");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod evidence;
 mod images;
+mod parts;
 mod production;
 mod report;
 mod shipping;

@@ -9,10 +9,12 @@ use metrics::counter;
 use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
+use streams::work::ObjectRef;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::parts::Parts;
 use super::report::{Share, report};
 use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
 use crate::admission::{Need, used};
@@ -37,6 +39,8 @@ pub(super) struct Order<'a> {
     pub(super) shelves: Vec<Shelf>,
     /// Seconds of media in it.
     pub(super) seconds: f64,
+    /// Whether its progress is that of the task: not where it is the lesser part of it.
+    pub(super) is_told: bool,
 }
 
 impl Order<'_> {
@@ -57,6 +61,8 @@ impl Order<'_> {
 pub(super) struct Made {
     pub(super) folder: TempDir,
     pub(super) shipped: Vec<Vec<Shipped>>,
+    /// The init segments that were shipped already; all or none.
+    pub(super) inits: Vec<ObjectRef>,
     pub(super) evidence: Evidence,
 }
 
@@ -88,7 +94,7 @@ impl Plant<'_> {
             }));
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
-        let (shipped, stderr) = made.map_err(|failure| {
+        let (shipped, inits, stderr) = made.map_err(|failure| {
             let failure = or_full(folder.path(), failure);
             let stderr = failure.evidence.stderr.clone();
             failure.with_evidence(Evidence {
@@ -100,6 +106,7 @@ impl Plant<'_> {
         Ok(Made {
             folder,
             shipped,
+            inits,
             evidence: Evidence {
                 argv,
                 stderr,
@@ -114,7 +121,7 @@ impl Plant<'_> {
         argv: &[String],
         folder: &TempDir,
         server: &Arc<SourceServer>,
-    ) -> Result<(Vec<Vec<Shipped>>, String), Failure> {
+    ) -> Result<(Vec<Vec<Shipped>>, Vec<ObjectRef>, String), Failure> {
         let assignment = order.assignment;
         let (ticks, seen) = watch::channel(Tick::default());
         let shipper = Shipper {
@@ -131,13 +138,19 @@ impl Plant<'_> {
             crash::point("encode.ffmpeg");
             Ok::<_, Failure>(exit)
         };
-        let ship = shipper.follow(&order.shelves, seen.clone(), |held| server.hold(held));
+        let mut parts = Parts::of(self.jobs, order.plan, assignment, &order.shelves);
+        let ship = shipper.follow(&order.shelves, seen.clone(), |held| server.hold(held), parts.as_mut());
+        let told = async {
+            if order.is_told {
+                report(self.jobs, assignment, share, seen).await;
+            }
+        };
         let (stderr, shipped) = tokio::select! {
             both = async { tokio::try_join!(encode, ship) } => both?,
-            never = beside(report(self.jobs, assignment, share, seen), &assignment.pulse) => match never {},
+            never = beside(told, &assignment.pulse) => match never {},
             failure = overflow(folder.path(), order) => return Err(failure),
         };
-        Ok((shipped, stderr))
+        Ok((shipped, parts.map(|parts| parts.inits).unwrap_or_default(), stderr))
     }
 
     /// Runs ffmpeg to its end. The sender of ticks is dropped with it, which tells the others that it ended.

@@ -11,6 +11,7 @@ use streams::work::{ObjectRef, SegmentOutput};
 use streams::{Code, RenditionName};
 use tokio::sync::watch;
 
+use super::parts::Parts;
 use crate::admission::is_full;
 use crate::cmaf::{FragmentInfo, InitInfo};
 use crate::crash;
@@ -58,12 +59,13 @@ impl Shipper<'_> {
     /// Ships the segments of all `shelves` as they are closed, until ffmpeg has ended and none is left. One list per shelf.
     ///
     /// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes when ffmpeg has ended. `hold` is told
-    /// whether too many segments wait.
+    /// whether too many segments wait, `parts` what is there.
     pub(super) async fn follow(
         &self,
         shelves: &[Shelf],
         mut ticks: watch::Receiver<Tick>,
         hold: impl Fn(bool),
+        mut parts: Option<&mut Parts<'_>>,
     ) -> Result<Vec<Vec<Shipped>>, Failure> {
         let mut shipped: Vec<Vec<Shipped>> = shelves.iter().map(|_| Vec::new()).collect();
         let mut next: Vec<u32> = shelves.iter().map(|shelf| shelf.first).collect();
@@ -92,6 +94,9 @@ impl Shipper<'_> {
                 Some(done) = under_way.next() => {
                     let (index, segment): (usize, Shipped) = done?;
                     shipped[index].push(segment);
+                    if let Some(parts) = &mut parts {
+                        Box::pin(parts.tell(self, shelves, &shipped)).await?;
+                    }
                 }
                 changed = ticks.changed(), if !ended => ended = changed.is_err(),
             }

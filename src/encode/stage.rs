@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, histogram};
-use streams::plan::{AudioRendition, Planned, VideoRendition};
+use streams::plan::{AudioRendition, Planned, VideoPlan, VideoRendition};
 use streams::task::{Duty, TaskName};
 use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
 use streams::{Code, RenditionName};
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::evidence::{self, Readback, Sent};
 use super::images;
+use super::parts;
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
 use crate::admission::{Admission, Ledger, Need};
@@ -21,7 +22,7 @@ use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::config::cores;
 use crate::crash;
 use crate::failure::Failure;
-use crate::ffmpeg::argv::{self, Options};
+use crate::ffmpeg::argv::{self, Options, Pass};
 use crate::ffmpeg::{Input, Tool};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::ladder::Limits;
@@ -51,6 +52,9 @@ pub struct Encoder {
     /// What sources are accepted.
     pub limits: Limits,
 }
+
+/// Segments of the longest first chunk whose lowest rung is made before the others. It is decoded twice.
+const PREVIEW: u64 = 5;
 
 /// How long a task waits that does not fit beside those in work, which take some seconds each.
 const LATER: Duration = Duration::from_secs(5);
@@ -88,8 +92,8 @@ impl Stage for Encoder {
             keys: &keys,
         };
         let (output, stage) = match assignment.task.duty {
-            Duty::Video(chunk) => (shift.video(chunk).await?, "encode"),
-            _ => (shift.tracks().await?, "tracks"),
+            Duty::Video(chunk) => (Box::pin(shift.video(chunk)).await?, "encode"),
+            _ => (Box::pin(shift.tracks()).await?, "tracks"),
         };
         let done = shift.list(output).await?;
         histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
@@ -111,22 +115,30 @@ impl Shift<'_> {
         let video = self.plan.video.as_ref().ok_or_else(|| Failure::plain(Code::NoTracks))?;
         let (first, end) = video.chunk_frames(chunk).ok_or_else(|| no_such_chunk(chunk))?;
         let seconds = (end - first) as f64 / video.frame_rate.as_f64();
-        let shelves = self.plan.videos().map(|rendition| Shelf {
-            name: rendition.name.clone(),
-            kind: ObjectKind::Video,
-            first: video.chunks.get(chunk as usize).copied().unwrap_or(0),
-        });
-        let argv = |input: &Input| argv::video_chunk(self.plan, chunk, input, Options::default());
-        let made = self.produce(shelves.collect(), seconds, &argv).await?;
+        let rungs: Vec<&VideoRendition> = self.plan.videos().collect();
+        let shelves: Vec<Shelf> = rungs.iter().map(|rung| shelf(rung, video, chunk)).collect();
         let mut output = TaskOutput {
             ffmpeg: self.encoder.ffmpeg.clone(),
             ..TaskOutput::default()
         };
-        for (rendition, shipped) in self.plan.videos().zip(&made.shipped) {
+        let mut folder = self.bench(&shelves)?;
+        let mut lowest = None;
+        let mut rest = Pass::Whole;
+        if previews(video, chunk, rungs.len()) {
+            let preview = self.preview(folder, shelves.last().cloned(), chunk, seconds);
+            let (made, preview) = Box::pin(preview).await?;
+            (folder, lowest, rest) = (made, Some(preview), Pass::Rest);
+        }
+        let shelves = shelves.into_iter().take(rest.rungs(rungs.len()).end).collect();
+        let made = self
+            .produce(folder, shelves, seconds, true, &self.pass(chunk, rest))
+            .await?;
+        for (i, rung) in rungs.iter().take(made.shipped.len()).enumerate() {
             output
                 .renditions
-                .push(self.video_rendition(rendition, chunk, &made, shipped).await?);
+                .push(self.video_rendition(rung, chunk, &made, i).await?);
         }
+        output.renditions.extend(lowest);
         let shipper = self.shipper(made.folder.path());
         images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
         let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(made.folder.path()));
@@ -141,15 +153,51 @@ impl Shift<'_> {
         Ok(output)
     }
 
+    /// The lowest rung of the first chunk by itself, told as soon as it is there: it takes a fraction of the time of all rungs.
+    async fn preview(
+        &self,
+        folder: TempDir,
+        shelf: Option<Shelf>,
+        chunk: u32,
+        seconds: f64,
+    ) -> Result<(TempDir, RenditionOutput), Failure> {
+        let pass = self.pass(chunk, Pass::Preview);
+        let rung = self
+            .plan
+            .videos()
+            .last()
+            .ok_or_else(|| Failure::plain(Code::NoTracks))?;
+        let made = self
+            .produce(folder, shelf.into_iter().collect(), seconds, false, &pass)
+            .await?;
+        let output = self.video_rendition(rung, chunk, &made, 0).await?;
+        parts::tell(&self.encoder.jobs, self.assignment, 0, vec![output.clone()]).await;
+        Ok((made.folder, output))
+    }
+
+    /// The command line of one pass over a chunk.
+    fn pass(&self, chunk: u32, pass: Pass) -> impl Fn(&Input) -> Option<Vec<String>> + Sync {
+        move |input| argv::video_pass(self.plan, chunk, pass, input, Options::default())
+    }
+
+    /// A folder for what is made.
+    pub(super) fn bench(&self, shelves: &[Shelf]) -> Result<TempDir, Failure> {
+        let folder = self
+            .encoder
+            .workshop
+            .bench(shelves.iter().map(|shelf| shelf.name.as_str()));
+        folder.map_err(|error| disk(Path::new("task"), &error))
+    }
+
     pub(super) async fn produce(
         &self,
+        folder: TempDir,
         shelves: Vec<Shelf>,
         seconds: f64,
+        is_told: bool,
         argv: &(dyn Fn(&Input) -> Option<Vec<String>> + Sync),
     ) -> Result<Made, Failure> {
         let encoder = self.encoder;
-        let folder = encoder.workshop.bench(shelves.iter().map(|shelf| shelf.name.as_str()));
-        let folder = folder.map_err(|error| disk(Path::new("task"), &error))?;
         let plant = Plant {
             jobs: &encoder.jobs,
             storage: &encoder.storage,
@@ -158,18 +206,19 @@ impl Shift<'_> {
             keys: self.keys,
             limits: &encoder.limits,
         };
-        plant
-            .produce(
-                Order {
-                    plan: self.plan,
-                    assignment: self.assignment,
-                    argv,
-                    shelves,
-                    seconds,
-                },
-                folder,
-            )
-            .await
+        // On the heap: it is large, and one task may hold two.
+        Box::pin(plant.produce(
+            Order {
+                plan: self.plan,
+                assignment: self.assignment,
+                argv,
+                shelves,
+                seconds,
+                is_told,
+            },
+            folder,
+        ))
+        .await
     }
 
     async fn video_rendition(
@@ -177,9 +226,10 @@ impl Shift<'_> {
         rendition: &VideoRendition,
         chunk: u32,
         made: &Made,
-        shipped: &[Shipped],
+        i: usize,
     ) -> Result<RenditionOutput, Failure> {
-        let (init, object) = self.init(&rendition.name, &made.folder, ObjectKind::Video).await?;
+        let shipped = &made.shipped[i];
+        let (init, object) = self.init(&rendition.name, made, i, ObjectKind::Video).await?;
         let gated = cmaf::video_chunk(self.plan, rendition, chunk, &init, &fragments(shipped));
         let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
         Ok(output(&rendition.name, init, object, units, shipped))
@@ -189,9 +239,10 @@ impl Shift<'_> {
         &self,
         rendition: &AudioRendition,
         made: &Made,
-        shipped: &[Shipped],
+        i: usize,
     ) -> Result<RenditionOutput, Failure> {
-        let (init, object) = self.init(&rendition.name, &made.folder, ObjectKind::Audio).await?;
+        let shipped = &made.shipped[i];
+        let (init, object) = self.init(&rendition.name, made, i, ObjectKind::Audio).await?;
         let gated = cmaf::track(rendition, &init, &fragments(shipped));
         let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
         Ok(output(&rendition.name, init, object, units, shipped))
@@ -200,11 +251,15 @@ impl Shift<'_> {
     async fn init(
         &self,
         name: &RenditionName,
-        folder: &TempDir,
+        made: &Made,
+        i: usize,
         kind: ObjectKind,
     ) -> Result<(InitInfo, ObjectRef), Failure> {
-        let shipper = self.shipper(folder.path());
+        let shipper = self.shipper(made.folder.path());
         let (init, bytes) = shipper.init(name).await?;
+        if let Some(object) = made.inits.get(i) {
+            return Ok((init, object.clone()));
+        }
         let key = self.keys.init(name.as_str(), self.assignment.attempt);
         Ok((init, shipper.put(&key, bytes, kind).await?))
     }
@@ -283,6 +338,21 @@ impl Shift<'_> {
     }
 }
 
+/// Where a rung's segments of a chunk go.
+fn shelf(rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> Shelf {
+    Shelf {
+        name: rung.name.clone(),
+        kind: ObjectKind::Video,
+        first: video.chunks.get(chunk as usize).copied().unwrap_or(0),
+    }
+}
+
+/// Whether the lowest rung of a chunk is made before the others: of the first one, where that is short.
+fn previews(video: &VideoPlan, chunk: u32, rungs: usize) -> bool {
+    let (first, end) = video.chunk_frames(chunk).unwrap_or_default();
+    chunk == 0 && rungs > 1 && end - first <= PREVIEW * u64::from(video.segment_frames)
+}
+
 fn fragments(shipped: &[Shipped]) -> Vec<(u32, FragmentInfo)> {
     shipped
         .iter()
@@ -290,7 +360,14 @@ fn fragments(shipped: &[Shipped]) -> Vec<(u32, FragmentInfo)> {
         .collect()
 }
 
-fn output(name: &RenditionName, init: InitInfo, object: ObjectRef, units: u64, shipped: &[Shipped]) -> RenditionOutput {
+/// What is told of a rendition.
+pub(super) fn output(
+    name: &RenditionName,
+    init: InitInfo,
+    object: ObjectRef,
+    units: u64,
+    shipped: &[Shipped],
+) -> RenditionOutput {
     RenditionOutput {
         name: name.clone(),
         init: object,

@@ -29,10 +29,8 @@ impl Shift<'_> {
         let Some(made) = self.make_tracks(&mut output.warnings).await? else {
             return Ok(output);
         };
-        for (rendition, shipped) in self.plan.audios().zip(&made.shipped) {
-            output
-                .renditions
-                .push(self.audio_rendition(rendition, &made, shipped).await?);
+        for (i, rendition) in self.plan.audios().enumerate() {
+            output.renditions.push(self.audio_rendition(rendition, &made, i).await?);
         }
         for rendition in &self.plan.subtitles {
             self.subtitles(rendition, &made, &mut output).await?;
@@ -81,7 +79,10 @@ impl Shift<'_> {
             first: 0,
         });
         let argv = |input: &Input| argv::tracks(self.plan, input, Options::default(), choice);
-        self.produce(shelves.collect(), self.plan.source.duration, &argv).await
+        let shelves: Vec<Shelf> = shelves.collect();
+        let folder = self.bench(&shelves)?;
+        self.produce(folder, shelves, self.plan.source.duration, true, &argv)
+            .await
     }
 
     /// By how much each rendition is made louder that shall have a certain loudness: measured on a reading of its own, since a whole
@@ -92,7 +93,9 @@ impl Shift<'_> {
             return Ok(gains);
         }
         let argv = |input: &Input| argv::loudness(self.plan, input, Options::default());
-        let made = self.produce(Vec::new(), self.plan.source.duration, &argv).await?;
+        let made = self
+            .produce(self.bench(&[])?, Vec::new(), self.plan.source.duration, true, &argv)
+            .await?;
         for rendition in self.plan.audios() {
             let file = made.folder.path().join(argv::loudness_file(&rendition.name));
             let gain = match rendition.loudness {

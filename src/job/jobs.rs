@@ -16,6 +16,9 @@ pub struct JobSettings {
     pub worker: String,
     /// Root of public URLs: the output bucket as players see it, ending in `/`.
     pub public_base_url: String,
+    /// Root of the URLs of growing playlists, ending in `/`: the bucket itself, since what changes every few seconds is nothing for a
+    /// CDN.
+    pub live_base_url: String,
     /// Root of every output prefix, ending in `/`.
     pub output_root: String,
     /// First pause before a transient failure is tried again; it doubles with each attempt up to ten minutes.
@@ -46,6 +49,12 @@ impl Jobs {
     #[must_use]
     pub fn public_url(&self, key: &str) -> String {
         format!("{}{key}", self.settings.public_base_url)
+    }
+
+    /// The URL at which a growing playlist is read.
+    #[must_use]
+    pub fn live_url(&self, key: &str) -> String {
+        format!("{}{key}", self.settings.live_base_url)
     }
 
     /// Publishes a fact if it is the first of its kind in its job.

@@ -31,7 +31,20 @@ impl Jobs {
                 .put(&state, std::slice::from_ref(&state.key(TaskName::FINISH)))
                 .await;
         }
-        self.put(&state, &pending[..pending.len().min(WINDOW)]).await
+        let mut next = pending[..pending.len().min(WINDOW)].to_vec();
+        if !state.work.done.is_empty() {
+            next.push(state.key(TaskName::PLAYLIST));
+        }
+        self.put(&state, &next).await
+    }
+
+    /// Has the growing playlists follow what was made. One such task is on the queue at a time; a full queue is no error.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take the task.
+    pub async fn nudge(&self, state: &JobState) -> Result<(), Refused> {
+        let key = state.key(TaskName::PLAYLIST);
+        self.log.enqueue(&key, state.traceparent.as_deref()).await.map(drop)
     }
 
     /// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back to the job.
@@ -52,12 +65,10 @@ impl Jobs {
         Ok(())
     }
 
-    /// Whether any task of the job is on the queue.
+    /// Whether any task is on the queue that takes the job on: playlists only follow.
     pub async fn is_queued(&self, job: &JobId) -> bool {
-        !self
-            .log
-            .subjects(topology::TASKS, &subject::tasks_of(job))
-            .await
-            .is_empty()
+        let queued = self.log.subjects(topology::TASKS, &subject::tasks_of(job)).await;
+        let mut tasks = queued.keys().filter_map(|subject| subject::parse_task(subject));
+        tasks.any(|key| key.task != TaskName::PLAYLIST)
     }
 }

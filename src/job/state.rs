@@ -36,6 +36,8 @@ pub struct JobState {
     pub cancel: Option<Entry<Cancel>>,
     /// How it must end, once decided.
     pub verdict: Option<Entry<Verdict>>,
+    /// Whether growing playlists were announced.
+    pub playable: bool,
     /// Whether it ended.
     pub ended: bool,
     /// The trace of the upload event.
@@ -51,6 +53,8 @@ pub struct WorkState {
     pub done: BTreeSet<TaskName>,
     /// Tasks that had to be done again.
     pub redo: BTreeSet<TaskName>,
+    /// The ranges of tasks that are in the bucket before the task is done.
+    pub parts: BTreeMap<TaskName, BTreeSet<u32>>,
     attempts: BTreeMap<TaskName, u64>,
     released: BTreeMap<TaskName, u64>,
 }
@@ -61,6 +65,9 @@ impl WorkState {
     pub fn from_subjects(subjects: &BTreeMap<String, u64>) -> Self {
         let mut state = Self::default();
         for (subject, count) in subjects {
+            if let Some((_, task, k)) = subject::parse_part(subject) {
+                state.parts.entry(task).or_default().insert(k);
+            }
             let Some((_, kind, task)) = subject::parse_work(subject) else {
                 continue;
             };
@@ -151,6 +158,7 @@ impl Jobs {
             planned: self.entry(job, FactKind::Planned, &kinds).await,
             cancel: self.entry(job, FactKind::Cancel, &kinds).await,
             verdict: self.entry(job, FactKind::Verdict, &kinds).await,
+            playable: kinds.contains(&FactKind::Playable),
             ended: kinds.contains(&FactKind::Ended),
             traceparent,
             work: self.work(job).await,
@@ -206,6 +214,7 @@ mod tests {
             ("done.v0", 1),
             ("redo.v0", 1),
             ("attempt.v0~1", 1),
+            ("part.tracks.3", 1),
         ]
         .map(|(tail, count)| (format!("hls.v1.work.j1.{tail}"), count));
         let work = WorkState::from_subjects(&subjects.into_iter().collect());
@@ -213,6 +222,7 @@ mod tests {
         assert_eq!(work.attempts(v0), 2);
         assert_eq!(work.attempts(v0.redone()), 1);
         assert_eq!(work.effective(v0), v0.redone());
+        assert_eq!(work.parts[&TaskName::TRACKS], BTreeSet::from([3]));
         assert!(work.done.contains(&v0) && !work.done.contains(&v0.redone()));
     }
 }

@@ -15,7 +15,7 @@ use metrics::histogram;
 use streams::fact::{Decision, Fact, Planned};
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, DoneOutput, Redo, Released, WorkKind};
-use streams::{Code, TaskKey, VERSION, subject, topology};
+use streams::{Code, JobId, TaskKey, VERSION, subject, topology};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -74,6 +74,12 @@ pub trait Stage: Clone + Send + Sync + 'static {
         std::future::ready(Readiness::Ready(Reservation::default()))
     }
 
+    /// Has growing playlists follow what was made of a job so far. It goes around the five steps: it has no result, counts no attempts,
+    /// and is done again whenever it is asked for.
+    fn grow(&self, _job: &JobId, _delivery: &Delivery) -> impl Future<Output = Settlement> + Send {
+        std::future::ready(Settlement::Ack)
+    }
+
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
     fn work(&self, assignment: Assignment) -> impl Future<Output = Result<Product, Failure>> + Send;
 }
@@ -89,6 +95,9 @@ pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_b
         );
         return Settlement::Ack;
     };
+    if key.task == TaskName::PLAYLIST {
+        return stage.grow(&key.job_id, &delivery).await;
+    }
     let run = Run { jobs, key, delivery };
     match run.steps(stage, hand_back).await {
         Ok(settlement) => settlement,
@@ -372,6 +381,8 @@ fn has_result(state: &JobState, task: TaskName) -> bool {
     match task.duty {
         Duty::Plan => state.planned.is_some(),
         Duty::Video(_) | Duty::Tracks => state.work.done.contains(&task),
+        // Playlists never come here.
+        Duty::Playlist => true,
         // The result of `finish` is the verdict, and a job with one is not open. Before all tasks are done there is
         // nothing to finish: the fourth step puts what is missing on the queue.
         Duty::Finish => !state.pending().is_empty() || state.planned.is_none(),

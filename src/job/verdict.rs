@@ -77,6 +77,10 @@ impl Jobs {
             (None, None) => None,
         };
         let Some(verdict) = verdict else { return Ok(()) };
+        // What was to grow is sealed. A commit's playlists were, before its verdict.
+        if state.playable && verdict.fact.outcome != Decision::Commit {
+            self.nudge(state).await?;
+        }
         let ended = match verdict.fact.outcome {
             Decision::Commit => self.commit(state, &verdict).await?,
             Decision::Fail => unfinished(state, &verdict, Outcome::Failed),

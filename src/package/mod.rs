@@ -1,5 +1,7 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
 //!
+//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of `playlist`) and `growth` (pure).
+//!
 //! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
 //! `publication` (the check of the whole, and everything derived from it), `assembly` and `extras` (pure: one rendition from many
 //! chunks, and what is made beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was measured),
@@ -10,6 +12,8 @@ mod assembly;
 mod checks;
 mod content;
 mod extras;
+mod growing;
+mod growth;
 mod iframes;
 mod inspection;
 mod outputs;

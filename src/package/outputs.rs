@@ -40,21 +40,26 @@ pub async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> 
     let mut made = Vec::new();
     let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
     for planned in &plan.tasks {
-        let name = state.work.effective(planned.task);
-        let subject = subject::work(&state.job_id, WorkKind::Done, name);
-        let recorded = jobs.log.last(topology::WORK, &subject).await;
-        let done: Option<Done> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
-        let Some(done) = done else {
-            // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
-            return Err(Failure::new(
-                Code::StorageUnavailable,
-                format!("The result of {name} is not in the log."),
-            )
-            .into());
-        };
-        made.push(open(jobs, planned.task, done).await?);
+        made.push(output(jobs, state, planned.task).await?);
     }
     Ok(made)
+}
+
+/// The result of one planned task that counts.
+pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Result<Made, Fault> {
+    let name = state.work.effective(task);
+    let subject = subject::work(&state.job_id, WorkKind::Done, name);
+    let recorded = jobs.log.last(topology::WORK, &subject).await;
+    let done: Option<Done> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
+    let Some(done) = done else {
+        // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
+        return Err(Failure::new(
+            Code::StorageUnavailable,
+            format!("The result of {name} is not in the log."),
+        )
+        .into());
+    };
+    open(jobs, task, done).await
 }
 
 async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {

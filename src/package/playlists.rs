@@ -30,39 +30,42 @@ fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
     segments.collect()
 }
 
-/// The multivariant playlist of the job. Its URIs are relative to the output prefix, where `master.m3u8` is.
+/// The multivariant playlist of a job. `folder` leads from where it is to the job's folder: empty, or ending in `/`.
 pub(super) fn multivariant(
-    plan: &Planned,
-    job: &str,
+    folder: &str,
     renditions: &[Assembled],
+    rate: &dyn Fn(&Assembled) -> Bandwidth,
     subtitles: Vec<SubtitleMedia>,
     iframes: Option<IframeVariant>,
 ) -> String {
     Multivariant {
-        variants: renditions.iter().filter_map(|made| variant(plan, job, made)).collect(),
-        audios: audios(plan, job, renditions),
+        variants: renditions
+            .iter()
+            .filter_map(|made| variant(folder, made, rate))
+            .collect(),
+        audios: audios(folder, renditions, rate),
         subtitles,
         iframes: iframes.into_iter().collect(),
     }
     .to_string()
 }
 
-fn variant(plan: &Planned, job: &str, made: &Assembled) -> Option<Variant> {
+fn variant(folder: &str, made: &Assembled, rate: &dyn Fn(&Assembled) -> Bandwidth) -> Option<Variant> {
     let Rendition::Video(video) = &made.rendition else {
         return None;
     };
     Some(Variant {
-        uri: uri(job, made),
+        uri: uri(folder, made),
         width: video.width,
         height: video.height,
         frame_rate: video.frame_rate,
         codecs: made.codecs.clone(),
-        bandwidth: bandwidth(plan, made),
+        bandwidth: rate(made),
     })
 }
 
 /// Every track of sound once, with its 5.1 rendition beside its stereo one.
-fn audios(plan: &Planned, job: &str, renditions: &[Assembled]) -> Vec<AudioMedia> {
+fn audios(folder: &str, renditions: &[Assembled], rate: &dyn Fn(&Assembled) -> Bandwidth) -> Vec<AudioMedia> {
     let sounds = || {
         renditions.iter().filter_map(|made| match &made.rendition {
             Rendition::Audio(audio) => Some((made, audio)),
@@ -70,10 +73,10 @@ fn audios(plan: &Planned, job: &str, renditions: &[Assembled]) -> Vec<AudioMedia
         })
     };
     let stream = |(made, audio): (&Assembled, &AudioRendition)| AudioStream {
-        uri: uri(job, made),
+        uri: uri(folder, made),
         channels: audio.channels,
         codecs: made.codecs.clone(),
-        bandwidth: bandwidth(plan, made),
+        bandwidth: rate(made),
     };
     let media = sounds()
         .filter(|(_, audio)| !audio.is_surround())
@@ -91,8 +94,8 @@ fn audios(plan: &Planned, job: &str, renditions: &[Assembled]) -> Vec<AudioMedia
     media.collect()
 }
 
-fn uri(job: &str, made: &Assembled) -> String {
-    format!("{job}/{}/{}", made.name(), made.playlist)
+fn uri(folder: &str, made: &Assembled) -> String {
+    format!("{folder}{}/{}", made.name(), made.playlist)
 }
 
 /// The measured rates of a rendition.

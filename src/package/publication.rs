@@ -153,7 +153,8 @@ impl Publication<'_> {
         let lists = subtitles::playlists(plan, &keys, &captions, renditions);
         let files: Vec<String> = lists.into_iter().map(|(key, text)| place(&key, text)).collect();
         let captions = subtitles::media(plan, job, &captions, &files);
-        let commit = playlists::multivariant(plan, job, renditions, captions, iframes);
+        let rate = |made: &Assembled| playlists::bandwidth(plan, made);
+        let commit = playlists::multivariant(&format!("{job}/"), renditions, &rate, captions, iframes);
         // Its key tells which bytes are public, so that every revision has one.
         let place = Place::Write(revised(&keys.commit(), self.revision));
         derived.push(playlist(place, commit.into()));

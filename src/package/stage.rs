@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use metrics::histogram;
-use streams::Code;
 use streams::task::TaskName;
+use streams::{Code, JobId};
 
+use super::growing;
 use super::outputs::{Fault, outputs};
 use super::publication::Publication;
 use crate::failure::Failure;
+use crate::jetstream::{Delivery, Settlement};
 use crate::job::{Assignment, JobState, Jobs, Product, Stage};
 
 /// Checks outputs and prepares them to become public.
@@ -19,6 +21,10 @@ pub struct Packager {
 }
 
 impl Stage for Packager {
+    async fn grow(&self, job: &JobId, delivery: &Delivery) -> Settlement {
+        Box::pin(growing::follow(&self.jobs, job, delivery)).await
+    }
+
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = std::time::Instant::now();
         let result = self.finish(&assignment).await;
@@ -64,7 +70,11 @@ impl Packager {
             given_up: &BTreeSet::new(),
             pulse: &assignment.pulse,
         };
-        publication.publish().await.map(drop)
+        publication.publish().await?;
+        Box::pin(growing::seal(&self.jobs, state, plan))
+            .await
+            .map_err(Failure::from)?;
+        Ok(())
     }
 }
 

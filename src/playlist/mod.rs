@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 pub mod iframes;
+pub mod live;
 pub mod media;
 pub mod multivariant;
 pub mod rendition;
@@ -13,6 +14,7 @@ mod uri;
 
 pub use bandwidth::Bandwidth;
 pub use iframes::IframePlaylist;
+pub use live::{LivePlaylist, LiveSegment};
 pub use media::{MediaPlaylist, MediaSegment};
 pub use multivariant::Multivariant;
 pub use rendition::{AudioMedia, AudioStream, SubtitleMedia};

@@ -149,10 +149,6 @@ pub(super) fn count(applied: &Applied) {
         let Fact::Ended(ended) = &entry.fact else { continue };
         let outcome = ended.outcome.as_str();
         histogram!("fluxhls_job_duration_seconds", "outcome" => outcome).record(ended.elapsed_seconds);
-        if ended.outcome == Outcome::Completed {
-            // Until there are growing playlists nothing plays before the end.
-            histogram!("fluxhls_time_to_first_playable_seconds").record(ended.elapsed_seconds);
-        }
         if let Some(error) = &ended.error {
             counter!("fluxhls_jobs_failed_total", "code" => error.code.as_str()).increment(1);
         }

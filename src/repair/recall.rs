@@ -75,6 +75,7 @@ pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> J
         }),
         cancel: None,
         verdict: None,
+        playable: false,
         ended: false,
         traceparent: None,
         work: WorkState::default(),

@@ -15,7 +15,7 @@ use tokio_util::io::ReaderStream;
 use super::bucket::Bucket;
 use super::error::{StorageError, from_sdk};
 use super::multipart::Multipart;
-use super::object::{Digest, ObjectKind, Stored, bare_etag};
+use super::object::{Digest, ObjectKind, Stored, bare_etag, quoted_etag};
 use super::parts::Parts;
 use super::request::{Op, observe};
 
@@ -25,6 +25,16 @@ const PART_SIZE: u64 = 8 * 1024 * 1024;
 const MAX_PARTS: u64 = 10_000;
 /// How many parts of one upload are on their way at once: with one being read, 32 MiB of memory.
 const PARALLEL_PARTS: usize = 3;
+/// What a conditional write replaces: a version, or nothing.
+#[derive(Debug, Clone, Copy)]
+struct Over<'a>(Option<&'a str>);
+
+impl Over<'_> {
+    fn version(self) -> Option<String> {
+        self.0.map(quoted_etag)
+    }
+}
+
 /// How much of a file is read at once.
 const READ_SIZE: usize = 256 * 1024;
 
@@ -35,7 +45,23 @@ impl Bucket {
     /// Whatever kept the service from storing it; the object is then as it was, unless only the answer was lost.
     pub async fn put(&self, key: &str, body: Bytes, kind: ObjectKind) -> Result<Stored, StorageError> {
         let digest = Digest::of(&body);
-        self.put_whole(key, body, &kind, digest).await
+        self.put_whole(key, body, &kind, digest, None).await
+    }
+
+    /// Writes an object from memory only where the bucket still holds the version `over`, or nothing where that is nothing. Services that
+    /// know no conditional writes (RFC 9110 section 13.1) write it all the same.
+    ///
+    /// # Errors
+    /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from storing it.
+    pub async fn put_over(
+        &self,
+        key: &str,
+        body: Bytes,
+        kind: ObjectKind,
+        over: Option<&str>,
+    ) -> Result<Stored, StorageError> {
+        let digest = Digest::of(&body);
+        self.put_whole(key, body, &kind, digest, Some(Over(over))).await
     }
 
     /// Writes an object from a file, in parts where it is large. The object appears whole or not at all.
@@ -86,7 +112,7 @@ impl Bucket {
             .unwrap_or_default();
         if first.len() < part_size {
             let digest = self.as_announced(key, parts.digest(), size)?;
-            return self.put_whole(key, first, &kind, digest).await;
+            return self.put_whole(key, first, &kind, digest, None).await;
         }
         let upload = Multipart::create(self, key, &kind).await?;
         let sent = self.send_parts(&upload, first, &mut parts).await;
@@ -134,6 +160,7 @@ impl Bucket {
         body: Bytes,
         kind: &ObjectKind,
         digest: Digest,
+        over: Option<Over<'_>>,
     ) -> Result<Stored, StorageError> {
         let config = self.manners().upload_config(body.len());
         let request = self
@@ -144,6 +171,8 @@ impl Bucket {
             .content_type(kind.content_type())
             .set_cache_control(kind.cache_control().map(str::to_owned))
             .set_acl(kind.acl(self.manners().public_read))
+            .set_if_match(over.and_then(Over::version))
+            .set_if_none_match(over.filter(|over| over.0.is_none()).map(|_| "*".to_owned()))
             .body(ByteStream::from(body))
             .customize()
             .config_override(config);

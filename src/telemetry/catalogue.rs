@@ -133,7 +133,7 @@ catalogue! {
     "fluxhls_projection_standby" Kind::Gauge, Projector, [], "1 while another projector writes the tables, else 0.";
     "fluxhls_projection_facts_total" Kind::Counter, Projector, [FACT], "Facts this process projected into the tables, by result.";
     "fluxhls_job_duration_seconds" Kind::Seconds(STAGE), Projector, [OUTCOME], "Time from accepted to ended, by outcome, told by the projector that wrote it.";
-    "fluxhls_time_to_first_playable_seconds" Kind::Seconds(STAGE), Projector, [], "Time from accepted to the first playlist that plays, told by the projector that wrote it.";
+    "fluxhls_time_to_first_playable_seconds" Kind::Seconds(STAGE), Worker, [], "Time from accepted to the first playlist that plays: the growing one, or where the whole was there sooner, the finished one. Told by the worker that wrote it.";
     "fluxhls_jobs_failed_total" Kind::Counter, Projector, [CODE], "Failed jobs by code, told by the projector that wrote it.";
     "fluxhls_swept_jobs_total" Kind::Counter, Projector, [], "Open jobs that had lost their place on the queue and were planned again.";
     "fluxhls_database_up" Kind::Gauge, Projector, [], "1 if the database answered the last question in time, else 0.";

@@ -62,7 +62,8 @@ pub struct Accepted {
     pub deleted: bool,
 }
 
-/// The growing output plays (part of the speed issue; absent until then).
+/// The growing output plays: a first piece of the lowest rung, and of the sound, is in the bucket. Absent where the whole output was
+/// finished sooner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Playable {
     /// What every fact begins with.

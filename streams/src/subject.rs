@@ -8,7 +8,7 @@
 //! | `hls.v1.source.file.<file_id>.<job_id>` | `HLS_JOBS` | index: every job of a file |
 //! | `hls.v1.source.deleted.<file_id>` | `HLS_JOBS` | tombstone of a file |
 //! | `hls.v1.current.<hash>` | `HLS_JOBS` | which job owns an output prefix |
-//! | `hls.v1.work.<job_id>.<kind>.<task>` | `HLS_WORK` | what workers tell each other |
+//! | `hls.v1.work.<job_id>.<kind>.<task>` | `HLS_WORK` | what workers tell each other; a `part` has its number behind the task |
 //! | `hls.v1.task.<class>.<lane>.<job_id>.<task>` | `HLS_TASKS` | the queue |
 //! | `hls.v1.progress.<job_id>.<task>` | `HLS_PROGRESS` | last value only |
 //! | `hls.v1.dead.<origin>.…` | `HLS_DEAD` | dead letters |
@@ -122,15 +122,35 @@ pub fn work(job: &JobId, kind: WorkKind, task: TaskName) -> String {
     format!("hls.v1.work.{job}.{}.{task}", kind.as_str())
 }
 
+/// One range of what a task makes, before it is done.
+#[must_use]
+pub fn part(job: &JobId, task: TaskName, k: u32) -> String {
+    format!("{}.{k}", work(job, WorkKind::Part, task))
+}
+
+/// Reads the subject of a range.
+#[must_use]
+pub fn parse_part(subject: &str) -> Option<(JobId, TaskName, u32)> {
+    let (head, k) = subject.rsplit_once('.')?;
+    match parse_tokens(head)? {
+        (job, WorkKind::Part, task) => Some((job, task, k.parse().ok()?)),
+        _ => None,
+    }
+}
+
 /// All work messages of one job.
 #[must_use]
 pub fn work_of(job: &JobId) -> String {
     format!("hls.v1.work.{job}.>")
 }
 
-/// Reads the subject of a work message.
+/// Reads the subject of a work message of a whole task; [`parse_part`] reads those of ranges.
 #[must_use]
 pub fn parse_work(subject: &str) -> Option<(JobId, WorkKind, TaskName)> {
+    parse_tokens(subject).filter(|(_, kind, _)| *kind != WorkKind::Part)
+}
+
+fn parse_tokens(subject: &str) -> Option<(JobId, WorkKind, TaskName)> {
     let mut tokens = subject.strip_prefix("hls.v1.work.")?.split('.');
     let parsed = (
         tokens.next()?.parse().ok()?,
@@ -282,6 +302,10 @@ mod tests {
             parse_work("hls.v1.work.j1.done.v0"),
             Some((job(), WorkKind::Done, TaskName::video(0)))
         );
+        let range = part(&job(), TaskName::TRACKS, 7);
+        assert_eq!(range, "hls.v1.work.j1.part.tracks.7");
+        assert_eq!(parse_part(&range), Some((job(), TaskName::TRACKS, 7)));
+        assert_eq!((parse_work(&range), parse_part("hls.v1.work.j1.done.v0")), (None, None));
         assert_eq!(parse_task("hls.v1.task.plan.hi.j1.v0"), None);
         assert_eq!(parse_dead(&dead_message("upload", 7)), Some(DeadOrigin::Upload(7)));
         assert_eq!(
@@ -306,7 +330,7 @@ mod tests {
         #[test]
         fn no_subject_makes_a_parser_panic(text in "(live\\.)?hls\\.v1\\.(job|work|task|dead|source)\\.\\PC{0,40}") {
             let _ = (parse_fact(&text), parse_work(&text), parse_task(&text), parse_dead(&text));
-            let _ = (parse_job_of_file(&text), parse_deleted(&text));
+            let _ = (parse_job_of_file(&text), parse_deleted(&text), parse_part(&text));
         }
     }
 }

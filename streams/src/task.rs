@@ -68,6 +68,8 @@ pub enum Duty {
     Video(u32),
     /// `tracks`
     Tracks,
+    /// `playlist`: the growing playlists follow what is made. It counts no attempts and has no result.
+    Playlist,
     /// `finish`
     Finish,
 }
@@ -87,6 +89,8 @@ impl TaskName {
     pub const PLAN: Self = Self::of(Duty::Plan);
     /// The tracks task.
     pub const TRACKS: Self = Self::of(Duty::Tracks);
+    /// The playlist task.
+    pub const PLAYLIST: Self = Self::of(Duty::Playlist);
     /// The finish task.
     pub const FINISH: Self = Self::of(Duty::Finish);
 
@@ -125,7 +129,7 @@ impl TaskName {
             Duty::Plan => Class::Plan,
             Duty::Video(_) => Class::Encode,
             Duty::Tracks => Class::Tracks,
-            Duty::Finish => Class::Package,
+            Duty::Playlist | Duty::Finish => Class::Package,
         }
     }
 }
@@ -136,6 +140,7 @@ impl fmt::Display for TaskName {
             Duty::Plan => f.write_str("plan"),
             Duty::Video(n) => write!(f, "v{n}"),
             Duty::Tracks => f.write_str("tracks"),
+            Duty::Playlist => f.write_str("playlist"),
             Duty::Finish => f.write_str("finish"),
         }?;
         if self.redo { f.write_str("~1") } else { Ok(()) }
@@ -145,11 +150,12 @@ impl fmt::Display for TaskName {
 impl FromStr for TaskName {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId::new("task", "^(plan|v[0-9]+|tracks|finish)(~1)?$", text);
+        let invalid = || InvalidId::new("task", "^(plan|v[0-9]+|tracks|playlist|finish)(~1)?$", text);
         let (plain, redo) = text.strip_suffix("~1").map_or((text, false), |plain| (plain, true));
         let duty = match plain {
             "plan" => Duty::Plan,
             "tracks" => Duty::Tracks,
+            "playlist" => Duty::Playlist,
             "finish" => Duty::Finish,
             _ => Duty::Video(
                 plain
@@ -214,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_task_has_one_spelling() {
-        for text in ["plan", "v0", "v999", "tracks", "finish", "v3~1", "tracks~1"] {
+        for text in ["plan", "v0", "v999", "tracks", "playlist", "finish", "v3~1", "tracks~1"] {
             assert_eq!(text.parse::<TaskName>().unwrap().to_string(), text);
         }
         for text in ["", "v", "v07", "v+7", "v-1", "plan~2", "plan~1~1", "V1", "audio"] {

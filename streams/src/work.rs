@@ -18,7 +18,7 @@ pub enum WorkKind {
     Done,
     /// The one order to do a task again.
     Redo,
-    /// A range of a long task that is finished (part of the speed issue).
+    /// A range of a task that is in the bucket before the task is done; see [`crate::subject::part`].
     Part,
 }
 
@@ -113,6 +113,43 @@ pub enum DoneOutput {
     Inline(Box<TaskOutput>),
     /// An object that holds the list as JSON.
     Object(ObjectRef),
+}
+
+/// A range of what a task makes, in the bucket before the rest: what growing playlists are made of. The first writer of each range
+/// counts. The storage has confirmed every object; only `done` says that they were read back and fit the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// Version of the payload.
+    pub v: u32,
+    /// The job.
+    pub job_id: JobId,
+    /// The task.
+    pub task: TaskName,
+    /// The range, counted from zero within the task: see [`Part::range`].
+    pub k: u32,
+    /// The stream sequence of the attempt that made it.
+    pub attempt: u64,
+    /// The segments of the range, by rendition.
+    pub renditions: Vec<RenditionOutput>,
+}
+
+impl Part {
+    /// Segments of the longest range: so many of several renditions fit a message.
+    const LONGEST: u32 = 16;
+
+    /// Segments of range `k` as `(first, end)`, counted from the first segment of the task. Ranges grow, since what is early is urgent
+    /// and what is late is far ahead of any player: 1, 1, 2, 4, 8, 16, 16, …
+    #[must_use]
+    pub const fn range(k: u32) -> (u32, u32) {
+        match k {
+            0 => (0, 1),
+            1..=5 => (1 << (k - 1), 1 << k),
+            _ => {
+                let first = k.saturating_sub(4).saturating_mul(Self::LONGEST);
+                (first, first.saturating_add(Self::LONGEST))
+            }
+        }
+    }
 }
 
 /// Everything a task made.
@@ -296,4 +333,17 @@ pub struct SourceOwner {
     pub job_id: JobId,
     /// The file.
     pub file_id: crate::id::FileId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_follow_each_other_and_grow_to_sixteen_segments() {
+        let ranges: Vec<_> = (0..9).map(Part::range).collect();
+        assert_eq!(ranges[..4], [(0, 1), (1, 2), (2, 4), (4, 8)]);
+        assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+        assert_eq!(Part::range(8), (64, 80));
+    }
 }

@@ -32,6 +32,8 @@ mod examples;
 #[cfg(test)]
 mod faulty_encoders;
 #[cfg(test)]
+mod growing;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod identity;

@@ -139,6 +139,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         source_buckets: vec![BUCKET.to_owned()],
         job: JobSettings {
             worker: format!("dev-{}", std::process::id()),
+            live_base_url: base.clone(),
             public_base_url: if base.ends_with('/') { base } else { format!("{base}/") },
             output_root: "hls/".to_owned(),
             retry_delay: Duration::from_secs(2),

@@ -30,7 +30,7 @@ pub use subtitles::{LIFT, subtitle_file};
 pub use tiles::TILES;
 pub use tracks::{Choice, loudness, loudness_file, tracks};
 pub use trial::trial;
-pub use video::video_chunk;
+pub use video::{Pass, video_chunk, video_pass};
 
 /// The file a rendition's init segment is written to, in the rendition's folder.
 pub const INIT: &str = "init.mp4";

@@ -1,5 +1,7 @@
 //! One chunk of the video: all rungs from one decode, each frame on the grid of the whole video.
 
+use std::ops::Range;
+
 use streams::Rational;
 use streams::plan::{Planned, VideoPlan, VideoRendition};
 
@@ -21,8 +23,38 @@ const DAMAGED: f64 = 0.1;
 /// video, so chunks join without a gap on any machine.
 #[must_use]
 pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Options) -> Option<Vec<String>> {
+    video_pass(planned, chunk, Pass::Whole, input, options)
+}
+
+/// What of a chunk one run makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// Everything.
+    Whole,
+    /// The lowest rung alone, since it is there so much sooner.
+    Preview,
+    /// Everything but that.
+    Rest,
+}
+
+impl Pass {
+    /// The rungs it makes, of so many, counted from the top.
+    #[must_use]
+    pub fn rungs(self, all: usize) -> Range<usize> {
+        let lowest = all.saturating_sub(1);
+        match self {
+            Self::Whole => 0..all,
+            Self::Preview => lowest..all,
+            Self::Rest => 0..lowest,
+        }
+    }
+}
+
+/// As [`video_chunk`], of one pass over the chunk. Every rung is made of the same pictures in any pass.
+#[must_use]
+pub fn video_pass(planned: &Planned, chunk: u32, pass: Pass, input: &Input, options: Options) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
-    let part = Part::of(planned, video, chunk)?;
+    let part = Part::of(planned, video, chunk, pass)?;
     let mut args = preamble();
     args.extend(planned.videos().next().map(encoder::device).unwrap_or_default());
     args.extend(words(&format!("-max_error_rate {DAMAGED} -copyts -noaccurate_seek")));
@@ -31,7 +63,7 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
     args.extend(picture::input_options(&planned.source, video));
     args.extend(input.args());
     args.extend(["-filter_complex".to_owned(), part.graph(planned, video)?]);
-    for (i, rendition) in planned.videos().enumerate() {
+    for (i, rendition) in part.made(planned) {
         args.extend(words(&format!("-map [v{i}] -fps_mode passthrough")));
         args.extend(encoder::args(rendition));
         args.extend(options.args());
@@ -41,7 +73,7 @@ pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Option
         args.extend(poster::args());
     }
     args.extend(part.tiles.map(Tiles::args).into_iter().flatten());
-    for (i, rendition) in planned.videos().enumerate() {
+    for (i, rendition) in part.made(planned) {
         args.extend(reference::args(i, rendition));
     }
     Some(args)
@@ -63,6 +95,8 @@ struct Part {
     time: Rational,
     /// Time of the first frame on the source's clock, in seconds.
     source_time: Rational,
+    /// The rungs that are made, counted from the top.
+    rungs: Range<usize>,
     /// Whether it offers pictures for the poster.
     has_poster: bool,
     /// Its tiles of the storyboard.
@@ -70,7 +104,8 @@ struct Part {
 }
 
 impl Part {
-    fn of(planned: &Planned, video: &VideoPlan, chunk: u32) -> Option<Self> {
+    fn of(planned: &Planned, video: &VideoPlan, chunk: u32, pass: Pass) -> Option<Self> {
+        let has_images = pass != Pass::Preview;
         let (first, end) = video.chunk_frames(chunk)?;
         let time = Rational::whole(i64::try_from(first).ok()?).checked_div(video.frame_rate)?;
         Some(Self {
@@ -81,9 +116,16 @@ impl Part {
             segment: *video.chunks.get(usize::try_from(chunk).ok()?)?,
             time,
             source_time: planned.timeline.zero.checked_add(time)?,
-            has_poster: poster::has_poster(chunk),
-            tiles: Tiles::of(planned.storyboard, first, end),
+            has_poster: has_images && poster::has_poster(chunk),
+            rungs: pass.rungs(planned.videos().count()),
+            tiles: Tiles::of(planned.storyboard.filter(|_| has_images), first, end),
         })
+    }
+
+    /// The rungs that are made, with their numbers.
+    fn made<'p>(&self, planned: &'p Planned) -> impl Iterator<Item = (usize, &'p VideoRendition)> + use<'p> {
+        let rungs = self.rungs.clone();
+        planned.videos().enumerate().filter(move |(i, _)| rungs.contains(i))
     }
 
     /// Enters the source at the key frame at or before the first frame; not at all where that is the source's start.
@@ -107,11 +149,12 @@ impl Part {
     /// directly before `fps`: behind it some versions of ffmpeg forget the rate. The first chunk fills a gap before the first picture
     /// with that picture; later ones must not, or a seek that landed late would freeze instead of failing its gate.
     fn graph(&self, planned: &Planned, video: &VideoPlan) -> Option<String> {
-        let mut labels: Vec<String> = (0..planned.videos().count()).map(|i| format!("s{i}")).collect();
+        let mut labels: Vec<String> = self.rungs.clone().map(|i| format!("s{i}")).collect();
         let mut branches: Vec<String> = planned
             .videos()
             .zip(reference::of_rungs(planned, self.chunk))
             .enumerate()
+            .filter(|(i, _)| self.rungs.contains(i))
             .map(|(i, (rendition, samples))| {
                 format!(
                     ";[s{i}]{}{}{}",

@@ -41,7 +41,7 @@ impl Stage for Actor {
                 Ok(Product::Output(Box::new(DoneOutput::Inline(made))))
             }
             (Duty::Finish, Character::Damaged | Character::Rotten) => self.redo_or_commit(state, character).await,
-            (Duty::Finish, _) => self.commit(state).await,
+            (Duty::Finish | Duty::Playlist, _) => self.commit(state).await,
         }
     }
 }

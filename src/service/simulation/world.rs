@@ -277,6 +277,7 @@ impl World {
             settings: JobSettings {
                 worker: format!("process-{}", self.starts),
                 public_base_url: "https://cdn.example/".to_owned(),
+                live_base_url: "https://store.example/".to_owned(),
                 output_root: "hls/".to_owned(),
                 retry_delay: Duration::ZERO,
             },

@@ -49,7 +49,7 @@ fn run<'a>(job: &'a JobId, log: &'a JobLog, task: TaskName, told: &'a TaskLog, n
     let result = match task.duty {
         Duty::Plan => log.first(FactKind::Planned),
         Duty::Finish => log.first(FactKind::Verdict),
-        Duty::Video(_) | Duty::Tracks => None,
+        Duty::Video(_) | Duty::Tracks | Duty::Playlist => None,
     };
     let facts = result
         .into_iter()

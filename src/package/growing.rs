@@ -1,0 +1,344 @@
+//! The handler of `playlist`: growing playlists follow what is made, so that the output plays while it is encoded.
+//!
+//! Whoever writes reads back what is there and keeps every line. A write replaces only the version that was read, so that one who slept
+//! in between neither shrinks nor unseals a playlist; where a service knows no such writes, the next one mends it, and the
+//! message that asks for it stays on the queue until nothing was left to write.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::Utc;
+use metrics::histogram;
+use streams::fact::{Decision, Fact, Head, Playable};
+use streams::plan::{Planned, Rendition};
+use streams::task::TaskName;
+use streams::work::{Part, RenditionOutput};
+use streams::{JobId, RenditionName, subject, topology};
+
+use super::assembly::Assembled;
+use super::growth::{Piece, grown, listed, planned_rates, plays};
+use super::outputs::{Fault, output};
+use super::playlists;
+use crate::crash;
+use crate::failure::Failure;
+use crate::jetstream::{Created, Delivery, Refused, Settlement};
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::{JobState, Jobs};
+use crate::playlist::LivePlaylist;
+use crate::storage::{JobKeys, ObjectKind, StorageError};
+
+/// No playlist is written more often than this: players read it again once in a target duration.
+const PAUSE: Duration = Duration::from_secs(4);
+
+/// Why playlists did not grow.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stunted {
+    /// The storage did not do its part, or somebody else wrote first: what is there is read again.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The server will never take the fact.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// What a task made cannot be read.
+    #[error("what {0} made cannot be read")]
+    Unreadable(TaskName),
+}
+
+impl From<Stunted> for Failure {
+    fn from(stunted: Stunted) -> Self {
+        Self::new(streams::Code::StorageUnavailable, stunted.to_string())
+    }
+}
+
+/// Takes one delivery of a `playlist` task.
+pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Settlement {
+    let Some(state) = jobs.state(job).await else {
+        return Settlement::Ack;
+    };
+    let Some(plan) = state.plan() else {
+        return Settlement::Ack;
+    };
+    let growing = Growing::new(jobs, &state, plan);
+    match growing.write(!state.is_open()).await {
+        Ok(false) => {}
+        // Later, when there may be more; by then a verdict may ask for the end.
+        Ok(true) => return Settlement::Retry(PAUSE),
+        Err(stunted) => {
+            tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %stunted, "growing playlists wait");
+            return Settlement::Retry(PAUSE);
+        }
+    }
+    // What was made since the job was read found this message on the queue, and asked for no other.
+    delivery.settle(Settlement::Ack).await;
+    let now = jobs.work(job).await;
+    if (now.done != state.work.done || now.parts != state.work.parts)
+        && let Err(refused) = jobs.nudge(&state).await
+    {
+        tracing::error!(job.id = %job, %refused, "playlists cannot be asked to grow");
+    }
+    Settlement::Silence
+}
+
+/// Tells how long a job took to play for the first time.
+fn plays_since(state: &JobState) {
+    let waited = (Utc::now() - state.accepted.time).to_std().unwrap_or_default();
+    histogram!("fluxhls_time_to_first_playable_seconds").record(waited);
+}
+
+/// Completes and seals the playlists of a job whose output was found sound.
+pub(super) async fn seal(jobs: &Jobs, state: &JobState, plan: &Planned) -> Result<(), Stunted> {
+    loop {
+        match Growing::new(jobs, state, plan).write(true).await {
+            // Another one wrote meanwhile. It does so once in four seconds at most.
+            Err(Stunted::Storage(StorageError::Changed { .. })) => {}
+            Err(stunted) => return Err(stunted),
+            Ok(sealed) => {
+                if !sealed && !state.playable {
+                    plays_since(state);
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The growing playlists of one job.
+struct Growing<'a> {
+    jobs: &'a Jobs,
+    state: &'a JobState,
+    plan: &'a Planned,
+    keys: JobKeys,
+}
+
+/// One object as it was read.
+struct Read {
+    text: String,
+    etag: Option<String>,
+}
+
+/// One playlist, as it is and as it should be.
+struct Draft {
+    key: String,
+    before: Option<Read>,
+    text: String,
+}
+
+impl<'a> Growing<'a> {
+    fn new(jobs: &'a Jobs, state: &'a JobState, plan: &'a Planned) -> Self {
+        let keys = jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
+        Self {
+            jobs,
+            state,
+            plan,
+            keys,
+        }
+    }
+
+    /// Writes what has grown; whether anything had. A job that never played is not begun at its end.
+    async fn write(&self, seal: bool) -> Result<bool, Stunted> {
+        let master = self.read(&self.keys.live_master()).await?;
+        let begins = master.is_none();
+        if begins && seal {
+            return Ok(false);
+        }
+        let (mut drafts, renditions) = self.drafts(seal).await?;
+        if begins
+            && !plays(self.plan, |wanted| {
+                renditions.iter().any(|made| made.name() == wanted.name())
+            })
+        {
+            return Ok(false);
+        }
+        if self.is_growing() {
+            let rate = |made: &Assembled| planned_rates(&made.rendition);
+            drafts.push(Draft {
+                key: self.keys.live_master(),
+                before: master,
+                text: playlists::multivariant("", &renditions, &rate, Vec::new(), None),
+            });
+        }
+        let mut wrote = false;
+        for draft in &drafts {
+            wrote |= self.put(draft).await?;
+        }
+        crash::point("playlist.written");
+        if self.state.is_open() && !self.state.playable && !seal {
+            let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
+            let manifest_url = self.jobs.live_url(&self.keys.live_master());
+            let playable = Fact::Playable(Playable { head, manifest_url });
+            if let Created::Ours(_) = self.jobs.announce(&playable, self.state.traceparent.as_deref()).await? {
+                plays_since(self.state);
+            }
+        }
+        Ok(wrote)
+    }
+
+    /// Whether what was made is listed: not after the job failed or was canceled.
+    fn is_growing(&self) -> bool {
+        match &self.state.verdict {
+            Some(verdict) => verdict.fact.outcome == Decision::Commit,
+            None => self.state.is_open(),
+        }
+    }
+
+    /// The media playlists that list something, and their renditions.
+    async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), Stunted> {
+        let (mut drafts, mut renditions) = (Vec::new(), Vec::new());
+        let mut known = BTreeMap::new();
+        for rendition in &self.plan.renditions {
+            let key = self.keys.live_playlist(rendition.name().as_str());
+            let before = self.read(&key).await?;
+            let standing = before.as_ref().and_then(|read| LivePlaylist::parse(&read.text));
+            let Some(head) = self.head(rendition, &mut known).await? else {
+                continue;
+            };
+            let is_sealed = standing.as_ref().is_some_and(|playlist| playlist.sealed);
+            let pieces = if self.is_growing() && !is_sealed {
+                let listed = standing.as_ref().map_or(0, |playlist| playlist.lines.len());
+                self.pieces(rendition, listed, &mut known).await?
+            } else {
+                Vec::new()
+            };
+            let Some(mut playlist) = grown(self.plan, standing, &head, &pieces) else {
+                continue;
+            };
+            playlist.sealed |= seal;
+            renditions.push(listed(rendition, &head));
+            drafts.push(Draft {
+                key,
+                before,
+                text: playlist.to_string(),
+            });
+        }
+        Ok((drafts, renditions))
+    }
+
+    /// The piece a rendition begins with: what all others must fit.
+    async fn head(&self, rendition: &Rendition, known: &mut Known) -> Result<Option<Piece>, Stunted> {
+        let task = makers(self.plan, rendition, 0)[0].0;
+        let work = &self.state.work;
+        if work.parts.get(&task).is_some_and(|ranges| ranges.contains(&0))
+            && let Some(piece) = self.part(task, 0, known).await?.piece(rendition.name())
+        {
+            return Ok(Some(piece));
+        }
+        if !work.done.contains(&work.effective(task)) {
+            return Ok(None);
+        }
+        Ok(self.done(task, known).await?.piece(rendition.name()))
+    }
+
+    /// What is there of a rendition from segment `listed` on, in order: of each task its result, else its ranges; up to the first task
+    /// that is not done.
+    async fn pieces(&self, rendition: &Rendition, listed: usize, known: &mut Known) -> Result<Vec<Piece>, Stunted> {
+        let listed = u32::try_from(listed).unwrap_or(u32::MAX);
+        let work = &self.state.work;
+        let mut pieces = Vec::new();
+        for (task, first) in makers(self.plan, rendition, listed) {
+            let name = work.effective(task);
+            let ranges = work.parts.get(&name).into_iter().flatten();
+            for k in ranges.filter(|k| first.saturating_add(Part::range(**k).1) > listed) {
+                pieces.extend(self.part(name, *k, known).await?.piece(rendition.name()));
+            }
+            if !work.done.contains(&name) {
+                break;
+            }
+            pieces.extend(self.done(task, known).await?.piece(rendition.name()));
+        }
+        Ok(pieces)
+    }
+
+    /// A range of what a task made.
+    async fn part<'k>(&self, task: TaskName, k: u32, known: &'k mut Known) -> Result<&'k Told, Stunted> {
+        let subject = subject::part(&self.state.job_id, task, k);
+        if !known.contains_key(&subject) {
+            let recorded = self.jobs.log.last(topology::WORK, &subject).await;
+            let part: Option<Part> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
+            let Part {
+                attempt, renditions, ..
+            } = part.ok_or(Stunted::Unreadable(task))?;
+            known.insert(subject.clone(), Told { attempt, renditions });
+        }
+        known.get(&subject).ok_or(Stunted::Unreadable(task))
+    }
+
+    /// The result of a task.
+    async fn done<'k>(&self, task: TaskName, known: &'k mut Known) -> Result<&'k Told, Stunted> {
+        let name = task.to_string();
+        if !known.contains_key(&name) {
+            let made = output(self.jobs, self.state, task).await;
+            let made = made.map_err(|_: Fault| Stunted::Unreadable(task))?;
+            let (attempt, renditions) = (made.attempt, made.output.renditions);
+            known.insert(name.clone(), Told { attempt, renditions });
+        }
+        known.get(&name).ok_or(Stunted::Unreadable(task))
+    }
+
+    /// An object with its version. The version is asked for first: a write in between makes ours fail, and nothing else.
+    async fn read(&self, key: &str) -> Result<Option<Read>, Stunted> {
+        let Some(meta) = self.jobs.output.head(key).await? else {
+            return Ok(None);
+        };
+        let bytes = self.jobs.output.get(key, SMALL_OBJECT).await?;
+        Ok(bytes.map(|bytes| Read {
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            etag: meta.etag,
+        }))
+    }
+
+    /// Writes a playlist where it changed; whether it had.
+    async fn put(&self, draft: &Draft) -> Result<bool, Stunted> {
+        if draft.before.as_ref().is_some_and(|before| before.text == draft.text) {
+            return Ok(false);
+        }
+        let body = Bytes::from(draft.text.clone());
+        crash::point("playlist.read");
+        let (output, kind) = (&self.jobs.output, ObjectKind::LivePlaylist);
+        let conditional = match &draft.before {
+            None => output.put_over(&draft.key, body.clone(), kind.clone(), None).await,
+            Some(Read { etag: Some(etag), .. }) => {
+                let over = Some(etag.as_str());
+                output.put_over(&draft.key, body.clone(), kind.clone(), over).await
+            }
+            Some(Read { etag: None, .. }) => output.put(&draft.key, body.clone(), kind.clone()).await,
+        };
+        match conditional {
+            // Some services answer that they know no conditional writes.
+            Err(StorageError::Refused { .. }) => output.put(&draft.key, body, kind).await?,
+            written => written?,
+        };
+        Ok(true)
+    }
+}
+
+/// What was read of the log, by subject or task.
+type Known = BTreeMap<String, Told>;
+
+/// What one attempt told.
+struct Told {
+    attempt: u64,
+    renditions: Vec<RenditionOutput>,
+}
+
+impl Told {
+    fn piece(&self, name: &RenditionName) -> Option<Piece> {
+        let output = self.renditions.iter().find(|output| output.name == *name)?;
+        Some(Piece {
+            attempt: self.attempt,
+            output: output.clone(),
+        })
+    }
+}
+
+/// The tasks that make a rendition from segment `listed` on, with the first segment of each.
+fn makers(plan: &Planned, rendition: &Rendition, listed: u32) -> Vec<(TaskName, u32)> {
+    match (rendition, &plan.video) {
+        (Rendition::Video(_), Some(video)) => {
+            let at = video.chunks.iter().rposition(|first| *first <= listed).unwrap_or(0);
+            let chunks = (0..).zip(&video.chunks).skip(at);
+            chunks.map(|(k, first)| (TaskName::video(k), *first)).collect()
+        }
+        _ => vec![(TaskName::TRACKS, 0)],
+    }
+}
