@@ -113,6 +113,7 @@ const STEPS: &[(&str, Story, &[&str])] = &[
         Story::Sound,
         &[
             "step.attempt",
+            "encode.part",
             "encode.ffmpeg",
             "encode.uploaded",
             "step.published",
@@ -136,6 +137,7 @@ const STEPS: &[(&str, Story, &[&str])] = &[
             "verdict.ended",
         ],
     ),
+    ("package", Story::Sound, &["playlist.read", "playlist.written"]),
     ("package", Story::Damaged, &["step.redo"]),
 ];
 

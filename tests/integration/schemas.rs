@@ -117,7 +117,7 @@ async fn every_message_of_a_real_run_is_what_its_schema_says() {
         seen.insert(name);
     }
     let sent = [
-        "upload", "delete", "accepted", "planned", "progress", "cancel", "verdict", "ended", "pruned",
+        "upload", "delete", "accepted", "planned", "playable", "progress", "cancel", "verdict", "ended", "pruned",
     ];
     assert_eq!(seen, BTreeSet::from(sent));
 }

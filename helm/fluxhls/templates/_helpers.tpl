@@ -82,6 +82,9 @@ imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- if .publicBaseUrl }}
 - { name: PUBLIC_BASE_URL, value: {{ .publicBaseUrl | quote }} }
 {{- end }}
+{{- if .liveBaseUrl }}
+- { name: LIVE_BASE_URL, value: {{ .liveBaseUrl | quote }} }
+{{- end }}
 {{- if .sourceBuckets }}
 - { name: SOURCE_BUCKETS, value: {{ join "," .sourceBuckets | quote }} }
 {{- end }}
