@@ -132,6 +132,8 @@ async fn a_node_service_publishes_follows_and_hears_the_end() {
         seen.extend(line["fact"].as_str().map(str::to_owned));
         progress = line["progress"].as_f64().unwrap_or(progress);
     }
+    // A clip this short may be done before there was anything to play early.
+    seen.retain(|fact| fact != "playable");
     assert_eq!(seen, ["accepted", "planned", "verdict", "ended"]);
     assert!(progress > 0.0, "progress was heard");
     assert_eq!(follow.child.wait().await.unwrap().code(), Some(0));

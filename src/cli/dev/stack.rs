@@ -126,6 +126,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         secret_access_key: SecretString::from(SECRET_ACCESS_KEY),
     };
     let base = store.public_base_url();
+    let base = if base.ends_with('/') { base } else { format!("{base}/") };
     ServiceSettings {
         nats: NatsSettings::new(nats.url(), "fluxhls dev"),
         database_url: Some(database_url(&wanted.state)),
@@ -140,7 +141,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         job: JobSettings {
             worker: format!("dev-{}", std::process::id()),
             live_base_url: base.clone(),
-            public_base_url: if base.ends_with('/') { base } else { format!("{base}/") },
+            public_base_url: base,
             output_root: "hls/".to_owned(),
             retry_delay: Duration::from_secs(2),
         },

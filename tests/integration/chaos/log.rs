@@ -71,6 +71,10 @@ pub(super) fn read(facts: &[Message], work: &[Message]) -> BTreeMap<JobId, JobLo
         });
     }
     for message in work {
+        if let Some((job, ..)) = subject::parse_part(&message.subject) {
+            jobs.entry(job).or_default().note(message);
+            continue;
+        }
         let (job, kind, task) = subject::parse_work(&message.subject).unwrap();
         let job = jobs.entry(job).or_default();
         job.note(message);

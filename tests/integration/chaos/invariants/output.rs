@@ -194,7 +194,10 @@ pub(in super::super) fn orphans(output: &Output, logs: &BTreeMap<JobId, JobLog>)
         newest.is_some_and(|(_, newest)| attempt_of(key).is_some_and(|attempt| attempt > *newest))
     };
     let objects = output.objects.keys();
-    let lost = objects.filter(|key| !needed.contains(*key) && !may_be_of_repair(key));
+    // Players that began with a growing playlist still read it.
+    let is_growing =
+        |key: &String| key.ends_with("/live.m3u8") && public.iter().any(|(folder, _)| key.starts_with(folder));
+    let lost = objects.filter(|key| !needed.contains(*key) && !is_growing(key) && !may_be_of_repair(key));
     lost.map(|key| all(format!("nothing needs {key}"))).collect()
 }
 
@@ -285,12 +288,21 @@ mod tests {
     fn what_no_public_output_needs_is_an_orphan() {
         let logs = log(&ended());
         assert_eq!(orphans(&whole(), &logs), []);
-        for orphan in ["hls/f1/j1/90p/0-2.m4s", "tmp/j1/source.mkv", "hls/f1/j2/commit.m3u8"] {
+        for orphan in [
+            "hls/f1/j1/90p/0-2.m4s",
+            "tmp/j1/source.mkv",
+            "hls/f1/j2/commit.m3u8",
+            "hls/f1/j2/live.m3u8",
+        ] {
             let mut output = whole();
             output.objects.insert(orphan.to_owned(), 1);
             assert_eq!(orphans(&output, &logs).len(), 1, "{orphan}");
         }
-        for needed in ["hls/f1/j1/parts/v0-7.rgb", "hls/f1/j1/90p/0-8.m4s"] {
+        for needed in [
+            "hls/f1/j1/parts/v0-7.rgb",
+            "hls/f1/j1/90p/0-8.m4s",
+            "hls/f1/j1/live.m3u8",
+        ] {
             let mut output = whole();
             output.objects.insert(needed.to_owned(), 1);
             assert_eq!(orphans(&output, &logs), [], "{needed}");
