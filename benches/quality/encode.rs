@@ -71,6 +71,7 @@ pub(crate) async fn draft(bench: &Bench, clip: &Path, profile: Profile) -> Resul
         profile,
         priority: Priority::Normal,
         limits: fluxhls::ladder::Limits::default(),
+        fleet: 1,
     };
     Ok(ladder::plan(&probe, pin, &settings, "bench")?)
 }

@@ -13,12 +13,12 @@ use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use streams::{TaskKey, dead, subject, topology};
+use streams::{Class, Lane, TaskKey, dead, subject, topology};
 
-use super::Nats;
 #[cfg(test)]
 use super::model::Process;
 use super::store::{Setback, Store};
+use super::{Backlog, Nats};
 
 /// A message as the stream's leader has it.
 #[derive(Debug, Clone)]
@@ -322,6 +322,13 @@ impl Log {
                 Err(reason) => pause.after("read", topology::TASKS, &reason).await,
             }
         }
+    }
+
+    /// What waits and what is in work in a lane of the queue. Unlike what decisions are made of, it may be a guess: where the server does
+    /// not answer, nothing is known to wait.
+    pub async fn backlog(&self, class: Class, lane: Lane) -> Backlog {
+        let told = self.store.backlog(topology::durable(class, lane)).await;
+        told.unwrap_or_default()
     }
 
     /// One try. After [`Setback::Unheard`] the message may be in the stream, or come there yet.

@@ -3,6 +3,7 @@
 //! Every decision is read from the stream's leader, every publish is retried until the server said what became of it, and
 //! acknowledgements are requests, so that silence is noticed. See the design's "JetStream rules" for the why of each.
 
+mod backlog;
 mod connection;
 mod delivery;
 mod letter;
@@ -21,6 +22,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod conformance;
 
+pub use backlog::Backlog;
 pub use connection::{ConnectError, Nats};
 pub use delivery::{Delivery, Settlement};
 pub use letter::{Grief, letter};

@@ -65,17 +65,12 @@ where
     };
     let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
     let mut told = vec![false; open.len()];
-    let mut round = 0_u32;
+    let mut turns = Turns::default();
     while !stop.is_cancelled() {
         if slots.available_permits() > 0 && may_pull().await {
-            round = round.wrapping_add(1);
-            // Every fourth round the last lane goes first, so that it moves however full the first one is.
-            let mut order: Vec<usize> = (0..consumers.len()).collect();
-            if round.is_multiple_of(4) {
-                order.reverse();
-            }
-            for lane in order {
-                fill(&consumers[lane], &mut open[lane], &slots, &start).await;
+            for lane in turns.order(consumers.len()) {
+                let taken = fill(&consumers[lane], &mut open[lane], &slots, &start).await;
+                turns.took(lane, taken);
             }
             for (consumer, open) in consumers.iter().zip(&mut open) {
                 let free = slots.available_permits();
@@ -89,6 +84,7 @@ where
             (lane, next) = next_of(&mut open) => match next {
                 Some(Ok(message)) => {
                     told[lane] = false;
+                    turns.took(lane, 1);
                     start(message);
                 }
                 None => (open[lane], told[lane]) = (None, false),
@@ -110,6 +106,35 @@ where
     tracker.wait().await;
 }
 
+/// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the last lane does, so that it moves
+/// however full the first one is.
+#[derive(Debug, Default)]
+struct Turns {
+    urgent: usize,
+}
+
+impl Turns {
+    /// Messages of the first lane in a row.
+    const ROW: usize = 3;
+
+    fn order(&self, lanes: usize) -> Vec<usize> {
+        let lanes = 0..lanes;
+        if self.urgent < Self::ROW {
+            lanes.collect()
+        } else {
+            lanes.rev().collect()
+        }
+    }
+
+    fn took(&mut self, lane: usize, messages: usize) {
+        match (lane, messages) {
+            (_, 0) => {}
+            (0, _) => self.urgent += messages,
+            _ => self.urgent = 0,
+        }
+    }
+}
+
 /// Handles one message in its slot, or hands it back where the last slot was just taken.
 async fn run<H, F>(delivery: Arc<Delivery>, permit: Option<OwnedSemaphorePermit>, handle: H)
 where
@@ -124,16 +149,16 @@ where
     drop(permit);
 }
 
-/// Asks one lane for what is there, without waiting, while there are free slots and no long pull already waits.
+/// Asks one lane for what is there, without waiting, while there are free slots and no long pull already waits. How much came.
 async fn fill(
     consumer: &Consumer<pull::Config>,
     open: &mut Option<Batch>,
     slots: &Semaphore,
     start: &impl Fn(Message),
-) {
-    let free = slots.available_permits();
+) -> usize {
+    let (free, mut taken) = (slots.available_permits(), 0);
     if free == 0 || open.is_some() {
-        return;
+        return 0;
     }
     match consumer
         .fetch()
@@ -145,13 +170,17 @@ async fn fill(
         Ok(mut batch) => {
             while let Some(message) = batch.next().await {
                 match message {
-                    Ok(message) => start(message),
+                    Ok(message) => {
+                        taken += 1;
+                        start(message);
+                    }
                     Err(error) => tracing::debug!(%error, "a pull ended early"),
                 }
             }
         }
         Err(error) => tracing::warn!(%error, "a pull failed"),
     }
+    taken
 }
 
 /// Opens a long pull; it ends after `n` messages or [`IDLE`].

@@ -12,10 +12,10 @@ use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use streams::topology;
 
-use super::Nats;
 use super::log::{Outgoing, Recorded};
 #[cfg(test)]
 use super::model::Process;
+use super::{Backlog, Nats};
 
 /// Why a publish did not get through as it was.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +148,15 @@ impl Store {
         let stream = stream.map_err(|error| error.to_string())?;
         let info = stream.cached_info();
         Ok((info.state.messages, info.config.max_messages))
+    }
+
+    /// What a consumer of the queue has in hand.
+    pub(super) async fn backlog(&self, durable: &str) -> Result<Backlog, String> {
+        match self {
+            Self::Nats(nats) => Backlog::of(nats, topology::TASKS, durable).await,
+            #[cfg(test)]
+            Self::Model(_) => Ok(Backlog::default()),
+        }
     }
 
     /// Subjects of the messages under `filter` that core NATS tells from now on. It ends where nothing will be told.

@@ -1,14 +1,25 @@
 //! A job's window on the queue: the first tasks in plan order that lack a result, or `finish` once none does.
 
 use streams::task::TaskName;
-use streams::{JobId, TaskKey, subject, topology};
+use streams::{Class, JobId, Lane, TaskKey, subject, topology};
 
 use super::Jobs;
 use super::state::JobState;
-use crate::jetstream::{Enqueued, Refused};
+use crate::jetstream::{Backlog, Enqueued, Refused};
 
-/// How many tasks of one job are on the queue at a time.
-pub const WINDOW: usize = 32;
+/// Tasks of one job that are on the queue at a time, at least and at most.
+const WINDOW: (usize, usize) = (2, 256);
+
+/// Tasks that a job may have on the queue: those in work, and as many behind them, so that nobody waits for one. Where others wait
+/// already, it has one in work and one behind it, and jobs take turns chunk by chunk.
+fn window(backlog: Backlog) -> usize {
+    let (least, most) = WINDOW;
+    let plenty = 2 * backlog.capacity();
+    if backlog.waiting > plenty {
+        return least;
+    }
+    usize::try_from(plenty).unwrap_or(most).clamp(2 * least, most)
+}
 
 impl Jobs {
     /// Puts what comes next for a planned job on the queue. Always safe to call again.
@@ -31,11 +42,25 @@ impl Jobs {
                 .put(&state, std::slice::from_ref(&state.key(TaskName::FINISH)))
                 .await;
         }
-        let mut next = pending[..pending.len().min(WINDOW)].to_vec();
+        let window = if pending.len() > WINDOW.0 {
+            let (hi, lo) = self.encoding().await;
+            window(hi.and(lo))
+        } else {
+            pending.len()
+        };
+        let mut next = pending[..pending.len().min(window)].to_vec();
         if !state.work.done.is_empty() {
             next.push(state.key(TaskName::PLAYLIST));
         }
         self.put(&state, &next).await
+    }
+
+    /// What waits to be encoded and what is, in the lanes hi and lo.
+    pub async fn encoding(&self) -> (Backlog, Backlog) {
+        futures::join!(
+            self.log.backlog(Class::Encode, Lane::Hi),
+            self.log.backlog(Class::Encode, Lane::Lo)
+        )
     }
 
     /// Has the growing playlists follow what was made. One such task is on the queue at a time; a full queue is no error.
@@ -70,5 +95,24 @@ impl Jobs {
         let queued = self.log.subjects(topology::TASKS, &subject::tasks_of(job)).await;
         let mut tasks = queued.keys().filter_map(|subject| subject::parse_task(subject));
         tasks.any(|key| key.task != TaskName::PLAYLIST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_fills_the_fleet_where_it_is_alone_and_takes_turns_where_others_wait() {
+        let backlog = |waiting, in_flight, pulls| Backlog {
+            waiting,
+            in_flight,
+            pulls,
+        };
+        assert_eq!(window(backlog(0, 0, 1)), 4);
+        assert_eq!(window(backlog(0, 0, 64)), 128);
+        assert_eq!(window(backlog(60, 64, 0)), 128);
+        assert_eq!(window(backlog(129, 64, 0)), 2);
+        assert_eq!(window(backlog(0, 1000, 0)), 256);
     }
 }

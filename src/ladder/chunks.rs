@@ -1,11 +1,22 @@
 //! The chunk map: runs of whole segments that workers encode independently.
 
-/// Seconds a chunk should last: short enough to share a video out and to lose little with a worker, long enough for its start to cost
-/// little.
-const LENGTH: f64 = 12.0;
+/// Processor seconds a chunk should take: short enough to lose little with a worker, long enough for its start to cost little.
+const WORK: f64 = 30.0;
 
-/// No chunk has fewer segments, so the last one is never too short for its encoder to reorder frames as the others do.
-const FEWEST_SEGMENTS: u32 = 3;
+/// Seconds a chunk lasts, at least and at most.
+const BOUNDS: (f64, f64) = (8.0, 48.0);
+
+/// Seconds a chunk lasts where longer ones would leave too few to share out.
+const USUAL: f64 = 12.0;
+
+/// So many chunks can be shared out well.
+const PLENTY: f64 = 48.0;
+
+/// Seconds of the first chunk, which everybody waits for who wants to play the video at once.
+const FIRST: f64 = 8.0;
+
+/// No other chunk has fewer segments, so the last one is never too short for its encoder to reorder frames as the others do.
+const FEWEST_SEGMENTS: u32 = 2;
 
 /// No video has more chunks: the list of their tasks fits a fact, also beside many tracks.
 const MOST: u32 = 800;
@@ -26,37 +37,69 @@ pub struct Span<'a> {
     pub first_picture: u64,
     /// Seconds from key frames to times sought at random.
     pub leads: &'a [f64],
+    /// Processor seconds that a second of the video takes, in all rungs.
+    pub cost: f64,
+    /// Tasks that can be worked on at a time.
+    pub fleet: u32,
 }
 
-/// First segment of each chunk. Chunks have nearly equal lengths; a source with rare key frames gets longer and so fewer ones, so that
-/// at most a tenth of it is decoded twice, down to a single chunk.
+/// First segment of each chunk. The first chunk is short, and all others have nearly equal lengths; a source with rare key frames gets
+/// longer and so fewer ones, so that at most a tenth of it is decoded twice, down to a single chunk.
 #[must_use]
 pub fn map(span: Span<'_>) -> Vec<u32> {
     let per_segment = u64::from(span.segment_frames.max(1));
     let segments = u32::try_from(span.frames.div_ceil(per_segment))
         .unwrap_or(u32::MAX)
         .max(1);
-    let count = u64::from(count(span, segments));
-    (0..count)
-        .map(|i| (i * u64::from(segments) / count) as u32)
-        .filter(|start| *start == 0 || u64::from(*start) * per_segment > span.first_picture)
+    let most = most(span).min(MOST);
+    let length = span.in_segments(length(span)).max(FEWEST_SEGMENTS);
+    if segments / length < 2 || most < 2 {
+        return vec![0];
+    }
+    let first = span.in_segments(FIRST).clamp(1, length);
+    let rest = segments - first;
+    let count = (rest / length).clamp(1, most - 1);
+    let starts = (0..count).map(|i| first + (u64::from(i) * u64::from(rest) / u64::from(count)) as u32);
+    std::iter::once(0)
+        .chain(starts.filter(|start| u64::from(*start) * per_segment > span.first_picture))
         .collect()
 }
 
-fn count(span: Span<'_>, segments: u32) -> u32 {
-    let seconds = span.segment_seconds.max(0.001);
-    let length = (LENGTH / seconds).round().max(f64::from(FEWEST_SEGMENTS));
-    let by_length = (f64::from(segments) / length).floor();
-    let total = span.frames as f64 / f64::from(span.segment_frames.max(1)) * seconds;
+/// Seconds a chunk should last. Work sets the most; below it, chunks are as long as leaves enough of them for everybody, and shorter than
+/// usual only where the fleet would else have nothing to do.
+fn length(span: Span<'_>) -> f64 {
+    let (shortest, longest) = BOUNDS;
+    let by_cost = (WORK / span.cost.max(0.01)).clamp(shortest, longest);
+    let (total, fleet) = (span.total(), f64::from(span.fleet));
+    let usual = if total / USUAL < fleet { shortest } else { USUAL };
+    (total / PLENTY.max(4.0 * fleet)).clamp(usual.min(by_cost), by_cost)
+}
+
+/// Chunks there may be for how far its key frames are apart.
+fn most(span: Span<'_>) -> u32 {
     let mean_lead = span.leads.iter().sum::<f64>() / span.leads.len().max(1) as f64;
-    let by_over_decode = 1.0 + (total * OVER_DECODE / mean_lead.max(0.001)).floor();
-    by_length.min(by_over_decode).clamp(1.0, f64::from(MOST)) as u32
+    (1.0 + (span.total() * OVER_DECODE / mean_lead.max(0.001)).floor()) as u32
+}
+
+impl Span<'_> {
+    /// Seconds of the video.
+    fn total(&self) -> f64 {
+        self.frames as f64 / f64::from(self.segment_frames.max(1)) * self.segment_seconds.max(0.001)
+    }
+
+    /// The segments that last about so many seconds.
+    fn in_segments(&self, seconds: f64) -> u32 {
+        (seconds / self.segment_seconds.max(0.001)).round() as u32
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// 1080p in three rungs.
+    const USUAL_COST: f64 = 2.4;
 
     fn span(seconds: u64, leads: &[f64]) -> Span<'_> {
         Span {
@@ -65,14 +108,35 @@ mod tests {
             segment_seconds: 4.0,
             first_picture: 0,
             leads,
+            cost: USUAL_COST,
+            fleet: 1,
         }
     }
 
     #[test]
-    fn chunks_last_about_twelve_seconds() {
+    fn the_first_chunk_is_short_and_the_others_last_about_twelve_seconds() {
         assert_eq!(map(span(3, &[1.0])), [0]);
-        assert_eq!(map(span(31, &[1.0])), [0, 4]);
-        assert_eq!(map(span(60, &[1.0])), [0, 3, 6, 9, 12]);
+        assert_eq!(map(span(19, &[1.0])), [0]);
+        assert_eq!(map(span(31, &[1.0])), [0, 2, 5]);
+        assert_eq!(map(span(60, &[1.0])), [0, 2, 5, 8, 11]);
+    }
+
+    #[test]
+    fn dear_chunks_are_shorter_and_cheap_ones_longer_where_there_are_plenty() {
+        let lasts = |seconds, cost, fleet| {
+            length(Span {
+                cost,
+                fleet,
+                ..span(seconds, &[1.0])
+            })
+        };
+        assert_eq!(lasts(3600, 12.0, 1), 8.0);
+        assert_eq!(lasts(3600, 0.3, 1), 48.0);
+        assert_eq!(lasts(60, 0.3, 1), 12.0);
+        // 1800 s are plenty of chunks for a few workers only.
+        assert_eq!(lasts(1800, 0.3, 2), 37.5);
+        assert_eq!(lasts(1800, 0.3, 64), 12.0);
+        assert_eq!(lasts(300, 0.3, 64), 8.0);
     }
 
     #[test]
@@ -88,7 +152,7 @@ mod tests {
             first_picture: 25 * 30,
             ..span(60, &[1.0])
         };
-        assert_eq!(map(late), [0, 9, 12]);
+        assert_eq!(map(late), [0, 8, 11]);
     }
 
     proptest! {
@@ -96,10 +160,12 @@ mod tests {
         fn chunks_tile_the_video_and_the_last_is_long_enough(
             frames in 1u64..20_000_000, segment_frames in 1u32..400, segment_seconds in 0.5..10.0f64,
             first_picture in 0u64..10_000, leads in prop::collection::vec(0.0..400.0f64, 0..64),
+            cost in 0.0..50.0f64, fleet in 1u32..1000,
         ) {
-            let starts = map(Span { frames, segment_frames, segment_seconds, first_picture, leads: &leads });
+            let starts = map(Span { frames, segment_frames, segment_seconds, first_picture, leads: &leads, cost, fleet });
             prop_assert_eq!(starts[0], 0);
-            prop_assert!(starts.windows(2).all(|pair| pair[1] >= pair[0] + FEWEST_SEGMENTS));
+            prop_assert!(starts.windows(2).all(|pair| pair[1] > pair[0]));
+            prop_assert!(starts.windows(2).skip(1).all(|pair| pair[1] >= pair[0] + FEWEST_SEGMENTS));
             prop_assert!(starts.len() <= 800);
             let last = u64::from(starts[starts.len() - 1]) * u64::from(segment_frames);
             prop_assert!(last < frames);

@@ -2,7 +2,9 @@
 
 mod remux;
 mod sample;
+mod share;
 mod source;
 mod stage;
 
+pub use share::Shares;
 pub use stage::Planner;

@@ -10,6 +10,7 @@ use streams::plan::Planned;
 use streams::task::TaskName;
 
 use super::remux::Copied;
+use super::share::Shares;
 use super::source::{Found, Look, look, readiness};
 use crate::admission::Ledger;
 use crate::crash;
@@ -50,10 +51,15 @@ pub struct Planner {
     pub remux_max: u64,
     /// What sources are accepted.
     pub limits: Limits,
+    /// Who has which share of the queue.
+    pub shares: Shares,
 }
 
 impl Stage for Planner {
     async fn readiness(&self, state: &JobState, _task: TaskName) -> Readiness {
+        if let Some(pause) = self.shares.pause(&self.jobs, state).await {
+            return Readiness::Wait(pause);
+        }
         let look = self.look(state).await;
         readiness(look, state, self.source_wait, self.jobs.settings.retry_delay)
     }
@@ -92,6 +98,12 @@ impl Stage for Planner {
 }
 
 impl Planner {
+    /// Chunks that can be encoded at a time, as far as can be seen.
+    async fn fleet(&self) -> u32 {
+        let (hi, lo) = self.jobs.encoding().await;
+        u32::try_from(hi.and(lo).capacity()).unwrap_or(u32::MAX).max(1)
+    }
+
     async fn look(&self, state: &JobState) -> Look {
         let look = look(&self.jobs, &self.storage, &self.locator, state).await;
         look.within(&self.limits)
@@ -173,6 +185,7 @@ impl Planner {
             profile: profile.clone(),
             priority: asked.priority,
             limits: self.limits,
+            fleet: self.fleet().await,
         };
         let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));
         let mut draft = ladder::plan(&read, pin, &settings, &self.ffmpeg)

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::stream::State;
 use futures::TryStreamExt as _;
 use metrics::gauge;
 use streams::subject::{DeadOrigin, parse_dead};
-use streams::topology::{self, Durable, Sizing};
+use streams::topology::{self, Sizing};
 use tokio::time::timeout;
 
 use super::census::{LIMIT, float};
-use crate::jetstream::Nats;
+use crate::jetstream::{Backlog, Nats};
 
 /// What dead letters are of, as their metric says.
 const LETTERS: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];
@@ -40,9 +39,12 @@ impl Queues {
             }
         }
         for durable in topology::durables() {
-            let counts = timeout(LIMIT, backlog(nats, &durable)).await.ok().flatten();
-            let (waiting, in_flight) = counts.unwrap_or((f64::NAN, f64::NAN));
             let name = durable.config.durable_name.unwrap_or_default();
+            let backlog = timeout(LIMIT, Backlog::of(nats, durable.stream, &name)).await;
+            let (waiting, in_flight) = match backlog {
+                Ok(Ok(backlog)) => (float(backlog.waiting), float(backlog.in_flight)),
+                _ => (f64::NAN, f64::NAN),
+            };
             gauge!("fluxhls_queue_messages", "queue" => name.clone(), "state" => "waiting").set(waiting);
             gauge!("fluxhls_queue_messages", "queue" => name, "state" => "in_flight").set(in_flight);
         }
@@ -96,15 +98,4 @@ fn tell_stream(name: &str, state: Option<&State>, max_messages: i64, max_bytes: 
     if let Some(fill) = fills.reduce(f64::max) {
         gauge!("fluxhls_stream_fill_ratio", "stream" => name.to_owned()).set(fill);
     }
-}
-
-/// What waits for a consumer, and what it has handed out.
-async fn backlog(nats: &Nats, durable: &Durable) -> Option<(f64, f64)> {
-    let name = durable.config.durable_name.as_deref()?;
-    let consumer: Consumer<pull::Config> = nats.js.get_consumer_from_stream(name, durable.stream).await.ok()?;
-    let info = consumer.cached_info();
-    Some((
-        float(info.num_pending),
-        float(u64::try_from(info.num_ack_pending).unwrap_or(0)),
-    ))
 }

@@ -19,11 +19,14 @@ use crate::intake::Intake;
 use crate::jetstream::{Lanes, Log, Nats, pull};
 use crate::job::{self, Gate, Jobs, Stage};
 use crate::package::Packager;
-use crate::plan::Planner;
+use crate::plan::{Planner, Shares};
 use crate::project;
 use crate::shutdown::Shutdown;
 use crate::storage::{self, BlockCache, Locator, SourceSettings, Storage};
 use crate::workshop::Workshop;
+
+/// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must not keep that of a short clip waiting.
+const TRACKS: usize = 4;
 
 /// A running process.
 #[derive(Debug)]
@@ -154,6 +157,7 @@ impl Start<'_> {
                     source_wait: self.settings.source_wait,
                     remux_max: self.settings.remux_max,
                     limits: self.settings.limits,
+                    shares: Shares::default(),
                 };
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
@@ -173,7 +177,7 @@ impl Start<'_> {
                 let slots = self.settings.encode_slots;
                 encode::touch_metrics();
                 self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
-                self.stage(encoder, Class::Tracks, &[Lane::Hi], 1);
+                self.stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS);
             }
             Role::Package => {
                 let jobs = self.jobs.clone();

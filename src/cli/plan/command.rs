@@ -113,6 +113,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         profile,
         priority: Priority::Normal,
         limits,
+        fleet: 1,
     };
     let draft = match ladder::plan(&probe, pin, &settings, &tool.version().await?) {
         Ok(draft) => draft,

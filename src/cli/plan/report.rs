@@ -260,6 +260,7 @@ mod tests {
                 .clone(),
             priority: Priority::Normal,
             limits: crate::ladder::Limits::default(),
+            fleet: 1,
         };
         let draft = ladder::plan(&probe, pin, &settings, "5.1").unwrap();
         let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));

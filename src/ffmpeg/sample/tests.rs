@@ -28,6 +28,7 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
         profile: Profile::standard(),
         priority: Priority::Normal,
         limits: crate::ladder::Limits::default(),
+        fleet: 1,
     };
     let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
     (folder, server, draft)

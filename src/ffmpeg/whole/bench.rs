@@ -55,6 +55,7 @@ impl Bench {
             profile,
             priority: Priority::Normal,
             limits: crate::ladder::Limits::default(),
+            fleet: 1,
         };
         let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
         let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));

@@ -18,7 +18,7 @@ use super::probe::{Content, Probe};
 use super::profile::Profile;
 use super::timeline::Grid;
 use super::{cost, left_out, picture, rungs, sound, storyboard, timeline, turn};
-use pictures::Pictures;
+use pictures::{Load, Pictures};
 use tracks::Tracks;
 
 /// The object a plan is for, pinned to one version.
@@ -43,6 +43,8 @@ pub struct Settings {
     pub priority: Priority,
     /// What is accepted at all.
     pub limits: Limits,
+    /// Tasks that can be worked on at a time; 1 where that is unknown.
+    pub fleet: u32,
 }
 
 /// Why a source gets no plan.
@@ -137,20 +139,30 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
     let tracks = Tracks::of(probe, profile, clock.timeline.zero.as_f64(), pictures.is_some());
     let shown = pictures.as_ref().zip(clock.grid);
-    let video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid, clock.segment));
+    let mut video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid));
     let ladder = shown.map(|(pictures, grid)| rungs::renditions(profile, pictures.size, &grid, pictures.budget()));
     let ladder = ladder.unwrap_or_default();
+    let source = source::source(probe, pin, &clock.timeline);
+    let has_tracks = tracks.has_task();
+    let renditions = renditions(ladder.renditions, tracks.sound);
+    if let (Some(video), Some((pictures, grid))) = (&mut video, shown) {
+        let load = Load {
+            cpu_seconds: cost::estimate(&source, Some(video), &renditions, None).cpu_seconds,
+            fleet: settings.fleet,
+        };
+        video.chunks = pictures.chunks(probe, &clock.timeline, &grid, video, load);
+    }
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
     warnings.extend(tracks.warnings.iter().cloned());
     let mut draft = Draft {
         profile: profile.name.clone(),
-        source: source::source(probe, pin, &clock.timeline),
-        tasks: tasks(video.as_ref(), tracks.has_task(), settings.priority),
+        source,
+        tasks: tasks(video.as_ref(), has_tracks, settings.priority),
         timeline: clock.timeline,
         segment: clock.segment,
         storyboard: storyboard(profile, pictures.as_ref(), video.as_ref()),
         video,
-        renditions: renditions(ladder.renditions, tracks.sound),
+        renditions,
         subtitles: tracks.subtitles,
         cover: tracks.cover,
         left_out: ladder.left_out.into_iter().chain(tracks.left_out).collect(),

@@ -1,6 +1,6 @@
 //! What is decided about the pictures of a source.
 
-use streams::plan::{Picture, Segment, Timeline, VideoPlan};
+use streams::plan::{Picture, Timeline, VideoPlan};
 use streams::{Code, Rational};
 
 use super::Refusal;
@@ -57,28 +57,51 @@ impl<'a> Pictures<'a> {
         Budget::of(&self.stream.codec, self.video.bitrate, self.size.area())
     }
 
-    /// The video of the plan.
-    pub(super) fn plan(&self, probe: &Probe, timeline: &Timeline, grid: &Grid, segment: Segment) -> VideoPlan {
-        let zero = timeline.zero.as_f64();
-        let frames = grid.frame_at(self.end - zero).max(1);
-        let span = chunks::Span {
-            frames,
-            segment_frames: grid.segment,
-            segment_seconds: segment.duration.as_f64(),
-            first_picture: grid.frame_at(self.start.as_f64() - zero),
-            leads: &probe.leads,
-        };
+    /// The video of the plan, in one chunk.
+    pub(super) fn plan(&self, probe: &Probe, timeline: &Timeline, grid: &Grid) -> VideoPlan {
         VideoPlan {
             track: self.stream.index,
             frame_rate: grid.rate,
             segment_frames: grid.segment,
-            frames,
-            chunks: if probe.seekable { chunks::map(span) } else { vec![0] },
+            frames: grid.frame_at(self.end - timeline.zero.as_f64()).max(1),
+            chunks: vec![0],
             seekable: probe.seekable,
             seek_margin: 0.0,
             picture: self.picture,
         }
     }
+
+    /// The chunks of the video, for `cpu_seconds` that all of it takes.
+    pub(super) fn chunks(
+        &self,
+        probe: &Probe,
+        timeline: &Timeline,
+        grid: &Grid,
+        video: &VideoPlan,
+        load: Load,
+    ) -> Vec<u32> {
+        if !probe.seekable {
+            return vec![0];
+        }
+        chunks::map(chunks::Span {
+            frames: video.frames,
+            segment_frames: video.segment_frames,
+            segment_seconds: grid.segments().duration.as_f64(),
+            first_picture: grid.frame_at(self.start.as_f64() - timeline.zero.as_f64()),
+            leads: &probe.leads,
+            cost: load.cpu_seconds * video.frame_rate.as_f64() / video.frames.max(1) as f64,
+            fleet: load.fleet,
+        })
+    }
+}
+
+/// What the length of chunks depends on beside the video.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    /// Processor seconds for the whole video.
+    pub(super) cpu_seconds: f64,
+    /// Tasks that can be worked on at a time.
+    pub(super) fleet: u32,
 }
 
 /// What no profile can change.

@@ -23,6 +23,7 @@ fn settings() -> Settings {
         profile: Profile::standard(),
         priority: Priority::Normal,
         limits: crate::ladder::Limits::default(),
+        fleet: 1,
     }
 }
 
@@ -94,7 +95,7 @@ fn a_usual_video_gets_the_whole_ladder_its_sound_and_five_chunks() {
     let video = draft.video.unwrap();
     assert_eq!(
         (video.frames, video.segment_frames, video.chunks),
-        (1500, 100, vec![0, 3, 6, 9, 12])
+        (1500, 100, vec![0, 2, 5, 8, 11])
     );
     assert_eq!(
         (

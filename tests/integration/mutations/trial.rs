@@ -87,6 +87,7 @@ impl Bench {
             profile: Profiles::shipped().get("fast").unwrap().clone(),
             priority: Priority::Normal,
             limits: ladder::Limits::default(),
+            fleet: 1,
         };
         let draft = match ladder::plan(&probe, pin, &settings, "test") {
             Ok(draft) => draft,

@@ -1,0 +1,198 @@
+//! A publisher's share of the queue: the jobs of one who sends thousands wait to be planned, so that the first chunks of all others find
+//! no long queue.
+//!
+//! Nobody waits while the fleet has room. Where first chunks pile up, or one publisher has plenty of jobs in work, a job of a publisher
+//! that has its share already is put off, before an attempt is counted. A share is what all jobs in work come to for each of their
+//! publishers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use streams::fact::{Accepted, FactKind};
+use streams::upload::{Priority, Upload};
+use streams::{Class, JobId, Lane, subject, topology};
+
+use crate::jetstream::Backlog;
+use crate::job::{JobState, Jobs};
+
+/// Jobs whose publishers are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// First chunks that may wait, and jobs of one publisher that may be in work, however small the fleet is.
+const FEW: (u64, u64) = (4, 8);
+
+/// Seconds between two looks at a job that waits, at least and at most.
+const PAUSE: (u64, u64) = (2, 60);
+
+/// Jobs that wait and are looked at again each second.
+const LOOKS: u64 = 100;
+
+/// Who has which share of the queue.
+#[derive(Debug, Clone)]
+pub struct Shares {
+    publishers: Arc<Cache<JobId, Publisher>>,
+}
+
+/// Who sent a job: `uploaded_by`, else `project_id`. All who say neither are one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Publisher(Option<Arc<str>>);
+
+impl Publisher {
+    fn of(upload: &Upload) -> Self {
+        let name = upload.uploaded_by.as_deref().or(upload.project_id.as_deref());
+        Self(name.map(Arc::from))
+    }
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self {
+            publishers: Arc::new(Cache::new(REMEMBERED)),
+        }
+    }
+}
+
+impl Shares {
+    /// How long the plan of a job waits for others; nothing where it need not.
+    pub(super) async fn pause(&self, jobs: &Jobs, state: &JobState) -> Option<Duration> {
+        let upload = &state.accepted.fact.upload;
+        if upload.settings.priority == Priority::High {
+            return None;
+        }
+        let (hi, lo) = jobs.encoding().await;
+        let room = Room::of(hi, lo);
+        if room.is_wide(hi, lo) {
+            return None;
+        }
+        let mut active = BTreeMap::new();
+        for job in encoding(jobs).await {
+            *active.entry(self.publisher(jobs, &job).await).or_default() += 1;
+        }
+        if !room.is_taken(&active, &Publisher::of(upload), hi) {
+            return None;
+        }
+        let waiting = jobs.log.backlog(Class::Plan, Lane::Hi).await.in_flight;
+        Some(Duration::from_secs((waiting / LOOKS).clamp(PAUSE.0, PAUSE.1)))
+    }
+
+    async fn publisher(&self, jobs: &Jobs, job: &JobId) -> Publisher {
+        if let Some(known) = self.publishers.get(job) {
+            return known;
+        }
+        let accepted = subject::fact(job, FactKind::Accepted);
+        let recorded = jobs.log.last(topology::JOBS, &accepted).await;
+        let accepted: Option<Accepted> = recorded.and_then(|fact| serde_json::from_slice(&fact.payload).ok());
+        let publisher = accepted.map_or_else(Publisher::default, |fact| Publisher::of(&fact.upload));
+        self.publishers.insert(job.clone(), publisher.clone());
+        publisher
+    }
+}
+
+/// The jobs that have chunks on the queue.
+async fn encoding(jobs: &Jobs) -> BTreeSet<JobId> {
+    let queued = jobs
+        .log
+        .subjects(topology::TASKS, &subject::tasks_in(Class::Encode, None))
+        .await;
+    let keys = queued.keys().filter_map(|subject| subject::parse_task(subject));
+    keys.map(|key| key.job_id).collect()
+}
+
+/// What the fleet has room for.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// First chunks that may wait.
+    firsts: u64,
+    /// Jobs of one publisher that may be in work.
+    jobs: u64,
+}
+
+impl Room {
+    /// Twice what is worked on at a time.
+    fn of(hi: Backlog, lo: Backlog) -> Self {
+        let plenty = 2 * hi.and(lo).capacity();
+        Self {
+            firsts: plenty.max(FEW.0),
+            jobs: plenty.max(FEW.1),
+        }
+    }
+
+    /// Whether nobody needs to wait, whoever is in work: there are no more jobs than tasks.
+    const fn is_wide(self, hi: Backlog, lo: Backlog) -> bool {
+        let tasks = hi.waiting + hi.in_flight + lo.waiting + lo.in_flight;
+        hi.waiting < self.firsts && tasks < self.jobs
+    }
+
+    /// Whether a publisher has to wait for others, by how many jobs of each are in work.
+    fn is_taken(self, active: &BTreeMap<Publisher, u64>, publisher: &Publisher, hi: Backlog) -> bool {
+        let own = active.get(publisher).copied().unwrap_or(0);
+        let all: u64 = active.values().sum();
+        let publishers = active.len() as u64 + u64::from(own == 0);
+        let is_over = own * publishers >= all.max(1);
+        is_over && (hi.waiting >= self.firsts || own >= self.jobs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publisher(name: &str) -> Publisher {
+        Publisher(Some(Arc::from(name)))
+    }
+
+    fn backlog(waiting: u64, in_flight: u64) -> Backlog {
+        Backlog {
+            waiting,
+            in_flight,
+            pulls: 0,
+        }
+    }
+
+    #[test]
+    fn nobody_waits_while_there_is_room() {
+        let (hi, lo) = (backlog(3, 1), backlog(2, 1));
+        assert!(Room::of(hi, lo).is_wide(hi, lo));
+        let active = BTreeMap::from([(publisher("a"), 7)]);
+        assert!(!Room::of(hi, lo).is_taken(&active, &publisher("a"), hi));
+    }
+
+    #[test]
+    fn who_has_its_share_waits_where_first_chunks_pile_up_and_others_do_not() {
+        let (hi, lo) = (backlog(4, 2), backlog(0, 0));
+        let room = Room::of(hi, lo);
+        assert!(!room.is_wide(hi, lo));
+        let active = BTreeMap::from([(publisher("a"), 5), (publisher("b"), 1)]);
+        assert!(room.is_taken(&active, &publisher("a"), hi));
+        assert!(!room.is_taken(&active, &publisher("b"), hi));
+        assert!(!room.is_taken(&active, &publisher("c"), hi));
+        assert!(!room.is_taken(&active, &Publisher::default(), hi));
+    }
+
+    #[test]
+    fn one_publisher_has_no_more_jobs_in_work_than_the_fleet_can_use() {
+        let (hi, lo) = (backlog(0, 0), backlog(300, 10));
+        let room = Room::of(hi, lo);
+        let many = |own| BTreeMap::from([(publisher("a"), own)]);
+        assert!(!room.is_taken(&many(19), &publisher("a"), hi));
+        assert!(room.is_taken(&many(20), &publisher("a"), hi));
+        assert!(!room.is_taken(&many(20), &publisher("b"), hi));
+    }
+
+    #[test]
+    fn the_uploader_is_the_publisher_and_else_the_project() {
+        let of = |uploaded_by: Option<&str>, project_id: Option<&str>| {
+            let upload = serde_json::json!({
+                "file_id": "f", "name": "a", "mime_type": "video/mp4", "size": 0, "file_url": "s3://b/a", "folder_path": "/",
+                "uploaded_by": uploaded_by, "project_id": project_id, "metadata": {},
+                "settings": {"profile": "standard", "priority": "normal", "max_attempts": 5},
+            });
+            Publisher::of(&serde_json::from_value(upload).unwrap())
+        };
+        assert_eq!(of(Some("u"), Some("p")), publisher("u"));
+        assert_eq!(of(None, Some("p")), publisher("p"));
+        assert_eq!(of(None, None), Publisher::default());
+    }
+}
