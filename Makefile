@@ -68,6 +68,11 @@ chaos: programs ## Break everything while jobs run, then check every promise (LO
 	FLUXHLS_CHAOS_PAGE=$(if $(LONG),1,0) \
 	cargo test --test integration chaos::whatever -- --nocapture
 
+.PHONY: bench
+bench: programs benches/quality/node_modules/.package-lock.json ## Measure speed, as ratios to what ran beside it, into docs/benchmarks.md (an hour and a half; ONLY=whole,fleet)
+	@scripts/install time shaka
+	cargo bench --bench speed
+
 .PHONY: bench-quality
 bench-quality: cargo benches/quality/node_modules/.package-lock.json ## Measure pictures by VMAF against the old ladder (15 minutes)
 	@scripts/install ffmpeg vmaf

@@ -17,7 +17,7 @@ use super::images;
 use super::parts;
 use super::production::{Made, Order, Plant};
 use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
-use crate::admission::{Admission, Ledger, Need};
+use crate::admission::{Admission, Ledger, Need, Resource};
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::config::cores;
 use crate::crash;
@@ -64,11 +64,8 @@ const ELSEWHERE: Duration = Duration::from_secs(20);
 
 impl Stage for Encoder {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
-        let need = state.plan().map(|plan| Need::of_task(plan, task, cores()));
-        match self
-            .ledger
-            .admit(&format!("{}/{task}", state.job_id), need.unwrap_or_default())
-        {
+        let need = state.plan().map(|plan| self.need(plan, task)).unwrap_or_default();
+        match self.ledger.admit(&format!("{}/{task}", state.job_id), need) {
             Admission::Granted(room) => Readiness::Ready(room),
             Admission::Later => Readiness::Wait(LATER),
             Admission::Elsewhere => Readiness::Wait(ELSEWHERE),
@@ -101,6 +98,27 @@ impl Stage for Encoder {
     }
 }
 
+impl Encoder {
+    /// What a task takes, as this worker does it.
+    fn need(&self, plan: &Planned, task: TaskName) -> Need {
+        if self.is_tight(plan, task) {
+            Need::of_one_rung(plan, task)
+        } else {
+            Need::of_task(plan, task, cores())
+        }
+    }
+
+    /// Whether the rungs of a task together take more memory than there is on this worker.
+    fn is_tight(&self, plan: &Planned, task: TaskName) -> bool {
+        let need = Need::of_task(plan, task, cores());
+        matches!(task.duty, Duty::Video(_))
+            && self
+                .ledger
+                .room()
+                .is_ok_and(|room| room.too_small_for(need) == Some(Resource::Memory))
+    }
+}
+
 /// One task in work.
 pub(super) struct Shift<'a> {
     pub(super) encoder: &'a Encoder,
@@ -122,26 +140,28 @@ impl Shift<'_> {
             ..TaskOutput::default()
         };
         let mut folder = self.bench(&shelves)?;
-        let mut lowest = None;
-        let mut rest = Pass::Whole;
-        if previews(video, chunk, rungs.len()) {
-            let preview = self.preview(folder, shelves.last().cloned(), chunk, seconds);
-            let (made, preview) = Box::pin(preview).await?;
-            (folder, lowest, rest) = (made, Some(preview), Pass::Rest);
+        let passes = self.passes(video, chunk, rungs.len());
+        for (n, pass) in passes.iter().enumerate() {
+            let shelves = shelves[pass.rungs.clone()].to_vec();
+            // Each pass goes over all of the chunk: its own progress is told by the last one alone.
+            let is_last = n + 1 == passes.len();
+            let made = self
+                .produce(folder, shelves, seconds, is_last, &self.pass(chunk, pass))
+                .await?;
+            let mut renditions = Vec::new();
+            for (i, rung) in rungs[pass.rungs.clone()].iter().enumerate() {
+                renditions.push(self.video_rendition(rung, chunk, &made, i).await?);
+            }
+            if n == 0 && previews(video, chunk, rungs.len()) {
+                parts::tell(&self.encoder.jobs, self.assignment, 0, renditions.clone()).await;
+            }
+            // From the top down, whichever pass they come from.
+            output.renditions.splice(0..0, renditions);
+            folder = made.folder;
         }
-        let shelves = shelves.into_iter().take(rest.rungs(rungs.len()).end).collect();
-        let made = self
-            .produce(folder, shelves, seconds, true, &self.pass(chunk, rest))
-            .await?;
-        for (i, rung) in rungs.iter().take(made.shipped.len()).enumerate() {
-            output
-                .renditions
-                .push(self.video_rendition(rung, chunk, &made, i).await?);
-        }
-        output.renditions.extend(lowest);
-        let shipper = self.shipper(made.folder.path());
+        let shipper = self.shipper(folder.path());
         images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
-        let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(made.folder.path()));
+        let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(folder.path()));
         self.verify(&output, &readback, &pictures.wanted()).await?;
         output.evidence = pictures.compare(&readback).await?;
         #[expect(
@@ -153,31 +173,20 @@ impl Shift<'_> {
         Ok(output)
     }
 
-    /// The lowest rung of the first chunk by itself, told as soon as it is there: it takes a fraction of the time of all rungs.
-    async fn preview(
-        &self,
-        folder: TempDir,
-        shelf: Option<Shelf>,
-        chunk: u32,
-        seconds: f64,
-    ) -> Result<(TempDir, RenditionOutput), Failure> {
-        let pass = self.pass(chunk, Pass::Preview);
-        let rung = self
-            .plan
-            .videos()
-            .last()
-            .ok_or_else(|| Failure::plain(Code::NoTracks))?;
-        let made = self
-            .produce(folder, shelf.into_iter().collect(), seconds, false, &pass)
-            .await?;
-        let output = self.video_rendition(rung, chunk, &made, 0).await?;
-        parts::tell(&self.encoder.jobs, self.assignment, 0, vec![output.clone()]).await;
-        Ok((made.folder, output))
+    /// The runs a chunk is made in. The lowest rung of a short first chunk goes first and is told at once: it takes a fraction of the time of
+    /// all. A worker without the memory for all rungs makes one after the other.
+    fn passes(&self, video: &VideoPlan, chunk: u32, rungs: usize) -> Vec<Pass> {
+        match () {
+            () if self.encoder.is_tight(self.plan, self.assignment.task) => Pass::one_by_one(rungs),
+            () if previews(video, chunk, rungs) => Pass::preview(rungs),
+            () => Pass::whole(rungs),
+        }
     }
 
     /// The command line of one pass over a chunk.
-    fn pass(&self, chunk: u32, pass: Pass) -> impl Fn(&Input) -> Option<Vec<String>> + Sync {
-        move |input| argv::video_pass(self.plan, chunk, pass, input, Options::default())
+    fn pass(&self, chunk: u32, pass: &Pass) -> impl Fn(&Input) -> Option<Vec<String>> + Sync {
+        let threads = self.encoder.is_tight(self.plan, self.assignment.task).then_some(1);
+        move |input| argv::video_pass(self.plan, chunk, pass, input, Options { threads })
     }
 
     /// A folder for what is made.

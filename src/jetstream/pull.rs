@@ -20,6 +20,8 @@ use super::{Delivery, Nats, Settlement};
 
 /// How long an idle pull waits at the server.
 const IDLE: Duration = Duration::from_secs(20);
+/// How long a server may be silent that was asked for what is there.
+const ANSWER: Duration = Duration::from_secs(5);
 /// How long after an error the loop tries again.
 const BACKOFF: Duration = Duration::from_secs(1);
 
@@ -160,25 +162,22 @@ async fn fill(
     if free == 0 || open.is_some() {
         return 0;
     }
-    match consumer
-        .fetch()
-        .max_messages(free)
-        .expires(Duration::from_secs(5))
-        .messages()
-        .await
-    {
-        Ok(mut batch) => {
-            while let Some(message) = batch.next().await {
-                match message {
-                    Ok(message) => {
-                        taken += 1;
-                        start(message);
-                    }
-                    Err(error) => tracing::debug!(%error, "a pull ended early"),
-                }
-            }
+    // Without an expiry: with one, the server keeps even such a pull open where there is nothing, and no other lane would be served.
+    let mut batch = match consumer.fetch().max_messages(free).messages().await {
+        Ok(batch) => batch,
+        Err(error) => {
+            tracing::warn!(%error, "a pull failed");
+            return 0;
         }
-        Err(error) => tracing::warn!(%error, "a pull failed"),
+    };
+    while let Ok(Some(message)) = tokio::time::timeout(ANSWER, batch.next()).await {
+        match message {
+            Ok(message) => {
+                taken += 1;
+                start(message);
+            }
+            Err(error) => tracing::debug!(%error, "a pull ended early"),
+        }
     }
     taken
 }

@@ -21,7 +21,7 @@ use crate::job::{JobState, Jobs};
 const REMEMBERED: usize = 10_000;
 
 /// First chunks that may wait, and jobs of one publisher that may be in work, however small the fleet is.
-const FEW: (u64, u64) = (4, 8);
+const FEW: (u64, u64) = (8, 16);
 
 /// Seconds between two looks at a job that waits, at least and at most.
 const PAUSE: (u64, u64) = (2, 60);
@@ -155,13 +155,13 @@ mod tests {
     fn nobody_waits_while_there_is_room() {
         let (hi, lo) = (backlog(3, 1), backlog(2, 1));
         assert!(Room::of(hi, lo).is_wide(hi, lo));
-        let active = BTreeMap::from([(publisher("a"), 7)]);
+        let active = BTreeMap::from([(publisher("a"), 15)]);
         assert!(!Room::of(hi, lo).is_taken(&active, &publisher("a"), hi));
     }
 
     #[test]
     fn who_has_its_share_waits_where_first_chunks_pile_up_and_others_do_not() {
-        let (hi, lo) = (backlog(4, 2), backlog(0, 0));
+        let (hi, lo) = (backlog(8, 2), backlog(6, 0));
         let room = Room::of(hi, lo);
         assert!(!room.is_wide(hi, lo));
         let active = BTreeMap::from([(publisher("a"), 5), (publisher("b"), 1)]);

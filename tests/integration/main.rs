@@ -30,6 +30,8 @@ mod endpoints;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod faulty_encoders;
 #[cfg(test)]
 mod growing;
@@ -41,6 +43,8 @@ mod identity;
 mod killers;
 #[cfg(test)]
 mod main_job;
+#[cfg(test)]
+mod memory;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]

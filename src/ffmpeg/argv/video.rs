@@ -23,36 +23,54 @@ const DAMAGED: f64 = 0.1;
 /// video, so chunks join without a gap on any machine.
 #[must_use]
 pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Options) -> Option<Vec<String>> {
-    video_pass(planned, chunk, Pass::Whole, input, options)
+    let [whole] = &Pass::whole(planned.videos().count())[..] else {
+        return None;
+    };
+    video_pass(planned, chunk, whole, input, options)
 }
 
 /// What of a chunk one run makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
-    /// Everything.
-    Whole,
-    /// The lowest rung alone, since it is there so much sooner.
-    Preview,
-    /// Everything but that.
-    Rest,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// The rungs, counted from the top.
+    pub rungs: Range<usize>,
+    /// Whether it also makes the pictures for poster and storyboard.
+    pub images: bool,
 }
 
 impl Pass {
-    /// The rungs it makes, of so many, counted from the top.
+    /// Everything in one run: one decode for all of it.
     #[must_use]
-    pub fn rungs(self, all: usize) -> Range<usize> {
-        let lowest = all.saturating_sub(1);
-        match self {
-            Self::Whole => 0..all,
-            Self::Preview => lowest..all,
-            Self::Rest => 0..lowest,
-        }
+    pub fn whole(rungs: usize) -> Vec<Self> {
+        vec![Self {
+            rungs: 0..rungs,
+            images: true,
+        }]
+    }
+
+    /// The lowest rung alone, since it is there so much sooner, then everything else.
+    #[must_use]
+    pub fn preview(rungs: usize) -> Vec<Self> {
+        let lowest = rungs.saturating_sub(1);
+        [(lowest..rungs, false), (0..lowest, true)]
+            .map(|(rungs, images)| Self { rungs, images })
+            .into()
+    }
+
+    /// One rung after the other from the lowest up, for those who have no memory for more.
+    #[must_use]
+    pub fn one_by_one(rungs: usize) -> Vec<Self> {
+        let passes = (0..rungs).rev().map(|rung| Self {
+            rungs: rung..rung + 1,
+            images: rung == 0,
+        });
+        passes.collect()
     }
 }
 
 /// As [`video_chunk`], of one pass over the chunk. Every rung is made of the same pictures in any pass.
 #[must_use]
-pub fn video_pass(planned: &Planned, chunk: u32, pass: Pass, input: &Input, options: Options) -> Option<Vec<String>> {
+pub fn video_pass(planned: &Planned, chunk: u32, pass: &Pass, input: &Input, options: Options) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
     let part = Part::of(planned, video, chunk, pass)?;
     let mut args = preamble();
@@ -104,8 +122,7 @@ struct Part {
 }
 
 impl Part {
-    fn of(planned: &Planned, video: &VideoPlan, chunk: u32, pass: Pass) -> Option<Self> {
-        let has_images = pass != Pass::Preview;
+    fn of(planned: &Planned, video: &VideoPlan, chunk: u32, pass: &Pass) -> Option<Self> {
         let (first, end) = video.chunk_frames(chunk)?;
         let time = Rational::whole(i64::try_from(first).ok()?).checked_div(video.frame_rate)?;
         Some(Self {
@@ -116,9 +133,9 @@ impl Part {
             segment: *video.chunks.get(usize::try_from(chunk).ok()?)?,
             time,
             source_time: planned.timeline.zero.checked_add(time)?,
-            has_poster: has_images && poster::has_poster(chunk),
-            rungs: pass.rungs(planned.videos().count()),
-            tiles: Tiles::of(planned.storyboard.filter(|_| has_images), first, end),
+            has_poster: pass.images && poster::has_poster(chunk),
+            rungs: pass.rungs.clone(),
+            tiles: Tiles::of(planned.storyboard.filter(|_| pass.images), first, end),
         })
     }
 

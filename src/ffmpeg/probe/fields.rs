@@ -4,7 +4,7 @@ use super::super::child::{self, Spawn};
 use super::super::sandbox::{Allowance, Confinement};
 use super::Prober;
 use crate::ladder::picture::may_have_fields;
-use crate::ladder::probe::{Content, Fields, Probe};
+use crate::ladder::probe::{Fields, Probe};
 
 /// Where samples are taken, as shares of the video: not at its edges, which are often black. Two are enough where nothing speaks of
 /// fields.
@@ -50,6 +50,14 @@ impl Tally {
         }
     }
 
+    const fn and(self, other: Self) -> Self {
+        Self {
+            top: self.top + other.top,
+            bottom: self.bottom + other.bottom,
+            progressive: self.progressive + other.progressive,
+        }
+    }
+
     /// What the frames are; nothing where too few show anything.
     fn verdict(self, flagged: bool) -> Option<Fields> {
         let combed = self.top + self.bottom;
@@ -67,39 +75,33 @@ impl Tally {
 }
 
 impl Prober<'_> {
-    /// Looks at some frames of the main video, if it could be interlaced at all. What cannot be looked at stays what its flags say.
-    pub(super) async fn look_for_fields(&self, probe: &mut Probe) {
-        let Some((stream, video)) = probe.main_video() else {
-            return;
-        };
-        let (index, flagged) = (stream.index, video.interlaced);
-        let (Some(start), Some(end)) = (stream.start, stream.end) else {
-            return;
-        };
+    /// What some frames of the main video look like, if it could be interlaced at all; nothing where they cannot be looked at.
+    pub(super) async fn fields(&self, probe: &Probe) -> Option<Fields> {
+        let (stream, video) = probe.main_video()?;
+        let (start, end) = (stream.start?, stream.end?);
         if !may_have_fields(stream, video) {
-            return;
+            return None;
         }
         let from = start.as_f64() - probe.container_start.as_f64();
         let length = end - start.as_f64();
-        let places = match flagged {
+        let places = match video.interlaced {
             _ if length < SHORT => &[0.0][..],
             true => &PLACES,
             false => &PLACES[..2],
         };
-        let mut tally = Tally::default();
-        for place in places {
-            self.count_fields(index, from + place * length, &mut tally).await;
-        }
-        let fields = tally.verdict(flagged);
-        if let Some(stream) = probe.streams.iter_mut().find(|stream| stream.index == index)
-            && let Content::Video(video) = &mut stream.content
-        {
-            video.fields = fields;
-        }
+        let looks = places
+            .iter()
+            .map(|place| self.count_fields(stream.index, from + place * length));
+        let tallies = futures::future::join_all(looks).await;
+        tallies
+            .into_iter()
+            .fold(Tally::default(), Tally::and)
+            .verdict(video.interlaced)
     }
 
     /// Frames from the key frame at or before `at`, seconds from the start of the container.
-    async fn count_fields(&self, index: u32, at: f64, tally: &mut Tally) {
+    async fn count_fields(&self, index: u32, at: f64) -> Tally {
+        let mut tally = Tally::default();
         let mut args = vec![
             "-hide_banner",
             "-nostdin",
@@ -123,6 +125,7 @@ impl Prober<'_> {
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the pictures could not be looked at for fields");
         }
+        tally
     }
 }
 

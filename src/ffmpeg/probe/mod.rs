@@ -16,7 +16,7 @@ use super::child::{Ending, Spawn};
 use super::input::Input;
 use super::sandbox::{Allowance, Confinement};
 use super::tool::Tool;
-use crate::ladder::probe::Probe;
+use crate::ladder::probe::{Content, Probe};
 use times::{BEGINNING, declared_end, settle};
 
 /// Probes `input`. A read that failed on the way looks like a short source here: the caller must ask its source server for faults.
@@ -28,19 +28,32 @@ pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<P
     let document = prober.describe().await?;
     let mut probe = prober.read(&document)?;
     let indexed = has_index(&probe.container) && document.format.duration().is_some();
-    let beginning = prober.spans(&format!("%+{BEGINNING}")).await?;
-    let ending = match document.format.duration().filter(|_| indexed) {
-        Some(duration) => prober.ending(&probe, duration).await?,
-        None => prober.scan().await?,
+    let first = format!("%+{BEGINNING}");
+    let last = async {
+        match document.format.duration().filter(|_| indexed) {
+            Some(duration) => prober.ending(&probe, duration).await,
+            None => prober.scan().await,
+        }
     };
+    // Everybody waits for the plan, so what does not need the other goes beside it.
+    let (beginning, ending) = futures::try_join!(prober.spans(&first), last)?;
     if indexed {
         probe.declared_end = declared_end(&probe, &document);
     }
     settle(&mut probe, &document, &beginning, &ending);
-    if indexed && let Some(leads) = prober.seek(&probe).await? {
+    let seek = async { if indexed { prober.seek(&probe).await } else { Ok(None) } };
+    let (leads, fields) = futures::join!(seek, prober.fields(&probe));
+    if let Some(leads) = leads? {
         (probe.seekable, probe.leads) = (true, leads);
     }
-    prober.look_for_fields(&mut probe).await;
+    let shown = probe.main_video().map(|(stream, _)| stream.index);
+    for stream in &mut probe.streams {
+        if let Content::Video(video) = &mut stream.content
+            && Some(stream.index) == shown
+        {
+            video.fields = fields;
+        }
+    }
     Ok(probe)
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod sources;
+pub(crate) mod stand_in;
 pub(crate) mod streams;
 pub(crate) mod turn;
 pub(crate) mod wire;

@@ -1,0 +1,57 @@
+//! Memory and disk of a worker by the length of its source, over a whole job.
+
+use streams::FactKind;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::database::Engine;
+use crate::harness::worker::work_dir;
+use crate::harness::world::World;
+use crate::machine::{self, Peak};
+use crate::page::Section;
+use crate::source;
+use crate::timing::{fact, ready, stop};
+
+/// Lengths in seconds, with the word for each.
+const LENGTHS: [(u32, &str); 3] = [(60, "1 min"), (600, "10 min"), (7200, "2 h")];
+
+const MB: f64 = 1e6;
+
+pub(crate) async fn run() -> Section {
+    machine::pin_ourselves("0,1").await;
+    let mut text = String::from(
+        "| source, 320x180 | memory with ffmpeg, MB | of ours, MB | disk, MB | memory to 1 min |\n|---|---:|---:|---:|---:|\n",
+    );
+    let mut first = None;
+    for (length, word) in LENGTHS {
+        let peak = peak(length).await;
+        let whole = *first.get_or_insert(peak.memory as f64);
+        eprintln!("growth: {word} {peak:?}");
+        text += &format!(
+            "| {word} | {:.0} | {:.0} | {:.1} | **{:.2}** |\n",
+            peak.memory as f64 / MB,
+            peak.own_memory as f64 / MB,
+            peak.disk as f64 / MB,
+            peak.memory as f64 / whole
+        );
+    }
+    text += "\nThe largest of what was there every fifth of a second, from the event to the end; each shared page for its share.\n";
+    Section {
+        name: "growth",
+        title: "Memory and disk by the length of the source",
+        text,
+    }
+}
+
+async fn peak(length: u32) -> Peak {
+    let world = World::new(Engine::Sqlite).await;
+    let worker = ready(world.worker("growth")).await;
+    let clip = source::tiny(length).await;
+    let stop_watching = CancellationToken::new();
+    let (id, folder, stopped) = (worker.id(), work_dir(&world, "growth"), stop_watching.clone());
+    let watching = tokio::spawn(async move { machine::watch(id, &folder, stopped).await });
+    let job = world.submit(&clip).await;
+    fact(&world, &job, FactKind::Ended).await;
+    stop_watching.cancel();
+    stop(worker).await;
+    watching.await.unwrap()
+}

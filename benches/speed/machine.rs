@@ -1,0 +1,95 @@
+//! Cores, processor time, memory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::process::{Process, command, output_of};
+
+/// Ticks of a second of processor time: fixed by the kernel's interface to programs.
+const TICKS: f64 = 100.0;
+
+/// Lets a process and all that it starts from now on run on these cores alone, as `taskset` lists them.
+pub(crate) async fn pin(process: i32, cores: &str) {
+    output_of(command("taskset").args(["-acp", cores, &process.to_string()])).await;
+}
+
+/// Lets ourselves, with the servers we start from now on, run on these cores alone.
+pub(crate) async fn pin_ourselves(cores: &str) {
+    pin(i32::try_from(std::process::id()).unwrap(), cores).await;
+}
+
+/// Processor seconds that a process and all its children that have ended took so far.
+pub(crate) fn processor_seconds(process: &Process) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    // proc_pid_stat(5): utime, stime, cutime and cstime are fields 14 to 17.
+    let ticks: f64 = fields[11..15].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum();
+    ticks / TICKS
+}
+
+/// The most that a process and its children held while it was watched.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Peak {
+    /// Bytes of memory, each shared page counted for its share.
+    pub(crate) memory: u64,
+    /// Bytes of memory of the process itself.
+    pub(crate) own_memory: u64,
+    /// Bytes in its folder.
+    pub(crate) disk: u64,
+}
+
+/// Watches a process until `stop`.
+pub(crate) async fn watch(process: i32, folder: &Path, stop: CancellationToken) -> Peak {
+    let mut peak = Peak::default();
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    while !stop.is_cancelled() {
+        ticks.tick().await;
+        let own = proportional(process);
+        let tree: u64 = descendants(process).into_iter().map(proportional).sum();
+        peak.memory = peak.memory.max(own + tree);
+        peak.own_memory = peak.own_memory.max(own);
+        peak.disk = peak.disk.max(used(folder));
+    }
+    peak
+}
+
+fn proportional(process: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+fn descendants(process: i32) -> Vec<i32> {
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        children.entry(parent.unwrap_or(0)).or_default().push(id);
+    }
+    let mut all = children.remove(&process).unwrap_or_default();
+    let mut next = 0;
+    while next < all.len() {
+        all.extend(children.remove(&all[next]).unwrap_or_default());
+        next += 1;
+    }
+    all
+}
+
+fn used(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => used(&entry.path()),
+            _ => entry.metadata().map_or(0, |file| file.len()),
+        })
+        .sum()
+}

@@ -1,0 +1,75 @@
+//! `make bench`: how fast fluxhls is, each figure as a ratio to a baseline that ran beside it. Writes `docs/benchmarks.md`.
+//!
+//! In reading order: [`machine`] (cores, processor time, memory), [`source`] (what is encoded), [`bare`] (the command line nobody can do
+//! better than), and one module for each question: [`whole`] (a job, from event to end), [`rivals`] (other systems), [`playable`] (the first
+//! picture), [`fleet`] (many workers), [`control`] (queue and tables), [`growth`] (memory and disk by length). `ONLY=whole,fleet` asks some
+//! of them.
+
+#[expect(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "the scenarios of the tests use more of it"
+)]
+#[path = "../../tests/integration/harness/mod.rs"]
+mod harness;
+
+mod bare;
+mod control;
+mod fleet;
+mod growth;
+mod machine;
+mod page;
+mod playable;
+mod rivals;
+mod source;
+mod timing;
+mod whole;
+
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+
+use page::{Page, Section};
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(run());
+}
+
+/// The questions that were asked for, in the order of the page.
+async fn run() {
+    let only = setting("ONLY");
+    let wants = |name: &str| {
+        only.as_deref()
+            .is_none_or(|only| only.split(',').any(|word| word == name))
+    };
+    let mut page = Page::default();
+    for (name, ask) in questions() {
+        if wants(name) {
+            page.add(ask.await);
+            page.write();
+        }
+    }
+}
+
+/// Every question, in the order of the page.
+fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 6] {
+    [
+        ("whole", whole::run().boxed_local()),
+        ("rivals", rivals::run().boxed_local()),
+        ("playable", playable::run().boxed_local()),
+        ("fleet", fleet::run().boxed_local()),
+        ("control", control::run().boxed_local()),
+        ("growth", growth::run().boxed_local()),
+    ]
+}
+
+/// A setting of the bench.
+fn setting(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a bench is told what to do by its environment")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
