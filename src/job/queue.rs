@@ -1,5 +1,7 @@
 //! A job's window on the queue: the first tasks in plan order that lack a result, or `finish` once none does.
 
+use std::collections::BTreeMap;
+
 use streams::task::TaskName;
 use streams::{Class, JobId, Lane, TaskKey, subject, topology};
 
@@ -74,10 +76,13 @@ impl Jobs {
 
     /// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back to the job.
     async fn put(&self, state: &JobState, tasks: &[TaskKey]) -> Result<(), Refused> {
-        let queued = self
-            .log
-            .subjects(topology::TASKS, &subject::tasks_of(&state.job_id))
-            .await;
+        // A list costs about as much as putting one task there in vain.
+        let queued = if tasks.len() > 1 {
+            let tasks = subject::tasks_of(&state.job_id);
+            self.log.subjects(topology::TASKS, &tasks).await
+        } else {
+            BTreeMap::new()
+        };
         for key in tasks {
             if queued.contains_key(&subject::task(key)) {
                 continue;

@@ -150,18 +150,25 @@ impl Jobs {
             .keys()
             .filter_map(|subject| subject::parse_fact(subject).map(|(_, kind)| kind))
             .collect();
-        let accepted = self.recorded(job, FactKind::Accepted, &kinds).await?;
-        let traceparent = accepted.header("traceparent").map(str::to_owned);
+        // None of these waits for another: what is told of a job meanwhile is in none of them or in some, as if they were read in a row.
+        let (accepted, planned, cancel, verdict, work) = futures::join!(
+            self.recorded(job, FactKind::Accepted, &kinds),
+            self.entry(job, FactKind::Planned, &kinds),
+            self.entry(job, FactKind::Cancel, &kinds),
+            self.entry(job, FactKind::Verdict, &kinds),
+            self.work(job),
+        );
+        let accepted = accepted?;
         Some(JobState {
             job_id: job.clone(),
+            traceparent: accepted.header("traceparent").map(str::to_owned),
             accepted: entry(&accepted)?,
-            planned: self.entry(job, FactKind::Planned, &kinds).await,
-            cancel: self.entry(job, FactKind::Cancel, &kinds).await,
-            verdict: self.entry(job, FactKind::Verdict, &kinds).await,
+            planned,
+            cancel,
+            verdict,
             playable: kinds.contains(&FactKind::Playable),
             ended: kinds.contains(&FactKind::Ended),
-            traceparent,
-            work: self.work(job).await,
+            work,
         })
     }
 

@@ -1,9 +1,13 @@
 //! Jobs of one chunk whose work is nothing: events, attempts, results, verdicts and ends through the real queue, log and storage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use streams::{FactKind, subject, topology};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::fleet::plan;
 use crate::harness::database::Engine;
@@ -27,6 +31,7 @@ pub(super) async fn run(jobs: usize) -> (String, World) {
         stand_in.plan = Some(Arc::clone(&plan));
         fleet.push(stand_in.start(&format!("stand-in-{n}"), WORKERS.1));
     }
+    let asked = Asked::count(&world).await;
     let event = world.event(&clip).await;
     let events = (0..jobs).map(|_| {
         let mut event = event.clone();
@@ -46,6 +51,7 @@ pub(super) async fn run(jobs: usize) -> (String, World) {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    let asked = asked.so_far(jobs);
     drop(fleet);
     stop(intake).await;
     let uploads = world.streams.all(topology::UPLOADS, ">").await;
@@ -53,7 +59,62 @@ pub(super) async fn run(jobs: usize) -> (String, World) {
     let taken = crate::timing::seconds(uploads[0].time, ends.last().unwrap().time);
     let rate = jobs as f64 / taken;
     eprintln!("control: {jobs} jobs without work in {taken:.1} s, {rate:.0} a second");
-    let text =
-        format!("| jobs without work | s | a second |\n|---|---:|---:|\n| {jobs} | {taken:.1} | **{rate:.0}** |\n");
+    let text = format!(
+        "| jobs without work | s | a second |\n|---|---:|---:|\n| {jobs} | {taken:.1} | **{rate:.0}** |\n\n\
+         | what NATS was asked | times a job |\n|---|---:|\n{asked}"
+    );
     (text, world)
+}
+
+/// Counts what NATS is asked, by kind.
+struct Asked {
+    counts: watch::Receiver<BTreeMap<String, usize>>,
+    counting: JoinHandle<()>,
+}
+
+impl Asked {
+    async fn count(world: &World) -> Self {
+        let client = world.nats.connect().await.client().clone();
+        let api = client.subscribe("$JS.API.>").await.unwrap();
+        let acks = client.subscribe("$JS.ACK.>").await.unwrap();
+        let published = client.subscribe("hls.>").await.unwrap();
+        let (tell, counts) = watch::channel(BTreeMap::new());
+        let mut messages = futures::stream::select_all([api, acks, published]);
+        let counting = tokio::spawn(async move {
+            while let Some(message) = messages.next().await {
+                tell.send_modify(|counts: &mut BTreeMap<String, usize>| {
+                    *counts.entry(kind(&message.subject)).or_default() += 1;
+                });
+            }
+        });
+        Self { counts, counting }
+    }
+
+    /// A table of it for each job.
+    fn so_far(self, jobs: usize) -> String {
+        self.counting.abort();
+        let counts = self.counts.borrow();
+        let mut rows: Vec<(&String, f64)> = counts
+            .iter()
+            .map(|(kind, count)| (kind, *count as f64 / jobs as f64))
+            .collect();
+        rows.sort_by(|a, b| b.1.total_cmp(&a.1));
+        rows.into_iter()
+            .map(|(kind, count)| format!("| {kind} | {count:.1} |\n"))
+            .collect()
+    }
+}
+
+/// The first words of a request, without names.
+fn kind(subject: &str) -> String {
+    let tokens: Vec<&str> = subject.split('.').collect();
+    match tokens[..] {
+        ["$JS", "API", "CONSUMER", "MSG", "NEXT", ..] => "pull".to_owned(),
+        ["$JS", "API", "STREAM", "MSG", "GET", stream, ..] => format!("read of {stream}"),
+        ["$JS", "API", "STREAM", "INFO", stream, ..] => format!("list of {stream}"),
+        ["$JS", "API", "CONSUMER", "INFO", ..] => "backlog of a consumer".to_owned(),
+        ["$JS", "ACK", ..] => "settlement".to_owned(),
+        ["hls", _, kind, ..] => format!("message of {kind}"),
+        _ => "other".to_owned(),
+    }
 }

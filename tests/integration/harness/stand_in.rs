@@ -49,10 +49,10 @@ impl StandIn {
         let mut classes = vec![
             (Class::Encode, &[Lane::Hi, Lane::Lo][..], slots),
             (Class::Tracks, &[Lane::Hi][..], 1),
-            (Class::Package, &[Lane::Hi][..], 2),
+            (Class::Package, &[Lane::Hi][..], slots.max(2)),
         ];
         if self.plan.is_some() {
-            classes.push((Class::Plan, &[Lane::Hi][..], 2));
+            classes.push((Class::Plan, &[Lane::Hi][..], slots.max(2)));
         }
         let mut stage = self;
         name.clone_into(&mut stage.jobs.settings.worker);
