@@ -5,6 +5,12 @@
 //! picture), [`fleet`] (many workers), [`control`] (queue and tables), [`growth`] (memory and disk by length). `ONLY=whole,fleet` asks some
 //! of them.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a bench that cannot go on has no better word than the error, and its figures are far below 2^52"
+)]
+
 #[expect(
     dead_code,
     unused_imports,

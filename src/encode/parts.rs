@@ -6,6 +6,7 @@ use streams::task::{Duty, TaskName};
 use streams::work::{ObjectRef, Part, RenditionOutput};
 use streams::{subject, topology};
 
+use super::production::Order;
 use super::shipping::{Shelf, Shipped, Shipper};
 use super::stage::output;
 use crate::crash;
@@ -32,12 +33,13 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// What `assignment` tells while it makes `shelves`; nothing where it is done soon.
-    pub(super) fn of(jobs: &'a Jobs, plan: &Planned, assignment: &'a Assignment, shelves: &[Shelf]) -> Option<Self> {
+    /// What is told while an order is carried out; nothing where that is done soon.
+    pub(super) fn of(jobs: &'a Jobs, order: &Order<'a>) -> Option<Self> {
+        let (plan, assignment, shelves) = (order.plan, order.assignment, &order.shelves);
         let due: Vec<u32> = shelves.iter().map(|shelf| due(plan, assignment.task, shelf)).collect();
         let is_long = match assignment.task.duty {
             Duty::Tracks => !shelves.is_empty(),
-            _ => due.iter().any(|due| *due as usize > FEW),
+            _ => order.view.is_preview || due.iter().any(|due| *due as usize > FEW),
         };
         is_long.then_some(Self {
             jobs,
@@ -93,7 +95,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Publishes one range, as the first one to tell it, and asks for the playlists to follow. What cannot be told now is told by `done`.
-pub(super) async fn tell(jobs: &Jobs, assignment: &Assignment, k: u32, renditions: Vec<RenditionOutput>) {
+async fn tell(jobs: &Jobs, assignment: &Assignment, k: u32, renditions: Vec<RenditionOutput>) {
     let (state, task) = (&assignment.state, assignment.task);
     let part = Part {
         v: VERSION,

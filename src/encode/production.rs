@@ -39,8 +39,25 @@ pub(super) struct Order<'a> {
     pub(super) shelves: Vec<Shelf>,
     /// Seconds of media in it.
     pub(super) seconds: f64,
+    /// What is told of it meanwhile.
+    pub(super) view: View,
+}
+
+/// What is told of a production while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
     /// Whether its progress is that of the task: not where it is the lesser part of it.
     pub(super) is_told: bool,
+    /// Whether somebody waits to play it: then its ranges are told however few they are.
+    pub(super) is_preview: bool,
+}
+
+impl View {
+    /// The usual one.
+    pub(super) const USUAL: Self = Self {
+        is_told: true,
+        is_preview: false,
+    };
 }
 
 impl Order<'_> {
@@ -138,10 +155,10 @@ impl Plant<'_> {
             crash::point("encode.ffmpeg");
             Ok::<_, Failure>(exit)
         };
-        let mut parts = Parts::of(self.jobs, order.plan, assignment, &order.shelves);
+        let mut parts = Parts::of(self.jobs, order);
         let ship = shipper.follow(&order.shelves, seen.clone(), |held| server.hold(held), parts.as_mut());
         let told = async {
-            if order.is_told {
+            if order.view.is_told {
                 report(self.jobs, assignment, share, seen).await;
             }
         };

@@ -14,8 +14,7 @@ use tempfile::TempDir;
 
 use super::evidence::{self, Readback, Sent};
 use super::images;
-use super::parts;
-use super::production::{Made, Order, Plant};
+use super::production::{Made, Order, Plant, View};
 use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
 use crate::admission::{Admission, Ledger, Need, Resource};
 use crate::cmaf::{self, FragmentInfo, InitInfo};
@@ -143,22 +142,24 @@ impl Shift<'_> {
         let passes = self.passes(video, chunk, rungs.len());
         for (n, pass) in passes.iter().enumerate() {
             let shelves = shelves[pass.rungs.clone()].to_vec();
-            // Each pass goes over all of the chunk: its own progress is told by the last one alone.
-            let is_last = n + 1 == passes.len();
+            let view = View {
+                // Each pass goes over all of the chunk: its own progress is told by the last one alone.
+                is_told: n + 1 == passes.len(),
+                is_preview: n == 0 && previews(video, chunk, rungs.len()),
+            };
             let made = self
-                .produce(folder, shelves, seconds, is_last, &self.pass(chunk, pass))
+                .produce(folder, shelves, seconds, view, &self.pass(chunk, pass))
                 .await?;
             let mut renditions = Vec::new();
             for (i, rung) in rungs[pass.rungs.clone()].iter().enumerate() {
                 renditions.push(self.video_rendition(rung, chunk, &made, i).await?);
             }
-            if n == 0 && previews(video, chunk, rungs.len()) {
-                parts::tell(&self.encoder.jobs, self.assignment, 0, renditions.clone()).await;
-            }
             // From the top down, whichever pass they come from.
             output.renditions.splice(0..0, renditions);
             folder = made.folder;
         }
+        // What follows waits for the storage more than it computes: the next chunk is encoded meanwhile.
+        self.assignment.slot.free();
         let shipper = self.shipper(folder.path());
         images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
         let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(folder.path()));
@@ -203,7 +204,7 @@ impl Shift<'_> {
         folder: TempDir,
         shelves: Vec<Shelf>,
         seconds: f64,
-        is_told: bool,
+        view: View,
         argv: &(dyn Fn(&Input) -> Option<Vec<String>> + Sync),
     ) -> Result<Made, Failure> {
         let encoder = self.encoder;
@@ -223,7 +224,7 @@ impl Shift<'_> {
                 argv,
                 shelves,
                 seconds,
-                is_told,
+                view,
             },
             folder,
         ))

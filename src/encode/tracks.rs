@@ -8,7 +8,7 @@ use streams::work::{SubtitleOutput, TaskOutput};
 use streams::{Code, RenditionName};
 
 use super::evidence;
-use super::production::Made;
+use super::production::{Made, View};
 use super::shipping::Shelf;
 use super::stage::Shift;
 use crate::failure::Failure;
@@ -81,7 +81,7 @@ impl Shift<'_> {
         let argv = |input: &Input| argv::tracks(self.plan, input, Options::default(), choice);
         let shelves: Vec<Shelf> = shelves.collect();
         let folder = self.bench(&shelves)?;
-        self.produce(folder, shelves, self.plan.source.duration, true, &argv)
+        self.produce(folder, shelves, self.plan.source.duration, View::USUAL, &argv)
             .await
     }
 
@@ -94,7 +94,13 @@ impl Shift<'_> {
         }
         let argv = |input: &Input| argv::loudness(self.plan, input, Options::default());
         let made = self
-            .produce(self.bench(&[])?, Vec::new(), self.plan.source.duration, true, &argv)
+            .produce(
+                self.bench(&[])?,
+                Vec::new(),
+                self.plan.source.duration,
+                View::USUAL,
+                &argv,
+            )
             .await?;
         for rendition in self.plan.audios() {
             let file = made.folder.path().join(argv::loudness_file(&rendition.name));

@@ -8,7 +8,7 @@ mod delete;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::counter;
+use metrics::{Gauge, counter};
 use streams::fact::{Accepted, Fact, Head};
 use streams::task::TaskName;
 use streams::upload::{self, Arrival, Malformed};
@@ -57,6 +57,7 @@ impl Intake {
             stream: topology::UPLOADS,
             durables: vec![topology::INTAKE],
             slots: SLOTS,
+            busy: Gauge::noop(),
         };
         let handle = move |delivery| {
             let intake = self.clone();

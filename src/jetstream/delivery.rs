@@ -6,6 +6,7 @@ use async_nats::jetstream::Message;
 use async_nats::{Client, HeaderMap, Subject};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
 use super::model::Process;
@@ -21,6 +22,23 @@ pub enum Settlement {
     Silence,
 }
 
+/// The place in the pull loop that a message takes while it is worked on. Clones are the same place.
+#[derive(Debug, Clone, Default)]
+pub struct Slot(CancellationToken);
+
+impl Slot {
+    /// Gives the place to the next message before this one is settled: when what is left of its work hardly needs what there is so little
+    /// of.
+    pub fn free(&self) {
+        self.0.cancel();
+    }
+
+    /// Waits until somebody does.
+    pub(super) async fn freed(&self) {
+        self.0.cancelled().await;
+    }
+}
+
 /// A message in our hands until `ack_wait` has passed since the last confirmed [`Delivery::heartbeat`].
 #[derive(Debug)]
 pub struct Delivery {
@@ -32,6 +50,8 @@ pub struct Delivery {
     pub seq: u64,
     /// When the server stored it.
     pub time: DateTime<Utc>,
+    /// The place it takes.
+    pub slot: Slot,
 }
 
 /// Where a delivery is settled.
@@ -60,6 +80,7 @@ impl Delivery {
             },
             seq,
             time,
+            slot: Slot::default(),
         })
     }
 
@@ -73,6 +94,7 @@ impl Delivery {
             reply: Reply::Model(process),
             seq: message.seq,
             time: message.time,
+            slot: Slot::default(),
         }
     }
 

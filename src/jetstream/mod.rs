@@ -7,6 +7,7 @@ mod backlog;
 mod connection;
 mod delivery;
 mod letter;
+mod listing;
 mod log;
 #[cfg(test)]
 pub(crate) mod model;
@@ -24,7 +25,7 @@ mod conformance;
 
 pub use backlog::Backlog;
 pub use connection::{ConnectError, Nats};
-pub use delivery::{Delivery, Settlement};
+pub use delivery::{Delivery, Settlement, Slot};
 pub use letter::{Grief, letter};
 pub use log::{Created, Enqueued, Log, Outgoing, Recorded, Refused};
 pub use pull::{Lanes, pull};

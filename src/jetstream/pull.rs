@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::{Stream, StreamExt as _};
+use metrics::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +35,8 @@ pub struct Lanes {
     pub durables: Vec<&'static str>,
     /// Messages in work at a time.
     pub slots: usize,
+    /// How many of the slots are taken.
+    pub busy: Gauge,
 }
 
 /// What an open pull brings: messages, and at its end, at most, why it ended early.
@@ -62,7 +65,8 @@ where
                 .try_acquire_owned()
                 .ok()
                 .filter(|_| !stop.is_cancelled());
-            tracker.spawn(run(Arc::new(delivery), permit, handle.clone()));
+            let taken = permit.map(|permit| Taken::new(permit, lanes.busy.clone()));
+            tracker.spawn(run(Arc::new(delivery), taken, handle.clone()));
         }
     };
     let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
@@ -137,18 +141,49 @@ impl Turns {
     }
 }
 
+/// A slot that is taken.
+struct Taken {
+    _permit: OwnedSemaphorePermit,
+    busy: Gauge,
+}
+
+impl Taken {
+    fn new(permit: OwnedSemaphorePermit, busy: Gauge) -> Self {
+        busy.increment(1.0);
+        Self { _permit: permit, busy }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.busy.decrement(1.0);
+    }
+}
+
 /// Handles one message in its slot, or hands it back where the last slot was just taken.
-async fn run<H, F>(delivery: Arc<Delivery>, permit: Option<OwnedSemaphorePermit>, handle: H)
+async fn run<H, F>(delivery: Arc<Delivery>, taken: Option<Taken>, handle: H)
 where
     H: Fn(Arc<Delivery>) -> F,
     F: Future<Output = Settlement>,
 {
-    let settlement = match &permit {
-        Some(_) => handle(Arc::clone(&delivery)).await,
-        None => Settlement::Retry(Duration::ZERO),
+    let Some(taken) = taken else {
+        delivery.settle(Settlement::Retry(Duration::ZERO)).await;
+        return;
+    };
+    let work = handle(Arc::clone(&delivery));
+    tokio::pin!(work);
+    let settlement = tokio::select! {
+        settlement = &mut work => {
+            delivery.settle(settlement).await;
+            drop(taken);
+            return;
+        }
+        () = delivery.slot.freed() => {
+            drop(taken);
+            work.await
+        }
     };
     delivery.settle(settlement).await;
-    drop(permit);
 }
 
 /// Asks one lane for what is there, without waiting, while there are free slots and no long pull already waits. How much came.

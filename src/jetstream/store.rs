@@ -8,10 +8,11 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind, RawMessageErrorKind, Stream};
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
 use streams::topology;
 
+use super::listing;
 use super::log::{Outgoing, Recorded};
 #[cfg(test)]
 use super::model::Process;
@@ -128,18 +129,7 @@ impl Store {
             #[cfg(test)]
             Self::Model(process) => return process.count(stream, filter).await,
         };
-        let pages = handle(nats, stream)
-            .await?
-            .info_builder()
-            .subjects(filter)
-            .fetch()
-            .await;
-        pages
-            .map_err(|error| error.to_string())?
-            .map_ok(|(subject, count)| (subject, u64::try_from(count).unwrap_or(u64::MAX)))
-            .try_collect()
-            .await
-            .map_err(|error| error.to_string())
+        listing::subjects(nats, stream, filter).await
     }
 
     /// Tasks on the queue, and how many there may be.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use streams::Class;
 use tokio::sync::watch;
 
-use super::Jobs;
+use super::{Jobs, meter};
 
 /// How long the question may take. A storage that needs longer is as good as away.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -57,6 +58,13 @@ impl Gate {
 }
 
 impl Jobs {
+    /// How long a task of a class waits for the storage; nothing where it need not.
+    pub(super) fn storage_pause(&self, class: Class) -> Option<Duration> {
+        let pause = self.gate.pause()?;
+        meter::storage_wait(class);
+        Some(pause)
+    }
+
     /// Finds out what our own bucket lets us do, by a canary that writes, and tells the gate.
     pub async fn try_access(&self) -> Access {
         let canary = tokio::time::timeout(ANSWER, self.output.canary(&self.settings.output_root)).await;

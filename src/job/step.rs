@@ -27,7 +27,7 @@ use super::state::JobState;
 use crate::admission::Reservation;
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Created, Delivery, Outgoing, Refused, Settlement};
+use crate::jetstream::{Created, Delivery, Outgoing, Refused, Settlement, Slot};
 use crate::telemetry::trace;
 
 /// What a stage is asked to do.
@@ -41,6 +41,8 @@ pub struct Assignment {
     pub attempt: u64,
     /// Counts the work, so that the lease is kept only while there is headway.
     pub pulse: Pulse,
+    /// The worker's slot that the task takes.
+    pub slot: Slot,
 }
 
 /// What a stage made of a task.
@@ -96,7 +98,10 @@ pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_b
         return Settlement::Ack;
     };
     if key.task == TaskName::PLAYLIST {
-        return stage.grow(&key.job_id, &delivery).await;
+        return match jobs.storage_pause(key.class) {
+            Some(pause) => Settlement::Retry(pause),
+            None => stage.grow(&key.job_id, &delivery).await,
+        };
     }
     let run = Run { jobs, key, delivery };
     match run.steps(stage, hand_back).await {
@@ -159,8 +164,7 @@ impl Run {
     /// Whether the task can be started, by the storage, by the starts it has behind it, and by its stage.
     async fn readiness<S: Stage>(&self, state: &JobState, stage: &S) -> Readiness {
         let task = self.key.task;
-        if let Some(pause) = self.jobs.gate.pause() {
-            meter::storage_wait(self.key.class);
+        if let Some(pause) = self.jobs.storage_pause(self.key.class) {
             return Readiness::Wait(pause);
         }
         if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
@@ -217,6 +221,7 @@ impl Run {
             task: self.key.task,
             attempt,
             pulse: pulse.clone(),
+            slot: self.delivery.slot.clone(),
         };
         let worked = tokio::select! {
             result = stage.work(assignment) => match result {

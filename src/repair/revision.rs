@@ -16,6 +16,7 @@ use super::survey::{Damage, objects};
 use crate::admission::{Capacity, Ledger};
 use crate::encode::Encoder;
 use crate::failure::Failure;
+use crate::jetstream::Slot;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Made, Receipt};
 use crate::job::{Assignment, Product, Pulse, Stage as _};
@@ -154,6 +155,7 @@ impl Repair<'_> {
             task,
             attempt: self.revision,
             pulse: self.pulse.clone(),
+            slot: Slot::default(),
         };
         let lost = || {
             Failure::new(

@@ -211,17 +211,12 @@ impl Start<'_> {
             stream: topology::TASKS,
             durables,
             slots,
+            busy: gauge!("fluxhls_busy_slots", "class" => class.as_str()),
         };
         let (jobs, hand_back) = (self.jobs.clone(), self.shutdown.hand_back.clone());
         let handle = move |delivery| {
             let (jobs, stage, hand_back) = (jobs.clone(), stage.clone(), hand_back.clone());
-            async move {
-                let busy = gauge!("fluxhls_busy_slots", "class" => class.as_str());
-                busy.increment(1.0);
-                let settlement = job::run(jobs, stage, delivery, hand_back).await;
-                busy.decrement(1.0);
-                settlement
-            }
+            job::run(jobs, stage, delivery, hand_back)
         };
         let nats = self.jobs.log.nats().clone();
         let stop = self.shutdown.stop.clone();

@@ -8,6 +8,7 @@ use fluxhls::jetstream::{Lanes, pull};
 use fluxhls::job::receipt::Receipt;
 use fluxhls::job::{Assignment, Jobs, Product, Stage, run};
 use fluxhls::storage::ObjectKind;
+use metrics::Gauge;
 use streams::fact::Planned;
 use streams::task::{Class, Duty, Lane};
 use streams::topology;
@@ -63,6 +64,7 @@ impl StandIn {
                     stream: topology::TASKS,
                     durables: lanes.iter().map(|lane| topology::durable(class, *lane)).collect(),
                     slots,
+                    busy: Gauge::noop(),
                 };
                 let (stage, stop) = (stage.clone(), stop.clone());
                 tokio::spawn(async move {
@@ -102,9 +104,8 @@ impl Stage for StandIn {
                 let key = keys.parts(&assignment.task.to_string(), assignment.attempt);
                 let kind = ObjectKind::private("application/octet-stream");
                 self.jobs.output.put(&key, "a chunk".into(), kind).await.unwrap();
-                Ok(Product::Output(Box::new(DoneOutput::Inline(Box::new(
-                    TaskOutput::default(),
-                )))))
+                let made = Box::<TaskOutput>::default();
+                Ok(Product::Output(Box::new(DoneOutput::Inline(made))))
             }
             Duty::Playlist => unreachable!("playlists go around the steps"),
             Duty::Finish => {
