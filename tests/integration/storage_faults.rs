@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use streams::fact::{Ended, Outcome};
 use streams::task::TaskName;
@@ -185,19 +186,18 @@ async fn revoked_credentials_make_jobs_wait_and_the_worker_unready_until_they_ar
     let mut event = world.event(&clip).await;
     event["settings"] = json!({ "max_attempts": 2 });
     let job = world.plan_alone(&event).await;
-    let worker = hasty(&world, "one").start();
-    until("the worker is ready", async || readiness(&worker).await.status == 200).await;
-    // Nobody encodes yet: the first chunk is started with rights that are gone.
+    // Nothing is encoded yet: the first chunk is started with rights that are gone.
+    let worker = hasty(&world, "one").pauses_at("step.attempt").start();
+    worker.has_stopped().await;
     world.proxy.set(all(100, REFUSED));
-    until("the worker is not ready", async || {
-        readiness(&worker).await.status == 503
+    worker.signal(Signal::SIGCONT);
+    let told = async || String::from_utf8(readiness(&worker).await.body).unwrap();
+    until("the worker tells what is refused", async || {
+        let told = told().await;
+        told.contains("refuses our credentials") && told.contains("S3_BUCKET")
     })
     .await;
-    let told = String::from_utf8(readiness(&worker).await.body).unwrap();
-    assert!(
-        told.contains("refuses our credentials") && told.contains("S3_BUCKET"),
-        "{told}"
-    );
+    assert_eq!(readiness(&worker).await.status, 503);
     let starts = || async { world.starts(&job).await.values().sum::<u64>() };
     let before = starts().await;
     turned_back(&worker, 4).await;
