@@ -15,7 +15,7 @@ use crate::source;
 use crate::timing::{fact, median, ready, seconds, stop, uploaded};
 
 /// Pairs of runs.
-const PAIRS: usize = 3;
+const PAIRS: usize = 2;
 
 /// The core of what is measured, and that of the servers.
 const CORES: (&str, &str) = ("0", "1");

@@ -65,6 +65,12 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Set
         // Later, when there may be more; by then a verdict may ask for the end.
         Ok(true) => return Settlement::Retry(PAUSE),
         Err(stunted) => {
+            // Where it is not this request alone, nothing else need be started in vain.
+            if let Stunted::Storage(error) = &stunted
+                && !matches!(error, StorageError::Changed { .. })
+            {
+                jobs.blame_output(error).await;
+            }
             tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %stunted, "growing playlists wait");
             return Settlement::Retry(PAUSE);
         }

@@ -14,7 +14,7 @@ use crate::ladder::Refusal;
 use crate::ladder::probe::{Content, Probe};
 
 /// At most so many seeks are tried.
-const SEEKS: u32 = 64;
+const SEEKS: u32 = 24;
 
 /// Seconds between tried seeks, in short sources.
 const SEEKS_APART: f64 = 4.0;
