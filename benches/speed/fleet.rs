@@ -26,23 +26,35 @@ const EACH: u32 = 8;
 /// Runs of one and of two real workers, in turns.
 const PAIRS: usize = 1;
 
+/// Real workers.
 pub(crate) async fn run() -> Section {
     let (one, two, chunks) = real().await;
     let speed = median(one.iter().zip(&two).map(|(one, two)| one / two));
-    let mut text = format!(
+    let text = format!(
         "Ten minutes of 854x480 in {chunks} chunks by real workers, each on a core of its own, beside the servers:\n\n\
-         | workers | s | speed-up |\n|---:|---:|---:|\n| 1 | {:.1} | |\n| 2 | {:.1} | **{speed:.2} x** |\n\n\
-         {EACH} chunks for each stand-in, which takes {} s for one; all on the same two cores:\n\n\
-         | workers | s | speed-up | efficiency |\n|---:|---:|---:|---:|\n",
+         | workers | s | speed-up |\n|---:|---:|---:|\n| 1 | {:.1} | |\n| 2 | {:.1} | **{speed:.2} x** |\n",
         median(one),
         median(two),
+    );
+    Section {
+        name: "fleet",
+        title: "Two workers for one file",
+        text,
+    }
+}
+
+/// Stand-ins.
+pub(crate) async fn queue() -> Section {
+    machine::pin_ourselves("0,1").await;
+    let mut text = format!(
+        "{EACH} chunks for each stand-in, whose encoder is a pause of {} s; all on the same two cores:\n\n\
+         | workers | s | speed-up | efficiency |\n|---:|---:|---:|---:|\n",
         COST.as_secs(),
     );
     for workers in WORKERS {
         let taken = stand_ins(workers).await;
-        let ideal = COST.as_secs_f64() * f64::from(EACH);
-        let efficiency = ideal / taken;
-        eprintln!("fleet: {workers} stand-ins {taken:.2} s, ideal {ideal:.0} s");
+        let efficiency = COST.as_secs_f64() * f64::from(EACH) / taken;
+        eprintln!("queue: {workers} stand-ins {taken:.2} s, {efficiency:.3} of the ideal");
         text += &format!(
             "| {workers} | {taken:.1} | {:.1} x | **{:.0} %** |\n",
             efficiency * f64::from(workers),
@@ -51,7 +63,7 @@ pub(crate) async fn run() -> Section {
     }
     text += "\nFrom the plan to the last chunk; the ideal is the cost of the chunks, divided by the workers.\n";
     Section {
-        name: "fleet",
+        name: "queue",
         title: "Many workers for one file",
         text,
     }
@@ -63,11 +75,11 @@ async fn real() -> (Vec<f64>, Vec<f64>, usize) {
     let world = World::new(Engine::Sqlite).await;
     let clip = source::half(600).await;
     let (mut one, mut two, mut chunks) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..PAIRS {
+    for pair in 0..PAIRS {
         for (cores, times) in [(&["0"][..], &mut one), (&["0", "1"][..], &mut two)] {
             let mut workers = Vec::new();
             for core in cores {
-                let worker = ready(world.worker(&format!("core-{core}"))).await;
+                let worker = ready(world.worker(&format!("{pair}-{core}-of-{}", cores.len()))).await;
                 machine::pin(worker.id(), core).await;
                 workers.push(worker);
             }

@@ -63,12 +63,13 @@ async fn run() {
 }
 
 /// Every question, in the order of the page.
-fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 6] {
+fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 7] {
     [
         ("whole", whole::run().boxed_local()),
         ("rivals", rivals::run().boxed_local()),
         ("playable", playable::run().boxed_local()),
         ("fleet", fleet::run().boxed_local()),
+        ("queue", fleet::queue().boxed_local()),
         ("control", control::run().boxed_local()),
         ("growth", growth::run().boxed_local()),
     ]

@@ -21,7 +21,7 @@ pub(crate) struct Page {
 }
 
 /// The questions, in order.
-const ORDER: [&str; 6] = ["whole", "rivals", "playable", "fleet", "control", "growth"];
+const ORDER: [&str; 7] = ["whole", "rivals", "playable", "fleet", "queue", "control", "growth"];
 
 impl Page {
     /// Adds a section, and shows it.
