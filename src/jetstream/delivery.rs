@@ -28,7 +28,7 @@ pub struct Slot(CancellationToken);
 
 impl Slot {
     /// Gives the place to the next message before this one is settled: when what is left of its work hardly needs what there is so little
-    /// of.
+    /// of. As many works may go on like that as there are places.
     pub fn free(&self) {
         self.0.cancel();
     }

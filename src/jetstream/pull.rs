@@ -53,6 +53,7 @@ where
     G: Future<Output = bool> + Send,
 {
     let slots = Arc::new(Semaphore::new(lanes.slots));
+    let tails = Arc::new(Semaphore::new(lanes.slots));
     let tracker = TaskTracker::new();
     let consumers = tokio::select! {
         consumers = consumers(nats, &lanes) => consumers,
@@ -66,7 +67,7 @@ where
                 .ok()
                 .filter(|_| !stop.is_cancelled());
             let taken = permit.map(|permit| Taken::new(permit, lanes.busy.clone()));
-            tracker.spawn(run(Arc::new(delivery), taken, handle.clone()));
+            tracker.spawn(run(Arc::new(delivery), taken, Arc::clone(&tails), handle.clone()));
         }
     };
     let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
@@ -74,16 +75,7 @@ where
     let mut turns = Turns::default();
     while !stop.is_cancelled() {
         if slots.available_permits() > 0 && may_pull().await {
-            for lane in turns.order(consumers.len()) {
-                let taken = fill(&consumers[lane], &mut open[lane], &slots, &start).await;
-                turns.took(lane, taken);
-            }
-            for (consumer, open) in consumers.iter().zip(&mut open) {
-                let free = slots.available_permits();
-                if free > 0 && open.is_none() {
-                    *open = wait_at(consumer, free).await;
-                }
-            }
+            ask(&consumers, &mut open, &slots, &mut turns, &start).await;
         }
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
@@ -160,8 +152,9 @@ impl Drop for Taken {
     }
 }
 
-/// Handles one message in its slot, or hands it back where the last slot was just taken.
-async fn run<H, F>(delivery: Arc<Delivery>, taken: Option<Taken>, handle: H)
+/// Handles one message in its slot, or hands it back where the last slot was just taken. A slot that is freed early goes to the next message
+/// while the work goes on in one of as many `tails`; where those are taken it stays, so that what is left of the work cannot pile up.
+async fn run<H, F>(delivery: Arc<Delivery>, taken: Option<Taken>, tails: Arc<Semaphore>, handle: H)
 where
     H: Fn(Arc<Delivery>) -> F,
     F: Future<Output = Settlement>,
@@ -172,18 +165,38 @@ where
     };
     let work = handle(Arc::clone(&delivery));
     tokio::pin!(work);
-    let settlement = tokio::select! {
-        settlement = &mut work => {
-            delivery.settle(settlement).await;
+    let tail = async {
+        delivery.slot.freed().await;
+        tails.acquire_owned().await
+    };
+    let (settlement, _place) = tokio::select! {
+        settlement = &mut work => (settlement, (Some(taken), None)),
+        tail = tail => {
             drop(taken);
-            return;
-        }
-        () = delivery.slot.freed() => {
-            drop(taken);
-            work.await
+            (work.await, (None, Some(tail)))
         }
     };
     delivery.settle(settlement).await;
+}
+
+/// Asks every lane for what is there, then leaves a long pull open on each while slots are free.
+async fn ask(
+    consumers: &[Consumer<pull::Config>],
+    open: &mut [Option<Batch>],
+    slots: &Semaphore,
+    turns: &mut Turns,
+    start: &impl Fn(Message),
+) {
+    for lane in turns.order(consumers.len()) {
+        let taken = fill(&consumers[lane], &mut open[lane], slots, start).await;
+        turns.took(lane, taken);
+    }
+    for (consumer, open) in consumers.iter().zip(open) {
+        let free = slots.available_permits();
+        if free > 0 && open.is_none() {
+            *open = wait_at(consumer, free).await;
+        }
+    }
 }
 
 /// Asks one lane for what is there, without waiting, while there are free slots and no long pull already waits. How much came.
@@ -272,4 +285,82 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::HeaderMap;
+    use chrono::Utc;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::jetstream::Recorded;
+    use crate::jetstream::model::{Fate, Model};
+
+    #[test]
+    fn the_last_lane_has_its_turn_after_three_of_the_first() {
+        let mut turns = Turns::default();
+        assert_eq!(turns.order(2), [0, 1]);
+        turns.took(0, 2);
+        turns.took(1, 0);
+        assert_eq!(turns.order(2), [0, 1]);
+        turns.took(0, 1);
+        assert_eq!(turns.order(2), [1, 0]);
+        turns.took(1, 1);
+        assert_eq!(turns.order(2), [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_is_freed_goes_to_the_next_message_while_no_other_work_is_in_its_tail() {
+        let (process, mut turns) = Model::default().process();
+        tokio::spawn(async move {
+            while let Some(turn) = turns.recv().await {
+                let _ = turn.send(Fate::Goes);
+            }
+        });
+        let (slots, tails) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
+        let end = CancellationToken::new();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let handle = {
+            let end = end.clone();
+            move |delivery: Arc<Delivery>| {
+                let (tell, end) = (tell.clone(), end.clone());
+                async move {
+                    delivery.slot.free();
+                    tell.send(delivery.seq).unwrap();
+                    end.cancelled().await;
+                    Settlement::Ack
+                }
+            }
+        };
+        let mut works = Vec::new();
+        for seq in 1..=2 {
+            // The second one gets its slot only since the first one was freed.
+            let permit = Arc::clone(&slots).acquire_owned().await.unwrap();
+            let message = Recorded {
+                subject: "hls.v1.task.encode.lo.j.v1".to_owned(),
+                seq,
+                time: Utc::now(),
+                headers: HeaderMap::new(),
+                payload: "{}".into(),
+            };
+            let delivery = Arc::new(Delivery::simulated(message, process.clone()));
+            let taken = Taken::new(permit, Gauge::noop());
+            works.push(tokio::spawn(run(
+                delivery,
+                Some(taken),
+                Arc::clone(&tails),
+                handle.clone(),
+            )));
+            assert_eq!(told.recv().await, Some(seq));
+        }
+        // The tail is taken, so the second one keeps its slot however often it frees it.
+        tokio::task::yield_now().await;
+        assert_eq!((slots.available_permits(), tails.available_permits()), (0, 0));
+        end.cancel();
+        for work in works {
+            work.await.unwrap();
+        }
+        assert_eq!((slots.available_permits(), tails.available_permits()), (1, 1));
+    }
 }
