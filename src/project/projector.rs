@@ -168,8 +168,9 @@ impl Projector {
         if at.seq() > state.last_seq {
             return Ok(Some("the log ends before the checkpoint"));
         }
-        if at.seq() < state.first_seq {
-            // Aged out, or nothing was there: no message to compare with, and none that could have changed.
+        if at.seq() == 0 || at.seq() < state.first_seq {
+            // Nothing was there yet, or it aged out: no message to compare with, and none that could have changed. A log without any
+            // message says that 0 is its first, and the server refuses to be asked for that one.
             return Ok(None);
         }
         let is_there = feed::message(nats, at.seq())

@@ -67,6 +67,19 @@ fn many(n: usize) -> Vec<Recorded> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_fact_a_second_projector_follows_as_the_first_does() {
+    let (_server, log) = Server::start().await;
+    for tables in Tables::both().await {
+        let mut first = Running::start(&tables.url, &log).await;
+        first.reaches(|at| at.following).await;
+        let mut second = Running::start(&tables.url, &log).await;
+        second.reaches(|at| at.following).await;
+        first.stop().await;
+        second.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn facts_reach_the_tables_and_a_restart_goes_on_from_the_checkpoint() {
     let (_server, log) = Server::start().await;
     for tables in Tables::both().await {
