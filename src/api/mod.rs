@@ -59,14 +59,17 @@ impl Api {
             let endpoint = group.endpoint(question.as_str()).await?;
             questions.push(endpoint.map(move |request| (question, request)));
         }
-        let asked = questions.take_until(stop.cancelled());
-        asked
-            .for_each_concurrent(AT_A_TIME, |(question, request)| {
-                let api = self.clone();
-                async move { api.respond(question, &request).await }
-            })
-            .await;
-        service.stop().await
+        let answered = questions.for_each_concurrent(AT_A_TIME, |(question, request)| {
+            let api = self.clone();
+            async move { api.respond(question, &request).await }
+        });
+        // The endpoints end by themselves once the service stops, and not before the questions that came until then are answered.
+        let stopped = async {
+            stop.cancelled().await;
+            service.stop().await
+        };
+        let ((), stopped) = tokio::join!(answered, stopped);
+        stopped
     }
 
     async fn respond(&self, question: Question, request: &Request) {
