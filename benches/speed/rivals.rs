@@ -39,8 +39,8 @@ pub(crate) async fn run() -> Section {
     let world = World::new(Engine::Sqlite).await;
     let clip = source::full(60).await;
     let (mut ours, mut olds, mut shakas) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        let own = own(&world, &clip).await;
+    for run in 0..RUNS {
+        let own = own(&world, &clip, run).await;
         let old = old(&world, &clip).await;
         let shaka = shaka(&clip).await;
         eprintln!(
@@ -80,8 +80,8 @@ pub(crate) async fn run() -> Section {
     }
 }
 
-async fn own(world: &World, clip: &Clip) -> Ours {
-    let worker = ready(world.worker("rivals")).await;
+async fn own(world: &World, clip: &Clip, run: usize) -> Ours {
+    let worker = ready(world.worker(&format!("rivals-{run}"))).await;
     let job = world.submit(clip).await;
     let ended = fact(world, &job, FactKind::Ended).await;
     let begun = uploaded(world, &job).await;

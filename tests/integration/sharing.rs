@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::clip::{Clip, long, moving};
 use crate::harness::database::Engine;
-use crate::harness::output::verify;
+use crate::harness::output::{Published, verify};
 use crate::harness::world::World;
 
 /// A chunk of pictures started by `worker`.
@@ -26,10 +26,11 @@ fn chunk_of(worker: &'static str) -> impl FnMut(&Attempt) -> bool {
     move |attempt| attempt.worker == worker && matches!(attempt.task.duty, Duty::Video(_))
 }
 
-async fn verify_whole(world: &World, job: &JobId, clip: &Clip) {
+async fn verify_whole(world: &World, job: &JobId, clip: &Clip) -> Published {
     let ended = world.completed(job).await;
-    verify(&ended, &world.planned(job).await, &clip.path).await;
+    let published = verify(&ended, &world.planned(job).await, &clip.path).await;
     assert_eq!(world.facts(job).await[&FactKind::Ended], 1);
+    published
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,6 +55,25 @@ async fn two_workers_share_one_video_and_it_ends_once() {
         chunks("two")
     );
     assert!(world.starts(&job).await.values().all(|starts| *starts == 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_fails_no_segment_is_written_twice() {
+    let world = World::new(Engine::Sqlite).await;
+    let clip = moving("640x360", 60.0).rate("12").make().await;
+    let (_one, _two) = (world.worker("one").start(), world.worker("two").start());
+    let job = world.submit(&clip).await;
+    let published = verify_whole(&world, &job, &clip).await;
+
+    // The same segment of another attempt is another object: <rendition>/<n>-<attempt>.m4s.
+    let mut writes: BTreeMap<String, u32> = BTreeMap::new();
+    for path in world.proxy.writes().iter().filter(|path| path.ends_with(".m4s")) {
+        let (segment, _attempt) = path.rsplit_once('-').unwrap();
+        *writes.entry(segment.to_owned()).or_default() += 1;
+    }
+    let listed: usize = published.tracks().map(|track| track.segments.len()).sum();
+    assert_eq!(writes.len(), listed, "{writes:?}");
+    assert!(writes.values().all(|count| *count == 1), "{writes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -101,7 +101,8 @@ impl Readback<'_> {
         Ok(Digest::of(bytes))
     }
 
-    /// Joins the init segment and some segments of a rendition, as they were read back, into one file; returns its name.
+    /// Joins the init segment and some segments of a rendition, as they were read back, into one file; returns its name. The segments are
+    /// there no longer.
     pub(super) async fn join(&self, name: &RenditionName, segments: &[u32]) -> Result<String, Failure> {
         let first = segments.first().copied().unwrap_or_default();
         let joined = format!("{name}/read-{first}.mp4");
@@ -113,7 +114,16 @@ impl Readback<'_> {
         tokio::fs::write(&path, bytes)
             .await
             .map_err(|error| disk(&path, &error))?;
+        for segment in segments {
+            self.remove(&kept_file(name, Some(*segment))).await?;
+        }
         Ok(joined)
+    }
+
+    /// Removes a file of the work folder, for what is done with need not wait for the end of the task.
+    pub(super) async fn remove(&self, name: &str) -> Result<(), Failure> {
+        let path = self.folder.join(name);
+        tokio::fs::remove_file(&path).await.map_err(|error| disk(&path, &error))
     }
 
     /// A file of the work folder.

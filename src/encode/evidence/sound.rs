@@ -54,17 +54,6 @@ impl Sound<'_> {
 
     /// Decodes the sound and compares its levels with those the encoder was given.
     pub(in crate::encode) async fn compare(&self, readback: &Readback<'_>) -> Result<Vec<Evidence>, Failure> {
-        let mut excerpts = Vec::new();
-        for (rendition, runs) in &self.tracks {
-            for run in runs {
-                excerpts.push(Excerpt {
-                    file: readback.join(&rendition.name, run).await?,
-                    output: made_file(rendition, run),
-                    look: Look::Levels(rendition.sample_rate),
-                });
-            }
-        }
-        readback.look(&excerpts).await?;
         let mut evidence = Vec::new();
         for (rendition, runs) in &self.tracks {
             let reference = readback
@@ -72,8 +61,16 @@ impl Sound<'_> {
                 .await?;
             let mut made = Vec::new();
             for run in runs {
-                let text = readback.file(&made_file(rendition, run)).await?;
-                made.extend(level::read(&String::from_utf8_lossy(&text)));
+                let (file, output) = (readback.join(&rendition.name, run).await?, made_file(rendition, run));
+                let excerpt = Excerpt {
+                    file: file.clone(),
+                    output: output.clone(),
+                    look: Look::Levels(rendition.sample_rate),
+                };
+                // One at a time: an input takes memory for as long as it is open, and long sound has many of them.
+                readback.look(&[excerpt]).await?;
+                readback.remove(&file).await?;
+                made.extend(level::read(&String::from_utf8_lossy(&readback.file(&output).await?)));
             }
             evidence.push(Evidence {
                 name: rendition.name.clone(),

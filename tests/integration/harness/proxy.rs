@@ -24,6 +24,7 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
     cuts: watch::Receiver<u64>,
+    writes: watch::Receiver<Vec<String>>,
     task: JoinHandle<()>,
 }
 
@@ -33,6 +34,7 @@ struct Shared {
     upstream: SocketAddr,
     faults: watch::Receiver<Fault>,
     cuts: watch::Sender<u64>,
+    writes: watch::Sender<Vec<String>>,
     requests: Arc<AtomicU64>,
 }
 
@@ -43,10 +45,12 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let (fault, faults) = watch::channel(Fault::None);
         let (count, cuts) = watch::channel(0);
+        let (write, writes) = watch::channel(Vec::new());
         let shared = Shared {
             upstream,
             faults,
             cuts: count,
+            writes: write,
             requests: Arc::default(),
         };
         let task = tokio::spawn(async move {
@@ -58,6 +62,7 @@ impl Proxy {
             address,
             fault,
             cuts,
+            writes,
             task,
         }
     }
@@ -81,6 +86,11 @@ impl Proxy {
     /// How many that were so far.
     pub(crate) fn cuts(&self) -> u64 {
         *self.cuts.borrow()
+    }
+
+    /// The path of every object that was written, as often as it was tried.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.writes.borrow().clone()
     }
 }
 
@@ -143,6 +153,9 @@ impl Requests {
             let n = self.shared.requests.fetch_add(1, Ordering::Relaxed);
             let fault = self.shared.faults.borrow_and_update().clone();
             let fate = fault.fate(n, &head.method, &head.path, head.first_byte);
+            if head.method == "PUT" {
+                self.shared.writes.send_modify(|writes| writes.push(head.path.clone()));
+            }
             self.fate.send_replace(fate);
             match fate.mishap {
                 Some(Mishap::Answer(status, code)) => {
