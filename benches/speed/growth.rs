@@ -34,9 +34,9 @@ pub(crate) async fn run() -> Section {
             peak.memory as f64 / whole
         );
     }
-    text += "\nThe largest of what was there every fifth of a second, from the event to the end; each shared page for its share. Of ours, the cache of \
-             the source grows with the source until it is full (256 MiB, or an eighth of `MEMORY_MAX`), and the task that finishes a job holds the results of all its chunks, for 2 h some 100 MB; \
-             disk is the sound that is read back and compared, at most sixteen minutes of each rendition.\n";
+    text += "\nThe largest of what was there every fifth of a second, from the event to the end; each shared page for its share. Of ours, the \
+             cache of the source grows with the source until it is full (256 MiB, or an eighth of `MEMORY_MAX`); disk is the sound that is \
+             read back and compared, at most 240 segments of each rendition.\n";
     Section {
         name: "growth",
         title: "Memory and disk by the length of the source",

@@ -63,13 +63,17 @@ impl Api {
             let api = self.clone();
             async move { api.respond(question, &request).await }
         });
-        // The endpoints end by themselves once the service stops, and not before the questions that came until then are answered.
-        let stopped = async {
-            stop.cancelled().await;
-            service.stop().await
-        };
-        let ((), stopped) = tokio::join!(answered, stopped);
-        stopped
+        let mut answered = std::pin::pin!(answered);
+        tokio::select! {
+            () = &mut answered => {}
+            () = stop.cancelled() => {
+                service.stop().await?;
+                // The endpoints end by themselves now, once the questions that came until here are answered. Where NATS is away none of
+                // them ends, and nobody can be answered.
+                let _ = timeout(LIMIT, answered).await;
+            }
+        }
+        Ok(())
     }
 
     async fn respond(&self, question: Question, request: &Request) {
