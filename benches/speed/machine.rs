@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use crate::harness::output::http;
 use crate::harness::process::{Process, command, output_of};
 
 /// Ticks of a second of processor time: fixed by the kernel's interface to programs.
@@ -35,25 +37,41 @@ pub(crate) fn processor_seconds(process: &Process) -> f64 {
 pub(crate) struct Peak {
     /// Bytes of memory, each shared page counted for its share.
     pub(crate) memory: u64,
-    /// Bytes of memory of the process itself.
-    pub(crate) own_memory: u64,
+    /// Bytes that its cache of sources took.
+    pub(crate) cache: u64,
+    /// Bytes of memory at a time but for the cache's at that time.
+    pub(crate) beside_cache: u64,
+    /// The same of the process itself, without its children.
+    pub(crate) own: u64,
     /// Bytes in its folder.
     pub(crate) disk: u64,
 }
 
-/// Watches a process until `stop`.
-pub(crate) async fn watch(process: i32, folder: &Path, stop: CancellationToken) -> Peak {
+/// Watches a worker until `stop`. `metrics` is where it tells its own.
+pub(crate) async fn watch(process: i32, metrics: &Url, folder: &Path, stop: CancellationToken) -> Peak {
     let mut peak = Peak::default();
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     while !stop.is_cancelled() {
         ticks.tick().await;
         let own = proportional(process);
         let tree: u64 = descendants(process).into_iter().map(proportional).sum();
+        let told = String::from_utf8(http::get(metrics).await.body).unwrap();
+        let cache = gauge(&told, "fluxhls_source_cache_bytes");
         peak.memory = peak.memory.max(own + tree);
-        peak.own_memory = peak.own_memory.max(own);
+        peak.cache = peak.cache.max(cache);
+        peak.beside_cache = peak.beside_cache.max((own + tree).saturating_sub(cache));
+        peak.own = peak.own.max(own.saturating_sub(cache));
         peak.disk = peak.disk.max(used(folder));
     }
     peak
+}
+
+/// What a worker's metrics tell under a name without labels; nothing yet is zero.
+fn gauge(metrics: &str, name: &str) -> u64 {
+    let value = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    value.unwrap_or(0.0) as u64
 }
 
 fn proportional(process: i32) -> u64 {

@@ -307,7 +307,7 @@ impl Shift<'_> {
         let others = output.poster.iter().chain(&output.tiles);
         let others = others.chain(output.subtitles.iter().map(|subtitles| &subtitles.object));
         objects.extend(others.map(|object| sent(object, None)));
-        readback.read(&objects, wanted).await?;
+        readback.read(objects, wanted).await?;
         crash::point("encode.verified");
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use streams::plan::Planned;
 use streams::task::TaskName;
 use streams::work::ObjectRef;
@@ -75,8 +75,9 @@ async fn listed(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, Fault> {
         Ok(listed) => listed,
         Err(error) => return Err(jobs.blame_output(&error).await.into()),
     };
-    let asked: Vec<_> = listed.into_iter().map(|meta| with_etag(jobs, meta)).collect();
-    futures::stream::iter(asked).buffer_unordered(8).try_collect().await
+    // Boxed and made one by one: a question takes kilobytes, and a film has thousands of objects.
+    let asked = futures::stream::iter(listed).map(|meta| with_etag(jobs, meta).boxed());
+    asked.buffer_unordered(8).try_collect().await
 }
 
 async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {

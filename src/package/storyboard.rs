@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use streams::plan::{Planned, Rendition, Storyboard};
 use streams::task::TaskName;
 use streams::work::ObjectRef;
@@ -45,8 +45,8 @@ pub(super) async fn sheets(
         tracing::warn!(job = %plan.head.job_id, "a chunk made no tiles, so there is no storyboard");
         return Ok(None);
     };
-    let reads: Vec<_> = parts.into_iter().map(|part| read(jobs, part)).collect();
-    let mut reads = futures::stream::iter(reads).buffered(AHEAD);
+    let reads = futures::stream::iter(parts).map(|part| read(jobs, part).boxed());
+    let mut reads = reads.buffered(AHEAD);
     let mut sheets = Sheets::new(storyboard);
     while let Some(tiles) = reads.next().await {
         let Some(tiles) = tiles? else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use streams::work::ObjectRef;
 
@@ -72,7 +72,7 @@ pub async fn survey(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, Stora
             key: found.keys().master(),
             ..commit.clone()
         };
-        damages.extend(one(bucket, &master).await?);
+        damages.extend(one(bucket, master).await?);
     }
     damages.extend(dangling(bucket, found, &damages).await?);
     Ok(damages)
@@ -80,12 +80,13 @@ pub async fn survey(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, Stora
 
 /// Reads objects and names each that is not what it should be, in their order.
 pub(super) async fn objects(bucket: &Bucket, objects: &[ObjectRef]) -> Result<Vec<Damage>, StorageError> {
-    let reads: Vec<_> = objects.iter().map(|object| one(bucket, object)).collect();
-    let damages: Vec<Option<Damage>> = futures::stream::iter(reads).buffered(PARALLEL).try_collect().await?;
+    // Boxed and made one by one: a read takes kilobytes, and a film has thousands of objects.
+    let reads = futures::stream::iter(objects.iter().cloned()).map(|object| one(bucket, object).boxed());
+    let damages: Vec<Option<Damage>> = reads.buffered(PARALLEL).try_collect().await?;
     Ok(damages.into_iter().flatten().collect())
 }
 
-async fn one(bucket: &Bucket, object: &ObjectRef) -> Result<Option<Damage>, StorageError> {
+async fn one(bucket: &Bucket, object: ObjectRef) -> Result<Option<Damage>, StorageError> {
     let harm = match bucket.digest(&object.key).await? {
         None => Harm::Missing,
         Some(Digest { size, .. }) if size != object.size => Harm::Size {
@@ -95,10 +96,7 @@ async fn one(bucket: &Bucket, object: &ObjectRef) -> Result<Option<Damage>, Stor
         Some(Digest { sha256, .. }) if sha256 != object.sha256 => Harm::Content,
         Some(_) => return Ok(None),
     };
-    Ok(Some(Damage {
-        key: object.key.clone(),
-        harm,
-    }))
+    Ok(Some(Damage { key: object.key, harm }))
 }
 
 /// Playlists that are what they were written as, but lead to what the receipt does not name.

@@ -124,6 +124,7 @@ catalogue! {
     "fluxhls_ffmpeg_exits_total" Kind::Counter, Worker, [EXIT], "Ends of ffmpeg processes, by result.";
     "fluxhls_media_seconds_total" Kind::Counter, Worker, [], "Whole seconds of source encoded.";
     "fluxhls_source_bytes_total" Kind::Counter, Worker, [], "Bytes of sources read from storage.";
+    "fluxhls_source_cache_bytes" Kind::Gauge, Worker, [], "Memory that blocks of sources take: they are kept while there is room, at most 256 MiB or an eighth of MEMORY_MAX.";
     "fluxhls_output_bytes_total" Kind::Counter, Worker, [], "Bytes of segments uploaded.";
     "fluxhls_storage_waits_total" Kind::Counter, Worker, [CLASS], "Tasks that were not started since the output bucket could not be used, by class.";
     "fluxhls_admission_waits_total" Kind::Counter, Worker, [RESOURCE], "Tasks that were not started since this process had no room for them, by resource.";

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use streams::{Code, RenditionName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -50,18 +50,19 @@ impl Readback<'_> {
     /// that `wanted` names are kept.
     pub(in crate::encode) async fn read(
         &self,
-        objects: &[Sent],
+        objects: Vec<Sent>,
         wanted: &BTreeMap<RenditionName, Vec<u32>>,
     ) -> Result<(), Failure> {
-        let reads: Vec<_> = objects.iter().map(|object| self.one(object, wanted)).collect();
-        let mut reads = futures::stream::iter(reads).buffer_unordered(PARALLEL);
+        // Boxed and made one by one: a read takes kilobytes, and long sound has thousands of objects.
+        let reads = futures::stream::iter(objects).map(|object| self.one(object, wanted).boxed());
+        let mut reads = reads.buffer_unordered(PARALLEL);
         while let Some(read) = reads.next().await {
             read?;
         }
         Ok(())
     }
 
-    async fn one(&self, sent: &Sent, wanted: &BTreeMap<RenditionName, Vec<u32>>) -> Result<(), Failure> {
+    async fn one(&self, sent: Sent, wanted: &BTreeMap<RenditionName, Vec<u32>>) -> Result<(), Failure> {
         let keep = sent.part.as_ref().and_then(|(name, n)| {
             let numbers = wanted.get(name)?;
             let kept = n.is_none_or(|n| numbers.contains(&n)) && sent.digest.size <= LARGEST;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use metrics::gauge;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
@@ -104,6 +105,9 @@ impl BlockCache {
         key: &BlockKey,
         fetch: impl Future<Output = Result<Bytes, StorageError>>,
     ) -> Result<Bytes, StorageError> {
-        self.blocks.get_or_insert_async(key, fetch).await
+        let block = self.blocks.get_or_insert_async(key, fetch).await;
+        #[expect(clippy::cast_precision_loss, reason = "bytes of memory stay far below 2^52")]
+        gauge!("fluxhls_source_cache_bytes").set(self.bytes() as f64);
+        block
     }
 }
