@@ -58,6 +58,7 @@ async fn peak(length: u32) -> Peak {
     let job = world.submit(&clip).await;
     fact(&world, &job, FactKind::Ended).await;
     stop_watching.cancel();
+    let peak = watching.await.unwrap();
     stop(worker).await;
-    watching.await.unwrap()
+    peak
 }

@@ -7,8 +7,8 @@ use streams::work::{ObjectRef, Part, RenditionOutput};
 use streams::{subject, topology};
 
 use super::production::Order;
+use super::shift::output;
 use super::shipping::{Shelf, Shipped, Shipper};
-use super::stage::output;
 use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::Outgoing;

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use streams::plan::{Planned, SubtitleRendition};
-use streams::work::{SubtitleOutput, TaskOutput};
+use streams::plan::{AudioRendition, Planned, SubtitleRendition};
+use streams::work::{RenditionOutput, SubtitleOutput, TaskOutput};
 use streams::{Code, RenditionName};
 
 use super::evidence;
 use super::production::{Made, View};
+use super::shift::{Shift, fragments, gate_failed, output};
 use super::shipping::Shelf;
-use super::stage::Shift;
+use crate::cmaf;
 use crate::failure::Failure;
 use crate::ffmpeg::argv::{self, Choice, Options};
 use crate::ffmpeg::{Input, loudness};
@@ -45,6 +46,19 @@ impl Shift<'_> {
         self.verify(&output, &readback, &sound.wanted()).await?;
         output.evidence = sound.compare(&readback).await?;
         Ok(output)
+    }
+
+    async fn audio_rendition(
+        &self,
+        rendition: &AudioRendition,
+        made: &Made,
+        i: usize,
+    ) -> Result<RenditionOutput, Failure> {
+        let shipped = &made.shipped[i];
+        let (init, object) = self.init(&rendition.name, made, i, ObjectKind::Audio).await?;
+        let gated = cmaf::track(rendition, &init, &fragments(shipped));
+        let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
+        Ok(output(&rendition.name, init, object, units, shipped))
     }
 
     /// Runs ffmpeg. Where it breaks with subtitles or a cover in its hands, they may be to blame: sound is then made without them.

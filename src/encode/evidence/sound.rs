@@ -17,6 +17,9 @@ const RUN: usize = 15;
 /// Pieces of a rendition that are decoded: all of a quarter of an hour, and of what is longer pieces from everywhere.
 const RUNS: usize = 16;
 
+/// Pieces that are decoded at a time: an input takes memory for as long as it is open.
+const AT_ONCE: usize = 4;
+
 /// The sound that is compared.
 #[derive(Debug, Clone)]
 pub(in crate::encode) struct Sound<'a> {
@@ -60,17 +63,20 @@ impl Sound<'_> {
                 .file(&format!("{}/{}", rendition.name, reference::LEVELS))
                 .await?;
             let mut made = Vec::new();
-            for run in runs {
-                let (file, output) = (readback.join(&rendition.name, run).await?, made_file(rendition, run));
-                let excerpt = Excerpt {
-                    file: file.clone(),
-                    output: output.clone(),
-                    look: Look::Levels(rendition.sample_rate),
-                };
-                // One at a time: an input takes memory for as long as it is open, and long sound has many of them.
-                readback.look(&[excerpt]).await?;
-                readback.remove(&file).await?;
-                made.extend(level::read(&String::from_utf8_lossy(&readback.file(&output).await?)));
+            for runs in runs.chunks(AT_ONCE) {
+                let mut excerpts = Vec::new();
+                for run in runs {
+                    excerpts.push(Excerpt {
+                        file: readback.join(&rendition.name, run).await?,
+                        output: made_file(rendition, run),
+                        look: Look::Levels(rendition.sample_rate),
+                    });
+                }
+                readback.look(&excerpts).await?;
+                for Excerpt { file, output, .. } in excerpts {
+                    readback.remove(&file).await?;
+                    made.extend(level::read(&String::from_utf8_lossy(&readback.file(&output).await?)));
+                }
             }
             evidence.push(Evidence {
                 name: rendition.name.clone(),
