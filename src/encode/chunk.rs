@@ -10,6 +10,7 @@ use super::shift::{Shift, fragments, gate_failed, output};
 use super::shipping::Shelf;
 use super::{evidence, images};
 use crate::cmaf;
+use crate::crash;
 use crate::failure::Failure;
 use crate::ffmpeg::Input;
 use crate::ffmpeg::argv::{self, Options, Pass};
@@ -55,7 +56,9 @@ impl Shift<'_> {
         let shipper = self.shipper(folder.path());
         images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
         let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(folder.path()));
-        self.verify(&output, &readback, &pictures.wanted()).await?;
+        crash::point("encode.uploaded");
+        readback.read(self.sent(&output), &pictures.wanted()).await?;
+        crash::point("encode.verified");
         output.evidence = pictures.compare(&readback).await?;
         #[expect(
             clippy::cast_possible_truncation,

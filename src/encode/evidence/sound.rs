@@ -6,8 +6,8 @@ use streams::RenditionName;
 use streams::plan::{AudioRendition, Planned};
 use streams::work::{Evidence, RenditionOutput};
 
-use super::level;
-use super::readback::Readback;
+use super::level::{self, Level};
+use super::readback::{Readback, Sent};
 use crate::failure::Failure;
 use crate::ffmpeg::argv::reference::{self, Excerpt, Look};
 
@@ -16,9 +16,6 @@ const RUN: usize = 15;
 
 /// Pieces of a rendition that are decoded: all of a quarter of an hour, and of what is longer pieces from everywhere.
 const RUNS: usize = 16;
-
-/// Pieces that are decoded at a time: an input takes memory for as long as it is open.
-const AT_ONCE: usize = 4;
 
 /// The sound that is compared.
 #[derive(Debug, Clone)]
@@ -49,48 +46,72 @@ fn runs(segments: &[u32]) -> Vec<Vec<u32>> {
 }
 
 impl Sound<'_> {
-    /// The segments that must be kept when they are read back.
-    pub(in crate::encode) fn wanted(&self) -> BTreeMap<RenditionName, Vec<u32>> {
-        let wanted = |(rendition, runs): &(&AudioRendition, Vec<Vec<u32>>)| (rendition.name.clone(), runs.concat());
-        self.tracks.iter().map(wanted).collect()
-    }
-
-    /// Decodes the sound and compares its levels with those the encoder was given.
-    pub(in crate::encode) async fn compare(&self, readback: &Readback<'_>) -> Result<Vec<Evidence>, Failure> {
+    /// Reads back what was sent, and compares the levels of the sound with those the encoder was given. One piece after the other: what is
+    /// read and open at a time is no more for long sound than for short.
+    pub(in crate::encode) async fn read(
+        &self,
+        readback: &Readback<'_>,
+        sent: Vec<Sent>,
+    ) -> Result<Vec<Evidence>, Failure> {
+        let (mut heard, others) = self.heard(sent);
+        readback.read(others, &self.keeping(|_| Vec::new())).await?;
+        let keep = self.keeping(|runs| runs.concat());
         let mut evidence = Vec::new();
         for (rendition, runs) in &self.tracks {
-            let reference = readback
-                .file(&format!("{}/{}", rendition.name, reference::LEVELS))
-                .await?;
             let mut made = Vec::new();
-            for runs in runs.chunks(AT_ONCE) {
-                let mut excerpts = Vec::new();
-                for run in runs {
-                    excerpts.push(Excerpt {
-                        file: readback.join(&rendition.name, run).await?,
-                        output: made_file(rendition, run),
-                        look: Look::Levels(rendition.sample_rate),
-                    });
-                }
-                readback.look(&excerpts).await?;
-                for Excerpt { file, output, .. } in excerpts {
-                    readback.remove(&file).await?;
-                    made.extend(level::read(&String::from_utf8_lossy(&readback.file(&output).await?)));
-                }
+            for run in runs {
+                let place = |n: &u32| (rendition.name.clone(), *n);
+                let piece = run.iter().filter_map(|n| heard.remove(&place(n)));
+                readback.read(piece.collect(), &keep).await?;
+                made.extend(levels(readback, rendition, run).await?);
             }
+            let source = format!("{}/{}", rendition.name, reference::LEVELS);
+            let source = level::read(&String::from_utf8_lossy(&readback.file(&source).await?));
             evidence.push(Evidence {
                 name: rendition.name.clone(),
                 pictures: Vec::new(),
-                sound: level::compare(&made, &level::read(&String::from_utf8_lossy(&reference))),
+                sound: level::compare(&made, &source),
             });
         }
         Ok(evidence)
     }
+
+    /// The segments that are heard, by rendition and number, and everything else that was sent.
+    fn heard(&self, sent: Vec<Sent>) -> (BTreeMap<(RenditionName, u32), Sent>, Vec<Sent>) {
+        let numbers = self.keeping(|runs| runs.concat());
+        let (mut heard, mut others) = (BTreeMap::new(), Vec::new());
+        for object in sent {
+            match object.part.clone() {
+                Some((name, Some(n))) if numbers.get(&name).is_some_and(|numbers| numbers.contains(&n)) => {
+                    heard.insert((name, n), object);
+                }
+                _ => others.push(object),
+            }
+        }
+        (heard, others)
+    }
+
+    /// The numbers of segments to keep, for each rendition.
+    fn keeping(&self, of: impl Fn(&[Vec<u32>]) -> Vec<u32>) -> BTreeMap<RenditionName, Vec<u32>> {
+        let tracks = self.tracks.iter();
+        tracks
+            .map(|(rendition, runs)| (rendition.name.clone(), of(runs)))
+            .collect()
+    }
 }
 
-fn made_file(rendition: &AudioRendition, run: &[u32]) -> String {
-    let first = run.first().copied().unwrap_or_default();
-    format!("{}/made-{first}.levels", rendition.name)
+/// Decodes one piece that was read back, and tells its levels.
+async fn levels(readback: &Readback<'_>, rendition: &AudioRendition, run: &[u32]) -> Result<Vec<Level>, Failure> {
+    let excerpt = Excerpt {
+        file: readback.join(&rendition.name, run).await?,
+        output: format!("{}/made.levels", rendition.name),
+        look: Look::Levels(rendition.sample_rate),
+    };
+    readback.look(std::slice::from_ref(&excerpt)).await?;
+    let levels = readback.file(&excerpt.output).await?;
+    readback.remove(&excerpt.file).await?;
+    readback.remove(&excerpt.output).await?;
+    Ok(level::read(&String::from_utf8_lossy(&levels)))
 }
 
 #[cfg(test)]

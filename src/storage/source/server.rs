@@ -276,6 +276,8 @@ impl Served {
 fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
+    // The last piece of an answer would wait for an acknowledgement; connections inherit this.
+    socket.set_nodelay(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     socket.listen(BACKLOG)
 }
