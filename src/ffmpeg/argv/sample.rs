@@ -9,7 +9,7 @@ use crate::ffmpeg::input::Input;
 pub const SIZES: &str = "sizes";
 
 /// Frames of a window: one group of pictures.
-pub const FRAMES: u32 = 6;
+pub const FRAMES: u32 = 8;
 
 /// Frames from one compared frame to the next.
 const COMPARED: u32 = 3;
@@ -34,7 +34,9 @@ pub fn sample(
 ) -> Vec<String> {
     let mut args = words("-hide_banner -nostdin -y -v info -benchmark -progress pipe:1 -nostats");
     for time in times {
-        args.extend(["-noaccurate_seek".to_owned(), "-ss".to_owned(), format!("{time:.6}")]);
+        // So few pictures are decoded no sooner by more threads, which would take memory for each window.
+        args.extend(words("-noaccurate_seek -threads 1 -ss"));
+        args.push(format!("{time:.6}"));
         args.extend(picture::input_options(source, video));
         args.extend(input.args());
     }

@@ -13,8 +13,8 @@ use super::{ProbeError, Prober, judge};
 use crate::ladder::Refusal;
 use crate::ladder::probe::{Content, Probe};
 
-/// At most so many seeks are tried.
-const SEEKS: u32 = 24;
+/// At most so many seeks are tried: each waits for the storage, one after the other.
+const SEEKS: u32 = 12;
 
 /// Seconds between tried seeks, in short sources.
 const SEEKS_APART: f64 = 4.0;
