@@ -60,7 +60,7 @@ async fn a_still_picture_needs_less_than_noise_and_a_shorter_ladder() {
         );
         assert_eq!(
             (samples.rungs[0].likeness.len(), samples.rungs[1].likeness.len()),
-            (12, 0)
+            (11, 0)
         );
         assert!(
             samples.cpu_seconds > 0.0 && (7.9..8.1).contains(&samples.seconds),
