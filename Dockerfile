@@ -46,6 +46,8 @@ COPY --from=build /fluxhls /usr/local/bin/fluxhls
 LABEL org.opencontainers.image.title=fluxhls \
       org.opencontainers.image.description="Upload events in, adaptive HLS out" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
+# glibc keeps what threads free in arenas, 8 for each core; with two of them a worker takes a third less memory.
+ENV MALLOC_ARENA_MAX=2
 USER 65532:65532
 EXPOSE 8080
 # It reaps what it starts and obeys SIGTERM, so nothing needs to stand before it.

@@ -39,10 +39,10 @@ pub(crate) struct Peak {
     pub(crate) memory: u64,
     /// Bytes that its cache of sources took.
     pub(crate) cache: u64,
-    /// Bytes of memory at a time but for the cache's at that time.
-    pub(crate) beside_cache: u64,
-    /// The same of the process itself, without its children.
+    /// Bytes of its own memory at a time but for the cache's at that time.
     pub(crate) own: u64,
+    /// Bytes of memory of its children.
+    pub(crate) children: u64,
     /// Bytes in its folder.
     pub(crate) disk: u64,
 }
@@ -59,8 +59,8 @@ pub(crate) async fn watch(process: i32, metrics: &Url, folder: &Path, stop: Canc
         let cache = gauge(&told, "fluxhls_source_cache_bytes");
         peak.memory = peak.memory.max(own + tree);
         peak.cache = peak.cache.max(cache);
-        peak.beside_cache = peak.beside_cache.max((own + tree).saturating_sub(cache));
         peak.own = peak.own.max(own.saturating_sub(cache));
+        peak.children = peak.children.max(tree);
         peak.disk = peak.disk.max(used(folder));
     }
     peak

@@ -26,7 +26,7 @@ use crate::storage::{Digest, JobKeys, ObjectKind};
 const QUALITY: u8 = 75;
 
 /// Objects with tiles that are read ahead.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// Draws the sheets of the plan's storyboard; nothing where it has none, or where tiles are missing or are not what their tasks made.
 ///

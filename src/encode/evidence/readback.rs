@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use streams::{Code, RenditionName};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -107,17 +108,18 @@ impl Readback<'_> {
     pub(super) async fn join(&self, name: &RenditionName, segments: &[u32]) -> Result<String, Failure> {
         let first = segments.first().copied().unwrap_or_default();
         let joined = format!("{name}/read-{first}.mp4");
-        let mut bytes = Vec::new();
-        for part in std::iter::once(None).chain(segments.iter().copied().map(Some)) {
-            bytes.extend(self.file(&kept_file(name, part)).await?);
-        }
         let path = self.folder.join(&joined);
-        tokio::fs::write(&path, bytes)
-            .await
-            .map_err(|error| disk(&path, &error))?;
-        for segment in segments {
-            self.remove(&kept_file(name, Some(*segment))).await?;
+        let failed = |error| disk(&path, &error);
+        let mut file = tokio::fs::File::create(&path).await.map_err(failed)?;
+        // One after the other: together they may be large.
+        for part in std::iter::once(None).chain(segments.iter().copied().map(Some)) {
+            let bytes = self.file(&kept_file(name, part)).await?;
+            file.write_all(&bytes).await.map_err(failed)?;
+            if part.is_some() {
+                self.remove(&kept_file(name, part)).await?;
+            }
         }
+        file.flush().await.map_err(failed)?;
         Ok(joined)
     }
 
