@@ -4,22 +4,19 @@
 //! in between neither shrinks nor unseals a playlist; where a service knows no such writes, the next one mends it, and the
 //! message that asks for it stays on the queue until nothing was left to write.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::Utc;
 use metrics::histogram;
+use streams::JobId;
 use streams::fact::{Decision, Fact, Head, Playable};
-use streams::plan::{Planned, Rendition};
-use streams::task::TaskName;
-use streams::work::{Part, RenditionOutput};
-use streams::{JobId, RenditionName, subject, topology};
+use streams::plan::Planned;
 
 use super::assembly::Assembled;
-use super::growth::{Piece, grown, listed, planned_rates, plays};
-use super::outputs::{Fault, output};
+use super::growth::{grown, listed, planned_rates, plays};
 use super::playlists;
+use super::told::{Told, Unreadable};
 use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::{Created, Delivery, Refused, Settlement};
@@ -40,9 +37,9 @@ pub(super) enum Stunted {
     /// The server will never take the fact.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// What a task made cannot be read.
-    #[error("what {0} made cannot be read")]
-    Unreadable(TaskName),
+    /// What a task told cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
 }
 
 impl From<Stunted> for Failure {
@@ -191,18 +188,18 @@ impl<'a> Growing<'a> {
     /// The media playlists that list something, and their renditions.
     async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), Stunted> {
         let (mut drafts, mut renditions) = (Vec::new(), Vec::new());
-        let mut known = BTreeMap::new();
+        let mut told = Told::new(self.jobs, self.state, self.plan);
         for rendition in &self.plan.renditions {
             let key = self.keys.live_playlist(rendition.name().as_str());
             let before = self.read(&key).await?;
             let standing = before.as_ref().and_then(|read| LivePlaylist::parse(&read.text));
-            let Some(head) = self.head(rendition, &mut known).await? else {
+            let Some(head) = told.head(rendition).await? else {
                 continue;
             };
             let is_sealed = standing.as_ref().is_some_and(|playlist| playlist.sealed);
             let pieces = if self.is_growing() && !is_sealed {
                 let listed = standing.as_ref().map_or(0, |playlist| playlist.lines.len());
-                self.pieces(rendition, listed, &mut known).await?
+                told.pieces(rendition, listed).await?
             } else {
                 Vec::new()
             };
@@ -218,67 +215,6 @@ impl<'a> Growing<'a> {
             });
         }
         Ok((drafts, renditions))
-    }
-
-    /// The piece a rendition begins with: what all others must fit.
-    async fn head(&self, rendition: &Rendition, known: &mut Known) -> Result<Option<Piece>, Stunted> {
-        let task = makers(self.plan, rendition, 0)[0].0;
-        let work = &self.state.work;
-        if work.parts.get(&task).is_some_and(|ranges| ranges.contains(&0))
-            && let Some(piece) = self.part(task, 0, known).await?.piece(rendition.name())
-        {
-            return Ok(Some(piece));
-        }
-        if !work.done.contains(&work.effective(task)) {
-            return Ok(None);
-        }
-        Ok(self.done(task, known).await?.piece(rendition.name()))
-    }
-
-    /// What is there of a rendition from segment `listed` on, in order: of each task its result, else its ranges; up to the first task
-    /// that is not done.
-    async fn pieces(&self, rendition: &Rendition, listed: usize, known: &mut Known) -> Result<Vec<Piece>, Stunted> {
-        let listed = u32::try_from(listed).unwrap_or(u32::MAX);
-        let work = &self.state.work;
-        let mut pieces = Vec::new();
-        for (task, first) in makers(self.plan, rendition, listed) {
-            let name = work.effective(task);
-            let ranges = work.parts.get(&name).into_iter().flatten();
-            for k in ranges.filter(|k| first.saturating_add(Part::range(**k).1) > listed) {
-                pieces.extend(self.part(name, *k, known).await?.piece(rendition.name()));
-            }
-            if !work.done.contains(&name) {
-                break;
-            }
-            pieces.extend(self.done(task, known).await?.piece(rendition.name()));
-        }
-        Ok(pieces)
-    }
-
-    /// A range of what a task made.
-    async fn part<'k>(&self, task: TaskName, k: u32, known: &'k mut Known) -> Result<&'k Told, Stunted> {
-        let subject = subject::part(&self.state.job_id, task, k);
-        if !known.contains_key(&subject) {
-            let recorded = self.jobs.log.last(topology::WORK, &subject).await;
-            let part: Option<Part> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
-            let Part {
-                attempt, renditions, ..
-            } = part.ok_or(Stunted::Unreadable(task))?;
-            known.insert(subject.clone(), Told { attempt, renditions });
-        }
-        known.get(&subject).ok_or(Stunted::Unreadable(task))
-    }
-
-    /// The result of a task.
-    async fn done<'k>(&self, task: TaskName, known: &'k mut Known) -> Result<&'k Told, Stunted> {
-        let name = task.to_string();
-        if !known.contains_key(&name) {
-            let made = output(self.jobs, self.state, task).await;
-            let made = made.map_err(|_: Fault| Stunted::Unreadable(task))?;
-            let (attempt, renditions) = (made.attempt, made.output.renditions);
-            known.insert(name.clone(), Told { attempt, renditions });
-        }
-        known.get(&name).ok_or(Stunted::Unreadable(task))
     }
 
     /// An object with its version. The version is asked for first: a write in between makes ours fail, and nothing else.
@@ -315,36 +251,5 @@ impl<'a> Growing<'a> {
             written => written?,
         };
         Ok(true)
-    }
-}
-
-/// What was read of the log, by subject or task.
-type Known = BTreeMap<String, Told>;
-
-/// What one attempt told.
-struct Told {
-    attempt: u64,
-    renditions: Vec<RenditionOutput>,
-}
-
-impl Told {
-    fn piece(&self, name: &RenditionName) -> Option<Piece> {
-        let output = self.renditions.iter().find(|output| output.name == *name)?;
-        Some(Piece {
-            attempt: self.attempt,
-            output: output.clone(),
-        })
-    }
-}
-
-/// The tasks that make a rendition from segment `listed` on, with the first segment of each.
-fn makers(plan: &Planned, rendition: &Rendition, listed: u32) -> Vec<(TaskName, u32)> {
-    match (rendition, &plan.video) {
-        (Rendition::Video(_), Some(video)) => {
-            let at = video.chunks.iter().rposition(|first| *first <= listed).unwrap_or(0);
-            let chunks = (0..).zip(&video.chunks).skip(at);
-            chunks.map(|(k, first)| (TaskName::video(k), *first)).collect()
-        }
-        _ => vec![(TaskName::TRACKS, 0)],
     }
 }

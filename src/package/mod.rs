@@ -1,6 +1,7 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
 //!
-//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of `playlist`) and `growth` (pure).
+//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of `playlist`), `told` (what
+//! tasks told so far) and `growth` (pure).
 //!
 //! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
 //! `publication` (the check of the whole, and everything derived from it), `assembly` and `extras` (pure: one rendition from many
@@ -25,6 +26,7 @@ mod publication;
 mod stage;
 mod storyboard;
 mod subtitles;
+mod told;
 
 pub use outputs::{Fault, outputs};
 pub use part::{Part, Standing, parts, standing};
