@@ -9,6 +9,7 @@ mod delivery;
 mod letter;
 mod listing;
 mod log;
+mod message;
 #[cfg(test)]
 pub(crate) mod model;
 mod pull;
@@ -27,7 +28,8 @@ pub use backlog::Backlog;
 pub use connection::{ConnectError, Nats};
 pub use delivery::{Delivery, Settlement, Slot};
 pub use letter::{Grief, letter};
-pub use log::{Created, Enqueued, Log, Outgoing, Recorded, Refused};
+pub use log::{Created, Enqueued, Log, Refused};
+pub use message::{Outgoing, Recorded};
 pub use pull::{Lanes, pull};
 pub use send::{SendError, send};
 pub use settings::NatsSettings;

@@ -12,7 +12,7 @@ use chrono::Utc;
 use streams::topology::{self, Sizing};
 use tokio::sync::{mpsc, oneshot};
 
-use super::log::{Outgoing, Recorded};
+use super::message::{Outgoing, Recorded};
 use super::store::Setback;
 
 /// What happens to a process at its turn.

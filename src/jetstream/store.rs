@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use streams::topology;
 
 use super::listing;
-use super::log::{Outgoing, Recorded};
+use super::message::{Outgoing, Recorded};
 #[cfg(test)]
 use super::model::Process;
 use super::{Backlog, Nats};

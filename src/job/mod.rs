@@ -1,7 +1,7 @@
 //! Jobs: reading and writing their log, and the rules every stage shares.
 //!
 //! - [`Jobs`] is the access to the log of all jobs; [`JobState`] is one job as the log has it now.
-//! - [`step`] runs any task of any class through the same five steps.
+//! - [`step`] runs any task of any class through the same five steps; a [`Stage`] does the work of a class.
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
 //! - [`deletion`] removes a file with all its jobs; [`retry`] sends a job's event again.
@@ -20,6 +20,7 @@ mod meter;
 pub mod queue;
 pub mod receipt;
 pub mod retry;
+mod stage;
 pub mod state;
 pub mod step;
 pub mod verdict;
@@ -28,5 +29,6 @@ pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::Pulse;
 pub use meter::touch as touch_metrics;
+pub use stage::{Assignment, Product, Readiness, Stage};
 pub use state::{Entry, JobState};
-pub use step::{Assignment, Product, Readiness, Stage, run};
+pub use step::run;

@@ -6,16 +6,15 @@
 //! 4. Always: put what comes next on the queue.
 //! 5. Acknowledge.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use metrics::histogram;
-use streams::fact::{Decision, Fact, Planned};
+use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
-use streams::work::{Attempt, Done, DoneOutput, Redo, Released, WorkKind};
-use streams::{Code, JobId, TaskKey, VERSION, subject, topology};
+use streams::work::{Attempt, Done, Redo, Released, WorkKind};
+use streams::{Code, TaskKey, VERSION, subject, topology};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -23,68 +22,12 @@ use super::Jobs;
 use super::failing::too_many;
 use super::lease::{LeaseEnd, Pulse};
 use super::meter;
+use super::stage::{Assignment, Product, Readiness, Stage};
 use super::state::JobState;
-use crate::admission::Reservation;
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Created, Delivery, Outgoing, Refused, Settlement, Slot};
+use crate::jetstream::{Created, Delivery, Outgoing, Refused, Settlement};
 use crate::telemetry::trace;
-
-/// What a stage is asked to do.
-#[derive(Debug, Clone)]
-pub struct Assignment {
-    /// The job as it was when the task was taken.
-    pub state: JobState,
-    /// The task.
-    pub task: TaskName,
-    /// The stream sequence of this start: it goes into every key the task writes.
-    pub attempt: u64,
-    /// Counts the work, so that the lease is kept only while there is headway.
-    pub pulse: Pulse,
-    /// The worker's slot that the task takes.
-    pub slot: Slot,
-}
-
-/// What a stage made of a task.
-#[derive(Debug)]
-pub enum Product {
-    /// The plan of the job.
-    Plan(Box<Planned>),
-    /// Objects in the bucket.
-    Output(Box<DoneOutput>),
-    /// The output passed its check; playlists and receipt are in the bucket.
-    Commit,
-    /// Tasks whose output failed its check, each with one sentence.
-    Redo(Vec<(TaskName, String)>),
-}
-
-/// Whether a task can be started.
-#[derive(Debug)]
-pub enum Readiness {
-    /// It can, with the room it needs kept for it until it is done.
-    Ready(Reservation),
-    /// Not yet; look again after this pause. No attempt is counted.
-    Wait(Duration),
-    /// It never can.
-    Never(Failure),
-}
-
-/// The work of one class of tasks.
-pub trait Stage: Clone + Send + Sync + 'static {
-    /// Whether what the task needs is there. Asked before an attempt is counted.
-    fn readiness(&self, _state: &JobState, _task: TaskName) -> impl Future<Output = Readiness> + Send {
-        std::future::ready(Readiness::Ready(Reservation::default()))
-    }
-
-    /// Has growing playlists follow what was made of a job so far. It goes around the five steps: it has no result, counts no attempts,
-    /// and is done again whenever it is asked for.
-    fn grow(&self, _job: &JobId, _delivery: &Delivery) -> impl Future<Output = Settlement> + Send {
-        std::future::ready(Settlement::Ack)
-    }
-
-    /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
-    fn work(&self, assignment: Assignment) -> impl Future<Output = Result<Product, Failure>> + Send;
-}
 
 /// Takes one delivery of a task through the five steps.
 ///

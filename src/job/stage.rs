@@ -1,0 +1,71 @@
+//! What does the work of one class of tasks: what it is given, and what it makes of it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use streams::JobId;
+use streams::fact::Planned;
+use streams::task::TaskName;
+use streams::work::DoneOutput;
+
+use super::lease::Pulse;
+use super::state::JobState;
+use crate::admission::Reservation;
+use crate::failure::Failure;
+use crate::jetstream::{Delivery, Settlement, Slot};
+
+/// What a stage is asked to do.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The job as it was when the task was taken.
+    pub state: JobState,
+    /// The task.
+    pub task: TaskName,
+    /// The stream sequence of this start: it goes into every key the task writes.
+    pub attempt: u64,
+    /// Counts the work, so that the lease is kept only while there is headway.
+    pub pulse: Pulse,
+    /// The worker's slot that the task takes.
+    pub slot: Slot,
+}
+
+/// What a stage made of a task.
+#[derive(Debug)]
+pub enum Product {
+    /// The plan of the job.
+    Plan(Box<Planned>),
+    /// Objects in the bucket.
+    Output(Box<DoneOutput>),
+    /// The output passed its check; playlists and receipt are in the bucket.
+    Commit,
+    /// Tasks whose output failed its check, each with one sentence.
+    Redo(Vec<(TaskName, String)>),
+}
+
+/// Whether a task can be started.
+#[derive(Debug)]
+pub enum Readiness {
+    /// It can, with the room it needs kept for it until it is done.
+    Ready(Reservation),
+    /// Not yet; look again after this pause. No attempt is counted.
+    Wait(Duration),
+    /// It never can.
+    Never(Failure),
+}
+
+/// The work of one class of tasks.
+pub trait Stage: Clone + Send + Sync + 'static {
+    /// Whether what the task needs is there. Asked before an attempt is counted.
+    fn readiness(&self, _state: &JobState, _task: TaskName) -> impl Future<Output = Readiness> + Send {
+        std::future::ready(Readiness::Ready(Reservation::default()))
+    }
+
+    /// Has growing playlists follow what was made of a job so far. It goes around the five steps: it has no result, counts no attempts,
+    /// and is done again whenever it is asked for.
+    fn grow(&self, _job: &JobId, _delivery: &Delivery) -> impl Future<Output = Settlement> + Send {
+        std::future::ready(Settlement::Ack)
+    }
+
+    /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
+    fn work(&self, assignment: Assignment) -> impl Future<Output = Result<Product, Failure>> + Send;
+}
