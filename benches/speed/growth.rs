@@ -39,9 +39,9 @@ pub(crate) async fn run() -> Section {
     }
     text += "\nThe largest of what was there every fifth of a second, from the event to the end; each shared page for its share. With \
              `MALLOC_ARENA_MAX=2`, as the container image sets it. The cache holds the source until it is full (256 MiB, or an eighth of \
-             `MEMORY_MAX`). ffmpeg holds the index of its source for as long as it is open, about 18 MB for each hour of this one, and the \
-             sample opens it four times. Ours is more by a full sheet of the storyboard, which a minute does not fill. Disk is one piece of \
-             sound that is read back.\n";
+             `MEMORY_MAX`). ffmpeg holds the index of its source for as long as it is open, about 10 MB for each hour of this one, and the \
+             sample opens it four times. Ours is more by a full sheet of the storyboard, which a minute does not fill, and grows by about \
+             10 MB for each hour, most of it while the output is checked as a whole. Disk is one piece of sound that is read back.\n";
     Section {
         name: "growth",
         title: "Memory and disk by the length of the source",
