@@ -14,8 +14,8 @@ use crate::ladder::{Draft, cost};
 /// Closed segments of a rendition that may lie in the work folder: those under way, those that wait until the source is held back, the
 /// one being written, and what ffmpeg still makes of what it had read by then.
 const HELD: u64 = 12;
-/// Segments kept and joined of each audio rendition to be listened to, at most.
-const HEARD: u64 = 240;
+/// Segments of an audio rendition that are kept and joined at a time to be listened to.
+const HEARD: u64 = 15;
 /// Segments of a task that are in our own memory while they are sent.
 const SENDING: u64 = 4;
 /// Boxes around the media, and rates that overshoot their cap: a tenth.
@@ -165,8 +165,8 @@ fn audio_disk(plan: &Planned, rendition: &AudioRendition) -> u64 {
     let segment = rendition.bitrate * seconds(plan) / 8 * (100 + OVERHEAD) / 100;
     let segments = (rendition.duration.max(0.0) as u64).div_ceil(seconds(plan)) + 1;
     let listening = segments.min(HEARD) * 2;
-    // Levels are text: some hundred bytes a second, of what was made and of what was read back.
-    let levels = 2 * 512 * segments * seconds(plan);
+    // Levels are text: some hundred bytes a second, of what was made and of the piece that is listened to.
+    let levels = 512 * (segments + HEARD) * seconds(plan);
     u64::max(segments.min(HELD), listening) * segment + levels
 }
 
@@ -263,7 +263,7 @@ mod tests {
             }
         }
         let long = Need::of_task(&plan, TaskName::TRACKS, 2);
-        assert!(short.disk < 20 * MB && long.disk < 200 * MB, "{short:?} {long:?}");
+        assert!(short.disk < 20 * MB && long.disk < 60 * MB, "{short:?} {long:?}");
         assert_eq!(short.memory, long.memory);
     }
 

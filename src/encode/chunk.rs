@@ -20,6 +20,7 @@ use crate::storage::ObjectKind;
 const PREVIEW: u64 = 5;
 
 impl Shift<'_> {
+    /// Makes all rungs of a chunk, with the previews and the evidence of it.
     #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
     pub(super) async fn video(&self, chunk: u32) -> Result<TaskOutput, Failure> {
         let video = self.plan.video.as_ref().ok_or_else(|| Failure::plain(Code::NoTracks))?;

@@ -23,6 +23,7 @@ use crate::webvtt::{self, Cue, Document};
 const LONGEST: u64 = 32 << 20;
 
 impl Shift<'_> {
+    /// Makes all sound, subtitles and the cover.
     pub(super) async fn tracks(&self) -> Result<TaskOutput, Failure> {
         let mut output = TaskOutput {
             ffmpeg: self.encoder.ffmpeg.clone(),
