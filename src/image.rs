@@ -61,7 +61,7 @@ impl Picture {
     }
 
     /// The picture as a baseline JPEG, `quality` being 1 to 100. Equal pictures give equal bytes. With the standard's own Huffman tables
-    /// (ITU-T T.81 annex K.3): tables of the picture's own would save a tenth of the bytes, but take four times its memory.
+    /// (ITU-T T.81 annex K.3): tables of the picture's own would save a tenth of the bytes, but take twice its memory on top.
     ///
     /// # Errors
     /// When a side is zero or longer than 65 535 pixels.
