@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`machine`] (cores, processor time, memory), [`source`] (what is encoded), [`bare`] (the command line nobody can do
 //! better than), and one module for each question: [`whole`] (a job, from event to end), [`rivals`] (other systems), [`playable`] (the first
-//! picture), [`fleet`] (many workers), [`control`] (queue and tables), [`growth`] (memory and disk by length). `ONLY=whole,fleet` asks some
-//! of them.
+//! picture), [`fleet`] (many workers), [`control`] (queue and tables), [`growth`] (memory and disk by length), [`traffic`] (bytes read and
+//! written). `ONLY=whole,fleet` asks some of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,6 +30,7 @@ mod playable;
 mod rivals;
 mod source;
 mod timing;
+mod traffic;
 mod whole;
 
 use futures::FutureExt as _;
@@ -63,7 +64,7 @@ async fn run() {
 }
 
 /// Every question, in the order of the page.
-fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 7] {
+fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 8] {
     [
         ("whole", whole::run().boxed_local()),
         ("rivals", rivals::run().boxed_local()),
@@ -72,6 +73,7 @@ fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 7] {
         ("queue", fleet::queue().boxed_local()),
         ("control", control::run().boxed_local()),
         ("growth", growth::run().boxed_local()),
+        ("traffic", traffic::run().boxed_local()),
     ]
 }
 

@@ -21,7 +21,9 @@ pub(crate) struct Page {
 }
 
 /// The questions, in order.
-const ORDER: [&str; 7] = ["whole", "rivals", "playable", "fleet", "queue", "control", "growth"];
+const ORDER: [&str; 8] = [
+    "whole", "rivals", "playable", "fleet", "queue", "control", "growth", "traffic",
+];
 
 impl Page {
     /// Adds a section, and shows it.

@@ -72,6 +72,13 @@ pub(crate) async fn tiny(seconds: u32) -> Clip {
     looped("tiny", first, seconds).await
 }
 
+/// 320x180 at 30 frames a second and more than 3 Mb/s: a source that takes much more to read than to encode.
+pub(crate) async fn heavy(seconds: u32) -> Clip {
+    let first =
+        "-vf fps=30,scale=320:180 -c:v libx264 -preset veryfast -qp 2 -pix_fmt yuv420p -g 60 -c:a aac -b:a 64k -t 30";
+    looped("heavy", first, seconds).await
+}
+
 async fn ffmpeg(args: &[String], file: &Path) {
     let part = file.with_extension("part.mp4");
     output_of(command("ffmpeg").args(["-v", "error", "-y"]).args(args).arg(&part)).await;

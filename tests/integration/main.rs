@@ -96,6 +96,7 @@ mod topology;
 #[cfg(feature = "otel")]
 #[cfg(test)]
 mod traces;
+mod traffic;
 #[cfg(test)]
 mod work_folder;
 #[cfg(test)]

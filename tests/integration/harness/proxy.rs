@@ -67,6 +67,11 @@ impl Proxy {
         }
     }
 
+    /// Where clients connect to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The URL of what lies behind.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -168,6 +168,12 @@ impl World {
         listed.into_iter().map(|object| object.key).collect()
     }
 
+    /// How many bytes all objects below `prefix` are.
+    pub(crate) async fn bytes(&self, prefix: &str) -> u64 {
+        let listed = self.bucket.list(prefix).await.unwrap();
+        listed.iter().map(|object| object.size).sum()
+    }
+
     /// Puts a few bytes under a key, as something a worker left behind.
     pub(crate) async fn leave(&self, key: &str) {
         let kind = ObjectKind::private("application/octet-stream");
