@@ -4,9 +4,10 @@ use streams::FactKind;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::database::Engine;
-use crate::harness::worker::{address, work_dir};
+use crate::harness::worker::work_dir;
 use crate::harness::world::World;
 use crate::machine::{self, Peak};
+use crate::metrics::Metrics;
 use crate::page::Section;
 use crate::source;
 use crate::timing::{fact, ready, stop};
@@ -55,7 +56,7 @@ async fn peak(length: u32) -> Peak {
     let worker = ready(world.worker("growth").setting("MALLOC_ARENA_MAX", 2)).await;
     let clip = source::tiny(length).await;
     let stop_watching = CancellationToken::new();
-    let metrics = format!("http://{}/metrics", address(&worker).await).parse().unwrap();
+    let metrics = Metrics::url(&worker).await;
     let (id, folder, stopped) = (worker.id(), work_dir(&world, "growth"), stop_watching.clone());
     let watching = tokio::spawn(async move { machine::watch(id, &metrics, &folder, stopped).await });
     let job = world.submit(&clip).await;

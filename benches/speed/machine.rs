@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::harness::output::http;
 use crate::harness::process::{Process, command, output_of};
+use crate::metrics::Metrics;
 
 /// Ticks of a second of processor time: fixed by the kernel's interface to programs.
 const TICKS: f64 = 100.0;
@@ -55,8 +55,7 @@ pub(crate) async fn watch(process: i32, metrics: &Url, folder: &Path, stop: Canc
         ticks.tick().await;
         let own = proportional(process);
         let tree: u64 = descendants(process).into_iter().map(proportional).sum();
-        let told = String::from_utf8(http::get(metrics).await.body).unwrap();
-        let cache = gauge(&told, "fluxhls_source_cache_bytes");
+        let cache = Metrics::at(metrics).await.sum("fluxhls_source_cache_bytes") as u64;
         peak.memory = peak.memory.max(own + tree);
         peak.cache = peak.cache.max(cache);
         peak.own = peak.own.max(own.saturating_sub(cache));
@@ -64,14 +63,6 @@ pub(crate) async fn watch(process: i32, metrics: &Url, folder: &Path, stop: Canc
         peak.disk = peak.disk.max(used(folder));
     }
     peak
-}
-
-/// What a worker's metrics tell under a name without labels; nothing yet is zero.
-fn gauge(metrics: &str, name: &str) -> u64 {
-    let value = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-    value.unwrap_or(0.0) as u64
 }
 
 fn proportional(process: i32) -> u64 {

@@ -1,9 +1,9 @@
 //! `make bench`: how fast fluxhls is, each figure as a ratio to a baseline that ran beside it. Writes `docs/benchmarks.md`.
 //!
-//! In reading order: [`machine`] (cores, processor time, memory), [`source`] (what is encoded), [`bare`] (the command line nobody can do
-//! better than), and one module for each question: [`whole`] (a job, from event to end), [`rivals`] (other systems), [`playable`] (the first
-//! picture), [`fleet`] (many workers), [`control`] (queue and tables), [`growth`] (memory and disk by length), [`traffic`] (bytes read and
-//! written). `ONLY=whole,fleet` asks some of them.
+//! In reading order: [`machine`] (cores, processor time, memory), [`metrics`] (what a worker tells of itself), [`source`] (what is
+//! encoded), [`bare`] (the command line nobody can do better than), and one module for each question: [`whole`] (a job, from event to
+//! end), [`rivals`] (other systems), [`playable`] (the first picture), [`fleet`] (many workers), [`control`] (queue and tables), [`growth`]
+//! (memory and disk by length), [`traffic`] (bytes read and written). `ONLY=whole,fleet` asks some of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,6 +25,7 @@ mod control;
 mod fleet;
 mod growth;
 mod machine;
+mod metrics;
 mod page;
 mod playable;
 mod rivals;

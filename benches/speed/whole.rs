@@ -10,6 +10,7 @@ use crate::harness::database::Engine;
 use crate::harness::process::Process;
 use crate::harness::world::World;
 use crate::machine;
+use crate::metrics::Metrics;
 use crate::page::Section;
 use crate::source;
 use crate::timing::{fact, median, ready, seconds, stop, uploaded};
@@ -42,16 +43,15 @@ pub(crate) async fn run() -> Section {
         let processor = machine::processor_seconds(&worker) - before;
         let begun = uploaded(&world, &job).await;
         let playable = fact(&world, &job, FactKind::Playable).await;
-        let metrics = crate::harness::worker::page(&worker, "/metrics").await;
-        let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+        let metrics = Metrics::of(&worker).await;
         ours.push(Run {
             taken: Taken {
                 wall: seconds(begun, ended),
                 processor,
             },
             playable: seconds(begun, playable),
-            read: metric(&metrics, "fluxhls_source_bytes_total"),
-            written: metric(&metrics, "fluxhls_output_bytes_total"),
+            read: metrics.sum("fluxhls_source_bytes_total"),
+            written: metrics.sum("fluxhls_output_bytes_total"),
         });
         stop(worker).await;
         theirs.push(bare::run(&world.planned(&job).await, &clip.path, CORES.0).await);
@@ -94,12 +94,4 @@ async fn worker(world: &World, ladder: &Path, pair: usize) -> Process {
     let worker = ready(world.worker(&name).setting("LADDER_FILE", ladder.display())).await;
     machine::pin(worker.id(), CORES.0).await;
     worker
-}
-
-/// The sum of a metric's series.
-fn metric(page: &str, name: &str) -> f64 {
-    let series = page.lines().filter(|line| line.starts_with(name));
-    series
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-        .sum()
 }

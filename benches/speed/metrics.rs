@@ -1,0 +1,36 @@
+//! What a worker tells of itself.
+
+use url::Url;
+
+use crate::harness::output::http;
+use crate::harness::process::Process;
+use crate::harness::worker::address;
+
+/// A page of metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics(String);
+
+impl Metrics {
+    /// Where a worker's is.
+    pub(crate) async fn url(worker: &Process) -> Url {
+        format!("http://{}/metrics", address(worker).await).parse().unwrap()
+    }
+
+    /// What is there now.
+    pub(crate) async fn at(url: &Url) -> Self {
+        Self(String::from_utf8(http::get(url).await.body).unwrap())
+    }
+
+    /// What a worker tells now.
+    pub(crate) async fn of(worker: &Process) -> Self {
+        Self::at(&Self::url(worker).await).await
+    }
+
+    /// The sum of a metric's series; nothing yet is zero.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        let series = self.0.lines().filter(|line| line.starts_with(name));
+        series
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+}
