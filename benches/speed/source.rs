@@ -16,6 +16,7 @@ about = "As shipped, but for the sample."
 segment = 4
 encoder = "libx264"
 preset = "faster"
+subme = 2
 per_title = false
 rungs = [
     { short_side = 1080, crf = 22.25, maxrate = 4_150_000 },

@@ -73,6 +73,7 @@ fn sample(encoder: &str, preset: &str, profile: &str) -> Option<VideoRendition> 
         gop_frames: 4,
         encoder: encoder.to_owned(),
         preset: preset.to_owned(),
+        subme: None,
         profile: profile.to_owned(),
         pixel_format: String::new(),
         crf: 25.0,

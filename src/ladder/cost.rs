@@ -25,18 +25,23 @@ const TONE_MAP: f64 = 13.0e-9;
 /// Seconds to map other primaries, for each pixel of the top rung.
 const GAMUT: f64 = 4.0e-9;
 
-/// Seconds to encode a pixel, and how many pictures the encoder holds back, by preset.
-const X264: [(&str, f64, f64); 9] = [
-    ("ultrafast", 0.5e-8, 5.0),
-    ("superfast", 0.9e-8, 5.0),
-    ("veryfast", 1.3e-8, 10.0),
-    ("faster", 2.2e-8, 20.0),
-    ("fast", 2.6e-8, 30.0),
-    ("medium", 3.1e-8, 40.0),
-    ("slow", 4.2e-8, 50.0),
-    ("slower", 8.0e-8, 60.0),
-    ("veryslow", 14.0e-8, 60.0),
+/// Seconds to encode a pixel, how many pictures the encoder holds back, and how finely it searches for motion, by preset.
+const X264: [(&str, f64, f64, u8); 9] = [
+    ("ultrafast", 0.5e-8, 5.0, 0),
+    ("superfast", 0.9e-8, 5.0, 1),
+    ("veryfast", 1.3e-8, 10.0, 2),
+    ("faster", 2.2e-8, 20.0, 4),
+    ("fast", 2.6e-8, 30.0, 6),
+    ("medium", 3.1e-8, 40.0, 7),
+    ("slow", 4.2e-8, 50.0, 8),
+    ("slower", 8.0e-8, 60.0, 9),
+    ("veryslow", 14.0e-8, 60.0, 10),
 ];
+
+/// Time of x264 by how finely it searches for motion, to that of 2. On two cores of another server three rungs of a 15 s clip took 34.0 s with
+/// `faster`, 22.4 s of it with 2 and 18.7 s with 1; `fast` 42.4 and 24.0 s, `medium` 45.4 and 24.5 s, `slow` 64.1 and 28.6 s. 0, 3, 5 and those
+/// above 8 are guesses.
+const SUBME: [f64; 12] = [0.6, 0.8, 1.0, 1.25, 1.5, 1.7, 1.86, 1.92, 2.37, 2.8, 3.2, 3.5];
 
 /// x265 takes so many times as long as x264 at the same preset.
 const X265: f64 = 1.8;
@@ -142,12 +147,17 @@ fn conversion(video: &VideoPlan) -> f64 {
 /// Seconds for a pixel, and pictures held back.
 fn encoder(rung: &VideoRendition) -> (f64, f64) {
     let known = X264.iter().find(|(preset, ..)| *preset == rung.preset);
-    let (_, seconds, held) = known.copied().unwrap_or(X264[5]);
+    let (_, seconds, held, usual) = known.copied().unwrap_or(X264[5]);
     match rung.encoder.as_str() {
-        "libx264" => (seconds, held),
+        "libx264" => (seconds * search(rung.subme.unwrap_or(usual)) / search(usual), held),
         "libx265" => (seconds * X265, held),
         _ => HARDWARE,
     }
+}
+
+/// Time by how finely x264 searches for motion.
+fn search(subme: u8) -> f64 {
+    SUBME[usize::from(subme).min(SUBME.len() - 1)]
 }
 
 #[cfg(test)]
@@ -155,21 +165,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn rung(height: u32, preset: &str) -> Rendition {
+    fn rung(height: u32, preset: &str, subme: Option<u8>) -> Rendition {
         serde_json::from_value(json!({
             "type": "video", "name": format!("{height}p"), "width": (height * 16 / 9).next_multiple_of(2), "height": height, "frame_rate": "30",
-            "segment_frames": 120, "gop_frames": 120, "encoder": "libx264", "preset": preset, "profile": "high", "crf": 22.0,
+            "segment_frames": 120, "gop_frames": 120, "encoder": "libx264", "preset": preset, "subme": subme, "profile": "high", "crf": 22.0,
             "maxrate": 4_000_000, "bufsize": 4_000_000, "reason": ""
         }))
         .unwrap()
     }
 
     /// The clip of the measurements.
-    fn measured(preset: &str) -> Cost {
+    fn measured(preset: &str, subme: Option<u8>) -> Cost {
         let source = json!({"bucket": "b", "key": "k", "etag": "e", "size": 1, "mime_type": "video/mp4", "container": "mov", "duration": 24.0, "tracks": []});
         let video = json!({"track": 0, "frame_rate": "30", "segment_frames": 120, "frames": 720, "chunks": [0], "seekable": true,
                            "picture": {"width": 1920, "height": 1080}});
-        let rungs = [1080, 720, 480].map(|height| rung(height, preset));
+        let rungs = [1080, 720, 480].map(|height| rung(height, preset, subme));
         estimate(
             &serde_json::from_value(source).unwrap(),
             Some(&serde_json::from_value(video).unwrap()),
@@ -186,11 +196,29 @@ mod tests {
             ("medium", 78.4, 859.0),
             ("slow", 104.4, 962.0),
         ] {
-            let cost = measured(preset);
+            let cost = measured(preset, None);
             let (time, memory) = (cost.cpu_seconds / cpu, cost.memory_bytes as f64 / 1e6 / megabytes);
             assert!((0.85..1.15).contains(&time), "{preset}: {cost:?}");
             assert!((0.85..1.25).contains(&memory), "{preset}: {cost:?}");
         }
-        assert_eq!(measured("slow").output_bytes, 36_720_000);
+        assert_eq!(measured("slow", None).output_bytes, 36_720_000);
+    }
+
+    #[test]
+    fn a_coarser_search_for_motion_takes_the_share_of_the_time_that_was_measured() {
+        for (preset, subme, share) in [
+            ("faster", 2, 0.66),
+            ("faster", 1, 0.55),
+            ("fast", 2, 0.56),
+            ("slow", 2, 0.45),
+        ] {
+            let time = measured(preset, Some(subme)).cpu_seconds / measured(preset, None).cpu_seconds;
+            assert!((0.9..1.1).contains(&(time / share)), "{preset} {subme}: {time}");
+        }
+        assert_eq!(
+            measured("faster", Some(4)),
+            measured("faster", None),
+            "4 is what `faster` has"
+        );
     }
 }

@@ -129,6 +129,7 @@ fn rendition(
         gop_frames: grid.gop / step,
         encoder: profile.encoder.clone(),
         preset: rung.preset.unwrap_or_else(|| profile.preset.clone()),
+        subme: profile.subme,
         profile: profile.codec_profile.clone(),
         pixel_format: profile.pixel_format.clone(),
         crf: rung.crf,

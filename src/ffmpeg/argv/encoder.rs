@@ -20,6 +20,7 @@ pub(crate) fn args(rendition: &VideoRendition) -> Vec<String> {
     let VideoRendition {
         encoder,
         preset,
+        subme,
         profile,
         maxrate,
         bufsize,
@@ -29,6 +30,9 @@ pub(crate) fn args(rendition: &VideoRendition) -> Vec<String> {
     let mut args = words(&format!("-c:v {encoder}"));
     if !preset.is_empty() {
         args.extend(words(&format!("-preset {preset}")));
+    }
+    if let Some(subme) = subme {
+        args.extend(words(&format!("-subq {subme}")));
     }
     args.extend(words(&format!("-profile:v {profile}")));
     args.extend(words(&quality(rendition)));

@@ -179,6 +179,7 @@ fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
         let rendition = streams::plan::VideoRendition {
             encoder: known.name.to_owned(),
             preset: known.presets.get(3).copied().unwrap_or_default().to_owned(),
+            subme: (known.name == "libx264").then_some(2),
             profile: known.codec.profiles()[0].to_owned(),
             ..rendition.clone()
         };

@@ -274,6 +274,7 @@ mod tests {
             frame_rate: streams::Rational::whole(25),
             encoder: encoder.to_owned(),
             preset: preset.to_owned(),
+            subme: None,
             ..first.clone()
         };
         plan.renditions = rungs.iter().map(|size| Rendition::Video(rung(size))).collect();

@@ -17,6 +17,8 @@ pub struct Profile {
     pub encoder: String,
     /// Encoder preset; empty where the encoder has none.
     pub preset: String,
+    /// How finely x264 searches for motion, from 1 to 11; nothing leaves it to the preset.
+    pub subme: Option<u8>,
     /// H.264 or H.265 profile.
     pub codec_profile: String,
     /// The rungs, from the top down.

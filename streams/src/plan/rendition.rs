@@ -55,6 +55,9 @@ pub struct VideoRendition {
     pub encoder: String,
     /// Encoder preset; empty for encoders that have none.
     pub preset: String,
+    /// How finely x264 searches for motion, by its own scale from 1 to 11; absent where it is as the preset has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subme: Option<u8>,
     /// H.264 or H.265 profile.
     pub profile: String,
     /// ffmpeg's name of the pixel format of the output, e.g. `yuv420p`.

@@ -50,6 +50,7 @@ struct Written {
     gop: Option<u32>,
     encoder: String,
     preset: Option<String>,
+    subme: Option<u8>,
     codec_profile: Option<String>,
     pixel_format: Option<String>,
     rungs: Vec<WrittenRung>,
@@ -138,6 +139,7 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
         ));
     }
     let preset = preset("preset", encoder, written.preset)?;
+    let subme = subme(encoder, written.subme)?;
     within("audio_bitrate", written.audio_bitrate, 32_000, 512_000)?;
     if let Some(bitrate) = written.surround_bitrate {
         within("surround_bitrate", bitrate, 64_000, 1_536_000)?;
@@ -152,6 +154,7 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
         gop,
         encoder: written.encoder,
         preset,
+        subme,
         codec_profile,
         rungs: rungs(encoder, written.rungs)?,
         pixel_format,
@@ -216,6 +219,19 @@ fn preset(field: &str, encoder: &Encoder, written: Option<String>) -> Result<Str
         )),
         Some(preset) => one_of(field, &preset, encoder.presets).map(|()| preset),
     }
+}
+
+fn subme(encoder: &Encoder, written: Option<u8>) -> Result<Option<u8>, String> {
+    if let Some(subme) = written {
+        if encoder.name != "libx264" {
+            return Err(format!(
+                "subme is {subme}; {} has no such thing, leave it out",
+                encoder.name
+            ));
+        }
+        within("subme", subme, 1, 11)?;
+    }
+    Ok(written)
 }
 
 fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, String> {

@@ -5,7 +5,7 @@ const GOOD: &str = "[profiles.mine]\nabout = \"x\"\nsegment = 6\ngop = 2\nencode
                     rungs = [\n{ short_side = 720, crf = 21, maxrate = 3_000_000 },\n{ short_side = 360, crf = 20, maxrate = 900_000, preset = \"slow\" },\n]\n";
 
 /// What is written, what instead, and what is said of it.
-const WRONG: [(&str, &str, &str); 21] = [
+const WRONG: [(&str, &str, &str); 23] = [
     (
         "segment = 6",
         "segment = 60",
@@ -34,6 +34,12 @@ const WRONG: [(&str, &str, &str); 21] = [
         "gop = 2",
         "pixel_format = \"yuv420p10le\"",
         "pixel_format is \"yuv420p10le\"; it must be one of yuv420p",
+    ),
+    ("gop = 2", "subme = 12", "subme is 12; it must be from 1 to 11"),
+    (
+        "libx264\"",
+        "libx265\"\nsubme = 2",
+        "subme is 2; libx265 has no such thing, leave it out",
     ),
     (
         "gop = 2",
@@ -137,7 +143,7 @@ proptest! {
 
     #[test]
     fn whatever_a_field_holds_the_profile_is_sound_or_refused(
-        field in prop::sample::select(vec!["about", "segment", "gop", "encoder", "preset", "codec_profile", "pixel_format", "rungs",
+        field in prop::sample::select(vec!["about", "segment", "gop", "encoder", "preset", "subme", "codec_profile", "pixel_format", "rungs",
             "audio_bitrate", "surround_bitrate", "loudness", "per_title", "storyboard", "field_rate"]),
         value in any_value(),
     ) {
