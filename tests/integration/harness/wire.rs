@@ -76,13 +76,9 @@ impl Drop for Wire {
 
 /// One connection. Each direction ends the other.
 async fn pass(client: TcpStream, upstream: SocketAddr, deaf: watch::Receiver<bool>, passed: Arc<Passed>) {
-    let Ok(server) = TcpStream::connect(upstream).await else {
+    let Some(server) = reach(upstream, &client).await else {
         return;
     };
-    for side in [&client, &server] {
-        // Else the last piece of a message waits for an acknowledgement, for as long as 40 ms.
-        side.set_nodelay(true).unwrap();
-    }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let deafness = || *deaf.borrow();
@@ -90,6 +86,15 @@ async fn pass(client: TcpStream, upstream: SocketAddr, deaf: watch::Receiver<boo
         () = carry(from_client, to_server, &passed.asked, || false) => {}
         () = carry(from_server, to_client, &passed.answered, deafness) => {}
     }
+}
+
+/// The server for a client, where it can be reached. Neither's last piece of a message waits for an acknowledgement, which takes up to 40 ms.
+pub(super) async fn reach(upstream: SocketAddr, client: &TcpStream) -> Option<TcpStream> {
+    let server = TcpStream::connect(upstream).await.ok()?;
+    for side in [client, &server] {
+        side.set_nodelay(true).unwrap();
+    }
+    Some(server)
 }
 
 /// One direction, until either side is done. What comes while it is `lost` is swallowed.
