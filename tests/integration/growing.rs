@@ -174,7 +174,8 @@ async fn a_writer_that_wakes_late_neither_shrinks_nor_unseals_a_playlist() {
     world
         .redeliver_after(topology::HEARTBEAT + Duration::from_secs(3))
         .await;
-    let clip = clip().await;
+    // Long enough that the playlist comes back to the heir before the job ends.
+    let clip = moving("1280x720", 150.0).make().await;
     let _others = world.worker("others").roles("intake,plan,encode,project").start();
     // It has read what is there, which is nothing, and is about to write its first playlist.
     let zombie = world
