@@ -60,8 +60,7 @@ pub(crate) async fn run() -> Section {
          | shaka-streamer 1.5.1 | {:.1} | **{:.2} x** | {:.1} | **{:.1} x** |\n\n\
          The old worker's three rungs are x264 `medium` at fixed rates, and their quality is that of `standard` \
          ([quality](quality.md)); its time holds {:.0} s, the mean wait for its next poll. shaka-streamer makes the four rungs of \
-         `standard` with x264 `slow`, which cannot be set, to the local disk. What `standard` costs as a bare command is most of what \
-         fluxhls takes (`ONLY=whole`): to be half as fast again as the old worker, its preset would have to be a faster one, at the price of bytes.\n",
+         `standard` with x264 `slow`, which cannot be set, to the local disk.\n",
         median(ours.iter().map(|own| own.whole)),
         median(ours.iter().map(|own| own.playable)),
         median(olds.iter().copied()),
