@@ -58,7 +58,7 @@ pub(crate) async fn run() -> Section {
          | fluxhls, `standard` | {:.1} | | {:.1} | |\n\
          | old worker | {:.1} | **{:.2} x** | {:.1} | **{:.1} x** |\n\
          | shaka-streamer 1.5.1 | {:.1} | **{:.2} x** | {:.1} | **{:.1} x** |\n\n\
-         The old worker's three rungs are x264 `medium` at fixed rates, and make a sixth more bytes at a VMAF higher by about one \
+         The old worker's three rungs are x264 `medium` at fixed rates, and make a fifth more bytes at a VMAF higher by about one \
          than those of `standard` ([quality](quality.md)); its time holds {:.0} s, the mean wait for its next poll. shaka-streamer makes the four rungs of \
          `standard` with x264 `slow`, which cannot be set, to the local disk.\n",
         median(ours.iter().map(|own| own.whole)),
