@@ -28,7 +28,8 @@ impl Metrics {
 
     /// The sum of a metric's series; nothing yet is zero.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        let series = self.0.lines().filter(|line| line.starts_with(name));
+        let of_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let series = self.0.lines().filter(of_it);
         series
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()

@@ -55,7 +55,7 @@ impl Page {
                     )
                 });
             if let Some(body) = new.or_else(|| old.map(str::to_owned)) {
-                let _ = write!(text, "{mark}{body}");
+                let _ = write!(text, "{mark}{}\n\n", body.trim());
             }
         }
         std::fs::write(path, format!("{}\n", text.trim_end())).unwrap();

@@ -1,7 +1,5 @@
 //! Bytes between a worker and the store, against the ideal: the source and the output read once, the output written once.
 
-use std::collections::BTreeMap;
-
 use streams::FactKind;
 
 use crate::harness::clip::Clip;
@@ -75,7 +73,12 @@ async fn job(clip: &Clip, memory: Option<u64>) -> Traffic {
         output: world.bytes("hls/").await,
         read,
         written,
-        twice: twice(&world.proxy.writes()),
+        twice: world
+            .proxy
+            .segment_writes()
+            .values()
+            .filter(|times| **times > 1)
+            .count(),
     }
 }
 
@@ -97,14 +100,4 @@ impl Traffic {
             self.twice,
         )
     }
-}
-
-/// How many segments were written more than once. One of another attempt is another object: `<rendition>/<n>-<attempt>.m4s`.
-fn twice(writes: &[String]) -> usize {
-    let mut segments: BTreeMap<&str, usize> = BTreeMap::new();
-    for path in writes.iter().filter(|path| path.ends_with(".m4s")) {
-        let (segment, _attempt) = path.rsplit_once('-').unwrap();
-        *segments.entry(segment).or_default() += 1;
-    }
-    segments.values().filter(|times| **times > 1).count()
 }

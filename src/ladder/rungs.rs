@@ -199,6 +199,24 @@ mod tests {
     }
 
     #[test]
+    fn every_rung_searches_for_motion_as_its_profile_says() {
+        for subme in [None, Some(3)] {
+            let profile = Profile {
+                subme,
+                ..Profile::standard()
+            };
+            let grid = Grid::new(Rational::whole(25), 4, 4);
+            let size = Size {
+                width: 1600,
+                height: 900,
+            };
+            let ladder = renditions(&profile, size, &grid, None);
+            assert_eq!(ladder.renditions.len(), 4);
+            assert!(ladder.renditions.iter().all(|rung| rung.subme == subme));
+        }
+    }
+
+    #[test]
     fn every_rung_that_is_not_made_has_its_reason() {
         assert_eq!(left_out(1920, 1080), Vec::<String>::new());
         assert_eq!(left_out(3840, 2160), ["2160p: the ladder \"standard\" ends at 1080 px"]);

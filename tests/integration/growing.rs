@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use streams::fact::{FactKind, Outcome};
+use streams::task::Duty;
 use streams::{JobId, topology};
 use url::Url;
 
@@ -174,9 +175,8 @@ async fn a_writer_that_wakes_late_neither_shrinks_nor_unseals_a_playlist() {
     world
         .redeliver_after(topology::HEARTBEAT + Duration::from_secs(3))
         .await;
-    // Long enough that the playlist comes back to the heir before the job ends.
-    let clip = moving("1280x720", 150.0).make().await;
-    let _others = world.worker("others").roles("intake,plan,encode,project").start();
+    let clip = clip().await;
+    let others = world.worker("others").roles("intake,plan,encode,project").start();
     // It has read what is there, which is nothing, and is about to write its first playlist.
     let zombie = world
         .worker("zombie")
@@ -187,8 +187,17 @@ async fn a_writer_that_wakes_late_neither_shrinks_nor_unseals_a_playlist() {
     let job = job_of(&event);
     world.streams.upload(&event).await;
     zombie.has_stopped().await;
+    until("what plays first is encoded", async || {
+        let done = world.results(&job).await;
+        let is_done = |duty: Duty| done.iter().any(|done| done.task.duty == duty);
+        is_done(Duty::Video(0)) && is_done(Duty::Tracks)
+    })
+    .await;
+    // So the job cannot end before the heir is given the playlist.
+    others.signal(Signal::SIGSTOP);
     let _heir = world.worker("heir").roles("package").start();
     let manifest = playable(&world, &job).await;
+    others.signal(Signal::SIGCONT);
     let ended = world.completed(&job).await;
     let mut viewer = Viewer::default();
     viewer.looks(&manifest).await;

@@ -96,6 +96,7 @@ mod topology;
 #[cfg(feature = "otel")]
 #[cfg(test)]
 mod traces;
+#[cfg(test)]
 mod traffic;
 #[cfg(test)]
 mod work_folder;

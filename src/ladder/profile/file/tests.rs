@@ -100,6 +100,9 @@ fn a_profile_is_read_with_its_defaults() {
         (128_000, None, true)
     );
     assert_eq!(mine.rungs[1].preset.as_deref(), Some("slow"));
+    assert_eq!(mine.subme, None);
+    let coarse = GOOD.replace("gop = 2", "subme = 2");
+    assert_eq!(parse("mine.toml", &coarse).unwrap()["mine"].subme, Some(2));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod answers;
 mod requests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -95,9 +96,14 @@ impl Proxy {
         *self.cuts.borrow()
     }
 
-    /// The path of every object that was written, as often as it was tried.
-    pub(crate) fn writes(&self) -> Vec<String> {
-        self.writes.borrow().clone()
+    /// How often each segment was written, by `<rendition>/<n>`: that of another attempt is another object, `<rendition>/<n>-<attempt>.m4s`.
+    pub(crate) fn segment_writes(&self) -> BTreeMap<String, u32> {
+        let mut segments = BTreeMap::new();
+        for path in self.writes.borrow().iter().filter(|path| path.ends_with(".m4s")) {
+            let (segment, _attempt) = path.rsplit_once('-').unwrap();
+            *segments.entry(segment.to_owned()).or_default() += 1;
+        }
+        segments
     }
 }
 
