@@ -9,14 +9,18 @@ use crate::ladder::Limits;
 
 /// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no scripts, no images, no captures: a
 /// disguised one of those makes ffmpeg open local files or foreign hosts.
-const DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
+const DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr,amrnb,amrwb";
 
 /// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes may claim any number of samples,
 /// and is laid out in one block; that of 48 hours at 60 frames a second takes half of this, as does one plane of an 8K picture.
 const LARGEST_BLOCK: &str = "536870912";
 
-/// Streams at which a container is given up: far more than are accepted, so that what has a few too many can still be counted.
-const MOST_STREAMS: &str = "256";
+/// Streams at which a container is given up: far more than are accepted, so that what has a few too many can still be counted, and what has
+/// a font for every sign can be read.
+const MOST_STREAMS: &str = "1000";
+
+/// Microseconds and bytes that are read of a source whose tracks begin late, until all of them are known.
+const DEEP: (&str, &str) = ("60000000", "100000000");
 
 /// A source as ffmpeg is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,8 @@ pub struct Input {
     place: Place,
     /// Pixels of the largest picture that is decoded.
     pixels: u64,
+    /// Whether it is read until all tracks are known, however late they begin.
+    deep: bool,
 }
 
 /// Where a source is, as the sandbox must know.
@@ -46,6 +52,7 @@ impl Input {
             protocols: "http,tcp",
             place: Place::Port(Url::parse(url).ok().and_then(|url| url.port_or_known_default())),
             pixels: Limits::default().pixels,
+            deep: false,
         }
     }
 
@@ -58,6 +65,7 @@ impl Input {
             protocols: "file",
             place: Place::File(path.to_owned()),
             pixels: Limits::default().pixels,
+            deep: false,
         }
     }
 
@@ -87,6 +95,20 @@ impl Input {
         self
     }
 
+    /// The same source, read until all of its tracks are known where `deep` says so: at most 60 s or 100 MB of it, instead of the first
+    /// 5 s or 5 MB. Whoever takes pictures or sound of a track must know it as the probe did.
+    #[must_use]
+    pub const fn looking(mut self, deep: bool) -> Self {
+        self.deep = deep;
+        self
+    }
+
+    /// Whether it is read until all of its tracks are known.
+    #[must_use]
+    pub const fn is_deep(&self) -> bool {
+        self.deep
+    }
+
     /// The URL.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -95,12 +117,16 @@ impl Input {
 
     /// The options that go before the URL, and the URL itself where `-i` introduces it (ffmpeg and ffprobe alike).
     #[must_use]
-    pub fn args(&self) -> [String; 12] {
+    pub fn args(&self) -> Vec<String> {
         // Decoders lay pictures out in whole blocks, which may be an eighth larger.
         let pixels = (self.pixels + self.pixels / 8)
             .min(i32::MAX.unsigned_abs().into())
             .to_string();
-        [
+        let mut args = Vec::new();
+        if self.deep {
+            args.extend(["-analyzeduration", DEEP.0, "-probesize", DEEP.1]);
+        }
+        args.extend([
             "-max_alloc",
             LARGEST_BLOCK,
             "-max_streams",
@@ -113,8 +139,8 @@ impl Input {
             DEMUXERS,
             "-i",
             &self.url,
-        ]
-        .map(str::to_owned)
+        ]);
+        args.into_iter().map(str::to_owned).collect()
     }
 }
 

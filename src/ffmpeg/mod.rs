@@ -16,6 +16,7 @@ pub mod tool;
 pub mod trial;
 
 mod child;
+mod clock;
 mod lines;
 mod packet;
 mod probe_json;

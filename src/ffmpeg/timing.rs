@@ -37,6 +37,11 @@ impl Spans {
         span.end = span.end.max(time + packet.duration);
     }
 
+    /// Whether there was no packet at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The span of a stream, where it had a packet.
     pub(super) fn get(&self, stream: u32) -> Option<Span> {
         self.0.get(&stream).copied()

@@ -1,5 +1,6 @@
 //! Where ffmpeg and ffprobe are, which build they are, and whether that build can do what we ask of it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -138,6 +139,18 @@ impl Tool {
         missing.extend(lack("decoder", DECODERS, &decoders));
         missing.extend(lack("filter", FILTERS, &filters));
         Ok(missing)
+    }
+
+    /// The codecs this build decodes, by ffmpeg's names.
+    ///
+    /// # Errors
+    /// [`ToolError`] when the program does not start or does not answer.
+    pub async fn decoded_codecs(&self) -> Result<BTreeSet<String>, ToolError> {
+        let answer = self.ask("-codecs").await?;
+        // A line is a column of flags, the first of which is D where there is a decoder, then the name.
+        let words = answer.lines().filter_map(|line| line.trim_start().split_once(' '));
+        let decoded = words.filter(|(flags, _)| flags.len() == 6 && flags.starts_with('D'));
+        Ok(decoded.filter_map(|(_, rest)| rest.split_whitespace().next()).map(str::to_owned).collect())
     }
 
     async fn ask(&self, question: &str) -> Result<String, ToolError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use streams::plan::LeftOut;
 
-use super::probe::{Content, Probe, Stream};
+use super::probe::{Content, Probe, Stream, Unreadable};
 use super::sound;
 
 /// The streams that are neither in `used`, by their absolute index, nor named in `told`.
@@ -13,7 +13,7 @@ pub fn streams(probe: &Probe, used: &BTreeSet<u32>, told: &[LeftOut]) -> Vec<Lef
     let unused = probe.streams.iter().filter(|stream| !used.contains(&stream.index));
     let entries = unused.map(|stream| LeftOut {
         name: name(stream),
-        reason: reason(probe, stream).to_owned(),
+        reason: reason(probe, stream),
     });
     entries
         .filter(|entry| told.iter().all(|known| known.name != entry.name))
@@ -26,9 +26,14 @@ pub fn name(stream: &Stream) -> String {
     format!("track {}", stream.index)
 }
 
-fn reason(probe: &Probe, stream: &Stream) -> &'static str {
+fn reason(probe: &Probe, stream: &Stream) -> String {
     let moving = probe.main_video().is_some();
-    match &stream.content {
+    let reason = match &stream.content {
+        Content::Unreadable(_) if stream.end.is_none() => "a track without anything in it",
+        Content::Unreadable(Unreadable { has_decoder: false, .. }) => {
+            return format!("a codec that cannot be decoded: {}", stream.codec);
+        }
+        Content::Unreadable(_) => return format!("{} that does not tell what a decoder has to know", stream.codec),
         Content::Video(_) if stream.end.is_none() => "a video track without a picture in it",
         Content::Video(_) => "another video track: one is encoded, the default or the first",
         Content::Audio(_) if !sound::is_usable(stream) => "an audio track with next to nothing in it",
@@ -37,9 +42,9 @@ fn reason(probe: &Probe, stream: &Stream) -> &'static str {
         Content::Subtitle { bitmap: false } => "subtitles whose text is not taken over",
         Content::Cover if moving => "an attached picture: the video has pictures of its own",
         Content::Cover => "an attached picture, not a video",
-        Content::Data if stream.codec.is_empty() => "a codec that cannot be decoded",
         Content::Data => "data that players have no use for",
-    }
+    };
+    reason.to_owned()
 }
 
 #[cfg(test)]

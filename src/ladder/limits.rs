@@ -3,7 +3,7 @@
 use streams::Code;
 
 use super::decide::Refusal;
-use super::probe::{Content, Probe};
+use super::probe::{Content, Probe, Stream};
 
 /// Channels; no format for films has more (22.2 has 24, ambisonics of the seventh order 64).
 const MOST_CHANNELS: u32 = 64;
@@ -20,7 +20,7 @@ pub struct Limits {
     pub duration: f64,
     /// Pixels of one picture.
     pub pixels: u64,
-    /// Tracks of any kind.
+    /// Tracks of pictures and of sound, whether or not they can be decoded. Fonts and subtitles cost next to nothing.
     pub tracks: usize,
 }
 
@@ -60,13 +60,15 @@ impl Limits {
         })
     }
 
-    /// Judges the number of tracks; `found` may be the least that is known.
+    /// Judges the number of tracks of pictures and sound.
     ///
     /// # Errors
     /// [`Refusal`] when there are too many.
-    pub fn judge_tracks(&self, found: usize) -> Result<(), Refusal> {
+    pub fn judge_media(&self, probe: &Probe) -> Result<(), Refusal> {
+        let media = |stream: &&Stream| stream.is_media() || matches!(stream.content, Content::Unreadable(_));
+        let found = probe.streams.iter().filter(media).count();
         refuse_if(found > self.tracks, || {
-            format!("The file has {found} tracks; at most {} are accepted.", self.tracks)
+            format!("The file has {found} tracks of pictures and sound; at most {} are accepted.", self.tracks)
         })
     }
 
@@ -75,7 +77,7 @@ impl Limits {
     /// # Errors
     /// [`Refusal`] with the first limit it is over.
     pub fn judge(&self, probe: &Probe) -> Result<(), Refusal> {
-        self.judge_tracks(probe.streams.len())?;
+        self.judge_media(probe)?;
         for stream in &probe.streams {
             match &stream.content {
                 Content::Video(video) => self.judge_picture(video.width, video.height)?,

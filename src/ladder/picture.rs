@@ -5,6 +5,7 @@ use streams::plan::{FieldOrder, Picture, Primaries, SourceColor};
 
 use super::probe::{Fields, Stream, Video};
 use super::profile::Profile;
+use super::size::Size;
 use super::turn;
 
 /// What is done to the pictures of `video` by a profile.
@@ -27,6 +28,7 @@ pub fn of(video: &Video, profile: &Profile) -> Picture {
         mirror: turn.mirror,
         width: video.width,
         height: video.height,
+        pixel_aspect: Size::believes(video.pixel_aspect).then_some(video.pixel_aspect),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is known of a source after it was probed. Values only: `ffmpeg::probe` measures them, the planner reads them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use streams::Rational;
 
@@ -21,6 +23,30 @@ pub struct Probe {
     pub seekable: bool,
     /// Seconds from a key frame to the time that was sought, for times spread over the main video. Empty when not seekable.
     pub leads: Vec<f64>,
+    /// Seconds before a key frame from which decoding has to begin, since what is called a key frame is none: 0 for honest sources.
+    pub seek_margin: f64,
+    /// Whether its tracks are only known to readers that look deep into it.
+    pub deep: bool,
+    /// How its packets are brought onto one clock; nothing where they are on one already.
+    pub clock_repair: Option<ClockRepair>,
+}
+
+/// Where the clock of a source begins anew or jumps, and what brings all tracks alike onto one clock that only goes forward.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClockRepair {
+    /// The shifts of each stream, by its absolute index, in the order of its packets.
+    pub shifts: BTreeMap<u32, Vec<ClockShift>>,
+    /// Seconds from the first sample to the end of the last one, once repaired.
+    pub duration: f64,
+}
+
+/// From a packet on, the time stamps of a stream are moved by so much more than before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClockShift {
+    /// Number of the packet in its stream, counted from zero at its first key packet.
+    pub packet: u64,
+    /// Microseconds that are added.
+    pub micros: i64,
 }
 
 /// One stream of a source.
@@ -28,7 +54,7 @@ pub struct Probe {
 pub struct Stream {
     /// Absolute stream index.
     pub index: u32,
-    /// The decoder's name for the codec; empty when ffmpeg knows none.
+    /// The decoder's name for the codec; that of the container where ffmpeg knows none, empty where that has none either.
     pub codec: String,
     /// Language as the container spells it.
     pub language: Option<String>,
@@ -74,8 +100,19 @@ pub enum Content {
     },
     /// An attached picture.
     Cover,
+    /// Moving pictures or sound that cannot be decoded.
+    Unreadable(Unreadable),
     /// Anything else.
     Data,
+}
+
+/// Why a track that is there cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// Whether it carries moving pictures; sound, if not.
+    pub is_video: bool,
+    /// Whether there is a decoder for its codec. Then nothing in it tells what the decoder has to know, such as the size of pictures.
+    pub has_decoder: bool,
 }
 
 /// Moving pictures.
@@ -109,6 +146,8 @@ pub struct Video {
     pub primaries: Option<String>,
     /// Whether pictures may be transparent in places.
     pub alpha: bool,
+    /// Whether size or shape of the pictures change on the way, as far as was looked.
+    pub size_changes: bool,
     /// Bits per second of the stream, where the container tells.
     pub bitrate: Option<u64>,
     /// Dolby Vision, where there is any.
@@ -180,6 +219,16 @@ impl Probe {
     pub fn audios(&self) -> impl Iterator<Item = (&Stream, &Audio)> {
         self.streams.iter().filter_map(|stream| match &stream.content {
             Content::Audio(audio) => Some((stream, audio)),
+            _ => None,
+        })
+    }
+}
+
+impl Probe {
+    /// The streams of pictures (`is_video`) or of sound that hold packets nobody here can decode.
+    pub fn unreadable(&self, is_video: bool) -> impl Iterator<Item = (&Stream, Unreadable)> {
+        self.streams.iter().filter_map(move |stream| match stream.content {
+            Content::Unreadable(why) if why.is_video == is_video && stream.end.is_some() => Some((stream, why)),
             _ => None,
         })
     }

@@ -1,5 +1,7 @@
 //! Picture sizes: upright, square pixels, even, and never larger than the source.
 
+use streams::Rational;
+
 use super::probe::Video;
 use super::turn;
 
@@ -16,13 +18,18 @@ pub struct Size {
 const MOST_STRETCHED: f64 = 8.0;
 
 impl Size {
+    /// Whether a pixel of this aspect is a format, not a damaged header.
+    #[must_use]
+    pub fn believes(pixel_aspect: Rational) -> bool {
+        (1.0 / MOST_STRETCHED..=MOST_STRETCHED).contains(&pixel_aspect.as_f64())
+    }
+
     /// The upright size of a source in square pixels: its stored height, and the width its pixel aspect makes of its stored width,
     /// turned as players turn it.
     #[must_use]
     pub fn upright(video: &Video) -> Self {
-        let aspect = video.pixel_aspect.as_f64();
-        let aspect = if (1.0 / MOST_STRETCHED..=MOST_STRETCHED).contains(&aspect) {
-            aspect
+        let aspect = if Self::believes(video.pixel_aspect) {
+            video.pixel_aspect.as_f64()
         } else {
             1.0
         };

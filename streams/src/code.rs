@@ -79,6 +79,10 @@ codes! {
     DimensionsTooSmall "dimensions_too_small" Permanent "The picture is too small to be a video.";
     /// The input is over a limit of this installation.
     ExceedsPolicy "exceeds_policy" Permanent "The file is over a limit of this service.";
+    /// Pictures, or all of the sound, are of a codec that cannot be decoded; the message names it.
+    UnsupportedCodec "unsupported_codec" Permanent "The file is of a codec that cannot be decoded.";
+    /// The media is encrypted.
+    Protected "protected" Permanent "The file is protected (encrypted) and cannot be converted.";
     /// Dolby Vision profile 5 has no standard picture in it.
     UnsupportedDolbyVision "unsupported_dolby_vision" Permanent "This Dolby Vision profile cannot be converted.";
     /// Too much of the media does not decode.

@@ -9,7 +9,7 @@ use super::super::probe_json::{Document, RawStream};
 use super::super::sandbox::Allowance;
 use super::{ProbeError, Prober, judge};
 use crate::ladder::Refusal;
-use crate::ladder::probe::{Content, Probe};
+use crate::ladder::probe::{Content, Probe, Stream};
 
 /// The size in a decoder's word that it does not begin with a picture: `… Picture size 30000x30000 is invalid`, or `… exceeds …`.
 pub(super) fn refused_size(line: &str) -> Option<(u32, u32)> {
@@ -19,7 +19,7 @@ pub(super) fn refused_size(line: &str) -> Option<(u32, u32)> {
 }
 
 impl Prober<'_> {
-    /// What the header says.
+    /// What the header says, and the first packets of tracks of which it says too little.
     pub(super) async fn describe(&self) -> Result<Document, ProbeError> {
         // Of the container's tags only the one that is used: others may be megabytes long.
         let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand";
@@ -43,6 +43,10 @@ impl Prober<'_> {
         let document = serde_json::from_slice(&output.stdout)
             .map_err(|error| ProbeError::NotMedia(format!("its description is not valid: {error}")))?;
         self.look_at_sizes(&document, &output.stderr_tail)?;
+        let document = Document {
+            streams: document.streams.into_iter().filter(|stream| !stream.is_attachment()).collect(),
+            ..document
+        };
         Ok(document)
     }
 
@@ -87,8 +91,7 @@ impl Prober<'_> {
     }
 
     /// The description as values.
-    pub(super) fn read(&self, document: &Document) -> Result<Probe, ProbeError> {
-        self.limits.policy.judge_tracks(document.streams.len())?;
+    pub(super) async fn read(&self, document: &Document) -> Result<Probe, ProbeError> {
         let streams: Option<Vec<_>> = document.streams.iter().map(RawStream::stream).collect();
         let mut probe = Probe {
             container: document.format.name().unwrap_or("").to_owned(),
@@ -98,13 +101,38 @@ impl Prober<'_> {
             streams: streams.ok_or_else(|| ProbeError::NotMedia("a stream has no index".to_owned()))?,
             seekable: false,
             leads: Vec::new(),
+            seek_margin: 0.0,
+            deep: self.input.is_deep(),
+            clock_repair: None,
         };
+        self.limits.policy.judge_media(&probe)?;
+        self.name_missing_decoders(&mut probe).await;
         for stream in &mut probe.streams {
             if let Content::Video(video) = &mut stream.content {
                 video.bitrate = video.bitrate.or_else(|| document.rest_of_bitrate(stream.index));
             }
         }
-        let some = probe.main_video().is_some() || probe.audios().next().is_some();
-        some.then_some(probe).ok_or(ProbeError::NoTracks)
+        let is_media = |stream: &Stream| stream.is_media() || matches!(stream.content, Content::Unreadable(_));
+        if probe.streams.iter().any(is_media) {
+            Ok(probe)
+        } else {
+            Err(ProbeError::NoTracks)
+        }
+    }
+
+    /// Tells tracks without a decoder from those that only do not say enough: ffmpeg has names for more codecs than it decodes.
+    async fn name_missing_decoders(&self, probe: &mut Probe) {
+        let unclear = |stream: &Stream| matches!(stream.content, Content::Unreadable(why) if why.has_decoder);
+        if !probe.streams.iter().any(unclear) {
+            return;
+        }
+        let Ok(decoded) = self.tool.decoded_codecs().await else {
+            return;
+        };
+        for stream in &mut probe.streams {
+            if let Content::Unreadable(why) = &mut stream.content {
+                why.has_decoder = why.has_decoder && decoded.contains(&stream.codec);
+            }
+        }
     }
 }

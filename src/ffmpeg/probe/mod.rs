@@ -4,6 +4,7 @@ mod description;
 mod error;
 mod fields;
 mod limits;
+mod looks;
 mod times;
 
 use std::io;
@@ -14,47 +15,37 @@ pub use limits::ProbeLimits;
 
 use super::child::{Ending, Spawn};
 use super::input::Input;
+use super::probe_json::{Document, RawStream};
 use super::sandbox::{Allowance, Confinement};
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
-use times::{BEGINNING, declared_end, settle};
+use times::{BEGINNING, declared_end, may_be_cut, repair, settle};
 
 /// Probes `input`. A read that failed on the way looks like a short source here: the caller must ask its source server for faults.
 ///
 /// # Errors
 /// [`ProbeError`] when there is nothing that can be planned.
 pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<Probe, ProbeError> {
+    let document = Prober { tool, input, limits }.describe().await?;
+    if !needs_depth(&document) {
+        return Prober { tool, input, limits }.measure(&document).await;
+    }
+
+    // Some tracks begin late, or no header says how many there are.
+    let input = &input.clone().looking(true);
     let prober = Prober { tool, input, limits };
     let document = prober.describe().await?;
-    let mut probe = prober.read(&document)?;
-    let indexed = has_index(&probe.container) && document.format.duration().is_some();
-    let first = format!("%+{BEGINNING}");
-    let last = async {
-        match document.format.duration().filter(|_| indexed) {
-            Some(duration) => prober.ending(&probe, duration).await,
-            None => prober.scan().await,
-        }
-    };
-    // Everybody waits for the plan, so what does not need the other goes beside it.
-    let (beginning, ending) = futures::try_join!(prober.spans(&first), last)?;
-    if indexed {
-        probe.declared_end = declared_end(&probe, &document);
-    }
-    settle(&mut probe, &document, &beginning, &ending);
-    let seek = async { if indexed { prober.seek(&probe).await } else { Ok(None) } };
-    let (leads, fields) = futures::join!(seek, prober.fields(&probe));
-    if let Some(leads) = leads? {
-        (probe.seekable, probe.leads) = (true, leads);
-    }
-    let shown = probe.main_video().map(|(stream, _)| stream.index);
-    for stream in &mut probe.streams {
-        if let Content::Video(video) = &mut stream.content
-            && Some(stream.index) == shown
-        {
-            video.fields = fields;
-        }
-    }
-    Ok(probe)
+    prober.measure(&document).await
+}
+
+/// Whether tracks may be there that the first few seconds do not show, or do not show enough of.
+fn needs_depth(document: &Document) -> bool {
+    has_clock(document.format.name().unwrap_or_default()) || document.streams.iter().any(RawStream::may_be_known_deeper)
+}
+
+/// Containers of streams, whose tracks may begin at any time, and whose clock may begin anew.
+fn has_clock(container: &str) -> bool {
+    container.split(',').any(|name| matches!(name, "mpegts" | "mpeg" | "flv"))
 }
 
 /// Containers whose index leads to key frames. AVI has one too, but no presentation times; in the others a seek guesses.
@@ -80,6 +71,48 @@ struct Prober<'a> {
 }
 
 impl Prober<'_> {
+    /// When the streams of a described source begin and end, whether it can be entered at a time, and what its pictures are like.
+    async fn measure(&self, document: &Document) -> Result<Probe, ProbeError> {
+        let mut probe = self.read(document).await?;
+        let indexed = has_index(&probe.container) && document.format.duration().is_some();
+        let first = format!("%+{BEGINNING}");
+        let last = async {
+            match document.format.duration().filter(|_| indexed) {
+                Some(duration) => Ok((self.ending(&probe, duration).await?, None)),
+                None => self.scan(has_clock(&probe.container)).await,
+            }
+        };
+
+        // Everybody waits for the plan, so what does not need the other goes beside it.
+        let (beginning, (mut ending, clock)) = futures::try_join!(self.spans(&first), last)?;
+        probe.clock_repair = repair(clock)?;
+        if indexed {
+            probe.declared_end = declared_end(&probe, document);
+        }
+        settle(&mut probe, document, &beginning, &ending);
+        if may_be_cut(&probe) {
+            self.measure_ends_apart(&probe, &mut ending).await?;
+            settle(&mut probe, document, &beginning, &ending);
+        }
+
+        let fields = {
+            let mut looked = probe.clone();
+            let (around, fields) = futures::join!(self.look_around(&mut looked, indexed), self.fields(&probe));
+            around?;
+            probe = looked;
+            fields
+        };
+        let shown = probe.main_video().map(|(stream, _)| stream.index);
+        for stream in &mut probe.streams {
+            if let Content::Video(video) = &mut stream.content
+                && Some(stream.index) == shown
+            {
+                video.fields = fields;
+            }
+        }
+        Ok(probe)
+    }
+
     fn spawn(&self, args: &[&str], allowance: Allowance) -> Spawn {
         let quiet = ["-hide_banner", "-v", "error"].map(str::to_owned);
         let args = args.iter().map(|arg| (*arg).to_owned());

@@ -2,22 +2,17 @@
 
 use std::time::Duration;
 
-use streams::{Code, Rational};
+use streams::Code;
 
 use super::super::child;
+use super::super::clock::Clock;
 use super::super::packet::{ENTRIES, Packet};
 use super::super::probe_json::Document;
 use super::super::sandbox::Allowance;
-use super::super::timing::{Spans, exact, intervals, leads, spread};
+use super::super::timing::{Spans, exact};
 use super::{ProbeError, Prober, judge};
 use crate::ladder::Refusal;
-use crate::ladder::probe::{Content, Probe};
-
-/// At most so many seeks are tried: each waits for the storage, one after the other.
-const SEEKS: u32 = 12;
-
-/// Seconds between tried seeks, in short sources.
-const SEEKS_APART: f64 = 4.0;
+use crate::ladder::probe::{ClockRepair, Content, Probe};
 
 /// Seconds from the start of a source whose packets tell when its streams begin.
 pub(super) const BEGINNING: f64 = 2.0;
@@ -30,10 +25,9 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
     for (stream, raw) in probe.streams.iter_mut().zip(&document.streams) {
         // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up samples, and only the header counts
         // them. A stream that begins later has no packet in the beginning; without a word of the header the whole scan tells.
-        let beginning = beginning
-            .get(stream.index)
-            .filter(|_| matches!(stream.content, Content::Video(_)));
-        let first = beginning.or_else(|| ending.get(stream.index).filter(|_| stream.start.is_none()));
+        let beginning = beginning.get(stream.index);
+        let pictures = beginning.filter(|_| matches!(stream.content, Content::Video(_)));
+        let first = pictures.or_else(|| ending.get(stream.index).filter(|_| stream.start.is_none()));
         if let (Some(span), Some(base)) = (first, raw.time_base()) {
             stream.start = exact(span.first, base).or(stream.start);
         }
@@ -42,13 +36,32 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
             _ => 0.0,
         };
         // Without durations the last frame lasts as long as the mean one.
-        stream.end = ending.get(stream.index).map(|span| {
+        let last = ending.get(stream.index).or(beginning);
+        stream.end = last.map(|span| {
             if span.end > span.last {
                 span.end
             } else {
                 span.end + frame
             }
         });
+    }
+}
+
+/// Whether the packets of an ISO file seem to end before it does: before the end it tells, or where it tells none.
+pub(super) fn may_be_cut(probe: &Probe) -> bool {
+    let is_iso = probe.container.split(',').any(|name| name == "mov");
+    let missing = probe.declared_end.zip(probe.end()).map(|(declared, end)| declared - end);
+    is_iso && missing.is_none_or(|missing| missing > 0.5)
+}
+
+/// What brings the packets onto one clock, if anything has to.
+pub(super) fn repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusal> {
+    match clock {
+        Some(clock) if clock.is_beyond_repair() => {
+            let message = "The clock of the file begins anew too often to be put right.";
+            Err(Refusal::new(Code::DecodeErrors, message))
+        }
+        clock => Ok(clock.and_then(|clock| clock.repair())),
     }
 }
 
@@ -86,13 +99,43 @@ impl Prober<'_> {
         Ok(spans)
     }
 
-    /// First and last times of all streams of the whole source.
-    pub(super) async fn scan(&self) -> Result<Spans, ProbeError> {
-        let mut spans = Spans::default();
+    /// First and last times of all streams of the whole source, and its clock where that is asked for.
+    pub(super) async fn scan(&self, has_clock: bool) -> Result<(Spans, Option<Clock>), ProbeError> {
+        let (mut spans, mut clock) = (Spans::default(), has_clock.then(Clock::default));
         let args = ["-show_entries", ENTRIES, "-of", "compact=print_section=0"];
         let scan = (self.limits.scan, Allowance::scan());
-        self.packets(&args, scan, |packet| spans.add(&packet)).await?;
-        Ok(spans)
+        let each = |packet: Packet| {
+            spans.add(&packet);
+            if let Some(clock) = &mut clock {
+                clock.add(&packet);
+            }
+        };
+        self.packets(&args, scan, each).await?;
+        Ok((spans, clock))
+    }
+
+    /// Measures the end of each track of pictures or sound by itself. ffprobe reads the tracks of a file in turns and ends at the first
+    /// packet that is cut off; a decoder of one track goes on to the end of that.
+    pub(super) async fn measure_ends_apart(&self, probe: &Probe, ending: &mut Spans) -> Result<(), ProbeError> {
+        let start = probe.container_start.as_f64();
+        let from = probe.streams.iter().filter_map(|stream| stream.end).min_by(f64::total_cmp);
+        let from = from.map_or(start, |end| (end - ENDINGS[0]).max(start));
+        for stream in probe.streams.iter().filter(|stream| stream.is_media()) {
+            let (index, interval) = (stream.index.to_string(), format!("{from:.6}%"));
+            let args = [
+                "-select_streams",
+                &index,
+                "-show_entries",
+                ENTRIES,
+                "-of",
+                "compact=print_section=0",
+                "-read_intervals",
+                &interval,
+            ];
+            let look = (self.limits.look, Allowance::look());
+            self.packets(&args, look, |packet| ending.add(&packet)).await?;
+        }
+        Ok(())
     }
 
     async fn packets(
@@ -143,39 +186,25 @@ impl Prober<'_> {
             if wanted(&spans) {
                 return Ok(spans);
             }
+            if width == ENDINGS[2] && spans.is_empty() {
+                let end = self.find_cut(start, start + duration).await?;
+                return self.spans(&format!("{:.6}%", end - ENDINGS[0])).await;
+            }
         }
-        self.scan().await
+        Ok(self.scan(false).await?.0)
     }
 
-    /// Seconds from key frames to times spread over the main video; nothing where seeks do not land as they must.
-    pub(super) async fn seek(&self, probe: &Probe) -> Result<Option<Vec<f64>>, ProbeError> {
-        let Some((stream, _)) = probe.main_video() else {
-            return Ok(None);
-        };
-        let (Some(start), Some(end)) = (stream.start.map(Rational::as_f64), stream.end) else {
-            return Ok(None);
-        };
-        let times = spread(start, end, SEEKS_APART, SEEKS);
-        let (index, intervals) = (stream.index.to_string(), intervals(&times));
-        let mut landed = Vec::new();
-        let args = [
-            "-select_streams",
-            &index,
-            "-show_entries",
-            ENTRIES,
-            "-of",
-            "compact=print_section=0",
-            "-read_intervals",
-            &intervals,
-        ];
-        let look = (self.limits.look, Allowance::look());
-        // One packet is asked for at each time; a container that gives more has no place for a seek to land.
-        let keep = |packet| {
-            if landed.len() <= times.len() {
-                landed.push(packet);
+    /// About the time at which a source ends that was cut far before the end its index tells, by halves.
+    async fn find_cut(&self, start: f64, end: f64) -> Result<f64, ProbeError> {
+        let (mut there, mut gone) = (start, end);
+        while gone - there > ENDINGS[0] / 2.0 {
+            let middle = f64::midpoint(there, gone);
+            if self.spans(&format!("{middle:.6}%+#1")).await?.is_empty() {
+                gone = middle;
+            } else {
+                there = middle;
             }
-        };
-        self.packets(&args, look, keep).await?;
-        Ok(leads(&times, &landed))
+        }
+        Ok(there)
     }
 }

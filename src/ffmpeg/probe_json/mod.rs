@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use streams::Rational;
 
-use crate::ladder::probe::{Audience, Audio, Content, DolbyVision, Stream, Video};
+use crate::ladder::probe::{Audience, Audio, Content, DolbyVision, Stream, Unreadable, Video};
 
 /// What ffprobe says of a source.
 #[derive(Debug, Default, Deserialize)]
@@ -36,6 +36,7 @@ pub(super) struct RawStream {
     index: Scalar,
     codec_type: Scalar,
     codec_name: Scalar,
+    codec_tag_string: Scalar,
     width: Scalar,
     height: Scalar,
     sample_aspect_ratio: Scalar,
@@ -44,12 +45,14 @@ pub(super) struct RawStream {
     time_base: Scalar,
     start_pts: Scalar,
     duration: Scalar,
+    duration_ts: Scalar,
     field_order: Scalar,
     pix_fmt: Scalar,
     color_space: Scalar,
     color_transfer: Scalar,
     color_primaries: Scalar,
     bit_rate: Scalar,
+    sample_fmt: Scalar,
     channels: Scalar,
     channel_layout: Scalar,
     sample_rate: Scalar,
@@ -187,7 +190,7 @@ impl RawStream {
             .and_then(|(pts, base)| pts.checked_mul(base));
         Some(Stream {
             index: self.index.parse()?,
-            codec: self.codec_name.text().unwrap_or("").to_owned(),
+            codec: self.codec(),
             language: tag(&self.tags, "language").map(|text| shorten(text, 35)),
             // Not `handler_name`: that is the name of the program that wrote the file more often than one for people.
             title: tag(&self.tags, "title").map(|text| shorten(text, 60)),
@@ -216,9 +219,30 @@ impl RawStream {
         self.flag("attached_pic") || self.flag("timed_thumbnails")
     }
 
-    /// Its length in seconds by the word of the container.
+    /// Its length in seconds by the word of the container. All ones stand for an unknown one (ISO/IEC 14496-12 section 8.4.2.3), and so
+    /// does what some writers make of them.
     pub(super) fn duration(&self) -> Option<f64> {
-        self.duration.seconds().filter(|duration| *duration > 0.0)
+        const UNKNOWN: [u64; 4] = [u32::MAX as u64, i32::MAX as u64, u64::MAX, i64::MAX as u64];
+        let ticks: Option<u64> = self.duration_ts.parse();
+        let duration = self.duration.seconds().filter(|duration| *duration > 0.0);
+        duration.filter(|_| ticks.is_none_or(|ticks| !UNKNOWN.contains(&ticks)))
+    }
+
+    /// Whether it is a font, or another file that lies in the container.
+    pub(super) fn is_attachment(&self) -> bool {
+        self.codec_type.text() == Some("attachment")
+    }
+
+    /// Whether it is pictures or sound that ffmpeg could decode if it knew more of them.
+    pub(super) fn may_be_known_deeper(&self) -> bool {
+        matches!(self.content(), Content::Unreadable(why) if why.has_decoder)
+    }
+
+    /// ffmpeg's name of the codec, else that of the container where it is one in letters.
+    fn codec(&self) -> String {
+        let tag = self.codec_tag_string.text().filter(|tag| !tag.starts_with('['));
+        let name = self.codec_name.text().or(tag).unwrap_or_default();
+        shorten(name, 30)
     }
 
     fn flag(&self, name: &str) -> bool {
@@ -231,8 +255,8 @@ impl RawStream {
     fn content(&self) -> Content {
         match self.codec_type.text() {
             Some("video") if self.is_attached() => Content::Cover,
-            Some("video") => self.video().map_or(Content::Data, Content::Video),
-            Some("audio") => self.audio().map_or(Content::Data, Content::Audio),
+            Some("video") => self.video().map_or_else(|| self.unreadable(true), Content::Video),
+            Some("audio") => self.audio().map_or_else(|| self.unreadable(false), Content::Audio),
             Some("subtitle") => Content::Subtitle {
                 // Teletext pages are characters, but ffmpeg hands them out as pictures.
                 bitmap: matches!(
@@ -242,6 +266,13 @@ impl RawStream {
             },
             _ => Content::Data,
         }
+    }
+
+    fn unreadable(&self, is_video: bool) -> Content {
+        Content::Unreadable(Unreadable {
+            is_video,
+            has_decoder: self.codec_name.text().is_some(),
+        })
     }
 
     /// Pictures of a codec ffmpeg does not know have no format and cannot be decoded.
@@ -260,6 +291,7 @@ impl RawStream {
             interlaced: matches!(self.field_order.text(), Some("tt" | "bb" | "tb" | "bt")),
             fields: None,
             alpha: self.alpha(),
+            size_changes: false,
             bitrate: self.bitrate(),
             pixel_format: self.pix_fmt.text()?.to_owned(),
             matrix: self.color_space.text().map(str::to_owned),
@@ -286,7 +318,9 @@ impl RawStream {
         marks.iter().any(|mark| format.starts_with(mark)) || tag(&self.tags, "alpha_mode") == Some("1")
     }
 
+    /// Sound of a codec ffmpeg does not know has no format of samples and cannot be decoded.
     fn audio(&self) -> Option<Audio> {
+        self.sample_fmt.text()?;
         Some(Audio {
             channels: self.channels.parse().filter(|channels| *channels > 0)?,
             sample_rate: self.sample_rate.parse().filter(|rate| *rate > 0)?,

@@ -134,8 +134,9 @@ impl Draft {
 pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Result<Draft, Refusal> {
     let profile = &settings.profile;
     settings.limits.judge(probe)?;
+    refuse_unreadable(probe)?;
+    let is_truncated = judge_end(probe)?;
     let pictures = Pictures::of(probe, profile)?;
-    refuse_damage(probe)?;
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
     let tracks = Tracks::of(probe, profile, clock.timeline.zero.as_f64(), pictures.is_some());
     let shown = pictures.as_ref().zip(clock.grid);
@@ -153,6 +154,7 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         video.chunks = pictures.chunks(probe, &clock.timeline, &grid, video, load);
     }
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
+    warnings.extend(is_truncated.then(|| "truncated".to_owned()));
     warnings.extend(tracks.warnings.iter().cloned());
     let mut draft = Draft {
         profile: profile.name.clone(),
@@ -248,33 +250,61 @@ fn storyboard(profile: &Profile, pictures: Option<&Pictures<'_>>, video: Option<
     Some(storyboard::plan(video.frames, video.frame_rate, pictures.size))
 }
 
-/// A source whose packets end well before its own index says has lost its rest.
-fn refuse_damage(probe: &Probe) -> Result<(), Refusal> {
-    let (Some(declared), Some(end)) = (probe.declared_end, probe.end()) else {
+/// Pictures that are there and cannot be decoded are never left out in silence, and neither is all of the sound.
+fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
+    let has_pictures = probe.main_video().is_some_and(|(stream, _)| stream.end.is_some());
+    let has_sound = probe.audios().any(|(stream, _)| sound::is_usable(stream));
+    let pictures = probe.unreadable(true).next().filter(|_| !has_pictures);
+    let sound = probe.unreadable(false).next().filter(|_| !has_pictures && !has_sound);
+    let Some((stream, why)) = pictures.or(sound) else {
         return Ok(());
     };
-    let (start, missing) = (probe.container_start.as_f64(), declared - end);
-    if missing > 1.0_f64.max((declared - start) * 0.02) {
+
+    let what = if why.is_video { "pictures" } else { "sound" };
+    let codec = if stream.codec.is_empty() { "unknown" } else { &stream.codec };
+    if why.has_decoder {
         let message = format!(
-            "The file ends after {:.1} s of {:.1} s; please upload it again.",
-            end - start,
-            declared - start
+            "The {what} (track {}, {codec}) do not tell what a decoder has to know, within the first 60 s or 100 MB.",
+            stream.index
         );
-        return Err(Refusal::new(Code::PartialInput, message));
+        return Err(Refusal::new(Code::DecodeErrors, message));
     }
-    Ok(())
+    let message = format!(
+        "The {what} (track {}) are of the codec {codec}, which this server cannot decode; please upload the file in a common one.",
+        stream.index
+    );
+    Err(Refusal::new(Code::UnsupportedCodec, message))
+}
+
+/// Whether a source ends well before its own index says: then it was cut. What is left is published where it is at least half.
+fn judge_end(probe: &Probe) -> Result<bool, Refusal> {
+    let (Some(declared), Some(end)) = (probe.declared_end, probe.end()) else {
+        return Ok(false);
+    };
+    let start = probe.container_start.as_f64();
+    let (length, found) = (declared - start, end - start);
+    if length - found <= 1.0_f64.max(length * 0.02) {
+        return Ok(false);
+    }
+    if found < length / 2.0 {
+        let message = format!("The file ends after {found:.1} s of {length:.1} s; please upload it again.");
+        return Err(Refusal::new(Code::TruncatedUpload, message));
+    }
+    Ok(true)
 }
 
 fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Vec<String> {
     let picture = video.map(|video| video.picture).unwrap_or_default();
     let shown = pictures.map(|pictures| pictures.video);
-    let several = probe
+    let videos = probe
         .streams
         .iter()
-        .filter(|stream| matches!(stream.content, Content::Video(_)))
-        .count()
-        > 1;
+        .filter(|stream| matches!(stream.content, Content::Video(_)));
+    let several = videos.count() + probe.unreadable(true).count() > 1;
     let words = [
+        ("timestamps_repaired", probe.clock_repair.is_some()),
+        ("size_changes", shown.is_some_and(|video| video.size_changes)),
+        ("audio_left_out", probe.unreadable(false).next().is_some()),
         ("not_seekable", video.is_some_and(|video| !video.seekable)),
         (
             "variable_frame_rate",

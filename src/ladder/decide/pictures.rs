@@ -66,7 +66,7 @@ impl<'a> Pictures<'a> {
             frames: grid.frame_at(self.end - timeline.zero.as_f64()).max(1),
             chunks: vec![0],
             seekable: probe.seekable,
-            seek_margin: 0.0,
+            seek_margin: probe.seek_margin,
             picture: self.picture,
         }
     }

@@ -19,6 +19,7 @@ pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Source {
         mime_type: mime::of(probe).to_owned(),
         container: probe.container.clone(),
         copy: None,
+        deep: probe.deep,
         duration: duration.max(0.0),
         tracks: probe.streams.iter().map(|stream| track(stream, zero)).collect(),
     }
@@ -38,6 +39,8 @@ fn track(stream: &Stream, zero: f64) -> Track {
             Content::Audio(_) => TrackKind::Audio,
             Content::Subtitle { .. } => TrackKind::Subtitle,
             Content::Cover => TrackKind::Cover,
+            Content::Unreadable(why) if why.is_video => TrackKind::Video,
+            Content::Unreadable(_) => TrackKind::Audio,
             Content::Data => TrackKind::Data,
         },
         codec: stream.codec.clone(),

@@ -24,6 +24,10 @@ pub struct Source {
     /// the copy's.
     #[serde(default)]
     pub copy: Option<SourceCopy>,
+    /// Whether every reader has to look deep into what tasks read to know its tracks, since some begin late: 60 s or 100 MB of it
+    /// instead of the first few seconds.
+    #[serde(default)]
+    pub deep: bool,
     /// Seconds from zero to the end of the longest track that is encoded.
     pub duration: f64,
     /// Every stream of the container.

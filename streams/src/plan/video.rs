@@ -55,13 +55,17 @@ pub struct Picture {
     /// Whether the turned picture is then mirrored, left to right.
     #[serde(default)]
     pub mirror: bool,
-    /// Width of the stored pictures, before they are turned. Where a source changes its size on the way, pictures of another size are
-    /// scaled to this one; 0 leaves them alone.
+    /// Width of the stored pictures, before they are turned. Where a source changes its size or its shape on the way, all pictures
+    /// are fitted into this one; 0 leaves them alone.
     #[serde(default)]
     pub width: u32,
     /// Height of the stored pictures; see `width`.
     #[serde(default)]
     pub height: u32,
+    /// Width of a stored pixel over its height, where it is believed: pictures of another shape are fitted into this one, with bars
+    /// beside them. Without it all pixels count as square, whatever the source says of them.
+    #[serde(default)]
+    pub pixel_aspect: Option<Rational>,
 }
 
 /// Which field of a frame was taken first.
