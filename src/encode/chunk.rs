@@ -1,19 +1,19 @@
 //! The handler of chunk tasks: all rungs of a piece of the video, from one reading of it.
 
 use metrics::counter;
-use streams::Code;
+use streams::{Code, Rational};
 use streams::plan::{VideoPlan, VideoRendition};
 use streams::work::{RenditionOutput, TaskOutput};
 
 use super::production::{Made, View};
 use super::shift::{Shift, fragments, gate_failed, output};
-use super::shipping::Shelf;
+use super::shipping::{Shelf, Stopped};
 use super::{evidence, images};
 use crate::cmaf;
 use crate::crash;
 use crate::failure::Failure;
 use crate::ffmpeg::Input;
-use crate::ffmpeg::argv::{self, Options, Pass};
+use crate::ffmpeg::argv::{self, Entry, Options, Pass};
 use crate::storage::ObjectKind;
 
 /// Segments of the longest first chunk whose lowest rung is made before the others. It is decoded twice.
@@ -34,16 +34,27 @@ impl Shift<'_> {
         };
         let mut folder = self.bench(&shelves)?;
         let passes = self.passes(video, chunk, rungs.len());
+        let mut entry = Entry::Planned;
         for (n, pass) in passes.iter().enumerate() {
-            let shelves = shelves[pass.rungs.clone()].to_vec();
+            let wanted = shelves[pass.rungs.clone()].to_vec();
             let view = View {
                 // Each pass goes over all of the chunk: its own progress is told by the last one alone.
                 is_told: n + 1 == passes.len(),
                 is_preview: n == 0 && previews(video, chunk, rungs.len()),
             };
-            let made = self
-                .produce(folder, shelves, seconds, view, &self.pass(chunk, pass))
-                .await?;
+            let made = loop {
+                let argv = self.pass(chunk, pass, entry);
+                let made = self.produce(folder, wanted.clone(), seconds, view, &argv).await;
+                match (made, entry.earlier()) {
+                    // The first pass finds where the source can be entered; what it left is needed no more, what later ones leave would be.
+                    (Err(Stopped::EnteredLate), Some(earlier)) if n == 0 => {
+                        tracing::info!(job.id = %self.assignment.state.job_id, chunk, ?earlier, "the source was entered too late");
+                        entry = earlier;
+                        folder = self.bench(&shelves)?;
+                    }
+                    (made, _) => break made?,
+                }
+            };
             let mut renditions = Vec::new();
             for (i, rung) in rungs[pass.rungs.clone()].iter().enumerate() {
                 renditions.push(self.video_rendition(rung, chunk, &made, i).await?);
@@ -81,9 +92,9 @@ impl Shift<'_> {
     }
 
     /// The command line of one pass over a chunk.
-    fn pass(&self, chunk: u32, pass: &Pass) -> impl Fn(&Input) -> Option<Vec<String>> + Sync {
+    fn pass(&self, chunk: u32, pass: &Pass, entry: Entry) -> impl Fn(&Input) -> Option<Vec<String>> + Sync {
         let threads = self.encoder.is_tight(self.plan, self.assignment.task).then_some(1);
-        move |input| argv::video_pass(self.plan, chunk, pass, input, Options { threads })
+        move |input| argv::video_pass(self.plan, chunk, pass, input, Options { threads, entry })
     }
 
     async fn video_rendition(
@@ -103,10 +114,14 @@ impl Shift<'_> {
 
 /// Where a rung's segments of a chunk go.
 fn shelf(rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> Shelf {
+    let first = video.chunk_frames(chunk).and_then(|(first, _)| i64::try_from(first).ok());
+    let due = first.and_then(|first| Rational::whole(first).checked_div(video.frame_rate));
     Shelf {
         name: rung.name.clone(),
         kind: ObjectKind::Video,
         first: video.chunks.get(chunk as usize).copied().unwrap_or(0),
+        // The first chunk begins where the source does, and so does one that reads all of it.
+        due: due.filter(|_| chunk > 0 && video.seekable),
     }
 }
 

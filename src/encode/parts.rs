@@ -153,6 +153,7 @@ mod tests {
             name: plan.videos().next().unwrap().name.clone(),
             kind: ObjectKind::Video,
             first: 0,
+            due: None,
         };
         let whole = (end - first) / u64::from(video.segment_frames);
         assert_eq!(u64::from(due(&plan, TaskName::video(0), &shelf)), whole);
@@ -161,6 +162,7 @@ mod tests {
             name: audio.name.clone(),
             kind: ObjectKind::Audio,
             first: 0,
+            due: None,
         };
         let segments = due(&plan, TaskName::TRACKS, &sound);
         let seconds = f64::from(segments) * plan.segment.duration.as_f64();

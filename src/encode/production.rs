@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
 use super::report::{Share, report};
-use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
+use super::shipping::{Shelf, Shipped, Shipper, Stopped, disk, or_full};
 use crate::admission::{Need, used};
 use crate::config::cores;
 use crate::crash;
@@ -96,11 +96,12 @@ pub(super) struct Plant<'a> {
 impl Plant<'_> {
     /// Runs ffmpeg over the source and ships every segment it closes. A source read that failed fails the whole, whatever
     /// ffmpeg's exit code: a source cut short looks to ffmpeg like one that ends there.
-    pub(super) async fn produce(&self, order: Order<'_>, folder: TempDir) -> Result<Made, Failure> {
+    pub(super) async fn produce(&self, order: Order<'_>, folder: TempDir) -> Result<Made, Stopped> {
         let source = Source::planned(self.storage, &order.plan.source);
         let server = SourceServer::open(source, self.cache.clone()).await;
         let server = Arc::new(server.map_err(|error| disk(folder.path(), &error))?);
-        let argv = (order.argv)(&Input::http(server.url()).decoding(self.limits.pixels));
+        let input = Input::http(server.url()).decoding(self.limits.pixels);
+        let argv = (order.argv)(&input.looking(order.plan.source.deep));
         let argv =
             argv.ok_or_else(|| Failure::new(Code::VerificationFailed, "The plan does not say how to do this task."))?;
         let made = self.run(&order, &argv, &folder, &server).await;
@@ -108,17 +109,22 @@ impl Plant<'_> {
             return Err(self.jobs.blame_source(&fault.error).await.with_evidence(Evidence {
                 argv,
                 ..Evidence::default()
-            }));
+            })
+            .into());
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
-        let (shipped, inits, stderr) = made.map_err(|failure| {
-            let failure = or_full(folder.path(), failure);
-            let stderr = failure.evidence.stderr.clone();
-            failure.with_evidence(Evidence {
-                argv: argv.clone(),
-                stderr,
-                probe: None,
-            })
+        let (shipped, inits, stderr) = made.map_err(|stopped| match stopped {
+            Stopped::EnteredLate => Stopped::EnteredLate,
+            Stopped::Failed(failure) => {
+                let failure = or_full(folder.path(), failure);
+                let stderr = failure.evidence.stderr.clone();
+                let evidence = Evidence {
+                    argv: argv.clone(),
+                    stderr,
+                    probe: None,
+                };
+                Stopped::Failed(failure.with_evidence(evidence))
+            }
         })?;
         Ok(Made {
             folder,
@@ -138,7 +144,7 @@ impl Plant<'_> {
         argv: &[String],
         folder: &TempDir,
         server: &Arc<SourceServer>,
-    ) -> Result<(Vec<Vec<Shipped>>, Vec<ObjectRef>, String), Failure> {
+    ) -> Result<(Vec<Vec<Shipped>>, Vec<ObjectRef>, String), Stopped> {
         let assignment = order.assignment;
         let (ticks, seen) = watch::channel(Tick::default());
         let shipper = Shipper {
@@ -153,7 +159,7 @@ impl Plant<'_> {
         let encode = async {
             let exit = self.encode(order, argv, folder, server, ticks).await?;
             crash::point("encode.ffmpeg");
-            Ok::<_, Failure>(exit)
+            Ok::<_, Stopped>(exit)
         };
         let mut parts = Parts::of(self.jobs, order);
         let ship = shipper.follow(&order.shelves, seen.clone(), |held| server.hold(held), parts.as_mut());
@@ -165,7 +171,7 @@ impl Plant<'_> {
         let (stderr, shipped) = tokio::select! {
             both = async { tokio::try_join!(encode, ship) } => both?,
             never = beside(told, &assignment.pulse) => match never {},
-            failure = overflow(folder.path(), order) => return Err(failure),
+            failure = overflow(folder.path(), order) => return Err(failure.into()),
         };
         Ok((shipped, parts.map(|parts| parts.inits).unwrap_or_default(), stderr))
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::evidence::{Readback, Sent};
 use super::production::{Made, Order, Plant, View};
-use super::shipping::{Shelf, Shipped, Shipper, disk, or_full};
+use super::shipping::{Shelf, Shipped, Shipper, Stopped, disk, or_full};
 use super::stage::Encoder;
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::failure::Failure;
@@ -45,7 +45,7 @@ impl Shift<'_> {
         seconds: f64,
         view: View,
         argv: &(dyn Fn(&Input) -> Option<Vec<String>> + Sync),
-    ) -> Result<Made, Failure> {
+    ) -> Result<Made, Stopped> {
         let encoder = self.encoder;
         let plant = Plant {
             jobs: &encoder.jobs,

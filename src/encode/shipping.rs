@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use metrics::counter;
 use streams::work::{ObjectRef, SegmentOutput};
-use streams::{Code, RenditionName};
+use streams::{Code, Rational, RenditionName};
 use tokio::sync::watch;
 
 use super::parts::Parts;
@@ -35,6 +35,35 @@ pub(super) struct Shelf {
     pub(super) kind: ObjectKind,
     /// Number of its first segment in this task.
     pub(super) first: u32,
+    /// Seconds from zero at which that segment has to begin, where a source that was entered too late would have it begin later.
+    pub(super) due: Option<Rational>,
+}
+
+/// Why nothing, or not all, was made.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// It cannot be.
+    Failed(Failure),
+    /// The source was entered too late: its first pictures are behind the beginning of the chunk.
+    EnteredLate,
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Failed(failure) => failure,
+            Stopped::EnteredLate => Self::new(
+                Code::VerificationFailed,
+                "The first picture that could be decoded lies behind the beginning of the chunk.",
+            ),
+        }
+    }
 }
 
 /// A segment that is in the bucket.
@@ -66,7 +95,7 @@ impl Shipper<'_> {
         mut ticks: watch::Receiver<Tick>,
         hold: impl Fn(bool),
         mut parts: Option<&mut Parts<'_>>,
-    ) -> Result<Vec<Vec<Shipped>>, Failure> {
+    ) -> Result<Vec<Vec<Shipped>>, Stopped> {
         let mut shipped: Vec<Vec<Shipped>> = shelves.iter().map(|_| Vec::new()).collect();
         let mut next: Vec<u32> = shelves.iter().map(|shelf| shelf.first).collect();
         let mut under_way = FuturesUnordered::new();
@@ -88,6 +117,9 @@ impl Shipper<'_> {
                 for list in &mut shipped {
                     list.sort_by_key(|segment| segment.output.n);
                 }
+                if shelves.iter().zip(&shipped).any(|(shelf, shipped)| shelf.due.is_some() && shipped.is_empty()) {
+                    return Err(Stopped::EnteredLate);
+                }
                 return Ok(shipped);
             }
             tokio::select! {
@@ -107,7 +139,7 @@ impl Shipper<'_> {
         self.folder.join(shelf.name.as_str()).join(argv::segment_file(n))
     }
 
-    async fn ship(&self, index: usize, shelf: &Shelf, n: u32, file: PathBuf) -> Result<(usize, Shipped), Failure> {
+    async fn ship(&self, index: usize, shelf: &Shelf, n: u32, file: PathBuf) -> Result<(usize, Shipped), Stopped> {
         let bytes: Bytes = tokio::fs::read(&file)
             .await
             .map_err(|error| disk(&file, &error))?
@@ -120,6 +152,9 @@ impl Shipper<'_> {
                 format!("Segment {n} of {} is not sound: {error}.", shelf.name),
             )
         })?;
+        if n == shelf.first && shelf.due.is_some_and(|due| is_late(&fragment, init.timescale, due)) {
+            return Err(Stopped::EnteredLate);
+        }
         crash::point("encode.closed");
         let key = self.keys.segment(shelf.name.as_str(), u64::from(n), self.attempt);
         let stored = self.put(&key, bytes, shelf.kind.clone()).await?;
@@ -171,6 +206,12 @@ impl Shipper<'_> {
             Err(error) => Err(self.jobs.blame_output(&error).await),
         }
     }
+}
+
+/// Whether a segment begins after it is due.
+fn is_late(segment: &FragmentInfo, timescale: u32, due: Rational) -> bool {
+    let (start, scale) = (i128::from(segment.start), i128::from(timescale));
+    start * i128::from(due.den()) > i128::from(due.num()) * scale
 }
 
 /// The same failure, or that of a full disk: what ffmpeg could not write whole is found unsound before ffmpeg says why.

@@ -92,12 +92,13 @@ impl Shift<'_> {
             name: rendition.name.clone(),
             kind: ObjectKind::Audio,
             first: 0,
+            due: None,
         });
         let argv = |input: &Input| argv::tracks(self.plan, input, Options::default(), choice);
         let shelves: Vec<Shelf> = shelves.collect();
         let folder = self.bench(&shelves)?;
-        self.produce(folder, shelves, self.plan.source.duration, View::USUAL, &argv)
-            .await
+        let made = self.produce(folder, shelves, self.plan.source.duration, View::USUAL, &argv);
+        Ok(made.await?)
     }
 
     /// By how much each rendition is made louder that shall have a certain loudness: measured on a reading of its own, since a whole

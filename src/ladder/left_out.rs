@@ -86,6 +86,7 @@ mod tests {
                 .collect(),
             seekable: true,
             leads: Vec::new(),
+            ..Probe::default()
         };
         let told = [LeftOut {
             name: "track 2".to_owned(),

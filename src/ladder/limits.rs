@@ -148,6 +148,7 @@ mod tests {
             streams: streams.collect(),
             seekable: true,
             leads: Vec::new(),
+            ..Probe::default()
         }
     }
 

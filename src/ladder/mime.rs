@@ -11,7 +11,7 @@ pub fn of(probe: &Probe) -> &'static str {
         let mut media = probe.streams.iter().filter(|stream| stream.is_media());
         media.all(|stream| matches!(stream.codec.as_str(), "vp8" | "vp9" | "av1" | "opus" | "vorbis"))
     };
-    let kinds: [(&str, &str, &str); 14] = [
+    let kinds: [(&str, &str, &str); 18] = [
         ("mpegts", "video/mp2t", "video/mp2t"),
         ("mpeg", "video/mpeg", "audio/mpeg"),
         ("avi", "video/x-msvideo", "video/x-msvideo"),
@@ -19,6 +19,10 @@ pub fn of(probe: &Probe) -> &'static str {
         ("asf", "video/x-ms-wmv", "audio/x-ms-wma"),
         ("mxf", "application/mxf", "application/mxf"),
         ("gif", "image/gif", "image/gif"),
+        ("apng", "image/apng", "image/apng"),
+        ("webp_anim", "image/webp", "image/webp"),
+        ("dv", "video/dv", "video/dv"),
+        ("amr", "audio/amr", "audio/amr"),
         ("mp3", "audio/mpeg", "audio/mpeg"),
         ("wav", "audio/wav", "audio/wav"),
         ("aiff", "audio/aiff", "audio/aiff"),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use streams::Rational;
 
 /// A probed source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// The demuxer's name, e.g. `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,

@@ -148,6 +148,7 @@ mod tests {
             streams,
             seekable: true,
             leads: Vec::new(),
+            ..Probe::default()
         })
     }
 

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
 use crate::job::Assignment;
 use crate::ladder::Probe;
+use crate::ladder::probe::{Content, Stream};
 use crate::storage::{self, Source, SourceServer};
 
 /// Seconds of video below which one sequential task is soon done.
@@ -34,7 +35,7 @@ pub(super) struct Copied {
 
 impl Planner {
     /// Copies a source that cannot be entered at a time into a container with an index, where that is worth it and possible. Where it
-    /// is not the job goes on without: slower, not worse.
+    /// is not the job goes on without: slower, not worse. But a source whose clock has to be repaired is nothing without its copy.
     pub(super) async fn copied(
         &self,
         assignment: &Assignment,
@@ -42,12 +43,21 @@ impl Planner {
         size: u64,
         probe: &Probe,
     ) -> Result<Option<Copied>, Failure> {
-        if !is_worth_it(probe) || size > self.remux_max {
+        let is_needed = probe.clock_repair.is_some();
+        if !is_worth_it(probe) && !is_needed {
             return Ok(None);
+        }
+        if size > self.remux_max {
+            let limit = self.remux_max;
+            let text = format!("The clock of the file begins anew on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit}).");
+            return if is_needed { Err(Failure::new(Code::ExceedsPolicy, text)) } else { Ok(None) };
         }
         let who = format!("{}/copy", assignment.state.job_id);
         let room = self.ledger.wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
         let Some(_room) = room.await else {
+            if is_needed {
+                return Err(Failure::plain(Code::DiskFull));
+            }
             tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
             return Ok(None);
         };
@@ -55,14 +65,18 @@ impl Planner {
             .workshop
             .bench(std::iter::empty())
             .map_err(|error| no_folder(&error))?;
-        let input = self.input(server);
+        let input = self.input(server, probe.deep);
         for subtitles in [true, false] {
-            let args = argv::remux(&input, subtitles);
+            let args = argv::remux(&input, probe, subtitles);
             let run = self.copy(&args, folder.path(), server, size);
             let end = self.read(assignment, server, run).await??;
             if end == End::Finished {
-                return self.publish(assignment, &folder.path().join(argv::COPY)).await;
+                return self.publish(assignment, &folder.path().join(argv::COPY), probe).await;
             }
+        }
+        if is_needed {
+            let text = "The clock of the file begins anew on its way, and its tracks cannot be copied to be put right.";
+            return Err(Failure::new(Code::DecodeErrors, text));
         }
         tracing::warn!(job.id = %assignment.state.job_id, "the source cannot be copied into Matroska; its video is one task");
         Ok(None)
@@ -93,7 +107,7 @@ impl Planner {
     }
 
     /// Puts the copy beside the output and probes it there, as the tasks will read it.
-    async fn publish(&self, assignment: &Assignment, file: &Path) -> Result<Option<Copied>, Failure> {
+    async fn publish(&self, assignment: &Assignment, file: &Path, original: &Probe) -> Result<Option<Copied>, Failure> {
         let key = storage::source_copy(assignment.state.job_id.as_str());
         let opened = tokio::fs::File::open(file).await.map_err(|error| no_folder(&error))?;
         let pulse = assignment.pulse.clone();
@@ -113,8 +127,38 @@ impl Planner {
         let source = Source::copy(&self.storage, &copy);
         let server = self.open(source).await?;
         let probe = self.probe(assignment, &server).await?;
-        Ok(probe.seekable.then_some(Copied { copy, probe }))
+        if let Some(repair) = &original.clock_repair {
+            refuse_unrepaired(&probe, repair.duration)?;
+        } else if !probe.seekable {
+            return Ok(None);
+        }
+        let probe = remember(probe, original);
+        Ok(Some(Copied { copy, probe }))
     }
+}
+
+/// The probe of a copy, with what only the source could tell: what was done to its clock, and which of its tracks were not copied.
+fn remember(copy: Probe, original: &Probe) -> Probe {
+    let mut streams = copy.streams;
+    let first = streams.iter().map(|stream| stream.index + 1).max().unwrap_or(0);
+    let lost = original.streams.iter().filter(|stream| matches!(stream.content, Content::Unreadable(_)));
+    streams.extend((first..).zip(lost).map(|(index, stream)| Stream { index, ..stream.clone() }));
+    Probe {
+        streams,
+        clock_repair: original.clock_repair.clone(),
+        ..copy
+    }
+}
+
+/// A copy whose clock was repaired must be as long as its parts are together.
+fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
+    let start = copy.streams.iter().filter(|stream| stream.is_media()).filter_map(|stream| stream.start).min();
+    let found = copy.end().zip(start).map_or(0.0, |(end, start)| end - start.as_f64());
+    if (found - wanted).abs() <= 1.0_f64.max(wanted * 0.01) {
+        return Ok(());
+    }
+    let text = format!("The clock of the file begins anew on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s.");
+    Err(Failure::new(Code::DecodeErrors, text))
 }
 
 /// Whether the copy saves time, and says the same as the source.

@@ -39,7 +39,7 @@ impl Planner {
         let server = self.open(source).await.map_err(unread)?;
         let folder = self.workshop.bench(std::iter::empty());
         let folder = folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;
-        let input = self.input(&server);
+        let input = self.input(&server, draft.source.deep);
         let sample = ffmpeg::sample(&self.tool, &input, folder.path(), draft);
         let sampled = self.read(assignment, &server, sample).await.map_err(unread)?;
         sampled.map_err(|error| error.to_string())

@@ -15,7 +15,8 @@ use super::source::{Found, Look, look, readiness};
 use crate::admission::Ledger;
 use crate::crash;
 use crate::failure::{Evidence, Failure};
-use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
+use crate::ffmpeg::sniff::{self, Sniff};
+use crate::ffmpeg::{self, Input, ProbeLimits, Tool};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::ladder::{self, Limits, Pin, Probe, Profiles};
 use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
@@ -79,9 +80,12 @@ impl Stage for Planner {
             Look::Missing(code) => return Err(Failure::plain(code)),
             Look::Failed(failure) => return Err(failure),
         };
-        self.sniff(&assignment, &found).await?;
+        let sniffed = self.sniff(&assignment, &found).await?;
         let server = self.open(found.source(&self.storage)).await?;
-        let probe = self.probe(&assignment, &server).await?;
+        let probe = self.probe(&assignment, &server).await.map_err(|failure| match sniffed.explain(failure.code) {
+            Some(refusal) => Failure::new(refusal.code, refusal.message),
+            None => failure,
+        })?;
         crash::point("plan.probed");
         let copied = self.copied(&assignment, &server, found.meta.size, &probe).await?;
         crash::point("plan.copied");
@@ -110,7 +114,7 @@ impl Planner {
     }
 
     /// Looks at the first bytes of the version that was found, before any process starts.
-    async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<(), Failure> {
+    async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<Sniff, Failure> {
         let source = found.source(&self.storage);
         let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
         let head = match source.bucket.get_range(&source.key, &source.etag, range).await {
@@ -118,9 +122,20 @@ impl Planner {
             Err(error) => return Err(self.jobs.blame_source(&error).await),
         };
         assignment.pulse.add(head.len() as u64);
-        match sniff::sniff(&head, source.size).code() {
-            Some(code) => Err(Failure::plain(code)),
-            None => Ok(()),
+        let sniffed = sniff::sniff(&head, source.size);
+        if let Some(code) = sniffed.code() {
+            return Err(Failure::plain(code));
+        }
+
+        // Whether it is encrypted stands in its index, which may lie behind the media.
+        let Some(at) = sniff::index_at(&head, source.size) else {
+            return Ok(sniffed);
+        };
+        let range = at..(at + sniff::HEAD_BYTES as u64).min(source.size);
+        match source.bucket.get_range(&source.key, &source.etag, range).await {
+            Ok(index) if sniff::is_protected(&index) => Err(Failure::plain(Code::Protected)),
+            Ok(_) => Ok(sniffed),
+            Err(error) => Err(self.jobs.blame_source(&error).await),
         }
     }
 
@@ -150,13 +165,13 @@ impl Planner {
     }
 
     /// What a server serves, as ffmpeg is told of it.
-    pub(super) fn input(&self, server: &SourceServer) -> Input {
-        Input::http(server.url()).decoding(self.limits.pixels)
+    pub(super) fn input(&self, server: &SourceServer, deep: bool) -> Input {
+        Input::http(server.url()).decoding(self.limits.pixels).looking(deep)
     }
 
     /// Looks into the source.
     pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
-        let (input, limits) = (self.input(server), ProbeLimits::of(self.limits));
+        let (input, limits) = (self.input(server, false), ProbeLimits::of(self.limits));
         let probed = self.read(assignment, server, ffmpeg::probe(&self.tool, &input, &limits));
         probed.await?.map_err(|error| Failure::told_by(error.code(), &error))
     }

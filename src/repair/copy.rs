@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::revision::Repair;
 use crate::failure::Failure;
-use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
+use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, ProbeLimits, Run, Tick, argv};
 use crate::storage::{Source, SourceServer, base36, source_copy};
 
 /// The longest a copy may take.
@@ -36,8 +36,14 @@ impl Repair<'_> {
             .map_err(unwritable)?;
         // As the plan task does it: with subtitles, and without where they cannot be copied.
         let input = Input::http(server.url());
+        let probed = ffmpeg::probe(&self.mender.tool, &input, &ProbeLimits::default()).await;
+        if let Some(fault) = server.fault() {
+            return Err(self.mender.jobs.blame_source(&fault.error).await);
+        }
+        let probe = probed.map_err(|error| Failure::told_by(error.code(), &error))?;
+        let input = input.looking(probe.deep);
         for subtitles in [true, false] {
-            let args = argv::remux(&input, subtitles);
+            let args = argv::remux(&input, &probe, subtitles);
             let (ticks, _) = watch::channel(Tick::default());
             let exit = ffmpeg::run(Run {
                 tool: &self.mender.tool,

@@ -20,6 +20,12 @@ pub struct Rational {
 #[error("{0:?} is not a fraction num/den with a positive denominator that fits 64 bits")]
 pub struct InvalidRational(String);
 
+impl Default for Rational {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl Rational {
     /// Zero.
     pub const ZERO: Self = Self { num: 0, den: 1 };

@@ -1,6 +1,6 @@
 //! The command itself: look into the file, decide, print.
 
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -82,8 +82,15 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     let profiles = args.ladder.profiles()?;
     let profile = profiles.get(&args.profile)?.clone();
     let tool = args.tool.locate()?;
-    let (size, head) = read_head(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    if let Some(code) = sniff::sniff(&head, size).code() {
+    let unread = || format!("cannot read {}", args.file.display());
+    let (size, head) = read_part(&args.file, 0).with_context(unread)?;
+    let index = match sniff::index_at(&head, size) {
+        Some(at) => read_part(&args.file, at).with_context(unread)?.1,
+        None => Vec::new(),
+    };
+    let protected = sniff::is_protected(&index).then_some(Code::Protected);
+    let sniffed = sniff::sniff(&head, size);
+    if let Some(code) = sniffed.code().or(protected) {
         let message = code.sentence().to_owned();
         return Ok(Err(Refused { code, message }));
     }
@@ -96,6 +103,9 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::of(limits)).await {
         Ok(probe) => probe,
         Err(error) => {
+            if let Some(refusal) = sniffed.explain(error.code()) {
+                return Ok(Err(refusal.into()));
+            }
             return Ok(Err(Refused {
                 code: error.code(),
                 message: error.to_string(),
@@ -120,7 +130,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         Err(refusal) => return Ok(Err(refusal.into())),
     };
     let draft = if per_title {
-        fitted(&tool, &input, draft).await?
+        fitted(&tool, &input.looking(draft.source.deep), draft).await?
     } else {
         draft
     };
@@ -136,10 +146,11 @@ async fn fitted(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draf
     })
 }
 
-/// The size of a file, and its first bytes.
-fn read_head(file: &Path) -> std::io::Result<(u64, Vec<u8>)> {
-    let opened = std::fs::File::open(file)?;
+/// The size of a file, and its first bytes from `at` on.
+fn read_part(file: &Path, at: u64) -> std::io::Result<(u64, Vec<u8>)> {
+    let mut opened = std::fs::File::open(file)?;
     let size = opened.metadata()?.len();
+    opened.seek(SeekFrom::Start(at))?;
     let mut head = Vec::new();
     opened.take(sniff::HEAD_BYTES as u64).read_to_end(&mut head)?;
     Ok((size, head))

@@ -244,6 +244,7 @@ mod tests {
             ],
             seekable: true,
             leads: vec![1.0; 14],
+            ..Probe::default()
         };
         let pin = Pin {
             bucket: "b".to_owned(),

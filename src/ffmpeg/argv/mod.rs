@@ -46,6 +46,33 @@ pub fn segment_file(n: u32) -> String {
 pub struct Options {
     /// Threads of each decoder and encoder; as many as there are processors where nothing is said.
     pub threads: Option<u32>,
+    /// Where a chunk enters the source.
+    pub entry: Entry,
+}
+
+/// Where a chunk enters the source. What is called a key frame there may be none: then nothing can be shown for a while behind it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Entry {
+    /// At the key frame before the chunk, or as much earlier as is planned.
+    #[default]
+    Planned,
+    /// At the key frame so many seconds before that.
+    Earlier(u16),
+    /// At the start of the source.
+    Start,
+}
+
+impl Entry {
+    /// The next try of a chunk that was entered too late.
+    #[must_use]
+    pub const fn earlier(self) -> Option<Self> {
+        match self {
+            Self::Planned => Some(Self::Earlier(12)),
+            Self::Earlier(12) => Some(Self::Earlier(60)),
+            Self::Earlier(_) => Some(Self::Start),
+            Self::Start => None,
+        }
+    }
 }
 
 impl Options {

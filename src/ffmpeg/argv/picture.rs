@@ -1,5 +1,6 @@
 //! Filters that make the source's picture what the output is: upright, progressive, square pixels, BT.709 in limited range, tagged so.
 
+use streams::Rational;
 use streams::plan::{FieldOrder, Picture, Primaries, Source, SourceColor, VideoPlan, VideoRendition};
 
 use super::words;
@@ -24,12 +25,12 @@ pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
     args
 }
 
-/// What is done on the source's own frames, before they are counted: all get the size of the first (which costs nothing where they
-/// have it), fields become frames, and the picture is turned upright.
+/// What is done on the source's own frames, before they are counted: all are fitted into the planned size and shape (which costs nothing
+/// where they have it), fields become frames, and the picture is turned upright.
 pub(super) fn before_the_grid(picture: Picture) -> String {
     let mut filters = String::new();
     if picture.width > 0 && picture.height > 0 {
-        filters += &format!("scale={}:{}:flags=bicubic,", picture.width, picture.height);
+        filters += &fitted(picture);
     }
     if picture.deinterlace {
         let mode = if picture.field_rate { "send_field" } else { "send_frame" };
@@ -42,6 +43,19 @@ pub(super) fn before_the_grid(picture: Picture) -> String {
     }
     // Newer versions would carry the source's display matrix on to the output, where it would turn the picture once more.
     filters + turned(picture) + "sidedata=mode=delete:type=DISPLAYMATRIX,"
+}
+
+/// Makes pictures as large as they can be within the planned ones, in their own shape, and puts bars beside them. The size is reckoned anew for
+/// each frame, since the filter graph is not made anew when a source changes on its way.
+fn fitted(picture: Picture) -> String {
+    let (width, height) = (picture.width, picture.height);
+    let believed = picture.pixel_aspect.unwrap_or(Rational::whole(1));
+    let square = if picture.pixel_aspect.is_some() { "" } else { "setsar=1," };
+    // Width over height as shown; the share by which a shape may be off before bars are put beside it.
+    let aspect = format!("({width}*{}/{height}/{})", believed.num(), believed.den());
+    let narrow = format!("if(gte(dar,{aspect}*0.99),{width},min({width},2*round({width}*dar/{aspect}/2)))");
+    let flat = format!("if(lte(dar,{aspect}*1.01),{height},min({height},2*round({height}*{aspect}/dar/2)))");
+    format!("{square}scale=w='{narrow}':h='{flat}':flags=bicubic:eval=frame,pad={width}:{height}:-1:-1:eval=frame,")
 }
 
 const fn turned(picture: Picture) -> &'static str {

@@ -2,37 +2,115 @@
 
 use super::{preamble, words};
 use crate::ffmpeg::input::Input;
+use crate::ladder::Probe;
+use crate::ladder::probe::{ClockShift, Content, Stream};
 
 /// The file the copy is written to, in the folder ffmpeg runs in.
 pub const COPY: &str = "source.mkv";
 
-/// The arguments that copy video and sound of `input`, and its subtitles where `subtitles` says so, since Matroska does not take
-/// every kind. Equal sources give equal bytes.
+/// The arguments that copy the video and the sound of `input` that can be decoded, and its subtitles where `subtitles` says so, since Matroska
+/// does not take every kind. Where the clock of the source begins anew or jumps, the copy goes on. Equal sources give equal bytes.
 #[must_use]
-pub fn remux(input: &Input, subtitles: bool) -> Vec<String> {
+pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
+    let of_kind = |is_wanted: fn(&Content) -> bool| -> Vec<&Stream> {
+        probe.streams.iter().filter(|stream| is_wanted(&stream.content)).collect()
+    };
+    let kinds = [
+        ("v", of_kind(|content| matches!(content, Content::Video(_)))),
+        ("a", of_kind(|content| matches!(content, Content::Audio(_)))),
+        ("s", of_kind(|content| matches!(content, Content::Subtitle { .. }))),
+    ];
+    let kinds = &kinds[..if subtitles { 3 } else { 2 }];
+
     let mut args = preamble();
     args.extend(words("-fflags +genpts -copyts"));
     args.extend(input.args());
-    args.extend(words("-map 0:V -map 0:a?"));
-    args.extend(words(if subtitles { "-map 0:s?" } else { "-sn" }));
-    args.extend(words("-dn -c copy -fflags +bitexact -f matroska"));
+    for stream in kinds.iter().flat_map(|(_, streams)| streams) {
+        args.extend(words(&format!("-map 0:{}", stream.index)));
+    }
+    args.extend(words("-c copy -fflags +bitexact"));
+    if let Some(repair) = &probe.clock_repair {
+        // Some versions filter packets in milliseconds, as Matroska counts, and call them by the source's unit unless this is said.
+        args.extend(words("-time_base 1/1000"));
+        for (kind, streams) in kinds {
+            for (n, stream) in streams.iter().enumerate() {
+                if let Some(shifts) = repair.shifts.get(&stream.index) {
+                    args.extend([format!("-bsf:{kind}:{n}"), shift_times(shifts)]);
+                }
+            }
+        }
+    }
+    args.extend(words("-f matroska"));
     args.push(COPY.to_owned());
     args
+}
+
+/// The bitstream filter that moves the time stamps of a stream, from certain packets on.
+fn shift_times(shifts: &[ClockShift]) -> String {
+    let terms = shifts.iter().map(|shift| {
+        #[expect(clippy::cast_precision_loss, reason = "days in microseconds stay far below 2^52")]
+        let seconds = shift.micros as f64 / 1e6;
+        format!("+gte(N,{})*round({seconds}/TB)", shift.packet)
+    });
+    let terms: String = terms.collect();
+    format!("setts=pts='PTS{terms}':dts='DTS{terms}'")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ladder::probe::{Audience, Audio, ClockRepair};
+    use crate::ladder::testing;
+
+    fn source() -> Probe {
+        let audio = Content::Audio(Audio {
+            channels: 2,
+            sample_rate: 48_000,
+            layout: None,
+        });
+        let contents = [audio, Content::Data, Content::Video(testing::video()), Content::Subtitle { bitmap: true }];
+        let streams = (0..).zip(contents).map(|(index, content)| Stream {
+            index,
+            codec: String::new(),
+            language: None,
+            title: None,
+            default: false,
+            audience: Audience::default(),
+            start: None,
+            end: None,
+            content,
+        });
+        Probe {
+            streams: streams.collect(),
+            ..Probe::default()
+        }
+    }
+
+    fn text(probe: &Probe, subtitles: bool) -> String {
+        remux(&Input::http("http://127.0.0.1:1/x"), probe, subtitles).join(" ")
+    }
 
     #[test]
     fn pictures_and_sound_are_copied_and_subtitles_where_they_can_be() {
-        let text = |subtitles| remux(&Input::http("http://127.0.0.1:1/x"), subtitles).join(" ");
-        let common = "-map 0:V -map 0:a?";
-        assert!(text(true).ends_with(&format!(
-            "{common} -map 0:s? -dn -c copy -fflags +bitexact -f matroska source.mkv"
-        )));
-        assert!(text(false).ends_with(&format!(
-            "{common} -sn -dn -c copy -fflags +bitexact -f matroska source.mkv"
-        )));
+        let tail = "-c copy -fflags +bitexact -f matroska source.mkv";
+        let probe = source();
+        assert!(text(&probe, true).ends_with(&format!("-map 0:2 -map 0:0 -map 0:3 {tail}")));
+        assert!(text(&probe, false).ends_with(&format!("-map 0:2 -map 0:0 {tail}")));
+    }
+
+    #[test]
+    fn a_clock_that_begins_anew_is_moved_on_for_each_stream_from_its_own_packet_on() {
+        let shift = |packet, micros| ClockShift { packet, micros };
+        let mut probe = source();
+        probe.clock_repair = Some(ClockRepair {
+            shifts: [(0, vec![shift(236, 5_000_000), shift(300, -250_000)]), (2, vec![shift(125, 5_000_000)])].into(),
+            duration: 9.0,
+        });
+        let text = text(&probe, false);
+        assert!(text.contains("-time_base 1/1000 -bsf:v:0 setts=pts='PTS+gte(N,125)*round(5/TB)'"), "{text}");
+        assert!(
+            text.contains("-bsf:a:0 setts=pts='PTS+gte(N,236)*round(5/TB)+gte(N,300)*round(-0.25/TB)':dts='DTS+gte(N,236)"),
+            "{text}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 use super::hls::Hls;
 use super::seconds::not_after;
 use super::tiles::Tiles;
-use super::{Options, encoder, picture, poster, preamble, reference, words};
+use super::{Entry, Options, encoder, picture, poster, preamble, reference, words};
 use crate::ffmpeg::input::Input;
 
 /// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows what the decoder guesses. Beyond it
@@ -76,7 +76,7 @@ pub fn video_pass(planned: &Planned, chunk: u32, pass: &Pass, input: &Input, opt
     let mut args = preamble();
     args.extend(planned.videos().next().map(encoder::device).unwrap_or_default());
     args.extend(words(&format!("-max_error_rate {DAMAGED} -copyts -noaccurate_seek")));
-    args.extend(part.seek(planned, video)?);
+    args.extend(part.seek(planned, video, options.entry)?);
     args.extend(options.args());
     args.extend(picture::input_options(&planned.source, video));
     args.extend(input.args());
@@ -146,11 +146,16 @@ impl Part {
     }
 
     /// Enters the source at the key frame at or before the first frame; not at all where that is the source's start.
-    fn seek(&self, planned: &Planned, video: &VideoPlan) -> Option<Vec<String>> {
+    fn seek(&self, planned: &Planned, video: &VideoPlan, entry: Entry) -> Option<Vec<String>> {
+        let earlier = match entry {
+            Entry::Planned => 0.0,
+            Entry::Earlier(seconds) => f64::from(seconds),
+            Entry::Start => return Some(Vec::new()),
+        };
         if self.first == 0 || !video.seekable {
             return Some(Vec::new());
         }
-        let margin = Rational::new((video.seek_margin * 1e6).round() as i64, 1_000_000)?;
+        let margin = Rational::new(((video.seek_margin + earlier) * 1e6).round() as i64, 1_000_000)?;
         let at = self
             .source_time
             .checked_sub(planned.timeline.container_start)?

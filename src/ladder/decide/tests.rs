@@ -58,6 +58,7 @@ fn probe(streams: Vec<Stream>) -> Probe {
         streams,
         seekable: true,
         leads: vec![1.0; 14],
+        ..Probe::default()
     }
 }
 

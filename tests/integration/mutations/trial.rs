@@ -98,7 +98,10 @@ impl Bench {
         for rendition in &planned.renditions {
             std::fs::create_dir(folder.path().join(rendition.name().as_str())).unwrap();
         }
-        let options = Options { threads: Some(1) };
+        let options = Options {
+            threads: Some(1),
+            ..Options::default()
+        };
         let args = match planned.video {
             Some(_) => argv::video_chunk(&planned, 0, input, options),
             None => argv::tracks(&planned, input, options, &argv::Choice::default()),
