@@ -1,9 +1,9 @@
 //! The handler of chunk tasks: all rungs of a piece of the video, from one reading of it.
 
 use metrics::counter;
-use streams::{Code, Rational};
 use streams::plan::{VideoPlan, VideoRendition};
 use streams::work::{RenditionOutput, TaskOutput};
+use streams::{Code, Rational};
 
 use super::production::{Made, View};
 use super::shift::{Shift, fragments, gate_failed, output};
@@ -114,7 +114,9 @@ impl Shift<'_> {
 
 /// Where a rung's segments of a chunk go.
 fn shelf(rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> Shelf {
-    let first = video.chunk_frames(chunk).and_then(|(first, _)| i64::try_from(first).ok());
+    let first = video
+        .chunk_frames(chunk)
+        .and_then(|(first, _)| i64::try_from(first).ok());
     let due = first.and_then(|first| Rational::whole(first).checked_div(video.frame_rate));
     Shelf {
         name: rung.name.clone(),

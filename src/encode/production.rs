@@ -106,11 +106,15 @@ impl Plant<'_> {
             argv.ok_or_else(|| Failure::new(Code::VerificationFailed, "The plan does not say how to do this task."))?;
         let made = self.run(&order, &argv, &folder, &server).await;
         if let Some(fault) = server.fault() {
-            return Err(self.jobs.blame_source(&fault.error).await.with_evidence(Evidence {
-                argv,
-                ..Evidence::default()
-            })
-            .into());
+            return Err(self
+                .jobs
+                .blame_source(&fault.error)
+                .await
+                .with_evidence(Evidence {
+                    argv,
+                    ..Evidence::default()
+                })
+                .into());
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
         let (shipped, inits, stderr) = made.map_err(|stopped| match stopped {

@@ -117,7 +117,11 @@ impl Shipper<'_> {
                 for list in &mut shipped {
                     list.sort_by_key(|segment| segment.output.n);
                 }
-                if shelves.iter().zip(&shipped).any(|(shelf, shipped)| shelf.due.is_some() && shipped.is_empty()) {
+                if shelves
+                    .iter()
+                    .zip(&shipped)
+                    .any(|(shelf, shipped)| shelf.due.is_some() && shipped.is_empty())
+                {
                     return Err(Stopped::EnteredLate);
                 }
                 return Ok(shipped);

@@ -90,7 +90,9 @@ impl Clock {
 
         let next = known.map_or(0, |track| track.next);
         let step = match known {
-            Some(track) if track.epoch == epoch && (0.0..LONGEST_STEP).contains(&(time - track.last)) => time - track.last,
+            Some(track) if track.epoch == epoch && (0.0..LONGEST_STEP).contains(&(time - track.last)) => {
+                time - track.last
+            }
             Some(track) => track.step,
             None => packet.duration,
         };
@@ -163,7 +165,10 @@ impl Epoch {
     }
 
     fn end(&self) -> f64 {
-        self.spans.values().map(|span| span.end).fold(f64::NEG_INFINITY, f64::max)
+        self.spans
+            .values()
+            .map(|span| span.end)
+            .fold(f64::NEG_INFINITY, f64::max)
     }
 }
 
@@ -179,7 +184,9 @@ mod tests {
 
     /// Pictures and sound of `seconds` from `start` on, as a multiplexer lays them.
     fn programme(start: f64, seconds: u32) -> Vec<Packet> {
-        let mut packets: Vec<Packet> = (0..seconds * 25).map(|n| packet(0, start + f64::from(n) / 25.0, 0.04)).collect();
+        let mut packets: Vec<Packet> = (0..seconds * 25)
+            .map(|n| packet(0, start + f64::from(n) / 25.0, 0.04))
+            .collect();
         packets.extend((0..seconds * 50).map(|n| packet(1, start + 0.01 + f64::from(n) / 50.0, 0.02)));
         packets.sort_by(|a, b| a.dts.unwrap().total_cmp(&b.dts.unwrap()));
         packets
@@ -199,7 +206,9 @@ mod tests {
             let due = shifts.iter().filter(|shift| shift.packet <= number as u64);
             due.map(|shift| shift.micros).sum()
         };
-        of_stream.map(|(n, packet)| packet.dts.unwrap() + moved(n) as f64 / 1e6).collect()
+        of_stream
+            .map(|(n, packet)| packet.dts.unwrap() + moved(n) as f64 / 1e6)
+            .collect()
     }
 
     #[test]
@@ -223,7 +232,12 @@ mod tests {
             assert!((repair.duration - 13.03).abs() < 0.021, "{second}: {repair:?}");
             for stream in [0, 1] {
                 let times = times(&joined, &repair, stream);
-                assert!(times.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] < 0.1), "{second}");
+                assert!(
+                    times
+                        .windows(2)
+                        .all(|pair| pair[0] < pair[1] && pair[1] - pair[0] < 0.1),
+                    "{second}"
+                );
             }
             let firsts = |stream: usize| repair.shifts[&(stream as u32)].iter().map(|shift| shift.micros);
             assert!(firsts(0).eq(firsts(1)), "{repair:?}");
@@ -234,7 +248,10 @@ mod tests {
     fn a_track_that_crosses_later_in_the_file_goes_over_to_the_same_clock() {
         let mut joined = [programme(20.0, 5), programme(1.0, 5)].concat();
         // The last sound of the first part lies behind the first pictures of the second one.
-        let at = joined.iter().rposition(|packet| packet.stream == 1 && packet.dts.unwrap() > 20.0).unwrap();
+        let at = joined
+            .iter()
+            .rposition(|packet| packet.stream == 1 && packet.dts.unwrap() > 20.0)
+            .unwrap();
         let late = joined.remove(at);
         joined.insert(at + 20, late);
         let repair = repaired(&joined).unwrap();

@@ -9,7 +9,8 @@ use crate::ladder::Limits;
 
 /// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no scripts, no images, no captures: a
 /// disguised one of those makes ffmpeg open local files or foreign hosts.
-const DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr,amrnb,amrwb";
+const DEMUXERS: &str =
+    "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
 
 /// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes may claim any number of samples,
 /// and is laid out in one block; that of 48 hours at 60 frames a second takes half of this, as does one plane of an 8K picture.

@@ -84,7 +84,9 @@ pub fn sniff(head: &[u8], size: u64) -> Sniff {
 pub fn index_at(head: &[u8], size: u64) -> Option<u64> {
     let mut at = 0_u64;
     while let Some((kind, length)) = box_at(head, at) {
-        at = length.and_then(|length| at.checked_add(length)).filter(|end| *end < size)?;
+        at = length
+            .and_then(|length| at.checked_add(length))
+            .filter(|end| *end < size)?;
         if kind == *b"mdat" {
             return Some(at);
         }
@@ -104,7 +106,9 @@ pub fn is_protected(bytes: &[u8]) -> bool {
         *b"\x14\xe6\x8a\x29\x22\x26\x17\x4c\xb9\x35\xda\xe0\x7e\xe9\x28\x9c",
     ];
     let holds = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
-    let scheme = bytes.windows(12).any(|window| &window[..4] == b"sinf" && &window[8..] == b"frma");
+    let scheme = bytes
+        .windows(12)
+        .any(|window| &window[..4] == b"sinf" && &window[8..] == b"frma");
     match bytes.get(..4) {
         Some(b"\x1a\x45\xdf\xa3") => holds(b"\x47\xe1\x81\x05"),
         Some(b"\x30\x26\xb2\x75") => ASF.iter().any(|object| holds(object)),
@@ -146,13 +150,7 @@ fn is_still_image(head: &[u8]) -> bool {
         head.get(4..8) == Some(b"ftyp") && matches!(head.get(8..12), Some(b"heic" | b"heix" | b"mif1" | b"avif"));
     // A bitmap's header repeats zeros where a text that begins with the letters BM has none.
     let bitmap = starts(b"BM") && head.get(6..10) == Some(&[0; 4]);
-    let magics: [&[u8]; 5] = [
-        b"\xff\xd8\xff",
-        b"II*\0",
-        b"MM\0*",
-        b"8BPS",
-        b"\0\0\x01\0",
-    ];
+    let magics: [&[u8]; 5] = [b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"8BPS", b"\0\0\x01\0"];
     let png = starts(b"\x89PNG\r\n\x1a\n") && !is_animated_png(head);
     riff_webp || heif || bitmap || png || magics.into_iter().any(starts)
 }
@@ -315,7 +313,10 @@ mod tests {
         let head = boxes(&[(b"ftyp", 24), (b"free", 8), (b"mdat", 100_000)]);
         assert_eq!(index_at(&head, 200_000), Some(100_032));
         assert_eq!(index_at(&head, 100_032), None);
-        assert_eq!(index_at(&boxes(&[(b"ftyp", 24), (b"moov", 200), (b"mdat", 90)]), 314), None);
+        assert_eq!(
+            index_at(&boxes(&[(b"ftyp", 24), (b"moov", 200), (b"mdat", 90)]), 314),
+            None
+        );
     }
 
     #[test]

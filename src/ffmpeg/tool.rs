@@ -150,7 +150,10 @@ impl Tool {
         // A line is a column of flags, the first of which is D where there is a decoder, then the name.
         let words = answer.lines().filter_map(|line| line.trim_start().split_once(' '));
         let decoded = words.filter(|(flags, _)| flags.len() == 6 && flags.starts_with('D'));
-        Ok(decoded.filter_map(|(_, rest)| rest.split_whitespace().next()).map(str::to_owned).collect())
+        Ok(decoded
+            .filter_map(|(_, rest)| rest.split_whitespace().next())
+            .map(str::to_owned)
+            .collect())
     }
 
     async fn ask(&self, question: &str) -> Result<String, ToolError> {

@@ -68,7 +68,10 @@ impl Limits {
         let media = |stream: &&Stream| stream.is_media() || matches!(stream.content, Content::Unreadable(_));
         let found = probe.streams.iter().filter(media).count();
         refuse_if(found > self.tracks, || {
-            format!("The file has {found} tracks of pictures and sound; at most {} are accepted.", self.tracks)
+            format!(
+                "The file has {found} tracks of pictures and sound; at most {} are accepted.",
+                self.tracks
+            )
         })
     }
 

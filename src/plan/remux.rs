@@ -49,8 +49,14 @@ impl Planner {
         }
         if size > self.remux_max {
             let limit = self.remux_max;
-            let text = format!("The clock of the file begins anew on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit}).");
-            return if is_needed { Err(Failure::new(Code::ExceedsPolicy, text)) } else { Ok(None) };
+            let text = format!(
+                "The clock of the file begins anew on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit})."
+            );
+            return if is_needed {
+                Err(Failure::new(Code::ExceedsPolicy, text))
+            } else {
+                Ok(None)
+            };
         }
         let who = format!("{}/copy", assignment.state.job_id);
         let room = self.ledger.wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
@@ -141,8 +147,14 @@ impl Planner {
 fn remember(copy: Probe, original: &Probe) -> Probe {
     let mut streams = copy.streams;
     let first = streams.iter().map(|stream| stream.index + 1).max().unwrap_or(0);
-    let lost = original.streams.iter().filter(|stream| matches!(stream.content, Content::Unreadable(_)));
-    streams.extend((first..).zip(lost).map(|(index, stream)| Stream { index, ..stream.clone() }));
+    let lost = original
+        .streams
+        .iter()
+        .filter(|stream| matches!(stream.content, Content::Unreadable(_)));
+    streams.extend((first..).zip(lost).map(|(index, stream)| Stream {
+        index,
+        ..stream.clone()
+    }));
     Probe {
         streams,
         clock_repair: original.clock_repair.clone(),
@@ -152,12 +164,19 @@ fn remember(copy: Probe, original: &Probe) -> Probe {
 
 /// A copy whose clock was repaired must be as long as its parts are together.
 fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
-    let start = copy.streams.iter().filter(|stream| stream.is_media()).filter_map(|stream| stream.start).min();
+    let start = copy
+        .streams
+        .iter()
+        .filter(|stream| stream.is_media())
+        .filter_map(|stream| stream.start)
+        .min();
     let found = copy.end().zip(start).map_or(0.0, |(end, start)| end - start.as_f64());
     if (found - wanted).abs() <= 1.0_f64.max(wanted * 0.01) {
         return Ok(());
     }
-    let text = format!("The clock of the file begins anew on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s.");
+    let text = format!(
+        "The clock of the file begins anew on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s."
+    );
     Err(Failure::new(Code::DecodeErrors, text))
 }
 

@@ -82,10 +82,13 @@ impl Stage for Planner {
         };
         let sniffed = self.sniff(&assignment, &found).await?;
         let server = self.open(found.source(&self.storage)).await?;
-        let probe = self.probe(&assignment, &server).await.map_err(|failure| match sniffed.explain(failure.code) {
-            Some(refusal) => Failure::new(refusal.code, refusal.message),
-            None => failure,
-        })?;
+        let probe = self
+            .probe(&assignment, &server)
+            .await
+            .map_err(|failure| match sniffed.explain(failure.code) {
+                Some(refusal) => Failure::new(refusal.code, refusal.message),
+                None => failure,
+            })?;
         crash::point("plan.probed");
         let copied = self.copied(&assignment, &server, found.meta.size, &probe).await?;
         crash::point("plan.copied");

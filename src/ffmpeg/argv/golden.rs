@@ -23,7 +23,15 @@ fn the_first_chunk_is_read_from_the_start_and_offers_a_poster() {
 
 #[test]
 fn a_later_chunk_seeks_and_keeps_the_numbers_of_the_whole_video() {
-    let args = video_chunk(&planned(), 1, &input(), Options { threads: Some(2), ..Options::default() });
+    let args = video_chunk(
+        &planned(),
+        1,
+        &input(),
+        Options {
+            threads: Some(2),
+            ..Options::default()
+        },
+    );
     check(args, include_str!("../../../tests/golden/video_chunk_middle.argv"));
 }
 

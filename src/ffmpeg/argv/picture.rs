@@ -50,7 +50,11 @@ pub(super) fn before_the_grid(picture: Picture) -> String {
 fn fitted(picture: Picture) -> String {
     let (width, height) = (picture.width, picture.height);
     let believed = picture.pixel_aspect.unwrap_or(Rational::whole(1));
-    let square = if picture.pixel_aspect.is_some() { "" } else { "setsar=1," };
+    let square = if picture.pixel_aspect.is_some() {
+        ""
+    } else {
+        "setsar=1,"
+    };
     // Width over height as shown; the share by which a shape may be off before bars are put beside it.
     let aspect = format!("({width}*{}/{height}/{})", believed.num(), believed.den());
     let narrow = format!("if(gte(dar,{aspect}*0.99),{width},min({width},2*round({width}*dar/{aspect}/2)))");

@@ -13,7 +13,11 @@ pub const COPY: &str = "source.mkv";
 #[must_use]
 pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     let of_kind = |is_wanted: fn(&Content) -> bool| -> Vec<&Stream> {
-        probe.streams.iter().filter(|stream| is_wanted(&stream.content)).collect()
+        probe
+            .streams
+            .iter()
+            .filter(|stream| is_wanted(&stream.content))
+            .collect()
     };
     let kinds = [
         ("v", of_kind(|content| matches!(content, Content::Video(_)))),
@@ -68,7 +72,12 @@ mod tests {
             sample_rate: 48_000,
             layout: None,
         });
-        let contents = [audio, Content::Data, Content::Video(testing::video()), Content::Subtitle { bitmap: true }];
+        let contents = [
+            audio,
+            Content::Data,
+            Content::Video(testing::video()),
+            Content::Subtitle { bitmap: true },
+        ];
         let streams = (0..).zip(contents).map(|(index, content)| Stream {
             index,
             codec: String::new(),
@@ -103,13 +112,22 @@ mod tests {
         let shift = |packet, micros| ClockShift { packet, micros };
         let mut probe = source();
         probe.clock_repair = Some(ClockRepair {
-            shifts: [(0, vec![shift(236, 5_000_000), shift(300, -250_000)]), (2, vec![shift(125, 5_000_000)])].into(),
+            shifts: [
+                (0, vec![shift(236, 5_000_000), shift(300, -250_000)]),
+                (2, vec![shift(125, 5_000_000)]),
+            ]
+            .into(),
             duration: 9.0,
         });
         let text = text(&probe, false);
-        assert!(text.contains("-time_base 1/1000 -bsf:v:0 setts=pts='PTS+gte(N,125)*round(5/TB)'"), "{text}");
         assert!(
-            text.contains("-bsf:a:0 setts=pts='PTS+gte(N,236)*round(5/TB)+gte(N,300)*round(-0.25/TB)':dts='DTS+gte(N,236)"),
+            text.contains("-time_base 1/1000 -bsf:v:0 setts=pts='PTS+gte(N,125)*round(5/TB)'"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "-bsf:a:0 setts=pts='PTS+gte(N,236)*round(5/TB)+gte(N,300)*round(-0.25/TB)':dts='DTS+gte(N,236)"
+            ),
             "{text}"
         );
     }

@@ -44,7 +44,11 @@ impl Prober<'_> {
             .map_err(|error| ProbeError::NotMedia(format!("its description is not valid: {error}")))?;
         self.look_at_sizes(&document, &output.stderr_tail)?;
         let document = Document {
-            streams: document.streams.into_iter().filter(|stream| !stream.is_attachment()).collect(),
+            streams: document
+                .streams
+                .into_iter()
+                .filter(|stream| !stream.is_attachment())
+                .collect(),
             ..document
         };
         Ok(document)

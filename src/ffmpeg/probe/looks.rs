@@ -80,7 +80,9 @@ impl Shape {
                 "height" => shape.height = value.parse().ok()?,
                 "sample_aspect_ratio" => {
                     let aspect = value.replace(':', "/").parse().ok();
-                    shape.pixel_aspect = aspect.filter(|aspect| *aspect > Rational::ZERO).unwrap_or(shape.pixel_aspect);
+                    shape.pixel_aspect = aspect
+                        .filter(|aspect| *aspect > Rational::ZERO)
+                        .unwrap_or(shape.pixel_aspect);
                 }
                 _ => {}
             }
@@ -118,7 +120,13 @@ pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
         }
     };
     // The first of equals: `max_by` would take the last.
-    let chosen = shapes.iter().copied().filter(lasts).rev().max_by(larger).unwrap_or(first);
+    let chosen = shapes
+        .iter()
+        .copied()
+        .filter(lasts)
+        .rev()
+        .max_by(larger)
+        .unwrap_or(first);
     Some((chosen, shapes.iter().any(|shape| !shape.is_like(chosen))))
 }
 
@@ -136,8 +144,13 @@ impl Prober<'_> {
         let times = spread(start, end, APART, PLACES);
         let looks = if indexed {
             let at_start = format!("{start:.6}%+#1,");
-            let looks = self.look(index, &["-read_intervals", &(at_start + &intervals(&times))]).await?;
-            let (landed, honest) = (looks.landed.get(1..).unwrap_or_default(), looks.decoded >= looks.landed.len());
+            let looks = self
+                .look(index, &["-read_intervals", &(at_start + &intervals(&times))])
+                .await?;
+            let (landed, honest) = (
+                looks.landed.get(1..).unwrap_or_default(),
+                looks.decoded >= looks.landed.len(),
+            );
             if let Some(leads) = leads(&times, landed) {
                 probe.seekable = true;
                 probe.seek_margin = if honest { 0.0 } else { MARGIN };
@@ -145,7 +158,8 @@ impl Prober<'_> {
             }
             looks
         } else {
-            self.look(index, &["-skip_frame", "nokey", "-read_intervals", UNSOUGHT]).await?
+            self.look(index, &["-skip_frame", "nokey", "-read_intervals", UNSOUGHT])
+                .await?
         };
         let streams = probe.streams.iter_mut();
         if let Some(video) = streams.filter(|stream| stream.index == index).find_map(video_of) {
@@ -214,7 +228,9 @@ mod tests {
         assert_eq!(of(&[(640, 360), (640, 360)]), Some((640, 360, false)));
         assert_eq!(of(&[(320, 180), (1280, 720), (1280, 720)]), Some((1280, 720, true)));
         // A glitch does not last, and nobody is shown a film of its size.
-        let glitch: Vec<(u32, u32)> = (0..13).map(|n| if n == 5 { (3840, 2160) } else { (640, 360) }).collect();
+        let glitch: Vec<(u32, u32)> = (0..13)
+            .map(|n| if n == 5 { (3840, 2160) } else { (640, 360) })
+            .collect();
         assert_eq!(of(&glitch), Some((640, 360, true)));
         // A phone that is turned: as it was held longer.
         assert_eq!(of(&[(360, 640), (640, 360), (640, 360)]), Some((640, 360, true)));

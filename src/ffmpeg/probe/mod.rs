@@ -19,7 +19,7 @@ use super::probe_json::{Document, RawStream};
 use super::sandbox::{Allowance, Confinement};
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
-use times::{BEGINNING, declared_end, may_be_cut, repair, settle};
+use times::{BEGINNING, declared_end, may_be_cut, repair, settle, settle_repaired};
 
 /// Probes `input`. A read that failed on the way looks like a short source here: the caller must ask its source server for faults.
 ///
@@ -45,7 +45,9 @@ fn needs_depth(document: &Document) -> bool {
 
 /// Containers of streams, whose tracks may begin at any time, and whose clock may begin anew.
 fn has_clock(container: &str) -> bool {
-    container.split(',').any(|name| matches!(name, "mpegts" | "mpeg" | "flv"))
+    container
+        .split(',')
+        .any(|name| matches!(name, "mpegts" | "mpeg" | "flv"))
 }
 
 /// Containers whose index leads to key frames. AVI has one too, but no presentation times; in the others a seek guesses.
@@ -94,6 +96,7 @@ impl Prober<'_> {
             self.measure_ends_apart(&probe, &mut ending).await?;
             settle(&mut probe, document, &beginning, &ending);
         }
+        settle_repaired(&mut probe);
 
         let fields = {
             let mut looked = probe.clone();

@@ -50,8 +50,26 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
 /// Whether the packets of an ISO file seem to end before it does: before the end it tells, or where it tells none.
 pub(super) fn may_be_cut(probe: &Probe) -> bool {
     let is_iso = probe.container.split(',').any(|name| name == "mov");
-    let missing = probe.declared_end.zip(probe.end()).map(|(declared, end)| declared - end);
+    let missing = probe
+        .declared_end
+        .zip(probe.end())
+        .map(|(declared, end)| declared - end);
     is_iso && missing.is_none_or(|missing| missing > 0.5)
+}
+
+/// Writes into the streams when they end once their clock is repaired.
+pub(super) fn settle_repaired(probe: &mut Probe) {
+    let Some(duration) = probe.clock_repair.as_ref().map(|repair| repair.duration) else {
+        return;
+    };
+    let media = probe.streams.iter().filter(|stream| stream.is_media());
+    let start = media
+        .filter_map(|stream| stream.start)
+        .min()
+        .unwrap_or(probe.container_start);
+    for stream in probe.streams.iter_mut().filter(|stream| stream.is_media()) {
+        stream.end = stream.end.map(|_| start.as_f64() + duration);
+    }
 }
 
 /// What brings the packets onto one clock, if anything has to.
@@ -76,8 +94,10 @@ pub(super) fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
     own.filter_map(|(stream, raw)| Some(stream.start?.as_f64() + raw.duration()?))
         .max_by(f64::total_cmp)
         .or_else(|| {
-            // Matroska counts its one duration from time zero or from its start, by writer: the earlier end is the one that is sure.
-            let alone = probe.streams.iter().all(crate::ladder::probe::Stream::is_media);
+            // Matroska counts its one duration from time zero or from its start, by writer: the earlier end is the one that is sure. ISO files
+            // have one for each track; where that is unknown, so is that of the whole.
+            let is_iso = probe.container.split(',').any(|name| name == "mov");
+            let alone = !is_iso && probe.streams.iter().all(crate::ladder::probe::Stream::is_media);
             document.format.duration().filter(|_| alone)
         })
 }
@@ -118,7 +138,11 @@ impl Prober<'_> {
     /// packet that is cut off; a decoder of one track goes on to the end of that.
     pub(super) async fn measure_ends_apart(&self, probe: &Probe, ending: &mut Spans) -> Result<(), ProbeError> {
         let start = probe.container_start.as_f64();
-        let from = probe.streams.iter().filter_map(|stream| stream.end).min_by(f64::total_cmp);
+        let from = probe
+            .streams
+            .iter()
+            .filter_map(|stream| stream.end)
+            .min_by(f64::total_cmp);
         let from = from.map_or(start, |end| (end - ENDINGS[0]).max(start));
         for stream in probe.streams.iter().filter(|stream| stream.is_media()) {
             let (index, interval) = (stream.index.to_string(), format!("{from:.6}%"));

@@ -260,18 +260,21 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         return Ok(());
     };
 
-    let what = if why.is_video { "pictures" } else { "sound" };
-    let codec = if stream.codec.is_empty() { "unknown" } else { &stream.codec };
+    let what = if why.is_video { "video" } else { "sound" };
+    let codec = if stream.codec.is_empty() {
+        "unknown"
+    } else {
+        &stream.codec
+    };
+    let index = stream.index;
     if why.has_decoder {
         let message = format!(
-            "The {what} (track {}, {codec}) do not tell what a decoder has to know, within the first 60 s or 100 MB.",
-            stream.index
+            "The {what} of the file (track {index}, codec {codec}) does not tell what a decoder has to know, within the first 60 s or 100 MB."
         );
         return Err(Refusal::new(Code::DecodeErrors, message));
     }
     let message = format!(
-        "The {what} (track {}) are of the codec {codec}, which this server cannot decode; please upload the file in a common one.",
-        stream.index
+        "The {what} of the file (track {index}) is of the codec {codec}, which this server cannot decode; please upload it in a common one."
     );
     Err(Refusal::new(Code::UnsupportedCodec, message))
 }
