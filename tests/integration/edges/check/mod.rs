@@ -39,6 +39,10 @@ pub(crate) enum Check {
     Mixed(&'static [u32]),
     /// How long the pictures last; nothing where there must be none.
     Pictures(Option<f64>),
+    /// How long the pictures last, at least and at most.
+    PicturesWithin(f64, f64),
+    /// The white disc on grey that is to be seen at this moment is round.
+    Disc(f64),
     /// How long the default track of sound lasts, from zero on; nothing where there must be none.
     Sound(Option<f64>),
     /// This word is among the warnings.
@@ -66,6 +70,8 @@ impl Check {
             Self::Ramp { bars, grey, range } => picture::ramp(output, *bars, *grey, *range).await,
             Self::NotCombed => picture::not_combed(output).await,
             Self::Pictures(wanted) => picture::length(output, *wanted).await,
+            Self::PicturesWithin(least, most) => picture::length_within(output, *least, *most).await,
+            Self::Disc(at) => picture::disc(output, *at).await,
             Self::Poster(least) => picture::poster(output, *least).await,
             Self::InSync(wanted) => sound::in_sync(output, wanted).await,
             Self::Tones(wanted) => sound::tones(output, wanted).await,

@@ -112,6 +112,29 @@ pub(super) async fn not_combed(output: &Output) -> Vec<String> {
     faults
 }
 
+pub(super) async fn length_within(output: &Output, least: f64, most: f64) -> Vec<String> {
+    let Some(head) = output.heads.first() else {
+        return vec!["there are no pictures".to_owned()];
+    };
+    let times = pictures(&head.url).await.times;
+    let found = times[times.len() - 1] + 1.0 / head.stream.rate();
+    fault_unless((least..=most).contains(&found), || {
+        format!("the pictures last {found:.3} s and not from {least:.3} to {most:.3} s")
+    })
+}
+
+pub(super) async fn disc(output: &Output, at: f64) -> Vec<String> {
+    let mut faults = Vec::new();
+    for head in &output.heads {
+        let (width, height) = image_at(&head.url, at).await.extent_of_white();
+        let is_round = width > 20 && width.abs_diff(height) <= 2 + height / 50;
+        faults.extend(fault_unless(is_round, || {
+            format!("the disc of {} is {width} wide and {height} high at {at} s", head.name)
+        }));
+    }
+    faults
+}
+
 pub(super) async fn length(output: &Output, wanted: Option<f64>) -> Vec<String> {
     let (Some(wanted), Some(head)) = (wanted, output.heads.first()) else {
         return equal("has pictures", !output.heads.is_empty(), wanted.is_some());

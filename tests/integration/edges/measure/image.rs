@@ -98,6 +98,19 @@ impl Image {
         sums.map(|sum| ((sum + count / 2) / count) as u8)
     }
 
+    /// Width and height of what is nearly white.
+    pub(crate) fn extent_of_white(&self) -> (usize, usize) {
+        let white =
+            (0..self.width * self.height).filter(|at| self.pixels[at * 3..][..3].iter().all(|value| *value > 180));
+        let (mut columns, mut lines) = ((usize::MAX, 0), (usize::MAX, 0));
+        for at in white {
+            let (column, line) = (at % self.width, at / self.width);
+            columns = (columns.0.min(column), columns.1.max(column + 1));
+            lines = (lines.0.min(line), lines.1.max(line + 1));
+        }
+        (columns.1.saturating_sub(columns.0), lines.1.saturating_sub(lines.0))
+    }
+
     /// The colours in the middle of the four corners' marks: top left, top right, bottom left, bottom right.
     pub(crate) fn corners(&self) -> [Colour; 4] {
         [(0.06, 0.06), (0.84, 0.06), (0.06, 0.84), (0.84, 0.84)].map(|(x, y)| self.mean(Place(x, y, 0.1, 0.1)))
