@@ -109,6 +109,9 @@ pub struct Video {
     pub primaries: Option<String>,
     /// Whether pictures may be transparent in places.
     pub alpha: bool,
+    /// Whether pictures carry closed captions (CEA-608, CEA-708), as far as they were looked at.
+    #[serde(default)]
+    pub captions: bool,
     /// Bits per second of the stream, where the container tells.
     pub bitrate: Option<u64>,
     /// Dolby Vision, where there is any.

@@ -21,6 +21,7 @@ pub(crate) fn video() -> Video {
         transfer: None,
         primaries: None,
         alpha: false,
+        captions: false,
         bitrate: None,
         dolby_vision: None,
     }

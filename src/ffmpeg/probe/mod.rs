@@ -1,5 +1,6 @@
 //! Probing a source: what ffprobe says of it, then when its streams really begin and end, then whether it can be entered at a time.
 
+mod captions;
 mod description;
 mod error;
 mod fields;
@@ -42,7 +43,7 @@ pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<P
     }
     settle(&mut probe, &document, &beginning, &ending);
     let seek = async { if indexed { prober.seek(&probe).await } else { Ok(None) } };
-    let (leads, fields) = futures::join!(seek, prober.fields(&probe));
+    let (leads, fields, captions) = futures::join!(seek, prober.fields(&probe), prober.captions(&probe));
     if let Some(leads) = leads? {
         (probe.seekable, probe.leads) = (true, leads);
     }
@@ -52,6 +53,7 @@ pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<P
             && Some(stream.index) == shown
         {
             video.fields = fields;
+            video.captions |= captions;
         }
     }
     Ok(probe)
