@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use streams::Code;
-use streams::plan::{FieldOrder, Primaries, SourceColor};
+use streams::plan::{FieldOrder, Matrix, Primaries};
 
 use super::child::{self, Spawn};
 use super::sandbox::{Allowance, Confinement};
@@ -189,24 +189,24 @@ async fn foreign_primaries_are_converted_and_come_back_as_they_were() {
             "2020",
             "2020_ncl",
             "-color_primaries bt2020 -color_trc bt709 -colorspace bt2020nc",
-            (SourceColor::Bt2020, Primaries::Bt2020),
+            (Matrix::Bt2020nc, Primaries::Bt2020),
         ),
         (
             "bt470bg",
             "470bg",
             "-color_primaries bt470bg -color_trc bt709 -colorspace bt470bg",
-            (SourceColor::Bt601, Primaries::Bt470bg),
+            (Matrix::Bt601, Primaries::Bt470bg),
         ),
         (
             "170m",
             "170m",
             "-color_primaries smpte170m -color_trc smpte170m -colorspace smpte170m",
-            (SourceColor::Bt601, Primaries::Smpte170m),
+            (Matrix::Bt601, Primaries::Smpte170m),
         ),
     ] {
         let (color, bench) = patch("0xa05030", "a.mp4", &convert(primaries, matrix, tags)).await;
-        let picture = bench.planned.video.as_ref().unwrap().picture;
-        assert_eq!((picture.color, picture.primaries), planned);
+        let found = bench.planned.video.as_ref().unwrap().picture.color;
+        assert_eq!((found.matrix, found.primaries), planned);
         assert!(near(color, [0xa0, 0x50, 0x30], 6), "{primaries}: {color:?}");
     }
 }

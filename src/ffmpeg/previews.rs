@@ -1,6 +1,6 @@
 //! The pictures that chunks leave beside their segments, on real media: each from the frame it should be, upright, in the right colours.
 
-use streams::plan::{SourceColor, Storyboard};
+use streams::plan::{Storyboard, Transfer};
 
 use super::argv;
 use super::testing::{ask, tool};
@@ -160,7 +160,10 @@ async fn a_long_single_chunk_looks_further_for_a_poster() {
 async fn previews_of_high_dynamic_range_have_the_colours_of_the_video() {
     let args = "-f lavfi -i testsrc2=s=160x120:r=25:d=1 -pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
     let bench = Bench::of("hdr.mp4", args).await;
-    assert_eq!(bench.planned.video.as_ref().unwrap().picture.color, SourceColor::Pq);
+    assert_eq!(
+        bench.planned.video.as_ref().unwrap().picture.color.transfer,
+        Transfer::Pq
+    );
     let tiles = bench.tiles_of(0).await;
     let name = bench.planned.videos().next().unwrap().name.to_string();
     let first = [

@@ -6,9 +6,7 @@
 //! filters' figures and that x265 `fast` takes 1.7 times as long as x264 `fast`. Presets that were not measured are guesses between
 //! their neighbours, and so are hardware encoders. Content moves all of it by half either way.
 
-use streams::plan::{
-    Complexity, Cost, Primaries, Rendition, Source, SourceColor, TrackKind, VideoPlan, VideoRendition,
-};
+use streams::plan::{Complexity, Cost, Rendition, Source, TrackKind, VideoPlan, VideoRendition};
 
 /// Seconds to decode a pixel.
 const DECODE: f64 = 3.5e-9;
@@ -22,7 +20,7 @@ const DEINTERLACE: f64 = 1.5e-9;
 /// Seconds to map high dynamic range, for each pixel of the top rung.
 const TONE_MAP: f64 = 13.0e-9;
 
-/// Seconds to map other primaries, for each pixel of the top rung.
+/// Seconds to convert colours that a change of the matrix alone does not, for each pixel of the top rung.
 const GAMUT: f64 = 4.0e-9;
 
 /// Seconds to encode a pixel, how many pictures the encoder holds back, and how finely it searches for motion, by preset.
@@ -136,11 +134,13 @@ fn source_seconds(video: &VideoPlan) -> f64 {
 
 /// Seconds for a pixel of the top rung.
 fn conversion(video: &VideoPlan) -> f64 {
-    match video.picture.color {
-        SourceColor::Pq | SourceColor::Hlg => TONE_MAP,
-        SourceColor::Bt2020 => GAMUT,
-        _ if video.picture.primaries != Primaries::Bt709 => GAMUT,
-        SourceColor::Bt601 | SourceColor::Bt709 => 0.0,
+    let color = video.picture.color;
+    if color.transfer.is_high_dynamic_range() {
+        TONE_MAP
+    } else if color.is_scaled() {
+        0.0
+    } else {
+        GAMUT
     }
 }
 

@@ -148,6 +148,9 @@ pub struct Video {
     pub alpha: bool,
     /// Whether size or shape of the pictures change on the way, as far as was looked.
     pub size_changes: bool,
+    /// Whether pictures carry closed captions (CEA-608, CEA-708), as far as they were looked at.
+    #[serde(default)]
+    pub captions: bool,
     /// Bits per second of the stream, where the container tells.
     pub bitrate: Option<u64>,
     /// Dolby Vision, where there is any.

@@ -22,6 +22,7 @@ pub(crate) fn video() -> Video {
         primaries: None,
         alpha: false,
         size_changes: false,
+        captions: false,
         bitrate: None,
         dolby_vision: None,
     }

@@ -158,7 +158,7 @@ impl<'a> Growing<'a> {
             drafts.push(Draft {
                 key: self.keys.live_master(),
                 before: master,
-                text: playlists::multivariant("", &renditions, &rate, Vec::new(), None),
+                text: playlists::multivariant(self.plan, "", &renditions, &rate, Vec::new(), None),
             });
         }
         let mut wrote = false;

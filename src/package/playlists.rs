@@ -32,6 +32,7 @@ fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
 
 /// The multivariant playlist of a job. `folder` leads from where it is to the job's folder: empty, or ending in `/`.
 pub(super) fn multivariant(
+    plan: &Planned,
     folder: &str,
     renditions: &[Assembled],
     rate: &dyn Fn(&Assembled) -> Bandwidth,
@@ -45,6 +46,7 @@ pub(super) fn multivariant(
             .collect(),
         audios: audios(folder, renditions, rate),
         subtitles,
+        captions: plan.video.as_ref().is_some_and(|video| video.picture.captions),
         iframes: iframes.into_iter().collect(),
     }
     .to_string()

@@ -154,7 +154,7 @@ impl Publication<'_> {
         let files: Vec<String> = lists.into_iter().map(|(key, text)| place(&key, text)).collect();
         let captions = subtitles::media(plan, job, &captions, &files);
         let rate = |made: &Assembled| playlists::bandwidth(plan, made);
-        let commit = playlists::multivariant(&format!("{job}/"), renditions, &rate, captions, iframes);
+        let commit = playlists::multivariant(plan, &format!("{job}/"), renditions, &rate, captions, iframes);
         // Its key tells which bytes are public, so that every revision has one.
         let place = Place::Write(revised(&keys.commit(), self.revision));
         derived.push(playlist(place, commit.into()));

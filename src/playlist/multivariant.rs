@@ -4,7 +4,9 @@ use std::fmt::{self, Display};
 
 use super::VERSION;
 use super::bandwidth::Bandwidth;
-use super::rendition::{AudioMedia, AudioStream, STEREO, SUBTITLES, SURROUND, SubtitleMedia};
+use super::rendition::{
+    AudioMedia, AudioStream, CAPTIONS, STEREO, SUBTITLES, SURROUND, SubtitleMedia, closed_captions,
+};
 use super::variant::{Beside, IframeVariant, Variant};
 
 /// The rate a player should begin with, bits per second: the default variant of Apple's authoring rules for Wi-Fi.
@@ -19,6 +21,8 @@ pub struct Multivariant {
     pub audios: Vec<AudioMedia>,
     /// The subtitles. Their names differ.
     pub subtitles: Vec<SubtitleMedia>,
+    /// Whether the pictures of every rung carry closed captions.
+    pub captions: bool,
     /// What fast forward and backward show.
     pub iframes: Vec<IframeVariant>,
 }
@@ -43,6 +47,9 @@ impl Display for Multivariant {
         }
         if self.variants.is_empty() {
             return self.write_sound_alone(f, &groups);
+        }
+        if self.captions {
+            writeln!(f, "#EXT-X-MEDIA:{}", closed_captions())?;
         }
         if groups.is_empty() {
             self.write_variants(f, None)?;
@@ -114,6 +121,7 @@ impl Multivariant {
             audio: group.filter(|_| named).map(|group| (group.id, group.largest())),
             codecs: codecs(pictures, group),
             subtitles: (!self.subtitles.is_empty()).then_some(SUBTITLES),
+            captions: self.captions.then_some(CAPTIONS),
         }
     }
 
@@ -275,6 +283,7 @@ mod tests {
             variants: vec![variant(1080, 5_100_000), variant(360, 700_000)],
             audios: vec![english, described, commentary],
             subtitles: vec![spoken, heard, forced, subtitles(3, "English 2", Some("en"))],
+            captions: true,
             iframes: vec![IframeVariant {
                 uri: "job/iframe-360p.m3u8".to_owned(),
                 width: 640,

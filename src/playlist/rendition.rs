@@ -12,6 +12,21 @@ pub(super) const SURROUND: &str = "surround";
 /// The one group of subtitles.
 pub(super) const SUBTITLES: &str = "subtitles";
 
+/// The one group of closed captions.
+pub(super) const CAPTIONS: &str = "cc";
+
+/// The line of closed captions that every variant carries within its pictures (RFC 8216bis section 4.4.6.1). Which of the channels have
+/// text is not known without decoding all of them; the first is that of the programme's own language.
+pub(super) fn closed_captions() -> Attributes {
+    Attributes::default()
+        .plain("TYPE", "CLOSED-CAPTIONS")
+        .quoted("GROUP-ID", CAPTIONS)
+        .quoted("NAME", "Closed captions")
+        .yes_or_no("DEFAULT", false)
+        .yes_or_no("AUTOSELECT", true)
+        .quoted("INSTREAM-ID", "CC1")
+}
+
 /// One track of sound, as one or two streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioMedia {

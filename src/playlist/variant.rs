@@ -45,6 +45,8 @@ pub(super) struct Beside<'a> {
     pub(super) codecs: String,
     /// The group of subtitles.
     pub(super) subtitles: Option<&'a str>,
+    /// The group of the closed captions within the pictures.
+    pub(super) captions: Option<&'a str>,
 }
 
 impl Beside<'_> {
@@ -79,7 +81,11 @@ impl Variant {
             .plain("RESOLUTION", format_args!("{}x{}", self.width, self.height))
             .plain("FRAME-RATE", format_args!("{:.3}", self.frame_rate.as_f64()))
             .plain("VIDEO-RANGE", "SDR");
-        beside.groups(pictures).plain("CLOSED-CAPTIONS", "NONE")
+        let attributes = beside.groups(pictures);
+        match beside.captions {
+            Some(group) => attributes.quoted("CLOSED-CAPTIONS", group),
+            None => attributes.plain("CLOSED-CAPTIONS", "NONE"),
+        }
     }
 }
 

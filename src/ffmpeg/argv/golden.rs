@@ -1,6 +1,6 @@
 //! The command lines against golden files, one argument to a line.
 
-use streams::plan::{Picture, SourceColor};
+use streams::plan::{Matrix, Picture, Primaries, SourceColor, Transfer};
 
 use super::*;
 use crate::ffmpeg::input::Input;
@@ -54,7 +54,12 @@ fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
     let mut planned = planned();
     planned.video.as_mut().unwrap().picture = Picture {
         deinterlace: true,
-        color: SourceColor::Pq,
+        color: SourceColor {
+            matrix: Matrix::Bt2020nc,
+            transfer: Transfer::Pq,
+            primaries: Primaries::Bt2020,
+            approximated: false,
+        },
         ..Picture::default()
     };
     let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
@@ -63,6 +68,60 @@ fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
         (graph.matches("bwdif").count(), graph.matches("tonemap=tonemap").count()),
         (1, 1)
     );
+}
+
+#[test]
+fn another_matrix_alone_is_left_to_the_scaler_and_what_it_does_not_know_is_never_shown_to_it() {
+    let mut planned = planned();
+    let mut graph = |color: SourceColor| {
+        planned.video.as_mut().unwrap().picture.color = color;
+        let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
+        args.into_iter().find(|arg| arg.contains("split")).unwrap()
+    };
+    let scaled = |matrix, name: &str, graph: &mut dyn FnMut(SourceColor) -> String| {
+        let text = graph(SourceColor {
+            matrix,
+            ..SourceColor::default()
+        });
+        assert!(!text.contains("zscale"), "{text}");
+        // Two rungs, the poster and the tiles.
+        assert_eq!(text.matches(&format!("in_color_matrix={name}")).count(), 4, "{text}");
+        assert!(!text.contains("setparams=colorspace=bt709,"), "{text}");
+    };
+    scaled(Matrix::Bt709, "bt709", &mut graph);
+    scaled(Matrix::Bt601, "bt601", &mut graph);
+    scaled(Matrix::Fcc, "fcc", &mut graph);
+    scaled(Matrix::Smpte240m, "smpte240m", &mut graph);
+    scaled(Matrix::Bt2020nc, "bt2020", &mut graph);
+    let converted = graph(SourceColor {
+        matrix: Matrix::Ycgco,
+        ..SourceColor::default()
+    });
+    assert!(converted.starts_with("[0:1]setparams=colorspace=bt709,"), "{converted}");
+    assert!(
+        converted.contains("color_trc=bt709:colorspace=ycgco,zscale="),
+        "{converted}"
+    );
+    let unknown = graph(SourceColor {
+        approximated: true,
+        ..SourceColor::default()
+    });
+    assert!(
+        unknown.starts_with("[0:1]setparams=colorspace=bt709,") && !unknown.contains("zscale"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn captions_are_removed_unless_the_plan_keeps_them() {
+    let mut planned = planned();
+    let removes = |planned: &streams::plan::Planned| {
+        let args = video_chunk(planned, 1, &input(), Options::default()).unwrap();
+        args.iter().any(|arg| arg.contains("sidedata=mode=delete:type=A53_CC"))
+    };
+    assert!(removes(&planned));
+    planned.video.as_mut().unwrap().picture.captions = true;
+    assert!(!removes(&planned));
 }
 
 #[test]
@@ -205,8 +264,11 @@ fn a_turned_transparent_source_in_wide_colours_is_turned_laid_on_black_and_conve
     planned.source.tracks = serde_json::from_str(r#"[{"index": 1, "kind": "video", "codec": "vp9"}]"#).unwrap();
     planned.video.as_mut().unwrap().picture = Picture {
         flatten: true,
-        color: SourceColor::Bt2020,
-        primaries: streams::plan::Primaries::Bt2020,
+        color: SourceColor {
+            matrix: Matrix::Bt2020nc,
+            primaries: Primaries::Bt2020,
+            ..SourceColor::default()
+        },
         turn: 90,
         width: 1080,
         height: 1920,

@@ -1,7 +1,7 @@
 //! Filters that make the source's picture what the output is: upright, progressive, square pixels, BT.709 in limited range, tagged so.
 
 use streams::Rational;
-use streams::plan::{FieldOrder, Picture, Primaries, Source, SourceColor, VideoPlan, VideoRendition};
+use streams::plan::{FieldOrder, Matrix, Picture, Primaries, Source, SourceColor, Transfer, VideoPlan, VideoRendition};
 
 use super::words;
 
@@ -29,6 +29,10 @@ pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
 /// where they have it), fields become frames, and the picture is turned upright.
 pub(super) fn before_the_grid(picture: Picture) -> String {
     let mut filters = String::new();
+    // Newer versions scale nothing that is tagged with a matrix they do not know.
+    if picture.color.approximated || scaler_name(picture.color.matrix).is_none() {
+        filters += "setparams=colorspace=bt709,";
+    }
     if picture.width > 0 && picture.height > 0 {
         filters += &fitted(picture);
     }
@@ -42,7 +46,13 @@ pub(super) fn before_the_grid(picture: Picture) -> String {
         filters += &format!("bwdif=mode={mode}:parity={parity}:deint=all,");
     }
     // Newer versions would carry the source's display matrix on to the output, where it would turn the picture once more.
-    filters + turned(picture) + "sidedata=mode=delete:type=DISPLAYMATRIX,"
+    filters += turned(picture);
+    filters += "sidedata=mode=delete:type=DISPLAYMATRIX,";
+    // Some encoders write the captions that come with frames into the stream, others do not, and their defaults change.
+    if !picture.captions {
+        filters += "sidedata=mode=delete:type=A53_CC,";
+    }
+    filters
 }
 
 /// Makes pictures as large as they can be within the planned ones, in their own shape, and puts bars beside them. The size is reckoned anew for
@@ -83,81 +93,87 @@ pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> String {
         // Colour times opacity is that colour on black. The pictures stay RGB or YUV, as they were.
         filters += ",format=yuva444p10le|gbrap10le,premultiply=inplace=1,format=yuv444p10le|gbrp10le";
     }
-    if let Some(colors) = Colors::foreign(picture) {
-        filters += &colors.converted(top);
+    if !picture.color.is_scaled() {
+        filters += &converted(picture.color, top);
     }
     filters
 }
 
-/// Colours the output does not have.
-struct Colors {
-    /// Matrix coefficients.
-    matrix: &'static str,
-    /// The same, as the scaler calls them.
-    scaler: &'static str,
-    primaries: &'static str,
-    transfer: &'static str,
-    high_dynamic_range: bool,
+/// Scales to the size of `top` and converts. Frames are tagged with what was decided first, since the converter refuses those of
+/// which a tag is missing; and they are even and YUV by then, which it wants as well.
+fn converted(color: SourceColor, top: &VideoRendition) -> String {
+    // A matrix the scaler does not know is that of pictures in YUV, which it need not touch.
+    let (matrix, scaler) = (matrix_name(color.matrix), scaler_name(color.matrix).unwrap_or("bt709"));
+    let (primaries, transfer) = (primaries_name(color.primaries), transfer_name(color.transfer));
+    let convert = if color.transfer.is_high_dynamic_range() {
+        "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
+    } else {
+        "zscale=m=bt709:t=bt709:p=bt709:r=tv"
+    };
+    format!(
+        ",scale={}:{}:flags=bicubic:in_color_matrix={scaler}:out_color_matrix={scaler}:out_range=tv,format=yuv420p10le,\
+         setparams=range=tv:color_primaries={primaries}:color_trc={transfer}:colorspace={matrix},{convert},format=yuv420p10le",
+        top.width, top.height
+    )
 }
 
-impl Colors {
-    /// The source's colours, where more than the matrix tells them from the output's.
-    fn foreign(picture: Picture) -> Option<Self> {
-        let (matrix, scaler) = match picture.color {
-            SourceColor::Bt601 => ("smpte170m", "bt601"),
-            SourceColor::Bt709 => ("bt709", "bt709"),
-            SourceColor::Bt2020 | SourceColor::Pq | SourceColor::Hlg => ("bt2020nc", "bt2020"),
-        };
-        let primaries = match (picture.color, picture.primaries) {
-            (SourceColor::Bt2020 | SourceColor::Pq | SourceColor::Hlg, _) | (_, Primaries::Bt2020) => "bt2020",
-            (_, Primaries::Bt470bg) => "bt470bg",
-            (_, Primaries::Smpte170m) => "smpte170m",
-            (_, Primaries::Bt709) => return None,
-        };
-        let transfer = match picture.color {
-            SourceColor::Pq => "smpte2084",
-            SourceColor::Hlg => "arib-std-b67",
-            SourceColor::Bt601 | SourceColor::Bt709 | SourceColor::Bt2020 => "bt709",
-        };
-        Some(Self {
-            matrix,
-            scaler,
-            primaries,
-            transfer,
-            high_dynamic_range: transfer != "bt709",
-        })
+/// A matrix as tags and the converter call it.
+const fn matrix_name(matrix: Matrix) -> &'static str {
+    match matrix {
+        Matrix::Bt709 => "bt709",
+        Matrix::Bt601 => "smpte170m",
+        Matrix::Fcc => "fcc",
+        Matrix::Smpte240m => "smpte240m",
+        Matrix::Ycgco => "ycgco",
+        Matrix::Bt2020nc => "bt2020nc",
+        Matrix::Bt2020c => "bt2020c",
+        Matrix::Ictcp => "ictcp",
     }
+}
 
-    /// Scales to the size of `top` and converts. Frames are tagged with what was decided first, since the converter refuses those of
-    /// which a tag is missing; and they are even and YUV by then, which it wants as well.
-    fn converted(&self, top: &VideoRendition) -> String {
-        let Self {
-            matrix,
-            scaler,
-            primaries,
-            transfer,
-            ..
-        } = self;
-        let convert = if self.high_dynamic_range {
-            "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
-        } else {
-            "zscale=m=bt709:t=bt709:p=bt709:r=tv"
-        };
-        format!(
-            ",scale={}:{}:flags=bicubic:in_color_matrix={scaler}:out_color_matrix={scaler}:out_range=tv,format=yuv420p10le,\
-             setparams=range=tv:color_primaries={primaries}:color_trc={transfer}:colorspace={matrix},{convert},format=yuv420p10le",
-            top.width, top.height
-        )
+/// A matrix as the scaler calls it; nothing where it knows none such.
+const fn scaler_name(matrix: Matrix) -> Option<&'static str> {
+    match matrix {
+        Matrix::Bt709 => Some("bt709"),
+        Matrix::Bt601 => Some("bt601"),
+        Matrix::Fcc => Some("fcc"),
+        Matrix::Smpte240m => Some("smpte240m"),
+        Matrix::Bt2020nc => Some("bt2020"),
+        Matrix::Ycgco | Matrix::Bt2020c | Matrix::Ictcp => None,
+    }
+}
+
+const fn transfer_name(transfer: Transfer) -> &'static str {
+    match transfer {
+        Transfer::Bt709 => "bt709",
+        Transfer::Linear => "linear",
+        Transfer::Log100 => "log100",
+        Transfer::Log316 => "log316",
+        Transfer::Pq => "smpte2084",
+        Transfer::Hlg => "arib-std-b67",
+    }
+}
+
+const fn primaries_name(primaries: Primaries) -> &'static str {
+    match primaries {
+        Primaries::Bt709 => "bt709",
+        Primaries::Bt470m => "bt470m",
+        Primaries::Bt470bg => "bt470bg",
+        Primaries::Smpte170m => "smpte170m",
+        Primaries::Film => "film",
+        Primaries::Bt2020 => "bt2020",
+        Primaries::Smpte428 => "smpte428",
+        Primaries::Smpte431 => "smpte431",
+        Primaries::Smpte432 => "smpte432",
+        // Older versions know no other name for it.
+        Primaries::Ebu3213 => "jedec-p22",
     }
 }
 
 /// The matrix of the frames that come out of [`on_the_grid`], as the scaler calls it.
 pub(super) fn matrix(picture: Picture) -> &'static str {
-    if picture.color == SourceColor::Bt601 && Colors::foreign(picture).is_none() {
-        "bt601"
-    } else {
-        "bt709"
-    }
+    let kept = scaler_name(picture.color.matrix).filter(|_| picture.color.is_scaled());
+    kept.unwrap_or("bt709")
 }
 
 /// From the grid's frames to those of a rung. `setparams` tags frames, which all versions of ffmpeg pass on to the encoder.

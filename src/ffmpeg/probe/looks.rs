@@ -30,6 +30,9 @@ const SAME: f64 = 0.02;
 /// gone round by then.
 const MARGIN: f64 = 12.0;
 
+/// What ffprobe calls closed captions (CEA-608, CEA-708) beside a picture.
+const CAPTIONS: &str = "ATSC A53 Part 4 Closed Captions";
+
 /// What a frame is like.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Shape {
@@ -47,12 +50,15 @@ pub(super) struct Looks {
     decoded: usize,
     /// Whether the last one did.
     is_decoded: bool,
+    /// Whether some picture carries closed captions. No header tells; television has them, if empty ones, beside every picture.
+    has_captions: bool,
     shapes: Vec<Shape>,
 }
 
 impl Looks {
     /// Reads one line of ffprobe: a packet, or a frame that came of it.
     fn add(&mut self, line: &str) {
+        self.has_captions |= line.contains(CAPTIONS);
         if let Some(frame) = line.strip_prefix("frame|") {
             self.decoded += usize::from(!self.is_decoded);
             self.is_decoded = true;
@@ -171,11 +177,16 @@ impl Prober<'_> {
     /// Decodes what ffprobe reads of stream `index`, and tells of packets and frames.
     async fn look(&self, index: u32, options: &[&str]) -> Result<Looks, ProbeError> {
         let index = index.to_string();
+        // Without the filter that makes them look better: nobody sees them.
         let mut args = vec![
+            "-threads",
+            "1",
+            "-skip_loop_filter",
+            "all",
             "-select_streams",
             &index,
             "-show_entries",
-            "packet=stream_index,pts_time,flags:frame=width,height,sample_aspect_ratio",
+            "packet=stream_index,pts_time,flags:frame=width,height,sample_aspect_ratio:frame_side_data=side_data_type",
             "-of",
             "compact",
         ];
@@ -197,6 +208,7 @@ fn video_of(stream: &mut Stream) -> Option<&mut Video> {
 impl Looks {
     /// The pictures tell their size, whatever the header or the first of them says.
     fn write_into(&self, video: &mut Video) {
+        video.captions |= self.has_captions;
         let Some((shape, changes)) = choose(&self.shapes) else {
             return;
         };
@@ -242,12 +254,12 @@ mod tests {
         for line in [
             "packet|stream_index=0|pts_time=0.0|flags=K_",
             "frame|width=720|height=576|sample_aspect_ratio=16:15|side_data|",
-            "side_data|side_data_type=AVPanScan",
+            "side_data|side_data_type=ATSC A53 Part 4 Closed Captions",
             "packet|stream_index=0|pts_time=8.0|flags=K_",
         ] {
             looks.add(line);
         }
-        assert_eq!((looks.landed.len(), looks.decoded), (2, 1));
+        assert_eq!((looks.landed.len(), looks.decoded, looks.has_captions), (2, 1, true));
         assert_eq!(looks.shapes[0].pixel_aspect, Rational::new(16, 15).unwrap());
     }
 

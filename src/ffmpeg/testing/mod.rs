@@ -60,7 +60,7 @@ pub(crate) fn planned() -> streams::plan::Planned {
         "timeline": {"zero": "5/2", "container_start": "1/4"},
         "segment": {"duration": "1001/250", "target_duration": 4},
         "video": {"track": 1, "frame_rate": "60000/1001", "segment_frames": 240, "frames": 900, "chunks": [0, 1, 3], "seekable": true,
-                  "picture": {"color": "bt601"}},
+                  "picture": {"color": {"matrix": "bt601"}}},
         "renditions": [
             {"type": "video", "name": "1080p", "width": 1920, "height": 1080, "frame_rate": "60000/1001", "segment_frames": 240,
              "gop_frames": 240, "encoder": "libx264", "preset": "faster", "profile": "high", "crf": 22.0, "maxrate": 9_000_000,

@@ -214,6 +214,7 @@ impl Bench {
         let playlist = Multivariant {
             variants: variants.collect(),
             audios: audios.collect(),
+            captions: self.planned.video.as_ref().is_some_and(|video| video.picture.captions),
             ..Multivariant::default()
         }
         .to_string();

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use streams::plan::{
     AudioRendition, Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition, Segment, Source,
-    SourceColor, Storyboard, SubtitleRendition, Timeline, VideoPlan, VideoRendition,
+    Storyboard, SubtitleRendition, Timeline, VideoPlan, VideoRendition,
 };
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
 
 use super::limits::Limits;
-use super::probe::{Content, Probe};
+use super::probe::{Content, Probe, Video};
 use super::profile::Profile;
 use super::timeline::Grid;
 use super::{cost, left_out, picture, rungs, sound, storyboard, timeline, turn};
@@ -143,6 +143,9 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     let mut video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid));
     let ladder = shown.map(|(pictures, grid)| rungs::renditions(profile, pictures.size, &grid, pictures.budget()));
     let ladder = ladder.unwrap_or_default();
+    if let (Some(video), Some((pictures, _))) = (&mut video, shown) {
+        video.picture.captions = pictures.keep_captions(&ladder.renditions);
+    }
     let source = source::source(probe, pin, &clock.timeline);
     let has_tracks = tracks.has_task();
     let renditions = renditions(ladder.renditions, tracks.sound);
@@ -156,6 +159,7 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
     warnings.extend(is_truncated.then(|| "truncated".to_owned()));
     warnings.extend(tracks.warnings.iter().cloned());
+    let captions = shown.and_then(|(pictures, _)| captions_left_out(pictures.video, video.as_ref()));
     let mut draft = Draft {
         profile: profile.name.clone(),
         source,
@@ -167,7 +171,12 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         renditions,
         subtitles: tracks.subtitles,
         cover: tracks.cover,
-        left_out: ladder.left_out.into_iter().chain(tracks.left_out).collect(),
+        left_out: ladder
+            .left_out
+            .into_iter()
+            .chain(captions)
+            .chain(tracks.left_out)
+            .collect(),
         complexity: None,
         cost: None,
         warnings,
@@ -296,6 +305,17 @@ fn judge_end(probe: &Probe) -> Result<bool, Refusal> {
     Ok(true)
 }
 
+/// The entry for closed captions that the output has not.
+fn captions_left_out(source: &Video, video: Option<&VideoPlan>) -> Option<LeftOut> {
+    let lost = source.captions && !video?.picture.captions;
+    lost.then(|| LeftOut {
+        name: "closed captions".to_owned(),
+        reason:
+            "they come with single pictures, and are kept only where each becomes one picture of every rung, by libx264"
+                .to_owned(),
+    })
+}
+
 fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Vec<String> {
     let picture = video.map(|video| video.picture).unwrap_or_default();
     let shown = pictures.map(|pictures| pictures.video);
@@ -320,9 +340,11 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         ),
         ("alpha_flattened", picture.flatten),
         ("rotation_rounded", shown.is_some_and(|video| turn::of(video).rounded)),
+        ("tone_mapped", picture.color.transfer.is_high_dynamic_range()),
+        ("colour_approximated", picture.color.approximated),
         (
-            "tone_mapped",
-            matches!(picture.color, SourceColor::Pq | SourceColor::Hlg),
+            "captions_left_out",
+            shown.is_some_and(|video| video.captions && !picture.captions),
         ),
         (
             "empty_video_track_left_out",

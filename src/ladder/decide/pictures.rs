@@ -1,6 +1,6 @@
 //! What is decided about the pictures of a source.
 
-use streams::plan::{Picture, Timeline, VideoPlan};
+use streams::plan::{Picture, Timeline, VideoPlan, VideoRendition};
 use streams::{Code, Rational};
 
 use super::Refusal;
@@ -55,6 +55,15 @@ impl<'a> Pictures<'a> {
     /// What its own bit rate leaves to be kept.
     pub(super) fn budget(&self) -> Option<Budget> {
         Budget::of(&self.stream.codec, self.video.bitrate, self.size.area())
+    }
+
+    /// Whether closed captions can be kept in these rungs. Each picture carries the next few bytes of them, so one that is left out or
+    /// repeated garbles the text; and only libx264 writes what comes with a picture in every version of ffmpeg.
+    pub(super) fn keep_captions(&self, rungs: &[VideoRendition]) -> bool {
+        let average = self.video.average_rate.map_or(0.0, Rational::as_f64);
+        let every_picture = self.rate.constant && (self.rate.frames.as_f64() / average - 1.0).abs() < 0.01;
+        let keeps = |rung: &VideoRendition| rung.encoder == "libx264" && rung.frame_rate == self.rate.frames;
+        self.video.captions && every_picture && rungs.iter().all(keeps)
     }
 
     /// The video of the plan, in one chunk.

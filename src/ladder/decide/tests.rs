@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use streams::fact::Head;
 
-use streams::plan::Picture;
+use streams::plan::{Matrix, Picture, Primaries, SourceColor, Transfer};
 
 use super::*;
 use crate::ladder::probe::{Audience, Audio, DolbyVision, Stream, Video};
@@ -157,13 +157,86 @@ fn fields_and_high_dynamic_range_are_noticed() {
         draft.video.unwrap().picture,
         Picture {
             deinterlace: true,
-            color: SourceColor::Hlg,
+            color: SourceColor {
+                matrix: Matrix::Bt2020nc,
+                transfer: Transfer::Hlg,
+                primaries: Primaries::Bt2020,
+                approximated: false,
+            },
             width: 1920,
             height: 1080,
             ..Picture::default()
         }
     );
     assert_eq!(draft.warnings, ["deinterlaced", "tone_mapped"]);
+}
+
+#[test]
+fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a_word() {
+    let captioned = |change: &dyn Fn(&mut Video), settings: &Settings| {
+        let mut video = Video {
+            captions: true,
+            ..video()
+        };
+        change(&mut video);
+        let draft = plan(
+            &probe(vec![stream(0, Content::Video(video)), stream(1, audio())]),
+            pin(),
+            settings,
+            "5.1",
+        )
+        .unwrap();
+        let kept = draft.video.unwrap().picture.captions;
+        assert_eq!(
+            draft.warnings.contains(&"captions_left_out".to_owned()),
+            !kept,
+            "{:?}",
+            draft.warnings
+        );
+        assert_eq!(
+            draft.left_out.iter().any(|entry| entry.name == "closed captions"),
+            !kept
+        );
+        kept
+    };
+    let rates = |average: i64, base: i64| {
+        move |video: &mut Video| {
+            (video.average_rate, video.base_rate) = (Some(Rational::whole(average)), Some(Rational::whole(base)))
+        }
+    };
+    assert!(captioned(&|_| (), &settings()));
+    // Low rungs of fast sources take every second picture, and variable rates are laid onto a grid.
+    assert!(!captioned(&rates(60, 60), &settings()));
+    assert!(!captioned(&rates(23, 30), &settings()));
+    assert!(!captioned(&rates(120, 120), &settings()));
+    let fields = Settings {
+        profile: Profile {
+            field_rate: true,
+            ..Profile::standard()
+        },
+        ..settings()
+    };
+    assert!(captioned(&|video: &mut Video| video.interlaced = true, &settings()));
+    assert!(!captioned(&|video: &mut Video| video.interlaced = true, &fields));
+    let mut hevc = settings();
+    hevc.profile.encoder = "libx265".to_owned();
+    assert!(!captioned(&|_| (), &hevc));
+    // Nothing is said where there is nothing to lose.
+    let none = planned(&probe(vec![stream(0, Content::Video(video())), stream(1, audio())]));
+    assert!(none.warnings.is_empty() && !none.video.unwrap().picture.captions);
+}
+
+#[test]
+fn colours_that_cannot_be_converted_are_told() {
+    let tagged = |matrix: &str| {
+        let video = Video {
+            matrix: Some(matrix.to_owned()),
+            ..video()
+        };
+        planned(&probe(vec![stream(0, Content::Video(video)), stream(1, audio())])).warnings
+    };
+    assert_eq!(tagged("ycgco"), ["colour_approximated"]);
+    assert!(tagged("fcc").is_empty());
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub use images::Storyboard;
 pub use insight::{Complexity, Cost, LeftOut, RungSample};
 pub use rendition::{AudioRendition, Rendition, SourceChannels, SubtitleRendition, VideoRendition};
 pub use source::{Source, SourceCopy, Track, TrackKind};
-pub use video::{FieldOrder, Picture, Primaries, SourceColor, VideoPlan};
+pub use video::{FieldOrder, Matrix, Picture, Primaries, SourceColor, Transfer, VideoPlan};
 
 /// The job was planned. The first `planned` of a job is authoritative; who loses the race uses the winner's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

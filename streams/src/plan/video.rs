@@ -40,12 +40,13 @@ pub struct Picture {
     /// Whether the source is transparent in places: it is laid on black.
     #[serde(default)]
     pub flatten: bool,
-    /// What the source's colours are.
+    /// What the source's colours are taken for.
     #[serde(default)]
     pub color: SourceColor,
-    /// The primaries of a source of standard dynamic range, where they are not those of the output.
+    /// Whether the closed captions within the pictures (CEA-608, CEA-708) are kept, in every rung, and declared by the multivariant
+    /// playlist; if not, they are removed.
     #[serde(default)]
-    pub primaries: Primaries,
+    pub captions: bool,
     /// Which field of a frame comes first, where the pictures told.
     #[serde(default)]
     pub field_order: FieldOrder,
@@ -81,36 +82,108 @@ pub enum FieldOrder {
     Bottom,
 }
 
-/// Which red, green and blue the samples of a source stand for.
+/// What the samples of a source stand for: three facts of ITU-T H.273 that do not follow from each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceColor {
+    /// How red, green and blue make luma and chroma; without meaning for sources in red, green and blue.
+    #[serde(default)]
+    pub matrix: Matrix,
+    /// How samples stand for light.
+    #[serde(default)]
+    pub transfer: Transfer,
+    /// Which red, green and blue they are.
+    #[serde(default)]
+    pub primaries: Primaries,
+    /// Whether the source names something else, which cannot be converted, so that colours may be off.
+    #[serde(default)]
+    pub approximated: bool,
+}
+
+/// Matrix coefficients of a source (ITU-T H.273 section 8.3).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Matrix {
+    /// ITU-R BT.709, as in the output.
+    #[default]
+    Bt709,
+    /// ITU-R BT.601: standard definition of 525 and of 625 lines.
+    Bt601,
+    /// The FCC's of 1953.
+    Fcc,
+    /// SMPTE 240M: early high definition.
+    Smpte240m,
+    /// `YCgCo`.
+    Ycgco,
+    /// ITU-R BT.2020 with non-constant luminance.
+    Bt2020nc,
+    /// ITU-R BT.2020 with constant luminance.
+    Bt2020c,
+    /// `ICtCp`, of ITU-R BT.2100.
+    Ictcp,
+}
+
+/// Transfer characteristics of a source (ITU-T H.273 section 8.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Transfer {
+    /// ITU-R BT.709, as in the output, and whatever screens show the same way.
+    #[default]
+    Bt709,
+    /// Samples are light.
+    Linear,
+    /// Logarithmic, over a range of 100 to 1.
+    Log100,
+    /// Logarithmic, over a range of 316 to 1.
+    Log316,
+    /// High dynamic range, SMPTE ST 2084.
+    Pq,
+    /// High dynamic range, ARIB STD-B67.
+    Hlg,
+}
+
+/// Colour primaries of a source (ITU-T H.273 section 8.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Primaries {
     /// ITU-R BT.709, as in the output.
     #[default]
     Bt709,
+    /// ITU-R BT.470 system M: NTSC of 1953.
+    Bt470m,
     /// ITU-R BT.470 system B and G: standard definition of 625 lines.
     Bt470bg,
-    /// SMPTE 170M: standard definition of 525 lines.
+    /// SMPTE 170M and 240M: standard definition of 525 lines.
     Smpte170m,
+    /// Film with illuminant C.
+    Film,
     /// ITU-R BT.2020.
     Bt2020,
+    /// SMPTE ST 428-1: CIE 1931 XYZ.
+    Smpte428,
+    /// SMPTE RP 431-2: DCI-P3.
+    Smpte431,
+    /// SMPTE EG 432-1: Display P3.
+    Smpte432,
+    /// EBU Tech 3213, also called JEDEC P22.
+    Ebu3213,
 }
 
-/// How the source's samples stand for colours.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceColor {
-    /// Standard definition video.
-    Bt601,
-    /// High definition video: what the output is too.
-    #[default]
-    Bt709,
-    /// Wide gamut with a standard transfer.
-    Bt2020,
-    /// High dynamic range, SMPTE ST 2084.
-    Pq,
-    /// High dynamic range, ARIB STD-B67.
-    Hlg,
+impl SourceColor {
+    /// Whether a change of the matrix makes them the output's, which costs nothing where pictures are scaled anyway.
+    #[must_use]
+    pub const fn is_scaled(self) -> bool {
+        matches!(self.transfer, Transfer::Bt709)
+            && matches!(self.primaries, Primaries::Bt709)
+            && !matches!(self.matrix, Matrix::Ycgco | Matrix::Bt2020c | Matrix::Ictcp)
+    }
+}
+
+impl Transfer {
+    /// Whether its light goes beyond what the output can show, so that it is tone mapped.
+    #[must_use]
+    pub const fn is_high_dynamic_range(self) -> bool {
+        matches!(self, Self::Pq | Self::Hlg)
+    }
 }
 
 impl VideoPlan {

@@ -3,6 +3,7 @@
 //! [`rows`] holds the tables: what is uploaded ([`input`]) and what has to come of it ([`check`]). All rows of a table are uploaded at
 //! once to one worker ([`row`]); what they become is got from where players get it, and measured by ffmpeg ([`measure`]).
 
+mod captions;
 mod check;
 pub(crate) mod input;
 mod measure;

@@ -47,6 +47,10 @@ pub(crate) enum Check {
     Sound(Option<f64>),
     /// This word is among the warnings.
     Warns(&'static str),
+    /// This word is not among the warnings.
+    NoWarning(&'static str),
+    /// Every rung carries this text as closed captions, and every variant says so; nothing where none may carry any.
+    Captions(Option<&'static str>),
     /// So many segments of pictures.
     Segments(usize),
     /// At least so many chunks, and progress of each task that never goes back.
@@ -79,6 +83,8 @@ impl Check {
             Self::Mixed(wanted) => sound::mixed(output, wanted).await,
             Self::Sound(wanted) => sound::length(output, *wanted).await,
             Self::Warns(word) => text::warns(output, word),
+            Self::NoWarning(word) => text::warns_not(output, word),
+            Self::Captions(wanted) => text::captions(output, *wanted).await,
             Self::Segments(count) => text::segments(output, *count),
             Self::Chunks(least) => text::chunks(output, *least),
             Self::Sheets(least) => text::sheets(output, *least).await,

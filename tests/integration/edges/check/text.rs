@@ -6,7 +6,7 @@ use url::Url;
 
 use super::output::Output;
 use super::{Cue, equal, fault_unless};
-use crate::edges::measure::picture_file;
+use crate::edges::measure::{captions_of, picture_file};
 use crate::harness::output::http::get;
 
 pub(super) fn warns(output: &Output, word: &str) -> Vec<String> {
@@ -14,6 +14,40 @@ pub(super) fn warns(output: &Output, word: &str) -> Vec<String> {
     fault_unless(warnings.iter().any(|warning| warning == word), || {
         format!("it warns of {warnings:?} and not of {word}")
     })
+}
+
+pub(super) fn warns_not(output: &Output, word: &str) -> Vec<String> {
+    let warnings = &output.ended.warnings;
+    fault_unless(warnings.iter().all(|warning| warning != word), || {
+        format!("it warns of {warnings:?}")
+    })
+}
+
+pub(super) async fn captions(output: &Output, wanted: Option<&str>) -> Vec<String> {
+    let playlist = &output.published.text;
+    let variants = playlist.matches("#EXT-X-STREAM-INF").count();
+    let media =
+        r#"TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="Closed captions",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID="CC1""#;
+    let (lines, attribute) = if wanted.is_some() {
+        (1, r#"CLOSED-CAPTIONS="cc""#)
+    } else {
+        (0, "CLOSED-CAPTIONS=NONE")
+    };
+    let declared = playlist.matches(media).count() == lines && playlist.matches(attribute).count() == variants;
+    let mut faults = fault_unless(declared, || {
+        format!("captions are not declared as {wanted:?}: {playlist}")
+    });
+    for head in &output.heads {
+        let carried = captions_of(&head.url).await;
+        let right = match wanted {
+            Some(text) => carried.as_deref().is_some_and(|found| found.contains(text)),
+            None => carried.is_none(),
+        };
+        faults.extend(fault_unless(right, || {
+            format!("{} carries the captions {carried:?} and not {wanted:?}", head.name)
+        }));
+    }
+    faults
 }
 
 pub(super) fn segments(output: &Output, count: usize) -> Vec<String> {

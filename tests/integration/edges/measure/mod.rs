@@ -2,11 +2,13 @@
 //!
 //! Nothing here knows what is right. Each measure has tests that show it told of something wrong.
 
+mod captions;
 mod image;
 mod stream;
 mod sync;
 mod tone;
 
+pub(super) use captions::captions_of;
 pub(super) use image::{Colour, Place, combed_share, image_at, picture_file};
 pub(super) use stream::{VideoStream, video_stream};
 pub(super) use sync::moments;

@@ -2,7 +2,8 @@
 
 use streams::Code;
 
-use crate::edges::check::Check::{Bars, Ramp, Sizes, Warns};
+use crate::edges::captions::write_captions;
+use crate::edges::check::Check::{self, Bars, Captions, NoWarning, Ramp, Sizes, Warns};
 use crate::edges::input::{Input, made, moving};
 use crate::edges::measure::Colour;
 use crate::edges::mp4::claim_dolby_vision_5;
@@ -58,15 +59,22 @@ fn tags(matrix: &str, range: &str) -> String {
 const SMALL: (u32, u32) = (384, 96);
 const X264: &str = "-c:v libx264 -preset ultrafast -crf 12 -pix_fmt yuv420p";
 
-fn seen() -> [crate::edges::check::Check; 1] {
+fn seen() -> [Check; 1] {
     [Bars(SEEN.to_vec(), NEAR)]
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [standard(), depths(), high_dynamic_range()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        standard(),
+        depths(),
+        high_dynamic_range(),
+        primaries(),
+        matrices(),
+        captions(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
@@ -202,6 +210,160 @@ fn ramp(transfer: &str) -> Input {
         format!("-f lavfi -i color=c=black:s=384x96:r=5:d=1,format=yuv420p10le,{grey} {tags} {codec}"),
         "mp4",
     )
+}
+
+/// The bars in these primaries, transfer and matrix, as ffmpeg names them and as numbers of ITU-T H.273, and tagged so.
+fn converted(primaries: (&str, u8), transfer: (&str, u8), matrix: (&str, u8)) -> Input {
+    let tags = format!(
+        "-color_primaries {} -color_trc {} -colorspace {} -color_range tv",
+        primaries.0, transfer.0, matrix.0
+    );
+    made(
+        format!(
+            "{} -vf setparams=colorspace=gbr:range=pc:color_primaries=bt709:color_trc=bt709,\
+             zscale=p={}:t={}:m={}:range=limited,format=yuv444p {tags} {X264}",
+            bars(SMALL),
+            primaries.1,
+            transfer.1,
+            matrix.1
+        ),
+        "mp4",
+    )
+}
+
+const BT709: (&str, u8) = ("bt709", 1);
+
+/// Every set of primaries that is not the output's comes out as it was meant, whatever the matrix says.
+fn primaries() -> Vec<Row> {
+    let row = |name, primaries| {
+        let checks = [Bars(SEEN.to_vec(), NEAR), NoWarning("colour_approximated")];
+        completes(name, converted(primaries, BT709, BT709), checks)
+    };
+    vec![
+        row("Display P3", ("smpte432", 12)),
+        row("DCI-P3", ("smpte431", 11)),
+        row("primaries of NTSC of 1953", ("bt470m", 4)),
+        row("primaries of EBU 3213", ("jedec-p22", 22)),
+        row("primaries of film", ("film", 8)),
+        row("primaries of SMPTE 240M alone", ("smpte240m", 7)),
+        row("primaries of BT.2020 alone", ("bt2020", 9)),
+        completes(
+            "HDR10 in BT.2020",
+            high(("bt2020", 9)),
+            [Bars(MAPPED.to_vec(), NEAR), Warns("tone_mapped")],
+        ),
+        completes(
+            "HDR10 in Display P3",
+            high(("smpte432", 12)),
+            [Bars(MAPPED.to_vec(), NEAR), Warns("tone_mapped")],
+        ),
+    ]
+}
+
+/// What is left of the bars when they are mapped from high dynamic range, by the same formula whatever their primaries.
+const MAPPED: [Colour; 6] = [[0; 3]; 6];
+
+/// The bars in high dynamic range, white at 203 candelas (ITU-R BT.2408), in these primaries.
+fn high((name, number): (&str, u8)) -> Input {
+    let tags = format!("-color_primaries {name} -color_trc smpte2084 -colorspace bt2020nc -color_range tv");
+    let codec = format!(
+        "-c:v libx265 -preset ultrafast -crf 8 -tag:v hvc1 -x265-params log-level=none:colorprim={name}:transfer=smpte2084:colormatrix=bt2020nc"
+    );
+    made(
+        format!(
+            "{} -vf setparams=colorspace=gbr:range=pc:color_primaries=bt709:color_trc=bt709,zscale=t=linear:npl=203,format=gbrpf32le,\
+             zscale=p={number}:t=smpte2084:m=2020_ncl:r=limited:npl=203,format=yuv420p10le {tags} {codec}",
+            bars(SMALL)
+        ),
+        "mp4",
+    )
+}
+
+/// Matrices that are not those of today, and tags that do not belong together.
+fn matrices() -> Vec<Row> {
+    let row = |name, primaries, transfer, matrix| {
+        let checks = [Bars(SEEN.to_vec(), NEAR), NoWarning("colour_approximated")];
+        completes(name, converted(primaries, transfer, matrix), checks)
+    };
+    let tagged = |name, tags: &str| {
+        let said = format!("-bsf:v h264_metadata={tags}");
+        let checks = [Bars(SEEN.to_vec(), NEAR), Warns("colour_approximated")];
+        completes(
+            name,
+            made(coded(SMALL, "smpte170m", "limited", &said, X264), "mkv"),
+            checks,
+        )
+    };
+    vec![
+        row("the matrix of the FCC", BT709, BT709, ("fcc", 4)),
+        row("SMPTE 240M", ("smpte240m", 7), BT709, ("smpte240m", 7)),
+        row(
+            "the matrix of BT.2020 and primaries of BT.709",
+            BT709,
+            BT709,
+            ("bt2020nc", 9),
+        ),
+        row(
+            "a matrix of BT.709 and primaries of BT.2020",
+            ("bt2020", 9),
+            BT709,
+            BT709,
+        ),
+        row(
+            "three tags of three standards",
+            ("smpte432", 12),
+            ("smpte170m", 6),
+            ("fcc", 4),
+        ),
+        row("samples that are light", BT709, ("linear", 8), BT709),
+        completes(
+            "YCgCo of a screen, in 4:4:4",
+            made(
+                format!(
+                    "{} -vf setparams=colorspace=gbr:range=pc:color_primaries=bt709:color_trc=bt709,zscale=m=ycgco:r=full,format=yuv444p \
+                     -c:v libx264 -preset ultrafast -crf 8 -pix_fmt yuvj444p -colorspace ycgco -color_primaries bt709 -color_trc bt709 -color_range pc",
+                    bars(SMALL)
+                ),
+                "mp4",
+            ),
+            [Bars(SEEN.to_vec(), NEAR), NoWarning("colour_approximated")],
+        ),
+        tagged("4:2:0 that is said to be YCgCo, and is not", "matrix_coefficients=8"),
+        tagged("YUV that is said to be red, green and blue", "matrix_coefficients=0"),
+        tagged(
+            "a transfer of digital cinema that nothing converts",
+            "matrix_coefficients=6:transfer_characteristics=17",
+        ),
+    ]
+}
+
+/// Closed captions are offered, or left out with a word, but never carried unseen.
+fn captions() -> Vec<Row> {
+    let captioned = |rate: &str| {
+        let picture = format!(
+            "{} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -bf 0",
+            moving("640x480", rate, 3.0)
+        );
+        let stream = made(picture, "h264").changed(|bytes| write_captions(bytes, "HELLO THERE"));
+        stream.remade(&format!("-f h264 -framerate {rate}"), "-c copy", "mp4")
+    };
+    let unseen = made(
+        format!("{} -c:v libx264 -preset ultrafast", moving("320x180", "25", 1.0)),
+        "mp4",
+    );
+    vec![
+        completes(
+            "closed captions",
+            captioned("30"),
+            [Captions(Some("HELLO THERE")), NoWarning("captions_left_out")],
+        ),
+        completes(
+            "closed captions of a source whose low rungs have half of its pictures",
+            captioned("60"),
+            [Captions(None), Warns("captions_left_out")],
+        ),
+        completes("no captions", unseen, [Captions(None), NoWarning("captions_left_out")]),
+    ]
 }
 
 fn high_dynamic_range() -> Vec<Row> {
