@@ -15,6 +15,7 @@ pub use limits::ProbeLimits;
 use super::child::{Ending, Spawn};
 use super::input::Input;
 use super::sandbox::{Allowance, Confinement};
+use super::timing::cadence;
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
 use times::{BEGINNING, declared_end, settle};
@@ -42,16 +43,24 @@ pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<P
     }
     settle(&mut probe, &document, &beginning, &ending);
     let seek = async { if indexed { prober.seek(&probe).await } else { Ok(None) } };
-    let (leads, fields) = futures::join!(seek, prober.fields(&probe));
+    let between = async {
+        match indexed {
+            true => prober.pictures_between(&probe, &beginning, &ending).await,
+            false => Ok(Vec::new()),
+        }
+    };
+    let (leads, fields, between) = futures::join!(seek, prober.fields(&probe), between);
     if let Some(leads) = leads? {
         (probe.seekable, probe.leads) = (true, leads);
     }
+    let between = between?;
     let shown = probe.main_video().map(|(stream, _)| stream.index);
     for stream in &mut probe.streams {
         if let Content::Video(video) = &mut stream.content
             && Some(stream.index) == shown
         {
             video.fields = fields;
+            video.cadence = cadence(stream.index, &beginning, &ending, &between).or(video.cadence.take());
         }
     }
     Ok(probe)

@@ -8,10 +8,11 @@ use super::super::child;
 use super::super::packet::{ENTRIES, Packet};
 use super::super::probe_json::Document;
 use super::super::sandbox::Allowance;
-use super::super::timing::{Spans, exact, intervals, leads, spread};
+use super::super::timing::{Pictures, Spans, cadence, count_pictures, exact, intervals, leads, places, spread};
 use super::{ProbeError, Prober, judge};
 use crate::ladder::Refusal;
 use crate::ladder::probe::{Content, Probe};
+use crate::ladder::rate;
 
 /// At most so many seeks are tried: each waits for the storage, one after the other.
 const SEEKS: u32 = 12;
@@ -25,9 +26,16 @@ pub(super) const BEGINNING: f64 = 2.0;
 /// Seconds before the supposed end of a source in which its last packets are looked for, wider and wider.
 const ENDINGS: [f64; 3] = [10.0, 60.0, 600.0];
 
+/// Packets of pictures that are read at each place of a source whose frame rate is not clear: a second of most.
+const PACKETS_OF_PLACE: usize = 60;
+
 /// Writes what the packets say into the streams.
 pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, ending: &Spans) {
+    probe.set_stills_aside(|index| count_pictures(index, beginning, ending));
     for (stream, raw) in probe.streams.iter_mut().zip(&document.streams) {
+        if let Content::Video(video) = &mut stream.content {
+            video.cadence = cadence(stream.index, beginning, ending, &[]);
+        }
         // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up samples, and only the header counts
         // them. A stream that begins later has no packet in the beginning; without a word of the header the whole scan tells.
         let beginning = beginning
@@ -38,10 +46,14 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
             stream.start = exact(span.first, base).or(stream.start);
         }
         let frame = match &stream.content {
-            Content::Video(video) => video.average_rate.map_or(0.0, |rate| 1.0 / rate.as_f64()),
+            Content::Video(video) => match (&video.cadence, video.average_rate) {
+                (Some(cadence), _) => cadence.usual,
+                (None, Some(rate)) => 1.0 / rate.as_f64(),
+                (None, None) => 0.0,
+            },
             _ => 0.0,
         };
-        // Without durations the last frame lasts as long as the mean one.
+        // Without durations the last frame lasts as long as the usual one.
         stream.end = ending.get(stream.index).map(|span| {
             if span.end > span.last {
                 span.end
@@ -127,6 +139,7 @@ impl Prober<'_> {
     /// The last times of video and audio, looked for from the supposed end backwards.
     pub(super) async fn ending(&self, probe: &Probe, duration: f64) -> Result<Spans, ProbeError> {
         let start = probe.container_start.as_f64();
+        // Of several videos only the main one as far as the header tells: a still beside it has no packet near the end.
         let wanted = |spans: &Spans| {
             let mut media = probe
                 .main_video()
@@ -147,6 +160,29 @@ impl Prober<'_> {
         self.scan().await
     }
 
+    /// Pictures at places spread over the main video, where what was seen of it does not settle its rate.
+    pub(super) async fn pictures_between(
+        &self,
+        probe: &Probe,
+        beginning: &Spans,
+        ending: &Spans,
+    ) -> Result<Vec<Pictures>, ProbeError> {
+        let Some((stream, _)) = probe.main_video().filter(|(_, video)| !rate::is_settled(video)) else {
+            return Ok(Vec::new());
+        };
+        let (Some(start), Some(end)) = (stream.start.map(Rational::as_f64), stream.end) else {
+            return Ok(Vec::new());
+        };
+        let first = |spans: &Spans| spans.get(stream.index).map(|span| span.first);
+        if first(ending) <= first(beginning) {
+            // All of it was read.
+            return Ok(Vec::new());
+        }
+        let times = spread(start, end, SEEKS_APART, SEEKS);
+        let packets = self.packets_at(stream.index, &times, PACKETS_OF_PLACE).await?;
+        Ok(places(&packets, PACKETS_OF_PLACE))
+    }
+
     /// Seconds from key frames to times spread over the main video; nothing where seeks do not land as they must.
     pub(super) async fn seek(&self, probe: &Probe) -> Result<Option<Vec<f64>>, ProbeError> {
         let Some((stream, _)) = probe.main_video() else {
@@ -156,8 +192,16 @@ impl Prober<'_> {
             return Ok(None);
         };
         let times = spread(start, end, SEEKS_APART, SEEKS);
-        let (index, intervals) = (stream.index.to_string(), intervals(&times));
-        let mut landed = Vec::new();
+        // One packet is asked for at each time; a container that gives more has no place for a seek to land.
+        let landed = self.packets_at(stream.index, &times, 1).await?;
+        Ok(leads(&times, &landed))
+    }
+
+    /// So many packets of a stream from the key frame at or before each of `times` on, and at most one more than that of all.
+    async fn packets_at(&self, stream: u32, times: &[f64], each: usize) -> Result<Vec<Packet>, ProbeError> {
+        let (index, intervals) = (stream.to_string(), intervals(times, each));
+        let most = times.len() * each;
+        let mut packets = Vec::new();
         let args = [
             "-select_streams",
             &index,
@@ -169,13 +213,12 @@ impl Prober<'_> {
             &intervals,
         ];
         let look = (self.limits.look, Allowance::look());
-        // One packet is asked for at each time; a container that gives more has no place for a seek to land.
         let keep = |packet| {
-            if landed.len() <= times.len() {
-                landed.push(packet);
+            if packets.len() <= most {
+                packets.push(packet);
             }
         };
         self.packets(&args, look, keep).await?;
-        Ok(leads(&times, &landed))
+        Ok(packets)
     }
 }

@@ -39,6 +39,8 @@ pub(crate) enum Check {
     Mixed(&'static [u32]),
     /// How long the pictures last; nothing where there must be none.
     Pictures(Option<f64>),
+    /// In the top rung at least so many pictures differ from the one before them.
+    Moves(usize),
     /// How long the default track of sound lasts, from zero on; nothing where there must be none.
     Sound(Option<f64>),
     /// This word is among the warnings.
@@ -66,6 +68,7 @@ impl Check {
             Self::Ramp { bars, grey, range } => picture::ramp(output, *bars, *grey, *range).await,
             Self::NotCombed => picture::not_combed(output).await,
             Self::Pictures(wanted) => picture::length(output, *wanted).await,
+            Self::Moves(least) => picture::moves(output, *least).await,
             Self::Poster(least) => picture::poster(output, *least).await,
             Self::InSync(wanted) => sound::in_sync(output, wanted).await,
             Self::Tones(wanted) => sound::tones(output, wanted).await,
