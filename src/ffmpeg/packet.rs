@@ -1,13 +1,15 @@
 //! The packet lines ffprobe prints for `-of compact=print_section=0`: `key=value` pairs between bars.
 
 /// What we ask of every packet.
-pub(super) const ENTRIES: &str = "packet=stream_index,pts_time,dts_time,duration_time,flags";
+pub(super) const ENTRIES: &str = "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags";
 
 /// One packet of a source.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Packet {
     /// Absolute stream index.
     pub(super) stream: u32,
+    /// Whether it is of pictures.
+    pub(super) video: bool,
     /// Presentation time in seconds, where the container has one.
     pub(super) pts: Option<f64>,
     /// Decoding time in seconds, where the container has one.
@@ -25,6 +27,7 @@ impl Packet {
     pub(super) fn parse(line: &str) -> Option<Self> {
         let mut packet = Self {
             stream: u32::MAX,
+            video: false,
             pts: None,
             dts: None,
             duration: 0.0,
@@ -33,6 +36,7 @@ impl Packet {
         };
         for (key, value) in line.split('|').filter_map(|pair| pair.split_once('=')) {
             match key {
+                "codec_type" => packet.video = value == "video",
                 "stream_index" => packet.stream = value.parse().ok()?,
                 "pts_time" => packet.pts = seconds(value),
                 "dts_time" => packet.dts = seconds(value),
@@ -61,9 +65,11 @@ mod tests {
 
     #[test]
     fn a_line_of_ffprobe_is_a_packet() {
-        let packet =
-            Packet::parse("stream_index=1|pts_time=-0.023220|dts_time=N/A|duration_time=0.023220|flags=KD").unwrap();
-        assert_eq!(packet.stream, 1);
+        let packet = Packet::parse(
+            "codec_type=video|stream_index=1|pts_time=-0.023220|dts_time=N/A|duration_time=0.023220|flags=KD",
+        )
+        .unwrap();
+        assert!(packet.stream == 1 && packet.video);
         assert_eq!(
             (packet.pts, packet.dts, packet.time()),
             (Some(-0.023_22), None, Some(-0.023_22))

@@ -5,10 +5,42 @@ use std::collections::BTreeMap;
 use streams::Rational;
 
 use super::packet::Packet;
+use crate::ladder::cadence::Cadence;
 
-/// First and last times of streams, in seconds, from any set of their packets.
+/// First and last times of streams, in seconds, from any set of their packets, and the times of pictures.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Spans(BTreeMap<u32, Span>);
+pub(super) struct Spans {
+    streams: BTreeMap<u32, Span>,
+    pictures: BTreeMap<u32, Pictures>,
+    /// How many times of pictures are kept.
+    kept: usize,
+}
+
+/// So many times of pictures are kept at most: five hours of 60 a second, in 8 MB. What comes later does not count for the rate.
+const MOST_PICTURES: usize = 1 << 20;
+
+/// The times of pictures of one stream, as their packets came.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Pictures {
+    /// Presentation times, in seconds.
+    shown: Vec<f64>,
+    /// The last decoding time, in seconds. Pictures that are shown before it have all been read.
+    decoded: Option<f64>,
+}
+
+impl Pictures {
+    /// Takes in a packet whose picture is shown.
+    pub(super) fn add(&mut self, packet: &Packet) {
+        self.shown.extend(packet.time());
+        self.decoded = packet.dts.or(self.decoded);
+    }
+
+    /// Times of a piece that was cut off: of the last pictures that were read, some are still missing between others.
+    pub(super) fn cut(&self) -> Vec<f64> {
+        let decoded = self.decoded.unwrap_or(f64::INFINITY);
+        self.shown.iter().copied().filter(|time| *time <= decoded).collect()
+    }
+}
 
 /// From the first shown sample to the end of the last one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +59,11 @@ impl Spans {
         let Some(time) = packet.time().filter(|_| !packet.discarded) else {
             return;
         };
-        let span = self.0.entry(packet.stream).or_insert(Span {
+        if packet.video && self.kept < MOST_PICTURES {
+            self.pictures.entry(packet.stream).or_default().add(packet);
+            self.kept += 1;
+        }
+        let span = self.streams.entry(packet.stream).or_insert(Span {
             first: time,
             last: time,
             end: time,
@@ -39,13 +75,79 @@ impl Spans {
 
     /// Whether there was no packet at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.streams.is_empty()
     }
 
     /// The span of a stream, where it had a packet.
     pub(super) fn get(&self, stream: u32) -> Option<Span> {
-        self.0.get(&stream).copied()
+        self.streams.get(&stream).copied()
     }
+
+    /// Takes over when streams end later by other packets than these.
+    pub(super) fn extend_ends(&mut self, other: &Self) {
+        for (stream, found) in &other.streams {
+            let span = self.streams.entry(*stream).or_insert(*found);
+            span.last = span.last.max(found.last);
+            span.end = span.end.max(found.end);
+        }
+    }
+
+    /// The pictures of a stream that were seen here.
+    pub(super) fn pictures(&self, stream: u32) -> Option<&Pictures> {
+        self.pictures.get(&stream)
+    }
+
+    /// The times of pictures that were read up to the end of the stream, or up to where they were no longer kept.
+    fn to_the_end(&self, stream: u32) -> Vec<f64> {
+        let pictures = self.pictures(stream);
+        let times = pictures.map(|pictures| match self.kept < MOST_PICTURES {
+            true => pictures.shown.clone(),
+            false => pictures.cut(),
+        });
+        times.unwrap_or_default()
+    }
+}
+
+/// How many pictures of a stream were seen in its beginning and its ending, which may overlap.
+pub(super) fn count_pictures(stream: u32, beginning: &Spans, ending: &Spans) -> usize {
+    let shown = |spans: &Spans| {
+        spans
+            .pictures(stream)
+            .map(|pictures| pictures.shown.clone())
+            .unwrap_or_default()
+    };
+    let (first, last) = (shown(beginning), shown(ending));
+    let end = first.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    first.len() + last.iter().filter(|time| **time > end).count()
+}
+
+/// How the pictures of a stream follow each other in its beginning, its ending, and pieces between.
+pub(super) fn cadence(stream: u32, beginning: &Spans, ending: &Spans, between: &[Pictures]) -> Option<Cadence> {
+    let first = beginning.pictures(stream).map(Pictures::cut).unwrap_or_default();
+    let last = ending.to_the_end(stream);
+    // Where the ending begins in the beginning, it holds all of it, or goes on from there.
+    let seen_from = last.iter().copied().fold(f64::INFINITY, f64::min);
+    let first: Vec<f64> = first.into_iter().filter(|time| *time <= seen_from).collect();
+    let between = between.iter().map(Pictures::cut);
+    Cadence::of([first, last].into_iter().chain(between))
+}
+
+/// Splits the packets of several places, each begun at a key frame and `most` packets long unless the source ends before.
+pub(super) fn places(packets: &[Packet], most: usize) -> Vec<Pictures> {
+    let mut places: Vec<Pictures> = Vec::new();
+    let (mut count, mut decoded) = (0, None);
+    for packet in packets {
+        let back = packet.dts.zip(decoded).is_some_and(|(now, before)| now <= before);
+        if places.is_empty() || back || count == most {
+            places.push(Pictures::default());
+            count = 0;
+        }
+        (count, decoded) = (count + 1, packet.dts);
+        if let Some(place) = places.last_mut().filter(|_| !packet.discarded) {
+            place.add(packet);
+        }
+    }
+    places
 }
 
 /// `seconds` as a whole number of ticks of `base`: ffprobe prints microseconds, which are no exact times for most bases.
@@ -69,11 +171,11 @@ pub(super) fn spread(from: f64, to: f64, apart: f64, most: u32) -> Vec<f64> {
         .collect()
 }
 
-/// The argument of ffprobe that reads the first packet at or before each of `times`.
-pub(super) fn intervals(times: &[f64]) -> String {
+/// The argument of ffprobe that reads `packets` packets from the one at or before each of `times` on.
+pub(super) fn intervals(times: &[f64], packets: usize) -> String {
     times
         .iter()
-        .map(|time| format!("{time:.6}%+#1"))
+        .map(|time| format!("{time:.6}%+#{packets}"))
         .collect::<Vec<_>>()
         .join(",")
 }
@@ -120,6 +222,44 @@ mod tests {
         assert!((span.end - 0.12).abs() < 1e-9);
         assert_eq!(spans.get(1).map(|span| span.end), Some(7.5));
         assert_eq!(spans.get(2), None);
+    }
+
+    fn picture(pts: f64, dts: f64) -> Packet {
+        packet(&format!(
+            "codec_type=video|stream_index=0|pts_time={pts}|dts_time={dts}|flags=_"
+        ))
+    }
+
+    #[test]
+    fn pictures_that_are_not_all_read_make_no_holes() {
+        // Three pictures, in the order they are decoded; the last of the group was not read.
+        let beginning = [(0.0, -0.08), (0.16, -0.04), (0.08, 0.0), (0.04, 0.04)];
+        let mut spans = Spans::default();
+        for (pts, dts) in beginning {
+            spans.add(&picture(pts, dts));
+        }
+        assert_eq!(spans.pictures(0).unwrap().cut(), [0.0, 0.04]);
+        assert_eq!(count_pictures(0, &spans, &Spans::default()), 4);
+        let cadence = cadence(0, &spans, &Spans::default(), &[]).unwrap();
+        assert_eq!((cadence.intervals, cadence.usual), (1, 0.04));
+    }
+
+    #[test]
+    fn a_still_that_is_found_again_at_the_end_is_one_picture() {
+        let mut spans = Spans::default();
+        spans.add(&picture(0.0, 0.0));
+        assert_eq!(count_pictures(0, &spans, &spans), 1);
+        assert_eq!(count_pictures(0, &Spans::default(), &spans), 1);
+        assert_eq!(count_pictures(1, &spans, &spans), 0);
+        assert_eq!(cadence(0, &spans, &spans, &[]), None);
+    }
+
+    #[test]
+    fn places_are_told_apart_by_their_length_and_by_time_that_goes_back() {
+        let times = [0.0, 0.1, 0.2, 5.0, 5.1, 4.0, 4.1, 4.2];
+        let packets: Vec<Packet> = times.iter().map(|time| picture(*time, *time)).collect();
+        let found: Vec<Vec<f64>> = places(&packets, 3).iter().map(Pictures::cut).collect();
+        assert_eq!(found, [vec![0.0, 0.1, 0.2], vec![5.0, 5.1], vec![4.0, 4.1, 4.2]]);
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! What is done to the pictures of a source before they are scaled.
 
-use streams::Rational;
 use streams::plan::{FieldOrder, Matrix, Picture, Primaries, SourceColor, Transfer};
 
 use super::probe::{Fields, Stream, Video};
 use super::profile::Profile;
 use super::size::Size;
-use super::turn;
+use super::{rate, turn};
 
 /// What is done to the pictures of `video` by a profile.
 #[must_use]
@@ -42,7 +41,7 @@ pub fn is_interlaced(video: &Video) -> bool {
 
 /// Whether a frame for each field is still within what any output has.
 fn may_double(video: &Video) -> bool {
-    video.average_rate.is_none_or(|rate| rate.as_f64() < 30.5)
+    !rate::is_fast(rate::decide(video).frames)
 }
 
 /// Codecs that can carry interlaced pictures and are used for them. H.265 can as well, but only ever says so.
@@ -72,7 +71,7 @@ const MOST_LINES: u32 = 1088;
 /// careless export may have left some, that is in upright pictures of old sizes and rates. Phones turn theirs, and never interlace.
 #[must_use]
 pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
-    let slow = video.average_rate.is_none_or(|rate| rate <= Rational::whole(30));
+    let slow = !rate::is_fast(rate::decide(video).frames);
     video.interlaced
         || (FIELD_CODECS.contains(&stream.codec.as_str()) && video.height <= MOST_LINES && slow && video.rotation == 0)
 }
@@ -178,6 +177,7 @@ fn is_rgb(video: &Video) -> bool {
 mod tests {
     use super::*;
     use crate::ladder::testing::video;
+    use streams::Rational;
 
     fn profile(field_rate: bool) -> Profile {
         Profile {

@@ -1,9 +1,16 @@
 //! What is known of a source after it was probed. Values only: `ffmpeg::probe` measures them, the planner reads them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use streams::Rational;
+
+use super::cadence::Cadence;
+use super::size::Size;
+
+/// Pictures of a film for each one of a track that does not move beside it: slides, or the best shots of a phone.
+const FEW: usize = 20;
 
 /// A probed source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -132,6 +139,9 @@ pub struct Video {
     pub average_rate: Option<Rational>,
     /// The lowest rate that holds every time stamp, as ffmpeg guesses it: the true one for constant rates.
     pub base_rate: Option<Rational>,
+    /// How its pictures follow each other by their packets, where two of them were seen.
+    #[serde(default)]
+    pub cadence: Option<Cadence>,
     /// Whether the stream says that frames are pairs of fields.
     pub interlaced: bool,
     /// What a sample of the pictures showed of that, where one was taken and told anything.
@@ -199,16 +209,51 @@ pub struct Audio {
 }
 
 impl Probe {
-    /// The stream whose pictures are encoded: the default video, else the first one.
+    /// The stream whose pictures are encoded: of the videos that have any, one that moves, then the default one, then the largest as
+    /// players show it, then the first. Before packets were looked at, codecs of single pictures come last.
     #[must_use]
     pub fn main_video(&self) -> Option<(&Stream, &Video)> {
-        let videos = || {
-            self.streams.iter().filter_map(|stream| match &stream.content {
-                Content::Video(video) => Some((stream, video)),
-                _ => None,
-            })
+        let most = self
+            .videos()
+            .map(|(_, video)| video.intervals())
+            .max()
+            .unwrap_or_default();
+        self.videos().min_by_key(|(stream, video)| {
+            let unknown = stream.end.is_none();
+            let single = unknown && stream.is_picture_codec();
+            let slow = video.intervals().saturating_mul(FEW) < most;
+            (
+                unknown,
+                single,
+                slow,
+                !stream.default,
+                Reverse(Size::upright(video).area()),
+            )
+        })
+    }
+
+    /// The streams that carry moving pictures.
+    fn videos(&self) -> impl Iterator<Item = (&Stream, &Video)> {
+        self.streams.iter().filter_map(|stream| match &stream.content {
+            Content::Video(video) => Some((stream, video)),
+            _ => None,
+        })
+    }
+
+    /// Makes covers of the videos that stand still beside one that moves; `pictures` tells how many pictures of a stream were seen, in
+    /// which part of it ever. Alone, a still is the video.
+    pub fn set_stills_aside(&mut self, pictures: impl Fn(u32) -> usize) {
+        let most = self.videos().map(|(stream, _)| pictures(stream.index)).max();
+        let Some(most) = most.filter(|most| *most > 1) else {
+            return;
         };
-        videos().find(|(stream, _)| stream.default).or_else(|| videos().next())
+        for stream in &mut self.streams {
+            let seen = pictures(stream.index);
+            let few = stream.is_picture_codec() && seen.saturating_mul(FEW) < most;
+            if matches!(stream.content, Content::Video(_)) && (seen == 1 || (seen > 0 && few)) {
+                stream.content = Content::Cover;
+            }
+        }
     }
 
     /// The source time at which the last stream of video or sound ends, as packets show.
@@ -237,10 +282,169 @@ impl Probe {
     }
 }
 
+impl Video {
+    /// How many times a picture was seen to follow another.
+    fn intervals(&self) -> usize {
+        self.cadence.as_ref().map_or(0, |cadence| cadence.intervals)
+    }
+}
+
 impl Stream {
     /// Whether it carries moving pictures or sound.
     #[must_use]
     pub const fn is_media(&self) -> bool {
         matches!(self.content, Content::Video(_) | Content::Audio(_))
+    }
+
+    /// Whether its codec is one of single pictures, which may be a film as well.
+    #[must_use]
+    pub fn is_picture_codec(&self) -> bool {
+        matches!(
+            self.codec.as_str(),
+            "mjpeg" | "png" | "apng" | "bmp" | "gif" | "webp" | "tiff"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ladder::testing;
+    use proptest::prelude::*;
+
+    fn video(index: u32, codec: &str, (width, height): (u32, u32), default: bool) -> Stream {
+        Stream {
+            index,
+            codec: codec.to_owned(),
+            language: None,
+            title: None,
+            default,
+            audience: Audience::default(),
+            start: None,
+            end: Some(6.0),
+            content: Content::Video(Video {
+                width,
+                height,
+                ..testing::video()
+            }),
+        }
+    }
+
+    fn probe(streams: Vec<Stream>) -> Probe {
+        Probe {
+            container: "matroska,webm".to_owned(),
+            brand: None,
+            container_start: Rational::ZERO,
+            declared_end: None,
+            streams,
+            seekable: true,
+            leads: Vec::new(),
+            ..Probe::default()
+        }
+    }
+
+    fn main(probe: &Probe) -> Option<u32> {
+        probe.main_video().map(|(stream, _)| stream.index)
+    }
+
+    #[test]
+    fn the_default_then_the_largest_then_the_first_is_the_main_video() {
+        let of = |streams| main(&probe(streams));
+        let (small, large) = ((320, 180), (480, 270));
+        assert_eq!(
+            of(vec![video(0, "h264", small, true), video(1, "h264", large, true)]),
+            Some(1)
+        );
+        assert_eq!(
+            of(vec![video(0, "h264", small, true), video(1, "h264", large, false)]),
+            Some(0)
+        );
+        assert_eq!(
+            of(vec![video(0, "h264", small, false), video(1, "h264", large, false)]),
+            Some(1)
+        );
+        assert_eq!(
+            of(vec![video(0, "h264", large, true), video(1, "h264", large, true)]),
+            Some(0)
+        );
+        assert_eq!(of(vec![]), None);
+    }
+
+    #[test]
+    fn a_track_that_hardly_moves_is_no_main_video_beside_one_that_does() {
+        let seen = |mut stream: Stream, pictures: u32| {
+            if let Content::Video(video) = &mut stream.content {
+                video.cadence = Cadence::of([testing::times(25.0, pictures, 0.001)]);
+            }
+            stream
+        };
+        let film = || seen(video(0, "hevc", (1440, 1080), false), 53);
+        let large = |pictures| seen(video(1, "hevc", (4000, 3000), true), pictures);
+        assert_eq!(main(&probe(vec![film(), large(2)])), Some(0));
+        assert_eq!(main(&probe(vec![film(), large(20)])), Some(1));
+    }
+
+    #[test]
+    fn a_track_without_a_picture_is_no_main_video() {
+        let empty = Stream {
+            end: None,
+            ..video(0, "h264", (1920, 1080), true)
+        };
+        assert_eq!(
+            main(&probe(vec![empty.clone(), video(1, "h264", (320, 180), false)])),
+            Some(1)
+        );
+        assert_eq!(main(&probe(vec![empty])), Some(0));
+    }
+
+    #[test]
+    fn before_packets_were_looked_at_a_codec_of_single_pictures_comes_last() {
+        let unknown = |stream| Stream { end: None, ..stream };
+        let cover = unknown(video(0, "mjpeg", (1000, 1000), true));
+        let film = unknown(video(1, "h264", (640, 360), false));
+        assert_eq!(main(&probe(vec![cover.clone(), film])), Some(1));
+        assert_eq!(main(&probe(vec![cover])), Some(0));
+    }
+
+    #[test]
+    fn stills_are_covers_beside_a_film_and_videos_alone() {
+        let aside = |codec, pictures: [usize; 2]| {
+            let mut probe = probe(vec![
+                video(0, codec, (1000, 1000), true),
+                video(1, "h264", (640, 360), true),
+            ]);
+            probe.set_stills_aside(|index| pictures[index as usize]);
+            (probe.streams[0].content == Content::Cover, main(&probe))
+        };
+        assert_eq!(aside("mjpeg", [1, 150]), (true, Some(1)));
+        assert_eq!(aside("h264", [1, 150]), (true, Some(1)));
+        // A slide show of photographs beside a film.
+        assert_eq!(aside("png", [4, 150]), (true, Some(1)));
+        // A camera's film in JPEG.
+        assert_eq!(aside("mjpeg", [150, 150]), (false, Some(0)));
+        assert_eq!(aside("h264", [4, 150]), (false, Some(0)));
+        // Nothing moves, or nothing was seen of it.
+        assert_eq!(aside("mjpeg", [1, 1]), (false, Some(0)));
+        assert_eq!(aside("mjpeg", [1, 0]), (false, Some(0)));
+        assert_eq!(aside("h264", [0, 150]), (false, Some(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_film_is_never_set_aside(
+            streams in prop::collection::vec(("(h264|mjpeg|png)", any::<bool>(), 0usize..400, any::<bool>()), 0..6),
+        ) {
+            let ended = |ended: bool| ended.then_some(1.0);
+            let videos = (0..).zip(&streams).map(|(index, (codec, default, _, end))| {
+                Stream { end: ended(*end), ..video(index, codec, (64, 64), *default) }
+            });
+            let mut probe = probe(videos.collect());
+            probe.set_stills_aside(|index| streams[index as usize].2);
+            prop_assert_eq!(probe.main_video().is_some(), !streams.is_empty());
+            let most = streams.iter().map(|stream| stream.2).max().unwrap_or_default();
+            for (stream, (_, _, pictures, _)) in probe.streams.iter().zip(&streams) {
+                prop_assert!(*pictures < most || *pictures == 0 || stream.content != Content::Cover);
+            }
+        }
     }
 }

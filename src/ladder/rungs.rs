@@ -1,7 +1,7 @@
 //! The rungs a source gets, and the video renditions made of them.
 
-use streams::RenditionName;
 use streams::plan::{LeftOut, VideoRendition};
+use streams::{Rational, RenditionName};
 
 use super::bitrate::{BY_AREA, Budget};
 use super::profile::{Codec, Encoder, Profile, Rung};
@@ -108,7 +108,7 @@ fn rendition(
     let size = source.scaled_to(rung.short_side);
     let frame_rate = rate::of_rung(grid.rate, rung.short_side);
     let step = if frame_rate == grid.rate { 1 } else { 2 };
-    let wanted = maxrate(&rung, size, frame_rate.as_f64());
+    let wanted = maxrate(&rung, size, frame_rate);
     let codec = Encoder::named(&profile.encoder).map_or(Codec::H264, |encoder| encoder.codec);
     let allowed = budget.map_or(wanted, |budget| budget.cap(size.area(), codec));
     let least = (wanted as f64 * LEAST_SHARE) as u64;
@@ -141,12 +141,12 @@ fn rendition(
 }
 
 /// The cap of a rung for pictures wider than usual, and for fast ones.
-fn maxrate(rung: &Rung, size: Size, frame_rate: f64) -> u64 {
+fn maxrate(rung: &Rung, size: Size, frame_rate: Rational) -> u64 {
     let usual = f64::from(rung.short_side).powi(2) * USUAL_SHAPE;
     let wider = size.area() as f64 / usual;
     // Rounding to even sides is no other shape.
     let shape = if wider > 1.02 { wider.powf(BY_AREA) } else { 1.0 };
-    let fast = if frame_rate > 30.0 { FAST } else { 1.0 };
+    let fast = if rate::is_fast(frame_rate) { FAST } else { 1.0 };
     kilobits((rung.maxrate as f64 * shape * fast) as u64)
 }
 
@@ -159,7 +159,6 @@ fn kilobits(rate: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use streams::Rational;
 
     fn made(width: u32, height: u32, rate: i64, budget: Option<Budget>) -> Ladder {
         let grid = Grid::new(Rational::whole(rate), 4, 4);

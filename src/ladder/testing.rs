@@ -14,6 +14,7 @@ pub(crate) fn video() -> Video {
         mirrored: false,
         average_rate: Some(Rational::whole(25)),
         base_rate: Some(Rational::whole(25)),
+        cadence: None,
         interlaced: false,
         fields: None,
         pixel_format: "yuv420p".to_owned(),
@@ -26,4 +27,11 @@ pub(crate) fn video() -> Video {
         bitrate: None,
         dolby_vision: None,
     }
+}
+
+/// Times of `count` pictures at `rate` a second, rounded to whole `unit` seconds.
+pub(crate) fn times(rate: f64, count: u32, unit: f64) -> Vec<f64> {
+    (0..count)
+        .map(|n| (f64::from(n) / rate / unit).round() * unit)
+        .collect()
 }

@@ -3,6 +3,8 @@
 use streams::Rational;
 use streams::plan::{Segment, Timeline};
 
+use super::rate::is_fast;
+
 /// Sound may begin so many seconds before the pictures without moving zero: it is cut there.
 const HEAD_START: (i64, i64) = (1, 10);
 
@@ -63,7 +65,7 @@ impl Grid {
     #[must_use]
     pub fn new(rate: Rational, segment_seconds: u32, gop_seconds: u32) -> Self {
         let frames = rate.as_f64() * f64::from(gop_seconds.max(1));
-        let gop = if rate > Rational::whole(30) {
+        let gop = if is_fast(rate) {
             (frames / 2.0).round().max(1.0) as u32 * 2
         } else {
             frames.round().max(1.0) as u32

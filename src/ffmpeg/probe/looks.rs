@@ -151,7 +151,7 @@ impl Prober<'_> {
         let looks = if indexed {
             let at_start = format!("{start:.6}%+#1,");
             let looks = self
-                .look(index, &["-read_intervals", &(at_start + &intervals(&times))])
+                .look(index, &["-read_intervals", &(at_start + &intervals(&times, 1))])
                 .await?;
             let (landed, honest) = (
                 looks.landed.get(1..).unwrap_or_default(),

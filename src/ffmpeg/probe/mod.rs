@@ -17,6 +17,7 @@ use super::child::{Ending, Spawn};
 use super::input::Input;
 use super::probe_json::{Document, RawStream};
 use super::sandbox::{Allowance, Confinement};
+use super::timing::cadence;
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
 use times::{BEGINNING, declared_end, may_be_cut, repair, settle, settle_repaired};
@@ -98,12 +99,19 @@ impl Prober<'_> {
         }
         settle_repaired(&mut probe);
 
-        let fields = {
+        let (fields, between) = {
             let mut looked = probe.clone();
-            let (around, fields) = futures::join!(self.look_around(&mut looked, indexed), self.fields(&probe));
+            let between = async {
+                match indexed {
+                    true => self.pictures_between(&probe, &beginning, &ending).await,
+                    false => Ok(Vec::new()),
+                }
+            };
+            let around = self.look_around(&mut looked, indexed);
+            let (around, fields, between) = futures::join!(around, self.fields(&probe), between);
             around?;
             probe = looked;
-            fields
+            (fields, between?)
         };
         let shown = probe.main_video().map(|(stream, _)| stream.index);
         for stream in &mut probe.streams {
@@ -111,6 +119,7 @@ impl Prober<'_> {
                 && Some(stream.index) == shown
             {
                 video.fields = fields;
+                video.cadence = cadence(stream.index, &beginning, &ending, &between).or(video.cadence.take());
             }
         }
         Ok(probe)

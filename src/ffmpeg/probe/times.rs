@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use streams::Code;
+use streams::{Code, Rational};
 
 use super::super::child;
 use super::super::clock::Clock;
 use super::super::packet::{ENTRIES, Packet};
 use super::super::probe_json::Document;
 use super::super::sandbox::Allowance;
-use super::super::timing::{Spans, exact};
+use super::super::timing::{Pictures, Spans, cadence, count_pictures, exact, intervals, places, spread};
 use super::{ProbeError, Prober, judge};
 use crate::ladder::Refusal;
 use crate::ladder::probe::{ClockRepair, Content, Probe};
+use crate::ladder::rate;
+
+/// Places at which pictures are counted, at most, and seconds between them in short sources.
+const PLACES: (u32, f64) = (12, 4.0);
 
 /// Seconds from the start of a source whose packets tell when its streams begin.
 pub(super) const BEGINNING: f64 = 2.0;
@@ -20,9 +24,16 @@ pub(super) const BEGINNING: f64 = 2.0;
 /// Seconds before the supposed end of a source in which its last packets are looked for, wider and wider.
 const ENDINGS: [f64; 3] = [10.0, 60.0, 600.0];
 
+/// Packets of pictures that are read at each place of a source whose frame rate is not clear: a second of most.
+const PACKETS_OF_PLACE: usize = 60;
+
 /// Writes what the packets say into the streams.
 pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, ending: &Spans) {
+    probe.set_stills_aside(|index| count_pictures(index, beginning, ending));
     for (stream, raw) in probe.streams.iter_mut().zip(&document.streams) {
+        if let Content::Video(video) = &mut stream.content {
+            video.cadence = cadence(stream.index, beginning, ending, &[]);
+        }
         // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up samples, and only the header counts
         // them. A stream that begins later has no packet in the beginning; without a word of the header the whole scan tells.
         let beginning = beginning.get(stream.index);
@@ -32,10 +43,14 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
             stream.start = exact(span.first, base).or(stream.start);
         }
         let frame = match &stream.content {
-            Content::Video(video) => video.average_rate.map_or(0.0, |rate| 1.0 / rate.as_f64()),
+            Content::Video(video) => match (&video.cadence, video.average_rate) {
+                (Some(cadence), _) => cadence.usual,
+                (None, Some(rate)) => 1.0 / rate.as_f64(),
+                (None, None) => 0.0,
+            },
             _ => 0.0,
         };
-        // Without durations the last frame lasts as long as the mean one.
+        // Without durations the last frame lasts as long as the usual one.
         let last = ending.get(stream.index).or(beginning);
         stream.end = last.map(|span| {
             if span.end > span.last {
@@ -157,7 +172,9 @@ impl Prober<'_> {
                 &interval,
             ];
             let look = (self.limits.look, Allowance::look());
-            self.packets(&args, look, |packet| ending.add(&packet)).await?;
+            let mut apart = Spans::default();
+            self.packets(&args, look, |packet| apart.add(&packet)).await?;
+            ending.extend_ends(&apart);
         }
         Ok(())
     }
@@ -194,6 +211,7 @@ impl Prober<'_> {
     /// The last times of video and audio, looked for from the supposed end backwards.
     pub(super) async fn ending(&self, probe: &Probe, duration: f64) -> Result<Spans, ProbeError> {
         let start = probe.container_start.as_f64();
+        // Of several videos only the main one as far as the header tells: a still beside it has no packet near the end.
         let wanted = |spans: &Spans| {
             let mut media = probe
                 .main_video()
@@ -230,5 +248,53 @@ impl Prober<'_> {
             }
         }
         Ok(there)
+    }
+
+    /// Pictures at places spread over the main video, where what was seen of it does not settle its rate.
+    pub(super) async fn pictures_between(
+        &self,
+        probe: &Probe,
+        beginning: &Spans,
+        ending: &Spans,
+    ) -> Result<Vec<Pictures>, ProbeError> {
+        let Some((stream, _)) = probe.main_video().filter(|(_, video)| !rate::is_settled(video)) else {
+            return Ok(Vec::new());
+        };
+        let (Some(start), Some(end)) = (stream.start.map(Rational::as_f64), stream.end) else {
+            return Ok(Vec::new());
+        };
+        let first = |spans: &Spans| spans.get(stream.index).map(|span| span.first);
+        if first(ending) <= first(beginning) {
+            // All of it was read.
+            return Ok(Vec::new());
+        }
+        let times = spread(start, end, PLACES.1, PLACES.0);
+        let packets = self.packets_at(stream.index, &times, PACKETS_OF_PLACE).await?;
+        Ok(places(&packets, PACKETS_OF_PLACE))
+    }
+
+    /// So many packets of a stream from the key frame at or before each of `times` on, and at most one more than that of all.
+    async fn packets_at(&self, stream: u32, times: &[f64], each: usize) -> Result<Vec<Packet>, ProbeError> {
+        let (index, intervals) = (stream.to_string(), intervals(times, each));
+        let most = times.len() * each;
+        let mut packets = Vec::new();
+        let args = [
+            "-select_streams",
+            &index,
+            "-show_entries",
+            ENTRIES,
+            "-of",
+            "compact=print_section=0",
+            "-read_intervals",
+            &intervals,
+        ];
+        let look = (self.limits.look, Allowance::look());
+        let keep = |packet| {
+            if packets.len() <= most {
+                packets.push(packet);
+            }
+        };
+        self.packets(&args, look, keep).await?;
+        Ok(packets)
     }
 }

@@ -289,6 +289,7 @@ impl RawStream {
             mirrored: self.side_data_list.iter().any(SideData::mirrors),
             average_rate: self.avg_frame_rate.positive_rational(),
             base_rate: self.r_frame_rate.positive_rational(),
+            cadence: None,
             interlaced: matches!(self.field_order.text(), Some("tt" | "bb" | "tb" | "bt")),
             fields: None,
             alpha: self.alpha(),

@@ -37,7 +37,7 @@ impl<'a> Pictures<'a> {
         let size = Size::upright(video);
         refuse(video, size)?;
         let picture = picture::of(video, profile);
-        let mut rate = rate::decide(video.average_rate, video.base_rate);
+        let mut rate = rate::decide(video);
         if picture.field_rate {
             rate.frames = rate.frames.checked_mul(Rational::whole(2)).unwrap_or(rate.frames);
         }

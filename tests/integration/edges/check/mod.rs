@@ -43,6 +43,8 @@ pub(crate) enum Check {
     PicturesWithin(f64, f64),
     /// The white disc on grey that is to be seen at this moment is round.
     Disc(f64),
+    /// In the top rung at least so many pictures differ from the one before them.
+    Moves(usize),
     /// How long the default track of sound lasts, from zero on; nothing where there must be none.
     Sound(Option<f64>),
     /// This word is among the warnings.
@@ -76,6 +78,7 @@ impl Check {
             Self::Pictures(wanted) => picture::length(output, *wanted).await,
             Self::PicturesWithin(least, most) => picture::length_within(output, *least, *most).await,
             Self::Disc(at) => picture::disc(output, *at).await,
+            Self::Moves(least) => picture::moves(output, *least).await,
             Self::Poster(least) => picture::poster(output, *least).await,
             Self::InSync(wanted) => sound::in_sync(output, wanted).await,
             Self::Tones(wanted) => sound::tones(output, wanted).await,

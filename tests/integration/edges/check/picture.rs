@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::{equal, fault_unless};
-use crate::edges::measure::{Colour, Place, combed_share, image_at, picture_file};
+use crate::edges::measure::{Colour, Place, changes, combed_share, image_at, picture_file};
 use crate::harness::output::pictures::pictures;
 
 /// The marks of corners are plain colours: this far from the right one they are still nearer to it than to any other.
@@ -144,6 +144,19 @@ pub(super) async fn length(output: &Output, wanted: Option<f64>) -> Vec<String> 
     let found = last + frame;
     fault_unless((found - wanted).abs() <= frame + 0.001, || {
         format!("the pictures last {found:.3} s and not {wanted:.3} s")
+    })
+}
+
+pub(super) async fn moves(output: &Output, least: usize) -> Vec<String> {
+    let Some(head) = output.heads.first() else {
+        return vec!["there are no pictures".to_owned()];
+    };
+    let found = changes(&head.url).await;
+    fault_unless(found >= least, || {
+        format!(
+            "{found} pictures of {} differ from the one before, and not {least}",
+            head.name
+        )
     })
 }
 

@@ -1,8 +1,8 @@
 //! Every check holds where it should, and fails where it should not.
 
 use super::Check::{
-    Bars, Chunks, Corners, InSync, Mixed, NotCombed, Pictures, Poster, Ramp, Rates, Segments, Sheets, Sizes, Sound,
-    Subtitles, Surround, Tones, Warns,
+    Bars, Chunks, Corners, InSync, Mixed, Moves, NotCombed, Pictures, Poster, Ramp, Rates, Segments, Sheets, Sizes,
+    Sound, Subtitles, Surround, Tones, Warns,
 };
 use super::Output;
 use crate::edges::input::{H264, beeps, flashes, made};
@@ -31,6 +31,7 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
         Tones(&[(Some("en"), 1000)]),
         Mixed(&[1000]),
         Pictures(Some(4.0)),
+        Moves(4),
         Sound(Some(4.0)),
         Segments(1),
         Chunks(1),
@@ -55,6 +56,7 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
         Mixed(&[300]),
         Pictures(None),
         Pictures(Some(4.2)),
+        Moves(5),
         Sound(None),
         Sound(Some(4.2)),
         Warns("tone_mapped"),

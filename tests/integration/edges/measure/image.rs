@@ -159,6 +159,27 @@ pub(crate) async fn combed_share(input: &str) -> f64 {
     combed / (combed + clean)
 }
 
+/// How many of a rendition's pictures differ from the one before them, by more than an encoder makes of one picture twice.
+pub(crate) async fn changes(input: &str) -> usize {
+    const SIZE: usize = 64 * 36;
+    const CODING: u8 = 16;
+    let filters = "scale=64:36:flags=area,format=gray";
+    let arguments = ["-nostdin", "-v", "error", "-i", input, "-map", "0:V:0", "-vf", filters];
+    let mut ffmpeg = command("ffmpeg");
+    ffmpeg
+        .args(arguments)
+        .args(["-fps_mode", "passthrough", "-f", "rawvideo", "-"]);
+    let bytes = output_of(&mut ffmpeg).await;
+    let pictures: Vec<&[u8]> = bytes.chunks(SIZE).collect();
+    let differ = |pair: &&[&[u8]]| {
+        pair[0]
+            .iter()
+            .zip(pair[1])
+            .any(|(one, other)| one.abs_diff(*other) > CODING)
+    };
+    pictures.windows(2).filter(differ).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +198,16 @@ mod tests {
             "{mark:?} {other:?}"
         );
         assert!((100.0..140.0).contains(&image.brightness()));
+    }
+
+    #[tokio::test]
+    async fn pictures_that_are_shown_twice_count_once() {
+        let moving = "-f lavfi -i testsrc2=s=320x180:r=30:d=2";
+        let encode = "-c:v libx264 -preset veryfast -pix_fmt yuv420p";
+        let all = make_from(&format!("{moving} {encode}"), "mp4").await;
+        let half = make_from(&format!("{moving} -vf fps=15,fps=30 {encode}"), "mp4").await;
+        assert_eq!(changes(all.text()).await, 59);
+        assert_eq!(changes(half.text()).await, 29);
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 
 use streams::Code;
 
-use crate::edges::check::Check::{self, Corners, Rates, Sizes, Warns};
-use crate::edges::input::{H264, Input, made, moving};
+use crate::edges::check::Check::{self, Corners, Moves, Rates, Sizes, Warns};
+use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::mp4::orient;
 use crate::edges::row::{Row, completes, fails};
 
@@ -56,7 +56,10 @@ fn orientations() -> Vec<Row> {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [orientations(), shapes(), sizes()].into_iter().flatten().collect()
+    [orientations(), shapes(), sizes(), main_videos()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn shapes() -> Vec<Row> {
@@ -123,6 +126,62 @@ fn piece(size: &str, from: f64) -> Input {
         format!("{} {H264} -output_ts_offset {from}", moving(size, "25", 2.0)),
         "ts",
     )
+}
+
+/// Several tracks of pictures, of which one is the film.
+fn main_videos() -> Vec<Row> {
+    let film = || {
+        made(
+            format!(
+                "-f lavfi -i testsrc2=s=426x240:r=25:d=4 {} {H264} -c:a aac",
+                tone(440, 4.0)
+            ),
+            "mp4",
+        )
+    };
+    let still = |codec: &str, extension| {
+        made(
+            format!("-f lavfi -i smptebars=s=1000x1000:r=1:d=1 -frames:v 1 {codec}"),
+            extension,
+        )
+    };
+    let jpeg = || still("-c:v mjpeg", "jpg");
+    let beside = |input: Input, marks: &str, extension| {
+        film().with(vec![input], "", &format!("-map 1 -map 0 -c copy {marks}"), extension)
+    };
+    let checks = [Sizes(&[(426, 240)]), Moves(95), Check::Sound(Some(4.0))];
+    let two = format!(
+        "{} {} -map 0 -map 1 {H264} -disposition:v default",
+        moving("320x180", "5", 2.0),
+        moving("480x270", "5", 2.0)
+    );
+    vec![
+        completes(
+            "a cover in front of the film",
+            beside(jpeg(), "", "mp4"),
+            checks.clone(),
+        ),
+        completes(
+            "a cover in front of the film, and all tracks default",
+            beside(jpeg(), "-disposition:v default", "mkv"),
+            checks.clone(),
+        ),
+        completes(
+            "a cover in front of the film, and no track default",
+            beside(jpeg(), "-disposition:v 0", "mkv"),
+            checks.clone(),
+        ),
+        completes(
+            "a still of H.264 in front of the film",
+            beside(still(H264, "mp4"), "-disposition:v default", "mkv"),
+            checks,
+        ),
+        completes(
+            "two films, both default, the larger one second",
+            made(two, "mp4"),
+            [Sizes(&[(480, 270)]), Warns("video_tracks_left_out")],
+        ),
+    ]
 }
 
 fn sizes() -> Vec<Row> {

@@ -1,13 +1,16 @@
 //! Frame rates, lengths and interlacing.
 
 use crate::edges::check::Check::{
-    self, Chunks, NotCombed, Pictures, Poster, Rates, Segments, Sheets, Sizes, Sound, Warns,
+    self, Chunks, Moves, NotCombed, Pictures, Poster, Rates, Segments, Sheets, Sizes, Sound, Warns,
 };
-use crate::edges::input::{H264, made, moving, tone};
+use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::row::{Row, completes};
 
 pub(crate) fn rows() -> Vec<Row> {
-    [rates(), lengths(), interlaced()].into_iter().flatten().collect()
+    [rates(), packet_times(), lengths(), interlaced()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn rates() -> Vec<Row> {
@@ -63,6 +66,94 @@ fn rates() -> Vec<Row> {
             [Warns("variable_frame_rate"), Pictures(Some(6.0))],
         ),
     ]
+}
+
+/// Pictures of which each differs from the one before.
+fn all_moving(size: &str, rate: &str, seconds: f64) -> String {
+    format!("-f lavfi -i testsrc2=s={size}:r={rate}:d={seconds}")
+}
+
+/// Rates that the summary of a container tells wrong, and its packets right.
+fn packet_times() -> Vec<Row> {
+    let picked = |size, rate, seconds, frames: &str, extension| {
+        let picture = all_moving(size, rate, seconds);
+        made(format!("{picture} -vf select={frames} -fps_mode vfr {H264}"), extension)
+    };
+    let screen = || picked("1280x720", "60", 8.0, "lt(mod(n\\,420)\\,60)", "mp4");
+    let burst = [
+        Rates(&["60/1", "30/1", "30/1"]),
+        Moves(115),
+        Warns("variable_frame_rate"),
+    ];
+    let ntsc = || all_moving("320x180", "30000/1001", 4.0);
+    vec![
+        completes(
+            "a phone whose 30 frames are a little more",
+            made(format!("{} {H264}", all_moving("640x360", "45000/1499", 2.0)), "mp4"),
+            [Rates(&["45000/1499"]), Moves(58)],
+        ),
+        completes(
+            "30 frames a second, then 15",
+            picked("640x360", "30", 12.0, "lt(n\\,180)+not(mod(n\\,2))", "mp4"),
+            [Rates(&["30/1"]), Moves(265), Warns("variable_frame_rate")],
+        ),
+        completes("a recorded screen that moves in bursts", screen(), burst.clone()),
+        completes("the same in Matroska", screen().remade("", "-c copy", "mkv"), burst),
+        completes(
+            "29.97 frames a second in FLV",
+            made(format!("{} -c:v flv1 -q:v 4", ntsc()), "flv"),
+            [Rates(&["30000/1001"]), Moves(115)],
+        ),
+        completes(
+            "29.97 frames a second in WebM without a duration of frames",
+            made(format!("{} -c:v libvpx -deadline realtime -cpu-used 8", ntsc()), "webm")
+                .changed(|bytes| set_default_duration(bytes, None)),
+            [Rates(&["30000/1001"]), Moves(115)],
+        ),
+        completes(
+            "a film in a container that says 25",
+            made(format!("{} {H264}", all_moving("320x180", "24000/1001", 12.0)), "mkv")
+                .changed(|bytes| set_default_duration(bytes, Some(40_000_000))),
+            [Rates(&["24000/1001"]), Moves(280)],
+        ),
+        completes(
+            "a GIF of ten pictures a second",
+            gif("10"),
+            [Rates(&["10/1"]), Pictures(Some(3.0))],
+        ),
+        completes(
+            "a GIF of thirty pictures a second",
+            gif("30"),
+            [Rates(&["30/1"]), Moves(85)],
+        ),
+        completes(
+            "slides of twelve seconds",
+            made(format!("{} {H264}", all_moving("128x72", "1/12", 60.0)), "mkv"),
+            [Rates(&["1/1"]), Moves(4)],
+        ),
+    ]
+}
+
+fn gif(rate: &str) -> Input {
+    made(all_moving("128x72", rate, 3.0), "gif")
+}
+
+/// Changes the nanoseconds of a frame in a Matroska track (`DefaultDuration`, RFC 9559 section 5.1.4.1.13), or makes the element void.
+fn set_default_duration(bytes: &mut [u8], nanoseconds: Option<u64>) {
+    let id = [0x23, 0xe3, 0x83];
+    let at = bytes
+        .windows(3)
+        .position(|window| window == id)
+        .expect("a default duration");
+    let length = usize::from(bytes[at + 3] & 0x7f);
+    match nanoseconds {
+        Some(nanoseconds) => bytes[at + 4..][..length].copy_from_slice(&nanoseconds.to_be_bytes()[8 - length..]),
+        None => {
+            // An element of one byte for its id, one for its length, and the rest.
+            bytes[at] = 0xec;
+            bytes[at + 1] = 0x80 | (length as u8 + 2);
+        }
+    }
 }
 
 fn lengths() -> Vec<Row> {
