@@ -34,7 +34,7 @@ async fn what_is_no_video_fails_at_the_first_attempt(world: World) {
         ),
         (Clip::of_bytes(folder, "empty.mp4", b""), &[Code::EmptyInput]),
         (unready.cut(0.7, folder), &[Code::TruncatedUpload]),
-        (whole.cut(0.6, folder), &[Code::PartialInput, Code::TruncatedUpload]),
+        (whole.cut(0.3, folder), &[Code::TruncatedUpload]),
         (photograph().await, &[Code::StillImage]),
         (
             Clip::of_bytes(folder, "list.mp4", playlist),

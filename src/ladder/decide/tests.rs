@@ -317,7 +317,7 @@ fn what_can_never_be_done_is_refused_with_its_code() {
         end: Some(30.0),
         ..stream(0, Content::Video(video()))
     };
-    assert_eq!(refused(&probe(vec![cut])), Code::PartialInput);
+    assert_eq!(refused(&probe(vec![cut])), Code::TruncatedUpload);
     let endless = Stream {
         end: Some(1e9),
         ..stream(0, audio())

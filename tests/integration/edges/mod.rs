@@ -39,6 +39,11 @@ async fn sound_and_pictures_stay_together() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_begins_anew_or_jumps_goes_on() {
+    run(rows::sync::clocks()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_track_of_sound_comes_out() {
     run(rows::sound::rows()).await;
 }

@@ -15,6 +15,21 @@ pub(crate) fn orient(bytes: &mut [u8], [a, b, c, d]: [i32; 4]) {
     }
 }
 
+/// Calls the `n`th sample entry of a kind by another name, which no program knows (ISO/IEC 14496-12 section 8.5.2), and its configuration too.
+pub(crate) fn rename_sample_entry(bytes: &mut [u8], kind: &[u8; 4], n: usize, name: &[u8; 4]) {
+    let entries = bytes
+        .windows(10)
+        .enumerate()
+        .filter(|(_, window)| &window[..4] == kind && window[4..] == [0; 6]);
+    let at = entries.map(|(at, _)| at).nth(n).expect("the file has such a track");
+    bytes[at..at + 4].copy_from_slice(name);
+    let configuration = bytes[at..]
+        .windows(4)
+        .position(|four| four == b"esds" || four == b"avcC");
+    let at = at + configuration.expect("the track has a configuration");
+    bytes[at..at + 4].copy_from_slice(b"xxxC");
+}
+
 /// Says that the picture is Dolby Vision of profile 5, which has no standard picture in it. The index has to be behind the media.
 pub(crate) fn claim_dolby_vision_5(bytes: &mut Vec<u8>) {
     let mut record = vec![0_u8; 32];

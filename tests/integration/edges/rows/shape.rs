@@ -56,7 +56,7 @@ fn orientations() -> Vec<Row> {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [orientations(), shapes(), sizes(), main_videos()]
+    [orientations(), shapes(), changing(), sizes(), main_videos()]
         .into_iter()
         .flatten()
         .collect()
@@ -115,7 +115,80 @@ fn shapes() -> Vec<Row> {
         completes(
             "a size that changes on the way",
             two_sizes,
-            [Sizes(&[(320, 180)]), Check::Pictures(Some(4.0))],
+            [Sizes(&[(256, 256)]), Check::Pictures(Some(4.0)), Warns("size_changes")],
+        ),
+    ]
+}
+
+/// A white disc on grey of `size`, of pixels so much wider than high, for `seconds`; an input of ffmpeg.
+fn disc(size: &str, aspect: &str, rate: u32, seconds: f64) -> String {
+    format!(
+        "-f lavfi -i color=c=gray:s={size}:r={rate}:d={seconds},format=yuv420p,\
+         geq=lum=if(lt(hypot((X-W/2)*{aspect}\\,Y-H/2)\\,min(W*{aspect}\\,H)*0.35)\\,235\\,60):cb=128:cr=128,setsar={aspect}"
+    )
+}
+
+/// Pieces of one stream, as they come from a call: the same codec, another size or shape from some moment on.
+fn pieces(pieces: &[(&str, &str, f64)], codec: &str) -> Input {
+    let mut from = 10.0;
+    let joined = pieces.iter().map(|(size, aspect, seconds)| {
+        let arguments = format!(
+            "{} {codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {from}",
+            disc(size, aspect, 25, *seconds)
+        );
+        from += seconds;
+        made(arguments, "ts")
+    });
+    Input::Joined(joined.collect())
+}
+
+/// Sources whose pictures change their size or their shape: whatever comes is fitted into what lasts.
+fn changing() -> Vec<Row> {
+    const LARGE: &[(u32, u32)] = &[(1280, 720), (854, 480), (640, 360)];
+    let indexed = |input: Input| input.remade("-fflags +genpts", "-c copy", "mkv");
+    let grows = || pieces(&[("320x180", "1", 2.0), ("1280x720", "1", 8.0)], H264);
+    let glitch = pieces(
+        &[("640x360", "1", 11.0), ("1280x720", "1", 0.4), ("640x360", "1", 12.0)],
+        H264,
+    );
+    let turns = pieces(&[("360x640", "1", 2.0), ("640x360", "1", 6.0)], H264);
+    let mpeg2 = "-c:v mpeg2video -b:v 4M -g 12";
+    let television = pieces(&[("720x576", "16/15", 2.0), ("720x576", "64/45", 6.0)], mpeg2);
+    vec![
+        completes(
+            "a call that begins small",
+            indexed(grows()),
+            [Sizes(LARGE), Check::Disc(0.5), Check::Disc(6.0), Warns("size_changes")],
+        ),
+        completes(
+            "a call that begins small, in a transport stream",
+            grows(),
+            [Sizes(LARGE), Check::Disc(0.5), Check::Disc(6.0), Warns("size_changes")],
+        ),
+        completes(
+            "a telephone that is turned during a call",
+            indexed(turns),
+            [
+                Sizes(&[(640, 360)]),
+                Check::Disc(0.5),
+                Check::Disc(5.0),
+                Warns("size_changes"),
+            ],
+        ),
+        completes(
+            "television that changes its shape at one size",
+            television,
+            [
+                Sizes(&[(1024, 576), (854, 480), (640, 360)]),
+                Check::Disc(0.5),
+                Check::Disc(5.0),
+                Warns("size_changes"),
+            ],
+        ),
+        completes(
+            "a size that does not last",
+            indexed(glitch),
+            [Sizes(&[(640, 360)]), Check::Disc(1.0), Check::Disc(20.0)],
         ),
     ]
 }

@@ -1,6 +1,6 @@
 //! Beep and flash: sound and pictures belong together, however a container times them.
 
-use crate::edges::check::Check::{InSync, Rates};
+use crate::edges::check::Check::{InSync, Rates, Warns};
 use crate::edges::input::{H264, Input, beeps, flashes, made};
 use crate::edges::row::{Row, completes};
 
@@ -118,23 +118,64 @@ pub(crate) fn rows() -> Vec<Row> {
             both("25", LATER, together, "-ar 44100 -c:a pcm_s16le", "avi"),
             [InSync(LATER)],
         ),
+        row(
+            "a transport stream whose pictures begin after nine seconds",
+            "25",
+            &[13.0, 24.0],
+            (9.0, 0.0),
+            "-muxdelay 0 -muxpreload 0",
+            "ts",
+        ),
+        row(
+            "a transport stream whose sound begins after nine seconds",
+            "25",
+            &[13.0, 24.0],
+            (0.0, 9.0),
+            "-muxdelay 0 -muxpreload 0",
+            "ts",
+        ),
     ]
 }
 
-/// Cut at a time that is no key frame without encoding anew, as phones and editors do it: the edit list hides what is too much.
-fn edited() -> Input {
-    both("25", WHOLE, (0.0, 0.0), "", "mp4").remade("-ss 0.52", "-c copy", "mp4")
+/// Six seconds with a flash and a beep in the third, whose clock begins at `clock`.
+fn part(clock: u32, codecs: &str, extension: &'static str) -> Input {
+    let (picture, sound) = (flashes("25", 6.0, &[2.0]), beeps(6.0, &[2.0]));
+    made(
+        format!("{picture} {sound} {codecs} -output_ts_offset {clock}"),
+        extension,
+    )
 }
 
-/// A variable rate: every third frame is missing, and now and then more, but not near the flashes.
-fn sparse() -> Input {
-    let picture = flashes("30", LONG, WHOLE);
-    let kept = "gt(mod(n\\,3)\\,0)*gt(mod(n\\,40)\\,8)+lt(mod(n\\,330)-60\\,6)*gte(mod(n\\,330)-60\\,-6)";
-    made(
-        format!(
-            "{picture} {} -vf select={kept} -fps_mode vfr {H264} -c:a aac",
-            beeps(LONG, WHOLE)
+/// Recordings that were put together, and programmes that were changed: the clock begins anew or jumps, the film goes on.
+pub(crate) fn clocks() -> Vec<Row> {
+    const FOUR: &[f64] = &[2.0, 8.0, 14.0, 20.0];
+    let h264 = format!("{H264} -c:a aac");
+    let mpeg = "-c:v mpeg2video -q:v 3 -g 12 -c:a mp2";
+    let joined = |clocks: [u32; 4], codecs: &str, extension| {
+        Input::Joined(clocks.map(|clock| part(clock, codecs, extension)).into())
+    };
+    // A Flash file has a header of nine bytes and the size of the tag before the first one, which is none.
+    let headless = || part(0, &h264, "flv").changed(|bytes| drop(bytes.drain(..13)));
+    let flash = Input::Joined(vec![part(0, &h264, "flv"), headless(), headless(), headless()]);
+    let row = |name, input| completes(name, input, [InSync(FOUR), Warns("timestamps_repaired")]);
+    vec![
+        row(
+            "a clock that begins anew three times",
+            joined([100, 0, 0, 0], &h264, "ts"),
         ),
-        "mp4",
-    )
+        row(
+            "a clock that jumps ahead and back",
+            joined([10, 3700, 90, 7000], &h264, "ts"),
+        ),
+        row(
+            "a programme stream whose clock begins anew",
+            joined([5, 0, 0, 0], mpeg, "mpg"),
+        ),
+        row("Flash files behind each other", flash),
+        completes(
+            "a clock that begins anew in a few seconds",
+            Input::Joined(vec![part(0, &h264, "ts"), part(0, &h264, "ts")]),
+            [InSync(&[2.0, 8.0]), Warns("timestamps_repaired")],
+        ),
+    ]
 }

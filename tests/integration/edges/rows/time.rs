@@ -7,7 +7,7 @@ use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::row::{Row, completes};
 
 pub(crate) fn rows() -> Vec<Row> {
-    [rates(), packet_times(), lengths(), interlaced()]
+    [rates(), packet_times(), lengths(), key_frames_that_lie(), interlaced()]
         .into_iter()
         .flatten()
         .collect()
@@ -194,6 +194,27 @@ fn lengths() -> Vec<Row> {
                 "mp4",
             ),
             [Chunks(2), Pictures(Some(1200.0)), Segments(300)],
+        ),
+    ]
+}
+
+/// Streams that are refreshed piece by piece: what is called a key frame shows nothing yet.
+fn key_frames_that_lie() -> Vec<Row> {
+    let refreshed = |extension| {
+        let picture = moving("320x180", "25", 60.0);
+        let codec = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -x264-params intra-refresh=1:bframes=0";
+        made(format!("{picture} {codec}"), extension)
+    };
+    vec![
+        completes(
+            "refreshed piece by piece, in Matroska",
+            refreshed("mkv"),
+            [Pictures(Some(60.0)), Chunks(2)],
+        ),
+        completes(
+            "refreshed piece by piece, in a transport stream",
+            refreshed("ts"),
+            [Pictures(Some(60.0))],
         ),
     ]
 }
