@@ -57,7 +57,7 @@ mod tests {
         Stream {
             index,
             audience: crate::ladder::probe::Audience::default(),
-            codec: String::new(),
+            codec: "apac".to_owned(),
             language: None,
             title: None,
             default: false,
@@ -74,6 +74,10 @@ mod tests {
             Content::Cover,
             Content::Subtitle { bitmap: true },
             Content::Data,
+            Content::Unreadable(Unreadable {
+                is_video: false,
+                has_decoder: false,
+            }),
         ];
         let probe = Probe {
             container: "matroska,webm".to_owned(),
@@ -100,7 +104,8 @@ mod tests {
             names,
             [
                 "track 1: an attached picture: the video has pictures of its own",
-                "track 3: a codec that cannot be decoded"
+                "track 3: data that players have no use for",
+                "track 4: a codec that cannot be decoded: apac"
             ]
         );
     }

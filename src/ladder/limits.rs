@@ -189,7 +189,10 @@ mod tests {
             (judge(vec![sound(65, 48_000)], 6.0), ["65 channels", "64"]),
             (judge(vec![sound(2, 768_001)], 6.0), ["768001", "768000"]),
             (
-                judge(vec![Content::Data, Content::Cover, Content::Data], 6.0),
+                judge(
+                    vec![sound(2, 48_000), Content::Data, sound(2, 48_000), sound(2, 48_000)],
+                    6.0,
+                ),
                 ["3 tracks", "2"],
             ),
             (judge(vec![picture(100, 50)], 66.0), ["61 s", "60 s"]),

@@ -66,7 +66,9 @@ fn fitted(picture: Picture) -> String {
         "setsar=1,"
     };
     // Width over height as shown; the share by which a shape may be off before bars are put beside it.
-    let aspect = format!("({width}*{}/{height}/{})", believed.num(), believed.den());
+    let stored = Rational::new(width.into(), height.into()).unwrap_or(believed);
+    let shown = stored.checked_mul(believed).unwrap_or(stored);
+    let aspect = format!("({}/{})", shown.num(), shown.den());
     let narrow = format!("if(gte(dar,{aspect}*0.99),{width},min({width},2*round({width}*dar/{aspect}/2)))");
     let flat = format!("if(lte(dar,{aspect}*1.01),{height},min({height},2*round({height}*{aspect}/dar/2)))");
     format!("{square}scale=w='{narrow}':h='{flat}':flags=bicubic:eval=frame,pad={width}:{height}:-1:-1:eval=frame,")

@@ -67,7 +67,7 @@ fn a_mirror_is_read_from_the_matrix_and_opacity_from_format_or_tag() {
 #[test]
 fn numbers_may_be_texts_and_fields_may_be_missing() {
     let stream = stream(
-        json!({"index": "3", "codec_type": "audio", "channels": "2", "sample_rate": "48000", "start_pts": "N/A"}),
+        json!({"index": "3", "codec_type": "audio", "channels": "2", "sample_rate": "48000", "sample_fmt": "fltp", "start_pts": "N/A"}),
     );
     assert_eq!(
         stream.content,
@@ -81,17 +81,33 @@ fn numbers_may_be_texts_and_fields_may_be_missing() {
 }
 
 #[test]
-fn a_cover_is_no_video_and_an_unknown_codec_is_data() {
+fn a_cover_is_no_video_and_what_cannot_be_decoded_is_told_apart_from_what_says_too_little() {
     let cover = json!({"index": 0, "codec_type": "video", "width": 9, "height": 9, "pix_fmt": "rgb24", "disposition": {"attached_pic": 1}});
     assert_eq!(stream(cover).content, Content::Cover);
+    let unreadable = |is_video, has_decoder| Content::Unreadable(Unreadable { is_video, has_decoder });
+    let pictures =
+        stream(json!({"index": 0, "codec_type": "video", "codec_tag_string": "vvc1", "width": 9, "height": 9}));
     assert_eq!(
-        stream(json!({"index": 0, "codec_type": "video", "width": 9, "height": 9})).content,
-        Content::Data
+        (pictures.content, pictures.codec.as_str()),
+        (unreadable(true, false), "vvc1")
     );
+    let sound = stream(json!({"index": 0, "codec_type": "audio", "codec_name": "aac", "channels": 0}));
+    assert_eq!((sound.content, sound.codec.as_str()), (unreadable(false, true), "aac"));
+    let nameless = stream(json!({"index": 0, "codec_type": "audio", "codec_tag_string": "[0][0][0][0]"}));
     assert_eq!(
-        stream(json!({"index": 0, "codec_type": "audio", "channels": 0})).content,
-        Content::Data
+        (nameless.content, nameless.codec.as_str()),
+        (unreadable(false, false), "")
     );
+}
+
+#[test]
+fn a_length_of_all_ones_is_none() {
+    let length = |ticks: u64| {
+        let stream = json!({"index": 0, "codec_type": "video", "duration": "9.5", "duration_ts": ticks});
+        serde_json::from_value::<RawStream>(stream).unwrap().duration()
+    };
+    assert_eq!(length(9500), Some(9.5));
+    assert_eq!((length(0xffff_ffff), length(u64::MAX)), (None, None));
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -165,6 +165,7 @@ fn fields_and_high_dynamic_range_are_noticed() {
             },
             width: 1920,
             height: 1080,
+            pixel_aspect: Some(Rational::whole(1)),
             ..Picture::default()
         }
     );
@@ -314,7 +315,7 @@ fn what_can_never_be_done_is_refused_with_its_code() {
     );
     assert_eq!(refused(&probe(vec![stream(0, Content::Data)])), Code::NoTracks);
     let cut = Stream {
-        end: Some(30.0),
+        end: Some(29.0),
         ..stream(0, Content::Video(video()))
     };
     assert_eq!(refused(&probe(vec![cut])), Code::TruncatedUpload);

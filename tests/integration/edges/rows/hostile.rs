@@ -105,7 +105,7 @@ impl Canary {
             fails(
                 "media said to be in a file by an alias",
                 small("mov").changed(move |bytes| refer_to_file(bytes, &path)),
-                &[Code::NoTracks, Code::PartialInput, Code::NotMedia],
+                &[Code::NoTracks, Code::TruncatedUpload, Code::NotMedia],
             ),
         ]
     }
@@ -267,7 +267,7 @@ pub(crate) fn bombs() -> Vec<Row> {
             &[
                 Code::NoTracks,
                 Code::NotMedia,
-                Code::PartialInput,
+                Code::TruncatedUpload,
                 Code::ExceedsPolicy,
                 Code::DecodeErrors,
             ],
@@ -278,7 +278,7 @@ pub(crate) fn bombs() -> Vec<Row> {
             &[
                 Code::NoTracks,
                 Code::NotMedia,
-                Code::PartialInput,
+                Code::TruncatedUpload,
                 Code::ExceedsPolicy,
                 Code::DecodeErrors,
             ],
