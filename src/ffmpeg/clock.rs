@@ -13,6 +13,9 @@ const BACK: f64 = 0.25;
 /// cut gaps of the same length out.
 const AHEAD: f64 = 10.0;
 
+/// Seconds that a track may lose where a clock begins anew. Coders begin sound before its first sample, and end it behind the last.
+const OVERLAP: f64 = 0.25;
+
 /// Longest time from one packet to the next that tells how far apart they are, in seconds.
 const LONGEST_STEP: f64 = 60.0;
 
@@ -55,6 +58,7 @@ struct Span {
     first_packet: u64,
     start: f64,
     end: f64,
+    is_video: bool,
 }
 
 impl Clock {
@@ -117,22 +121,23 @@ impl Clock {
         self.epochs.len() > MAX_CLOCKS
     }
 
-    /// What brings all streams onto one clock that only goes forward; nothing where they are on one. Every stretch begins where
-    /// the longest stream of the one before it ends, and all streams of a stretch are moved alike, so that they stay together.
+    /// What brings all streams onto one clock that only goes forward; nothing where they are on one. The pictures of every stretch follow those
+    /// of the one before it, or its sound, where there are none; and all streams of a stretch are moved alike, so that they stay together.
     pub(super) fn repair(&self) -> Option<ClockRepair> {
         let (first, later) = self.epochs.split_first()?;
         if later.is_empty() {
             return None;
         }
-        let (start, mut end) = (first.start(), first.end());
+        let start = first.start();
+        let mut ends: BTreeMap<u32, f64> = first.spans.iter().map(|(stream, span)| (*stream, span.end)).collect();
         let mut moved: BTreeMap<u32, i64> = BTreeMap::new();
         let mut shifts: BTreeMap<u32, Vec<ClockShift>> = BTreeMap::new();
         for epoch in later {
-            let offset = end - epoch.start();
-            end = end.max(epoch.end() + offset);
+            let offset = epoch.offset(&ends);
             #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
             let micros = (offset * 1e6).round() as i64;
             for (stream, span) in &epoch.spans {
+                ends.insert(*stream, span.end + offset);
                 let before = moved.insert(*stream, micros).unwrap_or(0);
                 shifts.entry(*stream).or_default().push(ClockShift {
                     packet: span.first_packet,
@@ -142,7 +147,7 @@ impl Clock {
         }
         Some(ClockRepair {
             shifts,
-            duration: end - start,
+            duration: ends.into_values().fold(start, f64::max) - start,
         })
     }
 }
@@ -154,6 +159,7 @@ impl Epoch {
             first_packet: number,
             start: shown,
             end: shown,
+            is_video: packet.video,
         });
         span.start = span.start.min(shown);
         span.end = span.end.max(shown + packet.duration);
@@ -164,11 +170,21 @@ impl Epoch {
         self.spans.values().map(|span| span.start).fold(f64::INFINITY, f64::min)
     }
 
-    fn end(&self) -> f64 {
-        self.spans
-            .values()
-            .map(|span| span.end)
-            .fold(f64::NEG_INFINITY, f64::max)
+    /// What is added to its times to have it follow streams that end at `ends`.
+    fn offset(&self, ends: &BTreeMap<u32, f64>) -> f64 {
+        let last = ends.values().copied().fold(f64::NEG_INFINITY, f64::max);
+        let both = || {
+            self.spans
+                .iter()
+                .filter_map(|(stream, span)| Some((span, *ends.get(stream)?)))
+        };
+        let Some((span, end)) = both().min_by_key(|(span, _)| !span.is_video) else {
+            return last - self.start();
+        };
+        let offset = end - span.start;
+        let overlaps = both().map(|(span, end)| end - (span.start + offset));
+        let overlap = overlaps.fold(0.0, f64::max);
+        if overlap > OVERLAP { offset + overlap } else { offset }
     }
 }
 

@@ -62,7 +62,7 @@ mod tests {
             title: None,
             default: false,
             start: None,
-            end: None,
+            end: Some(9.0),
             content,
         }
     }

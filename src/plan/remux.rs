@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use streams::Code;
 use streams::plan::SourceCopy;
+use streams::{Code, Rational};
 use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
@@ -186,8 +186,18 @@ fn is_worth_it(probe: &Probe) -> bool {
         (Some(start), Some(end)) => end - start.as_f64() >= WORTH_IT,
         _ => false,
     };
+    // A decoder of one track would forget by how much it begins later than the others.
+    let starts = || {
+        probe
+            .streams
+            .iter()
+            .filter(|stream| stream.is_media())
+            .filter_map(|stream| stream.start)
+    };
+    let is_late = starts().max() > starts().min().and_then(|first| first.checked_add(Rational::whole(1)));
     let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
-    !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(long)
+    let is_enough = |main| is_late || long(main);
+    !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(is_enough)
 }
 
 fn no_folder(error: &std::io::Error) -> Failure {

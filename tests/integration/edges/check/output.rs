@@ -75,10 +75,24 @@ impl Output {
         faults
     }
 
+    /// Sides no output may exceed: those of the source by its header, or of what its pictures turned out to be.
+    fn largest(&self, told: (usize, usize)) -> (usize, usize) {
+        let main = self.planned.video.as_ref().map(|video| video.track);
+        let track = self
+            .planned
+            .source
+            .tracks
+            .iter()
+            .find(|track| Some(track.index) == main);
+        let found = track.and_then(|track| Some((track.width? as usize, track.height? as usize)));
+        let (told, found) = (sides(told), sides(found.unwrap_or(told)));
+        (told.0.max(found.0), told.1.max(found.1))
+    }
+
     fn oddities(&self, head: &Head) -> Vec<String> {
         let (stream, source) = (&head.stream, self.source.as_ref().expect("pictures come of pictures"));
         let mut oddities = stream.oddities();
-        let (size, most) = (sides((stream.width, stream.height)), sides(source.square_size()));
+        let (size, most) = (sides((stream.width, stream.height)), self.largest(source.square_size()));
         if size.0 > most.0 || size.1 > most.1 {
             oddities.push(format!("it is scaled up from {most:?} to {size:?}"));
         }

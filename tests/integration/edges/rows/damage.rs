@@ -51,16 +51,16 @@ fn unreadable() -> Vec<Row> {
             format!(
                 "{picture} {sound} -map 0 -map 1 -map 2 {H264} -c:a aac -disposition:a:0 {first} -disposition:a:1 {second}"
             ),
-            "mov",
+            "mp4",
         )
     };
     let one = || {
         made(
             format!("{} {} {H264} -c:a aac", moving("320x180", "25", 4.0), tone(440, 4.0)),
-            "mov",
+            "mp4",
         )
     };
-    let alone = made(format!("{} -c:a aac", tone(440, 4.0)), "mov");
+    let alone = made(format!("{} -c:a aac", tone(440, 4.0)), "mp4");
     let keys = "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8";
     let scrambled = made(format!("{} {H264}", moving("320x180", "25", 2.0)), "ts").changed(|bytes| {
         for packet in bytes

@@ -179,3 +179,21 @@ pub(crate) fn clocks() -> Vec<Row> {
         ),
     ]
 }
+
+/// Cut at a time that is no key frame without encoding anew, as phones and editors do it: the edit list hides what is too much.
+fn edited() -> Input {
+    both("25", WHOLE, (0.0, 0.0), "", "mp4").remade("-ss 0.52", "-c copy", "mp4")
+}
+
+/// A variable rate: every third frame is missing, and now and then more, but not near the flashes.
+fn sparse() -> Input {
+    let picture = flashes("30", LONG, WHOLE);
+    let kept = "gt(mod(n\\,3)\\,0)*gt(mod(n\\,40)\\,8)+lt(mod(n\\,330)-60\\,6)*gte(mod(n\\,330)-60\\,-6)";
+    made(
+        format!(
+            "{picture} {} -vf select={kept} -fps_mode vfr {H264} -c:a aac",
+            beeps(LONG, WHOLE)
+        ),
+        "mp4",
+    )
+}

@@ -200,21 +200,34 @@ fn lengths() -> Vec<Row> {
 
 /// Streams that are refreshed piece by piece: what is called a key frame shows nothing yet.
 fn key_frames_that_lie() -> Vec<Row> {
-    let refreshed = |extension| {
-        let picture = moving("320x180", "25", 60.0);
-        let codec = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -x264-params intra-refresh=1:bframes=0";
-        made(format!("{picture} {codec}"), extension)
+    const REFRESHED: &str =
+        "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -x264-params intra-refresh=1:bframes=0";
+    let piece = |codec: &str, from: u32, seconds: f64| {
+        let behind = format!("{codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {from}");
+        made(format!("{} {behind}", moving("128x72", "25", seconds)), "ts")
     };
+    let whole = |extension| made(format!("{} {REFRESHED}", moving("320x180", "25", 60.0)), extension);
+    // Between two of the places that are looked at: honest before and after.
+    let for_a_while = Input::Joined(vec![
+        piece(H264, 0, 47.0),
+        piece(REFRESHED, 47, 14.0),
+        piece(H264, 61, 139.0),
+    ]);
     vec![
         completes(
             "refreshed piece by piece, in Matroska",
-            refreshed("mkv"),
-            [Pictures(Some(60.0)), Chunks(2)],
+            whole("mkv"),
+            [Pictures(Some(60.0))],
         ),
         completes(
             "refreshed piece by piece, in a transport stream",
-            refreshed("ts"),
+            whole("ts"),
             [Pictures(Some(60.0))],
+        ),
+        completes(
+            "refreshed piece by piece for a while",
+            for_a_while.remade("-fflags +genpts", "-c copy", "mkv"),
+            [Pictures(Some(200.0)), Chunks(3)],
         ),
     ]
 }
