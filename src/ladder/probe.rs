@@ -199,8 +199,7 @@ impl Probe {
         })
     }
 
-    /// Makes covers of the videos that stand still beside one that moves; `pictures` tells how many pictures of a stream were seen, in
-    /// which part of it ever. Alone, a still is the video.
+    /// Makes covers of the videos that stand still beside one that moves; `pictures` tells how many of a stream were seen. Alone, a still is the video.
     pub fn set_stills_aside(&mut self, pictures: impl Fn(u32) -> usize) {
         let most = self.videos().map(|(stream, _)| pictures(stream.index)).max();
         let Some(most) = most.filter(|most| *most > 1) else {

@@ -15,7 +15,7 @@ pub use limits::ProbeLimits;
 use super::child::{Ending, Spawn};
 use super::input::Input;
 use super::sandbox::{Allowance, Confinement};
-use super::timing::cadence;
+use super::timing::{cadence, count_pictures};
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
 use times::{BEGINNING, declared_end, settle};
@@ -38,6 +38,7 @@ pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<P
     };
     // Everybody waits for the plan, so what does not need the other goes beside it.
     let (beginning, ending) = futures::try_join!(prober.spans(&first), last)?;
+    probe.set_stills_aside(|index| count_pictures(index, &beginning, &ending));
     if indexed {
         probe.declared_end = declared_end(&probe, &document);
     }
