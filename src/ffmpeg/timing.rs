@@ -120,14 +120,14 @@ pub(super) fn count_pictures(stream: u32, beginning: &Spans, ending: &Spans) -> 
 }
 
 /// How the pictures of a stream follow each other in its beginning, its ending, and pieces between.
-pub(super) fn cadence(stream: u32, beginning: &Spans, ending: &Spans, between: &[Pictures]) -> Option<Cadence> {
+pub(super) fn cadence(stream: u32, beginning: &Spans, ending: &Spans, between: &[Pictures]) -> Option<Box<Cadence>> {
     let first = beginning.pictures(stream).map(Pictures::cut).unwrap_or_default();
     let last = ending.to_the_end(stream);
     // Where the ending begins in the beginning, it holds all of it, or goes on from there.
     let seen_from = last.iter().copied().fold(f64::INFINITY, f64::min);
     let first: Vec<f64> = first.into_iter().filter(|time| *time <= seen_from).collect();
     let between = between.iter().map(Pictures::cut);
-    Cadence::of([first, last].into_iter().chain(between))
+    Cadence::of([first, last].into_iter().chain(between)).map(Box::new)
 }
 
 /// Splits the packets of several places, each begun at a key frame and `most` packets long unless the source ends before.

@@ -14,7 +14,7 @@ const SAME_PICTURE: f64 = 0.0016;
 /// Seconds by which time stamps of milliseconds, or of clocks that are read in a hurry, lie beside the exact time.
 const MILLISECOND: f64 = 0.001;
 
-/// Units of time stamps, in seconds, from the coarsest down: of GIF, of early QuickTime, and of Matroska and FLV.
+/// Units of time stamps, in seconds, from the coarsest down: of GIF, of early MOV files, and of Matroska and FLV.
 const UNITS: [f64; 3] = [0.01, 1.0 / 600.0, MILLISECOND];
 
 /// Rounding of printed time stamps, as a share of their unit.
@@ -284,12 +284,15 @@ mod tests {
         fn no_times_make_it_panic(pieces in prop::collection::vec(prop::collection::vec(any::<f64>(), 0..90), 0..5)) {
             if let Some(cadence) = Cadence::of(pieces) {
                 prop_assert!(cadence.usual > 0.0 && cadence.intervals > 0);
-                prop_assert!((0.0..=1.0).contains(&cadence.regular) && (0.0..=1.0).contains(&cadence.multiples) && (0.0..=1.0).contains(&cadence.error));
+                let shares = [cadence.regular, cadence.multiples, cadence.error];
+                prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{cadence:?}");
             }
         }
 
         #[test]
-        fn every_even_rate_is_found_within_its_error(rate in 1.0..240.0f64, unit in prop::sample::select(vec![1e-3, 1.0 / 90_000.0]), from in 0.0..1e4f64) {
+        fn every_even_rate_is_found_within_its_error(
+            rate in 1.0..240.0f64, unit in prop::sample::select(vec![1e-3, 1.0 / 90_000.0]), from in 0.0..1e4f64,
+        ) {
             let times = times(rate, 200, unit).iter().map(|time| time + (from / unit).round() * unit).collect();
             let cadence = Cadence::of([times]).unwrap();
             prop_assert!(cadence.regular > 0.98, "{cadence:?}");
