@@ -16,29 +16,46 @@ pub(super) struct Spans {
     kept: usize,
 }
 
-/// So many times of pictures are kept at most: five hours of 60 a second, in 8 MB. What comes later does not count for the rate.
+/// So many times of pictures are kept at most: five hours of 60 a second, in 16 MB. What comes later does not count for the rate.
 const MOST_PICTURES: usize = 1 << 20;
 
 /// The times of pictures of one stream, as their packets came.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Pictures {
-    /// Presentation times, in seconds.
+    /// How many pictures came.
+    count: usize,
+    /// Presentation times, in seconds, of those that have any.
     shown: Vec<f64>,
-    /// The last decoding time, in seconds. Pictures that are shown before it have all been read.
-    decoded: Option<f64>,
+    /// Decoding times, in seconds, of those that have any.
+    decoded: Vec<f64>,
 }
 
 impl Pictures {
     /// Takes in a packet whose picture is shown.
     pub(super) fn add(&mut self, packet: &Packet) {
-        self.shown.extend(packet.time());
-        self.decoded = packet.dts.or(self.decoded);
+        self.count += 1;
+        self.shown.extend(packet.pts);
+        self.decoded.extend(packet.dts);
+    }
+
+    /// Times at which one picture follows another. Program streams have presentation times for some packets only; the clock they are
+    /// decoded by beats the same.
+    fn times(&self) -> Vec<f64> {
+        let has_all = |times: &Vec<f64>| times.len() == self.count;
+        let clocks = [&self.shown, &self.decoded];
+        clocks
+            .into_iter()
+            .find(|times| has_all(times))
+            .unwrap_or(&self.shown)
+            .clone()
     }
 
     /// Times of a piece that was cut off: of the last pictures that were read, some are still missing between others.
     pub(super) fn cut(&self) -> Vec<f64> {
-        let decoded = self.decoded.unwrap_or(f64::INFINITY);
-        self.shown.iter().copied().filter(|time| *time <= decoded).collect()
+        let decoded = self.decoded.last().copied().unwrap_or(f64::INFINITY);
+        let mut times = self.times();
+        times.retain(|time| *time <= decoded);
+        times
     }
 }
 
@@ -101,7 +118,7 @@ impl Spans {
     fn to_the_end(&self, stream: u32) -> Vec<f64> {
         let pictures = self.pictures(stream);
         let times = pictures.map(|pictures| match self.kept < MOST_PICTURES {
-            true => pictures.shown.clone(),
+            true => pictures.times(),
             false => pictures.cut(),
         });
         times.unwrap_or_default()
@@ -110,26 +127,21 @@ impl Spans {
 
 /// How many pictures of a stream were seen in its beginning and its ending, which may overlap.
 pub(super) fn count_pictures(stream: u32, beginning: &Spans, ending: &Spans) -> usize {
-    let shown = |spans: &Spans| {
-        spans
-            .pictures(stream)
-            .map(|pictures| pictures.shown.clone())
-            .unwrap_or_default()
-    };
+    let shown = |spans: &Spans| spans.pictures(stream).map(Pictures::times).unwrap_or_default();
     let (first, last) = (shown(beginning), shown(ending));
     let end = first.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     first.len() + last.iter().filter(|time| **time > end).count()
 }
 
 /// How the pictures of a stream follow each other in its beginning, its ending, and pieces between.
-pub(super) fn cadence(stream: u32, beginning: &Spans, ending: &Spans, between: &[Pictures]) -> Option<Cadence> {
+pub(super) fn cadence(stream: u32, beginning: &Spans, ending: &Spans, between: &[Pictures]) -> Option<Box<Cadence>> {
     let first = beginning.pictures(stream).map(Pictures::cut).unwrap_or_default();
     let last = ending.to_the_end(stream);
     // Where the ending begins in the beginning, it holds all of it, or goes on from there.
     let seen_from = last.iter().copied().fold(f64::INFINITY, f64::min);
     let first: Vec<f64> = first.into_iter().filter(|time| *time <= seen_from).collect();
     let between = between.iter().map(Pictures::cut);
-    Cadence::of([first, last].into_iter().chain(between))
+    Cadence::of([first, last].into_iter().chain(between)).map(Box::new)
 }
 
 /// Splits the packets of several places, each begun at a key frame and `most` packets long unless the source ends before.
@@ -242,6 +254,19 @@ mod tests {
         assert_eq!(count_pictures(0, &spans, &Spans::default()), 4);
         let cadence = cadence(0, &spans, &Spans::default(), &[]).unwrap();
         assert_eq!((cadence.intervals, cadence.usual), (1, 0.04));
+    }
+
+    #[test]
+    fn where_presentation_times_are_missing_the_decoding_clock_tells_the_beat() {
+        let mut spans = Spans::default();
+        for n in 0..20 {
+            let (pts, dts) = (f64::from(n) * 0.04 + 0.04, f64::from(n) * 0.04);
+            let known = if n == 7 { "N/A".to_owned() } else { pts.to_string() };
+            spans.add(&packet(&format!(
+                "codec_type=video|stream_index=0|pts_time={known}|dts_time={dts}|flags=_"
+            )));
+        }
+        assert_eq!(cadence(0, &Spans::default(), &spans, &[]).unwrap().regular, 1.0);
     }
 
     #[test]

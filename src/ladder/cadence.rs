@@ -14,8 +14,8 @@ const SAME_PICTURE: f64 = 0.0016;
 /// Seconds by which time stamps of milliseconds, or of clocks that are read in a hurry, lie beside the exact time.
 const MILLISECOND: f64 = 0.001;
 
-/// The unit of GIF's time stamps, in seconds.
-const HUNDREDTH: f64 = 0.01;
+/// Units of time stamps, in seconds, from the coarsest down: of GIF, of early MOV files, and of Matroska and FLV.
+const UNITS: [f64; 3] = [0.01, 1.0 / 600.0, MILLISECOND];
 
 /// Rounding of printed time stamps, as a share of their unit.
 const ROUNDING: f64 = 0.05;
@@ -23,8 +23,8 @@ const ROUNDING: f64 = 0.05;
 /// Half of this share of an interval may be lost without anybody calling the intervals uneven.
 const EVEN: f64 = 0.005;
 
-/// Pictures that are laid onto a grid together, to see how many find a place of their own: more than a second of most motion.
-const BLOCK: usize = 40;
+/// Pictures that are laid onto a grid together, to see how many find a place of their own: less than a second of most motion.
+const BLOCK: usize = 20;
 
 /// Share of the pictures of a block without which motion still is what it was. Of 30 pictures a second, 25 lose a sixth.
 const LOST: f64 = 0.125;
@@ -103,12 +103,22 @@ impl Cadence {
     }
 }
 
-/// Times in their order, without those that are no picture of their own.
+/// Times in their order, without those that are no picture of their own. Of a hidden picture and a shown one the later is shown.
 fn distinct(mut times: Vec<f64>) -> Vec<f64> {
     times.retain(|time| time.is_finite());
     times.sort_unstable_by(f64::total_cmp);
-    times.dedup_by(|later, earlier| *later - *earlier < SAME_PICTURE);
-    times
+    let mut shown: Vec<f64> = Vec::with_capacity(times.len());
+    let mut first = f64::NEG_INFINITY;
+    for time in times {
+        match shown.last_mut() {
+            Some(last) if time - first < SAME_PICTURE => *last = time,
+            _ => {
+                first = time;
+                shown.push(time);
+            }
+        }
+    }
+    shown
 }
 
 fn steps(times: &[f64]) -> impl Iterator<Item = f64> {
@@ -121,10 +131,7 @@ fn unit(pieces: &[Vec<f64>]) -> f64 {
         let mut times = pieces.iter().flatten();
         times.all(|time| (time / unit - (time / unit).round()).abs() < ROUNDING)
     };
-    [HUNDREDTH, MILLISECOND]
-        .into_iter()
-        .find(|unit| all_are(*unit))
-        .unwrap_or(0.0)
+    UNITS.into_iter().find(|unit| all_are(*unit)).unwrap_or(0.0)
 }
 
 /// The mean of the sorted intervals around the one at this share of all.
@@ -219,6 +226,7 @@ mod tests {
             (24_000.0 / 1001.0, 1e-3),
             (60_000.0 / 1001.0, 1e-3),
             (30.0, 1e-2),
+            (30_000.0 / 1001.0, 1.0 / 600.0),
             (45_000.0 / 1499.0, 1.0 / 90_000.0),
             (1.0 / 12.0, 1e-3),
         ] {
@@ -276,12 +284,15 @@ mod tests {
         fn no_times_make_it_panic(pieces in prop::collection::vec(prop::collection::vec(any::<f64>(), 0..90), 0..5)) {
             if let Some(cadence) = Cadence::of(pieces) {
                 prop_assert!(cadence.usual > 0.0 && cadence.intervals > 0);
-                prop_assert!((0.0..=1.0).contains(&cadence.regular) && (0.0..=1.0).contains(&cadence.multiples) && (0.0..=1.0).contains(&cadence.error));
+                let shares = [cadence.regular, cadence.multiples, cadence.error];
+                prop_assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{cadence:?}");
             }
         }
 
         #[test]
-        fn every_even_rate_is_found_within_its_error(rate in 1.0..240.0f64, unit in prop::sample::select(vec![1e-3, 1.0 / 90_000.0]), from in 0.0..1e4f64) {
+        fn every_even_rate_is_found_within_its_error(
+            rate in 1.0..240.0f64, unit in prop::sample::select(vec![1e-3, 1.0 / 90_000.0]), from in 0.0..1e4f64,
+        ) {
             let times = times(rate, 200, unit).iter().map(|time| time + (from / unit).round() * unit).collect();
             let cadence = Cadence::of([times]).unwrap();
             prop_assert!(cadence.regular > 0.98, "{cadence:?}");

@@ -141,7 +141,7 @@ pub struct Video {
     pub base_rate: Option<Rational>,
     /// How its pictures follow each other by their packets, where two of them were seen.
     #[serde(default)]
-    pub cadence: Option<Cadence>,
+    pub cadence: Option<Box<Cadence>>,
     /// Whether the stream says that frames are pairs of fields.
     pub interlaced: bool,
     /// What a sample of the pictures showed of that, where one was taken and told anything.
@@ -240,8 +240,8 @@ impl Probe {
         })
     }
 
-    /// Makes covers of the videos that stand still beside one that moves; `pictures` tells how many pictures of a stream were seen, in
-    /// which part of it ever. Alone, a still is the video.
+    /// Makes covers of the videos that stand still beside one that moves; `pictures` tells how many of a stream were seen. Alone, a still
+    /// is the video.
     pub fn set_stills_aside(&mut self, pictures: impl Fn(u32) -> usize) {
         let most = self.videos().map(|(stream, _)| pictures(stream.index)).max();
         let Some(most) = most.filter(|most| *most > 1) else {
@@ -374,7 +374,7 @@ mod tests {
     fn a_track_that_hardly_moves_is_no_main_video_beside_one_that_does() {
         let seen = |mut stream: Stream, pictures: u32| {
             if let Content::Video(video) = &mut stream.content {
-                video.cadence = Cadence::of([testing::times(25.0, pictures, 0.001)]);
+                video.cadence = Cadence::of([testing::times(25.0, pictures, 0.001)]).map(Box::new);
             }
             stream
         };

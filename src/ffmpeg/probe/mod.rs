@@ -17,7 +17,7 @@ use super::child::{Ending, Spawn};
 use super::input::Input;
 use super::probe_json::{Document, RawStream};
 use super::sandbox::{Allowance, Confinement};
-use super::timing::cadence;
+use super::timing::{cadence, count_pictures};
 use super::tool::Tool;
 use crate::ladder::probe::{Content, Probe};
 use times::{BEGINNING, declared_end, may_be_cut, repair, settle, settle_repaired};
@@ -89,6 +89,7 @@ impl Prober<'_> {
         // Everybody waits for the plan, so what does not need the other goes beside it.
         let (beginning, (mut ending, clock)) = futures::try_join!(self.spans(&first), last)?;
         probe.clock_repair = repair(clock)?;
+        probe.set_stills_aside(|index| count_pictures(index, &beginning, &ending));
         if indexed {
             probe.declared_end = declared_end(&probe, document);
         }

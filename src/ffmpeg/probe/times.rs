@@ -9,7 +9,7 @@ use super::super::clock::Clock;
 use super::super::packet::{ENTRIES, Packet};
 use super::super::probe_json::Document;
 use super::super::sandbox::Allowance;
-use super::super::timing::{Pictures, Spans, cadence, count_pictures, exact, intervals, places, spread};
+use super::super::timing::{Pictures, Spans, cadence, exact, intervals, places, spread};
 use super::{ProbeError, Prober, judge};
 use crate::ladder::Refusal;
 use crate::ladder::probe::{ClockRepair, Content, Probe};
@@ -29,7 +29,6 @@ const PACKETS_OF_PLACE: usize = 60;
 
 /// Writes what the packets say into the streams.
 pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, ending: &Spans) {
-    probe.set_stills_aside(|index| count_pictures(index, beginning, ending));
     for (stream, raw) in probe.streams.iter_mut().zip(&document.streams) {
         if let Content::Video(video) = &mut stream.content {
             video.cadence = cadence(stream.index, beginning, ending, &[]);

@@ -6,7 +6,7 @@ use streams::fact::Ended;
 use streams::plan::Planned;
 
 use super::{Check, fault_unless};
-use crate::edges::measure::{VideoStream, video_stream};
+use crate::edges::measure::{VideoStream, chosen_stream, video_stream};
 use crate::harness::output::{Listing, Published, Variant, conforms};
 
 /// A finished output and all that was said of it.
@@ -47,9 +47,12 @@ impl Output {
             heads.push(head(rung).await);
         }
         heads.sort_by_key(|head| std::cmp::Reverse(head.stream.width * head.stream.height));
+        // A copy of a source has its tracks in another order, but never several films here.
+        let track = planned.video.as_ref().filter(|_| planned.source.copy.is_none());
+        let track = track.map_or("V:0".to_owned(), |video| video.track.to_string());
         let source = match heads.is_empty() {
             true => None,
-            false => Some(video_stream(source.to_str().unwrap()).await),
+            false => Some(chosen_stream(source.to_str().unwrap(), &track).await),
         };
         Self {
             ended,

@@ -10,6 +10,6 @@ mod tone;
 
 pub(super) use captions::captions_of;
 pub(super) use image::{Colour, Place, changes, combed_share, image_at, picture_file};
-pub(super) use stream::{VideoStream, video_stream};
+pub(super) use stream::{VideoStream, chosen_stream, video_stream};
 pub(super) use sync::moments;
 pub(super) use tone::{hearing, loudest_tone};

@@ -44,11 +44,16 @@ pub(crate) struct VideoStream {
 
 /// Reads the first real video stream at a path or URL.
 pub(crate) async fn video_stream(input: &str) -> VideoStream {
+    chosen_stream(input, "V:0").await
+}
+
+/// Reads the stream that ffmpeg's specifier names at a path or URL.
+pub(crate) async fn chosen_stream(input: &str, specifier: &str) -> VideoStream {
     let arguments = [
         "-v",
         "error",
         "-select_streams",
-        "V:0",
+        specifier,
         "-show_streams",
         "-of",
         "json",
