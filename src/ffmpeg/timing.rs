@@ -6,6 +6,9 @@ use streams::Rational;
 
 use super::packet::Packet;
 
+/// Seconds; what lasts longer is a gap, or one picture.
+const LONGEST_PACKET: f64 = 2.0;
+
 /// First and last times of streams, in seconds, from any set of their packets.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Spans(BTreeMap<u32, Span>);
@@ -19,6 +22,10 @@ pub(super) struct Span {
     pub(super) last: f64,
     /// End of the last sample; equal to `last` where the container gives no durations.
     pub(super) end: f64,
+    /// Samples before the end that are never heard.
+    pub(super) padding: u32,
+    /// Seconds of the longest packet; the time from one to the next where the container gives no durations.
+    pub(super) packet: f64,
 }
 
 impl Spans {
@@ -31,7 +38,20 @@ impl Spans {
             first: time,
             last: time,
             end: time,
+            padding: 0,
+            packet: 0.0,
         });
+        let length = if packet.duration > 0.0 {
+            packet.duration
+        } else {
+            (time - span.last).max(0.0)
+        };
+        span.packet = span.packet.max(length.min(LONGEST_PACKET));
+        // It may take up more than one packet, and it counts only at the end.
+        span.padding = match packet.padding {
+            0 => 0,
+            samples => span.padding.saturating_add(samples),
+        };
         span.first = span.first.min(time);
         span.last = span.last.max(time);
         span.end = span.end.max(time + packet.duration);
@@ -115,6 +135,26 @@ mod tests {
         assert!((span.end - 0.12).abs() < 1e-9);
         assert_eq!(spans.get(1).map(|span| span.end), Some(7.5));
         assert_eq!(spans.get(2), None);
+    }
+
+    #[test]
+    fn the_longest_packet_and_what_fills_the_last_ones_up_are_told() {
+        let mut spans = Spans::default();
+        for line in [
+            "stream_index=0|pts_time=0.0|duration_time=0.072|flags=K|discard_padding=9",
+            "stream_index=0|pts_time=0.072|duration_time=0.072|flags=K",
+            "stream_index=0|pts_time=0.144|duration_time=0.072|flags=K|discard_padding=31",
+            "stream_index=0|pts_time=0.216|duration_time=0.072|flags=K|discard_padding=576",
+            "stream_index=1|pts_time=0.0|flags=K",
+            "stream_index=1|pts_time=0.3|flags=K",
+            "stream_index=1|pts_time=0.5|flags=K",
+            "stream_index=2|pts_time=0.0|flags=K",
+            "stream_index=2|pts_time=60.0|flags=K",
+        ] {
+            spans.add(&packet(line));
+        }
+        let of = |stream| spans.get(stream).map(|span| (span.packet, span.padding)).unwrap();
+        assert_eq!([of(0), of(1), of(2)], [(0.072, 607), (0.3, 0), (LONGEST_PACKET, 0)]);
     }
 
     #[test]

@@ -58,6 +58,7 @@ mod tests {
             default: false,
             start: None,
             end: None,
+            packet: 0.0,
             content,
         }
     }

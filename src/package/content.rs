@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use streams::plan::{Planned, Rendition};
 use streams::task::TaskName;
-use streams::work::{Evidence, PictureSample, SoundSample};
+use streams::work::{Evidence, PictureSample};
 
 use crate::job::receipt::{Check, Made};
+use crate::levels;
 
 /// Median similarity below which an output carries [`LOW_SIMILARITY`].
 const FLOOR: f64 = 0.8;
@@ -25,15 +26,6 @@ const BLACK: f64 = 18.0;
 
 /// How much brighter a picture must have been for its blackness to be a fault.
 const DARKENED: f64 = 6.0;
-
-/// Level of sound that anybody hears, in dB.
-const AUDIBLE: f64 = -60.0;
-
-/// How much quieter than what it was made of sound is that is gone, in dB.
-const GONE: f64 = 30.0;
-
-/// Seconds of lost sound that are a fault. A single one may be the edge of a pause.
-const LOST: f64 = 2.0;
 
 /// What is said of the content.
 #[derive(Debug, Default)]
@@ -127,9 +119,9 @@ fn sound(rendition: &Rendition, evidence: &BTreeMap<TaskName, &Evidence>, judgem
     let (task, heard) = evidence
         .iter()
         .find_map(|(task, evidence)| Some((*task, evidence.sound?)))?;
-    if is_silent(&heard) {
+    if levels::is_lost(&heard) {
         let reason = format!(
-            "{name}: it is silent for {:.0} s and {:.1} dB on the whole, where what it was made of is not ({:.1} dB).",
+            "{name}: it is silent for {:.1} s and {:.1} dB on the whole, where what it was made of is not ({:.1} dB).",
             heard.silent_seconds, heard.rms, heard.source_rms
         );
         judgement.faults.push((task, reason));
@@ -147,11 +139,6 @@ fn sound(rendition: &Rendition, evidence: &BTreeMap<TaskName, &Evidence>, judgem
             .figure("source_rms_db", heard.source_rms)
             .figure("silent_seconds", heard.silent_seconds),
     )
-}
-
-fn is_silent(heard: &SoundSample) -> bool {
-    let gone = heard.source_rms > AUDIBLE && heard.rms < heard.source_rms - GONE;
-    gone || heard.silent_seconds >= LOST
 }
 
 fn median(sorted: &[f64]) -> f64 {
@@ -175,7 +162,7 @@ const fn count(number: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use streams::work::TaskOutput;
+    use streams::work::{SoundSample, TaskOutput};
 
     use super::*;
     use crate::ffmpeg::testing::planned;

@@ -261,7 +261,8 @@ pub struct PictureSample {
     pub source_luma: f64,
 }
 
-/// How loud a track of the output is beside the one it was made of, in dB relative to full scale; silence is -120.
+/// How loud a track of the output is beside the one it was made of, in dB relative to full scale; silence is -120. Measured below the
+/// frequencies that an encoder may leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SoundSample {
     /// Loudest sample of the output.
@@ -272,7 +273,7 @@ pub struct SoundSample {
     pub rms: f64,
     /// Mean level of what it was made of.
     pub source_rms: f64,
-    /// Seconds in which the output is silent and what it was made of is not.
+    /// Seconds in which the output is silent and what it was made of is not, with short pauses beside and between them.
     #[serde(default)]
     pub silent_seconds: f64,
 }

@@ -41,10 +41,15 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
             Content::Video(video) => video.average_rate.map_or(0.0, |rate| 1.0 / rate.as_f64()),
             _ => 0.0,
         };
+        let rate = match &stream.content {
+            Content::Audio(audio) => f64::from(audio.sample_rate.max(1)),
+            _ => f64::INFINITY,
+        };
+        stream.packet = ending.get(stream.index).map_or(0.0, |span| span.packet);
         // Without durations the last frame lasts as long as the mean one.
         stream.end = ending.get(stream.index).map(|span| {
             if span.end > span.last {
-                span.end
+                span.end - f64::from(span.padding) / rate
             } else {
                 span.end + frame
             }
