@@ -26,12 +26,20 @@ pub(super) struct Span {
     pub(super) padding: u32,
     /// Seconds of the longest packet; the time from one to the next where the container gives no durations.
     pub(super) packet: f64,
+    /// Packets without a time since the last one that had one.
+    untimed: u32,
 }
 
 impl Spans {
     /// Takes a packet in. What an edit list drops is never shown and does not count.
     pub(super) fn add(&mut self, packet: &Packet) {
-        let Some(time) = packet.time().filter(|_| !packet.discarded) else {
+        if packet.discarded {
+            return;
+        }
+        let Some(time) = packet.time() else {
+            if let Some(span) = self.0.get_mut(&packet.stream) {
+                span.untimed += 1;
+            }
             return;
         };
         let span = self.0.entry(packet.stream).or_insert(Span {
@@ -40,18 +48,23 @@ impl Spans {
             end: time,
             padding: 0,
             packet: 0.0,
+            untimed: 0,
         });
+
+        // Of packets in one block of Matroska only the first one has a time.
         let length = if packet.duration > 0.0 {
             packet.duration
         } else {
-            (time - span.last).max(0.0)
+            (time - span.last).max(0.0) / f64::from(span.untimed + 1)
         };
         span.packet = span.packet.max(length.min(LONGEST_PACKET));
-        // It may take up more than one packet, and it counts only at the end.
+        span.untimed = 0;
+        // What fills up the end may take more than one packet; in the midst of a stream it says nothing of its end.
         span.padding = match packet.padding {
             0 => 0,
             samples => span.padding.saturating_add(samples),
         };
+
         span.first = span.first.min(time);
         span.last = span.last.max(time);
         span.end = span.end.max(time + packet.duration);
@@ -148,6 +161,8 @@ mod tests {
             "stream_index=1|pts_time=0.0|flags=K",
             "stream_index=1|pts_time=0.3|flags=K",
             "stream_index=1|pts_time=0.5|flags=K",
+            "stream_index=1|pts_time=N/A|flags=K",
+            "stream_index=1|pts_time=1.0|flags=K",
             "stream_index=2|pts_time=0.0|flags=K",
             "stream_index=2|pts_time=60.0|flags=K",
         ] {

@@ -194,6 +194,6 @@ fn mean(levels: impl ExactSizeIterator<Item = Level>) -> f64 {
 }
 
 #[cfg(test)]
-mod corpus;
+pub(crate) mod corpus;
 #[cfg(test)]
 mod tests;

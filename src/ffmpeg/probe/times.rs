@@ -37,22 +37,20 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
         if let (Some(span), Some(base)) = (first, raw.time_base()) {
             stream.start = exact(span.first, base).or(stream.start);
         }
-        let frame = match &stream.content {
-            Content::Video(video) => video.average_rate.map_or(0.0, |rate| 1.0 / rate.as_f64()),
-            _ => 0.0,
-        };
-        let rate = match &stream.content {
-            Content::Audio(audio) => f64::from(audio.sample_rate.max(1)),
-            _ => f64::INFINITY,
-        };
         stream.packet = ending.get(stream.index).map_or(0.0, |span| span.packet);
-        // Without durations the last frame lasts as long as the mean one.
+        let (frame, padding) = match &stream.content {
+            Content::Video(video) => (video.average_rate.map_or(0.0, |rate| 1.0 / rate.as_f64()), 0.0),
+            Content::Audio(audio) => (stream.packet / 2.0, 1.0 / f64::from(audio.sample_rate.max(1))),
+            _ => (0.0, 0.0),
+        };
+        // Without durations the last frame lasts as long as the mean one. The last packet of sound may be full or all but empty.
         stream.end = ending.get(stream.index).map(|span| {
-            if span.end > span.last {
-                span.end - f64::from(span.padding) / rate
+            let end = if span.end > span.last {
+                span.end
             } else {
                 span.end + frame
-            }
+            };
+            end - f64::from(span.padding) * padding
         });
     }
 }
