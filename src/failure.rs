@@ -70,6 +70,19 @@ impl Failure {
         self
     }
 
+    /// The failure of a check that measured the same once before, on another output: nothing but a bug of ours is left to explain it.
+    #[must_use]
+    pub fn measured_again(self) -> Self {
+        let message = format!(
+            "{} It measured the same twice. {}",
+            self.message,
+            Code::Internal.sentence()
+        );
+        Self::new(Code::Internal, message)
+            .with_evidence(self.evidence)
+            .for_good()
+    }
+
     /// What the failure asks for.
     #[must_use]
     pub const fn class(&self) -> Class {

@@ -5,7 +5,7 @@
 //! (every fact → tables). Stages never call each other; they meet in the messages of the crate `streams`. What was
 //! published can be checked and mended later: [`repair`]; what is old or left over is removed: [`prune`].
 //!
-//! Imports run downward only: pure modules ([`ladder`], [`playlist`], [`cmaf`], [`image`], [`webvtt`]) and [`config`] → adapters ([`jetstream`],
+//! Imports run downward only: pure modules ([`ladder`], [`levels`], [`playlist`], [`cmaf`], [`image`], [`webvtt`]) and [`config`] → adapters ([`jetstream`],
 //! [`storage`], [`ffmpeg`], [`telemetry`]) and [`admission`] → [`job`], the rules all stages share → stages → [`repair`], [`prune`],
 //! [`service`] → [`cli`].
 
@@ -26,6 +26,7 @@ pub mod intake;
 pub mod jetstream;
 pub mod job;
 pub mod ladder;
+pub mod levels;
 pub mod package;
 pub mod plan;
 pub mod playlist;

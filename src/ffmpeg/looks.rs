@@ -5,6 +5,7 @@ use std::path::Path;
 use streams::Code;
 use streams::plan::{FieldOrder, Matrix, Primaries};
 
+use super::argv::reference::{self, Excerpt, Look};
 use super::child::{self, Spawn};
 use super::sandbox::{Allowance, Confinement};
 use super::testing::{ask, make, tool};
@@ -370,5 +371,54 @@ async fn a_still_picture_with_sound_is_a_slow_video() {
         let video = bench.planned.video.as_ref().unwrap();
         assert!(video.frame_rate.as_f64() >= 1.0, "{args}");
         bench.whole().await;
+    }
+}
+
+/// The mean of so many equal pictures of luma.
+fn means(bytes: &[u8], pictures: usize) -> Vec<f64> {
+    let mean = |picture: &[u8]| picture.iter().map(|sample| f64::from(*sample)).sum::<f64>() / picture.len() as f64;
+    bytes.chunks(bytes.len() / pictures).map(mean).collect()
+}
+
+#[tokio::test]
+async fn dark_pictures_come_out_as_dark_as_they_went_in() {
+    let black = "color=black:s=192x144:r=25:d=8";
+    for (film, source) in [
+        ("noise", format!("{black},noise=alls=9:allf=t")),
+        (
+            "a night",
+            "testsrc2=s=192x144:r=25:d=8,lutyuv=y=16+(val-16)*0.05".to_owned(),
+        ),
+        (
+            "a fade",
+            "testsrc2=s=192x144:r=25:d=8,fade=in:0:90,fade=out:110:90".to_owned(),
+        ),
+        (
+            "flashes",
+            format!("{black},drawbox=w=iw/3:h=ih/3:c=white:t=fill:enable=eq(mod(n\\,3)\\,1)"),
+        ),
+    ] {
+        let mut bench = Bench::of("a.mkv", &format!("-f lavfi -i {source} -pix_fmt yuv420p -c:v ffv1")).await;
+        bench.encode_video().await;
+        let rung = bench.planned.videos().next().unwrap().clone();
+        let samples = reference::frames(&bench.planned, &rung, 0);
+        let file = bench.join(rung.name.as_str());
+        // All in one file, so that they are numbered through.
+        let excerpt = Excerpt {
+            file: file.strip_prefix(bench.folder.path()).unwrap().display().to_string(),
+            output: "made.gray".to_owned(),
+            look: Look::Frames(samples.iter().map(|sample| sample.frame).collect()),
+        };
+        bench.run(&reference::look(&[excerpt])).await;
+
+        let given = std::fs::read(bench.path(rung.name.as_str()).join(reference::REFERENCE)).unwrap();
+        let made = std::fs::read(bench.folder.path().join("made.gray")).unwrap();
+        let (given, made) = (means(&given, samples.len()), means(&made, samples.len()));
+        let worst = made
+            .iter()
+            .zip(&given)
+            .map(|(made, given)| (made - given).abs())
+            .fold(0.0, f64::max);
+        assert!(worst < 0.5, "{film}: {made:?} of {given:?}");
     }
 }

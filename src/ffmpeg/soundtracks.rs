@@ -10,10 +10,12 @@ use streams::upload::Priority;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::argv::reference::{self, Excerpt, Hearing, Look};
 use super::testing::{Server, ask, make, tool};
 use super::{Allowance, Confinement, End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::ladder::{self, Pin, Profile, Settings};
+use crate::levels::{self, Level, corpus};
 
 /// One tone for each channel, none a multiple of another's neighbour; the fourth is the bass.
 const TONES: [u32; 8] = [310, 430, 530, 60, 710, 830, 970, 1130];
@@ -115,6 +117,46 @@ impl Bench {
         (0..channels)
             .map(|channel| samples.iter().skip(channel).step_by(channels).copied().collect())
             .collect()
+    }
+
+    /// The levels of a rendition as its encoder was given it.
+    fn source_levels(&self, rendition: &AudioRendition) -> Vec<Level> {
+        let file = self.folder.path().join(rendition.name.as_str()).join(reference::LEVELS);
+        levels::read(
+            &std::fs::read_to_string(file).unwrap(),
+            Hearing::of(rendition, 0).block(),
+        )
+    }
+
+    /// The levels of all whole blocks of a piece of a rendition, from segment `first` to before `end`, as they are read back; nothing where
+    /// it has no such segments.
+    async fn made_levels(&self, rendition: &AudioRendition, first: u32, end: u32) -> Option<Vec<Level>> {
+        let folder = self.folder.path().join(rendition.name.as_str());
+        let init = std::fs::read(folder.join(argv::INIT)).unwrap();
+        let defaults = InitInfo::parse(&init).unwrap().defaults;
+        let (mut piece, mut samples) = (init, Vec::new());
+        for n in first..end {
+            let Ok(bytes) = std::fs::read(folder.join(argv::segment_file(n))) else {
+                break;
+            };
+            let info = FragmentInfo::parse(&bytes, defaults).unwrap();
+            samples.extend([info.start, info.start + info.duration]);
+            piece.extend(bytes);
+        }
+        let is_last = !folder.join(argv::segment_file(end)).exists();
+        let span = *samples.first()?..*samples.last()?;
+        let blocks = levels::whole_blocks(span, is_last, rendition.sample_rate);
+
+        std::fs::write(folder.join("piece.mp4"), piece).unwrap();
+        let hearing = Hearing::of(rendition, blocks.start);
+        let excerpt = Excerpt {
+            file: format!("{}/piece.mp4", rendition.name),
+            output: format!("{}/made.levels", rendition.name),
+            look: Look::Levels(hearing),
+        };
+        self.run(&reference::look(std::slice::from_ref(&excerpt))).await;
+        let text = std::fs::read_to_string(self.folder.path().join(excerpt.output)).unwrap();
+        Some(levels::within(levels::read(&text, hearing.block()), &blocks))
     }
 
     /// Programme loudness of a rendition in LUFS, as ffmpeg measures it.
@@ -323,4 +365,128 @@ async fn text_tracks_are_written_beside_the_sound() {
     assert_eq!((cues[0].start - lift, cues[0].end - lift, cues.len()), (5500, 6123, 1));
     assert_eq!(cues[0].lines, ["café & more"]);
     assert!(Path::new(bench.folder.path()).join("audio-0").exists());
+}
+
+/// Sound of one expression, on both channels.
+fn drawn(expression: &str, seconds: u32) -> String {
+    format!("-f lavfi -i aevalsrc=exprs={expression}|{expression}:s=48000:d={seconds}")
+}
+
+#[tokio::test]
+async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
+    let gated = "0.17*(random(0)*2-1)*lt(mod(t\\,2.03)\\,1.31)";
+    let beeps = "0.3*sin(2*PI*440*t)*(lt(mod(t\\,1)\\,0.02)+gt(mod(t+0.5\\,1.5)\\,1.4))";
+    let clicks = "lt(mod(t\\,1.7)\\,0.00004)";
+    let quiet = "0.004*(random(0)*2-1)*lt(mod(t\\,2.5)\\,1.5)";
+    let inaudible = "0.3*sin(2*PI*18500*t)*lt(mod(t\\,3)\\,1.5)";
+    let inputs = [
+        ("gated noise", drawn(gated, 21)),
+        ("beeps", drawn(beeps, 17)),
+        ("clicks", drawn(clicks, 17)),
+        ("quiet noise", drawn(quiet, 17)),
+        ("a tone above the cut-off", drawn(inaudible, 17)),
+        (
+            "a tone on the right alone",
+            "-f lavfi -i aevalsrc=exprs=0|0.5*sin(2*PI*700*t):s=48000:d=9".to_owned(),
+        ),
+        ("six channels", chord(6, "5.1", 0.1)),
+        (
+            "late sound",
+            format!(
+                "-f lavfi -i testsrc2=s=160x120:r=25:d=9 -itsoffset 5.123 {} -c:v libx264 -preset ultrafast",
+                drawn(gated, 9)
+            ),
+        ),
+    ];
+    for (what, args) in inputs {
+        let bench = Bench::of("a.mkv", &format!("{args} -c:a pcm_s16le"), None).await;
+        bench.encode(&argv::Choice::default()).await;
+        for rendition in bench.planned.audios() {
+            let source = bench.source_levels(rendition);
+            let mut heard = Vec::new();
+            // As a whole, and in pieces that begin wherever segments do.
+            for (first, end) in [(0, 99), (0, 1), (1, 2), (2, 99)] {
+                heard.extend(bench.made_levels(rendition, first, end).await);
+            }
+            for made in &heard {
+                let worst = corpus::worst_block(made, &source);
+                assert!(
+                    worst > corpus::QUIETER_DB,
+                    "{what}: a block of {} is {worst:.1} dB quieter",
+                    rendition.name
+                );
+                let sample = levels::compare(made, &source).unwrap();
+                assert!(!levels::is_lost(&sample), "{what}: {sample:?}");
+                assert!(
+                    what != "a tone above the cut-off" || sample.source_rms < -60.0,
+                    "{sample:?}"
+                );
+            }
+            let blocks = heard[0].len();
+            assert!(
+                (blocks as f64 / 2.0 - rendition.duration).abs() <= 0.6,
+                "{what}: {blocks} blocks of {}",
+                rendition.duration
+            );
+        }
+    }
+}
+
+/// Seconds of sound in a file, as ffmpeg decodes it at 48 kHz.
+async fn decoded(folder: &Path, name: &str) -> f64 {
+    let raw = make(
+        folder,
+        "decoded.raw",
+        &format!("-i {name} -vn -ac 1 -ar 48000 -f s16le"),
+    )
+    .await;
+    std::fs::metadata(raw).unwrap().len() as f64 / 96_000.0
+}
+
+#[tokio::test]
+async fn sound_of_any_coder_in_any_container_has_the_length_of_its_packets() {
+    let film = "-f lavfi -i testsrc2=s=160x120:r=25:d=5 -f lavfi -i sine=f=440:r=44100:d=5.03 -ac 2 -strict -2";
+    let x264 = "-c:v libx264 -preset ultrafast";
+    for (name, coders) in [
+        ("a.mkv", format!("{x264} -c:a tta")),
+        ("a.mkv", format!("{x264} -c:a alac")),
+        ("a.mkv", format!("{x264} -c:a wavpack")),
+        ("a.mp4", format!("{x264} -c:a alac")),
+        ("a.avi", format!("{x264} -c:a wmav2")),
+        ("a.avi", format!("{x264} -c:a wmav2 -ar 32000")),
+        ("a.avi", format!("{x264} -c:a wmav1 -ar 8000")),
+        ("a.wmv", "-c:v wmv2 -c:a wmav2 -ar 16000".to_owned()),
+        ("a.flv", "-c:v flv -c:a adpcm_swf -ar 22050".to_owned()),
+        ("a.mov", format!("{x264} -c:a adpcm_ima_qt")),
+        (
+            "a.webm",
+            "-c:v libvpx -deadline realtime -c:a libopus -ar 48000".to_owned(),
+        ),
+    ] {
+        let bench = Bench::of(name, &format!("{film} {coders}"), None).await;
+        bench.encode(&argv::Choice::default()).await;
+        let heard = bench.hear("audio-0").await[0].len() as f64 / 48_000.0;
+        assert!((5.0..5.23).contains(&heard), "{name} {coders}: {heard} s are heard");
+    }
+}
+
+#[tokio::test]
+async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
+    let tone = |rate: u32, coder: &str| format!("-f lavfi -i sine=f=440:r={rate}:d=5.03 -c:a {coder}");
+    let mut inputs = vec![("a.webm", tone(48_000, "libopus"))];
+    for rate in [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] {
+        inputs.push(("a.mp3", tone(rate, "libmp3lame")));
+    }
+    for (name, args) in inputs {
+        let bench = Bench::of(name, &args, None).await;
+        let planned = bench.rendition("audio-0").duration;
+        let whole = decoded(bench.folder.path(), name).await;
+        // Matroska counts from before the start-up samples that an Opus decoder drops.
+        assert!(
+            (planned - whole).abs() < 0.008,
+            "{args}: {planned} s are planned of {whole} s"
+        );
+        assert!((whole - 5.03).abs() < 0.002, "{args}: {whole} s are decoded");
+        bench.encode(&argv::Choice::default()).await;
+    }
 }

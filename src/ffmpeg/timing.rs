@@ -7,6 +7,9 @@ use streams::Rational;
 use super::packet::Packet;
 use crate::ladder::cadence::Cadence;
 
+/// Seconds; what lasts longer is a gap, or one picture.
+const LONGEST_PACKET: f64 = 2.0;
+
 /// First and last times of streams, in seconds, from any set of their packets, and the times of pictures.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Spans {
@@ -68,12 +71,24 @@ pub(super) struct Span {
     pub(super) last: f64,
     /// End of the last sample; equal to `last` where the container gives no durations.
     pub(super) end: f64,
+    /// Samples before the end that are never heard.
+    pub(super) padding: u32,
+    /// Seconds of the longest packet; the time from one to the next where the container gives no durations.
+    pub(super) packet: f64,
+    /// Packets without a time since the last one that had one.
+    untimed: u32,
 }
 
 impl Spans {
     /// Takes a packet in. What an edit list drops is never shown and does not count.
     pub(super) fn add(&mut self, packet: &Packet) {
-        let Some(time) = packet.time().filter(|_| !packet.discarded) else {
+        if packet.discarded {
+            return;
+        }
+        let Some(time) = packet.time() else {
+            if let Some(span) = self.streams.get_mut(&packet.stream) {
+                span.untimed += 1;
+            }
             return;
         };
         if packet.video && self.kept < MOST_PICTURES {
@@ -84,7 +99,25 @@ impl Spans {
             first: time,
             last: time,
             end: time,
+            padding: 0,
+            packet: 0.0,
+            untimed: 0,
         });
+
+        // Of packets in one block of Matroska only the first one has a time.
+        let length = if packet.duration > 0.0 {
+            packet.duration
+        } else {
+            (time - span.last).max(0.0) / f64::from(span.untimed + 1)
+        };
+        span.packet = span.packet.max(length.min(LONGEST_PACKET));
+        span.untimed = 0;
+        // What fills up the end may take more than one packet; in the midst of a stream it says nothing of its end.
+        span.padding = match packet.padding {
+            0 => 0,
+            samples => span.padding.saturating_add(samples),
+        };
+
         span.first = span.first.min(time);
         span.last = span.last.max(time);
         span.end = span.end.max(time + packet.duration);
@@ -285,6 +318,28 @@ mod tests {
         let packets: Vec<Packet> = times.iter().map(|time| picture(*time, *time)).collect();
         let found: Vec<Vec<f64>> = places(&packets, 3).iter().map(Pictures::cut).collect();
         assert_eq!(found, [vec![0.0, 0.1, 0.2], vec![5.0, 5.1], vec![4.0, 4.1, 4.2]]);
+    }
+
+    #[test]
+    fn the_longest_packet_and_what_fills_the_last_ones_up_are_told() {
+        let mut spans = Spans::default();
+        for line in [
+            "stream_index=0|pts_time=0.0|duration_time=0.072|flags=K|discard_padding=9",
+            "stream_index=0|pts_time=0.072|duration_time=0.072|flags=K",
+            "stream_index=0|pts_time=0.144|duration_time=0.072|flags=K|discard_padding=31",
+            "stream_index=0|pts_time=0.216|duration_time=0.072|flags=K|discard_padding=576",
+            "stream_index=1|pts_time=0.0|flags=K",
+            "stream_index=1|pts_time=0.3|flags=K",
+            "stream_index=1|pts_time=0.5|flags=K",
+            "stream_index=1|pts_time=N/A|flags=K",
+            "stream_index=1|pts_time=1.0|flags=K",
+            "stream_index=2|pts_time=0.0|flags=K",
+            "stream_index=2|pts_time=60.0|flags=K",
+        ] {
+            spans.add(&packet(line));
+        }
+        let of = |stream| spans.get(stream).map(|span| (span.packet, span.padding)).unwrap();
+        assert_eq!([of(0), of(1), of(2)], [(0.072, 607), (0.3, 0), (LONGEST_PACKET, 0)]);
     }
 
     #[test]

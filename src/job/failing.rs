@@ -5,24 +5,32 @@ use std::time::Duration;
 use streams::code::Class;
 use streams::dead::{self, TaskReport};
 use streams::task::TaskName;
-use streams::{Code, subject, topology};
+use streams::work::{FailedCheck, WorkKind};
+use streams::{Code, VERSION, subject, topology};
 
 use super::meter;
 use super::state::JobState;
 use super::step::Run;
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Grief, Refused, Settlement, letter};
+use crate::jetstream::{Grief, Outgoing, Refused, Settlement, letter};
 
 impl Run {
     /// Settles a failed attempt.
     pub(super) async fn failed(&self, state: &JobState, attempt: u64, failure: Failure) -> Result<Settlement, Refused> {
         let task = self.key.task;
+        let is_newest = self.jobs.is_newest(&state.job_id, task, attempt).await;
+        let failure = if is_newest {
+            self.compare_with_last(attempt, failure).await?
+        } else {
+            failure
+        };
         meter::failure(self.key.class, failure.code);
         tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
-        if !self.jobs.is_newest(&state.job_id, task, attempt).await {
+        if !is_newest {
             return Ok(Settlement::Silence);
         }
+
         match failure.class() {
             _ if failure.is_final => self.fail(state, failure).await,
             Class::Permanent => self.fail(state, failure).await,
@@ -38,6 +46,30 @@ impl Run {
                 Ok(Settlement::Retry(backoff(self.jobs.settings.retry_delay, used)))
             }
         }
+    }
+
+    /// A failed check is told, so that the next attempt can compare: what was measured twice alike is our own fault. Whoever dies before it
+    /// is told leaves one attempt less to compare with, and nothing else.
+    async fn compare_with_last(&self, attempt: u64, failure: Failure) -> Result<Failure, Refused> {
+        if failure.code != Code::VerificationFailed || failure.is_final {
+            return Ok(failure);
+        }
+        let subject = subject::work(&self.key.job_id, WorkKind::Failed, self.key.task);
+        let last = self.jobs.log.last(topology::WORK, &subject).await;
+        let last: Option<FailedCheck> = last.and_then(|last| serde_json::from_slice(&last.payload).ok());
+        if last.is_some_and(|last| last.attempt != attempt && last.reason == failure.message) {
+            return Ok(failure.measured_again());
+        }
+
+        let failed = FailedCheck {
+            v: VERSION,
+            attempt,
+            reason: failure.message.clone(),
+        };
+        let body = serde_json::to_vec(&failed).unwrap_or_default();
+        let message = Outgoing::json(subject, body).with_id(format!("failed-{attempt}"));
+        self.jobs.log.append(topology::WORK, message).await?;
+        Ok(failure)
     }
 
     /// Ends the job for good: dead letter, verdict, end, acknowledgement.

@@ -76,7 +76,7 @@ impl WorkState {
                 WorkKind::Redo => drop(state.redo.insert(task)),
                 WorkKind::Attempt => drop(state.attempts.insert(task, *count)),
                 WorkKind::Released => drop(state.released.insert(task, *count)),
-                WorkKind::Part => {}
+                WorkKind::Part | WorkKind::Failed => {}
             }
         }
         state

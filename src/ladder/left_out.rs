@@ -63,6 +63,7 @@ mod tests {
             default: false,
             start: None,
             end: Some(9.0),
+            packet: 0.0,
             content,
         }
     }

@@ -141,6 +141,7 @@ mod tests {
             audience: Audience::default(),
             start: Some(Rational::whole(5)),
             end: Some(end),
+            packet: 0.0,
             content,
         });
         Probe {

@@ -402,6 +402,7 @@ mod tests {
                 default: true,
                 start: None,
                 end: None,
+                packet: 0.0,
                 content: super::super::probe::Content::Data,
             };
             may_have_fields(&stream, &video)

@@ -75,6 +75,9 @@ pub struct Stream {
     pub start: Option<Rational>,
     /// Source time of the end of its last sample, in seconds, as its packets show.
     pub end: Option<f64>,
+    /// Seconds of its longest packet of those that were seen, at most two; 0 where none was.
+    #[serde(default)]
+    pub packet: f64,
     /// What it carries.
     pub content: Content,
 }
@@ -322,6 +325,7 @@ mod tests {
             audience: Audience::default(),
             start: None,
             end: Some(6.0),
+            packet: 0.0,
             content: Content::Video(Video {
                 width,
                 height,

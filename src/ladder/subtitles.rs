@@ -133,6 +133,7 @@ mod tests {
             audience: Audience::default(),
             start: None,
             end: None,
+            packet: 0.0,
             content: Content::Subtitle {
                 bitmap: codec == "hdmv_pgs_subtitle",
             },

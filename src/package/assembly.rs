@@ -200,7 +200,7 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
         }
         (Rendition::Audio(rendition), _) => {
             let seconds = assembled.seconds();
-            if (seconds - rendition.duration).abs() > 0.05 {
+            if (seconds - rendition.duration).abs() > rendition.tolerance() {
                 return Err(format!(
                     "{} lasts {seconds:.3} s, its source track {:.3} s.",
                     rendition.name, rendition.duration

@@ -12,7 +12,8 @@ use crate::job::receipt::Check;
 /// The warning of a rendition whose length is not that of its source track.
 const LENGTH_DIFFERS: &str = "length_differs";
 
-/// Seconds by which a rendition may be longer or shorter than its source track before that is a warning.
+/// Seconds by which a rendition may be longer or shorter than its source track before that is a warning, where its frames or packets
+/// are no longer.
 const TOLERANCE: f64 = 0.25;
 
 /// Every segment of video begins at its exact place on the grid all renditions share.
@@ -91,15 +92,15 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
     };
     let difference = seconds - source;
     let found = format!("{seconds:.3} s from zero to its end, its source track {source:.3} s.");
-    let frame = match &rendition.rendition {
+    let steps = match &rendition.rendition {
         Rendition::Video(video) => 2.5 / video.frame_rate.as_f64().max(1.0),
-        Rendition::Audio(_) => 0.0,
+        Rendition::Audio(audio) => audio.tolerance(),
     };
     let check = Check::new(name, found)
         .figure("seconds", seconds)
         .figure("source_seconds", source)
         .figure("difference_seconds", difference);
-    (check, difference.abs() > TOLERANCE.max(frame))
+    (check, difference.abs() > TOLERANCE.max(steps))
 }
 
 fn rates(plan: &Planned, rendition: &Assembled) -> Check {

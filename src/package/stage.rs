@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use metrics::histogram;
 use streams::task::TaskName;
-use streams::{Code, JobId};
+use streams::work::{Redo, WorkKind};
+use streams::{Code, JobId, subject, topology};
 
 use super::growing;
 use super::outputs::{Fault, outputs};
@@ -40,7 +41,7 @@ impl Packager {
         match self.check(assignment).await {
             Ok(()) => Ok(Product::Commit),
             Err(Fault::Other(failure)) => Err(failure),
-            Err(Fault::Tasks(tasks)) => redo(state, tasks),
+            Err(Fault::Tasks(tasks)) => self.redo(state, tasks).await,
         }
     }
 
@@ -76,16 +77,21 @@ impl Packager {
             .map_err(Failure::from)?;
         Ok(())
     }
-}
 
-/// A bad task is done again once; a second failure is final.
-fn redo(state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Product, Failure> {
-    match tasks.iter().find(|(task, _)| state.work.redo.contains(task)) {
-        Some((task, reason)) => Err(Failure::new(
-            Code::VerificationFailed,
-            format!("Task {task} failed its check twice: {reason}"),
-        )
-        .for_good()),
-        None => Ok(Product::Redo(tasks)),
+    /// A bad task is done again once; a second failure is final.
+    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Product, Failure> {
+        let Some((task, reason)) = tasks.iter().find(|(task, _)| state.work.redo.contains(task)) else {
+            return Ok(Product::Redo(tasks));
+        };
+        let text = format!("Task {task} failed its check twice: {reason}");
+        let failure = Failure::new(Code::VerificationFailed, text).for_good();
+
+        let subject = subject::work(&state.job_id, WorkKind::Redo, *task);
+        let first = self.jobs.log.last(topology::WORK, &subject).await;
+        let first: Option<Redo> = first.and_then(|first| serde_json::from_slice(&first.payload).ok());
+        if first.is_some_and(|first| first.reason == *reason) {
+            return Err(failure.measured_again());
+        }
+        Err(failure)
     }
 }

@@ -59,6 +59,8 @@ codes! {
     FfmpegStalled "ffmpeg_stalled" Transient "The encoder made no headway and was stopped.";
     /// The output did not pass its check.
     VerificationFailed "verification_failed" Transient "The output did not pass its check.";
+    /// A fault of our own: what would be tried again comes out the same.
+    Internal "internal" Transient "This is a fault of fluxhls; please report it as a bug.";
     /// Our own credentials are refused.
     StorageDenied "storage_denied" Operator "The storage refuses our credentials.";
     /// The object has no bytes.

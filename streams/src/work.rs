@@ -14,6 +14,8 @@ pub enum WorkKind {
     Attempt,
     /// A start that does not count: handed back on shutdown, a lost lease or an operator's error.
     Released,
+    /// A start whose output did not pass its check, and what was measured.
+    Failed,
     /// The one result of a task.
     Done,
     /// The one order to do a task again.
@@ -24,7 +26,14 @@ pub enum WorkKind {
 
 impl WorkKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Attempt, Self::Released, Self::Done, Self::Redo, Self::Part];
+    pub const ALL: [Self; 6] = [
+        Self::Attempt,
+        Self::Released,
+        Self::Failed,
+        Self::Done,
+        Self::Redo,
+        Self::Part,
+    ];
 
     /// The subject token.
     #[must_use]
@@ -32,6 +41,7 @@ impl WorkKind {
         match self {
             Self::Attempt => "attempt",
             Self::Released => "released",
+            Self::Failed => "failed",
             Self::Done => "done",
             Self::Redo => "redo",
             Self::Part => "part",
@@ -85,6 +95,17 @@ pub struct Released {
     /// The stream sequence of the attempt.
     pub attempt: u64,
     /// `shutdown`, `lost_lease`, `operator` or `no_room`.
+    pub reason: String,
+}
+
+/// A start whose output did not pass its check. Where the next one measures the same, trying again is of no use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedCheck {
+    /// Version of the payload.
+    pub v: u32,
+    /// The stream sequence of the attempt.
+    pub attempt: u64,
+    /// What was measured, one sentence.
     pub reason: String,
 }
 
@@ -261,7 +282,8 @@ pub struct PictureSample {
     pub source_luma: f64,
 }
 
-/// How loud a track of the output is beside the one it was made of, in dB relative to full scale; silence is -120.
+/// How loud a track of the output is beside the one it was made of, in dB relative to full scale; silence is -120. Measured below the
+/// frequencies that an encoder may leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SoundSample {
     /// Loudest sample of the output.
@@ -272,7 +294,7 @@ pub struct SoundSample {
     pub rms: f64,
     /// Mean level of what it was made of.
     pub source_rms: f64,
-    /// Seconds in which the output is silent and what it was made of is not.
+    /// Seconds in which the output is silent and what it was made of is not, with short pauses beside and between them.
     #[serde(default)]
     pub silent_seconds: f64,
 }

@@ -40,6 +40,9 @@ const BLACK: &str = "s/split=2\\[v0\\]/split=2[w0]/; s/;\\[t0\\]/;[w0]drawbox=co
 /// Turns all sound down on its way into the encoder.
 const SILENT: &str = "s/\\[on_\\([^]]*\\)\\]anull/[on_\\1]volume=0/";
 
+/// Ends all sound after a second.
+const SHORT: &str = "s/\\[on_\\([^]]*\\)\\]anull/[on_\\1]atrim=end=1/";
+
 async fn submitted(world: &World, ffmpeg: &Path) -> (JobId, Ended, Process) {
     let clip = moving("320x180", 3.0).make().await;
     let worker = world.worker("faulty").setting("FFMPEG", ffmpeg.display()).start();
@@ -60,7 +63,7 @@ async fn what_comes_out_black_or_silent_is_redone_once_and_never_completed() {
         let error = ended.error.expect("it failed");
         assert_eq!(
             (ended.outcome, error.code),
-            (Outcome::Failed, Code::VerificationFailed),
+            (Outcome::Failed, Code::Internal),
             "{error:?}"
         );
         assert!(error.message.contains(word), "{}", error.message);
@@ -73,6 +76,31 @@ async fn what_comes_out_black_or_silent_is_redone_once_and_never_completed() {
         !published.iter().any(|meta| meta.key.ends_with("master.m3u8")),
         "{published:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gate_that_measures_the_same_twice_ends_the_job_as_our_own_fault() {
+    let world = World::new(Engine::Sqlite).await;
+    let ffmpeg = faulty(world.folder(), "short", SHORT, "[on_");
+    let (job, ended, _worker) = submitted(&world, &ffmpeg).await;
+    let error = ended.error.expect("it failed");
+    assert_eq!(
+        (ended.outcome, error.code),
+        (Outcome::Failed, Code::Internal),
+        "{error:?}"
+    );
+    // What was measured, and what to do.
+    for words in [
+        "audio-0: the track lasts 1.",
+        "measured the same twice",
+        "please report it",
+    ] {
+        assert!(error.message.contains(words), "{}", error.message);
+    }
+    assert_eq!(world.starts(&job).await[&TaskName::TRACKS], 2);
+    let letters = world.streams.all(topology::DEAD, subject::ALL_DEAD).await;
+    let reasons: Vec<_> = letters.iter().map(|letter| letter.header(dead::REASON)).collect();
+    assert_eq!(reasons, [error.message]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

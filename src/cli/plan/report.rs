@@ -201,6 +201,7 @@ mod tests {
             default: true,
             start: Some(Rational::ZERO),
             end: Some(60.0),
+            packet: 0.0,
             content,
         }
     }

@@ -13,9 +13,6 @@ use super::init::InitInfo;
 /// Frames by which the end of the video may differ from the plan: versions of ffmpeg round the last frame differently.
 const LAST_CHUNK: u64 = 2;
 
-/// Seconds by which a track's length may differ from its source's.
-const TRACK: f64 = 0.05;
-
 /// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the frames of the chunk; those of the
 /// last chunk set the length of the video.
 ///
@@ -66,7 +63,7 @@ pub fn track(
         samples += segment.duration;
     }
     let found = samples as f64 / f64::from(rendition.sample_rate);
-    if (found - rendition.duration).abs() > TRACK {
+    if (found - rendition.duration).abs() > rendition.tolerance() {
         return Err(GateFailure::Length {
             found,
             wanted: rendition.duration,

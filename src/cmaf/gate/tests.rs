@@ -138,6 +138,17 @@ fn a_track_must_begin_at_zero_join_and_have_its_length() {
         track(rendition, &init, &good[..2]),
         Err(GateFailure::Length { .. })
     ));
+    // A source whose packets are longer may end anywhere in one.
+    let coarse = AudioRendition {
+        source_packet: 0.093,
+        ..rendition.clone()
+    };
+    let (over, beyond) = (segment(376, 333, 1024), segment(376, 336, 1024));
+    for (last, own, other) in [(over, false, true), (beyond, false, false)] {
+        let segments = [good[0].clone(), good[1].clone(), (2, last)];
+        let passes = |rendition| track(rendition, &init, &segments).is_ok();
+        assert_eq!((passes(rendition), passes(&coarse)), (own, other));
+    }
     let mut gap = good.clone();
     gap[2].1.start += 1024;
     assert!(matches!(track(rendition, &init, &gap), Err(GateFailure::Start { .. })));

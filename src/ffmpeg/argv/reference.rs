@@ -5,10 +5,11 @@
 
 use std::path::Path;
 
-use streams::plan::{Planned, Rendition, VideoPlan, VideoRendition};
+use streams::plan::{AudioRendition, Planned, Rendition, VideoPlan, VideoRendition};
 
 use super::{preamble, words};
 use crate::ffmpeg::input::Input;
+use crate::levels::{BLOCKS_PER_SECOND, band};
 
 /// The file a rendition's reference frames are written to, in the rendition's folder: planes of luma, one after the other.
 pub const REFERENCE: &str = "reference.gray";
@@ -145,18 +146,56 @@ fn picked(numbers: impl Iterator<Item = u64>) -> String {
 }
 
 /// The filters behind the chain of an audio rendition: its samples go on to the encoder, their levels into a file.
-pub(super) fn listen(rendition: &str, sample_rate: u32) -> String {
+pub(super) fn listen(rendition: &AudioRendition) -> String {
+    let name = &rendition.name;
     format!(
-        ",asplit=2[on_{rendition}][heard_{rendition}];[heard_{rendition}]{},anullsink;[on_{rendition}]anull",
-        levels(&format!("{rendition}/{LEVELS}"), sample_rate)
+        ",asplit=2[on_{name}][heard_{name}];[heard_{name}]{},anullsink;[on_{name}]anull",
+        levels(&format!("{name}/{LEVELS}"), Hearing::of(rendition, 0))
     )
 }
 
-/// Peak and mean level of every second, printed as metadata into `file`.
-fn levels(file: &str, sample_rate: u32) -> String {
+/// How sound is measured: the same on both sides, or they cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hearing {
+    /// Samples per second of the sound.
+    sample_rate: u32,
+    /// Samples of a block, once there are so few samples a second as hold the measured band: as many as the band has Hz.
+    block: u32,
+    /// Number of the block the measurement begins with.
+    first: u32,
+}
+
+impl Hearing {
+    /// How a rendition is measured from block `first` on.
+    #[must_use]
+    pub fn of(rendition: &AudioRendition, first: u32) -> Self {
+        Self {
+            sample_rate: rendition.sample_rate,
+            block: band(rendition.bitrate, rendition.channels),
+            first,
+        }
+    }
+
+    /// Samples of a block.
+    #[must_use]
+    pub const fn block(self) -> u32 {
+        self.block
+    }
+}
+
+/// Peak and mean level of every block, printed as metadata into `file`. Blocks lie where the timeline has them, wherever the sound begins:
+/// the resampler cuts what lies before the first one, and fills it up where sound begins later, counting in samples of its input.
+fn levels(file: &str, hearing: Hearing) -> String {
+    let Hearing {
+        sample_rate,
+        block,
+        first,
+    } = hearing;
+    let first = u64::from(first) * u64::from(sample_rate / BLOCKS_PER_SECOND);
     format!(
-        "asetnsamples=n={sample_rate}:p=0,\
-         astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level+RMS_level,ametadata=mode=print:file={file}"
+        "aresample={}:first_pts={first},asetnsamples=n={block}:p=1,\
+         astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level+RMS_level,ametadata=mode=print:file={file}",
+        block * BLOCKS_PER_SECOND
     )
 }
 
@@ -176,8 +215,8 @@ pub struct Excerpt {
 pub enum Look {
     /// The luma of the frames with these numbers, in the form of [`REFERENCE`].
     Frames(Vec<u64>),
-    /// The levels of sound at this sample rate, in the form of [`LEVELS`].
-    Levels(u32),
+    /// The levels of sound, in the form of [`LEVELS`].
+    Levels(Hearing),
 }
 
 /// The arguments that look into excerpts: one decoder after the other, each as far as it has to go.
@@ -199,9 +238,9 @@ pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
                     numbers.len()
                 )));
             }
-            Look::Levels(rate) => {
+            Look::Levels(hearing) => {
                 args.extend(words(&format!("-map {i}:a:0 -filter:a")));
-                args.push(levels(output, *rate));
+                args.push(levels(output, *hearing));
                 args.extend(words("-f null -"));
             }
         }

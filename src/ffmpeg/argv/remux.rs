@@ -87,6 +87,7 @@ mod tests {
             audience: Audience::default(),
             start: None,
             end: None,
+            packet: 0.0,
             content,
         });
         Probe {

@@ -31,7 +31,7 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choic
         format!(
             "{},atrim=start_sample={PRIMING}{}",
             mix::finish(planned, rendition, gain),
-            reference::listen(rendition.name.as_str(), rendition.sample_rate)
+            reference::listen(rendition)
         )
     });
     let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());

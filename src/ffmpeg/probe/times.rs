@@ -41,22 +41,25 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
         if let (Some(span), Some(base)) = (first, raw.time_base()) {
             stream.start = exact(span.first, base).or(stream.start);
         }
-        let frame = match &stream.content {
-            Content::Video(video) => match (&video.cadence, video.average_rate) {
-                (Some(cadence), _) => cadence.usual,
-                (None, Some(rate)) => 1.0 / rate.as_f64(),
-                (None, None) => 0.0,
-            },
-            _ => 0.0,
-        };
-        // Without durations the last frame lasts as long as the usual one.
         let last = ending.get(stream.index).or(beginning);
+        stream.packet = last.map_or(0.0, |span| span.packet);
+        let (frame, padding) = match &stream.content {
+            Content::Video(video) => match (&video.cadence, video.average_rate) {
+                (Some(cadence), _) => (cadence.usual, 0.0),
+                (None, Some(rate)) => (1.0 / rate.as_f64(), 0.0),
+                (None, None) => (0.0, 0.0),
+            },
+            Content::Audio(audio) => (stream.packet / 2.0, 1.0 / f64::from(audio.sample_rate.max(1))),
+            _ => (0.0, 0.0),
+        };
+        // Without durations the last frame lasts as long as the usual one. The last packet of sound may be full or all but empty.
         stream.end = last.map(|span| {
-            if span.end > span.last {
+            let end = if span.end > span.last {
                 span.end
             } else {
                 span.end + frame
-            }
+            };
+            end - f64::from(span.padding) * padding
         });
     }
 }

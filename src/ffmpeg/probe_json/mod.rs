@@ -204,6 +204,7 @@ impl RawStream {
             },
             start,
             end: None,
+            packet: 0.0,
             content: self.content(),
         })
     }

@@ -37,6 +37,7 @@ fn stream(index: u32, content: Content) -> Stream {
         audience: Audience::default(),
         start: Some(Rational::ZERO),
         end: Some(60.0),
+        packet: 0.0,
         content,
     }
 }
@@ -387,7 +388,7 @@ prop_compose! {
         title in prop::option::of("\\PC{0,60}"), default: bool,
     ) -> Stream {
         let start = if far { start } else { Some(near) };
-        Stream { index: 0, codec: "subrip".to_owned(), language, title, default, audience: Audience { forced: default, ..Audience::default() }, start: start.and_then(|(num, den)| Rational::new(num, den)), end, content }
+        Stream { index: 0, codec: "subrip".to_owned(), language, title, default, audience: Audience { forced: default, ..Audience::default() }, start: start.and_then(|(num, den)| Rational::new(num, den)), end, packet: 0.0, content }
     }
 }
 

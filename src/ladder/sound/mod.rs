@@ -197,6 +197,7 @@ impl Track<'_> {
                 bitrate: bitrate?,
                 loudness: profile.loudness,
                 duration: (self.stream.end? - self.zero).max(0.0),
+                source_packet: self.stream.packet,
                 reason,
             })
         });

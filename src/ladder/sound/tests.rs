@@ -12,6 +12,7 @@ fn track(index: u32, language: Option<&str>, title: Option<&str>, default: bool,
         audience: Audience::default(),
         start: Some(Rational::ZERO),
         end: Some(end),
+        packet: 0.0,
         content: Content::Data,
     }
 }

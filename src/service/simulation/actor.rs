@@ -29,6 +29,7 @@ impl Stage for Actor {
             (Duty::Plan, Character::Rejected) => Err(Failure::plain(Code::NotMedia)),
             (Duty::Plan, _) => Ok(Product::Plan(Box::new(plan(state)))),
             (Duty::Video(1), Character::Doomed) => Err(Failure::plain(Code::ForbiddenSource)),
+            (Duty::Video(0), Character::Wrong) => Err(Failure::new(Code::VerificationFailed, "A frame is missing.")),
             (Duty::Video(0), Character::Killer) => loop {
                 // It is busy until its process dies.
                 self.jobs.work(&state.job_id).await;

@@ -18,18 +18,21 @@ pub(super) enum Character {
     Damaged,
     /// Its first chunk fails its check, and fails it again when it was done again.
     Rotten,
+    /// Its first chunk fails its gate, measuring the same each time.
+    Wrong,
     /// Its first chunk never ends: whoever works on it dies.
     Killer,
 }
 
 impl Character {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Plain,
         Self::Rejected,
         Self::Doomed,
         Self::Shaky,
         Self::Damaged,
         Self::Rotten,
+        Self::Wrong,
         Self::Killer,
     ];
 

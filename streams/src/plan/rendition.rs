@@ -105,8 +105,11 @@ pub struct AudioRendition {
     /// The programme loudness the track is brought to, in LUFS (EBU R 128); nothing leaves it as it is.
     #[serde(default)]
     pub loudness: Option<f64>,
-    /// Seconds from zero of the timeline to the last sample of the source track: the encoded length must agree within 50 ms.
+    /// Seconds from zero of the timeline to the last sample of the source track; see [`AudioRendition::tolerance`].
     pub duration: f64,
+    /// Seconds of the longest packet of the source track: containers tell times by packets, and coders fill the last one up.
+    #[serde(default)]
+    pub source_packet: f64,
     /// Why it is there, one sentence.
     pub reason: String,
 }
@@ -129,6 +132,12 @@ impl AudioRendition {
     #[must_use]
     pub const fn is_surround(&self) -> bool {
         self.channels > 2
+    }
+
+    /// Seconds by which what is encoded may be longer or shorter than `duration`.
+    #[must_use]
+    pub fn tolerance(&self) -> f64 {
+        0.05 + self.source_packet
     }
 }
 

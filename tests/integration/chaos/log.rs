@@ -101,7 +101,7 @@ impl TaskLog {
                 self.done.push((done.attempt, message.time));
             }
             WorkKind::Redo => self.redo += 1,
-            WorkKind::Part => {}
+            WorkKind::Part | WorkKind::Failed => {}
         }
     }
 }

@@ -79,7 +79,7 @@ impl Output {
     }
 
     /// Sides no output may exceed: those of the source by its header, or of what its pictures turned out to be.
-    fn largest(&self, told: (usize, usize)) -> (usize, usize) {
+    fn largest(&self, told: (u32, u32)) -> (u32, u32) {
         let main = self.planned.video.as_ref().map(|video| video.track);
         let track = self
             .planned
@@ -87,7 +87,7 @@ impl Output {
             .tracks
             .iter()
             .find(|track| Some(track.index) == main);
-        let found = track.and_then(|track| Some((track.width? as usize, track.height? as usize)));
+        let found = track.and_then(|track| track.width.zip(track.height));
         let (told, found) = (sides(told), sides(found.unwrap_or(told)));
         (told.0.max(found.0), told.1.max(found.1))
     }

@@ -32,7 +32,10 @@ pub(crate) fn chord(tones: &[u32], layout: &str, seconds: f64) -> String {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [with_pictures(), alone()].into_iter().flatten().collect()
+    [with_pictures(), alone(), with_pauses(), of_any_packet()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
@@ -124,6 +127,68 @@ fn alone() -> Vec<Row> {
             "two languages and no picture",
             made(two, "m4a"),
             [Pictures(None), Tones(&[(Some("en"), 440), (Some("fr"), 660)])],
+        ),
+    ]
+}
+
+/// Rows of sound with pauses in which nothing at all is to be heard, and of sound that an encoder leaves out on purpose.
+fn with_pauses() -> Vec<Row> {
+    let row = |name, sound: &str| {
+        let sound = format!("-f lavfi -i aevalsrc=exprs={sound}:s=48000:d=60");
+        let arguments = format!(
+            "{sound} {} -map 1 -map 0 {H264} -c:a pcm_s16le",
+            moving("128x72", "5", 60.0)
+        );
+        completes(name, made(arguments, "mkv"), [Sound(Some(60.0)), Pictures(Some(60.0))])
+    };
+    // A second of silence, though none that begins a frame of AAC later.
+    let pauses = "0.5*sin(2*PI*440*t)*not(between(mod(t\\,3)\\,0.99\\,2.01))";
+    vec![
+        row(
+            "speech behind a noise gate",
+            "0.2*(random(0)*2-1)*gt(mod(t\\,4.37)\\,1.61)",
+        ),
+        row("pauses from edge to edge of a second", pauses),
+        row(
+            "beeps that end on a second",
+            "0.5*sin(2*PI*1000*t)*gt(mod(t\\,2)\\,1.9)",
+        ),
+        row("single clicks", "lt(mod(t\\,7)\\,0.00004)"),
+        row("a tone above the cut-off of AAC", "0.3*sin(2*PI*18500*t)"),
+    ]
+}
+
+/// Rows of sound whose packets are long, or filled up at the end.
+fn of_any_packet() -> Vec<Row> {
+    let row = |name, codec: &str, extension, seconds| {
+        let input = film(&[tone(440, 3.03)], codec, extension);
+        completes(name, input, [Tones(&[(None, 440)]), Sound(seconds)])
+    };
+    let gapless = |name, rate: u32| {
+        let input = made(format!("{} -ar {rate} -c:a libmp3lame", tone(440, 5.03)), "mp3");
+        completes(name, input, [Pictures(None), Sound(Some(5.03))])
+    };
+    vec![
+        row("ALAC in Matroska", "-ar 44100 -c:a alac", "mkv", Some(3.03)),
+        row("TTA in Matroska", "-ar 44100 -c:a tta", "mkv", Some(3.03)),
+        // Its decoder begins two packets late and ends with them.
+        row("WMA in AVI", "-ar 44100 -c:a wmav2", "avi", Some(3.11)),
+        gapless("gapless MP3 of 8 kHz", 8000),
+        gapless("gapless MP3 of 11.025 kHz", 11_025),
+        gapless("gapless MP3 of 16 kHz", 16_000),
+        gapless("gapless MP3 of 22.05 kHz", 22_050),
+        gapless("gapless MP3 of 44.1 kHz", 44_100),
+        completes(
+            "ADPCM in FLV",
+            made(
+                format!(
+                    "{} {} -map 0 -map 1 -c:v flv -ar 22050 -c:a adpcm_swf",
+                    moving("128x72", "25", 3.0),
+                    tone(440, 3.03)
+                ),
+                "flv",
+            ),
+            [Tones(&[(None, 440)])],
         ),
     ]
 }
