@@ -23,6 +23,7 @@ const MOST_STREAMS: &str = "256";
 pub struct Input {
     url: String,
     protocols: &'static str,
+    demuxers: &'static str,
     place: Place,
     /// Pixels of the largest picture that is decoded.
     pixels: u64,
@@ -44,6 +45,7 @@ impl Input {
         Self {
             url: url.to_owned(),
             protocols: "http,tcp",
+            demuxers: DEMUXERS,
             place: Place::Port(Url::parse(url).ok().and_then(|url| url.port_or_known_default())),
             pixels: Limits::default().pixels,
         }
@@ -56,8 +58,18 @@ impl Input {
             // The prefix keeps a name such as `concat:x` or `-y` from being anything but a name.
             url: format!("file:{}", path.display()),
             protocols: "file",
+            demuxers: DEMUXERS,
             place: Place::File(path.to_owned()),
             pixels: Limits::default().pixels,
+        }
+    }
+
+    /// A file an earlier run of the same task wrote, in the container it writes.
+    #[must_use]
+    pub fn own_file(path: &Path) -> Self {
+        Self {
+            demuxers: "nut",
+            ..Self::file(path)
         }
     }
 
@@ -110,7 +122,7 @@ impl Input {
             "-protocol_whitelist",
             self.protocols,
             "-format_whitelist",
-            DEMUXERS,
+            self.demuxers,
             "-i",
             &self.url,
         ]

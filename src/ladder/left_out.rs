@@ -31,6 +31,9 @@ fn reason(probe: &Probe, stream: &Stream) -> &'static str {
     match &stream.content {
         Content::Video(_) if stream.end.is_none() => "a video track without a picture in it",
         Content::Video(_) => "another video track: one is encoded, the default or the first",
+        Content::Audio(_) | Content::Subtitle { .. } if probe.is_of_other_programme(stream) => {
+            "another programme of the transport stream"
+        }
         Content::Audio(_) if !sound::is_usable(stream) => "an audio track with next to nothing in it",
         Content::Audio(_) => "one audio track more than a player's menu can show",
         Content::Subtitle { bitmap: true } => "subtitles that are pictures, not text",
@@ -81,6 +84,7 @@ mod tests {
                 .collect(),
             seekable: true,
             leads: Vec::new(),
+            programmes: Vec::new(),
         };
         let told = [LeftOut {
             name: "track 2".to_owned(),

@@ -146,6 +146,7 @@ mod tests {
             streams: streams.collect(),
             seekable: true,
             leads: Vec::new(),
+            programmes: Vec::new(),
         }
     }
 
@@ -160,6 +161,7 @@ mod tests {
             channels,
             sample_rate,
             layout: None,
+            changes: false,
         })
     }
 

@@ -51,6 +51,9 @@ pub fn renditions(probe: &Probe) -> Subtitles {
         let Content::Subtitle { bitmap } = stream.content else {
             continue;
         };
+        if probe.is_of_other_programme(stream) {
+            continue;
+        }
         if bitmap {
             subtitles.leave(
                 stream,
@@ -148,6 +151,7 @@ mod tests {
             streams,
             seekable: true,
             leads: Vec::new(),
+            programmes: Vec::new(),
         })
     }
 

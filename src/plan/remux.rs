@@ -3,11 +3,12 @@
 //! Without it the whole video would be one sequential task. The copy costs one read of the source and no decoding. AVI is not
 //! copied: it tells no presentation times, and those a copy makes up are late by the reordering of its frames.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use streams::Code;
 use streams::plan::SourceCopy;
+use streams::{Code, Rational};
 use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,8 @@ use crate::failure::Failure;
 use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
 use crate::job::Assignment;
 use crate::ladder::Probe;
+use crate::ladder::probe::{Content, Stream};
+use crate::ladder::sound::SAMPLE_RATE;
 use crate::storage::{self, Source, SourceServer};
 
 /// Seconds of video below which one sequential task is soon done.
@@ -30,6 +33,31 @@ const SLOWEST: u64 = 256 << 10;
 pub(super) struct Copied {
     pub(super) copy: SourceCopy,
     pub(super) probe: Probe,
+}
+
+impl Copied {
+    /// Matroska has no programmes: those of the source, which has its streams in the same order, kind by kind.
+    fn with_programmes_of(mut self, source: &Probe) -> Self {
+        let kind = |stream: &Stream| std::mem::discriminant(&stream.content);
+        let mut taken = Vec::new();
+        let place = |stream: &Stream| {
+            let same = |copy: &&Stream| kind(copy) == kind(stream) && !taken.contains(&copy.index);
+            let copy = self.probe.streams.iter().find(same)?.index;
+            taken.push(copy);
+            Some((stream.index, copy))
+        };
+        let places: BTreeMap<u32, u32> = source.streams.iter().filter_map(place).collect();
+        let programmes = source.programmes.iter();
+        self.probe.programmes = programmes
+            .map(|programme| {
+                programme
+                    .iter()
+                    .filter_map(|index| places.get(index).copied())
+                    .collect()
+            })
+            .collect();
+        self
+    }
 }
 
 impl Planner {
@@ -45,6 +73,8 @@ impl Planner {
         if !is_worth_it(probe) || size > self.remux_max {
             return Ok(None);
         }
+        let (decoded, decoded_bytes) = decoded(probe);
+        let size = size.saturating_add(decoded_bytes);
         let who = format!("{}/copy", assignment.state.job_id);
         let room = self.ledger.wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
         let Some(_room) = room.await else {
@@ -57,11 +87,16 @@ impl Planner {
             .map_err(|error| no_folder(&error))?;
         let input = self.input(server);
         for subtitles in [true, false] {
-            let args = argv::remux(&input, subtitles);
+            let args = argv::remux(&input, subtitles, &decoded);
             let run = self.copy(&args, folder.path(), server, size);
             let end = self.read(assignment, server, run).await??;
             if end == End::Finished {
-                return self.publish(assignment, &folder.path().join(argv::COPY)).await;
+                let copied = self.publish(assignment, &folder.path().join(argv::COPY)).await?;
+                let copied = copied.map(|copied| copied.with_programmes_of(probe));
+                return Ok(copied.map(|mut copied| {
+                    copied.copy.decoded = decoded;
+                    copied
+                }));
             }
         }
         tracing::warn!(job.id = %assignment.state.job_id, "the source cannot be copied into Matroska; its video is one task");
@@ -109,6 +144,7 @@ impl Planner {
             key,
             etag: stored.etag,
             size: stored.size,
+            decoded: BTreeMap::new(),
         };
         let source = Source::copy(&self.storage, &copy);
         let server = self.open(source).await?;
@@ -125,6 +161,24 @@ fn is_worth_it(probe: &Probe) -> bool {
     };
     let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
     !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(long)
+}
+
+/// The tracks of sound that must be decoded, by their number among those of sound, with their channels, and how many bytes they take at
+/// most. Matroska has one place for what AAC says of all packets of a track; other codecs say it in each.
+fn decoded(probe: &Probe) -> (BTreeMap<u32, u32>, u64) {
+    let sounds = probe.streams.iter().filter_map(|stream| match &stream.content {
+        Content::Audio(audio) => Some((stream, audio)),
+        _ => None,
+    });
+    let (mut tracks, mut bytes) = (BTreeMap::new(), 0);
+    for (k, (stream, audio)) in (0..).zip(sounds) {
+        if audio.changes && stream.codec.starts_with("aac") {
+            let seconds = stream.end.unwrap_or_default() - stream.start.map_or(0.0, Rational::as_f64);
+            tracks.insert(k, audio.channels);
+            bytes += (seconds.max(0.0) * f64::from(SAMPLE_RATE)) as u64 * u64::from(audio.channels.clamp(2, 6)) * 2;
+        }
+    }
+    (tracks, bytes)
 }
 
 fn no_folder(error: &std::io::Error) -> Failure {

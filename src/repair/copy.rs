@@ -20,9 +20,9 @@ impl Repair<'_> {
     /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
     pub(super) async fn copy(&self) -> Result<Option<Planned>, Failure> {
         let plan = &self.found.receipt.planned;
-        if plan.source.copy.is_none() {
+        let Some(copy) = &plan.source.copy else {
             return Ok(None);
-        }
+        };
         let unwritable = |error: std::io::Error| {
             let text = format!("The work folder cannot be used: {error}.");
             Failure::new(Code::DiskFull, text)
@@ -37,12 +37,12 @@ impl Repair<'_> {
         // As the plan task does it: with subtitles, and without where they cannot be copied.
         let input = Input::http(server.url());
         for subtitles in [true, false] {
-            let args = argv::remux(&input, subtitles);
+            let args = argv::remux(&input, subtitles, &copy.decoded);
             let (ticks, _) = watch::channel(Tick::default());
             let exit = ffmpeg::run(Run {
                 tool: &self.mender.tool,
                 args: &args,
-                confinement: Confinement::new(Allowance::copy(plan.source.size))
+                confinement: Confinement::new(Allowance::copy(plan.source.size.max(copy.size)))
                     .in_folder(bench.path())
                     .reading(&input),
                 limits: Limits::new(LONGEST),
@@ -74,7 +74,9 @@ impl Repair<'_> {
             Err(error) => return Err(self.mender.jobs.blame_output(&error).await),
         };
         let mut plan = self.found.receipt.planned.clone();
+        let decoded = plan.source.copy.map(|copy| copy.decoded).unwrap_or_default();
         plan.source.copy = Some(SourceCopy {
+            decoded,
             bucket: output.name().to_owned(),
             key,
             etag: stored.etag,

@@ -229,6 +229,7 @@ mod tests {
         };
         let sound = Audio {
             layout: None,
+            changes: false,
             channels: 2,
             sample_rate: 48_000,
         };
@@ -244,6 +245,7 @@ mod tests {
             ],
             seekable: true,
             leads: vec![1.0; 14],
+            programmes: Vec::new(),
         };
         let pin = Pin {
             bucket: "b".to_owned(),

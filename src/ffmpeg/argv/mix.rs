@@ -2,12 +2,25 @@
 
 use streams::plan::{AudioRendition, Planned, SourceChannels};
 
+use super::{LIFT, uniform};
+
 /// The loudest sample after channels were added or made louder, -1 dBFS: what an encoder makes of it may be a little louder still.
 const CEILING: f64 = 0.891;
 
 /// A track's sound on the output's timeline, with its channels in their places. Nothing here may leave ffmpeg a choice of channels: it
 /// would take those of one rendition and make the others of them.
 pub(super) fn on_the_timeline(planned: &Planned, rendition: &AudioRendition) -> String {
+    let (track, zero) = (rendition.track, planned.timeline.zero);
+    if let Some(k) = uniform::tracks(planned).keys().position(|changing| *changing == track) {
+        return format!("[1:{k}]asetpts=round(PTS-(({zero})+{LIFT})/TB)");
+    }
+    let head = |track: u32| format!("[0:{track}]asetpts=round(PTS-({zero})/TB)");
+    if let Some(right) = rendition.right_track {
+        // Joined once both begin at zero: a filter of two inputs knows no times.
+        let one = |track: u32| format!("{},pan=mono|c0=c0,{}[m{track}];", head(track), form(rendition, "mono"));
+        let join = "join=inputs=2:channel_layout=stereo:map=0.0-FL|1.0-FR";
+        return format!("{}{}[m{track}][m{right}]{join}", one(track), one(right));
+    }
     let places = match &rendition.source_channels {
         SourceChannels::Dealt(count) => format!(",pan=stereo|c0={}|c1={}", dealt(*count, 0), dealt(*count, 1)),
         // Heard from both loudspeakers as loud as it is; ffmpeg would make it quieter.
@@ -15,7 +28,7 @@ pub(super) fn on_the_timeline(planned: &Planned, rendition: &AudioRendition) -> 
         SourceChannels::Guessed(layout) => format!(",channelmap=channel_layout={layout}"),
         SourceChannels::Named => String::new(),
     };
-    format!("asetpts=round(PTS-({})/TB){places}", planned.timeline.zero)
+    format!("{}{places}", head(track))
 }
 
 /// Every other channel, with the power of one.
@@ -31,10 +44,15 @@ fn dealt(count: u32, first: u32) -> String {
 /// would make quieter. The resampler is there from the start, also between equal rates: ffmpeg would make one when it first draws drift
 /// out, and then fill from zero again, so that a gap of one frame became silence as long as everything before it.
 pub(super) fn channels(rendition: &AudioRendition) -> String {
+    form(rendition, layout(rendition))
+}
+
+fn form(rendition: &AudioRendition, layout: &str) -> String {
+    // Drift was drawn out when it was decoded to one form: what is left is pieces that overlap or are apart, and is cut or filled at once.
+    let hard = if rendition.changes { ":min_hard_comp=0.01" } else { "" };
     format!(
-        "aresample={}:async=1000:first_pts=0:flags=+res,aformat=sample_fmts=fltp:channel_layouts={}",
-        rendition.sample_rate,
-        layout(rendition)
+        "aresample={}:async=1000:first_pts=0{hard}:flags=+res,aformat=sample_fmts=fltp:channel_layouts={layout}",
+        rendition.sample_rate
     )
 }
 

@@ -20,6 +20,7 @@ mod subtitles;
 mod tiles;
 mod tracks;
 mod trial;
+mod uniform;
 mod video;
 
 pub use cover::COVER;
@@ -30,6 +31,7 @@ pub use subtitles::{LIFT, subtitle_file};
 pub use tiles::TILES;
 pub use tracks::{Choice, loudness, loudness_file, tracks};
 pub use trial::trial;
+pub use uniform::{uniform, uniform_bytes};
 pub use video::{Pass, video_chunk, video_pass};
 
 /// The file a rendition's init segment is written to, in the rendition's folder.

@@ -22,7 +22,7 @@ impl Prober<'_> {
     /// What the header says.
     pub(super) async fn describe(&self) -> Result<Document, ProbeError> {
         // Of the container's tags only the one that is used: others may be megabytes long.
-        let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand";
+        let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand:program_stream=index";
         let args = ["-show_entries", entries, "-show_streams", "-of", "json"];
         let spawn = self.spawn(&args, Allowance::look());
         let output = self
@@ -98,6 +98,7 @@ impl Prober<'_> {
             streams: streams.ok_or_else(|| ProbeError::NotMedia("a stream has no index".to_owned()))?,
             seekable: false,
             leads: Vec::new(),
+            programmes: document.programmes(),
         };
         for stream in &mut probe.streams {
             if let Content::Video(video) = &mut stream.content {

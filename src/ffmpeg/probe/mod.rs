@@ -4,6 +4,7 @@ mod description;
 mod error;
 mod fields;
 mod limits;
+mod sound;
 mod times;
 
 use std::io;
@@ -42,7 +43,8 @@ pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<P
     }
     settle(&mut probe, &document, &beginning, &ending);
     let seek = async { if indexed { prober.seek(&probe).await } else { Ok(None) } };
-    let (leads, fields) = futures::join!(seek, prober.fields(&probe));
+    let (leads, fields, frames) = futures::join!(seek, prober.fields(&probe), prober.sound_frames(&probe));
+    sound::settle(&mut probe, &frames);
     if let Some(leads) = leads? {
         (probe.seekable, probe.leads) = (true, leads);
     }

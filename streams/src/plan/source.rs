@@ -1,5 +1,7 @@
 //! The source of a plan: one object, pinned to one version, and what is in it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,10 @@ pub struct SourceCopy {
     pub etag: String,
     /// Bytes.
     pub size: u64,
+    /// The tracks of sound that are not packets of the source but decoded to one form, by their number among the tracks of sound, with
+    /// their channels: the container has no place for what changes in them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub decoded: BTreeMap<u32, u32>,
 }
 
 /// One stream of the source.
