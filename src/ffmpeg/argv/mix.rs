@@ -17,7 +17,13 @@ pub(super) fn on_the_timeline(planned: &Planned, rendition: &AudioRendition) -> 
     let head = |track: u32| format!("[0:{track}]asetpts=round(PTS-({zero})/TB)");
     if let Some(right) = rendition.right_track {
         // Joined once both begin at zero: a filter of two inputs knows no times.
-        let one = |track: u32| format!("{},pan=mono|c0=c0,{}[m{track}];", head(track), form(rendition, "mono"));
+        let one = |track: u32| {
+            format!(
+                "{},pan=mono|c0=c0,{}[m{track}];",
+                head(track),
+                form(planned, rendition, "mono")
+            )
+        };
         let join = "join=inputs=2:channel_layout=stereo:map=0.0-FL|1.0-FR";
         return format!("{}{}[m{track}][m{right}]{join}", one(track), one(right));
     }
@@ -43,13 +49,16 @@ fn dealt(count: u32, first: u32) -> String {
 /// centre and the channels behind are added at -3 dB (ITU-R BS.775); ffmpeg does so as long as samples are floats, whole numbers it
 /// would make quieter. The resampler is there from the start, also between equal rates: ffmpeg would make one when it first draws drift
 /// out, and then fill from zero again, so that a gap of one frame became silence as long as everything before it.
-pub(super) fn channels(rendition: &AudioRendition) -> String {
-    form(rendition, layout(rendition))
+pub(super) fn channels(planned: &Planned, rendition: &AudioRendition) -> String {
+    form(planned, rendition, layout(rendition))
 }
 
-fn form(rendition: &AudioRendition, layout: &str) -> String {
-    // Drift was drawn out when it was decoded to one form: what is left is pieces that overlap or are apart, and is cut or filled at once.
-    let hard = if rendition.changes { ":min_hard_comp=0.01" } else { "" };
+fn form(planned: &Planned, rendition: &AudioRendition, layout: &str) -> String {
+    let copy = planned.source.copy.as_ref();
+    let is_spliced = rendition.changes || copy.is_some_and(|copy| !copy.decoded.is_empty());
+    // Drift was drawn out when it was decoded to one form. What is left is pieces that overlap or are apart by some milliseconds: they
+    // are cut or filled at once, where drawing them out would be heard as a change of pitch.
+    let hard = if is_spliced { ":min_hard_comp=0.01" } else { "" };
     format!(
         "aresample={}:async=1000:first_pts=0{hard}:flags=+res,aformat=sample_fmts=fltp:channel_layouts={layout}",
         rendition.sample_rate
@@ -59,7 +68,7 @@ fn form(rendition: &AudioRendition, layout: &str) -> String {
 /// [`channels`], then `gain` in dB, then a limiter where either may have left the range. It looks ahead and gives back the delay, so
 /// that not one sample moves.
 pub(super) fn finish(planned: &Planned, rendition: &AudioRendition, gain: Option<f64>) -> String {
-    let mut filters = channels(rendition);
+    let mut filters = channels(planned, rendition);
     if let Some(gain) = gain {
         filters.push_str(&format!(",volume={gain:.2}dB"));
     }

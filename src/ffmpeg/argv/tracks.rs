@@ -67,7 +67,7 @@ pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Ve
     let graph = graph(planned, measured(), |rendition| {
         format!(
             "{},ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file={}",
-            mix::channels(rendition),
+            mix::channels(planned, rendition),
             loudness_file(&rendition.name)
         )
     })?;
