@@ -61,7 +61,9 @@ impl Need {
             Duty::Tracks => {
                 let renditions = plan.audios().count() as u64;
                 Self {
-                    disk: SMALL_FILES + plan.audios().map(|rendition| audio_disk(plan, rendition)).sum::<u64>(),
+                    disk: SMALL_FILES
+                        + argv::uniform_bytes(plan) * (100 + OVERHEAD) / 100
+                        + plan.audios().map(|rendition| audio_disk(plan, rendition)).sum::<u64>(),
                     memory: SOUND_MEMORY.0 + SOUND_MEMORY.1 * renditions,
                 }
             }
@@ -265,6 +267,16 @@ mod tests {
         let long = Need::of_task(&plan, TaskName::TRACKS, 2);
         assert!(short.disk < 20 * MB && long.disk < 60 * MB, "{short:?} {long:?}");
         assert_eq!(short.memory, long.memory);
+    }
+
+    #[test]
+    fn sound_that_changes_needs_room_for_all_of_it() {
+        let mut plan = planned();
+        let usual = Need::of_task(&plan, TaskName::TRACKS, 2).disk;
+        crate::ladder::sound::expect_changes(&mut plan);
+        let more = Need::of_task(&plan, TaskName::TRACKS, 2).disk - usual;
+        let samples = 2 * 15 * 48_000 * 2 * 4;
+        assert!((samples..samples * 5 / 4).contains(&more), "{more}");
     }
 
     #[test]

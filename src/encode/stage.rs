@@ -14,7 +14,7 @@ use crate::config::cores;
 use crate::failure::Failure;
 use crate::ffmpeg::Tool;
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::ladder::Limits;
+use crate::ladder::{Limits, sound};
 use crate::storage::{BlockCache, Storage};
 use crate::workshop::Workshop;
 
@@ -47,7 +47,8 @@ const ELSEWHERE: Duration = Duration::from_secs(20);
 
 impl Stage for Encoder {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
-        let need = state.plan().map(|plan| self.need(plan, task)).unwrap_or_default();
+        let plan = plan_of_attempt(state, task);
+        let need = plan.map(|plan| self.need(&plan, task)).unwrap_or_default();
         match self.ledger.admit(&format!("{}/{task}", state.job_id), need) {
             Admission::Granted(room) => Readiness::Ready(room),
             Admission::Later => Readiness::Wait(LATER),
@@ -57,11 +58,8 @@ impl Stage for Encoder {
 
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = std::time::Instant::now();
-        let plan = assignment
-            .state
-            .plan()
-            .ok_or_else(|| Failure::plain(Code::TooManyAttempts))?
-            .clone();
+        let plan = plan_of_attempt(&assignment.state, assignment.task);
+        let plan = plan.ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
         let keys = self
             .jobs
             .keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
@@ -79,6 +77,16 @@ impl Stage for Encoder {
         histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
         Ok(Product::Output(Box::new(done)))
     }
+}
+
+/// The plan as an attempt at a task carries it out. Sound that went wrong once may change on the way where nobody looked: the next
+/// attempt expects it.
+fn plan_of_attempt(state: &JobState, task: TaskName) -> Option<Planned> {
+    let mut plan = state.plan()?.clone();
+    if task.duty == Duty::Tracks && (task == task.redone() || state.work.attempts(task) > 0) {
+        sound::expect_changes(&mut plan);
+    }
+    Some(plan)
 }
 
 impl Encoder {

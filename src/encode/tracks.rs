@@ -6,6 +6,7 @@ use std::path::Path;
 use streams::plan::{AudioRendition, Planned, SubtitleRendition};
 use streams::work::{RenditionOutput, SubtitleOutput, TaskOutput};
 use streams::{Code, RenditionName};
+use tempfile::TempDir;
 
 use super::evidence;
 use super::production::{Made, View};
@@ -65,12 +66,8 @@ impl Shift<'_> {
     /// Runs ffmpeg. Where it breaks with subtitles or a cover in its hands, they may be to blame: sound is then made without them.
     /// Nothing when nothing can be made.
     async fn make_tracks(&self, warnings: &mut Vec<String>) -> Result<Option<Made>, Failure> {
-        let choice = Choice {
-            gains: self.gains().await?,
-            sound_alone: false,
-        };
         let has_extras = !self.plan.subtitles.is_empty() || self.plan.cover.is_some();
-        match self.make_choice(&choice).await {
+        match self.make_choice(false).await {
             Err(failure) if has_extras && failure.code == Code::FfmpegCrashed => {
                 tracing::warn!(job.id = %self.assignment.state.job_id, %failure, "making sound without subtitles and cover");
             }
@@ -80,53 +77,60 @@ impl Shift<'_> {
             warnings.push("subtitles_failed".to_owned());
             return Ok(None);
         }
-        let choice = Choice {
-            sound_alone: true,
-            ..choice
-        };
-        self.make_choice(&choice).await.map(Some)
+        self.make_choice(true).await.map(Some)
     }
 
-    async fn make_choice(&self, choice: &Choice) -> Result<Made, Failure> {
+    /// Makes all sound and, unless `sound_alone`, what else is no video. All runs share a folder: each reads what those before it wrote.
+    async fn make_choice(&self, sound_alone: bool) -> Result<Made, Failure> {
         let shelves = self.plan.audios().map(|rendition| Shelf {
             name: rendition.name.clone(),
             kind: ObjectKind::Audio,
             first: 0,
             due: None,
         });
-        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default(), choice);
         let shelves: Vec<Shelf> = shelves.collect();
-        let folder = self.bench(&shelves)?;
+        let folder = self.decode_changing(self.bench(&shelves)?).await?;
+        let (folder, gains) = self.gains(folder).await?;
+
+        let choice = Choice { gains, sound_alone };
+        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default(), &choice);
         let made = self.produce(folder, shelves, self.plan.source.duration, View::USUAL, &argv);
         Ok(made.await?)
     }
 
+    /// Decodes the sound that changes its form on the way to one form.
+    async fn decode_changing(&self, folder: TempDir) -> Result<TempDir, Failure> {
+        if self.plan.audios().all(|rendition| !rendition.changes) {
+            return Ok(folder);
+        }
+        let view = View {
+            is_told: false,
+            ..View::USUAL
+        };
+        let argv = |input: &Input| argv::uniform(self.plan, input, Options::default());
+        let made = self.produce(folder, Vec::new(), self.plan.source.duration, view, &argv);
+        Ok(made.await?.folder)
+    }
+
     /// By how much each rendition is made louder that shall have a certain loudness: measured on a reading of its own, since a whole
     /// track must be heard before its first sample can be changed.
-    async fn gains(&self) -> Result<BTreeMap<RenditionName, f64>, Failure> {
+    async fn gains(&self, folder: TempDir) -> Result<(TempDir, BTreeMap<RenditionName, f64>), Failure> {
         let mut gains = BTreeMap::new();
         if self.plan.audios().all(|rendition| rendition.loudness.is_none()) {
-            return Ok(gains);
+            return Ok((folder, gains));
         }
         let argv = |input: &Input| argv::loudness(self.plan, input, Options::default());
-        let made = self
-            .produce(
-                self.bench(&[])?,
-                Vec::new(),
-                self.plan.source.duration,
-                View::USUAL,
-                &argv,
-            )
-            .await?;
+        let made = self.produce(folder, Vec::new(), self.plan.source.duration, View::USUAL, &argv);
+        let folder = made.await?.folder;
         for rendition in self.plan.audios() {
-            let file = made.folder.path().join(argv::loudness_file(&rendition.name));
+            let file = folder.path().join(argv::loudness_file(&rendition.name));
             let gain = match rendition.loudness {
                 Some(target) => loudness::gain(&file, target).await,
                 None => None,
             };
             gains.extend(gain.map(|gain| (rendition.name.clone(), gain)));
         }
-        Ok(gains)
+        Ok((folder, gains))
     }
 
     /// Ships one track of subtitles. What is wrong with it is a warning, never a failure.

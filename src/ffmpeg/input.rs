@@ -28,6 +28,7 @@ const DEEP: (&str, &str) = ("60000000", "100000000");
 pub struct Input {
     url: String,
     protocols: &'static str,
+    demuxers: &'static str,
     place: Place,
     /// Pixels of the largest picture that is decoded.
     pixels: u64,
@@ -51,6 +52,7 @@ impl Input {
         Self {
             url: url.to_owned(),
             protocols: "http,tcp",
+            demuxers: DEMUXERS,
             place: Place::Port(Url::parse(url).ok().and_then(|url| url.port_or_known_default())),
             pixels: Limits::default().pixels,
             deep: false,
@@ -64,9 +66,19 @@ impl Input {
             // The prefix keeps a name such as `concat:x` or `-y` from being anything but a name.
             url: format!("file:{}", path.display()),
             protocols: "file",
+            demuxers: DEMUXERS,
             place: Place::File(path.to_owned()),
             pixels: Limits::default().pixels,
             deep: false,
+        }
+    }
+
+    /// A file an earlier run of the same task wrote, in the container it writes.
+    #[must_use]
+    pub fn own_file(path: &Path) -> Self {
+        Self {
+            demuxers: "nut",
+            ..Self::file(path)
         }
     }
 
@@ -137,7 +149,7 @@ impl Input {
             "-protocol_whitelist",
             self.protocols,
             "-format_whitelist",
-            DEMUXERS,
+            self.demuxers,
             "-i",
             &self.url,
         ]);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::argv::reference::{self, Excerpt, Hearing, Look};
 use super::testing::{Server, ask, make, tool};
-use super::{Allowance, Confinement, End, Limits, ProbeLimits, Run, Tick, argv, probe, run};
+use super::{Allowance, Confinement, End, Exit, Limits, ProbeLimits, Run, Tick, argv, probe, run};
 use crate::cmaf::{self, FragmentInfo, InitInfo};
 use crate::ladder::{self, Pin, Profile, Settings};
 use crate::levels::{self, Level, corpus};
@@ -31,7 +31,24 @@ impl Bench {
     async fn of(name: &str, args: &str, loudness: Option<f64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = make(folder.path(), name, args).await;
-        let server = Server::of(&source).await;
+        Self::of_file(folder, &source, loudness).await
+    }
+
+    /// Of two pieces of sound behind each other, each made by its arguments.
+    async fn joined(name: &str, pieces: [&str; 2]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = Vec::new();
+        for (k, args) in pieces.iter().enumerate() {
+            let piece = make(folder.path(), &format!("{k}{name}"), args).await;
+            bytes.extend(std::fs::read(piece).unwrap());
+        }
+        let source = folder.path().join(name);
+        std::fs::write(&source, bytes).unwrap();
+        Self::of_file(folder, &source, None).await
+    }
+
+    async fn of_file(folder: tempfile::TempDir, source: &Path, loudness: Option<f64>) -> Self {
+        let server = Server::of(source).await;
         let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
         let pin = Pin {
             bucket: "b".to_owned(),
@@ -61,6 +78,11 @@ impl Bench {
     }
 
     async fn run(&self, args: &[String]) {
+        let exit = self.try_run(args).await;
+        assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
+    }
+
+    async fn try_run(&self, args: &[String]) -> Exit {
         let (tool, stop, ticks) = (tool(), CancellationToken::new(), watch::Sender::new(Tick::default()));
         let exit = run(Run {
             tool: &tool,
@@ -73,12 +95,17 @@ impl Bench {
             external_work: &|| 0,
             ticks: &ticks,
         });
-        let exit = exit.await.unwrap();
-        assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
+        exit.await.unwrap()
     }
 
     /// Makes and gates every rendition.
     async fn encode(&self, choice: &argv::Choice) {
+        if let Some(args) = argv::uniform(&self.planned, &self.server.input, argv::Options::default()) {
+            self.run(&args).await;
+            let bytes = std::fs::metadata(self.folder.path().join("uniform.nut")).unwrap().len();
+            let said = argv::uniform_bytes(&self.planned);
+            assert!(bytes.abs_diff(said) < said / 10, "{bytes} bytes, not {said}");
+        }
         let args = argv::tracks(&self.planned, &self.server.input, argv::Options::default(), choice);
         self.run(&args.unwrap()).await;
         for rendition in self.planned.audios() {
@@ -172,9 +199,13 @@ impl Bench {
     }
 }
 
-/// Amplitude of a tone in samples at 48 kHz (Goertzel), over the second half second.
+/// Amplitude of a tone in samples at 48 kHz, over the second half second.
 fn level(samples: &[f64], tone: u32) -> f64 {
-    let window = &samples[24_000..48_000];
+    level_in(&samples[24_000..48_000], tone)
+}
+
+/// The same over all of a window (Goertzel).
+fn level_in(window: &[f64], tone: u32) -> f64 {
     let step = TAU * f64::from(tone) / 48_000.0;
     let (sine, cosine) = window
         .iter()
@@ -432,6 +463,93 @@ async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
     }
 }
 
+/// The tones of two pieces of sound of three seconds each.
+const PIECES: [u32; 2] = [530, 830];
+
+/// Asserts that the left channel of a rendition holds the tone of each piece in its time and not the other, and ends with the second.
+/// The windows are short and far from the change: pieces overlap by what an encoder puts before its first sample, and ffmpeg draws that
+/// out over some seconds.
+async fn holds_both(bench: &Bench, name: &str, amplitudes: [f64; 2], what: &str) {
+    let left = &bench.hear(name).await[0];
+    for (k, from) in [1, 5].into_iter().enumerate() {
+        let found = PIECES.map(|tone| level_in(&left[from * 48_000..][..2400], tone));
+        let fits = (found[k] - amplitudes[k]).abs() < 0.02 && found[1 - k] < 0.02;
+        assert!(
+            fits,
+            "{what}, {name}, second {from}: {found:?} of {PIECES:?} Hz, not {amplitudes:?}"
+        );
+    }
+    let seconds = left.len() as f64 / 48_000.0;
+    assert!((seconds - 6.0).abs() < 0.1, "{what}: {seconds} s");
+}
+
+#[tokio::test]
+async fn sound_that_changes_its_form_plays_throughout() {
+    let piece = |k: usize, channels: usize, rate: u32, codec: &str| {
+        let one = format!("0.2*sin(2*PI*{}*t)", PIECES[k]);
+        let all = vec![one; channels].join("|");
+        let layout = ["mono", "stereo", "", "", "", "5.1"][channels - 1];
+        let begin = 10 + 3 * k;
+        format!(
+            "-f lavfi -i aevalsrc=exprs={all}:s={rate}:d=3:c={layout} {codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {begin}"
+        )
+    };
+    let ac3 = "-c:a ac3 -b:a 384k";
+    let aac = "-c:a aac -b:a 192k";
+    let mp3 = "-c:a libmp3lame -write_xing 0 -id3v2_version 0";
+    let beside = 0.2 * (1.0 + 2.0 * 0.5_f64.sqrt());
+    for (what, name, pieces, levels, surround) in [
+        (
+            "5.1 to stereo",
+            "a.ts",
+            [piece(0, 6, 48_000, ac3), piece(1, 2, 48_000, ac3)],
+            [beside, 0.2],
+            true,
+        ),
+        (
+            "stereo to 5.1",
+            "a.ts",
+            [piece(0, 2, 48_000, ac3), piece(1, 6, 48_000, ac3)],
+            [0.2, beside],
+            true,
+        ),
+        (
+            "mono to stereo",
+            "a.ts",
+            [piece(0, 1, 48_000, aac), piece(1, 2, 48_000, aac)],
+            [0.2; 2],
+            false,
+        ),
+        (
+            "44.1 to 48 kHz",
+            "a.ts",
+            [piece(0, 2, 44_100, aac), piece(1, 2, 48_000, aac)],
+            [0.2; 2],
+            false,
+        ),
+        (
+            "mono of 44.1 kHz to stereo of 48 kHz",
+            "a.mp3",
+            [piece(0, 1, 44_100, mp3), piece(1, 2, 48_000, mp3)],
+            [0.2; 2],
+            false,
+        ),
+    ] {
+        let bench = Bench::joined(name, [&pieces[0], &pieces[1]]).await;
+        assert!(bench.planned.audios().all(|rendition| rendition.changes), "{what}");
+        assert_eq!(
+            bench.planned.audios().any(AudioRendition::is_surround),
+            surround,
+            "{what}"
+        );
+        bench.encode(&argv::Choice::default()).await;
+        holds_both(&bench, "audio-0", levels, what).await;
+        if surround {
+            holds_both(&bench, "surround-0", [0.2; 2], what).await;
+        }
+    }
+}
+
 /// Seconds of sound in a file, as ffmpeg decodes it at 48 kHz.
 async fn decoded(folder: &Path, name: &str) -> f64 {
     let raw = make(
@@ -489,4 +607,54 @@ async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
         assert!((whole - 5.03).abs() < 0.002, "{args}: {whole} s are decoded");
         bench.encode(&argv::Choice::default()).await;
     }
+}
+
+#[tokio::test]
+async fn a_change_that_was_not_planned_ends_the_run_and_an_attempt_that_expects_it_makes_all_of_it() {
+    let piece = |k: usize, layout: &str| {
+        let one = format!("0.2*sin(2*PI*{}*t)", PIECES[k]);
+        let all = if layout == "mono" {
+            one.clone()
+        } else {
+            format!("{one}|{one}")
+        };
+        let begin = 3 * k;
+        format!(
+            "-f lavfi -i aevalsrc=exprs={all}:s=48000:d=3:c={layout} -c:a ac3 -muxdelay 0 -muxpreload 0 -output_ts_offset {begin}"
+        )
+    };
+    let mut bench = Bench::joined("a.ts", [&piece(0, "stereo"), &piece(1, "mono")]).await;
+    for rendition in &mut bench.planned.renditions {
+        if let streams::plan::Rendition::Audio(audio) = rendition {
+            audio.changes = false;
+        }
+    }
+    let (input, choice) = (&bench.server.input, argv::Choice::default());
+    let args = argv::tracks(&bench.planned, input, argv::Options::default(), &choice).unwrap();
+    let exit = bench.try_run(&args).await;
+    assert!(matches!(exit.end, End::Failed(_)), "{:?}", exit.end);
+
+    ladder::sound::expect_changes(&mut bench.planned);
+    bench.encode(&choice).await;
+    holds_both(&bench, "audio-0", [0.2; 2], "expected").await;
+}
+
+#[tokio::test]
+async fn left_and_right_in_two_tracks_become_one_of_two_channels() {
+    let tone = |tone: u32| format!("-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*{tone}*t):s=48000:d=2:c=mono");
+    let args = format!(
+        "{} -itsoffset 0.5 {} -map 0 -map 1 -c:a aac -metadata:s:a:0 title=Right -metadata:s:a:1 title=left",
+        tone(430),
+        tone(310)
+    );
+    // Apart in time they are no pair.
+    let bench = Bench::of("a.mka", &args, None).await;
+    assert_eq!(bench.planned.audios().count(), 2);
+
+    let bench = Bench::of("a.mka", &args.replace("-itsoffset 0.5", ""), None).await;
+    assert_eq!(bench.planned.audios().count(), 1);
+    bench.encode(&argv::Choice::default()).await;
+    let heard = bench.hear("audio-0").await;
+    holds(&heard[0], &[(310, 0.3)], "left");
+    holds(&heard[1], &[(430, 0.3)], "right");
 }

@@ -36,6 +36,9 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
         Content::Unreadable(_) => return format!("{} that does not tell what a decoder has to know", stream.codec),
         Content::Video(_) if stream.end.is_none() => "a video track without a picture in it",
         Content::Video(_) => "another video track: one is encoded, the default or the largest",
+        Content::Audio(_) | Content::Subtitle { .. } if probe.is_of_other_programme(stream) => {
+            "another programme of the transport stream"
+        }
         Content::Audio(_) if !sound::is_usable(stream) => "an audio track with next to nothing in it",
         Content::Audio(_) => "one audio track more than a player's menu can show",
         Content::Subtitle { bitmap: true } => "subtitles that are pictures, not text",

@@ -167,6 +167,7 @@ mod tests {
             channels,
             sample_rate,
             layout: None,
+            changes: false,
         })
     }
 

@@ -30,6 +30,9 @@ pub struct Probe {
     pub seekable: bool,
     /// Seconds from a key frame to the time that was sought, for times spread over the main video. Empty when not seekable.
     pub leads: Vec<f64>,
+    /// The programmes of a transport stream, each as the absolute indexes of its streams. Empty for other containers.
+    #[serde(default)]
+    pub programmes: Vec<Vec<u32>>,
     /// Seconds before a key frame from which decoding has to begin, since what is called a key frame is none: 0 for honest sources.
     pub seek_margin: f64,
     /// Whether its tracks are only known to readers that look deep into it.
@@ -209,6 +212,10 @@ pub struct Audio {
     pub sample_rate: u32,
     /// ffmpeg's name of which channel is for which loudspeaker, e.g. `5.1(side)`; nothing where the source does not say.
     pub layout: Option<String>,
+    /// Whether samples from several places of the track differ in channels, layout, rate or sample format. The fields above are then
+    /// those of the widest form that lasts.
+    #[serde(default)]
+    pub changes: bool,
 }
 
 impl Probe {
@@ -262,14 +269,40 @@ impl Probe {
     /// The source time at which the last stream of video or sound ends, as packets show.
     #[must_use]
     pub fn end(&self) -> Option<f64> {
-        let media = self.streams.iter().filter(|stream| stream.is_media());
+        let of_programme = |stream: &&Stream| !self.is_of_other_programme(stream);
+        let media = self
+            .streams
+            .iter()
+            .filter(|stream| stream.is_media())
+            .filter(of_programme);
         media.filter_map(|stream| stream.end).max_by(f64::total_cmp)
     }
 
-    /// The streams that carry sound.
+    /// Whether a stream belongs to another programme than the main video, or where there is none, than the first sound.
+    #[must_use]
+    pub fn is_of_other_programme(&self, stream: &Stream) -> bool {
+        let first_sound = || {
+            self.streams
+                .iter()
+                .find(|stream| matches!(stream.content, Content::Audio(_)))
+        };
+        let main = self.main_video().map(|(stream, _)| stream);
+        let Some(main) = main.or_else(first_sound) else {
+            return false;
+        };
+        let holding = |index: u32| {
+            let programmes = self.programmes.iter();
+            programmes.filter(move |programme| programme.contains(&index))
+        };
+        // What no programme mentions belongs to any of them.
+        let is_told = holding(main.index).next().is_some() && holding(stream.index).next().is_some();
+        is_told && !holding(main.index).any(|programme| programme.contains(&stream.index))
+    }
+
+    /// The streams that carry sound of the programme.
     pub fn audios(&self) -> impl Iterator<Item = (&Stream, &Audio)> {
         self.streams.iter().filter_map(|stream| match &stream.content {
-            Content::Audio(audio) => Some((stream, audio)),
+            Content::Audio(audio) if !self.is_of_other_programme(stream) => Some((stream, audio)),
             _ => None,
         })
     }

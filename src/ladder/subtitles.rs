@@ -51,6 +51,9 @@ pub fn renditions(probe: &Probe) -> Subtitles {
         let Content::Subtitle { bitmap } = stream.content else {
             continue;
         };
+        if probe.is_of_other_programme(stream) {
+            continue;
+        }
         if bitmap {
             subtitles.leave(
                 stream,

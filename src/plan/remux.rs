@@ -3,6 +3,7 @@
 //! Without it the whole video would be one sequential task. The copy costs one read of the source and no decoding. AVI is not
 //! copied: it tells no presentation times, and those a copy makes up are late by the reordering of its frames.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick,
 use crate::job::Assignment;
 use crate::ladder::Probe;
 use crate::ladder::probe::{Content, Stream};
+use crate::ladder::sound::SAMPLE_RATE;
 use crate::storage::{self, Source, SourceServer};
 
 /// Seconds of video below which one sequential task is soon done.
@@ -58,6 +60,7 @@ impl Planner {
                 Ok(None)
             };
         }
+        let size = size.saturating_add(decoded_bytes(probe));
         let who = format!("{}/copy", assignment.state.job_id);
         let room = self.ledger.wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
         let Some(_room) = room.await else {
@@ -129,6 +132,11 @@ impl Planner {
             key,
             etag: stored.etag,
             size: stored.size,
+            spliced: original.clock_repair.is_some()
+                || original
+                    .streams
+                    .iter()
+                    .any(|stream| argv::decoded_channels(stream).is_some()),
         };
         let source = Source::copy(&self.storage, &copy);
         let server = self.open(source).await?;
@@ -143,8 +151,17 @@ impl Planner {
     }
 }
 
-/// The probe of a copy, with what only the source could tell: what was done to its clock, and which of its tracks were not copied.
+/// The probe of a copy, with what only the source could tell: what was done to its clock, which of its tracks were not copied, and which belong
+/// together, since Matroska has no programmes.
 fn remember(copy: Probe, original: &Probe) -> Probe {
+    let kinds = argv::copied_streams(original);
+    let copied = kinds.iter().flat_map(|(_, streams)| streams);
+    let places: BTreeMap<u32, u32> = copied.zip(0..).map(|(stream, place)| (stream.index, place)).collect();
+    let place = |index: &u32| places.get(index).copied();
+    let programmes = original
+        .programmes
+        .iter()
+        .map(|programme| programme.iter().filter_map(place).collect());
     let mut streams = copy.streams;
     let first = streams.iter().map(|stream| stream.index + 1).max().unwrap_or(0);
     let lost = original
@@ -158,6 +175,7 @@ fn remember(copy: Probe, original: &Probe) -> Probe {
     Probe {
         streams,
         clock_repair: original.clock_repair.clone(),
+        programmes: programmes.collect(),
         ..copy
     }
 }
@@ -198,6 +216,16 @@ fn is_worth_it(probe: &Probe) -> bool {
     let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
     let is_enough = |main| is_late || long(main);
     !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(is_enough)
+}
+
+/// Bytes that sound takes, at most, which is decoded for the copy.
+fn decoded_bytes(probe: &Probe) -> u64 {
+    let bytes = probe.streams.iter().filter_map(|stream| {
+        let channels = argv::decoded_channels(stream)?;
+        let seconds = stream.end? - stream.start.map_or(0.0, Rational::as_f64);
+        Some((seconds.max(0.0) * f64::from(SAMPLE_RATE)) as u64 * u64::from(channels.clamp(2, 6)) * 2)
+    });
+    bytes.sum()
 }
 
 fn no_folder(error: &std::io::Error) -> Failure {

@@ -20,9 +20,9 @@ impl Repair<'_> {
     /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
     pub(super) async fn copy(&self) -> Result<Option<Planned>, Failure> {
         let plan = &self.found.receipt.planned;
-        if plan.source.copy.is_none() {
+        let Some(copy) = &plan.source.copy else {
             return Ok(None);
-        }
+        };
         let unwritable = |error: std::io::Error| {
             let text = format!("The work folder cannot be used: {error}.");
             Failure::new(Code::DiskFull, text)
@@ -48,7 +48,7 @@ impl Repair<'_> {
             let exit = ffmpeg::run(Run {
                 tool: &self.mender.tool,
                 args: &args,
-                confinement: Confinement::new(Allowance::copy(plan.source.size))
+                confinement: Confinement::new(Allowance::copy(plan.source.size.max(copy.size)))
                     .in_folder(bench.path())
                     .reading(&input),
                 limits: Limits::new(LONGEST),
@@ -85,6 +85,7 @@ impl Repair<'_> {
             key,
             etag: stored.etag,
             size: stored.size,
+            spliced: plan.source.copy.is_some_and(|copy| copy.spliced),
         });
         Ok(plan)
     }

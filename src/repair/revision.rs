@@ -20,6 +20,7 @@ use crate::jetstream::Slot;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Made, Receipt};
 use crate::job::{Assignment, Product, Pulse, Stage as _};
+use crate::ladder::sound;
 use crate::package::{Fault, Part, Publication, parts, standing};
 use crate::storage::revised;
 
@@ -149,9 +150,12 @@ impl Repair<'_> {
             ledger: Ledger::new(Capacity::default(), mender.workshop.folder(), 0),
             limits: mender.limits,
         };
+        // Nobody tries again here, so whatever sound may do is expected.
+        let mut plan = plan.clone();
+        sound::expect_changes(&mut plan);
         let manifest_url = mender.jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {
-            state: recall::state(self.found, plan, manifest_url),
+            state: recall::state(self.found, &plan, manifest_url),
             task,
             attempt: self.revision,
             pulse: self.pulse.clone(),

@@ -230,6 +230,7 @@ mod tests {
         };
         let sound = Audio {
             layout: None,
+            changes: false,
             channels: 2,
             sample_rate: 48_000,
         };

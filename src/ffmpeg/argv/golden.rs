@@ -198,6 +198,41 @@ fn everything_that_is_no_video_is_one_command() {
 }
 
 #[test]
+fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
+    let mut planned = rich();
+    assert_eq!(uniform(&planned, &input(), Options::default()), None);
+    for rendition in &mut planned.renditions {
+        if let streams::plan::Rendition::Audio(audio) = rendition {
+            audio.changes = true;
+        }
+    }
+    let args = uniform(&planned, &input(), Options::default()).unwrap().join(" ");
+    assert!(
+        args.ends_with(
+            "-filter_complex [0:0]aresample=48000:async=1000:flags=+res,aformat=sample_fmts=flt:channel_layouts=5.1[u0];\
+             [0:2]volume=if(eq(nb_channels\\,1)\\,sqrt(2)\\,1),aresample=48000:async=1000:flags=+res,\
+             aformat=sample_fmts=flt:channel_layouts=stereo[u2] -map [u0] -map [u2] -c:a pcm_f32le -map_metadata -1 \
+             -map_chapters -1 -fflags +bitexact -output_ts_offset 3600 -avoid_negative_ts disabled -f nut uniform.nut"
+        ),
+        "{args}"
+    );
+    // 15 s of six and of two channels.
+    assert_eq!(uniform_bytes(&planned), 15 * 48_000 * 8 * 4);
+    let args = tracks(&planned, &input(), Options::default(), &Choice::default())
+        .unwrap()
+        .join(" ");
+    assert!(args.contains("-format_whitelist nut -i file:uniform.nut"), "{args}");
+    assert!(
+        args.contains("[1:0]asetpts=round(PTS-((5/2)+3600)/TB),asplit=2[t0_0][t0_1]"),
+        "{args}"
+    );
+    assert!(
+        args.contains("[1:1]asetpts=round(PTS-((5/2)+3600)/TB),aresample="),
+        "{args}"
+    );
+}
+
+#[test]
 fn a_second_run_makes_sound_alone() {
     let choice = Choice {
         sound_alone: true,

@@ -2,12 +2,31 @@
 
 use streams::plan::{AudioRendition, Planned, SourceChannels};
 
+use super::{LIFT, uniform};
+
 /// The loudest sample after channels were added or made louder, -1 dBFS: what an encoder makes of it may be a little louder still.
 const CEILING: f64 = 0.891;
 
 /// A track's sound on the output's timeline, with its channels in their places. Nothing here may leave ffmpeg a choice of channels: it
 /// would take those of one rendition and make the others of them.
 pub(super) fn on_the_timeline(planned: &Planned, rendition: &AudioRendition) -> String {
+    let (track, zero) = (rendition.track, planned.timeline.zero);
+    if let Some(k) = uniform::tracks(planned).keys().position(|changing| *changing == track) {
+        return format!("[1:{k}]asetpts=round(PTS-(({zero})+{LIFT})/TB)");
+    }
+    let head = |track: u32| format!("[0:{track}]asetpts=round(PTS-({zero})/TB)");
+    if let Some(right) = rendition.right_track {
+        // Joined once both begin at zero: a filter of two inputs knows no times.
+        let one = |track: u32| {
+            format!(
+                "{},pan=mono|c0=c0,{}[m{track}];",
+                head(track),
+                form(planned, rendition, "mono")
+            )
+        };
+        let join = "join=inputs=2:channel_layout=stereo:map=0.0-FL|1.0-FR";
+        return format!("{}{}[m{track}][m{right}]{join}", one(track), one(right));
+    }
     let places = match &rendition.source_channels {
         SourceChannels::Dealt(count) => format!(",pan=stereo|c0={}|c1={}", dealt(*count, 0), dealt(*count, 1)),
         // Heard from both loudspeakers as loud as it is; ffmpeg would make it quieter.
@@ -15,7 +34,7 @@ pub(super) fn on_the_timeline(planned: &Planned, rendition: &AudioRendition) -> 
         SourceChannels::Guessed(layout) => format!(",channelmap=channel_layout={layout}"),
         SourceChannels::Named => String::new(),
     };
-    format!("asetpts=round(PTS-({})/TB){places}", planned.timeline.zero)
+    format!("{}{places}", head(track))
 }
 
 /// Every other channel, with the power of one.
@@ -30,18 +49,26 @@ fn dealt(count: u32, first: u32) -> String {
 /// centre and the channels behind are added at -3 dB (ITU-R BS.775); ffmpeg does so as long as samples are floats, whole numbers it
 /// would make quieter. The resampler is there from the start, also between equal rates: ffmpeg would make one when it first draws drift
 /// out, and then fill from zero again, so that a gap of one frame became silence as long as everything before it.
-pub(super) fn channels(rendition: &AudioRendition) -> String {
+pub(super) fn channels(planned: &Planned, rendition: &AudioRendition) -> String {
+    form(planned, rendition, layout(rendition))
+}
+
+fn form(planned: &Planned, rendition: &AudioRendition, layout: &str) -> String {
+    let copy = planned.source.copy.as_ref();
+    let is_spliced = rendition.changes || copy.is_some_and(|copy| copy.spliced);
+    // Drift was drawn out when it was decoded to one form. What is left is pieces that overlap or are apart by some milliseconds: they
+    // are cut or filled at once, where drawing them out would be heard as a change of pitch.
+    let hard = if is_spliced { ":min_hard_comp=0.01" } else { "" };
     format!(
-        "aresample={}:async=1000:first_pts=0:flags=+res,aformat=sample_fmts=fltp:channel_layouts={}",
-        rendition.sample_rate,
-        layout(rendition)
+        "aresample={}:async=1000:first_pts=0{hard}:flags=+res,aformat=sample_fmts=fltp:channel_layouts={layout}",
+        rendition.sample_rate
     )
 }
 
 /// [`channels`], then `gain` in dB, then a limiter where either may have left the range. It looks ahead and gives back the delay, so
 /// that not one sample moves.
 pub(super) fn finish(planned: &Planned, rendition: &AudioRendition, gain: Option<f64>) -> String {
-    let mut filters = channels(rendition);
+    let mut filters = channels(planned, rendition);
     if let Some(gain) = gain {
         filters.push_str(&format!(",volume={gain:.2}dB"));
     }

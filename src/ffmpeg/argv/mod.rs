@@ -20,16 +20,18 @@ mod subtitles;
 mod tiles;
 mod tracks;
 mod trial;
+mod uniform;
 mod video;
 
 pub use cover::COVER;
 pub use encoder::needs_device;
 pub use poster::{NEAR as POSTER_CHOICE, POSTER, has_poster, poster_size};
-pub use remux::{COPY, remux};
+pub use remux::{COPY, copied_streams, decoded_channels, remux};
 pub use subtitles::{LIFT, subtitle_file};
 pub use tiles::TILES;
 pub use tracks::{Choice, loudness, loudness_file, tracks};
 pub use trial::trial;
+pub use uniform::{uniform, uniform_bytes};
 pub use video::{Pass, video_chunk, video_pass};
 
 /// The file a rendition's init segment is written to, in the rendition's folder.

@@ -1,5 +1,6 @@
 //! A copy of a source, packet for packet, in a container whose index leads to every key frame.
 
+use super::uniform::one_form;
 use super::{preamble, words};
 use crate::ffmpeg::input::Input;
 use crate::ladder::Probe;
@@ -8,10 +9,10 @@ use crate::ladder::probe::{ClockShift, Content, Stream};
 /// The file the copy is written to, in the folder ffmpeg runs in.
 pub const COPY: &str = "source.mkv";
 
-/// The arguments that copy the video and the sound of `input` that can be decoded, and its subtitles where `subtitles` says so, since Matroska
-/// does not take every kind. Where the clock of the source begins anew or jumps, the copy goes on. Equal sources give equal bytes.
+/// The streams that are copied, in the order they have in the copy, by ffmpeg's letters for their kinds; subtitles last, since they may be left
+/// out.
 #[must_use]
-pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
+pub fn copied_streams(probe: &Probe) -> [(&'static str, Vec<&Stream>); 3] {
     let of_kind = |is_wanted: fn(&Content) -> bool| -> Vec<&Stream> {
         probe
             .streams
@@ -19,21 +20,59 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
             .filter(|stream| is_wanted(&stream.content))
             .collect()
     };
-    let kinds = [
+    [
         ("v", of_kind(|content| matches!(content, Content::Video(_)))),
         ("a", of_kind(|content| matches!(content, Content::Audio(_)))),
         ("s", of_kind(|content| matches!(content, Content::Subtitle { .. }))),
-    ];
+    ]
+}
+
+/// The channels of sound that must be decoded to one form to be copied; nothing for all else. Matroska has one place for what AAC says of all
+/// packets of a track; other codecs say it in each.
+#[must_use]
+pub fn decoded_channels(stream: &Stream) -> Option<u32> {
+    match &stream.content {
+        Content::Audio(audio) if audio.changes && stream.codec.starts_with("aac") => Some(audio.channels),
+        _ => None,
+    }
+}
+
+/// The arguments that copy the video and the sound of `input` that can be decoded, and its subtitles where `subtitles` says so, since Matroska
+/// does not take every kind. Where the clock of the source begins anew or jumps, the copy goes on. Equal sources give equal bytes.
+#[must_use]
+pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
+    let kinds = copied_streams(probe);
     let kinds = &kinds[..if subtitles { 3 } else { 2 }];
+    let decodes = kinds
+        .iter()
+        .flat_map(|(_, streams)| streams)
+        .any(|stream| decoded_channels(stream).is_some());
+    // Packets that are encoded anew are other ones than those that shifts count: then the clock is left to ffmpeg's own repair, which is about
+    // as good for transport and programme streams.
+    let repair = probe.clock_repair.as_ref();
+    let repair_by_shifts = repair.filter(|_| !decodes);
 
     let mut args = preamble();
-    args.extend(words("-fflags +genpts -copyts"));
+    args.extend(words("-fflags +genpts"));
+    if repair.is_none() || repair_by_shifts.is_some() {
+        args.push("-copyts".to_owned());
+    }
     args.extend(input.args());
     for stream in kinds.iter().flat_map(|(_, streams)| streams) {
         args.extend(words(&format!("-map 0:{}", stream.index)));
     }
-    args.extend(words("-c copy -fflags +bitexact"));
-    if let Some(repair) = &probe.clock_repair {
+    args.extend(words("-c copy"));
+    for (k, stream) in kinds[1].1.iter().enumerate() {
+        if let Some(channels) = decoded_channels(stream) {
+            // Frames so short that next to nothing is lost of the one in the making at a change.
+            let filter = one_form(channels, "s16");
+            args.extend(words(&format!(
+                "-c:a:{k} flac -frame_size:a:{k} 1024 -filter:a:{k} {filter}"
+            )));
+        }
+    }
+    args.extend(words("-fflags +bitexact"));
+    if let Some(repair) = repair_by_shifts {
         // Some versions filter packets in milliseconds, as Matroska counts, and call them by the source's unit unless this is said.
         args.extend(words("-time_base 1/1000"));
         for (kind, streams) in kinds {
@@ -71,6 +110,7 @@ mod tests {
             channels: 2,
             sample_rate: 48_000,
             layout: None,
+            changes: false,
         });
         let contents = [
             audio,
@@ -130,6 +170,29 @@ mod tests {
                 "-bsf:a:0 setts=pts='PTS+gte(N,236)*round(5/TB)+gte(N,300)*round(-0.25/TB)':dts='DTS+gte(N,236)"
             ),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn sound_whose_form_changes_where_the_copy_has_one_place_for_it_is_decoded() {
+        let mut probe = source();
+        for stream in &mut probe.streams {
+            if let Content::Audio(audio) = &mut stream.content {
+                (audio.changes, stream.codec) = (true, "aac".to_owned());
+            }
+        }
+        let copied = text(&probe, false);
+        assert!(copied.contains("-copyts"), "{copied}");
+        assert!(
+            copied.contains("-c copy -c:a:0 flac -frame_size:a:0 1024 -filter:a:0 volume="),
+            "{copied}"
+        );
+        // Shifts count packets of the source, which these are not.
+        probe.clock_repair = Some(ClockRepair::default());
+        let repaired = text(&probe, false);
+        assert!(
+            !repaired.contains("-copyts") && !repaired.contains("setts"),
+            "{repaired}"
         );
     }
 }

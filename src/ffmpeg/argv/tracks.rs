@@ -7,7 +7,7 @@ use streams::plan::{AudioRendition, Planned};
 
 use super::hls::Hls;
 use super::mix;
-use super::{Options, cover, preamble, reference, subtitles, words};
+use super::{Options, cover, preamble, reference, subtitles, uniform, words};
 use crate::ffmpeg::input::Input;
 
 /// Samples an AAC encoder puts before the first one.
@@ -26,7 +26,7 @@ pub struct Choice {
 #[must_use]
 pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choice) -> Option<Vec<String>> {
     let extras = !choice.sound_alone;
-    let graph = graph(planned, |rendition| {
+    let graph = graph(planned, planned.audios(), |rendition| {
         let gain = choice.gains.get(&rendition.name).copied();
         format!(
             "{},atrim=start_sample={PRIMING}{}",
@@ -38,7 +38,7 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choic
     if graph.is_none() && !has_extras {
         return None;
     }
-    let mut args = start(input, options, extras && !planned.subtitles.is_empty());
+    let mut args = start(planned, input, options, extras && !planned.subtitles.is_empty());
     args.extend(
         graph
             .into_iter()
@@ -63,20 +63,17 @@ pub fn loudness_file(rendition: &RenditionName) -> String {
 /// The arguments that measure how loud each audio rendition would be that is to have a certain loudness; nothing when none is.
 #[must_use]
 pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
-    let mut measured = planned.clone();
-    measured
-        .renditions
-        .retain(|rendition| matches!(rendition, streams::plan::Rendition::Audio(audio) if audio.loudness.is_some()));
-    let graph = graph(&measured, |rendition| {
+    let measured = || planned.audios().filter(|rendition| rendition.loudness.is_some());
+    let graph = graph(planned, measured(), |rendition| {
         format!(
             "{},ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file={}",
-            mix::channels(rendition),
+            mix::channels(planned, rendition),
             loudness_file(&rendition.name)
         )
     })?;
-    let mut args = start(input, options, false);
+    let mut args = start(planned, input, options, false);
     args.extend(["-filter_complex".to_owned(), graph]);
-    for rendition in measured.audios() {
+    for rendition in measured() {
         args.extend(["-map".to_owned(), label(rendition)]);
         args.extend(words("-f null -"));
     }
@@ -84,25 +81,32 @@ pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Ve
 }
 
 /// Streams nobody maps are not read by ffmpeg.
-fn start(input: &Input, options: Options, has_subtitles: bool) -> Vec<String> {
+fn start(planned: &Planned, input: &Input, options: Options, has_subtitles: bool) -> Vec<String> {
     let mut args = preamble();
     args.push("-copyts".to_owned());
     args.extend(options.args());
     if has_subtitles {
         args.extend(subtitles::decoding());
     }
+    // A change of the sound that nobody foresaw ends the run: filters made anew would fill from zero and cut once more.
+    args.extend(words("-reinit_filter:a 0"));
     args.extend(input.args());
+    args.extend(uniform::input(planned));
     args
 }
 
-/// The filters of all audio renditions, each track decoded once; nothing when there are none.
-fn graph(planned: &Planned, finish: impl Fn(&AudioRendition) -> String) -> Option<String> {
+/// The filters of some audio renditions of a plan, each track decoded once; nothing when there are none.
+fn graph<'a>(
+    planned: &Planned,
+    audios: impl Iterator<Item = &'a AudioRendition>,
+    finish: impl Fn(&AudioRendition) -> String,
+) -> Option<String> {
     let mut tracks: BTreeMap<u32, Vec<&AudioRendition>> = BTreeMap::new();
-    for rendition in planned.audios() {
+    for rendition in audios {
         tracks.entry(rendition.track).or_default().push(rendition);
     }
     let chains = tracks.iter().map(|(track, renditions)| {
-        let head = format!("[0:{track}]{}", mix::on_the_timeline(planned, renditions[0]));
+        let head = mix::on_the_timeline(planned, renditions[0]);
         let ends: Vec<String> = renditions
             .iter()
             .map(|rendition| format!("{}{}", finish(rendition), label(rendition)))

@@ -22,7 +22,7 @@ impl Prober<'_> {
     /// What the header says, and the first packets of tracks of which it says too little.
     pub(super) async fn describe(&self) -> Result<Document, ProbeError> {
         // Of the container's tags only the one that is used: others may be megabytes long.
-        let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand";
+        let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand:program_stream=index";
         let args = ["-show_entries", entries, "-show_streams", "-of", "json"];
         let spawn = self.spawn(&args, Allowance::look());
         let output = self
@@ -40,17 +40,10 @@ impl Prober<'_> {
         if !output.ending.success() {
             return Err(self.refusal(&output.stderr_tail));
         }
-        let document = serde_json::from_slice(&output.stdout)
+        let mut document: Document = serde_json::from_slice(&output.stdout)
             .map_err(|error| ProbeError::NotMedia(format!("its description is not valid: {error}")))?;
         self.look_at_sizes(&document, &output.stderr_tail)?;
-        let document = Document {
-            streams: document
-                .streams
-                .into_iter()
-                .filter(|stream| !stream.is_attachment())
-                .collect(),
-            ..document
-        };
+        document.streams.retain(|stream| !stream.is_attachment());
         Ok(document)
     }
 
@@ -108,6 +101,7 @@ impl Prober<'_> {
             seek_margin: 0.0,
             deep: self.input.is_deep(),
             clock_repair: None,
+            programmes: document.programmes(),
         };
         self.limits.policy.judge_media(&probe)?;
         self.name_missing_decoders(&mut probe).await;

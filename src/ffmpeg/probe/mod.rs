@@ -5,6 +5,7 @@ mod error;
 mod fields;
 mod limits;
 mod looks;
+mod sound;
 mod times;
 
 use std::io;
@@ -109,9 +110,11 @@ impl Prober<'_> {
                 }
             };
             let around = self.look_around(&mut looked, indexed);
-            let (around, fields, between) = futures::join!(around, self.fields(&probe), between);
+            let (around, fields, between, frames) =
+                futures::join!(around, self.fields(&probe), between, self.sound_frames(&probe));
             around?;
             probe = looked;
+            sound::settle(&mut probe, &frames);
             (fields, between?)
         };
         let shown = probe.main_video().map(|(stream, _)| stream.index);

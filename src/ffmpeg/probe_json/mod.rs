@@ -9,6 +9,7 @@ use serde_json::Value;
 use streams::Rational;
 
 use crate::ladder::probe::{Audience, Audio, Content, DolbyVision, Stream, Unreadable, Video};
+use crate::ladder::sound;
 
 /// What ffprobe says of a source.
 #[derive(Debug, Default, Deserialize)]
@@ -16,6 +17,14 @@ use crate::ladder::probe::{Audience, Audio, Content, DolbyVision, Stream, Unread
 pub(super) struct Document {
     pub(super) streams: Vec<RawStream>,
     pub(super) format: RawFormat,
+    programs: Vec<RawProgram>,
+}
+
+/// One programme of a transport stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawProgram {
+    streams: Vec<RawStream>,
 }
 
 /// The container.
@@ -166,6 +175,12 @@ impl RawFormat {
 }
 
 impl Document {
+    /// The streams of each programme, by their absolute indexes.
+    pub(super) fn programmes(&self) -> Vec<Vec<u32>> {
+        let indexes = |program: &RawProgram| program.streams.iter().filter_map(|s| s.index.parse()).collect();
+        self.programs.iter().map(indexes).collect()
+    }
+
     /// Bits per second of the one stream at `index` whose container tells only its whole rate: what the others leave of it.
     pub(super) fn rest_of_bitrate(&self, index: u32) -> Option<u64> {
         let whole: u64 = self.format.bit_rate.parse()?;
@@ -194,7 +209,10 @@ impl RawStream {
             codec: self.codec(),
             language: tag(&self.tags, "language").map(|text| shorten(text, 35)),
             // Not `handler_name`: that is the name of the program that wrote the file more often than one for people.
-            title: tag(&self.tags, "title").map(|text| shorten(text, 60)),
+            // It may name the channel all the same.
+            title: tag(&self.tags, "title")
+                .or_else(|| tag(&self.tags, "handler_name").filter(|name| sound::side(name).is_some()))
+                .map(|text| shorten(text, 60)),
             default: self.flag("default"),
             audience: Audience {
                 forced: self.flag("forced"),
@@ -329,6 +347,7 @@ impl RawStream {
             channels: self.channels.parse().filter(|channels| *channels > 0)?,
             sample_rate: self.sample_rate.parse().filter(|rate| *rate > 0)?,
             layout: self.channel_layout.text().map(|text| shorten(text, 60)),
+            changes: false,
         })
     }
 

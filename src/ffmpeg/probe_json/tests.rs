@@ -74,7 +74,8 @@ fn numbers_may_be_texts_and_fields_may_be_missing() {
         Content::Audio(Audio {
             channels: 2,
             sample_rate: 48_000,
-            layout: None
+            layout: None,
+            changes: false,
         })
     );
     assert_eq!(stream.start, None);

@@ -21,6 +21,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use streams::plan::{Planned, Source, VideoPlan, VideoRendition};
 
+use crate::ffmpeg::argv;
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -124,7 +126,7 @@ impl Allowance {
         let tracks = (plan.audios().count() + plan.subtitles.len()).max(1) as f64;
         Self {
             memory: 4 * GIB,
-            file: GIB,
+            file: GIB + 2 * argv::uniform_bytes(plan),
             // Sound is encoded at about 140 times real time.
             processor: Duration::from_secs(600) + seconds_of(plan.source.duration * tracks / 4.0),
         }

@@ -197,10 +197,16 @@ impl Draft {
     /// Says why each stream that is not used is not, and what all of it will cost.
     fn account(&mut self, probe: &Probe) {
         let mut used: BTreeSet<u32> = self.video.iter().map(|video| video.track).collect();
-        used.extend(self.renditions.iter().filter_map(|rendition| match rendition {
-            Rendition::Audio(audio) => Some(audio.track),
-            Rendition::Video(_) => None,
-        }));
+        used.extend(
+            self.renditions
+                .iter()
+                .filter_map(|rendition| match rendition {
+                    Rendition::Audio(audio) => Some([Some(audio.track), audio.right_track]),
+                    Rendition::Video(_) => None,
+                })
+                .flatten()
+                .flatten(),
+        );
         used.extend(self.subtitles.iter().map(|subtitle| subtitle.track));
         used.extend(self.cover);
         self.left_out.extend(left_out::streams(probe, &used, &self.left_out));

@@ -47,6 +47,7 @@ fn audio() -> Content {
         channels: 2,
         sample_rate: 48_000,
         layout: None,
+        changes: false,
     })
 }
 
@@ -114,6 +115,63 @@ fn sound_that_is_not_there_is_a_warning() {
     let draft = planned(&probe(vec![stream(0, Content::Video(video()))]));
     assert_eq!(draft.warnings, ["no_audio"]);
     assert!(draft.tasks.iter().all(|task| task.task != TaskName::TRACKS));
+}
+
+#[test]
+fn sound_and_subtitles_of_another_programme_are_left_out_with_a_word() {
+    let text = || Stream {
+        codec: "subrip".to_owned(),
+        ..stream(5, Content::Subtitle { bitmap: false })
+    };
+    let streams = || {
+        let early = Stream {
+            start: Rational::new(-5, 1),
+            ..stream(3, audio())
+        };
+        vec![
+            stream(0, Content::Video(video())),
+            stream(1, audio()),
+            stream(2, Content::Video(video())),
+            early,
+            stream(4, audio()),
+            text(),
+        ]
+    };
+    let draft = planned(&Probe {
+        programmes: vec![vec![0, 1], vec![2, 3, 5]],
+        ..probe(streams())
+    });
+    let sounds = |draft: &Draft| -> Vec<u32> {
+        let audios = draft.renditions.iter().filter_map(|rendition| match rendition {
+            Rendition::Audio(audio) => Some(audio.track),
+            Rendition::Video(_) => None,
+        });
+        audios.collect()
+    };
+    // Of what no programme mentions nobody knows.
+    assert_eq!((sounds(&draft), draft.subtitles.len()), (vec![1, 4], 0));
+    assert!(
+        draft.warnings.contains(&"other_programmes_left_out".to_owned()),
+        "{:?}",
+        draft.warnings
+    );
+    let others = draft.left_out.iter().filter(|entry| entry.reason.contains("programme"));
+    assert_eq!(
+        others.map(|entry| entry.name.as_str()).collect::<Vec<_>>(),
+        ["track 3", "track 5"]
+    );
+    assert_eq!(draft.timeline.zero, Rational::ZERO);
+
+    let radio = Probe {
+        programmes: vec![vec![4], vec![1, 3]],
+        ..probe(vec![stream(1, audio()), stream(3, audio()), stream(4, audio())])
+    };
+    assert_eq!(sounds(&planned(&radio)), [1, 3]);
+    let one = planned(&Probe {
+        programmes: Vec::new(),
+        ..probe(streams())
+    });
+    assert_eq!((sounds(&one), one.subtitles.len()), (vec![1, 3, 4], 1));
 }
 
 #[test]
@@ -374,7 +432,7 @@ prop_compose! {
 fn any_content() -> impl Strategy<Value = Content> {
     prop_oneof![
         3 => any_video(),
-        2 => (1u32..64, 1u32..200_000).prop_map(|(channels, sample_rate)| Content::Audio(Audio { channels, sample_rate, layout: None })),
+        2 => (1u32..64, 1u32..200_000).prop_map(|(channels, sample_rate)| Content::Audio(Audio { channels, sample_rate, layout: None, changes: false })),
         1 => any::<bool>().prop_map(|bitmap| Content::Subtitle { bitmap }),
         1 => Just(Content::Cover),
         1 => Just(Content::Data),

@@ -23,7 +23,21 @@ impl Tracks {
         let sound = sound::renditions(profile, &audios, zero);
         let subtitles = subtitles::renditions(probe);
         let no_audio = sound.renditions.is_empty().then_some("no_audio");
-        let words = sound.warnings.into_iter().chain(subtitles.warnings).chain(no_audio);
+        let is_other = |stream: &Stream| {
+            matches!(stream.content, Content::Audio(_) | Content::Subtitle { .. })
+                && probe.is_of_other_programme(stream)
+        };
+        let others = probe
+            .streams
+            .iter()
+            .any(is_other)
+            .then_some("other_programmes_left_out");
+        let words = sound
+            .warnings
+            .into_iter()
+            .chain(subtitles.warnings)
+            .chain(no_audio)
+            .chain(others);
         let mut covers = probe
             .streams
             .iter()

@@ -1,11 +1,16 @@
 //! The audio renditions: every track of the source as stereo, with a name people recognise, and beside it as 5.1 where it has as much.
 
-use streams::plan::{AudioRendition, LeftOut, SourceChannels};
+mod pair;
+
+pub use pair::{Side, side};
+
+use streams::plan::{AudioRendition, LeftOut, Planned, Rendition, SourceChannels};
 
 use super::label::{Labels, left_out};
 use super::language::{Known, known};
 use super::probe::{Audio, Stream};
 use super::profile::Profile;
+use pair::Pair;
 
 /// Samples per second of every track.
 pub const SAMPLE_RATE: u32 = 48_000;
@@ -78,10 +83,12 @@ pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) ->
     let mut sound = Sound::default();
     let chosen = sound.choose(tracks);
     let mut labels = Labels::default();
-    for (k, (stream, audio)) in chosen.into_iter().enumerate() {
+    for (k, pair) in chosen.into_iter().enumerate() {
+        let Pair { stream, audio, .. } = pair;
         let track = Track {
             stream,
             audio,
+            pair,
             language: stream.language.as_deref().and_then(known),
             zero,
         };
@@ -93,18 +100,38 @@ pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) ->
     sound
 }
 
+/// Marks the sound of a plan as changing, though no look at it met a change. Not where ffmpeg could be wrong about the places of its
+/// channels: it would have to guess them.
+pub fn expect_changes(plan: &mut Planned) {
+    for rendition in &mut plan.renditions {
+        let Rendition::Audio(audio) = rendition else {
+            continue;
+        };
+        let has_places = match &audio.source_channels {
+            SourceChannels::Named => true,
+            SourceChannels::Guessed(layout) => matches!(layout.as_str(), "mono" | "stereo"),
+            SourceChannels::Dealt(_) => false,
+        };
+        audio.changes |= has_places && audio.right_track.is_none();
+    }
+}
+
 impl Sound {
     /// The tracks that are encoded, the default one first; all others keep their order.
-    fn choose<'a>(&mut self, tracks: &[(&'a Stream, &'a Audio)]) -> Vec<(&'a Stream, &'a Audio)> {
-        let (mut usable, empty): (Vec<_>, Vec<_>) = tracks.iter().copied().partition(|(stream, _)| is_usable(stream));
+    fn choose<'a>(&mut self, tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
+        let (usable, empty): (Vec<_>, Vec<_>) = tracks.iter().copied().partition(|(stream, _)| is_usable(stream));
         if !empty.is_empty() {
             self.warnings.push("empty_audio_track_left_out");
         }
-        let leads = |(stream, _): &(&Stream, &Audio)| (stream.default, is_main(stream));
+        let mut usable = pair::join(&usable);
+        if pair::are_separate(&usable) {
+            self.warnings.push("mono_tracks_separate");
+        }
+        let leads = |pair: &Pair<'_>| (pair.stream.default, is_main(pair.stream));
         let first = usable
             .iter()
-            .position(|track| leads(track) == (true, true))
-            .or_else(|| usable.iter().position(|(stream, _)| is_main(stream)));
+            .position(|pair| leads(pair) == (true, true))
+            .or_else(|| usable.iter().position(|pair| is_main(pair.stream)));
         if let Some(first) = first {
             usable[..=first].rotate_right(1);
         }
@@ -112,13 +139,11 @@ impl Sound {
         if !surplus.is_empty() {
             self.warnings.push("audio_tracks_left_out");
         }
-        let why = |tracks: Vec<(&Stream, &Audio)>, reason: &str| {
-            let left_out = tracks.into_iter().map(|(stream, _)| left_out(stream, reason));
-            left_out.collect::<Vec<_>>()
-        };
-        self.left_out.extend(why(empty, "It holds no sound."));
+        let surplus = surplus.iter().flat_map(Pair::streams);
+        let reason = format!("At most {MOST} tracks of sound are kept.");
         self.left_out
-            .extend(why(surplus, &format!("At most {MOST} tracks of sound are kept.")));
+            .extend(empty.iter().map(|(stream, _)| left_out(stream, "It holds no sound.")));
+        self.left_out.extend(surplus.map(|stream| left_out(stream, &reason)));
         usable
     }
 
@@ -141,10 +166,11 @@ const fn is_main(stream: &Stream) -> bool {
     !stream.audience.commentary && !stream.audience.visual_impaired
 }
 
-/// One track of the source.
+/// One track of the source, or two that are one.
 struct Track<'a> {
     stream: &'a Stream,
     audio: &'a Audio,
+    pair: Pair<'a>,
     language: Option<Known>,
     zero: f64,
 }
@@ -186,6 +212,8 @@ impl Track<'_> {
             Some(AudioRendition {
                 name: name.parse().ok()?,
                 track: self.stream.index,
+                right_track: self.pair.right.map(|right| right.index),
+                changes: self.audio.changes,
                 language: self.language.as_ref().map(|language| language.tag.clone()),
                 label: label.clone(),
                 default: k == 0,
@@ -196,7 +224,7 @@ impl Track<'_> {
                 sample_rate: SAMPLE_RATE,
                 bitrate: bitrate?,
                 loudness: profile.loudness,
-                duration: (self.stream.end? - self.zero).max(0.0),
+                duration: (self.pair.end()? - self.zero).max(0.0),
                 source_packet: self.stream.packet,
                 reason,
             })
@@ -206,13 +234,7 @@ impl Track<'_> {
 
     /// The track's own title, else its language, with what sets it apart.
     fn label(&self, k: usize) -> String {
-        let title = self
-            .stream
-            .title
-            .as_deref()
-            .map(str::trim)
-            .filter(|title| !title.is_empty());
-        if let Some(title) = title {
+        if let Some(title) = self.pair.title() {
             return title.to_owned();
         }
         let audience = self.stream.audience;
@@ -229,6 +251,7 @@ impl Track<'_> {
 
     fn reason(&self, channels: &SourceChannels) -> String {
         match (channels, self.audio.channels) {
+            _ if self.pair.right.is_some() => "two mono tracks of the source, named left and right".to_owned(),
             (_, 2) => "a stereo track of the source".to_owned(),
             (_, 1) => "a mono track of the source, on both channels".to_owned(),
             (SourceChannels::Named, count) => format!("a track of the source with {count} channels, mixed down"),

@@ -21,6 +21,7 @@ const STEREO: Audio = Audio {
     channels: 2,
     sample_rate: 44_100,
     layout: None,
+    changes: false,
 };
 
 fn names(sound: &Sound) -> Vec<&str> {
@@ -159,6 +160,80 @@ fn channels_nobody_named_are_guessed_up_to_eight_and_then_dealt() {
         );
         assert_eq!(found, (wanted, surround, warnings), "{channels} {layout:?}");
     }
+}
+
+/// Mono tracks with these titles, and with one layout each.
+fn mono(tracks: &[(Option<&str>, Option<&str>)]) -> Sound {
+    let streams: Vec<Stream> = (1..)
+        .zip(tracks)
+        .map(|(index, (title, _))| track(index, None, *title, false, 9.0))
+        .collect();
+    let audios: Vec<Audio> = tracks
+        .iter()
+        .map(|(_, layout)| Audio {
+            channels: 1,
+            layout: layout.map(str::to_owned),
+            ..STEREO
+        })
+        .collect();
+    let tracks: Vec<(&Stream, &Audio)> = streams.iter().zip(&audios).collect();
+    renditions(&Profile::standard(), &tracks, 0.0)
+}
+
+#[test]
+fn mono_tracks_named_left_and_right_are_one_and_others_stay_apart_with_a_word() {
+    for (tracks, pairs, labels, warnings) in [
+        (
+            &[(Some("Left"), None), (Some("Right"), None)][..],
+            &[(1, Some(2))][..],
+            &["Audio 1"][..],
+            &[][..],
+        ),
+        (
+            &[(Some("Boom R"), None), (Some("Host L"), None), (Some("boom l"), None)],
+            &[(3, Some(1)), (2, None)],
+            &["boom", "Host L"],
+            &[],
+        ),
+        (
+            &[(None, Some("1 channels (FL)")), (None, Some("1 channels (FR)"))],
+            &[(1, Some(2))],
+            &["Audio 1"],
+            &[],
+        ),
+        (
+            &[(Some("Left"), None), (Some("Left"), None)],
+            &[(1, None), (2, None)],
+            &["Left", "Left 2"],
+            &[],
+        ),
+        (
+            &[(None, None), (None, Some("mono"))],
+            &[(1, None), (2, None)],
+            &["Audio 1", "Audio 2"],
+            &["mono_tracks_separate"],
+        ),
+    ] {
+        let sound = mono(tracks);
+        let found: Vec<_> = sound.renditions.iter().map(|r| (r.track, r.right_track)).collect();
+        let names: Vec<_> = sound.renditions.iter().map(|r| r.label.as_str()).collect();
+        assert_eq!(
+            (found.as_slice(), names.as_slice(), sound.warnings.as_slice()),
+            (pairs, labels, warnings),
+            "{tracks:?}"
+        );
+    }
+}
+
+#[test]
+fn a_later_attempt_expects_changes_but_where_channels_have_no_places() {
+    let mut plan = crate::ffmpeg::testing::planned();
+    let mut audios: Vec<_> = plan.audios().cloned().collect();
+    audios[0].source_channels = SourceChannels::Dealt(12);
+    plan.renditions = audios.into_iter().map(Rendition::Audio).collect();
+    expect_changes(&mut plan);
+    let changes: Vec<bool> = plan.audios().map(|rendition| rendition.changes).collect();
+    assert_eq!(changes, [false, true]);
 }
 
 #[test]

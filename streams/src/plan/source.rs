@@ -45,6 +45,10 @@ pub struct SourceCopy {
     pub etag: String,
     /// Bytes.
     pub size: u64,
+    /// Whether its sound is put together of pieces that may overlap or be apart by some milliseconds: it was decoded to one form, or its
+    /// clock was repaired.
+    #[serde(default)]
+    pub spliced: bool,
 }
 
 /// One stream of the source.

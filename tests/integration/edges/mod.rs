@@ -49,6 +49,21 @@ async fn every_track_of_sound_comes_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_that_changes_on_the_way_plays_throughout() {
+    run(rows::sound::changing()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_that_changes_on_the_way_stays_with_its_pictures() {
+    run(rows::sync::changing()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_belongs_together_is_heard_together_and_nothing_else() {
+    run(rows::sound::together()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_named_and_never_passed_over() {
     run(rows::damage::rows()).await;
 }

@@ -33,6 +33,10 @@ pub(crate) enum Check {
     NotCombed,
     /// The tracks of sound in their order: language, and the tone each hums.
     Tones(&'static [(Option<&'static str>, u32)]),
+    /// The tone on the left of the rendition of so many channels, by moment.
+    TonesAt(u32, &'static [(f64, u32)]),
+    /// The tones on the left and on the right of the first rendition, which is the only one.
+    Sides(u32, u32),
     /// The tone each channel of the 5.1 rendition hums.
     Surround([u32; 6]),
     /// These tones can be heard in the first stereo rendition.
@@ -82,6 +86,8 @@ impl Check {
             Self::Poster(least) => picture::poster(output, *least).await,
             Self::InSync(wanted) => sound::in_sync(output, wanted).await,
             Self::Tones(wanted) => sound::tones(output, wanted).await,
+            Self::TonesAt(channels, wanted) => sound::tones_at(output, *channels, wanted).await,
+            Self::Sides(left, right) => sound::sides(output, [*left, *right]).await,
             Self::Surround(wanted) => sound::surround(output, *wanted).await,
             Self::Mixed(wanted) => sound::mixed(output, wanted).await,
             Self::Sound(wanted) => sound::length(output, *wanted).await,

@@ -54,6 +54,45 @@ pub(super) async fn tones(output: &Output, wanted: &[(Option<&str>, u32)]) -> Ve
     faults
 }
 
+pub(super) async fn tones_at(output: &Output, channels: u32, wanted: &[(f64, u32)]) -> Vec<String> {
+    let listed = output.published.audio.iter();
+    let of_channels = listed.filter(|audio| audio.listing.channels == Some(u64::from(channels)));
+    // Sound that is alone is not listed.
+    let mut urls: Vec<_> = of_channels.map(|audio| audio.track.url.to_string()).collect();
+    urls.extend(
+        output
+            .sounds()
+            .into_iter()
+            .map(|(_, url)| url)
+            .filter(|_| channels == 2),
+    );
+    let Some(url) = urls.first() else {
+        return vec![format!(
+            "there is no rendition of {channels} channels: {}",
+            output.published.text
+        )];
+    };
+    let mut found = Vec::new();
+    for (moment, _) in wanted {
+        let heard = hearing(url, *moment).await;
+        found.push((*moment, loudest_tone(&heard[0], &TONES).unwrap_or(0)));
+    }
+    equal("tones by moment", found.as_slice(), wanted)
+}
+
+pub(super) async fn sides(output: &Output, wanted: [u32; 2]) -> Vec<String> {
+    let sounds = output.sounds();
+    let [(_, url)] = sounds.as_slice() else {
+        return vec![format!("there are {} tracks of sound and not one", sounds.len())];
+    };
+    let heard = hearing(url, 0.5).await;
+    let found: Vec<_> = heard
+        .iter()
+        .map(|channel| loudest_tone(channel, &TONES).unwrap_or(0))
+        .collect();
+    equal("left and right", found.as_slice(), &wanted)
+}
+
 pub(super) async fn surround(output: &Output, wanted: [u32; 6]) -> Vec<String> {
     let six = output
         .published

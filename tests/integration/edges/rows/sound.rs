@@ -213,6 +213,139 @@ pub(crate) fn covered() -> Vec<Row> {
     ]
 }
 
+/// A film of two pieces behind each other in a transport stream, whose sounds are made by these arguments of ffmpeg.
+fn spliced(seconds: f64, sounds: [(String, &str); 2]) -> Input {
+    let piece = |(k, (sound, codec)): (usize, (String, &str))| {
+        let begin = 10.0 + k as f64 * seconds;
+        made(
+            format!(
+                "{} {sound} {H264} {codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {begin}",
+                moving("128x72", "25", seconds)
+            ),
+            "ts",
+        )
+    };
+    Input::Joined(sounds.into_iter().enumerate().map(piece).collect())
+}
+
+/// Rows of sound that changes its channels or its rate on the way, as at a splice of television or of a podcast.
+pub(crate) fn changing() -> Vec<Row> {
+    const FILM: [u32; 6] = [300, 400, 500, 60, 700, 800];
+    let six = |seconds| (chord(&FILM, "5.1", seconds), "-c:a ac3 -b:a 384k");
+    let two = |seconds| (chord(&[1000, 500], "stereo", seconds), "-c:a ac3 -b:a 192k");
+    let aac = |hertz, seconds, form| (tone(hertz, seconds), form);
+    let mono_then_stereo = |seconds| {
+        spliced(
+            seconds,
+            [
+                aac(440, seconds, "-c:a aac -ac 1"),
+                aac(1000, seconds, "-c:a aac -ac 2"),
+            ],
+        )
+    };
+    let rates = |seconds| {
+        let forms = ["-c:a aac -ac 2 -ar 44100", "-c:a aac -ac 2 -ar 48000"];
+        spliced(seconds, [aac(440, seconds, forms[0]), aac(1000, seconds, forms[1])])
+    };
+    let mp3 = |hertz, form: &str| {
+        made(
+            format!(
+                "{} -c:a libmp3lame {form} -write_xing 0 -id3v2_version 0",
+                tone(hertz, 6.0)
+            ),
+            "mp3",
+        )
+    };
+    let both = |left: &'static [(f64, u32)], end| vec![Sound(Some(end)), Check::TonesAt(2, left)];
+    let film_first: &[_] = &[(0.5, 300), (4.7, 300), (6.3, 1000), (10.7, 1000)];
+    let film_last: &[_] = &[(0.5, 1000), (4.7, 1000), (6.3, 300), (10.7, 300)];
+    let short: &[_] = &[(0.5, 440), (4.7, 440), (6.3, 1000), (10.7, 1000)];
+    let long: &[_] = &[(0.5, 440), (16.7, 440), (18.3, 1000), (34.7, 1000)];
+    vec![
+        completes(
+            "5.1, then stereo, in a transport stream",
+            spliced(6.0, [six(6.0), two(6.0)]),
+            [both(film_first, 12.0), vec![Check::TonesAt(6, film_first)]].concat(),
+        ),
+        completes(
+            "stereo, then 5.1, in a transport stream",
+            spliced(6.0, [two(6.0), six(6.0)]),
+            [both(film_last, 12.0), vec![Check::TonesAt(6, film_last)]].concat(),
+        ),
+        completes(
+            "stereo, then 5.1, in Matroska",
+            spliced(6.0, [two(6.0), six(6.0)]).remade("", "-c copy", "mkv"),
+            [both(film_last, 12.0), vec![Check::TonesAt(6, film_last)]].concat(),
+        ),
+        completes("mono, then stereo, in AAC", mono_then_stereo(6.0), both(short, 12.0)),
+        completes("44.1, then 48 kHz, in AAC", rates(6.0), both(short, 12.0)),
+        completes(
+            "mono, then stereo, in a source that is copied",
+            mono_then_stereo(18.0),
+            both(long, 36.0),
+        ),
+        completes(
+            "44.1, then 48 kHz, in a source that is copied",
+            rates(18.0),
+            both(long, 36.0),
+        ),
+        completes(
+            "MP3 of mono at 44.1 kHz, then of stereo at 48 kHz",
+            Input::Joined(vec![mp3(440, "-ac 1 -ar 44100"), mp3(1000, "-ac 2 -ar 48000")]),
+            both(short, 12.05),
+        ),
+    ]
+}
+
+/// Rows of mono tracks that belong together, or not, and of programmes that do not.
+pub(crate) fn together() -> Vec<Row> {
+    let two = [tone(440, 3.0), tone(660, 3.0)];
+    let mono = "-c:a pcm_s16le -ac 1";
+    let laid_out = made(
+        format!(
+            "{} {} -filter_complex [1]pan=FL|c0=c0[l];[2]pan=FR|c0=c0[r] -map 0 -map [l] -map [r] {H264} -c:a pcm_s16le",
+            moving("128x72", "25", 3.0),
+            two.join(" ")
+        ),
+        "mov",
+    );
+    let programmes = |seconds: f64| {
+        let video = moving("128x72", "25", seconds);
+        made(
+            format!(
+                "{video} {} {video} {} -map 0 -map 1 -map 2 -map 3 {H264} -c:a aac -program title=One:st=0:st=1 -program title=Two:st=2:st=3",
+                tone(440, seconds),
+                tone(880, seconds)
+            ),
+            "ts",
+        )
+    };
+    let first_alone = || [Check::Tones(&[(None, 440)]), Warns("other_programmes_left_out")];
+    vec![
+        completes(
+            "mono tracks with the titles Left and Right",
+            film(
+                &two,
+                &format!("{mono} -metadata:s:a:0 title=Left -metadata:s:a:1 title=Right"),
+                "mkv",
+            ),
+            [Check::Sides(440, 660)],
+        ),
+        completes(
+            "mono tracks for the left and the right loudspeaker",
+            laid_out,
+            [Check::Sides(440, 660)],
+        ),
+        completes(
+            "mono tracks nobody named, in QuickTime",
+            film(&two, mono, "mov"),
+            [Tones(&[(None, 440), (None, 660)]), Warns("mono_tracks_separate")],
+        ),
+        completes("two programmes in a transport stream", programmes(6.0), first_alone()),
+        completes("two programmes in one that is copied", programmes(26.0), first_alone()),
+    ]
+}
+
 /// Rows whose sixth channel is kept beside the stereo mix.
 pub(crate) fn surround() -> Vec<Row> {
     const TONES: [u32; 6] = [300, 400, 500, 60, 700, 800];

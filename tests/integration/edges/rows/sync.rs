@@ -180,6 +180,60 @@ pub(crate) fn clocks() -> Vec<Row> {
     ]
 }
 
+/// Rows whose sound changes its form halfway.
+pub(crate) fn changing() -> Vec<Row> {
+    let row = |name, forms| completes(name, spliced(forms), [InSync(&[2.0, 11.0, 15.0, 24.0])]);
+    let late = ["-c:a ac3 -ac 2 -b:a 192k", "-c:a ac3 -ac 6 -b:a 384k"];
+    vec![
+        row(
+            "5.1, then stereo, in AC-3",
+            ["-c:a ac3 -ac 6 -b:a 384k", "-c:a ac3 -ac 2 -b:a 192k"],
+        ),
+        row(
+            "44.1, then 48 kHz, in AAC",
+            ["-c:a aac -ar 44100 -ac 2", "-c:a aac -ar 48000 -ac 2"],
+        ),
+        row("mono, then stereo, in AAC", ["-c:a aac -ac 1", "-c:a aac -ac 2"]),
+        completes(
+            "stereo, then 5.1, in Matroska",
+            spliced(late).remade("", "-c copy", "mkv"),
+            [InSync(&[2.0, 11.0, 15.0, 24.0])],
+        ),
+        completes(
+            "5.1 for half a second where nobody looks",
+            interrupted(),
+            [InSync(WHOLE)],
+        ),
+    ]
+}
+
+/// Two pieces of half the length in a transport stream, with sound of these forms.
+fn spliced(forms: [&str; 2]) -> Input {
+    let half = LONG / 2.0;
+    let piece = |(k, form): (usize, &str)| {
+        let (flash, beep) = (flashes("25", half, &[2.0, 11.0]), beeps(half, &[2.0, 11.0]));
+        let begin = 10.0 + k as f64 * half;
+        let times = format!("-muxdelay 0 -muxpreload 0 -output_ts_offset {begin}");
+        made(format!("{flash} {beep} {H264} {form} {times}"), "ts")
+    };
+    Input::Joined(forms.into_iter().enumerate().map(piece).collect())
+}
+
+/// Sound whose form is another one for so short that a look at a few places does not meet it: the first attempt fails, the second expects it.
+fn interrupted() -> Input {
+    let piece = |(begin, end, channels): (f64, f64, u32)| {
+        let beep = beeps(LONG, WHOLE);
+        made(
+            format!("{beep} -ss {begin} -t {} -c:a ac3 -ac {channels} -f ac3", end - begin),
+            "ac3",
+        )
+    };
+    let pieces = [(0.0, 5.216, 2), (5.216, 5.728, 6), (5.728, LONG, 2)].map(piece);
+    let sound = Input::Joined(pieces.into_iter().collect());
+    let picture = made(format!("{} {H264}", flashes("25", LONG, WHOLE)), "mkv");
+    picture.with(vec![sound], "-f ac3", "-map 0 -map 1 -c copy", "mkv")
+}
+
 /// Cut at a time that is no key frame without encoding anew, as phones and editors do it: the edit list hides what is too much.
 fn edited() -> Input {
     both("25", WHOLE, (0.0, 0.0), "", "mp4").remade("-ss 0.52", "-c copy", "mp4")
