@@ -173,7 +173,7 @@ const fn tone(amplitude: f32, tone: f32, ramp: f32) -> Sound {
 const GATED: [&str; 2] = ["gated speech", "gated speech with hard edges"];
 
 /// Kinds of recordings, each with how many are made of it.
-#[expect(clippy::type_complexity, reason = "a table of functions")]
+#[expect(clippy::type_complexity, clippy::too_many_lines, reason = "a table of functions")]
 fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
     const SPEECH: (f32, f32) = (0.8, 4.0);
     const GATE: (f32, f32) = (0.6, 2.5);

@@ -7,7 +7,7 @@ use streams::dead;
 use streams::fact::{Ended, Outcome};
 use streams::task::TaskName;
 use streams::work::WorkKind;
-use streams::{Code, JobId, subject, topology};
+use streams::{Code, JobId, dead, subject, topology};
 
 use crate::harness::clip::moving;
 use crate::harness::database::Engine;
