@@ -483,17 +483,19 @@ async fn holds_both(bench: &Bench, name: &str, amplitudes: [f64; 2], what: &str)
     assert!((seconds - 6.0).abs() < 0.1, "{what}: {seconds} s");
 }
 
+/// The arguments that make piece `k` with its tone in every channel.
+fn piece(k: usize, channels: usize, rate: u32, codec: &str) -> String {
+    let one = format!("0.2*sin(2*PI*{}*t)", PIECES[k]);
+    let all = vec![one; channels].join("|");
+    let layout = ["mono", "stereo", "", "", "", "5.1"][channels - 1];
+    let begin = 10 + 3 * k;
+    format!(
+        "-f lavfi -i aevalsrc=exprs={all}:s={rate}:d=3:c={layout} {codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {begin}"
+    )
+}
+
 #[tokio::test]
 async fn sound_that_changes_its_form_plays_throughout() {
-    let piece = |k: usize, channels: usize, rate: u32, codec: &str| {
-        let one = format!("0.2*sin(2*PI*{}*t)", PIECES[k]);
-        let all = vec![one; channels].join("|");
-        let layout = ["mono", "stereo", "", "", "", "5.1"][channels - 1];
-        let begin = 10 + 3 * k;
-        format!(
-            "-f lavfi -i aevalsrc=exprs={all}:s={rate}:d=3:c={layout} {codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {begin}"
-        )
-    };
     let ac3 = "-c:a ac3 -b:a 384k";
     let aac = "-c:a aac -b:a 192k";
     let mp3 = "-c:a libmp3lame -write_xing 0 -id3v2_version 0";
@@ -611,19 +613,8 @@ async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
 
 #[tokio::test]
 async fn a_change_that_was_not_planned_ends_the_run_and_an_attempt_that_expects_it_makes_all_of_it() {
-    let piece = |k: usize, layout: &str| {
-        let one = format!("0.2*sin(2*PI*{}*t)", PIECES[k]);
-        let all = if layout == "mono" {
-            one.clone()
-        } else {
-            format!("{one}|{one}")
-        };
-        let begin = 3 * k;
-        format!(
-            "-f lavfi -i aevalsrc=exprs={all}:s=48000:d=3:c={layout} -c:a ac3 -muxdelay 0 -muxpreload 0 -output_ts_offset {begin}"
-        )
-    };
-    let mut bench = Bench::joined("a.ts", [&piece(0, "stereo"), &piece(1, "mono")]).await;
+    let pieces = [piece(0, 2, 48_000, "-c:a ac3"), piece(1, 1, 48_000, "-c:a ac3")];
+    let mut bench = Bench::joined("a.ts", [&pieces[0], &pieces[1]]).await;
     for rendition in &mut bench.planned.renditions {
         if let streams::plan::Rendition::Audio(audio) = rendition {
             audio.changes = false;

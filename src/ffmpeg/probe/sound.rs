@@ -27,6 +27,9 @@ const PLACE_GAP: f64 = 0.5;
 /// Seconds of a place below which its rate is not told: containers round times to milliseconds.
 const SHORTEST_RATED: f64 = 0.05;
 
+/// A frame that seems to last so many times as long as the shortest one is followed by a gap.
+const GAP: f64 = 1.4;
+
 /// Share by which rates differ that are not the same: 44.1 and 48 kHz differ by 0.09.
 const RATE_DIFFERS: f64 = 0.05;
 
@@ -89,18 +92,31 @@ impl Frame {
 /// The forms of the frames of one track, one for each place, or more where it changes at one.
 fn forms(frames: &[Frame], is_timed: bool) -> Vec<Form> {
     let places = frames.chunk_by(|before, frame| frame.follows(before));
-    let rate = |place: &[Frame]| {
-        let (last, others) = place.split_last()?;
-        let samples: u32 = others.iter().map(|frame| frame.samples).sum();
-        let seconds = last.time? - others.first()?.time?;
-        let is_told = is_timed && seconds >= SHORTEST_RATED;
-        Some(f64::from(samples) / seconds).filter(|_| is_told)
-    };
     let places = places.map(|place| Form {
-        rate: rate(place),
+        rate: rate(place).filter(|_| is_timed),
         ..place[0].form.clone()
     });
     places.collect()
+}
+
+/// The rate of the frames of a place, by their times.
+fn rate(place: &[Frame]) -> Option<f64> {
+    let between = |pair: &[Frame]| Some((f64::from(pair[0].samples), pair[1].time? - pair[0].time?));
+    let steps = place
+        .windows(2)
+        .filter_map(between)
+        .filter(|(_, seconds)| *seconds > 0.0);
+    let steps: Vec<(f64, f64)> = steps.collect();
+    let fastest = steps
+        .iter()
+        .map(|(samples, seconds)| samples / seconds)
+        .fold(0.0, f64::max);
+    // Where frames are missing, as behind a seek, time passes without samples.
+    let sound = steps
+        .iter()
+        .filter(|(samples, seconds)| samples / seconds * GAP > fastest);
+    let (samples, seconds) = sound.fold((0.0, 0.0), |sum, step| (sum.0 + step.0, sum.1 + step.1));
+    (seconds >= SHORTEST_RATED).then(|| samples / seconds)
 }
 
 /// The widest of the forms that lasts, where not all of them are the same.
@@ -210,6 +226,10 @@ mod tests {
             .collect();
         assert_eq!(seen(&places), None);
         assert_eq!(seen(&[]), None);
+        // A frame is missing, as a decoder may drop one behind a seek.
+        let mut gap = place(90.0, 2, "stereo", 44_100.0);
+        gap.remove(1);
+        assert_eq!(seen(&[places[3].clone(), gap]), None);
         // Two seeks that land at the same place.
         assert_eq!(seen(&[places[3].clone(), places[3].clone()]), None);
     }

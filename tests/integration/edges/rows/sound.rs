@@ -228,25 +228,17 @@ fn spliced(seconds: f64, sounds: [(String, &str); 2]) -> Input {
     Input::Joined(sounds.into_iter().enumerate().map(piece).collect())
 }
 
+/// Such a film of 440 Hz and then 1000 Hz, in AAC of these forms.
+fn spliced_aac(seconds: f64, forms: [&str; 2]) -> Input {
+    let [first, second] = forms;
+    spliced(seconds, [(tone(440, seconds), first), (tone(1000, seconds), second)])
+}
+
 /// Rows of sound that changes its channels or its rate on the way, as at a splice of television or of a podcast.
 pub(crate) fn changing() -> Vec<Row> {
     const FILM: [u32; 6] = [300, 400, 500, 60, 700, 800];
     let six = |seconds| (chord(&FILM, "5.1", seconds), "-c:a ac3 -b:a 384k");
     let two = |seconds| (chord(&[1000, 500], "stereo", seconds), "-c:a ac3 -b:a 192k");
-    let aac = |hertz, seconds, form| (tone(hertz, seconds), form);
-    let mono_then_stereo = |seconds| {
-        spliced(
-            seconds,
-            [
-                aac(440, seconds, "-c:a aac -ac 1"),
-                aac(1000, seconds, "-c:a aac -ac 2"),
-            ],
-        )
-    };
-    let rates = |seconds| {
-        let forms = ["-c:a aac -ac 2 -ar 44100", "-c:a aac -ac 2 -ar 48000"];
-        spliced(seconds, [aac(440, seconds, forms[0]), aac(1000, seconds, forms[1])])
-    };
     let mp3 = |hertz, form: &str| {
         made(
             format!(
@@ -256,6 +248,8 @@ pub(crate) fn changing() -> Vec<Row> {
             "mp3",
         )
     };
+    let channels = ["-c:a aac -ac 1", "-c:a aac -ac 2"];
+    let rates = ["-c:a aac -ac 2 -ar 44100", "-c:a aac -ac 2 -ar 48000"];
     let both = |left: &'static [(f64, u32)], end| vec![Sound(Some(end)), Check::TonesAt(2, left)];
     let film_first: &[_] = &[(0.5, 300), (4.7, 300), (6.3, 1000), (10.7, 1000)];
     let film_last: &[_] = &[(0.5, 1000), (4.7, 1000), (6.3, 300), (10.7, 300)];
@@ -277,16 +271,20 @@ pub(crate) fn changing() -> Vec<Row> {
             spliced(6.0, [two(6.0), six(6.0)]).remade("", "-c copy", "mkv"),
             [both(film_last, 12.0), vec![Check::TonesAt(6, film_last)]].concat(),
         ),
-        completes("mono, then stereo, in AAC", mono_then_stereo(6.0), both(short, 12.0)),
-        completes("44.1, then 48 kHz, in AAC", rates(6.0), both(short, 12.0)),
+        completes(
+            "mono, then stereo, in AAC",
+            spliced_aac(6.0, channels),
+            both(short, 12.0),
+        ),
+        completes("44.1, then 48 kHz, in AAC", spliced_aac(6.0, rates), both(short, 12.0)),
         completes(
             "mono, then stereo, in a source that is copied",
-            mono_then_stereo(18.0),
+            spliced_aac(18.0, channels),
             both(long, 36.0),
         ),
         completes(
             "44.1, then 48 kHz, in a source that is copied",
-            rates(18.0),
+            spliced_aac(18.0, rates),
             both(long, 36.0),
         ),
         completes(
