@@ -1,8 +1,8 @@
 //! Every check holds where it should, and fails where it should not.
 
 use super::Check::{
-    Bars, Chunks, Corners, InSync, Mixed, NotCombed, Pictures, Poster, Ramp, Rates, Segments, Sheets, Sizes, Sound,
-    Subtitles, Surround, Tones, Warns,
+    Bars, Captions, Chunks, Corners, InSync, Mixed, NoWarning, NotCombed, Pictures, Poster, Ramp, Rates, Segments,
+    Sheets, Sizes, Sound, Subtitles, Surround, Tones, Warns,
 };
 use super::Output;
 use crate::edges::input::{H264, beeps, flashes, made};
@@ -20,7 +20,8 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
     );
     let clip = input.make(world.folder()).await;
     let job = world.submit(&clip).await;
-    let (ended, planned) = (world.completed(&job).await, world.planned(&job).await);
+    let (mut ended, planned) = (world.completed(&job).await, world.planned(&job).await);
+    ended.warnings.push("made_up".to_owned());
     let output = Output::load(ended, planned, vec![("v0".to_owned(), 0.5)], &clip.path).await;
     let right = [
         Sizes(&[(128, 72)]),
@@ -32,6 +33,9 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
         Mixed(&[1000]),
         Pictures(Some(4.0)),
         Sound(Some(4.0)),
+        Warns("made_up"),
+        NoWarning("tone_mapped"),
+        Captions(None),
         Segments(1),
         Chunks(1),
         Poster(-1.0),
@@ -58,6 +62,8 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
         Sound(None),
         Sound(Some(4.2)),
         Warns("tone_mapped"),
+        NoWarning("made_up"),
+        Captions(Some("HELLO THERE")),
         Segments(2),
         Chunks(2),
         Poster(256.0),
