@@ -329,7 +329,7 @@ async fn a_source_that_changes_its_size_keeps_every_frame_in_one_size() {
             video.frames
         );
         let top = bench.planned.videos().next().unwrap();
-        assert_eq!((top.width, top.height), (320, 240));
+        assert_eq!((top.width, top.height), (480, 272));
         bench.whole().await;
     }
 }

@@ -176,9 +176,14 @@ mod tests {
 
     /// The clip of the measurements.
     fn measured(preset: &str, subme: Option<u8>) -> Cost {
+        coloured(preset, subme, &json!({}))
+    }
+
+    /// The clip of the measurements, in these colours.
+    fn coloured(preset: &str, subme: Option<u8>, color: &serde_json::Value) -> Cost {
         let source = json!({"bucket": "b", "key": "k", "etag": "e", "size": 1, "mime_type": "video/mp4", "container": "mov", "duration": 24.0, "tracks": []});
         let video = json!({"track": 0, "frame_rate": "30", "segment_frames": 120, "frames": 720, "chunks": [0], "seekable": true,
-                           "picture": {"width": 1920, "height": 1080}});
+                           "picture": {"width": 1920, "height": 1080, "color": color}});
         let rungs = [1080, 720, 480].map(|height| rung(height, preset, subme));
         estimate(
             &serde_json::from_value(source).unwrap(),
@@ -202,6 +207,16 @@ mod tests {
             assert!((0.85..1.25).contains(&memory), "{preset}: {cost:?}");
         }
         assert_eq!(measured("slow", None).output_bytes, 36_720_000);
+    }
+
+    #[test]
+    fn colours_cost_something_where_the_scaler_alone_does_not_convert_them() {
+        let cost = |color: serde_json::Value| coloured("veryfast", None, &color).cpu_seconds;
+        let usual = cost(json!({}));
+        assert!((cost(json!({"matrix": "bt2020nc"})) - usual).abs() < f64::EPSILON);
+        let (wide, mapped) = (cost(json!({"primaries": "smpte432"})), cost(json!({"transfer": "pq"})));
+        assert!(usual < wide && wide < mapped, "{usual} {wide} {mapped}");
+        assert!(usual < cost(json!({"matrix": "ycgco"})));
     }
 
     #[test]

@@ -222,110 +222,41 @@ mod tests {
 
     #[test]
     fn colours_are_what_the_source_says_and_else_what_its_size_suggests() {
-        let bt709 = SourceColor::default();
-        for (tags, lines, wanted) in [
-            ("- - -", 1080, bt709),
-            (
-                "- - -",
-                480,
-                SourceColor {
-                    matrix: Matrix::Bt601,
-                    ..bt709
-                },
-            ),
-            ("reserved reserved reserved", 1080, bt709),
-            (
-                "bt470bg bt470bg bt470bg",
-                576,
-                SourceColor {
-                    matrix: Matrix::Bt601,
-                    primaries: Primaries::Bt470bg,
-                    ..bt709
-                },
-            ),
+        use Primaries as P;
+        use Transfer as T;
+        for (tags, lines, matrix, transfer, primaries) in [
+            ("- - -", 1080, Matrix::Bt709, T::Bt709, P::Bt709),
+            ("- - -", 480, Matrix::Bt601, T::Bt709, P::Bt709),
+            ("reserved reserved reserved", 1080, Matrix::Bt709, T::Bt709, P::Bt709),
+            ("bt470bg bt470bg bt470bg", 576, Matrix::Bt601, T::Bt709, P::Bt470bg),
             (
                 "smpte240m smpte240m smpte240m",
                 1080,
-                SourceColor {
-                    matrix: Matrix::Smpte240m,
-                    primaries: Primaries::Smpte170m,
-                    ..bt709
-                },
+                Matrix::Smpte240m,
+                T::Bt709,
+                P::Smpte170m,
             ),
-            (
-                "fcc bt470m bt470m",
-                480,
-                SourceColor {
-                    matrix: Matrix::Fcc,
-                    primaries: Primaries::Bt470m,
-                    ..bt709
-                },
-            ),
+            ("fcc bt470m bt470m", 480, Matrix::Fcc, T::Bt709, P::Bt470m),
             (
                 "bt709 iec61966-2-1 smpte432",
                 1080,
-                SourceColor {
-                    primaries: Primaries::Smpte432,
-                    ..bt709
-                },
+                Matrix::Bt709,
+                T::Bt709,
+                P::Smpte432,
             ),
-            (
-                "bt2020nc bt709 -",
-                2160,
-                SourceColor {
-                    matrix: Matrix::Bt2020nc,
-                    primaries: Primaries::Bt2020,
-                    ..bt709
-                },
-            ),
-            (
-                "bt2020nc bt709 bt709",
-                2160,
-                SourceColor {
-                    matrix: Matrix::Bt2020nc,
-                    ..bt709
-                },
-            ),
-            (
-                "bt2020nc smpte2084 -",
-                2160,
-                SourceColor {
-                    matrix: Matrix::Bt2020nc,
-                    transfer: Transfer::Pq,
-                    primaries: Primaries::Bt2020,
-                    ..bt709
-                },
-            ),
-            (
-                "- arib-std-b67 -",
-                480,
-                SourceColor {
-                    matrix: Matrix::Bt2020nc,
-                    transfer: Transfer::Hlg,
-                    primaries: Primaries::Bt2020,
-                    ..bt709
-                },
-            ),
-            (
-                "bt709 smpte2084 smpte432",
-                2160,
-                SourceColor {
-                    transfer: Transfer::Pq,
-                    primaries: Primaries::Smpte432,
-                    ..bt709
-                },
-            ),
-            (
-                "ictcp smpte2084 bt2020",
-                2160,
-                SourceColor {
-                    matrix: Matrix::Ictcp,
-                    transfer: Transfer::Pq,
-                    primaries: Primaries::Bt2020,
-                    ..bt709
-                },
-            ),
+            ("bt2020nc bt709 -", 2160, Matrix::Bt2020nc, T::Bt709, P::Bt2020),
+            ("bt2020nc bt709 bt709", 2160, Matrix::Bt2020nc, T::Bt709, P::Bt709),
+            ("bt2020nc smpte2084 -", 2160, Matrix::Bt2020nc, T::Pq, P::Bt2020),
+            ("- arib-std-b67 -", 480, Matrix::Bt2020nc, T::Hlg, P::Bt2020),
+            ("bt709 smpte2084 smpte432", 2160, Matrix::Bt709, T::Pq, P::Smpte432),
+            ("ictcp smpte2084 bt2020", 2160, Matrix::Ictcp, T::Pq, P::Bt2020),
         ] {
+            let wanted = SourceColor {
+                matrix,
+                transfer,
+                primaries,
+                approximated: false,
+            };
             assert_eq!(color_of(tags, lines, "yuv420p"), wanted, "{tags}");
         }
     }

@@ -81,10 +81,10 @@ pub struct AudioRendition {
     /// Absolute stream index in the source.
     pub track: u32,
     /// Absolute stream index of the right channel, where the source keeps left and right in two mono tracks; `track` is the left one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right_track: Option<u32>,
     /// Whether the decoded sound changes its channels, rate or sample format on the way. It is then decoded to one form first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changes: bool,
     /// RFC 5646 tag, where known.
     #[serde(default)]

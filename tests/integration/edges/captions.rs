@@ -50,5 +50,9 @@ fn pop_on(text: &str) -> Vec<Pair> {
 
 /// Seven bits with an eighth that makes the number of ones odd.
 const fn odd_parity(byte: u8) -> u8 {
-    if byte.count_ones() % 2 == 0 { byte | 0x80 } else { byte }
+    if byte.count_ones().is_multiple_of(2) {
+        byte | 0x80
+    } else {
+        byte
+    }
 }

@@ -1,14 +1,15 @@
 //! Every check holds where it should, and fails where it should not.
 
 use super::Check::{
-    Bars, Chunks, Corners, InSync, Mixed, Moves, NotCombed, Pictures, Poster, Ramp, Rates, Segments, Sheets, Sizes,
-    Sound, Subtitles, Surround, Tones, Warns,
+    Bars, Captions, Chunks, Corners, InSync, Mixed, Moves, NoWarning, NotCombed, Pictures, Poster, Ramp, Rates,
+    Segments, Sheets, Sizes, Sound, Subtitles, Surround, Tones, Warns,
 };
 use super::Output;
 use crate::edges::input::{H264, beeps, flashes, made};
 use crate::harness::database::Engine;
 use crate::harness::world::World;
 
+#[expect(clippy::too_many_lines, reason = "two lists of checks, one after the other")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_check_takes_what_is_so_and_nothing_else() {
     let world = World::new(Engine::Sqlite).await;
@@ -20,7 +21,8 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
     );
     let clip = input.make(world.folder()).await;
     let job = world.submit(&clip).await;
-    let (ended, planned) = (world.completed(&job).await, world.planned(&job).await);
+    let (mut ended, planned) = (world.completed(&job).await, world.planned(&job).await);
+    ended.warnings.push("made_up".to_owned());
     let output = Output::load(ended, planned, vec![("v0".to_owned(), 0.5)], &clip.path).await;
     let right = [
         Sizes(&[(128, 72)]),
@@ -33,6 +35,9 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
         Pictures(Some(4.0)),
         Moves(4),
         Sound(Some(4.0)),
+        Warns("made_up"),
+        NoWarning("tone_mapped"),
+        Captions(None),
         Segments(1),
         Chunks(1),
         Poster(-1.0),
@@ -60,6 +65,8 @@ async fn every_check_takes_what_is_so_and_nothing_else() {
         Sound(None),
         Sound(Some(4.2)),
         Warns("tone_mapped"),
+        NoWarning("made_up"),
+        Captions(Some("HELLO THERE")),
         Segments(2),
         Chunks(2),
         Poster(256.0),

@@ -243,10 +243,37 @@ fn primaries() -> Vec<Row> {
         row("Display P3", ("smpte432", 12)),
         row("DCI-P3", ("smpte431", 11)),
         row("primaries of NTSC of 1953", ("bt470m", 4)),
-        row("primaries of EBU 3213", ("jedec-p22", 22)),
         row("primaries of film", ("film", 8)),
         row("primaries of SMPTE 240M alone", ("smpte240m", 7)),
         row("primaries of BT.2020 alone", ("bt2020", 9)),
+        // ffmpeg 5.1 makes no such pictures, and x264 has no word for them: these are of BT.709, and what they are by this tag is reckoned from both definitions.
+        completes(
+            "primaries of EBU 3213",
+            made(
+                coded(
+                    SMALL,
+                    "bt709",
+                    "limited",
+                    "-colorspace bt709 -color_range tv -color_trc bt709 -bsf:v h264_metadata=colour_primaries=22",
+                    X264,
+                ),
+                "mp4",
+            ),
+            [
+                Bars(
+                    vec![
+                        [194, 51, 39],
+                        [15, 172, 60],
+                        [50, 72, 200],
+                        [128, 128, 128],
+                        [223, 172, 140],
+                        [24, 24, 24],
+                    ],
+                    NEAR,
+                ),
+                NoWarning("colour_approximated"),
+            ],
+        ),
         completes(
             "HDR10 in BT.2020",
             high(("bt2020", 9)),
@@ -260,8 +287,16 @@ fn primaries() -> Vec<Row> {
     ]
 }
 
-/// What is left of the bars when they are mapped from high dynamic range, by the same formula whatever their primaries.
-const MAPPED: [Colour; 6] = [[0; 3]; 6];
+/// What is left of the bars when they are mapped from high dynamic range: as it came of BT.2020, and so it has to be whatever
+/// primaries they are in.
+const MAPPED: [Colour; 6] = [
+    [158, 33, 32],
+    [34, 148, 51],
+    [42, 49, 164],
+    [113, 113, 113],
+    [177, 136, 112],
+    [22, 22, 22],
+];
 
 /// The bars in high dynamic range, white at 203 candelas (ITU-R BT.2408), in these primaries.
 fn high((name, number): (&str, u8)) -> Input {
