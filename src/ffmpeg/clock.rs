@@ -2,6 +2,7 @@
 //! programme, begin their clock anew in the middle, or let it jump. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::packet::Packet;
 use crate::ladder::probe::{ClockRepair, ClockShift};
@@ -39,6 +40,9 @@ struct Track {
     last: f64,
     /// Seconds from one packet to the next.
     step: f64,
+    /// Seconds from when a packet is decoded to when it is shown, as the last one that has both times tells: program streams tell when
+    /// it is shown of some packets only, and how long of none.
+    delay: f64,
     /// The clock it is on.
     epoch: usize,
 }
@@ -100,14 +104,19 @@ impl Clock {
             Some(track) => track.step,
             None => packet.duration,
         };
+        let delay = packet.pts.zip(packet.dts).map(|(pts, dts)| (pts - dts).max(0.0));
+        let delay = delay.or(known.map(|track| track.delay)).unwrap_or(0.0);
         let track = Track {
             next: next + 1,
             last: time,
             step,
+            delay,
             epoch,
         };
         self.tracks.insert(packet.stream, track);
-        self.epochs[epoch].extend(packet, next, time);
+        let shown = packet.pts.unwrap_or(time + delay);
+        let duration = if packet.duration > 0.0 { packet.duration } else { step };
+        self.epochs[epoch].extend(packet, next, shown..shown + duration, time);
     }
 
     /// Whether a packet at `time` cannot follow what came before it on the clock of its track.
@@ -153,16 +162,15 @@ impl Clock {
 }
 
 impl Epoch {
-    fn extend(&mut self, packet: &Packet, number: u64, time: f64) {
-        let shown = packet.pts.unwrap_or(time);
+    fn extend(&mut self, packet: &Packet, number: u64, shown: Range<f64>, time: f64) {
         let span = self.spans.entry(packet.stream).or_insert(Span {
             first_packet: number,
-            start: shown,
-            end: shown,
+            start: shown.start,
+            end: shown.end,
             is_video: packet.video,
         });
-        span.start = span.start.min(shown);
-        span.end = span.end.max(shown + packet.duration);
+        span.start = span.start.min(shown.start);
+        span.end = span.end.max(shown.end);
         self.latest = self.latest.max(time);
     }
 

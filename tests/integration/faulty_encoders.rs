@@ -3,7 +3,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use streams::dead;
 use streams::fact::{Ended, Outcome};
 use streams::task::TaskName;
 use streams::work::WorkKind;

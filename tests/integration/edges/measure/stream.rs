@@ -52,6 +52,11 @@ pub(crate) async fn chosen_stream(input: &str, specifier: &str) -> VideoStream {
     let arguments = [
         "-v",
         "error",
+        // Some inputs begin without pictures.
+        "-analyzeduration",
+        "60M",
+        "-probesize",
+        "100M",
         "-select_streams",
         specifier,
         "-show_streams",
