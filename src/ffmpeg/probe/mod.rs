@@ -114,7 +114,9 @@ impl Prober<'_> {
                 futures::join!(around, self.fields(&probe), between, self.sound_frames(&probe));
             around?;
             probe = looked;
-            sound::settle(&mut probe, &frames);
+            if let Some(frames) = frames {
+                sound::settle(&mut probe, &frames);
+            }
             (fields, between?)
         };
         let shown = probe.main_video().map(|(stream, _)| stream.index);

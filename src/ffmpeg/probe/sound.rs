@@ -5,7 +5,7 @@ use super::super::child;
 use super::super::sandbox::Allowance;
 use super::super::timing::spread;
 use super::Prober;
-use crate::ladder::probe::{Audio, Content, Probe};
+use crate::ladder::probe::{Audio, Content, Probe, Unreadable};
 
 /// Codecs whose packets say each for itself what they hold.
 const CHANGING: [&str; 11] = [
@@ -135,16 +135,36 @@ fn widest(forms: &[Form]) -> Option<&Form> {
     lasting.max_by_key(|form| (form.channels, count(form)))
 }
 
+/// Seconds of sound from which a decoder that knows how has something to say at some place.
+const LONG_ENOUGH: f64 = 1.0;
+
 /// Writes into the streams of a probe what decoded frames show of their sound.
 pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
     // These keep times of blocks of sound, not of frames.
     let is_timed = !matches!(probe.container.as_str(), "avi" | "asf");
+    let is_alone = probe
+        .streams
+        .iter()
+        .filter(|stream| matches!(stream.content, Content::Audio(_)))
+        .count()
+        == 1;
     for stream in &mut probe.streams {
         let Content::Audio(audio) = &mut stream.content else {
             continue;
         };
         let own = frames.iter().filter(|frame| frame.stream == stream.index);
         let own: Vec<Frame> = own.cloned().collect();
+        // A decoder of another age knows the codec, and not this form of it. Beside others a track may just have had no turn.
+        let length = stream.end.zip(stream.start).map(|(end, start)| end - start.as_f64());
+        let is_looked_at =
+            CHANGING.contains(&stream.codec.as_str()) && length.is_some_and(|length| length >= LONG_ENOUGH);
+        if own.is_empty() && is_alone && is_looked_at {
+            stream.content = Content::Unreadable(Unreadable {
+                is_video: false,
+                has_decoder: false,
+            });
+            continue;
+        }
         if let Some(form) = widest(&forms(&own, is_timed)) {
             *audio = Audio {
                 channels: form.channels,
@@ -157,8 +177,8 @@ pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
 }
 
 impl Prober<'_> {
-    /// Frames of all sound from its beginning and from places spread over it; none where it cannot change, or cannot be looked at.
-    pub(super) async fn sound_frames(&self, probe: &Probe) -> Vec<Frame> {
+    /// Frames of all sound from its beginning and from places spread over it; nothing where it cannot change, or cannot be looked at.
+    pub(super) async fn sound_frames(&self, probe: &Probe) -> Option<Vec<Frame>> {
         let mut frames = Vec::new();
         let start = probe.audios().filter_map(|(stream, _)| stream.start).min();
         let end = probe
@@ -169,7 +189,7 @@ impl Prober<'_> {
             .audios()
             .any(|(stream, _)| CHANGING.contains(&stream.codec.as_str()));
         let (Some(start), Some(end), true) = (start, end, may_change) else {
-            return frames;
+            return None;
         };
 
         let packets = PACKETS * probe.audios().count();
@@ -193,8 +213,9 @@ impl Prober<'_> {
         });
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the sound could not be looked at for changes");
+            return None;
         }
-        frames
+        Some(frames)
     }
 }
 

@@ -20,7 +20,7 @@ fn film(flags: &str) -> Input {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [missing(), broken(), unreadable(), no_video()]
+    [missing(), broken(), unreadable(), encrypted(), no_video()]
         .into_iter()
         .flatten()
         .collect()
@@ -61,15 +61,6 @@ fn unreadable() -> Vec<Row> {
         )
     };
     let alone = made(format!("{} -c:a aac", tone(440, 4.0)), "mp4");
-    let keys = "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8";
-    let scrambled = made(format!("{} {H264}", moving("320x180", "25", 2.0)), "ts").changed(|bytes| {
-        for packet in bytes
-            .chunks_exact_mut(188)
-            .filter(|packet| packet[1] & 0x1f != 0 || packet[2] > 0x1f)
-        {
-            packet[3] |= 0x80;
-        }
-    });
     vec![
         completes(
             "a second sound of a codec nobody decodes, as telephones write it",
@@ -96,6 +87,26 @@ fn unreadable() -> Vec<Row> {
             one().changed(|bytes| rename_sample_entry(bytes, b"avc1", 0, b"vvc1")),
             &[Code::UnsupportedCodec],
         ),
+        completes(
+            "forty fonts",
+            made(format!("{} {H264}", moving("320x180", "25", 2.0)), "mkv").remade("", &attachments(40), "mkv"),
+            [Pictures(Some(2.0))],
+        ),
+    ]
+}
+
+/// Media that is encrypted, in an index before or behind it, or packet by packet.
+fn encrypted() -> Vec<Row> {
+    let keys = "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8";
+    let scrambled = made(format!("{} {H264}", moving("320x180", "25", 2.0)), "ts").changed(|bytes| {
+        for packet in bytes
+            .chunks_exact_mut(188)
+            .filter(|packet| packet[1] & 0x1f != 0 || packet[2] > 0x1f)
+        {
+            packet[3] |= 0x80;
+        }
+    });
+    vec![
         fails(
             "encrypted, its index at the end",
             made(format!("{} {H264} {keys}", moving("320x180", "25", 4.0)), "mp4"),
@@ -110,11 +121,6 @@ fn unreadable() -> Vec<Row> {
             &[Code::Protected],
         ),
         fails("a scrambled transport stream", scrambled, &[Code::Protected]),
-        completes(
-            "forty fonts",
-            made(format!("{} {H264}", moving("320x180", "25", 2.0)), "mkv").remade("", &attachments(40), "mkv"),
-            [Pictures(Some(2.0))],
-        ),
     ]
 }
 
