@@ -38,7 +38,7 @@ pub fn uniform_bytes(planned: &Planned) -> u64 {
         .sum()
 }
 
-/// The arguments that write [`UNIFORM`]; nothing where no track changes.
+/// The arguments that write the file of all tracks that change; nothing where none does.
 #[must_use]
 pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
     let tracks = tracks(planned);
