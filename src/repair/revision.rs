@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use streams::Code;
 use streams::plan::Planned;
-use streams::task::TaskName;
+use streams::task::{Duty, TaskName};
 use streams::work::{DoneOutput, ObjectRef, TaskOutput};
 
 use super::find::Found;
@@ -121,7 +121,7 @@ impl Repair<'_> {
         let copy = self.copy().await.map_err(RepairError::Failed)?;
         let plan = copy.as_ref().unwrap_or(&receipt.planned);
         for (task, parts) in causes {
-            let fresh = self.encode(plan, *task).await.map_err(RepairError::Failed)?;
+            let fresh = self.encode_expecting(plan, *task).await.map_err(RepairError::Failed)?;
             // What was replaced before stands now: an init segment, for one, is shared by all chunks.
             let standing = standing(&receipt.planned, &made);
             let output = patch(*task, &fresh, parts, &standing)
@@ -137,7 +137,20 @@ impl Repair<'_> {
         Ok(made)
     }
 
-    /// One task as the service does it, under the number of the repair.
+    /// One task as the service does it: sound that breaks off may change where nobody looked, and a second try expects it. What nobody has to
+    /// expect comes out as it did before, so that only what is damaged is replaced.
+    async fn encode_expecting(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
+        match self.encode(plan, task).await {
+            Err(failure) if task.duty == Duty::Tracks && failure.code == Code::FfmpegCrashed => {
+                let mut plan = plan.clone();
+                sound::expect_changes(&mut plan);
+                self.encode(&plan, task).await
+            }
+            encoded => encoded,
+        }
+    }
+
+    /// One task, under the number of the repair.
     async fn encode(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
         let mender = self.mender;
         let encoder = Encoder {
@@ -150,12 +163,9 @@ impl Repair<'_> {
             ledger: Ledger::new(Capacity::default(), mender.workshop.folder(), 0),
             limits: mender.limits,
         };
-        // Nobody tries again here, so whatever sound may do is expected.
-        let mut plan = plan.clone();
-        sound::expect_changes(&mut plan);
         let manifest_url = mender.jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {
-            state: recall::state(self.found, &plan, manifest_url),
+            state: recall::state(self.found, plan, manifest_url),
             task,
             attempt: self.revision,
             pulse: self.pulse.clone(),
