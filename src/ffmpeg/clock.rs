@@ -21,7 +21,7 @@ const OVERLAP: f64 = 0.25;
 const LONGEST_STEP: f64 = 60.0;
 
 /// Clocks of a source at most. The shifts of more do not fit a command line.
-const MAX_CLOCKS: usize = 2000;
+const MAX_CLOCKS: usize = 1000;
 
 /// What the packets of a source say of its clock.
 #[derive(Debug, Default, Clone, PartialEq)]

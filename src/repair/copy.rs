@@ -35,8 +35,9 @@ impl Repair<'_> {
             .await
             .map_err(unwritable)?;
         // As the plan task does it: with subtitles, and without where they cannot be copied.
-        let input = Input::http(server.url());
-        let probed = ffmpeg::probe(&self.mender.tool, &input, &ProbeLimits::default()).await;
+        let limits = self.mender.limits;
+        let input = Input::http(server.url()).decoding(limits.pixels);
+        let probed = ffmpeg::probe(&self.mender.tool, &input, &ProbeLimits::of(limits)).await;
         if let Some(fault) = server.fault() {
             return Err(self.mender.jobs.blame_source(&fault.error).await);
         }

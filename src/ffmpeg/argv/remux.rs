@@ -88,15 +88,21 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     args
 }
 
-/// The bitstream filter that moves the time stamps of a stream, from certain packets on.
+/// Shifts in one bitstream filter: ffmpeg refuses expressions of a hundred terms.
+const SHIFTS_PER_FILTER: usize = 64;
+
+/// The bitstream filters that move the time stamps of a stream, from certain packets on; one goes on from what the one before it made.
 fn shift_times(shifts: &[ClockShift]) -> String {
-    let terms = shifts.iter().map(|shift| {
-        #[expect(clippy::cast_precision_loss, reason = "days in microseconds stay far below 2^52")]
-        let seconds = shift.micros as f64 / 1e6;
-        format!("+gte(N,{})*round({seconds}/TB)", shift.packet)
+    let filters = shifts.chunks(SHIFTS_PER_FILTER).map(|shifts| {
+        let terms = shifts.iter().map(|shift| {
+            #[expect(clippy::cast_precision_loss, reason = "days in microseconds stay far below 2^52")]
+            let seconds = shift.micros as f64 / 1e6;
+            format!("+gte(N,{})*round({seconds}/TB)", shift.packet)
+        });
+        let terms: String = terms.collect();
+        format!("setts=pts='PTS{terms}':dts='DTS{terms}'")
     });
-    let terms: String = terms.collect();
-    format!("setts=pts='PTS{terms}':dts='DTS{terms}'")
+    filters.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -171,6 +177,24 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn any_number_of_shifts_fits_the_expressions_and_the_command_line() {
+        let shift = |k: u64| ClockShift {
+            packet: 10_000_000 + k,
+            micros: 86_399_999_999 + k as i64,
+        };
+        let shifts: Vec<ClockShift> = (0..1000).map(shift).collect();
+        let filters = shift_times(&shifts);
+        assert_eq!(filters.matches("setts=").count(), 16);
+        assert!(
+            filters
+                .split("setts=")
+                .all(|filter| filter.matches("+gte").count() <= 2 * 64)
+        );
+        // Linux takes no argument of 128 KiB.
+        assert!(filters.len() < 100_000, "{}", filters.len());
     }
 
     #[test]
