@@ -11,6 +11,7 @@ use super::{rate, turn};
 #[must_use]
 pub fn of(video: &Video, profile: &Profile) -> Picture {
     let turn = turn::of(video);
+    let (block_width, block_height) = chroma_block(video);
     Picture {
         deinterlace: is_interlaced(video),
         field_rate: is_interlaced(video) && profile.field_rate && may_double(video),
@@ -25,9 +26,20 @@ pub fn of(video: &Video, profile: &Profile) -> Picture {
         captions: false,
         turn: turn.clockwise,
         mirror: turn.mirror,
-        width: video.width,
-        height: video.height,
+        width: video.width - video.width % block_width,
+        height: video.height - video.height % block_height,
         pixel_aspect: Size::believes(video.pixel_aspect).then_some(video.pixel_aspect),
+    }
+}
+
+/// Pixels, across and down, that share a sample of chroma: pictures are only fitted into whole ones. Two of each are enough for all but two
+/// old formats, and every rung is even.
+fn chroma_block(video: &Video) -> (u32, u32) {
+    let is = |family: &str| video.pixel_format.starts_with(family);
+    match () {
+        () if is("yuv410") => (4, 4),
+        () if is("yuv411") || is("yuvj411") || is("uyyvyy411") => (4, 2),
+        () => (2, 2),
     }
 }
 
@@ -203,6 +215,24 @@ mod tests {
         assert_eq!(of(true, Some(Fields::Progressive)), (false, false, FieldOrder::Flagged));
         assert_eq!(of(false, Some(Fields::BottomFirst)), (true, true, FieldOrder::Bottom));
         assert_eq!(of(false, None), (false, false, FieldOrder::Flagged));
+    }
+
+    #[test]
+    fn pictures_are_fitted_into_whole_blocks_of_chroma() {
+        let size = |pixel_format: &str| {
+            let source = Video {
+                width: 191,
+                height: 123,
+                pixel_format: pixel_format.to_owned(),
+                ..video()
+            };
+            let picture = of(&source, &profile(true));
+            (picture.width, picture.height)
+        };
+        assert_eq!(
+            ["yuv420p", "gbrp", "yuv411p", "yuv410p"].map(size),
+            [(190, 122), (190, 122), (188, 122), (188, 120)]
+        );
     }
 
     #[test]

@@ -65,12 +65,14 @@ fn fitted(picture: Picture) -> String {
     } else {
         "setsar=1,"
     };
-    // Width over height as shown; the share by which a shape may be off before bars are put beside it.
+    // Width over height as shown; the share by which a shape may be off before bars are put beside it: those of a pixel or two are none.
+    let off = 0.01_f64.max(4.0 / f64::from(width.min(height)));
+    let (least, most) = (1.0 - off, 1.0 + off);
     let stored = Rational::new(width.into(), height.into()).unwrap_or(believed);
     let shown = stored.checked_mul(believed).unwrap_or(stored);
     let aspect = format!("({}/{})", shown.num(), shown.den());
-    let narrow = format!("if(gte(dar,{aspect}*0.99),{width},min({width},2*round({width}*dar/{aspect}/2)))");
-    let flat = format!("if(lte(dar,{aspect}*1.01),{height},min({height},2*round({height}*{aspect}/dar/2)))");
+    let narrow = format!("if(gte(dar,{aspect}*{least:.2}),{width},min({width},2*round({width}*dar/{aspect}/2)))");
+    let flat = format!("if(lte(dar,{aspect}*{most:.2}),{height},min({height},2*round({height}*{aspect}/dar/2)))");
     format!("{square}scale=w='{narrow}':h='{flat}':flags=bicubic:eval=frame,pad={width}:{height}:-1:-1:eval=frame,")
 }
 

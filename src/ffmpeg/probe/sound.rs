@@ -21,6 +21,9 @@ const PLACES_APART: f64 = 1.0;
 /// Packets of each track that are decoded at a place: the time between frames tells the rate, and some decoders need one to begin.
 const PACKETS: usize = 5;
 
+/// Packets that are decoded where none of the few at any place gave a frame: those may be what an edit list leaves out.
+const MANY: usize = 2000;
+
 /// Seconds between two frames from which they are of different places.
 const PLACE_GAP: f64 = 0.5;
 
@@ -179,7 +182,6 @@ pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
 impl Prober<'_> {
     /// Frames of all sound from its beginning and from places spread over it; nothing where it cannot change, or cannot be looked at.
     pub(super) async fn sound_frames(&self, probe: &Probe) -> Option<Vec<Frame>> {
-        let mut frames = Vec::new();
         let start = probe.audios().filter_map(|(stream, _)| stream.start).min();
         let end = probe
             .audios()
@@ -197,6 +199,17 @@ impl Prober<'_> {
         for time in spread(start.as_f64(), end, PLACES_APART, PLACES) {
             intervals.push_str(&format!(",{time:.6}%+#{packets}"));
         }
+        let most = packets * (PLACES as usize + 1) * 2;
+        let frames = self.decoded_sound(&intervals, most).await?;
+        if !frames.is_empty() {
+            return Some(frames);
+        }
+        self.decoded_sound(&format!("%+#{MANY}"), most).await
+    }
+
+    /// The first frames, at most so many, of all sound in intervals of ffprobe's syntax; nothing where they cannot be looked at.
+    async fn decoded_sound(&self, intervals: &str, most: usize) -> Option<Vec<Frame>> {
+        let mut frames = Vec::new();
         let args = [
             "-select_streams",
             "a",
@@ -205,9 +218,8 @@ impl Prober<'_> {
             "-of",
             "compact=print_section=0",
             "-read_intervals",
-            &intervals,
+            intervals,
         ];
-        let most = packets * (PLACES as usize + 1) * 2;
         let read = child::lines(self.spawn(&args, Allowance::look()), |line| {
             frames.extend(Frame::parse(line).filter(|_| frames.len() < most));
         });

@@ -96,6 +96,19 @@ async fn the_start_up_samples_of_a_coder_are_no_sound() {
 }
 
 #[tokio::test]
+async fn sound_that_an_edit_list_leaves_out_at_its_beginning_is_no_sound_that_cannot_be_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = make(folder.path(), "a.mp4", "-f lavfi -i sine=d=1.8:r=48000 -c:a aac").await;
+    // The edit of the track begins 0.6 s later: `elst`, version and count of entries, their length, then the time in the media.
+    let mut bytes = std::fs::read(&file).unwrap();
+    let edit = bytes.windows(4).position(|four| four == b"elst").unwrap() + 16;
+    bytes[edit..edit + 4].copy_from_slice(&28_800_i32.to_be_bytes());
+    std::fs::write(&file, bytes).unwrap();
+    let probe = probe_file(&file).await.unwrap();
+    assert_eq!(probe.audios().count(), 1, "{:?}", probe.streams);
+}
+
+#[tokio::test]
 async fn rotation_aspect_and_fields_are_read() {
     let folder = tempfile::tempdir().unwrap();
     make(

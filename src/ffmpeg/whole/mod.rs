@@ -101,6 +101,37 @@ async fn odd_turned_anamorphic_and_one_frame_sources_come_out_even_and_upright()
 }
 
 #[tokio::test]
+async fn odd_sizes_of_every_chroma_come_out_whole() {
+    for (name, args, wanted) in [
+        (
+            "a.webm",
+            "-f lavfi -i testsrc2=s=161x121:r=25:d=1 -c:v libvpx -pix_fmt yuv420p",
+            (160, 120),
+        ),
+        (
+            "a.mov",
+            "-f lavfi -i testsrc2=s=190x122:r=25:d=1 -c:v svq1 -pix_fmt yuv410p",
+            (190, 122),
+        ),
+        (
+            "a.mkv",
+            "-f lavfi -i testsrc2=s=191x122:r=25:d=1 -c:v ffv1 -pix_fmt yuv411p",
+            (190, 122),
+        ),
+        (
+            "b.mkv",
+            "-f lavfi -i testsrc2=s=161x33:r=25:d=1 -c:v ffv1 -pix_fmt yuv422p",
+            (160, 32),
+        ),
+    ] {
+        let mut bench = Bench::of(name, args).await;
+        let top = bench.planned.videos().next().unwrap();
+        assert_eq!((top.width, top.height), wanted, "{args}");
+        bench.whole().await;
+    }
+}
+
+#[tokio::test]
 async fn output_is_tagged_as_what_it_is() {
     let args = "-f lavfi -i testsrc2=s=160x120:r=25:d=1 -pix_fmt yuv420p10le -c:v libx265 -x265-params log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
     let mut bench = Bench::of("hdr.mp4", args).await;
