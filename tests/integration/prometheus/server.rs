@@ -41,7 +41,9 @@ impl Prometheus {
             _process: Process::start(program, "prometheus", folder),
         };
         until("Prometheus has scraped", async || {
-            http::try_get(&server.query("up == 1"), "bytes=0-").await.is_ok() && !server.ask("up == 1").await.is_empty()
+            // While it starts it listens already, and answers 503.
+            let answer = http::try_get(&server.query("up == 1"), "bytes=0-").await;
+            answer.is_ok_and(|answer| answer.status < 300) && !server.ask("up == 1").await.is_empty()
         })
         .await;
         server
