@@ -39,6 +39,11 @@ pictures: programs ## Draw the dashboards' panels from a real run, into docs/ima
 	@scripts/install matplotlib
 	PICTURES=1 cargo test --features fluxhls/otel --test integration prometheus::every_panel -- --nocapture
 
+.PHONY: players
+players: tools ## Every player there is: also Firefox, mpv, VLC and GStreamer
+	@scripts/install firefox mpv vlc gstreamer
+	PLAYERS=all cargo test --features fluxhls/otel --test integration players:: -- --nocapture
+
 .PHONY: fuzz
 fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTATIONS=2000 MUTATION_SEED=1
 	MUTATIONS=$(or $(MUTATIONS),2000) MUTATION_SEED=$(or $(MUTATION_SEED),1) cargo test --test integration \

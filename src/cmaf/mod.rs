@@ -5,6 +5,7 @@ pub mod codec;
 pub mod fragment;
 pub mod gate;
 pub mod init;
+pub mod rewrite;
 
 mod nesting;
 

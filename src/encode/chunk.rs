@@ -1,7 +1,7 @@
 //! The handler of chunk tasks: all rungs of a piece of the video, from one reading of it.
 
 use metrics::counter;
-use streams::plan::{VideoPlan, VideoRendition};
+use streams::plan::{Planned, VideoPlan, VideoRendition};
 use streams::work::{RenditionOutput, TaskOutput};
 use streams::{Code, Rational};
 
@@ -27,7 +27,7 @@ impl Shift<'_> {
         let (first, end) = video.chunk_frames(chunk).ok_or_else(|| no_such_chunk(chunk))?;
         let seconds = (end - first) as f64 / video.frame_rate.as_f64();
         let rungs: Vec<&VideoRendition> = self.plan.videos().collect();
-        let shelves: Vec<Shelf> = rungs.iter().map(|rung| shelf(rung, video, chunk)).collect();
+        let shelves: Vec<Shelf> = rungs.iter().map(|rung| shelf(self.plan, rung, video, chunk)).collect();
         let mut output = TaskOutput {
             ffmpeg: self.encoder.ffmpeg.clone(),
             ..TaskOutput::default()
@@ -40,7 +40,7 @@ impl Shift<'_> {
             let view = View {
                 // Each pass goes over all of the chunk: its own progress is told by the last one alone.
                 is_told: n + 1 == passes.len(),
-                is_preview: n == 0 && previews(video, chunk, rungs.len()),
+                has_parts: n == 0,
             };
             let made = loop {
                 let argv = self.pass(chunk, pass, entry);
@@ -113,7 +113,7 @@ impl Shift<'_> {
 }
 
 /// Where a rung's segments of a chunk go.
-fn shelf(rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> Shelf {
+fn shelf(plan: &Planned, rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> Shelf {
     let first = video
         .chunk_frames(chunk)
         .and_then(|(first, _)| i64::try_from(first).ok());
@@ -124,6 +124,8 @@ fn shelf(rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> Shelf {
         first: video.chunks.get(chunk as usize).copied().unwrap_or(0),
         // The first chunk begins where the source does, and so does one that reads all of it.
         due: due.filter(|_| chunk > 0 && video.seekable),
+        last: video.is_last(chunk).then(|| plan.segment.last()),
+        has_key_frames: plan.videos().last().is_some_and(|lowest| lowest.name == rung.name),
     }
 }
 

@@ -14,9 +14,6 @@ use crate::failure::Failure;
 use crate::jetstream::Outgoing;
 use crate::job::{Assignment, Jobs};
 
-/// A task of so few segments is done soon: it tells no ranges.
-const FEW: usize = 4;
-
 /// Bytes of the longest message. A range that needs more is told by `done` alone.
 const LONGEST: usize = 60 * 1024;
 
@@ -26,26 +23,22 @@ pub(super) struct Parts<'a> {
     assignment: &'a Assignment,
     /// The range that is told next.
     next: u32,
-    /// Whole segments each shelf will surely hold.
+    /// Segments each shelf will hold.
     due: Vec<u32>,
     /// The init segments that are in the bucket, once the first range is.
     pub(super) inits: Vec<ObjectRef>,
 }
 
 impl<'a> Parts<'a> {
-    /// What is told while an order is carried out; nothing where that is done soon.
+    /// What is told while an order is carried out, if anything is.
     pub(super) fn of(jobs: &'a Jobs, order: &Order<'a>) -> Option<Self> {
-        let (plan, assignment, shelves) = (order.plan, order.assignment, &order.shelves);
-        let due: Vec<u32> = shelves.iter().map(|shelf| due(plan, assignment.task, shelf)).collect();
-        let is_long = match assignment.task.duty {
-            Duty::Tracks => !shelves.is_empty(),
-            _ => order.view.is_preview || due.iter().any(|due| *due as usize > FEW),
-        };
-        is_long.then_some(Self {
+        let (plan, assignment) = (order.plan, order.assignment);
+        let due = order.shelves.iter().map(|shelf| due(plan, assignment.task, shelf));
+        (order.view.has_parts && !order.shelves.is_empty()).then(|| Self {
             jobs,
             assignment,
             next: 0,
-            due,
+            due: due.collect(),
             inits: Vec::new(),
         })
     }
@@ -80,7 +73,7 @@ impl<'a> Parts<'a> {
 
     /// The segments of the next range, by shelf, once all are there that will be.
     fn complete(&self, shelves: &[Shelf], shipped: &[Vec<Shipped>]) -> Option<Vec<Vec<Shipped>>> {
-        let (first, end) = Part::range(self.next);
+        let (first, end) = Part::range(self.assignment.task.duty, self.next);
         if self.due.iter().all(|due| *due <= first) {
             return None;
         }
@@ -120,52 +113,38 @@ async fn tell(jobs: &Jobs, assignment: &Assignment, k: u32, renditions: Vec<Rend
     }
 }
 
-/// Whole segments a shelf will surely hold.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "casts of floats saturate, and lengths are positive"
-)]
+/// Segments a shelf will hold.
 fn due(plan: &Planned, task: TaskName, shelf: &Shelf) -> u32 {
-    if let (Duty::Video(chunk), Some(video)) = (task.duty, &plan.video) {
-        let (first, end) = video.chunk_frames(chunk).unwrap_or_default();
-        let segments = (end - first) / u64::from(video.segment_frames.max(1));
-        return u32::try_from(segments).unwrap_or(u32::MAX);
-    }
-    let rendition = plan.audios().find(|rendition| rendition.name == shelf.name);
-    let seconds = rendition.map_or(0.0, |rendition| rendition.duration);
-    // The last one may be short, and joints lie up to one packet of sound beside the grid.
-    ((seconds - 0.1) / plan.segment.duration.as_f64()) as u32
+    let next = match (task.duty, &plan.video) {
+        (Duty::Video(chunk), Some(video)) => chunk.checked_add(1).and_then(|next| video.chunks.get(next as usize)),
+        _ => None,
+    };
+    next.copied().unwrap_or(plan.segment.count).saturating_sub(shelf.first)
 }
 
 #[cfg(test)]
 mod tests {
+    use streams::RenditionName;
+
     use super::*;
     use crate::ffmpeg::testing::planned;
     use crate::storage::ObjectKind;
 
     #[test]
-    fn a_shelf_is_due_the_whole_segments_of_its_plan() {
+    fn a_shelf_is_due_the_segments_of_its_task() {
         let plan = planned();
-        let video = plan.video.as_ref().unwrap();
-        let (first, end) = video.chunk_frames(0).unwrap();
-        let shelf = Shelf {
-            name: plan.videos().next().unwrap().name.clone(),
+        let shelf = |name: &RenditionName, first| Shelf {
+            name: name.clone(),
             kind: ObjectKind::Video,
-            first: 0,
+            first,
             due: None,
+            last: None,
+            has_key_frames: false,
         };
-        let whole = (end - first) / u64::from(video.segment_frames);
-        assert_eq!(u64::from(due(&plan, TaskName::video(0), &shelf)), whole);
-        let audio = plan.audios().next().unwrap();
-        let sound = Shelf {
-            name: audio.name.clone(),
-            kind: ObjectKind::Audio,
-            first: 0,
-            due: None,
-        };
-        let segments = due(&plan, TaskName::TRACKS, &sound);
-        let seconds = f64::from(segments) * plan.segment.duration.as_f64();
-        assert!(seconds < audio.duration && audio.duration - seconds <= plan.segment.duration.as_f64() + 0.1);
+        let (rung, sound) = (&plan.videos().next().unwrap().name, &plan.audios().next().unwrap().name);
+        let chunks =
+            [(0, 0), (1, 1), (2, 3)].map(|(chunk, first)| due(&plan, TaskName::video(chunk), &shelf(rung, first)));
+        assert_eq!(chunks, [1, 2, 1]);
+        assert_eq!(due(&plan, TaskName::TRACKS, &shelf(sound, 0)), 4);
     }
 }

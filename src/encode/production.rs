@@ -48,15 +48,16 @@ pub(super) struct Order<'a> {
 pub(super) struct View {
     /// Whether its progress is that of the task: not where it is the lesser part of it.
     pub(super) is_told: bool,
-    /// Whether somebody waits to play it: then its ranges are told however few they are.
-    pub(super) is_preview: bool,
+    /// Whether its segments are told one by one, so that growing playlists can list them. Of several runs of a task only the first does:
+    /// that is the one with the lowest rung.
+    pub(super) has_parts: bool,
 }
 
 impl View {
     /// The usual one.
     pub(super) const USUAL: Self = Self {
         is_told: true,
-        is_preview: false,
+        has_parts: true,
     };
 }
 

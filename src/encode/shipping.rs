@@ -13,10 +13,10 @@ use tokio::sync::watch;
 
 use super::parts::Parts;
 use crate::admission::is_full;
-use crate::cmaf::{FragmentInfo, InitInfo};
+use crate::cmaf::{FragmentInfo, InitInfo, rewrite};
 use crate::crash;
 use crate::failure::Failure;
-use crate::ffmpeg::{Tick, argv};
+use crate::ffmpeg::{Tick, argv, rest};
 use crate::job::{Jobs, Pulse};
 use crate::storage::{JobKeys, ObjectKind};
 
@@ -37,6 +37,17 @@ pub(super) struct Shelf {
     pub(super) first: u32,
     /// Seconds from zero at which that segment has to begin, where a source that was entered too late would have it begin later.
     pub(super) due: Option<Rational>,
+    /// Number of the last segment of the rendition, where this task makes it: what ffmpeg makes behind it belongs to it.
+    pub(super) last: Option<u32>,
+    /// Whether an I-frame playlist names its key frames.
+    pub(super) has_key_frames: bool,
+}
+
+impl Shelf {
+    /// Whether nothing more can come to segment `n` of the rendition, once its file is closed: the last one ends with ffmpeg.
+    fn is_closed(&self, n: u32, ended: bool) -> bool {
+        self.last.is_none_or(|last| n < last || (n == last && ended))
+    }
 }
 
 /// Why nothing, or not all, was made.
@@ -102,16 +113,19 @@ impl Shipper<'_> {
         let mut ended = false;
         loop {
             for (index, shelf) in shelves.iter().enumerate() {
-                while under_way.len() < PARALLEL {
+                while under_way.len() < PARALLEL && shelf.is_closed(next[index], ended) {
                     let file = self.file(shelf, next[index]);
                     if !file.exists() {
                         break;
                     }
-                    under_way.push(self.ship(index, shelf, next[index], file));
+                    under_way.push(self.ship(index, shelf, next[index]));
                     next[index] += 1;
                 }
             }
-            let waits = |(shelf, next): (&Shelf, &u32)| self.file(shelf, next + WAITING - 1).exists();
+            // Nothing leaves by holding the source where the last segment waits for the end.
+            let waits = |(shelf, next): (&Shelf, &u32)| {
+                shelf.is_closed(*next, ended) && self.file(shelf, next + WAITING - 1).exists()
+            };
             hold(shelves.iter().zip(&next).any(waits));
             if under_way.is_empty() && ended {
                 for list in &mut shipped {
@@ -143,19 +157,23 @@ impl Shipper<'_> {
         self.folder.join(shelf.name.as_str()).join(argv::segment_file(n))
     }
 
-    async fn ship(&self, index: usize, shelf: &Shelf, n: u32, file: PathBuf) -> Result<(usize, Shipped), Stopped> {
-        let bytes: Bytes = tokio::fs::read(&file)
-            .await
-            .map_err(|error| disk(&file, &error))?
-            .into();
+    async fn ship(&self, index: usize, shelf: &Shelf, n: u32) -> Result<(usize, Shipped), Stopped> {
+        let file = self.file(shelf, n);
+        if shelf.last == Some(n) {
+            let joined = rest::join(&self.folder.join(shelf.name.as_str()), n).await;
+            joined.map_err(|error| disk(&file, &error))?;
+        }
+        let bytes = tokio::fs::read(&file).await.map_err(|error| disk(&file, &error))?;
         // The init segment is complete as soon as a segment is.
         let (init, _) = self.init(&shelf.name).await?;
-        let fragment = FragmentInfo::parse(&bytes, init.defaults).map_err(|error| {
+        let unsound = |error| {
             Failure::new(
                 Code::VerificationFailed,
                 format!("Segment {n} of {} is not sound: {error}.", shelf.name),
             )
-        })?;
+        };
+        let bytes: Bytes = rewrite::segment(&bytes, shelf.has_key_frames).map_err(unsound)?.into();
+        let fragment = FragmentInfo::parse(&bytes, init.defaults).map_err(unsound)?;
         if n == shelf.first && shelf.due.is_some_and(|due| is_late(&fragment, init.timescale, due)) {
             return Err(Stopped::EnteredLate);
         }
@@ -178,7 +196,7 @@ impl Shipper<'_> {
         Ok((index, Shipped { output, fragment }))
     }
 
-    /// The init segment of a rendition, as ffmpeg wrote it.
+    /// The init segment of a rendition, as it is published.
     pub(super) async fn init(&self, name: &RenditionName) -> Result<(InitInfo, Bytes), Failure> {
         let file = self.folder.join(name.as_str()).join(argv::INIT);
         let unsound = |what: String| Failure::new(Code::VerificationFailed, what);
@@ -189,10 +207,8 @@ impl Shipper<'_> {
             }
             Err(error) => return Err(disk(&file, &error)),
         };
-        match InitInfo::parse(&bytes) {
-            Ok(init) => Ok((init, bytes)),
-            Err(error) => Err(unsound(format!("The init segment of {name} is not sound: {error}."))),
-        }
+        let read = InitInfo::parse(&bytes).and_then(|init| Ok((init, rewrite::init(&bytes)?.into())));
+        read.map_err(|error| unsound(format!("The init segment of {name} is not sound: {error}.")))
     }
 
     /// Puts one small object and says what is there now.

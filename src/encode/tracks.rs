@@ -58,7 +58,7 @@ impl Shift<'_> {
     ) -> Result<RenditionOutput, Failure> {
         let shipped = &made.shipped[i];
         let (init, object) = self.init(&rendition.name, made, i, ObjectKind::Audio).await?;
-        let gated = cmaf::track(rendition, &init, &fragments(shipped));
+        let gated = cmaf::track(self.plan, rendition, &init, &fragments(shipped));
         let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
         Ok(output(&rendition.name, init, object, units, shipped))
     }
@@ -87,6 +87,8 @@ impl Shift<'_> {
             kind: ObjectKind::Audio,
             first: 0,
             due: None,
+            last: Some(self.plan.segment.last()),
+            has_key_frames: false,
         });
         let shelves: Vec<Shelf> = shelves.collect();
         let folder = self.decode_changing(self.bench(&shelves)?).await?;
@@ -105,7 +107,7 @@ impl Shift<'_> {
         }
         let view = View {
             is_told: false,
-            ..View::USUAL
+            has_parts: false,
         };
         let argv = |input: &Input| argv::uniform(self.plan, input, Options::default());
         let made = self.produce(folder, Vec::new(), self.plan.source.duration, view, &argv);
@@ -212,7 +214,7 @@ fn shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
     #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
     webvtt::Shift {
         zero: (plan.timeline.zero.as_f64() + f64::from(argv::LIFT)) * 1000.0,
-        programme: (plan.source.duration * 1000.0) as i64,
+        programme: (plan.programme * 1000.0) as i64,
         drawings: track.is_some_and(|track| matches!(track.codec.as_str(), "ass" | "ssa")),
     }
 }
@@ -233,7 +235,7 @@ mod tests {
         let shift = shift(&planned, &rendition);
         assert_eq!(
             (shift.zero, shift.programme, shift.drawings),
-            (3_602_500.0, 15_000, true)
+            (3_602_500.0, 15_015, true)
         );
     }
 }

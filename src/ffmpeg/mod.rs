@@ -2,13 +2,14 @@
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
 //! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
-//! values), [`sandbox`] (the walls around every run), [`process`] (one supervised run), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
+//! values), [`sandbox`] (the walls around every run), [`process`] (one supervised run), [`rest`] (the end of what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
 
 pub mod argv;
 pub mod input;
 pub mod loudness;
 pub mod probe;
 pub mod process;
+pub mod rest;
 pub mod sample;
 pub mod sandbox;
 pub mod sniff;

@@ -27,8 +27,10 @@ const OVER_DECODE: f64 = 0.1;
 /// What a chunk map depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Span<'a> {
-    /// Frames of the video.
+    /// Frames of the video that come from pictures of the source.
     pub frames: u64,
+    /// Segments of the programme, at most as many as those frames fill or begin.
+    pub segments: u32,
     /// Frames of a segment.
     pub segment_frames: u32,
     /// Seconds of a segment.
@@ -48,9 +50,8 @@ pub struct Span<'a> {
 #[must_use]
 pub fn map(span: Span<'_>) -> Vec<u32> {
     let per_segment = u64::from(span.segment_frames.max(1));
-    let segments = u32::try_from(span.frames.div_ceil(per_segment))
-        .unwrap_or(u32::MAX)
-        .max(1);
+    let segments = span.frames.div_ceil(per_segment).min(span.segments.into());
+    let segments = u32::try_from(segments).unwrap_or(u32::MAX).max(1);
     let most = most(span).min(MOST);
     let length = span.in_segments(length(span)).max(FEWEST_SEGMENTS);
     if segments / length < 2 || most < 2 {
@@ -104,6 +105,7 @@ mod tests {
     fn span(seconds: u64, leads: &[f64]) -> Span<'_> {
         Span {
             frames: seconds * 25,
+            segments: u32::MAX,
             segment_frames: 100,
             segment_seconds: 4.0,
             first_picture: 0,
@@ -158,17 +160,20 @@ mod tests {
     proptest! {
         #[test]
         fn chunks_tile_the_video_and_the_last_is_long_enough(
-            frames in 1u64..20_000_000, segment_frames in 1u32..400, segment_seconds in 0.5..10.0f64,
+            frames in 1u64..20_000_000, sliver: bool, segment_frames in 1u32..400, segment_seconds in 0.5..10.0f64,
             first_picture in 0u64..10_000, leads in prop::collection::vec(0.0..400.0f64, 0..64),
             cost in 0.0..50.0f64, fleet in 1u32..1000,
         ) {
-            let starts = map(Span { frames, segment_frames, segment_seconds, first_picture, leads: &leads, cost, fleet });
+            // What is left behind the last whole segment has none of its own, or has.
+            let all = frames.div_ceil(u64::from(segment_frames)) - u64::from(sliver && frames > u64::from(segment_frames));
+            let segments = u32::try_from(all).unwrap();
+            let starts = map(Span { frames, segments, segment_frames, segment_seconds, first_picture, leads: &leads, cost, fleet });
             prop_assert_eq!(starts[0], 0);
             prop_assert!(starts.windows(2).all(|pair| pair[1] > pair[0]));
             prop_assert!(starts.windows(2).skip(1).all(|pair| pair[1] >= pair[0] + FEWEST_SEGMENTS));
             prop_assert!(starts.len() <= 800);
             let last = u64::from(starts[starts.len() - 1]) * u64::from(segment_frames);
-            prop_assert!(last < frames);
+            prop_assert!(last < frames && starts[starts.len() - 1] < segments);
             prop_assert!(starts.len() == 1 || 2 * (frames - last) >= u64::from(segment_frames));
             let mean = leads.iter().sum::<f64>() / leads.len().max(1) as f64;
             let total = frames as f64 / f64::from(segment_frames) * segment_seconds;

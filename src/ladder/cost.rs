@@ -182,7 +182,7 @@ mod tests {
     /// The clip of the measurements, in these colours.
     fn coloured(preset: &str, subme: Option<u8>, color: &serde_json::Value) -> Cost {
         let source = json!({"bucket": "b", "key": "k", "etag": "e", "size": 1, "mime_type": "video/mp4", "container": "mov", "duration": 24.0, "tracks": []});
-        let video = json!({"track": 0, "frame_rate": "30", "segment_frames": 120, "frames": 720, "chunks": [0], "seekable": true,
+        let video = json!({"track": 0, "frame_rate": "30", "segment_frames": 120, "frames": 720, "source_end": 24.0, "chunks": [0], "seekable": true,
                            "picture": {"width": 1920, "height": 1080, "color": color}});
         let rungs = [1080, 720, 480].map(|height| rung(height, preset, subme));
         estimate(

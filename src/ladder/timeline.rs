@@ -8,8 +8,20 @@ use super::rate::is_fast;
 /// Sound may begin so many seconds before the pictures without moving zero: it is cut there.
 const HEAD_START: (i64, i64) = (1, 10);
 
+/// What floating point leaves of an exact number.
+const ROUNDING: f64 = 1e-6;
+
 /// Seconds of sound in an AAC frame at 48 kHz: by so much a segment of sound may be longer than one of pictures.
 const AAC_FRAME: f64 = 1024.0 / 48_000.0;
+
+/// Seconds by which pictures and sound may end apart without either being padded: sound then ends where the pictures do.
+pub(super) const APART: f64 = 0.1;
+
+/// Seconds of less which a last segment is not made: hls.js 1.7.4 never ends behind one of a frame or two.
+const SLIVER: f64 = 0.5;
+
+/// Frames by which the end of the video may differ from the plan.
+const END_FRAMES: f64 = 2.0;
 
 /// The timeline of a source with pictures.
 ///
@@ -84,22 +96,50 @@ impl Grid {
         (seconds * self.rate.as_f64()).round().max(0.0) as u64
     }
 
-    /// The segments of a job, and the one target duration of its playlists.
+    /// The frames of a programme whose pictures and sound end so many seconds from zero: those of the pictures, or as many as reach to
+    /// the end of the sound where that is well behind them. At least one.
     #[must_use]
-    pub fn segments(&self) -> Segment {
-        let duration = Rational::whole(self.segment.into())
-            .checked_div(self.rate)
-            .unwrap_or(Rational::whole(4));
-        segments(duration)
+    pub fn programme(&self, pictures: f64, sound: f64) -> u64 {
+        let frames = self.frame_at(pictures).max(1);
+        if sound - self.seconds(frames) <= APART {
+            return frames;
+        }
+        (sound * self.rate.as_f64() - ROUNDING).ceil() as u64
+    }
+
+    /// Seconds that so many frames last.
+    #[must_use]
+    pub fn seconds(&self, frames: u64) -> f64 {
+        frames as f64 / self.rate.as_f64()
+    }
+
+    /// Seconds of a segment.
+    #[must_use]
+    pub fn segment_seconds(&self) -> Rational {
+        let seconds = Rational::whole(self.segment.into()).checked_div(self.rate);
+        seconds.unwrap_or(Rational::whole(4))
+    }
+
+    /// The segments of a programme of so many frames.
+    #[must_use]
+    pub fn segments(&self, frames: u64) -> Segment {
+        segments(self.segment_seconds(), self.seconds(frames), self.seconds(1))
     }
 }
 
-/// Segments of `duration` seconds, and the one target duration of their playlists.
+/// The segments of `duration` seconds each that a programme has, and the one target duration of its playlists; `frame` seconds of a
+/// frame, where it has pictures. What is left behind the last whole segment joins it where it is little.
 #[must_use]
-pub fn segments(duration: Rational) -> Segment {
+pub fn segments(duration: Rational, programme: f64, frame: f64) -> Segment {
+    let each = duration.as_f64();
+    let whole = (programme / each + ROUNDING).floor();
+    let rest = (programme - whole * each).max(0.0);
+    let joins = whole >= 1.0 && rest < SLIVER;
+    let longest = if joins { each + rest + END_FRAMES * frame } else { each };
     Segment {
         duration,
-        target_duration: (duration.as_f64() + AAC_FRAME).round().max(1.0) as u32,
+        count: whole as u32 + u32::from(!joins),
+        target_duration: (longest + AAC_FRAME).round().max(1.0) as u32,
     }
 }
 
@@ -132,8 +172,8 @@ mod tests {
             (100, 120, 240)
         );
         assert_eq!(grid("50").gop % 2, 0);
-        assert_eq!(grid("1").segments().target_duration, 4);
-        assert_eq!(grid("30000/1001").segments().duration, rational("1001/250"));
+        assert_eq!(grid("30000/1001").segments(240).target_duration, 4);
+        assert_eq!(grid("30000/1001").segments(240).duration, rational("1001/250"));
         assert_eq!(
             Grid::new(rational("25"), 6, 2),
             Grid {
@@ -144,13 +184,49 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_sliver_joins_the_segment_before_it_and_the_target_is_higher_where_it_has_to_be() {
+        let grid = Grid::new(rational("25"), 4, 4);
+        let of = |frames| {
+            let segments = grid.segments(frames);
+            (segments.count, segments.target_duration)
+        };
+        // 8.00, 8.04 and 8.36 s; 8.40 and 8.48 s, whose last segment rounds to five; 8.52 s; and less than a segment.
+        assert_eq!([200, 201, 209].map(of), [(2, 4); 3]);
+        assert_eq!([210, 212].map(of), [(2, 5); 2]);
+        assert_eq!(
+            [213, 1, 12, 99, 100, 101].map(of),
+            [(3, 4), (1, 4), (1, 4), (1, 4), (1, 4), (1, 4)]
+        );
+        let sound = |seconds| segments(Rational::whole(4), seconds, 0.0);
+        assert_eq!((sound(8.45).count, sound(8.45).target_duration), (2, 4));
+        assert_eq!((sound(8.49).count, sound(8.49).target_duration), (2, 5));
+    }
+
+    #[test]
+    fn a_programme_is_as_long_as_the_pictures_unless_sound_ends_well_behind_them() {
+        let grid = Grid::new(rational("25"), 4, 4);
+        assert_eq!(grid.programme(8.0, 3.0), 200);
+        assert_eq!(grid.programme(8.0, 8.1), 200);
+        assert_eq!(grid.programme(8.0, 8.121), 204);
+        assert_eq!(grid.programme(8.0, 15.0), 375);
+        assert_eq!(grid.programme(0.0, 0.0), 1);
+    }
+
     proptest! {
         #[test]
-        fn no_segment_is_longer_than_its_target_when_rounded(num in 1i64..60_000, den in 1i64..1001, seconds in 1u32..10) {
+        fn no_segment_is_longer_than_its_target_when_rounded_and_none_is_a_sliver(
+            num in 1i64..60_000, den in 1i64..1001, seconds in 1u32..10, frames in 1u64..100_000,
+        ) {
             let rate = Rational::new(num, den).unwrap().max(Rational::whole(1)).min(Rational::whole(60));
-            let segments = Grid::new(rate, seconds, seconds).segments();
-            prop_assert!((segments.duration.as_f64() + AAC_FRAME).round() <= f64::from(segments.target_duration));
-            prop_assert!((segments.duration.as_f64() - f64::from(seconds)).abs() <= 1.0);
+            let grid = Grid::new(rate, seconds, seconds);
+            let segments = grid.segments(frames);
+            let each = segments.duration.as_f64();
+            prop_assert!((each - f64::from(seconds)).abs() <= 1.0);
+            let last = grid.seconds(frames) - f64::from(segments.count - 1) * each;
+            prop_assert!(segments.count == 1 || last > SLIVER - 1e-6);
+            let longest = if segments.count == 1 { last } else { last.max(each) };
+            prop_assert!((longest + AAC_FRAME - 1e-6).round() <= f64::from(segments.target_duration), "{segments:?} {longest}");
         }
 
         #[test]

@@ -5,6 +5,7 @@ use streams::plan::{Planned, Rendition};
 use streams::task::{Duty, TaskName};
 use streams::work::{ObjectRef, RenditionOutput, SegmentOutput};
 
+use crate::cmaf::gate::SOUND;
 use crate::job::receipt::Made;
 use crate::storage::JobKeys;
 
@@ -200,9 +201,9 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
         }
         (Rendition::Audio(rendition), _) => {
             let seconds = assembled.seconds();
-            if (seconds - rendition.duration).abs() > rendition.tolerance() {
+            if (seconds - rendition.duration).abs() > SOUND {
                 return Err(format!(
-                    "{} lasts {seconds:.3} s, its source track {:.3} s.",
+                    "{} lasts {seconds:.3} s, the programme {:.3} s.",
                     rendition.name, rendition.duration
                 ));
             }

@@ -79,9 +79,13 @@ fn grid(rendition: &Assembled) -> Check {
 /// The length beside that of the source track, and whether they differ. What the container says of a track may be wrong, so that a
 /// difference is a warning; what was planned from its packets is a gate, passed before.
 fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
-    let track = match (&rendition.rendition, &plan.video) {
-        (Rendition::Audio(audio), _) => Some(audio.track),
-        (Rendition::Video(_), video) => video.as_ref().map(|video| video.track),
+    let (track, padding) = match (&rendition.rendition, &plan.video) {
+        (Rendition::Audio(audio), _) => (Some(audio.track), audio.padding()),
+        (Rendition::Video(_), Some(video)) => (
+            Some(video.track),
+            count(video.held_frames()) / video.frame_rate.as_f64(),
+        ),
+        (Rendition::Video(_), None) => (None, 0.0),
     };
     let track = plan.source.tracks.iter().find(|source| Some(source.index) == track);
     let name = format!("length_{}", rendition.name());
@@ -90,8 +94,10 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
         let check = Check::new(name, "The source does not tell the length of its track.");
         return (check.figure("seconds", seconds), false);
     };
-    let difference = seconds - source;
-    let found = format!("{seconds:.3} s from zero to its end, its source track {source:.3} s.");
+    // What a track has beyond the programme was cut, what it lacks was padded.
+    let difference = seconds - (source.min(plan.programme) + padding).min(plan.programme);
+    let found =
+        format!("{seconds:.3} s from zero to its end, its source track {source:.3} s; {padding:.3} s were padded.");
     let steps = match &rendition.rendition {
         Rendition::Video(video) => 2.5 / video.frame_rate.as_f64().max(1.0),
         Rendition::Audio(audio) => audio.tolerance(),
@@ -99,6 +105,7 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
     let check = Check::new(name, found)
         .figure("seconds", seconds)
         .figure("source_seconds", source)
+        .figure("padded_seconds", padding)
         .figure("difference_seconds", difference);
     (check, difference.abs() > TOLERANCE.max(steps))
 }
@@ -269,6 +276,7 @@ mod tests {
         assert!((found[0].figures["seconds"] - 15.015).abs() < 1e-9 && warnings.is_empty());
         let track = serde_json::json!({ "index": 1, "kind": "video", "codec": "h264", "end": 18.0 });
         plan.source.tracks.push(serde_json::from_value(track).unwrap());
+        plan.programme = 18.0;
         let (found, warnings) = checks(&plan, &[rendition]);
         assert!((found[1].figures["difference_seconds"] + 2.985).abs() < 1e-6);
         assert_eq!(warnings, [LENGTH_DIFFERS]);

@@ -11,10 +11,10 @@ use chrono::Utc;
 use metrics::histogram;
 use streams::JobId;
 use streams::fact::{Decision, Fact, Head, Playable};
-use streams::plan::Planned;
+use streams::plan::{Planned, Rendition};
 
 use super::assembly::Assembled;
-use super::growth::{grown, listed, planned_rates, plays};
+use super::growth::{grown, limit, listed, planned_rates, plays};
 use super::playlists;
 use super::told::{Told, Unreadable};
 use crate::crash;
@@ -25,8 +25,9 @@ use crate::job::{JobState, Jobs};
 use crate::playlist::LivePlaylist;
 use crate::storage::{JobKeys, ObjectKind, StorageError};
 
-/// No playlist is written more often than this: players read it again once in a target duration.
-const PAUSE: Duration = Duration::from_secs(4);
+/// No playlist is written more often than this: half of the time in which players read it again, so that a segment is listed within a
+/// target duration.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why playlists did not grow.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +155,7 @@ impl<'a> Growing<'a> {
             return Ok(false);
         }
         if self.is_growing() {
-            let rate = |made: &Assembled| planned_rates(&made.rendition);
+            let rate = |made: &Assembled| planned_rates(self.plan, &made.rendition);
             drafts.push(Draft {
                 key: self.keys.live_master(),
                 before: master,
@@ -185,36 +186,64 @@ impl<'a> Growing<'a> {
         }
     }
 
-    /// The media playlists that list something, and their renditions.
+    /// The media playlists that list something, that of the lowest rung first, and their renditions in the order of the plan.
     async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), Stunted> {
-        let (mut drafts, mut renditions) = (Vec::new(), Vec::new());
         let mut told = Told::new(self.jobs, self.state, self.plan);
-        for rendition in &self.plan.renditions {
-            let key = self.keys.live_playlist(rendition.name().as_str());
-            let before = self.read(&key).await?;
-            let standing = before.as_ref().and_then(|read| LivePlaylist::parse(&read.text));
-            let Some(head) = told.head(rendition).await? else {
-                continue;
-            };
-            let is_sealed = standing.as_ref().is_some_and(|playlist| playlist.sealed);
-            let pieces = if self.is_growing() && !is_sealed {
-                let listed = standing.as_ref().map_or(0, |playlist| playlist.lines.len());
-                told.pieces(rendition, listed).await?
-            } else {
-                Vec::new()
-            };
-            let Some(mut playlist) = grown(self.plan, standing, &head, &pieces) else {
-                continue;
-            };
-            playlist.sealed |= seal;
-            renditions.push(listed(rendition, &head));
-            drafts.push(Draft {
-                key,
-                before,
-                text: playlist.to_string(),
-            });
+        let lowest = self.plan.videos().last().map(|lowest| &lowest.name);
+        let (first, others): (Vec<_>, Vec<_>) = self
+            .plan
+            .renditions
+            .iter()
+            .partition(|rendition| Some(rendition.name()) == lowest);
+        let (mut drafts, mut renditions) = (Vec::new(), Vec::new());
+        let mut until = f64::INFINITY;
+        for rendition in first.into_iter().chain(others) {
+            let made = self.draft(&mut told, rendition, until, seal).await?;
+            if Some(rendition.name()) == lowest {
+                until = limit(made.as_ref().map(|(_, playlist, _)| playlist));
+            }
+            if let Some((draft, _, listed)) = made {
+                drafts.push(draft);
+                renditions.push(listed);
+            }
         }
+        let place = |made: &Assembled| {
+            self.plan
+                .renditions
+                .iter()
+                .position(|planned| planned.name() == made.name())
+        };
+        renditions.sort_by_key(place);
         Ok((drafts, renditions))
+    }
+
+    /// The media playlist of a rendition that ends by `until`, in seconds; nothing where there is nothing to list.
+    async fn draft(
+        &self,
+        told: &mut Told<'_>,
+        rendition: &Rendition,
+        until: f64,
+        seal: bool,
+    ) -> Result<Option<(Draft, LivePlaylist, Assembled)>, Stunted> {
+        let key = self.keys.live_playlist(rendition.name().as_str());
+        let before = self.read(&key).await?;
+        let standing = before.as_ref().and_then(|read| LivePlaylist::parse(&read.text));
+        let Some(head) = told.head(rendition).await? else {
+            return Ok(None);
+        };
+        let is_sealed = standing.as_ref().is_some_and(|playlist| playlist.sealed);
+        let pieces = if self.is_growing() && !is_sealed {
+            let listed = standing.as_ref().map_or(0, |playlist| playlist.lines.len());
+            told.pieces(rendition, listed).await?
+        } else {
+            Vec::new()
+        };
+        let Some(mut playlist) = grown(self.plan, standing, &head, &pieces, until) else {
+            return Ok(None);
+        };
+        playlist.sealed |= seal;
+        let text = playlist.to_string();
+        Ok(Some((Draft { key, before, text }, playlist, listed(rendition, &head))))
     }
 
     /// An object with its version. The version is asked for first: a write in between makes ours fail, and nothing else.

@@ -10,8 +10,17 @@ use crate::storage::{init_name, segment_name};
 /// The file of a growing playlist, in the folder of its rendition.
 const LIVE_PLAYLIST: &str = "live.m3u8";
 
-/// Rates at joints of chunks rise so far above the cap (measured: 7 %).
-const ABOVE_CAP: f64 = 1.1;
+/// Share by which boxes and the coder's own freedom may exceed a planned rate.
+const OVERHEAD: f64 = 1.02;
+
+/// Share by which the loudest part of sound may need more than its mean rate.
+const SOUND_PEAK: f64 = 1.1;
+
+/// Seconds that the texts of a playlist may lose by rounding.
+const ROUNDING: f64 = 0.005;
+
+/// Seconds by which a segment of sound may end behind the pictures of the same number: an AAC frame.
+const SOUND_FRAME: f64 = 1024.0 / 48_000.0;
 
 /// Segments of one rendition that one attempt made.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,13 +31,15 @@ pub(super) struct Piece {
     pub(super) output: RenditionOutput,
 }
 
-/// The playlist as it was, or a new one, with all segments of `pieces` that follow without a gap. Nothing where there is none to list.
-/// What would need another init segment is not listed: that would be a discontinuity.
+/// The playlist as it was, or a new one, with all segments of `pieces` that follow without a gap and end by `limit`, in seconds. Nothing
+/// where there is none to list. What would need another init segment is not listed: that would be a discontinuity. The last segment comes
+/// together with the end: players that read it first wait for another one, and some never ask again.
 pub(super) fn grown(
     plan: &Planned,
     before: Option<LivePlaylist>,
     head: &Piece,
     pieces: &[Piece],
+    limit: f64,
 ) -> Option<LivePlaylist> {
     let mut playlist = before.unwrap_or_else(|| LivePlaylist {
         target_duration: plan.segment.target_duration,
@@ -46,13 +57,32 @@ pub(super) fn grown(
             if !is_next || due.is_some_and(|due| due != segment.start) {
                 continue;
             }
+            if seconds(segment.start + segment.duration, piece.output.timescale) > limit {
+                break;
+            }
             due = Some(segment.start + segment.duration);
             let uri = segment_name(u64::from(segment.n), piece.attempt);
             let line = LiveSegment::new(uri, segment.duration, piece.output.timescale);
             playlist.lines.push(line);
         }
     }
+    playlist.sealed |= playlist.lines.len() >= plan.segment.count as usize;
     (!playlist.lines.is_empty()).then_some(playlist)
+}
+
+/// Where all other renditions of a job have to end by, in seconds, given the playlist of its lowest rung: players that are shown more sound
+/// than pictures jump back to the end of the pictures.
+pub(super) fn limit(lowest: Option<&LivePlaylist>) -> f64 {
+    match lowest {
+        None => 0.0,
+        Some(playlist) if playlist.sealed => f64::INFINITY,
+        Some(playlist) => playlist.seconds() + SOUND_FRAME + ROUNDING,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "ticks of hours stay far below 2^52")]
+fn seconds(ticks: u64, timescale: u32) -> f64 {
+    ticks as f64 / f64::from(timescale.max(1))
 }
 
 /// Whether there is something to play: the lowest rung and all sound.
@@ -77,22 +107,32 @@ pub(super) fn listed(rendition: &Rendition, head: &Piece) -> Assembled {
     }
 }
 
-/// The rates a rendition may have, by its plan: what is there so far tells little of what comes.
+/// The rates a rendition may have, by its plan: what is there so far tells little of what comes. The peak is never below what will be
+/// measured: an encoder may spend a whole buffer on top of its rate, within the shortest run of segments that counts.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "rates stay far below 2^52"
 )]
-pub(super) fn planned_rates(rendition: &Rendition) -> Bandwidth {
-    let average = match rendition {
-        Rendition::Video(video) => video.maxrate,
-        Rendition::Audio(audio) => audio.bitrate,
+pub(super) fn planned_rates(plan: &Planned, rendition: &Rendition) -> Bandwidth {
+    let (average, above) = match rendition {
+        Rendition::Video(video) => (video.maxrate, video.bufsize as f64 / shortest_peak(plan)),
+        Rendition::Audio(audio) => (audio.bitrate, audio.bitrate as f64 * (SOUND_PEAK - 1.0)),
     };
     Bandwidth {
-        peak: (average as f64 * ABOVE_CAP) as u64,
+        peak: ((average as f64 + above) * OVERHEAD) as u64,
         average,
     }
+}
+
+/// Seconds of the shortest segment whose rate counts for the peak (RFC 8216bis section 4.4.6.2): the last one, where it is at least half
+/// as long as the target, else any.
+fn shortest_peak(plan: &Planned) -> f64 {
+    let each = plan.segment.duration.as_f64();
+    let last = plan.programme - f64::from(plan.segment.last()) * each;
+    let counts = last >= f64::from(plan.segment.target_duration) / 2.0;
+    if counts { last.min(each) } else { each }
 }
 
 #[cfg(test)]
@@ -139,16 +179,23 @@ mod tests {
     fn what_is_listed_stays_and_only_what_follows_is_added() {
         let plan = planned();
         let first = piece(36, 0..2, "a");
-        let playlist = grown(&plan, None, &first, std::slice::from_ref(&first)).unwrap();
+        let playlist = grown(&plan, None, &first, std::slice::from_ref(&first), f64::INFINITY).unwrap();
         assert_eq!(
             (uris(&playlist), playlist.init_uri.as_str()),
             (vec!["0-10.m4s", "1-10.m4s"], "init-10.mp4")
         );
         // Another attempt made the same again and more; there is a gap before the last piece.
         let again = [piece(37, 0..4, "a"), piece(38, 5..6, "a")];
-        let playlist = grown(&plan, Some(playlist), &first, &again).unwrap();
+        let playlist = grown(&plan, Some(playlist), &first, &again, f64::INFINITY).unwrap();
         assert_eq!(uris(&playlist), ["0-10.m4s", "1-10.m4s", "2-11.m4s", "3-11.m4s"]);
-        let unchanged = grown(&plan, Some(playlist.clone()), &first, &[piece(39, 0..3, "a")]).unwrap();
+        let unchanged = grown(
+            &plan,
+            Some(playlist.clone()),
+            &first,
+            &[piece(39, 0..3, "a")],
+            f64::INFINITY,
+        )
+        .unwrap();
         assert_eq!(unchanged, playlist);
     }
 
@@ -156,15 +203,48 @@ mod tests {
     fn what_needs_another_init_segment_or_leaves_a_gap_in_time_is_not_listed() {
         let plan = planned();
         let first = piece(36, 0..2, "a");
-        let playlist = grown(&plan, None, &first, &[first.clone(), piece(37, 2..3, "b")]).unwrap();
+        let playlist = grown(
+            &plan,
+            None,
+            &first,
+            &[first.clone(), piece(37, 2..3, "b")],
+            f64::INFINITY,
+        )
+        .unwrap();
         assert_eq!(playlist.lines.len(), 2);
         let mut late = piece(37, 2..3, "a");
         late.output.segments[0].start += 1;
         assert_eq!(
-            grown(&plan, None, &first, &[first.clone(), late]).unwrap().lines.len(),
+            grown(&plan, None, &first, &[first.clone(), late], f64::INFINITY)
+                .unwrap()
+                .lines
+                .len(),
             2
         );
-        assert_eq!(grown(&plan, None, &first, &[]), None);
+        assert_eq!(grown(&plan, None, &first, &[], f64::INFINITY), None);
+    }
+
+    #[test]
+    fn the_last_segment_comes_with_the_end_and_nothing_beyond_the_limit() {
+        let plan = planned();
+        let all = piece(36, 0..4, "a");
+        let until = |limit| grown(&plan, None, &all, std::slice::from_ref(&all), limit).unwrap();
+        let listed = |limit| (until(limit).lines.len(), until(limit).sealed);
+        // Segments of four seconds.
+        assert_eq!([12.0, 15.9, 16.0].map(listed), [(3, false), (3, false), (4, true)]);
+        assert_eq!(limit(None), 0.0);
+        assert!((limit(Some(&until(12.0))) - 12.0).abs() < 0.03 && limit(Some(&until(16.0))) > 1e9);
+    }
+
+    #[test]
+    fn no_measured_rate_is_above_the_planned_one() {
+        let mut plan = planned();
+        let top = plan.renditions[0].clone();
+        let peak = |plan: &Planned| planned_rates(plan, &top).peak;
+        // 9 Mb/s and a buffer of one second, over 3.003 s; then a last segment too short to count.
+        assert_eq!(peak(&plan), ((9e6 + 9e6 / (15.015 - 12.012)) * 1.02) as u64);
+        plan.programme = 13.0;
+        assert_eq!(peak(&plan), ((9e6 + 9e6 / 4.004) * 1.02) as u64);
     }
 
     #[test]

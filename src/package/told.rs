@@ -76,7 +76,7 @@ impl<'a> Told<'a> {
         for (task, first) in makers(self.plan, rendition, listed) {
             let name = work.effective(task);
             let ranges = work.parts.get(&name).into_iter().flatten();
-            for k in ranges.filter(|k| first.saturating_add(Part::range(**k).1) > listed) {
+            for k in ranges.filter(|k| first.saturating_add(Part::range(name.duty, **k).1) > listed) {
                 pieces.extend(self.part(name, *k).await?.piece(rendition.name()));
             }
             if !work.done.contains(&name) {

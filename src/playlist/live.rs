@@ -39,6 +39,13 @@ impl LiveSegment {
 }
 
 impl LivePlaylist {
+    /// Seconds of all that is listed.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        let seconds = self.lines.iter().filter_map(|line| line.duration.parse::<f64>().ok());
+        seconds.sum()
+    }
+
     /// Reads what [`LivePlaylist`] wrote; nothing for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -70,7 +77,8 @@ impl Display for LivePlaylist {
         writeln!(f, "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT")?;
         writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
         // Players would begin near the end of what they take for a live event.
-        writeln!(f, "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES")?;
+        // Shaka takes zero for nothing said.
+        writeln!(f, "#EXT-X-START:TIME-OFFSET=0.001,PRECISE=YES")?;
         writeln!(f, "#EXT-X-MAP:URI=\"{}\"", self.init_uri)?;
         for LiveSegment { duration, uri } in &self.lines {
             writeln!(f, "#EXTINF:{duration},\n{uri}")?;

@@ -9,6 +9,9 @@ pub(super) const STEREO: &str = "audio";
 /// The group of the variants for players with more than two loudspeakers.
 pub(super) const SURROUND: &str = "surround";
 
+/// The tag of an unknown language (RFC 5646 section 4.1): Apple's authoring rules want one for every track.
+const UNDETERMINED: &str = "und";
+
 /// The one group of subtitles.
 pub(super) const SUBTITLES: &str = "subtitles";
 
@@ -100,7 +103,7 @@ impl AudioMedia {
             .plain("TYPE", "AUDIO")
             .quoted("GROUP-ID", group)
             .quoted("NAME", &self.name)
-            .maybe_quoted("LANGUAGE", self.language.as_deref())
+            .quoted("LANGUAGE", self.language.as_deref().unwrap_or(UNDETERMINED))
             .yes_or_no("DEFAULT", self.default)
             .yes_or_no("AUTOSELECT", autoselect)
             .maybe_quoted("CHARACTERISTICS", self.characteristics())
@@ -133,7 +136,7 @@ impl SubtitleMedia {
             .plain("TYPE", "SUBTITLES")
             .quoted("GROUP-ID", SUBTITLES)
             .quoted("NAME", &self.name)
-            .maybe_quoted("LANGUAGE", self.language.as_deref())
+            .quoted("LANGUAGE", self.language.as_deref().unwrap_or(UNDETERMINED))
             .yes_or_no("DEFAULT", self.default)
             .yes_or_no("AUTOSELECT", autoselect)
             .yes_or_no("FORCED", self.forced)

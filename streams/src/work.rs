@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
 use crate::id::{JobId, RenditionName};
-use crate::task::TaskName;
+use crate::task::{Duty, TaskName};
 
 /// Which work message; the token between job and task in its subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,20 +155,22 @@ pub struct Part {
 }
 
 impl Part {
-    /// Segments of the longest range: so many of several renditions fit a message.
-    const LONGEST: u32 = 16;
+    /// Ranges of one segment that the sound is told in, before longer ones.
+    const SINGLE: u32 = 16;
 
-    /// Segments of range `k` as `(first, end)`, counted from the first segment of the task. Ranges grow, since what is early is urgent
-    /// and what is late is far ahead of any player: 1, 1, 2, 4, 8, 16, 16, …
+    /// Segments of the longer ranges.
+    const LONGER: u32 = 4;
+
+    /// Segments of range `k` of a task as `(first, end)`, counted from its first one. Each segment of video is a range of its own, since
+    /// somebody may wait for it. Sound is made so much faster than it is played that what comes late may be told in fewer messages.
     #[must_use]
-    pub const fn range(k: u32) -> (u32, u32) {
-        match k {
-            0 => (0, 1),
-            1..=5 => (1 << (k - 1), 1 << k),
-            _ => {
-                let first = k.saturating_sub(4).saturating_mul(Self::LONGEST);
-                (first, first.saturating_add(Self::LONGEST))
+    pub const fn range(duty: Duty, k: u32) -> (u32, u32) {
+        match duty {
+            Duty::Tracks if k >= Self::SINGLE => {
+                let first = Self::SINGLE.saturating_add((k - Self::SINGLE).saturating_mul(Self::LONGER));
+                (first, first.saturating_add(Self::LONGER))
             }
+            _ => (k, k.saturating_add(1)),
         }
     }
 }
@@ -362,10 +364,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_follow_each_other_and_grow_to_sixteen_segments() {
-        let ranges: Vec<_> = (0..9).map(Part::range).collect();
-        assert_eq!(ranges[..4], [(0, 1), (1, 2), (2, 4), (4, 8)]);
-        assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
-        assert_eq!(Part::range(8), (64, 80));
+    fn ranges_follow_each_other_without_gap() {
+        for duty in [Duty::Video(3), Duty::Tracks] {
+            let ranges: Vec<_> = (0..40).map(|k| Part::range(duty, k)).collect();
+            assert_eq!(ranges[0], (0, 1));
+            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+        }
+        assert_eq!(Part::range(Duty::Video(3), 20), (20, 21));
+        assert_eq!(Part::range(Duty::Tracks, 17), (20, 24));
     }
 }

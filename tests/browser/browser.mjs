@@ -1,38 +1,44 @@
-// A fresh headless Chromium.
+// A fresh headless browser: Chromium, or Firefox.
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import puppeteer from "puppeteer-core";
 
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  // Nobody is there to click before it plays.
-  "--autoplay-policy=no-user-gesture-required",
-];
+const BROWSERS = {
+  chromium: {
+    browser: "chrome",
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      // Nobody is there to click before it plays, and pages that nobody looks at play on as well.
+      "--autoplay-policy=no-user-gesture-required",
+      "--disable-background-timer-throttling",
+      "--disable-backgrounding-occluded-windows",
+      "--disable-renderer-backgrounding",
+    ],
+  },
+  firefox: {
+    browser: "firefox",
+    executablePath: process.env.FIREFOX ?? "/usr/bin/firefox-esr",
+    extraPrefsFirefox: { "media.autoplay.default": 0, "media.autoplay.blocking_policy": 0 },
+  },
+};
 
 /**
- * Calls `visit(page, version)` with an empty page of a browser that has never been used, closes the browser
- * whatever happens, and returns what `visit` returned. The browser is $CHROMIUM or /usr/bin/chromium.
+ * Calls `visit(browser)` with a browser that has never been used, closes it whatever happens, and returns what `visit` returned. `name`
+ * is `chromium` ($CHROMIUM or /usr/bin/chromium) or `firefox` ($FIREFOX or /usr/bin/firefox-esr).
  */
-export async function withPage(visit, options = {}) {
-  const profile = await mkdtemp(join(tmpdir(), "fluxhls-browser-"));
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+export async function withBrowser(visit, name = "chromium", viewport = null) {
+  // What a page may take is the scripts' own business: they have limits of their own.
+  const browser = await puppeteer.launch({ ...BROWSERS[name], headless: true, defaultViewport: viewport, protocolTimeout: 0 });
   try {
-    const context = await chromium.launchPersistentContext(profile, { executablePath, args: FLAGS, ...options });
-    try {
-      return await visit(context.pages()[0] ?? (await context.newPage()), context.browser()?.version() ?? "unknown");
-    } finally {
-      await context.close();
-    }
+    return await visit(browser);
   } finally {
-    await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    await browser.close();
   }
+}
+
+/** The same with one empty page of it, as `visit(page, version)`. */
+export function withPage(visit, viewport = null) {
+  return withBrowser(async (browser) => visit(await browser.newPage(), await browser.version()), "chromium", viewport);
 }

@@ -1,52 +1,85 @@
-// Watches a growing output from its beginning to its end, as a viewer who begins while it is encoded.
+// Follows a growing output from its beginning to its end with all players at once: those that join now, and those that join late.
 //
-// usage: node grow.mjs MANIFEST
+// usage: node grow.mjs MANIFEST [--late SECONDS] [--player hls.js,shaka] [--browser firefox]
 //
-// Prints what was seen as JSON. Exit code: 0 it played to its end without a stall or an error, 1 it did not (the reasons are printed).
+// A player may stand where the encoder has made no more, but it may not jump, it has to begin at the beginning, and it has to end as soon
+// as it can. Prints what was seen as JSON. Exit code: 0 all of them did, 1 one did not (the reasons are printed), 2 could not be tried.
 
-import { withPage } from "./browser.mjs";
+import { setTimeout } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { Parser } from "m3u8-parser";
+import { withBrowser } from "./browser.mjs";
+import { choosePlayers, withPlayers } from "./players.mjs";
 import { serve } from "./server.mjs";
+import { judgeTime } from "./viewing.mjs";
 
-/** Runs in the page: plays with hls.js as it comes, until the element says that it ended. */
-const watch = (url) =>
-  new Promise((resolve) => {
-    const video = document.getElementById("video");
-    const hls = new Hls();
-    const seen = { errors: [], stalls: [], began: null, ended: false, live: null };
-    let playing = false;
-    hls.on(Hls.Events.ERROR, (_event, { details, fatal }) => seen.errors.push(`${fatal ? "fatal " : ""}${details}`));
-    hls.on(Hls.Events.LEVEL_LOADED, (_event, { details }) => (seen.live ??= details.live));
-    video.addEventListener("playing", () => {
-      seen.began ??= video.currentTime;
-      playing = true;
-    });
-    video.addEventListener("waiting", () => playing && !video.ended && seen.stalls.push(video.currentTime));
-    video.addEventListener("ended", () => {
-      hls.destroy();
-      resolve({ ...seen, ended: true, at: video.currentTime, duration: video.duration, dropped: video.getVideoPlaybackQuality().droppedVideoFrames });
-    });
-    setTimeout(() => resolve({ ...seen, at: video.currentTime, duration: video.duration }), 240_000);
-    hls.attachMedia(video);
-    hls.loadSource(url);
-    video.play();
-  });
+/** Seconds after which nothing grows any more. */
+const LIMIT = 240;
+/** Seconds by which a player may end later than its programme, played from when it joined, or later than the end was told. */
+const GRACE = 12;
+/** Where a player has to begin, in seconds. */
+const BEGIN = 0.5;
 
-const [manifest] = process.argv.slice(2);
-const server = await serve(null);
-try {
-  const seen = await withPage(async (page) => {
-    await page.goto(server.origin);
-    await page.waitForFunction("globalThis.Hls");
-    return page.evaluate(watch, manifest);
-  });
-  const reasons = [];
-  if (!seen.live) reasons.push("it was finished before it was watched");
-  if (!seen.ended) reasons.push(`it stood at ${seen.at} of ${seen.duration} s`);
-  if (seen.began > 0.5) reasons.push(`it began at ${seen.began} s`);
-  if (seen.errors.length) reasons.push(`errors: ${seen.errors.join(", ")}`);
-  if (seen.stalls.length) reasons.push(`stalls at ${seen.stalls.join(", ")} s`);
-  console.log(JSON.stringify({ ...seen, reasons }));
-  process.exitCode = reasons.length ? 1 : 0;
-} finally {
-  await server.close();
+async function parse(url) {
+  const parser = new Parser();
+  parser.push(await (await fetch(url, { cache: "no-store" })).text());
+  parser.end();
+  return parser.manifest;
 }
+
+/** Reads the playlist of the lowest rung until it ends; resolves to `{ grew, sealed }`: whether it grew, and when it ended, in ms. */
+async function readToTheEnd(manifest) {
+  const { playlists } = await parse(manifest);
+  const lowest = new URL(playlists.at(-1).uri, manifest);
+  for (let looks = 0; ; looks += 1) {
+    if ((await parse(lowest)).endList) return { grew: looks > 0, sealed: performance.now() };
+    await setTimeout(250);
+  }
+}
+
+/** What is wrong with how a player followed; `joined` and `sealed` are moments in ms. */
+function judgeFollowing(seen, joined, sealed) {
+  const reasons = seen.errors.filter((error) => error.startsWith("fatal ")).map((error) => `error ${error}`);
+  if (seen.trouble) return [...reasons, seen.trouble];
+  if (seen.began === null || seen.began > BEGIN) reasons.push(`it began at ${seen.began} s`);
+  const due = Math.max(seen.duration, (sealed - joined) / 1000) + GRACE;
+  if (seen.seconds > due) reasons.push(`it took ${seen.seconds.toFixed(1)} s, and ${due.toFixed(1)} s were due`);
+  return [...reasons, ...judgeTime(seen, true)];
+}
+
+async function main() {
+  const options = { late: { type: "string" }, player: { type: "string" }, browser: { type: "string" } };
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  if (positionals.length !== 1) throw new Error("usage: node grow.mjs MANIFEST [--late SECONDS] [--player hls.js,shaka] [--browser firefox]");
+  const [manifest] = positionals;
+  const players = choosePlayers(values.player);
+  const server = await serve(null);
+  try {
+    const report = await withBrowser(async (browser) => {
+      const begin = performance.now();
+      const follow = async (late) => {
+        await setTimeout(late * 1000);
+        const joined = performance.now();
+        const seen = await withPlayers(browser, server.origin, players, "follow", [manifest, LIMIT]);
+        return seen.map((one) => ({ ...one, late, joined }));
+      };
+      const [{ grew, sealed }, ...seen] = await Promise.all([readToTheEnd(manifest), ...[0, Number(values.late ?? 0)].filter((late, i) => i === 0 || late > 0).map(follow)]);
+      const viewings = seen.flat().map((one) => ({ ...one, reasons: judgeFollowing(one, one.joined, sealed) }));
+      const reasons = viewings.flatMap(({ player, late, reasons }) => reasons.map((reason) => `${player}, joined after ${late} s: ${reason}`));
+      if (!grew) reasons.push("it was finished before it was watched");
+      return { reasons, encoded_in: (sealed - begin) / 1000, viewings };
+    }, values.browser);
+    console.log(JSON.stringify(report, null, 1));
+    return report.reasons.length ? 1 : 0;
+  } finally {
+    await server.close();
+  }
+}
+
+main().then(
+  (code) => (process.exitCode = code),
+  (error) => {
+    console.error(error.message);
+    process.exitCode = 2;
+  },
+);

@@ -14,7 +14,7 @@ export async function visit(page, url, file, patience) {
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.goto(url);
-  await page.locator("#connection[data-state=connected]").waitFor({ timeout: patience });
+  await page.waitForSelector("#connection[data-state=connected]", { timeout: patience });
   await recordStates(page, basename(file));
   const begin = performance.now();
   await drop(page, file);
@@ -22,7 +22,7 @@ export async function visit(page, url, file, patience) {
   const report = { url, file, complaints, states: await page.evaluate(() => globalThis.seenStates), ...ended };
   if (!ended.failure) {
     report.seconds_until_it_played = (performance.now() - begin) / 1000;
-    report.qualities = await page.locator("#quality option").allTextContents();
+    report.qualities = await page.$$eval("#quality option", (options) => options.map(({ textContent }) => textContent));
     report.picture = await page.evaluate(() => [video.videoWidth, video.videoHeight]);
     report.lowest = await chooseLowest(page, patience);
   }
@@ -31,7 +31,7 @@ export async function visit(page, url, file, patience) {
 
 /** Drops the file in the middle of the page, by the browser's own drag and drop. */
 async function drop(page, file) {
-  const session = await page.context().newCDPSession(page);
+  const session = await page.createCDPSession();
   const { width, height } = await page.evaluate(() => ({ width: innerWidth, height: innerHeight }));
   const data = { items: [], files: [resolve(file)], dragOperationsMask: 1 };
   for (const type of ["dragEnter", "dragOver", "drop"]) {
@@ -64,21 +64,20 @@ async function outcome(page, name, timeout) {
       const fault = document.getElementById("fault");
       return fault.hidden ? null : { failure: fault.textContent };
     },
-    name,
     { timeout, polling: 50 },
+    name,
   );
   return handle.jsonValue();
 }
 
 /** Chooses the lowest quality and waits until its pictures are shown; null where there is no choice. */
 async function chooseLowest(page, timeout) {
-  const choice = page.locator("#quality");
+  const choice = await page.waitForSelector("#quality");
   if (!(await choice.isVisible())) return null;
-  const option = choice.locator("option").last();
-  const name = await option.textContent();
-  await choice.selectOption(await option.getAttribute("value"));
+  const { name, value } = await page.$$eval("#quality option", (options) => ({ name: options.at(-1).textContent, value: options.at(-1).value }));
+  await page.select("#quality", value);
   const side = Number.parseInt(name, 10);
-  await page.waitForFunction((side) => Math.min(video.videoWidth, video.videoHeight) === side, side, { timeout, polling: 50 });
+  await page.waitForFunction((side) => Math.min(video.videoWidth, video.videoHeight) === side, { timeout, polling: 50 }, side);
   return name;
 }
 
@@ -93,14 +92,14 @@ async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const [url, file] = positionals;
   if (positionals.length !== 2) throw new Error("usage: node page.mjs URL FILE [--screenshot PNG] [--timeout SECONDS] [--dark] [--width PIXELS] [--json]");
-  const screen = { colorScheme: values.dark ? "dark" : "light", viewport: { width: Number(values.width), height: 800 } };
   const report = await withPage(async (page) => {
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: values.dark ? "dark" : "light" }]);
     try {
       return await visit(page, url, file, Number(values.timeout) * 1000);
     } finally {
       if (values.screenshot) await page.screenshot({ path: values.screenshot });
     }
-  }, screen);
+  }, { width: Number(values.width), height: 800 });
   const reasons = [report.failure, ...report.complaints].filter(Boolean);
   if (values.json) console.log(JSON.stringify({ ok: reasons.length === 0, reasons, ...report }, null, 2));
   else console.log(reasons.length === 0 ? `ok   ${file} plays: ${report.states.join(", ")}` : `FAIL ${reasons.join("; ")}`);

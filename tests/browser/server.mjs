@@ -2,9 +2,9 @@
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PLAYERS } from "./players.mjs";
 
 const TYPES = {
   ".m3u8": "application/vnd.apple.mpegurl",
@@ -13,21 +13,14 @@ const TYPES = {
   ".js": "text/javascript",
   ".vtt": "text/vtt",
 };
-const page = (scripts) => `<!doctype html><title>player</title><video id="video" muted playsinline></video>${scripts}`;
-const PAGE = page('<script src="/hls.js"></script><script type="module" src="/probe.js"></script>');
-// What is muted cannot be heard by an analyser.
-const VIEWER = page('<script src="/hls.js"></script><script src="/shaka.js"></script><script type="module" src="/viewer.js"></script>').replace(" muted", "");
+const page = (body) => `<!doctype html><title>player</title>${body}`;
+const PROBE = page('<video id="video" muted playsinline></video><script src="/player/hls.js"></script><script type="module" src="/probe.js"></script>');
+const viewer = (player) => page(`<script src="/player/${player}"></script><script type="module" src="/viewer.js"></script>`);
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const { resolve } = createRequire(import.meta.url);
-const SCRIPTS = {
-  "/hls.js": resolve("hls.js/dist/hls.js"),
-  "/shaka.js": resolve("shaka-player/dist/shaka-player.compiled.js"),
-  "/probe.js": join(here, "probe.js"),
-  "/viewer.js": join(here, "viewer.js"),
-};
+const SCRIPTS = ["/probe.js", "/viewer.js"];
 
-/** Serves `/` and, when a folder is given, its files under `/media/`; resolves to `{ origin, close }`. */
+/** Serves `/`, `/viewer/PLAYER` and, when a folder is given, its files under `/media/`; resolves to `{ origin, close }`. */
 export async function serve(folder) {
   const server = createServer(async (request, response) => {
     try {
@@ -43,9 +36,11 @@ export async function serve(folder) {
 }
 
 async function answer(path, folder) {
-  if (path === "/") return { type: "text/html", body: PAGE };
-  if (path === "/viewer") return { type: "text/html", body: VIEWER };
-  if (path in SCRIPTS) return file(SCRIPTS[path]);
+  const player = path.split("/").at(-1);
+  if (path === "/") return { type: "text/html", body: PROBE };
+  if (path === `/viewer/${player}`) return { type: "text/html", body: viewer(player) };
+  if (path === `/player/${player}`) return { ...(await file(join(here, "node_modules", PLAYERS[player].file))), type: "text/javascript" };
+  if (SCRIPTS.includes(path)) return file(join(here, path));
   if (folder && path.startsWith("/media/")) return file(join(folder, normalize(path.slice("/media".length))));
   throw new Error(`no such file: ${path}`);
 }

@@ -1,16 +1,23 @@
-// Runs in the browser: watches an output as a viewer does, with either player. It only measures; judging is done outside.
-//
-// The sound is not believed but heard: an analyser listens to what the element plays.
+// Runs in the browser: watches an output as a viewer does, with whichever player the page brings. It only measures; judging is done
+// outside. The sound is not believed but heard: an analyser listens to what the element plays.
 
-const video = document.getElementById("video");
+/** The element that plays, anew for each player. */
+let video;
 
 /** Longer than any honest operation here takes, in ms. */
 const PATIENCE_MS = 20_000;
 /** How much is played at each place, in seconds. */
 const STRETCH = 1.2;
+/** Where seeks go, as shares of the length: far and near, forwards and backwards, into what is buffered and what is not. */
+const SEEKS = [0.93, 0.1, 0.5, 0.04, 0.7, 0.3, 0.85, 0.2, 0.6, 0];
+/** How often a player that plays is looked at, in ms, and how long its time may stand, in seconds, before that counts. */
+const LOOK_MS = 50;
+const STAND = 1.0;
+/** By how much time may go back, or forth beyond what was played, in seconds, before that is a jump. */
+const JUMP = 0.4;
 
-function within(promise, what) {
-  const limit = new Promise((_, reject) => setTimeout(() => reject(new Error(`${what} took over ${PATIENCE_MS} ms`)), PATIENCE_MS));
+function within(promise, what, patience = PATIENCE_MS) {
+  const limit = new Promise((_, reject) => setTimeout(() => reject(new Error(`${what} took over ${patience} ms`)), patience));
   return Promise.race([promise, limit]);
 }
 
@@ -18,15 +25,21 @@ const once = (target, event) => new Promise((resolve) => target.addEventListener
 
 const ranges = (buffered) => Array.from({ length: buffered.length }, (_, i) => [buffered.start(i), buffered.end(i)]);
 
-/** hls.js behind the few words that both players share. */
+/** Tracks of text that are shown, of an element or of a player that has its own. */
+const shown = (tracks) => Array.from(tracks).filter(({ mode }) => mode === "showing");
+
+/** hls.js behind the few words that all players share. */
 function withHlsJs() {
-  const hls = new Hls({ maxBufferLength: 3600, maxMaxBufferLength: 3600, maxBufferSize: 2 ** 30, enableWorker: false });
+  const hls = new Hls();
   const errors = [];
   hls.on(Hls.Events.ERROR, (_event, { details, fatal }) => errors.push(`${fatal ? "fatal " : ""}${details}`));
+  // Those before 1.5 tell the tracks of the group that plays alone.
+  const allTracks = () => hls.allAudioTracks ?? hls.audioTracks;
   const placeOf = ({ url }) => hls.audioTracks.findIndex((track) => track.url === url);
   const isPlaying = (track) => placeOf(track) >= 0 && placeOf(track) === hls.audioTrack;
   return {
     version: `hls.js ${Hls.version}`,
+    shown: () => shown(video.textTracks),
     errors,
     async load(url) {
       const parsed = new Promise((resolve) => hls.on(Hls.Events.MANIFEST_PARSED, resolve));
@@ -35,9 +48,9 @@ function withHlsJs() {
       await parsed;
     },
     // Those of all groups; but which group plays is up to the level, which hls.js chooses: only the tracks of that one can be chosen.
-    audio: () => hls.allAudioTracks.map((track) => ({ name: track.name, language: track.lang ?? null, channels: Number(track.channels ?? 0) || null, active: isPlaying(track), here: placeOf(track) >= 0 })),
+    audio: () => allTracks().map((track) => ({ name: track.name, language: track.lang ?? null, channels: Number(track.channels ?? 0) || null, active: isPlaying(track), here: placeOf(track) >= 0 })),
     async chooseAudio(index) {
-      const wanted = hls.allAudioTracks[index];
+      const wanted = allTracks()[index];
       if (isPlaying(wanted)) return;
       const switched = new Promise((resolve) => hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, () => isPlaying(wanted) && resolve()));
       hls.audioTrack = placeOf(wanted);
@@ -48,12 +61,13 @@ function withHlsJs() {
       hls.subtitleDisplay = true;
       hls.subtitleTrack = index;
     },
-    levels: () => hls.levels.map(({ width, height, frameRate }) => ({ width, height, frameRate })),
+    levels: () => hls.levels.map(({ height }) => height),
+    chooseLevel: (height) => (hls.currentLevel = hls.levels.findIndex((level) => level.height === height)),
     destroy: () => hls.destroy(),
   };
 }
 
-/** Shaka Player behind the same words. */
+/** Shaka Player behind the same words; it alone can play the I-frame playlist, by `skim`. */
 function withShaka() {
   shaka.polyfill.installAll();
   const player = new shaka.Player();
@@ -64,6 +78,7 @@ function withShaka() {
   const audioTracks = () => player.getAudioTracks().sort((one, other) => `${one.label}${one.channelsCount}`.localeCompare(`${other.label}${other.channelsCount}`));
   return {
     version: `shaka ${shaka.Player.version}`,
+    shown: () => shown(video.textTracks),
     errors,
     async load(url) {
       await player.attach(video);
@@ -79,14 +94,88 @@ function withShaka() {
       if (!audioTracks().some((track) => track.active && sameAs(track, wanted))) throw new Error("shaka chose another track");
     },
     text: () => player.getTextTracks().map(({ label, language }) => ({ name: label, language })),
-    chooseText: (index) => player.selectTextTrack(player.getTextTracks()[index]),
-    levels: () => player.getVariantTracks().map(({ width, height, frameRate }) => ({ width, height, frameRate })),
+    chooseText(index) {
+      player.selectTextTrack(player.getTextTracks()[index]);
+      player.setTextTrackVisibility?.(true);
+    },
+    levels: () => player.getVariantTracks().map(({ height }) => height),
+    chooseLevel(height) {
+      player.configure("abr.enabled", false);
+      const { audioId } = player.getVariantTracks().find(({ active }) => active);
+      player.selectVariantTrack(player.getVariantTracks().find((track) => track.height === height && track.audioId === audioId), true);
+    },
+    async skim() {
+      player.trickPlay(4);
+      const until = Math.min(6, video.duration - 1);
+      await frameWhere(() => errors.length > 0 || video.currentTime >= until || video.ended);
+      player.cancelTrickPlay();
+    },
     destroy: () => player.destroy(),
   };
 }
 
-/** Hears what the element plays, in every place of the page's life: an element can be tapped only once. */
-const ear = (() => {
+/** The address of a copy of a multivariant playlist that has only its first variant of so many lines. */
+async function manifestOf(url, height) {
+  const lines = (await (await fetch(url)).text()).split("\n");
+  const wanted = lines.find((line) => line.startsWith("#EXT-X-STREAM-INF") && line.match(`RESOLUTION=\\d+x${height}\\b`));
+  const isOther = (line) => line?.startsWith("#EXT-X-STREAM-INF") && line !== wanted;
+  const kept = lines.filter((line, i) => !isOther(line) && !isOther(lines[i - 1]));
+  const absolute = kept.map((line) => (line && !line.startsWith("#") ? new URL(line, url).href : line.replace(/URI="(.*?)"/, (_, uri) => `URI="${new URL(uri, url)}"`)));
+  return URL.createObjectURL(new Blob([absolute.join("\n")], { type: "application/vnd.apple.mpegurl" }));
+}
+
+/** video.js behind the same words. */
+function withVideoJs() {
+  // Of what grows it loads nothing before it is told to play.
+  const options = { html5: { vhs: { overrideNative: true }, nativeAudioTracks: false, nativeVideoTracks: false }, autoplay: true };
+  const player = videojs(video, options);
+  const errors = [];
+  player.on("error", () => errors.push(`fatal ${player.error().code} ${player.error().message}`));
+  const text = () => Array.from(player.textTracks()).filter(({ kind }) => kind === "subtitles");
+  const qualities = () => Array.from(player.qualityLevels());
+  let source;
+  const load = async (url) => {
+    source ??= url;
+    const loaded = new Promise((resolve) => player.one("loadedmetadata", resolve));
+    player.src({ src: url, type: "application/vnd.apple.mpegurl" });
+    player.preload("auto");
+    await loaded;
+  };
+  return {
+    version: `video.js ${videojs.VERSION}`,
+    errors,
+    shown: () => shown(player.textTracks()),
+    load,
+    audio: () => Array.from(player.audioTracks()).map(({ label, language, enabled }) => ({ name: label, language, channels: null, active: enabled, here: true })),
+    async chooseAudio(index) {
+      const wanted = player.audioTracks()[index];
+      if (wanted.enabled) return;
+      wanted.enabled = true;
+      // It says nothing when the new sound is there; what was buffered of the old one is played meanwhile.
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    },
+    text: () => text().map(({ label, language }) => ({ name: label, language })),
+    chooseText: (index) => text().forEach((track, i) => (track.mode = i === index ? "showing" : "disabled")),
+    levels: () => qualities().map(({ height }) => height),
+    // It changes no rung where everything is buffered, so it is shown a manifest that has no other.
+    chooseLevel: async (height) => load(await manifestOf(source, height)),
+    destroy: () => player.dispose(),
+  };
+}
+
+/** Opens a player on an element of its own. */
+function open(kind, hears = false) {
+  video?.remove();
+  video = document.createElement("video");
+  document.body.append(video);
+  ear = hears ? hearing() : async () => null;
+  return { "hls.js": withHlsJs, shaka: withShaka, "video.js": withVideoJs }[kind]();
+}
+
+let ear;
+
+/** Hears what the element plays: its loudest tone in Hz, null where it is silent. An element can be tapped only once. */
+function hearing() {
   let analyser = null;
   return async () => {
     if (!analyser) {
@@ -102,7 +191,7 @@ const ear = (() => {
     const loudest = levels.reduce((best, level, i) => (level > levels[best] ? i : best), 0);
     return levels[loudest] > -60 ? (loudest * analyser.context.sampleRate) / analyser.fftSize : null;
   };
-})();
+}
 
 /** Plays on for a while; frames the machine dropped say nothing about the output, so it may try again from where it was. */
 async function playSmoothly(seconds) {
@@ -157,8 +246,48 @@ async function seek(to) {
   await within(done, `the seek to ${to.toFixed(3)} s`);
 }
 
-/** The tracks of text that are shown. */
-const shownTracks = () => Array.from(video.textTracks).filter(({ mode }) => mode === "showing");
+/** Plays a little at each of ten places; resolves to those at which time did not go on. */
+async function seekAround() {
+  const stuck = [];
+  for (const share of SEEKS) {
+    const to = share * video.duration;
+    await seek(to);
+    await video.play();
+    const goesOn = frameWhere(() => video.currentTime > to + 0.1 || video.ended);
+    await within(goesOn, `playing on from ${to.toFixed(2)} s`).catch(() => stuck.push(to));
+    video.pause();
+  }
+  return stuck;
+}
+
+/**
+ * Plays on until the element says that it ended, or for `limit` seconds. Resolves to what was seen of time:
+ * `{ began, ended, at, duration, seconds, stands: [[at, seconds]], jumps: [[from, to]] }`.
+ */
+function playOut(limit) {
+  const seen = { began: null, ended: false, stands: [], jumps: [] };
+  const begin = performance.now();
+  let [last, moved] = [video.currentTime, begin];
+  video.play().catch(() => {});
+  return new Promise((resolve) => {
+    const look = () => {
+      const now = performance.now();
+      const at = video.currentTime;
+      const stood = (now - moved) / 1000;
+      if (seen.began === null && !video.paused && at > last) seen.began = last;
+      if (at !== last) {
+        if (seen.began !== null && stood > STAND) seen.stands.push([last, stood]);
+        if (at < last - JUMP || at > last + stood + JUMP) seen.jumps.push([last, at]);
+        [last, moved] = [at, now];
+      }
+      if (video.ended || now - begin > limit * 1000) {
+        clearInterval(timer);
+        resolve({ ...seen, ended: video.ended, at, duration: video.duration, seconds: (now - begin) / 1000 });
+      }
+    };
+    const timer = setInterval(look, LOOK_MS);
+  });
+}
 
 /**
  * Plays from the start with one track of text shown; resolves to every cue when it was first seen: `{ text, at, begin, end }`. The text is
@@ -167,7 +296,7 @@ const shownTracks = () => Array.from(video.textTracks).filter(({ mode }) => mode
 async function readAlong(player, url, index, until) {
   const seen = new Map();
   const note = () => {
-    for (const cue of shownTracks().flatMap((track) => Array.from(track.activeCues ?? []))) {
+    for (const cue of player.shown().flatMap((track) => Array.from(track.activeCues ?? []))) {
       const key = `${cue.startTime} ${cue.text}`;
       if (!seen.has(key)) seen.set(key, { text: cue.text, at: video.currentTime, begin: cue.startTime, end: cue.endTime });
     }
@@ -176,7 +305,7 @@ async function readAlong(player, url, index, until) {
     await within(player.load(url), "loading");
     player.chooseText(index);
     await video.play();
-    await within(frameWhere(() => shownTracks().some(({ cues }) => cues?.length > 0)), `showing track ${index} of text`);
+    await within(frameWhere(() => player.shown().some(({ cues }) => cues?.length > 0)), `showing track ${index} of text`);
     video.pause();
     await seek(0);
     await playOn(until, note);
@@ -186,14 +315,16 @@ async function readAlong(player, url, index, until) {
   }
 }
 
-/** Watches an output: the start, every track of sound, the end, and every track of text for `reading` seconds. */
-async function watch(kind, url, reading) {
-  const report = { audio: [], text: [], trouble: null };
-  const open = kind === "shaka" ? withShaka : withHlsJs;
+/**
+ * Watches an output: the start, every rung, ten seeks, every track of sound, the I-frame playlist where the player can, everything from
+ * the beginning to the end, and every track of text for `reading` seconds.
+ */
+async function watch(kind, url, reading, hears) {
+  const report = { audio: [], rungs: [], text: [], errors: [], trouble: null };
   try {
-    await watchThrough(open(), url, report);
+    await watchThrough(open(kind, hears), url, report);
     for (const [index, track] of report.offered.entries()) {
-      const player = open();
+      const player = open(kind);
       report.text.push({ ...track, cues: await readAlong(player, url, index, reading) });
       report.errors.push(...player.errors);
     }
@@ -204,30 +335,59 @@ async function watch(kind, url, reading) {
 }
 
 async function watchThrough(player, url, report) {
-  Object.assign(report, { player: player.version, errors: player.errors });
+  Object.assign(report, { version: player.version, errors: player.errors });
   try {
     await within(player.load(url), "loading");
     if (video.readyState < 3) await within(once(video, "canplay"), "the first picture or sound");
-    Object.assign(report, { levels: player.levels(), offered: player.text(), duration: video.duration });
     report.start = await playSmoothly(STRETCH);
+    Object.assign(report, { offered: player.text(), duration: video.duration });
+    report.stuck = await seekAround();
+    for (const height of new Set(player.levels().filter(Boolean))) {
+      await seek(0);
+      await player.chooseLevel(height);
+      await video.play();
+      await within(frameWhere(() => video.videoHeight === height || Math.min(video.videoWidth, video.videoHeight) === height), `the rung of ${height} lines`);
+      report.rungs.push({ height, played: await playSmoothly(STRETCH) });
+    }
     for (const index of player.audio().keys()) {
       if (!player.audio()[index].here) {
         report.audio.push({ ...player.audio()[index], played: null });
         continue;
       }
+      await seek(0);
       await within(player.chooseAudio(index), `switching to track ${index}`);
       const played = await playSmoothly(STRETCH);
       report.audio.push({ ...player.audio()[index], played });
     }
-    await seek(Math.max(0, video.duration - STRETCH));
-    const ended = once(video, "ended");
-    await video.play();
-    await within(ended, "playing to the end");
-    Object.assign(report, { end: video.currentTime, picture: [video.videoWidth, video.videoHeight] });
+    if (player.skim && video.videoHeight > 0) {
+      await seek(0);
+      await video.play();
+      await within(player.skim(), "playing the I-frame playlist");
+    }
+    await seek(0);
+    report.whole = await playOut(video.duration + PATIENCE_MS / 1000);
+    report.picture = [video.videoWidth, video.videoHeight];
   } finally {
     report.buffered = ranges(video.buffered);
     await player.destroy();
   }
 }
 
-globalThis.viewer = { watch };
+/** Follows a growing output from where the player begins to its end, for at most `limit` seconds. */
+async function follow(kind, url, limit) {
+  const player = open(kind);
+  // Nobody listens; what is muted may begin in any browser.
+  video.muted = true;
+  const report = { version: player.version, errors: player.errors, trouble: null };
+  try {
+    await within(player.load(url), "loading");
+    Object.assign(report, await playOut(limit));
+  } catch (error) {
+    report.trouble = error.message ?? String(error);
+  } finally {
+    await player.destroy();
+  }
+  return report;
+}
+
+globalThis.viewer = { watch, follow };

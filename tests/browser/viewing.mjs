@@ -8,14 +8,24 @@ export function judgeViewing(measured, expected) {
   // Players mend the others themselves, as when hls.js hops between groups of sound; play.mjs takes none at all.
   const reasons = measured.errors.filter((error) => error.startsWith("fatal ")).map((error) => `error ${error}`);
   if (measured.trouble) return [...reasons, measured.trouble];
-  const stretches = [["the start", measured.start], ...measured.audio.filter(({ played }) => played).map((track) => [`track ${track.name}`, track.played])];
+  const stretches = [["the start", measured.start], ...measured.rungs.map(({ height, played }) => [`the rung of ${height} lines`, played]), ...measured.audio.filter(({ played }) => played).map((track) => [`track ${track.name}`, track.played])];
   for (const [where, stretch] of stretches) reasons.push(...judgeStretch(where, stretch, measured));
   if (measured.buffered.length !== 1) reasons.push(`at the end the buffer holds ${JSON.stringify(measured.buffered)}`);
-  if (Math.abs(measured.end - measured.duration) > TOLERANCE.end) reasons.push(`it ended at ${measured.end} of ${measured.duration} s`);
+  reasons.push(...measured.stuck.map((at) => `time does not go on after the seek to ${at.toFixed(2)} s`), ...judgeTime(measured.whole));
   reasons.push(...judgeTones(measured, expected.tones), ...judgeCues(measured, expected.cues));
-  for (const channels of expected.channels) {
+  // video.js tells no channels.
+  for (const channels of measured.audio.some((track) => track.channels) ? expected.channels : []) {
     if (!measured.audio.some((track) => track.channels === channels)) reasons.push(`no track of ${channels} channels is offered`);
   }
+  return reasons;
+}
+
+/** What is wrong with how time went while something was played out; `stands` that are the encoder's own are for the caller to judge. */
+export function judgeTime({ ended, at, duration, stands, jumps }, mayStand = false) {
+  const reasons = jumps.map(([from, to]) => `it jumps from ${from.toFixed(2)} to ${to.toFixed(2)} s`);
+  if (!mayStand) reasons.push(...stands.map(([at, seconds]) => `it stands at ${at.toFixed(2)} s for ${seconds.toFixed(1)} s`));
+  if (!ended) reasons.push(`it never ends, and stands at ${at.toFixed(2)} of ${duration ?? "unknown"} s`);
+  else if (Math.abs(at - duration) > TOLERANCE.end) reasons.push(`it ended at ${at} of ${duration} s`);
   return reasons;
 }
 

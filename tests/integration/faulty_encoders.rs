@@ -1,6 +1,5 @@
 //! An encoder that makes something else than its source: what the bytes show is looked at before anything is `completed`.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use streams::fact::{Ended, Outcome};
@@ -10,29 +9,14 @@ use streams::{Code, JobId, dead, subject, topology};
 
 use crate::harness::clip::moving;
 use crate::harness::database::Engine;
+use crate::harness::encoder::{changed_ffmpeg, real_ffmpeg};
 use crate::harness::process::Process;
 use crate::harness::world::World;
 
-/// The developer's ffmpeg.
-#[expect(clippy::disallowed_methods, reason = "the tool of the developer's PATH is wrapped")]
-fn real_ffmpeg() -> PathBuf {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap())
-        .map(|folder| folder.join("ffmpeg"))
-        .find(|file| file.exists())
-        .unwrap()
-}
-
 /// An ffmpeg that does to the commands of the encode tasks what `edit` says, a script of sed.
 fn faulty(folder: &Path, name: &str, edit: &str, mark: &str) -> PathBuf {
-    let (path, ffmpeg) = (folder.join(name), real_ffmpeg());
-    let ffmpeg = ffmpeg.display();
-    let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *'{mark}'*) n=$#\nwhile [ $n -gt 0 ]; do\n\
-         a=$(printf '%s' \"$1\" | sed '{edit}'); shift; set -- \"$@\" \"$a\"; n=$((n-1))\ndone;; esac\nexec {ffmpeg} \"$@\"\n"
-    );
-    std::fs::write(&path, script).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
+    let change = format!("set -- \"$@\" \"$(printf '%s' \"$a\" | sed '{edit}')\"");
+    changed_ffmpeg(folder, name, mark, &change)
 }
 
 /// Paints every picture of the top rung black on its way into the encoder.

@@ -11,9 +11,10 @@ use url::Url;
 
 use crate::harness::clip::{Clip, moving};
 use crate::harness::database::Engine;
+use crate::harness::encoder::paced_ffmpeg;
 use crate::harness::output::http::get;
 use crate::harness::output::verify;
-use crate::harness::players::{browse, parses_strictly};
+use crate::harness::players::{follow, parses_strictly};
 use crate::harness::until;
 use crate::harness::world::{World, job_of};
 
@@ -157,16 +158,27 @@ fn segments(playlist: &str) -> Vec<&str> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_plays_a_growing_output_to_its_end_without_a_stall() {
+/// Encodes at about `rate` times the speed of playing, its first chunk twice: the lowest rung for itself, and then the others.
+async fn every_player_follows(rate: f64) {
     let world = World::new(Engine::Sqlite).await;
-    // Encoded faster than it plays, also where tests run beside it.
-    let clip = moving("640x360", 60.0).make().await;
-    let _worker = world.worker("one").start();
+    let clip = moving("640x360", 40.0).make().await;
+    let ffmpeg = paced_ffmpeg(world.folder(), rate);
+    let worker = world.worker("one").setting("FFMPEG", ffmpeg.display());
+    let _worker = worker.setting("ENCODE_SLOTS", 1).start();
     let job = world.submit(&clip).await;
     let manifest = playable(&world, &job).await;
-    browse("grow.mjs", &[manifest.as_str()]).await;
+    follow(manifest.as_str()).await;
     world.completed(&job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_player_follows_what_grows_about_as_fast_as_it_plays_to_its_end() {
+    every_player_follows(1.2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_player_follows_what_grows_half_as_fast_again_to_its_end() {
+    every_player_follows(1.8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,4 @@
-//! Representative outputs in two players, which are hls.js and Shaka Player in a real browser, and before two strict parsers.
+//! Representative outputs in every player, of today and of years ago, and before two strict parsers.
 
 use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::mp4::orient;
@@ -45,10 +45,37 @@ fn viewings() -> Vec<Viewing> {
             film("640x360", "25", &two, languages),
             &["--tones", "en=440,de=660"],
         ),
+        viewing("sound that ends before the pictures", uneven(UNEVEN, 3.0, &[]), &[]),
+        viewing("pictures that end before the sound", uneven(3.0, UNEVEN, &[]), &[]),
+        viewing(
+            "a language that ends before the other",
+            uneven(UNEVEN, UNEVEN, &[3.0]),
+            &[],
+        ),
     ]
 }
 
-/// Uploads all at once; then two parsers read each output, and two players play it.
+/// Seconds of the longest track of uneven ones: two segments and one frame, which is no segment of its own.
+const UNEVEN: f64 = 8.04;
+
+/// Pictures and a tone of so many seconds, and more tones in other languages.
+fn uneven(pictures: f64, sound: f64, others: &[f64]) -> Input {
+    let tones: String = others
+        .iter()
+        .map(|seconds| format!(" {}", tone(660, *seconds)))
+        .collect();
+    let maps: String = (0..others.len() + 2).map(|input| format!(" -map {input}")).collect();
+    made(
+        format!(
+            "{} {}{tones}{maps} -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger {H264} -c:a aac",
+            moving("640x360", "25", pictures),
+            tone(440, sound)
+        ),
+        "mkv",
+    )
+}
+
+/// Uploads all at once; then two parsers read each output, and every player plays it.
 async fn watch_all(viewings: Vec<Viewing>) {
     let mut world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").setting("ENCODE_SLOTS", 2).start();
@@ -72,7 +99,7 @@ async fn watch_all(viewings: Vec<Viewing>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_players_play_what_two_parsers_read_and_switch_languages() {
+async fn every_player_plays_what_two_parsers_read_to_its_end() {
     watch_all(viewings()).await;
 }
 
@@ -82,7 +109,7 @@ mod pending {
     use crate::edges::rows::sound::chord;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn two_players_show_subtitles_at_their_times_and_offer_surround_beside_stereo() {
+    async fn every_player_shows_subtitles_at_their_times_and_offers_surround_beside_stereo() {
         let text = "1\n00:00:01,000 --> 00:00:02,000\nGuten Tag\n\n2\n00:00:02,500 --> 00:00:03,500\nAuf Wiedersehen\n";
         let picture = made(
             format!("{} {} {H264} -c:a aac", moving("640x360", "25", 5.0), tone(440, 5.0)),

@@ -147,7 +147,7 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
     );
     assert_eq!(
         ended.warnings,
-        ["subtitles_charset_guessed", "empty_subtitles_left_out"]
+        ["length_padded", "subtitles_charset_guessed", "empty_subtitles_left_out"]
     );
 }
 

@@ -13,6 +13,9 @@ use super::init::InitInfo;
 /// Frames by which the end of the video may differ from the plan: versions of ffmpeg round the last frame differently.
 const LAST_CHUNK: u64 = 2;
 
+/// Seconds by which sound may be longer or shorter than the programme: its coder fills the last frame up.
+pub const SOUND: f64 = 0.05;
+
 /// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the frames of the chunk; those of the
 /// last chunk set the length of the video.
 ///
@@ -32,9 +35,15 @@ pub fn video_chunk(
     let mut frames = 0;
     for (i, (n, segment)) in segments.iter().enumerate() {
         let is_end = i + 1 == segments.len();
-        grid.segment(*n, segment, grid.first_frame + frames, is_end)?;
+        let length = match (is_end, video.is_last(chunk)) {
+            (false, _) => Length::Whole,
+            (true, false) => Length::AtMost,
+            (true, true) => Length::Any,
+        };
+        grid.segment(*n, segment, grid.first_frame + frames, length)?;
         frames += segment.samples;
     }
+    numbered_within(planned, segments)?;
     let tolerance = if video.is_last(chunk) { LAST_CHUNK } else { 0 };
     if frames.abs_diff(grid.frames) > tolerance {
         return Err(GateFailure::Frames {
@@ -50,6 +59,7 @@ pub fn video_chunk(
 /// # Errors
 /// The first [`GateFailure`] found.
 pub fn track(
+    planned: &Planned,
     rendition: &AudioRendition,
     init: &InitInfo,
     segments: &[(u32, FragmentInfo)],
@@ -57,19 +67,31 @@ pub fn track(
     expect_init("sound", init.sound, Some((rendition.channels, rendition.sample_rate)))?;
     expect_init("timescale", init.timescale, rendition.sample_rate)?;
     numbered(segments, 0)?;
+    numbered_within(planned, segments)?;
     let mut samples = 0;
     for (n, segment) in segments {
         starts(*n, segment, samples)?;
         samples += segment.duration;
     }
     let found = samples as f64 / f64::from(rendition.sample_rate);
-    if (found - rendition.duration).abs() > rendition.tolerance() {
+    if (found - rendition.duration).abs() > SOUND {
         return Err(GateFailure::Length {
             found,
             wanted: rendition.duration,
         });
     }
     Ok(samples)
+}
+
+/// How many frames a segment may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    /// As many as are planned.
+    Whole,
+    /// Not more: it ends a chunk.
+    AtMost,
+    /// It ends the video, and takes what is left.
+    Any,
 }
 
 /// Where the frames of a chunk of one rendition must lie.
@@ -106,11 +128,16 @@ impl<'a> Grid<'a> {
     }
 
     /// Checks one segment whose first frame must be number `frame`.
-    fn segment(&self, n: u32, segment: &FragmentInfo, frame: u64, is_end: bool) -> Result<(), GateFailure> {
+    fn segment(&self, n: u32, segment: &FragmentInfo, frame: u64, length: Length) -> Result<(), GateFailure> {
         starts(n, segment, frame * self.ticks)?;
         let planned = u64::from(self.rendition.segment_frames);
         let found = segment.samples;
-        if found > planned || (found < planned && !is_end) {
+        let fits = match length {
+            Length::Whole => found == planned,
+            Length::AtMost => found <= planned,
+            Length::Any => true,
+        };
+        if !fits {
             return Err(GateFailure::SegmentFrames {
                 n,
                 found,
@@ -161,6 +188,15 @@ fn numbered(segments: &[(u32, FragmentInfo)], first: u32) -> Result<(), GateFail
     {
         Some((found, wanted)) => Err(GateFailure::Number { found, wanted }),
         None => Ok(()),
+    }
+}
+
+/// No segment comes behind the last one that is planned.
+fn numbered_within(planned: &Planned, segments: &[(u32, FragmentInfo)]) -> Result<(), GateFailure> {
+    let wanted = planned.segment.last();
+    match segments.last() {
+        Some((found, _)) if *found > wanted => Err(GateFailure::Number { found: *found, wanted }),
+        _ => Ok(()),
     }
 }
 

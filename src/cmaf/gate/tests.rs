@@ -117,6 +117,22 @@ fn only_the_end_of_the_video_may_differ_and_only_by_two_frames() {
 }
 
 #[test]
+fn what_is_left_behind_the_last_planned_segment_belongs_to_it() {
+    let mut planned = planned();
+    planned.segment.count = 3;
+    planned.video.as_mut().unwrap().frames = 740;
+    planned.video.as_mut().unwrap().chunks = vec![0, 1, 2];
+    let top = planned.videos().next().unwrap();
+    let joined = FragmentInfo {
+        syncs: 2,
+        ..segment(480, 260, 1001)
+    };
+    assert_eq!(video_chunk(&planned, top, 2, &init(top), &[(2, joined)]), Ok(260));
+    let apart = [(2, segment(480, 240, 1001)), (3, segment(720, 20, 1001))];
+    assert!(video_chunk(&planned, top, 2, &init(top), &apart).is_err());
+}
+
+#[test]
 fn a_track_must_begin_at_zero_join_and_have_its_length() {
     let planned = planned();
     let rendition = planned.audios().next().unwrap();
@@ -131,27 +147,40 @@ fn a_track_must_begin_at_zero_join_and_have_its_length() {
         (1, segment(188, 188, 1024)),
         (2, segment(376, 327, 1024)),
     ];
-    assert_eq!(track(rendition, &init, &good), Ok(703 * 1024));
+    assert_eq!(track(&planned, rendition, &init, &good), Ok(703 * 1024));
     let late = [(0, segment(1, 703, 1024))];
-    assert!(matches!(track(rendition, &init, &late), Err(GateFailure::Start { .. })));
     assert!(matches!(
-        track(rendition, &init, &good[..2]),
+        track(&planned, rendition, &init, &late),
+        Err(GateFailure::Start { .. })
+    ));
+    assert!(matches!(
+        track(&planned, rendition, &init, &good[..2]),
         Err(GateFailure::Length { .. })
     ));
-    // A source whose packets are longer may end anywhere in one.
-    let coarse = AudioRendition {
-        source_packet: 0.093,
-        ..rendition.clone()
-    };
-    let (over, beyond) = (segment(376, 333, 1024), segment(376, 336, 1024));
-    for (last, own, other) in [(over, false, true), (beyond, false, false)] {
+    // Half a tenth of a second, whatever the source has for packets; and no segment behind the last one planned.
+    let (over, beyond) = (segment(376, 329, 1024), segment(376, 332, 1024));
+    for (last, passes) in [(over, true), (beyond, false)] {
         let segments = [good[0].clone(), good[1].clone(), (2, last)];
-        let passes = |rendition| track(rendition, &init, &segments).is_ok();
-        assert_eq!((passes(rendition), passes(&coarse)), (own, other));
+        assert_eq!(track(&planned, rendition, &init, &segments).is_ok(), passes);
     }
+    let (third, fourth) = (segment(376, 188, 1024), segment(564, 100, 1024));
+    let more = [
+        good[0].clone(),
+        good[1].clone(),
+        (2, third),
+        (3, fourth),
+        (4, segment(664, 39, 1024)),
+    ];
+    assert_eq!(
+        track(&planned, rendition, &init, &more),
+        Err(GateFailure::Number { found: 4, wanted: 3 })
+    );
     let mut gap = good.clone();
     gap[2].1.start += 1024;
-    assert!(matches!(track(rendition, &init, &gap), Err(GateFailure::Start { .. })));
+    assert!(matches!(
+        track(&planned, rendition, &init, &gap),
+        Err(GateFailure::Start { .. })
+    ));
 }
 
 proptest! {

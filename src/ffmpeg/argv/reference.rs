@@ -45,12 +45,12 @@ pub fn frames(planned: &Planned, rendition: &VideoRendition, chunk: u32) -> Vec<
     let Some(bounds) = planned
         .video
         .as_ref()
-        .and_then(|video| Bounds::of(video, rendition, chunk))
+        .and_then(|video| Bounds::of(planned, video, rendition, chunk))
     else {
         return Vec::new();
     };
     let wanted = CHUNK.max(WHOLE.div_ceil(bounds.chunks));
-    let segments = usize::try_from(bounds.frames.div_ceil(bounds.per_segment)).unwrap_or(usize::MAX);
+    let segments = bounds.segments();
     let mut reach = bounds.reach.min(bounds.per_segment);
     loop {
         let candidates: Vec<Sample> = spread(wanted.min(segments), segments)
@@ -71,6 +71,8 @@ struct Bounds {
     chunks: usize,
     /// First segment.
     segment: u32,
+    /// The segment behind the last one of the video.
+    end: u32,
     /// Number of the first frame in the whole rendition.
     first: u64,
     /// Frames that are sure to be there.
@@ -82,7 +84,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(video: &VideoPlan, rendition: &VideoRendition, chunk: u32) -> Option<Self> {
+    fn of(planned: &Planned, video: &VideoPlan, rendition: &VideoRendition, chunk: u32) -> Option<Self> {
         let (first, end) = video.chunk_frames(chunk)?;
         // The last chunk may end two frames early.
         let end = if video.is_last(chunk) {
@@ -95,11 +97,19 @@ impl Bounds {
         Some(Self {
             chunks: video.chunks.len().max(1),
             segment: *video.chunks.get(usize::try_from(chunk).ok()?)?,
+            end: planned.segment.count,
             first: first / step,
             frames: (end - first).div_ceil(step),
             per_segment,
             reach: ((rendition.frame_rate.as_f64() / 2.0).round() as u64).max(1),
         })
+    }
+
+    /// Segments of the chunk. Frames behind the last one of the video belong to it, and are not looked at.
+    fn segments(&self) -> usize {
+        let there = self.frames.div_ceil(self.per_segment);
+        let planned = self.end.saturating_sub(self.segment).max(1);
+        usize::try_from(there.min(planned.into())).unwrap_or(usize::MAX)
     }
 
     /// The first frames of segment `k` of the chunk, at most `most`.
@@ -270,6 +280,7 @@ mod tests {
         video.frames = frames;
         video.segment_frames = per_segment;
         let segments = u32::try_from(frames.div_ceil(u64::from(per_segment))).unwrap();
+        planned.segment.count = segments;
         video.chunks = (0..segments).step_by(per_chunk as usize).collect();
         for rendition in &mut planned.renditions {
             if let Rendition::Video(rung) = rendition {

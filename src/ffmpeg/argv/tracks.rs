@@ -13,6 +13,9 @@ use crate::ffmpeg::input::Input;
 /// Samples an AAC encoder puts before the first one.
 const PRIMING: u32 = 1024;
 
+/// Samples of the shortest sound: of less an encoder makes nothing.
+const SHORTEST: u64 = 2048;
+
 /// What a run makes, beyond what the plan says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choice {
@@ -29,8 +32,9 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choic
     let graph = graph(planned, planned.audios(), |rendition| {
         let gain = choice.gains.get(&rendition.name).copied();
         format!(
-            "{},atrim=start_sample={PRIMING}{}",
+            "{}{}{}",
             mix::finish(planned, rendition, gain),
+            length(rendition),
             reference::listen(rendition)
         )
     });
@@ -120,6 +124,16 @@ fn graph<'a>(
     });
     let chains: Vec<String> = chains.collect();
     (!chains.is_empty()).then(|| chains.join(";"))
+}
+
+/// From the first sample behind the encoder's own to the end of the programme: with silence behind the track's end, or cut. The silence is
+/// only as long as is planned, and by what a track may end earlier than its packets tell: sound that was lost before must be missed in the
+/// end.
+fn length(rendition: &AudioRendition) -> String {
+    let samples = |seconds: f64| (seconds * f64::from(rendition.sample_rate)).round() as u64;
+    let silence = samples(rendition.padding() + rendition.tolerance());
+    let end = samples(rendition.duration).max(SHORTEST);
+    format!(",apad=pad_len={silence},atrim=start_sample={PRIMING}:end_sample={end}")
 }
 
 fn label(rendition: &AudioRendition) -> String {

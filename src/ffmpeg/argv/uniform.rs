@@ -30,7 +30,10 @@ pub(super) fn tracks(planned: &Planned) -> BTreeMap<u32, u32> {
 /// Bytes of the file, roughly; zero where no track changes.
 #[must_use]
 pub fn uniform_bytes(planned: &Planned) -> u64 {
-    let seconds = planned.audios().map(|rendition| rendition.duration).fold(0.0, f64::max);
+    let seconds = planned
+        .audios()
+        .map(|rendition| rendition.source_end)
+        .fold(0.0, f64::max);
     let frames = (seconds.max(0.0) * f64::from(SAMPLE_RATE)).ceil() as u64;
     tracks(planned)
         .values()

@@ -197,7 +197,7 @@ impl Part {
         }
         let outputs: String = labels.iter().map(|label| format!("[{label}]")).collect();
         Some(format!(
-            "[0:{}]{}setpts=round(PTS-({})/TB),fps={}{},trim=start_pts=0{}{},split={}{outputs}{}",
+            "[0:{}]{}setpts=round(PTS-({})/TB),fps={}{},trim=start_pts=0{}{}{},split={}{outputs}{}",
             video.track,
             picture::before_the_grid(video.picture),
             self.source_time,
@@ -206,9 +206,19 @@ impl Part {
             self.end
                 .map_or_else(String::new, |end| format!(":end_pts={}", end - self.first)),
             picture::on_the_grid(video.picture, planned.videos().next()?),
+            self.hold(video),
             labels.len(),
             branches.concat()
         ))
+    }
+
+    /// Holds the last picture to the end of the programme, where sound goes on behind it. Only by as many frames as are planned: those
+    /// that were lost before must be missed in the end.
+    fn hold(&self, video: &VideoPlan) -> String {
+        match video.held_frames() {
+            frames if frames > 0 && self.end.is_none() => format!(",tpad=stop={frames}:stop_mode=clone"),
+            _ => String::new(),
+        }
     }
 
     fn hls<'a>(&self, planned: &Planned, rendition: &'a VideoRendition) -> Option<Hls<'a>> {

@@ -58,8 +58,8 @@ pub(crate) fn planned() -> streams::plan::Planned {
         "v": 1, "job_id": "j", "file_id": "f", "at": "2026-01-01T00:00:00Z",
         "source": {"bucket": "b", "key": "k", "etag": "e", "size": 1, "mime_type": "video/mp4", "container": "mov", "duration": 15.0, "tracks": []},
         "timeline": {"zero": "5/2", "container_start": "1/4"},
-        "segment": {"duration": "1001/250", "target_duration": 4},
-        "video": {"track": 1, "frame_rate": "60000/1001", "segment_frames": 240, "frames": 900, "chunks": [0, 1, 3], "seekable": true,
+        "programme": 15.015, "segment": {"duration": "1001/250", "count": 4, "target_duration": 4},
+        "video": {"track": 1, "frame_rate": "60000/1001", "segment_frames": 240, "frames": 900, "source_end": 15.015, "chunks": [0, 1, 3], "seekable": true,
                   "picture": {"color": {"matrix": "bt601"}}},
         "renditions": [
             {"type": "video", "name": "1080p", "width": 1920, "height": 1080, "frame_rate": "60000/1001", "segment_frames": 240,
@@ -69,9 +69,9 @@ pub(crate) fn planned() -> streams::plan::Planned {
              "gop_frames": 120, "encoder": "libx264", "preset": "faster", "profile": "high", "crf": 20.5, "maxrate": 1_600_000,
              "bufsize": 1_600_000, "reason": ""},
             {"type": "audio", "name": "audio-0", "track": 0, "language": "en", "label": "English", "default": true, "channels": 2,
-             "sample_rate": 48000, "bitrate": 128_000, "duration": 15.0, "reason": ""},
+             "sample_rate": 48000, "bitrate": 128_000, "duration": 15.015, "source_end": 15.0, "reason": ""},
             {"type": "audio", "name": "audio-1", "track": 2, "language": "de", "label": "Deutsch", "default": false, "channels": 2,
-             "sample_rate": 48000, "bitrate": 128_000, "duration": 15.0, "reason": ""}
+             "sample_rate": 48000, "bitrate": 128_000, "duration": 15.015, "source_end": 15.0, "reason": ""}
         ],
         "storyboard": {"interval_frames": 120, "tiles": 8, "width": 192, "height": 108, "columns": 8, "rows": 1},
         "tasks": [], "warnings": [], "encoder": {"ffmpeg": "5.1"}

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use crate::ffmpeg::testing::{Server, ask, make, tool};
-use crate::ffmpeg::{Allowance, Confinement, End, Exit, Limits, ProbeLimits, Run, Tick, argv, probe, run};
+use crate::ffmpeg::{Allowance, Confinement, End, Exit, Limits, ProbeLimits, Run, Tick, argv, probe, rest, run};
 use crate::ladder::{self, Pin, Profile, Settings};
 use crate::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
 
@@ -133,7 +133,11 @@ impl Bench {
         for chunk in 0..chunks {
             let tick = self.run(&self.chunk_args(chunk)).await;
             let mut frames = Vec::new();
+            let last = self.planned.segment.last();
             for rendition in self.planned.videos() {
+                if self.planned.video.as_ref().unwrap().is_last(chunk) {
+                    rest::join(&self.path(rendition.name.as_str()), last).await.unwrap();
+                }
                 frames.push(self.gate(rendition, chunk).unwrap());
                 let name = rendition.name.to_string();
                 let hash = self.init(&name).match_hash();
@@ -159,12 +163,13 @@ impl Bench {
         self.run(&args).await;
         for rendition in self.planned.audios() {
             let name = rendition.name.as_str();
+            rest::join(&self.path(name), self.planned.segment.last()).await.unwrap();
             let segments: Vec<_> = self
                 .segments(name, 0)
                 .into_iter()
                 .map(|(n, info, _)| (n, info))
                 .collect();
-            cmaf::track(rendition, &self.init(name), &segments).unwrap();
+            cmaf::track(&self.planned, rendition, &self.init(name), &segments).unwrap();
         }
     }
 

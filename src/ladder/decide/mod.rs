@@ -76,6 +76,8 @@ pub struct Draft {
     pub source: Source,
     /// Where zero lies.
     pub timeline: Timeline,
+    /// Seconds to the end.
+    pub programme: f64,
     /// The grid.
     pub segment: Segment,
     /// The video and its chunks.
@@ -111,6 +113,7 @@ impl Draft {
             profile: self.profile,
             source: self.source,
             timeline: self.timeline,
+            programme: self.programme,
             segment: self.segment,
             video: self.video,
             renditions: self.renditions,
@@ -138,13 +141,17 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     let is_truncated = judge_end(probe)?;
     let pictures = Pictures::of(probe, profile)?;
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
-    let tracks = Tracks::of(probe, profile, clock.timeline.zero.as_f64(), pictures.is_some());
+    let zero = clock.timeline.zero.as_f64();
+    let mut tracks = Tracks::of(probe, profile, zero, pictures.is_some());
     let shown = pictures.as_ref().zip(clock.grid);
-    let mut video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid));
+    let end = shown.map(|(pictures, grid)| (pictures.end - zero, grid));
+    let programme = Programme::of(end, &tracks.sound, profile);
+    tracks.last_for(programme.seconds);
+    let mut video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid, programme.frames));
     let ladder = shown.map(|(pictures, grid)| rungs::renditions(profile, pictures.size, &grid, pictures.budget()));
     let ladder = ladder.unwrap_or_default();
     if let (Some(video), Some((pictures, _))) = (&mut video, shown) {
-        video.picture.captions = pictures.keep_captions(&ladder.renditions);
+        video.picture.captions = video.held_frames() == 0 && pictures.keep_captions(&ladder.renditions);
     }
     let source = source::source(probe, pin, &clock.timeline);
     let has_tracks = tracks.has_task();
@@ -158,25 +165,23 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     }
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
     warnings.extend(is_truncated.then(|| "truncated".to_owned()));
+    warnings.extend(is_padded(video.as_ref(), &renditions).then(|| "length_padded".to_owned()));
     warnings.extend(tracks.warnings.iter().cloned());
     let captions = shown.and_then(|(pictures, _)| captions_left_out(pictures.video, video.as_ref()));
+    let left_out = ladder.left_out.into_iter().chain(captions).chain(tracks.left_out);
     let mut draft = Draft {
         profile: profile.name.clone(),
         source,
         tasks: tasks(video.as_ref(), has_tracks, settings.priority),
         timeline: clock.timeline,
-        segment: clock.segment,
+        programme: programme.seconds,
+        segment: programme.segment,
         storyboard: storyboard(profile, pictures.as_ref(), video.as_ref()),
         video,
         renditions,
         subtitles: tracks.subtitles,
         cover: tracks.cover,
-        left_out: ladder
-            .left_out
-            .into_iter()
-            .chain(captions)
-            .chain(tracks.left_out)
-            .collect(),
+        left_out: left_out.collect(),
         complexity: None,
         cost: None,
         warnings,
@@ -230,7 +235,34 @@ struct Clock {
     timeline: Timeline,
     /// Absent without pictures.
     grid: Option<Grid>,
+}
+
+/// How long the output is.
+struct Programme {
+    /// Frames at full rate; none without pictures.
+    frames: u64,
+    seconds: f64,
     segment: Segment,
+}
+
+impl Programme {
+    /// That of pictures which end so many seconds from zero, and of sound.
+    fn of(pictures: Option<(f64, Grid)>, sound: &[AudioRendition], profile: &Profile) -> Self {
+        let sound = sound.iter().map(|rendition| rendition.source_end).fold(0.0, f64::max);
+        let Some((pictures, grid)) = pictures else {
+            return Self {
+                frames: 0,
+                seconds: sound,
+                segment: timeline::segments(Rational::whole(profile.segment.into()), sound, 0.0),
+            };
+        };
+        let frames = grid.programme(pictures, sound);
+        Self {
+            frames,
+            seconds: grid.seconds(frames),
+            segment: grid.segments(frames),
+        }
+    }
 }
 
 impl Clock {
@@ -242,13 +274,11 @@ impl Clock {
                 let grid = Grid::new(pictures.rate.frames, profile.segment, profile.gop);
                 Ok(Self {
                     timeline: timeline::with_pictures(pictures.start, first_sound, grid.rate, probe.container_start),
-                    segment: grid.segments(),
                     grid: Some(grid),
                 })
             }
             (None, Some(first)) => Ok(Self {
                 timeline: timeline::sound_alone(first, probe.container_start),
-                segment: timeline::segments(Rational::whole(profile.segment.into())),
                 grid: None,
             }),
             (None, None) => Err(Refusal::new(
@@ -309,6 +339,15 @@ fn judge_end(probe: &Probe) -> Result<bool, Refusal> {
         return Err(Refusal::new(Code::TruncatedUpload, message));
     }
     Ok(true)
+}
+
+/// Whether something ends well before the programme does, and is made as long.
+fn is_padded(video: Option<&VideoPlan>, renditions: &[Rendition]) -> bool {
+    let is_short = |rendition: &Rendition| match rendition {
+        Rendition::Audio(audio) => audio.padding() > timeline::APART,
+        Rendition::Video(_) => video.is_some_and(|video| video.held_frames() > 0),
+    };
+    renditions.iter().any(is_short)
 }
 
 /// The entry for closed captions that the output has not.

@@ -66,13 +66,14 @@ impl<'a> Pictures<'a> {
         self.video.captions && every_picture && rungs.iter().all(keeps)
     }
 
-    /// The video of the plan, in one chunk.
-    pub(super) fn plan(&self, probe: &Probe, timeline: &Timeline, grid: &Grid) -> VideoPlan {
+    /// The video of a plan whose programme has so many frames, in one chunk.
+    pub(super) fn plan(&self, probe: &Probe, timeline: &Timeline, grid: &Grid, frames: u64) -> VideoPlan {
         VideoPlan {
             track: self.stream.index,
             frame_rate: grid.rate,
             segment_frames: grid.segment,
-            frames: grid.frame_at(self.end - timeline.zero.as_f64()).max(1),
+            frames,
+            source_end: self.end - timeline.zero.as_f64(),
             chunks: vec![0],
             seekable: probe.seekable,
             seek_margin: probe.seek_margin,
@@ -89,13 +90,15 @@ impl<'a> Pictures<'a> {
         video: &VideoPlan,
         load: Load,
     ) -> Vec<u32> {
+        let segment = grid.segments(video.frames);
         if !probe.seekable {
             return vec![0];
         }
         chunks::map(chunks::Span {
-            frames: video.frames,
+            frames: video.source_frames(),
+            segments: segment.count,
             segment_frames: video.segment_frames,
-            segment_seconds: grid.segments().duration.as_f64(),
+            segment_seconds: segment.duration.as_f64(),
             first_picture: grid.frame_at(self.start.as_f64() - timeline.zero.as_f64()),
             leads: &probe.leads,
             cost: load.cpu_seconds * video.frame_rate.as_f64() / video.frames.max(1) as f64,

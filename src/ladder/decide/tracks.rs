@@ -51,6 +51,13 @@ impl Tracks {
         }
     }
 
+    /// Has every track of sound last for so many seconds, whatever its source has.
+    pub(super) fn last_for(&mut self, seconds: f64) {
+        for rendition in &mut self.sound {
+            rendition.duration = seconds;
+        }
+    }
+
     /// Whether there is anything to do.
     pub(super) fn has_task(&self) -> bool {
         !(self.sound.is_empty() && self.subtitles.is_empty())

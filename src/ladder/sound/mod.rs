@@ -77,7 +77,7 @@ pub fn is_usable(stream: &Stream) -> bool {
     matches!((stream.start, stream.end), (Some(start), Some(end)) if end - start.as_f64() >= SHORTEST)
 }
 
-/// Makes the audio renditions of `tracks`; `zero` is the source time of the output's zero, in seconds.
+/// Makes the audio renditions of `tracks`, each as long as its track; `zero` is the source time of the output's zero, in seconds.
 #[must_use]
 pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) -> Sound {
     let mut sound = Sound::default();
@@ -208,6 +208,7 @@ impl Track<'_> {
             format!("its {} channels as 5.1, beside stereo", self.audio.channels),
         );
         let wanted = [stereo, surround].into_iter();
+        let source_end = self.pair.end().map(|end| (end - self.zero).max(0.0));
         let made = wanted.filter_map(|(name, channels_out, bitrate, reason)| {
             Some(AudioRendition {
                 name: name.parse().ok()?,
@@ -224,7 +225,8 @@ impl Track<'_> {
                 sample_rate: SAMPLE_RATE,
                 bitrate: bitrate?,
                 loudness: profile.loudness,
-                duration: (self.pair.end()? - self.zero).max(0.0),
+                duration: source_end?,
+                source_end: source_end?,
                 source_packet: self.stream.packet,
                 reason,
             })

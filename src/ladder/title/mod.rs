@@ -65,7 +65,7 @@ pub fn windows(draft: &Draft) -> Result<Vec<f64>, String> {
     if !video.seekable {
         return Err("No sample was taken: the source cannot be entered at a time.".to_owned());
     }
-    let seconds = video.frames as f64 / video.frame_rate.as_f64().max(1e-9);
+    let seconds = video.source_frames() as f64 / video.frame_rate.as_f64().max(1e-9);
     if seconds < SHORTEST {
         return Err(format!(
             "No sample was taken: the video lasts {seconds:.0} s, and below {SHORTEST:.0} s a sample costs more than it may save."

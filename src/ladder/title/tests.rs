@@ -11,6 +11,7 @@ fn draft(rungs: &[(&str, u64)]) -> Draft {
     let Planned {
         source,
         timeline,
+        programme,
         segment,
         video,
         renditions,
@@ -31,6 +32,7 @@ fn draft(rungs: &[(&str, u64)]) -> Draft {
         profile: "standard".to_owned(),
         source,
         timeline,
+        programme,
         segment,
         video,
         renditions: videos.chain(sound).collect(),
@@ -116,9 +118,9 @@ fn a_blown_up_picture_loses_its_top_rung_and_a_plain_one_does_not() {
 fn short_sources_are_not_sampled() {
     let mut draft = standard();
     let video = draft.video.as_mut().unwrap();
-    video.frames = 39 * 60;
+    (video.frames, video.source_end) = (81 * 60, 39.0);
     assert!(windows(&draft).unwrap_err().contains("lasts 39 s"));
-    draft.video.as_mut().unwrap().frames = 80 * 60;
+    draft.video.as_mut().unwrap().source_end = 80.0;
     let times = windows(&draft).unwrap();
     assert!(
         times.len() == 4 && times.is_sorted() && times[0] > 2.25 && times[3] < 82.25,

@@ -60,7 +60,7 @@ pub(super) fn planned(seq: u64, job: &str, file: &str) -> Recorded {
         "source": {"bucket": "b", "key": "holiday.mp4", "etag": "e", "size": 2000, "mime_type": "video/quicktime",
                    "container": "mov", "duration": 10.0, "tracks": []},
         "timeline": {"zero": "0/1", "container_start": "0/1"},
-        "segment": {"duration": "4/1", "target_duration": 4},
+        "programme": 8.0, "segment": {"duration": "4/1", "count": 2, "target_duration": 4},
         "renditions": [], "tasks": [], "warnings": [], "encoder": {"ffmpeg": "5.1"}
     });
     fact(seq, job, file, FactKind::Planned, &fields)

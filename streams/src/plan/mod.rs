@@ -32,6 +32,8 @@ pub struct Planned {
     pub source: Source,
     /// Where zero of the output lies on the source's clock.
     pub timeline: Timeline,
+    /// Seconds from zero to the end of the programme: of the pictures or of the sound, whichever ends later. Every rendition is as long.
+    pub programme: f64,
     /// The grid all renditions share.
     pub segment: Segment,
     /// The video and its chunks; absent for audio-only sources.
@@ -90,6 +92,9 @@ pub struct Timeline {
 pub struct Segment {
     /// Exact length of every video segment but the last, in seconds; nominal for audio.
     pub duration: Rational,
+    /// Segments of every rendition. The last one holds what is left: it may be shorter than the others, or longer by less than half a
+    /// second, since players stop before a segment of a few frames.
+    pub count: u32,
     /// `EXT-X-TARGETDURATION` of every playlist of the job.
     pub target_duration: u32,
 }
@@ -99,6 +104,14 @@ pub struct Segment {
 pub struct EncoderBuild {
     /// ffmpeg's own version text, e.g. `5.1.9-0+deb12u1`.
     pub ffmpeg: String,
+}
+
+impl Segment {
+    /// The number of the last segment.
+    #[must_use]
+    pub const fn last(&self) -> u32 {
+        self.count.saturating_sub(1)
+    }
 }
 
 impl Planned {
@@ -130,6 +143,7 @@ mod tests {
             frame_rate: Rational::whole(25),
             segment_frames: 100,
             frames: 1234,
+            source_end: 49.36,
             chunks: vec![0, 2, 5],
             seekable: true,
             seek_margin: 0.0,

@@ -111,8 +111,10 @@ pub struct AudioRendition {
     /// The programme loudness the track is brought to, in LUFS (EBU R 128); nothing leaves it as it is.
     #[serde(default)]
     pub loudness: Option<f64>,
-    /// Seconds from zero of the timeline to the last sample of the source track; see [`AudioRendition::tolerance`].
+    /// Seconds it lasts: as long as the programme. See [`AudioRendition::tolerance`].
     pub duration: f64,
+    /// Seconds from zero of the timeline to the last sample of the source track. What the programme has beyond it is silence.
+    pub source_end: f64,
     /// Seconds of the longest packet of the source track: containers tell times by packets, and coders fill the last one up.
     #[serde(default)]
     pub source_packet: f64,
@@ -138,6 +140,12 @@ impl AudioRendition {
     #[must_use]
     pub const fn is_surround(&self) -> bool {
         self.channels > 2
+    }
+
+    /// Seconds of silence behind the end of the source track.
+    #[must_use]
+    pub fn padding(&self) -> f64 {
+        (self.duration - self.source_end).max(0.0)
     }
 
     /// Seconds by which what is encoded may be longer or shorter than `duration`.

@@ -16,6 +16,8 @@ pub struct VideoPlan {
     pub segment_frames: u32,
     /// Frames of the whole video at full rate. The last chunk may end two frames earlier or later; its count then rules.
     pub frames: u64,
+    /// Seconds from zero to the end of the source's last picture. Where the programme goes on, the last chunk holds that picture.
+    pub source_end: f64,
     /// First segment of each chunk; chunk `k` ends where chunk `k + 1` begins, the last one at the end of the video.
     pub chunks: Vec<u32>,
     /// Whether the source can be entered at a time. If not there is one chunk, read from the start.
@@ -194,6 +196,24 @@ impl VideoPlan {
         let frame = |segment: u32| u64::from(segment) * u64::from(self.segment_frames);
         let first = frame(*self.chunks.get(k)?);
         Some((first, self.chunks.get(k + 1).map_or(self.frames, |next| frame(*next))))
+    }
+
+    /// Frames at full rate by which the last picture is held, since the sound ends later; zero where that makes no difference.
+    #[must_use]
+    pub fn held_frames(&self) -> u64 {
+        self.frames.saturating_sub(self.source_frames())
+    }
+
+    /// Frames at full rate that come from pictures of the source, at least one.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "casts of floats saturate, and the time is positive"
+    )]
+    pub fn source_frames(&self) -> u64 {
+        let frames = (self.source_end * self.frame_rate.as_f64()).round() as u64;
+        frames.clamp(1, self.frames.max(1))
     }
 
     /// Whether chunk `k` is the last one.

@@ -44,6 +44,11 @@ async fn a_clock_that_begins_anew_or_jumps_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_renditions_are_as_long_as_the_programme_and_no_segment_is_a_sliver() {
+    run(rows::lengths::rows()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_track_of_sound_comes_out() {
     run(rows::sound::rows()).await;
 }

@@ -7,6 +7,7 @@
 pub(crate) mod certificates;
 pub(crate) mod clip;
 pub(crate) mod database;
+pub(crate) mod encoder;
 pub(crate) mod fault;
 pub(crate) mod made;
 pub(crate) mod nats;

@@ -140,6 +140,10 @@ impl Bench {
         if let Some(code) = exit.code() {
             return Ok(Err(code));
         }
+        for rendition in &planned.renditions {
+            let joined = ffmpeg::rest::join(&folder.join(rendition.name().as_str()), planned.segment.last()).await;
+            joined.map_err(|error| error.to_string())?;
+        }
         Ok(gate(folder, planned).map_err(|_| Code::VerificationFailed))
     }
 }
@@ -153,7 +157,7 @@ fn gate(folder: &Path, planned: &Planned) -> Result<(), String> {
     }
     for rendition in planned.audios().filter(|_| planned.video.is_none()) {
         let (init, segments) = read(&folder.join(rendition.name.as_str()))?;
-        cmaf::track(rendition, &init, &segments).map_err(said)?;
+        cmaf::track(planned, rendition, &init, &segments).map_err(said)?;
     }
     Ok(())
 }

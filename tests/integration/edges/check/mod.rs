@@ -51,6 +51,8 @@ pub(crate) enum Check {
     Moves(usize),
     /// How long the default track of sound lasts, from zero on; nothing where there must be none.
     Sound(Option<f64>),
+    /// How long every rendition lasts, whether of pictures or of sound, by what is listed and by what is in it.
+    Together(f64),
     /// This word is among the warnings.
     Warns(&'static str),
     /// This word is not among the warnings.
@@ -91,6 +93,7 @@ impl Check {
             Self::Surround(wanted) => sound::surround(output, *wanted).await,
             Self::Mixed(wanted) => sound::mixed(output, wanted).await,
             Self::Sound(wanted) => sound::length(output, *wanted).await,
+            Self::Together(wanted) => sound::together(output, *wanted).await,
             Self::Warns(word) => text::warns(output, word),
             Self::NoWarning(word) => text::warns_not(output, word),
             Self::Captions(wanted) => text::captions(output, *wanted).await,

@@ -26,17 +26,24 @@ pub(super) async fn in_sync(output: &Output, wanted: &[f64]) -> Vec<String> {
     faults
 }
 
+/// How a track of unknown language is listed (BCP 47); sound that is alone is not listed.
+pub(super) const UNKNOWN: &str = "und";
+
 pub(super) async fn tones(output: &Output, wanted: &[(Option<&str>, u32)]) -> Vec<String> {
     let sounds = output.sounds();
     let mut found = Vec::new();
     for (listing, url) in &sounds {
         let tone = loudest_tone(&hearing(url, 0.5).await[0], &TONES);
         found.push((
-            listing.and_then(|listing| listing.language.as_deref()),
+            listing.map_or(UNKNOWN, |listing| listing.language.as_deref().unwrap_or("none")),
             tone.unwrap_or(0),
         ));
     }
-    let mut faults = equal("tracks", found.as_slice(), wanted);
+    let wanted: Vec<_> = wanted
+        .iter()
+        .map(|(language, tone)| (language.unwrap_or(UNKNOWN), *tone))
+        .collect();
+    let mut faults = equal("tracks", found, wanted);
     let is_default =
         |listing: &Option<_>| listing.is_none_or(|listing: &crate::harness::output::Listing| listing.default);
     let first = sounds.first().is_none_or(|(listing, _)| is_default(listing));
@@ -140,6 +147,25 @@ pub(super) async fn mixed(output: &Output, wanted: &[u32]) -> Vec<String> {
     fault_unless(missing.is_empty() && heard.len() == 2, || {
         format!("{missing:?} Hz cannot be heard in {} channels of {url}", heard.len())
     })
+}
+
+pub(super) async fn together(output: &Output, wanted: f64) -> Vec<String> {
+    let mut faults = Vec::new();
+    for track in output.published.tracks() {
+        let listed = track.seconds();
+        faults.extend(fault_unless((listed - wanted).abs() <= 0.05, || {
+            format!("{} lists {listed:.3} s and not {wanted:.3} s", track.url)
+        }));
+    }
+    for (_, url) in output.sounds() {
+        let found = sound(&url).await;
+        let end = found.start + found.seconds();
+        faults.extend(fault_unless((end - wanted).abs() <= 0.05, || {
+            format!("{url} ends at {end:.3} s and not at {wanted:.3} s")
+        }));
+    }
+    faults.extend(super::picture::length(output, Some(wanted).filter(|_| !output.heads.is_empty())).await);
+    faults
 }
 
 pub(super) async fn length(output: &Output, wanted: Option<f64>) -> Vec<String> {

@@ -85,7 +85,10 @@ pub(super) fn subtitles(output: &Output, wanted: &[(Option<&str>, &[Cue])]) -> V
     let mut faults = equal(
         "languages of subtitles",
         languages,
-        wanted.iter().map(|(language, _)| *language).collect(),
+        wanted
+            .iter()
+            .map(|(language, _)| language.or(Some(super::sound::UNKNOWN)))
+            .collect(),
     );
     for (subtitles, (_, cues)) in listed.iter().zip(wanted) {
         let text = &subtitles.text;

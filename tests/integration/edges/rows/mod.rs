@@ -3,6 +3,7 @@
 pub(super) mod colour;
 pub(super) mod damage;
 pub(super) mod hostile;
+pub(super) mod lengths;
 pub(super) mod shape;
 pub(crate) mod sound;
 pub(super) mod subtitles;
