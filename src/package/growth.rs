@@ -107,8 +107,8 @@ pub(super) fn listed(rendition: &Rendition, head: &Piece) -> Assembled {
     }
 }
 
-/// The rates a rendition may have, by its plan: what is there so far tells little of what comes. The peak is never below what will be
-/// measured: an encoder may spend a whole buffer on top of its rate, within the shortest run of segments that counts.
+/// The rates a rendition may have, by its plan: what is there so far tells little of what comes. The peak allows for what may
+/// be measured: an encoder may spend a whole buffer on top of its rate, within the shortest run of segments that counts.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

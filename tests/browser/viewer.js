@@ -150,9 +150,13 @@ function withVideoJs() {
     async chooseAudio(index) {
       const wanted = player.audioTracks()[index];
       if (wanted.enabled) return;
+      const before = (await playOn(STRETCH)).heard;
       wanted.enabled = true;
+      await video.play();
       // It says nothing when the new sound is there; what was buffered of the old one is played meanwhile.
-      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const begin = performance.now();
+      const isAsBefore = async () => Math.abs(((await ear()) ?? 0) - (before ?? 0)) < 20;
+      while (performance.now() - begin < 5000 && (await isAsBefore())) await new Promise(requestAnimationFrame);
     },
     text: () => text().map(({ label, language }) => ({ name: label, language })),
     chooseText: (index) => text().forEach((track, i) => (track.mode = i === index ? "showing" : "disabled")),
