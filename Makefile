@@ -42,7 +42,8 @@ pictures: programs ## Draw the dashboards' panels from a real run, into docs/ima
 .PHONY: players
 players: tools ## Every player there is: also Firefox, mpv, VLC and GStreamer
 	@scripts/install firefox mpv vlc gstreamer
-	PLAYERS=all cargo test --features fluxhls/otel --test integration players:: -- --nocapture
+	npm --prefix tests/browser run selftest
+	PLAYERS=all cargo test --features fluxhls/otel --test integration players:: growing::every_player -- --nocapture
 
 .PHONY: fuzz
 fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTATIONS=2000 MUTATION_SEED=1

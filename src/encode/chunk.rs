@@ -35,12 +35,12 @@ impl Shift<'_> {
         let mut folder = self.bench(&shelves)?;
         let passes = self.passes(video, chunk, rungs.len());
         let mut entry = Entry::Planned;
-        for (n, pass) in passes.iter().enumerate() {
+        for (n, pass) in (0..).zip(&passes) {
             let wanted = shelves[pass.rungs.clone()].to_vec();
             let view = View {
                 // Each pass goes over all of the chunk: its own progress is told by the last one alone.
-                is_told: n + 1 == passes.len(),
-                has_parts: n == 0,
+                is_told: n as usize + 1 == passes.len(),
+                pass: n,
             };
             let made = loop {
                 let argv = self.pass(chunk, pass, entry);

@@ -21,7 +21,9 @@ const LONGEST: usize = 60 * 1024;
 pub(super) struct Parts<'a> {
     jobs: &'a Jobs,
     assignment: &'a Assignment,
-    /// The range that is told next.
+    /// The number of its first range: passes before it told as many each as it will.
+    base: u32,
+    /// The range that is told next, counted from the first one.
     next: u32,
     /// Segments each shelf will hold.
     due: Vec<u32>,
@@ -33,12 +35,18 @@ impl<'a> Parts<'a> {
     /// What is told while an order is carried out, if anything is.
     pub(super) fn of(jobs: &'a Jobs, order: &Order<'a>) -> Option<Self> {
         let (plan, assignment) = (order.plan, order.assignment);
-        let due = order.shelves.iter().map(|shelf| due(plan, assignment.task, shelf));
-        (order.view.has_parts && !order.shelves.is_empty()).then(|| Self {
+        let due: Vec<u32> = order
+            .shelves
+            .iter()
+            .map(|shelf| due(plan, assignment.task, shelf))
+            .collect();
+        let most = due.iter().copied().max()?;
+        Some(Self {
             jobs,
             assignment,
+            base: order.view.pass.saturating_mul(most),
             next: 0,
-            due: due.collect(),
+            due,
             inits: Vec::new(),
         })
     }
@@ -65,7 +73,7 @@ impl<'a> Parts<'a> {
                     renditions.push(output(&shelf.name, init, object.clone(), 0, &segments));
                 }
             }
-            tell(self.jobs, self.assignment, self.next, renditions).await;
+            tell(self.jobs, self.assignment, self.base + self.next, renditions).await;
             self.next += 1;
         }
         Ok(())

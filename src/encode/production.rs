@@ -48,17 +48,13 @@ pub(super) struct Order<'a> {
 pub(super) struct View {
     /// Whether its progress is that of the task: not where it is the lesser part of it.
     pub(super) is_told: bool,
-    /// Whether its segments are told one by one, so that growing playlists can list them. Of several runs of a task only the first does:
-    /// that is the one with the lowest rung.
-    pub(super) has_parts: bool,
+    /// How many passes over the same segments went before it in its task, each with other renditions.
+    pub(super) pass: u32,
 }
 
 impl View {
     /// The usual one.
-    pub(super) const USUAL: Self = Self {
-        is_told: true,
-        has_parts: true,
-    };
+    pub(super) const USUAL: Self = Self { is_told: true, pass: 0 };
 }
 
 impl Order<'_> {

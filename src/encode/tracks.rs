@@ -107,7 +107,7 @@ impl Shift<'_> {
         }
         let view = View {
             is_told: false,
-            has_parts: false,
+            ..View::USUAL
         };
         let argv = |input: &Input| argv::uniform(self.plan, input, Options::default());
         let made = self.produce(folder, Vec::new(), self.plan.source.duration, view, &argv);

@@ -56,10 +56,10 @@ impl<'a> Told<'a> {
     pub(super) async fn head(&mut self, rendition: &Rendition) -> Result<Option<Piece>, Unreadable> {
         let task = makers(self.plan, rendition, 0)[0].0;
         let work = &self.state.work;
-        if work.parts.get(&task).is_some_and(|ranges| ranges.contains(&0))
-            && let Some(piece) = self.part(task, 0).await?.piece(rendition.name())
-        {
-            return Ok(Some(piece));
+        for k in work.parts.get(&task).into_iter().flatten() {
+            if let Some(piece) = self.part(task, *k).await?.piece(rendition.name()) {
+                return Ok(Some(piece));
+            }
         }
         if !work.done.contains(&work.effective(task)) {
             return Ok(None);

@@ -146,7 +146,8 @@ pub struct Part {
     pub job_id: JobId,
     /// The task.
     pub task: TaskName,
-    /// The range, counted from zero within the task: see [`Part::range`].
+    /// The range, counted from zero within the task: see [`Part::range`]. Where a task goes over its segments several times, each time for
+    /// other renditions, the ranges of the next pass follow those of the one before.
     pub k: u32,
     /// The stream sequence of the attempt that made it.
     pub attempt: u64,

@@ -25,6 +25,7 @@ export async function visit(page, url, file, patience) {
     report.qualities = await page.$$eval("#quality option", (options) => options.map(({ textContent }) => textContent));
     report.picture = await page.evaluate(() => [video.videoWidth, video.videoHeight]);
     report.lowest = await chooseLowest(page, patience);
+    report.loaded = await page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name));
   }
   return report;
 }

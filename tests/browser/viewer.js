@@ -126,8 +126,10 @@ async function manifestOf(url, height) {
 
 /** video.js behind the same words. */
 function withVideoJs() {
-  // Of what grows it loads nothing before it is told to play.
-  const options = { html5: { vhs: { overrideNative: true }, nativeAudioTracks: false, nativeVideoTracks: false }, autoplay: true };
+  // Of what grows it loads nothing before it is told to play. Where the machine is too slow to play, it seeks to where it is, and without
+  // the second option takes that for a seek beyond what it may show, and goes back by up to three target durations.
+  const vhs = { overrideNative: true, allowSeeksWithinUnsafeLiveWindow: true };
+  const options = { html5: { vhs, nativeAudioTracks: false, nativeVideoTracks: false }, autoplay: true };
   const player = videojs(video, options);
   const errors = [];
   player.on("error", () => errors.push(`fatal ${player.error().code} ${player.error().message}`));

@@ -147,6 +147,38 @@ async fn playlists_only_grow_name_only_what_is_there_and_are_sealed_before_the_j
     world.queue_is_empty().await;
 }
 
+/// With memory for one rung at a time each pass over a chunk makes another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rung_is_listed_while_those_of_later_passes_are_made() {
+    let world = World::new(Engine::Sqlite).await;
+    // Its sound would wait for the memory that the pictures have.
+    let clip = moving("1920x1080", 8.0).silent().make().await;
+    let _worker = world.worker("small").setting("MEMORY_MAX", 512 << 20).start();
+    let job = world.submit(&clip).await;
+    let manifest = playable(&world, &job).await;
+    let planned = world.planned(&job).await;
+    let rungs: Vec<_> = planned.videos().collect();
+    let second = rungs[rungs.len() - 2];
+    let listed = format!("{}/live.m3u8", second.name);
+    until("the second rung is listed", async || {
+        named(&text(&manifest).await).contains(&listed)
+    })
+    .await;
+    let done = world.results(&job).await;
+    assert!(
+        done.iter().all(|done| done.task.duty != Duty::Video(0)),
+        "it was listed with the result of its task"
+    );
+    let mut viewer = Viewer::default();
+    until("the end is told", async || {
+        viewer.looks(&manifest).await;
+        viewer.sees_the_end()
+    })
+    .await;
+    let ended = world.completed(&job).await;
+    verify(&ended, &planned, &clip.path).await;
+}
+
 async fn text_of(url: &Url) -> String {
     String::from_utf8(get(url).await.body).unwrap()
 }

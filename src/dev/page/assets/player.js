@@ -65,7 +65,10 @@ export class Player {
     // Fragmented MP4 needs no conversion, hence no worker.
     const hls = new Hls({ enableWorker: false, startPosition });
     this.#hls = hls;
-    hls.on(Hls.Events.MANIFEST_PARSED, () => this.#listQualities());
+    hls.on(Hls.Events.MANIFEST_PARSED, () => {
+      if (!playsSurround()) dropSurround(hls);
+      this.#listQualities();
+    });
     hls.on(Hls.Events.LEVEL_SWITCHED, () => this.#nameAuto());
     hls.on(Hls.Events.ERROR, (_, error) => this.#recover(hls, error));
     hls.loadSource(url);
@@ -125,6 +128,21 @@ export class Player {
     const level = this.#hls?.levels[this.#hls.currentLevel];
     if (auto) auto.textContent = level && this.#hls.autoLevelEnabled ? `Auto · ${levelName(level)}` : "Auto";
   }
+}
+
+/** Whether six channels would be heard. */
+function playsSurround() {
+  const audio = new AudioContext();
+  const { maxChannelCount } = audio.destination;
+  audio.close();
+  return maxChannelCount >= 6;
+}
+
+/** hls.js takes a variant with 5.1 for its higher rate alone; who listens to two channels would load more than is heard. */
+function dropSurround(hls) {
+  const surround = new Set(hls.allAudioTracks.filter(({ channels }) => Number.parseInt(channels, 10) > 2).map(({ groupId }) => groupId));
+  const isStereo = ({ audioGroups }) => !audioGroups?.some((group) => surround.has(group));
+  for (const [index, level] of [...hls.levels.entries()].reverse()) if (!isStereo(level)) hls.removeLevel(index);
 }
 
 /** A level's name by its short side, such as `1080p` or `1080p60`. */
