@@ -58,8 +58,8 @@ pub struct Picture {
     /// Whether the turned picture is then mirrored, left to right.
     #[serde(default)]
     pub mirror: bool,
-    /// Width of the stored pictures, before they are turned. Where a source changes its size or its shape on the way, all pictures
-    /// are fitted into this one; 0 leaves them alone.
+    /// Width of the stored pictures down to whole blocks of chroma, before they are turned. Where a source changes its size or its shape
+    /// on the way, all pictures are fitted into this one; 0 leaves them alone.
     #[serde(default)]
     pub width: u32,
     /// Height of the stored pictures; see `width`.
