@@ -52,19 +52,19 @@ async function main() {
   const players = choosePlayers(values.player);
   const server = await serve(null);
   try {
-    const report = await withBrowser(async (browser) => {
-      const begin = performance.now();
-      const follow = async (late) => {
-        await setTimeout(late * 1000);
-        const seen = await withPlayers(browser, server.origin, players, "follow", [manifest, Number(values.limit ?? LIMIT)]);
-        return seen.map((one) => ({ ...one, late }));
-      };
-      const [{ grew, sealed }, ...seen] = await Promise.all([readToTheEnd(manifest), ...[0, Number(values.late ?? 0)].filter((late, i) => i === 0 || late > 0).map(follow)]);
-      const viewings = seen.flat().map((one) => ({ ...one, reasons: judgeFollowing(one) }));
-      const reasons = viewings.flatMap(({ player, late, reasons }) => reasons.map((reason) => `${player}, joined after ${late} s: ${reason}`));
-      if (!grew) reasons.push("it was finished before it was watched");
-      return { reasons, encoded_in: (sealed - begin) / 1000, viewings };
-    }, values.browser);
+    const begin = performance.now();
+    const follow = async (late) => {
+      await setTimeout(late * 1000);
+      const play = (browser) => withPlayers(browser, server.origin, players, "follow", [manifest, Number(values.limit ?? LIMIT)]);
+      const seen = await withBrowser(play, values.browser);
+      return seen.map((one) => ({ ...one, late, reasons: judgeFollowing(one) }));
+    };
+    const joins = new Set([0, Number(values.late ?? 0)]);
+    const [{ grew, sealed }, ...seen] = await Promise.all([readToTheEnd(manifest), ...[...joins].map(follow)]);
+    const viewings = seen.flat();
+    const reasons = viewings.flatMap(({ player, late, reasons }) => reasons.map((reason) => `${player}, joined after ${late} s: ${reason}`));
+    if (!grew) reasons.push("it was finished before it was watched");
+    const report = { reasons, encoded_in: (sealed - begin) / 1000, viewings };
     console.log(JSON.stringify(report, null, 1));
     return report.reasons.length ? 1 : 0;
   } finally {
