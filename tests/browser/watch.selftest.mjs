@@ -8,9 +8,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { PLAYERS } from "./players.mjs";
 import { addChoices, makeGood } from "./samples.mjs";
 import { judge } from "./strict.mjs";
+
+/** One of each kind: what is told apart here is right from wrong, not one version from another. */
+const KINDS = ["hls.js", "shaka", "video.js"];
 
 let folder;
 let manifest;
@@ -26,7 +28,7 @@ after(() => rm(folder, { recursive: true, force: true }));
 function run(file, ...options) {
   const script = join(import.meta.dirname, "watch.mjs");
   return new Promise((resolve) => {
-    execFile(process.execPath, [script, file, "--json", ...options], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [script, file, "--json", "--player", KINDS.join(","), ...options], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
       resolve({ code: error?.code ?? 0, report: stdout ? JSON.parse(stdout) : null, stderr });
     });
   });
@@ -46,14 +48,14 @@ const right = ["--tones", "en=440,de=660", "--cues", "de=2:Guten Tag"];
 test("all players switch languages, hear each, and show subtitles at their time", async () => {
   const { code, report, stderr } = await run(manifest, ...right);
   assert.deepEqual([code, report?.reasons], [0, []], stderr);
-  assert.equal(report.viewings.length, Object.keys(PLAYERS).length);
+  assert.equal(report.viewings.length, KINDS.length);
 });
 
 test("swapped languages are heard", async () => {
   const swapped = await changed("swapped.m3u8", 'URI="english/index.m3u8"', 'URI="german/index.m3u8"');
   const { code, report } = await run(swapped, ...right);
   assert.equal(code, 1);
-  for (const player of Object.keys(PLAYERS)) {
+  for (const player of KINDS) {
     assert.ok(report.reasons.some((reason) => reason.startsWith(`${player}:`) && reason.includes("en sounds of")), report.reasons.join("\n"));
   }
 });
@@ -61,7 +63,7 @@ test("swapped languages are heard", async () => {
 test("a cue at another time and a missing language are noticed", async () => {
   const { code, report } = await run(manifest, "--cues", "de=3:Guten Tag", "--tones", "fr=440");
   assert.equal(code, 1);
-  for (const words of ["de shows", "no track in fr"]) assert.ok(report.reasons.filter((reason) => reason.includes(words)).length === Object.keys(PLAYERS).length, report.reasons.join("\n"));
+  for (const words of ["de shows", "no track in fr"]) assert.ok(report.reasons.filter((reason) => reason.includes(words)).length === KINDS.length, report.reasons.join("\n"));
 });
 
 test("strict parsers pass what is right and fail what is not", async () => {
