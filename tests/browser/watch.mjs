@@ -1,4 +1,4 @@
-// Watches a manifest as a viewer does, with all players at once, and says what is wrong.
+// Watches a manifest as a viewer does, with all players at once, again with each alone that found something wrong, and says what is.
 //
 // usage: node watch.mjs MANIFEST [--player hls.js,shaka] [--browser firefox] [--tones en=440,de=660] [--cues de=1.0:Hallo,en=2:Hello] [--channels 2,6] [--json]
 //
@@ -25,8 +25,13 @@ export async function watch(manifest, players, browserName, expected) {
   try {
     const hasPictures = (await (await fetch(url)).text()).includes("RESOLUTION=");
     return await withBrowser(async (browser) => {
-      const measured = await withPlayers(browser, server.origin, hears || hasPictures ? players : [], "watch", [url, reading, hears]);
-      const viewings = measured.map((viewing) => ({ ...viewing, reasons: judgeViewing(viewing, hears ? expected : { ...expected, tones: new Map() }) }));
+      const viewed = async (names) => {
+        const measured = await withPlayers(browser, server.origin, names, "watch", [url, reading, hears]);
+        return measured.map((viewing) => ({ ...viewing, reasons: judgeViewing(viewing, hears ? expected : { ...expected, tones: new Map() }) }));
+      };
+      const viewings = await viewed(hears || hasPictures ? players : []);
+      // All at once may be too much for the machine: what is wrong with the output is wrong when a player is alone, too.
+      for (const [i, { player, reasons }] of viewings.entries()) if (reasons.length > 0) viewings[i] = { ...(await viewed([player]))[0], before: reasons };
       const reasons = viewings.flatMap(({ player, reasons }) => reasons.map((reason) => `${player}: ${reason}`));
       return { ok: reasons.length === 0, manifest, browser: await browser.version(), reasons, viewings };
     }, browserName);

@@ -192,7 +192,8 @@ fn segments(playlist: &str) -> Vec<&str> {
 
 /// Encodes at about `rate` times the speed of playing, its first chunk twice: the lowest rung for itself, and then the others.
 async fn every_player_follows(rate: f64) {
-    let world = World::new(Engine::Sqlite).await;
+    let mut world = World::new(Engine::Sqlite).await;
+    world.alone().await;
     let clip = moving("640x360", 40.0).make().await;
     let ffmpeg = paced_ffmpeg(world.folder(), rate);
     let worker = world.worker("one").setting("FFMPEG", ffmpeg.display());
