@@ -50,7 +50,7 @@ fn is_thorough() -> bool {
     std::env::var_os("PLAYERS").is_some()
 }
 
-/// Follows a growing output with every player, joined at once and late: none may jump, and each has to end as soon as it can.
+/// Follows a growing output with every player, joined at once and late: each has to begin at the beginning, not to jump, and to end.
 pub(crate) async fn follow(manifest: &str) {
     let seen = browse("grow.mjs", &[manifest, "--late", "20"]).await;
     eprintln!("{seen}");
