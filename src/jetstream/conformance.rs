@@ -1,5 +1,7 @@
 //! The model of the streams answers as a real nats-server does: the same random requests go to both.
 
+use std::time::Duration;
+
 use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::StreamExt as _;
 use rand::rngs::StdRng;
@@ -14,6 +16,9 @@ use super::{Created, Delivery, Log, Outgoing, Recorded, Settlement};
 
 /// Requests of one comparison.
 const REQUESTS: usize = 1500;
+
+/// How long a message that must come is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The same streams twice.
 struct Both {
@@ -124,8 +129,16 @@ impl Both {
         let durable = topology::durable(Class::Encode, Lane::Lo);
         let js = &self.real.nats().js;
         let consumer: Consumer<pull::Config> = js.get_consumer_from_stream(durable, topology::TASKS).await.unwrap();
-        let next = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
         let oldest = self.model.messages(topology::TASKS).into_iter().next();
+
+        // The server confirms a message before its consumer knows of it, so one that must come is waited for.
+        let mut messages = if oldest.is_some() {
+            let batch = consumer.batch().max_messages(1).expires(PATIENCE);
+            batch.messages().await.unwrap()
+        } else {
+            consumer.fetch().max_messages(1).messages().await.unwrap()
+        };
+        let next = messages.next().await;
         let delivery = next.map(|message| Delivery::new(message.unwrap()).unwrap());
         let of_model = oldest.as_ref().map(|message| (message.subject.clone(), message.seq));
         let of_server = delivery
