@@ -27,8 +27,10 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sea_orm::DbErr;
 
 use crate::config;
+use crate::project::words::describe;
 use crate::telemetry::init_logs;
 
 /// Exit code of a command whose job failed or was canceled.
@@ -80,6 +82,20 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Check everything the service needs, and say what to do.
     Doctor(doctor::DoctorArgs),
+}
+
+/// An error and its causes in one line, with what to do. What a database said is told once, and without its source's lines.
+#[must_use]
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        if let Some(database) = cause.downcast_ref::<DbErr>() {
+            told.push(describe(database));
+            break;
+        }
+        told.push(cause.to_string());
+    }
+    told.join(": ")
 }
 
 impl Cli {
