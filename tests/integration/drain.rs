@@ -1,4 +1,4 @@
-//! The end of a process has one deadline, whatever is away: GRACE_PERIOD, then ffmpeg is killed, and five seconds later it leaves. What it
+//! The end of a process has one deadline, whatever is away: `GRACE_PERIOD`, then ffmpeg is killed, and five seconds later it leaves. What it
 //! leaves undone others do, as after `kill -9`.
 
 use std::time::Duration;
