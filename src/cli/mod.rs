@@ -93,7 +93,11 @@ pub fn sentence(error: &anyhow::Error) -> String {
             told.push(describe(database));
             break;
         }
-        told.push(cause.to_string());
+        // Many an error has its cause in its own words.
+        let said = cause.to_string();
+        if !told.last().is_some_and(|last| last.contains(&said)) {
+            told.push(said);
+        }
     }
     told.join(": ")
 }
@@ -157,6 +161,19 @@ impl Command {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn an_error_and_its_causes_are_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read the file: {0}")]
+        struct Unreadable(#[from] std::io::Error);
+
+        let error = Unreadable(std::io::Error::other("it is gone"));
+        let error = anyhow::Error::from(error).context("job j was not sent");
+        assert_eq!(sentence(&error), "job j was not sent: cannot read the file: it is gone");
+        let error = anyhow::Error::from(DbErr::Migration("run it again".to_owned())).context("the tables");
+        assert_eq!(sentence(&error), "the tables: run it again");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -68,7 +68,7 @@ impl Census {
                 Ok(Err(Unusable::Refused(error))) => Err(format!("the tables cannot be used: {}", describe(&error))),
                 Ok(Err(Unusable::Schema(schema))) => Err(schema.to_string()),
                 Err(_) => Err(format!(
-                    "the database did not answer within {} seconds; check DATABASE_URL and the network",
+                    "the database did not answer within {} seconds; check DATABASE_URL and that the database runs",
                     LIMIT.as_secs()
                 )),
             };
