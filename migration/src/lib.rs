@@ -24,5 +24,5 @@ mod views;
 
 pub use migrator::{Migrator, schema, up};
 pub use schema::Schema;
-pub use transaction::{Purpose, begin};
+pub use transaction::{Purpose, begin, connect};
 pub use views::drop_views;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseConnection};
 use tempfile::TempDir;
 
 use crate::migrator::{Migrator, up_with};
@@ -95,7 +95,7 @@ impl Postgres {
 }
 
 async fn connect(url: &str) -> DatabaseConnection {
-    Database::connect(url)
+    crate::transaction::connect(url)
         .await
         .unwrap_or_else(|error| panic!("cannot connect to {url}: {error}"))
 }

@@ -4,9 +4,10 @@
 //! what others left there. So nothing of ours is kept in a session: no `SET` without `LOCAL`, no session's advisory lock,
 //! no `LISTEN`; and a statement that was prepared is one of its transaction alone.
 
+use sea_orm_migration::sea_orm::sqlx::Connection as _;
 use sea_orm_migration::sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 /// What every transaction on `PostgreSQL` begins with.
@@ -34,7 +35,26 @@ pub enum Purpose {
     Write,
 }
 
-/// Begins a transaction.
+/// Connects. Only connections that are made here forget, from one use to the next, what they have prepared: that is in
+/// the session of a server connection which may not be ours any more, and [`begin`] drops it.
+///
+/// # Errors
+/// When the database cannot be reached, or the URL is none.
+pub async fn connect(options: impl Into<ConnectOptions>) -> Result<DatabaseConnection, DbErr> {
+    let mut options = options.into();
+    options
+        // Poolers refuse a parameter they do not know. Servers we support write floats exactly without it.
+        .map_sqlx_postgres_opts(|options| options.extra_float_digits(None))
+        .map_sqlx_postgres_before_acquire(|connection, _| {
+            Box::pin(async move {
+                connection.clear_cached_statements().await?;
+                Ok(true)
+            })
+        });
+    Database::connect(options).await
+}
+
+/// Begins a transaction of a database that [`connect`] connected to.
 ///
 /// # Errors
 /// When the database cannot be reached, or (`SQLite`) another process keeps it locked.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use migration::{Purpose, Schema};
-use sea_orm::sqlx::Connection as _;
 use sea_orm::{ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -28,6 +27,7 @@ pub struct DatabaseSettings {
 #[derive(Debug, Clone)]
 pub struct Database(DatabaseConnection);
 
+/// Of a pool that [`migration::connect`] opened.
 impl From<DatabaseConnection> for Database {
     fn from(pool: DatabaseConnection) -> Self {
         Self(pool)
@@ -45,17 +45,8 @@ impl Database {
         options
             .sqlx_logging(false)
             .max_connections(settings.max_connections)
-            .connect_timeout(CONNECT_LIMIT)
-            // Poolers refuse a parameter they do not know. Servers we support write floats exactly without it.
-            .map_sqlx_postgres_opts(|options| options.extra_float_digits(None))
-            // What the last transaction prepared is in the session of a server connection that may not be ours any more.
-            .map_sqlx_postgres_before_acquire(|connection, _| {
-                Box::pin(async move {
-                    connection.clear_cached_statements().await?;
-                    Ok(true)
-                })
-            });
-        let pool = sea_orm::Database::connect(options).await.map_err(|error| {
+            .connect_timeout(CONNECT_LIMIT);
+        let pool = migration::connect(options).await.map_err(|error| {
             let said = words::describe(&error).replace(url, "DATABASE_URL");
             anyhow::anyhow!("cannot connect to the database: {said}")
         })?;

@@ -2,7 +2,6 @@
 
 use migration::testing::Postgres;
 use migration::{Schema, schema, up};
-use sea_orm::Database;
 
 use crate::sqlite::Sqlite;
 
@@ -24,7 +23,7 @@ async fn eight_at_once(url: &str) {
         .map(|_| {
             let url = url.to_owned();
             tokio::spawn(async move {
-                let db = Database::connect(url).await.unwrap();
+                let db = migration::connect(url).await.unwrap();
                 up(&db).await.unwrap();
                 assert_eq!(schema(&db).await.unwrap(), Schema::Current);
             })

@@ -35,7 +35,7 @@ async fn what_is_missing_is_told_to_a_user_who_may_not_change_the_schema() {
     let scratch = Postgres::empty().await;
     let reader = scratch.url().replace("postgres@", "reader@");
     scratch.db.execute_unprepared("CREATE ROLE reader LOGIN").await.unwrap();
-    let reader = sea_orm::Database::connect(reader).await.unwrap();
+    let reader = migration::connect(reader).await.unwrap();
     let found = schema(&reader).await.unwrap();
     assert!(
         matches!(&found, Schema::Behind(missing) if missing.len() == 7),

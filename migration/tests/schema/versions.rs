@@ -94,7 +94,7 @@ async fn a_user_who_may_not_read_what_was_migrated_hears_that_and_not_that_it_is
         .execute_unprepared("CREATE ROLE stranger LOGIN")
         .await
         .unwrap();
-    let stranger = sea_orm::Database::connect(scratch.url().replace("postgres@", "stranger@"))
+    let stranger = migration::connect(scratch.url().replace("postgres@", "stranger@"))
         .await
         .unwrap();
     let refused = schema(&stranger).await.unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use migration::Purpose;
-use sea_orm::{ConnectionTrait as _, Database, DatabaseBackend, Statement};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 
 use super::facts::{accepted, planned, time};
 use super::tables::Tables;
@@ -43,7 +43,7 @@ async fn a_second_projector_waits_for_the_first_and_then_loses() {
         checkpoint::put(&tables.db, &start).await.unwrap();
         let first = migration::begin(&tables.db, Purpose::Write).await.unwrap();
         assert!(checkpoint::advance(&first, &start, &to).await.unwrap());
-        let second = Database::connect(&tables.url).await.unwrap();
+        let second = migration::connect(&tables.url).await.unwrap();
         let contender = {
             let (start, to) = (start.clone(), to.clone());
             tokio::spawn(async move {

@@ -1,6 +1,5 @@
 //! The counts beside the checkpoint: each job once, whatever restarts, and whatever the log forgets.
 
-use sea_orm::Database;
 use streams::topology;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +23,7 @@ async fn counted(tables: &Tables) -> Tally {
 
 /// Runs a projector until the tables hold the fact at `seq`.
 async fn project(tables: &Tables, log: &Log, seq: u64) {
-    let projector = Projector::new(Database::connect(&tables.url).await.unwrap().into(), log.clone());
+    let projector = Projector::new(migration::connect(&tables.url).await.unwrap().into(), log.clone());
     let (mut position, stop) = (projector.position(), CancellationToken::new());
     let running = tokio::spawn(projector.run(stop.clone()));
     position.wait_for(|at| at.seq == seq && at.following).await.unwrap();

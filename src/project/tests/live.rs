@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sea_orm::Database;
 use serde_json::json;
 use streams::subject;
 use tokio::sync::watch;
@@ -28,7 +27,7 @@ struct Running {
 
 impl Running {
     async fn start(url: &str, log: &Log) -> Self {
-        let projector = Projector::new(Database::connect(url).await.unwrap().into(), log.clone());
+        let projector = Projector::new(migration::connect(url).await.unwrap().into(), log.clone());
         let stop = CancellationToken::new();
         Self {
             position: projector.position(),

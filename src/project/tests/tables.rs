@@ -6,7 +6,7 @@ use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
 use migration::Purpose;
 use migration::testing::Postgres;
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as _, QueryOrder as _};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _};
 use tempfile::TempDir;
 
 use super::super::batch;
@@ -32,7 +32,7 @@ impl Tables {
     pub(super) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/tables.db?mode=rwc", folder.path().display());
-        let db = Database::connect(&url).await.unwrap();
+        let db = migration::connect(&url).await.unwrap();
         migration::up(&db).await.unwrap();
         Self {
             db,

@@ -73,7 +73,7 @@ impl Database {
     }
 
     async fn at(url: String) -> Self {
-        let connection = sea_orm::Database::connect(&url).await.unwrap();
+        let connection = migration::connect(&url).await.unwrap();
         Self { url, connection }
     }
 
