@@ -90,7 +90,7 @@ tools: programs tests/browser/node_modules/.package-lock.json tests/node/node_mo
 
 .PHONY: programs
 programs: cargo
-	@scripts/install ffmpeg nats-server postgresql chromium node prometheus
+	@scripts/install ffmpeg nats-server postgresql pgbouncer chromium node prometheus
 
 .PHONY: clean
 clean: ## Remove what was built and what was installed in this folder

@@ -1,17 +1,28 @@
 //! The program. See `fluxhls --help`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
-use fluxhls::cli::Cli;
+use fluxhls::cli::{Cli, sentence};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Cli::parse().run().await {
-        Ok(code) => code,
+/// How long the end of what was cut off may take: a call into the system that hangs must not keep the process.
+const CUT_OFF_LIMIT: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("fluxhls: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("fluxhls: cannot start its threads: {error}");
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    let code = runtime.block_on(cli.run()).unwrap_or_else(|error| {
+        eprintln!("fluxhls: {}", sentence(&error));
+        ExitCode::FAILURE
+    });
+    // What still runs is dropped here, and every ffmpeg dies with its task.
+    runtime.shutdown_timeout(CUT_OFF_LIMIT);
+    code
 }

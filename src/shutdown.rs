@@ -1,21 +1,28 @@
-//! The two signals that end the program, and the two moments of its end.
+//! The signals that end the program, and the three moments of its end.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The end of the program in two moments: `stop` (take nothing new), then `hand_back` (return what is not finished).
+/// How long a process may take, once its grace period is over, to tell others what it hands back.
+const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
+
+/// The end of the program in three moments. Each is also waited for in one place that bounds everything before it, since
+/// much of what a process waits for (NATS, the storage, a lock of the database) may never come.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     /// Take nothing new.
     pub stop: CancellationToken,
-    /// The grace period is over: hand back what is not finished.
+    /// The grace period is over: end what is not finished, and hand it back.
     pub hand_back: CancellationToken,
+    /// Leave, whatever is not done. What is left undone is as after `kill -9`: others do it.
+    pub leave: CancellationToken,
 }
 
 impl Shutdown {
-    /// Ends the program on SIGTERM or SIGINT: `stop` at once, `hand_back` after `grace` or on a second signal.
+    /// Ends the program on SIGTERM or SIGINT: `stop` at once, `hand_back` after `grace`, `leave` five seconds later or on a
+    /// second signal.
     ///
     /// # Errors
     /// When the signals cannot be caught.
@@ -34,12 +41,18 @@ impl Shutdown {
                 "stopping; tasks in work may finish"
             );
             shutdown.stop.cancel();
+
+            let deadline = async {
+                tokio::time::sleep(grace).await;
+                shutdown.hand_back.cancel();
+                tokio::time::sleep(HAND_BACK_LIMIT).await;
+            };
             tokio::select! {
-                () = tokio::time::sleep(grace) => {}
+                () = deadline => {}
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            shutdown.hand_back.cancel();
+            shutdown.leave.cancel();
         });
         Ok(())
     }

@@ -14,10 +14,15 @@ mod m20261122_000003_add_sequence_guards;
 mod m20261122_000004_keep_explicit_updated_at;
 mod m20261122_000005_create_projection_checkpoint;
 mod m20261126_000001_count_jobs;
+mod m20261129_000001_create_fluxhls_schema;
 mod migrator;
+mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod transaction;
 mod views;
 
-pub use migrator::{Migrator, pending, up};
+pub use migrator::{Migrator, schema, up};
+pub use schema::Schema;
+pub use transaction::{Purpose, begin, connect};
 pub use views::drop_views;

@@ -1,9 +1,8 @@
 //! One migrator at a time.
 
-use sea_orm_migration::sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
+
+use crate::transaction::{self, Purpose};
 
 /// The advisory lock's key: "fluxhls" in ASCII, so that it can be recognised in `pg_locks`.
 const ADVISORY_KEY: i64 = 0x66_6c75_7868_6c73;
@@ -14,14 +13,10 @@ const LOCK_TIMEOUT: &str = "10s";
 
 /// Begins a transaction that no other migrator runs beside; waits for the one before.
 pub(crate) async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    // SQLite: taking the write lock at once is the lock. PostgreSQL ignores this option.
-    let transaction = db
-        .begin_with_options(TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        })
-        .await?;
+    // SQLite: taking the write lock at once is the lock.
+    let transaction = transaction::begin(db, Purpose::Write).await?;
     if transaction.get_database_backend() == DbBackend::Postgres {
+        // Of the transaction, not of the session: that may be another client's next.
         transaction
             .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ADVISORY_KEY})"))
             .await?;

@@ -10,8 +10,50 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use sea_orm_migration::sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseConnection};
 use tempfile::TempDir;
+
+use crate::migrator::{Migrator, up_with};
+use crate::schema::Schema;
+
+/// Migrates as a program of a later version does, which has one migration more and allows programs from `oldest` on.
+///
+/// # Panics
+/// When the database refuses it.
+pub async fn up_as_a_newer_program(db: &DatabaseConnection, oldest: &str) {
+    let oldest = oldest.parse().unwrap_or_else(|error| panic!("{oldest}: {error}"));
+    let migrated = up_with::<NewerMigrator>(db, &oldest).await;
+    assert!(matches!(migrated, Ok(Schema::Current)), "{migrated:?}");
+}
+
+/// The migrator of a later version.
+struct NewerMigrator;
+
+impl MigratorTrait for NewerMigrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        let mut migrations = Migrator::migrations();
+        migrations.push(Box::new(NewerMigration));
+        migrations
+    }
+}
+
+/// Its one migration more.
+struct NewerMigration;
+
+impl MigrationName for NewerMigration {
+    fn name(&self) -> &'static str {
+        "m20991231_000001_of_a_newer_version"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for NewerMigration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let add = "ALTER TABLE files ADD COLUMN of_a_newer_version TEXT";
+        manager.get_connection().execute_unprepared(add).await.map(drop)
+    }
+}
 
 /// A database of its own on the scratch cluster.
 #[derive(Debug)]
@@ -53,7 +95,7 @@ impl Postgres {
 }
 
 async fn connect(url: &str) -> DatabaseConnection {
-    Database::connect(url)
+    crate::transaction::connect(url)
         .await
         .unwrap_or_else(|error| panic!("cannot connect to {url}: {error}"))
 }

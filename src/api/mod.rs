@@ -14,7 +14,6 @@ use async_nats::service::{Request, ServiceExt as _};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::SelectAll;
-use sea_orm::DatabaseConnection;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streams::api::{GROUP, SERVICE};
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::refusal::Refusal;
 use crate::job::Jobs;
+use crate::project::Database;
 
 /// How long an answer may take. Whoever asks by the NATS command line waits five seconds.
 const LIMIT: Duration = Duration::from_secs(4);
@@ -33,7 +33,7 @@ const AT_A_TIME: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Api {
     /// The tables.
-    pub db: DatabaseConnection,
+    pub database: Database,
     /// The jobs.
     pub jobs: Jobs,
 }

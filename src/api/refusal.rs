@@ -6,6 +6,8 @@ use std::time::Duration;
 use async_nats::service::error::Error;
 use sea_orm::DbErr;
 
+use crate::project::words::describe;
+
 /// A code as HTTP has them, and one sentence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -57,7 +59,10 @@ impl Refusal {
 
 impl From<DbErr> for Refusal {
     fn from(error: DbErr) -> Self {
-        tracing::warn!(%error, "a question cannot be answered from the tables");
+        tracing::warn!(
+            error = describe(&error),
+            "a question cannot be answered from the tables"
+        );
         // What a driver says may name hosts and users, which are nobody's business but the operator's.
         Self::away(&"the database is in trouble")
     }

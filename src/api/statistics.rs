@@ -9,6 +9,6 @@ use crate::project::jobs::{self, Stats};
 impl Api {
     /// Answers from the tables, as `fluxhls jobs stats --json` does.
     pub(super) async fn statistics(&self) -> Result<Stats, Refusal> {
-        Ok(jobs::stats(&self.db, Utc::now()).await?)
+        Ok(jobs::stats(&self.database.read().await?, Utc::now()).await?)
     }
 }

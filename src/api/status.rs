@@ -15,10 +15,13 @@ impl Api {
             StatusRequest {
                 job_id: Some(job),
                 file_id: None,
-            } => match jobs::show(&self.db, &job).await? {
-                Some(found) => Ok(found),
-                None => self.taken_in(&job).await,
-            },
+            } => {
+                let found = jobs::show(&self.database.read().await?, &job).await?;
+                match found {
+                    Some(found) => Ok(found),
+                    None => self.taken_in(&job).await,
+                }
+            }
             StatusRequest {
                 job_id: None,
                 file_id: Some(file),
@@ -28,7 +31,10 @@ impl Api {
                     limit: Some(1),
                     ..Filter::default()
                 };
-                let found = jobs::list(&self.db, &newest).await?.into_iter().next();
+                let found = jobs::list(&self.database.read().await?, &newest)
+                    .await?
+                    .into_iter()
+                    .next();
                 found.ok_or_else(|| Refusal::unknown(&format!("job of file {file}")))
             }
             _ => Err(Refusal::malformed(&"give either job_id or file_id")),

@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use async_nats::HeaderMap;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
-use sea_orm::DatabaseConnection;
 use serde_json::json;
 use streams::{FactKind, JobId, subject, topology, upload};
 
@@ -14,6 +13,7 @@ use super::jobs::answered;
 use super::terminal;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs};
 use crate::jetstream::{Log, Nats, send};
+use crate::project::Database;
 use crate::project::adoption::{self, Orphan};
 use crate::storage::Locator;
 
@@ -67,13 +67,7 @@ impl Fate {
 /// What could not be reached. What was sent before that is sent, and to run it again is safe.
 pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls adopt")).await?);
-    let database = super::database::open(&args.database).await?;
-    let pending = migration::pending(&database).await?;
-    anyhow::ensure!(
-        pending.is_empty(),
-        "the database lacks migrations ({}); run `fluxhls migrate up`",
-        pending.join(", ")
-    );
+    let database = super::database::open_migrated(&args.database).await?;
     let locator = args.storage.locator()?;
     let adopter = Adopter {
         args: &args,
@@ -83,7 +77,8 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
     };
     let before = Utc::now() - TimeDelta::seconds(args.stuck_after.into());
     let (mut sent, mut left) = (0, 0);
-    for id in adoption::orphans(&adopter.database, before).await? {
+    let orphans = adoption::orphans(&adopter.database.read().await?, before).await?;
+    for id in orphans {
         let fate = adopter.take(&id).await.with_context(|| {
             format!("job {id} was not sent; {sent} were before it, and running this again goes on from there")
         })?;
@@ -107,14 +102,14 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
 struct Adopter<'a> {
     args: &'a AdoptArgs,
     log: Log,
-    database: DatabaseConnection,
+    database: Database,
     locator: Locator,
 }
 
 impl Adopter<'_> {
     /// Does, and says, what is to be done with a row; nothing where it has gone meanwhile.
     async fn take(&self, id: &str) -> anyhow::Result<Option<Fate>> {
-        let Some(orphan) = adoption::orphan(&self.database, id).await? else {
+        let Some(orphan) = adoption::orphan(&self.database.read().await?, id).await? else {
             return Ok(None);
         };
         let fate = self.fate(&orphan).await?;

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use sea_orm::DatabaseConnection;
+use migration::Schema;
 
 use crate::config::{DatabaseArgs, NatsArgs};
 use crate::jetstream::{Log, Nats};
-use crate::project;
+use crate::project::words::describe;
+use crate::project::{self, Database};
 
 /// What `migrate` takes.
 #[derive(Debug, Subcommand)]
@@ -20,7 +21,7 @@ pub(super) enum MigrateCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// List what is missing, and exit with 4 if anything is.
+    /// Say how the schema is and whether the tables can be written, and exit with 4 if anything is missing.
     Status {
         #[command(flatten)]
         database: DatabaseArgs,
@@ -37,9 +38,23 @@ pub(super) struct RebuildArgs {
 }
 
 /// Connects to the database of the arguments.
-pub(super) async fn open(args: &DatabaseArgs) -> anyhow::Result<DatabaseConnection> {
-    let url = args.database_url.as_ref();
-    project::connect(url.ok_or_else(|| anyhow::anyhow!("set DATABASE_URL (postgres:// or sqlite://)"))?).await
+///
+/// # Errors
+/// What is not set or cannot be reached.
+pub(super) async fn open(args: &DatabaseArgs) -> anyhow::Result<Database> {
+    let settings = args.settings();
+    Database::connect(&settings.ok_or_else(|| anyhow::anyhow!("set DATABASE_URL (postgres:// or sqlite://)"))?).await
+}
+
+/// Connects to a database whose tables this program can use.
+///
+/// # Errors
+/// What is not set, cannot be reached, or has to be migrated first.
+pub(super) async fn open_migrated(args: &DatabaseArgs) -> anyhow::Result<Database> {
+    let database = open(args).await?;
+    let schema = database.schema().await?;
+    anyhow::ensure!(schema.may_run(), "{schema}");
+    Ok(database)
 }
 
 /// Brings the schema up to date, or tells what is missing.
@@ -50,25 +65,42 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode>
     match command {
         MigrateCommand::Up { drop_views, database } => {
             let database = open(&database).await?;
-            migration::up(&database).await?;
+            let schema = database.migrate().await?;
+            // That a program cannot run with the schema is no success, though nothing was to be done.
+            anyhow::ensure!(schema.may_run(), "{schema}");
             if drop_views {
-                migration::drop_views(&database).await?;
+                database.drop_views().await?;
             }
-            println!("the database is up to date");
+            match schema {
+                Schema::Newer(_) => println!("{schema}; nothing was changed"),
+                _ => println!("the database is up to date"),
+            }
             Ok(ExitCode::SUCCESS)
         }
-        MigrateCommand::Status { database } => {
-            let pending = migration::pending(&open(&database).await?).await?;
-            for name in &pending {
-                println!("missing: {name}");
-            }
-            Ok(if pending.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(super::DIFFERENT)
-            })
-        }
+        MigrateCommand::Status { database } => status(&open(&database).await?).await,
     }
+}
+
+/// Tells how the schema is, and whether its tables can be written.
+async fn status(database: &Database) -> anyhow::Result<ExitCode> {
+    let schema = database.schema().await?;
+    if let Schema::Behind(missing) = &schema {
+        for name in missing {
+            println!("missing: {name}");
+        }
+        return Ok(ExitCode::from(super::DIFFERENT));
+    }
+    println!("{schema}");
+    if !schema.may_run() {
+        return Ok(ExitCode::from(super::DIFFERENT));
+    }
+    Ok(match database.try_write().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("the tables cannot be written: {}", describe(&error));
+            ExitCode::from(super::DIFFERENT)
+        }
+    })
 }
 
 /// Writes the tables anew from the job log.
@@ -77,7 +109,7 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode>
 /// What could not be read or written; the tables are then as they were.
 pub(super) async fn rebuild(args: RebuildArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls rebuild")).await?);
-    let database = open(&args.database).await?;
+    let database = open_migrated(&args.database).await?;
     let rebuilt = project::rebuild(&database, &log).await?;
     println!("{rebuilt}");
     Ok(ExitCode::SUCCESS)

@@ -119,7 +119,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             output,
             database,
         } => {
-            let database = super::database::open(&database).await?;
+            let database = super::database::open_migrated(&database).await?.read().await?;
             let filter = Filter {
                 status,
                 limit: Some(limit),
@@ -137,11 +137,11 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             output,
             database,
         } => {
-            let database = super::database::open(&database).await?;
+            let database = super::database::open_migrated(&database).await?.read().await?;
             print_jobs(&table::history(&database, limit).await?, &output)?;
         }
         JobsCommand::Stats { output, database } => {
-            let database = super::database::open(&database).await?;
+            let database = super::database::open_migrated(&database).await?.read().await?;
             let stats = table::stats(&database, Utc::now()).await?;
             if output.json {
                 println!("{}", serde_json::to_string(&stats)?);

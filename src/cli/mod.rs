@@ -27,8 +27,10 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sea_orm::DbErr;
 
 use crate::config;
+use crate::project::words::describe;
 use crate::telemetry::init_logs;
 
 /// Exit code of a command whose job failed or was canceled.
@@ -80,6 +82,24 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Check everything the service needs, and say what to do.
     Doctor(doctor::DoctorArgs),
+}
+
+/// An error and its causes in one line, with what to do. What a database said is told once, and without its source's lines.
+#[must_use]
+pub fn sentence(error: &anyhow::Error) -> String {
+    let mut told: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        if let Some(database) = cause.downcast_ref::<DbErr>() {
+            told.push(describe(database));
+            break;
+        }
+        // Many an error has its cause in its own words.
+        let said = cause.to_string();
+        if !told.last().is_some_and(|last| last.contains(&said)) {
+            told.push(said);
+        }
+    }
+    told.join(": ")
 }
 
 impl Cli {
@@ -141,6 +161,19 @@ impl Command {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+
+    #[test]
+    fn an_error_and_its_causes_are_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read the file: {0}")]
+        struct Unreadable(#[from] std::io::Error);
+
+        let error = Unreadable(std::io::Error::other("it is gone"));
+        let error = anyhow::Error::from(error).context("job j was not sent");
+        assert_eq!(sentence(&error), "job j was not sent: cannot read the file: it is gone");
+        let error = anyhow::Error::from(DbErr::Migration("run it again".to_owned())).context("the tables");
+        assert_eq!(sentence(&error), "the tables: run it again");
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

@@ -43,7 +43,7 @@ impl RunArgs {
         let worker = self.worker.worker_name();
         Ok(ServiceSettings {
             nats: self.nats.settings(&worker),
-            database_url: self.database.database_url.clone(),
+            database: self.database.settings(),
             profiles: self.ladder.profiles()?,
             storage: self.storage.settings(),
             bucket: self.storage.s3_bucket.clone(),
@@ -72,7 +72,7 @@ impl RunArgs {
 /// Runs the roles until a signal, then lets tasks finish or hands them back.
 ///
 /// # Errors
-/// What could not be reached or opened.
+/// What could not be reached or opened, or that it had to leave before everything was handed back.
 pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings()?;
     let shutdown = Shutdown::default();
@@ -81,15 +81,31 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let metrics = install_metrics(&roles.join(","))?;
     let listener = http::listen(args.http.http_addr).await?;
     let address = listener.local_addr()?;
-    let service = Service::start(&settings, &shutdown).await?;
+    let starting = Service::start(&settings, &shutdown);
+    let Some(service) = shutdown.stop.run_until_cancelled(starting).await.transpose()? else {
+        tracing::info!("stopped before it had started");
+        return Ok(ExitCode::SUCCESS);
+    };
     tracing::info!(%address, roles = roles.join(","), worker = settings.job.worker, "fluxhls {} runs", env!("CARGO_PKG_VERSION"));
     let router = http::router(metrics, service.health.clone(), service.open_jobs.clone());
     // Longer than the roles: what a process does while it drains is to be seen, too.
     let drained = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, router, drained.clone()));
-    service.wait().await;
+    // The one deadline around everything that ends: nothing within it has to have one.
+    let ended = shutdown.leave.run_until_cancelled(service.wait()).await;
+    anyhow::ensure!(
+        ended.is_some(),
+        "left before everything was handed back, because of a second signal or because NATS, the storage or the \
+         database did not answer; what it had in work is done again, and its attempts count"
+    );
     drained.cancel();
-    server.await??;
+    let rest = async {
+        service.flush().await;
+        server.await
+    };
+    if let Some(served) = shutdown.leave.run_until_cancelled(rest).await {
+        served??;
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,9 @@ mod worker;
 use std::net::SocketAddr;
 
 use clap::Args;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::project::DatabaseSettings;
 
 pub use nats::NatsArgs;
 pub use sources::{LadderArgs, LimitArgs};
@@ -20,6 +22,9 @@ pub use worker::{REMUX_MAX, SandboxArg, ToolArgs, WorkerArgs};
 /// Default of the setting of that name.
 pub const METRICS_PER_JOB: u64 = 200;
 
+/// Default of the setting of that name.
+pub const DATABASE_MAX_CONNECTIONS: u32 = 5;
+
 /// Where the tables are.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
@@ -27,6 +32,21 @@ pub struct DatabaseArgs {
     /// postgres:// or sqlite:// URL of the database.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<SecretString>,
+    /// Most connections of this process to the database; a pooler or a small server may want fewer.
+    #[arg(long, env = "DATABASE_MAX_CONNECTIONS", default_value_t = DATABASE_MAX_CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..))]
+    pub database_max_connections: u32,
+}
+
+impl DatabaseArgs {
+    /// Where the tables are; nothing where that is not set, or set to nothing, as templates do.
+    #[must_use]
+    pub fn settings(&self) -> Option<DatabaseSettings> {
+        let url = self.database_url.as_ref()?;
+        (!url.expose_secret().trim().is_empty()).then(|| DatabaseSettings {
+            url: url.clone(),
+            max_connections: self.database_max_connections,
+        })
+    }
 }
 
 /// Where probes and metrics are served.

@@ -74,7 +74,8 @@ where
     let mut told = vec![false; open.len()];
     let mut turns = Turns::default();
     while !stop.is_cancelled() {
-        if slots.available_permits() > 0 && may_pull().await {
+        // The one wait in here that may have no end.
+        if slots.available_permits() > 0 && stop.run_until_cancelled(may_pull()).await == Some(true) {
             ask(&consumers, &mut open, &slots, &mut turns, &start).await;
         }
         let all_open = open.iter().all(Option::is_some);

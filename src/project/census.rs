@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use metrics::{counter, gauge, histogram};
-use sea_orm::{DatabaseConnection, DbErr};
+use migration::Schema;
+use sea_orm::DbErr;
 use streams::Fact;
 use streams::fact::Outcome;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::batch::Applied;
 use super::jobs::{self, Job, Stats};
 use super::queues::Queues;
 use super::tally::Tally;
-use super::{checkpoint, open};
+use super::words::describe;
+use super::{Database, checkpoint, open};
 use crate::jetstream::Nats;
 
 /// How often tables and streams are asked.
@@ -32,52 +33,73 @@ const OPEN: [&str; 2] = ["pending", "processing"];
 #[derive(Debug)]
 pub struct Census {
     /// The tables.
-    pub db: DatabaseConnection,
+    pub database: Database,
     /// The streams.
     pub nats: Nats,
     /// Most open jobs that are told one by one.
     pub per_job: u64,
     /// The series of each open job, as the text of a scrape.
     pub open: watch::Sender<String>,
+    /// How the database is.
+    pub health: watch::Sender<DatabaseHealth>,
+}
+
+/// How the database is, in sentences.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DatabaseHealth {
+    /// What keeps this process from writing the tables.
+    pub obstacle: Option<String>,
+    /// What an operator should know though it can.
+    pub notice: Option<String>,
 }
 
 impl Census {
-    /// Asks every fifteen seconds until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Asks every fifteen seconds.
+    pub async fn run(self) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut queues = Queues::default();
         touch();
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = stop.cancelled() => return,
-            }
+            ticks.tick().await;
             let (answered, ()) = tokio::join!(timeout(LIMIT, self.ask()), queues.tell(&self.nats));
-            let answer = answered.ok().and_then(|answer| {
-                let told = |error: &DbErr| tracing::debug!(%error, "the tables cannot be counted");
-                answer.inspect_err(told).ok()
-            });
-            gauge!("fluxhls_database_up").set(if answer.is_some() { 1.0 } else { 0.0 });
-            self.tell(answer);
+            let answer = match answered {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(Unusable::Refused(error))) => Err(format!("the tables cannot be used: {}", describe(&error))),
+                Ok(Err(Unusable::Schema(schema))) => Err(schema.to_string()),
+                Err(_) => Err(format!(
+                    "the database did not answer within {} seconds; check DATABASE_URL and that the database runs",
+                    LIMIT.as_secs()
+                )),
+            };
+            gauge!("fluxhls_database_up").set(if answer.is_ok() { 1.0 } else { 0.0 });
+            self.health.send_replace(health(&answer));
+            self.tell(answer.ok());
         }
     }
 
-    async fn ask(&self) -> Result<Answer, DbErr> {
+    async fn ask(&self) -> Result<Answer, Unusable> {
+        let schema = self.database.schema().await?;
+        if !schema.may_run() {
+            return Err(Unusable::Schema(schema));
+        }
+        // Elsewhere a trial would wait for whoever writes, and the projector's own writes tell.
+        if self.database.has_many_writers() {
+            self.database.try_write().await?;
+        }
         let now = Utc::now();
+        let db = &self.database.read().await?;
         let oldest = |time: Option<DateTime<Utc>>| time.map_or(0.0, |time| (now - time).as_seconds_f64().max(0.0));
         Ok(Answer {
-            counts: jobs::counts(&self.db).await?,
-            stats: jobs::stats(&self.db, now).await?,
-            oldest_open: oldest(jobs::oldest(&self.db, &OPEN).await?),
-            oldest_pending: oldest(jobs::oldest(&self.db, &OPEN[..1]).await?),
-            tally: checkpoint::read(&self.db)
-                .await?
-                .map(|at| at.tally())
-                .unwrap_or_default(),
+            schema,
+            counts: jobs::counts(db).await?,
+            stats: jobs::stats(db, now).await?,
+            oldest_open: oldest(jobs::oldest(db, &OPEN).await?),
+            oldest_pending: oldest(jobs::oldest(db, &OPEN[..1]).await?),
+            tally: checkpoint::read(db).await?.map(|at| at.tally()).unwrap_or_default(),
             open: match self.per_job {
                 0 => Vec::new(),
-                limit => jobs::active(&self.db, Some(limit)).await?,
+                limit => jobs::active(db, Some(limit)).await?,
             },
         })
     }
@@ -104,8 +126,34 @@ impl Census {
     }
 }
 
+/// Why the tables are of no use to this process.
+enum Unusable {
+    Refused(DbErr),
+    Schema(Schema),
+}
+
+impl From<DbErr> for Unusable {
+    fn from(error: DbErr) -> Self {
+        Self::Refused(error)
+    }
+}
+
+fn health(answer: &Result<Answer, String>) -> DatabaseHealth {
+    match answer {
+        Ok(answer) => DatabaseHealth {
+            obstacle: None,
+            notice: matches!(answer.schema, Schema::Newer(_)).then(|| answer.schema.to_string()),
+        },
+        Err(reason) => DatabaseHealth {
+            obstacle: Some(reason.clone()),
+            notice: None,
+        },
+    }
+}
+
 /// What the tables answered.
 struct Answer {
+    schema: Schema,
     counts: BTreeMap<String, u64>,
     stats: Stats,
     oldest_open: f64,

@@ -7,11 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use entity::prelude::ProjectionCheckpoint;
 use entity::projection_checkpoint::{Column, Model};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait as _, IntoActiveModel as _, QueryFilter as _, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait as _,
-};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 use sha2::{Digest as _, Sha256};
 use streams::topology;
 
@@ -99,24 +95,6 @@ impl Checkpoint {
 /// Reads the checkpoint; none when nothing was ever projected.
 pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Option<Checkpoint>, DbErr> {
     Ok(ProjectionCheckpoint::find_by_id(NAME).one(db).await?.map(Checkpoint))
-}
-
-/// Begins a transaction that writes. `SQLite` would else find out only at its first write that another one does.
-///
-/// A projector that is frozen or cut off within one must not keep the others from the tables for as long as its connection seems
-/// to live, which can be hours: PostgreSQL ends a transaction that says nothing for a minute, and its projector begins again.
-pub(super) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    let transaction = db.begin_with_options(options).await?;
-    if transaction.get_database_backend() == DatabaseBackend::Postgres {
-        transaction
-            .execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = '1min'")
-            .await?;
-    }
-    Ok(transaction)
 }
 
 /// Moves the checkpoint if it still stands at `from`. Done first in a transaction, this also makes a second projector

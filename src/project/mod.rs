@@ -1,5 +1,8 @@
 //! Project: the job log becomes rows of `files` and `transcoding_jobs`. The only place that writes tables.
 //!
+//! [`Database`] is the door to the tables: every statement runs within a transaction; `words` says what it refuses and what to do, `trial`
+//! whether it can be written at all.
+//!
 //! In reading order: `feed` reads the log without gaps; `entry` decodes a message; `fold` turns facts into changes (pure);
 //! `rows` carries changes out, each guarded by the sequence it comes from; `batch` does so for the facts of one transaction
 //! and sets aside those whose content the database refuses; `checkpoint` remembers how far the tables are and proves that
@@ -16,7 +19,7 @@ mod batch;
 mod census;
 mod change;
 mod checkpoint;
-mod connection;
+mod database;
 mod dead;
 mod entry;
 mod feed;
@@ -34,9 +37,11 @@ pub mod sweep;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod trial;
+pub mod words;
 
-pub use census::Census;
-pub use connection::connect;
+pub use census::{Census, DatabaseHealth};
+pub use database::{Database, DatabaseSettings};
 pub use feed::FeedError;
 pub use projector::{Position, ProjectError, Projector};
 pub use rebuild::{Rebuilt, rebuild};

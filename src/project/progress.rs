@@ -10,12 +10,13 @@ use entity::prelude::TranscodingJobs;
 use entity::transcoding_jobs::Column;
 use futures::StreamExt as _;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
 use streams::progress::Progress;
 use streams::{JobId, subject};
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
+use super::Database;
+use super::words::describe;
 use crate::jetstream::Nats;
 
 /// How often the rows are written: at most once a second per job.
@@ -23,13 +24,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// Only `ended` says 100.
 const MOST: i32 = 99;
 
-/// Keeps `progress` of processing jobs fresh until `stop`.
-pub async fn follow(db: &DatabaseConnection, nats: &Nats, stop: CancellationToken) {
-    let subscription = tokio::select! {
-        subscription = nats.client.subscribe(subject::ALL_PROGRESS) => subscription,
-        () = stop.cancelled() => return,
-    };
-    let mut messages = match subscription {
+/// Keeps `progress` of processing jobs fresh.
+pub async fn follow(database: Database, nats: Nats) {
+    let mut messages = match nats.client.subscribe(subject::ALL_PROGRESS).await {
         Ok(messages) => messages,
         Err(error) => return tracing::error!(%error, "cannot listen to progress; percentages stay as they are"),
     };
@@ -42,8 +39,7 @@ pub async fn follow(db: &DatabaseConnection, nats: &Nats, stop: CancellationToke
                 Some(message) => note(&mut latest, &message.payload),
                 None => return,
             },
-            _ = ticks.tick() => write(db, &mut latest).await,
-            () = stop.cancelled() => return,
+            _ = ticks.tick() => write(&database, &mut latest).await,
         }
     }
 }
@@ -67,12 +63,19 @@ fn percent(share: f64) -> i32 {
     (share * 100.0 + 1e-6).floor().clamp(0.0, f64::from(MOST)) as i32
 }
 
-async fn write(db: &DatabaseConnection, latest: &mut HashMap<JobId, i32>) {
+async fn write(database: &Database, latest: &mut HashMap<JobId, i32>) {
     for (job, percent) in latest.drain() {
-        if let Err(error) = raise(db, &job, percent).await {
-            tracing::warn!(job.id = %job, %error, "the progress of a job was not written; the next one may be");
+        if let Err(error) = raise_in(database, &job, percent).await {
+            tracing::warn!(job.id = %job, error = describe(&error), "the progress of a job was not written; the next one may be");
         }
     }
+}
+
+/// One transaction for each job: what waits for the row of one holds no other.
+async fn raise_in(database: &Database, job: &JobId, percent: i32) -> Result<(), DbErr> {
+    let transaction = database.write().await?;
+    raise(&transaction, job, percent).await?;
+    transaction.commit().await
 }
 
 /// Raises the percentage of a job that is processing; a lower one changes nothing.

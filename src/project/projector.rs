@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use migration::Schema;
+use sea_orm::DbErr;
 use streams::topology;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,7 +15,8 @@ use super::dead::DeadFact;
 use super::feed::{self, Feed, FeedError};
 use super::references::References;
 use super::tally::Tally;
-use super::{batch, census, rebuild};
+use super::words::describe;
+use super::{Database, batch, census, rebuild};
 use crate::jetstream::{Log, Recorded, Refused};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
@@ -30,8 +32,11 @@ const LETTER_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The database did not do as asked, for a reason that is not in a fact.
-    #[error("the database is in the way of the projection: {0}; check DATABASE_URL and run `fluxhls migrate status`")]
-    Database(#[from] DbErr),
+    #[error("the database is in the way of the projection: {}", describe(.0))]
+    Database(DbErr),
+    /// The schema is not one this program may write to.
+    #[error("{0}")]
+    Schema(Schema),
     /// The database is silent.
     #[error("the database did not answer within {} seconds; check DATABASE_URL and the network", BATCH_LIMIT.as_secs())]
     Silent,
@@ -43,6 +48,12 @@ pub enum ProjectError {
     DeadLetter(String),
 }
 
+impl From<DbErr> for ProjectError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
 impl From<Refused> for ProjectError {
     fn from(refused: Refused) -> Self {
         Self::DeadLetter(refused.to_string())
@@ -50,7 +61,7 @@ impl From<Refused> for ProjectError {
 }
 
 /// Where a projector is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position {
     /// Stream sequence of the last fact in the tables.
     pub seq: u64,
@@ -60,22 +71,24 @@ pub struct Position {
     pub following: bool,
     /// Whether another projector moved the checkpoint last.
     pub standby: bool,
+    /// What keeps the tables from the log, while something does.
+    pub trouble: Option<String>,
 }
 
 /// Brings the tables on with the log. Any number of them may run; one at a time is ahead.
 #[derive(Debug)]
 pub struct Projector {
-    db: DatabaseConnection,
+    database: Database,
     log: Log,
     position: watch::Sender<Position>,
 }
 
 impl Projector {
-    /// A projector of the log into the migrated database `db`.
+    /// A projector of the log into a migrated database.
     #[must_use]
-    pub fn new(db: DatabaseConnection, log: Log) -> Self {
+    pub fn new(database: Database, log: Log) -> Self {
         Self {
-            db,
+            database,
             log,
             position: watch::Sender::default(),
         }
@@ -96,14 +109,21 @@ impl Projector {
                 trouble = self.follow() => trouble,
                 () = stop.cancelled() => return,
             };
-            self.position.send_modify(|position| position.following = false);
             if self.position.borrow().seq != reached {
                 pause = SHORTEST_PAUSE;
             }
             match trouble {
-                Ok(Rewound) => tracing::info!("the tables were rebuilt by another process; resuming from there"),
+                Ok(Rewound) => {
+                    self.position.send_modify(|position| position.following = false);
+                    tracing::info!("the tables were rebuilt by another process; resuming from there");
+                }
                 Err(error) => {
-                    tracing::warn!(%error, pause_ms = pause.as_millis(), "projection interrupted; trying again")
+                    tracing::warn!(%error, pause_ms = pause.as_millis(), "projection interrupted; trying again");
+                    self.position.send_modify(|position| {
+                        position.following = false;
+                        position.trouble = Some(error.to_string());
+                    });
+                    stop.run_until_cancelled(self.tell_lag()).await;
                 }
             }
             tokio::select! {
@@ -115,7 +135,7 @@ impl Projector {
 
     /// Follows the log from the checkpoint until there is trouble.
     async fn follow(&self) -> Result<Rewound, ProjectError> {
-        let references = References::read(&self.db).await?;
+        let references = self.look().await?;
         let mut at = self.resume().await?;
         let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
         self.stand(&at, &feed, false);
@@ -130,7 +150,7 @@ impl Projector {
                     self.stand(&at, &feed, false);
                     break;
                 }
-                match checkpoint::read(&self.db).await? {
+                match checkpoint::read(&self.database.read().await?).await? {
                     Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => at = theirs,
                     _ => return Ok(Rewound),
                 }
@@ -140,9 +160,27 @@ impl Projector {
         }
     }
 
+    /// Looks at the database before anything is written to it.
+    async fn look(&self) -> Result<References, ProjectError> {
+        let transaction = self.database.read().await?;
+        let schema = migration::schema(&transaction).await?;
+        if !schema.may_run() {
+            return Err(ProjectError::Schema(schema));
+        }
+        Ok(References::read(&transaction).await?)
+    }
+
+    /// Tells how far behind the log the tables fall while they stand still. Where the log does not answer either, nobody knows.
+    async fn tell_lag(&self) {
+        let from = self.position.borrow().seq;
+        if let Ok(Ok(feed)) = timeout(LETTER_LIMIT, Feed::open(self.log.nats(), from)).await {
+            census::stand(feed.pending(), false);
+        }
+    }
+
     /// The checkpoint to go on from, after the proof that the log still is what the tables came from; rebuilds if not.
     async fn resume(&self) -> Result<Checkpoint, ProjectError> {
-        let found = checkpoint::read(&self.db).await?;
+        let found = checkpoint::read(&self.database.read().await?).await?;
         let Some(doubt) = self.doubt(found.as_ref()).await? else {
             // `doubt` has a reason wherever there is no checkpoint.
             return found.ok_or(ProjectError::Feed(FeedError::Changed));
@@ -150,7 +188,7 @@ impl Projector {
         if found.is_some() {
             tracing::warn!(reason = doubt, "the tables do not come from this log; rebuilding them");
         }
-        let (at, rebuilt) = rebuild::run(&self.db, &self.log).await?;
+        let (at, rebuilt) = rebuild::run(&self.database, &self.log).await?;
         tracing::info!("{rebuilt}");
         Ok(at)
     }
@@ -187,7 +225,7 @@ impl Projector {
         to: &Checkpoint,
         messages: &[Recorded],
     ) -> Result<bool, ProjectError> {
-        let transaction = checkpoint::begin(&self.db).await?;
+        let transaction = self.database.write().await?;
         if !checkpoint::advance(&transaction, from, to).await? {
             transaction.rollback().await?;
             return Ok(false);
@@ -210,6 +248,7 @@ impl Projector {
             lag,
             following: true,
             standby,
+            trouble: None,
         });
     }
 }

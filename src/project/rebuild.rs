@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::DatabaseConnection;
 use streams::delete::Tombstone;
 use streams::{FileId, subject, topology};
 
+use super::Database;
 use super::batch;
 use super::checkpoint::{self, Checkpoint};
 use super::dead::DeadFact;
@@ -46,15 +46,20 @@ impl std::fmt::Display for Rebuilt {
 ///
 /// # Errors
 /// When the log cannot be read or the database is in the way; then the tables are as they were.
-pub async fn rebuild(db: &DatabaseConnection, log: &Log) -> Result<Rebuilt, ProjectError> {
-    run(db, log).await.map(|(_, rebuilt)| rebuilt)
+pub async fn rebuild(database: &Database, log: &Log) -> Result<Rebuilt, ProjectError> {
+    run(database, log).await.map(|(_, rebuilt)| rebuilt)
 }
 
-pub(super) async fn run(db: &DatabaseConnection, log: &Log) -> Result<(Checkpoint, Rebuilt), ProjectError> {
-    let references = References::read(db).await?;
-    let before = checkpoint::read(db).await?;
+pub(super) async fn run(database: &Database, log: &Log) -> Result<(Checkpoint, Rebuilt), ProjectError> {
+    let (references, before) = {
+        let transaction = database.read().await?;
+        (
+            References::read(&transaction).await?,
+            checkpoint::read(&transaction).await?,
+        )
+    };
     let folded = fold(log, before).await?;
-    let transaction = checkpoint::begin(db).await?;
+    let transaction = database.write().await?;
     // First, for the row's lock: a live projector waits here and then finds out.
     checkpoint::put(&transaction, &folded.to).await?;
     rows::clear_guards(&transaction).await?;

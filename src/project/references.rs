@@ -38,6 +38,17 @@ impl References {
         })
     }
 
+    /// Reads as much as [`Self::clear_unknown`] does, of nobody.
+    pub(super) async fn try_read(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        for (is_there, table) in [(self.users, "users"), (self.projects, "projects")] {
+            if is_there {
+                let sql = format!("SELECT id FROM {table} WHERE 1 = 0");
+                db.execute_unprepared(&sql).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Clears what a foreign key would refuse: a file of an unknown user or project is a file all the same.
     pub(super) async fn clear_unknown(self, db: &impl ConnectionTrait, rows: &mut [files::Model]) -> Result<(), DbErr> {
         if self.users {

@@ -12,7 +12,6 @@ use metrics::{counter, gauge};
 use streams::fact::{FactKind, JobError};
 use streams::task::TaskName;
 use streams::{Code, JobId, subject, topology};
-use tokio_util::sync::CancellationToken;
 
 use crate::jetstream::Refused;
 use crate::job::Jobs;
@@ -25,29 +24,29 @@ const DEADLINE: TimeDelta = TimeDelta::days(7);
 /// Facts that open or close a job.
 const BOUNDS: [FactKind; 2] = [FactKind::Accepted, FactKind::Ended];
 
-/// Looks after open jobs until `stop`.
-pub async fn sweep(jobs: Jobs, stop: CancellationToken) {
+/// Looks after open jobs.
+pub async fn sweep(jobs: Jobs) {
     let mut open = BTreeSet::new();
-    let mut seq = 0;
+    let mut seq = count_open(&jobs, 0, &mut open).await;
     loop {
         // A sweep right after start would meet jobs whose first task is just being queued by others; the jitter keeps
         // several sweeps apart.
         let pause = PERIOD.mul_f64(0.75 + rand::random::<f64>() / 2.0);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled() => return,
-        }
-        seq = follow(&jobs, seq, &mut open).await;
-        gauge!("fluxhls_open_jobs").set(f64::from(u32::try_from(open.len()).unwrap_or(u32::MAX)));
+        tokio::time::sleep(pause).await;
+        seq = count_open(&jobs, seq, &mut open).await;
         for job in &open {
-            if stop.is_cancelled() {
-                return;
-            }
             if let Err(refused) = mend(&jobs, job).await {
                 tracing::error!(job.id = %job, %refused, "an open job cannot be mended");
             }
         }
     }
+}
+
+/// Follows the log from `seq` on, and tells how many jobs are open: also before the first sweep, since what is absent looks like no process.
+async fn count_open(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
+    let reached = follow(jobs, seq, open).await;
+    gauge!("fluxhls_open_jobs").set(f64::from(u32::try_from(open.len()).unwrap_or(u32::MAX)));
+    reached
 }
 
 /// Brings one open job on its way again, where it has come off it. Whether it had.

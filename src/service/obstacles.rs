@@ -17,6 +17,8 @@ use crate::project;
 pub(super) struct Watch {
     pub(super) jobs: Jobs,
     pub(super) projected: Option<watch::Receiver<project::Position>>,
+    /// How the database is, where this process projects.
+    pub(super) database: Option<watch::Receiver<project::DatabaseHealth>>,
     /// The room for tasks, where this process has any.
     pub(super) ledger: Option<Ledger>,
     pub(super) tell: watch::Sender<Health>,
@@ -36,20 +38,19 @@ impl Watch {
                     "the storage refuses our credentials; check them and what they may do in S3_BUCKET".to_owned(),
                 );
             }
-            if self
-                .projected
-                .as_ref()
-                .is_some_and(|position| !position.borrow().following)
-            {
-                obstacles.push("the tables do not follow the job log; check DATABASE_URL and the log".to_owned());
-            }
+            obstacles.extend(self.tables());
             obstacles.extend(
                 self.ledger
                     .as_ref()
                     .and_then(|ledger| ledger.room().err())
                     .map(|error| error.to_string()),
             );
-            let notices = self.ledger.iter().filter_map(Ledger::too_large).collect();
+            let notices = self.ledger.iter().filter_map(Ledger::too_large);
+            let newer = self
+                .database
+                .iter()
+                .filter_map(|database| database.borrow().notice.clone());
+            let notices = notices.chain(newer).collect();
             self.tell.send_replace(Health { obstacles, notices });
             round = round.wrapping_add(1);
             tokio::select! {
@@ -59,6 +60,22 @@ impl Watch {
         }
         gauge!("fluxhls_draining").set(1.0);
         self.tell.send_replace(Health::draining());
+    }
+
+    /// What keeps the tables from the log, in the words of who noticed it.
+    fn tables(&self) -> Vec<String> {
+        let database = self.database.iter();
+        let mut obstacles: Vec<String> = database
+            .filter_map(|database| database.borrow().obstacle.clone())
+            .collect();
+        if let Some(position) = &self.projected {
+            let position = position.borrow();
+            if !position.following {
+                let why = position.trouble.as_deref().unwrap_or("it is being looked at");
+                obstacles.push(format!("the tables do not follow the job log: {why}"));
+            }
+        }
+        obstacles
     }
 
     /// Every class and lane needs its consumer.

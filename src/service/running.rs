@@ -64,6 +64,7 @@ impl Service {
             settings,
             tell_open,
             projected: None,
+            database: None,
             locator: settings.locator()?,
             cache: BlockCache::new(sources(settings)),
             jobs: jobs.clone(),
@@ -86,6 +87,7 @@ impl Service {
         let watch = Watch {
             jobs: jobs.clone(),
             projected: start.projected.clone(),
+            database: start.database.clone(),
             ledger: start.workshop.as_ref().map(|(_, ledger)| ledger.clone()),
             tell,
         };
@@ -101,9 +103,13 @@ impl Service {
         })
     }
 
-    /// Waits until every role has ended and the last messages have left.
-    pub async fn wait(self) {
+    /// Waits until every role has ended.
+    pub async fn wait(&self) {
         self.tracker.wait().await;
+    }
+
+    /// Waits until the last messages have left.
+    pub async fn flush(&self) {
         self.jobs.log.nats().flush().await;
     }
 }
@@ -128,6 +134,7 @@ struct Start<'a> {
     cache: BlockCache,
     shutdown: Shutdown,
     projected: Option<watch::Receiver<project::Position>>,
+    database: Option<watch::Receiver<project::DatabaseHealth>>,
     tell_open: watch::Sender<String>,
     tracker: TaskTracker,
 }
@@ -224,37 +231,43 @@ impl Start<'_> {
             .spawn(async move { pull(&nats, lanes, || async { true }, handle, stop).await });
     }
 
+    /// Runs what has no end of its own, and may be dropped at any moment.
+    fn spawn_until_stop(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.shutdown.stop.clone();
+        self.tracker.spawn(stop.run_until_cancelled_owned(work));
+    }
+
     async fn project(&mut self) -> anyhow::Result<()> {
-        let url = self.settings.database_url.as_ref();
-        let url =
-            url.ok_or_else(|| anyhow::anyhow!("the role project needs DATABASE_URL (postgres:// or sqlite://)"))?;
-        let database = project::connect(url).await?;
-        let pending = migration::pending(&database).await?;
-        anyhow::ensure!(
-            pending.is_empty(),
-            "the database lacks migrations ({}); run `fluxhls migrate up`",
-            pending.join(", ")
-        );
+        let database = self.settings.database.as_ref().ok_or_else(|| {
+            anyhow::anyhow!("the role project needs the tables: set DATABASE_URL (postgres:// or sqlite://)")
+        })?;
+        let database = project::Database::connect(database).await?;
+        let schema = database.schema().await?;
+        anyhow::ensure!(schema.may_run(), "{schema}");
+        if schema != migration::Schema::Current {
+            tracing::warn!("{schema}");
+        }
         let stop = self.shutdown.stop.clone();
         let projector = project::Projector::new(database.clone(), self.jobs.log.clone());
         self.projected = Some(projector.position());
         self.tracker.spawn(projector.run(stop.clone()));
+        let (health, told) = watch::channel(project::DatabaseHealth::default());
+        self.database = Some(told);
         let census = project::Census {
-            db: database.clone(),
+            database: database.clone(),
+            health,
             nats: self.jobs.log.nats().clone(),
             per_job: self.settings.metrics_per_job,
             open: self.tell_open.clone(),
         };
-        self.tracker.spawn(census.run(stop.clone()));
+        self.spawn_until_stop(census.run());
         let api = Api {
-            db: database.clone(),
+            database: database.clone(),
             jobs: self.jobs.clone(),
         };
-        self.tracker.spawn(api.run(stop.clone()));
-        let (nats, ending) = (self.jobs.log.nats().clone(), stop.clone());
-        self.tracker
-            .spawn(async move { project::progress::follow(&database, &nats, ending).await });
-        self.tracker.spawn(project::sweep::sweep(self.jobs.clone(), stop));
+        self.tracker.spawn(api.run(stop));
+        self.spawn_until_stop(project::progress::follow(database, self.jobs.log.nats().clone()));
+        self.spawn_until_stop(project::sweep::sweep(self.jobs.clone()));
         Ok(())
     }
 }

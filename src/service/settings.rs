@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use super::Role;
 use crate::admission::Capacity;
 use crate::ffmpeg::Tool;
@@ -12,6 +10,7 @@ use crate::ffmpeg::sandbox::Demand;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
 use crate::ladder::{Limits, Profiles};
+use crate::project::DatabaseSettings;
 use crate::storage::{Locator, LocatorError, StorageSettings};
 
 /// Everything a process needs to know, as plain data.
@@ -20,7 +19,7 @@ pub struct ServiceSettings {
     /// Where NATS is.
     pub nats: NatsSettings,
     /// Where the tables are; needed by the role `project` alone.
-    pub database_url: Option<SecretString>,
+    pub database: Option<DatabaseSettings>,
     /// What videos may become.
     pub profiles: Profiles,
     /// Where objects are.

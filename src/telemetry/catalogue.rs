@@ -137,7 +137,7 @@ catalogue! {
     "fluxhls_time_to_first_playable_seconds" Kind::Seconds(STAGE), Worker, [], "Time from accepted to the first playlist that plays: the growing one, or where the whole was there sooner, the finished one. Told by the worker that wrote it.";
     "fluxhls_jobs_failed_total" Kind::Counter, Projector, [CODE], "Failed jobs by code, told by the projector that wrote it.";
     "fluxhls_swept_jobs_total" Kind::Counter, Projector, [], "Open jobs that had lost their place on the queue and were planned again.";
-    "fluxhls_database_up" Kind::Gauge, Projector, [], "1 if the database answered the last question in time, else 0.";
+    "fluxhls_database_up" Kind::Gauge, Projector, [], "1 if the database answered the last question in time and can be written, else 0.";
 
     "fluxhls_jobs_accepted_total" Kind::Counter, Installation, [], "Jobs accepted, counted in the database: a restart loses nothing.";
     "fluxhls_jobs_finished_total" Kind::Counter, Installation, [OUTCOME], "Jobs ended by outcome, counted in the database: a restart loses nothing.";

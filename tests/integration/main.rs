@@ -16,6 +16,8 @@ mod copies;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod deleting;
@@ -23,6 +25,8 @@ mod deleting;
 mod dev;
 #[cfg(test)]
 mod doctor;
+#[cfg(test)]
+mod drain;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]

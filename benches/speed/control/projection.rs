@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use entity::{files, transcoding_jobs};
-use fluxhls::project::{self, Projector};
+use fluxhls::config::DATABASE_MAX_CONNECTIONS;
+use fluxhls::project::{self, DatabaseSettings, Projector};
 use futures::StreamExt as _;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -60,7 +61,16 @@ async fn fresh(world: &World, engine: Engine, n: usize) -> Database {
 }
 
 async fn connect(database: &Database) -> DatabaseConnection {
-    project::connect(&database.url.clone().into()).await.unwrap()
+    sea_orm::Database::connect(&database.url).await.unwrap()
+}
+
+/// As the service connects.
+async fn connect_as_service(database: &Database) -> project::Database {
+    let settings = DatabaseSettings {
+        url: database.url.clone().into(),
+        max_connections: DATABASE_MAX_CONNECTIONS,
+    };
+    project::Database::connect(&settings).await.unwrap()
 }
 
 /// Sequence of the last fact.
@@ -75,7 +85,7 @@ async fn projected(world: &World, database: &Database) -> f64 {
         last(world).await,
         world.streams.counts(topology::JOBS, subject::ALL_FACTS).await.len(),
     );
-    let projector = Projector::new(connect(database).await, world.access().await.log);
+    let projector = Projector::new(connect_as_service(database).await, world.access().await.log);
     let (mut position, stop) = (projector.position(), CancellationToken::new());
     let begun = Instant::now();
     let running = tokio::spawn(projector.run(stop.clone()));

@@ -6,14 +6,14 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::catalog::{lines, printed_rows, rows, schema};
 
-const TABLES: &str = include_str!("fluxstudio.sql");
+pub(crate) const TABLES: &str = include_str!("fluxstudio.sql");
 const ACCOUNTS: &str = include_str!("fluxstudio_accounts.sql");
 const FILES: &str = "id, name, mime_type, size, file_url, thumbnail_url, uploaded_by, project_id, folder_path, \
                      hls_manifest_url, transcoding_status, metadata, created_at, updated_at, deleted_at";
 const JOBS: &str = "id, file_id, status, input_url, output_prefix, manifest_url, progress, error_message, created_at, \
                     started_at, completed_at, settings";
 
-async fn live(parts: &[&str]) -> Postgres {
+pub(crate) async fn live(parts: &[&str]) -> Postgres {
     let scratch = Postgres::empty().await;
     for sql in parts {
         scratch.db.execute_unprepared(sql).await.unwrap();

@@ -24,7 +24,7 @@ pub(crate) async fn lines(db: &DatabaseConnection, sql: &str) -> Vec<String> {
 /// Columns, indexes, constraints and triggers of both tables, as `PostgreSQL` writes them.
 pub(crate) async fn schema(db: &DatabaseConnection) -> Vec<String> {
     assert_eq!(db.get_database_backend(), DbBackend::Postgres);
-    let ours = "IN ('files', 'transcoding_jobs', 'projection_checkpoint')";
+    let ours = "IN ('files', 'transcoding_jobs', 'projection_checkpoint', 'fluxhls_schema')";
     lines(
         db,
         &format!(

@@ -1,7 +1,7 @@
 //! An empty database gets everything, once.
 
 use migration::testing::Postgres;
-use migration::{pending, up};
+use migration::{Schema, schema, up};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 use crate::catalog::{lines, rows};
@@ -20,21 +20,27 @@ async fn an_empty_sqlite_is_migrated_once_and_then_has_nothing_pending() {
 }
 
 async fn migrates_once(db: &DatabaseConnection) {
-    let names = pending(db).await.unwrap();
-    assert_eq!(names.len(), 6);
+    let Schema::Behind(names) = schema(db).await.unwrap() else {
+        panic!("an empty database lacks every migration");
+    };
+    assert_eq!(names.len(), 7);
     assert_eq!(names[0], "m20261122_000001_create_files");
-    up(db).await.unwrap();
-    up(db).await.unwrap();
-    assert!(pending(db).await.unwrap().is_empty());
+    assert_eq!(up(db).await.unwrap(), Schema::Current);
+    assert_eq!(up(db).await.unwrap(), Schema::Current);
+    assert_eq!(schema(db).await.unwrap(), Schema::Current);
 }
 
 #[tokio::test]
-async fn pending_is_answered_to_a_user_who_may_not_change_the_schema() {
+async fn what_is_missing_is_told_to_a_user_who_may_not_change_the_schema() {
     let scratch = Postgres::empty().await;
     let reader = scratch.url().replace("postgres@", "reader@");
     scratch.db.execute_unprepared("CREATE ROLE reader LOGIN").await.unwrap();
-    let reader = sea_orm::Database::connect(reader).await.unwrap();
-    assert_eq!(pending(&reader).await.unwrap().len(), 6);
+    let reader = migration::connect(reader).await.unwrap();
+    let found = schema(&reader).await.unwrap();
+    assert!(
+        matches!(&found, Schema::Behind(missing) if missing.len() == 7),
+        "{found}"
+    );
     let refused = up(&reader).await.unwrap_err().to_string();
     assert!(refused.contains("permission denied"), "{refused}");
 }

@@ -8,3 +8,4 @@ mod entities;
 mod fresh;
 mod sqlite;
 mod trigger;
+mod versions;

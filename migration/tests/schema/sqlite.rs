@@ -1,6 +1,6 @@
 //! A `SQLite` database in a file of its own.
 
-use sea_orm::{Database, DatabaseConnection};
+use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 
 /// The database, its address and the folder that goes with it.
@@ -14,7 +14,7 @@ impl Sqlite {
     pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/tables.db?mode=rwc", folder.path().display());
-        let db = Database::connect(&url).await.unwrap();
+        let db = migration::connect(&url).await.unwrap();
         Self {
             db,
             url,

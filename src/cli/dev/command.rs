@@ -76,7 +76,10 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
         profiles: args.ladder.profiles()?,
         tool: args.tool.locate()?,
     };
-    let stack = Stack::start(&wanted, &shutdown).await?;
+    let starting = Stack::start(&wanted, &shutdown);
+    let Some(stack) = shutdown.stop.run_until_cancelled(starting).await.transpose()? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     announce(&stack, &args, &state);
     let code = tokio::select! {
         code = transcode(&stack, &args) => code,
@@ -87,7 +90,11 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     }
     shutdown.stop.cancel();
     shutdown.hand_back.cancel();
-    stack.stop().await;
+    let stopped = shutdown.leave.run_until_cancelled(stack.stop()).await;
+    anyhow::ensure!(
+        stopped.is_some(),
+        "left before everything had stopped; the next start goes on from there"
+    );
     code
 }
 

@@ -28,11 +28,12 @@ pub(super) async fn print(stack: &Stack, ended: &[Ended]) -> anyhow::Result<()> 
         let caught_up = tokio::time::timeout(Duration::from_secs(30), caught_up).await;
         caught_up.context("the tables do not follow the job log; see --verbose")??;
     }
+    let tables = stack.database.read().await?;
     println!(
         "\ntranscoding_jobs\n{}",
-        jobs_table(&list(&stack.database, &Filter::default()).await?)
+        jobs_table(&list(&tables, &Filter::default()).await?)
     );
-    println!("\nfiles\n{}\n", files_table(&files(&stack.database, 50).await?));
+    println!("\nfiles\n{}\n", files_table(&files(&tables, 50).await?));
     Ok(())
 }
 

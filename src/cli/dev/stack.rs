@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::{board, desk};
 use crate::admission::Capacity;
-use crate::config::{METRICS_PER_JOB, REMUX_MAX, cores};
+use crate::config::{DATABASE_MAX_CONNECTIONS, METRICS_PER_JOB, REMUX_MAX, cores};
 use crate::dev::loopback;
 use crate::dev::nats_server::{NatsServer, Settings};
 use crate::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
@@ -24,7 +24,7 @@ use crate::http;
 use crate::jetstream::{Nats, NatsSettings};
 use crate::job::JobSettings;
 use crate::ladder::{Limits, Profiles};
-use crate::project;
+use crate::project::{Database, DatabaseSettings};
 use crate::service::{Role, Service, ServiceSettings};
 use crate::shutdown::Shutdown;
 use crate::storage::{StaticCredentials, StorageSettings};
@@ -52,7 +52,7 @@ pub(super) struct Stack {
     pub(super) nats: NatsServer,
     pub(super) store: ObjectStore,
     pub(super) service: Service,
-    pub(super) database: sea_orm::DatabaseConnection,
+    pub(super) database: Database,
     pub(super) ffmpeg: String,
     pub(super) page: SocketAddr,
     server: JoinHandle<std::io::Result<()>>,
@@ -70,9 +70,9 @@ impl Stack {
         let nats = NatsServer::start(&nats).await?;
         let store = ObjectStore::start(&wanted.state.join("s3"), BUCKET, wanted.s3_port).await?;
         let settings = settings(wanted, &nats, &store);
-        let url = settings.database_url.clone().context("dev has a database")?;
-        let database = project::connect(&url).await?;
-        migration::up(&database).await?;
+        let database = Database::connect(settings.database.as_ref().context("dev has a database")?).await?;
+        let schema = database.migrate().await?;
+        anyhow::ensure!(schema.may_run(), "{schema}");
         let client = Nats::connect(&settings.nats).await?;
         provision::apply(&client.js, Sizing::default()).await?;
         let metrics = install_metrics("dev")?;
@@ -96,6 +96,7 @@ impl Stack {
     /// Stops every part; `shutdown` has been told before.
     pub(super) async fn stop(self) {
         self.service.wait().await;
+        self.service.flush().await;
         self.server.abort();
         drop(self.database);
         self.store.stop().await;
@@ -129,7 +130,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
     let base = if base.ends_with('/') { base } else { format!("{base}/") };
     ServiceSettings {
         nats: NatsSettings::new(nats.url(), "fluxhls dev"),
-        database_url: Some(database_url(&wanted.state)),
+        database: Some(database(&wanted.state)),
         profiles: wanted.profiles.clone(),
         storage: StorageSettings {
             endpoint: Some(store.endpoint()),
@@ -159,6 +160,9 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
 }
 
 /// The database file, made when missing.
-fn database_url(state: &Path) -> SecretString {
-    SecretString::from(format!("sqlite://{}?mode=rwc", state.join("dev.db").display()))
+fn database(state: &Path) -> DatabaseSettings {
+    DatabaseSettings {
+        url: SecretString::from(format!("sqlite://{}?mode=rwc", state.join("dev.db").display())),
+        max_connections: DATABASE_MAX_CONNECTIONS,
+    }
 }

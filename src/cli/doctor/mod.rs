@@ -9,9 +9,12 @@ mod public;
 use std::process::ExitCode;
 
 use clap::Args;
+use migration::Schema;
+use sea_orm::DbErr;
 
 use self::finding::{Finding, State, in_time};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
+use crate::project::words::describe;
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
@@ -60,19 +63,28 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// Whether the tables are there and can be written, with the database's own words where they cannot.
 async fn database(args: &DoctorArgs) -> Vec<Finding> {
-    let checked = async {
-        let database = super::database::open(&args.database).await?;
-        if args.fix {
-            migration::up(&database).await?;
-        }
-        let pending = migration::pending(&database).await?;
-        anyhow::ensure!(
-            pending.is_empty(),
-            "lacks {}; run `fluxhls migrate up`",
-            pending.join(", ")
-        );
-        Ok::<_, anyhow::Error>("the schema is current".to_owned())
+    const CHECK: &str = "database";
+    let database = match super::database::open(&args.database).await {
+        Ok(database) => database,
+        Err(error) => return vec![Finding::fix(CHECK, error.to_string())],
     };
-    vec![Finding::of("database", checked.await)]
+    let looked = async {
+        let schema = if args.fix {
+            database.migrate().await?
+        } else {
+            database.schema().await?
+        };
+        if schema.may_run() {
+            database.try_write().await?;
+        }
+        Ok::<_, DbErr>(schema)
+    };
+    vec![match looked.await {
+        Ok(schema @ Schema::Current) => Finding::ok(CHECK, format!("{schema}, and the tables can be written")),
+        Ok(schema @ Schema::Newer(_)) => Finding::warning(CHECK, schema.to_string()),
+        Ok(schema) => Finding::fix(CHECK, schema.to_string()),
+        Err(error) => Finding::fix(CHECK, format!("the tables cannot be used: {}", describe(&error))),
+    }]
 }

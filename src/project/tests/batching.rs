@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use migration::Purpose;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::runtime::Runtime;
@@ -11,7 +12,6 @@ use super::facts::{accepted, accepted_with, cancel, canceled, completed, failed,
 use super::tables::{Rows, Tables};
 use crate::jetstream::Recorded;
 use crate::project::batch;
-use crate::project::checkpoint;
 use crate::project::entry::Entry;
 use crate::project::fold::Fold;
 use crate::project::references::References;
@@ -94,7 +94,7 @@ async fn one_by_one(tables: &Tables, log: &[Recorded]) -> Rows {
 
 async fn rebuilt(tables: &Tables, log: &[Recorded]) -> Rows {
     let entries: Vec<Entry> = log.iter().map(|message| Entry::read(message).unwrap()).collect();
-    let transaction = checkpoint::begin(&tables.db).await.unwrap();
+    let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
     let refused = batch::attempt(&transaction, references, &Fold::of(&entries, &BTreeSet::new()))

@@ -1,7 +1,8 @@
 //! The checkpoint moves by compare-and-set and knows its message again.
 
 use chrono::TimeDelta;
-use sea_orm::{ConnectionTrait as _, Database, DatabaseBackend, Statement};
+use migration::Purpose;
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 
 use super::facts::{accepted, planned, time};
 use super::tables::Tables;
@@ -40,13 +41,13 @@ async fn a_second_projector_waits_for_the_first_and_then_loses() {
         let start = Checkpoint::start(time(0));
         let to = start.after(&accepted(1, "j", "f"));
         checkpoint::put(&tables.db, &start).await.unwrap();
-        let first = checkpoint::begin(&tables.db).await.unwrap();
+        let first = migration::begin(&tables.db, Purpose::Write).await.unwrap();
         assert!(checkpoint::advance(&first, &start, &to).await.unwrap());
-        let second = Database::connect(&tables.url).await.unwrap();
+        let second = migration::connect(&tables.url).await.unwrap();
         let contender = {
             let (start, to) = (start.clone(), to.clone());
             tokio::spawn(async move {
-                let transaction = checkpoint::begin(&second).await.unwrap();
+                let transaction = migration::begin(&second, Purpose::Write).await.unwrap();
                 checkpoint::advance(&transaction, &start, &to).await.unwrap()
             })
         };
@@ -60,7 +61,7 @@ async fn a_second_projector_waits_for_the_first_and_then_loses() {
 async fn a_projector_that_falls_silent_in_its_transaction_keeps_the_tables_for_a_minute_at_most() {
     let tables = Tables::postgres().await;
     let ask = || Statement::from_string(DatabaseBackend::Postgres, "SHOW idle_in_transaction_session_timeout");
-    let transaction = checkpoint::begin(&tables.db).await.unwrap();
+    let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     let row = transaction.query_one_raw(ask()).await.unwrap().unwrap();
     assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "1min");
     transaction.commit().await.unwrap();

@@ -1,6 +1,5 @@
 //! The counts beside the checkpoint: each job once, whatever restarts, and whatever the log forgets.
 
-use sea_orm::Database;
 use streams::topology;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +23,7 @@ async fn counted(tables: &Tables) -> Tally {
 
 /// Runs a projector until the tables hold the fact at `seq`.
 async fn project(tables: &Tables, log: &Log, seq: u64) {
-    let projector = Projector::new(Database::connect(&tables.url).await.unwrap(), log.clone());
+    let projector = Projector::new(migration::connect(&tables.url).await.unwrap().into(), log.clone());
     let (mut position, stop) = (projector.position(), CancellationToken::new());
     let running = tokio::spawn(projector.run(stop.clone()));
     position.wait_for(|at| at.seq == seq && at.following).await.unwrap();
@@ -54,7 +53,7 @@ async fn every_job_counts_once_over_restarts_and_rebuilds() {
     for tables in Tables::both().await {
         project(&tables, &log, seq).await;
         assert_eq!(counted(&tables).await, FIRST);
-        rebuild(&tables.db, &log).await.unwrap();
+        rebuild(&tables.db.clone().into(), &log).await.unwrap();
         assert_eq!(counted(&tables).await, FIRST, "a rebuild counts nothing twice");
     }
     let tables = Tables::sqlite().await;
@@ -73,14 +72,14 @@ async fn what_the_log_has_forgotten_stays_counted() {
     let stream = log.nats().js.get_stream(topology::JOBS).await.unwrap();
     stream.purge().await.unwrap();
     publish(&log, &[canceled(0, "c", "h"), accepted(0, "d", "f")]).await;
-    rebuild(&tables.db, &log).await.unwrap();
+    rebuild(&tables.db.clone().into(), &log).await.unwrap();
     let all = Tally {
         accepted: 4,
         canceled: 1,
         ..FIRST
     };
     assert_eq!(counted(&tables).await, all);
-    rebuild(&tables.db, &log).await.unwrap();
+    rebuild(&tables.db.clone().into(), &log).await.unwrap();
     assert_eq!(counted(&tables).await, all);
 }
 

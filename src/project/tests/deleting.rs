@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use entity::files;
+use migration::Purpose;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
@@ -19,7 +20,7 @@ use crate::jetstream::{Log, Outgoing, Recorded};
 use crate::project::entry::Entry;
 use crate::project::fold::Fold;
 use crate::project::references::References;
-use crate::project::{batch, checkpoint, rebuild, rows};
+use crate::project::{batch, rebuild, rows};
 
 /// One life of file `f`: its job `j` completes, and is deleted.
 fn life() -> Vec<Recorded> {
@@ -37,7 +38,7 @@ async fn rebuilt(tables: &Tables, log: &[Recorded], tombstones: &[(&str, u64)]) 
     for message in log {
         fold.push(&Entry::read(message).unwrap());
     }
-    let transaction = checkpoint::begin(&tables.db).await.unwrap();
+    let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
     let refused = batch::attempt(&transaction, references, &fold.into_changes())
@@ -175,7 +176,7 @@ async fn the_tombstones_of_the_log_are_what_a_rebuild_goes_by() {
     // Something after it, for the checkpoint to stand at.
     publish(&log, &[completed(0, "g", "g", false)]).await;
     for tables in Tables::both().await {
-        rebuild(&tables.db, &log).await.unwrap();
+        rebuild(&tables.db.clone().into(), &log).await.unwrap();
         let ids: Vec<String> = tables
             .rows()
             .await

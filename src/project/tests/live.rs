@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sea_orm::Database;
 use serde_json::json;
 use streams::subject;
 use tokio::sync::watch;
@@ -28,7 +27,7 @@ struct Running {
 
 impl Running {
     async fn start(url: &str, log: &Log) -> Self {
-        let projector = Projector::new(Database::connect(url).await.unwrap(), log.clone());
+        let projector = Projector::new(migration::connect(url).await.unwrap().into(), log.clone());
         let stop = CancellationToken::new();
         Self {
             position: projector.position(),
@@ -121,11 +120,11 @@ async fn two_projectors_and_a_rebuild_come_to_the_same_rows() {
     let rows = tables.rows().await;
     assert_eq!((rows.files.len(), rows.jobs.len()), (200, 320));
 
-    let rebuilt = rebuild(&tables.db, &log).await.unwrap();
+    let rebuilt = rebuild(&tables.db.clone().into(), &log).await.unwrap();
     assert_eq!((rebuilt.facts, rebuilt.dead, rebuilt.seq), (1680, 0, seq));
     assert!(tables.rows().await == rows, "rebuilt over what is there");
     let other = Tables::sqlite().await;
-    rebuild(&other.db, &log).await.unwrap();
+    rebuild(&other.db.clone().into(), &log).await.unwrap();
     assert!(other.rows().await == rows, "rebuilt on empty tables of another kind");
 
     // The rebuild beside them is no trouble to live projectors.
@@ -200,7 +199,7 @@ async fn a_refused_fact_becomes_a_dead_letter_and_the_rest_goes_on() {
     assert!(letter.header("Fluxhls-Reason").unwrap().contains("value too long"));
     assert_eq!(letter.payload, accepted_with(0, "b", "g", &long).payload);
 
-    let rebuilt = rebuild(&tables.db, &log).await.unwrap();
+    let rebuilt = rebuild(&tables.db.clone().into(), &log).await.unwrap();
     assert_eq!((rebuilt.facts, rebuilt.dead), (3, 1), "a rebuild finds the same one");
     assert_eq!(tables.rows().await.jobs.len(), 2);
     projector.stop().await;
@@ -242,11 +241,7 @@ async fn progress_messages_raise_the_percentage() {
     let (_server, log) = Server::start().await;
     let tables = Tables::sqlite().await;
     tables.apply(&[accepted(1, "j", "f"), planned(2, "j", "f")]).await;
-    let stop = CancellationToken::new();
-    let following = {
-        let (db, nats, stop) = (tables.db.clone(), log.nats().clone(), stop.clone());
-        tokio::spawn(async move { progress::follow(&db, &nats, stop).await })
-    };
+    let following = tokio::spawn(progress::follow(tables.db.clone().into(), log.nats().clone()));
     let body = json!({"job_id": "j", "file_id": "f", "task": "v0", "task_progress": 0.5, "job_progress": 0.42,
                       "speed": 1.0, "eta_seconds": 3.0});
     let subject = subject::progress(&"j".parse().unwrap(), "v0".parse().unwrap());
@@ -262,6 +257,5 @@ async fn progress_messages_raise_the_percentage() {
         }
     };
     timeout(PATIENCE, seen).await.expect("the percentage did not rise");
-    stop.cancel();
-    following.await.unwrap();
+    following.abort();
 }

@@ -9,7 +9,6 @@ use super::facts::{accepted, accepted_with, completed, fact, planned};
 use super::tables::Tables;
 use crate::jetstream::Recorded;
 use crate::project::batch;
-use crate::project::checkpoint;
 use crate::project::references::References;
 use streams::FactKind;
 
@@ -101,7 +100,7 @@ async fn what_is_no_fact_is_set_aside_with_a_reason() {
 async fn a_missing_table_blocks_and_sets_nothing_aside() {
     for tables in Tables::both().await {
         tables.run("ALTER TABLE transcoding_jobs RENAME TO away").await;
-        let transaction = checkpoint::begin(&tables.db).await.unwrap();
+        let transaction = migration::begin(&tables.db, migration::Purpose::Write).await.unwrap();
         let references = References::read(&transaction).await.unwrap();
         let outcome = batch::apply(&transaction, references, &[accepted(1, "a", "f")], &BTreeSet::new()).await;
         assert!(outcome.is_err());

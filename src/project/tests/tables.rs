@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
+use migration::Purpose;
 use migration::testing::Postgres;
-use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as _, QueryOrder as _};
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _};
 use tempfile::TempDir;
 
 use super::super::batch;
-use super::super::checkpoint;
 use super::super::dead::DeadFact;
 use super::super::references::References;
 use crate::jetstream::Recorded;
@@ -32,7 +32,7 @@ impl Tables {
     pub(super) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/tables.db?mode=rwc", folder.path().display());
-        let db = Database::connect(&url).await.unwrap();
+        let db = migration::connect(&url).await.unwrap();
         migration::up(&db).await.unwrap();
         Self {
             db,
@@ -64,7 +64,7 @@ impl Tables {
 
     /// Applies messages as one batch, without a checkpoint, and returns what was set aside.
     pub(super) async fn apply(&self, messages: &[Recorded]) -> Vec<DeadFact> {
-        let transaction = checkpoint::begin(&self.db).await.unwrap();
+        let transaction = migration::begin(&self.db, Purpose::Write).await.unwrap();
         let references = References::read(&transaction).await.unwrap();
         let applied = batch::apply(&transaction, references, messages, &BTreeSet::new())
             .await

@@ -3,6 +3,7 @@
 //! has them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::KeyValue;
@@ -21,6 +22,9 @@ use super::Collector;
 /// Name of the header and of the field in a carrier.
 const TRACEPARENT: &str = "traceparent";
 
+/// How long a process that ends waits for its collector.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+
 /// The export of traces.
 #[derive(Debug)]
 pub struct Traces(Option<SdkTracerProvider>);
@@ -30,9 +34,11 @@ impl Traces {
     pub async fn flush(self) {
         let Some(provider) = self.0 else { return };
         // It blocks until the exporter is done, which needs this runtime.
-        let flushed = tokio::task::spawn_blocking(move || provider.shutdown()).await;
-        if let Ok(Err(error)) = flushed {
-            tracing::warn!(%error, "the last spans did not reach the collector");
+        let flush = tokio::task::spawn_blocking(move || provider.shutdown());
+        match tokio::time::timeout(FLUSH_LIMIT, flush).await {
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "the last spans did not reach the collector"),
+            Err(_) => tracing::warn!("the collector did not take the last spans in time"),
+            Ok(_) => {}
         }
     }
 }

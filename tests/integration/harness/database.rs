@@ -5,6 +5,7 @@ use std::path::Path;
 use entity::{files, projection_checkpoint, transcoding_jobs};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryOrder as _};
 
+use super::pooler::Pooler;
 use super::postgres::Cluster;
 use super::until;
 
@@ -61,9 +62,24 @@ impl Database {
         Self::at(format!("{}{parameters}", cluster.url(&name))).await
     }
 
+    /// Makes a database in `cluster` that the program reaches through `pooler`, and the test without it.
+    pub(crate) async fn create_behind(cluster: &Cluster, pooler: &Pooler) -> Self {
+        let name = create(&cluster.url("postgres")).await;
+        let direct = Self::at(cluster.url(&name)).await;
+        Self {
+            url: pooler.url(&name),
+            ..direct
+        }
+    }
+
     async fn at(url: String) -> Self {
-        let connection = sea_orm::Database::connect(&url).await.unwrap();
+        let connection = migration::connect(&url).await.unwrap();
         Self { url, connection }
+    }
+
+    /// The test's own connection.
+    pub(crate) const fn connection(&self) -> &DatabaseConnection {
+        &self.connection
     }
 
     /// The row of a job.

@@ -13,6 +13,7 @@ pub(crate) mod made;
 pub(crate) mod nats;
 pub(crate) mod output;
 pub(crate) mod players;
+pub(crate) mod pooler;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;

@@ -83,6 +83,11 @@ impl Cluster {
         format!("postgres://fluxhls{password}@127.0.0.1:{}/{name}", self.port)
     }
 
+    /// Where it listens on loopback.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `kill -9` of the server; its backends end when they notice.
     pub(crate) async fn kill(&mut self) {
         self.order("kill").await;

@@ -1,0 +1,105 @@
+//! What a database said, in one sentence with what to do. A statement, which holds other people's content, is never told.
+
+use sea_orm::sqlx::Error as SqlxError;
+use sea_orm::{DbErr, RuntimeErr};
+
+/// The database's words, once, and the fix.
+#[must_use]
+pub fn describe(error: &DbErr) -> String {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(inner))
+        | DbErr::Exec(RuntimeErr::SqlxError(inner))
+        | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
+            let said = said(inner);
+            let fix = fix(inner, &said);
+            format!("{said}; {fix}")
+        }
+        DbErr::ConnectionAcquire(_) => "no connection became free within 10 seconds; check that the database runs and \
+                                        answers, and DATABASE_MAX_CONNECTIONS"
+            .to_owned(),
+        DbErr::Migration(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The words alone. PostgreSQL's own client adds the line of the server's source, which helps nobody here.
+pub(super) fn said(error: &SqlxError) -> String {
+    match error {
+        SqlxError::Database(error) => error.message().to_owned(),
+        SqlxError::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// What to do, by SQLSTATE where the server gave one, else by the words of the client, which keeps no kind of error.
+fn fix(error: &SqlxError, said: &str) -> &'static str {
+    let code = match error {
+        SqlxError::Database(error) => error.code().unwrap_or_default().into_owned(),
+        _ => String::new(),
+    };
+    match code.as_str() {
+        "25006" => {
+            "the database takes no writes: DATABASE_URL must lead to the primary server, and neither database nor user \
+             may have default_transaction_read_only set"
+        }
+        "42501" if said.contains("schema") => {
+            "grant its user USAGE and CREATE on that schema, or let another user run `fluxhls migrate up`"
+        }
+        "42501" if said.contains("must be owner") => "let the owner of the tables run `fluxhls migrate up`",
+        "42501" => {
+            "grant the user of DATABASE_URL SELECT, INSERT, UPDATE and DELETE on files, transcoding_jobs and \
+             projection_checkpoint, and SELECT on fluxhls_schema, seaql_migrations and, where they exist, users and projects"
+        }
+        "42P01" | "42703" => "run `fluxhls migrate up`",
+        "53300" => "allow the server more connections, or set DATABASE_MAX_CONNECTIONS lower",
+        "53100" => "free some of the database's disk",
+        "55P03" => "another transaction holds the table; run it again when that has ended",
+        "3D000" => "create the database, or name another one in DATABASE_URL",
+        _ => fix_by_words(said),
+    }
+}
+
+fn fix_by_words(said: &str) -> &'static str {
+    if said.contains("invalid peer certificate") {
+        "sslrootcert in DATABASE_URL must name the authority that signed the server's certificate, and the host must be one \
+         of the certificate's names"
+    } else if said.contains("password authentication failed") {
+        "check the user and password in DATABASE_URL"
+    } else if said.contains("no encryption") {
+        "the server wants TLS: set sslmode=verify-full and sslrootcert in DATABASE_URL"
+    } else if said.contains("No such file") {
+        "a file that DATABASE_URL names (sslrootcert, sslcert, sslkey) is not there"
+    } else if said.contains("unsupported startup parameter") {
+        "the pooler takes no options in DATABASE_URL: set the search_path by ALTER ROLE, or name the parameter in \
+         PgBouncer's ignore_startup_parameters"
+    } else if said.contains("no such table") || said.contains("no such column") {
+        "run `fluxhls migrate up`"
+    } else if said.contains("readonly database") {
+        "the user of this process must be able to write the file and its folder"
+    } else if said.contains("database is locked") {
+        "another process keeps the file locked; end what holds it"
+    } else {
+        "check DATABASE_URL and that the database runs"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_client_says_of_itself_ends_with_what_to_do() {
+        for (said, fix) in [
+            ("unsupported startup parameter: options", "ignore_startup_parameters"),
+            ("no such table: files", "fluxhls migrate up"),
+            ("attempt to write a readonly database", "write the file"),
+            ("Connection refused (os error 111)", "check DATABASE_URL"),
+        ] {
+            let error = std::io::Error::other(said);
+            let error = DbErr::Conn(RuntimeErr::SqlxError(SqlxError::Io(error).into()));
+            let told = describe(&error);
+            assert!(told.starts_with(said) && told.contains(fix), "{told}");
+            assert_eq!(told.matches(said).count(), 1, "{told}");
+        }
+    }
+}
