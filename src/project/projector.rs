@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
-use streams::topology;
+use streams::Unread;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::dead::DeadFact;
 use super::feed::{self, Feed, FeedError};
 use super::references::References;
 use super::tally::Tally;
-use super::{batch, census, rebuild};
+use super::{batch, census, entry, rebuild};
 use crate::jetstream::{Log, Recorded, Refused};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
@@ -38,6 +38,9 @@ pub enum ProjectError {
     /// The job log could not be read.
     #[error(transparent)]
     Feed(#[from] FeedError),
+    /// A fact needs a newer release. What is behind it in the log waits with it, since the order of facts is their meaning.
+    #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
+    Newer(#[from] Unread),
     /// A dead letter was not taken.
     #[error("a fact that cannot be in the tables cannot be set aside: {0}")]
     DeadLetter(String),
@@ -103,6 +106,9 @@ impl Projector {
             match trouble {
                 Ok(Rewound) => tracing::info!("the tables were rebuilt by another process; resuming from there"),
                 Err(error) => {
+                    if let ProjectError::Newer(unread) = &error {
+                        self.log.newer().note(unread);
+                    }
                     tracing::warn!(%error, pause_ms = pause.as_millis(), "projection interrupted; trying again")
                 }
             }
@@ -122,6 +128,7 @@ impl Projector {
         loop {
             let mut messages = feed.next().await?;
             messages.retain(|message| message.seq > at.seq());
+            let (mut messages, newer) = entry::known(messages);
             while let Some(last) = messages.last() {
                 let to = at.after(last);
                 let apply = self.apply(references, &at, &to, &messages);
@@ -136,6 +143,9 @@ impl Projector {
                 }
                 self.stand(&at, &feed, true);
                 messages.retain(|message| message.seq > at.seq());
+            }
+            if let Some(unread) = newer {
+                return Err(unread.into());
             }
         }
     }
@@ -221,7 +231,7 @@ struct Rewound;
 pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
-        timeout(LETTER_LIMIT, log.append(topology::DEAD, fact.letter(log.max_payload())))
+        timeout(LETTER_LIMIT, log.publish_letter(fact.letter(log.max_payload())))
             .await
             .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
     }
