@@ -1,8 +1,11 @@
 //! A failure of a task: its stable code, one sentence, and what an operator needs to repeat it.
 
+use streams::Unread;
 use streams::code::{Class, Code};
 use streams::fact::JobError;
 use streams::task::TaskName;
+
+use crate::jetstream::Refused;
 
 /// Why a task could not be done.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -13,9 +16,20 @@ pub struct Failure {
     /// One sentence for a person, without secrets.
     pub message: String,
     /// What was run and what it said.
-    pub evidence: Evidence,
-    /// Whether no further attempt is made, whatever the class of the code.
-    pub is_final: bool,
+    pub evidence: Box<Evidence>,
+    /// What follows, whatever else the class of the code says.
+    pub next: Next,
+}
+
+/// What follows a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// What the class of its code says.
+    ByClass,
+    /// No further attempt is made.
+    End,
+    /// The task is left to a newer release, and this attempt does not count.
+    Newer(Unread),
 }
 
 /// What an operator needs to repeat a failure.
@@ -36,8 +50,8 @@ impl Failure {
         Self {
             code,
             message: message.into(),
-            evidence: Evidence::default(),
-            is_final: false,
+            evidence: Box::default(),
+            next: Next::ByClass,
         }
     }
 
@@ -59,14 +73,14 @@ impl Failure {
     /// The same failure with what was run.
     #[must_use]
     pub fn with_evidence(mut self, evidence: Evidence) -> Self {
-        self.evidence = evidence;
+        self.evidence = Box::new(evidence);
         self
     }
 
     /// The same failure as the last word: a second try was made already.
     #[must_use]
-    pub const fn for_good(mut self) -> Self {
-        self.is_final = true;
+    pub fn for_good(mut self) -> Self {
+        self.next = Next::End;
         self
     }
 
@@ -79,7 +93,7 @@ impl Failure {
             Code::Internal.sentence()
         );
         Self::new(Code::Internal, message)
-            .with_evidence(self.evidence)
+            .with_evidence(*self.evidence)
             .for_good()
     }
 
@@ -93,6 +107,26 @@ impl Failure {
     #[must_use]
     pub fn to_error(&self, task: Option<TaskName>) -> JobError {
         JobError::new(self.code, self.message.clone(), task)
+    }
+}
+
+impl From<Refused> for Failure {
+    /// What the server will never take is no use trying again.
+    fn from(refused: Refused) -> Self {
+        Self::told_by(Code::Internal, &refused).for_good()
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        let failure = Self::told_by(Code::Internal, &unread);
+        match unread {
+            Unread::Newer { .. } => Self {
+                next: Next::Newer(unread),
+                ..failure
+            },
+            Unread::Broken { .. } => failure.for_good(),
+        }
     }
 }
 

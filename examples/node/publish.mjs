@@ -2,16 +2,21 @@
 //
 // usage: NATS_URL=nats://127.0.0.1:4222 node publish.mjs '{"file_id": "…", "name": "holiday.mp4", "file_url": "s3://bucket/key"}'
 
+import { createHash, randomUUID } from "node:crypto";
+
 import { jetstream } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
 const event = JSON.parse(process.argv[2]);
+const body = JSON.stringify(event);
 const connection = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" });
 
-// The promise is kept once the server has stored the event. Under one msgID it is stored once, however often this is tried again;
-// later than an hour, the job's own id (or the event's content, without one) still tells it from another.
-const stored = await jetstream(connection).publish("hls.v1.upload", JSON.stringify(event), {
-  msgID: event.job_id ?? event.file_id,
-});
+// An id of this event, never of its file: what is published under an id of the last hour is acknowledged and dropped, and a file is
+// uploaded again with other content, or after it was deleted. With a job_id the same bytes are the same event. Without one each event
+// has a fresh id; keep it while you repeat a publish that was not acknowledged.
+const msgID = event.job_id ? createHash("sha256").update(body).digest("hex") : randomUUID();
+
+// The promise is kept once the server has stored the event.
+const stored = await jetstream(connection).publish("hls.v1.upload", body, { msgID });
 console.log(JSON.stringify({ stream: stored.stream, seq: stored.seq, duplicate: stored.duplicate }));
 await connection.drain();

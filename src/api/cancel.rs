@@ -6,6 +6,7 @@ use streams::api::{CancelReply, CancelRequest};
 use super::refusal::Refusal;
 use super::{Api, read};
 use crate::job::cancel::CancelAnswer;
+use crate::job::verdict::SettleError;
 
 impl Api {
     /// Answers when the job has ended as canceled.
@@ -13,7 +14,11 @@ impl Api {
         let CancelRequest { job_id, by, reason } = read(&body)?;
         let by = by.unwrap_or_else(|| "api".to_owned());
         let canceled = self.jobs.cancel(&job_id, &by, reason).await;
-        match canceled.map_err(|_| Refusal::away(&"the job is asked to stop, but not ended yet"))? {
+        let canceled = canceled.map_err(|error| match error {
+            SettleError::Unread(unread) => Refusal::away(&unread),
+            _ => Refusal::away(&"the job is asked to stop, but not ended yet"),
+        });
+        match canceled? {
             CancelAnswer::Canceled => Ok(CancelReply { job_id }),
             CancelAnswer::TooLate => Err(Refusal::conflict(format!(
                 "It is too late: how job {job_id} ends was decided before."

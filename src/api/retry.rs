@@ -29,6 +29,7 @@ impl Api {
                 })
             }
             Old::Open => Err(Refusal::conflict(format!("Job {job_id} has not ended yet."))),
+            Old::Unread(unread) => Err(Refusal::away(&unread)),
             Old::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
         }
     }

@@ -43,7 +43,7 @@ impl Api {
 
     /// A job that is in the log alone.
     async fn taken_in(&self, job: &JobId) -> Result<Job, Refusal> {
-        let state = self.jobs.state(job).await;
+        let state = self.jobs.state(job).await.map_err(|unread| Refusal::away(&unread))?;
         let state = state.ok_or_else(|| Refusal::unknown(&format!("job {job}")))?;
         let accepted = &state.accepted.fact;
         Ok(Job {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use async_nats::HeaderMap;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -266,6 +266,7 @@ async fn repeat(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
                     let why = format!("job {job} has not ended yet; it goes on by itself");
                     return Ok(Retried::No(why));
                 }
+                Old::Unread(unread) => return Err(unread.into()),
                 Old::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
             };
             let new = JobId::fresh();
@@ -279,14 +280,21 @@ async fn repeat(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
 
 /// Publishes an event again, as it was: from its own stream where the letter holds only a part of it.
 async fn resend(log: &Log, letter: &Recorded, subject: &'static str, seq: u64) -> anyhow::Result<Retried> {
-    let original = match letter.header(dead::CUT) {
-        None => letter.clone(),
-        Some(_) => {
-            let original = answered(log.at(topology::UPLOADS, seq)).await?;
-            original.context(
-                "the letter holds only a part of the event, and its stream has forgotten it; publish it again",
-            )?
-        }
+    let is_whole = [dead::CUT, dead::TRUNCATED]
+        .into_iter()
+        .all(|header| letter.header(header).is_none());
+    let original = if is_whole {
+        letter.clone()
+    } else {
+        let found = answered(log.at(topology::UPLOADS, seq)).await?;
+        // The number alone may be that of another event, of a stream that was made anew.
+        let is_original = |found: &Recorded| {
+            let time = found.time.to_rfc3339_opts(SecondsFormat::Nanos, true);
+            letter.header(dead::ORIGIN_TIME) == Some(time.as_str())
+        };
+        found
+            .filter(is_original)
+            .context("the letter holds only a part of the event, and its stream has forgotten it; publish it again")?
     };
     let mut headers = HeaderMap::new();
     for (name, values) in original

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_nats::HeaderMap;
 use clap::Args;
 use serde_json::json;
 use streams::delete::{Delete, Tombstone};
-use streams::{FileId, OutputPrefix, dead, subject, topology};
+use streams::{EventOrder, FileId, OutputPrefix, dead, subject, topology, wire};
 use tokio::time::Instant;
 
 use super::jobs::answered;
@@ -59,15 +60,20 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
 async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize> {
     let began = Instant::now();
     let mut told = false;
+    let stored = answered(log.at(topology::UPLOADS, seq)).await?;
+    let stored = stored.context("the request is gone from its stream; ask again")?;
+    let ours = EventOrder::new(seq, stored.time);
     loop {
         let tombstone = log.last(topology::JOBS, &subject::deleted(file)).await;
-        let tombstone = tombstone.and_then(|found| serde_json::from_slice::<Tombstone>(&found.payload).ok());
+        let tombstone: Option<Tombstone> = tombstone
+            .map(|found| wire::read(&found.subject, &found.payload))
+            .transpose()?;
         if let Some(Tombstone {
-            upload_seq,
+            event,
             done: Some(jobs),
             ..
         }) = tombstone
-            && upload_seq >= seq
+            && !ours.is_after(&event)
         {
             return Ok(jobs);
         }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use streams::fact::{Ended, FactKind};
 use streams::progress::Progress;
-use streams::{JobId, subject, topology};
+use streams::{JobId, Unread, subject, topology, wire};
 
 use super::terminal;
 use crate::jetstream::Log;
@@ -86,12 +86,12 @@ impl Feed {
     /// Shows the job until it has ended.
     ///
     /// # Errors
-    /// When the connection is gone for good.
+    /// When the connection is gone for good, or the end of the job cannot be read.
     pub(super) async fn until_ended(mut self) -> anyhow::Result<Ended> {
         let mut ask = true;
         loop {
             // The live feed is at most once, and begins now: the log is asked at first, now and then, and when it is told; it rules.
-            if ask && let Some(ended) = self.ended().await {
+            if ask && let Some(ended) = self.ended().await? {
                 self.end(&ended);
                 return Ok(ended);
             }
@@ -106,10 +106,12 @@ impl Feed {
         }
     }
 
-    async fn ended(&self) -> Option<Ended> {
+    async fn ended(&self) -> Result<Option<Ended>, Unread> {
         let subject = subject::fact(&self.job, FactKind::Ended);
-        let recorded = self.log.last(topology::JOBS, &subject).await?;
-        serde_json::from_slice(&recorded.payload).ok()
+        let recorded = self.log.last(topology::JOBS, &subject).await;
+        recorded
+            .map(|recorded| wire::read(&subject, &recorded.payload))
+            .transpose()
     }
 
     fn show(&mut self, message: &Message) {

@@ -42,6 +42,7 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
             );
             return Ok(ExitCode::from(super::DIFFERENT));
         }
+        Old::Unread(unread) => return Err(unread.into()),
         Old::Unknown => anyhow::bail!("the log knows no job {}; send its upload event again", args.job_id),
     };
     let job = JobId::fresh();

@@ -52,7 +52,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         None => OutputPrefix::of_file(&args.storage.output_root, &args.file_id)?,
     };
     let owner = match &jobs {
-        Some(jobs) => answered(jobs.owner(&prefix)).await?,
+        Some(jobs) => answered(jobs.owner(&prefix)).await??,
         None => None,
     };
     let recall = async |job: &JobId| recalled(jobs.as_ref()?, job).await;

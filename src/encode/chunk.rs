@@ -5,6 +5,7 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 use streams::work::{RenditionOutput, TaskOutput};
 use streams::{Code, Rational};
 
+use super::parts::due;
 use super::production::{Made, View};
 use super::shift::{Shift, fragments, gate_failed, output};
 use super::shipping::{Shelf, Stopped};
@@ -51,6 +52,7 @@ impl Shift<'_> {
                         tracing::info!(job.id = %self.assignment.state.job_id, chunk, ?earlier, "the source was entered too late");
                         entry = earlier;
                         folder = self.bench(&shelves)?;
+                        self.remove_sent(&wanted).await?;
                     }
                     (made, _) => break made?,
                 }
@@ -79,6 +81,23 @@ impl Shift<'_> {
         )]
         counter!("fluxhls_media_seconds_total").increment(seconds as u64);
         Ok(output)
+    }
+
+    /// Removes what an entry that was too late may have sent of other rungs: under the same attempt the next one makes something else.
+    async fn remove_sent(&self, shelves: &[Shelf]) -> Result<(), Failure> {
+        let attempt = self.assignment.attempt;
+        let mut keys = Vec::new();
+        for shelf in shelves {
+            let name = shelf.name.as_str();
+            let end = shelf.first + due(self.plan, self.assignment.task, shelf);
+            keys.push(self.keys.init(name, attempt));
+            keys.extend((shelf.first..end).map(|n| self.keys.segment(name, u64::from(n), attempt)));
+        }
+        let output = &self.encoder.jobs.output;
+        match output.delete(&keys).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.encoder.jobs.blame_output(&error).await),
+        }
     }
 
     /// The runs a chunk is made in. The lowest rung of a short first chunk goes first and is told at once: it takes a fraction of the time of

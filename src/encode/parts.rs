@@ -122,7 +122,7 @@ async fn tell(jobs: &Jobs, assignment: &Assignment, k: u32, renditions: Vec<Rend
 }
 
 /// Segments a shelf will hold.
-fn due(plan: &Planned, task: TaskName, shelf: &Shelf) -> u32 {
+pub(super) fn due(plan: &Planned, task: TaskName, shelf: &Shelf) -> u32 {
     let next = match (task.duty, &plan.video) {
         (Duty::Video(chunk), Some(video)) => chunk.checked_add(1).and_then(|next| video.chunks.get(next as usize)),
         _ => None,

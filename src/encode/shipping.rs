@@ -211,9 +211,10 @@ impl Shipper<'_> {
         read.map_err(|error| unsound(format!("The init segment of {name} is not sound: {error}.")))
     }
 
-    /// Puts one small object and says what is there now.
+    /// Puts one small object under a key that carries the attempt, and says what is there now. A number that was given out before, by a stream
+    /// that was restored from an older copy, overwrites nothing: the attempt fails, and the next one has another number.
     pub(super) async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Failure> {
-        match self.jobs.output.put(key, bytes, kind).await {
+        match self.jobs.output.put_new(key, bytes, kind).await {
             Ok(stored) => {
                 self.pulse.add(stored.size);
                 Ok(ObjectRef {
@@ -238,7 +239,7 @@ fn is_late(segment: &FragmentInfo, timescale: u32, due: Rational) -> bool {
 pub(super) fn or_full(folder: &Path, failure: Failure) -> Failure {
     match failure.code {
         Code::VerificationFailed | Code::FfmpegCrashed if is_full(folder) => {
-            Failure::plain(Code::DiskFull).with_evidence(failure.evidence)
+            Failure::plain(Code::DiskFull).with_evidence(*failure.evidence)
         }
         _ => failure,
     }

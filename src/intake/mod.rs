@@ -3,25 +3,28 @@
 //! The order of writes makes a crash anywhere harmless: the event is acknowledged last, and a second reading of it finds the
 //! same job through its identity. [`crate::job::deletion`] says why no upload event slips past a deletion.
 
+mod dead_letter;
 mod delete;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Gauge, counter};
+use serde_json::json;
 use streams::fact::{Accepted, Fact, Head};
 use streams::task::TaskName;
-use streams::upload::{self, Arrival, Malformed};
+use streams::upload::{self, Arrival, Malformed, Upload};
 use streams::work::SourceOwner;
-use streams::{Code, FileId, JobId, subject, topology};
+use streams::{Code, EventOrder, FileId, JobId, Unread, subject, topology, wire};
 use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Created, Delivery, Grief, Lanes, Outgoing, Refused, Settlement, letter, pull};
+use crate::jetstream::{Created, Delivery, Lanes, Outgoing, Refused, Settlement, pull};
 use crate::job::Jobs;
+use crate::job::verdict::SettleError;
 use crate::storage::Locator;
 use crate::telemetry::trace;
 
@@ -69,26 +72,33 @@ impl Intake {
 
     /// Takes one event in.
     pub(crate) async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
-        let taken = if delivery.subject() == subject::DELETE {
-            self.delete(&delivery).await
-        } else {
-            let read = upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root);
-            match read {
-                Ok(arrival) => {
-                    let span = span(&arrival, delivery.seq);
-                    self.accept(&delivery, arrival).instrument(span).await
-                }
-                Err(malformed) => self.bury(&delivery, "upload", &malformed).await,
+        let (stage, taken) = match delivery.subject() {
+            subject::UPLOAD => ("upload", self.upload(&delivery).await),
+            subject::DELETE => ("delete", self.delete(&delivery).await),
+            unknown => {
+                let unread = Unread::newer(unknown, "this release knows no such event");
+                ("upload", Err(unread.into()))
             }
         };
-        taken.unwrap_or_else(|refused| {
-            tracing::error!(%refused, seq = delivery.seq, "an event cannot be taken in");
-            Settlement::Retry(Duration::from_secs(60))
-        })
+        match taken {
+            Ok(settlement) => settlement,
+            Err(error) => self.stopped(&delivery, stage, error).await,
+        }
     }
 
-    async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Settlement, Refused> {
-        let job_id = self.resolve(&arrival, delivery.seq).await?;
+    async fn upload(&self, delivery: &Delivery) -> Result<Settlement, SettleError> {
+        match upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root) {
+            Ok(arrival) => {
+                let span = span(&arrival, delivery.seq);
+                self.accept(delivery, arrival).instrument(span).await
+            }
+            Err(malformed) => Ok(self.bury(delivery, "upload", &malformed).await?),
+        }
+    }
+
+    async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Settlement, SettleError> {
+        let event = EventOrder::new(delivery.seq, delivery.time);
+        let job_id = self.resolve(&arrival, &event).await?;
         Span::current().record("job.id", job_id.as_str());
         crash::point("intake.resolved");
         self.index(&arrival.upload.file_id, &job_id).await?;
@@ -96,19 +106,24 @@ impl Intake {
         let failure = self.objection(&arrival);
         let trace = arrival.traceparent.clone().or_else(trace::current);
         let file_id = arrival.upload.file_id.clone();
-        let accepted = self.accepted(arrival, &job_id, delivery.seq).await;
-        // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's.
-        let id = format!("upload-{}-{job_id}", delivery.seq);
-        let failure = match self.jobs.announce_as(id, &accepted, trace.as_deref()).await? {
+        let accepted = self.accepted(arrival, &job_id, event).await?;
+        let (created, failure) = self.announce(delivery, accepted, trace.as_deref(), failure).await?;
+        let failure = match created {
             Created::Ours(_) => {
                 counter!("fluxhls_uploads_total", "result" => "accepted").increment(1);
                 failure
             }
             Created::Theirs(standing) => {
-                let standing: Option<Accepted> = serde_json::from_slice(&standing.payload).ok();
-                if standing.is_some_and(|standing| standing.head.file_id != file_id) {
+                let standing: Accepted = match wire::read(&standing.subject, &standing.payload) {
+                    Err(unread @ Unread::Broken { .. }) => {
+                        self.jobs.end_broken(&job_id, unread).await?;
+                        return Ok(Settlement::Ack);
+                    }
+                    read => read?,
+                };
+                if standing.head.file_id != file_id {
                     let reason = format!("job_id {job_id} is already the job of another file");
-                    return self.bury(delivery, "upload", &Malformed(reason)).await;
+                    return Ok(self.bury(delivery, "upload", &Malformed(reason)).await?);
                 }
                 counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
                 tracing::info!(job.id = %job_id, file.id = %file_id, "the event was taken in before");
@@ -120,37 +135,81 @@ impl Intake {
         self.start(delivery, &job_id, failure).await
     }
 
+    /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the server took and that is too long to be told
+    /// on is accepted without its metadata, and kept as a dead letter as far as that goes.
+    async fn announce(
+        &self,
+        delivery: &Delivery,
+        accepted: Accepted,
+        trace: Option<&str>,
+        failure: Option<Failure>,
+    ) -> Result<(Created, Option<Failure>), Refused> {
+        // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's. The time
+        // tells it from an event of the same number in another life of the stream.
+        let (seq, micros) = (delivery.seq, delivery.time.timestamp_micros());
+        let id = format!("upload-{seq}-{micros}-{}", accepted.head.job_id);
+        let whole = Fact::Accepted(accepted.clone());
+        let refused = match self.jobs.announce_as(id.clone(), &whole, trace).await {
+            Ok(created) => return Ok((created, failure)),
+            Err(refused) => refused,
+        };
+        let failure = Failure::told_by(
+            Code::InvalidEvent,
+            &format!("the event is too long to be told on: {refused}"),
+        );
+        self.publish_dead_letter(delivery, "upload", failure.code, &failure.message)
+            .await?;
+        let short = Fact::Accepted(Accepted {
+            upload: Upload {
+                metadata: json!({}),
+                ..accepted.upload
+            },
+            ..accepted
+        });
+        let created = self.jobs.announce_as(id, &short, trace).await?;
+        Ok((created, Some(failure)))
+    }
+
     /// How the job of an event begins.
-    async fn accepted(&self, arrival: Arrival, job: &JobId, upload_seq: u64) -> Fact {
+    async fn accepted(&self, arrival: Arrival, job: &JobId, event: EventOrder) -> Result<Accepted, Unread> {
         let file_id = arrival.upload.file_id.clone();
-        let tombstone = self.jobs.tombstone(&file_id).await;
+        let tombstone = self.jobs.tombstone(&file_id).await?;
         let keys = self.jobs.keys(&arrival.output_prefix, job);
-        Fact::Accepted(Accepted {
+        Ok(Accepted {
             head: Head::new(job.clone(), file_id),
             manifest_url: self.jobs.public_url(&keys.master()),
             output_prefix: arrival.output_prefix,
             retry_of: arrival.retry_of,
             identity: arrival.identity,
-            upload_seq,
-            deleted: tombstone.is_some_and(|(tombstone, _)| upload_seq <= tombstone.upload_seq),
+            event,
+            deleted: tombstone.is_some_and(|(tombstone, _)| !event.is_after(&tombstone.event)),
             upload: arrival.upload,
         })
     }
 
     /// Sends an accepted job on its way: to its end where its file was deleted or its event can only fail, else onto the queue.
-    async fn start(&self, delivery: &Delivery, job: &JobId, failure: Option<Failure>) -> Result<Settlement, Refused> {
-        let Some(state) = self.jobs.state(job).await else {
-            return Ok(Settlement::Retry(Duration::from_secs(1)));
+    async fn start(
+        &self,
+        delivery: &Delivery,
+        job: &JobId,
+        failure: Option<Failure>,
+    ) -> Result<Settlement, SettleError> {
+        let state = match self.jobs.state(job).await {
+            Ok(Some(state)) => state,
+            Ok(None) => return Ok(Settlement::Retry(Duration::from_secs(1))),
+            Err(unread) => {
+                self.jobs.end_broken(job, unread).await?;
+                return Ok(Settlement::Ack);
+            }
         };
         // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.
-        if let Some(deletion) = self.jobs.doom(&state).await {
-            return Ok(self.remove(delivery, self.jobs.delete_job(&state, deletion)).await);
+        if let Some(deletion) = self.jobs.doom(&state).await? {
+            self.remove(delivery, self.jobs.delete_job(&state, deletion)).await?;
+            return Ok(Settlement::Ack);
         }
         if let (Some(failure), true) = (failure, state.is_open()) {
-            return Ok(match self.jobs.fail(&state, failure.to_error(None)).await {
-                Ok(()) => Settlement::Ack,
-                Err(_) => Settlement::Retry(self.jobs.settings.retry_delay),
-            });
+            self.jobs.fail(&state, failure.to_error(None)).await?;
+            return Ok(Settlement::Ack);
         }
         if !state.ended {
             self.jobs
@@ -186,7 +245,7 @@ impl Intake {
     }
 
     /// The job an event stands for: its own id, else the one its identity was first given, unless that one was deleted since.
-    async fn resolve(&self, arrival: &Arrival, upload_seq: u64) -> Result<JobId, Refused> {
+    async fn resolve(&self, arrival: &Arrival, event: &EventOrder) -> Result<JobId, SettleError> {
         if let Some(job_id) = &arrival.job_id {
             return Ok(job_id.clone());
         }
@@ -202,10 +261,8 @@ impl Intake {
                 Created::Ours(_) => return Ok(owner.job_id),
                 Created::Theirs(first) => first,
             };
-            let Ok(SourceOwner { job_id, .. }) = serde_json::from_slice(&first.payload) else {
-                return Ok(owner.job_id);
-            };
-            if !(arrival.is_told_by_content() && self.is_of_a_past_life(&job_id, upload_seq).await) {
+            let SourceOwner { job_id, .. } = wire::read(&first.subject, &first.payload)?;
+            if !(arrival.is_told_by_content() && self.is_of_a_past_life(&job_id, event).await?) {
                 return Ok(job_id);
             }
             expected = first.seq;
@@ -213,38 +270,12 @@ impl Intake {
     }
 
     /// Whether the job was uploaded before its file was deleted, and the event after.
-    async fn is_of_a_past_life(&self, job: &JobId, upload_seq: u64) -> bool {
-        let Some(state) = self.jobs.state(job).await else {
-            return false;
+    async fn is_of_a_past_life(&self, job: &JobId, event: &EventOrder) -> Result<bool, SettleError> {
+        let Some(state) = self.jobs.state(job).await? else {
+            return Ok(false);
         };
-        self.jobs
-            .doom(&state)
-            .await
-            .is_some_and(|deletion| deletion < upload_seq)
-    }
-
-    /// Keeps an event that names no file, or contradicts the log, as a dead letter with its original bytes and headers.
-    async fn bury(&self, delivery: &Delivery, stage: &str, reason: &Malformed) -> Result<Settlement, Refused> {
-        let grief = Grief {
-            stream: topology::UPLOADS,
-            seq: delivery.seq,
-            code: Code::InvalidEvent,
-            reason: &reason.0,
-        };
-        let letter = letter(
-            subject::dead_message(stage, delivery.seq),
-            &grief,
-            delivery.payload().clone(),
-            delivery.headers(),
-            self.jobs.log.max_payload(),
-        );
-        self.jobs.log.create(topology::DEAD, letter).await?;
-        crash::point("intake.buried");
-        if stage == "upload" {
-            counter!("fluxhls_uploads_total", "result" => "malformed").increment(1);
-        }
-        tracing::warn!(seq = delivery.seq, reason = %reason, "the {stage} event is malformed; kept as a dead letter");
-        Ok(Settlement::Ack)
+        let deletion = self.jobs.doom(&state).await?;
+        Ok(deletion.is_some_and(|deletion| event.is_after(&deletion)))
     }
 }
 

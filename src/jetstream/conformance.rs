@@ -1,5 +1,6 @@
 //! The model of the streams answers as a real nats-server does: the same random requests go to both.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{Consumer, pull};
@@ -7,6 +8,7 @@ use futures::StreamExt as _;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use streams::task::{Class, Lane, TaskName};
+use streams::topology::Sizing;
 use streams::work::WorkKind;
 use streams::{FactKind, JobId, TaskKey, subject, topology};
 
@@ -26,6 +28,8 @@ struct Both {
     modelled: Log,
     model: Model,
     random: StdRng,
+    /// The number of the first message of each stream.
+    first: BTreeMap<String, u64>,
 }
 
 /// What tells a message from another one.
@@ -77,7 +81,7 @@ impl Both {
                 let expected = if self.random.random_bool(0.5) {
                     last
                 } else {
-                    self.random.random_range(0..300)
+                    self.first[stream] + self.random.random_range(0..300)
                 };
                 let real = self.real.replace(stream, message.clone(), expected).await.unwrap();
                 let modelled = self.modelled.replace(stream, message, expected).await.unwrap();
@@ -177,8 +181,26 @@ fn always_going(model: &Model) -> super::model::Process {
 async fn the_model_of_the_streams_answers_as_a_real_server_does() {
     let (server, real) = Server::start().await;
     let model = Model::default();
+    let mut first = BTreeMap::new();
+    for stream in topology::streams(Sizing::default()) {
+        let info = real
+            .nats()
+            .js
+            .get_stream(&stream.name)
+            .await
+            .unwrap()
+            .cached_info()
+            .clone();
+        let begins = info
+            .config
+            .first_sequence
+            .expect("a stream made anew has a first sequence");
+        model.begin_at(&stream.name, begins);
+        first.insert(stream.name, begins);
+    }
     let mut both = Both {
         real,
+        first,
         modelled: Log::simulated(always_going(&model)),
         model,
         random: StdRng::seed_from_u64(1),

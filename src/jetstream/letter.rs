@@ -2,12 +2,13 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
 use streams::{Code, dead};
 
 use super::Outgoing;
 
-/// Room that a letter's headers and the protocol may take, in bytes: JetStream takes at most 64 KiB of headers.
-const HEADERS: usize = 64 * 1024;
+/// Bytes that the protocol and the headers of a compare-and-set publish take beside a letter's own.
+const PUBLISH_OVERHEAD: usize = 512;
 
 /// Why a message is a dead letter.
 #[derive(Debug, Clone)]
@@ -16,14 +17,20 @@ pub struct Grief<'a> {
     pub stream: &'a str,
     /// Its sequence there.
     pub seq: u64,
+    /// When the server stored it there.
+    pub time: DateTime<Utc>,
     /// The stable failure word.
     pub code: Code,
     /// One sentence.
     pub reason: &'a str,
+    /// More of what is known, as headers.
+    pub more: &'a [(&'static str, String)],
 }
 
-/// The letter on `subject` about a message of `payload` and `original` headers. It fits a server that takes `limit` bytes in one
-/// message: what does not is left out, and [`dead::CUT`] says so.
+/// The letter on `subject` about a message of `payload` and `original` headers. Its id names that message.
+///
+/// It fits a server that takes `limit` bytes in one message. Left out is, in this order: the original headers where they are long
+/// ([`dead::CUT`]), what more is known where that is, and what is beyond the first bytes of the body that fit ([`dead::TRUNCATED`]).
 #[must_use]
 pub fn letter(
     subject: String,
@@ -32,25 +39,32 @@ pub fn letter(
     original: Option<&HeaderMap>,
     limit: usize,
 ) -> Outgoing {
+    let id = format!("{subject}-{}-{}", grief.seq, grief.time.timestamp_micros());
     let original = original.cloned().unwrap_or_default();
-    let (headers_fit, room) = (size(&original) <= dead::MAX_ORIGINAL, limit.saturating_sub(HEADERS));
-    let body_fits = payload.len() <= room;
-    let mut letter = Outgoing::json(subject, payload.slice(..payload.len().min(room)));
-    if headers_fit {
+    let mut letter = Outgoing::json(subject, Bytes::new()).with_id(id);
+    if size(&original) <= dead::MAX_ORIGINAL.min(limit / 4) {
         letter = letter.with_headers_of(&original);
+    } else {
+        letter = letter.with_header(dead::CUT, "headers");
     }
-    let cut: Vec<&str> = [(headers_fit, "headers"), (body_fits, "body")]
-        .into_iter()
-        .filter_map(|(fits, what)| (!fits).then_some(what))
-        .collect();
-    if !cut.is_empty() {
-        letter = letter.with_header(dead::CUT, &cut.join(","));
+    for (name, value) in grief.more.iter().filter(|(_, value)| value.len() <= limit / 2) {
+        letter = letter.with_header(name, value);
     }
-    letter
+    let time = grief.time.to_rfc3339_opts(SecondsFormat::Nanos, true);
+    let reason_limit = dead::MAX_REASON.min(limit / 8);
+    letter = letter
         .with_header(dead::ORIGIN_STREAM, grief.stream)
         .with_header(dead::ORIGIN_SEQ, &grief.seq.to_string())
+        .with_header(dead::ORIGIN_TIME, &time)
         .with_header(dead::CODE, grief.code.as_str())
-        .with_header(dead::REASON, &dead::line(grief.reason, dead::MAX_REASON))
+        .with_header(dead::REASON, &dead::line(grief.reason, reason_limit));
+
+    let room = limit.saturating_sub(size(&letter.headers) + PUBLISH_OVERHEAD);
+    if payload.len() > room {
+        letter = letter.with_header(dead::TRUNCATED, &payload.len().to_string());
+    }
+    letter.payload = payload.slice(..payload.len().min(room));
+    letter
 }
 
 /// Bytes that headers take in a message.
@@ -71,8 +85,10 @@ mod tests {
     const GRIEF: Grief<'_> = Grief {
         stream: "HLS_UPLOADS",
         seq: 7,
+        time: DateTime::UNIX_EPOCH,
         code: Code::InvalidEvent,
         reason: "no\nreason",
+        more: &[],
     };
 
     fn header<'a>(letter: &'a Outgoing, name: &str) -> Option<&'a str> {
@@ -97,18 +113,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_letter_holds_the_first_bytes_that_fit_and_says_how_many_there_were() {
+        let letter = letter("s".into(), &GRIEF, vec![b'x'; 65_000].into(), None, 64 * 1024);
+        let whole = size(&letter.headers) + letter.payload.len();
+        assert!((63 * 1024..64 * 1024).contains(&whole), "{whole}");
+        assert_eq!(header(&letter, dead::TRUNCATED), Some("65000"));
+    }
+
+    #[test]
+    fn letters_about_messages_of_one_number_from_two_lives_of_a_stream_have_two_ids() {
+        let id = |time| letter("s".into(), &Grief { time, ..GRIEF }, Bytes::new(), None, 1 << 20).id;
+        assert_eq!(id(DateTime::UNIX_EPOCH), id(DateTime::UNIX_EPOCH));
+        assert_ne!(id(DateTime::UNIX_EPOCH), id(Utc::now()));
+    }
+
     proptest! {
         #[test]
-        fn no_letter_is_too_large_whatever_it_is_about(body in 0usize..3_000_000, value in 0usize..70_000, reason in "\\PC{0,4000}") {
+        fn no_letter_is_too_large_whatever_it_is_about(
+            body in 0usize..3_000_000, value in 0usize..70_000, reason in "\\PC{0,4000}", report in 0..dead::MAX_REPORT,
+            limit in prop_oneof![4096usize..70_000, Just(1 << 20)],
+        ) {
             let mut original = HeaderMap::new();
             original.insert("x", "v".repeat(value));
-            let grief = Grief { reason: &reason, ..GRIEF };
-            let letter = letter("s".into(), &grief, vec![b'x'; body].into(), Some(&original), 1 << 20);
-            prop_assert!(size(&letter.headers) < HEADERS - dead::MAX_REPORT);
-            prop_assert!(letter.payload.len() + HEADERS <= 1 << 20);
-            let cut = header(&letter, dead::CUT).unwrap_or_default();
-            prop_assert_eq!(cut.contains("body"), letter.payload.len() < body);
-            prop_assert_eq!(cut.contains("headers"), header(&letter, "x").is_none());
+            let more = [(dead::REPORT, "r".repeat(report))];
+            let grief = Grief { reason: &reason, more: &more, ..GRIEF };
+            let letter = letter("s".into(), &grief, vec![b'x'; body].into(), Some(&original), limit);
+            prop_assert!(size(&letter.headers) < 64 * 1024 - PUBLISH_OVERHEAD);
+            prop_assert!(size(&letter.headers) + letter.payload.len() <= limit, "{} of {limit}", size(&letter.headers));
+            prop_assert_eq!(header(&letter, dead::TRUNCATED).is_some(), letter.payload.len() < body);
+            prop_assert_eq!(header(&letter, dead::CUT).is_some(), header(&letter, "x").is_none());
         }
     }
 }

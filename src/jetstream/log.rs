@@ -15,7 +15,7 @@ use super::message::{Outgoing, Recorded};
 #[cfg(test)]
 use super::model::Process;
 use super::store::{Setback, Store};
-use super::{Backlog, Nats};
+use super::{Backlog, Nats, NewerMessages};
 
 /// What became of a compare-and-set publish.
 #[derive(Debug, Clone)]
@@ -35,9 +35,12 @@ pub enum Enqueued {
     Full,
 }
 
-/// The server will never take this message.
+/// The server will never take this message: trying again is of no use. Who meets this keeps what it was about as a dead letter.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("NATS refuses a message on {subject}: {reason}")]
+#[error(
+    "NATS refuses a message on {subject}: {reason}; it must take {} bytes (max_payload of the server, max_msg_size of the stream)",
+    topology::MIN_PAYLOAD
+)]
 pub struct Refused {
     subject: String,
     reason: String,
@@ -47,22 +50,25 @@ pub struct Refused {
 #[derive(Debug, Clone)]
 pub struct Log {
     store: Store,
+    newer: NewerMessages,
 }
 
 impl Log {
     /// The log over `nats`.
     #[must_use]
-    pub const fn new(nats: Nats) -> Self {
+    pub fn new(nats: Nats) -> Self {
         Self {
             store: Store::Nats(nats),
+            newer: NewerMessages::default(),
         }
     }
 
     /// The log as one simulated process sees it.
     #[cfg(test)]
-    pub(crate) const fn simulated(process: Process) -> Self {
+    pub(crate) fn simulated(process: Process) -> Self {
         Self {
             store: Store::Model(process),
+            newer: NewerMessages::default(),
         }
     }
 
@@ -70,6 +76,12 @@ impl Log {
     #[must_use]
     pub const fn nats(&self) -> &Nats {
         self.store.nats()
+    }
+
+    /// What was read of late that needs a newer release.
+    #[must_use]
+    pub const fn newer(&self) -> &NewerMessages {
+        &self.newer
     }
 
     /// Bytes that the server takes in one message, headers and all.
@@ -156,6 +168,19 @@ impl Log {
                 Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
         }
+    }
+
+    /// Publishes a dead letter, once however often it is tried. Its id names what it is about. A letter of another id on the same subject is
+    /// about a message of a former life of its stream, which had the same number, and stays as well.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take it.
+    pub async fn publish_letter(&self, letter: Outgoing) -> Result<(), Refused> {
+        let mut expected = 0;
+        while let Created::Theirs(other) = self.replace(topology::DEAD, letter.clone(), expected).await? {
+            expected = other.seq;
+        }
+        Ok(())
     }
 
     /// Appends `message`, once however often it is tried, and returns its sequence.

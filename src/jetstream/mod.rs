@@ -12,6 +12,7 @@ mod log;
 mod message;
 #[cfg(test)]
 pub(crate) mod model;
+mod newer;
 mod pull;
 mod refusal;
 mod replay;
@@ -30,6 +31,7 @@ pub use delivery::{Delivery, Settlement, Slot};
 pub use letter::{Grief, letter};
 pub use log::{Created, Enqueued, Log, Refused};
 pub use message::{Outgoing, Recorded};
+pub use newer::{NEWER_PAUSE, NewerMessages};
 pub use pull::{Lanes, pull};
 pub use send::{SendError, send};
 pub use settings::NatsSettings;

@@ -4,7 +4,7 @@
 //! Whether it is a true model is a test of its own: the same random requests go to it and to a real nats-server.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use async_nats::jetstream::stream;
 use bytes::Bytes;
@@ -37,7 +37,19 @@ pub(crate) type Turn = oneshot::Sender<Fate>;
 
 /// The streams of one server.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Model(Arc<Mutex<BTreeMap<String, Stream>>>);
+pub(crate) struct Model {
+    streams: Arc<Mutex<BTreeMap<String, Stream>>>,
+    refused: Arc<OnceLock<Refusal>>,
+}
+
+/// Which messages the server will never take.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    /// A part of their subjects.
+    pub(crate) subject: String,
+    /// Their bodies have more bytes.
+    pub(crate) longer_than: usize,
+}
 
 #[derive(Debug, Default)]
 struct Stream {
@@ -73,18 +85,34 @@ impl Model {
         self.of(stream, |stream| stream.acknowledged.contains(&seq))
     }
 
+    /// From now on some messages are refused.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refused.set(refusal).expect("one refusal in a life");
+    }
+
+    /// A stream whose first message has this number.
+    pub(crate) fn begin_at(&self, stream: &str, first: u64) {
+        self.of(stream, |stream| stream.last_seq = first - 1);
+    }
+
     /// Stores a message of a publisher's.
     pub(crate) fn publish(&self, message: &Outgoing) -> u64 {
         self.send(message, None).expect("publishers do not compare")
     }
 
     fn of<T>(&self, stream: &str, read: impl FnOnce(&mut Stream) -> T) -> T {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         read(streams.entry(stream.to_owned()).or_default())
     }
 
     fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
         let home = home(&message.subject).ok_or_else(|| Setback::Unheard("no stream takes it".to_owned()))?;
+        let is_refused = |refusal: &Refusal| {
+            message.subject.contains(&refusal.subject) && message.payload.len() > refusal.longer_than
+        };
+        if self.refused.get().is_some_and(is_refused) {
+            return Err(Setback::Refused("it is too long".to_owned()));
+        }
         self.of(&home, |stream| {
             // In the order of the server: a message that loses the comparison is refused even when its id is known.
             let last = stream.messages.iter().rfind(|held| held.subject == message.subject);

@@ -182,6 +182,7 @@ impl Store {
         sent.map(|ack| ack.sequence).map_err(|error| match error.kind() {
             PublishErrorKind::WrongLastSequence => Setback::Taken,
             PublishErrorKind::MaxPayloadExceeded => Setback::Refused(error.to_string()),
+            _ if is_too_long(&error) => Setback::Refused(server_words(&error)),
             _ if is_full(&error) => Setback::Full,
             _ => Setback::Unheard(error.to_string()),
         })
@@ -200,9 +201,25 @@ fn is_no_message(error: &LastRawMessageError) -> bool {
         || matches!(error.kind(), Kind::JetStream(reason) if reason.error_code() == ErrorCode::NO_MESSAGE_FOUND)
 }
 
+/// A stream whose `max_msg_size` is below a message (10054), or headers above 64 KiB (10097), which the client passes on as "other", too.
+fn is_too_long(error: &PublishError) -> bool {
+    let text = server_words(error);
+    [
+        "message size exceeds maximum allowed",
+        "header size exceeds maximum allowed",
+    ]
+    .iter()
+    .any(|limit| text.contains(limit))
+}
+
+/// What the server itself said, else the client.
+fn server_words(error: &PublishError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 /// A stream at its limit answers with code 10077 and one of several texts, which the client passes on as "other".
 fn is_full(error: &PublishError) -> bool {
-    let text = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    let text = server_words(error);
     ["maximum messages", "maximum bytes", "maximum messages per subject"]
         .iter()
         .any(|limit| text.contains(limit))

@@ -23,7 +23,7 @@ impl Jobs {
     /// # Errors
     /// [`SettleError`]; the request stands, and whoever sees it next carries it out.
     pub async fn cancel(&self, job: &JobId, by: &str, reason: Option<String>) -> Result<CancelAnswer, SettleError> {
-        let Some(state) = self.state(job).await else {
+        let Some(state) = self.state(job).await? else {
             return Ok(CancelAnswer::Unknown);
         };
         if state.verdict.is_some() || state.ended {
@@ -37,11 +37,11 @@ impl Jobs {
         });
         // Losing is success: somebody asked before.
         self.announce(&request, state.traceparent.as_deref()).await?;
-        let Some(state) = self.state(job).await else {
+        let Some(state) = self.state(job).await? else {
             return Ok(CancelAnswer::Unknown);
         };
         self.settle(&state).await?;
-        let decided = self.state(job).await.and_then(|state| state.verdict);
+        let decided = self.state(job).await?.and_then(|state| state.verdict);
         Ok(match decided {
             Some(verdict) if verdict.fact.outcome != streams::fact::Decision::Cancel => CancelAnswer::TooLate,
             _ => CancelAnswer::Canceled,

@@ -7,10 +7,10 @@
 use bytes::Bytes;
 use streams::fact::{Ended, Head, JobError, Outcome, Verdict};
 use streams::work::Current;
-use streams::{Code, OutputPrefix, subject, topology};
+use streams::{Code, EventOrder, OutputPrefix, Unread, subject, topology, wire};
 
 use super::Jobs;
-use super::receipt::Receipt;
+use super::receipt::{Receipt, ReceiptError};
 use super::state::{Entry, JobState};
 use super::verdict::{SettleError, elapsed_seconds};
 use crate::crash;
@@ -45,14 +45,23 @@ impl Jobs {
             what: key.to_owned(),
         };
         let bytes = self.output.get(key, SMALL_OBJECT).await?.ok_or_else(missing)?;
-        Receipt::decode(&bytes).map_err(|_| missing())
+        match Receipt::decode(&bytes) {
+            Ok(receipt) => Ok(receipt),
+            Err(ReceiptError::Unread(unread @ Unread::Newer { .. })) => Err(unread.into()),
+            Err(ReceiptError::Unread(Unread::Broken { .. }) | ReceiptError::Changed) => Err(missing()),
+        }
     }
 
     /// The owner of a prefix, with the sequence of the message that says so.
-    pub async fn owner(&self, prefix: &OutputPrefix) -> Option<(Current, u64)> {
+    ///
+    /// # Errors
+    /// [`Unread`] where there is one that cannot be read.
+    pub async fn owner(&self, prefix: &OutputPrefix) -> Result<Option<(Current, u64)>, Unread> {
         let subject = subject::current(self.output.name(), prefix);
-        let recorded = self.log.last(topology::JOBS, &subject).await?;
-        Some((serde_json::from_slice(&recorded.payload).ok()?, recorded.seq))
+        let Some(recorded) = self.log.last(topology::JOBS, &subject).await else {
+            return Ok(None);
+        };
+        Ok(Some((wire::read(&subject, &recorded.payload)?, recorded.seq)))
     }
 
     /// Makes this job the owner of its prefix unless a newer one, or another file, is; returns who is.
@@ -66,8 +75,8 @@ impl Jobs {
             deleted: None,
         };
         loop {
-            let expected = match self.owner(prefix).await {
-                Some((owner, _)) if !gives_way(&owner, &ours, state.accepted.fact.upload_seq) => return Ok(owner),
+            let expected = match self.owner(prefix).await? {
+                Some((owner, _)) if !gives_way(&owner, &ours, &state.accepted.fact.event) => return Ok(owner),
                 Some((_, seq)) => seq,
                 None => 0,
             };
@@ -91,7 +100,7 @@ impl Jobs {
                 Some(_) => None,
                 None => Some(self.committed(prefix, &owner).await?),
             };
-            if let Some((now, _)) = self.owner(prefix).await
+            if let Some((now, _)) = self.owner(prefix).await?
                 && now != owner
             {
                 owner = now;
@@ -102,7 +111,7 @@ impl Jobs {
                 Some(bytes) => drop(self.output.put(&master, bytes, ObjectKind::Master).await?),
                 None => self.output.delete(&[master]).await?,
             }
-            match self.owner(prefix).await {
+            match self.owner(prefix).await? {
                 Some((now, _)) if now != owner => owner = now,
                 _ => return Ok(owner),
             }
@@ -120,12 +129,12 @@ impl Jobs {
     }
 }
 
-/// Whether an owner gives way to a job of the upload event `upload_seq`: to a newer job of its file, and once that was deleted, to a
+/// Whether an owner gives way to a job of an upload event: to a newer job of its file, and once that was deleted, to a
 /// job of its new life alone, whatever the order in which jobs were accepted.
-fn gives_way(owner: &Current, ours: &Current, upload_seq: u64) -> bool {
+fn gives_way(owner: &Current, ours: &Current, event: &EventOrder) -> bool {
     owner.file_id == ours.file_id
         && match owner.deleted {
-            Some(deleted) => upload_seq > deleted,
+            Some(deleted) => event.is_after(&deleted),
             None => owner.accepted_seq < ours.accepted_seq,
         }
 }
@@ -166,20 +175,24 @@ fn lost_prefix(ended: Ended, error: JobError) -> Ended {
 mod tests {
     use super::*;
 
+    fn event(seq: u64) -> EventOrder {
+        EventOrder::new(seq, chrono::DateTime::UNIX_EPOCH)
+    }
+
     fn owner(file: &str, accepted_seq: u64, deleted: Option<u64>) -> Current {
         Current {
             file_id: file.parse().unwrap(),
             job_id: "j".parse().unwrap(),
             accepted_seq,
             revision: 0,
-            deleted,
+            deleted: deleted.map(event),
         }
     }
 
     #[test]
     fn an_owner_gives_way_to_a_newer_job_and_once_deleted_to_a_later_upload_alone() {
         let gives = |owner: &Current, accepted_seq, upload_seq| {
-            gives_way(owner, &self::owner("f", accepted_seq, None), upload_seq)
+            gives_way(owner, &self::owner("f", accepted_seq, None), &event(upload_seq))
         };
         let alive = owner("f", 5, None);
         assert!(gives(&alive, 6, 1) && !gives(&alive, 5, 9) && !gives(&alive, 4, 9));

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use streams::delete::{Delete, Tombstone};
 use streams::fact::{Cancel, Decision, Fact, FactKind, Head, JobError, Pruned};
 use streams::work::Current;
-use streams::{Code, FileId, JobId, OutputPrefix, subject, topology};
+use streams::{Code, EventOrder, FileId, JobId, OutputPrefix, Unread, subject, topology, wire};
 
 use super::Jobs;
 use super::commit::SMALL_OBJECT;
@@ -24,38 +24,48 @@ use crate::storage::{self, StorageError, revision_of};
 
 impl Jobs {
     /// The tombstone of a file, with its sequence; nothing where the file was never deleted.
-    pub async fn tombstone(&self, file: &FileId) -> Option<(Tombstone, u64)> {
-        let recorded = self.log.last(topology::JOBS, &subject::deleted(file)).await?;
-        Some((serde_json::from_slice(&recorded.payload).ok()?, recorded.seq))
+    ///
+    /// # Errors
+    /// [`Unread`] where there is one that cannot be read.
+    pub async fn tombstone(&self, file: &FileId) -> Result<Option<(Tombstone, u64)>, Unread> {
+        let subject = subject::deleted(file);
+        let Some(recorded) = self.log.last(topology::JOBS, &subject).await else {
+            return Ok(None);
+        };
+        Ok(Some((wire::read(&subject, &recorded.payload)?, recorded.seq)))
     }
 
-    /// The delete event that a job did not outlive, by its sequence in `HLS_UPLOADS`; nothing where the job lives.
-    pub async fn doom(&self, state: &JobState) -> Option<u64> {
-        let (tombstone, _) = self.tombstone(state.file_id()).await?;
-        (state.accepted.fact.upload_seq <= tombstone.upload_seq).then_some(tombstone.upload_seq)
+    /// The delete event that a job did not outlive; nothing where the job lives.
+    ///
+    /// # Errors
+    /// [`Unread`] where the tombstone cannot be read.
+    pub async fn doom(&self, state: &JobState) -> Result<Option<EventOrder>, Unread> {
+        let tombstone = self.tombstone(state.file_id()).await?;
+        let deletion = tombstone.map(|(tombstone, _)| tombstone.event);
+        Ok(deletion.filter(|deletion| !state.accepted.fact.event.is_after(deletion)))
     }
 
-    /// Carries out the delete event with this sequence in `HLS_UPLOADS`. Safe to repeat at any time, also when the file lives again.
+    /// Carries out a delete event. Safe to repeat at any time, also when the file lives again.
     ///
     /// # Errors
     /// [`SettleError`]; the tombstone stands, and what is left is done by the next try.
-    pub async fn delete_file(&self, delete: &Delete, upload_seq: u64) -> Result<(), SettleError> {
+    pub async fn delete_file(&self, delete: &Delete, event: EventOrder) -> Result<(), SettleError> {
         let file = &delete.file_id;
-        let (tombstone, seq) = self.entomb(file, upload_seq).await?;
+        let (tombstone, seq) = self.entomb(file, event).await?;
         crash::point("delete.tombstone");
         if tombstone.done.is_some() {
             return Ok(());
         }
-        let doomed = self.doomed(file, tombstone.upload_seq).await;
+        let doomed = self.doomed(file, tombstone.event).await?;
         for state in &doomed {
-            self.delete_job(state, tombstone.upload_seq).await?;
+            self.delete_job(state, tombstone.event).await?;
         }
         let mut places = BTreeSet::new();
         places.extend(OutputPrefix::of_file(&self.settings.output_root, file));
         places.extend(delete.output_prefix.clone());
         let mut jobs = doomed.len();
         for place in &places {
-            jobs += self.delete_forgotten(file, place, tombstone.upload_seq).await?;
+            jobs += self.delete_forgotten(file, place, tombstone.event).await?;
         }
         crash::point("delete.forgotten");
         let done = Tombstone {
@@ -69,11 +79,11 @@ impl Jobs {
     }
 
     /// Advances the tombstone of a file to this delete event, upwards only, and returns the one that stands.
-    async fn entomb(&self, file: &FileId, upload_seq: u64) -> Result<(Tombstone, u64), Refused> {
-        let ours = Tombstone::new(file.clone(), upload_seq);
+    async fn entomb(&self, file: &FileId, event: EventOrder) -> Result<(Tombstone, u64), SettleError> {
+        let ours = Tombstone::new(file.clone(), event);
         loop {
-            let expected = match self.tombstone(file).await {
-                Some((standing, seq)) if standing.upload_seq >= upload_seq => return Ok((standing, seq)),
+            let expected = match self.tombstone(file).await? {
+                Some((standing, seq)) if !event.is_after(&standing.event) => return Ok((standing, seq)),
                 Some((_, seq)) => seq,
                 None => 0,
             };
@@ -85,23 +95,30 @@ impl Jobs {
 
     /// The jobs of a file that were uploaded up to this delete event, the one accepted last first: of those, it is the first that may
     /// own the output prefix.
-    async fn doomed(&self, file: &FileId, upload_seq: u64) -> Vec<JobState> {
+    async fn doomed(&self, file: &FileId, deletion: EventOrder) -> Result<Vec<JobState>, SettleError> {
         let index = self.log.subjects(topology::JOBS, &subject::jobs_of_file(file)).await;
         let mut doomed = Vec::new();
         for (_, job) in index.keys().filter_map(|subject| subject::parse_job_of_file(subject)) {
-            let state = self.state(&job).await;
-            doomed
-                .extend(state.filter(|state| state.accepted.fact.upload_seq <= upload_seq && state.file_id() == file));
+            let state = match self.state(&job).await {
+                // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes public.
+                Err(unread @ Unread::Broken { .. }) => {
+                    self.end_broken(&job, unread).await?;
+                    continue;
+                }
+                read => read?,
+            };
+            let goes = |state: &JobState| !state.accepted.fact.event.is_after(&deletion) && state.file_id() == file;
+            doomed.extend(state.filter(goes));
         }
         doomed.sort_by_key(|state| std::cmp::Reverse(state.accepted.seq));
-        doomed
+        Ok(doomed)
     }
 
     /// Ends one job of a deleted file and removes everything it made. No worker is needed for it.
     ///
     /// # Errors
     /// [`SettleError`]; trying again is safe.
-    pub async fn delete_job(&self, state: &JobState, upload_seq: u64) -> Result<(), SettleError> {
+    pub async fn delete_job(&self, state: &JobState, deletion: EventOrder) -> Result<(), SettleError> {
         let Some(state) = self.end_of(state).await? else {
             return Ok(());
         };
@@ -117,7 +134,7 @@ impl Jobs {
                 job_id: state.job_id.clone(),
                 accepted_seq: state.accepted.seq,
                 revision: 0,
-                deleted: Some(upload_seq),
+                deleted: Some(deletion),
             };
             self.retire(prefix, ours).await?;
             crash::point("delete.retired");
@@ -145,7 +162,7 @@ impl Jobs {
             });
             self.announce(&request, state.traceparent.as_deref()).await?;
         }
-        let Some(state) = self.state(&state.job_id).await else {
+        let Some(state) = self.state(&state.job_id).await? else {
             return Ok(None);
         };
         match self.settle(&state).await {
@@ -157,16 +174,16 @@ impl Jobs {
             }
             settled => settled?,
         }
-        Ok(self.state(&state.job_id).await)
+        Ok(self.state(&state.job_id).await?)
     }
 
     /// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's new life, and has master follow the
     /// owner. `ours` is the job that goes, with its delete event.
     async fn retire(&self, prefix: &OutputPrefix, ours: Current) -> Result<(), SettleError> {
         let owner = loop {
-            let (retired, expected) = match self.owner(prefix).await {
+            let (retired, expected) = match self.owner(prefix).await? {
                 Some((owner, _)) if owner.file_id != ours.file_id => return Ok(()),
-                Some((owner, _)) if owner.deleted >= ours.deleted => break owner,
+                Some((owner, _)) if is_deleted_by(&owner, &ours) => break owner,
                 Some((owner, seq)) if owner.deleted.is_some() || owner.job_id == ours.job_id => {
                     let deleted = ours.deleted;
                     (Current { deleted, ..owner }, seq)
@@ -195,7 +212,7 @@ impl Jobs {
         &self,
         file: &FileId,
         prefix: &OutputPrefix,
-        upload_seq: u64,
+        deletion: EventOrder,
     ) -> Result<usize, SettleError> {
         let forgotten = self.forgotten(file, prefix).await?;
         for job in &forgotten {
@@ -204,7 +221,7 @@ impl Jobs {
                 job_id: job.clone(),
                 accepted_seq: 0,
                 revision: 0,
-                deleted: Some(upload_seq),
+                deleted: Some(deletion),
             };
             self.retire(prefix, ours).await?;
             self.remove(self.keys(prefix, job).folder()).await?;
@@ -249,6 +266,15 @@ impl Jobs {
             deleted: true,
         });
         self.announce(&pruned, traceparent).await.map(drop)
+    }
+}
+
+/// Whether an owner says already that it is deleted, by the delete event that `ours` goes by or a later one.
+fn is_deleted_by(owner: &Current, ours: &Current) -> bool {
+    match (&owner.deleted, &ours.deleted) {
+        (Some(standing), Some(deletion)) => !deletion.is_after(standing),
+        (_, None) => true,
+        (None, Some(_)) => false,
     }
 }
 

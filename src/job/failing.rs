@@ -11,13 +11,19 @@ use streams::{Code, VERSION, subject, topology};
 use super::meter;
 use super::state::JobState;
 use super::step::Run;
+use super::verdict::SettleError;
 use crate::crash;
-use crate::failure::Failure;
-use crate::jetstream::{Grief, Outgoing, Refused, Settlement, letter};
+use crate::failure::{Failure, Next};
+use crate::jetstream::{Grief, NEWER_PAUSE, Outgoing, Refused, Settlement, letter};
 
 impl Run {
     /// Settles a failed attempt.
-    pub(super) async fn failed(&self, state: &JobState, attempt: u64, failure: Failure) -> Result<Settlement, Refused> {
+    pub(super) async fn failed(
+        &self,
+        state: &JobState,
+        attempt: u64,
+        failure: Failure,
+    ) -> Result<Settlement, SettleError> {
         let task = self.key.task;
         let is_newest = self.jobs.is_newest(&state.job_id, task, attempt).await;
         let failure = if is_newest {
@@ -31,15 +37,19 @@ impl Run {
             return Ok(Settlement::Silence);
         }
 
-        match failure.class() {
-            _ if failure.is_final => self.fail(state, failure).await,
-            Class::Permanent => self.fail(state, failure).await,
-            Class::Operator => {
+        match (&failure.next, failure.class()) {
+            (Next::Newer(unread), _) => {
+                self.jobs.log.newer().note(unread);
+                self.release(attempt, "newer").await?;
+                Ok(Settlement::Retry(NEWER_PAUSE))
+            }
+            (Next::End, _) | (Next::ByClass, Class::Permanent) => self.fail(state, failure).await,
+            (Next::ByClass, Class::Operator) => {
                 self.release(attempt, "operator").await?;
                 Ok(Settlement::Retry(self.jobs.gate.pause().unwrap_or_default()))
             }
-            Class::Transient => {
-                let used = self.jobs.work(&state.job_id).await.attempts(task);
+            (Next::ByClass, Class::Transient) => {
+                let used = self.jobs.work(&state.job_id).await?.attempts(task);
                 if used >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
                     return self.fail(state, too_many(state, task, Some(failure))).await;
                 }
@@ -51,7 +61,7 @@ impl Run {
     /// A failed check is told, so that the next attempt can compare: what was measured twice alike is our own fault. Whoever dies before it
     /// is told leaves one attempt less to compare with, and nothing else.
     async fn compare_with_last(&self, attempt: u64, failure: Failure) -> Result<Failure, Refused> {
-        if failure.code != Code::VerificationFailed || failure.is_final {
+        if failure.code != Code::VerificationFailed || failure.next != Next::ByClass {
             return Ok(failure);
         }
         let subject = subject::work(&self.key.job_id, WorkKind::Failed, self.key.task);
@@ -73,9 +83,18 @@ impl Run {
     }
 
     /// Ends the job for good: dead letter, verdict, end, acknowledgement.
-    pub(super) async fn fail(&self, state: &JobState, failure: Failure) -> Result<Settlement, Refused> {
+    pub(super) async fn fail(&self, state: &JobState, failure: Failure) -> Result<Settlement, SettleError> {
         let error = failure.to_error(Some(self.key.task));
-        let evidence = failure.evidence;
+        self.publish_dead_letter(state, failure).await?;
+        crash::point("step.dead");
+        self.jobs.fail(state, error).await?;
+        Ok(Settlement::Ack)
+    }
+
+    /// Keeps the task as a dead letter, once for each life of its job.
+    pub(super) async fn publish_dead_letter(&self, state: &JobState, failure: Failure) -> Result<(), Refused> {
+        let error = failure.to_error(Some(self.key.task));
+        let evidence = *failure.evidence;
         let report = TaskReport {
             key: self.key.clone(),
             error: error.clone(),
@@ -86,28 +105,19 @@ impl Run {
         let grief = Grief {
             stream: topology::TASKS,
             seq: self.delivery.seq,
+            time: self.delivery.time,
             code: error.code,
             reason: &error.message,
+            more: &[
+                (dead::FILE, state.file_id().to_string()),
+                (dead::REPORT, report.to_header()),
+            ],
         };
         let (task, limit) = (self.delivery.payload().clone(), self.jobs.log.max_payload());
-        let letter = letter(
-            subject::dead_task(&self.key),
-            &grief,
-            task,
-            self.delivery.headers(),
-            limit,
-        )
-        .with_header(dead::FILE, state.file_id().as_str())
-        .with_header(dead::REPORT, &report.to_header());
-        self.jobs.log.create(topology::DEAD, letter).await?;
-        crash::point("step.dead");
-        match self.jobs.fail(state, error).await {
-            Ok(()) => Ok(Settlement::Ack),
-            Err(error) => {
-                tracing::warn!(job.id = %state.job_id, %error, "a failed job cannot be ended yet; trying again");
-                Ok(Settlement::Retry(self.jobs.settings.retry_delay))
-            }
-        }
+        let subject = subject::dead_task(&self.key);
+        let id = format!("{subject}-{}", state.accepted.seq);
+        let letter = letter(subject, &grief, task, self.delivery.headers(), limit);
+        self.jobs.log.publish_letter(letter.with_id(id)).await
     }
 }
 
@@ -122,7 +132,7 @@ pub(super) fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) 
                 "The conversion failed {limit} times, the last time with {}: {}",
                 failure.code, failure.message
             );
-            Failure::new(Code::TooManyAttempts, message).with_evidence(failure.evidence)
+            Failure::new(Code::TooManyAttempts, message).with_evidence(*failure.evidence)
         }
         None => Failure::new(
             Code::TooManyAttempts,

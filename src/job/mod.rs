@@ -4,11 +4,12 @@
 //! - [`step`] runs any task of any class through the same five steps; a [`Stage`] does the work of a class.
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
-//! - [`deletion`] removes a file with all its jobs; [`retry`] sends a job's event again.
+//! - `broken` ends what cannot go by these rules; [`deletion`] removes a file with all its jobs; [`retry`] sends a job's event again.
 //! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
 mod blame;
+mod broken;
 pub mod cancel;
 pub mod commit;
 pub mod deletion;
@@ -23,6 +24,7 @@ pub mod retry;
 mod stage;
 pub mod state;
 pub mod step;
+mod stopped;
 pub mod verdict;
 
 pub use gate::{Access, Gate};

@@ -7,6 +7,7 @@ use streams::{Class, JobId, Lane, TaskKey, subject, topology};
 
 use super::Jobs;
 use super::state::JobState;
+use super::verdict::SettleError;
 use crate::jetstream::{Backlog, Enqueued, Refused};
 
 /// Tasks of one job that are on the queue at a time, at least and at most.
@@ -30,9 +31,9 @@ impl Jobs {
     /// that finish tasks of a job at the same moment at least one sees them all.
     ///
     /// # Errors
-    /// [`Refused`] when the server will never take a task.
-    pub async fn advance(&self, job: &JobId) -> Result<(), Refused> {
-        let Some(state) = self.state(job).await else {
+    /// [`SettleError`] when the server will never take a task, or the job cannot be read.
+    pub async fn advance(&self, job: &JobId) -> Result<(), SettleError> {
+        let Some(state) = self.state(job).await? else {
             return Ok(());
         };
         if state.planned.is_none() || !state.is_open() {
@@ -40,9 +41,8 @@ impl Jobs {
         }
         let pending = state.pending();
         if pending.is_empty() {
-            return self
-                .put(&state, std::slice::from_ref(&state.key(TaskName::FINISH)))
-                .await;
+            let finish = state.key(TaskName::FINISH);
+            return Ok(self.put(&state, std::slice::from_ref(&finish)).await?);
         }
         let window = if pending.len() > WINDOW.0 {
             let (hi, lo) = self.encoding().await;
@@ -54,7 +54,7 @@ impl Jobs {
         if !state.work.done.is_empty() {
             next.push(state.key(TaskName::PLAYLIST));
         }
-        self.put(&state, &next).await
+        Ok(self.put(&state, &next).await?)
     }
 
     /// What waits to be encoded and what is, in the lanes hi and lo.
@@ -95,11 +95,11 @@ impl Jobs {
         Ok(())
     }
 
-    /// Whether any task is on the queue that takes the job on: playlists only follow.
+    /// Whether any task is on the queue that takes the job on: playlists only follow. One that only a newer release knows may.
     pub async fn is_queued(&self, job: &JobId) -> bool {
         let queued = self.log.subjects(topology::TASKS, &subject::tasks_of(job)).await;
-        let mut tasks = queued.keys().filter_map(|subject| subject::parse_task(subject));
-        tasks.any(|key| key.task != TaskName::PLAYLIST)
+        let mut tasks = queued.keys().map(|subject| subject::read_task(subject));
+        tasks.any(|key| key.map_or(true, |key| key.task != TaskName::PLAYLIST))
     }
 }
 

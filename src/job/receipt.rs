@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use streams::fact::{EndedRendition, Planned};
 use streams::task::TaskName;
 use streams::work::{ObjectRef, TaskOutput};
-use streams::{FileId, JobId, OutputPrefix};
+use streams::{FileId, JobId, OutputPrefix, Unread, wire};
 
 use crate::storage::Digest;
 
@@ -87,11 +87,11 @@ pub struct Made {
 }
 
 /// Why bytes are no receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
-    /// They are not JSON, or not of this form.
-    #[error("it cannot be read")]
-    Unreadable,
+    /// They are of a newer release, or of no release.
+    #[error(transparent)]
+    Unread(#[from] Unread),
     /// They were changed after they were written.
     #[error("it was changed after it was written")]
     Changed,
@@ -135,8 +135,9 @@ impl Receipt {
     /// # Errors
     /// [`ReceiptError`] when it is not what was stored.
     pub fn decode(bytes: &[u8]) -> Result<Self, ReceiptError> {
-        let receipt: Self = serde_json::from_slice(bytes).map_err(|_| ReceiptError::Unreadable)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| ReceiptError::Unreadable)?;
+        const WHAT: &str = "the receipt";
+        let receipt: Self = wire::read(WHAT, bytes)?;
+        let text = std::str::from_utf8(bytes).map_err(|error| Unread::broken(WHAT, error.to_string()))?;
         let (before, after) = text.rsplit_once(&receipt.seal).ok_or(ReceiptError::Changed)?;
         let open = format!("{before}{UNSEALED}{after}");
         if Digest::of(open.as_bytes()).sha256 == receipt.seal {
@@ -183,7 +184,11 @@ mod tests {
         assert_eq!(read.checks[0].figures["seconds"], 0.3);
         assert_eq!(read.planned, receipt().planned);
         assert_eq!(receipt().encode(), bytes);
-        assert_eq!(Receipt::decode(b"{}"), Err(ReceiptError::Unreadable));
+        let broken = Receipt::decode(b"{}");
+        assert!(
+            matches!(broken, Err(ReceiptError::Unread(Unread::Broken { .. }))),
+            "{broken:?}"
+        );
     }
 
     proptest! {

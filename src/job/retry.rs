@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use serde_json::{Value, json};
 use streams::fact::Accepted;
-use streams::{FactKind, JobId, subject, topology};
+use streams::{FactKind, JobId, Unread, subject, topology, wire};
 
 use crate::jetstream::{Log, SendError, send};
 
@@ -16,6 +16,8 @@ pub enum Old {
     Open,
     /// The log does not know it.
     Unknown,
+    /// How it began needs a newer release, or is broken.
+    Unread(Unread),
 }
 
 /// What the log knows of a job that is to be repeated.
@@ -27,7 +29,7 @@ pub async fn old(log: &Log, job: &JobId) -> Old {
     if fact(FactKind::Ended).await.is_none() {
         return Old::Open;
     }
-    serde_json::from_slice(&began.payload).map_or(Old::Unknown, Old::Ended)
+    wire::read(&began.subject, &began.payload).map_or_else(Old::Unread, Old::Ended)
 }
 
 /// Publishes the event of `job`, which repeats `old`.
@@ -60,7 +62,7 @@ mod tests {
     fn a_retry_is_the_same_upload_under_a_new_job() {
         let old: Accepted = from_value(json!({
             "v": 1, "job_id": "old", "file_id": "f", "at": "2026-11-22T10:00:00Z", "output_prefix": "hls/elsewhere/",
-            "manifest_url": "https://cdn/master.m3u8", "identity": "job:old",
+            "manifest_url": "https://cdn/master.m3u8", "identity": "job:old", "upload_seq": 1, "upload_time": "2026-11-22T10:00:00Z",
             "upload": {
                 "file_id": "f", "name": "ü.mp4", "mime_type": "video/mp4", "size": 7, "file_url": "s3://b/k", "etag": "e",
                 "uploaded_by": "ana", "project_id": "p", "folder_path": "/a", "metadata": {"k": [1]},

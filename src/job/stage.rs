@@ -10,6 +10,7 @@ use streams::work::DoneOutput;
 
 use super::lease::Pulse;
 use super::state::JobState;
+use super::verdict::SettleError;
 use crate::admission::Reservation;
 use crate::failure::Failure;
 use crate::jetstream::{Delivery, Settlement, Slot};
@@ -62,8 +63,10 @@ pub trait Stage: Clone + Send + Sync + 'static {
 
     /// Has growing playlists follow what was made of a job so far. It goes around the five steps: it has no result, counts no attempts,
     /// and is done again whenever it is asked for.
-    fn grow(&self, _job: &JobId, _delivery: &Delivery) -> impl Future<Output = Settlement> + Send {
-        std::future::ready(Settlement::Ack)
+    ///
+    /// An error is what keeps the job itself from going on.
+    fn grow(&self, _job: &JobId, _delivery: &Delivery) -> impl Future<Output = Result<Settlement, SettleError>> + Send {
+        std::future::ready(Ok(Settlement::Ack))
     }
 
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.

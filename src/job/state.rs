@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use streams::fact::{Accepted, Cancel, FactKind, Planned, Verdict};
 use streams::task::TaskName;
 use streams::work::WorkKind;
-use streams::{FileId, JobId, Lane, TaskKey, subject, topology};
+use streams::{FileId, JobId, Lane, TaskKey, Unread, subject, topology, wire};
 
 use super::Jobs;
 use crate::jetstream::Recorded;
@@ -61,16 +61,18 @@ pub struct WorkState {
 
 impl WorkState {
     /// Reads the subjects of a job's work messages and how many each holds.
-    #[must_use]
-    pub fn from_subjects(subjects: &BTreeMap<String, u64>) -> Self {
+    ///
+    /// # Errors
+    /// [`Unread::Newer`] where one is of a kind or task that this release does not know.
+    pub fn from_subjects(subjects: &BTreeMap<String, u64>) -> Result<Self, Unread> {
         let mut state = Self::default();
         for (subject, count) in subjects {
             if let Some((_, task, k)) = subject::parse_part(subject) {
                 state.parts.entry(task).or_default().insert(k);
-            }
-            let Some((_, kind, task)) = subject::parse_work(subject) else {
                 continue;
-            };
+            }
+            let (_, kind, task) = subject::parse_work(subject)
+                .ok_or_else(|| Unread::newer(subject, "this release knows no such work message"))?;
             match kind {
                 WorkKind::Done => drop(state.done.insert(task)),
                 WorkKind::Redo => drop(state.redo.insert(task)),
@@ -79,7 +81,7 @@ impl WorkState {
                 WorkKind::Part | WorkKind::Failed => {}
             }
         }
-        state
+        Ok(state)
     }
 
     /// Starts of a task that count: attempts minus those handed back.
@@ -144,12 +146,13 @@ impl JobState {
 
 impl Jobs {
     /// The job as the log has it now; nothing when it was never accepted.
-    pub async fn state(&self, job: &JobId) -> Option<JobState> {
+    ///
+    /// # Errors
+    /// [`Unread`] where anything that was said of the job needs a newer release, or is broken: it never counts as absent.
+    pub async fn state(&self, job: &JobId) -> Result<Option<JobState>, Unread> {
         let facts = self.log.subjects(topology::JOBS, &subject::facts_of(job)).await;
-        let kinds: BTreeSet<FactKind> = facts
-            .keys()
-            .filter_map(|subject| subject::parse_fact(subject).map(|(_, kind)| kind))
-            .collect();
+        let kinds = facts.keys().map(|subject| Ok(subject::read_fact(subject)?.1));
+        let kinds: BTreeSet<FactKind> = kinds.collect::<Result<_, Unread>>()?;
         // None of these waits for another: what is told of a job meanwhile is in none of them or in some, as if they were read in a row.
         let (accepted, planned, cancel, verdict, work) = futures::join!(
             self.recorded(job, FactKind::Accepted, &kinds),
@@ -158,22 +161,27 @@ impl Jobs {
             self.entry(job, FactKind::Verdict, &kinds),
             self.work(job),
         );
-        let accepted = accepted?;
-        Some(JobState {
+        let Some(accepted) = accepted else {
+            return Ok(None);
+        };
+        Ok(Some(JobState {
             job_id: job.clone(),
             traceparent: accepted.header("traceparent").map(str::to_owned),
             accepted: entry(&accepted)?,
-            planned,
-            cancel,
-            verdict,
+            planned: feasible(planned?)?,
+            cancel: cancel?,
+            verdict: verdict?,
             playable: kinds.contains(&FactKind::Playable),
             ended: kinds.contains(&FactKind::Ended),
-            work,
-        })
+            work: work?,
+        }))
     }
 
     /// What workers said of the job's tasks, as of now.
-    pub async fn work(&self, job: &JobId) -> WorkState {
+    ///
+    /// # Errors
+    /// [`Unread::Newer`] where a newer worker said what this release does not know.
+    pub async fn work(&self, job: &JobId) -> Result<WorkState, Unread> {
         WorkState::from_subjects(&self.log.subjects(topology::WORK, &subject::work_of(job)).await)
     }
 
@@ -189,24 +197,28 @@ impl Jobs {
         job: &JobId,
         kind: FactKind,
         present: &BTreeSet<FactKind>,
-    ) -> Option<Entry<T>> {
-        entry(&self.recorded(job, kind, present).await?)
+    ) -> Result<Option<Entry<T>>, Unread> {
+        let recorded = self.recorded(job, kind, present).await;
+        recorded.map(|recorded| entry(&recorded)).transpose()
     }
 }
 
-/// Reads a fact. One that cannot be read is as good as absent, but never silently.
-fn entry<T: DeserializeOwned>(recorded: &Recorded) -> Option<Entry<T>> {
-    match serde_json::from_slice(&recorded.payload) {
-        Ok(fact) => Some(Entry {
-            fact,
-            seq: recorded.seq,
-            time: recorded.time,
-        }),
-        Err(error) => {
-            tracing::error!(subject = recorded.subject, seq = recorded.seq, %error, "a fact cannot be read");
-            None
-        }
-    }
+/// Reads a fact.
+pub(super) fn entry<T: DeserializeOwned>(recorded: &Recorded) -> Result<Entry<T>, Unread> {
+    Ok(Entry {
+        fact: wire::read(&recorded.subject, &recorded.payload)?,
+        seq: recorded.seq,
+        time: recorded.time,
+    })
+}
+
+/// A plan, unless it needs more than this release can do.
+fn feasible(planned: Option<Entry<Planned>>) -> Result<Option<Entry<Planned>>, Unread> {
+    let unmet = planned.as_ref().and_then(|planned| planned.fact.unmet_need());
+    let Some(need) = unmet else { return Ok(planned) };
+    let job = planned.as_ref().map(|planned| &planned.fact.head.job_id);
+    let subject = job.map_or_else(String::new, |job| subject::fact(job, FactKind::Planned));
+    Err(Unread::newer(subject, format!("the plan needs {need:?}")))
 }
 
 #[cfg(test)]
@@ -224,12 +236,38 @@ mod tests {
             ("part.tracks.3", 1),
         ]
         .map(|(tail, count)| (format!("hls.v1.work.j1.{tail}"), count));
-        let work = WorkState::from_subjects(&subjects.into_iter().collect());
+        let work = WorkState::from_subjects(&subjects.into_iter().collect()).unwrap();
         let v0 = TaskName::video(0);
         assert_eq!(work.attempts(v0), 2);
         assert_eq!(work.attempts(v0.redone()), 1);
         assert_eq!(work.effective(v0), v0.redone());
         assert_eq!(work.parts[&TaskName::TRACKS], BTreeSet::from([3]));
         assert!(work.done.contains(&v0) && !work.done.contains(&v0.redone()));
+    }
+
+    #[test]
+    fn work_of_a_kind_or_task_that_is_not_known_needs_a_newer_release() {
+        for tail in ["later.v0", "done.s0", "part.s0.1", "attempt.audio"] {
+            let subjects = BTreeMap::from([(format!("hls.v1.work.j1.{tail}"), 1)]);
+            let read = WorkState::from_subjects(&subjects);
+            assert!(matches!(read, Err(Unread::Newer { .. })), "{tail}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_with_an_unknown_need_is_left_to_a_newer_release() {
+        let mut fact = crate::ffmpeg::testing::planned();
+        let entry = |fact: &Planned| Entry {
+            fact: fact.clone(),
+            seq: 1,
+            time: DateTime::UNIX_EPOCH,
+        };
+        assert!(feasible(Some(entry(&fact))).is_ok_and(|planned| planned.is_some()));
+        fact.needs = vec!["boundaries".to_owned()];
+        let unread = feasible(Some(entry(&fact))).unwrap_err().to_string();
+        assert!(
+            unread.contains("needs a newer fluxhls: the plan needs \"boundaries\""),
+            "{unread}"
+        );
     }
 }

@@ -24,35 +24,35 @@ use super::lease::{LeaseEnd, Pulse};
 use super::meter;
 use super::stage::{Assignment, Product, Readiness, Stage};
 use super::state::JobState;
+use super::verdict::SettleError;
 use crate::crash;
 use crate::failure::Failure;
-use crate::jetstream::{Created, Delivery, Outgoing, Refused, Settlement};
+use crate::jetstream::{Created, Delivery, NEWER_PAUSE, Outgoing, Refused, Settlement};
 use crate::telemetry::trace;
 
 /// Takes one delivery of a task through the five steps.
 ///
 /// `hand_back` fires when a shutting down worker's grace period is over: the attempt is released and the task returned.
 pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_back: CancellationToken) -> Settlement {
-    let Some(key) = subject::parse_task(delivery.subject()) else {
-        tracing::error!(
-            subject = delivery.subject(),
-            "not the subject of a task; removed from the queue"
-        );
-        return Settlement::Ack;
-    };
-    if key.task == TaskName::PLAYLIST {
-        return match jobs.storage_pause(key.class) {
-            Some(pause) => Settlement::Retry(pause),
-            None => stage.grow(&key.job_id, &delivery).await,
-        };
-    }
-    let run = Run { jobs, key, delivery };
-    match run.steps(stage, hand_back).await {
-        Ok(settlement) => settlement,
-        Err(refused) => {
-            tracing::error!(job.id = %run.key.job_id, task = %run.key.task, error = %refused, "a message cannot be published");
-            Settlement::Retry(Duration::from_secs(60))
+    let key = match subject::read_task(delivery.subject()) {
+        Ok(key) => key,
+        Err(unread) => {
+            jobs.log.newer().note(&unread);
+            return Settlement::Retry(NEWER_PAUSE);
         }
+    };
+    let run = Run { jobs, key, delivery };
+    let settled = if run.key.task == TaskName::PLAYLIST {
+        match run.jobs.storage_pause(run.key.class) {
+            Some(pause) => Ok(Settlement::Retry(pause)),
+            None => stage.grow(&run.key.job_id, &run.delivery).await,
+        }
+    } else {
+        run.steps(stage, hand_back).await
+    };
+    match settled {
+        Ok(settlement) => settlement,
+        Err(error) => run.stopped(error).await,
     }
 }
 
@@ -72,17 +72,17 @@ enum Worked {
 }
 
 impl Run {
-    async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Settlement, Refused> {
+    async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Settlement, SettleError> {
         let task = self.key.task;
         // Before the job itself: nobody may have started the task after what is read of it here and in between.
         let newest = self.jobs.newest(&self.key.job_id, task).await;
-        let Some(state) = self.jobs.state(&self.key.job_id).await else {
+        let Some(state) = self.jobs.state(&self.key.job_id).await? else {
             tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
             return Ok(Settlement::Ack);
         };
         crash::point("step.read");
         if !state.is_open() {
-            return Ok(self.settle(&state).await);
+            return self.settle(&state).await;
         }
         if !has_result(&state, task) {
             let readiness = self.readiness(&state, &stage).await;
@@ -123,7 +123,7 @@ impl Run {
         newest: Option<u64>,
         stage: S,
         hand_back: CancellationToken,
-    ) -> Result<Option<Settlement>, Refused> {
+    ) -> Result<Option<Settlement>, SettleError> {
         let Some(attempt) = self.start(state, newest).await? else {
             return Ok(Some(Settlement::Silence));
         };
@@ -157,7 +157,7 @@ impl Run {
         attempt: u64,
         stage: S,
         hand_back: CancellationToken,
-    ) -> Result<Option<Settlement>, Refused> {
+    ) -> Result<Option<Settlement>, SettleError> {
         let pulse = Pulse::default();
         let assignment = Assignment {
             state: state.clone(),
@@ -199,8 +199,8 @@ impl Run {
             }
             Worked::Ended(LeaseEnd::Overruled) => {
                 meter::attempt(self.key.class, "overruled");
-                match self.jobs.state(&self.key.job_id).await {
-                    Some(state) => Ok(Some(self.settle(&state).await)),
+                match self.jobs.state(&self.key.job_id).await? {
+                    Some(state) => self.settle(&state).await.map(Some),
                     None => Ok(Some(Settlement::Ack)),
                 }
             }
@@ -248,7 +248,12 @@ impl Run {
     }
 
     /// Publishes what was made, as the first result of the task. What a loser made is swept away later.
-    async fn publish(&self, state: &JobState, attempt: u64, product: Product) -> Result<Option<Settlement>, Refused> {
+    async fn publish(
+        &self,
+        state: &JobState,
+        attempt: u64,
+        product: Product,
+    ) -> Result<Option<Settlement>, SettleError> {
         meter::attempt(self.key.class, "completed");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
@@ -275,13 +280,11 @@ impl Run {
             }
             Product::Commit => {
                 let verdict = self.jobs.decide(state, Decision::Commit, None).await?;
-                return Ok(Some(
-                    self.settle(&JobState {
-                        verdict,
-                        ..state.clone()
-                    })
-                    .await,
-                ));
+                let decided = JobState {
+                    verdict,
+                    ..state.clone()
+                };
+                return self.settle(&decided).await.map(Some);
             }
             Product::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
         }
@@ -290,7 +293,7 @@ impl Run {
     }
 
     /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.
-    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Settlement, Refused> {
+    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Settlement, SettleError> {
         for (task, reason) in tasks {
             tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; it is done again");
             let redo = Redo {
@@ -313,14 +316,9 @@ impl Run {
     }
 
     /// Brings a decided or canceled job to its end.
-    async fn settle(&self, state: &JobState) -> Settlement {
-        match self.jobs.settle(state).await {
-            Ok(()) => Settlement::Ack,
-            Err(error) => {
-                tracing::warn!(job.id = %state.job_id, %error, "a decided job cannot be ended yet; trying again");
-                Settlement::Retry(self.jobs.settings.retry_delay)
-            }
-        }
+    async fn settle(&self, state: &JobState) -> Result<Settlement, SettleError> {
+        self.jobs.settle(state).await?;
+        Ok(Settlement::Ack)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
-use streams::{JobId, subject, topology};
+use streams::{Code, JobId, Unread, subject, topology};
 
 use super::Jobs;
-use super::state::{Entry, JobState};
+use super::state::{Entry, JobState, entry};
 use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::Refused;
@@ -15,12 +15,15 @@ use crate::storage;
 /// How long the end of a job waits for the copy of its source to be removed.
 const REMOVAL: Duration = Duration::from_secs(3);
 
-/// Why a decided job could not be brought to its end yet.
+/// What keeps a job from going on. `step` and `intake` say what follows from each reason.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// NATS will never take a message of it.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Something that was said of the job needs a newer release, or is broken.
+    #[error(transparent)]
+    Unread(#[from] Unread),
     /// The storage did not do its part; trying again is safe.
     #[error(transparent)]
     Storage(#[from] crate::storage::StorageError),
@@ -38,13 +41,13 @@ impl Jobs {
     /// Publishes a verdict unless one stands, and returns the one that does.
     ///
     /// # Errors
-    /// [`Refused`] when the server will never take it.
+    /// When the server will never take it, or the one that stands cannot be read.
     pub async fn decide(
         &self,
         state: &JobState,
         outcome: Decision,
         error: Option<JobError>,
-    ) -> Result<Option<Entry<Verdict>>, Refused> {
+    ) -> Result<Option<Entry<Verdict>>, SettleError> {
         let head = Head::new(state.job_id.clone(), state.file_id().clone());
         let verdict = Fact::Verdict(Verdict { head, outcome, error });
         self.announce(&verdict, state.traceparent.as_deref()).await?;
@@ -53,14 +56,7 @@ impl Jobs {
             .log
             .last(topology::JOBS, &subject::fact(&state.job_id, FactKind::Verdict))
             .await;
-        Ok(standing.and_then(|recorded| {
-            let fact = serde_json::from_slice(&recorded.payload).ok()?;
-            Some(Entry {
-                fact,
-                seq: recorded.seq,
-                time: recorded.time,
-            })
-        }))
+        Ok(standing.map(|recorded| entry(&recorded)).transpose()?)
     }
 
     /// Brings a job that was decided or canceled to its end: the verdict is carried out, then announced. Safe to repeat.
@@ -139,7 +135,13 @@ impl Jobs {
 
 impl From<SettleError> for Failure {
     fn from(error: SettleError) -> Self {
-        Self::new(streams::Code::StorageUnavailable, error.to_string())
+        match error {
+            SettleError::Refused(refused) => refused.into(),
+            SettleError::Unread(unread) => unread.into(),
+            SettleError::Storage(_) | SettleError::Missing { .. } => {
+                Self::new(Code::StorageUnavailable, error.to_string())
+            }
+        }
     }
 }
 

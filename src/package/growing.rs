@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::Utc;
 use metrics::histogram;
-use streams::JobId;
 use streams::fact::{Decision, Fact, Head, Playable};
 use streams::plan::{Planned, Rendition};
+use streams::{JobId, Unread};
 
 use super::assembly::Assembled;
 use super::growth::{grown, limit, listed, planned_rates, plays};
@@ -21,6 +21,7 @@ use crate::crash;
 use crate::failure::Failure;
 use crate::jetstream::{Created, Delivery, Refused, Settlement};
 use crate::job::commit::SMALL_OBJECT;
+use crate::job::verdict::SettleError;
 use crate::job::{JobState, Jobs};
 use crate::playlist::LivePlaylist;
 use crate::storage::{JobKeys, ObjectKind, StorageError};
@@ -38,30 +39,53 @@ pub(super) enum Stunted {
     /// The server will never take the fact.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// What was said of the job needs a newer release, or is broken.
+    #[error(transparent)]
+    Unread(#[from] Unread),
     /// What a task told cannot be read.
     #[error(transparent)]
-    Unreadable(#[from] Unreadable),
+    Unreadable(Unreadable),
+}
+
+impl From<Unreadable> for Stunted {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Unread(unread) => Self::Unread(unread),
+            missing @ Unreadable::Missing(_) => Self::Unreadable(missing),
+        }
+    }
 }
 
 impl From<Stunted> for Failure {
     fn from(stunted: Stunted) -> Self {
-        Self::new(streams::Code::StorageUnavailable, stunted.to_string())
+        match stunted {
+            Stunted::Refused(refused) => refused.into(),
+            Stunted::Unread(unread) => unread.into(),
+            Stunted::Storage(_) | Stunted::Unreadable(_) => {
+                Self::new(streams::Code::StorageUnavailable, stunted.to_string())
+            }
+        }
     }
 }
 
 /// Takes one delivery of a `playlist` task.
-pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Settlement {
-    let Some(state) = jobs.state(job).await else {
-        return Settlement::Ack;
+///
+/// # Errors
+/// What keeps the job itself from going on.
+pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Result<Settlement, SettleError> {
+    let Some(state) = jobs.state(job).await? else {
+        return Ok(Settlement::Ack);
     };
     let Some(plan) = state.plan() else {
-        return Settlement::Ack;
+        return Ok(Settlement::Ack);
     };
     let growing = Growing::new(jobs, &state, plan);
     match growing.write(!state.is_open()).await {
         Ok(false) => {}
         // Later, when there may be more; by then a verdict may ask for the end.
-        Ok(true) => return Settlement::Retry(PAUSE),
+        Ok(true) => return Ok(Settlement::Retry(PAUSE)),
+        Err(Stunted::Refused(refused)) => return Err(refused.into()),
+        Err(Stunted::Unread(unread)) => return Err(unread.into()),
         Err(stunted) => {
             // Where it is not this request alone, nothing else need be started in vain.
             if let Stunted::Storage(error) = &stunted
@@ -70,18 +94,16 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Set
                 jobs.blame_output(error).await;
             }
             tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %stunted, "growing playlists wait");
-            return Settlement::Retry(PAUSE);
+            return Ok(Settlement::Retry(PAUSE));
         }
     }
     // What was made since the job was read found this message on the queue, and asked for no other.
     delivery.settle(Settlement::Ack).await;
-    let now = jobs.work(job).await;
-    if (now.done != state.work.done || now.parts != state.work.parts)
-        && let Err(refused) = jobs.nudge(&state).await
-    {
-        tracing::error!(job.id = %job, %refused, "playlists cannot be asked to grow");
+    let now = jobs.work(job).await?;
+    if now.done != state.work.done || now.parts != state.work.parts {
+        jobs.nudge(&state).await?;
     }
-    Settlement::Silence
+    Ok(Settlement::Silence)
 }
 
 /// Tells how long a job took to play for the first time.

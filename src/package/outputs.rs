@@ -2,7 +2,7 @@
 
 use streams::task::TaskName;
 use streams::work::{Done, DoneOutput, WorkKind};
-use streams::{Code, subject, topology};
+use streams::{Code, Unread, subject, topology, wire};
 
 use crate::failure::Failure;
 use crate::job::commit::SMALL_OBJECT;
@@ -50,8 +50,7 @@ pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Res
     let name = state.work.effective(task);
     let subject = subject::work(&state.job_id, WorkKind::Done, name);
     let recorded = jobs.log.last(topology::WORK, &subject).await;
-    let done: Option<Done> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
-    let Some(done) = done else {
+    let Some(recorded) = recorded else {
         // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
         return Err(Failure::new(
             Code::StorageUnavailable,
@@ -59,6 +58,7 @@ pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Res
         )
         .into());
     };
+    let done: Done = wire::read(&subject, &recorded.payload).map_err(Failure::from)?;
     open(jobs, task, done).await
 }
 
@@ -87,7 +87,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
             format!("{} has another content than it was written with.", object.key),
         ));
     }
-    match serde_json::from_slice(&bytes) {
+    match wire::read(&object.key, &bytes) {
         Ok(output) => Ok(Made {
             task,
             attempt,
@@ -95,6 +95,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
             list: Some(object),
             repair: false,
         }),
-        Err(error) => Err(Fault::task(task, format!("{} cannot be read: {error}.", object.key))),
+        Err(unread @ Unread::Newer { .. }) => Err(Failure::from(unread).into()),
+        Err(unread @ Unread::Broken { .. }) => Err(Fault::task(task, format!("{unread}."))),
     }
 }

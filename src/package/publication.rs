@@ -194,7 +194,13 @@ impl Publication<'_> {
     }
 
     async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<(), Fault> {
-        match self.jobs.output.put(key, bytes, kind).await {
+        let output = &self.jobs.output;
+        let written = match self.revision {
+            // A job writes its playlists anew when a task was done again.
+            0 => output.put(key, bytes, kind).await,
+            _ => output.put_new(key, bytes, kind).await,
+        };
+        match written {
             Ok(stored) => {
                 self.pulse.add(stored.size);
                 Ok(())

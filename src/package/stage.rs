@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use metrics::histogram;
 use streams::task::TaskName;
 use streams::work::{Redo, WorkKind};
-use streams::{Code, JobId, subject, topology};
+use streams::{Code, JobId, subject, topology, wire};
 
 use super::growing;
 use super::outputs::{Fault, outputs};
 use super::publication::Publication;
 use crate::failure::Failure;
 use crate::jetstream::{Delivery, Settlement};
+use crate::job::verdict::SettleError;
 use crate::job::{Assignment, JobState, Jobs, Product, Stage};
 
 /// Checks outputs and prepares them to become public.
@@ -22,7 +23,7 @@ pub struct Packager {
 }
 
 impl Stage for Packager {
-    async fn grow(&self, job: &JobId, delivery: &Delivery) -> Settlement {
+    async fn grow(&self, job: &JobId, delivery: &Delivery) -> Result<Settlement, SettleError> {
         Box::pin(growing::follow(&self.jobs, job, delivery)).await
     }
 
@@ -48,7 +49,7 @@ impl Packager {
     /// The prefix must be free or this file's.
     async fn claim(&self, state: &JobState) -> Result<(), Failure> {
         let prefix = &state.accepted.fact.output_prefix;
-        match self.jobs.owner(prefix).await {
+        match self.jobs.owner(prefix).await? {
             Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
                 Code::PrefixInUse,
                 format!("The output place {prefix} belongs to file {}.", owner.file_id),
@@ -88,7 +89,9 @@ impl Packager {
 
         let subject = subject::work(&state.job_id, WorkKind::Redo, *task);
         let first = self.jobs.log.last(topology::WORK, &subject).await;
-        let first: Option<Redo> = first.and_then(|first| serde_json::from_slice(&first.payload).ok());
+        let first: Option<Redo> = first
+            .map(|first| wire::read(&first.subject, &first.payload))
+            .transpose()?;
         if first.is_some_and(|first| first.reason == *reason) {
             return Err(failure.measured_again());
         }

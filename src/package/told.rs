@@ -5,16 +5,23 @@ use std::collections::BTreeMap;
 use streams::plan::{Planned, Rendition};
 use streams::task::TaskName;
 use streams::work::{Part, RenditionOutput};
-use streams::{RenditionName, subject, topology};
+use streams::{RenditionName, Unread, subject, topology, wire};
 
 use super::growth::Piece;
 use super::outputs::{Fault, output};
+use crate::failure::{Failure, Next};
 use crate::job::{JobState, Jobs};
 
-/// What a task told cannot be read.
+/// Why it is not known what a task made.
 #[derive(Debug, thiserror::Error)]
-#[error("what {0} made cannot be read")]
-pub(super) struct Unreadable(TaskName);
+pub(super) enum Unreadable {
+    /// It is not there, or not as it was told.
+    #[error("what {0} made cannot be read")]
+    Missing(TaskName),
+    /// What was told needs a newer release, or is broken.
+    #[error(transparent)]
+    Unread(#[from] Unread),
+}
 
 /// What was told of one job. Each message is read once, whichever rendition asks for it.
 pub(super) struct Told<'a> {
@@ -92,13 +99,13 @@ impl<'a> Told<'a> {
         let subject = subject::part(&self.state.job_id, task, k);
         if !self.known.contains_key(&subject) {
             let recorded = self.jobs.log.last(topology::WORK, &subject).await;
-            let part: Option<Part> = recorded.and_then(|recorded| serde_json::from_slice(&recorded.payload).ok());
+            let recorded = recorded.ok_or(Unreadable::Missing(task))?;
             let Part {
                 attempt, renditions, ..
-            } = part.ok_or(Unreadable(task))?;
+            } = wire::read(&subject, &recorded.payload)?;
             self.known.insert(subject.clone(), Output { attempt, renditions });
         }
-        self.known.get(&subject).ok_or(Unreadable(task))
+        self.known.get(&subject).ok_or(Unreadable::Missing(task))
     }
 
     /// The result of a task.
@@ -106,11 +113,21 @@ impl<'a> Told<'a> {
         let name = task.to_string();
         if !self.known.contains_key(&name) {
             let made = output(self.jobs, self.state, task).await;
-            let made = made.map_err(|_: Fault| Unreadable(task))?;
+            let made = made.map_err(|fault| unreadable(task, fault))?;
             let (attempt, renditions) = (made.attempt, made.output.renditions);
             self.known.insert(name.clone(), Output { attempt, renditions });
         }
-        self.known.get(&name).ok_or(Unreadable(task))
+        self.known.get(&name).ok_or(Unreadable::Missing(task))
+    }
+}
+
+fn unreadable(task: TaskName, fault: Fault) -> Unreadable {
+    match fault {
+        Fault::Other(Failure {
+            next: Next::Newer(unread),
+            ..
+        }) => unread.into(),
+        Fault::Other(_) | Fault::Tasks(_) => Unreadable::Missing(task),
     }
 }
 

@@ -69,7 +69,7 @@ impl Stage for Planner {
         let started = std::time::Instant::now();
         let state = &assignment.state;
         let prefix = &state.accepted.fact.output_prefix;
-        if let Some((owner, _)) = self.jobs.owner(prefix).await
+        if let Some((owner, _)) = self.jobs.owner(prefix).await?
             && owner.file_id != *state.file_id()
         {
             let text = format!("The output place {prefix} belongs to file {}.", owner.file_id);

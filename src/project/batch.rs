@@ -23,7 +23,7 @@ pub(super) struct Applied {
     pub(super) dead: Vec<DeadFact>,
 }
 
-/// Applies `messages` within `transaction`, setting aside those that cannot be in the tables. Jobs in `deleted` are known to have been
+/// Applies `messages`, of which none needs a newer release, within `transaction`, setting aside those that cannot be in the tables. Jobs in `deleted` are known to have been
 /// deleted later; a live projector knows of none.
 ///
 /// # Errors
@@ -39,7 +39,7 @@ pub(super) async fn apply(
     for message in messages {
         match Entry::read(message) {
             Ok(entry) => entries.push((message, entry)),
-            Err(reason) => dead.push(DeadFact::new(message, reason)),
+            Err(unread) => dead.push(DeadFact::new(message, unread.to_string())),
         }
     }
     let all = Fold::of(entries.iter().map(|(_, entry)| entry), deleted);

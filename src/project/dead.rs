@@ -27,8 +27,7 @@ impl DeadFact {
 
     /// The dead letter: the original bytes and the reason, within what the server takes in one message.
     ///
-    /// Its id makes a projector that crashed between publishing and committing publish it once, within the window in
-    /// which the server remembers ids; after that a second copy is harmless.
+    /// Its id makes a projector that crashed between publishing and committing publish it once.
     pub(super) fn letter(&self, limit: usize) -> Outgoing {
         let Recorded {
             seq,
@@ -40,8 +39,10 @@ impl DeadFact {
         let grief = Grief {
             stream: topology::JOBS,
             seq: *seq,
+            time: *time,
             code: Code::InvalidEvent,
             reason: &self.reason,
+            more: &[],
         };
         letter(
             subject::dead_message("project", *seq),
@@ -50,7 +51,6 @@ impl DeadFact {
             Some(headers),
             limit,
         )
-        .with_id(format!("project-{seq}-{}", time.timestamp_micros()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A fact and its place in the log.
 
 use chrono::{NaiveDateTime, SubsecRound as _};
-use streams::{Fact, subject};
+use streams::{Fact, Unread, subject};
 
 use crate::jetstream::Recorded;
 
@@ -16,20 +16,36 @@ pub(super) struct Entry {
     pub(super) fact: Fact,
 }
 
+/// The messages before the first that needs a newer release, and why that one does. Nothing behind it may reach the tables before it has.
+pub(super) fn known(mut messages: Vec<Recorded>) -> (Vec<Recorded>, Option<Unread>) {
+    let found = messages.iter().enumerate().find_map(|(index, message)| {
+        let unread = Entry::read(message).err()?;
+        matches!(unread, Unread::Newer { .. }).then_some((index, unread))
+    });
+    match found {
+        Some((index, unread)) => {
+            messages.truncate(index);
+            (messages, Some(unread))
+        }
+        None => (messages, None),
+    }
+}
+
 impl Entry {
     /// Decodes a message.
     ///
     /// # Errors
-    /// One sentence on what in the message is no fact of this contract.
-    pub(super) fn read(message: &Recorded) -> Result<Self, String> {
-        let (job, kind) = subject::parse_fact(&message.subject)
-            .ok_or_else(|| format!("{} is not the subject of a fact this version knows", message.subject))?;
-        let fact = Fact::decode(kind, &message.payload)
-            .map_err(|error| format!("the body is not a {} fact: {error}", kind.as_str()))?;
+    /// What in the message is no fact of this contract, or none that this release knows.
+    pub(super) fn read(message: &Recorded) -> Result<Self, Unread> {
+        let subject = &message.subject;
+        let (job, kind) = subject::read_fact(subject)?;
+        let fact = Fact::decode(subject, kind, &message.payload)?;
         if fact.head().job_id != job {
-            return Err(format!("the body speaks of job {}, not of {job}", fact.head().job_id));
+            let why = format!("the body speaks of job {}, not of {job}", fact.head().job_id);
+            return Err(Unread::broken(subject, why));
         }
-        let seq = i64::try_from(message.seq).map_err(|error| format!("sequence {}: {error}", message.seq))?;
+        let seq = i64::try_from(message.seq)
+            .map_err(|error| Unread::broken(subject, format!("sequence {}: {error}", message.seq)))?;
         Ok(Self {
             seq,
             at: message.time.naive_utc().trunc_subsecs(6),

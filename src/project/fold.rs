@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{files, transcoding_jobs};
 use streams::fact::{Accepted, Ended, Outcome, Planned};
-use streams::{Fact, FileId, JobId};
+use streams::{EventOrder, Fact, FileId, JobId};
 
 use super::change::{Changes, FilePatch, JobPatch, Pruned};
 use super::entry::Entry;
@@ -25,7 +25,7 @@ const PROCESSING: &str = "processing";
 pub(super) struct Fold {
     jobs: BTreeMap<JobId, JobFold>,
     files: BTreeMap<FileId, FileFold>,
-    tombstones: BTreeMap<FileId, u64>,
+    tombstones: BTreeMap<FileId, EventOrder>,
     deleted: BTreeSet<JobId>,
     /// What deleted jobs had to say to their files: a row that is there has seen it, and its guards tell so.
     ghosts: BTreeMap<FileId, FileFold>,
@@ -45,8 +45,8 @@ impl Fold {
         fold.into_changes()
     }
 
-    /// A fold of the whole log that knows the delete event of each deleted file, by its sequence in `HLS_UPLOADS`.
-    pub(super) fn over(tombstones: BTreeMap<FileId, u64>) -> Self {
+    /// A fold of the whole log that knows the delete event of each deleted file.
+    pub(super) fn over(tombstones: BTreeMap<FileId, EventOrder>) -> Self {
         Self {
             tombstones,
             ..Self::default()
@@ -65,7 +65,7 @@ impl Fold {
             && self
                 .tombstones
                 .get(&head.file_id)
-                .is_some_and(|deletion| accepted.upload_seq <= *deletion)
+                .is_some_and(|deletion| !accepted.event.is_after(deletion))
         {
             self.deleted.insert(head.job_id.clone());
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use migration::Schema;
 use sea_orm::DbErr;
-use streams::topology;
+use streams::Unread;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use super::feed::{self, Feed, FeedError};
 use super::references::References;
 use super::tally::Tally;
 use super::words::describe;
-use super::{Database, batch, census, rebuild};
+use super::{Database, batch, census, entry, rebuild};
 use crate::jetstream::{Log, Recorded, Refused};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
@@ -43,6 +43,9 @@ pub enum ProjectError {
     /// The job log could not be read.
     #[error(transparent)]
     Feed(#[from] FeedError),
+    /// A fact needs a newer release. What is behind it in the log waits with it, since the order of facts is their meaning.
+    #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
+    Newer(#[from] Unread),
     /// A dead letter was not taken.
     #[error("a fact that cannot be in the tables cannot be set aside: {0}")]
     DeadLetter(String),
@@ -118,6 +121,9 @@ impl Projector {
                     tracing::info!("the tables were rebuilt by another process; resuming from there");
                 }
                 Err(error) => {
+                    if let ProjectError::Newer(unread) = &error {
+                        self.log.newer().note(unread);
+                    }
                     tracing::warn!(%error, pause_ms = pause.as_millis(), "projection interrupted; trying again");
                     self.position.send_modify(|position| {
                         position.following = false;
@@ -142,6 +148,7 @@ impl Projector {
         loop {
             let mut messages = feed.next().await?;
             messages.retain(|message| message.seq > at.seq());
+            let (mut messages, newer) = entry::known(messages);
             while let Some(last) = messages.last() {
                 let to = at.after(last);
                 let apply = self.apply(references, &at, &to, &messages);
@@ -156,6 +163,9 @@ impl Projector {
                 }
                 self.stand(&at, &feed, true);
                 messages.retain(|message| message.seq > at.seq());
+            }
+            if let Some(unread) = newer {
+                return Err(unread.into());
             }
         }
     }
@@ -260,7 +270,7 @@ struct Rewound;
 pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
-        timeout(LETTER_LIMIT, log.append(topology::DEAD, fact.letter(log.max_payload())))
+        timeout(LETTER_LIMIT, log.publish_letter(fact.letter(log.max_payload())))
             .await
             .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use streams::delete::Tombstone;
-use streams::{FileId, subject, topology};
+use streams::{EventOrder, FileId, Unread, subject, topology, wire};
 
 use super::Database;
 use super::batch;
@@ -89,15 +89,20 @@ pub(super) async fn run(database: &Database, log: &Log) -> Result<(Checkpoint, R
     Ok((folded.to, rebuilt))
 }
 
-/// The delete event of each deleted file, by its sequence in `HLS_UPLOADS`.
-async fn tombstones(log: &Log) -> BTreeMap<FileId, u64> {
+/// The delete event of each deleted file.
+async fn tombstones(log: &Log) -> Result<BTreeMap<FileId, EventOrder>, ProjectError> {
     let mut tombstones = BTreeMap::new();
     for subject in log.subjects(topology::JOBS, subject::ALL_DELETED).await.into_keys() {
-        let recorded = log.last(topology::JOBS, &subject).await;
-        let read = recorded.and_then(|recorded| serde_json::from_slice::<Tombstone>(&recorded.payload).ok());
-        tombstones.extend(read.map(|tombstone| (tombstone.file_id, tombstone.upload_seq)));
+        let Some(recorded) = log.last(topology::JOBS, &subject).await else {
+            continue;
+        };
+        match wire::read::<Tombstone>(&subject, &recorded.payload) {
+            Ok(tombstone) => drop(tombstones.insert(tombstone.file_id, tombstone.event)),
+            Err(unread @ Unread::Newer { .. }) => return Err(unread.into()),
+            Err(unread @ Unread::Broken { .. }) => tracing::error!(%unread, "a deletion cannot be taken into account"),
+        }
     }
-    tombstones
+    Ok(tombstones)
 }
 
 /// The whole log, folded.
@@ -124,7 +129,7 @@ async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectEr
     let (mut tally, since) = counted(before.as_ref(), &state);
     let mut feed = Feed::open(log.nats(), 0).await?;
     let mut folded = Folded {
-        fold: Fold::over(tombstones(log).await),
+        fold: Fold::over(tombstones(log).await?),
         facts: 0,
         dead: Vec::new(),
         to: Checkpoint::start(state.created),
@@ -138,7 +143,10 @@ async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectEr
                         tally.push(&entry.fact);
                     }
                 }
-                Err(reason) => folded.dead.push(DeadFact::new(&message, reason)),
+                Err(unread @ Unread::Newer { .. }) => return Err(unread.into()),
+                Err(unread @ Unread::Broken { .. }) => {
+                    folded.dead.push(DeadFact::new(&message, unread.to_string()));
+                }
             }
             folded.facts += 1;
             folded.to = folded.to.after(&message);

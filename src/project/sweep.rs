@@ -11,9 +11,8 @@ use chrono::{TimeDelta, Utc};
 use metrics::{counter, gauge};
 use streams::fact::{FactKind, JobError};
 use streams::task::TaskName;
-use streams::{Code, JobId, subject, topology};
+use streams::{Code, JobId, Unread, subject, topology};
 
-use crate::jetstream::Refused;
 use crate::job::Jobs;
 use crate::job::verdict::SettleError;
 
@@ -35,9 +34,7 @@ pub async fn sweep(jobs: Jobs) {
         tokio::time::sleep(pause).await;
         seq = count_open(&jobs, seq, &mut open).await;
         for job in &open {
-            if let Err(refused) = mend(&jobs, job).await {
-                tracing::error!(job.id = %job, %refused, "an open job cannot be mended");
-            }
+            look_after(&jobs, job).await;
         }
     }
 }
@@ -49,12 +46,39 @@ async fn count_open(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
     reached
 }
 
+/// Looks after one open job.
+pub(crate) async fn look_after(jobs: &Jobs, job: &JobId) {
+    if let Err(error) = mend(jobs, job).await {
+        stopped(jobs, job, error).await;
+    }
+}
+
+/// What becomes of a job that cannot be mended: what can pass is looked at again by the next sweep, what needs a newer release is left to
+/// one, and all else ends or is a dead letter.
+async fn stopped(jobs: &Jobs, job: &JobId, error: SettleError) {
+    let kept = match error {
+        SettleError::Storage(_) | SettleError::Missing { .. } => {
+            tracing::warn!(job.id = %job, %error, "a decided job cannot be ended yet");
+            return;
+        }
+        SettleError::Unread(unread @ Unread::Newer { .. }) => return jobs.log.newer().note(&unread),
+        SettleError::Unread(unread @ Unread::Broken { .. }) => jobs.end_broken(job, unread).await,
+        SettleError::Refused(refused) => {
+            tracing::error!(job.id = %job, %refused, "a message cannot be published");
+            jobs.keep_unended(job, refused).await.map_err(SettleError::from)
+        }
+    };
+    if let Err(error) = kept {
+        tracing::error!(job.id = %job, %error, "not even a dead letter can be published");
+    }
+}
+
 /// Brings one open job on its way again, where it has come off it. Whether it had.
 ///
 /// # Errors
-/// [`Refused`] when the server will never take a message.
-pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
-    let Some(state) = jobs.state(job).await else {
+/// What keeps the job from going on.
+pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
+    let Some(state) = jobs.state(job).await? else {
         return Ok(false);
     };
     if state.ended {
@@ -63,20 +87,15 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, Refused> {
     let is_overdue = Utc::now() - state.accepted.time > DEADLINE;
     let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
     if !state.is_open() {
-        let settled = match jobs.settle(&state).await {
+        match jobs.settle(&state).await {
             // What it decided to commit is gone, and nobody brought it back.
-            Err(SettleError::Missing { .. }) if is_overdue => jobs.give_up(&state, error).await,
-            settled => settled,
-        };
-        if let Err(error) = settled {
-            tracing::warn!(job.id = %job, %error, "a decided job cannot be ended yet");
+            Err(SettleError::Missing { .. }) if is_overdue => jobs.give_up(&state, error).await?,
+            settled => settled?,
         }
         return Ok(true);
     }
     if is_overdue {
-        if let Err(error) = jobs.fail(&state, error).await {
-            tracing::warn!(job.id = %job, %error, "an overdue job cannot be ended yet");
-        }
+        jobs.fail(&state, error).await?;
         return Ok(true);
     }
     if jobs.is_queued(job).await {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use streams::delete::Tombstone;
 use streams::fact::{Accepted, Ended, FactKind, Outcome};
 use streams::work::Current;
-use streams::{FileId, JobId, OutputPrefix, subject};
+use streams::{EventOrder, FileId, JobId, OutputPrefix, subject};
 
 use crate::jetstream::Recorded;
 use crate::storage::JobKeys;
@@ -16,8 +16,8 @@ use crate::storage::JobKeys;
 pub(super) struct Job {
     pub(super) file_id: FileId,
     pub(super) prefix: OutputPrefix,
-    /// Sequence of its upload event.
-    upload_seq: u64,
+    /// Where its upload event stands.
+    event: EventOrder,
     /// When and how it ended.
     ended: Option<(DateTime<Utc>, Outcome)>,
     /// Whether its row went already.
@@ -45,7 +45,7 @@ pub(super) struct Ledger {
     prefixes: HashMap<String, OutputPrefix>,
     /// By their subject, with the moment since which it is so.
     owners: HashMap<String, (Current, DateTime<Utc>)>,
-    tombstones: HashMap<FileId, u64>,
+    tombstones: HashMap<FileId, EventOrder>,
 }
 
 /// Whose an object is, by its key alone.
@@ -98,7 +98,7 @@ impl Ledger {
         let job = Job {
             file_id: accepted.head.file_id,
             prefix,
-            upload_seq: accepted.upload_seq,
+            event: accepted.event,
             ended: None,
             is_pruned: false,
         };
@@ -108,7 +108,7 @@ impl Ledger {
     fn take_other(&mut self, message: &Recorded) {
         if subject::parse_deleted(&message.subject).is_some() {
             if let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&message.payload) {
-                self.tombstones.insert(tombstone.file_id, tombstone.upload_seq);
+                self.tombstones.insert(tombstone.file_id, tombstone.event);
             }
         } else if let Ok(current) = serde_json::from_slice::<Current>(&message.payload) {
             self.owners.insert(message.subject.clone(), (current, message.time));
@@ -119,7 +119,7 @@ impl Ledger {
     pub(super) fn is_deleted(&self, job: &Job) -> bool {
         self.tombstones
             .get(&job.file_id)
-            .is_some_and(|deletion| job.upload_seq <= *deletion)
+            .is_some_and(|deletion| !job.event.is_after(deletion))
     }
 
     /// The owner of a prefix of the output bucket `bucket`, and since when.
@@ -182,7 +182,7 @@ mod tests {
     fn accepted(job: &str, prefix: &str, upload_seq: u64) -> Recorded {
         let body = json!({
             "v": 1, "job_id": job, "file_id": "f", "at": "2026-11-22T10:00:00Z", "output_prefix": prefix, "identity": "x",
-            "manifest_url": "https://cdn/master.m3u8", "upload_seq": upload_seq,
+            "manifest_url": "https://cdn/master.m3u8", "upload_seq": upload_seq, "upload_time": "2026-11-22T10:00:00Z",
             "upload": {"file_id": "f", "name": "n", "mime_type": "m", "size": 1, "file_url": "s3://b/k", "folder_path": "/",
                        "metadata": {}, "settings": {"profile": "standard", "priority": "normal", "max_attempts": 5}}
         });
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_deleted_file_is_not_public_and_its_new_life_is() {
-        let tombstone = json!({"v": 1, "file_id": "f", "upload_seq": 5});
+        let tombstone = json!({"v": 1, "file_id": "f", "upload_seq": 5, "upload_time": "2026-11-22T10:00:00Z"});
         let log = [
             accepted("a", "hls/f/", 5),
             ended("a", 10, "completed"),

@@ -15,6 +15,7 @@ use super::pruner::{PruneError, Pruner, Removed};
 use super::public::reachable;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::Receipt;
+use crate::job::verdict::SettleError;
 use crate::storage::{ObjectMeta, SCRATCH, StorageError, revised, revision_of};
 
 /// What a prefix shows to the public.
@@ -134,7 +135,8 @@ impl<'a> Walk<'a> {
             return Ok(Arc::clone(shown));
         }
         let jobs = &self.pruner.jobs;
-        let owner = jobs.owner(prefix).await.map(|(owner, _)| owner);
+        let owner = jobs.owner(prefix).await.map_err(SettleError::from)?;
+        let owner = owner.map(|(owner, _)| owner);
         let public = match &owner {
             Some(owner) if owner.deleted.is_some() => BTreeSet::new(),
             _ => reachable(&jobs.output, &format!("{prefix}master.m3u8")).await?,
@@ -177,7 +179,8 @@ impl<'a> Walk<'a> {
     /// The master of a deleted file is what a late worker wrote; it goes the way masters are written, lest a new one be hit.
     async fn master(&mut self, prefix: &OutputPrefix, object: ObjectMeta) -> Result<(), PruneError> {
         let jobs = &self.pruner.jobs;
-        let Some((owner, _)) = jobs.owner(prefix).await else {
+        let owner = jobs.owner(prefix).await.map_err(SettleError::from)?;
+        let Some((owner, _)) = owner else {
             return Ok(());
         };
         let is_old = object.modified.is_some_and(|at| self.now - at >= self.pruner.grace);

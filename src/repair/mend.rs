@@ -81,7 +81,8 @@ impl Mender {
     /// [`RepairError`]; the output is then as it was.
     pub async fn mend(&self, found: Found, damages: Vec<Damage>) -> Result<Mended, RepairError> {
         let job = &found.receipt.job_id;
-        if self.jobs.state(job).await.is_some_and(|state| !state.ended) {
+        let state = self.jobs.state(job).await.map_err(SettleError::from)?;
+        if state.is_some_and(|state| !state.ended) {
             return Err(RepairError::AtWork(job.clone()));
         }
         let lost_receipt = found.lost_receipt.as_ref().map(|damage| damage.key.as_str());
@@ -122,7 +123,7 @@ impl Mender {
                 .cloned()
                 .collect(),
             found: Found {
-                owner: self.jobs.owner(&found.prefix).await,
+                owner: self.jobs.owner(&found.prefix).await.map_err(SettleError::from)?,
                 receipt,
                 lost_receipt: None,
                 ..found

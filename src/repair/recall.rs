@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::Utc;
-use streams::JobId;
 use streams::fact::{Accepted, Head};
 use streams::plan::Planned;
 use streams::upload::{Settings, Upload};
+use streams::{EventOrder, JobId};
 
 use super::find::Found;
 use crate::job::receipt::Receipt;
@@ -16,7 +16,7 @@ use crate::package::{Publication, outputs};
 
 /// The receipt of a job as the log still knows it; nothing where the log has forgotten too much.
 pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
-    let state = jobs.state(job).await?;
+    let state = jobs.state(job).await.ok()??;
     let made = outputs(jobs, &state).await.ok()?;
     let publication = Publication {
         jobs,
@@ -58,7 +58,7 @@ pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> J
         manifest_url,
         retry_of: None,
         identity: format!("job:{}", planned.head.job_id),
-        upload_seq: 0,
+        event: EventOrder::new(0, Utc::now()),
         deleted: false,
     };
     JobState {

@@ -45,6 +45,9 @@ impl Watch {
                     .and_then(|ledger| ledger.room().err())
                     .map(|error| error.to_string()),
             );
+            let payload = streams::provision::check_payload(self.jobs.log.max_payload());
+            obstacles.extend(payload.err().map(|error| error.to_string()));
+            obstacles.extend(self.jobs.log.newer().recent());
             let notices = self.ledger.iter().filter_map(Ledger::too_large);
             let newer = self
                 .database

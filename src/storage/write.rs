@@ -64,6 +64,30 @@ impl Bucket {
         self.put_whole(key, body, &kind, digest, Some(Over(over))).await
     }
 
+    /// Writes an object from memory under a key that is to be its own for ever: what the bucket holds there already stays as it is. Where an
+    /// answer got lost that is the object itself, so what is there is read and compared. Services that know no conditional writes (RFC 9110
+    /// section 13.1) write it all the same.
+    ///
+    /// # Errors
+    /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from storing it.
+    pub async fn put_new(&self, key: &str, body: Bytes, kind: ObjectKind) -> Result<Stored, StorageError> {
+        let digest = Digest::of(&body);
+        let written = self
+            .put_whole(key, body.clone(), &kind, digest.clone(), Some(Over(None)))
+            .await;
+        match written {
+            Err(changed @ StorageError::Changed { .. }) => match self.digest(key).await? {
+                Some(found) if found == digest => {
+                    let etag = self.head(key).await?.and_then(|meta| meta.etag);
+                    Ok(stored(digest, etag.unwrap_or_default()))
+                }
+                _ => Err(changed),
+            },
+            Err(StorageError::Refused { .. }) => self.put_whole(key, body, &kind, digest, None).await,
+            written => written,
+        }
+    }
+
     /// Writes an object from a file, in parts where it is large. The object appears whole or not at all.
     ///
     /// # Errors
@@ -350,6 +374,33 @@ mod server_tests {
             "slow"
         );
         assert!(bucket.head(KEY).await.unwrap_err().is_transient());
+    }
+
+    #[tokio::test]
+    async fn a_number_that_came_again_overwrites_nothing() {
+        let s3 = TestS3::start().await;
+        let bucket = s3.bucket().await;
+        let first = bucket.put_new(KEY, noise(10), ObjectKind::Video).await.unwrap();
+        // As after an answer that got lost: the object is there already.
+        assert_eq!(bucket.put_new(KEY, noise(10), ObjectKind::Video).await.unwrap(), first);
+        let error = bucket.put_new(KEY, noise(11), ObjectKind::Video).await.unwrap_err();
+        assert_eq!(error.kind(), "changed");
+        assert_eq!(bucket.digest(KEY).await.unwrap(), Some(Digest::of(&noise(10))));
+    }
+
+    #[tokio::test]
+    async fn a_service_without_conditional_writes_is_written_to_all_the_same() {
+        let plain = async |headers: axum::http::HeaderMap| {
+            if headers.contains_key("if-none-match") {
+                Err(axum::http::StatusCode::NOT_IMPLEMENTED)
+            } else {
+                Ok([("ETag", "\"plain\"")])
+            }
+        };
+        let (address, _server) = serve(Router::new().fallback(plain)).await;
+        let bucket = Storage::connect(&settings_for(address)).await.bucket(BUCKET);
+        let stored = bucket.put_new(KEY, noise(10), ObjectKind::Video).await.unwrap();
+        assert_eq!(stored.etag, "plain");
     }
 
     #[tokio::test]

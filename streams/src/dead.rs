@@ -23,7 +23,11 @@ pub const REASON: &str = "Fluxhls-Reason";
 pub const FILE: &str = "Fluxhls-File";
 /// For a task: the [`TaskReport`] as JSON, cut to fit a header.
 pub const REPORT: &str = "Fluxhls-Report";
-/// Says what of the original message had to be left out: `headers`, `body`, or both. The original is in its stream.
+/// When the server stored the original message: with the sequence it tells that message from one of a stream made anew.
+pub const ORIGIN_TIME: &str = "Fluxhls-Origin-Time";
+/// Where the letter holds only the first bytes of the original message: how many it has. The original is in its stream.
+pub const TRUNCATED: &str = "Fluxhls-Truncated";
+/// `headers` where those of the original message were left out, being too long. The original is in its stream.
 pub const CUT: &str = "Fluxhls-Cut";
 
 /// Longest [`REASON`], in bytes.

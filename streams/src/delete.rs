@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::VERSION;
 use crate::cloudevent;
 use crate::id::{FileId, OutputPrefix};
+use crate::order::EventOrder;
 use crate::upload::{MAX_BYTES, Malformed, required_id};
 
 /// A request to delete a file.
@@ -20,16 +21,17 @@ pub struct Delete {
     pub output_prefix: Option<OutputPrefix>,
 }
 
-/// Says that a file was deleted; the body of `hls.v1.source.deleted.<file_id>`. It only ever advances to a higher `upload_seq`.
+/// Says that a file was deleted; the body of `hls.v1.source.deleted.<file_id>`. It only ever advances to a later event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tombstone {
     /// Version of the payload.
     pub v: u32,
     /// The file.
     pub file_id: FileId,
-    /// Sequence of the delete event in `HLS_UPLOADS`. What was uploaded before it is gone; what was uploaded after it is a new life of
+    /// Where the delete event stands in `HLS_UPLOADS`. What was uploaded before it is gone; what was uploaded after it is a new life of
     /// the file.
-    pub upload_seq: u64,
+    #[serde(flatten)]
+    pub event: EventOrder,
     /// How many jobs were removed, once all of it was carried out.
     #[serde(default)]
     pub done: Option<usize>,
@@ -38,11 +40,11 @@ pub struct Tombstone {
 impl Tombstone {
     /// The tombstone of a delete event that is about to be carried out.
     #[must_use]
-    pub const fn new(file_id: FileId, upload_seq: u64) -> Self {
+    pub const fn new(file_id: FileId, event: EventOrder) -> Self {
         Self {
             v: VERSION,
             file_id,
-            upload_seq,
+            event,
             done: None,
         }
     }

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::VERSION;
 use crate::code::{Class, Code};
 use crate::id::{FileId, JobId, OutputPrefix};
+use crate::order::EventOrder;
 pub use crate::plan::Planned;
 use crate::task::TaskName;
 use crate::upload::Upload;
+use crate::wire::{self, Unread};
 
 /// What every fact begins with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,9 +56,9 @@ pub struct Accepted {
     pub retry_of: Option<JobId>,
     /// The identity of the event, e.g. `job:<job_id>`.
     pub identity: String,
-    /// Sequence of the event in `HLS_UPLOADS`: a request to delete the file that came later ends this job.
-    #[serde(default)]
-    pub upload_seq: u64,
+    /// Where the event stands in `HLS_UPLOADS`: a request to delete the file that came later ends this job.
+    #[serde(flatten)]
+    pub event: EventOrder,
     /// Whether the file was deleted before the event was taken in: the job only ends, and no row is made for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
@@ -269,12 +271,12 @@ macro_rules! facts {
                 match self { $(Self::$variant(fact) => &fact.head,)* }
             }
 
-            /// Reads the body of a message whose subject says `kind`.
+            /// Reads the body of the message on `subject`, which says `kind`.
             ///
             /// # Errors
-            /// When the body is not such a payload.
-            pub fn decode(kind: FactKind, body: &[u8]) -> serde_json::Result<Self> {
-                Ok(match kind { $(FactKind::$variant => Self::$variant(serde_json::from_slice(body)?),)* })
+            /// When the body is not such a payload, or one of a newer release.
+            pub fn decode(subject: &str, kind: FactKind, body: &[u8]) -> Result<Self, Unread> {
+                Ok(match kind { $(FactKind::$variant => Self::$variant(wire::read(subject, body)?),)* })
             }
 
             /// The body of the message.
@@ -311,14 +313,14 @@ mod tests {
         let body = br#"{"v":1,"job_id":"j1","file_id":"f1","at":"2026-11-22T10:00:00Z","outcome":"failed","manifest_url":null,
             "thumbnail_url":null,"storyboard_url":null,"duration_seconds":null,"elapsed_seconds":1.5,"progress":0,"superseded":false,
             "warnings":[],"error":{"code":"truncated_upload","class":"permanent","message":"m","task":"plan"},"renditions":[],"later":1}"#;
-        let Fact::Ended(ended) = Fact::decode(FactKind::Ended, body).unwrap() else {
+        let Fact::Ended(ended) = Fact::decode("s", FactKind::Ended, body).unwrap() else {
             panic!("not an ended fact")
         };
         assert_eq!(
             ended.error,
             Some(JobError::new(Code::TruncatedUpload, "m", Some(TaskName::PLAN)))
         );
-        let again = Fact::decode(FactKind::Ended, &Fact::from(ended.clone()).encode().unwrap()).unwrap();
+        let again = Fact::decode("s", FactKind::Ended, &Fact::from(ended.clone()).encode().unwrap()).unwrap();
         assert_eq!(again, Fact::Ended(ended));
     }
 
@@ -334,8 +336,8 @@ mod tests {
             bitten[place.index(whole.len())] = byte;
             for body in [&bitten[..], &whole[..cut.index(whole.len())], &noise] {
                 for kind in FactKind::ALL {
-                    if let Ok(fact) = Fact::decode(*kind, body) {
-                        let again = Fact::decode(*kind, &fact.encode().unwrap()).unwrap();
+                    if let Ok(fact) = Fact::decode("s", *kind, body) {
+                        let again = Fact::decode("s", *kind, &fact.encode().unwrap()).unwrap();
                         proptest::prop_assert_eq!(again, fact);
                     }
                 }

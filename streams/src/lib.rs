@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`id`] (names that are valid subject tokens by construction), [`subject`] (every subject, built and
 //! parsed in one place), [`upload`] (the event that starts a job), [`delete`] (the event that removes a file), [`fact`] (the job log), [`work`] (what workers tell each
-//! other), [`task`] (the queue), [`progress`], [`dead`] (dead letters), [`code`] (failure codes), [`topology`] (streams and
+//! other), [`task`] (the queue), [`wire`] (what another release wrote), [`order`] (which event came first), [`progress`], [`dead`] (dead letters), [`code`] (failure codes), [`topology`] (streams and
 //! consumers as values) and [`provision`] (create, update, or report drift).
 //!
 //! Payloads are JSON. Unknown fields are ignored on reading and additive change never bumps `v`.
@@ -14,6 +14,7 @@ pub mod dead;
 pub mod delete;
 pub mod fact;
 pub mod id;
+pub mod order;
 pub mod plan;
 pub mod progress;
 pub mod provision;
@@ -23,13 +24,16 @@ pub mod subject;
 pub mod task;
 pub mod topology;
 pub mod upload;
+pub mod wire;
 pub mod work;
 
 pub use code::{Class as FailureClass, Code};
 pub use fact::{Fact, FactKind};
 pub use id::{FileId, JobId, OutputPrefix, RenditionName};
+pub use order::EventOrder;
 pub use rational::Rational;
 pub use task::{Class, Lane, TaskKey, TaskName};
+pub use wire::Unread;
 
 /// Version of every payload: the `v` field and the token in every subject.
 pub const VERSION: u32 = 1;

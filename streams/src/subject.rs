@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::fact::FactKind;
 use crate::id::{FileId, JobId};
 use crate::task::{Class, Lane, TaskKey, TaskName};
+use crate::wire::Unread;
 use crate::work::WorkKind;
 
 /// Upload events.
@@ -73,6 +74,14 @@ pub fn parse_fact(subject: &str) -> Option<(JobId, FactKind)> {
     Some((job.parse().ok()?, FactKind::from_token(kind)?))
 }
 
+/// As [`parse_fact`], of a subject under [`ALL_FACTS`].
+///
+/// # Errors
+/// [`Unread::Newer`] where this release knows no such fact.
+pub fn read_fact(subject: &str) -> Result<(JobId, FactKind), Unread> {
+    parse_fact(subject).ok_or_else(|| Unread::newer(subject, "this release knows no such fact"))
+}
+
 /// The identity of an upload event; `identity` is any text, its hash is the token.
 #[must_use]
 pub fn source(identity: &str) -> String {
@@ -89,6 +98,12 @@ pub fn job_of_file(file: &FileId, job: &JobId) -> String {
 #[must_use]
 pub fn jobs_of_file(file: &FileId) -> String {
     format!("hls.v1.source.file.{file}.*")
+}
+
+/// The index entries of a job, of which there is one.
+#[must_use]
+pub fn files_of_job(job: &JobId) -> String {
+    format!("hls.v1.source.file.*.{job}")
 }
 
 /// Reads the subject of an index entry.
@@ -199,6 +214,14 @@ pub fn parse_task(subject: &str) -> Option<TaskKey> {
     };
     let key = TaskKey::new(tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?, lane);
     (tokens.next().is_none() && key.class.as_str() == class).then_some(key)
+}
+
+/// As [`parse_task`], of a subject under [`ALL_TASKS`].
+///
+/// # Errors
+/// [`Unread::Newer`] where this release knows no such task.
+pub fn read_task(subject: &str) -> Result<TaskKey, Unread> {
+    parse_task(subject).ok_or_else(|| Unread::newer(subject, "this release knows no such task"))
 }
 
 /// The last progress of one task.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::{InvalidId, JobId};
 
@@ -75,7 +76,7 @@ pub enum Duty {
 }
 
 /// The name of a task within its job: its duty, and whether it is the one redo (`~1`) of a task whose output failed its check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskName {
     /// What is done.
@@ -93,6 +94,9 @@ impl TaskName {
     pub const PLAYLIST: Self = Self::of(Duty::Playlist);
     /// The finish task.
     pub const FINISH: Self = Self::of(Duty::Finish);
+
+    /// What tasks are called, `n` being a number.
+    const WORDS: &'static [&'static str] = &["plan", "vn", "tracks", "playlist", "finish"];
 
     const fn of(duty: Duty) -> Self {
         Self { duty, redo: false }
@@ -174,10 +178,11 @@ impl FromStr for TaskName {
     }
 }
 
-impl TryFrom<String> for TaskName {
-    type Error = InvalidId;
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
+impl<'de> Deserialize<'de> for TaskName {
+    /// A task that is not known is an unknown word like that of an enum: a newer release may have it.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| D::Error::unknown_variant(&text, Self::WORDS))
     }
 }
 

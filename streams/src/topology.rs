@@ -25,6 +25,8 @@ pub const DEAD: &str = "HLS_DEAD";
 pub const INTAKE: &str = "intake";
 /// Most tasks on the queue; a full queue refuses and the sweep plans again.
 pub const MAX_TASKS: i64 = 1_000_000;
+/// Bytes that a server must take in one message: the largest fact (`accepted`, 300 KiB) with its headers, and room to spare.
+pub const MIN_PAYLOAD: usize = 512 * 1024;
 /// How long a worker may be silent before its task goes to another.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// How often a worker says that it goes on: a third of [`ACK_WAIT`].
@@ -158,7 +160,11 @@ pub fn durables() -> Vec<Durable> {
     vec![
         Durable {
             stream: UPLOADS,
-            config: base(INTAKE, String::new()),
+            config: pull::Config {
+                // By name, so that an event a later release adds to the stream goes past this one.
+                filter_subjects: vec![subject::UPLOAD.to_owned(), subject::DELETE.to_owned()],
+                ..base(INTAKE, String::new())
+            },
         },
         task(Class::Plan, None),
         task(Class::Tracks, None),

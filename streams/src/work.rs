@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
 use crate::id::{JobId, RenditionName};
+use crate::order::EventOrder;
 use crate::task::{Duty, TaskName};
 
 /// Which work message; the token between job and task in its subject.
@@ -340,10 +341,10 @@ pub struct Current {
     /// The repair whose `commit-<revision>.m3u8` is public, by the stream sequence of its `attempt`; 0 for the job's own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
-    /// Set once the file was deleted: nothing is public then. Sequence of the delete event in `HLS_UPLOADS`; only a job of a later
+    /// Set once the file was deleted: nothing is public then. Where the delete event stands in `HLS_UPLOADS`; only a job of a later
     /// upload event may own the prefix again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deleted: Option<u64>,
+    pub deleted: Option<EventOrder>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

@@ -103,8 +103,8 @@ async fn a_dead_event_is_listed_shown_and_sent_again_as_it_was() {
         let seq = world.streams.send(subject::UPLOAD, message).await;
         let subject = subject::dead_message("upload", seq);
         let letter = world.streams.first(topology::DEAD, &subject, |_| true).await;
-        let is_cut = letter.headers.get(dead::CUT).is_some();
-        assert_eq!(is_cut, body.len() > 1000);
+        let full = letter.headers.get(dead::TRUNCATED).map(|size| size.as_str().to_owned());
+        assert_eq!(full, (body.len() > 1000).then(|| body.len().to_string()));
         assert!(body.as_bytes().starts_with(&letter.payload));
 
         let letters = world.told(&["dead", "list", "--limit", "1", "--json"]).await;
@@ -153,17 +153,17 @@ async fn no_reason_and_no_report_can_break_a_letter() {
     let grief = Grief {
         stream: topology::TASKS,
         seq: 7,
+        time: chrono::DateTime::UNIX_EPOCH,
         code: Code::FfmpegCrashed,
         reason: &odd.repeat(1000),
+        more: &[(dead::FILE, "f1".to_owned()), (dead::REPORT, report.to_header())],
     };
     let mut original = async_nats::HeaderMap::new();
     original.insert("x", "v".repeat(dead::MAX_ORIGINAL - 10));
     let limit = access.log.max_payload();
     let body = bytes::Bytes::from(vec![b'x'; limit]);
-    let letter = letter(subject::dead_task(&report.key), &grief, body, Some(&original), limit)
-        .with_header(dead::FILE, "f1")
-        .with_header(dead::REPORT, &report.to_header());
-    access.log.create(topology::DEAD, letter).await.unwrap();
+    let letter = letter(subject::dead_task(&report.key), &grief, body, Some(&original), limit);
+    access.log.publish_letter(letter).await.unwrap();
     let stored = world
         .streams
         .first(topology::DEAD, &subject::dead_task(&report.key), |_| true)

@@ -44,7 +44,7 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
     world.completed(&first).await;
     let row = world.database.file(&file).await;
     let access = world.access().await;
-    let (stale, _) = access.owner(&prefix_of(&file)).await.unwrap();
+    let (stale, _) = access.owner(&prefix_of(&file)).await.unwrap().unwrap();
     world.leave(&format!("tmp/{first}/source.mkv")).await;
 
     let told = world.told(&["delete", &file, "--json"]).await;
@@ -98,16 +98,16 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
 /// The delete event as the server delivers it a second time, to a process that has forgotten that it was carried out.
 async fn delete_again(jobs: &Jobs, file: &str, seq: u64) {
     let file: FileId = file.parse().unwrap();
-    let (tombstone, at) = jobs.tombstone(&file).await.unwrap();
-    assert_eq!((tombstone.upload_seq, tombstone.done), (seq, Some(1)));
-    let undone = serde_json::to_vec(&Tombstone::new(file.clone(), seq)).unwrap();
+    let (tombstone, at) = jobs.tombstone(&file).await.unwrap().unwrap();
+    assert_eq!((tombstone.event.upload_seq, tombstone.done), (seq, Some(1)));
+    let undone = serde_json::to_vec(&Tombstone::new(file.clone(), tombstone.event)).unwrap();
     let message = fluxhls::jetstream::Outgoing::json(subject::deleted(&file), undone);
     jobs.log.replace(topology::JOBS, message, at).await.unwrap();
     let event = Delete {
         file_id: file,
         output_prefix: None,
     };
-    jobs.delete_file(&event, seq).await.unwrap();
+    jobs.delete_file(&event, tombstone.event).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,7 +137,7 @@ async fn what_was_uploaded_before_a_deletion_ends_and_what_was_uploaded_after_it
         assert_eq!(count, 1, "{fact:?}");
     }
     let accepted = world.accepted(&lives).await;
-    assert!(accepted.upload_seq > deletion && !accepted.deleted);
+    assert!(accepted.event.upload_seq > deletion && !accepted.deleted);
     assert_eq!(world.facts(&lives).await.get(&FactKind::Cancel), None);
     let pruned = world.streams.fact(&gone, FactKind::Pruned).await;
     world.database.has_projected(pruned.seq).await;
@@ -193,7 +193,7 @@ async fn a_decided_job_whose_output_is_gone_ends_with_its_file_and_never_becomes
     world.taken_in(seq).await;
     intake.kill().await;
     let access = world.access().await;
-    let state = access.state(&job).await.unwrap();
+    let state = access.state(&job).await.unwrap().unwrap();
     access.decide(&state, Decision::Commit, None).await.unwrap();
 
     let _intake = world.worker("again").roles("intake").start();
@@ -204,7 +204,7 @@ async fn a_decided_job_whose_output_is_gone_ends_with_its_file_and_never_becomes
         (&json!("failed"), &json!("verification_failed"))
     );
     assert!(went_with_its_file(&world, &job).await);
-    let (owner, _) = access.owner(&prefix).await.unwrap();
+    let (owner, _) = access.owner(&prefix).await.unwrap().unwrap();
     assert!(
         owner.deleted.is_some() && owner.job_id == job,
         "a late commit finds that it is over: {owner:?}"

@@ -148,6 +148,31 @@ async fn a_node_service_publishes_follows_and_hears_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_service_loses_no_upload_of_a_file_that_it_uploads_again() {
+    let world = World::new(Engine::Sqlite).await;
+    let _worker = world.worker("one").roles("intake").start();
+    let event = |key: &str| json!({ "file_id": "f1", "name": "holiday.mp4", "file_url": format!("s3://media/{key}") });
+    let publish = async |event: Value| {
+        let mut program = node("publish.mjs");
+        program.arg(event.to_string());
+        let stored = told(program, &world).await;
+        assert_eq!(stored["duplicate"], json!(false), "{event}");
+        world.taken_in(stored["seq"].as_u64().unwrap()).await;
+    };
+    publish(event("uploads/first.mp4")).await;
+    publish(event("uploads/second.mp4")).await;
+    assert_eq!(world.jobs().await.len(), 2, "two contents under one file_id");
+
+    world.told(&["delete", "f1", "--json"]).await;
+    publish(event("uploads/first.mp4")).await;
+    assert_eq!(
+        world.jobs().await.len(),
+        3,
+        "the same content after the file was deleted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_service_asks_cancels_and_repeats() {
     let world = World::new(Engine::Postgresql).await;
     let ask = |question: &str, body: Value| {

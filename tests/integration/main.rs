@@ -6,6 +6,8 @@ mod adopting;
 #[cfg(test)]
 mod bad_inputs;
 #[cfg(test)]
+mod births;
+#[cfg(test)]
 mod canceling;
 #[cfg(test)]
 mod chaos;
@@ -46,6 +48,8 @@ mod identity;
 #[cfg(test)]
 mod killers;
 #[cfg(test)]
+mod long_events;
+#[cfg(test)]
 mod main_job;
 #[cfg(test)]
 mod memory;
@@ -53,6 +57,8 @@ mod memory;
 mod metrics;
 #[cfg(test)]
 mod mutations;
+#[cfg(test)]
+mod newer_releases;
 #[cfg(test)]
 mod odd_events;
 #[cfg(test)]

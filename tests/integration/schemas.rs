@@ -199,7 +199,7 @@ fn every_example_on_the_page_is_read_by_the_program_and_valid_by_its_schema() {
             let wrong: Vec<String> = validator.iter_errors(&body).map(|error| error.to_string()).collect();
             assert!(wrong.is_empty(), "{name}: {wrong:?}");
             match FactKind::ALL.iter().find(|kind| kind.as_str() == name) {
-                Some(kind) => drop(streams::Fact::decode(*kind, text.as_bytes()).unwrap()),
+                Some(kind) => drop(streams::Fact::decode(name, *kind, text.as_bytes()).unwrap()),
                 None if name == "upload" => drop(upload::read(None, text.as_bytes(), "hls/").unwrap()),
                 None => {}
             }

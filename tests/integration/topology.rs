@@ -79,6 +79,9 @@ fn consumer(durable: &Durable) -> Value {
     if !config.filter_subject.is_empty() {
         spec["filterSubject"] = json!(config.filter_subject);
     }
+    if !config.filter_subjects.is_empty() {
+        spec["filterSubjects"] = json!(config.filter_subjects);
+    }
     spec
 }
 

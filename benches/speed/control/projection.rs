@@ -116,7 +116,7 @@ async fn upserted(world: &World, database: &Database, rows: &Rows) -> f64 {
         for message in batches.next().await.unwrap() {
             let message = message.unwrap();
             let (_, kind) = subject::parse_fact(&message.subject).unwrap();
-            let fact = Fact::decode(kind, &message.payload).unwrap();
+            let fact = Fact::decode(&message.subject, kind, &message.payload).unwrap();
             let (job, file) = (jobs[fact.head().job_id.as_str()], files[fact.head().file_id.as_str()]);
             touched_jobs.insert(job.id.as_str(), job);
             touched_files.insert(file.id.as_str(), file);

@@ -38,8 +38,9 @@ async fn follow(log: &Log, board: &watch::Sender<Board>) -> Result<(), async_nat
         tokio::select! {
             Some(message) = facts.next() => {
                 let message = message?;
-                let fact = subject::parse_fact(message.subject.as_str()).and_then(|(_, kind)| Fact::decode(kind, &message.payload).ok());
-                if let Some(fact) = fact {
+                let subject = message.subject.as_str();
+                let fact = subject::read_fact(subject).and_then(|(_, kind)| Fact::decode(subject, kind, &message.payload));
+                if let Ok(fact) = fact {
                     board.send_modify(|board| tell(board, &fact));
                 }
             }

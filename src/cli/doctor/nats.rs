@@ -8,8 +8,6 @@ use crate::jetstream::Nats;
 
 /// The first version whose single server loses no acknowledged message when its machine does, given `sync_interval: always`.
 const ALONE: (u64, u64) = (2, 15);
-/// The largest fact (`accepted`, 300 KiB) with its headers.
-const PAYLOAD: usize = 512 * 1024;
 
 /// Looks at the server, and makes the streams first where `fix` says so.
 pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
@@ -67,13 +65,10 @@ fn numbers(version: &str) -> (u64, u64) {
 
 fn payload(nats: &Nats) -> Finding {
     let limit = nats.client.server_info().max_payload;
-    if limit >= PAYLOAD {
-        return Finding::ok("payload", format!("messages may have {limit} bytes"));
+    match provision::check_payload(limit) {
+        Ok(()) => Finding::ok("payload", format!("messages may have {limit} bytes")),
+        Err(error) => Finding::fix("payload", error.to_string()),
     }
-    Finding::fix(
-        "payload",
-        format!("messages may have {limit} bytes; set max_payload to {PAYLOAD} or more"),
-    )
 }
 
 async fn streams(nats: &Nats, args: &NatsArgs, fix: bool) -> Result<String, String> {

@@ -126,6 +126,7 @@ impl Draft {
             tasks: self.tasks,
             warnings: self.warnings,
             encoder: self.encoder,
+            needs: Vec::new(),
         }
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::json;
 use streams::delete::Tombstone;
-use streams::{subject, topology};
+use streams::{EventOrder, subject, topology};
 use tokio::runtime::Runtime;
 
 use super::facts::{
@@ -32,8 +32,15 @@ fn life() -> Vec<Recorded> {
     ]
 }
 
+/// The event of this sequence, in the second in which all events of these tests came.
+fn event(upload_seq: u64) -> EventOrder {
+    EventOrder::new(upload_seq, "2026-11-22T10:00:00Z".parse().unwrap())
+}
+
 async fn rebuilt(tables: &Tables, log: &[Recorded], tombstones: &[(&str, u64)]) -> Rows {
-    let tombstones = tombstones.iter().map(|(file, seq)| (file.parse().unwrap(), *seq));
+    let tombstones = tombstones
+        .iter()
+        .map(|(file, seq)| (file.parse().unwrap(), event(*seq)));
     let mut fold = Fold::over(tombstones.collect::<BTreeMap<_, _>>());
     for message in log {
         fold.push(&Entry::read(message).unwrap());
@@ -189,7 +196,7 @@ async fn the_tombstones_of_the_log_are_what_a_rebuild_goes_by() {
 }
 
 async fn bury(log: &Log, file: &str, upload_seq: u64) {
-    let tombstone = Tombstone::new(file.parse().unwrap(), upload_seq);
+    let tombstone = Tombstone::new(file.parse().unwrap(), event(upload_seq));
     let body = serde_json::to_vec(&tombstone).unwrap();
     log.append(
         topology::JOBS,

@@ -49,7 +49,7 @@ pub(super) fn accepted_with(seq: u64, job: &str, file: &str, event: &Value) -> R
         upload[name] = value.clone();
     }
     let fields = json!({
-        "upload": upload, "output_prefix": format!("hls/{file}/"), "identity": format!("job:{job}"),
+        "upload": upload, "output_prefix": format!("hls/{file}/"), "identity": format!("job:{job}"), "upload_seq": 0, "upload_time": "2026-11-22T10:00:00Z",
         "manifest_url": format!("https://cdn/hls/{file}/master.m3u8")
     });
     fact(seq, job, file, FactKind::Accepted, &fields)
@@ -138,8 +138,8 @@ pub(super) fn deleted(seq: u64, job: &str, file: &str) -> Recorded {
     with(pruned(seq, job, file), "deleted", true)
 }
 
-/// The same fact with one more field.
-fn with(fact: Recorded, name: &str, value: impl Into<Value>) -> Recorded {
+/// The same fact with one field more, or changed.
+pub(super) fn with(fact: Recorded, name: &str, value: impl Into<Value>) -> Recorded {
     let mut body: Value = serde_json::from_slice(&fact.payload).unwrap();
     body[name] = value.into();
     Recorded {

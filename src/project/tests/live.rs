@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::facts::{accepted, accepted_with, completed, failed, planned, playable, pruned};
+use super::facts::{accepted, accepted_with, completed, failed, planned, playable, pruned, with};
 use super::tables::Tables;
 use crate::jetstream::testing::{Server, publish};
 use crate::jetstream::{Log, Recorded};
@@ -203,6 +203,40 @@ async fn a_refused_fact_becomes_a_dead_letter_and_the_rest_goes_on() {
     assert_eq!((rebuilt.facts, rebuilt.dead), (3, 1), "a rebuild finds the same one");
     assert_eq!(tables.rows().await.jobs.len(), 2);
     projector.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_of_a_newer_release_is_waited_for_and_neither_skipped_nor_buried() {
+    let of_newer = [
+        Recorded {
+            subject: "hls.v1.job.j.later".to_owned(),
+            ..planned(0, "j", "f")
+        },
+        with(completed(0, "j", "f", false), "outcome", "partial"),
+        with(planned(0, "j", "f"), "v", 2),
+    ];
+    for newer in of_newer {
+        let (_server, log) = Server::start().await;
+        let tables = Tables::sqlite().await;
+        let mut projector = Running::start(&tables.url, &log).await;
+        projector.reaches(|at| at.following).await;
+        let known = publish(&log, &[accepted(0, "j", "f"), planned(0, "j", "f")]).await;
+        publish(&log, &[newer.clone(), accepted(0, "behind", "g")]).await;
+        projector.reaches(|at| !at.following && at.seq == known).await;
+
+        let named = log.newer().recent();
+        assert!(
+            named[0].starts_with(&format!("{} needs a newer fluxhls", newer.subject)),
+            "{named:?}"
+        );
+        let rows = tables.rows().await;
+        assert_eq!(rows.jobs.len(), 1, "what is behind it waits");
+        assert_eq!(log.subjects("HLS_DEAD", "hls.v1.dead.>").await.len(), 0);
+        let rebuilt = rebuild(&tables.db, &log).await.unwrap_err().to_string();
+        assert!(rebuilt.contains("needs a newer fluxhls"), "{rebuilt}");
+        assert!(tables.rows().await == rows, "a rebuild leaves the tables as they were");
+        projector.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,7 +32,7 @@ impl Stage for Actor {
             (Duty::Video(0), Character::Wrong) => Err(Failure::new(Code::VerificationFailed, "A frame is missing.")),
             (Duty::Video(0), Character::Killer) => loop {
                 // It is busy until its process dies.
-                self.jobs.work(&state.job_id).await;
+                drop(self.jobs.work(&state.job_id).await);
             },
             (Duty::Video(_) | Duty::Tracks, Character::Shaky) if attempt % 3 == 0 => {
                 Err(Failure::plain(Code::StorageUnavailable))

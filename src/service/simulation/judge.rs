@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use streams::delete::Tombstone;
 use streams::fact::{Accepted, Decision, Ended, FactKind, Outcome, Planned, Pruned, Verdict};
 use streams::work::{Current, WorkKind};
-use streams::{JobId, subject, topology};
+use streams::{EventOrder, JobId, subject, topology};
 
 use super::world::World;
 use crate::jetstream::Recorded;
@@ -90,7 +90,7 @@ impl Facts {
     fn is_doomed(&self, accepted: &Accepted) -> bool {
         let tombs = self.tombstones();
         let tomb = tombs.get(accepted.head.file_id.as_str());
-        tomb.is_some_and(|tomb| accepted.upload_seq <= tomb.upload_seq)
+        tomb.is_some_and(|tomb| !accepted.event.is_after(&tomb.event))
     }
 
     fn seq(&self, job: &JobId, kind: FactKind) -> u64 {
@@ -146,7 +146,8 @@ fn deletions_without_end(world: &World, facts: &Facts) -> Vec<String> {
     for event in deletions.filter(|event| event.subject == subject::DELETE) {
         let body: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
         let tomb = tombs.get(body["file_id"].as_str().unwrap());
-        if tomb.is_none_or(|tomb| tomb.upload_seq < event.seq || tomb.done.is_none()) {
+        let place = EventOrder::new(event.seq, event.time);
+        if tomb.is_none_or(|tomb| place.is_after(&tomb.event) || tomb.done.is_none()) {
             violations.push(format!("deletion {} was not carried out: {tomb:?}", event.seq));
         }
     }
@@ -198,7 +199,7 @@ fn work_that_does_not_add_up(world: &World, facts: &Facts) -> Vec<String> {
             **count > 1 && subject::parse_work(subject).is_some_and(|(_, kind, _)| once.contains(&kind))
         });
         violations.extend(many.map(|(subject, count)| format!("{subject} was published {count} times")));
-        let work = WorkState::from_subjects(counts);
+        let work = WorkState::from_subjects(counts).unwrap();
         let Some(plan) = plans.get(job) else { continue };
         if ended[job].outcome == Outcome::Completed {
             let missing = plan
@@ -281,10 +282,13 @@ async fn masters(world: &World, facts: &Facts, bucket: &Bucket) -> Vec<String> {
 /// Whether one owner of a prefix may follow another: a job accepted later, the same one deleted, or one that was uploaded after the
 /// deletion.
 fn may_follow(before: &Current, now: &Current, accepted: &BTreeMap<JobId, Accepted>) -> bool {
-    let is_deleted = now.job_id == before.job_id && now.deleted > before.deleted;
+    let is_deleted = now.job_id == before.job_id
+        && now
+            .deleted
+            .is_some_and(|now| before.deleted.is_none_or(|before| now.is_after(&before)));
     let is_newer = match before.deleted {
         None => now.accepted_seq > before.accepted_seq,
-        Some(deletion) => accepted[&now.job_id].upload_seq > deletion,
+        Some(deletion) => accepted[&now.job_id].event.is_after(&deletion),
     };
     before.file_id == now.file_id && (is_deleted || is_newer)
 }

@@ -7,6 +7,7 @@
 mod actor;
 mod character;
 mod judge;
+mod refusals;
 mod world;
 
 use world::World;

@@ -19,7 +19,7 @@ use crate::intake::Intake;
 use crate::jetstream::model::{Fate, Model, Process, Turn};
 use crate::jetstream::{Delivery, Log, Outgoing, Recorded};
 use crate::job::{Gate, JobSettings, Jobs, run};
-use crate::project::sweep::mend;
+use crate::project::sweep::look_after;
 use crate::storage::{Bucket, Locator};
 
 /// Most processes at a time.
@@ -157,6 +157,36 @@ impl World {
         false
     }
 
+    /// As [`World::heal`], where the server refuses some messages: an open job that is a dead letter is left alone.
+    pub(super) async fn rest(&mut self) -> bool {
+        for _ in 0..ROUNDS {
+            while !self.processes.is_empty() {
+                self.resume(0, Fate::Goes).await;
+            }
+            let (events, tasks) = (self.unacknowledged(), self.model.messages(topology::TASKS));
+            let letters = self.model.messages(topology::DEAD);
+            let is_dead = |job: &JobId| {
+                letters
+                    .iter()
+                    .any(|letter| letter.subject.contains(&format!(".{job}.")))
+            };
+            let open: Vec<JobId> = self.open_jobs().into_iter().filter(|job| !is_dead(job)).collect();
+            if events.is_empty() && tasks.is_empty() && open.is_empty() {
+                return true;
+            }
+            for event in events {
+                self.take_in(event).await;
+            }
+            for task in tasks {
+                self.work_on(task).await;
+            }
+            for job in open {
+                self.sweep(job).await;
+            }
+        }
+        false
+    }
+
     /// Every job there is.
     pub(super) fn jobs(&self) -> BTreeSet<JobId> {
         self.model
@@ -257,7 +287,7 @@ impl World {
     }
 
     async fn sweep(&mut self, job: JobId) {
-        self.start(async move |jobs, _| drop(mend(&jobs, &job).await)).await;
+        self.start(async move |jobs, _| look_after(&jobs, &job).await).await;
     }
 
     async fn cancel(&mut self, job: JobId) {

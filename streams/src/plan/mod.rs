@@ -65,6 +65,9 @@ pub struct Planned {
     pub warnings: Vec<String>,
     /// The build whose output all chunks must match.
     pub encoder: EncoderBuild,
+    /// What a worker must know to carry the plan out, as stable words; who lacks one leaves the job to a newer worker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
 }
 
 /// One task of a plan.
@@ -115,6 +118,16 @@ impl Segment {
 }
 
 impl Planned {
+    /// Every need that this release can meet. So far no plan has any.
+    pub const NEEDS: &'static [&'static str] = &[];
+
+    /// The first need of the plan that this release cannot meet.
+    #[must_use]
+    pub fn unmet_need(&self) -> Option<&str> {
+        let mut needs = self.needs.iter().map(String::as_str);
+        needs.find(|need| !Self::NEEDS.contains(need))
+    }
+
     /// The video renditions, top rung first.
     pub fn videos(&self) -> impl Iterator<Item = &VideoRendition> {
         self.renditions.iter().filter_map(|rendition| match rendition {

@@ -67,7 +67,7 @@ pub(super) fn read(facts: &[Message], work: &[Message]) -> BTreeMap<JobId, JobLo
         job.facts.push(Told {
             seq: message.seq,
             time: message.time,
-            fact: Fact::decode(kind, &message.payload).unwrap(),
+            fact: Fact::decode(&message.subject, kind, &message.payload).unwrap(),
         });
     }
     for message in work {

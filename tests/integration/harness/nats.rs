@@ -143,6 +143,15 @@ impl Nats {
         }
     }
 
+    /// Starts its servers again over the same stores, with these lines in their configurations.
+    pub(crate) async fn reconfigure(&mut self, configuration: &str) {
+        for server in &mut self.servers {
+            configuration.clone_into(&mut server.configuration);
+            server.child.kill().await.unwrap();
+            server.restart().await;
+        }
+    }
+
     /// `kill -9` to one server of a cluster.
     pub(crate) async fn kill_one(&mut self, name: &str) {
         self.server(name).child.kill().await.unwrap();

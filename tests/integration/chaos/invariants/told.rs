@@ -40,7 +40,7 @@ fn message(tail: &str, extra: &Value, seq: u64) -> Message {
         "outcome": if tail == "verdict" { "commit" } else { "completed" },
         "manifest_url": "http://cdn/hls/f1/master.m3u8", "thumbnail_url": null, "storyboard_url": null, "duration_seconds": 1.0,
         "elapsed_seconds": 1.5, "progress": 100, "superseded": false, "warnings": [], "error": null, "renditions": [],
-        "output_prefix": "hls/f1/", "identity": "job:j1",
+        "output_prefix": "hls/f1/", "identity": "job:j1", "upload_seq": 1, "upload_time": "2026-11-22T10:00:00Z",
         "upload": {
             "file_id": "f1", "name": "a.mp4", "mime_type": "video/mp4", "size": 1, "file_url": "s3://media/a", "folder_path": "/",
             "metadata": {}, "settings": { "profile": "chaos", "priority": "normal", "max_attempts": 5 },

@@ -1,0 +1,89 @@
+//! Events that are kept as dead letters, and which reasons make them so.
+
+use std::time::Duration;
+
+use metrics::counter;
+use streams::upload::Malformed;
+use streams::{Code, Unread, subject, topology};
+
+use super::Intake;
+use crate::crash;
+use crate::jetstream::{Delivery, Grief, NEWER_PAUSE, Refused, Settlement, letter};
+use crate::job::verdict::SettleError;
+
+impl Intake {
+    /// What becomes of an event that cannot be taken in. Each reason is named here, so that none that lasts is tried again for ever: what can
+    /// pass is tried again, what needs a newer release is left to one, and all else is a dead letter.
+    pub(super) async fn stopped(&self, delivery: &Delivery, stage: &str, error: SettleError) -> Settlement {
+        let reason = match error {
+            SettleError::Storage(_) | SettleError::Missing { .. } => {
+                tracing::warn!(seq = delivery.seq, %error, "an event cannot be carried out yet; trying again");
+                return Settlement::Retry(self.jobs.settings.retry_delay);
+            }
+            SettleError::Unread(unread @ Unread::Newer { .. }) => {
+                self.jobs.log.newer().note(&unread);
+                return Settlement::Retry(NEWER_PAUSE);
+            }
+            SettleError::Unread(unread @ Unread::Broken { .. }) => unread.to_string(),
+            SettleError::Refused(refused) => refused.to_string(),
+        };
+        match self.publish_dead_letter(delivery, stage, Code::Internal, &reason).await {
+            Ok(()) => {
+                tracing::error!(
+                    seq = delivery.seq,
+                    reason,
+                    "the {stage} event cannot be carried out; kept as a dead letter"
+                );
+                Settlement::Ack
+            }
+            // There is no place where it could be kept but its stream.
+            Err(refused) => {
+                tracing::error!(%refused, seq = delivery.seq, "not even a dead letter can be published");
+                Settlement::Retry(Duration::from_secs(60))
+            }
+        }
+    }
+
+    /// Keeps an event that names no file, or contradicts the log, as a dead letter with its original bytes and headers.
+    pub(super) async fn bury(
+        &self,
+        delivery: &Delivery,
+        stage: &str,
+        reason: &Malformed,
+    ) -> Result<Settlement, Refused> {
+        self.publish_dead_letter(delivery, stage, Code::InvalidEvent, &reason.0)
+            .await?;
+        crash::point("intake.buried");
+        if stage == "upload" {
+            counter!("fluxhls_uploads_total", "result" => "malformed").increment(1);
+        }
+        tracing::warn!(seq = delivery.seq, reason = %reason, "the {stage} event is malformed; kept as a dead letter");
+        Ok(Settlement::Ack)
+    }
+
+    /// Publishes an event as a dead letter.
+    pub(super) async fn publish_dead_letter(
+        &self,
+        delivery: &Delivery,
+        stage: &str,
+        code: Code,
+        reason: &str,
+    ) -> Result<(), Refused> {
+        let grief = Grief {
+            stream: topology::UPLOADS,
+            seq: delivery.seq,
+            time: delivery.time,
+            code,
+            reason,
+            more: &[],
+        };
+        let letter = letter(
+            subject::dead_message(stage, delivery.seq),
+            &grief,
+            delivery.payload().clone(),
+            delivery.headers(),
+            self.jobs.log.max_payload(),
+        );
+        self.jobs.log.publish_letter(letter).await
+    }
+}
