@@ -1,19 +1,13 @@
 //! Whether an event's object is there, whole, and the one that was meant. Asked before an attempt is counted.
 
-use std::time::Duration;
-
-use chrono::{TimeDelta, Utc};
 use streams::Code;
-use streams::code::Class;
+use streams::task::TaskName;
 
 use crate::admission::Reservation;
 use crate::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
 use crate::ladder::Limits;
 use crate::storage::{Location, Locator, ObjectMeta, Source, Storage};
-
-/// How often an object that is not there yet is looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The source object of a job, as it is now.
 #[derive(Debug, Clone)]
@@ -93,24 +87,12 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, stat
     }
 }
 
-/// Whether the task can start: a source that is on its way is waited for, `wait` long from when the event was taken in.
-pub(super) fn readiness(look: Look, state: &JobState, wait: Duration, retry_delay: Duration) -> Readiness {
+/// Whether the task can start: a source that is on its way is waited for, from when the event was taken in, and a denied one from when it
+/// was first denied.
+pub(super) async fn readiness(jobs: &Jobs, look: Look, state: &JobState, task: TaskName) -> Readiness {
     match look {
         Look::Found(_) => Readiness::Ready(Reservation::default()),
-        Look::Missing(code) => {
-            let waited = Utc::now() - state.accepted.time;
-            match TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX).checked_sub(&waited) {
-                Some(left) if left > TimeDelta::zero() => {
-                    Readiness::Wait(left.to_std().unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN))
-                }
-                _ => Readiness::Never(Failure::plain(code)),
-            }
-        }
-        Look::Failed(failure) if failure.class() == Class::Permanent => Readiness::Never(failure),
-        // A storage that does not answer says nothing of the source.
-        Look::Failed(failure) => {
-            tracing::warn!(job.id = %state.job_id, code = %failure.code, "the source cannot be looked at yet: {}", failure.message);
-            Readiness::Wait(retry_delay)
-        }
+        Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::plain(code)),
+        Look::Failed(failure) => jobs.readiness_after(failure, state, task).await,
     }
 }

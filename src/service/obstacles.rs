@@ -31,10 +31,9 @@ impl Watch {
             if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
                 self.jobs.keep_gate().await;
             }
-            if self.jobs.gate.access() == Access::Denied {
-                obstacles.push(
-                    "the storage refuses our credentials; check them and what they may do in S3_BUCKET".to_owned(),
-                );
+            let access = self.jobs.gate.access();
+            if matches!(access, Access::Refused { .. }) {
+                obstacles.extend(access.obstacle());
             }
             if self
                 .projected
@@ -49,7 +48,10 @@ impl Watch {
                     .and_then(|ledger| ledger.room().err())
                     .map(|error| error.to_string()),
             );
-            let notices = self.ledger.iter().filter_map(Ledger::too_large).collect();
+            let mut notices: Vec<String> = self.ledger.iter().filter_map(Ledger::too_large).collect();
+            if matches!(access, Access::Unreachable { .. }) {
+                notices.extend(access.obstacle());
+            }
             self.tell.send_replace(Health { obstacles, notices });
             round = round.wrapping_add(1);
             tokio::select! {

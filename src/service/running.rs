@@ -154,7 +154,6 @@ impl Start<'_> {
                     ffmpeg: self.settings.tool.version().await?,
                     workshop,
                     ledger,
-                    source_wait: self.settings.source_wait,
                     remux_max: self.settings.remux_max,
                     limits: self.settings.limits,
                     shares: Shares::default(),

@@ -9,8 +9,9 @@ use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
 
+use super::classify::from_sdk;
 use super::client::Manners;
-use super::error::{At, StorageError, from_sdk};
+use super::error::{At, StorageError};
 use super::object::{ObjectMeta, bare_etag};
 use super::read::absent_is_none;
 use super::request::{Op, observe};

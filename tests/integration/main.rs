@@ -19,6 +19,7 @@ mod crashes;
 mod dead_letters;
 #[cfg(test)]
 mod deleting;
+mod denied_sources;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]

@@ -156,6 +156,7 @@ impl World {
                 public_base_url: self.store.public_base_url(),
                 live_base_url: self.store.public_base_url(),
                 output_root: "hls/".to_owned(),
+                source_wait: Duration::from_secs(2),
                 retry_delay: Duration::from_secs(1),
             },
             gate: Gate::default(),
