@@ -11,7 +11,7 @@ use std::time::Duration;
 use metrics::{Gauge, counter};
 use streams::fact::{Accepted, Fact, Head};
 use streams::task::TaskName;
-use streams::upload::{self, Arrival, Malformed};
+use streams::upload::{self, Arrival, Malformed, SourceObject};
 use streams::work::SourceOwner;
 use streams::{Code, FileId, JobId, subject, topology};
 use tokio_util::sync::CancellationToken;
@@ -93,10 +93,13 @@ impl Intake {
         crash::point("intake.resolved");
         self.index(&arrival.upload.file_id, &job_id).await?;
         crash::point("intake.indexed");
-        let failure = self.objection(&arrival);
+        let (source, failure) = match self.source(&arrival) {
+            Ok(source) => (Some(source), None),
+            Err(failure) => (None, Some(failure)),
+        };
         let trace = arrival.traceparent.clone().or_else(trace::current);
         let file_id = arrival.upload.file_id.clone();
-        let accepted = self.accepted(arrival, &job_id, delivery.seq).await;
+        let accepted = self.accepted(arrival, source, &job_id, delivery.seq).await;
         // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's.
         let id = format!("upload-{}-{job_id}", delivery.seq);
         let failure = match self.jobs.announce_as(id, &accepted, trace.as_deref()).await? {
@@ -121,7 +124,7 @@ impl Intake {
     }
 
     /// How the job of an event begins.
-    async fn accepted(&self, arrival: Arrival, job: &JobId, upload_seq: u64) -> Fact {
+    async fn accepted(&self, arrival: Arrival, source: Option<SourceObject>, job: &JobId, upload_seq: u64) -> Fact {
         let file_id = arrival.upload.file_id.clone();
         let tombstone = self.jobs.tombstone(&file_id).await;
         let keys = self.jobs.keys(&arrival.output_prefix, job);
@@ -134,6 +137,7 @@ impl Intake {
             upload_seq,
             deleted: tombstone.is_some_and(|(tombstone, _)| upload_seq <= tombstone.upload_seq),
             upload: arrival.upload,
+            source,
         })
     }
 
@@ -162,16 +166,16 @@ impl Intake {
         Ok(Settlement::Ack)
     }
 
-    /// Why the job can only fail, where the event itself says so.
-    fn objection(&self, arrival: &Arrival) -> Option<Failure> {
+    /// The object an event means; or why its job can only fail. Nobody reads the event's URL again.
+    fn source(&self, arrival: &Arrival) -> Result<SourceObject, Failure> {
         if !arrival.violations.is_empty() {
-            return Some(Failure::new(
+            return Err(Failure::new(
                 Code::InvalidEvent,
                 format!("The event is not valid: {}.", arrival.violations.join("; ")),
             ));
         }
-        let forbidden = self.locator.locate(&arrival.upload.file_url).err()?;
-        Some(Failure::told_by(Code::ForbiddenSource, &forbidden))
+        let located = self.locator.locate(&arrival.upload.file_url);
+        located.map_err(|forbidden| Failure::told_by(Code::ForbiddenSource, &forbidden))
     }
 
     /// Writes down that the file has this job, so that a deletion finds all of them without reading the log.

@@ -2,18 +2,19 @@
 
 use streams::Code;
 use streams::task::TaskName;
+use streams::upload::SourceObject;
 
 use crate::admission::Reservation;
 use crate::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
 use crate::ladder::Limits;
-use crate::storage::{Location, Locator, ObjectMeta, Source, Storage};
+use crate::storage::{ObjectMeta, Source, Storage};
 
 /// The source object of a job, as it is now.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     /// Where it is.
-    pub(super) location: Location,
+    pub(super) object: SourceObject,
     /// What it is.
     pub(super) meta: ObjectMeta,
 }
@@ -22,8 +23,8 @@ impl Found {
     /// The version that was found, for reading.
     pub(super) fn source(&self, storage: &Storage) -> Source {
         Source {
-            bucket: storage.bucket(&self.location.bucket),
-            key: self.location.key.clone(),
+            bucket: storage.bucket(&self.object.bucket),
+            key: self.object.key.clone(),
             etag: self.meta.etag.clone().unwrap_or_default(),
             size: self.meta.size,
         }
@@ -52,13 +53,14 @@ impl Look {
 }
 
 /// Looks at the object a job's event names.
-pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, state: &JobState) -> Look {
+pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Look {
     let upload = &state.accepted.fact.upload;
-    let location = match locator.locate(&upload.file_url) {
-        Ok(location) => location,
-        Err(forbidden) => return Look::Failed(Failure::told_by(Code::ForbiddenSource, &forbidden)),
+    let Some(object) = state.accepted.fact.source.clone() else {
+        // Intake ends such a job itself; it may have died before it could.
+        let text = "The event is not valid, or names no object that this service may read.";
+        return Look::Failed(Failure::new(Code::InvalidEvent, text));
     };
-    let meta = match storage.bucket(&location.bucket).head(&location.key).await {
+    let meta = match storage.bucket(&object.bucket).head(&object.key).await {
         Ok(Some(meta)) => meta,
         Ok(None) => return Look::Missing(Code::SourceNotFound),
         Err(error) => {
@@ -83,7 +85,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, stat
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
         (Some(meant), Some(found)) if bare(meant) != bare(found) => Look::Failed(Failure::plain(Code::SourceChanged)),
-        _ => Look::Found(Found { location, meta }),
+        _ => Look::Found(Found { object, meta }),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::ffmpeg::sniff::{self, Sniff};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::ladder::{self, Limits, Pin, Probe, Profiles};
-use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
+use crate::storage::{BlockCache, Source, SourceServer, Storage};
 use crate::workshop::Workshop;
 
 /// A fact is at most so long, in bytes.
@@ -31,8 +31,6 @@ pub struct Planner {
     pub jobs: Jobs,
     /// Where sources are.
     pub storage: Storage,
-    /// What an event may name.
-    pub locator: Locator,
     /// Blocks of sources, shared by all tasks of this process.
     pub cache: BlockCache,
     /// What events may ask for.
@@ -127,7 +125,7 @@ impl Planner {
     }
 
     async fn look(&self, state: &JobState) -> Look {
-        let look = look(&self.jobs, &self.storage, &self.locator, state).await;
+        let look = look(&self.jobs, &self.storage, state).await;
         look.within(&self.limits)
     }
 
@@ -209,8 +207,8 @@ impl Planner {
             Failure::new(Code::InvalidEvent, text)
         })?;
         let pin = Pin {
-            bucket: found.location.bucket.clone(),
-            key: found.location.key.clone(),
+            bucket: found.object.bucket.clone(),
+            key: found.object.key.clone(),
             etag: found.meta.etag.clone().unwrap_or_default(),
             size: found.meta.size,
         };

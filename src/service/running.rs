@@ -147,7 +147,6 @@ impl Start<'_> {
                 let planner = Planner {
                     jobs: self.jobs.clone(),
                     storage: self.storage.clone(),
-                    locator: self.locator.clone(),
                     cache: self.cache.clone(),
                     profiles: self.settings.profiles.clone(),
                     tool: self.settings.tool.clone(),

@@ -105,6 +105,15 @@ impl Bucket {
         })
     }
 
+    /// The first of those pages.
+    ///
+    /// # Errors
+    /// Whatever kept the service from answering.
+    pub async fn first_page(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StorageError> {
+        let (page, _) = observe(Op::List, self.list_page(prefix, None)).await?;
+        Ok(page)
+    }
+
     async fn list_page(
         &self,
         prefix: &str,

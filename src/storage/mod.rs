@@ -36,7 +36,7 @@ pub use client::Storage;
 pub use cors::CorsRule;
 pub use error::{At, DenialCause, StorageError};
 pub use key::{JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch, segment_name, source_copy};
-pub use location::{ForbiddenSource, Location, Locator, LocatorError};
+pub use location::{ForbiddenSource, Locator, LocatorError};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use request::{Op, touch_metrics};
 pub use settings::{Checksums, STALL_TIMEOUT, StaticCredentials, StorageSettings};

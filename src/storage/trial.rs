@@ -66,8 +66,8 @@ impl Bucket {
         let (small, large) = (format!("{root}doctor-{name}"), format!("{root}doctor-{name}-large"));
         let words = Bytes::from(small.clone());
         // Some stores take objects for buckets that are not there.
-        let written = match self.is_listed(&small).await {
-            Ok(()) => self.put(&small, words.clone(), ObjectKind::private("text/plain")).await,
+        let written = match self.first_page(&small).await {
+            Ok(_) => self.put(&small, words.clone(), ObjectKind::private("text/plain")).await,
             Err(error) => Err(error),
         };
         let stored = match written {

@@ -163,6 +163,11 @@ impl World {
         }
     }
 
+    /// Makes another bucket.
+    pub(crate) fn make_bucket(&self, name: &str) {
+        std::fs::create_dir(self.folder().join("objects").join(name)).unwrap();
+    }
+
     /// The keys of all objects below `prefix`.
     pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
         let listed = self.bucket.list(prefix).await.unwrap();
