@@ -57,13 +57,13 @@ async fn planned_through(method: &'static str, times: u64) {
 
 /// Every task of the job counts one start: those given back do not.
 async fn counted_once(world: &World, job: &JobId) {
-    let tasks = u64::try_from(world.planned(job).await.tasks.len()).unwrap();
+    let tasks = u64::try_from(world.planned(job).await.tasks.len()).expect("a plan has few tasks");
     // The plan and the finish are no tasks of the plan.
     assert_eq!(counted(world, job).await, tasks + 2);
 }
 
 fn denied_forever(ended: &Ended) {
-    let error = ended.error.as_ref().unwrap();
+    let error = ended.error.as_ref().expect("it failed");
     assert_eq!(error.class, Class::Permanent, "{error:?}");
     for word in [
         "does not let this service read",

@@ -86,6 +86,7 @@ mod sharing;
 mod soundtracks;
 #[cfg(test)]
 mod source_faults;
+mod source_names;
 #[cfg(test)]
 mod storage_faults;
 #[cfg(test)]
