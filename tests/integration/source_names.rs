@@ -31,6 +31,8 @@ fn event(fields: &Value) -> Value {
     event["file_id"] = json!(cuid2::create_id());
     event["job_id"] = json!(cuid2::create_id());
     event["name"] = json!("clip.mp4");
+    // Jobs of one publisher would wait for each other.
+    event["settings"] = json!({ "priority": "high" });
     event
 }
 
