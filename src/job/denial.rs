@@ -74,7 +74,7 @@ impl Jobs {
             Ok(()) => Readiness::Never(failure),
             Err(error) => {
                 self.gate.set(Access::from_error(&error));
-                Readiness::Wait(Gate::wait())
+                Readiness::Wait(Gate::retry_delay())
             }
         }
     }

@@ -40,7 +40,7 @@ impl Run {
             }
             (Remedy::ByClass, Class::Operator) => {
                 self.release(attempt, "operator", None).await?;
-                Ok(Settlement::Retry(Gate::wait()))
+                Ok(Settlement::Retry(Gate::retry_delay()))
             }
             (Remedy::ByClass, Class::Transient) => {
                 let used = self.jobs.work(&state.job_id).await.attempts(task);

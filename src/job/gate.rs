@@ -90,12 +90,12 @@ impl Gate {
     /// How long a task that would start now has to wait; nothing when it may start.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
-        (*self.0.borrow() != Access::Granted).then(Self::wait)
+        (*self.0.borrow() != Access::Granted).then(Self::retry_delay)
     }
 
     /// How long a task waits before the storage is asked again. Up to twice the least time, so that tasks that waited together do not come
     /// back together.
-    pub(super) fn wait() -> Duration {
+    pub(super) fn retry_delay() -> Duration {
         PAUSE.mul_f64(1.0 + rand::random::<f64>())
     }
 
