@@ -168,7 +168,7 @@ async fn while_the_storage_is_away_tasks_wait_without_attempts() {
     world.proxy.set(Fault::Refuse);
     let worker = hasty(&world, "one").start();
     until("a task failed and the gate closed", async || {
-        worker.said().contains("no task is started until it does")
+        worker.said().contains("no task is started until that is mended")
     })
     .await;
     let before = counted(&world, &job).await;
