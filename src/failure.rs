@@ -17,19 +17,23 @@ pub struct Failure {
     pub message: String,
     /// What was run and what it said.
     pub evidence: Box<Evidence>,
-    /// What follows, whatever else the class of the code says.
-    pub next: Next,
+    /// What is done about it.
+    pub remedy: Remedy,
 }
 
-/// What follows a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
-    /// What the class of its code says.
+/// What is done about a failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Remedy {
+    /// What the class of its code asks for.
+    #[default]
     ByClass,
-    /// No further attempt is made.
-    End,
-    /// The task is left to a newer release, and this attempt does not count.
-    Newer(Unread),
+    /// The job ends: what could be waited for or tried again was.
+    EndJob,
+    /// The attempt does not count, and the task waits for its source: the storage denies it while it serves our own bucket, or it is not
+    /// there yet.
+    AwaitSource,
+    /// The attempt does not count, and the task is left to a newer release.
+    AwaitNewer(Unread),
 }
 
 /// What an operator needs to repeat a failure.
@@ -51,7 +55,7 @@ impl Failure {
             code,
             message: message.into(),
             evidence: Box::default(),
-            next: Next::ByClass,
+            remedy: Remedy::default(),
         }
     }
 
@@ -80,7 +84,7 @@ impl Failure {
     /// The same failure as the last word: a second try was made already.
     #[must_use]
     pub fn for_good(mut self) -> Self {
-        self.next = Next::End;
+        self.remedy = Remedy::EndJob;
         self
     }
 
@@ -97,16 +101,22 @@ impl Failure {
             .for_good()
     }
 
-    /// What the failure asks for.
+    /// What the failure asks for. What an operator should act on is permanent where it ends the job: nothing waits for them any more.
     #[must_use]
     pub const fn class(&self) -> Class {
-        self.code.class()
+        match (self.code.class(), self.remedy) {
+            (Class::Operator, Remedy::EndJob) => Class::Permanent,
+            (class, _) => class,
+        }
     }
 
     /// The failure as it stands in facts.
     #[must_use]
     pub fn to_error(&self, task: Option<TaskName>) -> JobError {
-        JobError::new(self.code, self.message.clone(), task)
+        JobError {
+            class: self.class(),
+            ..JobError::new(self.code, self.message.clone(), task)
+        }
     }
 }
 
@@ -122,7 +132,7 @@ impl From<Unread> for Failure {
         let failure = Self::told_by(Code::Internal, &unread);
         match unread {
             Unread::Newer { .. } => Self {
-                next: Next::Newer(unread),
+                remedy: Remedy::AwaitNewer(unread),
                 ..failure
             },
             Unread::Broken { .. } => failure.for_good(),
@@ -141,5 +151,14 @@ mod tests {
         assert_eq!(told("Done."), "Done.");
         assert_eq!(told("élan"), "Élan.");
         assert_eq!(told(""), ".");
+    }
+
+    #[test]
+    fn an_operators_failure_that_ends_its_job_is_told_as_permanent_and_no_other_class_changes() {
+        let waiting = Failure::plain(Code::StorageDenied);
+        assert_eq!(waiting.to_error(None).class, Class::Operator);
+        assert_eq!(waiting.for_good().to_error(None).class, Class::Permanent);
+        let last = Failure::plain(Code::VerificationFailed).for_good();
+        assert_eq!(last.to_error(None).class, Class::Transient);
     }
 }

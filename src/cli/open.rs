@@ -24,6 +24,7 @@ pub(super) async fn jobs(
         public_base_url: storage.public_base_url(),
         live_base_url: storage.live_base_url(),
         output_root: storage.output_root.clone(),
+        source_wait: Duration::from_secs(worker.source_wait),
         retry_delay: Duration::from_secs(worker.retry_delay),
     };
     Ok(Jobs {

@@ -56,13 +56,7 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let file_id = args.file_id.clone().map_or_else(fresh_file_id, Ok)?;
     let job_id = args.job_id.clone().unwrap_or_else(JobId::fresh);
     let mut event = if args.source.contains("://") {
-        let name = args
-            .source
-            .split(['?', '#'])
-            .next()
-            .and_then(|url| url.rsplit('/').next())
-            .unwrap_or_default();
-        json!({ "file_url": args.source, "name": name })
+        json!({ "file_url": args.source, "name": name_of(&args.source) })
     } else {
         let bucket = args
             .storage
@@ -103,6 +97,16 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// The last part of a URL, which is the file's name as far as it tells. In `s3://` it is the key's, as it is.
+fn name_of(url: &str) -> &str {
+    let path = if url.starts_with("s3://") {
+        url
+    } else {
+        url.split(['?', '#']).next().unwrap_or_default()
+    };
+    path.rsplit('/').next().unwrap_or_default()
+}
+
 fn fresh_file_id() -> anyhow::Result<FileId> {
     Ok(JobId::fresh().as_str().parse()?)
 }
@@ -141,9 +145,7 @@ pub(super) async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> an
 /// What an event says of an uploaded object.
 #[must_use]
 pub(super) fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Value {
-    // The key is percent-decoded once by whoever reads the URL.
-    let encoded = percent_encoding::utf8_percent_encode(key, KEY);
-    json!({ "file_url": format!("s3://{}/{encoded}", bucket.name()), "name": name, "size": size })
+    json!({ "bucket": bucket.name(), "key": key, "name": name, "size": size })
 }
 
 /// The key of an uploaded file: its name, without what an object key should not hold.
@@ -159,8 +161,6 @@ pub(super) fn upload_key(file_id: &FileId, name: &str) -> String {
     let name: String = name.chars().map(plain).take(120).collect();
     format!("uploads/{file_id}/{}", name.trim_start_matches('.'))
 }
-
-const KEY: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
 
 /// Publishes an upload event and waits for the server to have stored it.
 ///

@@ -94,6 +94,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
             public_base_url: args.storage.public_base_url(),
             live_base_url: args.storage.live_base_url(),
             output_root: args.storage.output_root.clone(),
+            source_wait: Duration::from_secs(args.worker.source_wait),
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },
         gate: Gate::default(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use url::Url;
 
 use crate::storage::{Checksums, Locator, LocatorError, STALL_TIMEOUT, StorageSettings};
 
@@ -10,8 +11,8 @@ use crate::storage::{Checksums, Locator, LocatorError, STALL_TIMEOUT, StorageSet
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Storage")]
 pub struct StorageArgs {
-    /// Root URL of the S3 service; AWS when absent.
-    #[arg(long, env = "S3_ENDPOINT")]
+    /// Root URL of the S3 service, with its scheme; AWS when absent.
+    #[arg(long, env = "S3_ENDPOINT", value_parser = root_url)]
     pub s3_endpoint: Option<String>,
     /// Bucket of the output.
     #[arg(long, env = "S3_BUCKET", default_value = "fluxhls")]
@@ -38,10 +39,10 @@ pub struct StorageArgs {
     #[arg(long, env = "OUTPUT_ROOT", default_value = "hls/")]
     pub output_root: String,
     /// Root of public URLs (the CDN); default: the bucket at its endpoint.
-    #[arg(long, env = "PUBLIC_BASE_URL")]
+    #[arg(long, env = "PUBLIC_BASE_URL", value_parser = root_url)]
     pub public_base_url: Option<String>,
     /// Root of the URLs of growing playlists, which change every few seconds; default: the bucket at its endpoint, not the CDN.
-    #[arg(long, env = "LIVE_BASE_URL")]
+    #[arg(long, env = "LIVE_BASE_URL", value_parser = root_url)]
     pub live_base_url: Option<String>,
 }
 
@@ -114,16 +115,28 @@ impl StorageArgs {
     }
 }
 
+/// A root URL as it is given. Without a scheme nobody can tell whether TLS is meant, and no request can be sent.
+fn root_url(text: &str) -> Result<String, String> {
+    let is_root = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match text {
+        _ if is_root => Ok(text.to_owned()),
+        _ if text.contains("://") || text.is_empty() => {
+            Err("it must be an http:// or https:// URL with a host".to_owned())
+        }
+        _ => Err(format!(
+            "it needs a scheme; set it to https://{text}, or to http://{text} where there is no TLS"
+        )),
+    }
+}
+
 /// A URL that ends in `/`.
 fn folder(url: String) -> String {
     if url.ends_with('/') { url } else { format!("{url}/") }
 }
 
 fn virtual_host(endpoint: &str, bucket: &str) -> String {
-    match endpoint.split_once("://") {
-        Some((scheme, host)) => format!("{scheme}://{bucket}.{}", host.trim_end_matches('/')),
-        None => format!("https://{bucket}.{endpoint}"),
-    }
+    let (scheme, host) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    format!("{scheme}://{bucket}.{}", host.trim_end_matches('/'))
 }
 
 #[cfg(test)]
@@ -139,6 +152,26 @@ mod tests {
 
     fn base_url(args: &[&str]) -> String {
         Only::parse_from([&["x"], args].concat()).storage.public_base_url()
+    }
+
+    #[test]
+    fn a_root_url_without_a_scheme_or_a_host_is_refused_by_name_and_with_the_fix() {
+        let refused = |flag: &str, url: &str| {
+            let parsed = Only::try_parse_from(["x", flag, url]);
+            parsed.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for flag in ["--s3-endpoint", "--public-base-url", "--live-base-url"] {
+            let said = refused(flag, "nyc3.digitaloceanspaces.com");
+            assert!(
+                said.contains(flag) && said.contains("https://nyc3.digitaloceanspaces.com"),
+                "{said}"
+            );
+            for url in ["localhost:9000", "ftp://host", "https://", ""] {
+                assert_ne!(refused(flag, url), "", "{flag} {url}");
+            }
+            assert_eq!(refused(flag, "http://127.0.0.1:9000/"), "");
+        }
+        assert!(refused("--s3-endpoint", "host").contains("S3_ENDPOINT"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct WorkerArgs {
     /// Bytes of memory of this process and its ffmpeg processes together; default: the limit of the control group, else what the machine has.
     #[arg(long, env = "MEMORY_MAX")]
     pub memory_max: Option<u64>,
-    /// Seconds an event's object is waited for.
+    /// Seconds an event's object is waited for: one that is not there yet, and one that the storage denies, also in the midst of its job.
     #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
     pub source_wait: u64,
     /// Largest source without an index of its own (TS, PS, FLV) that is copied into Matroska first, so that its chunks can be

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::ffmpeg::Tool;
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::ladder::{Limits, sound};
-use crate::storage::{BlockCache, Storage};
+use crate::storage::{BlockCache, Source, Storage};
 use crate::workshop::Workshop;
 
 /// Encodes chunks and tracks.
@@ -48,6 +48,12 @@ const ELSEWHERE: Duration = Duration::from_secs(20);
 impl Stage for Encoder {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
         let plan = plan_of_attempt(state, task);
+        if let Some(plan) = &plan {
+            let source = Source::planned(&self.storage, &plan.source);
+            if let Some(readiness) = self.jobs.look_at_denied_source(&source, state, task).await {
+                return readiness;
+            }
+        }
         let need = plan.map(|plan| self.need(&plan, task)).unwrap_or_default();
         match self.ledger.admit(&format!("{}/{task}", state.job_id), need) {
             Admission::Granted(room) => Readiness::Ready(room),

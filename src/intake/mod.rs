@@ -13,7 +13,7 @@ use metrics::{Gauge, counter};
 use serde_json::json;
 use streams::fact::{Accepted, Fact, Head};
 use streams::task::TaskName;
-use streams::upload::{self, Arrival, Malformed, Upload};
+use streams::upload::{self, Arrival, Malformed, SourceObject, Upload};
 use streams::work::SourceOwner;
 use streams::{Code, EventOrder, FileId, JobId, Unread, subject, topology, wire};
 use tokio_util::sync::CancellationToken;
@@ -103,10 +103,13 @@ impl Intake {
         crash::point("intake.resolved");
         self.index(&arrival.upload.file_id, &job_id).await?;
         crash::point("intake.indexed");
-        let failure = self.objection(&arrival);
+        let (source, failure) = match self.source(&arrival) {
+            Ok(source) => (Some(source), None),
+            Err(failure) => (None, Some(failure)),
+        };
         let trace = arrival.traceparent.clone().or_else(trace::current);
         let file_id = arrival.upload.file_id.clone();
-        let accepted = self.accepted(arrival, &job_id, event).await?;
+        let accepted = self.accepted(arrival, source, &job_id, event).await?;
         let (created, failure) = self.announce(delivery, accepted, trace.as_deref(), failure).await?;
         let failure = match created {
             Created::Ours(_) => {
@@ -171,7 +174,13 @@ impl Intake {
     }
 
     /// How the job of an event begins.
-    async fn accepted(&self, arrival: Arrival, job: &JobId, event: EventOrder) -> Result<Accepted, Unread> {
+    async fn accepted(
+        &self,
+        arrival: Arrival,
+        source: Option<SourceObject>,
+        job: &JobId,
+        event: EventOrder,
+    ) -> Result<Accepted, Unread> {
         let file_id = arrival.upload.file_id.clone();
         let tombstone = self.jobs.tombstone(&file_id).await?;
         let keys = self.jobs.keys(&arrival.output_prefix, job);
@@ -184,6 +193,7 @@ impl Intake {
             event,
             deleted: tombstone.is_some_and(|(tombstone, _)| !event.is_after(&tombstone.event)),
             upload: arrival.upload,
+            source,
         })
     }
 
@@ -221,16 +231,16 @@ impl Intake {
         Ok(Settlement::Ack)
     }
 
-    /// Why the job can only fail, where the event itself says so.
-    fn objection(&self, arrival: &Arrival) -> Option<Failure> {
+    /// The object an event means; or why its job can only fail. Nobody reads the event's URL again.
+    fn source(&self, arrival: &Arrival) -> Result<SourceObject, Failure> {
         if !arrival.violations.is_empty() {
-            return Some(Failure::new(
+            return Err(Failure::new(
                 Code::InvalidEvent,
                 format!("The event is not valid: {}.", arrival.violations.join("; ")),
             ));
         }
-        let forbidden = self.locator.locate(&arrival.upload.file_url).err()?;
-        Some(Failure::told_by(Code::ForbiddenSource, &forbidden))
+        let located = self.locator.locate(&arrival.upload.file_url);
+        located.map_err(|forbidden| Failure::told_by(Code::ForbiddenSource, &forbidden))
     }
 
     /// Writes down that the file has this job, so that a deletion finds all of them without reading the log.

@@ -4,36 +4,51 @@ use streams::Code;
 
 use super::Jobs;
 use super::gate::Access;
-use crate::failure::Failure;
+use crate::failure::{Failure, Remedy};
 use crate::storage::StorageError;
 
 impl Jobs {
-    /// The failure of a request to the source. A refusal is the operator's matter only if our own bucket refuses us, too;
-    /// otherwise it is this one object that we may not read.
+    /// The failure of a request to the source. A refusal is the operator's matter where our own bucket refuses us, too; otherwise it is this
+    /// one object that we may not read, and nobody knows yet for how long: see [`super::denial`].
     pub async fn blame_source(&self, error: &StorageError) -> Failure {
         match error {
             StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::plain(Code::SourceNotFound),
             // An object that ends earlier than it did is another one, too.
             StorageError::Changed { .. } | StorageError::OutOfRange { .. } => Failure::plain(Code::SourceChanged),
-            _ if error.is_denied() => match self.try_access().await {
-                Access::Granted => Failure::new(
-                    Code::ForbiddenSource,
-                    "The storage does not let this service read the uploaded file.",
-                ),
-                Access::Denied => Failure::new(Code::StorageDenied, error.to_string()),
-                // Whether it is this object alone cannot be told now.
-                Access::Unreachable => Failure::new(Code::StorageUnavailable, error.to_string()),
+            // The storage says so itself; our own bucket may still be served, by the clock the SDK has learnt of.
+            StorageError::ClockSkew { .. } => {
+                self.gate.set(Access::from_error(error));
+                Failure::new(Code::ClockSkew, error.to_string())
+            }
+            _ => match self.try_access().await {
+                Access::Granted if error.needs_operator() => denied_source(error),
+                access => blamed_on(access, error),
             },
-            _ => self.blame_output(error).await,
         }
     }
 
     /// The failure of a request to the output bucket. The gate closes where it is not this request alone.
     pub async fn blame_output(&self, error: &StorageError) -> Failure {
-        let code = match self.try_access().await {
-            Access::Denied if error.is_denied() => Code::StorageDenied,
-            _ => Code::StorageUnavailable,
-        };
-        Failure::new(code, error.to_string())
+        blamed_on(self.try_access().await, error)
+    }
+}
+
+/// The failure of a request, given what our own bucket lets us do just now.
+fn blamed_on(access: Access, error: &StorageError) -> Failure {
+    match access {
+        Access::Refused { code, reason } => Failure::new(code, reason),
+        Access::Granted | Access::Unreachable { .. } => Failure::new(Code::StorageUnavailable, error.to_string()),
+    }
+}
+
+/// The failure of a source that the storage denies us while it serves our own bucket.
+fn denied_source(error: &StorageError) -> Failure {
+    let text = format!(
+        "The storage does not let this service read the uploaded file: {error}. It needs s3:GetObject, and s3:ListBucket, without which an \
+         object that is not there looks denied, too."
+    );
+    Failure {
+        remedy: Remedy::AwaitSource,
+        ..Failure::new(Code::StorageDenied, text)
     }
 }

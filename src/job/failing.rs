@@ -5,15 +5,15 @@ use std::time::Duration;
 use streams::code::Class;
 use streams::dead::{self, TaskReport};
 use streams::task::TaskName;
-use streams::work::{FailedCheck, WorkKind};
+use streams::work::{FailedCheck, Released, WorkKind};
 use streams::{Code, VERSION, subject, topology};
 
-use super::meter;
 use super::state::JobState;
 use super::step::Run;
 use super::verdict::SettleError;
+use super::{Gate, denial, meter};
 use crate::crash;
-use crate::failure::{Failure, Next};
+use crate::failure::{Failure, Remedy};
 use crate::jetstream::{Grief, NEWER_PAUSE, Outgoing, Refused, Settlement, letter};
 
 impl Run {
@@ -37,18 +37,23 @@ impl Run {
             return Ok(Settlement::Silence);
         }
 
-        match (&failure.next, failure.class()) {
-            (Next::Newer(unread), _) => {
+        match (&failure.remedy, failure.class()) {
+            (Remedy::EndJob, _) | (Remedy::ByClass, Class::Permanent) => self.fail(state, failure).await,
+            (Remedy::AwaitNewer(unread), _) => {
                 self.jobs.log.newer().note(unread);
-                self.release(attempt, "newer").await?;
+                self.release(attempt, "newer", None).await?;
                 Ok(Settlement::Retry(NEWER_PAUSE))
             }
-            (Next::End, _) | (Next::ByClass, Class::Permanent) => self.fail(state, failure).await,
-            (Next::ByClass, Class::Operator) => {
-                self.release(attempt, "operator").await?;
-                Ok(Settlement::Retry(self.jobs.gate.pause().unwrap_or_default()))
+            (Remedy::AwaitSource, _) => {
+                let since = self.jobs.denial_goes_on_from(&state.job_id, task).await;
+                self.release(attempt, Released::AWAITS_SOURCE, since).await?;
+                Ok(Settlement::Retry(denial::LOOK_AGAIN))
             }
-            (Next::ByClass, Class::Transient) => {
+            (Remedy::ByClass, Class::Operator) => {
+                self.release(attempt, "operator", None).await?;
+                Ok(Settlement::Retry(Gate::retry_delay()))
+            }
+            (Remedy::ByClass, Class::Transient) => {
                 let used = self.jobs.work(&state.job_id).await?.attempts(task);
                 if used >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
                     return self.fail(state, too_many(state, task, Some(failure))).await;
@@ -61,7 +66,7 @@ impl Run {
     /// A failed check is told, so that the next attempt can compare: what was measured twice alike is our own fault. Whoever dies before it
     /// is told leaves one attempt less to compare with, and nothing else.
     async fn compare_with_last(&self, attempt: u64, failure: Failure) -> Result<Failure, Refused> {
-        if failure.code != Code::VerificationFailed || failure.next != Next::ByClass {
+        if failure.code != Code::VerificationFailed || failure.remedy != Remedy::ByClass {
             return Ok(failure);
         }
         let subject = subject::work(&self.key.job_id, WorkKind::Failed, self.key.task);

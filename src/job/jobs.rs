@@ -21,6 +21,8 @@ pub struct JobSettings {
     pub live_base_url: String,
     /// Root of every output prefix, ending in `/`.
     pub output_root: String,
+    /// How long an event's object is waited for: one that is not there, or that the storage denies us.
+    pub source_wait: Duration,
     /// First pause before a transient failure is tried again; it doubles with each attempt up to ten minutes.
     pub retry_delay: Duration,
 }

@@ -5,6 +5,7 @@
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
 //! - `broken` ends what cannot go by these rules; [`deletion`] removes a file with all its jobs; [`retry`] sends a job's event again.
+//! - [`denial`] waits for a source that the storage denies us.
 //! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
@@ -13,6 +14,7 @@ mod broken;
 pub mod cancel;
 pub mod commit;
 pub mod deletion;
+pub mod denial;
 mod failing;
 pub mod gate;
 pub mod jobs;

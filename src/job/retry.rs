@@ -45,6 +45,11 @@ pub async fn again(log: &Log, old: &Accepted, job: &JobId) -> Result<u64, SendEr
 #[must_use]
 pub fn event(old: &Accepted, job: &JobId) -> Value {
     let mut event = serde_json::to_value(&old.upload).unwrap_or_default();
+    if let (Some(source), Value::Object(fields)) = (&old.source, &mut event) {
+        fields.remove("file_url");
+        fields.insert("bucket".to_owned(), json!(source.bucket));
+        fields.insert("key".to_owned(), json!(source.key));
+    }
     event["job_id"] = json!(job);
     event["retry_of"] = json!(old.head.job_id);
     event["output_prefix"] = json!(old.output_prefix);
@@ -54,7 +59,7 @@ pub fn event(old: &Accepted, job: &JobId) -> Value {
 #[cfg(test)]
 mod tests {
     use serde_json::from_value;
-    use streams::upload;
+    use streams::upload::{self, Upload};
 
     use super::*;
 
@@ -64,15 +69,24 @@ mod tests {
             "v": 1, "job_id": "old", "file_id": "f", "at": "2026-11-22T10:00:00Z", "output_prefix": "hls/elsewhere/",
             "manifest_url": "https://cdn/master.m3u8", "identity": "job:old", "upload_seq": 1, "upload_time": "2026-11-22T10:00:00Z",
             "upload": {
-                "file_id": "f", "name": "ü.mp4", "mime_type": "video/mp4", "size": 7, "file_url": "s3://b/k", "etag": "e",
+                "file_id": "f", "name": "ü.mp4", "mime_type": "video/mp4", "size": 7, "file_url": "https://b.example/50%2520off.mp4", "etag": "e",
                 "uploaded_by": "ana", "project_id": "p", "folder_path": "/a", "metadata": {"k": [1]},
                 "settings": {"profile": "hq", "priority": "high", "max_attempts": 2}
-            }
+            },
+            "source": {"bucket": "b", "key": "50%20off.mp4"}
         }))
         .unwrap();
         let body = event(&old, &"new".parse().unwrap()).to_string();
         let arrival = upload::read(None, body.as_bytes(), "hls/").unwrap();
-        assert_eq!(arrival.upload, old.upload);
+        let meant = old.source.as_ref().unwrap().url();
+        assert_eq!(arrival.upload.file_url, meant);
+        assert_eq!(
+            Upload {
+                file_url: old.upload.file_url.clone(),
+                ..arrival.upload
+            },
+            old.upload
+        );
         assert_eq!(arrival.output_prefix, old.output_prefix);
         assert_eq!(arrival.violations, [""; 0]);
         assert_eq!(arrival.job_id.map(String::from).as_deref(), Some("new"));

@@ -87,8 +87,14 @@ impl WorkState {
     /// Starts of a task that count: attempts minus those handed back.
     #[must_use]
     pub fn attempts(&self, task: TaskName) -> u64 {
-        let count = |counts: &BTreeMap<TaskName, u64>| counts.get(&task).copied().unwrap_or(0);
-        count(&self.attempts).saturating_sub(count(&self.released))
+        let started = self.attempts.get(&task).copied().unwrap_or(0);
+        started.saturating_sub(self.released(task))
+    }
+
+    /// Starts of a task that were handed back.
+    #[must_use]
+    pub fn released(&self, task: TaskName) -> u64 {
+        self.released.get(&task).copied().unwrap_or(0)
     }
 
     /// The name under which a planned task's result is looked for: its redo's, once there is an order to redo it.

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use metrics::histogram;
 use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
@@ -179,7 +179,7 @@ impl Run {
             Worked::Product(product) => self.publish(state, attempt, product).await,
             Worked::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
             Worked::HandedBack => {
-                self.release(attempt, "shutdown").await?;
+                self.release(attempt, "shutdown", None).await?;
                 let is_ours = self.jobs.is_newest(&state.job_id, self.key.task, attempt).await;
                 let settlement = if is_ours {
                     Settlement::Retry(Duration::ZERO)
@@ -190,7 +190,7 @@ impl Run {
             }
             Worked::Ended(LeaseEnd::Lost) => {
                 tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");
-                self.release(attempt, "lost_lease").await?;
+                self.release(attempt, "lost_lease", None).await?;
                 Ok(Some(Settlement::Silence))
             }
             Worked::Ended(LeaseEnd::Stalled) => {
@@ -228,11 +228,18 @@ impl Run {
         Ok(Some(seq))
     }
 
-    pub(super) async fn release(&self, attempt: u64, reason: &str) -> Result<(), Refused> {
+    /// Takes a start back, so that it does not count. `since` is when what it is taken back for began, where that was with another start.
+    pub(super) async fn release(
+        &self,
+        attempt: u64,
+        reason: &str,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<(), Refused> {
         let released = Released {
             v: VERSION,
             attempt,
             reason: reason.to_owned(),
+            since,
         };
         let subject = subject::work(&self.key.job_id, WorkKind::Released, self.key.task);
         let body = serde_json::to_vec(&released).unwrap_or_default();

@@ -9,7 +9,7 @@ use streams::{RenditionName, Unread, subject, topology, wire};
 
 use super::growth::Piece;
 use super::outputs::{Fault, output};
-use crate::failure::{Failure, Next};
+use crate::failure::{Failure, Remedy};
 use crate::job::{JobState, Jobs};
 
 /// Why it is not known what a task made.
@@ -124,7 +124,7 @@ impl<'a> Told<'a> {
 fn unreadable(task: TaskName, fault: Fault) -> Unreadable {
     match fault {
         Fault::Other(Failure {
-            next: Next::Newer(unread),
+            remedy: Remedy::AwaitNewer(unread),
             ..
         }) => unread.into(),
         Fault::Other(_) | Fault::Tasks(_) => Unreadable::Missing(task),

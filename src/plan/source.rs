@@ -1,25 +1,20 @@
 //! Whether an event's object is there, whole, and the one that was meant. Asked before an attempt is counted.
 
-use std::time::Duration;
-
-use chrono::{TimeDelta, Utc};
 use streams::Code;
-use streams::code::Class;
+use streams::task::TaskName;
+use streams::upload::SourceObject;
 
 use crate::admission::Reservation;
 use crate::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
 use crate::ladder::Limits;
-use crate::storage::{Location, Locator, ObjectMeta, Source, Storage};
-
-/// How often an object that is not there yet is looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+use crate::storage::{ObjectMeta, Source, Storage};
 
 /// The source object of a job, as it is now.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     /// Where it is.
-    pub(super) location: Location,
+    pub(super) object: SourceObject,
     /// What it is.
     pub(super) meta: ObjectMeta,
 }
@@ -28,8 +23,8 @@ impl Found {
     /// The version that was found, for reading.
     pub(super) fn source(&self, storage: &Storage) -> Source {
         Source {
-            bucket: storage.bucket(&self.location.bucket),
-            key: self.location.key.clone(),
+            bucket: storage.bucket(&self.object.bucket),
+            key: self.object.key.clone(),
             etag: self.meta.etag.clone().unwrap_or_default(),
             size: self.meta.size,
         }
@@ -58,13 +53,14 @@ impl Look {
 }
 
 /// Looks at the object a job's event names.
-pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, state: &JobState) -> Look {
+pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Look {
     let upload = &state.accepted.fact.upload;
-    let location = match locator.locate(&upload.file_url) {
-        Ok(location) => location,
-        Err(forbidden) => return Look::Failed(Failure::told_by(Code::ForbiddenSource, &forbidden)),
+    let Some(object) = state.accepted.fact.source.clone() else {
+        // Intake ends such a job itself; it may have died before it could.
+        let text = "The event is not valid, or names no object that this service may read.";
+        return Look::Failed(Failure::new(Code::InvalidEvent, text));
     };
-    let meta = match storage.bucket(&location.bucket).head(&location.key).await {
+    let meta = match storage.bucket(&object.bucket).head(&object.key).await {
         Ok(Some(meta)) => meta,
         Ok(None) => return Look::Missing(Code::SourceNotFound),
         Err(error) => {
@@ -89,28 +85,16 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, locator: &Locator, stat
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
         (Some(meant), Some(found)) if bare(meant) != bare(found) => Look::Failed(Failure::plain(Code::SourceChanged)),
-        _ => Look::Found(Found { location, meta }),
+        _ => Look::Found(Found { object, meta }),
     }
 }
 
-/// Whether the task can start: a source that is on its way is waited for, `wait` long from when the event was taken in.
-pub(super) fn readiness(look: Look, state: &JobState, wait: Duration, retry_delay: Duration) -> Readiness {
+/// Whether the task can start: a source that is on its way is waited for, from when the event was taken in, and a denied one from when it
+/// was first denied.
+pub(super) async fn readiness(jobs: &Jobs, look: Look, state: &JobState, task: TaskName) -> Readiness {
     match look {
         Look::Found(_) => Readiness::Ready(Reservation::default()),
-        Look::Missing(code) => {
-            let waited = Utc::now() - state.accepted.time;
-            match TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX).checked_sub(&waited) {
-                Some(left) if left > TimeDelta::zero() => {
-                    Readiness::Wait(left.to_std().unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN))
-                }
-                _ => Readiness::Never(Failure::plain(code)),
-            }
-        }
-        Look::Failed(failure) if failure.class() == Class::Permanent => Readiness::Never(failure),
-        // A storage that does not answer says nothing of the source.
-        Look::Failed(failure) => {
-            tracing::warn!(job.id = %state.job_id, code = %failure.code, "the source cannot be looked at yet: {}", failure.message);
-            Readiness::Wait(retry_delay)
-        }
+        Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::plain(code)),
+        Look::Failed(failure) => jobs.readiness_after(failure, state, task).await,
     }
 }

@@ -1,7 +1,6 @@
 //! The handler of plan tasks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use metrics::{counter, histogram};
 use streams::Code;
@@ -14,12 +13,12 @@ use super::share::Shares;
 use super::source::{Found, Look, look, readiness};
 use crate::admission::Ledger;
 use crate::crash;
-use crate::failure::{Evidence, Failure};
+use crate::failure::{Evidence, Failure, Remedy};
 use crate::ffmpeg::sniff::{self, Sniff};
 use crate::ffmpeg::{self, Input, ProbeLimits, Tool};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
 use crate::ladder::{self, Limits, Pin, Probe, Profiles};
-use crate::storage::{BlockCache, Locator, Source, SourceServer, Storage};
+use crate::storage::{BlockCache, Source, SourceServer, Storage};
 use crate::workshop::Workshop;
 
 /// A fact is at most so long, in bytes.
@@ -32,8 +31,6 @@ pub struct Planner {
     pub jobs: Jobs,
     /// Where sources are.
     pub storage: Storage,
-    /// What an event may name.
-    pub locator: Locator,
     /// Blocks of sources, shared by all tasks of this process.
     pub cache: BlockCache,
     /// What events may ask for.
@@ -42,8 +39,6 @@ pub struct Planner {
     pub tool: Tool,
     /// Its version.
     pub ffmpeg: String,
-    /// How long an event's object is waited for.
-    pub source_wait: Duration,
     /// Where copies of sources are made.
     pub workshop: Arc<Workshop>,
     /// What room there is.
@@ -57,12 +52,18 @@ pub struct Planner {
 }
 
 impl Stage for Planner {
-    async fn readiness(&self, state: &JobState, _task: TaskName) -> Readiness {
+    async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
         if let Some(pause) = self.shares.pause(&self.jobs, state).await {
             return Readiness::Wait(pause);
         }
         let look = self.look(state).await;
-        readiness(look, state, self.source_wait, self.jobs.settings.retry_delay)
+        if let Look::Found(found) = &look {
+            let source = found.source(&self.storage);
+            if let Some(readiness) = self.jobs.look_at_denied_source(&source, state, task).await {
+                return readiness;
+            }
+        }
+        readiness(&self.jobs, look, state, task).await
     }
 
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
@@ -77,7 +78,7 @@ impl Stage for Planner {
         }
         let found = match self.look(state).await {
             Look::Found(found) => found,
-            Look::Missing(code) => return Err(Failure::plain(code)),
+            Look::Missing(code) => return Err(self.missing(code, state)),
             Look::Failed(failure) => return Err(failure),
         };
         let sniffed = self.sniff(&assignment, &found).await?;
@@ -111,8 +112,20 @@ impl Planner {
         u32::try_from(hi.and(lo).capacity()).unwrap_or(u32::MAX).max(1)
     }
 
+    /// The failure of a source that was gone, or that was first denied and then not there, when its task had started.
+    fn missing(&self, code: Code, state: &JobState) -> Failure {
+        let remedy = match self.jobs.source_wait_left(state.accepted.time) {
+            Some(_) => Remedy::AwaitSource,
+            None => Remedy::ByClass,
+        };
+        Failure {
+            remedy,
+            ..Failure::plain(code)
+        }
+    }
+
     async fn look(&self, state: &JobState) -> Look {
-        let look = look(&self.jobs, &self.storage, &self.locator, state).await;
+        let look = look(&self.jobs, &self.storage, state).await;
         look.within(&self.limits)
     }
 
@@ -194,8 +207,8 @@ impl Planner {
             Failure::new(Code::InvalidEvent, text)
         })?;
         let pin = Pin {
-            bucket: found.location.bucket.clone(),
-            key: found.location.key.clone(),
+            bucket: found.object.bucket.clone(),
+            key: found.object.key.clone(),
             etag: found.meta.etag.clone().unwrap_or_default(),
             size: found.meta.size,
         };

@@ -110,8 +110,12 @@ impl Ledger {
             if let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&message.payload) {
                 self.tombstones.insert(tombstone.file_id, tombstone.event);
             }
-        } else if let Ok(current) = serde_json::from_slice::<Current>(&message.payload) {
-            self.owners.insert(message.subject.clone(), (current, message.time));
+            return;
+        }
+        // An owner that cannot be read is not the one before it, whose place it took: then nobody knows who is public.
+        match serde_json::from_slice::<Current>(&message.payload) {
+            Ok(current) => drop(self.owners.insert(message.subject.clone(), (current, message.time))),
+            Err(_) => drop(self.owners.remove(&message.subject)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::Utc;
 use streams::fact::{Accepted, Head};
 use streams::plan::Planned;
-use streams::upload::{Settings, Upload};
+use streams::upload::{Settings, SourceObject, Upload};
 use streams::{EventOrder, JobId};
 
 use super::find::Found;
@@ -35,12 +35,16 @@ pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
 /// The job as a stage is told of it, from its receipt alone: the log may have forgotten it long ago.
 pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> JobState {
     let source = &planned.source;
+    let object = SourceObject {
+        bucket: source.bucket.clone(),
+        key: source.key.clone(),
+    };
     let upload = Upload {
         file_id: planned.head.file_id.clone(),
         name: planned.head.file_id.to_string(),
         mime_type: source.mime_type.clone(),
         size: source.size,
-        file_url: format!("s3://{}/{}", source.bucket, source.key),
+        file_url: object.url(),
         etag: Some(source.etag.clone()),
         uploaded_by: None,
         project_id: None,
@@ -54,6 +58,7 @@ pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> J
     let accepted = Accepted {
         head: Head::new(planned.head.job_id.clone(), planned.head.file_id.clone()),
         upload,
+        source: Some(object),
         output_prefix: found.prefix.clone(),
         manifest_url,
         retry_of: None,

@@ -33,10 +33,9 @@ impl Watch {
             if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
                 self.jobs.keep_gate().await;
             }
-            if self.jobs.gate.access() == Access::Denied {
-                obstacles.push(
-                    "the storage refuses our credentials; check them and what they may do in S3_BUCKET".to_owned(),
-                );
+            let access = self.jobs.gate.access();
+            if matches!(access, Access::Refused { .. }) {
+                obstacles.extend(access.obstacle());
             }
             obstacles.extend(self.tables());
             obstacles.extend(
@@ -48,12 +47,12 @@ impl Watch {
             let payload = streams::provision::check_payload(self.jobs.log.max_payload());
             obstacles.extend(payload.err().map(|error| error.to_string()));
             obstacles.extend(self.jobs.log.newer().recent());
-            let notices = self.ledger.iter().filter_map(Ledger::too_large);
-            let newer = self
-                .database
-                .iter()
-                .filter_map(|database| database.borrow().notice.clone());
-            let notices = notices.chain(newer).collect();
+            let mut notices: Vec<String> = self.ledger.iter().filter_map(Ledger::too_large).collect();
+            if matches!(access, Access::Unreachable { .. }) {
+                notices.extend(access.obstacle());
+            }
+            let database = self.database.iter();
+            notices.extend(database.filter_map(|database| database.borrow().notice.clone()));
             self.tell.send_replace(Health { obstacles, notices });
             round = round.wrapping_add(1);
             tokio::select! {

@@ -1,7 +1,6 @@
 //! Everything a process needs to know, as plain data.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::Role;
 use crate::admission::Capacity;
@@ -40,8 +39,6 @@ pub struct ServiceSettings {
     pub capacity: Capacity,
     /// Chunks encoded at a time.
     pub encode_slots: usize,
-    /// How long an event's object is waited for.
-    pub source_wait: Duration,
     /// Bytes of the largest source without an index that is copied into one with an index before it is encoded.
     pub remux_max: u64,
     /// What sources are accepted.

@@ -9,8 +9,9 @@ use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
 
+use super::classify::from_sdk;
 use super::client::Manners;
-use super::error::{At, StorageError, from_sdk};
+use super::error::{At, StorageError};
 use super::object::{ObjectMeta, bare_etag};
 use super::read::absent_is_none;
 use super::request::{Op, observe};
@@ -70,7 +71,23 @@ impl Bucket {
     /// # Errors
     /// Whatever kept the service from answering. A missing bucket looks like a missing object here: HEAD has no body.
     pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
-        absent_is_none(observe(Op::Head, self.look_up(key)).await)
+        match absent_is_none(observe(Op::Head, self.look_up(key)).await) {
+            Err(error) if error.needs_operator() || matches!(error, StorageError::Refused { .. }) => {
+                Err(self.explain_refusal(key, error).await)
+            }
+            found => found,
+        }
+    }
+
+    /// A refused HEAD in the service's own words: answers to HEAD have none, so its first byte is asked for, which is refused alike.
+    async fn explain_refusal(&self, key: &str, refusal: StorageError) -> StorageError {
+        let request = self.client.get_object().bucket(self.name()).key(key).range("bytes=0-0");
+        let at = self.at(Op::GetRange, key);
+        let read = async { request.send().await.map(drop).map_err(|error| from_sdk(at, &error)) };
+        match observe(Op::GetRange, read).await {
+            Err(worded) if worded.needs_operator() || matches!(worded, StorageError::Refused { .. }) => worded,
+            _ => refusal,
+        }
     }
 
     async fn look_up(&self, key: &str) -> Result<ObjectMeta, StorageError> {
@@ -102,6 +119,15 @@ impl Bucket {
             let (page, next) = observe(Op::List, self.list_page(prefix, token)).await?;
             Ok(Some((page, next.map(Some))))
         })
+    }
+
+    /// The first of those pages.
+    ///
+    /// # Errors
+    /// Whatever kept the service from answering.
+    pub async fn first_page(&self, prefix: &str) -> Result<Vec<ObjectMeta>, StorageError> {
+        let (page, _) = observe(Op::List, self.list_page(prefix, None)).await?;
+        Ok(page)
     }
 
     async fn list_page(

@@ -16,6 +16,7 @@ use aws_smithy_http_client::tls;
 use secrecy::ExposeSecret;
 
 use super::bucket::Bucket;
+use super::clock::ClockWatch;
 use super::settings::{Checksums, StaticCredentials, StorageSettings};
 
 /// A connection pool to one S3 service. Cheap to clone.
@@ -32,6 +33,8 @@ pub(super) struct Manners {
     pub(super) public_read: bool,
     /// Limit on silence within a body.
     pub(super) stall_timeout: Duration,
+    /// By how much the storage's clock differs from ours.
+    pub(super) clock: ClockWatch,
     /// What the timeouts of uploads follow from.
     settings: StorageSettings,
 }
@@ -62,11 +65,14 @@ impl Storage {
             loader = loader.credentials_provider(static_credentials(credentials));
         }
         let shared = loader.load().await;
+        let clock = ClockWatch::default();
+        let config = s3_config(Builder::from(&shared), settings).interceptor(clock.clone());
         Self {
-            client: Client::from_conf(s3_config(Builder::from(&shared), settings).build()),
+            client: Client::from_conf(config.build()),
             manners: Arc::new(Manners {
                 public_read: settings.public_read,
                 stall_timeout: settings.stall_timeout,
+                clock,
                 settings: settings.clone(),
             }),
         }

@@ -4,7 +4,8 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule as SdkRule};
 
 use super::bucket::Bucket;
-use super::error::{StorageError, from_sdk};
+use super::classify::from_sdk;
+use super::error::StorageError;
 use super::request::{Op, observe};
 
 const METHODS: [&str; 2] = ["GET", "HEAD"];

@@ -1,13 +1,12 @@
 //! What can go wrong with an object, told apart by what the caller does about it.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use chrono::TimeDelta;
 
+use super::clock::in_words;
 use super::request::Op;
 
 /// What was attempted, on which object. It holds no credential, no query and no header.
@@ -37,18 +36,44 @@ pub enum StorageError {
         at: At,
     },
     /// There is no such bucket.
-    #[error("{at} found no bucket of this name: create it or correct the name")]
+    #[error("{at} found no bucket of this name: create it, or correct S3_BUCKET or SOURCE_BUCKETS")]
     NoBucket {
         /// What was attempted.
         at: At,
     },
     /// The credentials are missing, wrong, or may not do this.
-    #[error("{at} was denied ({reason}): check the credentials and what they may do in this bucket")]
+    #[error("{at} was denied ({reason}): {}", cause.fix())]
     Denied {
         /// What was attempted.
         at: At,
         /// The server's words.
         reason: String,
+        /// What about the credentials is wrong, as far as the answer tells.
+        cause: DenialCause,
+    },
+    /// The bucket is served elsewhere: in another region, or at another endpoint.
+    #[error("{at} went to the wrong place ({reason}): {}", address_fix(region.as_deref()))]
+    Misdirected {
+        /// What was attempted.
+        at: At,
+        /// The server's words.
+        reason: String,
+        /// The bucket's region, where the answer names it.
+        region: Option<String>,
+    },
+    /// Our clock and the service's differ by more than signatures allow.
+    #[error(
+        "{at} was refused for the time of its signature ({reason}): our clock and the storage's differ by {}; let this machine, or the \
+         storage, follow a time server (NTP)",
+        in_words(*by)
+    )]
+    ClockSkew {
+        /// What was attempted.
+        at: At,
+        /// The server's words.
+        reason: String,
+        /// Our clock minus the service's, where the answer is dated.
+        by: Option<TimeDelta>,
     },
     /// The object is no longer the version that was asked for.
     #[error("{at} found another version than the one asked for: start again from the object as it is now")]
@@ -110,10 +135,12 @@ pub enum StorageError {
 
 impl StorageError {
     /// Every value of [`StorageError::kind`].
-    pub const KINDS: [&str; 10] = [
+    pub const KINDS: [&str; 12] = [
         "not_found",
         "no_bucket",
         "denied",
+        "misdirected",
+        "clock_skew",
         "changed",
         "too_large",
         "out_of_range",
@@ -130,6 +157,8 @@ impl StorageError {
             Self::NotFound { .. } => "not_found",
             Self::NoBucket { .. } => "no_bucket",
             Self::Denied { .. } => "denied",
+            Self::Misdirected { .. } => "misdirected",
+            Self::ClockSkew { .. } => "clock_skew",
             Self::Changed { .. } => "changed",
             Self::TooLarge { .. } => "too_large",
             Self::OutOfRange { .. } => "out_of_range",
@@ -147,6 +176,8 @@ impl StorageError {
             Self::NotFound { at }
             | Self::NoBucket { at }
             | Self::Denied { at, .. }
+            | Self::Misdirected { at, .. }
+            | Self::ClockSkew { at, .. }
             | Self::Changed { at }
             | Self::TooLarge { at, .. }
             | Self::OutOfRange { at }
@@ -163,144 +194,49 @@ impl StorageError {
         matches!(self, Self::Interrupted { .. } | Self::Unavailable { .. })
     }
 
-    /// Whether somebody must change credentials, rights or the bucket first.
+    /// Whether somebody must change credentials, rights, bucket, address or clock first.
     #[must_use]
-    pub const fn is_denied(&self) -> bool {
-        matches!(self, Self::Denied { .. } | Self::NoBucket { .. })
+    pub const fn needs_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::Denied { .. } | Self::NoBucket { .. } | Self::Misdirected { .. } | Self::ClockSkew { .. }
+        )
     }
 }
 
-/// Judges a failure of the SDK.
-pub(super) fn from_sdk<E>(at: At, error: &SdkError<E>) -> StorageError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-{
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    match error {
-        SdkError::ServiceError(service) => {
-            let code = service.err().code().unwrap_or_default();
-            let words = service.err().message().unwrap_or_default();
-            let status_text = status.map(|status| status.to_string()).unwrap_or_default();
-            let reason = [status_text.as_str(), code, words]
-                .into_iter()
-                .filter(|word| !word.is_empty());
-            classify(at, status, code, reason.collect::<Vec<_>>().join(" "))
+/// What about the credentials is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenialCause {
+    /// The service does not know the key, or its secret is another one.
+    Keys,
+    /// The session token has expired, or is none of the service's.
+    Token,
+    /// There are no credentials to be had.
+    Missing,
+    /// They are good, as far as the answer tells, and may not do this.
+    Rights,
+}
+
+impl DenialCause {
+    /// What an operator does about it.
+    const fn fix(self) -> &'static str {
+        match self {
+            Self::Keys => "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where else the credentials come from",
+            Self::Token => {
+                "the session token has expired or is wrong; renew it, or let web identity or the instance renew it"
+            }
+            Self::Missing => {
+                "there are no credentials to be had; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+            }
+            Self::Rights => "check the credentials and what they may do in this bucket",
         }
-        other if lacks_credentials(other) => StorageError::Denied {
-            at,
-            reason: causes(other),
-        },
-        other => classify(at, status, "", causes(other)),
     }
 }
 
-/// Decides by S3's error code where there is one (HEAD answers have none), else by the status; no status is no answer.
-fn classify(at: At, status: Option<u16>, code: &str, reason: String) -> StorageError {
-    match (code, status) {
-        ("NoSuchBucket", _) => StorageError::NoBucket { at },
-        // A completed upload is gone too, so a repeated request meets this; only starting over helps.
-        ("NoSuchUpload" | "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable", _) => {
-            StorageError::Unavailable { at, reason }
-        }
-        ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) => StorageError::Denied { at, reason },
-        (_, Some(401 | 403)) => StorageError::Denied { at, reason },
-        (_, Some(404)) => StorageError::NotFound { at },
-        (_, Some(412)) => StorageError::Changed { at },
-        (_, Some(416)) => StorageError::OutOfRange { at },
-        (_, Some(501)) => StorageError::Refused { at, reason },
-        (_, None | Some(408 | 409 | 425 | 429 | 200..=299 | 500..)) => StorageError::Unavailable { at, reason },
-        _ => StorageError::Refused { at, reason },
-    }
-}
-
-/// Whether the AWS chain found no credentials at all, which the SDK reports like a connection that did not open.
-fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |cause| (*cause).source())
-        .filter_map(|cause| cause.downcast_ref::<CredentialsError>())
-        .any(|cause| {
-            matches!(
-                cause,
-                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
-            )
-        })
-}
-
-/// The messages of an error and its causes. The SDK's own full report would print raw requests and answers.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for cause in std::iter::successors(Some(error), |cause| (*cause).source()) {
-        let text = cause.to_string();
-        if texts.last() != Some(&text) {
-            texts.push(text);
-        }
-    }
-    texts.join(": ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(code: &str, status: Option<u16>) -> StorageError {
-        let at = At {
-            op: Op::Get,
-            bucket: "media".into(),
-            key: "a/b.mp4".to_owned(),
-        };
-        classify(at, status, code, "words".to_owned())
-    }
-
-    #[test]
-    fn every_answer_has_one_kind() {
-        let table = [
-            ("NoSuchKey", Some(404), "not_found"),
-            ("", Some(404), "not_found"),
-            ("NoSuchBucket", Some(404), "no_bucket"),
-            ("NoSuchUpload", Some(404), "unavailable"),
-            ("AccessDenied", Some(403), "denied"),
-            ("SignatureDoesNotMatch", Some(403), "denied"),
-            ("", Some(403), "denied"),
-            ("ExpiredToken", Some(400), "denied"),
-            ("PreconditionFailed", Some(412), "changed"),
-            ("InvalidRange", Some(416), "out_of_range"),
-            ("SlowDown", Some(503), "unavailable"),
-            ("", Some(500), "unavailable"),
-            ("OperationAborted", Some(409), "unavailable"),
-            ("", None, "unavailable"),
-            ("NotImplemented", Some(501), "refused"),
-            ("InvalidRequest", Some(400), "refused"),
-            ("PermanentRedirect", Some(301), "refused"),
-        ];
-        for (code, status, kind) in table {
-            assert_eq!(judged(code, status).kind(), kind, "{code} {status:?}");
-            assert!(StorageError::KINDS.contains(&kind));
-        }
-    }
-
-    #[test]
-    fn only_what_may_pass_by_itself_is_transient_and_only_what_needs_an_operator_is_denied() {
-        assert!(judged("", None).is_transient() && judged("SlowDown", Some(503)).is_transient());
-        assert!(judged("", Some(403)).is_denied() && judged("NoSuchBucket", Some(404)).is_denied());
-        for error in [judged("", Some(404)), judged("", Some(412)), judged("", Some(400))] {
-            assert!(!error.is_transient() && !error.is_denied(), "{error}");
-        }
-    }
-
-    #[test]
-    fn missing_credentials_need_an_operator_but_a_source_of_them_that_fails_does_not() {
-        assert!(lacks_credentials(&CredentialsError::not_loaded_no_source()));
-        assert!(!lacks_credentials(&CredentialsError::provider_error(
-            "instance metadata is busy"
-        )));
-        assert!(!lacks_credentials(&io::Error::other("connection reset")));
-    }
-
-    #[test]
-    fn the_text_names_operation_bucket_key_and_fix() {
-        let text = judged("AccessDenied", Some(403)).to_string();
-        assert_eq!(
-            text,
-            "get of s3://media/a/b.mp4 was denied (words): check the credentials and what they may do in this bucket"
-        );
+/// What an operator does about an address that is wrong.
+fn address_fix(region: Option<&str>) -> String {
+    match region {
+        Some(region) => format!("set S3_REGION to {region}, and S3_ENDPOINT to the endpoint of that region"),
+        None => "set S3_REGION and S3_ENDPOINT to where the bucket is".to_owned(),
     }
 }

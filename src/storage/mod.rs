@@ -10,7 +10,9 @@
 mod body;
 mod bucket;
 mod canary;
+mod classify;
 mod client;
+mod clock;
 mod cors;
 mod error;
 mod key;
@@ -26,16 +28,18 @@ mod source;
 #[cfg(feature = "dev")]
 pub(crate) mod testing;
 mod trial;
+mod versioning;
 mod write;
 
 pub use bucket::Bucket;
 pub use client::Storage;
 pub use cors::CorsRule;
-pub use error::{At, StorageError};
+pub use error::{At, DenialCause, StorageError};
 pub use key::{JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch, segment_name, source_copy};
-pub use location::{ForbiddenSource, Location, Locator, LocatorError};
+pub use location::{ForbiddenSource, Locator, LocatorError};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use request::{Op, touch_metrics};
 pub use settings::{Checksums, STALL_TIMEOUT, StaticCredentials, StorageSettings};
 pub use source::{BlockCache, Source, SourceFault, SourceReport, SourceServer, SourceSettings};
 pub use trial::Step;
+pub use versioning::Versioning;

@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::bucket::Bucket;
-use super::error::{StorageError, from_sdk};
+use super::classify::from_sdk;
+use super::error::StorageError;
 use super::object::{ObjectKind, bare_etag};
 use super::request::{Op, observe};
 

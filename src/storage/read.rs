@@ -9,12 +9,14 @@ use bytes::Bytes;
 
 use super::body::Body;
 use super::bucket::Bucket;
-use super::error::{At, StorageError, from_sdk};
+use super::classify::from_sdk;
+use super::error::{At, StorageError};
 use super::object::{Digest, Digester, bare_etag, quoted_etag};
 use super::request::{Op, observe};
 
-/// How long to wait before a read that broke off is begun again. The SDK repeats a request only until its answer
-/// begins; what breaks off afterwards is repeated here.
+/// How long to wait before a read that broke off, or was denied, is begun again. The SDK repeats a request only until its answer
+/// begins; what breaks off afterwards is repeated here. It repeats no denial; but a service whose credentials or policies were just
+/// changed learns of it machine by machine, and denies single requests meanwhile.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
@@ -28,7 +30,7 @@ impl Bucket {
     /// [`StorageError::TooLarge`] beyond the limit, and whatever kept the object from being read.
     pub async fn get(&self, key: &str, limit: u64) -> Result<Option<Bytes>, StorageError> {
         let read = || observe(Op::Get, self.read_whole(key, limit));
-        absent_is_none(repeat_broken_off(read).await)
+        absent_is_none(repeat_read(read).await)
     }
 
     /// The bytes `range` of the version `etag` of an object, all of them: a short answer is an error.
@@ -40,7 +42,7 @@ impl Bucket {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        repeat_broken_off(|| observe(Op::GetRange, self.read_range(key, etag, range.clone()))).await
+        repeat_read(|| observe(Op::GetRange, self.read_range(key, etag, range.clone()))).await
     }
 
     /// Size and hash of an object, read back from the bucket in bounded memory; `None` where there is none.
@@ -48,7 +50,7 @@ impl Bucket {
     /// # Errors
     /// Whatever kept the object from being read to its end.
     pub async fn digest(&self, key: &str) -> Result<Option<Digest>, StorageError> {
-        absent_is_none(repeat_broken_off(|| observe(Op::Digest, self.read_digest(key))).await)
+        absent_is_none(repeat_read(|| observe(Op::Digest, self.read_digest(key))).await)
     }
 
     async fn read_whole(&self, key: &str, limit: u64) -> Result<Bytes, StorageError> {
@@ -132,13 +134,13 @@ pub(super) fn absent_is_none<T>(outcome: Result<T, StorageError>) -> Result<Opti
     }
 }
 
-async fn repeat_broken_off<T, F>(read: impl Fn() -> F) -> Result<T, StorageError>
+async fn repeat_read<T, F>(read: impl Fn() -> F) -> Result<T, StorageError>
 where
     F: Future<Output = Result<T, StorageError>>,
 {
     for pause in PAUSES {
         match read().await {
-            Err(error @ StorageError::Interrupted { .. }) => {
+            Err(error @ (StorageError::Interrupted { .. } | StorageError::Denied { .. })) => {
                 tracing::debug!(%error, "reading again");
                 tokio::time::sleep(pause).await;
             }

@@ -38,8 +38,8 @@ pub enum Op {
     Delete,
     /// DELETE of up to a thousand objects.
     DeleteObjects,
-    /// HEAD of the bucket.
-    HeadBucket,
+    /// GET of whether the bucket keeps old versions.
+    GetVersioning,
     /// GET of the bucket's CORS rules.
     GetCors,
     /// PUT of the bucket's CORS rules.
@@ -61,7 +61,7 @@ impl Op {
         Self::List,
         Self::Delete,
         Self::DeleteObjects,
-        Self::HeadBucket,
+        Self::GetVersioning,
         Self::GetCors,
         Self::PutCors,
     ];
@@ -82,7 +82,7 @@ impl Op {
             Self::List => "list",
             Self::Delete => "delete",
             Self::DeleteObjects => "delete_objects",
-            Self::HeadBucket => "head_bucket",
+            Self::GetVersioning => "get_versioning",
             Self::GetCors => "get_cors",
             Self::PutCors => "put_cors",
         }

@@ -6,7 +6,7 @@ use futures::stream;
 use super::bucket::Bucket;
 use super::error::StorageError;
 use super::object::{ObjectKind, Stored};
-use super::request::{Op, observe};
+use super::request::Op;
 
 /// Larger than one part, so that it is sent in two.
 const LARGE: usize = 9 * 1024 * 1024;
@@ -66,8 +66,8 @@ impl Bucket {
         let (small, large) = (format!("{root}doctor-{name}"), format!("{root}doctor-{name}-large"));
         let words = Bytes::from(small.clone());
         // Some stores take objects for buckets that are not there.
-        let written = match observe(Op::HeadBucket, self.head_bucket()).await {
-            Ok(()) => self.put(&small, words.clone(), ObjectKind::private("text/plain")).await,
+        let written = match self.first_page(&small).await {
+            Ok(_) => self.put(&small, words.clone(), ObjectKind::private("text/plain")).await,
             Err(error) => Err(error),
         };
         let stored = match written {

@@ -13,7 +13,8 @@ use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
 use super::bucket::Bucket;
-use super::error::{StorageError, from_sdk};
+use super::classify::from_sdk;
+use super::error::StorageError;
 use super::multipart::Multipart;
 use super::object::{Digest, ObjectKind, Stored, bare_etag, quoted_etag};
 use super::parts::Parts;

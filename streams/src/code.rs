@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Class {
     /// Trying again may succeed.
     Transient,
-    /// An operator must act first; the job waits and burns no attempt.
+    /// An operator must act first; the job waits and burns no attempt. Where only this job is concerned, it waits for a while and then
+    /// ends: `error.class` is `permanent` then, whatever the class of its code.
     Operator,
     /// The input can never succeed.
     Permanent,
@@ -33,7 +34,8 @@ macro_rules! codes {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// The class of every failure with this code.
+            /// The class of failures with this code; of one that an operator must act on and that ends its job all the same, `permanent` is
+            /// told.
             #[must_use]
             pub const fn class(self) -> Class {
                 match self { $(Self::$variant => Class::$class,)* }
@@ -61,8 +63,11 @@ codes! {
     VerificationFailed "verification_failed" Transient "The output did not pass its check.";
     /// A fault of our own: what would be tried again comes out the same.
     Internal "internal" Transient "This is a fault of fluxhls; please report it as a bug.";
-    /// Our own credentials are refused.
-    StorageDenied "storage_denied" Operator "The storage refuses our credentials.";
+    /// The storage denies us what we ask for. While it denies us our own bucket jobs wait; where it is one source alone, its job ends after
+    /// `SOURCE_WAIT`.
+    StorageDenied "storage_denied" Operator "The storage denies this service access.";
+    /// Our clock and the storage's differ by more than signatures allow.
+    ClockSkew "clock_skew" Operator "The clocks of this service and of the storage differ by more than the storage allows.";
     /// The object has no bytes.
     EmptyInput "empty_input" Permanent "The uploaded file is empty.";
     /// The object is no media file.

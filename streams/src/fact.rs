@@ -10,7 +10,7 @@ use crate::id::{FileId, JobId, OutputPrefix};
 use crate::order::EventOrder;
 pub use crate::plan::Planned;
 use crate::task::TaskName;
-use crate::upload::Upload;
+use crate::upload::{SourceObject, Upload};
 use crate::wire::{self, Unread};
 
 /// What every fact begins with.
@@ -47,6 +47,9 @@ pub struct Accepted {
     pub head: Head,
     /// The event with defaults filled and values cut to the limits of the tables.
     pub upload: Upload,
+    /// The object the event means; nothing where it means none that may be read, and the job only ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceObject>,
     /// Where the output goes.
     pub output_prefix: OutputPrefix,
     /// The URL at which the finished output will be found.

@@ -95,8 +95,17 @@ pub struct Released {
     pub v: u32,
     /// The stream sequence of the attempt.
     pub attempt: u64,
-    /// `shutdown`, `lost_lease`, `operator` or `no_room`.
+    /// `shutdown`, `lost_lease`, `operator` or `awaits_source`.
     pub reason: String,
+    /// Where it goes on from an earlier start that was handed back for the same reason: since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl Released {
+    /// The reason of a start whose source could not be had, because the storage denied it while it served the output bucket, or because it was
+    /// not there yet.
+    pub const AWAITS_SOURCE: &str = "awaits_source";
 }
 
 /// A start whose output did not pass its check. Where the next one measures the same, trying again is of no use.

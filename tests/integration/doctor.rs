@@ -12,9 +12,13 @@ use serde_json::Value;
 use url::Url;
 
 use crate::harness::database::Engine;
+use crate::harness::fault::{Mishap, Which};
 use crate::harness::output::http;
-use crate::harness::worker::{Said, say_in};
-use crate::harness::world::World;
+use crate::harness::proxy::Fault;
+use crate::harness::until;
+use crate::harness::worker::{Said, readiness, say_in};
+use crate::harness::world::{BUCKET, World};
+use crate::storage_faults::{REFUSED, all};
 
 const ORIGIN: &str = "https://app.example";
 
@@ -113,6 +117,137 @@ async fn each_service_that_is_away_is_named_and_hides_no_other() {
         ("fix", "ok"),
         "{found:#?}"
     );
+}
+
+/// Answers of a storage that cannot be used as it is, and words of what is to be done.
+const REFUSALS: [(&[Mishap], &str, &str); 6] = [
+    (
+        &[Mishap::Answer(403, "InvalidAccessKeyId")],
+        "InvalidAccessKeyId",
+        "AWS_ACCESS_KEY_ID",
+    ),
+    (&[Mishap::Answer(400, "ExpiredToken")], "ExpiredToken", "session token"),
+    (
+        &[Mishap::Answer(404, "NoSuchBucket")],
+        "no bucket of this name",
+        "S3_BUCKET",
+    ),
+    (
+        &[Mishap::Answer(301, "PermanentRedirect")],
+        "PermanentRedirect",
+        "S3_ENDPOINT",
+    ),
+    (
+        &[Mishap::Answer(400, "AuthorizationHeaderMalformed")],
+        "AuthorizationHeaderMalformed",
+        "S3_REGION",
+    ),
+    (
+        &[Mishap::Dated(403, "RequestTimeTooSkewed", 60)],
+        "RequestTimeTooSkewed",
+        "time server",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_and_doctor_tell_why_the_storage_cannot_be_used_in_its_own_words_with_the_fix() {
+    let world = World::new(Engine::Sqlite).await;
+    let worker = world.worker("one").start();
+    until("the worker is ready", async || readiness(&worker).await.status == 200).await;
+    for (answers, words, fix) in REFUSALS {
+        world.proxy.set(all(100, answers));
+        until(&format!("readiness tells of {words}"), async || {
+            let told = readiness(&worker).await;
+            let text = String::from_utf8(told.body).unwrap();
+            told.status == 503 && text.contains(words) && text.contains(fix)
+        })
+        .await;
+        let (code, found) = doctor(&world, &[], &[]).await;
+        let (state, text) = &found["put"];
+        assert_eq!((code, state.as_str()), (Some(4), "fix"), "{words}: {found:#?}");
+        assert!(text.contains(words) && text.contains(fix), "{words}: {text}");
+        let clock = if words == "RequestTimeTooSkewed" { "fix" } else { "ok" };
+        assert_eq!(found["clock"].0, clock, "{words}: {found:#?}");
+    }
+    world.proxy.set(Fault::None);
+    until("the worker is ready again", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn credentials_that_cannot_be_had_and_an_endpoint_without_a_scheme_are_told_as_such() {
+    let world = World::new(Engine::Sqlite).await;
+    world.proxy.set(all(100, REFUSED));
+    let none = [
+        ("AWS_ACCESS_KEY_ID", String::new()),
+        ("AWS_SECRET_ACCESS_KEY", String::new()),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", world.proxy.url()),
+    ];
+    let (_, found) = doctor(&world, &none, &[]).await;
+    let (state, text) = &found["put"];
+    assert!(
+        state == "fix" && text.contains("no credentials to be had"),
+        "{found:#?}"
+    );
+    let mut environment = world.environment();
+    environment.insert("S3_ENDPOINT", "s3.example.com".to_owned());
+    for command in ["run", "doctor"] {
+        let said = say_in(environment.clone(), &[command]).await;
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(
+            said.err.contains("S3_ENDPOINT") && said.err.contains("https://s3.example.com"),
+            "{}",
+            said.err
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_bucket_of_sources_is_looked_at() {
+    let world = World::new(Engine::Sqlite).await;
+    let buckets = [("SOURCE_BUCKETS", format!("{BUCKET},uploads"))];
+    let (code, found) = doctor(&world, &buckets, &[]).await;
+    assert_eq!((code, found["sources"].0.as_str()), (Some(4), "fix"), "{found:#?}");
+    assert!(
+        found["sources"].1.contains("uploads") && found["sources"].1.contains("SOURCE_BUCKETS"),
+        "{found:#?}"
+    );
+
+    world.make_bucket("uploads");
+    world.proxy.set(Fault::Strike {
+        which: Which::Path("/uploads".to_owned()),
+        percent: 100,
+        mishaps: REFUSED,
+    });
+    let (code, found) = doctor(&world, &buckets, &[]).await;
+    let (state, text) = &found["sources"];
+    assert_eq!((code, state.as_str()), (Some(0), "warning"), "{found:#?}");
+    assert!(
+        text.contains("s3:ListBucket") && text.contains("AccessDenied"),
+        "{text}"
+    );
+
+    world.proxy.set(Fault::None);
+    let (code, found) = doctor(&world, &buckets, &[]).await;
+    assert_eq!((code, found["sources"].0.as_str()), (Some(0), "ok"), "{found:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_keeps_old_versions_is_told_with_the_rule_that_removes_them() {
+    let world = World::new(Engine::Sqlite).await;
+    world.proxy.set(Fault::Strike {
+        which: Which::Query("versioning"),
+        percent: 100,
+        mishaps: &[Mishap::Document(
+            "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+        )],
+    });
+    let (code, found) = doctor(&world, &[], &[]).await;
+    let (state, text) = &found["versioning"];
+    assert_eq!((code, state.as_str()), (Some(0), "warning"), "{found:#?}");
+    assert!(text.contains("NoncurrentVersionExpiration"), "{text}");
 }
 
 /// How a CDN can spoil what the bucket does right.

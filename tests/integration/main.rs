@@ -23,6 +23,7 @@ mod database;
 mod dead_letters;
 #[cfg(test)]
 mod deleting;
+mod denied_sources;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
@@ -95,6 +96,7 @@ mod sharing;
 mod soundtracks;
 #[cfg(test)]
 mod source_faults;
+mod source_names;
 #[cfg(test)]
 mod storage_faults;
 #[cfg(test)]

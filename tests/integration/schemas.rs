@@ -129,6 +129,29 @@ fn a_schema_refuses_what_is_missing_or_of_another_kind() {
     assert!(!ended.is_valid(&json!({ "job_id": "j", "file_id": "f", "outcome": "completed" })));
 }
 
+/// Events that name their object by bucket and key, or try to.
+fn naming_objects() -> impl Iterator<Item = Value> {
+    let fields = [
+        json!({"bucket": "b", "key": "k"}),
+        json!({"bucket": "b", "key": "a%20 #?"}),
+        json!({"bucket": "b", "key": "k", "file_url": null}),
+        json!({"file_url": "s3://b/k", "bucket": null, "key": null}),
+        json!({"bucket": "b"}),
+        json!({"key": "k"}),
+        json!({"bucket": "b/c", "key": "k"}),
+        json!({"bucket": "b", "key": ""}),
+        json!({"bucket": "b", "key": "k".repeat(1025)}),
+        json!({"bucket": "b", "key": "k", "file_url": "s3://b/k"}),
+        json!({"bucket": "b", "file_url": "s3://b/k"}),
+    ];
+    fields.into_iter().map(|fields| {
+        let mut event = fields;
+        event["file_id"] = json!("f");
+        event["name"] = json!("a.mp4");
+        event
+    })
+}
+
 #[test]
 fn the_schema_of_the_upload_event_refuses_what_intake_refuses() {
     let event = EVENTS.iter().find(|event| event.name == "upload").unwrap();
@@ -167,6 +190,7 @@ fn the_schema_of_the_upload_event_refuses_what_intake_refuses() {
             with(name, Value::Null),
         ]);
     }
+    cases.extend(naming_objects());
     cases.extend(["hls/f/", "hls/f", "/hls/f/", "hls/../f/"].map(|prefix| with("output_prefix", json!(prefix))));
     cases.extend([json!(0), json!(9), json!(-1), json!(1.5), json!("9")].map(|size| with("size", size)));
     cases.extend([json!({"k": [1]}), json!([]), json!("text")].map(|metadata| with("metadata", metadata)));

@@ -1,29 +1,116 @@
-//! The bucket, as workers use it, and as players reach it.
+//! The buckets, as workers use them, and as players reach the output.
+
+use chrono::TimeDelta;
 
 use super::finding::Finding;
 use super::public;
 use crate::config::StorageArgs;
-use crate::storage::{Bucket, Storage};
+use crate::storage::{Bucket, DenialCause, Storage, StorageError, Versioning};
 
-/// Tries every kind of request that workers make, then plays.
+/// Differences of clocks that are worth a word, and that break certificates and soon signatures.
+const SKEWED: TimeDelta = TimeDelta::seconds(5);
+const WRONG: TimeDelta = TimeDelta::seconds(60);
+
+/// Tries every kind of request that workers make, reads from every bucket of sources, then plays.
 pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> Vec<Finding> {
-    let bucket = Storage::connect(&args.settings()).await.bucket(&args.s3_bucket);
+    let storage = Storage::connect(&args.settings()).await;
+    let bucket = storage.bucket(&args.s3_bucket);
     let mut findings = Vec::new();
     for (step, tried) in bucket.trial(&args.output_root).await {
         let text = format!("{} in bucket {}", step.sentence(), bucket.name());
         findings.push(Finding::of(step.as_str(), tried.map(|()| text)));
     }
+    let is_usable = findings
+        .first()
+        .is_some_and(|finding| finding.state == super::State::Ok);
+    findings.extend(versioning(&bucket).await);
+    for name in args.source_buckets().iter().filter(|name| *name != bucket.name()) {
+        findings.push(sources(&storage.bucket(name)).await);
+    }
     if !origins.is_empty() {
         findings.push(Finding::of("cors", cors(&bucket, origins, fix).await));
     }
     // What cannot be written cannot be played; all else may be wrong and players still be served.
-    if findings
-        .first()
-        .is_some_and(|finding| finding.state == super::State::Ok)
-    {
+    if is_usable {
         findings.extend(public::check(&bucket, args, origins).await);
     }
+    // Whatever was answered was dated, a refusal for the clock above all.
+    findings.extend(bucket.clock_difference().map(clock));
     findings
+}
+
+/// Whether what is removed stays readable. Nothing where the store has no word for it, or does not let us ask.
+async fn versioning(bucket: &Bucket) -> Option<Finding> {
+    let name = bucket.name();
+    Some(match bucket.versioning().await.ok()? {
+        Versioning::Off => Finding::ok("versioning", format!("what is removed from bucket {name} is gone")),
+        Versioning::Kept { is_suspended } => {
+            let which = if is_suspended {
+                "versions from before versioning was suspended"
+            } else {
+                "old versions"
+            };
+            let text = format!(
+                "bucket {name} keeps {which}: what `fluxhls delete` and `fluxhls jobs prune` remove stays readable by its version; let a \
+                 lifecycle rule remove them (NoncurrentVersionExpiration, docs/storage.md)"
+            );
+            Finding::warning("versioning", text)
+        }
+    })
+}
+
+/// Whether uploads can be read from a bucket, as far as can be seen before there is one; and whether an object that is not there looks
+/// like that.
+async fn sources(bucket: &Bucket) -> Finding {
+    let name = bucket.name();
+    let listed = match bucket.first_page("").await {
+        Ok(listed) => listed,
+        Err(StorageError::Denied {
+            reason,
+            cause: DenialCause::Rights,
+            ..
+        }) => {
+            let text = format!(
+                "source bucket {name} may not be listed ({reason}), so that an object which is not there yet looks denied, and whether objects \
+                 may be read is seen with the first upload; allow s3:ListBucket beside s3:GetObject"
+            );
+            return Finding::warning("sources", text);
+        }
+        Err(error) => return Finding::fix("sources", format!("source bucket {name}: {error}")),
+    };
+    let Some(object) = listed.iter().find(|object| object.size > 0) else {
+        return Finding::ok(
+            "sources",
+            format!("source bucket {name} is listed; nothing is in it that could be read"),
+        );
+    };
+    let etag = object.etag.as_deref().unwrap_or_default();
+    match bucket.get_range(&object.key, etag, 0..1).await {
+        Ok(_) => Finding::ok(
+            "sources",
+            format!("objects of source bucket {name} are listed and can be read"),
+        ),
+        Err(error) => Finding::fix(
+            "sources",
+            format!("source bucket {name}: {error}; it takes s3:GetObject"),
+        ),
+    }
+}
+
+/// How our clock stands beside the storage's.
+fn clock(by: TimeDelta) -> Finding {
+    let apart = by.abs();
+    let text = format!("{} s apart from the storage's", apart.num_seconds());
+    if apart > WRONG {
+        Finding::fix(
+            "clock",
+            format!("{text}: signatures are refused; let this machine, or the storage, follow a time server"),
+        )
+    } else if apart > SKEWED {
+        Finding::warning("clock", format!("{text}; let this machine follow a time server"))
+    } else {
+        Finding::ok("clock", text)
+    }
 }
 
 async fn cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<String, String> {
@@ -44,4 +131,19 @@ async fn cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<String, 
         refused.join(", "),
         origins.join(",")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn clocks_apart_are_told_and_far_apart_are_to_be_set() {
+        let at = |seconds| clock(TimeDelta::seconds(seconds)).state;
+        assert_eq!(at(2), State::Ok);
+        assert_eq!(at(-30), State::Warning);
+        assert_eq!(at(90), State::Fix);
+        assert_eq!(at(-3600), State::Fix);
+    }
 }

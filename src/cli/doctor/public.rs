@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -15,9 +14,6 @@ use crate::storage::{Bucket, ObjectKind};
 const STALE: Duration = Duration::from_secs(15);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
-/// Differences of clocks that are worth a word, and that break signatures and certificates.
-const SKEWED: TimeDelta = TimeDelta::seconds(5);
-const WRONG: TimeDelta = TimeDelta::seconds(60);
 /// Any page may play where none is named; this one is asked for.
 const SOME_ORIGIN: &str = "https://player.example";
 
@@ -54,7 +50,6 @@ async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<
         }
     };
     let mut findings = vec![read(url, &answer, &first)];
-    findings.extend(clock(&answer, Utc::now()));
     if answer.status == 200 {
         for origin in origins {
             findings.push(from_page(url, origin, true).await);
@@ -142,22 +137,6 @@ async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
     }
 }
 
-fn clock(answer: &Answer, now: DateTime<Utc>) -> Option<Finding> {
-    let theirs = DateTime::parse_from_rfc2822(answer.date.as_deref()?).ok()?.to_utc();
-    let apart = (now - theirs).abs();
-    let text = format!("{} s apart from the storage's", apart.num_seconds());
-    Some(if apart > WRONG {
-        Finding::fix(
-            "clock",
-            format!("{text}: signatures are refused; let this machine follow a time server"),
-        )
-    } else if apart > SKEWED {
-        Finding::warning("clock", format!("{text}; let this machine follow a time server"))
-    } else {
-        Finding::ok("clock", text)
-    })
-}
-
 fn host(url: &Url) -> &str {
     url.host_str().unwrap_or("PUBLIC_BASE_URL")
 }
@@ -167,7 +146,6 @@ struct Answer {
     status: u16,
     content_type: String,
     allow_origin: Option<String>,
-    date: Option<String>,
     body: Bytes,
 }
 
@@ -194,28 +172,6 @@ fn fetch(url: &str, origin: Option<&str>) -> Result<Answer, ureq::Error> {
         status: response.status().as_u16(),
         content_type: header("content-type").unwrap_or_default(),
         allow_origin: header("access-control-allow-origin"),
-        date: header("date"),
         body: response.body_mut().with_config().limit(1 << 16).read_to_vec()?.into(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::State;
-    use super::*;
-
-    #[test]
-    fn clocks_apart_are_told_and_far_apart_are_to_be_set() {
-        let answer = Answer {
-            status: 200,
-            content_type: String::new(),
-            allow_origin: None,
-            date: Some("Thu, 26 Nov 2026 16:40:00 GMT".to_owned()),
-            body: Bytes::new(),
-        };
-        let at = |time: &str| clock(&answer, time.parse().unwrap()).unwrap().state;
-        assert_eq!(at("2026-11-26T16:40:02Z"), State::Ok);
-        assert_eq!(at("2026-11-26T16:40:30Z"), State::Warning);
-        assert_eq!(at("2026-11-26T16:38:30Z"), State::Fix);
-    }
 }

@@ -309,6 +309,7 @@ impl World {
                 public_base_url: "https://cdn.example/".to_owned(),
                 live_base_url: "https://store.example/".to_owned(),
                 output_root: "hls/".to_owned(),
+                source_wait: Duration::ZERO,
                 retry_delay: Duration::ZERO,
             },
             gate: Gate::default(),

@@ -1,21 +1,13 @@
 //! From a `file_url` to an object of ours.
 
 use percent_encoding::percent_decode_str;
+use streams::upload::SourceObject;
 
 use super::address::{Address, quote, strip_scheme};
 use super::service::{Service, Site};
 
 /// The longest key S3 knows, in bytes.
 const MAX_KEY: usize = 1024;
-
-/// An object that an event may name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
-    /// The bucket, one of the allowed ones.
-    pub bucket: String,
-    /// The key, decoded.
-    pub key: String,
-}
 
 /// Why a `file_url` is not accepted. The text never repeats its query, which may hold a signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,25 +64,38 @@ impl Locator {
         })
     }
 
-    /// The object a `file_url` means. Its key is percent-decoded once; query and fragment are dropped.
+    /// The object a `file_url` means. In `s3://` the key is taken as it is; in HTTP URLs it is percent-decoded once, without query and fragment.
     ///
     /// # Errors
     /// [`ForbiddenSource`], whose text is made for the sender of the event.
-    pub fn locate(&self, file_url: &str) -> Result<Location, ForbiddenSource> {
-        if file_url.chars().any(char::is_control) || file_url.trim() != file_url {
+    pub fn locate(&self, file_url: &str) -> Result<SourceObject, ForbiddenSource> {
+        if file_url.chars().any(char::is_control) {
+            return Err(ForbiddenSource::NotAUrl);
+        }
+        if let Some(named) = strip_scheme(file_url, "s3") {
+            let (bucket, key) = named.split_once('/').unwrap_or((named, ""));
+            return self.object(bucket, key.to_owned());
+        }
+        if file_url.trim() != file_url {
             return Err(ForbiddenSource::NotAUrl);
         }
         let named = file_url.split(['?', '#']).next().unwrap_or_default();
-        let (bucket, key) = match strip_scheme(named, "s3") {
-            Some(rest) => rest.split_once('/').unwrap_or((rest, "")),
-            None => self.on_host(&Address::parse(named)?)?,
-        };
+        let address = Address::parse(named)?;
+        let (bucket, encoded) = self.on_host(&address)?;
+        let key = percent_decode_str(encoded).decode_utf8();
+        let key = key.map_err(|_| ForbiddenSource::Key("is not UTF-8 when percent-decoded"))?;
+        self.object(bucket, key.into_owned())
+    }
+
+    /// An object, where its bucket is one of ours and its key can be one of an upload.
+    fn object(&self, bucket: &str, key: String) -> Result<SourceObject, ForbiddenSource> {
         if !self.allows(bucket) {
             return Err(ForbiddenSource::Bucket(quote(bucket)));
         }
-        Ok(Location {
+        judge_key(&key)?;
+        Ok(SourceObject {
             bucket: bucket.to_owned(),
-            key: decode_key(key)?,
+            key,
         })
     }
 
@@ -119,9 +124,7 @@ impl Locator {
     }
 }
 
-fn decode_key(encoded: &str) -> Result<String, ForbiddenSource> {
-    let key = percent_decode_str(encoded).decode_utf8();
-    let key = key.map_err(|_| ForbiddenSource::Key("is not UTF-8 when percent-decoded"))?;
+fn judge_key(key: &str) -> Result<(), ForbiddenSource> {
     if key.is_empty() {
         return Err(ForbiddenSource::Key("is empty"));
     }
@@ -135,5 +138,5 @@ fn decode_key(encoded: &str) -> Result<String, ForbiddenSource> {
     if key.split(['/', '\\']).any(|part| part == "." || part == "..") {
         return Err(ForbiddenSource::Key("has a part that is . or .."));
     }
-    Ok(key.into_owned())
+    Ok(())
 }

@@ -9,4 +9,4 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use locator::{ForbiddenSource, Location, Locator, LocatorError};
+pub use locator::{ForbiddenSource, Locator, LocatorError};

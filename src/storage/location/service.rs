@@ -64,13 +64,9 @@ impl Service {
 }
 
 impl Site {
-    /// Takes a root URL apart; `https` where it has no scheme, as endpoints are often written.
+    /// Takes a root URL apart.
     pub(super) fn parse(url: &str) -> Result<Self, url::ParseError> {
-        let url = if url.contains("://") {
-            Url::parse(url)?
-        } else {
-            Url::parse(&format!("https://{url}"))?
-        };
+        let url = Url::parse(url)?;
         let host = url.host_str().ok_or(url::ParseError::EmptyHost)?.to_owned();
         Ok(Self {
             host,

@@ -3,7 +3,9 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 
-use super::{ForbiddenSource, Location, Locator};
+use streams::upload::SourceObject;
+
+use super::{ForbiddenSource, Locator};
 
 fn buckets() -> Vec<String> {
     vec!["media".to_owned(), "my.uploads".to_owned()]
@@ -27,8 +29,8 @@ fn local() -> Locator {
     .unwrap()
 }
 
-fn found(bucket: &str, key: &str) -> Result<Location, ForbiddenSource> {
-    Ok(Location {
+fn found(bucket: &str, key: &str) -> Result<SourceObject, ForbiddenSource> {
+    Ok(SourceObject {
         bucket: bucket.to_owned(),
         key: key.to_owned(),
     })
@@ -38,7 +40,7 @@ fn found(bucket: &str, key: &str) -> Result<Location, ForbiddenSource> {
 fn every_spelling_of_an_object_of_ours_is_understood() {
     let table = [
         (aws(), "s3://media/a/b.mp4", "media"),
-        (aws(), "S3://my.uploads/a/b.mp4?versionId=1#t=3", "my.uploads"),
+        (aws(), "S3://my.uploads/a/b.mp4", "my.uploads"),
         (
             aws(),
             "https://s3.eu-central-1.amazonaws.com/media/a/b.mp4?X-Amz-Signature=x",
@@ -159,22 +161,44 @@ fn user_information_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_key_is_decoded_once_and_then_judged() {
+fn an_s3_url_names_its_key_as_it_is_and_an_http_url_percent_encoded_once() {
+    for key in [
+        "50%20off.mp4",
+        "Take #2.mp4",
+        "what?.mp4",
+        "a%2Fb%252e.mp4",
+        "100%.mp4",
+        "%2e%2E/b.mp4",
+        "a+b /c.mp4 ",
+        "/a//b.mp4",
+    ] {
+        assert_eq!(aws().locate(&format!("s3://media/{key}")), found("media", key));
+        let encoded = utf8_percent_encode(key, NON_ALPHANUMERIC);
+        let url = format!("https://s3.amazonaws.com/media/{encoded}?X-Amz-Signature=s#t");
+        let meant = aws().locate(&url);
+        assert_eq!(meant, found("media", key), "{url}");
+    }
+    let url = "https://s3.amazonaws.com/media/a%20b%2Fc%252e.mp4?versionId=1#t=3";
+    assert_eq!(aws().locate(url), found("media", "a b/c%2e.mp4"));
     assert_eq!(
-        aws().locate("s3://media/a%20b%2Fc%252e.mp4"),
-        found("media", "a b/c%2e.mp4")
+        aws().locate("https://s3.amazonaws.com/media/100%.mp4"),
+        found("media", "100%.mp4")
     );
-    assert_eq!(aws().locate("s3://media/100%.mp4"), found("media", "100%.mp4"));
+}
+
+#[test]
+fn a_key_that_no_upload_has_is_refused() {
     for url in [
         "s3://media",
         "s3://media/",
         "s3://media/a/../b.mp4",
-        "s3://media/%2e%2E/b.mp4",
+        "https://s3.amazonaws.com/media/%2e%2E/b.mp4",
         "s3://media/./b.mp4",
-        "s3://media/a%00.mp4",
-        "s3://media/a%0a.mp4",
-        "s3://media/%ff.mp4",
-        "s3://media/..%5Cb.mp4",
+        "https://s3.amazonaws.com/media/a%00.mp4",
+        "https://s3.amazonaws.com/media/a%0a.mp4",
+        "https://s3.amazonaws.com/media/%ff.mp4",
+        "https://s3.amazonaws.com/media/..%5Cb.mp4",
+        "s3://media/..\\b.mp4",
         "https://s3.amazonaws.com/media/../other/b.mp4",
         "https://cdn.example.com/v/../b.mp4",
     ] {
@@ -189,13 +213,13 @@ fn a_key_is_decoded_once_and_then_judged() {
 }
 
 #[test]
-fn a_site_may_be_given_without_a_scheme() {
-    let locator = Locator::new(Some("nyc3.digitaloceanspaces.com"), buckets(), "media", None).unwrap();
-    assert_eq!(
-        locator.locate("https://media.nyc3.digitaloceanspaces.com/a.mp4"),
-        found("media", "a.mp4")
-    );
-    assert!(Locator::new(Some("http://"), buckets(), "media", None).is_err());
+fn a_site_without_a_scheme_or_a_host_is_none() {
+    for endpoint in ["nyc3.digitaloceanspaces.com", "localhost:9000", "http://"] {
+        assert!(
+            Locator::new(Some(endpoint), buckets(), "media", None).is_err(),
+            "{endpoint}"
+        );
+    }
 }
 
 proptest! {
@@ -216,7 +240,8 @@ proptest! {
     #[test]
     fn an_encoded_key_comes_back_from_every_spelling(key in "[^\\pC./\\\\][^\\pC\\\\/]{0,30}(/[^\\pC./\\\\][^\\pC\\\\/]{0,30}){0,3}") {
         let encoded = utf8_percent_encode(&key, NON_ALPHANUMERIC).to_string();
-        for head in ["s3://media", "https://s3.amazonaws.com/media", "https://media.s3.us-east-1.amazonaws.com"] {
+        prop_assert_eq!(aws().locate(&format!("s3://media/{key}")), found("media", &key));
+        for head in ["https://s3.amazonaws.com/media", "https://media.s3.us-east-1.amazonaws.com"] {
             prop_assert_eq!(aws().locate(&format!("{head}/{encoded}")), found("media", &key));
         }
     }

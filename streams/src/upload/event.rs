@@ -1,13 +1,13 @@
 //! The upload event as publishers write it. It is read leniently by [`super::read`]; this is what a careful publisher sends.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Priority;
 use crate::id::{FileId, JobId, OutputPrefix};
 
-/// A file was uploaded. Only `file_id`, `name` and `file_url` are needed; unknown fields are ignored.
+/// A file was uploaded. Only `file_id`, `name` and its object are needed: `file_url`, or `bucket` and `key`. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct UploadEvent {
     /// What was uploaded.
@@ -15,9 +15,9 @@ pub struct UploadEvent {
     /// The file's name, as people see it.
     #[schemars(length(min = 1, max = 255))]
     pub name: String,
-    /// Where the object is: `s3://bucket/key`, or the URL of an object in a source bucket. Query and fragment are dropped.
-    #[schemars(length(min = 1, max = 2048))]
-    pub file_url: String,
+    /// Where the object is.
+    #[serde(flatten)]
+    pub source: UploadSource,
     /// The id of its job, cuid2 recommended; one is made where it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<JobId>,
@@ -59,6 +59,47 @@ pub struct UploadEvent {
     pub settings: Option<WishedSettings>,
 }
 
+/// Where the object of an upload is, in one of two forms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(transform = exclude_the_other_form)]
+pub enum UploadSource {
+    /// By a URL.
+    Url {
+        /// `s3://bucket/key`, the key as it is: nothing in it is decoded, `%`, `?` and `#` belong to it. Or the `http(s)` URL of an object in a
+        /// source bucket, percent-decoded once; query and fragment are dropped.
+        #[schemars(length(min = 1, max = 2048))]
+        file_url: String,
+    },
+    /// By its bucket and its key.
+    Object {
+        /// The bucket, one of the source buckets.
+        #[schemars(length(min = 1, max = 255), extend("pattern" = "^[^/]+$"))]
+        bucket: String,
+        /// The key as it is: nothing in it is decoded.
+        #[schemars(length(min = 1, max = 1024))]
+        key: String,
+    },
+}
+
+impl From<String> for UploadSource {
+    fn from(file_url: String) -> Self {
+        Self::Url { file_url }
+    }
+}
+
+/// Says in a schema that an event of one form has no fields of the other.
+fn exclude_the_other_form(schema: &mut Schema) {
+    let Some(Value::Array(forms)) = schema.get_mut("anyOf") else {
+        return;
+    };
+    for (form, others) in forms.iter_mut().zip([&["bucket", "key"][..], &["file_url"]]) {
+        for other in others {
+            form["properties"][other] = json!({ "type": "null" });
+        }
+    }
+}
+
 /// How to transcode a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct WishedSettings {
@@ -76,13 +117,13 @@ pub struct WishedSettings {
 }
 
 impl UploadEvent {
-    /// An event of the three fields that are needed.
+    /// An event of what is needed.
     #[must_use]
-    pub fn new(file_id: FileId, name: impl Into<String>, file_url: impl Into<String>) -> Self {
+    pub fn new(file_id: FileId, name: impl Into<String>, source: impl Into<UploadSource>) -> Self {
         Self {
             file_id,
             name: name.into(),
-            file_url: file_url.into(),
+            source: source.into(),
             job_id: None,
             retry_of: None,
             output_prefix: None,

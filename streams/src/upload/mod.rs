@@ -14,12 +14,16 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use self::event::{UploadEvent, WishedSettings};
+pub use self::event::{UploadEvent, UploadSource, WishedSettings};
 
 /// Largest body of an upload event, in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
 /// `files.name` holds at most so many characters.
 pub const MAX_NAME: usize = 255;
+/// Longest name of a bucket, in characters; S3 itself allows 63, others more.
+pub const MAX_BUCKET: usize = 255;
+/// Longest key of an object, in characters; S3 allows as many bytes.
+pub const MAX_KEY: usize = 1024;
 /// `files.mime_type` holds at most so many characters.
 pub const MAX_MIME_TYPE: usize = 100;
 /// Longest of the other texts, in characters.
@@ -44,7 +48,8 @@ pub struct Upload {
     pub mime_type: String,
     /// Bytes; 0 when the publisher does not say.
     pub size: u64,
-    /// Where the object is, without query and fragment.
+    /// Where the object is: `s3://bucket/key` with the key as it is, also where the event named bucket and key, or an HTTP URL without query
+    /// and fragment.
     pub file_url: String,
     /// The version of the object, where the publisher pins one.
     #[serde(default)]
@@ -61,6 +66,23 @@ pub struct Upload {
     pub metadata: Value,
     /// How to transcode it.
     pub settings: Settings,
+}
+
+/// An object in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceObject {
+    /// The bucket.
+    pub bucket: String,
+    /// The key, every byte of it as the storage has it: nothing is encoded.
+    pub key: String,
+}
+
+impl SourceObject {
+    /// The object as `s3://bucket/key`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
 }
 
 /// How to transcode a file.

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    MAX_BYTES, MAX_DEPTH, MAX_MIME_TYPE, MAX_NAME, MAX_REFERENCE, MAX_TEXT, Malformed, Priority, Settings,
-    UNKNOWN_MIME_TYPE, Upload,
+    MAX_BUCKET, MAX_BYTES, MAX_DEPTH, MAX_KEY, MAX_MIME_TYPE, MAX_NAME, MAX_REFERENCE, MAX_TEXT, Malformed, Priority,
+    Settings, SourceObject, UNKNOWN_MIME_TYPE, Upload,
 };
 use crate::id::{FileId, JobId, OutputPrefix};
 
@@ -19,8 +19,7 @@ impl Reader {
         let name = self
             .required_text("name", MAX_NAME)
             .unwrap_or_else(|| file_id.to_string());
-        let file_url = self.required_text("file_url", MAX_TEXT).unwrap_or_default();
-        let file_url = file_url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let file_url = self.file_url();
         Upload {
             name,
             file_url,
@@ -35,6 +34,37 @@ impl Reader {
             metadata: self.metadata(),
             settings: self.settings(),
             file_id,
+        }
+    }
+
+    /// Where the object is, from whichever of its two forms the event has.
+    fn file_url(&mut self) -> String {
+        let before = self.violations.len();
+        let url = self.text("file_url", MAX_TEXT);
+        let bucket = self.text("bucket", MAX_BUCKET);
+        let key = self.text("key", MAX_KEY);
+        if bucket.as_ref().is_some_and(|bucket| bucket.contains('/')) {
+            self.violate("bucket contains a slash".to_owned());
+        }
+        let is_read = self.violations.len() == before;
+        match (url, bucket, key) {
+            (Some(url), None, None) => without_signature(url),
+            (None, Some(bucket), Some(key)) => SourceObject { bucket, key }.url(),
+            (Some(url), ..) => {
+                self.violate("file_url is given beside bucket or key; send one of both".to_owned());
+                without_signature(url)
+            }
+            (None, bucket, key) => {
+                if is_read {
+                    let missing = match (bucket, key) {
+                        (Some(_), None) => "key is missing",
+                        (None, Some(_)) => "bucket is missing",
+                        _ => "file_url is missing, or bucket and key",
+                    };
+                    self.violate(missing.to_owned());
+                }
+                String::new()
+            }
         }
     }
 
@@ -155,6 +185,14 @@ impl Reader {
         }
         parsed.ok()
     }
+}
+
+/// An HTTP URL without query and fragment, which may hold a signature. In `s3://` both are part of the key.
+fn without_signature(url: String) -> String {
+    if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://")) {
+        return url;
+    }
+    url.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
 /// Levels of nesting; 0 for what holds nothing else.

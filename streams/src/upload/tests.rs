@@ -9,13 +9,62 @@ fn read_json(value: &Value) -> Result<Arrival, Malformed> {
 
 #[test]
 fn three_fields_are_enough_and_the_rest_has_defaults() {
-    let arrival =
-        read_json(&json!({"file_id": "f1", "name": "a.mp4", "file_url": "s3://b/k?X-Amz-Signature=s#t"})).unwrap();
+    let arrival = read_json(&json!({"file_id": "f1", "name": "a.mp4", "file_url": "s3://b/k"})).unwrap();
     assert_eq!(arrival.violations, Vec::<String>::new());
     assert_eq!(arrival.upload.file_url, "s3://b/k");
     assert_eq!(arrival.output_prefix.as_str(), "hls/f1/");
     assert_eq!(arrival.upload.settings, Settings::default());
     assert_eq!(arrival.upload.mime_type, UNKNOWN_MIME_TYPE);
+}
+
+#[test]
+fn a_key_is_kept_as_it_is_and_the_signature_of_an_http_url_is_not() {
+    let stored = |url: &str| {
+        let arrival = read_json(&json!({"file_id": "f1", "name": "a", "file_url": url})).unwrap();
+        assert_eq!(arrival.violations, [""; 0]);
+        arrival.upload.file_url
+    };
+    for key in ["50%20off.mp4", "Take #2.mp4", "what?.mp4", "a?X-Amz-Signature=s#t"] {
+        let url = format!("s3://b/{key}");
+        assert_eq!(stored(&url), url);
+        let pair = read_json(&json!({"file_id": "f1", "name": "a", "bucket": "b", "key": key})).unwrap();
+        assert_eq!((pair.upload.file_url, pair.violations), (url.clone(), vec![]));
+        let by_url = read_json(&json!({"file_id": "f1", "name": "a", "file_url": url})).unwrap();
+        assert_eq!(pair.identity, by_url.identity, "both forms are the same event");
+    }
+    assert_eq!(
+        stored("https://b.example/k%20.mp4?X-Amz-Signature=s#t"),
+        "https://b.example/k%20.mp4"
+    );
+}
+
+#[test]
+fn an_event_names_its_object_in_one_of_two_forms() {
+    for (fields, word) in [
+        (json!({}), "file_url is missing, or bucket and key"),
+        (json!({"bucket": "b"}), "key is missing"),
+        (json!({"key": "k"}), "bucket is missing"),
+        (
+            json!({"bucket": "b", "key": "k", "file_url": "s3://b/k"}),
+            "one of both",
+        ),
+        (json!({"bucket": "b", "file_url": "s3://b/k"}), "one of both"),
+        (json!({"bucket": "b/c", "key": "k"}), "bucket contains a slash"),
+        (json!({"bucket": 7, "key": "k"}), "bucket is not a text"),
+        (
+            json!({"bucket": "b", "key": "k".repeat(1025)}),
+            "key is longer than 1024",
+        ),
+    ] {
+        let mut event = fields.clone();
+        event["file_id"] = json!("f1");
+        event["name"] = json!("a");
+        let violations = read_json(&event).unwrap().violations;
+        assert!(
+            violations.len() == 1 && violations[0].contains(word),
+            "{fields}: {violations:?}"
+        );
+    }
 }
 
 #[test]

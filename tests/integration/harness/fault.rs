@@ -1,5 +1,6 @@
 //! What the proxy in front of the object store does to those who come through it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What the proxy does from now on.
@@ -17,6 +18,15 @@ pub(crate) enum Fault {
         path: String,
         /// How many bytes of the object can be had.
         at: u64,
+    },
+    /// Does this to the first requests of a kind, and nothing to those after them.
+    First {
+        /// Which requests it hits.
+        which: Which,
+        /// How many of those.
+        times: u64,
+        /// What it does.
+        mishap: Mishap,
     },
     /// Does one of these to some of the requests.
     Strike {
@@ -36,8 +46,14 @@ pub(crate) enum Which {
     All,
     /// Those that send an object.
     Uploads,
+    /// Those for objects that the tests uploaded.
+    Uploaded,
     /// Those for the object whose path ends so, without its query.
     Path(String),
+    /// Those with this in their query.
+    Query(&'static str),
+    /// Those of this method for the object whose path ends so.
+    Method(&'static str, String),
 }
 
 /// What may happen to a request.
@@ -45,6 +61,10 @@ pub(crate) enum Which {
 pub(crate) enum Mishap {
     /// It is answered with this status and this error code of S3, and never reaches the store.
     Answer(u16, &'static str),
+    /// It is answered with this document and 200, and never reaches the store.
+    Document(&'static str),
+    /// The same as [`Mishap::Answer`], from a store whose clock is so many minutes ahead of ours.
+    Dated(u16, &'static str, i64),
     /// The connection is closed in the middle of what is sent.
     CutRequest,
     /// The connection is closed in the middle of the answer.
@@ -58,11 +78,15 @@ pub(crate) enum Mishap {
 }
 
 impl Which {
-    fn includes(&self, method: &str, path: &str) -> bool {
+    fn includes(&self, method: &str, target: &str) -> bool {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match self {
             Self::All => true,
             Self::Uploads => method == "PUT",
-            Self::Path(end) => path.ends_with(end.as_str()),
+            Self::Uploaded => path.contains("/uploads/"),
+            Self::Path(end) => path.trim_end_matches('/').ends_with(end.as_str()),
+            Self::Query(part) => query.contains(part),
+            Self::Method(wanted, end) => method == *wanted && path.ends_with(end.as_str()),
         }
     }
 }
@@ -77,11 +101,19 @@ pub(super) struct Fate {
 }
 
 impl Fault {
-    /// The fate of the `n`-th request, given its method, the path of its target and the first byte it asks for. The same request of the same number
-    /// always meets the same fate.
-    pub(super) fn fate(&self, n: u64, method: &str, path: &str, first_byte: u64) -> Fate {
+    /// The fate of the `n`-th request, given its method, its target and the first byte it asks for. The same request of the same number
+    /// always meets the same fate. `struck` counts those that [`Fault::First`] has hit.
+    pub(super) fn fate(&self, n: u64, struck: &AtomicU64, method: &str, target: &str, first_byte: u64) -> Fate {
         match self {
-            Self::CutReads { path: end, at } if method == "GET" && path.ends_with(end.as_str()) => Fate {
+            Self::First { which, times, mishap }
+                if which.includes(method, target) && struck.fetch_add(1, Ordering::Relaxed) < *times =>
+            {
+                Fate {
+                    mishap: Some(*mishap),
+                    ..Fate::default()
+                }
+            }
+            Self::CutReads { path: end, at } if Which::Method("GET", end.clone()).includes(method, target) => Fate {
                 allowed: Some(at.saturating_sub(first_byte)),
                 ..Fate::default()
             },
@@ -89,7 +121,7 @@ impl Fault {
                 which,
                 percent,
                 mishaps,
-            } if which.includes(method, path) && scattered(n) % 100 < *percent => Fate {
+            } if which.includes(method, target) && scattered(n) % 100 < *percent => Fate {
                 mishap: mishaps
                     .get(usize::try_from(scattered(n) / 100).unwrap_or(0) % mishaps.len())
                     .copied(),

@@ -156,10 +156,16 @@ impl World {
                 public_base_url: self.store.public_base_url(),
                 live_base_url: self.store.public_base_url(),
                 output_root: "hls/".to_owned(),
+                source_wait: Duration::from_secs(2),
                 retry_delay: Duration::from_secs(1),
             },
             gate: Gate::default(),
         }
+    }
+
+    /// Makes another bucket.
+    pub(crate) fn make_bucket(&self, name: &str) {
+        std::fs::create_dir(self.folder().join("objects").join(name)).unwrap();
     }
 
     /// The keys of all objects below `prefix`.

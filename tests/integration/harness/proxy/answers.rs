@@ -38,7 +38,7 @@ impl Answers {
             match fault {
                 Fault::Refuse => return,
                 Fault::Delay(pause) => tokio::time::sleep(pause).await,
-                Fault::None | Fault::CutReads { .. } | Fault::Strike { .. } => {}
+                Fault::None | Fault::CutReads { .. } | Fault::First { .. } | Fault::Strike { .. } => {}
             }
             if self.fates.has_changed().unwrap_or(false) {
                 // A new answer begins: its head passes, and counts as no part of the body.

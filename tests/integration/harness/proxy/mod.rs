@@ -6,7 +6,7 @@ mod requests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -28,6 +28,7 @@ pub(crate) struct Proxy {
     fault: watch::Sender<Fault>,
     cuts: watch::Receiver<u64>,
     writes: watch::Receiver<Vec<String>>,
+    struck: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -39,6 +40,7 @@ struct Shared {
     cuts: watch::Sender<u64>,
     writes: watch::Sender<Vec<String>>,
     requests: Arc<AtomicU64>,
+    struck: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -49,12 +51,14 @@ impl Proxy {
         let (fault, faults) = watch::channel(Fault::None);
         let (count, cuts) = watch::channel(0);
         let (write, writes) = watch::channel(Vec::new());
+        let struck = Arc::<AtomicU64>::default();
         let shared = Shared {
             upstream,
             faults,
             cuts: count,
             writes: write,
             requests: Arc::default(),
+            struck: Arc::clone(&struck),
         };
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -66,6 +70,7 @@ impl Proxy {
             fault,
             cuts,
             writes,
+            struck,
             task,
         }
     }
@@ -83,6 +88,7 @@ impl Proxy {
     /// Does this to all requests from now on; [`Fault::Refuse`] and [`Fault::Delay`] on open connections too. What stands still for an
     /// earlier fault is let go, by closing its connection.
     pub(crate) fn set(&self, fault: Fault) {
+        self.struck.store(0, Ordering::Relaxed);
         self.fault.send_replace(fault);
     }
 

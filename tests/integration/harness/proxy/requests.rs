@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ pub(super) struct Requests {
 /// The head of a request, as far as the proxy cares.
 struct Head {
     method: String,
+    target: String,
     path: String,
     first_byte: u64,
     body: u64,
@@ -31,16 +33,28 @@ impl Requests {
         while let Some((bytes, head)) = self.head().await {
             let n = self.shared.requests.fetch_add(1, Ordering::Relaxed);
             let fault = self.shared.faults.borrow_and_update().clone();
-            let fate = fault.fate(n, &head.method, &head.path, head.first_byte);
+            let fate = fault.fate(n, &self.shared.struck, &head.method, &head.target, head.first_byte);
             if head.method == "PUT" {
                 self.shared.writes.send_modify(|writes| writes.push(head.path.clone()));
             }
             self.fate.send_replace(fate);
             match fate.mishap {
-                Some(Mishap::Answer(status, code)) => {
+                Some(Mishap::Answer(status, code) | Mishap::Dated(status, code, _)) => {
                     self.shared.count();
                     if self.body(head.body, false).await {
-                        let _ = canned.send(canned_answer(status, code, head.method == "HEAD"));
+                        let ahead = match fate.mishap {
+                            Some(Mishap::Dated(_, _, minutes)) => TimeDelta::minutes(minutes),
+                            _ => TimeDelta::zero(),
+                        };
+                        let date = Utc::now() + ahead;
+                        let _ = canned.send(canned_answer(status, code, date, head.method == "HEAD"));
+                    }
+                    return std::future::pending().await;
+                }
+                Some(Mishap::Document(document)) => {
+                    self.shared.count();
+                    if self.body(head.body, false).await {
+                        let _ = canned.send(written(200, "OK", Utc::now(), document, head.method == "HEAD"));
                     }
                     return std::future::pending().await;
                 }
@@ -96,6 +110,7 @@ impl Head {
         let first_byte = field("range").and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
         Some(Self {
             method,
+            target: target.to_owned(),
             path: target.split('?').next()?.to_owned(),
             first_byte: first_byte.unwrap_or(0),
             body: field("content-length")
@@ -105,14 +120,20 @@ impl Head {
     }
 }
 
-/// What the proxy answers in the store's place.
-fn canned_answer(status: u16, code: &str, is_head: bool) -> String {
-    let body = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>struck by the test</Message></Error>"
-    );
+/// What the proxy answers in the store's place: an error of S3.
+fn canned_answer(status: u16, code: &str, date: DateTime<Utc>, is_head: bool) -> String {
+    let body = format!("<Error><Code>{code}</Code><Message>struck by the test</Message></Error>");
+    written(status, code, date, &body, is_head)
+}
+
+/// An answer as it stands on the wire.
+fn written(status: u16, reason: &str, date: DateTime<Utc>, document: &str, is_head: bool) -> String {
+    let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{document}");
     let length = body.len();
+    let date = date.format("%a, %d %b %Y %H:%M:%S GMT");
     let body = if is_head { String::new() } else { body };
     format!(
-        "HTTP/1.1 {status} {code}\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status} {reason}\r\nDate: {date}\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
     )
 }

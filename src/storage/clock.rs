@@ -1,0 +1,89 @@
+//! By how much our clock and the storage's differ, as the dates of its answers tell.
+//!
+//! The SDK signs by the storage's clock once it has seen an answer, so that most requests succeed in spite of a wrong clock. The service
+//! compares its clock with times of the log, though, and would end jobs too early or never: so it is asked by its date.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The largest difference that S3 accepts in a signature (its documentation, "`RequestTimeTooSkewed`").
+pub(super) const ALLOWED: TimeDelta = TimeDelta::minutes(15);
+
+/// Stands for "no answer was dated yet".
+const UNKNOWN: i64 = i64::MIN;
+
+/// Our clock minus the one that dated an answer; nothing where it has no date that can be read.
+pub(super) fn difference(date: Option<&str>, now: DateTime<Utc>) -> Option<TimeDelta> {
+    let theirs = DateTime::parse_from_rfc2822(date?).ok()?;
+    Some(now - theirs.to_utc())
+}
+
+/// A difference of clocks for people.
+pub(super) fn in_words(by: Option<TimeDelta>) -> String {
+    match by.map(|by| by.abs()) {
+        None => "more than it allows".to_owned(),
+        Some(by) if by < TimeDelta::minutes(2) => format!("{} s", by.num_seconds()),
+        Some(by) => format!("{} min", (by + TimeDelta::seconds(30)).num_minutes()),
+    }
+}
+
+/// Remembers by how much the clock of the newest answer differs from ours. Clones remember together.
+#[derive(Debug, Clone)]
+pub(super) struct ClockWatch(Arc<AtomicI64>);
+
+impl Default for ClockWatch {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(UNKNOWN)))
+    }
+}
+
+impl ClockWatch {
+    /// Our clock minus the storage's, as of its newest dated answer.
+    pub(super) fn difference(&self) -> Option<TimeDelta> {
+        let seconds = Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNKNOWN);
+        seconds.and_then(TimeDelta::try_seconds)
+    }
+}
+
+impl Intercept for ClockWatch {
+    fn name(&self) -> &'static str {
+        "ClockWatch"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.response().headers();
+        // A copy that a cache keeps has the date of when it was made.
+        if headers.get("age").is_none()
+            && let Some(by) = difference(headers.get("date"), Utc::now())
+        {
+            self.0.store(by.num_seconds(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_compared_with_our_clock_and_told_in_words() {
+        let now = "2026-11-26T16:40:30Z".parse().unwrap();
+        let by = |date| in_words(difference(date, now));
+        assert_eq!(by(Some("Thu, 26 Nov 2026 16:40:00 GMT")), "30 s");
+        assert_eq!(by(Some("Thu, 26 Nov 2026 17:40:30 GMT")), "60 min");
+        assert_eq!(by(Some("yesterday")), "more than it allows");
+        assert_eq!(by(None), "more than it allows");
+        assert_eq!(ClockWatch::default().difference(), None);
+    }
+}
