@@ -43,6 +43,7 @@ impl RunArgs {
         let worker = self.worker.worker_name();
         Ok(ServiceSettings {
             nats: self.nats.settings(&worker),
+            sizing: self.nats.sizing(),
             database_url: self.database.database_url.clone(),
             profiles: self.ladder.profiles()?,
             storage: self.storage.settings(),

@@ -126,7 +126,7 @@ impl Both {
         let consumer: Consumer<pull::Config> = js.get_consumer_from_stream(durable, topology::TASKS).await.unwrap();
         let next = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
         let oldest = self.model.messages(topology::TASKS).into_iter().next();
-        let delivery = next.map(|message| Delivery::new(message.unwrap()).unwrap());
+        let delivery = next.map(|message| Delivery::new(message.unwrap(), self.real.nats()).unwrap());
         let of_model = oldest.as_ref().map(|message| (message.subject.clone(), message.seq));
         let of_server = delivery
             .as_ref()

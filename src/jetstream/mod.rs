@@ -6,6 +6,7 @@
 mod backlog;
 mod connection;
 mod delivery;
+mod identity;
 mod letter;
 mod listing;
 mod log;
@@ -20,6 +21,7 @@ mod settings;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+mod troubles;
 
 #[cfg(test)]
 mod conformance;
@@ -32,4 +34,5 @@ pub use log::{Created, Enqueued, Log, Refused};
 pub use message::{Outgoing, Recorded};
 pub use pull::{Lanes, pull};
 pub use send::{SendError, send};
-pub use settings::NatsSettings;
+pub use settings::{Api, NatsSettings};
+pub use troubles::Troubles;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use streams::topology::Sizing;
 
 use super::Role;
 use crate::admission::Capacity;
@@ -19,6 +20,8 @@ use crate::storage::{Locator, LocatorError, StorageSettings};
 pub struct ServiceSettings {
     /// Where NATS is.
     pub nats: NatsSettings,
+    /// How its streams and consumers are to be sized.
+    pub sizing: Sizing,
     /// Where the tables are; needed by the role `project` alone.
     pub database_url: Option<SecretString>,
     /// What videos may become.

@@ -37,6 +37,7 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
         ),
         login: "u:hush-nats%2F1@".to_owned(),
         ca: Some(authority.file.clone()),
+        ..nats::Demands::default()
     };
     let nats = Nats::demanding(folder.path(), nats).await;
     let mut cluster = postgres::Cluster::demanding(&postgres::Demands {

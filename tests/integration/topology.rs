@@ -79,13 +79,16 @@ fn consumer(durable: &Durable) -> Value {
     if !config.filter_subject.is_empty() {
         spec["filterSubject"] = json!(config.filter_subject);
     }
+    if !config.filter_subjects.is_empty() {
+        spec["filterSubjects"] = json!(config.filter_subjects);
+    }
     spec
 }
 
 #[test]
 fn the_chart_makes_the_streams_and_consumers_that_the_program_makes() {
-    let streams: Vec<Value> = topology::streams(Sizing::default()).iter().map(stream).collect();
-    let consumers: Vec<Value> = topology::durables().iter().map(consumer).collect();
+    let streams: Vec<Value> = topology::streams(&Sizing::default()).iter().map(stream).collect();
+    let consumers: Vec<Value> = topology::durables(&Sizing::default()).iter().map(consumer).collect();
     let topology = json!({ "streams": streams, "consumers": consumers });
     let text = serde_json::to_string_pretty(&topology).unwrap() + "\n";
     is_made("helm/fluxhls/files/topology.json", &text);
