@@ -27,16 +27,16 @@ pub struct NatsArgs {
     /// A file with the seed of an nkey, as `nk -gen user` makes it.
     #[arg(long, env = "NATS_NKEY", value_name = "FILE")]
     pub nats_nkey: Option<PathBuf>,
-    /// The user whose password is in NATS_PASSWORD_FILE.
+    /// The user whose password is in `NATS_PASSWORD_FILE`.
     #[arg(long, env = "NATS_USER", requires = "nats_password_file", conflicts_with_all = ["nats_credentials", "nats_nkey"])]
     pub nats_user: Option<String>,
-    /// A file with the password of NATS_USER. Like every file with a secret it is read at each connect, so that it can be exchanged.
+    /// A file with the password of `NATS_USER`. Like every file with a secret it is read at each connect, so that it can be exchanged.
     #[arg(long, env = "NATS_PASSWORD_FILE", value_name = "FILE", requires = "nats_user")]
     pub nats_password_file: Option<PathBuf>,
     /// A file with a token.
     #[arg(long, env = "NATS_TOKEN_FILE", value_name = "FILE", conflicts_with_all = ["nats_credentials", "nats_nkey", "nats_user"])]
     pub nats_token_file: Option<PathBuf>,
-    /// The domain of JetStream, where the servers of NATS_URL are leaf nodes and the streams are elsewhere.
+    /// The domain of JetStream, where the servers of `NATS_URL` are leaf nodes and the streams are elsewhere.
     #[arg(
         long,
         env = "NATS_JETSTREAM_DOMAIN",
@@ -59,7 +59,7 @@ pub struct NatsArgs {
     /// Copies of every stream when provisioning: 3 in production, on a cluster.
     #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1)]
     pub stream_replicas: usize,
-    /// Bytes that streams may hold when provisioning, as NAME=BYTES, separated by commas. Without it HLS_UPLOADS holds 1073741824, and
+    /// Bytes that streams may hold when provisioning, as NAME=BYTES, separated by commas. Without it `HLS_UPLOADS` holds 1073741824, and
     /// the others what the account allows.
     #[arg(long, env = "STREAM_MAX_BYTES", value_name = "NAME=BYTES", value_delimiter = ',', value_parser = max_bytes)]
     pub stream_max_bytes: Vec<(String, i64)>,

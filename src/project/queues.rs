@@ -101,13 +101,11 @@ fn tell_stream(name: &'static str, info: Option<&Info>) {
 }
 
 fn tell_account(account: Option<&Account>) {
-    let used = account.map_or(f64::NAN, |account| float(account.storage));
+    let (used, limit) = match account.map(|account| (account, room::account_fill(account))) {
+        None => (f64::NAN, f64::NAN),
+        Some((account, None)) => (float(account.storage), f64::INFINITY),
+        Some((_, Some(fill))) => (float(fill.used), float(fill.limit)),
+    };
     gauge!("fluxhls_jetstream_storage_bytes").set(used);
-    let limit = |account: &Account| account.limits.max_storage.and_then(|limit| u64::try_from(limit).ok());
-    let limit = account.map_or(f64::NAN, |account| limit(account).map_or(f64::INFINITY, float));
     gauge!("fluxhls_jetstream_storage_limit_bytes").set(limit);
-    let fill = account.map_or(f64::NAN, |account| {
-        room::account_fill(account).map_or(0.0, |fill| fill.share)
-    });
-    gauge!("fluxhls_jetstream_storage_fill_ratio").set(fill);
 }

@@ -20,16 +20,20 @@ pub struct Fill {
     pub share: f64,
     /// Whether messages are refused now.
     pub is_full: bool,
-    /// Use and limit in words.
-    what: String,
+    /// What is used.
+    pub used: u64,
+    /// Of how much.
+    pub limit: u64,
+    unit: &'static str,
 }
 
 impl fmt::Display for Fill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.stream {
-            Some(name) => write!(f, "{name} holds {}", self.what),
-            None => write!(f, "JetStream's account stores {}", self.what),
+            Some(name) => write!(f, "{name} holds")?,
+            None => f.write_str("JetStream's account stores")?,
         }
+        write!(f, " {} of {} {}", self.used, self.limit, self.unit)
     }
 }
 
@@ -60,7 +64,9 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
             stream: Some(config.name.clone()),
             share: share(used, limit),
             is_full: refuses && used.saturating_add(need) > limit,
-            what: format!("{used} of {limit} {unit}"),
+            used,
+            limit,
+            unit,
         })
     });
     fills.max_by(|one, other| one.share.total_cmp(&other.share))
@@ -77,7 +83,9 @@ pub fn account_fill(account: &Account) -> Option<Fill> {
             stream: None,
             share: share(used, limit),
             is_full: used.saturating_add(LARGEST_MESSAGE) > limit,
-            what: format!("{used} of {limit} bytes"),
+            used,
+            limit,
+            unit: "bytes",
         })
     });
     fills.max_by(|one, other| one.share.total_cmp(&other.share))

@@ -2,6 +2,7 @@
 //! again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use async_nats::jetstream::stream;
 use serde_json::Value;
@@ -10,10 +11,10 @@ use streams::topology;
 use crate::harness::clip::moving;
 use crate::harness::database::{Database, Engine};
 use crate::harness::nats::{Demands, Nats};
-use crate::harness::process::Process;
+use crate::harness::process::{Process, command, output_of, tool};
 use crate::harness::until;
 use crate::harness::worker::{page, readiness, say_in};
-use crate::harness::world::{World, folder};
+use crate::harness::world::{World, folder, job_of};
 
 async fn ready(worker: &Process) {
     until("the worker is ready", async || readiness(worker).await.status == 200).await;
@@ -157,10 +158,10 @@ async fn a_full_account_is_told_by_readiness_doctor_and_metrics_until_it_has_roo
     assert_eq!(found["storage"].0, "fix", "{found:#?}");
     until("the metrics tell of the full account", async || {
         let metrics = String::from_utf8(page(&worker, "/metrics").await.body).unwrap();
-        let fill = metrics
+        let used = metrics
             .lines()
-            .find_map(|line| line.strip_prefix("fluxhls_jetstream_storage_fill_ratio "));
-        fill.is_some_and(|fill| fill.parse::<f64>().unwrap() > 0.98)
+            .find_map(|line| line.strip_prefix("fluxhls_jetstream_storage_bytes "));
+        used.is_some_and(|used| used.parse::<f64>().unwrap() > 0.98 * 104e6)
             && metrics.contains("fluxhls_jetstream_storage_limit_bytes 104000000")
     })
     .await;
@@ -226,6 +227,14 @@ async fn a_stream_is_as_full_as_its_own_limit_says() {
     );
 }
 
+/// What an example says that gets to know what the program does.
+async fn example(world: &World, script: &str, argument: &str) -> Value {
+    let mut node = command(tool("node"));
+    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/node").join(script));
+    let said = output_of(node.arg(argument).envs(world.environment())).await;
+    serde_json::from_slice(&said).unwrap()
+}
+
 /// A hub, and beside it a leaf node of the same account that has a domain of its own.
 async fn hub_and_leaf(folder: &std::path::Path) -> (Nats, Nats) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -259,8 +268,22 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
     assert!(!found.contains_key("capture"), "{found:#?}");
     let worker = world.worker("one").start();
     ready(&worker).await;
-    let job = world.submit(&moving("320x180", 2.0).make().await).await;
-    world.completed(&job).await;
+    let event = world.event(&moving("320x180", 2.0).make().await).await;
+    let job = job_of(&event);
+    let completions = async { example(&world, "completions.mjs", "1").await };
+    let work = async {
+        // A durable that is new hears from its making on.
+        until("the durable is made", async || {
+            let log = world.streams.js.get_stream(topology::JOBS).await.unwrap();
+            log.consumer_info("api").await.is_ok()
+        })
+        .await;
+        let stored = example(&world, "publish.mjs", &event.to_string()).await;
+        assert_eq!(stored["stream"], "HLS_UPLOADS");
+        world.completed(&job).await;
+    };
+    let (ended, ()) = tokio::join!(completions, work);
+    assert_eq!(ended["job_id"], job.as_str());
 
     // The leaf node gets streams of its own, as by somebody who forgot the domain.
     let mut environment = world.environment();
@@ -273,4 +296,33 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
         state == "warning" && text.contains("2 streams take hls.v1.upload"),
         "{found:#?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_are_done_by_the_jetstream_that_another_account_exports_under_a_prefix() {
+    let folder = folder();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nats.md")).unwrap();
+    let block = page.split("```text\n").nth(2).unwrap().split("```").next().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "change-fluxhls").unwrap();
+    let demands = Demands {
+        configuration: block.to_owned(),
+        login: "streams:change-streams@".to_owned(),
+        environment: BTreeMap::from([
+            ("NATS_USER", "fluxhls".to_owned()),
+            ("NATS_PASSWORD_FILE", password.display().to_string()),
+            ("NATS_JETSTREAM_API_PREFIX", "hub.js.API".to_owned()),
+        ]),
+        ..Demands::default()
+    };
+    let nats = Nats::demanding(folder.path(), demands).await;
+    let database = Database::create(Engine::Sqlite, folder.path()).await;
+    let world = World::with(folder, nats, database).await;
+    let worker = world.worker("one").start();
+    ready(&worker).await;
+    let job = world.submit(&moving("320x180", 2.0).make().await).await;
+    world.completed(&job).await;
+    let status = world.say(&["jobs", "show", job.as_str()]).await;
+    assert_eq!(status.code, Some(0), "{status:?}");
+    ready(&worker).await;
 }

@@ -38,7 +38,7 @@ async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lo
     assert_eq!(said.code, Some(0), "{said:?}");
     let js = nats.connect().await;
     let raised = stream::Config {
-        max_bytes: 4 << 30,
+        max_bytes: 2 << 30,
         max_age: Duration::ZERO,
         max_messages: 5_000_000,
         compression: Some(Compression::S2),
@@ -51,7 +51,7 @@ async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lo
     };
     js.update_stream(&raised).await.unwrap();
     let limited = stream::Config {
-        max_bytes: 2 << 30,
+        max_bytes: 1 << 30,
         ..config_of(&js, topology::JOBS).await
     };
     js.update_stream(&limited).await.unwrap();
@@ -70,7 +70,7 @@ async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lo
         assert_eq!(said.code, Some(0), "{arguments:?}: {said:?}");
         for kept in [
             "HLS_JOBS: num_replicas stays 3, more than the 1 asked for",
-            "HLS_UPLOADS: max_bytes stays 4294967296, more than the 1073741824 asked for",
+            "HLS_UPLOADS: max_bytes stays 2147483648, more than the 1073741824 asked for",
             "HLS_UPLOADS: max_age stays without limit",
             "plan: max_ack_pending stays 50000, more than the 10000 asked for",
         ] {
