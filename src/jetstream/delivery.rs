@@ -57,6 +57,7 @@ pub struct Delivery {
 
 /// Where a delivery is settled.
 #[derive(Debug)]
+#[cfg_attr(test, expect(clippy::large_enum_variant, reason = "in production there is one kind"))]
 enum Reply {
     /// At the server that delivered it.
     Nats { nats: Nats, to: Subject },

@@ -200,7 +200,8 @@ fn permission(api: &str, subject: &str) -> String {
     if let Some(request) = subject.strip_prefix(api).and_then(|rest| rest.strip_prefix('.')) {
         let tokens: Vec<&str> = request.split('.').collect();
         let kept = match tokens[..] {
-            ["CONSUMER", "CREATE", ..] => 3,
+            // What covers all under a subject does not cover the subject itself, which is that of consumers without a name.
+            ["CONSUMER", "CREATE", _, _, ..] => 3,
             ["CONSUMER", "MSG", "NEXT", stream, ..] if is_read_by_passing_consumers(stream) => 4,
             ["CONSUMER", "INFO" | "DELETE", stream, ..] if is_read_by_passing_consumers(stream) => 3,
             _ => return subject.to_owned(),
@@ -304,6 +305,7 @@ mod tests {
                 "$JS.API.CONSUMER.CREATE.HLS_JOBS.x7f.hls.v1.job.>",
                 "$JS.API.CONSUMER.CREATE.HLS_JOBS.>",
             ),
+            ("$JS.API.CONSUMER.CREATE.HLS_JOBS", "$JS.API.CONSUMER.CREATE.HLS_JOBS"),
             ("$JS.ACK.HLS_TASKS.plan.1.1.1.17.0", "$JS.ACK.HLS_TASKS.>"),
             ("$JS.ACK.hub.ABC.HLS_TASKS.plan.1.1.1.17.0.x", "$JS.ACK.HLS_TASKS.>"),
             ("_INBOX.abc.def", "_INBOX.>"),

@@ -30,14 +30,9 @@ async fn durable(js: &Context, stream: &str, name: &str) -> consumer::Info {
     found.cached_info().clone()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lowers_them_only_when_asked() {
-    let folder = folder();
-    let nats = Nats::cluster(folder.path()).await;
-    let said = provision(&nats, &[], &[("STREAM_REPLICAS", "3")]).await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-    let js = nats.connect().await;
-    let raised = stream::Config {
+/// `HLS_UPLOADS` as an operator may have set it.
+async fn raised(js: &Context) -> stream::Config {
+    stream::Config {
         max_bytes: 2 << 30,
         max_age: Duration::ZERO,
         max_messages: 5_000_000,
@@ -47,8 +42,18 @@ async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lo
             tags: Vec::new(),
         }),
         description: Some("ours".to_owned()),
-        ..config_of(&js, topology::UPLOADS).await
-    };
+        ..config_of(js, topology::UPLOADS).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lowers_them_only_when_asked() {
+    let folder = folder();
+    let nats = Nats::cluster(folder.path()).await;
+    let said = provision(&nats, &[], &[("STREAM_REPLICAS", "3")]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let js = nats.connect().await;
+    let raised = raised(&js).await;
     js.update_stream(&raised).await.unwrap();
     let limited = stream::Config {
         max_bytes: 1 << 30,
@@ -176,6 +181,9 @@ fn accounts(limits: &str, user: &str) -> String {
     )
 }
 
+/// Settings that mend it; none where only the account can be changed.
+type Remedy = &'static [(&'static str, &'static str)];
+
 async fn streams_of(js: &Context) -> Vec<String> {
     let names: context::StreamNames = js.stream_names();
     names.try_collect().await.unwrap()
@@ -183,11 +191,11 @@ async fn streams_of(js: &Context) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_limit_in_the_way_is_one_sentence_with_the_setting_and_leaves_no_half_made_streams() {
-    let all =
+    const ALL: &str =
         "HLS_UPLOADS=1000000,HLS_JOBS=1000000,HLS_WORK=1000000,HLS_TASKS=1000000,HLS_PROGRESS=1000000,HLS_DEAD=1000000";
-    let few: &[(&str, &str)] = &[("CONSUMER_MAX_ACK_PENDING", "1000")];
-    let small: &[(&str, &str)] = &[("STREAM_MAX_BYTES", "HLS_UPLOADS=100000000")];
-    let cases: [(&str, &str, &str, &[(&str, &str)]); 5] = [
+    let few: Remedy = &[("CONSUMER_MAX_ACK_PENDING", "1000")];
+    let small: Remedy = &[("STREAM_MAX_BYTES", "HLS_UPLOADS=100000000")];
+    let cases: [(&str, &str, &str, Remedy); 5] = [
         ("max_file: 200MB", "", "STREAM_MAX_BYTES=HLS_UPLOADS=BYTES", small),
         ("max_streams: 4", "", "raise its limit of streams to 6", &[]),
         ("max_ack_pending: 1000", "", "set CONSUMER_MAX_ACK_PENDING to 1000", few),
@@ -195,7 +203,7 @@ async fn each_limit_in_the_way_is_one_sentence_with_the_setting_and_leaves_no_ha
             "max_bytes_required: true",
             "",
             "HLS_UPLOADS=1073741824",
-            &[("STREAM_MAX_BYTES", all)],
+            &[("STREAM_MAX_BYTES", ALL)],
         ),
         (
             "",
