@@ -2,10 +2,11 @@
 //
 // usage: NATS_URL=nats://127.0.0.1:4222 node ask.mjs status|cancel|retry|stats ['{"job_id": "…"}']
 
-import { connect, errors } from "@nats-io/transport-node";
+import { errors } from "@nats-io/transport-node";
+import { connectToNats } from "./nats.mjs";
 
 const [question, body = "{}"] = process.argv.slice(2);
-const connection = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" });
+const connection = await connectToNats();
 
 try {
   const reply = await connection.request(`hls.v1.api.${question}`, body, { timeout: 5000 });

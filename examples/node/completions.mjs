@@ -3,13 +3,13 @@
 // usage: NATS_URL=nats://127.0.0.1:4222 node completions.mjs [how many, then leave]
 
 import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
+import { connectToNats, jetstreamOptions } from "./nats.mjs";
 
 const wanted = Number(process.argv[2] ?? Infinity);
-const connection = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" });
+const connection = await connectToNats();
 
 // A durable consumer of our own: the server keeps our place. Adding it again changes nothing.
-const manager = await jetstreamManager(connection);
+const manager = await jetstreamManager(connection, jetstreamOptions);
 await manager.consumers.add("HLS_JOBS", {
   durable_name: "api",
   filter_subject: "hls.v1.job.*.ended",
@@ -18,7 +18,7 @@ await manager.consumers.add("HLS_JOBS", {
   deliver_policy: DeliverPolicy.New,
 });
 
-const consumer = await jetstream(connection).consumers.get("HLS_JOBS", "api");
+const consumer = await jetstream(connection, jetstreamOptions).consumers.get("HLS_JOBS", "api");
 const messages = await consumer.consume({ max_messages: 16 });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => messages.stop());
 console.error("listening");

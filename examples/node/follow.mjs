@@ -2,10 +2,10 @@
 //
 // usage: NATS_URL=nats://127.0.0.1:4222 node follow.mjs JOB_ID
 
-import { connect } from "@nats-io/transport-node";
+import { connectToNats } from "./nats.mjs";
 
 const job = process.argv[2];
-const connection = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" });
+const connection = await connectToNats();
 
 // Both are plain subscriptions: at most once, and only for who is there. A page that comes later asks hls.v1.api.status first.
 const progress = connection.subscribe(`hls.v1.progress.${job}.*`);

@@ -5,11 +5,11 @@
 import { createHash, randomUUID } from "node:crypto";
 
 import { jetstream } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
+import { connectToNats, jetstreamOptions } from "./nats.mjs";
 
 const event = JSON.parse(process.argv[2]);
 const body = JSON.stringify(event);
-const connection = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222" });
+const connection = await connectToNats();
 
 // An id of this event, never of its file: what is published under an id of the last hour is acknowledged and dropped, and a file is
 // uploaded again with other content, or after it was deleted. With a job_id the same bytes are the same event. Without one each event
@@ -17,6 +17,6 @@ const connection = await connect({ servers: process.env.NATS_URL ?? "nats://127.
 const msgID = event.job_id ? createHash("sha256").update(body).digest("hex") : randomUUID();
 
 // The promise is kept once the server has stored the event.
-const stored = await jetstream(connection).publish("hls.v1.upload", body, { msgID });
+const stored = await jetstream(connection, jetstreamOptions).publish("hls.v1.upload", body, { msgID });
 console.log(JSON.stringify({ stream: stored.stream, seq: stored.seq, duplicate: stored.duplicate }));
 await connection.drain();

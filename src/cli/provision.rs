@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use streams::provision;
+use streams::merge::Surplus;
+use streams::provision::{self, ProvisionError, Report};
 
 use crate::config::NatsArgs;
 use crate::jetstream::Nats;
@@ -14,6 +15,9 @@ pub(super) struct ProvisionArgs {
     /// Change nothing; say what differs and exit with 4 if anything does.
     #[arg(long)]
     check: bool,
+    /// Lower copies, limits and ages that are larger than asked for. Without it they stay, and are said.
+    #[arg(long)]
+    lower: bool,
     #[command(flatten)]
     nats: NatsArgs,
 }
@@ -21,21 +25,50 @@ pub(super) struct ProvisionArgs {
 /// Creates or updates streams and consumers, or tells where they differ.
 ///
 /// # Errors
-/// What the server refused.
+/// What the server refused, or does not let us do.
 pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     let nats = Nats::connect(&args.nats.settings("fluxhls provision")).await?;
-    if !args.check {
-        provision::apply(&nats.js, args.nats.sizing()).await?;
-        println!("streams and consumers are as they should be");
-        return Ok(ExitCode::SUCCESS);
+    let (sizing, surplus) = (
+        args.nats.sizing(),
+        if args.lower { Surplus::Lower } else { Surplus::Keep },
+    );
+    let report = if args.check {
+        allowed(&nats, provision::check(&nats.js, &sizing, surplus)).await?
+    } else {
+        allowed(&nats, provision::apply(&nats.js, &sizing, surplus)).await?
+    };
+    for kept in &report.kept {
+        println!("{kept}; --lower takes it back");
     }
-    let drifts = provision::check(&nats.js, args.nats.sizing()).await?;
-    for drift in &drifts {
+    for drift in &report.drifts {
         println!("{drift}");
     }
-    Ok(if drifts.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(super::DIFFERENT)
-    })
+    if args.check {
+        return Ok(if report.drifts.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(super::DIFFERENT)
+        });
+    }
+    anyhow::ensure!(
+        report.drifts.is_empty(),
+        "nats-server cannot change these; delete such a consumer with `nats consumer rm` and run this again (no job is lost: the sweep plans \
+         anew), and move the messages of such a stream to a new one"
+    );
+    println!("streams and consumers are as they should be");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the server reports, or what it does not let us do: it never answers a request that it denies.
+///
+/// # Errors
+/// What it refused, or denies.
+pub(super) async fn allowed(
+    nats: &Nats,
+    asked: impl Future<Output = Result<Report, ProvisionError>>,
+) -> anyhow::Result<Report> {
+    tokio::select! {
+        report = asked => Ok(report?),
+        denial = nats.troubles.denial() => anyhow::bail!(denial),
+    }
 }

@@ -43,6 +43,7 @@ impl RunArgs {
         let worker = self.worker.worker_name();
         Ok(ServiceSettings {
             nats: self.nats.settings(&worker),
+            sizing: self.nats.sizing(),
             database: self.database.settings(),
             profiles: self.ladder.profiles()?,
             storage: self.storage.settings(),

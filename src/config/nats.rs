@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use secrecy::SecretString;
+use streams::topology::{self, Sizing};
 
-use crate::jetstream::NatsSettings;
+use crate::jetstream::{Api, NatsSettings};
 
 /// Where NATS is.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +27,26 @@ pub struct NatsArgs {
     /// A file with the seed of an nkey, as `nk -gen user` makes it.
     #[arg(long, env = "NATS_NKEY", value_name = "FILE")]
     pub nats_nkey: Option<PathBuf>,
+    /// The user whose password is in `NATS_PASSWORD_FILE`.
+    #[arg(long, env = "NATS_USER", requires = "nats_password_file", conflicts_with_all = ["nats_credentials", "nats_nkey"])]
+    pub nats_user: Option<String>,
+    /// A file with the password of `NATS_USER`. Like every file with a secret it is read at each connect, so that it can be exchanged.
+    #[arg(long, env = "NATS_PASSWORD_FILE", value_name = "FILE", requires = "nats_user")]
+    pub nats_password_file: Option<PathBuf>,
+    /// A file with a token.
+    #[arg(long, env = "NATS_TOKEN_FILE", value_name = "FILE", conflicts_with_all = ["nats_credentials", "nats_nkey", "nats_user"])]
+    pub nats_token_file: Option<PathBuf>,
+    /// The domain of JetStream, where the servers of `NATS_URL` are leaf nodes and the streams are elsewhere.
+    #[arg(
+        long,
+        env = "NATS_JETSTREAM_DOMAIN",
+        value_name = "NAME",
+        conflicts_with = "nats_jetstream_api_prefix"
+    )]
+    pub nats_jetstream_domain: Option<String>,
+    /// What the subjects of JetStream's API begin with, where another account exports it under a prefix of its own.
+    #[arg(long, env = "NATS_JETSTREAM_API_PREFIX", value_name = "SUBJECT")]
+    pub nats_jetstream_api_prefix: Option<String>,
     /// The authorities that may sign the servers' certificates, in PEM; default: those of the system. Demands TLS.
     #[arg(long, env = "NATS_CA", value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
@@ -38,6 +59,28 @@ pub struct NatsArgs {
     /// Copies of every stream when provisioning: 3 in production, on a cluster.
     #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1)]
     pub stream_replicas: usize,
+    /// Bytes that streams may hold when provisioning, as NAME=BYTES, separated by commas. Without it `HLS_UPLOADS` holds 1073741824, and
+    /// the others what the account allows.
+    #[arg(long, env = "STREAM_MAX_BYTES", value_name = "NAME=BYTES", value_delimiter = ',', value_parser = max_bytes)]
+    pub stream_max_bytes: Vec<(String, i64)>,
+    /// Most messages of a consumer in work or waiting for their repetition, when provisioning.
+    #[arg(long, env = "CONSUMER_MAX_ACK_PENDING", default_value_t = topology::MAX_ACK_PENDING, value_parser = clap::value_parser!(i64).range(1..))]
+    pub consumer_max_ack_pending: i64,
+}
+
+/// One limit of a stream, as `NAME=BYTES`.
+fn max_bytes(text: &str) -> Result<(String, i64), String> {
+    let (name, bytes) = text.split_once('=').ok_or("it must look like HLS_UPLOADS=4294967296")?;
+    if !topology::STREAMS.contains(&name) {
+        return Err(format!(
+            "there is no stream {name}; there are {}",
+            topology::STREAMS.join(", ")
+        ));
+    }
+    match bytes.parse() {
+        Ok(bytes) if bytes > 0 => Ok((name.to_owned(), bytes)),
+        _ => Err(format!("{bytes} is no number of bytes")),
+    }
 }
 
 impl NatsArgs {
@@ -48,6 +91,14 @@ impl NatsArgs {
             url: self.nats_url.clone(),
             credentials: self.nats_credentials.clone(),
             nkey: self.nats_nkey.clone(),
+            user: self.nats_user.clone(),
+            password_file: self.nats_password_file.clone(),
+            token_file: self.nats_token_file.clone(),
+            api: match (&self.nats_jetstream_domain, &self.nats_jetstream_api_prefix) {
+                (Some(domain), _) => Api::Domain(domain.clone()),
+                (None, Some(prefix)) => Api::Prefix(prefix.clone()),
+                (None, None) => Api::Here,
+            },
             ca: self.nats_ca.clone(),
             certificate: self.nats_cert.clone(),
             key: self.nats_key.clone(),
@@ -55,11 +106,13 @@ impl NatsArgs {
         }
     }
 
-    /// How streams are to be sized.
+    /// How streams and consumers are to be sized.
     #[must_use]
-    pub const fn sizing(&self) -> streams::topology::Sizing {
-        streams::topology::Sizing {
+    pub fn sizing(&self) -> Sizing {
+        Sizing {
             replicas: self.stream_replicas,
+            max_bytes: self.stream_max_bytes.iter().cloned().collect(),
+            max_ack_pending: self.consumer_max_ack_pending,
         }
     }
 }

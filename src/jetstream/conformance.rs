@@ -143,7 +143,7 @@ impl Both {
             consumer.fetch().max_messages(1).messages().await.unwrap()
         };
         let next = messages.next().await;
-        let delivery = next.map(|message| Delivery::new(message.unwrap()).unwrap());
+        let delivery = next.map(|message| Delivery::new(message.unwrap(), self.real.nats()).unwrap());
         let of_model = oldest.as_ref().map(|message| (message.subject.clone(), message.seq));
         let of_server = delivery
             .as_ref()

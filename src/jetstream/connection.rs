@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use async_nats::rustls::pki_types::pem::PemObject as _;
 use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::{Client, ClientError, ConnectOptions, Event, ServerError, jetstream};
 use metrics::{counter, gauge};
-use secrecy::ExposeSecret as _;
 
-use super::NatsSettings;
+use super::identity::{Identity, unfit_file};
 use super::refusal::advice;
-use super::settings::Login;
+use super::{NatsSettings, Troubles};
 
 /// How long one server may take to let us in.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +50,8 @@ pub struct Nats {
     pub client: Client,
     /// The JetStream API over it.
     pub js: jetstream::Context,
+    /// What did not work when it was tried last.
+    pub troubles: Troubles,
     connected: Arc<AtomicBool>,
 }
 
@@ -61,23 +62,28 @@ impl Nats {
     /// When a setting is of no use, no server can be reached within five seconds each, they refuse us, or are too old.
     pub async fn connect(settings: &NatsSettings) -> Result<Self, ConnectError> {
         let servers = settings.servers()?;
+        let identity = Identity::of(settings, servers.login.as_ref())?;
         let connected = Arc::new(AtomicBool::new(true));
-        let seen = Arc::clone(&connected);
-        let mut options = ConnectOptions::new()
+        let troubles = Troubles::new(settings.api.prefix());
+        let watcher = Watcher {
+            connected: Arc::clone(&connected),
+            troubles: troubles.clone(),
+            identity: identity.clone(),
+        };
+        let mut options = identified(identity.clone())?
             .name(&settings.name)
             .connection_timeout(PATIENCE)
             // A frozen server is noticed after two missed pings: 20 s, well within ack_wait.
             .ping_interval(Duration::from_secs(10))
             .max_reconnects(None)
             .event_callback(move |event| {
-                let seen = Arc::clone(&seen);
-                async move { observe(&event, &seen) }
+                let watcher = watcher.clone();
+                async move { watcher.observe(&event) }
             });
         if servers.tls || settings.ca.is_some() || settings.certificate.is_some() {
             options = options.require_tls(true);
         }
         options = certified(options, settings)?;
-        options = identified(options, settings, servers.login.as_ref()).await?;
         let unreachable = |reason: String, fix: String| ConnectError::Unreachable {
             url: servers.shown(),
             reason,
@@ -90,14 +96,20 @@ impl Nats {
                 let reason = format!("no answer within {} seconds", patience.as_secs());
                 unreachable(reason, "check NATS_URL and that nats-server runs".to_owned())
             })?
-            .map_err(|error| unreachable(error.to_string(), advice(&error, settings, servers.login.is_some())))?;
+            .map_err(|error| unreachable(error.to_string(), advice(&error, settings, identity.as_ref())))?;
         streams::provision::check_server(&client.server_info().version)?;
         let js = jetstream::context::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
+            .api_prefix(settings.api.prefix())
             .build(client.clone());
         gauge!("fluxhls_nats_connected").set(1.0);
         counter!("fluxhls_nats_reconnects_total").increment(0);
-        Ok(Self { client, js, connected })
+        Ok(Self {
+            client,
+            js,
+            troubles,
+            connected,
+        })
     }
 
     /// Whether the connection stands right now.
@@ -119,21 +131,65 @@ impl Nats {
     }
 }
 
-fn observe(event: &Event, connected: &AtomicBool) {
-    match event {
-        Event::Connected => {
-            gauge!("fluxhls_nats_connected").set(1.0);
-            if !connected.swap(true, Ordering::Relaxed) {
-                counter!("fluxhls_nats_reconnects_total").increment(1);
-                tracing::info!("NATS is connected again");
+/// Hears what the client says of the connection.
+#[derive(Clone)]
+struct Watcher {
+    connected: Arc<AtomicBool>,
+    troubles: Troubles,
+    identity: Option<Identity>,
+}
+
+impl Watcher {
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                gauge!("fluxhls_nats_connected").set(1.0);
+                self.troubles.reconnected();
+                if !self.connected.swap(true, Ordering::Relaxed) {
+                    counter!("fluxhls_nats_reconnects_total").increment(1);
+                    tracing::info!("NATS is connected again");
+                }
             }
+            Event::Disconnected => {
+                self.connected.store(false, Ordering::Relaxed);
+                gauge!("fluxhls_nats_connected").set(0.0);
+                tracing::warn!("NATS is disconnected; reconnecting");
+            }
+            Event::ServerError(error) => self.hear(error),
+            Event::ClientError(ClientError::Other(reason)) => self.troubles.refused(self.refusal(reason)),
+            other => tracing::debug!(event = %other, "NATS connection event"),
         }
-        Event::Disconnected => {
-            connected.store(false, Ordering::Relaxed);
-            gauge!("fluxhls_nats_connected").set(0.0);
-            tracing::warn!("NATS is disconnected; reconnecting");
+    }
+
+    /// The server denies us something, or is about to end the connection.
+    fn hear(&self, error: &ServerError) {
+        let words = error.to_string();
+        if words.contains("ermissions Violation") {
+            if self.troubles.denied(&words) {
+                tracing::warn!(
+                    reason = words,
+                    "NATS does not let us do something; see /readyz and docs/nats.md"
+                );
+            }
+        } else {
+            tracing::warn!(reason = words, "NATS complains");
+            self.troubles.refused(self.refusal(&words));
         }
-        other => tracing::debug!(event = %other, "NATS connection event"),
+    }
+
+    /// Why a connection did not come about, with the setting to look at. A file that cannot be read tells more than the client does.
+    fn refusal(&self, reason: &str) -> String {
+        let unreadable = self.identity.as_ref().and_then(|identity| identity.read(b"").err());
+        if let Some(error) = unreadable {
+            return error.to_string();
+        }
+        let reason = reason.trim_start_matches("nats: ");
+        let setting = self.identity.as_ref().map_or("NATS_URL", Identity::setting);
+        if reason.to_lowercase().contains("auth") {
+            format!("{reason}; check {setting}, which is read anew at every try, and that the server knows it")
+        } else {
+            format!("{reason}; check that nats-server runs and can be reached")
+        }
     }
 }
 
@@ -147,12 +203,12 @@ fn certified(mut options: ConnectOptions, settings: &NatsSettings) -> Result<Con
         (Some(certificate), Some(key)) => {
             certificates("NATS_CERT", certificate)?;
             PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| unfit("NATS_KEY", key, &format!("holds no private key in PEM ({error})")))?;
+                .map_err(|error| unfit_file("NATS_KEY", key, &format!("holds no private key in PEM ({error})")))?;
             Ok(options.add_client_certificate(certificate.clone(), key.clone()))
         }
         (None, None) => Ok(options),
-        (Some(path), None) => Err(unfit("NATS_CERT", path, "has no key; set NATS_KEY, too")),
-        (None, Some(path)) => Err(unfit("NATS_KEY", path, "has no certificate; set NATS_CERT, too")),
+        (Some(path), None) => Err(unfit_file("NATS_CERT", path, "has no key; set NATS_KEY, too")),
+        (None, Some(path)) => Err(unfit_file("NATS_KEY", path, "has no certificate; set NATS_CERT, too")),
     }
 }
 
@@ -160,52 +216,23 @@ fn certificates(setting: &'static str, path: &Path) -> Result<(), ConnectError> 
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(found) if !found.is_empty() => Ok(()),
-        Ok(_) => Err(unfit(setting, path, "holds no certificate in PEM")),
-        Err(error) => Err(unfit(setting, path, &format!("holds no certificate in PEM ({error})"))),
+        Ok(_) => Err(unfit_file(setting, path, "holds no certificate in PEM")),
+        Err(error) => Err(unfit_file(
+            setting,
+            path,
+            &format!("holds no certificate in PEM ({error})"),
+        )),
     }
 }
 
-/// Adds who we are: the credentials file, the nkey, or what the URL says.
-async fn identified(
-    options: ConnectOptions,
-    settings: &NatsSettings,
-    login: Option<&Login>,
-) -> Result<ConnectOptions, ConnectError> {
-    if let Some(path) = &settings.credentials {
-        let read = options.credentials_file(path).await;
-        return read.map_err(|error| unfit("NATS_CREDENTIALS", path, &format!("is no credentials file ({error})")));
-    }
-    if let Some(path) = &settings.nkey {
-        return Ok(options.nkey(seed(path)?));
-    }
-    Ok(match login {
-        Some(Login::Password(user, password)) => {
-            options.user_and_password(user.clone(), password.expose_secret().to_owned())
-        }
-        Some(Login::Token(token)) => options.token(token.expose_secret().to_owned()),
-        None => options,
-    })
-}
-
-/// The seed in a file as `nk -gen user` or `nsc` writes it.
-fn seed(path: &Path) -> Result<String, ConnectError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| unfit("NATS_NKEY", path, &format!("cannot be read ({error})")))?;
-    let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
-    seed.filter(|seed| nkeys::KeyPair::from_seed(seed).is_ok())
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            unfit(
-                "NATS_NKEY",
-                path,
-                "holds no seed of a user, which is a line that begins with SU",
-            )
-        })
-}
-
-fn unfit(setting: &'static str, path: &Path, why: &str) -> ConnectError {
-    ConnectError::Setting {
-        setting,
-        reason: format!("{} {why}", path.display()),
-    }
+/// Options with who we are, asked for at each connect. A file that is of no use now is told at once.
+fn identified(identity: Option<Identity>) -> Result<ConnectOptions, ConnectError> {
+    let Some(identity) = identity else {
+        return Ok(ConnectOptions::new());
+    };
+    identity.read(b"")?;
+    Ok(ConnectOptions::with_auth_callback(move |nonce| {
+        let answer = identity.answer(&nonce);
+        async move { answer }
+    }))
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Message;
-use async_nats::{Client, HeaderMap, Subject};
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::Nats;
 #[cfg(test)]
 use super::model::Process;
 
@@ -56,26 +57,27 @@ pub struct Delivery {
 
 /// Where a delivery is settled.
 #[derive(Debug)]
+#[cfg_attr(test, expect(clippy::large_enum_variant, reason = "in production there is one kind"))]
 enum Reply {
     /// At the server that delivered it.
-    Nats { client: Client, to: Subject },
+    Nats { nats: Nats, to: Subject },
     /// In a model of one.
     #[cfg(test)]
     Model(Process),
 }
 
 impl Delivery {
-    /// Takes charge of a message; nothing when its reply subject does not say where it comes from.
+    /// Takes charge of a message that came by `nats`; nothing when its reply subject does not say where it comes from.
     #[must_use]
-    pub fn new(message: Message) -> Option<Self> {
+    pub fn new(message: Message, nats: &Nats) -> Option<Self> {
         let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
-        let (client, message) = (message.context.client(), message.message);
+        let message = message.message;
         Some(Self {
             subject: message.subject.to_string(),
             headers: message.headers,
             payload: message.payload,
             reply: Reply::Nats {
-                client,
+                nats: nats.clone(),
                 to: message.reply?,
             },
             seq,
@@ -142,14 +144,16 @@ impl Delivery {
 
     /// Sends an acknowledgement as a request, since only an answer proves that the consumer still exists.
     async fn reply(&self, body: Bytes) -> bool {
-        let (client, to) = match &self.reply {
-            Reply::Nats { client, to } => (client, to.clone()),
+        let (nats, to) = match &self.reply {
+            Reply::Nats { nats, to } => (nats, to),
             #[cfg(test)]
             Reply::Model(process) => return process.reply(&self.subject, self.seq, &body).await,
         };
         let request = async_nats::Request::new()
             .payload(body)
             .timeout(Some(Duration::from_secs(5)));
-        client.send_request(to, request).await.is_ok()
+        let answer = nats.client.send_request(to.clone(), request).await;
+        nats.troubles.note_result(to, &answer);
+        answer.is_ok()
     }
 }

@@ -227,7 +227,7 @@ impl Log {
         loop {
             match self.try_publish(&message, Some(0)).await? {
                 Ok(_) | Err(Setback::Taken) => return Ok(Enqueued::Queued),
-                Err(Setback::Full) => return Ok(Enqueued::Full),
+                Err(Setback::Full(_)) => return Ok(Enqueued::Full),
                 Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
         }

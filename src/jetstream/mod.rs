@@ -6,6 +6,7 @@
 mod backlog;
 mod connection;
 mod delivery;
+mod identity;
 mod letter;
 mod listing;
 mod log;
@@ -21,6 +22,7 @@ mod settings;
 mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+mod troubles;
 
 #[cfg(test)]
 mod conformance;
@@ -34,4 +36,5 @@ pub use message::{Outgoing, Recorded};
 pub use newer::{NEWER_PAUSE, NewerMessages};
 pub use pull::{Lanes, pull};
 pub use send::{SendError, send};
-pub use settings::NatsSettings;
+pub use settings::{Api, NatsSettings};
+pub use troubles::Troubles;

@@ -236,7 +236,7 @@ impl Process {
 
 /// The stream of the contract that takes a subject.
 fn home(subject: &str) -> Option<String> {
-    static STREAMS: LazyLock<Vec<stream::Config>> = LazyLock::new(|| topology::streams(Sizing::default()));
+    static STREAMS: LazyLock<Vec<stream::Config>> = LazyLock::new(|| topology::streams(&Sizing::default()));
     let takes = |stream: &&stream::Config| stream.subjects.iter().any(|filter| covers(filter, subject));
     STREAMS.iter().find(takes).map(|stream| stream.name.clone())
 }

@@ -60,7 +60,7 @@ where
         () = stop.cancelled() => return,
     };
     let start = |message| {
-        if let Some(delivery) = Delivery::new(message) {
+        if let Some(delivery) = Delivery::new(message, nats) {
             // What a pull still brings after `stop` is handed back unseen.
             let permit = Arc::clone(&slots)
                 .try_acquire_owned()
@@ -76,18 +76,20 @@ where
     while !stop.is_cancelled() {
         // The one wait in here that may have no end.
         if slots.available_permits() > 0 && stop.run_until_cancelled(may_pull()).await == Some(true) {
-            ask(&consumers, &mut open, &slots, &mut turns, &start).await;
+            ask(nats, &consumers, &mut open, &slots, &mut turns, &start).await;
         }
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
             (lane, next) = next_of(&mut open) => match next {
                 Some(Ok(message)) => {
                     told[lane] = false;
+                    nats.troubles.note_request(&pull_request(&consumers[lane]), &Ok::<_, String>(()));
                     turns.took(lane, 1);
                     start(message);
                 }
                 None => (open[lane], told[lane]) = (None, false),
                 Some(Err(reason)) => {
+                    nats.troubles.note_request(&pull_request(&consumers[lane]), &Err::<(), _>(&reason));
                     // Once, not each second: a consumer that was deleted may be away for long.
                     if !std::mem::replace(&mut told[lane], true) {
                         let durable = lanes.durables[lane];
@@ -182,6 +184,7 @@ where
 
 /// Asks every lane for what is there, then leaves a long pull open on each while slots are free.
 async fn ask(
+    nats: &Nats,
     consumers: &[Consumer<pull::Config>],
     open: &mut [Option<Batch>],
     slots: &Semaphore,
@@ -189,7 +192,7 @@ async fn ask(
     start: &impl Fn(Message),
 ) {
     for lane in turns.order(consumers.len()) {
-        let taken = fill(&consumers[lane], &mut open[lane], slots, start).await;
+        let taken = fill(nats, &consumers[lane], &mut open[lane], slots, start).await;
         turns.took(lane, taken);
     }
     for (consumer, open) in consumers.iter().zip(open) {
@@ -202,6 +205,7 @@ async fn ask(
 
 /// Asks one lane for what is there, without waiting, while there are free slots and no long pull already waits. How much came.
 async fn fill(
+    nats: &Nats,
     consumer: &Consumer<pull::Config>,
     open: &mut Option<Batch>,
     slots: &Semaphore,
@@ -219,16 +223,33 @@ async fn fill(
             return 0;
         }
     };
-    while let Ok(Some(message)) = tokio::time::timeout(ANSWER, batch.next()).await {
-        match message {
-            Ok(message) => {
+    let mut answered = Ok(());
+    loop {
+        match tokio::time::timeout(ANSWER, batch.next()).await {
+            Ok(Some(Ok(message))) => {
                 taken += 1;
                 start(message);
             }
-            Err(error) => tracing::debug!(%error, "a pull ended early"),
+            Ok(Some(Err(error))) => {
+                tracing::debug!(%error, "a pull ended early");
+                answered = Err(error.to_string());
+            }
+            Ok(None) => break,
+            // Even where there is nothing, a server says so.
+            Err(_) => {
+                answered = Err(format!("no answer within {} s", ANSWER.as_secs()));
+                break;
+            }
         }
     }
+    nats.troubles.note_request(&pull_request(consumer), &answered);
     taken
+}
+
+/// The request by which a consumer is pulled from.
+fn pull_request(consumer: &Consumer<pull::Config>) -> String {
+    let info = consumer.cached_info();
+    format!("CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name)
 }
 
 /// Opens a long pull; it ends after `n` messages or [`IDLE`].
@@ -274,7 +295,10 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
     for durable in &lanes.durables {
         let mut told = false;
         loop {
-            match nats.js.get_consumer_from_stream(durable, lanes.stream).await {
+            let answer = nats.js.get_consumer_from_stream(durable, lanes.stream).await;
+            let request = format!("CONSUMER.INFO.{}.{durable}", lanes.stream);
+            nats.troubles.note_request(&request, &answer);
+            match answer {
                 Ok(consumer) => break found.push(consumer),
                 Err(error) => {
                     if !std::mem::replace(&mut told, true) {

@@ -7,25 +7,20 @@ use async_nats::rustls::{self, AlertDescription, CertificateError};
 use async_nats::{ConnectError, ConnectErrorKind};
 
 use super::NatsSettings;
+use super::identity::Identity;
 
 /// What to do about a refused connection, by the setting that can mend it.
-pub(super) fn advice(error: &ConnectError, settings: &NatsSettings, in_url: bool) -> String {
+pub(super) fn advice(error: &ConnectError, settings: &NatsSettings, identity: Option<&Identity>) -> String {
     if let Some(trouble) = tls_error(error) {
         return about_tls(trouble, settings);
     }
     match error.kind() {
-        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
-            let shown = [
-                (settings.credentials.is_some(), "the credentials file NATS_CREDENTIALS"),
-                (settings.nkey.is_some(), "the key in NATS_NKEY"),
-                (in_url, "the user or token in NATS_URL"),
-            ];
-            match shown.into_iter().find(|(given, _)| *given) {
-                Some((_, what)) => format!("check {what}, and that the server knows it"),
-                None => "the server wants to know who we are: set NATS_CREDENTIALS, NATS_NKEY, or a user in NATS_URL"
-                    .to_owned(),
+        ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => match identity {
+            Some(identity) => format!("check {}, and that the server knows it", identity.setting()),
+            None => {
+                "the server wants to know who we are: set NATS_CREDENTIALS, NATS_NKEY, or a user in NATS_URL".to_owned()
             }
-        }
+        },
         ConnectErrorKind::Tls => "check NATS_CA, NATS_CERT and NATS_KEY".to_owned(),
         _ if settings.certificate.is_some() => {
             "check NATS_URL, that nats-server runs, and that it accepts the certificate NATS_CERT".to_owned()

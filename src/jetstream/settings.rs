@@ -9,6 +9,30 @@ use url::Url;
 
 use super::ConnectError;
 
+/// Where JetStream's API is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Api {
+    /// At the servers we connect to.
+    #[default]
+    Here,
+    /// In a domain behind leaf nodes.
+    Domain(String),
+    /// In another account, which exports it under this prefix.
+    Prefix(String),
+}
+
+impl Api {
+    /// What its subjects begin with.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        match self {
+            Self::Here => "$JS.API".to_owned(),
+            Self::Domain(domain) => format!("$JS.{domain}.API"),
+            Self::Prefix(prefix) => prefix.trim_end_matches('.').to_owned(),
+        }
+    }
+}
+
 /// Where NATS is and how to be let in.
 #[derive(Debug, Clone)]
 pub struct NatsSettings {
@@ -18,6 +42,14 @@ pub struct NatsSettings {
     pub credentials: Option<PathBuf>,
     /// A file with the seed of an nkey.
     pub nkey: Option<PathBuf>,
+    /// The user whose password is in `password_file`.
+    pub user: Option<String>,
+    /// A file with the password of `user`.
+    pub password_file: Option<PathBuf>,
+    /// A file with a token.
+    pub token_file: Option<PathBuf>,
+    /// Where JetStream's API is.
+    pub api: Api,
     /// PEM file of the authorities that sign the servers' certificates; those of the system when absent.
     pub ca: Option<PathBuf>,
     /// PEM file of our own certificate, for servers that ask for one; needs `key`.
@@ -36,6 +68,10 @@ impl NatsSettings {
             url: url.into(),
             credentials: None,
             nkey: None,
+            user: None,
+            password_file: None,
+            token_file: None,
+            api: Api::default(),
             ca: None,
             certificate: None,
             key: None,

@@ -6,11 +6,13 @@ use std::time::Duration;
 use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind, RawMessageErrorKind, Stream};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{
+    LastRawMessageError, LastRawMessageErrorKind, RawMessageError, RawMessageErrorKind, Stream,
+};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use streams::topology;
+use streams::{subject, topology};
 
 use super::listing;
 use super::message::{Outgoing, Recorded};
@@ -25,8 +27,8 @@ pub(super) enum Setback {
     #[error("another message was first")]
     Taken,
     /// The stream is at a limit.
-    #[error("the stream is full")]
-    Full,
+    #[error("{0}")]
+    Full(String),
     /// The server will never take it.
     #[error("{0}")]
     Refused(String),
@@ -87,15 +89,16 @@ impl Store {
             #[cfg(test)]
             Self::Model(process) => return process.last(stream, subject).await,
         };
-        match handle(nats, stream)
+        let answer = handle(nats, stream)
             .await?
             .get_last_raw_message_by_subject(subject)
-            .await
-        {
+            .await;
+        let read = match answer {
             Ok(message) => Ok(Some(message.into())),
             Err(error) if is_no_message(&error) => Ok(None),
             Err(error) => Err(error.to_string()),
-        }
+        };
+        noted(nats, &format!("STREAM.MSG.GET.{stream}"), read)
     }
 
     /// The first message on `subject` at or after `seq`, as the stream's leader has it.
@@ -105,21 +108,15 @@ impl Store {
             #[cfg(test)]
             Self::Model(process) => return process.first_after(stream, subject, seq).await,
         };
-        let stream = handle(nats, stream).await?;
-        match stream.get_first_raw_message_by_subject(subject, seq).await {
-            Ok(message) => Ok(Some(message.into())),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(error.to_string()),
-        }
+        let handle = handle(nats, stream).await?;
+        let answer = handle.get_first_raw_message_by_subject(subject, seq).await;
+        noted(nats, &format!("STREAM.MSG.GET.{stream}"), raw(answer))
     }
 
     /// The message at `seq`, as the stream's leader has it.
     pub(super) async fn at(&self, stream: &str, seq: u64) -> Result<Option<Recorded>, String> {
-        match handle(self.nats(), stream).await?.get_raw_message(seq).await {
-            Ok(message) => Ok(Some(message.into())),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(error) => Err(error.to_string()),
-        }
+        let answer = handle(self.nats(), stream).await?.get_raw_message(seq).await;
+        noted(self.nats(), &format!("STREAM.MSG.GET.{stream}"), raw(answer))
     }
 
     /// How many messages each subject under `filter` holds, as the stream's leader counts them.
@@ -129,13 +126,15 @@ impl Store {
             #[cfg(test)]
             Self::Model(process) => return process.count(stream, filter).await,
         };
-        listing::subjects(nats, stream, filter).await
+        let counted = listing::subjects(nats, stream, filter).await;
+        noted(nats, &format!("STREAM.INFO.{stream}"), counted)
     }
 
     /// Tasks on the queue, and how many there may be.
     pub(super) async fn queued(&self) -> Result<(u64, i64), String> {
         let stream = self.nats().js.get_stream(topology::TASKS).await;
-        let stream = stream.map_err(|error| error.to_string())?;
+        let request = format!("STREAM.INFO.{}", topology::TASKS);
+        let stream = noted(self.nats(), &request, stream.map_err(|error| error.to_string()))?;
         let info = stream.cached_info();
         Ok((info.state.messages, info.config.max_messages))
     }
@@ -152,10 +151,13 @@ impl Store {
     /// Subjects of the messages under `filter` that core NATS tells from now on. It ends where nothing will be told.
     pub(super) async fn heard(&self, filter: String) -> BoxStream<'static, String> {
         match self {
-            Self::Nats(nats) => match nats.client.subscribe(filter).await {
-                Ok(messages) => messages.map(|message| message.subject.to_string()).boxed(),
-                Err(_) => futures::stream::empty().boxed(),
-            },
+            Self::Nats(nats) => {
+                nats.troubles.subscribing(&filter);
+                match nats.client.subscribe(filter).await {
+                    Ok(messages) => messages.map(|message| message.subject.to_string()).boxed(),
+                    Err(_) => futures::stream::empty().boxed(),
+                }
+            }
             #[cfg(test)]
             Self::Model(_) => futures::stream::empty().boxed(),
         }
@@ -179,14 +181,41 @@ impl Store {
             Ok(ack) => ack.await,
             Err(error) => Err(error),
         };
-        sent.map(|ack| ack.sequence).map_err(|error| match error.kind() {
+        let sent = sent.map(|ack| ack.sequence).map_err(|error| match error.kind() {
             PublishErrorKind::WrongLastSequence => Setback::Taken,
             PublishErrorKind::MaxPayloadExceeded => Setback::Refused(error.to_string()),
-            _ if is_too_long(&error) => Setback::Refused(server_words(&error)),
-            _ if is_full(&error) => Setback::Full,
-            _ => Setback::Unheard(error.to_string()),
-        })
+            _ if is_too_long(&error) => Setback::Refused(words(&error)),
+            _ if is_full(&error) => Setback::Full(words(&error)),
+            _ => Setback::Unheard(words(&error)),
+        });
+        match &sent {
+            Ok(_) | Err(Setback::Taken | Setback::Refused(_)) => nats.troubles.worked(&message.subject),
+            // A full queue is no trouble: its task is planned again.
+            Err(Setback::Full(_)) if subject::parse_task(&message.subject).is_some() => {}
+            Err(Setback::Full(reason) | Setback::Unheard(reason)) => nats.troubles.failed(&message.subject, reason),
+        }
+        sent
     }
+}
+
+/// An answer to a request to JetStream's API, after readiness heard of it.
+fn noted<T>(nats: &Nats, request: &str, answer: Result<T, String>) -> Result<T, String> {
+    nats.troubles.note_request(request, &answer);
+    answer
+}
+
+/// A message that was asked for, where it is there.
+fn raw(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Recorded>, String> {
+    match answer {
+        Ok(message) => Ok(Some(message.into())),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The server's words, without what the client puts around them.
+fn words(error: &PublishError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A handle of a stream, without asking the server anything.
@@ -203,7 +232,7 @@ fn is_no_message(error: &LastRawMessageError) -> bool {
 
 /// A stream whose `max_msg_size` is below a message (10054), or headers above 64 KiB (10097), which the client passes on as "other", too.
 fn is_too_long(error: &PublishError) -> bool {
-    let text = server_words(error);
+    let text = words(error);
     [
         "message size exceeds maximum allowed",
         "header size exceeds maximum allowed",
@@ -212,14 +241,9 @@ fn is_too_long(error: &PublishError) -> bool {
     .any(|limit| text.contains(limit))
 }
 
-/// What the server itself said, else the client.
-fn server_words(error: &PublishError) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
-}
-
 /// A stream at its limit answers with code 10077 and one of several texts, which the client passes on as "other".
 fn is_full(error: &PublishError) -> bool {
-    let text = server_words(error);
+    let text = words(error);
     ["maximum messages", "maximum bytes", "maximum messages per subject"]
         .iter()
         .any(|limit| text.contains(limit))

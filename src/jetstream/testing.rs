@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use streams::merge::Surplus;
 use streams::topology::Sizing;
 use streams::{provision, topology};
 use tempfile::TempDir;
@@ -29,7 +30,9 @@ impl Server {
         };
         server.resume();
         let log = server.connect().await;
-        provision::apply(&log.nats().js, Sizing::default()).await.unwrap();
+        provision::apply(&log.nats().js, &Sizing::default(), Surplus::Keep)
+            .await
+            .unwrap();
         (server, log)
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::jetstream::stream::State;
+use async_nats::jetstream::account::Account;
+use async_nats::jetstream::stream::Info;
 use futures::TryStreamExt as _;
 use metrics::gauge;
+use streams::room;
 use streams::subject::{DeadOrigin, parse_dead};
 use streams::topology::{self, Sizing};
 use tokio::time::timeout;
@@ -25,11 +27,13 @@ pub(super) struct Queues {
 impl Queues {
     /// Asks, and tells; what is not answered in time is told as unknown.
     pub(super) async fn tell(&mut self, nats: &Nats) {
-        for config in topology::streams(Sizing::default()) {
-            let state = timeout(LIMIT, state(nats, &config.name)).await.ok().flatten();
-            tell_stream(&config.name, state.as_ref(), config.max_messages, config.max_bytes);
-            if config.name == topology::DEAD {
-                let letters = timeout(LIMIT, self.letters(nats, state)).await.ok().flatten();
+        let account = timeout(LIMIT, nats.js.query_account()).await;
+        tell_account(account.ok().and_then(Result::ok).as_ref());
+        for name in topology::STREAMS {
+            let info = timeout(LIMIT, info(nats, name)).await.ok().flatten();
+            tell_stream(name, info.as_ref());
+            if name == topology::DEAD {
+                let letters = timeout(LIMIT, self.letters(nats, info)).await.ok().flatten();
                 for kind in LETTERS {
                     let held = letters
                         .as_ref()
@@ -38,7 +42,7 @@ impl Queues {
                 }
             }
         }
-        for durable in topology::durables() {
+        for durable in topology::durables(&Sizing::default()) {
             let name = durable.config.durable_name.unwrap_or_default();
             let backlog = timeout(LIMIT, Backlog::of(nats, durable.stream, &name)).await;
             let (waiting, in_flight) = match backlog {
@@ -50,8 +54,8 @@ impl Queues {
         }
     }
 
-    async fn letters(&mut self, nats: &Nats, state: Option<State>) -> Option<BTreeMap<&'static str, u64>> {
-        let state = state?;
+    async fn letters(&mut self, nats: &Nats, info: Option<Info>) -> Option<BTreeMap<&'static str, u64>> {
+        let state = info?.state;
         let bounds = (state.first_sequence, state.last_sequence);
         if let Some((first, last, held)) = &self.letters
             && bounds == (*first, *last)
@@ -80,22 +84,28 @@ fn kind(subject: &str) -> &'static str {
     }
 }
 
-async fn state(nats: &Nats, stream: &str) -> Option<State> {
+async fn info(nats: &Nats, stream: &str) -> Option<Info> {
     let stream = nats.js.get_stream_no_info(stream).await.ok()?;
-    Some(stream.get_info().await.ok()?.state)
+    stream.get_info().await.ok()
 }
 
-fn tell_stream(name: &str, state: Option<&State>, max_messages: i64, max_bytes: i64) {
-    let messages = state.map_or(f64::NAN, |state| float(state.messages));
-    let bytes = state.map_or(f64::NAN, |state| float(state.bytes));
-    gauge!("fluxhls_stream_messages", "stream" => name.to_owned()).set(messages);
-    gauge!("fluxhls_stream_bytes", "stream" => name.to_owned()).set(bytes);
-    let limits = [(messages, max_messages), (bytes, max_bytes)];
-    let fills = limits.into_iter().filter_map(|(held, limit)| {
-        let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0)?;
-        Some(held / float(limit))
+fn tell_stream(name: &'static str, info: Option<&Info>) {
+    let told = |of: fn(&Info) -> u64| info.map_or(f64::NAN, |info| float(of(info)));
+    gauge!("fluxhls_stream_messages", "stream" => name).set(told(|info| info.state.messages));
+    gauge!("fluxhls_stream_bytes", "stream" => name).set(told(|info| info.state.bytes));
+    // A stream without a limit is never full; only what is not known is no number.
+    let fill = info.map_or(f64::NAN, |info| {
+        room::stream_fill(&info.config, &info.state).map_or(0.0, |fill| fill.share)
     });
-    if let Some(fill) = fills.reduce(f64::max) {
-        gauge!("fluxhls_stream_fill_ratio", "stream" => name.to_owned()).set(fill);
-    }
+    gauge!("fluxhls_stream_fill_ratio", "stream" => name).set(fill);
+}
+
+fn tell_account(account: Option<&Account>) {
+    let (used, limit) = match account.map(|account| (account, room::account_fill(account))) {
+        None => (f64::NAN, f64::NAN),
+        Some((account, None)) => (float(account.storage), f64::INFINITY),
+        Some((_, Some(fill))) => (float(fill.used), float(fill.limit)),
+    };
+    gauge!("fluxhls_jetstream_storage_bytes").set(used);
+    gauge!("fluxhls_jetstream_storage_limit_bytes").set(limit);
 }

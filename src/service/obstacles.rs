@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{Consumer, pull::Config};
 use metrics::gauge;
-use streams::topology;
+use streams::merge::{Gravity, Surplus};
+use streams::provision::{self, Report};
+use streams::topology::{self, Sizing};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Ledger;
@@ -13,9 +15,16 @@ use crate::http::Health;
 use crate::job::{Access, Jobs};
 use crate::project;
 
+/// How often is looked.
+const PERIOD: Duration = Duration::from_secs(5);
+/// How long JetStream may take to say how streams and consumers are.
+const CHECK: Duration = Duration::from_secs(10);
+
 /// What may keep the service from its work.
 pub(super) struct Watch {
     pub(super) jobs: Jobs,
+    /// How streams and consumers are to be sized.
+    pub(super) sizing: Sizing,
     pub(super) projected: Option<watch::Receiver<project::Position>>,
     /// How the database is, where this process projects.
     pub(super) database: Option<watch::Receiver<project::DatabaseHealth>>,
@@ -27,41 +36,59 @@ pub(super) struct Watch {
 impl Watch {
     /// Looks for obstacles every few seconds until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
-        let mut round = 0_u32;
-        loop {
-            let mut obstacles = self.consumers().await;
+        stop.run_until_cancelled(self.look_on()).await;
+        gauge!("fluxhls_draining").set(1.0);
+        self.tell.send_replace(Health::draining());
+    }
+
+    async fn look_on(&self) {
+        let mut streams = Health::default();
+        for round in 0_u32.. {
+            let nats = self.jobs.log.nats();
+            if !nats.is_connected() {
+                streams = Health {
+                    obstacles: vec![nats.troubles.connection()],
+                    notices: Vec::new(),
+                };
+            } else if round.is_multiple_of(2) || !streams.obstacles.is_empty() {
+                // At half the pace: of a fleet all ask. What is amiss is looked at each time, so that it goes soon.
+                streams = self.streams().await;
+            }
             if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
                 self.jobs.keep_gate().await;
             }
-            let access = self.jobs.gate.access();
-            if matches!(access, Access::Refused { .. }) {
-                obstacles.extend(access.obstacle());
-            }
-            obstacles.extend(self.tables());
-            obstacles.extend(
-                self.ledger
-                    .as_ref()
-                    .and_then(|ledger| ledger.room().err())
-                    .map(|error| error.to_string()),
-            );
-            let payload = streams::provision::check_payload(self.jobs.log.max_payload());
-            obstacles.extend(payload.err().map(|error| error.to_string()));
-            obstacles.extend(self.jobs.log.newer().recent());
-            let mut notices: Vec<String> = self.ledger.iter().filter_map(Ledger::too_large).collect();
-            if matches!(access, Access::Unreachable { .. }) {
-                notices.extend(access.obstacle());
-            }
-            let database = self.database.iter();
-            notices.extend(database.filter_map(|database| database.borrow().notice.clone()));
-            self.tell.send_replace(Health { obstacles, notices });
-            round = round.wrapping_add(1);
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(5)) => {}
-                () = stop.cancelled() => break,
-            }
+            self.tell.send_replace(self.health(streams.clone()));
+            tokio::time::sleep(PERIOD).await;
         }
-        gauge!("fluxhls_draining").set(1.0);
-        self.tell.send_replace(Health::draining());
+    }
+
+    /// What is known now, beside what was found of the streams.
+    fn health(&self, streams: Health) -> Health {
+        let Health {
+            mut obstacles,
+            mut notices,
+        } = streams;
+        let log = &self.jobs.log;
+        let payload = provision::check_payload(log.max_payload());
+        obstacles.extend(payload.err().map(|error| error.to_string()));
+        obstacles.extend(log.nats().troubles.obstacles());
+        obstacles.extend(log.newer().recent());
+
+        let access = self.jobs.gate.access();
+        match access {
+            Access::Refused { .. } => obstacles.extend(access.obstacle()),
+            Access::Unreachable { .. } => notices.extend(access.obstacle()),
+            Access::Granted => {}
+        }
+
+        let database = self.database.iter();
+        notices.extend(database.filter_map(|database| database.borrow().notice.clone()));
+        obstacles.extend(self.tables());
+
+        let room = self.ledger.as_ref().and_then(|ledger| ledger.room().err());
+        obstacles.extend(room.map(|error| error.to_string()));
+        notices.extend(self.ledger.iter().filter_map(Ledger::too_large));
+        Health { obstacles, notices }
     }
 
     /// What keeps the tables from the log, in the words of who noticed it.
@@ -80,23 +107,42 @@ impl Watch {
         obstacles
     }
 
-    /// Every class and lane needs its consumer.
-    async fn consumers(&self) -> Vec<String> {
+    /// What of the streams and their consumers is missing, changed or full.
+    async fn streams(&self) -> Health {
         let nats = self.jobs.log.nats();
-        if !nats.is_connected() {
-            return vec!["NATS is not connected".to_owned()];
+        let mut health = Health::default();
+        let checked = provision::check(&nats.js, &self.sizing, Surplus::Keep);
+        match timeout(CHECK, checked).await {
+            Ok(Ok(report)) => add(&mut health, report),
+            Ok(Err(error)) => health.obstacles.push(error.to_string()),
+            Err(_) => health.obstacles.push(format!(
+                "JetStream does not answer within {} s; see that its servers are well",
+                CHECK.as_secs()
+            )),
         }
-        let mut obstacles = Vec::new();
-        for durable in topology::durables() {
-            let name = durable.config.durable_name.unwrap_or_default();
-            let found: Result<Consumer<Config>, _> = nats.js.get_consumer_from_stream(&name, durable.stream).await;
-            if let Err(error) = found {
-                obstacles.push(format!(
-                    "consumer {name} of {}: {error}; run `fluxhls provision`",
-                    durable.stream
-                ));
+        health
+    }
+}
+
+/// Sorts what was found by whether the work can go on.
+fn add(health: &mut Health, report: Report) {
+    for drift in report.drifts {
+        match drift.gravity {
+            Gravity::Missing => health.obstacles.push(drift.to_string()),
+            Gravity::Contract | Gravity::Unchangeable => {
+                health.obstacles.push(format!("{drift}; run `fluxhls provision`"));
             }
+            Gravity::Minor => health.notices.push(format!("{drift}; run `fluxhls provision`")),
         }
-        obstacles
+    }
+    for fill in report.fills.into_iter().filter(|fill| fill.is_full) {
+        let told = format!("{fill} and refuses more; {}", fill.fix());
+        // Others are refused: publishers, whose events are theirs until they are taken; and tasks, which are planned again.
+        let goes_on = [topology::UPLOADS, topology::TASKS];
+        if fill.stream.as_deref().is_some_and(|stream| goes_on.contains(&stream)) {
+            health.notices.push(told);
+        } else {
+            health.obstacles.push(told);
+        }
     }
 }

@@ -86,6 +86,7 @@ impl Service {
         let (tell, health) = watch::channel(Health::starting());
         let watch = Watch {
             jobs: jobs.clone(),
+            sizing: settings.sizing.clone(),
             projected: start.projected.clone(),
             database: start.database.clone(),
             ledger: start.workshop.as_ref().map(|(_, ledger)| ledger.clone()),

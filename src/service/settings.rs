@@ -1,6 +1,7 @@
 //! Everything a process needs to know, as plain data.
 
 use std::path::PathBuf;
+use streams::topology::Sizing;
 
 use super::Role;
 use crate::admission::Capacity;
@@ -17,6 +18,8 @@ use crate::storage::{Locator, LocatorError, StorageSettings};
 pub struct ServiceSettings {
     /// Where NATS is.
     pub nats: NatsSettings,
+    /// How its streams and consumers are to be sized.
+    pub sizing: Sizing,
     /// Where the tables are; needed by the role `project` alone.
     pub database: Option<DatabaseSettings>,
     /// What videos may become.

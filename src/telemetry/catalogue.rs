@@ -150,7 +150,9 @@ catalogue! {
     "fluxhls_queue_messages" Kind::Gauge, Installation, [QUEUE, QUEUED], "Messages for each durable consumer, by state.";
     "fluxhls_stream_messages" Kind::Gauge, Installation, [STREAM], "Messages a stream holds.";
     "fluxhls_stream_bytes" Kind::Gauge, Installation, [STREAM], "Bytes a stream takes on disk.";
-    "fluxhls_stream_fill_ratio" Kind::Gauge, Installation, [STREAM], "How full a stream with a limit is, in messages or bytes, 0 to 1.";
+    "fluxhls_stream_fill_ratio" Kind::Gauge, Installation, [STREAM], "How full a stream is by its own limits, in messages or bytes, 0 to 1; 0 for one without a limit.";
+    "fluxhls_jetstream_storage_bytes" Kind::Gauge, Installation, [], "Bytes the streams of the account, or of the fullest of its tiers, take on disk.";
+    "fluxhls_jetstream_storage_limit_bytes" Kind::Gauge, Installation, [], "Bytes it may store; infinite without a limit.";
     "fluxhls_dead_letters" Kind::Gauge, Installation, [DEAD], "Dead letters held, by what they are of.";
 
     "fluxhls_job_info" Kind::Gauge, Installation, [JOB, FILE, MIME, PROFILE, STATUS], "Always 1 for each job that is open now; the labels tell of it.";

@@ -3,7 +3,7 @@
 //! In reading order: [`id`] (names that are valid subject tokens by construction), [`subject`] (every subject, built and
 //! parsed in one place), [`upload`] (the event that starts a job), [`delete`] (the event that removes a file), [`fact`] (the job log), [`work`] (what workers tell each
 //! other), [`task`] (the queue), [`wire`] (what another release wrote), [`order`] (which event came first), [`progress`], [`dead`] (dead letters), [`code`] (failure codes), [`topology`] (streams and
-//! consumers as values) and [`provision`] (create, update, or report drift).
+//! consumers as values), [`merge`] (what of them a server lacks) and [`provision`] (create, update, or report drift).
 //!
 //! Payloads are JSON. Unknown fields are ignored on reading and additive change never bumps `v`.
 
@@ -14,11 +14,13 @@ pub mod dead;
 pub mod delete;
 pub mod fact;
 pub mod id;
+pub mod merge;
 pub mod order;
 pub mod plan;
 pub mod progress;
 pub mod provision;
 pub mod rational;
+pub mod room;
 pub mod schema;
 pub mod subject;
 pub mod task;

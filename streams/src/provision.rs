@@ -3,12 +3,18 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
-use async_nats::jetstream::stream::ConsumerErrorKind;
-use async_nats::jetstream::{self, ErrorCode, consumer::pull, stream};
+use async_nats::jetstream::account::Account;
+use async_nats::jetstream::consumer::{self, IntoConsumerConfig as _};
+use async_nats::jetstream::context::RequestErrorKind;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{self, ErrorCode, stream};
 use chrono::Utc;
-use futures::TryStreamExt as _;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
+use crate::merge::{Drift, Gravity, Kept, Merged, Surplus, merge_consumer, merge_stream};
+use crate::room::{self, Fill};
 use crate::topology::{self, Durable, Sizing};
 
 /// The oldest nats-server whose compare-and-set publishing can be trusted.
@@ -32,31 +38,59 @@ pub enum ProvisionError {
         min = topology::MIN_PAYLOAD
     )]
     PayloadTooSmall(usize),
+    /// A limit is in the way, which could be known before anything was made.
+    #[error("nothing was changed: {0}")]
+    NoRoom(String),
     /// The server did not do as asked.
-    #[error("{what} {name}: {reason}")]
+    #[error("{what} {name}: {refusal}")]
     Refused {
-        /// `stream` or `consumer`.
+        /// `stream`, `consumer` or `account`.
         what: &'static str,
         /// Its name.
         name: String,
-        /// The server's words.
-        reason: String,
+        /// The server's words, and the fix.
+        refusal: Refusal,
     },
 }
 
-/// One difference between a server and the contract.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drift {
-    /// The stream or consumer.
-    pub name: String,
-    /// What differs.
-    pub what: String,
+/// Why JetStream did not do as asked.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// It said why.
+    Error(jetstream::Error),
+    /// It did not answer.
+    Silence,
+    /// Nobody answers for it.
+    Absent,
+    /// Its answer cannot be read, or the request did not leave.
+    Other(String),
 }
 
-impl fmt::Display for Drift {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.what)
+        match self {
+            Self::Error(error) => write!(f, "{error}; {}", room::advice(error)),
+            Self::Silence => f.write_str(
+                "JetStream does not answer; see that its servers are well (`nats server report jetstream`) and that this user may ask it",
+            ),
+            Self::Absent => f.write_str(
+                "nobody answers for JetStream; enable it in the server's configuration and for this account, or set NATS_JETSTREAM_DOMAIN \
+                 where it is on another server",
+            ),
+            Self::Other(reason) => f.write_str(reason),
+        }
     }
+}
+
+/// How a server is, beside what is wanted of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// What differs; after [`apply`] only what the server cannot change.
+    pub drifts: Vec<Drift>,
+    /// What stays larger than asked for.
+    pub kept: Vec<Kept>,
+    /// How full streams and the account are that have a limit.
+    pub fills: Vec<Fill>,
 }
 
 /// Refuses servers older than [`MIN_SERVER`]: their compare-and-set lets several writers win.
@@ -96,190 +130,287 @@ pub fn at_birth(config: stream::Config) -> stream::Config {
     }
 }
 
-/// Updates a stream, or creates it.
-async fn put_stream(js: &jetstream::Context, config: &stream::Config) -> Result<(), CreateStreamError> {
-    match js.update_stream(config).await {
-        Err(error) if error.kind() == CreateStreamErrorKind::NotFound => {
-            js.create_stream(at_birth(config.clone())).await.map(drop)
-        }
-        updated => updated.map(drop),
-    }
-}
-
-/// Creates or updates every stream and durable consumer. Waits half a minute for a cluster that has no leader yet, or too
-/// few servers for the copies asked for.
-///
-/// # Errors
-/// [`ProvisionError::PayloadTooSmall`], or the first refusal of the server, by name.
-pub async fn apply(js: &jetstream::Context, sizing: Sizing) -> Result<(), ProvisionError> {
-    check_payload(js.client().server_info().max_payload)?;
-    for config in topology::streams(sizing) {
-        let name = config.name.clone();
-        patiently(
-            async || put_stream(js, &config).await,
-            |error| match error.kind() {
-                CreateStreamErrorKind::TimedOut => true,
-                CreateStreamErrorKind::JetStream(reason) => is_passing(&reason),
-                _ => false,
-            },
-        )
-        .await
-        .map_err(|error| refused("stream", &name, &error))?;
-    }
-    for Durable { stream, config } in topology::durables() {
-        let name = config.durable_name.clone().unwrap_or_default();
-        patiently(
-            async || js.create_consumer_on_stream(config.clone(), stream).await,
-            |error| match error.kind() {
-                ConsumerErrorKind::TimedOut => true,
-                ConsumerErrorKind::JetStream(reason) => is_passing(&reason),
-                _ => false,
-            },
-        )
-        .await
-        .map_err(|error| refused("consumer", &name, &error))?;
-    }
-    Ok(())
-}
-
-/// Whether a cluster that answers so may answer otherwise in a moment: it elects a leader, or a server is on its way.
-fn is_passing(reason: &jetstream::Error) -> bool {
-    [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NO_PEERS].contains(&reason.error_code())
-}
-
-/// Tries until it works, the trouble will not pass, or [`PATIENCE`] is over. Every request here may be repeated.
-async fn patiently<T, E>(attempt: impl AsyncFn() -> Result<T, E>, passes: impl Fn(&E) -> bool) -> Result<T, E> {
-    let begun = Instant::now();
-    loop {
-        match attempt().await {
-            Err(error) if passes(&error) && begun.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
-            done => return done,
-        }
-    }
-}
-
-/// Compares a server with the contract; an empty list means it is as it should be.
+/// Compares a server with the contract by the rule of [`crate::merge`].
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn check(js: &jetstream::Context, sizing: Sizing) -> Result<Vec<Drift>, ProvisionError> {
-    let mut drifts = Vec::new();
-    for wanted in topology::streams(sizing) {
-        match js.get_stream(&wanted.name).await {
-            Ok(found) => drifts.extend(stream_drift(&wanted, &found.cached_info().config)),
-            Err(error) if is_missing(&error) => drifts.push(missing(&wanted.name)),
-            Err(error) => return Err(refused("stream", &wanted.name, &error)),
+pub async fn check(js: &jetstream::Context, sizing: &Sizing, surplus: Surplus) -> Result<Report, ProvisionError> {
+    let server = Server {
+        js,
+        patience: Duration::ZERO,
+    };
+    let mut report = Plan::read(server, sizing, surplus).await?.report();
+    report.fills.extend(room::account_fill(&server.account().await?));
+    Ok(report)
+}
+
+/// Creates what is missing and updates what differs; what an operator set beyond it stays. Waits half a minute for a cluster that has no
+/// leader yet, or too few servers for the copies asked for.
+///
+/// Filters of durables are set before streams take new subjects, so that no consumer is given what its readers do not know; and no durable
+/// is ever made anew, since its place in the stream would be lost.
+///
+/// # Errors
+/// A limit that is in the way, or the first refusal of the server, by name.
+pub async fn apply(js: &jetstream::Context, sizing: &Sizing, surplus: Surplus) -> Result<Report, ProvisionError> {
+    check_payload(js.client().server_info().max_payload)?;
+    let server = Server { js, patience: PATIENCE };
+    let plan = Plan::read(server, sizing, surplus).await?;
+    let (streams, durables) = plan.missing();
+    if !streams.is_empty() || !durables.is_empty() {
+        let account = server.account().await?;
+        if let Some(obstacle) = room::obstacle(&account, &streams, &durables) {
+            return Err(ProvisionError::NoRoom(obstacle));
         }
     }
-    for stream_name in [topology::UPLOADS, topology::TASKS] {
-        let Ok(stream) = js.get_stream(stream_name).await else {
-            continue;
+    plan.update_durables(server).await?;
+    plan.write_streams(server).await?;
+    plan.create_durables(server).await?;
+    let mut report = plan.report();
+    report.drifts.retain(|drift| drift.gravity == Gravity::Unchangeable);
+    Ok(report)
+}
+
+/// What the server has of one stream or consumer. Fields this program does not know are kept as they are, in `raw`.
+struct Held<C> {
+    raw: Map<String, Value>,
+    merged: Merged<C>,
+    fill: Option<Fill>,
+}
+
+/// What the server says of a stream or consumer.
+struct Found<C> {
+    raw: Map<String, Value>,
+    config: C,
+    /// Of streams alone.
+    state: Option<stream::State>,
+}
+
+/// The contract beside what a server has; where there is nothing, it is missing.
+struct Plan {
+    streams: Vec<(stream::Config, Option<Held<stream::Config>>)>,
+    durables: Vec<(Durable, Option<Held<consumer::Config>>)>,
+}
+
+impl Plan {
+    async fn read(server: Server<'_>, sizing: &Sizing, surplus: Surplus) -> Result<Self, ProvisionError> {
+        let mut streams = Vec::new();
+        for wanted in topology::streams(sizing) {
+            let found = server.found(&format!("STREAM.INFO.{}", wanted.name)).await;
+            let found: Option<Found<stream::Config>> = found.map_err(refused("stream", &wanted.name))?;
+            let held = found.map(|Found { raw, config, state }| Held {
+                raw,
+                merged: merge_stream(&wanted, &config, surplus),
+                fill: state.and_then(|state| room::stream_fill(&config, &state)),
+            });
+            streams.push((wanted, held));
+        }
+        let mut durables = Vec::new();
+        for durable in topology::durables(sizing) {
+            let found = server
+                .found(&format!("CONSUMER.INFO.{}.{}", durable.stream, durable.name()))
+                .await;
+            let found: Option<Found<consumer::Config>> = found.map_err(refused("consumer", durable.name()))?;
+            let held = found.map(|Found { raw, config, .. }| Held {
+                raw,
+                merged: merge_consumer(&durable, &config, surplus),
+                fill: None,
+            });
+            durables.push((durable, held));
+        }
+        Ok(Self { streams, durables })
+    }
+
+    fn missing(&self) -> (Vec<&stream::Config>, Vec<&Durable>) {
+        let streams = self
+            .streams
+            .iter()
+            .filter(|(_, held)| held.is_none())
+            .map(|(wanted, _)| wanted);
+        let durables = self
+            .durables
+            .iter()
+            .filter(|(_, held)| held.is_none())
+            .map(|(wanted, _)| wanted);
+        (streams.collect(), durables.collect())
+    }
+
+    fn report(&self) -> Report {
+        let mut report = Report::default();
+        for (wanted, held) in &self.streams {
+            report.add(&wanted.name, held.as_ref());
+        }
+        for (durable, held) in &self.durables {
+            report.add(durable.name(), held.as_ref());
+        }
+        report
+    }
+
+    async fn update_durables(&self, server: Server<'_>) -> Result<(), ProvisionError> {
+        for (durable, held) in &self.durables {
+            let Some(config) = held.as_ref().and_then(|held| held.update(&OPTIONAL_OF_CONSUMERS)) else {
+                continue;
+            };
+            let asked = server.write_durable(durable, "update", &config).await;
+            asked.map_err(refused("consumer", durable.name()))?;
+        }
+        Ok(())
+    }
+
+    async fn write_streams(&self, server: Server<'_>) -> Result<(), ProvisionError> {
+        for (wanted, held) in &self.streams {
+            let asked = match held {
+                None => server.create_stream(wanted).await,
+                Some(held) => match held.update(&OPTIONAL_OF_STREAMS) {
+                    Some(config) => server.ask(&format!("STREAM.UPDATE.{}", wanted.name), &config).await,
+                    None => continue,
+                },
+            };
+            asked.map_err(refused("stream", &wanted.name))?;
+        }
+        Ok(())
+    }
+
+    async fn create_durables(&self, server: Server<'_>) -> Result<(), ProvisionError> {
+        for (durable, _) in self.durables.iter().filter(|(_, held)| held.is_none()) {
+            let config = object(&durable.config.clone().into_consumer_config());
+            // Not "create", which fails where another `provision` was first.
+            let asked = server.write_durable(durable, "", &config).await;
+            asked.map_err(refused("consumer", durable.name()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn add<C>(&mut self, name: &str, held: Option<&Held<C>>) {
+        let Some(held) = held else {
+            return self.drifts.push(Drift::missing(name));
         };
-        let found: Vec<_> = stream
-            .consumers()
-            .try_collect()
-            .await
-            .map_err(|error| refused("stream", stream_name, &error))?;
-        for durable in topology::durables()
-            .into_iter()
-            .filter(|durable| durable.stream == stream_name)
-        {
-            let name = durable.config.durable_name.clone().unwrap_or_default();
-            match found.iter().find(|info| info.name == name) {
-                Some(info) => drifts.extend(consumer_drift(&name, &durable.config, &info.config)),
-                None => drifts.push(missing(&name)),
-            }
+        self.drifts.extend(held.merged.drifts.iter().cloned());
+        self.kept.extend(held.merged.kept.iter().cloned());
+        self.fills.extend(held.fill.clone());
+    }
+}
+
+/// Fields of the contract that are left out of a configuration where they are empty.
+const OPTIONAL_OF_STREAMS: [&str; 1] = ["republish"];
+/// As [`OPTIONAL_OF_STREAMS`], of consumers.
+const OPTIONAL_OF_CONSUMERS: [&str; 3] = ["filter_subject", "filter_subjects", "backoff"];
+
+impl<C: Serialize> Held<C> {
+    /// The configuration to write, where there is anything an update can change.
+    fn update(&self, optional: &[&str]) -> Option<Map<String, Value>> {
+        let is_changeable = |drift: &Drift| drift.gravity != Gravity::Unchangeable;
+        self.merged.drifts.iter().any(is_changeable).then(|| {
+            let mut config = self.raw.clone();
+            config.retain(|field, _| !optional.contains(&field.as_str()));
+            config.extend(object(&self.merged.config));
+            config
+        })
+    }
+}
+
+/// What can be written as a JSON object, as one.
+fn object(config: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
+/// JetStream, and how long it may take to become able to answer.
+#[derive(Clone, Copy)]
+struct Server<'a> {
+    js: &'a jetstream::Context,
+    patience: Duration,
+}
+
+impl Server<'_> {
+    async fn account(self) -> Result<Account, ProvisionError> {
+        self.ask("INFO", &()).await.map_err(refused("account", "of this user"))
+    }
+
+    async fn create_stream(self, wanted: &stream::Config) -> Result<Value, Refusal> {
+        let request = format!("STREAM.CREATE.{}", wanted.name);
+        match self.ask(&request, &at_birth(wanted.clone())).await {
+            // Another `provision` was first, and its stream begins at another number.
+            Err(Refusal::Error(error)) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => Ok(Value::Null),
+            created => created,
         }
     }
-    Ok(drifts)
-}
 
-fn refused(what: &'static str, name: &str, error: &dyn fmt::Display) -> ProvisionError {
-    ProvisionError::Refused {
-        what,
-        name: name.to_owned(),
-        reason: error.to_string(),
+    async fn write_durable(
+        self,
+        durable: &Durable,
+        action: &str,
+        config: &Map<String, Value>,
+    ) -> Result<Value, Refusal> {
+        let (stream, name, filter) = (durable.stream, durable.name(), &durable.config.filter_subject);
+        // A single filter is a part of the subject, so that permissions can be given by it.
+        let filter = if filter.is_empty() {
+            String::new()
+        } else {
+            format!(".{filter}")
+        };
+        let request = json!({ "stream_name": stream, "config": config, "action": action });
+        self.ask(&format!("CONSUMER.CREATE.{stream}.{name}{filter}"), &request)
+            .await
+    }
+
+    /// The configuration of what is there, as the server tells it, and as this program reads it.
+    async fn found<C: DeserializeOwned>(self, subject: &str) -> Result<Option<Found<C>>, Refusal> {
+        #[derive(Deserialize)]
+        struct Info {
+            config: Map<String, Value>,
+            state: Option<stream::State>,
+        }
+        let absent = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
+        match self.ask::<Info>(subject, &json!({})).await {
+            Ok(Info { config: raw, state }) => match serde_json::from_value(Value::Object(raw.clone())) {
+                Ok(config) => Ok(Some(Found { raw, config, state })),
+                Err(error) => Err(Refusal::Other(format!("its configuration cannot be read ({error})"))),
+            },
+            Err(Refusal::Error(error)) if absent.contains(&error.error_code()) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Asks until it works, the trouble will not pass, or patience is over. Every request here may be repeated.
+    async fn ask<T: DeserializeOwned>(self, subject: &str, body: &impl Serialize) -> Result<T, Refusal> {
+        let begun = Instant::now();
+        loop {
+            let refusal = match self.js.request(subject.to_owned(), body).await {
+                Ok(Response::Ok(answer)) => return Ok(answer),
+                Ok(Response::Err { error }) => Refusal::Error(error),
+                Err(error) => match error.kind() {
+                    RequestErrorKind::TimedOut => Refusal::Silence,
+                    RequestErrorKind::NoResponders => Refusal::Absent,
+                    _ => Refusal::Other(error.to_string()),
+                },
+            };
+            if !passes(&refusal) || begun.elapsed() >= self.patience {
+                return Err(refusal);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
-fn missing(name: &str) -> Drift {
-    Drift {
-        name: name.to_owned(),
-        what: "missing; run `fluxhls provision`".to_owned(),
+/// Whether a cluster that answers so may answer otherwise in a moment: it elects a leader, or a server is on its way.
+fn passes(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Error(error) => {
+            [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NO_PEERS].contains(&error.error_code())
+        }
+        Refusal::Silence => true,
+        Refusal::Absent | Refusal::Other(_) => false,
     }
 }
 
-fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
-    matches!(error.kind(), jetstream::context::GetStreamErrorKind::JetStream(reason)
-        if reason.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND)
-}
-
-fn difference<T: PartialEq + fmt::Debug>(name: &str, field: &str, wanted: &T, found: &T) -> Option<Drift> {
-    (wanted != found).then(|| Drift {
-        name: name.to_owned(),
-        what: format!("{field} is {found:?}, should be {wanted:?}"),
-    })
-}
-
-fn stream_drift(wanted: &stream::Config, found: &stream::Config) -> Vec<Drift> {
-    let name = &wanted.name;
-    // The server spells "no limit" as -1 where the client's default is 0.
-    let limit = |value: i64| if value <= 0 { -1 } else { value };
-    [
-        difference(name, "subjects", &wanted.subjects, &found.subjects),
-        difference(name, "retention", &wanted.retention, &found.retention),
-        difference(name, "storage", &wanted.storage, &found.storage),
-        difference(name, "discard", &wanted.discard, &found.discard),
-        difference(name, "max_age", &wanted.max_age, &found.max_age),
-        difference(name, "max_bytes", &limit(wanted.max_bytes), &limit(found.max_bytes)),
-        difference(
-            name,
-            "max_msgs",
-            &limit(wanted.max_messages),
-            &limit(found.max_messages),
-        ),
-        difference(
-            name,
-            "max_msgs_per_subject",
-            &limit(wanted.max_messages_per_subject),
-            &limit(found.max_messages_per_subject),
-        ),
-        difference(name, "allow_direct", &wanted.allow_direct, &found.allow_direct),
-        difference(name, "deny_delete", &wanted.deny_delete, &found.deny_delete),
-        difference(name, "republish", &wanted.republish, &found.republish),
-        difference(name, "num_replicas", &wanted.num_replicas, &found.num_replicas),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(
-        (wanted.duplicate_window.as_secs() > 0)
-            .then(|| {
-                difference(
-                    name,
-                    "duplicate_window",
-                    &wanted.duplicate_window,
-                    &found.duplicate_window,
-                )
-            })
-            .flatten(),
-    )
-    .collect()
-}
-
-fn consumer_drift(name: &str, wanted: &pull::Config, found: &jetstream::consumer::Config) -> Vec<Drift> {
-    [
-        difference(name, "filter_subject", &wanted.filter_subject, &found.filter_subject),
-        difference(name, "filter_subjects", &wanted.filter_subjects, &found.filter_subjects),
-        difference(name, "ack_policy", &wanted.ack_policy, &found.ack_policy),
-        difference(name, "ack_wait", &wanted.ack_wait, &found.ack_wait),
-        difference(name, "max_deliver", &wanted.max_deliver, &found.max_deliver),
-        difference(name, "max_ack_pending", &wanted.max_ack_pending, &found.max_ack_pending),
-        difference(name, "max_waiting", &wanted.max_waiting, &found.max_waiting),
-        difference(name, "backoff", &Vec::new(), &found.backoff),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+fn refused(what: &'static str, name: &str) -> impl FnOnce(Refusal) -> ProvisionError {
+    let name = name.to_owned();
+    move |refusal| ProvisionError::Refused { what, name, refusal }
 }
 
 #[cfg(test)]
@@ -310,5 +441,26 @@ mod tests {
         for good in ["2.12.0", "2.15.1", "2.15.0-dev", "3.0.0"] {
             assert!(check_server(good).is_ok(), "{good}");
         }
+    }
+
+    #[test]
+    fn an_update_keeps_fields_that_this_program_does_not_know() {
+        let wanted = topology::streams(&Sizing::default()).swap_remove(1);
+        let found = stream::Config {
+            republish: None,
+            ..wanted.clone()
+        };
+        let mut raw = object(&found);
+        raw.insert("of_tomorrow".to_owned(), json!(7));
+        let held = Held {
+            raw,
+            merged: merge_stream(&wanted, &found, Surplus::Keep),
+            fill: None,
+        };
+        let update = held.update(&OPTIONAL_OF_STREAMS).unwrap();
+        assert_eq!(
+            (&update["of_tomorrow"], update.contains_key("republish")),
+            (&json!(7), true)
+        );
     }
 }

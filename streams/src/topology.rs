@@ -1,5 +1,6 @@
 //! Streams and consumers as values: what `provision` creates and what `--check` compares with.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
@@ -34,16 +35,31 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What an installation may choose about its streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Most messages of a consumer that may be in work or wait for their repetition. Delayed retries count, so the limit must be far above
+/// the slots of all workers.
+pub const MAX_ACK_PENDING: i64 = 10_000;
+
+/// The name of every stream of the contract.
+pub const STREAMS: [&str; 6] = [UPLOADS, JOBS, WORK, TASKS, PROGRESS, DEAD];
+
+/// What an installation may choose about its streams and consumers.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sizing {
     /// Copies of every stream: 1 on a single server, 3 in production.
     pub replicas: usize,
+    /// Bytes that streams may hold, by name, where it is not what the contract says (1 GiB for `HLS_UPLOADS`, no word on the others).
+    pub max_bytes: BTreeMap<String, i64>,
+    /// Messages of a consumer that may be in work or wait for their repetition.
+    pub max_ack_pending: i64,
 }
 
 impl Default for Sizing {
     fn default() -> Self {
-        Self { replicas: 1 }
+        Self {
+            replicas: 1,
+            max_bytes: BTreeMap::new(),
+            max_ack_pending: MAX_ACK_PENDING,
+        }
     }
 }
 
@@ -56,9 +72,27 @@ pub struct Durable {
     pub config: pull::Config,
 }
 
-/// Every stream of the contract.
+impl Durable {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.config.durable_name.as_deref().unwrap_or_default()
+    }
+}
+
+/// Every stream of the contract, as large as an installation wants it.
 #[must_use]
-pub fn streams(sizing: Sizing) -> Vec<Config> {
+pub fn streams(sizing: &Sizing) -> Vec<Config> {
+    let mut streams = contract(sizing.replicas);
+    for stream in &mut streams {
+        if let Some(bytes) = sizing.max_bytes.get(&stream.name) {
+            stream.max_bytes = *bytes;
+        }
+    }
+    streams
+}
+
+fn contract(replicas: usize) -> Vec<Config> {
     let base = |name: &str, subjects: &[&str], days: u32| Config {
         name: name.to_owned(),
         subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
@@ -66,7 +100,7 @@ pub fn streams(sizing: Sizing) -> Vec<Config> {
         storage: StorageType::File,
         discard: DiscardPolicy::New,
         max_age: DAY * days,
-        num_replicas: sizing.replicas,
+        num_replicas: replicas,
         ..Config::default()
     };
     vec![
@@ -139,23 +173,24 @@ pub const fn durable(class: Class, lane: Lane) -> &'static str {
 
 /// Every durable consumer of the contract.
 #[must_use]
-pub fn durables() -> Vec<Durable> {
-    let base = |name: &str, filter: String| pull::Config {
+pub fn durables(sizing: &Sizing) -> Vec<Durable> {
+    let base = |name: &str| pull::Config {
         durable_name: Some(name.to_owned()),
-        filter_subject: filter,
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         // Attempts are counted in the log, not by the server: a message that reached a delivery limit would lie there unseen.
         max_deliver: -1,
-        // Delayed retries count as pending, so the limit must be far above the slots of all workers.
-        max_ack_pending: 10_000,
+        max_ack_pending: sizing.max_ack_pending,
         max_waiting: 4096,
         ..pull::Config::default()
     };
     let task = |class: Class, lane: Option<Lane>| Durable {
         stream: TASKS,
-        config: base(durable(class, lane.unwrap_or(Lane::Lo)), subject::tasks_in(class, lane)),
+        config: pull::Config {
+            filter_subject: subject::tasks_in(class, lane),
+            ..base(durable(class, lane.unwrap_or(Lane::Lo)))
+        },
     };
     vec![
         Durable {
@@ -163,7 +198,7 @@ pub fn durables() -> Vec<Durable> {
             config: pull::Config {
                 // By name, so that an event a later release adds to the stream goes past this one.
                 filter_subjects: vec![subject::UPLOAD.to_owned(), subject::DELETE.to_owned()],
-                ..base(INTAKE, String::new())
+                ..base(INTAKE)
             },
         },
         task(Class::Plan, None),
@@ -180,7 +215,7 @@ mod tests {
 
     #[test]
     fn every_class_and_lane_has_exactly_one_consumer() {
-        let names: Vec<_> = durables()
+        let names: Vec<_> = durables(&Sizing::default())
             .into_iter()
             .filter_map(|durable| durable.config.durable_name)
             .collect();
@@ -193,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_queue_keeps_tasks_for_ever_and_refuses_when_full() {
-        let tasks = streams(Sizing::default())
+        let tasks = streams(&Sizing::default())
             .into_iter()
             .find(|stream| stream.name == TASKS)
             .unwrap();

@@ -190,10 +190,35 @@ class Chart(unittest.TestCase):
     def test_nack_manifests_are_the_programs_streams(self):
         topology = json.loads((CHART / "files/topology.json").read_text())
         streams = [m["spec"] for m in manifests("everything") if m["kind"] == "Stream"]
-        self.assertEqual([{k: v for k, v in s.items() if k != "replicas"} for s in streams], topology["streams"])
+        wanted = [{**s, "maxBytes": 21474836480} if s["name"] == "HLS_JOBS" else s for s in topology["streams"]]
+        self.assertEqual([{k: v for k, v in s.items() if k != "replicas"} for s in streams], wanted)
         self.assertTrue(all(stream["replicas"] == 3 for stream in streams))
         consumers = [m["spec"] for m in manifests("everything") if m["kind"] == "Consumer"]
-        self.assertEqual(consumers, topology["consumers"])
+        self.assertEqual(consumers, [{**c, "maxAckPending": 20000} for c in topology["consumers"]])
+
+    def test_streams_and_jetstream_are_set_as_the_values_say(self):
+        for name, wanted in (
+            ("everything", {
+                "STREAM_MAX_BYTES": "HLS_JOBS=21474836480",
+                "CONSUMER_MAX_ACK_PENDING": "20000",
+                "NATS_JETSTREAM_DOMAIN": "hub",
+            }),
+            ("default", {"CONSUMER_MAX_ACK_PENDING": "10000"}),
+        ):
+            for container in containers(one(name, "Deployment", "-worker")["spec"]["template"]["spec"]):
+                found = {e["name"]: e.get("value") for e in container["env"]}
+                self.assertEqual({k: found.get(k) for k in wanted}, wanted)
+
+    def test_secrets_for_nats_are_folders_so_that_a_changed_one_reaches_the_process(self):
+        pod = one("everything", "Deployment", "-worker")["spec"]["template"]["spec"]
+        volumes = {v["name"]: v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+        for container in containers(pod):
+            mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
+            env = {e["name"]: e.get("value") for e in container["env"]}
+            for setting, secret in (("NATS_CREDENTIALS", "fluxhls-nats"), ("NATS_CA", "nats-ca")):
+                mount = mounts[env[setting].rsplit("/", 1)[0]]
+                self.assertNotIn("subPath", mount, "Kubernetes never updates those")
+                self.assertEqual(volumes[mount["name"]], secret)
 
     def test_rules_and_dashboards_reach_the_cluster_unchanged(self):
         rule = one("everything", "PrometheusRule")["spec"]

@@ -22,7 +22,10 @@ async fn leader(world: &World, stream: &str) -> Option<String> {
 /// Waits until every stream has its leader and two followers that are up to date.
 async fn is_whole(world: &World) {
     until("all copies of all streams are up to date", async || {
-        for config in topology::streams(streams::topology::Sizing { replicas: 3 }) {
+        for config in topology::streams(&streams::topology::Sizing {
+            replicas: 3,
+            ..Default::default()
+        }) {
             let Ok(stream) = world.streams.js.get_stream(&config.name).await else {
                 return false;
             };

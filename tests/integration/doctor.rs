@@ -67,6 +67,7 @@ async fn an_installation_is_made_well_by_fix_and_then_found_well() {
         "room",
         "payload",
         "streams",
+        "storage",
         "database",
         "put",
         "get",

@@ -237,7 +237,7 @@ async fn the_rust_examples_publish_and_hear_the_end() {
 #[test]
 fn the_lines_for_the_nats_command_name_what_there_is() {
     let text = include_str!("../../examples/cli/README.md");
-    let streams = topology::streams(Sizing::default());
+    let streams = topology::streams(&Sizing::default());
     let subjects: Vec<&str> = streams
         .iter()
         .flat_map(|stream| stream.subjects.iter().map(String::as_str))

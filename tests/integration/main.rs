@@ -2,6 +2,8 @@
 //! ffmpeg, Node.js and Chromium. Each scenario has its services to itself and takes them down with it.
 
 #[cfg(test)]
+mod able;
+#[cfg(test)]
 mod adopting;
 #[cfg(test)]
 mod bad_inputs;
@@ -65,6 +67,8 @@ mod odd_events;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod permissions;
+#[cfg(test)]
 mod players;
 #[cfg(test)]
 mod playing;
@@ -75,6 +79,8 @@ mod projection;
 #[cfg(test)]
 mod prometheus;
 #[cfg(test)]
+mod provisioning;
+#[cfg(test)]
 mod pruning;
 #[cfg(test)]
 mod real_clips;
@@ -84,6 +90,8 @@ mod receipts;
 mod reconnects;
 #[cfg(test)]
 mod retrying;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]

@@ -37,6 +37,7 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
         ),
         login: "u:hush-nats%2F1@".to_owned(),
         ca: Some(authority.file.clone()),
+        ..nats::Demands::default()
     };
     let nats = Nats::demanding(folder.path(), nats).await;
     let mut cluster = postgres::Cluster::demanding(&postgres::Demands {
@@ -55,13 +56,8 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
         world.event(&clip).await,
         world.event(&clip).await,
     ];
-    let key = events[0]["file_url"]
-        .as_str()
-        .unwrap()
-        .rsplit_once("media/")
-        .unwrap()
-        .1
-        .to_owned();
+    let source = events[0]["file_url"].as_str().unwrap();
+    let key = source.rsplit_once("media/").unwrap().1.to_owned();
     let signed = |host: &str, key: &str| format!("{host}/media/{key}?X-Amz-Signature=hush-signature#hush-signature");
     events[0]["file_url"] = json!(signed(&world.proxy.url(), &key));
     events[1]["file_url"] = json!(signed("https://elsewhere.example", &key));

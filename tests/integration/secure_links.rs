@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nkeys::KeyPair;
-use serde_json::{Value, json};
 
+use crate::harness::accounts::{Operator, credentials};
 use crate::harness::certificates::{Authority, Certified};
 use crate::harness::nats::{Demands, Nats};
 use crate::harness::postgres;
@@ -76,6 +74,7 @@ async fn a_password_over_tls_opens_nats_and_a_wrong_one_or_another_authority_doe
         configuration: format!("{}\n{users}", tls(&ours.certify("127.0.0.1"), None)),
         login: format!("u%401:{SECRET}%2F1@"),
         ca: Some(ours.file.clone()),
+        ..Demands::default()
     };
     let nats = Nats::demanding(folder.path(), demands).await;
     let right = nats.environment();
@@ -167,7 +166,7 @@ async fn a_token_opens_nats_and_another_one_does_not() {
     let demands = Demands {
         configuration: format!("authorization {{ token: \"{SECRET}-right\" }}"),
         login: format!("{SECRET}-right@"),
-        ca: None,
+        ..Demands::default()
     };
     let nats = Nats::demanding(folder.path(), demands).await;
     is_let_in(&nats.environment()).await;
@@ -182,45 +181,21 @@ async fn a_token_opens_nats_and_another_one_does_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_credentials_file_opens_nats_and_that_of_a_stranger_does_not() {
     let folder = folder();
-    let (operator, system, account, stranger) = (
-        KeyPair::new_operator(),
-        KeyPair::new_account(),
-        KeyPair::new_account(),
-        KeyPair::new_account(),
-    );
-    let unlimited = json!({"limits": {"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
-        "conn": -1, "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}});
-    // A system account may not have streams.
-    let quiet = json!({"limits": {"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
-        "conn": -1, "leaf": -1}});
-    let configuration = format!(
-        "operator: {}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{ {}: {}, {}: {} }}",
-        jwt(&operator, &operator, "operator", &json!({})),
-        system.public_key(),
-        system.public_key(),
-        jwt(&operator, &system, "account", &quiet),
-        account.public_key(),
-        jwt(&operator, &account, "account", &unlimited),
-    );
+    let operator = Operator::new();
+    let stranger = KeyPair::new_account();
     let demands = Demands {
-        configuration,
+        configuration: operator.configuration(),
         ..Demands::default()
     };
     let nats = Nats::demanding(folder.path(), demands).await;
     let credentials = |name: &str, account: &KeyPair| {
-        let user = KeyPair::new_user();
-        let text = format!(
-            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
-             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-            jwt(account, &user, "user", &json!({"subs": -1, "data": -1, "payload": -1})),
-            user.seed().unwrap()
-        );
+        let text = credentials(account, &KeyPair::new_user(), None);
         show(&write(folder.path(), name, &text))
     };
     let right = but(
         &nats.environment(),
         "NATS_CREDENTIALS",
-        credentials("right.creds", &account),
+        credentials("right.creds", &operator.account),
     );
     is_let_in(&right).await;
     let theirs = credentials("theirs.creds", &stranger);
@@ -230,24 +205,6 @@ async fn a_credentials_file_opens_nats_and_that_of_a_stranger_does_not() {
         "NATS_CREDENTIALS: /nowhere.creds",
     )
     .await;
-}
-
-/// A token of NATS: claims of `subject`, signed by `issuer`.
-fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, claims: &Value) -> String {
-    let mut nats = json!({"type": kind, "version": 2});
-    nats.as_object_mut()
-        .unwrap()
-        .extend(claims.as_object().unwrap().clone());
-    let body = json!({"jti": cuid2::create_id(), "iat": 1_700_000_000, "iss": issuer.public_key(), "sub": subject.public_key(),
-        "name": kind, "nats": nats});
-    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!(
-        "{}.{}",
-        encode(&json!({"typ": "JWT", "alg": "ed25519-nkey"})),
-        encode(&body)
-    );
-    let signature = URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()).unwrap());
-    format!("{signed}.{signature}")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

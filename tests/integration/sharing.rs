@@ -233,8 +233,8 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
     let plan: PullConsumer = tasks.get_consumer("plan").await.unwrap();
     let message = plan.messages().await.unwrap().next().await.unwrap().unwrap();
     intake.kill().await;
-    let delivery = Arc::new(Delivery::new(message).unwrap());
     let jobs = world.access().await;
+    let delivery = Arc::new(Delivery::new(message, jobs.log.nats()).unwrap());
     let finds: [fn() -> Readiness; 3] = [
         || Readiness::Ready(Reservation::default()),
         || Readiness::Wait(Duration::ZERO),

@@ -87,8 +87,8 @@ fn consumer(durable: &Durable) -> Value {
 
 #[test]
 fn the_chart_makes_the_streams_and_consumers_that_the_program_makes() {
-    let streams: Vec<Value> = topology::streams(Sizing::default()).iter().map(stream).collect();
-    let consumers: Vec<Value> = topology::durables().iter().map(consumer).collect();
+    let streams: Vec<Value> = topology::streams(&Sizing::default()).iter().map(stream).collect();
+    let consumers: Vec<Value> = topology::durables(&Sizing::default()).iter().map(consumer).collect();
     let topology = json!({ "streams": streams, "consumers": consumers });
     let text = serde_json::to_string_pretty(&topology).unwrap() + "\n";
     is_made("helm/fluxhls/files/topology.json", &text);

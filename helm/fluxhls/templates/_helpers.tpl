@@ -60,17 +60,51 @@ imagePullSecrets: {{ toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{- /* Secrets for NATS that are there, as a JSON list: each a file whose path is a setting. Whole folders are mounted, so that a changed secret reaches
+the running process. */}}
+{{- define "fluxhls.natsFiles" -}}
+{{- $files := list }}
+{{- with .Values.nats }}
+{{- range $file := list
+  (dict "setting" "NATS_CREDENTIALS" "volume" "nats" "secret" .credentialsSecret)
+  (dict "setting" "NATS_NKEY" "volume" "nats-nkey" "secret" .nkeySecret)
+  (dict "setting" "NATS_PASSWORD_FILE" "volume" "nats-password" "secret" .passwordSecret)
+  (dict "setting" "NATS_TOKEN_FILE" "volume" "nats-token" "secret" .tokenSecret)
+  (dict "setting" "NATS_CA" "volume" "nats-ca" "secret" .caSecret)
+}}
+{{- if $file.secret.name }}
+{{- $files = append $files $file }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $files | toJson }}
+{{- end }}
+
 {{- /* Settings of every process, as environment variables. */}}
 {{- define "fluxhls.env" -}}
 - { name: LOG_FORMAT, value: json }
 - { name: NATS_URL, value: {{ .Values.nats.url | quote }} }
-{{- if .Values.nats.credentialsSecret.name }}
-- { name: NATS_CREDENTIALS, value: {{ printf "/etc/fluxhls/nats/%s" .Values.nats.credentialsSecret.key | quote }} }
+{{- with .Values.nats.user }}
+- { name: NATS_USER, value: {{ . | quote }} }
 {{- end }}
-{{- if .Values.nats.caSecret.name }}
-- { name: NATS_CA, value: {{ printf "/etc/fluxhls/nats-ca/%s" .Values.nats.caSecret.key | quote }} }
+{{- range include "fluxhls.natsFiles" . | fromJsonArray }}
+- { name: {{ .setting }}, value: {{ printf "/etc/fluxhls/%s/%s" .volume .secret.key | quote }} }
+{{- end }}
+{{- with .Values.nats.jetstreamDomain }}
+- { name: NATS_JETSTREAM_DOMAIN, value: {{ . | quote }} }
+{{- end }}
+{{- with .Values.nats.jetstreamApiPrefix }}
+- { name: NATS_JETSTREAM_API_PREFIX, value: {{ . | quote }} }
 {{- end }}
 - { name: STREAM_REPLICAS, value: {{ .Values.streams.replicas | quote }} }
+{{- if .Values.streams.maxBytes }}
+{{- $limits := list }}
+{{- range $name, $bytes := .Values.streams.maxBytes }}
+{{- $limits = append $limits (printf "%s=%d" $name (int64 $bytes)) }}
+{{- end }}
+- { name: STREAM_MAX_BYTES, value: {{ join "," $limits | quote }} }
+{{- end }}
+- { name: CONSUMER_MAX_ACK_PENDING, value: {{ .Values.streams.maxAckPending | int64 | toString | quote }} }
 {{- with .Values.storage }}
 {{- if .endpoint }}
 - { name: S3_ENDPOINT, value: {{ .endpoint | quote }} }
@@ -107,25 +141,15 @@ imagePullSecrets: {{ toYaml . | nindent 2 }}
 
 {{- define "fluxhls.mounts" -}}
 - { name: tmp, mountPath: /tmp }
-{{- if .Values.nats.credentialsSecret.name }}
-- { name: nats, mountPath: /etc/fluxhls/nats, readOnly: true }
-{{- end }}
-{{- if .Values.nats.caSecret.name }}
-- { name: nats-ca, mountPath: /etc/fluxhls/nats-ca, readOnly: true }
+{{- range include "fluxhls.natsFiles" . | fromJsonArray }}
+- { name: {{ .volume }}, mountPath: /etc/fluxhls/{{ .volume }}, readOnly: true }
 {{- end }}
 {{- end }}
 
 {{- define "fluxhls.volumes" -}}
 - { name: tmp, emptyDir: { sizeLimit: 64Mi } }
-{{- with .Values.nats.credentialsSecret }}
-{{- if .name }}
-- { name: nats, secret: { secretName: {{ .name }}, items: [{ key: {{ .key }}, path: {{ .key }} }] } }
-{{- end }}
-{{- end }}
-{{- with .Values.nats.caSecret }}
-{{- if .name }}
-- { name: nats-ca, secret: { secretName: {{ .name }}, items: [{ key: {{ .key }}, path: {{ .key }} }] } }
-{{- end }}
+{{- range include "fluxhls.natsFiles" . | fromJsonArray }}
+- { name: {{ .volume }}, secret: { secretName: {{ .secret.name }}, items: [{ key: {{ .secret.key }}, path: {{ .secret.key }} }] } }
 {{- end }}
 {{- end }}
 

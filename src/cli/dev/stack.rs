@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::SecretString;
+use streams::merge::Surplus;
 use streams::provision;
 use streams::topology::Sizing;
 use tokio::sync::{mpsc, watch};
@@ -74,7 +75,7 @@ impl Stack {
         let schema = database.migrate().await?;
         anyhow::ensure!(schema.may_run(), "{schema}");
         let client = Nats::connect(&settings.nats).await?;
-        provision::apply(&client.js, Sizing::default()).await?;
+        provision::apply(&client.js, &Sizing::default(), Surplus::Keep).await?;
         let metrics = install_metrics("dev")?;
         let service = Service::start(&settings, shutdown).await?;
         let listener = loopback::bind(wanted.http_port).await?;
@@ -130,6 +131,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
     let base = if base.ends_with('/') { base } else { format!("{base}/") };
     ServiceSettings {
         nats: NatsSettings::new(nats.url(), "fluxhls dev"),
+        sizing: Sizing::default(),
         database: Some(database(&wanted.state)),
         profiles: wanted.profiles.clone(),
         storage: StorageSettings {

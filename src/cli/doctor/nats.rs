@@ -1,13 +1,28 @@
 //! NATS: the server, JetStream, streams and consumers.
 
-use streams::provision;
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::response::Response;
+use async_nats::{HeaderMap, header};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use streams::merge::Surplus;
+use streams::provision::{self, Report};
+use streams::{subject, topology};
+use tokio::time::timeout;
 
 use super::finding::Finding;
+use crate::cli::provision::allowed;
 use crate::config::NatsArgs;
 use crate::jetstream::Nats;
 
 /// The first version whose single server loses no acknowledged message when its machine does, given `sync_interval: always`.
 const ALONE: (u64, u64) = (2, 15);
+/// The share of a limit from which on it is worth a word.
+const NEARLY_FULL: f64 = 0.8;
+/// How long a stream at the other end of a leaf node may take to answer.
+const CAPTURE: Duration = Duration::from_secs(1);
 
 /// Looks at the server, and makes the streams first where `fix` says so.
 pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
@@ -15,46 +30,100 @@ pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
         Ok(nats) => nats,
         Err(error) => return vec![Finding::fix("nats", error.to_string())],
     };
-    let mut findings = vec![server(&nats, args), payload(&nats)];
-    match nats.js.query_account().await {
-        Ok(_) => findings.push(Finding::of("streams", streams(&nats, args, fix).await)),
-        Err(error) => findings.push(Finding::fix(
-            "streams",
-            format!("JetStream does not answer this account ({error}); enable it in the server's configuration"),
-        )),
+    let mut findings = vec![payload(&nats)];
+    let report = async {
+        if fix {
+            allowed(&nats, provision::apply(&nats.js, &args.sizing(), Surplus::Keep)).await?;
+        }
+        allowed(&nats, provision::check(&nats.js, &args.sizing(), Surplus::Keep)).await
+    };
+    match report.await {
+        Ok(report) => {
+            findings.push(server(&nats, args).await);
+            findings.push(Finding::of("streams", streams(&report)));
+            findings.push(room(&report));
+            findings.extend(captured_twice(&nats).await);
+        }
+        Err(error) => findings.push(Finding::fix("streams", error.to_string())),
     }
     findings
 }
 
-fn server(nats: &Nats, args: &NatsArgs) -> Finding {
-    let info = nats.client.server_info();
-    let version = &info.version;
-    if info.cluster.is_some() {
-        return match args.sizing().replicas {
-            1 => Finding::warning(
-                "nats",
-                format!(
-                    "nats-server {version} in a cluster, but STREAM_REPLICAS is 1: each stream lives on one server; set 3"
-                ),
+async fn server(nats: &Nats, args: &NatsArgs) -> Finding {
+    let version = &nats.client.server_info().version;
+    let replicas = args.stream_replicas;
+    match is_clustered(nats).await {
+        Err(reason) => Finding::warning(
+            "nats",
+            format!("nats-server {version}; whether it is in a cluster cannot be told ({reason})"),
+        ),
+        Ok(true) if replicas == 1 => Finding::warning(
+            "nats",
+            format!(
+                "nats-server {version} in a cluster, but STREAM_REPLICAS is 1: each stream lives on one server; set 3"
             ),
-            replicas => Finding::ok(
-                "nats",
-                format!("nats-server {version} in a cluster, {replicas} copies of each stream"),
+        ),
+        Ok(true) => Finding::ok(
+            "nats",
+            format!("nats-server {version} in a cluster, {replicas} copies of each stream"),
+        ),
+        Ok(false) if numbers(version) < ALONE => Finding::fix(
+            "nats",
+            format!(
+                "nats-server {version} alone may lose what it acknowledged when its machine fails; take {}.{} or newer with \
+                 `sync_interval: always`, or a cluster of three",
+                ALONE.0, ALONE.1
             ),
-        };
+        ),
+        Ok(false) => Finding::warning(
+            "nats",
+            format!(
+                "nats-server {version}, alone: it must have `sync_interval: always` in its `jetstream` section, which cannot be seen from here"
+            ),
+        ),
     }
-    if numbers(version) < ALONE {
-        let text = format!(
-            "nats-server {version} alone may lose what it acknowledged when its machine fails; take {}.{} or newer with \
-             `sync_interval: always`, or a cluster of three",
-            ALONE.0, ALONE.1
-        );
-        return Finding::fix("nats", text);
+}
+
+/// Whether JetStream is clustered, as it says itself: a leaf node's server names a cluster, too, and has none. Asked by a request that
+/// nothing follows from, since there is no such consumer; only a cluster looks for it.
+async fn is_clustered(nats: &Nats) -> Result<bool, String> {
+    let request = format!("CONSUMER.LEADER.STEPDOWN.{}.doctor", topology::TASKS);
+    let asked = tokio::select! {
+        asked = nats.js.request(request, &()) => asked.map_err(|error| error.to_string()),
+        denial = nats.troubles.denial() => Err(denial),
+    };
+    match asked? {
+        Response::Ok(serde_json::Value::Null | _) => Ok(true),
+        Response::Err { error } => Ok(error.error_code() != ErrorCode::CLUSTER_REQUIRED),
     }
-    let text = format!(
-        "nats-server {version}, alone: it must have `sync_interval: always` in its `jetstream` section, which cannot be seen from here"
-    );
-    Finding::warning("nats", text)
+}
+
+/// Where a second stream takes upload events, too: in a domain of JetStream at the other end of a leaf node, whose account is the same. Each
+/// would then be transcoded twice, or answer a publisher that the other has refused. Every stream that hears of a message for another one
+/// refuses it by an answer of its own, so they can be counted, and nothing is stored.
+async fn captured_twice(nats: &Nats) -> Option<Finding> {
+    let inbox = nats.client.new_inbox();
+    let mut answers = nats.client.subscribe(inbox.clone()).await.ok()?;
+    let mut headers = HeaderMap::new();
+    headers.insert(header::NATS_EXPECTED_STREAM, "fluxhls-doctor");
+    let sent = nats
+        .client
+        .publish_with_reply_and_headers(subject::UPLOAD, inbox, headers, Bytes::new());
+    sent.await.ok()?;
+    let mut streams = 0;
+    while let Ok(Some(answer)) = timeout(CAPTURE, answers.next()).await {
+        streams += usize::from(answer.status.is_none());
+    }
+    (streams > 1).then(|| {
+        Finding::warning(
+            "capture",
+            format!(
+                "{streams} streams take {}: those of a hub and of a leaf node see the same subjects; remove the one fluxhls does not read, or keep \
+                 hls.v1.> from crossing the leaf node (deny_imports and deny_exports of its remote)",
+                subject::UPLOAD
+            ),
+        )
+    })
 }
 
 /// Major and minor.
@@ -71,18 +140,27 @@ fn payload(nats: &Nats) -> Finding {
     }
 }
 
-async fn streams(nats: &Nats, args: &NatsArgs, fix: bool) -> Result<String, String> {
-    if fix {
-        let applied = provision::apply(&nats.js, args.sizing()).await;
-        applied.map_err(|error| error.to_string())?;
-    }
-    let drifts = provision::check(&nats.js, args.sizing()).await;
-    let drifts = drifts.map_err(|error| error.to_string())?;
-    if drifts.is_empty() {
+fn streams(report: &Report) -> Result<String, String> {
+    if report.drifts.is_empty() {
         return Ok("every stream and consumer is as it should be".to_owned());
     }
-    let told: Vec<String> = drifts.iter().map(ToString::to_string).collect();
+    let told: Vec<String> = report.drifts.iter().map(ToString::to_string).collect();
     Err(format!("{}; run `fluxhls provision`", told.join("; ")))
+}
+
+/// How much of what JetStream may store is used.
+fn room(report: &Report) -> Finding {
+    let fullest = report
+        .fills
+        .iter()
+        .max_by(|one, other| one.share.total_cmp(&other.share));
+    let refusing = report.fills.iter().find(|fill| fill.is_full);
+    match refusing.or(fullest) {
+        Some(fill) if fill.is_full => Finding::fix("storage", format!("{fill} and refuses more; {}", fill.fix())),
+        Some(fill) if fill.share > NEARLY_FULL => Finding::warning("storage", format!("{fill}; {}", fill.fix())),
+        Some(fill) => Finding::ok("storage", format!("{fill}, and nothing is fuller")),
+        None => Finding::ok("storage", "neither streams nor the account have a limit"),
+    }
 }
 
 #[cfg(test)]

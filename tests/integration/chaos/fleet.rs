@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::schedule::{PROJECTORS, WORKERS};
+use super::schedule::{GRACE_PERIOD, PROJECTORS, WORKERS};
 use crate::harness::postgres::Cluster;
 use crate::harness::process::{Process, kill_mentioning, mentioning};
 use crate::harness::proxy::Fault;
@@ -39,6 +39,8 @@ pub(super) struct Member {
     process: Option<Process>,
     /// Whether it was killed and is to stay so for now.
     down: bool,
+    /// Whether it was asked to stop.
+    leaving: bool,
     /// Bytes of its log when it was started.
     logged: usize,
     /// How it ended though nobody had killed it, with the end of its log.
@@ -74,6 +76,7 @@ impl Fleet {
                     roles,
                     process: None,
                     down: false,
+                    leaving: false,
                     logged: 0,
                     ends: Vec::new(),
                 })
@@ -100,6 +103,7 @@ impl Fleet {
         }
         environment.insert("LADDER_FILE", self.ladder.display().to_string());
         environment.insert("SOURCE_WAIT", "3".to_owned());
+        environment.insert("GRACE_PERIOD", GRACE_PERIOD.to_string());
         environment
     }
 
@@ -219,6 +223,22 @@ impl Member {
         self.down = false;
     }
 
+    /// Asks it to stop; it stays down until somebody looks whether it has left.
+    pub(super) fn drain(&mut self) {
+        self.signal(Signal::SIGTERM);
+        (self.down, self.leaving) = (true, true);
+    }
+
+    /// Looks whether it has left, and lets it be started again.
+    pub(super) async fn has_left(&mut self) {
+        self.mourn();
+        if let Some(mut process) = self.process.take() {
+            self.ends.push(format!("{} was asked to stop and did not leave in time", self.name));
+            process.kill().await;
+        }
+        (self.down, self.leaving) = (false, false);
+    }
+
     /// Sends a signal, where there is a process.
     pub(super) fn signal(&mut self, signal: Signal) {
         self.mourn();
@@ -234,7 +254,9 @@ impl Member {
         let Some(status) = process.ended() else { return };
         let said = process.said();
         let said = &said[self.logged.min(said.len())..];
-        if said.contains(STARTED) {
+        // Either it handed everything back, or it says that it could not.
+        let has_left = self.leaving && matches!(status.code(), Some(0 | 1));
+        if said.contains(STARTED) && !has_left {
             let tail: Vec<&str> = said.lines().rev().take(5).collect();
             self.ends
                 .push(format!("{} ended with {status}: {}", self.name, tail.join(" / ")));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::invariants::Violation;
 use super::invariants::repeats::Figures;
 use super::publisher::Published;
-use super::schedule::{Blow, Size};
+use super::schedule::{Away, Blow, GRACE_PERIOD, Size};
 use super::striker::Struck;
 
 /// What came of a run.
@@ -31,7 +31,7 @@ pub(super) fn done(
     figures: Figures,
 ) -> Vec<(&'static str, usize)> {
     let count = |wanted: fn(&Blow) -> bool| struck.iter().filter(|struck| wanted(&struck.blow)).count();
-    let kills = count(|blow| !matches!(blow, Blow::Freeze(_) | Blow::Storage(_)));
+    let kills = count(|blow| !matches!(blow, Blow::Freeze(_) | Blow::Storage(_) | Blow::Drain(..)));
     vec![
         ("jobs", jobs),
         ("events", published.sent.iter().map(|sent| sent.seqs.len()).sum()),
@@ -49,6 +49,15 @@ pub(super) fn done(
         (
             "tasks it still worked on when it woke, though another one had them (zombies)",
             figures.zombies,
+        ),
+        ("workers asked to stop", count(|blow| matches!(blow, Blow::Drain(_, Away::Nothing)))),
+        (
+            "… while nats-server was frozen",
+            count(|blow| matches!(blow, Blow::Drain(_, Away::Nats))),
+        ),
+        (
+            "… while the storage was frozen",
+            count(|blow| matches!(blow, Blow::Drain(_, Away::Storage))),
         ),
         ("storage faults", count(|blow| matches!(blow, Blow::Storage(_)))),
         ("starts of tasks", figures.starts),
@@ -81,14 +90,15 @@ impl Report {
         let Size { seed, orders, kills } = self.size;
         let minutes = self.took.as_secs_f64() / 60.0;
         let date = chrono::Utc::now().format("%Y-%m-%d");
-        let wait = self.ack_wait.as_secs();
+        let (wait, grace) = (self.ack_wait.as_secs(), GRACE_PERIOD);
         format!(
             "# Chaos\n\n\
              Written by `make chaos LONG=1`: seed {seed}, {orders} uploads, {kills} kills. On {date}, in {minutes:.0} minutes, with {versions}.\n\n\
              Three workers, two projectors, a nats-server (`sync_interval: always`), a PostgreSQL server and an S3 server, all real. Uploads keep\n\
              coming while six jobs are open: silent and with sound, of one chunk and of several, with and without an index; some are broken, cut or\n\
              missing, some are told twice or without a job id, some are canceled while they run, some get a second job at once. Blows are drawn from\n\
-             the seed and come with the progress of the jobs. A worker that is silent loses its tasks after {wait} s.\n\n{}\n\
+             the seed and come with the progress of the jobs. A worker that is silent loses its tasks after {wait} s. One that is asked to stop has {grace} s and\n\
+             five more to hand back, whatever is away.\n\n{}\n\
              Work was repeated only where a blow had hit a task in work. The rest is in `tests/integration/chaos/`.\n",
             self.table()
         )

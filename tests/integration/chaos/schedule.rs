@@ -18,6 +18,12 @@ pub(super) const PROJECTORS: usize = 2;
 /// Jobs that are open at a time, so that something is always in flight.
 pub(super) const OPEN: usize = 6;
 
+/// The grace period of every process, in seconds.
+pub(super) const GRACE_PERIOD: u64 = 2;
+/// After how long a process that was asked to stop must be gone: its grace period, five seconds to hand back, one to end what was cut off,
+/// and as much again for a busy machine.
+const LEAVES_WITHIN: Duration = ms(2 * (GRACE_PERIOD + 5 + 1) * 1000);
+
 /// Blows that come while a worker is frozen, about.
 const FROZEN: usize = 5;
 
@@ -49,6 +55,48 @@ pub(super) enum Blow {
     Freeze(usize),
     /// The storage misbehaves.
     Storage(Fault),
+    /// A worker is asked to stop (SIGTERM) while this is away: it leaves by its deadline all the same.
+    Drain(usize, Away),
+}
+
+/// What does not answer while a worker leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Away {
+    /// All answers.
+    Nothing,
+    /// nats-server is frozen.
+    Nats,
+    /// The storage is frozen.
+    Storage,
+}
+
+/// A part of the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Worker(usize),
+    Projector(usize),
+    Nats,
+    Postgresql,
+    Storage,
+}
+
+impl Blow {
+    /// What it hits, and nobody else may hit until it is undone.
+    pub(super) fn parts(&self) -> Vec<Part> {
+        match self {
+            Self::Worker(n) | Self::Freeze(n) | Self::Drain(n, Away::Nothing) => vec![Part::Worker(*n)],
+            Self::Drain(n, Away::Nats) => vec![Part::Worker(*n), Part::Nats],
+            Self::Drain(n, Away::Storage) => vec![Part::Worker(*n), Part::Storage],
+            Self::Projector(n) => vec![Part::Projector(*n)],
+            Self::Nats => vec![Part::Nats],
+            Self::Postgresql => vec![Part::Postgresql],
+            Self::Storage(_) => vec![Part::Storage],
+            Self::Host => {
+                let processes = (0..WORKERS).map(Part::Worker).chain((0..PROJECTORS).map(Part::Projector));
+                processes.chain([Part::Nats, Part::Postgresql]).collect()
+            }
+        }
+    }
 }
 
 /// One blow and its place in the run.
@@ -79,13 +127,14 @@ const fn ms(milliseconds: u64) -> Duration {
 
 impl Schedule {
     /// The run of this size, in which a silent worker loses its task after `ack_wait`. Beside each five kills there are one freeze
-    /// and two storage faults.
+    /// and two storage faults, and beside each three one drain.
     pub(super) fn new(size: Size, ack_wait: Duration) -> Self {
         let mut dice = Dice::new(size.seed);
         let orders = dice.deal(DECK, size.orders);
         let mut blows = kills(&mut dice, size.kills);
         blows.extend((0..size.kills.div_ceil(5)).map(|_| Blow::Freeze(dice.below(WORKERS))));
         blows.extend((0..size.kills.div_ceil(5) * 2).map(|n| fault(&mut dice, n)));
+        blows.extend((0..size.kills.div_ceil(3)).map(|n| drain(&mut dice, n)));
         dice.shuffle(&mut blows);
         spare_the_frozen(&mut blows);
         let mut freezes = 0;
@@ -114,7 +163,7 @@ fn spare_the_frozen(blows: &mut [Blow]) {
         let Blow::Freeze(frozen) = blows[place] else { continue };
         for blow in blows.iter_mut().skip(place + 1).take(FROZEN) {
             match blow {
-                Blow::Worker(n) | Blow::Freeze(n) if *n == frozen => *n = (*n + 1) % WORKERS,
+                Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, _) if *n == frozen => *n = (*n + 1) % WORKERS,
                 _ => {}
             }
         }
@@ -150,6 +199,12 @@ fn fault(dice: &mut Dice, n: usize) -> Blow {
     })
 }
 
+/// With each part away in turn.
+fn drain(dice: &mut Dice, n: usize) -> Blow {
+    let away = [Away::Nats, Away::Storage, Away::Nothing][n % 3];
+    Blow::Drain(dice.below(WORKERS), away)
+}
+
 fn lasts(dice: &mut Dice, blow: &Blow, silence: Duration) -> Duration {
     match blow {
         Blow::Worker(_) | Blow::Projector(_) => dice.between(ms(100), ms(8_000)),
@@ -158,6 +213,7 @@ fn lasts(dice: &mut Dice, blow: &Blow, silence: Duration) -> Duration {
         // Long enough for the task to be given to another worker, and for that one to begin.
         Blow::Freeze(_) => silence + dice.between(ms(3_000), ms(15_000)),
         Blow::Storage(_) => dice.between(ms(1_000), ms(8_000)),
+        Blow::Drain(..) => LEAVES_WITHIN,
     }
 }
 
@@ -191,6 +247,10 @@ mod tests {
         assert!(happens(|blow| *blow == Blow::Host) && happens(|blow| *blow == Blow::Storage(Fault::Refuse)));
         assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::Delay(_)))));
         assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::CutReads { .. }))));
+        for away in [Away::Nothing, Away::Nats, Away::Storage] {
+            let drains = |strike: &Strike| matches!(strike.blow, Blow::Drain(_, found) if found == away);
+            assert!(strikes.iter().any(drains), "{away:?}");
+        }
         let frozen = strikes.iter().filter(|strike| matches!(strike.blow, Blow::Freeze(_)));
         assert!(frozen.clone().count() == 4 && frozen.clone().all(|strike| strike.lasts > ms(20_000)));
         assert!(frozen.into_iter().any(|strike| strike.lasts > ACK_WAIT));

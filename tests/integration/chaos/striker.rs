@@ -11,11 +11,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::fleet::Fleet;
-use super::schedule::{Blow, Strike};
+use super::schedule::{Away, Blow, Strike};
 use crate::harness::proxy::Fault;
 
 /// How often processes that ended by themselves are started again.
 const ROUND: Duration = Duration::from_millis(500);
+
+/// How long a frozen storage holds an answer back: until it is healed.
+const FROZEN: Duration = Duration::from_secs(3600);
 
 /// How long a blow waits for a task that it can hit.
 const AIM: Duration = Duration::from_secs(8);
@@ -81,7 +84,7 @@ impl Striker {
     /// Waits until a task is started that the blow can hit; not for ever, since there may be none any more.
     async fn aim(&mut self, blow: &Blow) {
         let target = match blow {
-            Blow::Worker(n) | Blow::Freeze(n) => Some(format!("worker-{n}")),
+            Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, _) => Some(format!("worker-{n}")),
             Blow::Nats | Blow::Host | Blow::Storage(_) => None,
             Blow::Projector(_) | Blow::Postgresql => return,
         };
@@ -117,12 +120,11 @@ impl Striker {
 
     /// Whether what a blow hits is as it should be: the dead cannot be killed.
     fn is_whole_for(&self, blow: &Blow) -> bool {
-        self.wounds.iter().all(|(_, struck)| match (&struck.blow, blow) {
-            (Blow::Host, Blow::Storage(_)) | (Blow::Storage(_) | Blow::Freeze(_), Blow::Host) => true,
-            (Blow::Host, _) | (_, Blow::Host) => false,
-            (Blow::Worker(one) | Blow::Freeze(one), Blow::Worker(two) | Blow::Freeze(two)) => one != two,
-            (Blow::Storage(_), Blow::Storage(_)) => false,
-            (one, two) => one != two,
+        let parts = blow.parts();
+        self.wounds.iter().all(|(_, struck)| {
+            // What is frozen can be killed with everything else.
+            let is_killed = matches!((&struck.blow, blow), (Blow::Freeze(_), Blow::Host));
+            is_killed || struck.blow.parts().iter().all(|part| !parts.contains(part))
         })
     }
 
@@ -139,6 +141,14 @@ impl Striker {
             }
             Blow::Freeze(n) => self.fleet.workers[*n].signal(Signal::SIGSTOP),
             Blow::Storage(fault) => self.fleet.storage(fault.clone()),
+            Blow::Drain(n, away) => {
+                match away {
+                    Away::Nothing => {}
+                    Away::Nats => self.fleet.world.nats.signal(Signal::SIGSTOP),
+                    Away::Storage => self.fleet.storage(Fault::Delay(FROZEN)),
+                }
+                self.fleet.workers[*n].drain();
+            }
         }
         eprintln!("{at:?} {:?} for {:?}", strike.blow, strike.lasts);
         let struck = Struck {
@@ -174,6 +184,15 @@ impl Striker {
                 Blow::Host => self.fleet.raise_host().await,
                 Blow::Freeze(n) => self.fleet.workers[*n].signal(Signal::SIGCONT),
                 Blow::Storage(_) => self.fleet.storage(Fault::None),
+                Blow::Drain(n, away) => {
+                    // Before what was away is back: it has to leave without.
+                    self.fleet.workers[*n].has_left().await;
+                    match away {
+                        Away::Nothing => {}
+                        Away::Nats => self.fleet.world.nats.signal(Signal::SIGCONT),
+                        Away::Storage => self.fleet.storage(Fault::None),
+                    }
+                }
             }
             self.struck.push(Struck {
                 until: Utc::now(),

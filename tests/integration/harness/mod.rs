@@ -4,6 +4,7 @@
 //! ([`proxy`]), a database ([`database`], [`postgres`]) and processes of the program ([`worker`]). [`clip`] makes uploads,
 //! [`certificates`] what TLS needs, [`streams`] reads the log, [`output`] judges what came out.
 
+pub(crate) mod accounts;
 pub(crate) mod certificates;
 pub(crate) mod clip;
 pub(crate) mod database;

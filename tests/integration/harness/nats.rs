@@ -25,6 +25,12 @@ const START: Duration = Duration::from_secs(30);
 pub(crate) struct Demands {
     /// Lines of its configuration.
     pub(crate) configuration: String,
+    /// Lines of the JetStream part of its configuration.
+    pub(crate) jetstream: String,
+    /// A credentials file that opens it for the test.
+    pub(crate) credentials: Option<PathBuf>,
+    /// What the program gets to know besides.
+    pub(crate) environment: BTreeMap<&'static str, String>,
     /// `user:password@` or `token@`, as it stands in a URL.
     pub(crate) login: String,
     /// The authority that signed its certificate.
@@ -35,8 +41,7 @@ pub(crate) struct Demands {
 #[derive(Debug)]
 pub(crate) struct Nats {
     servers: Vec<Server>,
-    login: String,
-    ca: Option<PathBuf>,
+    demands: Demands,
 }
 
 #[derive(Debug)]
@@ -44,6 +49,7 @@ struct Server {
     name: String,
     folder: PathBuf,
     configuration: String,
+    jetstream: String,
     port: u16,
     child: Child,
 }
@@ -56,12 +62,25 @@ impl Nats {
 
     /// Starts a server that does not let everybody in.
     pub(crate) async fn demanding(folder: &Path, demands: Demands) -> Self {
-        let server = Server::start("nats", folder.join("nats"), demands.configuration).await;
+        Self::named("nats", folder, demands).await
+    }
+
+    /// As [`Nats::demanding`], with a name and so a folder of its own: that of a leaf node beside its hub.
+    pub(crate) async fn named(name: &str, folder: &Path, demands: Demands) -> Self {
+        let (configuration, jetstream) = (demands.configuration.clone(), demands.jetstream.clone());
+        let server = Server::start(name, folder.join(name), configuration, jetstream).await;
         Self {
             servers: vec![server],
-            login: demands.login,
-            ca: demands.ca,
+            demands,
         }
+    }
+
+    /// Gives its first server another configuration while it runs. What follows from it is to be waited for.
+    pub(crate) async fn reload(&mut self, configuration: String) {
+        let server = &mut self.servers[0];
+        server.configuration = configuration;
+        server.write(-1).await;
+        self.signal(Signal::SIGHUP);
     }
 
     /// Starts three servers that keep their streams together.
@@ -73,13 +92,11 @@ impl Nats {
         let mut servers: Vec<Server> = Vec::new();
         for (name, port) in ["ada", "bob", "cyd"].into_iter().zip(ports) {
             let cluster = format!("cluster {{ name: three, listen: \"127.0.0.1:{port}\", routes: [ {peers} ] }}");
-            servers.push(Server::start(name, folder.join(name), cluster).await);
+            servers.push(Server::start(name, folder.join(name), cluster, String::new()).await);
         }
-        let login = String::new();
         Self {
             servers,
-            login,
-            ca: None,
+            demands: Demands::default(),
         }
     }
 
@@ -90,11 +107,11 @@ impl Nats {
 
     /// Its URL, or those of all of its servers.
     pub(crate) fn url(&self) -> String {
-        let scheme = if self.ca.is_some() { "tls" } else { "nats" };
+        let scheme = if self.demands.ca.is_some() { "tls" } else { "nats" };
         let urls = self
             .servers
             .iter()
-            .map(|server| format!("{scheme}://{}127.0.0.1:{}", self.login, server.port));
+            .map(|server| format!("{scheme}://{}127.0.0.1:{}", self.demands.login, server.port));
         urls.collect::<Vec<_>>().join(",")
     }
 
@@ -106,20 +123,29 @@ impl Nats {
     /// What the program gets to know of it.
     pub(crate) fn environment(&self) -> BTreeMap<&'static str, String> {
         let mut environment = BTreeMap::from([("NATS_URL", self.url()), ("STREAM_REPLICAS", self.size().to_string())]);
-        if let Some(ca) = &self.ca {
+        if let Some(ca) = &self.demands.ca {
             environment.insert("NATS_CA", ca.display().to_string());
         }
+        environment.extend(self.demands.environment.clone());
         environment
+    }
+
+    /// Lets the program know one more setting.
+    pub(crate) fn tell(&mut self, name: &'static str, value: String) {
+        self.demands.environment.insert(name, value);
     }
 
     /// A connection of the test's.
     pub(crate) async fn connect(&self) -> Context {
         let mut options = ConnectOptions::new().name("integration test");
-        if let Some(ca) = &self.ca {
+        if let Some(path) = &self.demands.credentials {
+            options = options.credentials_file(path).await.unwrap();
+        }
+        if let Some(ca) = &self.demands.ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
         let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        if let Some((user, password)) = self.login.trim_end_matches('@').split_once(':') {
+        if let Some((user, password)) = self.demands.login.trim_end_matches('@').split_once(':') {
             options = options.user_and_password(plain(user), plain(password));
         }
         let urls = self
@@ -176,37 +202,48 @@ impl Nats {
 }
 
 impl Server {
-    async fn start(name: &str, folder: PathBuf, configuration: String) -> Self {
+    async fn start(name: &str, folder: PathBuf, configuration: String, jetstream: String) -> Self {
+        fs::create_dir_all(&folder).await.unwrap();
         // The server itself picks the port: one we picked could be taken before it listens.
-        let (child, port) = launch(name, &folder, -1, &configuration).await;
+        let file = write(name, &folder, -1, &configuration, &jetstream).await;
+        let (child, port) = launch(&file).await;
         Self {
             name: name.to_owned(),
             folder,
             configuration,
+            jetstream,
             port,
             child,
         }
     }
 
     async fn restart(&mut self) {
-        let port = i32::from(self.port);
-        (self.child, _) = launch(&self.name, &self.folder, port, &self.configuration).await;
+        let file = self.write(i32::from(self.port)).await;
+        (self.child, _) = launch(&file).await;
+    }
+
+    async fn write(&self, port: i32) -> PathBuf {
+        write(&self.name, &self.folder, port, &self.configuration, &self.jetstream).await
     }
 }
 
-/// Starts a server and waits until it says that it is ready; returns the port it listens on.
-async fn launch(name: &str, folder: &Path, port: i32, configuration: &str) -> (Child, u16) {
-    fs::create_dir_all(folder).await.unwrap();
+/// Writes a server's configuration file.
+async fn write(name: &str, folder: &Path, port: i32, configuration: &str, jetstream: &str) -> PathBuf {
     let file = folder.join("nats.conf");
     let store = folder.join("store");
     let text = format!(
         "server_name: {name}\nlisten: \"127.0.0.1:{port}\"\nlogtime: false\n\
-         jetstream {{ store_dir: {store:?}, sync_interval: always, max_file: 4G }}\n{configuration}\n"
+         jetstream {{ store_dir: {store:?}, sync_interval: always, max_file: 4G\n{jetstream}\n}}\n{configuration}\n"
     );
     fs::write(&file, text).await.unwrap();
+    file
+}
+
+/// Starts a server and waits until it says that it is ready; returns the port it listens on.
+async fn launch(file: &Path) -> (Child, u16) {
     let mut child = command(tool("nats-server"))
         .arg("-c")
-        .arg(&file)
+        .arg(file)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()

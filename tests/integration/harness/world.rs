@@ -86,6 +86,20 @@ impl World {
             .await
     }
 
+    /// A world of a program that connects to a leaf node, with its streams in the domain of a hub.
+    pub(crate) async fn beyond(
+        folder: TempDir,
+        mut leaf: Nats,
+        hub: &Nats,
+        database: Database,
+        domain: (&'static str, String),
+    ) -> Self {
+        leaf.tell(domain.0, domain.1);
+        let mut world = Self::of(Turn::shared().await, folder, leaf, database).await;
+        world.streams.js = hub.connect().await;
+        world.ready().await
+    }
+
     async fn of(turn: Turn, folder: TempDir, nats: Nats, database: Database) -> Self {
         let store = ObjectStore::start(&folder.path().join("objects"), BUCKET, 0)
             .await
@@ -264,7 +278,7 @@ impl World {
     /// longer than the time between two heartbeats.
     pub(crate) async fn redeliver_after(&self, pause: Duration) {
         assert!(pause > topology::HEARTBEAT);
-        for durable in topology::durables() {
+        for durable in topology::durables(&topology::Sizing::default()) {
             let stream = self.streams.js.get_stream(durable.stream).await.unwrap();
             stream
                 .create_consumer(pull::Config {

@@ -100,7 +100,7 @@ fn every_alert_has_an_entry_in_the_runbook_and_every_entry_an_alert() {
 #[tokio::test]
 async fn promtool_takes_the_rules_and_their_tests() {
     let said = output_of(command(tool("promtool")).args(["check", "rules"]).arg(rules())).await;
-    assert!(String::from_utf8(said).unwrap().contains("15 rules found"));
+    assert!(String::from_utf8(said).unwrap().contains("17 rules found"));
     let tests = root().join("tests/prometheus/alerts.yaml");
     output_of(command(tool("promtool")).args(["test", "rules"]).arg(&tests)).await;
     let text = std::fs::read_to_string(tests).unwrap();

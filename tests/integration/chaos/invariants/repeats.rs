@@ -7,7 +7,7 @@ use streams::task::{Duty, TaskName};
 use streams::{FactKind, JobId};
 
 use super::super::log::{JobLog, Start, TaskLog};
-use super::super::schedule::Blow;
+use super::super::schedule::{Away, Blow};
 use super::super::striker::Struck;
 use super::{Violation, of};
 
@@ -77,8 +77,8 @@ impl Struck {
     /// Whether a blow can make a start of this worker fail, or its task come to another one.
     fn concerns(&self, worker: &str) -> bool {
         match self.blow {
-            Blow::Worker(n) | Blow::Freeze(n) => worker == format!("worker-{n}"),
-            Blow::Nats | Blow::Host | Blow::Storage(_) => true,
+            Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, Away::Nothing) => worker == format!("worker-{n}"),
+            Blow::Nats | Blow::Host | Blow::Storage(_) | Blow::Drain(_, Away::Nats | Away::Storage) => true,
             Blow::Projector(_) | Blow::Postgresql => false,
         }
     }
@@ -158,11 +158,14 @@ mod tests {
             struck(Blow::Worker(0), 2, 2),
             struck(Blow::Nats, 1, 2),
             struck(Blow::Host, 0, 1),
+            struck(Blow::Drain(0, Away::Nothing), 1, 2),
+            struck(Blow::Drain(1, Away::Nats), 1, 2),
         ] {
             assert_eq!(repeated(&twice(), &[explains]), []);
         }
         for explains_nothing in [
             struck(Blow::Worker(1), 2, 2),
+            struck(Blow::Drain(1, Away::Nothing), 1, 2),
             struck(Blow::Postgresql, 1, 2),
             struck(Blow::Projector(0), 1, 2),
             struck(Blow::Nats, 3, 4),

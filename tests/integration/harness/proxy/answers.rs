@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::{MIDDLE, Shared};
 use crate::harness::fault::{Fate, Fault, Mishap};
@@ -37,7 +38,8 @@ impl Answers {
             let fault = self.shared.faults.borrow_and_update().clone();
             match fault {
                 Fault::Refuse => return,
-                Fault::Delay(pause) => tokio::time::sleep(pause).await,
+                // What is held back goes on as soon as the store is as it should be.
+                Fault::Delay(pause) => drop(timeout(pause, self.shared.faults.changed()).await),
                 Fault::None | Fault::CutReads { .. } | Fault::First { .. } | Fault::Strike { .. } => {}
             }
             if self.fates.has_changed().unwrap_or(false) {

@@ -1,0 +1,427 @@
+//! What a server has, merged with what the contract wants: the one rule by which `provision` changes streams and consumers, and by
+//! which `provision --check`, readiness and `doctor` compare them.
+//!
+//! What the contract fixes is set. Of what it asks at least (copies, limits, ages) the larger value stays, and no limit is the largest.
+//! All else (placement, compression, limits the contract has no word on) is the operator's, and is not looked at.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{self, IntoConsumerConfig as _};
+use async_nats::jetstream::stream;
+
+use crate::topology::Durable;
+
+/// What becomes of a value that is larger than the contract asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surplus {
+    /// It stays.
+    Keep,
+    /// It is lowered to what is asked for.
+    Lower,
+}
+
+/// How much a difference matters, and how it can be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gravity {
+    /// There is no such stream or consumer: nothing works without it.
+    Missing,
+    /// The contract is broken: messages may be lost, or not be delivered as they should be.
+    Contract,
+    /// As [`Gravity::Contract`], and the server changes it only by making the stream or consumer anew, which is never done for an
+    /// operator.
+    Unchangeable,
+    /// It works, if not as asked for: with less room or fewer copies, or with subjects that another version of the program knows.
+    Minor,
+}
+
+/// One difference between a server and what is wanted of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drift {
+    /// The stream or consumer.
+    pub name: String,
+    /// What differs.
+    pub what: String,
+    /// How much it matters.
+    pub gravity: Gravity,
+}
+
+impl Drift {
+    /// Of what is not there.
+    pub(crate) fn missing(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            what: "missing; run `fluxhls provision`".to_owned(),
+            gravity: Gravity::Missing,
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.what)
+    }
+}
+
+/// A value that stays since it is larger than what is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The stream or consumer.
+    pub name: String,
+    /// What stays, and what is asked for.
+    pub what: String,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.what)
+    }
+}
+
+/// A configuration as it should become.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Merged<C> {
+    /// The server's own, with what has to change changed.
+    pub config: C,
+    /// What has to change.
+    pub drifts: Vec<Drift>,
+    /// What stays larger than asked for.
+    pub kept: Vec<Kept>,
+}
+
+/// Merges what is wanted of a stream into the configuration the server has.
+#[must_use]
+pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Surplus) -> Merged<stream::Config> {
+    let mut config = found.clone();
+    let mut rule = Rule::new(&wanted.name, surplus);
+    // What a newer program added is no reason for an older one to stop, as between an upgrade and its roll-back.
+    let lacks = wanted.subjects.iter().any(|subject| !found.subjects.contains(subject));
+    let gravity = if lacks { Gravity::Contract } else { Gravity::Minor };
+    rule.set("subjects", &wanted.subjects, &mut config.subjects, gravity);
+    rule.fix("retention", &wanted.retention, &mut config.retention);
+    rule.fix("discard", &wanted.discard, &mut config.discard);
+    rule.fix("republish", &wanted.republish, &mut config.republish);
+    rule.fix("no_ack", &wanted.no_ack, &mut config.no_ack);
+    rule.cannot_change("storage", &wanted.storage, &config.storage);
+    // The server never takes deny_delete back, and where the contract does not ask for these they do no harm.
+    rule.switch_on("deny_delete", wanted.deny_delete, &mut config.deny_delete);
+    rule.switch_on("allow_direct", wanted.allow_direct, &mut config.allow_direct);
+
+    rule.raise("num_replicas", wanted.num_replicas, &mut config.num_replicas, Copies);
+    rule.raise("max_age", wanted.max_age, &mut config.max_age, Age);
+    let per_subject = &mut config.max_messages_per_subject;
+    rule.raise(
+        "max_msgs_per_subject",
+        wanted.max_messages_per_subject,
+        per_subject,
+        Limit,
+    );
+    // No wish is not "no limit": a limit where the contract has none is the operator's.
+    if wanted.max_bytes > 0 {
+        rule.raise("max_bytes", wanted.max_bytes, &mut config.max_bytes, Limit);
+    }
+    if wanted.max_messages > 0 {
+        rule.raise("max_msgs", wanted.max_messages, &mut config.max_messages, Limit);
+    }
+    if !wanted.duplicate_window.is_zero() {
+        let window = &mut config.duplicate_window;
+        rule.raise("duplicate_window", wanted.duplicate_window, window, Window);
+    }
+    rule.merged(config)
+}
+
+/// Merges what is wanted of a durable consumer into the configuration the server has.
+#[must_use]
+pub fn merge_consumer(durable: &Durable, found: &consumer::Config, surplus: Surplus) -> Merged<consumer::Config> {
+    let wanted = durable.config.clone().into_consumer_config();
+    let mut config = found.clone();
+    let mut rule = Rule::new(durable.name(), surplus);
+    let mut filters = filters(&config);
+    rule.set("filter_subjects", &self::filters(&wanted), &mut filters, Gravity::Minor);
+    config.filter_subject.clone_from(&wanted.filter_subject);
+    config.filter_subjects.clone_from(&wanted.filter_subjects);
+    rule.fix("ack_wait", &wanted.ack_wait, &mut config.ack_wait);
+    rule.fix("max_deliver", &wanted.max_deliver, &mut config.max_deliver);
+    rule.fix("backoff", &wanted.backoff, &mut config.backoff);
+    rule.cannot_change("ack_policy", &wanted.ack_policy, &config.ack_policy);
+    rule.cannot_change("deliver_policy", &wanted.deliver_policy, &config.deliver_policy);
+    if config.max_waiting < wanted.max_waiting {
+        rule.cannot_change("max_waiting", &wanted.max_waiting, &config.max_waiting);
+    }
+    let pending = &mut config.max_ack_pending;
+    rule.raise("max_ack_pending", wanted.max_ack_pending, pending, Limit);
+    rule.merged(config)
+}
+
+/// The subjects a consumer is given, whichever of its two fields names them.
+fn filters(config: &consumer::Config) -> Vec<String> {
+    let one = Some(&config.filter_subject).filter(|filter| !filter.is_empty());
+    one.into_iter().chain(&config.filter_subjects).cloned().collect()
+}
+
+/// How values of a kind are compared and told.
+trait Scale<T> {
+    /// How large a value is; no limit is the largest.
+    fn size(&self, value: T) -> u128;
+    /// The value in words.
+    fn words(&self, value: T) -> String;
+}
+
+/// Numbers where nothing, zero and below are no limit, as the server writes them.
+struct Limit;
+
+impl Scale<i64> for Limit {
+    fn size(&self, value: i64) -> u128 {
+        u128::try_from(value)
+            .ok()
+            .filter(|value| *value > 0)
+            .unwrap_or(u128::MAX)
+    }
+
+    fn words(&self, value: i64) -> String {
+        if value > 0 {
+            value.to_string()
+        } else {
+            "without limit".to_owned()
+        }
+    }
+}
+
+/// Ages, where zero is for ever.
+struct Age;
+
+impl Scale<Duration> for Age {
+    fn size(&self, value: Duration) -> u128 {
+        Some(value.as_nanos()).filter(|age| *age > 0).unwrap_or(u128::MAX)
+    }
+
+    fn words(&self, value: Duration) -> String {
+        if value.is_zero() {
+            "without limit".to_owned()
+        } else {
+            format!("{value:?}")
+        }
+    }
+}
+
+/// Spans, where zero is none.
+struct Window;
+
+impl Scale<Duration> for Window {
+    fn size(&self, value: Duration) -> u128 {
+        value.as_nanos()
+    }
+
+    fn words(&self, value: Duration) -> String {
+        format!("{value:?}")
+    }
+}
+
+/// Copies of a stream.
+struct Copies;
+
+impl Scale<usize> for Copies {
+    fn size(&self, value: usize) -> u128 {
+        u128::try_from(value).unwrap_or(u128::MAX)
+    }
+
+    fn words(&self, value: usize) -> String {
+        value.to_string()
+    }
+}
+
+/// Compares field by field, and notes what it did.
+struct Rule<'a> {
+    name: &'a str,
+    surplus: Surplus,
+    drifts: Vec<Drift>,
+    kept: Vec<Kept>,
+}
+
+impl<'a> Rule<'a> {
+    const fn new(name: &'a str, surplus: Surplus) -> Self {
+        Self {
+            name,
+            surplus,
+            drifts: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// A value that the contract fixes, and nothing works right without it.
+    fn fix<T: PartialEq + Clone + fmt::Debug>(&mut self, field: &str, wanted: &T, found: &mut T) {
+        self.set(field, wanted, found, Gravity::Contract);
+    }
+
+    /// A value that the contract fixes.
+    fn set<T: PartialEq + Clone + fmt::Debug>(&mut self, field: &str, wanted: &T, found: &mut T, gravity: Gravity) {
+        if wanted != found {
+            self.drift(format!("{field} is {found:?}, should be {wanted:?}"), gravity);
+            found.clone_from(wanted);
+        }
+    }
+
+    /// A value that the contract fixes, and the server as well.
+    fn cannot_change<T: PartialEq + fmt::Debug>(&mut self, field: &str, wanted: &T, found: &T) {
+        if wanted != found {
+            let what = format!("{field} is {found:?}, should be {wanted:?}, and cannot be changed");
+            self.drift(what, Gravity::Unchangeable);
+        }
+    }
+
+    /// What must be on where the contract wants it.
+    fn switch_on(&mut self, field: &str, wanted: bool, found: &mut bool) {
+        if wanted {
+            self.fix(field, &true, found);
+        }
+    }
+
+    /// A value of which at least `wanted` is asked.
+    fn raise<T: Copy>(&mut self, field: &str, wanted: T, found: &mut T, scale: impl Scale<T>) {
+        let (found_words, wanted_words) = (scale.words(*found), scale.words(wanted));
+        match (scale.size(*found).cmp(&scale.size(wanted)), self.surplus) {
+            (std::cmp::Ordering::Equal, _) => {}
+            (std::cmp::Ordering::Greater, Surplus::Keep) => self.kept.push(Kept {
+                name: self.name.to_owned(),
+                what: format!("{field} stays {found_words}, more than the {wanted_words} asked for"),
+            }),
+            (std::cmp::Ordering::Less | std::cmp::Ordering::Greater, _) => {
+                let what = format!("{field} is {found_words}, should be {wanted_words}");
+                self.drift(what, Gravity::Minor);
+                *found = wanted;
+            }
+        }
+    }
+
+    fn drift(&mut self, what: String, gravity: Gravity) {
+        self.drifts.push(Drift {
+            name: self.name.to_owned(),
+            what,
+            gravity,
+        });
+    }
+
+    fn merged<C>(self, config: C) -> Merged<C> {
+        Merged {
+            config,
+            drifts: self.drifts,
+            kept: self.kept,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::jetstream::stream::{Compression, Placement};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::topology::{self, Sizing};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn wanted(name: &str) -> stream::Config {
+        let streams = topology::streams(&Sizing::default());
+        streams.into_iter().find(|config| config.name == name).unwrap()
+    }
+
+    #[test]
+    fn what_an_operator_set_stays_and_what_the_contract_fixes_is_set() {
+        let uploads = wanted(topology::UPLOADS);
+        let placement = Some(Placement {
+            cluster: Some("eu".to_owned()),
+            tags: vec!["ssd".to_owned()],
+        });
+        let found = stream::Config {
+            num_replicas: 3,
+            max_bytes: 4 << 30,
+            max_age: Duration::ZERO,
+            max_messages: 10_000_000,
+            placement: placement.clone(),
+            compression: Some(Compression::S2),
+            subjects: vec!["hls.v1.upload".to_owned()],
+            ..uploads.clone()
+        };
+        let merged = merge_stream(&uploads, &found, Surplus::Keep);
+        let expected = stream::Config {
+            subjects: uploads.subjects.clone(),
+            ..found.clone()
+        };
+        assert_eq!(merged.config, expected);
+        assert_eq!(merged.drifts.len(), 1, "{:?}", merged.drifts);
+        assert_eq!(merged.kept.len(), 3, "{:?}", merged.kept);
+
+        let lowered = merge_stream(&uploads, &found, Surplus::Lower).config;
+        let expected = stream::Config {
+            max_messages: 10_000_000,
+            placement,
+            compression: Some(Compression::S2),
+            ..uploads
+        };
+        assert_eq!(lowered, expected, "what the contract has no word on stays even then");
+    }
+
+    #[test]
+    fn a_limit_on_a_stream_without_one_in_the_contract_is_the_operators() {
+        let jobs = wanted(topology::JOBS);
+        let found = stream::Config {
+            max_bytes: 1 << 30,
+            ..jobs.clone()
+        };
+        let merged = merge_stream(&jobs, &found, Surplus::Lower);
+        assert_eq!((merged.config, merged.drifts), (found, Vec::new()));
+    }
+
+    #[test]
+    fn a_consumer_keeps_the_larger_limit_and_gets_the_filters_of_the_contract() {
+        let durables = topology::durables(&Sizing::default());
+        let intake = durables
+            .iter()
+            .find(|durable| durable.name() == topology::INTAKE)
+            .unwrap();
+        let found = consumer::Config {
+            filter_subjects: Vec::new(),
+            max_ack_pending: 50_000,
+            num_replicas: 1,
+            description: Some("ours".to_owned()),
+            ..intake.config.clone().into_consumer_config()
+        };
+        let merged = merge_consumer(intake, &found, Surplus::Keep);
+        let expected = consumer::Config {
+            filter_subjects: intake.config.filter_subjects.clone(),
+            ..found.clone()
+        };
+        assert_eq!(merged.config, expected);
+        assert_eq!((merged.drifts.len(), merged.kept.len()), (1, 1));
+        let few = consumer::Config {
+            max_waiting: 512,
+            ..expected
+        };
+        let merged = merge_consumer(intake, &few, Surplus::Keep);
+        assert_eq!(merged.drifts.first().unwrap().gravity, Gravity::Unchangeable);
+        assert_eq!(merged.config, few, "an update of it would be refused as a whole");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_ever_lowered_and_a_second_merge_changes_nothing(
+            replicas in 1usize..6, bytes in -1i64..3 << 30, messages in -1i64..3_000_000, days in 0u32..200, per_subject in -1i64..4,
+            which in 0usize..6,
+        ) {
+            let wanted = topology::streams(&Sizing::default()).swap_remove(which);
+            let found = stream::Config {
+                num_replicas: replicas, max_bytes: bytes, max_messages: messages, max_age: DAY * days,
+                max_messages_per_subject: per_subject, ..wanted.clone()
+            };
+            let merged = merge_stream(&wanted, &found, Surplus::Keep);
+            let config = &merged.config;
+            prop_assert!(config.num_replicas >= replicas);
+            prop_assert!(Limit.size(config.max_bytes) >= Limit.size(bytes));
+            prop_assert!(Limit.size(config.max_messages) >= Limit.size(messages));
+            prop_assert!(Limit.size(config.max_messages_per_subject) >= Limit.size(per_subject));
+            prop_assert!(Age.size(config.max_age) >= Age.size(found.max_age));
+            let again = merge_stream(&wanted, config, Surplus::Keep);
+            prop_assert_eq!((&again.config, again.drifts.len()), (config, 0));
+        }
+    }
+}
