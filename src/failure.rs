@@ -104,7 +104,7 @@ impl Failure {
     /// What the failure asks for. What an operator should act on is permanent where it ends the job: nothing waits for them any more.
     #[must_use]
     pub const fn class(&self) -> Class {
-        match (self.code.class(), self.remedy) {
+        match (self.code.class(), &self.remedy) {
             (Class::Operator, Remedy::EndJob) => Class::Permanent,
             (class, _) => class,
         }

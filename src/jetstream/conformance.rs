@@ -182,7 +182,7 @@ async fn the_model_of_the_streams_answers_as_a_real_server_does() {
     let (server, real) = Server::start().await;
     let model = Model::default();
     let mut first = BTreeMap::new();
-    for stream in topology::streams(Sizing::default()) {
+    for stream in topology::streams(&Sizing::default()) {
         let info = real
             .nats()
             .js

@@ -44,7 +44,7 @@ impl Jobs {
 
     /// Whether a task may start whose source could not be looked at.
     pub async fn readiness_after(&self, failure: Failure, state: &JobState, task: TaskName) -> Readiness {
-        match (failure.remedy, failure.class()) {
+        match (&failure.remedy, failure.class()) {
             (Remedy::AwaitSource, _) => self.wait_for_source(failure, state, task).await,
             (_, Class::Permanent) => Readiness::Never(failure),
             // A storage that does not answer, or refuses us altogether, says nothing of the source.

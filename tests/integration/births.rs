@@ -37,7 +37,7 @@ async fn job_of(world: &World, seq: u64, known: &[JobId]) -> JobId {
 async fn numbers_of_a_stream_made_anew_go_on_from_those_it_had() {
     let world = World::new(Engine::Sqlite).await;
     let begun = Utc::now().timestamp_millis() - 60_000;
-    for stream in topology::streams(topology::Sizing::default()) {
+    for stream in topology::streams(&topology::Sizing::default()) {
         let first = async || {
             let info = world
                 .streams

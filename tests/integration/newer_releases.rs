@@ -41,7 +41,7 @@ async fn an_event_of_a_subject_that_is_not_known_stays_in_its_stream() {
     .await;
 
     // Then it has its own processes take both kinds, while this one still runs.
-    let intake = topology::durables()
+    let intake = topology::durables(&topology::Sizing::default())
         .into_iter()
         .find(|durable| durable.stream == topology::UPLOADS);
     let wider = pull::Config {

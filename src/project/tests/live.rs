@@ -232,7 +232,7 @@ async fn a_fact_of_a_newer_release_is_waited_for_and_neither_skipped_nor_buried(
         let rows = tables.rows().await;
         assert_eq!(rows.jobs.len(), 1, "what is behind it waits");
         assert_eq!(log.subjects("HLS_DEAD", "hls.v1.dead.>").await.len(), 0);
-        let rebuilt = rebuild(&tables.db, &log).await.unwrap_err().to_string();
+        let rebuilt = rebuild(&tables.db.clone().into(), &log).await.unwrap_err().to_string();
         assert!(rebuilt.contains("needs a newer fluxhls"), "{rebuilt}");
         assert!(tables.rows().await == rows, "a rebuild leaves the tables as they were");
         projector.stop().await;
