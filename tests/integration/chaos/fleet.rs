@@ -233,7 +233,8 @@ impl Member {
     pub(super) async fn has_left(&mut self) {
         self.mourn();
         if let Some(mut process) = self.process.take() {
-            self.ends.push(format!("{} was asked to stop and did not leave in time", self.name));
+            self.ends
+                .push(format!("{} was asked to stop and did not leave in time", self.name));
             process.kill().await;
         }
         (self.down, self.leaving) = (false, false);

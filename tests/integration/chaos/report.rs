@@ -50,7 +50,10 @@ pub(super) fn done(
             "tasks it still worked on when it woke, though another one had them (zombies)",
             figures.zombies,
         ),
-        ("workers asked to stop", count(|blow| matches!(blow, Blow::Drain(_, Away::Nothing)))),
+        (
+            "workers asked to stop",
+            count(|blow| matches!(blow, Blow::Drain(_, Away::Nothing))),
+        ),
         (
             "… while nats-server was frozen",
             count(|blow| matches!(blow, Blow::Drain(_, Away::Nats))),

@@ -92,7 +92,9 @@ impl Blow {
             Self::Postgresql => vec![Part::Postgresql],
             Self::Storage(_) => vec![Part::Storage],
             Self::Host => {
-                let processes = (0..WORKERS).map(Part::Worker).chain((0..PROJECTORS).map(Part::Projector));
+                let processes = (0..WORKERS)
+                    .map(Part::Worker)
+                    .chain((0..PROJECTORS).map(Part::Projector));
                 processes.chain([Part::Nats, Part::Postgresql]).collect()
             }
         }
