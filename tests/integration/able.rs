@@ -48,7 +48,7 @@ fn accounts(limits: &str, user: &str) -> String {
 }
 
 /// A world whose program is the user `u` of an account with these limits.
-async fn world(limits: &str) -> World {
+pub(crate) async fn world(limits: &str) -> World {
     let folder = folder();
     let password = folder.path().join("password");
     std::fs::write(&password, "u").unwrap();

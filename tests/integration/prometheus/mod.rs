@@ -1,6 +1,7 @@
 //! Dashboards and alert rules, on a real Prometheus that scrapes a real run.
 
 mod boards;
+mod firing;
 mod server;
 
 use std::collections::BTreeSet;

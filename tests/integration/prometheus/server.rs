@@ -71,6 +71,12 @@ impl Prometheus {
             .collect()
     }
 
+    /// Whether an alert fires now.
+    pub(super) async fn fires(&self, name: &str) -> bool {
+        let firing = format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}}");
+        !self.ask(&firing).await.is_empty()
+    }
+
     /// Whether it has loaded an alert, and evaluates it without an error.
     pub(super) async fn knows_alert(&self, name: &str) -> bool {
         let url = format!("{}/api/v1/rules", self.url).parse().unwrap();
