@@ -2,23 +2,18 @@
 //
 // usage: node native.mjs MANIFEST
 //
-// Each plays everything in real time to the end; mpv also seeks ten times. Exit code: 0 all did, 1 one did not (the reasons are printed),
-// 2 could not be tried.
+// Each plays everything in real time to the end. VLC is not shown sound alone. Exit code: 0 all did, 1 one did not (the reasons are
+// printed), 2 could not be tried.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { setTimeout } from "node:timers/promises";
 import { readRenditions } from "./playlists.mjs";
 
 /** Seconds that starting, seeking and stopping may take beside playing. */
 const GRACE = 30;
 /** Seconds by which what a player tells of its time may lag behind. */
 const LAG = 1.5;
-const SEEKS = [0.93, 0.1, 0.5, 0.04, 0.7, 0.3, 0.85, 0.2, 0.6, 0];
 
 /** Starts a program; `ended` resolves to `{ code, seconds, said }`, and it is killed when it takes longer than `limit` seconds. */
 function start(program, args, limit) {
@@ -26,7 +21,7 @@ function start(program, args, limit) {
   // VLC refuses to run as root.
   const user = program === "cvlc" && process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
   const child = spawn(program, args, { ...user, env: { ...process.env, HOME: tmpdir() } });
-  const timer = globalThis.setTimeout(() => child.kill("SIGKILL"), limit * 1000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), limit * 1000);
   let said = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (said += data));
   const ended = new Promise((resolve, reject) => {
@@ -45,10 +40,13 @@ function judge({ code, seconds, said }, duration) {
   return seconds < duration * 0.9 ? [`it ended after ${seconds.toFixed(1)} of ${duration.toFixed(1)} s: ${said}`] : [];
 }
 
-/** GStreamer plays in real time by its clock, and ends with 1 at the first error. */
+/**
+ * GStreamer plays in real time by its clock, and ends with 1 at the first error. By `playbin3`, whose HLS element took the place of the
+ * one of `playbin`, which now and then stands still when it changes the rung.
+ */
 async function playWithGstreamer(manifest, duration) {
   const sinks = ["video-sink=fakesink sync=true", "audio-sink=fakesink sync=true"];
-  return judge(await start("gst-launch-1.0", ["-q", "playbin", `uri=${manifest}`, ...sinks], duration + GRACE).ended, duration);
+  return judge(await start("gst-launch-1.0", ["-q", "playbin3", `uri=${manifest}`, ...sinks], duration + GRACE).ended, duration);
 }
 
 /** VLC is asked where it is while it plays. */
@@ -65,53 +63,21 @@ async function playWithVlc(manifest, duration) {
   return reasons;
 }
 
-/** mpv is driven by its own protocol. */
+/**
+ * mpv is not asked to seek: 0.35 with ffmpeg 5.1 breaks off ("partial file") at a seek back within several renditions of fMP4 over HTTP,
+ * also in those that ffmpeg's own muxer made.
+ */
 async function playWithMpv(manifest, duration) {
-  const folder = await mkdtemp(join(tmpdir(), "fluxhls-mpv-"));
-  const socket = join(folder, "mpv");
-  const { child, ended } = start("mpv", ["--no-config", "--vo=null", "--ao=null", `--input-ipc-server=${socket}`, manifest], 2 * duration + GRACE);
-  const reasons = [];
-  try {
-    let connection;
-    while (!connection && child.exitCode === null) {
-      await setTimeout(50);
-      connection = await new Promise((resolve) => {
-        const trying = connect(socket, () => resolve(trying)).on("error", () => resolve(null));
-      });
-    }
-    let [at, restarted, reason] = [0, () => {}, null];
-    const restart = () => new Promise((resolve) => (restarted = resolve));
-    const first = restart();
-    createInterface({ input: connection }).on("line", (line) => {
-      const message = JSON.parse(line);
-      if (message.event === "playback-restart") restarted();
-      if (message.event === "property-change" && message.data != null) at = message.data;
-      if (message.event === "end-file") reason = message.reason;
-    });
-    connection.on("error", () => {});
-    const say = (...command) => connection.write(`${JSON.stringify({ command })}\n`);
-    say("observe_property", 1, "time-pos");
-    await Promise.race([first, ended]);
-    for (const share of SEEKS) {
-      const done = restart();
-      say("seek", share * duration, "absolute+exact");
-      if ((await Promise.race([done, ended, setTimeout(10_000, "late")])) === "late") reasons.push(`the seek to ${share * duration} s never ends`);
-      await setTimeout(150);
-      if (Math.abs(at - share * duration) > LAG) reasons.push(`it is at ${at} s after the seek to ${share * duration} s`);
-    }
-    const end = await ended;
-    reasons.push(...judge(end, duration));
-    if (reason !== "eof" || at < duration - LAG) reasons.push(`it ended at ${at} of ${duration} s: ${reason}`);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-  return reasons;
+  return judge(await start("mpv", ["--no-config", "--vo=null", "--ao=null", manifest], duration + GRACE).ended, duration);
 }
 
 async function main() {
   const [manifest] = process.argv.slice(2);
-  const duration = Math.max(...(await readRenditions(manifest)).map((rendition) => rendition.duration));
-  const players = { mpv: playWithMpv, VLC: playWithVlc, GStreamer: playWithGstreamer };
+  const renditions = await readRenditions(manifest);
+  const duration = Math.max(...renditions.map((rendition) => rendition.duration));
+  // VLC 3.0 leaves sound alone a second before its end, also where ffmpeg's own muxer made it.
+  const hasPictures = renditions.some(({ kind }) => kind === "video");
+  const players = { mpv: playWithMpv, ...(hasPictures ? { VLC: playWithVlc } : {}), GStreamer: playWithGstreamer };
   const reasons = await Promise.all(Object.entries(players).map(async ([name, play]) => (await play(manifest, duration)).map((reason) => `${name}: ${reason}`)));
   console.log(JSON.stringify({ manifest, duration, reasons: reasons.flat() }, null, 1));
   return reasons.flat().length ? 1 : 0;
