@@ -27,7 +27,7 @@ pub(crate) mod world;
 use std::time::Duration;
 
 /// How long anything may take that a test waits for. Far more than it takes: a wait ends with its event.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(900);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 
 /// Waits for what tells nobody that it happened, such as a row in a table: it is asked again and again.
 pub(crate) async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
