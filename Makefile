@@ -43,7 +43,7 @@ pictures: programs ## Draw the dashboards' panels from a real run, into docs/ima
 players: tools ## Every player there is: also Firefox, mpv, VLC and GStreamer
 	@scripts/install firefox mpv vlc gstreamer
 	npm --prefix tests/browser run selftest
-	PLAYERS=all cargo test --features fluxhls/otel --test integration players:: growing::every_player -- --nocapture
+	PLAYERS=all cargo test --features fluxhls/otel --test integration -- --nocapture players:: growing::every_player
 
 .PHONY: fuzz
 fuzz: programs ## Damaged files by the thousand on the way of every upload: MUTATIONS=2000 MUTATION_SEED=1

@@ -1,5 +1,4 @@
-// The players outside browsers, tested: they must fail what is wrong. That they pass what is right, real outputs show: mpv cannot seek in
-// the sample, which ffmpeg alone made.
+// The players outside browsers, tested: they must fail what is wrong, and pass what is right.
 //
 // usage: node --test native.selftest.mjs
 
@@ -39,5 +38,10 @@ test("segments that are listed and not there are noticed outside browsers", asyn
   for (const rendition of ["360", "180", "audio"]) for (const n of [3, 4]) await rm(join(folder, "short", rendition, `0000${n}.m4s`));
   const { code, report } = await run("short");
   assert.equal(code, 1);
-  for (const player of ["VLC", "GStreamer"]) assert.ok(report.reasons.some((reason) => reason.startsWith(`${player}: `)), report.reasons.join("\n"));
+  for (const player of ["mpv", "VLC", "GStreamer"]) assert.ok(report.reasons.some((reason) => reason.startsWith(`${player}: `)), report.reasons.join("\n"));
+});
+
+test("what is right is passed outside browsers", async () => {
+  const { code, report, stderr } = await run("good");
+  assert.equal(code, 0, report ? report.reasons.join("\n") : stderr);
 });

@@ -156,9 +156,10 @@ function withVideoJs() {
       const before = (await playOn(STRETCH)).heard;
       wanted.enabled = true;
       await video.play();
-      // It says nothing when the new sound is there; what was buffered of the old one is played meanwhile.
+      // It says nothing when the new sound is there; what was buffered of the old one is played meanwhile. Nobody can wait for it deaf.
+      if (before === null) return;
       const begin = performance.now();
-      const isAsBefore = async () => Math.abs(((await ear()) ?? 0) - (before ?? 0)) < 20;
+      const isAsBefore = async () => Math.abs(((await ear()) ?? 0) - before) < 20;
       while (performance.now() - begin < 5000 && (await isAsBefore())) await new Promise(requestAnimationFrame);
     },
     text: () => text().map(({ label, language }) => ({ name: label, language })),

@@ -1,7 +1,7 @@
 //! Every video people upload comes out right: one generated input per row, judged on the finished output.
 //!
-//! [`rows`] holds the tables: what is uploaded ([`input`]) and what has to come of it ([`check`]). All rows of a table are uploaded at
-//! once to one worker ([`row`]); what they become is got from where players get it, and measured by ffmpeg ([`measure`]).
+//! [`rows`] holds the tables: what is uploaded ([`input`]) and what has to come of it ([`check`]). The rows of a table are uploaded to
+//! one worker, a few at a time ([`row`]); what they become is got from where players get it, and measured by ffmpeg ([`measure`]).
 
 mod captions;
 mod check;

@@ -3,8 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
-use futures::FutureExt as _;
-use futures::future::join_all;
+use futures::{FutureExt as _, StreamExt as _, stream};
 use serde_json::Value;
 use streams::fact::{Ended, Outcome};
 use streams::{Code, FailureClass};
@@ -13,6 +12,9 @@ use super::check::{Check, Output};
 use super::input::Input;
 use crate::harness::database::Engine;
 use crate::harness::world::{World, job_of};
+
+/// Rows in work at a time: enough for the worker always to have something to do, and few enough for none to wait for a whole table.
+const AT_A_TIME: usize = 4;
 
 /// An input and its outcome.
 pub(crate) struct Row {
@@ -46,7 +48,7 @@ pub(crate) fn fails(name: &'static str, input: Input, codes: &'static [Code]) ->
     Row { name, input, expected }
 }
 
-/// Uploads all inputs at once, waits for their ends, judges each, and panics with everything that is wrong with any.
+/// Uploads every input, waits for its end, judges it, and panics with everything that is wrong with any.
 pub(crate) async fn run(rows: Vec<Row>) {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").setting("ENCODE_SLOTS", 2).start();
@@ -55,7 +57,7 @@ pub(crate) async fn run(rows: Vec<Row>) {
 
 /// The same with services and a worker that are there already.
 pub(crate) async fn run_in(world: &World, rows: Vec<Row>) {
-    let judged = rows.iter().map(|row| async {
+    let judged = stream::iter(&rows).map(|row| async {
         let judging = AssertUnwindSafe(row.judge(world)).catch_unwind().await;
         let wrong = judging.unwrap_or_else(|panic| vec![what_was_said(&*panic)]);
         wrong
@@ -63,7 +65,7 @@ pub(crate) async fn run_in(world: &World, rows: Vec<Row>) {
             .map(|fault| format!("{}: {fault}", row.name))
             .collect::<Vec<_>>()
     });
-    let faults = join_all(judged).await.concat();
+    let faults = judged.buffer_unordered(AT_A_TIME).concat().await;
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
