@@ -92,7 +92,7 @@ impl Scene {
     /// Puts things into the bucket that may be needed, or are not ours to judge; returns their keys.
     async fn leave_others(&self) -> Vec<String> {
         let others = [
-            of(&self.public, "180p/0-zzzzzzz.m4s"),
+            of(&self.public, "180p/0-zzzzzzzzzz.m4s"),
             of(&self.waiting, "180p/0-1.m4s"),
             format!("tmp/{}/source.mkv", job_of(&self.waiting)),
             "hls/somebody/elses/thing.bin".to_owned(),

@@ -366,7 +366,7 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
     );
     output.is_sound().await;
 
-    // The log is lost with everything in it, and counts from one again: its next numbers were used before.
+    // The log is lost with everything in it; the numbers of the new one go on where those of the old one ended.
     for stream in [topology::JOBS, topology::WORK] {
         world.streams.js.delete_stream(stream).await.unwrap();
     }
