@@ -1,5 +1,6 @@
 //! A decided job stays decided while its storage is away, and is ended once that is back, without a queue.
 
+use fluxhls::job::verdict::SettleError;
 use fluxhls::project::sweep::mend;
 use streams::fact::Outcome;
 use streams::{FactKind, topology};
@@ -36,7 +37,8 @@ async fn a_decided_job_without_queue_and_storage_is_ended_by_the_sweep_once_the_
 
     world.proxy.set(Fault::Refuse);
     let access = world.access().await;
-    assert!(mend(&access, &job).await.unwrap());
+    let away = mend(&access, &job).await;
+    assert!(matches!(away, Err(SettleError::Storage(_))), "{away:?}");
     let facts = world.facts(&job).await;
     assert!(
         facts.contains_key(&FactKind::Verdict) && !facts.contains_key(&FactKind::Ended),
