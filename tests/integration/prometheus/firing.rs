@@ -52,7 +52,12 @@ async fn alerts_fire_where_no_upload_is_taken_in_and_where_storage_of_jetstream_
     };
     world.streams.js.create_stream(other).await.unwrap();
     for _ in 0..100 {
-        let sent = world.streams.js.publish("other", vec![0; 900_000].into()).await.unwrap();
+        let sent = world
+            .streams
+            .js
+            .publish("other", vec![0; 900_000].into())
+            .await
+            .unwrap();
         sent.await.unwrap();
     }
     fires(&prometheus, "FluxhlsJetStreamNearlyFull").await;
