@@ -127,12 +127,10 @@ impl Watch {
 /// Sorts what was found by whether the work can go on.
 fn add(health: &mut Health, report: Report) {
     for drift in report.drifts {
+        let told = format!("{drift}; run `fluxhls provision`");
         match drift.gravity {
-            Gravity::Missing => health.obstacles.push(drift.to_string()),
-            Gravity::Contract | Gravity::Unchangeable => {
-                health.obstacles.push(format!("{drift}; run `fluxhls provision`"));
-            }
-            Gravity::Minor => health.notices.push(format!("{drift}; run `fluxhls provision`")),
+            Gravity::Contract | Gravity::Unchangeable => health.obstacles.push(told),
+            Gravity::Minor => health.notices.push(told),
         }
     }
     for fill in report.fills.into_iter().filter(|fill| fill.is_full) {

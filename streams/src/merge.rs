@@ -24,9 +24,7 @@ pub enum Surplus {
 /// How much a difference matters, and how it can be mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gravity {
-    /// There is no such stream or consumer: nothing works without it.
-    Missing,
-    /// The contract is broken: messages may be lost, or not be delivered as they should be.
+    /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not be delivered as they should be.
     Contract,
     /// As [`Gravity::Contract`], and the server changes it only by making the stream or consumer anew, which is never done for an
     /// operator.
@@ -51,8 +49,8 @@ impl Drift {
     pub(crate) fn missing(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            what: "missing; run `fluxhls provision`".to_owned(),
-            gravity: Gravity::Missing,
+            what: "missing".to_owned(),
+            gravity: Gravity::Contract,
         }
     }
 }
