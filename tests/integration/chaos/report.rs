@@ -50,8 +50,9 @@ pub(super) fn done(
             "tasks it still worked on when it woke, though another one had them (zombies)",
             figures.zombies,
         ),
+        ("workers asked to stop", count(|blow| matches!(blow, Blow::Drain(..)))),
         (
-            "workers asked to stop",
+            "… while all else was well",
             count(|blow| matches!(blow, Blow::Drain(_, Away::Nothing))),
         ),
         (
