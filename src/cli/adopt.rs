@@ -13,8 +13,8 @@ use super::jobs::answered;
 use super::terminal;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs};
 use crate::jetstream::{Log, Nats, send};
-use crate::project::Database;
-use crate::project::adoption::{self, Orphan};
+use crate::pipeline::project::Database;
+use crate::pipeline::project::adoption::{self, Orphan};
 use crate::storage::Locator;
 
 /// What `adopt` takes.

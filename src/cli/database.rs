@@ -7,8 +7,8 @@ use migration::Schema;
 
 use crate::config::{DatabaseArgs, NatsArgs};
 use crate::jetstream::{Log, Nats};
-use crate::project::words::describe;
-use crate::project::{self, Database};
+use crate::pipeline::project::words::describe;
+use crate::pipeline::project::{self, Database};
 
 /// What `migrate` takes.
 #[derive(Debug, Subcommand)]

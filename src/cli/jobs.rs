@@ -18,7 +18,7 @@ use super::terminal;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::cancel::CancelAnswer;
-use crate::project::jobs::{self as table, Filter, Job};
+use crate::pipeline::project::jobs::{self as table, Filter, Job};
 
 /// What can be asked about jobs.
 #[derive(Debug, Subcommand)]

@@ -30,7 +30,7 @@ use clap::{Parser, Subcommand};
 use sea_orm::DbErr;
 
 use crate::config;
-use crate::project::words::describe;
+use crate::pipeline::project::words::describe;
 use crate::telemetry::init_logs;
 
 /// Exit code of a command whose job failed or was canceled.

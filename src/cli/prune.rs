@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::open;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::prune::{Pruner, Removed};
+use crate::operations::prune::{Pruner, Removed};
 
 /// What `jobs prune` takes.
 #[derive(Debug, Args)]

@@ -7,10 +7,10 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{DatabaseArgs, HttpArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::http;
 use crate::job::JobSettings;
+use crate::service::http;
+use crate::service::shutdown::Shutdown;
 use crate::service::{Role, Service, ServiceSettings};
-use crate::shutdown::Shutdown;
 use crate::telemetry::install_metrics;
 
 /// What `run` takes.

@@ -12,9 +12,9 @@ use super::jobs::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::jetstream::{Log, Nats};
 use crate::job::{Gate, JobSettings, Jobs};
-use crate::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
+use crate::operations::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
 use crate::storage::{BlockCache, Bucket, SourceSettings, Storage};
-use crate::workshop::Workshop;
+use crate::worker::work_dir::Workshop;
 
 /// What `verify` takes.
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::project::DatabaseSettings;
+use crate::pipeline::project::DatabaseSettings;
 
 pub use nats::NatsArgs;
 pub use sources::{LadderArgs, LimitArgs};

@@ -7,9 +7,9 @@ use clap::{Args, ValueEnum};
 
 use super::sources::LimitArgs;
 use super::{cores, variable};
-use crate::admission::Capacity;
 use crate::ffmpeg::sandbox::Demand;
 use crate::ffmpeg::{Tool, tool::ToolError};
+use crate::worker::admission::Capacity;
 
 /// Default of the setting of that name, in bytes.
 pub const REMUX_MAX: u64 = 16 << 30;

@@ -4,7 +4,7 @@ use streams::Code;
 
 use super::Jobs;
 use super::gate::Access;
-use crate::failure::{Failure, Remedy};
+use crate::job::failure::{Failure, Remedy};
 use crate::storage::StorageError;
 
 impl Jobs {

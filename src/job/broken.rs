@@ -6,8 +6,8 @@ use streams::{FileId, JobId, Lane, TaskKey, Unread, dead, subject, topology};
 
 use super::Jobs;
 use super::verdict::SettleError;
-use crate::failure::Failure;
 use crate::jetstream::{Grief, Recorded, Refused, letter};
+use crate::job::failure::Failure;
 
 impl Jobs {
     /// Ends a job one of whose messages is broken: the message becomes a dead letter, the job fails as `internal`, unless it has ended. Safe

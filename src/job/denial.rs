@@ -14,10 +14,10 @@ use streams::work::{Released, WorkKind};
 use streams::{JobId, subject, topology};
 
 use super::{Access, Gate, JobState, Jobs, Readiness};
-use crate::admission::Reservation;
-use crate::failure::{Failure, Remedy};
 use crate::jetstream::Recorded;
+use crate::job::failure::{Failure, Remedy};
 use crate::storage::Source;
+use crate::worker::admission::Reservation;
 
 /// How often a source that cannot be had yet is looked for.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(2);

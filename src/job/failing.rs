@@ -13,8 +13,8 @@ use super::step::Run;
 use super::verdict::SettleError;
 use super::{Gate, denial, meter};
 use crate::crash;
-use crate::failure::{Failure, Remedy};
 use crate::jetstream::{Grief, NEWER_PAUSE, Outgoing, Refused, Settlement, letter};
+use crate::job::failure::{Failure, Remedy};
 
 impl Run {
     /// Settles a failed attempt.

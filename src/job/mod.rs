@@ -16,6 +16,7 @@ pub mod commit;
 pub mod deletion;
 pub mod denial;
 mod failing;
+pub mod failure;
 pub mod gate;
 pub mod jobs;
 pub mod lease;

@@ -11,9 +11,9 @@ use streams::work::DoneOutput;
 use super::lease::Pulse;
 use super::state::JobState;
 use super::verdict::SettleError;
-use crate::admission::Reservation;
-use crate::failure::Failure;
 use crate::jetstream::{Delivery, Settlement, Slot};
+use crate::job::failure::Failure;
+use crate::worker::admission::Reservation;
 
 /// What a stage is asked to do.
 #[derive(Debug, Clone)]

@@ -26,8 +26,8 @@ use super::stage::{Assignment, Product, Readiness, Stage};
 use super::state::JobState;
 use super::verdict::SettleError;
 use crate::crash;
-use crate::failure::Failure;
 use crate::jetstream::{Created, Delivery, NEWER_PAUSE, Outgoing, Refused, Settlement};
+use crate::job::failure::Failure;
 use crate::telemetry::trace;
 
 /// Takes one delivery of a task through the five steps.

@@ -6,8 +6,8 @@ use streams::Unread;
 
 use super::step::Run;
 use super::verdict::SettleError;
-use crate::failure::Failure;
 use crate::jetstream::{NEWER_PAUSE, Refused, Settlement};
+use crate::job::failure::Failure;
 
 impl Run {
     /// What becomes of a task that cannot go on. Each reason is named here, so that none that lasts is tried again for ever: what can pass is

@@ -8,8 +8,8 @@ use streams::{Code, JobId, Unread, subject, topology};
 use super::Jobs;
 use super::state::{Entry, JobState, entry};
 use crate::crash;
-use crate::failure::Failure;
 use crate::jetstream::Refused;
+use crate::job::failure::Failure;
 use crate::storage;
 
 /// How long the end of a job waits for the copy of its source to be removed.

@@ -1,9 +1,11 @@
 //! The composition root: connects to everything, starts the chosen roles, and waits for them to end.
 
+pub mod http;
 mod obstacles;
 mod role;
 mod running;
 mod settings;
+pub mod shutdown;
 #[cfg(test)]
 #[cfg(feature = "dev")]
 mod simulation;

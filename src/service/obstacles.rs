@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Ledger;
-use crate::http::Health;
 use crate::job::{Access, Jobs};
-use crate::project;
+use crate::pipeline::project;
+use crate::service::http::Health;
+use crate::worker::admission::Ledger;
 
 /// How often is looked.
 const PERIOD: Duration = Duration::from_secs(5);

@@ -10,20 +10,20 @@ use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
-use crate::admission::Ledger;
-use crate::api::Api;
-use crate::encode::{self, Encoder};
 use crate::ffmpeg::sandbox::Support;
-use crate::http::Health;
-use crate::intake::Intake;
 use crate::jetstream::{Lanes, Log, Nats, pull};
 use crate::job::{self, Gate, Jobs, Stage};
-use crate::package::Packager;
-use crate::plan::{Planner, Shares};
-use crate::project;
-use crate::shutdown::Shutdown;
+use crate::operations::api::Api;
+use crate::pipeline::encode::{self, Encoder};
+use crate::pipeline::intake::Intake;
+use crate::pipeline::package::Packager;
+use crate::pipeline::plan::{Planner, Shares};
+use crate::pipeline::project;
+use crate::service::http::Health;
+use crate::service::shutdown::Shutdown;
 use crate::storage::{self, BlockCache, Locator, SourceSettings, Storage};
-use crate::workshop::Workshop;
+use crate::worker::admission::Ledger;
+use crate::worker::work_dir::Workshop;
 
 /// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must not keep that of a short clip waiting.
 const TRACKS: usize = 4;

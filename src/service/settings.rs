@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use streams::topology::Sizing;
 
 use super::Role;
-use crate::admission::Capacity;
 use crate::ffmpeg::Tool;
 use crate::ffmpeg::sandbox::Demand;
 use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
 use crate::ladder::{Limits, Profiles};
-use crate::project::DatabaseSettings;
+use crate::pipeline::project::DatabaseSettings;
 use crate::storage::{Locator, LocatorError, StorageSettings};
+use crate::worker::admission::Capacity;
 
 /// Everything a process needs to know, as plain data.
 #[derive(Debug, Clone)]

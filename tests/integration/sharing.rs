@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
-use fluxhls::admission::Reservation;
-use fluxhls::failure::Failure;
 use fluxhls::jetstream::{Delivery, Settlement};
+use fluxhls::job::failure::Failure;
 use fluxhls::job::{self, Assignment, JobState, Jobs, Product, Readiness, Stage};
+use fluxhls::worker::admission::Reservation;
 use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use streams::task::{Duty, TaskName};

@@ -1,7 +1,7 @@
 //! A decided job stays decided while its storage is away, and is ended once that is back, without a queue.
 
 use fluxhls::job::verdict::SettleError;
-use fluxhls::project::sweep::mend;
+use fluxhls::pipeline::project::sweep::mend;
 use streams::fact::Outcome;
 use streams::{FactKind, topology};
 

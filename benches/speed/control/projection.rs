@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use entity::{files, transcoding_jobs};
 use fluxhls::config::DATABASE_MAX_CONNECTIONS;
-use fluxhls::project::{self, DatabaseSettings, Projector};
+use fluxhls::pipeline::project::{self, DatabaseSettings, Projector};
 use futures::StreamExt as _;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{

@@ -18,7 +18,7 @@ use super::stack::{GRACE, Stack, Wanted};
 use crate::cli::follow::{Shown, follow};
 use crate::cli::submit::{publish, upload};
 use crate::config::{LadderArgs, ToolArgs};
-use crate::shutdown::Shutdown;
+use crate::service::shutdown::Shutdown;
 
 /// What `dev` takes.
 #[derive(Debug, Args)]

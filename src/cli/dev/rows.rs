@@ -10,7 +10,7 @@ use streams::{subject, topology};
 use super::stack::Stack;
 use crate::cli::jobs::jobs_table;
 use crate::cli::terminal::plain;
-use crate::project::jobs::{File, Filter, files, list};
+use crate::pipeline::project::jobs::{File, Filter, files, list};
 
 /// Prints the rows of both tables, once the projector has come to the ends just seen.
 pub(super) async fn print(stack: &Stack, ended: &[Ended]) -> anyhow::Result<()> {

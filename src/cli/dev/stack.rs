@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{board, desk};
-use crate::admission::Capacity;
 use crate::config::{DATABASE_MAX_CONNECTIONS, METRICS_PER_JOB, REMUX_MAX, cores};
 use crate::dev::loopback;
 use crate::dev::nats_server::{NatsServer, Settings};
@@ -21,15 +20,16 @@ use crate::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS
 use crate::dev::page::{Board, Desk, router};
 use crate::ffmpeg::Tool;
 use crate::ffmpeg::sandbox::Demand;
-use crate::http;
 use crate::jetstream::{Nats, NatsSettings};
 use crate::job::JobSettings;
 use crate::ladder::{Limits, Profiles};
-use crate::project::{Database, DatabaseSettings};
+use crate::pipeline::project::{Database, DatabaseSettings};
+use crate::service::http;
+use crate::service::shutdown::Shutdown;
 use crate::service::{Role, Service, ServiceSettings};
-use crate::shutdown::Shutdown;
 use crate::storage::{StaticCredentials, StorageSettings};
 use crate::telemetry::install_metrics;
+use crate::worker::admission::Capacity;
 
 /// Bucket of everything.
 const BUCKET: &str = "media";

@@ -1,11 +1,11 @@
 //! This machine: ffmpeg, profiles, sandbox, work folder, room.
 
 use super::finding::Finding;
-use crate::admission::{Ledger, Need, Resource};
 use crate::config::{LadderArgs, WorkerArgs};
 use crate::ffmpeg::sandbox::Support;
 use crate::storage::SourceSettings;
-use crate::workshop::Workshop;
+use crate::worker::admission::{Ledger, Need, Resource};
+use crate::worker::work_dir::Workshop;
 
 /// Looks at everything a task needs of the machine.
 pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Finding> {

@@ -14,7 +14,7 @@ use sea_orm::DbErr;
 
 use self::finding::{Finding, State, in_time};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::project::words::describe;
+use crate::pipeline::project::words::describe;
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]

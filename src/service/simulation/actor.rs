@@ -7,8 +7,8 @@ use streams::task::{Duty, TaskName};
 use streams::work::{DoneOutput, TaskOutput};
 
 use super::character::Character;
-use crate::failure::Failure;
 use crate::ffmpeg::testing::planned;
+use crate::job::failure::Failure;
 use crate::job::receipt::Receipt;
 use crate::job::{Assignment, JobState, Jobs, Product, Stage};
 use crate::storage::ObjectKind;

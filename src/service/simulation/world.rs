@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::actor::Actor;
 use super::character::Character;
-use crate::intake::Intake;
 use crate::jetstream::model::{Fate, Model, Process, Turn};
 use crate::jetstream::{Delivery, Log, Outgoing, Recorded};
 use crate::job::{Gate, JobSettings, Jobs, run};
-use crate::project::sweep::look_after;
+use crate::pipeline::intake::Intake;
+use crate::pipeline::project::sweep::look_after;
 use crate::storage::{Bucket, Locator};
 
 /// Most processes at a time.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fluxhls::failure::Failure;
 use fluxhls::jetstream::{Lanes, pull};
+use fluxhls::job::failure::Failure;
 use fluxhls::job::receipt::Receipt;
 use fluxhls::job::{Assignment, Jobs, Product, Stage, run};
 use fluxhls::storage::ObjectKind;

@@ -1,0 +1,131 @@
+//! Questions of API services, answered over NATS: status, cancel, retry and statistics, by the micro-service `fluxhls`.
+//!
+//! Whichever process with the role `project` hears a question answers it. [`streams::api`] has the bodies.
+
+mod cancel;
+mod refusal;
+mod retry;
+mod statistics;
+mod status;
+
+use std::time::Duration;
+
+use async_nats::service::{Request, ServiceExt as _};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::SelectAll;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use streams::api::{GROUP, SERVICE};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::refusal::Refusal;
+use crate::job::Jobs;
+use crate::pipeline::project::Database;
+
+/// How long an answer may take. Whoever asks by the NATS command line waits five seconds.
+const LIMIT: Duration = Duration::from_secs(4);
+/// Questions of one kind that are answered at a time.
+const AT_A_TIME: usize = 16;
+
+/// Answers questions.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// The tables.
+    pub database: Database,
+    /// The jobs.
+    pub jobs: Jobs,
+}
+
+impl Api {
+    /// Answers until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        if let Err(error) = self.serve(&stop).await {
+            tracing::error!(%error, "questions on {GROUP}.> are not answered by this process");
+        }
+    }
+
+    async fn serve(&self, stop: &CancellationToken) -> Result<(), async_nats::Error> {
+        let client = self.jobs.log.nats().client.clone();
+        let service = client
+            .service_builder()
+            .description("Status, cancel, retry and statistics of transcoding jobs")
+            .start(SERVICE, env!("CARGO_PKG_VERSION"))
+            .await?;
+        let group = service.group(GROUP);
+        let mut questions = SelectAll::new();
+        for question in Question::ALL {
+            let endpoint = group.endpoint(question.as_str()).await?;
+            questions.push(endpoint.map(move |request| (question, request)));
+        }
+        let answered = questions.for_each_concurrent(AT_A_TIME, |(question, request)| {
+            let api = self.clone();
+            async move { api.respond(question, &request).await }
+        });
+        let mut answered = std::pin::pin!(answered);
+        tokio::select! {
+            () = &mut answered => {}
+            () = stop.cancelled() => {
+                service.stop().await?;
+                // The endpoints end by themselves now, once the questions that came until here are answered. Where NATS is away none of
+                // them ends, and nobody can be answered.
+                let _ = timeout(LIMIT, answered).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn respond(&self, question: Question, request: &Request) {
+        let answer = self.answer(question, request.message.payload.clone());
+        let answered = timeout(LIMIT, answer)
+            .await
+            .unwrap_or_else(|_| Err(Refusal::silence(LIMIT)));
+        if let Err(error) = request.respond(answered.map_err(Into::into)).await {
+            tracing::debug!(%error, "an answer did not leave");
+        }
+    }
+
+    async fn answer(&self, question: Question, body: Bytes) -> Result<Bytes, Refusal> {
+        match question {
+            Question::Status => write(&self.status(body).await?),
+            Question::Cancel => write(&self.cancel(body).await?),
+            Question::Retry => write(&self.retry(body).await?),
+            Question::Stats => write(&self.statistics().await?),
+        }
+    }
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    Status,
+    Cancel,
+    Retry,
+    Stats,
+}
+
+impl Question {
+    const ALL: [Self; 4] = [Self::Status, Self::Cancel, Self::Retry, Self::Stats];
+
+    /// The last token of its subject.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+            Self::Stats => "stats",
+        }
+    }
+}
+
+fn write(answer: &impl Serialize) -> Result<Bytes, Refusal> {
+    let written = serde_json::to_vec(answer).map_err(|error| Refusal::inside(&error))?;
+    Ok(written.into())
+}
+
+/// Reads the body of a request; an empty one is an empty object.
+fn read<R: DeserializeOwned>(body: &[u8]) -> Result<R, Refusal> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| Refusal::malformed(&error))
+}

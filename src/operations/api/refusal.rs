@@ -1,0 +1,80 @@
+//! Why a question is not answered.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use async_nats::service::error::Error;
+use sea_orm::DbErr;
+
+use crate::pipeline::project::words::describe;
+
+/// A code as HTTP has them, and one sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    code: usize,
+    sentence: String,
+}
+
+impl Refusal {
+    /// The request is not what it must be.
+    pub(super) fn malformed(problem: &impl Display) -> Self {
+        Self::new(400, format!("The request cannot be read: {problem}."))
+    }
+
+    /// There is no such job.
+    pub(super) fn unknown(what: &impl Display) -> Self {
+        Self::new(404, format!("There is no {what}."))
+    }
+
+    /// It is not to be done with the job as it is.
+    pub(super) fn conflict(sentence: String) -> Self {
+        Self::new(409, sentence)
+    }
+
+    /// Something this needs is away.
+    pub(super) fn away(problem: &impl Display) -> Self {
+        Self::new(503, format!("It cannot be answered now: {problem}."))
+    }
+
+    /// Something this needs did not answer.
+    pub(super) fn silence(limit: Duration) -> Self {
+        Self::new(
+            503,
+            format!(
+                "No answer from database and job log within {} seconds.",
+                limit.as_secs()
+            ),
+        )
+    }
+
+    /// The answer cannot be written.
+    pub(super) fn inside(problem: &impl Display) -> Self {
+        Self::new(500, format!("The answer cannot be written: {problem}."))
+    }
+
+    fn new(code: usize, sentence: String) -> Self {
+        Self { code, sentence }
+    }
+}
+
+impl From<DbErr> for Refusal {
+    fn from(error: DbErr) -> Self {
+        tracing::warn!(
+            error = describe(&error),
+            "a question cannot be answered from the tables"
+        );
+        // What a driver says may name hosts and users, which are nobody's business but the operator's.
+        Self::away(&"the database is in trouble")
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        // A header is one line.
+        let status = refusal.sentence.replace(|c: char| c.is_control(), " ");
+        Self {
+            status,
+            code: refusal.code,
+        }
+    }
+}

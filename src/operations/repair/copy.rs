@@ -1,0 +1,109 @@
+//! The copy of a source that has no index of its own: it was removed when the job ended, and is made again for a repair.
+
+use std::time::Duration;
+
+use streams::Code;
+use streams::plan::{Planned, SourceCopy};
+use tokio::sync::watch;
+use tokio_util::io::ReaderStream;
+use tokio_util::sync::CancellationToken;
+
+use super::revision::Repair;
+use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, ProbeLimits, Run, Tick, argv};
+use crate::job::failure::Failure;
+use crate::storage::{Source, SourceServer, base36, source_copy};
+
+/// The longest a copy may take.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+impl Repair<'_> {
+    /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
+    pub(super) async fn copy(&self) -> Result<Option<Planned>, Failure> {
+        let plan = &self.found.receipt.planned;
+        let Some(copy) = &plan.source.copy else {
+            return Ok(None);
+        };
+        let unwritable = |error: std::io::Error| {
+            let text = format!("The work folder cannot be used: {error}.");
+            Failure::new(Code::DiskFull, text)
+        };
+        let bench = self.mender.workshop.bench(std::iter::empty()).map_err(unwritable)?;
+        let mut source = plan.source.clone();
+        source.copy = None;
+        let source = Source::planned(&self.mender.storage, &source);
+        let server = SourceServer::open(source, self.mender.cache.clone())
+            .await
+            .map_err(unwritable)?;
+        // As the plan task does it: with subtitles, and without where they cannot be copied.
+        let limits = self.mender.limits;
+        let input = Input::http(server.url()).decoding(limits.pixels);
+        let probed = ffmpeg::probe(&self.mender.tool, &input, &ProbeLimits::of(limits)).await;
+        if let Some(fault) = server.fault() {
+            return Err(self.mender.jobs.blame_source(&fault.error).await);
+        }
+        let probe = probed.map_err(|error| Failure::told_by(error.code(), &error))?;
+        let input = input.looking(probe.deep);
+        for subtitles in [true, false] {
+            let args = argv::remux(&input, &probe, subtitles);
+            let (ticks, _) = watch::channel(Tick::default());
+            let exit = ffmpeg::run(Run {
+                tool: &self.mender.tool,
+                args: &args,
+                confinement: Confinement::new(Allowance::copy(plan.source.size.max(copy.size)))
+                    .in_folder(bench.path())
+                    .reading(&input),
+                limits: Limits::new(LONGEST),
+                stop: &CancellationToken::new(),
+                external_work: &|| server.bytes_read() + server.bytes_served(),
+                ticks: &ticks,
+            })
+            .await
+            .map_err(unwritable)?;
+            if let Some(fault) = server.fault() {
+                return Err(self.mender.jobs.blame_source(&fault.error).await);
+            }
+            if exit.end == End::Finished {
+                let file = tokio::fs::File::open(bench.path().join(argv::COPY)).await;
+                return self.store(file.map_err(unwritable)?).await.map(Some);
+            }
+        }
+        let text = "The source could be copied when it was planned, and cannot be now.";
+        Err(Failure::new(Code::FfmpegCrashed, text))
+    }
+
+    async fn store(&self, file: tokio::fs::File) -> Result<Planned, Failure> {
+        let (key, output) = (self.copy_key(), &self.mender.jobs.output);
+        let stored = match output
+            .put_stream(&key, "video/x-matroska", ReaderStream::new(file))
+            .await
+        {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.mender.jobs.blame_output(&error).await),
+        };
+        let mut plan = self.found.receipt.planned.clone();
+        plan.source.copy = Some(SourceCopy {
+            bucket: output.name().to_owned(),
+            key,
+            etag: stored.etag,
+            size: stored.size,
+            spliced: plan.source.copy.is_some_and(|copy| copy.spliced),
+        });
+        Ok(plan)
+    }
+
+    /// Removes the copy, where one was made.
+    pub(super) async fn remove_copy(&self) {
+        if self.found.receipt.planned.source.copy.is_none() {
+            return;
+        }
+        if let Err(error) = self.mender.jobs.output.delete(&[self.copy_key()]).await {
+            tracing::warn!(%error, "the copy of the source was not removed");
+        }
+    }
+
+    /// A key of this repair's own: two at a time must not read each other's copy.
+    fn copy_key(&self) -> String {
+        let job = &self.found.receipt.job_id;
+        source_copy(&format!("{job}-{}", base36(self.revision)))
+    }
+}

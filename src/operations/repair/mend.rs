@@ -1,0 +1,212 @@
+//! A repair, from its number to the new master.
+
+use std::sync::Arc;
+
+use streams::task::TaskName;
+use streams::work::{Attempt, Current, WorkKind};
+use streams::{subject, topology};
+
+use super::find::Found;
+use super::revision::Repair;
+use super::survey::Damage;
+use crate::ffmpeg::Tool;
+use crate::jetstream::{Created, Outgoing, Refused};
+use crate::job::failure::Failure;
+use crate::job::verdict::SettleError;
+use crate::job::{Jobs, Pulse};
+use crate::ladder::Limits;
+use crate::storage::{BlockCache, ObjectKind, Storage, StorageError, base36};
+use crate::worker::work_dir::Workshop;
+
+/// Repairs outputs.
+#[derive(Debug, Clone)]
+pub struct Mender {
+    /// The jobs.
+    pub jobs: Jobs,
+    /// Where sources are.
+    pub storage: Storage,
+    /// Blocks of sources.
+    pub cache: BlockCache,
+    /// ffmpeg.
+    pub tool: Tool,
+    /// Its version.
+    pub ffmpeg: String,
+    /// Where work is done.
+    pub workshop: Arc<Workshop>,
+    /// What sources are accepted.
+    pub limits: Limits,
+}
+
+/// What a repair came to.
+#[derive(Debug)]
+pub struct Mended {
+    /// The output as it is now.
+    pub found: Found,
+    /// Damaged objects that new ones took the place of, or that were written again.
+    pub mended: Vec<Damage>,
+    /// Damaged objects that nothing can be done about without the source, and why it cannot be used.
+    pub given_up: Option<(Vec<Damage>, Failure)>,
+}
+
+/// Why nothing was repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// Its job has not ended.
+    #[error("job {0} has not ended yet; it puts its own output right, or fails")]
+    AtWork(streams::JobId),
+    /// Somebody else advanced the owner of the prefix meanwhile.
+    #[error("another repair, or a newer job of the file, was faster; nothing of this one is public: verify again")]
+    Overtaken,
+    /// What was made anew is not sound.
+    #[error("what was made anew is not sound: {0}; nothing of it is public")]
+    Unsound(String),
+    /// It could not be made anew.
+    #[error("it cannot be made anew: {0}")]
+    Failed(Failure),
+    /// NATS will never take a message of it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The bucket does not answer.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Master could not be written.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+}
+
+impl Mender {
+    /// Makes new objects for the damaged ones alone, checks them, and makes them public.
+    ///
+    /// # Errors
+    /// [`RepairError`]; the output is then as it was.
+    pub async fn mend(&self, found: Found, damages: Vec<Damage>) -> Result<Mended, RepairError> {
+        let job = &found.receipt.job_id;
+        let state = self.jobs.state(job).await.map_err(SettleError::from)?;
+        if state.is_some_and(|state| !state.ended) {
+            return Err(RepairError::AtWork(job.clone()));
+        }
+        let lost_receipt = found.lost_receipt.as_ref().map(|damage| damage.key.as_str());
+        let apart = [Some(found.keys().master()), lost_receipt.map(str::to_owned)];
+        let inside = |damage: &&Damage| !apart.contains(&Some(damage.key.clone()));
+        if !damages.iter().any(|damage| inside(&damage)) {
+            return self.rewrite(found, damages).await;
+        }
+        let repair = Repair {
+            mender: self,
+            found: &found,
+            revision: self.number(&found).await?,
+            pulse: Pulse::default(),
+        };
+        let done = repair.carry_out(&damages).await;
+        let claimed = match &done {
+            Ok(_) => self.claim(&found, repair.revision).await.map(Some),
+            Err(_) => Ok(None),
+        };
+        // Once it is claimed, what it refers to is public, whatever happens next.
+        let public = matches!(claimed, Ok(Some(_)));
+        let named = done.as_ref().map(|(receipt, _)| receipt.objects.as_slice());
+        repair.tidy(named.ok().filter(|_| public)).await;
+        repair.remove_copy().await;
+        let (receipt, given_up) = done?;
+        if let Some(current) = claimed? {
+            self.jobs.write_master(&found.prefix, current).await?;
+        }
+        let given_up = given_up.map(|failure| {
+            let left = |damage: &&Damage| receipt.objects.iter().any(|object| object.key == damage.key);
+            (damages.iter().filter(left).cloned().collect::<Vec<_>>(), failure)
+        });
+        let left: &[Damage] = given_up.as_ref().map_or(&[], |(left, _)| left);
+        Ok(Mended {
+            mended: damages
+                .iter()
+                .filter(|damage| !left.contains(damage))
+                .cloned()
+                .collect(),
+            found: Found {
+                owner: self.jobs.owner(&found.prefix).await.map_err(SettleError::from)?,
+                receipt,
+                lost_receipt: None,
+                ..found
+            },
+            given_up,
+        })
+    }
+
+    /// Master alone, and a receipt that nobody caches, are written again as they were.
+    async fn rewrite(&self, mut found: Found, damages: Vec<Damage>) -> Result<Mended, RepairError> {
+        if let Some(lost) = found.lost_receipt.take() {
+            let bytes = found.receipt.encode();
+            self.jobs.output.put(&lost.key, bytes, ObjectKind::Receipt).await?;
+        }
+        let owner = match found.owner.clone() {
+            Some((owner, _)) => owner,
+            None => self.claim(&found, found.receipt.revision).await?,
+        };
+        self.jobs.write_master(&found.prefix, owner).await?;
+        Ok(Mended {
+            found,
+            mended: damages,
+            given_up: None,
+        })
+    }
+
+    /// A number no object of the job carries yet: the log may have been lost, and counts anew.
+    async fn number(&self, found: &Found) -> Result<u64, RepairError> {
+        let listed = self.jobs.output.list(found.keys().folder()).await?;
+        let job = &found.receipt.job_id;
+        loop {
+            let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.jobs.settings.worker);
+            let body = serde_json::to_vec(&attempt).unwrap_or_default();
+            let message = Outgoing::json(subject::work(job, WorkKind::Attempt, TaskName::FINISH), body);
+            let number = self
+                .jobs
+                .log
+                .append(topology::WORK, message.with_id(attempt.id))
+                .await?;
+            if !listed.iter().any(|meta| carries(&meta.key, number)) {
+                return Ok(number);
+            }
+        }
+    }
+
+    /// Makes a revision the public one, unless anything changed since the output was found.
+    async fn claim(&self, found: &Found, revision: u64) -> Result<Current, RepairError> {
+        let (accepted_seq, expected) = match &found.owner {
+            Some((owner, seq)) => (owner.accepted_seq, *seq),
+            // The log has forgotten the owner, and may count anew: whatever job comes next is newer.
+            None => (0, 0),
+        };
+        let current = Current {
+            file_id: found.receipt.file_id.clone(),
+            job_id: found.receipt.job_id.clone(),
+            accepted_seq,
+            revision,
+            deleted: None,
+        };
+        let subject = subject::current(self.jobs.output.name(), &found.prefix);
+        let body = serde_json::to_vec(&current).unwrap_or_default();
+        let message = Outgoing::json(subject, body);
+        match self.jobs.log.replace(topology::JOBS, message, expected).await? {
+            Created::Ours(_) => Ok(current),
+            Created::Theirs(_) => Err(RepairError::Overtaken),
+        }
+    }
+}
+
+/// Whether a key carries this attempt or revision.
+pub(super) fn carries(key: &str, number: u64) -> bool {
+    let file = key.rsplit('/').next().unwrap_or_default();
+    let stem = file.split('.').next().unwrap_or_default();
+    stem.rsplit_once('-').is_some_and(|(_, last)| last == base36(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_told_by_the_end_of_a_name() {
+        assert!(carries("hls/f/j/720p/3-10.m4s", 36) && carries("hls/f/j/receipt-10.json", 36));
+        assert!(!carries("hls/f/j-10/720p/10-3.m4s", 36) && !carries("hls/f/j/commit.m3u8", 36));
+    }
+}

@@ -1,0 +1,233 @@
+//! What of a fresh encode takes the place of what is damaged. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use streams::RenditionName;
+use streams::task::TaskName;
+use streams::work::{RenditionOutput, SubtitleOutput, TaskOutput};
+
+use crate::pipeline::package::{Part, Standing};
+
+/// Why a fresh encode cannot take the place of what is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Misfit {
+    /// The new decoder configuration is another one.
+    #[error(
+        "{name} is set up differently by this ffmpeg ({ffmpeg}) than the rest of it was; repair it where the ffmpeg of its plan \
+         is installed, or submit the file again"
+    )]
+    Init {
+        /// The rendition.
+        name: RenditionName,
+        /// The build that encoded it now.
+        ffmpeg: String,
+    },
+    /// A segment does not lie where the damaged one lay.
+    #[error("segment {n} of {name} does not come out where it was")]
+    Segment {
+        /// The rendition.
+        name: RenditionName,
+        /// The segment.
+        n: u32,
+    },
+    /// Something was not made this time.
+    #[error("{0} was not made this time")]
+    Nothing(&'static str),
+}
+
+/// What of `fresh`, all that `task` makes, takes the place of its damaged `parts`; `standing` is what the renditions are now.
+///
+/// Groups of pictures are closed, so that new segments of video stand beside old ones. Sound overlaps from one segment to the next: a
+/// new segment stands beside old ones only if all others came out as they were, bit for bit; else the track is replaced as a whole.
+pub(super) fn patch(
+    task: TaskName,
+    fresh: &TaskOutput,
+    parts: &[Part],
+    standing: &BTreeMap<RenditionName, Standing>,
+) -> Result<TaskOutput, Misfit> {
+    let mut patch = TaskOutput {
+        ffmpeg: fresh.ffmpeg.clone(),
+        ..TaskOutput::default()
+    };
+    let renditions: BTreeSet<&RenditionName> = parts.iter().filter_map(rendition).collect();
+    for name in renditions {
+        let made = fresh.renditions.iter().find(|made| made.name == *name);
+        let (made, standing) = made.zip(standing.get(name)).ok_or(Misfit::Nothing("a rendition"))?;
+        if made.init_match != standing.init_match {
+            return Err(Misfit::Init {
+                name: name.clone(),
+                ffmpeg: fresh.ffmpeg.clone(),
+            });
+        }
+        patch.renditions.push(of_rendition(task, made, parts, standing)?);
+        patch
+            .evidence
+            .extend(fresh.evidence.iter().find(|evidence| evidence.name == *name).cloned());
+    }
+    if parts.contains(&Part::Poster) {
+        patch.poster = Some(fresh.poster.clone().ok_or(Misfit::Nothing("the poster"))?);
+        patch.poster_score = fresh.poster_score;
+    }
+    if parts.contains(&Part::Tiles) {
+        patch.tiles = Some(fresh.tiles.clone().ok_or(Misfit::Nothing("the storyboard"))?);
+    }
+    let subtitles = |made: &&SubtitleOutput| parts.contains(&Part::Subtitles(made.name.clone()));
+    patch.subtitles = fresh.subtitles.iter().filter(subtitles).cloned().collect();
+    let wanted = parts.iter().filter(|part| matches!(part, Part::Subtitles(_))).count();
+    if patch.subtitles.len() < wanted {
+        return Err(Misfit::Nothing("a subtitle track"));
+    }
+    Ok(patch)
+}
+
+const fn rendition(part: &Part) -> Option<&RenditionName> {
+    match part {
+        Part::Init(name) | Part::Segment(name, _) => Some(name),
+        Part::Poster | Part::Tiles | Part::Subtitles(_) | Part::List => None,
+    }
+}
+
+fn of_rendition(
+    task: TaskName,
+    made: &RenditionOutput,
+    parts: &[Part],
+    standing: &Standing,
+) -> Result<RenditionOutput, Misfit> {
+    let name = &made.name;
+    let is_damaged = |n: u32| parts.contains(&Part::Segment(name.clone(), n));
+    let mut segments = Vec::new();
+    for part in parts {
+        let Part::Segment(of, n) = part else { continue };
+        if of != name {
+            continue;
+        }
+        let segment = made.segments.iter().find(|segment| segment.n == *n);
+        let stood = standing.segments.get(n).map(|(start, duration, _)| (*start, *duration));
+        let segment = segment.filter(|segment| Some((segment.start, segment.duration)) == stood);
+        let segment = segment.ok_or_else(|| Misfit::Segment {
+            name: name.clone(),
+            n: *n,
+        })?;
+        segments.push(segment.clone());
+    }
+    let as_they_were = made.segments.iter().all(|segment| {
+        let stood = standing.segments.get(&segment.n);
+        is_damaged(segment.n) || stood.is_some_and(|(_, _, sha256)| *sha256 == segment.sha256)
+    });
+    if task == TaskName::TRACKS && !segments.is_empty() && !as_they_were {
+        segments.clone_from(&made.segments);
+    }
+    segments.sort_by_key(|segment| segment.n);
+    let init = if parts.contains(&Part::Init(name.clone())) {
+        made.init.clone()
+    } else {
+        standing.init.clone()
+    };
+    Ok(RenditionOutput {
+        init,
+        segments,
+        ..made.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use streams::work::{ObjectRef, SegmentOutput};
+
+    use super::*;
+
+    fn object(key: &str) -> ObjectRef {
+        ObjectRef {
+            key: key.to_owned(),
+            size: 1,
+            sha256: key.to_owned(),
+            etag: None,
+        }
+    }
+
+    fn name() -> RenditionName {
+        "a".parse().unwrap()
+    }
+
+    /// A fresh encode of three segments with these hashes.
+    fn fresh(hashes: [&str; 3], init_match: &str) -> TaskOutput {
+        let segments = hashes.iter().zip(0..).map(|(sha256, n)| SegmentOutput {
+            n,
+            start: u64::from(n) * 100,
+            duration: 100,
+            key_frame: None,
+            size: 1,
+            sha256: (*sha256).to_owned(),
+            etag: None,
+        });
+        TaskOutput {
+            renditions: vec![RenditionOutput {
+                name: name(),
+                init: object("new-init"),
+                init_match: init_match.to_owned(),
+                codecs: String::new(),
+                timescale: 25,
+                units: 300,
+                segments: segments.collect(),
+            }],
+            poster: Some(object("new-poster")),
+            ..TaskOutput::default()
+        }
+    }
+
+    fn standing() -> BTreeMap<RenditionName, Standing> {
+        let segments = (0..3_u32).map(|n| (n, (u64::from(n) * 100, 100, format!("old-{n}"))));
+        let standing = Standing {
+            init: object("old-init"),
+            init_match: "m".to_owned(),
+            segments: segments.collect(),
+        };
+        BTreeMap::from([(name(), standing)])
+    }
+
+    fn patched(task: TaskName, hashes: [&str; 3], parts: &[Part]) -> RenditionOutput {
+        let patch = patch(task, &fresh(hashes, "m"), parts, &standing()).unwrap();
+        assert_eq!(patch.poster, None);
+        patch.renditions.into_iter().next().unwrap()
+    }
+
+    fn numbers(made: &RenditionOutput) -> Vec<u32> {
+        made.segments.iter().map(|segment| segment.n).collect()
+    }
+
+    #[test]
+    fn only_damaged_segments_of_video_are_replaced_whatever_became_of_the_others() {
+        let made = patched(TaskName::video(0), ["x", "y", "z"], &[Part::Segment(name(), 1)]);
+        assert_eq!((numbers(&made), made.init.key.as_str()), (vec![1], "old-init"));
+    }
+
+    #[test]
+    fn sound_is_replaced_as_a_whole_unless_all_else_came_out_as_it_was() {
+        let damaged = [Part::Segment(name(), 1), Part::Init(name())];
+        let same = patched(TaskName::TRACKS, ["old-0", "y", "old-2"], &damaged);
+        assert_eq!((numbers(&same), same.init.key.as_str()), (vec![1], "new-init"));
+        let other = patched(TaskName::TRACKS, ["old-0", "y", "z"], &damaged);
+        assert_eq!(numbers(&other), [0, 1, 2]);
+    }
+
+    #[test]
+    fn an_init_segment_alone_brings_no_segments() {
+        let made = patched(TaskName::TRACKS, ["x", "y", "z"], &[Part::Init(name())]);
+        assert_eq!((numbers(&made), made.init.key.as_str()), (vec![], "new-init"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_taken() {
+        let damaged = [Part::Segment(name(), 1)];
+        let of = |fresh: &TaskOutput, parts: &[Part]| patch(TaskName::video(0), fresh, parts, &standing());
+        assert!(matches!(
+            of(&fresh(["x"; 3], "other"), &damaged),
+            Err(Misfit::Init { .. })
+        ));
+        let mut moved = fresh(["x"; 3], "m");
+        moved.renditions[0].segments[1].start += 1;
+        assert!(matches!(of(&moved, &damaged), Err(Misfit::Segment { n: 1, .. })));
+        moved.poster = None;
+        assert_eq!(of(&moved, &[Part::Poster]), Err(Misfit::Nothing("the poster")));
+    }
+}

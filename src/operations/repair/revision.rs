@@ -1,0 +1,264 @@
+//! One repair: the tasks of what is damaged done again, their output checked beside what stands, and a new receipt.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use streams::Code;
+use streams::plan::Planned;
+use streams::task::{Duty, TaskName};
+use streams::work::{DoneOutput, ObjectRef, TaskOutput};
+
+use super::find::Found;
+use super::mend::{Mender, RepairError, carries};
+use super::patch::patch;
+use super::recall;
+use super::survey::{Damage, objects};
+use crate::jetstream::Slot;
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::failure::Failure;
+use crate::job::receipt::{Made, Receipt};
+use crate::job::{Assignment, Product, Pulse, Stage as _};
+use crate::ladder::sound;
+use crate::pipeline::encode::Encoder;
+use crate::pipeline::package::{Fault, Part, Publication, parts, standing};
+use crate::storage::revised;
+use crate::worker::admission::{Capacity, Ledger};
+
+/// What one repair works with.
+pub(super) struct Repair<'a> {
+    pub(super) mender: &'a Mender,
+    pub(super) found: &'a Found,
+    /// Its number.
+    pub(super) revision: u64,
+    pub(super) pulse: Pulse,
+}
+
+/// Damaged parts by the task that makes them, and everything else that is damaged.
+type Causes = BTreeMap<TaskName, Vec<Part>>;
+
+impl Repair<'_> {
+    /// Everything but tidying up: the new receipt, and why the source could not be used, where it was needed.
+    pub(super) async fn carry_out(&self, damages: &[Damage]) -> Result<(Receipt, Option<Failure>), RepairError> {
+        let receipt = &self.found.receipt;
+        let all = parts(&receipt.planned, &self.found.keys(), &receipt.made);
+        let damaged = damages
+            .iter()
+            .filter_map(|damage| Some((damage, all.get(&damage.key)?)));
+        let mut causes = Causes::new();
+        let mut given_up = BTreeSet::new();
+        for (damage, (task, part)) in damaged {
+            if *part != Part::List {
+                causes.entry(*task).or_default().push(part.clone());
+                given_up.insert(damage.key.clone());
+            }
+        }
+        let folder = format!("{}storyboard-", self.found.keys().folder());
+        let sheets = || damages.iter().filter(|damage| damage.key.starts_with(&folder));
+        if sheets().next().is_some() && self.add_tiles(&all, &mut causes).await? {
+            given_up.extend(sheets().map(|damage| damage.key.clone()));
+        }
+        let source = if causes.is_empty() {
+            Ok(())
+        } else {
+            self.source().await?
+        };
+        let made = match &source {
+            Ok(()) => {
+                given_up.clear();
+                self.make(&causes).await?
+            }
+            Err(failure) if given_up.len() == damages.len() => return Err(RepairError::Failed(failure.clone())),
+            Err(_) => receipt.made.clone(),
+        };
+        let made = without_lists(made, damages);
+        let receipt = self.publish(&made, damages, &given_up).await?;
+        Ok((receipt, source.err()))
+    }
+
+    /// Sheets are drawn of tiles: where those are damaged or gone, their chunks have to be done again. Whether any has.
+    async fn add_tiles(
+        &self,
+        all: &BTreeMap<String, (TaskName, Part)>,
+        causes: &mut Causes,
+    ) -> Result<bool, RepairError> {
+        let tiles = self
+            .found
+            .receipt
+            .made
+            .iter()
+            .filter_map(|made| made.output.tiles.clone());
+        let tiles: Vec<ObjectRef> = tiles.filter(|object| all.contains_key(&object.key)).collect();
+        let damaged = objects(&self.mender.jobs.output, &tiles).await?;
+        for (task, part) in damaged.iter().filter_map(|damage| all.get(&damage.key)) {
+            causes.entry(*task).or_default().push(part.clone());
+        }
+        Ok(!damaged.is_empty())
+    }
+
+    /// Whether the source is what it was when the job was planned.
+    async fn source(&self) -> Result<Result<(), Failure>, RepairError> {
+        let source = &self.found.receipt.planned.source;
+        let bucket = self.mender.storage.bucket(&source.bucket);
+        let bare = |etag: &str| etag.trim_matches('"').to_owned();
+        Ok(match bucket.head(&source.key).await {
+            Ok(None) => Err(Failure::plain(Code::SourceNotFound)),
+            Ok(Some(meta)) => {
+                let same = meta.etag.is_none_or(|etag| bare(&etag) == bare(&source.etag));
+                if same && meta.size == source.size {
+                    Ok(())
+                } else {
+                    Err(Failure::plain(Code::SourceChanged))
+                }
+            }
+            Err(error) => return Err(RepairError::Failed(self.mender.jobs.blame_source(&error).await)),
+        })
+    }
+
+    /// Does the tasks again that made what is damaged, and takes of each what is needed.
+    async fn make(&self, causes: &Causes) -> Result<Vec<Made>, RepairError> {
+        let receipt = &self.found.receipt;
+        let mut made = receipt.made.clone();
+        let copy = self.copy().await.map_err(RepairError::Failed)?;
+        let plan = copy.as_ref().unwrap_or(&receipt.planned);
+        for (task, parts) in causes {
+            let fresh = self.encode_expecting(plan, *task).await.map_err(RepairError::Failed)?;
+            // What was replaced before stands now: an init segment, for one, is shared by all chunks.
+            let standing = standing(&receipt.planned, &made);
+            let output = patch(*task, &fresh, parts, &standing)
+                .map_err(|misfit| RepairError::Failed(Failure::told_by(Code::VerificationFailed, &misfit)))?;
+            made.push(Made {
+                task: *task,
+                attempt: self.revision,
+                output,
+                list: None,
+                repair: true,
+            });
+        }
+        Ok(made)
+    }
+
+    /// One task as the service does it: sound that breaks off may change where nobody looked, and a second try expects it. What nobody has to
+    /// expect comes out as it did before, so that only what is damaged is replaced.
+    async fn encode_expecting(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
+        match self.encode(plan, task).await {
+            Err(failure) if task.duty == Duty::Tracks && failure.code == Code::FfmpegCrashed => {
+                let mut plan = plan.clone();
+                sound::expect_changes(&mut plan);
+                self.encode(&plan, task).await
+            }
+            encoded => encoded,
+        }
+    }
+
+    /// One task, under the number of the repair.
+    async fn encode(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
+        let mender = self.mender;
+        let encoder = Encoder {
+            jobs: mender.jobs.clone(),
+            storage: mender.storage.clone(),
+            cache: mender.cache.clone(),
+            tool: mender.tool.clone(),
+            ffmpeg: mender.ffmpeg.clone(),
+            workshop: Arc::clone(&mender.workshop),
+            ledger: Ledger::new(Capacity::default(), mender.workshop.folder(), 0),
+            limits: mender.limits,
+        };
+        let manifest_url = mender.jobs.public_url(&self.found.keys().master());
+        let assignment = Assignment {
+            state: recall::state(self.found, plan, manifest_url),
+            task,
+            attempt: self.revision,
+            pulse: self.pulse.clone(),
+            slot: Slot::default(),
+        };
+        let lost = || {
+            Failure::new(
+                Code::VerificationFailed,
+                "The list of what was made does not read back.",
+            )
+        };
+        let Product::Output(done) = encoder.work(assignment).await? else {
+            return Err(lost());
+        };
+        match *done {
+            DoneOutput::Inline(output) => Ok(*output),
+            DoneOutput::Object(list) => {
+                let bytes = mender.jobs.output.get(&list.key, SMALL_OBJECT).await;
+                let bytes = bytes.ok().flatten().ok_or_else(lost)?;
+                serde_json::from_slice(&bytes).map_err(|_| lost())
+            }
+        }
+    }
+
+    /// Checks everything, writes what is derived, and reads all of it again: only then it may become public.
+    async fn publish(
+        &self,
+        made: &[Made],
+        damages: &[Damage],
+        given_up: &BTreeSet<String>,
+    ) -> Result<Receipt, RepairError> {
+        let (mender, old) = (self.mender, &self.found.receipt);
+        let is_damaged = |object: &ObjectRef| {
+            !given_up.contains(&object.key) && damages.iter().any(|damage| damage.key == object.key)
+        };
+        let sound: Vec<ObjectRef> = old
+            .objects
+            .iter()
+            .filter(|object| !is_damaged(object))
+            .cloned()
+            .collect();
+        let publication = Publication {
+            jobs: &mender.jobs,
+            plan: &old.planned,
+            prefix: &self.found.prefix,
+            accepted_seq: old.accepted_seq,
+            made,
+            revision: self.revision,
+            sound: &sound,
+            given_up,
+            pulse: &self.pulse,
+        };
+        let receipt = publication.publish().await.map_err(|fault| match fault {
+            Fault::Other(failure) => RepairError::Failed(failure),
+            Fault::Tasks(tasks) => RepairError::Unsound(tasks.into_iter().map(|(_, reason)| reason).collect()),
+        })?;
+        let wanted = receipt.objects.iter().filter(|object| !given_up.contains(&object.key));
+        let wanted: Vec<ObjectRef> = wanted.cloned().collect();
+        if let Some(damage) = objects(&mender.jobs.output, &wanted).await?.into_iter().next() {
+            return Err(RepairError::Unsound(damage.to_string()));
+        }
+        Ok(receipt)
+    }
+
+    /// Removes what this repair wrote and nothing refers to: other parts of tasks that were done again, or everything where it came
+    /// to nothing. Nobody else writes keys with its number.
+    pub(super) async fn tidy(&self, named: Option<&[ObjectRef]>) {
+        let keys = self.found.keys();
+        let own_receipt = revised(&keys.receipt(), self.revision);
+        let output = &self.mender.jobs.output;
+        let Ok(listed) = output.list(keys.folder()).await else {
+            return;
+        };
+        let is_named = |key: &String| {
+            named.is_some_and(|named| *key == own_receipt || named.iter().any(|object| object.key == *key))
+        };
+        let own = listed.into_iter().map(|meta| meta.key);
+        let left: Vec<String> = own
+            .filter(|key| carries(key, self.revision) && !is_named(key))
+            .collect();
+        if let Err(error) = output.delete(&left).await {
+            tracing::warn!(%error, "what a repair wrote in vain could not be removed");
+        }
+    }
+}
+
+/// The lists of what tasks made are in the receipt as well; where one is damaged, that is enough.
+fn without_lists(made: Vec<Made>, damages: &[Damage]) -> Vec<Made> {
+    let is_damaged = |list: &ObjectRef| damages.iter().any(|damage| damage.key == list.key);
+    made.into_iter()
+        .map(|made| Made {
+            list: made.list.filter(|list| !is_damaged(list)),
+            ..made
+        })
+        .collect()
+}

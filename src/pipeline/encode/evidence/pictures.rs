@@ -1,0 +1,125 @@
+//! What is measured of pictures: how like the encoder's input they are, and how bright.
+
+use std::collections::BTreeMap;
+
+use streams::plan::{Planned, VideoRendition};
+use streams::work::{Evidence, PictureSample};
+use streams::{Code, RenditionName};
+
+use super::plane::Plane;
+use super::readback::Readback;
+use crate::ffmpeg::argv::reference::{self, Excerpt, Look, Sample};
+use crate::job::failure::Failure;
+
+/// The pictures of one chunk that are compared.
+#[derive(Debug, Clone)]
+pub(in crate::pipeline::encode) struct Pictures<'a> {
+    rungs: Vec<(&'a VideoRendition, Vec<Sample>)>,
+}
+
+/// The pictures of chunk `chunk` that are compared.
+pub(in crate::pipeline::encode) fn pictures(plan: &Planned, chunk: u32) -> Pictures<'_> {
+    Pictures {
+        rungs: plan
+            .videos()
+            .map(|rung| (rung, reference::frames(plan, rung, chunk)))
+            .collect(),
+    }
+}
+
+impl Pictures<'_> {
+    /// The segments that must be kept when they are read back.
+    pub(in crate::pipeline::encode) fn wanted(&self) -> BTreeMap<RenditionName, Vec<u32>> {
+        let wanted = |(rung, samples): &(&VideoRendition, Vec<Sample>)| {
+            let mut segments: Vec<u32> = samples.iter().map(|sample| sample.segment).collect();
+            segments.dedup();
+            (rung.name.clone(), segments)
+        };
+        self.rungs.iter().map(wanted).collect()
+    }
+
+    /// Decodes the pictures and compares each with the frame its encoder was given.
+    pub(in crate::pipeline::encode) async fn compare(&self, readback: &Readback<'_>) -> Result<Vec<Evidence>, Failure> {
+        let mut excerpts = Vec::new();
+        for (rung, samples) in &self.rungs {
+            for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
+                let segment = of_segment[0].segment;
+                let file = readback.join(&rung.name, &[segment]).await?;
+                excerpts.push(Excerpt {
+                    file,
+                    output: made_file(rung, segment),
+                    look: Look::Frames(of_segment.iter().map(|sample| sample.in_segment).collect()),
+                });
+            }
+        }
+        readback.look(&excerpts).await?;
+        let mut evidence = Vec::new();
+        for (rung, samples) in &self.rungs {
+            evidence.push(of_rung(readback, rung, samples).await?);
+        }
+        Ok(evidence)
+    }
+}
+
+fn made_file(rung: &VideoRendition, segment: u32) -> String {
+    format!("{}/made-{segment}.gray", rung.name)
+}
+
+async fn of_rung(readback: &Readback<'_>, rung: &VideoRendition, samples: &[Sample]) -> Result<Evidence, Failure> {
+    let reference = readback
+        .file(&format!("{}/{}", rung.name, reference::REFERENCE))
+        .await?;
+    let mut made = Vec::new();
+    for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
+        made.extend(readback.file(&made_file(rung, of_segment[0].segment)).await?);
+    }
+    let (rung, samples) = (rung.clone(), samples.to_vec());
+    // Millions of pixels: not a matter for the threads that keep the connections alive.
+    let compared = tokio::task::spawn_blocking(move || compare(&rung, &samples, &made, &reference)).await;
+    compared.unwrap_or_else(|error| Err(Failure::new(Code::VerificationFailed, error.to_string())))
+}
+
+fn compare(rung: &VideoRendition, samples: &[Sample], made: &[u8], reference: &[u8]) -> Result<Evidence, Failure> {
+    let deep = rung.pixel_format.contains("10");
+    let (width, height) = (rung.width as usize, rung.height as usize);
+    let picture = width * height * if deep { 2 } else { 1 };
+    let whole = picture * samples.len();
+    if made.len() != whole || reference.len() != whole {
+        let text = format!(
+            "{}: of {} frames to compare, {} bytes could be decoded of what was made and {} of what it was made of, instead of {whole}.",
+            rung.name,
+            samples.len(),
+            made.len(),
+            reference.len()
+        );
+        return Err(Failure::new(Code::VerificationFailed, text));
+    }
+    let plane = |bytes| {
+        if deep {
+            Plane::of_ten_bits(width, bytes)
+        } else {
+            Plane::of_bytes(width, bytes)
+        }
+    };
+    let pairs = made.chunks(picture.max(1)).zip(reference.chunks(picture.max(1)));
+    let pictures = samples.iter().zip(pairs).map(|(sample, (made, reference))| {
+        let (made, reference) = (plane(made), plane(reference));
+        PictureSample {
+            frame: sample.frame,
+            ssim: rounded(made.similarity(&reference), 5),
+            luma: rounded(made.mean(), 2),
+            source_luma: rounded(reference.mean(), 2),
+        }
+    });
+    Ok(Evidence {
+        name: rung.name.clone(),
+        pictures: pictures.collect(),
+        sound: None,
+    })
+}
+
+/// As many digits as mean something, since the figures travel in messages.
+fn rounded(value: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (value * scale).round() / scale
+}

@@ -1,0 +1,166 @@
+//! The images of a chunk: its picture for the poster and its tiles of the storyboard. What fails here leaves the chunk without them;
+//! `finish` then makes do with those of other chunks, or tells it in a warning.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use streams::plan::Planned;
+use streams::task::{Duty, TaskName};
+use streams::work::TaskOutput;
+
+use super::shipping::Shipper;
+use crate::ffmpeg::argv;
+use crate::image::{GOOD, Picture};
+use crate::job::failure::Failure;
+use crate::ladder::size::Size;
+use crate::storage::ObjectKind;
+
+/// JPEG quality of posters: no flaws show at their own size.
+const QUALITY: u8 = 85;
+
+/// Ships what ffmpeg left of both in the work folder.
+///
+/// # Errors
+/// Only what the storage says: pictures that are missing or cannot be used are none.
+pub(super) async fn ship(
+    shipper: &Shipper<'_>,
+    plan: &Planned,
+    task: TaskName,
+    output: &mut TaskOutput,
+) -> Result<(), Failure> {
+    let Duty::Video(chunk) = task.duty else {
+        return Ok(());
+    };
+    if argv::has_poster(chunk)
+        && let Some((jpeg, score)) = poster(shipper, plan).await
+    {
+        let key = shipper.keys.poster(shipper.attempt);
+        output.poster = Some(shipper.put(&key, jpeg, ObjectKind::Jpeg).await?);
+        output.poster_score = Some(score);
+    }
+    if let Some(tiles) = tiles(shipper, plan, chunk).await {
+        let key = shipper.keys.tiles(&task.to_string(), shipper.attempt);
+        let kind = ObjectKind::private("application/octet-stream");
+        output.tiles = Some(shipper.put(&key, tiles, kind).await?);
+    }
+    Ok(())
+}
+
+/// The best of the pictures that were offered, as JPEG, and how much there is to see in it.
+async fn poster(shipper: &Shipper<'_>, plan: &Planned) -> Option<(Bytes, f64)> {
+    let size = argv::poster_size(plan)?;
+    let file = shipper.folder.join(argv::POSTER);
+    let made = tokio::task::spawn_blocking(move || best(file, size).and_then(jpeg)).await;
+    match made.unwrap_or_else(|error| Err(error.into())) {
+        Ok(poster) => Some(poster),
+        Err(error) => {
+            tracing::warn!(%error, "no poster was made of this chunk");
+            None
+        }
+    }
+}
+
+/// Looks at one picture after the other: at the first few for the best of them, and on from there only until one is good.
+fn best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
+    let mut file = File::open(file)?;
+    let (width, height) = (size.width as usize, size.height as usize);
+    let mut best: Option<(Picture, f64)> = None;
+    for seen in 0.. {
+        let mut pixels = vec![0; width * height * 3];
+        if best
+            .as_ref()
+            .is_some_and(|(_, score)| *score >= GOOD && seen >= argv::POSTER_CHOICE)
+            || !read_whole(&mut file, &mut pixels)?
+        {
+            break;
+        }
+        let picture = Picture::of(width, height, pixels).ok_or(io::ErrorKind::InvalidData)?;
+        let score = picture.score();
+        if best.as_ref().is_none_or(|(_, most)| score > *most) {
+            best = Some((picture, score));
+        }
+    }
+    best.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Fills `pixels`; false at the end of the file, or in the middle of a picture.
+fn read_whole(file: &mut File, pixels: &mut [u8]) -> io::Result<bool> {
+    match file.read_exact(pixels) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn jpeg((picture, score): (Picture, f64)) -> io::Result<(Bytes, f64)> {
+    let bytes = picture.jpeg(QUALITY).map_err(io::Error::other)?;
+    Ok((bytes.into(), score))
+}
+
+/// The tiles of a chunk, if they are all there; nothing where it has none.
+async fn tiles(shipper: &Shipper<'_>, plan: &Planned, chunk: u32) -> Option<Bytes> {
+    let storyboard = plan.storyboard?;
+    let (first, end) = plan.video.as_ref()?.chunk_frames(chunk)?;
+    let wanted = storyboard.tiles_in(first, end).len() * storyboard.tile_bytes();
+    if wanted == 0 {
+        return None;
+    }
+    match tokio::fs::read(shipper.folder.join(argv::TILES)).await {
+        Ok(bytes) if bytes.len() == wanted => Some(bytes.into()),
+        Ok(bytes) => {
+            tracing::warn!(found = bytes.len(), wanted, "not all tiles of this chunk were made");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no tiles were made of this chunk");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { width: 8, height: 4 };
+
+    /// Pictures one after the other: each a gradient that reaches so far.
+    fn choice(most: &[usize]) -> io::Result<(Picture, f64)> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(argv::POSTER);
+        let pixels = most
+            .iter()
+            .flat_map(|most| (0..32).flat_map(move |i| [(i * most / 31) as u8; 3]));
+        std::fs::write(&file, pixels.collect::<Vec<u8>>()).unwrap();
+        best(file, SIZE)
+    }
+
+    fn gradient(most: usize) -> Picture {
+        let pixels = (0..32).flat_map(|i| [(i * most / 31) as u8; 3]).collect();
+        Picture::of(8, 4, pixels).unwrap()
+    }
+
+    #[test]
+    fn the_best_of_the_first_eight_is_taken_and_later_ones_only_where_those_are_dark() {
+        let (best, score) = choice(&[0, 90, 200, 120, 0, 0, 0, 0, 255]).unwrap();
+        assert_eq!(best, gradient(200));
+        assert!(score > GOOD);
+        let (best, _) = choice(&[0, 0, 0, 5, 0, 0, 0, 0, 9, 220, 255]).unwrap();
+        assert_eq!(best, gradient(220));
+        let (best, score) = choice(&[0, 3, 0]).unwrap();
+        assert_eq!(best, gradient(3));
+        assert!(score < GOOD);
+    }
+
+    #[test]
+    fn nothing_and_half_a_picture_make_no_poster() {
+        assert!(choice(&[]).is_err());
+        let folder = tempfile::tempdir().unwrap();
+        assert!(best(folder.path().join("missing"), SIZE).is_err());
+        let half = folder.path().join("half");
+        std::fs::write(&half, [0; 50]).unwrap();
+        assert!(best(half, SIZE).is_err());
+    }
+}

@@ -1,0 +1,304 @@
+//! Upload event → `accepted` and the plan task; delete event → nothing of the file is left.
+//!
+//! The order of writes makes a crash anywhere harmless: the event is acknowledged last, and a second reading of it finds the
+//! same job through its identity. [`crate::job::deletion`] says why no upload event slips past a deletion.
+
+mod dead_letter;
+mod delete;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{Gauge, counter};
+use serde_json::json;
+use streams::fact::{Accepted, Fact, Head};
+use streams::task::TaskName;
+use streams::upload::{self, Arrival, Malformed, SourceObject, Upload};
+use streams::work::SourceOwner;
+use streams::{Code, EventOrder, FileId, JobId, Unread, subject, topology, wire};
+use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+
+use crate::crash;
+use crate::jetstream::{Created, Delivery, Lanes, Outgoing, Refused, Settlement, pull};
+use crate::job::Jobs;
+use crate::job::failure::Failure;
+use crate::job::verdict::SettleError;
+use crate::storage::Locator;
+use crate::telemetry::trace;
+
+/// Events in work at a time.
+const SLOTS: usize = 16;
+/// Share of the queue beyond which intake waits, so that what is accepted can also be queued.
+const QUEUE_FULL: f64 = 0.8;
+
+/// Takes upload events in.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// The jobs.
+    pub jobs: Jobs,
+    /// What an event may name as its source.
+    pub locator: Locator,
+}
+
+/// Makes the counters exist at zero, so that their first increase is seen.
+fn touch() {
+    for result in ["accepted", "duplicate", "malformed"] {
+        counter!("fluxhls_uploads_total", "result" => result).increment(0);
+    }
+    counter!("fluxhls_deleted_files_total").increment(0);
+}
+
+impl Intake {
+    /// Takes events in until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        touch();
+        let nats = self.jobs.log.nats().clone();
+        let log = self.jobs.log.clone();
+        let lanes = Lanes {
+            stream: topology::UPLOADS,
+            durables: vec![topology::INTAKE],
+            slots: SLOTS,
+            busy: Gauge::noop(),
+        };
+        let handle = move |delivery| {
+            let intake = self.clone();
+            async move { intake.take(delivery).await }
+        };
+        let may_pull = || async { log.queue_fill().await < QUEUE_FULL };
+        pull(&nats, lanes, may_pull, handle, stop).await;
+    }
+
+    /// Takes one event in.
+    pub(crate) async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
+        let (stage, taken) = match delivery.subject() {
+            subject::UPLOAD => ("upload", self.upload(&delivery).await),
+            subject::DELETE => ("delete", self.delete(&delivery).await),
+            unknown => {
+                let unread = Unread::newer(unknown, "this release knows no such event");
+                ("upload", Err(unread.into()))
+            }
+        };
+        match taken {
+            Ok(settlement) => settlement,
+            Err(error) => self.stopped(&delivery, stage, error).await,
+        }
+    }
+
+    async fn upload(&self, delivery: &Delivery) -> Result<Settlement, SettleError> {
+        match upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root) {
+            Ok(arrival) => {
+                let span = span(&arrival, delivery.seq);
+                self.accept(delivery, arrival).instrument(span).await
+            }
+            Err(malformed) => Ok(self.bury(delivery, "upload", &malformed).await?),
+        }
+    }
+
+    async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Settlement, SettleError> {
+        let event = EventOrder::new(delivery.seq, delivery.time);
+        let job_id = self.resolve(&arrival, &event).await?;
+        Span::current().record("job.id", job_id.as_str());
+        crash::point("intake.resolved");
+        self.index(&arrival.upload.file_id, &job_id).await?;
+        crash::point("intake.indexed");
+        let (source, failure) = match self.source(&arrival) {
+            Ok(source) => (Some(source), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        let trace = arrival.traceparent.clone().or_else(trace::current);
+        let file_id = arrival.upload.file_id.clone();
+        let accepted = self.accepted(arrival, source, &job_id, event).await?;
+        let (created, failure) = self.announce(delivery, accepted, trace.as_deref(), failure).await?;
+        let failure = match created {
+            Created::Ours(_) => {
+                counter!("fluxhls_uploads_total", "result" => "accepted").increment(1);
+                failure
+            }
+            Created::Theirs(standing) => {
+                let standing: Accepted = match wire::read(&standing.subject, &standing.payload) {
+                    Err(unread @ Unread::Broken { .. }) => {
+                        self.jobs.end_broken(&job_id, unread).await?;
+                        return Ok(Settlement::Ack);
+                    }
+                    read => read?,
+                };
+                if standing.head.file_id != file_id {
+                    let reason = format!("job_id {job_id} is already the job of another file");
+                    return Ok(self.bury(delivery, "upload", &Malformed(reason)).await?);
+                }
+                counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
+                tracing::info!(job.id = %job_id, file.id = %file_id, "the event was taken in before");
+                // What is wrong with another event than the job's own is none of the job's business.
+                None
+            }
+        };
+        crash::point("intake.accepted");
+        self.start(delivery, &job_id, failure).await
+    }
+
+    /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the server took and that is too long to be told
+    /// on is accepted without its metadata, and kept as a dead letter as far as that goes.
+    async fn announce(
+        &self,
+        delivery: &Delivery,
+        accepted: Accepted,
+        trace: Option<&str>,
+        failure: Option<Failure>,
+    ) -> Result<(Created, Option<Failure>), Refused> {
+        // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's. The time
+        // tells it from an event of the same number in another life of the stream.
+        let (seq, micros) = (delivery.seq, delivery.time.timestamp_micros());
+        let id = format!("upload-{seq}-{micros}-{}", accepted.head.job_id);
+        let whole = Fact::Accepted(accepted.clone());
+        let refused = match self.jobs.announce_as(id.clone(), &whole, trace).await {
+            Ok(created) => return Ok((created, failure)),
+            Err(refused) => refused,
+        };
+        let failure = Failure::told_by(
+            Code::InvalidEvent,
+            &format!("the event is too long to be told on: {refused}"),
+        );
+        self.publish_dead_letter(delivery, "upload", failure.code, &failure.message)
+            .await?;
+        let short = Fact::Accepted(Accepted {
+            upload: Upload {
+                metadata: json!({}),
+                ..accepted.upload
+            },
+            ..accepted
+        });
+        let created = self.jobs.announce_as(id, &short, trace).await?;
+        Ok((created, Some(failure)))
+    }
+
+    /// How the job of an event begins.
+    async fn accepted(
+        &self,
+        arrival: Arrival,
+        source: Option<SourceObject>,
+        job: &JobId,
+        event: EventOrder,
+    ) -> Result<Accepted, Unread> {
+        let file_id = arrival.upload.file_id.clone();
+        let tombstone = self.jobs.tombstone(&file_id).await?;
+        let keys = self.jobs.keys(&arrival.output_prefix, job);
+        Ok(Accepted {
+            head: Head::new(job.clone(), file_id),
+            manifest_url: self.jobs.public_url(&keys.master()),
+            output_prefix: arrival.output_prefix,
+            retry_of: arrival.retry_of,
+            identity: arrival.identity,
+            event,
+            deleted: tombstone.is_some_and(|(tombstone, _)| !event.is_after(&tombstone.event)),
+            upload: arrival.upload,
+            source,
+        })
+    }
+
+    /// Sends an accepted job on its way: to its end where its file was deleted or its event can only fail, else onto the queue.
+    async fn start(
+        &self,
+        delivery: &Delivery,
+        job: &JobId,
+        failure: Option<Failure>,
+    ) -> Result<Settlement, SettleError> {
+        let state = match self.jobs.state(job).await {
+            Ok(Some(state)) => state,
+            Ok(None) => return Ok(Settlement::Retry(Duration::from_secs(1))),
+            Err(unread) => {
+                self.jobs.end_broken(job, unread).await?;
+                return Ok(Settlement::Ack);
+            }
+        };
+        // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.
+        if let Some(deletion) = self.jobs.doom(&state).await? {
+            self.remove(delivery, self.jobs.delete_job(&state, deletion)).await?;
+            return Ok(Settlement::Ack);
+        }
+        if let (Some(failure), true) = (failure, state.is_open()) {
+            self.jobs.fail(&state, failure.to_error(None)).await?;
+            return Ok(Settlement::Ack);
+        }
+        if !state.ended {
+            self.jobs
+                .log
+                .enqueue(&state.key(TaskName::PLAN), state.traceparent.as_deref())
+                .await?;
+            crash::point("intake.queued");
+        }
+        Ok(Settlement::Ack)
+    }
+
+    /// The object an event means; or why its job can only fail. Nobody reads the event's URL again.
+    fn source(&self, arrival: &Arrival) -> Result<SourceObject, Failure> {
+        if !arrival.violations.is_empty() {
+            return Err(Failure::new(
+                Code::InvalidEvent,
+                format!("The event is not valid: {}.", arrival.violations.join("; ")),
+            ));
+        }
+        let located = self.locator.locate(&arrival.upload.file_url);
+        located.map_err(|forbidden| Failure::told_by(Code::ForbiddenSource, &forbidden))
+    }
+
+    /// Writes down that the file has this job, so that a deletion finds all of them without reading the log.
+    async fn index(&self, file: &FileId, job: &JobId) -> Result<(), Refused> {
+        let entry = SourceOwner {
+            job_id: job.clone(),
+            file_id: file.clone(),
+        };
+        let body = serde_json::to_vec(&entry).unwrap_or_default();
+        let message = Outgoing::json(subject::job_of_file(file, job), body);
+        self.jobs.log.create(topology::JOBS, message).await.map(drop)
+    }
+
+    /// The job an event stands for: its own id, else the one its identity was first given, unless that one was deleted since.
+    async fn resolve(&self, arrival: &Arrival, event: &EventOrder) -> Result<JobId, SettleError> {
+        if let Some(job_id) = &arrival.job_id {
+            return Ok(job_id.clone());
+        }
+        let owner = SourceOwner {
+            job_id: JobId::fresh(),
+            file_id: arrival.upload.file_id.clone(),
+        };
+        let body = serde_json::to_vec(&owner).unwrap_or_default();
+        let message = Outgoing::json(subject::source(&arrival.identity), body);
+        let mut expected = 0;
+        loop {
+            let first = match self.jobs.log.replace(topology::JOBS, message.clone(), expected).await? {
+                Created::Ours(_) => return Ok(owner.job_id),
+                Created::Theirs(first) => first,
+            };
+            let SourceOwner { job_id, .. } = wire::read(&first.subject, &first.payload)?;
+            if !(arrival.is_told_by_content() && self.is_of_a_past_life(&job_id, event).await?) {
+                return Ok(job_id);
+            }
+            expected = first.seq;
+        }
+    }
+
+    /// Whether the job was uploaded before its file was deleted, and the event after.
+    async fn is_of_a_past_life(&self, job: &JobId, event: &EventOrder) -> Result<bool, SettleError> {
+        let Some(state) = self.jobs.state(job).await? else {
+            return Ok(false);
+        };
+        let deletion = self.jobs.doom(&state).await?;
+        Ok(deletion.is_some_and(|deletion| event.is_after(&deletion)))
+    }
+}
+
+/// What log lines and traces say of taking an event in.
+fn span(arrival: &Arrival, seq: u64) -> Span {
+    let traceparent = arrival.traceparent.as_deref();
+    let span = tracing::error_span!(
+        "intake",
+        otel.kind = "consumer",
+        job.id = Empty,
+        file.id = %arrival.upload.file_id,
+        seq,
+        trace.id = trace::id(traceparent),
+    );
+    trace::continued(span, traceparent)
+}

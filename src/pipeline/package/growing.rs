@@ -1,0 +1,306 @@
+//! The handler of `playlist`: growing playlists follow what is made, so that the output plays while it is encoded.
+//!
+//! Whoever writes reads back what is there and keeps every line. A write replaces only the version that was read, so that one who slept
+//! in between neither shrinks nor unseals a playlist; where a service knows no such writes, the next one mends it, and the
+//! message that asks for it stays on the queue until nothing was left to write.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::Utc;
+use metrics::histogram;
+use streams::fact::{Decision, Fact, Head, Playable};
+use streams::plan::{Planned, Rendition};
+use streams::{JobId, Unread};
+
+use super::assembly::Assembled;
+use super::growth::{grown, limit, listed, planned_rates, plays};
+use super::playlists;
+use super::told::{Told, Unreadable};
+use crate::crash;
+use crate::jetstream::{Created, Delivery, Refused, Settlement};
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::failure::Failure;
+use crate::job::verdict::SettleError;
+use crate::job::{JobState, Jobs};
+use crate::playlist::LivePlaylist;
+use crate::storage::{JobKeys, ObjectKind, StorageError};
+
+/// No playlist is written more often than this: half of the time in which players read it again, so that a segment is listed within a
+/// target duration.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Why playlists did not grow.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stunted {
+    /// The storage did not do its part, or somebody else wrote first: what is there is read again.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The server will never take the fact.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// What was said of the job needs a newer release, or is broken.
+    #[error(transparent)]
+    Unread(#[from] Unread),
+    /// What a task told cannot be read.
+    #[error(transparent)]
+    Unreadable(Unreadable),
+}
+
+impl From<Unreadable> for Stunted {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Unread(unread) => Self::Unread(unread),
+            missing @ Unreadable::Missing(_) => Self::Unreadable(missing),
+        }
+    }
+}
+
+impl From<Stunted> for Failure {
+    fn from(stunted: Stunted) -> Self {
+        match stunted {
+            Stunted::Refused(refused) => refused.into(),
+            Stunted::Unread(unread) => unread.into(),
+            Stunted::Storage(_) | Stunted::Unreadable(_) => {
+                Self::new(streams::Code::StorageUnavailable, stunted.to_string())
+            }
+        }
+    }
+}
+
+/// Takes one delivery of a `playlist` task.
+///
+/// # Errors
+/// What keeps the job itself from going on.
+pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Result<Settlement, SettleError> {
+    let Some(state) = jobs.state(job).await? else {
+        return Ok(Settlement::Ack);
+    };
+    let Some(plan) = state.plan() else {
+        return Ok(Settlement::Ack);
+    };
+    let growing = Growing::new(jobs, &state, plan);
+    match growing.write(!state.is_open()).await {
+        Ok(false) => {}
+        // Later, when there may be more; by then a verdict may ask for the end.
+        Ok(true) => return Ok(Settlement::Retry(PAUSE)),
+        Err(Stunted::Refused(refused)) => return Err(refused.into()),
+        Err(Stunted::Unread(unread)) => return Err(unread.into()),
+        Err(stunted) => {
+            // Where it is not this request alone, nothing else need be started in vain.
+            if let Stunted::Storage(error) = &stunted
+                && !matches!(error, StorageError::Changed { .. })
+            {
+                jobs.blame_output(error).await;
+            }
+            tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %stunted, "growing playlists wait");
+            return Ok(Settlement::Retry(PAUSE));
+        }
+    }
+    // What was made since the job was read found this message on the queue, and asked for no other.
+    delivery.settle(Settlement::Ack).await;
+    let now = jobs.work(job).await?;
+    if now.done != state.work.done || now.parts != state.work.parts {
+        jobs.nudge(&state).await?;
+    }
+    Ok(Settlement::Silence)
+}
+
+/// Tells how long a job took to play for the first time.
+fn plays_since(state: &JobState) {
+    let waited = (Utc::now() - state.accepted.time).to_std().unwrap_or_default();
+    histogram!("fluxhls_time_to_first_playable_seconds").record(waited);
+}
+
+/// Completes and seals the playlists of a job whose output was found sound.
+pub(super) async fn seal(jobs: &Jobs, state: &JobState, plan: &Planned) -> Result<(), Stunted> {
+    loop {
+        match Growing::new(jobs, state, plan).write(true).await {
+            // Another one wrote meanwhile. It does so once in four seconds at most.
+            Err(Stunted::Storage(StorageError::Changed { .. })) => {}
+            Err(stunted) => return Err(stunted),
+            Ok(sealed) => {
+                if !sealed && !state.playable {
+                    plays_since(state);
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The growing playlists of one job.
+struct Growing<'a> {
+    jobs: &'a Jobs,
+    state: &'a JobState,
+    plan: &'a Planned,
+    keys: JobKeys,
+}
+
+/// One object as it was read.
+struct Read {
+    text: String,
+    etag: Option<String>,
+}
+
+/// One playlist, as it is and as it should be.
+struct Draft {
+    key: String,
+    before: Option<Read>,
+    text: String,
+}
+
+impl<'a> Growing<'a> {
+    fn new(jobs: &'a Jobs, state: &'a JobState, plan: &'a Planned) -> Self {
+        let keys = jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
+        Self {
+            jobs,
+            state,
+            plan,
+            keys,
+        }
+    }
+
+    /// Writes what has grown; whether anything had. A job that never played is not begun at its end.
+    async fn write(&self, seal: bool) -> Result<bool, Stunted> {
+        let master = self.read(&self.keys.live_master()).await?;
+        let begins = master.is_none();
+        if begins && seal {
+            return Ok(false);
+        }
+        let (mut drafts, renditions) = self.drafts(seal).await?;
+        if begins
+            && !plays(self.plan, |wanted| {
+                renditions.iter().any(|made| made.name() == wanted.name())
+            })
+        {
+            return Ok(false);
+        }
+        if self.is_growing() {
+            let rate = |made: &Assembled| planned_rates(self.plan, &made.rendition);
+            drafts.push(Draft {
+                key: self.keys.live_master(),
+                before: master,
+                text: playlists::multivariant(self.plan, "", &renditions, &rate, Vec::new(), None),
+            });
+        }
+        let mut wrote = false;
+        for draft in &drafts {
+            wrote |= self.put(draft).await?;
+        }
+        crash::point("playlist.written");
+        if self.state.is_open() && !self.state.playable && !seal {
+            let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
+            let manifest_url = self.jobs.live_url(&self.keys.live_master());
+            let playable = Fact::Playable(Playable { head, manifest_url });
+            if let Created::Ours(_) = self.jobs.announce(&playable, self.state.traceparent.as_deref()).await? {
+                plays_since(self.state);
+            }
+        }
+        Ok(wrote)
+    }
+
+    /// Whether what was made is listed: not after the job failed or was canceled.
+    fn is_growing(&self) -> bool {
+        match &self.state.verdict {
+            Some(verdict) => verdict.fact.outcome == Decision::Commit,
+            None => self.state.is_open(),
+        }
+    }
+
+    /// The media playlists that list something, that of the lowest rung first, and their renditions in the order of the plan.
+    async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), Stunted> {
+        let mut told = Told::new(self.jobs, self.state, self.plan);
+        let lowest = self.plan.videos().last().map(|lowest| &lowest.name);
+        let (first, others): (Vec<_>, Vec<_>) = self
+            .plan
+            .renditions
+            .iter()
+            .partition(|rendition| Some(rendition.name()) == lowest);
+        let (mut drafts, mut renditions) = (Vec::new(), Vec::new());
+        let mut until = f64::INFINITY;
+        for rendition in first.into_iter().chain(others) {
+            let made = self.draft(&mut told, rendition, until, seal).await?;
+            if Some(rendition.name()) == lowest {
+                until = limit(made.as_ref().map(|(_, playlist, _)| playlist));
+            }
+            if let Some((draft, _, listed)) = made {
+                drafts.push(draft);
+                renditions.push(listed);
+            }
+        }
+        let place = |made: &Assembled| {
+            self.plan
+                .renditions
+                .iter()
+                .position(|planned| planned.name() == made.name())
+        };
+        renditions.sort_by_key(place);
+        Ok((drafts, renditions))
+    }
+
+    /// The media playlist of a rendition that ends by `until`, in seconds; nothing where there is nothing to list.
+    async fn draft(
+        &self,
+        told: &mut Told<'_>,
+        rendition: &Rendition,
+        until: f64,
+        seal: bool,
+    ) -> Result<Option<(Draft, LivePlaylist, Assembled)>, Stunted> {
+        let key = self.keys.live_playlist(rendition.name().as_str());
+        let before = self.read(&key).await?;
+        let standing = before.as_ref().and_then(|read| LivePlaylist::parse(&read.text));
+        let Some(head) = told.head(rendition).await? else {
+            return Ok(None);
+        };
+        let is_sealed = standing.as_ref().is_some_and(|playlist| playlist.sealed);
+        let pieces = if self.is_growing() && !is_sealed {
+            let listed = standing.as_ref().map_or(0, |playlist| playlist.lines.len());
+            told.pieces(rendition, listed).await?
+        } else {
+            Vec::new()
+        };
+        let Some(mut playlist) = grown(self.plan, standing, &head, &pieces, until) else {
+            return Ok(None);
+        };
+        playlist.sealed |= seal;
+        let text = playlist.to_string();
+        Ok(Some((Draft { key, before, text }, playlist, listed(rendition, &head))))
+    }
+
+    /// An object with its version. The version is asked for first: a write in between makes ours fail, and nothing else.
+    async fn read(&self, key: &str) -> Result<Option<Read>, Stunted> {
+        let Some(meta) = self.jobs.output.head(key).await? else {
+            return Ok(None);
+        };
+        let bytes = self.jobs.output.get(key, SMALL_OBJECT).await?;
+        Ok(bytes.map(|bytes| Read {
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            etag: meta.etag,
+        }))
+    }
+
+    /// Writes a playlist where it changed; whether it had.
+    async fn put(&self, draft: &Draft) -> Result<bool, Stunted> {
+        if draft.before.as_ref().is_some_and(|before| before.text == draft.text) {
+            return Ok(false);
+        }
+        let body = Bytes::from(draft.text.clone());
+        crash::point("playlist.read");
+        let (output, kind) = (&self.jobs.output, ObjectKind::LivePlaylist);
+        let conditional = match &draft.before {
+            None => output.put_over(&draft.key, body.clone(), kind.clone(), None).await,
+            Some(Read { etag: Some(etag), .. }) => {
+                let over = Some(etag.as_str());
+                output.put_over(&draft.key, body.clone(), kind.clone(), over).await
+            }
+            Some(Read { etag: None, .. }) => output.put(&draft.key, body.clone(), kind.clone()).await,
+        };
+        match conditional {
+            // Some services answer that they know no conditional writes.
+            Err(StorageError::Refused { .. }) => output.put(&draft.key, body, kind).await?,
+            written => written?,
+        };
+        Ok(true)
+    }
+}

@@ -1,0 +1,150 @@
+//! The bucket against the log: every object is there, with the size and version it was written with, and inits read back well.
+
+use std::collections::BTreeMap;
+
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use streams::plan::Planned;
+use streams::task::TaskName;
+use streams::work::ObjectRef;
+
+use super::assembly::{Assembled, maker};
+use super::extras::extras;
+use super::outputs::Fault;
+use super::publication::Publication;
+use crate::cmaf::InitInfo;
+use crate::job::Jobs;
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::receipt::Made;
+use crate::storage::{Digest, JobKeys, ObjectMeta};
+
+/// Looks at everything the renditions are made of, and at what was made beside them.
+///
+/// # Errors
+/// The tasks to do again, or what kept it from being looked at.
+pub(super) async fn inspect(
+    publication: &Publication<'_>,
+    keys: &JobKeys,
+    renditions: &[Assembled],
+) -> Result<(), Fault> {
+    let Publication { jobs, plan, .. } = publication;
+    let listed = listed(jobs, keys).await?;
+    publication.pulse.add(u64::try_from(listed.len()).unwrap_or(1));
+    let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
+    let mut faults = Vec::new();
+    for (task, object) in origins(plan, keys, renditions, publication.made) {
+        if publication.given_up.contains(&object.key) {
+            continue;
+        }
+        let found = listed.get(object.key.as_str());
+        if let Some(what) = difference(found.copied(), object.size, object.etag.as_deref()) {
+            faults.push((task, format!("{} {what}.", object.key)));
+        }
+    }
+    for rendition in renditions {
+        if !publication.given_up.contains(&rendition.init.key)
+            && let Err(reason) = init_reads_back(jobs, rendition).await?
+        {
+            faults.push((maker(plan, &rendition.rendition, 0), reason));
+        }
+    }
+    faults.sort_by_key(|(task, _)| *task);
+    faults.dedup_by_key(|(task, _)| *task);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::Tasks(faults))
+    }
+}
+
+/// Every object that tasks made, with the task that makes it.
+fn origins(plan: &Planned, keys: &JobKeys, renditions: &[Assembled], made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
+    let mut all = extras(made);
+    for rendition in renditions {
+        let numbers = rendition.segments.iter().map(|(_, segment)| segment.n);
+        let tasks = std::iter::once(0)
+            .chain(numbers)
+            .map(|n| maker(plan, &rendition.rendition, n));
+        all.extend(tasks.zip(rendition.objects(keys)));
+    }
+    all
+}
+
+/// The objects in a job's folder. Some servers list no entity tags; there each object is asked for its own.
+async fn listed(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, Fault> {
+    let listed = match jobs.output.list(keys.folder()).await {
+        Ok(listed) => listed,
+        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+    };
+    // Boxed and made one by one: a question takes kilobytes, and a film has thousands of objects.
+    let asked = futures::stream::iter(listed).map(|meta| with_etag(jobs, meta).boxed());
+    asked.buffer_unordered(8).try_collect().await
+}
+
+async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {
+    if meta.etag.is_some() {
+        return Ok(meta);
+    }
+    match jobs.output.head(&meta.key).await {
+        Ok(Some(head)) => Ok(ObjectMeta {
+            etag: head.etag,
+            ..meta
+        }),
+        Ok(None) => Ok(meta),
+        Err(error) => Err(jobs.blame_output(&error).await.into()),
+    }
+}
+
+fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Option<String> {
+    let Some(found) = found else {
+        return Some("is not in the bucket".to_owned());
+    };
+    if found.size != size {
+        return Some(format!("has {} bytes in the bucket, {size} were written", found.size));
+    }
+    let bare = |etag: &str| etag.trim_matches('"').to_owned();
+    match (found.etag.as_deref(), etag) {
+        (Some(now), Some(then)) if bare(now) != bare(then) => Some("was replaced after it was written".to_owned()),
+        _ => None,
+    }
+}
+
+async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<(), String>, Fault> {
+    let key = &rendition.init.key;
+    let bytes = match jobs.output.get(key, SMALL_OBJECT).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(Err(format!("{key} is not in the bucket."))),
+        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+    };
+    if Digest::of(&bytes).sha256 != rendition.init.sha256 {
+        return Ok(Err(format!("{key} has another content than it was written with.")));
+    }
+    Ok(match InitInfo::parse(&bytes) {
+        Ok(init) if init.codec.text == rendition.codecs => Ok(()),
+        Ok(init) => Err(format!(
+            "{key} says {}, its task said {}.",
+            init.codec.text, rendition.codecs
+        )),
+        Err(error) => Err(format!("{key} is not sound: {error}.")),
+    })
+}
+
+/// Reads small objects back that were just written and compares them byte for byte.
+pub(super) async fn same_bytes(jobs: &Jobs, written: &[(String, bytes::Bytes)]) -> Result<(), Fault> {
+    let reads: Vec<_> = written.iter().map(|(key, bytes)| read_back(jobs, key, bytes)).collect();
+    let mut reads = futures::stream::iter(reads).buffer_unordered(4);
+    while let Some(read) = reads.next().await {
+        read?;
+    }
+    Ok(())
+}
+
+async fn read_back(jobs: &Jobs, key: &str, written: &bytes::Bytes) -> Result<(), Fault> {
+    match jobs.output.get(key, SMALL_OBJECT).await {
+        Ok(Some(found)) if found == *written => Ok(()),
+        Ok(_) => {
+            let text = format!("{key} was written but does not read back as written.");
+            Err(crate::job::failure::Failure::new(streams::Code::StorageUnavailable, text).into())
+        }
+        Err(error) => Err(jobs.blame_output(&error).await.into()),
+    }
+}

@@ -1,0 +1,101 @@
+//! What the tasks of a job made: their `done` messages, and the objects that hold lists too long for a message.
+
+use streams::task::TaskName;
+use streams::work::{Done, DoneOutput, WorkKind};
+use streams::{Code, Unread, subject, topology, wire};
+
+use crate::job::commit::SMALL_OBJECT;
+use crate::job::failure::Failure;
+use crate::job::receipt::Made;
+use crate::job::{JobState, Jobs};
+use crate::storage::Digest;
+
+/// What stands in the way of an output.
+#[derive(Debug)]
+pub enum Fault {
+    /// The output of these tasks is not what it was, or not what it should be: they must be done again.
+    Tasks(Vec<(TaskName, String)>),
+    /// Nothing of the output is to blame.
+    Other(Failure),
+}
+
+impl Fault {
+    /// The output of one task is at fault.
+    pub(super) fn task(task: TaskName, reason: String) -> Self {
+        Self::Tasks(vec![(task, reason)])
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+/// The results that count, in the order of the plan.
+///
+/// # Errors
+/// A task whose list is not what it was, or a result that is not in the log.
+pub async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
+    let mut made = Vec::new();
+    let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
+    for planned in &plan.tasks {
+        made.push(output(jobs, state, planned.task).await?);
+    }
+    Ok(made)
+}
+
+/// The result of one planned task that counts.
+pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Result<Made, Fault> {
+    let name = state.work.effective(task);
+    let subject = subject::work(&state.job_id, WorkKind::Done, name);
+    let recorded = jobs.log.last(topology::WORK, &subject).await;
+    let Some(recorded) = recorded else {
+        // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
+        return Err(Failure::new(
+            Code::StorageUnavailable,
+            format!("The result of {name} is not in the log."),
+        )
+        .into());
+    };
+    let done: Done = wire::read(&subject, &recorded.payload).map_err(Failure::from)?;
+    open(jobs, task, done).await
+}
+
+async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
+    let attempt = done.attempt;
+    let object = match done.output {
+        DoneOutput::Inline(output) => {
+            return Ok(Made {
+                task,
+                attempt,
+                output: *output,
+                list: None,
+                repair: false,
+            });
+        }
+        DoneOutput::Object(object) => object,
+    };
+    let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err(Fault::task(task, format!("{} is missing.", object.key))),
+        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+    };
+    if Digest::of(&bytes).sha256 != object.sha256 {
+        return Err(Fault::task(
+            task,
+            format!("{} has another content than it was written with.", object.key),
+        ));
+    }
+    match wire::read(&object.key, &bytes) {
+        Ok(output) => Ok(Made {
+            task,
+            attempt,
+            output,
+            list: Some(object),
+            repair: false,
+        }),
+        Err(unread @ Unread::Newer { .. }) => Err(Failure::from(unread).into()),
+        Err(unread @ Unread::Broken { .. }) => Err(Fault::task(task, format!("{unread}."))),
+    }
+}

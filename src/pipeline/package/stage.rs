@@ -1,0 +1,100 @@
+//! The handler of `finish`.
+
+use std::collections::BTreeSet;
+
+use metrics::histogram;
+use streams::task::TaskName;
+use streams::work::{Redo, WorkKind};
+use streams::{Code, JobId, subject, topology, wire};
+
+use super::growing;
+use super::outputs::{Fault, outputs};
+use super::publication::Publication;
+use crate::jetstream::{Delivery, Settlement};
+use crate::job::failure::Failure;
+use crate::job::verdict::SettleError;
+use crate::job::{Assignment, JobState, Jobs, Product, Stage};
+
+/// Checks outputs and prepares them to become public.
+#[derive(Debug, Clone)]
+pub struct Packager {
+    /// The jobs.
+    pub jobs: Jobs,
+}
+
+impl Stage for Packager {
+    async fn grow(&self, job: &JobId, delivery: &Delivery) -> Result<Settlement, SettleError> {
+        Box::pin(growing::follow(&self.jobs, job, delivery)).await
+    }
+
+    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+        let started = std::time::Instant::now();
+        let result = self.finish(&assignment).await;
+        histogram!("fluxhls_stage_duration_seconds", "stage" => "package").record(started.elapsed());
+        result
+    }
+}
+
+impl Packager {
+    async fn finish(&self, assignment: &Assignment) -> Result<Product, Failure> {
+        let state = &assignment.state;
+        self.claim(state).await?;
+        match self.check(assignment).await {
+            Ok(()) => Ok(Product::Commit),
+            Err(Fault::Other(failure)) => Err(failure),
+            Err(Fault::Tasks(tasks)) => self.redo(state, tasks).await,
+        }
+    }
+
+    /// The prefix must be free or this file's.
+    async fn claim(&self, state: &JobState) -> Result<(), Failure> {
+        let prefix = &state.accepted.fact.output_prefix;
+        match self.jobs.owner(prefix).await? {
+            Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
+                Code::PrefixInUse,
+                format!("The output place {prefix} belongs to file {}.", owner.file_id),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn check(&self, assignment: &Assignment) -> Result<(), Fault> {
+        let state = &assignment.state;
+        let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
+        let publication = Publication {
+            jobs: &self.jobs,
+            plan,
+            prefix: &state.accepted.fact.output_prefix,
+            accepted_seq: state.accepted.seq,
+            made: &outputs(&self.jobs, state).await?,
+            revision: 0,
+            sound: &[],
+            given_up: &BTreeSet::new(),
+            pulse: &assignment.pulse,
+        };
+        publication.publish().await?;
+        Box::pin(growing::seal(&self.jobs, state, plan))
+            .await
+            .map_err(Failure::from)?;
+        Ok(())
+    }
+
+    /// A bad task is done again once; a second failure is final.
+    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Product, Failure> {
+        let Some((task, reason)) = tasks.iter().find(|(task, _)| state.work.redo.contains(task)) else {
+            return Ok(Product::Redo(tasks));
+        };
+        let text = format!("Task {task} failed its check twice: {reason}");
+        let failure = Failure::new(Code::VerificationFailed, text).for_good();
+
+        let subject = subject::work(&state.job_id, WorkKind::Redo, *task);
+        let first = self.jobs.log.last(topology::WORK, &subject).await;
+        let first: Option<Redo> = first
+            .map(|first| wire::read(&first.subject, &first.payload))
+            .transpose()?;
+        if first.is_some_and(|first| first.reason == *reason) {
+            return Err(failure.measured_again());
+        }
+        Err(failure)
+    }
+}

@@ -1,0 +1,144 @@
+//! What the tasks of a job told of its renditions so far: results, and ranges of what is not done yet.
+
+use std::collections::BTreeMap;
+
+use streams::plan::{Planned, Rendition};
+use streams::task::TaskName;
+use streams::work::{Part, RenditionOutput};
+use streams::{RenditionName, Unread, subject, topology, wire};
+
+use super::growth::Piece;
+use super::outputs::{Fault, output};
+use crate::job::failure::{Failure, Remedy};
+use crate::job::{JobState, Jobs};
+
+/// Why it is not known what a task made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// It is not there, or not as it was told.
+    #[error("what {0} made cannot be read")]
+    Missing(TaskName),
+    /// What was told needs a newer release, or is broken.
+    #[error(transparent)]
+    Unread(#[from] Unread),
+}
+
+/// What was told of one job. Each message is read once, whichever rendition asks for it.
+pub(super) struct Told<'a> {
+    jobs: &'a Jobs,
+    state: &'a JobState,
+    plan: &'a Planned,
+    /// By subject or task.
+    known: BTreeMap<String, Output>,
+}
+
+/// What one attempt told.
+struct Output {
+    attempt: u64,
+    renditions: Vec<RenditionOutput>,
+}
+
+impl Output {
+    fn piece(&self, name: &RenditionName) -> Option<Piece> {
+        let output = self.renditions.iter().find(|output| output.name == *name)?;
+        Some(Piece {
+            attempt: self.attempt,
+            output: output.clone(),
+        })
+    }
+}
+
+impl<'a> Told<'a> {
+    /// Nothing is read yet.
+    pub(super) const fn new(jobs: &'a Jobs, state: &'a JobState, plan: &'a Planned) -> Self {
+        Self {
+            jobs,
+            state,
+            plan,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// The piece a rendition begins with: what all others must fit.
+    pub(super) async fn head(&mut self, rendition: &Rendition) -> Result<Option<Piece>, Unreadable> {
+        let task = makers(self.plan, rendition, 0)[0].0;
+        let work = &self.state.work;
+        for k in work.parts.get(&task).into_iter().flatten() {
+            if let Some(piece) = self.part(task, *k).await?.piece(rendition.name()) {
+                return Ok(Some(piece));
+            }
+        }
+        if !work.done.contains(&work.effective(task)) {
+            return Ok(None);
+        }
+        Ok(self.done(task).await?.piece(rendition.name()))
+    }
+
+    /// What is there of a rendition from segment `listed` on, in order: of each task its result, else its ranges; up to the first task
+    /// that is not done.
+    pub(super) async fn pieces(&mut self, rendition: &Rendition, listed: usize) -> Result<Vec<Piece>, Unreadable> {
+        let listed = u32::try_from(listed).unwrap_or(u32::MAX);
+        let work = &self.state.work;
+        let mut pieces = Vec::new();
+        for (task, first) in makers(self.plan, rendition, listed) {
+            let name = work.effective(task);
+            let ranges = work.parts.get(&name).into_iter().flatten();
+            for k in ranges.filter(|k| first.saturating_add(Part::range(name.duty, **k).1) > listed) {
+                pieces.extend(self.part(name, *k).await?.piece(rendition.name()));
+            }
+            if !work.done.contains(&name) {
+                break;
+            }
+            pieces.extend(self.done(task).await?.piece(rendition.name()));
+        }
+        Ok(pieces)
+    }
+
+    /// A range of what a task made.
+    async fn part(&mut self, task: TaskName, k: u32) -> Result<&Output, Unreadable> {
+        let subject = subject::part(&self.state.job_id, task, k);
+        if !self.known.contains_key(&subject) {
+            let recorded = self.jobs.log.last(topology::WORK, &subject).await;
+            let recorded = recorded.ok_or(Unreadable::Missing(task))?;
+            let Part {
+                attempt, renditions, ..
+            } = wire::read(&subject, &recorded.payload)?;
+            self.known.insert(subject.clone(), Output { attempt, renditions });
+        }
+        self.known.get(&subject).ok_or(Unreadable::Missing(task))
+    }
+
+    /// The result of a task.
+    async fn done(&mut self, task: TaskName) -> Result<&Output, Unreadable> {
+        let name = task.to_string();
+        if !self.known.contains_key(&name) {
+            let made = output(self.jobs, self.state, task).await;
+            let made = made.map_err(|fault| unreadable(task, fault))?;
+            let (attempt, renditions) = (made.attempt, made.output.renditions);
+            self.known.insert(name.clone(), Output { attempt, renditions });
+        }
+        self.known.get(&name).ok_or(Unreadable::Missing(task))
+    }
+}
+
+fn unreadable(task: TaskName, fault: Fault) -> Unreadable {
+    match fault {
+        Fault::Other(Failure {
+            remedy: Remedy::AwaitNewer(unread),
+            ..
+        }) => unread.into(),
+        Fault::Other(_) | Fault::Tasks(_) => Unreadable::Missing(task),
+    }
+}
+
+/// The tasks that make a rendition from segment `listed` on, with the first segment of each.
+fn makers(plan: &Planned, rendition: &Rendition, listed: u32) -> Vec<(TaskName, u32)> {
+    match (rendition, &plan.video) {
+        (Rendition::Video(_), Some(video)) => {
+            let at = video.chunks.iter().rposition(|first| *first <= listed).unwrap_or(0);
+            let chunks = (0..).zip(&video.chunks).skip(at);
+            chunks.map(|(k, first)| (TaskName::video(k), *first)).collect()
+        }
+        _ => vec![(TaskName::TRACKS, 0)],
+    }
+}

@@ -1,0 +1,237 @@
+//! The private copy of a source that cannot be entered at a time: TS, PS, FLV, and WebM without cues.
+//!
+//! Without it the whole video would be one sequential task. The copy costs one read of the source and no decoding. AVI is not
+//! copied: it tells no presentation times, and those a copy makes up are late by the reordering of its frames.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use streams::plan::SourceCopy;
+use streams::{Code, Rational};
+use tokio::sync::watch;
+use tokio_util::io::ReaderStream;
+use tokio_util::sync::CancellationToken;
+
+use super::stage::Planner;
+use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
+use crate::job::Assignment;
+use crate::job::failure::Failure;
+use crate::ladder::Probe;
+use crate::ladder::probe::{Content, Stream};
+use crate::ladder::sound::SAMPLE_RATE;
+use crate::storage::{self, Source, SourceServer};
+use crate::worker::admission::Need;
+
+/// Seconds of video below which one sequential task is soon done.
+const WORTH_IT: f64 = 24.0;
+
+/// The least speed of a copy, in bytes a second, below which it counts as hung for good.
+const SLOWEST: u64 = 256 << 10;
+
+/// A copy, and what is in it.
+pub(super) struct Copied {
+    pub(super) copy: SourceCopy,
+    pub(super) probe: Probe,
+}
+
+impl Planner {
+    /// Copies a source that cannot be entered at a time into a container with an index, where that is worth it and possible. Where it
+    /// is not the job goes on without: slower, not worse. But a source whose clock has to be repaired is nothing without its copy.
+    pub(super) async fn copied(
+        &self,
+        assignment: &Assignment,
+        server: &SourceServer,
+        size: u64,
+        probe: &Probe,
+    ) -> Result<Option<Copied>, Failure> {
+        let is_needed = probe.clock_repair.is_some();
+        if !is_worth_it(probe) && !is_needed {
+            return Ok(None);
+        }
+        if size > self.remux_max {
+            let limit = self.remux_max;
+            let text = format!(
+                "The clock of the file begins anew on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit})."
+            );
+            return if is_needed {
+                Err(Failure::new(Code::ExceedsPolicy, text))
+            } else {
+                Ok(None)
+            };
+        }
+        let size = size.saturating_add(decoded_bytes(probe));
+        let who = format!("{}/copy", assignment.state.job_id);
+        let room = self.ledger.wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
+        let Some(_room) = room.await else {
+            if is_needed {
+                return Err(Failure::plain(Code::DiskFull));
+            }
+            tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
+            return Ok(None);
+        };
+        let folder = self
+            .workshop
+            .bench(std::iter::empty())
+            .map_err(|error| no_folder(&error))?;
+        let input = self.input(server, probe.deep);
+        for subtitles in [true, false] {
+            let args = argv::remux(&input, probe, subtitles);
+            let run = self.copy(&args, folder.path(), server, size);
+            let end = self.read(assignment, server, run).await??;
+            if end == End::Finished {
+                return self.publish(assignment, &folder.path().join(argv::COPY), probe).await;
+            }
+        }
+        if is_needed {
+            let text = "The clock of the file begins anew on its way, and its tracks cannot be copied to be put right.";
+            return Err(Failure::new(Code::DecodeErrors, text));
+        }
+        tracing::warn!(job.id = %assignment.state.job_id, "the source cannot be copied into Matroska; its video is one task");
+        Ok(None)
+    }
+
+    async fn copy(&self, args: &[String], folder: &Path, server: &SourceServer, size: u64) -> Result<End, Failure> {
+        let (ticks, _) = watch::channel(Tick::default());
+        let exit = ffmpeg::run(Run {
+            tool: &self.tool,
+            args,
+            confinement: Confinement::new(Allowance::copy(size))
+                .in_folder(folder)
+                .reading(&Input::http(server.url())),
+            limits: Limits::new(Duration::from_secs(300 + size / SLOWEST)),
+            stop: &CancellationToken::new(),
+            external_work: &|| server.bytes_read() + server.bytes_served(),
+            ticks: &ticks,
+        })
+        .await
+        .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+        if exit.code() == Some(Code::DiskFull) {
+            return Err(Failure::plain(Code::DiskFull));
+        }
+        if exit.end != End::Finished {
+            tracing::debug!(stderr = exit.stderr_tail, "a copy of the source failed");
+        }
+        Ok(exit.end)
+    }
+
+    /// Puts the copy beside the output and probes it there, as the tasks will read it.
+    async fn publish(&self, assignment: &Assignment, file: &Path, original: &Probe) -> Result<Option<Copied>, Failure> {
+        let key = storage::source_copy(assignment.state.job_id.as_str());
+        let opened = tokio::fs::File::open(file).await.map_err(|error| no_folder(&error))?;
+        let pulse = assignment.pulse.clone();
+        let pieces = futures::StreamExt::inspect(ReaderStream::with_capacity(opened, 1 << 18), move |piece| {
+            pulse.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
+        });
+        let stored = match self.jobs.output.put_stream(&key, "video/x-matroska", pieces).await {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.jobs.blame_output(&error).await),
+        };
+        let copy = SourceCopy {
+            bucket: self.jobs.output.name().to_owned(),
+            key,
+            etag: stored.etag,
+            size: stored.size,
+            spliced: original.clock_repair.is_some()
+                || original
+                    .streams
+                    .iter()
+                    .any(|stream| argv::decoded_channels(stream).is_some()),
+        };
+        let source = Source::copy(&self.storage, &copy);
+        let server = self.open(source).await?;
+        let probe = self.probe(assignment, &server).await?;
+        if let Some(repair) = &original.clock_repair {
+            refuse_unrepaired(&probe, repair.duration)?;
+        } else if !probe.seekable {
+            return Ok(None);
+        }
+        let probe = remember(probe, original);
+        Ok(Some(Copied { copy, probe }))
+    }
+}
+
+/// The probe of a copy, with what only the source could tell: what was done to its clock, which of its tracks were not copied, and which belong
+/// together, since Matroska has no programmes.
+fn remember(copy: Probe, original: &Probe) -> Probe {
+    let kinds = argv::copied_streams(original);
+    let copied = kinds.iter().flat_map(|(_, streams)| streams);
+    let places: BTreeMap<u32, u32> = copied.zip(0..).map(|(stream, place)| (stream.index, place)).collect();
+    let place = |index: &u32| places.get(index).copied();
+    let programmes = original
+        .programmes
+        .iter()
+        .map(|programme| programme.iter().filter_map(place).collect());
+    let mut streams = copy.streams;
+    let first = streams.iter().map(|stream| stream.index + 1).max().unwrap_or(0);
+    let lost = original
+        .streams
+        .iter()
+        .filter(|stream| matches!(stream.content, Content::Unreadable(_)));
+    streams.extend((first..).zip(lost).map(|(index, stream)| Stream {
+        index,
+        ..stream.clone()
+    }));
+    Probe {
+        streams,
+        clock_repair: original.clock_repair.clone(),
+        programmes: programmes.collect(),
+        ..copy
+    }
+}
+
+/// A copy whose clock was repaired must be as long as its parts are together.
+fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
+    let start = copy
+        .streams
+        .iter()
+        .filter(|stream| stream.is_media())
+        .filter_map(|stream| stream.start)
+        .min();
+    let found = copy.end().zip(start).map_or(0.0, |(end, start)| end - start.as_f64());
+    if (found - wanted).abs() <= 1.0_f64.max(wanted * 0.01) {
+        return Ok(());
+    }
+    let text = format!(
+        "The clock of the file begins anew on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s."
+    );
+    Err(Failure::new(Code::DecodeErrors, text))
+}
+
+/// Whether the copy saves time, and says the same as the source.
+fn is_worth_it(probe: &Probe) -> bool {
+    let long = |(stream, _): (&crate::ladder::probe::Stream, _)| match (stream.start, stream.end) {
+        (Some(start), Some(end)) => end - start.as_f64() >= WORTH_IT,
+        _ => false,
+    };
+    // A decoder of one track would forget by how much it begins later than the others.
+    let starts = || {
+        probe
+            .streams
+            .iter()
+            .filter(|stream| stream.is_media())
+            .filter_map(|stream| stream.start)
+    };
+    let is_late = starts().max() > starts().min().and_then(|first| first.checked_add(Rational::whole(1)));
+    let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
+    let is_enough = |main| is_late || long(main);
+    !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(is_enough)
+}
+
+/// Bytes that sound takes, at most, which is decoded for the copy.
+fn decoded_bytes(probe: &Probe) -> u64 {
+    let bytes = probe.streams.iter().filter_map(|stream| {
+        let channels = argv::decoded_channels(stream)?;
+        let seconds = stream.end? - stream.start.map_or(0.0, Rational::as_f64);
+        Some((seconds.max(0.0) * f64::from(SAMPLE_RATE)) as u64 * u64::from(channels.clamp(2, 6)) * 2)
+    });
+    bytes.sum()
+}
+
+fn no_folder(error: &std::io::Error) -> Failure {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
+        _ => Code::FfmpegCrashed,
+    };
+    Failure::new(code, format!("The work folder cannot be used: {error}."))
+}

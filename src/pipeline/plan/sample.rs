@@ -1,0 +1,47 @@
+//! Fitting a draft to the pictures of its source, by a short sample of them.
+
+use streams::Code;
+
+use super::source::Found;
+use super::stage::Planner;
+use crate::config::cores;
+use crate::ffmpeg;
+use crate::job::Assignment;
+use crate::job::failure::Failure;
+use crate::ladder::Draft;
+use crate::ladder::title::{self, Samples};
+use crate::storage::Source;
+use crate::worker::admission::Need;
+
+impl Planner {
+    /// The draft as the pictures want it. Without a sample it stays as it is: whether the source can be read and encoded is for the
+    /// encoders to find out.
+    pub(super) async fn fitted(&self, assignment: &Assignment, found: &Found, draft: Draft) -> Draft {
+        match self.sampled(assignment, found, &draft).await {
+            Ok(samples) => title::refine(draft, &samples),
+            Err(reason) => title::unsampled(draft, reason),
+        }
+    }
+
+    async fn sampled(&self, assignment: &Assignment, found: &Found, draft: &Draft) -> Result<Samples, String> {
+        let unread = |failure: Failure| {
+            tracing::warn!(job.id = %assignment.state.job_id, code = %failure.code, "the source was not sampled: {}", failure.message);
+            "No sample was taken: the source could not be read through.".to_owned()
+        };
+        let source = match &draft.source.copy {
+            Some(copy) => Source::copy(&self.storage, copy),
+            None => found.source(&self.storage),
+        };
+        let who = format!("{}/sample", assignment.state.job_id);
+        let need = Need::of_sample(draft, cores());
+        let room = self.ledger.wait(&who, need, || assignment.pulse.add(1)).await;
+        let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
+        let server = self.open(source).await.map_err(unread)?;
+        let folder = self.workshop.bench(std::iter::empty());
+        let folder = folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;
+        let input = self.input(&server, draft.source.deep);
+        let sample = ffmpeg::sample(&self.tool, &input, folder.path(), draft);
+        let sampled = self.read(assignment, &server, sample).await.map_err(unread)?;
+        sampled.map_err(|error| error.to_string())
+    }
+}

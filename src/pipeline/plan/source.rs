@@ -1,0 +1,100 @@
+//! Whether an event's object is there, whole, and the one that was meant. Asked before an attempt is counted.
+
+use streams::Code;
+use streams::task::TaskName;
+use streams::upload::SourceObject;
+
+use crate::job::failure::Failure;
+use crate::job::{JobState, Jobs, Readiness};
+use crate::ladder::Limits;
+use crate::storage::{ObjectMeta, Source, Storage};
+use crate::worker::admission::Reservation;
+
+/// The source object of a job, as it is now.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// Where it is.
+    pub(super) object: SourceObject,
+    /// What it is.
+    pub(super) meta: ObjectMeta,
+}
+
+impl Found {
+    /// The version that was found, for reading.
+    pub(super) fn source(&self, storage: &Storage) -> Source {
+        Source {
+            bucket: storage.bucket(&self.object.bucket),
+            key: self.object.key.clone(),
+            etag: self.meta.etag.clone().unwrap_or_default(),
+            size: self.meta.size,
+        }
+    }
+}
+
+/// What was found of a source.
+pub(super) enum Look {
+    Found(Found),
+    /// Not there, or shorter than its event says: it may still be on its way.
+    Missing(Code),
+    Failed(Failure),
+}
+
+impl Look {
+    /// A source that was found, unless it is larger than is accepted.
+    pub(super) fn within(self, limits: &Limits) -> Self {
+        match self {
+            Self::Found(found) => match limits.judge_size(found.meta.size) {
+                Ok(()) => Self::Found(found),
+                Err(refusal) => Self::Failed(Failure::new(refusal.code, refusal.message)),
+            },
+            other => other,
+        }
+    }
+}
+
+/// Looks at the object a job's event names.
+pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Look {
+    let upload = &state.accepted.fact.upload;
+    let Some(object) = state.accepted.fact.source.clone() else {
+        // Intake ends such a job itself; it may have died before it could.
+        let text = "The event is not valid, or names no object that this service may read.";
+        return Look::Failed(Failure::new(Code::InvalidEvent, text));
+    };
+    let meta = match storage.bucket(&object.bucket).head(&object.key).await {
+        Ok(Some(meta)) => meta,
+        Ok(None) => return Look::Missing(Code::SourceNotFound),
+        Err(error) => {
+            let failure = jobs.blame_source(&error).await;
+            return if failure.code == Code::SourceNotFound {
+                Look::Missing(failure.code)
+            } else {
+                Look::Failed(failure)
+            };
+        }
+    };
+    if meta.size < upload.size {
+        return Look::Missing(if meta.size == 0 {
+            Code::EmptyInput
+        } else {
+            Code::TruncatedUpload
+        });
+    }
+    if meta.size == 0 {
+        return Look::Failed(Failure::plain(Code::EmptyInput));
+    }
+    let bare = |etag: &str| etag.trim_matches('"').to_owned();
+    match (&upload.etag, &meta.etag) {
+        (Some(meant), Some(found)) if bare(meant) != bare(found) => Look::Failed(Failure::plain(Code::SourceChanged)),
+        _ => Look::Found(Found { object, meta }),
+    }
+}
+
+/// Whether the task can start: a source that is on its way is waited for, from when the event was taken in, and a denied one from when it
+/// was first denied.
+pub(super) async fn readiness(jobs: &Jobs, look: Look, state: &JobState, task: TaskName) -> Readiness {
+    match look {
+        Look::Found(_) => Readiness::Ready(Reservation::default()),
+        Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::plain(code)),
+        Look::Failed(failure) => jobs.readiness_after(failure, state, task).await,
+    }
+}

@@ -1,0 +1,238 @@
+//! The handler of plan tasks.
+
+use std::sync::Arc;
+
+use metrics::{counter, histogram};
+use streams::Code;
+use streams::fact::Head;
+use streams::plan::Planned;
+use streams::task::TaskName;
+
+use super::remux::Copied;
+use super::share::Shares;
+use super::source::{Found, Look, look, readiness};
+use crate::crash;
+use crate::ffmpeg::sniff::{self, Sniff};
+use crate::ffmpeg::{self, Input, ProbeLimits, Tool};
+use crate::job::failure::{Evidence, Failure, Remedy};
+use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
+use crate::ladder::{self, Limits, Pin, Probe, Profiles};
+use crate::storage::{BlockCache, Source, SourceServer, Storage};
+use crate::worker::admission::Ledger;
+use crate::worker::work_dir::Workshop;
+
+/// A fact is at most so long, in bytes.
+const MAX_FACT: usize = 64 * 1024;
+
+/// Plans jobs.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    /// The jobs.
+    pub jobs: Jobs,
+    /// Where sources are.
+    pub storage: Storage,
+    /// Blocks of sources, shared by all tasks of this process.
+    pub cache: BlockCache,
+    /// What events may ask for.
+    pub profiles: Profiles,
+    /// ffprobe.
+    pub tool: Tool,
+    /// Its version.
+    pub ffmpeg: String,
+    /// Where copies of sources are made.
+    pub workshop: Arc<Workshop>,
+    /// What room there is.
+    pub ledger: Ledger,
+    /// Bytes of the largest source that is copied.
+    pub remux_max: u64,
+    /// What sources are accepted.
+    pub limits: Limits,
+    /// Who has which share of the queue.
+    pub shares: Shares,
+}
+
+impl Stage for Planner {
+    async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
+        if let Some(pause) = self.shares.pause(&self.jobs, state).await {
+            return Readiness::Wait(pause);
+        }
+        let look = self.look(state).await;
+        if let Look::Found(found) = &look {
+            let source = found.source(&self.storage);
+            if let Some(readiness) = self.jobs.look_at_denied_source(&source, state, task).await {
+                return readiness;
+            }
+        }
+        readiness(&self.jobs, look, state, task).await
+    }
+
+    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+        let started = std::time::Instant::now();
+        let state = &assignment.state;
+        let prefix = &state.accepted.fact.output_prefix;
+        if let Some((owner, _)) = self.jobs.owner(prefix).await?
+            && owner.file_id != *state.file_id()
+        {
+            let text = format!("The output place {prefix} belongs to file {}.", owner.file_id);
+            return Err(Failure::new(Code::PrefixInUse, text));
+        }
+        let found = match self.look(state).await {
+            Look::Found(found) => found,
+            Look::Missing(code) => return Err(self.missing(code, state)),
+            Look::Failed(failure) => return Err(failure),
+        };
+        let sniffed = self.sniff(&assignment, &found).await?;
+        let server = self.open(found.source(&self.storage)).await?;
+        let probe = self
+            .probe(&assignment, &server)
+            .await
+            .map_err(|failure| match sniffed.explain(failure.code) {
+                Some(refusal) => Failure::new(refusal.code, refusal.message),
+                None => failure,
+            })?;
+        crash::point("plan.probed");
+        let copied = self.copied(&assignment, &server, found.meta.size, &probe).await?;
+        crash::point("plan.copied");
+        let planned = self.decide(&assignment, &found, &probe, copied).await;
+        histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
+        let evidence = || Evidence {
+            probe: serde_json::to_value(&probe).ok(),
+            ..Evidence::default()
+        };
+        planned
+            .map(|planned| Product::Plan(Box::new(planned)))
+            .map_err(|failure| failure.with_evidence(evidence()))
+    }
+}
+
+impl Planner {
+    /// Chunks that can be encoded at a time, as far as can be seen.
+    async fn fleet(&self) -> u32 {
+        let (hi, lo) = self.jobs.encoding().await;
+        u32::try_from(hi.and(lo).capacity()).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The failure of a source that was gone, or that was first denied and then not there, when its task had started.
+    fn missing(&self, code: Code, state: &JobState) -> Failure {
+        let remedy = match self.jobs.source_wait_left(state.accepted.time) {
+            Some(_) => Remedy::AwaitSource,
+            None => Remedy::ByClass,
+        };
+        Failure {
+            remedy,
+            ..Failure::plain(code)
+        }
+    }
+
+    async fn look(&self, state: &JobState) -> Look {
+        let look = look(&self.jobs, &self.storage, state).await;
+        look.within(&self.limits)
+    }
+
+    /// Looks at the first bytes of the version that was found, before any process starts.
+    async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<Sniff, Failure> {
+        let source = found.source(&self.storage);
+        let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
+        let head = match source.bucket.get_range(&source.key, &source.etag, range).await {
+            Ok(head) => head,
+            Err(error) => return Err(self.jobs.blame_source(&error).await),
+        };
+        assignment.pulse.add(head.len() as u64);
+        let sniffed = sniff::sniff(&head, source.size);
+        if let Some(code) = sniffed.code() {
+            return Err(Failure::plain(code));
+        }
+
+        // Whether it is encrypted stands in its index, which may lie behind the media.
+        let Some(at) = sniff::index_at(&head, source.size) else {
+            return Ok(sniffed);
+        };
+        let range = at..(at + sniff::HEAD_BYTES as u64).min(source.size);
+        match source.bucket.get_range(&source.key, &source.etag, range).await {
+            Ok(index) if sniff::is_protected(&index) => Err(Failure::plain(Code::Protected)),
+            Ok(_) => Ok(sniffed),
+            Err(error) => Err(self.jobs.blame_source(&error).await),
+        }
+    }
+
+    /// Opens one version of an object for ffmpeg.
+    pub(super) async fn open(&self, source: Source) -> Result<SourceServer, Failure> {
+        let server = SourceServer::open(source, self.cache.clone()).await;
+        server.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))
+    }
+
+    /// Does what reads from `server`. A read that failed on the way looks like a short source to whoever reads it.
+    pub(super) async fn read<T>(
+        &self,
+        assignment: &Assignment,
+        server: &SourceServer,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let before = server.bytes_read();
+        let result = tokio::select! {
+            result = work => result,
+            never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
+        };
+        counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
+        match server.fault() {
+            Some(fault) => Err(self.jobs.blame_source(&fault.error).await),
+            None => Ok(result),
+        }
+    }
+
+    /// What a server serves, as ffmpeg is told of it.
+    pub(super) fn input(&self, server: &SourceServer, deep: bool) -> Input {
+        Input::http(server.url()).decoding(self.limits.pixels).looking(deep)
+    }
+
+    /// Looks into the source.
+    pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
+        let (input, limits) = (self.input(server, false), ProbeLimits::of(self.limits));
+        let probed = self.read(assignment, server, ffmpeg::probe(&self.tool, &input, &limits));
+        probed.await?.map_err(|error| Failure::told_by(error.code(), &error))
+    }
+
+    /// Decides by what is in the copy, where there is one, and calls it by what the source itself is.
+    async fn decide(
+        &self,
+        assignment: &Assignment,
+        found: &Found,
+        probe: &Probe,
+        copied: Option<Copied>,
+    ) -> Result<Planned, Failure> {
+        let state = &assignment.state;
+        let asked = &state.accepted.fact.upload.settings;
+        let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
+            let text = format!("The event asks for a profile that is not there: {unknown}.");
+            Failure::new(Code::InvalidEvent, text)
+        })?;
+        let pin = Pin {
+            bucket: found.object.bucket.clone(),
+            key: found.object.key.clone(),
+            etag: found.meta.etag.clone().unwrap_or_default(),
+            size: found.meta.size,
+        };
+        let settings = ladder::Settings {
+            profile: profile.clone(),
+            priority: asked.priority,
+            limits: self.limits,
+            fleet: self.fleet().await,
+        };
+        let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));
+        let mut draft = ladder::plan(&read, pin, &settings, &self.ffmpeg)
+            .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
+        draft.source.container.clone_from(&probe.container);
+        ladder::mime::of(probe).clone_into(&mut draft.source.mime_type);
+        draft.source.copy = copy;
+        if settings.profile.per_title {
+            draft = self.fitted(assignment, found, draft).await;
+        }
+        let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
+        let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
+        if size > MAX_FACT {
+            let text = format!("The plan of this file has {size} bytes; at most {MAX_FACT} are possible.");
+            return Err(Failure::new(Code::ExceedsPolicy, text));
+        }
+        Ok(planned)
+    }
+}
