@@ -1,20 +1,40 @@
 //! Death or sleep on request, in debug builds only: the tests kill or stop a process after each single step of each handler.
 //!
-//! `FLUXHLS_CRASH_AT=<step>` makes the process abort when it reaches that step for the first time, as `kill -9` would there;
-//! `FLUXHLS_PAUSE_AT=<step>` stops it there, as `kill -STOP` would, until somebody continues it. In release builds [`point`] is empty.
+//! The step [`CrashPoints::crash`] makes the process abort when it reaches that step for the first time, as `kill -9` would there;
+//! [`CrashPoints::pause`] stops it there, as `kill -STOP` would, until somebody continues it. In release builds [`point`] is empty.
+
+/// Steps at which the process shall die or stand still. Names are `<handler>.<step>`.
+#[derive(Debug, Default)]
+pub struct CrashPoints {
+    /// Where it dies.
+    pub crash: Option<String>,
+    /// Where it stands still once.
+    pub pause: Option<String>,
+}
+
+#[cfg(debug_assertions)]
+static ARMED: std::sync::OnceLock<CrashPoints> = std::sync::OnceLock::new();
+
+/// Sets the steps of this process, once.
+#[cfg(debug_assertions)]
+pub fn arm(points: CrashPoints) {
+    // A second call would be one in the same process, whose steps are set.
+    let _ = ARMED.set(points);
+}
 
 /// A step after which a process may die or stand still. Names are `<handler>.<step>`.
 #[cfg(debug_assertions)]
 pub fn point(step: &str) {
     use std::sync::OnceLock;
-    static CRASH: OnceLock<Option<String>> = OnceLock::new();
-    static PAUSE: OnceLock<Option<String>> = OnceLock::new();
     static PAUSED: OnceLock<()> = OnceLock::new();
-    if CRASH.get_or_init(crate::config::crash_point).as_deref() == Some(step) {
+    let Some(armed) = ARMED.get() else {
+        return;
+    };
+    if armed.crash.as_deref() == Some(step) {
         tracing::error!(step, "dying here, as asked");
         std::process::abort();
     }
-    if PAUSE.get_or_init(crate::config::pause_point).as_deref() == Some(step) && PAUSED.set(()).is_ok() {
+    if armed.pause.as_deref() == Some(step) && PAUSED.set(()).is_ok() {
         tracing::error!(step, "standing still here, as asked");
         let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
     }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use fluxhls::ffmpeg::{Input, ProbeLimits, argv, probe, sample};
-use fluxhls::ladder::{self, Draft, Pin, Profile, Settings, title};
+use ffmpeg::{Input, ProbeLimits, argv, probe, sample};
+use media::ladder::{self, Draft, Pin, Profile, Settings, title};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use streams::fact::Head;
@@ -70,7 +70,7 @@ pub(crate) async fn draft(bench: &Bench, clip: &Path, profile: Profile) -> Resul
     let settings = Settings {
         profile,
         priority: Priority::Normal,
-        limits: fluxhls::ladder::Limits::default(),
+        limits: media::ladder::Limits::default(),
         fleet: 1,
     };
     Ok(ladder::plan(&probe, pin, &settings, "bench")?)

@@ -8,10 +8,9 @@ mod report;
 mod run;
 
 use anyhow::Result;
-use fluxhls::ladder::Profile;
-
 use clips::{MOVING, SLIDES};
 use encode::{draft, old, per_title, planned};
+use media::ladder::Profile;
 use report::{Compared, Report, Title};
 use run::Bench;
 
@@ -84,7 +83,7 @@ async fn main() -> Result<()> {
 }
 
 fn profile(name: &str) -> Result<Profile> {
-    Ok(fluxhls::ladder::profile::Profiles::shipped().get(name)?.clone())
+    Ok(media::ladder::profile::Profiles::shipped().get(name)?.clone())
 }
 
 /// A shipped profile with the rungs that the old ladder has, too.

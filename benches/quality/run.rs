@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fluxhls::ffmpeg::{self, Allowance, Confinement, End, Limits, Run, Tick, Tool};
+use ffmpeg::{Allowance, Confinement, End, Limits, Run, Tick, Tool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

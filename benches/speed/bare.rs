@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use fluxhls::ffmpeg::Input;
-use fluxhls::ffmpeg::argv::{Options, video_chunk};
+use ffmpeg::Input;
+use ffmpeg::argv::{Options, video_chunk};
 use streams::fact::Planned;
 
 use crate::harness::process::{command, output_of};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fluxhls::ffmpeg::{self, Input, ProbeLimits, Tool};
-use fluxhls::ladder::{self, Limits, Pin, Profiles};
+use ffmpeg::{Input, ProbeLimits, Tool};
+use media::ladder::{self, Limits, Pin, Profiles};
 use streams::fact::{Head, Planned};
 use streams::plan::PlannedTask;
 use streams::upload::Priority;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use fluxhls::storage::ObjectKind;
+use storage::ObjectKind;
 use streams::FactKind;
 
 use crate::harness::clip::Clip;

@@ -6,16 +6,16 @@ use anyhow::Context as _;
 use async_nats::HeaderMap;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
+use jetstream::{Log, Nats, send};
 use serde_json::json;
+use storage::Locator;
 use streams::{FactKind, JobId, subject, topology, upload};
 
 use super::jobs::answered;
 use super::terminal;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs};
-use crate::jetstream::{Log, Nats, send};
 use crate::pipeline::project::Database;
 use crate::pipeline::project::adoption::{self, Orphan};
-use crate::storage::Locator;
 
 /// What `adopt` takes.
 #[derive(Debug, Args)]

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use jetstream::{Log, Nats};
 use migration::Schema;
 
 use crate::config::{DatabaseArgs, NatsArgs};
-use crate::jetstream::{Log, Nats};
 use crate::pipeline::project::words::describe;
 use crate::pipeline::project::{self, Database};
 

@@ -8,6 +8,7 @@ use async_nats::HeaderMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
+use jetstream::{Log, Nats, Recorded, send};
 use serde::Serialize;
 use serde_json::{Value, json};
 use streams::dead::{self, Summary, TaskReport};
@@ -17,7 +18,6 @@ use streams::{JobId, topology};
 use super::jobs::{Output, answered};
 use super::terminal;
 use crate::config::NatsArgs;
-use crate::jetstream::{Log, Nats, Recorded, send};
 use crate::job::retry::{self, Old};
 
 /// What can be asked about dead letters.

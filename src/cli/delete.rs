@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_nats::HeaderMap;
 use clap::Args;
+use jetstream::{Log, Nats, send};
 use serde_json::json;
 use streams::delete::{Delete, Tombstone};
 use streams::{EventOrder, FileId, OutputPrefix, dead, subject, topology, wire};
@@ -13,7 +14,6 @@ use tokio::time::Instant;
 
 use super::jobs::answered;
 use crate::config::NatsArgs;
-use crate::jetstream::{Log, Nats, send};
 
 /// How often it is asked whether the file is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);

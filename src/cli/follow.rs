@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_nats::Message;
 use futures::stream::{Stream, StreamExt as _, select};
 use indicatif::{ProgressBar, ProgressStyle};
+use jetstream::Log;
 use serde_json::Value;
 use streams::fact::{Ended, FactKind};
 use streams::progress::Progress;
 use streams::{JobId, Unread, subject, topology, wire};
 
 use super::terminal;
-use crate::jetstream::Log;
 
 /// How a job is shown.
 #[derive(Debug, Clone)]

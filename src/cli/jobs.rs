@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
+use jetstream::{Log, Nats};
 use serde::Serialize;
 use streams::{JobId, subject, topology};
 
@@ -16,7 +17,6 @@ use super::prune::{PruneArgs, prune};
 use super::retry::{RetryArgs, retry};
 use super::terminal;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::jetstream::{Log, Nats};
 use crate::job::cancel::CancelAnswer;
 use crate::pipeline::project::jobs::{self as table, Filter, Job};
 

@@ -108,6 +108,8 @@ impl Cli {
     /// # Errors
     /// Why it could not be done.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
+        #[cfg(debug_assertions)]
+        crate::crash::arm(config::crash_points());
         let filter = match &self.command {
             // These talk to a person on the terminal; the log would talk between their lines.
             #[cfg(feature = "dev")]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use jetstream::{Log, Nats};
+use storage::Storage;
+
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::jetstream::{Log, Nats};
 use crate::job::{Gate, JobSettings, Jobs};
-use crate::storage::Storage;
 
 /// Connects to the log and the output bucket as `name`.
 ///

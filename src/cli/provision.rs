@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jetstream::Nats;
 use streams::merge::Surplus;
 use streams::provision::{self, ProvisionError, Report};
 
 use crate::config::NatsArgs;
-use crate::jetstream::Nats;
 
 /// What `provision` takes.
 #[derive(Debug, Args)]

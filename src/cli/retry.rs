@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jetstream::{Log, Nats};
 use serde_json::json;
 use streams::JobId;
 
 use super::follow::{Shown, follow};
 use super::jobs::answered;
 use crate::config::NatsArgs;
-use crate::jetstream::{Log, Nats};
 use crate::job::retry::{self, Old};
 
 /// What `jobs retry` takes.

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use async_nats::HeaderMap;
 use clap::Args;
+use jetstream::{Log, Nats, send};
 use serde_json::{Value, json};
+use storage::{Bucket, Storage};
 use streams::{FileId, JobId, subject};
 use tokio_util::io::ReaderStream;
 
 use super::follow::{Shown, follow};
 use crate::config::{NatsArgs, StorageArgs};
-use crate::jetstream::{Log, Nats, send};
-use crate::storage::{Bucket, Storage};
 
 /// What `submit` takes.
 #[derive(Debug, Args)]

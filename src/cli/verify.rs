@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use jetstream::{Log, Nats};
 use serde_json::json;
+use storage::{BlockCache, Bucket, SourceSettings, Storage};
 use streams::{FileId, JobId, OutputPrefix};
 
 use super::jobs::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::jetstream::{Log, Nats};
 use crate::job::{Gate, JobSettings, Jobs};
 use crate::operations::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
-use crate::storage::{BlockCache, Bucket, SourceSettings, Storage};
 use crate::worker::work_dir::Workshop;
 
 /// What `verify` takes.

@@ -61,24 +61,14 @@ pub struct HttpArgs {
     pub metrics_per_job: u64,
 }
 
-/// Cores this process may use.
-#[must_use]
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
-}
-
-/// The step at which a debug build dies, for tests of crashes.
+/// The steps at which a debug build dies or stands still once, for tests of crashes and of workers that wake up late.
 #[must_use]
 #[cfg(debug_assertions)]
-pub fn crash_point() -> Option<String> {
-    variable("FLUXHLS_CRASH_AT")
-}
-
-/// The step at which a debug build stands still once, for tests of workers that wake up late.
-#[must_use]
-#[cfg(debug_assertions)]
-pub fn pause_point() -> Option<String> {
-    variable("FLUXHLS_PAUSE_AT")
+pub fn crash_points() -> crate::crash::CrashPoints {
+    crate::crash::CrashPoints {
+        crash: variable("FLUXHLS_CRASH_AT"),
+        pause: variable("FLUXHLS_PAUSE_AT"),
+    }
 }
 
 /// The log filter, in the syntax of `tracing_subscriber`'s `EnvFilter`.

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use jetstream::{Api, NatsSettings};
 use secrecy::SecretString;
 use streams::topology::{self, Sizing};
-
-use crate::jetstream::{Api, NatsSettings};
 
 /// Where NATS is.
 #[derive(Debug, Clone, Args)]

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-
-use crate::ladder::{Limits, Profiles};
+use media::ladder::{Limits, Profiles};
 
 /// What sources are accepted.
 #[derive(Debug, Clone, Args)]

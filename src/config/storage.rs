@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use storage::{Checksums, Locator, LocatorError, STALL_TIMEOUT, StorageSettings};
 use url::Url;
-
-use crate::storage::{Checksums, Locator, LocatorError, STALL_TIMEOUT, StorageSettings};
 
 /// Where objects are.
 #[derive(Debug, Clone, Args)]

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use ffmpeg::sandbox::Demand;
+use ffmpeg::{Tool, tool::ToolError};
 
 use super::sources::LimitArgs;
-use super::{cores, variable};
-use crate::ffmpeg::sandbox::Demand;
-use crate::ffmpeg::{Tool, tool::ToolError};
+use super::variable;
 use crate::worker::admission::Capacity;
 
 /// Default of the setting of that name, in bytes.
@@ -88,7 +88,7 @@ impl WorkerArgs {
     /// Chunks encoded at a time.
     #[must_use]
     pub fn encode_slots(&self) -> usize {
-        self.encode_slots.unwrap_or_else(|| cores().div_ceil(2)).max(1)
+        self.encode_slots.unwrap_or_else(|| ffmpeg::cores().div_ceil(2)).max(1)
     }
 
     /// What is asked of the sandbox around ffmpeg.

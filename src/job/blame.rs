@@ -1,11 +1,11 @@
 //! Whose fault a failed storage request is.
 
+use storage::StorageError;
 use streams::Code;
 
 use super::Jobs;
 use super::gate::Access;
 use crate::job::failure::{Failure, Remedy};
-use crate::storage::StorageError;
 
 impl Jobs {
     /// The failure of a request to the source. A refusal is the operator's matter where our own bucket refuses us, too; otherwise it is this

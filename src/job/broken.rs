@@ -1,12 +1,12 @@
 //! The end of a job that cannot go by its own rules: one of its facts is broken, or the server refuses what must be said of it.
 
+use jetstream::{Grief, Recorded, Refused, letter};
 use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
 use streams::task::TaskName;
 use streams::{FileId, JobId, Lane, TaskKey, Unread, dead, subject, topology};
 
 use super::Jobs;
 use super::verdict::SettleError;
-use crate::jetstream::{Grief, Recorded, Refused, letter};
 use crate::job::failure::Failure;
 
 impl Jobs {

@@ -5,6 +5,8 @@
 //! file the owner says so, and there is no master: who wrote one late reads that, and removes it.
 
 use bytes::Bytes;
+use jetstream::{Created, Outgoing};
+use storage::{ObjectKind, revised};
 use streams::fact::{Ended, Head, JobError, Outcome, Verdict};
 use streams::work::Current;
 use streams::{Code, EventOrder, OutputPrefix, Unread, subject, topology, wire};
@@ -14,8 +16,6 @@ use super::receipt::{Receipt, ReceiptError};
 use super::state::{Entry, JobState};
 use super::verdict::{SettleError, elapsed_seconds};
 use crate::crash;
-use crate::jetstream::{Created, Outgoing};
-use crate::storage::{ObjectKind, revised};
 
 /// Largest playlist or receipt we read back, in bytes: a thousand chunks of thousands of segments stay far below.
 pub const SMALL_OBJECT: u64 = 64 << 20;

@@ -8,6 +8,8 @@
 
 use std::collections::BTreeSet;
 
+use jetstream::{Created, Outgoing, Refused};
+use storage::{StorageError, revision_of};
 use streams::delete::{Delete, Tombstone};
 use streams::fact::{Cancel, Decision, Fact, FactKind, Head, JobError, Pruned};
 use streams::work::Current;
@@ -19,8 +21,6 @@ use super::receipt::Receipt;
 use super::state::JobState;
 use super::verdict::SettleError;
 use crate::crash;
-use crate::jetstream::{Created, Outgoing, Refused};
-use crate::storage::{self, StorageError, revision_of};
 
 impl Jobs {
     /// The tombstone of a file, with its sequence; nothing where the file was never deleted.

@@ -8,15 +8,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jetstream::Recorded;
+use storage::Source;
 use streams::code::Class;
 use streams::task::TaskName;
 use streams::work::{Released, WorkKind};
 use streams::{JobId, subject, topology};
 
 use super::{Access, Gate, JobState, Jobs, Readiness};
-use crate::jetstream::Recorded;
 use crate::job::failure::{Failure, Remedy};
-use crate::storage::Source;
 use crate::worker::admission::Reservation;
 
 /// How often a source that cannot be had yet is looked for.

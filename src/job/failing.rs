@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jetstream::{Grief, NEWER_PAUSE, Outgoing, Refused, Settlement, letter};
 use streams::code::Class;
 use streams::dead::{self, TaskReport};
 use streams::task::TaskName;
@@ -13,7 +14,6 @@ use super::step::Run;
 use super::verdict::SettleError;
 use super::{Gate, denial, meter};
 use crate::crash;
-use crate::jetstream::{Grief, NEWER_PAUSE, Outgoing, Refused, Settlement, letter};
 use crate::job::failure::{Failure, Remedy};
 
 impl Run {

@@ -1,11 +1,10 @@
 //! A failure of a task: its stable code, one sentence, and what an operator needs to repeat it.
 
+use jetstream::Refused;
 use streams::Unread;
 use streams::code::{Class, Code};
 use streams::fact::JobError;
 use streams::task::TaskName;
-
-use crate::jetstream::Refused;
 
 /// Why a task could not be done.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

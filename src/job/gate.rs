@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use storage::StorageError;
 use streams::{Class, Code};
 use tokio::sync::watch;
 
 use super::{Jobs, meter};
-use crate::storage::StorageError;
 
 /// How long the question may take. A storage that needs longer is as good as away.
 const ANSWER: Duration = Duration::from_secs(15);

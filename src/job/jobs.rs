@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use jetstream::{Created, Log, Outgoing, Refused};
+use storage::{Bucket, JobKeys};
 use streams::fact::{Fact, Head};
 use streams::{JobId, OutputPrefix, subject, topology};
 
 use super::gate::Gate;
-use crate::jetstream::{Created, Log, Outgoing, Refused};
-use crate::storage::{Bucket, JobKeys};
 
 /// What an installation decides about jobs.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use jetstream::Delivery;
 use streams::fact::FactKind;
 use streams::task::TaskName;
 use streams::work::WorkKind;
@@ -16,7 +17,6 @@ use streams::{JobId, subject, topology};
 use tokio::time::Instant;
 
 use super::Jobs;
-use crate::jetstream::Delivery;
 
 /// How long the work counter may stand still before the work counts as stuck. ffmpeg has its own, equal deadline; this one
 /// covers everything else, and leaves that one the first word.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jetstream::{Backlog, Enqueued, Refused};
 use streams::task::TaskName;
 use streams::{Class, JobId, Lane, TaskKey, subject, topology};
 
 use super::Jobs;
 use super::state::JobState;
 use super::verdict::SettleError;
-use crate::jetstream::{Backlog, Enqueued, Refused};
 
 /// Tasks of one job that are on the queue at a time, at least and at most.
 const WINDOW: (usize, usize) = (2, 256);

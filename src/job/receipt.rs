@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use storage::Digest;
 use streams::fact::{EndedRendition, Planned};
 use streams::task::TaskName;
 use streams::work::{ObjectRef, TaskOutput};
 use streams::{FileId, JobId, OutputPrefix, Unread, wire};
-
-use crate::storage::Digest;
 
 /// What stands in the place of the seal while it is computed: as long as it, and no hash of anything.
 const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -153,7 +152,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ffmpeg::testing::planned;
+    use streams::testing::planned;
 
     fn receipt() -> Receipt {
         let planned = planned();

@@ -1,11 +1,10 @@
 //! Sending a job's event again: a new job, from what the log knows of the old one.
 
 use async_nats::HeaderMap;
+use jetstream::{Log, SendError, send};
 use serde_json::{Value, json};
 use streams::fact::Accepted;
 use streams::{FactKind, JobId, Unread, subject, topology, wire};
-
-use crate::jetstream::{Log, SendError, send};
 
 /// A job that may be repeated.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use jetstream::{Delivery, Settlement, Slot};
 use streams::JobId;
 use streams::fact::Planned;
 use streams::task::TaskName;
@@ -11,7 +12,6 @@ use streams::work::DoneOutput;
 use super::lease::Pulse;
 use super::state::JobState;
 use super::verdict::SettleError;
-use crate::jetstream::{Delivery, Settlement, Slot};
 use crate::job::failure::Failure;
 use crate::worker::admission::Reservation;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use jetstream::Recorded;
 use serde::de::DeserializeOwned;
 use streams::fact::{Accepted, Cancel, FactKind, Planned, Verdict};
 use streams::task::TaskName;
@@ -10,7 +11,6 @@ use streams::work::WorkKind;
 use streams::{FileId, JobId, Lane, TaskKey, Unread, subject, topology, wire};
 
 use super::Jobs;
-use crate::jetstream::Recorded;
 
 /// A fact with its place and time in the log.
 #[derive(Debug, Clone)]
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_plan_with_an_unknown_need_is_left_to_a_newer_release() {
-        let mut fact = crate::ffmpeg::testing::planned();
+        let mut fact = streams::testing::planned();
         let entry = |fact: &Planned| Entry {
             fact: fact.clone(),
             seq: 1,

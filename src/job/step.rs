@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jetstream::{Created, Delivery, NEWER_PAUSE, Outgoing, Refused, Settlement};
 use metrics::histogram;
 use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
@@ -26,7 +27,6 @@ use super::stage::{Assignment, Product, Readiness, Stage};
 use super::state::JobState;
 use super::verdict::SettleError;
 use crate::crash;
-use crate::jetstream::{Created, Delivery, NEWER_PAUSE, Outgoing, Refused, Settlement};
 use crate::job::failure::Failure;
 use crate::telemetry::trace;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use jetstream::{NEWER_PAUSE, Refused, Settlement};
 use streams::Unread;
 
 use super::step::Run;
 use super::verdict::SettleError;
-use crate::jetstream::{NEWER_PAUSE, Refused, Settlement};
 use crate::job::failure::Failure;
 
 impl Run {

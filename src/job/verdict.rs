@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
+use jetstream::Refused;
 use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
 use streams::{Code, JobId, Unread, subject, topology};
 
 use super::Jobs;
 use super::state::{Entry, JobState, entry};
 use crate::crash;
-use crate::jetstream::Refused;
 use crate::job::failure::Failure;
-use crate::storage;
 
 /// How long the end of a job waits for the copy of its source to be removed.
 const REMOVAL: Duration = Duration::from_secs(3);
@@ -26,7 +25,7 @@ pub enum SettleError {
     Unread(#[from] Unread),
     /// The storage did not do its part; trying again is safe.
     #[error(transparent)]
-    Storage(#[from] crate::storage::StorageError),
+    Storage(#[from] storage::StorageError),
     /// What the job committed is not in the bucket any more.
     #[error("job {job} decided to commit, but {what} is not in the bucket; restore it or delete the file")]
     Missing {

@@ -6,9 +6,6 @@ mod role;
 mod running;
 mod settings;
 pub mod shutdown;
-#[cfg(test)]
-#[cfg(feature = "dev")]
-mod simulation;
 
 pub use role::Role;
 pub use running::Service;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use ffmpeg::sandbox::Support;
+use jetstream::{Lanes, Log, Nats, pull};
 use metrics::gauge;
+use storage::{BlockCache, Locator, SourceSettings, Storage};
 use streams::task::{Class, Lane};
 use streams::topology;
 use tokio::sync::watch;
@@ -10,8 +13,6 @@ use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
-use crate::ffmpeg::sandbox::Support;
-use crate::jetstream::{Lanes, Log, Nats, pull};
 use crate::job::{self, Gate, Jobs, Stage};
 use crate::operations::api::Api;
 use crate::pipeline::encode::{self, Encoder};
@@ -21,7 +22,6 @@ use crate::pipeline::plan::{Planner, Shares};
 use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::service::shutdown::Shutdown;
-use crate::storage::{self, BlockCache, Locator, SourceSettings, Storage};
 use crate::worker::admission::Ledger;
 use crate::worker::work_dir::Workshop;
 
@@ -168,7 +168,7 @@ impl Start<'_> {
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
-                crate::ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
+                ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
                 let (workshop, ledger) = self.workshop()?;
                 let encoder = Encoder {
                     jobs: self.jobs.clone(),

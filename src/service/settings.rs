@@ -1,16 +1,17 @@
 //! Everything a process needs to know, as plain data.
 
 use std::path::PathBuf;
+
+use ffmpeg::Tool;
+use ffmpeg::sandbox::Demand;
+use jetstream::NatsSettings;
+use media::ladder::{Limits, Profiles};
+use storage::{Locator, LocatorError, StorageSettings};
 use streams::topology::Sizing;
 
 use super::Role;
-use crate::ffmpeg::Tool;
-use crate::ffmpeg::sandbox::Demand;
-use crate::jetstream::NatsSettings;
 use crate::job::JobSettings;
-use crate::ladder::{Limits, Profiles};
 use crate::pipeline::project::DatabaseSettings;
-use crate::storage::{Locator, LocatorError, StorageSettings};
 use crate::worker::admission::Capacity;
 
 /// Everything a process needs to know, as plain data.

@@ -8,7 +8,7 @@ use crate::VERSION;
 use crate::code::{Class, Code};
 use crate::id::{FileId, JobId, OutputPrefix};
 use crate::order::EventOrder;
-pub use crate::pipeline::plan::Planned;
+pub use crate::plan::Planned;
 use crate::task::TaskName;
 use crate::upload::{SourceObject, Upload};
 use crate::wire::{self, Unread};

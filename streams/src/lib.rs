@@ -24,6 +24,8 @@ pub mod room;
 pub mod schema;
 pub mod subject;
 pub mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod topology;
 pub mod upload;
 pub mod wire;

@@ -88,9 +88,7 @@ mod tests {
 
     use super::*;
     use crate::fact::{Decision, JobError, Outcome};
-    use crate::pipeline::plan::{
-        FieldOrder, Matrix, PlannedTask, Primaries, Rendition, SourceChannels, TrackKind, Transfer,
-    };
+    use crate::plan::{FieldOrder, Matrix, PlannedTask, Primaries, Rendition, SourceChannels, TrackKind, Transfer};
     use crate::task::{Class, Lane, TaskKey, TaskName};
     use crate::upload::Settings;
     use crate::work::{Done, DoneOutput};

@@ -65,7 +65,7 @@ class Images(unittest.TestCase):
 
     def test_every_folder_of_the_build_reaches_it(self):
         ignored = (ROOT / ".dockerignore").read_text()
-        for needed in ("Cargo.toml", "Cargo.lock", "src", "entity", "migration", "streams"):
+        for needed in ("Cargo.toml", "Cargo.lock", "src", "crates", "entity", "migration", "streams"):
             self.assertIn(f"!{needed}\n", ignored)
 
 

@@ -1,7 +1,7 @@
 //! Numbers of a stream outlive it: one that is made anew, or restored from an older copy, gives none out that means something else.
 
 use chrono::{TimeDelta, Utc};
-use fluxhls::jetstream::Outgoing;
+use jetstream::Outgoing;
 use serde_json::{Value, json};
 use streams::delete::Tombstone;
 use streams::fact::Outcome;

@@ -1,6 +1,6 @@
 //! Sources without an index that leads to their key frames are copied once, so that their chunks are encoded in parallel.
 
-use fluxhls::storage::ObjectKind;
+use storage::ObjectKind;
 
 use crate::harness::clip::{Clip, long, make, moving};
 use crate::harness::database::Engine;

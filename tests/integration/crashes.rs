@@ -5,10 +5,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use fluxhls::storage::ObjectKind;
 use futures::StreamExt as _;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use storage::ObjectKind;
 use streams::fact::Outcome;
 use streams::work::WorkKind;
 use streams::{FactKind, JobId, subject, topology};

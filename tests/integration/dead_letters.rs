@@ -2,8 +2,8 @@
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::message::PublishMessage;
-use fluxhls::jetstream::{Grief, letter};
 use futures::StreamExt as _;
+use jetstream::{Grief, letter};
 use serde_json::json;
 use streams::fact::JobError;
 use streams::{Code, Lane, TaskKey, TaskName, dead, subject, topology};

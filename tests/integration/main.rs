@@ -25,6 +25,7 @@ mod database;
 mod dead_letters;
 #[cfg(test)]
 mod deleting;
+#[cfg(test)]
 mod denied_sources;
 #[cfg(test)]
 mod dev;
@@ -50,6 +51,8 @@ mod harness;
 mod identity;
 #[cfg(test)]
 mod killers;
+#[cfg(test)]
+mod layering;
 #[cfg(test)]
 mod long_events;
 #[cfg(test)]
@@ -101,9 +104,12 @@ mod secure_links;
 #[cfg(test)]
 mod sharing;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod soundtracks;
 #[cfg(test)]
 mod source_faults;
+#[cfg(test)]
 mod source_names;
 #[cfg(test)]
 mod storage_faults;

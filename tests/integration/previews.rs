@@ -297,7 +297,7 @@ async fn a_video_that_begins_black_has_a_poster_from_later_on() {
     assert!(shown.brightness() > 60.0, "{}", shown.brightness());
     let results = world.results(&job).await;
     let first = results.iter().find(|done| done.task == TaskName::video(0)).unwrap();
-    let attempt = fluxhls::storage::base36(first.attempt);
+    let attempt = storage::base36(first.attempt);
     assert!(
         !poster.ends_with(&format!("poster-{attempt}.jpg")),
         "{poster} is the first chunk's"

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fluxhls::job::receipt::Receipt;
-use fluxhls::storage::{Digest, JobKeys, ObjectKind, base36};
 use serde_json::Value;
+use storage::{Digest, JobKeys, ObjectKind, base36};
 use streams::fact::{Ended, Planned};
 use streams::task::TaskName;
 use streams::{JobId, topology};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream;
-use fluxhls::jetstream::{Created, Log, Nats, NatsSettings, Outgoing};
+use jetstream::{Created, Log, Nats, NatsSettings, Outgoing};
 use nix::sys::signal::Signal;
 use streams::task::Duty;
 use streams::work::{Attempt, WorkKind};

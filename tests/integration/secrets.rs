@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use fluxhls::dev::object_store::SECRET_ACCESS_KEY;
+use dev::object_store::SECRET_ACCESS_KEY;
 use nix::sys::signal::Signal;
 use serde_json::json;
 use streams::topology;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
-use fluxhls::jetstream::{Delivery, Settlement};
 use fluxhls::job::failure::Failure;
 use fluxhls::job::{self, Assignment, JobState, Jobs, Product, Readiness, Stage};
 use fluxhls::worker::admission::Reservation;
 use futures::StreamExt as _;
+use jetstream::{Delivery, Settlement};
 use nix::sys::signal::Signal;
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, WorkKind};

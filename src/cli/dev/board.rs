@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use async_nats::Message;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
+use dev::page::{Board, JobState, Trouble, Update};
 use futures::{Stream, StreamExt as _};
+use jetstream::Log;
 use streams::fact::{Accepted, Ended, Fact, Outcome};
 use streams::progress::Progress;
 use streams::task::Duty;
 use streams::{JobId, subject, topology};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-use crate::dev::page::{Board, JobState, Trouble, Update};
-use crate::jetstream::Log;
 
 /// Keeps the board up to date until `stop`, from the beginning of the log.
 pub(super) async fn keep(log: Log, board: watch::Sender<Board>, stop: CancellationToken) {

@@ -1,15 +1,15 @@
 //! From the page to the service: files become objects and upload events, wishes to cancel become cancellations.
 
+use dev::page::{Accepted, CancelOutcome, CancelRequest, Refusal, UploadRequest};
+use jetstream::Log;
 use serde_json::{Value, json};
+use storage::Bucket;
 use streams::{FileId, JobId};
 use tokio::sync::mpsc;
 
 use crate::cli::submit::{event_of, publish, upload_key};
-use crate::dev::page::{Accepted, CancelOutcome, CancelRequest, Refusal, UploadRequest};
-use crate::jetstream::Log;
 use crate::job::Jobs;
 use crate::job::cancel::CancelAnswer;
-use crate::storage::Bucket;
 
 /// Takes files from the page until it closes; several at a time.
 pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiver<UploadRequest>) {

@@ -5,7 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use dev::loopback;
+use dev::nats_server::{NatsServer, Settings};
+use dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
+use dev::page::{Board, Desk, router};
+use ffmpeg::Tool;
+use ffmpeg::sandbox::Demand;
+use jetstream::{Nats, NatsSettings};
+use media::ladder::{Limits, Profiles};
 use secrecy::SecretString;
+use storage::{StaticCredentials, StorageSettings};
 use streams::merge::Surplus;
 use streams::provision;
 use streams::topology::Sizing;
@@ -13,21 +22,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{board, desk};
-use crate::config::{DATABASE_MAX_CONNECTIONS, METRICS_PER_JOB, REMUX_MAX, cores};
-use crate::dev::loopback;
-use crate::dev::nats_server::{NatsServer, Settings};
-use crate::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
-use crate::dev::page::{Board, Desk, router};
-use crate::ffmpeg::Tool;
-use crate::ffmpeg::sandbox::Demand;
-use crate::jetstream::{Nats, NatsSettings};
+use crate::config::{DATABASE_MAX_CONNECTIONS, METRICS_PER_JOB, REMUX_MAX};
 use crate::job::JobSettings;
-use crate::ladder::{Limits, Profiles};
 use crate::pipeline::project::{Database, DatabaseSettings};
 use crate::service::http;
 use crate::service::shutdown::Shutdown;
 use crate::service::{Role, Service, ServiceSettings};
-use crate::storage::{StaticCredentials, StorageSettings};
 use crate::telemetry::install_metrics;
 use crate::worker::admission::Capacity;
 
@@ -153,7 +153,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         sandbox: Demand::Auto,
         work_dir: wanted.state.join("work"),
         capacity: Capacity::default(),
-        encode_slots: cores().div_ceil(2).max(1),
+        encode_slots: ffmpeg::cores().div_ceil(2).max(1),
         remux_max: REMUX_MAX,
         limits: Limits::default(),
         metrics_per_job: METRICS_PER_JOB,

@@ -1,11 +1,11 @@
 //! The buckets, as workers use them, and as players reach the output.
 
 use chrono::TimeDelta;
+use storage::{Bucket, DenialCause, Storage, StorageError, Versioning};
 
 use super::finding::Finding;
 use super::public;
 use crate::config::StorageArgs;
-use crate::storage::{Bucket, DenialCause, Storage, StorageError, Versioning};
 
 /// Differences of clocks that are worth a word, and that break certificates and soon signatures.
 const SKEWED: TimeDelta = TimeDelta::seconds(5);

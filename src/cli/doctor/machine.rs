@@ -1,9 +1,10 @@
 //! This machine: ffmpeg, profiles, sandbox, work folder, room.
 
+use ffmpeg::sandbox::Support;
+use storage::SourceSettings;
+
 use super::finding::Finding;
 use crate::config::{LadderArgs, WorkerArgs};
-use crate::ffmpeg::sandbox::Support;
-use crate::storage::SourceSettings;
 use crate::worker::admission::{Ledger, Need, Resource};
 use crate::worker::work_dir::Workshop;
 
@@ -22,7 +23,7 @@ pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Findi
 }
 
 async fn ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
-    let text = |error: crate::ffmpeg::tool::ToolError| error.to_string();
+    let text = |error: ffmpeg::tool::ToolError| error.to_string();
     let tool = worker.tool.locate().map_err(text)?;
     let version = tool.version().await.map_err(text)?;
     let missing = tool.missing().await.map_err(text)?;
@@ -38,7 +39,7 @@ async fn ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
 async fn profiles(worker: &WorkerArgs, ladder: &LadderArgs) -> anyhow::Result<String> {
     let profiles = ladder.profiles()?;
     let tool = worker.tool.locate()?;
-    crate::ffmpeg::trial::profiles(&tool, &profiles).await?;
+    ffmpeg::trial::profiles(&tool, &profiles).await?;
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     Ok(format!("{} can be encoded here", names.join(", ")))
 }

@@ -7,6 +7,7 @@ use async_nats::jetstream::response::Response;
 use async_nats::{HeaderMap, header};
 use bytes::Bytes;
 use futures::StreamExt as _;
+use jetstream::Nats;
 use streams::merge::Surplus;
 use streams::provision::{self, Report};
 use streams::{subject, topology};
@@ -15,7 +16,6 @@ use tokio::time::timeout;
 use super::finding::Finding;
 use crate::cli::provision::allowed;
 use crate::config::NatsArgs;
-use crate::jetstream::Nats;
 
 /// The first version whose single server loses no acknowledged message when its machine does, given `sync_interval: always`.
 const ALONE: (u64, u64) = (2, 15);

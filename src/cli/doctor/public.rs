@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use storage::{Bucket, ObjectKind};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::finding::Finding;
 use crate::config::StorageArgs;
-use crate::storage::{Bucket, ObjectKind};
 
 /// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get there.
 const STALE: Duration = Duration::from_secs(15);

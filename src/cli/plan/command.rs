@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
+use ffmpeg::{Input, ProbeLimits, Tool, sniff};
+use media::ladder::{self, Draft, Pin, Profile, Refusal, title};
 use serde_json::json;
 use streams::Code;
 use streams::fact::Head;
@@ -15,8 +17,6 @@ use streams::upload::Priority;
 use super::report::report;
 use crate::cli::JOB_NOT_COMPLETED;
 use crate::config::{LadderArgs, LimitArgs, ToolArgs};
-use crate::ffmpeg::{self, Input, ProbeLimits, Tool, sniff};
-use crate::ladder::{self, Draft, Pin, Profile, Refusal, title};
 
 /// What `plan` takes.
 #[derive(Debug, Args)]

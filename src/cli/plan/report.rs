@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Table, presets};
+use ffmpeg::{Input, argv};
 use streams::plan::{Planned, Rendition, SubtitleRendition, Track, TrackKind, VideoPlan};
-
-use crate::ffmpeg::{Input, argv};
 
 /// The whole report.
 pub(super) fn report(planned: &Planned) -> String {
@@ -184,17 +183,18 @@ fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::ladder::probe::{Audio, Content, Probe, Stream};
-    use crate::ladder::{self, Pin, Profiles, Settings, testing};
+    use media::ladder::probe::{Audio, Content, Probe, Stream};
+    use media::ladder::{self, Pin, Profiles, Settings, testing};
     use streams::Rational;
     use streams::fact::Head;
     use streams::upload::Priority;
 
+    use super::*;
+
     fn stream(index: u32, codec: &str, content: Content) -> Stream {
         Stream {
             index,
-            audience: crate::ladder::probe::Audience::default(),
+            audience: media::ladder::probe::Audience::default(),
             codec: codec.to_owned(),
             language: None,
             title: None,
@@ -262,7 +262,7 @@ mod tests {
                 .unwrap()
                 .clone(),
             priority: Priority::Normal,
-            limits: crate::ladder::Limits::default(),
+            limits: media::ladder::Limits::default(),
             fleet: 1,
         };
         let draft = ladder::plan(&probe, pin, &settings, "5.1").unwrap();

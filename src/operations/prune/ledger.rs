@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
+use jetstream::Recorded;
+use storage::JobKeys;
 use streams::delete::Tombstone;
 use streams::fact::{Accepted, Ended, FactKind, Outcome};
 use streams::work::Current;
 use streams::{EventOrder, FileId, JobId, OutputPrefix, subject};
-
-use crate::jetstream::Recorded;
-use crate::storage::JobKeys;
 
 /// What the log says of one job.
 #[derive(Debug, Clone)]

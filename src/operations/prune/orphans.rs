@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use storage::{JobKeys, ObjectMeta, revision_of};
 
 use super::ledger::Fate;
 use crate::job::receipt::Receipt;
-use crate::storage::{JobKeys, ObjectMeta, revision_of};
 
 /// How long what may belong to a repair stays: a repair tells nobody that it is at work, and names nothing before its end.
 pub(super) const REPAIR: TimeDelta = TimeDelta::hours(24);

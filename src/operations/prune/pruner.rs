@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jetstream::Refused;
 use serde::Serialize;
+use storage::StorageError;
 use streams::fact::{Fact, Head, Pruned};
 use streams::topology;
 
 use super::ledger::{Fate, Ledger};
 use super::walk::Walk;
-use crate::jetstream::Refused;
 use crate::job::Jobs;
 use crate::job::verdict::SettleError;
-use crate::storage::StorageError;
 
 /// What one run is to do.
 #[derive(Debug, Clone)]

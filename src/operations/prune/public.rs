@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use media::playlist;
+use storage::{Bucket, StorageError};
+
 use crate::job::commit::SMALL_OBJECT;
-use crate::playlist;
-use crate::storage::{Bucket, StorageError};
 
 /// Every key that can be reached from a master playlist, that one included. A playlist that is not there names nothing.
 ///

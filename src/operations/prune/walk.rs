@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
+use storage::{ObjectMeta, SCRATCH, StorageError, revised, revision_of};
 use streams::work::Current;
 use streams::{JobId, OutputPrefix};
 
@@ -16,7 +17,6 @@ use super::public::reachable;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::Receipt;
 use crate::job::verdict::SettleError;
-use crate::storage::{ObjectMeta, SCRATCH, StorageError, revised, revision_of};
 
 /// What a prefix shows to the public.
 struct Shown {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ffmpeg::{Allowance, Confinement, End, Input, Limits, ProbeLimits, Run, Tick, argv};
+use storage::{Source, SourceServer, base36, source_copy};
 use streams::Code;
 use streams::plan::{Planned, SourceCopy};
 use tokio::sync::watch;
@@ -9,9 +11,7 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use super::revision::Repair;
-use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, ProbeLimits, Run, Tick, argv};
 use crate::job::failure::Failure;
-use crate::storage::{Source, SourceServer, base36, source_copy};
 
 /// The longest a copy may take.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);

@@ -1,13 +1,13 @@
 //! Which output is public under a prefix: the owner the log names, else what master and the receipts in the bucket say.
 
+use media::playlist;
+use storage::{Bucket, Digest, JobKeys, StorageError, revised, revision_of};
 use streams::work::Current;
 use streams::{FileId, JobId, OutputPrefix};
 
 use super::survey::{Damage, Harm};
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Receipt, ReceiptError};
-use crate::playlist;
-use crate::storage::{Bucket, Digest, JobKeys, StorageError, revised, revision_of};
 
 /// A public output, as its receipt tells it.
 #[derive(Debug, Clone, PartialEq)]

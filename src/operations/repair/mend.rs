@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use ffmpeg::Tool;
+use jetstream::{Created, Outgoing, Refused};
+use media::ladder::Limits;
+use storage::{BlockCache, ObjectKind, Storage, StorageError, base36};
 use streams::task::TaskName;
 use streams::work::{Attempt, Current, WorkKind};
 use streams::{subject, topology};
@@ -9,13 +13,9 @@ use streams::{subject, topology};
 use super::find::Found;
 use super::revision::Repair;
 use super::survey::Damage;
-use crate::ffmpeg::Tool;
-use crate::jetstream::{Created, Outgoing, Refused};
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
 use crate::job::{Jobs, Pulse};
-use crate::ladder::Limits;
-use crate::storage::{BlockCache, ObjectKind, Storage, StorageError, base36};
 use crate::worker::work_dir::Workshop;
 
 /// Repairs outputs.

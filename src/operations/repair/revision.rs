@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jetstream::Slot;
+use media::ladder::sound;
+use storage::revised;
 use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
@@ -13,15 +16,12 @@ use super::mend::{Mender, RepairError, carries};
 use super::patch::patch;
 use super::recall;
 use super::survey::{Damage, objects};
-use crate::jetstream::Slot;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
 use crate::job::{Assignment, Product, Pulse, Stage as _};
-use crate::ladder::sound;
 use crate::pipeline::encode::Encoder;
 use crate::pipeline::package::{Fault, Part, Publication, parts, standing};
-use crate::storage::revised;
 use crate::worker::admission::{Capacity, Ledger};
 
 /// What one repair works with.

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use media::playlist;
 use serde::Serialize;
+use storage::{Bucket, Digest, StorageError};
 use streams::work::ObjectRef;
 
 use super::find::Found;
 use crate::job::commit::SMALL_OBJECT;
-use crate::playlist;
-use crate::storage::{Bucket, Digest, StorageError};
 
 /// Reads at a time.
 const PARALLEL: usize = 8;

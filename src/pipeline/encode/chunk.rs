@@ -1,6 +1,10 @@
 //! The handler of chunk tasks: all rungs of a piece of the video, from one reading of it.
 
+use ffmpeg::Input;
+use ffmpeg::argv::{self, Entry, Options, Pass};
+use media::cmaf;
 use metrics::counter;
+use storage::ObjectKind;
 use streams::plan::{Planned, VideoPlan, VideoRendition};
 use streams::work::{RenditionOutput, TaskOutput};
 use streams::{Code, Rational};
@@ -10,12 +14,8 @@ use super::production::{Made, View};
 use super::shift::{Shift, fragments, gate_failed, output};
 use super::shipping::{Shelf, Stopped};
 use super::{evidence, images};
-use crate::cmaf;
 use crate::crash;
-use crate::ffmpeg::Input;
-use crate::ffmpeg::argv::{self, Entry, Options, Pass};
 use crate::job::failure::Failure;
-use crate::storage::ObjectKind;
 
 /// Segments of the longest first chunk whose lowest rung is made before the others. It is decoded twice.
 const PREVIEW: u64 = 5;

@@ -6,16 +6,16 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use ffmpeg::argv;
+use media::image::{GOOD, Picture};
+use media::ladder::size::Size;
+use storage::ObjectKind;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
 use streams::work::TaskOutput;
 
 use super::shipping::Shipper;
-use crate::ffmpeg::argv;
-use crate::image::{GOOD, Picture};
 use crate::job::failure::Failure;
-use crate::ladder::size::Size;
-use crate::storage::ObjectKind;
 
 /// JPEG quality of posters: no flaws show at their own size.
 const QUALITY: u8 = 85;

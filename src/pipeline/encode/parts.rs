@@ -1,5 +1,6 @@
 //! Ranges of a long task that are told before it is done, so that growing playlists can list them.
 
+use jetstream::Outgoing;
 use streams::VERSION;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
@@ -10,7 +11,6 @@ use super::production::Order;
 use super::shift::output;
 use super::shipping::{Shelf, Shipped, Shipper};
 use crate::crash;
-use crate::jetstream::Outgoing;
 use crate::job::failure::Failure;
 use crate::job::{Assignment, Jobs};
 
@@ -132,11 +132,11 @@ pub(super) fn due(plan: &Planned, task: TaskName, shelf: &Shelf) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use storage::ObjectKind;
     use streams::RenditionName;
+    use streams::testing::planned;
 
     use super::*;
-    use crate::ffmpeg::testing::planned;
-    use crate::storage::ObjectKind;
 
     #[test]
     fn a_shelf_is_due_the_segments_of_its_task() {

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ffmpeg::{Allowance, Confinement, End, Input, Limits, Run, Tick, Tool, argv};
+use media::ladder;
 use metrics::counter;
+use storage::{BlockCache, JobKeys, Source, SourceServer, Storage};
 use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
@@ -17,13 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::parts::Parts;
 use super::report::{Share, report};
 use super::shipping::{Shelf, Shipped, Shipper, Stopped, disk, or_full};
-use crate::config::cores;
 use crate::crash;
-use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, Tool, argv};
 use crate::job::failure::{Evidence, Failure};
 use crate::job::{Assignment, Jobs, Pulse};
-use crate::ladder;
-use crate::storage::{BlockCache, JobKeys, Source, SourceServer, Storage};
 use crate::worker::admission::{Need, used};
 
 /// The least speed, as media seconds per second of wall time, below which a task counts as hung for good.
@@ -61,7 +60,7 @@ impl Order<'_> {
     /// What ffmpeg may reach and use.
     fn confinement(&self, folder: &Path, input: &Input) -> Confinement {
         let allowance = match self.assignment.task.duty {
-            Duty::Video(_) => Allowance::chunk(self.plan, self.seconds, cores()),
+            Duty::Video(_) => Allowance::chunk(self.plan, self.seconds, ffmpeg::cores()),
             _ => Allowance::tracks(self.plan),
         };
         Confinement::new(allowance)
@@ -227,7 +226,7 @@ async fn beside(report: impl Future<Output = ()>, pulse: &Pulse) -> Infallible {
 
 /// Looks each second whether the task has written twice what it said it would: then it is stopped, before it takes the room of others.
 async fn overflow(folder: &Path, order: &Order<'_>) -> Failure {
-    let declared = Need::of_task(order.plan, order.assignment.task, cores()).disk;
+    let declared = Need::of_task(order.plan, order.assignment.task, ffmpeg::cores()).disk;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let written = used(folder);

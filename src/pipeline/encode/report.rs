@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ffmpeg::Tick;
 use streams::plan::Planned;
 use streams::progress::Progress;
 use streams::subject;
@@ -10,7 +11,6 @@ use streams::task::{Duty, TaskName};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ffmpeg::Tick;
 use crate::job::{Assignment, Jobs};
 
 /// Share of a job that all sound together counts for, beside video.

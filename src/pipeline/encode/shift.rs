@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use ffmpeg::Input;
+use media::cmaf::{self, FragmentInfo, InitInfo};
+use storage::{Digest, JobKeys, ObjectKind};
 use streams::plan::Planned;
 use streams::work::{DoneOutput, ObjectRef, RenditionOutput, TaskOutput};
 use streams::{Code, RenditionName};
@@ -11,11 +14,8 @@ use super::evidence::{Readback, Sent};
 use super::production::{Made, Order, Plant, View};
 use super::shipping::{Shelf, Shipped, Shipper, Stopped, disk, or_full};
 use super::stage::Encoder;
-use crate::cmaf::{self, FragmentInfo, InitInfo};
-use crate::ffmpeg::Input;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
-use crate::storage::{Digest, JobKeys, ObjectKind};
 
 /// Longest list of segments that travels in `done` itself, in bytes; longer ones become an object.
 const INLINE: usize = 48 * 1024;

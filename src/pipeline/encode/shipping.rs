@@ -4,20 +4,20 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use ffmpeg::{Tick, argv, rest};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use media::cmaf::{FragmentInfo, InitInfo, rewrite};
 use metrics::counter;
+use storage::{JobKeys, ObjectKind};
 use streams::work::{ObjectRef, SegmentOutput};
 use streams::{Code, Rational, RenditionName};
 use tokio::sync::watch;
 
 use super::parts::Parts;
-use crate::cmaf::{FragmentInfo, InitInfo, rewrite};
 use crate::crash;
-use crate::ffmpeg::{Tick, argv, rest};
 use crate::job::failure::Failure;
 use crate::job::{Jobs, Pulse};
-use crate::storage::{JobKeys, ObjectKind};
 use crate::worker::admission::is_full;
 
 /// Uploads of one task at a time.

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ffmpeg::Tool;
+use media::ladder::{Limits, sound};
 use metrics::histogram;
+use storage::{BlockCache, Source, Storage};
 use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
 
 use super::shift::Shift;
-use crate::config::cores;
-use crate::ffmpeg::Tool;
 use crate::job::failure::Failure;
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::ladder::{Limits, sound};
-use crate::storage::{BlockCache, Source, Storage};
 use crate::worker::admission::{Admission, Ledger, Need, Resource};
 use crate::worker::work_dir::Workshop;
 
@@ -101,13 +100,13 @@ impl Encoder {
         if self.is_tight(plan, task) {
             Need::of_one_rung(plan, task)
         } else {
-            Need::of_task(plan, task, cores())
+            Need::of_task(plan, task, ffmpeg::cores())
         }
     }
 
     /// Whether the rungs of a task together take more memory than there is on this worker.
     pub(super) fn is_tight(&self, plan: &Planned, task: TaskName) -> bool {
-        let need = Need::of_task(plan, task, cores());
+        let need = Need::of_task(plan, task, ffmpeg::cores());
         matches!(task.duty, Duty::Video(_))
             && self
                 .ledger

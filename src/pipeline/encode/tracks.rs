@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ffmpeg::argv::{self, Choice, Options};
+use ffmpeg::{Input, loudness};
+use media::cmaf;
+use media::webvtt::{self, Cue, Document};
+use storage::ObjectKind;
 use streams::plan::{AudioRendition, Planned, SubtitleRendition};
 use streams::work::{RenditionOutput, SubtitleOutput, TaskOutput};
 use streams::{Code, RenditionName};
@@ -12,13 +17,8 @@ use super::evidence;
 use super::production::{Made, View};
 use super::shift::{Shift, fragments, gate_failed, output};
 use super::shipping::Shelf;
-use crate::cmaf;
 use crate::crash;
-use crate::ffmpeg::argv::{self, Choice, Options};
-use crate::ffmpeg::{Input, loudness};
 use crate::job::failure::Failure;
-use crate::storage::ObjectKind;
-use crate::webvtt::{self, Cue, Document};
 
 /// Bytes of the longest file of subtitles that is read; a film's has a hundredth of it.
 const LONGEST: u64 = 32 << 20;
@@ -222,7 +222,7 @@ fn shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffmpeg::testing::planned;
+    use streams::testing::planned;
 
     #[test]
     fn zero_of_the_plan_is_zero_of_the_cues() {

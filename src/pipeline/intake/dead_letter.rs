@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use jetstream::{Delivery, Grief, NEWER_PAUSE, Refused, Settlement, letter};
 use metrics::counter;
 use streams::upload::Malformed;
 use streams::{Code, Unread, subject, topology};
 
 use super::Intake;
 use crate::crash;
-use crate::jetstream::{Delivery, Grief, NEWER_PAUSE, Refused, Settlement, letter};
 use crate::job::verdict::SettleError;
 
 impl Intake {

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
+use jetstream::{Delivery, Settlement};
 use metrics::counter;
 use streams::{EventOrder, delete, topology};
 
 use super::Intake;
-use crate::jetstream::{Delivery, Settlement};
 use crate::job::verdict::SettleError;
 
 impl Intake {

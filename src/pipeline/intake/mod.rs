@@ -9,8 +9,10 @@ mod delete;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jetstream::{Created, Delivery, Lanes, Outgoing, Refused, Settlement, pull};
 use metrics::{Gauge, counter};
 use serde_json::json;
+use storage::Locator;
 use streams::fact::{Accepted, Fact, Head};
 use streams::task::TaskName;
 use streams::upload::{self, Arrival, Malformed, SourceObject, Upload};
@@ -21,11 +23,9 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use crate::crash;
-use crate::jetstream::{Created, Delivery, Lanes, Outgoing, Refused, Settlement, pull};
 use crate::job::Jobs;
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
-use crate::storage::Locator;
 use crate::telemetry::trace;
 
 /// Events in work at a time.
@@ -71,7 +71,7 @@ impl Intake {
     }
 
     /// Takes one event in.
-    pub(crate) async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
+    pub async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
         let (stage, taken) = match delivery.subject() {
             subject::UPLOAD => ("upload", self.upload(&delivery).await),
             subject::DELETE => ("delete", self.delete(&delivery).await),

@@ -1,13 +1,13 @@
 //! One rendition from what its tasks made, and the proof that the pieces fit. Pure.
 
+use media::cmaf::gate::SOUND;
+use storage::JobKeys;
 use streams::RenditionName;
 use streams::plan::{Planned, Rendition};
 use streams::task::{Duty, TaskName};
 use streams::work::{ObjectRef, RenditionOutput, SegmentOutput};
 
-use crate::cmaf::gate::SOUND;
 use crate::job::receipt::Made;
-use crate::storage::JobKeys;
 
 /// The file of a media playlist, in the folder of its rendition.
 const MEDIA_PLAYLIST: &str = "index.m3u8";

@@ -186,7 +186,7 @@ mod tests {
     use streams::work::SegmentOutput;
 
     use super::*;
-    use crate::ffmpeg::testing::planned;
+    use streams::testing::planned;
 
     /// The top rung of the test plan, 15.015 s long: 900 frames of 1001 ticks.
     fn top(plan: &Planned) -> Assembled {
@@ -244,7 +244,7 @@ mod tests {
             _ => name.to_owned(),
         };
         let found: BTreeSet<String> = all.iter().map(|check| family(&check.name)).collect();
-        let map = include_str!("../../ARCHITECTURE.md");
+        let map = include_str!("../../../ARCHITECTURE.md");
         let table = map
             .split("## What the receipt proves")
             .nth(1)

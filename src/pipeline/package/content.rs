@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use media::levels;
 use streams::plan::{Planned, Rendition};
 use streams::task::TaskName;
 use streams::work::{Evidence, PictureSample};
 
 use crate::job::receipt::{Check, Made};
-use crate::levels;
 
 /// Median similarity below which an output carries [`LOW_SIMILARITY`].
 const FLOOR: f64 = 0.8;
@@ -166,7 +166,7 @@ mod tests {
     use streams::work::{SoundSample, TaskOutput};
 
     use super::*;
-    use crate::ffmpeg::testing::planned;
+    use streams::testing::planned;
 
     fn picture(ssim: f64, luma: f64, source_luma: f64) -> PictureSample {
         PictureSample {

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::Utc;
+use jetstream::{Created, Delivery, Refused, Settlement};
+use media::playlist::LivePlaylist;
 use metrics::histogram;
+use storage::{JobKeys, ObjectKind, StorageError};
 use streams::fact::{Decision, Fact, Head, Playable};
 use streams::plan::{Planned, Rendition};
 use streams::{JobId, Unread};
@@ -18,13 +21,10 @@ use super::growth::{grown, limit, listed, planned_rates, plays};
 use super::playlists;
 use super::told::{Told, Unreadable};
 use crate::crash;
-use crate::jetstream::{Created, Delivery, Refused, Settlement};
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
 use crate::job::{JobState, Jobs};
-use crate::playlist::LivePlaylist;
-use crate::storage::{JobKeys, ObjectKind, StorageError};
 
 /// No playlist is written more often than this: half of the time in which players read it again, so that a segment is listed within a
 /// target duration.

@@ -1,11 +1,11 @@
 //! How growing playlists grow: what is listed stays as it is, and what follows it without a gap is added. Pure.
 
+use media::playlist::{Bandwidth, LivePlaylist, LiveSegment};
+use storage::{init_name, segment_name};
 use streams::plan::{Planned, Rendition};
 use streams::work::RenditionOutput;
 
 use super::assembly::Assembled;
-use crate::playlist::{Bandwidth, LivePlaylist, LiveSegment};
-use crate::storage::{init_name, segment_name};
 
 /// The file of a growing playlist, in the folder of its rendition.
 const LIVE_PLAYLIST: &str = "live.m3u8";
@@ -140,7 +140,7 @@ mod tests {
     use streams::work::{ObjectRef, SegmentOutput};
 
     use super::*;
-    use crate::ffmpeg::testing::planned;
+    use streams::testing::planned;
 
     fn piece(attempt: u64, segments: std::ops::Range<u32>, init: &str) -> Piece {
         let segment = |n| SegmentOutput {

@@ -1,11 +1,11 @@
 //! The I-frame playlist of an output: the key frames of its lowest rung. Pure.
 
+use media::playlist::{IframePlaylist, IframeVariant, MediaSegment};
+use storage::segment_name;
 use streams::RenditionName;
 use streams::plan::{Planned, Rendition, VideoRendition};
 
 use super::assembly::Assembled;
-use crate::playlist::{IframePlaylist, IframeVariant, MediaSegment};
-use crate::storage::segment_name;
 
 /// The playlist, and the rendition it is over. Nothing where there is no video, or older builds made a part of it and did not note where
 /// key frames end.
@@ -51,11 +51,11 @@ fn lowest(renditions: &[Assembled]) -> Option<(&Assembled, &VideoRendition)> {
 
 #[cfg(test)]
 mod tests {
+    use storage::JobKeys;
+    use streams::testing::planned;
     use streams::work::{ObjectRef, SegmentOutput};
 
     use super::*;
-    use crate::ffmpeg::testing::planned;
-    use crate::storage::JobKeys;
 
     fn made(name: &str, key_frames: &[Option<u64>]) -> Assembled {
         let planned = planned();

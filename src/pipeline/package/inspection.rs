@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use media::cmaf::InitInfo;
+use storage::{Digest, JobKeys, ObjectMeta};
 use streams::plan::Planned;
 use streams::task::TaskName;
 use streams::work::ObjectRef;
@@ -11,11 +13,9 @@ use super::assembly::{Assembled, maker};
 use super::extras::extras;
 use super::outputs::Fault;
 use super::publication::Publication;
-use crate::cmaf::InitInfo;
 use crate::job::Jobs;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::Made;
-use crate::storage::{Digest, JobKeys, ObjectMeta};
 
 /// Looks at everything the renditions are made of, and at what was made beside them.
 ///

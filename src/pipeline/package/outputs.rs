@@ -1,5 +1,6 @@
 //! What the tasks of a job made: their `done` messages, and the objects that hold lists too long for a message.
 
+use storage::Digest;
 use streams::task::TaskName;
 use streams::work::{Done, DoneOutput, WorkKind};
 use streams::{Code, Unread, subject, topology, wire};
@@ -8,7 +9,6 @@ use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::Made;
 use crate::job::{JobState, Jobs};
-use crate::storage::Digest;
 
 /// What stands in the way of an output.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use storage::JobKeys;
 use streams::RenditionName;
 use streams::plan::Planned;
 use streams::task::TaskName;
@@ -11,7 +12,6 @@ use super::assembly::{Assembled, assemble, maker};
 use super::extras::{subtitles, tiles};
 use super::poster::poster;
 use crate::job::receipt::Made;
-use crate::storage::JobKeys;
 
 /// A part of an output that a task makes.
 #[derive(Debug, Clone, PartialEq, Eq)]

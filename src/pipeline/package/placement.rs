@@ -1,8 +1,7 @@
 //! Where derived objects go. Pure.
 
+use storage::{Digest, revised, revision_of};
 use streams::work::ObjectRef;
-
-use crate::storage::{Digest, revised, revision_of};
 
 /// Where the derived objects of an output go: a job writes them under their plain keys; a repair leaves those that are sound and
 /// still right where they are, and writes the others under keys of its own, since the old ones are cached for a year.

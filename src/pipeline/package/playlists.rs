@@ -1,14 +1,14 @@
 //! The playlists of a whole output, and its measured bandwidths. Pure: equal inputs give equal bytes.
 
+use media::playlist::{
+    AudioMedia, AudioStream, Bandwidth, IframeVariant, MediaPlaylist, MediaSegment, Multivariant, SubtitleMedia,
+    Variant,
+};
+use storage::segment_name;
 use streams::fact::EndedRendition;
 use streams::plan::{AudioRendition, Planned, Rendition};
 
 use super::assembly::Assembled;
-use crate::playlist::{
-    AudioMedia, AudioStream, Bandwidth, IframeVariant, MediaPlaylist, MediaSegment, Multivariant, SubtitleMedia,
-    Variant,
-};
-use crate::storage::segment_name;
 
 /// The media playlist of one rendition.
 pub(super) fn media(plan: &Planned, rendition: &Assembled) -> String {

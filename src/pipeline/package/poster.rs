@@ -1,9 +1,9 @@
 //! Which of the pictures that chunks offered becomes the poster. Pure.
 
+use media::image::GOOD;
 use streams::task::TaskName;
 use streams::work::ObjectRef;
 
-use crate::image::GOOD;
 use crate::job::receipt::Made;
 
 /// The first good picture, in the order of the plan; else the one with most to see in it. A picture nobody looked at counts as good.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use storage::{Digest, JobKeys, ObjectKind, revised};
 use streams::plan::Planned;
 use streams::work::ObjectRef;
 use streams::{Code, OutputPrefix, VERSION};
@@ -22,7 +23,6 @@ use crate::crash;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
 use crate::job::{Jobs, Pulse};
-use crate::storage::{Digest, JobKeys, ObjectKind, revised};
 
 /// An output that is about to become public.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jetstream::{Delivery, Settlement};
 use metrics::histogram;
 use streams::task::TaskName;
 use streams::work::{Redo, WorkKind};
@@ -10,7 +11,6 @@ use streams::{Code, JobId, subject, topology, wire};
 use super::growing;
 use super::outputs::{Fault, outputs};
 use super::publication::Publication;
-use crate::jetstream::{Delivery, Settlement};
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
 use crate::job::{Assignment, JobState, Jobs, Product, Stage};

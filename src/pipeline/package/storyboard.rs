@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
+use media::image::Picture;
+use storage::{Digest, JobKeys, ObjectKind};
 use streams::plan::{Planned, Rendition, Storyboard};
 use streams::task::TaskName;
 use streams::work::ObjectRef;
@@ -15,12 +17,10 @@ use streams::{Code, Rational};
 use super::assembly::Assembled;
 use super::extras::tiles;
 use super::outputs::Fault;
-use crate::image::Picture;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::Made;
 use crate::job::{Jobs, Pulse};
-use crate::storage::{Digest, JobKeys, ObjectKind};
 
 /// JPEG quality of sheets: tiles are looked at for a moment.
 const QUALITY: u8 = 75;
@@ -290,7 +290,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             text,
-            include_str!("../../tests/golden/storyboard.vtt"),
+            include_str!("../../../tests/golden/storyboard.vtt"),
             "the index is now\n{text}"
         );
     }

@@ -1,11 +1,11 @@
 //! The subtitles of an output: their playlists, and their lines in the multivariant playlist. Pure.
 
+use media::playlist::{SubtitleMedia, SubtitlePlaylist};
+use storage::JobKeys;
 use streams::plan::{Planned, SubtitleRendition};
 use streams::work::SubtitleOutput;
 
 use super::assembly::Assembled;
-use crate::playlist::{SubtitleMedia, SubtitlePlaylist};
-use crate::storage::JobKeys;
 
 /// The playlist of each track that was made, with its key.
 pub(super) fn playlists(
@@ -61,7 +61,7 @@ mod tests {
     use streams::work::ObjectRef;
 
     use super::*;
-    use crate::ffmpeg::testing::planned;
+    use streams::testing::planned;
 
     #[test]
     fn only_what_was_made_is_listed_and_lies_where_the_playlists_say() {

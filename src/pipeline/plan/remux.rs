@@ -7,6 +7,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use ffmpeg::{Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
+use media::ladder::Probe;
+use media::ladder::probe::{Content, Stream};
+use media::ladder::sound::SAMPLE_RATE;
+use storage::{Source, SourceServer};
 use streams::plan::SourceCopy;
 use streams::{Code, Rational};
 use tokio::sync::watch;
@@ -14,13 +19,8 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use super::stage::Planner;
-use crate::ffmpeg::{self, Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
 use crate::job::Assignment;
 use crate::job::failure::Failure;
-use crate::ladder::Probe;
-use crate::ladder::probe::{Content, Stream};
-use crate::ladder::sound::SAMPLE_RATE;
-use crate::storage::{self, Source, SourceServer};
 use crate::worker::admission::Need;
 
 /// Seconds of video below which one sequential task is soon done.
@@ -200,7 +200,7 @@ fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
 
 /// Whether the copy saves time, and says the same as the source.
 fn is_worth_it(probe: &Probe) -> bool {
-    let long = |(stream, _): (&crate::ladder::probe::Stream, _)| match (stream.start, stream.end) {
+    let long = |(stream, _): (&media::ladder::probe::Stream, _)| match (stream.start, stream.end) {
         (Some(start), Some(end)) => end - start.as_f64() >= WORTH_IT,
         _ => false,
     };

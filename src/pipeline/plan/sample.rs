@@ -1,16 +1,14 @@
 //! Fitting a draft to the pictures of its source, by a short sample of them.
 
+use media::ladder::Draft;
+use media::ladder::title::{self, Samples};
+use storage::Source;
 use streams::Code;
 
 use super::source::Found;
 use super::stage::Planner;
-use crate::config::cores;
-use crate::ffmpeg;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
-use crate::ladder::Draft;
-use crate::ladder::title::{self, Samples};
-use crate::storage::Source;
 use crate::worker::admission::Need;
 
 impl Planner {
@@ -33,7 +31,7 @@ impl Planner {
             None => found.source(&self.storage),
         };
         let who = format!("{}/sample", assignment.state.job_id);
-        let need = Need::of_sample(draft, cores());
+        let need = Need::of_sample(draft, ffmpeg::cores());
         let room = self.ledger.wait(&who, need, || assignment.pulse.add(1)).await;
         let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
         let server = self.open(source).await.map_err(unread)?;

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jetstream::Backlog;
 use quick_cache::sync::Cache;
 use streams::fact::{Accepted, FactKind};
 use streams::upload::{Priority, Upload};
 use streams::{Class, JobId, Lane, subject, topology};
 
-use crate::jetstream::Backlog;
 use crate::job::{JobState, Jobs};
 
 /// Jobs whose publishers are remembered.

@@ -1,13 +1,13 @@
 //! Whether an event's object is there, whole, and the one that was meant. Asked before an attempt is counted.
 
+use media::ladder::Limits;
+use storage::{ObjectMeta, Source, Storage};
 use streams::Code;
 use streams::task::TaskName;
 use streams::upload::SourceObject;
 
 use crate::job::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
-use crate::ladder::Limits;
-use crate::storage::{ObjectMeta, Source, Storage};
 use crate::worker::admission::Reservation;
 
 /// The source object of a job, as it is now.

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use ffmpeg::sniff::{self, Sniff};
+use ffmpeg::{Input, ProbeLimits, Tool};
+use media::ladder::{self, Limits, Pin, Probe, Profiles};
 use metrics::{counter, histogram};
+use storage::{BlockCache, Source, SourceServer, Storage};
 use streams::Code;
 use streams::fact::Head;
 use streams::plan::Planned;
@@ -12,12 +16,8 @@ use super::remux::Copied;
 use super::share::Shares;
 use super::source::{Found, Look, look, readiness};
 use crate::crash;
-use crate::ffmpeg::sniff::{self, Sniff};
-use crate::ffmpeg::{self, Input, ProbeLimits, Tool};
 use crate::job::failure::{Evidence, Failure, Remedy};
 use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::ladder::{self, Limits, Pin, Probe, Profiles};
-use crate::storage::{BlockCache, Source, SourceServer, Storage};
 use crate::worker::admission::Ledger;
 use crate::worker::work_dir::Workshop;
 

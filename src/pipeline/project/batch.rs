@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jetstream::Recorded;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _};
 use streams::JobId;
 
@@ -12,7 +13,6 @@ use super::fold::Fold;
 use super::references::References;
 use super::refusal;
 use super::rows;
-use crate::jetstream::Recorded;
 
 /// What became of a batch.
 #[derive(Debug, Default)]

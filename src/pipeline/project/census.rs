@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jetstream::Nats;
 use metrics::{counter, gauge, histogram};
 use migration::Schema;
 use sea_orm::DbErr;
@@ -18,7 +19,6 @@ use super::queues::Queues;
 use super::tally::Tally;
 use super::words::describe;
 use super::{Database, checkpoint, open};
-use crate::jetstream::Nats;
 
 /// How often tables and streams are asked.
 const PERIOD: Duration = Duration::from_secs(15);

@@ -6,13 +6,13 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::prelude::ProjectionCheckpoint;
 use entity::projection_checkpoint::{Column, Model};
+use jetstream::Recorded;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 use sha2::{Digest as _, Sha256};
 use streams::topology;
 
 use super::tally::Tally;
-use crate::jetstream::Recorded;
 
 /// The name of the one projection there is.
 const NAME: &str = "tables";

@@ -1,8 +1,7 @@
 //! A fact that cannot be in the tables, and why.
 
+use jetstream::{Grief, Outgoing, Recorded, letter};
 use streams::{Code, subject, topology};
-
-use crate::jetstream::{Grief, Outgoing, Recorded, letter};
 
 /// A message of the job log that the projection skips.
 #[derive(Debug, Clone)]

@@ -1,9 +1,8 @@
 //! A fact and its place in the log.
 
 use chrono::{NaiveDateTime, SubsecRound as _};
+use jetstream::Recorded;
 use streams::{Fact, Unread, subject};
-
-use crate::jetstream::Recorded;
 
 /// A decoded message of the job log.
 #[derive(Debug, Clone, PartialEq)]

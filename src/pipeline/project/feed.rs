@@ -10,10 +10,9 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
+use jetstream::{Nats, Recorded};
 use streams::{subject, topology};
 use tokio::time::{Instant, timeout_at};
-
-use crate::jetstream::{Nats, Recorded};
 
 /// Most facts of one batch.
 pub(super) const BATCH: usize = 500;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use entity::prelude::TranscodingJobs;
 use entity::transcoding_jobs::Column;
 use futures::StreamExt as _;
+use jetstream::Nats;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _};
 use streams::progress::Progress;
@@ -17,7 +18,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Database;
 use super::words::describe;
-use crate::jetstream::Nats;
 
 /// How often the rows are written: at most once a second per job.
 const PERIOD: Duration = Duration::from_secs(1);

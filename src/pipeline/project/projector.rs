@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jetstream::{Log, Recorded, Refused};
 use migration::Schema;
 use sea_orm::DbErr;
 use streams::Unread;
@@ -17,7 +18,6 @@ use super::references::References;
 use super::tally::Tally;
 use super::words::describe;
 use super::{Database, batch, census, entry, rebuild};
-use crate::jetstream::{Log, Recorded, Refused};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);

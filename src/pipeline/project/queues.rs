@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_nats::jetstream::account::Account;
 use async_nats::jetstream::stream::Info;
 use futures::TryStreamExt as _;
+use jetstream::{Backlog, Nats};
 use metrics::gauge;
 use streams::room;
 use streams::subject::{DeadOrigin, parse_dead};
@@ -12,7 +13,6 @@ use streams::topology::{self, Sizing};
 use tokio::time::timeout;
 
 use super::census::{LIMIT, float};
-use crate::jetstream::{Backlog, Nats};
 
 /// What dead letters are of, as their metric says.
 const LETTERS: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];

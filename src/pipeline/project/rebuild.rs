@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jetstream::Log;
 use streams::delete::Tombstone;
 use streams::{EventOrder, FileId, Unread, subject, topology, wire};
 
@@ -19,7 +20,6 @@ use super::projector::{ProjectError, bury};
 use super::references::References;
 use super::rows;
 use super::tally::Tally;
-use crate::jetstream::Log;
 
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

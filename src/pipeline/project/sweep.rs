@@ -47,7 +47,7 @@ async fn count_open(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
 }
 
 /// Looks after one open job.
-pub(crate) async fn look_after(jobs: &Jobs, job: &JobId) {
+pub async fn look_after(jobs: &Jobs, job: &JobId) {
     if let Err(error) = mend(jobs, job).await {
         stopped(jobs, job, error).await;
     }

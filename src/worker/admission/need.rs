@@ -4,12 +4,12 @@
 //! three threads an encoder, 877 MB with twelve, 1304 MB with 24, so seven pictures for each further thread; and 105 MB for fourteen more
 //! threads of the decoder, 2.4 pictures each. The model of [`cost`] gives 670 MB for the first, and is on the safe side.
 
+use ffmpeg::argv::{self, reference};
+use media::ladder::{Draft, cost};
 use streams::plan::{AudioRendition, Planned, Rendition, VideoRendition};
 use streams::task::{Duty, TaskName};
 
 use super::Resource;
-use crate::ffmpeg::argv::{self, reference};
-use crate::ladder::{Draft, cost};
 
 /// Closed segments of a rendition that may lie in the work folder: those under way, those that wait until the source is held back, the
 /// one being written, and what ffmpeg still makes of what it had read by then.
@@ -217,7 +217,7 @@ fn threads<'a>(rungs: impl Iterator<Item = &'a VideoRendition>, cores: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffmpeg::testing::planned;
+    use streams::testing::planned;
 
     const MB: u64 = 1_000_000;
 
@@ -273,7 +273,7 @@ mod tests {
     fn sound_that_changes_needs_room_for_all_of_it() {
         let mut plan = planned();
         let usual = Need::of_task(&plan, TaskName::TRACKS, 2).disk;
-        crate::ladder::sound::expect_changes(&mut plan);
+        media::ladder::sound::expect_changes(&mut plan);
         let more = Need::of_task(&plan, TaskName::TRACKS, 2).disk - usual;
         let samples = 2 * 15 * 48_000 * 2 * 4;
         assert!((samples..samples * 5 / 4).contains(&more), "{more}");

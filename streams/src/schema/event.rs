@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use crate::api::{CancelReply, CancelRequest, RetryReply, RetryRequest, StatusRequest};
 use crate::delete::Delete;
 use crate::fact::{Accepted, Cancel, Ended, Planned, Playable, Pruned, Verdict};
-use crate::operations::api::{CancelReply, CancelRequest, RetryReply, RetryRequest, StatusRequest};
 use crate::progress::Progress;
 use crate::upload::UploadEvent;
 

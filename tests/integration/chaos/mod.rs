@@ -20,13 +20,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fluxhls::dev::object_store::SECRET_ACCESS_KEY;
-use fluxhls::storage::ObjectKind;
-use sea_orm::ConnectionTrait as _;
-use tokio::sync::watch as channel;
-use tokio_util::sync::CancellationToken;
-
-use crate::harness::process::{command, output_of, tool};
+use dev::object_store::SECRET_ACCESS_KEY;
 use fleet::{Fleet, PASSWORD};
 use invariants::{ends, output, repeats, rows, traces};
 use order::Source;
@@ -34,7 +28,13 @@ use publisher::{Published, Publisher};
 use reading::Reading;
 use report::Report;
 use schedule::{Schedule, Size};
+use sea_orm::ConnectionTrait as _;
+use storage::ObjectKind;
 use striker::{Striker, Struck};
+use tokio::sync::watch as channel;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::process::{command, output_of, tool};
 
 /// After how long a silent worker loses its task: as short as workers on a busy machine surely keep.
 const ACK_WAIT: Duration = Duration::from_secs(20);

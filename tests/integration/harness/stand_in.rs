@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fluxhls::jetstream::{Lanes, pull};
 use fluxhls::job::failure::Failure;
 use fluxhls::job::receipt::Receipt;
 use fluxhls::job::{Assignment, Jobs, Product, Stage, run};
-use fluxhls::storage::ObjectKind;
+use jetstream::{Lanes, pull};
 use metrics::Gauge;
+use storage::ObjectKind;
 use streams::fact::Planned;
 use streams::task::{Class, Duty, Lane};
 use streams::topology;

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
-use fluxhls::dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
-use fluxhls::jetstream::{Log, Nats as Connection, NatsSettings};
+use dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
 use fluxhls::job::{Gate, JobSettings, Jobs};
-use fluxhls::storage::{Bucket, ObjectKind, StaticCredentials, Storage, StorageSettings};
+use jetstream::{Log, Nats as Connection, NatsSettings};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use storage::{Bucket, ObjectKind, StaticCredentials, Storage, StorageSettings};
 use streams::fact::{Accepted, Ended, Planned};
 use streams::task::TaskName;
 use streams::work::{Attempt, Done, WorkKind};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fluxhls::ffmpeg::Tool;
+use ffmpeg::Tool;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use mutate::{Dice, mutate};

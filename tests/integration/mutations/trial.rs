@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use fluxhls::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
-use fluxhls::ffmpeg::argv::{self, Options};
-use fluxhls::ffmpeg::{self, Allowance, Confinement, Input, Limits, ProbeLimits, Run, Tick, Tool, sniff};
-use fluxhls::ladder::{self, Pin, Profiles, Settings};
-use fluxhls::storage::{BlockCache, Bucket, ObjectKind, Source, SourceServer, SourceSettings};
+use ffmpeg::argv::{self, Options};
+use ffmpeg::{Allowance, Confinement, Input, Limits, ProbeLimits, Run, Tick, Tool, sniff};
+use media::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
+use media::ladder::{self, Pin, Profiles, Settings};
+use storage::{BlockCache, Bucket, ObjectKind, Source, SourceServer, SourceSettings};
 use streams::Code;
 use streams::fact::Head;
 use streams::plan::Planned;

@@ -1,7 +1,7 @@
 //! Evidence: what was made, read back from the bucket, beside what it was made of.
 //!
 //! In reading order: `readback` (the bytes that are looked into), `pictures` and `sound` (what is measured of them), `plane` (pure: the
-//! measure of pictures; that of sound is [`crate::levels`]).
+//! measure of pictures; that of sound is [`media::levels`]).
 
 mod pictures;
 mod plane;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use ffmpeg::argv::reference::{self, Excerpt, Look, Sample};
 use streams::plan::{Planned, VideoRendition};
 use streams::work::{Evidence, PictureSample};
 use streams::{Code, RenditionName};
 
 use super::plane::Plane;
 use super::readback::Readback;
-use crate::ffmpeg::argv::reference::{self, Excerpt, Look, Sample};
 use crate::job::failure::Failure;
 
 /// The pictures of one chunk that are compared.

@@ -5,18 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ffmpeg::argv::reference::{self, Excerpt};
+use ffmpeg::{Allowance, Confinement, End, Limits, Run, Tick, Tool};
 use futures::{FutureExt as _, StreamExt as _};
+use storage::Digest;
 use streams::{Code, RenditionName};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::ffmpeg::argv::reference::{self, Excerpt};
-use crate::ffmpeg::{self, Allowance, Confinement, End, Limits, Run, Tick, Tool};
 use crate::job::failure::{Evidence as Ran, Failure};
 use crate::job::{Jobs, Pulse};
 use crate::pipeline::encode::shipping::disk;
-use crate::storage::Digest;
 
 /// Reads at a time.
 const PARALLEL: usize = 4;

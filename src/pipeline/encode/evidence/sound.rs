@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use ffmpeg::argv::reference::{self, Excerpt, Hearing, Look};
+use media::levels::{self, Level};
 use streams::RenditionName;
 use streams::plan::{AudioRendition, Planned};
 use streams::work::{Evidence, RenditionOutput, SegmentOutput};
 
 use super::readback::{Readback, Sent};
-use crate::ffmpeg::argv::reference::{self, Excerpt, Hearing, Look};
 use crate::job::failure::Failure;
-use crate::levels::{self, Level};
 
 /// Segments that are decoded in one piece.
 const PIECE: usize = 15;

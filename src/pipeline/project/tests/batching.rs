@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use jetstream::Recorded;
 use migration::Purpose;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -10,7 +11,6 @@ use tokio::runtime::Runtime;
 
 use super::facts::{accepted, accepted_with, cancel, canceled, completed, failed, planned, playable, pruned, verdict};
 use super::tables::{Rows, Tables};
-use crate::jetstream::Recorded;
 use crate::pipeline::project::batch;
 use crate::pipeline::project::entry::Entry;
 use crate::pipeline::project::fold::Fold;

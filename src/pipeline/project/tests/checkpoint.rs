@@ -1,12 +1,12 @@
 //! The checkpoint moves by compare-and-set and knows its message again.
 
 use chrono::TimeDelta;
+use jetstream::Recorded;
 use migration::Purpose;
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 
 use super::facts::{accepted, planned, time};
 use super::tables::Tables;
-use crate::jetstream::Recorded;
 use crate::pipeline::project::checkpoint::{self, Checkpoint};
 
 #[tokio::test]

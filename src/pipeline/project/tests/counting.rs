@@ -1,12 +1,12 @@
 //! The counts beside the checkpoint: each job once, whatever restarts, and whatever the log forgets.
 
+use jetstream::Log;
+use jetstream::testing::{Server, publish};
 use streams::topology;
 use tokio_util::sync::CancellationToken;
 
 use super::facts::{accepted, canceled, completed, failed, planned};
 use super::tables::Tables;
-use crate::jetstream::Log;
-use crate::jetstream::testing::{Server, publish};
 use crate::pipeline::project::tally::Tally;
 use crate::pipeline::project::{Projector, checkpoint, rebuild};
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use entity::files;
+use jetstream::testing::{Server, publish};
+use jetstream::{Log, Outgoing, Recorded};
 use migration::Purpose;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -15,8 +17,6 @@ use super::facts::{
     accepted_of, accepted_too_late, accepted_with, cancel, canceled, completed, deleted, planned, pruned, verdict,
 };
 use super::tables::{Rows, Tables};
-use crate::jetstream::testing::{Server, publish};
-use crate::jetstream::{Log, Outgoing, Recorded};
 use crate::pipeline::project::entry::Entry;
 use crate::pipeline::project::fold::Fold;
 use crate::pipeline::project::references::References;

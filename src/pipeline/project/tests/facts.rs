@@ -2,10 +2,9 @@
 
 use async_nats::HeaderMap;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use jetstream::Recorded;
 use serde_json::{Value, json};
 use streams::{FactKind, subject};
-
-use crate::jetstream::Recorded;
 
 /// When the server of these tests stored sequence `seq`: one message a second, with digits below a microsecond.
 pub(super) fn time(seq: u64) -> DateTime<Utc> {

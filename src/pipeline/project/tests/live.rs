@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jetstream::testing::{Server, publish};
+use jetstream::{Log, Recorded};
 use serde_json::json;
 use streams::subject;
 use tokio::sync::watch;
@@ -11,8 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::{accepted, accepted_with, completed, failed, planned, playable, pruned, with};
 use super::tables::Tables;
-use crate::jetstream::testing::{Server, publish};
-use crate::jetstream::{Log, Recorded};
 use crate::pipeline::project::{Position, Projector, progress, rebuild};
 
 /// Far more than anything here takes.

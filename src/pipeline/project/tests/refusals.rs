@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use jetstream::Recorded;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
+use streams::FactKind;
 
 use super::facts::{accepted, accepted_with, completed, fact, planned};
 use super::tables::Tables;
-use crate::jetstream::Recorded;
 use crate::pipeline::project::batch;
 use crate::pipeline::project::references::References;
-use streams::FactKind;
 
 fn ids(rows: &super::tables::Rows) -> Vec<&str> {
     rows.jobs.iter().map(|job| job.id.as_str()).collect()

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
+use jetstream::Recorded;
 use migration::Purpose;
 use migration::testing::Postgres;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _};
@@ -12,7 +13,6 @@ use tempfile::TempDir;
 use super::super::batch;
 use super::super::dead::DeadFact;
 use super::super::references::References;
-use crate::jetstream::Recorded;
 
 /// The tables, and what has to live as long as they do.
 pub(super) struct Tables {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fluxhls::job::receipt::Receipt;
-use fluxhls::playlist::uris;
-use fluxhls::storage::{JobKeys, revised};
 use hls_m3u8::{MasterPlaylist, MediaPlaylist};
+use media::playlist::uris;
+use storage::{JobKeys, revised};
 use streams::fact::Outcome;
 use streams::work::Current;
 use streams::{Fact, FactKind, JobId};

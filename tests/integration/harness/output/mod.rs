@@ -226,7 +226,7 @@ fn bandwidths_are_the_measured_ones(output: &Published) {
 
 #[cfg(test)]
 mod tests {
-    use fluxhls::storage::ObjectKind;
+    use storage::ObjectKind;
 
     use super::*;
     use crate::harness::clip::moving;

@@ -1,0 +1,93 @@
+//! The poster: a few frames of a chunk, of which the best one is kept, without another pass over the source.
+//!
+//! They leave ffmpeg as raw pictures: no codec stands between the encode of a chunk and its success, and whoever looks at them sees
+//! what the viewer will.
+
+use media::ladder::size::Size;
+use media::ladder::storyboard::fitted;
+use streams::plan::{Planned, VideoPlan};
+
+use super::picture::matrix;
+use super::raw;
+
+/// The file the pictures are written to, one after the other, in the folder ffmpeg runs in: red, green and blue of each pixel.
+pub const POSTER: &str = "poster.rgb";
+
+/// Longest side of the poster, in pixels.
+const LONGEST: u32 = 1280;
+
+/// Frames at the beginning of a chunk, of which the best makes the poster; the ones after them are for chunks that begin black.
+pub const NEAR: u64 = 8;
+
+/// Seconds those frames are spread over.
+const SPREAD: f64 = 12.0;
+
+/// Whether chunk `k` offers pictures for the poster: the first one, and, for videos that begin black, ones that lie further and further
+/// away. So the longest video has eleven of them.
+#[must_use]
+pub const fn has_poster(chunk: u32) -> bool {
+    chunk == 0 || chunk.is_power_of_two()
+}
+
+/// The size of the poster: that of the top rendition, unless that is larger than posters need to be.
+#[must_use]
+pub fn poster_size(planned: &Planned) -> Option<Size> {
+    let top = planned.videos().next()?;
+    let size = Size {
+        width: top.width,
+        height: top.height,
+    };
+    Some(fitted(size, LONGEST))
+}
+
+/// The filters from the label `sp`, the grid's frames, to the label `poster`, for a chunk of `frames` frames.
+pub(super) fn filters(planned: &Planned, video: &VideoPlan, frames: u64) -> Option<String> {
+    let chosen: Vec<String> = chosen(video.frame_rate.as_f64(), frames)
+        .iter()
+        .map(|n| format!("eq(n,{n})"))
+        .collect();
+    let scaled = raw::scaled(poster_size(planned)?, matrix(video.picture));
+    Some(format!("[sp]select='{}',{scaled}[poster]", chosen.join("+")))
+}
+
+/// The output options of the poster.
+pub(super) fn args() -> Vec<String> {
+    raw::output("poster", POSTER)
+}
+
+/// The frames to look at: some at the beginning, where posters should come from, and in long chunks ones further and further away.
+/// The first one is there even where a video ends two frames earlier than planned.
+fn chosen(rate: f64, frames: u64) -> Vec<u64> {
+    let spread = ((rate * SPREAD).round().max(1.0) as u64).min(frames).max(1);
+    let near = (0..NEAR).map(|i| spread * (2 * i + 1) / (2 * NEAR));
+    let far = std::iter::successors(Some(spread * 2), |n| n.checked_mul(2)).take_while(|n| n + 2 < frames);
+    let mut chosen: Vec<u64> = near.chain(far).collect();
+    chosen.dedup();
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_chunk_offers_eight_frames_and_a_long_one_some_further_away() {
+        assert_eq!(chosen(25.0, 300), [18, 56, 93, 131, 168, 206, 243, 281]);
+        assert_eq!(chosen(25.0, 1), [0]);
+        assert_eq!(chosen(25.0, 3), [0, 1, 2]);
+        assert_eq!(chosen(25.0, 25 * 100)[8..], [600, 1200, 2400]);
+        let offering: Vec<u32> = (0..800).filter(|k| has_poster(*k)).collect();
+        assert_eq!(offering, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_always_some_frames_that_surely_exist_and_never_many(rate in 0.1..60.0f64, frames in 1u64..20_000_000) {
+            let chosen = chosen(rate, frames);
+            prop_assert!(chosen.is_sorted_by(|a, b| a < b) && chosen.len() < 32);
+            prop_assert!(chosen[0] == 0 || chosen[0] + 2 < frames);
+            prop_assert!(chosen.iter().all(|n| *n < frames));
+        }
+    }
+}

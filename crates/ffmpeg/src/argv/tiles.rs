@@ -1,0 +1,54 @@
+//! The tiles of the storyboard that lie in a chunk: small raw pictures, one after the other, without another pass over the source.
+
+use media::ladder::size::Size;
+use streams::plan::{Storyboard, VideoPlan};
+
+use super::picture::matrix;
+use super::raw;
+
+/// The file the tiles are written to, one after the other, in the folder ffmpeg runs in: red, green and blue of each pixel.
+pub const TILES: &str = "tiles.rgb";
+
+/// What a chunk makes of a storyboard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiles {
+    storyboard: Storyboard,
+    first: u64,
+    count: u32,
+}
+
+impl Tiles {
+    /// The tiles in the frames `first..end` of the whole video; nothing where none lies there, as in a chunk shorter than the interval.
+    pub(super) fn of(storyboard: Option<Storyboard>, first: u64, end: u64) -> Option<Self> {
+        let storyboard = storyboard?;
+        let count = u32::try_from(storyboard.tiles_in(first, end).len()).ok()?;
+        (count > 0).then_some(Self {
+            storyboard,
+            first,
+            count,
+        })
+    }
+
+    /// The filters from the label `st`, the grid's frames, to the label `tiles`. Frames are chosen by their number in the whole video,
+    /// and only the chosen ones are scaled.
+    pub(super) fn filters(self, video: &VideoPlan) -> String {
+        let every = u64::from(self.storyboard.interval_frames.max(1));
+        let size = Size {
+            width: self.storyboard.width,
+            height: self.storyboard.height,
+        };
+        format!(
+            "[st]select='not(mod(n+{},{every}))',{}[tiles]",
+            self.first % every,
+            raw::scaled(size, matrix(video.picture))
+        )
+    }
+
+    /// The output options of the tiles.
+    pub(super) fn args(self) -> Vec<String> {
+        let mut args = raw::output("tiles", TILES);
+        let file = args.len() - 1;
+        args.splice(file..file, ["-frames:v".to_owned(), self.count.to_string()]);
+        args
+    }
+}

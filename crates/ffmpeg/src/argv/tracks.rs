@@ -1,0 +1,159 @@
+//! All sound of a job in one run, and what else is no video: whole tracks, since joints of separately encoded sound would click.
+
+use std::collections::BTreeMap;
+
+use streams::RenditionName;
+use streams::plan::{AudioRendition, Planned};
+
+use super::hls::Hls;
+use super::mix;
+use super::{Options, cover, preamble, reference, subtitles, uniform, words};
+use crate::input::Input;
+
+/// Samples an AAC encoder puts before the first one.
+const PRIMING: u32 = 1024;
+
+/// Samples of the shortest sound: of less an encoder makes nothing.
+const SHORTEST: u64 = 2048;
+
+/// What a run makes, beyond what the plan says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Choice {
+    /// By how many decibels a rendition is made louder; the others stay as they are.
+    pub gains: BTreeMap<RenditionName, f64>,
+    /// Whether only sound is made: after a run that broke, which subtitles or the cover may be to blame for.
+    pub sound_alone: bool,
+}
+
+/// The arguments that make every audio rendition of the plan from `input`, its subtitles and its cover; nothing when it has none.
+#[must_use]
+pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choice) -> Option<Vec<String>> {
+    let extras = !choice.sound_alone;
+    let graph = graph(planned, planned.audios(), |rendition| {
+        let gain = choice.gains.get(&rendition.name).copied();
+        format!(
+            "{}{}{}",
+            mix::finish(planned, rendition, gain),
+            length(rendition),
+            reference::listen(rendition)
+        )
+    });
+    let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());
+    if graph.is_none() && !has_extras {
+        return None;
+    }
+    let mut args = start(planned, input, options, extras && !planned.subtitles.is_empty());
+    args.extend(
+        graph
+            .into_iter()
+            .flat_map(|graph| ["-filter_complex".to_owned(), graph]),
+    );
+    for rendition in planned.audios() {
+        args.extend(encode(planned, rendition, options));
+    }
+    if extras {
+        args.extend(planned.subtitles.iter().flat_map(subtitles::args));
+        args.extend(planned.cover.into_iter().flat_map(cover::args));
+    }
+    Some(args)
+}
+
+/// The file [`loudness`] writes the measurements of a rendition to, in the folder ffmpeg runs in.
+#[must_use]
+pub fn loudness_file(rendition: &RenditionName) -> String {
+    format!("loudness-{rendition}.txt")
+}
+
+/// The arguments that measure how loud each audio rendition would be that is to have a certain loudness; nothing when none is.
+#[must_use]
+pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
+    let measured = || planned.audios().filter(|rendition| rendition.loudness.is_some());
+    let graph = graph(planned, measured(), |rendition| {
+        format!(
+            "{},ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file={}",
+            mix::channels(planned, rendition),
+            loudness_file(&rendition.name)
+        )
+    })?;
+    let mut args = start(planned, input, options, false);
+    args.extend(["-filter_complex".to_owned(), graph]);
+    for rendition in measured() {
+        args.extend(["-map".to_owned(), label(rendition)]);
+        args.extend(words("-f null -"));
+    }
+    Some(args)
+}
+
+/// Streams nobody maps are not read by ffmpeg.
+fn start(planned: &Planned, input: &Input, options: Options, has_subtitles: bool) -> Vec<String> {
+    let mut args = preamble();
+    args.push("-copyts".to_owned());
+    args.extend(options.args());
+    if has_subtitles {
+        args.extend(subtitles::decoding());
+    }
+    // A change of the sound that nobody foresaw ends the run: filters made anew would fill from zero and cut once more.
+    args.extend(words("-reinit_filter:a 0"));
+    args.extend(input.args());
+    args.extend(uniform::input(planned));
+    args
+}
+
+/// The filters of some audio renditions of a plan, each track decoded once; nothing when there are none.
+fn graph<'a>(
+    planned: &Planned,
+    audios: impl Iterator<Item = &'a AudioRendition>,
+    finish: impl Fn(&AudioRendition) -> String,
+) -> Option<String> {
+    let mut tracks: BTreeMap<u32, Vec<&AudioRendition>> = BTreeMap::new();
+    for rendition in audios {
+        tracks.entry(rendition.track).or_default().push(rendition);
+    }
+    let chains = tracks.iter().map(|(track, renditions)| {
+        let head = mix::on_the_timeline(planned, renditions[0]);
+        let ends: Vec<String> = renditions
+            .iter()
+            .map(|rendition| format!("{}{}", finish(rendition), label(rendition)))
+            .collect();
+        if let [end] = &ends[..] {
+            return format!("{head},{end}");
+        }
+        let labels: String = (0..ends.len()).map(|i| format!("[t{track}_{i}]")).collect();
+        let branches = ends.iter().enumerate().map(|(i, end)| format!(";[t{track}_{i}]{end}"));
+        format!("{head},asplit={}{labels}{}", ends.len(), branches.collect::<String>())
+    });
+    let chains: Vec<String> = chains.collect();
+    (!chains.is_empty()).then(|| chains.join(";"))
+}
+
+/// From the first sample behind the encoder's own to the end of the programme: with silence behind the track's end, or cut. The silence is
+/// only as long as is planned, and by what a track may end earlier than its packets tell: sound that was lost before must be missed in the
+/// end.
+fn length(rendition: &AudioRendition) -> String {
+    let samples = |seconds: f64| (seconds * f64::from(rendition.sample_rate)).round() as u64;
+    let silence = samples(rendition.padding() + rendition.tolerance());
+    let end = samples(rendition.duration).max(SHORTEST);
+    format!(",apad=pad_len={silence},atrim=start_sample={PRIMING}:end_sample={end}")
+}
+
+fn label(rendition: &AudioRendition) -> String {
+    format!("[{}]", rendition.name)
+}
+
+fn encode(planned: &Planned, rendition: &AudioRendition, options: Options) -> Vec<String> {
+    let mut args = vec!["-map".to_owned(), label(rendition)];
+    args.extend(words(&format!(
+        "-c:a aac -b:a {} -flags:a +bitexact",
+        rendition.bitrate
+    )));
+    args.extend(options.args());
+    let hls = Hls {
+        name: &rendition.name,
+        segment: planned.segment.duration,
+        first_segment: 0,
+        offset: None,
+        first_fragment: 1,
+    };
+    args.extend(hls.args());
+    args
+}

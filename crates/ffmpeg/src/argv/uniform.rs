@@ -1,0 +1,89 @@
+//! Sound that changes its channels, rate or sample format on the way, decoded to one form before it is encoded.
+//!
+//! ffmpeg makes the filters of a run anew at each such change. Those of the encode cannot bear it: they fill from zero and cut off the
+//! encoder's priming, once. The filters of this run have no such state, and the sound keeps the times of the source.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use media::ladder::sound::SAMPLE_RATE;
+use streams::plan::Planned;
+
+use super::{LIFT, Options, preamble, words};
+use crate::input::Input;
+
+/// The file the sound is written to, in the folder ffmpeg runs in. NUT keeps times to the sample, where Matroska rounds them to
+/// milliseconds. All times in it are later by [`LIFT`], since it has no negative ones.
+const UNIFORM: &str = "uniform.nut";
+
+/// The tracks of a plan that change, by their absolute index, with the channels they get: those of their widest rendition. Their order
+/// is that of the streams in the file.
+pub(super) fn tracks(planned: &Planned) -> BTreeMap<u32, u32> {
+    let mut tracks = BTreeMap::new();
+    for rendition in planned.audios().filter(|rendition| rendition.changes) {
+        let channels = tracks.entry(rendition.track).or_insert(rendition.channels);
+        *channels = rendition.channels.max(*channels);
+    }
+    tracks
+}
+
+/// Bytes of the file, roughly; zero where no track changes.
+#[must_use]
+pub fn uniform_bytes(planned: &Planned) -> u64 {
+    let seconds = planned
+        .audios()
+        .map(|rendition| rendition.source_end)
+        .fold(0.0, f64::max);
+    let frames = (seconds.max(0.0) * f64::from(SAMPLE_RATE)).ceil() as u64;
+    tracks(planned)
+        .values()
+        .map(|channels| frames * u64::from(*channels) * size_of::<f32>() as u64)
+        .sum()
+}
+
+/// The arguments that write the file of all tracks that change; nothing where none does.
+#[must_use]
+pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
+    let tracks = tracks(planned);
+    if tracks.is_empty() {
+        return None;
+    }
+    let mut args = preamble();
+    args.push("-copyts".to_owned());
+    args.extend(options.args());
+    args.extend(input.args());
+
+    let chains: Vec<String> = tracks
+        .iter()
+        .map(|(track, channels)| format!("[0:{track}]{}[u{track}]", one_form(*channels, "flt")))
+        .collect();
+    args.extend(["-filter_complex".to_owned(), chains.join(";")]);
+
+    for track in tracks.keys() {
+        args.extend(words(&format!("-map [u{track}]")));
+    }
+    args.extend(words(&format!(
+        "-c:a pcm_f32le -map_metadata -1 -map_chapters -1 -fflags +bitexact -output_ts_offset {LIFT} -avoid_negative_ts disabled -f nut {UNIFORM}"
+    )));
+    Some(args)
+}
+
+/// The options that open [`UNIFORM`] as another input; none where no track changes.
+pub(super) fn input(planned: &Planned) -> Vec<String> {
+    if tracks(planned).is_empty() {
+        return Vec::new();
+    }
+    Input::own_file(Path::new(UNIFORM)).args().to_vec()
+}
+
+/// From any form to one, in samples of a `format` of ffmpeg's. It makes one channel quieter where it spreads it over two loudspeakers;
+/// here that is heard as loud as it is.
+pub(super) fn one_form(channels: u32, format: &str) -> String {
+    let (layout, loudness) = match channels {
+        6.. => ("5.1", ""),
+        _ => ("stereo", "volume=if(eq(nb_channels\\,1)\\,sqrt(2)\\,1),"),
+    };
+    format!(
+        "{loudness}aresample={SAMPLE_RATE}:async=1000:flags=+res,aformat=sample_fmts={format}:channel_layouts={layout}"
+    )
+}

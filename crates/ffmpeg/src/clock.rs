@@ -1,0 +1,312 @@
+//! The clock of a source by its packets, in the order of the file. Recordings that were put together, and recorders that changed their
+//! programme, begin their clock anew in the middle, or let it jump. Pure.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use media::ladder::probe::{ClockRepair, ClockShift};
+
+use super::packet::Packet;
+
+/// Seconds by which a packet must lie before the one decoded before it for the clock to have begun anew.
+const BACK: f64 = 0.25;
+
+/// Seconds by which a packet must lie behind all that came before it for the clock to have jumped. Below, something is missing. Players
+/// cut gaps of the same length out.
+const AHEAD: f64 = 10.0;
+
+/// Seconds that a track may lose where a clock begins anew. Coders begin sound before its first sample, and end it behind the last.
+const OVERLAP: f64 = 0.25;
+
+/// Longest time from one packet to the next that tells how far apart they are, in seconds.
+const LONGEST_STEP: f64 = 60.0;
+
+/// Clocks of a source at most. The shifts of more do not fit a command line.
+const MAX_CLOCKS: usize = 1000;
+
+/// What the packets of a source say of its clock.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Clock {
+    tracks: BTreeMap<u32, Track>,
+    /// One after the other; the first one is that of the first packet.
+    epochs: Vec<Epoch>,
+}
+
+/// Where a stream is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Track {
+    /// Number of its next packet.
+    next: u64,
+    /// When its last packet was decoded.
+    last: f64,
+    /// Seconds from one packet to the next.
+    step: f64,
+    /// Seconds from when a packet is decoded to when it is shown, as the last one that has both times tells: program streams tell when
+    /// it is shown of some packets only, and how long of none.
+    delay: f64,
+    /// The clock it is on.
+    epoch: usize,
+}
+
+/// A stretch of the source on one clock.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Epoch {
+    /// By stream.
+    spans: BTreeMap<u32, Span>,
+    /// The latest time of any packet on it.
+    latest: f64,
+}
+
+/// What of one stream lies in an epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Span {
+    first_packet: u64,
+    start: f64,
+    end: f64,
+    is_video: bool,
+}
+
+impl Clock {
+    /// Takes the next packet of the file in.
+    ///
+    /// A stream counts from its first key packet, as a copy of it does. A stream that goes back, or ahead of everything, goes over to the
+    /// clock that another one has gone over to, if its time fits there, else to a new one.
+    pub(super) fn add(&mut self, packet: &Packet) {
+        let known = self.tracks.get(&packet.stream).copied();
+        if self.is_beyond_repair() || (known.is_none() && !packet.key) {
+            return;
+        }
+        let Some(time) = packet.dts.or(packet.pts) else {
+            if let Some(track) = self.tracks.get_mut(&packet.stream) {
+                track.next += 1;
+            }
+            return;
+        };
+
+        let newest = self.epochs.len().saturating_sub(1);
+        let epoch = match known {
+            None => newest,
+            Some(track) if !self.breaks(&track, time) => track.epoch,
+            Some(track) if track.epoch < newest && (time - self.epochs[newest].latest).abs() < AHEAD => newest,
+            Some(_) => self.epochs.len(),
+        };
+        if epoch == self.epochs.len() {
+            self.epochs.push(Epoch {
+                spans: BTreeMap::new(),
+                latest: time,
+            });
+        }
+
+        let next = known.map_or(0, |track| track.next);
+        let step = match known {
+            Some(track) if track.epoch == epoch && (0.0..LONGEST_STEP).contains(&(time - track.last)) => {
+                time - track.last
+            }
+            Some(track) => track.step,
+            None => packet.duration,
+        };
+        let delay = packet.pts.zip(packet.dts).map(|(pts, dts)| (pts - dts).max(0.0));
+        let delay = delay.or(known.map(|track| track.delay)).unwrap_or(0.0);
+        let track = Track {
+            next: next + 1,
+            last: time,
+            step,
+            delay,
+            epoch,
+        };
+        self.tracks.insert(packet.stream, track);
+        let shown = packet.pts.unwrap_or(time + delay);
+        let duration = if packet.duration > 0.0 { packet.duration } else { step };
+        self.epochs[epoch].extend(packet, next, shown..shown + duration, time);
+    }
+
+    /// Whether a packet at `time` cannot follow what came before it on the clock of its track.
+    fn breaks(&self, track: &Track, time: f64) -> bool {
+        let ahead_of_all = || time > self.epochs[track.epoch].latest + AHEAD;
+        time < track.last - BACK || (time > track.last + track.step + AHEAD && ahead_of_all())
+    }
+
+    /// Whether there are more clocks than can be repaired.
+    pub(super) const fn is_beyond_repair(&self) -> bool {
+        self.epochs.len() > MAX_CLOCKS
+    }
+
+    /// What brings all streams onto one clock that only goes forward; nothing where they are on one. The pictures of every stretch follow those
+    /// of the one before it, or its sound, where there are none; and all streams of a stretch are moved alike, so that they stay together.
+    pub(super) fn repair(&self) -> Option<ClockRepair> {
+        let (first, later) = self.epochs.split_first()?;
+        if later.is_empty() {
+            return None;
+        }
+        let start = first.start();
+        let mut ends: BTreeMap<u32, f64> = first.spans.iter().map(|(stream, span)| (*stream, span.end)).collect();
+        let mut moved: BTreeMap<u32, i64> = BTreeMap::new();
+        let mut shifts: BTreeMap<u32, Vec<ClockShift>> = BTreeMap::new();
+        for epoch in later {
+            let offset = epoch.offset(&ends);
+            #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
+            let micros = (offset * 1e6).round() as i64;
+            for (stream, span) in &epoch.spans {
+                ends.insert(*stream, span.end + offset);
+                let before = moved.insert(*stream, micros).unwrap_or(0);
+                shifts.entry(*stream).or_default().push(ClockShift {
+                    packet: span.first_packet,
+                    micros: micros.saturating_sub(before),
+                });
+            }
+        }
+        Some(ClockRepair {
+            shifts,
+            duration: ends.into_values().fold(start, f64::max) - start,
+        })
+    }
+}
+
+impl Epoch {
+    fn extend(&mut self, packet: &Packet, number: u64, shown: Range<f64>, time: f64) {
+        let span = self.spans.entry(packet.stream).or_insert(Span {
+            first_packet: number,
+            start: shown.start,
+            end: shown.end,
+            is_video: packet.video,
+        });
+        span.start = span.start.min(shown.start);
+        span.end = span.end.max(shown.end);
+        self.latest = self.latest.max(time);
+    }
+
+    fn start(&self) -> f64 {
+        self.spans.values().map(|span| span.start).fold(f64::INFINITY, f64::min)
+    }
+
+    /// What is added to its times to have it follow streams that end at `ends`.
+    fn offset(&self, ends: &BTreeMap<u32, f64>) -> f64 {
+        let last = ends.values().copied().fold(f64::NEG_INFINITY, f64::max);
+        let both = || {
+            self.spans
+                .iter()
+                .filter_map(|(stream, span)| Some((span, *ends.get(stream)?)))
+        };
+        let Some((span, end)) = both().min_by_key(|(span, _)| !span.is_video) else {
+            return last - self.start();
+        };
+        let offset = end - span.start;
+        let overlaps = both().map(|(span, end)| end - (span.start + offset));
+        let overlap = overlaps.fold(0.0, f64::max);
+        if overlap > OVERLAP { offset + overlap } else { offset }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn packet(stream: u32, time: f64, duration: f64) -> Packet {
+        let line = format!("stream_index={stream}|pts_time={time}|dts_time={time}|duration_time={duration}|flags=K");
+        Packet::parse(&line).unwrap()
+    }
+
+    /// Pictures and sound of `seconds` from `start` on, as a multiplexer lays them.
+    fn programme(start: f64, seconds: u32) -> Vec<Packet> {
+        let mut packets: Vec<Packet> = (0..seconds * 25)
+            .map(|n| packet(0, start + f64::from(n) / 25.0, 0.04))
+            .collect();
+        packets.extend((0..seconds * 50).map(|n| packet(1, start + 0.01 + f64::from(n) / 50.0, 0.02)));
+        packets.sort_by(|a, b| a.dts.unwrap().total_cmp(&b.dts.unwrap()));
+        packets
+    }
+
+    fn repaired(packets: &[Packet]) -> Option<ClockRepair> {
+        let mut clock = Clock::default();
+        packets.iter().for_each(|packet| clock.add(packet));
+        clock.repair()
+    }
+
+    /// The times of a stream once repaired.
+    fn times(packets: &[Packet], repair: &ClockRepair, stream: u32) -> Vec<f64> {
+        let of_stream = packets.iter().filter(|packet| packet.stream == stream).enumerate();
+        let shifts = repair.shifts.get(&stream).cloned().unwrap_or_default();
+        let moved = |number: usize| -> i64 {
+            let due = shifts.iter().filter(|shift| shift.packet <= number as u64);
+            due.map(|shift| shift.micros).sum()
+        };
+        of_stream
+            .map(|(n, packet)| packet.dts.unwrap() + moved(n) as f64 / 1e6)
+            .collect()
+    }
+
+    #[test]
+    fn a_clock_that_only_goes_forward_is_left_alone() {
+        assert_eq!(repaired(&programme(1.4, 30)), None);
+        assert_eq!(repaired(&[]), None);
+        // Pictures go on while nobody speaks for a minute.
+        let mut muted = programme(0.0, 100);
+        muted.retain(|packet| packet.stream == 0 || !(20.0..80.0).contains(&packet.dts.unwrap()));
+        assert_eq!(repaired(&muted), None);
+        // Slides that change every twelve seconds.
+        let slides: Vec<Packet> = (0..9).map(|n| packet(0, f64::from(n) * 12.0, 12.0)).collect();
+        assert_eq!(repaired(&slides), None);
+    }
+
+    #[test]
+    fn a_clock_that_begins_anew_or_jumps_goes_on_and_both_tracks_move_alike() {
+        for second in [1.4, 0.0, 60.0, 3600.0, 95_443.0] {
+            let joined = [programme(20.0, 5), programme(second, 5), programme(1.0, 3)].concat();
+            let repair = repaired(&joined).unwrap();
+            assert!((repair.duration - 13.03).abs() < 0.021, "{second}: {repair:?}");
+            for stream in [0, 1] {
+                let times = times(&joined, &repair, stream);
+                assert!(
+                    times
+                        .windows(2)
+                        .all(|pair| pair[0] < pair[1] && pair[1] - pair[0] < 0.1),
+                    "{second}"
+                );
+            }
+            let firsts = |stream: usize| repair.shifts[&(stream as u32)].iter().map(|shift| shift.micros);
+            assert!(firsts(0).eq(firsts(1)), "{repair:?}");
+        }
+    }
+
+    #[test]
+    fn a_track_that_crosses_later_in_the_file_goes_over_to_the_same_clock() {
+        let mut joined = [programme(20.0, 5), programme(1.0, 5)].concat();
+        // The last sound of the first part lies behind the first pictures of the second one.
+        let is_late = |packet: &Packet| packet.stream == 1 && packet.dts.unwrap() > 20.0;
+        let at = joined.iter().rposition(is_late).unwrap();
+        let late = joined.remove(at);
+        let next = |packet: &Packet| packet.stream == 1 && packet.dts.unwrap() < 20.0;
+        let at = joined.iter().position(next).unwrap();
+        joined.insert(at, late);
+        let repair = repaired(&joined).unwrap();
+        assert_eq!(repair.shifts[&0].len(), 1);
+        assert_eq!(repair.shifts[&1].len(), 1, "{repair:?}");
+    }
+
+    #[test]
+    fn what_lies_before_the_first_key_packet_is_not_counted() {
+        let mut joined = [programme(20.0, 5), programme(1.0, 5)].concat();
+        for early in joined.iter_mut().filter(|packet| packet.stream == 0).take(10) {
+            early.key = false;
+        }
+        assert_eq!(repaired(&joined).unwrap().shifts[&0][0].packet, 125 - 10);
+    }
+
+    proptest! {
+        #[test]
+        fn no_packets_make_it_panic_and_every_shift_is_at_a_later_packet(
+            packets in prop::collection::vec((0u32..3, prop::option::of(-1e6..1e6f64), prop::option::of(-1e6..1e6f64), 0.0..9.0f64, any::<bool>()), 0..200),
+        ) {
+            let mut clock = Clock::default();
+            for (stream, pts, dts, duration, key) in packets {
+                clock.add(&Packet { stream, pts, dts, duration, key, ..packet(0, 0.0, 0.0) });
+            }
+            if let Some(repair) = clock.repair() {
+                for shifts in repair.shifts.values() {
+                    prop_assert!(shifts.windows(2).all(|pair| pair[0].packet < pair[1].packet));
+                }
+            }
+        }
+    }
+}

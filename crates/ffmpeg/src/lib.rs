@@ -1,0 +1,42 @@
+//! The one door to ffmpeg and ffprobe: everything in production that starts a process is in this crate.
+//!
+//! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
+//! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
+//! values), [`sandbox`] (the walls around every run), [`process`] (one supervised run), [`rest`] (the end of what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
+
+pub mod argv;
+pub mod input;
+pub mod loudness;
+pub mod probe;
+pub mod process;
+pub mod rest;
+pub mod sample;
+pub mod sandbox;
+pub mod sniff;
+pub mod tool;
+pub mod trial;
+
+mod child;
+mod clock;
+mod lines;
+mod packet;
+mod probe_json;
+mod progress;
+mod timing;
+mod watchdog;
+
+pub use input::Input;
+pub use probe::{ProbeError, ProbeLimits, probe};
+pub use process::{End, Exit, Limits, Run, Tick, run};
+pub use sample::{SampleError, sample};
+pub use sandbox::{Allowance, Confinement};
+pub use tool::Tool;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+/// Processors this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}

@@ -1,0 +1,188 @@
+//! Whether frames are pairs of fields, by their looks: flags lie both ways.
+
+use media::ladder::picture::may_have_fields;
+use media::ladder::probe::{Fields, Probe};
+
+use super::super::child::{self, Spawn};
+use super::super::sandbox::{Allowance, Confinement};
+use super::Prober;
+
+/// Where samples are taken, as shares of the video: not at its edges, which are often black. Two are enough where nothing speaks of
+/// fields.
+const PLACES: [f64; 3] = [0.3, 0.7, 0.15];
+
+/// Frames of a sample. The filter judges by a few frames around each one.
+const FRAMES: u32 = 24;
+
+/// Seconds of a video below which one sample, from its start, is enough.
+const SHORT: f64 = 6.0;
+
+/// Fewer frames than this that show anything tell nothing.
+const FEWEST: u32 = 6;
+
+/// Share of combed frames from which a stream that speaks of fields has them. A few combs are fine stripes, or fast text.
+const FLAGGED: f64 = 0.1;
+
+/// The same for a stream that does not speak of fields. Films in 30 frames a second are combed in two of five.
+const UNFLAGGED: f64 = 0.3;
+
+/// How much more alike than its own field's its neighbours' lines must be for the filter to call a frame combed or whole. Its own
+/// choice for the first, 1.04, takes fine moving patterns for combs.
+const DETECT: &str = "idet=intl_thres=1.4:prog_thres=1.5";
+
+/// The filter's verdict on a frame.
+const VERDICT: &str = "lavfi.idet.multiple.current_frame=";
+
+/// How many frames looked like what. Still ones look like nothing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    top: u32,
+    bottom: u32,
+    progressive: u32,
+}
+
+impl Tally {
+    fn add(&mut self, line: &str) {
+        match line.strip_prefix(VERDICT) {
+            Some("tff") => self.top += 1,
+            Some("bff") => self.bottom += 1,
+            Some("progressive") => self.progressive += 1,
+            _ => {}
+        }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self {
+            top: self.top + other.top,
+            bottom: self.bottom + other.bottom,
+            progressive: self.progressive + other.progressive,
+        }
+    }
+
+    /// What the frames are; nothing where too few show anything.
+    fn verdict(self, flagged: bool) -> Option<Fields> {
+        let combed = self.top + self.bottom;
+        let all = combed + self.progressive;
+        if all < FEWEST {
+            return None;
+        }
+        let least = if flagged { FLAGGED } else { UNFLAGGED };
+        Some(match f64::from(combed) / f64::from(all) {
+            share if share < least => Fields::Progressive,
+            _ if self.top >= self.bottom => Fields::TopFirst,
+            _ => Fields::BottomFirst,
+        })
+    }
+}
+
+impl Prober<'_> {
+    /// What some frames of the main video look like, if it could be interlaced at all; nothing where they cannot be looked at.
+    pub(super) async fn fields(&self, probe: &Probe) -> Option<Fields> {
+        let (stream, video) = probe.main_video()?;
+        let (start, end) = (stream.start?, stream.end?);
+        if !may_have_fields(stream, video) {
+            return None;
+        }
+        let from = start.as_f64() - probe.container_start.as_f64();
+        let length = end - start.as_f64();
+        let places = match video.interlaced {
+            _ if length < SHORT => &[0.0][..],
+            true => &PLACES,
+            false => &PLACES[..2],
+        };
+        let looks = places
+            .iter()
+            .map(|place| self.count_fields(stream.index, from + place * length));
+        let tallies = futures::future::join_all(looks).await;
+        tallies
+            .into_iter()
+            .fold(Tally::default(), Tally::and)
+            .verdict(video.interlaced)
+    }
+
+    /// Frames from the key frame at or before `at`, seconds from the start of the container.
+    async fn count_fields(&self, index: u32, at: f64) -> Tally {
+        let mut tally = Tally::default();
+        let mut args = vec![
+            "-hide_banner",
+            "-nostdin",
+            "-v",
+            "error",
+            "-noautorotate",
+            "-noaccurate_seek",
+        ];
+        let at = format!("{at:.3}");
+        if !at.starts_with('-') && at != "0.000" {
+            args.extend(["-ss", &at]);
+        }
+        let mut args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+        args.extend(self.input.args());
+        let output = format!(
+            "-map 0:{index} -frames:v {FRAMES} -vf {DETECT},metadata=mode=print:key=lavfi.idet.multiple.current_frame:file=- -f null -"
+        );
+        args.extend(output.split(' ').map(str::to_owned));
+        let confinement = Confinement::new(Allowance::look()).reading(self.input);
+        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, confinement), |line| tally.add(line));
+        if let Err(error) = self.within(self.limits.look, read).await {
+            tracing::debug!(%error, "the pictures could not be looked at for fields");
+        }
+        tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_lines_make_the_count_panic(lines in prop::collection::vec("(lavfi.idet.multiple.current_frame=)?(tff|bff|progressive|\\PC{0,9})", 0..40), flagged: bool) {
+            let mut tally = Tally::default();
+            for line in &lines {
+                tally.add(line);
+            }
+            prop_assert!(tally.top + tally.bottom + tally.progressive <= 40);
+            let _ = tally.verdict(flagged);
+        }
+    }
+
+    fn verdict(top: u32, bottom: u32, progressive: u32, flagged: bool) -> Option<Fields> {
+        Tally {
+            top,
+            bottom,
+            progressive,
+        }
+        .verdict(flagged)
+    }
+
+    #[test]
+    fn combs_outweigh_flags_and_still_frames_tell_nothing() {
+        assert_eq!(verdict(0, 0, 0, true), None);
+        assert_eq!(verdict(2, 0, 3, false), None);
+        assert_eq!(verdict(0, 0, 40, true), Some(Fields::Progressive));
+        assert_eq!(verdict(3, 0, 70, true), Some(Fields::Progressive));
+        assert_eq!(verdict(20, 2, 50, true), Some(Fields::TopFirst));
+        assert_eq!(verdict(8, 0, 60, false), Some(Fields::Progressive));
+        assert_eq!(verdict(0, 29, 43, false), Some(Fields::BottomFirst));
+    }
+
+    #[test]
+    fn only_verdicts_are_counted() {
+        let mut tally = Tally::default();
+        for line in [
+            "frame:3 pts:3 pts_time:0.12",
+            "lavfi.idet.multiple.current_frame=tff",
+            "lavfi.idet.multiple.current_frame=undetermined",
+        ] {
+            tally.add(line);
+        }
+        assert_eq!(
+            tally,
+            Tally {
+                top: 1,
+                ..Tally::default()
+            }
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! Probing a source: what ffprobe says of it, then when its streams really begin and end, then whether it can be entered at a time.
+
+mod description;
+mod error;
+mod fields;
+mod limits;
+mod looks;
+mod sound;
+mod times;
+
+use std::io;
+use std::time::Duration;
+
+pub use error::ProbeError;
+pub use limits::ProbeLimits;
+
+use media::ladder::probe::{Content, Probe};
+use times::{BEGINNING, declared_end, may_be_cut, repair, settle, settle_repaired};
+
+use super::child::{Ending, Spawn};
+use super::input::Input;
+use super::probe_json::{Document, RawStream};
+use super::sandbox::{Allowance, Confinement};
+use super::timing::{cadence, count_pictures};
+use super::tool::Tool;
+
+/// Probes `input`. A read that failed on the way looks like a short source here: the caller must ask its source server for faults.
+///
+/// # Errors
+/// [`ProbeError`] when there is nothing that can be planned.
+pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<Probe, ProbeError> {
+    let document = Prober { tool, input, limits }.describe().await?;
+    if !needs_depth(&document) {
+        return Prober { tool, input, limits }.measure(&document).await;
+    }
+
+    // Some tracks begin late, or no header says how many there are.
+    let input = &input.clone().looking(true);
+    let prober = Prober { tool, input, limits };
+    let document = prober.describe().await?;
+    prober.measure(&document).await
+}
+
+/// Whether tracks may be there that the first few seconds do not show, or do not show enough of.
+fn needs_depth(document: &Document) -> bool {
+    has_clock(document.format.name().unwrap_or_default()) || document.streams.iter().any(RawStream::may_be_known_deeper)
+}
+
+/// Containers of streams, whose tracks may begin at any time, and whose clock may begin anew.
+fn has_clock(container: &str) -> bool {
+    container
+        .split(',')
+        .any(|name| matches!(name, "mpegts" | "mpeg" | "flv"))
+}
+
+/// Containers whose index leads to key frames. AVI has one too, but no presentation times; in the others a seek guesses.
+fn has_index(container: &str) -> bool {
+    container.split(',').any(|name| matches!(name, "mov" | "matroska"))
+}
+
+/// Tells an end by its own will, for better or worse, from one that says nothing of the source.
+fn judge(ending: Ending) -> Result<(), ProbeError> {
+    if ending.exceeded {
+        return Err(ProbeError::Exceeded);
+    }
+    if ending.crashed() {
+        return Err(ProbeError::Broken(io::Error::other(ending.status.to_string())));
+    }
+    Ok(())
+}
+
+struct Prober<'a> {
+    tool: &'a Tool,
+    input: &'a Input,
+    limits: &'a ProbeLimits,
+}
+
+impl Prober<'_> {
+    /// When the streams of a described source begin and end, whether it can be entered at a time, and what its pictures are like.
+    async fn measure(&self, document: &Document) -> Result<Probe, ProbeError> {
+        let mut probe = self.read(document).await?;
+        let indexed = has_index(&probe.container) && document.format.duration().is_some();
+        let first = format!("%+{BEGINNING}");
+        let last = async {
+            match document.format.duration().filter(|_| indexed) {
+                Some(duration) => Ok((self.ending(&probe, duration).await?, None)),
+                None => self.scan(has_clock(&probe.container)).await,
+            }
+        };
+
+        // Everybody waits for the plan, so what does not need the other goes beside it.
+        let (beginning, (mut ending, clock)) = futures::try_join!(self.spans(&first), last)?;
+        probe.clock_repair = repair(clock)?;
+        probe.set_stills_aside(|index| count_pictures(index, &beginning, &ending));
+        if indexed {
+            probe.declared_end = declared_end(&probe, document);
+        }
+        settle(&mut probe, document, &beginning, &ending);
+        if may_be_cut(&probe) {
+            self.measure_ends_apart(&probe, &mut ending).await?;
+            settle(&mut probe, document, &beginning, &ending);
+        }
+        settle_repaired(&mut probe);
+
+        let (fields, between) = {
+            let mut looked = probe.clone();
+            let between = async {
+                match indexed {
+                    true => self.pictures_between(&probe, &beginning, &ending).await,
+                    false => Ok(Vec::new()),
+                }
+            };
+            let around = self.look_around(&mut looked, indexed);
+            let (around, fields, between, frames) =
+                futures::join!(around, self.fields(&probe), between, self.sound_frames(&probe));
+            around?;
+            probe = looked;
+            if let Some(frames) = frames {
+                sound::settle(&mut probe, &frames);
+            }
+            (fields, between?)
+        };
+        let shown = probe.main_video().map(|(stream, _)| stream.index);
+        for stream in &mut probe.streams {
+            if let Content::Video(video) = &mut stream.content
+                && Some(stream.index) == shown
+            {
+                video.fields = fields;
+                video.cadence = cadence(stream.index, &beginning, &ending, &between).or(video.cadence.take());
+            }
+        }
+        Ok(probe)
+    }
+
+    fn spawn(&self, args: &[&str], allowance: Allowance) -> Spawn {
+        let quiet = ["-hide_banner", "-v", "error"].map(str::to_owned);
+        let args = args.iter().map(|arg| (*arg).to_owned());
+        Spawn::new(
+            &self.tool.ffprobe,
+            quiet.into_iter().chain(args).chain(self.input.args()),
+            Confinement::new(allowance).reading(self.input),
+        )
+    }
+
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, ProbeError> {
+        Ok(tokio::time::timeout(limit, work)
+            .await
+            .map_err(|_| ProbeError::TimedOut(limit))??)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! Whether sound changes its form on the way, by decoded samples from several places: only a decoder knows, headers tell of the first
+//! packets.
+
+use media::ladder::probe::{Audio, Content, Probe, Unreadable};
+
+use super::super::child;
+use super::super::sandbox::Allowance;
+use super::super::timing::spread;
+use super::Prober;
+
+/// Codecs whose packets say each for itself what they hold.
+const CHANGING: [&str; 11] = [
+    "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "mlp", "mp1", "mp2", "mp3", "flac",
+];
+
+/// Places that are looked at beside the beginning.
+const PLACES: u32 = 12;
+
+/// Seconds between places, in short sources.
+const PLACES_APART: f64 = 1.0;
+
+/// Packets of each track that are decoded at a place: the time between frames tells the rate, and some decoders need one to begin.
+const PACKETS: usize = 5;
+
+/// Packets that are decoded where none of the few at any place gave a frame: those may be what an edit list leaves out.
+const MANY: usize = 2000;
+
+/// Seconds between two frames from which they are of different places.
+const PLACE_GAP: f64 = 0.5;
+
+/// Seconds of a place below which its rate is not told: containers round times to milliseconds.
+const SHORTEST_RATED: f64 = 0.05;
+
+/// A frame that seems to last so many times as long as the shortest one is followed by a gap.
+const GAP: f64 = 1.4;
+
+/// Share by which rates differ that are not the same: 44.1 and 48 kHz differ by 0.09.
+const RATE_DIFFERS: f64 = 0.05;
+
+/// Of so many places one must have a form that lasts.
+const LASTING: usize = 10;
+
+/// What the decoded samples of one place are.
+#[derive(Debug, Clone, PartialEq)]
+struct Form {
+    channels: u32,
+    layout: String,
+    format: String,
+    /// Samples per second, where the place is long enough to tell.
+    rate: Option<f64>,
+}
+
+impl Form {
+    fn differs(&self, other: &Self) -> bool {
+        let rates = self.rate.zip(other.rate);
+        let rates_differ = rates.is_some_and(|(one, other)| (one - other).abs() > RATE_DIFFERS * one.max(other));
+        rates_differ || (self.channels, &self.layout, &self.format) != (other.channels, &other.layout, &other.format)
+    }
+}
+
+/// One decoded frame.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Frame {
+    stream: u32,
+    time: Option<f64>,
+    samples: u32,
+    form: Form,
+}
+
+impl Frame {
+    /// Reads one line of ffprobe; nothing when it is no frame of sound.
+    fn parse(line: &str) -> Option<Self> {
+        let value = |key: &str| {
+            let mut pairs = line.split('|').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
+        };
+        Some(Self {
+            stream: value("stream_index")?.parse().ok()?,
+            time: value("best_effort_timestamp_time").and_then(|time| time.parse().ok()),
+            samples: value("nb_samples")?.parse().ok()?,
+            form: Form {
+                channels: value("channels")?.parse().ok().filter(|channels| *channels > 0)?,
+                layout: value("channel_layout").unwrap_or("unknown").to_owned(),
+                format: value("sample_fmt").unwrap_or_default().to_owned(),
+                rate: None,
+            },
+        })
+    }
+
+    fn follows(&self, before: &Self) -> bool {
+        let apart = self.time.zip(before.time).map(|(time, before)| time - before);
+        !self.form.differs(&before.form) && apart.is_none_or(|apart| (0.0..PLACE_GAP).contains(&apart))
+    }
+}
+
+/// The forms of the frames of one track, one for each place, or more where it changes at one.
+fn forms(frames: &[Frame], is_timed: bool) -> Vec<Form> {
+    let places = frames.chunk_by(|before, frame| frame.follows(before));
+    let places = places.map(|place| Form {
+        rate: rate(place).filter(|_| is_timed),
+        ..place[0].form.clone()
+    });
+    places.collect()
+}
+
+/// The rate of the frames of a place, by their times.
+fn rate(place: &[Frame]) -> Option<f64> {
+    let between = |pair: &[Frame]| Some((f64::from(pair[0].samples), pair[1].time? - pair[0].time?));
+    let steps = place
+        .windows(2)
+        .filter_map(between)
+        .filter(|(_, seconds)| *seconds > 0.0);
+    let steps: Vec<(f64, f64)> = steps.collect();
+    let fastest = steps
+        .iter()
+        .map(|(samples, seconds)| samples / seconds)
+        .fold(0.0, f64::max);
+    // Where frames are missing, as behind a seek, time passes without samples.
+    let sound = steps
+        .iter()
+        .filter(|(samples, seconds)| samples / seconds * GAP > fastest);
+    let (samples, seconds) = sound.fold((0.0, 0.0), |sum, step| (sum.0 + step.0, sum.1 + step.1));
+    (seconds >= SHORTEST_RATED).then(|| samples / seconds)
+}
+
+/// The widest of the forms that lasts, where not all of them are the same.
+fn widest(forms: &[Form]) -> Option<&Form> {
+    let first = forms.first()?;
+    if !forms.iter().any(|form| form.differs(first)) {
+        return None;
+    }
+    let count = |form: &Form| {
+        let alike = forms
+            .iter()
+            .filter(|other| other.channels == form.channels && other.layout == form.layout);
+        alike.count()
+    };
+    let lasting = forms.iter().filter(|form| count(form) * LASTING >= forms.len());
+    lasting.max_by_key(|form| (form.channels, count(form)))
+}
+
+/// Seconds of sound from which a decoder that knows how has something to say at some place.
+const LONG_ENOUGH: f64 = 1.0;
+
+/// Writes into the streams of a probe what decoded frames show of their sound.
+pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
+    // These keep times of blocks of sound, not of frames.
+    let is_timed = !matches!(probe.container.as_str(), "avi" | "asf");
+    let is_alone = probe
+        .streams
+        .iter()
+        .filter(|stream| matches!(stream.content, Content::Audio(_)))
+        .count()
+        == 1;
+    for stream in &mut probe.streams {
+        let Content::Audio(audio) = &mut stream.content else {
+            continue;
+        };
+        let own = frames.iter().filter(|frame| frame.stream == stream.index);
+        let own: Vec<Frame> = own.cloned().collect();
+        // A decoder of another age knows the codec, and not this form of it. Beside others a track may just have had no turn.
+        let length = stream.end.zip(stream.start).map(|(end, start)| end - start.as_f64());
+        let is_looked_at =
+            CHANGING.contains(&stream.codec.as_str()) && length.is_some_and(|length| length >= LONG_ENOUGH);
+        if own.is_empty() && is_alone && is_looked_at {
+            stream.content = Content::Unreadable(Unreadable {
+                is_video: false,
+                has_decoder: false,
+            });
+            continue;
+        }
+        if let Some(form) = widest(&forms(&own, is_timed)) {
+            *audio = Audio {
+                channels: form.channels,
+                layout: Some(form.layout.clone()).filter(|layout| layout != "unknown"),
+                changes: true,
+                ..audio.clone()
+            };
+        }
+    }
+}
+
+impl Prober<'_> {
+    /// Frames of all sound from its beginning and from places spread over it; nothing where it cannot change, or cannot be looked at.
+    pub(super) async fn sound_frames(&self, probe: &Probe) -> Option<Vec<Frame>> {
+        let start = probe.audios().filter_map(|(stream, _)| stream.start).min();
+        let end = probe
+            .audios()
+            .filter_map(|(stream, _)| stream.end)
+            .max_by(f64::total_cmp);
+        let may_change = probe
+            .audios()
+            .any(|(stream, _)| CHANGING.contains(&stream.codec.as_str()));
+        let (Some(start), Some(end), true) = (start, end, may_change) else {
+            return None;
+        };
+
+        let packets = PACKETS * probe.audios().count();
+        let mut intervals = format!("%+#{packets}");
+        for time in spread(start.as_f64(), end, PLACES_APART, PLACES) {
+            intervals.push_str(&format!(",{time:.6}%+#{packets}"));
+        }
+        let most = packets * (PLACES as usize + 1) * 2;
+        let frames = self.decoded_sound(&intervals, most).await?;
+        if !frames.is_empty() {
+            return Some(frames);
+        }
+        self.decoded_sound(&format!("%+#{MANY}"), most).await
+    }
+
+    /// The first frames, at most so many, of all sound in intervals of ffprobe's syntax; nothing where they cannot be looked at.
+    async fn decoded_sound(&self, intervals: &str, most: usize) -> Option<Vec<Frame>> {
+        let mut frames = Vec::new();
+        let args = [
+            "-select_streams",
+            "a",
+            "-show_entries",
+            "frame=stream_index,best_effort_timestamp_time,nb_samples,channels,channel_layout,sample_fmt",
+            "-of",
+            "compact=print_section=0",
+            "-read_intervals",
+            intervals,
+        ];
+        let read = child::lines(self.spawn(&args, Allowance::look()), |line| {
+            frames.extend(Frame::parse(line).filter(|_| frames.len() < most));
+        });
+        if let Err(error) = self.within(self.limits.look, read).await {
+            tracing::debug!(%error, "the sound could not be looked at for changes");
+            return None;
+        }
+        Some(frames)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Frames of 1024 samples at a rate, from a time on.
+    fn place(time: f64, channels: u32, layout: &str, rate: f64) -> Vec<Frame> {
+        let line = |k: u32| {
+            format!(
+                "stream_index=1|best_effort_timestamp_time={:.3}|sample_fmt=fltp|nb_samples=1024|channels={channels}|channel_layout={layout}|",
+                time + f64::from(k) * 1024.0 / rate
+            )
+        };
+        (0..5).map(|k| Frame::parse(&line(k)).unwrap()).collect()
+    }
+
+    fn seen(places: &[Vec<Frame>]) -> Option<(u32, String)> {
+        let forms = forms(&places.concat(), true);
+        widest(&forms).map(|form| (form.channels, form.layout.clone()))
+    }
+
+    #[test]
+    fn sound_of_one_form_does_not_change_also_where_times_are_rounded() {
+        let places: Vec<_> = (0..12)
+            .map(|k| place(f64::from(k) * 7.3, 2, "stereo", 44_100.0))
+            .collect();
+        assert_eq!(seen(&places), None);
+        assert_eq!(seen(&[]), None);
+        // A frame is missing, as a decoder may drop one behind a seek.
+        let mut gap = place(90.0, 2, "stereo", 44_100.0);
+        gap.remove(1);
+        assert_eq!(seen(&[places[3].clone(), gap]), None);
+        // Two seeks that land at the same place.
+        assert_eq!(seen(&[places[3].clone(), places[3].clone()]), None);
+    }
+
+    #[test]
+    fn a_change_of_rate_shows_in_the_times() {
+        let places = [place(0.0, 2, "stereo", 44_100.0), place(9.0, 2, "stereo", 48_000.0)];
+        assert_eq!(seen(&places), Some((2, "stereo".to_owned())));
+        assert!(widest(&forms(&places.concat(), false)).is_none());
+    }
+
+    #[test]
+    fn the_widest_form_that_lasts_is_planned() {
+        let film = |k: u32| place(f64::from(k), 6, "5.1(side)", 48_000.0);
+        let stereo = |k: u32| place(f64::from(k), 2, "stereo", 48_000.0);
+        let half: Vec<_> = (0..6).map(stereo).chain((6..12).map(film)).collect();
+        assert_eq!(seen(&half), Some((6, "5.1(side)".to_owned())));
+        let trailer: Vec<_> = (0..12).map(stereo).chain([film(12)]).collect();
+        assert_eq!(seen(&trailer), Some((2, "stereo".to_owned())));
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_the_parser_panic(line in "(stream_index=|nb_samples=|channels=|best_effort_timestamp_time=|\\PC{0,5}|[0-9|.e+-]{0,8}){0,9}") {
+            let frames: Vec<Frame> = Frame::parse(&line).into_iter().collect();
+            prop_assert!(forms(&frames, true).len() <= 1);
+        }
+    }
+}

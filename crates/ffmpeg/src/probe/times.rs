@@ -1,0 +1,302 @@
+//! When the streams of a source begin and end, and whether it can be entered at a time: by the word of its packets.
+
+use std::time::Duration;
+
+use media::ladder::Refusal;
+use media::ladder::probe::{ClockRepair, Content, Probe};
+use media::ladder::rate;
+use streams::{Code, Rational};
+
+use super::super::child;
+use super::super::clock::Clock;
+use super::super::packet::{ENTRIES, Packet};
+use super::super::probe_json::Document;
+use super::super::sandbox::Allowance;
+use super::super::timing::{Pictures, Spans, cadence, exact, intervals, places, spread};
+use super::{ProbeError, Prober, judge};
+
+/// Places at which pictures are counted, at most, and seconds between them in short sources.
+const PLACES: (u32, f64) = (12, 4.0);
+
+/// Seconds from the start of a source whose packets tell when its streams begin.
+pub(super) const BEGINNING: f64 = 2.0;
+
+/// Seconds before the supposed end of a source in which its last packets are looked for, wider and wider.
+const ENDINGS: [f64; 3] = [10.0, 60.0, 600.0];
+
+/// Packets of pictures that are read at each place of a source whose frame rate is not clear: a second of most.
+const PACKETS_OF_PLACE: usize = 60;
+
+/// Writes what the packets say into the streams.
+pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, ending: &Spans) {
+    for (stream, raw) in probe.streams.iter_mut().zip(&document.streams) {
+        if let Content::Video(video) = &mut stream.content {
+            video.cadence = cadence(stream.index, beginning, ending, &[]);
+        }
+        // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up samples, and only the header counts
+        // them. A stream that begins later has no packet in the beginning; without a word of the header the whole scan tells.
+        let beginning = beginning.get(stream.index);
+        let pictures = beginning.filter(|_| matches!(stream.content, Content::Video(_)));
+        let first = pictures.or_else(|| ending.get(stream.index).filter(|_| stream.start.is_none()));
+        if let (Some(span), Some(base)) = (first, raw.time_base()) {
+            stream.start = exact(span.first, base).or(stream.start);
+        }
+        let last = ending.get(stream.index).or(beginning);
+        stream.packet = last.map_or(0.0, |span| span.packet);
+        let (frame, padding) = match &stream.content {
+            Content::Video(video) => match (&video.cadence, video.average_rate) {
+                (Some(cadence), _) => (cadence.usual, 0.0),
+                (None, Some(rate)) => (1.0 / rate.as_f64(), 0.0),
+                (None, None) => (0.0, 0.0),
+            },
+            Content::Audio(audio) => (stream.packet / 2.0, 1.0 / f64::from(audio.sample_rate.max(1))),
+            _ => (0.0, 0.0),
+        };
+        // Without durations the last frame lasts as long as the usual one. The last packet of sound may be full or all but empty.
+        stream.end = last.map(|span| {
+            let end = if span.end > span.last {
+                span.end
+            } else {
+                span.end + frame
+            };
+            end - f64::from(span.padding) * padding
+        });
+    }
+}
+
+/// Whether the packets of an ISO file seem to end before it does: before the end it tells, or where it tells none.
+pub(super) fn may_be_cut(probe: &Probe) -> bool {
+    let is_iso = probe.container.split(',').any(|name| name == "mov");
+    let missing = probe
+        .declared_end
+        .zip(probe.end())
+        .map(|(declared, end)| declared - end);
+    is_iso && missing.is_none_or(|missing| missing > 0.5)
+}
+
+/// Writes into the streams when they end once their clock is repaired.
+pub(super) fn settle_repaired(probe: &mut Probe) {
+    let Some(duration) = probe.clock_repair.as_ref().map(|repair| repair.duration) else {
+        return;
+    };
+    let media = probe.streams.iter().filter(|stream| stream.is_media());
+    let start = media
+        .filter_map(|stream| stream.start)
+        .min()
+        .unwrap_or(probe.container_start);
+    for stream in probe.streams.iter_mut().filter(|stream| stream.is_media()) {
+        stream.end = stream.end.map(|_| start.as_f64() + duration);
+    }
+}
+
+/// What brings the packets onto one clock, if anything has to.
+pub(super) fn repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusal> {
+    match clock {
+        Some(clock) if clock.is_beyond_repair() => {
+            let message = "The clock of the file begins anew too often to be put right.";
+            Err(Refusal::new(Code::DecodeErrors, message))
+        }
+        clock => Ok(clock.and_then(|clock| clock.repair())),
+    }
+}
+
+/// When video and sound end by the word of an index: of their own where it names them, else of the whole container if that holds
+/// nothing else.
+pub(super) fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
+    let own = probe
+        .streams
+        .iter()
+        .zip(&document.streams)
+        .filter(|(stream, _)| stream.is_media());
+    own.filter_map(|(stream, raw)| Some(stream.start?.as_f64() + raw.duration()?))
+        .max_by(f64::total_cmp)
+        .or_else(|| {
+            // Matroska counts its one duration from time zero or from its start, by writer: the earlier end is the one that is sure. ISO files
+            // have one for each track; where that is unknown, so is that of the whole.
+            let is_iso = probe.container.split(',').any(|name| name == "mov");
+            let alone = !is_iso && probe.streams.iter().all(media::ladder::probe::Stream::is_media);
+            document.format.duration().filter(|_| alone)
+        })
+}
+
+impl Prober<'_> {
+    /// First and last times of all streams within an interval of ffprobe's syntax.
+    pub(super) async fn spans(&self, interval: &str) -> Result<Spans, ProbeError> {
+        let mut spans = Spans::default();
+        let args = [
+            "-show_entries",
+            ENTRIES,
+            "-of",
+            "compact=print_section=0",
+            "-read_intervals",
+            interval,
+        ];
+        let look = (self.limits.look, Allowance::look());
+        self.packets(&args, look, |packet| spans.add(&packet)).await?;
+        Ok(spans)
+    }
+
+    /// First and last times of all streams of the whole source, and its clock where that is asked for.
+    pub(super) async fn scan(&self, has_clock: bool) -> Result<(Spans, Option<Clock>), ProbeError> {
+        let (mut spans, mut clock) = (Spans::default(), has_clock.then(Clock::default));
+        let args = ["-show_entries", ENTRIES, "-of", "compact=print_section=0"];
+        let scan = (self.limits.scan, Allowance::scan());
+        let each = |packet: Packet| {
+            spans.add(&packet);
+            if let Some(clock) = &mut clock {
+                clock.add(&packet);
+            }
+        };
+        self.packets(&args, scan, each).await?;
+        Ok((spans, clock))
+    }
+
+    /// Measures the end of each track of pictures or sound by itself. ffprobe reads the tracks of a file in turns and ends at the first
+    /// packet that is cut off; a decoder of one track goes on to the end of that.
+    pub(super) async fn measure_ends_apart(&self, probe: &Probe, ending: &mut Spans) -> Result<(), ProbeError> {
+        let start = probe.container_start.as_f64();
+        let from = probe
+            .streams
+            .iter()
+            .filter_map(|stream| stream.end)
+            .min_by(f64::total_cmp);
+        let from = from.map_or(start, |end| (end - ENDINGS[0]).max(start));
+        for stream in probe.streams.iter().filter(|stream| stream.is_media()) {
+            let (index, interval) = (stream.index.to_string(), format!("{from:.6}%"));
+            let args = [
+                "-select_streams",
+                &index,
+                "-show_entries",
+                ENTRIES,
+                "-of",
+                "compact=print_section=0",
+                "-read_intervals",
+                &interval,
+            ];
+            let look = (self.limits.look, Allowance::look());
+            let mut apart = Spans::default();
+            self.packets(&args, look, |packet| apart.add(&packet)).await?;
+            ending.extend_ends(&apart);
+        }
+        Ok(())
+    }
+
+    async fn packets(
+        &self,
+        args: &[&str],
+        (limit, allowance): (Duration, Allowance),
+        mut each: impl FnMut(Packet),
+    ) -> Result<(), ProbeError> {
+        let most = self.limits.packets;
+        let (mut count, too_many) = (0, tokio::sync::Notify::new());
+        let read = child::lines(self.spawn(args, allowance), |line| {
+            if let Some(packet) = Packet::parse(line) {
+                count += 1;
+                if count > most {
+                    too_many.notify_one();
+                } else {
+                    each(packet);
+                }
+            }
+        });
+        tokio::select! {
+            biased;
+            () = too_many.notified() => {
+                let message = format!("The file has more than {most} packets.");
+                Err(Refusal::new(Code::ExceedsPolicy, message).into())
+            }
+            // A damaged end is an error to ffprobe; the packets before it count all the same. Not so where it was stopped in the middle.
+            read = self.within(limit, read) => judge(read?.0),
+        }
+    }
+
+    /// The last times of video and audio, looked for from the supposed end backwards.
+    pub(super) async fn ending(&self, probe: &Probe, duration: f64) -> Result<Spans, ProbeError> {
+        let start = probe.container_start.as_f64();
+        // Of several videos only the main one as far as the header tells: a still beside it has no packet near the end.
+        let wanted = |spans: &Spans| {
+            let mut media = probe
+                .main_video()
+                .map(|(stream, _)| stream)
+                .into_iter()
+                .chain(probe.audios().map(|(stream, _)| stream));
+            media.all(|stream| spans.get(stream.index).is_some())
+        };
+        for width in ENDINGS {
+            if duration <= width {
+                break;
+            }
+            let spans = self.spans(&format!("{:.6}%", start + duration - width)).await?;
+            if wanted(&spans) {
+                return Ok(spans);
+            }
+            if width == ENDINGS[2] && spans.is_empty() {
+                let end = self.find_cut(start, start + duration).await?;
+                return self.spans(&format!("{:.6}%", end - ENDINGS[0])).await;
+            }
+        }
+        Ok(self.scan(false).await?.0)
+    }
+
+    /// About the time at which a source ends that was cut far before the end its index tells, by halves.
+    async fn find_cut(&self, start: f64, end: f64) -> Result<f64, ProbeError> {
+        let (mut there, mut gone) = (start, end);
+        while gone - there > ENDINGS[0] / 2.0 {
+            let middle = f64::midpoint(there, gone);
+            if self.spans(&format!("{middle:.6}%+#1")).await?.is_empty() {
+                gone = middle;
+            } else {
+                there = middle;
+            }
+        }
+        Ok(there)
+    }
+
+    /// Pictures at places spread over the main video, where what was seen of it does not settle its rate.
+    pub(super) async fn pictures_between(
+        &self,
+        probe: &Probe,
+        beginning: &Spans,
+        ending: &Spans,
+    ) -> Result<Vec<Pictures>, ProbeError> {
+        let Some((stream, _)) = probe.main_video().filter(|(_, video)| !rate::is_settled(video)) else {
+            return Ok(Vec::new());
+        };
+        let (Some(start), Some(end)) = (stream.start.map(Rational::as_f64), stream.end) else {
+            return Ok(Vec::new());
+        };
+        let first = |spans: &Spans| spans.get(stream.index).map(|span| span.first);
+        if first(ending) <= first(beginning) {
+            // All of it was read.
+            return Ok(Vec::new());
+        }
+        let times = spread(start, end, PLACES.1, PLACES.0);
+        let packets = self.packets_at(stream.index, &times, PACKETS_OF_PLACE).await?;
+        Ok(places(&packets, PACKETS_OF_PLACE))
+    }
+
+    /// So many packets of a stream from the key frame at or before each of `times` on, and at most one more than that of all.
+    async fn packets_at(&self, stream: u32, times: &[f64], each: usize) -> Result<Vec<Packet>, ProbeError> {
+        let (index, intervals) = (stream.to_string(), intervals(times, each));
+        let most = times.len() * each;
+        let mut packets = Vec::new();
+        let args = [
+            "-select_streams",
+            &index,
+            "-show_entries",
+            ENTRIES,
+            "-of",
+            "compact=print_section=0",
+            "-read_intervals",
+            &intervals,
+        ];
+        let look = (self.limits.look, Allowance::look());
+        let keep = |packet| {
+            if packets.len() <= most {
+                packets.push(packet);
+            }
+        };
+        self.packets(&args, look, keep).await?;
+        Ok(packets)
+    }
+}

@@ -1,0 +1,82 @@
+//! Starting a program inside its walls: by a thread that shuts itself in first.
+
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+
+use nix::unistd::{AccessFlags, access as may};
+use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::confinement::Confinement;
+use super::support::Support;
+use super::{access, calls, tether};
+
+/// Bytes of the stack of a thread that starts a program and waits.
+const STACK: usize = 256 * 1024;
+
+/// A program that runs inside its walls.
+pub(crate) struct Launched {
+    /// The program.
+    pub(crate) child: Child,
+    /// Keeps the thread that started it, without which the kernel kills it. Nothing is ever sent.
+    pub(crate) leash: mpsc::Sender<Infallible>,
+}
+
+/// Starts `program` inside the walls of `confinement`, as `command` makes it: that is given the program to start, and the arguments
+/// that come before the program's own.
+///
+/// # Errors
+/// When the program is not there, a wall cannot be set up, or a limit cannot be imposed.
+pub(crate) async fn launch(
+    program: &Path,
+    confinement: Confinement,
+    command: impl FnOnce(&Path, &[&OsStr]) -> Command + Send + 'static,
+) -> io::Result<Launched> {
+    // It starts in another folder than ours.
+    let program = std::path::absolute(program)?;
+    // Where the tether stands between, only its own log would tell that there is no such program.
+    may(&program, AccessFlags::X_OK)?;
+    let (leash, held) = mpsc::channel();
+    let (tell, told) = oneshot::channel();
+    let (runtime, allowance) = (Handle::current(), confinement.allowance());
+    let thread = thread::Builder::new().name("ffmpeg".to_owned()).stack_size(STACK);
+    thread.spawn(move || {
+        let _runtime = runtime.enter();
+        let (support, setpriv) = (Support::here(), tether::setpriv());
+        let started = shut_in(&confinement, &program, support).and_then(|()| {
+            let mut command = match setpriv {
+                None => command(&program, &[]),
+                Some(setpriv) => {
+                    let before: Vec<&OsStr> = tether::ARGUMENTS
+                        .map(OsStr::new)
+                        .into_iter()
+                        .chain([program.as_os_str()])
+                        .collect();
+                    command(setpriv, &before)
+                }
+            };
+            command.spawn()
+        });
+        // Nobody may be waiting any more: then the program ends with this message.
+        let _ = tell.send(started);
+        let _ = held.recv();
+    })?;
+    let child = told.await.map_err(io::Error::other)??;
+    if let Some(pid) = child.id() {
+        allowance.impose(pid)?;
+    }
+    Ok(Launched { child, leash })
+}
+
+fn shut_in(confinement: &Confinement, program: &Path, support: Support) -> io::Result<()> {
+    access::restrict(confinement, program)?;
+    if support.calls {
+        calls::restrict(confinement.port.is_some())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The walls, tried from within: real programs that go for what they must not have.
+
+mod limits;
+mod walls;
+
+use std::path::{Path, PathBuf};
+
+use super::{Allowance, Confinement};
+use crate::child::{self, Output, Spawn};
+
+/// What a program says that is run inside the walls.
+async fn run(program: &str, args: &[&str], confinement: Confinement) -> Output {
+    let spawn = Spawn::new(Path::new(program), args, confinement);
+    child::output(spawn, 1 << 20).await.unwrap()
+}
+
+/// What a shell says that is run inside the walls.
+async fn sh(script: &str, confinement: Confinement) -> Output {
+    run("/bin/sh", &["-c", script], confinement).await
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A work folder with the folders of two tasks in it.
+struct Yard {
+    root: tempfile::TempDir,
+}
+
+impl Yard {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for task in ["ours", "theirs"] {
+            std::fs::create_dir(root.path().join(task)).unwrap();
+        }
+        std::fs::write(root.path().join("theirs/secret"), "secret").unwrap();
+        Self { root }
+    }
+
+    fn ours(&self) -> PathBuf {
+        self.root.path().join("ours")
+    }
+
+    fn theirs(&self) -> PathBuf {
+        self.root.path().join("theirs")
+    }
+
+    fn confinement(&self) -> Confinement {
+        Confinement::new(Allowance::readback()).in_folder(&self.ours())
+    }
+}

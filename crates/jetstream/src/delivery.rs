@@ -1,0 +1,133 @@
+//! One delivery of a message, and the only ways to settle it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::Message;
+use async_nats::{HeaderMap, Subject};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::{Nats, Recorded, Store};
+
+/// How a handler wants its message settled. The pull loop alone carries it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// It is done with; remove it.
+    Ack,
+    /// Deliver it again after a while.
+    Retry(Duration),
+    /// Somebody else holds it now: say nothing.
+    Silence,
+}
+
+/// The place in the pull loop that a message takes while it is worked on. Clones are the same place.
+#[derive(Debug, Clone, Default)]
+pub struct Slot(CancellationToken);
+
+impl Slot {
+    /// Gives the place to the next message before this one is settled: when what is left of its work hardly needs what there is so little
+    /// of. As many works may go on like that as there are places.
+    pub fn free(&self) {
+        self.0.cancel();
+    }
+
+    /// Waits until somebody does.
+    pub(super) async fn freed(&self) {
+        self.0.cancelled().await;
+    }
+}
+
+/// A message in our hands until `ack_wait` has passed since the last confirmed [`Delivery::heartbeat`].
+#[derive(Debug)]
+pub struct Delivery {
+    subject: String,
+    headers: Option<HeaderMap>,
+    payload: Bytes,
+    /// Where it is settled, and under which subject.
+    store: Arc<dyn Store>,
+    pub(super) reply_to: Subject,
+    /// Sequence in the stream.
+    pub seq: u64,
+    /// When the server stored it.
+    pub time: DateTime<Utc>,
+    /// The place it takes.
+    pub slot: Slot,
+}
+
+impl Delivery {
+    /// Takes charge of a message that came by `nats`; nothing when its reply subject does not say where it comes from.
+    #[must_use]
+    pub fn new(message: Message, nats: &Nats) -> Option<Self> {
+        let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
+        let message = message.message;
+        Some(Self {
+            subject: message.subject.to_string(),
+            headers: message.headers,
+            payload: message.payload,
+            store: Arc::new(nats.clone()),
+            reply_to: message.reply?,
+            seq,
+            time,
+            slot: Slot::default(),
+        })
+    }
+
+    /// A delivery of a message by any store, which needs no subject to be answered under.
+    #[must_use]
+    pub fn over(message: Recorded, store: impl Store + 'static) -> Self {
+        Self {
+            subject: message.subject,
+            headers: Some(message.headers),
+            payload: message.payload,
+            store: Arc::new(store),
+            reply_to: Subject::from_static(""),
+            seq: message.seq,
+            time: message.time,
+            slot: Slot::default(),
+        }
+    }
+
+    /// The subject of the message.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The headers of the message.
+    #[must_use]
+    pub const fn headers(&self) -> Option<&HeaderMap> {
+        self.headers.as_ref()
+    }
+
+    /// The body of the message.
+    #[must_use]
+    pub const fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// Tells the server that the work goes on. Whether the server confirmed it.
+    pub async fn heartbeat(&self) -> bool {
+        self.store.reply(self, "+WPI".into()).await
+    }
+
+    /// Settles the message. An acknowledgement that got lost only means that the message comes again.
+    pub async fn settle(&self, settlement: Settlement) {
+        let body = match settlement {
+            Settlement::Silence => return,
+            Settlement::Ack => Bytes::from_static(b"+ACK"),
+            Settlement::Retry(delay) => format!("-NAK {{\"delay\": {}}}", delay.as_nanos()).into(),
+        };
+        for _ in 0..3 {
+            if self.store.reply(self, body.clone()).await {
+                return;
+            }
+        }
+        tracing::warn!(
+            subject = self.subject(),
+            ?settlement,
+            "the server did not confirm; the message will come again"
+        );
+    }
+}

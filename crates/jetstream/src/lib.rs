@@ -1,0 +1,36 @@
+//! NATS JetStream: the connection, the log (compare-and-set publishing and leader reads) and the one pull loop.
+//!
+//! Every decision is read from the stream's leader, every publish is retried until the server said what became of it, and
+//! acknowledgements are requests, so that silence is noticed. See the design's "JetStream rules" for the why of each.
+
+mod backlog;
+mod connection;
+mod delivery;
+mod identity;
+mod letter;
+mod listing;
+mod log;
+mod message;
+mod newer;
+mod pull;
+mod refusal;
+mod replay;
+mod send;
+mod settings;
+mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod troubles;
+
+pub use backlog::Backlog;
+pub use connection::{ConnectError, Nats};
+pub use delivery::{Delivery, Settlement, Slot};
+pub use letter::{Grief, letter};
+pub use log::{Created, Enqueued, Log, Refused};
+pub use message::{Outgoing, Recorded};
+pub use newer::{NEWER_PAUSE, NewerMessages};
+pub use pull::{Lanes, pull};
+pub use send::{SendError, send};
+pub use settings::{Api, NatsSettings};
+pub use store::{Setback, Store};
+pub use troubles::Troubles;

@@ -1,0 +1,277 @@
+//! The log: compare-and-set publishing and leader reads.
+//!
+//! A publish that timed out may have landed, so every publish is repeated until the server acknowledges it or says that
+//! somebody was first; then the winner is read, for it may be our own. Reads and writes wait for the server however long it
+//! takes: a caller that must not wait drops the future.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::header::NATS_MESSAGE_ID;
+use futures::stream::BoxStream;
+use streams::{Class, Lane, TaskKey, subject, topology};
+
+use super::message::{Outgoing, Recorded};
+use super::store::{self, Setback, Store};
+use super::{Backlog, Nats, NewerMessages};
+
+/// What became of a compare-and-set publish.
+#[derive(Debug, Clone)]
+pub enum Created {
+    /// Ours is the message, stored at this sequence.
+    Ours(u64),
+    /// Somebody was first; this is what stands.
+    Theirs(Recorded),
+}
+
+/// What became of a task that was to be queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is on the queue, put there by us or before us.
+    Queued,
+    /// The queue is full; the sweep will come back to it.
+    Full,
+}
+
+/// The server will never take this message: trying again is of no use. Who meets this keeps what it was about as a dead letter.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "NATS refuses a message on {subject}: {reason}; it must take {} bytes (max_payload of the server, max_msg_size of the stream)",
+    topology::MIN_PAYLOAD
+)]
+pub struct Refused {
+    subject: String,
+    reason: String,
+}
+
+/// Reads and writes the streams of the contract. Clones share the connection.
+#[derive(Debug, Clone)]
+pub struct Log {
+    store: Arc<dyn Store>,
+    newer: NewerMessages,
+}
+
+impl Log {
+    /// The log on a server, or in a model of one.
+    #[must_use]
+    pub fn new(store: impl Store + 'static) -> Self {
+        Self {
+            store: Arc::new(store),
+            newer: NewerMessages::default(),
+        }
+    }
+
+    /// The connection beneath.
+    #[must_use]
+    pub fn nats(&self) -> &Nats {
+        self.store.nats()
+    }
+
+    /// What was read of late that needs a newer release.
+    #[must_use]
+    pub const fn newer(&self) -> &NewerMessages {
+        &self.newer
+    }
+
+    /// Bytes that the server takes in one message, headers and all.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.store.max_payload()
+    }
+
+    /// Subjects of the messages under `filter` that core NATS tells from now on: quick, but not sure to come.
+    pub async fn heard(&self, filter: String) -> BoxStream<'static, String> {
+        self.store.heard(filter).await
+    }
+
+    /// The last message on `subject`, as the stream's leader has it.
+    pub async fn last(&self, stream: &str, subject: &str) -> Option<Recorded> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.store.last(stream, subject).await {
+                Ok(found) => return found,
+                Err(reason) => pause.after("read", subject, &reason).await,
+            }
+        }
+    }
+
+    /// The first message on `subject` at or after `seq`, as the stream's leader has it.
+    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Option<Recorded> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.store.first_after(stream, subject, seq).await {
+                Ok(found) => return found,
+                Err(reason) => pause.after("read", subject, &reason).await,
+            }
+        }
+    }
+
+    /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not any more.
+    pub async fn at(&self, stream: &str, seq: u64) -> Option<Recorded> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match store::at(self.nats(), stream, seq).await {
+                Ok(found) => return found,
+                Err(reason) => pause.after("read", stream, &reason).await,
+            }
+        }
+    }
+
+    /// How many messages each subject under `filter` holds, as the stream's leader counts them.
+    pub async fn subjects(&self, stream: &str, filter: &str) -> BTreeMap<String, u64> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.store.count(stream, filter).await {
+                Ok(counts) => return counts,
+                Err(reason) => pause.after("count", filter, &reason).await,
+            }
+        }
+    }
+
+    /// Publishes `message` as the first on its subject.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take it, e.g. over its payload limit.
+    pub async fn create(&self, stream: &str, message: Outgoing) -> Result<Created, Refused> {
+        self.replace(stream, message, 0).await
+    }
+
+    /// Publishes `message` if the last one on its subject is still the one at `expected` (0 for none).
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take it.
+    pub async fn replace(&self, stream: &str, message: Outgoing, mut expected: u64) -> Result<Created, Refused> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.try_publish(&message, Some(expected)).await? {
+                Ok(seq) => return Ok(Created::Ours(seq)),
+                Err(Setback::Taken) => match self.last(stream, &message.subject).await {
+                    // The acknowledgement of an earlier try was lost; the message was not.
+                    Some(winner) if winner.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) => {
+                        return Ok(Created::Ours(winner.seq));
+                    }
+                    Some(winner) => return Ok(Created::Theirs(winner)),
+                    // What stood there aged out; now ours may be the first.
+                    None => expected = 0,
+                },
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+            }
+        }
+    }
+
+    /// Publishes a dead letter, once however often it is tried. Its id names what it is about. A letter of another id on the same subject is
+    /// about a message of a former life of its stream, which had the same number, and stays as well.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take it.
+    pub async fn publish_letter(&self, letter: Outgoing) -> Result<(), Refused> {
+        let mut expected = 0;
+        while let Created::Theirs(other) = self.replace(topology::DEAD, letter.clone(), expected).await? {
+            expected = other.seq;
+        }
+        Ok(())
+    }
+
+    /// Appends `message`, once however often it is tried, and returns its sequence.
+    ///
+    /// The server drops a second copy for as long as it remembers ids, which is the stream's duplicate window. A server that
+    /// was away for longer has forgotten, so before each repetition the subject is searched for our own message.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take it.
+    pub async fn append(&self, stream: &str, message: Outgoing) -> Result<u64, Refused> {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.try_publish(&message, None).await? {
+                Ok(seq) => return Ok(seq),
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+            }
+            if let Some(seq) = self.find(stream, &message).await {
+                return Ok(seq);
+            }
+        }
+    }
+
+    /// The sequence of the message on the same subject that has the same id, as the stream's leader has it. Such subjects
+    /// hold a handful.
+    async fn find(&self, stream: &str, message: &Outgoing) -> Option<u64> {
+        let mut next = 1;
+        loop {
+            let found = self.first_after(stream, &message.subject, next).await?;
+            if found.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) {
+                return Some(found.seq);
+            }
+            next = found.seq + 1;
+        }
+    }
+
+    /// Puts a task on the queue unless it is there already.
+    ///
+    /// # Errors
+    /// [`Refused`] when the server will never take it.
+    pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
+        let body = serde_json::to_vec(key).unwrap_or_default();
+        let message = Outgoing::json(subject::task(key), body).traced(traceparent);
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match self.try_publish(&message, Some(0)).await? {
+                Ok(_) | Err(Setback::Taken) => return Ok(Enqueued::Queued),
+                Err(Setback::Full(_)) => return Ok(Enqueued::Full),
+                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+            }
+        }
+    }
+
+    /// Share of the queue's message limit that is in use, 0 to 1.
+    pub async fn queue_fill(&self) -> f64 {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match store::queued(self.nats()).await {
+                #[expect(clippy::cast_precision_loss, reason = "a share of a million needs few digits")]
+                Ok((messages, limit)) => return if limit > 0 { messages as f64 / limit as f64 } else { 0.0 },
+                Err(reason) => pause.after("read", topology::TASKS, &reason).await,
+            }
+        }
+    }
+
+    /// What waits and what is in work in a lane of the queue. Unlike what decisions are made of, it may be a guess: where the server does
+    /// not answer, nothing is known to wait.
+    pub async fn backlog(&self, class: Class, lane: Lane) -> Backlog {
+        let told = self.store.backlog(topology::durable(class, lane)).await;
+        told.unwrap_or_default()
+    }
+
+    /// One try. After [`Setback::Unheard`] the message may be in the stream, or come there yet.
+    async fn try_publish(&self, message: &Outgoing, expected: Option<u64>) -> Result<Result<u64, Setback>, Refused> {
+        match self.store.send(message, expected).await {
+            Err(Setback::Refused(reason)) => Err(Refused {
+                subject: message.subject.clone(),
+                reason,
+            }),
+            sent => Ok(sent),
+        }
+    }
+}
+
+/// Growing pauses between tries, from the first one to 5 s, with a word to the operator at the third, and one a minute from then on.
+#[derive(Debug)]
+struct Pause {
+    first: Duration,
+    tries: u32,
+}
+
+impl Pause {
+    const fn new(first: Duration) -> Self {
+        Self { first, tries: 0 }
+    }
+
+    async fn after(&mut self, what: &str, subject: &str, reason: &str) {
+        let delay = (self.first * (1 << self.tries.min(6))).min(Duration::from_secs(5));
+        self.tries += 1;
+        if self.tries == 3 || self.tries.is_multiple_of(12) {
+            tracing::warn!(subject, reason, tries = self.tries, "NATS cannot {what}; trying again");
+        }
+        tokio::time::sleep(delay).await;
+    }
+}

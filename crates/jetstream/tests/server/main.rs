@@ -1,0 +1,4 @@
+//! On a real nats-server.
+
+#[cfg(test)]
+mod conformance;

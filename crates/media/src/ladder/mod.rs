@@ -1,0 +1,37 @@
+//! The pure planner: from what a source is to everything that is decided about its output, and why.
+//!
+//! In reading order: [`probe`] (what is known of a source), [`limits`] (what of it is accepted), [`profile`] (policy: rungs and segments), [`size`], [`turn`], [`picture`],
+//! [`cadence`] and [`rate`], [`timeline`] and [`chunks`] (one decision each), [`bitrate`], [`rungs`], [`sound`] and [`subtitles`] (the renditions),
+//! [`storyboard`] (the preview pictures), [`left_out`], [`cost`], [`decide`] (all of it together).
+
+pub mod bitrate;
+pub mod cadence;
+pub mod chunks;
+pub mod cost;
+pub mod decide;
+pub mod language;
+pub mod left_out;
+pub mod limits;
+pub mod mime;
+pub mod picture;
+pub mod probe;
+pub mod profile;
+pub mod rate;
+pub mod rungs;
+pub mod size;
+pub mod sound;
+pub mod storyboard;
+pub mod subtitles;
+pub mod timeline;
+pub mod title;
+pub mod turn;
+
+mod label;
+
+pub use decide::{Draft, Pin, Refusal, Settings, plan};
+pub use limits::Limits;
+pub use probe::Probe;
+pub use profile::{Profile, Profiles};
+
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,201 @@
+//! Levels of sound: what was made beside what it was made of, block by block. Pure.
+//!
+//! Both sides are measured alike: only what lies below [`band`], in blocks of half a second that begin at whole halves of a second of
+//! the output's timeline. A block of the one is compared with the block of the same number of the other, so that a pause that begins or
+//! ends at the edge of a block lies on the same side of it in both. What AAC spreads over an edge is a small part of a block: over sounds
+//! of all kinds no block came out of ffmpeg's encoder by more than 2 dB quieter than it went in.
+
+use std::ops::Range;
+
+use streams::work::SoundSample;
+
+/// Blocks in a second.
+pub const BLOCKS_PER_SECOND: u32 = 2;
+
+/// What counts as silence, in dB relative to full scale.
+const SILENCE: f64 = -120.0;
+
+/// Mean level of a block or a track that anybody hears, in dB.
+const AUDIBLE: f64 = -60.0;
+
+/// How much quieter than what it was made of sound is that is gone, in dB.
+const GONE: f64 = 20.0;
+
+/// Seconds of lost sound that are a fault: of any two seconds so much is in whole blocks.
+const LOST: f64 = 1.5;
+
+/// Blocks of a pause that count as lost with the sound around them or between, at most: of sound with long pauses, two lost seconds may
+/// hold a single click.
+const PAUSE: u32 = 4;
+
+/// Blocks that cannot be measured where one piece of a track ends and the next one begins, at most.
+const JOINT: u32 = 2;
+
+/// Samples of an AAC frame. A decoder that begins anywhere but at the first one makes only half of it.
+const FRAME: u64 = 1024;
+
+/// The band that is measured is no wider than this, in Hz.
+const WIDEST: u64 = 12_000;
+
+/// No bit rate makes ffmpeg's encoder keep less than this, in Hz.
+const NARROWEST: u64 = 3_000;
+
+/// The level of one block of sound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    /// Its number: when it begins, in halves of a second.
+    number: u32,
+    /// Loudest sample, in dB.
+    peak: f32,
+    /// Mean level, in dB.
+    rms: f32,
+}
+
+/// The highest frequency that is measured of sound with so many bits a second, in Hz; half as many samples a second hold it as are in a
+/// block. What lies above an encoder's cut-off is lost on purpose, and the lower the rate the lower the cut-off. As ffmpeg reckons it
+/// (`AAC_CUTOFF_FROM_BITRATE`), though it keeps some more than that.
+#[must_use]
+pub fn band(bitrate: u64, channels: u32) -> u32 {
+    let each = (bitrate / u64::from(channels.max(1))).min(1_000_000);
+    let cutoff = u64::max(each / 5, (each * 15 / 32).saturating_sub(5_500));
+    u32::try_from(cutoff.clamp(NARROWEST, WIDEST)).unwrap_or(u32::MAX)
+}
+
+/// The numbers of the blocks that lie wholly in a piece of a track, given in samples from zero; `is_last` where the track ends with it.
+#[must_use]
+pub fn whole_blocks(piece: Range<u64>, is_last: bool, sample_rate: u32) -> Range<u32> {
+    let block = u64::from(sample_rate / BLOCKS_PER_SECOND).max(1);
+    let first = match piece.start {
+        0 => 0,
+        start => (start + FRAME).div_ceil(block),
+    };
+    let end = if is_last {
+        piece.end.div_ceil(block)
+    } else {
+        piece.end / block
+    };
+    let number = |block: u64| u32::try_from(block).unwrap_or(u32::MAX);
+    number(first)..number(end.max(first))
+}
+
+/// Reads what ffmpeg's `ametadata` filter prints of `astats`: a line for each block, its values below it. A block has `samples` samples.
+#[must_use]
+pub fn read(text: &str, samples: u32) -> Vec<Level> {
+    let mut levels: Vec<Level> = Vec::new();
+    for line in text.lines() {
+        if let Some((_, rest)) = line.split_once("pts:") {
+            let time: u64 = rest
+                .split_whitespace()
+                .next()
+                .and_then(|pts| pts.parse().ok())
+                .unwrap_or(0);
+            let number = (time + u64::from(samples / 2)) / u64::from(samples.max(1));
+            levels.push(Level {
+                number: u32::try_from(number).unwrap_or(u32::MAX),
+                peak: SILENCE as f32,
+                rms: SILENCE as f32,
+            });
+        } else if let (Some(level), Some((key, value))) = (levels.last_mut(), line.split_once('=')) {
+            let value = value.parse().ok().filter(|db: &f32| db.is_finite());
+            let value = value.unwrap_or(SILENCE as f32).max(SILENCE as f32);
+            match key {
+                "lavfi.astats.Overall.Peak_level" => level.peak = value,
+                "lavfi.astats.Overall.RMS_level" => level.rms = value,
+                _ => {}
+            }
+        }
+    }
+    levels
+}
+
+/// The levels of the blocks with these numbers.
+#[must_use]
+pub fn within(levels: Vec<Level>, blocks: &Range<u32>) -> Vec<Level> {
+    let mut levels = levels;
+    levels.retain(|level| blocks.contains(&level.number));
+    levels
+}
+
+/// Compares what was made with what it was made of, over the blocks that were measured of both; nothing where there are none. Both are
+/// in the order of time.
+#[must_use]
+pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
+    let partner = |level: &Level| {
+        let place = source.binary_search_by_key(&level.number, |other| other.number);
+        place.ok().map(|place| source[place])
+    };
+    let pairs: Vec<(Level, Level)> = made
+        .iter()
+        .filter_map(|level| Some((*level, partner(level)?)))
+        .collect();
+    if pairs.is_empty() {
+        return None;
+    }
+    let (made, source) = (|| pairs.iter().map(|pair| pair.0), || pairs.iter().map(|pair| pair.1));
+    Some(SoundSample {
+        peak: peak(made()),
+        source_peak: peak(source()),
+        rms: mean(made()),
+        source_rms: mean(source()),
+        silent_seconds: f64::from(silent_blocks(&pairs)) / f64::from(BLOCKS_PER_SECOND),
+    })
+}
+
+/// Whether what was made is silent, as a whole or for seconds, where what it was made of is not.
+#[must_use]
+pub fn is_lost(heard: &SoundSample) -> bool {
+    is_gone(heard.rms, heard.source_rms) || heard.silent_seconds >= LOST
+}
+
+fn is_gone(made: f64, source: f64) -> bool {
+    source > AUDIBLE && made < source - GONE
+}
+
+/// Blocks of the stretches in which nothing is heard, though there was something to be heard.
+fn silent_blocks(pairs: &[(Level, Level)]) -> u32 {
+    let mut silent = 0;
+    let (mut lost, mut quiet) = (0, 0);
+    let mut due = pairs.first().map_or(0, |(made, _)| made.number);
+    for (made, source) in pairs {
+        let unmeasured = made.number.saturating_sub(due);
+        due = made.number.saturating_add(1);
+
+        let is_gone = is_gone(made.rms.into(), source.rms.into());
+        let is_heard = !is_gone && f64::from(source.rms) > AUDIBLE;
+        if unmeasured <= JOINT {
+            quiet += unmeasured;
+        }
+        if unmeasured > JOINT || is_heard {
+            silent += silent_stretch(lost, quiet);
+            (lost, quiet) = (0, 0);
+        }
+
+        lost += u32::from(is_gone);
+        quiet += u32::from(!is_gone && !is_heard);
+    }
+    silent + silent_stretch(lost, quiet)
+}
+
+/// Blocks that count of a stretch without sound: none where it was a pause.
+fn silent_stretch(lost: u32, quiet: u32) -> u32 {
+    if lost == 0 { 0 } else { lost + quiet.min(PAUSE) }
+}
+
+fn peak(levels: impl Iterator<Item = Level>) -> f64 {
+    levels.map(|level| f64::from(level.peak)).fold(SILENCE, f64::max)
+}
+
+/// The level of the mean power.
+#[expect(clippy::cast_precision_loss, reason = "a count of blocks")]
+fn mean(levels: impl ExactSizeIterator<Item = Level>) -> f64 {
+    let count = levels.len().max(1) as f64;
+    let power: f64 = levels.map(|level| 10_f64.powf(f64::from(level.rms) / 10.0)).sum();
+    (10.0 * (power / count).log10()).max(SILENCE)
+}
+
+#[cfg(test)]
+mod corpus;
+#[cfg(feature = "testing")]
+pub mod testing;
+#[cfg(test)]
+mod tests;
