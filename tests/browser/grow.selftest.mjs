@@ -58,18 +58,18 @@ async function follow(late, ...options) {
 test("players follow what grows to its end", async () => {
   // The sample's sound is a hundredth of a second longer than its pictures: Shaka Player waits at times for pictures to go with it.
   const { code, report, stderr } = await follow(0, "--player", "hls.js,hls.js-1.6,video.js", "--late", "4");
-  assert.deepEqual([code, report?.reasons], [0, []], stderr);
+  assert.equal(code, 0, `${stderr}${JSON.stringify(report)}`);
   assert.equal(report.viewings.length, 6);
 });
 
 test("an end that is told long after the last segment is noticed: video.js never ends", async () => {
   const { code, report } = await follow(15, "--player", "video.js", "--limit", "45");
   assert.equal(code, 1);
-  assert.match(report.reasons.join("\n"), /^video.js, joined after 0 s: it never ends/);
+  assert.match(report.viewings[0].reasons.join("\n"), /^it never ends/);
 });
 
 test("what does not grow is not taken for growing", async () => {
-  const { code, report } = await follow(-60, "--player", "hls.js");
-  assert.equal(code, 1);
-  assert.ok(report.reasons.includes("it was finished before it was watched"), report.reasons.join("\n"));
+  const { code, stderr } = await follow(-60, "--player", "hls.js");
+  assert.equal(code, 2);
+  assert.match(stderr, /it was finished before it was watched/);
 });

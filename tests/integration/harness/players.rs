@@ -1,6 +1,10 @@
 //! Real players in real browsers and outside them, driven by the scripts of `tests/browser`.
 
+use std::collections::BTreeMap;
+use std::process::Output;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::process::{command, tool};
 
@@ -9,22 +13,27 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs a script of `tests/browser` and returns what it printed; a failure shows it.
 pub(crate) async fn browse(script: &str, arguments: &[&str]) -> String {
-    let path = format!("{}/tests/browser/{script}", env!("CARGO_MANIFEST_DIR"));
-    let mut node = command(tool("node"));
-    let output = tokio::time::timeout(PATIENCE, node.arg(&path).args(arguments).output()).await;
-    let output = output
-        .unwrap_or_else(|_| panic!("{script} did not end within {PATIENCE:?}"))
-        .unwrap();
-    let (said, complained) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let output = run(script, arguments).await;
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
     assert!(
         output.status.success(),
         "{script} {arguments:?} ended with {}:\n{said}{complained}",
         output.status
     );
-    said.into_owned()
+    said
+}
+
+async fn run(script: &str, arguments: &[&str]) -> Output {
+    let path = format!("{}/tests/browser/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut node = command(tool("node"));
+    let output = tokio::time::timeout(PATIENCE, node.arg(&path).args(arguments).output()).await;
+    output
+        .unwrap_or_else(|_| panic!("{script} did not end within {PATIENCE:?}"))
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Plays a manifest in a real browser, through every joint and with seeks across them, in one buffered range.
@@ -50,10 +59,22 @@ fn is_thorough() -> bool {
     std::env::var_os("PLAYERS").is_some()
 }
 
-/// Follows a growing output with every player, joined at once and late: each has to begin at the beginning, not to jump, and to end.
-pub(crate) async fn follow(manifest: &str) {
-    let seen = browse("grow.mjs", &[manifest, "--late", "20"]).await;
-    eprintln!("{seen}");
+/// Follows a growing output with these players, or all, joined at once and late: each has to begin at the beginning, not to jump, and to
+/// end. Returns which did not, with what was seen.
+pub(crate) async fn follow(manifest: &str, players: Option<&str>) -> BTreeMap<String, Vec<Value>> {
+    let chosen = players.map_or_else(Vec::new, |players| vec!["--player", players]);
+    let output = run("grow.mjs", &[&[manifest, "--late", "20"], &chosen[..]].concat()).await;
+    assert_ne!(output.status.code(), Some(2), "grow.mjs: {}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut wrong = BTreeMap::<_, Vec<_>>::new();
+    for viewing in report["viewings"].as_array().unwrap() {
+        eprintln!("{viewing}");
+        if !viewing["reasons"].as_array().unwrap().is_empty() {
+            let player = viewing["player"].as_str().unwrap().to_owned();
+            wrong.entry(player).or_default().push(viewing.clone());
+        }
+    }
+    wrong
 }
 
 /// Reads a manifest and everything below it with two strict parsers.
