@@ -1,6 +1,7 @@
 //! Jobs: reading and writing their log, and the rules every stage shares.
 //!
-//! - [`Jobs`] is the access to the log of all jobs; [`JobState`] is one job as the log has it now.
+//! - [`Jobs`] is the access to the log of all jobs; [`JobState`] is one job as the log has it now; [`WorkerContext`] is what workers with an
+//!   ffmpeg have besides.
 //! - [`step`] runs any task of any class through the same five steps; a [`Stage`] does the work of a class.
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
@@ -13,6 +14,7 @@ mod blame;
 mod broken;
 pub mod cancel;
 pub mod commit;
+mod context;
 pub mod deletion;
 pub mod denial;
 mod failing;
@@ -30,6 +32,7 @@ pub mod step;
 mod stopped;
 pub mod verdict;
 
+pub use context::WorkerContext;
 pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::Pulse;

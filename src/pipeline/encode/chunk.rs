@@ -30,7 +30,7 @@ impl Shift<'_> {
         let rungs: Vec<&VideoRendition> = self.plan.videos().collect();
         let shelves: Vec<Shelf> = rungs.iter().map(|rung| shelf(self.plan, rung, video, chunk)).collect();
         let mut output = TaskOutput {
-            ffmpeg: self.encoder.ffmpeg.clone(),
+            ffmpeg: self.encoder.context.ffmpeg_version.clone(),
             ..TaskOutput::default()
         };
         let mut folder = self.bench(&shelves)?;
@@ -93,10 +93,10 @@ impl Shift<'_> {
             keys.push(self.keys.init(name, attempt));
             keys.extend((shelf.first..end).map(|n| self.keys.segment(name, u64::from(n), attempt)));
         }
-        let output = &self.encoder.jobs.output;
+        let output = &self.encoder.context.jobs.output;
         match output.delete(&keys).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.encoder.jobs.blame_output(&error).await),
+            Err(error) => Err(self.encoder.context.jobs.blame_output(&error).await),
         }
     }
 

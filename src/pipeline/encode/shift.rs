@@ -33,8 +33,9 @@ impl Shift<'_> {
     pub(super) fn bench(&self, shelves: &[Shelf]) -> Result<TempDir, Failure> {
         let folder = self
             .encoder
-            .workshop
-            .bench(shelves.iter().map(|shelf| shelf.name.as_str()));
+            .context
+            .work_dir
+            .create_task_dir(shelves.iter().map(|shelf| shelf.name.as_str()));
         folder.map_err(|error| disk(Path::new("task"), &error))
     }
 
@@ -46,14 +47,14 @@ impl Shift<'_> {
         view: View,
         argv: &(dyn Fn(&Input) -> Option<Vec<String>> + Sync),
     ) -> Result<Made, Stopped> {
-        let encoder = self.encoder;
+        let context = &self.encoder.context;
         let plant = Plant {
-            jobs: &encoder.jobs,
-            storage: &encoder.storage,
-            cache: &encoder.cache,
-            tool: &encoder.tool,
+            jobs: &context.jobs,
+            storage: &context.storage,
+            cache: &context.cache,
+            tool: &context.tool,
             keys: self.keys,
-            limits: &encoder.limits,
+            limits: &context.limits,
         };
         // On the heap: it is large, and one task may hold two.
         Box::pin(plant.produce(
@@ -133,8 +134,8 @@ impl Shift<'_> {
 
     pub(super) fn readback<'b>(&'b self, folder: &'b Path) -> Readback<'b> {
         Readback {
-            jobs: &self.encoder.jobs,
-            tool: &self.encoder.tool,
+            jobs: &self.encoder.context.jobs,
+            tool: &self.encoder.context.tool,
             folder,
             pulse: &self.assignment.pulse,
         }
@@ -143,7 +144,7 @@ impl Shift<'_> {
     pub(super) fn shipper<'b>(&'b self, folder: &'b Path) -> Shipper<'b> {
         let Assignment { attempt, pulse, .. } = self.assignment;
         Shipper {
-            jobs: &self.encoder.jobs,
+            jobs: &self.encoder.context.jobs,
             keys: self.keys,
             attempt: *attempt,
             folder,

@@ -1,41 +1,24 @@
 //! The handlers of chunk and tracks tasks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ffmpeg::Tool;
-use media::ladder::{Limits, sound};
+use media::ladder::sound;
 use metrics::histogram;
-use storage::{BlockCache, Source, Storage};
+use storage::Source;
 use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
 
 use super::shift::Shift;
 use crate::job::failure::Failure;
-use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::worker::admission::{Admission, Ledger, Need, Resource};
-use crate::worker::work_dir::Workshop;
+use crate::job::{Assignment, JobState, Product, Readiness, Stage, WorkerContext};
+use crate::worker::admission::{Admission, Need, Resource};
 
 /// Encodes chunks and tracks.
 #[derive(Debug, Clone)]
 pub struct Encoder {
-    /// The jobs.
-    pub jobs: Jobs,
-    /// Where sources are.
-    pub storage: Storage,
-    /// Blocks of sources, shared by all tasks of this process.
-    pub cache: BlockCache,
-    /// ffmpeg.
-    pub tool: Tool,
-    /// Its version.
-    pub ffmpeg: String,
-    /// Where work is done.
-    pub workshop: Arc<Workshop>,
-    /// What room there is.
-    pub ledger: Ledger,
-    /// What sources are accepted.
-    pub limits: Limits,
+    /// What it works with.
+    pub context: WorkerContext,
 }
 
 /// How long a task waits that does not fit beside those in work, which take some seconds each.
@@ -48,13 +31,13 @@ impl Stage for Encoder {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
         let plan = plan_of_attempt(state, task);
         if let Some(plan) = &plan {
-            let source = Source::planned(&self.storage, &plan.source);
-            if let Some(readiness) = self.jobs.look_at_denied_source(&source, state, task).await {
+            let source = Source::planned(&self.context.storage, &plan.source);
+            if let Some(readiness) = self.context.jobs.look_at_denied_source(&source, state, task).await {
                 return readiness;
             }
         }
         let need = plan.map(|plan| self.need(&plan, task)).unwrap_or_default();
-        match self.ledger.admit(&format!("{}/{task}", state.job_id), need) {
+        match self.context.ledger.admit(&format!("{}/{task}", state.job_id), need) {
             Admission::Granted(room) => Readiness::Ready(room),
             Admission::Later => Readiness::Wait(LATER),
             Admission::Elsewhere => Readiness::Wait(ELSEWHERE),
@@ -66,6 +49,7 @@ impl Stage for Encoder {
         let plan = plan_of_attempt(&assignment.state, assignment.task);
         let plan = plan.ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
         let keys = self
+            .context
             .jobs
             .keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
         let shift = Shift {
@@ -109,6 +93,7 @@ impl Encoder {
         let need = Need::of_task(plan, task, ffmpeg::cores());
         matches!(task.duty, Duty::Video(_))
             && self
+                .context
                 .ledger
                 .room()
                 .is_ok_and(|room| room.too_small_for(need) == Some(Resource::Memory))

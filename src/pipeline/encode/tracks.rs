@@ -27,7 +27,7 @@ impl Shift<'_> {
     /// Makes all sound, subtitles and the cover.
     pub(super) async fn tracks(&self) -> Result<TaskOutput, Failure> {
         let mut output = TaskOutput {
-            ffmpeg: self.encoder.ffmpeg.clone(),
+            ffmpeg: self.encoder.context.ffmpeg_version.clone(),
             ..TaskOutput::default()
         };
         let Some(made) = self.make_tracks(&mut output.warnings).await? else {
