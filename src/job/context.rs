@@ -10,7 +10,8 @@ use super::Jobs;
 use crate::worker::admission::Ledger;
 use crate::worker::work_dir::WorkDir;
 
-/// The handles that planning, encoding and repairing share. One process has one of them; clones share connections, cache and ledger.
+/// The handles that planning, encoding and repairing share. One process has one of them; clones share connections,
+/// cache and ledger.
 #[derive(Debug, Clone)]
 pub struct WorkerContext {
     /// The log of all jobs, and the output bucket.

@@ -165,7 +165,7 @@ impl Start<'_> {
                     context: self.worker_context().await?,
                 };
                 let slots = self.settings.encode_slots;
-                encode::touch_metrics();
+                encode::register_metrics();
                 self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
                 self.stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS);
             }

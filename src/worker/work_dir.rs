@@ -1,4 +1,5 @@
-//! The folders work is done in. They vanish with their task; what a killed process left is removed by the others on the same root.
+//! The folders work is done in. They vanish with their task; what a killed process left is removed by the others on the
+//! same root.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -20,7 +21,8 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(20);
 /// How old a folder without its final name must be to count as left: making one takes a moment.
 const OLD: Duration = Duration::from_secs(60);
 
-/// One process's part of the work folder. The operating system lets go of its lock when the process dies, however it dies.
+/// One process's part of the work folder. The operating system lets go of its lock when the process dies, however it
+/// dies.
 #[derive(Debug)]
 pub struct WorkDir {
     root: PathBuf,
@@ -43,8 +45,10 @@ impl WorkDir {
         };
         fs::create_dir_all(root).map_err(named)?;
         remove_abandoned(root).map_err(named)?;
+
         let path = root.join(format!("{WORKER}{}-{}", std::process::id(), cuid2::create_id()));
-        // The lock is taken before the folder has its final name, so that nobody takes a folder in the making for abandoned.
+        // The lock is taken before the folder has its final name, so that nobody takes a folder in the making for
+        // abandoned.
         let making = tempfile::Builder::new()
             .prefix(MAKING)
             .tempdir_in(root)
@@ -52,6 +56,7 @@ impl WorkDir {
         let lock = File::create(making.path().join(LOCK)).map_err(named)?;
         lock.lock().map_err(named)?;
         fs::rename(making.keep(), &path).map_err(named)?;
+
         Ok(Self {
             root: root.to_owned(),
             path,
@@ -102,8 +107,8 @@ impl Drop for WorkDir {
     }
 }
 
-/// Removes what is abandoned. An ffmpeg that outlives its killed worker by a moment may still write there, and another worker may be at
-/// it too: what cannot be removed now is left for the next time.
+/// Removes what is abandoned. An ffmpeg that outlives its killed worker by a moment may still write there, and another
+/// worker may be at it too: what cannot be removed now is left for the next time.
 fn remove_abandoned(root: &Path) -> io::Result<()> {
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
