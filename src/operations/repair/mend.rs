@@ -1,14 +1,15 @@
 //! A repair, from its number to the new master.
 
-use jetstream::{Created, Outgoing, Refused};
-use storage::{ObjectKind, StorageError, base36};
+use jetstream::{Created, Outgoing};
+use storage::ObjectKind;
 use streams::task::TaskName;
 use streams::work::{Attempt, Current, WorkKind};
 use streams::{subject, topology};
 
+use super::damage::Damage;
+use super::error::RepairError;
 use super::find::Found;
-use super::revision::Repair;
-use super::survey::Damage;
+use super::revision::{Repair, carries};
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
 use crate::job::{Pulse, WorkerContext};
@@ -29,32 +30,6 @@ pub struct Mended {
     pub mended: Vec<Damage>,
     /// Damaged objects that nothing can be done about without the source, and why it cannot be used.
     pub given_up: Option<(Vec<Damage>, Failure)>,
-}
-
-/// Why nothing was repaired.
-#[derive(Debug, thiserror::Error)]
-pub enum RepairError {
-    /// Its job has not ended.
-    #[error("job {0} has not ended yet; it puts its own output right, or fails")]
-    AtWork(streams::JobId),
-    /// Somebody else advanced the owner of the prefix meanwhile.
-    #[error("another repair, or a newer job of the file, was faster; nothing of this one is public: verify again")]
-    Overtaken,
-    /// What was made anew is not sound.
-    #[error("what was made anew is not sound: {0}; nothing of it is public")]
-    Unsound(String),
-    /// It could not be made anew.
-    #[error("it cannot be made anew: {0}")]
-    Failed(Failure),
-    /// NATS will never take a message of it.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The bucket does not answer.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// Master could not be written.
-    #[error(transparent)]
-    Settle(#[from] SettleError),
 }
 
 impl Mender {
@@ -183,23 +158,5 @@ impl Mender {
             Created::Ours(_) => Ok(current),
             Created::Theirs(_) => Err(RepairError::Overtaken),
         }
-    }
-}
-
-/// Whether a key carries this attempt or revision.
-pub(super) fn carries(key: &str, number: u64) -> bool {
-    let file = key.rsplit('/').next().unwrap_or_default();
-    let stem = file.split('.').next().unwrap_or_default();
-    stem.rsplit_once('-').is_some_and(|(_, last)| last == base36(number))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_told_by_the_end_of_a_name() {
-        assert!(carries("hls/f/j/720p/3-10.m4s", 36) && carries("hls/f/j/receipt-10.json", 36));
-        assert!(!carries("hls/f/j-10/720p/10-3.m4s", 36) && !carries("hls/f/j/commit.m3u8", 36));
     }
 }

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jetstream::Slot;
 use media::ladder::sound;
-use storage::revised;
+use storage::{base36, revised};
 use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
 use streams::work::{DoneOutput, ObjectRef, TaskOutput};
 
+use super::damage::Damage;
+use super::error::RepairError;
 use super::find::Found;
-use super::mend::{RepairError, carries};
 use super::patch::patch;
 use super::recall;
-use super::survey::{Damage, objects};
+use super::survey::objects;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
@@ -252,4 +253,22 @@ fn without_lists(made: Vec<Made>, damages: &[Damage]) -> Vec<Made> {
             ..made
         })
         .collect()
+}
+
+/// Whether a key carries this attempt or revision.
+pub(super) fn carries(key: &str, number: u64) -> bool {
+    let file = key.rsplit('/').next().unwrap_or_default();
+    let stem = file.split('.').next().unwrap_or_default();
+    stem.rsplit_once('-').is_some_and(|(_, last)| last == base36(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_told_by_the_end_of_a_name() {
+        assert!(carries("hls/f/j/720p/3-10.m4s", 36) && carries("hls/f/j/receipt-10.json", 36));
+        assert!(!carries("hls/f/j-10/720p/10-3.m4s", 36) && !carries("hls/f/j/commit.m3u8", 36));
+    }
 }
