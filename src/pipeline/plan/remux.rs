@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
-use super::stage::Planner;
+use super::planner::Planner;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
 use crate::worker::admission::Need;

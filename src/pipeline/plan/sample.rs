@@ -5,8 +5,8 @@ use media::ladder::title::{self, Samples};
 use storage::Source;
 use streams::Code;
 
+use super::planner::Planner;
 use super::source::Found;
-use super::stage::Planner;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
 use crate::worker::admission::Need;
