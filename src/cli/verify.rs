@@ -10,7 +10,7 @@ use serde_json::json;
 use storage::{BlockCache, Bucket, SourceSettings, Storage};
 use streams::{FileId, JobId, OutputPrefix};
 
-use super::jobs::answered;
+use super::timeout::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::job::{Gate, JobSettings, Jobs, WorkerContext};
 use crate::operations::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
