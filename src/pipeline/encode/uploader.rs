@@ -56,12 +56,8 @@ impl SegmentUploader<'_> {
             .map_err(unsound)?
             .into();
         let fragment = FragmentInfo::parse(&bytes, init.defaults).map_err(unsound)?;
-        let is_first = n == dir.first_segment;
-        if is_first
-            && dir
-                .expected_start
-                .is_some_and(|start| is_late(&fragment, init.timescale, start))
-        {
+        let is_late = |start| begins_after(&fragment, init.timescale, start);
+        if n == dir.first_segment && dir.expected_start.is_some_and(is_late) {
             return Err(RunError::EnteredLate);
         }
 
@@ -137,8 +133,8 @@ pub(super) async fn put_object(
     }
 }
 
-/// Whether a segment begins after it should.
-fn is_late(segment: &FragmentInfo, timescale: u32, expected_start: Rational) -> bool {
+/// Whether a segment begins later than `time`, in seconds from zero.
+fn begins_after(segment: &FragmentInfo, timescale: u32, time: Rational) -> bool {
     let (start, scale) = (i128::from(segment.start), i128::from(timescale));
-    start * i128::from(expected_start.den()) > i128::from(expected_start.num()) * scale
+    start * i128::from(time.den()) > i128::from(time.num()) * scale
 }
