@@ -11,8 +11,8 @@ use serde_json::json;
 use storage::Locator;
 use streams::{FactKind, JobId, subject, topology, upload};
 
-use super::jobs::answered;
 use super::terminal;
+use super::timeout::answered;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs};
 use crate::pipeline::project::Database;
 use crate::pipeline::project::adoption::{self, Orphan};

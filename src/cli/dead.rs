@@ -15,8 +15,9 @@ use streams::dead::{self, Summary, TaskReport};
 use streams::subject::{self, DeadOrigin};
 use streams::{JobId, topology};
 
-use super::jobs::{Output, answered};
+use super::jobs::Output;
 use super::terminal;
+use super::timeout::answered;
 use crate::config::NatsArgs;
 use crate::job::retry::{self, Old};
 

@@ -12,7 +12,7 @@ use streams::delete::{Delete, Tombstone};
 use streams::{EventOrder, FileId, OutputPrefix, dead, subject, topology, wire};
 use tokio::time::Instant;
 
-use super::jobs::answered;
+use super::timeout::answered;
 use crate::config::NatsArgs;
 
 /// How often it is asked whether the file is gone.

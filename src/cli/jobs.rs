@@ -1,7 +1,6 @@
 //! `fluxhls jobs`: what the tables and the log say of jobs.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -16,6 +15,7 @@ use super::open;
 use super::prune::{PruneArgs, prune};
 use super::retry::{RetryArgs, retry};
 use super::terminal;
+use super::timeout::answered;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::job::cancel::CancelAnswer;
 use crate::pipeline::project::jobs::{self as table, Filter, Job};
@@ -212,15 +212,6 @@ struct Line {
     time: DateTime<Utc>,
     subject: String,
     body: serde_json::Value,
-}
-
-/// How long a person waits for the log; the log itself would wait for ever.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What the log answers within [`PATIENCE`].
-pub(super) async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
-    let answer = tokio::time::timeout(PATIENCE, reading).await;
-    answer.context("the job log does not answer; check NATS and run `fluxhls provision`")
 }
 
 async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<()> {

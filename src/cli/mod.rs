@@ -22,6 +22,7 @@ mod run;
 pub mod schema;
 mod submit;
 mod terminal;
+mod timeout;
 mod verify;
 
 use std::process::ExitCode;

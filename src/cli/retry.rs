@@ -8,7 +8,7 @@ use serde_json::json;
 use streams::JobId;
 
 use super::follow::{Shown, follow};
-use super::jobs::answered;
+use super::timeout::answered;
 use crate::config::NatsArgs;
 use crate::job::retry::{self, Old};
 

@@ -10,11 +10,12 @@ use serde_json::json;
 use storage::{BlockCache, Bucket, SourceSettings, Storage};
 use streams::{FileId, JobId, OutputPrefix};
 
-use super::jobs::answered;
+use super::timeout::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::job::{Gate, JobSettings, Jobs};
+use crate::job::{Gate, JobSettings, Jobs, WorkerContext};
 use crate::operations::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
-use crate::worker::work_dir::Workshop;
+use crate::worker::admission::{Capacity, Ledger};
+use crate::worker::work_dir::WorkDir;
 
 /// What `verify` takes.
 #[derive(Debug, Args)]
@@ -103,15 +104,22 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
 
 async fn mender(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> anyhow::Result<Mender> {
     let tool = args.worker.tool.locate()?;
-    Ok(Mender {
+    let ffmpeg_version = tool.version().await?;
+    let work_dir = Arc::new(WorkDir::open(&args.worker.work_dir())?);
+    // Nothing else goes on in this process, so nothing has to be shared out.
+    let ledger = Ledger::new(Capacity::default(), work_dir.path(), 0);
+
+    let context = WorkerContext {
         jobs,
         storage,
         cache: BlockCache::new(SourceSettings::default()),
-        ffmpeg: tool.version().await?,
         tool,
-        workshop: Arc::new(Workshop::open(&args.worker.work_dir())?),
+        ffmpeg_version,
+        work_dir,
+        ledger,
         limits: args.worker.limits.limits(),
-    })
+    };
+    Ok(Mender { context })
 }
 
 fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {

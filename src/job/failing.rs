@@ -10,7 +10,7 @@ use streams::work::{FailedCheck, Released, WorkKind};
 use streams::{Code, VERSION, subject, topology};
 
 use super::state::JobState;
-use super::step::Run;
+use super::task_run::Run;
 use super::verdict::SettleError;
 use super::{Gate, denial, meter};
 use crate::crash;

@@ -1,10 +1,12 @@
 //! Jobs: reading and writing their log, and the rules every stage shares.
 //!
-//! - [`Jobs`] is the access to the log of all jobs; [`JobState`] is one job as the log has it now.
+//! - [`Jobs`] is the access to the log of all jobs; [`JobState`] is one job as the log has it now; [`WorkerContext`] is
+//!   what workers with an ffmpeg have besides.
 //! - [`step`] runs any task of any class through the same five steps; a [`Stage`] does the work of a class.
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
-//! - `broken` ends what cannot go by these rules; [`deletion`] removes a file with all its jobs; [`retry`] sends a job's event again.
+//! - `broken` ends what cannot go by these rules; [`deletion`] removes a file with all its jobs; [`retry`] sends a
+//!   job's event again.
 //! - [`denial`] waits for a source that the storage denies us.
 //! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
@@ -13,6 +15,7 @@ mod blame;
 mod broken;
 pub mod cancel;
 pub mod commit;
+mod context;
 pub mod deletion;
 pub mod denial;
 mod failing;
@@ -28,8 +31,10 @@ mod stage;
 pub mod state;
 pub mod step;
 mod stopped;
+mod task_run;
 pub mod verdict;
 
+pub use context::WorkerContext;
 pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::Pulse;

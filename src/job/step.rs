@@ -9,13 +9,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use jetstream::{Created, Delivery, NEWER_PAUSE, Outgoing, Refused, Settlement};
 use metrics::histogram;
 use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
-use streams::work::{Attempt, Done, Redo, Released, WorkKind};
-use streams::{Code, TaskKey, VERSION, subject, topology};
+use streams::work::{Attempt, Done, Redo, WorkKind};
+use streams::{Code, VERSION, subject, topology};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -25,6 +25,7 @@ use super::lease::{LeaseEnd, Pulse};
 use super::meter;
 use super::stage::{Assignment, Product, Readiness, Stage};
 use super::state::JobState;
+use super::task_run::Run;
 use super::verdict::SettleError;
 use crate::crash;
 use crate::job::failure::Failure;
@@ -54,13 +55,6 @@ pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_b
         Ok(settlement) => settlement,
         Err(error) => run.stopped(error).await,
     }
-}
-
-/// One delivery in work.
-pub(super) struct Run {
-    pub(super) jobs: Jobs,
-    pub(super) key: TaskKey,
-    pub(super) delivery: Arc<Delivery>,
 }
 
 /// How the third step went.
@@ -226,32 +220,6 @@ impl Run {
         meter::attempt(self.key.class, "started");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt = seq, "started {}", self.key.task);
         Ok(Some(seq))
-    }
-
-    /// Takes a start back, so that it does not count. `since` is when what it is taken back for began, where that was with another start.
-    pub(super) async fn release(
-        &self,
-        attempt: u64,
-        reason: &str,
-        since: Option<DateTime<Utc>>,
-    ) -> Result<(), Refused> {
-        let released = Released {
-            v: VERSION,
-            attempt,
-            reason: reason.to_owned(),
-            since,
-        };
-        let subject = subject::work(&self.key.job_id, WorkKind::Released, self.key.task);
-        let body = serde_json::to_vec(&released).unwrap_or_default();
-        self.jobs
-            .log
-            .append(
-                topology::WORK,
-                Outgoing::json(subject, body).with_id(format!("released-{attempt}")),
-            )
-            .await?;
-        meter::attempt(self.key.class, "released");
-        Ok(())
     }
 
     /// Publishes what was made, as the first result of the task. What a loser made is swept away later.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jetstream::{NEWER_PAUSE, Refused, Settlement};
 use streams::Unread;
 
-use super::step::Run;
+use super::task_run::Run;
 use super::verdict::SettleError;
 use crate::job::failure::Failure;
 

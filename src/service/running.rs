@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
-use crate::job::{self, Gate, Jobs, Stage};
+use crate::job::{self, Gate, Jobs, Stage, WorkerContext};
 use crate::operations::api::Api;
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::intake::Intake;
@@ -23,7 +23,7 @@ use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::service::shutdown::Shutdown;
 use crate::worker::admission::Ledger;
-use crate::worker::work_dir::Workshop;
+use crate::worker::work_dir::WorkDir;
 
 /// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must not keep that of a short clip waiting.
 const TRACKS: usize = 4;
@@ -69,7 +69,7 @@ impl Service {
             cache: BlockCache::new(sources(settings)),
             jobs: jobs.clone(),
             storage: storage.clone(),
-            workshop: None,
+            worker: None,
             shutdown: shutdown.clone(),
             tracker: TaskTracker::new(),
         };
@@ -89,7 +89,7 @@ impl Service {
             sizing: settings.sizing.clone(),
             projected: start.projected.clone(),
             database: start.database.clone(),
-            ledger: start.workshop.as_ref().map(|(_, ledger)| ledger.clone()),
+            ledger: start.worker.as_ref().map(|context| context.ledger.clone()),
             tell,
         };
         tokio::spawn(watch.run(shutdown.stop.clone()));
@@ -129,8 +129,8 @@ struct Start<'a> {
     settings: &'a ServiceSettings,
     jobs: Jobs,
     storage: Storage,
-    /// Opened by the first role that needs one.
-    workshop: Option<(Arc<Workshop>, Ledger)>,
+    /// Opened by the first role that runs ffmpeg.
+    worker: Option<WorkerContext>,
     locator: Locator,
     cache: BlockCache,
     shutdown: Shutdown,
@@ -151,37 +151,21 @@ impl Start<'_> {
                 self.tracker.spawn(intake.run(self.shutdown.stop.clone()));
             }
             Role::Plan => {
-                let (workshop, ledger) = self.workshop()?;
                 let planner = Planner {
-                    jobs: self.jobs.clone(),
-                    storage: self.storage.clone(),
-                    cache: self.cache.clone(),
+                    context: self.worker_context().await?,
                     profiles: self.settings.profiles.clone(),
-                    tool: self.settings.tool.clone(),
-                    ffmpeg: self.settings.tool.version().await?,
-                    workshop,
-                    ledger,
                     remux_max: self.settings.remux_max,
-                    limits: self.settings.limits,
                     shares: Shares::default(),
                 };
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
                 ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
-                let (workshop, ledger) = self.workshop()?;
                 let encoder = Encoder {
-                    jobs: self.jobs.clone(),
-                    storage: self.storage.clone(),
-                    cache: self.cache.clone(),
-                    tool: self.settings.tool.clone(),
-                    ffmpeg: self.settings.tool.version().await?,
-                    workshop,
-                    ledger,
-                    limits: self.settings.limits,
+                    context: self.worker_context().await?,
                 };
                 let slots = self.settings.encode_slots;
-                encode::touch_metrics();
+                encode::register_metrics();
                 self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
                 self.stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS);
             }
@@ -194,19 +178,28 @@ impl Start<'_> {
         Ok(())
     }
 
-    fn workshop(&mut self) -> std::io::Result<(Arc<Workshop>, Ledger)> {
-        if let Some(opened) = &self.workshop {
-            return Ok(opened.clone());
+    /// What the roles of this process that run ffmpeg work with: they share one work folder and one ledger.
+    async fn worker_context(&mut self) -> anyhow::Result<WorkerContext> {
+        if let Some(context) = &self.worker {
+            return Ok(context.clone());
         }
-        let workshop = Arc::new(Workshop::open(&self.settings.work_dir)?);
-        let ledger = Ledger::new(
-            self.settings.capacity,
-            workshop.folder(),
-            self.cache.settings().cache_bytes,
-        );
-        self.tracker
-            .spawn(Arc::clone(&workshop).keep_tidy(self.shutdown.stop.clone()));
-        Ok(self.workshop.insert((workshop, ledger)).clone())
+        let work_dir = Arc::new(WorkDir::open(&self.settings.work_dir)?);
+        let cache_bytes = self.cache.settings().cache_bytes;
+        let ledger = Ledger::new(self.settings.capacity, work_dir.path(), cache_bytes);
+        let cleanup = Arc::clone(&work_dir).run_cleanup(self.shutdown.stop.clone());
+        self.tracker.spawn(cleanup);
+
+        let context = WorkerContext {
+            jobs: self.jobs.clone(),
+            storage: self.storage.clone(),
+            cache: self.cache.clone(),
+            tool: self.settings.tool.clone(),
+            ffmpeg_version: self.settings.tool.version().await?,
+            work_dir,
+            ledger,
+            limits: self.settings.limits,
+        };
+        Ok(self.worker.insert(context).clone())
     }
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {

@@ -1,4 +1,5 @@
-//! The folders work is done in. They vanish with their task; what a killed process left is removed by the others on the same root.
+//! The folders work is done in. They vanish with their task; what a killed process left is removed by the others on the
+//! same root.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -16,19 +17,20 @@ const WORKER: &str = "worker-";
 /// The same before the lock is taken.
 const MAKING: &str = ".making-";
 /// How often a running process removes what killed ones left.
-const TIDY: Duration = Duration::from_secs(20);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(20);
 /// How old a folder without its final name must be to count as left: making one takes a moment.
 const OLD: Duration = Duration::from_secs(60);
 
-/// One process's part of the work folder. The operating system lets go of its lock when the process dies, however it dies.
+/// One process's part of the work folder. The operating system lets go of its lock when the process dies, however it
+/// dies.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct WorkDir {
     root: PathBuf,
-    folder: PathBuf,
+    path: PathBuf,
     _lock: File,
 }
 
-impl Workshop {
+impl WorkDir {
     /// Opens this process's part of `root`, and removes the parts of processes that are gone.
     ///
     /// # Errors
@@ -43,45 +45,49 @@ impl Workshop {
         };
         fs::create_dir_all(root).map_err(named)?;
         remove_abandoned(root).map_err(named)?;
-        let folder = root.join(format!("{WORKER}{}-{}", std::process::id(), cuid2::create_id()));
-        // The lock is taken before the folder has its final name, so that nobody takes a folder in the making for abandoned.
+
+        let path = root.join(format!("{WORKER}{}-{}", std::process::id(), cuid2::create_id()));
+        // The lock is taken before the folder has its final name, so that nobody takes a folder in the making for
+        // abandoned.
         let making = tempfile::Builder::new()
             .prefix(MAKING)
             .tempdir_in(root)
             .map_err(named)?;
         let lock = File::create(making.path().join(LOCK)).map_err(named)?;
         lock.lock().map_err(named)?;
-        fs::rename(making.keep(), &folder).map_err(named)?;
+        fs::rename(making.keep(), &path).map_err(named)?;
+
         Ok(Self {
             root: root.to_owned(),
-            folder,
+            path,
             _lock: lock,
         })
     }
 
     /// This process's part.
     #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A folder for one task with one folder in it for each of `parts`. It is removed when it is dropped.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn bench<'a>(&self, parts: impl Iterator<Item = &'a str>) -> io::Result<TempDir> {
-        let bench = tempfile::Builder::new().prefix("task-").tempdir_in(&self.folder)?;
+    pub fn create_task_dir<'a>(&self, parts: impl Iterator<Item = &'a str>) -> io::Result<TempDir> {
+        let task_dir = tempfile::Builder::new().prefix("task-").tempdir_in(&self.path)?;
         for part in parts {
-            fs::create_dir(bench.path().join(part))?;
+            fs::create_dir(task_dir.path().join(part))?;
         }
-        Ok(bench)
+
+        Ok(task_dir)
     }
 
     /// Removes what other processes on the same root leave when they are killed, every 20 s until `stop`.
-    pub async fn keep_tidy(self: Arc<Self>, stop: CancellationToken) {
+    pub async fn run_cleanup(self: Arc<Self>, stop: CancellationToken) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(TIDY) => {}
+                () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
                 () = stop.cancelled() => return,
             }
             let root = self.root.clone();
@@ -93,16 +99,16 @@ impl Workshop {
     }
 }
 
-impl Drop for Workshop {
+impl Drop for WorkDir {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::debug!(folder = %self.folder.display(), %error, "the next worker removes the work folder");
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::debug!(folder = %self.path.display(), %error, "the next worker removes the work folder");
         }
     }
 }
 
-/// Removes what is abandoned. An ffmpeg that outlives its killed worker by a moment may still write there, and another worker may be at
-/// it too: what cannot be removed now is left for the next time.
+/// Removes what is abandoned. An ffmpeg that outlives its killed worker by a moment may still write there, and another
+/// worker may be at it too: what cannot be removed now is left for the next time.
 fn remove_abandoned(root: &Path) -> io::Result<()> {
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
@@ -144,17 +150,17 @@ mod tests {
     #[test]
     fn what_a_killed_worker_left_is_removed_and_a_living_one_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
-        let living = Workshop::open(root.path()).unwrap();
-        let bench = living.bench(["a", "b"].into_iter()).unwrap();
+        let living = WorkDir::open(root.path()).unwrap();
+        let task_dir = living.create_task_dir(["a", "b"].into_iter()).unwrap();
         let dead = root.path().join("worker-1-dead");
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join(LOCK), "").unwrap();
         fs::write(dead.join("0.m4s"), "left").unwrap();
 
-        let second = Workshop::open(root.path()).unwrap();
+        let second = WorkDir::open(root.path()).unwrap();
         assert!(!dead.exists());
-        assert!(bench.path().join("a").is_dir());
-        drop((bench, living, second));
+        assert!(task_dir.path().join("a").is_dir());
+        drop((task_dir, living, second));
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
@@ -163,7 +169,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let making = root.path().join(".making-x");
         fs::create_dir(&making).unwrap();
-        let _living = Workshop::open(root.path()).unwrap();
+        let _living = WorkDir::open(root.path()).unwrap();
         assert!(making.exists());
         let long_ago = SystemTime::now() - OLD * 2;
         File::open(&making).unwrap().set_modified(long_ago).unwrap();
@@ -174,7 +180,7 @@ mod tests {
     #[test]
     fn a_place_that_is_no_folder_is_named_with_the_setting() {
         let root = tempfile::NamedTempFile::new().unwrap();
-        let error = Workshop::open(root.path()).unwrap_err().to_string();
+        let error = WorkDir::open(root.path()).unwrap_err().to_string();
         assert!(
             error.contains(root.path().to_str().unwrap()) && error.contains("WORK_DIR"),
             "{error}"

@@ -6,7 +6,7 @@ use storage::SourceSettings;
 use super::finding::Finding;
 use crate::config::{LadderArgs, WorkerArgs};
 use crate::worker::admission::{Ledger, Need, Resource};
-use crate::worker::work_dir::Workshop;
+use crate::worker::work_dir::WorkDir;
 
 /// Looks at everything a task needs of the machine.
 pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Finding> {
@@ -16,7 +16,7 @@ pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Findi
         sandbox(),
         Finding::of(
             "work folder",
-            Workshop::open(&worker.work_dir()).map(|_| format!("{} can be written", worker.work_dir().display())),
+            WorkDir::open(&worker.work_dir()).map(|_| format!("{} can be written", worker.work_dir().display())),
         ),
         Finding::of("room", room(worker)),
     ]
@@ -55,11 +55,11 @@ fn sandbox() -> Finding {
 
 /// Whether a usual task fits here. Larger ones are told by the worker that meets them.
 fn room(worker: &WorkerArgs) -> Result<String, String> {
-    let workshop = Workshop::open(&worker.work_dir()).map_err(|error| error.to_string())?;
+    let work_dir = WorkDir::open(&worker.work_dir()).map_err(|error| error.to_string())?;
     let cache = SourceSettings::default()
         .cache_bytes
         .min(worker.capacity().memory() / 8);
-    let ledger = Ledger::new(worker.capacity(), workshop.folder(), cache);
+    let ledger = Ledger::new(worker.capacity(), work_dir.path(), cache);
     let room = ledger.room().map_err(|error| error.to_string())?;
     let megabytes = |resource| room.now.of(resource) / 1_000_000;
     let found = format!(

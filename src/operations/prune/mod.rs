@@ -1,7 +1,8 @@
 //! Prune: what is old or left over goes. Never anything that the current master names, and nothing of jobs the log does not know.
 //!
 //! In reading order: `ledger` (every job the log knows, and what becomes of each), `public` (what the master in the bucket names),
-//! `orphans` (pure: which objects of a job go), `walk` (the bucket, listed once), and `Pruner` (all of it).
+//! `orphans` (pure: which objects of a job go), `walk` (the bucket, listed once), `run` (all of it), and [`Pruner`] (what a run is to do, and
+//! what came of it).
 //!
 //! Rows go by a fact, `pruned`, which the projector carries out. Objects of jobs that failed, were canceled, were superseded or belong to a
 //! deleted file go as a whole once a grace period has passed since; of the job that is public only what attempts left behind goes, by the
@@ -11,6 +12,7 @@ mod ledger;
 mod orphans;
 mod pruner;
 mod public;
+mod run;
 mod walk;
 
 pub use pruner::{PruneError, Pruner, Removed, Strays};

@@ -27,19 +27,23 @@ impl Repair<'_> {
             let text = format!("The work folder cannot be used: {error}.");
             Failure::new(Code::DiskFull, text)
         };
-        let bench = self.mender.workshop.bench(std::iter::empty()).map_err(unwritable)?;
+        let task_dir = self
+            .context
+            .work_dir
+            .create_task_dir(std::iter::empty())
+            .map_err(unwritable)?;
         let mut source = plan.source.clone();
         source.copy = None;
-        let source = Source::planned(&self.mender.storage, &source);
-        let server = SourceServer::open(source, self.mender.cache.clone())
+        let source = Source::planned(&self.context.storage, &source);
+        let server = SourceServer::open(source, self.context.cache.clone())
             .await
             .map_err(unwritable)?;
         // As the plan task does it: with subtitles, and without where they cannot be copied.
-        let limits = self.mender.limits;
+        let limits = self.context.limits;
         let input = Input::http(server.url()).decoding(limits.pixels);
-        let probed = ffmpeg::probe(&self.mender.tool, &input, &ProbeLimits::of(limits)).await;
+        let probed = ffmpeg::probe(&self.context.tool, &input, &ProbeLimits::of(limits)).await;
         if let Some(fault) = server.fault() {
-            return Err(self.mender.jobs.blame_source(&fault.error).await);
+            return Err(self.context.jobs.blame_source(&fault.error).await);
         }
         let probe = probed.map_err(|error| Failure::told_by(error.code(), &error))?;
         let input = input.looking(probe.deep);
@@ -47,10 +51,10 @@ impl Repair<'_> {
             let args = argv::remux(&input, &probe, subtitles);
             let (ticks, _) = watch::channel(Tick::default());
             let exit = ffmpeg::run(Run {
-                tool: &self.mender.tool,
+                tool: &self.context.tool,
                 args: &args,
                 confinement: Confinement::new(Allowance::copy(plan.source.size.max(copy.size)))
-                    .in_folder(bench.path())
+                    .in_folder(task_dir.path())
                     .reading(&input),
                 limits: Limits::new(LONGEST),
                 stop: &CancellationToken::new(),
@@ -60,10 +64,10 @@ impl Repair<'_> {
             .await
             .map_err(unwritable)?;
             if let Some(fault) = server.fault() {
-                return Err(self.mender.jobs.blame_source(&fault.error).await);
+                return Err(self.context.jobs.blame_source(&fault.error).await);
             }
             if exit.end == End::Finished {
-                let file = tokio::fs::File::open(bench.path().join(argv::COPY)).await;
+                let file = tokio::fs::File::open(task_dir.path().join(argv::COPY)).await;
                 return self.store(file.map_err(unwritable)?).await.map(Some);
             }
         }
@@ -72,13 +76,13 @@ impl Repair<'_> {
     }
 
     async fn store(&self, file: tokio::fs::File) -> Result<Planned, Failure> {
-        let (key, output) = (self.copy_key(), &self.mender.jobs.output);
+        let (key, output) = (self.copy_key(), &self.context.jobs.output);
         let stored = match output
             .put_stream(&key, "video/x-matroska", ReaderStream::new(file))
             .await
         {
             Ok(stored) => stored,
-            Err(error) => return Err(self.mender.jobs.blame_output(&error).await),
+            Err(error) => return Err(self.context.jobs.blame_output(&error).await),
         };
         let mut plan = self.found.receipt.planned.clone();
         plan.source.copy = Some(SourceCopy {
@@ -96,7 +100,7 @@ impl Repair<'_> {
         if self.found.receipt.planned.source.copy.is_none() {
             return;
         }
-        if let Err(error) = self.mender.jobs.output.delete(&[self.copy_key()]).await {
+        if let Err(error) = self.context.jobs.output.delete(&[self.copy_key()]).await {
             tracing::warn!(%error, "the copy of the source was not removed");
         }
     }

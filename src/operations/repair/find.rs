@@ -5,7 +5,7 @@ use storage::{Bucket, Digest, JobKeys, StorageError, revised, revision_of};
 use streams::work::Current;
 use streams::{FileId, JobId, OutputPrefix};
 
-use super::survey::{Damage, Harm};
+use super::damage::{Damage, Harm};
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Receipt, ReceiptError};
 

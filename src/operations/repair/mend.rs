@@ -1,40 +1,24 @@
 //! A repair, from its number to the new master.
 
-use std::sync::Arc;
-
-use ffmpeg::Tool;
-use jetstream::{Created, Outgoing, Refused};
-use media::ladder::Limits;
-use storage::{BlockCache, ObjectKind, Storage, StorageError, base36};
+use jetstream::{Created, Outgoing};
+use storage::ObjectKind;
 use streams::task::TaskName;
 use streams::work::{Attempt, Current, WorkKind};
 use streams::{subject, topology};
 
+use super::damage::Damage;
+use super::error::RepairError;
 use super::find::Found;
-use super::revision::Repair;
-use super::survey::Damage;
+use super::revision::{Repair, carries};
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
-use crate::job::{Jobs, Pulse};
-use crate::worker::work_dir::Workshop;
+use crate::job::{Pulse, WorkerContext};
 
 /// Repairs outputs.
 #[derive(Debug, Clone)]
 pub struct Mender {
-    /// The jobs.
-    pub jobs: Jobs,
-    /// Where sources are.
-    pub storage: Storage,
-    /// Blocks of sources.
-    pub cache: BlockCache,
-    /// ffmpeg.
-    pub tool: Tool,
-    /// Its version.
-    pub ffmpeg: String,
-    /// Where work is done.
-    pub workshop: Arc<Workshop>,
-    /// What sources are accepted.
-    pub limits: Limits,
+    /// What it works with.
+    pub context: WorkerContext,
 }
 
 /// What a repair came to.
@@ -48,32 +32,6 @@ pub struct Mended {
     pub given_up: Option<(Vec<Damage>, Failure)>,
 }
 
-/// Why nothing was repaired.
-#[derive(Debug, thiserror::Error)]
-pub enum RepairError {
-    /// Its job has not ended.
-    #[error("job {0} has not ended yet; it puts its own output right, or fails")]
-    AtWork(streams::JobId),
-    /// Somebody else advanced the owner of the prefix meanwhile.
-    #[error("another repair, or a newer job of the file, was faster; nothing of this one is public: verify again")]
-    Overtaken,
-    /// What was made anew is not sound.
-    #[error("what was made anew is not sound: {0}; nothing of it is public")]
-    Unsound(String),
-    /// It could not be made anew.
-    #[error("it cannot be made anew: {0}")]
-    Failed(Failure),
-    /// NATS will never take a message of it.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The bucket does not answer.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// Master could not be written.
-    #[error(transparent)]
-    Settle(#[from] SettleError),
-}
-
 impl Mender {
     /// Makes new objects for the damaged ones alone, checks them, and makes them public.
     ///
@@ -81,7 +39,7 @@ impl Mender {
     /// [`RepairError`]; the output is then as it was.
     pub async fn mend(&self, found: Found, damages: Vec<Damage>) -> Result<Mended, RepairError> {
         let job = &found.receipt.job_id;
-        let state = self.jobs.state(job).await.map_err(SettleError::from)?;
+        let state = self.context.jobs.state(job).await.map_err(SettleError::from)?;
         if state.is_some_and(|state| !state.ended) {
             return Err(RepairError::AtWork(job.clone()));
         }
@@ -92,7 +50,7 @@ impl Mender {
             return self.rewrite(found, damages).await;
         }
         let repair = Repair {
-            mender: self,
+            context: &self.context,
             found: &found,
             revision: self.number(&found).await?,
             pulse: Pulse::default(),
@@ -109,7 +67,7 @@ impl Mender {
         repair.remove_copy().await;
         let (receipt, given_up) = done?;
         if let Some(current) = claimed? {
-            self.jobs.write_master(&found.prefix, current).await?;
+            self.context.jobs.write_master(&found.prefix, current).await?;
         }
         let given_up = given_up.map(|failure| {
             let left = |damage: &&Damage| receipt.objects.iter().any(|object| object.key == damage.key);
@@ -123,7 +81,12 @@ impl Mender {
                 .cloned()
                 .collect(),
             found: Found {
-                owner: self.jobs.owner(&found.prefix).await.map_err(SettleError::from)?,
+                owner: self
+                    .context
+                    .jobs
+                    .owner(&found.prefix)
+                    .await
+                    .map_err(SettleError::from)?,
                 receipt,
                 lost_receipt: None,
                 ..found
@@ -136,13 +99,17 @@ impl Mender {
     async fn rewrite(&self, mut found: Found, damages: Vec<Damage>) -> Result<Mended, RepairError> {
         if let Some(lost) = found.lost_receipt.take() {
             let bytes = found.receipt.encode();
-            self.jobs.output.put(&lost.key, bytes, ObjectKind::Receipt).await?;
+            self.context
+                .jobs
+                .output
+                .put(&lost.key, bytes, ObjectKind::Receipt)
+                .await?;
         }
         let owner = match found.owner.clone() {
             Some((owner, _)) => owner,
             None => self.claim(&found, found.receipt.revision).await?,
         };
-        self.jobs.write_master(&found.prefix, owner).await?;
+        self.context.jobs.write_master(&found.prefix, owner).await?;
         Ok(Mended {
             found,
             mended: damages,
@@ -152,13 +119,14 @@ impl Mender {
 
     /// A number no object of the job carries yet: the log may have been lost, and counts anew.
     async fn number(&self, found: &Found) -> Result<u64, RepairError> {
-        let listed = self.jobs.output.list(found.keys().folder()).await?;
+        let listed = self.context.jobs.output.list(found.keys().folder()).await?;
         let job = &found.receipt.job_id;
         loop {
-            let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.jobs.settings.worker);
+            let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.context.jobs.settings.worker);
             let body = serde_json::to_vec(&attempt).unwrap_or_default();
             let message = Outgoing::json(subject::work(job, WorkKind::Attempt, TaskName::FINISH), body);
             let number = self
+                .context
                 .jobs
                 .log
                 .append(topology::WORK, message.with_id(attempt.id))
@@ -183,30 +151,12 @@ impl Mender {
             revision,
             deleted: None,
         };
-        let subject = subject::current(self.jobs.output.name(), &found.prefix);
+        let subject = subject::current(self.context.jobs.output.name(), &found.prefix);
         let body = serde_json::to_vec(&current).unwrap_or_default();
         let message = Outgoing::json(subject, body);
-        match self.jobs.log.replace(topology::JOBS, message, expected).await? {
+        match self.context.jobs.log.replace(topology::JOBS, message, expected).await? {
             Created::Ours(_) => Ok(current),
             Created::Theirs(_) => Err(RepairError::Overtaken),
         }
-    }
-}
-
-/// Whether a key carries this attempt or revision.
-pub(super) fn carries(key: &str, number: u64) -> bool {
-    let file = key.rsplit('/').next().unwrap_or_default();
-    let stem = file.split('.').next().unwrap_or_default();
-    stem.rsplit_once('-').is_some_and(|(_, last)| last == base36(number))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_told_by_the_end_of_a_name() {
-        assert!(carries("hls/f/j/720p/3-10.m4s", 36) && carries("hls/f/j/receipt-10.json", 36));
-        assert!(!carries("hls/f/j-10/720p/10-3.m4s", 36) && !carries("hls/f/j/commit.m3u8", 36));
     }
 }

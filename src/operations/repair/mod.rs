@@ -3,13 +3,15 @@
 //! In reading order: `find` (which job's output is public under a prefix, and its receipt), `survey` (every object the receipt names,
 //! read again), `mend` (a repair, from its number to the new master), `revision` (what it makes in between), `patch` (pure: what of a
 //! fresh encode takes the place of what), `recall` (what the log or a receipt remembers of a job), `copy` (a source that has no index of
-//! its own).
+//! its own), `damage` and `error` (what is wrong with an object, and why a repair came to nothing).
 //!
 //! A repair writes beside, never over: old keys are cached for a year. Its number, the stream sequence of an `attempt` message, is in
 //! every key it writes. It becomes public like a job does: the owner of the prefix is advanced by compare-and-set, and master follows
 //! the owner. So of two repairs at a time one wins, and the other removes what it wrote.
 
 mod copy;
+mod damage;
+mod error;
 mod find;
 mod mend;
 mod patch;
@@ -17,7 +19,9 @@ mod recall;
 mod revision;
 mod survey;
 
+pub use damage::{Damage, Harm};
+pub use error::RepairError;
 pub use find::{Found, Unknown, find};
-pub use mend::{Mended, Mender, RepairError};
+pub use mend::{Mended, Mender};
 pub use recall::receipt as recalled;
-pub use survey::{Damage, Harm, survey};
+pub use survey::survey;

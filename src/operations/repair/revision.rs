@@ -1,32 +1,31 @@
 //! One repair: the tasks of what is damaged done again, their output checked beside what stands, and a new receipt.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jetstream::Slot;
 use media::ladder::sound;
-use storage::revised;
+use storage::{base36, revised};
 use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
 use streams::work::{DoneOutput, ObjectRef, TaskOutput};
 
+use super::damage::Damage;
+use super::error::RepairError;
 use super::find::Found;
-use super::mend::{Mender, RepairError, carries};
 use super::patch::patch;
 use super::recall;
-use super::survey::{Damage, objects};
+use super::survey::objects;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
-use crate::job::{Assignment, Product, Pulse, Stage as _};
+use crate::job::{Assignment, Product, Pulse, Stage as _, WorkerContext};
 use crate::pipeline::encode::Encoder;
 use crate::pipeline::package::{Fault, Part, Publication, parts, standing};
-use crate::worker::admission::{Capacity, Ledger};
 
 /// What one repair works with.
 pub(super) struct Repair<'a> {
-    pub(super) mender: &'a Mender,
+    pub(super) context: &'a WorkerContext,
     pub(super) found: &'a Found,
     /// Its number.
     pub(super) revision: u64,
@@ -88,7 +87,7 @@ impl Repair<'_> {
             .iter()
             .filter_map(|made| made.output.tiles.clone());
         let tiles: Vec<ObjectRef> = tiles.filter(|object| all.contains_key(&object.key)).collect();
-        let damaged = objects(&self.mender.jobs.output, &tiles).await?;
+        let damaged = objects(&self.context.jobs.output, &tiles).await?;
         for (task, part) in damaged.iter().filter_map(|damage| all.get(&damage.key)) {
             causes.entry(*task).or_default().push(part.clone());
         }
@@ -98,7 +97,7 @@ impl Repair<'_> {
     /// Whether the source is what it was when the job was planned.
     async fn source(&self) -> Result<Result<(), Failure>, RepairError> {
         let source = &self.found.receipt.planned.source;
-        let bucket = self.mender.storage.bucket(&source.bucket);
+        let bucket = self.context.storage.bucket(&source.bucket);
         let bare = |etag: &str| etag.trim_matches('"').to_owned();
         Ok(match bucket.head(&source.key).await {
             Ok(None) => Err(Failure::plain(Code::SourceNotFound)),
@@ -110,7 +109,7 @@ impl Repair<'_> {
                     Err(Failure::plain(Code::SourceChanged))
                 }
             }
-            Err(error) => return Err(RepairError::Failed(self.mender.jobs.blame_source(&error).await)),
+            Err(error) => return Err(RepairError::Failed(self.context.jobs.blame_source(&error).await)),
         })
     }
 
@@ -152,18 +151,11 @@ impl Repair<'_> {
 
     /// One task, under the number of the repair.
     async fn encode(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
-        let mender = self.mender;
+        let jobs = &self.context.jobs;
         let encoder = Encoder {
-            jobs: mender.jobs.clone(),
-            storage: mender.storage.clone(),
-            cache: mender.cache.clone(),
-            tool: mender.tool.clone(),
-            ffmpeg: mender.ffmpeg.clone(),
-            workshop: Arc::clone(&mender.workshop),
-            ledger: Ledger::new(Capacity::default(), mender.workshop.folder(), 0),
-            limits: mender.limits,
+            context: self.context.clone(),
         };
-        let manifest_url = mender.jobs.public_url(&self.found.keys().master());
+        let manifest_url = jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {
             state: recall::state(self.found, plan, manifest_url),
             task,
@@ -183,7 +175,7 @@ impl Repair<'_> {
         match *done {
             DoneOutput::Inline(output) => Ok(*output),
             DoneOutput::Object(list) => {
-                let bytes = mender.jobs.output.get(&list.key, SMALL_OBJECT).await;
+                let bytes = jobs.output.get(&list.key, SMALL_OBJECT).await;
                 let bytes = bytes.ok().flatten().ok_or_else(lost)?;
                 serde_json::from_slice(&bytes).map_err(|_| lost())
             }
@@ -197,7 +189,7 @@ impl Repair<'_> {
         damages: &[Damage],
         given_up: &BTreeSet<String>,
     ) -> Result<Receipt, RepairError> {
-        let (mender, old) = (self.mender, &self.found.receipt);
+        let (jobs, old) = (&self.context.jobs, &self.found.receipt);
         let is_damaged = |object: &ObjectRef| {
             !given_up.contains(&object.key) && damages.iter().any(|damage| damage.key == object.key)
         };
@@ -208,7 +200,7 @@ impl Repair<'_> {
             .cloned()
             .collect();
         let publication = Publication {
-            jobs: &mender.jobs,
+            jobs,
             plan: &old.planned,
             prefix: &self.found.prefix,
             accepted_seq: old.accepted_seq,
@@ -224,7 +216,7 @@ impl Repair<'_> {
         })?;
         let wanted = receipt.objects.iter().filter(|object| !given_up.contains(&object.key));
         let wanted: Vec<ObjectRef> = wanted.cloned().collect();
-        if let Some(damage) = objects(&mender.jobs.output, &wanted).await?.into_iter().next() {
+        if let Some(damage) = objects(&jobs.output, &wanted).await?.into_iter().next() {
             return Err(RepairError::Unsound(damage.to_string()));
         }
         Ok(receipt)
@@ -235,7 +227,7 @@ impl Repair<'_> {
     pub(super) async fn tidy(&self, named: Option<&[ObjectRef]>) {
         let keys = self.found.keys();
         let own_receipt = revised(&keys.receipt(), self.revision);
-        let output = &self.mender.jobs.output;
+        let output = &self.context.jobs.output;
         let Ok(listed) = output.list(keys.folder()).await else {
             return;
         };
@@ -261,4 +253,22 @@ fn without_lists(made: Vec<Made>, damages: &[Damage]) -> Vec<Made> {
             ..made
         })
         .collect()
+}
+
+/// Whether a key carries this attempt or revision.
+pub(super) fn carries(key: &str, number: u64) -> bool {
+    let file = key.rsplit('/').next().unwrap_or_default();
+    let stem = file.split('.').next().unwrap_or_default();
+    stem.rsplit_once('-').is_some_and(|(_, last)| last == base36(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_told_by_the_end_of_a_name() {
+        assert!(carries("hls/f/j/720p/3-10.m4s", 36) && carries("hls/f/j/receipt-10.json", 36));
+        assert!(!carries("hls/f/j-10/720p/10-3.m4s", 36) && !carries("hls/f/j/commit.m3u8", 36));
+    }
 }

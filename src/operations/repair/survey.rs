@@ -1,63 +1,18 @@
 //! Every object of an output, read again.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use media::playlist;
-use serde::Serialize;
 use storage::{Bucket, Digest, StorageError};
 use streams::work::ObjectRef;
 
+use super::damage::{Damage, Harm};
 use super::find::Found;
 use crate::job::commit::SMALL_OBJECT;
 
 /// Reads at a time.
 const PARALLEL: usize = 8;
-
-/// An object that is not what it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Damage {
-    /// Its key.
-    pub key: String,
-    /// What is wrong with it.
-    #[serde(flatten)]
-    pub harm: Harm,
-}
-
-/// What is wrong with an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "harm", rename_all = "snake_case")]
-pub enum Harm {
-    /// It is not there.
-    Missing,
-    /// It has another size.
-    Size {
-        /// Bytes there are.
-        found: u64,
-        /// Bytes there should be.
-        expected: u64,
-    },
-    /// It has another content of the same size.
-    Content,
-    /// It leads to something that is no object of this output.
-    Dangling {
-        /// The URI, as it stands there.
-        uri: String,
-    },
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, harm } = self;
-        match harm {
-            Harm::Missing => write!(f, "missing  {key}"),
-            Harm::Size { found, expected } => write!(f, "size     {key} has {found} bytes instead of {expected}"),
-            Harm::Content => write!(f, "content  {key}"),
-            Harm::Dangling { uri } => write!(f, "dangling {key} leads to {uri}"),
-        }
-    }
-}
 
 /// Reads every object the receipt names, and master, and names each that is damaged: those of the receipt in its order, then master.
 ///

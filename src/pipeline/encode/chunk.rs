@@ -1,159 +1,171 @@
-//! The handler of chunk tasks: all rungs of a piece of the video, from one reading of it.
+//! Chunk tasks: all rungs of a piece of the video, from one decode where that is possible.
 
-use ffmpeg::Input;
 use ffmpeg::argv::{self, Entry, Options, Pass};
-use media::cmaf;
+use media::cmaf::{self, FragmentInfo, InitInfo};
 use metrics::counter;
 use storage::ObjectKind;
 use streams::plan::{Planned, VideoPlan, VideoRendition};
 use streams::work::{RenditionOutput, TaskOutput};
 use streams::{Code, Rational};
+use tempfile::TempDir;
 
-use super::parts::due;
-use super::production::{Made, View};
-use super::shift::{Shift, fragments, gate_failed, output};
-use super::shipping::{Shelf, Stopped};
-use super::{evidence, images};
+use super::evidence::VideoSamples;
+use super::failures::{RunError, no_command_line};
+use super::ffmpeg_run::FfmpegRun;
+use super::images::upload_images;
+use super::progress::ProgressMode;
+use super::segments::RenditionDir;
+use super::task::{EncodeTask, RungsAtOnce};
 use crate::crash;
 use crate::job::failure::Failure;
 
-/// Segments of the longest first chunk whose lowest rung is made before the others. It is decoded twice.
-const PREVIEW: u64 = 5;
+/// Segments of the longest first chunk whose lowest rung is encoded before the others. Such a chunk is decoded twice.
+const MAX_PREVIEW_SEGMENTS: u64 = 5;
 
-impl Shift<'_> {
-    /// Makes all rungs of a chunk, with the previews and the evidence of it.
-    #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
-    pub(super) async fn video(&self, chunk: u32) -> Result<TaskOutput, Failure> {
-        let video = self.plan.video.as_ref().ok_or_else(|| Failure::plain(Code::NoTracks))?;
-        let (first, end) = video.chunk_frames(chunk).ok_or_else(|| no_such_chunk(chunk))?;
-        let seconds = (end - first) as f64 / video.frame_rate.as_f64();
-        let rungs: Vec<&VideoRendition> = self.plan.videos().collect();
-        let shelves: Vec<Shelf> = rungs.iter().map(|rung| shelf(self.plan, rung, video, chunk)).collect();
-        let mut output = TaskOutput {
-            ffmpeg: self.encoder.ffmpeg.clone(),
-            ..TaskOutput::default()
-        };
-        let mut folder = self.bench(&shelves)?;
-        let passes = self.passes(video, chunk, rungs.len());
-        let mut entry = Entry::Planned;
-        for (n, pass) in (0..).zip(&passes) {
-            let wanted = shelves[pass.rungs.clone()].to_vec();
-            let view = View {
-                // Each pass goes over all of the chunk: its own progress is told by the last one alone.
-                is_told: n as usize + 1 == passes.len(),
-                pass: n,
+/// Encodes all rungs of a chunk, uploads them with poster and storyboard tiles, and compares what is in the bucket with
+/// the encoder's input.
+pub(super) async fn encode_chunk(task: &EncodeTask<'_>, chunk: u32) -> Result<TaskOutput, Failure> {
+    let video = task.plan.video.as_ref().ok_or_else(|| Failure::plain(Code::NoTracks))?;
+    if video.chunk_frames(chunk).is_none() {
+        let text = format!("The plan has no chunk {chunk}.");
+        return Err(Failure::new(Code::VerificationFailed, text));
+    }
+    let (task_dir, renditions) = encode_rungs(task, video, chunk).await?;
+    let mut output = TaskOutput {
+        renditions,
+        ..task.empty_output()
+    };
+
+    // What follows waits for the storage more than it computes: the next chunk is encoded meanwhile.
+    task.assignment.slot.free();
+    upload_images(task, task_dir.path(), &mut output).await?;
+    crash::point("encode.uploaded");
+
+    let samples = VideoSamples::select(task.plan, chunk);
+    let readback = task.readback(task_dir.path());
+    readback
+        .verify_objects(task.uploaded_objects(&output), &samples.segments())
+        .await?;
+    crash::point("encode.verified");
+    output.evidence = samples.compare(&readback).await?;
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive length in seconds"
+    )]
+    counter!("fluxhls_media_seconds_total").increment(task.media_seconds() as u64);
+    Ok(output)
+}
+
+/// Encodes all rungs in as many passes as it takes. Returns them from the top down, and the directory with what is no
+/// segment.
+async fn encode_rungs(
+    task: &EncodeTask<'_>,
+    video: &VideoPlan,
+    chunk: u32,
+) -> Result<(TempDir, Vec<RenditionOutput>), Failure> {
+    let plan = task.plan;
+    let rungs: Vec<&VideoRendition> = plan.videos().collect();
+    let dirs: Vec<RenditionDir> = rungs.iter().map(|rung| rung_dir(plan, rung, video, chunk)).collect();
+    let rungs_at_once = RungsAtOnce::for_task(&task.context.ledger, plan, task.assignment.task);
+    let passes = plan_passes(rungs_at_once, video, chunk, rungs.len());
+    let threads = (rungs_at_once == RungsAtOnce::One).then_some(1);
+
+    let job_id = &task.assignment.state.job_id;
+    let mut task_dir = task.create_dir(&dirs)?;
+    let mut entry = Entry::Planned;
+    let mut renditions = Vec::new();
+
+    for (n, pass) in (0..).zip(&passes) {
+        let pass_dirs = &dirs[pass.rungs.clone()];
+        let encoded = loop {
+            let source = task.open_source(task_dir.path()).await?;
+            let options = Options { threads, entry };
+            let argv = argv::video_pass(plan, chunk, pass, &source.input, options).ok_or_else(no_command_line)?;
+            let run = FfmpegRun {
+                task,
+                source,
+                argv,
+                renditions: pass_dirs,
+                progress: ProgressMode::of_pass(n, passes.len()),
+                earlier_passes: n,
             };
-            let made = loop {
-                let argv = self.pass(chunk, pass, entry);
-                let made = self.produce(folder, wanted.clone(), seconds, view, &argv).await;
-                match (made, entry.earlier()) {
-                    // The first pass finds where the source can be entered; what it left is needed no more, what later ones leave would be.
-                    (Err(Stopped::EnteredLate), Some(earlier)) if n == 0 => {
-                        tracing::info!(job.id = %self.assignment.state.job_id, chunk, ?earlier, "the source was entered too late");
-                        entry = earlier;
-                        folder = self.bench(&shelves)?;
-                        self.remove_sent(&wanted).await?;
-                    }
-                    (made, _) => break made?,
+            match (run.run(task_dir).await, entry.earlier()) {
+                // The first pass finds where the source can be entered. What it left is not needed any more; what later
+                // passes leave would be.
+                (Err(RunError::EnteredLate), Some(earlier)) if n == 0 => {
+                    tracing::info!(job.id = %job_id, chunk, ?earlier, "the source was entered too late");
+                    entry = earlier;
+                    task_dir = task.create_dir(&dirs)?;
+                    remove_uploaded(task, pass_dirs).await?;
                 }
-            };
-            let mut renditions = Vec::new();
-            for (i, rung) in rungs[pass.rungs.clone()].iter().enumerate() {
-                renditions.push(self.video_rendition(rung, chunk, &made, i).await?);
+                (encoded, _) => break encoded?,
             }
-            // From the top down, whichever pass they come from.
-            output.renditions.splice(0..0, renditions);
-            folder = made.folder;
+        };
+
+        let mut of_pass = Vec::new();
+        for (rung, rendition) in rungs[pass.rungs.clone()].iter().zip(&encoded.renditions) {
+            let gate = |init: &InitInfo, fragments: &[(u32, FragmentInfo)]| {
+                cmaf::video_chunk(plan, rung, chunk, init, fragments)
+            };
+            of_pass.push(encoded.check_rendition(task, rendition, gate).await?);
         }
-        // What follows waits for the storage more than it computes: the next chunk is encoded meanwhile.
-        self.assignment.slot.free();
-        let shipper = self.shipper(folder.path());
-        images::ship(&shipper, self.plan, self.assignment.task, &mut output).await?;
-        let (pictures, readback) = (evidence::pictures(self.plan, chunk), self.readback(folder.path()));
-        crash::point("encode.uploaded");
-        readback.read(self.sent(&output), &pictures.wanted()).await?;
-        crash::point("encode.verified");
-        output.evidence = pictures.compare(&readback).await?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a positive length in seconds"
-        )]
-        counter!("fluxhls_media_seconds_total").increment(seconds as u64);
-        Ok(output)
+        // From the top down, whichever pass they come from.
+        renditions.splice(0..0, of_pass);
+        task_dir = encoded.task_dir;
+    }
+    Ok((task_dir, renditions))
+}
+
+/// Removes what an entry that was too late may have uploaded of other rungs: under the same attempt the next one makes
+/// something else.
+async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result<(), Failure> {
+    let attempt = task.assignment.attempt;
+    let mut keys = Vec::new();
+    for dir in dirs {
+        let name = dir.name.as_str();
+        let end = dir.first_segment + dir.segment_count(task.plan, task.assignment.task);
+        keys.push(task.keys.init(name, attempt));
+        keys.extend((dir.first_segment..end).map(|n| task.keys.segment(name, u64::from(n), attempt)));
     }
 
-    /// Removes what an entry that was too late may have sent of other rungs: under the same attempt the next one makes something else.
-    async fn remove_sent(&self, shelves: &[Shelf]) -> Result<(), Failure> {
-        let attempt = self.assignment.attempt;
-        let mut keys = Vec::new();
-        for shelf in shelves {
-            let name = shelf.name.as_str();
-            let end = shelf.first + due(self.plan, self.assignment.task, shelf);
-            keys.push(self.keys.init(name, attempt));
-            keys.extend((shelf.first..end).map(|n| self.keys.segment(name, u64::from(n), attempt)));
-        }
-        let output = &self.encoder.jobs.output;
-        match output.delete(&keys).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.encoder.jobs.blame_output(&error).await),
-        }
-    }
-
-    /// The runs a chunk is made in. The lowest rung of a short first chunk goes first and is told at once: it takes a fraction of the time of
-    /// all. A worker without the memory for all rungs makes one after the other.
-    fn passes(&self, video: &VideoPlan, chunk: u32, rungs: usize) -> Vec<Pass> {
-        match () {
-            () if self.encoder.is_tight(self.plan, self.assignment.task) => Pass::one_by_one(rungs),
-            () if previews(video, chunk, rungs) => Pass::preview(rungs),
-            () => Pass::whole(rungs),
-        }
-    }
-
-    /// The command line of one pass over a chunk.
-    fn pass(&self, chunk: u32, pass: &Pass, entry: Entry) -> impl Fn(&Input) -> Option<Vec<String>> + Sync {
-        let threads = self.encoder.is_tight(self.plan, self.assignment.task).then_some(1);
-        move |input| argv::video_pass(self.plan, chunk, pass, input, Options { threads, entry })
-    }
-
-    async fn video_rendition(
-        &self,
-        rendition: &VideoRendition,
-        chunk: u32,
-        made: &Made,
-        i: usize,
-    ) -> Result<RenditionOutput, Failure> {
-        let shipped = &made.shipped[i];
-        let (init, object) = self.init(&rendition.name, made, i, ObjectKind::Video).await?;
-        let gated = cmaf::video_chunk(self.plan, rendition, chunk, &init, &fragments(shipped));
-        let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
-        Ok(output(&rendition.name, init, object, units, shipped))
+    let jobs = &task.context.jobs;
+    match jobs.output.delete(&keys).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(jobs.blame_output(&error).await),
     }
 }
 
-/// Where a rung's segments of a chunk go.
-fn shelf(plan: &Planned, rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> Shelf {
-    let first = video
+/// The passes a chunk is encoded in. The lowest rung of a short first chunk goes first and is published at once: it
+/// takes a fraction of the time of all.
+fn plan_passes(rungs_at_once: RungsAtOnce, video: &VideoPlan, chunk: u32, rungs: usize) -> Vec<Pass> {
+    match rungs_at_once {
+        RungsAtOnce::One => Pass::one_by_one(rungs),
+        RungsAtOnce::All if has_preview(video, chunk, rungs) => Pass::preview(rungs),
+        RungsAtOnce::All => Pass::whole(rungs),
+    }
+}
+
+/// Whether the lowest rung of a chunk is encoded before the others: that of the first chunk, where it is short.
+fn has_preview(video: &VideoPlan, chunk: u32, rungs: usize) -> bool {
+    let (first, end) = video.chunk_frames(chunk).unwrap_or_default();
+    chunk == 0 && rungs > 1 && end - first <= MAX_PREVIEW_SEGMENTS * u64::from(video.segment_frames)
+}
+
+/// Where the segments of a rung of a chunk are written.
+fn rung_dir(plan: &Planned, rung: &VideoRendition, video: &VideoPlan, chunk: u32) -> RenditionDir {
+    let first_frame = video
         .chunk_frames(chunk)
         .and_then(|(first, _)| i64::try_from(first).ok());
-    let due = first.and_then(|first| Rational::whole(first).checked_div(video.frame_rate));
-    Shelf {
+    let start = first_frame.and_then(|first| Rational::whole(first).checked_div(video.frame_rate));
+    RenditionDir {
         name: rung.name.clone(),
         kind: ObjectKind::Video,
-        first: video.chunks.get(chunk as usize).copied().unwrap_or(0),
+        first_segment: video.chunks.get(chunk as usize).copied().unwrap_or(0),
         // The first chunk begins where the source does, and so does one that reads all of it.
-        due: due.filter(|_| chunk > 0 && video.seekable),
-        last: video.is_last(chunk).then(|| plan.segment.last()),
-        has_key_frames: plan.videos().last().is_some_and(|lowest| lowest.name == rung.name),
+        expected_start: start.filter(|_| chunk > 0 && video.seekable),
+        last_segment: video.is_last(chunk).then(|| plan.segment.last()),
+        has_iframe_playlist: plan.videos().last().is_some_and(|lowest| lowest.name == rung.name),
     }
-}
-
-/// Whether the lowest rung of a chunk is made before the others: of the first one, where that is short.
-fn previews(video: &VideoPlan, chunk: u32, rungs: usize) -> bool {
-    let (first, end) = video.chunk_frames(chunk).unwrap_or_default();
-    chunk == 0 && rungs > 1 && end - first <= PREVIEW * u64::from(video.segment_frames)
-}
-
-fn no_such_chunk(chunk: u32) -> Failure {
-    Failure::new(Code::VerificationFailed, format!("The plan has no chunk {chunk}."))
 }

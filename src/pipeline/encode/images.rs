@@ -1,9 +1,9 @@
-//! The images of a chunk: its picture for the poster and its tiles of the storyboard. What fails here leaves the chunk without them;
-//! `finish` then makes do with those of other chunks, or tells it in a warning.
+//! The images of a chunk: its picture for the poster and its tiles of the storyboard. What fails here leaves the chunk
+//! without them; `finish` then makes do with those of other chunks, or tells it in a warning.
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use ffmpeg::argv;
@@ -11,48 +11,49 @@ use media::image::{GOOD, Picture};
 use media::ladder::size::Size;
 use storage::ObjectKind;
 use streams::plan::Planned;
-use streams::task::{Duty, TaskName};
+use streams::task::Duty;
 use streams::work::TaskOutput;
 
-use super::shipping::Shipper;
+use super::task::EncodeTask;
 use crate::job::failure::Failure;
 
 /// JPEG quality of posters: no flaws show at their own size.
-const QUALITY: u8 = 85;
+const JPEG_QUALITY: u8 = 85;
 
-/// Ships what ffmpeg left of both in the work folder.
+/// Uploads what ffmpeg left of both in the directory of the task, and names it in `output`.
 ///
 /// # Errors
-/// Only what the storage says: pictures that are missing or cannot be used are none.
-pub(super) async fn ship(
-    shipper: &Shipper<'_>,
-    plan: &Planned,
-    task: TaskName,
+/// Only what the storage says. Images that are missing or cannot be used are left out.
+pub(super) async fn upload_images(
+    task: &EncodeTask<'_>,
+    task_dir: &Path,
     output: &mut TaskOutput,
 ) -> Result<(), Failure> {
-    let Duty::Video(chunk) = task.duty else {
+    let Duty::Video(chunk) = task.assignment.task.duty else {
         return Ok(());
     };
+    let attempt = task.assignment.attempt;
     if argv::has_poster(chunk)
-        && let Some((jpeg, score)) = poster(shipper, plan).await
+        && let Some((jpeg, score)) = make_poster(task_dir, task.plan).await
     {
-        let key = shipper.keys.poster(shipper.attempt);
-        output.poster = Some(shipper.put(&key, jpeg, ObjectKind::Jpeg).await?);
+        let key = task.keys.poster(attempt);
+        output.poster = Some(task.upload_object(&key, jpeg, ObjectKind::Jpeg).await?);
         output.poster_score = Some(score);
     }
-    if let Some(tiles) = tiles(shipper, plan, chunk).await {
-        let key = shipper.keys.tiles(&task.to_string(), shipper.attempt);
+
+    if let Some(tiles) = read_tiles(task_dir, task.plan, chunk).await {
+        let key = task.keys.tiles(&task.assignment.task.to_string(), attempt);
         let kind = ObjectKind::private("application/octet-stream");
-        output.tiles = Some(shipper.put(&key, tiles, kind).await?);
+        output.tiles = Some(task.upload_object(&key, tiles, kind).await?);
     }
     Ok(())
 }
 
 /// The best of the pictures that were offered, as JPEG, and how much there is to see in it.
-async fn poster(shipper: &Shipper<'_>, plan: &Planned) -> Option<(Bytes, f64)> {
+async fn make_poster(task_dir: &Path, plan: &Planned) -> Option<(Bytes, f64)> {
     let size = argv::poster_size(plan)?;
-    let file = shipper.folder.join(argv::POSTER);
-    let made = tokio::task::spawn_blocking(move || best(file, size).and_then(jpeg)).await;
+    let file = task_dir.join(argv::POSTER);
+    let made = tokio::task::spawn_blocking(move || choose_best(file, size).and_then(encode_jpeg)).await;
     match made.unwrap_or_else(|error| Err(error.into())) {
         Ok(poster) => Some(poster),
         Err(error) => {
@@ -62,20 +63,19 @@ async fn poster(shipper: &Shipper<'_>, plan: &Planned) -> Option<(Bytes, f64)> {
     }
 }
 
-/// Looks at one picture after the other: at the first few for the best of them, and on from there only until one is good.
-fn best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
+/// Looks at one picture after the other: at the first few for the best of them, and on from there only until one is
+/// good.
+fn choose_best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
     let mut file = File::open(file)?;
     let (width, height) = (size.width as usize, size.height as usize);
     let mut best: Option<(Picture, f64)> = None;
     for seen in 0.. {
         let mut pixels = vec![0; width * height * 3];
-        if best
-            .as_ref()
-            .is_some_and(|(_, score)| *score >= GOOD && seen >= argv::POSTER_CHOICE)
-            || !read_whole(&mut file, &mut pixels)?
-        {
+        let is_good = best.as_ref().is_some_and(|(_, score)| *score >= GOOD);
+        if is_good && seen >= argv::POSTER_CHOICE || !read_picture(&mut file, &mut pixels)? {
             break;
         }
+
         let picture = Picture::of(width, height, pixels).ok_or(io::ErrorKind::InvalidData)?;
         let score = picture.score();
         if best.as_ref().is_none_or(|(_, most)| score > *most) {
@@ -85,8 +85,8 @@ fn best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
     best.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Fills `pixels`; false at the end of the file, or in the middle of a picture.
-fn read_whole(file: &mut File, pixels: &mut [u8]) -> io::Result<bool> {
+/// Fills `pixels` with the next picture. False where the file ends before it, or in the middle of it.
+fn read_picture(file: &mut File, pixels: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(pixels) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -94,20 +94,21 @@ fn read_whole(file: &mut File, pixels: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-fn jpeg((picture, score): (Picture, f64)) -> io::Result<(Bytes, f64)> {
-    let bytes = picture.jpeg(QUALITY).map_err(io::Error::other)?;
+fn encode_jpeg((picture, score): (Picture, f64)) -> io::Result<(Bytes, f64)> {
+    let bytes = picture.jpeg(JPEG_QUALITY).map_err(io::Error::other)?;
     Ok((bytes.into(), score))
 }
 
 /// The tiles of a chunk, if they are all there; nothing where it has none.
-async fn tiles(shipper: &Shipper<'_>, plan: &Planned, chunk: u32) -> Option<Bytes> {
+async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes> {
     let storyboard = plan.storyboard?;
     let (first, end) = plan.video.as_ref()?.chunk_frames(chunk)?;
     let wanted = storyboard.tiles_in(first, end).len() * storyboard.tile_bytes();
     if wanted == 0 {
         return None;
     }
-    match tokio::fs::read(shipper.folder.join(argv::TILES)).await {
+
+    match tokio::fs::read(task_dir.join(argv::TILES)).await {
         Ok(bytes) if bytes.len() == wanted => Some(bytes.into()),
         Ok(bytes) => {
             tracing::warn!(found = bytes.len(), wanted, "not all tiles of this chunk were made");
@@ -134,7 +135,7 @@ mod tests {
             .iter()
             .flat_map(|most| (0..32).flat_map(move |i| [(i * most / 31) as u8; 3]));
         std::fs::write(&file, pixels.collect::<Vec<u8>>()).unwrap();
-        best(file, SIZE)
+        choose_best(file, SIZE)
     }
 
     fn gradient(most: usize) -> Picture {
@@ -158,9 +159,9 @@ mod tests {
     fn nothing_and_half_a_picture_make_no_poster() {
         assert!(choice(&[]).is_err());
         let folder = tempfile::tempdir().unwrap();
-        assert!(best(folder.path().join("missing"), SIZE).is_err());
+        assert!(choose_best(folder.path().join("missing"), SIZE).is_err());
         let half = folder.path().join("half");
         std::fs::write(&half, [0; 50]).unwrap();
-        assert!(best(half, SIZE).is_err());
+        assert!(choose_best(half, SIZE).is_err());
     }
 }

@@ -1,20 +1,30 @@
 //! Encode: a range of the source becomes segments in the bucket, then `done`.
 //!
-//! In reading order: `stage` (what takes the tasks), `shift` (one task in work), `chunk` (pictures), `tracks` (what is no video),
-//! `production` (one ffmpeg with its source, uploads and progress), `shipping` (closed segments leave while the next is encoded), `parts`
-//! (ranges that are told before the task is done), `images` (poster and storyboard tiles), `evidence` (what was made beside what it was
-//! made of), `report` (progress messages).
+//! In reading order, which is that of the imports too: each file names only files further down.
+//!
+//! - `handler` takes a task from the stage's trait. `chunk` encodes all rungs of a piece of the video; `tracks` encodes
+//!   all audio, subtitles and the cover of the file.
+//! - `ffmpeg_run` is one process over the source, with its limits. Beside it, `upload_loop` takes every segment it
+//!   closes to the bucket, `ranges` publishes what can be played already, and `progress` says how far it is.
+//! - `images` uploads the poster and the storyboard tiles.
+//! - `task` is what all of these are about: plan, keys, source and directory of one task.
+//! - `evidence` reads back what was uploaded and compares it with the encoder's input; `uploader` takes one file to the
+//!   bucket.
+//! - `segments` and `failures` are the types that the others pass on.
 
 mod chunk;
 mod evidence;
+mod failures;
+mod ffmpeg_run;
+mod handler;
 mod images;
-mod parts;
-mod production;
-mod report;
-mod shift;
-mod shipping;
-mod stage;
+mod progress;
+mod ranges;
+mod segments;
+mod task;
 mod tracks;
+mod upload_loop;
+mod uploader;
 
-pub use production::touch_metrics;
-pub use stage::Encoder;
+pub use ffmpeg_run::register_metrics;
+pub use handler::Encoder;

@@ -1,215 +1,255 @@
-//! The handler of tracks tasks: all sound, subtitles and the cover, from one reading of the source.
+//! Tracks tasks: all audio, subtitles and the cover, from one reading of the source.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use ffmpeg::argv::{self, Choice, Options};
-use ffmpeg::{Input, loudness};
-use media::cmaf;
+use ffmpeg::loudness;
+use media::cmaf::{self, FragmentInfo, InitInfo};
 use media::webvtt::{self, Cue, Document};
 use storage::ObjectKind;
-use streams::plan::{AudioRendition, Planned, SubtitleRendition};
-use streams::work::{RenditionOutput, SubtitleOutput, TaskOutput};
+use streams::plan::{Planned, SubtitleRendition};
+use streams::work::{SubtitleOutput, TaskOutput};
 use streams::{Code, RenditionName};
 use tempfile::TempDir;
 
-use super::evidence;
-use super::production::{Made, View};
-use super::shift::{Shift, fragments, gate_failed, output};
-use super::shipping::Shelf;
+use super::evidence::AudioSamples;
+use super::failures::no_command_line;
+use super::ffmpeg_run::{EncodedOutput, FfmpegRun};
+use super::progress::ProgressMode;
+use super::segments::RenditionDir;
+use super::task::EncodeTask;
 use crate::crash;
 use crate::job::failure::Failure;
 
 /// Bytes of the longest file of subtitles that is read; a film's has a hundredth of it.
-const LONGEST: u64 = 32 << 20;
+const MAX_SUBTITLE_BYTES: u64 = 32 << 20;
 
-impl Shift<'_> {
-    /// Makes all sound, subtitles and the cover.
-    pub(super) async fn tracks(&self) -> Result<TaskOutput, Failure> {
-        let mut output = TaskOutput {
-            ffmpeg: self.encoder.ffmpeg.clone(),
-            ..TaskOutput::default()
-        };
-        let Some(made) = self.make_tracks(&mut output.warnings).await? else {
-            return Ok(output);
-        };
-        for (i, rendition) in self.plan.audios().enumerate() {
-            output.renditions.push(self.audio_rendition(rendition, &made, i).await?);
-        }
-        for rendition in &self.plan.subtitles {
-            self.subtitles(rendition, &made, &mut output).await?;
-        }
-        if self.plan.cover.is_some() {
-            self.cover(&made, &mut output).await?;
-        }
-        crash::point("encode.uploaded");
-        let sound = evidence::sound(self.plan, &output.renditions);
-        let readback = self.readback(made.folder.path());
-        output.evidence = sound.read(&readback, self.sent(&output)).await?;
-        crash::point("encode.verified");
-        Ok(output)
-    }
-
-    async fn audio_rendition(
-        &self,
-        rendition: &AudioRendition,
-        made: &Made,
-        i: usize,
-    ) -> Result<RenditionOutput, Failure> {
-        let shipped = &made.shipped[i];
-        let (init, object) = self.init(&rendition.name, made, i, ObjectKind::Audio).await?;
-        let gated = cmaf::track(self.plan, rendition, &init, &fragments(shipped));
-        let units = gated.map_err(|failure| gate_failed(&rendition.name, &failure, made))?;
-        Ok(output(&rendition.name, init, object, units, shipped))
-    }
-
-    /// Runs ffmpeg. Where it breaks with subtitles or a cover in its hands, they may be to blame: sound is then made without them.
-    /// Nothing when nothing can be made.
-    async fn make_tracks(&self, warnings: &mut Vec<String>) -> Result<Option<Made>, Failure> {
-        let has_extras = !self.plan.subtitles.is_empty() || self.plan.cover.is_some();
-        match self.make_choice(false).await {
-            Err(failure) if has_extras && failure.code == Code::FfmpegCrashed => {
-                tracing::warn!(job.id = %self.assignment.state.job_id, %failure, "making sound without subtitles and cover");
-            }
-            made => return made.map(Some),
-        }
-        if self.plan.audios().next().is_none() {
-            warnings.push("subtitles_failed".to_owned());
-            return Ok(None);
-        }
-        self.make_choice(true).await.map(Some)
-    }
-
-    /// Makes all sound and, unless `sound_alone`, what else is no video. All runs share a folder: each reads what those before it wrote.
-    async fn make_choice(&self, sound_alone: bool) -> Result<Made, Failure> {
-        let shelves = self.plan.audios().map(|rendition| Shelf {
-            name: rendition.name.clone(),
-            kind: ObjectKind::Audio,
-            first: 0,
-            due: None,
-            last: Some(self.plan.segment.last()),
-            has_key_frames: false,
-        });
-        let shelves: Vec<Shelf> = shelves.collect();
-        let folder = self.decode_changing(self.bench(&shelves)?).await?;
-        let (folder, gains) = self.gains(folder).await?;
-
-        let choice = Choice { gains, sound_alone };
-        let argv = |input: &Input| argv::tracks(self.plan, input, Options::default(), &choice);
-        let made = self.produce(folder, shelves, self.plan.source.duration, View::USUAL, &argv);
-        Ok(made.await?)
-    }
-
-    /// Decodes the sound that changes its form on the way to one form.
-    async fn decode_changing(&self, folder: TempDir) -> Result<TempDir, Failure> {
-        if self.plan.audios().all(|rendition| !rendition.changes) {
-            return Ok(folder);
-        }
-        let view = View {
-            is_told: false,
-            ..View::USUAL
-        };
-        let argv = |input: &Input| argv::uniform(self.plan, input, Options::default());
-        let made = self.produce(folder, Vec::new(), self.plan.source.duration, view, &argv);
-        Ok(made.await?.folder)
-    }
-
-    /// By how much each rendition is made louder that shall have a certain loudness: measured on a reading of its own, since a whole
-    /// track must be heard before its first sample can be changed.
-    async fn gains(&self, folder: TempDir) -> Result<(TempDir, BTreeMap<RenditionName, f64>), Failure> {
-        let mut gains = BTreeMap::new();
-        if self.plan.audios().all(|rendition| rendition.loudness.is_none()) {
-            return Ok((folder, gains));
-        }
-        let argv = |input: &Input| argv::loudness(self.plan, input, Options::default());
-        let made = self.produce(folder, Vec::new(), self.plan.source.duration, View::USUAL, &argv);
-        let folder = made.await?.folder;
-        for rendition in self.plan.audios() {
-            let file = folder.path().join(argv::loudness_file(&rendition.name));
-            let gain = match rendition.loudness {
-                Some(target) => loudness::gain(&file, target).await,
-                None => None,
-            };
-            gains.extend(gain.map(|gain| (rendition.name.clone(), gain)));
-        }
-        Ok((folder, gains))
-    }
-
-    /// Ships one track of subtitles. What is wrong with it is a warning, never a failure.
-    async fn subtitles(
-        &self,
-        rendition: &SubtitleRendition,
-        made: &Made,
-        output: &mut TaskOutput,
-    ) -> Result<(), Failure> {
-        let mut warn = |word: &str| {
-            if !output.warnings.iter().any(|warning| warning == word) {
-                output.warnings.push(word.to_owned());
-            }
-        };
-        let Some(bytes) = read(&made.folder.path().join(argv::subtitle_file(&rendition.name))).await else {
-            warn("subtitles_failed");
-            return Ok(());
-        };
-        let decoded = webvtt::charset::decode(&bytes, rendition.language.as_deref());
-        if decoded.guessed {
-            warn("subtitles_charset_guessed");
-        }
-        let cues = webvtt::lay(&webvtt::read(&decoded.text), shift(self.plan, rendition));
-        let Some(last) = cues.iter().map(|cue| cue.end).max() else {
-            warn("empty_subtitles_left_out");
-            return Ok(());
-        };
-        output.subtitles.push(self.ship_cues(rendition, &cues, last).await?);
-        Ok(())
-    }
-
-    /// Ships the cover as the poster. A missing one is a warning, never a failure.
-    async fn cover(&self, made: &Made, output: &mut TaskOutput) -> Result<(), Failure> {
-        match tokio::fs::read(made.folder.path().join(argv::COVER)).await {
-            Ok(bytes) if !bytes.is_empty() => {
-                let key = self.keys.poster(self.assignment.attempt);
-                let shipper = self.shipper(Path::new(""));
-                output.poster = Some(shipper.put(&key, bytes.into(), ObjectKind::Jpeg).await?);
-            }
-            _ => output.warnings.push("no_poster".to_owned()),
-        }
-        Ok(())
-    }
-
-    async fn ship_cues(
-        &self,
-        rendition: &SubtitleRendition,
-        cues: &[Cue],
-        last: i64,
-    ) -> Result<SubtitleOutput, Failure> {
-        let key = self.keys.subtitles(rendition.name.as_str(), self.assignment.attempt);
-        let text = Document(cues).to_string();
-        let object = self
-            .shipper(Path::new(""))
-            .put(&key, text.into(), ObjectKind::Vtt)
-            .await?;
-        Ok(SubtitleOutput {
-            name: rendition.name.clone(),
-            object,
-            cues: u32::try_from(cues.len()).unwrap_or(u32::MAX),
-            #[expect(clippy::cast_precision_loss, reason = "times stay far below 2^52 ms")]
-            end: last as f64 / 1000.0,
-        })
-    }
+/// What of the tracks is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// All audio, subtitles and the cover.
+    Everything,
+    /// All audio, and nothing else.
+    AudioAlone,
 }
 
-/// A file ffmpeg made, unless it is missing or too long.
-async fn read(file: &Path) -> Option<Vec<u8>> {
+/// Makes all audio, subtitles and the cover, uploads them, and compares what is in the bucket with the encoder's input.
+pub(super) async fn encode_tracks(task: &EncodeTask<'_>) -> Result<TaskOutput, Failure> {
+    let plan = task.plan;
+    let mut output = task.empty_output();
+    let Some(encoded) = encode_or_drop_extras(task, &mut output.warnings).await? else {
+        return Ok(output);
+    };
+    let task_dir = encoded.task_dir.path();
+
+    for (audio, rendition) in plan.audios().zip(&encoded.renditions) {
+        let gate = |init: &InitInfo, fragments: &[(u32, FragmentInfo)]| cmaf::track(plan, audio, init, fragments);
+        output
+            .renditions
+            .push(encoded.check_rendition(task, rendition, gate).await?);
+    }
+    for subtitles in &plan.subtitles {
+        upload_subtitles(task, task_dir, subtitles, &mut output).await?;
+    }
+    if plan.cover.is_some() {
+        upload_cover(task, task_dir, &mut output).await?;
+    }
+    crash::point("encode.uploaded");
+
+    let samples = AudioSamples::select(plan, &output.renditions);
+    let readback = task.readback(task_dir);
+    output.evidence = samples
+        .verify_and_compare(&readback, task.uploaded_objects(&output))
+        .await?;
+    crash::point("encode.verified");
+    Ok(output)
+}
+
+/// Encodes everything. Where ffmpeg breaks with subtitles or a cover in its hands, they may be to blame: the audio is
+/// then made without them. Nothing where nothing can be made.
+async fn encode_or_drop_extras(
+    task: &EncodeTask<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<EncodedOutput>, Failure> {
+    let plan = task.plan;
+    let has_extras = !plan.subtitles.is_empty() || plan.cover.is_some();
+    match encode(task, Scope::Everything).await {
+        Err(failure) if has_extras && failure.code == Code::FfmpegCrashed => {
+            let job_id = &task.assignment.state.job_id;
+            tracing::warn!(job.id = %job_id, %failure, "making sound without subtitles and cover");
+        }
+        encoded => return encoded.map(Some),
+    }
+
+    if plan.audios().next().is_none() {
+        warnings.push("subtitles_failed".to_owned());
+        return Ok(None);
+    }
+    encode(task, Scope::AudioAlone).await.map(Some)
+}
+
+/// Runs ffmpeg as often as the audio of the plan takes. All runs share a directory: each reads what those before it
+/// wrote.
+async fn encode(task: &EncodeTask<'_>, scope: Scope) -> Result<EncodedOutput, Failure> {
+    let plan = task.plan;
+    let dirs = plan.audios().map(|rendition| RenditionDir {
+        name: rendition.name.clone(),
+        kind: ObjectKind::Audio,
+        first_segment: 0,
+        expected_start: None,
+        last_segment: Some(plan.segment.last()),
+        has_iframe_playlist: false,
+    });
+    let dirs: Vec<RenditionDir> = dirs.collect();
+    let task_dir = task.create_dir(&dirs)?;
+    let task_dir = decode_changing_audio(task, task_dir).await?;
+    let (task_dir, gains) = measure_gains(task, task_dir).await?;
+
+    let choice = Choice {
+        gains,
+        sound_alone: scope == Scope::AudioAlone,
+    };
+    let source = task.open_source(task_dir.path()).await?;
+    let argv = argv::tracks(plan, &source.input, Options::default(), &choice).ok_or_else(no_command_line)?;
+    let run = FfmpegRun {
+        task,
+        source,
+        argv,
+        renditions: &dirs,
+        progress: ProgressMode::Published,
+        earlier_passes: 0,
+    };
+    Ok(run.run(task_dir).await?)
+}
+
+/// Decodes the audio that changes its form on the way to one form.
+async fn decode_changing_audio(task: &EncodeTask<'_>, task_dir: TempDir) -> Result<TempDir, Failure> {
+    let plan = task.plan;
+    if plan.audios().all(|rendition| !rendition.changes) {
+        return Ok(task_dir);
+    }
+
+    let source = task.open_source(task_dir.path()).await?;
+    let argv = argv::uniform(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
+    let run = FfmpegRun {
+        task,
+        source,
+        argv,
+        renditions: &[],
+        progress: ProgressMode::Hidden,
+        earlier_passes: 0,
+    };
+    Ok(run.run(task_dir).await?.task_dir)
+}
+
+/// By how much each rendition is made louder that shall have a certain loudness: measured on a reading of its own,
+/// since a whole track must be heard before its first sample can be changed.
+async fn measure_gains(
+    task: &EncodeTask<'_>,
+    task_dir: TempDir,
+) -> Result<(TempDir, BTreeMap<RenditionName, f64>), Failure> {
+    let plan = task.plan;
+    let mut gains = BTreeMap::new();
+    if plan.audios().all(|rendition| rendition.loudness.is_none()) {
+        return Ok((task_dir, gains));
+    }
+
+    let source = task.open_source(task_dir.path()).await?;
+    let argv = argv::loudness(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
+    let run = FfmpegRun {
+        task,
+        source,
+        argv,
+        renditions: &[],
+        progress: ProgressMode::Published,
+        earlier_passes: 0,
+    };
+    let task_dir = run.run(task_dir).await?.task_dir;
+
+    for rendition in plan.audios() {
+        let file = task_dir.path().join(argv::loudness_file(&rendition.name));
+        let gain = match rendition.loudness {
+            Some(target) => loudness::gain(&file, target).await,
+            None => None,
+        };
+        gains.extend(gain.map(|gain| (rendition.name.clone(), gain)));
+    }
+    Ok((task_dir, gains))
+}
+
+/// Uploads one track of subtitles. What is wrong with it is a warning, never a failure.
+async fn upload_subtitles(
+    task: &EncodeTask<'_>,
+    task_dir: &Path,
+    rendition: &SubtitleRendition,
+    output: &mut TaskOutput,
+) -> Result<(), Failure> {
+    let mut warn = |word: &str| {
+        if !output.warnings.iter().any(|warning| warning == word) {
+            output.warnings.push(word.to_owned());
+        }
+    };
+    let Some(bytes) = read_subtitles(&task_dir.join(argv::subtitle_file(&rendition.name))).await else {
+        warn("subtitles_failed");
+        return Ok(());
+    };
+
+    let decoded = webvtt::charset::decode(&bytes, rendition.language.as_deref());
+    if decoded.guessed {
+        warn("subtitles_charset_guessed");
+    }
+    let cues = webvtt::lay(&webvtt::read(&decoded.text), cue_shift(task.plan, rendition));
+    let Some(end) = cues.iter().map(|cue| cue.end).max() else {
+        warn("empty_subtitles_left_out");
+        return Ok(());
+    };
+    output.subtitles.push(upload_cues(task, rendition, &cues, end).await?);
+    Ok(())
+}
+
+/// Uploads cues, of which the last one ends `end` milliseconds from zero.
+async fn upload_cues(
+    task: &EncodeTask<'_>,
+    rendition: &SubtitleRendition,
+    cues: &[Cue],
+    end: i64,
+) -> Result<SubtitleOutput, Failure> {
+    let key = task.keys.subtitles(rendition.name.as_str(), task.assignment.attempt);
+    let text = Document(cues).to_string();
+    let object = task.upload_object(&key, text.into(), ObjectKind::Vtt).await?;
+    Ok(SubtitleOutput {
+        name: rendition.name.clone(),
+        object,
+        cues: u32::try_from(cues.len()).unwrap_or(u32::MAX),
+        #[expect(clippy::cast_precision_loss, reason = "times stay far below 2^52 ms")]
+        end: end as f64 / 1000.0,
+    })
+}
+
+/// Uploads the cover as the poster. A missing one is a warning, never a failure.
+async fn upload_cover(task: &EncodeTask<'_>, task_dir: &Path, output: &mut TaskOutput) -> Result<(), Failure> {
+    match tokio::fs::read(task_dir.join(argv::COVER)).await {
+        Ok(bytes) if !bytes.is_empty() => {
+            let key = task.keys.poster(task.assignment.attempt);
+            output.poster = Some(task.upload_object(&key, bytes.into(), ObjectKind::Jpeg).await?);
+        }
+        _ => output.warnings.push("no_poster".to_owned()),
+    }
+    Ok(())
+}
+
+/// A file of subtitles that ffmpeg made, unless it is missing or too long.
+async fn read_subtitles(file: &Path) -> Option<Vec<u8>> {
     let length = tokio::fs::metadata(file).await.ok()?.len();
-    if length > LONGEST {
+    if length > MAX_SUBTITLE_BYTES {
         return None;
     }
     tokio::fs::read(file).await.ok()
 }
 
 /// From the times in ffmpeg's file to the output's.
-fn shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
+fn cue_shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
     let track = plan.source.tracks.iter().find(|track| track.index == rendition.track);
     #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
     webvtt::Shift {
@@ -232,7 +272,7 @@ mod tests {
         let rendition =
             serde_json::json!({"name": "0", "track": 3, "label": "English", "default": false, "reason": ""});
         let rendition = serde_json::from_value(rendition).unwrap();
-        let shift = shift(&planned, &rendition);
+        let shift = cue_shift(&planned, &rendition);
         assert_eq!(
             (shift.zero, shift.programme, shift.drawings),
             (3_602_500.0, 15_015, true)

@@ -5,8 +5,8 @@ use streams::task::TaskName;
 use streams::work::ObjectRef;
 
 use super::assembly::{Assembled, maker};
+use super::derived::Derived;
 use super::playlists;
-use super::publication::Derived;
 use crate::job::receipt::Check;
 
 /// The warning of a rendition whose length is not that of its source track.

@@ -4,7 +4,7 @@
 //! tasks told so far) and `growth` (pure).
 //!
 //! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
-//! `publication` (the check of the whole, and everything derived from it), `assembly` and `extras` (pure: one rendition from many
+//! `publish` (the check of a whole `publication`, and everything `derived` from it), `assembly` and `extras` (pure: one rendition from many
 //! chunks, and what is made beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was measured),
 //! `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and where), `poster` and `storyboard` (the preview
 //! pictures), `part` (pure: which object is what, for repairs).
@@ -12,6 +12,7 @@
 mod assembly;
 mod checks;
 mod content;
+mod derived;
 mod extras;
 mod growing;
 mod growth;
@@ -23,6 +24,7 @@ mod placement;
 mod playlists;
 mod poster;
 mod publication;
+mod publish;
 mod stage;
 mod storyboard;
 mod subtitles;

@@ -1,27 +1,14 @@
-//! Publication: what tasks made is checked as a whole, then everything derived from it is written: playlists, commit and receipt.
-//!
-//! A job publishes once. A repair publishes again, beside: what is sound and still right stays where it is.
+//! An output that is about to become public, as it is checked and published.
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-use storage::{Digest, JobKeys, ObjectKind, revised};
+use storage::JobKeys;
+use streams::OutputPrefix;
 use streams::plan::Planned;
 use streams::work::ObjectRef;
-use streams::{Code, OutputPrefix, VERSION};
 
-use super::assembly::{Assembled, assemble};
-use super::checks::{checks, objects, on_the_grid, read_back, tracks};
-use super::content::{Judgement, judge};
-use super::extras::{extras, subtitles};
-use super::inspection::{inspect, same_bytes};
-use super::outputs::Fault;
-use super::placement::{Place, Placement};
-use super::poster::poster;
-use super::{iframes, playlists, storyboard, subtitles};
-use crate::crash;
-use crate::job::failure::Failure;
-use crate::job::receipt::{Made, Receipt};
+use super::placement::Placement;
+use crate::job::receipt::Made;
 use crate::job::{Jobs, Pulse};
 
 /// An output that is about to become public.
@@ -47,260 +34,17 @@ pub struct Publication<'a> {
     pub pulse: &'a Pulse,
 }
 
-/// A derived object.
-pub(super) struct Derived<'a> {
-    /// Where it goes.
-    place: Place<'a>,
-    /// What it is; nothing for what stands already.
-    bytes: Bytes,
-    kind: ObjectKind,
-}
-
 impl Publication<'_> {
-    /// Checks the output and writes everything derived. All of it is a pure function of the log, so a second writer writes the same.
-    ///
-    /// # Errors
-    /// The tasks that must be done again, or what kept it from being done.
-    pub async fn publish(&self) -> Result<Receipt, Fault> {
-        let (receipt, derived) = self.draft().await?;
-        let renditions = self.renditions()?;
-        inspect(self, &self.keys(), &renditions).await?;
-        crash::point("package.checked");
-        let mut written = Vec::new();
-        for Derived { place, bytes, kind } in derived {
-            if let Place::Write(key) = place {
-                self.put(&key, bytes.clone(), kind).await?;
-                written.push((key, bytes));
-            }
-        }
-        same_bytes(self.jobs, &written).await?;
-        crash::point("package.playlists");
-        let (key, bytes) = (revised(&self.keys().receipt(), self.revision), receipt.encode());
-        self.put(&key, bytes.clone(), ObjectKind::Receipt).await?;
-        same_bytes(self.jobs, &[(key, bytes)]).await?;
-        crash::point("package.receipt");
-        Ok(receipt)
-    }
-
-    /// The receipt as it is written when the bucket holds what it should.
-    ///
-    /// # Errors
-    /// The tasks whose output is not what it should be.
-    pub async fn receipt(&self) -> Result<Receipt, Fault> {
-        self.draft().await.map(|(receipt, _)| receipt)
-    }
-
-    fn renditions(&self) -> Result<Vec<Assembled>, Fault> {
-        let renditions = assemble(self.plan, self.made).map_err(|misfits| {
-            let tasks = misfits.into_iter().map(|misfit| (misfit.task, misfit.reason));
-            Fault::Tasks(tasks.collect())
-        })?;
-        if renditions.is_empty() {
-            return Err(Failure::new(Code::VerificationFailed, "The tasks made nothing that fits the plan.").into());
-        }
-        Ok(renditions)
-    }
-
-    /// The receipt, and everything else that is derived, with its place.
-    async fn draft(&self) -> Result<(Receipt, Vec<Derived<'_>>), Fault> {
-        let mut renditions = self.renditions()?;
-        let judgement = judge(self.plan, self.made);
-        let faults = on_the_grid(self.plan, &renditions).err().unwrap_or_default();
-        let faults: Vec<_> = faults.into_iter().chain(judgement.faults.iter().cloned()).collect();
-        if !faults.is_empty() {
-            return Err(Fault::Tasks(faults));
-        }
-        let mut derived = self.playlists(&mut renditions);
-        let storyboard = self.storyboard(&renditions).await?;
-        let index = storyboard.iter().map(|derived| derived.place.key());
-        let index = index.filter(|key| key.ends_with(".vtt")).map(str::to_owned).last();
-        derived.extend(storyboard);
-        let receipt = self.written(&renditions, judgement, &derived, index);
-        Ok((receipt, derived))
-    }
-
-    fn keys(&self) -> JobKeys {
+    /// The keys of the job.
+    pub(super) fn keys(&self) -> JobKeys {
         self.jobs.keys(self.prefix, &self.plan.head.job_id)
     }
 
-    const fn placement(&self) -> Placement<'_> {
+    /// Where what is derived goes.
+    pub(super) const fn placement(&self) -> Placement<'_> {
         Placement {
             revision: self.revision,
             sound: self.sound,
         }
     }
-
-    /// The playlists and the commit.
-    fn playlists(&self, renditions: &mut [Assembled]) -> Vec<Derived<'_>> {
-        let (keys, plan, job) = (self.keys(), self.plan, self.plan.head.job_id.as_str());
-        let mut derived = Vec::new();
-        let mut place = |key: &str, text: String| {
-            let bytes: Bytes = text.into();
-            let place = self.placement().of(key, &bytes);
-            let file = file_of(place.key()).to_owned();
-            derived.push(playlist(place, bytes));
-            file
-        };
-        for rendition in renditions.iter_mut() {
-            let key = keys.media_playlist(rendition.name().as_str());
-            rendition.playlist = place(&key, playlists::media(plan, rendition));
-        }
-        let iframes = iframes::playlist(plan, renditions).and_then(|(name, playlist)| {
-            let file = place(&keys.iframe_playlist(name.as_str()), playlist.to_string());
-            iframes::variant(plan, job, renditions, &file)
-        });
-        let captions: Vec<_> = subtitles(self.made).into_iter().map(|(_, captions)| captions).collect();
-        let lists = subtitles::playlists(plan, &keys, &captions, renditions);
-        let files: Vec<String> = lists.into_iter().map(|(key, text)| place(&key, text)).collect();
-        let captions = subtitles::media(plan, job, &captions, &files);
-        let rate = |made: &Assembled| playlists::bandwidth(plan, made);
-        let commit = playlists::multivariant(plan, &format!("{job}/"), renditions, &rate, captions, iframes);
-        // Its key tells which bytes are public, so that every revision has one.
-        let place = Place::Write(revised(&keys.commit(), self.revision));
-        derived.push(playlist(place, commit.into()));
-        derived
-    }
-
-    /// The sheets and the index. A repair leaves them as they are unless one is damaged, and where they cannot be drawn again.
-    async fn storyboard(&self, renditions: &[Assembled]) -> Result<Vec<Derived<'_>>, Fault> {
-        let (keys, placement) = (self.keys(), self.placement());
-        let folder = format!("{}storyboard-", keys.folder());
-        let kept = || {
-            let kept = self.sound.iter().filter(|object| object.key.starts_with(&folder));
-            kept.map(|object| Derived {
-                place: Place::Stands(object),
-                bytes: Bytes::new(),
-                kind: ObjectKind::Jpeg,
-            })
-        };
-        let sheets = self.plan.storyboard.map_or(0, |storyboard| {
-            storyboard.tiles.div_ceil(storyboard.tiles_per_sheet().max(1)) as usize
-        });
-        if self.revision > 0 && sheets > 0 && kept().count() == sheets + 1 {
-            return Ok(kept().collect());
-        }
-        let drawn = storyboard::sheets(self.jobs, self.plan, self.made, self.pulse).await?;
-        let place = |key: String, bytes: &Bytes| placement.of(&key, bytes).key().to_owned();
-        let drawn = drawn.and_then(|sheets| storyboard::objects(&keys, self.plan, renditions, &sheets, place));
-        let Some(drawn) = drawn else {
-            return Ok(kept().collect());
-        };
-        let derived = drawn.into_iter().map(|(key, bytes, kind)| Derived {
-            place: placement.at(key, &bytes),
-            bytes,
-            kind,
-        });
-        Ok(derived.collect())
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<(), Fault> {
-        let output = &self.jobs.output;
-        let written = match self.revision {
-            // A job writes its playlists anew when a task was done again.
-            0 => output.put(key, bytes, kind).await,
-            _ => output.put_new(key, bytes, kind).await,
-        };
-        match written {
-            Ok(stored) => {
-                self.pulse.add(stored.size);
-                Ok(())
-            }
-            Err(error) => Err(self.jobs.blame_output(&error).await.into()),
-        }
-    }
-
-    fn written(
-        &self,
-        renditions: &[Assembled],
-        judgement: Judgement,
-        derived: &[Derived<'_>],
-        storyboard: Option<String>,
-    ) -> Receipt {
-        let keys = self.keys();
-        let (measured, lengths) = checks(self.plan, renditions);
-        let mut warnings = self.plan.warnings.clone();
-        warnings.extend(self.made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
-        warnings.extend(judgement.warnings.into_iter().chain(lengths).map(str::to_owned));
-        let poster = poster(self.made);
-        warnings.extend(missing_images(self.plan, poster.is_some(), storyboard.is_some()));
-        let media = renditions.iter().flat_map(|rendition| rendition.objects(&keys));
-        let beside = extras(self.made).into_iter().map(|(_, object)| object);
-        let made: Vec<ObjectRef> = media.chain(beside).collect();
-        let lists = self.made.iter().filter_map(|made| made.list.clone());
-        let checks = [tracks(self.plan), objects(&made)]
-            .into_iter()
-            .chain(measured)
-            .chain(judgement.checks)
-            .chain([read_back(derived)]);
-        Receipt {
-            v: VERSION,
-            job_id: self.plan.head.job_id.clone(),
-            file_id: self.plan.head.file_id.clone(),
-            output_prefix: self.prefix.clone(),
-            accepted_seq: self.accepted_seq,
-            revision: self.revision,
-            duration_seconds: renditions.iter().map(Assembled::seconds).fold(0.0, f64::max),
-            renditions: renditions
-                .iter()
-                .map(|rendition| playlists::ended(self.plan, rendition))
-                .collect(),
-            poster: poster.map(|(_, poster)| poster.key),
-            storyboard,
-            warnings: once(warnings),
-            checks: checks.collect(),
-            objects: made
-                .iter()
-                .cloned()
-                .chain(lists)
-                .chain(derived.iter().map(described))
-                .collect(),
-            planned: self.plan.clone(),
-            made: self.made.to_vec(),
-            seal: String::new(),
-        }
-    }
-}
-
-const fn playlist(place: Place<'_>, bytes: Bytes) -> Derived<'_> {
-    Derived {
-        place,
-        bytes,
-        kind: ObjectKind::Playlist,
-    }
-}
-
-fn described(derived: &Derived<'_>) -> ObjectRef {
-    match &derived.place {
-        Place::Stands(object) => (*object).clone(),
-        Place::Write(key) => {
-            let Digest { size, sha256 } = Digest::of(&derived.bytes);
-            ObjectRef {
-                key: key.clone(),
-                size,
-                sha256,
-                etag: None,
-            }
-        }
-    }
-}
-
-/// What of the previews a plan promises is not there, as stable words.
-fn missing_images(plan: &Planned, poster: bool, storyboard: bool) -> impl Iterator<Item = String> {
-    let words = [
-        ("no_poster", plan.video.is_some() && !poster),
-        ("no_storyboard", plan.storyboard.is_some() && !storyboard),
-    ];
-    let holding = words.into_iter().filter(|(_, holds)| *holds);
-    holding.map(|(word, _)| word.to_owned())
-}
-
-/// The part of a key behind its last slash.
-fn file_of(key: &str) -> &str {
-    key.rsplit('/').next().unwrap_or_default()
-}
-
-/// Each word once, where it stands first.
-fn once(words: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    words.into_iter().filter(|word| seen.insert(word.clone())).collect()
 }

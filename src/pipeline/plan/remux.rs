@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
-use super::stage::Planner;
+use super::planner::Planner;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
 use crate::worker::admission::Need;
@@ -62,7 +62,10 @@ impl Planner {
         }
         let size = size.saturating_add(decoded_bytes(probe));
         let who = format!("{}/copy", assignment.state.job_id);
-        let room = self.ledger.wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
+        let room = self
+            .context
+            .ledger
+            .wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
         let Some(_room) = room.await else {
             if is_needed {
                 return Err(Failure::plain(Code::DiskFull));
@@ -71,8 +74,9 @@ impl Planner {
             return Ok(None);
         };
         let folder = self
-            .workshop
-            .bench(std::iter::empty())
+            .context
+            .work_dir
+            .create_task_dir(std::iter::empty())
             .map_err(|error| no_folder(&error))?;
         let input = self.input(server, probe.deep);
         for subtitles in [true, false] {
@@ -94,7 +98,7 @@ impl Planner {
     async fn copy(&self, args: &[String], folder: &Path, server: &SourceServer, size: u64) -> Result<End, Failure> {
         let (ticks, _) = watch::channel(Tick::default());
         let exit = ffmpeg::run(Run {
-            tool: &self.tool,
+            tool: &self.context.tool,
             args,
             confinement: Confinement::new(Allowance::copy(size))
                 .in_folder(folder)
@@ -123,12 +127,18 @@ impl Planner {
         let pieces = futures::StreamExt::inspect(ReaderStream::with_capacity(opened, 1 << 18), move |piece| {
             pulse.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
         });
-        let stored = match self.jobs.output.put_stream(&key, "video/x-matroska", pieces).await {
+        let stored = match self
+            .context
+            .jobs
+            .output
+            .put_stream(&key, "video/x-matroska", pieces)
+            .await
+        {
             Ok(stored) => stored,
-            Err(error) => return Err(self.jobs.blame_output(&error).await),
+            Err(error) => return Err(self.context.jobs.blame_output(&error).await),
         };
         let copy = SourceCopy {
-            bucket: self.jobs.output.name().to_owned(),
+            bucket: self.context.jobs.output.name().to_owned(),
             key,
             etag: stored.etag,
             size: stored.size,
@@ -138,7 +148,7 @@ impl Planner {
                     .iter()
                     .any(|stream| argv::decoded_channels(stream).is_some()),
         };
-        let source = Source::copy(&self.storage, &copy);
+        let source = Source::copy(&self.context.storage, &copy);
         let server = self.open(source).await?;
         let probe = self.probe(assignment, &server).await?;
         if let Some(repair) = &original.clock_repair {

@@ -5,8 +5,8 @@ use media::ladder::title::{self, Samples};
 use storage::Source;
 use streams::Code;
 
+use super::planner::Planner;
 use super::source::Found;
-use super::stage::Planner;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
 use crate::worker::admission::Need;
@@ -27,18 +27,18 @@ impl Planner {
             "No sample was taken: the source could not be read through.".to_owned()
         };
         let source = match &draft.source.copy {
-            Some(copy) => Source::copy(&self.storage, copy),
-            None => found.source(&self.storage),
+            Some(copy) => Source::copy(&self.context.storage, copy),
+            None => found.source(&self.context.storage),
         };
         let who = format!("{}/sample", assignment.state.job_id);
         let need = Need::of_sample(draft, ffmpeg::cores());
-        let room = self.ledger.wait(&who, need, || assignment.pulse.add(1)).await;
+        let room = self.context.ledger.wait(&who, need, || assignment.pulse.add(1)).await;
         let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
         let server = self.open(source).await.map_err(unread)?;
-        let folder = self.workshop.bench(std::iter::empty());
+        let folder = self.context.work_dir.create_task_dir(std::iter::empty());
         let folder = folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;
         let input = self.input(&server, draft.source.deep);
-        let sample = ffmpeg::sample(&self.tool, &input, folder.path(), draft);
+        let sample = ffmpeg::sample(&self.context.tool, &input, folder.path(), draft);
         let sampled = self.read(assignment, &server, sample).await.map_err(unread)?;
         sampled.map_err(|error| error.to_string())
     }

@@ -1,76 +1,43 @@
 //! The handler of plan tasks.
 
-use std::sync::Arc;
-
 use ffmpeg::sniff::{self, Sniff};
-use ffmpeg::{Input, ProbeLimits, Tool};
-use media::ladder::{self, Limits, Pin, Probe, Profiles};
-use metrics::{counter, histogram};
-use storage::{BlockCache, Source, SourceServer, Storage};
+use media::ladder::{self, Pin, Probe};
+use metrics::histogram;
 use streams::Code;
 use streams::fact::Head;
 use streams::plan::Planned;
 use streams::task::TaskName;
 
+use super::planner::Planner;
 use super::remux::Copied;
-use super::share::Shares;
 use super::source::{Found, Look, look, readiness};
 use crate::crash;
 use crate::job::failure::{Evidence, Failure, Remedy};
-use crate::job::{Assignment, JobState, Jobs, Product, Readiness, Stage};
-use crate::worker::admission::Ledger;
-use crate::worker::work_dir::Workshop;
+use crate::job::{Assignment, JobState, Product, Readiness, Stage};
 
 /// A fact is at most so long, in bytes.
 const MAX_FACT: usize = 64 * 1024;
 
-/// Plans jobs.
-#[derive(Debug, Clone)]
-pub struct Planner {
-    /// The jobs.
-    pub jobs: Jobs,
-    /// Where sources are.
-    pub storage: Storage,
-    /// Blocks of sources, shared by all tasks of this process.
-    pub cache: BlockCache,
-    /// What events may ask for.
-    pub profiles: Profiles,
-    /// ffprobe.
-    pub tool: Tool,
-    /// Its version.
-    pub ffmpeg: String,
-    /// Where copies of sources are made.
-    pub workshop: Arc<Workshop>,
-    /// What room there is.
-    pub ledger: Ledger,
-    /// Bytes of the largest source that is copied.
-    pub remux_max: u64,
-    /// What sources are accepted.
-    pub limits: Limits,
-    /// Who has which share of the queue.
-    pub shares: Shares,
-}
-
 impl Stage for Planner {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
-        if let Some(pause) = self.shares.pause(&self.jobs, state).await {
+        if let Some(pause) = self.shares.pause(&self.context.jobs, state).await {
             return Readiness::Wait(pause);
         }
         let look = self.look(state).await;
         if let Look::Found(found) = &look {
-            let source = found.source(&self.storage);
-            if let Some(readiness) = self.jobs.look_at_denied_source(&source, state, task).await {
+            let source = found.source(&self.context.storage);
+            if let Some(readiness) = self.context.jobs.look_at_denied_source(&source, state, task).await {
                 return readiness;
             }
         }
-        readiness(&self.jobs, look, state, task).await
+        readiness(&self.context.jobs, look, state, task).await
     }
 
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = std::time::Instant::now();
         let state = &assignment.state;
         let prefix = &state.accepted.fact.output_prefix;
-        if let Some((owner, _)) = self.jobs.owner(prefix).await?
+        if let Some((owner, _)) = self.context.jobs.owner(prefix).await?
             && owner.file_id != *state.file_id()
         {
             let text = format!("The output place {prefix} belongs to file {}.", owner.file_id);
@@ -82,7 +49,7 @@ impl Stage for Planner {
             Look::Failed(failure) => return Err(failure),
         };
         let sniffed = self.sniff(&assignment, &found).await?;
-        let server = self.open(found.source(&self.storage)).await?;
+        let server = self.open(found.source(&self.context.storage)).await?;
         let probe = self
             .probe(&assignment, &server)
             .await
@@ -108,13 +75,13 @@ impl Stage for Planner {
 impl Planner {
     /// Chunks that can be encoded at a time, as far as can be seen.
     async fn fleet(&self) -> u32 {
-        let (hi, lo) = self.jobs.encoding().await;
+        let (hi, lo) = self.context.jobs.encoding().await;
         u32::try_from(hi.and(lo).capacity()).unwrap_or(u32::MAX).max(1)
     }
 
     /// The failure of a source that was gone, or that was first denied and then not there, when its task had started.
     fn missing(&self, code: Code, state: &JobState) -> Failure {
-        let remedy = match self.jobs.source_wait_left(state.accepted.time) {
+        let remedy = match self.context.jobs.source_wait_left(state.accepted.time) {
             Some(_) => Remedy::AwaitSource,
             None => Remedy::ByClass,
         };
@@ -125,17 +92,17 @@ impl Planner {
     }
 
     async fn look(&self, state: &JobState) -> Look {
-        let look = look(&self.jobs, &self.storage, state).await;
-        look.within(&self.limits)
+        let look = look(&self.context.jobs, &self.context.storage, state).await;
+        look.within(&self.context.limits)
     }
 
     /// Looks at the first bytes of the version that was found, before any process starts.
     async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<Sniff, Failure> {
-        let source = found.source(&self.storage);
+        let source = found.source(&self.context.storage);
         let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
         let head = match source.bucket.get_range(&source.key, &source.etag, range).await {
             Ok(head) => head,
-            Err(error) => return Err(self.jobs.blame_source(&error).await),
+            Err(error) => return Err(self.context.jobs.blame_source(&error).await),
         };
         assignment.pulse.add(head.len() as u64);
         let sniffed = sniff::sniff(&head, source.size);
@@ -151,45 +118,8 @@ impl Planner {
         match source.bucket.get_range(&source.key, &source.etag, range).await {
             Ok(index) if sniff::is_protected(&index) => Err(Failure::plain(Code::Protected)),
             Ok(_) => Ok(sniffed),
-            Err(error) => Err(self.jobs.blame_source(&error).await),
+            Err(error) => Err(self.context.jobs.blame_source(&error).await),
         }
-    }
-
-    /// Opens one version of an object for ffmpeg.
-    pub(super) async fn open(&self, source: Source) -> Result<SourceServer, Failure> {
-        let server = SourceServer::open(source, self.cache.clone()).await;
-        server.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))
-    }
-
-    /// Does what reads from `server`. A read that failed on the way looks like a short source to whoever reads it.
-    pub(super) async fn read<T>(
-        &self,
-        assignment: &Assignment,
-        server: &SourceServer,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        let before = server.bytes_read();
-        let result = tokio::select! {
-            result = work => result,
-            never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
-        };
-        counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
-        match server.fault() {
-            Some(fault) => Err(self.jobs.blame_source(&fault.error).await),
-            None => Ok(result),
-        }
-    }
-
-    /// What a server serves, as ffmpeg is told of it.
-    pub(super) fn input(&self, server: &SourceServer, deep: bool) -> Input {
-        Input::http(server.url()).decoding(self.limits.pixels).looking(deep)
-    }
-
-    /// Looks into the source.
-    pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
-        let (input, limits) = (self.input(server, false), ProbeLimits::of(self.limits));
-        let probed = self.read(assignment, server, ffmpeg::probe(&self.tool, &input, &limits));
-        probed.await?.map_err(|error| Failure::told_by(error.code(), &error))
     }
 
     /// Decides by what is in the copy, where there is one, and calls it by what the source itself is.
@@ -215,11 +145,11 @@ impl Planner {
         let settings = ladder::Settings {
             profile: profile.clone(),
             priority: asked.priority,
-            limits: self.limits,
+            limits: self.context.limits,
             fleet: self.fleet().await,
         };
         let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));
-        let mut draft = ladder::plan(&read, pin, &settings, &self.ffmpeg)
+        let mut draft = ladder::plan(&read, pin, &settings, &self.context.ffmpeg_version)
             .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
         draft.source.container.clone_from(&probe.container);
         ladder::mime::of(probe).clone_into(&mut draft.source.mime_type);

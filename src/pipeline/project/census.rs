@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::batch::Applied;
+use super::gauge::{LIMIT, float};
 use super::jobs::{self, Job, Stats};
 use super::queues::Queues;
 use super::tally::Tally;
@@ -22,8 +23,6 @@ use super::{Database, checkpoint, open};
 
 /// How often tables and streams are asked.
 const PERIOD: Duration = Duration::from_secs(15);
-/// How long they may take to answer.
-pub(super) const LIMIT: Duration = Duration::from_secs(3);
 /// Every status a job can have: one that no job has any more must fall to 0, not stay.
 const STATUSES: [&str; 5] = ["pending", "processing", "completed", "failed", "canceled"];
 /// The statuses of jobs that have not ended.
@@ -207,9 +206,4 @@ pub(super) fn count(applied: &Applied) {
 pub(super) fn stand(lag: u64, standby: bool) {
     gauge!("fluxhls_projection_lag_messages").set(float(lag));
     gauge!("fluxhls_projection_standby").set(if standby { 1.0 } else { 0.0 });
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and exact up to 2^53")]
-pub(super) fn float(count: u64) -> f64 {
-    count as f64
 }

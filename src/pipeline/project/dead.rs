@@ -1,7 +1,15 @@
 //! A fact that cannot be in the tables, and why.
 
-use jetstream::{Grief, Outgoing, Recorded, letter};
+use std::time::Duration;
+
+use jetstream::{Grief, Log, Outgoing, Recorded, letter};
 use streams::{Code, subject, topology};
+use tokio::time::timeout;
+
+use super::error::ProjectError;
+
+/// How long a transaction is kept open for its dead letters.
+pub(super) const LETTER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A message of the job log that the projection skips.
 #[derive(Debug, Clone)]
@@ -61,4 +69,15 @@ impl std::fmt::Display for DeadFact {
             self.message.seq, self.message.subject, self.reason
         )
     }
+}
+
+/// Publishes dead letters, before the commit that skips their facts: nothing is dropped silently.
+pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
+    for fact in dead {
+        tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
+        timeout(LETTER_LIMIT, log.publish_letter(fact.letter(log.max_payload())))
+            .await
+            .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
+    }
+    Ok(())
 }

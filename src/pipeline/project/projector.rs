@@ -3,65 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jetstream::{Log, Recorded, Refused};
-use migration::Schema;
-use sea_orm::DbErr;
-use streams::Unread;
+use jetstream::{Log, Recorded};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{self, Checkpoint};
-use super::dead::DeadFact;
+use super::dead::{LETTER_LIMIT, bury};
+use super::error::{BATCH_LIMIT, ProjectError};
 use super::feed::{self, Feed, FeedError};
 use super::references::References;
 use super::tally::Tally;
-use super::words::describe;
 use super::{Database, batch, census, entry, rebuild};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long the transaction of one batch may take. A database that vanished from the network would else be waited for until
-/// the kernel gives up, a quarter of an hour after it came back.
-const BATCH_LIMIT: Duration = Duration::from_secs(120);
-/// How long a transaction is kept open for its dead letters.
-const LETTER_LIMIT: Duration = Duration::from_secs(10);
-
-/// Why the tables could not be brought on. Nothing is lost: the checkpoint stands where it stood.
-#[derive(Debug, thiserror::Error)]
-pub enum ProjectError {
-    /// The database did not do as asked, for a reason that is not in a fact.
-    #[error("the database is in the way of the projection: {}", describe(.0))]
-    Database(DbErr),
-    /// The schema is not one this program may write to.
-    #[error("{0}")]
-    Schema(Schema),
-    /// The database is silent.
-    #[error("the database did not answer within {} seconds; check DATABASE_URL and the network", BATCH_LIMIT.as_secs())]
-    Silent,
-    /// The job log could not be read.
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    /// A fact needs a newer release. What is behind it in the log waits with it, since the order of facts is their meaning.
-    #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
-    Newer(#[from] Unread),
-    /// A dead letter was not taken.
-    #[error("a fact that cannot be in the tables cannot be set aside: {0}")]
-    DeadLetter(String),
-}
-
-impl From<DbErr> for ProjectError {
-    fn from(error: DbErr) -> Self {
-        Self::Database(error)
-    }
-}
-
-impl From<Refused> for ProjectError {
-    fn from(refused: Refused) -> Self {
-        Self::DeadLetter(refused.to_string())
-    }
-}
 
 /// Where a projector is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -265,14 +222,3 @@ impl Projector {
 
 /// The checkpoint went back, or to another stream: another process rebuilt the tables.
 struct Rewound;
-
-/// Publishes dead letters, before the commit that skips their facts: nothing is dropped silently.
-pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
-    for fact in dead {
-        tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
-        timeout(LETTER_LIMIT, log.publish_letter(fact.letter(log.max_payload())))
-            .await
-            .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
-    }
-    Ok(())
-}

@@ -12,7 +12,7 @@ use streams::subject::{DeadOrigin, parse_dead};
 use streams::topology::{self, Sizing};
 use tokio::time::timeout;
 
-use super::census::{LIMIT, float};
+use super::gauge::{LIMIT, float};
 
 /// What dead letters are of, as their metric says.
 const LETTERS: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];

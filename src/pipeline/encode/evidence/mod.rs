@@ -1,13 +1,13 @@
-//! Evidence: what was made, read back from the bucket, beside what it was made of.
+//! Evidence: what was uploaded, read back from the bucket, beside what it was encoded from.
 //!
-//! In reading order: `readback` (the bytes that are looked into), `pictures` and `sound` (what is measured of them), `plane` (pure: the
-//! measure of pictures; that of sound is [`media::levels`]).
+//! In reading order: `video` and `audio` choose samples and measure them; `readback` reads the objects they look into;
+//! `plane` (pure) is the measure of pictures. That of audio is [`media::levels`].
 
-mod pictures;
+mod audio;
 mod plane;
 mod readback;
-mod sound;
+mod video;
 
-pub(super) use pictures::pictures;
-pub(super) use readback::{Readback, Sent};
-pub(super) use sound::sound;
+pub(super) use audio::AudioSamples;
+pub(super) use readback::{ObjectContent, Readback, UploadedObject};
+pub(super) use video::VideoSamples;

@@ -1,4 +1,5 @@
-//! Reading back what was sent: everything is hashed, and what holds samples is kept in the work folder to be looked into.
+//! Reads uploaded objects back: everything is hashed, and what holds samples is kept in the directory of the task to be
+//! looked into.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,71 +15,94 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::failure::{Evidence as Ran, Failure};
+use crate::job::failure::{Evidence as RunEvidence, Failure};
 use crate::job::{Jobs, Pulse};
-use crate::pipeline::encode::shipping::disk;
+use crate::pipeline::encode::failures::work_dir_failure;
 
 /// Reads at a time.
-const PARALLEL: usize = 4;
+const MAX_PARALLEL_READS: usize = 4;
 
-/// The largest segment that is looked into, in bytes.
-const LARGEST: u64 = 256 << 20;
+/// Bytes of the largest segment that is looked into.
+const MAX_KEPT_BYTES: u64 = 256 << 20;
 
-/// The longest a look may take.
-const LONGEST: Duration = Duration::from_secs(900);
+/// The longest that decoding excerpts may take.
+const MAX_DECODE_TIME: Duration = Duration::from_secs(900);
 
-/// An object that was sent.
+/// An object as it was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::pipeline::encode) struct Sent {
+pub(in crate::pipeline::encode) struct UploadedObject {
     /// Its key.
     pub(in crate::pipeline::encode) key: String,
-    /// Its size and hash when it was sent.
+    /// Its size and hash when it was uploaded.
     pub(in crate::pipeline::encode) digest: Digest,
-    /// The rendition whose sample it holds, and its number there; nothing for the init segment.
-    pub(in crate::pipeline::encode) part: Option<(RenditionName, Option<u32>)>,
+    /// What it holds.
+    pub(in crate::pipeline::encode) content: ObjectContent,
 }
 
-/// What reads back and looks into what it read.
+/// What an uploaded object holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::pipeline::encode) enum ObjectContent {
+    /// The init segment of a rendition.
+    Init(RenditionName),
+    /// A segment of a rendition, by its number.
+    Segment(RenditionName, u32),
+    /// Anything that holds no samples.
+    Other,
+}
+
+/// Reads objects of one task back, and looks into what it read.
 pub(in crate::pipeline::encode) struct Readback<'a> {
+    /// The output bucket.
     pub(in crate::pipeline::encode) jobs: &'a Jobs,
+    /// ffmpeg.
     pub(in crate::pipeline::encode) tool: &'a Tool,
-    pub(in crate::pipeline::encode) folder: &'a Path,
+    /// The directory of the task.
+    pub(in crate::pipeline::encode) task_dir: &'a Path,
+    /// Counts what was read, since that is work.
     pub(in crate::pipeline::encode) pulse: &'a Pulse,
 }
 
 impl Readback<'_> {
-    /// Reads every object back and compares it with what was sent: only bytes that were seen in the bucket are `done`. The parts
-    /// that `wanted` names are kept.
-    pub(in crate::pipeline::encode) async fn read(
+    /// Reads every object back and compares it with what was uploaded: only bytes that were seen in the bucket are
+    /// `done`. The segments that `kept` names are kept as files, with the init segments of their renditions.
+    pub(in crate::pipeline::encode) async fn verify_objects(
         &self,
-        objects: Vec<Sent>,
-        wanted: &BTreeMap<RenditionName, Vec<u32>>,
+        objects: Vec<UploadedObject>,
+        kept: &BTreeMap<RenditionName, Vec<u32>>,
     ) -> Result<(), Failure> {
-        // Boxed and made one by one: a read takes kilobytes, and long sound has thousands of objects.
-        let reads = futures::stream::iter(objects).map(|object| self.one(object, wanted).boxed());
-        let mut reads = reads.buffer_unordered(PARALLEL);
+        // Boxed and made one by one: a read takes kilobytes, and long audio has thousands of objects.
+        let reads = futures::stream::iter(objects).map(|object| self.verify_object(object, kept).boxed());
+        let mut reads = reads.buffer_unordered(MAX_PARALLEL_READS);
         while let Some(read) = reads.next().await {
             read?;
         }
         Ok(())
     }
 
-    async fn one(&self, sent: Sent, wanted: &BTreeMap<RenditionName, Vec<u32>>) -> Result<(), Failure> {
-        let keep = sent.part.as_ref().and_then(|(name, n)| {
-            let numbers = wanted.get(name)?;
-            let kept = n.is_none_or(|n| numbers.contains(&n)) && sent.digest.size <= LARGEST;
-            kept.then(|| kept_file(name, *n))
-        });
-        let found = match &keep {
-            None => self.jobs.output.digest(&sent.key).await,
-            Some(file) => match self.jobs.output.get(&sent.key, LARGEST).await {
+    async fn verify_object(
+        &self,
+        object: UploadedObject,
+        kept: &BTreeMap<RenditionName, Vec<u32>>,
+    ) -> Result<(), Failure> {
+        let file = match &object.content {
+            ObjectContent::Init(name) if kept.contains_key(name) => Some(kept_file(name, None)),
+            ObjectContent::Segment(name, n) if kept.get(name).is_some_and(|numbers| numbers.contains(n)) => {
+                Some(kept_file(name, Some(*n)))
+            }
+            _ => None,
+        };
+        let output = &self.jobs.output;
+        let found = match file.filter(|_| object.digest.size <= MAX_KEPT_BYTES) {
+            None => output.digest(&object.key).await,
+            Some(file) => match output.get(&object.key, MAX_KEPT_BYTES).await {
                 Ok(None) => Ok(None),
-                Ok(Some(bytes)) => Ok(Some(self.keep(file, &bytes).await?)),
+                Ok(Some(bytes)) => Ok(Some(self.keep_file(&file, &bytes).await?)),
                 Err(error) => Err(error),
             },
         };
+
         match found {
-            Ok(Some(found)) if found == sent.digest => {
+            Ok(Some(found)) if found == object.digest => {
                 self.pulse.add(found.size);
                 Ok(())
             }
@@ -86,69 +110,73 @@ impl Readback<'_> {
                 let what = found.map_or("missing".to_owned(), |found| {
                     format!("{} bytes of another content", found.size)
                 });
-                Err(Failure::new(
-                    Code::StorageUnavailable,
-                    format!("{} was written but is {what}.", sent.key),
-                ))
+                let text = format!("{} was written but is {what}.", object.key);
+                Err(Failure::new(Code::StorageUnavailable, text))
             }
             Err(error) => Err(self.jobs.blame_output(&error).await),
         }
     }
 
-    async fn keep(&self, file: &str, bytes: &Bytes) -> Result<Digest, Failure> {
-        let path = self.folder.join(file);
+    async fn keep_file(&self, file: &str, bytes: &Bytes) -> Result<Digest, Failure> {
+        let path = self.task_dir.join(file);
         tokio::fs::write(&path, bytes)
             .await
-            .map_err(|error| disk(&path, &error))?;
+            .map_err(|error| work_dir_failure(&path, &error))?;
         Ok(Digest::of(bytes))
     }
 
-    /// Joins the init segment and some segments of a rendition, as they were read back, into one file; returns its name. The segments are
-    /// there no longer.
-    pub(super) async fn join(&self, name: &RenditionName, segments: &[u32]) -> Result<String, Failure> {
+    /// Joins the init segment and some segments of a rendition, which were kept, into one file, and returns its name.
+    /// The files of the segments are removed.
+    pub(super) async fn join_segments(&self, name: &RenditionName, segments: &[u32]) -> Result<String, Failure> {
         let first = segments.first().copied().unwrap_or_default();
         let joined = format!("{name}/read-{first}.mp4");
-        let path = self.folder.join(&joined);
-        let failed = |error| disk(&path, &error);
+        let path = self.task_dir.join(&joined);
+        let failed = |error| work_dir_failure(&path, &error);
         let mut file = tokio::fs::File::create(&path).await.map_err(failed)?;
+
         // One after the other: together they may be large.
         for part in std::iter::once(None).chain(segments.iter().copied().map(Some)) {
-            let bytes = self.file(&kept_file(name, part)).await?;
+            let bytes = self.read_file(&kept_file(name, part)).await?;
             file.write_all(&bytes).await.map_err(failed)?;
             if part.is_some() {
-                self.remove(&kept_file(name, part)).await?;
+                self.remove_file(&kept_file(name, part)).await?;
             }
         }
         file.flush().await.map_err(failed)?;
         Ok(joined)
     }
 
-    /// Removes a file of the work folder, for what is done with need not wait for the end of the task.
-    pub(super) async fn remove(&self, name: &str) -> Result<(), Failure> {
-        let path = self.folder.join(name);
-        tokio::fs::remove_file(&path).await.map_err(|error| disk(&path, &error))
+    /// Removes a file of the task: what is done with need not wait for the end of the task.
+    pub(super) async fn remove_file(&self, name: &str) -> Result<(), Failure> {
+        let path = self.task_dir.join(name);
+        tokio::fs::remove_file(&path)
+            .await
+            .map_err(|error| work_dir_failure(&path, &error))
     }
 
-    /// A file of the work folder.
-    pub(super) async fn file(&self, name: &str) -> Result<Vec<u8>, Failure> {
-        let path = self.folder.join(name);
-        tokio::fs::read(&path).await.map_err(|error| disk(&path, &error))
+    /// Reads a file of the task.
+    pub(super) async fn read_file(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        let path = self.task_dir.join(name);
+        tokio::fs::read(&path)
+            .await
+            .map_err(|error| work_dir_failure(&path, &error))
     }
 
-    /// Decodes excerpts as far as it takes to see what is looked for.
-    pub(super) async fn look(&self, excerpts: &[Excerpt]) -> Result<(), Failure> {
+    /// Decodes excerpts of joined files, each into its own output.
+    pub(super) async fn decode_excerpts(&self, excerpts: &[Excerpt]) -> Result<(), Failure> {
         if excerpts.is_empty() {
             return Ok(());
         }
-        let (args, ticks) = (reference::look(excerpts), watch::Sender::new(Tick::default()));
-        let seen = ticks.subscribe();
-        let work = move || seen.borrow().frames + seen.borrow().out_time.as_micros() as u64;
+        let argv = reference::look(excerpts);
+        let ticks = watch::Sender::new(Tick::default());
+        let seen_ticks = ticks.subscribe();
+        let work = move || seen_ticks.borrow().frames + seen_ticks.borrow().out_time.as_micros() as u64;
         let stop = CancellationToken::new();
         let run = ffmpeg::run(Run {
             tool: self.tool,
-            args: &args,
-            confinement: Confinement::new(Allowance::readback()).in_folder(self.folder),
-            limits: Limits::new(LONGEST),
+            args: &argv,
+            confinement: Confinement::new(Allowance::readback()).in_folder(self.task_dir),
+            limits: Limits::new(MAX_DECODE_TIME),
             stop: &stop,
             external_work: &|| 0,
             ticks: &ticks,
@@ -159,6 +187,7 @@ impl Readback<'_> {
         };
         let exit =
             exit.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+
         if exit.end == End::Finished {
             return Ok(());
         }
@@ -166,16 +195,17 @@ impl Readback<'_> {
             return Err(Failure::plain(Code::DiskFull));
         }
         let text = "What was written does not decode when it is read back.";
-        Err(Failure::new(Code::VerificationFailed, text).with_evidence(Ran {
-            argv: args,
+        Err(Failure::new(Code::VerificationFailed, text).with_evidence(RunEvidence {
+            argv,
             stderr: exit.stderr_tail,
             probe: None,
         }))
     }
 }
 
-fn kept_file(name: &RenditionName, part: Option<u32>) -> String {
-    match part {
+/// The file in which a segment, or else the init segment of a rendition, is kept.
+fn kept_file(name: &RenditionName, segment: Option<u32>) -> String {
+    match segment {
         None => format!("{name}/read-init"),
         Some(n) => format!("{name}/read-{n}"),
     }

@@ -1,4 +1,4 @@
-//! Progress messages: at most one a second per task, last value only, and no harm if one is lost.
+//! Progress messages: at most one a second for each task, the last value only, and no harm where one is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,39 +11,62 @@ use streams::task::{Duty, TaskName};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::job::{Assignment, Jobs};
+use super::task::EncodeTask;
 
-/// Share of a job that all sound together counts for, beside video.
-const SOUND: f64 = 0.05;
+/// The share of a job that all audio together counts for, beside video.
+const AUDIO_WEIGHT: f64 = 0.05;
 
-/// What a task is worth, and what it starts from.
+/// Whether the progress of one run of ffmpeg is published as that of its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProgressMode {
+    /// It is.
+    Published,
+    /// It is not: a later run of the task goes over the same media, and is the larger part of the work.
+    Hidden,
+}
+
+impl ProgressMode {
+    /// The mode of pass `n` of so many. Each goes over all of the media, so the progress of the task is that of the
+    /// last one alone.
+    pub(super) const fn of_pass(n: u32, passes: usize) -> Self {
+        if n as usize + 1 == passes {
+            Self::Published
+        } else {
+            Self::Hidden
+        }
+    }
+}
+
+/// What share of its job a task is, and what was done when it started.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Share {
-    /// Share of the job that was done before.
+struct TaskShare {
+    /// The share of the job that was done before.
     done: f64,
-    /// Share of the job that this task is.
+    /// The share of the job that this task is.
     own: f64,
-    /// Seconds of the timeline the task covers.
+    /// The seconds of the timeline that the task covers.
     seconds: f64,
-    /// Frames of a video task: they tell sooner how far it is than the times of what was written.
+    /// The frames of a video task. They tell sooner how far it is than the times of what was written.
     frames: Option<u64>,
 }
 
-impl Share {
+impl TaskShare {
     /// The share of `task`, given which tasks were done when it started: a lower bound, since others go on meanwhile.
     #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
-    pub(super) fn of(plan: &Planned, done: &[TaskName], task: TaskName) -> Self {
+    fn new(plan: &Planned, done: &[TaskName], task: TaskName) -> Self {
         let weights: BTreeMap<TaskName, f64> = plan
             .tasks
             .iter()
             .map(|planned| (planned.task, weight(plan, planned.task)))
             .collect();
+        // Never zero, since it is divided by.
         let total: f64 = weights.values().sum::<f64>().max(f64::MIN_POSITIVE);
         let before: f64 = weights
             .iter()
             .filter(|(name, _)| done.contains(name))
             .map(|(_, weight)| weight)
             .sum();
+
         let (frames, seconds) = match (task.duty, &plan.video) {
             (Duty::Video(k), Some(video)) => {
                 let (first, end) = video.chunk_frames(k).unwrap_or((0, 1));
@@ -59,9 +82,9 @@ impl Share {
         }
     }
 
-    /// How far task and job are at a tick.
+    /// How far the task and the job are at a tick, each from 0 to 1.
     #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
-    fn at(self, tick: Tick) -> (f64, f64) {
+    fn progress_at(self, tick: Tick) -> (f64, f64) {
         let task = match self.frames {
             Some(frames) => tick.frames as f64 / frames.max(1) as f64,
             None => tick.out_time.as_secs_f64() / self.seconds,
@@ -75,32 +98,37 @@ impl Share {
 fn weight(plan: &Planned, task: TaskName) -> f64 {
     match (&plan.video, task.duty) {
         (Some(video), Duty::Video(k)) => video.chunk_frames(k).map_or(0.0, |(first, end)| (end - first) as f64),
-        (Some(video), _) => video.frames as f64 * SOUND,
+        (Some(video), _) => video.frames as f64 * AUDIO_WEIGHT,
         (None, _) => 1.0,
     }
 }
 
-/// Publishes progress while ticks come; dropped with the work.
-pub(super) async fn report(jobs: &Jobs, assignment: &Assignment, share: Share, mut ticks: watch::Receiver<Tick>) {
-    let subject = subject::progress(&assignment.state.job_id, assignment.task);
+/// Publishes progress while ticks come. It may be dropped at any moment.
+pub(super) async fn publish_progress(task: &EncodeTask<'_>, mut ticks: watch::Receiver<Tick>) {
+    let state = &task.assignment.state;
+    let done: Vec<TaskName> = state.work.done.iter().copied().collect();
+    let share = TaskShare::new(task.plan, &done, task.assignment.task);
+    let subject = subject::progress(&state.job_id, task.assignment.task);
+    let client = &task.context.jobs.log.nats().client;
     let started = Instant::now();
     while ticks.changed().await.is_ok() {
         let tick = *ticks.borrow_and_update();
-        let (task_progress, job_progress) = share.at(tick);
+        let (task_progress, job_progress) = share.progress_at(tick);
         // ffmpeg's own figure counts from zero of the timeline, not from where this task begins.
         let speed = task_progress * share.seconds / started.elapsed().as_secs_f64().max(0.001);
         let left = (1.0 - task_progress) * share.seconds;
+
         let progress = Progress {
-            job_id: assignment.state.job_id.clone(),
-            file_id: assignment.state.file_id().clone(),
-            task: assignment.task,
+            job_id: state.job_id.clone(),
+            file_id: state.file_id().clone(),
+            task: task.assignment.task,
             task_progress,
             job_progress,
             speed,
             eta_seconds: if speed > 0.0 { left / speed } else { 0.0 },
         };
         let body = serde_json::to_vec(&progress).unwrap_or_default();
-        if let Err(error) = jobs.log.nats().client.publish(subject.clone(), body.into()).await {
+        if let Err(error) = client.publish(subject.clone(), body.into()).await {
             tracing::debug!(%error, "a progress message was not sent");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -111,8 +139,8 @@ pub(super) async fn report(jobs: &Jobs, assignment: &Assignment, share: Share, m
 mod tests {
     use super::*;
 
-    fn share(frames: Option<u64>) -> Share {
-        Share {
+    fn share(frames: Option<u64>) -> TaskShare {
+        TaskShare {
             done: 0.5,
             own: 0.25,
             seconds: 10.0,
@@ -127,8 +155,8 @@ mod tests {
             out_time: Duration::from_secs(2),
             ..Tick::default()
         };
-        assert_eq!(share(Some(250)).at(tick), (0.5, 0.625));
-        assert_eq!(share(None).at(tick), (0.2, 0.55));
+        assert_eq!(share(Some(250)).progress_at(tick), (0.5, 0.625));
+        assert_eq!(share(None).progress_at(tick), (0.2, 0.55));
     }
 
     #[test]
@@ -137,6 +165,6 @@ mod tests {
             frames: 999,
             ..Tick::default()
         };
-        assert_eq!(share(Some(250)).at(tick), (1.0, 0.75));
+        assert_eq!(share(Some(250)).progress_at(tick), (1.0, 0.75));
     }
 }

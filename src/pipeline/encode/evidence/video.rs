@@ -1,4 +1,4 @@
-//! What is measured of pictures: how like the encoder's input they are, and how bright.
+//! Samples of video: how like the encoder's input they are, and how bright.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,25 @@ use crate::job::failure::Failure;
 
 /// The pictures of one chunk that are compared.
 #[derive(Debug, Clone)]
-pub(in crate::pipeline::encode) struct Pictures<'a> {
+pub(in crate::pipeline::encode) struct VideoSamples<'a> {
     rungs: Vec<(&'a VideoRendition, Vec<Sample>)>,
 }
 
-/// The pictures of chunk `chunk` that are compared.
-pub(in crate::pipeline::encode) fn pictures(plan: &Planned, chunk: u32) -> Pictures<'_> {
-    Pictures {
-        rungs: plan
-            .videos()
-            .map(|rung| (rung, reference::frames(plan, rung, chunk)))
-            .collect(),
+impl<'a> VideoSamples<'a> {
+    /// Selects the pictures of `chunk` that are compared, of each rung.
+    pub(in crate::pipeline::encode) fn select(plan: &'a Planned, chunk: u32) -> Self {
+        let rungs = plan.videos().map(|rung| (rung, reference::frames(plan, rung, chunk)));
+        Self { rungs: rungs.collect() }
     }
-}
 
-impl Pictures<'_> {
-    /// The segments that must be kept when they are read back.
-    pub(in crate::pipeline::encode) fn wanted(&self) -> BTreeMap<RenditionName, Vec<u32>> {
-        let wanted = |(rung, samples): &(&VideoRendition, Vec<Sample>)| {
+    /// The segments they lie in, which must be kept when they are read back.
+    pub(in crate::pipeline::encode) fn segments(&self) -> BTreeMap<RenditionName, Vec<u32>> {
+        let segments_of = |(rung, samples): &(&VideoRendition, Vec<Sample>)| {
             let mut segments: Vec<u32> = samples.iter().map(|sample| sample.segment).collect();
             segments.dedup();
             (rung.name.clone(), segments)
         };
-        self.rungs.iter().map(wanted).collect()
+        self.rungs.iter().map(segments_of).collect()
     }
 
     /// Decodes the pictures and compares each with the frame its encoder was given.
@@ -44,42 +40,50 @@ impl Pictures<'_> {
         for (rung, samples) in &self.rungs {
             for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
                 let segment = of_segment[0].segment;
-                let file = readback.join(&rung.name, &[segment]).await?;
                 excerpts.push(Excerpt {
-                    file,
-                    output: made_file(rung, segment),
+                    file: readback.join_segments(&rung.name, &[segment]).await?,
+                    output: decoded_file(rung, segment),
                     look: Look::Frames(of_segment.iter().map(|sample| sample.in_segment).collect()),
                 });
             }
         }
-        readback.look(&excerpts).await?;
+        readback.decode_excerpts(&excerpts).await?;
+
         let mut evidence = Vec::new();
         for (rung, samples) in &self.rungs {
-            evidence.push(of_rung(readback, rung, samples).await?);
+            evidence.push(compare_rung(readback, rung, samples).await?);
         }
         Ok(evidence)
     }
 }
 
-fn made_file(rung: &VideoRendition, segment: u32) -> String {
+/// The file into which the pictures of a segment are decoded.
+fn decoded_file(rung: &VideoRendition, segment: u32) -> String {
     format!("{}/made-{segment}.gray", rung.name)
 }
 
-async fn of_rung(readback: &Readback<'_>, rung: &VideoRendition, samples: &[Sample]) -> Result<Evidence, Failure> {
+async fn compare_rung(readback: &Readback<'_>, rung: &VideoRendition, samples: &[Sample]) -> Result<Evidence, Failure> {
     let reference = readback
-        .file(&format!("{}/{}", rung.name, reference::REFERENCE))
+        .read_file(&format!("{}/{}", rung.name, reference::REFERENCE))
         .await?;
     let mut made = Vec::new();
     for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
-        made.extend(readback.file(&made_file(rung, of_segment[0].segment)).await?);
+        made.extend(readback.read_file(&decoded_file(rung, of_segment[0].segment)).await?);
     }
-    let (rung, samples) = (rung.clone(), samples.to_vec());
+
     // Millions of pixels: not a matter for the threads that keep the connections alive.
-    let compared = tokio::task::spawn_blocking(move || compare(&rung, &samples, &made, &reference)).await;
+    let (rung, samples) = (rung.clone(), samples.to_vec());
+    let compared = tokio::task::spawn_blocking(move || compare_frames(&rung, &samples, &made, &reference)).await;
     compared.unwrap_or_else(|error| Err(Failure::new(Code::VerificationFailed, error.to_string())))
 }
 
-fn compare(rung: &VideoRendition, samples: &[Sample], made: &[u8], reference: &[u8]) -> Result<Evidence, Failure> {
+/// Compares the frames that were decoded with those the encoder was given. All are raw luma, one after the other.
+fn compare_frames(
+    rung: &VideoRendition,
+    samples: &[Sample],
+    made: &[u8],
+    reference: &[u8],
+) -> Result<Evidence, Failure> {
     let deep = rung.pixel_format.contains("10");
     let (width, height) = (rung.width as usize, rung.height as usize);
     let picture = width * height * if deep { 2 } else { 1 };
@@ -94,6 +98,7 @@ fn compare(rung: &VideoRendition, samples: &[Sample], made: &[u8], reference: &[
         );
         return Err(Failure::new(Code::VerificationFailed, text));
     }
+
     let plane = |bytes| {
         if deep {
             Plane::of_ten_bits(width, bytes)

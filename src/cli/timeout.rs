@@ -1,0 +1,14 @@
+//! How long a command waits for the job log.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+/// How long a person waits for the log; the log itself would wait for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the log answers within [`PATIENCE`].
+pub(super) async fn answered<T>(reading: impl Future<Output = T>) -> anyhow::Result<T> {
+    let answer = tokio::time::timeout(PATIENCE, reading).await;
+    answer.context("the job log does not answer; check NATS and run `fluxhls provision`")
+}

@@ -1,0 +1,45 @@
+//! One delivery of a task in work, as all of the five steps and all ways to fail know it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use jetstream::{Delivery, Outgoing, Refused};
+use streams::work::{Released, WorkKind};
+use streams::{TaskKey, VERSION, subject, topology};
+
+use super::{Jobs, meter};
+
+/// One delivery in work.
+pub(super) struct Run {
+    pub(super) jobs: Jobs,
+    pub(super) key: TaskKey,
+    pub(super) delivery: Arc<Delivery>,
+}
+
+impl Run {
+    /// Takes a start back, so that it does not count. `since` is when what it is taken back for began, where that was with another start.
+    pub(super) async fn release(
+        &self,
+        attempt: u64,
+        reason: &str,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<(), Refused> {
+        let released = Released {
+            v: VERSION,
+            attempt,
+            reason: reason.to_owned(),
+            since,
+        };
+        let subject = subject::work(&self.key.job_id, WorkKind::Released, self.key.task);
+        let body = serde_json::to_vec(&released).unwrap_or_default();
+        self.jobs
+            .log
+            .append(
+                topology::WORK,
+                Outgoing::json(subject, body).with_id(format!("released-{attempt}")),
+            )
+            .await?;
+        meter::attempt(self.key.class, "released");
+        Ok(())
+    }
+}

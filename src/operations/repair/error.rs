@@ -1,0 +1,33 @@
+//! Why a repair came to nothing.
+
+use jetstream::Refused;
+use storage::StorageError;
+
+use crate::job::failure::Failure;
+use crate::job::verdict::SettleError;
+
+/// Why nothing was repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// Its job has not ended.
+    #[error("job {0} has not ended yet; it puts its own output right, or fails")]
+    AtWork(streams::JobId),
+    /// Somebody else advanced the owner of the prefix meanwhile.
+    #[error("another repair, or a newer job of the file, was faster; nothing of this one is public: verify again")]
+    Overtaken,
+    /// What was made anew is not sound.
+    #[error("what was made anew is not sound: {0}; nothing of it is public")]
+    Unsound(String),
+    /// It could not be made anew.
+    #[error("it cannot be made anew: {0}")]
+    Failed(Failure),
+    /// NATS will never take a message of it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The bucket does not answer.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Master could not be written.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+}

@@ -1,0 +1,94 @@
+//! The handler of chunk and tracks tasks.
+
+use std::time::{Duration, Instant};
+
+use media::ladder::sound;
+use metrics::histogram;
+use storage::Source;
+use streams::Code;
+use streams::plan::Planned;
+use streams::task::{Duty, TaskName};
+
+use super::chunk::encode_chunk;
+use super::task::{EncodeTask, RungsAtOnce};
+use super::tracks::encode_tracks;
+use crate::job::failure::Failure;
+use crate::job::{Assignment, JobState, Product, Readiness, Stage, WorkerContext};
+use crate::worker::admission::{Admission, Need};
+
+/// How long a task waits that does not fit beside those in work, which take some seconds each.
+const BUSY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a task waits that is too large for this worker: so long it is for others to take alone.
+const TOO_LARGE_PAUSE: Duration = Duration::from_secs(20);
+
+/// Encodes chunks and tracks.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    /// What it works with.
+    pub context: WorkerContext,
+}
+
+impl Stage for Encoder {
+    async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
+        let WorkerContext {
+            jobs, storage, ledger, ..
+        } = &self.context;
+        let plan = plan_for_attempt(state, task);
+        if let Some(plan) = &plan {
+            let source = Source::planned(storage, &plan.source);
+            if let Some(readiness) = jobs.look_at_denied_source(&source, state, task).await {
+                return readiness;
+            }
+        }
+
+        let need = plan.map(|plan| self.need(&plan, task)).unwrap_or_default();
+        match ledger.admit(&format!("{}/{task}", state.job_id), need) {
+            Admission::Granted(room) => Readiness::Ready(room),
+            Admission::Later => Readiness::Wait(BUSY_PAUSE),
+            Admission::Elsewhere => Readiness::Wait(TOO_LARGE_PAUSE),
+        }
+    }
+
+    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+        let started = Instant::now();
+        let plan = plan_for_attempt(&assignment.state, assignment.task);
+        let plan = plan.ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
+        let jobs = &self.context.jobs;
+        let keys = jobs.keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
+        let task = EncodeTask {
+            context: &self.context,
+            assignment: &assignment,
+            plan: &plan,
+            keys: &keys,
+        };
+
+        let (output, stage) = match assignment.task.duty {
+            Duty::Video(chunk) => (Box::pin(encode_chunk(&task, chunk)).await?, "encode"),
+            _ => (Box::pin(encode_tracks(&task)).await?, "tracks"),
+        };
+        let done = task.store_output(output).await?;
+        histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
+        Ok(Product::Output(Box::new(done)))
+    }
+}
+
+impl Encoder {
+    /// What a task takes, as this worker does it.
+    fn need(&self, plan: &Planned, task: TaskName) -> Need {
+        match RungsAtOnce::for_task(&self.context.ledger, plan, task) {
+            RungsAtOnce::All => Need::of_task(plan, task, ffmpeg::cores()),
+            RungsAtOnce::One => Need::of_one_rung(plan, task),
+        }
+    }
+}
+
+/// The plan as an attempt at a task carries it out. Sound that went wrong once may change on the way where nobody
+/// looked: the next attempt expects it.
+fn plan_for_attempt(state: &JobState, task: TaskName) -> Option<Planned> {
+    let mut plan = state.plan()?.clone();
+    if task.duty == Duty::Tracks && (task == task.redone() || state.work.attempts(task) > 0) {
+        sound::expect_changes(&mut plan);
+    }
+    Some(plan)
+}

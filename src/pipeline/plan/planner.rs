@@ -1,0 +1,65 @@
+//! What plans jobs, and how it reads a source.
+
+use ffmpeg::{Input, ProbeLimits};
+use media::ladder::{Probe, Profiles};
+use metrics::counter;
+use storage::{Source, SourceServer};
+use streams::Code;
+
+use super::share::Shares;
+use crate::job::failure::Failure;
+use crate::job::{Assignment, WorkerContext};
+
+/// Plans jobs.
+#[derive(Debug, Clone)]
+pub struct Planner {
+    /// What it works with.
+    pub context: WorkerContext,
+    /// What events may ask for.
+    pub profiles: Profiles,
+    /// Bytes of the largest source that is copied.
+    pub remux_max: u64,
+    /// Who has which share of the queue.
+    pub shares: Shares,
+}
+
+impl Planner {
+    /// Opens one version of an object for ffmpeg.
+    pub(super) async fn open(&self, source: Source) -> Result<SourceServer, Failure> {
+        let server = SourceServer::open(source, self.context.cache.clone()).await;
+        server.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))
+    }
+
+    /// Does what reads from `server`. A read that failed on the way looks like a short source to whoever reads it.
+    pub(super) async fn read<T>(
+        &self,
+        assignment: &Assignment,
+        server: &SourceServer,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let before = server.bytes_read();
+        let result = tokio::select! {
+            result = work => result,
+            never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
+        };
+        counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
+        match server.fault() {
+            Some(fault) => Err(self.context.jobs.blame_source(&fault.error).await),
+            None => Ok(result),
+        }
+    }
+
+    /// What a server serves, as ffmpeg is told of it.
+    pub(super) fn input(&self, server: &SourceServer, deep: bool) -> Input {
+        Input::http(server.url())
+            .decoding(self.context.limits.pixels)
+            .looking(deep)
+    }
+
+    /// Looks into the source.
+    pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
+        let (input, limits) = (self.input(server, false), ProbeLimits::of(self.context.limits));
+        let probed = self.read(assignment, server, ffmpeg::probe(&self.context.tool, &input, &limits));
+        probed.await?.map_err(|error| Failure::told_by(error.code(), &error))
+    }
+}

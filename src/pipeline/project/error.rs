@@ -1,0 +1,50 @@
+//! Why a projection stops.
+
+use std::time::Duration;
+
+use jetstream::Refused;
+use migration::Schema;
+use sea_orm::DbErr;
+use streams::Unread;
+
+use super::feed::FeedError;
+use super::words::describe;
+
+/// How long the transaction of one batch may take. A database that vanished from the network would else be waited for until
+/// the kernel gives up, a quarter of an hour after it came back.
+pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(120);
+
+/// Why the tables could not be brought on. Nothing is lost: the checkpoint stands where it stood.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The database did not do as asked, for a reason that is not in a fact.
+    #[error("the database is in the way of the projection: {}", describe(.0))]
+    Database(DbErr),
+    /// The schema is not one this program may write to.
+    #[error("{0}")]
+    Schema(Schema),
+    /// The database is silent.
+    #[error("the database did not answer within {} seconds; check DATABASE_URL and the network", BATCH_LIMIT.as_secs())]
+    Silent,
+    /// The job log could not be read.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// A fact needs a newer release. What is behind it in the log waits with it, since the order of facts is their meaning.
+    #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
+    Newer(#[from] Unread),
+    /// A dead letter was not taken.
+    #[error("a fact that cannot be in the tables cannot be set aside: {0}")]
+    DeadLetter(String),
+}
+
+impl From<DbErr> for ProjectError {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Refused> for ProjectError {
+    fn from(refused: Refused) -> Self {
+        Self::DeadLetter(refused.to_string())
+    }
+}
