@@ -1,5 +1,8 @@
 //! A failure of a task: its stable code, one sentence, and what an operator needs to repeat it.
 
+use std::any::Any;
+use std::io;
+
 use jetstream::Refused;
 use streams::Unread;
 use streams::code::{Class, Code};
@@ -71,6 +74,31 @@ impl Failure {
         let mut rest = text.trim_end_matches('.').chars();
         let first: String = rest.next().map(char::to_uppercase).into_iter().flatten().collect();
         Self::new(code, format!("{first}{}.", rest.as_str()))
+    }
+
+    /// A failure of the worker's machine: a process that cannot be started, a port that cannot be opened, a file that cannot be used.
+    /// `what` says which, and that it failed. A full disk has a code of its own.
+    #[must_use]
+    pub fn of_host(what: &str, error: &io::Error) -> Self {
+        let code = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::DiskFull,
+            _ => Code::WorkerFault,
+        };
+        Self::new(code, format!("{what}: {error}."))
+    }
+
+    /// A failure that only a bug of ours explains; `what` says what is wrong, without a full stop.
+    #[must_use]
+    pub fn internal(what: &str) -> Self {
+        Self::new(Code::Internal, format!("{what}. {}", Code::Internal.sentence()))
+    }
+
+    /// The failure of work that panicked.
+    #[must_use]
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Self::internal(&format!("The work panicked: {}", text.unwrap_or("it said nothing")))
     }
 
     /// The same failure with what was run.
@@ -150,6 +178,31 @@ mod tests {
         assert_eq!(told("Done."), "Done.");
         assert_eq!(told("élan"), "Élan.");
         assert_eq!(told(""), ".");
+    }
+
+    #[test]
+    fn a_full_disk_is_not_the_same_fault_as_a_program_that_is_not_there() {
+        let of = |kind: io::ErrorKind| Failure::of_host("ffmpeg could not be run", &kind.into());
+        assert_eq!(of(io::ErrorKind::StorageFull).code, Code::DiskFull);
+        let missing = of(io::ErrorKind::NotFound);
+        assert_eq!(missing.code, Code::WorkerFault);
+        assert_eq!(missing.message, "ffmpeg could not be run: entity not found.");
+    }
+
+    #[test]
+    fn what_a_panic_says_stands_in_its_failure() {
+        for panic in [
+            Box::new("out of bounds") as Box<dyn Any + Send>,
+            Box::new("out of bounds".to_owned()),
+        ] {
+            let failure = Failure::of_panic(&*panic);
+            assert_eq!(failure.code, Code::Internal);
+            assert!(
+                failure.message.starts_with("The work panicked: out of bounds. "),
+                "{failure}"
+            );
+        }
+        assert!(Failure::of_panic(&()).message.contains("it said nothing"));
     }
 
     #[test]

@@ -6,10 +6,12 @@
 //! 4. Always: put what comes next on the queue.
 //! 5. Acknowledge.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use futures::FutureExt as _;
 use jetstream::{Created, Delivery, NEWER_PAUSE, Outgoing, Refused, Settlement};
 use metrics::histogram;
 use streams::fact::{Decision, Fact};
@@ -161,9 +163,11 @@ impl Run {
             slot: self.delivery.slot.clone(),
         };
         let worked = tokio::select! {
-            result = stage.work(assignment) => match result {
-                Ok(product) => Worked::Product(product),
-                Err(failure) => Worked::Failed(failure),
+            result = AssertUnwindSafe(stage.work(assignment)).catch_unwind() => match result {
+                Ok(Ok(product)) => Worked::Product(product),
+                Ok(Err(failure)) => Worked::Failed(failure),
+                // The attempt counts, and the worker goes on with other jobs.
+                Err(panic) => Worked::Failed(Failure::of_panic(&*panic)),
             },
             end = self.jobs.hold(&self.delivery, &self.key.job_id, self.key.task, attempt, &pulse) => Worked::Ended(end),
             () = hand_back.cancelled() => Worked::HandedBack,

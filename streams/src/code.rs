@@ -61,6 +61,8 @@ codes! {
     FfmpegStalled "ffmpeg_stalled" Transient "The encoder made no headway and was stopped.";
     /// The output did not pass its check.
     VerificationFailed "verification_failed" Transient "The output did not pass its check.";
+    /// The worker's machine is at fault: a process cannot be started, a port cannot be opened, a file cannot be used.
+    WorkerFault "worker_fault" Transient "The worker's machine is at fault; the work is tried again.";
     /// A fault of our own: what would be tried again comes out the same.
     Internal "internal" Transient "This is a fault of fluxhls; please report it as a bug.";
     /// The storage denies us what we ask for. While it denies us our own bucket jobs wait; where it is one source alone, its job ends after

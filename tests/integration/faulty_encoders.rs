@@ -88,6 +88,22 @@ async fn a_gate_that_measures_the_same_twice_ends_the_job_as_our_own_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_encoder_that_cannot_be_started_is_the_fault_of_the_worker() {
+    let world = World::new(Engine::Sqlite).await;
+    let ffmpeg = changed_ffmpeg(world.folder(), "gone", "libx264", "exit 1");
+    let _worker = world.worker("faulty").setting("FFMPEG", ffmpeg.display()).start();
+    let job = world.submit(&moving("320x180", 3.0).make().await).await;
+    let failed = subject::work(&job, WorkKind::Failed, TaskName::video(0));
+    world.streams.first(topology::WORK, &failed, |_| true).await;
+    std::fs::remove_file(&ffmpeg).unwrap();
+
+    let error = world.ended(&job).await.error.expect("it failed");
+    assert_eq!(error.code, Code::TooManyAttempts, "{error:?}");
+    let last = "the last time with worker_fault: ffmpeg could not be run: ";
+    assert!(error.message.contains(last), "{}", error.message);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_out_black_once_is_redone_and_then_completed() {
     let world = World::new(Engine::Sqlite).await;
     let ffmpeg = faulty(world.folder(), "black-once", BLACK, "split=2[v0]");

@@ -23,21 +23,17 @@ impl Repair<'_> {
         let Some(copy) = &plan.source.copy else {
             return Ok(None);
         };
-        let unwritable = |error: std::io::Error| {
-            let text = format!("The work folder cannot be used: {error}.");
-            Failure::new(Code::DiskFull, text)
-        };
+        let no_folder = |error| Failure::of_host("The work folder cannot be used", &error);
         let task_dir = self
             .context
             .work_dir
             .create_task_dir(std::iter::empty())
-            .map_err(unwritable)?;
+            .map_err(no_folder)?;
         let mut source = plan.source.clone();
         source.copy = None;
         let source = Source::planned(&self.context.storage, &source);
-        let server = SourceServer::open(source, self.context.cache.clone())
-            .await
-            .map_err(unwritable)?;
+        let server = SourceServer::open(source, self.context.cache.clone()).await;
+        let server = server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))?;
         // As the plan task does it: with subtitles, and without where they cannot be copied.
         let limits = self.context.limits;
         let input = Input::http(server.url()).decoding(limits.pixels);
@@ -62,13 +58,13 @@ impl Repair<'_> {
                 ticks: &ticks,
             })
             .await
-            .map_err(unwritable)?;
+            .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
             if let Some(fault) = server.fault() {
                 return Err(self.context.jobs.blame_source(&fault.error).await);
             }
             if exit.end == End::Finished {
                 let file = tokio::fs::File::open(task_dir.path().join(argv::COPY)).await;
-                return self.store(file.map_err(unwritable)?).await.map(Some);
+                return self.store(file.map_err(no_folder)?).await.map(Some);
             }
         }
         let text = "The source could be copied when it was planned, and cannot be now.";

@@ -80,7 +80,7 @@ async fn encode_rungs(
     for (n, pass) in (0..).zip(&passes) {
         let pass_dirs = &dirs[pass.rungs.clone()];
         let encoded = loop {
-            let source = task.open_source(task_dir.path()).await?;
+            let source = task.open_source().await?;
             let options = Options { threads, entry };
             let argv = argv::video_pass(plan, chunk, pass, &source.input, options).ok_or_else(no_command_line)?;
             let run = FfmpegRun {

@@ -43,24 +43,15 @@ pub(super) fn no_command_line() -> Failure {
 
 /// The failure of a file operation in the work folder.
 pub(super) fn work_dir_failure(path: &Path, error: &io::Error) -> Failure {
-    let code = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::DiskFull,
-        _ => Code::FfmpegCrashed,
-    };
-    Failure::new(
-        code,
-        format!(
-            "The work folder's {} cannot be used: {error}.",
-            path.file_name().unwrap_or_default().display()
-        ),
-    )
+    let name = path.file_name().unwrap_or_default().display();
+    Failure::of_host(&format!("The work folder's {name} cannot be used"), error)
 }
 
 /// The same failure, or that of a full disk. What ffmpeg could not write whole is found unsound before ffmpeg says why,
 /// so the disk is asked as well.
 pub(super) fn or_disk_full(dir: &Path, failure: Failure) -> Failure {
     match failure.code {
-        Code::VerificationFailed | Code::FfmpegCrashed if is_full(dir) => {
+        Code::VerificationFailed | Code::FfmpegCrashed | Code::WorkerFault if is_full(dir) => {
             Failure::plain(Code::DiskFull).with_evidence(*failure.evidence)
         }
         _ => failure,
@@ -81,6 +72,6 @@ mod tests {
         assert_eq!(failure.code, Code::DiskFull);
         assert!(failure.message.contains("0.m4s"), "{failure}");
         let missing = std::fs::File::open("/nowhere").unwrap_err();
-        assert_eq!(work_dir_failure(Path::new("task"), &missing).code, Code::FfmpegCrashed);
+        assert_eq!(work_dir_failure(Path::new("task"), &missing).code, Code::WorkerFault);
     }
 }

@@ -173,7 +173,7 @@ impl FfmpegRun<'_> {
             ticks: &ticks,
         })
         .await
-        .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+        .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
         counter!("fluxhls_ffmpeg_exits_total", "result" => exit_label(exit.end)).increment(1);
 
         match exit.code() {

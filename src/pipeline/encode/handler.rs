@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use media::ladder::sound;
 use metrics::histogram;
 use storage::Source;
-use streams::Code;
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
 
@@ -53,7 +52,7 @@ impl Stage for Encoder {
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = Instant::now();
         let plan = plan_for_attempt(&assignment.state, assignment.task);
-        let plan = plan.ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
+        let plan = plan.ok_or_else(|| Failure::internal("The job has no plan"))?;
         let jobs = &self.context.jobs;
         let keys = jobs.keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
         let task = EncodeTask {

@@ -41,11 +41,11 @@ impl EncodeTask<'_> {
         dir.map_err(|error| work_dir_failure(Path::new("task"), &error))
     }
 
-    /// Opens the source for one run of ffmpeg in `task_dir`.
-    pub(super) async fn open_source(&self, task_dir: &Path) -> Result<TaskSource, Failure> {
+    /// Opens the source for one run of ffmpeg.
+    pub(super) async fn open_source(&self) -> Result<TaskSource, Failure> {
         let source = Source::planned(&self.context.storage, &self.plan.source);
         let server = SourceServer::open(source, self.context.cache.clone()).await;
-        let server = server.map_err(|error| work_dir_failure(task_dir, &error))?;
+        let server = server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))?;
         let input = Input::http(server.url())
             .decoding(self.context.limits.pixels)
             .looking(self.plan.source.deep);

@@ -110,7 +110,7 @@ async fn encode(task: &EncodeTask<'_>, scope: Scope) -> Result<EncodedOutput, Fa
         gains,
         sound_alone: scope == Scope::AudioAlone,
     };
-    let source = task.open_source(task_dir.path()).await?;
+    let source = task.open_source().await?;
     let argv = argv::tracks(plan, &source.input, Options::default(), &choice).ok_or_else(no_command_line)?;
     let run = FfmpegRun {
         task,
@@ -130,7 +130,7 @@ async fn decode_changing_audio(task: &EncodeTask<'_>, task_dir: TempDir) -> Resu
         return Ok(task_dir);
     }
 
-    let source = task.open_source(task_dir.path()).await?;
+    let source = task.open_source().await?;
     let argv = argv::uniform(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
     let run = FfmpegRun {
         task,
@@ -155,7 +155,7 @@ async fn measure_gains(
         return Ok((task_dir, gains));
     }
 
-    let source = task.open_source(task_dir.path()).await?;
+    let source = task.open_source().await?;
     let argv = argv::loudness(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
     let run = FfmpegRun {
         task,

@@ -3,7 +3,7 @@
 use storage::Digest;
 use streams::task::TaskName;
 use streams::work::{Done, DoneOutput, WorkKind};
-use streams::{Code, Unread, subject, topology, wire};
+use streams::{Unread, subject, topology, wire};
 
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
@@ -38,7 +38,7 @@ impl From<Failure> for Fault {
 /// A task whose list is not what it was, or a result that is not in the log.
 pub async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
     let mut made = Vec::new();
-    let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
+    let plan = state.plan().ok_or_else(|| Failure::internal("The job has no plan"))?;
     for planned in &plan.tasks {
         made.push(output(jobs, state, planned.task).await?);
     }
@@ -52,11 +52,7 @@ pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Res
     let recorded = jobs.log.last(topology::WORK, &subject).await;
     let Some(recorded) = recorded else {
         // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
-        return Err(Failure::new(
-            Code::StorageUnavailable,
-            format!("The result of {name} is not in the log."),
-        )
-        .into());
+        return Err(Failure::internal(&format!("The result of {name} is not in the log")).into());
     };
     let done: Done = wire::read(&subject, &recorded.payload).map_err(Failure::from)?;
     open(jobs, task, done).await

@@ -60,7 +60,7 @@ impl Packager {
 
     async fn check(&self, assignment: &Assignment) -> Result<(), Fault> {
         let state = &assignment.state;
-        let plan = state.plan().ok_or_else(|| Failure::plain(Code::TooManyAttempts))?;
+        let plan = state.plan().ok_or_else(|| Failure::internal("The job has no plan"))?;
         let publication = Publication {
             jobs: &self.jobs,
             plan,

@@ -12,7 +12,7 @@ use storage::{Digest, JobKeys, ObjectKind};
 use streams::plan::{Planned, Rendition, Storyboard};
 use streams::task::TaskName;
 use streams::work::ObjectRef;
-use streams::{Code, Rational};
+use streams::Rational;
 
 use super::assembly::Assembled;
 use super::extras::tiles;
@@ -126,13 +126,7 @@ async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
 
 async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| {
-        Failure::new(
-            Code::StorageUnavailable,
-            format!("The storyboard was interrupted: {error}."),
-        )
-        .into()
-    })
+    done.map_err(|error| Failure::internal(&format!("The storyboard was interrupted: {error}")).into())
 }
 
 /// Sheets in the making: one of them as pixels, those before it as JPEG.

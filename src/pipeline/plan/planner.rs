@@ -4,7 +4,6 @@ use ffmpeg::{Input, ProbeLimits};
 use media::ladder::{Probe, Profiles};
 use metrics::counter;
 use storage::{Source, SourceServer};
-use streams::Code;
 
 use super::share::Shares;
 use crate::job::failure::Failure;
@@ -27,7 +26,7 @@ impl Planner {
     /// Opens one version of an object for ffmpeg.
     pub(super) async fn open(&self, source: Source) -> Result<SourceServer, Failure> {
         let server = SourceServer::open(source, self.context.cache.clone()).await;
-        server.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("No loopback port can be opened: {error}.")))
+        server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))
     }
 
     /// Does what reads from `server`. A read that failed on the way looks like a short source to whoever reads it.

@@ -109,7 +109,7 @@ impl Planner {
             ticks: &ticks,
         })
         .await
-        .map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+        .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
         if exit.code() == Some(Code::DiskFull) {
             return Err(Failure::plain(Code::DiskFull));
         }
@@ -239,9 +239,5 @@ fn decoded_bytes(probe: &Probe) -> u64 {
 }
 
 fn no_folder(error: &std::io::Error) -> Failure {
-    let code = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::DiskFull,
-        _ => Code::FfmpegCrashed,
-    };
-    Failure::new(code, format!("The work folder cannot be used: {error}."))
+    Failure::of_host("The work folder cannot be used", error)
 }

@@ -1,5 +1,7 @@
 //! A stage that makes nothing but messages and two objects: what its character says.
 
+use std::panic::resume_unwind;
+
 use fluxhls::job::failure::Failure;
 use fluxhls::job::receipt::Receipt;
 use fluxhls::job::{Assignment, JobState, Jobs, Product, Stage};
@@ -30,6 +32,8 @@ impl Stage for Actor {
             (Duty::Plan, _) => Ok(Product::Plan(Box::new(plan(state)))),
             (Duty::Video(1), Character::Doomed) => Err(Failure::plain(Code::ForbiddenSource)),
             (Duty::Video(0), Character::Wrong) => Err(Failure::new(Code::VerificationFailed, "A frame is missing.")),
+            // As a panic does, but without a line on standard error.
+            (Duty::Tracks, Character::Panicking) => resume_unwind(Box::new("it panicked")),
             (Duty::Video(0), Character::Killer) => loop {
                 // It is busy until its process dies.
                 drop(self.jobs.work(&state.job_id).await);

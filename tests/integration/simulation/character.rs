@@ -20,12 +20,14 @@ pub(super) enum Character {
     Rotten,
     /// Its first chunk fails its gate, measuring the same each time.
     Wrong,
+    /// The work on its tracks panics.
+    Panicking,
     /// Its first chunk never ends: whoever works on it dies.
     Killer,
 }
 
 impl Character {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Plain,
         Self::Rejected,
         Self::Doomed,
@@ -33,6 +35,7 @@ impl Character {
         Self::Damaged,
         Self::Rotten,
         Self::Wrong,
+        Self::Panicking,
         Self::Killer,
     ];
 

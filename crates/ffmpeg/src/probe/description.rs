@@ -29,7 +29,7 @@ impl Prober<'_> {
             .within(self.limits.look, child::output(spawn, self.limits.description))
             .await;
         let output = match output {
-            Err(ProbeError::Broken(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Err(ProbeError::NotRun(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
                 let limit = self.limits.description;
                 let message = format!("The description of the file's tracks has more than {limit} bytes.");
                 return Err(Refusal::new(Code::ExceedsPolicy, message).into());

@@ -1,6 +1,7 @@
 //! Why a source cannot be planned, as far as probing tells.
 
 use std::io;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use media::ladder::Refusal;
@@ -9,9 +10,12 @@ use streams::Code;
 /// Why a source cannot be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// ffprobe did not start, or broke.
-    #[error("ffprobe failed on the source: {0}; check the ffprobe installation")]
-    Broken(#[from] io::Error),
+    /// ffprobe could not be started or heard.
+    #[error("ffprobe could not be run: {0}; check the ffprobe installation")]
+    NotRun(#[from] io::Error),
+    /// ffprobe broke; this is how it ended.
+    #[error("ffprobe broke on the source: {0}")]
+    Broken(ExitStatus),
     /// It took too long.
     #[error("ffprobe did not finish reading the source within {} s", .0.as_secs())]
     TimedOut(Duration),
@@ -40,6 +44,7 @@ impl ProbeError {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
+            Self::NotRun(_) => Code::WorkerFault,
             Self::Broken(_) => Code::FfmpegCrashed,
             Self::TimedOut(_) => Code::FfmpegStalled,
             Self::NoMoov => Code::TruncatedUpload,

@@ -64,7 +64,7 @@ fn judge(ending: Ending) -> Result<(), ProbeError> {
         return Err(ProbeError::Exceeded);
     }
     if ending.crashed() {
-        return Err(ProbeError::Broken(io::Error::other(ending.status.to_string())));
+        return Err(ProbeError::Broken(ending.status));
     }
     Ok(())
 }

@@ -185,8 +185,7 @@ impl Readback<'_> {
             exit = run => exit,
             never = self.pulse.follow(work) => match never {},
         };
-        let exit =
-            exit.map_err(|error| Failure::new(Code::FfmpegCrashed, format!("ffmpeg could not be run: {error}.")))?;
+        let exit = exit.map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
 
         if exit.end == End::Finished {
             return Ok(());
