@@ -34,6 +34,8 @@ pub use tool::Tool;
 
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 /// Processors this process may use.
 #[must_use]

@@ -20,6 +20,3 @@ pub use allowance::Allowance;
 pub use confinement::Confinement;
 pub(super) use launch::{Launched, launch};
 pub use support::{Demand, Support};
-
-#[cfg(test)]
-mod tests;

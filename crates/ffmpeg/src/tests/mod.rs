@@ -1,12 +1,12 @@
-//! The walls, tried from within: real programs that go for what they must not have.
+//! The walls, tried from within: real programs, started as all are, that go for what they must not have.
 
 mod limits;
 mod walls;
 
 use std::path::{Path, PathBuf};
 
-use super::{Allowance, Confinement};
 use crate::child::{self, Output, Spawn};
+use crate::{Allowance, Confinement};
 
 /// What a program says that is run inside the walls.
 async fn run(program: &str, args: &[&str], confinement: Confinement) -> Output {
