@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::confinement::Confinement;
 use super::support::Support;
-use super::{access, calls, tether};
+use super::{landlock_rules, seccomp_filter, tether};
 
 /// Bytes of the stack of a thread that starts a program and waits.
 const STACK: usize = 256 * 1024;
@@ -74,9 +74,9 @@ pub(crate) async fn launch(
 }
 
 fn shut_in(confinement: &Confinement, program: &Path, support: Support) -> io::Result<()> {
-    access::restrict(confinement, program)?;
+    landlock_rules::restrict(confinement, program)?;
     if support.calls {
-        calls::restrict(confinement.port.is_some())?;
+        seccomp_filter::restrict(confinement.port.is_some())?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The walls around every ffmpeg and ffprobe: they work on bytes of strangers, and their parsers have had holes.
 //!
 //! In reading order: [`confinement`] (what a run may reach and use, as a value), [`allowance`] (how much, derived from the plan),
-//! `access` (files and ports, by Landlock), `calls` (system calls, by seccomp), `tether` (death with the worker), `launch` (a
-//! thread that shuts itself in and starts the program), [`support`] (what of it holds on this machine).
+//! `landlock_rules` (files and ports), `seccomp_filter` (system calls), `tether` (death with the worker), `launch` (a thread that
+//! shuts itself in and starts the program), [`support`] (what of it holds on this machine).
 //!
 //! Landlock domains and seccomp filters belong to a thread and go on to the processes it starts. So no code of ours runs between fork
 //! and exec, which could not be done safely.
@@ -11,9 +11,9 @@ pub mod allowance;
 pub mod confinement;
 pub mod support;
 
-mod access;
-mod calls;
+mod landlock_rules;
 mod launch;
+mod seccomp_filter;
 mod tether;
 
 pub use allowance::Allowance;

@@ -6,7 +6,7 @@ use landlock::{ABI, LandlockStatus};
 
 use super::allowance::Allowance;
 use super::confinement::Confinement;
-use super::{access, calls, tether};
+use super::{landlock_rules, seccomp_filter, tether};
 
 /// Which of the walls hold on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,9 @@ static HERE: LazyLock<Support> = LazyLock::new(|| {
     // Both kinds of wall stay with the thread for good, so one is spent to try them.
     let tried = std::thread::spawn(|| {
         let nothing = Confinement::new(Allowance::answer());
-        let landlock = access::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
-        (landlock, calls::restrict(false).is_ok())
+        let landlock =
+            landlock_rules::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
+        (landlock, seccomp_filter::restrict(false).is_ok())
     });
     let (landlock, calls) = tried.join().unwrap_or((LandlockStatus::NotImplemented, false));
     Support::of(ABI::from(landlock), calls, tether::setpriv().is_some())
