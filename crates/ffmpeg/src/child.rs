@@ -50,11 +50,11 @@ impl Spawn {
         } = self;
         let (folder, allowance) = (confinement.folder().to_owned(), confinement.allowance());
         let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
-        let Launched { child, leash } = launch(&program, confinement, command).await?;
+        let Launched { child, launch_guard } = launch(&program, confinement, command).await?;
         Ok(Group {
             child,
             allowance,
-            _leash: leash,
+            _launch_guard: launch_guard,
         })
     }
 }
@@ -113,7 +113,7 @@ pub(super) struct Group {
     child: Child,
     allowance: Allowance,
     /// Held as long as the program may live.
-    _leash: mpsc::Sender<Infallible>,
+    _launch_guard: mpsc::Sender<Infallible>,
 }
 
 impl Group {
@@ -139,8 +139,8 @@ impl Group {
 
     /// Lets the thread go that started the program, as the death of the whole process would.
     #[cfg(test)]
-    pub(super) fn let_go(&mut self) {
-        self._leash = mpsc::channel().0;
+    pub(super) fn release_launch_guard(&mut self) {
+        self._launch_guard = mpsc::channel().0;
     }
 
     /// Kills the whole group at once, since what it wrote is disposable, and reaps the program.

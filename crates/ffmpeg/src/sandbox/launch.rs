@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::confinement::Confinement;
 use super::support::Support;
-use super::{landlock_rules, seccomp_filter, tether};
+use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
 /// Bytes of the stack of a thread that starts a program and waits.
 const STACK: usize = 256 * 1024;
@@ -24,7 +24,7 @@ pub(crate) struct Launched {
     /// The program.
     pub(crate) child: Child,
     /// Keeps the thread that started it, without which the kernel kills it. Nothing is ever sent.
-    pub(crate) leash: mpsc::Sender<Infallible>,
+    pub(crate) launch_guard: mpsc::Sender<Infallible>,
 }
 
 /// Starts `program` inside the walls of `confinement`, as `command` makes it: that is given the program to start, and the arguments
@@ -39,20 +39,20 @@ pub(crate) async fn launch(
 ) -> io::Result<Launched> {
     // It starts in another folder than ours.
     let program = std::path::absolute(program)?;
-    // Where the tether stands between, only its own log would tell that there is no such program.
+    // Where `setpriv` stands between, only its own log would tell that there is no such program.
     may(&program, AccessFlags::X_OK)?;
-    let (leash, held) = mpsc::channel();
+    let (launch_guard, held) = mpsc::channel();
     let (tell, told) = oneshot::channel();
     let (runtime, allowance) = (Handle::current(), confinement.allowance());
     let thread = thread::Builder::new().name("ffmpeg".to_owned()).stack_size(STACK);
     thread.spawn(move || {
         let _runtime = runtime.enter();
-        let (support, setpriv) = (Support::here(), tether::setpriv());
+        let (support, setpriv) = (Support::here(), parent_death_signal::setpriv());
         let started = shut_in(&confinement, &program, support).and_then(|()| {
             let mut command = match setpriv {
                 None => command(&program, &[]),
                 Some(setpriv) => {
-                    let before: Vec<&OsStr> = tether::ARGUMENTS
+                    let before: Vec<&OsStr> = parent_death_signal::ARGUMENTS
                         .map(OsStr::new)
                         .into_iter()
                         .chain([program.as_os_str()])
@@ -70,7 +70,7 @@ pub(crate) async fn launch(
     if let Some(pid) = child.id() {
         allowance.impose(pid)?;
     }
-    Ok(Launched { child, leash })
+    Ok(Launched { child, launch_guard })
 }
 
 fn shut_in(confinement: &Confinement, program: &Path, support: Support) -> io::Result<()> {

@@ -6,7 +6,7 @@ use landlock::{ABI, LandlockStatus};
 
 use super::allowance::Allowance;
 use super::confinement::Confinement;
-use super::{landlock_rules, seccomp_filter, tether};
+use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
 /// Which of the walls hold on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Support {
     /// System calls no encoder needs are refused (seccomp).
     pub calls: bool,
     /// A run dies with its worker, however that dies (`setpriv`).
-    pub tether: bool,
+    pub parent_death_signal: bool,
 }
 
 /// What is asked of the walls.
@@ -47,7 +47,7 @@ static HERE: LazyLock<Support> = LazyLock::new(|| {
         (landlock, seccomp_filter::restrict(false).is_ok())
     });
     let (landlock, calls) = tried.join().unwrap_or((LandlockStatus::NotImplemented, false));
-    Support::of(ABI::from(landlock), calls, tether::setpriv().is_some())
+    Support::of(ABI::from(landlock), calls, parent_death_signal::setpriv().is_some())
 });
 
 impl Support {
@@ -57,13 +57,13 @@ impl Support {
         *HERE
     }
 
-    fn of(landlock: ABI, calls: bool, tether: bool) -> Self {
+    fn of(landlock: ABI, calls: bool, parent_death_signal: bool) -> Self {
         Self {
             files: landlock >= ABI::V3,
             network: landlock >= ABI::V4,
             signals: landlock >= ABI::V6,
             calls,
-            tether,
+            parent_death_signal,
         }
     }
 
@@ -88,7 +88,7 @@ impl Support {
                 "ffmpeg can make every system call: run a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)",
             ),
             (
-                self.tether,
+                self.parent_death_signal,
                 "ffmpeg may outlive a killed worker by some seconds: install setpriv (Debian: util-linux)",
             ),
         ];

@@ -93,7 +93,7 @@ async fn a_program_ends_with_the_thread_that_started_it_however_that_ends() {
         // By then the kernel was asked for its death.
         let (mut stdout, _stderr) = group.pipes().unwrap();
         stdout.read_u8().await.unwrap();
-        group.let_go();
+        group.release_launch_guard();
         let ended = tokio::time::timeout(Duration::from_secs(5), group.wait()).await;
         let status = ended.expect(what).unwrap().status;
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{what}");
