@@ -27,7 +27,7 @@ pub(super) struct Spawn {
 }
 
 impl Spawn {
-    /// `program` with `args`, within the walls of `confinement`.
+    /// `program` with `args`, in the sandbox of `confinement`.
     pub(super) fn new<S: AsRef<OsStr>>(
         program: &Path,
         args: impl IntoIterator<Item = S>,

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
 //! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
-//! values), [`sandbox`] (the walls around every run), [`process`] (one supervised run), [`rest`] (the end of what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
+//! values), [`sandbox`] (what every run is confined by), [`process`] (one supervised run), [`rest`] (the end of what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
 
 pub mod argv;
 pub mod input;

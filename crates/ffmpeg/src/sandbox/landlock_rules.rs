@@ -30,7 +30,7 @@ const SYSTEM: &[&str] = &[
     "/sys/devices/system/node",
 ];
 
-/// Shuts the calling thread in, and with it every process it starts from then on. What the kernel does not know it does not enforce;
+/// Restricts the calling thread, and with it every process it starts from then on. What the kernel does not know it does not enforce;
 /// the result says what it knows.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! Starting a program inside its walls: by a thread that shuts itself in first.
+//! Starting a program in the sandbox: by a thread that applies it to itself first.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -19,7 +19,7 @@ use super::{landlock_rules, parent_death_signal, seccomp_filter};
 /// Bytes of the stack of a thread that starts a program and waits.
 const STACK: usize = 256 * 1024;
 
-/// A program that runs inside its walls.
+/// A program that runs in the sandbox.
 pub(crate) struct Launched {
     /// The program.
     pub(crate) child: Child,
@@ -27,11 +27,11 @@ pub(crate) struct Launched {
     pub(crate) launch_guard: mpsc::Sender<Infallible>,
 }
 
-/// Starts `program` inside the walls of `confinement`, as `command` makes it: that is given the program to start, and the arguments
+/// Starts `program` in the sandbox of `confinement`, as `command` makes it: that is given the program to start, and the arguments
 /// that come before the program's own.
 ///
 /// # Errors
-/// When the program is not there, a wall cannot be set up, or a limit cannot be imposed.
+/// When the program is not there, a layer cannot be applied, or a limit cannot be imposed.
 pub(crate) async fn launch(
     program: &Path,
     confinement: Confinement,
@@ -48,7 +48,7 @@ pub(crate) async fn launch(
     thread.spawn(move || {
         let _runtime = runtime.enter();
         let (support, setpriv) = (Support::here(), parent_death_signal::setpriv());
-        let started = shut_in(&confinement, &program, support).and_then(|()| {
+        let started = apply_sandbox(&confinement, &program, support).and_then(|()| {
             let mut command = match setpriv {
                 None => command(&program, &[]),
                 Some(setpriv) => {
@@ -73,7 +73,7 @@ pub(crate) async fn launch(
     Ok(Launched { child, launch_guard })
 }
 
-fn shut_in(confinement: &Confinement, program: &Path, support: Support) -> io::Result<()> {
+fn apply_sandbox(confinement: &Confinement, program: &Path, support: Support) -> io::Result<()> {
     landlock_rules::restrict(confinement, program)?;
     if support.calls {
         seccomp_filter::restrict(confinement.port.is_some())?;

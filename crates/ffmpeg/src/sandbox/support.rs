@@ -1,4 +1,4 @@
-//! Which of the walls hold on this machine, and what is to be done where one does not.
+//! Which layers of the sandbox hold on this machine, and what is to be done where one does not.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use super::allowance::Allowance;
 use super::confinement::Confinement;
 use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
-/// Which of the walls hold on this machine.
+/// Which layers of the sandbox hold on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Support {
     /// A run reaches no file but those it is given (Landlock, interface 3: Linux 6.2).
@@ -23,7 +23,7 @@ pub struct Support {
     pub parent_death_signal: bool,
 }
 
-/// What is asked of the walls.
+/// What is asked of the sandbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Demand {
     /// As many as there are; what is missing is said.
@@ -39,7 +39,7 @@ pub enum Demand {
 pub struct Unconfined(String);
 
 static HERE: LazyLock<Support> = LazyLock::new(|| {
-    // Both kinds of wall stay with the thread for good, so one is spent to try them.
+    // Both layers stay with the thread for good, so one is spent to try them.
     let tried = std::thread::spawn(|| {
         let nothing = Confinement::new(Allowance::answer());
         let landlock =
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_of_today_has_every_wall_and_an_old_one_is_told_with_the_fix() {
+    fn a_kernel_of_today_has_every_layer_and_an_old_one_is_told_with_the_fix() {
         assert_eq!(Support::of(ABI::V7, true, true).gaps(), Vec::<&str>::new());
         let old = Support::of(ABI::Unsupported, true, true);
         assert!(!old.files && !old.network && !old.signals);

@@ -1,20 +1,20 @@
-//! The walls, tried from within: real programs, started as all are, that go for what they must not have.
+//! The sandbox, tried from within: real programs, started as all are, that go for what they must not have.
 
+mod layers;
 mod limits;
-mod walls;
 
 use std::path::{Path, PathBuf};
 
 use crate::child::{self, Output, Spawn};
 use crate::{Allowance, Confinement};
 
-/// What a program says that is run inside the walls.
+/// What a program says that is run in the sandbox.
 async fn run(program: &str, args: &[&str], confinement: Confinement) -> Output {
     let spawn = Spawn::new(Path::new(program), args, confinement);
     child::output(spawn, 1 << 20).await.unwrap()
 }
 
-/// What a shell says that is run inside the walls.
+/// What a shell says that is run in the sandbox.
 async fn sh(script: &str, confinement: Confinement) -> Output {
     run("/bin/sh", &["-c", script], confinement).await
 }

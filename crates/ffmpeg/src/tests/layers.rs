@@ -9,7 +9,7 @@ use crate::testing::{Server, make, tool};
 use crate::{Input, ProbeLimits, probe};
 
 #[test]
-fn every_wall_holds_where_the_tests_run() {
+fn every_layer_holds_where_the_tests_run() {
     assert_eq!(Support::here().gaps(), Vec::<&str>::new());
 }
 
@@ -96,7 +96,7 @@ async fn a_run_signals_nobody_else() {
     assert!(!output.ending.success());
 }
 
-/// How a Perl expression that makes a system call ends inside the walls: 0, or the error. Every Debian has Perl.
+/// How a Perl expression that makes a system call ends in the sandbox: 0, or the error. Every Debian has Perl.
 async fn perl(expression: &str, confinement: Confinement) -> i32 {
     let script = format!("use Socket; my $done = {expression}; print defined($done) && $done != -1 ? 0 : $! + 0");
     let output = run("/usr/bin/perl", &["-e", &script], confinement).await;
