@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ffmpeg::{Allowance, Confinement, End, Limits, Run, Tick, Tool};
+use ffmpeg::{Confinement, End, Limits, ResourceLimits, Run, Tick, Tool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +87,7 @@ async fn run(tool: &Tool, args: &[String], (folder, clips): (&Path, &Path)) -> R
     let exit = ffmpeg::run(Run {
         tool,
         args,
-        confinement: Confinement::new(Allowance::readback())
+        confinement: Confinement::new(ResourceLimits::readback())
             .in_folder(folder)
             .seeing(clips)
             .seeing(&packages()),

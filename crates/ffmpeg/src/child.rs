@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::lines::{Tail, for_each_line};
-use super::sandbox::{Allowance, Confinement, Launched, launch};
+use super::sandbox::{Confinement, Launched, ResourceLimits, launch};
 use super::watchdog::processor_time;
 
 /// A program that is about to start.
@@ -48,12 +48,12 @@ impl Spawn {
             args,
             confinement,
         } = self;
-        let (folder, allowance) = (confinement.folder().to_owned(), confinement.allowance());
+        let (folder, resource_limits) = (confinement.folder().to_owned(), confinement.resource_limits());
         let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
         let Launched { child, launch_guard } = launch(&program, confinement, command).await?;
         Ok(Group {
             child,
-            allowance,
+            resource_limits,
             _launch_guard: launch_guard,
         })
     }
@@ -83,7 +83,7 @@ fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) 
 pub(super) struct Ending {
     /// What the kernel says.
     pub(super) status: ExitStatus,
-    /// Whether it ended because it wanted more than its allowance of processor time or of a file's length.
+    /// Whether it ended because it wanted more than its limit of processor time or of a file's length.
     pub(super) exceeded: bool,
 }
 
@@ -111,7 +111,7 @@ impl Ending {
 /// A running program and its process group: killed when dropped, then reaped by tokio.
 pub(super) struct Group {
     child: Child,
-    allowance: Allowance,
+    resource_limits: ResourceLimits,
     /// Held as long as the program may live.
     _launch_guard: mpsc::Sender<Infallible>,
 }
@@ -133,7 +133,7 @@ impl Group {
         let spent = self.pid().and_then(processor_time).unwrap_or_default();
         let status = self.child.wait().await?;
         // The kernel counts in hundredths and rounds down.
-        let whole = spent + Duration::from_millis(100) >= self.allowance.processor;
+        let whole = spent + Duration::from_millis(100) >= self.resource_limits.processor;
         Ok(Ending::of(status, whole))
     }
 

@@ -9,7 +9,7 @@ use streams::{Rational, RenditionName};
 
 use super::argv;
 use super::child::{self, Spawn};
-use super::sandbox::{Allowance, Confinement};
+use super::sandbox::{Confinement, ResourceLimits};
 use super::tool::Tool;
 
 /// No device takes longer to encode a few small pictures.
@@ -84,7 +84,7 @@ fn sample(encoder: &str, preset: &str, profile: &str) -> Option<VideoRendition> 
 }
 
 async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
-    let confinement = Confinement::new(Allowance::answer()).with_devices(argv::needs_device(rendition));
+    let confinement = Confinement::new(ResourceLimits::answer()).with_devices(argv::needs_device(rendition));
     let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition), confinement);
     let output = tokio::time::timeout(LONGEST, child::output(spawn, 1024))
         .await

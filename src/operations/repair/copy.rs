@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ffmpeg::{Allowance, Confinement, End, Input, Limits, ProbeLimits, Run, Tick, argv};
+use ffmpeg::{Confinement, End, Input, Limits, ProbeLimits, ResourceLimits, Run, Tick, argv};
 use storage::{Source, SourceServer, base36, source_copy};
 use streams::Code;
 use streams::plan::{Planned, SourceCopy};
@@ -49,7 +49,7 @@ impl Repair<'_> {
             let exit = ffmpeg::run(Run {
                 tool: &self.mender.tool,
                 args: &args,
-                confinement: Confinement::new(Allowance::copy(plan.source.size.max(copy.size)))
+                confinement: Confinement::new(ResourceLimits::copy(plan.source.size.max(copy.size)))
                     .in_folder(bench.path())
                     .reading(&input),
                 limits: Limits::new(LONGEST),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ffmpeg::{Allowance, Confinement, End, Input, Limits, Run, Tick, Tool, argv};
+use ffmpeg::{Confinement, End, Input, Limits, ResourceLimits, Run, Tick, Tool, argv};
 use media::ladder;
 use metrics::counter;
 use storage::{BlockCache, JobKeys, Source, SourceServer, Storage};
@@ -59,11 +59,11 @@ impl View {
 impl Order<'_> {
     /// What ffmpeg may reach and use.
     fn confinement(&self, folder: &Path, input: &Input) -> Confinement {
-        let allowance = match self.assignment.task.duty {
-            Duty::Video(_) => Allowance::chunk(self.plan, self.seconds, ffmpeg::cores()),
-            _ => Allowance::tracks(self.plan),
+        let resource_limits = match self.assignment.task.duty {
+            Duty::Video(_) => ResourceLimits::chunk(self.plan, self.seconds, ffmpeg::cores()),
+            _ => ResourceLimits::tracks(self.plan),
         };
-        Confinement::new(allowance)
+        Confinement::new(resource_limits)
             .in_folder(folder)
             .reading(input)
             .with_devices(self.plan.videos().any(argv::needs_device))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ffmpeg::{Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
+use ffmpeg::{Confinement, End, Input, Limits, ResourceLimits, Run, Tick, argv};
 use media::ladder::Probe;
 use media::ladder::probe::{Content, Stream};
 use media::ladder::sound::SAMPLE_RATE;
@@ -96,7 +96,7 @@ impl Planner {
         let exit = ffmpeg::run(Run {
             tool: &self.tool,
             args,
-            confinement: Confinement::new(Allowance::copy(size))
+            confinement: Confinement::new(ResourceLimits::copy(size))
                 .in_folder(folder)
                 .reading(&Input::http(server.url())),
             limits: Limits::new(Duration::from_secs(300 + size / SLOWEST)),

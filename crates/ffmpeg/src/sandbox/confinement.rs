@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::allowance::Allowance;
+use super::resource_limits::ResourceLimits;
 use crate::input::Input;
 
-/// What a run may reach and use. It begins with nothing but the program, its libraries and an allowance.
+/// What a run may reach and use. It begins with nothing but the program, its libraries and its resource limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confinement {
-    pub(super) allowance: Allowance,
+    pub(super) resource_limits: ResourceLimits,
     pub(super) folder: Option<PathBuf>,
     pub(super) seen: Vec<PathBuf>,
     pub(super) port: Option<u16>,
@@ -18,9 +18,9 @@ pub struct Confinement {
 impl Confinement {
     /// A run that may use so much and reach nothing.
     #[must_use]
-    pub const fn new(allowance: Allowance) -> Self {
+    pub const fn new(resource_limits: ResourceLimits) -> Self {
         Self {
-            allowance,
+            resource_limits,
             folder: None,
             seen: Vec::new(),
             port: None,
@@ -64,7 +64,7 @@ impl Confinement {
     }
 
     /// How much it may use.
-    pub(crate) const fn allowance(&self) -> Allowance {
-        self.allowance
+    pub(crate) const fn resource_limits(&self) -> ResourceLimits {
+        self.resource_limits
     }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn launch(
     may(&program, AccessFlags::X_OK)?;
     let (launch_guard, held) = mpsc::channel();
     let (tell, told) = oneshot::channel();
-    let (runtime, allowance) = (Handle::current(), confinement.allowance());
+    let (runtime, resource_limits) = (Handle::current(), confinement.resource_limits());
     let thread = thread::Builder::new().name("ffmpeg".to_owned()).stack_size(STACK);
     thread.spawn(move || {
         let _runtime = runtime.enter();
@@ -68,7 +68,7 @@ pub(crate) async fn launch(
     })?;
     let child = told.await.map_err(io::Error::other)??;
     if let Some(pid) = child.id() {
-        allowance.impose(pid)?;
+        resource_limits.impose(pid)?;
     }
     Ok(Launched { child, launch_guard })
 }

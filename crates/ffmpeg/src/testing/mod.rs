@@ -7,7 +7,7 @@ pub use server::Server;
 use std::path::{Path, PathBuf};
 
 use super::child::{self, Spawn};
-use super::sandbox::{Allowance, Confinement};
+use super::sandbox::{Confinement, ResourceLimits};
 use super::tool::Tool;
 
 /// The installed tool.
@@ -24,7 +24,7 @@ fn inside(folder: &Path, args: &str) -> Confinement {
         .map(Path::new)
         .filter(|path| path.is_absolute() && path.exists());
     named.fold(
-        Confinement::new(Allowance::readback()).in_folder(folder),
+        Confinement::new(ResourceLimits::readback()).in_folder(folder),
         Confinement::seeing,
     )
 }

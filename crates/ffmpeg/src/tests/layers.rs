@@ -260,7 +260,7 @@ async fn what_is_not_there_is_an_error_before_anything_starts() {
         told("/nowhere/ffmpeg", yard.confinement()).await.kind(),
         std::io::ErrorKind::NotFound
     );
-    let gone = Confinement::new(Allowance::look()).in_folder(&yard.root.path().join("gone"));
+    let gone = Confinement::new(ResourceLimits::look()).in_folder(&yard.root.path().join("gone"));
     let error = told("/bin/true", gone).await.to_string();
     assert!(
         error.contains("the sandbox cannot be set up") && error.contains("gone"),

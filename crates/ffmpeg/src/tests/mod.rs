@@ -6,7 +6,7 @@ mod limits;
 use std::path::{Path, PathBuf};
 
 use crate::child::{self, Output, Spawn};
-use crate::{Allowance, Confinement};
+use crate::{Confinement, ResourceLimits};
 
 /// What a program says that is run in the sandbox.
 async fn run(program: &str, args: &[&str], confinement: Confinement) -> Output {
@@ -47,6 +47,6 @@ impl Yard {
     }
 
     fn confinement(&self) -> Confinement {
-        Confinement::new(Allowance::readback()).in_folder(&self.ours())
+        Confinement::new(ResourceLimits::readback()).in_folder(&self.ours())
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ffmpeg::testing::{Server, ask, make, tool};
-use ffmpeg::{Allowance, Confinement, End, Exit, Limits, ProbeLimits, Run, Tick, argv, probe, rest, run};
+use ffmpeg::{Confinement, End, Exit, Limits, ProbeLimits, ResourceLimits, Run, Tick, argv, probe, rest, run};
 use media::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use media::ladder::{self, Pin, Profile, Settings};
 use media::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
@@ -80,7 +80,7 @@ impl Bench {
         let exit = run(Run {
             tool: &tool,
             args,
-            confinement: Confinement::new(Allowance::readback())
+            confinement: Confinement::new(ResourceLimits::readback())
                 .in_folder(self.folder.path())
                 .reading(&self.server.input),
             limits: Limits::new(Duration::from_secs(300)),
