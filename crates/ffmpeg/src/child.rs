@@ -16,41 +16,37 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::lines::{Tail, for_each_line};
-use super::sandbox::{Confinement, Launched, ResourceLimits, launch};
+use super::sandbox::{Launched, ResourceLimits, SandboxPolicy, launch};
 use super::watchdog::processor_time;
 
 /// A program that is about to start.
 pub(super) struct Spawn {
     program: PathBuf,
     args: Vec<OsString>,
-    confinement: Confinement,
+    policy: SandboxPolicy,
 }
 
 impl Spawn {
-    /// `program` with `args`, in the sandbox of `confinement`.
+    /// `program` with `args`, in the sandbox of `policy`.
     pub(super) fn new<S: AsRef<OsStr>>(
         program: &Path,
         args: impl IntoIterator<Item = S>,
-        confinement: Confinement,
+        policy: SandboxPolicy,
     ) -> Self {
         Self {
             program: program.to_owned(),
             args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
-            confinement,
+            policy,
         }
     }
 
     /// Starts the program. The iterator of events of ffmpeg-sidecar is never used: a crafted title in a source makes it wait for
     /// ever. The process is waited for by tokio instead.
     pub(super) async fn start(self) -> io::Result<Group> {
-        let Self {
-            program,
-            args,
-            confinement,
-        } = self;
-        let (folder, resource_limits) = (confinement.folder().to_owned(), confinement.resource_limits());
+        let Self { program, args, policy } = self;
+        let (folder, resource_limits) = (policy.folder().to_owned(), policy.resource_limits());
         let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
-        let Launched { child, launch_guard } = launch(&program, confinement, command).await?;
+        let Launched { child, launch_guard } = launch(&program, policy, command).await?;
         Ok(Group {
             child,
             resource_limits,

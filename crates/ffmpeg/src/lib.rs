@@ -29,7 +29,7 @@ pub use input::Input;
 pub use probe::{ProbeError, ProbeLimits, probe};
 pub use process::{End, Exit, Limits, Run, Tick, run};
 pub use sample::{SampleError, sample};
-pub use sandbox::{Confinement, ResourceLimits};
+pub use sandbox::{ResourceLimits, SandboxPolicy};
 pub use tool::Tool;
 
 #[cfg(feature = "testing")]

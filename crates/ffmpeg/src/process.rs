@@ -12,7 +12,7 @@ use super::child::{Group, Spawn};
 use super::lines::{Tail, for_each_line};
 use super::progress::Progress;
 pub use super::progress::Tick;
-use super::sandbox::Confinement;
+use super::sandbox::SandboxPolicy;
 use super::tool::Tool;
 use super::watchdog::{Work, cpu_ticks, stalled};
 
@@ -49,7 +49,7 @@ pub struct Run<'a> {
     /// Its arguments, which ask for `-progress pipe:1`.
     pub args: &'a [String],
     /// What it may reach and use: the folder it runs and writes in, and its source. The folders its output goes to must be there.
-    pub confinement: Confinement,
+    pub policy: SandboxPolicy,
     /// How long it may take.
     pub limits: Limits,
     /// Cancelled when the run shall stop.
@@ -107,7 +107,7 @@ impl Exit {
 /// # Errors
 /// When the program cannot be started or its pipes break.
 pub async fn run(run: Run<'_>) -> io::Result<Exit> {
-    let mut group = Spawn::new(&run.tool.ffmpeg, run.args, run.confinement.clone())
+    let mut group = Spawn::new(&run.tool.ffmpeg, run.args, run.policy.clone())
         .start()
         .await?;
     let mut tail = Tail::default();
@@ -206,7 +206,7 @@ mod tests {
             run(Run {
                 tool: &self.tool,
                 args: &args,
-                confinement: Confinement::new(resource_limits).in_folder(self.folder.path()),
+                policy: SandboxPolicy::new(resource_limits).workdir(self.folder.path()),
                 limits: self.limits,
                 stop: &self.stop,
                 external_work: &|| 0,
@@ -245,7 +245,7 @@ mod tests {
         let made = run(Run {
             tool: &bench.tool,
             args: &args,
-            confinement: Confinement::new(ResourceLimits::readback()).in_folder(bench.folder.path()),
+            policy: SandboxPolicy::new(ResourceLimits::readback()).workdir(bench.folder.path()),
             limits: bench.limits,
             stop: &bench.stop,
             external_work: &|| 0,

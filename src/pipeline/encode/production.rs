@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ffmpeg::{Confinement, End, Input, Limits, ResourceLimits, Run, Tick, Tool, argv};
+use ffmpeg::{End, Input, Limits, ResourceLimits, Run, SandboxPolicy, Tick, Tool, argv};
 use media::ladder;
 use metrics::counter;
 use storage::{BlockCache, JobKeys, Source, SourceServer, Storage};
@@ -58,14 +58,14 @@ impl View {
 
 impl Order<'_> {
     /// What ffmpeg may reach and use.
-    fn confinement(&self, folder: &Path, input: &Input) -> Confinement {
+    fn policy(&self, folder: &Path, input: &Input) -> SandboxPolicy {
         let resource_limits = match self.assignment.task.duty {
             Duty::Video(_) => ResourceLimits::chunk(self.plan, self.seconds, ffmpeg::cores()),
             _ => ResourceLimits::tracks(self.plan),
         };
-        Confinement::new(resource_limits)
-            .in_folder(folder)
-            .reading(input)
+        SandboxPolicy::new(resource_limits)
+            .workdir(folder)
+            .allow_input(input)
             .with_devices(self.plan.videos().any(argv::needs_device))
     }
 }
@@ -189,7 +189,7 @@ impl Plant<'_> {
         let exit = ffmpeg::run(Run {
             tool: self.tool,
             args: argv,
-            confinement: order.confinement(folder.path(), &Input::http(server.url())),
+            policy: order.policy(folder.path(), &Input::http(server.url())),
             limits: Limits::new(Duration::from_secs(300) + Duration::from_secs_f64(order.seconds / SLOWEST)),
             stop: &CancellationToken::new(),
             external_work: &move || bytes.work(),

@@ -5,7 +5,7 @@ use media::ladder::probe::{Fields, Probe};
 
 use super::super::argv::filter::{Chain, Filter};
 use super::super::child::{self, Spawn};
-use super::super::sandbox::{Confinement, ResourceLimits};
+use super::super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::Prober;
 
 /// Where samples are taken, as shares of the video: not at its edges, which are often black. Two are enough where nothing speaks of
@@ -136,8 +136,8 @@ impl Prober<'_> {
         args.extend(self.input.args());
         let output = format!("-map 0:{index} -frames:v {FRAMES} -vf {} -f null -", detection());
         args.extend(output.split(' ').map(str::to_owned));
-        let confinement = Confinement::new(ResourceLimits::look()).reading(self.input);
-        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, confinement), |line| tally.add(line));
+        let policy = SandboxPolicy::new(ResourceLimits::look()).allow_input(self.input);
+        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| tally.add(line));
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the pictures could not be looked at for fields");
         }

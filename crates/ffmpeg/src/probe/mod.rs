@@ -20,7 +20,7 @@ use times::{BEGINNING, declared_end, may_be_cut, repair, settle, settle_repaired
 use super::child::{Ending, Spawn};
 use super::input::Input;
 use super::probe_json::{Document, RawStream};
-use super::sandbox::{Confinement, ResourceLimits};
+use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::timing::{cadence, count_pictures};
 use super::tool::Tool;
 
@@ -138,7 +138,7 @@ impl Prober<'_> {
         Spawn::new(
             &self.tool.ffprobe,
             quiet.into_iter().chain(args).chain(self.input.args()),
-            Confinement::new(resource_limits).reading(self.input),
+            SandboxPolicy::new(resource_limits).allow_input(self.input),
         )
     }
 

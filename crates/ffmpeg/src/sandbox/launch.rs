@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::confinement::Confinement;
+use super::policy::SandboxPolicy;
 use super::support::Support;
 use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
@@ -27,14 +27,14 @@ pub(crate) struct Launched {
     pub(crate) launch_guard: mpsc::Sender<Infallible>,
 }
 
-/// Starts `program` in the sandbox of `confinement`, as `command` makes it: that is given the program to start, and the arguments
+/// Starts `program` in the sandbox of `policy`, as `command` makes it: that is given the program to start, and the arguments
 /// that come before the program's own.
 ///
 /// # Errors
 /// When the program is not there, a layer cannot be applied, or a limit cannot be imposed.
 pub(crate) async fn launch(
     program: &Path,
-    confinement: Confinement,
+    policy: SandboxPolicy,
     command: impl FnOnce(&Path, &[&OsStr]) -> Command + Send + 'static,
 ) -> io::Result<Launched> {
     // It starts in another folder than ours.
@@ -43,12 +43,12 @@ pub(crate) async fn launch(
     may(&program, AccessFlags::X_OK)?;
     let (launch_guard, held) = mpsc::channel();
     let (tell, told) = oneshot::channel();
-    let (runtime, resource_limits) = (Handle::current(), confinement.resource_limits());
+    let (runtime, resource_limits) = (Handle::current(), policy.resource_limits());
     let thread = thread::Builder::new().name("ffmpeg".to_owned()).stack_size(STACK);
     thread.spawn(move || {
         let _runtime = runtime.enter();
         let (support, setpriv) = (Support::here(), parent_death_signal::setpriv());
-        let started = apply_sandbox(&confinement, &program, support).and_then(|()| {
+        let started = apply_sandbox(&policy, &program, support).and_then(|()| {
             let mut command = match setpriv {
                 None => command(&program, &[]),
                 Some(setpriv) => {
@@ -73,10 +73,10 @@ pub(crate) async fn launch(
     Ok(Launched { child, launch_guard })
 }
 
-fn apply_sandbox(confinement: &Confinement, program: &Path, support: Support) -> io::Result<()> {
-    landlock_rules::restrict(confinement, program)?;
+fn apply_sandbox(policy: &SandboxPolicy, program: &Path, support: Support) -> io::Result<()> {
+    landlock_rules::restrict(policy, program)?;
     if support.calls {
-        seccomp_filter::restrict(confinement.port.is_some())?;
+        seccomp_filter::restrict(policy.port.is_some())?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use landlock::{ABI, LandlockStatus};
 
-use super::confinement::Confinement;
+use super::policy::SandboxPolicy;
 use super::resource_limits::ResourceLimits;
 use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
@@ -41,7 +41,7 @@ pub struct Unconfined(String);
 static HERE: LazyLock<Support> = LazyLock::new(|| {
     // Both layers stay with the thread for good, so one is spent to try them.
     let tried = std::thread::spawn(|| {
-        let nothing = Confinement::new(ResourceLimits::answer());
+        let nothing = SandboxPolicy::new(ResourceLimits::answer());
         let landlock =
             landlock_rules::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
         (landlock, seccomp_filter::restrict(false).is_ok())

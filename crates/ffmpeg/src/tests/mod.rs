@@ -6,17 +6,17 @@ mod limits;
 use std::path::{Path, PathBuf};
 
 use crate::child::{self, Output, Spawn};
-use crate::{Confinement, ResourceLimits};
+use crate::{ResourceLimits, SandboxPolicy};
 
 /// What a program says that is run in the sandbox.
-async fn run(program: &str, args: &[&str], confinement: Confinement) -> Output {
-    let spawn = Spawn::new(Path::new(program), args, confinement);
+async fn run(program: &str, args: &[&str], policy: SandboxPolicy) -> Output {
+    let spawn = Spawn::new(Path::new(program), args, policy);
     child::output(spawn, 1 << 20).await.unwrap()
 }
 
 /// What a shell says that is run in the sandbox.
-async fn sh(script: &str, confinement: Confinement) -> Output {
-    run("/bin/sh", &["-c", script], confinement).await
+async fn sh(script: &str, policy: SandboxPolicy) -> Output {
+    run("/bin/sh", &["-c", script], policy).await
 }
 
 fn text(output: &Output) -> String {
@@ -46,7 +46,7 @@ impl Yard {
         self.root.path().join("theirs")
     }
 
-    fn confinement(&self) -> Confinement {
-        Confinement::new(ResourceLimits::readback()).in_folder(&self.ours())
+    fn policy(&self) -> SandboxPolicy {
+        SandboxPolicy::new(ResourceLimits::readback()).workdir(&self.ours())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ffmpeg::argv::reference::{self, Excerpt};
-use ffmpeg::{Confinement, End, Limits, ResourceLimits, Run, Tick, Tool};
+use ffmpeg::{End, Limits, ResourceLimits, Run, SandboxPolicy, Tick, Tool};
 use futures::{FutureExt as _, StreamExt as _};
 use storage::Digest;
 use streams::{Code, RenditionName};
@@ -147,7 +147,7 @@ impl Readback<'_> {
         let run = ffmpeg::run(Run {
             tool: self.tool,
             args: &args,
-            confinement: Confinement::new(ResourceLimits::readback()).in_folder(self.folder),
+            policy: SandboxPolicy::new(ResourceLimits::readback()).workdir(self.folder),
             limits: Limits::new(LONGEST),
             stop: &stop,
             external_work: &|| 0,

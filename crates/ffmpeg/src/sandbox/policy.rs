@@ -7,7 +7,7 @@ use crate::input::Input;
 
 /// What a run may reach and use. It begins with nothing but the program, its libraries and its resource limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confinement {
+pub struct SandboxPolicy {
     pub(super) resource_limits: ResourceLimits,
     pub(super) folder: Option<PathBuf>,
     pub(super) seen: Vec<PathBuf>,
@@ -15,7 +15,7 @@ pub struct Confinement {
     pub(super) devices: bool,
 }
 
-impl Confinement {
+impl SandboxPolicy {
     /// A run that may use so much and reach nothing.
     #[must_use]
     pub const fn new(resource_limits: ResourceLimits) -> Self {
@@ -30,14 +30,14 @@ impl Confinement {
 
     /// The run works in this folder and may do there what it likes, but make links and devices, and execute what it wrote.
     #[must_use]
-    pub fn in_folder(mut self, folder: &Path) -> Self {
+    pub fn workdir(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_owned());
         self
     }
 
     /// The run may read this source: by one port, or one file.
     #[must_use]
-    pub fn reading(mut self, input: &Input) -> Self {
+    pub fn allow_input(mut self, input: &Input) -> Self {
         self.port = input.port().or(self.port);
         self.seen.extend(input.file_path().map(Path::to_owned));
         self
@@ -45,7 +45,7 @@ impl Confinement {
 
     /// The run may read this file, or what is in this folder.
     #[must_use]
-    pub fn seeing(mut self, path: &Path) -> Self {
+    pub fn allow_read(mut self, path: &Path) -> Self {
         self.seen.push(path.to_owned());
         self
     }
