@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ffmpeg::{Allowance, Confinement, End, Limits, Run, Tick, Tool};
+use ffmpeg::{End, Limits, ResourceLimits, Run, SandboxPolicy, Tick, Tool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -87,10 +87,10 @@ async fn run(tool: &Tool, args: &[String], (folder, clips): (&Path, &Path)) -> R
     let exit = ffmpeg::run(Run {
         tool,
         args,
-        confinement: Confinement::new(Allowance::readback())
-            .in_folder(folder)
-            .seeing(clips)
-            .seeing(&packages()),
+        policy: SandboxPolicy::new(ResourceLimits::readback())
+            .workdir(folder)
+            .allow_read(clips)
+            .allow_read(&packages()),
         limits: Limits::new(Duration::from_secs(3600)),
         stop: &CancellationToken::new(),
         external_work: &|| 0,

@@ -1,43 +1,16 @@
 //! Facts: what happened to a job, in the past tense. Each is published at most once per job; the first writer wins.
 
-use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::VERSION;
 use crate::code::{Class, Code};
-use crate::id::{FileId, JobId, OutputPrefix};
+pub use crate::head::Head;
+use crate::id::{JobId, OutputPrefix};
 use crate::order::EventOrder;
 pub use crate::plan::Planned;
 use crate::task::TaskName;
 use crate::upload::{SourceObject, Upload};
 use crate::wire::{self, Unread};
-
-/// What every fact begins with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Head {
-    /// Version of the payload.
-    pub v: u32,
-    /// The job.
-    pub job_id: JobId,
-    /// The file the job transcodes.
-    pub file_id: FileId,
-    /// The writer's clock, for people. The server timestamp of the message rules.
-    pub at: DateTime<Utc>,
-}
-
-impl Head {
-    /// The head of a fact of `job_id` written now.
-    #[must_use]
-    pub fn new(job_id: JobId, file_id: FileId) -> Self {
-        Self {
-            v: VERSION,
-            job_id,
-            file_id,
-            at: Utc::now(),
-        }
-    }
-}
 
 /// The job exists: its event was taken in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -31,6 +31,8 @@ pub mod upload;
 pub mod wire;
 pub mod work;
 
+mod head;
+
 pub use code::{Class as FailureClass, Code};
 pub use fact::{Fact, FactKind};
 pub use id::{FileId, JobId, OutputPrefix, RenditionName};

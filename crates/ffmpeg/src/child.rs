@@ -16,45 +16,41 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::lines::{Tail, for_each_line};
-use super::sandbox::{Allowance, Confinement, Launched, launch};
+use super::sandbox::{Launched, ResourceLimits, SandboxPolicy, launch};
 use super::watchdog::processor_time;
 
 /// A program that is about to start.
 pub(super) struct Spawn {
     program: PathBuf,
     args: Vec<OsString>,
-    confinement: Confinement,
+    policy: SandboxPolicy,
 }
 
 impl Spawn {
-    /// `program` with `args`, within the walls of `confinement`.
+    /// `program` with `args`, in the sandbox of `policy`.
     pub(super) fn new<S: AsRef<OsStr>>(
         program: &Path,
         args: impl IntoIterator<Item = S>,
-        confinement: Confinement,
+        policy: SandboxPolicy,
     ) -> Self {
         Self {
             program: program.to_owned(),
             args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
-            confinement,
+            policy,
         }
     }
 
     /// Starts the program. The iterator of events of ffmpeg-sidecar is never used: a crafted title in a source makes it wait for
     /// ever. The process is waited for by tokio instead.
     pub(super) async fn start(self) -> io::Result<Group> {
-        let Self {
-            program,
-            args,
-            confinement,
-        } = self;
-        let (folder, allowance) = (confinement.folder().to_owned(), confinement.allowance());
+        let Self { program, args, policy } = self;
+        let (folder, resource_limits) = (policy.folder().to_owned(), policy.resource_limits());
         let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
-        let Launched { child, leash } = launch(&program, confinement, command).await?;
+        let Launched { child, launch_guard } = launch(&program, policy, command).await?;
         Ok(Group {
             child,
-            allowance,
-            _leash: leash,
+            resource_limits,
+            _launch_guard: launch_guard,
         })
     }
 }
@@ -83,7 +79,7 @@ fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) 
 pub(super) struct Ending {
     /// What the kernel says.
     pub(super) status: ExitStatus,
-    /// Whether it ended because it wanted more than its allowance of processor time or of a file's length.
+    /// Whether it ended because it wanted more than its limit of processor time or of a file's length.
     pub(super) exceeded: bool,
 }
 
@@ -111,9 +107,9 @@ impl Ending {
 /// A running program and its process group: killed when dropped, then reaped by tokio.
 pub(super) struct Group {
     child: Child,
-    allowance: Allowance,
+    resource_limits: ResourceLimits,
     /// Held as long as the program may live.
-    _leash: mpsc::Sender<Infallible>,
+    _launch_guard: mpsc::Sender<Infallible>,
 }
 
 impl Group {
@@ -133,14 +129,14 @@ impl Group {
         let spent = self.pid().and_then(processor_time).unwrap_or_default();
         let status = self.child.wait().await?;
         // The kernel counts in hundredths and rounds down.
-        let whole = spent + Duration::from_millis(100) >= self.allowance.processor;
+        let whole = spent + Duration::from_millis(100) >= self.resource_limits.processor;
         Ok(Ending::of(status, whole))
     }
 
     /// Lets the thread go that started the program, as the death of the whole process would.
     #[cfg(test)]
-    pub(super) fn let_go(&mut self) {
-        self._leash = mpsc::channel().0;
+    pub(super) fn release_launch_guard(&mut self) {
+        self._launch_guard = mpsc::channel().0;
     }
 
     /// Kills the whole group at once, since what it wrote is disposable, and reaps the program.

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
 //! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
-//! values), [`sandbox`] (the walls around every run), [`process`] (one supervised run), [`rest`] (the end of what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
+//! values), [`sandbox`] (what every run is confined by), [`process`] (one supervised run), [`rest`] (the end of what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
 
 pub mod argv;
 pub mod input;
@@ -29,11 +29,13 @@ pub use input::Input;
 pub use probe::{ProbeError, ProbeLimits, probe};
 pub use process::{End, Exit, Limits, Run, Tick, run};
 pub use sample::{SampleError, sample};
-pub use sandbox::{Allowance, Confinement};
+pub use sandbox::{ResourceLimits, SandboxPolicy};
 pub use tool::Tool;
 
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 
 /// Processors this process may use.
 #[must_use]

@@ -12,7 +12,7 @@ use super::child::{Group, Spawn};
 use super::lines::{Tail, for_each_line};
 use super::progress::Progress;
 pub use super::progress::Tick;
-use super::sandbox::Confinement;
+use super::sandbox::SandboxPolicy;
 use super::tool::Tool;
 use super::watchdog::{Work, cpu_ticks, stalled};
 
@@ -49,7 +49,7 @@ pub struct Run<'a> {
     /// Its arguments, which ask for `-progress pipe:1`.
     pub args: &'a [String],
     /// What it may reach and use: the folder it runs and writes in, and its source. The folders its output goes to must be there.
-    pub confinement: Confinement,
+    pub policy: SandboxPolicy,
     /// How long it may take.
     pub limits: Limits,
     /// Cancelled when the run shall stop.
@@ -107,7 +107,7 @@ impl Exit {
 /// # Errors
 /// When the program cannot be started or its pipes break.
 pub async fn run(run: Run<'_>) -> io::Result<Exit> {
-    let mut group = Spawn::new(&run.tool.ffmpeg, run.args, run.confinement.clone())
+    let mut group = Spawn::new(&run.tool.ffmpeg, run.args, run.policy.clone())
         .start()
         .await?;
     let mut tail = Tail::default();
@@ -162,7 +162,7 @@ async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::Allowance;
+    use crate::sandbox::ResourceLimits;
     use crate::testing::{make, tool};
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
@@ -198,15 +198,15 @@ mod tests {
         }
 
         async fn run(&self, args: &str) -> Exit {
-            self.run_with(Allowance::readback(), args).await
+            self.run_with(ResourceLimits::readback(), args).await
         }
 
-        async fn run_with(&self, allowance: Allowance, args: &str) -> Exit {
+        async fn run_with(&self, resource_limits: ResourceLimits, args: &str) -> Exit {
             let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
             run(Run {
                 tool: &self.tool,
                 args: &args,
-                confinement: Confinement::new(allowance).in_folder(self.folder.path()),
+                policy: SandboxPolicy::new(resource_limits).workdir(self.folder.path()),
                 limits: self.limits,
                 stop: &self.stop,
                 external_work: &|| 0,
@@ -245,7 +245,7 @@ mod tests {
         let made = run(Run {
             tool: &bench.tool,
             args: &args,
-            confinement: Confinement::new(Allowance::readback()).in_folder(bench.folder.path()),
+            policy: SandboxPolicy::new(ResourceLimits::readback()).workdir(bench.folder.path()),
             limits: bench.limits,
             stop: &bench.stop,
             external_work: &|| 0,
@@ -288,14 +288,14 @@ mod tests {
     #[tokio::test]
     async fn a_run_that_wants_more_than_its_plan_can_need_is_over_a_limit_for_good() {
         let bench = Bench::new();
-        let mut allowance = Allowance::readback();
-        allowance.file = 100_000;
+        let mut resource_limits = ResourceLimits::readback();
+        resource_limits.file = 100_000;
         let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v rawvideo -f rawvideo frames";
-        let exit = bench.run_with(allowance, args).await;
+        let exit = bench.run_with(resource_limits, args).await;
         assert_eq!((exit.end, exit.code()), (End::Exceeded, Some(Code::ExceedsPolicy)));
-        allowance.processor = Duration::from_secs(1);
+        resource_limits.processor = Duration::from_secs(1);
         let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v libx264 -f null -";
-        let exit = bench.run_with(allowance, args).await;
+        let exit = bench.run_with(resource_limits, args).await;
         assert_eq!((exit.end, exit.code()), (End::Exceeded, Some(Code::ExceedsPolicy)));
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ffmpeg_sidecar::log_parser::try_parse_version;
 
 use super::child::{self, Spawn};
-use super::sandbox::{Allowance, Confinement};
+use super::sandbox::{ResourceLimits, SandboxPolicy};
 
 /// Encoders a build must have.
 pub const ENCODERS: &[&str] = &["aac", "libx264", "rawvideo"];
@@ -157,7 +157,7 @@ impl Tool {
     }
 
     async fn ask(&self, question: &str) -> Result<String, ToolError> {
-        let spawn = Spawn::new(&self.ffmpeg, [question], Confinement::new(Allowance::answer()));
+        let spawn = Spawn::new(&self.ffmpeg, [question], SandboxPolicy::new(ResourceLimits::answer()));
         let no_answer = |source| ToolError::NoAnswer {
             program: self.ffmpeg.clone(),
             source,

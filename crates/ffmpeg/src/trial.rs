@@ -9,7 +9,7 @@ use streams::{Rational, RenditionName};
 
 use super::argv;
 use super::child::{self, Spawn};
-use super::sandbox::{Allowance, Confinement};
+use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::tool::Tool;
 
 /// No device takes longer to encode a few small pictures.
@@ -84,8 +84,8 @@ fn sample(encoder: &str, preset: &str, profile: &str) -> Option<VideoRendition> 
 }
 
 async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
-    let confinement = Confinement::new(Allowance::answer()).with_devices(argv::needs_device(rendition));
-    let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition), confinement);
+    let policy = SandboxPolicy::new(ResourceLimits::answer()).with_devices(argv::needs_device(rendition));
+    let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition), policy);
     let output = tokio::time::timeout(LONGEST, child::output(spawn, 1024))
         .await
         .map_err(|_| format!("it did not end within {} s", LONGEST.as_secs()))?

@@ -9,12 +9,12 @@ use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
 
+use super::bucket_config::BucketConfig;
 use super::classify::from_sdk;
-use super::client::Manners;
-use super::error::{At, StorageError};
+use super::error::{At, StorageError, absent_is_none};
 use super::object::{ObjectMeta, bare_etag};
-use super::read::absent_is_none;
-use super::request::{Op, observe};
+use super::operation::Op;
+use super::request::observe;
 
 /// How many keys one `DeleteObjects` request may name (S3 API reference).
 const DELETE_BATCH: usize = 1000;
@@ -24,7 +24,7 @@ const DELETE_BATCH: usize = 1000;
 pub struct Bucket {
     client: Client,
     name: Arc<str>,
-    manners: Arc<Manners>,
+    config: Arc<BucketConfig>,
 }
 
 impl fmt::Debug for Bucket {
@@ -36,11 +36,11 @@ impl fmt::Debug for Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(client: Client, name: &str, manners: Arc<Manners>) -> Self {
+    pub(super) fn new(client: Client, name: &str, config: Arc<BucketConfig>) -> Self {
         Self {
             client,
             name: name.into(),
-            manners,
+            config,
         }
     }
 
@@ -48,8 +48,8 @@ impl Bucket {
         &self.client
     }
 
-    pub(super) fn manners(&self) -> &Manners {
-        &self.manners
+    pub(super) fn config(&self) -> &BucketConfig {
+        &self.config
     }
 
     pub(super) fn at(&self, op: Op, key: &str) -> At {

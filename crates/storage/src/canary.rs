@@ -7,7 +7,7 @@ use super::bucket::Bucket;
 use super::clock::{ALLOWED, in_words};
 use super::error::StorageError;
 use super::object::ObjectKind;
-use super::request::Op;
+use super::operation::Op;
 
 impl Bucket {
     /// Whether everything we need works here: lists, then writes, reads back and removes a small object of a fresh name under `root`, and
@@ -38,7 +38,7 @@ impl Bucket {
     /// Our clock minus the storage's, as its newest answer to any request tells.
     #[must_use]
     pub fn clock_difference(&self) -> Option<TimeDelta> {
-        self.manners().clock.difference()
+        self.config().clock.difference()
     }
 
     /// Whether the newest answer was dated close enough to our own clock.

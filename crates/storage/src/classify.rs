@@ -139,7 +139,7 @@ fn causes(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use std::io;
 
-    use super::super::request::Op;
+    use super::super::operation::Op;
     use super::*;
 
     fn judged_by(answer: Answer<'_>) -> StorageError {

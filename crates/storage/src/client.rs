@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
@@ -16,6 +15,7 @@ use aws_smithy_http_client::tls;
 use secrecy::ExposeSecret;
 
 use super::bucket::Bucket;
+use super::bucket_config::BucketConfig;
 use super::clock::ClockWatch;
 use super::settings::{Checksums, StaticCredentials, StorageSettings};
 
@@ -23,27 +23,7 @@ use super::settings::{Checksums, StaticCredentials, StorageSettings};
 #[derive(Clone)]
 pub struct Storage {
     client: Client,
-    manners: Arc<Manners>,
-}
-
-/// What every request of one client has in common and the SDK does not know.
-#[derive(Debug)]
-pub(super) struct Manners {
-    /// Whether public objects get the ACL `public-read`.
-    pub(super) public_read: bool,
-    /// Limit on silence within a body.
-    pub(super) stall_timeout: Duration,
-    /// By how much the storage's clock differs from ours.
-    pub(super) clock: ClockWatch,
-    /// What the timeouts of uploads follow from.
-    settings: StorageSettings,
-}
-
-impl Manners {
-    /// What differs for a request that carries a body of `size` bytes.
-    pub(super) fn upload_config(&self, size: usize) -> Builder {
-        Builder::default().timeout_config(upload_timeouts(&self.settings, size as u64))
-    }
+    config: Arc<BucketConfig>,
 }
 
 impl Storage {
@@ -69,19 +49,14 @@ impl Storage {
         let config = s3_config(Builder::from(&shared), settings).interceptor(clock.clone());
         Self {
             client: Client::from_conf(config.build()),
-            manners: Arc::new(Manners {
-                public_read: settings.public_read,
-                stall_timeout: settings.stall_timeout,
-                clock,
-                settings: settings.clone(),
-            }),
+            config: Arc::new(BucketConfig::new(settings, clock)),
         }
     }
 
     /// One bucket of this service. Nothing is sent.
     #[must_use]
     pub fn bucket(&self, name: &str) -> Bucket {
-        Bucket::new(self.client.clone(), name, Arc::clone(&self.manners))
+        Bucket::new(self.client.clone(), name, Arc::clone(&self.config))
     }
 }
 
@@ -89,7 +64,7 @@ impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The client's own Debug prints its whole configuration.
         f.debug_struct("Storage")
-            .field("manners", &self.manners)
+            .field("config", &self.config)
             .finish_non_exhaustive()
     }
 }
@@ -106,16 +81,6 @@ fn request_timeouts(settings: &StorageSettings) -> TimeoutConfig {
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.stall_timeout)
         .operation_attempt_timeout(settings.attempt_timeout)
-        .build()
-}
-
-fn upload_timeouts(settings: &StorageSettings, size: u64) -> TimeoutConfig {
-    // To the SDK, "read" begins when the request begins, so it would cut an upload that is merely long.
-    // One that stands still in its middle is caught by the stalled stream protection.
-    TimeoutConfig::builder()
-        .connect_timeout(settings.connect_timeout)
-        .read_timeout(settings.upload_timeout(size))
-        .operation_attempt_timeout(settings.upload_timeout(size))
         .build()
 }
 

@@ -6,7 +6,8 @@ use aws_sdk_s3::types::{CorsConfiguration, CorsRule as SdkRule};
 use super::bucket::Bucket;
 use super::classify::from_sdk;
 use super::error::StorageError;
-use super::request::{Op, observe};
+use super::operation::Op;
+use super::request::observe;
 
 const METHODS: [&str; 2] = ["GET", "HEAD"];
 const EXPOSED: [&str; 3] = ["Content-Length", "Content-Range", "ETag"];

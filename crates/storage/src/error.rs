@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::clock::in_words;
-use super::request::Op;
+use super::operation::Op;
 
 /// What was attempted, on which object. It holds no credential, no query and no header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,5 +238,14 @@ fn address_fix(region: Option<&str>) -> String {
     match region {
         Some(region) => format!("set S3_REGION to {region}, and S3_ENDPOINT to the endpoint of that region"),
         None => "set S3_REGION and S3_ENDPOINT to where the bucket is".to_owned(),
+    }
+}
+
+/// Turns "there is none" into a value, for callers to whom absence is an answer.
+pub(super) fn absent_is_none<T>(outcome: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(StorageError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

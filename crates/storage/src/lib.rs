@@ -9,6 +9,7 @@
 
 mod body;
 mod bucket;
+mod bucket_config;
 mod canary;
 mod classify;
 mod client;
@@ -19,6 +20,7 @@ mod key;
 mod location;
 mod multipart;
 mod object;
+mod operation;
 mod parts;
 mod read;
 mod request;
@@ -37,7 +39,8 @@ pub use error::{At, DenialCause, StorageError};
 pub use key::{JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch, segment_name, source_copy};
 pub use location::{ForbiddenSource, Locator, LocatorError};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
-pub use request::{Op, touch_metrics};
+pub use operation::Op;
+pub use request::touch_metrics;
 pub use settings::{Checksums, STALL_TIMEOUT, StaticCredentials, StorageSettings};
 pub use source::{BlockCache, Source, SourceFault, SourceReport, SourceServer, SourceSettings};
 pub use trial::Step;

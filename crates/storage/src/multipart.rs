@@ -10,7 +10,8 @@ use super::bucket::Bucket;
 use super::classify::from_sdk;
 use super::error::StorageError;
 use super::object::{ObjectKind, bare_etag};
-use super::request::{Op, observe};
+use super::operation::Op;
+use super::request::observe;
 
 /// The server may take minutes to make one object of many parts: as long as sending so many bytes may take.
 const COMPLETION: usize = 8 << 20;
@@ -97,7 +98,7 @@ impl Upload {
             .key(key)
             .content_type(kind.content_type())
             .set_cache_control(kind.cache_control().map(str::to_owned))
-            .set_acl(kind.acl(bucket.manners().public_read))
+            .set_acl(kind.acl(bucket.config().public_read))
             .send()
             .await;
         let created = answer.map_err(|error| from_sdk(at(), &error))?;
@@ -115,7 +116,7 @@ impl Upload {
     }
 
     async fn send(&self, number: i32, part: Bytes) -> Result<CompletedPart, StorageError> {
-        let config = self.bucket.manners().upload_config(part.len());
+        let config = self.bucket.config().upload_config(part.len());
         let answer = self
             .bucket
             .client()
@@ -145,7 +146,7 @@ impl Upload {
             .upload_id(&self.id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .customize()
-            .config_override(self.bucket.manners().upload_config(COMPLETION))
+            .config_override(self.bucket.config().upload_config(COMPLETION))
             .send()
             .await;
         let completed = answer.map_err(|error| from_sdk(self.bucket.at(Op::CompleteUpload, &self.key), &error))?;

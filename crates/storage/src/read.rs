@@ -10,9 +10,10 @@ use bytes::Bytes;
 use super::body::Body;
 use super::bucket::Bucket;
 use super::classify::from_sdk;
-use super::error::{At, StorageError};
+use super::error::{At, StorageError, absent_is_none};
 use super::object::{Digest, Digester, bare_etag, quoted_etag};
-use super::request::{Op, observe};
+use super::operation::Op;
+use super::request::observe;
 
 /// How long to wait before a read that broke off, or was denied, is begun again. The SDK repeats a request only until its answer
 /// begins; what breaks off afterwards is repeated here. It repeats no denial; but a service whose credentials or policies were just
@@ -100,7 +101,7 @@ impl Bucket {
             );
             return Err(StorageError::Refused { at, reason });
         }
-        Body::new(at, answer.body, range.end - range.start, self.manners().stall_timeout)
+        Body::new(at, answer.body, range.end - range.start, self.config().stall_timeout)
             .collect()
             .await
     }
@@ -114,7 +115,7 @@ impl Bucket {
                 reason: "the server does not tell the object's size".to_owned(),
             });
         };
-        Ok(Body::new(at, answer.body, size, self.manners().stall_timeout))
+        Ok(Body::new(at, answer.body, size, self.config().stall_timeout))
     }
 }
 
@@ -123,15 +124,6 @@ fn answered(
     answer: Result<GetObjectOutput, SdkError<GetObjectError>>,
 ) -> Result<GetObjectOutput, StorageError> {
     answer.map_err(|error| from_sdk(at.clone(), &error))
-}
-
-/// Turns "there is none" into a value, for callers to whom absence is an answer.
-pub(super) fn absent_is_none<T>(outcome: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
-    match outcome {
-        Ok(found) => Ok(Some(found)),
-        Err(StorageError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 async fn repeat_read<T, F>(read: impl Fn() -> F) -> Result<T, StorageError>

@@ -6,7 +6,7 @@ use futures::stream;
 use super::bucket::Bucket;
 use super::error::StorageError;
 use super::object::{ObjectKind, Stored};
-use super::request::Op;
+use super::operation::Op;
 
 /// Larger than one part, so that it is sent in two.
 const LARGE: usize = 9 * 1024 * 1024;

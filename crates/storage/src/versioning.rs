@@ -3,7 +3,8 @@
 use super::bucket::Bucket;
 use super::classify::from_sdk;
 use super::error::StorageError;
-use super::request::{Op, observe};
+use super::operation::Op;
+use super::request::observe;
 
 /// What becomes of objects that are removed or replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

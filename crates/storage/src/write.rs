@@ -17,8 +17,9 @@ use super::classify::from_sdk;
 use super::error::StorageError;
 use super::multipart::Multipart;
 use super::object::{Digest, ObjectKind, Stored, bare_etag, quoted_etag};
+use super::operation::Op;
 use super::parts::Parts;
-use super::request::{Op, observe};
+use super::request::observe;
 
 /// What is smaller than this is sent in one request; what is not is sent in parts of this size.
 const PART_SIZE: u64 = 8 * 1024 * 1024;
@@ -187,7 +188,7 @@ impl Bucket {
         digest: Digest,
         over: Option<Over<'_>>,
     ) -> Result<Stored, StorageError> {
-        let config = self.manners().upload_config(body.len());
+        let config = self.config().upload_config(body.len());
         let request = self
             .client()
             .put_object()
@@ -195,7 +196,7 @@ impl Bucket {
             .key(key)
             .content_type(kind.content_type())
             .set_cache_control(kind.cache_control().map(str::to_owned))
-            .set_acl(kind.acl(self.manners().public_read))
+            .set_acl(kind.acl(self.config().public_read))
             .set_if_match(over.and_then(Over::version))
             .set_if_none_match(over.filter(|over| over.0.is_none()).map(|_| "*".to_owned()))
             .body(ByteStream::from(body))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ffmpeg::{Allowance, Confinement, End, Input, Limits, ProbeLimits, Run, Tick, argv};
+use ffmpeg::{End, Input, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv};
 use storage::{Source, SourceServer, base36, source_copy};
 use streams::Code;
 use streams::plan::{Planned, SourceCopy};
@@ -49,9 +49,9 @@ impl Repair<'_> {
             let exit = ffmpeg::run(Run {
                 tool: &self.context.tool,
                 args: &args,
-                confinement: Confinement::new(Allowance::copy(plan.source.size.max(copy.size)))
-                    .in_folder(task_dir.path())
-                    .reading(&input),
+                policy: SandboxPolicy::new(ResourceLimits::copy(plan.source.size.max(copy.size)))
+                    .workdir(task_dir.path())
+                    .allow_input(&input),
                 limits: Limits::new(LONGEST),
                 stop: &CancellationToken::new(),
                 external_work: &|| server.bytes_read() + server.bytes_served(),

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
-use ffmpeg::{Allowance, Confinement, End, Limits, Run, Tick, argv};
+use ffmpeg::{End, Limits, ResourceLimits, Run, SandboxPolicy, Tick, argv};
 use media::cmaf::{FragmentInfo, GateFailure, InitInfo};
 use metrics::counter;
 use streams::Code;
@@ -166,7 +166,7 @@ impl FfmpegRun<'_> {
         let exit = ffmpeg::run(Run {
             tool: &self.task.context.tool,
             args: &self.argv,
-            confinement: self.confinement(task_dir),
+            policy: self.sandbox_policy(task_dir),
             limits: Limits::new(wall_time),
             stop: &CancellationToken::new(),
             external_work: &|| self.source.server.work(),
@@ -189,15 +189,15 @@ impl FfmpegRun<'_> {
     }
 
     /// What ffmpeg may reach and use.
-    fn confinement(&self, task_dir: &Path) -> Confinement {
+    fn sandbox_policy(&self, task_dir: &Path) -> SandboxPolicy {
         let EncodeTask { plan, assignment, .. } = self.task;
-        let allowance = match assignment.task.duty {
-            Duty::Video(_) => Allowance::chunk(plan, self.task.media_seconds(), ffmpeg::cores()),
-            _ => Allowance::tracks(plan),
+        let limits = match assignment.task.duty {
+            Duty::Video(_) => ResourceLimits::chunk(plan, self.task.media_seconds(), ffmpeg::cores()),
+            _ => ResourceLimits::tracks(plan),
         };
-        Confinement::new(allowance)
-            .in_folder(task_dir)
-            .reading(&self.source.input)
+        SandboxPolicy::new(limits)
+            .workdir(task_dir)
+            .allow_input(&self.source.input)
             .with_devices(plan.videos().any(argv::needs_device))
     }
 

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _};
 use media::image::Picture;
 use storage::{Digest, JobKeys, ObjectKind};
+use streams::Rational;
 use streams::plan::{Planned, Rendition, Storyboard};
 use streams::task::TaskName;
 use streams::work::ObjectRef;
-use streams::Rational;
 
 use super::assembly::Assembled;
 use super::extras::tiles;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ffmpeg::{Allowance, Confinement, End, Input, Limits, Run, Tick, argv};
+use ffmpeg::{End, Input, Limits, ResourceLimits, Run, SandboxPolicy, Tick, argv};
 use media::ladder::Probe;
 use media::ladder::probe::{Content, Stream};
 use media::ladder::sound::SAMPLE_RATE;
@@ -100,9 +100,9 @@ impl Planner {
         let exit = ffmpeg::run(Run {
             tool: &self.context.tool,
             args,
-            confinement: Confinement::new(Allowance::copy(size))
-                .in_folder(folder)
-                .reading(&Input::http(server.url())),
+            policy: SandboxPolicy::new(ResourceLimits::copy(size))
+                .workdir(folder)
+                .allow_input(&Input::http(server.url())),
             limits: Limits::new(Duration::from_secs(300 + size / SLOWEST)),
             stop: &CancellationToken::new(),
             external_work: &|| server.bytes_read() + server.bytes_served(),

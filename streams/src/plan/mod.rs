@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::fact::Head;
+use crate::head::Head;
 use crate::rational::Rational;
 use crate::task::{Class, Lane, TaskName};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ffmpeg::argv::{self, Options};
-use ffmpeg::{Allowance, Confinement, Input, Limits, ProbeLimits, Run, Tick, Tool, sniff};
+use ffmpeg::{Input, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, Tool, sniff};
 use media::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use media::ladder::{self, Pin, Profiles, Settings};
 use storage::{BlockCache, Bucket, ObjectKind, Source, SourceServer, SourceSettings};
@@ -111,25 +111,27 @@ impl Bench {
             return Ok(Err(Code::VerificationFailed));
         };
         // As the service confines it; no clip of these is longer.
-        let allowance = match planned.video {
-            Some(_) => Allowance::chunk(&planned, 60.0, 1),
-            None => Allowance::tracks(&planned),
+        let resource_limits = match planned.video {
+            Some(_) => ResourceLimits::chunk(&planned, 60.0, 1),
+            None => ResourceLimits::tracks(&planned),
         };
-        let confinement = Confinement::new(allowance).in_folder(folder.path()).reading(input);
-        self.encode(&args, confinement, folder.path(), &planned).await
+        let policy = SandboxPolicy::new(resource_limits)
+            .workdir(folder.path())
+            .allow_input(input);
+        self.encode(&args, policy, folder.path(), &planned).await
     }
 
     async fn encode(
         &self,
         args: &[String],
-        confinement: Confinement,
+        policy: SandboxPolicy,
         folder: &Path,
         planned: &Planned,
     ) -> Result<Result<(), Code>, String> {
         let exit = ffmpeg::run(Run {
             tool: &self.tool,
             args,
-            confinement,
+            policy,
             limits: Limits::new(Duration::from_secs(90)),
             stop: &CancellationToken::new(),
             external_work: &|| 0,

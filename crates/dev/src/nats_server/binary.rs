@@ -1,55 +1,15 @@
 //! Which `nats-server` program runs, and whether it is new enough.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::child;
 use super::error::NatsServerError;
+use super::version::{OLDEST, Version};
 
 /// Where `scripts` of a checkout put the server when the system has none.
 const LOCAL_BINARY: &str = "./.tools/venv/bin/nats-server";
-
-/// The oldest server on which a single node keeps what it acknowledged: `sync_interval: always`
-/// flushes stream *and* consumer state only from here on.
-pub(super) const OLDEST: Version = Version {
-    major: 2,
-    minor: 15,
-    patch: 0,
-};
-
-/// A version of nats-server; a pre-release counts as its release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// Incompatible changes.
-    pub major: u64,
-    /// Features.
-    pub minor: u64,
-    /// Fixes.
-    pub patch: u64,
-}
-
-impl Version {
-    /// Reads the line that `nats-server --version` prints, such as `nats-server: v2.15.1`.
-    fn from_output(output: &str) -> Option<Self> {
-        let text = output.trim().strip_prefix("nats-server: v")?;
-        let release = text.split(['-', '+']).next()?;
-        let mut numbers = release.split('.').map(|number| number.parse().ok());
-        let version = Self {
-            major: numbers.next()??,
-            minor: numbers.next()??,
-            patch: numbers.next()??,
-        };
-        numbers.next().is_none().then_some(version)
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
-}
 
 /// A program that ran, said its version and is new enough.
 #[derive(Debug, Clone)]
@@ -136,8 +96,6 @@ async fn tether() -> Vec<OsString> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use proptest::prelude::*;
-
     use super::*;
 
     fn script(folder: &Path, text: &str) -> PathBuf {
@@ -145,30 +103,6 @@ mod tests {
         std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path
-    }
-
-    #[test]
-    fn a_version_line_is_read_with_or_without_a_pre_release() {
-        let version = |major, minor, patch| Some(Version { major, minor, patch });
-        assert_eq!(Version::from_output("nats-server: v2.15.1\n"), version(2, 15, 1));
-        assert_eq!(Version::from_output("nats-server: v2.15.0-RC.2"), version(2, 15, 0));
-        for bad in [
-            "",
-            "nats-server: v2.15",
-            "nats-server: v2.15.x",
-            "nats: v2.15.1",
-            "nats-server: v2.15.1.1",
-        ] {
-            assert_eq!(Version::from_output(bad), None, "{bad}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_version_that_is_printed_is_read_back(major: u64, minor: u64, patch: u64) {
-            let version = Version { major, minor, patch };
-            prop_assert_eq!(Version::from_output(&format!("nats-server: v{version}")), Some(version));
-        }
     }
 
     #[tokio::test]

@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::binary::{OLDEST, Version};
+use super::child::Ending;
+use super::version::{OLDEST, Version};
 
 /// Why [`NatsServer::start`](super::NatsServer::start) failed.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +71,7 @@ pub enum NatsServerError {
     #[error("nats-server ended while starting ({ending}); its log {log} ends with: {tail}")]
     Ended {
         /// How it ended.
-        ending: super::Ending,
+        ending: Ending,
         /// Its log file.
         log: PathBuf,
         /// The last lines of the log.

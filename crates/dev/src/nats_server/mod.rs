@@ -1,7 +1,7 @@
 //! A `nats-server` of our own: found, checked, configured, started as a child and ended with us.
 //!
 //! [`NatsServer::start`] is the way in. The modules, in the order a start meets them: which
-//! binary (`binary`), what it is told (`configuration`), how it runs and ends (`child`),
+//! binary (`binary`) in which version (`version`), what it is told (`configuration`), how it runs and ends (`child`),
 //! how we know that it answers (`greeting`).
 //!
 //! **It never outlives us.** `stop` and drop end it, and on Linux `setpriv --pdeathsig` has the
@@ -15,11 +15,12 @@ mod configuration;
 mod error;
 mod greeting;
 mod server;
+mod version;
 
-pub use binary::Version;
 pub use child::Ending;
 pub use error::NatsServerError;
 pub use server::{NatsServer, Settings};
+pub use version::Version;
 
 #[cfg(test)]
 mod tests;

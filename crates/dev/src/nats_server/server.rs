@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::binary::{Binary, Version};
+use super::binary::Binary;
 use super::child::{Child, Ending, Launch};
 use super::configuration;
 use super::error::NatsServerError;
 use super::greeting::Greeting;
+use super::version::Version;
 use crate::loopback;
 
 /// How long a server may take to answer; recovering a large store is the slow part.

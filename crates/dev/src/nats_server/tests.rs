@@ -117,7 +117,7 @@ async fn a_server_ends_when_its_parent_is_killed() {
     let mut parent = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "dev::nats_server::tests::a_process_with_a_server",
+            "nats_server::tests::a_process_with_a_server",
             "--ignored",
             "--nocapture",
         ])

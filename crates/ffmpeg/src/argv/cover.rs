@@ -1,5 +1,6 @@
 //! The poster of a source without video: its cover, no larger than other posters.
 
+use super::filter::{Chain, Filter};
 use super::words;
 
 /// The file the cover is written to, in the folder ffmpeg runs in.
@@ -10,11 +11,20 @@ const LONGEST: u32 = 1280;
 
 /// The output options of the poster, made of stream `track`. JPEG files are full-range BT.601 (JFIF).
 pub(super) fn args(track: u32) -> Vec<String> {
+    let fitted = Filter::new("scale")
+        .arg("w", format!("min({LONGEST},iw)"))
+        .arg("h", format!("min({LONGEST},ih)"))
+        .arg("force_original_aspect_ratio", "decrease")
+        .arg("force_divisible_by", 2)
+        .arg("out_color_matrix", "bt601")
+        .arg("out_range", "pc");
+    let chain = Chain::default()
+        .then(fitted)
+        .then(Filter::new("setsar").value(1))
+        .then(Filter::new("format").value("yuvj420p"));
+
     let mut args = words(&format!("-map 0:{track} -frames:v 1 -filter:v"));
-    args.push(format!(
-        "scale=w='min({LONGEST},iw)':h='min({LONGEST},ih)':force_original_aspect_ratio=decrease:force_divisible_by=2:\
-         out_color_matrix=bt601:out_range=pc,setsar=1,format=yuvj420p"
-    ));
+    args.push(chain.to_string());
     args.extend(words(
         "-c:v mjpeg -q:v 4 -map_metadata -1 -fflags +bitexact -flags:v +bitexact -f image2 -update 1",
     ));

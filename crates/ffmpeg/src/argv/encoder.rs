@@ -6,6 +6,7 @@
 
 use streams::plan::VideoRendition;
 
+use super::filter::Filter;
 use super::words;
 
 /// The device VAAPI encodes on.
@@ -103,10 +104,11 @@ pub(crate) fn device(rendition: &VideoRendition) -> Vec<String> {
 }
 
 /// The filters from planar frames to what the encoder takes.
-pub(crate) fn upload(rendition: &VideoRendition) -> &'static str {
+pub(crate) fn upload(rendition: &VideoRendition) -> Vec<Filter> {
+    let nv12 = || Filter::new("format").value("nv12");
     match family(&rendition.encoder) {
-        "vaapi" => ",format=nv12,hwupload",
-        "qsv" => ",format=nv12",
-        _ => "",
+        "vaapi" => vec![nv12(), Filter::new("hwupload")],
+        "qsv" => vec![nv12()],
+        _ => Vec::new(),
     }
 }

@@ -7,8 +7,26 @@ use crate::input::Input;
 use streams::testing::planned;
 
 fn check(args: Option<Vec<String>>, golden: &str) {
-    let text = args.unwrap().join("\n") + "\n";
+    let args = args.unwrap();
+    labels_meet(&args);
+    let text = args.join("\n") + "\n";
     assert_eq!(text, golden, "the command line is now\n{text}");
+}
+
+/// Each label of a graph is produced once, and taken once: by a chain, or by `-map`.
+fn labels_meet(args: &[String]) {
+    let graph = args.iter().skip_while(|arg| *arg != "-filter_complex").nth(1).unwrap();
+    let mapped = args.windows(2).filter(|pair| pair[0] == "-map").map(|pair| &pair[1]);
+    let all: String = std::iter::once(graph)
+        .chain(mapped.filter(|label| label.starts_with('[')))
+        .cloned()
+        .collect();
+    let labels = all.split('[').skip(1).map(|rest| rest.split_once(']').unwrap().0);
+    let labels: Vec<&str> = labels.filter(|label| !label.contains(':')).collect();
+    for label in &labels {
+        let times = labels.iter().filter(|other| *other == label).count();
+        assert_eq!(times, 2, "{label} in {all}");
+    }
 }
 
 fn input() -> Input {
@@ -210,7 +228,7 @@ fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
     assert!(
         args.ends_with(
             "-filter_complex [0:0]aresample=48000:async=1000:flags=+res,aformat=sample_fmts=flt:channel_layouts=5.1[u0];\
-             [0:2]volume=if(eq(nb_channels\\,1)\\,sqrt(2)\\,1),aresample=48000:async=1000:flags=+res,\
+             [0:2]volume='if(eq(nb_channels,1),sqrt(2),1)',aresample=48000:async=1000:flags=+res,\
              aformat=sample_fmts=flt:channel_layouts=stereo[u2] -map [u0] -map [u2] -c:a pcm_f32le -map_metadata -1 \
              -map_chapters -1 -fflags +bitexact -output_ts_offset 3600 -avoid_negative_ts disabled -f nut uniform.nut"
         ),
@@ -286,7 +304,10 @@ fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
             ..rendition.clone()
         };
         let device = encoder::device(&rendition).join(" ");
-        let upload = encoder::upload(&rendition);
+        let upload = encoder::upload(&rendition)
+            .into_iter()
+            .map(|filter| format!(",{filter}"));
+        let upload: String = upload.collect();
         text += &format!("{device}|{upload}|{}\n", encoder::args(&rendition).join(" "));
     }
     let golden = include_str!("../../tests/golden/encoders.argv");

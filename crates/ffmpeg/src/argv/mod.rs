@@ -7,6 +7,7 @@
 
 mod cover;
 mod encoder;
+pub(crate) mod filter;
 mod hls;
 mod mix;
 mod picture;

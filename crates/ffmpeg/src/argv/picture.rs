@@ -3,6 +3,7 @@
 use streams::Rational;
 use streams::plan::{FieldOrder, Matrix, Picture, Primaries, Source, SourceColor, Transfer, VideoPlan, VideoRendition};
 
+use super::filter::Filter;
 use super::words;
 
 /// The options of the input itself. We turn pictures ourselves, since a display matrix need not be a quarter turn; the graph is not
@@ -27,14 +28,14 @@ pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
 
 /// What is done on the source's own frames, before they are counted: all are fitted into the planned size and shape (which costs nothing
 /// where they have it), fields become frames, and the picture is turned upright.
-pub(super) fn before_the_grid(picture: Picture) -> String {
-    let mut filters = String::new();
+pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
+    let mut filters = Vec::new();
     // Newer versions scale nothing that is tagged with a matrix they do not know.
     if picture.color.approximated || scaler_name(picture.color.matrix).is_none() {
-        filters += "setparams=colorspace=bt709,";
+        filters.push(Filter::new("setparams").arg("colorspace", "bt709"));
     }
     if picture.width > 0 && picture.height > 0 {
-        filters += &fitted(picture);
+        filters.extend(fitted(picture));
     }
     if picture.deinterlace {
         let mode = if picture.field_rate { "send_field" } else { "send_frame" };
@@ -43,28 +44,33 @@ pub(super) fn before_the_grid(picture: Picture) -> String {
             FieldOrder::Top => "tff",
             FieldOrder::Bottom => "bff",
         };
-        filters += &format!("bwdif=mode={mode}:parity={parity}:deint=all,");
+        filters.push(
+            Filter::new("bwdif")
+                .arg("mode", mode)
+                .arg("parity", parity)
+                .arg("deint", "all"),
+        );
     }
+
     // Newer versions would carry the source's display matrix on to the output, where it would turn the picture once more.
-    filters += turned(picture);
-    filters += "sidedata=mode=delete:type=DISPLAYMATRIX,";
+    filters.extend(turned(picture));
+    filters.push(without_side_data("DISPLAYMATRIX"));
     // Some encoders write the captions that come with frames into the stream, others do not, and their defaults change.
     if !picture.captions {
-        filters += "sidedata=mode=delete:type=A53_CC,";
+        filters.push(without_side_data("A53_CC"));
     }
     filters
 }
 
+fn without_side_data(kind: &str) -> Filter {
+    Filter::new("sidedata").arg("mode", "delete").arg("type", kind)
+}
+
 /// Makes pictures as large as they can be within the planned ones, in their own shape, and puts bars beside them. The size is reckoned anew for
 /// each frame, since the filter graph is not made anew when a source changes on its way.
-fn fitted(picture: Picture) -> String {
+fn fitted(picture: Picture) -> Vec<Filter> {
     let (width, height) = (picture.width, picture.height);
     let believed = picture.pixel_aspect.unwrap_or(Rational::whole(1));
-    let square = if picture.pixel_aspect.is_some() {
-        ""
-    } else {
-        "setsar=1,"
-    };
     // Width over height as shown; the share by which a shape may be off before bars are put beside it: those of a pixel or two are none.
     let off = 0.01_f64.max(4.0 / f64::from(width.min(height)));
     let (least, most) = (1.0 - off, 1.0 + off);
@@ -73,52 +79,110 @@ fn fitted(picture: Picture) -> String {
     let aspect = format!("({}/{})", shown.num(), shown.den());
     let narrow = format!("if(gte(dar,{aspect}*{least:.2}),{width},min({width},2*round({width}*dar/{aspect}/2)))");
     let flat = format!("if(lte(dar,{aspect}*{most:.2}),{height},min({height},2*round({height}*{aspect}/dar/2)))");
-    format!("{square}scale=w='{narrow}':h='{flat}':flags=bicubic:eval=frame,pad={width}:{height}:-1:-1:eval=frame,")
+
+    let scale = Filter::new("scale")
+        .arg("w", narrow)
+        .arg("h", flat)
+        .arg("flags", "bicubic")
+        .arg("eval", "frame");
+    let bars = Filter::new("pad")
+        .value(width)
+        .value(height)
+        .value(-1)
+        .value(-1)
+        .arg("eval", "frame");
+    let square = picture.pixel_aspect.is_none().then(|| Filter::new("setsar").value(1));
+    square.into_iter().chain([scale, bars]).collect()
 }
 
-const fn turned(picture: Picture) -> &'static str {
+fn turned(picture: Picture) -> Vec<Filter> {
+    let transpose = |direction: &str| vec![Filter::new("transpose").value(direction)];
     match (picture.turn, picture.mirror) {
-        (90, false) => "transpose=clock,",
-        (90, true) => "transpose=cclock_flip,",
-        (180, false) => "hflip,vflip,",
-        (180, true) => "vflip,",
-        (270, false) => "transpose=cclock,",
-        (270, true) => "transpose=clock_flip,",
-        (_, false) => "",
-        (_, true) => "hflip,",
+        (90, false) => transpose("clock"),
+        (90, true) => transpose("cclock_flip"),
+        (180, false) => vec![Filter::new("hflip"), Filter::new("vflip")],
+        (180, true) => vec![Filter::new("vflip")],
+        (270, false) => transpose("cclock"),
+        (270, true) => transpose("clock_flip"),
+        (_, false) => Vec::new(),
+        (_, true) => vec![Filter::new("hflip")],
     }
 }
 
 /// What is done on the grid's frames, before they are split into rungs: the transparent are laid on black, and colours that the output
 /// does not have are mapped to those it has, in the size of the top rung `top`.
-pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> String {
-    let mut filters = String::new();
+pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> Vec<Filter> {
+    let mut filters = Vec::new();
     if picture.flatten {
         // Colour times opacity is that colour on black. The pictures stay RGB or YUV, as they were.
-        filters += ",format=yuva444p10le|gbrap10le,premultiply=inplace=1,format=yuv444p10le|gbrp10le";
+        filters.extend([
+            Filter::new("format").value("yuva444p10le|gbrap10le"),
+            Filter::new("premultiply").arg("inplace", 1),
+            Filter::new("format").value("yuv444p10le|gbrp10le"),
+        ]);
     }
     if !picture.color.is_scaled() {
-        filters += &converted(picture.color, top);
+        filters.extend(converted(picture.color, top));
     }
     filters
 }
 
 /// Scales to the size of `top` and converts. Frames are tagged with what was decided first, since the converter refuses those of
 /// which a tag is missing; and they are even and YUV by then, which it wants as well.
-fn converted(color: SourceColor, top: &VideoRendition) -> String {
+fn converted(color: SourceColor, top: &VideoRendition) -> Vec<Filter> {
     // A matrix the scaler does not know is that of pictures in YUV, which it need not touch.
-    let (matrix, scaler) = (matrix_name(color.matrix), scaler_name(color.matrix).unwrap_or("bt709"));
-    let (primaries, transfer) = (primaries_name(color.primaries), transfer_name(color.transfer));
-    let convert = if color.transfer.is_high_dynamic_range() {
-        "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
+    let scaler = scaler_name(color.matrix).unwrap_or("bt709");
+    let even = || Filter::new("format").value("yuv420p10le");
+    let mut filters = vec![
+        scale(top, scaler, scaler),
+        even(),
+        tag(
+            primaries_name(color.primaries),
+            transfer_name(color.transfer),
+            matrix_name(color.matrix),
+        ),
+    ];
+
+    let zscale = || Filter::new("zscale");
+    if color.transfer.is_high_dynamic_range() {
+        filters.extend([
+            zscale().arg("t", "linear").arg("npl", 100),
+            Filter::new("format").value("gbrpf32le"),
+            zscale().arg("p", "bt709"),
+            Filter::new("tonemap").arg("tonemap", "hable").arg("desat", 0),
+            zscale().arg("t", "bt709").arg("m", "bt709").arg("r", "tv"),
+        ]);
     } else {
-        "zscale=m=bt709:t=bt709:p=bt709:r=tv"
-    };
-    format!(
-        ",scale={}:{}:flags=bicubic:in_color_matrix={scaler}:out_color_matrix={scaler}:out_range=tv,format=yuv420p10le,\
-         setparams=range=tv:color_primaries={primaries}:color_trc={transfer}:colorspace={matrix},{convert},format=yuv420p10le",
-        top.width, top.height
-    )
+        filters.push(
+            zscale()
+                .arg("m", "bt709")
+                .arg("t", "bt709")
+                .arg("p", "bt709")
+                .arg("r", "tv"),
+        );
+    }
+    filters.push(even());
+    filters
+}
+
+/// To the size of a rendition in limited range, from one matrix to another, by the scaler's names.
+fn scale(rendition: &VideoRendition, from: &str, to: &str) -> Filter {
+    Filter::new("scale")
+        .value(rendition.width)
+        .value(rendition.height)
+        .arg("flags", "bicubic")
+        .arg("in_color_matrix", from)
+        .arg("out_color_matrix", to)
+        .arg("out_range", "tv")
+}
+
+/// Tags frames of limited range with their colours.
+fn tag(primaries: &str, transfer: &str, matrix: &str) -> Filter {
+    Filter::new("setparams")
+        .arg("range", "tv")
+        .arg("color_primaries", primaries)
+        .arg("color_trc", transfer)
+        .arg("colorspace", matrix)
 }
 
 /// A matrix as tags and the converter call it.
@@ -181,13 +245,11 @@ pub(super) fn matrix(picture: Picture) -> &'static str {
 }
 
 /// From the grid's frames to those of a rung. `setparams` tags frames, which all versions of ffmpeg pass on to the encoder.
-pub(super) fn rung(picture: Picture, rendition: &VideoRendition) -> String {
-    format!(
-        "scale={}:{}:flags=bicubic:in_color_matrix={}:out_color_matrix=bt709:out_range=tv,setsar=1,format={},\
-         setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709",
-        rendition.width,
-        rendition.height,
-        matrix(picture),
-        rendition.pixel_format
-    )
+pub(super) fn rung(picture: Picture, rendition: &VideoRendition) -> [Filter; 4] {
+    [
+        scale(rendition, matrix(picture), "bt709"),
+        Filter::new("setsar").value(1),
+        Filter::new("format").value(&rendition.pixel_format),
+        tag("bt709", "bt709", "bt709"),
+    ]
 }

@@ -7,11 +7,15 @@ use media::ladder::size::Size;
 use media::ladder::storyboard::fitted;
 use streams::plan::{Planned, VideoPlan};
 
+use super::filter::Chain;
 use super::picture::matrix;
 use super::raw;
 
 /// The file the pictures are written to, one after the other, in the folder ffmpeg runs in: red, green and blue of each pixel.
 pub const POSTER: &str = "poster.rgb";
+
+/// The label of the grid's frames for the poster.
+pub(super) const FRAMES: &str = "sp";
 
 /// Longest side of the poster, in pixels.
 const LONGEST: u32 = 1280;
@@ -40,14 +44,14 @@ pub fn poster_size(planned: &Planned) -> Option<Size> {
     Some(fitted(size, LONGEST))
 }
 
-/// The filters from the label `sp`, the grid's frames, to the label `poster`, for a chunk of `frames` frames.
-pub(super) fn filters(planned: &Planned, video: &VideoPlan, frames: u64) -> Option<String> {
-    let chosen: Vec<String> = chosen(video.frame_rate.as_f64(), frames)
-        .iter()
-        .map(|n| format!("eq(n,{n})"))
-        .collect();
-    let scaled = raw::scaled(poster_size(planned)?, matrix(video.picture));
-    Some(format!("[sp]select='{}',{scaled}[poster]", chosen.join("+")))
+/// The chain from the label [`FRAMES`], for a chunk of `frames` frames.
+pub(super) fn chain(planned: &Planned, video: &VideoPlan, frames: u64) -> Option<Chain> {
+    let chosen = chosen(video.frame_rate.as_f64(), frames);
+    let size = poster_size(planned)?;
+    let chain = Chain::of_label(FRAMES)
+        .then(raw::select(chosen))
+        .then_all(raw::scaled(size, matrix(video.picture)));
+    Some(chain.output("poster"))
 }
 
 /// The output options of the poster.

@@ -2,14 +2,26 @@
 
 use media::ladder::size::Size;
 
+use super::filter::Filter;
 use super::words;
 
+/// Only the frames with these numbers, counted from zero.
+pub(super) fn select(numbers: impl IntoIterator<Item = u64>) -> Filter {
+    let terms: Vec<String> = numbers.into_iter().map(|n| format!("eq(n,{n})")).collect();
+    Filter::new("select").value(terms.join("+"))
+}
+
 /// The filters from the grid's frames, whose matrix is `matrix`, to RGB pictures of a size.
-pub(super) fn scaled(size: Size, matrix: &str) -> String {
-    format!(
-        "scale={}:{}:flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix={matrix},setsar=1,format=rgb24",
-        size.width, size.height
-    )
+pub(super) fn scaled(size: Size, matrix: &str) -> [Filter; 3] {
+    [
+        Filter::new("scale")
+            .value(size.width)
+            .value(size.height)
+            .arg("flags", "bicubic+accurate_rnd+full_chroma_int")
+            .arg("in_color_matrix", matrix),
+        Filter::new("setsar").value(1),
+        Filter::new("format").value("rgb24"),
+    ]
 }
 
 /// The output options that write the frames of `label` to `file`, each once.

@@ -8,7 +8,8 @@ use std::path::Path;
 use media::levels::{BLOCKS_PER_SECOND, band};
 use streams::plan::{AudioRendition, Planned, Rendition, VideoPlan, VideoRendition};
 
-use super::{preamble, words};
+use super::filter::{Chain, Filter, Graph};
+use super::{preamble, raw, words};
 use crate::input::Input;
 
 /// The file a rendition's reference frames are written to, in the rendition's folder: planes of luma, one after the other.
@@ -130,15 +131,23 @@ fn spread(count: usize, all: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| (2 * i + 1) * all / (2 * count))
 }
 
-/// The filters behind the chain of rung `i`: its frames go on to the encoder as `v<i>`, the luma of the samples goes to `r<i>`.
-///
-/// `upload` stands between them and the encoder, where that runs on a device of its own; it begins with a comma, or is empty.
-pub(super) fn tap(i: usize, samples: &[Sample], upload: &str) -> String {
-    let picked = picked(samples.iter().map(|sample| sample.in_chunk));
-    match upload.strip_prefix(',') {
-        Some(upload) => format!(",split=2[e{i}][t{i}];[e{i}]{upload}[v{i}];[t{i}]{picked}[r{i}]"),
-        None => format!(",split=2[v{i}][t{i}];[t{i}]{picked}[r{i}]"),
+/// Ends the chain of rung `i`: its frames go on to the encoder as `v<i>`, the luma of the samples goes to `r<i>`. `upload` stands
+/// between them and the encoder, where that runs on a device of its own.
+pub(super) fn tap(graph: &mut Graph, rung: Chain, i: usize, samples: &[Sample], upload: Vec<Filter>) {
+    let (encoded, tapped) = (format!("v{i}"), format!("t{i}"));
+    if upload.is_empty() {
+        graph.push(rung.split("split", &[encoded, tapped.clone()]));
+    } else {
+        let plain = format!("e{i}");
+        graph.push(rung.split("split", &[plain.clone(), tapped.clone()]));
+        graph.push(Chain::of_label(plain).then_all(upload).output(encoded));
     }
+    let numbers = samples.iter().map(|sample| sample.in_chunk);
+    graph.push(
+        Chain::of_label(tapped)
+            .then_all(picked(numbers))
+            .output(format!("r{i}")),
+    );
 }
 
 /// The output options of the samples of rung `i`.
@@ -150,18 +159,21 @@ pub(super) fn args(i: usize, rendition: &VideoRendition) -> Vec<String> {
 }
 
 /// Only the frames with these numbers, only their luma.
-fn picked(numbers: impl Iterator<Item = u64>) -> String {
-    let terms: Vec<String> = numbers.map(|n| format!("eq(n,{n})")).collect();
-    format!("select='{}',extractplanes=y", terms.join("+"))
+fn picked(numbers: impl Iterator<Item = u64>) -> [Filter; 2] {
+    [raw::select(numbers), Filter::new("extractplanes").value("y")]
 }
 
-/// The filters behind the chain of an audio rendition: its samples go on to the encoder, their levels into a file.
-pub(super) fn listen(rendition: &AudioRendition) -> String {
+/// Ends the chain of an audio rendition: its samples go on to the encoder under the rendition's name, their levels into a file.
+pub(super) fn listen(graph: &mut Graph, chain: Chain, rendition: &AudioRendition) {
     let name = &rendition.name;
-    format!(
-        ",asplit=2[on_{name}][heard_{name}];[heard_{name}]{},anullsink;[on_{name}]anull",
-        levels(&format!("{name}/{LEVELS}"), Hearing::of(rendition, 0))
-    )
+    let (encoded, heard) = (format!("on_{name}"), format!("heard_{name}"));
+    graph.push(chain.split("asplit", &[encoded.clone(), heard.clone()]));
+    graph.push(
+        Chain::of_label(heard)
+            .then_all(levels(&format!("{name}/{LEVELS}"), Hearing::of(rendition, 0)))
+            .then(Filter::new("anullsink")),
+    );
+    graph.push(Chain::of_label(encoded).then(Filter::new("anull")).output(name));
 }
 
 /// How sound is measured: the same on both sides, or they cannot be compared.
@@ -195,18 +207,25 @@ impl Hearing {
 
 /// Peak and mean level of every block, printed as metadata into `file`. Blocks lie where the timeline has them, wherever the sound begins:
 /// the resampler cuts what lies before the first one, and fills it up where sound begins later, counting in samples of its input.
-fn levels(file: &str, hearing: Hearing) -> String {
+fn levels(file: &str, hearing: Hearing) -> [Filter; 4] {
     let Hearing {
         sample_rate,
         block,
         first,
     } = hearing;
     let first = u64::from(first) * u64::from(sample_rate / BLOCKS_PER_SECOND);
-    format!(
-        "aresample={}:first_pts={first},asetnsamples=n={block}:p=1,\
-         astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level+RMS_level,ametadata=mode=print:file={file}",
-        block * BLOCKS_PER_SECOND
-    )
+    [
+        Filter::new("aresample")
+            .value(block * BLOCKS_PER_SECOND)
+            .arg("first_pts", first),
+        Filter::new("asetnsamples").arg("n", block).arg("p", 1),
+        Filter::new("astats")
+            .arg("metadata", 1)
+            .arg("reset", 1)
+            .arg("measure_perchannel", "none")
+            .arg("measure_overall", "Peak_level+RMS_level"),
+        Filter::new("ametadata").arg("mode", "print").arg("file", file),
+    ]
 }
 
 /// A file to look into: an init segment with media segments behind it.
@@ -242,7 +261,8 @@ pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
         match look {
             Look::Frames(numbers) => {
                 args.extend(words(&format!("-map {i}:v:0 -filter:v")));
-                args.push(picked(numbers.iter().copied()));
+                let picked = Chain::default().then_all(picked(numbers.iter().copied()));
+                args.push(picked.to_string());
                 args.extend(words(&format!(
                     "-fps_mode passthrough -frames:v {} -c:v rawvideo -f rawvideo {output}",
                     numbers.len()
@@ -250,7 +270,7 @@ pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
             }
             Look::Levels(hearing) => {
                 args.extend(words(&format!("-map {i}:a:0 -filter:a")));
-                args.push(levels(output, *hearing));
+                args.push(Chain::default().then_all(levels(output, *hearing)).to_string());
                 args.extend(words("-f null -"));
             }
         }

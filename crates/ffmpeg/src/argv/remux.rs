@@ -3,6 +3,7 @@
 use media::ladder::Probe;
 use media::ladder::probe::{ClockShift, Content, Stream};
 
+use super::filter::{Chain, Filter};
 use super::uniform::one_form;
 use super::{preamble, words};
 use crate::input::Input;
@@ -66,10 +67,8 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     for (k, stream) in kinds[1].1.iter().enumerate() {
         if let Some(channels) = decoded_channels(stream) {
             // Frames so short that next to nothing is lost of the one in the making at a change.
-            let filter = one_form(channels, "s16");
-            args.extend(words(&format!(
-                "-c:a:{k} flac -frame_size:a:{k} 1024 -filter:a:{k} {filter}"
-            )));
+            args.extend(words(&format!("-c:a:{k} flac -frame_size:a:{k} 1024 -filter:a:{k}")));
+            args.push(Chain::default().then_all(one_form(channels, "s16")).to_string());
         }
     }
     args.extend(words("-fflags +bitexact"));
@@ -79,7 +78,7 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
         for (kind, streams) in kinds {
             for (n, stream) in streams.iter().enumerate() {
                 if let Some(shifts) = repair.shifts.get(&stream.index) {
-                    args.extend([format!("-bsf:{kind}:{n}"), shift_times(shifts)]);
+                    args.extend([format!("-bsf:{kind}:{n}"), shift_times(shifts).to_string()]);
                 }
             }
         }
@@ -93,7 +92,7 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
 const SHIFTS_PER_FILTER: usize = 64;
 
 /// The bitstream filters that move the time stamps of a stream, from certain packets on; one goes on from what the one before it made.
-fn shift_times(shifts: &[ClockShift]) -> String {
+fn shift_times(shifts: &[ClockShift]) -> Chain {
     let filters = shifts.chunks(SHIFTS_PER_FILTER).map(|shifts| {
         let terms = shifts.iter().map(|shift| {
             #[expect(clippy::cast_precision_loss, reason = "days in microseconds stay far below 2^52")]
@@ -101,9 +100,11 @@ fn shift_times(shifts: &[ClockShift]) -> String {
             format!("+gte(N,{})*round({seconds}/TB)", shift.packet)
         });
         let terms: String = terms.collect();
-        format!("setts=pts='PTS{terms}':dts='DTS{terms}'")
+        Filter::new("setts")
+            .arg("pts", format!("PTS{terms}"))
+            .arg("dts", format!("DTS{terms}"))
     });
-    filters.collect::<Vec<_>>().join(",")
+    Chain::default().then_all(filters)
 }
 
 #[cfg(test)]
@@ -188,7 +189,7 @@ mod tests {
             micros: 86_399_999_999 + k as i64,
         };
         let shifts: Vec<ClockShift> = (0..1000).map(shift).collect();
-        let filters = shift_times(&shifts);
+        let filters = shift_times(&shifts).to_string();
         assert_eq!(filters.matches("setts=").count(), 16);
         assert!(
             filters

@@ -2,6 +2,7 @@
 
 use streams::plan::{Source, VideoPlan, VideoRendition};
 
+use super::filter::{Chain, Filter, Graph};
 use super::{picture, words};
 use crate::input::Input;
 
@@ -40,7 +41,7 @@ pub fn sample(
         args.extend(picture::input_options(source, video));
         args.extend(input.args());
     }
-    args.extend(["-filter_complex".to_owned(), graph(video, rungs, times.len())]);
+    args.extend(graph(video, rungs, times.len()).args());
     for i in 0..rungs.len() {
         args.extend(words(&format!("-map [v{i}]")));
     }
@@ -63,48 +64,64 @@ fn crf(rung: &VideoRendition) -> f64 {
 }
 
 /// Windows, one after the other, to the labels `v<i>` of the rungs and `l<i>` of the comparisons of a rung with the next lower one.
-fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> String {
-    let cut = |i: usize| {
-        format!(
-            "[{i}:{}]{}setpts=PTS-STARTPTS,fps={},trim=end_frame={FRAMES}[w{i}];",
-            video.track,
-            picture::before_the_grid(video.picture),
-            video.frame_rate
-        )
-    };
-    let labels = |name: &str, count: usize| (0..count).map(|i| format!("[{name}{i}]")).collect::<String>();
-    let last = rungs.len().saturating_sub(1);
-    let mut graph: String = (0..windows).map(cut).collect();
-    graph += &format!(
-        "{}concat=n={windows}{},split={}{}",
-        labels("w", windows),
-        rungs
-            .first()
-            .map_or_else(String::new, |top| picture::on_the_grid(video.picture, top)),
-        rungs.len(),
-        labels("s", rungs.len())
+fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph {
+    let labels = |name: &str, count: usize| -> Vec<String> { (0..count).map(|i| format!("{name}{i}")).collect() };
+    let mut graph = Graph::default();
+    for (i, window) in labels("w", windows).iter().enumerate() {
+        graph.push(
+            Chain::of_stream(i, video.track)
+                .then_all(picture::before_the_grid(video.picture))
+                .then(Filter::new("setpts").value("PTS-STARTPTS"))
+                .then(Filter::new("fps").value(video.frame_rate))
+                .then(Filter::new("trim").arg("end_frame", FRAMES))
+                .output(window),
+        );
+    }
+
+    let top = rungs.first();
+    let conversion = top.map(|top| picture::on_the_grid(video.picture, top));
+    graph.push(
+        Chain::of_labels(labels("w", windows))
+            .then(Filter::new("concat").arg("n", windows))
+            .then_all(conversion.unwrap_or_default())
+            .split("split", &labels("s", rungs.len())),
     );
+
+    let last = rungs.len().saturating_sub(1);
     for (i, rung) in rungs.iter().enumerate() {
         // `a` is compared as the higher rung, `b` as the lower one.
-        let compared = [
-            (i < last).then(|| format!("[a{i}]")),
-            (i > 0).then(|| format!("[b{i}]")),
-        ];
-        let outputs: String = compared.into_iter().flatten().collect();
-        graph += &format!(
-            ";[s{i}]{},format=yuv420p,split={}[v{i}]{outputs}",
-            picture::rung(video.picture, rung),
-            1 + usize::from(i < last) + usize::from(i > 0)
+        let mut copies = vec![format!("v{i}")];
+        copies.extend((i < last).then(|| format!("a{i}")));
+        copies.extend((i > 0).then(|| format!("b{i}")));
+        graph.push(
+            Chain::of_label(format!("s{i}"))
+                .then_all(picture::rung(video.picture, rung))
+                .then(Filter::new("format").value("yuv420p"))
+                .split("split", &copies),
         );
     }
     for (i, pair) in rungs.windows(2).enumerate() {
-        graph += &format!(
-            ";[a{i}]framestep={COMPARED}[c{i}];[b{}]framestep={COMPARED},scale={}:{}:flags=bicubic[d{i}];[c{i}][d{i}]ssim=stats_file={}[l{i}]",
-            i + 1,
-            pair[0].width,
-            pair[0].height,
-            likeness_file(i)
-        );
+        compare(&mut graph, i, pair[0]);
     }
     graph
+}
+
+/// Compares some frames of rung `i`, whose size is that of `higher`, with those of the next lower one.
+fn compare(graph: &mut Graph, i: usize, higher: &VideoRendition) {
+    let some = || Filter::new("framestep").value(COMPARED);
+    let enlarge = Filter::new("scale")
+        .value(higher.width)
+        .value(higher.height)
+        .arg("flags", "bicubic");
+    let ssim = Filter::new("ssim").arg("stats_file", likeness_file(i));
+
+    let (ours, below) = (format!("c{i}"), format!("d{i}"));
+    graph.push(Chain::of_label(format!("a{i}")).then(some()).output(&ours));
+    graph.push(
+        Chain::of_label(format!("b{}", i + 1))
+            .then(some())
+            .then(enlarge)
+            .output(&below),
+    );
+    graph.push(Chain::of_labels([ours, below]).then(ssim).output(format!("l{i}")));
 }

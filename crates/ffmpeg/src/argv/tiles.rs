@@ -3,11 +3,15 @@
 use media::ladder::size::Size;
 use streams::plan::{Storyboard, VideoPlan};
 
+use super::filter::{Chain, Filter};
 use super::picture::matrix;
 use super::raw;
 
 /// The file the tiles are written to, one after the other, in the folder ffmpeg runs in: red, green and blue of each pixel.
 pub const TILES: &str = "tiles.rgb";
+
+/// The label of the grid's frames for the tiles.
+pub(super) const FRAMES: &str = "st";
 
 /// What a chunk makes of a storyboard.
 #[derive(Debug, Clone, Copy)]
@@ -29,19 +33,17 @@ impl Tiles {
         })
     }
 
-    /// The filters from the label `st`, the grid's frames, to the label `tiles`. Frames are chosen by their number in the whole video,
-    /// and only the chosen ones are scaled.
-    pub(super) fn filters(self, video: &VideoPlan) -> String {
+    /// The chain from the label [`FRAMES`]. Frames are chosen by their number in the whole video, and only the chosen ones are scaled.
+    pub(super) fn chain(self, video: &VideoPlan) -> Chain {
         let every = u64::from(self.storyboard.interval_frames.max(1));
         let size = Size {
             width: self.storyboard.width,
             height: self.storyboard.height,
         };
-        format!(
-            "[st]select='not(mod(n+{},{every}))',{}[tiles]",
-            self.first % every,
-            raw::scaled(size, matrix(video.picture))
-        )
+        Chain::of_label(FRAMES)
+            .then(Filter::new("select").value(format!("not(mod(n+{},{every}))", self.first % every)))
+            .then_all(raw::scaled(size, matrix(video.picture)))
+            .output("tiles")
     }
 
     /// The output options of the tiles.

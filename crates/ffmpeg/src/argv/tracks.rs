@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use streams::RenditionName;
 use streams::plan::{AudioRendition, Planned};
 
+use super::filter::{Chain, Filter, Graph};
 use super::hls::Hls;
 use super::mix;
 use super::{Options, cover, preamble, reference, subtitles, uniform, words};
@@ -29,25 +30,19 @@ pub struct Choice {
 #[must_use]
 pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choice) -> Option<Vec<String>> {
     let extras = !choice.sound_alone;
-    let graph = graph(planned, planned.audios(), |rendition| {
+    let graph = graph(planned, planned.audios(), |graph, chain, rendition| {
         let gain = choice.gains.get(&rendition.name).copied();
-        format!(
-            "{}{}{}",
-            mix::finish(planned, rendition, gain),
-            length(rendition),
-            reference::listen(rendition)
-        )
+        let finished = chain
+            .then_all(mix::finish(planned, rendition, gain))
+            .then_all(length(rendition));
+        reference::listen(graph, finished, rendition);
     });
     let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());
     if graph.is_none() && !has_extras {
         return None;
     }
     let mut args = start(planned, input, options, extras && !planned.subtitles.is_empty());
-    args.extend(
-        graph
-            .into_iter()
-            .flat_map(|graph| ["-filter_complex".to_owned(), graph]),
-    );
+    args.extend(graph.into_iter().flat_map(|graph| graph.args()));
     for rendition in planned.audios() {
         args.extend(encode(planned, rendition, options));
     }
@@ -68,15 +63,19 @@ pub fn loudness_file(rendition: &RenditionName) -> String {
 #[must_use]
 pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
     let measured = || planned.audios().filter(|rendition| rendition.loudness.is_some());
-    let graph = graph(planned, measured(), |rendition| {
-        format!(
-            "{},ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file={}",
-            mix::channels(planned, rendition),
-            loudness_file(&rendition.name)
-        )
+    let graph = graph(planned, measured(), |graph, chain, rendition| {
+        let print = Filter::new("ametadata")
+            .arg("mode", "print")
+            .arg("key", "lavfi.r128.I")
+            .arg("file", loudness_file(&rendition.name));
+        let measure = chain
+            .then_all(mix::channels(planned, rendition))
+            .then(Filter::new("ebur128").arg("metadata", 1))
+            .then(print);
+        graph.push(measure.output(&rendition.name));
     })?;
     let mut args = start(planned, input, options, false);
-    args.extend(["-filter_complex".to_owned(), graph]);
+    args.extend(graph.args());
     for rendition in measured() {
         args.extend(["-map".to_owned(), label(rendition)]);
         args.extend(words("-f null -"));
@@ -99,41 +98,45 @@ fn start(planned: &Planned, input: &Input, options: Options, has_subtitles: bool
     args
 }
 
-/// The filters of some audio renditions of a plan, each track decoded once; nothing when there are none.
+/// The filters of some audio renditions of a plan, each track decoded once; nothing when there are none. `finish` ends the chain of a
+/// rendition in the label of its name.
 fn graph<'a>(
     planned: &Planned,
     audios: impl Iterator<Item = &'a AudioRendition>,
-    finish: impl Fn(&AudioRendition) -> String,
-) -> Option<String> {
+    finish: impl Fn(&mut Graph, Chain, &AudioRendition),
+) -> Option<Graph> {
     let mut tracks: BTreeMap<u32, Vec<&AudioRendition>> = BTreeMap::new();
     for rendition in audios {
         tracks.entry(rendition.track).or_default().push(rendition);
     }
-    let chains = tracks.iter().map(|(track, renditions)| {
-        let head = mix::on_the_timeline(planned, renditions[0]);
-        let ends: Vec<String> = renditions
-            .iter()
-            .map(|rendition| format!("{}{}", finish(rendition), label(rendition)))
-            .collect();
-        if let [end] = &ends[..] {
-            return format!("{head},{end}");
+
+    let mut graph = Graph::default();
+    for (track, renditions) in &tracks {
+        let head = mix::on_the_timeline(&mut graph, planned, renditions[0]);
+        if let [rendition] = renditions[..] {
+            finish(&mut graph, head, rendition);
+            continue;
         }
-        let labels: String = (0..ends.len()).map(|i| format!("[t{track}_{i}]")).collect();
-        let branches = ends.iter().enumerate().map(|(i, end)| format!(";[t{track}_{i}]{end}"));
-        format!("{head},asplit={}{labels}{}", ends.len(), branches.collect::<String>())
-    });
-    let chains: Vec<String> = chains.collect();
-    (!chains.is_empty()).then(|| chains.join(";"))
+        let labels: Vec<String> = (0..renditions.len()).map(|i| format!("t{track}_{i}")).collect();
+        graph.push(head.split("asplit", &labels));
+        for (label, rendition) in labels.iter().zip(renditions) {
+            finish(&mut graph, Chain::of_label(label), rendition);
+        }
+    }
+    (!tracks.is_empty()).then_some(graph)
 }
 
 /// From the first sample behind the encoder's own to the end of the programme: with silence behind the track's end, or cut. The silence is
 /// only as long as is planned, and by what a track may end earlier than its packets tell: sound that was lost before must be missed in the
 /// end.
-fn length(rendition: &AudioRendition) -> String {
+fn length(rendition: &AudioRendition) -> [Filter; 2] {
     let samples = |seconds: f64| (seconds * f64::from(rendition.sample_rate)).round() as u64;
     let silence = samples(rendition.padding() + rendition.tolerance());
     let end = samples(rendition.duration).max(SHORTEST);
-    format!(",apad=pad_len={silence},atrim=start_sample={PRIMING}:end_sample={end}")
+    [
+        Filter::new("apad").arg("pad_len", silence),
+        Filter::new("atrim").arg("start_sample", PRIMING).arg("end_sample", end),
+    ]
 }
 
 fn label(rendition: &AudioRendition) -> String {

@@ -2,6 +2,7 @@
 
 use streams::plan::VideoRendition;
 
+use super::filter::{Chain, Filter};
 use super::{encoder, words};
 
 /// The arguments that show whether the encoder of `rendition` works, by the exit code.
@@ -9,14 +10,18 @@ use super::{encoder, words};
 pub fn trial(rendition: &VideoRendition) -> Vec<String> {
     let mut args = words("-hide_banner -nostdin -v error");
     args.extend(encoder::device(rendition));
+    let gray = Filter::new("color")
+        .value("gray")
+        .arg("s", format!("{}x{}", rendition.width, rendition.height))
+        .arg("r", 25);
     args.extend(words(&format!(
-        "-f lavfi -i color=gray:s={}x{}:r=25 -frames:v {} -vf format={}{}",
-        rendition.width,
-        rendition.height,
-        rendition.gop_frames,
-        rendition.pixel_format,
-        encoder::upload(rendition)
+        "-f lavfi -i {gray} -frames:v {} -vf",
+        rendition.gop_frames
     )));
+    let chain = Chain::default()
+        .then(Filter::new("format").value(&rendition.pixel_format))
+        .then_all(encoder::upload(rendition));
+    args.push(chain.to_string());
     args.extend(encoder::args(rendition));
     args.extend(words("-f null -"));
     args

@@ -9,6 +9,7 @@ use std::path::Path;
 use media::ladder::sound::SAMPLE_RATE;
 use streams::plan::Planned;
 
+use super::filter::{Chain, Filter, Graph};
 use super::{LIFT, Options, preamble, words};
 use crate::input::Input;
 
@@ -53,11 +54,12 @@ pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec
     args.extend(options.args());
     args.extend(input.args());
 
-    let chains: Vec<String> = tracks
-        .iter()
-        .map(|(track, channels)| format!("[0:{track}]{}[u{track}]", one_form(*channels, "flt")))
-        .collect();
-    args.extend(["-filter_complex".to_owned(), chains.join(";")]);
+    let chain = |(track, channels): (&u32, &u32)| {
+        Chain::of_stream(0, *track)
+            .then_all(one_form(*channels, "flt"))
+            .output(format!("u{track}"))
+    };
+    args.extend(tracks.iter().map(chain).collect::<Graph>().args());
 
     for track in tracks.keys() {
         args.extend(words(&format!("-map [u{track}]")));
@@ -78,12 +80,15 @@ pub(super) fn input(planned: &Planned) -> Vec<String> {
 
 /// From any form to one, in samples of a `format` of ffmpeg's. It makes one channel quieter where it spreads it over two loudspeakers;
 /// here that is heard as loud as it is.
-pub(super) fn one_form(channels: u32, format: &str) -> String {
-    let (layout, loudness) = match channels {
-        6.. => ("5.1", ""),
-        _ => ("stereo", "volume=if(eq(nb_channels\\,1)\\,sqrt(2)\\,1),"),
-    };
-    format!(
-        "{loudness}aresample={SAMPLE_RATE}:async=1000:flags=+res,aformat=sample_fmts={format}:channel_layouts={layout}"
-    )
+pub(super) fn one_form(channels: u32, format: &str) -> Vec<Filter> {
+    let is_wide = channels >= 6;
+    let loudness = (!is_wide).then(|| Filter::new("volume").value("if(eq(nb_channels,1),sqrt(2),1)"));
+    let resample = Filter::new("aresample")
+        .value(SAMPLE_RATE)
+        .arg("async", 1000)
+        .arg("flags", "+res");
+    let form = Filter::new("aformat")
+        .arg("sample_fmts", format)
+        .arg("channel_layouts", if is_wide { "5.1" } else { "stereo" });
+    loudness.into_iter().chain([resample, form]).collect()
 }

@@ -5,10 +5,11 @@ use std::ops::Range;
 use streams::Rational;
 use streams::plan::{Planned, VideoPlan, VideoRendition};
 
+use super::filter::{Chain, Filter, Graph};
 use super::hls::Hls;
 use super::seconds::not_after;
 use super::tiles::Tiles;
-use super::{Entry, Options, encoder, picture, poster, preamble, reference, words};
+use super::{Entry, Options, encoder, picture, poster, preamble, reference, tiles, words};
 use crate::input::Input;
 
 /// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows what the decoder guesses. Beyond it
@@ -80,7 +81,7 @@ pub fn video_pass(planned: &Planned, chunk: u32, pass: &Pass, input: &Input, opt
     args.extend(options.args());
     args.extend(picture::input_options(&planned.source, video));
     args.extend(input.args());
-    args.extend(["-filter_complex".to_owned(), part.graph(planned, video)?]);
+    args.extend(part.graph(planned, video)?.args());
     for (i, rendition) in part.made(planned) {
         args.extend(words(&format!("-map [v{i}] -fps_mode passthrough")));
         args.extend(encoder::args(rendition));
@@ -167,58 +168,60 @@ impl Part {
         })
     }
 
+    fn graph(&self, planned: &Planned, video: &VideoPlan) -> Option<Graph> {
+        let mut labels: Vec<String> = self.rungs.clone().map(|i| format!("s{i}")).collect();
+        labels.extend(self.has_poster.then(|| poster::FRAMES.to_owned()));
+        labels.extend(self.tiles.map(|_| tiles::FRAMES.to_owned()));
+
+        let mut graph = Graph::default();
+        graph.push(
+            Chain::of_stream(0, video.track)
+                .then_all(picture::before_the_grid(video.picture))
+                .then_all(self.on_the_grid(video))
+                .then_all(picture::on_the_grid(video.picture, planned.videos().next()?))
+                .then_all(self.hold(video))
+                .split("split", &labels),
+        );
+
+        let samples = reference::of_rungs(planned, self.chunk);
+        for ((i, rendition), samples) in planned.videos().enumerate().zip(samples) {
+            if self.rungs.contains(&i) {
+                let rung = Chain::of_label(format!("s{i}"))
+                    .then_all(step(video, rendition))
+                    .then_all(picture::rung(video.picture, rendition));
+                reference::tap(&mut graph, rung, i, &samples, encoder::upload(rendition));
+            }
+        }
+
+        if self.has_poster {
+            let frames = self.planned_end.saturating_sub(self.first);
+            graph.push(poster::chain(planned, video, frames)?);
+        }
+        if let Some(tiles) = self.tiles {
+            graph.push(tiles.chain(video));
+        }
+        Some(graph)
+    }
+
     /// Frame times are moved so that the chunk's first frame is at zero, laid onto the grid, and cut to the chunk. `setpts` stands
     /// directly before `fps`: behind it some versions of ffmpeg forget the rate. The first chunk fills a gap before the first picture
     /// with that picture; later ones must not, or a seek that landed late would freeze instead of failing its gate.
-    fn graph(&self, planned: &Planned, video: &VideoPlan) -> Option<String> {
-        let mut labels: Vec<String> = self.rungs.clone().map(|i| format!("s{i}")).collect();
-        let mut branches: Vec<String> = planned
-            .videos()
-            .zip(reference::of_rungs(planned, self.chunk))
-            .enumerate()
-            .filter(|(i, _)| self.rungs.contains(i))
-            .map(|(i, (rendition, samples))| {
-                format!(
-                    ";[s{i}]{}{}{}",
-                    step(video, rendition),
-                    picture::rung(video.picture, rendition),
-                    reference::tap(i, &samples, encoder::upload(rendition))
-                )
-            })
-            .collect();
-        if self.has_poster {
-            labels.push("sp".to_owned());
-            let frames = self.planned_end.saturating_sub(self.first);
-            branches.push(format!(";{}", poster::filters(planned, video, frames)?));
-        }
-        if let Some(tiles) = self.tiles {
-            labels.push("st".to_owned());
-            branches.push(format!(";{}", tiles.filters(video)));
-        }
-        let outputs: String = labels.iter().map(|label| format!("[{label}]")).collect();
-        Some(format!(
-            "[0:{}]{}setpts=round(PTS-({})/TB),fps={}{},trim=start_pts=0{}{}{},split={}{outputs}{}",
-            video.track,
-            picture::before_the_grid(video.picture),
-            self.source_time,
-            video.frame_rate,
-            if self.first == 0 { ":start_time=0" } else { "" },
-            self.end
-                .map_or_else(String::new, |end| format!(":end_pts={}", end - self.first)),
-            picture::on_the_grid(video.picture, planned.videos().next()?),
-            self.hold(video),
-            labels.len(),
-            branches.concat()
-        ))
+    fn on_the_grid(&self, video: &VideoPlan) -> [Filter; 3] {
+        let start = (self.first == 0).then_some(0);
+        let end = self.end.map(|end| end - self.first);
+        [
+            Filter::new("setpts").value(format!("round(PTS-({})/TB)", self.source_time)),
+            Filter::new("fps").value(video.frame_rate).maybe("start_time", start),
+            Filter::new("trim").arg("start_pts", 0).maybe("end_pts", end),
+        ]
     }
 
     /// Holds the last picture to the end of the programme, where sound goes on behind it. Only by as many frames as are planned: those
     /// that were lost before must be missed in the end.
-    fn hold(&self, video: &VideoPlan) -> String {
-        match video.held_frames() {
-            frames if frames > 0 && self.end.is_none() => format!(",tpad=stop={frames}:stop_mode=clone"),
-            _ => String::new(),
-        }
+    fn hold(&self, video: &VideoPlan) -> Option<Filter> {
+        let frames = video.held_frames();
+        let hold = || Filter::new("tpad").arg("stop", frames).arg("stop_mode", "clone");
+        (frames > 0 && self.end.is_none()).then(hold)
     }
 
     fn hls<'a>(&self, planned: &Planned, rendition: &'a VideoRendition) -> Option<Hls<'a>> {
@@ -234,11 +237,7 @@ impl Part {
 }
 
 /// A rung of a lower rate takes every n-th frame of the same grid, beginning with the chunk's first.
-fn step(video: &VideoPlan, rendition: &VideoRendition) -> String {
+fn step(video: &VideoPlan, rendition: &VideoRendition) -> Option<Filter> {
     let step = (video.frame_rate.as_f64() / rendition.frame_rate.as_f64()).round();
-    if step > 1.0 {
-        format!("framestep={step},")
-    } else {
-        String::new()
-    }
+    (step > 1.0).then(|| Filter::new("framestep").value(step))
 }

@@ -8,7 +8,7 @@ use streams::Code;
 
 use super::super::child;
 use super::super::probe_json::{Document, RawStream};
-use super::super::sandbox::Allowance;
+use super::super::sandbox::ResourceLimits;
 use super::{ProbeError, Prober, judge};
 
 /// The size in a decoder's word that it does not begin with a picture: `… Picture size 30000x30000 is invalid`, or `… exceeds …`.
@@ -24,7 +24,7 @@ impl Prober<'_> {
         // Of the container's tags only the one that is used: others may be megabytes long.
         let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand:program_stream=index";
         let args = ["-show_entries", entries, "-show_streams", "-of", "json"];
-        let spawn = self.spawn(&args, Allowance::look());
+        let spawn = self.spawn(&args, ResourceLimits::look());
         let output = self
             .within(self.limits.look, child::output(spawn, self.limits.description))
             .await;

@@ -3,8 +3,9 @@
 use media::ladder::picture::may_have_fields;
 use media::ladder::probe::{Fields, Probe};
 
+use super::super::argv::filter::{Chain, Filter};
 use super::super::child::{self, Spawn};
-use super::super::sandbox::{Allowance, Confinement};
+use super::super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::Prober;
 
 /// Where samples are taken, as shares of the video: not at its edges, which are often black. Two are enough where nothing speaks of
@@ -26,12 +27,27 @@ const FLAGGED: f64 = 0.1;
 /// The same for a stream that does not speak of fields. Films in 30 frames a second are combed in two of five.
 const UNFLAGGED: f64 = 0.3;
 
-/// How much more alike than its own field's its neighbours' lines must be for the filter to call a frame combed or whole. Its own
-/// choice for the first, 1.04, takes fine moving patterns for combs.
-const DETECT: &str = "idet=intl_thres=1.4:prog_thres=1.5";
+/// How much more alike than its own field's its neighbours' lines must be for the filter to call a frame combed. Its own choice, 1.04,
+/// takes fine moving patterns for combs.
+const COMBED: f64 = 1.4;
 
-/// The filter's verdict on a frame.
-const VERDICT: &str = "lavfi.idet.multiple.current_frame=";
+/// The same the other way round, for the filter to call a frame whole.
+const WHOLE: f64 = 1.5;
+
+/// The metadata that holds the filter's verdict on a frame.
+const VERDICT: &str = "lavfi.idet.multiple.current_frame";
+
+/// The filters that judge every frame and print the verdicts, one to a line.
+fn detection() -> Chain {
+    Chain::default()
+        .then(Filter::new("idet").arg("intl_thres", COMBED).arg("prog_thres", WHOLE))
+        .then(
+            Filter::new("metadata")
+                .arg("mode", "print")
+                .arg("key", VERDICT)
+                .arg("file", "-"),
+        )
+}
 
 /// How many frames looked like what. Still ones look like nothing.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +59,8 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, line: &str) {
-        match line.strip_prefix(VERDICT) {
+        let verdict = line.strip_prefix(VERDICT).and_then(|rest| rest.strip_prefix('='));
+        match verdict {
             Some("tff") => self.top += 1,
             Some("bff") => self.bottom += 1,
             Some("progressive") => self.progressive += 1,
@@ -117,12 +134,10 @@ impl Prober<'_> {
         }
         let mut args: Vec<String> = args.into_iter().map(str::to_owned).collect();
         args.extend(self.input.args());
-        let output = format!(
-            "-map 0:{index} -frames:v {FRAMES} -vf {DETECT},metadata=mode=print:key=lavfi.idet.multiple.current_frame:file=- -f null -"
-        );
+        let output = format!("-map 0:{index} -frames:v {FRAMES} -vf {} -f null -", detection());
         args.extend(output.split(' ').map(str::to_owned));
-        let confinement = Confinement::new(Allowance::look()).reading(self.input);
-        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, confinement), |line| tally.add(line));
+        let policy = SandboxPolicy::new(ResourceLimits::look()).allow_input(self.input);
+        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| tally.add(line));
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the pictures could not be looked at for fields");
         }

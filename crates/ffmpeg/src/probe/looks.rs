@@ -7,7 +7,7 @@ use streams::Rational;
 
 use super::super::child;
 use super::super::packet::Packet;
-use super::super::sandbox::Allowance;
+use super::super::sandbox::ResourceLimits;
 use super::super::timing::{intervals, leads, spread};
 use super::{ProbeError, Prober, judge};
 
@@ -192,7 +192,7 @@ impl Prober<'_> {
         ];
         args.extend(options);
         let mut looks = Looks::default();
-        let read = child::lines(self.spawn(&args, Allowance::look()), |line| looks.add(line));
+        let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| looks.add(line));
         judge(self.within(self.limits.look, read).await?.0)?;
         Ok(looks)
     }

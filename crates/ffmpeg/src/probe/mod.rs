@@ -20,7 +20,7 @@ use times::{BEGINNING, declared_end, may_be_cut, repair, settle, settle_repaired
 use super::child::{Ending, Spawn};
 use super::input::Input;
 use super::probe_json::{Document, RawStream};
-use super::sandbox::{Allowance, Confinement};
+use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::timing::{cadence, count_pictures};
 use super::tool::Tool;
 
@@ -132,13 +132,13 @@ impl Prober<'_> {
         Ok(probe)
     }
 
-    fn spawn(&self, args: &[&str], allowance: Allowance) -> Spawn {
+    fn spawn(&self, args: &[&str], resource_limits: ResourceLimits) -> Spawn {
         let quiet = ["-hide_banner", "-v", "error"].map(str::to_owned);
         let args = args.iter().map(|arg| (*arg).to_owned());
         Spawn::new(
             &self.tool.ffprobe,
             quiet.into_iter().chain(args).chain(self.input.args()),
-            Confinement::new(allowance).reading(self.input),
+            SandboxPolicy::new(resource_limits).allow_input(self.input),
         )
     }
 

@@ -4,7 +4,7 @@
 use media::ladder::probe::{Audio, Content, Probe, Unreadable};
 
 use super::super::child;
-use super::super::sandbox::Allowance;
+use super::super::sandbox::ResourceLimits;
 use super::super::timing::spread;
 use super::Prober;
 
@@ -221,7 +221,7 @@ impl Prober<'_> {
             "-read_intervals",
             intervals,
         ];
-        let read = child::lines(self.spawn(&args, Allowance::look()), |line| {
+        let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| {
             frames.extend(Frame::parse(line).filter(|_| frames.len() < most));
         });
         if let Err(error) = self.within(self.limits.look, read).await {

@@ -11,7 +11,7 @@ use super::super::child;
 use super::super::clock::Clock;
 use super::super::packet::{ENTRIES, Packet};
 use super::super::probe_json::Document;
-use super::super::sandbox::Allowance;
+use super::super::sandbox::ResourceLimits;
 use super::super::timing::{Pictures, Spans, cadence, exact, intervals, places, spread};
 use super::{ProbeError, Prober, judge};
 
@@ -131,7 +131,7 @@ impl Prober<'_> {
             "-read_intervals",
             interval,
         ];
-        let look = (self.limits.look, Allowance::look());
+        let look = (self.limits.look, ResourceLimits::look());
         self.packets(&args, look, |packet| spans.add(&packet)).await?;
         Ok(spans)
     }
@@ -140,7 +140,7 @@ impl Prober<'_> {
     pub(super) async fn scan(&self, has_clock: bool) -> Result<(Spans, Option<Clock>), ProbeError> {
         let (mut spans, mut clock) = (Spans::default(), has_clock.then(Clock::default));
         let args = ["-show_entries", ENTRIES, "-of", "compact=print_section=0"];
-        let scan = (self.limits.scan, Allowance::scan());
+        let scan = (self.limits.scan, ResourceLimits::scan());
         let each = |packet: Packet| {
             spans.add(&packet);
             if let Some(clock) = &mut clock {
@@ -173,7 +173,7 @@ impl Prober<'_> {
                 "-read_intervals",
                 &interval,
             ];
-            let look = (self.limits.look, Allowance::look());
+            let look = (self.limits.look, ResourceLimits::look());
             let mut apart = Spans::default();
             self.packets(&args, look, |packet| apart.add(&packet)).await?;
             ending.extend_ends(&apart);
@@ -184,12 +184,12 @@ impl Prober<'_> {
     async fn packets(
         &self,
         args: &[&str],
-        (limit, allowance): (Duration, Allowance),
+        (limit, resource_limits): (Duration, ResourceLimits),
         mut each: impl FnMut(Packet),
     ) -> Result<(), ProbeError> {
         let most = self.limits.packets;
         let (mut count, too_many) = (0, tokio::sync::Notify::new());
-        let read = child::lines(self.spawn(args, allowance), |line| {
+        let read = child::lines(self.spawn(args, resource_limits), |line| {
             if let Some(packet) = Packet::parse(line) {
                 count += 1;
                 if count > most {
@@ -290,7 +290,7 @@ impl Prober<'_> {
             "-read_intervals",
             &intervals,
         ];
-        let look = (self.limits.look, Allowance::look());
+        let look = (self.limits.look, ResourceLimits::look());
         let keep = |packet| {
             if packets.len() <= most {
                 packets.push(packet);

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::argv::sample as argv;
 use super::input::Input;
 use super::process::{End, Limits, Run, Tick, run};
-use super::sandbox::{Allowance, Confinement};
+use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::tool::Tool;
 use crate::cores;
 
@@ -54,14 +54,14 @@ pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) ->
     let exit = run(Run {
         tool,
         args: &argv::sample(&draft.source, video, &rungs, &times, input),
-        confinement: Confinement::new(Allowance::sample(
+        policy: SandboxPolicy::new(ResourceLimits::sample(
             (&draft.source, video),
             rungs.iter().copied(),
             (times.len(), LIMITS.wall),
             cores(),
         ))
-        .in_folder(folder)
-        .reading(input),
+        .workdir(folder)
+        .allow_input(input),
         limits: LIMITS,
         stop: &CancellationToken::new(),
         external_work: &|| 0,

@@ -1,4 +1,4 @@
-//! Starting a program inside its walls: by a thread that shuts itself in first.
+//! Starting a program in the sandbox: by a thread that applies it to itself first.
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
@@ -12,47 +12,47 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::confinement::Confinement;
+use super::policy::SandboxPolicy;
 use super::support::Support;
-use super::{access, calls, tether};
+use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
 /// Bytes of the stack of a thread that starts a program and waits.
 const STACK: usize = 256 * 1024;
 
-/// A program that runs inside its walls.
+/// A program that runs in the sandbox.
 pub(crate) struct Launched {
     /// The program.
     pub(crate) child: Child,
     /// Keeps the thread that started it, without which the kernel kills it. Nothing is ever sent.
-    pub(crate) leash: mpsc::Sender<Infallible>,
+    pub(crate) launch_guard: mpsc::Sender<Infallible>,
 }
 
-/// Starts `program` inside the walls of `confinement`, as `command` makes it: that is given the program to start, and the arguments
+/// Starts `program` in the sandbox of `policy`, as `command` makes it: that is given the program to start, and the arguments
 /// that come before the program's own.
 ///
 /// # Errors
-/// When the program is not there, a wall cannot be set up, or a limit cannot be imposed.
+/// When the program is not there, a layer cannot be applied, or a limit cannot be imposed.
 pub(crate) async fn launch(
     program: &Path,
-    confinement: Confinement,
+    policy: SandboxPolicy,
     command: impl FnOnce(&Path, &[&OsStr]) -> Command + Send + 'static,
 ) -> io::Result<Launched> {
     // It starts in another folder than ours.
     let program = std::path::absolute(program)?;
-    // Where the tether stands between, only its own log would tell that there is no such program.
+    // Where `setpriv` stands between, only its own log would tell that there is no such program.
     may(&program, AccessFlags::X_OK)?;
-    let (leash, held) = mpsc::channel();
+    let (launch_guard, held) = mpsc::channel();
     let (tell, told) = oneshot::channel();
-    let (runtime, allowance) = (Handle::current(), confinement.allowance());
+    let (runtime, resource_limits) = (Handle::current(), policy.resource_limits());
     let thread = thread::Builder::new().name("ffmpeg".to_owned()).stack_size(STACK);
     thread.spawn(move || {
         let _runtime = runtime.enter();
-        let (support, setpriv) = (Support::here(), tether::setpriv());
-        let started = shut_in(&confinement, &program, support).and_then(|()| {
+        let (support, setpriv) = (Support::here(), parent_death_signal::setpriv());
+        let started = apply_sandbox(&policy, &program, support).and_then(|()| {
             let mut command = match setpriv {
                 None => command(&program, &[]),
                 Some(setpriv) => {
-                    let before: Vec<&OsStr> = tether::ARGUMENTS
+                    let before: Vec<&OsStr> = parent_death_signal::ARGUMENTS
                         .map(OsStr::new)
                         .into_iter()
                         .chain([program.as_os_str()])
@@ -68,15 +68,15 @@ pub(crate) async fn launch(
     })?;
     let child = told.await.map_err(io::Error::other)??;
     if let Some(pid) = child.id() {
-        allowance.impose(pid)?;
+        resource_limits.impose(pid)?;
     }
-    Ok(Launched { child, leash })
+    Ok(Launched { child, launch_guard })
 }
 
-fn shut_in(confinement: &Confinement, program: &Path, support: Support) -> io::Result<()> {
-    access::restrict(confinement, program)?;
+fn apply_sandbox(policy: &SandboxPolicy, program: &Path, support: Support) -> io::Result<()> {
+    landlock_rules::restrict(policy, program)?;
     if support.calls {
-        calls::restrict(confinement.port.is_some())?;
+        seccomp_filter::restrict(policy.port.is_some())?;
     }
     Ok(())
 }

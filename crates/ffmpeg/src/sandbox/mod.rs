@@ -1,25 +1,22 @@
-//! The walls around every ffmpeg and ffprobe: they work on bytes of strangers, and their parsers have had holes.
+//! The sandbox around every ffmpeg and ffprobe: they work on bytes of strangers, and their parsers have had holes.
 //!
-//! In reading order: [`confinement`] (what a run may reach and use, as a value), [`allowance`] (how much, derived from the plan),
-//! `access` (files and ports, by Landlock), `calls` (system calls, by seccomp), `tether` (death with the worker), `launch` (a
-//! thread that shuts itself in and starts the program), [`support`] (what of it holds on this machine).
+//! In reading order: [`policy`] (what a run may reach and use, as a value), [`resource_limits`] (how much, derived from the plan),
+//! `landlock_rules` (files and ports), `seccomp_filter` (system calls), `parent_death_signal` (death with the worker), `launch` (a
+//! thread that confines itself and starts the program), [`support`] (what of it holds on this machine).
 //!
 //! Landlock domains and seccomp filters belong to a thread and go on to the processes it starts. So no code of ours runs between fork
 //! and exec, which could not be done safely.
 
-pub mod allowance;
-pub mod confinement;
+pub mod policy;
+pub mod resource_limits;
 pub mod support;
 
-mod access;
-mod calls;
+mod landlock_rules;
 mod launch;
-mod tether;
+mod parent_death_signal;
+mod seccomp_filter;
 
-pub use allowance::Allowance;
-pub use confinement::Confinement;
 pub(super) use launch::{Launched, launch};
+pub use policy::SandboxPolicy;
+pub use resource_limits::ResourceLimits;
 pub use support::{Demand, Support};
-
-#[cfg(test)]
-mod tests;

@@ -1,14 +1,14 @@
-//! Which of the walls hold on this machine, and what is to be done where one does not.
+//! Which layers of the sandbox hold on this machine, and what is to be done where one does not.
 
 use std::sync::LazyLock;
 
 use landlock::{ABI, LandlockStatus};
 
-use super::allowance::Allowance;
-use super::confinement::Confinement;
-use super::{access, calls, tether};
+use super::policy::SandboxPolicy;
+use super::resource_limits::ResourceLimits;
+use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
-/// Which of the walls hold on this machine.
+/// Which layers of the sandbox hold on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Support {
     /// A run reaches no file but those it is given (Landlock, interface 3: Linux 6.2).
@@ -20,10 +20,10 @@ pub struct Support {
     /// System calls no encoder needs are refused (seccomp).
     pub calls: bool,
     /// A run dies with its worker, however that dies (`setpriv`).
-    pub tether: bool,
+    pub parent_death_signal: bool,
 }
 
-/// What is asked of the walls.
+/// What is asked of the sandbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Demand {
     /// As many as there are; what is missing is said.
@@ -39,14 +39,15 @@ pub enum Demand {
 pub struct Unconfined(String);
 
 static HERE: LazyLock<Support> = LazyLock::new(|| {
-    // Both kinds of wall stay with the thread for good, so one is spent to try them.
+    // Both layers stay with the thread for good, so one is spent to try them.
     let tried = std::thread::spawn(|| {
-        let nothing = Confinement::new(Allowance::answer());
-        let landlock = access::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
-        (landlock, calls::restrict(false).is_ok())
+        let nothing = SandboxPolicy::new(ResourceLimits::answer());
+        let landlock =
+            landlock_rules::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
+        (landlock, seccomp_filter::restrict(false).is_ok())
     });
     let (landlock, calls) = tried.join().unwrap_or((LandlockStatus::NotImplemented, false));
-    Support::of(ABI::from(landlock), calls, tether::setpriv().is_some())
+    Support::of(ABI::from(landlock), calls, parent_death_signal::setpriv().is_some())
 });
 
 impl Support {
@@ -56,13 +57,13 @@ impl Support {
         *HERE
     }
 
-    fn of(landlock: ABI, calls: bool, tether: bool) -> Self {
+    fn of(landlock: ABI, calls: bool, parent_death_signal: bool) -> Self {
         Self {
             files: landlock >= ABI::V3,
             network: landlock >= ABI::V4,
             signals: landlock >= ABI::V6,
             calls,
-            tether,
+            parent_death_signal,
         }
     }
 
@@ -87,7 +88,7 @@ impl Support {
                 "ffmpeg can make every system call: run a kernel with seccomp filters (CONFIG_SECCOMP_FILTER)",
             ),
             (
-                self.tether,
+                self.parent_death_signal,
                 "ffmpeg may outlive a killed worker by some seconds: install setpriv (Debian: util-linux)",
             ),
         ];
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_of_today_has_every_wall_and_an_old_one_is_told_with_the_fix() {
+    fn a_kernel_of_today_has_every_layer_and_an_old_one_is_told_with_the_fix() {
         assert_eq!(Support::of(ABI::V7, true, true).gaps(), Vec::<&str>::new());
         let old = Support::of(ABI::Unsupported, true, true);
         assert!(!old.files && !old.network && !old.signals);

@@ -7,7 +7,7 @@ pub use server::Server;
 use std::path::{Path, PathBuf};
 
 use super::child::{self, Spawn};
-use super::sandbox::{Allowance, Confinement};
+use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::tool::Tool;
 
 /// The installed tool.
@@ -18,14 +18,14 @@ pub fn tool() -> Tool {
 }
 
 /// Tests may work in their folder, and read the files their arguments name.
-fn inside(folder: &Path, args: &str) -> Confinement {
+fn inside(folder: &Path, args: &str) -> SandboxPolicy {
     let named = args
         .split_whitespace()
         .map(Path::new)
         .filter(|path| path.is_absolute() && path.exists());
     named.fold(
-        Confinement::new(Allowance::readback()).in_folder(folder),
-        Confinement::seeing,
+        SandboxPolicy::new(ResourceLimits::readback()).workdir(folder),
+        SandboxPolicy::allow_read,
     )
 }
 

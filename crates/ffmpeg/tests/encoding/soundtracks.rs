@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ffmpeg::argv::reference::{self, Excerpt, Hearing, Look};
 use ffmpeg::testing::{Server, ask, make, tool};
-use ffmpeg::{Allowance, Confinement, End, Exit, Limits, ProbeLimits, Run, Tick, argv, probe, rest, run};
+use ffmpeg::{End, Exit, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv, probe, rest, run};
 use media::cmaf::{self, FragmentInfo, InitInfo};
 use media::ladder::{self, Pin, Profile, Settings};
 use media::levels::{
@@ -89,9 +89,9 @@ impl Bench {
         let exit = run(Run {
             tool: &tool,
             args,
-            confinement: Confinement::new(Allowance::readback())
-                .in_folder(self.folder.path())
-                .reading(&self.server.input),
+            policy: SandboxPolicy::new(ResourceLimits::readback())
+                .workdir(self.folder.path())
+                .allow_input(&self.server.input),
             limits: Limits::new(Duration::from_secs(300)),
             stop: &stop,
             external_work: &|| 0,

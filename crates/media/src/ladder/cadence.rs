@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use streams::Rational;
 
-use super::rate::STANDARD;
+use super::standard_rates::standard_rates;
 
 /// Seconds. Pictures nearer to each other are one: the fields of a picture, or a hidden picture beside a shown one.
 const SAME_PICTURE: f64 = 0.0016;
@@ -196,8 +196,7 @@ fn holding(pieces: &[Vec<f64>]) -> Vec<Rational> {
         let kept = blocks().filter(|block| keeps(block, rate)).map(<[f64]>::len);
         kept.sum::<usize>() as f64 >= all as f64 * BLOCKS
     };
-    let rates = STANDARD.iter().filter_map(|(num, den)| Rational::new(*num, *den));
-    rates.filter(|rate| holds(rate.as_f64())).collect()
+    standard_rates().filter(|rate| holds(rate.as_f64())).collect()
 }
 
 /// Whether nearly every picture of a block has a place of its own on a grid of `rate` frames a second.

@@ -2,8 +2,8 @@
 
 use streams::Code;
 
-use super::decide::Refusal;
 use super::probe::{Content, Probe, Stream};
+use super::refusal::Refusal;
 
 /// Channels; no format for films has more (22.2 has 24, ambisonics of the seventh order 64).
 const MOST_CHANNELS: u32 = 64;

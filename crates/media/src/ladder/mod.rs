@@ -27,11 +27,14 @@ pub mod title;
 pub mod turn;
 
 mod label;
+mod refusal;
+mod standard_rates;
 
-pub use decide::{Draft, Pin, Refusal, Settings, plan};
+pub use decide::{Draft, Pin, Settings, plan};
 pub use limits::Limits;
 pub use probe::Probe;
 pub use profile::{Profile, Profiles};
+pub use refusal::Refusal;
 
 #[cfg(feature = "testing")]
 pub mod testing;

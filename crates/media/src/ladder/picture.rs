@@ -4,13 +4,13 @@ use streams::plan::{FieldOrder, Matrix, Picture, Primaries, SourceColor, Transfe
 
 use super::probe::{Fields, Stream, Video};
 use super::profile::Profile;
+use super::rate;
 use super::size::Size;
-use super::{rate, turn};
 
 /// What is done to the pictures of `video` by a profile.
 #[must_use]
 pub fn of(video: &Video, profile: &Profile) -> Picture {
-    let turn = turn::of(video);
+    let turn = video.turn();
     let (block_width, block_height) = chroma_block(video);
     Picture {
         deinterlace: is_interlaced(video),

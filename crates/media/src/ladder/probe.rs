@@ -8,6 +8,7 @@ use streams::Rational;
 
 use super::cadence::Cadence;
 use super::size::Size;
+use super::turn::Turn;
 
 /// Pictures of a film for each one of a track that does not move beside it: slides, or the best shots of a phone.
 const FEW: usize = 20;
@@ -237,7 +238,7 @@ impl Probe {
                 single,
                 slow,
                 !stream.default,
-                Reverse(Size::upright(video).area()),
+                Reverse(video.upright_size().area()),
             )
         })
     }
@@ -319,6 +320,33 @@ impl Probe {
 }
 
 impl Video {
+    /// How its stored pictures are turned to stand upright.
+    #[must_use]
+    pub fn turn(&self) -> Turn {
+        Turn::from_rotation(self.rotation, self.mirrored)
+    }
+
+    /// Its upright size in square pixels: the stored height, and the width its pixel aspect makes of the stored width, turned as
+    /// players turn it.
+    #[must_use]
+    pub fn upright_size(&self) -> Size {
+        let aspect = if Size::believes(self.pixel_aspect) {
+            self.pixel_aspect.as_f64()
+        } else {
+            1.0
+        };
+        let (width, height) = ((f64::from(self.width) * aspect).round().max(1.0) as u32, self.height);
+
+        if matches!(self.turn().clockwise, 90 | 270) {
+            Size {
+                width: height,
+                height: width,
+            }
+        } else {
+            Size { width, height }
+        }
+    }
+
     /// How many times a picture was seen to follow another.
     fn intervals(&self) -> usize {
         self.cadence.as_ref().map_or(0, |cadence| cadence.intervals)
@@ -382,6 +410,29 @@ mod tests {
 
     fn main(probe: &Probe) -> Option<u32> {
         probe.main_video().map(|(stream, _)| stream.index)
+    }
+
+    fn stored((width, height): (u32, u32), (num, den): (i64, i64), rotation: i32) -> Video {
+        Video {
+            width,
+            height,
+            pixel_aspect: Rational::new(num, den).unwrap(),
+            rotation,
+            ..testing::video()
+        }
+    }
+
+    #[test]
+    fn phones_and_discs_come_out_upright_and_square() {
+        let upright = |size, aspect, rotation| {
+            let size = stored(size, aspect, rotation).upright_size();
+            (size.width, size.height)
+        };
+        assert_eq!(upright((1920, 1080), (1, 1), -90), (1080, 1920));
+        assert_eq!(upright((1920, 1080), (1, 1), 180), (1920, 1080));
+        assert_eq!(upright((720, 576), (64, 45), 0), (1024, 576));
+        assert_eq!(upright((720, 576), (64, 45), 90), (576, 1024));
+        assert_eq!(upright((640, 480), (1, 4000), 0), (640, 480));
     }
 
     #[test]
@@ -467,6 +518,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_video_makes_its_upright_size_panic(width: u32, height: u32, num in 1i64.., den in 1i64.., rotation: i32, short: u32) {
+            let _ = stored((width, height), (num, den), rotation).upright_size().scaled_to(short);
+        }
+
         #[test]
         fn a_film_is_never_set_aside(
             streams in prop::collection::vec(("(h264|mjpeg|png)", any::<bool>(), 0usize..400, any::<bool>()), 0..6),

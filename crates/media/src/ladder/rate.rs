@@ -5,22 +5,7 @@ use streams::Rational;
 
 use super::cadence::Cadence;
 use super::probe::Video;
-
-/// The rates of broadcast and cinema, and what screen recorders and slide shows come near to.
-pub(super) const STANDARD: [(i64, i64); 12] = [
-    (10, 1),
-    (12, 1),
-    (15, 1),
-    (20, 1),
-    (24_000, 1001),
-    (24, 1),
-    (25, 1),
-    (30_000, 1001),
-    (30, 1),
-    (50, 1),
-    (60_000, 1001),
-    (60, 1),
-];
+use super::standard_rates::standard_rates;
 
 /// No output is faster.
 const FASTEST: Rational = Rational::whole(60);
@@ -127,7 +112,7 @@ impl Summary {
         let found = 1.0 / cadence.usual;
         let near = |rate: &Rational| differ(rate.as_f64(), found) <= cadence.error.max(SAME);
         let told = || self.rates().filter(near);
-        let standards: Vec<Rational> = rates().filter(near).collect();
+        let standards: Vec<Rational> = standard_rates().filter(near).collect();
         told()
             .find_map(|rate| standard(rate.as_f64(), SAME))
             .or_else(|| (!standards.is_empty()).then(|| nearest(&standards, found)))
@@ -165,7 +150,7 @@ impl Summary {
         let told: Vec<f64> = self.rates().map(Rational::as_f64).chain(clocks).collect();
         let ntsc = |rate: Rational| rate.den() == 1001;
         let is_ntsc = told.iter().any(|rate| standard(*rate, SAME).is_some_and(ntsc));
-        rates().filter(move |rate| match (rate.num(), rate.den()) {
+        standard_rates().filter(move |rate| match (rate.num(), rate.den()) {
             (_, 1001) => is_ntsc,
             (24 | 30 | 60, _) => !is_ntsc,
             _ => true,
@@ -178,7 +163,7 @@ impl Summary {
             frames,
             constant: false,
         };
-        let all: Vec<Rational> = rates().collect();
+        let all: Vec<Rational> = standard_rates().collect();
         match (self.average, self.base) {
             (Some(average), Some(base)) if differ(average.as_f64(), base.as_f64()) < CONSTANT => constant(base),
             (Some(average), Some(base)) => variable(
@@ -214,11 +199,7 @@ fn nearest(rates: &[Rational], rate: f64) -> Rational {
 }
 
 fn standard(rate: f64, tolerance: f64) -> Option<Rational> {
-    rates().find(|candidate| differ(rate, candidate.as_f64()) < tolerance)
-}
-
-fn rates() -> impl Iterator<Item = Rational> {
-    STANDARD.iter().filter_map(|(num, den)| Rational::new(*num, *den))
+    standard_rates().find(|candidate| differ(rate, candidate.as_f64()) < tolerance)
 }
 
 /// A rate as a fraction of thousandths.

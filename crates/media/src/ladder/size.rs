@@ -2,9 +2,6 @@
 
 use streams::Rational;
 
-use super::probe::Video;
-use super::turn;
-
 /// Width and height in square pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
@@ -22,26 +19,6 @@ impl Size {
     #[must_use]
     pub fn believes(pixel_aspect: Rational) -> bool {
         (1.0 / MOST_STRETCHED..=MOST_STRETCHED).contains(&pixel_aspect.as_f64())
-    }
-
-    /// The upright size of a source in square pixels: its stored height, and the width its pixel aspect makes of its stored width,
-    /// turned as players turn it.
-    #[must_use]
-    pub fn upright(video: &Video) -> Self {
-        let aspect = if Self::believes(video.pixel_aspect) {
-            video.pixel_aspect.as_f64()
-        } else {
-            1.0
-        };
-        let (width, height) = ((f64::from(video.width) * aspect).round().max(1.0) as u32, video.height);
-        if matches!(turn::of(video).clockwise, 90 | 270) {
-            Self {
-                width: height,
-                height: width,
-            }
-        } else {
-            Self { width, height }
-        }
     }
 
     /// Pixels of the short side.
@@ -87,31 +64,10 @@ impl Size {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ladder::testing;
     use proptest::prelude::*;
-    use streams::Rational;
-
-    fn video(width: u32, height: u32, aspect: (i64, i64), rotation: i32) -> Video {
-        Video {
-            width,
-            height,
-            pixel_aspect: Rational::new(aspect.0, aspect.1).unwrap(),
-            rotation,
-            ..testing::video()
-        }
-    }
 
     #[test]
-    fn phones_discs_and_odd_captures_come_out_upright_and_square() {
-        let upright = |w, h, aspect, rotation| {
-            let size = Size::upright(&video(w, h, aspect, rotation));
-            (size.width, size.height)
-        };
-        assert_eq!(upright(1920, 1080, (1, 1), -90), (1080, 1920));
-        assert_eq!(upright(1920, 1080, (1, 1), 180), (1920, 1080));
-        assert_eq!(upright(720, 576, (64, 45), 0), (1024, 576));
-        assert_eq!(upright(720, 576, (64, 45), 90), (576, 1024));
-        assert_eq!(upright(640, 480, (1, 4000), 0), (640, 480));
+    fn odd_captures_come_out_even_and_no_larger() {
         assert_eq!(
             Size {
                 width: 1163,
@@ -153,8 +109,8 @@ mod tests {
         }
 
         #[test]
-        fn no_video_makes_it_panic(width: u32, height: u32, num in 1i64.., den in 1i64.., rotation: i32, short: u32) {
-            let _ = Size::upright(&video(width, height, (num, den), rotation)).scaled_to(short);
+        fn no_size_makes_it_panic(width: u32, height: u32, short: u32) {
+            let _ = Size { width, height }.scaled_to(short);
         }
     }
 }

@@ -1,7 +1,5 @@
 //! How a stored picture is turned to stand upright.
 
-use super::probe::Video;
-
 /// A turn, then a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
@@ -13,32 +11,30 @@ pub struct Turn {
     pub rounded: bool,
 }
 
-/// The turn of a source. Players turn by quarters only, or leave black corners where the source asks for less.
-#[must_use]
-pub fn of(video: &Video) -> Turn {
-    let asked = video.rotation.rem_euclid(360);
-    // A mirror turns the axis that the angle is measured from, too.
-    let clockwise = if video.mirrored { 180 + asked } else { 360 - asked };
-    let quarters = (clockwise + 45).div_euclid(90).rem_euclid(4);
-    Turn {
-        clockwise: u16::try_from(quarters * 90).unwrap_or(0),
-        mirror: video.mirrored,
-        rounded: asked % 90 != 0,
+impl Turn {
+    /// The turn of a picture that a source asks to be turned by `rotation` degrees counterclockwise, and mirrored. Players turn by
+    /// quarters only, or leave black corners where the source asks for less.
+    #[must_use]
+    pub fn from_rotation(rotation: i32, mirrored: bool) -> Self {
+        let asked = rotation.rem_euclid(360);
+        // A mirror turns the axis that the angle is measured from, too.
+        let clockwise = if mirrored { 180 + asked } else { 360 - asked };
+        let quarters = (clockwise + 45).div_euclid(90).rem_euclid(4);
+        Self {
+            clockwise: u16::try_from(quarters * 90).unwrap_or(0),
+            mirror: mirrored,
+            rounded: asked % 90 != 0,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ladder::testing;
     use proptest::prelude::*;
 
     fn turn(rotation: i32, mirrored: bool) -> (u16, bool) {
-        let turn = of(&Video {
-            rotation,
-            mirrored,
-            ..testing::video()
-        });
+        let turn = Turn::from_rotation(rotation, mirrored);
         (turn.clockwise, turn.mirror)
     }
 

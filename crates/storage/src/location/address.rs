@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::locator::ForbiddenSource;
+use super::forbidden::ForbiddenSource;
 
 /// How much of a foreign name an error repeats, in characters.
 const MAX_QUOTE: usize = 80;

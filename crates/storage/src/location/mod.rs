@@ -4,9 +4,11 @@
 //! a bucket of ours, and everything that does not is refused.
 
 mod address;
+mod forbidden;
 mod locator;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use locator::{ForbiddenSource, Locator, LocatorError};
+pub use forbidden::ForbiddenSource;
+pub use locator::{Locator, LocatorError};

@@ -6,8 +6,10 @@
 
 mod cache;
 mod fault;
+mod object;
 mod range;
 mod reading;
+mod served;
 mod server;
 mod settings;
 #[cfg(test)]
@@ -15,5 +17,7 @@ mod tests;
 
 pub use cache::BlockCache;
 pub use fault::SourceFault;
-pub use server::{Source, SourceReport, SourceServer};
+pub use object::Source;
+pub use served::SourceReport;
+pub use server::SourceServer;
 pub use settings::SourceSettings;

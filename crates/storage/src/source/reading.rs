@@ -10,7 +10,7 @@ use futures::{Stream, stream};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fault::SourceFault;
-use super::server::Served;
+use super::served::Served;
 use crate::StorageError;
 
 /// How many blocks in a row make a reader sequential. ffmpeg opens open-ended ranges to read a few bytes of a header or

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,20 +12,17 @@ use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_T
 use axum::http::{HeaderMap, StatusCode, response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
 use futures::StreamExt;
-use streams::plan::SourceCopy;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::cache::{BlockCache, BlockKey, Version};
+use super::cache::BlockCache;
 use super::fault::SourceFault;
+use super::object::Source;
 use super::range::{Wanted, wanted};
 use super::reading::read;
-use super::settings::SourceSettings;
-use crate::{At, Bucket, Op, Storage, StorageError};
+use super::served::{Served, SourceReport};
 
 /// How long closing waits for connections that were told to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,59 +34,6 @@ const BACKLOG: u32 = 128;
 /// The longest file name extension that is passed on to ffmpeg, as a hint at the container.
 const MAX_EXTENSION: usize = 5;
 
-/// What to serve: one version of one object.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The bucket it is in.
-    pub bucket: Bucket,
-    /// Its key.
-    pub key: String,
-    /// The entity tag of the version that is meant, with or without quotes.
-    pub etag: String,
-    /// The size of that version in bytes.
-    pub size: u64,
-}
-
-impl Source {
-    /// What the tasks of a plan read: the copy of its source where there is one, else the source itself.
-    #[must_use]
-    pub fn planned(storage: &Storage, source: &streams::plan::Source) -> Self {
-        source.copy.as_ref().map_or_else(
-            || Self {
-                bucket: storage.bucket(&source.bucket),
-                key: source.key.clone(),
-                etag: source.etag.clone(),
-                size: source.size,
-            },
-            |copy| Self::copy(storage, copy),
-        )
-    }
-
-    /// The copy of a source.
-    #[must_use]
-    pub fn copy(storage: &Storage, copy: &SourceCopy) -> Self {
-        Self {
-            bucket: storage.bucket(&copy.bucket),
-            key: copy.key.clone(),
-            etag: copy.etag.clone(),
-            size: copy.size,
-        }
-    }
-}
-
-/// What was read of a source.
-#[derive(Debug, Clone)]
-pub struct SourceReport {
-    /// Bytes fetched from S3 for this server.
-    pub bytes_read: u64,
-    /// Bytes given to the client, from S3 or from the cache.
-    pub bytes_served: u64,
-    /// Requests of the client.
-    pub requests: u64,
-    /// The first read that failed.
-    pub fault: Option<SourceFault>,
-}
-
 /// A running server for one task. Dropping it stops it, too.
 #[derive(Debug)]
 pub struct SourceServer {
@@ -98,21 +41,6 @@ pub struct SourceServer {
     served: Arc<Served>,
     serving: JoinHandle<io::Result<()>>,
     stop: DropGuard,
-}
-
-/// What all connections of one server share.
-#[derive(Debug)]
-pub(super) struct Served {
-    source: Source,
-    version: Arc<Version>,
-    cache: BlockCache,
-    bytes_read: AtomicU64,
-    bytes_served: AtomicU64,
-    requests: AtomicU64,
-    fault: OnceLock<SourceFault>,
-    held: watch::Sender<bool>,
-    asked_while_held: AtomicU64,
-    stopped: CancellationToken,
 }
 
 impl SourceServer {
@@ -147,35 +75,30 @@ impl SourceServer {
     /// Bytes fetched from S3 so far; it only grows.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.served.bytes_read.load(Ordering::Relaxed)
+        self.served.bytes_read()
     }
 
     /// Bytes given to the client so far, from S3 or from the cache; it only grows.
     #[must_use]
     pub fn bytes_served(&self) -> u64 {
-        self.served.bytes_served.load(Ordering::Relaxed)
+        self.served.bytes_served()
     }
 
     /// The first read that failed. Ask after ffmpeg has ended: what it made is worth nothing if there is one.
     #[must_use]
     pub fn fault(&self) -> Option<SourceFault> {
-        self.served.fault.get().cloned()
+        self.served.fault().cloned()
     }
 
     /// Holds answers back, or lets them go on: whoever reads waits for the next block meanwhile.
     pub fn hold(&self, held: bool) {
-        self.served
-            .held
-            .send_if_modified(|now| std::mem::replace(now, held) != held);
+        self.served.hold(held);
     }
 
     /// Counts what the client was given. While it is held back the count moves too: that the client stands still is then our doing.
     #[must_use]
     pub fn work(&self) -> u64 {
-        if *self.served.held.borrow() {
-            self.served.asked_while_held.fetch_add(1, Ordering::Relaxed);
-        }
-        self.bytes_read() + self.bytes_served() + self.served.asked_while_held.load(Ordering::Relaxed)
+        self.served.work()
     }
 
     /// Cuts what is still being read, closes the port and says what was read.
@@ -185,90 +108,7 @@ impl SourceServer {
         if tokio::time::timeout(CLOSE_TIMEOUT, self.serving).await.is_err() {
             abort.abort();
         }
-        SourceReport {
-            bytes_read: self.served.bytes_read.load(Ordering::Relaxed),
-            bytes_served: self.served.bytes_served.load(Ordering::Relaxed),
-            requests: self.served.requests.load(Ordering::Relaxed),
-            fault: self.served.fault.get().cloned(),
-        }
-    }
-}
-
-impl Served {
-    fn new(source: Source, cache: BlockCache, stopped: CancellationToken) -> Self {
-        let version = Version {
-            bucket: source.bucket.name().to_owned(),
-            key: source.key.clone(),
-            etag: source.etag.clone(),
-        };
-        Self {
-            source,
-            version: Arc::new(version),
-            cache,
-            bytes_read: AtomicU64::new(0),
-            bytes_served: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
-            fault: OnceLock::new(),
-            held: watch::Sender::new(false),
-            asked_while_held: AtomicU64::new(0),
-            stopped,
-        }
-    }
-
-    pub(super) const fn settings(&self) -> &SourceSettings {
-        self.cache.settings()
-    }
-
-    pub(super) const fn block_size(&self) -> u64 {
-        self.settings().block_size
-    }
-
-    pub(super) fn count_served(&self, bytes: u64) {
-        self.bytes_served.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Waits while answers are held back.
-    pub(super) async fn released(&self) {
-        // The sender is in the same value, so it is there as long as we are.
-        let _ = self.held.subscribe().wait_for(|held| !held).await;
-    }
-
-    /// Keeps the first fault; later ones are its consequences.
-    pub(super) fn record(&self, fault: SourceFault) {
-        tracing::warn!(%fault, "source fault");
-        let _ = self.fault.set(fault);
-    }
-
-    /// One block of the source, from the cache or from S3.
-    pub(super) async fn block(&self, index: u64) -> Result<Bytes, StorageError> {
-        let key = BlockKey {
-            version: Arc::clone(&self.version),
-            index,
-        };
-        let block = self.cache.block(&key, self.fetch(index));
-        match tokio::time::timeout(self.settings().block_timeout, block).await {
-            Ok(block) => block,
-            Err(_) => Err(StorageError::Unavailable {
-                at: At {
-                    op: Op::GetRange,
-                    bucket: self.source.bucket.name().into(),
-                    key: self.source.key.clone(),
-                },
-                reason: format!("no block after {:?}", self.settings().block_timeout),
-            }),
-        }
-    }
-
-    async fn fetch(&self, index: u64) -> Result<Bytes, StorageError> {
-        let start = index * self.block_size();
-        let range = start..self.source.size.min(start + self.block_size());
-        let block = self
-            .source
-            .bucket
-            .get_range(&self.source.key, &self.source.etag, range)
-            .await?;
-        self.bytes_read.fetch_add(block.len() as u64, Ordering::Relaxed);
-        Ok(block)
+        self.served.report()
     }
 }
 
@@ -304,12 +144,12 @@ fn path(key: &str) -> String {
 
 /// Answers GET and HEAD (whose body axum drops unread, so that it fetches nothing).
 async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
-    served.requests.fetch_add(1, Ordering::Relaxed);
-    if served.fault.get().is_some() {
+    served.count_request();
+    if served.fault().is_some() {
         // The task has failed already; the sooner its ffmpeg notices the better.
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    let size = served.source.size;
+    let size = served.size();
     let head = Response::builder()
         .header(ACCEPT_RANGES, "bytes")
         .header(CONTENT_TYPE, "application/octet-stream");
@@ -336,7 +176,7 @@ async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap) -> Respon
 
 fn with_body(head: response::Builder, served: Arc<Served>, range: std::ops::Range<u64>) -> Response {
     let head = head.header(CONTENT_LENGTH, range.end - range.start);
-    let stopped = served.stopped.clone().cancelled_owned();
+    let stopped = served.stopped().clone().cancelled_owned();
     finished(head.body(Body::from_stream(
         read(served, range).boxed().take_until(Box::pin(stopped)),
     )))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ffmpeg::argv::reference::{self, Excerpt};
-use ffmpeg::{Allowance, Confinement, End, Limits, Run, Tick, Tool};
+use ffmpeg::{End, Limits, ResourceLimits, Run, SandboxPolicy, Tick, Tool};
 use futures::{FutureExt as _, StreamExt as _};
 use storage::Digest;
 use streams::{Code, RenditionName};
@@ -175,7 +175,7 @@ impl Readback<'_> {
         let run = ffmpeg::run(Run {
             tool: self.tool,
             args: &argv,
-            confinement: Confinement::new(Allowance::readback()).in_folder(self.task_dir),
+            policy: SandboxPolicy::new(ResourceLimits::readback()).workdir(self.task_dir),
             limits: Limits::new(MAX_DECODE_TIME),
             stop: &stop,
             external_work: &|| 0,

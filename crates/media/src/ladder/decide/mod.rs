@@ -16,8 +16,9 @@ use streams::{Code, Lane, Rational, TaskName};
 use super::limits::Limits;
 use super::probe::{Content, Probe, Video};
 use super::profile::Profile;
+use super::refusal::Refusal;
 use super::timeline::Grid;
-use super::{cost, left_out, picture, rungs, sound, storyboard, timeline, turn};
+use super::{cost, left_out, picture, rungs, sound, storyboard, timeline};
 use pictures::{Load, Pictures};
 use tracks::Tracks;
 
@@ -45,26 +46,6 @@ pub struct Settings {
     pub limits: Limits,
     /// Tasks that can be worked on at a time; 1 where that is unknown.
     pub fleet: u32,
-}
-
-/// Why a source gets no plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Refusal {
-    /// The stable word.
-    pub code: Code,
-    /// One sentence for a person.
-    pub message: String,
-}
-
-impl Refusal {
-    /// A refusal told by `message`, one sentence.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
 }
 
 /// Everything of a [`Planned`] but its head.
@@ -385,7 +366,7 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
             shown.is_some_and(|video| video.interlaced != picture::is_interlaced(video)),
         ),
         ("alpha_flattened", picture.flatten),
-        ("rotation_rounded", shown.is_some_and(|video| turn::of(video).rounded)),
+        ("rotation_rounded", shown.is_some_and(|video| video.turn().rounded)),
         ("tone_mapped", picture.color.transfer.is_high_dynamic_range()),
         ("colour_approximated", picture.color.approximated),
         (

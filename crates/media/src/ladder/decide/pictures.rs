@@ -3,10 +3,10 @@
 use streams::plan::{Picture, Timeline, VideoPlan, VideoRendition};
 use streams::{Code, Rational};
 
-use super::Refusal;
 use crate::ladder::bitrate::Budget;
 use crate::ladder::probe::{Probe, Stream, Video};
 use crate::ladder::profile::Profile;
+use crate::ladder::refusal::Refusal;
 use crate::ladder::size::Size;
 use crate::ladder::timeline::Grid;
 use crate::ladder::{chunks, picture, rate};
@@ -34,7 +34,7 @@ impl<'a> Pictures<'a> {
         let Some((stream, video)) = probe.main_video() else {
             return Ok(None);
         };
-        let size = Size::upright(video);
+        let size = video.upright_size();
         refuse(video, size)?;
         let picture = picture::of(video, profile);
         let mut rate = rate::decide(video);

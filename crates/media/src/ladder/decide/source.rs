@@ -4,8 +4,7 @@ use streams::plan::{Source, Timeline, Track, TrackKind};
 
 use super::Pin;
 use crate::ladder::mime;
-use crate::ladder::probe::{Content, Probe, Stream};
-use crate::ladder::size::Size;
+use crate::ladder::probe::{Content, Probe, Stream, Video};
 
 /// The record of a pinned source.
 pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Source {
@@ -31,7 +30,7 @@ fn track(stream: &Stream, zero: f64) -> Track {
         Content::Audio(audio) => (None, Some(audio)),
         _ => (None, None),
     };
-    let size = video.map(Size::upright);
+    let size = video.map(Video::upright_size);
     Track {
         index: stream.index,
         kind: match &stream.content {

@@ -62,6 +62,26 @@ impl Profiles {
     }
 }
 
+impl Profile {
+    /// The name of the profile of events that ask for none.
+    pub const STANDARD: &'static str = "standard";
+
+    /// The shipped default.
+    ///
+    /// # Panics
+    /// Never: a test shows that the shipped file holds it.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self::named(Self::STANDARD).expect("the shipped profiles hold the standard one")
+    }
+
+    /// The shipped profile of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Profiles::shipped().get(name).ok().cloned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

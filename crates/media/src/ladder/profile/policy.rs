@@ -1,7 +1,5 @@
 //! One policy. A source never gets more than it has.
 
-use super::catalogue::Profiles;
-
 /// A named policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
@@ -50,24 +48,4 @@ pub struct Rung {
     pub maxrate: u64,
     /// The encoder preset of this rung alone.
     pub preset: Option<String>,
-}
-
-impl Profile {
-    /// The name of the profile of events that ask for none.
-    pub const STANDARD: &'static str = "standard";
-
-    /// The shipped default.
-    ///
-    /// # Panics
-    /// Never: a test shows that the shipped file holds it.
-    #[must_use]
-    pub fn standard() -> Self {
-        Self::named(Self::STANDARD).expect("the shipped profiles hold the standard one")
-    }
-
-    /// The shipped profile of a name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Profiles::shipped().get(name).ok().cloned()
-    }
 }

@@ -8,7 +8,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, Scope, make_bitflags, path_beneath_rules,
 };
 
-use super::confinement::Confinement;
+use super::policy::SandboxPolicy;
 
 /// The newest interface this was tested with. Older kernels enforce what they know of it.
 const KNOWN: ABI = ABI::V7;
@@ -30,12 +30,12 @@ const SYSTEM: &[&str] = &[
     "/sys/devices/system/node",
 ];
 
-/// Shuts the calling thread in, and with it every process it starts from then on. What the kernel does not know it does not enforce;
+/// Restricts the calling thread, and with it every process it starts from then on. What the kernel does not know it does not enforce;
 /// the result says what it knows.
 ///
 /// # Errors
-/// When a path of the confinement cannot be opened, or the kernel refuses a rule it knows.
-pub(super) fn restrict(confinement: &Confinement, program: &Path) -> io::Result<LandlockStatus> {
+/// When a path of the policy cannot be opened, or the kernel refuses a rule it knows.
+pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<LandlockStatus> {
     let read = AccessFs::from_read(KNOWN);
     let only_read = read & !BitFlags::from(AccessFs::Execute);
     let mut rules = rules()?
@@ -44,22 +44,22 @@ pub(super) fn restrict(confinement: &Confinement, program: &Path) -> io::Result<
         .and_then(|rules| rules.add_rules(path_beneath_rules(SYSTEM, only_read)))
         .and_then(|rules| rules.add_rules(path_beneath_rules(["/dev/null"], only_read | AccessFs::WriteFile)))
         .map_err(refused)?;
-    if confinement.devices {
+    if policy.devices {
         let whole = only_read | AccessFs::WriteFile | AccessFs::IoctlDev;
         rules = rules
             .add_rules(path_beneath_rules(devices(), whole))
             .and_then(|rules| rules.add_rules(path_beneath_rules(["/sys", "/proc/driver"], only_read)))
             .map_err(refused)?;
     }
-    for path in &confinement.seen {
+    for path in &policy.seen {
         let opened = PathFd::new(path).map_err(|error| unopened(path, &error))?;
         rules = rules.add_rule(PathBeneath::new(opened, only_read)).map_err(refused)?;
     }
-    if let Some(folder) = &confinement.folder {
+    if let Some(folder) = &policy.folder {
         let opened = PathFd::new(folder).map_err(|error| unopened(folder, &error))?;
         rules = rules.add_rule(PathBeneath::new(opened, work())).map_err(refused)?;
     }
-    if let Some(port) = confinement.port {
+    if let Some(port) = policy.port {
         rules = rules
             .add_rule(NetPort::new(port, AccessNet::ConnectTcp))
             .map_err(refused)?;

@@ -9,7 +9,7 @@ use crate::testing::{Server, make, tool};
 use crate::{Input, ProbeLimits, probe};
 
 #[test]
-fn every_wall_holds_where_the_tests_run() {
+fn every_layer_holds_where_the_tests_run() {
     assert_eq!(Support::here().gaps(), Vec::<&str>::new());
 }
 
@@ -17,7 +17,7 @@ fn every_wall_holds_where_the_tests_run() {
 async fn a_run_reads_and_writes_in_its_own_folder() {
     let yard = Yard::new();
     let script = "mkdir a && echo hello > a/b.tmp && mv a/b.tmp c && cat c && rm c && rmdir a";
-    let output = sh(script, yard.confinement()).await;
+    let output = sh(script, yard.policy()).await;
     assert!(output.ending.success(), "{}", output.stderr_tail);
     assert_eq!(text(&output), "hello");
 }
@@ -37,7 +37,7 @@ async fn a_run_reads_no_file_that_was_not_given_to_it() {
         ("ls", "/etc"),
         ("ls", ".."),
     ] {
-        let output = sh(&format!("{command} {path}"), yard.confinement()).await;
+        let output = sh(&format!("{command} {path}"), yard.policy()).await;
         assert!(!output.ending.success(), "{path} was read");
         assert!(
             output.stderr_tail.contains("Permission denied"),
@@ -46,7 +46,7 @@ async fn a_run_reads_no_file_that_was_not_given_to_it() {
         );
         assert_eq!(text(&output), "", "{path}");
     }
-    let given = sh(&format!("cat {}", secret.display()), yard.confinement().seeing(&secret)).await;
+    let given = sh(&format!("cat {}", secret.display()), yard.policy().allow_read(&secret)).await;
     assert_eq!(text(&given), "secret");
 }
 
@@ -55,7 +55,7 @@ async fn a_run_writes_nothing_outside_its_folder_and_what_it_is_given_to_read() 
     let yard = Yard::new();
     let secret = yard.theirs().join("secret");
     let beside = yard.root.path().join("new");
-    let may_read = || yard.confinement().seeing(&secret);
+    let may_read = || yard.policy().allow_read(&secret);
     for script in [
         format!("echo x > {}", beside.display()),
         format!("echo x > {}", secret.display()),
@@ -77,10 +77,10 @@ async fn a_run_writes_nothing_outside_its_folder_and_what_it_is_given_to_read() 
 async fn a_run_leaves_no_links_and_no_pipes_for_us_to_follow() {
     let yard = Yard::new();
     for script in ["ln -s /etc/passwd 1.m4s", "mkfifo 1.m4s", "mknod 1.m4s p"] {
-        assert!(!sh(script, yard.confinement()).await.ending.success(), "{script}");
+        assert!(!sh(script, yard.policy()).await.ending.success(), "{script}");
     }
     // And executes nothing it wrote.
-    let output = sh("cp /bin/true here && ./here", yard.confinement()).await;
+    let output = sh("cp /bin/true here && ./here", yard.policy()).await;
     assert!(
         output.stderr_tail.contains("Permission denied"),
         "{}",
@@ -92,14 +92,14 @@ async fn a_run_leaves_no_links_and_no_pipes_for_us_to_follow() {
 #[tokio::test]
 async fn a_run_signals_nobody_else() {
     let yard = Yard::new();
-    let output = sh(&format!("kill -0 {}", std::process::id()), yard.confinement()).await;
+    let output = sh(&format!("kill -0 {}", std::process::id()), yard.policy()).await;
     assert!(!output.ending.success());
 }
 
-/// How a Perl expression that makes a system call ends inside the walls: 0, or the error. Every Debian has Perl.
-async fn perl(expression: &str, confinement: Confinement) -> i32 {
+/// How a Perl expression that makes a system call ends in the sandbox: 0, or the error. Every Debian has Perl.
+async fn perl(expression: &str, policy: SandboxPolicy) -> i32 {
     let script = format!("use Socket; my $done = {expression}; print defined($done) && $done != -1 ? 0 : $! + 0");
-    let output = run("/usr/bin/perl", &["-e", &script], confinement).await;
+    let output = run("/usr/bin/perl", &["-e", &script], policy).await;
     assert!(output.ending.success(), "{expression}: {}", output.stderr_tail);
     text(&output).parse().unwrap()
 }
@@ -111,14 +111,14 @@ async fn a_run_connects_to_the_port_of_its_source_and_to_no_other() {
     let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
     let reading = || {
         let input = Input::http(&format!("http://127.0.0.1:{}/x", port(&source)));
-        yard.confinement().reading(&input)
+        yard.policy().allow_input(&input)
     };
     let socket = "socket(S, PF_INET, SOCK_STREAM, 0)";
     let address = |listener: &TcpListener| format!("pack_sockaddr_in({}, INADDR_LOOPBACK)", port(listener));
     let connect = |listener: &TcpListener| format!("{socket} && connect(S, {}) || undef", address(listener));
     assert_eq!(perl(&connect(&source), reading()).await, 0);
     assert_eq!(perl(&connect(&other), reading()).await, libc::EACCES);
-    let file = yard.confinement().reading(&Input::file(&yard.theirs().join("secret")));
+    let file = yard.policy().allow_input(&Input::file(&yard.theirs().join("secret")));
     assert_eq!(perl(&connect(&source), file).await, libc::EPERM);
     // A way to connect that no connecting call is made for.
     let fast = format!(
@@ -134,7 +134,7 @@ async fn a_run_connects_to_the_port_of_its_source_and_to_no_other() {
 #[tokio::test]
 async fn a_run_opens_no_other_kind_of_socket() {
     let yard = Yard::new();
-    let reading = yard.confinement().reading(&Input::http("http://127.0.0.1:9/x"));
+    let reading = yard.policy().allow_input(&Input::http("http://127.0.0.1:9/x"));
     let socket = |what: &str| format!("syscall({}, {what})", libc::SYS_socket);
     for (what, name) in [
         ("2, 2, 0", "UDP"),
@@ -155,7 +155,7 @@ async fn a_run_opens_no_other_kind_of_socket() {
     assert_eq!(perl(pair, reading.clone()).await, libc::EPERM);
     assert_eq!(perl(&socket("2, 1, 0"), reading.clone()).await, 0);
     assert_eq!(perl(&socket("2, 1 | 02000000, 6"), reading).await, 0);
-    assert_eq!(perl(&socket("2, 1, 0"), yard.confinement()).await, libc::EPERM);
+    assert_eq!(perl(&socket("2, 1, 0"), yard.policy()).await, libc::EPERM);
 }
 
 #[tokio::test]
@@ -182,19 +182,16 @@ async fn a_run_makes_no_call_that_no_encoder_needs() {
         // A process in a namespace of its own.
         (libc::SYS_clone, "0x10000000 | 17, 0, 0, 0, 0".to_owned()),
     ] {
-        let told = perl(&call(number, &args), yard.confinement()).await;
+        let told = perl(&call(number, &args), yard.policy()).await;
         assert_eq!(told, libc::EPERM, "call {number}");
     }
-    let told = perl(&call(libc::SYS_clone3, "0, 0"), yard.confinement()).await;
+    let told = perl(&call(libc::SYS_clone3, "0, 0"), yard.policy()).await;
     assert_eq!(told, libc::ENOSYS);
     if cfg!(target_arch = "x86_64") {
-        let told = perl(&call(0x4000_0000 | libc::SYS_socket, "2, 1, 0"), yard.confinement()).await;
+        let told = perl(&call(0x4000_0000 | libc::SYS_socket, "2, 1, 0"), yard.policy()).await;
         assert_eq!(told, libc::EPERM, "by its number of x32");
     }
-    assert_eq!(
-        perl(&call(libc::SYS_memfd_create, "\"$$\", 0"), yard.confinement()).await,
-        0
-    );
+    assert_eq!(perl(&call(libc::SYS_memfd_create, "\"$$\", 0"), yard.policy()).await, 0);
 }
 
 #[tokio::test]
@@ -203,26 +200,26 @@ async fn ffmpeg_itself_opens_neither_files_nor_hosts_that_are_not_its() {
     let clip = make(&yard.theirs(), "clip.mp4", "-f lavfi -i testsrc=s=64x64:r=25:d=1").await;
     let (own, other) = (Server::of(&clip).await, Server::of(&clip).await);
     let ffmpeg = tool().ffmpeg.display().to_string();
-    let decode = async |input: &str, confinement: Confinement| {
+    let decode = async |input: &str, policy: SandboxPolicy| {
         run(
             &ffmpeg,
             &["-v", "error", "-nostdin", "-i", input, "-f", "null", "-"],
-            confinement,
+            policy,
         )
         .await
     };
     let file = clip.display().to_string();
     let allowed = [
-        (own.input.url(), yard.confinement().reading(&own.input)),
-        (&file, yard.confinement().reading(&Input::file(&clip))),
+        (own.input.url(), yard.policy().allow_input(&own.input)),
+        (&file, yard.policy().allow_input(&Input::file(&clip))),
     ];
-    for (input, confinement) in allowed {
-        let output = decode(input, confinement).await;
+    for (input, policy) in allowed {
+        let output = decode(input, policy).await;
         assert!(output.ending.success(), "{input}: {}", output.stderr_tail);
     }
     let udp = format!("udp://{}", other.input.url().trim_start_matches("http://"));
     for input in [other.input.url(), &file, &udp, "file:/etc/passwd"] {
-        let output = decode(input, yard.confinement().reading(&own.input)).await;
+        let output = decode(input, yard.policy().allow_input(&own.input)).await;
         assert!(!output.ending.success(), "{input} was opened");
         let refused = ["Permission denied", "Operation not permitted"];
         assert!(
@@ -246,21 +243,21 @@ async fn a_build_in_a_folder_of_its_own_runs_and_sees_nothing_else_of_that_folde
     symlink("../site-packages/ffmpeg-v7", venv.join("ffmpeg")).unwrap();
     std::fs::write(yard.ours().join("a"), "hello").unwrap();
     let program = venv.join("ffmpeg").display().to_string();
-    assert_eq!(text(&run(&program, &["a"], yard.confinement()).await), "hello");
+    assert_eq!(text(&run(&program, &["a"], yard.policy()).await), "hello");
     let notes = package.join("notes").display().to_string();
-    assert_eq!(text(&run(&program, &[&notes], yard.confinement()).await), "");
+    assert_eq!(text(&run(&program, &[&notes], yard.policy()).await), "");
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_an_error_before_anything_starts() {
     let yard = Yard::new();
-    let start = |program: &str, confinement| Spawn::new(Path::new(program), [""; 0], confinement).start();
-    let told = async |program: &str, confinement| start(program, confinement).await.err().unwrap();
+    let start = |program: &str, policy| Spawn::new(Path::new(program), [""; 0], policy).start();
+    let told = async |program: &str, policy| start(program, policy).await.err().unwrap();
     assert_eq!(
-        told("/nowhere/ffmpeg", yard.confinement()).await.kind(),
+        told("/nowhere/ffmpeg", yard.policy()).await.kind(),
         std::io::ErrorKind::NotFound
     );
-    let gone = Confinement::new(Allowance::look()).in_folder(&yard.root.path().join("gone"));
+    let gone = SandboxPolicy::new(ResourceLimits::look()).workdir(&yard.root.path().join("gone"));
     let error = told("/bin/true", gone).await.to_string();
     assert!(
         error.contains("the sandbox cannot be set up") && error.contains("gone"),

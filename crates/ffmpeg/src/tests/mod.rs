@@ -1,22 +1,22 @@
-//! The walls, tried from within: real programs that go for what they must not have.
+//! The sandbox, tried from within: real programs, started as all are, that go for what they must not have.
 
+mod layers;
 mod limits;
-mod walls;
 
 use std::path::{Path, PathBuf};
 
-use super::{Allowance, Confinement};
 use crate::child::{self, Output, Spawn};
+use crate::{ResourceLimits, SandboxPolicy};
 
-/// What a program says that is run inside the walls.
-async fn run(program: &str, args: &[&str], confinement: Confinement) -> Output {
-    let spawn = Spawn::new(Path::new(program), args, confinement);
+/// What a program says that is run in the sandbox.
+async fn run(program: &str, args: &[&str], policy: SandboxPolicy) -> Output {
+    let spawn = Spawn::new(Path::new(program), args, policy);
     child::output(spawn, 1 << 20).await.unwrap()
 }
 
-/// What a shell says that is run inside the walls.
-async fn sh(script: &str, confinement: Confinement) -> Output {
-    run("/bin/sh", &["-c", script], confinement).await
+/// What a shell says that is run in the sandbox.
+async fn sh(script: &str, policy: SandboxPolicy) -> Output {
+    run("/bin/sh", &["-c", script], policy).await
 }
 
 fn text(output: &Output) -> String {
@@ -46,7 +46,7 @@ impl Yard {
         self.root.path().join("theirs")
     }
 
-    fn confinement(&self) -> Confinement {
-        Confinement::new(Allowance::readback()).in_folder(&self.ours())
+    fn policy(&self) -> SandboxPolicy {
+        SandboxPolicy::new(ResourceLimits::readback()).workdir(&self.ours())
     }
 }

@@ -1,7 +1,7 @@
 //! Death with the worker: the kernel's parent-death signal, for a worker that is killed can end nothing.
 //!
 //! Only a process itself can ask for that signal, so `setpriv` (util-linux) asks for it and then becomes the program. The signal
-//! comes when the *thread* ends that started the program; the thread that shut itself in stays for that. A worker that dies in the
+//! comes when the *thread* ends that started the program; the thread that applied the sandbox stays for that. A worker that dies in the
 //! moment before `setpriv` has asked leaves a program behind whose source and pipes are gone, which ends most of them soon; and
 //! its limits stay.
 

@@ -2,25 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use super::allowance::Allowance;
+use super::resource_limits::ResourceLimits;
 use crate::input::Input;
 
-/// What a run may reach and use. It begins with nothing but the program, its libraries and an allowance.
+/// What a run may reach and use. It begins with nothing but the program, its libraries and its resource limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confinement {
-    pub(super) allowance: Allowance,
+pub struct SandboxPolicy {
+    pub(super) resource_limits: ResourceLimits,
     pub(super) folder: Option<PathBuf>,
     pub(super) seen: Vec<PathBuf>,
     pub(super) port: Option<u16>,
     pub(super) devices: bool,
 }
 
-impl Confinement {
+impl SandboxPolicy {
     /// A run that may use so much and reach nothing.
     #[must_use]
-    pub const fn new(allowance: Allowance) -> Self {
+    pub const fn new(resource_limits: ResourceLimits) -> Self {
         Self {
-            allowance,
+            resource_limits,
             folder: None,
             seen: Vec::new(),
             port: None,
@@ -30,14 +30,14 @@ impl Confinement {
 
     /// The run works in this folder and may do there what it likes, but make links and devices, and execute what it wrote.
     #[must_use]
-    pub fn in_folder(mut self, folder: &Path) -> Self {
+    pub fn workdir(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_owned());
         self
     }
 
     /// The run may read this source: by one port, or one file.
     #[must_use]
-    pub fn reading(mut self, input: &Input) -> Self {
+    pub fn allow_input(mut self, input: &Input) -> Self {
         self.port = input.port().or(self.port);
         self.seen.extend(input.file_path().map(Path::to_owned));
         self
@@ -45,7 +45,7 @@ impl Confinement {
 
     /// The run may read this file, or what is in this folder.
     #[must_use]
-    pub fn seeing(mut self, path: &Path) -> Self {
+    pub fn allow_read(mut self, path: &Path) -> Self {
         self.seen.push(path.to_owned());
         self
     }
@@ -64,7 +64,7 @@ impl Confinement {
     }
 
     /// How much it may use.
-    pub(crate) const fn allowance(&self) -> Allowance {
-        self.allowance
+    pub(crate) const fn resource_limits(&self) -> ResourceLimits {
+        self.resource_limits
     }
 }

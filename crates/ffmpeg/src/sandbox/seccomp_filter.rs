@@ -1,7 +1,7 @@
 //! System calls, by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>).
 //!
 //! The filters name what is refused, not what is allowed: builds of ffmpeg, encoders and C libraries differ too much in what they
-//! call, and files and ports have a wall of their own. Refused is what reaches round that wall, what reaches other processes, and the
+//! call, and files and ports have a layer of their own. Refused is what reaches round that layer, what reaches other processes, and the
 //! parts of the kernel that holes are found in and no encoder needs.
 
 use std::collections::BTreeMap;

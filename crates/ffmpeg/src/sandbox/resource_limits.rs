@@ -38,7 +38,7 @@ const PIXEL: u64 = 3;
 
 /// How much of the machine a run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
+pub struct ResourceLimits {
     /// Bytes of memory it may write to, stacks included.
     pub memory: u64,
     /// Bytes of the largest file it may write.
@@ -47,7 +47,7 @@ pub struct Allowance {
     pub processor: Duration,
 }
 
-impl Allowance {
+impl ResourceLimits {
     /// For what a build says of itself, and a few pictures through an encoder.
     #[must_use]
     pub const fn answer() -> Self {
@@ -303,13 +303,14 @@ mod tests {
         let (uhd, hd) = ((3840, 2160), (1920, 1080));
         for (source, rungs, (encoder, preset), threads, (mib, seconds, cpu)) in MEASURED {
             let source = if source == 2160 { uhd } else { hd };
-            let allowance = Allowance::chunk(&plan(source, &LADDER[5 - rungs..], encoder, preset), seconds, threads);
-            let (room, time) = (allowance.memory / MIB, allowance.processor.as_secs());
+            let resource_limits =
+                ResourceLimits::chunk(&plan(source, &LADDER[5 - rungs..], encoder, preset), seconds, threads);
+            let (room, time) = (resource_limits.memory / MIB, resource_limits.processor.as_secs());
             assert!((2 * mib..6 * mib).contains(&room), "{room} MiB where {mib} are used");
             assert!(time >= 10 * cpu, "{time} s where {cpu} are used");
             // A second of it may take minutes, not hours.
             assert!(
-                Duration::from_secs_f64(seconds * 3600.0) > allowance.processor,
+                Duration::from_secs_f64(seconds * 3600.0) > resource_limits.processor,
                 "{time} s"
             );
         }
@@ -318,11 +319,11 @@ mod tests {
     #[test]
     fn a_file_may_be_as_long_as_its_kind_can_be() {
         let plan = plan((1920, 1080), &LADDER[1..], "libx264", "faster");
-        let chunk = Allowance::chunk(&plan, 12.0, 2);
+        let chunk = ResourceLimits::chunk(&plan, 12.0, 2);
         let frames = 8 * 1920 * 1080;
         assert!(chunk.file > frames && chunk.file < GIB, "{}", chunk.file);
-        assert!(Allowance::copy(GIB).file > GIB && Allowance::copy(GIB).file < 2 * GIB);
-        assert_eq!((Allowance::look().file, Allowance::scan().file), (0, 0));
+        assert!(ResourceLimits::copy(GIB).file > GIB && ResourceLimits::copy(GIB).file < 2 * GIB);
+        assert_eq!((ResourceLimits::look().file, ResourceLimits::scan().file), (0, 0));
     }
 
     proptest! {
@@ -330,7 +331,7 @@ mod tests {
         fn more_pictures_get_more_and_nothing_gets_everything(
             width in 16u32..20_000, height in 16u32..20_000, threads in 1usize..256, seconds in 0f64..100_000.0,
         ) {
-            let of = |(width, height), seconds| Allowance::chunk(&plan((width, height), &[(width, height)], "libx265", "slow"), seconds, threads);
+            let of = |(width, height), seconds| ResourceLimits::chunk(&plan((width, height), &[(width, height)], "libx265", "slow"), seconds, threads);
             let (less, more) = (of((width, height), seconds), of((width + 2, height + 2), seconds + 1.0));
             prop_assert!(less.memory < more.memory && less.file <= more.file && less.processor < more.processor);
             prop_assert!(more.memory < 1 << 43 && more.file < 1 << 40);
@@ -341,7 +342,9 @@ mod tests {
     fn a_length_that_is_none_is_bounded_all_the_same() {
         let plan = plan((640, 360), &LADDER[4..], "libx264", "faster");
         for seconds in [f64::NAN, f64::INFINITY, -1.0] {
-            assert!(Allowance::chunk(&plan, seconds, 1).processor <= Duration::from_secs(u64::from(u32::MAX) + 600));
+            assert!(
+                ResourceLimits::chunk(&plan, seconds, 1).processor <= Duration::from_secs(u64::from(u32::MAX) + 600)
+            );
         }
     }
 }
