@@ -11,6 +11,9 @@ export PATH := $(CURDIR)/.tools/venv/bin:$(PATH)
 # Where known vulnerabilities of Rust crates are listed.
 ADVISORIES := https://github.com/RustSec/advisory-db
 
+# Half as many tests at a time again as there are processors: many wait for what takes its time by contract.
+TEST_THREADS := $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+
 CLIP := .tools/demo/moving-picture.mp4
 
 .PHONY: help
@@ -27,7 +30,7 @@ dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the pag
 
 .PHONY: test
 test: tools lint helm ## Everything that can fail: lint and all tests
-	cargo test --workspace --features fluxhls/otel
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --features fluxhls/otel
 
 .PHONY: helm
 helm: ## The chart: lint, render and validate it with the real Helm engine; compose.yaml as text
@@ -55,7 +58,7 @@ lint: cargo ## Format, clippy, documentation and dependencies, without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features fluxhls/otel -- -D warnings
 	cargo clippy --package fluxhls --no-default-features -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps --workspace --features fluxhls/otel
 	@scripts/install cargo-deny
 	cargo-deny check bans licenses sources
 	@if timeout 20 git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then $(MAKE) --no-print-directory audit; \
