@@ -8,7 +8,7 @@ use async_nats::HeaderMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
-use jetstream::{Log, Nats, Recorded, send};
+use jetstream::{Log, Nats, StoredMessage, send};
 use serde::Serialize;
 use serde_json::{Value, json};
 use streams::dead::{self, Summary, TaskReport};
@@ -62,7 +62,7 @@ struct Line {
 }
 
 impl Line {
-    fn of(letter: &Recorded) -> Self {
+    fn of(letter: &StoredMessage) -> Self {
         Self {
             seq: letter.seq,
             time: letter.time,
@@ -100,7 +100,7 @@ async fn open(nats: &NatsArgs) -> anyhow::Result<Log> {
     Ok(Log::new(Nats::connect(&nats.settings("fluxhls dead")).await?))
 }
 
-async fn letter(log: &Log, seq: u64) -> anyhow::Result<Recorded> {
+async fn letter(log: &Log, seq: u64) -> anyhow::Result<StoredMessage> {
     let found = answered(log.at(topology::DEAD, seq)).await?;
     found.with_context(|| format!("there is no dead letter {seq}; see `fluxhls dead list`"))
 }
@@ -157,7 +157,7 @@ struct Letter {
 }
 
 impl Letter {
-    fn of(letter: &Recorded) -> Self {
+    fn of(letter: &StoredMessage) -> Self {
         let text = std::str::from_utf8(&letter.payload).ok().map(str::to_owned);
         let hex = || letter.payload.iter().map(|byte| format!("{byte:02x}")).collect();
         let values =
@@ -175,7 +175,7 @@ impl Letter {
     }
 }
 
-fn show(recorded: &Recorded, output: &Output) -> anyhow::Result<()> {
+fn show(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
     let letter = Letter::of(recorded);
     if output.json {
         println!("{}", terminal::json(&letter)?);
@@ -252,7 +252,7 @@ impl Retried {
     }
 }
 
-async fn repeat(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
+async fn repeat(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retried> {
     match subject::parse_dead(&letter.subject) {
         Some(DeadOrigin::Upload(seq)) => resend(log, letter, subject::UPLOAD, seq).await,
         Some(DeadOrigin::Delete(seq)) => resend(log, letter, subject::DELETE, seq).await,
@@ -280,7 +280,7 @@ async fn repeat(log: &Log, letter: &Recorded) -> anyhow::Result<Retried> {
 }
 
 /// Publishes an event again, as it was: from its own stream where the letter holds only a part of it.
-async fn resend(log: &Log, letter: &Recorded, subject: &'static str, seq: u64) -> anyhow::Result<Retried> {
+async fn resend(log: &Log, letter: &StoredMessage, subject: &'static str, seq: u64) -> anyhow::Result<Retried> {
     let is_whole = [dead::CUT, dead::TRUNCATED]
         .into_iter()
         .all(|header| letter.header(header).is_none());
@@ -289,7 +289,7 @@ async fn resend(log: &Log, letter: &Recorded, subject: &'static str, seq: u64) -
     } else {
         let found = answered(log.at(topology::UPLOADS, seq)).await?;
         // The number alone may be that of another event, of a stream that was made anew.
-        let is_original = |found: &Recorded| {
+        let is_original = |found: &StoredMessage| {
             let time = found.time.to_rfc3339_opts(SecondsFormat::Nanos, true);
             letter.header(dead::ORIGIN_TIME) == Some(time.as_str())
         };
@@ -312,7 +312,7 @@ async fn resend(log: &Log, letter: &Recorded, subject: &'static str, seq: u64) -
 }
 
 /// Takes a message that the server gives to nobody any more off the queue, and puts its task there again.
-async fn requeue(log: &Log, advisory: &Recorded) -> anyhow::Result<Retried> {
+async fn requeue(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Retried> {
     let body: Value = serde_json::from_slice(&advisory.payload).unwrap_or_default();
     let seq = body["stream_seq"].as_u64().context("the advisory names no message")?;
     let stuck = answered(log.at(topology::TASKS, seq)).await?;

@@ -1,6 +1,6 @@
 //! The end of a job that cannot go by its own rules: one of its facts is broken, or the server refuses what must be said of it.
 
-use jetstream::{Grief, Recorded, Refused, letter};
+use jetstream::{Grief, Refused, StoredMessage, letter};
 use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
 use streams::task::TaskName;
 use streams::{FileId, JobId, Lane, TaskKey, Unread, dead, subject, topology};
@@ -59,7 +59,7 @@ impl Jobs {
         job: &JobId,
         file: Option<&FileId>,
         stream: &str,
-        about: &Recorded,
+        about: &StoredMessage,
         failure: &Failure,
     ) -> Result<(), Refused> {
         let file = file.map(|file| (dead::FILE, file.to_string()));

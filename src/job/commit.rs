@@ -5,7 +5,7 @@
 //! file the owner says so, and there is no master: who wrote one late reads that, and removes it.
 
 use bytes::Bytes;
-use jetstream::{Created, Outgoing};
+use jetstream::{CreateOutcome, OutboundMessage};
 use storage::{ObjectKind, revised};
 use streams::fact::{Ended, Head, JobError, Outcome, Verdict};
 use streams::work::Current;
@@ -81,8 +81,8 @@ impl Jobs {
                 None => 0,
             };
             let body = serde_json::to_vec(&ours).unwrap_or_default();
-            let message = Outgoing::json(subject::current(self.output.name(), prefix), body);
-            if let Created::Ours(_) = self.log.replace(topology::JOBS, message, expected).await? {
+            let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
+            if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {
                 return Ok(ours);
             }
         }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use jetstream::{Created, Outgoing, Refused};
+use jetstream::{CreateOutcome, OutboundMessage, Refused};
 use storage::{StorageError, revision_of};
 use streams::delete::{Delete, Tombstone};
 use streams::fact::{Cancel, Decision, Fact, FactKind, Head, JobError, Pruned};
@@ -87,7 +87,7 @@ impl Jobs {
                 Some((_, seq)) => seq,
                 None => 0,
             };
-            if let Created::Ours(seq) = self.log.replace(topology::JOBS, tomb(&ours), expected).await? {
+            if let CreateOutcome::Created(seq) = self.log.replace(topology::JOBS, tomb(&ours), expected).await? {
                 return Ok((ours, seq));
             }
         }
@@ -192,8 +192,8 @@ impl Jobs {
                 None => (ours.clone(), 0),
             };
             let body = serde_json::to_vec(&retired).unwrap_or_default();
-            let message = Outgoing::json(subject::current(self.output.name(), prefix), body);
-            if let Created::Ours(_) = self.log.replace(topology::JOBS, message, expected).await? {
+            let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
+            if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {
                 break retired;
             }
         };
@@ -278,9 +278,9 @@ fn is_deleted_by(owner: &Current, ours: &Current) -> bool {
     }
 }
 
-fn tomb(tombstone: &Tombstone) -> Outgoing {
+fn tomb(tombstone: &Tombstone) -> OutboundMessage {
     let body = serde_json::to_vec(tombstone).unwrap_or_default();
-    Outgoing::json(subject::deleted(&tombstone.file_id), body)
+    OutboundMessage::json(subject::deleted(&tombstone.file_id), body)
 }
 
 /// The job whose receipt lies under this key, right below `prefix`.

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use storage::Source;
 use streams::code::Class;
 use streams::task::TaskName;
@@ -95,7 +95,7 @@ impl Jobs {
         Some(since(&released, &message))
     }
 
-    async fn last_denial(&self, job: &JobId, task: TaskName) -> Option<(Released, Recorded)> {
+    async fn last_denial(&self, job: &JobId, task: TaskName) -> Option<(Released, StoredMessage)> {
         let subject = subject::work(job, WorkKind::Released, task);
         let message = self.log.last(topology::WORK, &subject).await?;
         let released: Released = serde_json::from_slice(&message.payload).ok()?;
@@ -103,6 +103,6 @@ impl Jobs {
     }
 }
 
-fn since(released: &Released, message: &Recorded) -> DateTime<Utc> {
+fn since(released: &Released, message: &StoredMessage) -> DateTime<Utc> {
     released.since.unwrap_or(message.time)
 }

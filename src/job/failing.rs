@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetstream::{Grief, NEWER_PAUSE, Outgoing, Refused, Settlement, letter};
+use jetstream::{Disposition, Grief, NEWER_PAUSE, OutboundMessage, Refused, letter};
 use streams::code::Class;
 use streams::dead::{self, TaskReport};
 use streams::task::TaskName;
@@ -23,7 +23,7 @@ impl Run {
         state: &JobState,
         attempt: u64,
         failure: Failure,
-    ) -> Result<Settlement, SettleError> {
+    ) -> Result<Disposition, SettleError> {
         let task = self.key.task;
         let is_newest = self.jobs.is_newest(&state.job_id, task, attempt).await;
         let failure = if is_newest {
@@ -34,7 +34,7 @@ impl Run {
         meter::failure(self.key.class, failure.code);
         tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
         if !is_newest {
-            return Ok(Settlement::Silence);
+            return Ok(Disposition::LeaveUnacked);
         }
 
         match (&failure.remedy, failure.class()) {
@@ -42,23 +42,23 @@ impl Run {
             (Remedy::AwaitNewer(unread), _) => {
                 self.jobs.log.newer().note(unread);
                 self.release(attempt, "newer", None).await?;
-                Ok(Settlement::Retry(NEWER_PAUSE))
+                Ok(Disposition::Retry(NEWER_PAUSE))
             }
             (Remedy::AwaitSource, _) => {
                 let since = self.jobs.denial_goes_on_from(&state.job_id, task).await;
                 self.release(attempt, Released::AWAITS_SOURCE, since).await?;
-                Ok(Settlement::Retry(denial::LOOK_AGAIN))
+                Ok(Disposition::Retry(denial::LOOK_AGAIN))
             }
             (Remedy::ByClass, Class::Operator) => {
                 self.release(attempt, "operator", None).await?;
-                Ok(Settlement::Retry(Gate::retry_delay()))
+                Ok(Disposition::Retry(Gate::retry_delay()))
             }
             (Remedy::ByClass, Class::Transient) => {
                 let used = self.jobs.work(&state.job_id).await?.attempts(task);
                 if used >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
                     return self.fail(state, too_many(state, task, Some(failure))).await;
                 }
-                Ok(Settlement::Retry(backoff(self.jobs.settings.retry_delay, used)))
+                Ok(Disposition::Retry(backoff(self.jobs.settings.retry_delay, used)))
             }
         }
     }
@@ -82,18 +82,18 @@ impl Run {
             reason: failure.message.clone(),
         };
         let body = serde_json::to_vec(&failed).unwrap_or_default();
-        let message = Outgoing::json(subject, body).with_id(format!("failed-{attempt}"));
+        let message = OutboundMessage::json(subject, body).with_id(format!("failed-{attempt}"));
         self.jobs.log.append(topology::WORK, message).await?;
         Ok(failure)
     }
 
     /// Ends the job for good: dead letter, verdict, end, acknowledgement.
-    pub(super) async fn fail(&self, state: &JobState, failure: Failure) -> Result<Settlement, SettleError> {
+    pub(super) async fn fail(&self, state: &JobState, failure: Failure) -> Result<Disposition, SettleError> {
         let error = failure.to_error(Some(self.key.task));
         self.publish_dead_letter(state, failure).await?;
         crash::point("step.dead");
         self.jobs.fail(state, error).await?;
-        Ok(Settlement::Ack)
+        Ok(Disposition::Ack)
     }
 
     /// Keeps the task as a dead letter, once for each life of its job.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetstream::{Created, Log, Outgoing, Refused};
+use jetstream::{CreateOutcome, Log, OutboundMessage, Refused};
 use storage::{Bucket, JobKeys};
 use streams::fact::{Fact, Head};
 use streams::{JobId, OutputPrefix, subject, topology};
@@ -63,7 +63,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the message.
-    pub async fn announce(&self, fact: &Fact, traceparent: Option<&str>) -> Result<Created, Refused> {
+    pub async fn announce(&self, fact: &Fact, traceparent: Option<&str>) -> Result<CreateOutcome, Refused> {
         self.announce_as(cuid2::create_id(), fact, traceparent).await
     }
 
@@ -71,7 +71,12 @@ impl Jobs {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the message.
-    pub async fn announce_as(&self, id: String, fact: &Fact, traceparent: Option<&str>) -> Result<Created, Refused> {
+    pub async fn announce_as(
+        &self,
+        id: String,
+        fact: &Fact,
+        traceparent: Option<&str>,
+    ) -> Result<CreateOutcome, Refused> {
         let Head { job_id, file_id, .. } = fact.head();
         let subject = subject::fact(job_id, fact.kind());
         let body = fact.encode().unwrap_or_default();
@@ -79,10 +84,10 @@ impl Jobs {
             .log
             .create(
                 topology::JOBS,
-                Outgoing::json(subject, body).with_id(id).traced(traceparent),
+                OutboundMessage::json(subject, body).with_id(id).traced(traceparent),
             )
             .await?;
-        if matches!(created, Created::Ours(_)) {
+        if matches!(created, CreateOutcome::Created(_)) {
             tracing::info!(job.id = %job_id, file.id = %file_id, fact = fact.kind().as_str(), "{}", sentence(fact));
         }
         Ok(created)

@@ -128,7 +128,7 @@ impl Jobs {
 
     /// Ends when the job's cancel, verdict or end is told on core NATS: faster than the next heartbeat, but not sure to come.
     async fn overruled(&self, job: &JobId) {
-        let mut heard = self.log.heard(format!("live.{}", subject::facts_of(job))).await;
+        let mut heard = self.log.subscribe(format!("live.{}", subject::facts_of(job))).await;
         while let Some(told) = heard.next().await {
             if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) = subject::parse_fact(&told) {
                 return;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use jetstream::{Delivery, Settlement, Slot};
+use jetstream::{Delivery, Disposition, Slot};
 use streams::JobId;
 use streams::fact::Planned;
 use streams::task::TaskName;
@@ -65,8 +65,12 @@ pub trait Stage: Clone + Send + Sync + 'static {
     /// and is done again whenever it is asked for.
     ///
     /// An error is what keeps the job itself from going on.
-    fn grow(&self, _job: &JobId, _delivery: &Delivery) -> impl Future<Output = Result<Settlement, SettleError>> + Send {
-        std::future::ready(Ok(Settlement::Ack))
+    fn grow(
+        &self,
+        _job: &JobId,
+        _delivery: &Delivery,
+    ) -> impl Future<Output = Result<Disposition, SettleError>> + Send {
+        std::future::ready(Ok(Disposition::Ack))
     }
 
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.

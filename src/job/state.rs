@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use serde::de::DeserializeOwned;
 use streams::fact::{Accepted, Cancel, FactKind, Planned, Verdict};
 use streams::task::TaskName;
@@ -191,7 +191,7 @@ impl Jobs {
         WorkState::from_subjects(&self.log.subjects(topology::WORK, &subject::work_of(job)).await)
     }
 
-    async fn recorded(&self, job: &JobId, kind: FactKind, present: &BTreeSet<FactKind>) -> Option<Recorded> {
+    async fn recorded(&self, job: &JobId, kind: FactKind, present: &BTreeSet<FactKind>) -> Option<StoredMessage> {
         if !present.contains(&kind) {
             return None;
         }
@@ -210,7 +210,7 @@ impl Jobs {
 }
 
 /// Reads a fact.
-pub(super) fn entry<T: DeserializeOwned>(recorded: &Recorded) -> Result<Entry<T>, Unread> {
+pub(super) fn entry<T: DeserializeOwned>(recorded: &StoredMessage) -> Result<Entry<T>, Unread> {
     Ok(Entry {
         fact: wire::read(&recorded.subject, &recorded.payload)?,
         seq: recorded.seq,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use futures::FutureExt as _;
-use jetstream::{Created, Delivery, NEWER_PAUSE, Outgoing, Refused, Settlement};
+use jetstream::{CreateOutcome, Delivery, Disposition, NEWER_PAUSE, OutboundMessage, Refused};
 use metrics::histogram;
 use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
@@ -36,18 +36,18 @@ use crate::telemetry::trace;
 /// Takes one delivery of a task through the five steps.
 ///
 /// `hand_back` fires when a shutting down worker's grace period is over: the attempt is released and the task returned.
-pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_back: CancellationToken) -> Settlement {
+pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_back: CancellationToken) -> Disposition {
     let key = match subject::read_task(delivery.subject()) {
         Ok(key) => key,
         Err(unread) => {
             jobs.log.newer().note(&unread);
-            return Settlement::Retry(NEWER_PAUSE);
+            return Disposition::Retry(NEWER_PAUSE);
         }
     };
     let run = Run { jobs, key, delivery };
     let settled = if run.key.task == TaskName::PLAYLIST {
         match run.jobs.storage_pause(run.key.class) {
-            Some(pause) => Ok(Settlement::Retry(pause)),
+            Some(pause) => Ok(Disposition::Retry(pause)),
             None => stage.grow(&run.key.job_id, &run.delivery).await,
         }
     } else {
@@ -68,13 +68,13 @@ enum Worked {
 }
 
 impl Run {
-    async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Settlement, SettleError> {
+    async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Disposition, SettleError> {
         let task = self.key.task;
         // Before the job itself: nobody may have started the task after what is read of it here and in between.
         let newest = self.jobs.newest(&self.key.job_id, task).await;
         let Some(state) = self.jobs.state(&self.key.job_id).await? else {
             tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
-            return Ok(Settlement::Ack);
+            return Ok(Disposition::Ack);
         };
         crash::point("step.read");
         if !state.is_open() {
@@ -84,11 +84,11 @@ impl Run {
             let readiness = self.readiness(&state, &stage).await;
             // Whoever slept while it looked speaks of what was: the task is with the one who started it meanwhile.
             if !matches!(readiness, Readiness::Ready(_)) && self.jobs.newest(&state.job_id, task).await != newest {
-                return Ok(Settlement::Silence);
+                return Ok(Disposition::LeaveUnacked);
             }
             let _room = match readiness {
                 Readiness::Ready(room) => room,
-                Readiness::Wait(pause) => return Ok(Settlement::Retry(pause)),
+                Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
                 Readiness::Never(failure) => return self.fail(&state, failure).await,
             };
             if let Some(settlement) = self.work(&state, newest, stage, hand_back).await? {
@@ -97,7 +97,7 @@ impl Run {
         }
         self.jobs.advance(&self.key.job_id).await?;
         crash::point("step.advanced");
-        Ok(Settlement::Ack)
+        Ok(Disposition::Ack)
     }
 
     /// Whether the task can be started, by the storage, by the starts it has behind it, and by its stage.
@@ -119,9 +119,9 @@ impl Run {
         newest: Option<u64>,
         stage: S,
         hand_back: CancellationToken,
-    ) -> Result<Option<Settlement>, SettleError> {
+    ) -> Result<Option<Disposition>, SettleError> {
         let Some(attempt) = self.start(state, newest).await? else {
-            return Ok(Some(Settlement::Silence));
+            return Ok(Some(Disposition::LeaveUnacked));
         };
         crash::point("step.attempt");
         let span = self.span(state, attempt);
@@ -153,7 +153,7 @@ impl Run {
         attempt: u64,
         stage: S,
         hand_back: CancellationToken,
-    ) -> Result<Option<Settlement>, SettleError> {
+    ) -> Result<Option<Disposition>, SettleError> {
         let pulse = Pulse::default();
         let assignment = Assignment {
             state: state.clone(),
@@ -180,16 +180,16 @@ impl Run {
                 self.release(attempt, "shutdown", None).await?;
                 let is_ours = self.jobs.is_newest(&state.job_id, self.key.task, attempt).await;
                 let settlement = if is_ours {
-                    Settlement::Retry(Duration::ZERO)
+                    Disposition::Retry(Duration::ZERO)
                 } else {
-                    Settlement::Silence
+                    Disposition::LeaveUnacked
                 };
                 Ok(Some(settlement))
             }
             Worked::Ended(LeaseEnd::Lost) => {
                 tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");
                 self.release(attempt, "lost_lease", None).await?;
-                Ok(Some(Settlement::Silence))
+                Ok(Some(Disposition::LeaveUnacked))
             }
             Worked::Ended(LeaseEnd::Stalled) => {
                 let failure = Failure::new(Code::FfmpegStalled, "The work made no headway and was stopped.");
@@ -199,7 +199,7 @@ impl Run {
                 meter::attempt(self.key.class, "overruled");
                 match self.jobs.state(&self.key.job_id).await? {
                     Some(state) => self.settle(&state).await.map(Some),
-                    None => Ok(Some(Settlement::Ack)),
+                    None => Ok(Some(Disposition::Ack)),
                 }
             }
         }
@@ -214,10 +214,10 @@ impl Run {
         }
         let attempt = Attempt::new(state.job_id.clone(), self.key.task, &self.jobs.settings.worker);
         let body = serde_json::to_vec(&attempt).unwrap_or_default();
-        let message = Outgoing::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
+        let message = OutboundMessage::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
         let message = message.with_id(attempt.id).traced(state.traceparent.as_deref());
         let started = self.jobs.log.replace(topology::WORK, message, newest.unwrap_or(0));
-        let Created::Ours(seq) = started.await? else {
+        let CreateOutcome::Created(seq) = started.await? else {
             tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; left to it");
             return Ok(None);
         };
@@ -232,7 +232,7 @@ impl Run {
         state: &JobState,
         attempt: u64,
         product: Product,
-    ) -> Result<Option<Settlement>, SettleError> {
+    ) -> Result<Option<Disposition>, SettleError> {
         meter::attempt(self.key.class, "completed");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
@@ -254,7 +254,7 @@ impl Run {
                 let body = serde_json::to_vec(&done).unwrap_or_default();
                 self.jobs
                     .log
-                    .create(topology::WORK, Outgoing::json(subject, body).traced(trace))
+                    .create(topology::WORK, OutboundMessage::json(subject, body).traced(trace))
                     .await?;
             }
             Product::Commit => {
@@ -272,7 +272,7 @@ impl Run {
     }
 
     /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.
-    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Settlement, SettleError> {
+    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Disposition, SettleError> {
         for (task, reason) in tasks {
             tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; it is done again");
             let redo = Redo {
@@ -284,20 +284,20 @@ impl Run {
             let body = serde_json::to_vec(&redo).unwrap_or_default();
             self.jobs
                 .log
-                .create(topology::WORK, Outgoing::json(subject, body))
+                .create(topology::WORK, OutboundMessage::json(subject, body))
                 .await?;
         }
         // While this `finish` is on the queue no other can be put there. The redone task may be the last one missing, and quick.
-        self.delivery.settle(Settlement::Ack).await;
+        self.delivery.settle(Disposition::Ack).await;
         crash::point("step.redo");
         self.jobs.advance(&state.job_id).await?;
-        Ok(Settlement::Silence)
+        Ok(Disposition::LeaveUnacked)
     }
 
     /// Brings a decided or canceled job to its end.
-    async fn settle(&self, state: &JobState) -> Result<Settlement, SettleError> {
+    async fn settle(&self, state: &JobState) -> Result<Disposition, SettleError> {
         self.jobs.settle(state).await?;
-        Ok(Settlement::Ack)
+        Ok(Disposition::Ack)
     }
 }
 

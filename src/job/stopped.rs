@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetstream::{NEWER_PAUSE, Refused, Settlement};
+use jetstream::{Disposition, NEWER_PAUSE, Refused};
 use streams::Unread;
 
 use super::task_run::Run;
@@ -12,19 +12,19 @@ use crate::job::failure::Failure;
 impl Run {
     /// What becomes of a task that cannot go on. Each reason is named here, so that none that lasts is tried again for ever: what can pass is
     /// tried again, what needs a newer release is left to one, and what never will end ends here.
-    pub(super) async fn stopped(&self, error: SettleError) -> Settlement {
+    pub(super) async fn stopped(&self, error: SettleError) -> Disposition {
         let job = &self.key.job_id;
         match error {
             SettleError::Storage(_) | SettleError::Missing { .. } => {
                 tracing::warn!(job.id = %job, task = %self.key.task, %error, "a job cannot go on yet; trying again");
-                Settlement::Retry(self.jobs.settings.retry_delay)
+                Disposition::Retry(self.jobs.settings.retry_delay)
             }
             SettleError::Unread(unread @ Unread::Newer { .. }) => {
                 self.jobs.log.newer().note(&unread);
-                Settlement::Retry(NEWER_PAUSE)
+                Disposition::Retry(NEWER_PAUSE)
             }
             SettleError::Unread(unread @ Unread::Broken { .. }) => match self.jobs.end_broken(job, unread).await {
-                Ok(()) => Settlement::Ack,
+                Ok(()) => Disposition::Ack,
                 Err(error) => self.unkept(&error),
             },
             SettleError::Refused(refused) => self.refused(refused).await,
@@ -32,12 +32,12 @@ impl Run {
     }
 
     /// Ends a job one of whose messages the server will never take. Where it refuses the end, too, the dead letter is what stays.
-    async fn refused(&self, refused: Refused) -> Settlement {
+    async fn refused(&self, refused: Refused) -> Disposition {
         tracing::error!(job.id = %self.key.job_id, task = %self.key.task, %refused, "a message cannot be published; the job ends as failed");
         let failure = Failure::from(refused);
         let state = match self.jobs.state(&self.key.job_id).await {
             Ok(Some(state)) => state,
-            Ok(None) => return Settlement::Ack,
+            Ok(None) => return Disposition::Ack,
             Err(error) => return Box::pin(self.stopped(error.into())).await,
         };
         let error = failure.to_error(Some(self.key.task));
@@ -45,14 +45,14 @@ impl Run {
             return self.unkept(&refused.into());
         }
         match self.jobs.fail(&state, error).await {
-            Ok(()) | Err(SettleError::Refused(_)) => Settlement::Ack,
+            Ok(()) | Err(SettleError::Refused(_)) => Disposition::Ack,
             Err(error) => Box::pin(self.stopped(error)).await,
         }
     }
 
     /// The server takes not even a dead letter: there is no place where anything could be kept but the queue.
-    fn unkept(&self, error: &SettleError) -> Settlement {
+    fn unkept(&self, error: &SettleError) -> Disposition {
         tracing::error!(job.id = %self.key.job_id, task = %self.key.task, %error, "not even a dead letter can be published");
-        Settlement::Retry(Duration::from_secs(60))
+        Disposition::Retry(Duration::from_secs(60))
     }
 }

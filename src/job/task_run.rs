@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jetstream::{Delivery, Outgoing, Refused};
+use jetstream::{Delivery, OutboundMessage, Refused};
 use streams::work::{Released, WorkKind};
 use streams::{TaskKey, VERSION, subject, topology};
 
@@ -36,7 +36,7 @@ impl Run {
             .log
             .append(
                 topology::WORK,
-                Outgoing::json(subject, body).with_id(format!("released-{attempt}")),
+                OutboundMessage::json(subject, body).with_id(format!("released-{attempt}")),
             )
             .await?;
         meter::attempt(self.key.class, "released");

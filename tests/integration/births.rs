@@ -1,7 +1,7 @@
 //! Numbers of a stream outlive it: one that is made anew, or restored from an older copy, gives none out that means something else.
 
 use chrono::{TimeDelta, Utc};
-use jetstream::Outgoing;
+use jetstream::OutboundMessage;
 use serde_json::{Value, json};
 use streams::delete::Tombstone;
 use streams::fact::Outcome;
@@ -86,7 +86,7 @@ async fn a_file_deleted_under_a_higher_number_an_hour_ago_lives_again() {
     let hour = EventOrder::new(u64::MAX / 2, Utc::now() - TimeDelta::hours(1));
     let tombstone = Tombstone::new(file_of(&event).parse().unwrap(), hour);
     let body = serde_json::to_vec(&tombstone).unwrap();
-    let message = Outgoing::json(subject::deleted(&tombstone.file_id), body);
+    let message = OutboundMessage::json(subject::deleted(&tombstone.file_id), body);
     access.log.create(topology::JOBS, message).await.unwrap();
 
     let _worker = world.worker("one").start();

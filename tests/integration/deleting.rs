@@ -101,7 +101,7 @@ async fn delete_again(jobs: &Jobs, file: &str, seq: u64) {
     let (tombstone, at) = jobs.tombstone(&file).await.unwrap().unwrap();
     assert_eq!((tombstone.event.upload_seq, tombstone.done), (seq, Some(1)));
     let undone = serde_json::to_vec(&Tombstone::new(file.clone(), tombstone.event)).unwrap();
-    let message = jetstream::Outgoing::json(subject::deleted(&file), undone);
+    let message = jetstream::OutboundMessage::json(subject::deleted(&file), undone);
     jobs.log.replace(topology::JOBS, message, at).await.unwrap();
     let event = Delete {
         file_id: file,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream;
-use jetstream::{Created, Log, Nats, NatsSettings, Outgoing};
+use jetstream::{CreateOutcome, Log, Nats, NatsSettings, OutboundMessage};
 use nix::sys::signal::Signal;
 use streams::task::Duty;
 use streams::work::{Attempt, WorkKind};
@@ -49,13 +49,13 @@ async fn a_publish_whose_answer_was_lost_counts_once_even_when_the_server_has_fo
     let wire = Wire::to(world.nats.address()).await;
     let log = log_at(wire.address()).await;
     // Another worker's start is there already, so that ours is not simply the only one.
-    let others = Outgoing::json(attempt.clone(), "{}").with_id("theirs");
+    let others = OutboundMessage::json(attempt.clone(), "{}").with_id("theirs");
     log.append(topology::WORK, others).await.unwrap();
     wire.loses_answers(true);
-    let appended = Outgoing::json(attempt.clone(), "{}").with_id("ours");
+    let appended = OutboundMessage::json(attempt.clone(), "{}").with_id("ours");
     let (log, again) = (log.clone(), log);
     let appending = tokio::spawn(async move { log.append(topology::WORK, appended).await });
-    let created = Outgoing::json(done.clone(), "{}");
+    let created = OutboundMessage::json(done.clone(), "{}");
     let creating = tokio::spawn(async move { again.create(topology::WORK, created).await });
     until("both have landed", async || {
         count(&attempt).await == 2 && count(&done).await == 1
@@ -69,7 +69,7 @@ async fn a_publish_whose_answer_was_lost_counts_once_even_when_the_server_has_fo
     let last = world.streams.all(topology::WORK, &attempt).await.pop().unwrap();
     assert_eq!((last.seq, last.header("Nats-Msg-Id")), (seq, "ours"));
     let ours = creating.await.unwrap().unwrap();
-    assert!(matches!(ours, Created::Ours(_)), "{ours:?}");
+    assert!(matches!(ours, CreateOutcome::Created(_)), "{ours:?}");
     assert_eq!(count(&done).await, 1);
     // The server itself would have taken it twice.
     let copy = PublishMessage::build().message_id("ours").payload("{}".into());

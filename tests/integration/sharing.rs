@@ -9,7 +9,7 @@ use fluxhls::job::failure::Failure;
 use fluxhls::job::{self, Assignment, JobState, Jobs, Product, Readiness, Stage};
 use fluxhls::worker::admission::Reservation;
 use futures::StreamExt as _;
-use jetstream::{Delivery, Settlement};
+use jetstream::{Delivery, Disposition};
 use nix::sys::signal::Signal;
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, WorkKind};
@@ -246,7 +246,7 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
         let settlement = job::run(jobs.clone(), stage, Arc::clone(&delivery), stop).await;
         assert_eq!(
             settlement,
-            Settlement::Silence,
+            Disposition::LeaveUnacked,
             "the task is the other's, who started it {starts} times"
         );
         assert_eq!(world.starts(&job).await, BTreeMap::from([(TaskName::PLAN, starts)]));

@@ -9,17 +9,17 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Nats, Recorded, Store};
+use super::{Nats, Store, StoredMessage};
 
 /// How a handler wants its message settled. The pull loop alone carries it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
+pub enum Disposition {
     /// It is done with; remove it.
     Ack,
     /// Deliver it again after a while.
     Retry(Duration),
     /// Somebody else holds it now: say nothing.
-    Silence,
+    LeaveUnacked,
 }
 
 /// The place in the pull loop that a message takes while it is worked on. Clones are the same place.
@@ -76,7 +76,7 @@ impl Delivery {
 
     /// A delivery of a message by any store, which needs no subject to be answered under.
     #[must_use]
-    pub fn over(message: Recorded, store: impl Store + 'static) -> Self {
+    pub fn over(message: StoredMessage, store: impl Store + 'static) -> Self {
         Self {
             subject: message.subject,
             headers: Some(message.headers),
@@ -113,11 +113,11 @@ impl Delivery {
     }
 
     /// Settles the message. An acknowledgement that got lost only means that the message comes again.
-    pub async fn settle(&self, settlement: Settlement) {
+    pub async fn settle(&self, settlement: Disposition) {
         let body = match settlement {
-            Settlement::Silence => return,
-            Settlement::Ack => Bytes::from_static(b"+ACK"),
-            Settlement::Retry(delay) => format!("-NAK {{\"delay\": {}}}", delay.as_nanos()).into(),
+            Disposition::LeaveUnacked => return,
+            Disposition::Ack => Bytes::from_static(b"+ACK"),
+            Disposition::Retry(delay) => format!("-NAK {{\"delay\": {}}}", delay.as_nanos()).into(),
         };
         for _ in 0..3 {
             if self.store.reply(self, body.clone()).await {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use streams::{Code, dead};
 
-use super::Outgoing;
+use super::OutboundMessage;
 
 /// Bytes that the protocol and the headers of a compare-and-set publish take beside a letter's own.
 const PUBLISH_OVERHEAD: usize = 512;
@@ -38,10 +38,10 @@ pub fn letter(
     payload: Bytes,
     original: Option<&HeaderMap>,
     limit: usize,
-) -> Outgoing {
+) -> OutboundMessage {
     let id = format!("{subject}-{}-{}", grief.seq, grief.time.timestamp_micros());
     let original = original.cloned().unwrap_or_default();
-    let mut letter = Outgoing::json(subject, Bytes::new()).with_id(id);
+    let mut letter = OutboundMessage::json(subject, Bytes::new()).with_id(id);
     if size(&original) <= dead::MAX_ORIGINAL.min(limit / 4) {
         letter = letter.with_headers_of(&original);
     } else {
@@ -91,7 +91,7 @@ mod tests {
         more: &[],
     };
 
-    fn header<'a>(letter: &'a Outgoing, name: &str) -> Option<&'a str> {
+    fn header<'a>(letter: &'a OutboundMessage, name: &str) -> Option<&'a str> {
         letter.headers.get(name).map(async_nats::HeaderValue::as_str)
     }
 

@@ -24,13 +24,13 @@ mod troubles;
 
 pub use backlog::Backlog;
 pub use connection::{ConnectError, Nats};
-pub use delivery::{Delivery, Settlement, Slot};
+pub use delivery::{Delivery, Disposition, Slot};
 pub use letter::{Grief, letter};
-pub use log::{Created, Enqueued, Log, Refused};
-pub use message::{Outgoing, Recorded};
+pub use log::{CreateOutcome, Enqueued, Log, Refused};
+pub use message::{OutboundMessage, StoredMessage};
 pub use newer::{NEWER_PAUSE, NewerMessages};
 pub use pull::{Lanes, pull};
 pub use send::{SendError, send};
 pub use settings::{Api, NatsSettings};
-pub use store::{Setback, Store};
+pub use store::{PublishFailure, Store};
 pub use troubles::Troubles;

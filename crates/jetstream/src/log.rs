@@ -12,17 +12,17 @@ use async_nats::header::NATS_MESSAGE_ID;
 use futures::stream::BoxStream;
 use streams::{Class, Lane, TaskKey, subject, topology};
 
-use super::message::{Outgoing, Recorded};
-use super::store::{self, Setback, Store};
+use super::message::{OutboundMessage, StoredMessage};
+use super::store::{self, PublishFailure, Store};
 use super::{Backlog, Nats, NewerMessages};
 
 /// What became of a compare-and-set publish.
 #[derive(Debug, Clone)]
-pub enum Created {
+pub enum CreateOutcome {
     /// Ours is the message, stored at this sequence.
-    Ours(u64),
+    Created(u64),
     /// Somebody was first; this is what stands.
-    Theirs(Recorded),
+    AlreadyExists(StoredMessage),
 }
 
 /// What became of a task that was to be queued.
@@ -81,12 +81,12 @@ impl Log {
     }
 
     /// Subjects of the messages under `filter` that core NATS tells from now on: quick, but not sure to come.
-    pub async fn heard(&self, filter: String) -> BoxStream<'static, String> {
-        self.store.heard(filter).await
+    pub async fn subscribe(&self, filter: String) -> BoxStream<'static, String> {
+        self.store.subscribe(filter).await
     }
 
     /// The last message on `subject`, as the stream's leader has it.
-    pub async fn last(&self, stream: &str, subject: &str) -> Option<Recorded> {
+    pub async fn last(&self, stream: &str, subject: &str) -> Option<StoredMessage> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.store.last(stream, subject).await {
@@ -97,7 +97,7 @@ impl Log {
     }
 
     /// The first message on `subject` at or after `seq`, as the stream's leader has it.
-    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Option<Recorded> {
+    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Option<StoredMessage> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.store.first_after(stream, subject, seq).await {
@@ -108,7 +108,7 @@ impl Log {
     }
 
     /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not any more.
-    pub async fn at(&self, stream: &str, seq: u64) -> Option<Recorded> {
+    pub async fn at(&self, stream: &str, seq: u64) -> Option<StoredMessage> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match store::at(self.nats(), stream, seq).await {
@@ -133,7 +133,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it, e.g. over its payload limit.
-    pub async fn create(&self, stream: &str, message: Outgoing) -> Result<Created, Refused> {
+    pub async fn create(&self, stream: &str, message: OutboundMessage) -> Result<CreateOutcome, Refused> {
         self.replace(stream, message, 0).await
     }
 
@@ -141,17 +141,22 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn replace(&self, stream: &str, message: Outgoing, mut expected: u64) -> Result<Created, Refused> {
+    pub async fn replace(
+        &self,
+        stream: &str,
+        message: OutboundMessage,
+        mut expected: u64,
+    ) -> Result<CreateOutcome, Refused> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.try_publish(&message, Some(expected)).await? {
-                Ok(seq) => return Ok(Created::Ours(seq)),
-                Err(Setback::Taken) => match self.last(stream, &message.subject).await {
+                Ok(seq) => return Ok(CreateOutcome::Created(seq)),
+                Err(PublishFailure::Taken) => match self.last(stream, &message.subject).await {
                     // The acknowledgement of an earlier try was lost; the message was not.
                     Some(winner) if winner.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) => {
-                        return Ok(Created::Ours(winner.seq));
+                        return Ok(CreateOutcome::Created(winner.seq));
                     }
-                    Some(winner) => return Ok(Created::Theirs(winner)),
+                    Some(winner) => return Ok(CreateOutcome::AlreadyExists(winner)),
                     // What stood there aged out; now ours may be the first.
                     None => expected = 0,
                 },
@@ -165,9 +170,9 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn publish_letter(&self, letter: Outgoing) -> Result<(), Refused> {
+    pub async fn publish_letter(&self, letter: OutboundMessage) -> Result<(), Refused> {
         let mut expected = 0;
-        while let Created::Theirs(other) = self.replace(topology::DEAD, letter.clone(), expected).await? {
+        while let CreateOutcome::AlreadyExists(other) = self.replace(topology::DEAD, letter.clone(), expected).await? {
             expected = other.seq;
         }
         Ok(())
@@ -180,7 +185,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn append(&self, stream: &str, message: Outgoing) -> Result<u64, Refused> {
+    pub async fn append(&self, stream: &str, message: OutboundMessage) -> Result<u64, Refused> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.try_publish(&message, None).await? {
@@ -195,7 +200,7 @@ impl Log {
 
     /// The sequence of the message on the same subject that has the same id, as the stream's leader has it. Such subjects
     /// hold a handful.
-    async fn find(&self, stream: &str, message: &Outgoing) -> Option<u64> {
+    async fn find(&self, stream: &str, message: &OutboundMessage) -> Option<u64> {
         let mut next = 1;
         loop {
             let found = self.first_after(stream, &message.subject, next).await?;
@@ -212,12 +217,12 @@ impl Log {
     /// [`Refused`] when the server will never take it.
     pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
         let body = serde_json::to_vec(key).unwrap_or_default();
-        let message = Outgoing::json(subject::task(key), body).traced(traceparent);
+        let message = OutboundMessage::json(subject::task(key), body).traced(traceparent);
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match self.try_publish(&message, Some(0)).await? {
-                Ok(_) | Err(Setback::Taken) => return Ok(Enqueued::Queued),
-                Err(Setback::Full(_)) => return Ok(Enqueued::Full),
+                Ok(_) | Err(PublishFailure::Taken) => return Ok(Enqueued::Queued),
+                Err(PublishFailure::Full(_)) => return Ok(Enqueued::Full),
                 Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
         }
@@ -242,10 +247,14 @@ impl Log {
         told.unwrap_or_default()
     }
 
-    /// One try. After [`Setback::Unheard`] the message may be in the stream, or come there yet.
-    async fn try_publish(&self, message: &Outgoing, expected: Option<u64>) -> Result<Result<u64, Setback>, Refused> {
+    /// One try. After [`PublishFailure::NoAck`] the message may be in the stream, or come there yet.
+    async fn try_publish(
+        &self,
+        message: &OutboundMessage,
+        expected: Option<u64>,
+    ) -> Result<Result<u64, PublishFailure>, Refused> {
         match self.store.send(message, expected).await {
-            Err(Setback::Refused(reason)) => Err(Refused {
+            Err(PublishFailure::Refused(reason)) => Err(Refused {
                 subject: message.subject.clone(),
                 reason,
             }),

@@ -8,7 +8,7 @@ use streams::dead;
 
 /// A message as the stream's leader has it.
 #[derive(Debug, Clone)]
-pub struct Recorded {
+pub struct StoredMessage {
     /// Its subject.
     pub subject: String,
     /// Its sequence in the stream.
@@ -21,7 +21,7 @@ pub struct Recorded {
     pub payload: Bytes,
 }
 
-impl From<StreamMessage> for Recorded {
+impl From<StreamMessage> for StoredMessage {
     fn from(message: StreamMessage) -> Self {
         Self {
             subject: message.subject.to_string(),
@@ -33,7 +33,7 @@ impl From<StreamMessage> for Recorded {
     }
 }
 
-impl Recorded {
+impl StoredMessage {
     /// The first value of a header.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -45,14 +45,14 @@ const CONTENT_TYPE: &str = "Content-Type";
 
 /// A message to publish. Its `Nats-Msg-Id` tells our own message from another writer's.
 #[derive(Debug, Clone)]
-pub struct Outgoing {
+pub struct OutboundMessage {
     pub(super) subject: String,
     pub(super) id: String,
     pub(super) headers: HeaderMap,
     pub(super) payload: Bytes,
 }
 
-impl Outgoing {
+impl OutboundMessage {
     /// The subject it goes to.
     #[must_use]
     pub fn subject(&self) -> &str {

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Delivery, Nats, Settlement};
+use super::{Delivery, Disposition, Nats};
 
 /// How long an idle pull waits at the server.
 const IDLE: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ type Batch = Pin<Box<dyn Stream<Item = Result<Message, String>> + Send>>;
 pub async fn pull<H, F, M, G>(nats: &Nats, lanes: Lanes, may_pull: M, handle: H, stop: CancellationToken)
 where
     H: Fn(Arc<Delivery>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Settlement> + Send + 'static,
+    F: Future<Output = Disposition> + Send + 'static,
     M: Fn() -> G + Send,
     G: Future<Output = bool> + Send,
 {
@@ -160,10 +160,10 @@ impl Drop for Taken {
 async fn run<H, F>(delivery: Arc<Delivery>, taken: Option<Taken>, tails: Arc<Semaphore>, handle: H)
 where
     H: Fn(Arc<Delivery>) -> F,
-    F: Future<Output = Settlement>,
+    F: Future<Output = Disposition>,
 {
     let Some(taken) = taken else {
-        delivery.settle(Settlement::Retry(Duration::ZERO)).await;
+        delivery.settle(Disposition::Retry(Duration::ZERO)).await;
         return;
     };
     let work = handle(Arc::clone(&delivery));
@@ -319,7 +319,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::Recorded;
+    use crate::StoredMessage;
     use crate::testing::model::{Fate, Model};
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
                     delivery.slot.free();
                     tell.send(delivery.seq).unwrap();
                     end.cancelled().await;
-                    Settlement::Ack
+                    Disposition::Ack
                 }
             }
         };
@@ -362,7 +362,7 @@ mod tests {
         for seq in 1..=2 {
             // The second one gets its slot only since the first one was freed.
             let permit = Arc::clone(&slots).acquire_owned().await.unwrap();
-            let message = Recorded {
+            let message = StoredMessage {
                 subject: "hls.v1.task.encode.lo.j.v1".to_owned(),
                 seq,
                 time: Utc::now(),

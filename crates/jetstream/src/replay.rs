@@ -3,7 +3,7 @@
 use async_nats::jetstream::consumer::{DeliverPolicy, ReplayPolicy, pull::OrderedConfig};
 use futures::StreamExt as _;
 
-use super::{Log, Recorded};
+use super::{Log, StoredMessage};
 
 impl Log {
     /// Gives every message under `filters` beyond sequence `after` to `each`, in their order, up to the one that is the last when the reading
@@ -16,7 +16,7 @@ impl Log {
         stream: &str,
         filters: Vec<String>,
         after: u64,
-        mut each: impl FnMut(Recorded) + Send,
+        mut each: impl FnMut(StoredMessage) + Send,
     ) -> Result<(), async_nats::Error> {
         let stream = self.nats().js.get_stream_no_info(stream).await?;
         let config = OrderedConfig {
@@ -35,7 +35,7 @@ impl Log {
             let message = message?;
             let info = message.info()?;
             left = info.pending;
-            each(Recorded {
+            each(StoredMessage {
                 subject: message.subject.to_string(),
                 seq: info.stream_sequence,
                 time: info.published,

@@ -18,12 +18,12 @@ use futures::stream::BoxStream;
 use streams::{subject, topology};
 
 use super::listing;
-use super::message::{Outgoing, Recorded};
+use super::message::{OutboundMessage, StoredMessage};
 use super::{Backlog, Delivery, Nats};
 
 /// Why a publish did not get through as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum Setback {
+pub enum PublishFailure {
     /// Another message stands where ours was to be the first.
     #[error("another message was first")]
     Taken,
@@ -35,7 +35,7 @@ pub enum Setback {
     Refused(String),
     /// There was no answer, or one that says nothing of the message.
     #[error("{0}")]
-    Unheard(String),
+    NoAck(String),
 }
 
 /// Where the streams are: [`Nats`], a server; for tests also a model of one, which lets a simulated process die at any step.
@@ -51,10 +51,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn first_pause(&self) -> Duration;
 
     /// The last message on `subject`, as the stream's leader has it.
-    async fn last(&self, stream: &str, subject: &str) -> Result<Option<Recorded>, String>;
+    async fn last(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, String>;
 
     /// The first message on `subject` at or after `seq`, as the stream's leader has it.
-    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<Recorded>, String>;
+    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<StoredMessage>, String>;
 
     /// How many messages each subject under `filter` holds, as the stream's leader counts them.
     async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String>;
@@ -63,10 +63,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn backlog(&self, durable: &str) -> Result<Backlog, String>;
 
     /// Subjects of the messages under `filter` that core NATS tells from now on. It ends where nothing will be told.
-    async fn heard(&self, filter: String) -> BoxStream<'static, String>;
+    async fn subscribe(&self, filter: String) -> BoxStream<'static, String>;
 
     /// Publishes a message once; with `expected`, only if the last one on its subject is still at that sequence (0 for none).
-    async fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback>;
+    async fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure>;
 
     /// Sends an acknowledgement as a request, since only an answer proves that the consumer still exists. Whether one came.
     async fn reply(&self, delivery: &Delivery, body: Bytes) -> bool;
@@ -86,7 +86,7 @@ impl Store for Nats {
         Duration::from_millis(100)
     }
 
-    async fn last(&self, stream: &str, subject: &str) -> Result<Option<Recorded>, String> {
+    async fn last(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, String> {
         let answer = handle(self, stream)
             .await?
             .get_last_raw_message_by_subject(subject)
@@ -99,7 +99,7 @@ impl Store for Nats {
         noted(self, &format!("STREAM.MSG.GET.{stream}"), read)
     }
 
-    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<Recorded>, String> {
+    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<StoredMessage>, String> {
         let handle = handle(self, stream).await?;
         let answer = handle.get_first_raw_message_by_subject(subject, seq).await;
         noted(self, &format!("STREAM.MSG.GET.{stream}"), raw(answer))
@@ -114,7 +114,7 @@ impl Store for Nats {
         Backlog::of(self, topology::TASKS, durable).await
     }
 
-    async fn heard(&self, filter: String) -> BoxStream<'static, String> {
+    async fn subscribe(&self, filter: String) -> BoxStream<'static, String> {
         self.troubles.subscribing(&filter);
         match self.client.subscribe(filter).await {
             Ok(messages) => messages.map(|message| message.subject.to_string()).boxed(),
@@ -122,7 +122,7 @@ impl Store for Nats {
         }
     }
 
-    async fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
+    async fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure> {
         let mut publish = PublishMessage::build()
             .payload(message.payload.clone())
             .headers(message.headers.clone())
@@ -135,17 +135,19 @@ impl Store for Nats {
             Err(error) => Err(error),
         };
         let sent = sent.map(|ack| ack.sequence).map_err(|error| match error.kind() {
-            PublishErrorKind::WrongLastSequence => Setback::Taken,
-            PublishErrorKind::MaxPayloadExceeded => Setback::Refused(error.to_string()),
-            _ if is_too_long(&error) => Setback::Refused(words(&error)),
-            _ if is_full(&error) => Setback::Full(words(&error)),
-            _ => Setback::Unheard(words(&error)),
+            PublishErrorKind::WrongLastSequence => PublishFailure::Taken,
+            PublishErrorKind::MaxPayloadExceeded => PublishFailure::Refused(error.to_string()),
+            _ if is_too_long(&error) => PublishFailure::Refused(words(&error)),
+            _ if is_full(&error) => PublishFailure::Full(words(&error)),
+            _ => PublishFailure::NoAck(words(&error)),
         });
         match &sent {
-            Ok(_) | Err(Setback::Taken | Setback::Refused(_)) => self.troubles.worked(&message.subject),
+            Ok(_) | Err(PublishFailure::Taken | PublishFailure::Refused(_)) => self.troubles.worked(&message.subject),
             // A full queue is no trouble: its task is planned again.
-            Err(Setback::Full(_)) if subject::parse_task(&message.subject).is_some() => {}
-            Err(Setback::Full(reason) | Setback::Unheard(reason)) => self.troubles.failed(&message.subject, reason),
+            Err(PublishFailure::Full(_)) if subject::parse_task(&message.subject).is_some() => {}
+            Err(PublishFailure::Full(reason) | PublishFailure::NoAck(reason)) => {
+                self.troubles.failed(&message.subject, reason)
+            }
         }
         sent
     }
@@ -161,7 +163,7 @@ impl Store for Nats {
 }
 
 /// The message at `seq`, as the stream's leader has it.
-pub(super) async fn at(nats: &Nats, stream: &str, seq: u64) -> Result<Option<Recorded>, String> {
+pub(super) async fn at(nats: &Nats, stream: &str, seq: u64) -> Result<Option<StoredMessage>, String> {
     let answer = handle(nats, stream).await?.get_raw_message(seq).await;
     noted(nats, &format!("STREAM.MSG.GET.{stream}"), raw(answer))
 }
@@ -182,7 +184,7 @@ fn noted<T>(nats: &Nats, request: &str, answer: Result<T, String>) -> Result<T, 
 }
 
 /// A message that was asked for, where it is there.
-fn raw(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<Recorded>, String> {
+fn raw(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<StoredMessage>, String> {
     match answer {
         Ok(message) => Ok(Some(message.into())),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),

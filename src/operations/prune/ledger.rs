@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use storage::JobKeys;
 use streams::delete::Tombstone;
 use streams::fact::{Accepted, Ended, FactKind, Outcome};
@@ -67,7 +67,7 @@ impl Ledger {
     }
 
     /// Takes in the next message of the log. One that cannot be read is as good as absent: then nothing of that job is touched.
-    pub(super) fn take(&mut self, message: &Recorded) {
+    pub(super) fn take(&mut self, message: &StoredMessage) {
         match subject::parse_fact(&message.subject) {
             Some((id, FactKind::Accepted)) => self.accept(id, &message.payload),
             Some((id, FactKind::Ended)) => {
@@ -104,7 +104,7 @@ impl Ledger {
         self.jobs.insert(id, job);
     }
 
-    fn take_other(&mut self, message: &Recorded) {
+    fn take_other(&mut self, message: &StoredMessage) {
         if subject::parse_deleted(&message.subject).is_some() {
             if let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&message.payload) {
                 self.tombstones.insert(tombstone.file_id, tombstone.event);
@@ -168,8 +168,8 @@ mod tests {
 
     use super::*;
 
-    fn message(subject: &str, second: i64, body: &Value) -> Recorded {
-        Recorded {
+    fn message(subject: &str, second: i64, body: &Value) -> StoredMessage {
+        StoredMessage {
             subject: subject.to_owned(),
             seq: second.unsigned_abs(),
             time: at(second),
@@ -182,7 +182,7 @@ mod tests {
         DateTime::from_timestamp(second, 0).unwrap()
     }
 
-    fn accepted(job: &str, prefix: &str, upload_seq: u64) -> Recorded {
+    fn accepted(job: &str, prefix: &str, upload_seq: u64) -> StoredMessage {
         let body = json!({
             "v": 1, "job_id": job, "file_id": "f", "at": "2026-11-22T10:00:00Z", "output_prefix": prefix, "identity": "x",
             "manifest_url": "https://cdn/master.m3u8", "upload_seq": upload_seq, "upload_time": "2026-11-22T10:00:00Z",
@@ -192,7 +192,7 @@ mod tests {
         message(&format!("hls.v1.job.{job}.accepted"), 1, &body)
     }
 
-    fn ended(job: &str, second: i64, outcome: &str) -> Recorded {
+    fn ended(job: &str, second: i64, outcome: &str) -> StoredMessage {
         let body = json!({
             "v": 1, "job_id": job, "file_id": "f", "at": "2026-11-22T10:00:00Z", "outcome": outcome, "manifest_url": null,
             "thumbnail_url": null, "storyboard_url": null, "duration_seconds": null, "elapsed_seconds": 1.0, "progress": 1,
@@ -201,13 +201,13 @@ mod tests {
         message(&format!("hls.v1.job.{job}.ended"), second, &body)
     }
 
-    fn owner(job: &str, second: i64, deleted: Option<u64>) -> Recorded {
+    fn owner(job: &str, second: i64, deleted: Option<u64>) -> StoredMessage {
         let prefix = "hls/f/".parse().unwrap();
         let body = json!({"file_id": "f", "job_id": job, "accepted_seq": 1, "deleted": deleted});
         message(&subject::current("b", &prefix), second, &body)
     }
 
-    fn fate_of(job: &str, messages: &[Recorded]) -> Fate {
+    fn fate_of(job: &str, messages: &[StoredMessage]) -> Fate {
         let mut ledger = Ledger::default();
         messages.iter().for_each(|message| ledger.take(message));
         let id = job.parse().unwrap();

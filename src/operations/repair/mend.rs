@@ -1,6 +1,6 @@
 //! A repair, from its number to the new master.
 
-use jetstream::{Created, Outgoing};
+use jetstream::{CreateOutcome, OutboundMessage};
 use storage::ObjectKind;
 use streams::task::TaskName;
 use streams::work::{Attempt, Current, WorkKind};
@@ -124,7 +124,7 @@ impl Mender {
         loop {
             let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.context.jobs.settings.worker);
             let body = serde_json::to_vec(&attempt).unwrap_or_default();
-            let message = Outgoing::json(subject::work(job, WorkKind::Attempt, TaskName::FINISH), body);
+            let message = OutboundMessage::json(subject::work(job, WorkKind::Attempt, TaskName::FINISH), body);
             let number = self
                 .context
                 .jobs
@@ -153,10 +153,10 @@ impl Mender {
         };
         let subject = subject::current(self.context.jobs.output.name(), &found.prefix);
         let body = serde_json::to_vec(&current).unwrap_or_default();
-        let message = Outgoing::json(subject, body);
+        let message = OutboundMessage::json(subject, body);
         match self.context.jobs.log.replace(topology::JOBS, message, expected).await? {
-            Created::Ours(_) => Ok(current),
-            Created::Theirs(_) => Err(RepairError::Overtaken),
+            CreateOutcome::Created(_) => Ok(current),
+            CreateOutcome::AlreadyExists(_) => Err(RepairError::Overtaken),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Ranges of a task that are published before the task is done, so that growing playlists can list them.
 
-use jetstream::Outgoing;
+use jetstream::OutboundMessage;
 use streams::VERSION;
 use streams::work::{ObjectRef, Part, RenditionOutput};
 use streams::{subject, topology};
@@ -118,7 +118,7 @@ async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionO
     }
 
     let subject = subject::part(&state.job_id, task_name, k);
-    let message = Outgoing::json(subject, body).traced(state.traceparent.as_deref());
+    let message = OutboundMessage::json(subject, body).traced(state.traceparent.as_deref());
     let published = match jobs.log.create(topology::WORK, message).await {
         Ok(_) => jobs.nudge(state).await,
         Err(refused) => Err(refused),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetstream::{Delivery, Grief, NEWER_PAUSE, Refused, Settlement, letter};
+use jetstream::{Delivery, Disposition, Grief, NEWER_PAUSE, Refused, letter};
 use metrics::counter;
 use streams::upload::Malformed;
 use streams::{Code, Unread, subject, topology};
@@ -14,15 +14,15 @@ use crate::job::verdict::SettleError;
 impl Intake {
     /// What becomes of an event that cannot be taken in. Each reason is named here, so that none that lasts is tried again for ever: what can
     /// pass is tried again, what needs a newer release is left to one, and all else is a dead letter.
-    pub(super) async fn stopped(&self, delivery: &Delivery, stage: &str, error: SettleError) -> Settlement {
+    pub(super) async fn stopped(&self, delivery: &Delivery, stage: &str, error: SettleError) -> Disposition {
         let reason = match error {
             SettleError::Storage(_) | SettleError::Missing { .. } => {
                 tracing::warn!(seq = delivery.seq, %error, "an event cannot be carried out yet; trying again");
-                return Settlement::Retry(self.jobs.settings.retry_delay);
+                return Disposition::Retry(self.jobs.settings.retry_delay);
             }
             SettleError::Unread(unread @ Unread::Newer { .. }) => {
                 self.jobs.log.newer().note(&unread);
-                return Settlement::Retry(NEWER_PAUSE);
+                return Disposition::Retry(NEWER_PAUSE);
             }
             SettleError::Unread(unread @ Unread::Broken { .. }) => unread.to_string(),
             SettleError::Refused(refused) => refused.to_string(),
@@ -34,12 +34,12 @@ impl Intake {
                     reason,
                     "the {stage} event cannot be carried out; kept as a dead letter"
                 );
-                Settlement::Ack
+                Disposition::Ack
             }
             // There is no place where it could be kept but its stream.
             Err(refused) => {
                 tracing::error!(%refused, seq = delivery.seq, "not even a dead letter can be published");
-                Settlement::Retry(Duration::from_secs(60))
+                Disposition::Retry(Duration::from_secs(60))
             }
         }
     }
@@ -50,7 +50,7 @@ impl Intake {
         delivery: &Delivery,
         stage: &str,
         reason: &Malformed,
-    ) -> Result<Settlement, Refused> {
+    ) -> Result<Disposition, Refused> {
         self.publish_dead_letter(delivery, stage, Code::InvalidEvent, &reason.0)
             .await?;
         crash::point("intake.buried");
@@ -58,7 +58,7 @@ impl Intake {
             counter!("fluxhls_uploads_total", "result" => "malformed").increment(1);
         }
         tracing::warn!(seq = delivery.seq, reason = %reason, "the {stage} event is malformed; kept as a dead letter");
-        Ok(Settlement::Ack)
+        Ok(Disposition::Ack)
     }
 
     /// Publishes an event as a dead letter.

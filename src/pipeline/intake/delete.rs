@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use jetstream::{Delivery, Settlement};
+use jetstream::{Delivery, Disposition};
 use metrics::counter;
 use streams::{EventOrder, delete, topology};
 
@@ -11,7 +11,7 @@ use crate::job::verdict::SettleError;
 
 impl Intake {
     /// Carries a delete event out.
-    pub(super) async fn delete(&self, delivery: &Delivery) -> Result<Settlement, SettleError> {
+    pub(super) async fn delete(&self, delivery: &Delivery) -> Result<Disposition, SettleError> {
         let read = delete::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root);
         let event = match read {
             Ok(event) => event,
@@ -21,7 +21,7 @@ impl Intake {
         self.remove(delivery, self.jobs.delete_file(&event, order)).await?;
         counter!("fluxhls_deleted_files_total").increment(1);
         tracing::info!(file.id = %event.file_id, seq = delivery.seq, "file {} is deleted", event.file_id);
-        Ok(Settlement::Ack)
+        Ok(Disposition::Ack)
     }
 
     /// Waits for a removal, which may take longer than the server waits for a word of us.

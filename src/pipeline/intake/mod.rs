@@ -9,7 +9,7 @@ mod delete;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetstream::{Created, Delivery, Lanes, Outgoing, Refused, Settlement, pull};
+use jetstream::{CreateOutcome, Delivery, Disposition, Lanes, OutboundMessage, Refused, pull};
 use metrics::{Gauge, counter};
 use serde_json::json;
 use storage::Locator;
@@ -71,7 +71,7 @@ impl Intake {
     }
 
     /// Takes one event in.
-    pub async fn take(&self, delivery: Arc<Delivery>) -> Settlement {
+    pub async fn take(&self, delivery: Arc<Delivery>) -> Disposition {
         let (stage, taken) = match delivery.subject() {
             subject::UPLOAD => ("upload", self.upload(&delivery).await),
             subject::DELETE => ("delete", self.delete(&delivery).await),
@@ -86,7 +86,7 @@ impl Intake {
         }
     }
 
-    async fn upload(&self, delivery: &Delivery) -> Result<Settlement, SettleError> {
+    async fn upload(&self, delivery: &Delivery) -> Result<Disposition, SettleError> {
         match upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root) {
             Ok(arrival) => {
                 let span = span(&arrival, delivery.seq);
@@ -96,7 +96,7 @@ impl Intake {
         }
     }
 
-    async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Settlement, SettleError> {
+    async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Disposition, SettleError> {
         let event = EventOrder::new(delivery.seq, delivery.time);
         let job_id = self.resolve(&arrival, &event).await?;
         Span::current().record("job.id", job_id.as_str());
@@ -112,15 +112,15 @@ impl Intake {
         let accepted = self.accepted(arrival, source, &job_id, event).await?;
         let (created, failure) = self.announce(delivery, accepted, trace.as_deref(), failure).await?;
         let failure = match created {
-            Created::Ours(_) => {
+            CreateOutcome::Created(_) => {
                 counter!("fluxhls_uploads_total", "result" => "accepted").increment(1);
                 failure
             }
-            Created::Theirs(standing) => {
+            CreateOutcome::AlreadyExists(standing) => {
                 let standing: Accepted = match wire::read(&standing.subject, &standing.payload) {
                     Err(unread @ Unread::Broken { .. }) => {
                         self.jobs.end_broken(&job_id, unread).await?;
-                        return Ok(Settlement::Ack);
+                        return Ok(Disposition::Ack);
                     }
                     read => read?,
                 };
@@ -146,7 +146,7 @@ impl Intake {
         accepted: Accepted,
         trace: Option<&str>,
         failure: Option<Failure>,
-    ) -> Result<(Created, Option<Failure>), Refused> {
+    ) -> Result<(CreateOutcome, Option<Failure>), Refused> {
         // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's. The time
         // tells it from an event of the same number in another life of the stream.
         let (seq, micros) = (delivery.seq, delivery.time.timestamp_micros());
@@ -203,23 +203,23 @@ impl Intake {
         delivery: &Delivery,
         job: &JobId,
         failure: Option<Failure>,
-    ) -> Result<Settlement, SettleError> {
+    ) -> Result<Disposition, SettleError> {
         let state = match self.jobs.state(job).await {
             Ok(Some(state)) => state,
-            Ok(None) => return Ok(Settlement::Retry(Duration::from_secs(1))),
+            Ok(None) => return Ok(Disposition::Retry(Duration::from_secs(1))),
             Err(unread) => {
                 self.jobs.end_broken(job, unread).await?;
-                return Ok(Settlement::Ack);
+                return Ok(Disposition::Ack);
             }
         };
         // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.
         if let Some(deletion) = self.jobs.doom(&state).await? {
             self.remove(delivery, self.jobs.delete_job(&state, deletion)).await?;
-            return Ok(Settlement::Ack);
+            return Ok(Disposition::Ack);
         }
         if let (Some(failure), true) = (failure, state.is_open()) {
             self.jobs.fail(&state, failure.to_error(None)).await?;
-            return Ok(Settlement::Ack);
+            return Ok(Disposition::Ack);
         }
         if !state.ended {
             self.jobs
@@ -228,7 +228,7 @@ impl Intake {
                 .await?;
             crash::point("intake.queued");
         }
-        Ok(Settlement::Ack)
+        Ok(Disposition::Ack)
     }
 
     /// The object an event means; or why its job can only fail. Nobody reads the event's URL again.
@@ -250,7 +250,7 @@ impl Intake {
             file_id: file.clone(),
         };
         let body = serde_json::to_vec(&entry).unwrap_or_default();
-        let message = Outgoing::json(subject::job_of_file(file, job), body);
+        let message = OutboundMessage::json(subject::job_of_file(file, job), body);
         self.jobs.log.create(topology::JOBS, message).await.map(drop)
     }
 
@@ -264,12 +264,12 @@ impl Intake {
             file_id: arrival.upload.file_id.clone(),
         };
         let body = serde_json::to_vec(&owner).unwrap_or_default();
-        let message = Outgoing::json(subject::source(&arrival.identity), body);
+        let message = OutboundMessage::json(subject::source(&arrival.identity), body);
         let mut expected = 0;
         loop {
             let first = match self.jobs.log.replace(topology::JOBS, message.clone(), expected).await? {
-                Created::Ours(_) => return Ok(owner.job_id),
-                Created::Theirs(first) => first,
+                CreateOutcome::Created(_) => return Ok(owner.job_id),
+                CreateOutcome::AlreadyExists(first) => first,
             };
             let SourceOwner { job_id, .. } = wire::read(&first.subject, &first.payload)?;
             if !(arrival.is_told_by_content() && self.is_of_a_past_life(&job_id, event).await?) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::Utc;
-use jetstream::{Created, Delivery, Refused, Settlement};
+use jetstream::{CreateOutcome, Delivery, Disposition, Refused};
 use media::playlist::LivePlaylist;
 use metrics::histogram;
 use storage::{JobKeys, ObjectKind, StorageError};
@@ -72,18 +72,18 @@ impl From<Stunted> for Failure {
 ///
 /// # Errors
 /// What keeps the job itself from going on.
-pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Result<Settlement, SettleError> {
+pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Result<Disposition, SettleError> {
     let Some(state) = jobs.state(job).await? else {
-        return Ok(Settlement::Ack);
+        return Ok(Disposition::Ack);
     };
     let Some(plan) = state.plan() else {
-        return Ok(Settlement::Ack);
+        return Ok(Disposition::Ack);
     };
     let growing = Growing::new(jobs, &state, plan);
     match growing.write(!state.is_open()).await {
         Ok(false) => {}
         // Later, when there may be more; by then a verdict may ask for the end.
-        Ok(true) => return Ok(Settlement::Retry(PAUSE)),
+        Ok(true) => return Ok(Disposition::Retry(PAUSE)),
         Err(Stunted::Refused(refused)) => return Err(refused.into()),
         Err(Stunted::Unread(unread)) => return Err(unread.into()),
         Err(stunted) => {
@@ -94,16 +94,16 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Res
                 jobs.blame_output(error).await;
             }
             tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %stunted, "growing playlists wait");
-            return Ok(Settlement::Retry(PAUSE));
+            return Ok(Disposition::Retry(PAUSE));
         }
     }
     // What was made since the job was read found this message on the queue, and asked for no other.
-    delivery.settle(Settlement::Ack).await;
+    delivery.settle(Disposition::Ack).await;
     let now = jobs.work(job).await?;
     if now.done != state.work.done || now.parts != state.work.parts {
         jobs.nudge(&state).await?;
     }
-    Ok(Settlement::Silence)
+    Ok(Disposition::LeaveUnacked)
 }
 
 /// Tells how long a job took to play for the first time.
@@ -193,7 +193,7 @@ impl<'a> Growing<'a> {
             let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
             let manifest_url = self.jobs.live_url(&self.keys.live_master());
             let playable = Fact::Playable(Playable { head, manifest_url });
-            if let Created::Ours(_) = self.jobs.announce(&playable, self.state.traceparent.as_deref()).await? {
+            if let CreateOutcome::Created(_) = self.jobs.announce(&playable, self.state.traceparent.as_deref()).await? {
                 plays_since(self.state);
             }
         }

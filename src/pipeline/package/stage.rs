@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jetstream::{Delivery, Settlement};
+use jetstream::{Delivery, Disposition};
 use metrics::histogram;
 use streams::task::TaskName;
 use streams::work::{Redo, WorkKind};
@@ -23,7 +23,7 @@ pub struct Packager {
 }
 
 impl Stage for Packager {
-    async fn grow(&self, job: &JobId, delivery: &Delivery) -> Result<Settlement, SettleError> {
+    async fn grow(&self, job: &JobId, delivery: &Delivery) -> Result<Disposition, SettleError> {
         Box::pin(growing::follow(&self.jobs, job, delivery)).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _};
 use streams::JobId;
 
@@ -31,7 +31,7 @@ pub(super) struct Applied {
 pub(super) async fn apply(
     transaction: &DatabaseTransaction,
     references: References,
-    messages: &[Recorded],
+    messages: &[StoredMessage],
     deleted: &BTreeSet<JobId>,
 ) -> Result<Applied, DbErr> {
     let mut dead = Vec::new();

@@ -6,7 +6,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::prelude::ProjectionCheckpoint;
 use entity::projection_checkpoint::{Column, Model};
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 use sha2::{Digest as _, Sha256};
@@ -40,7 +40,7 @@ impl Checkpoint {
     }
 
     /// The checkpoint after `message` of the same stream.
-    pub(super) fn after(&self, message: &Recorded) -> Self {
+    pub(super) fn after(&self, message: &StoredMessage) -> Self {
         Self(Model {
             seq: i64::try_from(message.seq).unwrap_or(i64::MAX),
             subject: Some(message.subject.clone()),
@@ -87,7 +87,7 @@ impl Checkpoint {
     }
 
     /// Whether this is the message it speaks of.
-    pub(super) fn is_at(&self, message: &Recorded) -> bool {
+    pub(super) fn is_at(&self, message: &StoredMessage) -> bool {
         *self == self.after(message)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetstream::{Grief, Log, Outgoing, Recorded, letter};
+use jetstream::{Grief, Log, OutboundMessage, StoredMessage, letter};
 use streams::{Code, subject, topology};
 use tokio::time::timeout;
 
@@ -14,13 +14,13 @@ pub(super) const LETTER_LIMIT: Duration = Duration::from_secs(10);
 /// A message of the job log that the projection skips.
 #[derive(Debug, Clone)]
 pub(super) struct DeadFact {
-    message: Recorded,
+    message: StoredMessage,
     reason: String,
 }
 
 impl DeadFact {
     /// Sets `message` aside for `reason`, one sentence.
-    pub(super) fn new(message: &Recorded, reason: impl Into<String>) -> Self {
+    pub(super) fn new(message: &StoredMessage, reason: impl Into<String>) -> Self {
         Self {
             message: message.clone(),
             reason: reason.into(),
@@ -35,8 +35,8 @@ impl DeadFact {
     /// The dead letter: the original bytes and the reason, within what the server takes in one message.
     ///
     /// Its id makes a projector that crashed between publishing and committing publish it once.
-    pub(super) fn letter(&self, limit: usize) -> Outgoing {
-        let Recorded {
+    pub(super) fn letter(&self, limit: usize) -> OutboundMessage {
+        let StoredMessage {
             seq,
             time,
             payload,

@@ -1,7 +1,7 @@
 //! A fact and its place in the log.
 
 use chrono::{NaiveDateTime, SubsecRound as _};
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use streams::{Fact, Unread, subject};
 
 /// A decoded message of the job log.
@@ -16,7 +16,7 @@ pub(super) struct Entry {
 }
 
 /// The messages before the first that needs a newer release, and why that one does. Nothing behind it may reach the tables before it has.
-pub(super) fn known(mut messages: Vec<Recorded>) -> (Vec<Recorded>, Option<Unread>) {
+pub(super) fn known(mut messages: Vec<StoredMessage>) -> (Vec<StoredMessage>, Option<Unread>) {
     let found = messages.iter().enumerate().find_map(|(index, message)| {
         let unread = Entry::read(message).err()?;
         matches!(unread, Unread::Newer { .. }).then_some((index, unread))
@@ -35,7 +35,7 @@ impl Entry {
     ///
     /// # Errors
     /// What in the message is no fact of this contract, or none that this release knows.
-    pub(super) fn read(message: &Recorded) -> Result<Self, Unread> {
+    pub(super) fn read(message: &StoredMessage) -> Result<Self, Unread> {
         let subject = &message.subject;
         let (job, kind) = subject::read_fact(subject)?;
         let fact = Fact::decode(subject, kind, &message.payload)?;

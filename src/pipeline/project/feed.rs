@@ -10,7 +10,7 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
-use jetstream::{Nats, Recorded};
+use jetstream::{Nats, StoredMessage};
 use streams::{subject, topology};
 use tokio::time::{Instant, timeout_at};
 
@@ -71,7 +71,7 @@ pub(super) async fn state(nats: &Nats) -> Result<LogState, FeedError> {
 }
 
 /// The message at `seq`, as the leader has it; none when it aged out.
-pub(super) async fn message(nats: &Nats, seq: u64) -> Result<Option<Recorded>, FeedError> {
+pub(super) async fn message(nats: &Nats, seq: u64) -> Result<Option<StoredMessage>, FeedError> {
     match stream(nats).await?.get_raw_message(seq).await {
         Ok(message) => Ok(Some(message.into())),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -152,7 +152,7 @@ impl Feed {
     }
 
     /// Waits for facts; gives those that come within a tenth of a second, at most [`BATCH`].
-    pub(super) async fn next(&mut self) -> Result<Vec<Recorded>, FeedError> {
+    pub(super) async fn next(&mut self) -> Result<Vec<StoredMessage>, FeedError> {
         let mut batch = vec![self.first().await?];
         let deadline = Instant::now() + GATHER;
         while batch.len() < BATCH {
@@ -167,7 +167,7 @@ impl Feed {
         Ok(batch)
     }
 
-    async fn first(&mut self) -> Result<Recorded, FeedError> {
+    async fn first(&mut self) -> Result<StoredMessage, FeedError> {
         loop {
             let mut pull = match self.pull.take() {
                 Some(pull) => pull,
@@ -211,7 +211,7 @@ impl Feed {
     fn take(
         &mut self,
         message: Result<async_nats::jetstream::Message, async_nats::Error>,
-    ) -> Result<Recorded, FeedError> {
+    ) -> Result<StoredMessage, FeedError> {
         let message = message.map_err(|error| FeedError::server("pull from")(&error))?;
         let info = message.info().map_err(|error| FeedError::server("read")(&error))?;
         // Nothing is acknowledged, so a message that got lost on the way would never come again.
@@ -221,7 +221,7 @@ impl Feed {
         self.delivered = info.consumer_sequence;
         self.seq = info.stream_sequence;
         self.pending = info.pending;
-        Ok(Recorded {
+        Ok(StoredMessage {
             seq: info.stream_sequence,
             time: info.published,
             subject: message.message.subject.to_string(),

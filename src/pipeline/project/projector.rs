@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jetstream::{Log, Recorded};
+use jetstream::{Log, StoredMessage};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -190,7 +190,7 @@ impl Projector {
         references: References,
         from: &Checkpoint,
         to: &Checkpoint,
-        messages: &[Recorded],
+        messages: &[StoredMessage],
     ) -> Result<bool, ProjectError> {
         let transaction = self.database.write().await?;
         if !checkpoint::advance(&transaction, from, to).await? {

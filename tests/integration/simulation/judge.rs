@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use fluxhls::job::state::WorkState;
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use serde::de::DeserializeOwned;
 use storage::{Bucket, JobKeys};
 use streams::delete::Tombstone;
@@ -60,7 +60,7 @@ pub(super) async fn judge(world: &World, bucket: &Bucket) -> Vec<String> {
 }
 
 /// The job log.
-struct Facts(Vec<Recorded>);
+struct Facts(Vec<StoredMessage>);
 
 impl Facts {
     fn of(world: &World) -> Self {
@@ -69,7 +69,7 @@ impl Facts {
 
     /// One kind of fact of every job that has it.
     fn all<T: DeserializeOwned>(&self, kind: FactKind) -> BTreeMap<JobId, T> {
-        let read = |message: &Recorded| match subject::parse_fact(&message.subject) {
+        let read = |message: &StoredMessage| match subject::parse_fact(&message.subject) {
             Some((job, found)) if found == kind => Some((job, serde_json::from_slice(&message.payload).unwrap())),
             _ => None,
         };

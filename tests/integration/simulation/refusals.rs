@@ -2,7 +2,7 @@
 //!
 //! Each kind of message is refused in turn, in worlds in which nothing else goes wrong.
 
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use jetstream::testing::model::Refusal;
 use storage::testing::TestS3;
 use streams::work::WorkKind;
@@ -48,7 +48,7 @@ fn forgotten(world: &World) -> Vec<String> {
         let has_letter = letters
             .iter()
             .any(|letter| letter.subject == subject::dead_message(stage, event.seq));
-        let tells = |message: &&Recorded| {
+        let tells = |message: &&StoredMessage| {
             let body: serde_json::Value = serde_json::from_slice(&message.payload).unwrap_or_default();
             body["file_id"] == file && message.subject.ends_with(".accepted")
         };

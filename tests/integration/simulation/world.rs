@@ -8,7 +8,7 @@ use fluxhls::job::{Gate, JobSettings, Jobs, run};
 use fluxhls::pipeline::intake::Intake;
 use fluxhls::pipeline::project::sweep::look_after;
 use jetstream::testing::model::{Fate, Model, Process, Turn};
-use jetstream::{Delivery, Log, Outgoing, Recorded};
+use jetstream::{Delivery, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -81,7 +81,7 @@ impl World {
 
     fn publish(&self, subject: &str, event: &serde_json::Value) {
         let body = event.to_string().into_bytes();
-        self.model.publish(&Outgoing::json(subject.to_owned(), body));
+        self.model.publish(&OutboundMessage::json(subject.to_owned(), body));
     }
 
     /// One of two files, so that jobs meet under one prefix.
@@ -226,7 +226,7 @@ impl World {
         self.jobs().into_iter().filter(|job| !ended(job)).collect()
     }
 
-    fn unacknowledged(&self) -> Vec<Recorded> {
+    fn unacknowledged(&self) -> Vec<StoredMessage> {
         let mut events = self.model.messages(topology::UPLOADS);
         events.retain(|event| !self.model.is_acknowledged(topology::UPLOADS, event.seq));
         events
@@ -266,7 +266,7 @@ impl World {
         things.swap_remove(self.random.random_range(0..things.len()))
     }
 
-    async fn take_in(&mut self, event: Recorded) {
+    async fn take_in(&mut self, event: StoredMessage) {
         self.start(async |jobs, process| {
             let locator = Locator::new(None, vec!["media".to_owned()], "media", None).expect("no URL, no error");
             let delivery = Arc::new(Delivery::over(event, process));
@@ -276,7 +276,7 @@ impl World {
         .await;
     }
 
-    async fn work_on(&mut self, task: Recorded) {
+    async fn work_on(&mut self, task: StoredMessage) {
         self.start(async |jobs, process| {
             let delivery = Arc::new(Delivery::over(task, process));
             let actor = Actor { jobs: jobs.clone() };

@@ -16,7 +16,7 @@ use futures::stream::BoxStream;
 use streams::topology::{self, Sizing};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Backlog, Delivery, Nats, Outgoing, Recorded, Setback, Store};
+use crate::{Backlog, Delivery, Nats, OutboundMessage, PublishFailure, Store, StoredMessage};
 
 /// What happens to a process at its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct Refusal {
 #[derive(Debug, Default)]
 struct Stream {
     last_seq: u64,
-    messages: Vec<Recorded>,
+    messages: Vec<StoredMessage>,
     /// Ids of messages, with their sequences: the window in which they are remembered is longer than any simulation.
     ids: BTreeMap<String, u64>,
     acknowledged: BTreeSet<u64>,
@@ -79,7 +79,7 @@ impl Model {
     }
 
     /// Every message of a stream, oldest first.
-    pub fn messages(&self, stream: &str) -> Vec<Recorded> {
+    pub fn messages(&self, stream: &str) -> Vec<StoredMessage> {
         self.of(stream, |stream| stream.messages.clone())
     }
 
@@ -99,7 +99,7 @@ impl Model {
     }
 
     /// Stores a message of a publisher's.
-    pub fn publish(&self, message: &Outgoing) -> u64 {
+    pub fn publish(&self, message: &OutboundMessage) -> u64 {
         self.send(message, None).expect("publishers do not compare")
     }
 
@@ -108,19 +108,19 @@ impl Model {
         read(streams.entry(stream.to_owned()).or_default())
     }
 
-    fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
-        let home = home(&message.subject).ok_or_else(|| Setback::Unheard("no stream takes it".to_owned()))?;
+    fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure> {
+        let home = home(&message.subject).ok_or_else(|| PublishFailure::NoAck("no stream takes it".to_owned()))?;
         let is_refused = |refusal: &Refusal| {
             message.subject.contains(&refusal.subject) && message.payload.len() > refusal.longer_than
         };
         if self.refused.get().is_some_and(is_refused) {
-            return Err(Setback::Refused("it is too long".to_owned()));
+            return Err(PublishFailure::Refused("it is too long".to_owned()));
         }
         self.of(&home, |stream| {
             // In the order of the server: a message that loses the comparison is refused even when its id is known.
             let last = stream.messages.iter().rfind(|held| held.subject == message.subject);
             if expected.is_some_and(|expected| last.map_or(0, |last| last.seq) != expected) {
-                return Err(Setback::Taken);
+                return Err(PublishFailure::Taken);
             }
             if let Some(seq) = stream.ids.get(&message.id) {
                 return Ok(*seq);
@@ -129,7 +129,7 @@ impl Model {
             let mut headers = message.headers.clone();
             headers.insert("Nats-Msg-Id", message.id.as_str());
             stream.ids.insert(message.id.clone(), stream.last_seq);
-            stream.messages.push(Recorded {
+            stream.messages.push(StoredMessage {
                 subject: message.subject.clone(),
                 seq: stream.last_seq,
                 time: Utc::now(),
@@ -169,7 +169,7 @@ impl Store for Process {
         Duration::ZERO
     }
 
-    async fn last(&self, stream: &str, subject: &str) -> Result<Option<Recorded>, String> {
+    async fn last(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, String> {
         self.turn(|model| {
             model.of(stream, |stream| {
                 stream
@@ -182,8 +182,8 @@ impl Store for Process {
         .await
     }
 
-    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<Recorded>, String> {
-        let wanted = |message: &&Recorded| message.subject == subject && message.seq >= seq;
+    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<StoredMessage>, String> {
+        let wanted = |message: &&StoredMessage| message.subject == subject && message.seq >= seq;
         self.turn(|model| model.of(stream, |stream| stream.messages.iter().find(wanted).cloned()))
             .await
     }
@@ -205,16 +205,16 @@ impl Store for Process {
         .await
     }
 
-    async fn send(&self, message: &Outgoing, expected: Option<u64>) -> Result<u64, Setback> {
+    async fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure> {
         let sent = self.turn(|model| model.send(message, expected)).await;
-        sent.map_err(Setback::Unheard)?
+        sent.map_err(PublishFailure::NoAck)?
     }
 
     async fn backlog(&self, _durable: &str) -> Result<Backlog, String> {
         Ok(Backlog::default())
     }
 
-    async fn heard(&self, _filter: String) -> BoxStream<'static, String> {
+    async fn subscribe(&self, _filter: String) -> BoxStream<'static, String> {
         futures::stream::empty().boxed()
     }
 

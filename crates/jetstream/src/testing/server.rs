@@ -10,7 +10,7 @@ use streams::topology::Sizing;
 use streams::{provision, topology};
 use tempfile::TempDir;
 
-use crate::{Log, Nats, NatsSettings, Outgoing, Recorded};
+use crate::{Log, Nats, NatsSettings, OutboundMessage, StoredMessage};
 
 /// The server and the folder of its store.
 pub struct Server {
@@ -126,10 +126,10 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Publishes these facts; returns the sequence of the last one.
-pub async fn publish(log: &Log, facts: &[Recorded]) -> u64 {
+pub async fn publish(log: &Log, facts: &[StoredMessage]) -> u64 {
     let mut seq = 0;
     for fact in facts {
-        let message = Outgoing::json(fact.subject.clone(), fact.payload.clone());
+        let message = OutboundMessage::json(fact.subject.clone(), fact.payload.clone());
         seq = log.append(topology::JOBS, message).await.unwrap();
     }
     seq

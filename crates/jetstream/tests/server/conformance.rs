@@ -7,7 +7,7 @@ use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::StreamExt as _;
 use jetstream::testing::Server;
 use jetstream::testing::model::{Fate, Model};
-use jetstream::{Created, Delivery, Log, Outgoing, Recorded, Settlement};
+use jetstream::{CreateOutcome, Delivery, Disposition, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use streams::task::{Class, Lane, TaskName};
@@ -34,15 +34,15 @@ struct Both {
 /// What tells a message from another one.
 type Told = (String, u64, Option<String>, bytes::Bytes);
 
-fn told(message: &Recorded) -> Told {
+fn told(message: &StoredMessage) -> Told {
     let id = message.header("Nats-Msg-Id").map(str::to_owned);
     (message.subject.clone(), message.seq, id, message.payload.clone())
 }
 
-fn created(created: &Created) -> Result<u64, Told> {
+fn created(created: &CreateOutcome) -> Result<u64, Told> {
     match created {
-        Created::Ours(seq) => Ok(*seq),
-        Created::Theirs(message) => Err(told(message)),
+        CreateOutcome::Created(seq) => Ok(*seq),
+        CreateOutcome::AlreadyExists(message) => Err(told(message)),
     }
 }
 
@@ -56,7 +56,7 @@ impl Both {
     }
 
     /// A message whose id was perhaps used before, on this subject or on another one.
-    fn message(&mut self) -> Outgoing {
+    fn message(&mut self) -> OutboundMessage {
         let (job, task) = (self.job(), self.task());
         let subject = match self.random.random_range(0..3) {
             0 => subject::fact(&job, FactKind::Ended),
@@ -64,7 +64,7 @@ impl Both {
             _ => subject::work(&job, WorkKind::Done, task),
         };
         let id = format!("id{}", self.random.random_range(0..400));
-        Outgoing::json(subject, self.random.random::<u32>().to_string()).with_id(id)
+        OutboundMessage::json(subject, self.random.random::<u32>().to_string()).with_id(id)
     }
 
     async fn compare(&mut self) {
@@ -149,14 +149,14 @@ impl Both {
             .map(|delivery| (delivery.subject().to_owned(), delivery.seq));
         assert_eq!(of_server, of_model);
         if let (Some(delivery), Some(oldest)) = (delivery, oldest) {
-            delivery.settle(Settlement::Ack).await;
+            delivery.settle(Disposition::Ack).await;
             let process = always_going(&self.model);
-            Delivery::over(oldest, process).settle(Settlement::Ack).await;
+            Delivery::over(oldest, process).settle(Disposition::Ack).await;
         }
     }
 }
 
-fn stream_of(message: &Outgoing) -> &'static str {
+fn stream_of(message: &OutboundMessage) -> &'static str {
     if subject::parse_fact(message.subject()).is_some() {
         topology::JOBS
     } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use migration::Purpose;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -19,7 +19,7 @@ use crate::pipeline::project::rows;
 
 /// Five jobs of two files, each fact at most once. Half of the logs have the facts of a job in order, jobs interleaved; the
 /// other half have them in any order, even those in which no honest log has them.
-fn log() -> impl Strategy<Value = Vec<Recorded>> {
+fn log() -> impl Strategy<Value = Vec<StoredMessage>> {
     let facts: Vec<(usize, usize)> = (0..5).flat_map(|job| (0..7).map(move |kind| (job, kind))).collect();
     let times = proptest::collection::vec(1_u32..1000, facts.len());
     let chosen = proptest::sample::subsequence(facts, 4..=35);
@@ -39,7 +39,7 @@ fn log() -> impl Strategy<Value = Vec<Recorded>> {
     })
 }
 
-fn message(seq: u64, job: usize, kind: usize) -> Recorded {
+fn message(seq: u64, job: usize, kind: usize) -> StoredMessage {
     let file = ["f", "g"][job % 2];
     let job = ["a", "b", "c", "d", "e"][job];
     match kind {
@@ -84,7 +84,7 @@ async fn emptied(tables: &Tables) {
         .await;
 }
 
-async fn one_by_one(tables: &Tables, log: &[Recorded]) -> Rows {
+async fn one_by_one(tables: &Tables, log: &[StoredMessage]) -> Rows {
     emptied(tables).await;
     for message in log {
         assert!(tables.apply(std::slice::from_ref(message)).await.is_empty());
@@ -92,7 +92,7 @@ async fn one_by_one(tables: &Tables, log: &[Recorded]) -> Rows {
     tables.rows().await
 }
 
-async fn rebuilt(tables: &Tables, log: &[Recorded]) -> Rows {
+async fn rebuilt(tables: &Tables, log: &[StoredMessage]) -> Rows {
     let entries: Vec<Entry> = log.iter().map(|message| Entry::read(message).unwrap()).collect();
     let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
@@ -105,7 +105,7 @@ async fn rebuilt(tables: &Tables, log: &[Recorded]) -> Rows {
     tables.rows().await
 }
 
-async fn holds(tables: &Tables, log: &[Recorded], cuts: &[Index], again: &[Index]) -> Result<(), TestCaseError> {
+async fn holds(tables: &Tables, log: &[StoredMessage], cuts: &[Index], again: &[Index]) -> Result<(), TestCaseError> {
     let expected = one_by_one(tables, log).await;
     emptied(tables).await;
     for range in cut(0..log.len(), cuts) {

@@ -1,7 +1,7 @@
 //! The checkpoint moves by compare-and-set and knows its message again.
 
 use chrono::TimeDelta;
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use migration::Purpose;
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 
@@ -83,7 +83,7 @@ fn it_knows_its_message_again_and_no_other() {
     let others = [
         accepted(7, "k", "f"),
         accepted(7, "j", "g"),
-        Recorded {
+        StoredMessage {
             time: message.time + TimeDelta::nanoseconds(1),
             ..message.clone()
         },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use entity::files;
 use jetstream::testing::{Server, publish};
-use jetstream::{Log, Outgoing, Recorded};
+use jetstream::{Log, OutboundMessage, StoredMessage};
 use migration::Purpose;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -23,7 +23,7 @@ use crate::pipeline::project::references::References;
 use crate::pipeline::project::{batch, rebuild, rows};
 
 /// One life of file `f`: its job `j` completes, and is deleted.
-fn life() -> Vec<Recorded> {
+fn life() -> Vec<StoredMessage> {
     vec![
         accepted_of(1, "j", "f", 10),
         planned(2, "j", "f"),
@@ -37,7 +37,7 @@ fn event(upload_seq: u64) -> EventOrder {
     EventOrder::new(upload_seq, "2026-11-22T10:00:00Z".parse().unwrap())
 }
 
-async fn rebuilt(tables: &Tables, log: &[Recorded], tombstones: &[(&str, u64)]) -> Rows {
+async fn rebuilt(tables: &Tables, log: &[StoredMessage], tombstones: &[(&str, u64)]) -> Rows {
     let tombstones = tombstones
         .iter()
         .map(|(file, seq)| (file.parse().unwrap(), event(*seq)));
@@ -200,14 +200,14 @@ async fn bury(log: &Log, file: &str, upload_seq: u64) {
     let body = serde_json::to_vec(&tombstone).unwrap();
     log.append(
         topology::JOBS,
-        Outgoing::json(subject::deleted(&tombstone.file_id), body),
+        OutboundMessage::json(subject::deleted(&tombstone.file_id), body),
     )
     .await
     .unwrap();
 }
 
 /// Three jobs of one file, each fact in its order, jobs interleaved. The first two were uploaded before the file was deleted.
-fn lives() -> impl Strategy<Value = Vec<Recorded>> {
+fn lives() -> impl Strategy<Value = Vec<StoredMessage>> {
     let facts: Vec<(usize, usize)> = (0..3).flat_map(|job| (0..4).map(move |kind| (job, kind))).collect();
     let times = proptest::collection::vec(1_u32..1000, facts.len());
     let chosen = proptest::sample::subsequence(facts, 1..=12);
@@ -220,7 +220,7 @@ fn lives() -> impl Strategy<Value = Vec<Recorded>> {
     })
 }
 
-fn message(seq: u64, job: usize, kind: usize) -> Recorded {
+fn message(seq: u64, job: usize, kind: usize) -> StoredMessage {
     let name = ["a", "b", "c"][job];
     match kind {
         0 => accepted_of(seq, name, "f", [10, 11, 13][job]),
@@ -239,7 +239,7 @@ fn unguarded(mut rows: Rows) -> Rows {
     rows
 }
 
-async fn holds(tables: &Tables, log: &[Recorded], cut: Index) -> Result<(), TestCaseError> {
+async fn holds(tables: &Tables, log: &[StoredMessage], cut: Index) -> Result<(), TestCaseError> {
     emptied(tables).await;
     for message in log {
         tables.apply(std::slice::from_ref(message)).await;
@@ -251,7 +251,7 @@ async fn holds(tables: &Tables, log: &[Recorded], cut: Index) -> Result<(), Test
     tables.apply(late).await;
     prop_assert_eq!(tables.rows().await, expected, "in two batches");
 
-    let alive: Vec<Recorded> = log
+    let alive: Vec<StoredMessage> = log
         .iter()
         .filter(|message| message.subject.contains(".c."))
         .cloned()

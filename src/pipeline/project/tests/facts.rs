@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use serde_json::{Value, json};
 use streams::{FactKind, subject};
 
@@ -19,12 +19,12 @@ pub(super) fn row_time(seq: u64) -> Option<NaiveDateTime> {
 }
 
 /// A fact of `job` about `file`, with these fields beside the common ones.
-pub(super) fn fact(seq: u64, job: &str, file: &str, kind: FactKind, fields: &Value) -> Recorded {
+pub(super) fn fact(seq: u64, job: &str, file: &str, kind: FactKind, fields: &Value) -> StoredMessage {
     let mut body = json!({"v": 1, "job_id": job, "file_id": file, "at": "2020-01-01T00:00:00Z"});
     for (name, value) in fields.as_object().unwrap() {
         body[name] = value.clone();
     }
-    Recorded {
+    StoredMessage {
         subject: subject::fact(&job.parse().unwrap(), kind),
         seq,
         time: time(seq),
@@ -33,12 +33,12 @@ pub(super) fn fact(seq: u64, job: &str, file: &str, kind: FactKind, fields: &Val
     }
 }
 
-pub(super) fn accepted(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn accepted(seq: u64, job: &str, file: &str) -> StoredMessage {
     accepted_with(seq, job, file, &json!({}))
 }
 
 /// An `accepted` whose event has these fields beside or instead of the usual ones.
-pub(super) fn accepted_with(seq: u64, job: &str, file: &str, event: &Value) -> Recorded {
+pub(super) fn accepted_with(seq: u64, job: &str, file: &str, event: &Value) -> StoredMessage {
     let mut upload = json!({
         "file_id": file, "name": "holiday.mp4", "mime_type": "video/mp4", "size": 1000, "file_url": "s3://b/holiday.mp4",
         "uploaded_by": "ana", "project_id": "summer", "folder_path": "/a", "metadata": {"k": [1]},
@@ -54,7 +54,7 @@ pub(super) fn accepted_with(seq: u64, job: &str, file: &str, event: &Value) -> R
     fact(seq, job, file, FactKind::Accepted, &fields)
 }
 
-pub(super) fn planned(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn planned(seq: u64, job: &str, file: &str) -> StoredMessage {
     let fields = json!({
         "source": {"bucket": "b", "key": "holiday.mp4", "etag": "e", "size": 2000, "mime_type": "video/quicktime",
                    "container": "mov", "duration": 10.0, "tracks": []},
@@ -65,12 +65,12 @@ pub(super) fn planned(seq: u64, job: &str, file: &str) -> Recorded {
     fact(seq, job, file, FactKind::Planned, &fields)
 }
 
-pub(super) fn playable(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn playable(seq: u64, job: &str, file: &str) -> StoredMessage {
     let fields = json!({"manifest_url": format!("https://cdn/hls/{file}/{job}/live.m3u8")});
     fact(seq, job, file, FactKind::Playable, &fields)
 }
 
-pub(super) fn completed(seq: u64, job: &str, file: &str, superseded: bool) -> Recorded {
+pub(super) fn completed(seq: u64, job: &str, file: &str, superseded: bool) -> StoredMessage {
     ended(
         seq,
         job,
@@ -83,7 +83,7 @@ pub(super) fn completed(seq: u64, job: &str, file: &str, superseded: bool) -> Re
     )
 }
 
-pub(super) fn failed(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn failed(seq: u64, job: &str, file: &str) -> StoredMessage {
     let error = json!({"code": "truncated_upload", "class": "permanent", "message": "It ends early.", "task": "plan"});
     ended(
         seq,
@@ -93,11 +93,11 @@ pub(super) fn failed(seq: u64, job: &str, file: &str) -> Recorded {
     )
 }
 
-pub(super) fn canceled(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn canceled(seq: u64, job: &str, file: &str) -> StoredMessage {
     ended(seq, job, file, &json!({"outcome": "canceled", "progress": 12}))
 }
 
-fn ended(seq: u64, job: &str, file: &str, given: &Value) -> Recorded {
+fn ended(seq: u64, job: &str, file: &str, given: &Value) -> StoredMessage {
     let mut fields = json!({
         "manifest_url": null, "thumbnail_url": null, "storyboard_url": null, "duration_seconds": null,
         "elapsed_seconds": 21.0, "superseded": false, "warnings": [], "error": null, "renditions": []
@@ -108,11 +108,11 @@ fn ended(seq: u64, job: &str, file: &str, given: &Value) -> Recorded {
     fact(seq, job, file, FactKind::Ended, &fields)
 }
 
-pub(super) fn cancel(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn cancel(seq: u64, job: &str, file: &str) -> StoredMessage {
     fact(seq, job, file, FactKind::Cancel, &json!({"by": "ana", "reason": "no"}))
 }
 
-pub(super) fn verdict(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn verdict(seq: u64, job: &str, file: &str) -> StoredMessage {
     fact(
         seq,
         job,
@@ -123,30 +123,30 @@ pub(super) fn verdict(seq: u64, job: &str, file: &str) -> Recorded {
 }
 
 /// An `accepted` of the upload event with this sequence.
-pub(super) fn accepted_of(seq: u64, job: &str, file: &str, upload_seq: u64) -> Recorded {
+pub(super) fn accepted_of(seq: u64, job: &str, file: &str, upload_seq: u64) -> StoredMessage {
     with(accepted(seq, job, file), "upload_seq", upload_seq)
 }
 
 /// An `accepted` of a file that was deleted before its event was taken in.
-pub(super) fn accepted_too_late(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn accepted_too_late(seq: u64, job: &str, file: &str) -> StoredMessage {
     with(accepted(seq, job, file), "deleted", true)
 }
 
 /// The `pruned` of a job whose file was deleted.
-pub(super) fn deleted(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn deleted(seq: u64, job: &str, file: &str) -> StoredMessage {
     with(pruned(seq, job, file), "deleted", true)
 }
 
 /// The same fact with one field more, or changed.
-pub(super) fn with(fact: Recorded, name: &str, value: impl Into<Value>) -> Recorded {
+pub(super) fn with(fact: StoredMessage, name: &str, value: impl Into<Value>) -> StoredMessage {
     let mut body: Value = serde_json::from_slice(&fact.payload).unwrap();
     body[name] = value.into();
-    Recorded {
+    StoredMessage {
         payload: body.to_string().into(),
         ..fact
     }
 }
 
-pub(super) fn pruned(seq: u64, job: &str, file: &str) -> Recorded {
+pub(super) fn pruned(seq: u64, job: &str, file: &str) -> StoredMessage {
     fact(seq, job, file, FactKind::Pruned, &json!({}))
 }

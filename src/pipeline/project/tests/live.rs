@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jetstream::testing::{Server, publish};
-use jetstream::{Log, Recorded};
+use jetstream::{Log, StoredMessage};
 use serde_json::json;
 use streams::subject;
 use tokio::sync::watch;
@@ -48,10 +48,10 @@ impl Running {
 }
 
 /// `n` jobs, interleaved: three facts each, then an end for all and pruning for some.
-fn many(n: usize) -> Vec<Recorded> {
+fn many(n: usize) -> Vec<StoredMessage> {
     let names: Vec<(String, String)> = (0..n).map(|i| (format!("j{i}"), format!("f{}", i / 2))).collect();
-    let each = |fact: fn(u64, &str, &str) -> Recorded| names.iter().map(move |(job, file)| fact(0, job, file));
-    let mut facts: Vec<Recorded> = each(accepted).chain(each(planned)).chain(each(playable)).collect();
+    let each = |fact: fn(u64, &str, &str) -> StoredMessage| names.iter().map(move |(job, file)| fact(0, job, file));
+    let mut facts: Vec<StoredMessage> = each(accepted).chain(each(planned)).chain(each(playable)).collect();
     for (i, (job, file)) in names.iter().enumerate() {
         facts.push(if i % 3 == 0 {
             failed(0, job, file)
@@ -208,7 +208,7 @@ async fn a_refused_fact_becomes_a_dead_letter_and_the_rest_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fact_of_a_newer_release_is_waited_for_and_neither_skipped_nor_buried() {
     let of_newer = [
-        Recorded {
+        StoredMessage {
             subject: "hls.v1.job.j.later".to_owned(),
             ..planned(0, "j", "f")
         },

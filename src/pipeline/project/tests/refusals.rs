@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use streams::FactKind;
@@ -67,11 +67,11 @@ async fn a_constraint_of_sqlite_sets_a_fact_aside_alone() {
 #[tokio::test]
 async fn what_is_no_fact_is_set_aside_with_a_reason() {
     let tables = Tables::sqlite().await;
-    let garbage = Recorded {
+    let garbage = StoredMessage {
         payload: "{".into(),
         ..planned(2, "a", "f")
     };
-    let other_job = Recorded {
+    let other_job = StoredMessage {
         subject: "hls.v1.job.b.planned".to_owned(),
         ..planned(4, "a", "f")
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
-use jetstream::Recorded;
+use jetstream::StoredMessage;
 use migration::Purpose;
 use migration::testing::Postgres;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, QueryOrder as _};
@@ -63,7 +63,7 @@ impl Tables {
     }
 
     /// Applies messages as one batch, without a checkpoint, and returns what was set aside.
-    pub(super) async fn apply(&self, messages: &[Recorded]) -> Vec<DeadFact> {
+    pub(super) async fn apply(&self, messages: &[StoredMessage]) -> Vec<DeadFact> {
         let transaction = migration::begin(&self.db, Purpose::Write).await.unwrap();
         let references = References::read(&transaction).await.unwrap();
         let applied = batch::apply(&transaction, references, messages, &BTreeSet::new())
