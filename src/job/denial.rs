@@ -38,7 +38,7 @@ impl Jobs {
     pub async fn look_at_denied_source(&self, source: &Source, state: &JobState, task: TaskName) -> Option<Readiness> {
         self.denied_since(state, task).await?;
         let read = source.bucket.get_range(&source.key, &source.etag, 0..1).await;
-        let failure = self.blame_source(&read.err()?).await;
+        let failure = self.classify_source_error(&read.err()?).await;
         Some(self.readiness_after(failure, state, task).await)
     }
 
@@ -61,7 +61,7 @@ impl Jobs {
         let Some(since) = self.denied_since(state, task).await else {
             return Readiness::Ready(Reservation::default());
         };
-        self.wait_since(since, denied.for_good())
+        self.wait_since(since, denied.ending_job())
     }
 
     /// Whether a task may start whose source is waited for since then: not yet, or, after `SOURCE_WAIT`, never. That is told by our clock and

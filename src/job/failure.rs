@@ -63,13 +63,13 @@ impl Failure {
 
     /// A failure told by its code's sentence.
     #[must_use]
-    pub fn plain(code: Code) -> Self {
+    pub fn from_code(code: Code) -> Self {
         Self::new(code, code.sentence())
     }
 
     /// A failure told by an error, made a sentence: a capital at its start, a full stop at its end.
     #[must_use]
-    pub fn told_by(code: Code, error: &dyn std::fmt::Display) -> Self {
+    pub fn from_error(code: Code, error: &dyn std::fmt::Display) -> Self {
         let text = error.to_string();
         let mut rest = text.trim_end_matches('.').chars();
         let first: String = rest.next().map(char::to_uppercase).into_iter().flatten().collect();
@@ -110,7 +110,7 @@ impl Failure {
 
     /// The same failure as the last word: a second try was made already.
     #[must_use]
-    pub fn for_good(mut self) -> Self {
+    pub fn ending_job(mut self) -> Self {
         self.remedy = Remedy::EndJob;
         self
     }
@@ -125,7 +125,7 @@ impl Failure {
         );
         Self::new(Code::Internal, message)
             .with_evidence(*self.evidence)
-            .for_good()
+            .ending_job()
     }
 
     /// What the failure asks for. What an operator should act on is permanent where it ends the job: nothing waits for them any more.
@@ -150,19 +150,19 @@ impl Failure {
 impl From<Refused> for Failure {
     /// What the server will never take is no use trying again.
     fn from(refused: Refused) -> Self {
-        Self::told_by(Code::Internal, &refused).for_good()
+        Self::from_error(Code::Internal, &refused).ending_job()
     }
 }
 
 impl From<Unread> for Failure {
     fn from(unread: Unread) -> Self {
-        let failure = Self::told_by(Code::Internal, &unread);
+        let failure = Self::from_error(Code::Internal, &unread);
         match unread {
             Unread::Newer { .. } => Self {
                 remedy: Remedy::AwaitNewer(unread),
                 ..failure
             },
-            Unread::Broken { .. } => failure.for_good(),
+            Unread::Broken { .. } => failure.ending_job(),
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_error_becomes_a_sentence() {
-        let told = |text: &str| Failure::told_by(Code::NotMedia, &text).message;
+        let told = |text: &str| Failure::from_error(Code::NotMedia, &text).message;
         assert_eq!(told("file_url names nothing"), "File_url names nothing.");
         assert_eq!(told("Done."), "Done.");
         assert_eq!(told("élan"), "Élan.");
@@ -207,10 +207,10 @@ mod tests {
 
     #[test]
     fn an_operators_failure_that_ends_its_job_is_told_as_permanent_and_no_other_class_changes() {
-        let waiting = Failure::plain(Code::StorageDenied);
+        let waiting = Failure::from_code(Code::StorageDenied);
         assert_eq!(waiting.to_error(None).class, Class::Operator);
-        assert_eq!(waiting.for_good().to_error(None).class, Class::Permanent);
-        let last = Failure::plain(Code::VerificationFailed).for_good();
+        assert_eq!(waiting.ending_job().to_error(None).class, Class::Permanent);
+        let last = Failure::from_code(Code::VerificationFailed).ending_job();
         assert_eq!(last.to_error(None).class, Class::Transient);
     }
 }

@@ -11,9 +11,9 @@
 //! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
-mod blame;
 mod broken;
 pub mod cancel;
+mod classify;
 pub mod commit;
 mod context;
 pub mod deletion;

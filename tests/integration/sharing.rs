@@ -238,7 +238,7 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
     let finds: [fn() -> Readiness; 3] = [
         || Readiness::Ready(Reservation::default()),
         || Readiness::Wait(Duration::ZERO),
-        || Readiness::Never(Failure::plain(Code::SourceNotFound)),
+        || Readiness::Never(Failure::from_code(Code::SourceNotFound)),
     ];
     for (find, starts) in finds.into_iter().zip(1..) {
         let stage = Outrun(jobs.clone(), find);

@@ -39,9 +39,9 @@ impl Repair<'_> {
         let input = Input::http(server.url()).decoding(limits.pixels);
         let probed = ffmpeg::probe(&self.context.tool, &input, &ProbeLimits::of(limits)).await;
         if let Some(fault) = server.fault() {
-            return Err(self.context.jobs.blame_source(&fault.error).await);
+            return Err(self.context.jobs.classify_source_error(&fault.error).await);
         }
-        let probe = probed.map_err(|error| Failure::told_by(error.code(), &error))?;
+        let probe = probed.map_err(|error| Failure::from_error(error.code(), &error))?;
         let input = input.looking(probe.deep);
         for subtitles in [true, false] {
             let args = argv::remux(&input, &probe, subtitles);
@@ -60,7 +60,7 @@ impl Repair<'_> {
             .await
             .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
             if let Some(fault) = server.fault() {
-                return Err(self.context.jobs.blame_source(&fault.error).await);
+                return Err(self.context.jobs.classify_source_error(&fault.error).await);
             }
             if exit.end == End::Finished {
                 let file = tokio::fs::File::open(task_dir.path().join(argv::COPY)).await;
@@ -78,7 +78,7 @@ impl Repair<'_> {
             .await
         {
             Ok(stored) => stored,
-            Err(error) => return Err(self.context.jobs.blame_output(&error).await),
+            Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
         };
         let mut plan = self.found.receipt.planned.clone();
         plan.source.copy = Some(SourceCopy {

@@ -100,16 +100,20 @@ impl Repair<'_> {
         let bucket = self.context.storage.bucket(&source.bucket);
         let bare = |etag: &str| etag.trim_matches('"').to_owned();
         Ok(match bucket.head(&source.key).await {
-            Ok(None) => Err(Failure::plain(Code::SourceNotFound)),
+            Ok(None) => Err(Failure::from_code(Code::SourceNotFound)),
             Ok(Some(meta)) => {
                 let same = meta.etag.is_none_or(|etag| bare(&etag) == bare(&source.etag));
                 if same && meta.size == source.size {
                     Ok(())
                 } else {
-                    Err(Failure::plain(Code::SourceChanged))
+                    Err(Failure::from_code(Code::SourceChanged))
                 }
             }
-            Err(error) => return Err(RepairError::Failed(self.context.jobs.blame_source(&error).await)),
+            Err(error) => {
+                return Err(RepairError::Failed(
+                    self.context.jobs.classify_source_error(&error).await,
+                ));
+            }
         })
     }
 
@@ -124,7 +128,7 @@ impl Repair<'_> {
             // What was replaced before stands now: an init segment, for one, is shared by all chunks.
             let standing = standing(&receipt.planned, &made);
             let output = patch(*task, &fresh, parts, &standing)
-                .map_err(|misfit| RepairError::Failed(Failure::told_by(Code::VerificationFailed, &misfit)))?;
+                .map_err(|misfit| RepairError::Failed(Failure::from_error(Code::VerificationFailed, &misfit)))?;
             made.push(Made {
                 task: *task,
                 attempt: self.revision,

@@ -25,7 +25,11 @@ const MAX_PREVIEW_SEGMENTS: u64 = 5;
 /// Encodes all rungs of a chunk, uploads them with poster and storyboard tiles, and compares what is in the bucket with
 /// the encoder's input.
 pub(super) async fn encode_chunk(task: &EncodeTask<'_>, chunk: u32) -> Result<TaskOutput, Failure> {
-    let video = task.plan.video.as_ref().ok_or_else(|| Failure::plain(Code::NoTracks))?;
+    let video = task
+        .plan
+        .video
+        .as_ref()
+        .ok_or_else(|| Failure::from_code(Code::NoTracks))?;
     if video.chunk_frames(chunk).is_none() {
         let text = format!("The plan has no chunk {chunk}.");
         return Err(Failure::new(Code::VerificationFailed, text));
@@ -133,7 +137,7 @@ async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result
     let jobs = &task.context.jobs;
     match jobs.output.delete(&keys).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(jobs.blame_output(&error).await),
+        Err(error) => Err(jobs.classify_output_error(&error).await),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn work_dir_failure(path: &Path, error: &io::Error) -> Failure {
 pub(super) fn or_disk_full(dir: &Path, failure: Failure) -> Failure {
     match failure.code {
         Code::VerificationFailed | Code::FfmpegCrashed | Code::WorkerFault if is_full(dir) => {
-            Failure::plain(Code::DiskFull).with_evidence(*failure.evidence)
+            Failure::from_code(Code::DiskFull).with_evidence(*failure.evidence)
         }
         _ => failure,
     }

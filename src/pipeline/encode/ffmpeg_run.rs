@@ -89,7 +89,7 @@ impl FfmpegRun<'_> {
         // the exit code.
         let server = &self.source.server;
         if let Some(fault) = server.fault() {
-            let failure = self.task.context.jobs.blame_source(&fault.error).await;
+            let failure = self.task.context.jobs.classify_source_error(&fault.error).await;
             return Err(failure.with_evidence(self.evidence(String::new())).into());
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
@@ -183,7 +183,7 @@ impl FfmpegRun<'_> {
                     stderr: exit.stderr_tail,
                     ..Evidence::default()
                 };
-                Err(Failure::plain(code).with_evidence(evidence))
+                Err(Failure::from_code(code).with_evidence(evidence))
             }
         }
     }

@@ -129,7 +129,7 @@ pub(super) async fn put_object(
                 etag: Some(stored.etag).filter(|etag| !etag.is_empty()),
             })
         }
-        Err(error) => Err(jobs.blame_output(&error).await),
+        Err(error) => Err(jobs.classify_output_error(&error).await),
     }
 }
 

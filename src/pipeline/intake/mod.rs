@@ -156,7 +156,7 @@ impl Intake {
             Ok(created) => return Ok((created, failure)),
             Err(refused) => refused,
         };
-        let failure = Failure::told_by(
+        let failure = Failure::from_error(
             Code::InvalidEvent,
             &format!("the event is too long to be told on: {refused}"),
         );
@@ -240,7 +240,7 @@ impl Intake {
             ));
         }
         let located = self.locator.locate(&arrival.upload.file_url);
-        located.map_err(|forbidden| Failure::told_by(Code::ForbiddenSource, &forbidden))
+        located.map_err(|forbidden| Failure::from_error(Code::ForbiddenSource, &forbidden))
     }
 
     /// Writes down that the file has this job, so that a deletion finds all of them without reading the log.

@@ -91,7 +91,7 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Res
             if let Stunted::Storage(error) = &stunted
                 && !matches!(error, StorageError::Changed { .. })
             {
-                jobs.blame_output(error).await;
+                jobs.classify_output_error(error).await;
             }
             tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %stunted, "growing playlists wait");
             return Ok(Disposition::Retry(PAUSE));

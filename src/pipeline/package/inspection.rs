@@ -73,7 +73,7 @@ fn origins(plan: &Planned, keys: &JobKeys, renditions: &[Assembled], made: &[Mad
 async fn listed(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, Fault> {
     let listed = match jobs.output.list(keys.folder()).await {
         Ok(listed) => listed,
-        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
     };
     // Boxed and made one by one: a question takes kilobytes, and a film has thousands of objects.
     let asked = futures::stream::iter(listed).map(|meta| with_etag(jobs, meta).boxed());
@@ -90,7 +90,7 @@ async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {
             ..meta
         }),
         Ok(None) => Ok(meta),
-        Err(error) => Err(jobs.blame_output(&error).await.into()),
+        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
     }
 }
 
@@ -113,7 +113,7 @@ async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<()
     let bytes = match jobs.output.get(key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(Err(format!("{key} is not in the bucket."))),
-        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
     };
     if Digest::of(&bytes).sha256 != rendition.init.sha256 {
         return Ok(Err(format!("{key} has another content than it was written with.")));
@@ -145,6 +145,6 @@ async fn read_back(jobs: &Jobs, key: &str, written: &bytes::Bytes) -> Result<(),
             let text = format!("{key} was written but does not read back as written.");
             Err(crate::job::failure::Failure::new(streams::Code::StorageUnavailable, text).into())
         }
-        Err(error) => Err(jobs.blame_output(&error).await.into()),
+        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
     }
 }

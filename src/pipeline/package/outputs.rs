@@ -75,7 +75,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
     let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Err(Fault::task(task, format!("{} is missing.", object.key))),
-        Err(error) => return Err(jobs.blame_output(&error).await.into()),
+        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
     };
     if Digest::of(&bytes).sha256 != object.sha256 {
         return Err(Fault::task(

@@ -163,7 +163,7 @@ impl Publication<'_> {
                 self.pulse.add(stored.size);
                 Ok(())
             }
-            Err(error) => Err(self.jobs.blame_output(&error).await.into()),
+            Err(error) => Err(self.jobs.classify_output_error(&error).await.into()),
         }
     }
 

@@ -85,7 +85,7 @@ impl Packager {
             return Ok(Product::Redo(tasks));
         };
         let text = format!("Task {task} failed its check twice: {reason}");
-        let failure = Failure::new(Code::VerificationFailed, text).for_good();
+        let failure = Failure::new(Code::VerificationFailed, text).ending_job();
 
         let subject = subject::work(&state.job_id, WorkKind::Redo, *task);
         let first = self.jobs.log.last(topology::WORK, &subject).await;

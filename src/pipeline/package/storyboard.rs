@@ -120,7 +120,7 @@ async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
             tracing::warn!(%key, "these tiles are not as they were made, so there is no storyboard");
             Ok(None)
         }
-        Err(error) => Err(jobs.blame_output(&error).await.into()),
+        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
     }
 }
 

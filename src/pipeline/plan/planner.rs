@@ -43,7 +43,7 @@ impl Planner {
         };
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
         match server.fault() {
-            Some(fault) => Err(self.context.jobs.blame_source(&fault.error).await),
+            Some(fault) => Err(self.context.jobs.classify_source_error(&fault.error).await),
             None => Ok(result),
         }
     }
@@ -59,6 +59,6 @@ impl Planner {
     pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
         let (input, limits) = (self.input(server, false), ProbeLimits::of(self.context.limits));
         let probed = self.read(assignment, server, ffmpeg::probe(&self.context.tool, &input, &limits));
-        probed.await?.map_err(|error| Failure::told_by(error.code(), &error))
+        probed.await?.map_err(|error| Failure::from_error(error.code(), &error))
     }
 }

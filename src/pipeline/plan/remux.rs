@@ -68,7 +68,7 @@ impl Planner {
             .wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
         let Some(_room) = room.await else {
             if is_needed {
-                return Err(Failure::plain(Code::DiskFull));
+                return Err(Failure::from_code(Code::DiskFull));
             }
             tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
             return Ok(None);
@@ -111,7 +111,7 @@ impl Planner {
         .await
         .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
         if exit.code() == Some(Code::DiskFull) {
-            return Err(Failure::plain(Code::DiskFull));
+            return Err(Failure::from_code(Code::DiskFull));
         }
         if exit.end != End::Finished {
             tracing::debug!(stderr = exit.stderr_tail, "a copy of the source failed");
@@ -135,7 +135,7 @@ impl Planner {
             .await
         {
             Ok(stored) => stored,
-            Err(error) => return Err(self.context.jobs.blame_output(&error).await),
+            Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
         };
         let copy = SourceCopy {
             bucket: self.context.jobs.output.name().to_owned(),

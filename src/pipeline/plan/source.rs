@@ -64,7 +64,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
         Ok(Some(meta)) => meta,
         Ok(None) => return Look::Missing(Code::SourceNotFound),
         Err(error) => {
-            let failure = jobs.blame_source(&error).await;
+            let failure = jobs.classify_source_error(&error).await;
             return if failure.code == Code::SourceNotFound {
                 Look::Missing(failure.code)
             } else {
@@ -80,11 +80,13 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
         });
     }
     if meta.size == 0 {
-        return Look::Failed(Failure::plain(Code::EmptyInput));
+        return Look::Failed(Failure::from_code(Code::EmptyInput));
     }
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
-        (Some(meant), Some(found)) if bare(meant) != bare(found) => Look::Failed(Failure::plain(Code::SourceChanged)),
+        (Some(meant), Some(found)) if bare(meant) != bare(found) => {
+            Look::Failed(Failure::from_code(Code::SourceChanged))
+        }
         _ => Look::Found(Found { object, meta }),
     }
 }
@@ -94,7 +96,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
 pub(super) async fn readiness(jobs: &Jobs, look: Look, state: &JobState, task: TaskName) -> Readiness {
     match look {
         Look::Found(_) => Readiness::Ready(Reservation::default()),
-        Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::plain(code)),
+        Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::from_code(code)),
         Look::Failed(failure) => jobs.readiness_after(failure, state, task).await,
     }
 }

@@ -87,7 +87,7 @@ impl Planner {
         };
         Failure {
             remedy,
-            ..Failure::plain(code)
+            ..Failure::from_code(code)
         }
     }
 
@@ -102,12 +102,12 @@ impl Planner {
         let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
         let head = match source.bucket.get_range(&source.key, &source.etag, range).await {
             Ok(head) => head,
-            Err(error) => return Err(self.context.jobs.blame_source(&error).await),
+            Err(error) => return Err(self.context.jobs.classify_source_error(&error).await),
         };
         assignment.pulse.add(head.len() as u64);
         let sniffed = sniff::sniff(&head, source.size);
         if let Some(code) = sniffed.code() {
-            return Err(Failure::plain(code));
+            return Err(Failure::from_code(code));
         }
 
         // Whether it is encrypted stands in its index, which may lie behind the media.
@@ -116,9 +116,9 @@ impl Planner {
         };
         let range = at..(at + sniff::HEAD_BYTES as u64).min(source.size);
         match source.bucket.get_range(&source.key, &source.etag, range).await {
-            Ok(index) if sniff::is_protected(&index) => Err(Failure::plain(Code::Protected)),
+            Ok(index) if sniff::is_protected(&index) => Err(Failure::from_code(Code::Protected)),
             Ok(_) => Ok(sniffed),
-            Err(error) => Err(self.context.jobs.blame_source(&error).await),
+            Err(error) => Err(self.context.jobs.classify_source_error(&error).await),
         }
     }
 

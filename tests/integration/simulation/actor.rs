@@ -28,9 +28,9 @@ impl Stage for Actor {
         } = &assignment;
         let character = Character::of(&state.accepted.fact.upload.name);
         match (task.duty, character) {
-            (Duty::Plan, Character::Rejected) => Err(Failure::plain(Code::NotMedia)),
+            (Duty::Plan, Character::Rejected) => Err(Failure::from_code(Code::NotMedia)),
             (Duty::Plan, _) => Ok(Product::Plan(Box::new(plan(state)))),
-            (Duty::Video(1), Character::Doomed) => Err(Failure::plain(Code::ForbiddenSource)),
+            (Duty::Video(1), Character::Doomed) => Err(Failure::from_code(Code::ForbiddenSource)),
             (Duty::Video(0), Character::Wrong) => Err(Failure::new(Code::VerificationFailed, "A frame is missing.")),
             // As a panic does, but without a line on standard error.
             (Duty::Tracks, Character::Panicking) => resume_unwind(Box::new("it panicked")),
@@ -39,7 +39,7 @@ impl Stage for Actor {
                 drop(self.jobs.work(&state.job_id).await);
             },
             (Duty::Video(_) | Duty::Tracks, Character::Shaky) if attempt % 3 == 0 => {
-                Err(Failure::plain(Code::StorageUnavailable))
+                Err(Failure::from_code(Code::StorageUnavailable))
             }
             (Duty::Video(_) | Duty::Tracks, _) => {
                 let made = Box::<TaskOutput>::default();
@@ -58,7 +58,7 @@ impl Actor {
             return Ok(Product::Redo(vec![(first, "It is not sound.".to_owned())]));
         }
         if character == Character::Rotten {
-            return Err(Failure::plain(Code::VerificationFailed).for_good());
+            return Err(Failure::from_code(Code::VerificationFailed).ending_job());
         }
         self.commit(state).await
     }
@@ -81,7 +81,10 @@ impl Actor {
             warnings: Vec::new(),
             objects: Vec::new(),
             checks: Vec::new(),
-            planned: state.plan().cloned().ok_or_else(|| Failure::plain(Code::NoTracks))?,
+            planned: state
+                .plan()
+                .cloned()
+                .ok_or_else(|| Failure::from_code(Code::NoTracks))?,
             made: Vec::new(),
             seal: String::new(),
         };
@@ -90,7 +93,7 @@ impl Actor {
             (keys.receipt(), receipt.encode(), ObjectKind::Receipt),
         ] {
             let put = self.jobs.output.put(&key, bytes, kind).await;
-            put.map_err(|error| Failure::told_by(Code::StorageUnavailable, &error))?;
+            put.map_err(|error| Failure::from_error(Code::StorageUnavailable, &error))?;
         }
         Ok(Product::Commit)
     }

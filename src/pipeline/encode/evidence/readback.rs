@@ -113,7 +113,7 @@ impl Readback<'_> {
                 let text = format!("{} was written but is {what}.", object.key);
                 Err(Failure::new(Code::StorageUnavailable, text))
             }
-            Err(error) => Err(self.jobs.blame_output(&error).await),
+            Err(error) => Err(self.jobs.classify_output_error(&error).await),
         }
     }
 
@@ -191,7 +191,7 @@ impl Readback<'_> {
             return Ok(());
         }
         if exit.code() == Some(Code::DiskFull) {
-            return Err(Failure::plain(Code::DiskFull));
+            return Err(Failure::from_code(Code::DiskFull));
         }
         let text = "What was written does not decode when it is read back.";
         Err(Failure::new(Code::VerificationFailed, text).with_evidence(RunEvidence {

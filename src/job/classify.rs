@@ -10,11 +10,11 @@ use crate::job::failure::{Failure, Remedy};
 impl Jobs {
     /// The failure of a request to the source. A refusal is the operator's matter where our own bucket refuses us, too; otherwise it is this
     /// one object that we may not read, and nobody knows yet for how long: see [`super::denial`].
-    pub async fn blame_source(&self, error: &StorageError) -> Failure {
+    pub async fn classify_source_error(&self, error: &StorageError) -> Failure {
         match error {
-            StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::plain(Code::SourceNotFound),
+            StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::from_code(Code::SourceNotFound),
             // An object that ends earlier than it did is another one, too.
-            StorageError::Changed { .. } | StorageError::OutOfRange { .. } => Failure::plain(Code::SourceChanged),
+            StorageError::Changed { .. } | StorageError::OutOfRange { .. } => Failure::from_code(Code::SourceChanged),
             // The storage says so itself; our own bucket may still be served, by the clock the SDK has learnt of.
             StorageError::ClockSkew { .. } => {
                 self.gate.set(Access::from_error(error));
@@ -28,7 +28,7 @@ impl Jobs {
     }
 
     /// The failure of a request to the output bucket. The gate closes where it is not this request alone.
-    pub async fn blame_output(&self, error: &StorageError) -> Failure {
+    pub async fn classify_output_error(&self, error: &StorageError) -> Failure {
         blamed_on(self.try_access().await, error)
     }
 }
