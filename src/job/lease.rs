@@ -24,9 +24,9 @@ pub const STALL: Duration = Duration::from_secs(150);
 
 /// A monotone counter of work done: frames, bytes read or uploaded, objects checked. Clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct Pulse(Arc<AtomicU64>);
+pub struct WorkCounter(Arc<AtomicU64>);
 
-impl Pulse {
+impl WorkCounter {
     /// Counts work.
     pub fn add(&self, work: u64) {
         self.0.fetch_add(work, Ordering::Relaxed);
@@ -80,21 +80,28 @@ impl Jobs {
         job: &JobId,
         task: TaskName,
         attempt: u64,
-        pulse: &Pulse,
+        work_counter: &WorkCounter,
     ) -> LeaseEnd {
         tokio::select! {
-            end = self.beat(delivery, job, task, attempt, pulse) => end,
+            end = self.beat(delivery, job, task, attempt, work_counter) => end,
             () = self.overruled(job) => LeaseEnd::Overruled,
         }
     }
 
-    async fn beat(&self, delivery: &Delivery, job: &JobId, task: TaskName, attempt: u64, pulse: &Pulse) -> LeaseEnd {
+    async fn beat(
+        &self,
+        delivery: &Delivery,
+        job: &JobId,
+        task: TaskName,
+        attempt: u64,
+        work_counter: &WorkCounter,
+    ) -> LeaseEnd {
         let mut confirmed = Instant::now();
-        let (mut count, mut moved) = (pulse.count(), Instant::now());
+        let (mut count, mut moved) = (work_counter.count(), Instant::now());
         loop {
             tokio::time::sleep(topology::HEARTBEAT).await;
-            if pulse.count() != count {
-                (count, moved) = (pulse.count(), Instant::now());
+            if work_counter.count() != count {
+                (count, moved) = (work_counter.count(), Instant::now());
             } else if moved.elapsed() >= STALL {
                 return LeaseEnd::Stalled;
             }

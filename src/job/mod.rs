@@ -37,7 +37,7 @@ pub mod verdict;
 pub use context::WorkerContext;
 pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
-pub use lease::Pulse;
+pub use lease::WorkCounter;
 pub use meter::touch as touch_metrics;
 pub use stage::{Assignment, Product, Readiness, Stage};
 pub use state::{Entry, JobState};

@@ -9,7 +9,7 @@ use streams::fact::Planned;
 use streams::task::TaskName;
 use streams::work::DoneOutput;
 
-use super::lease::Pulse;
+use super::lease::WorkCounter;
 use super::state::JobState;
 use super::verdict::SettleError;
 use crate::job::failure::Failure;
@@ -25,7 +25,7 @@ pub struct Assignment {
     /// The stream sequence of this start: it goes into every key the task writes.
     pub attempt: u64,
     /// Counts the work, so that the lease is kept only while there is headway.
-    pub pulse: Pulse,
+    pub work_counter: WorkCounter,
     /// The worker's slot that the task takes.
     pub slot: Slot,
 }

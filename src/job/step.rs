@@ -23,7 +23,7 @@ use tracing::{Instrument as _, Span};
 
 use super::Jobs;
 use super::failing::too_many;
-use super::lease::{LeaseEnd, Pulse};
+use super::lease::{LeaseEnd, WorkCounter};
 use super::meter;
 use super::stage::{Assignment, Product, Readiness, Stage};
 use super::state::JobState;
@@ -154,12 +154,12 @@ impl Run {
         stage: S,
         hand_back: CancellationToken,
     ) -> Result<Option<Disposition>, SettleError> {
-        let pulse = Pulse::default();
+        let work_counter = WorkCounter::default();
         let assignment = Assignment {
             state: state.clone(),
             task: self.key.task,
             attempt,
-            pulse: pulse.clone(),
+            work_counter: work_counter.clone(),
             slot: self.delivery.slot.clone(),
         };
         let worked = tokio::select! {
@@ -169,7 +169,7 @@ impl Run {
                 // The attempt counts, and the worker goes on with other jobs.
                 Err(panic) => Worked::Failed(Failure::of_panic(&*panic)),
             },
-            end = self.jobs.hold(&self.delivery, &self.key.job_id, self.key.task, attempt, &pulse) => Worked::Ended(end),
+            end = self.jobs.hold(&self.delivery, &self.key.job_id, self.key.task, attempt, &work_counter) => Worked::Ended(end),
             () = hand_back.cancelled() => Worked::HandedBack,
         };
         crash::point("step.worked");

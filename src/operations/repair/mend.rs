@@ -12,7 +12,7 @@ use super::find::Found;
 use super::revision::{Repair, carries};
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
-use crate::job::{Pulse, WorkerContext};
+use crate::job::{WorkCounter, WorkerContext};
 
 /// Repairs outputs.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Mender {
             context: &self.context,
             found: &found,
             revision: self.number(&found).await?,
-            pulse: Pulse::default(),
+            work_counter: WorkCounter::default(),
         };
         let done = repair.carry_out(&damages).await;
         let claimed = match &done {

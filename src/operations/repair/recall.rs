@@ -11,7 +11,7 @@ use streams::{EventOrder, JobId};
 use super::find::Found;
 use crate::job::receipt::Receipt;
 use crate::job::state::WorkState;
-use crate::job::{Entry, JobState, Jobs, Pulse};
+use crate::job::{Entry, JobState, Jobs, WorkCounter};
 use crate::pipeline::package::{Publication, outputs};
 
 /// The receipt of a job as the log still knows it; nothing where the log has forgotten too much.
@@ -27,7 +27,7 @@ pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
         revision: 0,
         sound: &[],
         given_up: &BTreeSet::new(),
-        pulse: &Pulse::default(),
+        work_counter: &WorkCounter::default(),
     };
     publication.receipt().await.ok()
 }

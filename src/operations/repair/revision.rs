@@ -19,7 +19,7 @@ use super::survey::objects;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
-use crate::job::{Assignment, Product, Pulse, Stage as _, WorkerContext};
+use crate::job::{Assignment, Product, Stage as _, WorkCounter, WorkerContext};
 use crate::pipeline::encode::Encoder;
 use crate::pipeline::package::{Fault, Part, Publication, parts, standing};
 
@@ -29,7 +29,7 @@ pub(super) struct Repair<'a> {
     pub(super) found: &'a Found,
     /// Its number.
     pub(super) revision: u64,
-    pub(super) pulse: Pulse,
+    pub(super) work_counter: WorkCounter,
 }
 
 /// Damaged parts by the task that makes them, and everything else that is damaged.
@@ -164,7 +164,7 @@ impl Repair<'_> {
             state: recall::state(self.found, plan, manifest_url),
             task,
             attempt: self.revision,
-            pulse: self.pulse.clone(),
+            work_counter: self.work_counter.clone(),
             slot: Slot::default(),
         };
         let lost = || {
@@ -212,7 +212,7 @@ impl Repair<'_> {
             revision: self.revision,
             sound: &sound,
             given_up,
-            pulse: &self.pulse,
+            work_counter: &self.work_counter,
         };
         let receipt = publication.publish().await.map_err(|fault| match fault {
             Fault::Other(failure) => RepairError::Failed(failure),

@@ -22,7 +22,7 @@ use super::segments::{RenditionDir, UploadedSegment, rendition_output};
 use super::task::{EncodeTask, TaskSource};
 use super::upload_loop::upload_segments;
 use crate::crash;
-use crate::job::Pulse;
+use crate::job::WorkCounter;
 use crate::job::failure::{Evidence, Failure};
 use crate::worker::admission::{Need, used};
 
@@ -123,7 +123,7 @@ impl FfmpegRun<'_> {
 
     /// Runs ffmpeg to its end, with everything that goes on beside it.
     async fn encode_and_upload(&self, task_dir: &Path) -> Result<Uploads, RunError> {
-        let (task, pulse) = (self.task, &self.task.assignment.pulse);
+        let (task, work_counter) = (self.task, &self.task.assignment.work_counter);
         let uploader = task.segment_uploader(task_dir);
         let mut ranges = RangePublisher::new(task, self.renditions, self.earlier_passes);
         let (ticks, seen_ticks) = watch::channel(Tick::default());
@@ -148,7 +148,7 @@ impl FfmpegRun<'_> {
         };
         let (stderr, segments) = tokio::select! {
             both = async { tokio::try_join!(encode, upload) } => both?,
-            never = run_background(report, pulse) => match never {},
+            never = run_background(report, work_counter) => match never {},
             failure = detect_overflow(task_dir, task) => return Err(failure.into()),
         };
 
@@ -241,11 +241,11 @@ impl EncodedOutput {
 
 /// Runs `report` beside the work, and counts the seconds in which ffmpeg runs as work. ffmpeg's own watchdog ends a run
 /// without frames, bytes or processor time, so that a run that goes on is work.
-async fn run_background(report: impl Future<Output = ()>, pulse: &Pulse) -> Infallible {
+async fn run_background(report: impl Future<Output = ()>, work_counter: &WorkCounter) -> Infallible {
     let count_seconds = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            pulse.add(1);
+            work_counter.add(1);
         }
     };
     let ((), never) = tokio::join!(report, count_seconds);

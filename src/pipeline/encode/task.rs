@@ -79,13 +79,13 @@ impl EncodeTask<'_> {
             keys: self.keys,
             attempt: self.assignment.attempt,
             task_dir,
-            pulse: &self.assignment.pulse,
+            work_counter: &self.assignment.work_counter,
         }
     }
 
     /// Uploads an object that is no segment. Its key carries the attempt.
     pub(super) async fn upload_object(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Failure> {
-        put_object(&self.context.jobs, &self.assignment.pulse, key, bytes, kind).await
+        put_object(&self.context.jobs, &self.assignment.work_counter, key, bytes, kind).await
     }
 
     /// What reads uploaded objects back into `task_dir`.
@@ -94,7 +94,7 @@ impl EncodeTask<'_> {
             jobs: &self.context.jobs,
             tool: &self.context.tool,
             task_dir,
-            pulse: &self.assignment.pulse,
+            work_counter: &self.assignment.work_counter,
         }
     }
 

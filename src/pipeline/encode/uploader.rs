@@ -15,7 +15,7 @@ use super::failures::{RunError, work_dir_failure};
 use super::segments::{RenditionDir, UploadedSegment};
 use crate::crash;
 use crate::job::failure::Failure;
-use crate::job::{Jobs, Pulse};
+use crate::job::{Jobs, WorkCounter};
 
 /// Uploads what one attempt at a task makes.
 pub(super) struct SegmentUploader<'a> {
@@ -28,7 +28,7 @@ pub(super) struct SegmentUploader<'a> {
     /// The directory of the task.
     pub(super) task_dir: &'a Path,
     /// Counts what was uploaded, since that is work.
-    pub(super) pulse: &'a Pulse,
+    pub(super) work_counter: &'a WorkCounter,
 }
 
 impl SegmentUploader<'_> {
@@ -105,7 +105,7 @@ impl SegmentUploader<'_> {
     }
 
     async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Failure> {
-        put_object(self.jobs, self.pulse, key, bytes, kind).await
+        put_object(self.jobs, self.work_counter, key, bytes, kind).await
     }
 }
 
@@ -114,14 +114,14 @@ impl SegmentUploader<'_> {
 /// has another number.
 pub(super) async fn put_object(
     jobs: &Jobs,
-    pulse: &Pulse,
+    work_counter: &WorkCounter,
     key: &str,
     bytes: Bytes,
     kind: ObjectKind,
 ) -> Result<ObjectRef, Failure> {
     match jobs.output.put_new(key, bytes, kind).await {
         Ok(stored) => {
-            pulse.add(stored.size);
+            work_counter.add(stored.size);
             Ok(ObjectRef {
                 key: key.to_owned(),
                 size: stored.size,

@@ -28,7 +28,7 @@ pub(super) async fn inspect(
 ) -> Result<(), Fault> {
     let Publication { jobs, plan, .. } = publication;
     let listed = listed(jobs, keys).await?;
-    publication.pulse.add(u64::try_from(listed.len()).unwrap_or(1));
+    publication.work_counter.add(u64::try_from(listed.len()).unwrap_or(1));
     let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
     let mut faults = Vec::new();
     for (task, object) in origins(plan, keys, renditions, publication.made) {

@@ -9,7 +9,7 @@ use streams::work::ObjectRef;
 
 use super::placement::Placement;
 use crate::job::receipt::Made;
-use crate::job::{Jobs, Pulse};
+use crate::job::{Jobs, WorkCounter};
 
 /// An output that is about to become public.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Publication<'a> {
     /// Objects that are known to be damaged and cannot be made anew now; none for the job itself.
     pub given_up: &'a BTreeSet<String>,
     /// Counts the work.
-    pub pulse: &'a Pulse,
+    pub work_counter: &'a WorkCounter,
 }
 
 impl Publication<'_> {

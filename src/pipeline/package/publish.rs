@@ -137,7 +137,7 @@ impl Publication<'_> {
         if self.revision > 0 && sheets > 0 && kept().count() == sheets + 1 {
             return Ok(kept().collect());
         }
-        let drawn = storyboard::sheets(self.jobs, self.plan, self.made, self.pulse).await?;
+        let drawn = storyboard::sheets(self.jobs, self.plan, self.made, self.work_counter).await?;
         let place = |key: String, bytes: &Bytes| placement.of(&key, bytes).key().to_owned();
         let drawn = drawn.and_then(|sheets| storyboard::objects(&keys, self.plan, renditions, &sheets, place));
         let Some(drawn) = drawn else {
@@ -160,7 +160,7 @@ impl Publication<'_> {
         };
         match written {
             Ok(stored) => {
-                self.pulse.add(stored.size);
+                self.work_counter.add(stored.size);
                 Ok(())
             }
             Err(error) => Err(self.jobs.classify_output_error(&error).await.into()),

@@ -70,7 +70,7 @@ impl Packager {
             revision: 0,
             sound: &[],
             given_up: &BTreeSet::new(),
-            pulse: &assignment.pulse,
+            work_counter: &assignment.work_counter,
         };
         publication.publish().await?;
         Box::pin(growing::seal(&self.jobs, state, plan))

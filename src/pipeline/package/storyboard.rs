@@ -20,7 +20,7 @@ use super::outputs::Fault;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::Made;
-use crate::job::{Jobs, Pulse};
+use crate::job::{Jobs, WorkCounter};
 
 /// JPEG quality of sheets: tiles are looked at for a moment.
 const QUALITY: u8 = 75;
@@ -36,7 +36,7 @@ pub(super) async fn sheets(
     jobs: &Jobs,
     plan: &Planned,
     made: &[Made],
-    pulse: &Pulse,
+    work_counter: &WorkCounter,
 ) -> Result<Option<Vec<Bytes>>, Fault> {
     let Some(storyboard) = plan.storyboard else {
         return Ok(None);
@@ -53,7 +53,7 @@ pub(super) async fn sheets(
             return Ok(None);
         };
         sheets = off_the_runtime(move || sheets.hang(&tiles)).await?;
-        pulse.add(1);
+        work_counter.add(1);
     }
     off_the_runtime(move || sheets.finished()).await
 }

@@ -39,7 +39,7 @@ impl Planner {
         let before = server.bytes_read();
         let result = tokio::select! {
             result = work => result,
-            never = assignment.pulse.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
+            never = assignment.work_counter.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
         };
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
         match server.fault() {

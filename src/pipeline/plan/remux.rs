@@ -65,7 +65,7 @@ impl Planner {
         let room = self
             .context
             .ledger
-            .wait(&who, Need::of_copy(size), || assignment.pulse.add(1));
+            .wait(&who, Need::of_copy(size), || assignment.work_counter.add(1));
         let Some(_room) = room.await else {
             if is_needed {
                 return Err(Failure::from_code(Code::DiskFull));
@@ -123,9 +123,9 @@ impl Planner {
     async fn publish(&self, assignment: &Assignment, file: &Path, original: &Probe) -> Result<Option<Copied>, Failure> {
         let key = storage::source_copy(assignment.state.job_id.as_str());
         let opened = tokio::fs::File::open(file).await.map_err(|error| no_folder(&error))?;
-        let pulse = assignment.pulse.clone();
+        let work_counter = assignment.work_counter.clone();
         let pieces = futures::StreamExt::inspect(ReaderStream::with_capacity(opened, 1 << 18), move |piece| {
-            pulse.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
+            work_counter.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
         });
         let stored = match self
             .context

@@ -32,7 +32,11 @@ impl Planner {
         };
         let who = format!("{}/sample", assignment.state.job_id);
         let need = Need::of_sample(draft, ffmpeg::cores());
-        let room = self.context.ledger.wait(&who, need, || assignment.pulse.add(1)).await;
+        let room = self
+            .context
+            .ledger
+            .wait(&who, need, || assignment.work_counter.add(1))
+            .await;
         let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
         let server = self.open(source).await.map_err(unread)?;
         let folder = self.context.work_dir.create_task_dir(std::iter::empty());

@@ -104,7 +104,7 @@ impl Planner {
             Ok(head) => head,
             Err(error) => return Err(self.context.jobs.classify_source_error(&error).await),
         };
-        assignment.pulse.add(head.len() as u64);
+        assignment.work_counter.add(head.len() as u64);
         let sniffed = sniff::sniff(&head, source.size);
         if let Some(code) = sniffed.code() {
             return Err(Failure::from_code(code));

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::failure::{Evidence as RunEvidence, Failure};
-use crate::job::{Jobs, Pulse};
+use crate::job::{Jobs, WorkCounter};
 use crate::pipeline::encode::failures::work_dir_failure;
 
 /// Reads at a time.
@@ -59,7 +59,7 @@ pub(in crate::pipeline::encode) struct Readback<'a> {
     /// The directory of the task.
     pub(in crate::pipeline::encode) task_dir: &'a Path,
     /// Counts what was read, since that is work.
-    pub(in crate::pipeline::encode) pulse: &'a Pulse,
+    pub(in crate::pipeline::encode) work_counter: &'a WorkCounter,
 }
 
 impl Readback<'_> {
@@ -103,7 +103,7 @@ impl Readback<'_> {
 
         match found {
             Ok(Some(found)) if found == object.digest => {
-                self.pulse.add(found.size);
+                self.work_counter.add(found.size);
                 Ok(())
             }
             Ok(found) => {
@@ -183,7 +183,7 @@ impl Readback<'_> {
         });
         let exit = tokio::select! {
             exit = run => exit,
-            never = self.pulse.follow(work) => match never {},
+            never = self.work_counter.follow(work) => match never {},
         };
         let exit = exit.map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
 
