@@ -13,7 +13,7 @@ use streams::{FileId, JobId, OutputPrefix};
 use super::timeout::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::job::{Gate, JobSettings, Jobs, WorkerContext};
-use crate::operations::repair::{Damage, Found, Mended, Mender, find, recalled, survey};
+use crate::operations::repair::{Damage, Found, RepairReport, Repairer, find, receipt_from_log, scan};
 use crate::worker::admission::{Capacity, Ledger};
 use crate::worker::work_dir::WorkDir;
 
@@ -56,9 +56,9 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         Some(jobs) => answered(jobs.owner(&prefix)).await??,
         None => None,
     };
-    let recall = async |job: &JobId| recalled(jobs.as_ref()?, job).await;
-    let found = find(&bucket, &prefix, &args.file_id, owner, recall).await?;
-    let damages = survey(&bucket, &found).await?;
+    let from_log = async |job: &JobId| receipt_from_log(jobs.as_ref()?, job).await;
+    let found = find(&bucket, &prefix, &args.file_id, owner, from_log).await?;
+    let damages = scan(&bucket, &found).await?;
     tell(&args, &found, &damages);
     if damages.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -66,8 +66,11 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let Some(jobs) = jobs.clone().filter(|_| args.repair) else {
         return Ok(ExitCode::from(super::DIFFERENT));
     };
-    let mended = mender(&args, jobs, storage).await?.mend(found, damages).await?;
-    let left = survey(&bucket, &mended.found).await?;
+    let mended = create_repairer(&args, jobs, storage)
+        .await?
+        .repair(found, damages)
+        .await?;
+    let left = scan(&bucket, &mended.found).await?;
     tell_mended(&args, &mended, &left);
     Ok(if left.is_empty() {
         ExitCode::SUCCESS
@@ -102,7 +105,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
     }))
 }
 
-async fn mender(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> anyhow::Result<Mender> {
+async fn create_repairer(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> anyhow::Result<Repairer> {
     let tool = args.worker.tool.locate()?;
     let ffmpeg_version = tool.version().await?;
     let work_dir = Arc::new(WorkDir::open(&args.worker.work_dir())?);
@@ -119,7 +122,7 @@ async fn mender(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> anyhow::Resu
         ledger,
         limits: args.worker.limits.limits(),
     };
-    Ok(Mender { context })
+    Ok(Repairer { context })
 }
 
 fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
@@ -140,7 +143,7 @@ fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
     }
 }
 
-fn tell_mended(args: &VerifyArgs, mended: &Mended, left: &[Damage]) {
+fn tell_mended(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
     let failure = mended.given_up.as_ref().map(|(_, failure)| failure);
     let revision = mended.found.receipt.revision;
     each(args, left);

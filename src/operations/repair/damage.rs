@@ -11,13 +11,13 @@ pub struct Damage {
     pub key: String,
     /// What is wrong with it.
     #[serde(flatten)]
-    pub harm: Harm,
+    pub harm: DamageKind,
 }
 
 /// What is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "harm", rename_all = "snake_case")]
-pub enum Harm {
+pub enum DamageKind {
     /// It is not there.
     Missing,
     /// It has another size.
@@ -40,10 +40,10 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, harm } = self;
         match harm {
-            Harm::Missing => write!(f, "missing  {key}"),
-            Harm::Size { found, expected } => write!(f, "size     {key} has {found} bytes instead of {expected}"),
-            Harm::Content => write!(f, "content  {key}"),
-            Harm::Dangling { uri } => write!(f, "dangling {key} leads to {uri}"),
+            DamageKind::Missing => write!(f, "missing  {key}"),
+            DamageKind::Size { found, expected } => write!(f, "size     {key} has {found} bytes instead of {expected}"),
+            DamageKind::Content => write!(f, "content  {key}"),
+            DamageKind::Dangling { uri } => write!(f, "dangling {key} leads to {uri}"),
         }
     }
 }

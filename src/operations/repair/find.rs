@@ -5,7 +5,7 @@ use storage::{Bucket, Digest, JobKeys, StorageError, revised, revision_of};
 use streams::work::Current;
 use streams::{FileId, JobId, OutputPrefix};
 
-use super::damage::{Damage, Harm};
+use super::damage::{Damage, DamageKind};
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Receipt, ReceiptError};
 
@@ -67,7 +67,7 @@ impl Found {
     }
 }
 
-/// Finds the public output of a file. `recall` draws a receipt up anew from what the log still holds of a job.
+/// Finds the public output of a file. `history` draws a receipt up anew from what the log still holds of a job.
 ///
 /// # Errors
 /// [`Unknown`]
@@ -76,12 +76,12 @@ pub async fn find(
     prefix: &OutputPrefix,
     file: &FileId,
     owner: Option<(Current, u64)>,
-    recall: impl AsyncFn(&JobId) -> Option<Receipt>,
+    receipt_from_log: impl AsyncFn(&JobId) -> Option<Receipt>,
 ) -> Result<Found, Unknown> {
     let search = Search { bucket, prefix };
     let found = match owner {
         Some((current, _)) if current.deleted.is_some() => return Err(Unknown::Nothing(prefix.clone())),
-        Some((current, seq)) => search.of_owner(current, seq, recall).await?,
+        Some((current, seq)) => search.of_owner(current, seq, receipt_from_log).await?,
         None => search.of_bucket().await?,
     };
     if found.receipt.file_id == *file {
@@ -104,7 +104,7 @@ impl Search<'_> {
         &self,
         current: Current,
         seq: u64,
-        recall: impl AsyncFn(&JobId) -> Option<Receipt>,
+        receipt_from_log: impl AsyncFn(&JobId) -> Option<Receipt>,
     ) -> Result<Found, Unknown> {
         let keys = JobKeys::new(self.prefix.as_str(), current.job_id.as_str());
         let key = revised(&keys.receipt(), current.revision);
@@ -116,8 +116,8 @@ impl Search<'_> {
         };
         let (harm, reason) = match self.read(&key).await? {
             Some(Ok(receipt)) => return Ok(found(receipt, None)),
-            Some(Err(error)) => (Harm::Content, error.to_string()),
-            None => (Harm::Missing, "it is missing".to_owned()),
+            Some(Err(error)) => (DamageKind::Content, error.to_string()),
+            None => (DamageKind::Missing, "it is missing".to_owned()),
         };
         let lost = Some(Damage { key: key.clone(), harm });
         // An older one tells of objects that were repaired since: those are repaired again.
@@ -128,7 +128,7 @@ impl Search<'_> {
                 return Ok(found(receipt, lost));
             }
         }
-        match recall(&current.job_id).await {
+        match receipt_from_log(&current.job_id).await {
             Some(receipt) => Ok(found(receipt, lost)),
             None => Err(Unknown::NoReceipt {
                 key,

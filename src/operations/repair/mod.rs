@@ -1,8 +1,8 @@
 //! Repair: a finished output is checked again, object by object, and what is damaged is made anew.
 //!
-//! In reading order: `find` (which job's output is public under a prefix, and its receipt), `survey` (every object the receipt names,
-//! read again), `mend` (a repair, from its number to the new master), `revision` (what it makes in between), `patch` (pure: what of a
-//! fresh encode takes the place of what), `recall` (what the log or a receipt remembers of a job), `copy` (a source that has no index of
+//! In reading order: `find` (which job's output is public under a prefix, and its receipt), `scan` (every object the receipt names,
+//! read again), `repairer` (a repair, from its number to the new master), `revision` (what it makes in between), `patch` (pure: what of a
+//! fresh encode takes the place of what), `history` (what the log or a receipt remembers of a job), `copy` (a source that has no index of
 //! its own), `damage` and `error` (what is wrong with an object, and why a repair came to nothing).
 //!
 //! A repair writes beside, never over: old keys are cached for a year. Its number, the stream sequence of an `attempt` message, is in
@@ -13,15 +13,15 @@ mod copy;
 mod damage;
 mod error;
 mod find;
-mod mend;
+mod history;
 mod patch;
-mod recall;
+mod repairer;
 mod revision;
-mod survey;
+mod scan;
 
-pub use damage::{Damage, Harm};
+pub use damage::{Damage, DamageKind};
 pub use error::RepairError;
 pub use find::{Found, Unknown, find};
-pub use mend::{Mended, Mender};
-pub use recall::receipt as recalled;
-pub use survey::survey;
+pub use history::receipt as receipt_from_log;
+pub use repairer::{RepairReport, Repairer};
+pub use scan::scan;

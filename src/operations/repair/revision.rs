@@ -13,9 +13,9 @@ use streams::work::{DoneOutput, ObjectRef, TaskOutput};
 use super::damage::Damage;
 use super::error::RepairError;
 use super::find::Found;
+use super::history;
 use super::patch::patch;
-use super::recall;
-use super::survey::objects;
+use super::scan::objects;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
@@ -161,7 +161,7 @@ impl Repair<'_> {
         };
         let manifest_url = jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {
-            state: recall::state(self.found, plan, manifest_url),
+            state: history::state(self.found, plan, manifest_url),
             task,
             attempt: self.revision,
             work_counter: self.work_counter.clone(),

@@ -7,7 +7,7 @@ use media::playlist;
 use storage::{Bucket, Digest, StorageError};
 use streams::work::ObjectRef;
 
-use super::damage::{Damage, Harm};
+use super::damage::{Damage, DamageKind};
 use super::find::Found;
 use crate::job::commit::SMALL_OBJECT;
 
@@ -18,7 +18,7 @@ const PARALLEL: usize = 8;
 ///
 /// # Errors
 /// What kept the bucket from answering. An object that is not there is no error.
-pub async fn survey(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, StorageError> {
+pub async fn scan(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, StorageError> {
     let mut damages: Vec<Damage> = found.lost_receipt.iter().cloned().collect();
     damages.extend(objects(bucket, &found.receipt.objects).await?);
     let commit = found.commit_key();
@@ -43,12 +43,12 @@ pub(super) async fn objects(bucket: &Bucket, objects: &[ObjectRef]) -> Result<Ve
 
 async fn one(bucket: &Bucket, object: ObjectRef) -> Result<Option<Damage>, StorageError> {
     let harm = match bucket.digest(&object.key).await? {
-        None => Harm::Missing,
-        Some(Digest { size, .. }) if size != object.size => Harm::Size {
+        None => DamageKind::Missing,
+        Some(Digest { size, .. }) if size != object.size => DamageKind::Size {
             found: size,
             expected: object.size,
         },
-        Some(Digest { sha256, .. }) if sha256 != object.sha256 => Harm::Content,
+        Some(Digest { sha256, .. }) if sha256 != object.sha256 => DamageKind::Content,
         Some(_) => return Ok(None),
     };
     Ok(Some(Damage { key: object.key, harm }))
@@ -77,7 +77,7 @@ async fn dangling(bucket: &Bucket, found: &Found, damages: &[Damage]) -> Result<
         let lost = playlist::uris(&text).find(|uri| !named.contains(format!("{folder}{uri}").as_str()));
         dangling.extend(lost.map(|uri| Damage {
             key: (*key).to_owned(),
-            harm: Harm::Dangling { uri: uri.to_owned() },
+            harm: DamageKind::Dangling { uri: uri.to_owned() },
         }));
     }
     Ok(dangling)

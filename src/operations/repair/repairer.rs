@@ -16,14 +16,14 @@ use crate::job::{WorkCounter, WorkerContext};
 
 /// Repairs outputs.
 #[derive(Debug, Clone)]
-pub struct Mender {
+pub struct Repairer {
     /// What it works with.
     pub context: WorkerContext,
 }
 
 /// What a repair came to.
 #[derive(Debug)]
-pub struct Mended {
+pub struct RepairReport {
     /// The output as it is now.
     pub found: Found,
     /// Damaged objects that new ones took the place of, or that were written again.
@@ -32,12 +32,12 @@ pub struct Mended {
     pub given_up: Option<(Vec<Damage>, Failure)>,
 }
 
-impl Mender {
+impl Repairer {
     /// Makes new objects for the damaged ones alone, checks them, and makes them public.
     ///
     /// # Errors
     /// [`RepairError`]; the output is then as it was.
-    pub async fn mend(&self, found: Found, damages: Vec<Damage>) -> Result<Mended, RepairError> {
+    pub async fn repair(&self, found: Found, damages: Vec<Damage>) -> Result<RepairReport, RepairError> {
         let job = &found.receipt.job_id;
         let state = self.context.jobs.state(job).await.map_err(SettleError::from)?;
         if state.is_some_and(|state| !state.ended) {
@@ -74,7 +74,7 @@ impl Mender {
             (damages.iter().filter(left).cloned().collect::<Vec<_>>(), failure)
         });
         let left: &[Damage] = given_up.as_ref().map_or(&[], |(left, _)| left);
-        Ok(Mended {
+        Ok(RepairReport {
             mended: damages
                 .iter()
                 .filter(|damage| !left.contains(damage))
@@ -96,7 +96,7 @@ impl Mender {
     }
 
     /// Master alone, and a receipt that nobody caches, are written again as they were.
-    async fn rewrite(&self, mut found: Found, damages: Vec<Damage>) -> Result<Mended, RepairError> {
+    async fn rewrite(&self, mut found: Found, damages: Vec<Damage>) -> Result<RepairReport, RepairError> {
         if let Some(lost) = found.lost_receipt.take() {
             let bytes = found.receipt.encode();
             self.context
@@ -110,7 +110,7 @@ impl Mender {
             None => self.claim(&found, found.receipt.revision).await?,
         };
         self.context.jobs.write_master(&found.prefix, owner).await?;
-        Ok(Mended {
+        Ok(RepairReport {
             found,
             mended: damages,
             given_up: None,
