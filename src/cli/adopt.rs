@@ -149,14 +149,14 @@ impl Adopter<'_> {
         if answered(self.log.last(topology::JOBS, &accepted)).await?.is_some() {
             return Ok(Fate::Known);
         }
-        Ok(match self.objection(orphan) {
+        Ok(match self.reason_to_skip(orphan) {
             Some(why) => Fate::Left(why),
             None => Fate::Sent,
         })
     }
 
     /// Why its event would be a dead letter, or its job fail at once; the rule is intake's.
-    fn objection(&self, orphan: &Orphan) -> Option<String> {
+    fn reason_to_skip(&self, orphan: &Orphan) -> Option<String> {
         let body = orphan.event().to_string();
         match upload::read(None, body.as_bytes(), &self.args.storage.output_root) {
             Err(malformed) => Some(malformed.to_string()),

@@ -39,7 +39,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`Unread`] where the tombstone cannot be read.
-    pub async fn doom(&self, state: &JobState) -> Result<Option<EventOrder>, Unread> {
+    pub async fn deletion_after(&self, state: &JobState) -> Result<Option<EventOrder>, Unread> {
         let tombstone = self.tombstone(state.file_id()).await?;
         let deletion = tombstone.map(|(tombstone, _)| tombstone.event);
         Ok(deletion.filter(|deletion| !state.accepted.fact.event.is_after(deletion)))
@@ -51,19 +51,19 @@ impl Jobs {
     /// [`SettleError`]; the tombstone stands, and what is left is done by the next try.
     pub async fn delete_file(&self, delete: &Delete, event: EventOrder) -> Result<(), SettleError> {
         let file = &delete.file_id;
-        let (tombstone, seq) = self.entomb(file, event).await?;
+        let (tombstone, seq) = self.write_tombstone(file, event).await?;
         crash::point("delete.tombstone");
         if tombstone.done.is_some() {
             return Ok(());
         }
-        let doomed = self.doomed(file, tombstone.event).await?;
-        for state in &doomed {
+        let jobs = self.jobs_to_delete(file, tombstone.event).await?;
+        for state in &jobs {
             self.delete_job(state, tombstone.event).await?;
         }
         let mut places = BTreeSet::new();
         places.extend(OutputPrefix::of_file(&self.settings.output_root, file));
         places.extend(delete.output_prefix.clone());
-        let mut jobs = doomed.len();
+        let mut jobs = jobs.len();
         for place in &places {
             jobs += self.delete_forgotten(file, place, tombstone.event).await?;
         }
@@ -79,7 +79,7 @@ impl Jobs {
     }
 
     /// Advances the tombstone of a file to this delete event, upwards only, and returns the one that stands.
-    async fn entomb(&self, file: &FileId, event: EventOrder) -> Result<(Tombstone, u64), SettleError> {
+    async fn write_tombstone(&self, file: &FileId, event: EventOrder) -> Result<(Tombstone, u64), SettleError> {
         let ours = Tombstone::new(file.clone(), event);
         loop {
             let expected = match self.tombstone(file).await? {
@@ -95,9 +95,9 @@ impl Jobs {
 
     /// The jobs of a file that were uploaded up to this delete event, the one accepted last first: of those, it is the first that may
     /// own the output prefix.
-    async fn doomed(&self, file: &FileId, deletion: EventOrder) -> Result<Vec<JobState>, SettleError> {
+    async fn jobs_to_delete(&self, file: &FileId, deletion: EventOrder) -> Result<Vec<JobState>, SettleError> {
         let index = self.log.subjects(topology::JOBS, &subject::jobs_of_file(file)).await;
-        let mut doomed = Vec::new();
+        let mut jobs = Vec::new();
         for (_, job) in index.keys().filter_map(|subject| subject::parse_job_of_file(subject)) {
             let state = match self.state(&job).await {
                 // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes public.
@@ -108,10 +108,10 @@ impl Jobs {
                 read => read?,
             };
             let goes = |state: &JobState| !state.accepted.fact.event.is_after(&deletion) && state.file_id() == file;
-            doomed.extend(state.filter(goes));
+            jobs.extend(state.filter(goes));
         }
-        doomed.sort_by_key(|state| std::cmp::Reverse(state.accepted.seq));
-        Ok(doomed)
+        jobs.sort_by_key(|state| std::cmp::Reverse(state.accepted.seq));
+        Ok(jobs)
     }
 
     /// Ends one job of a deleted file and removes everything it made. No worker is needed for it.

@@ -8,7 +8,7 @@ use streams::task::Class;
 const OUTCOMES: [&str; 5] = ["started", "completed", "failed", "released", "overruled"];
 
 /// Makes the counters of a class of tasks exist at zero, so that their first increase is seen.
-pub fn touch(class: Class) {
+pub fn register(class: Class) {
     for outcome in OUTCOMES {
         counter!("fluxhls_attempts_total", "class" => class.as_str(), "outcome" => outcome).increment(0);
     }

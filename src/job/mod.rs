@@ -38,7 +38,7 @@ pub use context::WorkerContext;
 pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::WorkCounter;
-pub use meter::touch as touch_metrics;
+pub use meter::register as register_metrics;
 pub use stage::{Assignment, Product, Readiness, Stage};
 pub use state::{Entry, JobState};
 pub use step::run;

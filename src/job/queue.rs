@@ -69,7 +69,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the task.
-    pub async fn nudge(&self, state: &JobState) -> Result<(), Refused> {
+    pub async fn enqueue_playlist_update(&self, state: &JobState) -> Result<(), Refused> {
         let key = state.key(TaskName::PLAYLIST);
         self.log.enqueue(&key, state.traceparent.as_deref()).await.map(drop)
     }

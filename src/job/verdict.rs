@@ -74,7 +74,7 @@ impl Jobs {
         let Some(verdict) = verdict else { return Ok(()) };
         // What was to grow is sealed. A commit's playlists were, before its verdict.
         if state.playable && verdict.fact.outcome != Decision::Commit {
-            self.nudge(state).await?;
+            self.enqueue_playlist_update(state).await?;
         }
         let ended = match verdict.fact.outcome {
             Decision::Commit => self.commit(state, &verdict).await?,

@@ -52,7 +52,7 @@ impl Service {
     pub async fn start(settings: &ServiceSettings, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let nats = Nats::connect(&settings.nats).await?;
         let storage = Storage::connect(&settings.storage).await;
-        storage::touch_metrics();
+        storage::register_metrics();
         let jobs = Jobs {
             log: Log::new(nats.clone()),
             output: storage.bucket(&settings.bucket),
@@ -204,7 +204,7 @@ impl Start<'_> {
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
         gauge!("fluxhls_slots", "class" => class.as_str()).set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
-        job::touch_metrics(class);
+        job::register_metrics(class);
         let durables = lanes.iter().map(|lane| topology::durable(class, *lane)).collect();
         let lanes = Lanes {
             stream: topology::TASKS,

@@ -40,7 +40,7 @@ pub use key::{JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch
 pub use location::{ForbiddenSource, Locator, LocatorError};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use operation::Op;
-pub use request::touch_metrics;
+pub use request::register_metrics;
 pub use settings::{Checksums, STALL_TIMEOUT, StaticCredentials, StorageSettings};
 pub use source::{BlockCache, Source, SourceFault, SourceReport, SourceServer, SourceSettings};
 pub use trial::Step;

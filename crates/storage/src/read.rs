@@ -260,7 +260,7 @@ mod tests {
     async fn every_request_is_counted_with_its_result() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let _guard = metrics::set_default_local_recorder(&recorder);
-        crate::touch_metrics();
+        crate::register_metrics();
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         upload(&bucket, 10).await;

@@ -12,7 +12,7 @@ const DURATION: &str = "fluxhls_s3_request_duration_seconds";
 const OK: &str = "ok";
 
 /// Makes every series of the request counter exist at zero, so that its first increase is seen.
-pub fn touch_metrics() {
+pub fn register_metrics() {
     for op in Op::ALL {
         for result in std::iter::once(OK).chain(StorageError::KINDS) {
             counter!(REQUESTS, "operation" => op.as_str(), "result" => result).increment(0);

@@ -10,7 +10,7 @@ use crate::pipeline::package::{Part, Standing};
 
 /// Why a fresh encode cannot take the place of what is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Misfit {
+pub(super) enum SegmentMismatch {
     /// The new decoder configuration is another one.
     #[error(
         "{name} is set up differently by this ffmpeg ({ffmpeg}) than the rest of it was; repair it where the ffmpeg of its plan \
@@ -44,7 +44,7 @@ pub(super) fn patch(
     fresh: &TaskOutput,
     parts: &[Part],
     standing: &BTreeMap<RenditionName, Standing>,
-) -> Result<TaskOutput, Misfit> {
+) -> Result<TaskOutput, SegmentMismatch> {
     let mut patch = TaskOutput {
         ffmpeg: fresh.ffmpeg.clone(),
         ..TaskOutput::default()
@@ -52,9 +52,11 @@ pub(super) fn patch(
     let renditions: BTreeSet<&RenditionName> = parts.iter().filter_map(rendition).collect();
     for name in renditions {
         let made = fresh.renditions.iter().find(|made| made.name == *name);
-        let (made, standing) = made.zip(standing.get(name)).ok_or(Misfit::Nothing("a rendition"))?;
+        let (made, standing) = made
+            .zip(standing.get(name))
+            .ok_or(SegmentMismatch::Nothing("a rendition"))?;
         if made.init_match != standing.init_match {
-            return Err(Misfit::Init {
+            return Err(SegmentMismatch::Init {
                 name: name.clone(),
                 ffmpeg: fresh.ffmpeg.clone(),
             });
@@ -65,17 +67,17 @@ pub(super) fn patch(
             .extend(fresh.evidence.iter().find(|evidence| evidence.name == *name).cloned());
     }
     if parts.contains(&Part::Poster) {
-        patch.poster = Some(fresh.poster.clone().ok_or(Misfit::Nothing("the poster"))?);
+        patch.poster = Some(fresh.poster.clone().ok_or(SegmentMismatch::Nothing("the poster"))?);
         patch.poster_score = fresh.poster_score;
     }
     if parts.contains(&Part::Tiles) {
-        patch.tiles = Some(fresh.tiles.clone().ok_or(Misfit::Nothing("the storyboard"))?);
+        patch.tiles = Some(fresh.tiles.clone().ok_or(SegmentMismatch::Nothing("the storyboard"))?);
     }
     let subtitles = |made: &&SubtitleOutput| parts.contains(&Part::Subtitles(made.name.clone()));
     patch.subtitles = fresh.subtitles.iter().filter(subtitles).cloned().collect();
     let wanted = parts.iter().filter(|part| matches!(part, Part::Subtitles(_))).count();
     if patch.subtitles.len() < wanted {
-        return Err(Misfit::Nothing("a subtitle track"));
+        return Err(SegmentMismatch::Nothing("a subtitle track"));
     }
     Ok(patch)
 }
@@ -92,7 +94,7 @@ fn of_rendition(
     made: &RenditionOutput,
     parts: &[Part],
     standing: &Standing,
-) -> Result<RenditionOutput, Misfit> {
+) -> Result<RenditionOutput, SegmentMismatch> {
     let name = &made.name;
     let is_damaged = |n: u32| parts.contains(&Part::Segment(name.clone(), n));
     let mut segments = Vec::new();
@@ -104,7 +106,7 @@ fn of_rendition(
         let segment = made.segments.iter().find(|segment| segment.n == *n);
         let stood = standing.segments.get(n).map(|(start, duration, _)| (*start, *duration));
         let segment = segment.filter(|segment| Some((segment.start, segment.duration)) == stood);
-        let segment = segment.ok_or_else(|| Misfit::Segment {
+        let segment = segment.ok_or_else(|| SegmentMismatch::Segment {
             name: name.clone(),
             n: *n,
         })?;
@@ -222,12 +224,15 @@ mod tests {
         let of = |fresh: &TaskOutput, parts: &[Part]| patch(TaskName::video(0), fresh, parts, &standing());
         assert!(matches!(
             of(&fresh(["x"; 3], "other"), &damaged),
-            Err(Misfit::Init { .. })
+            Err(SegmentMismatch::Init { .. })
         ));
         let mut moved = fresh(["x"; 3], "m");
         moved.renditions[0].segments[1].start += 1;
-        assert!(matches!(of(&moved, &damaged), Err(Misfit::Segment { n: 1, .. })));
+        assert!(matches!(
+            of(&moved, &damaged),
+            Err(SegmentMismatch::Segment { n: 1, .. })
+        ));
         moved.poster = None;
-        assert_eq!(of(&moved, &[Part::Poster]), Err(Misfit::Nothing("the poster")));
+        assert_eq!(of(&moved, &[Part::Poster]), Err(SegmentMismatch::Nothing("the poster")));
     }
 }

@@ -128,7 +128,7 @@ impl Repair<'_> {
             // What was replaced before stands now: an init segment, for one, is shared by all chunks.
             let standing = standing(&receipt.planned, &made);
             let output = patch(*task, &fresh, parts, &standing)
-                .map_err(|misfit| RepairError::Failed(Failure::from_error(Code::VerificationFailed, &misfit)))?;
+                .map_err(|mismatch| RepairError::Failed(Failure::from_error(Code::VerificationFailed, &mismatch)))?;
             made.push(Made {
                 task: *task,
                 attempt: self.revision,

@@ -120,7 +120,7 @@ async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionO
     let subject = subject::part(&state.job_id, task_name, k);
     let message = OutboundMessage::json(subject, body).traced(state.traceparent.as_deref());
     let published = match jobs.log.create(topology::WORK, message).await {
-        Ok(_) => jobs.nudge(state).await,
+        Ok(_) => jobs.enqueue_playlist_update(state).await,
         Err(refused) => Err(refused),
     };
     crash::point("encode.part");

@@ -213,7 +213,7 @@ impl Intake {
             }
         };
         // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.
-        if let Some(deletion) = self.jobs.doom(&state).await? {
+        if let Some(deletion) = self.jobs.deletion_after(&state).await? {
             self.remove(delivery, self.jobs.delete_job(&state, deletion)).await?;
             return Ok(Disposition::Ack);
         }
@@ -272,7 +272,7 @@ impl Intake {
                 CreateOutcome::AlreadyExists(first) => first,
             };
             let SourceOwner { job_id, .. } = wire::read(&first.subject, &first.payload)?;
-            if !(arrival.is_told_by_content() && self.is_of_a_past_life(&job_id, event).await?) {
+            if !(arrival.is_told_by_content() && self.predates_deletion(&job_id, event).await?) {
                 return Ok(job_id);
             }
             expected = first.seq;
@@ -280,11 +280,11 @@ impl Intake {
     }
 
     /// Whether the job was uploaded before its file was deleted, and the event after.
-    async fn is_of_a_past_life(&self, job: &JobId, event: &EventOrder) -> Result<bool, SettleError> {
+    async fn predates_deletion(&self, job: &JobId, event: &EventOrder) -> Result<bool, SettleError> {
         let Some(state) = self.jobs.state(job).await? else {
             return Ok(false);
         };
-        let deletion = self.jobs.doom(&state).await?;
+        let deletion = self.jobs.deletion_after(&state).await?;
         Ok(deletion.is_some_and(|deletion| event.is_after(&deletion)))
     }
 }

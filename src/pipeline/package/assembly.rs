@@ -35,7 +35,7 @@ pub(super) struct Assembled {
 
 /// Why a piece does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub(super) struct SegmentMismatch {
     /// The task that made it.
     pub(super) task: TaskName,
     /// What is wrong, one sentence.
@@ -82,9 +82,9 @@ impl Assembled {
 ///
 /// # Errors
 /// Every task whose output does not fit the others'.
-pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, Vec<Misfit>> {
+pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, Vec<SegmentMismatch>> {
     let mut whole = Vec::new();
-    let mut misfits = Vec::new();
+    let mut mismatches = Vec::new();
     for rendition in &plan.renditions {
         let pieces: Vec<(&Made, &RenditionOutput)> = made
             .iter()
@@ -98,34 +98,38 @@ pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, 
             .collect();
         match join(plan, rendition, &pieces) {
             Ok(assembled) => whole.push(assembled),
-            Err(misfit) => misfits.push(misfit),
+            Err(mismatch) => mismatches.push(mismatch),
         }
     }
-    if misfits.is_empty() {
+    if mismatches.is_empty() {
         return Ok(whole);
     }
-    misfits.sort_by_key(|misfit| misfit.task);
-    misfits.dedup_by_key(|misfit| misfit.task);
-    Err(misfits)
+    mismatches.sort_by_key(|mismatch| mismatch.task);
+    mismatches.dedup_by_key(|mismatch| mismatch.task);
+    Err(mismatches)
 }
 
-fn join(plan: &Planned, rendition: &Rendition, pieces: &[(&Made, &RenditionOutput)]) -> Result<Assembled, Misfit> {
+fn join(
+    plan: &Planned,
+    rendition: &Rendition,
+    pieces: &[(&Made, &RenditionOutput)],
+) -> Result<Assembled, SegmentMismatch> {
     let task = match rendition {
         Rendition::Video(_) => TaskName::video(0),
         Rendition::Audio(_) => TaskName::TRACKS,
     };
     let Some((_, head)) = pieces.iter().find(|(made, _)| !made.repair) else {
-        return Err(Misfit {
+        return Err(SegmentMismatch {
             task,
             reason: format!("Nothing was made of {}.", rendition.name()),
         });
     };
-    let segments = last_words(rendition, head, pieces)?;
+    let segments = latest_segments(rendition, head, pieces)?;
     let (mut start, mut due) = (0, 0);
     for (task, _, segment) in &segments {
         if segment.n != due || segment.start != start {
             let (name, n, at) = (rendition.name(), segment.n, segment.start);
-            return Err(Misfit {
+            return Err(SegmentMismatch {
                 task: *task,
                 reason: format!("{name}: segment {n} begins at tick {at}, but segment {due} is due at tick {start}."),
             });
@@ -152,20 +156,20 @@ fn join(plan: &Planned, rendition: &Rendition, pieces: &[(&Made, &RenditionOutpu
         .iter()
         .rfind(|(made, _)| !made.repair)
         .map_or(task, |(made, _)| made.task);
-    whole_length(plan, &assembled).map_err(|reason| Misfit { task: last, reason })?;
+    whole_length(plan, &assembled).map_err(|reason| SegmentMismatch { task: last, reason })?;
     Ok(assembled)
 }
 
 /// Every segment as it was made last, with the task and the attempt that made it. All pieces must share one init segment.
-fn last_words<'a>(
+fn latest_segments<'a>(
     rendition: &Rendition,
     head: &RenditionOutput,
     pieces: &[(&'a Made, &'a RenditionOutput)],
-) -> Result<Vec<(TaskName, u64, &'a SegmentOutput)>, Misfit> {
+) -> Result<Vec<(TaskName, u64, &'a SegmentOutput)>, SegmentMismatch> {
     let mut segments: Vec<(TaskName, u64, &SegmentOutput)> = Vec::new();
     for (made, piece) in pieces {
         if piece.init_match != head.init_match || piece.timescale != head.timescale {
-            return Err(Misfit {
+            return Err(SegmentMismatch {
                 task: made.task,
                 reason: format!(
                     "{}: its init segment does not match the first chunk's.",

@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why playlists did not grow.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Stunted {
+pub(super) enum LivePlaylistError {
     /// The storage did not do its part, or somebody else wrote first: what is there is read again.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -47,7 +47,7 @@ pub(super) enum Stunted {
     Unreadable(Unreadable),
 }
 
-impl From<Unreadable> for Stunted {
+impl From<Unreadable> for LivePlaylistError {
     fn from(unreadable: Unreadable) -> Self {
         match unreadable {
             Unreadable::Unread(unread) => Self::Unread(unread),
@@ -56,13 +56,13 @@ impl From<Unreadable> for Stunted {
     }
 }
 
-impl From<Stunted> for Failure {
-    fn from(stunted: Stunted) -> Self {
-        match stunted {
-            Stunted::Refused(refused) => refused.into(),
-            Stunted::Unread(unread) => unread.into(),
-            Stunted::Storage(_) | Stunted::Unreadable(_) => {
-                Self::new(streams::Code::StorageUnavailable, stunted.to_string())
+impl From<LivePlaylistError> for Failure {
+    fn from(error: LivePlaylistError) -> Self {
+        match error {
+            LivePlaylistError::Refused(refused) => refused.into(),
+            LivePlaylistError::Unread(unread) => unread.into(),
+            LivePlaylistError::Storage(_) | LivePlaylistError::Unreadable(_) => {
+                Self::new(streams::Code::StorageUnavailable, error.to_string())
             }
         }
     }
@@ -84,16 +84,16 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Res
         Ok(false) => {}
         // Later, when there may be more; by then a verdict may ask for the end.
         Ok(true) => return Ok(Disposition::Retry(PAUSE)),
-        Err(Stunted::Refused(refused)) => return Err(refused.into()),
-        Err(Stunted::Unread(unread)) => return Err(unread.into()),
-        Err(stunted) => {
+        Err(LivePlaylistError::Refused(refused)) => return Err(refused.into()),
+        Err(LivePlaylistError::Unread(unread)) => return Err(unread.into()),
+        Err(error) => {
             // Where it is not this request alone, nothing else need be started in vain.
-            if let Stunted::Storage(error) = &stunted
+            if let LivePlaylistError::Storage(error) = &error
                 && !matches!(error, StorageError::Changed { .. })
             {
                 jobs.classify_output_error(error).await;
             }
-            tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %stunted, "growing playlists wait");
+            tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %error, "growing playlists wait");
             return Ok(Disposition::Retry(PAUSE));
         }
     }
@@ -101,7 +101,7 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Res
     delivery.settle(Disposition::Ack).await;
     let now = jobs.work(job).await?;
     if now.done != state.work.done || now.parts != state.work.parts {
-        jobs.nudge(&state).await?;
+        jobs.enqueue_playlist_update(&state).await?;
     }
     Ok(Disposition::LeaveUnacked)
 }
@@ -113,12 +113,12 @@ fn plays_since(state: &JobState) {
 }
 
 /// Completes and seals the playlists of a job whose output was found sound.
-pub(super) async fn seal(jobs: &Jobs, state: &JobState, plan: &Planned) -> Result<(), Stunted> {
+pub(super) async fn seal(jobs: &Jobs, state: &JobState, plan: &Planned) -> Result<(), LivePlaylistError> {
     loop {
         match Growing::new(jobs, state, plan).write(true).await {
             // Another one wrote meanwhile. It does so once in four seconds at most.
-            Err(Stunted::Storage(StorageError::Changed { .. })) => {}
-            Err(stunted) => return Err(stunted),
+            Err(LivePlaylistError::Storage(StorageError::Changed { .. })) => {}
+            Err(error) => return Err(error),
             Ok(sealed) => {
                 if !sealed && !state.playable {
                     plays_since(state);
@@ -162,7 +162,7 @@ impl<'a> Growing<'a> {
     }
 
     /// Writes what has grown; whether anything had. A job that never played is not begun at its end.
-    async fn write(&self, seal: bool) -> Result<bool, Stunted> {
+    async fn write(&self, seal: bool) -> Result<bool, LivePlaylistError> {
         let master = self.read(&self.keys.live_master()).await?;
         let begins = master.is_none();
         if begins && seal {
@@ -209,7 +209,7 @@ impl<'a> Growing<'a> {
     }
 
     /// The media playlists that list something, that of the lowest rung first, and their renditions in the order of the plan.
-    async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), Stunted> {
+    async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), LivePlaylistError> {
         let mut told = Told::new(self.jobs, self.state, self.plan);
         let lowest = self.plan.videos().last().map(|lowest| &lowest.name);
         let (first, others): (Vec<_>, Vec<_>) = self
@@ -246,7 +246,7 @@ impl<'a> Growing<'a> {
         rendition: &Rendition,
         until: f64,
         seal: bool,
-    ) -> Result<Option<(Draft, LivePlaylist, Assembled)>, Stunted> {
+    ) -> Result<Option<(Draft, LivePlaylist, Assembled)>, LivePlaylistError> {
         let key = self.keys.live_playlist(rendition.name().as_str());
         let before = self.read(&key).await?;
         let standing = before.as_ref().and_then(|read| LivePlaylist::parse(&read.text));
@@ -269,7 +269,7 @@ impl<'a> Growing<'a> {
     }
 
     /// An object with its version. The version is asked for first: a write in between makes ours fail, and nothing else.
-    async fn read(&self, key: &str) -> Result<Option<Read>, Stunted> {
+    async fn read(&self, key: &str) -> Result<Option<Read>, LivePlaylistError> {
         let Some(meta) = self.jobs.output.head(key).await? else {
             return Ok(None);
         };
@@ -281,7 +281,7 @@ impl<'a> Growing<'a> {
     }
 
     /// Writes a playlist where it changed; whether it had.
-    async fn put(&self, draft: &Draft) -> Result<bool, Stunted> {
+    async fn put(&self, draft: &Draft) -> Result<bool, LivePlaylistError> {
         if draft.before.as_ref().is_some_and(|before| before.text == draft.text) {
             return Ok(false);
         }

@@ -60,8 +60,8 @@ impl Publication<'_> {
     }
 
     fn renditions(&self) -> Result<Vec<Assembled>, Fault> {
-        let renditions = assemble(self.plan, self.made).map_err(|misfits| {
-            let tasks = misfits.into_iter().map(|misfit| (misfit.task, misfit.reason));
+        let renditions = assemble(self.plan, self.made).map_err(|mismatches| {
+            let tasks = mismatches.into_iter().map(|mismatch| (mismatch.task, mismatch.reason));
             Fault::Tasks(tasks.collect())
         })?;
         if renditions.is_empty() {

@@ -52,10 +52,10 @@ pub(super) async fn sheets(
         let Some(tiles) = tiles? else {
             return Ok(None);
         };
-        sheets = off_the_runtime(move || sheets.hang(&tiles)).await?;
+        sheets = run_blocking(move || sheets.hang(&tiles)).await?;
         work_counter.add(1);
     }
-    off_the_runtime(move || sheets.finished()).await
+    run_blocking(move || sheets.finished()).await
 }
 
 /// What is written of a storyboard: the sheets, and last the index, each with its key. `place` is told the key that follows from the
@@ -124,7 +124,7 @@ async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Failure::internal(&format!("The storyboard was interrupted: {error}")).into())
 }

@@ -28,7 +28,7 @@ pub(super) struct Fold {
     tombstones: BTreeMap<FileId, EventOrder>,
     deleted: BTreeSet<JobId>,
     /// What deleted jobs had to say to their files: a row that is there has seen it, and its guards tell so.
-    ghosts: BTreeMap<FileId, FileFold>,
+    deleted_files: BTreeMap<FileId, FileFold>,
 }
 
 impl Fold {
@@ -73,7 +73,11 @@ impl Fold {
         if job.counts(&entry.fact) {
             job.push(entry);
             let is_deleted = self.deleted.contains(&head.job_id);
-            let files = if is_deleted { &mut self.ghosts } else { &mut self.files };
+            let files = if is_deleted {
+                &mut self.deleted_files
+            } else {
+                &mut self.files
+            };
             files.entry(head.file_id.clone()).or_default().push(entry);
         }
     }
@@ -81,11 +85,11 @@ impl Fold {
     /// What all of it changes.
     pub(super) fn into_changes(self) -> Changes {
         let mut changes = Changes::default();
-        for (id, ghost) in self.ghosts {
+        for (id, deleted) in self.deleted_files {
             if !self.files.contains_key(&id) {
                 changes
                     .file_patches
-                    .extend(ghost.patches.into_iter().map(FilePatch::silenced));
+                    .extend(deleted.patches.into_iter().map(FilePatch::silenced));
             }
         }
         for file in self.files.into_values() {
