@@ -14,7 +14,7 @@ use super::timeout::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::job::{Gate, JobSettings, Jobs, WorkerContext};
 use crate::operations::repair::{Damage, Found, RepairReport, Repairer, find, receipt_from_log, scan};
-use crate::worker::admission::{Capacity, Ledger};
+use crate::worker::admission::{Capacity, ResourceBudget};
 use crate::worker::work_dir::WorkDir;
 
 /// What `verify` takes.
@@ -110,7 +110,7 @@ async fn create_repairer(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> any
     let ffmpeg_version = tool.version().await?;
     let work_dir = Arc::new(WorkDir::open(&args.worker.work_dir())?);
     // Nothing else goes on in this process, so nothing has to be shared out.
-    let ledger = Ledger::new(Capacity::default(), work_dir.path(), 0);
+    let budget = ResourceBudget::new(Capacity::default(), work_dir.path(), 0);
 
     let context = WorkerContext {
         jobs,
@@ -119,7 +119,7 @@ async fn create_repairer(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> any
         tool,
         ffmpeg_version,
         work_dir,
-        ledger,
+        budget,
         limits: args.worker.limits.limits(),
     };
     Ok(Repairer { context })

@@ -7,11 +7,11 @@ use media::ladder::Limits;
 use storage::{BlockCache, Storage};
 
 use super::Jobs;
-use crate::worker::admission::Ledger;
+use crate::worker::admission::ResourceBudget;
 use crate::worker::work_dir::WorkDir;
 
 /// The handles that planning, encoding and repairing share. One process has one of them; clones share connections,
-/// cache and ledger.
+/// cache and budget.
 #[derive(Debug, Clone)]
 pub struct WorkerContext {
     /// The log of all jobs, and the output bucket.
@@ -27,7 +27,7 @@ pub struct WorkerContext {
     /// Where task directories are created.
     pub work_dir: Arc<WorkDir>,
     /// What disk and memory there is, and who has reserved it.
-    pub ledger: Ledger,
+    pub budget: ResourceBudget,
     /// The limits on sources.
     pub limits: Limits,
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::job::{Access, Jobs};
 use crate::pipeline::project;
 use crate::service::http::Health;
-use crate::worker::admission::Ledger;
+use crate::worker::admission::ResourceBudget;
 
 /// How often is looked.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ pub(super) struct Watch {
     /// How the database is, where this process projects.
     pub(super) database: Option<watch::Receiver<project::DatabaseHealth>>,
     /// The room for tasks, where this process has any.
-    pub(super) ledger: Option<Ledger>,
+    pub(super) budget: Option<ResourceBudget>,
     pub(super) tell: watch::Sender<Health>,
 }
 
@@ -85,9 +85,9 @@ impl Watch {
         notices.extend(database.filter_map(|database| database.borrow().notice.clone()));
         obstacles.extend(self.tables());
 
-        let room = self.ledger.as_ref().and_then(|ledger| ledger.room().err());
+        let room = self.budget.as_ref().and_then(|budget| budget.room().err());
         obstacles.extend(room.map(|error| error.to_string()));
-        notices.extend(self.ledger.iter().filter_map(Ledger::too_large));
+        notices.extend(self.budget.iter().filter_map(ResourceBudget::too_large));
         Health { obstacles, notices }
     }
 

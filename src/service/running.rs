@@ -22,7 +22,7 @@ use crate::pipeline::plan::{Planner, Shares};
 use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::service::shutdown::Shutdown;
-use crate::worker::admission::Ledger;
+use crate::worker::admission::ResourceBudget;
 use crate::worker::work_dir::WorkDir;
 
 /// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must not keep that of a short clip waiting.
@@ -89,7 +89,7 @@ impl Service {
             sizing: settings.sizing.clone(),
             projected: start.projected.clone(),
             database: start.database.clone(),
-            ledger: start.worker.as_ref().map(|context| context.ledger.clone()),
+            budget: start.worker.as_ref().map(|context| context.budget.clone()),
             tell,
         };
         tokio::spawn(watch.run(shutdown.stop.clone()));
@@ -178,14 +178,14 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// What the roles of this process that run ffmpeg work with: they share one work folder and one ledger.
+    /// What the roles of this process that run ffmpeg work with: they share one work folder and one budget.
     async fn worker_context(&mut self) -> anyhow::Result<WorkerContext> {
         if let Some(context) = &self.worker {
             return Ok(context.clone());
         }
         let work_dir = Arc::new(WorkDir::open(&self.settings.work_dir)?);
         let cache_bytes = self.cache.settings().cache_bytes;
-        let ledger = Ledger::new(self.settings.capacity, work_dir.path(), cache_bytes);
+        let budget = ResourceBudget::new(self.settings.capacity, work_dir.path(), cache_bytes);
         let cleanup = Arc::clone(&work_dir).run_cleanup(self.shutdown.stop.clone());
         self.tracker.spawn(cleanup);
 
@@ -196,7 +196,7 @@ impl Start<'_> {
             tool: self.settings.tool.clone(),
             ffmpeg_version: self.settings.tool.version().await?,
             work_dir,
-            ledger,
+            budget,
             limits: self.settings.limits,
         };
         Ok(self.worker.insert(context).clone())

@@ -5,7 +5,7 @@ use storage::SourceSettings;
 
 use super::finding::Finding;
 use crate::config::{LadderArgs, WorkerArgs};
-use crate::worker::admission::{Ledger, Need, Resource};
+use crate::worker::admission::{Resource, ResourceBudget, ResourceRequirements};
 use crate::worker::work_dir::WorkDir;
 
 /// Looks at everything a task needs of the machine.
@@ -59,19 +59,19 @@ fn room(worker: &WorkerArgs) -> Result<String, String> {
     let cache = SourceSettings::default()
         .cache_bytes
         .min(worker.capacity().memory() / 8);
-    let ledger = Ledger::new(worker.capacity(), work_dir.path(), cache);
-    let room = ledger.room().map_err(|error| error.to_string())?;
+    let budget = ResourceBudget::new(worker.capacity(), work_dir.path(), cache);
+    let room = budget.room().map_err(|error| error.to_string())?;
     let megabytes = |resource| room.now.of(resource) / 1_000_000;
     let found = format!(
         "{} MB of disk and {} MB of memory for tasks",
         megabytes(Resource::Disk),
         megabytes(Resource::Memory)
     );
-    match room.taken_for(Need::USUAL, Need::default()) {
+    match room.taken_for(ResourceRequirements::USUAL, ResourceRequirements::default()) {
         None => Ok(found),
         Some(resource) => Err(format!(
             "{found}: a chunk of a 1080p video needs {} MB of {resource}; free some, or raise {}",
-            Need::USUAL.of(resource) / 1_000_000,
+            ResourceRequirements::USUAL.of(resource) / 1_000_000,
             resource.setting()
         )),
     }

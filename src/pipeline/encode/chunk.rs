@@ -72,7 +72,7 @@ async fn encode_rungs(
     let plan = task.plan;
     let rungs: Vec<&VideoRendition> = plan.videos().collect();
     let dirs: Vec<RenditionDir> = rungs.iter().map(|rung| rung_dir(plan, rung, video, chunk)).collect();
-    let rungs_at_once = RungsAtOnce::for_task(&task.context.ledger, plan, task.assignment.task);
+    let rungs_at_once = RungsAtOnce::for_task(&task.context.budget, plan, task.assignment.task);
     let passes = plan_passes(rungs_at_once, video, chunk, rungs.len());
     let threads = (rungs_at_once == RungsAtOnce::One).then_some(1);
 

@@ -24,7 +24,7 @@ use super::upload_loop::upload_segments;
 use crate::crash;
 use crate::job::WorkCounter;
 use crate::job::failure::{Evidence, Failure};
-use crate::worker::admission::{Need, used};
+use crate::worker::admission::{ResourceRequirements, used};
 
 /// The least speed, as seconds of media for each second of wall time, below which a run counts as hung.
 const MIN_SPEED: f64 = 0.01;
@@ -255,7 +255,7 @@ async fn run_background(report: impl Future<Output = ()>, work_counter: &WorkCou
 /// Looks each second whether the task has written twice what it said it would, and returns the failure once it has: it
 /// is stopped before it takes the room of others.
 async fn detect_overflow(task_dir: &Path, task: &EncodeTask<'_>) -> Failure {
-    let declared = Need::of_task(task.plan, task.assignment.task, ffmpeg::cores()).disk;
+    let declared = ResourceRequirements::of_task(task.plan, task.assignment.task, ffmpeg::cores()).disk;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let written = used(task_dir);

@@ -13,7 +13,7 @@ use super::task::{EncodeTask, RungsAtOnce};
 use super::tracks::encode_tracks;
 use crate::job::failure::Failure;
 use crate::job::{Assignment, JobState, Product, Readiness, Stage, WorkerContext};
-use crate::worker::admission::{Admission, Need};
+use crate::worker::admission::{Admission, ResourceRequirements};
 
 /// How long a task waits that does not fit beside those in work, which take some seconds each.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ pub struct Encoder {
 impl Stage for Encoder {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
         let WorkerContext {
-            jobs, storage, ledger, ..
+            jobs, storage, budget, ..
         } = &self.context;
         let plan = plan_for_attempt(state, task);
         if let Some(plan) = &plan {
@@ -42,10 +42,10 @@ impl Stage for Encoder {
         }
 
         let need = plan.map(|plan| self.need(&plan, task)).unwrap_or_default();
-        match ledger.admit(&format!("{}/{task}", state.job_id), need) {
+        match budget.admit(&format!("{}/{task}", state.job_id), need) {
             Admission::Granted(room) => Readiness::Ready(room),
             Admission::Later => Readiness::Wait(BUSY_PAUSE),
-            Admission::Elsewhere => Readiness::Wait(TOO_LARGE_PAUSE),
+            Admission::TooLargeForWorker => Readiness::Wait(TOO_LARGE_PAUSE),
         }
     }
 
@@ -74,10 +74,10 @@ impl Stage for Encoder {
 
 impl Encoder {
     /// What a task takes, as this worker does it.
-    fn need(&self, plan: &Planned, task: TaskName) -> Need {
-        match RungsAtOnce::for_task(&self.context.ledger, plan, task) {
-            RungsAtOnce::All => Need::of_task(plan, task, ffmpeg::cores()),
-            RungsAtOnce::One => Need::of_one_rung(plan, task),
+    fn need(&self, plan: &Planned, task: TaskName) -> ResourceRequirements {
+        match RungsAtOnce::for_task(&self.context.budget, plan, task) {
+            RungsAtOnce::All => ResourceRequirements::of_task(plan, task, ffmpeg::cores()),
+            RungsAtOnce::One => ResourceRequirements::of_one_rung(plan, task),
         }
     }
 }

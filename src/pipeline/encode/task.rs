@@ -16,7 +16,7 @@ use super::segments::RenditionDir;
 use super::uploader::{SegmentUploader, put_object};
 use crate::job::failure::Failure;
 use crate::job::{Assignment, WorkerContext};
-use crate::worker::admission::{Ledger, Need, Resource};
+use crate::worker::admission::{Resource, ResourceBudget, ResourceRequirements};
 
 /// Bytes of the longest result that travels in `done` itself. A longer one becomes an object.
 const MAX_INLINE_BYTES: usize = 48 * 1024;
@@ -166,11 +166,11 @@ pub(super) enum RungsAtOnce {
 }
 
 impl RungsAtOnce {
-    /// How the worker with this ledger does a task.
-    pub(super) fn for_task(ledger: &Ledger, plan: &Planned, task: TaskName) -> Self {
-        let need = Need::of_task(plan, task, ffmpeg::cores());
+    /// How the worker with this budget does a task.
+    pub(super) fn for_task(budget: &ResourceBudget, plan: &Planned, task: TaskName) -> Self {
+        let need = ResourceRequirements::of_task(plan, task, ffmpeg::cores());
         let lacks_memory = || {
-            let room = ledger.room();
+            let room = budget.room();
             room.is_ok_and(|room| room.too_small_for(need) == Some(Resource::Memory))
         };
         if matches!(task.duty, Duty::Video(_)) && lacks_memory() {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::planner::Planner;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
-use crate::worker::admission::Need;
+use crate::worker::admission::ResourceRequirements;
 
 /// Seconds of video below which one sequential task is soon done.
 const WORTH_IT: f64 = 24.0;
@@ -62,10 +62,9 @@ impl Planner {
         }
         let size = size.saturating_add(decoded_bytes(probe));
         let who = format!("{}/copy", assignment.state.job_id);
-        let room = self
-            .context
-            .ledger
-            .wait(&who, Need::of_copy(size), || assignment.work_counter.add(1));
+        let room = self.context.budget.wait(&who, ResourceRequirements::of_copy(size), || {
+            assignment.work_counter.add(1)
+        });
         let Some(_room) = room.await else {
             if is_needed {
                 return Err(Failure::from_code(Code::DiskFull));

@@ -9,7 +9,7 @@ use super::planner::Planner;
 use super::source::Found;
 use crate::job::Assignment;
 use crate::job::failure::Failure;
-use crate::worker::admission::Need;
+use crate::worker::admission::ResourceRequirements;
 
 impl Planner {
     /// The draft as the pictures want it. Without a sample it stays as it is: whether the source can be read and encoded is for the
@@ -31,10 +31,10 @@ impl Planner {
             None => found.source(&self.context.storage),
         };
         let who = format!("{}/sample", assignment.state.job_id);
-        let need = Need::of_sample(draft, ffmpeg::cores());
+        let need = ResourceRequirements::of_sample(draft, ffmpeg::cores());
         let room = self
             .context
-            .ledger
+            .budget
             .wait(&who, need, || assignment.work_counter.add(1))
             .await;
         let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;

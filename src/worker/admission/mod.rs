@@ -1,18 +1,18 @@
 //! Admission: what cannot finish is never started. Disk and memory are given out like slots.
 //!
-//! A task says what it takes before its attempt is counted: [`Need`], from its plan alone. The [`Ledger`] of the process holds it
-//! against the [`Room`] there is, as the system tells at that moment, less what tasks in work have reserved. Several processes may share a
+//! A task says what it takes before its attempt is counted: [`ResourceRequirements`], from its plan alone. The [`ResourceBudget`] of the process holds it
+//! against the [`AvailableCapacity`] there is, as the system tells at that moment, less what tasks in work have reserved. Several processes may share a
 //! disk: of each other they see what is used, not what is reserved.
 
-mod ledger;
+mod budget;
+mod capacity;
 mod memory;
-mod need;
-mod room;
+mod requirements;
 
-pub use ledger::{Admission, Ledger, Reservation};
-pub use need::Need;
-pub use room::{Capacity, Room};
-pub(crate) use room::{is_full, used};
+pub use budget::{Admission, Reservation, ResourceBudget};
+pub use capacity::{AvailableCapacity, Capacity};
+pub(crate) use capacity::{is_full, used};
+pub use requirements::ResourceRequirements;
 
 /// Something there is only so much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::statvfs::{FsFlags, statvfs};
 
 use super::memory::memory;
-use super::{Need, Resource};
+use super::{Resource, ResourceRequirements};
 
 /// Bytes of the file system that stay free whatever we write; a twentieth where it is small.
 const RESERVE: u64 = 256 << 20;
@@ -35,16 +35,16 @@ impl Capacity {
 
 /// The room for tasks at one moment, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct AvailableCapacity {
     /// All there would be if nothing else went on.
-    pub most: Need,
+    pub most: ResourceRequirements,
     /// What all tasks of this process together may take now.
-    pub now: Need,
+    pub now: ResourceRequirements,
     /// What one more task may take of memory that is shared with others, who may use it up any time.
     pub spare_memory: u64,
 }
 
-impl Room {
+impl AvailableCapacity {
     /// Looks. `folder` is where this process works; `cache` is what its block cache may take, in bytes.
     ///
     /// # Errors
@@ -68,11 +68,11 @@ impl Room {
         // Whoever sets a limit of their own has thought of the others.
         let spare = memory.available.filter(|_| capacity.memory_max.is_none());
         Ok(Self {
-            most: Need {
+            most: ResourceRequirements {
                 disk: total.saturating_sub(reserve).min(limit),
                 memory: most,
             },
-            now: Need {
+            now: ResourceRequirements {
                 disk: free.saturating_sub(reserve).min(limit),
                 memory: most,
             },
@@ -82,18 +82,18 @@ impl Room {
 
     /// What does not fit even if nothing else goes on.
     #[must_use]
-    pub fn too_small_for(&self, need: Need) -> Option<Resource> {
+    pub fn too_small_for(&self, need: ResourceRequirements) -> Option<Resource> {
         lacking(self.most, need)
     }
 
     /// What does not fit now, beside what is `reserved` already.
     #[must_use]
-    pub fn taken_for(&self, need: Need, reserved: Need) -> Option<Resource> {
+    pub fn taken_for(&self, need: ResourceRequirements, reserved: ResourceRequirements) -> Option<Resource> {
         lacking(self.now, need.and(reserved)).or((need.memory > self.spare_memory).then_some(Resource::Memory))
     }
 }
 
-fn lacking(room: Need, need: Need) -> Option<Resource> {
+fn lacking(room: ResourceRequirements, need: ResourceRequirements) -> Option<Resource> {
     match () {
         () if need.disk > room.disk => Some(Resource::Disk),
         () if need.memory > room.memory => Some(Resource::Memory),
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_room_is_what_is_free_and_what_the_settings_allow() {
         let folder = tempfile::tempdir().unwrap();
-        let free = Room::look(&Capacity::default(), folder.path(), 0).unwrap();
+        let free = AvailableCapacity::look(&Capacity::default(), folder.path(), 0).unwrap();
         assert!(
             free.most.disk >= free.now.disk && free.now.disk > 0 && free.now.memory > 0,
             "{free:?}"
@@ -134,26 +134,29 @@ mod tests {
             work_dir_max: Some(1000),
             memory_max: Some(OURSELVES + 500),
         };
-        let small = Room::look(&capacity, folder.path(), 100).unwrap();
-        let need = Need {
+        let small = AvailableCapacity::look(&capacity, folder.path(), 100).unwrap();
+        let need = ResourceRequirements {
             disk: 1000,
             memory: 400,
         };
         assert_eq!((small.most, small.now), (need, need));
         assert_eq!(small.too_small_for(need), None);
         assert_eq!(
-            small.too_small_for(Need { disk: 1001, memory: 0 }),
+            small.too_small_for(ResourceRequirements { disk: 1001, memory: 0 }),
             Some(Resource::Disk)
         );
         assert_eq!(
-            small.taken_for(Need { disk: 0, memory: 300 }, Need { disk: 0, memory: 101 }),
+            small.taken_for(
+                ResourceRequirements { disk: 0, memory: 300 },
+                ResourceRequirements { disk: 0, memory: 101 }
+            ),
             Some(Resource::Memory)
         );
     }
 
     #[test]
     fn a_folder_that_is_gone_is_no_room() {
-        let error = Room::look(&Capacity::default(), Path::new("/nowhere/at/all"), 0).unwrap_err();
+        let error = AvailableCapacity::look(&Capacity::default(), Path::new("/nowhere/at/all"), 0).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 

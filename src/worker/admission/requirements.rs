@@ -36,14 +36,14 @@ const TOGETHER: u64 = 40;
 
 /// What a task takes while it is in work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Need {
+pub struct ResourceRequirements {
     /// Bytes in the work folder, at most.
     pub disk: u64,
     /// Bytes of memory, of ffmpeg and of what we hold for it.
     pub memory: u64,
 }
 
-impl Need {
+impl ResourceRequirements {
     /// About what a chunk of a 1080p video takes by the profile `standard` on two cores.
     pub const USUAL: Self = Self {
         disk: 100_000_000,
@@ -226,7 +226,7 @@ mod tests {
         let plan = planned();
         // 900 frames in four segments: the second chunk holds two, and three frames of each rung are compared. All of it once while it is
         // made, and twice when it is read back.
-        let need = Need::of_task(&plan, TaskName::video(1), 2);
+        let need = ResourceRequirements::of_task(&plan, TaskName::video(1), 2);
         let caps = 2 * (9 * MB * 6 + 16 * MB / 10 * 6) / 8 * 110 / 100;
         let evidence = 3 * (1920 * 1080 + 854 * 480);
         let tiles = 4 * 192 * 108 * 3;
@@ -237,18 +237,18 @@ mod tests {
         let mut long = plan.clone();
         let video = long.video.as_mut().unwrap();
         (video.frames, video.chunks) = (240 * 1000, vec![0]);
-        let most = Need::of_task(&long, TaskName::video(0), 2).disk;
+        let most = ResourceRequirements::of_task(&long, TaskName::video(0), 2).disk;
         assert!(most > need.disk);
         long.video.as_mut().unwrap().frames *= 10;
         long.storyboard = None;
-        assert!(Need::of_task(&long, TaskName::video(0), 2).disk < most + 12 * MB);
+        assert!(ResourceRequirements::of_task(&long, TaskName::video(0), 2).disk < most + 12 * MB);
     }
 
     #[test]
     fn more_cores_need_more_memory_as_was_measured() {
         let mut plan = planned();
         plan.source.tracks = Vec::new();
-        let memory = |cores| Need::of_task(&plan, TaskName::video(0), cores).memory;
+        let memory = |cores| ResourceRequirements::of_task(&plan, TaskName::video(0), cores).memory;
         // Two rungs of 2.5 million pixels: seven pictures of 3.7 MB for each thread.
         let more = memory(16) - memory(2);
         assert!((500 * MB..800 * MB).contains(&more), "{more}");
@@ -258,13 +258,13 @@ mod tests {
     #[test]
     fn sound_needs_little_however_long_it_is() {
         let mut plan = planned();
-        let short = Need::of_task(&plan, TaskName::TRACKS, 2);
+        let short = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2);
         for rendition in &mut plan.renditions {
             if let streams::plan::Rendition::Audio(audio) = rendition {
                 audio.duration = 36_000.0;
             }
         }
-        let long = Need::of_task(&plan, TaskName::TRACKS, 2);
+        let long = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2);
         assert!(short.disk < 20 * MB && long.disk < 60 * MB, "{short:?} {long:?}");
         assert_eq!(short.memory, long.memory);
     }
@@ -272,9 +272,9 @@ mod tests {
     #[test]
     fn sound_that_changes_needs_room_for_all_of_it() {
         let mut plan = planned();
-        let usual = Need::of_task(&plan, TaskName::TRACKS, 2).disk;
+        let usual = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2).disk;
         media::ladder::sound::expect_changes(&mut plan);
-        let more = Need::of_task(&plan, TaskName::TRACKS, 2).disk - usual;
+        let more = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2).disk - usual;
         let samples = 2 * 15 * 48_000 * 2 * 4;
         assert!((samples..samples * 5 / 4).contains(&more), "{more}");
     }
@@ -284,9 +284,9 @@ mod tests {
         let mut plan = planned();
         plan.source.tracks = Vec::new();
         let (task, mb) = (TaskName::video(0), 1 << 20);
-        let alone = Need::of_one_rung(&plan, task);
+        let alone = ResourceRequirements::of_one_rung(&plan, task);
         assert!(
-            alone.memory < Need::of_task(&plan, task, 1).memory - 100 * MB,
+            alone.memory < ResourceRequirements::of_task(&plan, task, 1).memory - 100 * MB,
             "{alone:?}"
         );
         // What is left of 512 MiB by ourselves and the block cache.
@@ -295,6 +295,9 @@ mod tests {
 
     #[test]
     fn a_copy_needs_its_source_and_a_tenth() {
-        assert_eq!(Need::of_copy(1000), Need { disk: 1100, memory: 0 });
+        assert_eq!(
+            ResourceRequirements::of_copy(1000),
+            ResourceRequirements { disk: 1100, memory: 0 }
+        );
     }
 }

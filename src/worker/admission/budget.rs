@@ -1,4 +1,4 @@
-//! The ledger of one process: who has reserved what, who waits, and who was too large.
+//! The budget of one process: who has reserved what, who waits, and who was too large.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use tokio::sync::watch;
 
-use super::{Capacity, Need, Resource, Room};
+use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
 
 /// How long a place in the waiting line is kept for a task that does not come back: another worker has it by then.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const MEMORABLE: Duration = Duration::from_secs(600);
 
 /// What this process has given out. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Ledger {
+pub struct ResourceBudget {
     capacity: Capacity,
     folder: Arc<PathBuf>,
     cache: u64,
@@ -28,7 +28,7 @@ pub struct Ledger {
 
 /// Room that is kept for a task until this is dropped.
 #[derive(Debug, Default)]
-pub struct Reservation(Option<(Ledger, Need)>);
+pub struct Reservation(Option<(ResourceBudget, ResourceRequirements)>);
 
 /// Whether a task may start.
 #[derive(Debug)]
@@ -38,13 +38,13 @@ pub enum Admission {
     /// Not now: others have the room.
     Later,
     /// Never here, not even alone: a larger worker must take it.
-    Elsewhere,
+    TooLargeForWorker,
 }
 
-/// What is written in the ledger.
+/// What is written in the budget.
 #[derive(Debug, Default)]
 struct Book {
-    reserved: Need,
+    reserved: ResourceRequirements,
     /// Tasks that did not fit when they came, the longest waiting one first.
     waiting: Vec<Waiting>,
     /// The last task that was too large, in words.
@@ -54,7 +54,7 @@ struct Book {
 #[derive(Debug, Clone)]
 struct Waiting {
     who: String,
-    need: Need,
+    need: ResourceRequirements,
     seen: Instant,
 }
 
@@ -64,11 +64,11 @@ enum Judgement {
     Fits,
     /// The first time it is told why.
     Later(Resource, bool),
-    Elsewhere(Resource),
+    TooLargeForWorker(Resource),
 }
 
-impl Ledger {
-    /// An empty ledger of tasks that work in `folder`, beside a block cache of at most `cache` bytes.
+impl ResourceBudget {
+    /// An empty budget of tasks that work in `folder`, beside a block cache of at most `cache` bytes.
     #[must_use]
     pub fn new(capacity: Capacity, folder: &Path, cache: u64) -> Self {
         for resource in Resource::ALL {
@@ -86,8 +86,8 @@ impl Ledger {
     ///
     /// # Errors
     /// Names the work folder where it is gone or cannot be written, and what to do.
-    pub fn room(&self) -> io::Result<Room> {
-        Room::look(&self.capacity, &self.folder, self.cache).map_err(|error| {
+    pub fn room(&self) -> io::Result<AvailableCapacity> {
+        AvailableCapacity::look(&self.capacity, &self.folder, self.cache).map_err(|error| {
             let text = format!(
                 "the work folder {} cannot be used: {error}; make WORK_DIR writable again and restart this worker",
                 self.folder.display()
@@ -97,7 +97,7 @@ impl Ledger {
     }
 
     /// Whether `who` may start and take what it needs. The room is looked at now.
-    pub fn admit(&self, who: &str, need: Need) -> Admission {
+    pub fn admit(&self, who: &str, need: ResourceRequirements) -> Admission {
         let room = match self.room() {
             Ok(room) => room,
             Err(error) => {
@@ -120,7 +120,7 @@ impl Ledger {
                 }
                 Admission::Later
             }
-            Judgement::Elsewhere(resource) => {
+            Judgement::TooLargeForWorker(resource) => {
                 count(resource);
                 let text = format!(
                     "task {who} needs {} bytes of {resource}, and this worker has {} at most: raise {} or run a larger worker",
@@ -134,17 +134,17 @@ impl Ledger {
                 if told.as_ref() != Some(&text) {
                     tracing::warn!("{text}");
                 }
-                Admission::Elsewhere
+                Admission::TooLargeForWorker
             }
         }
     }
 
     /// Waits until `who` may start; nothing where it never may. `beat` is called while it waits.
-    pub async fn wait(&self, who: &str, need: Need, beat: impl Fn()) -> Option<Reservation> {
+    pub async fn wait(&self, who: &str, need: ResourceRequirements, beat: impl Fn()) -> Option<Reservation> {
         loop {
             match self.admit(who, need) {
                 Admission::Granted(reservation) => return Some(reservation),
-                Admission::Elsewhere => return None,
+                Admission::TooLargeForWorker => return None,
                 Admission::Later => {}
             }
             beat();
@@ -175,11 +175,11 @@ fn count(resource: Resource) {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some((ledger, need)) = &self.0 {
-            ledger
+        if let Some((budget, need)) = &self.0 {
+            budget
                 .book
                 .send_modify(|book| book.reserved = book.reserved.without(*need));
-            ledger.show();
+            budget.show();
         }
     }
 }
@@ -187,7 +187,7 @@ impl Drop for Reservation {
 impl Reservation {
     /// What is reserved.
     #[must_use]
-    pub fn need(&self) -> Need {
+    pub fn need(&self) -> ResourceRequirements {
         self.0.as_ref().map(|(_, need)| *need).unwrap_or_default()
     }
 }
@@ -195,17 +195,17 @@ impl Reservation {
 impl Book {
     /// Judges a task, and writes the judgement down. Nobody overtakes the one that waits longest, where that one would fit if all tasks
     /// in work were done: small tasks would keep a large one waiting for ever.
-    fn judge(&mut self, who: &str, need: Need, room: &Room, now: Instant) -> Judgement {
+    fn judge(&mut self, who: &str, need: ResourceRequirements, room: &AvailableCapacity, now: Instant) -> Judgement {
         self.waiting
             .retain(|waiting| now.duration_since(waiting.seen) < PATIENCE);
         if let Some(resource) = room.too_small_for(need) {
             self.waiting.retain(|waiting| waiting.who != who);
-            return Judgement::Elsewhere(resource);
+            return Judgement::TooLargeForWorker(resource);
         }
         let first = self.waiting.first().filter(|first| first.who != who);
         let kept = first
-            .filter(|first| room.taken_for(first.need, Need::default()).is_none())
-            .map_or_else(Need::default, |first| first.need);
+            .filter(|first| room.taken_for(first.need, ResourceRequirements::default()).is_none())
+            .map_or_else(ResourceRequirements::default, |first| first.need);
         let Some(resource) = room.taken_for(need, self.reserved.and(kept)) else {
             self.waiting.retain(|waiting| waiting.who != who);
             self.reserved = self.reserved.and(need);
@@ -233,12 +233,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn disk(disk: u64) -> Need {
-        Need { disk, memory: 0 }
+    fn disk(disk: u64) -> ResourceRequirements {
+        ResourceRequirements { disk, memory: 0 }
     }
 
-    fn room(most: u64, now: u64) -> Room {
-        Room {
+    fn room(most: u64, now: u64) -> AvailableCapacity {
+        AvailableCapacity {
             most: disk(most),
             now: disk(now),
             spare_memory: u64::MAX,
@@ -268,7 +268,7 @@ mod tests {
             book.judge("late", disk(20), &room, now),
             Judgement::Later(Resource::Disk, false)
         );
-        book.reserved = Need::default();
+        book.reserved = ResourceRequirements::default();
         assert_eq!(book.judge("late", disk(20), &room, now), Judgement::Fits);
     }
 
@@ -292,30 +292,33 @@ mod tests {
             work_dir_max: Some(1000),
             memory_max: Some(1 << 40),
         };
-        let ledger = Ledger::new(capacity, folder.path(), 0);
-        assert!(matches!(ledger.admit("j/v0", disk(1001)), Admission::Elsewhere));
-        let told = ledger.too_large().unwrap();
+        let budget = ResourceBudget::new(capacity, folder.path(), 0);
+        assert!(matches!(budget.admit("j/v0", disk(1001)), Admission::TooLargeForWorker));
+        let told = budget.too_large().unwrap();
         assert!(
             told.contains("j/v0") && told.contains("1001") && told.contains("WORK_DIR_MAX"),
             "{told}"
         );
-        let Admission::Granted(held) = ledger.admit("j/v1", disk(600)) else {
+        let Admission::Granted(held) = budget.admit("j/v1", disk(600)) else {
             panic!("it fits")
         };
         assert_eq!(held.need(), disk(600));
-        assert!(matches!(ledger.admit("j/v2", disk(600)), Admission::Later));
+        assert!(matches!(budget.admit("j/v2", disk(600)), Admission::Later));
         drop(held);
-        assert!(matches!(ledger.admit("j/v2", disk(600)), Admission::Granted(_)));
+        assert!(matches!(budget.admit("j/v2", disk(600)), Admission::Granted(_)));
     }
 
     #[test]
     fn without_a_work_folder_nothing_starts_and_it_is_told_which() {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::new(Capacity::default(), folder.path(), 0);
+        let budget = ResourceBudget::new(Capacity::default(), folder.path(), 0);
         let path = folder.path().display().to_string();
         drop(folder);
-        assert!(matches!(ledger.admit("j/v0", Need::default()), Admission::Later));
-        let told = ledger.room().unwrap_err().to_string();
+        assert!(matches!(
+            budget.admit("j/v0", ResourceRequirements::default()),
+            Admission::Later
+        ));
+        let told = budget.room().unwrap_err().to_string();
         assert!(told.contains(&path) && told.contains("WORK_DIR"), "{told}");
     }
 
@@ -323,7 +326,7 @@ mod tests {
         #[test]
         fn what_is_reserved_never_exceeds_the_room(needs in prop::collection::vec((0usize..6, 0u64..120, any::<bool>()), 1..60)) {
             let (mut book, room, now) = (Book::default(), room(100, 100), Instant::now());
-            let mut held: Vec<(usize, Need)> = Vec::new();
+            let mut held: Vec<(usize, ResourceRequirements)> = Vec::new();
             for (who, need, leaves) in needs {
                 if leaves && !held.is_empty() {
                     let (_, need) = held.remove(0);
