@@ -1,7 +1,8 @@
 //! Death or sleep on request, in debug builds only: the tests kill or stop a process after each single step of each handler.
 //!
-//! The step [`CrashPoints::crash`] makes the process abort when it reaches that step for the first time, as `kill -9` would there;
-//! [`CrashPoints::pause`] stops it there, as `kill -STOP` would, until somebody continues it. In release builds [`point`] is empty.
+//! The step [`CrashPoints::crash`] makes the process abort when it reaches that step for the first time, as
+//! `kill -9` would there; [`CrashPoints::pause`] stops it there, as `kill -STOP` would, until someone continues
+//! it. In release builds [`point`] is empty.
 
 /// Steps at which the process shall die or stand still. Names are `<handler>.<step>`.
 #[derive(Debug, Default)]
@@ -27,13 +28,17 @@ pub fn arm(points: CrashPoints) {
 pub fn point(step: &str) {
     use std::sync::OnceLock;
     static PAUSED: OnceLock<()> = OnceLock::new();
+
     let Some(armed) = ARMED.get() else {
         return;
     };
+
     if armed.crash.as_deref() == Some(step) {
         tracing::error!(step, "dying here, as asked");
         std::process::abort();
     }
+
+    // A process stops only once: after `SIGCONT` it has to pass the same step.
     if armed.pause.as_deref() == Some(step) && PAUSED.set(()).is_ok() {
         tracing::error!(step, "standing still here, as asked");
         let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);

@@ -11,6 +11,7 @@ const CUT_OFF_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -18,10 +19,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+
     let code = runtime.block_on(cli.run()).unwrap_or_else(|error| {
         eprintln!("fluxhls: {}", sentence(&error));
         ExitCode::FAILURE
     });
+
     // What still runs is dropped here, and every ffmpeg dies with its task.
     runtime.shutdown_timeout(CUT_OFF_LIMIT);
     code

@@ -47,9 +47,11 @@ const REQUIRED: [(&str, &[&str]); 2] = [
 /// Refuses, before anything is touched, tables that only look like the ones to adopt.
 pub(crate) async fn check_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     for (table, columns) in REQUIRED {
+        // The migrations create what is absent; there is nothing to adopt.
         if !manager.has_table(table).await? {
             continue;
         }
+
         refuse_uuid(manager, table).await?;
         for column in columns {
             if !manager.has_column(table, column).await? {
@@ -88,12 +90,14 @@ async fn column_type(manager: &SchemaManager<'_>, table: &str, column: &str) -> 
     if manager.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
     }
+
     let statement = Statement::from_sql_and_values(
         DbBackend::Postgres,
         "SELECT data_type::text AS data_type FROM information_schema.columns \
          WHERE table_schema = current_schema() AND table_name = $1 AND column_name = $2",
         [table.into(), column.into()],
     );
+
     let row = manager.get_connection().query_one_raw(statement).await?;
     row.map(|row| row.try_get("", "data_type")).transpose()
 }

@@ -20,6 +20,7 @@ pub(crate) async fn begin_alone(db: &DatabaseConnection) -> Result<DatabaseTrans
         transaction
             .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({ADVISORY_KEY})"))
             .await?;
+
         // Set after the wait for the other migrator, which may rightly take long.
         transaction
             .execute_unprepared(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))

@@ -36,6 +36,7 @@ enum Files {
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut table = table(manager.get_database_backend());
+        // The tables of users and projects are the old system's own: an empty database has neither.
         if has_text_id(manager, "users").await? {
             table.foreign_key(
                 foreign_key("files_uploaded_by_fkey", Files::UploadedBy, "users").on_delete(ForeignKeyAction::SetNull),
@@ -46,6 +47,7 @@ impl MigrationTrait for Migration {
                 foreign_key("files_project_id_fkey", Files::ProjectId, "projects").on_delete(ForeignKeyAction::Cascade),
             );
         }
+
         manager.create_table(table).await?;
         for index in indexes() {
             manager.create_index(index).await?;
@@ -109,6 +111,7 @@ async fn create_name_search(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
         return Ok(());
     }
+
     manager
         .get_connection()
         .execute_unprepared(

@@ -1,4 +1,5 @@
-//! Four counts beside the checkpoint, which move in its transaction: how many jobs were ever accepted, and how they ended.
+//! Four counts beside the checkpoint, which move in its transaction: how many jobs were ever accepted, and
+//! how they ended.
 //!
 //! They begin with the jobs whose rows are there; what was pruned before is not known any more.
 
@@ -23,11 +24,13 @@ impl MigrationTrait for Migration {
             if manager.has_column("projection_checkpoint", column).await? {
                 continue;
             }
+
             let statement = Table::alter()
                 .table("projection_checkpoint")
                 .add_column(big_integer(column).default(0))
                 .take();
             manager.alter_table(statement).await?;
+
             let begin = format!(
                 "UPDATE projection_checkpoint SET {column} = (SELECT COUNT(*) FROM transcoding_jobs WHERE {rows})"
             );

@@ -55,12 +55,13 @@ pub(crate) async fn up_with<M: MigratorTrait>(db: &DatabaseConnection, oldest: &
             return Ok(newer);
         }
     }
+
     schema::write_oldest_program(&transaction, oldest).await?;
     transaction.commit().await?;
     Ok(Schema::Current)
 }
 
-/// How the schema stands to this program.
+/// How the schema relates to this program.
 ///
 /// Reads only, and so works for a database user who may not change the schema: a readiness check.
 ///

@@ -10,7 +10,7 @@ use semver::Version;
 /// The oldest version of fluxhls that may run with the schema the migrations of this one make.
 ///
 /// Migrations that only add leave it as it is. It is raised in the version whose migrations take away or change what an
-/// older program needs, so that such a program stops instead of writing what nobody can read.
+/// older program needs, so that such a program stops instead of writing what no one can read.
 pub(crate) const OLDEST_PROGRAM: Version = Version::new(0, 1, 0);
 
 /// The schema of a database, as a program sees it that knows some migrations.
@@ -84,13 +84,15 @@ fn number(part: &str) -> u64 {
     part.parse().unwrap_or(0)
 }
 
-/// Reads how the schema stands to the migrations of `M`. Needs nothing but the right to read.
+/// Reads how the schema relates to the migrations of `M`. Needs nothing but the right to read.
 pub(crate) async fn read<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<Schema, DbErr> {
+    // Asked first: unknown migrations alone do not say whether this program may run.
     if let Some(oldest) = oldest_program(db).await?
         && program() < oldest
     {
         return Ok(Schema::TooNew(oldest));
     }
+
     let applied = applied(db).await?;
     let known: BTreeSet<String> = M::migrations()
         .iter()
@@ -98,6 +100,7 @@ pub(crate) async fn read<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<
         .collect();
     let missing: Vec<String> = known.difference(&applied).cloned().collect();
     let unknown: Vec<String> = applied.difference(&known).cloned().collect();
+
     Ok(match (unknown.is_empty(), missing.is_empty()) {
         (true, true) => Schema::Current,
         (true, false) => Schema::Behind(missing),
@@ -123,11 +126,13 @@ async fn oldest_program(db: &impl ConnectionTrait) -> Result<Option<Version>, Db
     if !exists(db, "fluxhls_schema").await? {
         return Ok(None);
     }
+
     let sql = "SELECT oldest_program FROM fluxhls_schema WHERE id = 1";
     let row = db
         .query_one_raw(Statement::from_string(db.get_database_backend(), sql))
         .await?;
     let Some(row) = row else { return Ok(None) };
+
     let text: String = row.try_get("", "oldest_program")?;
     let version = text.parse().map_err(|error| {
         DbErr::Migration(format!(

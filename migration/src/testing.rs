@@ -74,11 +74,13 @@ impl Postgres {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let cluster = Cluster::shared();
         let name = format!("scratch_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+
         let admin = connect(&cluster.url("postgres")).await;
         admin
             .execute_unprepared(&format!("CREATE DATABASE {name}"))
             .await
             .unwrap_or_else(|error| panic!("cannot create database {name}: {error}"));
+
         let url = cluster.url(&name);
         Self {
             db: connect(&url).await,
@@ -124,14 +126,18 @@ impl Cluster {
             .prefix("fluxhls-pg-")
             .tempdir()
             .unwrap_or_else(|error| panic!("cannot make a temporary folder: {error}"));
+
         let as_root = folder.path().metadata().is_ok_and(|metadata| metadata.uid() == 0);
         if as_root {
             run(command(Path::new("chown")).arg("postgres").arg(folder.path()));
         }
+
         let cluster = Self { folder, as_root };
         run(cluster
             .tool("initdb")
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]));
+
+        // Nothing outlives the tests, so `fsync` would only cost time.
         let socket = cluster.folder.path().display();
         run(cluster
             .tool("pg_ctl")
@@ -152,6 +158,7 @@ impl Cluster {
         } else {
             command(&path)
         };
+
         // The folder we were started in may be closed to that user.
         tool.current_dir(self.folder.path())
             .arg("--pgdata")
@@ -196,7 +203,7 @@ fn command(program: &Path) -> Command {
 }
 
 fn run(command: &mut Command) {
-    // pg_ctl leaves a server behind that keeps its output open, so nobody may wait for the end of that output.
+    // pg_ctl leaves a server behind that keeps its output open, so no one may wait for the end of that output.
     let status = command.stdout(Stdio::null()).status();
     assert!(
         status.as_ref().is_ok_and(ExitStatus::success),

@@ -1,8 +1,9 @@
 //! The one way to begin a transaction, within which every statement of ours runs.
 //!
-//! A pooler in transaction mode (PgBouncer) may give each transaction another server connection, whose session holds
-//! what others left there. So nothing of ours is kept in a session: no `SET` without `LOCAL`, no session's advisory lock,
-//! no `LISTEN`; and a statement that was prepared is one of its transaction alone.
+//! A pooler in transaction mode (PgBouncer) may give each transaction another server connection, whose
+//! session holds what others left there. So nothing of ours is kept in a session: no `SET` without `LOCAL`,
+//! no session's advisory lock, no `LISTEN`; and a statement that was prepared is one of its transaction
+//! alone.
 
 use sea_orm_migration::sea_orm::sqlx::Connection as _;
 use sea_orm_migration::sea_orm::{
@@ -12,10 +13,10 @@ use sea_orm_migration::sea_orm::{
 
 /// What every transaction on `PostgreSQL` begins with.
 ///
-/// The client numbers the statements that it prepares, each connection from 1 on, so one that another client left in the
-/// session of this server connection may have the name that ours is about to get. A client that is frozen or cut off
-/// within a transaction must not hold its locks for as long as its connection seems to live, which can be hours:
-/// `PostgreSQL` ends a transaction that says nothing for a minute.
+/// The client numbers the statements that it prepares, each connection from 1 on, so one that another client
+/// left in the session of this server connection may have the name that ours is about to get. A client that
+/// is frozen or cut off within a transaction must not hold its locks for as long as its connection seems to
+/// live, which can be hours: `PostgreSQL` ends a transaction that says nothing for a minute.
 const PREAMBLE: &str = r"
 SET LOCAL idle_in_transaction_session_timeout = '1min';
 DO $$
@@ -51,6 +52,7 @@ pub async fn connect(options: impl Into<ConnectOptions>) -> Result<DatabaseConne
                 Ok(true)
             })
         });
+
     Database::connect(options).await
 }
 
@@ -67,6 +69,7 @@ pub async fn begin(db: &DatabaseConnection, purpose: Purpose) -> Result<Database
         sqlite_transaction_mode: Some(mode),
         ..TransactionOptions::default()
     };
+
     let transaction = db.begin_with_options(options).await?;
     if transaction.get_database_backend() == DbBackend::Postgres {
         transaction.execute_unprepared(PREAMBLE).await?;

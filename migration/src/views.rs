@@ -18,10 +18,12 @@ pub async fn drop_views(db: &DatabaseConnection) -> Result<(), DbErr> {
             .execute_unprepared(&format!("DROP VIEW IF EXISTS {view}"))
             .await?;
     }
+
     if transaction.get_database_backend() == DbBackend::Postgres {
         transaction
             .execute_unprepared("DROP FUNCTION IF EXISTS cleanup_old_transcoding_jobs()")
             .await?;
     }
+
     transaction.commit().await
 }

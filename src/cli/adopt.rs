@@ -46,7 +46,7 @@ enum Fate {
     Known,
     /// Its file is marked as deleted.
     Deleted,
-    /// It would fail at once, so it is left for somebody to look at.
+    /// It would fail at once, so it is left for someone to look at.
     Left(String),
 }
 
@@ -75,6 +75,7 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
         database,
         locator,
     };
+
     let before = Utc::now() - TimeDelta::seconds(args.stuck_after.into());
     let (mut sent, mut left) = (0, 0);
     let orphans = adoption::orphans(&adopter.database.read().await?, before).await?;
@@ -88,10 +89,12 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
             _ => {}
         }
     }
+
     if !args.json {
         let would = if args.dry_run { "would be" } else { "were" };
         println!("{sent} jobs {would} sent, {left} left as they are");
     }
+
     Ok(if left == 0 {
         ExitCode::SUCCESS
     } else {
@@ -109,18 +112,22 @@ struct Adopter<'a> {
 impl Adopter<'_> {
     /// Does, and says, what is to be done with a row; nothing where it has gone meanwhile.
     async fn take(&self, id: &str) -> anyhow::Result<Option<Fate>> {
+        // The row is read again, since it may have changed since the list was made.
         let Some(orphan) = adoption::orphan(&self.database.read().await?, id).await? else {
             return Ok(None);
         };
+
         let fate = self.fate(&orphan).await?;
         if fate == Fate::Sent && !self.args.dry_run {
             let event = orphan.event().to_string();
             answered(send(&self.log, subject::UPLOAD, HeaderMap::new(), event.into())).await??;
         }
+
         let why = match &fate {
             Fate::Left(why) => Some(why.as_str()),
             _ => None,
         };
+
         if self.args.json {
             let file = &orphan.job.file_id;
             println!(
@@ -142,13 +149,17 @@ impl Adopter<'_> {
         let Ok(job) = orphan.job.id.parse::<JobId>() else {
             return Ok(Fate::Left("its id cannot be part of a subject".to_owned()));
         };
+
         if orphan.is_deleted() {
             return Ok(Fate::Deleted);
         }
+
+        // The id of the row is the identity of its event: sent twice, it still makes one job.
         let accepted = subject::fact(&job, FactKind::Accepted);
         if answered(self.log.last(topology::JOBS, &accepted)).await?.is_some() {
             return Ok(Fate::Known);
         }
+
         Ok(match self.reason_to_skip(orphan) {
             Some(why) => Fate::Left(why),
             None => Fate::Sent,
@@ -160,6 +171,7 @@ impl Adopter<'_> {
         let body = orphan.event().to_string();
         match upload::read(None, body.as_bytes(), &self.args.storage.output_root) {
             Err(malformed) => Some(malformed.to_string()),
+            // Intake would make a job of such an event, and end it at once as `invalid_event`.
             Ok(arrival) if !arrival.violations.is_empty() => Some(arrival.violations.join("; ")),
             Ok(arrival) => {
                 let forbidden = self.locator.locate(&arrival.upload.file_url).err()?;

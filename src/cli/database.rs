@@ -57,7 +57,7 @@ pub(super) async fn open_migrated(args: &DatabaseArgs) -> anyhow::Result<Databas
     Ok(database)
 }
 
-/// Brings the schema up to date, or tells what is missing.
+/// Brings the schema up to date, or says what is missing.
 ///
 /// # Errors
 /// What the database refused.
@@ -66,11 +66,13 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode>
         MigrateCommand::Up { drop_views, database } => {
             let database = open(&database).await?;
             let schema = database.migrate().await?;
+
             // That a program cannot run with the schema is no success, though nothing was to be done.
             anyhow::ensure!(schema.may_run(), "{schema}");
             if drop_views {
                 database.drop_views().await?;
             }
+
             match schema {
                 Schema::Newer(_) => println!("{schema}; nothing was changed"),
                 _ => println!("the database is up to date"),
@@ -81,7 +83,7 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode>
     }
 }
 
-/// Tells how the schema is, and whether its tables can be written.
+/// Says how the schema is, and whether its tables can be written.
 async fn status(database: &Database) -> anyhow::Result<ExitCode> {
     let schema = database.schema().await?;
     if let Schema::Behind(missing) = &schema {
@@ -90,10 +92,12 @@ async fn status(database: &Database) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::from(super::DIFFERENT));
     }
+
     println!("{schema}");
     if !schema.may_run() {
         return Ok(ExitCode::from(super::DIFFERENT));
     }
+
     Ok(match database.try_write().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -103,7 +107,7 @@ async fn status(database: &Database) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Writes the tables anew from the job log.
+/// Writes the tables again from the job log.
 ///
 /// # Errors
 /// What could not be read or written; the tables are then as they were.

@@ -108,16 +108,19 @@ async fn letter(log: &Log, seq: u64) -> anyhow::Result<StoredMessage> {
 async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
     let mut lines = VecDeque::new();
     let read = log.replay(topology::DEAD, Vec::new(), 0, |letter| {
+        // A replay goes from the oldest to the newest, so what is cut off here are the oldest.
         lines.push_front(Line::of(&letter));
         lines.truncate(limit);
     });
     answered(read)
         .await?
         .map_err(|error| anyhow::anyhow!("the dead letters cannot be read: {error}; run `fluxhls provision`"))?;
+
     if output.json {
         println!("{}", terminal::json(&lines)?);
         return Ok(());
     }
+
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["seq", "time", "subject", "code", "job", "file", "reason"]);
@@ -138,6 +141,7 @@ async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
             terminal::plain(&summary.reason),
         ]);
     }
+
     println!("{table}");
     Ok(())
 }
@@ -163,6 +167,7 @@ impl Letter {
         let values =
             |values: &Vec<async_nats::HeaderValue>| values.iter().map(|value| value.as_str().to_owned()).collect();
         let headers = letter.headers.iter();
+
         Self {
             line: Line::of(letter),
             headers: headers.map(|(name, all)| (name.to_string(), values(all))).collect(),
@@ -181,6 +186,7 @@ fn show(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
         println!("{}", terminal::json(&letter)?);
         return Ok(());
     }
+
     let Line {
         seq,
         time,
@@ -198,11 +204,13 @@ fn show(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
         "file     {}",
         terminal::plain(summary.file_id.as_deref().unwrap_or("-"))
     );
+
     for (name, values) in letter.headers.iter().filter(|(name, _)| *name != dead::REPORT) {
         for value in values {
             println!("header   {}", terminal::whole(&format!("{name}: {value}")));
         }
     }
+
     if let Some(report) = &letter.report {
         if let Some(probe) = &report.probe {
             println!("probe    {}", terminal::whole(&probe.to_string()));
@@ -210,6 +218,7 @@ fn show(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
         println!("command  {}", terminal::whole(&report.argv.join(" ")));
         println!("stderr\n{}", terminal::whole(&report.stderr));
     }
+
     let payload = letter.payload.or(letter.payload_hex).unwrap_or_default();
     println!("payload\n{}", terminal::whole(&payload));
     Ok(())
@@ -244,6 +253,7 @@ impl Retried {
             ),
             Self::No(why) => (why.clone(), json!({ "retried": Value::Null, "reason": why })),
         };
+
         println!("{}", if output.json { value.to_string() } else { text });
         match self {
             Self::No(_) => ExitCode::from(super::DIFFERENT),
@@ -270,6 +280,7 @@ async fn repeat(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retried> {
                 Old::Unread(unread) => return Err(unread.into()),
                 Old::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
             };
+
             let new = JobId::fresh();
             answered(retry::again(log, &old, &new)).await??;
             Ok(Retried::Job(new))
@@ -284,11 +295,13 @@ async fn resend(log: &Log, letter: &StoredMessage, subject: &'static str, seq: u
     let is_whole = [dead::CUT, dead::TRUNCATED]
         .into_iter()
         .all(|header| letter.header(header).is_none());
+
     let original = if is_whole {
         letter.clone()
     } else {
         let found = answered(log.at(topology::UPLOADS, seq)).await?;
-        // The number alone may be that of another event, of a stream that was made anew.
+
+        // The number alone may be that of another event, of a stream that was made again.
         let is_original = |found: &StoredMessage| {
             let time = found.time.to_rfc3339_opts(SecondsFormat::Nanos, true);
             letter.header(dead::ORIGIN_TIME) == Some(time.as_str())
@@ -297,6 +310,9 @@ async fn resend(log: &Log, letter: &StoredMessage, subject: &'static str, seq: u
             .filter(is_original)
             .context("the letter holds only a part of the event, and its stream has forgotten it; publish it again")?
     };
+
+    // The server's headers are left out, above all `Nats-Msg-Id`: by it the stream would drop the event as a
+    // duplicate.
     let mut headers = HeaderMap::new();
     for (name, values) in original
         .headers
@@ -307,21 +323,26 @@ async fn resend(log: &Log, letter: &StoredMessage, subject: &'static str, seq: u
             headers.append(name.clone(), value.clone());
         }
     }
+
     let seq = answered(send(log, subject, headers, original.payload)).await??;
     Ok(Retried::Event(seq))
 }
 
-/// Takes a message that the server gives to nobody any more off the queue, and puts its task there again.
+/// Takes a message that the server no longer gives to anyone off the queue, and puts its task there again.
 async fn requeue(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Retried> {
     let body: Value = serde_json::from_slice(&advisory.payload).unwrap_or_default();
     let seq = body["stream_seq"].as_u64().context("the advisory names no message")?;
     let stuck = answered(log.at(topology::TASKS, seq)).await?;
+
     let Some(key) = stuck.and_then(|stuck| subject::parse_task(&stuck.subject)) else {
         let why = "the message is not on the queue any more; the sweep plans its job again within two minutes, if that is open";
         return Ok(Retried::No(why.to_owned()));
     };
+
+    // A subject of the queue holds one task at a time, so the stuck one must go first.
     let tasks = log.nats().js.get_stream_no_info(topology::TASKS).await?;
     tasks.delete_message(seq).await?;
+    // Where this fails, the sweep finds a job without a task, and plans it again.
     answered(log.enqueue(&key, None)).await??;
     Ok(Retried::Task)
 }

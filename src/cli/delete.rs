@@ -17,7 +17,7 @@ use crate::config::NatsArgs;
 
 /// How often it is asked whether the file is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// After how long a person is told what is waited for.
+/// After how long a person learns what is waited for.
 const SAY_SO: Duration = Duration::from_secs(10);
 
 /// What `delete` takes.
@@ -41,6 +41,7 @@ pub(super) struct DeleteArgs {
 /// When the event cannot be published, or is a dead letter.
 pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls delete")).await?);
+
     let event = Delete {
         file_id: args.file_id,
         output_prefix: args.output_prefix,
@@ -48,6 +49,7 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
     let body = serde_json::to_vec(&event)?;
     let seq = answered(send(&log, subject::DELETE, HeaderMap::new(), body.into())).await??;
     let jobs = carried_out(&log, &event.file_id, seq).await?;
+
     if args.json {
         println!("{}", json!({ "file_id": event.file_id, "seq": seq, "jobs": jobs }));
     } else {
@@ -60,14 +62,18 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
 async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize> {
     let began = Instant::now();
     let mut told = false;
+
     let stored = answered(log.at(topology::UPLOADS, seq)).await?;
     let stored = stored.context("the request is gone from its stream; ask again")?;
     let ours = EventOrder::new(seq, stored.time);
+
     loop {
         let tombstone = log.last(topology::JOBS, &subject::deleted(file)).await;
         let tombstone: Option<Tombstone> = tombstone
             .map(|found| wire::read(&found.subject, &found.payload))
             .transpose()?;
+        // The tombstone may be that of an earlier request, which does not cover ours, or of a later one,
+        // which does.
         if let Some(Tombstone {
             event,
             done: Some(jobs),
@@ -77,16 +83,19 @@ async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize
         {
             return Ok(jobs);
         }
+
         if let Some(letter) = log.last(topology::DEAD, &subject::dead_message("delete", seq)).await {
             let reason = letter.header(dead::REASON).unwrap_or("it is a dead letter");
             anyhow::bail!("the request was refused: {reason}; see `fluxhls dead list`");
         }
+
         if !told && began.elapsed() >= SAY_SO {
             told = true;
             eprintln!(
                 "waiting for a process with the role intake, and for the storage; the request stands, also without this command"
             );
         }
+
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }

@@ -49,7 +49,9 @@ pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Resu
     let client = &log.nats().client;
     let facts = client.subscribe(format!("live.{}", subject::facts_of(job))).await?;
     let progress = client.subscribe(format!("hls.v1.progress.{job}.>")).await?;
+    // The subscriptions leave now, ahead of whatever is published on this connection.
     client.flush().await?;
+
     let show = match shown {
         Shown::Json => Show::Json,
         Shown::Bar if std::io::stderr().is_terminal() => Show::Bar(bar(ProgressBar::new(1000), job.as_str())),
@@ -64,6 +66,7 @@ pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Resu
             percent: 0,
         },
     };
+
     Ok(Feed {
         log: log.clone(),
         job: job.clone(),
@@ -86,15 +89,17 @@ impl Feed {
     /// Shows the job until it has ended.
     ///
     /// # Errors
-    /// When the connection is gone for good, or the end of the job cannot be read.
+    /// When the connection is permanently gone, or the end of the job cannot be read.
     pub(super) async fn until_ended(mut self) -> anyhow::Result<Ended> {
         let mut ask = true;
         loop {
-            // The live feed is at most once, and begins now: the log is asked at first, now and then, and when it is told; it rules.
+            // The live feed is at most once, and begins now, so the log decides: it is asked at first, after
+            // each silence of five seconds, and when the feed reports the end.
             if ask && let Some(ended) = self.ended().await? {
                 self.end(&ended);
                 return Ok(ended);
             }
+
             ask = match tokio::time::timeout(Duration::from_secs(5), self.messages.next()).await {
                 Ok(Some(message)) => {
                     self.show(&message);
@@ -121,6 +126,7 @@ impl Feed {
             .then(|| serde_json::from_slice(&message.payload).ok())
             .flatten();
         let fact = subject::parse_fact(message.subject.as_str()).map(|(_, kind)| kind.as_str());
+
         match &mut self.show {
             Show::Json => {
                 if let Ok(Value::Object(mut body)) = serde_json::from_slice(&message.payload) {
@@ -132,6 +138,8 @@ impl Feed {
             }
             Show::Bar(bar) => match (progress, fact) {
                 (Some(progress), _) => {
+                    // The tasks of a job report side by side, and each value is a lower bound: the bar must
+                    // not go back.
                     bar.set_position(bar.position().max(thousandths(progress.job_progress)));
                     bar.set_message(format!("{:.1}x", progress.speed));
                 }
@@ -157,6 +165,7 @@ impl Feed {
             Some(error) => format!("failed: {}: {}", error.code, terminal::plain(&error.message)),
             None => format!("{} in {:.1} s", ended.outcome.as_str(), ended.elapsed_seconds),
         };
+
         match &self.show {
             Show::Bar(bar) => {
                 if ended.manifest_url.is_some() {

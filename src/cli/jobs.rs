@@ -125,6 +125,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
                 limit: Some(limit),
                 ..Filter::default()
             };
+
             let found = if active {
                 table::active(&database, Some(limit)).await?
             } else {
@@ -163,6 +164,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
         JobsCommand::Retry(args) => return retry(args).await,
         JobsCommand::Prune(args) => return prune(*args).await,
     }
+
     Ok(ExitCode::SUCCESS)
 }
 
@@ -181,6 +183,7 @@ pub(super) fn jobs_table(jobs: &[Job]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["job", "file", "name", "status", "%", "created", "seconds", "result"]);
+
     for job in jobs {
         table.add_row([
             job.job_id.clone(),
@@ -202,6 +205,7 @@ pub(super) fn jobs_table(jobs: &[Job]) -> Table {
             ),
         ]);
     }
+
     table
 }
 
@@ -221,6 +225,8 @@ async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<(
         !lines.is_empty(),
         "the log knows no job {job}; jobs older than 90 days are in the tables alone"
     );
+
+    // Each of the two streams counts its own sequences, so the time comes first.
     lines.sort_by_key(|line| (line.time, line.seq));
     for line in lines {
         if output.json {
@@ -244,6 +250,7 @@ async fn lines(log: &Log, job: &JobId) -> Vec<Line> {
             let Some(found) = log.last(stream, &subject).await else {
                 continue;
             };
+
             let body = serde_json::from_slice(&found.payload).unwrap_or_default();
             lines.push(Line {
                 seq: found.seq,
@@ -253,6 +260,7 @@ async fn lines(log: &Log, job: &JobId) -> Vec<Line> {
             });
         }
     }
+
     lines
 }
 
@@ -260,12 +268,16 @@ async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<
     let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs watch")).await?);
     let shown = if output.json { Shown::Json } else { Shown::Bar };
     let feed = follow(&log, job, shown).await?;
+
+    // `until_ended` would wait for ever for a job that does not exist.
     let known = answered(log.subjects(topology::JOBS, &subject::facts_of(job))).await?;
     anyhow::ensure!(!known.is_empty(), "the log knows no job {job}");
+
     let ended = feed.until_ended().await?;
     if output.json {
         println!("{}", terminal::json(&ended)?);
     }
+
     Ok(if ended.manifest_url.is_some() {
         ExitCode::SUCCESS
     } else {
@@ -275,6 +287,7 @@ async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<
 
 async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
     let jobs = open::jobs("fluxhls jobs cancel", &args.nats, &args.storage, &args.worker).await?;
+
     let canceled = answered(jobs.cancel(&args.job_id, "operator", args.reason)).await?;
     match canceled.context("the job is asked to stop but not ended yet")? {
         CancelAnswer::Canceled => {

@@ -1,8 +1,9 @@
 //! The command line: what can be asked of the program, and nothing of how it is done.
 //!
-//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job failed or was canceled, or
-//! (`plan`) the file would be refused; 4 something differs from what it should be (`provision --check`, `migrate status`, `doctor`,
-//! `verify`), rows were left as they are (`adopt`), or is not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
+//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job
+//! failed or was canceled, or (`plan`) the file would be refused; 4 something differs from what it should be
+//! (`provision --check`, `migrate status`, `doctor`, `verify`), rows were left as they are (`adopt`), or is
+//! not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
 
 mod adopt;
 mod database;
@@ -85,7 +86,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// An error and its causes in one line, with what to do. What a database said is told once, and without its source's lines.
+/// An error and its causes in one line, with what to do. What a database said is said once, and without its
+/// source's lines.
 #[must_use]
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
@@ -94,12 +96,14 @@ pub fn sentence(error: &anyhow::Error) -> String {
             told.push(describe(database));
             break;
         }
-        // Many an error has its cause in its own words.
+
+        // Many errors repeat their cause in their own words.
         let said = cause.to_string();
         if !told.last().is_some_and(|last| last.contains(&said)) {
             told.push(said);
         }
     }
+
     told.join(": ")
 }
 
@@ -111,6 +115,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         #[cfg(debug_assertions)]
         crate::crash::arm(config::crash_points());
+
         let filter = match &self.command {
             // These talk to a person on the terminal; the log would talk between their lines.
             #[cfg(feature = "dev")]
@@ -120,16 +125,18 @@ impl Cli {
             Command::Dev(_) => config::log_filter(),
             _ => config::quiet_log_filter(),
         };
+
         let collector = self.telemetry.collector().filter(|_| self.command.works());
         let traces = init_logs(self.telemetry.log_format, &filter, collector.as_ref())?;
         let outcome = self.command.run().await;
+        // The last spans leave before the process does.
         traces.flush().await;
         outcome
     }
 }
 
 impl Command {
-    /// Whether it does the service's work, which traces tell of.
+    /// Whether it does the service's work, which traces show.
     const fn works(&self) -> bool {
         match self {
             Self::Run(_) => true,
@@ -174,6 +181,7 @@ mod tests {
         let error = Unreadable(std::io::Error::other("it is gone"));
         let error = anyhow::Error::from(error).context("job j was not sent");
         assert_eq!(sentence(&error), "job j was not sent: cannot read the file: it is gone");
+
         let error = anyhow::Error::from(DbErr::Migration("run it again".to_owned())).context("the tables");
         assert_eq!(sentence(&error), "the tables: run it again");
     }

@@ -20,6 +20,7 @@ pub(super) async fn jobs(
 ) -> anyhow::Result<Jobs> {
     let log = Log::new(Nats::connect(&nats.settings(name)).await?);
     let output = Storage::connect(&storage.settings()).await.bucket(&storage.s3_bucket);
+
     let settings = JobSettings {
         worker: worker.worker_name(),
         public_base_url: storage.public_base_url(),
@@ -28,6 +29,7 @@ pub(super) async fn jobs(
         source_wait: Duration::from_secs(worker.source_wait),
         retry_delay: Duration::from_secs(worker.retry_delay),
     };
+
     Ok(Jobs {
         log,
         output,

@@ -22,7 +22,7 @@ pub(super) struct ProvisionArgs {
     nats: NatsArgs,
 }
 
-/// Creates or updates streams and consumers, or tells where they differ.
+/// Creates or updates streams and consumers, or says where they differ.
 ///
 /// # Errors
 /// What the server refused, or does not let us do.
@@ -32,17 +32,20 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
         args.nats.sizing(),
         if args.lower { Surplus::Lower } else { Surplus::Keep },
     );
+
     let report = if args.check {
         allowed(&nats, provision::check(&nats.js, &sizing, surplus)).await?
     } else {
         allowed(&nats, provision::apply(&nats.js, &sizing, surplus)).await?
     };
+
     for kept in &report.kept {
         println!("{kept}; --lower takes it back");
     }
     for drift in &report.drifts {
         println!("{drift}");
     }
+
     if args.check {
         return Ok(if report.drifts.is_empty() {
             ExitCode::SUCCESS
@@ -50,11 +53,13 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
             ExitCode::from(super::DIFFERENT)
         });
     }
+
     anyhow::ensure!(
         report.drifts.is_empty(),
         "nats-server cannot change these; delete such a consumer with `nats consumer rm` and run this again (no job is lost: the sweep plans \
          anew), and move the messages of such a stream to a new one"
     );
+
     println!("streams and consumers are as they should be");
     Ok(ExitCode::SUCCESS)
 }

@@ -44,12 +44,14 @@ pub(super) async fn prune(args: PruneArgs) -> anyhow::Result<ExitCode> {
         grace: TimeDelta::from_std(args.grace_hours)?,
         dry_run: args.dry_run,
     };
+
     let removed = pruner.run(Utc::now()).await?;
     if args.json {
         println!("{}", serde_json::to_string(&removed)?);
     } else {
         tell(&removed, args.dry_run);
     }
+
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,6 +61,7 @@ fn tell(removed: &Removed, dry_run: bool) {
     } = removed;
     let verb = if dry_run { "would remove" } else { "removed" };
     println!("{verb} {rows} rows of jobs and {objects} objects of {bytes} bytes");
+
     for job in &removed.unread {
         println!("left job {job} alone: its receipt cannot be read; see `fluxhls verify`");
     }

@@ -45,18 +45,23 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
         Old::Unread(unread) => return Err(unread.into()),
         Old::Unknown => anyhow::bail!("the log knows no job {}; send its upload event again", args.job_id),
     };
+
     let job = JobId::fresh();
+    // The live feed is opened before the event is sent, so that nothing of the job is missed.
     let feed = follow(&log, &job, if args.json { Shown::Json } else { Shown::Bar }).await?;
     answered(retry::again(&log, &old, &job)).await??;
+
     if args.json {
         let file = &old.head.file_id;
         println!("{}", json!({ "job_id": job, "file_id": file, "retry_of": args.job_id }));
     } else {
         println!("job {job} repeats job {}", args.job_id);
     }
+
     if !args.wait {
         return Ok(ExitCode::SUCCESS);
     }
+
     let ended = feed.until_ended().await?;
     Ok(if ended.manifest_url.is_some() {
         ExitCode::SUCCESS

@@ -78,10 +78,13 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let settings = args.settings()?;
     let shutdown = Shutdown::default();
     shutdown.on_signals(args.worker.grace_period())?;
+
     let roles: Vec<_> = settings.roles.iter().map(|role| role.as_str()).collect();
     let metrics = install_metrics(&roles.join(","))?;
     let listener = http::listen(args.http.http_addr).await?;
     let address = listener.local_addr()?;
+
+    // A signal must end the start as well: NATS or the database may never answer.
     let starting = Service::start(&settings, &shutdown);
     let Some(service) = shutdown.stop.run_until_cancelled(starting).await.transpose()? else {
         tracing::info!("stopped before it had started");
@@ -89,9 +92,11 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     tracing::info!(%address, roles = roles.join(","), worker = settings.job.worker, "fluxhls {} runs", env!("CARGO_PKG_VERSION"));
     let router = http::router(metrics, service.health.clone(), service.open_jobs.clone());
+
     // Longer than the roles: what a process does while it drains is to be seen, too.
     let drained = CancellationToken::new();
     let server = tokio::spawn(http::serve(listener, router, drained.clone()));
+
     // The one deadline around everything that ends: nothing within it has to have one.
     let ended = shutdown.leave.run_until_cancelled(service.wait()).await;
     anyhow::ensure!(
@@ -99,14 +104,17 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         "left before everything was handed back, because of a second signal or because NATS, the storage or the \
          database did not answer; what it had in work is done again, and its attempts count"
     );
+
     drained.cancel();
     let rest = async {
         service.flush().await;
         server.await
     };
+
     if let Some(served) = shutdown.leave.run_until_cancelled(rest).await {
         served??;
     }
+
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -43,6 +43,7 @@ pub(super) fn schema(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
             println!("{:<16} {:<32} {}", event.name, event.subject, event.summary);
         }
     }
+
     Ok(ExitCode::SUCCESS)
 }
 

@@ -55,6 +55,7 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls submit")).await?);
     let file_id = args.file_id.clone().map_or_else(fresh_file_id, Ok)?;
     let job_id = args.job_id.clone().unwrap_or_else(JobId::fresh);
+
     let mut event = if args.source.contains("://") {
         json!({ "file_url": args.source, "name": name_of(&args.source) })
     } else {
@@ -67,6 +68,7 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
         let storage = Storage::connect(&args.storage.settings()).await;
         upload(&storage.bucket(&bucket), &file_id, Path::new(&args.source)).await?
     };
+
     let settings = settings(&args);
     let fields = event.as_object_mut().context("an event is an object")?;
     fields.insert("file_id".to_owned(), json!(file_id));
@@ -75,9 +77,11 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     if let Some(name) = &args.name {
         fields.insert("name".to_owned(), json!(name));
     }
+
     // The live feed is opened before the event is sent, so that nothing of the job is missed.
     let feed = follow(&log, &job_id, if args.json { Shown::Json } else { Shown::Bar }).await?;
     publish(&log, &event).await?;
+
     if args.json {
         println!(
             "{}",
@@ -86,9 +90,11 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     } else {
         println!("job {job_id} (file {file_id})");
     }
+
     if !args.wait {
         return Ok(ExitCode::SUCCESS);
     }
+
     let ended = feed.until_ended().await?;
     Ok(if ended.error.is_none() && ended.manifest_url.is_some() {
         ExitCode::SUCCESS
@@ -97,7 +103,8 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The last part of a URL, which is the file's name as far as it tells. In `s3://` it is the key's, as it is.
+/// The last part of a URL, which is the file's name as far as can be seen. In `s3://` it is the key's, as it
+/// is.
 fn name_of(url: &str) -> &str {
     let path = if url.starts_with("s3://") {
         url
@@ -132,6 +139,7 @@ pub(super) async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> an
         .and_then(|name| name.to_str())
         .unwrap_or("file")
         .to_owned();
+
     let file = tokio::fs::File::open(path)
         .await
         .with_context(|| format!("cannot read {}", path.display()))?;
@@ -139,6 +147,7 @@ pub(super) async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> an
     let stored = bucket
         .put_stream(&key, "application/octet-stream", ReaderStream::new(file))
         .await?;
+
     Ok(event_of(bucket, &key, &name, stored.size))
 }
 
@@ -148,7 +157,8 @@ pub(super) fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Val
     json!({ "bucket": bucket.name(), "key": key, "name": name, "size": size })
 }
 
-/// The key of an uploaded file: its name, without what an object key should not hold.
+/// The key of an uploaded file: its name, without what an object key should not hold, and at most 120
+/// characters of it.
 #[must_use]
 pub(super) fn upload_key(file_id: &FileId, name: &str) -> String {
     let plain = |c: char| {

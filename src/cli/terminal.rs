@@ -1,5 +1,6 @@
-//! What others wrote, on its way to a terminal: names, titles and messages may hold escape sequences that move the cursor or change the
-//! window's title, and marks that turn the order of letters around. They are shown as what they are, never obeyed.
+//! What others wrote, on its way to a terminal: names, titles and messages may hold escape sequences that
+//! move the cursor or change the window's title, and marks that turn the order of letters around. They are
+//! shown as what they are, never obeyed.
 
 use std::fmt::Write as _;
 
@@ -8,7 +9,8 @@ use serde::Serialize;
 /// Characters of one text that a line for people shows.
 const SHOWN: usize = 400;
 
-/// A text for a line or a cell: escapes, line breaks and marks of direction are spelled out, and what is very long is cut.
+/// A text for a line or a cell: escapes, line breaks and marks of direction are spelled out, and what is very
+/// long is cut.
 pub(super) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(SHOWN));
     let mut rest = text.chars();
@@ -19,6 +21,7 @@ pub(super) fn plain(text: &str) -> String {
             shown.push(c);
         }
     }
+
     if rest.next().is_some() {
         shown.push('…');
     }
@@ -37,7 +40,8 @@ pub(super) fn whole(text: &str) -> String {
     })
 }
 
-/// One line of JSON that says the same and holds no character a terminal acts on. JSON itself demands that only of some of them.
+/// One line of JSON that says the same and holds no character a terminal acts on. JSON itself demands that
+/// only of some of them (RFC 8259, section 7).
 ///
 /// # Errors
 /// When the value cannot be JSON.
@@ -46,7 +50,8 @@ pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
     if !text.contains(acts) {
         return Ok(text);
     }
-    // Outside of texts there are none of these characters, so that each may be escaped where it stands.
+
+    // Outside of texts there are none of these characters, so that each may be escaped where it is.
     Ok(text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
         if acts(c) {
             // All of them lie below U+10000. Writing to a String cannot fail.
@@ -60,6 +65,8 @@ pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
 
 /// Whether a terminal does something at this character instead of showing it.
 fn acts(c: char) -> bool {
+    // These are the marks of Unicode's bidirectional algorithm (UAX #9) that change the order of what
+    // follows.
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
@@ -86,6 +93,7 @@ mod tests {
         ] {
             assert_eq!(plain(text), shown);
         }
+
         assert_eq!(plain(&"x".repeat(10_000)).chars().count(), SHOWN + 1);
     }
 

@@ -39,8 +39,8 @@ pub(super) struct VerifyArgs {
     worker: WorkerArgs,
 }
 
-/// Reads every object of a file's output again. Exit codes: 0 all is sound, or was mended; 4 something is damaged; 1 nothing can be
-/// said, or the repair failed.
+/// Reads every object of a file's output again. Exit codes: 0 all is sound, or was mended; 4 something is
+/// damaged; 1 nothing can be said, or the repair failed.
 ///
 /// # Errors
 /// What could not be reached, or why nothing can be said.
@@ -48,6 +48,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let storage = Storage::connect(&args.storage.settings()).await;
     let bucket = storage.bucket(&args.storage.s3_bucket);
     let jobs = jobs(&args, &bucket).await?;
+
     let prefix = match &args.output_prefix {
         Some(prefix) => prefix.clone(),
         None => OutputPrefix::of_file(&args.storage.output_root, &args.file_id)?,
@@ -56,22 +57,29 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         Some(jobs) => answered(jobs.owner(&prefix)).await??,
         None => None,
     };
+
     let from_log = async |job: &JobId| receipt_from_log(jobs.as_ref()?, job).await;
     let found = find(&bucket, &prefix, &args.file_id, owner, from_log).await?;
     let damages = scan(&bucket, &found).await?;
     tell(&args, &found, &damages);
+
     if damages.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     let Some(jobs) = jobs.clone().filter(|_| args.repair) else {
         return Ok(ExitCode::from(super::DIFFERENT));
     };
+
     let mended = create_repairer(&args, jobs, storage)
         .await?
         .repair(found, damages)
         .await?;
+
+    // The bucket is read once more: the answer is about what is there now, not about what the repair meant to
+    // do.
     let left = scan(&bucket, &mended.found).await?;
     tell_mended(&args, &mended, &left);
+
     Ok(if left.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -84,12 +92,14 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
     let worker = args.worker.worker_name();
     let nats = match Nats::connect(&args.nats.settings("fluxhls verify")).await {
         Ok(nats) => nats,
+        // A repair becomes public by compare-and-set on the log, so it cannot do without.
         Err(error) if args.repair => return Err(error.into()),
         Err(error) => {
             eprintln!("{error}; going by what is in the bucket");
             return Ok(None);
         }
     };
+
     Ok(Some(Jobs {
         log: Log::new(nats),
         output: bucket.clone(),
@@ -126,9 +136,11 @@ async fn create_repairer(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> any
 }
 
 fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
+    // Master is read as well, and is no object of the receipt.
     let (job, number) = (&found.receipt.job_id, found.receipt.objects.len() + 1);
     let state = if damages.is_empty() { "sound" } else { "damaged" };
     each(args, damages);
+
     if args.json {
         println!(
             "{}",
@@ -147,6 +159,7 @@ fn tell_mended(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
     let failure = mended.given_up.as_ref().map(|(_, failure)| failure);
     let revision = mended.found.receipt.revision;
     each(args, left);
+
     if args.json {
         println!(
             "{}",
@@ -156,6 +169,7 @@ fn tell_mended(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
         );
         return;
     }
+
     println!("mended: {} objects, {} are left", mended.mended.len(), left.len());
     if let Some(failure) = failure {
         println!("{}: {}", failure.code, failure.message);

@@ -87,6 +87,7 @@ pub fn quiet_log_filter() -> String {
         .unwrap_or_else(|| "error".to_owned())
 }
 
+/// The value of an environment variable; nothing where it is not set, or set to nothing.
 #[expect(
     clippy::disallowed_methods,
     reason = "this module is the one reader of the environment"

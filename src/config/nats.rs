@@ -76,6 +76,7 @@ fn max_bytes(text: &str) -> Result<(String, i64), String> {
             topology::STREAMS.join(", ")
         ));
     }
+
     match bytes.parse() {
         Ok(bytes) if bytes > 0 => Ok((name.to_owned(), bytes)),
         _ => Err(format!("{bytes} is no number of bytes")),
@@ -94,6 +95,7 @@ impl NatsArgs {
             password_file: self.nats_password_file.clone(),
             token_file: self.nats_token_file.clone(),
             api: match (&self.nats_jetstream_domain, &self.nats_jetstream_api_prefix) {
+                // The command line does not take both.
                 (Some(domain), _) => Api::Domain(domain.clone()),
                 (None, Some(prefix)) => Api::Prefix(prefix.clone()),
                 (None, None) => Api::Here,

@@ -67,6 +67,7 @@ impl StorageArgs {
                 ChecksumsArg::WhenSupported => Checksums::WhenSupported,
             }),
             public_read: self.s3_public_read,
+            // With 0 every transfer would be given up at once.
             stall_timeout: Duration::from_secs(self.s3_stall_timeout.max(1)),
             ..StorageSettings::new(self.s3_region.clone())
         }
@@ -114,8 +115,10 @@ impl StorageArgs {
     }
 }
 
-/// A root URL as it is given. Without a scheme nobody can tell whether TLS is meant, and no request can be sent.
+/// A root URL as it is given. Without a scheme no one can tell whether TLS is meant, and no request can be
+/// sent.
 fn root_url(text: &str) -> Result<String, String> {
+    // `localhost:9000` is a valid URL, too, of the scheme `localhost`: hence the look at scheme and host.
     let is_root = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     match text {
         _ if is_root => Ok(text.to_owned()),
@@ -159,6 +162,7 @@ mod tests {
             let parsed = Only::try_parse_from(["x", flag, url]);
             parsed.err().map(|error| error.to_string()).unwrap_or_default()
         };
+
         for flag in ["--s3-endpoint", "--public-base-url", "--live-base-url"] {
             let said = refused(flag, "nyc3.digitaloceanspaces.com");
             assert!(
@@ -182,6 +186,7 @@ mod tests {
             "--s3-endpoint",
             "http://127.0.0.1:9000",
         ];
+
         assert_eq!(live(&cdn), "http://127.0.0.1:9000/fluxhls/");
         let named = ["--live-base-url", "https://live.example"];
         assert_eq!(live(&[&cdn[..], &named].concat()), "https://live.example/");
@@ -197,6 +202,7 @@ mod tests {
             base_url(&["--s3-endpoint", "http://127.0.0.1:9000", "--s3-bucket", "b"]),
             "http://127.0.0.1:9000/b/"
         );
+
         assert_eq!(
             base_url(&[
                 "--s3-endpoint",

@@ -19,19 +19,24 @@ impl Jobs {
         let Unread::Broken { what, .. } = &unread else {
             return Err(unread.into());
         };
+
         let stream = if what.starts_with("hls.v1.work.") {
             topology::WORK
         } else {
             topology::JOBS
         };
+
         tracing::error!(job.id = %job, %unread, "a message of the job is broken; the job ends as failed");
         let failure = Failure::from(unread.clone());
         let broken = self.log.last(stream, what).await;
         let file_id = self.file_of(job).await;
+
+        // The dead letter comes before the facts: it is all that remains where the server refuses them.
         if let Some(broken) = &broken {
             self.publish_job_letter(job, file_id.as_ref(), stream, broken, &failure)
                 .await?;
         }
+
         // The index entry is written before `accepted`, so that a job without one is none of ours.
         let Some(file_id) = file_id else { return Ok(()) };
 
@@ -43,6 +48,8 @@ impl Jobs {
             outcome: Decision::Fail,
             error: error.clone(),
         };
+
+        // In the order in which every job ends: the verdict, then `ended`.
         let facts = [Fact::Verdict(verdict), Fact::Ended(failed(head, error))];
         for fact in &facts {
             if let Err(refused) = self.announce(fact, trace).await {
@@ -50,6 +57,7 @@ impl Jobs {
                 break;
             }
         }
+
         Ok(())
     }
 
@@ -71,6 +79,7 @@ impl Jobs {
             reason: &failure.message,
             more: file.as_slice(),
         };
+
         let subject = subject::dead_task(&TaskKey::new(job.clone(), TaskName::PLAN, Lane::Lo));
         let limit = self.log.max_payload();
         let letter = letter(subject, &grief, about.payload.clone(), Some(&about.headers), limit);
@@ -86,6 +95,7 @@ impl Jobs {
         let Some(accepted) = self.log.last(topology::JOBS, &accepted).await else {
             return Ok(());
         };
+
         let file = self.file_of(job).await;
         let failure = Failure::from(refused);
         self.publish_job_letter(job, file.as_ref(), topology::JOBS, &accepted, &failure)

@@ -8,8 +8,9 @@ use super::gate::Access;
 use crate::job::failure::{Failure, Remedy};
 
 impl Jobs {
-    /// The failure of a request to the source. A refusal is the operator's matter where our own bucket refuses us, too; otherwise it is this
-    /// one object that we may not read, and nobody knows yet for how long: see [`super::denial`].
+    /// The failure of a request to the source. A refusal is the operator's matter where our own bucket refuses
+    /// us, too; otherwise it is this one object that we may not read, and no one knows yet for how long: see
+    /// [`super::denial`].
     pub async fn classify_source_error(&self, error: &StorageError) -> Failure {
         match error {
             StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::from_code(Code::SourceNotFound),

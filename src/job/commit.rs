@@ -22,17 +22,25 @@ pub const SMALL_OBJECT: u64 = 64 << 20;
 
 impl Jobs {
     /// Carries out a verdict to commit and returns what is to be announced.
+    ///
+    /// # Errors
+    /// [`SettleError::Missing`] where the receipt or the bytes of the owner are not in the bucket, or what the
+    /// storage or the log did not do.
     pub(super) async fn commit(&self, state: &JobState, verdict: &Entry<Verdict>) -> Result<Ended, SettleError> {
         let prefix = &state.accepted.fact.output_prefix;
         let keys = self.keys(prefix, &state.job_id);
         let receipt = self.receipt(state, &keys.receipt()).await?;
+
+        // The receipt is read first: where it is missing, the owner has not changed yet.
         let owner = self.advance_owner(state).await?;
         crash::point("commit.current");
+
         let mut ended = finished(self, state, verdict, &receipt);
         if owner.file_id != *state.file_id() {
             let message = format!("The output place {prefix} belongs to file {}.", owner.file_id);
             return Ok(lost_prefix(ended, JobError::new(Code::PrefixInUse, message, None)));
         }
+
         let owner = self.write_master(prefix, owner).await?;
         crash::point("commit.master");
         ended.superseded = owner.job_id != state.job_id;
@@ -44,10 +52,12 @@ impl Jobs {
             job: state.job_id.clone(),
             what: key.to_owned(),
         };
+
         let bytes = self.output.get(key, SMALL_OBJECT).await?.ok_or_else(missing)?;
         match Receipt::decode(&bytes) {
             Ok(receipt) => Ok(receipt),
             Err(ReceiptError::Unread(unread @ Unread::Newer { .. })) => Err(unread.into()),
+            // A damaged receipt proves as little as a missing one.
             Err(ReceiptError::Unread(Unread::Broken { .. }) | ReceiptError::Changed) => Err(missing()),
         }
     }
@@ -74,14 +84,17 @@ impl Jobs {
             revision: 0,
             deleted: None,
         };
+
         loop {
             let expected = match self.owner(prefix).await? {
                 Some((owner, _)) if !gives_way(&owner, &ours, &state.accepted.fact.event) => return Ok(owner),
                 Some((_, seq)) => seq,
                 None => 0,
             };
+
             let body = serde_json::to_vec(&ours).unwrap_or_default();
             let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
+            // Where another one wins, the owner is read again: it may be a newer job by now.
             if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {
                 return Ok(ours);
             }
@@ -100,17 +113,21 @@ impl Jobs {
                 Some(_) => None,
                 None => Some(self.committed(prefix, &owner).await?),
             };
+
             if let Some((now, _)) = self.owner(prefix).await?
                 && now != owner
             {
                 owner = now;
                 continue;
             }
+
             let master = self.keys(prefix, &owner.job_id).master();
             match bytes {
                 Some(bytes) => drop(self.output.put(&master, bytes, ObjectKind::Master).await?),
                 None => self.output.delete(&[master]).await?,
             }
+
+            // The owner may have changed during the write; then its bytes go over these.
             match self.owner(prefix).await? {
                 Some((now, _)) if now != owner => owner = now,
                 _ => return Ok(owner),
@@ -194,8 +211,10 @@ mod tests {
         let gives = |owner: &Current, accepted_seq, upload_seq| {
             gives_way(owner, &self::owner("f", accepted_seq, None), &event(upload_seq))
         };
+
         let alive = owner("f", 5, None);
         assert!(gives(&alive, 6, 1) && !gives(&alive, 5, 9) && !gives(&alive, 4, 9));
+
         let deleted = owner("f", 5, Some(20));
         assert!(
             !gives(&deleted, 6, 19) && !gives(&deleted, 6, 20),

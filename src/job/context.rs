@@ -22,7 +22,7 @@ pub struct WorkerContext {
     pub cache: BlockCache,
     /// ffmpeg and ffprobe.
     pub tool: Tool,
-    /// The version of ffmpeg, as it stands in plans and results.
+    /// The version of ffmpeg, as it is written in plans and results.
     pub ffmpeg_version: String,
     /// Where task directories are created.
     pub work_dir: Arc<WorkDir>,

@@ -48,26 +48,34 @@ impl Jobs {
     /// Carries out a delete event. Safe to repeat at any time, also when the file lives again.
     ///
     /// # Errors
-    /// [`SettleError`]; the tombstone stands, and what is left is done by the next try.
+    /// [`SettleError`]; the tombstone remains, and what is left is done by the next try.
     pub async fn delete_file(&self, delete: &Delete, event: EventOrder) -> Result<(), SettleError> {
         let file = &delete.file_id;
         let (tombstone, seq) = self.write_tombstone(file, event).await?;
         crash::point("delete.tombstone");
+
+        // This delete event, or a later one, was carried out already.
         if tombstone.done.is_some() {
             return Ok(());
         }
+
         let jobs = self.jobs_to_delete(file, tombstone.event).await?;
         for state in &jobs {
             self.delete_job(state, tombstone.event).await?;
         }
+
+        // The log keeps facts for 90 days. Older outputs are found by their receipts alone, so each place
+        // where they may be is listed.
         let mut places = BTreeSet::new();
         places.extend(OutputPrefix::of_file(&self.settings.output_root, file));
         places.extend(delete.output_prefix.clone());
+
         let mut jobs = jobs.len();
         for place in &places {
             jobs += self.delete_forgotten(file, place, tombstone.event).await?;
         }
         crash::point("delete.forgotten");
+
         let done = Tombstone {
             done: Some(jobs),
             ..tombstone
@@ -78,7 +86,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Advances the tombstone of a file to this delete event, upwards only, and returns the one that stands.
+    /// Advances the tombstone of a file to this delete event, upwards only, and returns the one in force.
     async fn write_tombstone(&self, file: &FileId, event: EventOrder) -> Result<(Tombstone, u64), SettleError> {
         let ours = Tombstone::new(file.clone(), event);
         loop {
@@ -87,6 +95,7 @@ impl Jobs {
                 Some((_, seq)) => seq,
                 None => 0,
             };
+
             if let CreateOutcome::Created(seq) = self.log.replace(topology::JOBS, tomb(&ours), expected).await? {
                 return Ok((ours, seq));
             }
@@ -107,9 +116,12 @@ impl Jobs {
                 }
                 read => read?,
             };
+
+            // The index entry is written before `accepted`, so it may name a job that another file got first.
             let goes = |state: &JobState| !state.accepted.fact.event.is_after(&deletion) && state.file_id() == file;
             jobs.extend(state.filter(goes));
         }
+
         jobs.sort_by_key(|state| std::cmp::Reverse(state.accepted.seq));
         Ok(jobs)
     }
@@ -123,7 +135,9 @@ impl Jobs {
             return Ok(());
         };
         crash::point("delete.ended");
+
         let prefix = &state.accepted.fact.output_prefix;
+        // Only a job that decided to commit may have become the owner of the prefix.
         if state
             .verdict
             .as_ref()
@@ -139,6 +153,8 @@ impl Jobs {
             self.retire(prefix, ours).await?;
             crash::point("delete.retired");
         }
+
+        // By now the owner says that it is deleted: whoever writes master late reads that, and removes it.
         let keys = self.keys(prefix, &state.job_id);
         self.remove(keys.folder()).await?;
         self.remove(&storage::scratch(state.job_id.as_str())).await?;
@@ -154,6 +170,7 @@ impl Jobs {
         if state.ended {
             return Ok(Some(state.clone()));
         }
+
         if state.verdict.is_none() {
             let request = Fact::Cancel(Cancel {
                 head: Head::new(state.job_id.clone(), state.file_id().clone()),
@@ -162,11 +179,14 @@ impl Jobs {
             });
             self.announce(&request, state.traceparent.as_deref()).await?;
         }
+
         let Some(state) = self.state(&state.job_id).await? else {
             return Ok(None);
         };
+
         match self.settle(&state).await {
-            // Somebody removed what it decided to commit. It cannot become public any more, and must end all the same.
+            // Someone removed what it decided to commit. It cannot become public any more, and must end all the
+            // same.
             Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
                 let message = format!("{what} was removed before the output became public.");
                 let error = JobError::new(Code::VerificationFailed, message, None);
@@ -174,6 +194,7 @@ impl Jobs {
             }
             settled => settled?,
         }
+
         Ok(self.state(&state.job_id).await?)
     }
 
@@ -188,15 +209,18 @@ impl Jobs {
                     let deleted = ours.deleted;
                     (Current { deleted, ..owner }, seq)
                 }
+                // A job of the file's new life keeps the prefix.
                 Some((owner, _)) => break owner,
                 None => (ours.clone(), 0),
             };
+
             let body = serde_json::to_vec(&retired).unwrap_or_default();
             let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
             if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {
                 break retired;
             }
         };
+
         // Of a new life, too: an earlier try may have died right after it had removed that one's master.
         match self.write_master(prefix, owner).await {
             Err(SettleError::Missing { job, what }) => {
@@ -227,6 +251,7 @@ impl Jobs {
             self.remove(self.keys(prefix, job).folder()).await?;
             self.announce_gone(job, file, None).await?;
         }
+
         Ok(forgotten.len())
     }
 
@@ -237,14 +262,18 @@ impl Jobs {
             let Some(job) = job_of_receipt(prefix, &meta.key) else {
                 continue;
             };
+
             let bytes = self.output.get(&meta.key, SMALL_OBJECT).await?;
             let receipt = bytes.and_then(|bytes| Receipt::decode(&bytes).ok());
             let is_theirs = receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
+
+            // A job that the log still knows goes by its facts, with `delete_job`.
             let accepted = subject::fact(&job, FactKind::Accepted);
             if is_theirs && self.log.last(topology::JOBS, &accepted).await.is_none() {
                 forgotten.insert(job);
             }
         }
+
         Ok(forgotten)
     }
 
@@ -300,6 +329,7 @@ mod tests {
         let of = |key| job_of_receipt(&prefix, key).map(String::from);
         assert_eq!(of("hls/f/j1/receipt.json").as_deref(), Some("j1"));
         assert_eq!(of("hls/f/j1/receipt-a1.json").as_deref(), Some("j1"));
+
         for other in [
             "hls/f/j1/x/receipt.json",
             "hls/f/receipt.json",

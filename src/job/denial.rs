@@ -1,9 +1,9 @@
 //! A source that the storage denies us while it serves our own bucket.
 //!
 //! One answer says little: rights were just exchanged and are not known everywhere, or the object is not there yet, which a bucket that we
-//! may not list tells as a denial, too. So a denied attempt is given back, and the task looks at its source before it starts again.
-//! Only a source that is denied for `SOURCE_WAIT` on end is given up. Since when it is denied stands in the log, with the attempt that
-//! was given back, so that no restart of a process forgets it.
+//! may not list reports as a denial, too. So a denied attempt is given back, and the task looks at its source
+//! before it starts again. Only a source that is denied for `SOURCE_WAIT` on end is given up. Since when it is
+//! denied is written in the log, with the attempt that was given back, so that no restart forgets it.
 
 use std::time::Duration;
 
@@ -25,9 +25,11 @@ pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
 impl Jobs {
     /// Since when the source of a task is denied, where its newest start was given back for that.
     async fn denied_since(&self, state: &JobState, task: TaskName) -> Option<DateTime<Utc>> {
+        // For most tasks this says enough, without another request.
         if state.work.released(task) == 0 {
             return None;
         }
+
         let (released, message) = self.last_denial(&state.job_id, task).await?;
         let is_newest = self.is_newest(&state.job_id, task, released.attempt).await;
         is_newest.then(|| since(&released, &message))
@@ -64,12 +66,14 @@ impl Jobs {
         self.wait_since(since, denied.ending_job())
     }
 
-    /// Whether a task may start whose source is waited for since then: not yet, or, after `SOURCE_WAIT`, never. That is told by our clock and
-    /// times of the log; where our clock is known to be wrong, nothing is.
+    /// Whether a task may start whose source is waited for since then: not yet, or, after `SOURCE_WAIT`,
+    /// never. That is judged by our clock and times of the log, and not at all where our clock is known to be
+    /// wrong.
     pub fn wait_since(&self, since: DateTime<Utc>, failure: Failure) -> Readiness {
         if let Some(left) = self.source_wait_left(since) {
             return Readiness::Wait(left.min(LOOK_AGAIN));
         }
+
         match self.output.agrees_on_time() {
             Ok(()) => Readiness::Never(failure),
             Err(error) => {
@@ -79,7 +83,7 @@ impl Jobs {
         }
     }
 
-    /// How much of `SOURCE_WAIT` is left where it began at `since`.
+    /// How much of `SOURCE_WAIT` is left where it began at `since`; nothing once it is over.
     #[must_use]
     pub fn source_wait_left(&self, since: DateTime<Utc>) -> Option<Duration> {
         let wait = TimeDelta::from_std(self.settings.source_wait).unwrap_or(TimeDelta::MAX);

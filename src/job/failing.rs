@@ -31,8 +31,11 @@ impl Run {
         } else {
             failure
         };
+
         meter::failure(self.key.class, failure.code);
         tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
+
+        // The server does not fence acknowledgements, so an attempt that was overtaken must not settle.
         if !is_newest {
             return Ok(Disposition::LeaveUnacked);
         }
@@ -40,6 +43,7 @@ impl Run {
         match (&failure.remedy, failure.class()) {
             (Remedy::EndJob, _) | (Remedy::ByClass, Class::Permanent) => self.fail(state, failure).await,
             (Remedy::AwaitNewer(unread), _) => {
+                // Readiness names the release that is needed.
                 self.jobs.log.newer().note(unread);
                 self.release(attempt, "newer", None).await?;
                 Ok(Disposition::Retry(NEWER_PAUSE))
@@ -54,6 +58,7 @@ impl Run {
                 Ok(Disposition::Retry(Gate::retry_delay()))
             }
             (Remedy::ByClass, Class::Transient) => {
+                // This attempt is among those used: it was counted before its work began.
                 let used = self.jobs.work(&state.job_id).await?.attempts(task);
                 if used >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
                     return self.fail(state, too_many(state, task, Some(failure))).await;
@@ -63,14 +68,16 @@ impl Run {
         }
     }
 
-    /// A failed check is told, so that the next attempt can compare: what was measured twice alike is our own fault. Whoever dies before it
-    /// is told leaves one attempt less to compare with, and nothing else.
+    /// A failed check is published, so that the next attempt can compare: what was measured twice alike is
+    /// our own fault. Whoever dies before it is published leaves one attempt less to compare with, no more.
     async fn compare_with_last(&self, attempt: u64, failure: Failure) -> Result<Failure, Refused> {
         if failure.code != Code::VerificationFailed || failure.remedy != Remedy::ByClass {
             return Ok(failure);
         }
+
         let subject = subject::work(&self.key.job_id, WorkKind::Failed, self.key.task);
         let last = self.jobs.log.last(topology::WORK, &subject).await;
+        // A message that cannot be read counts as none: it is compared with, and decides nothing else.
         let last: Option<FailedCheck> = last.and_then(|last| serde_json::from_slice(&last.payload).ok());
         if last.is_some_and(|last| last.attempt != attempt && last.reason == failure.message) {
             return Ok(failure.measured_again());
@@ -81,13 +88,14 @@ impl Run {
             attempt,
             reason: failure.message.clone(),
         };
+
         let body = serde_json::to_vec(&failed).unwrap_or_default();
         let message = OutboundMessage::json(subject, body).with_id(format!("failed-{attempt}"));
         self.jobs.log.append(topology::WORK, message).await?;
         Ok(failure)
     }
 
-    /// Ends the job for good: dead letter, verdict, end, acknowledgement.
+    /// Ends the job permanently: dead letter, verdict, end, acknowledgement.
     pub(super) async fn fail(&self, state: &JobState, failure: Failure) -> Result<Disposition, SettleError> {
         let error = failure.to_error(Some(self.key.task));
         self.publish_dead_letter(state, failure).await?;
@@ -107,6 +115,7 @@ impl Run {
             stderr: evidence.stderr,
             probe: evidence.probe,
         };
+
         let grief = Grief {
             stream: topology::TASKS,
             seq: self.delivery.seq,
@@ -118,8 +127,10 @@ impl Run {
                 (dead::REPORT, report.to_header()),
             ],
         };
+
         let (task, limit) = (self.delivery.payload().clone(), self.jobs.log.max_payload());
         let subject = subject::dead_task(&self.key);
+        // The id names one life of the job: a redelivery adds no second letter, a later life does.
         let id = format!("{subject}-{}", state.accepted.seq);
         let letter = letter(subject, &grief, task, self.delivery.headers(), limit);
         self.jobs.log.publish_letter(letter.with_id(id)).await

@@ -61,13 +61,13 @@ impl Failure {
         }
     }
 
-    /// A failure told by its code's sentence.
+    /// A failure with the sentence of its code.
     #[must_use]
     pub fn from_code(code: Code) -> Self {
         Self::new(code, code.sentence())
     }
 
-    /// A failure told by an error, made a sentence: a capital at its start, a full stop at its end.
+    /// A failure with the text of an error, made a sentence: a capital at its start, a full stop at its end.
     #[must_use]
     pub fn from_error(code: Code, error: &dyn std::fmt::Display) -> Self {
         let text = error.to_string();
@@ -96,6 +96,7 @@ impl Failure {
     /// The failure of work that panicked.
     #[must_use]
     pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        // `panic!` carries a `String` where it has arguments, else a `&str`.
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Self::internal(&format!("The work panicked: {}", text.unwrap_or("it said nothing")))
@@ -137,7 +138,7 @@ impl Failure {
         }
     }
 
-    /// The failure as it stands in facts.
+    /// The failure as it is written in facts.
     #[must_use]
     pub fn to_error(&self, task: Option<TaskName>) -> JobError {
         JobError {
@@ -202,6 +203,7 @@ mod tests {
                 "{failure}"
             );
         }
+
         assert!(Failure::of_panic(&()).message.contains("it said nothing"));
     }
 

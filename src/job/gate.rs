@@ -101,9 +101,12 @@ impl Gate {
 
     pub(super) fn set(&self, access: Access) {
         let before = self.0.send_replace(access.clone());
+
+        // The bucket is asked again every few seconds, so only a change is worth a line.
         if before.is_like(&access) {
             return;
         }
+
         match (access.obstacle(), &access) {
             (
                 Some(obstacle),
@@ -136,6 +139,7 @@ impl Jobs {
                 reason: format!("no answer from bucket {} within {ANSWER:?}", self.output.name()),
             },
         };
+
         self.gate.set(access.clone());
         access
     }
@@ -168,9 +172,11 @@ mod tests {
         let gate = Gate::default();
         let shared = gate.clone();
         assert_eq!(shared.pause(), None);
+
         let away = Access::Unreachable {
             reason: "no answer".to_owned(),
         };
+
         for closed in [
             refused(Code::StorageDenied, "403"),
             refused(Code::ClockSkew, "403"),
@@ -179,6 +185,7 @@ mod tests {
             gate.set(closed);
             assert!(shared.pause().is_some_and(|pause| (PAUSE..=PAUSE * 2).contains(&pause)));
         }
+
         gate.set(Access::Granted);
         assert_eq!(shared.pause(), None);
     }
@@ -187,11 +194,13 @@ mod tests {
     fn an_obstacle_says_what_it_is_and_keeps_the_storages_own_words() {
         let clock = refused(Code::ClockSkew, "they differ by 60 min").obstacle().unwrap();
         assert!(clock.contains("the clocks of") && clock.contains("60 min"), "{clock}");
+
         let denied = refused(Code::StorageDenied, "403 ExpiredToken").obstacle().unwrap();
         assert!(
             denied.contains("refuses") && denied.contains("ExpiredToken"),
             "{denied}"
         );
+
         assert_eq!(Access::Granted.obstacle(), None);
     }
 }

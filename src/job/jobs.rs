@@ -67,7 +67,8 @@ impl Jobs {
         self.announce_as(cuid2::create_id(), fact, traceparent).await
     }
 
-    /// As [`Jobs::announce`], under a message id that is the writer's own: a repetition with the same id is told as ours.
+    /// As [`Jobs::announce`], under a message id that is the writer's own: a repetition with the same id is
+    /// reported as ours.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the message.
@@ -80,6 +81,7 @@ impl Jobs {
         let Head { job_id, file_id, .. } = fact.head();
         let subject = subject::fact(job_id, fact.kind());
         let body = fact.encode().unwrap_or_default();
+
         let created = self
             .log
             .create(
@@ -87,6 +89,8 @@ impl Jobs {
                 OutboundMessage::json(subject, body).with_id(id).traced(traceparent),
             )
             .await?;
+
+        // Only who wrote the fact logs it; everyone else found it in the log.
         if matches!(created, CreateOutcome::Created(_)) {
             tracing::info!(job.id = %job_id, file.id = %file_id, fact = fact.kind().as_str(), "{}", sentence(fact));
         }

@@ -70,6 +70,7 @@ impl Jobs {
 
     /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
     pub async fn is_newest(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
+        // Where the stream has forgotten every attempt, none is newer.
         self.newest(job, task).await.is_none_or(|newest| newest == seq)
     }
 
@@ -98,13 +99,16 @@ impl Jobs {
     ) -> LeaseEnd {
         let mut confirmed = Instant::now();
         let (mut count, mut moved) = (work_counter.count(), Instant::now());
+
         loop {
             tokio::time::sleep(topology::HEARTBEAT).await;
+
             if work_counter.count() != count {
                 (count, moved) = (work_counter.count(), Instant::now());
             } else if moved.elapsed() >= STALL {
                 return LeaseEnd::Stalled;
             }
+
             // After a pause of the whole process this comes first: the deadline is judged by what the server says now.
             let beat = async {
                 let alive = delivery.heartbeat().await;
@@ -114,10 +118,13 @@ impl Jobs {
                     self.is_overruled(job).await,
                 )
             };
+
             match tokio::time::timeout(topology::HEARTBEAT, beat).await {
+                // A newer attempt holds the task even where the server confirmed our heartbeat.
                 Ok((_, false, _)) => return LeaseEnd::Lost,
                 Ok((_, _, true)) => return LeaseEnd::Overruled,
                 Ok((true, true, false)) => confirmed = Instant::now(),
+                // One missed confirmation is no loss: the server redelivers after `ack_wait` at the earliest.
                 Ok((false, true, false)) | Err(_) if confirmed.elapsed() >= topology::ACK_WAIT => {
                     return LeaseEnd::Lost;
                 }
@@ -133,7 +140,8 @@ impl Jobs {
             .any(|kind| facts.contains_key(&subject::fact(job, kind)))
     }
 
-    /// Ends when the job's cancel, verdict or end is told on core NATS: faster than the next heartbeat, but not sure to come.
+    /// Ends when the job's cancel, verdict or end is published on core NATS: faster than the next heartbeat,
+    /// but not sure to come.
     async fn overruled(&self, job: &JobId) {
         let mut heard = self.log.subscribe(format!("live.{}", subject::facts_of(job))).await;
         while let Some(told) = heard.next().await {
@@ -141,6 +149,7 @@ impl Jobs {
                 return;
             }
         }
+        // Without a subscription the heartbeats alone ask, so this branch must not end the `select!`.
         std::future::pending().await
     }
 }

@@ -13,8 +13,8 @@ use super::verdict::SettleError;
 /// Tasks of one job that are on the queue at a time, at least and at most.
 const WINDOW: (usize, usize) = (2, 256);
 
-/// Tasks that a job may have on the queue: those in work, and as many behind them, so that nobody waits for one. Where others wait
-/// already, it has one in work and one behind it, and jobs take turns chunk by chunk.
+/// Tasks that a job may have on the queue: those in work, and as many behind them, so that no one waits for
+/// one. Where others wait already, it has one in work and one behind it, and jobs take turns chunk by chunk.
 fn window(backlog: Backlog) -> usize {
     let (least, most) = WINDOW;
     let plenty = 2 * backlog.capacity();
@@ -39,18 +39,23 @@ impl Jobs {
         if state.planned.is_none() || !state.is_open() {
             return Ok(());
         }
+
         let pending = state.pending();
         if pending.is_empty() {
             let finish = state.key(TaskName::FINISH);
             return Ok(self.put(&state, std::slice::from_ref(&finish)).await?);
         }
+
+        // Two tasks fit into every window, so there is no need to ask how much is waiting.
         let window = if pending.len() > WINDOW.0 {
             let (hi, lo) = self.encoding().await;
             window(hi.and(lo))
         } else {
             pending.len()
         };
+
         let mut next = pending[..pending.len().min(window)].to_vec();
+        // Before the first result there is nothing to list.
         if !state.work.done.is_empty() {
             next.push(state.key(TaskName::PLAYLIST));
         }
@@ -83,6 +88,7 @@ impl Jobs {
         } else {
             BTreeMap::new()
         };
+
         for key in tasks {
             if queued.contains_key(&subject::task(key)) {
                 continue;
@@ -114,6 +120,7 @@ mod tests {
             in_flight,
             pulls,
         };
+
         assert_eq!(window(backlog(0, 0, 1)), 4);
         assert_eq!(window(backlog(0, 0, 64)), 128);
         assert_eq!(window(backlog(60, 64, 0)), 128);

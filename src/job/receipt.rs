@@ -14,7 +14,7 @@ use streams::task::TaskName;
 use streams::work::{ObjectRef, TaskOutput};
 use streams::{FileId, JobId, OutputPrefix, Unread, wire};
 
-/// What stands in the place of the seal while it is computed: as long as it, and no hash of anything.
+/// What is in the place of the seal while it is computed: as long as it, and no hash of anything.
 const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Everything that was checked before a job was called completed.
@@ -35,7 +35,7 @@ pub struct Receipt {
     pub revision: u64,
     /// Length of the output in seconds.
     pub duration_seconds: f64,
-    /// What was made, as `ended` tells it.
+    /// What was made, as `ended` says it.
     pub renditions: Vec<EndedRendition>,
     /// Key of the poster, where one was made.
     pub poster: Option<String>,
@@ -50,9 +50,9 @@ pub struct Receipt {
     pub checks: Vec<Check>,
     /// What was decided about the job.
     pub planned: Planned,
-    /// What every task made, then what repairs made anew.
+    /// What every task made, then what repairs made again.
     pub made: Vec<Made>,
-    /// SHA-256 of the receipt with zeros in this place.
+    /// SHA-256 of the receipt with zeros in this place, in hex.
     pub seal: String,
 }
 
@@ -68,7 +68,7 @@ pub struct Check {
     pub figures: BTreeMap<String, f64>,
 }
 
-/// What one task made, and by which attempt; or what a repair made of it anew.
+/// What one task made, and by which attempt; or what a repair made of it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Made {
     /// The planned task.
@@ -125,6 +125,7 @@ impl Receipt {
         };
         let text = serde_json::to_string_pretty(&open).unwrap_or_default();
         let seal = Digest::of(text.as_bytes()).sha256;
+        // The seal is the last field, so the last zeros are its place.
         let (before, after) = text.rsplit_once(UNSEALED).unwrap_or((&text, ""));
         format!("{before}{seal}{after}").into()
     }
@@ -135,7 +136,9 @@ impl Receipt {
     /// [`ReceiptError`] when it is not what was stored.
     pub fn decode(bytes: &[u8]) -> Result<Self, ReceiptError> {
         const WHAT: &str = "the receipt";
+
         let receipt: Self = wire::read(WHAT, bytes)?;
+        // The stored text is hashed, not the value encoded again, so that a change of any byte is found.
         let text = std::str::from_utf8(bytes).map_err(|error| Unread::broken(WHAT, error.to_string()))?;
         let (before, after) = text.rsplit_once(&receipt.seal).ok_or(ReceiptError::Changed)?;
         let open = format!("{before}{UNSEALED}{after}");
@@ -183,6 +186,7 @@ mod tests {
         assert_eq!(read.checks[0].figures["seconds"], 0.3);
         assert_eq!(read.planned, receipt().planned);
         assert_eq!(receipt().encode(), bytes);
+
         let broken = Receipt::decode(b"{}");
         assert!(
             matches!(broken, Err(ReceiptError::Unread(Unread::Broken { .. }))),

@@ -25,13 +25,14 @@ pub async fn old(log: &Log, job: &JobId) -> Old {
     let Some(began) = fact(FactKind::Accepted).await else {
         return Old::Unknown;
     };
+
     if fact(FactKind::Ended).await.is_none() {
         return Old::Open;
     }
     wire::read(&began.subject, &began.payload).map_or_else(Old::Unread, Old::Ended)
 }
 
-/// Publishes the event of `job`, which repeats `old`.
+/// Publishes the event of `job`, which repeats `old`; returns its stream sequence.
 ///
 /// # Errors
 /// When no stream takes it.
@@ -44,11 +45,14 @@ pub async fn again(log: &Log, old: &Accepted, job: &JobId) -> Result<u64, SendEr
 #[must_use]
 pub fn event(old: &Accepted, job: &JobId) -> Value {
     let mut event = serde_json::to_value(&old.upload).unwrap_or_default();
+
+    // Bucket and key are taken as they are. A URL would be decoded again, and both at once are refused.
     if let (Some(source), Value::Object(fields)) = (&old.source, &mut event) {
         fields.remove("file_url");
         fields.insert("bucket".to_owned(), json!(source.bucket));
         fields.insert("key".to_owned(), json!(source.key));
     }
+
     event["job_id"] = json!(job);
     event["retry_of"] = json!(old.head.job_id);
     event["output_prefix"] = json!(old.output_prefix);
@@ -75,8 +79,10 @@ mod tests {
             "source": {"bucket": "b", "key": "50%20off.mp4"}
         }))
         .unwrap();
+
         let body = event(&old, &"new".parse().unwrap()).to_string();
         let arrival = upload::read(None, body.as_bytes(), "hls/").unwrap();
+
         let meant = old.source.as_ref().unwrap().url();
         assert_eq!(arrival.upload.file_url, meant);
         assert_eq!(
@@ -86,6 +92,7 @@ mod tests {
             },
             old.upload
         );
+
         assert_eq!(arrival.output_prefix, old.output_prefix);
         assert_eq!(arrival.violations, [""; 0]);
         assert_eq!(arrival.job_id.map(String::from).as_deref(), Some("new"));

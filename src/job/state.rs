@@ -32,7 +32,7 @@ pub struct JobState {
     pub accepted: Entry<Accepted>,
     /// What was decided, once it was.
     pub planned: Option<Entry<Planned>>,
-    /// Whether somebody asked for it to stop.
+    /// Whether someone asked for it to stop.
     pub cancel: Option<Entry<Cancel>>,
     /// How it must end, once decided.
     pub verdict: Option<Entry<Verdict>>,
@@ -67,10 +67,12 @@ impl WorkState {
     pub fn from_subjects(subjects: &BTreeMap<String, u64>) -> Result<Self, Unread> {
         let mut state = Self::default();
         for (subject, count) in subjects {
+            // The subject of a part ends in `<task>.<k>`, one token more than those of the other kinds.
             if let Some((_, task, k)) = subject::parse_part(subject) {
                 state.parts.entry(task).or_default().insert(k);
                 continue;
             }
+
             let (_, kind, task) = subject::parse_work(subject)
                 .ok_or_else(|| Unread::newer(subject, "this release knows no such work message"))?;
             match kind {
@@ -81,6 +83,7 @@ impl WorkState {
                 WorkKind::Part | WorkKind::Failed => {}
             }
         }
+
         Ok(state)
     }
 
@@ -159,7 +162,9 @@ impl Jobs {
         let facts = self.log.subjects(topology::JOBS, &subject::facts_of(job)).await;
         let kinds = facts.keys().map(|subject| Ok(subject::read_fact(subject)?.1));
         let kinds: BTreeSet<FactKind> = kinds.collect::<Result<_, Unread>>()?;
-        // None of these waits for another: what is told of a job meanwhile is in none of them or in some, as if they were read in a row.
+
+        // None of these waits for another: what is published of a job meanwhile is in none of them or in
+        // some, as if they were read in a row.
         let (accepted, planned, cancel, verdict, work) = futures::join!(
             self.recorded(job, FactKind::Accepted, &kinds),
             self.entry(job, FactKind::Planned, &kinds),
@@ -167,9 +172,11 @@ impl Jobs {
             self.entry(job, FactKind::Verdict, &kinds),
             self.work(job),
         );
+
         let Some(accepted) = accepted else {
             return Ok(None);
         };
+
         Ok(Some(JobState {
             job_id: job.clone(),
             traceparent: accepted.header("traceparent").map(str::to_owned),
@@ -243,6 +250,7 @@ mod tests {
         ]
         .map(|(tail, count)| (format!("hls.v1.work.j1.{tail}"), count));
         let work = WorkState::from_subjects(&subjects.into_iter().collect()).unwrap();
+
         let v0 = TaskName::video(0);
         assert_eq!(work.attempts(v0), 2);
         assert_eq!(work.attempts(v0.redone()), 1);
@@ -268,7 +276,9 @@ mod tests {
             seq: 1,
             time: DateTime::UNIX_EPOCH,
         };
+
         assert!(feasible(Some(entry(&fact))).is_ok_and(|planned| planned.is_some()));
+
         fact.needs = vec!["boundaries".to_owned()];
         let unread = feasible(Some(entry(&fact))).unwrap_err().to_string();
         assert!(

@@ -2,7 +2,7 @@
 //!
 //! 1. Read the job and the task's own history from the leader.
 //! 2. Ended: acknowledge. Canceled or decided: carry that out, acknowledge. Too many attempts: fail.
-//! 3. No result yet: publish an attempt, unless somebody started meanwhile; work, publish the result as the first one.
+//! 3. No result yet: publish an attempt, unless someone started meanwhile; work, publish the result as the first one.
 //! 4. Always: put what comes next on the queue.
 //! 5. Acknowledge.
 
@@ -44,7 +44,9 @@ pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_b
             return Disposition::Retry(NEWER_PAUSE);
         }
     };
+
     let run = Run { jobs, key, delivery };
+    // A playlist update has no result and counts no attempts, so it goes around the five steps.
     let settled = if run.key.task == TaskName::PLAYLIST {
         match run.jobs.storage_pause(run.key.class) {
             Some(pause) => Ok(Disposition::Retry(pause)),
@@ -53,6 +55,7 @@ pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_b
     } else {
         run.steps(stage, hand_back).await
     };
+
     match settled {
         Ok(settlement) => settlement,
         Err(error) => run.stopped(error).await,
@@ -70,22 +73,26 @@ enum Worked {
 impl Run {
     async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Disposition, SettleError> {
         let task = self.key.task;
-        // Before the job itself: nobody may have started the task after what is read of it here and in between.
+        // Before the job itself: no one may have started the task after what is read of it here and in between.
         let newest = self.jobs.newest(&self.key.job_id, task).await;
         let Some(state) = self.jobs.state(&self.key.job_id).await? else {
             tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
             return Ok(Disposition::Ack);
         };
         crash::point("step.read");
+
         if !state.is_open() {
             return self.settle(&state).await;
         }
+
         if !has_result(&state, task) {
             let readiness = self.readiness(&state, &stage).await;
             // Whoever slept while it looked speaks of what was: the task is with the one who started it meanwhile.
             if !matches!(readiness, Readiness::Ready(_)) && self.jobs.newest(&state.job_id, task).await != newest {
                 return Ok(Disposition::LeaveUnacked);
             }
+
+            // The binding keeps the room reserved until the work is done; `_` would free it at once.
             let _room = match readiness {
                 Readiness::Ready(room) => room,
                 Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
@@ -95,6 +102,8 @@ impl Run {
                 return Ok(settlement);
             }
         }
+
+        // Also where a result existed: whoever published it may have died before this.
         self.jobs.advance(&self.key.job_id).await?;
         crash::point("step.advanced");
         Ok(Disposition::Ack)
@@ -106,6 +115,7 @@ impl Run {
         if let Some(pause) = self.jobs.storage_pause(self.key.class) {
             return Readiness::Wait(pause);
         }
+        // Attempts are counted before the work, so that a file that kills its worker reaches the limit, too.
         if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
             return Readiness::Never(too_many(state, task, None));
         }
@@ -162,6 +172,8 @@ impl Run {
             work_counter: work_counter.clone(),
             slot: self.delivery.slot.clone(),
         };
+
+        // The branch that ends first drops the others: a lease that is lost stops the work.
         let worked = tokio::select! {
             result = AssertUnwindSafe(stage.work(assignment)).catch_unwind() => match result {
                 Ok(Ok(product)) => Worked::Product(product),
@@ -173,11 +185,14 @@ impl Run {
             () = hand_back.cancelled() => Worked::HandedBack,
         };
         crash::point("step.worked");
+
         match worked {
             Worked::Product(product) => self.publish(state, attempt, product).await,
             Worked::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
             Worked::HandedBack => {
                 self.release(attempt, "shutdown", None).await?;
+
+                // Only the newest attempt may return the message: another worker may hold it by now.
                 let is_ours = self.jobs.is_newest(&state.job_id, self.key.task, attempt).await;
                 let settlement = if is_ours {
                     Disposition::Retry(Duration::ZERO)
@@ -208,19 +223,23 @@ impl Run {
     /// Publishes an attempt, unless another worker did since we read that the newest one is `newest`. We were asleep then, what we
     /// know of the job is old, and the task is not ours any more.
     async fn start(&self, state: &JobState, newest: Option<u64>) -> Result<Option<u64>, Refused> {
+        // The time is that of the message, so a later start would count earlier attempts as waiting.
         if state.work.attempts(self.key.task) == 0 {
             let waited = (Utc::now() - self.delivery.time).to_std().unwrap_or_default();
             histogram!("fluxhls_queue_wait_seconds", "class" => self.key.class.as_str()).record(waited);
         }
+
         let attempt = Attempt::new(state.job_id.clone(), self.key.task, &self.jobs.settings.worker);
         let body = serde_json::to_vec(&attempt).unwrap_or_default();
         let message = OutboundMessage::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
         let message = message.with_id(attempt.id).traced(state.traceparent.as_deref());
+
         let started = self.jobs.log.replace(topology::WORK, message, newest.unwrap_or(0));
         let CreateOutcome::Created(seq) = started.await? else {
             tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; left to it");
             return Ok(None);
         };
+
         meter::attempt(self.key.class, "started");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt = seq, "started {}", self.key.task);
         Ok(Some(seq))
@@ -236,6 +255,7 @@ impl Run {
         meter::attempt(self.key.class, "completed");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
+
         match product {
             Product::Plan(planned) => {
                 self.jobs.announce(&Fact::Planned(*planned), trace).await?;
@@ -250,6 +270,7 @@ impl Run {
                     worker,
                     output: *output,
                 };
+
                 let subject = subject::work(&state.job_id, WorkKind::Done, task);
                 let body = serde_json::to_vec(&done).unwrap_or_default();
                 self.jobs
@@ -259,6 +280,7 @@ impl Run {
             }
             Product::Commit => {
                 let verdict = self.jobs.decide(state, Decision::Commit, None).await?;
+                // The first verdict counts, so this may be another one than ours.
                 let decided = JobState {
                     verdict,
                     ..state.clone()
@@ -267,6 +289,7 @@ impl Run {
             }
             Product::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
         }
+
         crash::point("step.published");
         Ok(None)
     }
@@ -280,6 +303,7 @@ impl Run {
                 task,
                 reason,
             };
+
             let subject = subject::work(&state.job_id, WorkKind::Redo, task);
             let body = serde_json::to_vec(&redo).unwrap_or_default();
             self.jobs
@@ -287,6 +311,7 @@ impl Run {
                 .create(topology::WORK, OutboundMessage::json(subject, body))
                 .await?;
         }
+
         // While this `finish` is on the queue no other can be put there. The redone task may be the last one missing, and quick.
         self.delivery.settle(Disposition::Ack).await;
         crash::point("step.redo");
@@ -301,7 +326,7 @@ impl Run {
     }
 }
 
-/// Whether the task's own result stands already.
+/// Whether the task's own result exists already.
 fn has_result(state: &JobState, task: TaskName) -> bool {
     match task.duty {
         Duty::Plan => state.planned.is_some(),

@@ -20,6 +20,7 @@ impl Run {
                 Disposition::Retry(self.jobs.settings.retry_delay)
             }
             SettleError::Unread(unread @ Unread::Newer { .. }) => {
+                // Readiness names the release that is needed.
                 self.jobs.log.newer().note(&unread);
                 Disposition::Retry(NEWER_PAUSE)
             }
@@ -35,15 +36,20 @@ impl Run {
     async fn refused(&self, refused: Refused) -> Disposition {
         tracing::error!(job.id = %self.key.job_id, task = %self.key.task, %refused, "a message cannot be published; the job ends as failed");
         let failure = Failure::from(refused);
+
         let state = match self.jobs.state(&self.key.job_id).await {
             Ok(Some(state)) => state,
             Ok(None) => return Disposition::Ack,
+            // Boxed, since these two functions call each other.
             Err(error) => return Box::pin(self.stopped(error.into())).await,
         };
+
+        // The letter comes first: it may be all that the server takes.
         let error = failure.to_error(Some(self.key.task));
         if let Err(refused) = self.publish_dead_letter(&state, failure).await {
             return self.unkept(&refused.into());
         }
+
         match self.jobs.fail(&state, error).await {
             Ok(()) | Err(SettleError::Refused(_)) => Disposition::Ack,
             Err(error) => Box::pin(self.stopped(error)).await,

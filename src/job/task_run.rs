@@ -30,8 +30,10 @@ impl Run {
             reason: reason.to_owned(),
             since,
         };
+
         let subject = subject::work(&self.key.job_id, WorkKind::Released, self.key.task);
         let body = serde_json::to_vec(&released).unwrap_or_default();
+        // By its message id a release that is published twice counts once.
         self.jobs
             .log
             .append(
@@ -39,6 +41,7 @@ impl Run {
                 OutboundMessage::json(subject, body).with_id(format!("released-{attempt}")),
             )
             .await?;
+
         meter::attempt(self.key.class, "released");
         Ok(())
     }

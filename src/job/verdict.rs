@@ -37,10 +37,10 @@ pub enum SettleError {
 }
 
 impl Jobs {
-    /// Publishes a verdict unless one stands, and returns the one that does.
+    /// Publishes a verdict unless one exists, and returns the one that does.
     ///
     /// # Errors
-    /// When the server will never take it, or the one that stands cannot be read.
+    /// When the server will never take it, or the one that exists cannot be read.
     pub async fn decide(
         &self,
         state: &JobState,
@@ -51,6 +51,8 @@ impl Jobs {
         let verdict = Fact::Verdict(Verdict { head, outcome, error });
         self.announce(&verdict, state.traceparent.as_deref()).await?;
         crash::point("verdict.published");
+
+        // Ours or an earlier one: the verdict in the log is carried out.
         let standing = self
             .log
             .last(topology::JOBS, &subject::fact(&state.job_id, FactKind::Verdict))
@@ -66,16 +68,20 @@ impl Jobs {
         if state.ended {
             return Ok(());
         }
+
         let verdict = match (&state.verdict, &state.cancel) {
             (Some(verdict), _) => Some(verdict.clone()),
             (None, Some(_)) => self.decide(state, Decision::Cancel, None).await?,
             (None, None) => None,
         };
         let Some(verdict) = verdict else { return Ok(()) };
+
         // What was to grow is sealed. A commit's playlists were, before its verdict.
         if state.playable && verdict.fact.outcome != Decision::Commit {
             self.enqueue_playlist_update(state).await?;
         }
+
+        // `ended` announces a verdict that was carried out, so it comes last.
         let ended = match verdict.fact.outcome {
             Decision::Commit => self.commit(state, &verdict).await?,
             Decision::Fail => unfinished(state, &verdict, Outcome::Failed),
@@ -104,9 +110,10 @@ impl Jobs {
         Ok(())
     }
 
-    /// Removes the private copy of the source, before the end is announced, so that a death in between removes it again. Of every job: an
-    /// attempt to plan may have made one that the plan which counts does not name. A storage that does not answer must not keep a
-    /// cancel from its end, so the removal is given up soon, and what is left is told.
+    /// Removes the private copy of the source, before the end is announced, so that a death in between removes
+    /// it again. Of every job: an attempt to plan may have made one that the plan which counts does not name. A
+    /// storage that does not answer must not keep a cancel from its end, so the removal is given up soon, and
+    /// what is left is logged.
     async fn remove_copy(&self, state: &JobState) {
         let keys = [storage::source_copy(state.job_id.as_str())];
         let removed = tokio::time::timeout(REMOVAL, self.output.delete(&keys)).await;
@@ -152,10 +159,12 @@ pub(super) fn elapsed_seconds(state: &JobState, verdict: &Entry<Verdict>) -> f64
 fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> Ended {
     let planned = state.plan().map_or(0, |plan| plan.tasks.len());
     let missing = state.pending().len();
+    // 100 percent is for completed jobs alone.
     let percent = (planned.saturating_sub(missing) * 100)
         .checked_div(planned)
         .unwrap_or(0)
         .min(99);
+
     Ended {
         head: Head::new(state.job_id.clone(), state.file_id().clone()),
         outcome,

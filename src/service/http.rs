@@ -89,6 +89,7 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 async fn scrape(State(shown): State<Shown>) -> Response {
+    // The figures of the process itself are read when they are asked for.
     metrics_process::Collector::default().collect();
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
@@ -99,6 +100,7 @@ async fn scrape(State(shown): State<Shown>) -> Response {
 
 async fn readiness(State(shown): State<Shown>) -> Response {
     let Health { obstacles, notices } = shown.health.borrow().clone();
+    // Notices do not make the service unready: its work goes on.
     if obstacles.is_empty() {
         (["ready".to_owned()]
             .into_iter()

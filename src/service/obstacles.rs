@@ -15,7 +15,7 @@ use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::worker::admission::ResourceBudget;
 
-/// How often is looked.
+/// How often obstacles are looked for.
 const PERIOD: Duration = Duration::from_secs(5);
 /// How long JetStream may take to say how streams and consumers are.
 const CHECK: Duration = Duration::from_secs(10);
@@ -51,12 +51,17 @@ impl Watch {
                     notices: Vec::new(),
                 };
             } else if round.is_multiple_of(2) || !streams.obstacles.is_empty() {
-                // At half the pace: of a fleet all ask. What is amiss is looked at each time, so that it goes soon.
+                // At half the pace, since every process of a fleet asks. While something is amiss it is
+                // looked at each time, so that the notice goes soon.
                 streams = self.streams().await;
             }
+
+            // The bucket is looked at twice a minute, and in every round while it cannot be used, so that
+            // tasks start again soon.
             if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
                 self.jobs.keep_gate().await;
             }
+
             self.tell.send_replace(self.health(streams.clone()));
             tokio::time::sleep(PERIOD).await;
         }
@@ -68,6 +73,7 @@ impl Watch {
             mut obstacles,
             mut notices,
         } = streams;
+
         let log = &self.jobs.log;
         let payload = provision::check_payload(log.max_payload());
         obstacles.extend(payload.err().map(|error| error.to_string()));
@@ -75,6 +81,8 @@ impl Watch {
         obstacles.extend(log.newer().recent());
 
         let access = self.jobs.gate.access();
+        // Only a refusal makes the service unready, since an operator must act. A storage that is away comes
+        // back by itself.
         match access {
             Access::Refused { .. } => obstacles.extend(access.obstacle()),
             Access::Unreachable { .. } => notices.extend(access.obstacle()),
@@ -88,15 +96,17 @@ impl Watch {
         let room = self.budget.as_ref().and_then(|budget| budget.room().err());
         obstacles.extend(room.map(|error| error.to_string()));
         notices.extend(self.budget.iter().filter_map(ResourceBudget::too_large));
+
         Health { obstacles, notices }
     }
 
-    /// What keeps the tables from the log, in the words of who noticed it.
+    /// What keeps the tables from the log, in the words of the part that noticed it.
     fn tables(&self) -> Vec<String> {
         let database = self.database.iter();
         let mut obstacles: Vec<String> = database
             .filter_map(|database| database.borrow().obstacle.clone())
             .collect();
+
         if let Some(position) = &self.projected {
             let position = position.borrow();
             if !position.following {
@@ -104,6 +114,7 @@ impl Watch {
                 obstacles.push(format!("the tables do not follow the job log: {why}"));
             }
         }
+
         obstacles
     }
 
@@ -111,6 +122,8 @@ impl Watch {
     async fn streams(&self) -> Health {
         let nats = self.jobs.log.nats();
         let mut health = Health::default();
+
+        // A server never answers a request that it denies.
         let checked = provision::check(&nats.js, &self.sizing, Surplus::Keep);
         match timeout(CHECK, checked).await {
             Ok(Ok(report)) => add(&mut health, report),
@@ -133,9 +146,11 @@ fn add(health: &mut Health, report: Report) {
             Gravity::Minor => health.notices.push(told),
         }
     }
+
     for fill in report.fills.into_iter().filter(|fill| fill.is_full) {
         let told = format!("{fill} and refuses more; {}", fill.fix());
-        // Others are refused: publishers, whose events are theirs until they are taken; and tasks, which are planned again.
+        // Others are refused: publishers, whose events are theirs until they are taken; and tasks, which are
+        // planned again.
         let goes_on = [topology::UPLOADS, topology::TASKS];
         if fill.stream.as_deref().is_some_and(|stream| goes_on.contains(&stream)) {
             health.notices.push(told);

@@ -25,7 +25,8 @@ use crate::service::shutdown::Shutdown;
 use crate::worker::admission::ResourceBudget;
 use crate::worker::work_dir::WorkDir;
 
-/// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must not keep that of a short clip waiting.
+/// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must not keep
+/// that of a short clip waiting.
 const TRACKS: usize = 4;
 
 /// A running process.
@@ -59,6 +60,7 @@ impl Service {
             settings: settings.job.clone(),
             gate: Gate::default(),
         };
+
         let (tell_open, open_jobs) = watch::channel(String::new());
         let mut start = Start {
             settings,
@@ -73,6 +75,8 @@ impl Service {
             shutdown: shutdown.clone(),
             tracker: TaskTracker::new(),
         };
+
+        // Only these roles run ffmpeg, so only they need the sandbox that is asked for.
         if settings
             .roles
             .iter()
@@ -80,9 +84,11 @@ impl Service {
         {
             Support::here().meets(settings.sandbox)?;
         }
+
         for role in &settings.roles {
             start.role(*role).await?;
         }
+
         let (tell, health) = watch::channel(Health::starting());
         let watch = Watch {
             jobs: jobs.clone(),
@@ -93,7 +99,9 @@ impl Service {
             tell,
         };
         tokio::spawn(watch.run(shutdown.stop.clone()));
+        // A tracker that is not closed never ends its `wait`, even when no task is left.
         start.tracker.close();
+
         Ok(Self {
             jobs,
             storage,
@@ -160,7 +168,10 @@ impl Start<'_> {
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
+                // An encoder of the ladder that this ffmpeg lacks is reported at the start, and not by the
+                // first job that needs it.
                 ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
+
                 let encoder = Encoder {
                     context: self.worker_context().await?,
                 };
@@ -183,6 +194,7 @@ impl Start<'_> {
         if let Some(context) = &self.worker {
             return Ok(context.clone());
         }
+
         let work_dir = Arc::new(WorkDir::open(&self.settings.work_dir)?);
         let cache_bytes = self.cache.settings().cache_bytes;
         let budget = ResourceBudget::new(self.settings.capacity, work_dir.path(), cache_bytes);
@@ -205,6 +217,7 @@ impl Start<'_> {
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
         gauge!("fluxhls_slots", "class" => class.as_str()).set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
         job::register_metrics(class);
+
         let durables = lanes.iter().map(|lane| topology::durable(class, *lane)).collect();
         let lanes = Lanes {
             stream: topology::TASKS,
@@ -212,11 +225,13 @@ impl Start<'_> {
             slots,
             busy: gauge!("fluxhls_busy_slots", "class" => class.as_str()),
         };
+
         let (jobs, hand_back) = (self.jobs.clone(), self.shutdown.hand_back.clone());
         let handle = move |delivery| {
             let (jobs, stage, hand_back) = (jobs.clone(), stage.clone(), hand_back.clone());
             job::run(jobs, stage, delivery, hand_back)
         };
+
         let nats = self.jobs.log.nats().clone();
         let stop = self.shutdown.stop.clone();
         self.tracker
@@ -233,16 +248,19 @@ impl Start<'_> {
         let database = self.settings.database.as_ref().ok_or_else(|| {
             anyhow::anyhow!("the role project needs the tables: set DATABASE_URL (postgres:// or sqlite://)")
         })?;
+
         let database = project::Database::connect(database).await?;
         let schema = database.schema().await?;
         anyhow::ensure!(schema.may_run(), "{schema}");
         if schema != migration::Schema::Current {
             tracing::warn!("{schema}");
         }
+
         let stop = self.shutdown.stop.clone();
         let projector = project::Projector::new(database.clone(), self.jobs.log.clone());
         self.projected = Some(projector.position());
         self.tracker.spawn(projector.run(stop.clone()));
+
         let (health, told) = watch::channel(project::DatabaseHealth::default());
         self.database = Some(told);
         let census = project::Census {
@@ -253,11 +271,14 @@ impl Start<'_> {
             open: self.tell_open.clone(),
         };
         self.spawn_until_stop(census.run());
+
         let api = Api {
             database: database.clone(),
             jobs: self.jobs.clone(),
         };
+        // It ends by itself, once the questions that came before `stop` are answered.
         self.tracker.spawn(api.run(stop));
+
         self.spawn_until_stop(project::progress::follow(database, self.jobs.log.nats().clone()));
         self.spawn_until_stop(project::sweep::sweep(self.jobs.clone()));
         Ok(())

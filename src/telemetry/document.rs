@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::catalogue::{CATALOGUE, Kind, Label, Metric, Teller};
 
-/// What stands beneath the tables, written by hand.
+/// What is beneath the tables, written by hand.
 const VIEWS: &str = include_str!("views.md");
 
 /// The page on every metric, as Markdown.
@@ -15,6 +15,7 @@ pub fn page() -> String {
          Every process answers `GET /metrics` on `HTTP_ADDR`. This page is made of `src/telemetry/catalogue.rs`; a test compares the two, and\n\
          another compares the catalogue with what a live process says. Beside these there are the usual `process_*` metrics.\n",
     );
+
     for (teller, title) in [
         (Teller::All, "Told by every process"),
         (Teller::Intake, "Told by the role `intake`"),
@@ -31,6 +32,7 @@ pub fn page() -> String {
             "Told by the role `project` of the whole installation: take the `max`",
         ),
     ] {
+        // Writing to a String cannot fail.
         let _ = write!(
             page,
             "\n## {title}\n\n| metric | type | labels | what |\n|---|---|---|---|\n"
@@ -39,6 +41,7 @@ pub fn page() -> String {
             let _ = writeln!(page, "{}", row(metric));
         }
     }
+
     page + "\n" + VIEWS
 }
 
@@ -51,6 +54,7 @@ fn row(metric: &Metric) -> String {
             format!("histogram: {}", buckets.join(", "))
         }
     };
+
     let label = |label: &Label| format!("`{}` ({})", label.name, label.values);
     let labels: Vec<String> = metric.labels.iter().map(label).collect();
     format!(

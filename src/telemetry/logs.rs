@@ -29,12 +29,15 @@ pub enum LogFormat {
 /// # Errors
 /// When the collector's address is none.
 pub fn init(format: LogFormat, filter: &str, collector: Option<&Collector>) -> anyhow::Result<Traces> {
+    // A filter that cannot be read does not keep the program from starting.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+
     let is_json = match format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
+
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = if is_json {
         lines.json().flatten_event(true).with_span_list(false).boxed()
@@ -46,6 +49,7 @@ pub fn init(format: LogFormat, filter: &str, collector: Option<&Collector>) -> a
             .with_filter(filter_fn(|metadata| !metadata.is_span()))
             .boxed()
     };
+
     let (spans, traces) = trace::export(collector)?;
     let started = tracing_subscriber::registry()
         .with(lines)
@@ -56,5 +60,6 @@ pub fn init(format: LogFormat, filter: &str, collector: Option<&Collector>) -> a
         // A second call is a mistake of the program, not of its user; the first subscriber goes on.
         tracing::debug!(%error, "logging was started before");
     }
+
     Ok(traces)
 }

@@ -13,11 +13,13 @@ use super::catalogue::{CATALOGUE, Kind};
 /// When a recorder was installed before.
 pub fn install(roles: &str) -> Result<PrometheusHandle, BuildError> {
     let mut builder = PrometheusBuilder::new();
+    // Buckets can be set only before the recorder is installed.
     for metric in CATALOGUE {
         if let Kind::Seconds(buckets) = metric.kind {
             builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
         }
     }
+
     let handle = builder.install_recorder()?;
     for metric in CATALOGUE {
         match metric.kind {
@@ -26,16 +28,20 @@ pub fn install(roles: &str) -> Result<PrometheusHandle, BuildError> {
             Kind::Seconds(_) => describe_histogram!(metric.name, Unit::Seconds, metric.help),
         }
     }
+
     metrics_process::Collector::default().describe();
     metrics::gauge!("fluxhls_build_info", "version" => env!("CARGO_PKG_VERSION"), "roles" => roles.to_owned()).set(1.0);
+    // A metric that was never set is absent from a scrape.
     metrics::gauge!("fluxhls_draining").set(0.0);
+
     let upkeep = handle.clone();
-    // Histograms collect samples until somebody asks; without a scraper only this keeps them small.
+    // Histograms collect samples until someone asks; without a scraper only this keeps them small.
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
             upkeep.run_upkeep();
         }
     });
+
     Ok(handle)
 }

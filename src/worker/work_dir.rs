@@ -47,7 +47,7 @@ impl WorkDir {
         remove_abandoned(root).map_err(named)?;
 
         let path = root.join(format!("{WORKER}{}-{}", std::process::id(), cuid2::create_id()));
-        // The lock is taken before the folder has its final name, so that nobody takes a folder in the making for
+        // The lock is taken before the folder has its final name, so that no one takes a folder in the making for
         // abandoned.
         let making = tempfile::Builder::new()
             .prefix(MAKING)
@@ -90,7 +90,9 @@ impl WorkDir {
                 () = tokio::time::sleep(CLEANUP_INTERVAL) => {}
                 () = stop.cancelled() => return,
             }
+
             let root = self.root.clone();
+            // Removing a large folder takes a while, and would hold up other tasks of the runtime.
             let tidied = tokio::task::spawn_blocking(move || remove_abandoned(&root)).await;
             if let Ok(Err(error)) = tidied {
                 tracing::warn!(folder = %self.root.display(), %error, "the work folder cannot be looked through");
@@ -115,14 +117,17 @@ fn remove_abandoned(root: &Path) -> io::Result<()> {
         if !is_abandoned(&path) {
             continue;
         }
+
         tracing::info!(folder = %path.display(), "removing what a killed worker left");
         match fs::remove_dir_all(&path) {
+            // Another worker may have removed it first, which is as good.
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(folder = %path.display(), %error, "it cannot be removed yet");
             }
             _ => {}
         }
     }
+
     Ok(())
 }
 
@@ -132,8 +137,10 @@ fn is_abandoned(folder: &Path) -> bool {
     if !in_the_making && !name.starts_with(WORKER) || in_the_making && !is_old(folder) {
         return false;
     }
+
     match File::open(folder.join(LOCK)) {
         Ok(lock) => !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)),
+        // Without a lock file: a removal was cut short, or its maker died early.
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
@@ -169,8 +176,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let making = root.path().join(".making-x");
         fs::create_dir(&making).unwrap();
+
         let _living = WorkDir::open(root.path()).unwrap();
         assert!(making.exists());
+
         let long_ago = SystemTime::now() - OLD * 2;
         File::open(&making).unwrap().set_modified(long_ago).unwrap();
         remove_abandoned(root.path()).unwrap();

@@ -1,4 +1,5 @@
-//! `CloudEvents` 1.0 on NATS: binary mode (`ce-*` headers), structured mode (`application/cloudevents+json`), and bare JSON.
+//! `CloudEvents` 1.0 on NATS: binary mode (`ce-*` headers), structured mode (`application/cloudevents+json`),
+//! and bare JSON.
 
 use async_nats::HeaderMap;
 use base64::Engine as _;
@@ -24,14 +25,18 @@ pub fn open(headers: Option<&HeaderMap>, body: &[u8]) -> Result<Envelope, String
     let value: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     let header = |name: &str| find(headers, name);
     let traceparent = header("traceparent").or_else(|| header("ce-traceparent"));
+
+    // Without that type the body is the data alone, and the attributes, if any, are in headers.
     let structured = header("content-type").is_some_and(|kind| {
         kind.trim_start()
             .to_ascii_lowercase()
             .starts_with("application/cloudevents+json")
     });
+
     if structured {
         return open_structured(value, traceparent);
     }
+
     let origin = header("ce-source").zip(header("ce-id"));
     Ok(Envelope {
         origin,
@@ -44,6 +49,8 @@ fn open_structured(mut event: Value, traceparent: Option<String>) -> Result<Enve
     let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
     let origin = text("source").zip(text("id"));
     let traceparent = traceparent.or_else(|| text("traceparent"));
+
+    // An event has `data` or `data_base64`, never both (CloudEvents JSON format, section 3.1).
     let data = match (
         event.get_mut("data").map(Value::take),
         event.get("data_base64").and_then(Value::as_str),
@@ -57,6 +64,7 @@ fn open_structured(mut event: Value, traceparent: Option<String>) -> Result<Enve
         }
         (None, None) => return Err("the structured event has neither data nor data_base64".to_owned()),
     };
+
     Ok(Envelope {
         origin,
         traceparent,
@@ -97,6 +105,7 @@ mod tests {
     fn structured_mode_takes_identity_and_data_from_the_body() {
         let mut headers = HeaderMap::new();
         headers.insert("Content-Type", "application/cloudevents+json; charset=utf-8");
+
         for body in [
             r#"{"specversion":"1.0","id":"1","source":"/s","data":{"file_id":"x"}}"#,
             r#"{"specversion":"1.0","id":"1","source":"/s","data_base64":"eyJmaWxlX2lkIjoieCJ9"}"#,
@@ -105,6 +114,7 @@ mod tests {
             assert_eq!(envelope.origin, Some(("/s".into(), "1".into())));
             assert_eq!(envelope.data["file_id"], "x");
         }
+
         assert!(open(Some(&headers), br#"{"id":"1"}"#).is_err());
     }
 

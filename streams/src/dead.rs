@@ -1,7 +1,8 @@
 //! Dead letters: what could not be done, with the original bytes and the reason. Nothing is ever dropped silently.
 //!
-//! JetStream takes at most 64 KiB of headers with a message, and the server has a limit for the whole of it. What goes into a header is
-//! therefore cut here, so that no letter can be refused for its size, and made plain, so that none can break its message.
+//! JetStream takes at most 64 KiB of headers with a message, and the server has a limit for the whole of it.
+//! What goes into a header is therefore cut here, so that no letter can be refused for its size, and made
+//! plain, so that none can break its message.
 
 use async_nats::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,8 @@ pub const REASON: &str = "Fluxhls-Reason";
 pub const FILE: &str = "Fluxhls-File";
 /// For a task: the [`TaskReport`] as JSON, cut to fit a header.
 pub const REPORT: &str = "Fluxhls-Report";
-/// When the server stored the original message: with the sequence it tells that message from one of a stream made anew.
+/// When the server stored the original message: with the sequence it sets that message apart from one of a
+/// stream that was created again.
 pub const ORIGIN_TIME: &str = "Fluxhls-Origin-Time";
 /// Where the letter holds only the first bytes of the original message: how many it has. The original is in its stream.
 pub const TRUNCATED: &str = "Fluxhls-Truncated";
@@ -56,8 +58,8 @@ pub struct TaskReport {
 }
 
 impl TaskReport {
-    /// The report as a header holds it: plain ASCII, at most [`MAX_REPORT`] bytes. What is too long is cut in this order: the probe, all
-    /// but the end of standard error, the end of the command.
+    /// The report as a header holds it: plain ASCII, at most [`MAX_REPORT`] bytes. What is too long is cut in
+    /// this order: the probe, all but the end of standard error, the end of the command.
     #[must_use]
     pub fn to_header(&self) -> String {
         let mut report = self.clone();
@@ -74,6 +76,7 @@ impl TaskReport {
             },
             |report| report.argv.clear(),
         ];
+
         let mut text = String::new();
         for cut in cuts {
             cut(&mut report);
@@ -82,6 +85,7 @@ impl TaskReport {
                 break;
             }
         }
+
         text
     }
 }
@@ -90,6 +94,7 @@ impl TaskReport {
 fn cut_arguments(argv: &mut Vec<String>, limit: usize) {
     let mut left = limit;
     let mut kept = Vec::new();
+
     for argument in argv.iter() {
         let part = start_of(argument, left);
         left -= part.len();
@@ -98,16 +103,20 @@ fn cut_arguments(argv: &mut Vec<String>, limit: usize) {
             break;
         }
     }
+
     if kept != *argv {
         kept.push("…".to_owned());
     }
+
     *argv = kept;
 }
 
-/// JSON without a character beyond ASCII: in JSON those stand in strings alone, where they may be escaped.
+/// JSON without a character beyond ASCII: in JSON those occur in strings alone, where they may be escaped
+/// (RFC 8259 section 7).
 fn ascii(json: &str) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(json.len());
+
     for c in json.chars() {
         if c.is_ascii() && c != '\x7f' {
             text.push(c);
@@ -118,6 +127,7 @@ fn ascii(json: &str) -> String {
             }
         }
     }
+
     text
 }
 
@@ -152,7 +162,7 @@ pub struct Summary {
     pub reason: String,
     /// The job, where there is one.
     pub job_id: Option<String>,
-    /// The file, where the letter tells.
+    /// The file, where the letter names one.
     pub file_id: Option<String>,
 }
 
@@ -164,7 +174,9 @@ impl Summary {
         let header = |name: &str| headers.get(name).map(|value| value.as_str().to_owned());
         let field = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
         let origin = parse_dead(subject);
+
         if let Some(DeadOrigin::Advisory(kind, consumer)) = &origin {
+            // An advisory is a message of the server, so it has none of our headers.
             let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(0);
             let (seq, deliveries) = (number("stream_seq"), number("deliveries"));
             let why = field("reason").map(|why| format!(": {why}")).unwrap_or_default();
@@ -177,10 +189,12 @@ impl Summary {
                 file_id: None,
             };
         }
+
         let job = match origin {
             Some(DeadOrigin::Task(job, _)) => Some(job.to_string()),
             _ => field("job_id"),
         };
+
         Self {
             code: header(CODE).unwrap_or_default(),
             reason: header(REASON).unwrap_or_default(),
@@ -251,9 +265,11 @@ mod tests {
             let argv = argv.iter().map(|argument| argument.repeat(times)).collect();
             let message = message.repeat(times);
             let report = report(argv, stderr.repeat(times), &message, Some(json!(message)));
+
             let header = report.to_header();
             prop_assert!(header.len() <= MAX_REPORT, "{}", header.len());
             prop_assert!(header.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+
             let read: TaskReport = serde_json::from_str(&header).unwrap();
             prop_assert_eq!(read.key, report.key);
         }

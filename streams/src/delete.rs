@@ -61,12 +61,14 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
             "the event has {size} bytes; at most {MAX_BYTES} are allowed"
         )));
     }
+
     let envelope = cloudevent::open(headers, body).map_err(Malformed)?;
     let Value::Object(fields) = envelope.data else {
         return Err(Malformed("the event is not a JSON object".to_owned()));
     };
     let file_id = required_id(&fields, "file_id")?.ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
     let output_prefix: Option<OutputPrefix> = required_id(&fields, "output_prefix")?;
+
     match output_prefix {
         Some(prefix) if !prefix.as_str().starts_with(output_root) => {
             Err(Malformed(format!("output_prefix does not start with {output_root}")))
@@ -114,6 +116,7 @@ mod tests {
         ] {
             assert!(read_json(body).is_err(), "{body}");
         }
+
         let long = format!(r#"{{"file_id":"f","pad":"{}"}}"#, "x".repeat(MAX_BYTES));
         assert!(read_json(&long).unwrap_err().0.contains("at most"));
     }

@@ -292,10 +292,12 @@ mod tests {
         let Fact::Ended(ended) = Fact::decode("s", FactKind::Ended, body).unwrap() else {
             panic!("not an ended fact")
         };
+
         assert_eq!(
             ended.error,
             Some(JobError::new(Code::TruncatedUpload, "m", Some(TaskName::PLAN)))
         );
+
         let again = Fact::decode("s", FactKind::Ended, &Fact::from(ended.clone()).encode().unwrap()).unwrap();
         assert_eq!(again, Fact::Ended(ended));
     }
@@ -308,8 +310,10 @@ mod tests {
             let whole = br#"{"v":1,"job_id":"j1","file_id":"f1","at":"2026-11-22T10:00:00Z","outcome":"failed","by":"x","reason":null,
                 "manifest_url":null,"thumbnail_url":null,"storyboard_url":null,"duration_seconds":null,"elapsed_seconds":1.5,"progress":0,
                 "superseded":false,"warnings":[],"error":null,"renditions":[]}"#;
+
             let mut bitten = whole.to_vec();
             bitten[place.index(whole.len())] = byte;
+
             for body in [&bitten[..], &whole[..cut.index(whole.len())], &noise] {
                 for kind in FactKind::ALL {
                     if let Ok(fact) = Fact::decode("s", *kind, body) {

@@ -154,6 +154,7 @@ mod tests {
         ] {
             assert!(good.parse::<FileId>().is_ok(), "{good}");
         }
+
         for bad in [
             "",
             "-a",
@@ -176,6 +177,7 @@ mod tests {
         for good in ["hls/", "hls/abc/", "a.b/c-d_e/", "0/"] {
             assert!(good.parse::<OutputPrefix>().is_ok(), "{good}");
         }
+
         for bad in [
             "",
             "/",
@@ -190,6 +192,7 @@ mod tests {
         ] {
             assert!(bad.parse::<OutputPrefix>().is_err(), "{bad}");
         }
+
         assert!(format!("{}/", "x".repeat(200)).parse::<OutputPrefix>().is_err());
     }
 

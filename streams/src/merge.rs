@@ -1,8 +1,9 @@
-//! What a server has, merged with what the contract wants: the one rule by which `provision` changes streams and consumers, and by
-//! which `provision --check`, readiness and `doctor` compare them.
+//! What a server has, merged with what the contract wants: the one rule by which `provision` changes streams
+//! and consumers, and by which `provision --check`, readiness and `doctor` compare them.
 //!
-//! What the contract fixes is set. Of what it asks at least (copies, limits, ages) the larger value stays, and no limit is the largest.
-//! All else (placement, compression, limits the contract has no word on) is the operator's, and is not looked at.
+//! What the contract fixes is set. Of what it asks at least (copies, limits, ages) the larger value stays,
+//! and no limit is the largest. All else (placement, compression, limits the contract has no word on) is the
+//! operator's, and is not looked at.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,12 +25,14 @@ pub enum Surplus {
 /// How much a difference matters, and how it can be mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gravity {
-    /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not be delivered as they should be.
+    /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not be
+    /// delivered as they should be.
     Contract,
-    /// As [`Gravity::Contract`], and the server changes it only by making the stream or consumer anew, which is never done for an
-    /// operator.
+    /// As [`Gravity::Contract`], and the server changes it only by creating the stream or consumer again,
+    /// which is never done for an operator.
     Unchangeable,
-    /// It works, if not as asked for: with less room or fewer copies, or with subjects that another version of the program knows.
+    /// It works, if not as asked for: with less room or fewer copies, or with subjects that another version
+    /// of the program knows.
     Minor,
 }
 
@@ -92,10 +95,12 @@ pub struct Merged<C> {
 pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Surplus) -> Merged<stream::Config> {
     let mut config = found.clone();
     let mut rule = Rule::new(&wanted.name, surplus);
+
     // What a newer program added is no reason for an older one to stop, as between an upgrade and its roll-back.
     let lacks = wanted.subjects.iter().any(|subject| !found.subjects.contains(subject));
     let gravity = if lacks { Gravity::Contract } else { Gravity::Minor };
     rule.set("subjects", &wanted.subjects, &mut config.subjects, gravity);
+
     rule.fix("retention", &wanted.retention, &mut config.retention);
     rule.fix("discard", &wanted.discard, &mut config.discard);
     rule.fix("republish", &wanted.republish, &mut config.republish);
@@ -114,6 +119,7 @@ pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Su
         per_subject,
         Limit,
     );
+
     // No wish is not "no limit": a limit where the contract has none is the operator's.
     if wanted.max_bytes > 0 {
         rule.raise("max_bytes", wanted.max_bytes, &mut config.max_bytes, Limit);
@@ -125,6 +131,7 @@ pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Su
         let window = &mut config.duplicate_window;
         rule.raise("duplicate_window", wanted.duplicate_window, window, Window);
     }
+
     rule.merged(config)
 }
 
@@ -134,20 +141,26 @@ pub fn merge_consumer(durable: &Durable, found: &consumer::Config, surplus: Surp
     let wanted = durable.config.clone().into_consumer_config();
     let mut config = found.clone();
     let mut rule = Rule::new(durable.name(), surplus);
+
+    // The server keeps one filter in one field and several in another, so they are compared as one list.
     let mut filters = filters(&config);
     rule.set("filter_subjects", &self::filters(&wanted), &mut filters, Gravity::Minor);
     config.filter_subject.clone_from(&wanted.filter_subject);
     config.filter_subjects.clone_from(&wanted.filter_subjects);
+
     rule.fix("ack_wait", &wanted.ack_wait, &mut config.ack_wait);
     rule.fix("max_deliver", &wanted.max_deliver, &mut config.max_deliver);
     rule.fix("backoff", &wanted.backoff, &mut config.backoff);
     rule.cannot_change("ack_policy", &wanted.ack_policy, &config.ack_policy);
     rule.cannot_change("deliver_policy", &wanted.deliver_policy, &config.deliver_policy);
+
     if config.max_waiting < wanted.max_waiting {
         rule.cannot_change("max_waiting", &wanted.max_waiting, &config.max_waiting);
     }
+
     let pending = &mut config.max_ack_pending;
     rule.raise("max_ack_pending", wanted.max_ack_pending, pending, Limit);
+
     rule.merged(config)
 }
 
@@ -157,7 +170,7 @@ fn filters(config: &consumer::Config) -> Vec<String> {
     one.into_iter().chain(&config.filter_subjects).cloned().collect()
 }
 
-/// How values of a kind are compared and told.
+/// How values of a kind are compared and written for people.
 trait Scale<T> {
     /// How large a value is; no limit is the largest.
     fn size(&self, value: T) -> u128;
@@ -185,7 +198,7 @@ impl Scale<i64> for Limit {
     }
 }
 
-/// Ages, where zero is for ever.
+/// Ages, where zero is without limit.
 struct Age;
 
 impl Scale<Duration> for Age {
@@ -340,11 +353,13 @@ mod tests {
             subjects: vec!["hls.v1.upload".to_owned()],
             ..uploads.clone()
         };
+
         let merged = merge_stream(&uploads, &found, Surplus::Keep);
         let expected = stream::Config {
             subjects: uploads.subjects.clone(),
             ..found.clone()
         };
+
         assert_eq!(merged.config, expected);
         assert_eq!(merged.drifts.len(), 1, "{:?}", merged.drifts);
         assert_eq!(merged.kept.len(), 3, "{:?}", merged.kept);
@@ -377,6 +392,7 @@ mod tests {
             .iter()
             .find(|durable| durable.name() == topology::INTAKE)
             .unwrap();
+
         let found = consumer::Config {
             filter_subjects: Vec::new(),
             max_ack_pending: 50_000,
@@ -384,6 +400,7 @@ mod tests {
             description: Some("ours".to_owned()),
             ..intake.config.clone().into_consumer_config()
         };
+
         let merged = merge_consumer(intake, &found, Surplus::Keep);
         let expected = consumer::Config {
             filter_subjects: intake.config.filter_subjects.clone(),
@@ -391,6 +408,7 @@ mod tests {
         };
         assert_eq!(merged.config, expected);
         assert_eq!((merged.drifts.len(), merged.kept.len()), (1, 1));
+
         let few = consumer::Config {
             max_waiting: 512,
             ..expected
@@ -411,6 +429,7 @@ mod tests {
                 num_replicas: replicas, max_bytes: bytes, max_messages: messages, max_age: DAY * days,
                 max_messages_per_subject: per_subject, ..wanted.clone()
             };
+
             let merged = merge_stream(&wanted, &found, Surplus::Keep);
             let config = &merged.config;
             prop_assert!(config.num_replicas >= replicas);
@@ -418,6 +437,7 @@ mod tests {
             prop_assert!(Limit.size(config.max_messages) >= Limit.size(messages));
             prop_assert!(Limit.size(config.max_messages_per_subject) >= Limit.size(per_subject));
             prop_assert!(Age.size(config.max_age) >= Age.size(found.max_age));
+
             let again = merge_stream(&wanted, config, Surplus::Keep);
             prop_assert_eq!((&again.config, again.drifts.len()), (config, 0));
         }

@@ -60,7 +60,7 @@ pub enum Refusal {
     Error(jetstream::Error),
     /// It did not answer.
     Silence,
-    /// Nobody answers for it.
+    /// No one answers for it.
     Absent,
     /// Its answer cannot be read, or the request did not leave.
     Other(String),
@@ -107,7 +107,8 @@ pub fn check_server(version: &str) -> Result<(), ProvisionError> {
     }
 }
 
-/// Refuses servers whose `max_payload` is below [`topology::MIN_PAYLOAD`]: what they accept from a publisher could be too long to be told on.
+/// Refuses servers whose `max_payload` is below [`topology::MIN_PAYLOAD`], in bytes: what they accept from a
+/// publisher could be too long to be published again.
 ///
 /// # Errors
 /// [`ProvisionError::PayloadTooSmall`], naming the fix.
@@ -119,9 +120,9 @@ pub const fn check_payload(max_payload: usize) -> Result<(), ProvisionError> {
     }
 }
 
-/// The configuration a stream is created with: its numbers begin at the milliseconds of this moment, so that those of a stream that was
-/// there before never come again in ids, dead letters and object keys. That holds while a stream takes less than a thousand messages a
-/// second over its life.
+/// The configuration a stream is created with: its numbers begin at the milliseconds of this moment, so that
+/// those of a stream that was there before never come again in ids, dead letters and object keys. That holds
+/// while a stream takes less than a thousand messages a second over its life.
 #[must_use]
 pub fn at_birth(config: stream::Config) -> stream::Config {
     stream::Config {
@@ -144,11 +145,11 @@ pub async fn check(js: &jetstream::Context, sizing: &Sizing, surplus: Surplus) -
     Ok(report)
 }
 
-/// Creates what is missing and updates what differs; what an operator set beyond it stays. Waits half a minute for a cluster that has no
-/// leader yet, or too few servers for the copies asked for.
+/// Creates what is missing and updates what differs; what an operator set beyond it stays. Waits half a
+/// minute for a cluster that has no leader yet, or too few servers for the copies asked for.
 ///
-/// Filters of durables are set before streams take new subjects, so that no consumer is given what its readers do not know; and no durable
-/// is ever made anew, since its place in the stream would be lost.
+/// Filters of durables are set before streams take new subjects, so that no consumer is given what its
+/// readers do not know; and no durable is ever created again, since its place in the stream would be lost.
 ///
 /// # Errors
 /// A limit that is in the way, or the first refusal of the server, by name.
@@ -156,17 +157,24 @@ pub async fn apply(js: &jetstream::Context, sizing: &Sizing, surplus: Surplus) -
     check_payload(js.client().server_info().max_payload)?;
     let server = Server { js, patience: PATIENCE };
     let plan = Plan::read(server, sizing, surplus).await?;
+
     let (streams, durables) = plan.missing();
+
+    // A refusal halfway would leave some streams without the others, so limits are looked at before the first
+    // write.
     if !streams.is_empty() || !durables.is_empty() {
         let account = server.account().await?;
         if let Some(obstacle) = room::obstacle(&account, &streams, &durables) {
             return Err(ProvisionError::NoRoom(obstacle));
         }
     }
+
     plan.update_durables(server).await?;
     plan.write_streams(server).await?;
     plan.create_durables(server).await?;
+
     let mut report = plan.report();
+    // The report is of the state before; all that could be changed has been.
     report.drifts.retain(|drift| drift.gravity == Gravity::Unchangeable);
     Ok(report)
 }
@@ -205,6 +213,7 @@ impl Plan {
             });
             streams.push((wanted, held));
         }
+
         let mut durables = Vec::new();
         for durable in topology::durables(sizing) {
             let found = server
@@ -218,6 +227,7 @@ impl Plan {
             });
             durables.push((durable, held));
         }
+
         Ok(Self { streams, durables })
     }
 
@@ -227,11 +237,13 @@ impl Plan {
             .iter()
             .filter(|(_, held)| held.is_none())
             .map(|(wanted, _)| wanted);
+
         let durables = self
             .durables
             .iter()
             .filter(|(_, held)| held.is_none())
             .map(|(wanted, _)| wanted);
+
         (streams.collect(), durables.collect())
     }
 
@@ -268,6 +280,7 @@ impl Plan {
             };
             asked.map_err(refused("stream", &wanted.name))?;
         }
+
         Ok(())
     }
 
@@ -353,12 +366,14 @@ impl Server<'_> {
         } else {
             format!(".{filter}")
         };
+
         let request = json!({ "stream_name": stream, "config": config, "action": action });
         self.ask(&format!("CONSUMER.CREATE.{stream}.{name}{filter}"), &request)
             .await
     }
 
-    /// The configuration of what is there, as the server tells it, and as this program reads it.
+    /// The configuration of what is there, as the server reports it, and as this program reads it; nothing
+    /// where the server has no such stream or consumer.
     async fn found<C: DeserializeOwned>(self, subject: &str) -> Result<Option<Found<C>>, Refusal> {
         #[derive(Deserialize)]
         struct Info {
@@ -366,6 +381,7 @@ impl Server<'_> {
             state: Option<stream::State>,
         }
         let absent = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
+
         match self.ask::<Info>(subject, &json!({})).await {
             Ok(Info { config: raw, state }) => match serde_json::from_value(Value::Object(raw.clone())) {
                 Ok(config) => Ok(Some(Found { raw, config, state })),
@@ -389,6 +405,7 @@ impl Server<'_> {
                     _ => Refusal::Other(error.to_string()),
                 },
             };
+
             if !passes(&refusal) || begun.elapsed() >= self.patience {
                 return Err(refusal);
             }
@@ -438,6 +455,7 @@ mod tests {
                 "{old}"
             );
         }
+
         for good in ["2.12.0", "2.15.1", "2.15.0-dev", "3.0.0"] {
             assert!(check_server(good).is_ok(), "{good}");
         }
@@ -450,6 +468,7 @@ mod tests {
             republish: None,
             ..wanted.clone()
         };
+
         let mut raw = object(&found);
         raw.insert("of_tomorrow".to_owned(), json!(7));
         let held = Held {
@@ -457,6 +476,7 @@ mod tests {
             merged: merge_stream(&wanted, &found, Surplus::Keep),
             fill: None,
         };
+
         let update = held.update(&OPTIONAL_OF_STREAMS).unwrap();
         assert_eq!(
             (&update["of_tomorrow"], update.contains_key("republish")),

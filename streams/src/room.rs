@@ -1,4 +1,5 @@
-//! How full streams and accounts are, which limits stand in the way of streams and consumers, and what to do about each.
+//! How full streams and accounts are, which limits are in the way of streams and consumers, and what to do
+//! about each.
 
 use std::fmt;
 
@@ -57,8 +58,10 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
         (state.bytes, positive(Some(config.max_bytes)), LARGEST_MESSAGE, "bytes"),
         (state.messages, positive(Some(config.max_messages)), 1, "messages"),
     ];
+
     let fills = limits.into_iter().filter_map(|(used, limit, need, unit)| {
         let limit = limit?;
+        // A stream that discards its oldest messages makes room by itself.
         let refuses = config.discard == DiscardPolicy::New;
         Some(Fill {
             stream: Some(config.name.clone()),
@@ -69,6 +72,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
             unit,
         })
     });
+
     fills.max_by(|one, other| one.share.total_cmp(&other.share))
 }
 
@@ -77,6 +81,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
 pub fn account_fill(account: &Account) -> Option<Fill> {
     let whole = (account.storage, &account.limits);
     let tiers = account.tiers.values().map(|tier| (tier.storage, &tier.limits));
+
     let fills = tiers.chain([whole]).filter_map(|(used, limits)| {
         let limit = positive(limits.max_storage)?;
         Some(Fill {
@@ -88,6 +93,7 @@ pub fn account_fill(account: &Account) -> Option<Fill> {
             unit: "bytes",
         })
     });
+
     fills.max_by(|one, other| one.share.total_cmp(&other.share))
 }
 
@@ -124,11 +130,13 @@ impl<'a> Allowance<'a> {
     }
 }
 
-/// Why an account will refuse these streams or consumers that are not there yet, with the fix; nothing where none of its limits is in the way.
+/// Why an account will refuse these streams or consumers that are not there yet, with the fix; nothing where
+/// none of its limits is in the way.
 #[must_use]
 pub fn obstacle(account: &Account, streams: &[&stream::Config], durables: &[&Durable]) -> Option<String> {
     let replicas = streams.first().map_or(1, |config| config.num_replicas);
     let allowance = Allowance::of(account, replicas);
+
     let refusals = [
         unlimited(&allowance, streams),
         too_many(&allowance, streams),
@@ -136,6 +144,7 @@ pub fn obstacle(account: &Account, streams: &[&stream::Config], durables: &[&Dur
         too_many_consumers(&allowance, durables),
         too_many_pending(&allowance, durables),
     ];
+
     refusals.into_iter().flatten().next()
 }
 
@@ -175,6 +184,7 @@ fn too_large(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<S
             name = config.name
         ));
     }
+
     let limit = positive(allowance.limits.max_storage)?;
     let wanted: u64 = streams.iter().map(bytes).sum::<u64>().saturating_mul(allowance.weight);
     let names: Vec<&str> = streams
@@ -182,6 +192,7 @@ fn too_large(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<S
         .filter(|config| config.max_bytes > 0)
         .map(|config| config.name.as_str())
         .collect();
+
     (wanted > 0 && allowance.reserved.saturating_add(wanted) > limit).then(|| {
         format!(
             "the account may store {limit} bytes, {} of them are reserved, and {} would reserve {wanted} more; set STREAM_MAX_BYTES={}=BYTES to \
@@ -210,6 +221,7 @@ fn too_many_pending(allowance: &Allowance<'_>, durables: &[&Durable]) -> Option<
     let over =
         |durable: &&&Durable| u64::try_from(durable.config.max_ack_pending).map_or(true, |wanted| wanted > limit);
     let durable = durables.iter().find(over)?;
+
     Some(format!(
         "the account allows {limit} unacknowledged messages for a consumer, and {} would have {}; set CONSUMER_MAX_ACK_PENDING to {limit} or \
          less, or raise the account's limit",
@@ -313,6 +325,7 @@ mod tests {
                 "allows 1000 bytes for a stream",
             ),
         ];
+
         for (change, words) in cases {
             let refusal = refusal(change, &sizing).unwrap_or_default();
             assert!(refusal.contains(words), "{words}: {refusal}");
@@ -332,9 +345,11 @@ mod tests {
             }))
             .unwrap()
         };
+
         let fill = stream_fill(&config, &state(1_u64 << 30)).unwrap();
         assert!((fill.share - 0.25).abs() < 1e-9 && !fill.is_full, "{fill}");
         assert!(stream_fill(&config, &state((4 << 30) - 1)).unwrap().is_full);
+
         let old = stream::Config {
             discard: DiscardPolicy::Old,
             ..config
@@ -353,6 +368,7 @@ mod tests {
             (tier.storage, tier.limits.max_storage) = (900_000, Some(1_000_000));
             account.tiers.insert("R3".to_owned(), tier);
         });
+
         let fill = account_fill(&account).unwrap();
         assert!(
             fill.is_full && fill.to_string().contains("900000 of 1000000 bytes"),

@@ -236,7 +236,7 @@ pub fn dead_message(stage: &str, seq: u64) -> String {
     format!("hls.v1.dead.{stage}.{seq}")
 }
 
-/// The dead letter of a task that failed for good.
+/// The dead letter of a task that failed permanently.
 #[must_use]
 pub fn dead_task(key: &TaskKey) -> String {
     format!("hls.v1.dead.{}.{}.{}", key.class.as_str(), key.job_id, key.task)
@@ -251,7 +251,7 @@ pub enum DeadOrigin {
     Delete(u64),
     /// A fact, with its sequence in `HLS_JOBS`, that cannot be in the tables.
     Project(u64),
-    /// A task that failed for good.
+    /// A task that failed permanently.
     Task(JobId, TaskName),
     /// An advisory of the server on a message of the queue: its kind, and the consumer.
     Advisory(String, String),
@@ -265,6 +265,7 @@ pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
         let (_, consumer) = rest.split_once('.')?;
         return Some(DeadOrigin::Advisory(kind.to_owned(), consumer.to_owned()));
     }
+
     let (stage, rest) = subject.strip_prefix("hls.v1.dead.")?.split_once('.')?;
     Some(match stage {
         "upload" => DeadOrigin::Upload(rest.parse().ok()?),
@@ -273,6 +274,8 @@ pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
         class => {
             let (job, task) = rest.split_once('.')?;
             let task: TaskName = task.parse().ok()?;
+            // The class is in the subject by itself and in the task; a subject in which they differ is not
+            // ours.
             (task.class().as_str() == class).then_some(DeadOrigin::Task(job.parse().ok()?, task))?
         }
     })
@@ -311,6 +314,7 @@ mod tests {
         assert_eq!(progress(&job(), TaskName::FINISH), "hls.v1.progress.j1.finish");
         assert_eq!(dead_message("project", 7), "hls.v1.dead.project.7");
         assert!(source("x").starts_with("hls.v1.source.2d711642b726b044"));
+
         let file = "f1".parse().unwrap();
         assert_eq!(job_of_file(&file, &job()), "hls.v1.source.file.f1.j1");
         assert_eq!(deleted(&file), "hls.v1.source.deleted.f1");
@@ -325,11 +329,13 @@ mod tests {
             parse_work("hls.v1.work.j1.done.v0"),
             Some((job(), WorkKind::Done, TaskName::video(0)))
         );
+
         let range = part(&job(), TaskName::TRACKS, 7);
         assert_eq!(range, "hls.v1.work.j1.part.tracks.7");
         assert_eq!(parse_part(&range), Some((job(), TaskName::TRACKS, 7)));
         assert_eq!((parse_work(&range), parse_part("hls.v1.work.j1.done.v0")), (None, None));
         assert_eq!(parse_task("hls.v1.task.plan.hi.j1.v0"), None);
+
         assert_eq!(parse_dead(&dead_message("upload", 7)), Some(DeadOrigin::Upload(7)));
         assert_eq!(
             parse_dead(&dead_task(&key)),
@@ -340,6 +346,7 @@ mod tests {
             Some(DeadOrigin::Advisory("MSG_TERMINATED".to_owned(), "plan".to_owned()))
         );
         assert_eq!(parse_dead("hls.v1.dead.plan.j1.v0"), None);
+
         let file: FileId = "f1".parse().unwrap();
         assert_eq!(
             parse_job_of_file(&job_of_file(&file, &job())),

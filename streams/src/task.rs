@@ -156,6 +156,7 @@ impl FromStr for TaskName {
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let invalid = || InvalidId::new("task", "^(plan|v[0-9]+|tracks|playlist|finish)(~1)?$", text);
         let (plain, redo) = text.strip_suffix("~1").map_or((text, false), |plain| (plain, true));
+
         let duty = match plain {
             "plan" => Duty::Plan,
             "tracks" => Duty::Tracks,
@@ -168,6 +169,7 @@ impl FromStr for TaskName {
                     .ok_or_else(invalid)?,
             ),
         };
+
         let name = Self { duty, redo };
         // One task has one spelling: `v07` and `v+7` are refused.
         if name.to_string() == text {

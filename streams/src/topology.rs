@@ -26,7 +26,8 @@ pub const DEAD: &str = "HLS_DEAD";
 pub const INTAKE: &str = "intake";
 /// Most tasks on the queue; a full queue refuses and the sweep plans again.
 pub const MAX_TASKS: i64 = 1_000_000;
-/// Bytes that a server must take in one message: the largest fact (`accepted`, 300 KiB) with its headers, and room to spare.
+/// Bytes that a server must take in one message: the largest fact (`accepted`, 300 KiB) with its headers, and
+/// room to spare.
 pub const MIN_PAYLOAD: usize = 512 * 1024;
 /// How long a worker may be silent before its task goes to another.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -35,8 +36,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Most messages of a consumer that may be in work or wait for their repetition. Delayed retries count, so the limit must be far above
-/// the slots of all workers.
+/// Most messages of a consumer that may be in work or wait for their repetition. Delayed retries count, so
+/// the limit must be far above the slots of all workers.
 pub const MAX_ACK_PENDING: i64 = 10_000;
 
 /// The name of every stream of the contract.
@@ -47,7 +48,8 @@ pub const STREAMS: [&str; 6] = [UPLOADS, JOBS, WORK, TASKS, PROGRESS, DEAD];
 pub struct Sizing {
     /// Copies of every stream: 1 on a single server, 3 in production.
     pub replicas: usize,
-    /// Bytes that streams may hold, by name, where it is not what the contract says (1 GiB for `HLS_UPLOADS`, no word on the others).
+    /// Bytes that streams may hold, by name, where it is not what the contract says (1 GiB for `HLS_UPLOADS`,
+    /// no word on the others).
     pub max_bytes: BTreeMap<String, i64>,
     /// Messages of a consumer that may be in work or wait for their repetition.
     pub max_ack_pending: i64,
@@ -103,6 +105,7 @@ fn contract(replicas: usize) -> Vec<Config> {
         num_replicas: replicas,
         ..Config::default()
     };
+
     vec![
         Config {
             duplicate_window: Duration::from_secs(60 * 60),
@@ -133,10 +136,12 @@ fn contract(replicas: usize) -> Vec<Config> {
             retention: RetentionPolicy::WorkQueue,
             max_messages: MAX_TASKS,
             description: Some("The queue: one live task per subject".to_owned()),
+            // No age limit: a task may wait for a worker as long as it has to.
             ..base(TASKS, &[subject::ALL_TASKS], 0)
         },
         Config {
             discard: DiscardPolicy::Old,
+            // Only the last value counts, and a new one must never be refused.
             max_messages_per_subject: 1,
             description: Some("Last progress of each task".to_owned()),
             ..base(PROGRESS, &[subject::ALL_PROGRESS], 1)
@@ -151,6 +156,7 @@ fn dead_letters(base: Config) -> Config {
     for advisory in ["MAX_DELIVERIES", "MSG_TERMINATED"] {
         subjects.push(format!("$JS.EVENT.ADVISORY.CONSUMER.{advisory}.{TASKS}.>"));
     }
+
     Config {
         subjects,
         discard: DiscardPolicy::Old,
@@ -179,12 +185,14 @@ pub fn durables(sizing: &Sizing) -> Vec<Durable> {
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        // Attempts are counted in the log, not by the server: a message that reached a delivery limit would lie there unseen.
+        // Attempts are counted in the log, not by the server: a message that reached a delivery limit would
+        // lie there unseen.
         max_deliver: -1,
         max_ack_pending: sizing.max_ack_pending,
         max_waiting: 4096,
         ..pull::Config::default()
     };
+
     let task = |class: Class, lane: Option<Lane>| Durable {
         stream: TASKS,
         config: pull::Config {
@@ -192,6 +200,7 @@ pub fn durables(sizing: &Sizing) -> Vec<Durable> {
             ..base(durable(class, lane.unwrap_or(Lane::Lo)))
         },
     };
+
     vec![
         Durable {
             stream: UPLOADS,

@@ -1,11 +1,12 @@
 //! Reading what another release of fluxhls may have written.
 //!
-//! Three cases are told apart wherever facts, tasks and events are read. *Absent* is for the caller to know. *Newer*: a word, kind, name
-//! or subject that this release does not know; whoever meets one leaves it to a newer process, and neither acknowledges, drops nor
-//! skips it. *Broken*: what no release writes.
+//! Three cases are kept apart wherever facts, tasks and events are read. *Absent* is for the caller to know.
+//! *Newer*: a word, kind, name or subject that this release does not know; whoever meets one leaves it to a
+//! newer process, and neither acknowledges, drops nor skips it. *Broken*: what no release writes.
 //!
-//! Every enum of the wire has one unknown variant in common, [`Unread::Newer`]: it is met at the door, so that what is behind it deals with
-//! known words alone. Unknown *fields* are ignored, as additive change never bumps `v`.
+//! Every enum of the wire has one unknown variant in common, [`Unread::Newer`]: it is met at the door, so
+//! that what is behind it deals with known words alone. Unknown *fields* are ignored, as additive change
+//! never bumps `v`.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -68,10 +69,12 @@ const UNKNOWN_WORD: &str = "unknown variant";
 /// # Errors
 /// [`Unread::Newer`] where its version or a word in it is not known, else [`Unread::Broken`].
 pub fn read<T: DeserializeOwned>(subject: &str, body: &[u8]) -> Result<T, Unread> {
+    // The version is looked at first: a later one may lack fields that this release requires.
     let version = serde_json::from_slice(body).ok().and_then(|Versioned { v }| v);
     if let Some(version) = version.filter(|version| *version > VERSION) {
         return Err(Unread::newer(subject, format!("its version is {version}")));
     }
+
     serde_json::from_slice(body).map_err(|error| {
         let why = error.to_string();
         if why.starts_with(UNKNOWN_WORD) {
@@ -126,6 +129,7 @@ mod tests {
         assert!(is_newer::<TaskKey>(
             &json!({"job_id": "j", "task": "plan", "class": "plan", "lane": "low"})
         ));
+
         let done = json!({"v": 1, "job_id": "j", "task": "s0", "attempt": 1, "worker": "w", "output": {"inline": {"renditions": []}}});
         assert!(is_newer::<Done>(&done));
     }
@@ -135,6 +139,7 @@ mod tests {
         assert!(is_newer::<Settings>(
             &json!({"v": 2, "profile": "standard", "priority": "normal", "max_attempts": 5})
         ));
+
         for broken in [
             "",
             "{",
@@ -145,6 +150,7 @@ mod tests {
             let read = read::<Settings>("hls.v1.x", broken.as_bytes());
             assert!(matches!(read, Err(Unread::Broken { .. })), "{broken}: {read:?}");
         }
+
         let told = read::<Outcome>("hls.v1.job.j.ended", b"\"later\"")
             .unwrap_err()
             .to_string();

@@ -36,7 +36,7 @@ pub async fn bind(wanted: u16) -> io::Result<TcpListener> {
     }
 }
 
-/// Whether an authority (`Host` header: name and optional port) names the loopback interface.
+/// Whether an authority (`Host` header, RFC 9110 section 7.2: name and optional port) names the loopback interface.
 pub fn is_loopback_authority(authority: &str) -> bool {
     // A user part or a path would make the authority mean something else than it shows.
     if authority.contains(['@', '/', '\\', '?', '#']) {
@@ -50,10 +50,13 @@ pub fn is_loopback_origin(origin: &str) -> bool {
     let Ok(url) = Url::parse(origin) else {
         return false;
     };
+
     if !matches!(url.scheme(), "http" | "https") {
         return false;
     }
+
     match url.host() {
+        // Every name below `localhost` is a loopback name, too (RFC 6761 section 6.3).
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address == Ipv6Addr::LOCALHOST,
@@ -102,6 +105,7 @@ mod tests {
         ] {
             assert!(is_loopback_authority(good), "{good}");
         }
+
         for bad in [
             "",
             "evil.test",

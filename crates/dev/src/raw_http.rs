@@ -31,6 +31,7 @@ impl Reply {
 /// Opens a connection and sends a request: `line` such as `GET /`, then the headers as they are.
 pub(super) async fn send(server: SocketAddr, line: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(server).await.unwrap();
+
     let fields = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -39,6 +40,7 @@ pub(super) async fn send(server: SocketAddr, line: &str, headers: &[(&str, &str)
         "{line} HTTP/1.1\r\n{fields}Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
+
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();
     stream
@@ -57,12 +59,14 @@ pub(super) async fn read(mut stream: TcpStream) -> Reply {
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .expect("a head");
+
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let status = head
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok())
         .expect("a status");
+
     Reply {
         status,
         head,

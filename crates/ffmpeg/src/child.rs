@@ -45,8 +45,10 @@ impl Spawn {
     pub(super) async fn start(self) -> io::Result<Group> {
         let Self { program, args, policy } = self;
         let (folder, resource_limits) = (policy.folder().to_owned(), policy.resource_limits());
+
         let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
         let Launched { child, launch_guard } = launch(&program, policy, command).await?;
+
         Ok(Group {
             child,
             resource_limits,
@@ -67,8 +69,10 @@ fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) 
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+
     let mut command = FfmpegCommand::from(command);
     command.args(before).args(args);
+
     let mut command = Command::from(std::process::Command::from(command));
     command.kill_on_drop(true);
     command
@@ -125,7 +129,7 @@ impl Group {
 
     /// Waits for the end of the program, whose pipes are at their end, and reaps it.
     pub(super) async fn wait(&mut self) -> io::Result<Ending> {
-        // Nobody has reaped it yet, so the kernel still tells.
+        // No one has reaped it yet, so the kernel still tells.
         let spent = self.pid().and_then(processor_time).unwrap_or_default();
         let status = self.child.wait().await?;
         // The kernel counts in hundredths and rounds down.
@@ -147,7 +151,7 @@ impl Group {
     }
 
     fn signal(&self) {
-        // No id means reaped: then the number may already belong to somebody else.
+        // No id means reaped: then the number may already belong to someone else.
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -174,8 +178,11 @@ pub(super) struct Output {
 pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
     let mut group = spawn.start().await?;
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
+
     let (mut bytes, mut tail) = (Vec::new(), Tail::default());
+    // One byte more than the limit tells an output that is too long from one that just fits.
     let mut bounded = stdout.take(limit as u64 + 1);
+    // Both pipes are read at once: one that is full and that no one reads would block the program.
     tokio::try_join!(
         async {
             bounded.read_to_end(&mut bytes).await?;
@@ -189,6 +196,7 @@ pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
         },
         for_each_line(stderr, |line| tail.push(line))
     )?;
+
     Ok(Output {
         ending: group.wait().await?,
         stdout: bytes,

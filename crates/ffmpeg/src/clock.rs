@@ -1,5 +1,5 @@
 //! The clock of a source by its packets, in the order of the file. Recordings that were put together, and recorders that changed their
-//! programme, begin their clock anew in the middle, or let it jump. Pure.
+//! programme, begin their clock again in the middle, or let it jump. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,14 +8,15 @@ use media::ladder::probe::{ClockRepair, ClockShift};
 
 use super::packet::Packet;
 
-/// Seconds by which a packet must lie before the one decoded before it for the clock to have begun anew.
+/// Seconds by which a packet must lie before the one decoded before it for the clock to have begun again.
 const BACK: f64 = 0.25;
 
 /// Seconds by which a packet must lie behind all that came before it for the clock to have jumped. Below, something is missing. Players
 /// cut gaps of the same length out.
 const AHEAD: f64 = 10.0;
 
-/// Seconds that a track may lose where a clock begins anew. Coders begin sound before its first sample, and end it behind the last.
+/// Seconds that a track may lose where a clock begins again. Coders begin sound before its first sample, and
+/// end it behind the last.
 const OVERLAP: f64 = 0.25;
 
 /// Longest time from one packet to the next that tells how far apart they are, in seconds.
@@ -73,9 +74,12 @@ impl Clock {
     /// clock that another one has gone over to, if its time fits there, else to a new one.
     pub(super) fn add(&mut self, packet: &Packet) {
         let known = self.tracks.get(&packet.stream).copied();
+        // Beyond repair nothing more is kept, or a source could fill the memory with clocks.
         if self.is_beyond_repair() || (known.is_none() && !packet.key) {
             return;
         }
+
+        // Shifts name packets by their number, so a packet without any time counts as well.
         let Some(time) = packet.dts.or(packet.pts) else {
             if let Some(track) = self.tracks.get_mut(&packet.stream) {
                 track.next += 1;
@@ -90,6 +94,7 @@ impl Clock {
             Some(track) if track.epoch < newest && (time - self.epochs[newest].latest).abs() < AHEAD => newest,
             Some(_) => self.epochs.len(),
         };
+
         if epoch == self.epochs.len() {
             self.epochs.push(Epoch {
                 spans: BTreeMap::new(),
@@ -105,8 +110,10 @@ impl Clock {
             Some(track) => track.step,
             None => packet.duration,
         };
+
         let delay = packet.pts.zip(packet.dts).map(|(pts, dts)| (pts - dts).max(0.0));
         let delay = delay.or(known.map(|track| track.delay)).unwrap_or(0.0);
+
         let track = Track {
             next: next + 1,
             last: time,
@@ -115,6 +122,7 @@ impl Clock {
             epoch,
         };
         self.tracks.insert(packet.stream, track);
+
         let shown = packet.pts.unwrap_or(time + delay);
         let duration = if packet.duration > 0.0 { packet.duration } else { step };
         self.epochs[epoch].extend(packet, next, shown..shown + duration, time);
@@ -138,16 +146,20 @@ impl Clock {
         if later.is_empty() {
             return None;
         }
+
         let start = first.start();
         let mut ends: BTreeMap<u32, f64> = first.spans.iter().map(|(stream, span)| (*stream, span.end)).collect();
         let mut moved: BTreeMap<u32, i64> = BTreeMap::new();
         let mut shifts: BTreeMap<u32, Vec<ClockShift>> = BTreeMap::new();
+
         for epoch in later {
             let offset = epoch.offset(&ends);
             #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
             let micros = (offset * 1e6).round() as i64;
             for (stream, span) in &epoch.spans {
                 ends.insert(*stream, span.end + offset);
+                // A shift moves all later packets of its stream, so each one adds only what it differs by
+                // from the one before.
                 let before = moved.insert(*stream, micros).unwrap_or(0);
                 shifts.entry(*stream).or_default().push(ClockShift {
                     packet: span.first_packet,
@@ -155,6 +167,7 @@ impl Clock {
                 });
             }
         }
+
         Some(ClockRepair {
             shifts,
             duration: ends.into_values().fold(start, f64::max) - start,
@@ -170,6 +183,7 @@ impl Epoch {
             end: shown.end,
             is_video: packet.video,
         });
+
         span.start = span.start.min(shown.start);
         span.end = span.end.max(shown.end);
         self.latest = self.latest.max(time);
@@ -187,12 +201,16 @@ impl Epoch {
                 .iter()
                 .filter_map(|(stream, span)| Some((span, *ends.get(stream)?)))
         };
+
+        // Pictures come first where there are any, for `false` is less than `true`.
         let Some((span, end)) = both().min_by_key(|(span, _)| !span.is_video) else {
             return last - self.start();
         };
+
         let offset = end - span.start;
         let overlaps = both().map(|(span, end)| end - (span.start + offset));
         let overlap = overlaps.fold(0.0, f64::max);
+
         if overlap > OVERLAP { offset + overlap } else { offset }
     }
 }
@@ -227,10 +245,12 @@ mod tests {
     fn times(packets: &[Packet], repair: &ClockRepair, stream: u32) -> Vec<f64> {
         let of_stream = packets.iter().filter(|packet| packet.stream == stream).enumerate();
         let shifts = repair.shifts.get(&stream).cloned().unwrap_or_default();
+
         let moved = |number: usize| -> i64 {
             let due = shifts.iter().filter(|shift| shift.packet <= number as u64);
             due.map(|shift| shift.micros).sum()
         };
+
         of_stream
             .map(|(n, packet)| packet.dts.unwrap() + moved(n) as f64 / 1e6)
             .collect()
@@ -240,10 +260,12 @@ mod tests {
     fn a_clock_that_only_goes_forward_is_left_alone() {
         assert_eq!(repaired(&programme(1.4, 30)), None);
         assert_eq!(repaired(&[]), None);
-        // Pictures go on while nobody speaks for a minute.
+
+        // Pictures go on while no one speaks for a minute.
         let mut muted = programme(0.0, 100);
         muted.retain(|packet| packet.stream == 0 || !(20.0..80.0).contains(&packet.dts.unwrap()));
         assert_eq!(repaired(&muted), None);
+
         // Slides that change every twelve seconds.
         let slides: Vec<Packet> = (0..9).map(|n| packet(0, f64::from(n) * 12.0, 12.0)).collect();
         assert_eq!(repaired(&slides), None);
@@ -255,6 +277,7 @@ mod tests {
             let joined = [programme(20.0, 5), programme(second, 5), programme(1.0, 3)].concat();
             let repair = repaired(&joined).unwrap();
             assert!((repair.duration - 13.03).abs() < 0.021, "{second}: {repair:?}");
+
             for stream in [0, 1] {
                 let times = times(&joined, &repair, stream);
                 assert!(
@@ -264,6 +287,7 @@ mod tests {
                     "{second}"
                 );
             }
+
             let firsts = |stream: usize| repair.shifts[&(stream as u32)].iter().map(|shift| shift.micros);
             assert!(firsts(0).eq(firsts(1)), "{repair:?}");
         }
@@ -272,6 +296,7 @@ mod tests {
     #[test]
     fn a_track_that_crosses_later_in_the_file_goes_over_to_the_same_clock() {
         let mut joined = [programme(20.0, 5), programme(1.0, 5)].concat();
+
         // The last sound of the first part lies behind the first pictures of the second one.
         let is_late = |packet: &Packet| packet.stream == 1 && packet.dts.unwrap() > 20.0;
         let at = joined.iter().rposition(is_late).unwrap();
@@ -279,6 +304,7 @@ mod tests {
         let next = |packet: &Packet| packet.stream == 1 && packet.dts.unwrap() < 20.0;
         let at = joined.iter().position(next).unwrap();
         joined.insert(at, late);
+
         let repair = repaired(&joined).unwrap();
         assert_eq!(repair.shifts[&0].len(), 1);
         assert_eq!(repair.shifts[&1].len(), 1, "{repair:?}");
@@ -302,6 +328,7 @@ mod tests {
             for (stream, pts, dts, duration, key) in packets {
                 clock.add(&Packet { stream, pts, dts, duration, key, ..packet(0, 0.0, 0.0) });
             }
+
             if let Some(repair) = clock.repair() {
                 for shifts in repair.shifts.values() {
                     prop_assert!(shifts.windows(2).all(|pair| pair[0].packet < pair[1].packet));

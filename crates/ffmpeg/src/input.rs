@@ -134,10 +134,12 @@ impl Input {
         let pixels = (self.pixels + self.pixels / 8)
             .min(i32::MAX.unsigned_abs().into())
             .to_string();
+
         let mut args = Vec::new();
         if self.deep {
             args.extend(["-analyzeduration", DEEP.0, "-probesize", DEEP.1]);
         }
+
         args.extend([
             "-max_alloc",
             LARGEST_BLOCK,
@@ -152,6 +154,7 @@ impl Input {
             "-i",
             &self.url,
         ]);
+
         args.into_iter().map(str::to_owned).collect()
     }
 }

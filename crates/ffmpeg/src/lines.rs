@@ -4,19 +4,22 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Longer lines are cut here; nothing we read has lines of this length.
+/// Bytes at which longer lines are cut; nothing we read has lines of this length.
 const LONGEST: usize = 64 * 1024;
 
 /// Calls `each` with every line of `reader`, without its line end, until the end of the stream. Bytes that are no UTF-8 are replaced.
 pub(super) async fn for_each_line(mut reader: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) -> io::Result<()> {
     let mut block = vec![0; 16 * 1024];
     let mut line = Vec::new();
+
     loop {
         let read = reader.read(&mut block).await?;
         if read == 0 {
             break;
         }
+
         let mut rest = &block[..read];
+        // ffmpeg ends the lines of its statistics with a carriage return alone.
         while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             extend(&mut line, &rest[..end]);
             each(&String::from_utf8_lossy(&line));
@@ -25,6 +28,7 @@ pub(super) async fn for_each_line(mut reader: impl AsyncRead + Unpin, mut each: 
         }
         extend(&mut line, rest);
     }
+
     if !line.is_empty() {
         each(&String::from_utf8_lossy(&line));
     }
@@ -50,12 +54,14 @@ impl Tail {
         if line.trim().is_empty() {
             return;
         }
+
         let shown = |c: char| match c {
             '\t' => ' ',
             c if c.is_control() => char::REPLACEMENT_CHARACTER,
             c => c,
         };
         let line: String = line.chars().map(shown).take(1000).collect();
+
         self.1 += line.len();
         self.0.push_back(line);
         while self.1 > Self::ROOM {
@@ -107,6 +113,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let lines = runtime.block_on(collect(&bytes));
             prop_assert!(lines.iter().all(|line| line.chars().count() <= LONGEST));
+
             let mut tail = Tail::default();
             for line in lines.iter().chain(&tails) {
                 tail.push(line);
@@ -120,6 +127,7 @@ mod tests {
             for line in &lines {
                 tail.push(line);
             }
+
             let text = tail.into_text();
             prop_assert!(text.len() <= Tail::ROOM + 40);
             if let Some(last) = lines.last() {

@@ -18,11 +18,14 @@ const LARGEST: f64 = 24.0;
 pub async fn gain(file: &Path, target: f64) -> Option<f64> {
     let mut file = tokio::fs::File::open(file).await.ok()?;
     let length = file.metadata().await.ok()?.len();
+    // Every frame of sound has its measurement in the file, and only the last one counts.
     file.seek(std::io::SeekFrom::Start(length.saturating_sub(TAIL)))
         .await
         .ok()?;
+
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).await.ok()?;
+
     let measured = integrated(&String::from_utf8_lossy(&tail))?;
     (measured > SILENCE).then(|| (target - measured).clamp(-LARGEST, LARGEST))
 }
@@ -51,6 +54,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("loudness.txt");
         let many = "frame:1 pts:4800 pts_time:0.1\nlavfi.r128.I=-70.000\n".repeat(1000);
+
         for (last, wanted) in [
             ("-23.04", Some(7.04)),
             ("-70.000", None),
@@ -61,6 +65,7 @@ mod tests {
             let found = gain(&file, -16.0).await;
             assert_eq!(found.map(|gain| (gain * 100.0).round() / 100.0), wanted, "{last}");
         }
+
         assert_eq!(gain(&folder.path().join("none"), -16.0).await, None);
     }
 }

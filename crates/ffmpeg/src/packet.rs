@@ -38,6 +38,7 @@ impl Packet {
             key: false,
             discarded: false,
         };
+
         for (key, value) in line.split('|').filter_map(|pair| pair.split_once('=')) {
             // Newer versions write the kind of a side datum in front of its keys.
             match key.rsplit(':').next().unwrap_or(key) {
@@ -51,6 +52,7 @@ impl Packet {
                 _ => {}
             }
         }
+
         (packet.stream != u32::MAX).then_some(packet)
     }
 
@@ -76,17 +78,20 @@ mod tests {
         )
         .unwrap();
         assert!(packet.stream == 1 && packet.video);
+
         assert_eq!(
             (packet.pts, packet.dts, packet.time()),
             (Some(-0.023_22), None, Some(-0.023_22))
         );
         assert!(packet.key && packet.discarded && packet.padding == 0);
+
         for line in [
             "stream_index=0|flags=K_|discard_padding=431",
             "stream_index=0|side_datum/skip_samples:discard_padding=431|",
         ] {
             assert_eq!(Packet::parse(line).unwrap().padding, 431);
         }
+
         assert_eq!(Packet::parse(""), None);
         assert_eq!(Packet::parse("side_data|"), None);
     }

@@ -110,8 +110,10 @@ pub async fn run(run: Run<'_>) -> io::Result<Exit> {
     let mut group = Spawn::new(&run.tool.ffmpeg, run.args, run.policy.clone())
         .start()
         .await?;
+
     let mut tail = Tail::default();
     let end = supervise(&run, &mut group, &mut tail).await;
+
     // After an end by itself this finds the process reaped and does nothing.
     group.kill().await;
     Ok(Exit {
@@ -123,6 +125,7 @@ pub async fn run(run: Run<'_>) -> io::Result<Exit> {
 async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Result<End> {
     let pid = group.pid();
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
+
     let mut progress = Progress::default();
     let read = async {
         tokio::try_join!(
@@ -135,6 +138,7 @@ async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Res
         )?;
         group.wait().await
     };
+
     let work = || {
         let tick = *run.ticks.borrow();
         Work {
@@ -146,6 +150,8 @@ async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Res
             cpu: pid.and_then(cpu_ticks).unwrap_or(0) / run.limits.stall.as_secs().max(1),
         }
     };
+
+    // The order counts: a run that is stopped says so, even where it ends at the same moment.
     tokio::select! {
         biased;
         () = run.stop.cancelled() => Ok(End::Stopped),
@@ -238,10 +244,13 @@ mod tests {
         let bench = Bench::new();
         let source = "-f lavfi -i testsrc=s=64x64:r=25:d=3 -metadata title=TITLE";
         let source: Vec<String> = source.split_whitespace().map(str::to_owned).collect();
+
         let mut args: Vec<String> = ["-v", "error", "-nostdin", "-y"].map(str::to_owned).into();
         args.extend(source);
+        // Put in afterwards, since the arguments are split at spaces.
         *args.last_mut().unwrap() = "title=size=1kB time=00:00:01 bitrate=1kbits/s speed=1x\nprogress=end".to_owned();
         args.push("crafted.mp4".to_owned());
+
         let made = run(Run {
             tool: &bench.tool,
             args: &args,
@@ -262,6 +271,7 @@ mod tests {
             "the title is in the log: {}",
             exit.stderr_tail
         );
+
         let tick = *bench.ticks.borrow();
         assert!(tick.done && tick.frames == 75, "{tick:?}");
     }
@@ -290,9 +300,11 @@ mod tests {
         let bench = Bench::new();
         let mut resource_limits = ResourceLimits::readback();
         resource_limits.file = 100_000;
+
         let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v rawvideo -f rawvideo frames";
         let exit = bench.run_with(resource_limits, args).await;
         assert_eq!((exit.end, exit.code()), (End::Exceeded, Some(Code::ExceedsPolicy)));
+
         resource_limits.processor = Duration::from_secs(1);
         let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v libx264 -f null -";
         let exit = bench.run_with(resource_limits, args).await;
@@ -327,6 +339,7 @@ mod tests {
     #[tokio::test]
     async fn a_run_that_only_burns_time_is_over_at_its_wall() {
         let mut bench = Bench::scripted("while :; do :; done");
+        // The stall time is the shorter one: it does not end the run, for processor time counts as work.
         bench.limits = Limits {
             wall: Duration::from_millis(600),
             stall: Duration::from_millis(400),
@@ -340,11 +353,13 @@ mod tests {
         let bench = Bench::scripted(
             "(trap '' TERM INT; while :; do sleep 1000; done) & echo $! > pid; echo progress=continue; wait",
         );
+
         let mut started = bench.ticks.subscribe();
         let stop = async {
             started.changed().await.unwrap();
             bench.stop.cancel();
         };
+
         let (exit, ()) = tokio::join!(bench.run(""), stop);
         assert_eq!((exit.end, exit.code()), (End::Stopped, None));
         dead(&bench.pid()).await;

@@ -26,6 +26,7 @@ impl Progress {
     pub(super) fn line(&mut self, line: &str) -> Option<Tick> {
         let (key, value) = line.split_once('=')?;
         let value = value.trim();
+
         match key {
             "frame" => self.tick.frames = value.parse().unwrap_or(self.tick.frames),
             // Negative or `N/A` before the first packet.
@@ -39,6 +40,7 @@ impl Progress {
             }
             _ => {}
         }
+
         None
     }
 }
@@ -66,6 +68,7 @@ mod tests {
         ] {
             assert_eq!(progress.line(line), None);
         }
+
         let tick = Tick {
             frames: 48,
             out_time: Duration::from_micros(1_920_000),
@@ -80,6 +83,7 @@ mod tests {
     fn unknown_values_leave_what_was_known() {
         let mut progress = Progress::default();
         progress.line("frame=7");
+
         for line in [
             "frame=N/A",
             "frame=",
@@ -92,6 +96,7 @@ mod tests {
         ] {
             progress.line(line);
         }
+
         let tick = progress.line("progress=continue").unwrap();
         assert_eq!((tick.frames, tick.out_time, tick.speed), (7, Duration::ZERO, 0.0));
     }

@@ -20,10 +20,13 @@ pub async fn join(folder: &Path, last: u32) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             read => read?,
         };
+
         let mut file = tokio::fs::OpenOptions::new().append(true).open(&whole).await?;
         file.write_all(&bytes).await?;
         file.flush().await?;
+        // It goes only now, so that an error on the way loses nothing.
         tokio::fs::remove_file(&rest).await?;
     }
+
     Ok(())
 }

@@ -59,21 +59,27 @@ pub fn sniff(head: &[u8], size: u64) -> Sniff {
     if head.is_empty() {
         return Sniff::Empty;
     }
+
+    // This comes before still images, whose rule takes every WebP.
     if is_animated_webp(head) {
         return Sniff::AnimatedWebp;
     }
     if is_still_image(head) {
         return Sniff::StillImage;
     }
+
+    // Playlists and scripts are texts as well, and have a code of their own.
     if let Some(what) = forbidden(head) {
         return Sniff::Forbidden(what);
     }
     if is_text(head) {
         return Sniff::Text;
     }
+
     if is_protected(head) || is_scrambled(head) {
         return Sniff::Protected;
     }
+
     iso_media(head, size)
 }
 
@@ -86,6 +92,7 @@ pub fn index_at(head: &[u8], size: u64) -> Option<u64> {
         at = length
             .and_then(|length| at.checked_add(length))
             .filter(|end| *end < size)?;
+
         if kind == *b"mdat" {
             return Some(at);
         }
@@ -104,10 +111,12 @@ pub fn is_protected(bytes: &[u8]) -> bool {
         *b"\xfb\xb3\x11\x22\x23\xbd\xd2\x11\xb4\xb7\x00\xa0\xc9\x55\xfc\x6e",
         *b"\x14\xe6\x8a\x29\x22\x26\x17\x4c\xb9\x35\xda\xe0\x7e\xe9\x28\x9c",
     ];
+
     let holds = |wanted: &[u8]| bytes.windows(wanted.len()).any(|window| window == wanted);
     let scheme = bytes
         .windows(12)
         .any(|window| &window[..4] == b"sinf" && &window[8..] == b"frma");
+
     match bytes.get(..4) {
         Some(b"\x1a\x45\xdf\xa3") => holds(b"\x47\xe1\x81\x05"),
         Some(b"\x30\x26\xb2\x75") => ASF.iter().any(|object| holds(object)),
@@ -122,6 +131,8 @@ fn is_scrambled(head: &[u8]) -> bool {
     if packets().len() < 5 || packets().any(|packet| packet[0] != 0x47) {
         return false;
     }
+
+    // It has a payload, and is no null packet (PID 0x1fff).
     let carries = |packet: &&[u8]| packet[3] & 0x10 != 0 && (packet[1] & 0x1f, packet[2]) != (0x1f, 0xff);
     let scrambled = packets().filter(carries).filter(|packet| packet[3] & 0xc0 != 0);
     2 * scrambled.count() > packets().filter(carries).count()
@@ -133,7 +144,8 @@ fn is_animated_webp(head: &[u8]) -> bool {
     is_webp && head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0)
 }
 
-/// Whether a PNG says that it is animated: its control chunk stands before its first data (PNG third edition, section 11.3.6.1).
+/// Whether a PNG says that it is animated: its control chunk comes before its first data (PNG third edition,
+/// section 11.3.6.1).
 fn is_animated_png(head: &[u8]) -> bool {
     let first = |kind: &[u8; 4]| head.windows(4).position(|window| window == kind);
     match (first(b"acTL"), first(b"IDAT")) {
@@ -151,6 +163,7 @@ fn is_still_image(head: &[u8]) -> bool {
     let bitmap = starts(b"BM") && head.get(6..10) == Some(&[0; 4]);
     let magics: [&[u8]; 5] = [b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"8BPS", b"\0\0\x01\0"];
     let png = starts(b"\x89PNG\r\n\x1a\n") && !is_animated_png(head);
+
     riff_webp || heif || bitmap || png || magics.into_iter().any(starts)
 }
 
@@ -160,6 +173,7 @@ fn forbidden(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"#!AMR") {
         return None;
     }
+
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let text: Vec<u8> = text
         .iter()
@@ -170,6 +184,7 @@ fn forbidden(head: &[u8]) -> Option<&'static str> {
         .take(32)
         .map(|byte| byte.to_ascii_lowercase())
         .collect();
+
     const MAGICS: &[(&[u8], &str)] = &[
         (b"#extm3u", "an HLS playlist"),
         (b"#ext-x-", "an HLS playlist"),
@@ -189,6 +204,7 @@ fn forbidden(head: &[u8]) -> Option<&'static str> {
         (b"#!", "a script"),
         (b";ffmetadata", "a metadata script"),
     ];
+
     MAGICS
         .iter()
         .find(|(magic, _)| text.starts_with(magic))
@@ -217,6 +233,7 @@ fn iso_media(head: &[u8], size: u64) -> Sniff {
     ) {
         return Sniff::Perhaps;
     }
+
     let (mut at, mut moov) = (0_u64, false);
     while let Some((kind, length)) = box_at(head, at) {
         let Some(end) = length.and_then(|length| at.checked_add(length)) else {
@@ -227,6 +244,7 @@ fn iso_media(head: &[u8], size: u64) -> Sniff {
                 Sniff::NoMoov
             };
         };
+
         moov |= kind == *b"moov" && end <= size;
         if end > size {
             return if moov { Sniff::Perhaps } else { Sniff::NoMoov };
@@ -241,6 +259,7 @@ fn box_at(head: &[u8], at: u64) -> Option<([u8; 4], Option<u64>)> {
     let header = head.get(usize::try_from(at).ok()?..)?;
     let short = u32::from_be_bytes(header.get(..4)?.try_into().ok()?);
     let kind = header.get(4..8)?.try_into().ok()?;
+    // A box is at least as long as its header, or the walk would never end.
     let length = match short {
         0 => None,
         1 => Some(u64::from_be_bytes(header.get(8..16)?.try_into().ok()?).max(16)),
@@ -286,6 +305,7 @@ mod tests {
         let png = |chunks: &str| [b"\x89".as_slice(), &png(chunks)].concat();
         assert_eq!(sniff(&png("acTL----IDAT"), 100), Sniff::Perhaps);
         assert_eq!(sniff(&png("IDAT----acTL"), 100), Sniff::StillImage);
+
         let webp = |flags: u8| [b"RIFF\x10\0\0\0WEBPVP8X\x0a\0\0\0".as_slice(), &[flags, 0, 0, 0]].concat();
         assert_eq!(sniff(&webp(2), 100), Sniff::AnimatedWebp);
         assert_eq!(sniff(&webp(0), 100), Sniff::StillImage);
@@ -296,6 +316,7 @@ mod tests {
     fn encrypted_media_is_told_by_its_index_and_its_packets() {
         let index = b"\0\0\0\x60encv----\0\0\0\x20sinf\0\0\0\x0cfrmaavc1";
         assert!(is_protected(index) && !is_protected(&index[..16]));
+
         let packet = |scrambling: u8| {
             let mut packet = vec![0x47, 0x01, 0x00, 0x10 | scrambling];
             packet.resize(188, 0);
@@ -336,6 +357,7 @@ mod tests {
                 "{head:?}"
             );
         }
+
         let utf16: Vec<u8> = "\u{feff}#EXTM3U".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(sniff(&utf16, 100).code(), Some(Code::ForbiddenContainer));
     }

@@ -91,10 +91,12 @@ impl Spans {
             }
             return;
         };
+
         if packet.video && self.kept < MOST_PICTURES {
             self.pictures.entry(packet.stream).or_default().add(packet);
             self.kept += 1;
         }
+
         let span = self.streams.entry(packet.stream).or_insert(Span {
             first: time,
             last: time,
@@ -182,16 +184,19 @@ pub(super) fn places(packets: &[Packet], most: usize) -> Vec<Pictures> {
     let mut places: Vec<Pictures> = Vec::new();
     let (mut count, mut decoded) = (0, None);
     for packet in packets {
+        // Decoding times only rise within a place, so one that goes back is of the next place.
         let back = packet.dts.zip(decoded).is_some_and(|(now, before)| now <= before);
         if places.is_empty() || back || count == most {
             places.push(Pictures::default());
             count = 0;
         }
+
         (count, decoded) = (count + 1, packet.dts);
         if let Some(place) = places.last_mut().filter(|_| !packet.discarded) {
             place.add(packet);
         }
     }
+
     places
 }
 
@@ -232,6 +237,7 @@ pub(super) fn leads(times: &[f64], landed: &[Packet]) -> Option<Vec<f64>> {
     if times.len() != landed.len() {
         return None;
     }
+
     times
         .iter()
         .zip(landed)
@@ -262,6 +268,7 @@ mod tests {
         ] {
             spans.add(&packet(line));
         }
+
         let span = spans.get(0).unwrap();
         assert_eq!((span.first, span.last), (0.0, 0.08));
         assert!((span.end - 0.12).abs() < 1e-9);
@@ -283,8 +290,10 @@ mod tests {
         for (pts, dts) in beginning {
             spans.add(&picture(pts, dts));
         }
+
         assert_eq!(spans.pictures(0).unwrap().cut(), [0.0, 0.04]);
         assert_eq!(count_pictures(0, &spans, &Spans::default()), 4);
+
         let cadence = cadence(0, &spans, &Spans::default(), &[]).unwrap();
         assert_eq!((cadence.intervals, cadence.usual), (1, 0.04));
     }
@@ -338,6 +347,7 @@ mod tests {
         ] {
             spans.add(&packet(line));
         }
+
         let of = |stream| spans.get(stream).map(|span| (span.packet, span.padding)).unwrap();
         assert_eq!([of(0), of(1), of(2)], [(0.072, 607), (0.3, 0), (LONGEST_PACKET, 0)]);
     }

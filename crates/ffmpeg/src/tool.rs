@@ -101,6 +101,7 @@ impl Tool {
                 })
                 .ok_or(ToolError::NotFound { program })
         };
+
         Ok(Self {
             ffmpeg: find(ffmpeg, "ffmpeg")?,
             ffprobe: find(ffprobe, "ffprobe")?,
@@ -121,13 +122,15 @@ impl Tool {
             })
     }
 
-    /// The required encoders and filters this build lacks, as `encoder libx264` or `filter zscale`; empty for a usable build.
+    /// The required encoders, decoders and filters this build lacks, as `encoder libx264` or `filter zscale`;
+    /// empty for a usable build.
     ///
     /// # Errors
     /// [`ToolError`] when the program does not start or does not answer.
     pub async fn missing(&self) -> Result<Vec<String>, ToolError> {
         let (encoders, decoders) = (self.ask("-encoders").await?, self.ask("-decoders").await?);
         let filters = self.ask("-filters").await?;
+
         let lack = |kind: &str, required: &[&str], answer: &str| -> Vec<String> {
             required
                 .iter()
@@ -135,6 +138,7 @@ impl Tool {
                 .map(|name| format!("{kind} {name}"))
                 .collect()
         };
+
         let mut missing = lack("encoder", ENCODERS, &encoders);
         missing.extend(lack("decoder", DECODERS, &decoders));
         missing.extend(lack("filter", FILTERS, &filters));
@@ -162,6 +166,7 @@ impl Tool {
             program: self.ffmpeg.clone(),
             source,
         };
+
         let answer = tokio::time::timeout(ANSWER, child::output(spawn, ANSWER_BYTES))
             .await
             .map_err(|_| no_answer(io::ErrorKind::TimedOut.into()))?
@@ -206,6 +211,7 @@ mod tests {
         )
         .unwrap();
         assert!(matches!(echo.version().await, Err(ToolError::NotFfmpeg { .. })));
+
         let nothing = Tool::locate(
             Some(Path::new("/nonexistent")),
             Some(Path::new("/nonexistent")),

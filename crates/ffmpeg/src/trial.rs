@@ -43,6 +43,7 @@ pub async fn profiles(tool: &Tool, profiles: &Profiles) -> Result<(), CannotEnco
                 continue;
             };
             rendition.pixel_format.clone_from(&profile.pixel_format);
+
             // Speed does not decide whether it works.
             let known = |other: &VideoRendition| {
                 (&other.encoder, &other.profile, &other.pixel_format)
@@ -51,6 +52,7 @@ pub async fn profiles(tool: &Tool, profiles: &Profiles) -> Result<(), CannotEnco
             if tried.iter().any(known) {
                 continue;
             }
+
             encode(tool, &rendition).await.map_err(|reason| CannotEncode {
                 profile: profile.name.clone(),
                 encoder: profile.encoder.clone(),
@@ -90,6 +92,7 @@ async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
         .await
         .map_err(|_| format!("it did not end within {} s", LONGEST.as_secs()))?
         .map_err(|error| error.to_string())?;
+
     if output.ending.success() {
         return Ok(());
     }
@@ -111,6 +114,7 @@ mod tests {
     async fn an_encoder_without_its_device_is_one_clear_error() {
         let gpu = "[profiles.gpu]\nabout = \"x\"\nsegment = 4\nencoder = \"h264_vaapi\"\nrungs = [{ short_side = 360, crf = 24, maxrate = 900_000 }]\n";
         let all = Profiles::shipped().with_file("gpu.toml", gpu).unwrap();
+
         let mut bare = tool();
         // Even where there is such a device, this one has none.
         bare.ffmpeg = "/bin/false".into();
@@ -119,6 +123,7 @@ mod tests {
             told.contains("needs the encoder libx264") && told.contains("LADDER_FILE"),
             "{told}"
         );
+
         if !std::path::Path::new("/dev/dri/renderD128").exists() {
             let told = profiles(&tool(), &all).await.unwrap_err().to_string();
             assert!(

@@ -21,6 +21,7 @@ pub(super) struct Work {
 pub(super) async fn stalled(stall: Duration, mut work: impl FnMut() -> Work) {
     let period = (stall / 8).clamp(Duration::from_millis(10), Duration::from_secs(5));
     let (mut last, mut moved) = (work(), Instant::now());
+
     loop {
         tokio::time::sleep(period).await;
         let now = work();
@@ -71,6 +72,7 @@ mod tests {
             }
         })
         .await;
+
         let took = began.elapsed().as_secs();
         assert!((220..=235).contains(&took), "{took}");
     }

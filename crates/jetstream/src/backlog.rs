@@ -7,7 +7,7 @@ use super::Nats;
 /// Messages of a durable consumer, and who asks for them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Messages that nobody was given yet.
+    /// Messages that no one was given yet.
     pub waiting: u64,
     /// Messages that were handed out and not settled, those that come again after a pause among them.
     pub in_flight: u64,

@@ -63,6 +63,7 @@ impl Nats {
     pub async fn connect(settings: &NatsSettings) -> Result<Self, ConnectError> {
         let servers = settings.servers()?;
         let identity = Identity::of(settings, servers.login.as_ref())?;
+
         let connected = Arc::new(AtomicBool::new(true));
         let troubles = Troubles::new(settings.api.prefix());
         let watcher = Watcher {
@@ -70,6 +71,7 @@ impl Nats {
             troubles: troubles.clone(),
             identity: identity.clone(),
         };
+
         let mut options = identified(identity.clone())?
             .name(&settings.name)
             .connection_timeout(PATIENCE)
@@ -80,10 +82,13 @@ impl Nats {
                 let watcher = watcher.clone();
                 async move { watcher.observe(&event) }
             });
+
+        // Without `require_tls` the client goes on in plain text where the server offers no TLS.
         if servers.tls || settings.ca.is_some() || settings.certificate.is_some() {
             options = options.require_tls(true);
         }
         options = certified(options, settings)?;
+
         let unreachable = |reason: String, fix: String| ConnectError::Unreachable {
             url: servers.shown(),
             reason,
@@ -97,12 +102,17 @@ impl Nats {
                 unreachable(reason, "check NATS_URL and that nats-server runs".to_owned())
             })?
             .map_err(|error| unreachable(error.to_string(), advice(&error, settings, identity.as_ref())))?;
+
+        // Older servers can let several writers win one compare-and-set (nats-server issue 4320).
         streams::provision::check_server(&client.server_info().version)?;
+
         let js = jetstream::context::ContextBuilder::new()
             .timeout(Duration::from_secs(5))
             .api_prefix(settings.api.prefix())
             .build(client.clone());
+
         gauge!("fluxhls_nats_connected").set(1.0);
+        // The counter exists from the start, so that its first increase is seen.
         counter!("fluxhls_nats_reconnects_total").increment(0);
         Ok(Self {
             client,
@@ -112,7 +122,7 @@ impl Nats {
         })
     }
 
-    /// Whether the connection stands right now.
+    /// Whether the connection is up right now.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
@@ -145,6 +155,8 @@ impl Watcher {
             Event::Connected => {
                 gauge!("fluxhls_nats_connected").set(1.0);
                 self.troubles.reconnected();
+                // The client reports its first connect here, too, which is no reconnect: the flag is true
+                // from the start.
                 if !self.connected.swap(true, Ordering::Relaxed) {
                     counter!("fluxhls_nats_reconnects_total").increment(1);
                     tracing::info!("NATS is connected again");
@@ -164,6 +176,7 @@ impl Watcher {
     /// The server denies us something, or is about to end the connection.
     fn hear(&self, error: &ServerError) {
         let words = error.to_string();
+        // Without the first letter, so that its case does not matter.
         if words.contains("ermissions Violation") {
             if self.troubles.denied(&words) {
                 tracing::warn!(
@@ -177,12 +190,14 @@ impl Watcher {
         }
     }
 
-    /// Why a connection did not come about, with the setting to look at. A file that cannot be read tells more than the client does.
+    /// Why a connection did not come about, with the setting to look at. A file that cannot be read tells
+    /// more than the client does.
     fn refusal(&self, reason: &str) -> String {
         let unreadable = self.identity.as_ref().and_then(|identity| identity.read(b"").err());
         if let Some(error) = unreadable {
             return error.to_string();
         }
+
         let reason = reason.trim_start_matches("nats: ");
         let setting = self.identity.as_ref().map_or("NATS_URL", Identity::setting);
         if reason.to_lowercase().contains("auth") {
@@ -199,6 +214,7 @@ fn certified(mut options: ConnectOptions, settings: &NatsSettings) -> Result<Con
         certificates("NATS_CA", path)?;
         options = options.add_root_certificates(path.clone());
     }
+
     match (&settings.certificate, &settings.key) {
         (Some(certificate), Some(key)) => {
             certificates("NATS_CERT", certificate)?;
@@ -225,7 +241,7 @@ fn certificates(setting: &'static str, path: &Path) -> Result<(), ConnectError> 
     }
 }
 
-/// Options with who we are, asked for at each connect. A file that is of no use now is told at once.
+/// Options with who we are, asked for at each connect. A file that is of no use now is reported at once.
 fn identified(identity: Option<Identity>) -> Result<ConnectOptions, ConnectError> {
     let Some(identity) = identity else {
         return Ok(ConnectOptions::new());

@@ -18,7 +18,7 @@ pub enum Disposition {
     Ack,
     /// Deliver it again after a while.
     Retry(Duration),
-    /// Somebody else holds it now: say nothing.
+    /// Someone else holds it now: say nothing.
     LeaveUnacked,
 }
 
@@ -27,13 +27,13 @@ pub enum Disposition {
 pub struct Slot(CancellationToken);
 
 impl Slot {
-    /// Gives the place to the next message before this one is settled: when what is left of its work hardly needs what there is so little
-    /// of. As many works may go on like that as there are places.
+    /// Gives the place to the next message before this one is settled: when what is left of its work hardly
+    /// needs what there is so little of. As many works may go on like that as there are places.
     pub fn free(&self) {
         self.0.cancel();
     }
 
-    /// Waits until somebody does.
+    /// Waits until someone does.
     pub(super) async fn freed(&self) {
         self.0.cancelled().await;
     }
@@ -62,6 +62,7 @@ impl Delivery {
     pub fn new(message: Message, nats: &Nats) -> Option<Self> {
         let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
         let message = message.message;
+
         Some(Self {
             subject: message.subject.to_string(),
             headers: message.headers,
@@ -107,7 +108,8 @@ impl Delivery {
         &self.payload
     }
 
-    /// Tells the server that the work goes on. Whether the server confirmed it.
+    /// Tells the server that the work goes on (`+WPI`), so that `ack_wait` begins again. Whether the server
+    /// confirmed it.
     pub async fn heartbeat(&self) -> bool {
         self.store.reply(self, "+WPI".into()).await
     }
@@ -117,13 +119,16 @@ impl Delivery {
         let body = match settlement {
             Disposition::LeaveUnacked => return,
             Disposition::Ack => Bytes::from_static(b"+ACK"),
+            // The server takes the delay in nanoseconds.
             Disposition::Retry(delay) => format!("-NAK {{\"delay\": {}}}", delay.as_nanos()).into(),
         };
+
         for _ in 0..3 {
             if self.store.reply(self, body.clone()).await {
                 return;
             }
         }
+
         tracing::warn!(
             subject = self.subject(),
             ?settlement,

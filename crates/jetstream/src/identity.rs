@@ -35,13 +35,17 @@ impl Identity {
             (Some(_), None) => return Err(unfit("NATS_USER", "has no password; set NATS_PASSWORD_FILE, too")),
             (None, Some(_)) => return Err(unfit("NATS_PASSWORD_FILE", "has no user; set NATS_USER, too")),
         };
+
         let in_url = login.map(|login| match login {
             Login::Password(user, password) => Self::Password(user.clone(), password.clone()),
             Login::Token(token) => Self::Token(token.clone()),
         });
+
         let credentials = settings.credentials.clone().map(Self::Credentials);
         let nkey = settings.nkey.clone().map(Self::Nkey);
         let token = settings.token_file.clone().map(Self::TokenFile);
+
+        // The order is the precedence: files go before the URL.
         Ok(credentials.or(nkey).or(named).or(token).or(in_url))
     }
 
@@ -70,6 +74,7 @@ impl Identity {
             }
             Self::Token(token) => auth.token = Some(token.expose_secret().to_owned()),
         }
+
         Ok(auth)
     }
 
@@ -90,14 +95,17 @@ impl Identity {
     }
 }
 
-/// The JWT and the key of a credentials file, as `nsc` writes it: two blocks, each between a line `-----BEGIN …-----` and one that ends it.
+/// The JWT and the key of a credentials file, as `nsc` writes it: two blocks, each between a line
+/// `-----BEGIN …-----` and one that ends it.
 fn credentials(path: &Path) -> Result<(String, KeyPair), ConnectError> {
     let text = read("NATS_CREDENTIALS", path)?;
+
     let block = |title: &str| {
         let mut lines = text.lines().map(str::trim);
         lines.find(|line| line.starts_with("---") && line.contains(title))?;
         lines.next().filter(|line| !line.is_empty()).map(str::to_owned)
     };
+
     let key = block("BEGIN USER NKEY SEED").and_then(|seed| KeyPair::from_seed(&seed).ok());
     match (block("BEGIN NATS USER JWT"), key) {
         (Some(jwt), Some(key)) => Ok((jwt, key)),

@@ -29,8 +29,9 @@ pub struct Grief<'a> {
 
 /// The letter on `subject` about a message of `payload` and `original` headers. Its id names that message.
 ///
-/// It fits a server that takes `limit` bytes in one message. Left out is, in this order: the original headers where they are long
-/// ([`dead::CUT`]), what more is known where that is, and what is beyond the first bytes of the body that fit ([`dead::TRUNCATED`]).
+/// It fits a server that takes `limit` bytes in one message. Left out is, in this order: the original headers
+/// where they are long ([`dead::CUT`]), what more is known where that is, and what is beyond the first bytes
+/// of the body that fit ([`dead::TRUNCATED`]).
 #[must_use]
 pub fn letter(
     subject: String,
@@ -41,15 +42,19 @@ pub fn letter(
 ) -> OutboundMessage {
     let id = format!("{subject}-{}-{}", grief.seq, grief.time.timestamp_micros());
     let original = original.cloned().unwrap_or_default();
+
     let mut letter = OutboundMessage::json(subject, Bytes::new()).with_id(id);
     if size(&original) <= dead::MAX_ORIGINAL.min(limit / 4) {
         letter = letter.with_headers_of(&original);
     } else {
         letter = letter.with_header(dead::CUT, "headers");
     }
+
+    // A value of more than half the message would leave too little room for the original bytes.
     for (name, value) in grief.more.iter().filter(|(_, value)| value.len() <= limit / 2) {
         letter = letter.with_header(name, value);
     }
+
     let time = grief.time.to_rfc3339_opts(SecondsFormat::Nanos, true);
     let reason_limit = dead::MAX_REASON.min(limit / 8);
     letter = letter
@@ -71,6 +76,7 @@ pub fn letter(
 fn size(headers: &HeaderMap) -> usize {
     let of = |(name, values): (&async_nats::HeaderName, &Vec<async_nats::HeaderValue>)| -> usize {
         let name: &str = name.as_ref();
+        // Each value takes a line of its own, `name: value` and CR LF.
         values.iter().map(|value| name.len() + value.as_str().len() + 4).sum()
     };
     headers.iter().map(of).sum()
@@ -102,6 +108,7 @@ mod tests {
         original.append("ce-id", "2");
         original.insert("Nats-Msg-Id", "theirs");
         let letter = letter("s".into(), &GRIEF, "body".into(), Some(&original), 1 << 20);
+
         assert_eq!(
             (&letter.payload[..], header(&letter, dead::REASON)),
             (&b"body"[..], Some("no reason"))
@@ -139,6 +146,7 @@ mod tests {
             let more = [(dead::REPORT, "r".repeat(report))];
             let grief = Grief { reason: &reason, more: &more, ..GRIEF };
             let letter = letter("s".into(), &grief, vec![b'x'; body].into(), Some(&original), limit);
+
             prop_assert!(size(&letter.headers) < 64 * 1024 - PUBLISH_OVERHEAD);
             prop_assert!(size(&letter.headers) + letter.payload.len() <= limit, "{} of {limit}", size(&letter.headers));
             prop_assert_eq!(header(&letter, dead::TRUNCATED).is_some(), letter.payload.len() < body);

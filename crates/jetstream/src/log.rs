@@ -1,8 +1,8 @@
 //! The log: compare-and-set publishing and leader reads.
 //!
-//! A publish that timed out may have landed, so every publish is repeated until the server acknowledges it or says that
-//! somebody was first; then the winner is read, for it may be our own. Reads and writes wait for the server however long it
-//! takes: a caller that must not wait drops the future.
+//! A publish that timed out may have landed, so every publish is repeated until the server acknowledges it or
+//! says that someone was first; then the winner is read, for it may be our own. Reads and writes wait for the
+//! server however long it takes: a caller that must not wait drops the future.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::{Backlog, Nats, NewerMessages};
 pub enum CreateOutcome {
     /// Ours is the message, stored at this sequence.
     Created(u64),
-    /// Somebody was first; this is what stands.
+    /// Someone was first; this is the message that exists.
     AlreadyExists(StoredMessage),
 }
 
@@ -34,7 +34,8 @@ pub enum Enqueued {
     Full,
 }
 
-/// The server will never take this message: trying again is of no use. Who meets this keeps what it was about as a dead letter.
+/// The server will never take this message: trying again is of no use. Who meets this keeps what it was about
+/// as a dead letter.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
     "NATS refuses a message on {subject}: {reason}; it must take {} bytes (max_payload of the server, max_msg_size of the stream)",
@@ -80,7 +81,7 @@ impl Log {
         self.store.max_payload()
     }
 
-    /// Subjects of the messages under `filter` that core NATS tells from now on: quick, but not sure to come.
+    /// Subjects of the messages under `filter` that core NATS publishes from now on: quick, but not sure to come.
     pub async fn subscribe(&self, filter: String) -> BoxStream<'static, String> {
         self.store.subscribe(filter).await
     }
@@ -157,7 +158,7 @@ impl Log {
                         return Ok(CreateOutcome::Created(winner.seq));
                     }
                     Some(winner) => return Ok(CreateOutcome::AlreadyExists(winner)),
-                    // What stood there aged out; now ours may be the first.
+                    // What was there aged out; now ours may be the first.
                     None => expected = 0,
                 },
                 Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
@@ -165,8 +166,9 @@ impl Log {
         }
     }
 
-    /// Publishes a dead letter, once however often it is tried. Its id names what it is about. A letter of another id on the same subject is
-    /// about a message of a former life of its stream, which had the same number, and stays as well.
+    /// Publishes a dead letter, once however often it is tried. Its id names what it is about. A letter of
+    /// another id on the same subject is about a message of a former life of its stream, which had the same
+    /// number, and stays as well.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
@@ -180,8 +182,9 @@ impl Log {
 
     /// Appends `message`, once however often it is tried, and returns its sequence.
     ///
-    /// The server drops a second copy for as long as it remembers ids, which is the stream's duplicate window. A server that
-    /// was away for longer has forgotten, so before each repetition the subject is searched for our own message.
+    /// The server drops a second copy for as long as it remembers ids, which is the stream's duplicate
+    /// window. A server that was away for longer has forgotten, so before each repetition the subject is
+    /// searched for our own message.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
@@ -192,14 +195,15 @@ impl Log {
                 Ok(seq) => return Ok(seq),
                 Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
             }
+
             if let Some(seq) = self.find(stream, &message).await {
                 return Ok(seq);
             }
         }
     }
 
-    /// The sequence of the message on the same subject that has the same id, as the stream's leader has it. Such subjects
-    /// hold a handful.
+    /// The sequence of the message on the same subject that has the same id, as the stream's leader has it.
+    /// Such subjects hold a handful.
     async fn find(&self, stream: &str, message: &OutboundMessage) -> Option<u64> {
         let mut next = 1;
         loop {
@@ -218,8 +222,11 @@ impl Log {
     pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
         let body = serde_json::to_vec(key).unwrap_or_default();
         let message = OutboundMessage::json(subject::task(key), body).traced(traceparent);
+
         let mut pause = Pause::new(self.store.first_pause());
         loop {
+            // A work queue keeps a message until it is acknowledged, so 0 holds while a task is neither
+            // queued nor in work.
             match self.try_publish(&message, Some(0)).await? {
                 Ok(_) | Err(PublishFailure::Taken) => return Ok(Enqueued::Queued),
                 Err(PublishFailure::Full(_)) => return Ok(Enqueued::Full),
@@ -240,8 +247,8 @@ impl Log {
         }
     }
 
-    /// What waits and what is in work in a lane of the queue. Unlike what decisions are made of, it may be a guess: where the server does
-    /// not answer, nothing is known to wait.
+    /// What waits and what is in work in a lane of the queue. Unlike what decisions are made of, it may be a
+    /// guess: where the server does not answer, nothing is known to wait.
     pub async fn backlog(&self, class: Class, lane: Lane) -> Backlog {
         let told = self.store.backlog(topology::durable(class, lane)).await;
         told.unwrap_or_default()
@@ -263,7 +270,8 @@ impl Log {
     }
 }
 
-/// Growing pauses between tries, from the first one to 5 s, with a word to the operator at the third, and one a minute from then on.
+/// Growing pauses between tries, from the first one to 5 s, with a word to the operator at the third, and one
+/// a minute from then on.
 #[derive(Debug)]
 struct Pause {
     first: Duration,
@@ -278,6 +286,7 @@ impl Pause {
     async fn after(&mut self, what: &str, subject: &str, reason: &str) {
         let delay = (self.first * (1 << self.tries.min(6))).min(Duration::from_secs(5));
         self.tries += 1;
+        // At 5 s each, twelve tries take a minute.
         if self.tries == 3 || self.tries.is_multiple_of(12) {
             tracing::warn!(subject, reason, tries = self.tries, "NATS cannot {what}; trying again");
         }

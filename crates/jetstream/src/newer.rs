@@ -54,11 +54,13 @@ mod tests {
         tokio::time::advance(NEWER_PAUSE * 2).await;
         newer.note(&Unread::newer("hls.v1.job.j.later", "this release knows no such fact"));
         tokio::time::advance(NEWER_PAUSE * 2).await;
+
         let named = shared.recent();
         assert!(
             named.len() == 1 && named[0].contains("needs a newer fluxhls"),
             "{named:?}"
         );
+
         tokio::time::advance(NEWER_PAUSE).await;
         assert_eq!(shared.recent(), [""; 0]);
     }

@@ -1,8 +1,9 @@
 //! The one pull loop: takes messages from one or two lanes into free slots, hi before lo without starving lo.
 //!
-//! Busy, it asks without waiting. Idle, it keeps one long pull open on each lane. A message that arrives when the last slot was
-//! just taken is handed back before any attempt is counted. The open pulls live in this loop and nowhere else, because a pull
-//! that is dropped with a message in flight parks that message until `ack_wait`.
+//! Busy, it asks without waiting. Idle, it keeps one long pull open on each lane. A message that arrives when
+//! the last slot was just taken is handed back before any attempt is counted. The open pulls live in this
+//! loop and nowhere else, because a pull that is dropped with a message in flight parks that message until
+//! `ack_wait`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -55,10 +56,12 @@ where
     let slots = Arc::new(Semaphore::new(lanes.slots));
     let tails = Arc::new(Semaphore::new(lanes.slots));
     let tracker = TaskTracker::new();
+
     let consumers = tokio::select! {
         consumers = consumers(nats, &lanes) => consumers,
         () = stop.cancelled() => return,
     };
+
     let start = |message| {
         if let Some(delivery) = Delivery::new(message, nats) {
             // What a pull still brings after `stop` is handed back unseen.
@@ -70,14 +73,18 @@ where
             tracker.spawn(run(Arc::new(delivery), taken, Arc::clone(&tails), handle.clone()));
         }
     };
+
     let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
     let mut told = vec![false; open.len()];
     let mut turns = Turns::default();
+
     while !stop.is_cancelled() {
         // The one wait in here that may have no end.
         if slots.available_permits() > 0 && stop.run_until_cancelled(may_pull()).await == Some(true) {
             ask(nats, &consumers, &mut open, &slots, &mut turns, &start).await;
         }
+
+        // Where a pull is open on each lane, a slot that frees changes nothing: messages come by themselves.
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
             (lane, next) = next_of(&mut open) => match next {
@@ -103,12 +110,14 @@ where
             () = stop.cancelled() => {}
         }
     }
+
+    // Handlers that still run have to settle their messages, or these wait for `ack_wait`.
     tracker.close();
     tracker.wait().await;
 }
 
-/// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the last lane does, so that it moves
-/// however full the first one is.
+/// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the last lane
+/// does, so that it moves however full the first one is.
 #[derive(Debug, Default)]
 struct Turns {
     urgent: usize,
@@ -155,8 +164,9 @@ impl Drop for Taken {
     }
 }
 
-/// Handles one message in its slot, or hands it back where the last slot was just taken. A slot that is freed early goes to the next message
-/// while the work goes on in one of as many `tails`; where those are taken it stays, so that what is left of the work cannot pile up.
+/// Handles one message in its slot, or hands it back where the last slot was just taken. A slot that is freed
+/// early goes to the next message while the work goes on in one of as many `tails`; where those are taken it
+/// stays, so that what is left of the work cannot pile up.
 async fn run<H, F>(delivery: Arc<Delivery>, taken: Option<Taken>, tails: Arc<Semaphore>, handle: H)
 where
     H: Fn(Arc<Delivery>) -> F,
@@ -166,12 +176,15 @@ where
         delivery.settle(Disposition::Retry(Duration::ZERO)).await;
         return;
     };
+
     let work = handle(Arc::clone(&delivery));
     tokio::pin!(work);
     let tail = async {
         delivery.slot.freed().await;
         tails.acquire_owned().await
     };
+
+    // `_place` holds the slot, or the tail, until the message is settled.
     let (settlement, _place) = tokio::select! {
         settlement = &mut work => (settlement, (Some(taken), None)),
         tail = tail => {
@@ -179,6 +192,7 @@ where
             (work.await, (None, Some(tail)))
         }
     };
+
     delivery.settle(settlement).await;
 }
 
@@ -195,7 +209,9 @@ async fn ask(
         let taken = fill(nats, &consumers[lane], &mut open[lane], slots, start).await;
         turns.took(lane, taken);
     }
+
     for (consumer, open) in consumers.iter().zip(open) {
+        // Both lanes may ask for the same slot; what comes beyond it is handed back.
         let free = slots.available_permits();
         if free > 0 && open.is_none() {
             *open = wait_at(consumer, free).await;
@@ -203,7 +219,8 @@ async fn ask(
     }
 }
 
-/// Asks one lane for what is there, without waiting, while there are free slots and no long pull already waits. How much came.
+/// Asks one lane for what is there, without waiting, while there are free slots and no long pull already
+/// waits. How much came.
 async fn fill(
     nats: &Nats,
     consumer: &Consumer<pull::Config>,
@@ -215,7 +232,9 @@ async fn fill(
     if free == 0 || open.is_some() {
         return 0;
     }
-    // Without an expiry: with one, the server keeps even such a pull open where there is nothing, and no other lane would be served.
+
+    // Without an expiry: with one, the server keeps even such a pull open where there is nothing, and no
+    // other lane would be served.
     let mut batch = match consumer.fetch().max_messages(free).messages().await {
         Ok(batch) => batch,
         Err(error) => {
@@ -223,6 +242,7 @@ async fn fill(
             return 0;
         }
     };
+
     let mut answered = Ok(());
     loop {
         match tokio::time::timeout(ANSWER, batch.next()).await {
@@ -242,6 +262,7 @@ async fn fill(
             }
         }
     }
+
     nats.troubles.note_request(&pull_request(consumer), &answered);
     taken
 }
@@ -254,6 +275,8 @@ fn pull_request(consumer: &Consumer<pull::Config>) -> String {
 
 /// Opens a long pull; it ends after `n` messages or [`IDLE`].
 async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
+    // Without `.heartbeat()`: with it, a batch of async-nats 0.51 may return nothing and leave its message
+    // parked until `ack_wait`.
     match consumer.batch().max_messages(n).expires(IDLE).messages().await {
         Ok(batch) => Some(Box::pin(
             batch.map(|message| message.map_err(|error| error.to_string())),
@@ -276,6 +299,7 @@ async fn next_of(open: &mut [Option<Batch>]) -> (usize, Option<Result<Message, S
     if waiting.is_empty() {
         return std::future::pending().await;
     }
+    // To drop the other futures loses nothing: the batches themselves stay in `open`.
     futures::future::select_all(waiting).await.0
 }
 
@@ -298,6 +322,7 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
             let answer = nats.js.get_consumer_from_stream(durable, lanes.stream).await;
             let request = format!("CONSUMER.INFO.{}.{durable}", lanes.stream);
             nats.troubles.note_request(&request, &answer);
+
             match answer {
                 Ok(consumer) => break found.push(consumer),
                 Err(error) => {
@@ -309,6 +334,7 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
             }
         }
     }
+
     found
 }
 
@@ -343,6 +369,7 @@ mod tests {
                 let _ = turn.send(Fate::Goes);
             }
         });
+
         let (slots, tails) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         let end = CancellationToken::new();
         let (tell, mut told) = mpsc::unbounded_channel();
@@ -358,6 +385,7 @@ mod tests {
                 }
             }
         };
+
         let mut works = Vec::new();
         for seq in 1..=2 {
             // The second one gets its slot only since the first one was freed.
@@ -369,6 +397,7 @@ mod tests {
                 headers: HeaderMap::new(),
                 payload: "{}".into(),
             };
+
             let delivery = Arc::new(Delivery::over(message, process.clone()));
             let taken = Taken::new(permit, Gauge::noop());
             works.push(tokio::spawn(run(
@@ -377,11 +406,14 @@ mod tests {
                 Arc::clone(&tails),
                 handle.clone(),
             )));
+
             assert_eq!(told.recv().await, Some(seq));
         }
+
         // The tail is taken, so the second one keeps its slot however often it frees it.
         tokio::task::yield_now().await;
         assert_eq!((slots.available_permits(), tails.available_permits()), (0, 0));
+
         end.cancel();
         for work in works {
             work.await.unwrap();

@@ -14,6 +14,7 @@ pub(super) fn advice(error: &ConnectError, settings: &NatsSettings, identity: Op
     if let Some(trouble) = tls_error(error) {
         return about_tls(trouble, settings);
     }
+
     match error.kind() {
         ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => match identity {
             Some(identity) => format!("check {}, and that the server knows it", identity.setting()),
@@ -36,18 +37,21 @@ fn tls_error(error: &ConnectError) -> Option<&rustls::Error> {
         if let Some(found) = error.downcast_ref::<rustls::Error>() {
             return Some(found);
         }
-        // Its `source` leaves out what it wraps.
+
+        // The `source` of an I/O error leaves out the error that it wraps.
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         cause = match wrapped {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
         };
     }
+
     None
 }
 
 fn about_tls(trouble: &rustls::Error, settings: &NatsSettings) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
+
     match trouble {
         InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name: use one of its names in NATS_URL".to_owned()

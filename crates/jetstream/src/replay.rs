@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use super::{Log, StoredMessage};
 
 impl Log {
-    /// Gives every message under `filters` beyond sequence `after` to `each`, in their order, up to the one that is the last when the reading
-    /// begins.
+    /// Gives every message under `filters` beyond sequence `after` to `each`, in their order, up to the one
+    /// that is the last when the reading begins.
     ///
     /// # Errors
     /// When the stream cannot be read to that end. What was read before was given.
@@ -19,6 +19,7 @@ impl Log {
         mut each: impl FnMut(StoredMessage) + Send,
     ) -> Result<(), async_nats::Error> {
         let stream = self.nats().js.get_stream_no_info(stream).await?;
+
         let config = OrderedConfig {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: after + 1,
@@ -27,14 +28,17 @@ impl Log {
             filter_subjects: filters,
             ..OrderedConfig::default()
         };
+
         let consumer = stream.create_consumer(config).await?;
         let mut left = consumer.cached_info().num_pending;
         let mut messages = consumer.messages().await?;
+
         while left > 0 {
             let Some(message) = messages.next().await else { break };
             let message = message?;
             let info = message.info()?;
             left = info.pending;
+
             each(StoredMessage {
                 subject: message.subject.to_string(),
                 seq: info.stream_sequence,

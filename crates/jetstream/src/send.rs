@@ -1,4 +1,5 @@
-//! Events as this program publishes them itself: under a message id, so that one that has to be sent twice is stored once.
+//! Events as this program publishes them itself: under a message id, so that one that has to be sent twice is
+//! stored once.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishError;
@@ -25,6 +26,7 @@ pub struct SendError {
 /// # Errors
 /// When the stream is missing or full, or the server does not answer.
 pub async fn send(log: &Log, subject: &'static str, headers: HeaderMap, body: Bytes) -> Result<u64, SendError> {
+    // One id for all tries, so that the server drops a second copy.
     let id = cuid2::create_id();
     let mut tries = 0;
     loop {
@@ -37,6 +39,7 @@ pub async fn send(log: &Log, subject: &'static str, headers: HeaderMap, body: By
             Ok(ack) => ack.await,
             Err(error) => Err(error),
         };
+
         match sent {
             Ok(ack) => return Ok(ack.sequence),
             Err(_) if tries < TRIES => {}

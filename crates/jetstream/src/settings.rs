@@ -82,11 +82,12 @@ impl NatsSettings {
     /// The servers of the URL.
     ///
     /// # Errors
-    /// When one of the URLs cannot be read, or two of them name different users. Never with a part of the URL that may be
-    /// a secret.
+    /// When one of the URLs cannot be read, or two of them name different users. Never with a part of the URL
+    /// that may be a secret.
     pub(super) fn servers(&self) -> Result<Servers, ConnectError> {
         let mut servers = Servers::default();
         for (index, text) in self.url.expose_secret().split(',').map(str::trim).enumerate() {
+            // By number, because the text may hold a secret.
             let refuse = |reason: &str| ConnectError::Setting {
                 setting: "NATS_URL",
                 reason: format!(
@@ -95,6 +96,7 @@ impl NatsSettings {
                     index + 1
                 ),
             };
+
             let text = if text.contains("://") {
                 text.to_owned()
             } else {
@@ -108,12 +110,14 @@ impl NatsSettings {
             if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
                 return Err(refuse("goes on after the port"));
             }
+
             let login = Login::of(&url);
             if login.is_some() && servers.login.is_some() && login != servers.login {
                 return Err(refuse("names another user than one before it"));
             }
             servers.login = login.or(servers.login);
             servers.tls |= url.scheme() == "tls";
+
             // Both can fail only for URLs without a host, which have no user either.
             let stripped = url.set_username("").and_then(|()| url.set_password(None));
             stripped.map_err(|()| refuse("names no host"))?;
@@ -121,6 +125,7 @@ impl NatsSettings {
                 .addresses
                 .push(ServerAddr::from_url(url).map_err(|_| refuse("names no host"))?);
         }
+
         Ok(servers)
     }
 }
@@ -199,6 +204,7 @@ mod tests {
             Some(Login::Password("us@r".to_owned(), "p/w".to_owned().into()))
         );
         assert!(found.tls);
+
         let token = servers("nats://t0ken@a").unwrap();
         assert_eq!(token.login, Some(Login::Token("t0ken".to_owned().into())));
         assert!(!token.tls && servers("a").unwrap().login.is_none());

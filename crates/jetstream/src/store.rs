@@ -24,7 +24,7 @@ use super::{Backlog, Delivery, Nats};
 /// Why a publish did not get through as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishFailure {
-    /// Another message stands where ours was to be the first.
+    /// Another message is where ours was to be the first.
     #[error("another message was first")]
     Taken,
     /// The stream is at a limit.
@@ -38,7 +38,8 @@ pub enum PublishFailure {
     NoAck(String),
 }
 
-/// Where the streams are: [`Nats`], a server; for tests also a model of one, which lets a simulated process die at any step.
+/// Where the streams are: [`Nats`], a server; for tests also a model of one, which lets a simulated process
+/// die at any step.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     /// The connection to the server. A model has none, and panics.
@@ -62,13 +63,16 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// What a consumer of the queue has in hand.
     async fn backlog(&self, durable: &str) -> Result<Backlog, String>;
 
-    /// Subjects of the messages under `filter` that core NATS tells from now on. It ends where nothing will be told.
+    /// Subjects of the messages under `filter` that core NATS publishes from now on. It ends where nothing
+    /// will be published.
     async fn subscribe(&self, filter: String) -> BoxStream<'static, String>;
 
-    /// Publishes a message once; with `expected`, only if the last one on its subject is still at that sequence (0 for none).
+    /// Publishes a message once; with `expected`, only if the last one on its subject is still at that
+    /// sequence (0 for none).
     async fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure>;
 
-    /// Sends an acknowledgement as a request, since only an answer proves that the consumer still exists. Whether one came.
+    /// Sends an acknowledgement as a request, since only an answer proves that the consumer still exists.
+    /// Whether one came.
     async fn reply(&self, delivery: &Delivery, body: Bytes) -> bool;
 }
 
@@ -87,15 +91,19 @@ impl Store for Nats {
     }
 
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, String> {
+        // Never by a direct get, which any replica may answer: in a cluster it may not have the last write
+        // yet.
         let answer = handle(self, stream)
             .await?
             .get_last_raw_message_by_subject(subject)
             .await;
+
         let read = match answer {
             Ok(message) => Ok(Some(message.into())),
             Err(error) if is_no_message(&error) => Ok(None),
             Err(error) => Err(error.to_string()),
         };
+
         noted(self, &format!("STREAM.MSG.GET.{stream}"), read)
     }
 
@@ -130,10 +138,12 @@ impl Store for Nats {
         if let Some(expected) = expected {
             publish = publish.expected_last_subject_sequence(expected);
         }
+
         let sent = match self.js.send_publish(message.subject.clone(), publish).await {
             Ok(ack) => ack.await,
             Err(error) => Err(error),
         };
+        // The client names only some refusals; the others are known by the server's words.
         let sent = sent.map(|ack| ack.sequence).map_err(|error| match error.kind() {
             PublishErrorKind::WrongLastSequence => PublishFailure::Taken,
             PublishErrorKind::MaxPayloadExceeded => PublishFailure::Refused(error.to_string()),
@@ -141,6 +151,8 @@ impl Store for Nats {
             _ if is_full(&error) => PublishFailure::Full(words(&error)),
             _ => PublishFailure::NoAck(words(&error)),
         });
+
+        // `Taken` and `Refused` are answers as well, which prove that we may publish to the subject.
         match &sent {
             Ok(_) | Err(PublishFailure::Taken | PublishFailure::Refused(_)) => self.troubles.worked(&message.subject),
             // A full queue is no trouble: its task is planned again.
@@ -149,6 +161,7 @@ impl Store for Nats {
                 self.troubles.failed(&message.subject, reason)
             }
         }
+
         sent
     }
 
@@ -209,7 +222,8 @@ fn is_no_message(error: &LastRawMessageError) -> bool {
         || matches!(error.kind(), Kind::JetStream(reason) if reason.error_code() == ErrorCode::NO_MESSAGE_FOUND)
 }
 
-/// A stream whose `max_msg_size` is below a message (10054), or headers above 64 KiB (10097), which the client passes on as "other", too.
+/// A stream whose `max_msg_size` is below a message (10054), or headers above 64 KiB (10097), which the
+/// client passes on as "other", too.
 fn is_too_long(error: &PublishError) -> bool {
     let text = words(error);
     [

@@ -1,7 +1,8 @@
-//! What of NATS did not work when it was last tried: what readiness tells, with the server's words and the fix.
+//! What of NATS did not work when it was last tried: what readiness reports, with the server's words and the fix.
 //!
-//! Everything we do at a server is a message on a subject, and permissions, streams and consumers are given by subjects. So what failed is kept
-//! under the subject, widened to the permission that covers it, and goes as soon as something works there.
+//! Everything we do at a server is a message on a subject, and permissions, streams and consumers are given
+//! by subjects. So what failed is kept under the subject, widened to the permission that covers it, and goes
+//! as soon as something works there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use streams::topology;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long something must have failed until it is told: a leader that is elected, or a server that starts, is no trouble.
+/// How long something must have failed until it is reported: a leader that is elected, or a server that
+/// starts, is no trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long after the last try something is still told. Whoever goes on tries at least twice in that time; what nobody tries any more says
-/// nothing of how things are.
+/// How long after the last try something is still reported. Whoever goes on tries at least twice in that
+/// time; what no one tries any more says nothing of how things are.
 const STALE: Duration = Duration::from_secs(60);
 /// Most subjects that are kept.
 const MOST: usize = 100;
@@ -29,7 +31,7 @@ pub struct Troubles {
 #[derive(Debug, Default)]
 struct Seen {
     failures: BTreeMap<Operation, Failure>,
-    /// Why the connection does not stand, where the server or a file said so.
+    /// Why the connection is not up, where the server or a file said so.
     connection: Option<String>,
 }
 
@@ -52,7 +54,8 @@ struct Failure {
 }
 
 impl Failure {
-    /// Whether readiness tells it. A subscription is tried once, and what it would bring is missed until it is tried again.
+    /// Whether readiness reports it. A subscription is tried once, and what it would bring is missed until it
+    /// is tried again.
     fn is_told(&self, verb: Verb) -> bool {
         let is_fresh = verb == Verb::Subscribe || self.last.elapsed() < STALE;
         is_fresh && (self.is_denied || self.since.elapsed() >= PATIENCE)
@@ -105,19 +108,20 @@ impl Troubles {
         self.note((verb, permission(&self.api, subject)), words, true)
     }
 
-    /// A subject is about to be subscribed to. The server says nothing where that is allowed, so what it said before is forgotten.
+    /// A subject is about to be subscribed to. The server says nothing where that is allowed, so what it said
+    /// before is forgotten.
     pub(super) fn subscribing(&self, subject: &str) {
         let operation = (Verb::Subscribe, permission(&self.api, subject));
         self.seen
             .send_if_modified(|seen| seen.failures.remove(&operation).is_some());
     }
 
-    /// The connection does not stand, and this is why.
+    /// The connection is not up, and this is why.
     pub(super) fn refused(&self, words: String) {
         self.seen.send_modify(|seen| seen.connection = Some(words));
     }
 
-    /// The connection stands again, so that all is tried anew.
+    /// The connection is up again, so that everything is tried again.
     pub(super) fn reconnected(&self) {
         self.seen.send_replace(Seen::default());
     }
@@ -132,7 +136,7 @@ impl Troubles {
             .collect()
     }
 
-    /// Why the connection does not stand.
+    /// Why the connection is not up.
     #[must_use]
     pub fn connection(&self) -> String {
         match &self.seen.borrow().connection {
@@ -148,6 +152,7 @@ impl Troubles {
             let denied = seen.failures.iter().find(|(_, failure)| failure.is_denied);
             denied.map(|(operation, failure)| sentence(&self.api, operation, failure))
         };
+
         match seen.wait_for(|seen| first(seen).is_some()).await {
             Ok(seen) => first(&seen).unwrap_or_default(),
             // Not while we hold the sender.
@@ -158,8 +163,11 @@ impl Troubles {
     fn note(&self, operation: Operation, words: &str, is_denied: bool) -> bool {
         let mut is_news = false;
         self.seen.send_modify(|seen| {
+            // A subscription that was denied is not tried again by itself, so its failure does not grow
+            // stale.
             seen.failures
                 .retain(|(verb, _), failure| *verb == Verb::Subscribe || failure.last.elapsed() < STALE);
+
             if let Some(failure) = seen.failures.get_mut(&operation) {
                 is_news = is_denied && !failure.is_denied;
                 failure.last = Instant::now();
@@ -179,6 +187,7 @@ impl Troubles {
                 seen.failures.insert(operation, failure);
             }
         });
+
         is_news
     }
 }
@@ -194,13 +203,15 @@ fn violation(words: &str) -> Option<(Verb, &str)> {
     Some((verb, rest.split('"').nth(1)?))
 }
 
-/// The narrowest permission worth giving that covers a subject: without the ids of jobs, messages and passing consumers.
+/// The narrowest permission worth giving that covers a subject: without the ids of jobs, messages and passing
+/// consumers.
 fn permission(api: &str, subject: &str) -> String {
     let all_under = |tokens: &[&str]| format!("{}.>", tokens.join("."));
     if let Some(request) = subject.strip_prefix(api).and_then(|rest| rest.strip_prefix('.')) {
         let tokens: Vec<&str> = request.split('.').collect();
         let kept = match tokens[..] {
-            // What covers all under a subject does not cover the subject itself, which is that of consumers without a name.
+            // What covers all under a subject does not cover the subject itself, which is that of consumers
+            // without a name.
             ["CONSUMER", "CREATE", _, _, ..] => 3,
             ["CONSUMER", "MSG", "NEXT", stream, ..] if is_read_by_passing_consumers(stream) => 4,
             ["CONSUMER", "INFO" | "DELETE", stream, ..] if is_read_by_passing_consumers(stream) => 3,
@@ -208,6 +219,7 @@ fn permission(api: &str, subject: &str) -> String {
         };
         return format!("{api}.{}", all_under(&tokens[..kept.min(tokens.len())]));
     }
+
     let tokens: Vec<&str> = subject.split('.').collect();
     match tokens[..] {
         // Nine tokens, or more with the domain and the account in front of the stream.
@@ -222,7 +234,7 @@ fn permission(api: &str, subject: &str) -> String {
     }
 }
 
-/// Whether a stream's consumers come and go, under names nobody can give permissions for.
+/// Whether a stream's consumers come and go, under names no one can give permissions for.
 fn is_read_by_passing_consumers(stream: &str) -> bool {
     ![topology::TASKS, topology::UPLOADS].contains(&stream)
 }
@@ -238,6 +250,7 @@ fn sentence(api: &str, (verb, permission): &Operation, failure: &Failure) -> Str
             "NATS says: {words}; let the user of fluxhls {verb} `{permission}` (docs/nats.md lists what it needs)"
         );
     }
+
     let seconds = failure.since.elapsed().as_secs();
     let what = what(api, permission);
     format!("cannot {what} for {seconds} s: {words}; {}", fix(words))
@@ -248,6 +261,7 @@ fn what(api: &str, permission: &str) -> String {
     let request = permission
         .strip_prefix(api)
         .map_or("", |rest| rest.trim_start_matches('.'));
+
     match request.split('.').collect::<Vec<_>>()[..] {
         ["CONSUMER", "MSG", "NEXT", stream, consumer] | ["CONSUMER", "INFO", stream, consumer] => {
             format!("pull from consumer {consumer} of {stream}")
@@ -312,6 +326,7 @@ mod tests {
         ] {
             assert_eq!(permission("$JS.API", subject), wanted, "{subject}");
         }
+
         assert_eq!(
             permission("$JS.edge.API", "$JS.edge.API.CONSUMER.CREATE.HLS_JOBS.a"),
             "$JS.edge.API.CONSUMER.CREATE.HLS_JOBS.>"
@@ -323,13 +338,16 @@ mod tests {
         let troubles = troubles();
         troubles.failed("hls.v1.job.a.planned", "no stream found for given subject");
         assert!(troubles.obstacles().is_empty(), "a moment is no trouble");
+
         tokio::time::advance(PATIENCE).await;
         let told = troubles.obstacles();
         assert!(told[0].contains("run `fluxhls provision`"), "{told:?}");
+
         troubles.worked("hls.v1.dead.upload.1");
         assert_eq!(troubles.obstacles().len(), 1, "something else worked");
         troubles.worked("hls.v1.job.b.planned");
         assert!(troubles.obstacles().is_empty());
+
         troubles.failed("hls.v1.job.a.planned", "timed out");
         tokio::time::advance(STALE).await;
         assert!(troubles.obstacles().is_empty(), "nobody tries it any more");
@@ -341,12 +359,14 @@ mod tests {
         let words = r#"nats: Permissions Violation for Publish to "hls.v1.work.j.attempt.v0""#;
         assert!(troubles.denied(words));
         assert!(!troubles.denied(words), "once is enough for a log");
+
         troubles.failed("hls.v1.work.k.done.v0", "timed out");
         let told = troubles.obstacles();
         assert!(
             told[0].contains("Permissions Violation") && told[0].contains("publish to `hls.v1.work.>`"),
             "{told:?}"
         );
+
         troubles.reconnected();
         assert!(troubles.obstacles().is_empty());
         assert!(troubles.denied(r#"Permissions Violation for Subscription to "live.hls.v1.job.*.cancel""#));

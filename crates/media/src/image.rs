@@ -5,7 +5,7 @@ use jpeg_encoder::{ColorType, Encoder, EncodingError};
 /// A picture with so much to see in it makes a poster: below are black and blank ones, and the dark side of a fade.
 pub const GOOD: f64 = 10.0;
 
-/// Every so many pixels one is looked at: enough to judge, and little work.
+/// One pixel of so many is looked at: enough to judge, and little work.
 const SAMPLE: usize = 7;
 
 /// Mean luma from which on a picture is no longer dark, 0 to 255.
@@ -43,14 +43,15 @@ impl Picture {
         if fitting == 0 {
             return;
         }
+
         let rows = self.pixels.chunks_exact_mut((self.width * 3).max(1)).skip(y);
         for (row, drawn) in rows.zip(pixels.chunks_exact((width * 3).max(1))) {
             row[x * 3..][..fitting].copy_from_slice(&drawn[..fitting]);
         }
     }
 
-    /// How much there is to see: the spread of its luma, less where it is dark. Black is 0, a picture of one colour at most 1, and what
-    /// cameras and studios make is mostly between 20 and 80.
+    /// How much there is to see: the spread of its luma, less where it is dark. Black is 0, a picture of one
+    /// colour at most 1, and what cameras and studios make is mostly between 20 and 80.
     #[must_use]
     pub fn score(&self) -> f64 {
         let luma: Vec<f64> = self.pixels.chunks_exact(3).step_by(SAMPLE).map(luma).collect();
@@ -60,12 +61,14 @@ impl Picture {
         (mean / LIT).min(1.0) * (1.0 + variance.sqrt())
     }
 
-    /// The picture as a baseline JPEG, `quality` being 1 to 100. Equal pictures give equal bytes. With the standard's own Huffman tables
-    /// (ITU-T T.81 annex K.3): tables of the picture's own would save a tenth of the bytes, but take twice its memory on top.
+    /// The picture as a baseline JPEG, `quality` being 1 to 100. Equal pictures give equal bytes. With the
+    /// standard's own Huffman tables (ITU-T T.81 annex K.3): tables of the picture's own would save a tenth
+    /// of the bytes, but take twice its memory on top.
     ///
     /// # Errors
     /// When a side is zero or longer than 65 535 pixels.
     pub fn jpeg(&self, quality: u8) -> Result<Vec<u8>, EncodingError> {
+        // A side that is too long becomes zero, which the encoder refuses.
         let side = |side: usize| u16::try_from(side).unwrap_or(0);
         let mut bytes = Vec::new();
         let encoder = Encoder::new(&mut bytes, quality);

@@ -42,6 +42,7 @@ impl Body {
             Ok(Some(Err(error))) => return Err(self.broke_off(&error.to_string())),
             Ok(Some(Ok(piece))) => piece,
         };
+
         self.received += piece.len() as u64;
         if self.received > self.expected {
             return Err(self.broke_off("more came than was announced"));

@@ -69,7 +69,8 @@ impl Bucket {
     /// What is known about an object without reading it; `None` where there is none.
     ///
     /// # Errors
-    /// Whatever kept the service from answering. A missing bucket looks like a missing object here: HEAD has no body.
+    /// Whatever kept the service from answering. A missing bucket looks like a missing object here: HEAD has
+    /// no body (RFC 9110, section 9.3.2).
     pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
         match absent_is_none(observe(Op::Head, self.look_up(key)).await) {
             Err(error) if error.needs_operator() || matches!(error, StorageError::Refused { .. }) => {
@@ -79,7 +80,8 @@ impl Bucket {
         }
     }
 
-    /// A refused HEAD in the service's own words: answers to HEAD have none, so its first byte is asked for, which is refused alike.
+    /// A refused HEAD in the service's own words: answers to HEAD have none, so its first byte is asked for,
+    /// which is refused alike.
     async fn explain_refusal(&self, key: &str, refusal: StorageError) -> StorageError {
         let request = self.client.get_object().bucket(self.name()).key(key).range("bytes=0-0");
         let at = self.at(Op::GetRange, key);
@@ -93,6 +95,7 @@ impl Bucket {
     async fn look_up(&self, key: &str) -> Result<ObjectMeta, StorageError> {
         let answer = self.client.head_object().bucket(self.name()).key(key).send().await;
         let found = answer.map_err(|error| from_sdk(self.at(Op::Head, key), &error))?;
+
         Ok(ObjectMeta {
             key: key.to_owned(),
             size: size(found.content_length()),
@@ -139,6 +142,7 @@ impl Bucket {
         let answer = request.set_continuation_token(token).send().await;
         let page = answer.map_err(|error| from_sdk(self.at(Op::List, prefix), &error))?;
         let next = page.next_continuation_token.filter(|_| page.is_truncated == Some(true));
+
         Ok((
             page.contents
                 .unwrap_or_default()
@@ -158,10 +162,12 @@ impl Bucket {
         for batch in keys.chunks(DELETE_BATCH) {
             let rest = match observe(Op::DeleteObjects, self.delete_batch(batch)).await {
                 Ok(left) => left,
+                // What keeps the service from taking a batch keeps it from taking single keys, too.
                 Err(error) if error.is_transient() => return Err(error),
                 // Not every server takes the batch request, or takes it with the checksum the SDK sends.
                 Err(_) => batch.to_vec(),
             };
+
             for key in rest {
                 let deleted = observe(Op::Delete, self.delete_one(&key)).await;
                 outcome = outcome.and(deleted);
@@ -174,12 +180,16 @@ impl Bucket {
     async fn delete_batch(&self, keys: &[String]) -> Result<Vec<String>, StorageError> {
         let at = || self.at(Op::DeleteObjects, keys.first().map_or("", String::as_str));
         let refused = |reason: String| StorageError::Refused { at: at(), reason };
+
         let objects: Result<Vec<_>, _> = keys
             .iter()
             .map(|key| ObjectIdentifier::builder().key(key).build())
             .collect();
+        // Quiet, so that the answer names only the keys that were not removed (S3 API reference,
+        // `DeleteObjects`).
         let delete = Delete::builder().set_objects(objects.ok()).quiet(true).build();
         let delete = delete.map_err(|error| refused(error.to_string()))?;
+
         let answer = self
             .client
             .delete_objects()
@@ -188,6 +198,7 @@ impl Bucket {
             .send()
             .await;
         let answer = answer.map_err(|error| from_sdk(at(), &error))?;
+
         Ok(answer
             .errors
             .unwrap_or_default()
@@ -239,12 +250,14 @@ mod tests {
             .put("hls/f/master.m3u8", Bytes::from_static(b"#EXTM3U"), ObjectKind::Master)
             .await
             .unwrap();
+
         let found = bucket.head("hls/f/master.m3u8").await.unwrap().unwrap();
         assert_eq!(found.size, 7);
         assert_eq!(found.etag, Some(stored.etag));
         assert_eq!(found.content_type.as_deref(), Some("application/vnd.apple.mpegurl"));
         assert_eq!(found.cache_control.as_deref(), Some("public, max-age=10"));
         assert!(found.modified.is_some());
+
         assert_eq!(bucket.head("hls/f/none.m3u8").await.unwrap(), None);
     }
 
@@ -252,6 +265,7 @@ mod tests {
     async fn a_listing_has_all_pages_in_order_and_nothing_else() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
+
         // More than the thousand keys of one page.
         let keys: Vec<String> = (0..1005).map(|n| format!("hls/f/{n:04}.m4s")).collect();
         let puts = keys
@@ -262,9 +276,11 @@ mod tests {
             .put("hls/g/other.m4s", Bytes::new(), ObjectKind::Video)
             .await
             .unwrap();
+
         let listed = bucket.list("hls/f/").await.unwrap();
         assert_eq!(listed.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), keys);
         assert!(listed.iter().all(|object| object.size == 1));
+
         bucket.delete(&keys).await.unwrap();
         assert_eq!(bucket.list("hls/f/").await.unwrap(), []);
         assert!(bucket.head("hls/g/other.m4s").await.unwrap().is_some());
@@ -284,16 +300,19 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
+
         let settings = StorageSettings {
             max_attempts: 1,
             ..settings_for(port)
         };
+
         let error = Storage::connect(&settings)
             .await
             .bucket(BUCKET)
             .head("a")
             .await
             .unwrap_err();
+
         assert_eq!((error.kind(), error.is_transient()), ("unavailable", true));
         assert!(
             error.to_string().starts_with("head of s3://media/a got no answer"),

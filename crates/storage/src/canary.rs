@@ -10,19 +10,23 @@ use super::object::ObjectKind;
 use super::operation::Op;
 
 impl Bucket {
-    /// Whether everything we need works here: lists, then writes, reads back and removes a small object of a fresh name under `root`, and
-    /// compares the clocks. It begins with a request whose refusal comes with words: answers to HEAD have none.
+    /// Whether everything we need works here: lists, then writes, reads back and removes a small object of a
+    /// fresh name under `root`, and compares the clocks. It begins with a request whose refusal comes with
+    /// words: answers to HEAD have none.
     ///
     /// # Errors
     /// The first of them that did not work.
     pub async fn canary(&self, root: &str) -> Result<(), StorageError> {
         // Some stores take objects for buckets that are not there; none lists them.
         self.first_page(&format!("{root}canary-")).await?;
+
         let key = format!("{root}canary-{}", cuid2::create_id());
         let sent = Bytes::from(key.clone());
         self.put(&key, sent.clone(), ObjectKind::private("text/plain")).await?;
         let read = self.get(&key, sent.len() as u64).await;
+        // Removed whatever the read returned, so that no canary stays.
         let removed = self.delete(std::slice::from_ref(&key)).await;
+
         match read? {
             Some(read) if read == sent => removed?,
             _ => {
@@ -32,6 +36,7 @@ impl Bucket {
                 });
             }
         }
+
         self.agrees_on_time()
     }
 
@@ -76,6 +81,7 @@ mod tests {
         let s3 = TestS3::start().await;
         let missing = s3.storage().await.bucket("nowhere").canary("hls/").await.unwrap_err();
         assert_eq!((missing.kind(), missing.needs_operator()), ("no_bucket", true));
+
         let mut settings = s3.settings();
         settings.credentials.as_mut().unwrap().secret_access_key = "wrong-secret".into();
         let denied = Storage::connect(&settings)
@@ -84,6 +90,7 @@ mod tests {
             .canary("hls/")
             .await
             .unwrap_err();
+
         assert_eq!((denied.kind(), denied.needs_operator()), ("denied", true));
         assert!(!denied.to_string().contains("wrong-secret"), "{denied}");
     }
@@ -96,9 +103,11 @@ mod tests {
         let router = axum::Router::new().fallback(move || async move { (headers, body) });
         let (address, _serving) = serve(router).await;
         let bucket = Storage::connect(&settings_for(address)).await.bucket(BUCKET);
+
         bucket
             .agrees_on_time()
             .expect("nothing is known before the first answer");
+
         bucket.first_page("").await.unwrap();
         let error = bucket.agrees_on_time().unwrap_err();
         assert_eq!((error.kind(), error.needs_operator()), ("clock_skew", true));

@@ -40,6 +40,7 @@ where
         clock: difference(header("date"), Utc::now()),
         ..Answer::default()
     };
+
     match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
@@ -49,6 +50,7 @@ where
                 .into_iter()
                 .filter(|word| !word.is_empty());
             let reason = reason.collect::<Vec<_>>().join(" ");
+
             classify(at, Answer { code, reason, ..answer })
         }
         other if lacks_credentials(other) => StorageError::Denied {
@@ -75,6 +77,7 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
         region,
         clock,
     } = answer;
+
     match (code, status) {
         ("NoSuchBucket", _) => StorageError::NoBucket { at },
         // A completed upload is gone too, so a repeated request meets this; only starting over helps.
@@ -111,14 +114,19 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
         (_, Some(404)) => StorageError::NotFound { at },
         (_, Some(412)) => StorageError::Changed { at },
         (_, Some(416)) => StorageError::OutOfRange { at },
+        // Before the other 5xx: what a server does not implement it will not do later, either (RFC 9110,
+        // section 15.6.2).
         (_, Some(501)) => StorageError::Refused { at, reason },
+        // A failure with 2xx is an error document in the body of a 200 (S3 API reference,
+        // `CompleteMultipartUpload`), or a body that cannot be read.
         (_, None | Some(408 | 409 | 425 | 429 | 200..=299 | 500..)) => StorageError::Unavailable { at, reason },
         _ => StorageError::Refused { at, reason },
     }
 }
 
-/// Whether there were no credentials to sign with, which the SDK reports like a connection that did not open. Where they come from a
-/// service of the machine or of its cluster, that service may be away for a while; nothing can be done without them meanwhile.
+/// Whether there were no credentials to sign with, which the SDK reports like a connection that did not open.
+/// Where they come from a service of the machine or of its cluster, that service may be away for a while;
+/// nothing can be done without them meanwhile.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |cause| (*cause).source()).any(|cause| cause.is::<CredentialsError>())
 }
@@ -190,6 +198,7 @@ mod tests {
             ("InvalidRequest", Some(400), "refused"),
             ("", Some(400), "refused"),
         ];
+
         for (code, status, kind) in table {
             assert_eq!(judged(code, status).kind(), kind, "{code} {status:?}");
             assert!(StorageError::KINDS.contains(&kind));
@@ -207,6 +216,7 @@ mod tests {
         ] {
             assert!(error.needs_operator() && !error.is_transient(), "{error}");
         }
+
         for error in [judged("", Some(404)), judged("", Some(412)), judged("", Some(400))] {
             assert!(!error.is_transient() && !error.needs_operator(), "{error}");
         }
@@ -222,9 +232,11 @@ mod tests {
                 ..Answer::default()
             })
         };
+
         for (minutes, kind) in [(-60, "clock_skew"), (60, "clock_skew"), (14, "denied"), (0, "denied")] {
             assert_eq!(dated(minutes).kind(), kind, "{minutes}");
         }
+
         assert!(dated(60).to_string().contains("differ by 60 min"), "{}", dated(60));
         assert!(dated(60).to_string().contains("time server"), "{}", dated(60));
     }
@@ -242,6 +254,7 @@ mod tests {
             let text = judged(code, Some(status)).to_string();
             assert!(text.contains(fix), "{text}");
         }
+
         let region = Some("eu-west-1".to_owned());
         let moved = judged_by(Answer {
             status: Some(301),

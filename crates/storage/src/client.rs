@@ -41,12 +41,15 @@ impl Storage {
                     .grace_period(settings.stall_timeout)
                     .build(),
             );
+
         if let Some(credentials) = &settings.credentials {
             loader = loader.credentials_provider(static_credentials(credentials));
         }
+
         let shared = loader.load().await;
         let clock = ClockWatch::default();
         let config = s3_config(Builder::from(&shared), settings).interceptor(clock.clone());
+
         Self {
             client: Client::from_conf(config.build()),
             config: Arc::new(BucketConfig::new(settings, clock)),
@@ -100,10 +103,12 @@ fn s3_config(builder: Builder, settings: &StorageSettings) -> Builder {
             ResponseChecksumValidation::WhenSupported,
         ),
     };
+
     let builder = builder
         .force_path_style(settings.uses_path_style())
         .request_checksum_calculation(request)
         .response_checksum_validation(response);
+
     match &settings.endpoint {
         Some(endpoint) => builder.endpoint_url(endpoint),
         None => builder,

@@ -1,7 +1,8 @@
 //! By how much our clock and the storage's differ, as the dates of its answers tell.
 //!
-//! The SDK signs by the storage's clock once it has seen an answer, so that most requests succeed in spite of a wrong clock. The service
-//! compares its clock with times of the log, though, and would end jobs too early or never: so it is asked by its date.
+//! The SDK signs by the storage's clock once it has seen an answer, so that most requests succeed in spite of
+//! a wrong clock. The service compares its clock with times of the log, though, and would end jobs too early
+//! or never: so it is asked by its date.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,6 +20,7 @@ const UNKNOWN: i64 = i64::MIN;
 
 /// Our clock minus the one that dated an answer; nothing where it has no date that can be read.
 pub(super) fn difference(date: Option<&str>, now: DateTime<Utc>) -> Option<TimeDelta> {
+    // The dates of HTTP (RFC 9110, section 5.6.7) are dates of RFC 2822, too.
     let theirs = DateTime::parse_from_rfc2822(date?).ok()?;
     Some(now - theirs.to_utc())
 }

@@ -62,7 +62,7 @@ impl Bucket {
     /// The bucket's CORS rules; none is an empty list.
     ///
     /// # Errors
-    /// Whatever kept the service from answering; [`StorageError::Refused`] where it has no CORS rules at all.
+    /// Whatever kept the service from answering; [`StorageError::Refused`] where it does not implement CORS rules.
     pub async fn cors(&self) -> Result<Vec<CorsRule>, StorageError> {
         let answer = observe(Op::GetCors, async {
             match self.client().get_bucket_cors().bucket(self.name()).send().await {
@@ -86,6 +86,7 @@ impl Bucket {
         if missing.is_empty() {
             return Ok(());
         }
+
         // S3 takes the first rule that matches: one of another kind for the same origin must not come before ours.
         rules.insert(0, CorsRule::playback(&missing));
         observe(Op::PutCors, self.replace_cors(rules)).await
@@ -96,10 +97,12 @@ impl Bucket {
             at: self.at(Op::PutCors, ""),
             reason,
         };
+
         let rules: Result<Vec<_>, _> = rules.into_iter().map(SdkRule::try_from).collect();
         let rules = rules.map_err(|error| refused(error.to_string()))?;
         let rules = CorsConfiguration::builder().set_cors_rules(Some(rules)).build();
         let rules = rules.map_err(|error| refused(error.to_string()))?;
+
         let answer = self
             .client()
             .put_bucket_cors()
@@ -178,6 +181,7 @@ mod tests {
             exposed_headers: vec!["Content-Length".to_owned()],
             ..whole
         };
+
         for rule in [no_head, no_range, no_etag] {
             assert!(!rule.lets_play(SITE), "{rule:?}");
         }
@@ -222,6 +226,7 @@ mod server_tests {
         let put_rules = async move |rules: String| {
             *written.lock().unwrap() = Some(rules);
         };
+
         Router::new()
             .route("/media", get(get_rules.clone()).put(put_rules.clone()))
             .route("/media/", get(get_rules).put(put_rules))
@@ -233,14 +238,17 @@ mod server_tests {
         let (address, _server) = serve(keeper(&kept)).await;
         let bucket = Storage::connect(&settings_for(address)).await.bucket(BUCKET);
         assert_eq!(bucket.cors().await.unwrap(), []);
+
         let (first, second) = (vec!["https://a.test".to_owned()], vec!["https://b.test".to_owned()]);
         bucket.put_cors(&first).await.unwrap();
         bucket
             .put_cors(&[first.clone(), second.clone()].concat())
             .await
             .unwrap();
+
         let rules = bucket.cors().await.unwrap();
         assert_eq!(rules, [CorsRule::playback(&second), CorsRule::playback(&first)]);
+
         let before = kept.lock().unwrap().clone();
         bucket.put_cors(&second).await.unwrap();
         assert_eq!(*kept.lock().unwrap(), before);

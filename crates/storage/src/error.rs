@@ -194,7 +194,7 @@ impl StorageError {
         matches!(self, Self::Interrupted { .. } | Self::Unavailable { .. })
     }
 
-    /// Whether somebody must change credentials, rights, bucket, address or clock first.
+    /// Whether someone must change credentials, rights, bucket, address or clock first.
     #[must_use]
     pub const fn needs_operator(&self) -> bool {
         matches!(

@@ -105,7 +105,8 @@ impl JobKeys {
         format!("{}storyboard-{n}-{}.jpg", self.folder, name(&short(sha256)))
     }
 
-    /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: which tile of which sheet belongs to which time.
+    /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: which tile of which sheet
+    /// belongs to which time.
     #[must_use]
     pub fn storyboard_index(&self, sha256: &str) -> String {
         format!("{}storyboard-{}.vtt", self.folder, name(&short(sha256)))
@@ -147,7 +148,8 @@ pub fn revised(key: &str, revision: u64) -> String {
     format!("{stem}-{}{extension}", base36(revision))
 }
 
-/// The revision in the key of what a repair wrote in the place of the object under `key`; 0 for `key` itself, nothing for other keys.
+/// The revision in the key of what a repair wrote in the place of the object under `key`; 0 for `key` itself,
+/// nothing for other keys.
 #[must_use]
 pub fn revision_of(key: &str, written: &str) -> Option<u64> {
     if key == written {
@@ -156,6 +158,7 @@ pub fn revision_of(key: &str, written: &str) -> Option<u64> {
     let common = key.rfind('.').unwrap_or(key.len());
     let middle = written.strip_prefix(&key[..common])?.strip_suffix(&key[common..])?;
     let revision = u64::from_str_radix(middle.strip_prefix('-')?, 36).ok()?;
+    // Written again, so that another spelling of a number (`-01`) is no revision.
     (revised(key, revision) == written).then_some(revision)
 }
 
@@ -207,6 +210,7 @@ fn name(text: &str) -> String {
     if text.is_empty() {
         return "!".to_owned();
     }
+
     let mut safe = String::with_capacity(text.len());
     for (place, byte) in text.bytes().enumerate() {
         let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'~') || (byte == b'.' && place > 0);
@@ -217,6 +221,7 @@ fn name(text: &str) -> String {
             let _ = write!(safe, "!{byte:02x}");
         }
     }
+
     safe
 }
 
@@ -271,6 +276,7 @@ mod tests {
                 "hls/f1/j1/subs-1080p.m3u8",
             ]
         );
+
         assert_eq!(keys.parts("v12~1", 1), "hls/f1/j1/parts/v12~1-1.json");
         assert_eq!(source_copy("j1"), "tmp/j1/source.mkv");
         assert_eq!(revised(&keys.commit(), 36), "hls/f1/j1/commit-10.m3u8");

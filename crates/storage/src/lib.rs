@@ -2,10 +2,11 @@
 //!
 //! - [`Storage`] is a connected client, [`Bucket`] one bucket of it; every failure is a [`StorageError`].
 //! - [`JobKeys`] builds every object key, [`Locator`] understands what an upload event may name (both pure).
-//! - [`SourceServer`] lets ffmpeg read one pinned version of one object over loopback HTTP, through a shared [`BlockCache`].
+//! - [`SourceServer`] lets ffmpeg read one pinned version of one object over loopback HTTP, through a shared
+//!   [`BlockCache`].
 //!
-//! Two rules hold for all of it. Nothing rests on conditional writes, because some servers accept and ignore them; and a
-//! conditional read is checked again on the answer, for the same reason.
+//! Two rules hold for all of it. Nothing rests on conditional writes, because some servers accept and ignore
+//! them; and a conditional read is checked again on the answer, for the same reason.
 
 mod body;
 mod bucket;

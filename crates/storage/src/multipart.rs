@@ -69,6 +69,7 @@ impl Multipart {
     /// Makes the object of its parts, given in order, and returns its entity tag.
     pub(super) async fn complete(mut self, parts: Vec<CompletedPart>) -> Result<String, StorageError> {
         let completed = observe(Op::CompleteUpload, self.upload.complete(parts)).await;
+        // Where it did not succeed, dropping `self` aborts it.
         self.open = completed.is_err();
         completed
     }
@@ -82,6 +83,7 @@ impl Multipart {
 
 impl Drop for Multipart {
     fn drop(&mut self) {
+        // Outside a runtime no request can be sent.
         if let (true, Ok(runtime)) = (self.open, Handle::try_current()) {
             runtime.spawn(self.upload.clone().abort());
         }
@@ -101,6 +103,7 @@ impl Upload {
             .set_acl(kind.acl(bucket.config().public_read))
             .send()
             .await;
+
         let created = answer.map_err(|error| from_sdk(at(), &error))?;
         let Some(id) = created.upload_id else {
             return Err(StorageError::Refused {
@@ -108,6 +111,7 @@ impl Upload {
                 reason: "the server gave no upload id".to_owned(),
             });
         };
+
         Ok(Self {
             bucket: bucket.clone(),
             key: key.to_owned(),
@@ -130,6 +134,7 @@ impl Upload {
             .config_override(config)
             .send()
             .await;
+
         let sent = answer.map_err(|error| from_sdk(self.bucket.at(Op::UploadPart, &self.key), &error))?;
         // AWS wants the checksums of the parts again at the end, where the SDK sent any: CRC32 is its only choice.
         let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag);
@@ -149,6 +154,7 @@ impl Upload {
             .config_override(self.bucket.config().upload_config(COMPLETION))
             .send()
             .await;
+
         let completed = answer.map_err(|error| from_sdk(self.bucket.at(Op::CompleteUpload, &self.key), &error))?;
         Ok(completed.e_tag().map(bare_etag).unwrap_or_default().to_owned())
     }
@@ -164,6 +170,7 @@ impl Upload {
                 .await;
             answer.map_err(|error| from_sdk(self.bucket.at(Op::AbortUpload, &self.key), &error))
         });
+
         if let Err(error) = aborted.await {
             tracing::warn!(%error, "parts of an upload may be left; a lifecycle rule of the bucket should sweep them");
         }

@@ -215,6 +215,7 @@ mod tests {
             ),
             (ObjectKind::private("video/x-matroska"), "video/x-matroska", None, false),
         ];
+
         for (kind, content_type, cache_control, public) in table {
             assert_eq!(kind.content_type(), content_type);
             assert_eq!(kind.cache_control(), cache_control);

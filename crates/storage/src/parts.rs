@@ -36,11 +36,13 @@ impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Parts<S> {
                 };
                 self.rest = piece;
             }
+
             let wanted = self.rest.len().min(self.part_size - part.len());
             let taken = self.rest.split_to(wanted);
             self.digester.update(&taken);
             part.extend_from_slice(&taken);
         }
+
         Ok((!part.is_empty()).then(|| part.freeze()))
     }
 

@@ -15,9 +15,10 @@ use super::object::{Digest, Digester, bare_etag, quoted_etag};
 use super::operation::Op;
 use super::request::observe;
 
-/// How long to wait before a read that broke off, or was denied, is begun again. The SDK repeats a request only until its answer
-/// begins; what breaks off afterwards is repeated here. It repeats no denial; but a service whose credentials or policies were just
-/// changed learns of it machine by machine, and denies single requests meanwhile.
+/// How long to wait before a read that broke off, or was denied, is begun again. The SDK repeats a request
+/// only until its answer begins; what breaks off afterwards is repeated here. It repeats no denial; but a
+/// service whose credentials or policies were just changed learns of it machine by machine, and denies single
+/// requests meanwhile.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
@@ -56,6 +57,7 @@ impl Bucket {
 
     async fn read_whole(&self, key: &str, limit: u64) -> Result<Bytes, StorageError> {
         let body = self.open(self.at(Op::Get, key)).await?;
+        // Before any of the body is read, so that `limit` bounds the memory.
         if body.expected() > limit {
             return Err(StorageError::TooLarge {
                 at: self.at(Op::Get, key),
@@ -77,6 +79,7 @@ impl Bucket {
 
     async fn read_range(&self, key: &str, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
         let at = self.at(Op::GetRange, key);
+
         let answer = self
             .client()
             .get_object()
@@ -87,10 +90,13 @@ impl Bucket {
             .send()
             .await;
         let answer = answered(&at, answer)?;
+
         // Some servers (s3s-fs among them) accept If-Match and ignore it.
         if answer.e_tag().is_some_and(|found| bare_etag(found) != bare_etag(etag)) {
             return Err(StorageError::Changed { at });
         }
+
+        // A server may ignore the range and answer with the whole object (RFC 9110, section 14.2).
         let expected = format!("bytes {}-{}/", range.start, range.end - 1);
         if !answer.content_range().is_some_and(|found| found.starts_with(&expected)) {
             let found = answer.content_range().unwrap_or("the whole object");
@@ -101,6 +107,7 @@ impl Bucket {
             );
             return Err(StorageError::Refused { at, reason });
         }
+
         Body::new(at, answer.body, range.end - range.start, self.config().stall_timeout)
             .collect()
             .await
@@ -109,6 +116,7 @@ impl Bucket {
     async fn open(&self, at: At) -> Result<Body, StorageError> {
         let answer = self.client().get_object().bucket(self.name()).key(&at.key).send().await;
         let answer = answered(&at, answer)?;
+        // Without a length it could not be seen that a body breaks off.
         let Some(size) = answer.content_length().and_then(|size| u64::try_from(size).ok()) else {
             return Err(StorageError::Refused {
                 at,
@@ -139,6 +147,7 @@ where
             outcome => return outcome,
         }
     }
+
     read().await
 }
 
@@ -164,8 +173,10 @@ mod tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         let (bytes, _) = upload(&bucket, 1000).await;
+
         assert_eq!(bucket.get(KEY, 1000).await.unwrap(), Some(bytes));
         assert_eq!(bucket.get("uploads/none", 1000).await.unwrap(), None);
+
         let error = bucket.get(KEY, 999).await.unwrap_err();
         assert!(
             matches!(
@@ -198,6 +209,7 @@ mod tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         let (_, etag) = upload(&bucket, 1000).await;
+
         assert_eq!(
             bucket.get_range(KEY, &etag, 1000..1001).await.unwrap_err().kind(),
             "out_of_range"
@@ -214,6 +226,7 @@ mod tests {
         let bucket = s3.bucket().await;
         let (_, etag) = upload(&bucket, 1000).await;
         upload(&bucket, 1001).await;
+
         assert_eq!(bucket.get_range(KEY, &etag, 0..10).await.unwrap_err().kind(), "changed");
         assert_eq!(
             bucket.get_range("uploads/none", &etag, 0..10).await.unwrap_err().kind(),
@@ -246,11 +259,13 @@ mod tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         upload(&bucket, 300_000).await;
+
         let settings = crate::StorageSettings {
             stall_timeout: Duration::from_millis(200),
             ..s3.settings()
         };
         let hasty = crate::Storage::connect(&settings).await.bucket(bucket.name());
+
         s3.proxy().set(Fault::Stall { after: 100_000 });
         let error = hasty.get(KEY, 300_000).await.unwrap_err();
         assert!(error.is_transient(), "{error}");
@@ -261,11 +276,13 @@ mod tests {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let _guard = metrics::set_default_local_recorder(&recorder);
         crate::register_metrics();
+
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         upload(&bucket, 10).await;
         bucket.get(KEY, 10).await.unwrap();
         bucket.get("uploads/none", 10).await.unwrap();
+
         let text = recorder.handle().render();
         for line in [
             r#"fluxhls_s3_requests_total{operation="put",result="ok"} 1"#,

@@ -79,8 +79,9 @@ impl StorageSettings {
         }
     }
 
-    /// How long one attempt of an upload of `size` bytes may take until it is answered. A connection that went dead behind the last byte
-    /// tells nothing, and small uploads vanish whole into the buffers of the system, so that this alone finds them out.
+    /// How long one attempt of an upload of `size` bytes may take until it is answered. A connection that
+    /// went dead behind the last byte tells nothing, and small uploads vanish whole into the buffers of the
+    /// system, so that this alone finds them out.
     #[must_use]
     pub fn upload_timeout(&self, size: u64) -> Duration {
         self.stall_timeout * 2 + Duration::from_secs(size / u64::from(self.slowest_uplink.max(1)))
@@ -121,6 +122,7 @@ mod tests {
     fn a_large_upload_may_take_longer_than_a_small_one() {
         let settings = StorageSettings::new("us-east-1");
         assert_eq!(settings.upload_timeout(0), STALL_TIMEOUT * 2);
+        // 8 MiB at 28,000 bytes a second take 299 s.
         assert_eq!(settings.upload_timeout(8 << 20), Duration::from_secs(60 + 299));
     }
 
@@ -131,6 +133,7 @@ mod tests {
             (aws.uses_path_style(), aws.effective_checksums()),
             (false, Checksums::WhenSupported)
         );
+
         let other = StorageSettings {
             endpoint: Some("http://127.0.0.1:9000".to_owned()),
             ..aws.clone()
@@ -139,6 +142,7 @@ mod tests {
             (other.uses_path_style(), other.effective_checksums()),
             (true, Checksums::WhenRequired)
         );
+
         let chosen = StorageSettings {
             path_style: Some(false),
             checksums: Some(Checksums::WhenSupported),

@@ -42,6 +42,7 @@ impl TestS3 {
         service.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));
         let service = HandleError::new(service.build(), |_| async { StatusCode::INTERNAL_SERVER_ERROR });
         let (address, server) = serve(Router::new().fallback_service(service)).await;
+
         Self {
             root,
             proxy: FaultProxy::start(address).await,
@@ -138,12 +139,14 @@ impl FaultProxy {
         let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(Fault::None));
         let shared = Arc::clone(&fault);
+
         let accepting = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 tokio::spawn(relay(client, upstream, Arc::clone(&shared)));
             }
         });
+
         Self {
             address,
             fault,
@@ -161,8 +164,10 @@ async fn relay(client: TcpStream, upstream: SocketAddr, fault: Arc<Mutex<Fault>>
     let Ok(server) = TcpStream::connect(upstream).await else {
         return;
     };
+
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
+
     let requests = async move {
         let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
     };
@@ -180,6 +185,7 @@ async fn relay(client: TcpStream, upstream: SocketAddr, fault: Arc<Mutex<Fault>>
             }
         }
     };
+
     // Whichever side ends first, both connections are closed.
     tokio::select! { () = requests => {}, () = answers => {} }
 }
@@ -252,12 +258,14 @@ pub async fn fetch(method: &str, url: &str, range: Option<&str>) -> Answer {
     let mut connection = request(method, url, range).await;
     let mut bytes = Vec::new();
     let _ = connection.read_to_end(&mut bytes).await;
+
     let end = bytes
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .expect("an HTTP head");
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+
     Answer {
         status,
         head,
@@ -284,9 +292,11 @@ pub async fn clip() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.mp4");
     let name = path.to_str().unwrap();
+
     let picture = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=10"];
     let sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=10"];
     let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", name];
+
     run(
         "ffmpeg",
         &[&["-v", "error", "-nostdin"], &picture[..], &sound[..], &coded[..]].concat(),

@@ -8,9 +8,9 @@ use super::error::StorageError;
 use super::object::{ObjectKind, Stored};
 use super::operation::Op;
 
-/// Larger than one part, so that it is sent in two.
+/// Bytes of the large object: more than one part of 8 MiB, so that it is sent in two.
 const LARGE: usize = 9 * 1024 * 1024;
-/// How large the pieces are in which that is made.
+/// Bytes of each of the pieces that it is made of.
 const PIECE: usize = 1024 * 1024;
 
 /// A kind of request.
@@ -59,12 +59,13 @@ impl Step {
 }
 
 impl Bucket {
-    /// Tries each kind of request on objects below `root`, and leaves nothing. Steps that need an object that could not be written are left
-    /// out.
+    /// Tries each kind of request on objects below `root`, and leaves nothing. Steps that need an object that
+    /// could not be written are left out.
     pub async fn trial(&self, root: &str) -> Vec<(Step, Result<(), StorageError>)> {
         let name = cuid2::create_id();
         let (small, large) = (format!("{root}doctor-{name}"), format!("{root}doctor-{name}-large"));
         let words = Bytes::from(small.clone());
+
         // Some stores take objects for buckets that are not there.
         let written = match self.first_page(&small).await {
             Ok(_) => self.put(&small, words.clone(), ObjectKind::private("text/plain")).await,
@@ -74,6 +75,7 @@ impl Bucket {
             Ok(stored) => stored,
             Err(error) => return vec![(Step::Put, Err(error))],
         };
+
         let mut tried = vec![(Step::Put, Ok(()))];
         tried.push((Step::Get, self.try_get(&small, &words).await));
         tried.push((Step::Range, self.try_range(&small, &words, &stored).await));

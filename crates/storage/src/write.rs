@@ -21,7 +21,8 @@ use super::operation::Op;
 use super::parts::Parts;
 use super::request::observe;
 
-/// What is smaller than this is sent in one request; what is not is sent in parts of this size.
+/// What is smaller than this many bytes is sent in one request; what is not is sent in parts of this size. S3
+/// wants at least 5 MiB in every part but the last (S3 API reference).
 const PART_SIZE: u64 = 8 * 1024 * 1024;
 /// How many parts one upload may have (S3 API reference). A stream may therefore hold 78 GiB; a file gets larger parts.
 const MAX_PARTS: u64 = 10_000;
@@ -37,7 +38,7 @@ impl Over<'_> {
     }
 }
 
-/// How much of a file is read at once.
+/// How much of a file is read at once, in bytes.
 const READ_SIZE: usize = 256 * 1024;
 
 impl Bucket {
@@ -50,8 +51,9 @@ impl Bucket {
         self.put_whole(key, body, &kind, digest, None).await
     }
 
-    /// Writes an object from memory only where the bucket still holds the version `over`, or nothing where that is nothing. Services that
-    /// know no conditional writes (RFC 9110 section 13.1) write it all the same.
+    /// Writes an object from memory only where the bucket still holds the version `over`, or nothing where
+    /// that is nothing. Services that know no conditional writes (RFC 9110 section 13.1) write it all the
+    /// same.
     ///
     /// # Errors
     /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from storing it.
@@ -66,9 +68,9 @@ impl Bucket {
         self.put_whole(key, body, &kind, digest, Some(Over(over))).await
     }
 
-    /// Writes an object from memory under a key that is to be its own for ever: what the bucket holds there already stays as it is. Where an
-    /// answer got lost that is the object itself, so what is there is read and compared. Services that know no conditional writes (RFC 9110
-    /// section 13.1) write it all the same.
+    /// Writes an object from memory under a key that is to be its own for ever: what the bucket holds there
+    /// already stays as it is. Where an answer got lost that is the object itself, so what is there is read
+    /// and compared. Services that know no conditional writes (RFC 9110 section 13.1) write it all the same.
     ///
     /// # Errors
     /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from storing it.
@@ -77,6 +79,7 @@ impl Bucket {
         let written = self
             .put_whole(key, body.clone(), &kind, digest.clone(), Some(Over(None)))
             .await;
+
         match written {
             Err(changed @ StorageError::Changed { .. }) => match self.digest(key).await? {
                 Some(found) if found == digest => {
@@ -85,6 +88,7 @@ impl Bucket {
                 }
                 _ => Err(changed),
             },
+            // The service may know no conditional writes.
             Err(StorageError::Refused { .. }) => self.put_whole(key, body, &kind, digest, None).await,
             written => written,
         }
@@ -101,6 +105,7 @@ impl Bucket {
             at: self.at(Op::Put, key),
             source: named(error),
         };
+
         let file = File::open(path).await.map_err(unreadable)?;
         let size = file.metadata().await.map_err(unreadable)?.len();
         let pieces = ReaderStream::with_capacity(file, READ_SIZE).map_err(named);
@@ -131,17 +136,22 @@ impl Bucket {
         let part_size = part_size(size);
         let pieces = pin!(pieces);
         let mut parts = Parts::new(pieces, part_size);
+
+        // Read before the decision, because the size of a stream is not known until it ends.
         let first = parts
             .next()
             .await
             .map_err(|source| self.unreadable(key, source))?
             .unwrap_or_default();
+
         if first.len() < part_size {
             let digest = self.as_announced(key, parts.digest(), size)?;
             return self.put_whole(key, first, &kind, digest, None).await;
         }
+
         let upload = Multipart::create(self, key, &kind).await?;
         let sent = self.send_parts(&upload, first, &mut parts).await;
+        // The size is compared before the upload is completed, since that makes the object appear.
         match sent.and_then(|sent| Ok((sent, self.as_announced(key, parts.digest(), size)?))) {
             Ok((sent, digest)) => Ok(stored(digest, upload.complete(sent).await?)),
             Err(error) => {
@@ -163,6 +173,8 @@ impl Bucket {
         let (mut under_way, mut sent, mut next) = (VecDeque::new(), Vec::new(), Some(first));
         for number in 1.. {
             let Some(part) = next else { break };
+            // Parts are waited for in their order, in which the list at the end has to name them (S3 API
+            // reference, `CompleteMultipartUpload`).
             if under_way.len() == PARALLEL_PARTS
                 && let Some(oldest) = under_way.pop_front()
             {
@@ -174,6 +186,7 @@ impl Bucket {
                 .await
                 .map_err(|source| self.unreadable(upload.key(), source))?;
         }
+
         for rest in under_way {
             sent.push(upload.sent(rest).await?);
         }
@@ -202,6 +215,7 @@ impl Bucket {
             .body(ByteStream::from(body))
             .customize()
             .config_override(config);
+
         observe(Op::Put, async {
             let written = request
                 .send()
@@ -289,6 +303,7 @@ mod server_tests {
         let bucket = s3.bucket().await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("segment.m4s");
+
         for size in [0, 1, PART - 1, PART, PART + 1, 3 * PART + 7] {
             let bytes = noise(size);
             std::fs::write(&path, &bytes).unwrap();
@@ -296,6 +311,7 @@ mod server_tests {
             let digest = Digest::of(&bytes);
             assert_eq!((stored.size, &stored.sha256), (digest.size, &digest.sha256));
             assert_eq!(bucket.digest(KEY).await.unwrap(), Some(digest));
+
             let found = bucket.head(KEY).await.unwrap().unwrap();
             assert_eq!(found.etag, Some(stored.etag));
             assert_eq!(found.content_type.as_deref(), Some("video/mp4"));
@@ -335,16 +351,19 @@ mod server_tests {
     async fn a_cancelled_upload_frees_its_parts() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
+
         // The sender stands still in the middle; the task that receives is dropped there.
         let (stalled, reached) = tokio::sync::oneshot::channel();
         let stall = stream::once(async move {
             stalled.send(()).unwrap();
             future::pending().await
         });
+
         let upload = bucket.put_stream(KEY, "video/mp4", pieces(&noise(2 * PART)).chain(stall));
         let mut upload = Box::pin(upload);
         tokio::select! { _ = &mut upload => unreachable!(), stalled = reached => stalled.unwrap() }
         assert_eq!(s3.open_uploads(), 1);
+
         drop(upload);
         let freed = async {
             while s3.open_uploads() > 0 {
@@ -364,12 +383,14 @@ mod server_tests {
             [("ETag", "\"slow\"")]
         };
         let (address, _server) = serve(Router::new().fallback(slow)).await;
+
         let settings = StorageSettings {
             stall_timeout: Duration::from_millis(400),
             max_attempts: 1,
             ..settings_for(address)
         };
         let bucket = Storage::connect(&settings).await.bucket(BUCKET);
+
         assert_eq!(
             bucket.put(KEY, noise(10), ObjectKind::Video).await.unwrap().etag,
             "slow"
@@ -398,6 +419,7 @@ mod server_tests {
                 Ok([("ETag", "\"plain\"")])
             }
         };
+
         let (address, _server) = serve(Router::new().fallback(plain)).await;
         let bucket = Storage::connect(&settings_for(address)).await.bucket(BUCKET);
         let stored = bucket.put_new(KEY, noise(10), ObjectKind::Video).await.unwrap();

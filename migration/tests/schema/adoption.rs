@@ -43,6 +43,7 @@ async fn an_adopted_schema_equals_a_built_one() {
     for (old, accounts) in [(&[TABLES, ACCOUNTS][..], Some(ACCOUNTS)), (&[TABLES][..], None)] {
         let adopted = live(old).await;
         up(&adopted.db).await.unwrap();
+
         let built = Postgres::empty().await;
         if accounts.is_some() {
             built
@@ -53,6 +54,7 @@ async fn an_adopted_schema_equals_a_built_one() {
                 .await
                 .unwrap();
         }
+
         up(&built.db).await.unwrap();
         assert_eq!(schema(&adopted.db).await, schema(&built.db).await);
     }
@@ -66,6 +68,7 @@ async fn tables_that_only_share_a_name_with_users_are_not_referred_to() {
         .execute_unprepared("CREATE TABLE users (id BIGINT PRIMARY KEY)")
         .await
         .unwrap();
+
     up(&scratch.db).await.unwrap();
     let references = lines(
         &scratch.db,
@@ -80,6 +83,7 @@ async fn the_old_api_and_its_views_keep_working() {
     let scratch = live(&[TABLES, ACCOUNTS]).await;
     let db = &scratch.db;
     up(db).await.unwrap();
+
     // Submit, as the API does it.
     db.execute_unprepared(
         "INSERT INTO transcoding_jobs (id, file_id, status, input_url, output_prefix) \
@@ -88,6 +92,7 @@ async fn the_old_api_and_its_views_keep_working() {
     )
     .await
     .unwrap();
+
     // Cancel.
     db.execute_unprepared(
         "UPDATE transcoding_jobs SET status = 'canceled', completed_at = NOW() \
@@ -95,6 +100,7 @@ async fn the_old_api_and_its_views_keep_working() {
     )
     .await
     .unwrap();
+
     // Status of a file: its newest job.
     let status = lines(
         db,
@@ -106,6 +112,7 @@ async fn the_old_api_and_its_views_keep_working() {
         status,
         ["cljobdone completed https://fluxstudio.nyc3.cdn.digitaloceanspaces.com/hls/clholiday/master.m3u8"]
     );
+
     let statistics = lines(
         db,
         "SELECT concat_ws(' ', status, count(*), round(avg(extract(epoch FROM completed_at - created_at)))) AS line \
@@ -114,12 +121,14 @@ async fn the_old_api_and_its_views_keep_working() {
     )
     .await;
     assert_eq!(statistics, ["completed 1 120"]);
+
     let active = lines(
         db,
         "SELECT concat_ws(' ', id, file_name) AS line FROM active_transcoding_jobs",
     )
     .await;
     assert_eq!(active, ["cljobsubmitted gone.pdf"]);
+
     let history = lines(
         db,
         "SELECT concat_ws(' ', id, duration_seconds::int, user_email) AS line FROM transcoding_history \
@@ -146,8 +155,10 @@ async fn views_and_clean_up_go_only_when_asked_for() {
             "transcoding_history"
         ]
     );
+
     let before = all_rows(&scratch.db).await;
     drop_views(&scratch.db).await.unwrap();
+    // Twice, since to drop what is gone is no error.
     drop_views(&scratch.db).await.unwrap();
     assert!(lines(&scratch.db, leftovers).await.is_empty());
     assert_eq!(all_rows(&scratch.db).await, before);
@@ -161,14 +172,17 @@ async fn uuid_ids_are_refused_with_the_fix_and_nothing_is_touched() {
         .unwrap()
         .replace("id TEXT PRIMARY KEY", "id UUID PRIMARY KEY")
         .replace("file_id TEXT", "file_id UUID");
+
     let scratch = live(&[&first]).await;
     let before = schema(&scratch.db).await;
     let refused = up(&scratch.db).await.unwrap_err().to_string();
+
     assert!(
         refused.contains("cannot adopt table files: its id column is of type uuid"),
         "{refused}"
     );
     assert!(refused.contains("ALTER TABLE"), "{refused}");
+
     assert_eq!(schema(&scratch.db).await, before);
     assert!(
         rows(
@@ -188,6 +202,7 @@ async fn the_fix_for_uuid_ids_works_as_it_is_written() {
         .unwrap()
         .replace("id TEXT PRIMARY KEY", "id UUID PRIMARY KEY")
         .replace("file_id TEXT", "file_id UUID");
+
     let scratch = live(&[
         &first,
         "INSERT INTO files (id, name, mime_type, size, file_url) \
@@ -199,6 +214,7 @@ async fn the_fix_for_uuid_ids_works_as_it_is_written() {
         "ALTER TABLE transcoding_jobs ADD FOREIGN KEY (file_id) REFERENCES files(id) ON DELETE CASCADE",
     ])
     .await;
+
     up(&scratch.db).await.unwrap();
     let ids = lines(&scratch.db, "SELECT id AS line FROM files").await;
     assert_eq!(ids, ["5f0e0c1a-0000-4000-8000-000000000001"]);

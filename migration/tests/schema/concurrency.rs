@@ -29,6 +29,7 @@ async fn eight_at_once(url: &str) {
             })
         })
         .collect();
+
     for migrator in migrators {
         migrator.await.unwrap();
     }

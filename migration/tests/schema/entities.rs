@@ -36,6 +36,7 @@ async fn same_columns<E: EntityTrait>(db: &DatabaseConnection, entity: E) {
         ),
     )
     .await;
+
     let declared: Vec<String> = E::Column::iter()
         .map(|column| {
             let def = column.def();
@@ -47,6 +48,7 @@ async fn same_columns<E: EntityTrait>(db: &DatabaseConnection, entity: E) {
             )
         })
         .collect();
+
     assert_eq!(migrated, declared, "{}", entity.table_name());
 }
 

@@ -36,11 +36,13 @@ async fn what_is_missing_is_told_to_a_user_who_may_not_change_the_schema() {
     let reader = scratch.url().replace("postgres@", "reader@");
     scratch.db.execute_unprepared("CREATE ROLE reader LOGIN").await.unwrap();
     let reader = migration::connect(reader).await.unwrap();
+
     let found = schema(&reader).await.unwrap();
     assert!(
         matches!(&found, Schema::Behind(missing) if missing.len() == 7),
         "{found}"
     );
+
     let refused = up(&reader).await.unwrap_err().to_string();
     assert!(refused.contains("permission denied"), "{refused}");
 }
@@ -57,6 +59,7 @@ async fn sqlite_has_the_old_defaults_and_deletes_jobs_with_their_file() {
         )
         .await
         .unwrap();
+
     let file = lines(
         &scratch.db,
         "SELECT folder_path || ' ' || transcoding_status || ' ' || metadata || ' ' \
@@ -64,12 +67,14 @@ async fn sqlite_has_the_old_defaults_and_deletes_jobs_with_their_file() {
     )
     .await;
     assert_eq!(file, ["/ pending {} 1"]);
+
     let status = lines(
         &scratch.db,
         "SELECT status || ' ' || progress || ' ' || settings AS line FROM transcoding_jobs",
     )
     .await;
     assert_eq!(status, ["pending 0 {}"]);
+
     scratch.db.execute_unprepared("DELETE FROM files").await.unwrap();
     assert!(rows(&scratch.db, "SELECT id FROM transcoding_jobs").await.is_empty());
 }
@@ -79,10 +84,12 @@ async fn counts_begin_with_the_rows_that_an_older_projector_wrote() {
     let (postgres, sqlite) = (Postgres::empty().await, Sqlite::empty().await);
     for db in [&postgres.db, &sqlite.db] {
         up(db).await.unwrap();
+        // As a version before that migration left the tables.
         for column in ["accepted", "completed", "failed", "canceled"] {
             let drop = format!("ALTER TABLE projection_checkpoint DROP COLUMN jobs_{column}");
             db.execute_unprepared(&drop).await.unwrap();
         }
+
         for sql in [
             "DELETE FROM seaql_migrations WHERE version = 'm20261126_000001_count_jobs'",
             "INSERT INTO projection_checkpoint (name, stream, stream_created, seq) VALUES ('tables', 'HLS_JOBS', 't', 9)",
@@ -93,6 +100,7 @@ async fn counts_begin_with_the_rows_that_an_older_projector_wrote() {
         ] {
             db.execute_unprepared(sql).await.unwrap();
         }
+
         up(db).await.unwrap();
         let counts = lines(
             db,

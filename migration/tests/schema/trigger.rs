@@ -27,6 +27,7 @@ async fn updated_at_follows_writers(db: &DatabaseConnection) {
     db.execute_unprepared(&format!("{insert} ('f', 'a', 'b', 1, 'c', '{OLD}')"))
         .await
         .unwrap();
+
     assert!(
         after(db, "name = 'b'").await.as_str() > "2026",
         "a writer that says nothing"
@@ -36,6 +37,8 @@ async fn updated_at_follows_writers(db: &DatabaseConnection) {
         OLD,
         "an explicit time"
     );
+
+    // The writer that moves `fact_seq` is the projector, whose time counts even where the row has it already.
     assert_eq!(
         after(db, &format!("updated_at = '{OLD}', fact_seq = 7")).await,
         OLD,

@@ -29,6 +29,7 @@ async fn a_schema_of_a_newer_program_that_only_adds_stays_as_it_is_and_this_prog
             found.to_string().starts_with("the schema is newer: it has m2099"),
             "{found}"
         );
+
         assert_eq!(up(db).await.unwrap(), found, "an older program changes nothing");
         assert!(has_the_newer_column(db).await);
     }
@@ -43,6 +44,7 @@ async fn a_schema_that_only_newer_programs_may_run_with_names_the_oldest_of_them
         assert_eq!(found, Schema::TooNew("99.1.0".parse().unwrap()));
         assert!(!found.may_run());
         assert!(found.to_string().contains("only fluxhls 99.1.0 and later"), "{found}");
+
         assert_eq!(up(db).await.unwrap(), found);
         let floor = lines(db, "SELECT oldest_program AS line FROM fluxhls_schema").await;
         assert_eq!(floor, ["99.1.0"], "an older program does not lower it");
@@ -77,6 +79,7 @@ async fn each_migrated_database_says_in_one_row_which_programs_may_run() {
     let scratch = Postgres::empty().await;
     up(&scratch.db).await.unwrap();
     up(&scratch.db).await.unwrap();
+
     let rows = lines(
         &scratch.db,
         "SELECT id::text || ' ' || oldest_program AS line FROM fluxhls_schema",
@@ -94,9 +97,11 @@ async fn a_user_who_may_not_read_what_was_migrated_hears_that_and_not_that_it_is
         .execute_unprepared("CREATE ROLE stranger LOGIN")
         .await
         .unwrap();
+
     let stranger = migration::connect(scratch.url().replace("postgres@", "stranger@"))
         .await
         .unwrap();
+
     let refused = schema(&stranger).await.unwrap_err().to_string();
     assert!(
         refused.contains("permission denied for table fluxhls_schema"),

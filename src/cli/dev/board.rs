@@ -21,6 +21,7 @@ pub(super) async fn keep(log: Log, board: watch::Sender<Board>, stop: Cancellati
             trouble = follow(&log, &board) => trouble,
             () = stop.cancelled() => return,
         };
+
         if let Err(error) = trouble {
             tracing::warn!(%error, "the page's feed was interrupted");
         }
@@ -33,6 +34,7 @@ async fn follow(log: &Log, board: &watch::Sender<Board>) -> Result<(), async_nat
     let mut progress = client.subscribe(subject::ALL_PROGRESS).await?;
     let mut starts = client.subscribe("hls.v1.work.*.attempt.>").await?;
     let mut facts = facts(log).await?;
+
     loop {
         tokio::select! {
             Some(message) = facts.next() => {
@@ -81,6 +83,7 @@ fn tell(board: &mut Board, fact: &Fact) {
         (Fact::Ended(ended), Some(known)) => over(ended, known),
         _ => return,
     };
+
     board.record(update);
 }
 
@@ -107,6 +110,7 @@ fn over(ended: &Ended, known: Update) -> Update {
         Outcome::Failed => JobState::Failed,
         Outcome::Canceled => JobState::Canceled,
     };
+
     Update {
         state,
         progress: if state == JobState::Completed {
@@ -134,7 +138,9 @@ fn advance(board: &mut Board, told: &Progress) {
     if known.state != JobState::Encoding {
         return;
     }
+    // The tasks of a job report side by side, and each value is a lower bound.
     let progress = known.progress.max(told.job_progress);
+
     board.record(Update {
         progress,
         speed: Some(told.speed),
@@ -152,6 +158,7 @@ fn start(board: &mut Board, message: &Message) {
     let Some(known) = board.job(job.as_str()).cloned() else {
         return;
     };
+
     let state = match (task.duty, known.state) {
         (Duty::Plan, JobState::Queued) => JobState::Planning,
         (Duty::Finish, JobState::Encoding) => JobState::Checking,

@@ -67,6 +67,7 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     let state = prepare(&args.state, args.fresh)?;
     let shutdown = Shutdown::default();
     shutdown.on_signals(GRACE)?;
+
     let wanted = Wanted {
         state: state.clone(),
         http_port: args.http_port,
@@ -76,21 +77,26 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
         profiles: args.ladder.profiles()?,
         tool: args.tool.locate()?,
     };
+
     let starting = Stack::start(&wanted, &shutdown);
     let Some(stack) = shutdown.stop.run_until_cancelled(starting).await.transpose()? else {
         return Ok(ExitCode::SUCCESS);
     };
+
     announce(&stack, &args, &state);
     let code = tokio::select! {
         code = transcode(&stack, &args) => code,
         () = shutdown.stop.cancelled() => Ok(ExitCode::SUCCESS),
     };
+
     if !args.exit_when_done && code.is_ok() {
         shutdown.stop.cancelled().await;
     }
     shutdown.stop.cancel();
     shutdown.hand_back.cancel();
+    // The one deadline around everything that ends, as in `run`.
     let stopped = shutdown.leave.run_until_cancelled(stack.stop()).await;
+
     anyhow::ensure!(
         stopped.is_some(),
         "left before everything had stopped; the next start goes on from there"
@@ -102,6 +108,7 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
 fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     const MARK: &str = "fluxhls-dev";
     let named = || format!("cannot use {} as state folder", state.display());
+
     if fresh && state.exists() {
         anyhow::ensure!(
             state.join(MARK).exists(),
@@ -110,6 +117,7 @@ fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
         );
         std::fs::remove_dir_all(state).with_context(named)?;
     }
+
     std::fs::create_dir_all(state).with_context(named)?;
     std::fs::write(
         state.join(MARK),
@@ -129,6 +137,7 @@ fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
         println!("{ready}");
         return;
     }
+
     let moved = |found: u16, wanted: u16| {
         if found == wanted {
             String::new()
@@ -136,6 +145,7 @@ fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
             format!("   (port {wanted} was taken)")
         }
     };
+
     println!(
         "fluxhls {} dev    state {} (kept; --fresh wipes it)\n",
         env!("CARGO_PKG_VERSION"),
@@ -157,6 +167,7 @@ fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
     );
     println!("  sql      sqlite {}", state.join("dev.db").display());
     println!("  ffmpeg   {}\n", stack.ffmpeg);
+
     if !args.exit_when_done {
         println!("  drop a file on the player page; Ctrl+C stops everything\n");
     }
@@ -168,6 +179,7 @@ async fn transcode(stack: &Stack, args: &DevArgs) -> anyhow::Result<ExitCode> {
     if args.files.is_empty() || args.json {
         return Ok(code(&ended));
     }
+
     print(stack, &ended).await?;
     for ended in ended.iter().filter(|ended| ended.manifest_url.is_some()) {
         println!("  play     http://{}/#{}", stack.page, ended.head.job_id);
@@ -188,20 +200,25 @@ async fn one(stack: &Stack, args: &DevArgs, file: &Path, bars: &MultiProgress) -
     let log = &stack.service.jobs.log;
     let file_id: FileId = JobId::fresh().as_str().parse()?;
     let job_id = JobId::fresh();
+
     let mut event = upload(&stack.service.jobs.output, &file_id, file).await?;
     let fields = event.as_object_mut().context("an event is an object")?;
     fields.insert("file_id".to_owned(), json!(file_id));
     fields.insert("job_id".to_owned(), json!(job_id));
+
     let label = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let shown = if args.json {
         Shown::Json
     } else {
         Shown::Among(bars.clone(), label.clone())
     };
+
+    // The live feed is opened before the event is sent, so that nothing of the job is missed.
     let feed = follow(log, &job_id, shown).await?;
     let published = std::time::SystemTime::now();
     publish(log, &event).await?;
     let ended = feed.until_ended().await?;
+
     if !args.json
         && let Some(first) = first_encode(stack, &job_id).await
     {
@@ -229,6 +246,7 @@ async fn first_encode(stack: &Stack, job: &JobId) -> Option<chrono::DateTime<chr
             .map(|attempt| attempt.time);
         first = [first, at].into_iter().flatten().min();
     }
+
     first
 }
 

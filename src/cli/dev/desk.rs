@@ -24,7 +24,8 @@ pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiv
                 ..
             } = request;
             let taken = take(&log, &bucket, &name, content_type.as_deref(), body).await;
-            // Nobody waits any more when the page was closed; the job goes on.
+
+            // No one waits any more when the page was closed; the job goes on.
             drop(reply.send(taken.map_err(|error| Refusal {
                 code: "storage_unavailable".to_owned(),
                 message: format!("{error:#}"),
@@ -44,6 +45,7 @@ async fn take(
     let job_id = JobId::fresh();
     let key = upload_key(&file_id, name);
     let content_type = content_type.unwrap_or("application/octet-stream");
+
     let stored = bucket.put_stream(&key, content_type, body).await?;
     let mut event = event_of(bucket, &key, name, stored.size);
     if let Value::Object(fields) = &mut event {
@@ -51,6 +53,7 @@ async fn take(
         fields.insert("job_id".to_owned(), json!(job_id));
         fields.insert("mime_type".to_owned(), json!(content_type));
     }
+
     publish(log, &event).await?;
     Ok(Accepted {
         file_id: file_id.to_string(),
@@ -65,12 +68,13 @@ pub(super) async fn take_cancels(jobs: Jobs, mut wishes: mpsc::Receiver<CancelRe
             Ok(job) => match jobs.cancel(&job, "dev page", None).await {
                 Ok(CancelAnswer::TooLate) => CancelOutcome::TooLate,
                 Ok(CancelAnswer::Unknown) => CancelOutcome::Unknown,
-                // A request that stands is carried out by whoever sees it next.
+                // A request that is stored is carried out by whoever sees it next.
                 Ok(CancelAnswer::Canceled) | Err(_) => CancelOutcome::Requested,
             },
             Err(_) => CancelOutcome::Unknown,
         };
-        // Nobody waits any more when the page was closed.
+
+        // No one waits any more when the page was closed.
         let _ = request.reply.send(outcome);
     }
 }

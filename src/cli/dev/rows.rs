@@ -23,11 +23,13 @@ pub(super) async fn print(stack: &Stack, ended: &[Ended]) -> anyhow::Result<()> 
             .await
             .map_or(last, |recorded| last.max(recorded.seq));
     }
+
     if let Some(mut projected) = stack.service.projected.clone() {
         let caught_up = projected.wait_for(|position| position.seq >= last);
         let caught_up = tokio::time::timeout(Duration::from_secs(30), caught_up).await;
         caught_up.context("the tables do not follow the job log; see --verbose")??;
     }
+
     let tables = stack.database.read().await?;
     println!(
         "\ntranscoding_jobs\n{}",
@@ -42,6 +44,7 @@ fn files_table(files: &[File]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["file", "name", "type", "bytes", "status", "hls"]);
+
     for file in files {
         table.add_row([
             file.file_id.clone(),

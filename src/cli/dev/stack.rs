@@ -61,8 +61,12 @@ pub(super) struct Stack {
 
 impl Stack {
     /// Starts every part and waits until each one answers.
+    ///
+    /// # Errors
+    /// What could not be started or reached.
     pub(super) async fn start(wanted: &Wanted, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let ffmpeg = wanted.tool.version().await?;
+
         let nats = Settings {
             binary: wanted.nats_server.clone(),
             state: wanted.state.join("nats"),
@@ -70,19 +74,24 @@ impl Stack {
         };
         let nats = NatsServer::start(&nats).await?;
         let store = ObjectStore::start(&wanted.state.join("s3"), BUCKET, wanted.s3_port).await?;
+
         let settings = settings(wanted, &nats, &store);
         let database = Database::connect(settings.database.as_ref().context("dev has a database")?).await?;
         let schema = database.migrate().await?;
         anyhow::ensure!(schema.may_run(), "{schema}");
+
+        // The roles start only once the streams and the tables exist.
         let client = Nats::connect(&settings.nats).await?;
         provision::apply(&client.js, &Sizing::default(), Surplus::Keep).await?;
         let metrics = install_metrics("dev")?;
         let service = Service::start(&settings, shutdown).await?;
+
         let listener = loopback::bind(wanted.http_port).await?;
         let page = listener.local_addr()?;
         let desk = open_desk(&service, &store, shutdown);
         let router = http::router(metrics, service.health.clone(), service.open_jobs.clone()).merge(router(desk));
         let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
+
         Ok(Self {
             nats,
             store,
@@ -94,7 +103,7 @@ impl Stack {
         })
     }
 
-    /// Stops every part; `shutdown` has been told before.
+    /// Stops every part, after `shutdown` was told to stop.
     pub(super) async fn stop(self) {
         self.service.wait().await;
         self.service.flush().await;
@@ -109,10 +118,12 @@ fn open_desk(service: &Service, store: &ObjectStore, shutdown: &Shutdown) -> Des
     let (uploads, files) = mpsc::channel(4);
     let (cancels, wishes) = mpsc::channel(4);
     let (show, shown) = watch::channel(Board::default());
+
     let bucket = service.jobs.output.clone();
     tokio::spawn(desk::take_files(service.jobs.log.clone(), bucket, files));
     tokio::spawn(desk::take_cancels(service.jobs.clone(), wishes));
     tokio::spawn(board::keep(service.jobs.log.clone(), show, shutdown.stop.clone()));
+
     Desk {
         uploads,
         cancels,
@@ -127,8 +138,10 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
         access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: SecretString::from(SECRET_ACCESS_KEY),
     };
+
     let base = store.public_base_url();
     let base = if base.ends_with('/') { base } else { format!("{base}/") };
+
     ServiceSettings {
         nats: NatsSettings::new(nats.url(), "fluxhls dev"),
         sizing: Sizing::default(),

@@ -15,11 +15,13 @@ const WRONG: TimeDelta = TimeDelta::seconds(60);
 pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> Vec<Finding> {
     let storage = Storage::connect(&args.settings()).await;
     let bucket = storage.bucket(&args.s3_bucket);
+
     let mut findings = Vec::new();
     for (step, tried) in bucket.trial(&args.output_root).await {
         let text = format!("{} in bucket {}", step.sentence(), bucket.name());
         findings.push(Finding::of(step.as_str(), tried.map(|()| text)));
     }
+
     let is_usable = findings
         .first()
         .is_some_and(|finding| finding.state == super::State::Ok);
@@ -30,10 +32,12 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
     if !origins.is_empty() {
         findings.push(Finding::of("cors", cors(&bucket, origins, fix).await));
     }
+
     // What cannot be written cannot be played; all else may be wrong and players still be served.
     if is_usable {
         findings.extend(public::check(&bucket, args, origins).await);
     }
+
     // Whatever was answered was dated, a refusal for the clock above all.
     findings.extend(bucket.clock_difference().map(clock));
     findings
@@ -59,8 +63,8 @@ async fn versioning(bucket: &Bucket) -> Option<Finding> {
     })
 }
 
-/// Whether uploads can be read from a bucket, as far as can be seen before there is one; and whether an object that is not there looks
-/// like that.
+/// Whether uploads can be read from a bucket, as far as can be seen before there is one; and whether an
+/// object that is not there looks like that.
 async fn sources(bucket: &Bucket) -> Finding {
     let name = bucket.name();
     let listed = match bucket.first_page("").await {
@@ -78,12 +82,14 @@ async fn sources(bucket: &Bucket) -> Finding {
         }
         Err(error) => return Finding::fix("sources", format!("source bucket {name}: {error}")),
     };
+
     let Some(object) = listed.iter().find(|object| object.size > 0) else {
         return Finding::ok(
             "sources",
             format!("source bucket {name} is listed; nothing is in it that could be read"),
         );
     };
+
     let etag = object.etag.as_deref().unwrap_or_default();
     match bucket.get_range(&object.key, etag, 0..1).await {
         Ok(_) => Finding::ok(
@@ -97,10 +103,11 @@ async fn sources(bucket: &Bucket) -> Finding {
     }
 }
 
-/// How our clock stands beside the storage's.
+/// How far our clock is from the storage's.
 fn clock(by: TimeDelta) -> Finding {
     let apart = by.abs();
     let text = format!("{} s apart from the storage's", apart.num_seconds());
+
     if apart > WRONG {
         Finding::fix(
             "clock",
@@ -117,12 +124,14 @@ async fn cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<String, 
     if fix {
         bucket.put_cors(origins).await.map_err(|error| error.to_string())?;
     }
+
     let rules = bucket.cors().await.map_err(|error| error.to_string())?;
     let refused: Vec<&str> = origins
         .iter()
         .filter(|origin| !rules.iter().any(|rule| rule.lets_play(origin)))
         .map(String::as_str)
         .collect();
+
     if refused.is_empty() {
         return Ok("the bucket lets every origin play".to_owned());
     }

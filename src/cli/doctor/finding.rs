@@ -1,4 +1,4 @@
-//! What a check found, and how it is told.
+//! What a check found, and how it is printed.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub(super) enum State {
     /// As it should be.
     Ok,
-    /// The service works; somebody should know.
+    /// The service works; someone should know.
     Warning,
     /// The service does not work like this.
     Fix,

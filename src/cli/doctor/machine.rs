@@ -27,6 +27,7 @@ async fn ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
     let tool = worker.tool.locate().map_err(text)?;
     let version = tool.version().await.map_err(text)?;
     let missing = tool.missing().await.map_err(text)?;
+
     if missing.is_empty() {
         return Ok(format!("{version} has every encoder and filter"));
     }
@@ -53,20 +54,23 @@ fn sandbox() -> Finding {
     Finding::warning("sandbox", gaps.join("; "))
 }
 
-/// Whether a usual task fits here. Larger ones are told by the worker that meets them.
+/// Whether a usual task fits here. Larger ones are reported by the worker that meets them.
 fn room(worker: &WorkerArgs) -> Result<String, String> {
     let work_dir = WorkDir::open(&worker.work_dir()).map_err(|error| error.to_string())?;
+    // As the service does: the cache of sources takes at most an eighth of the memory.
     let cache = SourceSettings::default()
         .cache_bytes
         .min(worker.capacity().memory() / 8);
     let budget = ResourceBudget::new(worker.capacity(), work_dir.path(), cache);
     let room = budget.room().map_err(|error| error.to_string())?;
+
     let megabytes = |resource| room.now.of(resource) / 1_000_000;
     let found = format!(
         "{} MB of disk and {} MB of memory for tasks",
         megabytes(Resource::Disk),
         megabytes(Resource::Memory)
     );
+
     match room.taken_for(ResourceRequirements::USUAL, ResourceRequirements::default()) {
         None => Ok(found),
         Some(resource) => Err(format!(

@@ -52,10 +52,12 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
             println!("{}", finding.line(args.json));
         }
     };
+
     tell(machine::check(&args.worker, &args.ladder).await);
     tell(in_time("nats", nats::check(&args.nats, args.fix)).await);
     tell(in_time("database", database(&args)).await);
     tell(in_time("bucket", bucket::check(&args.storage, &args.origin, args.fix)).await);
+
     Ok(if healthy {
         ExitCode::SUCCESS
     } else {
@@ -70,6 +72,7 @@ async fn database(args: &DoctorArgs) -> Vec<Finding> {
         Ok(database) => database,
         Err(error) => return vec![Finding::fix(CHECK, error.to_string())],
     };
+
     let looked = async {
         let schema = if args.fix {
             database.migrate().await?
@@ -81,6 +84,7 @@ async fn database(args: &DoctorArgs) -> Vec<Finding> {
         }
         Ok::<_, DbErr>(schema)
     };
+
     vec![match looked.await {
         Ok(schema @ Schema::Current) => Finding::ok(CHECK, format!("{schema}, and the tables can be written")),
         Ok(schema @ Schema::Newer(_)) => Finding::warning(CHECK, schema.to_string()),

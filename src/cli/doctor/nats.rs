@@ -17,7 +17,8 @@ use super::finding::Finding;
 use crate::cli::provision::allowed;
 use crate::config::NatsArgs;
 
-/// The first version whose single server loses no acknowledged message when its machine does, given `sync_interval: always`.
+/// The first version whose single server loses no acknowledged message when its machine does, given
+/// `sync_interval: always`.
 const ALONE: (u64, u64) = (2, 15);
 /// The share of a limit from which on it is worth a word.
 const NEARLY_FULL: f64 = 0.8;
@@ -31,12 +32,14 @@ pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
         Err(error) => return vec![Finding::fix("nats", error.to_string())],
     };
     let mut findings = vec![payload(&nats)];
+
     let report = async {
         if fix {
             allowed(&nats, provision::apply(&nats.js, &args.sizing(), Surplus::Keep)).await?;
         }
         allowed(&nats, provision::check(&nats.js, &args.sizing(), Surplus::Keep)).await
     };
+
     match report.await {
         Ok(report) => {
             findings.push(server(&nats, args).await);
@@ -52,6 +55,7 @@ pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
 async fn server(nats: &Nats, args: &NatsArgs) -> Finding {
     let version = &nats.client.server_info().version;
     let replicas = args.stream_replicas;
+
     match is_clustered(nats).await {
         Err(reason) => Finding::warning(
             "nats",
@@ -84,8 +88,9 @@ async fn server(nats: &Nats, args: &NatsArgs) -> Finding {
     }
 }
 
-/// Whether JetStream is clustered, as it says itself: a leaf node's server names a cluster, too, and has none. Asked by a request that
-/// nothing follows from, since there is no such consumer; only a cluster looks for it.
+/// Whether JetStream is clustered, as it says itself: a leaf node's server names a cluster, too, and has
+/// none. Asked by a request that nothing follows from, since there is no such consumer; only a cluster looks
+/// for it.
 async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     let request = format!("CONSUMER.LEADER.STEPDOWN.{}.doctor", topology::TASKS);
     let asked = tokio::select! {
@@ -98,22 +103,28 @@ async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     }
 }
 
-/// Where a second stream takes upload events, too: in a domain of JetStream at the other end of a leaf node, whose account is the same. Each
-/// would then be transcoded twice, or answer a publisher that the other has refused. Every stream that hears of a message for another one
-/// refuses it by an answer of its own, so they can be counted, and nothing is stored.
+/// Where a second stream takes upload events, too: in a domain of JetStream at the other end of a leaf node,
+/// whose account is the same. Each would then be transcoded twice, or answer a publisher that the other has
+/// refused. Every stream that hears of a message for another one refuses it by an answer of its own, so they
+/// can be counted, and nothing is stored.
 async fn captured_twice(nats: &Nats) -> Option<Finding> {
     let inbox = nats.client.new_inbox();
     let mut answers = nats.client.subscribe(inbox.clone()).await.ok()?;
+
     let mut headers = HeaderMap::new();
+    // No stream has this name, so each one that takes the subject refuses the message, and says so.
     headers.insert(header::NATS_EXPECTED_STREAM, "fluxhls-doctor");
     let sent = nats
         .client
         .publish_with_reply_and_headers(subject::UPLOAD, inbox, headers, Bytes::new());
     sent.await.ok()?;
+
     let mut streams = 0;
     while let Ok(Some(answer)) = timeout(CAPTURE, answers.next()).await {
+        // Without any stream it is the server that answers, with a status (503, no responders).
         streams += usize::from(answer.status.is_none());
     }
+
     (streams > 1).then(|| {
         Finding::warning(
             "capture",
@@ -155,6 +166,7 @@ fn room(report: &Report) -> Finding {
         .iter()
         .max_by(|one, other| one.share.total_cmp(&other.share));
     let refusing = report.fills.iter().find(|fill| fill.is_full);
+
     match refusing.or(fullest) {
         Some(fill) if fill.is_full => Finding::fix("storage", format!("{fill} and refuses more; {}", fill.fix())),
         Some(fill) if fill.share > NEARLY_FULL => Finding::warning("storage", format!("{fill}; {}", fill.fix())),

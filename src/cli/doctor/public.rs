@@ -30,10 +30,12 @@ pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String
             )];
         }
     };
+
     let findings = play(bucket, &key, &url, origins).await;
     if let Err(error) = bucket.delete(&[key]).await {
         tracing::warn!(%error, "what doctor wrote could not be removed");
     }
+
     findings
 }
 
@@ -42,6 +44,7 @@ async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<
     if let Err(error) = bucket.put(key, first.clone(), ObjectKind::Master).await {
         return vec![Finding::fix("public", error.to_string())];
     }
+
     let answer = match get(url, None).await {
         Ok(answer) => answer,
         Err(reason) => {
@@ -49,7 +52,9 @@ async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<
             return vec![Finding::fix("public", text)];
         }
     };
+
     let mut findings = vec![read(url, &answer, &first)];
+    // The copies that caches have by now were made without `Origin`; pages must not get those.
     if answer.status == 200 {
         for origin in origins {
             findings.push(from_page(url, origin, true).await);
@@ -59,6 +64,7 @@ async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<
         }
         findings.push(replaced(bucket, key, url).await);
     }
+
     findings
 }
 
@@ -86,10 +92,12 @@ fn read(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
         ),
         status => format!("{host} answers {status}; check PUBLIC_BASE_URL and that the CDN's origin is the bucket"),
     };
+
     Finding::fix("public", text)
 }
 
-/// Whether a page may play. A copy that a cache made for somebody without `Origin` must not come back to a page.
+/// Whether a page may play. A copy that a cache made for someone without `Origin` must not come back to a
+/// page (`Vary`, RFC 9110, section 12.5.5).
 async fn from_page(url: &Url, origin: &str, is_wanted: bool) -> Finding {
     let allowed = match get(url, Some(origin)).await {
         Ok(answer) => answer.allow_origin,
@@ -119,12 +127,14 @@ async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
     if let Err(error) = bucket.put(key, second.clone(), ObjectKind::Master).await {
         return Finding::fix("freshness", error.to_string());
     }
+
     let begun = Instant::now();
     loop {
         if get(url, None).await.is_ok_and(|answer| answer.body == second) {
             let seconds = begun.elapsed().as_secs();
             return Finding::ok("freshness", format!("a replaced playlist was seen after {seconds} s"));
         }
+
         if begun.elapsed() > STALE {
             let text = format!(
                 "{} still serves the old playlist {} s after it was replaced; let the CDN obey Cache-Control (max-age=10 for master.m3u8)",
@@ -133,6 +143,7 @@ async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
             );
             return Finding::fix("freshness", text);
         }
+
         sleep(Duration::from_secs(1)).await;
     }
 }
@@ -141,7 +152,7 @@ fn host(url: &Url) -> &str {
     url.host_str().unwrap_or("PUBLIC_BASE_URL")
 }
 
-/// What a player is told.
+/// What a player gets.
 struct Answer {
     status: u16,
     content_type: String,
@@ -159,13 +170,16 @@ async fn get(url: &Url, origin: Option<&str>) -> Result<Answer, String> {
 
 fn fetch(url: &str, origin: Option<&str>) -> Result<Answer, ureq::Error> {
     let config = ureq::Agent::config_builder()
+        // A status such as 403 is a finding, not an error.
         .http_status_as_error(false)
         .timeout_global(Some(ANSWER))
         .build();
+
     let mut request = ureq::Agent::new_with_config(config).get(url);
     if let Some(origin) = origin {
         request = request.header("origin", origin);
     }
+
     let mut response = request.call()?;
     let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
     Ok(Answer {

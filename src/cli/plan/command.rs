@@ -37,7 +37,7 @@ pub(in crate::cli) struct PlanArgs {
     limits: LimitArgs,
 }
 
-/// The ids of a plan nobody will carry out.
+/// The ids of a plan no one will carry out.
 const OFFLINE: &str = "offline";
 
 /// Why a file gets no plan.
@@ -75,6 +75,7 @@ pub(in crate::cli) async fn plan(args: PlanArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(JOB_NOT_COMPLETED));
         }
     }
+
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,21 +84,27 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     let profile = profiles.get(&args.profile)?.clone();
     let tool = args.tool.locate()?;
     let unread = || format!("cannot read {}", args.file.display());
+
     let (size, head) = read_part(&args.file, 0).with_context(unread)?;
+    // The index of an MP4 may lie behind its media (`moov`, ISO/IEC 14496-12, section 8.2.1), beyond the
+    // head.
     let index = match sniff::index_at(&head, size) {
         Some(at) => read_part(&args.file, at).with_context(unread)?.1,
         None => Vec::new(),
     };
+
     let protected = sniff::is_protected(&index).then_some(Code::Protected);
     let sniffed = sniff::sniff(&head, size);
     if let Some(code) = sniffed.code().or(protected) {
         let message = code.sentence().to_owned();
         return Ok(Err(Refused { code, message }));
     }
+
     let limits = args.limits.limits();
     if let Err(refusal) = limits.judge_size(size) {
         return Ok(Err(refusal.into()));
     }
+
     // The sample is taken in a folder of its own, where a relative path would lead nowhere.
     let input = Input::file(&std::path::absolute(&args.file)?).decoding(limits.pixels);
     let probe = match ffmpeg::probe(&tool, &input, &ProbeLimits::of(limits)).await {
@@ -112,28 +119,35 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
             }));
         }
     };
+
     let pin = Pin {
         bucket: OFFLINE.to_owned(),
         key: args.file.display().to_string(),
+        // Nothing reads the file again, so that no version of it has to be pinned.
         etag: String::new(),
         size,
     };
+
     let per_title = profile.per_title;
     let settings = ladder::Settings {
         profile,
         priority: Priority::Normal,
         limits,
+        // How many workers there are is not known here.
         fleet: 1,
     };
+
     let draft = match ladder::plan(&probe, pin, &settings, &tool.version().await?) {
         Ok(draft) => draft,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
+
     let draft = if per_title {
         fitted(&tool, &input.looking(draft.source.deep), draft).await?
     } else {
         draft
     };
+
     Ok(Ok(draft.into_planned(Head::new(OFFLINE.parse()?, OFFLINE.parse()?))))
 }
 
@@ -146,7 +160,7 @@ async fn fitted(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draf
     })
 }
 
-/// The size of a file, and its first bytes from `at` on.
+/// The size of a file in bytes, and its first `HEAD_BYTES` bytes from `at` on.
 fn read_part(file: &Path, at: u64) -> std::io::Result<(u64, Vec<u8>)> {
     let mut opened = std::fs::File::open(file)?;
     let size = opened.metadata()?.len();

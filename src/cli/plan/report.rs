@@ -27,6 +27,7 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
     for track in &source.tracks {
         writeln!(text, "  {}", self::track(track))?;
     }
+
     writeln!(
         text,
         "\nProfile {}: segments of {:.3} s; zero is {:.3} s of the source; ffmpeg {}\n",
@@ -35,9 +36,11 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
         planned.timeline.zero.as_f64(),
         planned.encoder.ffmpeg
     )?;
+
     for line in table(planned).lines() {
         writeln!(text, "{}", line.trim_end())?;
     }
+
     section(
         text,
         "Left out",
@@ -47,6 +50,7 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
             .map(|left| format!("{}: {}", left.name, left.reason)),
     )?;
     section(text, "Warnings", planned.warnings.iter().cloned())?;
+
     if let Some(complexity) = &planned.complexity {
         let rungs = complexity.rungs.iter();
         section(
@@ -55,10 +59,12 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
             rungs.map(|rung| format!("{}: {} kb/s; {}", rung.name, rung.bitrate / 1000, rung.decision)),
         )?;
     }
+
     if let Some(video) = &planned.video {
         section(text, "Chunks", [chunks(planned, video)].into_iter())?;
         section(text, "Filters of the first chunk", filters(planned).into_iter())?;
     }
+
     if let Some(cost) = planned.cost {
         writeln!(
             text,
@@ -68,6 +74,7 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
             bytes(cost.output_bytes)
         )?;
     }
+
     Ok(())
 }
 
@@ -88,6 +95,7 @@ fn track(track: &Track) -> String {
         TrackKind::Cover => "cover",
         TrackKind::Data => "data",
     };
+
     let size = track
         .width
         .zip(track.height)
@@ -97,9 +105,11 @@ fn track(track: &Track) -> String {
         .channels
         .zip(track.sample_rate)
         .map(|(channels, rate)| format!("{channels} channels, {rate} Hz"));
+
     let codec = Some(track.codec.clone()).filter(|codec| !codec.is_empty());
     let words = [codec, size, rate, sound, track.language.clone(), track.title.clone()];
     let words: Vec<String> = words.into_iter().flatten().collect();
+
     format!("#{} {kind} {}", track.index, words.join(", "))
         .trim_end()
         .to_owned()
@@ -110,12 +120,14 @@ fn table(planned: &Planned) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["RENDITION", "WHAT", "ENCODER", "AT MOST", "WHY"]);
+
     for rendition in &planned.renditions {
         table.add_row(row(rendition));
     }
     for subtitle in &planned.subtitles {
         table.add_row(subtitle_row(subtitle));
     }
+
     table
 }
 
@@ -159,6 +171,7 @@ fn chunks(planned: &Planned, video: &VideoPlan) -> String {
         video.frame_rate.as_f64(),
         starts.join(", ")
     );
+
     if video.seekable {
         text
     } else {
@@ -234,6 +247,7 @@ mod tests {
             channels: 2,
             sample_rate: 48_000,
         };
+
         let probe = Probe {
             container: "mov,mp4,m4a,3gp,3g2,mj2".to_owned(),
             brand: Some("isom".to_owned()),
@@ -248,12 +262,14 @@ mod tests {
             leads: vec![1.0; 14],
             ..Probe::default()
         };
+
         let pin = Pin {
             bucket: "b".to_owned(),
             key: "holiday.mp4".to_owned(),
             etag: String::new(),
             size: 30_123_456,
         };
+
         let settings = Settings {
             profile: Profiles::shipped()
                 .with_file("plain.toml", LADDER)
@@ -265,8 +281,10 @@ mod tests {
             limits: media::ladder::Limits::default(),
             fleet: 1,
         };
+
         let draft = ladder::plan(&probe, pin, &settings, "5.1").unwrap();
         let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
+
         let text = report(&planned);
         let golden = include_str!("../../../tests/golden/plan.txt");
         assert_eq!(text, golden, "the report is now\n{text}");

@@ -9,15 +9,19 @@ use crate::job::cancel::CancelAnswer;
 use crate::job::verdict::SettleError;
 
 impl Api {
-    /// Answers when the job has ended as canceled.
+    /// Answers when the job has ended as canceled: 404 where the log does not know it, 409 where its end was
+    /// decided before, 503 where it cannot be ended now.
     pub(super) async fn cancel(&self, body: Bytes) -> Result<CancelReply, Refusal> {
         let CancelRequest { job_id, by, reason } = read(&body)?;
         let by = by.unwrap_or_else(|| "api".to_owned());
+
         let canceled = self.jobs.cancel(&job_id, &by, reason).await;
         let canceled = canceled.map_err(|error| match error {
             SettleError::Unread(unread) => Refusal::away(&unread),
+            // The request is stored by then, and whoever sees it next carries it out.
             _ => Refusal::away(&"the job is asked to stop, but not ended yet"),
         });
+
         match canceled? {
             CancelAnswer::Canceled => Ok(CancelReply { job_id }),
             CancelAnswer::TooLate => Err(Refusal::conflict(format!(

@@ -24,9 +24,9 @@ use self::refusal::Refusal;
 use crate::job::Jobs;
 use crate::pipeline::project::Database;
 
-/// How long an answer may take. Whoever asks by the NATS command line waits five seconds.
+/// How long an answer may take. Whoever asks by the NATS command line waits five seconds by default.
 const LIMIT: Duration = Duration::from_secs(4);
-/// Questions of one kind that are answered at a time.
+/// Questions, of all kinds together, that are answered at a time.
 const AT_A_TIME: usize = 16;
 
 /// Answers questions.
@@ -53,23 +53,26 @@ impl Api {
             .description("Status, cancel, retry and statistics of transcoding jobs")
             .start(SERVICE, env!("CARGO_PKG_VERSION"))
             .await?;
+
         let group = service.group(GROUP);
         let mut questions = SelectAll::new();
         for question in Question::ALL {
             let endpoint = group.endpoint(question.as_str()).await?;
             questions.push(endpoint.map(move |request| (question, request)));
         }
+
         let answered = questions.for_each_concurrent(AT_A_TIME, |(question, request)| {
             let api = self.clone();
             async move { api.respond(question, &request).await }
         });
+
         let mut answered = std::pin::pin!(answered);
         tokio::select! {
             () = &mut answered => {}
             () = stop.cancelled() => {
                 service.stop().await?;
-                // The endpoints end by themselves now, once the questions that came until here are answered. Where NATS is away none of
-                // them ends, and nobody can be answered.
+                // The endpoints end by themselves now, once the questions that came until here are answered.
+                // Where NATS is away none of them ends, and no one can be answered.
                 let _ = timeout(LIMIT, answered).await;
             }
         }
@@ -126,6 +129,7 @@ fn write(answer: &impl Serialize) -> Result<Bytes, Refusal> {
 
 /// Reads the body of a request; an empty one is an empty object.
 fn read<R: DeserializeOwned>(body: &[u8]) -> Result<R, Refusal> {
+    // `nats request` without a body sends an empty one.
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| Refusal::malformed(&error))
 }

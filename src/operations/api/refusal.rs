@@ -8,7 +8,7 @@ use sea_orm::DbErr;
 
 use crate::pipeline::project::words::describe;
 
-/// A code as HTTP has them, and one sentence.
+/// A status code as HTTP has them (RFC 9110, section 15), and one sentence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     code: usize,
@@ -63,14 +63,14 @@ impl From<DbErr> for Refusal {
             error = describe(&error),
             "a question cannot be answered from the tables"
         );
-        // What a driver says may name hosts and users, which are nobody's business but the operator's.
+        // What a driver says may name hosts and users, which only the operator should see.
         Self::away(&"the database is in trouble")
     }
 }
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        // A header is one line.
+        // NATS carries the sentence in a header (`Nats-Service-Error`), which must be one line.
         let status = refusal.sentence.replace(|c: char| c.is_control(), " ");
         Self {
             status,

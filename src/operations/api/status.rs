@@ -9,7 +9,8 @@ use super::{Api, read};
 use crate::pipeline::project::jobs::{self, Filter, Job};
 
 impl Api {
-    /// Answers from the tables; a job that was taken in but is not there yet is told as the log has it.
+    /// Answers from the tables; a job that was taken in but is not there yet is answered as the log has it.
+    /// 400 unless exactly one of both ids is given, 404 where there is no such job.
     pub(super) async fn status(&self, body: Bytes) -> Result<Job, Refusal> {
         match read(&body)? {
             StatusRequest {
@@ -31,6 +32,7 @@ impl Api {
                     limit: Some(1),
                     ..Filter::default()
                 };
+
                 let found = jobs::list(&self.database.read().await?, &newest)
                     .await?
                     .into_iter()
@@ -45,6 +47,7 @@ impl Api {
     async fn taken_in(&self, job: &JobId) -> Result<Job, Refusal> {
         let state = self.jobs.state(job).await.map_err(|unread| Refusal::away(&unread))?;
         let state = state.ok_or_else(|| Refusal::unknown(&format!("job {job}")))?;
+
         let accepted = &state.accepted.fact;
         Ok(Job {
             job_id: job.to_string(),

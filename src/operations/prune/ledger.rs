@@ -15,7 +15,7 @@ use streams::{EventOrder, FileId, JobId, OutputPrefix, subject};
 pub(super) struct Job {
     pub(super) file_id: FileId,
     pub(super) prefix: OutputPrefix,
-    /// Where its upload event stands.
+    /// The place of its upload event in the order of uploads and deletions.
     event: EventOrder,
     /// When and how it ended.
     ended: Option<(DateTime<Utc>, Outcome)>,
@@ -66,7 +66,8 @@ impl Ledger {
         facts.into_iter().chain(others).collect()
     }
 
-    /// Takes in the next message of the log. One that cannot be read is as good as absent: then nothing of that job is touched.
+    /// Takes in the next message of the log. One that cannot be read is as good as absent: then nothing of
+    /// that job is touched.
     pub(super) fn take(&mut self, message: &StoredMessage) {
         match subject::parse_fact(&message.subject) {
             Some((id, FactKind::Accepted)) => self.accept(id, &message.payload),
@@ -90,10 +91,12 @@ impl Ledger {
         let Ok(accepted) = serde_json::from_slice::<Accepted>(payload) else {
             return;
         };
+
         let prefix = accepted.output_prefix;
         let folder = JobKeys::new(prefix.as_str(), id.as_str()).folder().to_owned();
         self.folders.insert(folder, id.clone());
         self.prefixes.insert(prefix.to_string(), prefix.clone());
+
         let job = Job {
             file_id: accepted.head.file_id,
             prefix,
@@ -111,7 +114,9 @@ impl Ledger {
             }
             return;
         }
-        // An owner that cannot be read is not the one before it, whose place it took: then nobody knows who is public.
+
+        // An owner that cannot be read is not the one before it, whose place it took: then no one knows who
+        // is public.
         match serde_json::from_slice::<Current>(&message.payload) {
             Ok(current) => drop(self.owners.insert(message.subject.clone(), (current, message.time))),
             Err(_) => drop(self.owners.remove(&message.subject)),
@@ -225,11 +230,13 @@ mod tests {
         ];
         assert_eq!(fate_of("a", &done[..2]), Fate::Open);
         assert_eq!(fate_of("a", &done), Fate::Public, "the log has forgotten the owner");
+
         let owned = [&done[..], &[owner("b", 30, None)]].concat();
         assert_eq!(
             (fate_of("a", &owned), fate_of("b", &owned)),
             (Fate::Gone(at(30)), Fate::Public)
         );
+
         for outcome in ["failed", "canceled"] {
             assert_eq!(fate_of("a", &[a.clone(), ended("a", 10, outcome)]), Fate::Gone(at(10)));
         }
@@ -247,6 +254,7 @@ mod tests {
             ended("b", 20, "completed"),
         ];
         assert_eq!(fate_of("a", &log), Fate::Gone(at(10)));
+
         let log = [&log[..], &[owner("b", 21, None)]].concat();
         assert_eq!(fate_of("b", &log), Fate::Public);
     }
@@ -257,6 +265,7 @@ mod tests {
         ledger.take(&accepted("a", "hls/f/", 1));
         ledger.take(&accepted("b", "hls/f/a/", 1));
         let (a, b, prefix) = ("a".parse().unwrap(), "b".parse().unwrap(), "hls/f/".parse().unwrap());
+
         assert_eq!(ledger.place("hls/f/a/720p/0-1.m4s"), Place::Job(&a));
         assert_eq!(ledger.place("hls/f/a/b/720p/0-1.m4s"), Place::Job(&b));
         assert_eq!(ledger.place("hls/f/master.m3u8"), Place::Master(&prefix));

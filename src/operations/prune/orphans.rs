@@ -8,7 +8,8 @@ use storage::{JobKeys, ObjectMeta, revision_of};
 use super::ledger::Fate;
 use crate::job::receipt::Receipt;
 
-/// How long what may belong to a repair stays: a repair tells nobody that it is at work, and names nothing before its end.
+/// How long what may belong to a repair stays: a repair tells no one that it is at work, and names nothing
+/// before its end.
 pub(super) const REPAIR: TimeDelta = TimeDelta::hours(24);
 
 /// What a decision rests on.
@@ -26,8 +27,8 @@ pub(super) struct Grounds<'a> {
 /// What a receipt asks for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Needed {
-    /// Every key it mentions: the objects of the output, and what a repair reads again (lists of what tasks made, tiles of the
-    /// storyboard, posters that were not chosen).
+    /// Every key it mentions: the objects of the output, and what a repair reads again (lists of what tasks
+    /// made, tiles of the storyboard, posters that were not chosen).
     keys: BTreeSet<String>,
     /// The newest attempt or revision it knows of.
     newest: u64,
@@ -42,6 +43,7 @@ impl Needed {
             beside.into_iter().flatten().chain(subtitles)
         });
         let objects = receipt.objects.iter().chain(made).map(|object| object.key.clone());
+
         Self {
             keys: objects
                 .chain(receipt.poster.clone())
@@ -59,13 +61,15 @@ impl Needed {
 impl Grounds<'_> {
     /// Whether an object of the job goes.
     pub(super) fn goes(&self, keys: &JobKeys, object: &ObjectMeta) -> bool {
+        // What players can reach stays, whatever the log and the receipt say.
         if self.public.contains(&object.key) {
             return false;
         }
+
         match (self.fate, &self.needed) {
             (Fate::Open, _) => false,
             (Fate::Gone(since), _) => self.now - since >= self.grace,
-            // Without a receipt nobody knows what a repair needs.
+            // Without a receipt no one knows what a repair needs.
             (Fate::Public, None) => false,
             (Fate::Public, Some(needed)) => {
                 // A number higher than all that is known may be that of a repair which is about to become public.
@@ -75,6 +79,7 @@ impl Grounds<'_> {
                 } else {
                     self.grace
                 };
+
                 !needed.keys.contains(&object.key)
                     && !is_kept(keys, &object.key)
                     && object.modified.is_some_and(|at| self.now - at >= grace)
@@ -83,13 +88,14 @@ impl Grounds<'_> {
     }
 }
 
-/// What no receipt names and is needed all the same: older receipts, by which an output whose newest one is lost is repaired, and
-/// growing playlists, which players that began with them still read.
+/// What no receipt names and is needed all the same: older receipts, by which an output whose newest one is
+/// lost is repaired, and growing playlists, which players that began with them still read.
 fn is_kept(keys: &JobKeys, key: &str) -> bool {
     revision_of(&keys.receipt(), key).is_some() || key.ends_with("/live.m3u8")
 }
 
-/// The attempt or revision in a key.
+/// The attempt or revision in a key, which is in base 36 at the end of the file's name; nothing where there
+/// is none.
 fn number_of(key: &str) -> Option<u64> {
     let file = key.rsplit('/').next()?;
     let (_, number) = file.split('.').next()?.rsplit_once('-')?;
@@ -160,6 +166,7 @@ mod tests {
             let grounds = Grounds {
                 fate, public: &public, needed: needed.clone(), now: at(now), grace: TimeDelta::seconds(grace),
             };
+
             if grounds.goes(&keys(), &object) {
                 prop_assert!(!public.contains(&object.key));
                 match fate {
@@ -197,6 +204,7 @@ mod tests {
                 fate: Fate::Public, public: &named, needed: Some(Needed { keys: named.clone(), newest: 4 }), now: at(age),
                 grace: TimeDelta::seconds(grace),
             };
+
             let grace = if number > 4 { grace.max(REPAIR.num_seconds()) } else { grace };
             prop_assert_eq!(grounds.goes(&keys(), &object), age >= grace);
         }

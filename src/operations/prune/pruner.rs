@@ -15,7 +15,7 @@ use crate::job::verdict::SettleError;
 pub struct Pruner {
     /// The jobs.
     pub jobs: Jobs,
-    /// How long rows of jobs stay after their end.
+    /// How long rows of jobs stay after their end, unless the job is public.
     pub keep: TimeDelta,
     /// How long objects stay after nothing needs them any more.
     pub grace: TimeDelta,
@@ -38,7 +38,7 @@ pub struct Removed {
     pub unknown: BTreeMap<String, Strays>,
 }
 
-/// Objects that nobody knows.
+/// Objects that no job in the log has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Strays {
     /// How many.

@@ -10,10 +10,11 @@ use crate::job::commit::SMALL_OBJECT;
 /// Every key that can be reached from a master playlist, that one included. A playlist that is not there names nothing.
 ///
 /// # Errors
-/// Whatever kept the bucket from answering: then nobody knows what is public.
+/// Whatever kept the bucket from answering: then no one knows what is public.
 pub(super) async fn reachable(bucket: &Bucket, master: &str) -> Result<BTreeSet<String>, StorageError> {
     let mut named = BTreeSet::from([master.to_owned()]);
     let mut unread = VecDeque::from([master.to_owned()]);
+
     while let Some(key) = unread.pop_front() {
         let Some(bytes) = bucket.get(&key, SMALL_OBJECT).await? else {
             continue;
@@ -21,6 +22,7 @@ pub(super) async fn reachable(bucket: &Bucket, master: &str) -> Result<BTreeSet<
         for uri in playlist::uris(&String::from_utf8_lossy(&bytes)) {
             let Some(target) = resolved(&key, uri) else { continue };
             let is_playlist = target.ends_with(".m3u8");
+            // Each playlist is read once, also where two of them name each other.
             if named.insert(target.clone()) && is_playlist {
                 unread.push_back(target);
             }
@@ -29,17 +31,20 @@ pub(super) async fn reachable(bucket: &Bucket, master: &str) -> Result<BTreeSet<
     Ok(named)
 }
 
-/// The key that a relative URI in the playlist under `base` leads to; nothing where it leads elsewhere.
+/// The key that a relative URI in the playlist under `base` leads to (RFC 3986, section 5.2); nothing where
+/// it leads elsewhere.
 fn resolved(base: &str, uri: &str) -> Option<String> {
     let path = uri.split(['?', '#']).next()?;
     if path.is_empty() || path.starts_with('/') || path.contains("://") {
         return None;
     }
+
     let mut parts: Vec<&str> = base.split('/').collect();
     parts.pop();
     for part in path.split('/') {
         match part {
             "." => {}
+            // More `..` than there are folders would lead out of the bucket.
             ".." => drop(parts.pop()?),
             part => parts.push(part),
         }

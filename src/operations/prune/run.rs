@@ -18,6 +18,7 @@ impl Pruner {
         let log = &self.jobs.log;
         let read = log.replay(topology::JOBS, Ledger::subjects(), 0, |message| ledger.take(&message));
         read.await.map_err(PruneError::Log)?;
+
         let rows = self.rows(&ledger, now).await?;
         let mut walk = Walk::new(self, &ledger, now);
         walk.outputs().await?;
@@ -34,6 +35,7 @@ impl Pruner {
             if job.is_pruned || !is_gone || !is_old {
                 continue;
             }
+
             rows += 1;
             if !self.dry_run {
                 let head = Head::new(id.clone(), job.file_id.clone());
@@ -43,6 +45,7 @@ impl Pruner {
                     .await?;
             }
         }
+
         Ok(rows)
     }
 }

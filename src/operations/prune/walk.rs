@@ -51,8 +51,11 @@ impl<'a> Walk<'a> {
         let jobs = &self.pruner.jobs;
         let mut pages = pin!(jobs.output.pages(&jobs.settings.output_root));
         let mut folder: Option<(&JobId, Vec<ObjectMeta>)> = None;
+
         while let Some(page) = pages.try_next().await? {
             for object in page {
+                // Keys are listed in order, but a page may end within a folder, so objects are kept until
+                // another job's come.
                 match (self.ledger.place(&object.key), &mut folder) {
                     (Place::Job(job), Some((current, objects))) if job == *current => objects.push(object),
                     (Place::Job(job), _) => {
@@ -64,6 +67,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+
         self.job(folder).await
     }
 
@@ -74,17 +78,21 @@ impl<'a> Walk<'a> {
             let mut going = Vec::new();
             for object in page {
                 let name = object.key[SCRATCH.len()..].split('/').next().unwrap_or_default();
+                // A repair's copy has a number behind the id of the job, and the repair may still be at work.
                 let (job, grace) = match (self.ended(name), name.rsplit_once('-')) {
                     (None, Some((job, _))) => (self.ended(job), self.pruner.grace.max(REPAIR)),
                     (job, _) => (job, self.pruner.grace),
                 };
+
                 let is_old = |at: DateTime<Utc>| self.now - at >= grace;
                 match job {
+                    // Both have to be old: a repair writes long after its job has ended.
                     Some(Some(ended)) if is_old(ended) && object.modified.is_some_and(is_old) => going.push(object),
                     Some(_) => {}
                     None => self.count_stray(&object),
                 }
             }
+
             self.remove(going).await?;
         }
         Ok(())
@@ -106,15 +114,18 @@ impl<'a> Walk<'a> {
         if fate == Fate::Open {
             return Ok(());
         }
+
         let keys = self.pruner.jobs.keys(&job.prefix, id);
         let shown = self.show(&job.prefix).await?;
         let receipt = match fate {
             Fate::Public => self.newest_receipt(id, job, shown.owner.as_ref()).await?,
             _ => None,
         };
+        // Without its receipt nothing of a public job goes; `fluxhls verify` can bring one back.
         if fate == Fate::Public && receipt.is_none() {
             self.removed.unread.push(id.to_string());
         }
+
         let grounds = Grounds {
             fate,
             public: &shown.public,
@@ -122,6 +133,7 @@ impl<'a> Walk<'a> {
             now: self.now,
             grace: self.pruner.grace,
         };
+
         let going = objects
             .into_iter()
             .filter(|object| grounds.goes(&keys, object))
@@ -129,11 +141,13 @@ impl<'a> Walk<'a> {
         self.remove(going).await
     }
 
-    /// What a prefix shows: by the bytes of its master, whatever the log remembers. Of a deleted file nothing is public.
+    /// What a prefix shows: by the bytes of its master, whatever the log remembers. Of a deleted file nothing
+    /// is public.
     async fn show(&mut self, prefix: &OutputPrefix) -> Result<Arc<Shown>, PruneError> {
         if let Some(shown) = self.shown.as_ref().filter(|shown| shown.prefix == *prefix) {
             return Ok(Arc::clone(shown));
         }
+
         let jobs = &self.pruner.jobs;
         let owner = jobs.owner(prefix).await.map_err(SettleError::from)?;
         let owner = owner.map(|(owner, _)| owner);
@@ -141,6 +155,7 @@ impl<'a> Walk<'a> {
             Some(owner) if owner.deleted.is_some() => BTreeSet::new(),
             _ => reachable(&jobs.output, &format!("{prefix}master.m3u8")).await?,
         };
+
         let shown = Arc::new(Shown {
             prefix: prefix.clone(),
             owner,
@@ -158,6 +173,7 @@ impl<'a> Walk<'a> {
         owner: Option<&Current>,
     ) -> Result<Option<Receipt>, StorageError> {
         let (jobs, keys) = (&self.pruner.jobs, self.pruner.jobs.keys(&job.prefix, id));
+
         let revision = match owner.filter(|owner| owner.job_id == *id) {
             Some(owner) => Some(owner.revision),
             None => {
@@ -168,6 +184,7 @@ impl<'a> Walk<'a> {
                     .max()
             }
         };
+
         let Some(revision) = revision else { return Ok(None) };
         let bytes = jobs
             .output
@@ -176,13 +193,15 @@ impl<'a> Walk<'a> {
         Ok(bytes.and_then(|bytes| Receipt::decode(&bytes).ok()))
     }
 
-    /// The master of a deleted file is what a late worker wrote; it goes the way masters are written, lest a new one be hit.
+    /// The master of a deleted file is what a late worker wrote; it is removed the way masters are written,
+    /// so that a new one is not hit.
     async fn master(&mut self, prefix: &OutputPrefix, object: ObjectMeta) -> Result<(), PruneError> {
         let jobs = &self.pruner.jobs;
         let owner = jobs.owner(prefix).await.map_err(SettleError::from)?;
         let Some((owner, _)) = owner else {
             return Ok(());
         };
+
         let is_old = object.modified.is_some_and(|at| self.now - at >= self.pruner.grace);
         if owner.deleted.is_some() && is_old {
             self.count(&object);
@@ -193,11 +212,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// An object of no job: a canary whose song nobody ended goes, everything else is only told of.
+    /// An object of no job: a canary that the process which wrote it did not remove goes, everything else is
+    /// only reported.
     async fn stray(&mut self, object: ObjectMeta) -> Result<(), PruneError> {
         let canary = format!("{}canary-", self.pruner.jobs.settings.output_root);
         let is_canary = object.key.strip_prefix(&canary).is_some_and(|rest| !rest.contains('/'));
         let is_old = object.modified.is_some_and(|at| self.now - at >= self.pruner.grace);
+
         match (is_canary, is_old) {
             (true, true) => self.remove(vec![object]).await,
             (true, false) => Ok(()),
@@ -208,7 +229,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Jobs that were accepted while the bucket was listed are not known yet: what is fresh is not told of.
+    /// Jobs that were accepted while the bucket was listed are not known yet: what is fresh is not reported.
     fn count_stray(&mut self, object: &ObjectMeta) {
         if object.modified.is_some_and(|at| self.now - at >= self.pruner.grace) {
             let strays = self.removed.unknown.entry(folder_of(&object.key)).or_default();

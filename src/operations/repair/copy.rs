@@ -1,4 +1,5 @@
-//! The copy of a source that has no index of its own: it was removed when the job ended, and is made again for a repair.
+//! The copy of a source that has no index of its own: it was removed when the job ended, and is made again
+//! for a repair.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::revision::Repair;
 use crate::job::failure::Failure;
 
-/// The longest a copy may take.
+/// The longest that ffmpeg may take for a copy.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
 impl Repair<'_> {
@@ -23,26 +24,33 @@ impl Repair<'_> {
         let Some(copy) = &plan.source.copy else {
             return Ok(None);
         };
+
         let no_folder = |error| Failure::of_host("The work folder cannot be used", &error);
         let task_dir = self
             .context
             .work_dir
             .create_task_dir(std::iter::empty())
             .map_err(no_folder)?;
+
         let mut source = plan.source.clone();
+        // With the old copy in it, `Source::planned` would open that instead of the source.
         source.copy = None;
         let source = Source::planned(&self.context.storage, &source);
         let server = SourceServer::open(source, self.context.cache.clone()).await;
         let server = server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))?;
-        // As the plan task does it: with subtitles, and without where they cannot be copied.
+
         let limits = self.context.limits;
         let input = Input::http(server.url()).decoding(limits.pixels);
         let probed = ffmpeg::probe(&self.context.tool, &input, &ProbeLimits::of(limits)).await;
+
+        // A read that failed looks like the end of the file to ffprobe, so the source server is asked first.
         if let Some(fault) = server.fault() {
             return Err(self.context.jobs.classify_source_error(&fault.error).await);
         }
         let probe = probed.map_err(|error| Failure::from_error(error.code(), &error))?;
         let input = input.looking(probe.deep);
+
+        // As the plan task does it: with subtitles, and without where they cannot be copied.
         for subtitles in [true, false] {
             let args = argv::remux(&input, &probe, subtitles);
             let (ticks, _) = watch::channel(Tick::default());
@@ -59,6 +67,8 @@ impl Repair<'_> {
             })
             .await
             .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
+
+            // ffmpeg ends with 0 also where a read failed, and leaves a copy that is too short.
             if let Some(fault) = server.fault() {
                 return Err(self.context.jobs.classify_source_error(&fault.error).await);
             }
@@ -67,6 +77,7 @@ impl Repair<'_> {
                 return self.store(file.map_err(no_folder)?).await.map(Some);
             }
         }
+
         let text = "The source could be copied when it was planned, and cannot be now.";
         Err(Failure::new(Code::FfmpegCrashed, text))
     }
@@ -80,6 +91,7 @@ impl Repair<'_> {
             Ok(stored) => stored,
             Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
         };
+
         let mut plan = self.found.receipt.planned.clone();
         plan.source.copy = Some(SourceCopy {
             bucket: output.name().to_owned(),
@@ -88,6 +100,7 @@ impl Repair<'_> {
             size: stored.size,
             spliced: plan.source.copy.is_some_and(|copy| copy.spliced),
         });
+
         Ok(plan)
     }
 

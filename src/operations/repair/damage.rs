@@ -31,7 +31,7 @@ pub enum DamageKind {
     Content,
     /// It leads to something that is no object of this output.
     Dangling {
-        /// The URI, as it stands there.
+        /// The URI, as the playlist has it.
         uri: String,
     },
 }

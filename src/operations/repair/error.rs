@@ -12,13 +12,13 @@ pub enum RepairError {
     /// Its job has not ended.
     #[error("job {0} has not ended yet; it puts its own output right, or fails")]
     AtWork(streams::JobId),
-    /// Somebody else advanced the owner of the prefix meanwhile.
+    /// Someone else advanced the owner of the prefix meanwhile.
     #[error("another repair, or a newer job of the file, was faster; nothing of this one is public: verify again")]
     Overtaken,
-    /// What was made anew is not sound.
+    /// What was made again is not sound.
     #[error("what was made anew is not sound: {0}; nothing of it is public")]
     Unsound(String),
-    /// It could not be made anew.
+    /// It could not be made again.
     #[error("it cannot be made anew: {0}")]
     Failed(Failure),
     /// NATS will never take a message of it.

@@ -9,7 +9,7 @@ use super::damage::{Damage, DamageKind};
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::{Receipt, ReceiptError};
 
-/// A public output, as its receipt tells it.
+/// A public output, as its receipt describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// Where it is.
@@ -18,7 +18,7 @@ pub struct Found {
     pub receipt: Receipt,
     /// The owner of the prefix with the sequence of the message that says so, where the log still has it.
     pub owner: Option<(Current, u64)>,
-    /// What happened to its own receipt, where this is an older one or one drawn up anew.
+    /// What happened to its own receipt, where this is an older one or one made again from the log.
     pub lost_receipt: Option<Damage>,
 }
 
@@ -36,7 +36,7 @@ pub enum Unknown {
         /// The file.
         owner: FileId,
     },
-    /// There is an output, but nothing tells what it should be.
+    /// There is an output, but nothing says what it should be.
     #[error(
         "{key}: {reason}, and neither an older receipt nor the log tells what the output of job {job} should be; submit the file again"
     )]
@@ -67,10 +67,12 @@ impl Found {
     }
 }
 
-/// Finds the public output of a file. `history` draws a receipt up anew from what the log still holds of a job.
+/// Finds the public output of a file. `receipt_from_log` makes a receipt again from what the log still holds
+/// of a job.
 ///
 /// # Errors
-/// [`Unknown`]
+/// [`Unknown`]: there is no output, it is another file's, no receipt of it is left, or the bucket does not
+/// answer.
 pub async fn find(
     bucket: &Bucket,
     prefix: &OutputPrefix,
@@ -80,10 +82,12 @@ pub async fn find(
 ) -> Result<Found, Unknown> {
     let search = Search { bucket, prefix };
     let found = match owner {
+        // Of a deleted file nothing is public, whatever is still in the bucket.
         Some((current, _)) if current.deleted.is_some() => return Err(Unknown::Nothing(prefix.clone())),
         Some((current, seq)) => search.of_owner(current, seq, receipt_from_log).await?,
         None => search.of_bucket().await?,
     };
+
     if found.receipt.file_id == *file {
         Ok(found)
     } else {
@@ -114,13 +118,15 @@ impl Search<'_> {
             owner: Some((current.clone(), seq)),
             lost_receipt,
         };
+
         let (harm, reason) = match self.read(&key).await? {
             Some(Ok(receipt)) => return Ok(found(receipt, None)),
             Some(Err(error)) => (DamageKind::Content, error.to_string()),
             None => (DamageKind::Missing, "it is missing".to_owned()),
         };
+
         let lost = Some(Damage { key: key.clone(), harm });
-        // An older one tells of objects that were repaired since: those are repaired again.
+        // An older one names objects that were repaired since: those are repaired again.
         for older in self.receipts(keys.folder()).await?.into_iter().rev() {
             if let Some(Ok(receipt)) = self.read(&older).await?
                 && receipt.job_id == current.job_id
@@ -128,6 +134,8 @@ impl Search<'_> {
                 return Ok(found(receipt, lost));
             }
         }
+
+        // The last resort: the log holds the results of tasks for 14 days only.
         match receipt_from_log(&current.job_id).await {
             Some(receipt) => Ok(found(receipt, lost)),
             None => Err(Unknown::NoReceipt {
@@ -144,28 +152,36 @@ impl Search<'_> {
             .bucket
             .get(&format!("{}master.m3u8", self.prefix), SMALL_OBJECT)
             .await?;
+
+        // Every URI of a master begins with the folder of its job, which is named by the job's id.
         let job = master.as_deref().and_then(|bytes| {
             let text = String::from_utf8_lossy(bytes).into_owned();
             let first = playlist::uris(&text).next()?.split('/').next()?.to_owned();
             Some(format!("{}{first}/", self.prefix))
         });
+
         let mut receipts: Vec<Receipt> = Vec::new();
         let mut keys = self.receipts(job.as_deref().unwrap_or(self.prefix.as_str())).await?;
         if keys.is_empty() {
             keys = self.receipts(self.prefix.as_str()).await?;
         }
+
         for key in keys {
             receipts.extend(self.read(&key).await?.and_then(Result::ok));
         }
+
+        // Several jobs may have receipts here. The bytes of master tell which of them is public.
         receipts.sort_by_key(|receipt| (receipt.accepted_seq, receipt.revision));
         let public = master.map(|bytes| Digest::of(&bytes).sha256);
         let at = receipts
             .iter()
             .rposition(|receipt| public.is_some() && commit_of(receipt) == public);
+
         let receipt = match at {
             Some(at) => Some(receipts.swap_remove(at)),
             None => receipts.pop(),
         };
+
         Ok(Found {
             prefix: self.prefix.clone(),
             receipt: receipt.ok_or_else(|| Unknown::Nothing(self.prefix.clone()))?,

@@ -18,6 +18,7 @@ use crate::pipeline::package::{Publication, outputs};
 pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
     let state = jobs.state(job).await.ok()??;
     let made = outputs(jobs, &state).await.ok()?;
+
     let publication = Publication {
         jobs,
         plan: state.plan()?,
@@ -29,18 +30,21 @@ pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
         given_up: &BTreeSet::new(),
         work_counter: &WorkCounter::default(),
     };
+
     publication.receipt().await.ok()
 }
 
-/// The job as a stage is told of it, from its receipt alone: the log may have forgotten it long ago.
+/// The job as a stage sees it, from its receipt alone: the log may have forgotten it long ago.
 pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> JobState {
     let source = &planned.source;
     let object = SourceObject {
         bucket: source.bucket.clone(),
         key: source.key.clone(),
     };
+
     let upload = Upload {
         file_id: planned.head.file_id.clone(),
+        // A receipt does not keep the name of the upload.
         name: planned.head.file_id.to_string(),
         mime_type: source.mime_type.clone(),
         size: source.size,
@@ -55,6 +59,7 @@ pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> J
             ..Settings::default()
         },
     };
+
     let accepted = Accepted {
         head: Head::new(planned.head.job_id.clone(), planned.head.file_id.clone()),
         upload,
@@ -66,6 +71,7 @@ pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> J
         event: EventOrder::new(0, Utc::now()),
         deleted: false,
     };
+
     JobState {
         job_id: planned.head.job_id.clone(),
         accepted: Entry {

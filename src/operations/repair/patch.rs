@@ -35,10 +35,12 @@ pub(super) enum SegmentMismatch {
     Nothing(&'static str),
 }
 
-/// What of `fresh`, all that `task` makes, takes the place of its damaged `parts`; `standing` is what the renditions are now.
+/// What of `fresh`, all that `task` makes, takes the place of its damaged `parts`; `standing` is what the
+/// renditions are now.
 ///
-/// Groups of pictures are closed, so that new segments of video stand beside old ones. Sound overlaps from one segment to the next: a
-/// new segment stands beside old ones only if all others came out as they were, bit for bit; else the track is replaced as a whole.
+/// Groups of pictures are closed, so that new segments of video can be mixed with old ones. Sound overlaps
+/// from one segment to the next: a new segment can be mixed with old ones only if all others came out as they
+/// were, bit for bit; else the track is replaced as a whole.
 pub(super) fn patch(
     task: TaskName,
     fresh: &TaskOutput,
@@ -49,23 +51,28 @@ pub(super) fn patch(
         ffmpeg: fresh.ffmpeg.clone(),
         ..TaskOutput::default()
     };
+
     let renditions: BTreeSet<&RenditionName> = parts.iter().filter_map(rendition).collect();
     for name in renditions {
         let made = fresh.renditions.iter().find(|made| made.name == *name);
         let (made, standing) = made
             .zip(standing.get(name))
             .ok_or(SegmentMismatch::Nothing("a rendition"))?;
+
+        // A playlist has one init segment (`EXT-X-MAP`) for old and new segments.
         if made.init_match != standing.init_match {
             return Err(SegmentMismatch::Init {
                 name: name.clone(),
                 ffmpeg: fresh.ffmpeg.clone(),
             });
         }
+
         patch.renditions.push(of_rendition(task, made, parts, standing)?);
         patch
             .evidence
             .extend(fresh.evidence.iter().find(|evidence| evidence.name == *name).cloned());
     }
+
     if parts.contains(&Part::Poster) {
         patch.poster = Some(fresh.poster.clone().ok_or(SegmentMismatch::Nothing("the poster"))?);
         patch.poster_score = fresh.poster_score;
@@ -73,12 +80,14 @@ pub(super) fn patch(
     if parts.contains(&Part::Tiles) {
         patch.tiles = Some(fresh.tiles.clone().ok_or(SegmentMismatch::Nothing("the storyboard"))?);
     }
+
     let subtitles = |made: &&SubtitleOutput| parts.contains(&Part::Subtitles(made.name.clone()));
     patch.subtitles = fresh.subtitles.iter().filter(subtitles).cloned().collect();
     let wanted = parts.iter().filter(|part| matches!(part, Part::Subtitles(_))).count();
     if patch.subtitles.len() < wanted {
         return Err(SegmentMismatch::Nothing("a subtitle track"));
     }
+
     Ok(patch)
 }
 
@@ -98,12 +107,15 @@ fn of_rendition(
     let name = &made.name;
     let is_damaged = |n: u32| parts.contains(&Part::Segment(name.clone(), n));
     let mut segments = Vec::new();
+
     for part in parts {
         let Part::Segment(of, n) = part else { continue };
         if of != name {
             continue;
         }
+
         let segment = made.segments.iter().find(|segment| segment.n == *n);
+        // Its neighbours stay, so the new segment must begin and end exactly where the old one did.
         let stood = standing.segments.get(n).map(|(start, duration, _)| (*start, *duration));
         let segment = segment.filter(|segment| Some((segment.start, segment.duration)) == stood);
         let segment = segment.ok_or_else(|| SegmentMismatch::Segment {
@@ -112,6 +124,7 @@ fn of_rendition(
         })?;
         segments.push(segment.clone());
     }
+
     let as_they_were = made.segments.iter().all(|segment| {
         let stood = standing.segments.get(&segment.n);
         is_damaged(segment.n) || stood.is_some_and(|(_, _, sha256)| *sha256 == segment.sha256)
@@ -119,12 +132,14 @@ fn of_rendition(
     if task == TaskName::TRACKS && !segments.is_empty() && !as_they_were {
         segments.clone_from(&made.segments);
     }
+
     segments.sort_by_key(|segment| segment.n);
     let init = if parts.contains(&Part::Init(name.clone())) {
         made.init.clone()
     } else {
         standing.init.clone()
     };
+
     Ok(RenditionOutput {
         init,
         segments,
@@ -162,6 +177,7 @@ mod tests {
             sha256: (*sha256).to_owned(),
             etag: None,
         });
+
         TaskOutput {
             renditions: vec![RenditionOutput {
                 name: name(),
@@ -226,12 +242,14 @@ mod tests {
             of(&fresh(["x"; 3], "other"), &damaged),
             Err(SegmentMismatch::Init { .. })
         ));
+
         let mut moved = fresh(["x"; 3], "m");
         moved.renditions[0].segments[1].start += 1;
         assert!(matches!(
             of(&moved, &damaged),
             Err(SegmentMismatch::Segment { n: 1, .. })
         ));
+
         moved.poster = None;
         assert_eq!(of(&moved, &[Part::Poster]), Err(SegmentMismatch::Nothing("the poster")));
     }

@@ -43,37 +43,47 @@ impl Repairer {
         if state.is_some_and(|state| !state.ended) {
             return Err(RepairError::AtWork(job.clone()));
         }
+
+        // Master is cached for seconds and a receipt by no one, so these two may be written again under their
+        // old keys.
         let lost_receipt = found.lost_receipt.as_ref().map(|damage| damage.key.as_str());
         let apart = [Some(found.keys().master()), lost_receipt.map(str::to_owned)];
         let inside = |damage: &&Damage| !apart.contains(&Some(damage.key.clone()));
         if !damages.iter().any(|damage| inside(&damage)) {
             return self.rewrite(found, damages).await;
         }
+
         let repair = Repair {
             context: &self.context,
             found: &found,
             revision: self.number(&found).await?,
             work_counter: WorkCounter::default(),
         };
+        // Nothing of this is public yet: the new keys are named by no playlist that players can reach.
         let done = repair.carry_out(&damages).await;
         let claimed = match &done {
             Ok(_) => self.claim(&found, repair.revision).await.map(Some),
             Err(_) => Ok(None),
         };
+
         // Once it is claimed, what it refers to is public, whatever happens next.
         let public = matches!(claimed, Ok(Some(_)));
         let named = done.as_ref().map(|(receipt, _)| receipt.objects.as_slice());
         repair.tidy(named.ok().filter(|_| public)).await;
         repair.remove_copy().await;
+
+        // An error is returned only now: what was written in vain is removed first.
         let (receipt, given_up) = done?;
         if let Some(current) = claimed? {
             self.context.jobs.write_master(&found.prefix, current).await?;
         }
+
         let given_up = given_up.map(|failure| {
             let left = |damage: &&Damage| receipt.objects.iter().any(|object| object.key == damage.key);
             (damages.iter().filter(left).cloned().collect::<Vec<_>>(), failure)
         });
         let left: &[Damage] = given_up.as_ref().map_or(&[], |(left, _)| left);
+
         Ok(RepairReport {
             mended: damages
                 .iter()
@@ -95,7 +105,7 @@ impl Repairer {
         })
     }
 
-    /// Master alone, and a receipt that nobody caches, are written again as they were.
+    /// Master alone, and a receipt that no one caches, are written again as they were.
     async fn rewrite(&self, mut found: Found, damages: Vec<Damage>) -> Result<RepairReport, RepairError> {
         if let Some(lost) = found.lost_receipt.take() {
             let bytes = found.receipt.encode();
@@ -105,11 +115,13 @@ impl Repairer {
                 .put(&lost.key, bytes, ObjectKind::Receipt)
                 .await?;
         }
+
         let owner = match found.owner.clone() {
             Some((owner, _)) => owner,
             None => self.claim(&found, found.receipt.revision).await?,
         };
         self.context.jobs.write_master(&found.prefix, owner).await?;
+
         Ok(RepairReport {
             found,
             mended: damages,
@@ -117,10 +129,12 @@ impl Repairer {
         })
     }
 
-    /// A number no object of the job carries yet: the log may have been lost, and counts anew.
+    /// A number no object of the job carries yet: the log may have been lost, and counts from the start
+    /// again.
     async fn number(&self, found: &Found) -> Result<u64, RepairError> {
         let listed = self.context.jobs.output.list(found.keys().folder()).await?;
         let job = &found.receipt.job_id;
+
         loop {
             let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.context.jobs.settings.worker);
             let body = serde_json::to_vec(&attempt).unwrap_or_default();
@@ -131,6 +145,7 @@ impl Repairer {
                 .log
                 .append(topology::WORK, message.with_id(attempt.id))
                 .await?;
+
             if !listed.iter().any(|meta| carries(&meta.key, number)) {
                 return Ok(number);
             }
@@ -141,9 +156,11 @@ impl Repairer {
     async fn claim(&self, found: &Found, revision: u64) -> Result<Current, RepairError> {
         let (accepted_seq, expected) = match &found.owner {
             Some((owner, seq)) => (owner.accepted_seq, *seq),
-            // The log has forgotten the owner, and may count anew: whatever job comes next is newer.
+            // The log has forgotten the owner, and may count from the start again: whatever job comes next is
+            // newer.
             None => (0, 0),
         };
+
         let current = Current {
             file_id: found.receipt.file_id.clone(),
             job_id: found.receipt.job_id.clone(),
@@ -151,6 +168,7 @@ impl Repairer {
             revision,
             deleted: None,
         };
+
         let subject = subject::current(self.context.jobs.output.name(), &found.prefix);
         let body = serde_json::to_vec(&current).unwrap_or_default();
         let message = OutboundMessage::json(subject, body);

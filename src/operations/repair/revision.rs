@@ -1,4 +1,5 @@
-//! One repair: the tasks of what is damaged done again, their output checked beside what stands, and a new receipt.
+//! One repair: the tasks of what is damaged done again, their output checked beside what is kept, and a new
+//! receipt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,32 +44,39 @@ impl Repair<'_> {
         let damaged = damages
             .iter()
             .filter_map(|damage| Some((damage, all.get(&damage.key)?)));
+
         let mut causes = Causes::new();
         let mut given_up = BTreeSet::new();
         for (damage, (task, part)) in damaged {
+            // A list is in the receipt as well, so no task has to be done again for it.
             if *part != Part::List {
                 causes.entry(*task).or_default().push(part.clone());
                 given_up.insert(damage.key.clone());
             }
         }
+
         let folder = format!("{}storyboard-", self.found.keys().folder());
         let sheets = || damages.iter().filter(|damage| damage.key.starts_with(&folder));
         if sheets().next().is_some() && self.add_tiles(&all, &mut causes).await? {
             given_up.extend(sheets().map(|damage| damage.key.clone()));
         }
+
         let source = if causes.is_empty() {
             Ok(())
         } else {
             self.source().await?
         };
+
         let made = match &source {
             Ok(()) => {
                 given_up.clear();
                 self.make(&causes).await?
             }
+            // All that is damaged needs the source, so nothing can be repaired without it.
             Err(failure) if given_up.len() == damages.len() => return Err(RepairError::Failed(failure.clone())),
             Err(_) => receipt.made.clone(),
         };
+
         let made = without_lists(made, damages);
         let receipt = self.publish(&made, damages, &given_up).await?;
         Ok((receipt, source.err()))
@@ -88,6 +96,7 @@ impl Repair<'_> {
             .filter_map(|made| made.output.tiles.clone());
         let tiles: Vec<ObjectRef> = tiles.filter(|object| all.contains_key(&object.key)).collect();
         let damaged = objects(&self.context.jobs.output, &tiles).await?;
+
         for (task, part) in damaged.iter().filter_map(|damage| all.get(&damage.key)) {
             causes.entry(*task).or_default().push(part.clone());
         }
@@ -98,7 +107,9 @@ impl Repair<'_> {
     async fn source(&self) -> Result<Result<(), Failure>, RepairError> {
         let source = &self.found.receipt.planned.source;
         let bucket = self.context.storage.bucket(&source.bucket);
+        // An ETag may come with its quotes (RFC 9110, section 8.8.3) or without.
         let bare = |etag: &str| etag.trim_matches('"').to_owned();
+
         Ok(match bucket.head(&source.key).await {
             Ok(None) => Err(Failure::from_code(Code::SourceNotFound)),
             Ok(Some(meta)) => {
@@ -121,14 +132,18 @@ impl Repair<'_> {
     async fn make(&self, causes: &Causes) -> Result<Vec<Made>, RepairError> {
         let receipt = &self.found.receipt;
         let mut made = receipt.made.clone();
+        // The copy was removed when the job ended, and tasks of this plan read nothing else.
         let copy = self.copy().await.map_err(RepairError::Failed)?;
         let plan = copy.as_ref().unwrap_or(&receipt.planned);
+
         for (task, parts) in causes {
             let fresh = self.encode_expecting(plan, *task).await.map_err(RepairError::Failed)?;
-            // What was replaced before stands now: an init segment, for one, is shared by all chunks.
+            // What an earlier task replaced counts already: an init segment, for one, is shared by all
+            // chunks.
             let standing = standing(&receipt.planned, &made);
             let output = patch(*task, &fresh, parts, &standing)
                 .map_err(|mismatch| RepairError::Failed(Failure::from_error(Code::VerificationFailed, &mismatch)))?;
+
             made.push(Made {
                 task: *task,
                 attempt: self.revision,
@@ -137,11 +152,13 @@ impl Repair<'_> {
                 repair: true,
             });
         }
+
         Ok(made)
     }
 
-    /// One task as the service does it: sound that breaks off may change where nobody looked, and a second try expects it. What nobody has to
-    /// expect comes out as it did before, so that only what is damaged is replaced.
+    /// One task as the service does it: sound that breaks off may change where no one looked, and a second
+    /// try expects it. What does not have to be expected comes out as it did before, so that only what is
+    /// damaged is replaced.
     async fn encode_expecting(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
         match self.encode(plan, task).await {
             Err(failure) if task.duty == Duty::Tracks && failure.code == Code::FfmpegCrashed => {
@@ -159,6 +176,7 @@ impl Repair<'_> {
         let encoder = Encoder {
             context: self.context.clone(),
         };
+
         let manifest_url = jobs.public_url(&self.found.keys().master());
         let assignment = Assignment {
             state: history::state(self.found, plan, manifest_url),
@@ -167,15 +185,18 @@ impl Repair<'_> {
             work_counter: self.work_counter.clone(),
             slot: Slot::default(),
         };
+
         let lost = || {
             Failure::new(
                 Code::VerificationFailed,
                 "The list of what was made does not read back.",
             )
         };
+
         let Product::Output(done) = encoder.work(assignment).await? else {
             return Err(lost());
         };
+
         match *done {
             DoneOutput::Inline(output) => Ok(*output),
             DoneOutput::Object(list) => {
@@ -197,12 +218,14 @@ impl Repair<'_> {
         let is_damaged = |object: &ObjectRef| {
             !given_up.contains(&object.key) && damages.iter().any(|damage| damage.key == object.key)
         };
+
         let sound: Vec<ObjectRef> = old
             .objects
             .iter()
             .filter(|object| !is_damaged(object))
             .cloned()
             .collect();
+
         let publication = Publication {
             jobs,
             plan: &old.planned,
@@ -214,27 +237,32 @@ impl Repair<'_> {
             given_up,
             work_counter: &self.work_counter,
         };
+
         let receipt = publication.publish().await.map_err(|fault| match fault {
             Fault::Other(failure) => RepairError::Failed(failure),
             Fault::Tasks(tasks) => RepairError::Unsound(tasks.into_iter().map(|(_, reason)| reason).collect()),
         })?;
+
         let wanted = receipt.objects.iter().filter(|object| !given_up.contains(&object.key));
         let wanted: Vec<ObjectRef> = wanted.cloned().collect();
         if let Some(damage) = objects(&jobs.output, &wanted).await?.into_iter().next() {
             return Err(RepairError::Unsound(damage.to_string()));
         }
+
         Ok(receipt)
     }
 
-    /// Removes what this repair wrote and nothing refers to: other parts of tasks that were done again, or everything where it came
-    /// to nothing. Nobody else writes keys with its number.
+    /// Removes what this repair wrote and nothing refers to: other parts of tasks that were done again, or
+    /// everything where it came to nothing. No one else writes keys with its number.
     pub(super) async fn tidy(&self, named: Option<&[ObjectRef]>) {
         let keys = self.found.keys();
         let own_receipt = revised(&keys.receipt(), self.revision);
         let output = &self.context.jobs.output;
+        // What cannot be removed now is removed by prune, a day later at the earliest.
         let Ok(listed) = output.list(keys.folder()).await else {
             return;
         };
+
         let is_named = |key: &String| {
             named.is_some_and(|named| *key == own_receipt || named.iter().any(|object| object.key == *key))
         };
@@ -242,6 +270,7 @@ impl Repair<'_> {
         let left: Vec<String> = own
             .filter(|key| carries(key, self.revision) && !is_named(key))
             .collect();
+
         if let Err(error) = output.delete(&left).await {
             tracing::warn!(%error, "what a repair wrote in vain could not be removed");
         }
@@ -259,7 +288,7 @@ fn without_lists(made: Vec<Made>, damages: &[Damage]) -> Vec<Made> {
         .collect()
 }
 
-/// Whether a key carries this attempt or revision.
+/// Whether a key carries this attempt or revision: in base 36, at the end of the file's name.
 pub(super) fn carries(key: &str, number: u64) -> bool {
     let file = key.rsplit('/').next().unwrap_or_default();
     let stem = file.split('.').next().unwrap_or_default();

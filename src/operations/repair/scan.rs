@@ -14,13 +14,16 @@ use crate::job::commit::SMALL_OBJECT;
 /// Reads at a time.
 const PARALLEL: usize = 8;
 
-/// Reads every object the receipt names, and master, and names each that is damaged: those of the receipt in its order, then master.
+/// Reads every object the receipt names, and master, and names each that is damaged: those of the receipt in
+/// its order, then master.
 ///
 /// # Errors
 /// What kept the bucket from answering. An object that is not there is no error.
 pub async fn scan(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, StorageError> {
     let mut damages: Vec<Damage> = found.lost_receipt.iter().cloned().collect();
     damages.extend(objects(bucket, &found.receipt.objects).await?);
+
+    // Master is a copy of the commit, so the receipt has its size and hash under the key of the commit.
     let commit = found.commit_key();
     if let Some(commit) = found.receipt.objects.iter().find(|object| object.key == commit) {
         let master = ObjectRef {
@@ -29,6 +32,7 @@ pub async fn scan(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, Storage
         };
         damages.extend(one(bucket, master).await?);
     }
+
     damages.extend(dangling(bucket, found, &damages).await?);
     Ok(damages)
 }
@@ -59,20 +63,25 @@ async fn dangling(bucket: &Bucket, found: &Found, damages: &[Damage]) -> Result<
     let named: BTreeSet<&str> = found.receipt.objects.iter().map(|object| object.key.as_str()).collect();
     let damaged: BTreeSet<&str> = damages.iter().map(|damage| damage.key.as_str()).collect();
     let commit = found.commit_key();
+
     let playlists = named
         .iter()
         .filter(|key| key.ends_with(".m3u8") && !damaged.contains(*key));
+
     let mut dangling = Vec::new();
     for key in playlists {
+        // Gone since it was read a moment ago: the next scan names it.
         let Some(bytes) = bucket.get(key, SMALL_OBJECT).await? else {
             continue;
         };
-        // The commit is read where master is.
+        // The URIs of the commit are resolved where master is (RFC 8216, section 4.1): players read the same
+        // bytes there.
         let folder = if **key == *commit {
             found.prefix.as_str()
         } else {
             key.rsplit_once('/').map_or("", |(folder, _)| &key[..=folder.len()])
         };
+
         let text = String::from_utf8_lossy(&bytes);
         let lost = playlist::uris(&text).find(|uri| !named.contains(format!("{folder}{uri}").as_str()));
         dangling.extend(lost.map(|uri| Damage {
@@ -80,5 +89,6 @@ async fn dangling(bucket: &Bucket, found: &Found, damages: &[Damage]) -> Result<
             harm: DamageKind::Dangling { uri: uri.to_owned() },
         }));
     }
+
     Ok(dangling)
 }

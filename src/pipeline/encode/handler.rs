@@ -82,8 +82,8 @@ impl Encoder {
     }
 }
 
-/// The plan as an attempt at a task carries it out. Sound that went wrong once may change on the way where nobody
-/// looked: the next attempt expects it.
+/// The plan as an attempt at a task carries it out. Sound that went wrong once may change on the way where no
+/// one looked: the next attempt expects it.
 fn plan_for_attempt(state: &JobState, task: TaskName) -> Option<Planned> {
     let mut plan = state.plan()?.clone();
     if task.duty == Duty::Tracks && (task == task.redone() || state.work.attempts(task) > 0) {

@@ -111,6 +111,7 @@ pub(super) async fn publish_progress(task: &EncodeTask<'_>, mut ticks: watch::Re
     let subject = subject::progress(&state.job_id, task.assignment.task);
     let client = &task.context.jobs.log.nats().client;
     let started = Instant::now();
+
     while ticks.changed().await.is_ok() {
         let tick = *ticks.borrow_and_update();
         let (task_progress, job_progress) = share.progress_at(tick);

@@ -11,7 +11,7 @@ use super::uploader::SegmentUploader;
 use crate::crash;
 use crate::job::failure::Failure;
 
-/// Bytes of the longest message. A range that needs more is told by `done` alone.
+/// Bytes of the longest message. A range that needs more is published by `done` alone.
 const MAX_PART_BYTES: usize = 60 * 1024;
 
 /// Publishes the ranges of one run of ffmpeg, each once all of its segments are in the bucket.
@@ -99,8 +99,8 @@ impl<'a> RangePublisher<'a> {
     }
 }
 
-/// Publishes one range, unless somebody did before, and asks for the playlists to follow. What cannot be published now
-/// is told by `done`.
+/// Publishes one range, unless someone did before, and asks for the playlists to follow. What cannot be
+/// published now is published by `done`.
 async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionOutput>) {
     let jobs = &task.context.jobs;
     let (state, task_name) = (&task.assignment.state, task.assignment.task);

@@ -112,9 +112,11 @@ mod tests {
             last_segment: None,
             has_iframe_playlist: false,
         };
+
         let (rung, sound) = (&plan.videos().next().unwrap().name, &plan.audios().next().unwrap().name);
         let chunks = [(0, 0), (1, 1), (2, 3)]
             .map(|(chunk, first)| dir(rung, first).segment_count(&plan, TaskName::video(chunk)));
+
         assert_eq!(chunks, [1, 2, 1]);
         assert_eq!(dir(sound, 0).segment_count(&plan, TaskName::TRACKS), 4);
     }

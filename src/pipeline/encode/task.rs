@@ -152,7 +152,7 @@ impl EncodeTask<'_> {
 pub(super) struct TaskSource {
     /// Serves the source, and knows what was read of it.
     pub(super) server: SourceServer,
-    /// The source as it stands in command lines.
+    /// The source as command lines name it.
     pub(super) input: Input,
 }
 

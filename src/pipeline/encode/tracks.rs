@@ -66,8 +66,8 @@ pub(super) async fn encode_tracks(task: &EncodeTask<'_>) -> Result<TaskOutput, F
     Ok(output)
 }
 
-/// Encodes everything. Where ffmpeg breaks with subtitles or a cover in its hands, they may be to blame: the audio is
-/// then made without them. Nothing where nothing can be made.
+/// Encodes everything. Where ffmpeg crashes in a run that makes subtitles or a cover, too, they may be to
+/// blame: the audio is then made without them. Nothing where nothing can be made.
 async fn encode_or_drop_extras(
     task: &EncodeTask<'_>,
     warnings: &mut Vec<String>,
@@ -102,6 +102,7 @@ async fn encode(task: &EncodeTask<'_>, scope: Scope) -> Result<EncodedOutput, Fa
         has_iframe_playlist: false,
     });
     let dirs: Vec<RenditionDir> = dirs.collect();
+
     let task_dir = task.create_dir(&dirs)?;
     let task_dir = decode_changing_audio(task, task_dir).await?;
     let (task_dir, gains) = measure_gains(task, task_dir).await?;
@@ -272,6 +273,7 @@ mod tests {
         let rendition =
             serde_json::json!({"name": "0", "track": 3, "label": "English", "default": false, "reason": ""});
         let rendition = serde_json::from_value(rendition).unwrap();
+
         let shift = cue_shift(&planned, &rendition);
         assert_eq!(
             (shift.zero, shift.programme, shift.drawings),

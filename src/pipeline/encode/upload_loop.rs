@@ -37,6 +37,7 @@ pub(super) async fn upload_segments(
     let mut next: Vec<u32> = dirs.iter().map(|dir| dir.first_segment).collect();
     let mut uploads = FuturesUnordered::new();
     let mut ffmpeg = FfmpegState::Running;
+
     loop {
         for (index, dir) in dirs.iter().enumerate() {
             while uploads.len() < MAX_PARALLEL_UPLOADS && dir.is_final(next[index], ffmpeg) {

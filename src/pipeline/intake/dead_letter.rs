@@ -12,8 +12,9 @@ use crate::crash;
 use crate::job::verdict::SettleError;
 
 impl Intake {
-    /// What becomes of an event that cannot be taken in. Each reason is named here, so that none that lasts is tried again for ever: what can
-    /// pass is tried again, what needs a newer release is left to one, and all else is a dead letter.
+    /// What becomes of an event that cannot be taken in. Each reason is named here, so that none that lasts
+    /// is tried again without end: what can pass is tried again, what needs a newer release is left to one,
+    /// and all else is a dead letter.
     pub(super) async fn stopped(&self, delivery: &Delivery, stage: &str, error: SettleError) -> Disposition {
         let reason = match error {
             SettleError::Storage(_) | SettleError::Missing { .. } => {
@@ -27,6 +28,9 @@ impl Intake {
             SettleError::Unread(unread @ Unread::Broken { .. }) => unread.to_string(),
             SettleError::Refused(refused) => refused.to_string(),
         };
+
+        // Only after the letter is in its stream may the event be acknowledged, or a crash in between would
+        // lose it.
         match self.publish_dead_letter(delivery, stage, Code::Internal, &reason).await {
             Ok(()) => {
                 tracing::error!(
@@ -36,7 +40,8 @@ impl Intake {
                 );
                 Disposition::Ack
             }
-            // There is no place where it could be kept but its stream.
+            // The event can be kept nowhere else than in its own stream, so it stays there and is delivered
+            // again.
             Err(refused) => {
                 tracing::error!(%refused, seq = delivery.seq, "not even a dead letter can be published");
                 Disposition::Retry(Duration::from_secs(60))
@@ -69,6 +74,7 @@ impl Intake {
         code: Code,
         reason: &str,
     ) -> Result<(), Refused> {
+        // The id of the letter names the event, so that a second delivery of it publishes no second letter.
         let grief = Grief {
             stream: topology::UPLOADS,
             seq: delivery.seq,

@@ -17,14 +17,19 @@ impl Intake {
             Ok(event) => event,
             Err(malformed) => return Ok(self.bury(delivery, "delete", &malformed).await?),
         };
+
         let order = EventOrder::new(delivery.seq, delivery.time);
         self.remove(delivery, self.jobs.delete_file(&event, order)).await?;
+
+        // The acknowledgement comes last: after a crash before it the event is delivered again, and what is left
+        // to remove is removed then.
         counter!("fluxhls_deleted_files_total").increment(1);
         tracing::info!(file.id = %event.file_id, seq = delivery.seq, "file {} is deleted", event.file_id);
         Ok(Disposition::Ack)
     }
 
-    /// Waits for a removal, which may take longer than the server waits for a word of us.
+    /// Waits for a removal, which may take longer than the server waits for an acknowledgement
+    /// ([`topology::ACK_WAIT`]).
     pub(super) async fn remove(
         &self,
         delivery: &Delivery,
@@ -37,7 +42,8 @@ impl Intake {
     }
 }
 
-/// Tells the server now and then that the work goes on.
+/// Tells the server every [`topology::HEARTBEAT`] that the work goes on, so that it does not deliver the
+/// event again.
 async fn beat(delivery: &Delivery) -> Infallible {
     loop {
         tokio::time::sleep(topology::HEARTBEAT).await;

@@ -54,6 +54,7 @@ impl Intake {
     /// Takes events in until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         touch();
+
         let nats = self.jobs.log.nats().clone();
         let log = self.jobs.log.clone();
         let lanes = Lanes {
@@ -62,6 +63,7 @@ impl Intake {
             slots: SLOTS,
             busy: Gauge::noop(),
         };
+
         let handle = move |delivery| {
             let intake = self.clone();
             async move { intake.take(delivery).await }
@@ -76,10 +78,12 @@ impl Intake {
             subject::UPLOAD => ("upload", self.upload(&delivery).await),
             subject::DELETE => ("delete", self.delete(&delivery).await),
             unknown => {
+                // The event stays in its stream until a worker that knows the subject takes it.
                 let unread = Unread::newer(unknown, "this release knows no such event");
                 ("upload", Err(unread.into()))
             }
         };
+
         match taken {
             Ok(settlement) => settlement,
             Err(error) => self.stopped(&delivery, stage, error).await,
@@ -101,15 +105,23 @@ impl Intake {
         let job_id = self.resolve(&arrival, &event).await?;
         Span::current().record("job.id", job_id.as_str());
         crash::point("intake.resolved");
+
+        // The index entry comes before `accepted`: a deletion reads the index after it wrote its tombstone,
+        // and must find every job that does not see the tombstone.
         self.index(&arrival.upload.file_id, &job_id).await?;
         crash::point("intake.indexed");
+
+        // A bad source does not refuse the event. The job is accepted and then fails, so that a row that an
+        // API inserted does not stay pending.
         let (source, failure) = match self.source(&arrival) {
             Ok(source) => (Some(source), None),
             Err(failure) => (None, Some(failure)),
         };
+
         let trace = arrival.traceparent.clone().or_else(trace::current);
         let file_id = arrival.upload.file_id.clone();
         let accepted = self.accepted(arrival, source, &job_id, event).await?;
+
         let (created, failure) = self.announce(delivery, accepted, trace.as_deref(), failure).await?;
         let failure = match created {
             CreateOutcome::Created(_) => {
@@ -124,22 +136,26 @@ impl Intake {
                     }
                     read => read?,
                 };
+
                 if standing.head.file_id != file_id {
                     let reason = format!("job_id {job_id} is already the job of another file");
                     return Ok(self.bury(delivery, "upload", &Malformed(reason)).await?);
                 }
+
                 counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
                 tracing::info!(job.id = %job_id, file.id = %file_id, "the event was taken in before");
-                // What is wrong with another event than the job's own is none of the job's business.
+                // What is wrong with another event than the job's own does not concern the job.
                 None
             }
         };
+
         crash::point("intake.accepted");
         self.start(delivery, &job_id, failure).await
     }
 
-    /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the server took and that is too long to be told
-    /// on is accepted without its metadata, and kept as a dead letter as far as that goes.
+    /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the server took
+    /// and that is too long to be passed on is accepted without its metadata, and kept as a dead letter as
+    /// far as it fits.
     async fn announce(
         &self,
         delivery: &Delivery,
@@ -147,21 +163,25 @@ impl Intake {
         trace: Option<&str>,
         failure: Option<Failure>,
     ) -> Result<(CreateOutcome, Option<Failure>), Refused> {
-        // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other event somebody else's. The time
-        // tells it from an event of the same number in another life of the stream.
+        // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other
+        // event finds someone else's. The time distinguishes it from an event of the same number in another
+        // life of the stream.
         let (seq, micros) = (delivery.seq, delivery.time.timestamp_micros());
         let id = format!("upload-{seq}-{micros}-{}", accepted.head.job_id);
+
         let whole = Fact::Accepted(accepted.clone());
         let refused = match self.jobs.announce_as(id.clone(), &whole, trace).await {
             Ok(created) => return Ok((created, failure)),
             Err(refused) => refused,
         };
+
         let failure = Failure::from_error(
             Code::InvalidEvent,
             &format!("the event is too long to be told on: {refused}"),
         );
         self.publish_dead_letter(delivery, "upload", failure.code, &failure.message)
             .await?;
+
         let short = Fact::Accepted(Accepted {
             upload: Upload {
                 metadata: json!({}),
@@ -184,6 +204,7 @@ impl Intake {
         let file_id = arrival.upload.file_id.clone();
         let tombstone = self.jobs.tombstone(&file_id).await?;
         let keys = self.jobs.keys(&arrival.output_prefix, job);
+
         Ok(Accepted {
             head: Head::new(job.clone(), file_id),
             manifest_url: self.jobs.public_url(&keys.master()),
@@ -212,15 +233,18 @@ impl Intake {
                 return Ok(Disposition::Ack);
             }
         };
+
         // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.
         if let Some(deletion) = self.jobs.deletion_after(&state).await? {
             self.remove(delivery, self.jobs.delete_job(&state, deletion)).await?;
             return Ok(Disposition::Ack);
         }
+
         if let (Some(failure), true) = (failure, state.is_open()) {
             self.jobs.fail(&state, failure.to_error(None)).await?;
             return Ok(Disposition::Ack);
         }
+
         if !state.ended {
             self.jobs
                 .log
@@ -228,10 +252,11 @@ impl Intake {
                 .await?;
             crash::point("intake.queued");
         }
+
         Ok(Disposition::Ack)
     }
 
-    /// The object an event means; or why its job can only fail. Nobody reads the event's URL again.
+    /// The object an event means; or why its job can only fail. No one reads the event's URL again.
     fn source(&self, arrival: &Arrival) -> Result<SourceObject, Failure> {
         if !arrival.violations.is_empty() {
             return Err(Failure::new(
@@ -239,6 +264,7 @@ impl Intake {
                 format!("The event is not valid: {}.", arrival.violations.join("; ")),
             ));
         }
+
         let located = self.locator.locate(&arrival.upload.file_url);
         located.map_err(|forbidden| Failure::from_error(Code::ForbiddenSource, &forbidden))
     }
@@ -254,27 +280,36 @@ impl Intake {
         self.jobs.log.create(topology::JOBS, message).await.map(drop)
     }
 
-    /// The job an event stands for: its own id, else the one its identity was first given, unless that one was deleted since.
+    /// The job an event means: its own id, else the one its identity was first given, unless that one was
+    /// deleted since.
     async fn resolve(&self, arrival: &Arrival, event: &EventOrder) -> Result<JobId, SettleError> {
         if let Some(job_id) = &arrival.job_id {
             return Ok(job_id.clone());
         }
+
         let owner = SourceOwner {
             job_id: JobId::fresh(),
             file_id: arrival.upload.file_id.clone(),
         };
         let body = serde_json::to_vec(&owner).unwrap_or_default();
         let message = OutboundMessage::json(subject::source(&arrival.identity), body);
+
         let mut expected = 0;
         loop {
+            // The first event of an identity decides its job. Of several that arrive at once only one is
+            // stored, because the write names the sequence that it replaces (0: there is none).
             let first = match self.jobs.log.replace(topology::JOBS, message.clone(), expected).await? {
                 CreateOutcome::Created(_) => return Ok(owner.job_id),
                 CreateOutcome::AlreadyExists(first) => first,
             };
             let SourceOwner { job_id, .. } = wire::read(&first.subject, &first.payload)?;
+
+            // Only equal content can mean another upload: the same file, sent again after it was deleted. An
+            // event with an id of its own is the same event however late it comes.
             if !(arrival.is_told_by_content() && self.predates_deletion(&job_id, event).await?) {
                 return Ok(job_id);
             }
+
             expected = first.seq;
         }
     }
@@ -284,6 +319,7 @@ impl Intake {
         let Some(state) = self.jobs.state(job).await? else {
             return Ok(false);
         };
+
         let deletion = self.jobs.deletion_after(&state).await?;
         Ok(deletion.is_some_and(|deletion| event.is_after(&deletion)))
     }

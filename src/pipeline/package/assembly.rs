@@ -85,6 +85,7 @@ impl Assembled {
 pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, Vec<SegmentMismatch>> {
     let mut whole = Vec::new();
     let mut mismatches = Vec::new();
+
     for rendition in &plan.renditions {
         let pieces: Vec<(&Made, &RenditionOutput)> = made
             .iter()
@@ -101,9 +102,11 @@ pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, 
             Err(mismatch) => mismatches.push(mismatch),
         }
     }
+
     if mismatches.is_empty() {
         return Ok(whole);
     }
+    // A task is done again as a whole, so one mismatch of each is enough.
     mismatches.sort_by_key(|mismatch| mismatch.task);
     mismatches.dedup_by_key(|mismatch| mismatch.task);
     Err(mismatches)
@@ -118,13 +121,17 @@ fn join(
         Rendition::Video(_) => TaskName::video(0),
         Rendition::Audio(_) => TaskName::TRACKS,
     };
+
     let Some((_, head)) = pieces.iter().find(|(made, _)| !made.repair) else {
         return Err(SegmentMismatch {
             task,
             reason: format!("Nothing was made of {}.", rendition.name()),
         });
     };
+
     let segments = latest_segments(rendition, head, pieces)?;
+    // No playlist has EXT-X-DISCONTINUITY, so segments must follow each other without a gap, by number and by
+    // time.
     let (mut start, mut due) = (0, 0);
     for (task, _, segment) in &segments {
         if segment.n != due || segment.start != start {
@@ -137,6 +144,8 @@ fn join(
         start += segment.duration;
         due += 1;
     }
+
+    // A repair makes segments again that a task made before, so its units would count twice.
     let own = pieces.iter().filter(|(made, _)| !made.repair);
     let repaired = pieces.iter().rfind(|(made, _)| made.repair);
     let assembled = Assembled {
@@ -152,11 +161,14 @@ fn join(
             .map(|(_, attempt, segment)| (attempt, segment.clone()))
             .collect(),
     };
+
+    // Only the last chunk may have another number of frames than planned, so a wrong length is its fault.
     let last = pieces
         .iter()
         .rfind(|(made, _)| !made.repair)
         .map_or(task, |(made, _)| made.task);
     whole_length(plan, &assembled).map_err(|reason| SegmentMismatch { task: last, reason })?;
+
     Ok(assembled)
 }
 
@@ -177,8 +189,11 @@ fn latest_segments<'a>(
                 ),
             });
         }
+
         for segment in &piece.segments {
             let entry = (made.task, made.attempt, segment);
+            // Only a repair replaces a segment. One that two tasks made stays twice here, and `join` refuses
+            // it.
             let before = segments.iter_mut().filter(|_| made.repair);
             match before.into_iter().find(|(_, _, before)| before.n == segment.n) {
                 Some(before) => *before = entry,
@@ -195,6 +210,7 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
     match (&assembled.rendition, &plan.video) {
         (Rendition::Video(rendition), Some(video)) => {
             let planned = video.frames as f64 / video.frame_rate.as_f64() * rendition.frame_rate.as_f64();
+            // The last chunk may be two frames longer or shorter than planned; the half is for rounding.
             let off = assembled.units as f64 - planned;
             if off.abs() > 2.5 {
                 return Err(format!(
@@ -214,6 +230,7 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
         }
         (Rendition::Video(rendition), None) => return Err(format!("{} was not planned.", rendition.name)),
     }
+
     Ok(())
 }
 

@@ -26,9 +26,11 @@ pub(super) fn on_the_grid(plan: &Planned, renditions: &[Assembled]) -> Result<()
         let Rendition::Video(_) = rendition.rendition else {
             continue;
         };
+
         let duration = plan.segment.duration;
         for (_, segment) in &rendition.segments {
             let (start, n) = (i128::from(segment.start), i128::from(segment.n));
+            // This is start / timescale = n * duration, multiplied out so that nothing is rounded.
             let due = n * i128::from(duration.num()) * i128::from(rendition.timescale);
             if start * i128::from(duration.den()) != due {
                 let reason = format!(
@@ -41,6 +43,7 @@ pub(super) fn on_the_grid(plan: &Planned, renditions: &[Assembled]) -> Result<()
             }
         }
     }
+
     faults.dedup_by_key(|(task, _)| *task);
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
@@ -55,6 +58,7 @@ pub(super) fn checks(plan: &Planned, renditions: &[Assembled]) -> (Vec<Check>, V
         warnings.extend(differs.then_some(LENGTH_DIFFERS));
         checks.push(rates(plan, rendition));
     }
+
     checks.extend(together(renditions));
     warnings.dedup();
     (checks, warnings)
@@ -65,6 +69,7 @@ fn grid(rendition: &Assembled) -> Check {
         Rendition::Video(_) => "frames",
         Rendition::Audio(_) => "samples",
     };
+
     let segments = rendition.segments.len();
     let found = format!(
         "{segments} segments follow each other without gap, each from a key frame on; {} {what}.",
@@ -88,12 +93,14 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
         (Rendition::Video(_), None) => (None, 0.0),
     };
     let track = plan.source.tracks.iter().find(|source| Some(source.index) == track);
+
     let name = format!("length_{}", rendition.name());
     let seconds = rendition.seconds();
     let Some(source) = track.and_then(|track| track.end) else {
         let check = Check::new(name, "The source does not tell the length of its track.");
         return (check.figure("seconds", seconds), false);
     };
+
     // What a track has beyond the programme was cut, what it lacks was padded.
     let difference = seconds - (source.min(plan.programme) + padding).min(plan.programme);
     let found =
@@ -102,6 +109,7 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
         Rendition::Video(video) => 2.5 / video.frame_rate.as_f64().max(1.0),
         Rendition::Audio(audio) => audio.tolerance(),
     };
+
     let check = Check::new(name, found)
         .figure("seconds", seconds)
         .figure("source_seconds", source)
@@ -130,6 +138,7 @@ fn together(renditions: &[Assembled]) -> Option<Check> {
             .filter(|rendition| matches!(rendition.rendition, Rendition::Video(_)) == video);
         of_kind.map(Assembled::seconds).reduce(f64::max)
     };
+
     let (video, audio) = (longest(true)?, longest(false)?);
     let found = format!("Pictures last {video:.3} s, sound {audio:.3} s; both begin at zero.");
     Some(
@@ -166,6 +175,7 @@ pub(super) fn tracks(plan: &Planned) -> Check {
         plan.videos().count(),
         plan.subtitles.len()
     );
+
     Check::new("tracks", found)
         .figure("source_video", of(TrackKind::Video))
         .figure("source_audio", of(TrackKind::Audio))
@@ -202,6 +212,7 @@ mod tests {
             };
             (1, segment)
         });
+
         Assembled {
             rendition: plan.renditions[0].clone(),
             init: ObjectRef {
@@ -227,6 +238,7 @@ mod tests {
             rendition: plan.renditions[2].clone(),
             ..video.clone()
         };
+
         let evidence = serde_json::json!({ "renditions": [], "evidence": [{ "name": "1080p", "pictures": [
             { "frame": 0, "ssim": 1.0, "luma": 90.0, "source_luma": 90.0 }] }] });
         let made = crate::job::receipt::Made {
@@ -236,14 +248,17 @@ mod tests {
             list: None,
             repair: false,
         };
+
         let mut all = checks(&plan, &[video, sound]).0;
         all.extend([tracks(&plan), objects(&[]), read_back(&[])]);
         all.extend(crate::pipeline::package::content::judge(&plan, &[made]).checks);
+
         let family = |name: &str| match name.split_once('_') {
             Some((family, rest)) if rest != "video" => format!("{family}_<rendition>"),
             _ => name.to_owned(),
         };
         let found: BTreeSet<String> = all.iter().map(|check| family(&check.name)).collect();
+
         let map = include_str!("../../../ARCHITECTURE.md");
         let table = map
             .split("## What the receipt proves")
@@ -274,6 +289,7 @@ mod tests {
             ["grid_1080p", "length_1080p", "bandwidth_1080p"]
         );
         assert!((found[0].figures["seconds"] - 15.015).abs() < 1e-9 && warnings.is_empty());
+
         let track = serde_json::json!({ "index": 1, "kind": "video", "codec": "h264", "end": 18.0 });
         plan.source.tracks.push(serde_json::from_value(track).unwrap());
         plan.programme = 18.0;

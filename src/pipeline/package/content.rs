@@ -53,8 +53,10 @@ pub(super) fn judge(plan: &Planned, made: &[Made]) -> Judgement {
             None => judgement.warnings.push(UNSEEN),
         }
     }
+
     judgement.warnings.sort_unstable();
     judgement.warnings.dedup();
+    // A task is done again as a whole, so one fault of each is enough.
     judgement.faults.sort_by_key(|(task, _)| *task);
     judgement.faults.dedup_by_key(|(task, _)| *task);
     judgement
@@ -68,6 +70,7 @@ fn last_evidence<'a>(rendition: &Rendition, made: &'a [Made]) -> BTreeMap<TaskNa
             .filter(|evidence| evidence.name == *rendition.name())
             .map(|evidence| (made.task, evidence))
     };
+    // Repairs come last in `made`, and of equal keys a map keeps the last value.
     made.iter().flat_map(of_rendition).collect()
 }
 
@@ -88,18 +91,21 @@ fn pictures(
         }
         samples.extend(&evidence.pictures);
     }
+
     let mut ssim: Vec<f64> = samples.iter().map(|sample| sample.ssim).collect();
     ssim.sort_by(f64::total_cmp);
     let (lowest, median) = (*ssim.first()?, median(&ssim));
     if median < FLOOR {
         judgement.warnings.push(LOW_SIMILARITY);
     }
+
     let luma = |of: fn(&PictureSample) -> f64| mean(samples.iter().map(of));
     let found = format!(
         "Of {} pictures all over it, each beside the frame its encoder was given, the median similarity (SSIM of luma) is {median:.4}; \
          none is black that should not be.",
         ssim.len()
     );
+
     let check = Check::new(format!("content_{name}"), found);
     Some(
         check
@@ -120,6 +126,7 @@ fn sound(rendition: &Rendition, evidence: &BTreeMap<TaskName, &Evidence>, judgem
     let (task, heard) = evidence
         .iter()
         .find_map(|(task, evidence)| Some((*task, evidence.sound?)))?;
+
     if levels::is_lost(&heard) {
         let reason = format!(
             "{name}: it is silent for {:.1} s and {:.1} dB on the whole, where what it was made of is not ({:.1} dB).",
@@ -127,6 +134,7 @@ fn sound(rendition: &Rendition, evidence: &BTreeMap<TaskName, &Evidence>, judgem
         );
         judgement.faults.push((task, reason));
     }
+
     let found = format!(
         "Its mean level is {:.1} dB, that of what it was made of {:.1} dB; it is nowhere silent that it should not be.",
         heard.rms, heard.source_rms
@@ -193,6 +201,7 @@ mod tests {
             pictures: pictures.to_vec(),
             sound: *sound,
         });
+
         Made {
             task,
             attempt: 1,
@@ -208,6 +217,7 @@ mod tests {
     /// Sound evidence of both rungs and tracks of the test plan, with these pictures in the top rung.
     fn all(pictures: &[PictureSample], heard: SoundSample) -> Vec<Made> {
         let fine = [picture(0.97, 100.0, 100.0); 4];
+
         vec![
             made(
                 TaskName::video(0),
@@ -236,11 +246,13 @@ mod tests {
             &planned(),
             &all(&[picture(0.91, 90.0, 91.0)], sound_of(-20.4, -20.0, 0.0)),
         );
+
         assert!(
             judgement.faults.is_empty() && judgement.warnings.is_empty(),
             "{judgement:?}"
         );
         assert_eq!(judgement.checks.len(), 4);
+
         let figures = &judgement.checks[0].figures;
         assert_eq!(
             (figures["pictures"], figures["ssim_median"], figures["ssim_lowest"]),
@@ -252,6 +264,7 @@ mod tests {
     fn one_black_picture_is_the_fault_of_the_task_that_made_it() {
         let black = [picture(0.97, 100.0, 100.0), picture(0.02, 16.1, 60.0)];
         let judgement = judge(&planned(), &all(&black, sound_of(-20.0, -20.0, 0.0)));
+
         assert_eq!(judgement.faults.len(), 1);
         assert_eq!(judgement.faults[0].0, TaskName::video(1));
         assert!(
@@ -291,6 +304,7 @@ mod tests {
                     let made = picture(0.9, source + error, source);
                     assert!(!is_lost(&made), "{film}: picture {n}, {source} became {}", made.luma);
                 }
+
                 for black in [15.8, 16.0, 16.1] {
                     let is_found = is_lost(&picture(0.5, black, source));
                     assert_eq!(is_found, source > black + DARKENED, "{film}: picture {n} of {source}");

@@ -10,7 +10,7 @@ use super::placement::Place;
 pub(super) struct Derived<'a> {
     /// Where it goes.
     pub(super) place: Place<'a>,
-    /// What it is; nothing for what stands already.
+    /// What it is; empty for what exists already.
     pub(super) bytes: Bytes,
     /// The kind of object it is.
     pub(super) kind: ObjectKind,

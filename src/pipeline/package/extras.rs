@@ -10,6 +10,7 @@ use crate::job::receipt::Made;
 
 /// The subtitles, in the order they were made in, with the task that makes them.
 pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
+    // Repairs come last in `made`, so what they made takes the place of what they repair.
     let mut last: Vec<(TaskName, &SubtitleOutput)> = Vec::new();
     for made in made {
         for subtitle in &made.output.subtitles {
@@ -19,6 +20,7 @@ pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
             }
         }
     }
+
     last
 }
 
@@ -77,6 +79,7 @@ mod tests {
             made(TaskName::video(1), 2, false, TaskOutput::default()),
             made(v0, 9, true, pictures("new")),
         ];
+
         let keys: Vec<String> = extras(&all).into_iter().map(|(_, object)| object.key).collect();
         assert_eq!(keys, ["new"]);
         assert_eq!(tiles(&all)[&v0].key, "new.tiles");

@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Why playlists did not grow.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LivePlaylistError {
-    /// The storage did not do its part, or somebody else wrote first: what is there is read again.
+    /// The storage did not do its part, or someone else wrote first: what is there is read again.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The server will never take the fact.
@@ -42,7 +42,7 @@ pub(super) enum LivePlaylistError {
     /// What was said of the job needs a newer release, or is broken.
     #[error(transparent)]
     Unread(#[from] Unread),
-    /// What a task told cannot be read.
+    /// What a task published cannot be read.
     #[error(transparent)]
     Unreadable(Unreadable),
 }
@@ -79,6 +79,7 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Res
     let Some(plan) = state.plan() else {
         return Ok(Disposition::Ack);
     };
+
     let growing = Growing::new(jobs, &state, plan);
     match growing.write(!state.is_open()).await {
         Ok(false) => {}
@@ -97,12 +98,15 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Res
             return Ok(Disposition::Retry(PAUSE));
         }
     }
+
     // What was made since the job was read found this message on the queue, and asked for no other.
     delivery.settle(Disposition::Ack).await;
     let now = jobs.work(job).await?;
     if now.done != state.work.done || now.parts != state.work.parts {
         jobs.enqueue_playlist_update(&state).await?;
     }
+
+    // It is acknowledged already.
     Ok(Disposition::LeaveUnacked)
 }
 
@@ -168,6 +172,7 @@ impl<'a> Growing<'a> {
         if begins && seal {
             return Ok(false);
         }
+
         let (mut drafts, renditions) = self.drafts(seal).await?;
         if begins
             && !plays(self.plan, |wanted| {
@@ -176,6 +181,7 @@ impl<'a> Growing<'a> {
         {
             return Ok(false);
         }
+
         if self.is_growing() {
             let rate = |made: &Assembled| planned_rates(self.plan, &made.rendition);
             drafts.push(Draft {
@@ -184,11 +190,15 @@ impl<'a> Growing<'a> {
                 text: playlists::multivariant(self.plan, "", &renditions, &rate, Vec::new(), None),
             });
         }
+
+        // The multivariant playlist comes last, so that it never names a playlist that is not in the bucket
+        // yet.
         let mut wrote = false;
         for draft in &drafts {
             wrote |= self.put(draft).await?;
         }
         crash::point("playlist.written");
+        // The fact comes after the objects: it never names one that is not there.
         if self.state.is_open() && !self.state.playable && !seal {
             let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
             let manifest_url = self.jobs.live_url(&self.keys.live_master());
@@ -197,6 +207,7 @@ impl<'a> Growing<'a> {
                 plays_since(self.state);
             }
         }
+
         Ok(wrote)
     }
 
@@ -217,7 +228,9 @@ impl<'a> Growing<'a> {
             .renditions
             .iter()
             .partition(|rendition| Some(rendition.name()) == lowest);
+
         let (mut drafts, mut renditions) = (Vec::new(), Vec::new());
+        // The lowest rung comes first, because no other rendition may be listed beyond its end.
         let mut until = f64::INFINITY;
         for rendition in first.into_iter().chain(others) {
             let made = self.draft(&mut told, rendition, until, seal).await?;
@@ -229,6 +242,7 @@ impl<'a> Growing<'a> {
                 renditions.push(listed);
             }
         }
+
         let place = |made: &Assembled| {
             self.plan
                 .renditions
@@ -253,16 +267,20 @@ impl<'a> Growing<'a> {
         let Some(head) = told.head(rendition).await? else {
             return Ok(None);
         };
+
         let is_sealed = standing.as_ref().is_some_and(|playlist| playlist.sealed);
+        // No segment may be added after EXT-X-ENDLIST (RFC 8216, section 4.3.3.4).
         let pieces = if self.is_growing() && !is_sealed {
             let listed = standing.as_ref().map_or(0, |playlist| playlist.lines.len());
             told.pieces(rendition, listed).await?
         } else {
             Vec::new()
         };
+
         let Some(mut playlist) = grown(self.plan, standing, &head, &pieces, until) else {
             return Ok(None);
         };
+
         playlist.sealed |= seal;
         let text = playlist.to_string();
         Ok(Some((Draft { key, before, text }, playlist, listed(rendition, &head))))
@@ -285,8 +303,10 @@ impl<'a> Growing<'a> {
         if draft.before.as_ref().is_some_and(|before| before.text == draft.text) {
             return Ok(false);
         }
+
         let body = Bytes::from(draft.text.clone());
         crash::point("playlist.read");
+
         let (output, kind) = (&self.jobs.output, ObjectKind::LivePlaylist);
         let conditional = match &draft.before {
             None => output.put_over(&draft.key, body.clone(), kind.clone(), None).await,
@@ -294,13 +314,16 @@ impl<'a> Growing<'a> {
                 let over = Some(etag.as_str());
                 output.put_over(&draft.key, body.clone(), kind.clone(), over).await
             }
+            // Without an entity tag there is nothing that the write could be compared with.
             Some(Read { etag: None, .. }) => output.put(&draft.key, body.clone(), kind.clone()).await,
         };
+
         match conditional {
             // Some services answer that they know no conditional writes.
             Err(StorageError::Refused { .. }) => output.put(&draft.key, body, kind).await?,
             written => written?,
         };
+
         Ok(true)
     }
 }

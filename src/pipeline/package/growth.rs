@@ -50,9 +50,11 @@ pub(super) fn grown(
     let fits = |piece: &&Piece| {
         piece.output.init_match == head.output.init_match && piece.output.timescale == head.output.timescale
     };
+
     let mut due = None;
     for piece in pieces.iter().filter(fits) {
         for segment in &piece.output.segments {
+            // An EVENT playlist only grows at its end (RFC 8216, section 4.3.3.5).
             let is_next = usize::try_from(segment.n).is_ok_and(|n| n == playlist.lines.len());
             if !is_next || due.is_some_and(|due| due != segment.start) {
                 continue;
@@ -66,6 +68,7 @@ pub(super) fn grown(
             playlist.lines.push(line);
         }
     }
+
     playlist.sealed |= playlist.lines.len() >= plan.segment.count as usize;
     (!playlist.lines.is_empty()).then_some(playlist)
 }
@@ -152,6 +155,7 @@ mod tests {
             sha256: String::new(),
             etag: None,
         };
+
         Piece {
             attempt,
             output: RenditionOutput {
@@ -184,10 +188,12 @@ mod tests {
             (uris(&playlist), playlist.init_uri.as_str()),
             (vec!["0-10.m4s", "1-10.m4s"], "init-10.mp4")
         );
+
         // Another attempt made the same again and more; there is a gap before the last piece.
         let again = [piece(37, 0..4, "a"), piece(38, 5..6, "a")];
         let playlist = grown(&plan, Some(playlist), &first, &again, f64::INFINITY).unwrap();
         assert_eq!(uris(&playlist), ["0-10.m4s", "1-10.m4s", "2-11.m4s", "3-11.m4s"]);
+
         let unchanged = grown(
             &plan,
             Some(playlist.clone()),
@@ -212,6 +218,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(playlist.lines.len(), 2);
+
         let mut late = piece(37, 2..3, "a");
         late.output.segments[0].start += 1;
         assert_eq!(
@@ -221,6 +228,7 @@ mod tests {
                 .len(),
             2
         );
+
         assert_eq!(grown(&plan, None, &first, &[], f64::INFINITY), None);
     }
 
@@ -230,6 +238,7 @@ mod tests {
         let all = piece(36, 0..4, "a");
         let until = |limit| grown(&plan, None, &all, std::slice::from_ref(&all), limit).unwrap();
         let listed = |limit| (until(limit).lines.len(), until(limit).sealed);
+
         // Segments of four seconds.
         assert_eq!([12.0, 15.9, 16.0].map(listed), [(3, false), (3, false), (4, true)]);
         assert_eq!(limit(None), 0.0);
@@ -243,6 +252,7 @@ mod tests {
         let peak = |plan: &Planned| planned_rates(plan, &top).peak;
         // 9 Mb/s and a buffer of one second, over 3.003 s; then a last segment too short to count.
         assert_eq!(peak(&plan), ((9e6 + 9e6 / (15.015 - 12.012)) * 1.02) as u64);
+
         plan.programme = 13.0;
         assert_eq!(peak(&plan), ((9e6 + 9e6 / 4.004) * 1.02) as u64);
     }

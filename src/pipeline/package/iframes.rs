@@ -1,4 +1,4 @@
-//! The I-frame playlist of an output: the key frames of its lowest rung. Pure.
+//! The I-frame playlist of an output (RFC 8216, section 4.3.3.6): the key frames of its lowest rung. Pure.
 
 use media::playlist::{IframePlaylist, IframeVariant, MediaSegment};
 use storage::segment_name;
@@ -12,6 +12,7 @@ use super::assembly::Assembled;
 pub(super) fn playlist(plan: &Planned, renditions: &[Assembled]) -> Option<(RenditionName, IframePlaylist)> {
     let (lowest, video) = lowest(renditions)?;
     let name = &video.name;
+
     let frames = lowest.segments.iter().map(|(attempt, segment)| {
         Some(MediaSegment {
             uri: format!("{name}/{}", segment_name(u64::from(segment.n), *attempt)),
@@ -63,6 +64,7 @@ mod tests {
             .renditions
             .iter()
             .find(|rendition| rendition.name().as_str() == name);
+
         let segments = (0..).zip(key_frames).map(|(n, key_frame)| {
             let segment = SegmentOutput {
                 n,
@@ -75,6 +77,7 @@ mod tests {
             };
             (36, segment)
         });
+
         Assembled {
             rendition: rendition.unwrap().clone(),
             init: ObjectRef {
@@ -98,6 +101,7 @@ mod tests {
             made("1080p", &[Some(9), Some(9)]),
             made("480p", &[Some(4004), Some(2002)]),
         ];
+
         let (name, playlist) = playlist(&planned(), &whole).unwrap();
         let text = playlist.to_string();
         for line in [
@@ -106,6 +110,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
+
         let variant = variant(&planned(), "j", &whole, &format!("iframe-{name}.m3u8")).unwrap();
         assert_eq!(
             (variant.width, variant.height, variant.bandwidth.peak),

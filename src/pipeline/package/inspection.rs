@@ -30,6 +30,7 @@ pub(super) async fn inspect(
     let listed = listed(jobs, keys).await?;
     publication.work_counter.add(u64::try_from(listed.len()).unwrap_or(1));
     let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
+
     let mut faults = Vec::new();
     for (task, object) in origins(plan, keys, renditions, publication.made) {
         if publication.given_up.contains(&object.key) {
@@ -40,6 +41,7 @@ pub(super) async fn inspect(
             faults.push((task, format!("{} {what}.", object.key)));
         }
     }
+
     for rendition in renditions {
         if !publication.given_up.contains(&rendition.init.key)
             && let Err(reason) = init_reads_back(jobs, rendition).await?
@@ -47,6 +49,8 @@ pub(super) async fn inspect(
             faults.push((maker(plan, &rendition.rendition, 0), reason));
         }
     }
+
+    // A task is done again as a whole, so one fault of each is enough.
     faults.sort_by_key(|(task, _)| *task);
     faults.dedup_by_key(|(task, _)| *task);
     if faults.is_empty() {
@@ -60,12 +64,14 @@ pub(super) async fn inspect(
 fn origins(plan: &Planned, keys: &JobKeys, renditions: &[Assembled], made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
     let mut all = extras(made);
     for rendition in renditions {
+        // `objects` begins with the init segment, which the task of segment 0 makes.
         let numbers = rendition.segments.iter().map(|(_, segment)| segment.n);
         let tasks = std::iter::once(0)
             .chain(numbers)
             .map(|n| maker(plan, &rendition.rendition, n));
         all.extend(tasks.zip(rendition.objects(keys)));
     }
+
     all
 }
 
@@ -84,6 +90,7 @@ async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {
     if meta.etag.is_some() {
         return Ok(meta);
     }
+
     match jobs.output.head(&meta.key).await {
         Ok(Some(head)) => Ok(ObjectMeta {
             etag: head.etag,
@@ -101,6 +108,8 @@ fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Opti
     if found.size != size {
         return Some(format!("has {} bytes in the bucket, {size} were written", found.size));
     }
+
+    // An entity tag is quoted (RFC 9110, section 8.8.3), but not every answer of every service has the quotes.
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (found.etag.as_deref(), etag) {
         (Some(now), Some(then)) if bare(now) != bare(then) => Some("was replaced after it was written".to_owned()),
@@ -115,9 +124,11 @@ async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<()
         Ok(None) => return Ok(Err(format!("{key} is not in the bucket."))),
         Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
     };
+
     if Digest::of(&bytes).sha256 != rendition.init.sha256 {
         return Ok(Err(format!("{key} has another content than it was written with.")));
     }
+
     Ok(match InitInfo::parse(&bytes) {
         Ok(init) if init.codec.text == rendition.codecs => Ok(()),
         Ok(init) => Err(format!(

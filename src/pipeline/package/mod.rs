@@ -1,7 +1,7 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
 //!
-//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of `playlist`), `told` (what
-//! tasks told so far) and `growth` (pure).
+//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of `playlist`),
+//! `told` (what tasks published so far) and `growth` (pure).
 //!
 //! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
 //! `publish` (the check of a whole `publication`, and everything `derived` from it), `assembly` and `extras` (pure: one rendition from many

@@ -10,7 +10,7 @@ use crate::job::failure::Failure;
 use crate::job::receipt::Made;
 use crate::job::{JobState, Jobs};
 
-/// What stands in the way of an output.
+/// What keeps an output from being published.
 #[derive(Debug)]
 pub enum Fault {
     /// The output of these tasks is not what it was, or not what it should be: they must be done again.
@@ -54,6 +54,7 @@ pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Res
         // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
         return Err(Failure::internal(&format!("The result of {name} is not in the log")).into());
     };
+
     let done: Done = wire::read(&subject, &recorded.payload).map_err(Failure::from)?;
     open(jobs, task, done).await
 }
@@ -72,17 +73,20 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
         }
         DoneOutput::Object(object) => object,
     };
+
     let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Err(Fault::task(task, format!("{} is missing.", object.key))),
         Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
     };
+
     if Digest::of(&bytes).sha256 != object.sha256 {
         return Err(Fault::task(
             task,
             format!("{} has another content than it was written with.", object.key),
         ));
     }
+
     match wire::read(&object.key, &bytes) {
         Ok(output) => Ok(Made {
             task,
@@ -92,6 +96,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
             repair: false,
         }),
         Err(unread @ Unread::Newer { .. }) => Err(Failure::from(unread).into()),
+        // A list that no release writes is the fault of its task, which is done again.
         Err(unread @ Unread::Broken { .. }) => Err(Fault::task(task, format!("{unread}."))),
     }
 }

@@ -47,6 +47,7 @@ pub fn parts(plan: &Planned, keys: &JobKeys, made: &[Made]) -> BTreeMap<String, 
     let mut parts = BTreeMap::new();
     for rendition in assemble(plan, made).unwrap_or_default() {
         let name = rendition.name().clone();
+        // The init segment comes first, as in `Assembled::objects`.
         let own = rendition.segments.iter().map(|(_, segment)| segment.n);
         let own = own.map(|n| (n, Part::Segment(name.clone(), n)));
         let all = std::iter::once((0, Part::Init(name.clone()))).chain(own);
@@ -54,6 +55,7 @@ pub fn parts(plan: &Planned, keys: &JobKeys, made: &[Made]) -> BTreeMap<String, 
             parts.insert(object.key, (maker(plan, &rendition.rendition, n), part));
         }
     }
+
     if let Some((task, object)) = poster(made) {
         parts.insert(object.key.clone(), (task, Part::Poster));
     }
@@ -63,6 +65,7 @@ pub fn parts(plan: &Planned, keys: &JobKeys, made: &[Made]) -> BTreeMap<String, 
     for (task, SubtitleOutput { name, object, .. }) in subtitles(made) {
         parts.insert(object.key.clone(), (task, Part::Subtitles(name.clone())));
     }
+
     for made in made {
         if let Some(list) = &made.list {
             parts.insert(list.key.clone(), (made.task, Part::List));
@@ -71,7 +74,7 @@ pub fn parts(plan: &Planned, keys: &JobKeys, made: &[Made]) -> BTreeMap<String, 
     parts
 }
 
-/// The renditions as they stand, by name.
+/// The renditions as they are now, by name.
 #[must_use]
 pub fn standing(plan: &Planned, made: &[Made]) -> BTreeMap<RenditionName, Standing> {
     let all = assemble(plan, made).unwrap_or_default();

@@ -75,9 +75,11 @@ mod tests {
             revision: 36,
             sound: &sound,
         };
+
         assert_eq!(placement.of("f/a/index.m3u8", b"right"), Place::Stands(&sound[0]));
         assert_eq!(placement.of("f/a/index.m3u8", b"other").key(), "f/a/index-10.m3u8");
         assert_eq!(placement.of("f/c/index.m3u8", b"right").key(), "f/c/index-10.m3u8");
+
         let first = Placement {
             revision: 0,
             sound: &[],

@@ -56,6 +56,7 @@ fn variant(folder: &str, made: &Assembled, rate: &dyn Fn(&Assembled) -> Bandwidt
     let Rendition::Video(video) = &made.rendition else {
         return None;
     };
+
     Some(Variant {
         uri: uri(folder, made),
         width: video.width,
@@ -74,12 +75,14 @@ fn audios(folder: &str, renditions: &[Assembled], rate: &dyn Fn(&Assembled) -> B
             Rendition::Video(_) => None,
         })
     };
+
     let stream = |(made, audio): (&Assembled, &AudioRendition)| AudioStream {
         uri: uri(folder, made),
         channels: audio.channels,
         codecs: made.codecs.clone(),
         bandwidth: rate(made),
     };
+
     let media = sounds()
         .filter(|(_, audio)| !audio.is_surround())
         .map(|(made, audio)| AudioMedia {
@@ -100,7 +103,7 @@ fn uri(folder: &str, made: &Assembled) -> String {
     format!("{folder}{}/{}", made.name(), made.playlist)
 }
 
-/// The measured rates of a rendition.
+/// The measured rates of a rendition, in bits a second (RFC 8216bis section 4.4.6.2).
 pub(super) fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
     Bandwidth::measure(&segments(rendition), rendition.timescale, plan.segment.target_duration)
 }
@@ -112,6 +115,7 @@ pub(super) fn ended(plan: &Planned, rendition: &Assembled) -> EndedRendition {
         Rendition::Video(video) => Some(video),
         Rendition::Audio(_) => None,
     };
+
     EndedRendition {
         name: rendition.name().to_string(),
         kind: if video.is_some() { "video" } else { "audio" }.to_owned(),

@@ -6,7 +6,8 @@ use streams::work::ObjectRef;
 
 use crate::job::receipt::Made;
 
-/// The first good picture, in the order of the plan; else the one with most to see in it. A picture nobody looked at counts as good.
+/// The first good picture, in the order of the plan; else the one with most to see in it. A picture that no
+/// one looked at counts as good.
 pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
     let mut offered: Vec<(TaskName, &ObjectRef, f64)> = Vec::new();
     for made in made {
@@ -19,6 +20,7 @@ pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
             None => offered.push(offer),
         }
     }
+
     let good = offered.iter().find(|(.., score)| *score >= GOOD);
     // Of equal ones the first.
     let best = || {
@@ -68,6 +70,7 @@ mod tests {
         );
         assert_eq!(chosen(&[offer(0.5), offer(2.0), offer(2.0)]), Some("1".to_owned()));
         assert_eq!(chosen(&[offer(0.0), offer(0.0)]), Some("0".to_owned()));
+
         // An older build says nothing of its one poster.
         assert_eq!(chosen(&[Some(None), offer(90.0)]), Some("0".to_owned()));
         assert_eq!(chosen(&[None]), None);

@@ -28,7 +28,7 @@ pub struct Publication<'a> {
     pub revision: u64,
     /// The objects that a repair found sound; none for the job itself.
     pub sound: &'a [ObjectRef],
-    /// Objects that are known to be damaged and cannot be made anew now; none for the job itself.
+    /// Objects that are known to be damaged and cannot be made again now; none for the job itself.
     pub given_up: &'a BTreeSet<String>,
     /// Counts the work.
     pub work_counter: &'a WorkCounter,

@@ -35,6 +35,7 @@ impl Publication<'_> {
         let renditions = self.renditions()?;
         inspect(self, &self.keys(), &renditions).await?;
         crash::point("package.checked");
+
         let mut written = Vec::new();
         for Derived { place, bytes, kind } in derived {
             if let Place::Write(key) = place {
@@ -42,12 +43,16 @@ impl Publication<'_> {
                 written.push((key, bytes));
             }
         }
+
         same_bytes(self.jobs, &written).await?;
         crash::point("package.playlists");
+
+        // The receipt comes last: it says that everything else is in the bucket and reads back.
         let (key, bytes) = (revised(&self.keys().receipt(), self.revision), receipt.encode());
         self.put(&key, bytes.clone(), ObjectKind::Receipt).await?;
         same_bytes(self.jobs, &[(key, bytes)]).await?;
         crash::point("package.receipt");
+
         Ok(receipt)
     }
 
@@ -64,6 +69,7 @@ impl Publication<'_> {
             let tasks = mismatches.into_iter().map(|mismatch| (mismatch.task, mismatch.reason));
             Fault::Tasks(tasks.collect())
         })?;
+
         if renditions.is_empty() {
             return Err(Failure::new(Code::VerificationFailed, "The tasks made nothing that fits the plan.").into());
         }
@@ -73,17 +79,20 @@ impl Publication<'_> {
     /// The receipt, and everything else that is derived, with its place.
     async fn draft(&self) -> Result<(Receipt, Vec<Derived<'_>>), Fault> {
         let mut renditions = self.renditions()?;
+
         let judgement = judge(self.plan, self.made);
         let faults = on_the_grid(self.plan, &renditions).err().unwrap_or_default();
         let faults: Vec<_> = faults.into_iter().chain(judgement.faults.iter().cloned()).collect();
         if !faults.is_empty() {
             return Err(Fault::Tasks(faults));
         }
+
         let mut derived = self.playlists(&mut renditions);
         let storyboard = self.storyboard(&renditions).await?;
         let index = storyboard.iter().map(|derived| derived.place.key());
         let index = index.filter(|key| key.ends_with(".vtt")).map(str::to_owned).last();
         derived.extend(storyboard);
+
         let receipt = self.written(&renditions, judgement, &derived, index);
         Ok((receipt, derived))
     }
@@ -99,20 +108,27 @@ impl Publication<'_> {
             derived.push(Derived::playlist(place, bytes));
             file
         };
+
+        // Every playlist is placed before the one that names it, since a repair may leave it under an older
+        // key.
         for rendition in renditions.iter_mut() {
             let key = keys.media_playlist(rendition.name().as_str());
             rendition.playlist = place(&key, playlists::media(plan, rendition));
         }
+
         let iframes = iframes::playlist(plan, renditions).and_then(|(name, playlist)| {
             let file = place(&keys.iframe_playlist(name.as_str()), playlist.to_string());
             iframes::variant(plan, job, renditions, &file)
         });
+
         let captions: Vec<_> = subtitles(self.made).into_iter().map(|(_, captions)| captions).collect();
         let lists = subtitles::playlists(plan, &keys, &captions, renditions);
         let files: Vec<String> = lists.into_iter().map(|(key, text)| place(&key, text)).collect();
         let captions = subtitles::media(plan, job, &captions, &files);
+
         let rate = |made: &Assembled| playlists::bandwidth(plan, made);
         let commit = playlists::multivariant(plan, &format!("{job}/"), renditions, &rate, captions, iframes);
+
         // Its key tells which bytes are public, so that every revision has one.
         let place = Place::Write(revised(&keys.commit(), self.revision));
         derived.push(Derived::playlist(place, commit.into()));
@@ -123,6 +139,7 @@ impl Publication<'_> {
     async fn storyboard(&self, renditions: &[Assembled]) -> Result<Vec<Derived<'_>>, Fault> {
         let (keys, placement) = (self.keys(), self.placement());
         let folder = format!("{}storyboard-", keys.folder());
+
         let kept = || {
             let kept = self.sound.iter().filter(|object| object.key.starts_with(&folder));
             kept.map(|object| Derived {
@@ -131,18 +148,22 @@ impl Publication<'_> {
                 kind: ObjectKind::Jpeg,
             })
         };
+
         let sheets = self.plan.storyboard.map_or(0, |storyboard| {
             storyboard.tiles.div_ceil(storyboard.tiles_per_sheet().max(1)) as usize
         });
+        // The index is one more object.
         if self.revision > 0 && sheets > 0 && kept().count() == sheets + 1 {
             return Ok(kept().collect());
         }
+
         let drawn = storyboard::sheets(self.jobs, self.plan, self.made, self.work_counter).await?;
         let place = |key: String, bytes: &Bytes| placement.of(&key, bytes).key().to_owned();
         let drawn = drawn.and_then(|sheets| storyboard::objects(&keys, self.plan, renditions, &sheets, place));
         let Some(drawn) = drawn else {
             return Ok(kept().collect());
         };
+
         let derived = drawn.into_iter().map(|(key, bytes, kind)| Derived {
             place: placement.at(key, &bytes),
             bytes,
@@ -154,10 +175,12 @@ impl Publication<'_> {
     async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<(), Fault> {
         let output = &self.jobs.output;
         let written = match self.revision {
-            // A job writes its playlists anew when a task was done again.
+            // A job writes its playlists again when a task was done again.
             0 => output.put(key, bytes, kind).await,
+            // The keys of a repair are its own, so what the bucket holds under one of them already stays.
             _ => output.put_new(key, bytes, kind).await,
         };
+
         match written {
             Ok(stored) => {
                 self.work_counter.add(stored.size);
@@ -176,20 +199,24 @@ impl Publication<'_> {
     ) -> Receipt {
         let keys = self.keys();
         let (measured, lengths) = checks(self.plan, renditions);
+
         let mut warnings = self.plan.warnings.clone();
         warnings.extend(self.made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
         warnings.extend(judgement.warnings.into_iter().chain(lengths).map(str::to_owned));
         let poster = poster(self.made);
         warnings.extend(missing_images(self.plan, poster.is_some(), storyboard.is_some()));
+
         let media = renditions.iter().flat_map(|rendition| rendition.objects(&keys));
         let beside = extras(self.made).into_iter().map(|(_, object)| object);
         let made: Vec<ObjectRef> = media.chain(beside).collect();
         let lists = self.made.iter().filter_map(|made| made.list.clone());
+
         let checks = [tracks(self.plan), objects(&made)]
             .into_iter()
             .chain(measured)
             .chain(judgement.checks)
             .chain([read_back(derived)]);
+
         Receipt {
             v: VERSION,
             job_id: self.plan.head.job_id.clone(),
@@ -214,6 +241,7 @@ impl Publication<'_> {
                 .collect(),
             planned: self.plan.clone(),
             made: self.made.to_vec(),
+            // `Receipt::encode` computes it.
             seal: String::new(),
         }
     }
@@ -234,7 +262,7 @@ fn file_of(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or_default()
 }
 
-/// Each word once, where it stands first.
+/// Each word once, at its first place.
 fn once(words: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     words.into_iter().filter(|word| seen.insert(word.clone())).collect()

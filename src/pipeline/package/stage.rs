@@ -72,6 +72,7 @@ impl Packager {
             given_up: &BTreeSet::new(),
             work_counter: &assignment.work_counter,
         };
+
         publication.publish().await?;
         Box::pin(growing::seal(&self.jobs, state, plan))
             .await
@@ -84,6 +85,7 @@ impl Packager {
         let Some((task, reason)) = tasks.iter().find(|(task, _)| state.work.redo.contains(task)) else {
             return Ok(Product::Redo(tasks));
         };
+
         let text = format!("Task {task} failed its check twice: {reason}");
         let failure = Failure::new(Code::VerificationFailed, text).ending_job();
 
@@ -92,9 +94,12 @@ impl Packager {
         let first: Option<Redo> = first
             .map(|first| wire::read(&first.subject, &first.payload))
             .transpose()?;
+
+        // A check that fails twice with equal figures has a cause that another try does not remove.
         if first.is_some_and(|first| first.reason == *reason) {
             return Err(failure.measured_again());
         }
+
         Err(failure)
     }
 }

@@ -45,16 +45,20 @@ pub(super) async fn sheets(
         tracing::warn!(job = %plan.head.job_id, "a chunk made no tiles, so there is no storyboard");
         return Ok(None);
     };
+
     let reads = futures::stream::iter(parts).map(|part| read(jobs, part).boxed());
     let mut reads = reads.buffered(AHEAD);
     let mut sheets = Sheets::new(storyboard);
+
     while let Some(tiles) = reads.next().await {
         let Some(tiles) = tiles? else {
             return Ok(None);
         };
+        // Drawing and compressing would hold up every other task of the runtime.
         sheets = run_blocking(move || sheets.hang(&tiles)).await?;
         work_counter.add(1);
     }
+
     run_blocking(move || sheets.finished()).await
 }
 
@@ -74,6 +78,7 @@ pub(super) fn objects(
             (place(key, jpeg), jpeg.clone(), ObjectKind::Jpeg)
         })
         .collect();
+
     let files: Vec<&str> = objects.iter().filter_map(|(key, ..)| key.rsplit('/').next()).collect();
     let text: Bytes = index(
         plan.storyboard?,
@@ -82,6 +87,7 @@ pub(super) fn objects(
         &files,
     )?
     .into();
+
     let key = keys.storyboard_index(&Digest::of(&text).sha256);
     objects.push((place(key, &text), text, ObjectKind::Vtt));
     Some(objects)
@@ -97,9 +103,11 @@ struct Part {
 fn parts(plan: &Planned, storyboard: Storyboard, made: &[Made]) -> Option<Vec<Part>> {
     let video = plan.video.as_ref()?;
     let (mut parts, made) = (Vec::new(), tiles(made));
+
     for k in 0..u32::try_from(video.chunks.len()).ok()? {
         let (first, end) = video.chunk_frames(k)?;
         let tiles = storyboard.tiles_in(first, end).len();
+        // A chunk that is shorter than the interval may hold no tile, and then makes no object.
         if tiles > 0 {
             parts.push(Part {
                 object: (*made.get(&TaskName::video(k))?).clone(),
@@ -107,6 +115,7 @@ fn parts(plan: &Planned, storyboard: Storyboard, made: &[Made]) -> Option<Vec<Pa
             });
         }
     }
+
     Some(parts)
 }
 
@@ -160,6 +169,7 @@ impl Sheets {
                 Picture::black(width, height)
             });
             sheet.draw((x, y), storyboard.width as usize, tile);
+
             self.tiles += 1;
             if self.tiles.is_multiple_of(storyboard.tiles_per_sheet().max(1)) {
                 self.close();
@@ -174,6 +184,7 @@ impl Sheets {
         if let Err(error) = &jpeg {
             tracing::warn!(%error, "a sheet of the storyboard could not be made");
         }
+
         self.full = self.full.take().zip(jpeg.ok()).map(|(mut full, jpeg)| {
             full.push(jpeg.into());
             full
@@ -222,6 +233,7 @@ fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[&str]) -> 
         let (num, den) = (u128::try_from(rate.num()).ok()?, u128::try_from(rate.den()).ok()?);
         millis(frame * den, num)
     };
+
     let mut text = "WEBVTT\n".to_owned();
     for tile in 0..storyboard.tiles {
         let (sheet, (x, y)) = place(storyboard, tile);
@@ -236,6 +248,7 @@ fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[&str]) -> 
         // Writing to a String cannot fail.
         let _ = write!(text, "\n{from} --> {until}\n{sheet}#xywh={x},{y},{width},{height}\n");
     }
+
     Some(text)
 }
 
@@ -282,6 +295,7 @@ mod tests {
             &["storyboard-0-a.jpg", "storyboard-1-b.jpg"],
         )
         .unwrap();
+
         assert_eq!(
             text,
             include_str!("../../../tests/golden/storyboard.vtt"),
@@ -314,6 +328,7 @@ mod tests {
             (sheet_size(storyboard, 0), sheet_size(storyboard, 16)),
             ((16, 8), (16, 4))
         );
+
         let whole = Sheets::new(storyboard)
             .hang(&[7; 20 * 24])
             .hang(&[9; 3 * 24])

@@ -73,6 +73,7 @@ mod tests {
                 serde_json::from_value(rendition).unwrap()
             })
             .into();
+
         let keys = JobKeys::new("hls/f/", "j");
         let output = SubtitleOutput {
             name: "1".parse().unwrap(),
@@ -85,10 +86,12 @@ mod tests {
             cues: 1,
             end: 1.0,
         };
+
         let lists = playlists(&planned, &keys, &[&output], &[]);
         assert_eq!(lists.len(), 1);
         assert_eq!(lists[0].0, "hls/f/j/subs-1.m3u8");
         assert!(lists[0].1.contains("\nsubs-1-10.vtt\n"), "{}", lists[0].1);
+
         let media = media(&planned, "j", &[&output], &["subs-1.m3u8".to_owned()]);
         assert_eq!((media.len(), media[0].uri.as_str()), (1, "j/subs-1.m3u8"));
     }

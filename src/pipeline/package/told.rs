@@ -1,4 +1,4 @@
-//! What the tasks of a job told of its renditions so far: results, and ranges of what is not done yet.
+//! What the tasks of a job published of its renditions so far: results, and ranges of what is not done yet.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,15 @@ use crate::job::{JobState, Jobs};
 /// Why it is not known what a task made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    /// It is not there, or not as it was told.
+    /// It is not there, or not as it was published.
     #[error("what {0} made cannot be read")]
     Missing(TaskName),
-    /// What was told needs a newer release, or is broken.
+    /// What was published needs a newer release, or is broken.
     #[error(transparent)]
     Unread(#[from] Unread),
 }
 
-/// What was told of one job. Each message is read once, whichever rendition asks for it.
+/// What was published of one job. Each message is read once, whichever rendition asks for it.
 pub(super) struct Told<'a> {
     jobs: &'a Jobs,
     state: &'a JobState,
@@ -32,7 +32,7 @@ pub(super) struct Told<'a> {
     known: BTreeMap<String, Output>,
 }
 
-/// What one attempt told.
+/// What one attempt published.
 struct Output {
     attempt: u64,
     renditions: Vec<RenditionOutput>,
@@ -68,6 +68,7 @@ impl<'a> Told<'a> {
                 return Ok(Some(piece));
             }
         }
+
         if !work.done.contains(&work.effective(task)) {
             return Ok(None);
         }
@@ -80,17 +81,21 @@ impl<'a> Told<'a> {
         let listed = u32::try_from(listed).unwrap_or(u32::MAX);
         let work = &self.state.work;
         let mut pieces = Vec::new();
+
         for (task, first) in makers(self.plan, rendition, listed) {
             let name = work.effective(task);
             let ranges = work.parts.get(&name).into_iter().flatten();
             for k in ranges.filter(|k| first.saturating_add(Part::range(name.duty, **k).1) > listed) {
                 pieces.extend(self.part(name, *k).await?.piece(rendition.name()));
             }
+
+            // What follows a task that is not done would leave a gap.
             if !work.done.contains(&name) {
                 break;
             }
             pieces.extend(self.done(task).await?.piece(rendition.name()));
         }
+
         Ok(pieces)
     }
 
@@ -105,6 +110,7 @@ impl<'a> Told<'a> {
             } = wire::read(&subject, &recorded.payload)?;
             self.known.insert(subject.clone(), Output { attempt, renditions });
         }
+
         self.known.get(&subject).ok_or(Unreadable::Missing(task))
     }
 

@@ -41,14 +41,18 @@ impl Planner {
             result = work => result,
             never = assignment.work_counter.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
         };
+
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
+
+        // ffmpeg ends with exit code 0 on a source that stops in the middle, so the record of the server
+        // decides.
         match server.fault() {
             Some(fault) => Err(self.context.jobs.classify_source_error(&fault.error).await),
             None => Ok(result),
         }
     }
 
-    /// What a server serves, as ffmpeg is told of it.
+    /// What a server serves, as an input of ffmpeg; `deep` as in [`Input::looking`].
     pub(super) fn input(&self, server: &SourceServer, deep: bool) -> Input {
         Input::http(server.url())
             .decoding(self.context.limits.pixels)

@@ -26,7 +26,7 @@ use crate::worker::admission::ResourceRequirements;
 /// Seconds of video below which one sequential task is soon done.
 const WORTH_IT: f64 = 24.0;
 
-/// The least speed of a copy, in bytes a second, below which it counts as hung for good.
+/// The least speed of a copy, in bytes a second, below which it counts as permanently hung.
 const SLOWEST: u64 = 256 << 10;
 
 /// A copy, and what is in it.
@@ -49,6 +49,7 @@ impl Planner {
         if !is_worth_it(probe) && !is_needed {
             return Ok(None);
         }
+
         if size > self.remux_max {
             let limit = self.remux_max;
             let text = format!(
@@ -60,6 +61,8 @@ impl Planner {
                 Ok(None)
             };
         }
+
+        // Sound that is decoded for the copy takes more bytes in it than in the source.
         let size = size.saturating_add(decoded_bytes(probe));
         let who = format!("{}/copy", assignment.state.job_id);
         let room = self.context.budget.wait(&who, ResourceRequirements::of_copy(size), || {
@@ -72,12 +75,16 @@ impl Planner {
             tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
             return Ok(None);
         };
+
         let folder = self
             .context
             .work_dir
             .create_task_dir(std::iter::empty())
             .map_err(|error| no_folder(&error))?;
         let input = self.input(server, probe.deep);
+
+        // Matroska does not take every kind of subtitles, and one that it does not take fails the whole copy.
+        // The second try leaves all of them out.
         for subtitles in [true, false] {
             let args = argv::remux(&input, probe, subtitles);
             let run = self.copy(&args, folder.path(), server, size);
@@ -86,15 +93,18 @@ impl Planner {
                 return self.publish(assignment, &folder.path().join(argv::COPY), probe).await;
             }
         }
+
         if is_needed {
             let text = "The clock of the file begins anew on its way, and its tracks cannot be copied to be put right.";
             return Err(Failure::new(Code::DecodeErrors, text));
         }
+
         tracing::warn!(job.id = %assignment.state.job_id, "the source cannot be copied into Matroska; its video is one task");
         Ok(None)
     }
 
     async fn copy(&self, args: &[String], folder: &Path, server: &SourceServer, size: u64) -> Result<End, Failure> {
+        // No one reads the ticks. That the copy moves is seen by the bytes that are read from the source.
         let (ticks, _) = watch::channel(Tick::default());
         let exit = ffmpeg::run(Run {
             tool: &self.context.tool,
@@ -109,12 +119,16 @@ impl Planner {
         })
         .await
         .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
+
+        // A full disk is the fault of this host and ends the attempt. Any other end only says that this
+        // source cannot be copied.
         if exit.code() == Some(Code::DiskFull) {
             return Err(Failure::from_code(Code::DiskFull));
         }
         if exit.end != End::Finished {
             tracing::debug!(stderr = exit.stderr_tail, "a copy of the source failed");
         }
+
         Ok(exit.end)
     }
 
@@ -122,10 +136,14 @@ impl Planner {
     async fn publish(&self, assignment: &Assignment, file: &Path, original: &Probe) -> Result<Option<Copied>, Failure> {
         let key = storage::source_copy(assignment.state.job_id.as_str());
         let opened = tokio::fs::File::open(file).await.map_err(|error| no_folder(&error))?;
+
+        // Bytes that are read for the upload count as work, so that a long upload is not taken for a task
+        // that hangs.
         let work_counter = assignment.work_counter.clone();
         let pieces = futures::StreamExt::inspect(ReaderStream::with_capacity(opened, 1 << 18), move |piece| {
             work_counter.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
         });
+
         let stored = match self
             .context
             .jobs
@@ -136,6 +154,7 @@ impl Planner {
             Ok(stored) => stored,
             Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
         };
+
         let copy = SourceCopy {
             bucket: self.context.jobs.output.name().to_owned(),
             key,
@@ -147,14 +166,18 @@ impl Planner {
                     .iter()
                     .any(|stream| argv::decoded_channels(stream).is_some()),
         };
+
         let source = Source::copy(&self.context.storage, &copy);
         let server = self.open(source).await?;
         let probe = self.probe(assignment, &server).await?;
+
         if let Some(repair) = &original.clock_repair {
             refuse_unrepaired(&probe, repair.duration)?;
         } else if !probe.seekable {
+            // A copy that cannot be entered at a time gains nothing over its source.
             return Ok(None);
         }
+
         let probe = remember(probe, original);
         Ok(Some(Copied { copy, probe }))
     }
@@ -167,10 +190,14 @@ fn remember(copy: Probe, original: &Probe) -> Probe {
     let copied = kinds.iter().flat_map(|(_, streams)| streams);
     let places: BTreeMap<u32, u32> = copied.zip(0..).map(|(stream, place)| (stream.index, place)).collect();
     let place = |index: &u32| places.get(index).copied();
+
     let programmes = original
         .programmes
         .iter()
         .map(|programme| programme.iter().filter_map(place).collect());
+
+    // The numbers of tracks that were not copied follow those of the copy, so that none names two
+    // tracks.
     let mut streams = copy.streams;
     let first = streams.iter().map(|stream| stream.index + 1).max().unwrap_or(0);
     let lost = original
@@ -181,6 +208,7 @@ fn remember(copy: Probe, original: &Probe) -> Probe {
         index,
         ..stream.clone()
     }));
+
     Probe {
         streams,
         clock_repair: original.clock_repair.clone(),
@@ -198,9 +226,11 @@ fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
         .filter_map(|stream| stream.start)
         .min();
     let found = copy.end().zip(start).map_or(0.0, |(end, start)| end - start.as_f64());
+
     if (found - wanted).abs() <= 1.0_f64.max(wanted * 0.01) {
         return Ok(());
     }
+
     let text = format!(
         "The clock of the file begins anew on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s."
     );
@@ -213,6 +243,7 @@ fn is_worth_it(probe: &Probe) -> bool {
         (Some(start), Some(end)) => end - start.as_f64() >= WORTH_IT,
         _ => false,
     };
+
     // A decoder of one track would forget by how much it begins later than the others.
     let starts = || {
         probe
@@ -222,6 +253,7 @@ fn is_worth_it(probe: &Probe) -> bool {
             .filter_map(|stream| stream.start)
     };
     let is_late = starts().max() > starts().min().and_then(|first| first.checked_add(Rational::whole(1)));
+
     let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
     let is_enough = |main| is_late || long(main);
     !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(is_enough)

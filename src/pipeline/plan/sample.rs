@@ -26,10 +26,12 @@ impl Planner {
             tracing::warn!(job.id = %assignment.state.job_id, code = %failure.code, "the source was not sampled: {}", failure.message);
             "No sample was taken: the source could not be read through.".to_owned()
         };
+
         let source = match &draft.source.copy {
             Some(copy) => Source::copy(&self.context.storage, copy),
             None => found.source(&self.context.storage),
         };
+
         let who = format!("{}/sample", assignment.state.job_id);
         let need = ResourceRequirements::of_sample(draft, ffmpeg::cores());
         let room = self
@@ -37,10 +39,13 @@ impl Planner {
             .budget
             .wait(&who, need, || assignment.work_counter.add(1))
             .await;
+        // The reservation is held until the function returns: the memory is in use until the sample is taken.
         let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
+
         let server = self.open(source).await.map_err(unread)?;
         let folder = self.context.work_dir.create_task_dir(std::iter::empty());
         let folder = folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;
+
         let input = self.input(&server, draft.source.deep);
         let sample = ffmpeg::sample(&self.context.tool, &input, folder.path(), draft);
         let sampled = self.read(assignment, &server, sample).await.map_err(unread)?;

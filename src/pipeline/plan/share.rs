@@ -1,9 +1,9 @@
 //! A publisher's share of the queue: the jobs of one who sends thousands wait to be planned, so that the first chunks of all others find
 //! no long queue.
 //!
-//! Nobody waits while the fleet has room. Where first chunks pile up, or one publisher has plenty of jobs in work, a job of a publisher
-//! that has its share already is put off, before an attempt is counted. A share is what all jobs in work come to for each of their
-//! publishers.
+//! No one waits while the fleet has room. Where first chunks pile up, or one publisher has plenty of jobs in
+//! work, a job of a publisher that has its share already is put off, before an attempt is counted. A share is
+//! what all jobs in work come to for each of their publishers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,17 +55,21 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// How long the plan of a job waits for others; nothing where it need not.
+    /// How long the plan of a job waits for others, 2 to 60 s; nothing where it need not.
     pub(super) async fn pause(&self, jobs: &Jobs, state: &JobState) -> Option<Duration> {
         let upload = &state.accepted.fact.upload;
         if upload.settings.priority == Priority::High {
             return None;
         }
+
+        // The counts of the queues are asked for first: the list of all jobs costs more, and is needed only
+        // where room is short.
         let (hi, lo) = jobs.encoding().await;
         let room = Room::of(hi, lo);
         if room.is_wide(hi, lo) {
             return None;
         }
+
         let mut active = BTreeMap::new();
         for job in encoding(jobs).await {
             *active.entry(self.publisher(jobs, &job).await).or_default() += 1;
@@ -73,6 +77,7 @@ impl Shares {
         if !room.is_taken(&active, &Publisher::of(upload), hi) {
             return None;
         }
+
         let waiting = jobs.log.backlog(Class::Plan, Lane::Hi).await.in_flight;
         Some(Duration::from_secs((waiting / LOOKS).clamp(PAUSE.0, PAUSE.1)))
     }
@@ -81,6 +86,7 @@ impl Shares {
         if let Some(known) = self.publishers.get(job) {
             return known;
         }
+
         let accepted = subject::fact(job, FactKind::Accepted);
         let recorded = jobs.log.last(topology::JOBS, &accepted).await;
         let accepted: Option<Accepted> = recorded.and_then(|fact| serde_json::from_slice(&fact.payload).ok());
@@ -119,7 +125,7 @@ impl Room {
         }
     }
 
-    /// Whether nobody needs to wait, whoever is in work: there are no more jobs than tasks.
+    /// Whether no one needs to wait, whoever is in work: there are no more jobs than tasks.
     const fn is_wide(self, hi: Backlog, lo: Backlog) -> bool {
         let tasks = hi.waiting + hi.in_flight + lo.waiting + lo.in_flight;
         hi.waiting < self.firsts && tasks < self.jobs
@@ -130,6 +136,7 @@ impl Room {
         let own = active.get(publisher).copied().unwrap_or(0);
         let all: u64 = active.values().sum();
         let publishers = active.len() as u64 + u64::from(own == 0);
+        // This is `own >= all / publishers`, without a division that rounds.
         let is_over = own * publishers >= all.max(1);
         is_over && (hi.waiting >= self.firsts || own >= self.jobs)
     }
@@ -191,6 +198,7 @@ mod tests {
             });
             Publisher::of(&serde_json::from_value(upload).unwrap())
         };
+
         assert_eq!(of(Some("u"), Some("p")), publisher("u"));
         assert_eq!(of(None, Some("p")), publisher("p"));
         assert_eq!(of(None, None), Publisher::default());

@@ -60,6 +60,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
         let text = "The event is not valid, or names no object that this service may read.";
         return Look::Failed(Failure::new(Code::InvalidEvent, text));
     };
+
     let meta = match storage.bucket(&object.bucket).head(&object.key).await {
         Ok(Some(meta)) => meta,
         Ok(None) => return Look::Missing(Code::SourceNotFound),
@@ -72,6 +73,8 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
             };
         }
     };
+
+    // A source that is shorter than its event says may still be uploaded.
     if meta.size < upload.size {
         return Look::Missing(if meta.size == 0 {
             Code::EmptyInput
@@ -79,9 +82,12 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
             Code::TruncatedUpload
         });
     }
+    // Here the event does not promise any bytes either, so there is nothing to wait for.
     if meta.size == 0 {
         return Look::Failed(Failure::from_code(Code::EmptyInput));
     }
+
+    // An entity tag is quoted (RFC 9110, section 8.8.3), and events name it with the quotes or without.
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
         (Some(meant), Some(found)) if bare(meant) != bare(found) => {

@@ -23,6 +23,7 @@ impl Stage for Planner {
         if let Some(pause) = self.shares.pause(&self.context.jobs, state).await {
             return Readiness::Wait(pause);
         }
+
         let look = self.look(state).await;
         if let Look::Found(found) = &look {
             let source = found.source(&self.context.storage);
@@ -30,6 +31,7 @@ impl Stage for Planner {
                 return readiness;
             }
         }
+
         readiness(&self.context.jobs, look, state, task).await
     }
 
@@ -37,19 +39,24 @@ impl Stage for Planner {
         let started = std::time::Instant::now();
         let state = &assignment.state;
         let prefix = &state.accepted.fact.output_prefix;
+
         if let Some((owner, _)) = self.context.jobs.owner(prefix).await?
             && owner.file_id != *state.file_id()
         {
             let text = format!("The output place {prefix} belongs to file {}.", owner.file_id);
             return Err(Failure::new(Code::PrefixInUse, text));
         }
+
         let found = match self.look(state).await {
             Look::Found(found) => found,
             Look::Missing(code) => return Err(self.missing(code, state)),
             Look::Failed(failure) => return Err(failure),
         };
+
         let sniffed = self.sniff(&assignment, &found).await?;
         let server = self.open(found.source(&self.context.storage)).await?;
+
+        // The first bytes may tell what the file is where ffprobe only says that it cannot be read.
         let probe = self
             .probe(&assignment, &server)
             .await
@@ -60,12 +67,14 @@ impl Stage for Planner {
         crash::point("plan.probed");
         let copied = self.copied(&assignment, &server, found.meta.size, &probe).await?;
         crash::point("plan.copied");
+
         let planned = self.decide(&assignment, &found, &probe, copied).await;
         histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
         let evidence = || Evidence {
             probe: serde_json::to_value(&probe).ok(),
             ..Evidence::default()
         };
+
         planned
             .map(|planned| Product::Plan(Box::new(planned)))
             .map_err(|failure| failure.with_evidence(evidence()))
@@ -104,13 +113,15 @@ impl Planner {
             Ok(head) => head,
             Err(error) => return Err(self.context.jobs.classify_source_error(&error).await),
         };
+
         assignment.work_counter.add(head.len() as u64);
         let sniffed = sniff::sniff(&head, source.size);
         if let Some(code) = sniffed.code() {
             return Err(Failure::from_code(code));
         }
 
-        // Whether it is encrypted stands in its index, which may lie behind the media.
+        // Whether it is encrypted is said in its index (`moov`, ISO 14496-12), which may lie behind the
+        // media.
         let Some(at) = sniff::index_at(&head, source.size) else {
             return Ok(sniffed);
         };
@@ -136,6 +147,7 @@ impl Planner {
             let text = format!("The event asks for a profile that is not there: {unknown}.");
             Failure::new(Code::InvalidEvent, text)
         })?;
+
         let pin = Pin {
             bucket: found.object.bucket.clone(),
             key: found.object.key.clone(),
@@ -148,15 +160,18 @@ impl Planner {
             limits: self.context.limits,
             fleet: self.fleet().await,
         };
+
         let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));
         let mut draft = ladder::plan(&read, pin, &settings, &self.context.ffmpeg_version)
             .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
         draft.source.container.clone_from(&probe.container);
         ladder::mime::of(probe).clone_into(&mut draft.source.mime_type);
         draft.source.copy = copy;
+
         if settings.profile.per_title {
             draft = self.fitted(assignment, found, draft).await;
         }
+
         let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {

@@ -34,6 +34,8 @@ impl Orphan {
             "file_id": job.file_id, "job_id": job.id, "name": file.name, "mime_type": file.mime_type,
             "file_url": job.input_url,
         });
+
+        // A size of 0 means that it is not known.
         let optional = [
             ("size", (file.size > 0).then(|| json!(file.size))),
             ("output_prefix", job.output_prefix.as_ref().map(|prefix| json!(prefix))),
@@ -48,6 +50,7 @@ impl Orphan {
                 event[name] = value;
             }
         }
+
         event
     }
 }
@@ -76,6 +79,8 @@ pub async fn orphans(db: &impl ConnectionTrait, stuck_before: DateTime<Utc>) -> 
         .add(Column::StartedAt.lt(stuck_before.naive_utc()))
         .add(Column::StartedAt.is_null());
     let stuck = Condition::all().add(Column::Status.eq("processing")).add(began);
+
+    // Only our facts set `accepted_seq`, so a row without one is the old system's.
     TranscodingJobs::find()
         .select_only()
         .column(Column::Id)

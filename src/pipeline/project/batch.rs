@@ -42,11 +42,15 @@ pub(super) async fn apply(
             Err(unread) => dead.push(DeadFact::new(message, unread.to_string())),
         }
     }
+
+    // All at once is the usual case. Where the content of one is refused, each is applied alone, so that no
+    // other is lost with it.
     let all = Fold::of(entries.iter().map(|(_, entry)| entry), deleted);
     if attempt(transaction, references, &all).await?.is_none() {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();
         return Ok(Applied { entries, dead });
     }
+
     let mut applied = Applied {
         entries: Vec::new(),
         dead,
@@ -57,6 +61,7 @@ pub(super) async fn apply(
             Some(reason) => applied.dead.push(DeadFact::new(message, reason)),
         }
     }
+
     Ok(applied)
 }
 
@@ -66,6 +71,7 @@ pub(super) async fn attempt(
     references: References,
     changes: &Changes,
 ) -> Result<Option<String>, DbErr> {
+    // `PostgreSQL` refuses every statement after one that failed, unless a savepoint takes that one back.
     let savepoint = transaction.begin().await?;
     match rows::apply(&savepoint, references, changes).await {
         Ok(()) => {

@@ -35,7 +35,7 @@ pub struct Census {
     pub database: Database,
     /// The streams.
     pub nats: Nats,
-    /// Most open jobs that are told one by one.
+    /// Most open jobs that are reported one by one.
     pub per_job: u64,
     /// The series of each open job, as the text of a scrape.
     pub open: watch::Sender<String>,
@@ -56,9 +56,11 @@ impl Census {
     /// Asks every fifteen seconds.
     pub async fn run(self) {
         let mut ticks = interval(PERIOD);
+        // After a slow answer the next question comes a period later, not at once.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut queues = Queues::default();
         touch();
+
         loop {
             ticks.tick().await;
             let (answered, ()) = tokio::join!(timeout(LIMIT, self.ask()), queues.tell(&self.nats));
@@ -71,6 +73,7 @@ impl Census {
                     LIMIT.as_secs()
                 )),
             };
+
             gauge!("fluxhls_database_up").set(if answer.is_ok() { 1.0 } else { 0.0 });
             self.health.send_replace(health(&answer));
             self.tell(answer.ok());
@@ -86,6 +89,7 @@ impl Census {
         if self.database.has_many_writers() {
             self.database.try_write().await?;
         }
+
         let now = Utc::now();
         let db = &self.database.read().await?;
         let oldest = |time: Option<DateTime<Utc>>| time.map_or(0.0, |time| (now - time).as_seconds_f64().max(0.0));
@@ -103,23 +107,29 @@ impl Census {
         })
     }
 
-    /// Tells the answer; without one, that nothing is known.
+    /// Publishes the answer; without one, that nothing is known.
     fn tell(&self, answer: Option<Answer>) {
         let known = answer.as_ref();
         let count = |counts: &BTreeMap<String, u64>, status| float(counts.get(status).copied().unwrap_or(0));
+
+        // What is not known is NaN: the last value would look like a current one.
         for status in STATUSES {
             let rows = known.map_or(f64::NAN, |answer| count(&answer.counts, status));
             gauge!("fluxhls_jobs", "status" => status).set(rows);
             let recent = known.map_or(f64::NAN, |answer| count(&answer.stats.jobs, status));
             gauge!("fluxhls_recent_jobs", "window" => "7d", "status" => status).set(recent);
         }
+
         let mean = known.and_then(|answer| answer.stats.mean_seconds).unwrap_or(f64::NAN);
         gauge!("fluxhls_recent_job_duration_average_seconds", "window" => "7d").set(mean);
         gauge!("fluxhls_oldest_open_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_open));
         gauge!("fluxhls_oldest_pending_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_pending));
+
+        // A counter has no value for unknown, so it keeps its last one.
         if let Some(answer) = known {
             total(answer.tally);
         }
+
         self.open
             .send_replace(open::render(known.map_or(&[], |answer| &answer.open)));
     }
@@ -157,7 +167,7 @@ struct Answer {
     stats: Stats,
     oldest_open: f64,
     oldest_pending: f64,
-    /// Nothing was counted before the first fact; to tell that lets the first increase be seen.
+    /// Nothing was counted before the first fact; to say that lets the first increase be seen.
     tally: Tally,
     open: Vec<Job>,
 }
@@ -192,6 +202,7 @@ pub(super) fn count(applied: &Applied) {
         counter!("fluxhls_projection_facts_total", "result" => result)
             .increment(u64::try_from(facts).unwrap_or(u64::MAX));
     }
+
     for entry in &applied.entries {
         let Fact::Ended(ended) = &entry.fact else { continue };
         let outcome = ended.outcome.as_str();
@@ -202,7 +213,7 @@ pub(super) fn count(applied: &Applied) {
     }
 }
 
-/// Says where the projector stands: how many facts the tables are behind, and whether another one writes them.
+/// Says where the projector is: how many facts the tables are behind, and whether another one writes them.
 pub(super) fn stand(lag: u64, standby: bool) {
     gauge!("fluxhls_projection_lag_messages").set(float(lag));
     gauge!("fluxhls_projection_standby").set(if standby { 1.0 } else { 0.0 });

@@ -97,9 +97,10 @@ pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Option<Checkpoint>
     Ok(ProjectionCheckpoint::find_by_id(NAME).one(db).await?.map(Checkpoint))
 }
 
-/// Moves the checkpoint if it still stands at `from`. Done first in a transaction, this also makes a second projector
-/// wait here, and then find out that it lost.
+/// Moves the checkpoint if it still is at `from`; false where it is not. Done first in a transaction, this also
+/// makes a second projector wait here, and then find out that it lost.
 pub(super) async fn advance(db: &impl ConnectionTrait, from: &Checkpoint, to: &Checkpoint) -> Result<bool, DbErr> {
+    // Another stream may have reached the same sequence, so its birth is compared, too.
     let moved = ProjectionCheckpoint::update_many()
         .col_expr(Column::Seq, Expr::value(to.0.seq))
         .col_expr(Column::Subject, Expr::value(to.0.subject.clone()))
@@ -119,6 +120,7 @@ pub(super) async fn count(db: &impl ConnectionTrait, more: Tally) -> Result<(), 
     if more == Tally::default() {
         return Ok(());
     }
+
     ProjectionCheckpoint::update_many()
         .col_expr(Column::JobsAccepted, Expr::col(Column::JobsAccepted).add(more.accepted))
         .col_expr(
@@ -135,6 +137,7 @@ pub(super) async fn count(db: &impl ConnectionTrait, more: Tally) -> Result<(), 
 
 /// Puts the checkpoint wherever the tables were rebuilt to.
 pub(super) async fn put(db: &impl ConnectionTrait, to: &Checkpoint) -> Result<(), DbErr> {
+    // A rebuild may move the checkpoint back, so nothing guards it here.
     let replace = OnConflict::column(Column::Name)
         .update_columns([
             Column::Stream,
@@ -156,7 +159,7 @@ pub(super) async fn put(db: &impl ConnectionTrait, to: &Checkpoint) -> Result<()
         .map(drop)
 }
 
-/// To the nanosecond, as the server tells it.
+/// To the nanosecond, as the server gives it.
 fn exactly(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }

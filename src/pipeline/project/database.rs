@@ -46,7 +46,9 @@ impl Database {
             .sqlx_logging(false)
             .max_connections(settings.max_connections)
             .connect_timeout(CONNECT_LIMIT);
+
         let pool = migration::connect(options).await.map_err(|error| {
+            // The client may quote the URL, which may hold a password.
             let said = words::describe(&error).replace(url, "DATABASE_URL");
             anyhow::anyhow!("cannot connect to the database: {said}")
         })?;
@@ -75,7 +77,7 @@ impl Database {
         self.0.get_database_backend() == DbBackend::Postgres
     }
 
-    /// How the schema stands to this program.
+    /// How the schema relates to this program.
     ///
     /// # Errors
     /// When it cannot be read.

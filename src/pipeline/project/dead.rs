@@ -43,6 +43,7 @@ impl DeadFact {
             headers,
             ..
         } = &self.message;
+
         let grief = Grief {
             stream: topology::JOBS,
             seq: *seq,

@@ -21,6 +21,7 @@ pub(super) fn known(mut messages: Vec<StoredMessage>) -> (Vec<StoredMessage>, Op
         let unread = Entry::read(message).err()?;
         matches!(unread, Unread::Newer { .. }).then_some((index, unread))
     });
+
     match found {
         Some((index, unread)) => {
             messages.truncate(index);
@@ -39,10 +40,13 @@ impl Entry {
         let subject = &message.subject;
         let (job, kind) = subject::read_fact(subject)?;
         let fact = Fact::decode(subject, kind, &message.payload)?;
+
+        // Readers look under the subject, so a body that names another job belongs to neither.
         if fact.head().job_id != job {
             let why = format!("the body speaks of job {}, not of {job}", fact.head().job_id);
             return Err(Unread::broken(subject, why));
         }
+
         let seq = i64::try_from(message.seq)
             .map_err(|error| Unread::broken(subject, format!("sequence {}: {error}", message.seq)))?;
         Ok(Self {

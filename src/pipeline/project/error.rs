@@ -14,7 +14,7 @@ use super::words::describe;
 /// the kernel gives up, a quarter of an hour after it came back.
 pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(120);
 
-/// Why the tables could not be brought on. Nothing is lost: the checkpoint stands where it stood.
+/// Why the tables could not be brought on. Nothing is lost: the checkpoint is where it was.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The database did not do as asked, for a reason that is not in a fact.

@@ -20,7 +20,7 @@ pub(super) const BATCH: usize = 500;
 const GATHER: Duration = Duration::from_millis(100);
 /// How long one pull waits at the server; after a silent one the stream is looked at.
 const IDLE: Duration = Duration::from_secs(5);
-/// When the server forgets a consumer that nobody pulls from.
+/// When the server forgets a consumer that no one pulls from.
 const FORGET: Duration = Duration::from_secs(60);
 
 /// Why the feed ended. It says nothing of the facts: open a new one.
@@ -126,15 +126,18 @@ impl Feed {
             // The position is in the database, in one transaction with the rows; nothing is acknowledged.
             ack_policy: AckPolicy::None,
             filter_subject: subject::ALL_FACTS.to_owned(),
+            // The consumer may be lost at any time: the next one starts from the checkpoint.
             inactive_threshold: FORGET,
             memory_storage: true,
             num_replicas: 1,
             ..pull::Config::default()
         };
+
         let consumer = stream
             .create_consumer(config)
             .await
             .map_err(|error| FeedError::server("read")(&error))?;
+
         Ok(Self {
             nats: nats.clone(),
             created: state_of(&stream).created,
@@ -155,6 +158,7 @@ impl Feed {
     pub(super) async fn next(&mut self) -> Result<Vec<StoredMessage>, FeedError> {
         let mut batch = vec![self.first().await?];
         let deadline = Instant::now() + GATHER;
+
         while batch.len() < BATCH {
             // A pull that is used up ends the batch; the next one is opened by the next call.
             let Some(pull) = &mut self.pull else { break };
@@ -164,6 +168,7 @@ impl Feed {
                 Err(_) => break,
             }
         }
+
         Ok(batch)
     }
 
@@ -173,10 +178,13 @@ impl Feed {
                 Some(pull) => pull,
                 None => self.open_pull().await?,
             };
+
             if let Some(message) = pull.messages.next().await {
                 self.pull = Some(Pull { fruitful: true, ..pull });
                 return self.take(message);
             }
+
+            // A pull that brought messages was used up; only one that brought none is silence.
             if !pull.fruitful {
                 self.look().await?;
             }
@@ -202,6 +210,8 @@ impl Feed {
         if state.created != self.created || state.last_seq < self.seq {
             return Err(FeedError::Changed);
         }
+
+        // Where the server counted more facts, an empty pull means that it does not deliver them.
         match self.pending {
             0 => Ok(()),
             pending => Err(FeedError::Stalled(pending)),
@@ -214,13 +224,16 @@ impl Feed {
     ) -> Result<StoredMessage, FeedError> {
         let message = message.map_err(|error| FeedError::server("pull from")(&error))?;
         let info = message.info().map_err(|error| FeedError::server("read")(&error))?;
+
         // Nothing is acknowledged, so a message that got lost on the way would never come again.
         if info.consumer_sequence != self.delivered + 1 {
             return Err(FeedError::Gap(self.delivered, info.consumer_sequence));
         }
+
         self.delivered = info.consumer_sequence;
         self.seq = info.stream_sequence;
         self.pending = info.pending;
+
         Ok(StoredMessage {
             seq: info.stream_sequence,
             time: info.published,

@@ -4,9 +4,9 @@
 //! changes nothing, and after `pruned` nothing at all does. And a file follows the job accepted last: once a newer one
 //! is accepted, facts of an older one pass it by.
 //!
-//! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the row of the file as it stands: an API
-//! may have it. A rebuild knows all tombstones beforehand: it neither makes the row of a file again for jobs that were deleted, nor
-//! writes into one what they had to say.
+//! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the row of the
+//! file as it is: an API may have it. A rebuild knows all tombstones beforehand: it neither makes the row of a
+//! file again for jobs that were deleted, nor writes into one what they had to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +69,7 @@ impl Fold {
         {
             self.deleted.insert(head.job_id.clone());
         }
+
         let job = self.jobs.entry(head.job_id.clone()).or_default();
         if job.counts(&entry.fact) {
             job.push(entry);
@@ -85,6 +86,8 @@ impl Fold {
     /// What all of it changes.
     pub(super) fn into_changes(self) -> Changes {
         let mut changes = Changes::default();
+
+        // Where no other job of the file is left, only the guards of its row move.
         for (id, deleted) in self.deleted_files {
             if !self.files.contains_key(&id) {
                 changes
@@ -92,19 +95,23 @@ impl Fold {
                     .extend(deleted.patches.into_iter().map(FilePatch::silenced));
             }
         }
+
         for file in self.files.into_values() {
             changes.new_files.extend(file.new);
             changes.file_patches.extend(file.patches);
         }
+
         for (id, job) in self.jobs {
             match (job.pruned, job.accepted) {
                 (Some(seq), _) => changes.pruned.push(Pruned { id: id.into(), seq }),
+                // No row is made for a deleted job whose `pruned` is still to come.
                 (None, _) if self.deleted.contains(&id) => {}
                 (None, Some(row)) => changes.jobs.push(job.patch.applied_to(row)),
                 (None, None) if job.patch.seq > 0 => changes.job_patches.push(job.patch),
                 (None, None) => {}
             }
         }
+
         changes
     }
 }
@@ -136,6 +143,7 @@ impl JobFold {
         let patch = &mut self.patch;
         patch.id = entry.fact.head().job_id.to_string();
         patch.seq = entry.seq;
+
         match &entry.fact {
             Fact::Accepted(accepted) => {
                 *self = Self {
@@ -189,6 +197,7 @@ impl FileFold {
                     patch.status = Some(ended.outcome.as_str());
                     patch.ended = true;
                     if is_completed(ended) {
+                        // The URLs of a file are replaced, never cleared.
                         patch.thumbnail_url = ended.thumbnail_url.clone().or(patch.thumbnail_url.take());
                         let manifest_url = ended.manifest_url.clone().filter(|_| !ended.superseded);
                         patch.hls_manifest_url = manifest_url.or(patch.hls_manifest_url.take());
@@ -206,6 +215,7 @@ impl FileFold {
         if self.newest.as_ref().is_some_and(|(newest, _)| *newest != head.job_id) {
             return None;
         }
+
         let goes_on = self
             .patches
             .last()
@@ -224,9 +234,11 @@ impl FileFold {
                 thumbnail_url: None,
             });
         }
+
         let patch = self.patches.last_mut()?;
         patch.accepted_seq = self.newest.as_ref().map(|(_, seq)| *seq);
         patch.seq = entry.seq;
+        // Times need not follow sequences where the server's clock was set back.
         patch.at = patch.at.max(entry.at);
         Some(patch)
     }

@@ -51,7 +51,7 @@ pub struct Job {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended, whatever its outcome.
     pub completed_at: Option<DateTime<Utc>>,
-    /// Seconds from created to ended, as the view `transcoding_history` told them.
+    /// Seconds from created to ended, as the view `transcoding_history` gave them.
     pub duration_seconds: Option<f64>,
     /// The playlist of the file's newest completed job.
     pub hls_manifest_url: Option<String>,
@@ -62,11 +62,13 @@ pub struct Job {
 impl Job {
     fn new(job: Model, file: Option<files::Model>) -> Self {
         let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
+
         let (file_name, mime_type, hls_manifest_url) = match file {
             Some(file) => (Some(file.name), Some(file.mime_type), file.hls_manifest_url),
             None => (None, None, None),
         };
         let span = job.created_at.zip(job.completed_at);
+
         Self {
             job_id: job.id,
             file_id: job.file_id,
@@ -118,6 +120,7 @@ pub async fn files(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<File>, D
         .order_by_desc(files::Column::Id)
         .limit(limit);
     let rows = newest.all(db).await?;
+
     let file = |row: files::Model| File {
         file_id: row.id,
         name: row.name,
@@ -149,12 +152,14 @@ pub async fn list(db: &impl ConnectionTrait, filter: &Filter) -> Result<Vec<Job>
     let mut select = TranscodingJobs::find()
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id);
+
     if let Some(status) = &filter.status {
         select = select.filter(Column::Status.eq(status));
     }
     if let Some(file_id) = &filter.file_id {
         select = select.filter(Column::FileId.eq(file_id.as_str()));
     }
+
     jobs(db, select.limit(filter.limit)).await
 }
 
@@ -185,6 +190,7 @@ pub async fn active(db: &impl ConnectionTrait, limit: Option<u64>) -> Result<Vec
 /// # Errors
 /// When the database cannot be read.
 pub async fn oldest(db: &impl ConnectionTrait, statuses: &[&str]) -> Result<Option<DateTime<Utc>>, DbErr> {
+    // `MIN` over no rows is one row that holds NULL.
     let oldest: Option<Option<NaiveDateTime>> = TranscodingJobs::find()
         .select_only()
         .column_as(Column::CreatedAt.min(), "oldest")
@@ -215,6 +221,7 @@ async fn jobs(db: &impl ConnectionTrait, select: Select<TranscodingJobs>) -> Res
         .filter_map(|(_, file)| file.as_ref()?.uploaded_by.clone())
         .collect();
     let emails = references::emails(db, uploaders).await?;
+
     let told = |(job, file): (Model, Option<files::Model>)| {
         let uploader = file.as_ref().and_then(|file| file.uploaded_by.as_ref());
         let user_email = uploader.and_then(|id| emails.get(id).cloned());
@@ -265,10 +272,13 @@ pub struct Stats {
 /// When the database cannot be read.
 pub async fn stats(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Stats, DbErr> {
     let since = now.checked_sub_days(Days::new(STATS_DAYS)).unwrap_or(now);
+
+    // `PostgreSQL` and `SQLite` have no function for a span of time in common.
     let seconds = match db.get_database_backend() {
         DbBackend::Postgres => "CAST(AVG(EXTRACT(EPOCH FROM completed_at - created_at)) AS DOUBLE PRECISION)",
         _ => "AVG((JULIANDAY(completed_at) - JULIANDAY(created_at)) * 86400.0)",
     };
+
     let rows: Vec<(Option<String>, i64, Option<f64>)> = TranscodingJobs::find()
         .select_only()
         .column(Column::Status)
@@ -279,6 +289,7 @@ pub async fn stats(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Stat
         .into_tuple()
         .all(db)
         .await?;
+
     let completed = rows.iter().find(|(status, ..)| status.as_deref() == Some("completed"));
     Ok(Stats {
         since,

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::jobs::Job;
 use crate::telemetry::catalogue::CATALOGUE;
 
-/// Media types that are told as they are: publishers may send any text.
+/// Media types that are reported as they are: publishers may send any text.
 const USUAL_TYPES: [&str; 12] = [
     "application/octet-stream",
     "audio/mp4",
@@ -36,6 +36,7 @@ pub(super) fn render(jobs: &[Job]) -> String {
     series(&mut text, "fluxhls_job_started_timestamp_seconds", jobs, |job| {
         Some((id(job), seconds(job.started_at?)))
     });
+
     text
 }
 
@@ -59,6 +60,8 @@ fn labels(job: &Job) -> String {
     let settings = job.settings.as_ref();
     let profile = settings.and_then(|settings| settings["profile"].as_str());
     let mime_type = job.mime_type.as_deref().filter(|found| USUAL_TYPES.contains(found));
+
+    // Names of files and people are no labels.
     format!(
         "{},file_id=\"{}\",mime_type=\"{}\",profile=\"{}\",status=\"{}\"",
         id(job),
@@ -101,6 +104,7 @@ mod tests {
             settings: Some(serde_json::json!({"profile": "a\"b\n"})),
             ..Job::default()
         };
+
         let text = render(&[job]);
         let told: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(

@@ -30,9 +30,12 @@ pub async fn follow(database: Database, nats: Nats) {
         Ok(messages) => messages,
         Err(error) => return tracing::error!(%error, "cannot listen to progress; percentages stay as they are"),
     };
+
     let mut latest = HashMap::new();
     let mut ticks = interval(PERIOD);
+    // After a slow database the rows are written a period later, not once for each missed tick.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
     loop {
         tokio::select! {
             message = messages.next() => match message {
@@ -120,6 +123,7 @@ mod tests {
             });
             note(&mut latest, body.to_string().as_bytes());
         }
+
         note(&mut latest, b"{");
         assert_eq!(latest, HashMap::from([("j".parse().unwrap(), 50)]));
     }

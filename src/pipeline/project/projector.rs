@@ -69,15 +69,19 @@ impl Projector {
                 trouble = self.follow() => trouble,
                 () = stop.cancelled() => return,
             };
+
+            // Any headway since the last trouble starts the pauses over.
             if self.position.borrow().seq != reached {
                 pause = SHORTEST_PAUSE;
             }
+
             match trouble {
                 Ok(Rewound) => {
                     self.position.send_modify(|position| position.following = false);
                     tracing::info!("the tables were rebuilt by another process; resuming from there");
                 }
                 Err(error) => {
+                    // Readiness names the release that is needed.
                     if let ProjectError::Newer(unread) = &error {
                         self.log.newer().note(unread);
                     }
@@ -89,6 +93,7 @@ impl Projector {
                     stop.run_until_cancelled(self.tell_lag()).await;
                 }
             }
+
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = stop.cancelled() => return,
@@ -102,10 +107,13 @@ impl Projector {
         let mut at = self.resume().await?;
         let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
         self.stand(&at, &feed, false);
+
         loop {
             let mut messages = feed.next().await?;
+            // After a batch of another projector the feed still brings facts that are in the tables.
             messages.retain(|message| message.seq > at.seq());
             let (mut messages, newer) = entry::known(messages);
+
             while let Some(last) = messages.last() {
                 let to = at.after(last);
                 let apply = self.apply(references, &at, &to, &messages);
@@ -114,6 +122,8 @@ impl Projector {
                     self.stand(&at, &feed, false);
                     break;
                 }
+
+                // Another projector was first, and its batch may end within ours.
                 match checkpoint::read(&self.database.read().await?).await? {
                     Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => at = theirs,
                     _ => return Ok(Rewound),
@@ -121,6 +131,8 @@ impl Projector {
                 self.stand(&at, &feed, true);
                 messages.retain(|message| message.seq > at.seq());
             }
+
+            // The facts before the newer one are in the tables by now.
             if let Some(unread) = newer {
                 return Err(unread.into());
             }
@@ -137,7 +149,8 @@ impl Projector {
         Ok(References::read(&transaction).await?)
     }
 
-    /// Tells how far behind the log the tables fall while they stand still. Where the log does not answer either, nobody knows.
+    /// Reports how far behind the log the tables fall while they stand still. Where the log does not answer
+    /// either, no one knows.
     async fn tell_lag(&self) {
         let from = self.position.borrow().seq;
         if let Ok(Ok(feed)) = timeout(LETTER_LIMIT, Feed::open(self.log.nats(), from)).await {
@@ -155,6 +168,7 @@ impl Projector {
         if found.is_some() {
             tracing::warn!(reason = doubt, "the tables do not come from this log; rebuilding them");
         }
+
         let (at, rebuilt) = rebuild::run(&self.database, &self.log).await?;
         tracing::info!("{rebuilt}");
         Ok(at)
@@ -165,6 +179,7 @@ impl Projector {
         let Some(at) = at else {
             return Ok(Some("nothing was projected yet"));
         };
+
         let nats = self.log.nats();
         let state = feed::state(nats).await?;
         if !at.is_of(state.created) {
@@ -178,6 +193,7 @@ impl Projector {
             // message says that 0 is its first, and the server refuses to be asked for that one.
             return Ok(None);
         }
+
         let is_there = feed::message(nats, at.seq())
             .await?
             .is_some_and(|message| at.is_at(&message));
@@ -193,16 +209,21 @@ impl Projector {
         messages: &[StoredMessage],
     ) -> Result<bool, ProjectError> {
         let transaction = self.database.write().await?;
+        // First, so that a second projector waits for this row, and then finds out that it lost.
         if !checkpoint::advance(&transaction, from, to).await? {
             transaction.rollback().await?;
             return Ok(false);
         }
+
         let applied = batch::apply(&transaction, references, messages, &BTreeSet::new()).await?;
         let mut tally = Tally::default();
         applied.entries.iter().for_each(|entry| tally.push(&entry.fact));
         checkpoint::count(&transaction, tally).await?;
+        // Before the commit that skips their facts: after a crash in between they come again, with equal ids.
         bury(&self.log, &applied.dead).await?;
         transaction.commit().await?;
+
+        // Counted after the commit: a batch that is rolled back comes again.
         census::count(&applied);
         Ok(true)
     }

@@ -25,10 +25,12 @@ pub(super) struct Queues {
 }
 
 impl Queues {
-    /// Asks, and tells; what is not answered in time is told as unknown.
+    /// Asks, and publishes; what is not answered in time is published as unknown.
     pub(super) async fn tell(&mut self, nats: &Nats) {
         let account = timeout(LIMIT, nats.js.query_account()).await;
         tell_account(account.ok().and_then(Result::ok).as_ref());
+
+        // Each question has a limit of its own, so that one stream without an answer hides no other.
         for name in topology::STREAMS {
             let info = timeout(LIMIT, info(nats, name)).await.ok().flatten();
             tell_stream(name, info.as_ref());
@@ -42,6 +44,8 @@ impl Queues {
                 }
             }
         }
+
+        // Only the names of the consumers matter here, so any sizing will do.
         for durable in topology::durables(&Sizing::default()) {
             let name = durable.config.durable_name.unwrap_or_default();
             let backlog = timeout(LIMIT, Backlog::of(nats, durable.stream, &name)).await;
@@ -62,12 +66,14 @@ impl Queues {
         {
             return Some(held.clone());
         }
+
         let stream = nats.js.get_stream_no_info(topology::DEAD).await.ok()?;
         let mut subjects = stream.info_with_subjects(">").await.ok()?;
         let mut held = BTreeMap::new();
         while let Some((subject, letters)) = subjects.try_next().await.ok()? {
             *held.entry(kind(&subject)).or_default() += u64::try_from(letters).unwrap_or(0);
         }
+
         self.letters = Some((bounds.0, bounds.1, held.clone()));
         Some(held)
     }

@@ -58,16 +58,21 @@ pub(super) async fn run(database: &Database, log: &Log) -> Result<(Checkpoint, R
             checkpoint::read(&transaction).await?,
         )
     };
+
+    // The log is folded first, so that the transaction is not open for as long as that takes.
     let folded = fold(log, before).await?;
+
     let transaction = database.write().await?;
     // First, for the row's lock: a live projector waits here and then finds out.
     checkpoint::put(&transaction, &folded.to).await?;
     rows::clear_guards(&transaction).await?;
+
     let deleted = folded.fold.deleted().clone();
     let changes = folded.fold.into_changes();
     let mut dead = folded.dead;
     if batch::attempt(&transaction, references, &changes).await?.is_some() {
         // Something in there is refused. Which fact it is shows only in going through them again, batch by batch.
+        // That finds the broken ones, too.
         dead.clear();
         let mut feed = Feed::open(log.nats(), 0).await?;
         let mut at = 0;
@@ -79,8 +84,10 @@ pub(super) async fn run(database: &Database, log: &Log) -> Result<(Checkpoint, R
             dead.extend(applied.dead);
         }
     }
+
     bury(log, &dead).await?;
     transaction.commit().await?;
+
     let rebuilt = Rebuilt {
         facts: folded.facts,
         dead: dead.len(),
@@ -96,12 +103,14 @@ async fn tombstones(log: &Log) -> Result<BTreeMap<FileId, EventOrder>, ProjectEr
         let Some(recorded) = log.last(topology::JOBS, &subject).await else {
             continue;
         };
+
         match wire::read::<Tombstone>(&subject, &recorded.payload) {
             Ok(tombstone) => drop(tombstones.insert(tombstone.file_id, tombstone.event)),
             Err(unread @ Unread::Newer { .. }) => return Err(unread.into()),
             Err(unread @ Unread::Broken { .. }) => tracing::error!(%unread, "a deletion cannot be taken into account"),
         }
     }
+
     Ok(tombstones)
 }
 
@@ -134,11 +143,13 @@ async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectEr
         dead: Vec::new(),
         to: Checkpoint::start(state.created),
     };
+
     while feed.pending() > 0 {
         for message in feed.next().await? {
             match Entry::read(&message) {
                 Ok(entry) => {
                     folded.fold.push(&entry);
+                    // What is up to there was counted before.
                     if message.seq > since {
                         tally.push(&entry.fact);
                     }
@@ -152,6 +163,7 @@ async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectEr
             folded.to = folded.to.after(&message);
         }
     }
+
     let least = before.map(|at| at.tally()).unwrap_or_default();
     folded.to = folded.to.counting(tally.max(least));
     Ok(folded)

@@ -22,6 +22,7 @@ impl References {
                 projects: false,
             });
         }
+
         let statement = Statement::from_string(
             DbBackend::Postgres,
             "SELECT confrelid::regclass::text AS target FROM pg_constraint \
@@ -32,13 +33,14 @@ impl References {
             .iter()
             .map(|row| row.try_get("", "target"))
             .collect::<Result<_, _>>()?;
+
         Ok(Self {
             users: targets.iter().any(|target| target == "users"),
             projects: targets.iter().any(|target| target == "projects"),
         })
     }
 
-    /// Reads as much as [`Self::clear_unknown`] does, of nobody.
+    /// Reads as much as [`Self::clear_unknown`] does, of no one.
     pub(super) async fn try_read(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         for (is_there, table) in [(self.users, "users"), (self.projects, "projects")] {
             if is_there {
@@ -57,6 +59,7 @@ impl References {
                 row.uploaded_by.take_if(|id| !known.contains(id));
             }
         }
+
         if self.projects {
             let known = known(db, "projects", rows.iter().filter_map(|row| row.project_id.clone())).await?;
             for row in &mut *rows {
@@ -72,6 +75,8 @@ pub(super) async fn emails(db: &impl ConnectionTrait, ids: BTreeSet<String>) -> 
     if ids.is_empty() || db.get_database_backend() != DbBackend::Postgres {
         return Ok(HashMap::new());
     }
+
+    // The table is another application's: it may be missing, or have no such column.
     let statement = Statement::from_string(
         DbBackend::Postgres,
         "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('users') AND attname = 'email' AND NOT attisdropped",
@@ -79,6 +84,7 @@ pub(super) async fn emails(db: &impl ConnectionTrait, ids: BTreeSet<String>) -> 
     if db.query_one_raw(statement).await?.is_none() {
         return Ok(HashMap::new());
     }
+
     let select = Query::select()
         .columns(["id", "email"])
         .from(Alias::new("users"))
@@ -102,6 +108,7 @@ async fn known(
     if ids.is_empty() {
         return Ok(ids);
     }
+
     let select = Query::select()
         .column("id")
         .from(Alias::new(table))

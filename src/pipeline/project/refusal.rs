@@ -4,10 +4,12 @@ use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr};
 
 /// SQLSTATE classes of `PostgreSQL` that speak of the values in a statement: data exceptions (22), violated constraints
-/// (23), a row or index entry over a limit (54), and what somebody's trigger raises (P0).
+/// (23), a row or index entry over a limit (54), and what someone's trigger raises (P0).
+/// The manual of `PostgreSQL` lists them in its appendix A.
 const POSTGRES_CLASSES: [&str; 4] = ["22", "23", "54", "P0"];
 
 /// Primary result codes of `SQLite` that do: too big (18), constraint (19), mismatch (20).
+/// See <https://www.sqlite.org/rescode.html>.
 const SQLITE_CODES: [u32; 3] = [18, 19, 20];
 
 /// Whether the database refused the content of a statement.
@@ -18,6 +20,7 @@ pub(super) fn is_of_content(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return false;
     };
+
     match error.as_ref() {
         SqlxError::Encode(_) => true,
         SqlxError::Database(error) => {

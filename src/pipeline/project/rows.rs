@@ -23,9 +23,11 @@ pub(super) async fn apply(db: &impl ConnectionTrait, references: References, cha
         references.clear_unknown(db, &mut rows).await?;
         insert_files(db, rows).await?;
     }
+
     for rows in changes.jobs.chunks(CHUNK) {
         put_jobs(db, rows).await?;
     }
+
     // Files before job patches: a file asks the row of its job whether the job was over before this run.
     for patch in &changes.file_patches {
         patch_file(db, patch).await?;
@@ -33,9 +35,11 @@ pub(super) async fn apply(db: &impl ConnectionTrait, references: References, cha
     for patch in &changes.job_patches {
         patch_job(db, patch).await?;
     }
+
     for pruned in &changes.pruned {
         delete_job(db, pruned).await?;
     }
+
     Ok(())
 }
 
@@ -49,12 +53,14 @@ pub(super) async fn clear_guards(db: &impl ConnectionTrait) -> Result<(), DbErr>
         .filter(files::Column::FactSeq.is_not_null())
         .exec(db)
         .await?;
+
     TranscodingJobs::update_many()
         .col_expr(transcoding_jobs::Column::AcceptedSeq, nothing.clone())
         .col_expr(transcoding_jobs::Column::FactSeq, nothing)
         .filter(transcoding_jobs::Column::FactSeq.is_not_null())
         .exec(db)
         .await?;
+
     Ok(())
 }
 
@@ -68,7 +74,9 @@ async fn insert_files(db: &impl ConnectionTrait, rows: Vec<files::Model>) -> Res
 
 async fn put_jobs(db: &impl ConnectionTrait, rows: &[transcoding_jobs::Model]) -> Result<(), DbErr> {
     use transcoding_jobs::Column;
+
     let stored = || Expr::col((TranscodingJobs, Column::FactSeq));
+    // Both databases call the row that the insert proposes `excluded`.
     let is_newer = stored()
         .is_null()
         .or(stored().lt(Expr::col((Alias::new("excluded"), Column::FactSeq))));
@@ -85,10 +93,12 @@ async fn put_jobs(db: &impl ConnectionTrait, rows: &[transcoding_jobs::Model]) -
 
 async fn patch_file(db: &impl ConnectionTrait, patch: &FilePatch) -> Result<(), DbErr> {
     use files::Column;
+
     let mut update = Files::update_many()
         .col_expr(Column::FactSeq, Expr::value(patch.seq))
         .filter(Column::Id.eq(&patch.file_id))
         .filter(is_before(Column::FactSeq, patch.seq));
+
     if let Some(status) = patch.status {
         update = update
             .col_expr(Column::TranscodingStatus, Expr::value(status))
@@ -102,20 +112,25 @@ async fn patch_file(db: &impl ConnectionTrait, patch: &FilePatch) -> Result<(), 
                 replaced(Column::MimeType, UNKNOWN_MIME_TYPE, mime_type.as_str()),
             );
     }
+
     update = set_some(update, Column::HlsManifestUrl, patch.hls_manifest_url.as_ref());
     update = set_some(update, Column::ThumbnailUrl, patch.thumbnail_url.as_ref());
+
+    // A file follows the job accepted last. Where its `accepted` is not in this run, the rows know it.
     update = match patch.accepted_seq {
         Some(accepted) => update
             .col_expr(Column::AcceptedSeq, Expr::value(accepted))
             .filter(Column::AcceptedSeq.is_null().or(Column::AcceptedSeq.lte(accepted))),
         None => update.filter(Expr::exists(followed_job(patch))),
     };
+
     update.exec(db).await.map(drop)
 }
 
 /// The job of a patch, if the file in the outer statement follows it and it was not over before.
 fn followed_job(patch: &FilePatch) -> SelectStatement {
     use transcoding_jobs::Column;
+
     let mut job = Query::select();
     job.expr(Expr::val(1))
         .from(TranscodingJobs)
@@ -123,6 +138,7 @@ fn followed_job(patch: &FilePatch) -> SelectStatement {
         .and_where(
             Expr::col((TranscodingJobs, Column::AcceptedSeq)).eq(Expr::col((Files, files::Column::AcceptedSeq))),
         );
+
     if !patch.ended {
         job.and_where(Expr::col((TranscodingJobs, Column::CompletedAt)).is_null());
     }
@@ -131,16 +147,20 @@ fn followed_job(patch: &FilePatch) -> SelectStatement {
 
 async fn patch_job(db: &impl ConnectionTrait, patch: &JobPatch) -> Result<(), DbErr> {
     use transcoding_jobs::Column;
+
     let mut update = TranscodingJobs::update_many()
         .col_expr(Column::FactSeq, Expr::value(patch.seq))
         .filter(Column::Id.eq(&patch.id))
         .filter(is_before(Column::FactSeq, patch.seq));
+
     update = set_some(update, Column::Status, patch.status.as_ref());
     update = set_some(update, Column::StartedAt, patch.started_at.as_ref());
     update = set_some(update, Column::CompletedAt, patch.completed_at.as_ref());
     update = set_some(update, Column::Progress, patch.progress.as_ref());
     update = set_some(update, Column::ManifestUrl, patch.manifest_url.as_ref());
     update = set_some(update, Column::ErrorMessage, patch.error_message.as_ref());
+
+    // A job that is over stays as it ended: what comes later is from a worker that had not heard.
     if patch.completed_at.is_none() {
         update = update.filter(Column::CompletedAt.is_null());
     }

@@ -27,11 +27,13 @@ const BOUNDS: [FactKind; 2] = [FactKind::Accepted, FactKind::Ended];
 pub async fn sweep(jobs: Jobs) {
     let mut open = BTreeSet::new();
     let mut seq = count_open(&jobs, 0, &mut open).await;
+
     loop {
         // A sweep right after start would meet jobs whose first task is just being queued by others; the jitter keeps
         // several sweeps apart.
         let pause = PERIOD.mul_f64(0.75 + rand::random::<f64>() / 2.0);
         tokio::time::sleep(pause).await;
+
         seq = count_open(&jobs, seq, &mut open).await;
         for job in &open {
             look_after(&jobs, job).await;
@@ -39,7 +41,8 @@ pub async fn sweep(jobs: Jobs) {
     }
 }
 
-/// Follows the log from `seq` on, and tells how many jobs are open: also before the first sweep, since what is absent looks like no process.
+/// Follows the log from `seq` on, and reports how many jobs are open: also before the first sweep, since what
+/// is absent looks like no process.
 async fn count_open(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
     let reached = follow(jobs, seq, open).await;
     gauge!("fluxhls_open_jobs").set(f64::from(u32::try_from(open.len()).unwrap_or(u32::MAX)));
@@ -68,6 +71,7 @@ async fn stopped(jobs: &Jobs, job: &JobId, error: SettleError) {
             jobs.keep_unended(job, refused).await.map_err(SettleError::from)
         }
     };
+
     if let Err(error) = kept {
         tracing::error!(job.id = %job, %error, "not even a dead letter can be published");
     }
@@ -84,23 +88,28 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
     if state.ended {
         return Ok(false);
     }
+
     let is_overdue = Utc::now() - state.accepted.time > DEADLINE;
     let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
     if !state.is_open() {
         match jobs.settle(&state).await {
-            // What it decided to commit is gone, and nobody brought it back.
+            // What it decided to commit is gone, and no one brought it back.
             Err(SettleError::Missing { .. }) if is_overdue => jobs.give_up(&state, error).await?,
             settled => settled?,
         }
         return Ok(true);
     }
+
     if is_overdue {
         jobs.fail(&state, error).await?;
         return Ok(true);
     }
+
+    // A task on the queue reads the log when it is taken, and goes on from there.
     if jobs.is_queued(job).await {
         return Ok(false);
     }
+
     tracing::warn!(job.id = %job, file.id = %state.file_id(), "an open job had no task on the queue; planning it again");
     counter!("fluxhls_swept_jobs_total").increment(1);
     jobs.log
@@ -121,6 +130,7 @@ async fn follow(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
             _ => {}
         }
     });
+
     if let Err(error) = read.await {
         tracing::warn!(%error, "the sweep cannot read the log to its end; going on in a minute");
     }

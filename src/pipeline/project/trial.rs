@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait as _, DbErr};
 use super::Database;
 use super::references::References;
 
-/// One statement for each right that is needed. None finds a row, so none waits for a row that somebody writes; a
+/// One statement for each right that is needed. None finds a row, so none waits for a row that someone writes; a
 /// database that takes no writes refuses them all the same.
 const STATEMENTS: [&str; 7] = [
     "UPDATE projection_checkpoint SET seq = seq WHERE 1 = 0",

@@ -1,4 +1,5 @@
-//! What a database said, in one sentence with what to do. A statement, which holds other people's content, is never told.
+//! What a database said, in one sentence with what to do. A statement, which holds other people's content, is
+//! never shown.
 
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr};
@@ -14,6 +15,7 @@ pub fn describe(error: &DbErr) -> String {
             let fix = fix(inner, &said);
             format!("{said}; {fix}")
         }
+        // The ten seconds are the `CONNECT_LIMIT` of the module `database`.
         DbErr::ConnectionAcquire(_) => "no connection became free within 10 seconds; check that the database runs and \
                                         answers, and DATABASE_MAX_CONNECTIONS"
             .to_owned(),
@@ -22,7 +24,7 @@ pub fn describe(error: &DbErr) -> String {
     }
 }
 
-/// The words alone. PostgreSQL's own client adds the line of the server's source, which helps nobody here.
+/// The words alone. PostgreSQL's own client adds the line of the server's source, which helps no one here.
 pub(super) fn said(error: &SqlxError) -> String {
     match error {
         SqlxError::Database(error) => error.message().to_owned(),
@@ -32,11 +34,13 @@ pub(super) fn said(error: &SqlxError) -> String {
 }
 
 /// What to do, by SQLSTATE where the server gave one, else by the words of the client, which keeps no kind of error.
+/// The manual of `PostgreSQL` lists the codes in its appendix A.
 fn fix(error: &SqlxError, said: &str) -> &'static str {
     let code = match error {
         SqlxError::Database(error) => error.code().unwrap_or_default().into_owned(),
         _ => String::new(),
     };
+
     match code.as_str() {
         "25006" => {
             "the database takes no writes: DATABASE_URL must lead to the primary server, and neither database nor user \

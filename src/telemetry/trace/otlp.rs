@@ -56,10 +56,12 @@ where
     let Some(collector) = collector else {
         return Ok((None, Traces(None)));
     };
+
     anyhow::ensure!(
         collector.endpoint.starts_with("http://"),
         "OTEL_EXPORTER_OTLP_ENDPOINT must be the http:// URL of a collector's gRPC port (http://127.0.0.1:4317); TLS is the business of a collector nearby"
     );
+
     let exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(&collector.endpoint)
@@ -72,6 +74,7 @@ where
         .with_batch_exporter(exporter)
         .with_resource(resource.build())
         .build();
+
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("fluxhls"));
     Ok((Some(layer), Traces(Some(provider))))
 }

@@ -14,7 +14,7 @@ use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a task in work looks for the room it waits for: not only we free it.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long a task that is too large for this worker is told of.
+/// How long a task that is too large for this worker is reported.
 const MEMORABLE: Duration = Duration::from_secs(600);
 
 /// What this process has given out. Clones share it.
@@ -62,7 +62,7 @@ struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Judgement {
     Fits,
-    /// The first time it is told why.
+    /// The first time the reason is logged.
     Later(Resource, bool),
     TooLargeForWorker(Resource),
 }
@@ -105,9 +105,12 @@ impl ResourceBudget {
                 return Admission::Later;
             }
         };
+
+        // Judged and reserved in one step, so that two tasks never get the same room.
         let mut judgement = Judgement::Fits;
         self.book
             .send_modify(|book| judgement = book.judge(who, need, &room, Instant::now()));
+
         match judgement {
             Judgement::Fits => {
                 self.show();
@@ -128,9 +131,11 @@ impl ResourceBudget {
                     room.most.of(resource),
                     resource.setting()
                 );
+
                 let told = self.too_large();
                 self.book
                     .send_modify(|book| book.too_large = Some((text.clone(), Instant::now())));
+                // The task comes back again and again; the same text in a row is logged once.
                 if told.as_ref() != Some(&text) {
                     tracing::warn!("{text}");
                 }
@@ -147,6 +152,7 @@ impl ResourceBudget {
                 Admission::TooLargeForWorker => return None,
                 Admission::Later => {}
             }
+
             beat();
             tokio::time::sleep(AGAIN).await;
         }
@@ -193,24 +199,29 @@ impl Reservation {
 }
 
 impl Book {
-    /// Judges a task, and writes the judgement down. Nobody overtakes the one that waits longest, where that one would fit if all tasks
-    /// in work were done: small tasks would keep a large one waiting for ever.
+    /// Judges a task, and writes the judgement down. No one overtakes the one that waits longest, where that one
+    /// would fit if all tasks in work were done: small tasks would keep a large one waiting for ever.
     fn judge(&mut self, who: &str, need: ResourceRequirements, room: &AvailableCapacity, now: Instant) -> Judgement {
         self.waiting
             .retain(|waiting| now.duration_since(waiting.seen) < PATIENCE);
+
         if let Some(resource) = room.too_small_for(need) {
             self.waiting.retain(|waiting| waiting.who != who);
             return Judgement::TooLargeForWorker(resource);
         }
+
+        // A first one that would not even fit alone waits for room that is not ours, and holds no one up.
         let first = self.waiting.first().filter(|first| first.who != who);
         let kept = first
             .filter(|first| room.taken_for(first.need, ResourceRequirements::default()).is_none())
             .map_or_else(ResourceRequirements::default, |first| first.need);
+
         let Some(resource) = room.taken_for(need, self.reserved.and(kept)) else {
             self.waiting.retain(|waiting| waiting.who != who);
             self.reserved = self.reserved.and(need);
             return Judgement::Fits;
         };
+
         match self.waiting.iter_mut().find(|waiting| waiting.who == who) {
             Some(waiting) => {
                 waiting.seen = now;
@@ -257,17 +268,20 @@ mod tests {
             book.judge("large", disk(90), &room, now),
             Judgement::Later(Resource::Disk, false)
         );
+
         // It would fit beside the small one, but not beside the large one that was here before.
         assert_eq!(
             book.judge("late", disk(20), &room, now),
             Judgement::Later(Resource::Disk, true)
         );
+
         book.reserved = book.reserved.without(disk(40));
         assert_eq!(book.judge("large", disk(90), &room, now), Judgement::Fits);
         assert_eq!(
             book.judge("late", disk(20), &room, now),
             Judgement::Later(Resource::Disk, false)
         );
+
         book.reserved = ResourceRequirements::default();
         assert_eq!(book.judge("late", disk(20), &room, now), Judgement::Fits);
     }
@@ -279,8 +293,10 @@ mod tests {
             book.judge("large", disk(90), &room(100, 50), now),
             Judgement::Later(Resource::Disk, true)
         );
+
         // The disk is full of what is not ours.
         assert_eq!(book.judge("small", disk(40), &room(100, 50), now), Judgement::Fits);
+
         let later = now + PATIENCE;
         assert_eq!(book.judge("other", disk(60), &room(100, 100), later), Judgement::Fits);
     }
@@ -292,6 +308,7 @@ mod tests {
             work_dir_max: Some(1000),
             memory_max: Some(1 << 40),
         };
+
         let budget = ResourceBudget::new(capacity, folder.path(), 0);
         assert!(matches!(budget.admit("j/v0", disk(1001)), Admission::TooLargeForWorker));
         let told = budget.too_large().unwrap();
@@ -299,6 +316,7 @@ mod tests {
             told.contains("j/v0") && told.contains("1001") && told.contains("WORK_DIR_MAX"),
             "{told}"
         );
+
         let Admission::Granted(held) = budget.admit("j/v1", disk(600)) else {
             panic!("it fits")
         };
@@ -314,10 +332,12 @@ mod tests {
         let budget = ResourceBudget::new(Capacity::default(), folder.path(), 0);
         let path = folder.path().display().to_string();
         drop(folder);
+
         assert!(matches!(
             budget.admit("j/v0", ResourceRequirements::default()),
             Admission::Later
         ));
+
         let told = budget.room().unwrap_err().to_string();
         assert!(told.contains(&path) && told.contains("WORK_DIR"), "{told}");
     }
@@ -334,6 +354,7 @@ mod tests {
                 } else if book.judge(&who.to_string(), disk(need), &room, now) == Judgement::Fits {
                     held.push((who, disk(need)));
                 }
+
                 let sum: u64 = held.iter().map(|(_, need)| need.disk).sum();
                 prop_assert_eq!(book.reserved.disk, sum);
                 prop_assert!(sum <= 100);

@@ -51,9 +51,11 @@ impl AvailableCapacity {
     /// When the folder is gone, or cannot be written.
     pub fn look(capacity: &Capacity, folder: &Path, cache: u64) -> io::Result<Self> {
         let disk = statvfs(folder).map_err(io::Error::from)?;
+        // A file system that is mounted read-only reports free blocks all the same.
         if disk.flags().contains(FsFlags::ST_RDONLY) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
+
         let (unit, limit) = (disk.fragment_size(), capacity.work_dir_max.unwrap_or(u64::MAX));
         let total = disk.blocks().saturating_mul(unit);
         let reserve = RESERVE.min(total / 20);
@@ -62,11 +64,13 @@ impl AvailableCapacity {
             .blocks_available()
             .saturating_mul(unit)
             .saturating_add(used(folder));
+
         let memory = memory();
         let ours = OURSELVES.saturating_add(cache);
         let most = capacity.memory_max.unwrap_or(memory.total).saturating_sub(ours);
         // Whoever sets a limit of their own has thought of the others.
         let spare = memory.available.filter(|_| capacity.memory_max.is_none());
+
         Ok(Self {
             most: ResourceRequirements {
                 disk: total.saturating_sub(reserve).min(limit),
@@ -130,6 +134,7 @@ mod tests {
             free.most.disk >= free.now.disk && free.now.disk > 0 && free.now.memory > 0,
             "{free:?}"
         );
+
         let capacity = Capacity {
             work_dir_max: Some(1000),
             memory_max: Some(OURSELVES + 500),
@@ -139,6 +144,7 @@ mod tests {
             disk: 1000,
             memory: 400,
         };
+
         assert_eq!((small.most, small.now), (need, need));
         assert_eq!(small.too_small_for(need), None);
         assert_eq!(

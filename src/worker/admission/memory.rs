@@ -21,6 +21,7 @@ pub(super) fn memory() -> Memory {
     if let Some(total) = group_limit(&ours, Path::new("/sys/fs/cgroup")) {
         return Memory { total, available: None };
     }
+
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     Memory {
         // A system that does not tell has no limit that we could keep.
@@ -31,18 +32,23 @@ pub(super) fn memory() -> Memory {
 
 /// The least limit of the control group and of those it is in. Within a container the path may be one of the host's, which is not
 /// there; the group at the root is then the container's own.
+///
+/// The format of `/proc/self/cgroup` is that of cgroups(7).
 fn group_limit(ours: &str, root: &Path) -> Option<u64> {
     let groups = ours.lines().filter_map(|line| {
         let mut parts = line.splitn(3, ':');
         let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
         match controllers {
+            // Version 2 has one hierarchy, whose line names no controllers.
             "" => Some((root.to_owned(), path, "memory.max")),
+            // Version 1 has one for each controller, or for a few together.
             _ if controllers.split(',').any(|name| name == "memory") => {
                 Some((root.join("memory"), path, "memory.limit_in_bytes"))
             }
             _ => None,
         }
     });
+
     let limits = groups.flat_map(|(mount, path, file)| {
         let group = mount.join(path.trim_start_matches('/'));
         let above: Vec<_> = group
@@ -52,13 +58,14 @@ fn group_limit(ours: &str, root: &Path) -> Option<u64> {
             .collect();
         above
     });
+
     limits
         .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok())
         .filter(|limit| *limit < NO_LIMIT)
         .min()
 }
 
-/// A line of `/proc/meminfo`, which counts in KiB.
+/// A line of `/proc/meminfo`, which counts in KiB (proc(5)), in bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
@@ -76,13 +83,16 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         };
+
         write("pod/memory.max", "2000000\n");
         write("pod/box/memory.max", "max\n");
         assert_eq!(group_limit("0::/pod/box\n", root.path()), Some(2_000_000));
         assert_eq!(group_limit("0::/elsewhere\n", root.path()), None);
+
         // In a container of its own the path of the host is not there.
         write("memory.max", "3000000\n");
         assert_eq!(group_limit("0::/kubepods/x\n", root.path()), Some(3_000_000));
+
         write("memory/docker/memory.limit_in_bytes", "1000000\n");
         write("memory/memory.limit_in_bytes", "9223372036854771712\n");
         assert_eq!(

@@ -142,6 +142,7 @@ fn chunk_disk(plan: &Planned, chunk: u32) -> u64 {
     else {
         return SMALL_FILES;
     };
+
     let segments = (end - first).div_ceil(u64::from(video.segment_frames.max(1)));
     let (mut making, mut reading) = (0, 0);
     for rung in plan.videos() {
@@ -151,13 +152,16 @@ fn chunk_disk(plan: &Planned, chunk: u32) -> u64 {
         making += segments.min(HELD) * segment_bytes(plan, rung) + frames;
         reading += 2 * kept * segment_bytes(plan, rung) + 2 * frames;
     }
+
     let tiles = plan.storyboard.map_or(0, |board| {
         (board.tiles_in(first, end).len() * board.tile_bytes()) as u64
     });
+
+    // Making and reading back follow each other, so the larger of the two counts.
     SMALL_FILES + tiles + poster_bytes(plan, chunk, segments) + u64::max(making, reading)
 }
 
-/// The largest segment of a rung: its cap, and a whole buffer on top.
+/// Bytes of the largest segment of a rung: its cap, and a whole buffer on top.
 fn segment_bytes(plan: &Planned, rung: &VideoRendition) -> u64 {
     let bits = rung.maxrate * seconds(plan) + rung.bufsize;
     bits / 8 * (100 + OVERHEAD) / 100
@@ -188,7 +192,8 @@ fn pixels(rung: &VideoRendition) -> u64 {
     u64::from(rung.width) * u64::from(rung.height)
 }
 
-/// The pictures among which the poster is chosen: eight, and one more each time the chunk is twice as long.
+/// Bytes of the pictures among which the poster is chosen: eight, and one more each time the chunk is twice as
+/// long.
 fn poster_bytes(plan: &Planned, chunk: u32, segments: u64) -> u64 {
     match argv::poster_size(plan) {
         Some(size) if argv::has_poster(chunk) => {
@@ -227,18 +232,21 @@ mod tests {
         // 900 frames in four segments: the second chunk holds two, and three frames of each rung are compared. All of it once while it is
         // made, and twice when it is read back.
         let need = ResourceRequirements::of_task(&plan, TaskName::video(1), 2);
+
         let caps = 2 * (9 * MB * 6 + 16 * MB / 10 * 6) / 8 * 110 / 100;
         let evidence = 3 * (1920 * 1080 + 854 * 480);
         let tiles = 4 * 192 * 108 * 3;
         let poster = 10 * 1280 * 720 * 3;
         let all = SMALL_FILES + 2 * (caps + evidence) + tiles + poster;
         assert!(need.disk.abs_diff(all) < all / 50, "{} is far from {all}", need.disk);
+
         // A longer chunk needs more, but only up to what may wait to be sent.
         let mut long = plan.clone();
         let video = long.video.as_mut().unwrap();
         (video.frames, video.chunks) = (240 * 1000, vec![0]);
         let most = ResourceRequirements::of_task(&long, TaskName::video(0), 2).disk;
         assert!(most > need.disk);
+
         long.video.as_mut().unwrap().frames *= 10;
         long.storyboard = None;
         assert!(ResourceRequirements::of_task(&long, TaskName::video(0), 2).disk < most + 12 * MB);
@@ -264,6 +272,7 @@ mod tests {
                 audio.duration = 36_000.0;
             }
         }
+
         let long = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2);
         assert!(short.disk < 20 * MB && long.disk < 60 * MB, "{short:?} {long:?}");
         assert_eq!(short.memory, long.memory);
@@ -289,6 +298,7 @@ mod tests {
             alone.memory < ResourceRequirements::of_task(&plan, task, 1).memory - 100 * MB,
             "{alone:?}"
         );
+
         // What is left of 512 MiB by ourselves and the block cache.
         assert!(alone.memory < (512 - 96 - 64) * mb, "{alone:?}");
     }

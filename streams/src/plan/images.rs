@@ -60,11 +60,13 @@ mod tests {
             columns: 7,
             rows: 1,
         };
+
         assert_eq!(storyboard.tiles_in(0, 1), 0..1);
         assert_eq!(storyboard.tiles_in(0, 100), 0..2);
         assert_eq!(storyboard.tiles_in(100, 149), 2..3);
         assert_eq!(storyboard.tiles_in(149, 151), 3..4);
         assert_eq!(storyboard.tiles_in(151, 200), 4..4);
+
         // The plan has no more tiles, however many frames there are.
         assert_eq!(storyboard.tiles_in(300, 900), 6..7);
         assert_eq!((storyboard.tile_bytes(), storyboard.tiles_per_sheet()), (62_208, 7));

@@ -162,6 +162,7 @@ mod tests {
             seek_margin: 0.0,
             picture: Picture::default(),
         };
+
         assert_eq!(video.chunk_frames(0), Some((0, 200)));
         assert_eq!(video.chunk_frames(1), Some((200, 500)));
         assert_eq!(video.chunk_frames(2), Some((500, 1234)));

@@ -17,6 +17,7 @@ const QUESTIONS: [(&str, &str); 4] = [
 #[must_use]
 pub fn asyncapi() -> Value {
     let (mut channels, mut operations) = (Map::new(), Map::new());
+    // Questions are described apart, since they have answers.
     for event in EVENTS.iter().filter(|event| !event.subject.starts_with("hls.v1.api.")) {
         let verb = match event.writer {
             Writer::Others => "receive",
@@ -31,6 +32,7 @@ pub fn asyncapi() -> Value {
             operation(verb, event.name, event.summary),
         );
         if event.subject.starts_with("hls.v1.job.") {
+            // `HLS_JOBS` republishes its facts on core NATS, so each has a second channel.
             let name = format!("live-{}", event.name);
             let subject = format!("live.{}", event.subject);
             let summary = format!(
@@ -41,9 +43,11 @@ pub fn asyncapi() -> Value {
             operations.insert(format!("send-{name}"), operation("send", &name, &summary));
         }
     }
+
     for (question, summary) in QUESTIONS {
         ask(question, summary, &mut channels, &mut operations);
     }
+
     json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -69,11 +73,13 @@ fn channel(subject: &str, summary: &str, names: &[&str]) -> Value {
         .map(|name| ((*name).to_owned(), reference("components/messages", name)))
         .collect();
     let mut channel = json!({ "address": subject, "summary": summary, "messages": messages });
+
     let parameters: Map<String, Value> = [("job_id", "The job."), ("task", "The task that reports.")]
         .into_iter()
         .filter(|(name, _)| subject.contains(&format!("{{{name}}}")))
         .map(|(name, what)| (name.to_owned(), json!({ "description": what })))
         .collect();
+
     if !parameters.is_empty() {
         channel["parameters"] = Value::Object(parameters);
     }
@@ -90,13 +96,16 @@ fn ask(question: &str, summary: &str, channels: &mut Map<String, Value>, operati
     let message = |suffix: &str| format!("{question}-{suffix}");
     let subject = format!("hls.v1.api.{question}");
     channels.insert(name.clone(), channel(&subject, summary, &[&message("request")]));
+
     let mut answers = channel(
         "",
         "The answer, on the inbox of who asked.",
         &[&message("reply"), "refusal"],
     );
+    // The inbox is only known when the question is asked; AsyncAPI writes `null` for an unknown address.
     answers["address"] = Value::Null;
     channels.insert(reply.clone(), answers);
+
     let mut receive = operation("receive", &name, summary);
     receive["reply"] = json!({ "channel": reference("channels", &reply) });
     operations.insert(name, receive);
@@ -107,6 +116,7 @@ fn messages() -> Map<String, Value> {
         .iter()
         .map(|event| (event.name.to_owned(), message(event)))
         .collect();
+
     let plain = |summary: &str, payload: Value| json!({ "summary": summary, "payload": payload });
     messages.insert(
         "stats-request".to_owned(),
@@ -118,6 +128,7 @@ fn messages() -> Map<String, Value> {
     ] {
         messages.insert(name.to_owned(), plain(summary, json!({ "type": "object" })));
     }
+
     let refusal = json!({
         "summary": "Why there is no answer; the body is empty.",
         "headers": {
@@ -149,6 +160,7 @@ fn headers(event: &Event) -> Value {
     let mut known = json!({
         "traceparent": { "type": "string", "description": "W3C Trace Context, carried from the upload event to `ended`." },
     });
+
     if !event.subject.starts_with("hls.v1.api.") {
         known["Nats-Msg-Id"] = json!({ "type": "string", "description": "Two messages under one id are stored once within the stream's window." });
     }
@@ -157,5 +169,6 @@ fn headers(event: &Event) -> Value {
             known[name] = json!({ "type": "string", "description": "CloudEvents 1.0, binary mode; optional." });
         }
     }
+
     json!({ "type": "object", "properties": known })
 }

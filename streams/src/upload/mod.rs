@@ -166,13 +166,17 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
             body.len()
         )));
     }
+
     let envelope = cloudevent::open(headers, body).map_err(Malformed)?;
     let Value::Object(fields) = envelope.data else {
         return Err(Malformed("the event is not a JSON object".to_owned()));
     };
+
     let file_id: FileId = required_id(&fields, "file_id")?.ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
     let job_id: Option<JobId> = required_id(&fields, "job_id")?;
 
+    // From here on the event becomes a job whatever else is wrong with it, so that a row an API has inserted
+    // for it never stays pending.
     let mut reader = Reader {
         fields,
         violations: Vec::new(),
@@ -181,8 +185,11 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
     let output_prefix = reader.output_prefix(output_root, &upload.file_id)?;
     let retry_of = reader.optional_id("retry_of");
     let identity = short(identity(job_id.as_ref(), envelope.origin.as_ref(), &upload));
+
+    // The trace becomes a header of other messages, so nothing in it may end one.
     let is_plain = |text: &String| text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic());
     let traceparent = envelope.traceparent.filter(is_plain);
+
     Ok(Arrival {
         upload,
         job_id,
@@ -198,10 +205,12 @@ fn identity(job_id: Option<&JobId>, origin: Option<&(String, String)>, upload: &
     if let Some(job_id) = job_id {
         return format!("job:{job_id}");
     }
+
     if let Some((source, id)) = origin {
         // JSON keeps ("a", "b c") and ("a b", "c") apart.
         return format!("event:{}", json!([source, id]));
     }
+
     let Upload {
         file_id,
         file_url,

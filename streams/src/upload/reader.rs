@@ -20,6 +20,7 @@ impl Reader {
             .required_text("name", MAX_NAME)
             .unwrap_or_else(|| file_id.to_string());
         let file_url = self.file_url();
+
         Upload {
             name,
             file_url,
@@ -43,9 +44,12 @@ impl Reader {
         let url = self.text("file_url", MAX_TEXT);
         let bucket = self.text("bucket", MAX_BUCKET);
         let key = self.text("key", MAX_KEY);
+
         if bucket.as_ref().is_some_and(|bucket| bucket.contains('/')) {
             self.violate("bucket contains a slash".to_owned());
         }
+
+        // A field that was refused is not missing, too: one fault is reported once.
         let is_read = self.violations.len() == before;
         match (url, bucket, key) {
             (Some(url), None, None) => without_signature(url),
@@ -83,12 +87,15 @@ impl Reader {
             self.violate(format!("{name} is not a text"));
             return None;
         };
+
+        // The text goes into SQL columns, which have limits, and PostgreSQL takes no NUL character.
         if text.contains('\0') {
             self.violate(format!("{name} contains a NUL character"));
         }
         if text.chars().count() > limit {
             self.violate(format!("{name} is longer than {limit} characters"));
         }
+
         Some(text.chars().filter(|c| *c != '\0').take(limit).collect()).filter(|text: &String| !text.is_empty())
     }
 
@@ -114,6 +121,7 @@ impl Reader {
         let Some(value) = self.take("metadata") else {
             return json!({});
         };
+
         let fault = if !value.is_object() {
             "metadata is not an object".to_owned()
         } else if has_nul(&value) {
@@ -126,6 +134,7 @@ impl Reader {
         } else {
             return value;
         };
+
         self.violate(fault);
         json!({})
     }
@@ -140,10 +149,12 @@ impl Reader {
                 return settings;
             }
         };
+
         let mut reader = Self {
             fields,
             violations: Vec::new(),
         };
+
         if let Some(profile) = reader.text("profile", 64) {
             settings.profile = profile;
         }
@@ -157,12 +168,14 @@ impl Reader {
             Some(0) => reader.violate("max_attempts is 0".to_owned()),
             Some(limit) => settings.max_attempts = u32::try_from(limit).unwrap_or(settings.max_attempts),
         }
+
         self.violations.extend(
             reader
                 .violations
                 .into_iter()
                 .map(|violation| format!("settings.{violation}")),
         );
+
         settings
     }
 

@@ -24,6 +24,7 @@ fn a_key_is_kept_as_it_is_and_the_signature_of_an_http_url_is_not() {
         assert_eq!(arrival.violations, [""; 0]);
         arrival.upload.file_url
     };
+
     for key in ["50%20off.mp4", "Take #2.mp4", "what?.mp4", "a?X-Amz-Signature=s#t"] {
         let url = format!("s3://b/{key}");
         assert_eq!(stored(&url), url);
@@ -32,6 +33,7 @@ fn a_key_is_kept_as_it_is_and_the_signature_of_an_http_url_is_not() {
         let by_url = read_json(&json!({"file_id": "f1", "name": "a", "file_url": url})).unwrap();
         assert_eq!(pair.identity, by_url.identity, "both forms are the same event");
     }
+
     assert_eq!(
         stored("https://b.example/k%20.mp4?X-Amz-Signature=s#t"),
         "https://b.example/k%20.mp4"
@@ -78,6 +80,7 @@ fn identity_is_the_job_id_else_the_event_else_the_content() {
         read_json(&spelled_out).unwrap().identity,
         "defaults spelled out are the same event"
     );
+
     let mut headers = HeaderMap::new();
     headers.insert("ce-id", "7");
     headers.insert("ce-source", "/api");
@@ -85,6 +88,7 @@ fn identity_is_the_job_id_else_the_event_else_the_content() {
         .unwrap()
         .identity;
     assert_eq!(event, r#"event:["/api","7"]"#);
+
     let job = json!({"file_id": "f1", "name": "a", "file_url": "s3://b/k", "job_id": "j1"});
     assert_eq!(
         read(Some(&headers), job.to_string().as_bytes(), "hls/")
@@ -106,6 +110,7 @@ fn without_a_valid_file_id_or_job_id_an_event_is_malformed() {
         let Malformed(reason) = read_json(&value).unwrap_err();
         assert!(reason.contains(word), "{reason}");
     }
+
     let Malformed(reason) = read(None, &vec![b' '; MAX_BYTES + 1], "hls/").unwrap_err();
     assert!(reason.contains("bytes"), "{reason}");
 }
@@ -117,9 +122,11 @@ fn everything_else_that_is_wrong_is_named_and_the_event_still_becomes_a_job() {
         "settings": {"priority": "now", "max_attempts": 0}, "metadata": ["\u{0}"], "retry_of": "a b"
     }))
     .unwrap();
+
     assert_eq!(arrival.upload.name.len(), 255);
     assert_eq!(arrival.upload.mime_type, "ab");
     assert_eq!(arrival.output_prefix.as_str(), "hls/f1/");
+
     for word in [
         "name",
         "file_url",
@@ -154,6 +161,7 @@ fn metadata_may_be_as_deep_and_as_long_as_a_fact_can_hold_it() {
     assert_eq!(with_metadata(&nested(MAX_DEPTH)).violations, Vec::<String>::new());
     let deep = with_metadata(&nested(MAX_DEPTH + 1));
     assert_eq!((deep.violations.len(), deep.upload.metadata), (1, json!({})));
+
     // Five bytes that are written out as nineteen.
     let grows = with_metadata(&format!(r#"{{"a":[{}0]}}"#, "1e15,".repeat(50_000)));
     assert!(
@@ -173,6 +181,7 @@ fn a_long_identity_is_kept_as_its_hash_and_stays_its_own() {
         let body = br#"{"file_id":"f1","name":"a","file_url":"s3://b/k"}"#;
         read(Some(&headers), body, "hls/").unwrap().identity
     };
+
     let (long, longer) = ("x".repeat(100_000), "x".repeat(100_001));
     assert!(identity(&long).starts_with("event:sha256:") && identity(&long).len() < 100);
     assert_ne!(identity(&long), identity(&longer));
@@ -232,6 +241,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<i32>().prop_map(|eighths| Value::from(f64::from(eighths) / 8.0)),
         "(f1|s3://b/k|hls/x/|[\\x00-\\x1f\\u{7f}-\\u{9f}\\u{202e}\\u{1f3ac}]{0,9}|.{0,300})".prop_map(Value::from),
     ];
+
     leaf.prop_recursive(5, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
@@ -259,10 +269,12 @@ proptest! {
             fields.insert("file_id", id.into());
             fields.remove("job_id");
         }
+
         let map: HeaderMap = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).fold(HeaderMap::new(), |mut map, (name, value)| {
             map.append(name, value);
             map
         });
+
         let body = serde_json::to_vec(&fields).unwrap();
         match read(Some(&map), &body, "hls/") {
             Ok(arrival) => {

@@ -28,9 +28,11 @@ impl Operator {
     pub(crate) fn configuration(&self) -> String {
         let unlimited = json!({"limits": {"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
             "conn": -1, "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1}});
+
         // A system account may not have streams.
         let quiet = json!({"limits": {"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
             "conn": -1, "leaf": -1}});
+
         format!(
             "operator: {}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{ {}: {}, {}: {} }}",
             jwt(&self.operator, &self.operator, "operator", &json!({}), None),
@@ -65,12 +67,15 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, claims: &Value, expires:
     if let Some(expires) = expires {
         body["exp"] = json!(expires.timestamp());
     }
+
+    // The compact form of a JWS (RFC 7515, section 7.1), signed by an nkey.
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!(
         "{}.{}",
         encode(&json!({"typ": "JWT", "alg": "ed25519-nkey"})),
         encode(&body)
     );
+
     let signature = URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()).unwrap());
     format!("{signed}.{signature}")
 }

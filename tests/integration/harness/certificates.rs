@@ -31,9 +31,11 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
+
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         let file = write(folder, &format!("{name}.pem"), &certificate.pem());
+
         Self {
             folder: folder.to_owned(),
             issuer: Issuer::new(params, key),
@@ -48,6 +50,7 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         let key = key.serialize_pem();
+
         let id = cuid2::create_id();
         Certified {
             certificate_file: write(&self.folder, &format!("{id}.pem"), &certificate),

@@ -26,8 +26,8 @@ pub(crate) struct Recipe {
     index_last: bool,
 }
 
-/// A moving test picture of `size` (`<width>x<height>`) and `seconds`, with noise as its sound: of all sounds, noise tells
-/// best whether it was moved.
+/// A moving test picture of `size` (`<width>x<height>`) and `seconds`, with noise as its sound: of all
+/// sounds, noise tells best whether it was moved.
 pub(crate) fn moving(size: &'static str, seconds: f64) -> Recipe {
     Recipe {
         size,
@@ -78,11 +78,13 @@ impl Recipe {
         let (size, rate, seconds) = (self.size, self.rate, self.seconds);
         let mut arguments = vec!["-f".to_owned(), "lavfi".into(), "-i".into()];
         arguments.push(format!("testsrc2=size={size}:rate={rate}:duration={seconds}"));
+
         if self.sound {
             let noise = format!("anoisesrc=color=pink:seed=7:amplitude=0.4:sample_rate=48000:duration={seconds}");
             arguments.extend(["-f".into(), "lavfi".into(), "-i".into(), noise]);
             arguments.extend(["-c:a", "aac", "-b:a", "128k", "-ac", "2"].map(str::to_owned));
         }
+
         arguments.extend(
             [
                 "-c:v",
@@ -96,13 +98,16 @@ impl Recipe {
             ]
             .map(str::to_owned),
         );
+        // With key frames far apart the planner would make one task of the whole clip.
         arguments.extend(["-g", "25"].map(str::to_owned));
+
         if !self.index_last {
             arguments.extend(["-movflags", "+faststart"].map(str::to_owned));
         }
         if let Some(title) = self.title {
             arguments.extend(["-metadata".into(), format!("title={title}")]);
         }
+
         arguments
     }
 
@@ -117,6 +122,7 @@ pub(crate) async fn make(arguments: &[String], extension: &str) -> Clip {
     let digest = Sha256::digest(arguments.join("\0"));
     let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let name = format!("{name}.{extension}");
+
     let folder = shelf();
     let path = folder.join(&name);
     if !path.exists() {
@@ -126,6 +132,7 @@ pub(crate) async fn make(arguments: &[String], extension: &str) -> Clip {
         output_of(ffmpeg.args(["-v", "error", "-y"]).args(arguments).arg(&part)).await;
         std::fs::rename(&part, &path).unwrap();
     }
+
     Clip { path, name }
 }
 
@@ -153,7 +160,7 @@ pub(crate) async fn photograph() -> Clip {
 }
 
 impl Clip {
-    /// A clip that somebody else made.
+    /// A clip that someone else made.
     pub(crate) fn at(path: PathBuf) -> Self {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         Self { path, name }

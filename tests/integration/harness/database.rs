@@ -107,12 +107,14 @@ impl Database {
 
     /// Removes every row, checkpoint included.
     pub(crate) async fn empty(&self) {
+        // Jobs first, since each refers to a file.
         for row in self.rows().await.jobs {
             row.delete(&self.connection).await.unwrap();
         }
         for row in self.rows().await.files {
             row.delete(&self.connection).await.unwrap();
         }
+
         projection_checkpoint::Entity::delete_many()
             .exec(&self.connection)
             .await

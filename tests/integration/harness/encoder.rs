@@ -12,7 +12,8 @@ pub(crate) fn real_ffmpeg() -> PathBuf {
         .unwrap()
 }
 
-/// An ffmpeg that rewrites commands which hold `mark`: for each of their arguments, `$a`, a shell runs `change`, which appends to `"$@"`.
+/// An ffmpeg that rewrites commands which hold `mark`: for each of their arguments, `$a`, a shell runs
+/// `change`, which appends to `"$@"`.
 pub(crate) fn changed_ffmpeg(folder: &Path, name: &str, mark: &str, change: &str) -> PathBuf {
     let (path, ffmpeg) = (folder.join(name), real_ffmpeg());
     let ffmpeg = ffmpeg.display();

@@ -34,7 +34,7 @@ pub(crate) enum Fault {
         which: Which,
         /// How many of a hundred of those it hits.
         percent: u64,
-        /// What it does, chosen anew for each.
+        /// What it does, chosen again for each.
         mishaps: &'static [Mishap],
     },
 }
@@ -101,8 +101,9 @@ pub(super) struct Fate {
 }
 
 impl Fault {
-    /// The fate of the `n`-th request, given its method, its target and the first byte it asks for. The same request of the same number
-    /// always meets the same fate. `struck` counts those that [`Fault::First`] has hit.
+    /// The fate of the `n`-th request, given its method, its target and the first byte it asks for. The same
+    /// request of the same number always meets the same fate. `struck` counts those that [`Fault::First`] has
+    /// hit.
     pub(super) fn fate(&self, n: u64, struck: &AtomicU64, method: &str, target: &str, first_byte: u64) -> Fate {
         match self {
             Self::First { which, times, mishap }

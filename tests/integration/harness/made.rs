@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Compares a file of the repository with what it should hold; `UPDATE=1` writes it anew instead.
+/// Compares a file of the repository with what it should hold; `UPDATE=1` writes it again instead.
 #[expect(clippy::disallowed_methods, reason = "the setting of the tests themselves")]
 pub(crate) fn is_made(file: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -10,6 +10,7 @@ pub(crate) fn is_made(file: &str, wanted: &str) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, wanted).unwrap();
     }
+
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == wanted,

@@ -1,4 +1,5 @@
-//! A real nats-server of a test's own, or a cluster of three, which the test may kill and start again over the same stores.
+//! A real nats-server of a test's own, or a cluster of three, which the test may kill and start again over
+//! the same stores.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -31,7 +32,7 @@ pub(crate) struct Demands {
     pub(crate) credentials: Option<PathBuf>,
     /// What the program gets to know besides.
     pub(crate) environment: BTreeMap<&'static str, String>,
-    /// `user:password@` or `token@`, as it stands in a URL.
+    /// `user:password@` or `token@`, as it is written in a URL.
     pub(crate) login: String,
     /// The authority that signed its certificate.
     pub(crate) ca: Option<PathBuf>,
@@ -60,7 +61,7 @@ impl Nats {
         Self::demanding(folder, Demands::default()).await
     }
 
-    /// Starts a server that does not let everybody in.
+    /// Starts a server that does not let everyone in.
     pub(crate) async fn demanding(folder: &Path, demands: Demands) -> Self {
         Self::named("nats", folder, demands).await
     }
@@ -89,11 +90,13 @@ impl Nats {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let ports = [free(), free(), free()].map(|listener| listener.local_addr().unwrap().port());
         let peers: String = ports.iter().map(|port| format!("nats://127.0.0.1:{port},")).collect();
+
         let mut servers: Vec<Server> = Vec::new();
         for (name, port) in ["ada", "bob", "cyd"].into_iter().zip(ports) {
             let cluster = format!("cluster {{ name: three, listen: \"127.0.0.1:{port}\", routes: [ {peers} ] }}");
             servers.push(Server::start(name, folder.join(name), cluster, String::new()).await);
         }
+
         Self {
             servers,
             demands: Demands::default(),
@@ -144,10 +147,13 @@ impl Nats {
         if let Some(ca) = &self.demands.ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
+
+        // A URL has them percent-encoded (RFC 3986, section 3.2.1).
         let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         if let Some((user, password)) = self.demands.login.trim_end_matches('@').split_once(':') {
             options = options.user_and_password(plain(user), plain(password));
         }
+
         let urls = self
             .servers
             .iter()
@@ -207,6 +213,7 @@ impl Server {
         // The server itself picks the port: one we picked could be taken before it listens.
         let file = write(name, &folder, -1, &configuration, &jetstream).await;
         let (child, port) = launch(&file).await;
+
         Self {
             name: name.to_owned(),
             folder,
@@ -248,6 +255,7 @@ async fn launch(file: &Path) -> (Child, u16) {
         .stdout(Stdio::null())
         .spawn()
         .expect("nats-server starts; run `make tools`");
+
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let ready = async {
         let mut port = None;
@@ -264,9 +272,11 @@ async fn launch(file: &Path) -> (Child, u16) {
         }
         panic!("nats-server ended at its start:\n{said}");
     };
+
     let port = tokio::time::timeout(START, ready)
         .await
         .expect("nats-server is ready in time");
+
     // A full pipe would stop the server.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     (child, port)
@@ -285,6 +295,7 @@ mod tests {
             subjects: vec!["kept".to_owned()],
             ..Default::default()
         };
+
         nats.connect().await.create_stream(config).await.unwrap();
         nats.connect()
             .await
@@ -293,6 +304,7 @@ mod tests {
             .unwrap()
             .await
             .unwrap();
+
         nats.kill().await;
         nats.restart().await;
         let mut stream = nats.connect().await.get_stream("KEPT").await.unwrap();

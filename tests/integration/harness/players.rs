@@ -41,8 +41,9 @@ pub(crate) async fn plays_seamlessly(manifest: &str) {
     browse("play.mjs", &[manifest, "--json"]).await;
 }
 
-/// Watches a manifest with every player as a viewer does: it has to begin, to seek, to switch to every rung and track, and to end. With
-/// `PLAYERS` set, as `make players` does, also in Firefox and in players that need no browser.
+/// Watches a manifest with every player as a viewer does: it has to begin, to seek, to switch to every rung
+/// and track, and to end. With `PLAYERS` set, as `make players` does, also in Firefox and in players that
+/// need no browser.
 pub(crate) async fn watches(manifest: &str, expected: &[&str]) {
     browse("watch.mjs", &[&[manifest, "--json"], expected].concat()).await;
     if is_thorough() {
@@ -59,13 +60,14 @@ fn is_thorough() -> bool {
     std::env::var_os("PLAYERS").is_some()
 }
 
-/// Follows a growing output with these players, or all, joined at once and late: each has to begin at the beginning, not to jump, and to
-/// end. Returns which did not, with what was seen.
+/// Follows a growing output with these players, or all, joined at once and late: each has to begin at the
+/// beginning, not to jump, and to end. Returns which did not, with what was seen.
 pub(crate) async fn follow(manifest: &str, players: Option<&str>) -> BTreeMap<String, Vec<Value>> {
     let chosen = players.map_or_else(Vec::new, |players| vec!["--player", players]);
     let output = run("grow.mjs", &[&[manifest, "--late", "20"], &chosen[..]].concat()).await;
     assert_ne!(output.status.code(), Some(2), "grow.mjs: {}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+
     let mut wrong = BTreeMap::<_, Vec<_>>::new();
     for viewing in report["viewings"].as_array().unwrap() {
         eprintln!("{viewing}");

@@ -19,8 +19,10 @@ impl Pooler {
     pub(crate) async fn start(folder: &Path, server: u16, size: u32) -> Self {
         let home = folder.join("pgbouncer");
         std::fs::create_dir_all(&home).unwrap();
+
         // It does not report a port of its own choosing.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+
         let users = home.join("users.txt");
         std::fs::write(&users, "\"fluxhls\" \"\"\n").unwrap();
         let configuration = home.join("pgbouncer.ini");
@@ -32,6 +34,7 @@ impl Pooler {
             users.display()
         );
         std::fs::write(&configuration, text).unwrap();
+
         let mut pgbouncer = if home.metadata().unwrap().uid() == 0 {
             // It refuses to run as root, and setpriv becomes what it starts.
             let mut setpriv = command("setpriv");
@@ -44,6 +47,7 @@ impl Pooler {
             command("pgbouncer")
         };
         pgbouncer.arg(&configuration);
+
         let process = Process::start(pgbouncer, "pgbouncer", folder);
         let pooler = Self { port, process };
         until("PgBouncer listens; `make tools` installs it", async || {

@@ -14,11 +14,12 @@ use super::process::command;
 pub(crate) struct Demands {
     /// The password of its one user; none asks for none.
     pub(crate) password: Option<String>,
-    /// Its certificate. With one it lets nobody in who does not speak TLS.
+    /// Its certificate. With one it lets no one in who does not speak TLS.
     pub(crate) tls: Option<Certified>,
 }
 
-/// A cluster that ends when its handle is dropped or the test process ends: its keeper waits for our end of the pipe to close.
+/// A cluster that ends when its handle is dropped or the test process ends: its keeper waits for our end of
+/// the pipe to close.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     port: u16,
@@ -31,12 +32,12 @@ pub(crate) struct Cluster {
 static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 
 impl Cluster {
-    /// The cluster of the whole test run, started on first use. Nobody may kill it.
+    /// The cluster of the whole test run, started on first use. No one may kill it.
     pub(crate) async fn shared() -> &'static Self {
         SHARED.get_or_init(Self::start).await
     }
 
-    /// Starts a cluster of a test's own that lets everybody in.
+    /// Starts a cluster of a test's own that lets everyone in.
     pub(crate) async fn start() -> Self {
         Self::demanding(&Demands::default()).await
     }
@@ -47,18 +48,21 @@ impl Cluster {
         let start = r#"[ "$(id -u)" -ne 0 ] || exec runuser -u postgres -- bash -c "$0"; exec bash -c "$0""#;
         let mut command = command("bash");
         command.args(["-c", start, include_str!("postgres.sh")]);
+
         if let Some(password) = &demands.password {
             command.env("CLUSTER_PASSWORD", password);
         }
         if let Some(Certified { certificate, key, .. }) = &demands.tls {
             command.env("CLUSTER_CERTIFICATE", certificate).env("CLUSTER_KEY", key);
         }
+
         // Not killed with its handle: it is to clean up, which it does when the pipe closes.
         command
             .kill_on_drop(false)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+
         let mut keeper = command.spawn().expect("bash starts; PostgreSQL needs it");
         let orders = keeper.stdin.take().unwrap();
         let mut answers = BufReader::new(keeper.stdout.take().unwrap()).lines();
@@ -67,6 +71,7 @@ impl Cluster {
             .await
             .unwrap()
             .expect("PostgreSQL starts; run `make tools`");
+
         Self {
             port: port.parse().unwrap(),
             password: demands.password.clone(),
@@ -120,9 +125,11 @@ mod tests {
             .execute_unprepared("CREATE TABLE kept (word TEXT); INSERT INTO kept VALUES ('word')")
             .await
             .unwrap();
+
         cluster.kill().await;
         let reached = tokio::net::TcpStream::connect(("127.0.0.1", cluster.port)).await;
         assert!(reached.is_err(), "nobody listens there any more");
+
         cluster.restart().await;
         let after = sea_orm::Database::connect(&url).await.unwrap();
         let removed = after.execute_unprepared("DELETE FROM kept").await.unwrap();

@@ -84,6 +84,7 @@ impl Process {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log).unwrap();
         command.stdout(file.try_clone().unwrap()).stderr(file);
+
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));

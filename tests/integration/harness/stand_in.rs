@@ -1,4 +1,5 @@
-//! Workers whose encoder is a pause of fixed length: the queue, the storage and the log are the real ones, and only ffmpeg is not there.
+//! Workers whose encoder is a pause of fixed length: the queue, the storage and the log are the real ones,
+//! and only ffmpeg is not there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +56,10 @@ impl StandIn {
         if self.plan.is_some() {
             classes.push((Class::Plan, &[Lane::Hi][..], slots.max(2)));
         }
+
         let mut stage = self;
         name.clone_into(&mut stage.jobs.settings.worker);
+
         let loops = classes
             .into_iter()
             .map(|(class, lanes, slots)| {
@@ -66,6 +69,7 @@ impl StandIn {
                     slots,
                     busy: Gauge::noop(),
                 };
+
                 let (stage, stop) = (stage.clone(), stop.clone());
                 tokio::spawn(async move {
                     let nats = stage.jobs.log.nats().clone();
@@ -75,6 +79,7 @@ impl StandIn {
                 })
             })
             .collect();
+
         StandInWorker { stop, loops }
     }
 }
@@ -100,6 +105,7 @@ impl Stage for StandIn {
             }
             Duty::Video(_) | Duty::Tracks => {
                 tokio::time::sleep(self.cost).await;
+
                 let keys = self.jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
                 let key = keys.parts(&assignment.task.to_string(), assignment.attempt);
                 let kind = ObjectKind::private("application/octet-stream");
@@ -122,6 +128,7 @@ impl StandIn {
         let state = &assignment.state;
         let prefix = &state.accepted.fact.output_prefix;
         let keys = self.jobs.keys(prefix, &state.job_id);
+
         let receipt = Receipt {
             v: 1,
             job_id: state.job_id.clone(),
@@ -140,6 +147,7 @@ impl StandIn {
             made: Vec::new(),
             seal: String::new(),
         };
+
         let (output, receipt_key, commit_key) = (&self.jobs.output, keys.receipt(), keys.commit());
         let written = futures::try_join!(
             output.put(&receipt_key, receipt.encode(), ObjectKind::private("application/json")),

@@ -48,14 +48,14 @@ impl Message {
     }
 }
 
-/// What was told of a job's progress since somebody began to listen.
+/// What was published of a job's progress since someone began to listen.
 #[derive(Debug)]
 pub(crate) struct ProgressFeed {
     messages: async_nats::Subscriber,
 }
 
 impl ProgressFeed {
-    /// Everything that was told: the task, and how much of the job was done.
+    /// Everything that was published: the task, and how much of the job was done.
     pub(crate) fn so_far(mut self) -> Vec<(String, f64)> {
         let told = std::iter::from_fn(|| self.messages.next().now_or_never().flatten());
         let told = told.map(|message| serde_json::from_slice::<Progress>(&message.payload).unwrap());
@@ -105,6 +105,7 @@ impl Streams {
             filter_subject: filter.to_owned(),
             ..OrderedConfig::default()
         };
+
         let messages = answered(|| {
             let (js, stream, config) = (self.js.clone(), stream.to_owned(), config.clone());
             async move {
@@ -113,6 +114,7 @@ impl Streams {
             }
         })
         .await;
+
         // The consumer is made again by itself after a break; only then an item is an error.
         Box::pin(messages.filter_map(async |message| {
             let message = message.ok()?;
@@ -147,6 +149,7 @@ impl Streams {
             }
         })
         .await;
+
         pages
             .map(|page| page.map(|(subject, count)| (subject, count as u64)).unwrap())
             .collect()

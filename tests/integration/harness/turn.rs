@@ -11,7 +11,7 @@ static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 pub(crate) enum Turn {
     /// Together with others.
     Shared { _guard: OwnedRwLockReadGuard<()> },
-    /// With nobody else.
+    /// With no one else.
     Alone { _guard: OwnedRwLockWriteGuard<()> },
     /// Not at all.
     Over,

@@ -34,11 +34,13 @@ impl Wire {
         let (deaf, deafness) = watch::channel(false);
         let passed = Arc::new(Passed::default());
         let counts = Arc::clone(&passed);
+
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(pass(client, upstream, deafness.clone(), Arc::clone(&counts)));
             }
         });
+
         Self {
             address,
             deaf,
@@ -79,6 +81,7 @@ async fn pass(client: TcpStream, upstream: SocketAddr, deaf: watch::Receiver<boo
     let Some(server) = reach(upstream, &client).await else {
         return;
     };
+
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let deafness = || *deaf.borrow();
@@ -88,7 +91,8 @@ async fn pass(client: TcpStream, upstream: SocketAddr, deaf: watch::Receiver<boo
     }
 }
 
-/// The server for a client, where it can be reached. Neither's last piece of a message waits for an acknowledgement, which takes up to 40 ms.
+/// The server for a client, where it can be reached. Neither's last piece of a message waits for an
+/// acknowledgement, which takes up to 40 ms.
 pub(super) async fn reach(upstream: SocketAddr, client: &TcpStream) -> Option<TcpStream> {
     let server = TcpStream::connect(upstream).await.ok()?;
     for side in [client, &server] {

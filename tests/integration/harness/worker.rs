@@ -127,6 +127,7 @@ pub(crate) async fn say_in(environment: BTreeMap<&'static str, String>, argument
     let output = output
         .unwrap_or_else(|_| panic!("fluxhls {arguments:?} did not end within {limit:?}"))
         .unwrap();
+
     Said {
         code: output.status.code(),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -141,6 +142,7 @@ pub(crate) fn dev(folder: &Path, ports: u16, arguments: &[&str]) -> Process {
     for (flag, offset) in [("--http-port", 0), ("--nats-port", 100), ("--s3-port", 200)] {
         program.args([flag, &(ports + offset).to_string()]);
     }
+
     let nats_server = tool("nats-server");
     if nats_server.is_absolute() {
         program.env("NATS_SERVER", nats_server);

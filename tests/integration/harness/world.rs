@@ -109,6 +109,7 @@ impl World {
             js: nats.connect().await,
         };
         let bucket = connect(store.endpoint()).await.bucket(BUCKET);
+
         Self {
             nats,
             streams,
@@ -123,6 +124,7 @@ impl World {
 
     /// Waits until no other test has a world, and keeps it so: a player that has to share the machine drops pictures.
     pub(crate) async fn alone(&mut self) {
+        // Given back first, or this test would wait for itself.
         self.turn = Turn::Over;
         self.turn = Turn::alone().await;
     }
@@ -149,6 +151,7 @@ impl World {
             ("RETRY_DELAY", "1".to_owned()),
             ("LOG_FORMAT", "text".to_owned()),
         ]);
+
         environment.extend(self.nats.environment());
         environment
     }
@@ -162,6 +165,7 @@ impl World {
     pub(crate) async fn access(&self) -> Jobs {
         let settings = NatsSettings::new(self.nats.url(), "integration test");
         let output = connect(self.proxy.url()).await.bucket(BUCKET);
+
         Jobs {
             log: Log::new(Connection::connect(&settings).await.unwrap()),
             output,
@@ -249,8 +253,8 @@ impl World {
         job_of(&event)
     }
 
-    /// Publishes an event and has its job planned, by a planner that has left when this returns: its tasks are on the queue, and nobody works on
-    /// them.
+    /// Publishes an event and has its job planned, by a planner that has left when this returns: its tasks
+    /// are on the queue, and no one works on them.
     pub(crate) async fn plan_alone(&self, event: &Value) -> JobId {
         let mut planner = self.worker("planner").roles("intake,plan").start();
         self.streams.upload(event).await;
@@ -274,12 +278,14 @@ impl World {
         self.streams.emptied(topology::TASKS).await;
     }
 
-    /// Has tasks of a dead worker given to another one after `pause` instead of the contract's thirty seconds. It must be
-    /// longer than the time between two heartbeats.
+    /// Has tasks of a dead worker given to another one after `pause` instead of the contract's thirty
+    /// seconds. It must be longer than the time between two heartbeats.
     pub(crate) async fn redeliver_after(&self, pause: Duration) {
         assert!(pause > topology::HEARTBEAT);
+
         for durable in topology::durables(&topology::Sizing::default()) {
             let stream = self.streams.js.get_stream(durable.stream).await.unwrap();
+            // To create a consumer that exists is to change its configuration.
             stream
                 .create_consumer(pull::Config {
                     ack_wait: pause,
@@ -314,7 +320,7 @@ impl World {
         serde_json::from_slice(&self.streams.fact(job, FactKind::Accepted).await.payload).unwrap()
     }
 
-    /// How often each fact of a job was told, `playable` apart: whether that comes depends on who is faster.
+    /// How often each fact of a job was published, `playable` apart: whether that comes depends on who is faster.
     pub(crate) async fn facts(&self, job: &JobId) -> BTreeMap<FactKind, u64> {
         let counts = self.streams.counts(topology::JOBS, &subject::facts_of(job)).await;
         counts

@@ -31,11 +31,13 @@ impl Binary {
             Some(path) => vec![path.to_owned()],
             None => vec![PathBuf::from("nats-server"), PathBuf::from(LOCAL_BINARY)],
         };
+
         for path in &candidates {
             if let Some(binary) = Self::examine(path).await? {
                 return Ok(binary);
             }
         }
+
         let looked = candidates
             .iter()
             .map(|path| path.display().to_string())
@@ -51,20 +53,24 @@ impl Binary {
             path: path.to_owned(),
             reason,
         };
+
         let output = match child::command(path.as_os_str()).arg("--version").output().await {
             Ok(output) => output,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unusable(error.to_string())),
         };
+
         let text = String::from_utf8_lossy(&output.stdout);
         let version = Version::from_output(&text)
             .ok_or_else(|| unusable(format!("`--version` gave {} and no version", output.status)))?;
+
         if version < OLDEST {
             return Err(NatsServerError::TooOld {
                 path: path.to_owned(),
                 found: version,
             });
         }
+
         Ok(Some(Self {
             path: path.to_owned(),
             version,

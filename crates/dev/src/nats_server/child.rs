@@ -24,7 +24,7 @@ use tokio::time::timeout;
 pub enum Ending {
     /// By itself, or when asked to.
     Exited(ExitStatus),
-    /// By SIGKILL: it outlived its grace, or nobody waited for it any more.
+    /// By SIGKILL: it outlived its grace, or no one waited for it any more.
     Killed,
 }
 
@@ -65,6 +65,7 @@ impl Child {
         let (orders, inbox) = mpsc::channel(1);
         let (publish, ending) = watch::channel(None);
         let (started, start) = oneshot::channel();
+
         let thread = thread::Builder::new().name("nats-server".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let outcome = match runtime {
@@ -73,6 +74,7 @@ impl Child {
             };
             publish.send_replace(outcome);
         })?;
+
         let id = start.await.map_err(io::Error::other)??;
         Ok(Self {
             orders: Some(orders),
@@ -127,18 +129,23 @@ async fn live(
             return None;
         }
     };
+
     let group = child.id().unwrap_or_default();
     let _nobody_waits = started.send(Ok(group));
+
     let grace = tokio::select! {
         status = child.wait() => return Some(status.map_or(Ending::Killed, Ending::Exited)),
         grace = orders.recv() => grace,
     };
+
     if let Some(grace) = grace {
         signal(group, Signal::SIGTERM);
         if let Ok(Ok(status)) = timeout(grace, child.wait()).await {
             return Some(Ending::Exited(status));
         }
     }
+
+    // Either the grace is over, or the handle was dropped without asking for an end.
     signal(group, Signal::SIGKILL);
     let _reaped = child.wait().await;
     Some(Ending::Killed)

@@ -36,6 +36,7 @@ mod tests {
             SocketAddr::from(([127, 0, 0, 1], 4222)),
             Path::new("/tmp/a \"b\" \\ $c/é"),
         );
+
         let golden = concat!(
             "{\n",
             "  \"jetstream\": {\n",

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
-/// More than any greeting; whoever sends more is no NATS server.
+/// Bytes, more than any greeting has; whoever sends more is no NATS server.
 const LONGEST: u64 = 64 * 1024;
 
 /// What we want to know of the greeting.
@@ -52,6 +52,7 @@ mod tests {
                 jetstream: true
             })
         );
+
         for foreign in ["", "HTTP/1.1 400 Bad Request\r\n", "INFO\r\n", "INFO nonsense\r\n"] {
             assert_eq!(Greeting::from_line(foreign), None, "{foreign}");
         }

@@ -53,13 +53,17 @@ impl NatsServer {
     pub async fn start(settings: &Settings) -> Result<Self, NatsServerError> {
         let binary = Binary::find(settings.binary.as_deref()).await?;
         let files = Files::create(&settings.state)?;
+        // The lock comes before all writing: until it is held, the files may be another server's.
         let held = files.lock_store()?;
+
         let address = free_address(settings.port).await?;
+        // The name tells this server from another one that took the port in between.
         let name = format!("fluxhls-dev-{}-{}", std::process::id(), address.port());
         write(
             &files.configuration,
             &configuration::render(&name, address, &files.store),
         )?;
+
         let log = File::create(&files.log).map_err(at(&files.log))?;
         let arguments = binary.arguments(&files.configuration).await;
         let child = Child::start(Launch { arguments, held, log })
@@ -68,6 +72,8 @@ impl NatsServer {
                 path: binary.path.clone(),
                 source,
             })?;
+
+        // From here on every way out drops `server`, which ends the child.
         let mut server = Self {
             child,
             binary,
@@ -122,7 +128,9 @@ impl NatsServer {
         let address = self.address;
         let deadline = Instant::now() + START_LIMIT;
         let mut rounds = interval(ASK_EVERY);
+        // A slow answer must not be followed by a burst of questions.
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
         loop {
             tokio::select! {
                 ending = self.child.ended() => {
@@ -131,6 +139,7 @@ impl NatsServer {
                 }
                 _ = rounds.tick() => {}
             }
+
             let last = match timeout(deadline - Instant::now(), Greeting::from_server(address)).await {
                 Ok(Ok(greeting)) if greeting.server_name == name && greeting.jetstream => {
                     return Ok(());
@@ -142,6 +151,7 @@ impl NatsServer {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "the connection stayed silent".to_owned(),
             };
+
             if Instant::now() >= deadline {
                 let seconds = START_LIMIT.as_secs();
                 return Err(NatsServerError::Silent {
@@ -168,10 +178,12 @@ impl Files {
     /// Makes the folders.
     fn create(state: &Path) -> Result<Self, NatsServerError> {
         std::fs::create_dir_all(state).map_err(at(state))?;
+
         // The server resolves a relative path from its own working directory.
         let state = state.canonicalize().map_err(at(state))?;
         let store = state.join("nats");
         std::fs::create_dir_all(&store).map_err(at(&store))?;
+
         Ok(Self {
             configuration: state.join("nats-server.conf"),
             log: state.join("nats-server.log"),

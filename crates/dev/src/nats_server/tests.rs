@@ -28,6 +28,7 @@ async fn a_server_starts_answers_and_stops_when_asked() {
     let server = NatsServer::start(&settings(folder.path().join("state"), 0))
         .await
         .unwrap();
+
     let greeting = super::greeting::Greeting::from_server(server.address()).await.unwrap();
     assert!(greeting.jetstream);
     assert_eq!(server.url(), format!("nats://127.0.0.1:{}", server.address().port()));
@@ -36,6 +37,7 @@ async fn a_server_starts_answers_and_stops_when_asked() {
             .unwrap()
             .contains("Server is ready")
     );
+
     let address = server.address();
     assert!(matches!(server.stop().await, Ending::Exited(_)));
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
@@ -57,10 +59,12 @@ async fn a_busy_port_moves_the_server_to_the_next_one() {
 async fn one_store_is_never_given_to_two_servers() {
     let folder = tempfile::tempdir().unwrap();
     let first = NatsServer::start(&settings(folder.path().to_owned(), 0)).await.unwrap();
+
     let refusal = NatsServer::start(&settings(folder.path().to_owned(), 0))
         .await
         .unwrap_err();
     assert!(matches!(refusal, NatsServerError::StoreInUse { .. }), "{refusal}");
+
     first.stop().await;
     NatsServer::start(&settings(folder.path().to_owned(), 0))
         .await
@@ -86,11 +90,13 @@ async fn a_server_that_dies_at_once_is_reported_with_the_end_of_its_log() {
         "#!/bin/sh\n[ \"$1\" = --version ] && echo 'nats-server: v2.99.0' && exit\necho no disk left >&2; exit 1\n";
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+
     let settings = Settings {
         binary: Some(program),
         state: folder.path().join("state"),
         port: 0,
     };
+
     let error = NatsServer::start(&settings).await.unwrap_err().to_string();
     assert!(
         error.contains("no disk left") && error.contains("exit status: 1"),
@@ -124,14 +130,18 @@ async fn a_server_ends_when_its_parent_is_killed() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+
     let lines = BufReader::new(parent.stdout.take().unwrap())
         .lines()
         .map_while(Result::ok);
     let state = lines
         .filter_map(|line| line.split_once("state ").map(|(_, path)| PathBuf::from(path)))
         .next();
+
+    // The process is killed before its answer is looked at, so that a test that fails leaves none behind.
     parent.kill().unwrap();
     parent.wait().unwrap();
+
     let state = state.expect("the parent started a server");
     wait_until_the_store_is_free(&state).await;
     std::fs::remove_dir_all(&state).unwrap();

@@ -27,6 +27,7 @@ impl Version {
         let text = output.trim().strip_prefix("nats-server: v")?;
         let release = text.split(['-', '+']).next()?;
         let mut numbers = release.split('.').map(|number| number.parse().ok());
+
         let version = Self {
             major: numbers.next()??,
             minor: numbers.next()??,
@@ -53,6 +54,7 @@ mod tests {
         let version = |major, minor, patch| Some(Version { major, minor, patch });
         assert_eq!(Version::from_output("nats-server: v2.15.1\n"), version(2, 15, 1));
         assert_eq!(Version::from_output("nats-server: v2.15.0-RC.2"), version(2, 15, 0));
+
         for bad in [
             "",
             "nats-server: v2.15",

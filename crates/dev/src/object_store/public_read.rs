@@ -4,7 +4,7 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::path::S3Path;
 use s3s::{S3Result, s3_error};
 
-/// The access policy: the owner may do anything, everybody may read what is published.
+/// The access policy: the owner may do anything, everyone may read what is published.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PublicRead;
 
@@ -57,6 +57,7 @@ mod tests {
         ] {
             assert!(is_published(public), "{public}");
         }
+
         for private in [
             "hls/f/j/receipt.json",
             "receipt.json",
@@ -80,6 +81,7 @@ mod tests {
     fn nothing_but_reading_an_object_is_public() {
         let object = S3Path::object("media", "hls/f/master.m3u8");
         assert!(is_public("GetObject", &object) && is_public("HeadObject", &object));
+
         for operation in [
             "PutObject",
             "DeleteObject",
@@ -89,6 +91,7 @@ mod tests {
         ] {
             assert!(!is_public(operation, &object), "{operation}");
         }
+
         assert!(!is_public("GetObject", &S3Path::bucket("media")));
         assert!(!is_public("ListBuckets", &S3Path::root()));
     }
@@ -100,6 +103,7 @@ mod tests {
                 match name { "" | "." => {}, ".." => { names.pop(); } name => names.push(name.to_owned()) }
                 names
             });
+
             let key = format!("{prefix}tmp/x");
             let names = resolved(&key);
             if names.first().is_some_and(|name| name == "tmp") {

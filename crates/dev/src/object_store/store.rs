@@ -76,9 +76,11 @@ impl ObjectStore {
     /// See [`ObjectStoreError`].
     pub async fn start(data: &Path, bucket: &str, port: u16) -> Result<Self, ObjectStoreError> {
         let service = service(data, bucket)?;
+
         let no_port = |source| ObjectStoreError::NoFreePort { wanted: port, source };
         let listener = loopback::bind(port).await.map_err(no_port)?;
         let address = listener.local_addr().map_err(no_port)?;
+
         let closing = CancellationToken::new();
         let server = tokio::spawn(serve(listener, service, closing.clone()));
         Ok(Self {
@@ -95,7 +97,7 @@ impl ObjectStore {
         format!("http://{}", self.address)
     }
 
-    /// The root of the public URLs: a key appended to it, after a slash, is readable by anybody here.
+    /// The root of the public URLs: a key appended to it, after a slash, is readable by anyone here.
     pub fn public_base_url(&self) -> String {
         format!("{}/{}", self.endpoint(), self.bucket)
     }
@@ -130,13 +132,16 @@ fn service(data: &Path, bucket: &str) -> Result<S3Service, ObjectStoreError> {
             name: bucket.to_owned(),
         });
     }
+
     let folder = |reason: String| ObjectStoreError::Folder {
         path: data.to_owned(),
         reason,
     };
+
     // A bucket is a folder to s3s-fs; making it here needs no client.
     std::fs::create_dir_all(data.join(bucket)).map_err(|error| folder(error.to_string()))?;
     let files = FileSystem::new(data).map_err(|error| folder(format!("{error:?}")))?;
+
     let mut builder = S3ServiceBuilder::new(files);
     builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
     // Without an `auth` s3s would never ask the access policy.
@@ -156,14 +161,17 @@ fn is_bucket_name(name: &str) -> bool {
 async fn serve(listener: TcpListener, service: S3Service, closing: CancellationToken) -> io::Result<()> {
     // s3s has logged the error itself.
     let service = HandleError::new(service, |_: s3s::HttpError| async { StatusCode::INTERNAL_SERVER_ERROR });
+
     let router = Router::new()
         .fallback_service(service)
         .layer(cors())
         .layer(from_fn(loopback::refuse_foreign_hosts));
+
     // s3s-fs answers in small pieces; the last of each would wait for an acknowledgement.
     let listener = listener.tap_io(|connection| {
         let _slower_only = connection.set_nodelay(true);
     });
+
     axum::serve(listener, router)
         .with_graceful_shutdown(closing.cancelled_owned())
         .await

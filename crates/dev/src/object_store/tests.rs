@@ -46,12 +46,15 @@ async fn anybody(store: &ObjectStore, line: &str, headers: &[(&str, &str)]) -> R
 async fn anybody_reads_what_was_published_with_its_type_and_cache_rule() {
     let (_folder, store) = store().await;
     put(&store, "hls/f/master.m3u8").await;
+
     let reply = anybody(&store, "GET /media/hls/f/master.m3u8", &[]).await;
     assert_eq!((reply.status, reply.text()), (200, "0123456789"));
     assert_eq!(reply.header("content-type"), Some("application/vnd.apple.mpegurl"));
     assert_eq!(reply.header("cache-control"), Some("public, max-age=10"));
+
     let range = anybody(&store, "GET /media/hls/f/master.m3u8", &[("Range", "bytes=2-4")]).await;
     assert_eq!((range.status, range.text()), (206, "234"));
+
     let head = anybody(&store, "HEAD /media/hls/f/master.m3u8", &[]).await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("10")));
     store.stop().await;
@@ -63,6 +66,7 @@ async fn nobody_reads_receipts_or_temporary_objects_by_any_spelling() {
     for key in ["hls/f/j/receipt.json", "tmp/j/source.mkv", "hls/f/a"] {
         put(&store, key).await;
     }
+
     let spellings = [
         "hls/f/j/receipt.json",
         "hls/f/j/./receipt.json",
@@ -78,8 +82,10 @@ async fn nobody_reads_receipts_or_temporary_objects_by_any_spelling() {
         "%74mp/j/source.mkv",
         "./tmp/j/source.mkv",
         "/tmp/j/source.mkv",
+        // The file in which s3s-fs keeps the metadata of an object.
         "..%2f.bucket-bWVkaWE.object-aGxzL2YvYQ.metadata.json",
     ];
+
     for key in spellings {
         for method in ["GET", "HEAD"] {
             let reply = anybody(&store, &format!("{method} /media/{key}"), &[]).await;
@@ -93,6 +99,7 @@ async fn nobody_reads_receipts_or_temporary_objects_by_any_spelling() {
 async fn nobody_writes_lists_or_deletes_without_a_signature() {
     let (_folder, store) = store().await;
     put(&store, "hls/f/a").await;
+
     for line in [
         "PUT /media/hls/f/a",
         "DELETE /media/hls/f/a",
@@ -105,6 +112,7 @@ async fn nobody_writes_lists_or_deletes_without_a_signature() {
         let reply = anybody(&store, line, &[]).await;
         assert_eq!(reply.status, 403, "{line}");
     }
+
     assert_eq!(anybody(&store, "GET /media/hls/f/a", &[]).await.text(), "0123456789");
     store.stop().await;
 }
@@ -118,12 +126,14 @@ async fn a_wrong_secret_opens_nothing() {
         .to_builder()
         .credentials_provider(stranger)
         .build();
+
     let error = Client::from_conf(config)
         .list_objects_v2()
         .bucket("media")
         .send()
         .await
         .unwrap_err();
+
     let status = error.raw_response().map(|response| response.status().as_u16());
     assert_eq!(status, Some(403), "{error:?}");
     store.stop().await;
@@ -135,8 +145,10 @@ async fn players_of_this_machine_may_load_and_foreign_pages_may_not() {
     put(&store, "hls/f/a").await;
     let allowed = |reply: &Reply| reply.header("access-control-allow-origin").map(str::to_owned);
     let here = "http://127.0.0.1:8080";
+
     let reply = anybody(&store, "GET /media/hls/f/a", &[("Origin", here)]).await;
     assert_eq!(allowed(&reply).as_deref(), Some(here));
+
     let preflight = [
         ("Origin", here),
         ("Access-Control-Request-Method", "GET"),
@@ -144,8 +156,10 @@ async fn players_of_this_machine_may_load_and_foreign_pages_may_not() {
     ];
     let reply = anybody(&store, "OPTIONS /media/hls/f/a", &preflight).await;
     assert_eq!((reply.status, allowed(&reply).as_deref()), (200, Some(here)));
+
     let reply = anybody(&store, "GET /media/hls/f/a", &[("Origin", "http://evil.test")]).await;
     assert_eq!(allowed(&reply), None);
+
     let rebound = exchange(store.address(), "GET /media/hls/f/a", &[("Host", "evil.test")], b"").await;
     assert_eq!(rebound.status, 403);
     store.stop().await;
@@ -156,10 +170,12 @@ async fn objects_survive_a_restart_and_a_busy_port_moves_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let occupant = loopback::bind(0).await.unwrap();
     let busy = occupant.local_addr().unwrap().port();
+
     let first = ObjectStore::start(folder.path(), "media", busy).await.unwrap();
     assert_ne!(first.address().port(), busy);
     put(&first, "hls/f/a").await;
     first.stop().await;
+
     let second = ObjectStore::start(folder.path(), "media", 0).await.unwrap();
     let reply = anybody(&second, "GET /media/hls/f/a", &[]).await;
     assert_eq!(

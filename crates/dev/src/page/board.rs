@@ -24,7 +24,7 @@ pub enum JobState {
     Completed,
     /// Ended without a result; [`Update::error`] says why.
     Failed,
-    /// Ended because somebody asked for it.
+    /// Ended because someone asked for it.
     Canceled,
 }
 
@@ -81,10 +81,13 @@ impl Board {
     pub fn record(&mut self, update: Update) {
         self.revision += 1;
         let stamped = (self.revision, update);
+
+        // A known job keeps its place, so that a full board loses the job that came first.
         match self.jobs.iter_mut().find(|(_, known)| known.job_id == stamped.1.job_id) {
             Some(known) => *known = stamped,
             None => self.jobs.push_back(stamped),
         }
+
         if self.jobs.len() > CAPACITY {
             self.jobs.pop_front();
         }
@@ -153,6 +156,7 @@ mod tests {
             let mut board = Board::default();
             let mut page = std::collections::HashMap::new();
             let mut seen = 0;
+
             for (job, progress, looks) in records {
                 board.record(update(job, progress));
                 if looks {
@@ -160,6 +164,7 @@ mod tests {
                     seen = board.revision();
                 }
             }
+
             page.extend(board.since(seen).into_iter().map(|update| (update.job_id.clone(), update.clone())));
             prop_assert_eq!(page.len(), board.since(0).len());
             for job in board.since(0) {

@@ -68,7 +68,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Somebody wants a job to stop.
+/// Someone wants a job to stop.
 #[derive(Debug)]
 pub struct CancelRequest {
     /// The job.

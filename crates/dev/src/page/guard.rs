@@ -19,10 +19,12 @@ pub(super) async fn refuse_foreign_pages(request: Request, next: Next) -> Respon
 
 /// Whether our own page, or for reading also no page at all, made the request.
 fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
+    // A value that is no text counts as a foreign one, never as absent.
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text(HeaderName::from_static("sec-fetch-site"));
     let origin = text(header::ORIGIN);
     let own_origin = text(header::HOST).map(|host| format!("http://{host}"));
+
     let same_origin = origin.is_none_or(|origin| own_origin.as_deref() == Some(origin));
     let same_site = match site {
         None | Some("same-origin") => true,
@@ -30,6 +32,8 @@ fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
         Some("none") => method.is_safe(),
         Some(_) => false,
     };
+
+    // A request that says nothing of where it comes from is from no page, and may only read.
     let says_something = site.is_some() || origin.is_some();
     same_origin && same_site && (method.is_safe() || says_something)
 }
@@ -53,6 +57,8 @@ impl SecurityHeaders {
                  form-action 'none'; frame-ancestors 'none'"
             ))
         };
+
+        // These characters would end the list of sources and begin another rule of the policy.
         let plain = !media_origin.contains([';', ',', ' ', '\'']);
         let policy = policy(if plain { media_origin } else { "" })
             .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
@@ -71,10 +77,12 @@ pub(super) async fn add_security_headers(
     headers.insert(header::CONTENT_SECURITY_POLICY, security.policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+
     let names = ["cross-origin-opener-policy", "cross-origin-resource-policy"];
     for name in names.map(HeaderName::from_static) {
         headers.insert(name, HeaderValue::from_static("same-origin"));
     }
+
     response
 }
 

@@ -26,11 +26,13 @@ pub fn router(desk: Desk) -> Router {
         .route("/jobs/{job_id}/cancel", post(cancel))
         .layer(from_fn(refuse_foreign_pages))
         .with_state(desk);
+
     Router::new()
         .route("/", get(page))
         .route("/assets/{name}", get(asset))
         .nest("/api", interface)
         .layer(from_fn(refuse_foreign_hosts))
+        // The last layer is the outermost one, so refusals carry these headers as well.
         .layer(from_fn_with_state(security, add_security_headers))
 }
 
@@ -45,10 +47,12 @@ async fn cancel(
     Path(job_id): Path<String>,
 ) -> Result<(StatusCode, Json<Canceled>), StatusCode> {
     let (reply, answer) = oneshot::channel();
+    // Sending and waiting fail only when the other end of the desk is gone, as when the server stops.
     desk.cancels
         .send(CancelRequest { job_id, reply })
         .await
         .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+
     let outcome = answer.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let status = match outcome {
         CancelOutcome::Requested => StatusCode::ACCEPTED,

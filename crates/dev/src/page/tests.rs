@@ -41,11 +41,13 @@ impl Served {
             media_origin: "http://127.0.0.1:9000".to_owned(),
             closing: closing.clone(),
         };
+
         let listener = loopback::bind(0).await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = axum::serve(listener, router(desk)).with_graceful_shutdown(closing.clone().cancelled_owned());
         let server = tokio::spawn(async move { serving.await.unwrap() });
         let (host, origin) = (address.to_string(), format!("http://{address}"));
+
         Self {
             address,
             host,
@@ -97,6 +99,7 @@ fn update(job_id: &str, progress: f64) -> Update {
 /// Reads one event: its name and its data.
 async fn event(lines: &mut BufReader<TcpStream>) -> (String, serde_json::Value) {
     let (mut name, mut data) = (String::new(), None);
+
     loop {
         let mut line = String::new();
         assert_ne!(lines.read_line(&mut line).await.unwrap(), 0, "the stream ended");
@@ -120,12 +123,14 @@ async fn the_page_and_its_assets_have_their_types_and_the_policy() {
         (page.status, page.header("content-type")),
         (200, Some("text/html; charset=utf-8"))
     );
+
     let policy = page.header("content-security-policy").unwrap();
     assert!(
         policy.contains("default-src 'none'") && policy.contains("connect-src 'self' http://127.0.0.1:9000;"),
         "{policy}"
     );
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+
     let mentioned = page
         .text()
         .split('"')
@@ -139,6 +144,7 @@ async fn the_page_and_its_assets_have_their_types_and_the_policy() {
             Some("css") => "text/css; charset=utf-8",
             _ => "image/svg+xml",
         };
+
         assert_eq!(
             (asset.status, asset.header("content-type")),
             (200, Some(expected)),
@@ -146,6 +152,7 @@ async fn the_page_and_its_assets_have_their_types_and_the_policy() {
         );
         assert_eq!(asset.header("x-content-type-options"), Some("nosniff"), "{path}");
     }
+
     for missing in [
         "/assets/README.md",
         "/assets/..%2fmod.rs",
@@ -155,6 +162,7 @@ async fn the_page_and_its_assets_have_their_types_and_the_policy() {
     ] {
         assert_eq!(served.get(missing).await.status, 404, "{missing}");
     }
+
     served.stop().await;
 }
 
@@ -198,6 +206,7 @@ async fn other_sites_and_other_host_names_are_refused() {
             "POST /api/files?name=a.mp4",
             vec![("Host", &host), ("Sec-Fetch-Site", "same-site")],
         ),
+        // No page at all: it may read, but not change anything.
         ("POST /api/files?name=a.mp4", vec![("Host", &host)]),
         (
             "POST /api/files?name=a.mp4",
@@ -217,6 +226,7 @@ async fn other_sites_and_other_host_names_are_refused() {
             "{line} {headers:?}"
         );
     }
+
     assert!(served.uploads.try_recv().is_err() && served.cancels.try_recv().is_err());
     served.stop().await;
 }
@@ -230,25 +240,30 @@ async fn an_upload_reaches_the_desk_as_it_arrives() {
         served.host, served.origin,
     );
     connection.write_all(head.as_bytes()).await.unwrap();
+
     let mut request = served.uploads.recv().await.unwrap();
     assert_eq!((request.name.as_str(), request.size), ("clip ä.mp4", Some(10)));
     assert_eq!(request.content_type.as_deref(), Some("video/mp4"));
+
     // The first half is here before the second was sent.
     assert_eq!(
         request.body.try_next().await.unwrap(),
         Some(Bytes::from_static(b"01234"))
     );
+
     connection.write_all(b"56789").await.unwrap();
     assert_eq!(
         request.body.try_next().await.unwrap(),
         Some(Bytes::from_static(b"56789"))
     );
     assert_eq!(request.body.try_next().await.unwrap(), None);
+
     let accepted = Accepted {
         file_id: "f1".to_owned(),
         job_id: "j1".to_owned(),
     };
     request.reply.send(Ok(accepted)).unwrap();
+
     let reply = read(connection).await;
     assert_eq!((reply.status, reply.text()), (200, r#"{"file_id":"f1","job_id":"j1"}"#));
     served.stop().await;
@@ -263,10 +278,12 @@ async fn an_upload_that_breaks_off_ends_in_an_error() {
         served.host, served.origin
     );
     connection.write_all(head.as_bytes()).await.unwrap();
+
     let mut request = served.uploads.recv().await.unwrap();
     request.body.try_next().await.unwrap();
     drop(connection);
     assert!(request.body.try_next().await.is_err());
+
     // As the composition would: without an answer the open request would keep the server.
     drop(request);
     served.stop().await;
@@ -284,18 +301,21 @@ async fn a_refused_upload_says_why() {
             .collect::<Vec<_>>();
         exchange(address, "POST /api/files?name=a.mp4", &own, b"abc").await
     });
+
     let request = served.uploads.recv().await.unwrap();
     let refusal = Refusal {
         code: "storage_unavailable".to_owned(),
         message: "The store is full.".to_owned(),
     };
     request.reply.send(Err(refusal)).unwrap();
+
     let reply = client.await.unwrap();
     assert_eq!(reply.status, 422);
     assert_eq!(
         reply.text(),
         r#"{"code":"storage_unavailable","message":"The store is full."}"#
     );
+
     let nameless = exchange(address, "POST /api/files?name=folder/", &served.own(), b"").await;
     assert_eq!(nameless.status, 400);
     served.stop().await;
@@ -308,21 +328,25 @@ async fn a_page_gets_a_snapshot_then_what_changes_and_the_stream_ends_with_the_s
         board.record(update("j1", 0.25));
         board.record(update("j2", 0.5));
     });
+
     let connection = send(served.address, "GET /api/updates", &[("Host", &served.host)], b"").await;
     let mut lines = BufReader::new(connection);
     let (name, jobs) = event(&mut lines).await;
     assert_eq!(name, "snapshot");
     assert_eq!(jobs.as_array().unwrap().len(), 2);
+
     let golden = serde_json::json!({
         "job_id": "j1", "file_id": "f1", "name": "clip.mp4", "state": "encoding", "progress": 0.25, "speed": 6.1,
         "eta_seconds": null, "manifest_url": null, "thumbnail_url": null, "error": null, "warnings": ["no_audio"],
         "created_at": "1970-01-01T00:00:00Z",
     });
     assert_eq!(jobs[0], golden);
+
     served.board.send_modify(|board| board.record(update("j2", 0.75)));
     let (name, jobs) = event(&mut lines).await;
     assert_eq!((name.as_str(), jobs.as_array().unwrap().len()), ("updates", 1));
     assert_eq!((&jobs[0]["job_id"], &jobs[0]["progress"]), (&"j2".into(), &0.75.into()));
+
     // Returns only because the open stream ends by itself.
     served.stop().await;
 }
@@ -341,6 +365,7 @@ async fn a_cancellation_is_passed_on_and_answered() {
             request.reply.send(outcome).unwrap();
             request.job_id
         });
+
         let reply = exchange(served.address, "POST /api/jobs/j-1/cancel", &served.own(), b"").await;
         assert_eq!((reply.status, reply.text()), (status, text));
         assert_eq!(clerk.await.unwrap(), "j-1");

@@ -39,19 +39,23 @@ struct Reader {
 
 impl Reader {
     async fn next(mut self) -> Option<(Result<Event, axum::Error>, Self)> {
+        // The snapshot goes out at once; only later events wait for a change.
         if self.seen.is_some() {
             tokio::select! {
                 change = self.board.changed() => change.ok()?,
                 () = self.closing.cancelled() => return None,
             }
         }
+
         let event = match self.seen {
             None => Event::default().event("snapshot").retry(COME_BACK_AFTER),
             Some(_) => Event::default().event("updates"),
         };
+
         let board = self.board.borrow_and_update();
         let event = event.json_data(board.since(self.seen.unwrap_or_default()));
         self.seen = Some(board.revision());
+        // The board is locked until then, and whoever records would have to wait.
         drop(board);
         Some((event, self))
     }

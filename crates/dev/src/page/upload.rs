@@ -31,6 +31,7 @@ pub(super) async fn upload(
 ) -> Result<Json<Accepted>, RefusedUpload> {
     let name = file_name(&query.name).ok_or_else(RefusedUpload::no_name)?;
     let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::to_owned);
+
     let (reply, answer) = oneshot::channel();
     let request = UploadRequest {
         name,
@@ -39,6 +40,8 @@ pub(super) async fn upload(
         body: body.into_data_stream().map_err(io::Error::other).boxed(),
         reply,
     };
+
+    // Sending and waiting fail only when the other end of the desk is gone, as when the server stops.
     desk.uploads.send(request).await.map_err(|_| RefusedUpload::closed())?;
     match answer.await {
         Ok(Ok(accepted)) => Ok(Json(accepted)),

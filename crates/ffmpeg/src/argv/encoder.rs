@@ -28,6 +28,7 @@ pub(crate) fn args(rendition: &VideoRendition) -> Vec<String> {
         gop_frames: gop,
         ..
     } = rendition;
+
     let mut args = words(&format!("-c:v {encoder}"));
     if !preset.is_empty() {
         args.extend(words(&format!("-preset {preset}")));
@@ -35,15 +36,19 @@ pub(crate) fn args(rendition: &VideoRendition) -> Vec<String> {
     if let Some(subme) = subme {
         args.extend(words(&format!("-subq {subme}")));
     }
+
     args.extend(words(&format!("-profile:v {profile}")));
     args.extend(words(&quality(rendition)));
     args.extend(words(&format!(
         "-maxrate {maxrate} -bufsize {bufsize} -g {gop} -keyint_min {gop}"
     )));
     args.extend(words(&closed(encoder, *gop)));
+
+    // Players know the parameter sets of `hvc1` from the init segment (ISO/IEC 14496-15).
     if encoder.starts_with("hevc") {
         args.extend(words("-tag:v hvc1"));
     }
+
     args.extend(words("-flags:v +bitexact"));
     args
 }

@@ -80,7 +80,7 @@ fn escape(value: &str) -> String {
     }
 
     if escaped.is_empty() || escaped.contains(WITHIN_GRAPH) {
-        // Nothing is escaped between quotes, so a quote itself stands outside of them.
+        // Nothing is escaped between quotes, so a quote itself is written outside of them.
         escaped = format!("'{}'", escaped.replace('\'', r"'\''"));
     }
     escaped
@@ -207,6 +207,7 @@ impl Graph {
         });
         let mut outputs = self.0.iter().flat_map(|chain| &chain.outputs);
 
+        // The order counts: labels that are taken are looked up among those that were produced.
         self.0.iter().all(|chain| !chain.filters.is_empty())
             && outputs.all(|label| produced.insert(label))
             && labels.all(|label| produced.contains(label) && taken.insert(label))
@@ -262,6 +263,7 @@ mod tests {
                 _ => read.push(c),
             }
         }
+
         let end = read.trim_end_matches([' ', '\t', '\n', '\r']).len().max(kept);
         read.truncate(end);
         (read, rest)
@@ -274,6 +276,7 @@ mod tests {
             let (filter, rest) = token(text, &['[', ']', ',', ';']);
             let (name, mut args) = filter.split_once('=').unwrap_or((&filter, ""));
             let mut read = Vec::new();
+
             while !args.is_empty() {
                 let key = args
                     .split_once('=')
@@ -282,6 +285,7 @@ mod tests {
                 read.push(key.map_or_else(|| value.clone(), |(key, _)| format!("{key}={value}")));
                 args = rest.strip_prefix(':').unwrap_or(rest);
             }
+
             filters.push((name.to_owned(), read));
             match rest.strip_prefix(',') {
                 Some(next) => text = next,
@@ -299,6 +303,7 @@ mod tests {
         ) {
             let filters = chain.iter().map(|values| values.iter().fold(Filter::new("f"), |filter, value| filter.arg("k", value)));
             let meant = chain.iter().map(|values| ("f".to_owned(), values.iter().map(|value| format!("k={value}")).collect()));
+
             let text = Chain::default().then_all(filters).to_string();
             prop_assert_eq!(read_chain(&text), meant.collect::<Vec<(String, Vec<String>)>>(), "{}", text);
         }
@@ -309,9 +314,11 @@ mod tests {
                 Chain::of_stream(0, 1).then(Filter::new("f").value(format!("({value}"))).output("a"),
                 Chain::of_label("a").then(Filter::new("g").arg("k", &value)).output("b"),
             ].into_iter().collect();
+
             let text = graph.to_string();
             let (first, rest) = token(text.strip_prefix("[0:1]").unwrap(), &['[', ']', ',', ';']);
             prop_assert!(first.starts_with("f=("), "{text}");
+
             let rest = rest.strip_prefix("[a];[a]").unwrap();
             let (second, rest) = token(rest, &['[', ']', ',', ';']);
             prop_assert!(second.starts_with("g=k="), "{text}");
@@ -323,6 +330,7 @@ mod tests {
             let chain = |(from, to): &(usize, usize)| Chain::of_label(from).then(Filter::new("null")).output(to);
             let sources = Chain::of_stream(0, 0).split("split", &["0".to_owned()]);
             let graph: Graph = std::iter::once(sources).chain(links.iter().map(chain)).collect();
+
             let count = |n: usize, ends: &[usize]| ends.iter().filter(|end| **end == n).count();
             let from: Vec<usize> = links.iter().map(|link| link.0).collect();
             let to: Vec<usize> = links.iter().map(|link| link.1).chain([0]).collect();
@@ -349,6 +357,7 @@ mod tests {
                     .arg("value", value),
             )
             .then(Filter::new("metadata").arg("mode", "print").arg("file", "-"));
+
         let args = format!("-v error -f lavfi -i color=s=16x16 -frames:v 1 -vf {chain} -f null -");
         let printed = ask(&tool().ffmpeg, folder.path(), &args).await;
         assert!(printed.contains(&format!("k={value}")), "{printed}");

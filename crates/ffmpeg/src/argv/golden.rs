@@ -21,6 +21,7 @@ fn labels_meet(args: &[String]) {
         .chain(mapped.filter(|label| label.starts_with('[')))
         .cloned()
         .collect();
+
     let labels = all.split('[').skip(1).map(|rest| rest.split_once(']').unwrap().0);
     let labels: Vec<&str> = labels.filter(|label| !label.contains(':')).collect();
     for label in &labels {
@@ -80,6 +81,7 @@ fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
         },
         ..Picture::default()
     };
+
     let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
     let graph = args.iter().find(|arg| arg.contains("split")).unwrap();
     assert_eq!(
@@ -96,6 +98,7 @@ fn another_matrix_alone_is_left_to_the_scaler_and_what_it_does_not_know_is_never
         let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
         args.into_iter().find(|arg| arg.contains("split")).unwrap()
     };
+
     let scaled = |matrix, name: &str, graph: &mut dyn FnMut(SourceColor) -> String| {
         let text = graph(SourceColor {
             matrix,
@@ -106,11 +109,13 @@ fn another_matrix_alone_is_left_to_the_scaler_and_what_it_does_not_know_is_never
         assert_eq!(text.matches(&format!("in_color_matrix={name}")).count(), 4, "{text}");
         assert!(!text.contains("setparams=colorspace=bt709,"), "{text}");
     };
+
     scaled(Matrix::Bt709, "bt709", &mut graph);
     scaled(Matrix::Bt601, "bt601", &mut graph);
     scaled(Matrix::Fcc, "fcc", &mut graph);
     scaled(Matrix::Smpte240m, "smpte240m", &mut graph);
     scaled(Matrix::Bt2020nc, "bt2020", &mut graph);
+
     let converted = graph(SourceColor {
         matrix: Matrix::Ycgco,
         ..SourceColor::default()
@@ -120,6 +125,7 @@ fn another_matrix_alone_is_left_to_the_scaler_and_what_it_does_not_know_is_never
         converted.contains("color_trc=bt709:colorspace=ycgco,zscale="),
         "{converted}"
     );
+
     let unknown = graph(SourceColor {
         approximated: true,
         ..SourceColor::default()
@@ -137,6 +143,7 @@ fn captions_are_removed_unless_the_plan_keeps_them() {
         let args = video_chunk(planned, 1, &input(), Options::default()).unwrap();
         args.iter().any(|arg| arg.contains("sidedata=mode=delete:type=A53_CC"))
     };
+
     assert!(removes(&planned));
     planned.video.as_mut().unwrap().picture.captions = true;
     assert!(!removes(&planned));
@@ -148,12 +155,14 @@ fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
     planned.storyboard.as_mut().unwrap().interval_frames = 800;
     let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
     assert!(!args.iter().any(|arg| arg.contains("[st]") || arg == TILES), "{args:?}");
+
     planned.video.as_mut().unwrap().chunks = vec![0, 1, 2, 3];
     let args = video_chunk(&planned, 3, &input(), Options::default()).unwrap();
     assert!(
         !args.iter().any(|arg| arg.contains("[sp]") || arg == POSTER),
         "{args:?}"
     );
+
     let last = args.iter().position(|arg| arg == TILES).map(|at| args[at - 1].as_str());
     assert_eq!(last, Some("1"), "frame 800 of 900 is the one tile: {args:?}");
 }
@@ -162,6 +171,7 @@ fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
 fn there_is_no_chunk_behind_the_last_one_and_no_sound_where_none_is_planned() {
     let mut planned = planned();
     assert_eq!(video_chunk(&planned, 3, &input(), Options::default()), None);
+
     planned
         .renditions
         .retain(|rendition| matches!(rendition, streams::plan::Rendition::Video(_)));
@@ -187,12 +197,14 @@ fn rich() -> streams::plan::Planned {
         .unwrap()
     };
     planned.source.tracks = vec![track(0, 6), track(2, 1)];
+
     let mut first = planned.audios().next().unwrap().clone();
     first.source_channels = SourceChannels::Guessed("5.1".to_owned());
     let mut surround = first.clone();
     (surround.name, surround.channels, surround.bitrate) = ("surround-0".parse().unwrap(), 6, 384_000);
     planned.renditions[2] = Rendition::Audio(first);
     planned.renditions.push(Rendition::Audio(surround));
+
     planned.subtitles = vec![
         serde_json::from_value(
             serde_json::json!({"name": "0", "track": 3, "label": "English", "default": false, "reason": ""}),
@@ -200,6 +212,7 @@ fn rich() -> streams::plan::Planned {
         .unwrap(),
     ];
     planned.cover = Some(4);
+
     planned
 }
 
@@ -219,11 +232,13 @@ fn everything_that_is_no_video_is_one_command() {
 fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
     let mut planned = rich();
     assert_eq!(uniform(&planned, &input(), Options::default()), None);
+
     for rendition in &mut planned.renditions {
         if let streams::plan::Rendition::Audio(audio) = rendition {
             audio.changes = true;
         }
     }
+
     let args = uniform(&planned, &input(), Options::default()).unwrap().join(" ");
     assert!(
         args.ends_with(
@@ -234,8 +249,10 @@ fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
         ),
         "{args}"
     );
+
     // 15 s of six and of two channels.
     assert_eq!(uniform_bytes(&planned), 15 * 48_000 * 8 * 4);
+
     let args = tracks(&planned, &input(), Options::default(), &Choice::default())
         .unwrap()
         .join(" ");
@@ -263,6 +280,7 @@ fn a_second_run_makes_sound_alone() {
             .any(|arg| arg.contains("webvtt") || arg.contains("0:4") || arg.contains("charenc")),
         "{args:?}"
     );
+
     let mut planned = rich();
     planned.renditions.clear();
     assert!(tracks(&planned, &input(), Options::default(), &Choice::default()).is_some());
@@ -273,11 +291,13 @@ fn a_second_run_makes_sound_alone() {
 fn only_what_shall_have_a_loudness_is_measured() {
     let mut planned = rich();
     assert_eq!(loudness(&planned, &input(), Options::default()), None);
+
     for rendition in &mut planned.renditions {
         if let streams::plan::Rendition::Audio(audio) = rendition {
             audio.loudness = (audio.track == 0).then_some(-16.0);
         }
     }
+
     let args = loudness(&planned, &input(), Options::default()).unwrap();
     let graph = args.iter().find(|arg| arg.contains("ebur128")).unwrap();
     assert_eq!(
@@ -303,6 +323,7 @@ fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
             profile: known.codec.profiles()[0].to_owned(),
             ..rendition.clone()
         };
+
         let device = encoder::device(&rendition).join(" ");
         let upload = encoder::upload(&rendition)
             .into_iter()
@@ -310,6 +331,7 @@ fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
         let upload: String = upload.collect();
         text += &format!("{device}|{upload}|{}\n", encoder::args(&rendition).join(" "));
     }
+
     let golden = include_str!("../../tests/golden/encoders.argv");
     assert_eq!(text, golden, "the options are now\n{text}");
 }
@@ -330,6 +352,7 @@ fn a_turned_transparent_source_in_wide_colours_is_turned_laid_on_black_and_conve
         height: 1920,
         ..Picture::default()
     };
+
     check(
         video_chunk(&planned, 1, &input(), Options::default()),
         include_str!("../../tests/golden/video_chunk_converted.argv"),

@@ -28,6 +28,8 @@ impl Hls<'_> {
         if let Some(offset) = self.offset {
             args.extend(["-output_ts_offset".to_owned(), nearest(offset)]);
         }
+
+        // Times have to stay as they are: ffmpeg would shift an output whose first decode time is negative.
         args.extend(words(
             "-avoid_negative_ts disabled -f hls -hls_segment_type fmp4 -hls_playlist_type vod",
         ));
@@ -38,6 +40,7 @@ impl Hls<'_> {
             self.first_segment
         )));
         args.extend(["-hls_segment_options".to_owned(), self.fragments()]);
+
         let name = self.name;
         args.extend(words(&format!(
             "-hls_fmp4_init_filename {} -hls_segment_filename {name}/%d.m4s {name}/local.m3u8",
@@ -69,6 +72,7 @@ mod tests {
             offset: None,
             first_fragment: 1,
         };
+
         let args = hls.args();
         let at = args.iter().position(|arg| arg == "-hls_time").unwrap();
         assert_eq!(args[at + 1], "4.009090");

@@ -13,6 +13,8 @@ const CEILING: f64 = 0.891;
 pub(super) fn on_the_timeline(graph: &mut Graph, planned: &Planned, rendition: &AudioRendition) -> Chain {
     let (track, zero) = (rendition.track, planned.timeline.zero);
     let at_zero = |zero: String| Filter::new("asetpts").value(format!("round(PTS-({zero})/TB)"));
+
+    // A track that changes is read from the second input, which holds it in one form.
     if let Some(k) = uniform::tracks(planned).keys().position(|changing| *changing == track) {
         return Chain::of_stream(1, u32::try_from(k).unwrap_or(u32::MAX)).then(at_zero(format!("({zero})+{LIFT}")));
     }
@@ -28,6 +30,7 @@ pub(super) fn on_the_timeline(graph: &mut Graph, planned: &Planned, rendition: &
                     .output(format!("m{track}")),
             );
         }
+
         let join = Filter::new("join")
             .arg("inputs", 2)
             .arg("channel_layout", "stereo")
@@ -72,9 +75,11 @@ pub(super) fn channels(planned: &Planned, rendition: &AudioRendition) -> [Filter
 fn form(planned: &Planned, rendition: &AudioRendition, layout: &str) -> [Filter; 2] {
     let copy = planned.source.copy.as_ref();
     let is_spliced = rendition.changes || copy.is_some_and(|copy| copy.spliced);
+
     // Drift was drawn out when it was decoded to one form. What is left is pieces that overlap or are apart by some milliseconds: they
     // are cut or filled at once, where drawing them out would be heard as a change of pitch.
     let hard = is_spliced.then_some(0.01);
+
     [
         Filter::new("aresample")
             .value(rendition.sample_rate)
@@ -108,6 +113,7 @@ pub(super) fn finish(planned: &Planned, rendition: &AudioRendition, gain: Option
             Filter::new("aformat").arg("sample_fmts", "fltp"),
         ]);
     }
+
     filters
 }
 

@@ -6,11 +6,12 @@ use streams::plan::{FieldOrder, Matrix, Picture, Primaries, Source, SourceColor,
 use super::filter::Filter;
 use super::words;
 
-/// The options of the input itself. We turn pictures ourselves, since a display matrix need not be a quarter turn; the graph is not
-/// made anew where the source changes its size on the way, since that would forget which frame is next; and only libvpx's own decoders
-/// know of transparency.
+/// The options of the input itself. We turn pictures ourselves, since a display matrix need not be a quarter
+/// turn; the graph is not made again where the source changes its size on the way, since that would forget
+/// which frame is next; and only libvpx's own decoders know of transparency.
 pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
     let mut args = words("-noautorotate -reinit_filter 0");
+
     let mut tracks = source.tracks.iter();
     let codec = tracks
         .find(|track| track.index == video.track)
@@ -20,6 +21,7 @@ pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
         Some("vp9") => "libvpx-vp9",
         _ => return args,
     };
+
     if video.picture.flatten {
         args.extend(words(&format!("-c:{} {decoder}", video.track)));
     }
@@ -34,9 +36,11 @@ pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
     if picture.color.approximated || scaler_name(picture.color.matrix).is_none() {
         filters.push(Filter::new("setparams").arg("colorspace", "bt709"));
     }
+
     if picture.width > 0 && picture.height > 0 {
         filters.extend(fitted(picture));
     }
+
     if picture.deinterlace {
         let mode = if picture.field_rate { "send_field" } else { "send_frame" };
         let parity = match picture.field_order {
@@ -55,10 +59,12 @@ pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
     // Newer versions would carry the source's display matrix on to the output, where it would turn the picture once more.
     filters.extend(turned(picture));
     filters.push(without_side_data("DISPLAYMATRIX"));
+
     // Some encoders write the captions that come with frames into the stream, others do not, and their defaults change.
     if !picture.captions {
         filters.push(without_side_data("A53_CC"));
     }
+
     filters
 }
 
@@ -66,14 +72,17 @@ fn without_side_data(kind: &str) -> Filter {
     Filter::new("sidedata").arg("mode", "delete").arg("type", kind)
 }
 
-/// Makes pictures as large as they can be within the planned ones, in their own shape, and puts bars beside them. The size is reckoned anew for
-/// each frame, since the filter graph is not made anew when a source changes on its way.
+/// Makes pictures as large as they can be within the planned ones, in their own shape, and puts bars beside
+/// them. The size is computed again for each frame, since the filter graph is not made again when a source
+/// changes on its way.
 fn fitted(picture: Picture) -> Vec<Filter> {
     let (width, height) = (picture.width, picture.height);
     let believed = picture.pixel_aspect.unwrap_or(Rational::whole(1));
+
     // Width over height as shown; the share by which a shape may be off before bars are put beside it: those of a pixel or two are none.
     let off = 0.01_f64.max(4.0 / f64::from(width.min(height)));
     let (least, most) = (1.0 - off, 1.0 + off);
+
     let stored = Rational::new(width.into(), height.into()).unwrap_or(believed);
     let shown = stored.checked_mul(believed).unwrap_or(stored);
     let aspect = format!("({}/{})", shown.num(), shown.den());
@@ -91,6 +100,7 @@ fn fitted(picture: Picture) -> Vec<Filter> {
         .value(-1)
         .value(-1)
         .arg("eval", "frame");
+
     let square = picture.pixel_aspect.is_none().then(|| Filter::new("setsar").value(1));
     square.into_iter().chain([scale, bars]).collect()
 }
@@ -121,9 +131,11 @@ pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> Vec<Filter>
             Filter::new("format").value("yuv444p10le|gbrp10le"),
         ]);
     }
+
     if !picture.color.is_scaled() {
         filters.extend(converted(picture.color, top));
     }
+
     filters
 }
 
@@ -161,6 +173,7 @@ fn converted(color: SourceColor, top: &VideoRendition) -> Vec<Filter> {
                 .arg("r", "tv"),
         );
     }
+
     filters.push(even());
     filters
 }

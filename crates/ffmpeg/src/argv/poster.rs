@@ -1,7 +1,7 @@
 //! The poster: a few frames of a chunk, of which the best one is kept, without another pass over the source.
 //!
-//! They leave ffmpeg as raw pictures: no codec stands between the encode of a chunk and its success, and whoever looks at them sees
-//! what the viewer will.
+//! They leave ffmpeg as raw pictures: no codec is between the encode of a chunk and its success, and whoever
+//! looks at them sees what the viewer will.
 
 use media::ladder::size::Size;
 use media::ladder::storyboard::fitted;
@@ -81,6 +81,7 @@ mod tests {
         assert_eq!(chosen(25.0, 1), [0]);
         assert_eq!(chosen(25.0, 3), [0, 1, 2]);
         assert_eq!(chosen(25.0, 25 * 100)[8..], [600, 1200, 2400]);
+
         let offering: Vec<u32> = (0..800).filter(|k| has_poster(*k)).collect();
         assert_eq!(offering, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
     }

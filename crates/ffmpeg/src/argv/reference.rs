@@ -50,18 +50,23 @@ pub fn frames(planned: &Planned, rendition: &VideoRendition, chunk: u32) -> Vec<
     else {
         return Vec::new();
     };
+
     let wanted = CHUNK.max(WHOLE.div_ceil(bounds.chunks));
     let segments = bounds.segments();
     let mut reach = bounds.reach.min(bounds.per_segment);
+
     loop {
         let candidates: Vec<Sample> = spread(wanted.min(segments), segments)
             .flat_map(|segment| bounds.first_of(segment as u64, reach))
             .collect();
+
         if candidates.len() >= wanted || reach == bounds.per_segment {
             return spread(wanted.min(candidates.len()), candidates.len())
                 .map(|index| candidates[index])
                 .collect();
         }
+
+        // Where there are too few segments, frames that lie further into them are decoded as well.
         reach = (reach * 2).min(bounds.per_segment);
     }
 }
@@ -87,14 +92,17 @@ struct Bounds {
 impl Bounds {
     fn of(planned: &Planned, video: &VideoPlan, rendition: &VideoRendition, chunk: u32) -> Option<Self> {
         let (first, end) = video.chunk_frames(chunk)?;
+
         // The last chunk may end two frames early.
         let end = if video.is_last(chunk) {
             end.saturating_sub(2).max(first + 1)
         } else {
             end
         };
+
         let per_segment = u64::from(rendition.segment_frames).max(1);
         let step = u64::from(video.segment_frames).checked_div(per_segment)?.max(1);
+
         Some(Self {
             chunks: video.chunks.len().max(1),
             segment: *video.chunks.get(usize::try_from(chunk).ok()?)?,
@@ -131,8 +139,8 @@ fn spread(count: usize, all: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| (2 * i + 1) * all / (2 * count))
 }
 
-/// Ends the chain of rung `i`: its frames go on to the encoder as `v<i>`, the luma of the samples goes to `r<i>`. `upload` stands
-/// between them and the encoder, where that runs on a device of its own.
+/// Ends the chain of rung `i`: its frames go on to the encoder as `v<i>`, the luma of the samples goes to
+/// `r<i>`. `upload` comes between them and the encoder, where that runs on a device of its own.
 pub(super) fn tap(graph: &mut Graph, rung: Chain, i: usize, samples: &[Sample], upload: Vec<Filter>) {
     let (encoded, tapped) = (format!("v{i}"), format!("t{i}"));
     if upload.is_empty() {
@@ -142,6 +150,7 @@ pub(super) fn tap(graph: &mut Graph, rung: Chain, i: usize, samples: &[Sample], 
         graph.push(rung.split("split", &[plain.clone(), tapped.clone()]));
         graph.push(Chain::of_label(plain).then_all(upload).output(encoded));
     }
+
     let numbers = samples.iter().map(|sample| sample.in_chunk);
     graph.push(
         Chain::of_label(tapped)
@@ -213,6 +222,7 @@ fn levels(file: &str, hearing: Hearing) -> [Filter; 4] {
         block,
         first,
     } = hearing;
+
     let first = u64::from(first) * u64::from(sample_rate / BLOCKS_PER_SECOND);
     [
         Filter::new("aresample")
@@ -253,10 +263,12 @@ pub enum Look {
 pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
     let mut args = preamble();
     args.push("-copyts".to_owned());
+
     for excerpt in excerpts {
         args.extend(words("-threads 1 -ignore_editlist 1"));
         args.extend(Input::file(Path::new(&excerpt.file)).args());
     }
+
     for (i, Excerpt { output, look, .. }) in excerpts.iter().enumerate() {
         match look {
             Look::Frames(numbers) => {
@@ -275,6 +287,7 @@ pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
             }
         }
     }
+
     args
 }
 
@@ -299,15 +312,18 @@ mod tests {
         let video = planned.video.as_mut().unwrap();
         video.frames = frames;
         video.segment_frames = per_segment;
+
         let segments = u32::try_from(frames.div_ceil(u64::from(per_segment))).unwrap();
         planned.segment.count = segments;
         video.chunks = (0..segments).step_by(per_chunk as usize).collect();
+
         for rendition in &mut planned.renditions {
             if let Rendition::Video(rung) = rendition {
                 let step = if rung.name.as_str() == "480p" { 2 } else { 1 };
                 rung.segment_frames = per_segment / step;
             }
         }
+
         planned
     }
 
@@ -337,12 +353,14 @@ mod tests {
             let video = planned.video.as_ref().unwrap();
             let chunk = u32::try_from(pick % video.chunks.len()).unwrap();
             let (first, end) = video.chunk_frames(chunk).unwrap();
+
             for (samples, step) in of_rungs(&planned, chunk).iter().zip([1, 2]) {
                 let there = end.saturating_sub(2).max(first + 1) - first;
                 let (there, per_segment) = (there.div_ceil(step), u64::from(half_segment) * 2 / step);
                 let wanted = CHUNK.max(WHOLE.div_ceil(video.chunks.len())) as u64;
                 prop_assert!(samples.is_sorted_by(|a, b| a.frame < b.frame));
                 prop_assert_eq!(samples.len() as u64, if video.is_last(chunk) { wanted.min(there) } else { wanted.min((end - first).div_ceil(step)) });
+
                 for sample in samples {
                     prop_assert!(sample.frame * step < end && sample.frame * step >= first);
                     prop_assert_eq!(sample.frame, u64::from(sample.segment) * per_segment + sample.in_segment);

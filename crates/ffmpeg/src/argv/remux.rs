@@ -39,8 +39,9 @@ pub fn decoded_channels(stream: &Stream) -> Option<u32> {
     }
 }
 
-/// The arguments that copy the video and the sound of `input` that can be decoded, and its subtitles where `subtitles` says so, since Matroska
-/// does not take every kind. Where the clock of the source begins anew or jumps, the copy goes on. Equal sources give equal bytes.
+/// The arguments that copy the video and the sound of `input` that can be decoded, and its subtitles where
+/// `subtitles` says so, since Matroska does not take every kind. Where the clock of the source begins again
+/// or jumps, the copy goes on. Equal sources give equal bytes.
 #[must_use]
 pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     let kinds = copied_streams(probe);
@@ -49,20 +50,24 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
         .iter()
         .flat_map(|(_, streams)| streams)
         .any(|stream| decoded_channels(stream).is_some());
-    // Packets that are encoded anew are other ones than those that shifts count: then the clock is left to ffmpeg's own repair, which is about
-    // as good for transport and programme streams.
+
+    // Packets that are encoded again are other ones than those that shifts count: then the clock is left to
+    // ffmpeg's own repair, which is about as good for transport and programme streams.
     let repair = probe.clock_repair.as_ref();
     let repair_by_shifts = repair.filter(|_| !decodes);
 
     let mut args = preamble();
     args.extend(words("-fflags +genpts"));
+    // Without `-copyts` ffmpeg repairs jumps of the clock by itself, which is wanted only where no shifts do.
     if repair.is_none() || repair_by_shifts.is_some() {
         args.push("-copyts".to_owned());
     }
+
     args.extend(input.args());
     for stream in kinds.iter().flat_map(|(_, streams)| streams) {
         args.extend(words(&format!("-map 0:{}", stream.index)));
     }
+
     args.extend(words("-c copy"));
     for (k, stream) in kinds[1].1.iter().enumerate() {
         if let Some(channels) = decoded_channels(stream) {
@@ -71,6 +76,7 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
             args.push(Chain::default().then_all(one_form(channels, "s16")).to_string());
         }
     }
+
     args.extend(words("-fflags +bitexact"));
     if let Some(repair) = repair_by_shifts {
         // Some versions filter packets in milliseconds, as Matroska counts, and call them by the source's unit unless this is said.
@@ -83,6 +89,7 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
             }
         }
     }
+
     args.extend(words("-f matroska"));
     args.push(COPY.to_owned());
     args
@@ -104,6 +111,7 @@ fn shift_times(shifts: &[ClockShift]) -> Chain {
             .arg("pts", format!("PTS{terms}"))
             .arg("dts", format!("DTS{terms}"))
     });
+
     Chain::default().then_all(filters)
 }
 
@@ -121,12 +129,14 @@ mod tests {
             layout: None,
             changes: false,
         });
+
         let contents = [
             audio,
             Content::Data,
             Content::Video(testing::video()),
             Content::Subtitle { bitmap: true },
         ];
+
         let streams = (0..).zip(contents).map(|(index, content)| Stream {
             index,
             codec: String::new(),
@@ -169,6 +179,7 @@ mod tests {
             .into(),
             duration: 9.0,
         });
+
         let text = text(&probe, false);
         assert!(
             text.contains("-time_base 1/1000 -bsf:v:0 setts=pts='PTS+gte(N,125)*round(5/TB)'"),
@@ -189,6 +200,7 @@ mod tests {
             micros: 86_399_999_999 + k as i64,
         };
         let shifts: Vec<ClockShift> = (0..1000).map(shift).collect();
+
         let filters = shift_times(&shifts).to_string();
         assert_eq!(filters.matches("setts=").count(), 16);
         assert!(
@@ -196,6 +208,7 @@ mod tests {
                 .split("setts=")
                 .all(|filter| filter.matches("+gte").count() <= 2 * 64)
         );
+
         // Linux takes no argument of 128 KiB.
         assert!(filters.len() < 100_000, "{}", filters.len());
     }
@@ -208,12 +221,14 @@ mod tests {
                 (audio.changes, stream.codec) = (true, "aac".to_owned());
             }
         }
+
         let copied = text(&probe, false);
         assert!(copied.contains("-copyts"), "{copied}");
         assert!(
             copied.contains("-c copy -c:a:0 flac -frame_size:a:0 1024 -filter:a:0 volume="),
             "{copied}"
         );
+
         // Shifts count packets of the source, which these are not.
         probe.clock_repair = Some(ClockRepair::default());
         let repaired = text(&probe, false);

@@ -34,6 +34,7 @@ pub fn sample(
     input: &Input,
 ) -> Vec<String> {
     let mut args = words("-hide_banner -nostdin -y -v info -benchmark -progress pipe:1 -nostats");
+
     for time in times {
         // So few pictures are decoded no sooner by more threads, which would take memory for each window.
         args.extend(words("-noaccurate_seek -threads 1 -ss"));
@@ -41,6 +42,7 @@ pub fn sample(
         args.extend(picture::input_options(source, video));
         args.extend(input.args());
     }
+
     args.extend(graph(video, rungs, times.len()).args());
     for i in 0..rungs.len() {
         args.extend(words(&format!("-map [v{i}]")));
@@ -51,7 +53,9 @@ pub fn sample(
     for (i, rung) in rungs.iter().enumerate() {
         args.extend([format!("-crf:{i}"), crf(rung).to_string()]);
     }
+
     args.extend(words(&format!("-f framecrc {SIZES}")));
+    // A label that is mapped nowhere is an error, so the comparisons end in an output that keeps nothing.
     for i in 0..rungs.len().saturating_sub(1) {
         args.extend(words(&format!("-map [l{i}] -f null -")));
     }
@@ -67,6 +71,7 @@ fn crf(rung: &VideoRendition) -> f64 {
 fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph {
     let labels = |name: &str, count: usize| -> Vec<String> { (0..count).map(|i| format!("{name}{i}")).collect() };
     let mut graph = Graph::default();
+
     for (i, window) in labels("w", windows).iter().enumerate() {
         graph.push(
             Chain::of_stream(i, video.track)
@@ -100,6 +105,7 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph 
                 .split("split", &copies),
         );
     }
+
     for (i, pair) in rungs.windows(2).enumerate() {
         compare(&mut graph, i, pair[0]);
     }

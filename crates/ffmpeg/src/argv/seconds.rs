@@ -36,6 +36,7 @@ mod tests {
             (nearest(time).as_str(), not_after(time).as_str()),
             ("0.033367", "0.033366")
         );
+
         let early = Rational::new(-1, 3).unwrap();
         assert_eq!(
             (nearest(early).as_str(), not_after(early).as_str()),

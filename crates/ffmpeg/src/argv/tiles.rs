@@ -40,6 +40,7 @@ impl Tiles {
             width: self.storyboard.width,
             height: self.storyboard.height,
         };
+
         Chain::of_label(FRAMES)
             .then(Filter::new("select").value(format!("not(mod(n+{},{every}))", self.first % every)))
             .then_all(raw::scaled(size, matrix(video.picture)))
@@ -49,6 +50,7 @@ impl Tiles {
     /// The output options of the tiles.
     pub(super) fn args(self) -> Vec<String> {
         let mut args = raw::output("tiles", TILES);
+        // The option has to come before the file, which is the last argument.
         let file = args.len() - 1;
         args.splice(file..file, ["-frames:v".to_owned(), self.count.to_string()]);
         args

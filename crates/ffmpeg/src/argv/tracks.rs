@@ -30,6 +30,7 @@ pub struct Choice {
 #[must_use]
 pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choice) -> Option<Vec<String>> {
     let extras = !choice.sound_alone;
+
     let graph = graph(planned, planned.audios(), |graph, chain, rendition| {
         let gain = choice.gains.get(&rendition.name).copied();
         let finished = chain
@@ -37,15 +38,18 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choic
             .then_all(length(rendition));
         reference::listen(graph, finished, rendition);
     });
+
     let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());
     if graph.is_none() && !has_extras {
         return None;
     }
+
     let mut args = start(planned, input, options, extras && !planned.subtitles.is_empty());
     args.extend(graph.into_iter().flat_map(|graph| graph.args()));
     for rendition in planned.audios() {
         args.extend(encode(planned, rendition, options));
     }
+
     if extras {
         args.extend(planned.subtitles.iter().flat_map(subtitles::args));
         args.extend(planned.cover.into_iter().flat_map(cover::args));
@@ -74,6 +78,7 @@ pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Ve
             .then(print);
         graph.push(measure.output(&rendition.name));
     })?;
+
     let mut args = start(planned, input, options, false);
     args.extend(graph.args());
     for rendition in measured() {
@@ -83,15 +88,18 @@ pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Ve
     Some(args)
 }
 
-/// Streams nobody maps are not read by ffmpeg.
+/// Streams that no one maps are not read by ffmpeg.
 fn start(planned: &Planned, input: &Input, options: Options, has_subtitles: bool) -> Vec<String> {
     let mut args = preamble();
     args.push("-copyts".to_owned());
     args.extend(options.args());
+
     if has_subtitles {
         args.extend(subtitles::decoding());
     }
-    // A change of the sound that nobody foresaw ends the run: filters made anew would fill from zero and cut once more.
+
+    // A change of the sound that no one foresaw ends the run: filters made again would fill from zero and cut
+    // once more.
     args.extend(words("-reinit_filter:a 0"));
     args.extend(input.args());
     args.extend(uniform::input(planned));
@@ -117,12 +125,14 @@ fn graph<'a>(
             finish(&mut graph, head, rendition);
             continue;
         }
+
         let labels: Vec<String> = (0..renditions.len()).map(|i| format!("t{track}_{i}")).collect();
         graph.push(head.split("asplit", &labels));
         for (label, rendition) in labels.iter().zip(renditions) {
             finish(&mut graph, Chain::of_label(label), rendition);
         }
     }
+
     (!tracks.is_empty()).then_some(graph)
 }
 
@@ -133,6 +143,7 @@ fn length(rendition: &AudioRendition) -> [Filter; 2] {
     let samples = |seconds: f64| (seconds * f64::from(rendition.sample_rate)).round() as u64;
     let silence = samples(rendition.padding() + rendition.tolerance());
     let end = samples(rendition.duration).max(SHORTEST);
+
     [
         Filter::new("apad").arg("pad_len", silence),
         Filter::new("atrim").arg("start_sample", PRIMING).arg("end_sample", end),
@@ -150,6 +161,7 @@ fn encode(planned: &Planned, rendition: &AudioRendition, options: Options) -> Ve
         rendition.bitrate
     )));
     args.extend(options.args());
+
     let hls = Hls {
         name: &rendition.name,
         segment: planned.segment.duration,

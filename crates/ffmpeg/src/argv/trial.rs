@@ -10,6 +10,7 @@ use super::{encoder, words};
 pub fn trial(rendition: &VideoRendition) -> Vec<String> {
     let mut args = words("-hide_banner -nostdin -v error");
     args.extend(encoder::device(rendition));
+
     let gray = Filter::new("color")
         .value("gray")
         .arg("s", format!("{}x{}", rendition.width, rendition.height))
@@ -18,10 +19,12 @@ pub fn trial(rendition: &VideoRendition) -> Vec<String> {
         "-f lavfi -i {gray} -frames:v {} -vf",
         rendition.gop_frames
     )));
+
     let chain = Chain::default()
         .then(Filter::new("format").value(&rendition.pixel_format))
         .then_all(encoder::upload(rendition));
     args.push(chain.to_string());
+
     args.extend(encoder::args(rendition));
     args.extend(words("-f null -"));
     args

@@ -1,7 +1,8 @@
 //! Sound that changes its channels, rate or sample format on the way, decoded to one form before it is encoded.
 //!
-//! ffmpeg makes the filters of a run anew at each such change. Those of the encode cannot bear it: they fill from zero and cut off the
-//! encoder's priming, once. The filters of this run have no such state, and the sound keeps the times of the source.
+//! ffmpeg makes the filters of a run again at each such change. Those of the encode cannot bear it: they fill
+//! from zero and cut off the encoder's priming, once. The filters of this run have no such state, and the
+//! sound keeps the times of the source.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,6 +50,7 @@ pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec
     if tracks.is_empty() {
         return None;
     }
+
     let mut args = preamble();
     args.push("-copyts".to_owned());
     args.extend(options.args());
@@ -67,6 +69,7 @@ pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec
     args.extend(words(&format!(
         "-c:a pcm_f32le -map_metadata -1 -map_chapters -1 -fflags +bitexact -output_ts_offset {LIFT} -avoid_negative_ts disabled -f nut {UNIFORM}"
     )));
+
     Some(args)
 }
 
@@ -83,6 +86,7 @@ pub(super) fn input(planned: &Planned) -> Vec<String> {
 pub(super) fn one_form(channels: u32, format: &str) -> Vec<Filter> {
     let is_wide = channels >= 6;
     let loudness = (!is_wide).then(|| Filter::new("volume").value("if(eq(nb_channels,1),sqrt(2),1)"));
+
     let resample = Filter::new("aresample")
         .value(SAMPLE_RATE)
         .arg("async", 1000)
@@ -90,5 +94,6 @@ pub(super) fn one_form(channels: u32, format: &str) -> Vec<Filter> {
     let form = Filter::new("aformat")
         .arg("sample_fmts", format)
         .arg("channel_layouts", if is_wide { "5.1" } else { "stereo" });
+
     loudness.into_iter().chain([resample, form]).collect()
 }

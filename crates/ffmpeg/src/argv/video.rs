@@ -74,24 +74,32 @@ impl Pass {
 pub fn video_pass(planned: &Planned, chunk: u32, pass: &Pass, input: &Input, options: Options) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
     let part = Part::of(planned, video, chunk, pass)?;
+
     let mut args = preamble();
     args.extend(planned.videos().next().map(encoder::device).unwrap_or_default());
+    // With `-noaccurate_seek` ffmpeg hands out what it decodes from the key frame on; the graph cuts exactly
+    // instead.
     args.extend(words(&format!("-max_error_rate {DAMAGED} -copyts -noaccurate_seek")));
     args.extend(part.seek(planned, video, options.entry)?);
     args.extend(options.args());
     args.extend(picture::input_options(&planned.source, video));
     args.extend(input.args());
     args.extend(part.graph(planned, video)?.args());
+
+    // The rungs come before the images: ffmpeg's progress counts the frames of the first video output.
     for (i, rendition) in part.made(planned) {
+        // The graph has put every frame on the grid: none may be dropped or repeated after it.
         args.extend(words(&format!("-map [v{i}] -fps_mode passthrough")));
         args.extend(encoder::args(rendition));
         args.extend(options.args());
         args.extend(part.hls(planned, rendition)?.args());
     }
+
     if part.has_poster {
         args.extend(poster::args());
     }
     args.extend(part.tiles.map(Tiles::args).into_iter().flatten());
+
     for (i, rendition) in part.made(planned) {
         args.extend(reference::args(i, rendition));
     }
@@ -126,6 +134,7 @@ impl Part {
     fn of(planned: &Planned, video: &VideoPlan, chunk: u32, pass: &Pass) -> Option<Self> {
         let (first, end) = video.chunk_frames(chunk)?;
         let time = Rational::whole(i64::try_from(first).ok()?).checked_div(video.frame_rate)?;
+
         Some(Self {
             chunk,
             first,
@@ -153,14 +162,18 @@ impl Part {
             Entry::Earlier(seconds) => f64::from(seconds),
             Entry::Start => return Some(Vec::new()),
         };
+
         if self.first == 0 || !video.seekable {
             return Some(Vec::new());
         }
+
         let margin = Rational::new(((video.seek_margin + earlier) * 1e6).round() as i64, 1_000_000)?;
+        // `-ss` counts from the start of the container, not from zero of the source's clock.
         let at = self
             .source_time
             .checked_sub(planned.timeline.container_start)?
             .checked_sub(margin)?;
+
         Some(if at > Rational::ZERO {
             vec!["-ss".to_owned(), not_after(at)]
         } else {
@@ -169,6 +182,8 @@ impl Part {
     }
 
     fn graph(&self, planned: &Planned, video: &VideoPlan) -> Option<Graph> {
+        // Every rung is scaled from the frames of the source: to scale one from the next larger saves
+        // nothing.
         let mut labels: Vec<String> = self.rungs.clone().map(|i| format!("s{i}")).collect();
         labels.extend(self.has_poster.then(|| poster::FRAMES.to_owned()));
         labels.extend(self.tiles.map(|_| tiles::FRAMES.to_owned()));
@@ -203,12 +218,14 @@ impl Part {
         Some(graph)
     }
 
-    /// Frame times are moved so that the chunk's first frame is at zero, laid onto the grid, and cut to the chunk. `setpts` stands
-    /// directly before `fps`: behind it some versions of ffmpeg forget the rate. The first chunk fills a gap before the first picture
-    /// with that picture; later ones must not, or a seek that landed late would freeze instead of failing its gate.
+    /// Frame times are moved so that the chunk's first frame is at zero, laid onto the grid, and cut to the
+    /// chunk. `setpts` comes directly before `fps`: behind it some versions of ffmpeg forget the rate. The
+    /// first chunk fills a gap before the first picture with that picture; later ones must not, or a seek
+    /// that landed late would freeze instead of failing its gate.
     fn on_the_grid(&self, video: &VideoPlan) -> [Filter; 3] {
         let start = (self.first == 0).then_some(0);
         let end = self.end.map(|end| end - self.first);
+
         [
             Filter::new("setpts").value(format!("round(PTS-({})/TB)", self.source_time)),
             Filter::new("fps").value(video.frame_rate).maybe("start_time", start),

@@ -28,6 +28,7 @@ impl Prober<'_> {
         let output = self
             .within(self.limits.look, child::output(spawn, self.limits.description))
             .await;
+
         let output = match output {
             Err(ProbeError::NotRun(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
                 let limit = self.limits.description;
@@ -36,13 +37,17 @@ impl Prober<'_> {
             }
             output => output?,
         };
+
+        // A crash or a limit says nothing of the source, so the log is searched for a reason only after this.
         judge(output.ending)?;
         if !output.ending.success() {
             return Err(self.refusal(&output.stderr_tail));
         }
+
         let mut document: Document = serde_json::from_slice(&output.stdout)
             .map_err(|error| ProbeError::NotMedia(format!("its description is not valid: {error}")))?;
         self.look_at_sizes(&document, &output.stderr_tail)?;
+        // Streams keep the index that the container gave them, so leaving some out moves none.
         document.streams.retain(|stream| !stream.is_attachment());
         Ok(document)
     }
@@ -50,6 +55,7 @@ impl Prober<'_> {
     /// Why ffprobe gave the source up. Only prose tells; what is not recognised is no media all the same.
     fn refusal(&self, stderr: &str) -> ProbeError {
         let said = |words: &str| stderr.contains(words);
+
         if said("moov atom not found") {
             ProbeError::NoMoov
         } else if said("not on whitelist") {
@@ -72,9 +78,12 @@ impl Prober<'_> {
     fn look_at_sizes(&self, document: &Document, stderr: &str) -> Result<(), ProbeError> {
         let claimed = document.streams.iter().filter_map(RawStream::picture);
         let pictures: Vec<(u32, u32)> = claimed.collect();
+
         for (width, height) in &pictures {
             self.limits.policy.judge_picture(*width, *height)?;
         }
+
+        // Zeros mean that no decoder began: then only its message names the size.
         if pictures.contains(&(0, 0)) {
             self.judge_refused(stderr)?;
         }
@@ -90,6 +99,7 @@ impl Prober<'_> {
     /// The description as values.
     pub(super) async fn read(&self, document: &Document) -> Result<Probe, ProbeError> {
         let streams: Option<Vec<_>> = document.streams.iter().map(RawStream::stream).collect();
+
         let mut probe = Probe {
             container: document.format.name().unwrap_or("").to_owned(),
             brand: document.format.brand(),
@@ -103,6 +113,7 @@ impl Prober<'_> {
             clock_repair: None,
             programmes: document.programmes(),
         };
+
         self.limits.policy.judge_media(&probe)?;
         self.name_missing_decoders(&mut probe).await;
         for stream in &mut probe.streams {
@@ -110,6 +121,7 @@ impl Prober<'_> {
                 video.bitrate = video.bitrate.or_else(|| document.rest_of_bitrate(stream.index));
             }
         }
+
         let is_media = |stream: &Stream| stream.is_media() || matches!(stream.content, Content::Unreadable(_));
         if probe.streams.iter().any(is_media) {
             Ok(probe)
@@ -124,9 +136,11 @@ impl Prober<'_> {
         if !probe.streams.iter().any(unclear) {
             return;
         }
+
         let Ok(decoded) = self.tool.decoded_codecs().await else {
             return;
         };
+
         for stream in &mut probe.streams {
             if let Content::Unreadable(why) = &mut stream.content {
                 why.has_decoder = why.has_decoder && decoded.contains(&stream.codec);

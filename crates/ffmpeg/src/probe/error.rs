@@ -10,13 +10,13 @@ use streams::Code;
 /// Why a source cannot be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// ffprobe could not be started or heard.
+    /// ffprobe could not be started, or its output could not be read.
     #[error("ffprobe could not be run: {0}; check the ffprobe installation")]
     NotRun(#[from] io::Error),
     /// ffprobe broke; this is how it ended.
     #[error("ffprobe broke on the source: {0}")]
     Broken(ExitStatus),
-    /// It took too long.
+    /// It took longer than this limit.
     #[error("ffprobe did not finish reading the source within {} s", .0.as_secs())]
     TimedOut(Duration),
     /// ISO media without its index.

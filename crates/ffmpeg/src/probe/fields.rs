@@ -83,6 +83,7 @@ impl Tally {
         if all < FEWEST {
             return None;
         }
+
         let least = if flagged { FLAGGED } else { UNFLAGGED };
         Some(match f64::from(combed) / f64::from(all) {
             share if share < least => Fields::Progressive,
@@ -97,9 +98,11 @@ impl Prober<'_> {
     pub(super) async fn fields(&self, probe: &Probe) -> Option<Fields> {
         let (stream, video) = probe.main_video()?;
         let (start, end) = (stream.start?, stream.end?);
+
         if !may_have_fields(stream, video) {
             return None;
         }
+
         let from = start.as_f64() - probe.container_start.as_f64();
         let length = end - start.as_f64();
         let places = match video.interlaced {
@@ -107,10 +110,13 @@ impl Prober<'_> {
             true => &PLACES,
             false => &PLACES[..2],
         };
+
+        // All at once, since each look mostly waits for the storage.
         let looks = places
             .iter()
             .map(|place| self.count_fields(stream.index, from + place * length));
         let tallies = futures::future::join_all(looks).await;
+
         tallies
             .into_iter()
             .fold(Tally::default(), Tally::and)
@@ -120,6 +126,7 @@ impl Prober<'_> {
     /// Frames from the key frame at or before `at`, seconds from the start of the container.
     async fn count_fields(&self, index: u32, at: f64) -> Tally {
         let mut tally = Tally::default();
+        // The pictures are not turned upright: the lines of a field would become columns.
         let mut args = vec![
             "-hide_banner",
             "-nostdin",
@@ -128,19 +135,24 @@ impl Prober<'_> {
             "-noautorotate",
             "-noaccurate_seek",
         ];
+
         let at = format!("{at:.3}");
         if !at.starts_with('-') && at != "0.000" {
             args.extend(["-ss", &at]);
         }
+
         let mut args: Vec<String> = args.into_iter().map(str::to_owned).collect();
         args.extend(self.input.args());
         let output = format!("-map 0:{index} -frames:v {FRAMES} -vf {} -f null -", detection());
         args.extend(output.split(' ').map(str::to_owned));
+
         let policy = SandboxPolicy::new(ResourceLimits::look()).allow_input(self.input);
         let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| tally.add(line));
+        // A look that fails tells nothing of the fields, and is no error of the probe.
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the pictures could not be looked at for fields");
         }
+
         tally
     }
 }
@@ -192,6 +204,7 @@ mod tests {
         ] {
             tally.add(line);
         }
+
         assert_eq!(
             tally,
             Tally {

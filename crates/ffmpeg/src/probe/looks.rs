@@ -59,6 +59,7 @@ impl Looks {
     /// Reads one line of ffprobe: a packet, or a frame that came of it.
     fn add(&mut self, line: &str) {
         self.has_captions |= line.contains(CAPTIONS);
+
         if let Some(frame) = line.strip_prefix("frame|") {
             self.decoded += usize::from(!self.is_decoded);
             self.is_decoded = true;
@@ -80,6 +81,7 @@ impl Shape {
             height: 0,
             pixel_aspect: Rational::whole(1),
         };
+
         for (key, value) in line.split('|').filter_map(|pair| pair.split_once('=')) {
             match key {
                 "width" => shape.width = value.parse().ok()?,
@@ -93,6 +95,7 @@ impl Shape {
                 _ => {}
             }
         }
+
         (shape.width > 0 && shape.height > 0).then_some(shape)
     }
 
@@ -115,6 +118,7 @@ impl Shape {
 /// The largest of the shapes that lasts, and whether there are others. Of two equally large ones it is the one that was seen more often.
 pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
     let first = *shapes.first()?;
+
     let seen = |shape: Shape| shapes.iter().filter(|other| shape.is_like(**other)).count();
     #[expect(clippy::cast_precision_loss, reason = "a few looks")]
     let lasts = |shape: &Shape| seen(*shape) as f64 >= LASTING * shapes.len() as f64;
@@ -125,6 +129,7 @@ pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
             a.area().partial_cmp(&b.area()).unwrap_or(Ordering::Equal)
         }
     };
+
     // The first of equals: `max_by` would take the last.
     let chosen = shapes
         .iter()
@@ -133,6 +138,7 @@ pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
         .rev()
         .max_by(larger)
         .unwrap_or(first);
+
     Some((chosen, shapes.iter().any(|shape| !shape.is_like(chosen))))
 }
 
@@ -146,6 +152,7 @@ impl Prober<'_> {
         let (Some(start), Some(end)) = (stream.start.map(Rational::as_f64), stream.end) else {
             return Ok(());
         };
+
         let index = stream.index;
         let times = spread(start, end, APART, PLACES);
         let looks = if indexed {
@@ -153,6 +160,9 @@ impl Prober<'_> {
             let looks = self
                 .look(index, &["-read_intervals", &(at_start + &intervals(&times, 1))])
                 .await?;
+
+            // A packet that is marked as a key frame but gives no picture is none: decoding has to begin
+            // earlier.
             let (landed, honest) = (
                 looks.landed.get(1..).unwrap_or_default(),
                 looks.decoded >= looks.landed.len(),
@@ -167,6 +177,7 @@ impl Prober<'_> {
             self.look(index, &["-skip_frame", "nokey", "-read_intervals", UNSOUGHT])
                 .await?
         };
+
         let streams = probe.streams.iter_mut();
         if let Some(video) = streams.filter(|stream| stream.index == index).find_map(video_of) {
             looks.write_into(video);
@@ -177,7 +188,8 @@ impl Prober<'_> {
     /// Decodes what ffprobe reads of stream `index`, and tells of packets and frames.
     async fn look(&self, index: u32, options: &[&str]) -> Result<Looks, ProbeError> {
         let index = index.to_string();
-        // Without the filter that makes them look better: nobody sees them.
+
+        // Without the filter that makes them look better: no one sees them.
         let mut args = vec![
             "-threads",
             "1",
@@ -191,6 +203,7 @@ impl Prober<'_> {
             "compact",
         ];
         args.extend(options);
+
         let mut looks = Looks::default();
         let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| looks.add(line));
         judge(self.within(self.limits.look, read).await?.0)?;
@@ -236,14 +249,17 @@ mod tests {
             let shapes: Vec<Shape> = shapes.iter().map(|(width, height)| shape(*width, *height)).collect();
             choose(&shapes).map(|(shape, changes)| (shape.width, shape.height, changes))
         };
+
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[(640, 360), (640, 360)]), Some((640, 360, false)));
         assert_eq!(of(&[(320, 180), (1280, 720), (1280, 720)]), Some((1280, 720, true)));
-        // A glitch does not last, and nobody is shown a film of its size.
+
+        // A glitch does not last, and no one is shown a film of its size.
         let glitch: Vec<(u32, u32)> = (0..13)
             .map(|n| if n == 5 { (3840, 2160) } else { (640, 360) })
             .collect();
         assert_eq!(of(&glitch), Some((640, 360, true)));
+
         // A phone that is turned: as it was held longer.
         assert_eq!(of(&[(360, 640), (640, 360), (640, 360)]), Some((640, 360, true)));
     }
@@ -259,6 +275,7 @@ mod tests {
         ] {
             looks.add(line);
         }
+
         assert_eq!((looks.landed.len(), looks.decoded, looks.has_captions), (2, 1, true));
         assert_eq!(looks.shapes[0].pixel_aspect, Rational::new(16, 15).unwrap());
     }

@@ -46,7 +46,7 @@ fn needs_depth(document: &Document) -> bool {
     has_clock(document.format.name().unwrap_or_default()) || document.streams.iter().any(RawStream::may_be_known_deeper)
 }
 
-/// Containers of streams, whose tracks may begin at any time, and whose clock may begin anew.
+/// Containers of streams, whose tracks may begin at any time, and whose clock may begin again.
 fn has_clock(container: &str) -> bool {
     container
         .split(',')
@@ -79,6 +79,7 @@ impl Prober<'_> {
     /// When the streams of a described source begin and end, whether it can be entered at a time, and what its pictures are like.
     async fn measure(&self, document: &Document) -> Result<Probe, ProbeError> {
         let mut probe = self.read(document).await?;
+
         let indexed = has_index(&probe.container) && document.format.duration().is_some();
         let first = format!("%+{BEGINNING}");
         let last = async {
@@ -88,21 +89,26 @@ impl Prober<'_> {
             }
         };
 
-        // Everybody waits for the plan, so what does not need the other goes beside it.
+        // Everyone waits for the plan, so what does not depend on the other runs beside it.
         let (beginning, (mut ending, clock)) = futures::try_join!(self.spans(&first), last)?;
         probe.clock_repair = repair(clock)?;
         probe.set_stills_aside(|index| count_pictures(index, &beginning, &ending));
+
         if indexed {
             probe.declared_end = declared_end(&probe, document);
         }
         settle(&mut probe, document, &beginning, &ending);
+
         if may_be_cut(&probe) {
             self.measure_ends_apart(&probe, &mut ending).await?;
             settle(&mut probe, document, &beginning, &ending);
         }
+
+        // The ends that were measured are on the broken clock, and `settle` writes them, so this comes last.
         settle_repaired(&mut probe);
 
         let (fields, between) = {
+            // Looking around writes into a copy, since the others read the probe meanwhile.
             let mut looked = probe.clone();
             let between = async {
                 match indexed {
@@ -110,9 +116,11 @@ impl Prober<'_> {
                     false => Ok(Vec::new()),
                 }
             };
+
             let around = self.look_around(&mut looked, indexed);
             let (around, fields, between, frames) =
                 futures::join!(around, self.fields(&probe), between, self.sound_frames(&probe));
+
             around?;
             probe = looked;
             if let Some(frames) = frames {
@@ -120,6 +128,7 @@ impl Prober<'_> {
             }
             (fields, between?)
         };
+
         let shown = probe.main_video().map(|(stream, _)| stream.index);
         for stream in &mut probe.streams {
             if let Content::Video(video) = &mut stream.content
@@ -129,6 +138,7 @@ impl Prober<'_> {
                 video.cadence = cadence(stream.index, &beginning, &ending, &between).or(video.cadence.take());
             }
         }
+
         Ok(probe)
     }
 

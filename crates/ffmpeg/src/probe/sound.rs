@@ -74,6 +74,7 @@ impl Frame {
             let mut pairs = line.split('|').filter_map(|pair| pair.split_once('='));
             pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
         };
+
         Some(Self {
             stream: value("stream_index")?.parse().ok()?,
             time: value("best_effort_timestamp_time").and_then(|time| time.parse().ok()),
@@ -111,14 +112,17 @@ fn rate(place: &[Frame]) -> Option<f64> {
         .filter_map(between)
         .filter(|(_, seconds)| *seconds > 0.0);
     let steps: Vec<(f64, f64)> = steps.collect();
+
     let fastest = steps
         .iter()
         .map(|(samples, seconds)| samples / seconds)
         .fold(0.0, f64::max);
+
     // Where frames are missing, as behind a seek, time passes without samples.
     let sound = steps
         .iter()
         .filter(|(samples, seconds)| samples / seconds * GAP > fastest);
+
     let (samples, seconds) = sound.fold((0.0, 0.0), |sum, step| (sum.0 + step.0, sum.1 + step.1));
     (seconds >= SHORTEST_RATED).then(|| samples / seconds)
 }
@@ -129,12 +133,14 @@ fn widest(forms: &[Form]) -> Option<&Form> {
     if !forms.iter().any(|form| form.differs(first)) {
         return None;
     }
+
     let count = |form: &Form| {
         let alike = forms
             .iter()
             .filter(|other| other.channels == form.channels && other.layout == form.layout);
         alike.count()
     };
+
     let lasting = forms.iter().filter(|form| count(form) * LASTING >= forms.len());
     lasting.max_by_key(|form| (form.channels, count(form)))
 }
@@ -146,18 +152,22 @@ const LONG_ENOUGH: f64 = 1.0;
 pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
     // These keep times of blocks of sound, not of frames.
     let is_timed = !matches!(probe.container.as_str(), "avi" | "asf");
+
     let is_alone = probe
         .streams
         .iter()
         .filter(|stream| matches!(stream.content, Content::Audio(_)))
         .count()
         == 1;
+
     for stream in &mut probe.streams {
         let Content::Audio(audio) = &mut stream.content else {
             continue;
         };
+
         let own = frames.iter().filter(|frame| frame.stream == stream.index);
         let own: Vec<Frame> = own.cloned().collect();
+
         // A decoder of another age knows the codec, and not this form of it. Beside others a track may just have had no turn.
         let length = stream.end.zip(stream.start).map(|(end, start)| end - start.as_f64());
         let is_looked_at =
@@ -169,6 +179,7 @@ pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
             });
             continue;
         }
+
         if let Some(form) = widest(&forms(&own, is_timed)) {
             *audio = Audio {
                 channels: form.channels,
@@ -191,6 +202,7 @@ impl Prober<'_> {
         let may_change = probe
             .audios()
             .any(|(stream, _)| CHANGING.contains(&stream.codec.as_str()));
+
         let (Some(start), Some(end), true) = (start, end, may_change) else {
             return None;
         };
@@ -200,11 +212,13 @@ impl Prober<'_> {
         for time in spread(start.as_f64(), end, PLACES_APART, PLACES) {
             intervals.push_str(&format!(",{time:.6}%+#{packets}"));
         }
+
         let most = packets * (PLACES as usize + 1) * 2;
         let frames = self.decoded_sound(&intervals, most).await?;
         if !frames.is_empty() {
             return Some(frames);
         }
+
         self.decoded_sound(&format!("%+#{MANY}"), most).await
     }
 
@@ -221,6 +235,7 @@ impl Prober<'_> {
             "-read_intervals",
             intervals,
         ];
+
         let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| {
             frames.extend(Frame::parse(line).filter(|_| frames.len() < most));
         });
@@ -228,6 +243,7 @@ impl Prober<'_> {
             tracing::debug!(%error, "the sound could not be looked at for changes");
             return None;
         }
+
         Some(frames)
     }
 }
@@ -260,10 +276,12 @@ mod tests {
             .collect();
         assert_eq!(seen(&places), None);
         assert_eq!(seen(&[]), None);
+
         // A frame is missing, as a decoder may drop one behind a seek.
         let mut gap = place(90.0, 2, "stereo", 44_100.0);
         gap.remove(1);
         assert_eq!(seen(&[places[3].clone(), gap]), None);
+
         // Two seeks that land at the same place.
         assert_eq!(seen(&[places[3].clone(), places[3].clone()]), None);
     }
@@ -279,8 +297,10 @@ mod tests {
     fn the_widest_form_that_lasts_is_planned() {
         let film = |k: u32| place(f64::from(k), 6, "5.1(side)", 48_000.0);
         let stereo = |k: u32| place(f64::from(k), 2, "stereo", 48_000.0);
+
         let half: Vec<_> = (0..6).map(stereo).chain((6..12).map(film)).collect();
         assert_eq!(seen(&half), Some((6, "5.1(side)".to_owned())));
+
         let trailer: Vec<_> = (0..12).map(stereo).chain([film(12)]).collect();
         assert_eq!(seen(&trailer), Some((2, "stereo".to_owned())));
     }

@@ -38,6 +38,7 @@ async fn containers_with_an_index_can_be_entered_and_the_others_cannot() {
         let probe = probed(name, &encode).await;
         assert_eq!(probe.seekable, seekable, "{name}");
         assert!(probe.leads.iter().all(|lead| *lead < 2.1), "{name}: {:?}", probe.leads);
+
         let (video, start) = (
             probe.main_video().unwrap().0,
             probe.main_video().unwrap().0.start.unwrap().as_f64(),
@@ -57,6 +58,7 @@ async fn fragmented_files_and_files_without_a_duration_are_measured_by_their_pac
     let (video, _) = fragmented.main_video().unwrap();
     assert_eq!(video.start, Rational::new(2, 25));
     assert!(near(video.end, 12.08), "{video:?}");
+
     let live = probed(
         "a.webm",
         &format!("{PICTURES} -c:v libvpx -deadline realtime -cpu-used 8 -live 1"),
@@ -99,11 +101,13 @@ async fn the_start_up_samples_of_a_coder_are_no_sound() {
 async fn sound_that_an_edit_list_leaves_out_at_its_beginning_is_no_sound_that_cannot_be_decoded() {
     let folder = tempfile::tempdir().unwrap();
     let file = make(folder.path(), "a.mp4", "-f lavfi -i sine=d=1.8:r=48000 -c:a aac").await;
+
     // The edit of the track begins 0.6 s later: `elst`, version and count of entries, their length, then the time in the media.
     let mut bytes = std::fs::read(&file).unwrap();
     let edit = bytes.windows(4).position(|four| four == b"elst").unwrap() + 16;
     bytes[edit..edit + 4].copy_from_slice(&28_800_i32.to_be_bytes());
     std::fs::write(&file, bytes).unwrap();
+
     let probe = probe_file(&file).await.unwrap();
     assert_eq!(probe.audios().count(), 1, "{:?}", probe.streams);
 }
@@ -117,9 +121,11 @@ async fn rotation_aspect_and_fields_are_read() {
         &format!("{PICTURES} -vf setsar=32/27 -c:v libx264 -preset ultrafast -flags +ildct -x264-params tff=1"),
     )
     .await;
+
     let turned = folder.path().join("turned.mp4");
     let mut bytes = std::fs::read(folder.path().join("flat.mp4")).unwrap();
     let header = bytes.windows(4).position(|kind| kind == b"tkhd").unwrap();
+
     // The matrix of a track header (ISO/IEC 14496-12 section 8.3.2): a quarter turn.
     for (i, value) in [0, 0x1_0000, 0, -0x1_0000, 0, 0, 0, 0, 0x4000_0000_i32]
         .into_iter()
@@ -129,6 +135,7 @@ async fn rotation_aspect_and_fields_are_read() {
         bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
     }
     std::fs::write(&turned, bytes).unwrap();
+
     let probe = probe_file(&turned).await.unwrap();
     let (_, video) = probe.main_video().unwrap();
     assert_eq!(
@@ -148,8 +155,10 @@ async fn a_cut_file_ends_before_its_index_says() {
         &format!("{PICTURES} {SOUND} -c:v libx264 -preset ultrafast -movflags +faststart"),
     )
     .await;
+
     let bytes = std::fs::read(&whole).unwrap();
     std::fs::write(&whole, &bytes[..bytes.len() * 6 / 10]).unwrap();
+
     let probe = probe_file(&whole).await.unwrap();
     assert!(near(probe.declared_end, 12.0), "{probe:?}");
     assert!(probe.end().unwrap() < 9.0, "{probe:?}");
@@ -162,6 +171,7 @@ async fn what_cannot_be_planned_has_its_own_code() {
     let file = folder.path().join("upload");
     let mut whole = std::fs::read(make(folder.path(), "a.mp4", PICTURES).await).unwrap();
     whole.truncate(whole.len() / 2);
+
     let texts: [(&[u8], Code); 4] = [
         (&whole, Code::TruncatedUpload),
         (b"#EXTM3U\n#EXTINF:1,\nother.mp4\n", Code::NotMedia),
@@ -173,11 +183,13 @@ file a.mp4
         ),
         (&[0x17; 5000], Code::NotMedia),
     ];
+
     for (bytes, code) in texts {
         std::fs::write(&file, bytes).unwrap();
         let error = probe_file(&file).await.unwrap_err();
         assert_eq!(error.code(), code, "{error}");
     }
+
     let picture = make(folder.path(), "a.png", "-f lavfi -i testsrc=s=64x64 -frames:v 1").await;
     assert_eq!(probe_file(&picture).await.unwrap_err().code(), Code::ForbiddenContainer);
     let words = make(folder.path(), "words.mkv", "-f lavfi -i anullsrc=d=1 -c:a copy").await;
@@ -193,12 +205,14 @@ async fn a_source_that_says_too_much_is_over_the_policy() {
         "-f lavfi -i testsrc=s=64x64:r=25:d=2 -f lavfi -i sine=d=2",
     )
     .await;
+
     let usual = ProbeLimits::default();
     let policy = |change: fn(&mut Limits)| {
         let mut policy = Limits::default();
         change(&mut policy);
         ProbeLimits::of(policy)
     };
+
     for (limits, word) in [
         (
             ProbeLimits {
@@ -215,6 +229,7 @@ async fn a_source_that_says_too_much_is_over_the_policy() {
         assert_eq!(error.code(), Code::ExceedsPolicy, "{error}");
         assert!(error.to_string().contains(word), "{error}");
     }
+
     // The container may lie: the decoder's own bound holds.
     let small = Input::file(&file).decoding(1000);
     let limits = policy(|policy| policy.pixels = 1000);
@@ -228,6 +243,7 @@ async fn a_source_that_says_too_much_is_over_the_policy() {
 fn a_decoders_refusal_names_the_size() {
     let line = "[png @ 0x1] [IMGUTILS @ 0x2] Picture size 16000x9000 exceeds specified max pixel count 1000, see";
     assert_eq!(refused_size(line), Some((16_000, 9000)));
+
     for odd in [
         "Picture size ",
         "Picture size x",
@@ -241,6 +257,7 @@ fn a_decoders_refusal_names_the_size() {
 
 #[tokio::test]
 async fn a_source_that_never_answers_is_given_up() {
+    // Connections are never accepted.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let limits = ProbeLimits {
         look: Duration::from_millis(300),

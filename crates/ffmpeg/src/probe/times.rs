@@ -33,6 +33,7 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
         if let Content::Video(video) = &mut stream.content {
             video.cadence = cadence(stream.index, beginning, ending, &[]);
         }
+
         // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up samples, and only the header counts
         // them. A stream that begins later has no packet in the beginning; without a word of the header the whole scan tells.
         let beginning = beginning.get(stream.index);
@@ -41,8 +42,10 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
         if let (Some(span), Some(base)) = (first, raw.time_base()) {
             stream.start = exact(span.first, base).or(stream.start);
         }
+
         let last = ending.get(stream.index).or(beginning);
         stream.packet = last.map_or(0.0, |span| span.packet);
+
         let (frame, padding) = match &stream.content {
             Content::Video(video) => match (&video.cadence, video.average_rate) {
                 (Some(cadence), _) => (cadence.usual, 0.0),
@@ -52,6 +55,7 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
             Content::Audio(audio) => (stream.packet / 2.0, 1.0 / f64::from(audio.sample_rate.max(1))),
             _ => (0.0, 0.0),
         };
+
         // Without durations the last frame lasts as long as the usual one. The last packet of sound may be full or all but empty.
         stream.end = last.map(|span| {
             let end = if span.end > span.last {
@@ -79,11 +83,13 @@ pub(super) fn settle_repaired(probe: &mut Probe) {
     let Some(duration) = probe.clock_repair.as_ref().map(|repair| repair.duration) else {
         return;
     };
+
     let media = probe.streams.iter().filter(|stream| stream.is_media());
     let start = media
         .filter_map(|stream| stream.start)
         .min()
         .unwrap_or(probe.container_start);
+
     for stream in probe.streams.iter_mut().filter(|stream| stream.is_media()) {
         stream.end = stream.end.map(|_| start.as_f64() + duration);
     }
@@ -131,6 +137,7 @@ impl Prober<'_> {
             "-read_intervals",
             interval,
         ];
+
         let look = (self.limits.look, ResourceLimits::look());
         self.packets(&args, look, |packet| spans.add(&packet)).await?;
         Ok(spans)
@@ -141,12 +148,14 @@ impl Prober<'_> {
         let (mut spans, mut clock) = (Spans::default(), has_clock.then(Clock::default));
         let args = ["-show_entries", ENTRIES, "-of", "compact=print_section=0"];
         let scan = (self.limits.scan, ResourceLimits::scan());
+
         let each = |packet: Packet| {
             spans.add(&packet);
             if let Some(clock) = &mut clock {
                 clock.add(&packet);
             }
         };
+
         self.packets(&args, scan, each).await?;
         Ok((spans, clock))
     }
@@ -161,6 +170,7 @@ impl Prober<'_> {
             .filter_map(|stream| stream.end)
             .min_by(f64::total_cmp);
         let from = from.map_or(start, |end| (end - ENDINGS[0]).max(start));
+
         for stream in probe.streams.iter().filter(|stream| stream.is_media()) {
             let (index, interval) = (stream.index.to_string(), format!("{from:.6}%"));
             let args = [
@@ -173,11 +183,13 @@ impl Prober<'_> {
                 "-read_intervals",
                 &interval,
             ];
+
             let look = (self.limits.look, ResourceLimits::look());
             let mut apart = Spans::default();
             self.packets(&args, look, |packet| apart.add(&packet)).await?;
             ending.extend_ends(&apart);
         }
+
         Ok(())
     }
 
@@ -189,6 +201,7 @@ impl Prober<'_> {
     ) -> Result<(), ProbeError> {
         let most = self.limits.packets;
         let (mut count, too_many) = (0, tokio::sync::Notify::new());
+
         let read = child::lines(self.spawn(args, resource_limits), |line| {
             if let Some(packet) = Packet::parse(line) {
                 count += 1;
@@ -199,6 +212,8 @@ impl Prober<'_> {
                 }
             }
         });
+
+        // The order counts: too many packets are an error, even where the reading ends at the same moment.
         tokio::select! {
             biased;
             () = too_many.notified() => {
@@ -213,6 +228,7 @@ impl Prober<'_> {
     /// The last times of video and audio, looked for from the supposed end backwards.
     pub(super) async fn ending(&self, probe: &Probe, duration: f64) -> Result<Spans, ProbeError> {
         let start = probe.container_start.as_f64();
+
         // Of several videos only the main one as far as the header tells: a still beside it has no packet near the end.
         let wanted = |spans: &Spans| {
             let mut media = probe
@@ -222,19 +238,23 @@ impl Prober<'_> {
                 .chain(probe.audios().map(|(stream, _)| stream));
             media.all(|stream| spans.get(stream.index).is_some())
         };
+
         for width in ENDINGS {
             if duration <= width {
                 break;
             }
+
             let spans = self.spans(&format!("{:.6}%", start + duration - width)).await?;
             if wanted(&spans) {
                 return Ok(spans);
             }
+
             if width == ENDINGS[2] && spans.is_empty() {
                 let end = self.find_cut(start, start + duration).await?;
                 return self.spans(&format!("{:.6}%", end - ENDINGS[0])).await;
             }
         }
+
         Ok(self.scan(false).await?.0)
     }
 
@@ -249,6 +269,7 @@ impl Prober<'_> {
                 there = middle;
             }
         }
+
         Ok(there)
     }
 
@@ -265,11 +286,13 @@ impl Prober<'_> {
         let (Some(start), Some(end)) = (stream.start.map(Rational::as_f64), stream.end) else {
             return Ok(Vec::new());
         };
+
         let first = |spans: &Spans| spans.get(stream.index).map(|span| span.first);
         if first(ending) <= first(beginning) {
             // All of it was read.
             return Ok(Vec::new());
         }
+
         let times = spread(start, end, PLACES.1, PLACES.0);
         let packets = self.packets_at(stream.index, &times, PACKETS_OF_PLACE).await?;
         Ok(places(&packets, PACKETS_OF_PLACE))
@@ -280,6 +303,7 @@ impl Prober<'_> {
         let (index, intervals) = (stream.to_string(), intervals(times, each));
         let most = times.len() * each;
         let mut packets = Vec::new();
+
         let args = [
             "-select_streams",
             &index,
@@ -290,6 +314,7 @@ impl Prober<'_> {
             "-read_intervals",
             &intervals,
         ];
+
         let look = (self.limits.look, ResourceLimits::look());
         let keep = |packet| {
             if packets.len() <= most {

@@ -88,6 +88,7 @@ impl SideData {
             .filter_map(|row| row.split_once(':'))
             .flat_map(|(_, row)| row.split_whitespace());
         let numbers: Vec<f64> = numbers.filter_map(|number| number.parse().ok()).collect();
+
         match numbers[..] {
             [a, b, _, c, d, ..] => a * d - b * c < 0.0,
             _ => false,
@@ -117,7 +118,7 @@ impl<'de> Deserialize<'de> for Scalar {
 }
 
 impl Scalar {
-    /// The text, unless it stands for nothing.
+    /// The text, unless it means that nothing is known.
     fn text(&self) -> Option<&str> {
         self.0
             .as_deref()
@@ -358,6 +359,7 @@ impl RawStream {
             .unwrap_or(0.0);
         #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
         let degrees = degrees.round() as i32 % 360;
+
         match degrees {
             181.. => degrees - 360,
             ..=-181 => degrees + 360,

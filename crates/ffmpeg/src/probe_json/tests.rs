@@ -16,8 +16,10 @@ fn a_phone_video_is_read_with_its_rotation_and_exact_start() {
         "tags": {"LANGUAGE": "und", "handler_name": "Core Media Video"},
         "side_data_list": [{"side_data_type": "Display Matrix", "rotation": -90}, {"dv_profile": 8}]
     }));
+
     assert_eq!(stream.start, Rational::new(3003, 90_000));
     assert_eq!((stream.language, stream.default), (None, true));
+
     let Content::Video(video) = stream.content else {
         panic!("a video")
     };
@@ -45,6 +47,7 @@ fn a_mirror_is_read_from_the_matrix_and_opacity_from_format_or_tag() {
             _ => panic!("a video"),
         }
     };
+
     let matrix = |a: i32, b: i32, c: i32, d: i32| {
         let text = format!(
             "\n00000000: {a:12} {b:12} {:12}\n00000001: {c:12} {d:12} 0\n00000002: 0 0 1073741824\n",
@@ -52,6 +55,7 @@ fn a_mirror_is_read_from_the_matrix_and_opacity_from_format_or_tag() {
         );
         json!({"side_data_list": [{"displaymatrix": text, "rotation": 90}]})
     };
+
     assert_eq!(read(matrix(0, 65536, -65536, 0)), (false, false, None));
     assert_eq!(read(matrix(-65536, 0, 0, 65536)), (true, false, None));
     assert_eq!(
@@ -69,6 +73,7 @@ fn numbers_may_be_texts_and_fields_may_be_missing() {
     let stream = stream(
         json!({"index": "3", "codec_type": "audio", "channels": "2", "sample_rate": "48000", "sample_fmt": "fltp", "start_pts": "N/A"}),
     );
+
     assert_eq!(
         stream.content,
         Content::Audio(Audio {
@@ -85,6 +90,7 @@ fn numbers_may_be_texts_and_fields_may_be_missing() {
 fn a_cover_is_no_video_and_what_cannot_be_decoded_is_told_apart_from_what_says_too_little() {
     let cover = json!({"index": 0, "codec_type": "video", "width": 9, "height": 9, "pix_fmt": "rgb24", "disposition": {"attached_pic": 1}});
     assert_eq!(stream(cover).content, Content::Cover);
+
     let unreadable = |is_video, has_decoder| Content::Unreadable(Unreadable { is_video, has_decoder });
     let pictures =
         stream(json!({"index": 0, "codec_type": "video", "codec_tag_string": "vvc1", "width": 9, "height": 9}));
@@ -92,6 +98,7 @@ fn a_cover_is_no_video_and_what_cannot_be_decoded_is_told_apart_from_what_says_t
         (pictures.content, pictures.codec.as_str()),
         (unreadable(true, false), "vvc1")
     );
+
     let sound = stream(json!({"index": 0, "codec_type": "audio", "codec_name": "aac", "channels": 0}));
     assert_eq!((sound.content, sound.codec.as_str()), (unreadable(false, true), "aac"));
     let nameless = stream(json!({"index": 0, "codec_type": "audio", "codec_tag_string": "[0][0][0][0]"}));
@@ -159,6 +166,7 @@ proptest! {
     ) {
         let mut raw: serde_json::Map<String, Value> = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         raw.insert("codec_type".to_owned(), kind.into());
+
         if let Ok(document) = serde_json::from_value::<Document>(json!({"streams": [raw], "format": format})) {
             let _ = (document.format.start(), document.format.duration(), document.format.brand(), document.streams[0].stream());
         }

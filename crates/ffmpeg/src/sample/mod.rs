@@ -51,6 +51,7 @@ pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) ->
         return Err(SampleError::TooShort);
     };
     let rungs: Vec<&VideoRendition> = draft.renditions.iter().filter_map(Rendition::video).collect();
+
     let exit = run(Run {
         tool,
         args: &argv::sample(&draft.source, video, &rungs, &times, input),
@@ -71,12 +72,14 @@ pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) ->
     if exit.end != End::Finished {
         return Err(SampleError::Failed(exit.end));
     }
+
     let sizes = Sizes::parse(&std::fs::read_to_string(folder.join(argv::SIZES))?, rungs.len());
     let measured = rungs.iter().enumerate().map(|(i, rung)| {
         let windows = sizes.windows(i, rung);
         let likeness = likeness(&folder.join(argv::likeness_file(i)));
         (!windows.is_empty()).then_some(Measured { windows, likeness })
     });
+
     Ok(Samples {
         rungs: measured.collect::<Option<_>>().ok_or(SampleError::TooShort)?,
         seconds: sizes.frames() as f64 / video.frame_rate.as_f64(),
@@ -91,6 +94,7 @@ impl Sizes {
     /// Reads what ffmpeg's framecrc muxer writes: stream, decode time, presentation time, duration, size, checksum.
     fn parse(text: &str, rungs: usize) -> Self {
         let mut sizes = vec![Vec::new(); rungs];
+
         for line in text.lines() {
             let mut fields = line.split(',').map(str::trim);
             let stream = fields.next().and_then(|field| field.parse::<usize>().ok());
@@ -99,6 +103,7 @@ impl Sizes {
                 rung.push(size);
             }
         }
+
         Self(sizes)
     }
 

@@ -16,8 +16,10 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
         &format!("-f lavfi -i {args} -t 44 -c:v libx264 -preset ultrafast -g 8"),
     )
     .await;
+
     let server = Server::of(&file).await;
     let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
+
     let pin = Pin {
         bucket: "b".to_owned(),
         key: "k".to_owned(),
@@ -30,6 +32,7 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
         limits: media::ladder::Limits::default(),
         fleet: 1,
     };
+
     let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
     (folder, server, draft)
 }
@@ -50,6 +53,7 @@ fn names(draft: &Draft) -> Vec<&str> {
 async fn a_still_picture_needs_less_than_noise_and_a_shorter_ladder() {
     let (still, slides) = samples("smptehdbars=s=854x480:r=4").await;
     let (noise, sport) = samples("color=gray:s=854x480:r=4,noise=alls=60:allf=t").await;
+
     for samples in [&still, &noise] {
         assert_eq!(samples.rungs.len(), 2);
         assert!(
@@ -67,6 +71,7 @@ async fn a_still_picture_needs_less_than_noise_and_a_shorter_ladder() {
             "{samples:?}"
         );
     }
+
     let (easy, hard) = (still.rungs[0].windows[0], noise.rungs[0].windows[0]);
     assert!(hard > 20.0 * easy, "{easy} {hard}");
     assert_eq!((names(&slides), names(&sport)), (vec!["480p"], vec!["480p", "360p"]));
@@ -77,6 +82,7 @@ async fn a_still_picture_needs_less_than_noise_and_a_shorter_ladder() {
 async fn a_small_picture_blown_up_loses_the_rung_that_shows_nothing_more() {
     let (_, blown_up) = samples("testsrc2=s=1280x720:r=2,scale=1920:1080:flags=bicubic").await;
     assert_eq!(names(&blown_up)[0], "720p");
+
     let (_, true_size) = samples("testsrc2=s=1920x1080:r=2").await;
     assert_eq!(names(&true_size)[0], "1080p");
 }
@@ -87,6 +93,7 @@ async fn sources_that_cannot_be_sampled_are_planned_without() {
     let gone = Input::http("http://127.0.0.1:9/gone");
     let error = sample(&tool(), &gone, folder.path(), &draft).await.unwrap_err();
     assert!(matches!(error, SampleError::Failed(End::Failed(_))), "{error}");
+
     draft.video.as_mut().unwrap().seekable = false;
     let error = sample(&tool(), &server.input, folder.path(), &draft).await.unwrap_err();
     let whole = title::unsampled(draft.clone(), error.to_string());
@@ -117,6 +124,7 @@ fn a_key_frame_counts_once_in_a_group_of_pictures() {
     let sizes = Sizes::parse(&format!("#tb 0: 1/25\n{}", lines.collect::<String>()), 1);
     let rendition = streams::testing::planned().videos().next().unwrap().clone();
     let rate = (1000.0 + 10.0 * 239.0) * 8.0 * rendition.frame_rate.as_f64() / 240.0;
+
     let windows = sizes.windows(0, &rendition);
     assert!(
         windows.len() == 2 && windows.iter().all(|window| (window - rate).abs() < 1e-6),
@@ -130,6 +138,7 @@ proptest::proptest! {
         let sizes = Sizes::parse(&text, rungs);
         let rendition = streams::testing::planned().videos().next().unwrap().clone();
         let _ = (sizes.frames(), sizes.windows(0, &rendition), cpu_seconds(&text));
+
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("likeness"), &text).unwrap();
         let _ = likeness(&folder.path().join("likeness"));

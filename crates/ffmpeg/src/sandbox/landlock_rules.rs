@@ -44,6 +44,7 @@ pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<Lan
         .and_then(|rules| rules.add_rules(path_beneath_rules(SYSTEM, only_read)))
         .and_then(|rules| rules.add_rules(path_beneath_rules(["/dev/null"], only_read | AccessFs::WriteFile)))
         .map_err(refused)?;
+
     if policy.devices {
         let whole = only_read | AccessFs::WriteFile | AccessFs::IoctlDev;
         rules = rules
@@ -51,19 +52,24 @@ pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<Lan
             .and_then(|rules| rules.add_rules(path_beneath_rules(["/sys", "/proc/driver"], only_read)))
             .map_err(refused)?;
     }
+
     for path in &policy.seen {
+        // `path_beneath_rules` would pass over a path that cannot be opened, which is an error here.
         let opened = PathFd::new(path).map_err(|error| unopened(path, &error))?;
         rules = rules.add_rule(PathBeneath::new(opened, only_read)).map_err(refused)?;
     }
+
     if let Some(folder) = &policy.folder {
         let opened = PathFd::new(folder).map_err(|error| unopened(folder, &error))?;
         rules = rules.add_rule(PathBeneath::new(opened, work())).map_err(refused)?;
     }
+    // Without a port no TCP connection is allowed at all.
     if let Some(port) = policy.port {
         rules = rules
             .add_rule(NetPort::new(port, AccessNet::ConnectTcp))
             .map_err(refused)?;
     }
+
     Ok(rules.restrict_self().map_err(refused)?.landlock)
 }
 
@@ -89,10 +95,12 @@ fn work() -> BitFlags<AccessFs> {
 fn parts_of(program: &Path) -> Vec<PathBuf> {
     let file = program.canonicalize().unwrap_or_else(|_| program.to_owned());
     let mut parts = Vec::new();
+
     // Most programs are where all may be read; the thousands of files beside them need no look.
     if PROGRAMS.iter().any(|place| file.starts_with(place)) {
         return parts;
     }
+
     if let Some(folder) = file.parent() {
         if folder.ends_with("bin") {
             parts.extend(["lib", "lib64"].map(|name| folder.with_file_name(name)));
@@ -104,6 +112,7 @@ fn parts_of(program: &Path) -> Vec<PathBuf> {
         };
         parts.extend(beside.map(|entry| entry.path()).filter(is_library));
     }
+
     parts.push(file);
     parts
 }

@@ -39,14 +39,18 @@ pub(crate) async fn launch(
 ) -> io::Result<Launched> {
     // It starts in another folder than ours.
     let program = std::path::absolute(program)?;
-    // Where `setpriv` stands between, only its own log would tell that there is no such program.
+    // Where `setpriv` is between, only its own log would tell that there is no such program.
     may(&program, AccessFlags::X_OK)?;
+
     let (launch_guard, held) = mpsc::channel();
     let (tell, told) = oneshot::channel();
     let (runtime, resource_limits) = (Handle::current(), policy.resource_limits());
+
     let thread = thread::Builder::new().name("ffmpeg".to_owned()).stack_size(STACK);
     thread.spawn(move || {
+        // tokio starts processes only from within a runtime, which this thread is no part of.
         let _runtime = runtime.enter();
+        // This comes before the sandbox: what is tried here for the first time would fail inside of it.
         let (support, setpriv) = (Support::here(), parent_death_signal::setpriv());
         let started = apply_sandbox(&policy, &program, support).and_then(|()| {
             let mut command = match setpriv {
@@ -62,11 +66,15 @@ pub(crate) async fn launch(
             };
             command.spawn()
         });
-        // Nobody may be waiting any more: then the program ends with this message.
+
+        // No one may be waiting any more: then the program ends with this message.
         let _ = tell.send(started);
+        // This returns when the guard is dropped; until then the thread lives, and so may the program.
         let _ = held.recv();
     })?;
+
     let child = told.await.map_err(io::Error::other)??;
+    // A limit that cannot be imposed drops the child, which kills it.
     if let Some(pid) = child.id() {
         resource_limits.impose(pid)?;
     }

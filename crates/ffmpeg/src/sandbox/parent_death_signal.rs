@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::LazyLock;
 
-/// Where systems have it. Our PATH is not asked: what stands in it may be anyone's.
+/// Where systems have it. Our PATH is not asked: what is in it may be anyone's.
 const PLACES: &[&str] = &["/usr/bin/setpriv", "/bin/setpriv"];
 
 /// The arguments that come before the program and its own ones.
@@ -35,5 +35,6 @@ fn works(setpriv: &Path) -> bool {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+
     asked.status().is_ok_and(|status| status.success())
 }

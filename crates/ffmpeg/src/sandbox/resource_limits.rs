@@ -93,9 +93,11 @@ impl ResourceLimits {
         let Some(video) = &plan.video else {
             return Self::answer();
         };
+
         let work = Work::of(&plan.source, video, plan.videos());
         let segment = plan.segment.duration.as_f64();
         let largest = plan.videos().map(|rung| rung.maxrate).max().unwrap_or_default();
+
         Self {
             memory: GIB + work.memory(1, threads),
             // Caps hold over a buffer of a second, not over every segment; a few pictures beside them are raw.
@@ -157,6 +159,7 @@ impl ResourceLimits {
             (Resource::Nofile, OPEN, OPEN),
             (Resource::Core, 0, 0),
         ];
+
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         for (resource, current, maximum) in limits {
             // A limit we live under ourselves cannot be raised.
@@ -171,6 +174,7 @@ impl ResourceLimits {
                 other => other.map_err(io::Error::from)?,
             };
         }
+
         if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), FIRST) {
             tracing::debug!(%error, "ffmpeg is not the first to go where memory runs out");
         }
@@ -204,14 +208,17 @@ impl Work {
         let rungs: Vec<&VideoRendition> = rungs.collect();
         let sizes = || rungs.iter().map(|rung| pixels(rung.width, rung.height));
         let top = sizes().max().unwrap_or_default();
+
         let track = source.tracks.iter().find(|track| track.index == video.track);
         let read = track
             .and_then(|track| Some(pixels(track.width?, track.height?)))
             .unwrap_or(top);
         let rate = track.and_then(|track| track.frame_rate).unwrap_or(video.frame_rate);
+
         let encode = rungs.iter().map(|rung| {
             millions(pixels(rung.width, rung.height)) * rung.frame_rate.as_f64() * Self::ENCODE * weight(rung)
         });
+
         Self {
             source: read,
             top,
@@ -267,6 +274,7 @@ mod tests {
             "index": 1, "kind": "video", "codec": "h264", "width": width, "height": height, "frame_rate": "25",
         });
         plan.source.tracks = vec![serde_json::from_value(track).unwrap()];
+
         let Some(Rendition::Video(first)) = plan.renditions.first().cloned() else {
             panic!("the plan has a video");
         };
@@ -279,6 +287,7 @@ mod tests {
             subme: None,
             ..first.clone()
         };
+
         plan.renditions = rungs.iter().map(|size| Rendition::Video(rung(size))).collect();
         plan
     }
@@ -305,9 +314,11 @@ mod tests {
             let source = if source == 2160 { uhd } else { hd };
             let resource_limits =
                 ResourceLimits::chunk(&plan(source, &LADDER[5 - rungs..], encoder, preset), seconds, threads);
+
             let (room, time) = (resource_limits.memory / MIB, resource_limits.processor.as_secs());
             assert!((2 * mib..6 * mib).contains(&room), "{room} MiB where {mib} are used");
             assert!(time >= 10 * cpu, "{time} s where {cpu} are used");
+
             // A second of it may take minutes, not hours.
             assert!(
                 Duration::from_secs_f64(seconds * 3600.0) > resource_limits.processor,

@@ -113,7 +113,7 @@ const NAMESPACES: &[i32] = &[
 const X32: i64 = 0x4000_0000;
 
 /// Those of x32 that have numbers of their own (`syscall_64.tbl` of the kernel): `ptrace`, `kexec_load`,
-/// `process_vm_readv`, `process_vm_writev`, `io_setup`; and the sending calls, which nobody needs there.
+/// `process_vm_readv`, `process_vm_writev`, `io_setup`; and the sending calls, which no one needs there.
 const X32_OWN: &[i64] = &[518, 521, 528, 538, 539, 540, 543];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -137,28 +137,35 @@ pub(super) fn restrict(connected: bool) -> io::Result<()> {
 
 fn filters(connected: bool) -> Result<[BpfProgram; 2], String> {
     let refused = rules(connected).map_err(|error| error.to_string())?;
+
     // What `clone3` is asked for lies in memory, where no filter looks: where it is missing, libraries use `clone`.
     let missing = Rules::from([(libc::SYS_clone3, Vec::new())]);
+    // A filter has one error for all that it refuses, so there are two of them.
     let filter = |rules: Rules, errno: i32| -> Result<BpfProgram, BackendError> {
         let action = SeccompAction::Errno(errno.unsigned_abs());
         let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
         SeccompFilter::new(rules, SeccompAction::Allow, action, architecture)?.try_into()
     };
+
     let both = filter(refused, libc::EPERM).and_then(|refused| Ok([refused, filter(missing, libc::ENOSYS)?]));
     both.map_err(|error| error.to_string())
 }
 
 fn rules(connected: bool) -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    // Without a source to connect to, no socket is needed at all.
     rules.insert(libc::SYS_socket, if connected { other_sockets()? } else { Vec::new() });
+
     // Sending data with a connection's first packet connects without `connect`, which is what Landlock looks at.
     for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
         rules.insert(call, vec![has(flags, libc::MSG_FASTOPEN)?]);
     }
+
     // Its own limits a run may lower; those of others are not its.
     rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![is_not(0, 0)?])?]);
     let namespaces: Result<_, _> = NAMESPACES.iter().map(|flag| has(0, *flag)).collect();
     rules.insert(libc::SYS_clone, namespaces?);
+
     if cfg!(target_arch = "x86_64") {
         let doubles: Vec<i64> = rules.keys().copied().chain(X32_OWN.iter().copied()).collect();
         // A rule of x32 needs no particulars: nothing that we start uses it.
@@ -176,6 +183,7 @@ fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
         SeccompRule::new(vec![is_not(0, libc::AF_INET)?])?,
         SeccompRule::new(vec![is_not(2, 0)?, is_not(2, libc::IPPROTO_TCP)?])?,
     ];
+
     for other in OTHER_KINDS {
         rules.push(SeccompRule::new(vec![kind(other)?])?);
     }

@@ -39,13 +39,14 @@ pub enum Demand {
 pub struct Unconfined(String);
 
 static HERE: LazyLock<Support> = LazyLock::new(|| {
-    // Both layers stay with the thread for good, so one is spent to try them.
+    // Both layers stay with the thread permanently, so one is spent to try them.
     let tried = std::thread::spawn(|| {
         let nothing = SandboxPolicy::new(ResourceLimits::answer());
         let landlock =
             landlock_rules::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
         (landlock, seccomp_filter::restrict(false).is_ok())
     });
+
     let (landlock, calls) = tried.join().unwrap_or((LandlockStatus::NotImplemented, false));
     Support::of(ABI::from(landlock), calls, parent_death_signal::setpriv().is_some())
 });
@@ -103,6 +104,7 @@ impl Support {
     /// [`Unconfined`] where files and network must be shut off and cannot be.
     pub fn meets(self, demand: Demand) -> Result<(), Unconfined> {
         let gaps = self.gaps().join("; ");
+        // The network is shut off only with the filters as well: Landlock knows no sockets but those of TCP.
         if demand == Demand::Require && !(self.files && self.network && self.calls) {
             return Err(Unconfined(gaps));
         }
@@ -120,10 +122,12 @@ mod tests {
     #[test]
     fn a_kernel_of_today_has_every_layer_and_an_old_one_is_told_with_the_fix() {
         assert_eq!(Support::of(ABI::V7, true, true).gaps(), Vec::<&str>::new());
+
         let old = Support::of(ABI::Unsupported, true, true);
         assert!(!old.files && !old.network && !old.signals);
         assert_eq!(old.gaps().len(), 3);
         assert!(old.gaps()[0].contains("Landlock"));
+
         // Before this interface, files outside could still be cut to nothing.
         assert!(!Support::of(ABI::V2, true, true).files);
     }
@@ -137,6 +141,7 @@ mod tests {
             told.starts_with("SANDBOX=require") && told.contains("Linux 6.7"),
             "{told}"
         );
+
         // Without filters there are sockets that Landlock does not know.
         Support::of(ABI::V4, false, true).meets(Demand::Require).unwrap_err();
         assert_eq!(Support::of(ABI::V4, true, false).meets(Demand::Require), Ok(()));

@@ -29,7 +29,7 @@ fn inside(folder: &Path, args: &str) -> SandboxPolicy {
     )
 }
 
-/// Makes `folder/name` by ffmpeg: `args` are what stands between the program's name and the output.
+/// Makes `folder/name` by ffmpeg: `args` are what comes between the program's name and the output.
 pub async fn make(folder: &Path, name: &str, args: &str) -> PathBuf {
     let file = folder.join(name);
     let args = format!("-v error -nostdin -y {args} {}", file.display());

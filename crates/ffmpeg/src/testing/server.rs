@@ -44,13 +44,16 @@ async fn range(State(bytes): State<Arc<[u8]>>, headers: HeaderMap) -> Response {
     let Some((first, last)) = wanted else {
         return ([(header::ACCEPT_RANGES, "bytes")], bytes.to_vec()).into_response();
     };
+
     let first: usize = first.parse().unwrap_or(usize::MAX);
+    // The last byte of a range is part of it (RFC 9110 section 14.1.2).
     let end = last
         .parse()
         .map_or(bytes.len(), |last: usize| (last + 1).min(bytes.len()));
     if first >= end {
         return StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     }
+
     let content_range = format!("bytes {first}-{}/{}", end - 1, bytes.len());
     let headers = [
         (header::ACCEPT_RANGES, "bytes".to_owned()),

@@ -28,6 +28,7 @@ async fn a_run_reads_no_file_that_was_not_given_to_it() {
     let theirs = yard.theirs();
     let (secret, environment) = (theirs.join("secret"), format!("/proc/{}/environ", std::process::id()));
     let secret_file = secret.display().to_string();
+
     for (command, path) in [
         ("cat", "/etc/passwd"),
         ("cat", "/proc/self/environ"),
@@ -46,6 +47,7 @@ async fn a_run_reads_no_file_that_was_not_given_to_it() {
         );
         assert_eq!(text(&output), "", "{path}");
     }
+
     let given = sh(&format!("cat {}", secret.display()), yard.policy().allow_read(&secret)).await;
     assert_eq!(text(&given), "secret");
 }
@@ -56,6 +58,7 @@ async fn a_run_writes_nothing_outside_its_folder_and_what_it_is_given_to_read() 
     let secret = yard.theirs().join("secret");
     let beside = yard.root.path().join("new");
     let may_read = || yard.policy().allow_read(&secret);
+
     for script in [
         format!("echo x > {}", beside.display()),
         format!("echo x > {}", secret.display()),
@@ -69,6 +72,7 @@ async fn a_run_writes_nothing_outside_its_folder_and_what_it_is_given_to_read() 
         let output = sh(&script, may_read()).await;
         assert!(!output.ending.success(), "{script} succeeded");
     }
+
     assert_eq!(std::fs::read_to_string(secret).unwrap(), "secret");
     assert!(!beside.exists());
 }
@@ -79,6 +83,7 @@ async fn a_run_leaves_no_links_and_no_pipes_for_us_to_follow() {
     for script in ["ln -s /etc/passwd 1.m4s", "mkfifo 1.m4s", "mknod 1.m4s p"] {
         assert!(!sh(script, yard.policy()).await.ending.success(), "{script}");
     }
+
     // And executes nothing it wrote.
     let output = sh("cp /bin/true here && ./here", yard.policy()).await;
     assert!(
@@ -113,13 +118,17 @@ async fn a_run_connects_to_the_port_of_its_source_and_to_no_other() {
         let input = Input::http(&format!("http://127.0.0.1:{}/x", port(&source)));
         yard.policy().allow_input(&input)
     };
+
     let socket = "socket(S, PF_INET, SOCK_STREAM, 0)";
     let address = |listener: &TcpListener| format!("pack_sockaddr_in({}, INADDR_LOOPBACK)", port(listener));
     let connect = |listener: &TcpListener| format!("{socket} && connect(S, {}) || undef", address(listener));
+
+    // Landlock refuses with EACCES, the filters of system calls with EPERM.
     assert_eq!(perl(&connect(&source), reading()).await, 0);
     assert_eq!(perl(&connect(&other), reading()).await, libc::EACCES);
     let file = yard.policy().allow_input(&Input::file(&yard.theirs().join("secret")));
     assert_eq!(perl(&connect(&source), file).await, libc::EPERM);
+
     // A way to connect that no connecting call is made for.
     let fast = format!(
         "{socket} && send(S, 'x', {}, {}) || undef",
@@ -127,6 +136,7 @@ async fn a_run_connects_to_the_port_of_its_source_and_to_no_other() {
         address(&other)
     );
     assert_eq!(perl(&fast, reading()).await, libc::EPERM);
+
     let listen = format!("{socket} && bind(S, pack_sockaddr_in(0, INADDR_LOOPBACK)) || undef");
     assert_eq!(perl(&listen, reading()).await, libc::EPERM);
 }
@@ -151,6 +161,7 @@ async fn a_run_opens_no_other_kind_of_socket() {
     ] {
         assert_eq!(perl(&socket(what), reading.clone()).await, libc::EPERM, "{name}");
     }
+
     let pair = "socketpair(A, B, 1, 1, 0) || undef";
     assert_eq!(perl(pair, reading.clone()).await, libc::EPERM);
     assert_eq!(perl(&socket("2, 1, 0"), reading.clone()).await, 0);
@@ -185,12 +196,16 @@ async fn a_run_makes_no_call_that_no_encoder_needs() {
         let told = perl(&call(number, &args), yard.policy()).await;
         assert_eq!(told, libc::EPERM, "call {number}");
     }
+
+    // Libraries use `clone` where this error says that there is no `clone3`.
     let told = perl(&call(libc::SYS_clone3, "0, 0"), yard.policy()).await;
     assert_eq!(told, libc::ENOSYS);
+
     if cfg!(target_arch = "x86_64") {
         let told = perl(&call(0x4000_0000 | libc::SYS_socket, "2, 1, 0"), yard.policy()).await;
         assert_eq!(told, libc::EPERM, "by its number of x32");
     }
+
     assert_eq!(perl(&call(libc::SYS_memfd_create, "\"$$\", 0"), yard.policy()).await, 0);
 }
 
@@ -200,6 +215,7 @@ async fn ffmpeg_itself_opens_neither_files_nor_hosts_that_are_not_its() {
     let clip = make(&yard.theirs(), "clip.mp4", "-f lavfi -i testsrc=s=64x64:r=25:d=1").await;
     let (own, other) = (Server::of(&clip).await, Server::of(&clip).await);
     let ffmpeg = tool().ffmpeg.display().to_string();
+
     let decode = async |input: &str, policy: SandboxPolicy| {
         run(
             &ffmpeg,
@@ -208,6 +224,7 @@ async fn ffmpeg_itself_opens_neither_files_nor_hosts_that_are_not_its() {
         )
         .await
     };
+
     let file = clip.display().to_string();
     let allowed = [
         (own.input.url(), yard.policy().allow_input(&own.input)),
@@ -217,6 +234,7 @@ async fn ffmpeg_itself_opens_neither_files_nor_hosts_that_are_not_its() {
         let output = decode(input, policy).await;
         assert!(output.ending.success(), "{input}: {}", output.stderr_tail);
     }
+
     let udp = format!("udp://{}", other.input.url().trim_start_matches("http://"));
     for input in [other.input.url(), &file, &udp, "file:/etc/passwd"] {
         let output = decode(input, yard.policy().allow_input(&own.input)).await;
@@ -233,6 +251,7 @@ async fn ffmpeg_itself_opens_neither_files_nor_hosts_that_are_not_its() {
 #[tokio::test]
 async fn a_build_in_a_folder_of_its_own_runs_and_sees_nothing_else_of_that_folder() {
     let yard = Yard::new();
+
     // As packages of Python bring it: an executable somewhere, and a link to it.
     let (package, venv) = (yard.theirs().join("site-packages"), yard.theirs().join("bin"));
     std::fs::create_dir(&package).unwrap();
@@ -242,8 +261,10 @@ async fn a_build_in_a_folder_of_its_own_runs_and_sees_nothing_else_of_that_folde
     std::fs::write(package.join("notes"), "notes").unwrap();
     symlink("../site-packages/ffmpeg-v7", venv.join("ffmpeg")).unwrap();
     std::fs::write(yard.ours().join("a"), "hello").unwrap();
+
     let program = venv.join("ffmpeg").display().to_string();
     assert_eq!(text(&run(&program, &["a"], yard.policy()).await), "hello");
+
     let notes = package.join("notes").display().to_string();
     assert_eq!(text(&run(&program, &[&notes], yard.policy()).await), "");
 }
@@ -253,10 +274,12 @@ async fn what_is_not_there_is_an_error_before_anything_starts() {
     let yard = Yard::new();
     let start = |program: &str, policy| Spawn::new(Path::new(program), [""; 0], policy).start();
     let told = async |program: &str, policy| start(program, policy).await.err().unwrap();
+
     assert_eq!(
         told("/nowhere/ffmpeg", yard.policy()).await.kind(),
         std::io::ErrorKind::NotFound
     );
+
     let gone = SandboxPolicy::new(ResourceLimits::look()).workdir(&yard.root.path().join("gone"));
     let error = told("/bin/true", gone).await.to_string();
     assert!(

@@ -22,6 +22,7 @@ async fn a_file_longer_than_allowed_ends_its_writer() {
     let ffmpeg = tool().ffmpeg.display().to_string();
     let args = "-v error -nostdin -f lavfi -i testsrc=s=640x360:r=25:d=4 -c:v rawvideo -f rawvideo frames";
     let args: Vec<&str> = args.split(' ').collect();
+
     let output = run(&ffmpeg, &args, policy).await;
     assert!(
         output.ending.exceeded && !output.ending.crashed(),
@@ -38,6 +39,7 @@ async fn a_program_that_computes_without_end_is_ended() {
     let output = sh("while :; do :; done", with(second, &yard)).await;
     assert_eq!(output.ending.status.signal(), Some(Signal::SIGXCPU as i32));
     assert!(output.ending.exceeded);
+
     // ffmpeg catches the signal and ends as if it were asked to.
     let ffmpeg = tool().ffmpeg.display().to_string();
     let args = "-v error -nostdin -f lavfi -i testsrc=s=640x360:r=25 -c:v libx264 -f null -";
@@ -50,6 +52,7 @@ async fn a_program_that_computes_without_end_is_ended() {
 async fn memory_that_is_not_allowed_is_not_given() {
     let yard = Yard::new();
     let policy = with(|resource_limits| resource_limits.memory = 48 << 20, &yard);
+
     // The second string does not fit; the limit comes a moment after the start, so it is asked for again until it does.
     let script = "$SIG{ALRM} = 'DEFAULT'; alarm 60; for (;;) { my $large = 'x' x 200_000_000; }";
     let output = run("/usr/bin/perl", &["-e", script], policy).await;
@@ -70,8 +73,10 @@ async fn a_run_keeps_few_files_open_dumps_no_core_and_goes_before_its_worker() {
         |resource_limits| resource_limits.processor = Duration::from_secs(20),
         &yard,
     );
+
     let output = sh(script, policy.clone()).await;
     assert!(output.ending.success(), "{}", output.stderr_tail);
+
     let mut group = Spawn::new(Path::new("/bin/sleep"), ["1000"], policy)
         .start()
         .await
@@ -93,10 +98,12 @@ async fn a_program_ends_with_the_thread_that_started_it_however_that_ends() {
             .start()
             .await
             .unwrap();
+
         // By then the kernel was asked for its death.
         let (mut stdout, _stderr) = group.pipes().unwrap();
         stdout.read_u8().await.unwrap();
         group.release_launch_guard();
+
         let ended = tokio::time::timeout(Duration::from_secs(5), group.wait()).await;
         let status = ended.expect(what).unwrap().status;
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "{what}");

@@ -25,6 +25,7 @@ impl Image {
             file.display()
         );
         let rgb = bytes(&tool().ffmpeg, file.parent().unwrap(), &args).await;
+
         let (width, height) = (width as usize, height as usize);
         assert_eq!(rgb.len(), width * height * 3);
         Self { width, height, rgb }
@@ -51,12 +52,14 @@ async fn shown(bench: &mut Bench) -> Image {
     let top = bench.planned.videos().next().unwrap();
     let size = (top.width, top.height);
     let file = bench.join(top.name.as_str());
+
     let entries = format!(
         "-v error -show_entries stream=pix_fmt,color_range,color_space,profile -of csv=p=0 {}",
         file.display()
     );
     let said = ask(&tool().ffprobe, bench.folder.path(), &entries).await;
     assert_eq!(said.trim(), "High,yuv420p,tv,bt709");
+
     Image::first(&file, size).await
 }
 
@@ -77,6 +80,7 @@ async fn all_eight_orientations_and_odd_angles_come_out_upright() {
         "-f lavfi -i color=gray:s=192x160:r=25:d=0.4,drawbox=x=0:y=0:w=64:h=48:c=red:t=fill -c:v libx264 -qp 10";
     let flat = std::fs::read(make(folder.path(), "flat.mp4", marked).await).unwrap();
     let header = flat.windows(4).position(|kind| kind == b"tkhd").unwrap();
+
     for (a, b, c, d) in [
         (1.0, 0.0, 0.0, 1.0),
         (0.0, 1.0, -1.0, 0.0),
@@ -95,6 +99,7 @@ async fn all_eight_orientations_and_odd_angles_come_out_upright() {
             let at = header + 44 + 4 * i;
             bytes[at..at + 4].copy_from_slice(&((value * 65536.0) as i32).to_be_bytes());
         }
+
         let own = tempfile::tempdir().unwrap();
         let source = own.path().join("turned.mp4");
         std::fs::write(&source, bytes).unwrap();
@@ -102,6 +107,7 @@ async fn all_eight_orientations_and_odd_angles_come_out_upright() {
         let image = shown(&mut bench).await;
         let across = f64::abs(b) > 0.5;
         assert_eq!(image.width < image.height, across, "{a} {b} {c} {d}");
+
         // Where the upper left corner goes, from the middle of the picture.
         let (x, y) = (f64::round(-a - c), f64::round(-b - d));
         for (right, down) in [(-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0)] {
@@ -138,6 +144,7 @@ async fn what_is_transparent_is_laid_on_black() {
             "{encode}"
         );
     }
+
     let gif = "-vf split[a][b];[a]palettegen[p];[b][p]paletteuse -c:v gif";
     let (color, _) = patch("red@0.0,format=rgba", "a.gif", gif).await;
     assert!(near(color, [0, 0, 0], 4), "{color:?}");
@@ -176,6 +183,7 @@ async fn foreign_primaries_are_converted_and_come_back_as_they_were() {
             "-vf format=gbrp,zscale=pin=709:tin=709:min=gbr:rin=pc:p={primaries}:t=709:m={matrix}:r=tv,format=yuv420p {tags} -c:v libx264 -qp 4"
         )
     };
+
     for (primaries, matrix, tags, planned) in [
         (
             "2020",
@@ -220,11 +228,14 @@ async fn high_dynamic_range_is_mapped_to_what_a_screen_shows() {
     let (grey, bench) = luma(509, pq).await;
     assert!(bench.planned.warnings.contains(&"tone_mapped".to_owned()));
     assert!(near(grey, [157; 3], 5), "{grey:?}");
+
     // A header that tells the transfer alone is no reason to fail.
     let (bare, _) = luma(509, "transfer=smpte2084").await;
     assert!(near(bare, grey, 1), "{bare:?}");
+
     let (black, _) = luma(64, pq).await;
     assert!(near(black, [0; 3], 3), "{black:?}");
+
     // A thousand candelas are as bright as it gets; reference white of hybrid log-gamma lies well below.
     let (bright, _) = luma(723, pq).await;
     assert!(bright[0] > 245, "{bright:?}");
@@ -243,6 +254,7 @@ async fn combed(bench: &Bench) -> bool {
         bench.join(&top).display()
     );
     let said = ask(&tool().ffmpeg, bench.folder.path(), &look).await;
+
     let count = |word: &str| said.matches(&format!("current_frame={word}")).count();
     2 * (count("tff") + count("bff")) > count("progressive")
 }
@@ -252,6 +264,7 @@ async fn fields_are_found_by_their_looks_whatever_the_flags_say() {
     let fields = "-f lavfi -i testsrc2=s=352x288:r=50:d=8 -vf";
     let woven = |parity: &str| format!("{fields} tinterlace=interleave_{parity}");
     let x264 = "-c:v libx264 -preset ultrafast -qp 20";
+
     for (args, deinterlace, order) in [
         (
             format!("{} {x264} -flags +ildct+ilme", woven("top")),
@@ -278,6 +291,7 @@ async fn fields_are_found_by_their_looks_whatever_the_flags_say() {
             (deinterlace, order),
             "{args}"
         );
+
         bench.encode_video().await;
         assert!(!combed(&bench).await, "{args}");
     }
@@ -293,6 +307,7 @@ async fn every_field_becomes_a_frame_where_the_profile_asks() {
     let mut bench = Bench::by(profile, "a.ts", args).await;
     let rates: Vec<String> = bench.planned.videos().map(|rung| rung.frame_rate.to_string()).collect();
     assert_eq!(rates, ["50/1", "25/1", "25/1"]);
+
     bench.encode_video().await;
     assert!(!combed(&bench).await);
 }
@@ -305,11 +320,13 @@ async fn a_source_that_changes_its_size_keeps_every_frame_in_one_size() {
             "-f lavfi -i testsrc2=s={size}:r=25:d=5 -c:v libx264 -preset ultrafast -g 25 -output_ts_offset {offset} -muxdelay 0"
         )
     };
+
     let mut bytes = std::fs::read(make(folder.path(), "1.ts", &part("320x240", 0)).await).unwrap();
     bytes.extend(std::fs::read(make(folder.path(), "2.ts", &part("480x272", 5)).await).unwrap());
     let stream = folder.path().join("both.ts");
     std::fs::write(&stream, bytes).unwrap();
     let matroska = make(folder.path(), "both.mkv", &format!("-i {} -c copy", stream.display())).await;
+
     for source in [stream, matroska] {
         let mut bench = Bench::plan(tempfile::tempdir().unwrap(), &source, Profile::standard()).await;
         let video = bench.planned.video.as_ref().unwrap();
@@ -319,6 +336,7 @@ async fn a_source_that_changes_its_size_keeps_every_frame_in_one_size() {
             source.display(),
             video.frames
         );
+
         let top = bench.planned.videos().next().unwrap();
         assert_eq!((top.width, top.height), (480, 272));
         bench.whole().await;
@@ -331,11 +349,13 @@ async fn some_damage_is_concealed_and_much_is_an_error_of_its_own() {
     for (share, code) in [(0.02, None), (0.4, Some(Code::DecodeErrors))] {
         let folder = tempfile::tempdir().unwrap();
         let source = make(folder.path(), "a.mp4", args).await;
+
         let mut bytes = std::fs::read(&source).unwrap();
         let middle = bytes.len() / 2;
         let damaged = (bytes.len() as f64 * share) as usize;
         bytes[middle - damaged / 2..middle + damaged / 2].fill(0);
         std::fs::write(&source, bytes).unwrap();
+
         let bench = Bench::plan(folder, &source, Profile::standard()).await;
         let (exit, _) = bench.try_run(&bench.chunk_args(0)).await;
         assert_eq!(exit.code(), code, "{share}: {:?} {}", exit.end, exit.stderr_tail);
@@ -391,9 +411,11 @@ async fn dark_pictures_come_out_as_dark_as_they_went_in() {
     ] {
         let mut bench = Bench::of("a.mkv", &format!("-f lavfi -i {source} -pix_fmt yuv420p -c:v ffv1")).await;
         bench.encode_video().await;
+
         let rung = bench.planned.videos().next().unwrap().clone();
         let samples = reference::frames(&bench.planned, &rung, 0);
         let file = bench.join(rung.name.as_str());
+
         // All in one file, so that they are numbered through.
         let excerpt = Excerpt {
             file: file.strip_prefix(bench.folder.path()).unwrap().display().to_string(),

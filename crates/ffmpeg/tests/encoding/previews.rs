@@ -29,6 +29,7 @@ impl Bench {
 
     /// Encodes a chunk and returns its tiles, each as its pixels.
     async fn tiles_of(&self, chunk: u32) -> Vec<Vec<u8>> {
+        // The tiles of an earlier chunk would count where this one has none.
         let _ = std::fs::remove_file(self.path(argv::TILES));
         self.run(&self.chunk_args(chunk)).await;
         let bytes = std::fs::read(self.path(argv::TILES)).unwrap_or_default();
@@ -58,10 +59,12 @@ async fn tiles_are_the_frames_they_should_be_in_every_chunk() {
         let bench = Bench::of(name, &numbered(rate, 40)).await;
         let (storyboard, video) = (bench.storyboard(), bench.planned.video.clone().unwrap());
         assert!(video.chunks.len() > 2, "{rate}");
+
         let mut found = Vec::new();
         for chunk in 0..video.chunks.len() as u32 {
             found.extend(bench.tiles_of(chunk).await.iter().map(|tile| number(tile)));
         }
+
         let interval = u64::from(storyboard.interval_frames);
         let wanted: Vec<u64> = (0..u64::from(storyboard.tiles)).map(|tile| tile * interval).collect();
         assert_eq!(found, wanted, "{rate}");
@@ -73,6 +76,7 @@ async fn a_chunk_shorter_than_the_interval_may_have_no_tile() {
     let mut bench = Bench::of("a.mp4", &numbered("25", 40)).await;
     let storyboard = bench.planned.storyboard.as_mut().unwrap();
     (storyboard.interval_frames, storyboard.tiles) = (450, 3);
+
     let mut found = Vec::new();
     for chunk in 0..3 {
         found.push(
@@ -85,6 +89,7 @@ async fn a_chunk_shorter_than_the_interval_may_have_no_tile() {
         );
     }
     assert_eq!(found, [vec![0], vec![450], vec![900]]);
+
     bench.planned.storyboard.as_mut().unwrap().interval_frames = 700;
     assert_eq!(bench.tiles_of(1).await.len(), 0);
 }
@@ -114,6 +119,7 @@ async fn small_tall_and_one_frame_sources_have_previews_of_their_own_size() {
         assert_eq!((storyboard.width, storyboard.height), tile, "{args}");
         let size = argv::poster_size(&bench.planned).unwrap();
         assert_eq!((size.width, size.height), poster, "{args}");
+
         let tiles = bench.tiles_of(0).await;
         assert_eq!(tiles.len(), 1, "{args}");
         let tile = Picture::of(tile.0 as usize, tile.1 as usize, tiles[0].clone()).expect("a whole tile");
@@ -127,11 +133,13 @@ async fn a_poster_is_not_black_unless_everything_is() {
     let bench = Bench::of("a.mp4", black).await;
     bench.run(&bench.chunk_args(0)).await;
     assert!(bench.best_score() < 1.0);
+
     // Black at first, as most films are: the poster is what comes then.
     let fade = "-f lavfi -i testsrc2=s=160x120:r=25:d=6 -vf fade=in:st=3:d=1 -c:v libx264";
     let bench = Bench::of("a.mp4", fade).await;
     bench.run(&bench.chunk_args(0)).await;
     assert!(bench.best_score() > GOOD);
+
     // An intro longer than the first chunk: the next one offers what there is to see.
     let intro = "-f lavfi -i testsrc2=s=160x120:r=12:d=40 -vf fade=in:st=14:d=2 -c:v libx264 -preset ultrafast -g 24";
     let bench = Bench::of("a.mp4", intro).await;
@@ -150,6 +158,7 @@ async fn a_long_single_chunk_looks_further_for_a_poster() {
         [0],
         "its key frames are rare"
     );
+
     bench.run(&bench.chunk_args(0)).await;
     let scores: Vec<f64> = bench.posters().iter().map(Picture::score).collect();
     assert!(scores[..8].iter().all(|score| *score < 1.0), "{scores:?}");
@@ -164,6 +173,7 @@ async fn previews_of_high_dynamic_range_have_the_colours_of_the_video() {
         bench.planned.video.as_ref().unwrap().picture.color.transfer,
         Transfer::Pq
     );
+
     let tiles = bench.tiles_of(0).await;
     let name = bench.planned.videos().next().unwrap().name.to_string();
     let first = [
@@ -171,9 +181,11 @@ async fn previews_of_high_dynamic_range_have_the_colours_of_the_video() {
         std::fs::read(bench.path(&name).join(argv::segment_file(0))).unwrap(),
     ];
     std::fs::write(bench.path("first.mp4"), first.concat()).unwrap();
+
     let shot = "-v error -nostdin -i first.mp4 -frames:v 1 -pix_fmt rgb24 -f rawvideo shot.rgb";
     ask(&tool().ffmpeg, bench.folder.path(), shot).await;
     let shot = std::fs::read(bench.path("shot.rgb")).unwrap();
+
     assert_eq!(shot.len(), tiles[0].len());
     let off: u64 = shot.iter().zip(&tiles[0]).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     let mean = off as f64 / shot.len() as f64;
@@ -188,12 +200,15 @@ async fn what_lies_before_the_end_of_a_key_frame_decodes_to_that_picture_alone()
         let video = bench.planned.video.as_ref().unwrap();
         let first = video.chunks[chunk as usize];
         let name = bench.planned.videos().last().unwrap().name.to_string();
+
         for (n, fragment, size) in bench.segments(&name, first) {
             let end = fragment.key_frame.expect("a key frame") as usize;
             assert!(end < size as usize);
+
             let mut bytes = std::fs::read(bench.path(&name).join(argv::INIT)).unwrap();
             bytes.extend(&std::fs::read(bench.path(&name).join(argv::segment_file(n))).unwrap()[..end]);
             std::fs::write(bench.path("range.mp4"), bytes).unwrap();
+
             let decode = "-v quiet -nostdin -y -i range.mp4 -fps_mode passthrough -pix_fmt rgb24 -f rawvideo range.rgb";
             ask(&tool().ffmpeg, bench.folder.path(), decode).await;
             let pixels = std::fs::read(bench.path("range.rgb")).unwrap();

@@ -44,6 +44,7 @@ impl Bench {
             let piece = make(folder.path(), &format!("{k}{name}"), args).await;
             bytes.extend(std::fs::read(piece).unwrap());
         }
+
         let source = folder.path().join(name);
         std::fs::write(&source, bytes).unwrap();
         Self::of_file(folder, &source, None).await
@@ -52,6 +53,7 @@ impl Bench {
     async fn of_file(folder: tempfile::TempDir, source: &Path, loudness: Option<f64>) -> Self {
         let server = Server::of(source).await;
         let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
+
         let pin = Pin {
             bucket: "b".to_owned(),
             key: "k".to_owned(),
@@ -67,11 +69,13 @@ impl Bench {
             limits: media::ladder::Limits::default(),
             fleet: 1,
         };
+
         let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
         let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
         for rendition in planned.audios() {
             std::fs::create_dir(folder.path().join(rendition.name.as_str())).unwrap();
         }
+
         Self {
             folder,
             server,
@@ -108,14 +112,17 @@ impl Bench {
             let said = argv::uniform_bytes(&self.planned);
             assert!(bytes.abs_diff(said) < said / 10, "{bytes} bytes, not {said}");
         }
+
         let args = argv::tracks(&self.planned, &self.server.input, argv::Options::default(), choice);
         self.run(&args.unwrap()).await;
+
         for rendition in self.planned.audios() {
             let folder = self.folder.path().join(rendition.name.as_str());
             rest::join(&folder, self.planned.segment.last()).await.unwrap();
             let init = std::fs::read(folder.join(argv::INIT)).unwrap();
             let info = InitInfo::parse(&init).unwrap();
             let mut joined = init;
+
             let mut segments = Vec::new();
             for n in 0.. {
                 let Ok(bytes) = std::fs::read(folder.join(argv::segment_file(n))) else {
@@ -124,6 +131,7 @@ impl Bench {
                 segments.push((n, FragmentInfo::parse(&bytes, info.defaults).unwrap()));
                 joined.extend(bytes);
             }
+
             cmaf::track(&self.planned, rendition, &info, &segments).unwrap();
             std::fs::write(folder.join("joined.mp4"), joined).unwrap();
         }
@@ -140,10 +148,12 @@ impl Bench {
         let args = format!("-i {name}/joined.mp4 -f f32le");
         let raw = make(self.folder.path(), "heard.raw", &args).await;
         let bytes = std::fs::read(raw).unwrap();
+
         let samples = bytes
             .chunks_exact(4)
             .map(|four| f64::from(f32::from_le_bytes(four.try_into().unwrap())));
         let samples: Vec<f64> = samples.collect();
+
         (0..channels)
             .map(|channel| samples.iter().skip(channel).step_by(channels).copied().collect())
             .collect()
@@ -165,6 +175,7 @@ impl Bench {
         let init = std::fs::read(folder.join(argv::INIT)).unwrap();
         let defaults = InitInfo::parse(&init).unwrap().defaults;
         let (mut piece, mut samples) = (init, Vec::new());
+
         for n in first..end {
             let Ok(bytes) = std::fs::read(folder.join(argv::segment_file(n))) else {
                 break;
@@ -173,6 +184,7 @@ impl Bench {
             samples.extend([info.start, info.start + info.duration]);
             piece.extend(bytes);
         }
+
         let is_last = !folder.join(argv::segment_file(end)).exists();
         let span = *samples.first()?..*samples.last()?;
         let blocks = levels::whole_blocks(span, is_last, rendition.sample_rate);
@@ -195,6 +207,7 @@ impl Bench {
             "-hide_banner -nostdin -v error -i {name}/joined.mp4 -af ebur128=metadata=1,ametadata=mode=print:key=lavfi.r128.I:file=- -f null -"
         );
         let said = ask(&tool().ffmpeg, self.folder.path(), &args).await;
+
         let mut values = said
             .lines()
             .filter_map(|line| line.strip_prefix("lavfi.r128.I=")?.parse().ok());
@@ -231,11 +244,13 @@ fn chord(channels: usize, layout: &str, amplitude: f64) -> String {
         .cycle()
         .take(channels)
         .map(|tone| format!("{amplitude}*sin(2*PI*{tone}*t)"));
+
     let layout = if layout.is_empty() {
         String::new()
     } else {
         format!(":c={layout}")
     };
+
     format!(
         "-f lavfi -i aevalsrc=exprs={}:s=48000:d=2{layout}",
         tones.collect::<Vec<_>>().join("|")
@@ -249,6 +264,7 @@ fn holds(samples: &[f64], wanted: &[(u32, f64)], what: &str) {
             .iter()
             .find(|(one, _)| *one == tone)
             .map_or(0.0, |(_, amplitude)| *amplitude);
+
         let found = level(samples, tone);
         assert!(
             (found - wanted).abs() < 0.02,
@@ -267,10 +283,12 @@ async fn six_channels_are_kept_in_their_places_and_mixed_down_with_their_centre(
     ] {
         let bench = Bench::of(name, &format!("{} {codec}", chord(6, layout, 0.2)), None).await;
         bench.encode(&argv::Choice::default()).await;
+
         let surround = bench.hear("surround-0").await;
         for (channel, tone) in surround.iter().zip(TONES) {
             holds(channel, &[(tone, 0.2)], name);
         }
+
         let stereo = bench.hear("audio-0").await;
         let beside = 0.2 * 0.5_f64.sqrt();
         holds(&stereo[0], &[(310, 0.2), (530, beside), (710, beside)], name);
@@ -295,15 +313,18 @@ async fn of_any_number_of_channels_each_but_the_bass_is_heard() {
         let bench = Bench::of("a.mka", &format!("{} -c:a pcm_s16le", chord(channels, "", 0.1)), None).await;
         bench.encode(&argv::Choice::default()).await;
         let stereo = bench.hear("audio-0").await;
+
         if channels == 1 {
             holds(&stereo[0], &[(310, 0.1)], "left of one channel");
             holds(&stereo[1], &[(310, 0.1)], "right of one channel");
         }
+
         for (i, tone) in TONES.iter().take(channels).enumerate() {
             let is_bass = i == 3 && matches!(channels, 7 | 8);
             let heard = stereo.iter().map(|channel| level(channel, *tone)).fold(0.0, f64::max);
             assert!(is_bass || heard > 0.03, "{channels} channels: {heard:.3} of {tone} Hz");
         }
+
         let surround = bench.planned.audios().any(AudioRendition::is_surround);
         assert_eq!(surround, matches!(channels, 7 | 8), "{channels} channels");
     }
@@ -333,18 +354,22 @@ async fn a_wished_loudness_is_reached_without_moving_a_sample() {
     for (volume, target) in [("0.02", -16.0), ("0.9", -23.0), ("0.3", -14.0)] {
         let args = format!("{} -ac 2 -c:a flac", programme.replace("VOLUME", volume));
         let bench = Bench::of("a.mka", &args, Some(target)).await;
+
         let measure = argv::loudness(&bench.planned, &bench.server.input, argv::Options::default());
         bench.run(&measure.unwrap()).await;
         let name = bench.rendition("audio-0").name.clone();
         let measurements = bench.folder.path().join(argv::loudness_file(&name));
         let gain = ffmpeg::loudness::gain(&measurements, target).await.unwrap();
+
         let choice = argv::Choice {
             gains: [(name, gain)].into(),
             sound_alone: false,
         };
         bench.encode(&choice).await;
+
         let found = bench.loudness("audio-0").await;
         assert!((found - target).abs() <= 1.0, "{volume}: {found} LUFS, not {target}");
+
         let heard = bench.hear("audio-0").await;
         assert!(peak(&heard[0]) < 1.0);
         let began = onset(&heard[0]);
@@ -376,6 +401,7 @@ async fn a_cover_becomes_a_poster_no_larger_than_others() {
         let bench = Bench::of(name, &args, None).await;
         assert!(bench.planned.cover.is_some(), "{name}");
         bench.encode(&argv::Choice::default()).await;
+
         let args = format!("-v error -show_entries stream=width,height -of csv=p=0 {}", argv::COVER);
         let said = ask(&tool().ffprobe, bench.folder.path(), &args).await;
         assert_eq!(said.trim(), "1280,996", "{name}");
@@ -387,12 +413,15 @@ async fn text_tracks_are_written_beside_the_sound() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("text.srt");
     std::fs::write(&text, b"1\n00:00:00,500 --> 00:00:01,123\ncaf\xe9 & more\n").unwrap();
+
     let args = format!(
         "-f lavfi -i sine=d=3 -i {} -map 0 -map 1 -c:a aac -c:s copy -output_ts_offset 5",
         text.display()
     );
+
     let bench = Bench::of("a.mkv", &args, None).await;
     bench.encode(&argv::Choice::default()).await;
+
     let written = std::fs::read(bench.folder.path().join(argv::subtitle_file(&"0".parse().unwrap()))).unwrap();
     let cues = media::webvtt::read(&media::webvtt::charset::decode(&written, None).text);
     let lift = i64::from(argv::LIFT) * 1000;
@@ -413,6 +442,7 @@ async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
     let clicks = "lt(mod(t\\,1.7)\\,0.00004)";
     let quiet = "0.004*(random(0)*2-1)*lt(mod(t\\,2.5)\\,1.5)";
     let inaudible = "0.3*sin(2*PI*18500*t)*lt(mod(t\\,3)\\,1.5)";
+
     let inputs = [
         ("gated noise", drawn(gated, 21)),
         ("beeps", drawn(beeps, 17)),
@@ -442,6 +472,7 @@ async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
             for (first, end) in [(0, 99), (0, 1), (1, 2), (2, 99)] {
                 heard.extend(bench.made_levels(rendition, first, end).await);
             }
+
             for made in &heard {
                 let worst = worst_block(made, &source);
                 assert!(
@@ -449,6 +480,7 @@ async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
                     "{what}: a block of {} is {worst:.1} dB quieter",
                     rendition.name
                 );
+
                 let sample = levels::compare(made, &source).unwrap();
                 assert!(!levels::is_lost(&sample), "{what}: {sample:?}");
                 assert!(
@@ -456,6 +488,7 @@ async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
                     "{sample:?}"
                 );
             }
+
             let blocks = heard[0].len();
             assert!(
                 (blocks as f64 / 2.0 - rendition.duration).abs() <= 0.6,
@@ -482,6 +515,7 @@ async fn holds_both(bench: &Bench, name: &str, amplitudes: [f64; 2], what: &str)
             "{what}, {name}, second {from}: {found:?} of {PIECES:?} Hz, not {amplitudes:?}"
         );
     }
+
     let seconds = left.len() as f64 / 48_000.0;
     assert!((seconds - 6.0).abs() < 0.1, "{what}: {seconds} s");
 }
@@ -492,6 +526,7 @@ fn piece(k: usize, channels: usize, rate: u32, codec: &str) -> String {
     let all = vec![one; channels].join("|");
     let layout = ["mono", "stereo", "", "", "", "5.1"][channels - 1];
     let begin = 10 + 3 * k;
+
     format!(
         "-f lavfi -i aevalsrc=exprs={all}:s={rate}:d=3:c={layout} {codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {begin}"
     )
@@ -503,6 +538,7 @@ async fn sound_that_changes_its_form_plays_throughout() {
     let aac = "-c:a aac -b:a 192k";
     let mp3 = "-c:a libmp3lame -write_xing 0 -id3v2_version 0";
     let beside = 0.2 * (1.0 + 2.0 * 0.5_f64.sqrt());
+
     for (what, name, pieces, levels, surround) in [
         (
             "5.1 to stereo",
@@ -547,6 +583,7 @@ async fn sound_that_changes_its_form_plays_throughout() {
             surround,
             "{what}"
         );
+
         bench.encode(&argv::Choice::default()).await;
         holds_both(&bench, "audio-0", levels, what).await;
         if surround {
@@ -570,6 +607,7 @@ async fn decoded(folder: &Path, name: &str) -> f64 {
 async fn sound_of_any_coder_in_any_container_has_the_length_of_its_packets() {
     let film = "-f lavfi -i testsrc2=s=160x120:r=25:d=5 -f lavfi -i sine=f=440:r=44100:d=5.03 -ac 2 -strict -2";
     let x264 = "-c:v libx264 -preset ultrafast";
+
     for (name, coders) in [
         ("a.mkv", format!("{x264} -c:a tta")),
         ("a.mkv", format!("{x264} -c:a alac")),
@@ -589,11 +627,13 @@ async fn sound_of_any_coder_in_any_container_has_the_length_of_its_packets() {
         let bench = Bench::of(name, &format!("{film} {coders}"), None).await;
         bench.encode(&argv::Choice::default()).await;
         let heard = bench.hear("audio-0").await[0].len() as f64 / 48_000.0;
+
         // Its last packet may claim more than it holds, and the pictures are held to the end of that.
         let (planned, sound) = (&bench.planned, bench.planned.audios().next().unwrap());
         let (end, programme) = (sound.source_end, planned.programme);
         let claimed = 5.03 + sound.source_packet;
         let pictures = planned.video.as_ref().unwrap().source_end;
+
         assert!(
             (5.0..=claimed).contains(&end) && programme - end.max(pictures) <= 0.04,
             "{name} {coders}: {end} s of {programme} s"
@@ -612,10 +652,12 @@ async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
     for rate in [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] {
         inputs.push(("a.mp3", tone(rate, "libmp3lame")));
     }
+
     for (name, args) in inputs {
         let bench = Bench::of(name, &args, None).await;
         let planned = bench.rendition("audio-0").duration;
         let whole = decoded(bench.folder.path(), name).await;
+
         // Matroska counts from before the start-up samples that an Opus decoder drops.
         assert!(
             (planned - whole).abs() < 0.008,
@@ -630,11 +672,13 @@ async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
 async fn a_change_that_was_not_planned_ends_the_run_and_an_attempt_that_expects_it_makes_all_of_it() {
     let pieces = [piece(0, 2, 48_000, "-c:a ac3"), piece(1, 1, 48_000, "-c:a ac3")];
     let mut bench = Bench::joined("a.ts", [&pieces[0], &pieces[1]]).await;
+
     for rendition in &mut bench.planned.renditions {
         if let streams::plan::Rendition::Audio(audio) = rendition {
             audio.changes = false;
         }
     }
+
     let (input, choice) = (&bench.server.input, argv::Choice::default());
     let args = argv::tracks(&bench.planned, input, argv::Options::default(), &choice).unwrap();
     let exit = bench.try_run(&args).await;
@@ -653,12 +697,14 @@ async fn left_and_right_in_two_tracks_become_one_of_two_channels() {
         tone(430),
         tone(310)
     );
+
     // Apart in time they are no pair.
     let bench = Bench::of("a.mka", &args, None).await;
     assert_eq!(bench.planned.audios().count(), 2);
 
     let bench = Bench::of("a.mka", &args.replace("-itsoffset 0.5", ""), None).await;
     assert_eq!(bench.planned.audios().count(), 1);
+
     bench.encode(&argv::Choice::default()).await;
     let heard = bench.hear("audio-0").await;
     holds(&heard[0], &[(310, 0.3)], "left");

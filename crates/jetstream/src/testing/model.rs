@@ -1,5 +1,5 @@
-//! A model of the streams on one server, for simulations: the same answers, and a turn before each of them at which the process that asks
-//! can be held, lose its answer, or die.
+//! A model of the streams on one server, for simulations: the same answers, and a turn before each of them at
+//! which the process that asks can be held, lose its answer, or die.
 //!
 //! Whether it is a true model is a test of its own: the same random requests go to it and to a real nats-server.
 
@@ -110,21 +110,25 @@ impl Model {
 
     fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure> {
         let home = home(&message.subject).ok_or_else(|| PublishFailure::NoAck("no stream takes it".to_owned()))?;
+
         let is_refused = |refusal: &Refusal| {
             message.subject.contains(&refusal.subject) && message.payload.len() > refusal.longer_than
         };
         if self.refused.get().is_some_and(is_refused) {
             return Err(PublishFailure::Refused("it is too long".to_owned()));
         }
+
         self.of(&home, |stream| {
             // In the order of the server: a message that loses the comparison is refused even when its id is known.
             let last = stream.messages.iter().rfind(|held| held.subject == message.subject);
             if expected.is_some_and(|expected| last.map_or(0, |last| last.seq) != expected) {
                 return Err(PublishFailure::Taken);
             }
+
             if let Some(seq) = stream.ids.get(&message.id) {
                 return Ok(*seq);
             }
+
             stream.last_seq += 1;
             let mut headers = message.headers.clone();
             headers.insert("Nats-Msg-Id", message.id.as_str());
@@ -136,12 +140,13 @@ impl Model {
                 headers,
                 payload: message.payload.clone(),
             });
+
             Ok(stream.last_seq)
         })
     }
 
-    /// Settles the message at `seq`: an acknowledged one is removed from the queue, and stays in other streams. As on the server, it does not
-    /// matter who sends it.
+    /// Settles the message at `seq`: an acknowledged one is removed from the queue, and stays in other
+    /// streams. As on the server, it does not matter who sends it.
     fn settle(&self, subject: &str, seq: u64, body: &[u8]) {
         let Some(home) = home(subject).filter(|_| body.starts_with(b"+ACK")) else {
             return;
@@ -244,6 +249,7 @@ impl Process {
             }
             Fate::DiesAfter => {
                 request(&self.model);
+                // A process that died never goes on; the simulation drops it.
                 std::future::pending().await
             }
             Fate::DiesBefore => std::future::pending().await,
@@ -252,7 +258,7 @@ impl Process {
 
     async fn fate(&self) -> Fate {
         let (turn, fate) = oneshot::channel();
-        // Where nobody listens any more nobody decides, and the process stays where it is.
+        // Where no one listens any more no one decides, and the process stays where it is.
         let _ = self.turns.send(turn);
         match fate.await {
             Ok(fate) => fate,

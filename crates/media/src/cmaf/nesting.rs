@@ -1,21 +1,23 @@
-//! How deep boxes lie in each other, looked at before they are read: the reader goes down a level of the stack for each, and a stack that
-//! is used up ends the process.
+//! How deep boxes lie in each other, looked at before they are read: the reader goes down a level of the
+//! stack for each, and a stack that is used up ends the process.
 
 use mp4_atom::FourCC;
 
 use super::CmafError;
 
-/// Boxes around each other; the deepest of ours has nine.
+/// Boxes around each other at most; the deepest of ours has nine.
 const DEEPEST: usize = 32;
 
-/// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts, wherever it begins: so that none hides
-/// in another, at the price of counting some that are none.
+/// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts, wherever it
+/// begins: so that none hides in another, at the price of counting some that are none.
 pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
     let mut ends: Vec<usize> = Vec::new();
     for at in 0..body.len().saturating_sub(7) {
         let Some(end) = end_of_box(body, at) else { continue };
+        // Boxes that end here no longer lie around what follows.
         ends.retain(|end| *end > at);
         ends.push(end);
+
         if ends.len() > DEEPEST {
             return Err(CmafError::TooDeep {
                 kind: kind.to_string(),
@@ -23,6 +25,7 @@ pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
             });
         }
     }
+
     Ok(())
 }
 
@@ -30,16 +33,21 @@ pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
 fn end_of_box(body: &[u8], at: usize) -> Option<usize> {
     let header = &body[at..];
     let is_letter = |byte: &u8| matches!(byte, b' '..=b'~' | 0xa9);
+
     if !header[4..8].iter().all(is_letter) {
         return None;
     }
+
     let short = u32::from_be_bytes(header[..4].try_into().ok()?);
+    // Sizes 0 and 1 have a meaning of their own (ISO/IEC 14496-12 section 4.2): to the end, and 64 bits
+    // behind the kind.
     let length = match short {
         // To the end of what it lies in.
         0 => header.len(),
         1 => usize::try_from(u64::from_be_bytes(header.get(8..16)?.try_into().ok()?)).ok()?,
         short => short as usize,
     };
+
     (8..=header.len()).contains(&length).then_some(at + length)
 }
 
@@ -61,8 +69,10 @@ mod tests {
             assert_eq!(check(FourCC::new(b"moov"), &nested(DEEPEST, gap)), Ok(()), "{gap}");
             assert!(check(FourCC::new(b"moov"), &nested(DEEPEST + 1, gap)).is_err(), "{gap}");
         }
+
         let side_by_side = nested(2, 0).repeat(10_000);
         assert_eq!(check(FourCC::new(b"moov"), &side_by_side), Ok(()));
+
         for short in 0..10 {
             assert_eq!(check(FourCC::new(b"moov"), &vec![0; short]), Ok(()));
         }
@@ -72,6 +82,7 @@ mod tests {
     fn boxes_to_the_end_and_boxes_of_long_lengths_count_too() {
         let open = b"\0\0\0\0udta".repeat(DEEPEST + 1);
         assert!(check(FourCC::new(b"moov"), &open).is_err());
+
         let depth = DEEPEST as u64 + 1;
         let long: Vec<u8> = (0..depth)
             .flat_map(|i| [b"\0\0\0\x01udta".to_vec(), (16 * (depth - i)).to_be_bytes().to_vec()].concat())

@@ -1,8 +1,10 @@
-//! What is changed of the files ffmpeg writes, before they are published: their brands say that they are CMAF and promise no index that
-//! is not there, and where an I-frame playlist names key frames each is a fragment of its own.
+//! What is changed of the files ffmpeg writes, before they are published: their brands say that they are CMAF
+//! and promise no index that is not there, and where an I-frame playlist names key frames each is a fragment
+//! of its own.
 //!
-//! A byte range that holds the beginning of a fragment alone declares samples that are not in it: Media Source Extensions refuse it, and
-//! players that show pictures of the range end there. A range that is a fragment plays everywhere (ISO/IEC 23000-19 section 7.3.2.3).
+//! A byte range that holds the beginning of a fragment alone declares samples that are not in it: Media
+//! Source Extensions refuse it, and players that show pictures of the range end there. A range that is a
+//! fragment plays everywhere (ISO/IEC 23000-19 section 7.3.2.3).
 
 use mp4_atom::{DecodeAtom, DecodeMaybe, Encode, Header, Moof, TrunEntry};
 
@@ -12,7 +14,8 @@ use super::nesting;
 /// Bytes of the header of a box.
 const HEADER: usize = 8;
 
-/// What ffmpeg names, and what is said instead (ISO/IEC 23000-19 section 7.2): a track of CMAF, and a segment of it. The others stay.
+/// What ffmpeg names, and what is said instead (ISO/IEC 23000-19 section 7.2): a track of CMAF, and a segment
+/// of it. The others stay.
 const BRANDS: [(&[u8; 4], &[u8; 4]); 2] = [(b"iso5", b"cmfc"), (b"msix", b"cmfs")];
 
 /// An init segment with the brands of CMAF, as long as it was.
@@ -30,25 +33,32 @@ pub fn init(bytes: &[u8]) -> Result<Vec<u8>, CmafError> {
     Ok(written)
 }
 
-/// A media segment with the brands of CMAF; its first sample in a fragment of its own where `key_frame_apart` is asked for and decoding
-/// can begin at it. The fragments of such a segment are counted by twos, so that their numbers go on rising over segments.
+/// A media segment with the brands of CMAF; its first sample in a fragment of its own where `key_frame_apart`
+/// is asked for and decoding can begin at it. The fragments of such a segment are counted by twos, so that
+/// their numbers go on rising over segments.
 ///
 /// # Errors
-/// [`CmafError`] when it is not one.
+/// [`CmafError`] when it is no media segment, or has several runs of samples in a fragment that is written
+/// again.
 pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError> {
     let mut written = Vec::with_capacity(bytes.len() + 256);
     let parts = boxes(bytes)?;
     let mut parts = parts.into_iter().peekable();
     let mut is_first = true;
+
     while let Some(part) = parts.next() {
         match part.kind {
             b"styp" => written.extend(branded(part.bytes)),
             b"moof" if key_frame_apart => {
+                // The offset to the media is written again, so it has to follow its fragment at once.
                 let media = parts.next_if(|next| next.kind == b"mdat");
                 let media = media.ok_or(CmafError::Missing("mdat box behind a moof box"))?;
                 let media = &media.bytes[HEADER..];
+
                 let mut moof = part.moof()?;
+                // Doubled numbers leave room for the one that a split adds.
                 moof.mfhd.sequence_number = moof.mfhd.sequence_number.saturating_mul(2);
+
                 match apart(&moof, media).filter(|_| is_first) {
                     Some([(first, key_frame), (rest, others)]) => {
                         fragment(&mut written, first, key_frame)?;
@@ -56,11 +66,13 @@ pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError
                     }
                     None => fragment(&mut written, moof, media)?,
                 }
+
                 is_first = false;
             }
             _ => written.extend(part.bytes),
         }
     }
+
     Ok(written)
 }
 
@@ -75,8 +87,10 @@ impl Part<'_> {
     fn moof(&self) -> Result<Moof, CmafError> {
         let mut body = self.bytes;
         let invalid = |error| CmafError::invalid("moof", &error);
+
         let header = Header::decode_maybe(&mut body).map_err(invalid)?;
         let header = header.ok_or(CmafError::Missing("moof box"))?;
+
         nesting::check(header.kind, body)?;
         Moof::decode_atom(&header, &mut body).map_err(invalid)
     }
@@ -87,25 +101,30 @@ fn boxes(mut bytes: &[u8]) -> Result<Vec<Part<'_>>, CmafError> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {
         let cut = || CmafError::invalid("file", &mp4_atom::Error::OutOfBounds);
+
         let (size, rest) = bytes.split_first_chunk::<4>().ok_or_else(cut)?;
         let kind = rest.first_chunk::<4>().ok_or_else(cut)?;
         let size = u32::from_be_bytes(*size) as usize;
+
         if size < HEADER || size > bytes.len() {
             return Err(cut());
         }
+
         let (part, others) = bytes.split_at(size);
         parts.push(Part { kind, bytes: part });
         bytes = others;
     }
+
     Ok(parts)
 }
 
-/// A `ftyp` or `styp` box with other brands among the compatible ones; the major one and its version stay as they are, unless it is one of those
-/// that go.
+/// A `ftyp` or `styp` box with other brands among the compatible ones; the major one and its version stay as
+/// they are, unless it is one of those that go.
 fn branded(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
+
     for (at, brand) in bytes[HEADER..].chunks_exact_mut(4).enumerate() {
-        // Behind the major brand stands its version.
+        // The version follows the major brand, and is no brand.
         if at == 0 && brand == b"iso5" {
             brand.copy_from_slice(b"iso6");
         } else if at > 1
@@ -114,42 +133,53 @@ fn branded(bytes: &[u8]) -> Vec<u8> {
             brand.copy_from_slice(*ours);
         }
     }
+
     bytes
 }
 
 /// A fragment, and its media.
 type Fragment<'a> = (Moof, &'a [u8]);
 
-/// The first sample of a fragment, and all others; nothing where there is only one, or the first one does not lie before the others.
+/// The first sample of a fragment, and all others; nothing where there is only one, or the first one does not
+/// lie before the others.
 fn apart<'a>(moof: &Moof, media: &'a [u8]) -> Option<[Fragment<'a>; 2]> {
     let [traf] = &moof.traf[..] else { return None };
     let [run] = &traf.trun[..] else { return None };
     let samples: Vec<TrunEntry> = run.samples.iter().collect();
     let (first, rest) = samples.split_first().filter(|(_, rest)| !rest.is_empty())?;
+
     let size = usize::try_from(first.size.or(traf.tfhd.default_sample_size)?).ok()?;
     let (key_frame, others) = media.split_at_checked(size)?;
     let duration = first.duration.or(traf.tfhd.default_sample_duration)?;
+
     let part = |samples: &[TrunEntry]| {
         let mut moof = moof.clone();
         moof.traf[0].trun[0].samples = samples.to_vec().into();
         moof
     };
+
     let (mut head, mut tail) = (part(std::slice::from_ref(first)), part(rest));
+    // The tail keeps the doubled number and the head takes the odd one before it.
     head.mfhd.sequence_number = moof.mfhd.sequence_number.checked_sub(1)?;
+
     let time = tail.traf[0].tfdt.as_mut()?;
     time.base_media_decode_time = time.base_media_decode_time.checked_add(duration.into())?;
+
     Some([(head, key_frame), (tail, others)])
 }
 
 /// Writes a fragment of one run of samples, with its media behind it.
 fn fragment(written: &mut Vec<u8>, mut moof: Moof, media: &[u8]) -> Result<(), CmafError> {
     let invalid = |error| CmafError::invalid("moof", &error);
+
     let runs: usize = moof.traf.iter().map(|traf| traf.trun.len()).sum();
     if runs != 1 {
         return Err(CmafError::Tracks(runs));
     }
+
     let mut bytes = Vec::new();
-    // Twice: the offset of the media is as long as any other, so the length of the box is known from the first time.
+    // Two rounds: the offset of the media is always four bytes, so the first round shows the length of the
+    // box.
     for _ in 0..2 {
         let offset = i32::try_from(bytes.len() + HEADER).map_err(|_| CmafError::OutOfRange)?;
         for run in moof.traf.iter_mut().flat_map(|traf| &mut traf.trun) {
@@ -158,11 +188,13 @@ fn fragment(written: &mut Vec<u8>, mut moof: Moof, media: &[u8]) -> Result<(), C
         bytes.clear();
         moof.encode(&mut bytes).map_err(invalid)?;
     }
+
     written.extend(bytes);
     let size = u32::try_from(media.len() + HEADER).map_err(|_| CmafError::OutOfRange)?;
     written.extend(size.to_be_bytes());
     written.extend(b"mdat");
     written.extend(media);
+
     Ok(())
 }
 
@@ -187,6 +219,7 @@ mod tests {
             flags: (n == 0).then_some(0x0200_0000),
             cts: Some(1024),
         };
+
         let moof = Moof {
             mfhd: Mfhd {
                 sequence_number: sequence,
@@ -209,6 +242,7 @@ mod tests {
                 ..Traf::default()
             }],
         };
+
         let media: Vec<u8> = (0..sizes.iter().sum::<u32>()).map(|n| (n % 251) as u8).collect();
         let mut bytes = Vec::new();
         super::fragment(&mut bytes, moof, &media).unwrap();
@@ -238,7 +272,9 @@ mod tests {
         let (before, after) = [&whole, &written]
             .map(|bytes| FragmentInfo::parse(bytes, DEFAULTS).unwrap())
             .into();
+
         assert_eq!((after.sequence, before.sequence), (13, 7));
+
         let alike = |info: FragmentInfo| {
             (
                 info.start,
@@ -254,6 +290,7 @@ mod tests {
         let range = &written[..usize::try_from(after.key_frame.unwrap()).unwrap()];
         let alone = FragmentInfo::parse(range, DEFAULTS).unwrap();
         assert_eq!((alone.samples, alone.start, alone.duration), (1, 5120, 512));
+
         let numbers: Vec<u32> = boxes(&written)
             .unwrap()
             .iter()

@@ -2,8 +2,8 @@
 
 use super::profile::Codec;
 
-/// Bits a source codec needs for what H.264 does with one bit, from published comparisons, coarse on purpose. A codec that is not
-/// here, such as a lossless one, tells nothing.
+/// Bits a source codec needs for what H.264 does with one bit, from published comparisons, coarse on purpose.
+/// A codec that is not here, such as a lossless one, says nothing.
 const RELATIVE: [(&[&str], f64); 6] = [
     (&["av1", "vvc"], 0.5),
     (&["hevc"], 0.6),
@@ -28,15 +28,15 @@ pub const BY_AREA: f64 = 0.75;
 /// What is known of a source's rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
-    /// Bits per second, if it were H.264.
+    /// Bits per second that H.264 would need for what the source holds.
     h264: f64,
-    /// Pixels of a picture.
+    /// Pixels of one picture.
     area: u64,
 }
 
 impl Budget {
-    /// The budget of a source of `bitrate` bits per second in `codec`, with pictures of `area` pixels; nothing where either says
-    /// nothing.
+    /// The budget of a source of `bitrate` bits per second in `codec`, with pictures of `area` pixels;
+    /// nothing where either says nothing.
     #[must_use]
     pub fn of(codec: &str, bitrate: Option<u64>, area: u64) -> Option<Self> {
         let (_, relative) = RELATIVE.iter().find(|(codecs, _)| codecs.contains(&codec))?;
@@ -66,12 +66,14 @@ mod tests {
     fn a_source_in_a_better_codec_needs_more_and_a_smaller_rung_less() {
         let area = 1920 * 1080;
         let cap = |codec, rung| Budget::of(codec, Some(1_000_000), area).map(|budget| budget.cap(rung, Codec::H264));
+
         assert_eq!(cap("h264", area), Some(1_500_000));
         assert_eq!(cap("hevc", area), Some(2_500_000));
         assert_eq!(cap("mpeg2video", area), Some(750_000));
         assert!(cap("h264", 1280 * 720) < Some(900_000));
         assert_eq!(cap("prores", area), None);
         assert_eq!(Budget::of("h264", None, area), None);
+
         let hevc = Budget::of("hevc", Some(1_000_000), area)
             .unwrap()
             .cap(area, Codec::Hevc);

@@ -1,7 +1,8 @@
 //! How the pictures of a track follow each other in time, by the time stamps of their packets.
 //!
-//! The summary numbers of containers are guesses of their writers, or ffmpeg's from the first packets; the time stamps are what a
-//! player shows. They are rounded, though: to milliseconds in Matroska and FLV, to hundredths of a second in GIF.
+//! The summary numbers of containers are guesses of their writers, or ffmpeg's from the first packets; the
+//! time stamps are what a player shows. They are rounded, though: to milliseconds in Matroska and FLV, to
+//! hundredths of a second in GIF.
 
 use serde::{Deserialize, Serialize};
 use streams::Rational;
@@ -20,22 +21,25 @@ const UNITS: [f64; 3] = [0.01, 1.0 / 600.0, MILLISECOND];
 /// Rounding of printed time stamps, as a share of their unit.
 const ROUNDING: f64 = 0.05;
 
-/// Half of this share of an interval may be lost without anybody calling the intervals uneven.
+/// Half of this share of an interval may be lost before anyone calls the intervals uneven.
 const EVEN: f64 = 0.005;
 
-/// Pictures that are laid onto a grid together, to see how many find a place of their own: less than a second of most motion.
+/// Pictures that are laid onto a grid together, to see how many find a place of their own: less than a second
+/// of most motion.
 const BLOCK: usize = 20;
 
-/// Share of the pictures of a block without which motion still is what it was. Of 30 pictures a second, 25 lose a sixth.
+/// Share of the pictures of a block without which motion still is what it was. Of 30 pictures a second, 25
+/// lose a sixth.
 const LOST: f64 = 0.125;
 
 /// Share of blocks that have to keep their motion on a grid that is to hold it.
 const BLOCKS: f64 = 0.9;
 
-/// Where the clock of uneven pictures is looked for, as a share of all intervals from the shortest up: fewer are chance.
+/// Where the clock of uneven pictures is looked for, as a share of all intervals from the shortest up: fewer
+/// are chance.
 const SHORT: f64 = 0.1;
 
-/// A pause of more than so many frames tells nothing of their clock.
+/// A pause of more than so many frames says nothing about their clock.
 const PAUSE: f64 = 8.0;
 
 /// How pictures follow each other, as measured in one or several pieces of a track.
@@ -43,12 +47,13 @@ const PAUSE: f64 = 8.0;
 pub struct Cadence {
     /// Intervals that were measured, at least one.
     pub intervals: usize,
-    /// The usual time from a picture to the next one, in seconds: that of the intervals that differ by no more than the rounding of time
-    /// stamps.
+    /// The usual time from a picture to the next one, in seconds: that of the intervals that differ by no
+    /// more than the rounding of time stamps.
     pub usual: f64,
-    /// The share by which `usual` may be off, since time stamps are rounded: three standard deviations, as if each were rounded by chance.
-    /// Of a clock that is nearly a whole number of units, hardly any stamp is rounded another way than the one before; it may be off by
-    /// one and a half units over the whole run, and counts for the even clock beside it.
+    /// The share by which `usual` may be off, since time stamps are rounded: three standard deviations, as if
+    /// each were rounded by chance. Of a clock that is nearly a whole number of units, hardly any stamp is
+    /// rounded another way than the one before; it may be off by one and a half units over the whole run, and
+    /// counts for the even clock beside it.
     pub error: f64,
     /// Share of the intervals that are the usual one and keep its beat.
     pub regular: f64,
@@ -63,7 +68,8 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// Measures presentation times, in seconds and any order, of pieces in which no picture is missing. Nothing without two pictures.
+    /// Measures presentation times, in seconds and any order, of pieces in which no picture is missing.
+    /// Nothing without two pictures.
     #[must_use]
     pub fn of(pieces: impl IntoIterator<Item = Vec<f64>>) -> Option<Self> {
         let pieces: Vec<Vec<f64>> = pieces
@@ -82,7 +88,10 @@ impl Cadence {
         sorted.sort_unstable_by(f64::total_cmp);
         let usual = mean_around(&sorted, 0.5, unit.max(MILLISECOND))?;
         let clock = mean_around(&sorted, SHORT, unit.max(MILLISECOND))?;
+
         let tolerance = unit.max(MILLISECOND).max(usual * EVEN);
+        // The mean of the usual interval is only good to its rounding; the runs that keep its beat give it
+        // exactly.
         let runs: Vec<&[f64]> = pieces.iter().flat_map(|piece| runs(piece, usual, tolerance)).collect();
         let regular: usize = runs.iter().map(|run| run.len() - 1).sum();
         let (usual, error) = fitted(&runs, unit).unwrap_or((usual, 1.0));
@@ -105,13 +114,17 @@ impl Cadence {
     }
 }
 
-/// Times in their order, without those that are no picture of their own. Of a hidden picture and a shown one the later is shown.
+/// Times in their order, without those that are no picture of their own. Of a hidden picture and a shown one
+/// the later is shown.
 fn distinct(mut times: Vec<f64>) -> Vec<f64> {
     times.retain(|time| time.is_finite());
     times.sort_unstable_by(f64::total_cmp);
+
     let mut shown: Vec<f64> = Vec::with_capacity(times.len());
     let mut first = f64::NEG_INFINITY;
+
     for time in times {
+        // Measured from the first of a group: a chain of near pictures must not grow into one.
         match shown.last_mut() {
             Some(last) if time - first < SAME_PICTURE => *last = time,
             _ => {
@@ -120,6 +133,7 @@ fn distinct(mut times: Vec<f64>) -> Vec<f64> {
             }
         }
     }
+
     shown
 }
 
@@ -145,8 +159,9 @@ fn mean_around(sorted: &[f64], share: f64, unit: f64) -> Option<f64> {
     Some(sum / count).filter(|mean: &f64| *mean > 0.0)
 }
 
-/// The runs of a piece in which each interval is the usual one. Rounded stamps of an even clock never lie further than their unit from
-/// its beat; those of two speeds, whose mean looks like one, do after a few pictures.
+/// The runs of a piece in which each interval is the usual one. Rounded stamps of an even clock never lie
+/// further than their unit from its beat; those of two speeds, whose mean looks like one, do after a few
+/// pictures.
 fn runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
     let (mut runs, mut from, mut drift) = (Vec::new(), 0, 0.0_f64);
     for (n, interval) in steps(times).enumerate() {
@@ -157,16 +172,20 @@ fn runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
         }
     }
     runs.extend(times.get(from..));
+
     runs
 }
 
-/// The interval of the straight line that fits all runs best, each at its own place, and the share by which it may be off (three
-/// standard deviations, for stamps of this unit). Ends alone would tell 29.97 from 30 a second only after several seconds.
+/// The interval of the straight line that fits all runs best, each at its own place, and the share by which
+/// it may be off (three standard deviations, for stamps of this unit). The two ends alone would set 29.97
+/// apart from 30 a second only after several seconds.
 fn fitted(runs: &[&[f64]], unit: f64) -> Option<(f64, f64)> {
     let (mut square, mut product, mut residue, mut count) = (0.0, 0.0, 0.0, 0.0);
+
     for run in runs {
         let middle = (run.len() as f64 - 1.0) / 2.0;
         let mean = run.iter().sum::<f64>() / run.len() as f64;
+
         for (n, time) in run.iter().enumerate() {
             let at = n as f64 - middle;
             square += at * at;
@@ -175,6 +194,7 @@ fn fitted(runs: &[&[f64]], unit: f64) -> Option<(f64, f64)> {
             count += 1.0;
         }
     }
+
     let interval = product / square;
     if !(interval.is_finite() && interval > 0.0) {
         return None;

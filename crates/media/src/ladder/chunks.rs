@@ -1,6 +1,7 @@
 //! The chunk map: runs of whole segments that workers encode independently.
 
-/// Processor seconds a chunk should take: short enough to lose little with a worker, long enough for its start to cost little.
+/// Processor seconds a chunk should take: short enough to lose little with a worker, long enough for its
+/// start to cost little.
 const WORK: f64 = 30.0;
 
 /// Seconds a chunk lasts, at least and at most.
@@ -9,16 +10,17 @@ const BOUNDS: (f64, f64) = (8.0, 48.0);
 /// Seconds a chunk lasts where longer ones would leave too few to share out.
 const USUAL: f64 = 12.0;
 
-/// So many chunks can be shared out well.
+/// This many chunks can be shared out well.
 const PLENTY: f64 = 48.0;
 
-/// Seconds of the first chunk, which everybody waits for who wants to play the video at once.
+/// Seconds of the first chunk, which everyone waits for who wants to play the video at once.
 const FIRST: f64 = 8.0;
 
-/// No other chunk has fewer segments, so the last one is never too short for its encoder to reorder frames as the others do.
+/// No other chunk has fewer segments, so the last one is never too short for its encoder to reorder frames as
+/// the others do.
 const FEWEST_SEGMENTS: u32 = 2;
 
-/// No video has more chunks: the list of their tasks fits a fact, also beside many tracks.
+/// Chunks of a video at most: the list of their tasks fits a fact, also beside many tracks.
 const MOST: u32 = 800;
 
 /// Seconds decoded in vain, as a share of the video. Decoding is about a seventh of the work.
@@ -45,29 +47,34 @@ pub struct Span<'a> {
     pub fleet: u32,
 }
 
-/// First segment of each chunk. The first chunk is short, and all others have nearly equal lengths; a source with rare key frames gets
-/// longer and so fewer ones, so that at most a tenth of it is decoded twice, down to a single chunk.
+/// First segment of each chunk. The first chunk is short, and all others have nearly equal lengths; a source
+/// with rare key frames gets longer and so fewer ones, so that at most a tenth of it is decoded twice, down
+/// to a single chunk.
 #[must_use]
 pub fn map(span: Span<'_>) -> Vec<u32> {
     let per_segment = u64::from(span.segment_frames.max(1));
     let segments = span.frames.div_ceil(per_segment).min(span.segments.into());
     let segments = u32::try_from(segments).unwrap_or(u32::MAX).max(1);
+
     let most = most(span).min(MOST);
     let length = span.in_segments(length(span)).max(FEWEST_SEGMENTS);
     if segments / length < 2 || most < 2 {
         return vec![0];
     }
+
     let first = span.in_segments(FIRST).clamp(1, length);
     let rest = segments - first;
     let count = (rest / length).clamp(1, most - 1);
     let starts = (0..count).map(|i| first + (u64::from(i) * u64::from(rest) / u64::from(count)) as u32);
+
+    // A later chunk that begins before the first picture would have no picture to begin with.
     std::iter::once(0)
         .chain(starts.filter(|start| u64::from(*start) * per_segment > span.first_picture))
         .collect()
 }
 
-/// Seconds a chunk should last. Work sets the most; below it, chunks are as long as leaves enough of them for everybody, and shorter than
-/// usual only where the fleet would else have nothing to do.
+/// Seconds a chunk should last. Work sets the most; below it, chunks are as long as leaves enough of them for
+/// all workers, and shorter than usual only where the fleet would else have nothing to do.
 fn length(span: Span<'_>) -> f64 {
     let (shortest, longest) = BOUNDS;
     let by_cost = (WORK / span.cost.max(0.01)).clamp(shortest, longest);
@@ -132,9 +139,11 @@ mod tests {
                 ..span(seconds, &[1.0])
             })
         };
+
         assert_eq!(lasts(3600, 12.0, 1), 8.0);
         assert_eq!(lasts(3600, 0.3, 1), 48.0);
         assert_eq!(lasts(60, 0.3, 1), 12.0);
+
         // 1800 s are plenty of chunks for a few workers only.
         assert_eq!(lasts(1800, 0.3, 2), 37.5);
         assert_eq!(lasts(1800, 0.3, 64), 12.0);
@@ -164,17 +173,20 @@ mod tests {
             first_picture in 0u64..10_000, leads in prop::collection::vec(0.0..400.0f64, 0..64),
             cost in 0.0..50.0f64, fleet in 1u32..1000,
         ) {
-            // What is left behind the last whole segment has none of its own, or has.
+            // What is left after the last whole segment either joins it or is a segment.
             let all = frames.div_ceil(u64::from(segment_frames)) - u64::from(sliver && frames > u64::from(segment_frames));
             let segments = u32::try_from(all).unwrap();
             let starts = map(Span { frames, segments, segment_frames, segment_seconds, first_picture, leads: &leads, cost, fleet });
+
             prop_assert_eq!(starts[0], 0);
             prop_assert!(starts.windows(2).all(|pair| pair[1] > pair[0]));
             prop_assert!(starts.windows(2).skip(1).all(|pair| pair[1] >= pair[0] + FEWEST_SEGMENTS));
             prop_assert!(starts.len() <= 800);
+
             let last = u64::from(starts[starts.len() - 1]) * u64::from(segment_frames);
             prop_assert!(last < frames && starts[starts.len() - 1] < segments);
             prop_assert!(starts.len() == 1 || 2 * (frames - last) >= u64::from(segment_frames));
+
             let mean = leads.iter().sum::<f64>() / leads.len().max(1) as f64;
             let total = frames as f64 / f64::from(segment_frames) * segment_seconds;
             prop_assert!((starts.len() - 1) as f64 * mean <= total * 0.1 + 1e-6);

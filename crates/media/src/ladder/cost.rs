@@ -1,10 +1,11 @@
 //! What a job is expected to cost, from the pixels it decodes and encodes.
 //!
-//! The figures are means of runs on one core of a server of 2020 (AMD EPYC), with one 24 s clip at 1080p30: decoding H.264 5.2 s of
-//! processor time; x264 `veryfast` 20.3 s at 1080p, 8.0 s at 720p and 4.1 s at 480p from raw pictures; the three rungs in one process
-//! 36 s `veryfast`, 57 s `faster`, 78 s `medium`, 104 s `slow`, with 496, 614, 859 and 962 MB of memory. Single short runs gave the
-//! filters' figures and that x265 `fast` takes 1.7 times as long as x264 `fast`. Presets that were not measured are guesses between
-//! their neighbours, and so are hardware encoders. Content moves all of it by half either way.
+//! The figures are means of runs on one core of a server of 2020 (AMD EPYC), with one 24 s clip at 1080p30:
+//! decoding H.264 5.2 s of processor time; x264 `veryfast` 20.3 s at 1080p, 8.0 s at 720p and 4.1 s at 480p
+//! from raw pictures; the three rungs in one process 36 s `veryfast`, 57 s `faster`, 78 s `medium`, 104 s
+//! `slow`, with 496, 614, 859 and 962 MB of memory. Single short runs gave the filters' figures and that x265
+//! `fast` takes 1.7 times as long as x264 `fast`. Presets that were not measured are guesses between their
+//! neighbours, and so are hardware encoders. Content moves all of it by half either way.
 
 use streams::plan::{Complexity, Cost, Rendition, Source, TrackKind, VideoPlan, VideoRendition};
 
@@ -23,7 +24,8 @@ const TONE_MAP: f64 = 13.0e-9;
 /// Seconds to convert colours that a change of the matrix alone does not, for each pixel of the top rung.
 const GAMUT: f64 = 4.0e-9;
 
-/// Seconds to encode a pixel, how many pictures the encoder holds back, and how finely it searches for motion, by preset.
+/// Seconds to encode a pixel, how many pictures the encoder holds back, and how finely it searches for
+/// motion, by preset.
 const X264: [(&str, f64, f64, u8); 9] = [
     ("ultrafast", 0.5e-8, 5.0, 0),
     ("superfast", 0.9e-8, 5.0, 1),
@@ -36,9 +38,9 @@ const X264: [(&str, f64, f64, u8); 9] = [
     ("veryslow", 14.0e-8, 60.0, 10),
 ];
 
-/// Time of x264 by how finely it searches for motion, to that of 2. On two cores of another server three rungs of a 15 s clip took 34.0 s with
-/// `faster`, 22.4 s of it with 2 and 18.7 s with 1; `fast` 42.4 and 24.0 s, `medium` 45.4 and 24.5 s, `slow` 64.1 and 28.6 s. 0, 3, 5 and those
-/// above 8 are guesses.
+/// Time of x264 by how finely it searches for motion, to that of 2. On two cores of another server three
+/// rungs of a 15 s clip took 34.0 s with `faster`, 22.4 s of it with 2 and 18.7 s with 1; `fast` 42.4 and
+/// 24.0 s, `medium` 45.4 and 24.5 s, `slow` 64.1 and 28.6 s. 0, 3, 5 and those above 8 are guesses.
 const SUBME: [f64; 12] = [0.6, 0.8, 1.0, 1.25, 1.5, 1.7, 1.86, 1.92, 2.37, 2.8, 3.2, 3.5];
 
 /// x265 takes so many times as long as x264 at the same preset.
@@ -47,7 +49,7 @@ const X265: f64 = 1.8;
 /// A hardware encoder leaves this much to the processor, in seconds per pixel: copying pictures to it.
 const HARDWARE: (f64, f64) = (0.1e-8, 16.0);
 
-/// Seconds to decode and encode a second of stereo sound.
+/// Processor seconds to decode and encode a second of stereo sound.
 const SOUND: f64 = 1.0 / 140.0;
 
 /// Chunks decode from the key frame before them.
@@ -78,28 +80,34 @@ pub fn estimate(
 ) -> Cost {
     let mut cpu = complexity.map_or(0.0, |complexity| complexity.cpu_seconds);
     let (mut bits, mut memory) = (0.0, PROCESS);
+
     if let Some(video) = video {
         let seconds = video.frames as f64 / video.frame_rate.as_f64();
         let stored = stored_pixels(source, video);
         cpu += video.frames as f64 * (stored * source_seconds(video) * OVER_DECODE);
         memory += stored * BYTES * DECODED;
+
         let rungs = || renditions.iter().filter_map(as_video);
         let convert = conversion(video);
+        // The conversion is done once, at the size of the top rung.
         for (k, rung) in rungs().enumerate() {
             let pixels = f64::from(rung.width) * f64::from(rung.height);
             let (encode, held) = encoder(rung);
             let each = encode + SCALE + if k == 0 { convert } else { 0.0 };
             cpu += pixels * each * seconds * rung.frame_rate.as_f64();
+            // This is the memory of one pass that makes all rungs, so what they hold adds up.
             memory += pixels * BYTES * (PICTURES.0 + PICTURES.1 * held);
             bits += rung.maxrate as f64 * seconds;
         }
     }
+
     for rendition in renditions {
         if let Rendition::Audio(audio) = rendition {
             cpu += audio.duration * SOUND * f64::from(audio.channels) / 2.0;
             bits += audio.bitrate as f64 * audio.duration;
         }
     }
+
     Cost {
         cpu_seconds: (cpu * 10.0).round() / 10.0,
         output_bytes: (bits / 8.0 * OVERHEAD) as u64,
@@ -184,6 +192,7 @@ mod tests {
         let source = json!({"bucket": "b", "key": "k", "etag": "e", "size": 1, "mime_type": "video/mp4", "container": "mov", "duration": 24.0, "tracks": []});
         let video = json!({"track": 0, "frame_rate": "30", "segment_frames": 120, "frames": 720, "source_end": 24.0, "chunks": [0], "seekable": true,
                            "picture": {"width": 1920, "height": 1080, "color": color}});
+
         let rungs = [1080, 720, 480].map(|height| rung(height, preset, subme));
         estimate(
             &serde_json::from_value(source).unwrap(),
@@ -206,6 +215,7 @@ mod tests {
             assert!((0.85..1.15).contains(&time), "{preset}: {cost:?}");
             assert!((0.85..1.25).contains(&memory), "{preset}: {cost:?}");
         }
+
         assert_eq!(measured("slow", None).output_bytes, 36_720_000);
     }
 
@@ -230,6 +240,7 @@ mod tests {
             let time = measured(preset, Some(subme)).cpu_seconds / measured(preset, None).cpu_seconds;
             assert!((0.9..1.1).contains(&(time / share)), "{preset} {subme}: {time}");
         }
+
         assert_eq!(
             measured("faster", Some(4)),
             measured("faster", None),

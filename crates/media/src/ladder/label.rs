@@ -16,6 +16,7 @@ impl Labels {
             .chain(numbered)
             .find(|label| !self.0.contains(label))
             .unwrap_or_default();
+
         self.0.push(label.clone());
         label
     }

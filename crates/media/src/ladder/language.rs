@@ -35,25 +35,31 @@ pub struct Known {
     pub name: String,
 }
 
-/// The language a container names; nothing for codes nobody assigned and for those that mean "none" or "unknown".
+/// The language a container names; nothing for codes that are not assigned and for those that mean "none" or
+/// "unknown".
 #[must_use]
 pub fn known(written: &str) -> Option<Known> {
     let written = written.trim().replace('_', "-");
     let (primary, rest) = written.split_once('-').unwrap_or((&written, ""));
     let primary = primary.to_ascii_lowercase();
+
     if matches!(primary.as_str(), "und" | "mis" | "mul" | "zxx") {
         return None;
     }
+
     let terminological = BIBLIOGRAPHIC
         .iter()
         .find(|(bibliographic, _)| *bibliographic == primary)
         .map_or(primary.as_str(), |(_, code)| code);
     let language = Language::from_639_3(terminological).or_else(|| Language::from_639_1(terminological))?;
+
     let mut tag = language.to_639_1().unwrap_or_else(|| language.to_639_3()).to_owned();
+    // The rest goes into a playlist as it is, so it must be made of RFC 5646 subtags (section 2.1).
     let valid = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !rest.is_empty() && rest.split('-').all(valid) {
         tag = format!("{tag}-{rest}");
     }
+
     let name = language.to_name();
     // Registered names carry remarks, as in "Modern Greek (1453-)".
     Some(Known {
@@ -81,6 +87,7 @@ mod tests {
             let known = known(written).unwrap();
             assert_eq!((known.tag.as_str(), known.name.as_str()), (tag, name), "{written}");
         }
+
         for written in ["und", "", "qqq", "english", "mul", "zxx"] {
             assert_eq!(known(written), None, "{written}");
         }

@@ -47,6 +47,7 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
         Content::Cover => "an attached picture, not a video",
         Content::Data => "data that players have no use for",
     };
+
     reason.to_owned()
 }
 
@@ -96,10 +97,12 @@ mod tests {
             leads: Vec::new(),
             ..Probe::default()
         };
+
         let told = [LeftOut {
             name: "track 2".to_owned(),
             reason: "told already".to_owned(),
         }];
+
         let names: Vec<String> = streams(&probe, &BTreeSet::from([0]), &told)
             .into_iter()
             .map(|entry| format!("{}: {}", entry.name, entry.reason))

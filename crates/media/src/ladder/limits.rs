@@ -1,14 +1,15 @@
-//! What an installation accepts: limits on sources, and the sentence that tells of each.
+//! What an installation accepts: limits on sources, and the sentence that explains each.
 
 use streams::Code;
 
 use super::probe::{Content, Probe, Stream};
 use super::refusal::Refusal;
 
-/// Channels; no format for films has more (22.2 has 24, ambisonics of the seventh order 64).
+/// Channels of a track at most; no format for films has more (22.2 has 24, ambisonics of the seventh order
+/// 64).
 const MOST_CHANNELS: u32 = 64;
 
-/// Samples per second; recorders for music end at this rate.
+/// Samples per second at most; recorders for music end at this rate.
 const FASTEST_SOUND: u32 = 768_000;
 
 /// Limits on sources. Whatever is over one of them is `exceeds_policy`: it is refused before anything of it is encoded.
@@ -16,7 +17,7 @@ const FASTEST_SOUND: u32 = 768_000;
 pub struct Limits {
     /// Bytes of the object.
     pub bytes: u64,
-    /// Seconds, from the first sample to the last.
+    /// Seconds from the first sample to the last.
     pub duration: f64,
     /// Pixels of one picture.
     pub pixels: u64,
@@ -97,6 +98,7 @@ impl Limits {
             .filter_map(|stream| stream.start)
             .min()
             .unwrap_or(probe.container_start);
+
         let length = probe.end().map_or(0.0, |end| end - start.as_f64());
         refuse_if(length > self.duration, || {
             format!(
@@ -144,6 +146,7 @@ mod tests {
             packet: 0.0,
             content,
         });
+
         Probe {
             container: "mov".to_owned(),
             brand: None,
@@ -179,9 +182,11 @@ mod tests {
             pixels: 100 * 50,
             tracks: 2,
         };
+
         let judge = |contents, end| limits.judge(&probe(contents, end)).map_err(|refusal| refusal.message);
         assert_eq!(judge(vec![picture(100, 50), sound(64, 768_000)], 65.0), Ok(()));
         assert_eq!(limits.judge_size(1000), Ok(()));
+
         let over = [
             (
                 limits.judge_size(1001).map_err(|refusal| refusal.message),
@@ -199,6 +204,7 @@ mod tests {
             ),
             (judge(vec![picture(100, 50)], 66.0), ["61 s", "60 s"]),
         ];
+
         for (judged, figures) in over {
             let message = judged.unwrap_err();
             assert!(figures.iter().all(|figure| message.contains(figure)), "{message}");

@@ -11,6 +11,7 @@ pub fn of(probe: &Probe) -> &'static str {
         let mut media = probe.streams.iter().filter(|stream| stream.is_media());
         media.all(|stream| matches!(stream.codec.as_str(), "vp8" | "vp9" | "av1" | "opus" | "vorbis"))
     };
+
     let kinds: [(&str, &str, &str); 18] = [
         ("mpegts", "video/mp2t", "video/mp2t"),
         ("mpeg", "video/mpeg", "audio/mpeg"),
@@ -31,12 +32,16 @@ pub fn of(probe: &Probe) -> &'static str {
         ("aac", "audio/aac", "audio/aac"),
         ("matroska", "video/x-matroska", "audio/x-matroska"),
     ];
+
+    // ffmpeg names one demuxer for MP4 and QuickTime, and one for Matroska and WebM: the brand or the codecs
+    // tell them apart.
     match probe.brand.as_deref() {
         Some("qt  ") if named("mov") => return "video/quicktime",
         _ if named("mov") => return if moving { "video/mp4" } else { "audio/mp4" },
         _ if named("webm") && codecs_of_webm() => return if moving { "video/webm" } else { "audio/webm" },
         _ => {}
     }
+
     let kind = kinds.into_iter().find(|(name, ..)| named(name));
     kind.map_or(
         "application/octet-stream",

@@ -12,6 +12,7 @@ use super::size::Size;
 pub fn of(video: &Video, profile: &Profile) -> Picture {
     let turn = video.turn();
     let (block_width, block_height) = chroma_block(video);
+
     Picture {
         deinterlace: is_interlaced(video),
         field_rate: is_interlaced(video) && profile.field_rate && may_double(video),
@@ -32,8 +33,8 @@ pub fn of(video: &Video, profile: &Profile) -> Picture {
     }
 }
 
-/// Pixels, across and down, that share a sample of chroma: pictures are only fitted into whole ones. Two of each are enough for all but two
-/// old formats, and every rung is even.
+/// Pixels, across and down, that share a sample of chroma: pictures are only fitted into whole ones. Two of
+/// each are enough for all but two old formats, and every rung is even.
 fn chroma_block(video: &Video) -> (u32, u32) {
     let is = |family: &str| video.pixel_format.starts_with(family);
     match () {
@@ -43,7 +44,8 @@ fn chroma_block(video: &Video) -> (u32, u32) {
     }
 }
 
-/// Whether frames are pairs of fields: by the pictures where they told, else by the word of the stream.
+/// Whether frames are pairs of fields: by what the pictures showed where they were looked at, else by what
+/// the stream says.
 #[must_use]
 pub fn is_interlaced(video: &Video) -> bool {
     video
@@ -56,7 +58,8 @@ fn may_double(video: &Video) -> bool {
     !rate::is_fast(rate::decide(video).frames)
 }
 
-/// Codecs that can carry interlaced pictures and are used for them. H.265 can as well, but only ever says so.
+/// Codecs that can carry interlaced pictures and are used for them. H.265 can as well, but where it is, its
+/// stream says so.
 const FIELD_CODECS: [&str; 16] = [
     "h264",
     "mpeg2video",
@@ -79,8 +82,9 @@ const FIELD_CODECS: [&str; 16] = [
 /// More lines than this were never interlaced.
 const MOST_LINES: u32 = 1088;
 
-/// Whether it is worth while to look at the pictures for fields: always where the stream speaks of them; else where a camera or a
-/// careless export may have left some, that is in upright pictures of old sizes and rates. Phones turn theirs, and never interlace.
+/// Whether it is worth while to look at the pictures for fields: always where the stream speaks of them; else
+/// where a camera or a careless export may have left some, that is in upright pictures of old sizes and
+/// rates. Phones turn theirs, and never interlace.
 #[must_use]
 pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
     let slow = !rate::is_fast(rate::decide(video).frames);
@@ -88,7 +92,7 @@ pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
         || (FIELD_CODECS.contains(&stream.codec.as_str()) && video.height <= MOST_LINES && slow && video.rotation == 0)
 }
 
-/// What the source's samples stand for: each of the three facts by its own word, where it has one that can be converted.
+/// What the source's samples mean: each of the three facts by its own tag, where it has one that can be converted.
 fn color(video: &Video) -> SourceColor {
     // ffmpeg calls reserved what no edition of the standard has given a meaning yet: it says nothing.
     let said = |tag: &'_ Option<String>| tag.clone().filter(|name| name != "reserved");
@@ -136,8 +140,8 @@ fn named_matrix(name: &str, video: &Video, transfer: Transfer, primaries: Primar
         // These two are defined together with the transfer, and the second with the primaries.
         "bt2020c" => (transfer == Transfer::Bt709).then_some(Matrix::Bt2020c),
         "ictcp" => (transfer.is_high_dynamic_range() && primaries == Primaries::Bt2020).then_some(Matrix::Ictcp),
-        // Screens are recorded so, at full resolution of chroma. On all else the tag is an encoder's mistake: every file of the public
-        // reports (mpv 4340 and 13521, OBS Studio 7518) looks right without it.
+        // Screens are recorded so, at full resolution of chroma. On all else the tag is an encoder's mistake:
+        // every file of the public reports (mpv 4340 and 13521, OBS Studio 7518) looks right without it.
         "ycgco" => video.pixel_format.contains("444").then_some(Matrix::Ycgco),
         _ => None,
     }
@@ -146,8 +150,8 @@ fn named_matrix(name: &str, video: &Video, transfer: Transfer, primaries: Primar
 /// The transfer ffmpeg calls `name`; nothing where it is not converted.
 fn named_transfer(name: &str) -> Option<Transfer> {
     match name {
-        // The same curve by other names; and the ones of computers (IEC 61966-2-1) and of old television (gamma 2.2 and 2.8), whose
-        // samples every player sends to the screen as they are.
+        // The same curve by other names; and the ones of computers (IEC 61966-2-1) and of old television
+        // (gamma 2.2 and 2.8), whose samples every player sends to the screen as they are.
         "bt709" | "smpte170m" | "smpte240m" | "bt2020-10" | "bt2020-12" | "iec61966-2-1" | "iec61966-2-4"
         | "bt470m" | "bt470bg" => Some(Transfer::Bt709),
         "linear" => Some(Transfer::Linear),
@@ -211,6 +215,7 @@ mod tests {
             );
             (picture.deinterlace, picture.field_rate, picture.field_order)
         };
+
         assert_eq!(of(true, None), (true, true, FieldOrder::Flagged));
         assert_eq!(of(true, Some(Fields::Progressive)), (false, false, FieldOrder::Flagged));
         assert_eq!(of(false, Some(Fields::BottomFirst)), (true, true, FieldOrder::Bottom));
@@ -226,9 +231,11 @@ mod tests {
                 pixel_format: pixel_format.to_owned(),
                 ..video()
             };
+
             let picture = of(&source, &profile(true));
             (picture.width, picture.height)
         };
+
         assert_eq!(
             ["yuv420p", "gbrp", "yuv411p", "yuv410p"].map(size),
             [(190, 122), (190, 122), (188, 122), (188, 120)]
@@ -243,6 +250,7 @@ mod tests {
             ..video()
         };
         assert!(!of(&fast, &profile(true)).field_rate);
+
         let usual = Video {
             interlaced: true,
             ..video()
@@ -311,6 +319,7 @@ mod tests {
                 "{tags}"
             );
         }
+
         let mixed = color_of("ictcp bt709 smpte431", 1080, "yuv420p");
         assert!(mixed.approximated && mixed.matrix == Matrix::Bt2020nc && mixed.primaries == Primaries::Smpte431);
     }
@@ -333,10 +342,12 @@ mod tests {
         }
     }
 
-    /// The colours of a source of so many lines and columns that is tagged with matrix, transfer and primaries; `-` is nothing.
+    /// The colours of a source of so many lines and columns that is tagged with matrix, transfer and
+    /// primaries; `-` is nothing.
     fn color_of(tags: &str, lines: u32, pixel_format: &str) -> SourceColor {
         let mut tags = tags.split(' ').map(|tag| (tag != "-").then(|| tag.to_owned()));
         let mut tag = || tags.next().flatten();
+
         let video = Video {
             matrix: tag(),
             transfer: tag(),
@@ -354,6 +365,7 @@ mod tests {
         let asked = |codec: &str, change: fn(&mut Video)| {
             let mut video = video();
             change(&mut video);
+
             let stream = Stream {
                 index: 0,
                 audience: crate::ladder::probe::Audience::default(),
@@ -368,6 +380,7 @@ mod tests {
             };
             may_have_fields(&stream, &video)
         };
+
         assert!(asked("h264", |_| ()) && asked("mpeg2video", |video| video.height = 576));
         assert!(!asked("vp9", |_| ()) && !asked("hevc", |_| ()));
         assert!(!asked("h264", |video| video.height = 2160) && !asked("h264", |video| video.rotation = -90));

@@ -22,19 +22,21 @@ pub struct Probe {
     pub brand: Option<String>,
     /// The time the container starts at, in seconds. Seeking is relative to it.
     pub container_start: Rational,
-    /// The time at which video and sound end by the word of the container's index, in seconds, where it has one. Where the packets
-    /// end much earlier, data is missing.
+    /// The time at which video and sound end by the container's index, in seconds, where it has one. Where
+    /// the packets end much earlier, data is missing.
     pub declared_end: Option<f64>,
     /// Every stream of the container, in its order.
     pub streams: Vec<Stream>,
     /// Whether a decoder can enter the main video at a time, as real seeks showed.
     pub seekable: bool,
-    /// Seconds from a key frame to the time that was sought, for times spread over the main video. Empty when not seekable.
+    /// Seconds from a key frame to the time that was sought, for times spread over the main video. Empty when
+    /// not seekable.
     pub leads: Vec<f64>,
     /// The programmes of a transport stream, each as the absolute indexes of its streams. Empty for other containers.
     #[serde(default)]
     pub programmes: Vec<Vec<u32>>,
-    /// Seconds before a key frame from which decoding has to begin, since what is called a key frame is none: 0 for honest sources.
+    /// Seconds before a key frame from which decoding has to begin, since what is called a key frame is none:
+    /// 0 for honest sources.
     pub seek_margin: f64,
     /// Whether its tracks are only known to readers that look deep into it.
     pub deep: bool,
@@ -42,7 +44,8 @@ pub struct Probe {
     pub clock_repair: Option<ClockRepair>,
 }
 
-/// Where the clock of a source begins anew or jumps, and what brings all tracks alike onto one clock that only goes forward.
+/// Where the clock of a source begins again or jumps, and what brings all tracks alike onto one clock that
+/// only goes forward.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClockRepair {
     /// The shifts of each stream, by its absolute index, in the order of its packets.
@@ -51,7 +54,7 @@ pub struct ClockRepair {
     pub duration: f64,
 }
 
-/// From a packet on, the time stamps of a stream are moved by so much more than before.
+/// From one packet on, the time stamps of a stream are moved by so much more than before.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClockShift {
     /// Number of the packet in its stream, counted from zero at its first key packet.
@@ -65,7 +68,8 @@ pub struct ClockShift {
 pub struct Stream {
     /// Absolute stream index.
     pub index: u32,
-    /// The decoder's name for the codec; that of the container where ffmpeg knows none, empty where that has none either.
+    /// The decoder's name for the codec; that of the container where ffmpeg knows none, empty where that has
+    /// none either.
     pub codec: String,
     /// Language as the container spells it.
     pub language: Option<String>,
@@ -89,13 +93,13 @@ pub struct Stream {
 /// For whom a stream is. Containers mark this with "dispositions".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audience {
-    /// Everybody, also those who asked for none: foreign speech and signs.
+    /// Everyone, also those who asked for none: foreign speech and signs.
     pub forced: bool,
     /// Those who hear badly.
     pub hearing_impaired: bool,
     /// Those who see badly.
     pub visual_impaired: bool,
-    /// Those who want to hear about the making.
+    /// Those who want to hear about how it was made.
     pub commentary: bool,
 }
 
@@ -125,7 +129,8 @@ pub enum Content {
 pub struct Unreadable {
     /// Whether it carries moving pictures; sound, if not.
     pub is_video: bool,
-    /// Whether there is a decoder for its codec. Then nothing in it tells what the decoder has to know, such as the size of pictures.
+    /// Whether there is a decoder for its codec. Then nothing in it says what the decoder has to know, such
+    /// as the size of pictures.
     pub has_decoder: bool,
 }
 
@@ -151,7 +156,7 @@ pub struct Video {
     pub cadence: Option<Box<Cadence>>,
     /// Whether the stream says that frames are pairs of fields.
     pub interlaced: bool,
-    /// What a sample of the pictures showed of that, where one was taken and told anything.
+    /// What a sample of the pictures showed of that, where one was taken and showed anything.
     pub fields: Option<Fields>,
     /// ffmpeg's name of the pixel format, e.g. `yuv420p10le`.
     pub pixel_format: String,
@@ -168,7 +173,7 @@ pub struct Video {
     /// Whether pictures carry closed captions (CEA-608, CEA-708), as far as they were looked at.
     #[serde(default)]
     pub captions: bool,
-    /// Bits per second of the stream, where the container tells.
+    /// Bits per second of the stream, where the container says.
     pub bitrate: Option<u64>,
     /// Dolby Vision, where there is any.
     pub dolby_vision: Option<DolbyVision>,
@@ -196,8 +201,8 @@ pub struct DolbyVision {
 }
 
 impl DolbyVision {
-    /// Whether the base layer is a picture of its own: HDR10, HLG or standard. Profile 5 keeps its colours in a space of its own, and so
-    /// does every later profile without a compatible base.
+    /// Whether the base layer is a picture of its own: HDR10, HLG or standard. Profile 5 keeps its colours in
+    /// a space of its own, and so does every later profile without a compatible base.
     #[must_use]
     pub const fn has_base(self) -> bool {
         self.profile != 5 && !(self.profile >= 8 && matches!(self.compatibility, Some(0)))
@@ -211,17 +216,19 @@ pub struct Audio {
     pub channels: u32,
     /// Samples per second.
     pub sample_rate: u32,
-    /// ffmpeg's name of which channel is for which loudspeaker, e.g. `5.1(side)`; nothing where the source does not say.
+    /// ffmpeg's name of which channel is for which loudspeaker, e.g. `5.1(side)`; nothing where the source
+    /// does not say.
     pub layout: Option<String>,
-    /// Whether samples from several places of the track differ in channels, layout, rate or sample format. The fields above are then
-    /// those of the widest form that lasts.
+    /// Whether samples from several places of the track differ in channels, layout, rate or sample format.
+    /// The fields above are then those of the widest form that lasts.
     #[serde(default)]
     pub changes: bool,
 }
 
 impl Probe {
-    /// The stream whose pictures are encoded: of the videos that have any, one that moves, then the default one, then the largest as
-    /// players show it, then the first. Before packets were looked at, codecs of single pictures come last.
+    /// The stream whose pictures are encoded: of the videos that have any, one that moves, then the default
+    /// one, then the largest as players show it, then the first. Before packets were looked at, codecs of
+    /// single pictures come last.
     #[must_use]
     pub fn main_video(&self) -> Option<(&Stream, &Video)> {
         let most = self
@@ -229,6 +236,7 @@ impl Probe {
             .map(|(_, video)| video.intervals())
             .max()
             .unwrap_or_default();
+
         self.videos().min_by_key(|(stream, video)| {
             let unknown = stream.end.is_none();
             let single = unknown && stream.is_picture_codec();
@@ -251,15 +259,18 @@ impl Probe {
         })
     }
 
-    /// Makes covers of the videos that stand still beside one that moves; `pictures` tells how many of a stream were seen. Alone, a still
-    /// is the video.
+    /// Makes covers of the videos that stand still beside one that moves; `pictures` says how many of a
+    /// stream were seen. Alone, a still is the video.
     pub fn set_stills_aside(&mut self, pictures: impl Fn(u32) -> usize) {
         let most = self.videos().map(|(stream, _)| pictures(stream.index)).max();
         let Some(most) = most.filter(|most| *most > 1) else {
             return;
         };
+
         for stream in &mut self.streams {
             let seen = pictures(stream.index);
+            // Only codecs of single pictures are judged by how few there are; a stream of one picture is a
+            // still in any codec.
             let few = stream.is_picture_codec() && seen.saturating_mul(FEW) < most;
             if matches!(stream.content, Content::Video(_)) && (seen == 1 || (seen > 0 && few)) {
                 stream.content = Content::Cover;
@@ -287,10 +298,12 @@ impl Probe {
                 .iter()
                 .find(|stream| matches!(stream.content, Content::Audio(_)))
         };
+
         let main = self.main_video().map(|(stream, _)| stream);
         let Some(main) = main.or_else(first_sound) else {
             return false;
         };
+
         let holding = |index: u32| {
             let programmes = self.programmes.iter();
             programmes.filter(move |programme| programme.contains(&index))
@@ -310,7 +323,7 @@ impl Probe {
 }
 
 impl Probe {
-    /// The streams of pictures (`is_video`) or of sound that hold packets nobody here can decode.
+    /// The streams of pictures (`is_video`) or of sound that hold packets which cannot be decoded here.
     pub fn unreadable(&self, is_video: bool) -> impl Iterator<Item = (&Stream, Unreadable)> {
         self.streams.iter().filter_map(move |stream| match stream.content {
             Content::Unreadable(why) if why.is_video == is_video && stream.end.is_some() => Some((stream, why)),
@@ -326,8 +339,8 @@ impl Video {
         Turn::from_rotation(self.rotation, self.mirrored)
     }
 
-    /// Its upright size in square pixels: the stored height, and the width its pixel aspect makes of the stored width, turned as
-    /// players turn it.
+    /// Its upright size in square pixels: the stored height, and the width its pixel aspect makes of the
+    /// stored width, turned as players turn it.
     #[must_use]
     pub fn upright_size(&self) -> Size {
         let aspect = if Size::believes(self.pixel_aspect) {
@@ -428,6 +441,7 @@ mod tests {
             let size = stored(size, aspect, rotation).upright_size();
             (size.width, size.height)
         };
+
         assert_eq!(upright((1920, 1080), (1, 1), -90), (1080, 1920));
         assert_eq!(upright((1920, 1080), (1, 1), 180), (1920, 1080));
         assert_eq!(upright((720, 576), (64, 45), 0), (1024, 576));
@@ -439,6 +453,7 @@ mod tests {
     fn the_default_then_the_largest_then_the_first_is_the_main_video() {
         let of = |streams| main(&probe(streams));
         let (small, large) = ((320, 180), (480, 270));
+
         assert_eq!(
             of(vec![video(0, "h264", small, true), video(1, "h264", large, true)]),
             Some(1)
@@ -455,6 +470,7 @@ mod tests {
             of(vec![video(0, "h264", large, true), video(1, "h264", large, true)]),
             Some(0)
         );
+
         assert_eq!(of(vec![]), None);
     }
 
@@ -466,6 +482,7 @@ mod tests {
             }
             stream
         };
+
         let film = || seen(video(0, "hevc", (1440, 1080), false), 53);
         let large = |pictures| seen(video(1, "hevc", (4000, 3000), true), pictures);
         assert_eq!(main(&probe(vec![film(), large(2)])), Some(0));
@@ -504,6 +521,7 @@ mod tests {
             probe.set_stills_aside(|index| pictures[index as usize]);
             (probe.streams[0].content == Content::Cover, main(&probe))
         };
+
         assert_eq!(aside("mjpeg", [1, 150]), (true, Some(1)));
         assert_eq!(aside("h264", [1, 150]), (true, Some(1)));
         // A slide show of photographs beside a film.
@@ -531,9 +549,11 @@ mod tests {
             let videos = (0..).zip(&streams).map(|(index, (codec, default, _, end))| {
                 Stream { end: ended(*end), ..video(index, codec, (64, 64), *default) }
             });
+
             let mut probe = probe(videos.collect());
             probe.set_stills_aside(|index| streams[index as usize].2);
             prop_assert_eq!(probe.main_video().is_some(), !streams.is_empty());
+
             let most = streams.iter().map(|stream| stream.2).max().unwrap_or_default();
             for (stream, (_, _, pictures, _)) in probe.streams.iter().zip(&streams) {
                 prop_assert!(*pictures < most || *pictures == 0 || stream.content != Content::Cover);

@@ -1,5 +1,6 @@
-//! The frame rate of the output: constant sources keep theirs exactly, variable ones are laid onto a standard one that holds their
-//! motion. The times of packets decide; what containers and ffmpeg say of the whole only tells exact fractions from rounded ones.
+//! The frame rate of the output: constant sources keep theirs exactly, variable ones are laid onto a standard
+//! one that holds their motion. The times of packets decide; what containers and ffmpeg say of the whole only
+//! sets exact fractions apart from rounded ones.
 
 use streams::Rational;
 
@@ -10,20 +11,22 @@ use super::standard_rates::standard_rates;
 /// No output is faster.
 const FASTEST: Rational = Rational::whole(60);
 
-/// Above this rate a source is fast: small rungs take every second frame, and others more bits. Cameras whose 30 frames a second are
-/// a little more are not.
+/// Above this rate a source is fast: small rungs take every second frame, and others more bits. Cameras whose
+/// 30 frames a second are a little more are not.
 pub const FAST_ABOVE: Rational = Rational::whole(32);
 
 /// Below so many pixels of the short side every second frame of a fast source is enough.
 const FULL_RATE_FROM: u32 = 720;
 
-/// Stands in where nothing is known.
+/// Frames per second where nothing is known.
 const UNKNOWN: Rational = Rational::whole(25);
 
-/// Mean and guessed rate of a constant source differ by less than this share: containers cut the first or last frame's duration.
+/// Mean and guessed rate of a constant source differ by less than this share: containers cut the first or
+/// last frame's duration.
 const CONSTANT: f64 = 0.005;
 
-/// A constant rate this near to a standard one is that one, written by a container that counts milliseconds. 30 and 29.97 differ by 0.1 %.
+/// A constant rate this near to a standard one is that one, written by a container that counts milliseconds.
+/// 30 and 29.97 differ by 0.1 %.
 const SAME: f64 = 0.0002;
 
 /// Share by which a camera's clock may be off: 60.02 frames a second are 60, not twice 30.01.
@@ -32,14 +35,15 @@ const CLOCK: f64 = 0.01;
 /// Share of regular intervals from which a source is constant: a recorder may lose a frame now and then.
 const REGULAR: f64 = 0.98;
 
-/// How much longer than the usual one the mean interval of a constant source may be, by frames that were lost. Where motion comes in
-/// bursts most intervals are regular, too, but not most of the time.
+/// How much longer than the usual one the mean interval of a constant source may be, by frames that were
+/// lost. Where motion comes in bursts most intervals are regular, too, but not most of the time.
 const STEADY: f64 = 1.25;
 
-/// Intervals without which regular ones may be chance.
+/// Intervals below which regular ones may be chance.
 const ENOUGH: usize = 8;
 
-/// Share of intervals that are whole frames of one clock, from which pictures are missing on it and no other clock is meant.
+/// Share of intervals that are whole frames of one clock, from which pictures are missing on it and no other
+/// clock is meant.
 const ON_ONE_CLOCK: f64 = 0.95;
 
 /// What the output's rate is.
@@ -51,13 +55,15 @@ pub struct Rate {
     pub constant: bool,
 }
 
-/// Decides the rate of a source: by its packets, else from its mean rate and the rate ffmpeg guesses from its time stamps.
+/// Decides the rate of a source: by its packets, else from its mean rate and the rate ffmpeg guesses from its
+/// time stamps.
 #[must_use]
 pub fn decide(video: &Video) -> Rate {
     let summary = Summary {
         average: video.average_rate,
         base: video.base_rate,
     };
+
     match &video.cadence {
         Some(cadence) if has_packets_of_fields(video, cadence) => constant(video.average_rate.unwrap_or(UNKNOWN)),
         Some(cadence) if summary.is_constant(cadence) => constant(summary.exact(cadence)),
@@ -69,8 +75,8 @@ pub fn decide(video: &Video) -> Rate {
     }
 }
 
-/// Whether what was seen of a source's packets tells its rate: they are regular, and so is the whole by its mean rate. Else more of
-/// it has to be seen.
+/// Whether what was seen of a source's packets shows its rate: they are regular, and so is the whole by its
+/// mean rate. Else more of it has to be seen.
 #[must_use]
 pub fn is_settled(video: &Video) -> bool {
     let Some(cadence) = &video.cadence else {
@@ -86,7 +92,7 @@ fn has_packets_of_fields(video: &Video, cadence: &Cadence) -> bool {
     video.interlaced && cadence.regular >= REGULAR && video.average_rate.is_some_and(twice)
 }
 
-/// The two numbers ffprobe tells of the whole stream.
+/// The two rates ffprobe reports for the whole stream (`avg_frame_rate` and `r_frame_rate`), in frames per second.
 #[derive(Debug, Clone, Copy)]
 struct Summary {
     /// The mean rate; containers without an index of frames guess it.
@@ -113,6 +119,8 @@ impl Summary {
         let near = |rate: &Rational| differ(rate.as_f64(), found) <= cadence.error.max(SAME);
         let told = || self.rates().filter(near);
         let standards: Vec<Rational> = standard_rates().filter(near).collect();
+
+        // A summary rate that the packets confirm is exact where their mean is only measured.
         told()
             .find_map(|rate| standard(rate.as_f64(), SAME))
             .or_else(|| (!standards.is_empty()).then(|| nearest(&standards, found)))
@@ -135,7 +143,8 @@ impl Summary {
             return upward(nearest(cadence.clock));
         }
 
-        // The mean is a standard rate and holds all motion: a film at 24 whose frames stand for two and three fields in turn.
+        // The mean is a standard rate and holds all motion: a film at 24 whose frames stand for two and three
+        // fields in turn.
         let mean = nearest(cadence.mean);
         if differ(1.0 / cadence.mean, mean.as_f64()) < CONSTANT && holds(&mean) {
             return mean;
@@ -144,12 +153,13 @@ impl Summary {
         upward(nearest(cadence.usual))
     }
 
-    /// The standard rates a source may be laid on: those of NTSC where anything tells that its clock is one.
+    /// The standard rates a source may be laid on: those of NTSC where anything says that its clock is one.
     fn candidates(self, cadence: &Cadence) -> impl Iterator<Item = Rational> {
         let clocks = [cadence.usual, cadence.clock].map(|interval| 1.0 / interval);
         let told: Vec<f64> = self.rates().map(Rational::as_f64).chain(clocks).collect();
         let ntsc = |rate: Rational| rate.den() == 1001;
         let is_ntsc = told.iter().any(|rate| standard(*rate, SAME).is_some_and(ntsc));
+
         standard_rates().filter(move |rate| match (rate.num(), rate.den()) {
             (_, 1001) => is_ntsc,
             (24 | 30 | 60, _) => !is_ntsc,
@@ -157,12 +167,13 @@ impl Summary {
         })
     }
 
-    /// What the two numbers tell where no packets were seen that follow each other.
+    /// What the two numbers say where no packets were seen that follow each other.
     fn alone(self) -> Rate {
         let variable = |frames| Rate {
             frames,
             constant: false,
         };
+
         let all: Vec<Rational> = standard_rates().collect();
         match (self.average, self.base) {
             (Some(average), Some(base)) if differ(average.as_f64(), base.as_f64()) < CONSTANT => constant(base),
@@ -184,8 +195,10 @@ impl Summary {
 fn constant(rate: Rational) -> Rate {
     let rate = standard(rate.as_f64(), SAME).unwrap_or(rate);
     let fastest = FASTEST.as_f64() * (1.0 + CLOCK);
+    // A whole divisor leaves out frames evenly; any other one would make the motion uneven.
     let divisor = (rate.as_f64() / fastest).ceil().max(1.0) as i64;
     let slower = rate.checked_div(Rational::whole(divisor)).unwrap_or(UNKNOWN);
+
     Rate {
         frames: slower.max(Rational::whole(1)).min(FASTEST),
         constant: true,
@@ -360,16 +373,19 @@ mod tests {
         is_variable("a phone in the dark", phone, ("28", "30"), "30/1");
         let camera = picked(25.0, 400, MS, |n| n % 10 != 7);
         is_variable("a camera of 25 in the dark", camera, ("45/2", "25"), "25/1");
+
         let screen = picked(60.0, 400, EXACT, |n| n * n % 30 < 5);
         is_variable("a recorded screen", screen, ("20", "60"), "60/1");
         let bursts = picked(60.0, 1680, MS, |n| n % 420 < 60);
         is_variable("bursts", bursts, ("120/11", "120/11"), "60/1");
+
         let halves = speeds(&[(30.0, 75), (15.0, 75)], EXACT);
         is_variable("30, then 15", halves, ("20", "30"), "30/1");
         let halves = speeds(&[(60.0, 150), (30.0, 150)], EXACT);
         is_variable("60, then 30", halves, ("40", "60"), "60/1");
         let thirds = speeds(&[(60.0, 100), (20.0, 100)], EXACT);
         is_variable("a mean of half the base", thirds, ("30", "60"), "60/1");
+
         let pause = speeds(&[(60.0, 200), (0.2, 1), (60.0, 200)], MS);
         is_variable("a long pause", pause, ("50", "60"), "60/1");
     }
@@ -384,6 +400,7 @@ mod tests {
         is_variable("film with a little video", some, ("26", "120"), "30/1");
         let few = speeds(&[(24.0, 400), (30.0, 20)], EXACT);
         is_variable("film with next to no video", few, ("24", "120"), "24/1");
+
         let telecine = (0..400).map(|n| (f64::from(n) * 2.5).floor() * 1001.0 / 60_000.0);
         let telecine: Vec<f64> = telecine.collect();
         is_variable(
@@ -392,9 +409,11 @@ mod tests {
             ("2997/125", "60000/1001"),
             "24000/1001",
         );
+
         let shaky = times(30.0, 400, MS).into_iter().enumerate();
         let shaky = shaky.map(|(n, time)| time + [0.0, 0.007, -0.004, 0.005, -0.007][n % 5]);
         is_variable("a shaky clock", shaky.collect(), ("30", "90000"), "30/1");
+
         let slow_motion = speeds(&[(30.0, 60), (240.0, 240), (30.0, 60)], EXACT);
         is_variable("slow motion between", slow_motion, ("72", "240"), "60/1");
         let slides = speeds(&[(0.2, 5), (0.1, 3), (0.3, 4), (0.05, 2)], MS);
@@ -455,6 +474,7 @@ mod tests {
             let cadence = Cadence::of([times]).map(Box::new);
             let (average_rate, base_rate) = (Rational::new(a, b), Rational::new(c, d));
             let video = Video { average_rate, base_rate, interlaced, cadence, ..video() };
+
             let rate = decide(&video).frames;
             prop_assert!(rate >= Rational::whole(1) && rate <= FASTEST, "{rate}");
             let _ = is_settled(&video);

@@ -13,7 +13,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal told by `message`, one sentence.
+    /// A refusal with the code an API sees and `message`, one sentence for a person.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,

@@ -9,7 +9,8 @@ use super::rate;
 use super::size::Size;
 use super::timeline::Grid;
 
-/// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as 480 are visibly softer, 500 are not.
+/// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as 480 are
+/// visibly softer, 500 are not.
 const LARGER: f64 = 1.05;
 
 /// A source this much larger than the rung below it keeps that one, too. Nearer ones would be two rungs of one quality.
@@ -21,8 +22,8 @@ const USUAL_SHAPE: f64 = 16.0 / 9.0;
 /// Twice the frames need so much more.
 const FAST: f64 = 1.5;
 
-/// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some of what looks like few bits is
-/// a container's wrong word.
+/// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some of what
+/// looks like few bits is a wrong statement of a container.
 const LEAST_SHARE: f64 = 0.25;
 
 /// The video of a job: what is made of a source, and what is not.
@@ -40,6 +41,7 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
     let source = size.short_side();
     let mut ladder = Ladder::default();
     let mut chosen: Vec<(Rung, String)> = Vec::new();
+
     for rung in &profile.rungs {
         if rung.short_side <= source {
             let reason = format!("the source's short side of {source} px reaches {} px", rung.short_side);
@@ -49,6 +51,7 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
             ladder.leave_out(rung.short_side, reason);
         }
     }
+
     if let Some(own) = own_rung(profile, source, chosen.first().map(|(rung, _)| rung.short_side)) {
         if let Some((below, _)) = chosen.first()
             && f64::from(source) < CLEARLY_LARGER * f64::from(below.short_side)
@@ -66,10 +69,12 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
         let reason = format!("the ladder {:?} ends at {} px", profile.name, top.short_side);
         ladder.leave_out(source, reason);
     }
+
     ladder.renditions = chosen
         .into_iter()
         .filter_map(|(rung, reason)| rendition(profile, size, grid, budget, rung, reason))
         .collect();
+
     ladder
 }
 
@@ -88,6 +93,7 @@ fn own_rung(profile: &Profile, source: u32, below: Option<u32>) -> Option<Rung> 
     if below.is_some_and(|below| f64::from(source) < LARGER * f64::from(below)) {
         return None;
     }
+
     let scale = f64::from(source) / f64::from(above.short_side);
     Some(Rung {
         short_side: source / 2 * 2,
@@ -107,12 +113,17 @@ fn rendition(
 ) -> Option<VideoRendition> {
     let size = source.scaled_to(rung.short_side);
     let frame_rate = rate::of_rung(grid.rate, rung.short_side);
+    // At half the rate a segment has half as many frames, so that segments of all rungs begin at the same
+    // times.
     let step = if frame_rate == grid.rate { 1 } else { 2 };
+
     let wanted = maxrate(&rung, size, frame_rate);
     let codec = Encoder::named(&profile.encoder).map_or(Codec::H264, |encoder| encoder.codec);
     let allowed = budget.map_or(wanted, |budget| budget.cap(size.area(), codec));
     let least = (wanted as f64 * LEAST_SHARE) as u64;
     let maxrate = kilobits(allowed.clamp(least, wanted));
+
+    // The reasons are published in the plan, so each change of the profile's values adds its sentence.
     let mut reason = reason;
     if step > 1 {
         reason += "; every second frame is enough at this size";
@@ -120,6 +131,7 @@ fn rendition(
     if maxrate < wanted {
         reason += "; its cap is lower than the ladder's, since the source has no more bits to keep";
     }
+
     Some(VideoRendition {
         name: format!("{}p", rung.short_side).parse::<RenditionName>().ok()?,
         width: size.width,
@@ -210,6 +222,7 @@ mod tests {
                 height: 900,
             };
             let ladder = renditions(&profile, size, &grid, None);
+
             assert_eq!(ladder.renditions.len(), 4);
             assert!(ladder.renditions.iter().all(|rung| rung.subme == subme));
         }
@@ -233,6 +246,7 @@ mod tests {
     fn fast_sources_are_capped_higher_on_top_and_halved_below() {
         let fast = made(1920, 1080, 60, None).renditions;
         let usual = &Profile::standard().rungs;
+
         assert_eq!(
             (fast[0].frame_rate, fast[0].segment_frames, fast[0].maxrate),
             (Rational::whole(60), 240, usual[0].maxrate * 3 / 2)
@@ -252,6 +266,7 @@ mod tests {
         };
         let usual: Vec<u64> = Profile::standard().rungs.iter().map(|rung| rung.maxrate).collect();
         assert_eq!(caps(50_000_000), usual);
+
         // Caps are whole kilobits.
         let share = |part: u64| (usual[0] / part + 500) / 1000 * 1000;
         let few = caps(usual[0] / 3);
@@ -268,12 +283,15 @@ mod tests {
             let ladder = made(width, height, rate, Budget::of("hevc", bitrate, u64::from(width) * u64::from(height)));
             let left_out = ladder.left_out.len();
             let ladder = ladder.renditions;
+
             prop_assert!(!ladder.is_empty());
             prop_assert!(ladder.is_sorted_by(|a, b| a.width > b.width || a.height > b.height));
+
             let own = usize::from(!Profile::standard().rungs.iter().any(|rung| ladder[0].name.as_str() == format!("{}p", rung.short_side)));
             let above = usize::from(width.min(height) >= 1134);
             // Each rung of the profile is made or left out.
             prop_assert_eq!(ladder.len() - own + left_out - above, 4);
+
             for rendition in &ladder {
                 prop_assert!(rendition.width.is_multiple_of(2) && rendition.height.is_multiple_of(2) && rendition.width > 0 && rendition.height > 0);
                 prop_assert!(rendition.width <= width && rendition.height <= height);

@@ -42,11 +42,13 @@ impl Size {
     /// This size scaled down to a short side of `short_side` pixels, both sides even and none larger than here.
     #[must_use]
     pub fn scaled_to(self, short_side: u32) -> Self {
+        // In 4:2:0 two pixels each way share a sample of chroma, so both sides have to be even.
         let short = short_side.min(self.short_side()) / 2 * 2;
         let scale = f64::from(short) / f64::from(self.short_side().max(1));
         let long = ((f64::from(self.long_side()) * scale / 2.0).round() as u32)
             .saturating_mul(2)
             .min(self.long_side() / 2 * 2);
+
         if self.width < self.height {
             Self {
                 width: short,
@@ -79,6 +81,7 @@ mod tests {
                 height: 766
             }
         );
+
         assert_eq!(
             Size {
                 width: 608,
@@ -103,6 +106,7 @@ mod tests {
             // A side of n pixels is exact to one pixel, that is 1/n.
             let error = (f64::from(size.width) * f64::from(height)) / (f64::from(size.height) * f64::from(width)) - 1.0;
             prop_assert!(error.abs() < 2.0 / f64::from(size.short_side()), "{error}");
+
             if short >= 360 && source.short_side() >= 360 {
                 prop_assert!(error.abs() < 0.005, "{error}");
             }

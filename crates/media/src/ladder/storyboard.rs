@@ -1,4 +1,5 @@
-//! The storyboard of a video: how far apart its preview pictures lie, how large they are, and how they fill sheets. Pure.
+//! The storyboard of a video: how far apart its preview pictures lie, how large they are, and how they fill
+//! sheets. Pure.
 
 use streams::Rational;
 use streams::plan::Storyboard;
@@ -8,19 +9,22 @@ use super::size::Size;
 /// Seconds from one tile to the next, in videos of up to twenty minutes.
 const INTERVAL: f64 = 2.0;
 
-/// Tiles of the longest video: at this many, a tile is about two pixels of a seek bar.
+/// Tiles of a storyboard at most: with this many, a tile is about two pixels of a seek bar.
 const MOST: u64 = 600;
 
 /// Longest side of a tile, in pixels.
 const LONGEST: u32 = 192;
 
-/// Tiles beside each other, and above each other, in a full sheet: at most 1920 pixels each way, which any device can decode.
+/// Tiles beside each other, and above each other, in a full sheet: at most 1920 pixels each way, which any
+/// device can decode.
 const SIDE: u32 = 10;
 
-/// The end of a video may be two frames earlier than planned. No tile is planned there, so that every planned tile is found.
+/// The end of a video may be two frames earlier than planned. No tile is planned there, so that every planned
+/// tile is found.
 const UNSURE: u64 = 2;
 
-/// The storyboard of `frames` frames at `rate`, given the upright size of the largest rendition. There is at least one tile.
+/// The storyboard of `frames` frames at `rate`, given the upright size of the largest rendition. There is at
+/// least one tile.
 #[must_use]
 pub fn plan(frames: u64, rate: Rational, size: Size) -> Storyboard {
     let usual = (rate.as_f64() * INTERVAL).round().max(1.0) as u64;
@@ -28,6 +32,7 @@ pub fn plan(frames: u64, rate: Rational, size: Size) -> Storyboard {
     let tiles = frames.saturating_sub(UNSURE).div_ceil(interval).clamp(1, MOST) as u32;
     let tile = fitted(size, LONGEST);
     let columns = tiles.min(SIDE);
+
     Storyboard {
         interval_frames: u32::try_from(interval).unwrap_or(u32::MAX),
         tiles,
@@ -48,6 +53,7 @@ pub fn fitted(size: Size, longest: u32) -> Size {
             .min(side / 2 * 2)
             .max(2)
     };
+
     Size {
         width: even(size.width),
         height: even(size.height),
@@ -75,6 +81,7 @@ mod tests {
             rows: 4,
         };
         assert_eq!(short, wanted);
+
         let still = plan(1, Rational::whole(25), Size { width: 16, height: 16 });
         assert_eq!((still.tiles, still.columns, still.rows), (1, 1, 1));
         assert_eq!((still.width, still.height), (16, 16));
@@ -107,12 +114,14 @@ mod tests {
         ) {
             let size = Size { width: width + 1, height: height + 1 };
             let storyboard = plan(frames, Rational::new(rate.0, rate.1).unwrap(), size);
+
             prop_assert!((1..=600).contains(&storyboard.tiles));
             prop_assert!(storyboard.columns <= 10 && storyboard.rows <= 10);
             prop_assert!(storyboard.columns * storyboard.rows >= storyboard.tiles.min(100));
             prop_assert!(storyboard.width.is_multiple_of(2) && storyboard.height.is_multiple_of(2));
             prop_assert!(storyboard.width <= size.width && storyboard.height <= size.height);
             prop_assert!(storyboard.width.max(storyboard.height) <= 192 && storyboard.width.min(storyboard.height) >= 2);
+
             let last = u64::from(storyboard.tiles - 1) * u64::from(storyboard.interval_frames);
             prop_assert!(last == 0 || last + 2 < frames);
             prop_assert_eq!(storyboard.tiles_in(0, frames), 0..storyboard.tiles);

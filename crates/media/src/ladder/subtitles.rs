@@ -6,7 +6,7 @@ use super::label::{Labels, left_out};
 use super::language::{Known, known};
 use super::probe::{Content, Probe, Stream};
 
-/// No source gets more; players list them all in one menu.
+/// Tracks of a source at most; players list them all in one menu.
 const MOST: usize = 32;
 
 /// The kinds of text that ffmpeg decodes.
@@ -47,6 +47,7 @@ pub struct Subtitles {
 pub fn renditions(probe: &Probe) -> Subtitles {
     let mut subtitles = Subtitles::default();
     let mut labels = Labels::default();
+
     for stream in &probe.streams {
         let Content::Subtitle { bitmap } = stream.content else {
             continue;
@@ -54,6 +55,7 @@ pub fn renditions(probe: &Probe) -> Subtitles {
         if probe.is_of_other_programme(stream) {
             continue;
         }
+
         if bitmap {
             subtitles.leave(
                 stream,
@@ -72,6 +74,7 @@ pub fn renditions(probe: &Probe) -> Subtitles {
             subtitles.add(stream, &mut labels);
         }
     }
+
     subtitles
 }
 
@@ -89,10 +92,12 @@ impl Subtitles {
         let Ok(name) = k.to_string().parse() else {
             return;
         };
+
         let label = labels.take(&label(stream, language.as_ref(), k));
         // A player shows forced subtitles without being asked, and of all others at most one.
         let default =
             stream.default && !stream.audience.forced && !self.renditions.iter().any(|rendition| rendition.default);
+
         self.renditions.push(SubtitleRendition {
             name,
             track: stream.index,
@@ -112,6 +117,7 @@ fn label(stream: &Stream, language: Option<&Known>, k: usize) -> String {
     if let Some(title) = title {
         return title.to_owned();
     }
+
     let name = language.map_or_else(|| format!("Subtitles {}", k + 1), |language| language.name.clone());
     match (stream.audience.forced, stream.audience.hearing_impaired) {
         (true, _) => format!("{name} (forced)"),
@@ -172,12 +178,14 @@ mod tests {
             },
             ..text(3, "subrip", Some("eng"))
         };
+
         let subtitles = of(vec![
             forced,
             heard,
             text(4, "mov_text", Some("eng")),
             text(5, "webvtt", None),
         ]);
+
         let found: Vec<(&str, &str, bool, bool)> = subtitles
             .renditions
             .iter()
@@ -190,12 +198,14 @@ mod tests {
                 )
             })
             .collect();
+
         let wanted = [
             ("0", "English (forced)", false, true),
             ("1", "English (SDH)", true, false),
             ("2", "English", false, false),
             ("3", "Subtitles 4", false, false),
         ];
+
         assert_eq!(found, wanted);
         assert!(subtitles.warnings.is_empty());
     }
@@ -208,6 +218,7 @@ mod tests {
             text(4, "subrip", None),
         ]);
         assert_eq!(subtitles.warnings, ["bitmap_subtitles_ignored", "subtitles_left_out"]);
+
         let names: Vec<&str> = subtitles
             .left_out
             .iter()

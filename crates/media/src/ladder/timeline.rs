@@ -8,16 +8,17 @@ use super::rate::is_fast;
 /// Sound may begin so many seconds before the pictures without moving zero: it is cut there.
 const HEAD_START: (i64, i64) = (1, 10);
 
-/// What floating point leaves of an exact number.
+/// Seconds of error that floating point leaves of an exact number.
 const ROUNDING: f64 = 1e-6;
 
 /// Seconds of sound in an AAC frame at 48 kHz: by so much a segment of sound may be longer than one of pictures.
 const AAC_FRAME: f64 = 1024.0 / 48_000.0;
 
-/// Seconds by which pictures and sound may end apart without either being padded: sound then ends where the pictures do.
+/// Seconds by which pictures and sound may end apart without either being padded: sound then ends where the
+/// pictures do.
 pub(super) const APART: f64 = 0.1;
 
-/// Seconds of less which a last segment is not made: hls.js 1.7.4 never ends behind one of a frame or two.
+/// Seconds; no shorter last segment is made: hls.js 1.7.4 never ends behind one of a frame or two.
 const SLIVER: f64 = 0.5;
 
 /// Frames by which the end of the video may differ from the plan.
@@ -25,8 +26,8 @@ const END_FRAMES: f64 = 2.0;
 
 /// The timeline of a source with pictures.
 ///
-/// Zero is the first picture. Where sound begins more than 0.1 s earlier, zero is the start of the sound, moved back by less than a
-/// frame so that the pictures stay on the grid.
+/// Zero is the first picture. Where sound begins more than 0.1 s earlier, zero is the start of the sound,
+/// moved back by less than a frame so that the pictures stay on the grid.
 #[must_use]
 pub fn with_pictures(
     first_picture: Rational,
@@ -37,10 +38,12 @@ pub fn with_pictures(
     let head_start = first_sound.and_then(|sound| first_picture.checked_sub(sound));
     let moved = head_start
         .filter(|head_start| Rational::new(HEAD_START.0, HEAD_START.1).is_some_and(|most| *head_start > most));
+
     let zero = moved.and_then(|head_start| {
         let frames = ceil(head_start.checked_mul(rate)?);
         first_picture.checked_sub(Rational::whole(frames).checked_div(rate)?)
     });
+
     Timeline {
         zero: zero.unwrap_or(first_picture),
         container_start,
@@ -82,6 +85,7 @@ impl Grid {
         } else {
             frames.round().max(1.0) as u32
         };
+
         let gops = (segment_seconds / gop_seconds.max(1)).max(1);
         Self {
             rate,
@@ -96,8 +100,8 @@ impl Grid {
         (seconds * self.rate.as_f64()).round().max(0.0) as u64
     }
 
-    /// The frames of a programme whose pictures and sound end so many seconds from zero: those of the pictures, or as many as reach to
-    /// the end of the sound where that is well behind them. At least one.
+    /// The frames of a programme whose pictures and sound end so many seconds from zero: those of the
+    /// pictures, or as many as reach to the end of the sound where that is well behind them. At least one.
     #[must_use]
     pub fn programme(&self, pictures: f64, sound: f64) -> u64 {
         let frames = self.frame_at(pictures).max(1);
@@ -127,15 +131,19 @@ impl Grid {
     }
 }
 
-/// The segments of `duration` seconds each that a programme has, and the one target duration of its playlists; `frame` seconds of a
-/// frame, where it has pictures. What is left behind the last whole segment joins it where it is little.
+/// The segments of `duration` seconds each that a programme has, and the one target duration of its
+/// playlists; `frame` seconds of a frame, where it has pictures. What is left behind the last whole segment
+/// joins it where it is little.
 #[must_use]
 pub fn segments(duration: Rational, programme: f64, frame: f64) -> Segment {
     let each = duration.as_f64();
     let whole = (programme / each + ROUNDING).floor();
     let rest = (programme - whole * each).max(0.0);
+
     let joins = whole >= 1.0 && rest < SLIVER;
+    // The end may come out later than planned, and the target must hold then, too (RFC 8216 section 4.3.3.1).
     let longest = if joins { each + rest + END_FRAMES * frame } else { each };
+
     Segment {
         duration,
         count: whole as u32 + u32::from(!joins),
@@ -171,9 +179,11 @@ mod tests {
             (grid("25").segment, grid("30000/1001").segment, grid("60").segment),
             (100, 120, 240)
         );
+
         assert_eq!(grid("50").gop % 2, 0);
         assert_eq!(grid("30000/1001").segments(240).target_duration, 4);
         assert_eq!(grid("30000/1001").segments(240).duration, rational("1001/250"));
+
         assert_eq!(
             Grid::new(rational("25"), 6, 2),
             Grid {
@@ -191,6 +201,7 @@ mod tests {
             let segments = grid.segments(frames);
             (segments.count, segments.target_duration)
         };
+
         // 8.00, 8.04 and 8.36 s; 8.40 and 8.48 s, whose last segment rounds to five; 8.52 s; and less than a segment.
         assert_eq!([200, 201, 209].map(of), [(2, 4); 3]);
         assert_eq!([210, 212].map(of), [(2, 5); 2]);
@@ -198,6 +209,7 @@ mod tests {
             [213, 1, 12, 99, 100, 101].map(of),
             [(3, 4), (1, 4), (1, 4), (1, 4), (1, 4), (1, 4)]
         );
+
         let sound = |seconds| segments(Rational::whole(4), seconds, 0.0);
         assert_eq!((sound(8.45).count, sound(8.45).target_duration), (2, 4));
         assert_eq!((sound(8.49).count, sound(8.49).target_duration), (2, 5));
@@ -223,8 +235,10 @@ mod tests {
             let segments = grid.segments(frames);
             let each = segments.duration.as_f64();
             prop_assert!((each - f64::from(seconds)).abs() <= 1.0);
+
             let last = grid.seconds(frames) - f64::from(segments.count - 1) * each;
             prop_assert!(segments.count == 1 || last > SLIVER - 1e-6);
+
             let longest = if segments.count == 1 { last } else { last.max(each) };
             prop_assert!((longest + AAC_FRAME - 1e-6).round() <= f64::from(segments.target_duration), "{segments:?} {longest}");
         }

@@ -1,7 +1,8 @@
-//! Recordings of a quarter of an hour, judged by value: what an encoder makes of them passes, and two lost seconds are found.
+//! Recordings of a quarter of an hour, judged by value: what an encoder makes of them passes, and two lost
+//! seconds are found.
 //!
-//! They are made at a low rate, so that one test takes seconds, and what AAC does to them is a model; `crates/ffmpeg/tests/encoding/soundtracks.rs` holds it
-//! against ffmpeg's encoder.
+//! They are made at a low rate, so that one test takes seconds, and what AAC does to them is a model;
+//! `crates/ffmpeg/tests/encoding/soundtracks.rs` holds it against ffmpeg's encoder.
 
 use std::f32::consts::TAU;
 
@@ -19,7 +20,8 @@ const BLOCK: usize = RATE / BLOCKS_PER_SECOND as usize;
 /// Seconds of a recording.
 const LENGTH: f32 = 900.0;
 
-/// By how much a frame may come out quieter than it went in: 2.5 dB, where ffmpeg's encoder was never further off than 1.7 dB.
+/// By how much a frame may come out quieter than it went in: 2.5 dB, where ffmpeg's encoder was never further
+/// off than 1.7 dB.
 const QUIETER: f32 = 0.75;
 
 /// The noise of the coder beside the sound around it, as amplitude: far more than ffmpeg's.
@@ -75,12 +77,15 @@ impl Recording {
     /// Adds a sound from one time to another, in seconds.
     fn add(&mut self, from: f32, to: f32, sound: Sound) {
         let rate = RATE as f32;
+
         let first = (from.max(0.0) * rate).round() as usize;
         let end = ((to.max(0.0) * rate).round() as usize).min(self.samples.len());
         let (length, ramp) = (end.saturating_sub(first), (sound.ramp * rate) as usize);
+
         // A tone turns a vector by the same angle from sample to sample.
         let (sin, cos) = (TAU * sound.tone / rate).sin_cos();
         let (mut x, mut y) = (0.0_f32, 1.0_f32);
+
         for i in 0..length {
             let value = if sound.tone > 0.0 {
                 (x, y) = (x * cos + y * sin, y * cos - x * sin);
@@ -88,6 +93,7 @@ impl Recording {
             } else {
                 self.dice.noise()
             };
+
             let edge = (i + 1).min(length - i);
             let gain = if edge < ramp { edge as f32 / ramp as f32 } else { 1.0 };
             self.samples[first + i] += value * gain * sound.amplitude;
@@ -119,6 +125,7 @@ impl Recording {
     fn music(mut self, beat: f32, amplitude: f32) -> Self {
         let mut time = 0.0;
         let mut count = 0;
+
         while time < LENGTH - 4.0 {
             let length = beat * self.dice.between(0.3, 1.0);
             for _ in 0..if count % 12 < 8 { 2 } else { 0 } {
@@ -126,6 +133,7 @@ impl Recording {
                 let ramp = length * 0.6;
                 self.add(time, time + length, Sound { amplitude, tone, ramp });
             }
+
             (time, count) = (time + beat, count + 1);
         }
         self
@@ -174,6 +182,7 @@ const GATED: [&str; 2] = ["gated speech", "gated speech with hard edges"];
 fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
     const SPEECH: (f32, f32) = (0.8, 4.0);
     const GATE: (f32, f32) = (0.6, 2.5);
+
     vec![
         (GATED[0], 8, |own| own.phrases(noise(0.17, 0.005), SPEECH, GATE)),
         (GATED[1], 6, |own| own.phrases(noise(0.17, 0.0), SPEECH, GATE)),
@@ -268,17 +277,21 @@ fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
     ]
 }
 
-/// What a coder makes of it: as loud or a little quieter frame by frame, with noise that follows the sound over the frames around.
+/// What a coder makes of it: as loud or a little quieter frame by frame, with noise that follows the sound
+/// over the frames around.
 fn coded(given: &[f32], dice: &mut Dice) -> Vec<f32> {
     let power = |frame: &[f32]| frame.iter().map(|sample| sample * sample).sum::<f32>();
     let powers: Vec<f32> = given.chunks(AAC_FRAME).map(power).collect();
+
     let mut made = Vec::with_capacity(given.len());
     for (i, frame) in given.chunks(AAC_FRAME).enumerate() {
+        // The window of AAC spans two frames, so noise reaches into the frames beside the sound.
         let around = &powers[i.saturating_sub(1)..(i + 2).min(powers.len())];
         let level = (around.iter().sum::<f32>() / (AAC_FRAME * around.len()) as f32).sqrt();
         let gain = dice.between(QUIETER, 1.02);
         made.extend(frame.iter().map(|sample| sample * gain + dice.noise() * level * NOISE));
     }
+
     made
 }
 
@@ -298,6 +311,7 @@ fn measured(samples: &[f32], shift: usize) -> Vec<Level> {
             rms: decibels((power / BLOCK as f32).sqrt()),
         }
     };
+
     blocks.map(level).collect()
 }
 
@@ -314,7 +328,8 @@ fn is_refused(made: &[f32], source: &[Level]) -> bool {
     is_lost(&heard)
 }
 
-/// Where two seconds hold the most blocks that can be heard, of twenty places; nothing where there is nothing to be heard anywhere.
+/// Where two seconds hold the most blocks that can be heard, of twenty places; nothing where there is nothing
+/// to be heard anywhere.
 fn place_of_loss(source: &[Level], dice: &mut Dice) -> Option<usize> {
     let audible = |sample: &usize| {
         let blocks = sample.div_ceil(BLOCK)..(sample + 2 * RATE) / BLOCK;
@@ -323,11 +338,13 @@ fn place_of_loss(source: &[Level], dice: &mut Dice) -> Option<usize> {
             .filter(|level| f64::from(level.rms) > AUDIBLE)
             .count()
     };
+
     let loud: Vec<u32> = source
         .iter()
         .filter(|level| f64::from(level.rms) > AUDIBLE)
         .map(|level| level.number)
         .collect();
+
     let places = (0..20).filter_map(|_| {
         let near = *loud.get(dice.next() as usize % loud.len().max(1))? as usize * BLOCK;
         let last = (LENGTH as usize - 2) * RATE;
@@ -337,6 +354,7 @@ fn place_of_loss(source: &[Level], dice: &mut Dice) -> Option<usize> {
                 .min(last),
         )
     });
+
     places.filter(|place| audible(place) > 0).max_by_key(audible)
 }
 
@@ -351,6 +369,7 @@ fn a_quarter_of_an_hour_of_anything_passes_and_two_lost_seconds_of_it_do_not() {
             let source = measured(&given, 0);
             let mut dice = Dice(recordings | 1);
             let mut made = coded(&given, &mut dice);
+
             if is_refused(&made, &source) {
                 faults.push(format!(
                     "{kind} {seed} is refused: {:?}",
@@ -374,6 +393,7 @@ fn a_quarter_of_an_hour_of_anything_passes_and_two_lost_seconds_of_it_do_not() {
             }
         }
     }
+
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     // Silence and what is next to it have nothing to lose.
     assert!(recordings >= 60 && losses == recordings - 2, "{losses} of {recordings}");

@@ -1,9 +1,10 @@
 //! Levels of sound: what was made beside what it was made of, block by block. Pure.
 //!
-//! Both sides are measured alike: only what lies below [`band`], in blocks of half a second that begin at whole halves of a second of
-//! the output's timeline. A block of the one is compared with the block of the same number of the other, so that a pause that begins or
-//! ends at the edge of a block lies on the same side of it in both. What AAC spreads over an edge is a small part of a block: over sounds
-//! of all kinds no block came out of ffmpeg's encoder by more than 2 dB quieter than it went in.
+//! Both sides are measured alike: only what lies below [`band`], in blocks of half a second that begin at
+//! whole halves of a second of the output's timeline. A block of the one is compared with the block of the
+//! same number of the other, so that a pause that begins or ends at the edge of a block lies on the same side
+//! of it in both. What AAC spreads over an edge is a small part of a block: over sounds of all kinds no block
+//! came out of ffmpeg's encoder by more than 2 dB quieter than it went in.
 
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ pub const BLOCKS_PER_SECOND: u32 = 2;
 /// What counts as silence, in dB relative to full scale.
 const SILENCE: f64 = -120.0;
 
-/// Mean level of a block or a track that anybody hears, in dB.
+/// Mean level of a block or a track that anyone hears, in dB.
 const AUDIBLE: f64 = -60.0;
 
 /// How much quieter than what it was made of sound is that is gone, in dB.
@@ -24,8 +25,8 @@ const GONE: f64 = 20.0;
 /// Seconds of lost sound that are a fault: of any two seconds so much is in whole blocks.
 const LOST: f64 = 1.5;
 
-/// Blocks of a pause that count as lost with the sound around them or between, at most: of sound with long pauses, two lost seconds may
-/// hold a single click.
+/// Blocks of a pause that count as lost with the sound around them or between, at most: of sound with long
+/// pauses, two lost seconds may hold a single click.
 const PAUSE: u32 = 4;
 
 /// Blocks that cannot be measured where one piece of a track ends and the next one begins, at most.
@@ -51,9 +52,10 @@ pub struct Level {
     rms: f32,
 }
 
-/// The highest frequency that is measured of sound with so many bits a second, in Hz; half as many samples a second hold it as are in a
-/// block. What lies above an encoder's cut-off is lost on purpose, and the lower the rate the lower the cut-off. As ffmpeg reckons it
-/// (`AAC_CUTOFF_FROM_BITRATE`), though it keeps some more than that.
+/// The highest frequency that is measured of sound with so many bits a second, in Hz; half as many samples a
+/// second hold it as are in a block. What lies above an encoder's cut-off is lost on purpose, and the lower
+/// the rate the lower the cut-off. As ffmpeg computes it (`AAC_CUTOFF_FROM_BITRATE`), though it keeps some
+/// more than that.
 #[must_use]
 pub fn band(bitrate: u64, channels: u32) -> u32 {
     let each = (bitrate / u64::from(channels.max(1))).min(1_000_000);
@@ -61,24 +63,29 @@ pub fn band(bitrate: u64, channels: u32) -> u32 {
     u32::try_from(cutoff.clamp(NARROWEST, WIDEST)).unwrap_or(u32::MAX)
 }
 
-/// The numbers of the blocks that lie wholly in a piece of a track, given in samples from zero; `is_last` where the track ends with it.
+/// The numbers of the blocks that lie wholly in a piece of a track, given in samples from zero; `is_last`
+/// where the track ends with it.
 #[must_use]
 pub fn whole_blocks(piece: Range<u64>, is_last: bool, sample_rate: u32) -> Range<u32> {
     let block = u64::from(sample_rate / BLOCKS_PER_SECOND).max(1);
+    // The first frame after the start of a piece is only half there, so blocks begin behind it.
     let first = match piece.start {
         0 => 0,
         start => (start + FRAME).div_ceil(block),
     };
+
     let end = if is_last {
         piece.end.div_ceil(block)
     } else {
         piece.end / block
     };
+
     let number = |block: u64| u32::try_from(block).unwrap_or(u32::MAX);
     number(first)..number(end.max(first))
 }
 
-/// Reads what ffmpeg's `ametadata` filter prints of `astats`: a line for each block, its values below it. A block has `samples` samples.
+/// Reads what ffmpeg's `ametadata` filter prints of `astats`: a line for each block, its values below it. A
+/// block has `samples` samples.
 #[must_use]
 pub fn read(text: &str, samples: u32) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
@@ -89,15 +96,19 @@ pub fn read(text: &str, samples: u32) -> Vec<Level> {
                 .next()
                 .and_then(|pts| pts.parse().ok())
                 .unwrap_or(0);
+            // The number is rounded, since a time stamp may be a sample early.
             let number = (time + u64::from(samples / 2)) / u64::from(samples.max(1));
+
             levels.push(Level {
                 number: u32::try_from(number).unwrap_or(u32::MAX),
                 peak: SILENCE as f32,
                 rms: SILENCE as f32,
             });
         } else if let (Some(level), Some((key, value))) = (levels.last_mut(), line.split_once('=')) {
+            // astats prints `-inf` for digital silence, which no comparison could use.
             let value = value.parse().ok().filter(|db: &f32| db.is_finite());
             let value = value.unwrap_or(SILENCE as f32).max(SILENCE as f32);
+
             match key {
                 "lavfi.astats.Overall.Peak_level" => level.peak = value,
                 "lavfi.astats.Overall.RMS_level" => level.rms = value,
@@ -105,6 +116,7 @@ pub fn read(text: &str, samples: u32) -> Vec<Level> {
             }
         }
     }
+
     levels
 }
 
@@ -116,14 +128,15 @@ pub fn within(levels: Vec<Level>, blocks: &Range<u32>) -> Vec<Level> {
     levels
 }
 
-/// Compares what was made with what it was made of, over the blocks that were measured of both; nothing where there are none. Both are
-/// in the order of time.
+/// Compares what was made with what it was made of, over the blocks that were measured of both; nothing where
+/// there are none. Both are in the order of time.
 #[must_use]
 pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
     let partner = |level: &Level| {
         let place = source.binary_search_by_key(&level.number, |other| other.number);
         place.ok().map(|place| source[place])
     };
+
     let pairs: Vec<(Level, Level)> = made
         .iter()
         .filter_map(|level| Some((*level, partner(level)?)))
@@ -131,6 +144,7 @@ pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
     if pairs.is_empty() {
         return None;
     }
+
     let (made, source) = (|| pairs.iter().map(|pair| pair.0), || pairs.iter().map(|pair| pair.1));
     Some(SoundSample {
         peak: peak(made()),
@@ -162,6 +176,9 @@ fn silent_blocks(pairs: &[(Level, Level)]) -> u32 {
 
         let is_gone = is_gone(made.rms.into(), source.rms.into());
         let is_heard = !is_gone && f64::from(source.rms) > AUDIBLE;
+
+        // Where two pieces of a track join, blocks cannot be measured; a longer gap lies between pieces that
+        // were not decoded, and ends a stretch.
         if unmeasured <= JOINT {
             quiet += unmeasured;
         }

@@ -40,6 +40,7 @@ fn the_measured_band_ends_below_what_the_encoder_cuts_off() {
         // Resampling leaves out the last thirtieth of the band.
         assert!(band(bitrate, channels) * 29 / 30 <= kept, "{bitrate}");
     }
+
     assert_eq!((band(128_000, 2), band(u64::MAX, 0)), (12_000, 12_000));
 }
 
@@ -93,13 +94,16 @@ fn what_is_lost_over_the_joint_of_two_pieces_counts_as_one() {
     drop(made.drain(3..5));
     let source = levels(&[-20.0; 7], 10);
     assert_eq!(compare(&made, &source).unwrap().silent_seconds, 0.5 + 1.0);
+
     let mut made = levels(&[-20.0, -20.0, SILENCE, SILENCE, SILENCE, -20.0, -20.0], 10);
     drop(made.drain(2..4));
     assert_eq!(compare(&made, &source).unwrap().silent_seconds, 1.0 + 0.5);
-    // Pieces far from each other tell nothing of what lies between.
+
+    // Pieces far from each other say nothing about what is between them.
     let mut made = levels(&[-20.0, SILENCE, SILENCE, SILENCE, SILENCE, -20.0], 10);
     drop(made.drain(2..4));
     made.iter_mut().skip(2).for_each(|level| level.number += 100);
+
     let source = levels(&[-20.0; 200], 0);
     assert_eq!(compare(&made, &source).unwrap().silent_seconds, 1.0);
 }

@@ -15,6 +15,8 @@ impl Attributes {
 
     /// Adds a quoted string. What no quoted string can hold is replaced: `"` by `'`, control characters by blanks.
     pub(super) fn quoted(mut self, name: &str, value: &str) -> Self {
+        // The grammar has no escapes (RFC 8216 section 4.2), so what could end the string or the line is
+        // replaced.
         let value: String = value
             .chars()
             .map(|c| match c {
@@ -23,6 +25,7 @@ impl Attributes {
                 c => c,
             })
             .collect();
+
         self.0.push(format!("{name}=\"{value}\""));
         self
     }

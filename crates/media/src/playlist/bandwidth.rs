@@ -4,28 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use super::media::MediaSegment;
 
-/// Peak and mean rate, bits per second.
+/// Peak and mean rate, in bits per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bandwidth {
-    /// The highest rate over contiguous segments that last 0.5 to 1.5 target durations together (RFC 8216bis, section 4.4.6.2,
-    /// "peak segment bit rate").
+    /// The highest rate over contiguous segments that last 0.5 to 1.5 target durations together (RFC 8216bis,
+    /// section 4.4.6.2, "peak segment bit rate").
     pub peak: u64,
     /// The rate over all segments.
     pub average: u64,
 }
 
 impl Bandwidth {
-    /// Measures segments whose durations are in ticks of `timescale`. Where no run of segments lasts as long as the definition
-    /// asks, as in very short files, the peak is the mean. Rates are rounded up.
+    /// Measures segments whose durations are in ticks of `timescale`. Where no run of segments lasts as long
+    /// as the definition asks, as in very short files, the peak is the mean. Rates are rounded up.
     #[must_use]
     pub fn measure(segments: &[MediaSegment], timescale: u32, target_duration: u32) -> Self {
         let all = Run::of(segments);
         let average = all.rate(timescale);
+
         let target = u64::from(target_duration) * u64::from(timescale);
+        // Every run is looked at, not only neighbours of one length: a peak may lie in any of them.
         let peak = (0..segments.len())
             .flat_map(|first| runs_from(&segments[first..], target))
             .map(|run| run.rate(timescale))
             .max();
+
         Self {
             peak: peak.unwrap_or(average).max(average),
             average,
@@ -135,6 +138,7 @@ mod tests {
         ) {
             let segments = segments(&list);
             let measured = Bandwidth::measure(&segments, 1000, target);
+
             prop_assert!(measured.peak >= measured.average);
             for first in 0..list.len() {
                 for end in first + 1..=list.len() {

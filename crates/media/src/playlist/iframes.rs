@@ -1,4 +1,5 @@
-//! I-frame playlists (RFC 8216bis section 4.4.3.6): the key frames of a rendition, for fast forward, rewind and scrubbing.
+//! I-frame playlists (RFC 8216bis section 4.4.3.6): the key frames of a rendition, for fast forward, rewind
+//! and scrubbing.
 //!
 //! They name ranges of the segments that are there already, so they cost nothing but themselves.
 
@@ -8,17 +9,17 @@ use super::VERSION;
 use super::bandwidth::Bandwidth;
 use super::media::{MediaSegment, seconds};
 
-/// The key frames of one rendition, complete and for good.
+/// The key frames of one rendition, complete and permanent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IframePlaylist {
-    /// The constant of the job, seconds: no key frame is shown longer when rounded.
+    /// The target duration of the job in seconds: no key frame is shown longer when rounded.
     pub target_duration: u32,
     /// Ticks per second of the durations.
     pub timescale: u32,
-    /// The init segment, relative to the playlist.
+    /// URI of the init segment, relative to the playlist.
     pub init_uri: String,
-    /// The key frames, in order: the segment each one begins, how long it is shown (until the next one, or the end of the video), and
-    /// the bytes from the start of that segment to its own end.
+    /// The key frames, in order: the segment each one begins, how long it is shown (until the next one, or
+    /// the end of the video), and the bytes from the start of that segment to its own end.
     pub frames: Vec<MediaSegment>,
 }
 
@@ -40,11 +41,14 @@ impl Display for IframePlaylist {
         writeln!(f, "#EXT-X-I-FRAMES-ONLY")?;
         writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
         writeln!(f, "#EXT-X-MAP:URI=\"{}\"", self.init_uri)?;
+
         for frame in &self.frames {
             writeln!(f, "#EXTINF:{},", seconds(frame.duration, self.timescale))?;
+            // Each range begins with the segment, so it holds the `moof` box that describes the picture.
             writeln!(f, "#EXT-X-BYTERANGE:{}@0", frame.bytes)?;
             writeln!(f, "{}", frame.uri)?;
         }
+
         writeln!(f, "#EXT-X-ENDLIST")
     }
 }
@@ -60,6 +64,7 @@ mod tests {
             duration: *duration,
             bytes: *bytes,
         });
+
         IframePlaylist {
             target_duration: 4,
             timescale: 30_000,
@@ -90,10 +95,12 @@ mod tests {
             let text = playlist(&frames).to_string();
             let parsed = hls_m3u8::MediaPlaylist::try_from(text.as_str()).unwrap();
             prop_assert!(parsed.has_i_frames_only && parsed.has_end_list);
+
             let found: Vec<_> = parsed.segments.values().map(|segment| {
                 let range = segment.byte_range.as_ref().unwrap();
                 (range.start(), range.end() as u64)
             }).collect();
+
             let wanted: Vec<_> = frames.iter().map(|(_, bytes)| (Some(0), *bytes)).collect();
             prop_assert_eq!(found, wanted);
         }

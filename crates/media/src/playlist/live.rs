@@ -1,4 +1,5 @@
-//! Growing media playlists (RFC 8216bis section 4.4.3.5, `EVENT`): lines are only ever added, and at the end a last one.
+//! Growing media playlists (RFC 8216bis section 4.4.3.5, `EVENT`): lines are only ever added, and at the end
+//! a last one.
 
 use std::fmt::{self, Display};
 
@@ -8,27 +9,27 @@ use super::media::seconds;
 /// A media playlist that grows until it is sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LivePlaylist {
-    /// The constant of the job, seconds.
+    /// The target duration of the job in seconds.
     pub target_duration: u32,
-    /// The init segment, relative to the playlist.
+    /// URI of the init segment, relative to the playlist.
     pub init_uri: String,
-    /// The segments there are, in order.
+    /// The segments listed so far, in order.
     pub lines: Vec<LiveSegment>,
-    /// Whether nothing comes any more.
+    /// Whether the playlist is complete: then it ends with `EXT-X-ENDLIST`, and no segment follows.
     pub sealed: bool,
 }
 
-/// One segment of a growing playlist, as its two lines say it.
+/// One segment of a growing playlist, as its two lines have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSegment {
-    /// Its length in seconds, as text.
+    /// Its length in seconds, as the text of `EXTINF`.
     pub duration: String,
-    /// Where it is, relative to the playlist.
+    /// Its URI, relative to the playlist.
     pub uri: String,
 }
 
 impl LiveSegment {
-    /// A segment of so many ticks.
+    /// A segment of so many ticks, `timescale` of which are a second.
     #[must_use]
     pub fn new(uri: String, ticks: u64, timescale: u32) -> Self {
         Self {
@@ -39,7 +40,7 @@ impl LiveSegment {
 }
 
 impl LivePlaylist {
-    /// Seconds of all that is listed.
+    /// Seconds of all segments that are listed.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         let seconds = self.lines.iter().filter_map(|line| line.duration.parse::<f64>().ok());
@@ -50,6 +51,7 @@ impl LivePlaylist {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+
         let mut lines = Vec::new();
         let mut rest = text.lines();
         while let Some(line) = rest.next() {
@@ -60,12 +62,15 @@ impl LivePlaylist {
                 });
             }
         }
+
         let playlist = Self {
             target_duration: value("#EXT-X-TARGETDURATION:")?.parse().ok()?,
             init_uri: value("#EXT-X-MAP:URI=\"")?.strip_suffix('"')?.to_owned(),
             lines,
             sealed: text.lines().any(|line| line == "#EXT-X-ENDLIST"),
         };
+
+        // Only a text that is written again byte for byte is ours: a player must never see a line change.
         (playlist.to_string() == text).then_some(playlist)
     }
 }
@@ -76,16 +81,18 @@ impl Display for LivePlaylist {
         writeln!(f, "#EXT-X-TARGETDURATION:{}", self.target_duration)?;
         writeln!(f, "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT")?;
         writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
-        // Players would begin near the end of what they take for a live event.
-        // Shaka takes zero for nothing said.
+        // Without this line players begin near the end, since they take an open playlist for a live event.
+        // The offset is not zero, because Shaka takes zero for nothing said.
         writeln!(f, "#EXT-X-START:TIME-OFFSET=0.001,PRECISE=YES")?;
         writeln!(f, "#EXT-X-MAP:URI=\"{}\"", self.init_uri)?;
+
         for LiveSegment { duration, uri } in &self.lines {
             writeln!(f, "#EXTINF:{duration},\n{uri}")?;
         }
         if self.sealed {
             writeln!(f, "#EXT-X-ENDLIST")?;
         }
+
         Ok(())
     }
 }
@@ -118,6 +125,7 @@ mod tests {
     #[test]
     fn what_others_wrote_is_not_taken_for_a_growing_playlist() {
         let text = playlist(2, false).to_string();
+
         for other in [
             "",
             "#EXTM3U\n",
@@ -135,6 +143,7 @@ mod tests {
             let playlist = playlist(count, sealed);
             let text = playlist.to_string();
             prop_assert_eq!(LivePlaylist::parse(&text), Some(playlist));
+
             let parsed = hls_m3u8::MediaPlaylist::try_from(text.as_str()).unwrap();
             prop_assert_eq!(parsed.segments.values().count() as u64, count);
             prop_assert_eq!(parsed.has_end_list, sealed);

@@ -4,14 +4,14 @@ use std::fmt::{self, Display};
 
 use super::VERSION;
 
-/// The playlist of one rendition, complete and for good.
+/// The playlist of one rendition, complete and permanent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaPlaylist {
-    /// The constant of the job, seconds: no segment is longer when rounded.
+    /// The target duration of the job in seconds: no segment is longer when rounded (RFC 8216 section 4.3.3.1).
     pub target_duration: u32,
     /// Ticks per second of the segments' durations.
     pub timescale: u32,
-    /// The init segment, relative to the playlist.
+    /// URI of the init segment, relative to the playlist.
     pub init_uri: String,
     /// The segments, in order.
     pub segments: Vec<MediaSegment>,
@@ -20,11 +20,11 @@ pub struct MediaPlaylist {
 /// One segment of a playlist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaSegment {
-    /// Where it is, relative to the playlist.
+    /// Its URI, relative to the playlist.
     pub uri: String,
     /// Sum of its sample durations, in ticks.
     pub duration: u64,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
@@ -37,19 +37,23 @@ impl Display for MediaPlaylist {
         writeln!(f, "#EXT-X-PLAYLIST-TYPE:VOD")?;
         writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
         writeln!(f, "#EXT-X-MAP:URI=\"{}\"", self.init_uri)?;
+
         for segment in &self.segments {
             writeln!(f, "#EXTINF:{},", seconds(segment.duration, self.timescale))?;
             writeln!(f, "{}", segment.uri)?;
         }
+
         writeln!(f, "#EXT-X-ENDLIST")
     }
 }
 
-/// A decimal with one to six places, rounded to the nearest microsecond.
+/// Seconds as a decimal with one to six places, rounded to the nearest microsecond.
 pub(super) fn seconds(ticks: u64, timescale: u32) -> String {
     let scale = u128::from(timescale.max(1));
     let micros = (u128::from(ticks) * 2_000_000 + scale) / (2 * scale);
     let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+
+    // At least one place stays, so that every duration is a decimal with a point.
     let short = text.trim_end_matches('0');
     if short.ends_with('.') {
         format!("{short}0")
@@ -69,6 +73,7 @@ mod tests {
             duration: *duration,
             bytes: 1,
         });
+
         MediaPlaylist {
             target_duration: 4,
             timescale,
@@ -103,6 +108,7 @@ mod tests {
             let text = playlist(timescale, &durations).to_string();
             let parsed = hls_m3u8::MediaPlaylist::try_from(text.as_str()).unwrap();
             prop_assert_eq!(parsed.segments.values().count(), durations.len());
+
             for (segment, ticks) in parsed.segments.values().zip(&durations) {
                 let wanted = *ticks as f64 / f64::from(timescale);
                 prop_assert!((segment.duration.duration().as_secs_f64() - wanted).abs() < 1e-6);

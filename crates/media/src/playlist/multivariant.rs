@@ -17,7 +17,7 @@ const FIRST: u64 = 2_000_000;
 pub struct Multivariant {
     /// The rungs, in any order.
     pub variants: Vec<Variant>,
-    /// The sound, the default track first. Its names differ.
+    /// The audio tracks, the default one first. Their names differ.
     pub audios: Vec<AudioMedia>,
     /// The subtitles. Their names differ.
     pub subtitles: Vec<SubtitleMedia>,
@@ -37,29 +37,37 @@ struct Group<'a> {
 impl Display for Multivariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS")?;
+
         let groups = self.groups();
         if self.names_groups(&groups) {
             self.write_sound(f, &groups)?;
         }
+
         for (k, subtitles) in self.subtitles.iter().enumerate() {
             let autoselect = subtitles.autoselect(&self.subtitles[..k]);
             writeln!(f, "#EXT-X-MEDIA:{}", subtitles.attributes(autoselect))?;
         }
+
         if self.variants.is_empty() {
             return self.write_sound_alone(f, &groups);
         }
+
         if self.captions {
             writeln!(f, "#EXT-X-MEDIA:{}", closed_captions())?;
         }
+
+        // Each variant is listed once for each group: a player chooses its audio by the variant.
         if groups.is_empty() {
             self.write_variants(f, None)?;
         }
         for group in &groups {
             self.write_variants(f, Some(group))?;
         }
+
         for iframes in &self.iframes {
             writeln!(f, "#EXT-X-I-FRAME-STREAM-INF:{}", iframes.attributes())?;
         }
+
         Ok(())
     }
 }
@@ -67,16 +75,20 @@ impl Display for Multivariant {
 impl Multivariant {
     /// The stereo group, which everything can play, then the 5.1 group, where there is any.
     fn groups(&self) -> Vec<Group<'_>> {
+        // The RFC wants equal sets of tracks in all groups, so a track without 5.1 is in that group in stereo
+        // (RFC 8216 section 4.3.4.1.1).
         let stereo = self.audios.iter().map(|audio| (audio, &audio.stereo));
         let surround = self
             .audios
             .iter()
             .map(|audio| (audio, audio.surround.as_ref().unwrap_or(&audio.stereo)));
         let has_surround = self.audios.iter().any(|audio| audio.surround.is_some());
+
         let groups = [
             (STEREO, stereo.collect(), !self.audios.is_empty()),
             (SURROUND, surround.collect(), has_surround),
         ];
+
         let there = groups.into_iter().filter(|(.., there)| *there);
         there.map(|(id, members, _)| Group { id, members }).collect()
     }
@@ -104,15 +116,18 @@ impl Multivariant {
         Ok(())
     }
 
-    /// Every player begins with the first variant it can play: that is the one nearest to [`FIRST`]. The others follow from the top.
+    /// Every player begins with the first variant it can play: that is the one nearest to [`FIRST`]. The
+    /// others follow from the top.
     fn ordered(&self, group: Option<&Group<'_>>) -> Vec<&Variant> {
         let sound = group.map(Group::largest).unwrap_or_default();
         let rate = |variant: &Variant| variant.bandwidth.plus(sound).peak;
         let mut ordered: Vec<&Variant> = self.variants.iter().collect();
         ordered.sort_by_key(|variant| std::cmp::Reverse((rate(variant), variant.width)));
+
         if let Some(first) = (0..ordered.len()).min_by_key(|i| rate(ordered[*i]).abs_diff(FIRST)) {
             ordered[..=first].rotate_right(1);
         }
+
         ordered
     }
 
@@ -128,14 +143,17 @@ impl Multivariant {
     /// Without pictures the default track of each group is a variant; the others are its alternatives.
     fn write_sound_alone(&self, f: &mut fmt::Formatter<'_>, groups: &[Group<'_>]) -> fmt::Result {
         let named = self.names_groups(groups);
+
         for group in groups {
             let default = group.members.iter().find(|(audio, _)| audio.default);
             let Some((_, first)) = default.or(group.members.first()) else {
                 continue;
             };
+
             let attributes = self.beside(None, Some(group), named).sound_alone(group.largest());
             writeln!(f, "#EXT-X-STREAM-INF:{attributes}\n{}", first.uri)?;
         }
+
         Ok(())
     }
 }
@@ -156,6 +174,7 @@ fn codecs(pictures: Option<&str>, group: Option<&Group<'_>>) -> String {
             codecs.push(&stream.codecs);
         }
     }
+
     codecs.join(",")
 }
 
@@ -248,6 +267,7 @@ mod tests {
             ..Multivariant::default()
         };
         check(&one, include_str!("../../tests/golden/sound.m3u8"));
+
         let two = Multivariant {
             audios: vec![audio(0, "English", Some("en")), audio(1, "Deutsch", Some("de"))],
             ..Multivariant::default()
@@ -275,10 +295,12 @@ mod tests {
             hearing_impaired: true,
             ..subtitles(1, "English (SDH)", Some("en"))
         };
+
         let forced = SubtitleMedia {
             forced: true,
             ..subtitles(2, "English (forced)", Some("en"))
         };
+
         let playlist = Multivariant {
             variants: vec![variant(1080, 5_100_000), variant(360, 700_000)],
             audios: vec![english, described, commentary],
@@ -295,6 +317,7 @@ mod tests {
                 },
             }],
         };
+
         check(&playlist, include_str!("../../tests/golden/surround.m3u8"));
     }
 
@@ -318,13 +341,16 @@ mod tests {
         ) {
             let variants: Vec<Variant> = peaks.iter().zip(100..).map(|(peak, i)| variant(i * 2, *peak)).collect();
             let playlist = Multivariant { variants, audios: vec![audio(0, &name, None)], ..Multivariant::default() };
+
             let text = playlist.to_string();
             let parsed = MasterPlaylist::try_from(text.as_str()).unwrap();
             let rates: Vec<u64> = parsed.variant_streams.iter().map(|variant| variant.bandwidth()).collect();
             prop_assert_eq!(rates.len(), peaks.len());
+
             let mut wanted: Vec<u64> = peaks.iter().map(|peak| peak + 130_000).collect();
             let best = wanted.iter().map(|rate| rate.abs_diff(FIRST)).min();
             prop_assert_eq!(rates.first().map(|rate| rate.abs_diff(FIRST)), best);
+
             let mut found = rates;
             found.sort_unstable();
             wanted.sort_unstable();

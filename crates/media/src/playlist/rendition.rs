@@ -18,8 +18,9 @@ pub(super) const SUBTITLES: &str = "subtitles";
 /// The one group of closed captions.
 pub(super) const CAPTIONS: &str = "cc";
 
-/// The line of closed captions that every variant carries within its pictures (RFC 8216bis section 4.4.6.1). Which of the channels have
-/// text is not known without decoding all of them; the first is that of the programme's own language.
+/// The line of closed captions that every variant carries within its pictures (RFC 8216bis section 4.4.6.1).
+/// Which of the channels have text is not known without decoding all of them; the first is that of the
+/// programme's own language.
 pub(super) fn closed_captions() -> Attributes {
     Attributes::default()
         .plain("TYPE", "CLOSED-CAPTIONS")
@@ -39,9 +40,9 @@ pub struct AudioMedia {
     pub language: Option<String>,
     /// Whether players start with it. At most one may be.
     pub default: bool,
-    /// Whether it tells what is to be seen, for those who cannot see it.
+    /// Whether it describes what is to be seen, for those who cannot see it.
     pub describes_video: bool,
-    /// Whether it is somebody talking about the programme: nothing a player may pick by itself.
+    /// Whether it is someone talking about the programme: nothing a player may pick by itself.
     pub commentary: bool,
     /// The track in stereo.
     pub stereo: AudioStream,
@@ -54,11 +55,11 @@ pub struct AudioMedia {
 pub struct AudioStream {
     /// Its media playlist, relative to the multivariant playlist.
     pub uri: String,
-    /// Channels.
+    /// Number of channels.
     pub channels: u32,
-    /// RFC 6381 text.
+    /// Codecs as RFC 6381 text.
     pub codecs: String,
-    /// Rates.
+    /// Peak and mean rate, in bits per second.
     pub bandwidth: Bandwidth,
 }
 
@@ -73,9 +74,9 @@ pub struct SubtitleMedia {
     pub language: Option<String>,
     /// Whether players show it unasked. At most one may be.
     pub default: bool,
-    /// Whether it holds only what everybody must read.
+    /// Whether it holds only what everyone must read.
     pub forced: bool,
-    /// Whether it also tells what is to be heard, for those who cannot hear it.
+    /// Whether it also describes what is to be heard, for those who cannot hear it.
     pub hearing_impaired: bool,
 }
 
@@ -88,16 +89,18 @@ impl AudioMedia {
         }
     }
 
-    /// Whether a player may pick the track by the viewer's language and needs: not commentary, and of several tracks it could not
-    /// tell apart only the first.
+    /// Whether a player may pick the track by the viewer's language and needs: not commentary, and of several
+    /// tracks it could not tell apart only the first.
     pub(super) fn autoselect(&self, before: &[Self]) -> bool {
         let alike = |other: &Self| {
             !other.commentary && other.language == self.language && other.describes_video == self.describes_video
         };
+
         self.default || (!self.commentary && !before.iter().any(alike))
     }
 
-    /// The line for one of its streams in the group `group`. In all groups a track's lines are equal but for what the RFC allows.
+    /// The line for one of its streams in the group `group`. In all groups a track's lines are equal but for
+    /// what the RFC allows.
     pub(super) fn attributes(&self, group: &str, stream: &AudioStream, autoselect: bool) -> Attributes {
         Attributes::default()
             .plain("TYPE", "AUDIO")
@@ -121,7 +124,8 @@ impl SubtitleMedia {
         }
     }
 
-    /// Whether a player may pick the track by the viewer's language and needs: of several it could not tell apart only the first.
+    /// Whether a player may pick the track by the viewer's language and needs: of several it could not tell
+    /// apart only the first.
     pub(super) fn autoselect(&self, before: &[Self]) -> bool {
         let alike = |other: &Self| {
             other.language == self.language

@@ -1,4 +1,5 @@
-//! `EXT-X-STREAM-INF` and `EXT-X-I-FRAME-STREAM-INF` lines (RFC 8216bis sections 4.4.6.2 and 4.4.6.3): what can be played.
+//! `EXT-X-STREAM-INF` and `EXT-X-I-FRAME-STREAM-INF` lines (RFC 8216bis sections 4.4.6.2 and 4.4.6.3): what
+//! can be played.
 
 use streams::Rational;
 
@@ -16,9 +17,9 @@ pub struct Variant {
     pub height: u32,
     /// Frames per second.
     pub frame_rate: Rational,
-    /// RFC 6381 text.
+    /// Codecs as RFC 6381 text.
     pub codecs: String,
-    /// Rates of the pictures alone.
+    /// Rates of the pictures alone, in bits per second.
     pub bandwidth: Bandwidth,
 }
 
@@ -31,9 +32,9 @@ pub struct IframeVariant {
     pub width: u32,
     /// Pixels.
     pub height: u32,
-    /// RFC 6381 text, of the pictures alone.
+    /// Codecs as RFC 6381 text, of the pictures alone.
     pub codecs: String,
-    /// Rates of the key frames alone, played at normal speed.
+    /// Rates of the key frames alone, played at normal speed, in bits per second.
     pub bandwidth: Bandwidth,
 }
 
@@ -81,7 +82,9 @@ impl Variant {
             .plain("RESOLUTION", format_args!("{}x{}", self.width, self.height))
             .plain("FRAME-RATE", format_args!("{:.3}", self.frame_rate.as_f64()))
             .plain("VIDEO-RANGE", "SDR");
+
         let attributes = beside.groups(pictures);
+        // Where one variant says `NONE`, all of them have to (RFC 8216 section 4.3.4.2).
         match beside.captions {
             Some(group) => attributes.quoted("CLOSED-CAPTIONS", group),
             None => attributes.plain("CLOSED-CAPTIONS", "NONE"),

@@ -10,12 +10,12 @@ use encoding_rs::{
 pub struct Decoded {
     /// The text.
     pub text: String,
-    /// Whether the bytes were no UTF-8.
+    /// Whether the bytes are not UTF-8.
     pub guessed: bool,
 }
 
-/// Reads bytes as UTF-8; where they are none, in the character set that was usual for `language`, an RFC 5646 tag. Each line is read
-/// by itself, since some files mix character sets.
+/// Reads bytes as UTF-8; where they are not, in the character set that was usual for `language`, an RFC 5646
+/// tag. Each line is read by itself, since some files mix character sets.
 #[must_use]
 pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -24,6 +24,7 @@ pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
             guessed: false,
         };
     }
+
     let usual = usual(language.unwrap_or_default());
     let lines = bytes
         .split(|byte| *byte == b'\n')
@@ -31,6 +32,7 @@ pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
             Ok(text) => text.to_owned(),
             Err(_) => usual.decode_without_bom_handling(line).0.into_owned(),
         });
+
     Decoded {
         text: lines.collect::<Vec<_>>().join("\n"),
         guessed: true,
@@ -38,9 +40,11 @@ pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
 }
 
 fn usual(language: &str) -> &'static Encoding {
+    // Traditional Chinese is the one case where the region or the script decides, not the language.
     if matches!(language, "zh-TW" | "zh-HK" | "zh-Hant") {
         return BIG5;
     }
+
     match language.split('-').next().unwrap_or_default() {
         "bs" | "cs" | "hr" | "hu" | "pl" | "ro" | "sk" | "sl" | "sq" => WINDOWS_1250,
         "be" | "bg" | "mk" | "ru" | "sr" | "uk" => WINDOWS_1251,
@@ -67,6 +71,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_in_any_language(bytes: Vec<u8>, language in prop::option::of("(zh(-TW)?|ja|ko|he|ru|th|\\PC{0,6})")) {
             let decoded = decode(&bytes, language.as_deref());
+
             prop_assert_eq!(decoded.guessed, std::str::from_utf8(&bytes).is_err());
             let _ = crate::webvtt::read(&decoded.text);
         }
@@ -85,6 +90,7 @@ mod tests {
                 text: text.to_owned(),
                 guessed,
             };
+
             assert_eq!(decode(bytes, language), wanted);
         }
     }

@@ -1,6 +1,6 @@
 //! Cues from a WebVTT file that ffmpeg wrote.
 
-/// A cue as it stands in the file: milliseconds and raw lines.
+/// A cue as it is in the file: milliseconds and raw lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawCue {
     /// Milliseconds.
@@ -11,18 +11,21 @@ pub struct RawCue {
     pub lines: Vec<String>,
 }
 
-/// Reads all cues. ffmpeg escapes nothing: a cue may hold empty lines, which end cues everywhere else. So what follows an empty line
-/// belongs to the cue before unless it begins with times.
+/// Reads all cues. ffmpeg escapes nothing: a cue may hold empty lines, which end cues everywhere else. So
+/// what follows an empty line belongs to the cue before unless it begins with times.
 #[must_use]
 pub fn read(text: &str) -> Vec<RawCue> {
     let mut cues: Vec<RawCue> = Vec::new();
     let mut after_blank = true;
+
     for line in text.lines() {
         let line = line.trim_end_matches('\r');
         if line.is_empty() {
             after_blank = true;
             continue;
         }
+
+        // A line that looks like times in the middle of a cue is text of that cue.
         if let Some((start, end)) = times(line).filter(|_| after_blank) {
             cues.push(RawCue {
                 start,
@@ -34,6 +37,7 @@ pub fn read(text: &str) -> Vec<RawCue> {
         }
         after_blank = false;
     }
+
     cues
 }
 
@@ -45,13 +49,16 @@ fn times(line: &str) -> Option<(i64, i64)> {
 
 /// Milliseconds of `[<hours>:]<minutes>:<seconds>.<milliseconds>`.
 fn time(text: &str) -> Option<i64> {
+    // At most nine digits, so that no product below can overflow.
     let digits = |text: &str| !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = |text: &str| digits(text).then(|| text.parse::<i64>().ok()).flatten();
+
     let (whole, millis) = text.split_once('.')?;
     let mut parts = whole.rsplit(':');
     let (seconds, minutes) = (number(parts.next()?)?, number(parts.next()?)?);
     let hours = parts.next().map_or(Some(0), number)?;
     let millis = number(millis).filter(|_| millis.len() == 3)?;
+
     parts
         .next()
         .is_none()
@@ -74,11 +81,13 @@ mod tests {
     #[test]
     fn cues_keep_their_lines_whatever_stands_in_them() {
         let text = "WEBVTT\n\n00:00.500 --> 00:02.000\none --> two\n\nafter an empty line\n\n123:00:02.000 --> 123:00:03.123 line:0\r\nlast\r\n";
+
         let hours = 123 * 3_600_000;
         let wanted = [
             cue(500, 2000, &["one --> two", "after an empty line"]),
             cue(hours + 2000, hours + 3123, &["last"]),
         ];
+
         assert_eq!(read(text), wanted);
         assert_eq!(read("WEBVTT\n"), []);
     }
@@ -97,6 +106,7 @@ mod tests {
         ] {
             assert_eq!(time(text), None, "{text}");
         }
+
         assert_eq!(time("00:01.001"), Some(1001));
     }
 

@@ -1,19 +1,21 @@
-//! What may stand in a cue: plain text with bold, italic and underlined spans (W3C WebVTT section 4.2.2). Everything else is escaped, so
-//! that no text of a subtitle can be taken for markup, times or another cue.
+//! What a cue may hold: plain text with bold, italic and underlined spans (W3C WebVTT section 4.2.2).
+//! Everything else is escaped, so that no text of a subtitle can be taken for markup, times or another cue.
 
 /// The spans that are kept.
 const SPANS: [&str; 3] = ["b", "i", "u"];
 
-/// The text of a cue from its raw lines, as one or more lines; nothing when nothing is to be seen in it. `drawings` says whether vector
-/// drawings of ASS may stand in it, which ffmpeg takes for text.
+/// The text of a cue from its raw lines, as one or more lines; nothing when nothing is to be seen in it.
+/// `drawings` says whether it may hold vector drawings of ASS, which ffmpeg takes for text.
 #[must_use]
 pub fn clean(lines: &[String], drawings: bool) -> Option<String> {
     let mut markup = Markup::default();
+
     for line in lines {
         let line = plain(line);
         let line = if drawings { without_drawing(&line) } else { &line };
         markup.line(line.trim());
     }
+
     markup.finish()
 }
 
@@ -21,6 +23,7 @@ pub fn clean(lines: &[String], drawings: bool) -> Option<String> {
 fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
+
     while let Some(c) = rest.chars().next() {
         let (put, used) = match rest.as_bytes() {
             [b'\\', brace @ (b'{' | b'}'), ..] => (Some(char::from(*brace)), 2),
@@ -30,9 +33,11 @@ fn plain(line: &str) -> String {
             _ if rest.starts_with("\\\u{2060}") => (Some('\\'), 4),
             _ => (Some(c), c.len_utf8()),
         };
+
         text.extend(put.filter(|c| !c.is_control()));
         rest = &rest[used..];
     }
+
     text
 }
 
@@ -42,9 +47,11 @@ fn without_drawing(line: &str) -> &str {
     let mut words = line.split(' ');
     let begins =
         words.next() == Some("m") && words.next().is_some_and(is_number) && words.next().is_some_and(is_number);
+
     if !begins {
         return line;
     }
+
     let mut rest = line;
     while let Some(word) = rest.split(' ').next().filter(|word| !word.is_empty()) {
         let command = matches!(word, "m" | "n" | "l" | "b" | "s" | "p" | "c");
@@ -52,8 +59,10 @@ fn without_drawing(line: &str) -> &str {
             // What follows the drawing may touch its last number.
             return rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
         }
+
         rest = rest[word.len()..].trim_start_matches(' ');
     }
+
     rest
 }
 
@@ -70,9 +79,11 @@ impl Markup {
         if line.is_empty() {
             return;
         }
+
         if !self.text.is_empty() {
             self.text.push('\n');
         }
+
         let mut rest = line;
         while let Some(c) = rest.chars().next() {
             if let Some((name, closes, used)) = span(rest) {
@@ -151,6 +162,7 @@ mod tests {
         ] {
             assert_eq!(cleaned(raw).as_deref(), Some(wanted), "{raw}");
         }
+
         for nothing in ["", "  ", "<i></i>", "{\\an8}", "\\h"] {
             assert_eq!(cleaned(nothing), None, "{nothing}");
         }
@@ -173,6 +185,7 @@ mod tests {
         fn no_text_can_be_taken_for_times_markup_or_an_end(raw in "([<>&bi/u{}\\\\h ]|-->|m 0 0 |\\PC|\n){0,40}") {
             if let Some(text) = cleaned(&raw) {
                 prop_assert!(!text.contains("-->") && !text.contains("\n\n") && !text.is_empty());
+
                 let bare = SPANS.iter().fold(text, |text, name| {
                     text.replace(&format!("<{name}>"), "").replace(&format!("</{name}>"), "")
                 });

@@ -6,7 +6,7 @@ use super::text;
 /// Milliseconds a cue without a believable end is shown at most.
 const LONGEST_GUESS: i64 = 10_000;
 
-/// Milliseconds; who lasts longer has no end in its container.
+/// Milliseconds; a cue that lasts as long or longer has no end in its container.
 const ENDLESS: i64 = 3_600_000;
 
 /// A cue of the output. It ends after it starts, and its text is never empty.
@@ -31,12 +31,17 @@ pub struct Shift {
     pub drawings: bool,
 }
 
-/// Lays cues on the output's timeline, in the order they are shown. What lies before zero or behind the end is cut or dropped.
+/// Lays cues on the output's timeline, in the order they are shown. What lies before zero or behind the end
+/// is cut or dropped.
 #[must_use]
 pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
     let mut raw: Vec<&RawCue> = raw.iter().collect();
     raw.sort_by_key(|cue| cue.start);
+
+    // Ends are found on the clock of the file, since a guessed one depends on where the next cue begins
+    // there.
     let ends = (0..raw.len()).map(|k| end(&raw[k..]));
+
     let moved = |time: i64| {
         #[expect(
             clippy::cast_precision_loss,
@@ -46,6 +51,7 @@ pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
         let moved = (time as f64 - shift.zero).round() as i64;
         moved.clamp(0, shift.programme.max(0))
     };
+
     let cues = raw.iter().zip(ends).filter_map(|(cue, end)| {
         Some(Cue {
             start: moved(cue.start),
@@ -53,15 +59,17 @@ pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
             text: text::clean(&cue.lines, shift.drawings)?,
         })
     });
+
     cues.filter(|cue| cue.end > cue.start).collect()
 }
 
-/// When the first of some cues ends. Without a believable word of its own, when the next one begins.
+/// When the first of some cues ends, in milliseconds. Without a believable end of its own, when the next one begins.
 fn end(cues: &[&RawCue]) -> i64 {
     let first = cues[0];
     if first.end > first.start && first.end - first.start < ENDLESS {
         return first.end;
     }
+
     let next = cues.iter().map(|cue| cue.start).find(|start| *start > first.start);
     let latest = first.start + LONGEST_GUESS;
     next.map_or(latest, |next| next.min(latest))
@@ -113,6 +121,7 @@ mod tests {
             cues in prop::collection::vec((-5000i64..50_000, -5000i64..10_000_000), 0..20), zero in -4000.0..9000.0f64,
         ) {
             let cues: Vec<RawCue> = cues.into_iter().map(|(start, end)| raw(start, end)).collect();
+
             let times = times(&cues, zero);
             prop_assert!(times.iter().all(|(start, end)| 0 <= *start && start < end && *end <= 20_000));
             prop_assert!(times.is_sorted_by_key(|(start, _)| *start));

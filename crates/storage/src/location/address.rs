@@ -23,6 +23,7 @@ impl<'a> Address<'a> {
         let rest = strip_scheme(text, "https").or_else(|| strip_scheme(text, "http"));
         let rest = rest.ok_or(ForbiddenSource::NotAUrl)?;
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+
         if authority.contains('@') {
             return Err(ForbiddenSource::Credentials);
         }
@@ -30,9 +31,13 @@ impl<'a> Address<'a> {
         if authority.is_empty() || text.contains('\\') {
             return Err(ForbiddenSource::NotAUrl);
         }
+
+        // Only the authority goes through the parser, which would resolve `..` in the path and hide it from
+        // the check of the key.
         let scheme = &text[..text.len() - rest.len()];
         let url = Url::parse(&format!("{scheme}{authority}/")).map_err(|_| ForbiddenSource::NotAUrl)?;
         let host = url.host_str().ok_or(ForbiddenSource::NotAUrl)?.to_owned();
+
         Ok(Self {
             host,
             port: url.port(),

@@ -45,7 +45,8 @@ impl Locator {
         })
     }
 
-    /// The object a `file_url` means. In `s3://` the key is taken as it is; in HTTP URLs it is percent-decoded once, without query and fragment.
+    /// The object a `file_url` means. In `s3://` the key is taken as it is; in HTTP URLs it is
+    /// percent-decoded once, without query and fragment.
     ///
     /// # Errors
     /// [`ForbiddenSource`], whose text is made for the sender of the event.
@@ -53,13 +54,17 @@ impl Locator {
         if file_url.chars().any(char::is_control) {
             return Err(ForbiddenSource::NotAUrl);
         }
+
         if let Some(named) = strip_scheme(file_url, "s3") {
             let (bucket, key) = named.split_once('/').unwrap_or((named, ""));
             return self.object(bucket, key.to_owned());
         }
+
+        // Only the key of an `s3://` URL may end in a space.
         if file_url.trim() != file_url {
             return Err(ForbiddenSource::NotAUrl);
         }
+
         let named = file_url.split(['?', '#']).next().unwrap_or_default();
         let address = Address::parse(named)?;
         let (bucket, encoded) = self.on_host(&address)?;
@@ -86,13 +91,17 @@ impl Locator {
             let key = self.service.virtual_host(bucket, address)?;
             Some((bucket.as_str(), key))
         });
+
         let path = self.service.path_style(address);
         let of_path = path.map(|path| path.split_once('/').unwrap_or((path, "")));
+
         let of_cdn = self.cdn.as_ref().and_then(|(site, bucket)| {
             let key = site.below(&address.host, address)?;
             Some((bucket.as_str(), key))
         });
-        // A CDN may share its host with the service, as in development: there a first part that is no bucket is a key's.
+
+        // A CDN may share its host with the service, as in development: there a first part that is no bucket
+        // is a key's.
         of_bucket
             .or(of_path.filter(|(bucket, _)| self.allows(bucket)))
             .or(of_cdn)
@@ -115,9 +124,11 @@ fn judge_key(key: &str) -> Result<(), ForbiddenSource> {
     if key.chars().any(char::is_control) {
         return Err(ForbiddenSource::Key("has a control character"));
     }
+
     // Legal in S3, but proxies and file systems on the way resolve it, and no upload needs it.
     if key.split(['/', '\\']).any(|part| part == "." || part == "..") {
         return Err(ForbiddenSource::Key("has a part that is . or .."));
     }
+
     Ok(())
 }

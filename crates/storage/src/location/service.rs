@@ -92,6 +92,8 @@ fn is_aws(host: &str) -> bool {
     else {
         return false;
     };
+
+    // Old endpoints join the region by a dash, as in `s3-us-west-2`.
     match name
         .strip_prefix("s3.dualstack.")
         .or_else(|| name.strip_prefix("s3."))

@@ -76,6 +76,7 @@ fn every_spelling_of_an_object_of_ours_is_understood() {
         (local(), "http://127.0.0.1:9000/media/a/b.mp4", "media"),
         (local(), "http://127.0.0.1:9000/my.uploads/a/b.mp4", "my.uploads"),
     ];
+
     for (locator, url, bucket) in table {
         assert_eq!(locator.locate(url), found(bucket, "a/b.mp4"), "{url}");
     }
@@ -100,6 +101,7 @@ fn a_foreign_host_or_port_is_refused() {
         (local(), "http://127.0.0.1/media/a.mp4"),
         (local(), "http://169.254.169.254/latest/meta-data"),
     ];
+
     for (locator, url) in table {
         assert!(
             matches!(locator.locate(url), Err(ForbiddenSource::Host(_))),
@@ -119,6 +121,7 @@ fn a_foreign_bucket_is_refused() {
     ] {
         assert!(matches!(aws().locate(url), Err(ForbiddenSource::Bucket(_))), "{url}");
     }
+
     // The host of another bucket does not serve ours.
     let url = "https://other.s3.us-east-1.amazonaws.com/media/a.mp4";
     assert!(matches!(aws().locate(url), Err(ForbiddenSource::Host(_))));
@@ -141,6 +144,7 @@ fn what_is_no_plain_url_is_refused() {
         "concat:s3://media/a.mp4",
         "https://[::1/media/a.mp4",
     ];
+
     for url in table {
         assert_eq!(aws().locate(url), Err(ForbiddenSource::NotAUrl), "{url:?}");
     }
@@ -154,6 +158,7 @@ fn user_information_is_refused_and_not_repeated() {
     ] {
         assert_eq!(aws().locate(url), Err(ForbiddenSource::Credentials), "{url}");
     }
+
     let error = aws()
         .locate("https://example.com/a?X-Amz-Signature=secret")
         .unwrap_err();
@@ -173,11 +178,13 @@ fn an_s3_url_names_its_key_as_it_is_and_an_http_url_percent_encoded_once() {
         "/a//b.mp4",
     ] {
         assert_eq!(aws().locate(&format!("s3://media/{key}")), found("media", key));
+
         let encoded = utf8_percent_encode(key, NON_ALPHANUMERIC);
         let url = format!("https://s3.amazonaws.com/media/{encoded}?X-Amz-Signature=s#t");
         let meant = aws().locate(&url);
         assert_eq!(meant, found("media", key), "{url}");
     }
+
     let url = "https://s3.amazonaws.com/media/a%20b%2Fc%252e.mp4?versionId=1#t=3";
     assert_eq!(aws().locate(url), found("media", "a b/c%2e.mp4"));
     assert_eq!(
@@ -208,6 +215,7 @@ fn a_key_that_no_upload_has_is_refused() {
             aws().locate(url)
         );
     }
+
     assert!(aws().locate(&format!("s3://media/{}", "a".repeat(1024))).is_ok());
     assert!(aws().locate(&format!("s3://media/{}", "a".repeat(1025))).is_err());
 }
@@ -229,6 +237,7 @@ proptest! {
             "", "s3://", "s3://media/", "https://media.s3.us-east-1.amazonaws.com/", "https://s3.amazonaws.com/media",
             "https://cdn.example.com/v",
         ];
+
         if let Ok(location) = aws().locate(&format!("{}{url}", heads[head])) {
             prop_assert!(buckets().contains(&location.bucket));
             prop_assert!(!location.key.is_empty() && location.key.len() <= 1024);

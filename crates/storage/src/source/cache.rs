@@ -63,6 +63,7 @@ impl BlockCache {
             block_size: settings.block_size.max(1),
             ..settings
         };
+
         let blocks = settings.cache_bytes / settings.block_size;
         let options = OptionsBuilder::new()
             // More shards would each be too small to hold a few blocks.
@@ -71,6 +72,7 @@ impl BlockCache {
             .weight_capacity(settings.cache_bytes)
             .hot_allocation(HOT_SHARE)
             .build();
+
         let cache = match options {
             Ok(options) => Cache::with_options(
                 options,
@@ -78,8 +80,10 @@ impl BlockCache {
                 DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
             ),
+            // Only for a capacity that is not set; both are.
             Err(_) => Cache::with_weighter(0, 0, BlockWeight),
         };
+
         Self {
             settings,
             blocks: Arc::new(cache),

@@ -26,6 +26,7 @@ pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
         Some([SyntacticallyCorrectRange::Indexed(first, last)]) => *first..last.saturating_add(1).min(size),
         _ => return Wanted::Whole,
     };
+
     if part.is_empty() {
         Wanted::Unsatisfiable
     } else {
@@ -57,6 +58,7 @@ mod tests {
             (Some("lines=0-9"), Wanted::Whole),
             (Some("nonsense"), Wanted::Whole),
         ];
+
         for (header, expected) in table {
             assert_eq!(wanted(header, 100), expected, "{header:?}");
         }

@@ -44,6 +44,7 @@ pub(super) fn read(served: Arc<Served>, range: Range<u64>) -> impl Stream<Item =
         under_way: VecDeque::new(),
         taken: 0,
     };
+
     stream::try_unfold(reading, |mut reading| async move {
         Ok(reading.next().await?.map(|piece| (piece, reading)))
     })
@@ -54,6 +55,8 @@ impl Reading {
         if self.position >= self.end {
             return Ok(None);
         }
+
+        // A caller may hold ffmpeg back, for example while its uploads do not keep up.
         self.served.released().await;
         self.start_fetches();
         let Some(fetch) = self.under_way.pop_front() else {
@@ -62,12 +65,14 @@ impl Reading {
         // A fetch can only fail to come back by a panic or by the end of the runtime.
         let block = fetch.await.map_err(io::Error::other)?;
         let block = block.map_err(|error| self.fault(error))?;
+
         let size = self.served.block_size();
         let start = self.position % size;
         let end = size.min(self.end - (self.position - start));
         let (Ok(start), Ok(end)) = (usize::try_from(start), usize::try_from(end)) else {
             return Err(io::Error::other("a block larger than the address space"));
         };
+
         self.position += (end - start) as u64;
         self.taken += 1;
         self.served.count_served((end - start) as u64);
@@ -80,6 +85,7 @@ impl Reading {
         } else {
             1 + self.served.settings().read_ahead
         };
+
         while self.under_way.len() < window && self.next * self.served.block_size() < self.end {
             let (served, index) = (Arc::clone(&self.served), self.next);
             self.under_way

@@ -48,6 +48,7 @@ impl Served {
             key: source.key.clone(),
             etag: source.etag.clone(),
         };
+
         Self {
             source,
             version: Arc::new(version),
@@ -145,6 +146,8 @@ impl Served {
             index,
         };
         let block = self.cache.block(&key, self.fetch(index));
+
+        // The limit is for all repetitions of the read together.
         match tokio::time::timeout(self.settings().block_timeout, block).await {
             Ok(block) => block,
             Err(_) => Err(StorageError::Unavailable {

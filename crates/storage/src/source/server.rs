@@ -52,11 +52,13 @@ impl SourceServer {
         let listener = listen()?;
         let path = path(&source.key);
         let url = format!("http://{}{path}", listener.local_addr()?);
+
         let stop = CancellationToken::new();
         let served = Arc::new(Served::new(source, cache, stop.clone()));
         let router = Router::new().route(&path, get(answer)).with_state(Arc::clone(&served));
         let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let serving = tokio::spawn(server.into_future());
+
         Ok(Self {
             url,
             served,
@@ -95,7 +97,8 @@ impl SourceServer {
         self.served.hold(held);
     }
 
-    /// Counts what the client was given. While it is held back the count moves too: that the client stands still is then our doing.
+    /// Counts what the client was given. While it is held back the count moves too: that the client stands
+    /// still is then our doing.
     #[must_use]
     pub fn work(&self) -> u64 {
         self.served.work()
@@ -103,8 +106,10 @@ impl SourceServer {
 
     /// Cuts what is still being read, closes the port and says what was read.
     pub async fn close(self) -> SourceReport {
+        // The guard cancels the token that the server and its answers wait for.
         drop(self.stop);
         let abort = self.serving.abort_handle();
+        // A connection that does not end in time is cut, so that the port is freed.
         if tokio::time::timeout(CLOSE_TIMEOUT, self.serving).await.is_err() {
             abort.abort();
         }
@@ -128,6 +133,7 @@ fn path(key: &str) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
+
     let extension = key
         .rsplit('/')
         .next()
@@ -135,6 +141,7 @@ fn path(key: &str) -> String {
         .map_or("", |(_, extension)| extension);
     let harmless =
         (1..=MAX_EXTENSION).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+
     if harmless {
         format!("/{token}/source.{}", extension.to_ascii_lowercase())
     } else {
@@ -149,10 +156,12 @@ async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap) -> Respon
         // The task has failed already; the sooner its ffmpeg notices the better.
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
+
     let size = served.size();
     let head = Response::builder()
         .header(ACCEPT_RANGES, "bytes")
         .header(CONTENT_TYPE, "application/octet-stream");
+
     let range = headers.get(RANGE).and_then(|value| value.to_str().ok());
     match wanted(range, size) {
         Wanted::Whole => with_body(head.status(StatusCode::OK), served, 0..size),

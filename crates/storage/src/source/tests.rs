@@ -38,12 +38,14 @@ async fn the_source_is_served_whole_and_fetched_once() {
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
+
     for _ in 0..2 {
         let answer = fetch("GET", server.url(), None).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.header("accept-ranges"), Some("bytes"));
         assert_eq!(answer.body, bytes);
     }
+
     let report = server.close().await;
     assert_eq!(
         (report.bytes_read, report.bytes_served, report.requests),
@@ -59,6 +61,7 @@ async fn ranges_are_served_as_the_rfc_says() {
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
+
     let table = [
         ("bytes=0-0", 0..1),
         ("bytes=65535-65536", 65_535..65_537),
@@ -66,6 +69,7 @@ async fn ranges_are_served_as_the_rfc_says() {
         ("bytes=-10", 199_990..200_000),
         ("bytes=131072-999999", 131_072..200_000),
     ];
+
     for (range, expected) in table {
         let answer = fetch("GET", server.url(), Some(range)).await;
         let content_range = format!("bytes {}-{}/200000", expected.start, expected.end - 1);
@@ -76,6 +80,7 @@ async fn ranges_are_served_as_the_rfc_says() {
         );
         assert_eq!(answer.body, bytes.slice(expected), "{range}");
     }
+
     let answer = fetch("GET", server.url(), Some("bytes=200000-")).await;
     assert_eq!(
         (answer.status, answer.header("content-range")),
@@ -111,12 +116,14 @@ async fn nothing_but_the_one_path_is_served() {
         .await
         .unwrap();
     assert!(server.url().starts_with("http://127.0.0.1:") && server.url().ends_with("/source.mp4"));
+
     let (root, _) = server
         .url()
         .strip_suffix("/source.mp4")
         .unwrap()
         .rsplit_once('/')
         .unwrap();
+
     for path in [
         "",
         "source.mp4",
@@ -129,6 +136,7 @@ async fn nothing_but_the_one_path_is_served() {
             "{path}"
         );
     }
+
     assert_eq!(fetch("POST", server.url(), None).await.status, 405);
 }
 
@@ -139,9 +147,11 @@ async fn servers_of_one_version_share_their_blocks_and_fetch_each_once() {
     let (source, cache) = (upload(&s3, bytes.clone()).await, small_blocks());
     let servers = futures::future::try_join_all((0..4).map(|_| SourceServer::open(source.clone(), cache.clone())));
     let servers = servers.await.unwrap();
+
     for answer in futures::future::join_all(servers.iter().map(|server| fetch("GET", server.url(), None))).await {
         assert_eq!(answer.body, bytes);
     }
+
     assert_eq!(servers.iter().map(SourceServer::bytes_read).sum::<u64>(), 1_000_000);
     assert!(servers.iter().all(|server| server.bytes_served() == 1_000_000));
 }
@@ -158,6 +168,7 @@ async fn the_cache_stays_within_its_bound() {
     let server = SourceServer::open(upload(&s3, noise(1_000_000)).await, cache.clone())
         .await
         .unwrap();
+
     fetch("GET", server.url(), None).await;
     assert!(cache.bytes() > 0 && cache.bytes() <= 256 * KIB, "{cache:?}");
 }
@@ -174,6 +185,7 @@ async fn a_source_is_served_without_any_cache_at_all() {
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, BlockCache::new(settings))
         .await
         .unwrap();
+
     assert_eq!(fetch("GET", server.url(), None).await.body, bytes);
 }
 
@@ -183,6 +195,7 @@ async fn an_empty_source_is_an_empty_answer() {
     let server = SourceServer::open(upload(&s3, Bytes::new()).await, small_blocks())
         .await
         .unwrap();
+
     let answer = fetch("GET", server.url(), None).await;
     assert_eq!(
         (answer.status, answer.header("content-length"), answer.body.len()),
@@ -198,12 +211,14 @@ async fn a_source_that_breaks_off_is_a_short_answer_and_a_fault() {
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
+
     s3.proxy().set(Fault::Cut { after: 500_000 });
     let answer = fetch("GET", server.url(), None).await;
     assert_eq!((answer.status, answer.header("content-length")), (200, Some("1000000")));
     assert!(answer.body.len() < 500_000 && bytes.starts_with(&answer.body));
     let fault = server.fault().expect("a fault");
     assert!(fault.error.is_transient(), "{fault}");
+
     // It is over, also when the service is back.
     s3.proxy().set(Fault::None);
     assert_eq!(fetch("GET", server.url(), None).await.status, 503);
@@ -232,6 +247,7 @@ async fn a_block_that_does_not_come_in_time_is_a_fault() {
     let server = SourceServer::open(upload(&s3, noise(100_000)).await, BlockCache::new(settings))
         .await
         .unwrap();
+
     s3.proxy().set(Fault::Stall { after: 50_000 });
     assert_eq!(fetch("GET", server.url(), None).await.body.len(), 0);
     let fault = server.fault().unwrap();
@@ -256,13 +272,16 @@ async fn a_client_that_leaves_is_no_fault() {
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
+
     let mut connection = request("GET", server.url(), None).await;
     connection.read_exact(&mut [0; 1000]).await.unwrap();
     drop(connection);
+
     assert_eq!(
         fetch("GET", server.url(), Some("bytes=7999990-")).await.body,
         bytes.slice(7_999_990..)
     );
+
     let report = server.close().await;
     assert!(report.fault.is_none() && report.bytes_read < 8_000_000, "{report:?}");
 }
@@ -273,14 +292,17 @@ async fn closing_cuts_what_is_being_read_and_frees_the_port() {
     let server = SourceServer::open(upload(&s3, noise(20_000_000)).await, small_blocks())
         .await
         .unwrap();
+
     let url = server.url().to_owned();
     let mut connection = request("GET", &url, None).await;
     connection.read_exact(&mut [0; 1000]).await.unwrap();
+
     let report = server.close().await;
     assert!(report.fault.is_none());
     let mut rest = Vec::new();
     let _ = connection.read_to_end(&mut rest).await;
     assert!(rest.len() < 19_000_000);
+
     let address = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
@@ -293,6 +315,7 @@ async fn ffprobe_sees_the_same_packets_as_in_the_file() {
     let server = SourceServer::open(upload(&s3, bytes).await, small_blocks())
         .await
         .unwrap();
+
     let packets = [
         "-v",
         "error",
@@ -301,6 +324,7 @@ async fn ffprobe_sees_the_same_packets_as_in_the_file() {
         "-of",
         "csv=p=0",
     ];
+
     let expected = run("ffprobe", &[&packets[..], &[path.to_str().unwrap()]].concat()).await;
     let seen = run("ffprobe", &[&packets[..], &[server.url()]].concat()).await;
     assert!(expected.lines().count() > 600);
@@ -317,6 +341,7 @@ async fn ffprobe_on_a_source_that_breaks_off_leaves_a_fault() {
     let server = SourceServer::open(upload(&s3, bytes).await, small_blocks())
         .await
         .unwrap();
+
     s3.proxy().set(Fault::Cut { after: half });
     let packets = ["-v", "quiet", "-show_entries", "packet=pts", "-of", "csv=p=0"];
     let seen = run("ffprobe", &[&packets[..], &[server.url()]].concat()).await;
@@ -331,6 +356,7 @@ async fn a_reader_that_is_held_back_waits_and_then_gets_the_rest() {
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
+
     server.hold(true);
     let reading = fetch("GET", server.url(), None);
     let mut reading = std::pin::pin!(reading);
@@ -340,8 +366,10 @@ async fn a_reader_that_is_held_back_waits_and_then_gets_the_rest() {
             .is_err()
     );
     assert_eq!(server.bytes_served(), 0);
+
     // Whoever watches the reader for headway must not take it for hung.
     assert!(server.work() < server.work());
+
     server.hold(false);
     assert_eq!(reading.await.body, bytes);
     assert_eq!(server.work(), server.work());

@@ -37,7 +37,9 @@ struct Piece {
 fn select_pieces(segments: &[SegmentOutput], sample_rate: u32) -> Vec<Piece> {
     let all: Vec<&[SegmentOutput]> = segments.chunks(SEGMENTS_PER_PIECE).collect();
     let count = all.len().min(MAX_PIECES);
+    // The piece in the middle of each of `count` equal parts of the rendition.
     let places = (0..count).map(|i| (2 * i + 1) * all.len() / (2 * count));
+
     let piece = |place: usize| {
         let samples = match all[place] {
             [first, .., last] => first.start..last.start + last.duration,
@@ -107,6 +109,7 @@ impl<'a> AudioSamples<'a> {
     ) -> (BTreeMap<(RenditionName, u32), UploadedObject>, Vec<UploadedObject>) {
         let numbers = self.segments_by_track(segments);
         let (mut sampled, mut others) = (BTreeMap::new(), Vec::new());
+
         for object in uploaded {
             match object.content.clone() {
                 ObjectContent::Segment(name, n) if numbers.get(&name).is_some_and(|numbers| numbers.contains(&n)) => {
@@ -178,6 +181,7 @@ mod tests {
         assert_eq!(short[0].blocks.start, 0);
         // The last block is there too, though it is not full: 240 segments last 962.56 s.
         assert_eq!(short[15].blocks.end, 1926);
+
         let long = select_pieces(&track(2700), 48_000);
         assert_eq!(long.len(), MAX_PIECES);
         assert!(long[0].segments[0] < 135 && long[15].segments[0] > 2500);

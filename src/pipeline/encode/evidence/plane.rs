@@ -52,10 +52,12 @@ impl<'a> Plane<'a> {
         if self.width != other.width || self.samples.len() != other.samples.len() || self.samples.is_empty() {
             return 0.0;
         }
+
         let columns = self.width.div_ceil(BLOCK);
         let mut sum = 0.0;
         let mut blocks = 0_u64;
         let band = self.width * BLOCK;
+
         for (one, two) in self.samples.chunks(band).zip(other.samples.chunks(band)) {
             let mut sums = vec![Sums::default(); columns];
             for (one, two) in one.chunks(self.width).zip(two.chunks(self.width)) {
@@ -67,6 +69,7 @@ impl<'a> Plane<'a> {
             sum += sums.iter().map(Sums::index).sum::<f64>();
             blocks += columns as u64;
         }
+
         sum / blocks as f64
     }
 }
@@ -99,6 +102,7 @@ impl Sums {
         let (means, product) = (one * one + two * two, one * two);
         let variances = f64::from(self.squares) / count - means;
         let covariance = f64::from(self.product) / count - product;
+        // Equation 13 of Wang et al. (2004).
         ((2.0 * product + C1) * (2.0 * covariance + C2)) / ((means + C1) * (variances + C2))
     }
 }

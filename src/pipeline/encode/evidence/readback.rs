@@ -91,6 +91,7 @@ impl Readback<'_> {
             }
             _ => None,
         };
+
         let output = &self.jobs.output;
         let found = match file.filter(|_| object.digest.size <= MAX_KEPT_BYTES) {
             None => output.digest(&object.key).await,
@@ -167,6 +168,7 @@ impl Readback<'_> {
         if excerpts.is_empty() {
             return Ok(());
         }
+
         let argv = reference::look(excerpts);
         let ticks = watch::Sender::new(Tick::default());
         let seen_ticks = ticks.subscribe();
@@ -178,6 +180,7 @@ impl Readback<'_> {
             policy: SandboxPolicy::new(ResourceLimits::readback()).workdir(self.task_dir),
             limits: Limits::new(MAX_DECODE_TIME),
             stop: &stop,
+            // The input is files of the task, so there is no server whose bytes could be counted.
             external_work: &|| 0,
             ticks: &ticks,
         });

@@ -66,6 +66,7 @@ async fn compare_rung(readback: &Readback<'_>, rung: &VideoRendition, samples: &
     let reference = readback
         .read_file(&format!("{}/{}", rung.name, reference::REFERENCE))
         .await?;
+
     let mut made = Vec::new();
     for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
         made.extend(readback.read_file(&decoded_file(rung, of_segment[0].segment)).await?);

@@ -23,7 +23,9 @@ fn log() -> impl Strategy<Value = Vec<StoredMessage>> {
     let facts: Vec<(usize, usize)> = (0..5).flat_map(|job| (0..7).map(move |kind| (job, kind))).collect();
     let times = proptest::collection::vec(1_u32..1000, facts.len());
     let chosen = proptest::sample::subsequence(facts, 4..=35);
+
     (chosen, times, 1_u64..4, any::<bool>()).prop_map(|(mut chosen, times, step, honest)| {
+        // By the sum of its times the facts of a job stay in order; by single times they do not.
         chosen.sort_by_key(|(job, kind)| {
             let of_job = &times[job * 7..=job * 7 + kind];
             if honest {
@@ -32,6 +34,7 @@ fn log() -> impl Strategy<Value = Vec<StoredMessage>> {
                 of_job[*kind]
             }
         });
+
         let seqs = (1..).map(|n| n * step);
         seqs.zip(chosen)
             .map(|(seq, (job, kind))| message(seq, job, kind))
@@ -67,6 +70,7 @@ fn cut(range: Range<usize>, cuts: &[Index]) -> Vec<Range<usize>> {
         .collect();
     ends.push(range.end);
     ends.sort_unstable();
+
     let mut start = range.start;
     ends.into_iter()
         .map(|end| std::mem::replace(&mut start, end)..end)
@@ -94,6 +98,8 @@ async fn one_by_one(tables: &Tables, log: &[StoredMessage]) -> Rows {
 
 async fn rebuilt(tables: &Tables, log: &[StoredMessage]) -> Rows {
     let entries: Vec<Entry> = log.iter().map(|message| Entry::read(message).unwrap()).collect();
+
+    // As `rebuild` does it, without a log to read.
     let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
@@ -107,11 +113,13 @@ async fn rebuilt(tables: &Tables, log: &[StoredMessage]) -> Rows {
 
 async fn holds(tables: &Tables, log: &[StoredMessage], cuts: &[Index], again: &[Index]) -> Result<(), TestCaseError> {
     let expected = one_by_one(tables, log).await;
+
     emptied(tables).await;
     for range in cut(0..log.len(), cuts) {
         tables.apply(&log[range]).await;
     }
     prop_assert_eq!(&tables.rows().await, &expected, "in batches");
+
     for start in again {
         for range in cut(start.index(log.len())..log.len(), cuts) {
             tables.apply(&log[range]).await;
@@ -123,6 +131,7 @@ async fn holds(tables: &Tables, log: &[StoredMessage], cuts: &[Index], again: &[
             start.index(log.len())
         );
     }
+
     prop_assert_eq!(&rebuilt(tables, log).await, &expected, "rebuilt over what is there");
     emptied(tables).await;
     prop_assert_eq!(&rebuilt(tables, log).await, &expected, "rebuilt on emptied tables");

@@ -30,6 +30,7 @@ fn fresh() -> (files::Model, transcoding_jobs::Model) {
         accepted_seq: Some(1),
         fact_seq: Some(1),
     };
+
     let job = transcoding_jobs::Model {
         id: "j".to_owned(),
         file_id: "f".to_owned(),
@@ -125,6 +126,7 @@ async fn a_job_that_fails_or_is_canceled_clears_its_url_and_never_those_of_the_f
             (job.progress, job.manifest_url, job.completed_at),
             (Some(37), None, row_time(6))
         );
+
         let expected = files::Model {
             transcoding_status: Some("failed".to_owned()),
             updated_at: row_time(6),
@@ -168,6 +170,7 @@ async fn rows_that_an_api_made_keep_what_is_not_ours() {
                  VALUES ('j', 'f', 'api', 'api/', 'pending');",
             )
             .await;
+
         let before = tables.rows().await.files.remove(0);
         tables.apply(&[accepted(1, "j", "f")]).await;
         let rows = tables.rows().await;
@@ -236,6 +239,7 @@ async fn what_is_in_the_tables_already_changes_nothing() {
             playable(3, "j", "f"),
             failed(4, "j", "f"),
         ];
+
         tables.apply(&facts).await;
         let before = tables.rows().await;
         for again in [&facts[..1], &facts[..3], &facts[1..3], &facts[..]] {
@@ -260,6 +264,7 @@ async fn unknown_users_and_projects_become_null_only_where_a_foreign_key_asks() 
     let accounts = "CREATE TABLE users (id TEXT PRIMARY KEY); CREATE TABLE projects (id TEXT PRIMARY KEY); \
                     INSERT INTO users VALUES ('ana');";
     let tables = Tables::postgres_with(accounts).await;
+
     let stranger = json!({"uploaded_by": "bo"});
     let messages = [accepted(1, "j", "f"), accepted_with(2, "k", "g", &stranger)];
     assert!(tables.apply(&messages).await.is_empty());
@@ -295,13 +300,16 @@ async fn progress_only_rises_and_only_while_a_job_is_processing() {
         let job = "j".parse().unwrap();
         let mut seen = Vec::new();
         tables.apply(&[accepted(1, "j", "f")]).await;
+
         for step in [30, 0, 60, 40, 99] {
+            // The job is processing from the second step on.
             if step == 0 {
                 tables.apply(&[planned(2, "j", "f")]).await;
             }
             progress::raise(&tables.db, &job, step).await.unwrap();
             seen.push(tables.rows().await.jobs[0].progress.unwrap());
         }
+
         tables.apply(&[failed(3, "j", "f")]).await;
         progress::raise(&tables.db, &job, 99).await.unwrap();
         seen.push(tables.rows().await.jobs[0].progress.unwrap());

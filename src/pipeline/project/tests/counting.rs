@@ -56,6 +56,7 @@ async fn every_job_counts_once_over_restarts_and_rebuilds() {
         rebuild(&tables.db.clone().into(), &log).await.unwrap();
         assert_eq!(counted(&tables).await, FIRST, "a rebuild counts nothing twice");
     }
+
     let tables = Tables::sqlite().await;
     project(&tables, &log, seq).await;
     let seq = publish(&log, &[canceled(0, "c", "h")]).await;
@@ -69,6 +70,8 @@ async fn what_the_log_has_forgotten_stays_counted() {
     let tables = Tables::sqlite().await;
     let seq = begin(&log).await;
     project(&tables, &log, seq).await;
+
+    // A purge does at once what the age limit of the stream does in time.
     let stream = log.nats().js.get_stream(topology::JOBS).await.unwrap();
     stream.purge().await.unwrap();
     publish(&log, &[canceled(0, "c", "h"), accepted(0, "d", "f")]).await;
@@ -79,6 +82,7 @@ async fn what_the_log_has_forgotten_stays_counted() {
         ..FIRST
     };
     assert_eq!(counted(&tables).await, all);
+
     rebuild(&tables.db.clone().into(), &log).await.unwrap();
     assert_eq!(counted(&tables).await, all);
 }
@@ -89,6 +93,7 @@ async fn another_log_lowers_no_count() {
     let tables = Tables::sqlite().await;
     let seq = begin(&log).await;
     project(&tables, &log, seq).await;
+
     let (_other, log) = Server::start().await;
     let seq = publish(&log, &[accepted(0, "x", "f"), canceled(0, "x", "f")]).await;
     project(&tables, &log, seq).await;

@@ -1,4 +1,4 @@
-//! Deleted files: a live projector leaves their rows as they stand, and a rebuild does not bring them back.
+//! Deleted files: a live projector leaves their rows as they are, and a rebuild does not bring them back.
 
 use std::collections::BTreeMap;
 
@@ -45,6 +45,7 @@ async fn rebuilt(tables: &Tables, log: &[StoredMessage], tombstones: &[(&str, u6
     for message in log {
         fold.push(&Entry::read(message).unwrap());
     }
+
     let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
@@ -67,6 +68,7 @@ async fn a_deleted_file_keeps_its_row_as_it_stands_and_loses_those_of_its_jobs()
         tables.apply(&life()[..3]).await;
         let before = tables.rows().await;
         tables.apply(&life()[3..]).await;
+
         let after = tables.rows().await;
         assert_eq!(after.files, before.files);
         assert!(after.jobs.is_empty());
@@ -83,12 +85,14 @@ async fn a_rebuild_on_emptied_tables_does_not_bring_a_deleted_file_back() {
     for tables in Tables::both().await {
         let nothing = rebuilt(&tables, &life(), &[("f", 11)]).await;
         assert!(nothing.files.is_empty() && nothing.jobs.is_empty());
+
         // Not even one whose row went by its age before, nor one whose deletion is not carried out yet.
         for end in [&[pruned(4, "j", "f")][..], &[]] {
             let log = [&life()[..3], end].concat();
             let nothing = rebuilt(&tables, &log, &[("f", 11)]).await;
             assert!(nothing.files.is_empty() && nothing.jobs.is_empty());
         }
+
         assert_eq!(
             rebuilt(&tables, &life()[..3], &[("f", 9)]).await.files.len(),
             1,
@@ -107,6 +111,7 @@ async fn a_rebuild_leaves_the_row_of_a_deleted_file_as_the_api_left_it() {
                  transcoding_status = 'deleted', updated_at = '2026-11-23 00:00:00'",
             )
             .await;
+
         let before = tables.rows().await;
         assert_eq!(rebuilt(&tables, &life(), &[("f", 11)]).await, before);
     }
@@ -119,15 +124,18 @@ async fn a_file_that_lives_again_is_inserted_and_followed_again() {
         let mut next = accepted_with(5, "k", "f", &again);
         next.payload = accepted_of(5, "k", "f", 12).payload;
         let log = [life(), vec![next, planned(6, "k", "f"), completed(7, "k", "f", false)]].concat();
+
         for message in &log {
             tables.apply(std::slice::from_ref(message)).await;
         }
+
         let live = tables.rows().await;
         assert_eq!(
             live.files[0].thumbnail_url.as_deref(),
             Some("https://cdn/hls/f/k/poster.jpg")
         );
         assert_eq!(rebuilt(&tables, &log, &[("f", 11)]).await, live);
+
         emptied(&tables).await;
         let rows = rebuilt(&tables, &log, &[("f", 11)]).await;
         assert_eq!(rows.jobs, live.jobs);
@@ -160,6 +168,7 @@ async fn an_event_taken_in_after_its_file_was_deleted_makes_no_row_and_ends_what
                  INSERT INTO transcoding_jobs (id, file_id, input_url, output_prefix, status) VALUES ('j', 'f', 'api', 'api/', 'pending');",
             )
             .await;
+
         let before = tables.rows().await;
         for message in &late[..4] {
             tables.apply(std::slice::from_ref(message)).await;
@@ -167,6 +176,7 @@ async fn an_event_taken_in_after_its_file_was_deleted_makes_no_row_and_ends_what
         let rows = tables.rows().await;
         assert_eq!(rows.jobs[0].status.as_deref(), Some("canceled"));
         assert_eq!(rows.files, before.files);
+
         tables.apply(&late[4..]).await;
         let rows = tables.rows().await;
         assert_eq!((rows.jobs.len(), rows.files), (0, before.files));
@@ -180,8 +190,9 @@ async fn the_tombstones_of_the_log_are_what_a_rebuild_goes_by() {
     publish(&log, &lives).await;
     bury(&log, "f", 11).await;
     bury(&log, "g", 9).await;
-    // Something after it, for the checkpoint to stand at.
+    // Something after it, for the checkpoint to be at.
     publish(&log, &[completed(0, "g", "g", false)]).await;
+
     for tables in Tables::both().await {
         rebuild(&tables.db.clone().into(), &log).await.unwrap();
         let ids: Vec<String> = tables
@@ -211,6 +222,7 @@ fn lives() -> impl Strategy<Value = Vec<StoredMessage>> {
     let facts: Vec<(usize, usize)> = (0..3).flat_map(|job| (0..4).map(move |kind| (job, kind))).collect();
     let times = proptest::collection::vec(1_u32..1000, facts.len());
     let chosen = proptest::sample::subsequence(facts, 1..=12);
+
     (chosen, times).prop_map(|(mut chosen, times)| {
         chosen.sort_by_key(|(job, kind)| times[job * 4..=job * 4 + kind].iter().sum::<u32>());
         (1..)
@@ -245,6 +257,7 @@ async fn holds(tables: &Tables, log: &[StoredMessage], cut: Index) -> Result<(),
         tables.apply(std::slice::from_ref(message)).await;
     }
     let expected = tables.rows().await;
+
     emptied(tables).await;
     let (early, late) = log.split_at(cut.index(log.len() + 1));
     tables.apply(early).await;
@@ -256,6 +269,7 @@ async fn holds(tables: &Tables, log: &[StoredMessage], cut: Index) -> Result<(),
         .filter(|message| message.subject.contains(".c."))
         .cloned()
         .collect();
+
     emptied(tables).await;
     tables.apply(&alive).await;
     let expected = unguarded(tables.rows().await);

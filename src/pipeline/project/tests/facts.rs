@@ -24,6 +24,7 @@ pub(super) fn fact(seq: u64, job: &str, file: &str, kind: FactKind, fields: &Val
     for (name, value) in fields.as_object().unwrap() {
         body[name] = value.clone();
     }
+
     StoredMessage {
         subject: subject::fact(&job.parse().unwrap(), kind),
         seq,
@@ -47,6 +48,7 @@ pub(super) fn accepted_with(seq: u64, job: &str, file: &str, event: &Value) -> S
     for (name, value) in event.as_object().unwrap() {
         upload[name] = value.clone();
     }
+
     let fields = json!({
         "upload": upload, "output_prefix": format!("hls/{file}/"), "identity": format!("job:{job}"), "upload_seq": 0, "upload_time": "2026-11-22T10:00:00Z",
         "manifest_url": format!("https://cdn/hls/{file}/master.m3u8")

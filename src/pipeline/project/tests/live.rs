@@ -52,6 +52,7 @@ fn many(n: usize) -> Vec<StoredMessage> {
     let names: Vec<(String, String)> = (0..n).map(|i| (format!("j{i}"), format!("f{}", i / 2))).collect();
     let each = |fact: fn(u64, &str, &str) -> StoredMessage| names.iter().map(move |(job, file)| fact(0, job, file));
     let mut facts: Vec<StoredMessage> = each(accepted).chain(each(planned)).chain(each(playable)).collect();
+
     for (i, (job, file)) in names.iter().enumerate() {
         facts.push(if i % 3 == 0 {
             failed(0, job, file)
@@ -93,6 +94,7 @@ async fn facts_reach_the_tables_and_a_restart_goes_on_from_the_checkpoint() {
         tables
             .run("UPDATE transcoding_jobs SET progress = 50, fact_seq = NULL")
             .await;
+
         let seq = publish(&log, &[playable(0, "j", "f")]).await;
         let mut projector = Running::start(&tables.url, &log).await;
         projector.reaches(|at| at.seq == seq).await;
@@ -113,6 +115,7 @@ async fn two_projectors_and_a_rebuild_come_to_the_same_rows() {
     for projector in &mut projectors {
         projector.reaches(|at| at.following).await;
     }
+
     let seq = publish(&log, &many(400)).await;
     for projector in &mut projectors {
         projector.reaches(|at| at.seq == seq).await;
@@ -133,6 +136,7 @@ async fn two_projectors_and_a_rebuild_come_to_the_same_rows() {
         projector.reaches(|at| at.seq == seq).await;
     }
     assert_eq!(tables.rows().await.jobs.len(), 321);
+
     for projector in projectors {
         projector.stop().await;
     }
@@ -143,11 +147,14 @@ async fn a_log_that_lost_its_tail_is_noticed_and_the_tables_are_rebuilt() {
     let (mut server, log) = Server::start().await;
     let tables = Tables::sqlite().await;
     publish(&log, &[accepted(0, "kept", "f"), planned(0, "kept", "f")]).await;
+
+    // This copy of the store is what the server comes back with.
     server.stop();
     server.back_up();
     server.resume();
     let log = server.connect().await;
     let lost = publish(&log, &[completed(0, "kept", "f", false), accepted(0, "lost", "g")]).await;
+
     let mut projector = Running::start(&tables.url, &log).await;
     projector.reaches(|at| at.seq == lost).await;
     assert_eq!(tables.rows().await.jobs[0].status.as_deref(), Some("completed"));
@@ -168,6 +175,7 @@ async fn a_log_that_lost_its_tail_is_noticed_and_the_tables_are_rebuilt() {
     .await;
     assert_eq!(again, lost + 1);
     projector.reaches(|at| at.seq == again).await;
+
     let rows = tables.rows().await;
     assert_eq!(rows.jobs[0].status.as_deref(), Some("failed"));
     assert_eq!(rows.jobs[0].manifest_url, None);
@@ -186,11 +194,13 @@ async fn a_refused_fact_becomes_a_dead_letter_and_the_rest_goes_on() {
     let tables = Tables::postgres().await;
     let mut projector = Running::start(&tables.url, &log).await;
     projector.reaches(|at| at.following).await;
+
     let long = json!({"name": "x".repeat(300)});
     let bad = publish(&log, &[accepted(0, "a", "f"), accepted_with(0, "b", "g", &long)]).await;
     let seq = publish(&log, &[accepted(0, "c", "h")]).await;
     projector.reaches(|at| at.seq == seq).await;
     assert_eq!(tables.rows().await.jobs.len(), 2);
+
     let letter = log
         .last("HLS_DEAD", &subject::dead_message("project", bad))
         .await
@@ -232,6 +242,7 @@ async fn a_fact_of_a_newer_release_is_waited_for_and_neither_skipped_nor_buried(
         let rows = tables.rows().await;
         assert_eq!(rows.jobs.len(), 1, "what is behind it waits");
         assert_eq!(log.subjects("HLS_DEAD", "hls.v1.dead.>").await.len(), 0);
+
         let rebuilt = rebuild(&tables.db.clone().into(), &log).await.unwrap_err().to_string();
         assert!(rebuilt.contains("needs a newer fluxhls"), "{rebuilt}");
         assert!(tables.rows().await == rows, "a rebuild leaves the tables as they were");
@@ -245,11 +256,13 @@ async fn a_database_in_trouble_is_waited_for_and_no_fact_is_skipped() {
     let tables = Tables::postgres().await;
     let mut projector = Running::start(&tables.url, &log).await;
     projector.reaches(|at| at.following).await;
+
     tables.run("ALTER TABLE transcoding_jobs RENAME TO away").await;
     let seq = publish(&log, &[accepted(0, "j", "f")]).await;
     projector.reaches(|at| !at.following).await;
     tables.run("ALTER TABLE away RENAME TO transcoding_jobs").await;
     projector.reaches(|at| at.seq == seq && at.following).await;
+
     assert_eq!(tables.rows().await.jobs.len(), 1);
     projector.stop().await;
 }
@@ -261,6 +274,7 @@ async fn a_server_that_restarts_is_waited_for() {
     let mut projector = Running::start(&tables.url, &log).await;
     let seq = publish(&log, &[accepted(0, "j", "f")]).await;
     projector.reaches(|at| at.seq == seq).await;
+
     server.stop();
     server.resume();
     let writer = server.connect().await;
@@ -276,9 +290,12 @@ async fn progress_messages_raise_the_percentage() {
     let tables = Tables::sqlite().await;
     tables.apply(&[accepted(1, "j", "f"), planned(2, "j", "f")]).await;
     let following = tokio::spawn(progress::follow(tables.db.clone().into(), log.nats().clone()));
+
     let body = json!({"job_id": "j", "file_id": "f", "task": "v0", "task_progress": 0.5, "job_progress": 0.42,
                       "speed": 1.0, "eta_seconds": 3.0});
     let subject = subject::progress(&"j".parse().unwrap(), "v0".parse().unwrap());
+
+    // A message is lost where the subscription does not exist yet, so it is sent again and again.
     let seen = async {
         let mut rounds = interval(Duration::from_millis(50));
         while tables.rows().await.jobs[0].progress != Some(42) {

@@ -39,6 +39,7 @@ async fn jobs_are_listed_by_age_status_and_file() {
     for tables in filled().await {
         let all = jobs::list(&tables.db, &Filter::default()).await.unwrap();
         assert_eq!(ids(&all), ["e", "d", "c", "b", "a"]);
+
         let completed = Filter {
             status: Some("completed".to_owned()),
             limit: Some(1),
@@ -50,6 +51,7 @@ async fn jobs_are_listed_by_age_status_and_file() {
             ..Filter::default()
         };
         assert_eq!(ids(&jobs::list(&tables.db, &of_file).await.unwrap()), ["c", "a"]);
+
         assert_eq!(ids(&jobs::active(&tables.db, None).await.unwrap()), ["d"]);
         assert_eq!(ids(&jobs::history(&tables.db, 2).await.unwrap()), ["c", "e"]);
     }
@@ -77,9 +79,11 @@ async fn statistics_are_those_of_the_last_seven_days() {
         assert_eq!(stats.jobs, counts);
         let seconds = stats.mean_seconds.unwrap();
         assert!((seconds - 3.0).abs() < 1e-3, "{seconds}");
+
         let all = jobs::stats(&tables.db, time(20)).await.unwrap();
         assert_eq!(all.jobs["completed"], 2);
         assert!((all.mean_seconds.unwrap() - 6.5).abs() < 1e-3);
+
         let none = jobs::stats(&tables.db, time(0) + TimeDelta::days(30)).await.unwrap();
         assert!(none.jobs.is_empty() && none.mean_seconds.is_none());
     }

@@ -31,12 +31,14 @@ async fn a_value_too_long_for_its_column_is_set_aside_alone() {
             planned(6, "b", "g"),
         ])
         .await;
+
     assert_eq!(
         dead.iter().map(super::super::dead::DeadFact::seq).collect::<Vec<_>>(),
         [2, 3]
     );
     assert!(dead[0].to_string().contains("value too long"), "{}", dead[0]);
     assert!(!dead[0].to_string().contains("xxx"), "{}", dead[0]);
+
     let rows = tables.rows().await;
     assert_eq!(ids(&rows), ["a", "d"]);
     assert_eq!(rows.jobs[0].status.as_deref(), Some("completed"));
@@ -51,11 +53,13 @@ async fn a_constraint_of_sqlite_sets_a_fact_aside_alone() {
              BEGIN SELECT RAISE(ABORT, 'no b here'); END",
         )
         .await;
+
     let dead = tables
         .apply(&[accepted(1, "a", "f"), accepted(2, "b", "g"), accepted(3, "c", "h")])
         .await;
     assert_eq!(dead.len(), 1);
     assert!(dead[0].to_string().contains("no b here"), "{}", dead[0]);
+
     let rows = tables.rows().await;
     assert_eq!(ids(&rows), ["a", "c"]);
     assert!(
@@ -75,9 +79,11 @@ async fn what_is_no_fact_is_set_aside_with_a_reason() {
         subject: "hls.v1.job.b.planned".to_owned(),
         ..planned(4, "a", "f")
     };
+
     let dead = tables
         .apply(&[accepted(1, "a", "f"), garbage, other_job, completed(5, "a", "f", false)])
         .await;
+
     let reasons: Vec<String> = dead.iter().map(ToString::to_string).collect();
     assert_eq!(reasons.len(), 2);
     assert!(reasons[0].contains("hls.v1.job.a.planned is broken"), "{}", reasons[0]);
@@ -94,6 +100,7 @@ async fn a_missing_table_blocks_and_sets_nothing_aside() {
         let outcome = batch::apply(&transaction, references, &[accepted(1, "a", "f")], &BTreeSet::new()).await;
         assert!(outcome.is_err());
         transaction.rollback().await.unwrap();
+
         tables.run("ALTER TABLE away RENAME TO transcoding_jobs").await;
         assert!(tables.apply(&[accepted(1, "a", "f")]).await.is_empty());
         assert_eq!(ids(&tables.rows().await), ["a"]);
@@ -109,12 +116,14 @@ async fn a_full_disk_or_a_broken_connection_is_not_the_fault_of_a_fact() {
         .await
         .unwrap_err();
     assert!(!super::super::refusal::is_of_content(&terminated), "{terminated}");
+
     let full = tables
         .db
         .execute_unprepared("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$")
         .await
         .unwrap_err();
     assert!(!super::super::refusal::is_of_content(&full), "{full}");
+
     let content = tables.db.execute_unprepared("SELECT 1 / 0").await.unwrap_err();
     assert!(super::super::refusal::is_of_content(&content), "{content}");
 }

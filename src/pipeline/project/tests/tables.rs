@@ -34,6 +34,7 @@ impl Tables {
         let url = format!("sqlite://{}/tables.db?mode=rwc", folder.path().display());
         let db = migration::connect(&url).await.unwrap();
         migration::up(&db).await.unwrap();
+
         Self {
             db,
             url,

@@ -19,6 +19,7 @@ use sound::{RATE, sound};
 pub(crate) async fn verify(ended: &Ended, planned: &Planned, source: &Path) -> Published {
     let master = ended.manifest_url.as_deref().expect("a completed job has a manifest");
     let output = conforms(master, planned).await;
+
     let source = source.to_str().unwrap();
     if planned.video.is_some() {
         pictures_as_planned(&output, planned, source).await;
@@ -26,6 +27,7 @@ pub(crate) async fn verify(ended: &Ended, planned: &Planned, source: &Path) -> P
     if let Some(audio) = output.audio.first() {
         sounds_like_its_source(&audio.track, planned, source).await;
     }
+
     output
 }
 
@@ -40,6 +42,7 @@ pub(crate) async fn conforms(master: &str, planned: &Planned) -> Published {
 
 async fn decodes_without_a_word(output: &Published) {
     for url in output.tracks().map(|track| &track.url).chain([&output.master]) {
+        // With `-xerror` ffmpeg ends with a failure at the first error, which it would else decode around.
         let mut ffmpeg = command("ffmpeg");
         ffmpeg.args([
             "-nostdin",
@@ -54,6 +57,7 @@ async fn decodes_without_a_word(output: &Published) {
             "null",
             "-",
         ]);
+
         let said = ffmpeg.output().await.unwrap();
         let words = String::from_utf8_lossy(&said.stderr);
         assert!(
@@ -71,6 +75,8 @@ fn one_target_duration(output: &Published, planned: &Planned) {
             "{}",
             track.url
         );
+
+        // The rounded durations are what the target bounds (RFC 8216, section 4.3.3.1).
         for segment in &track.segments {
             let rounded = segment.duration.as_secs_f64().round();
             assert!(
@@ -88,11 +94,13 @@ async fn pictures_as_planned(output: &Published, planned: &Planned, source: &str
     let video = planned.video.as_ref().unwrap();
     let original = pictures(source).await;
     let mut grid: Option<(Vec<f64>, Vec<f64>)> = None;
+
     let rungs = planned
         .renditions
         .iter()
         .filter(|rendition| matches!(rendition, Rendition::Video(_)));
     assert_eq!(output.rungs().len(), rungs.count());
+
     for variant in output.rungs() {
         let url = variant.track.url.as_str();
         let found = pictures(url).await;
@@ -102,12 +110,14 @@ async fn pictures_as_planned(output: &Published, planned: &Planned, source: &str
             found.size.0.min(found.size.1) <= shortest,
             "{url} is larger than its source"
         );
+
         let own = (variant.track.grid(), found.keys);
         match &grid {
             None => grid = Some(own),
             Some(grid) => same_times(url, &own, grid),
         }
     }
+
     let lasting = original.times.last().unwrap() - original.times[0];
     let planned_lasting = (video.source_frames() - 1) as f64 / video.frame_rate.as_f64();
     let frame = 1.0 / video.frame_rate.as_f64();
@@ -126,19 +136,23 @@ fn is_the_planned_rung(variant: &Variant, found: &Pictures, planned: &Planned) {
         _ => None,
     });
     let rung = rung.unwrap_or_else(|| panic!("{url} is not planned"));
+
     let video = planned.video.as_ref().unwrap();
+    // Small rungs of fast sources take every second frame.
     let every = u64::from(video.segment_frames / rung.segment_frames);
     assert_eq!(
         found.times.len() as u64,
         video.frames.div_ceil(every),
         "frames of {url}"
     );
+
     let steps = &found.steps;
     assert_eq!(
         (steps.0.len(), steps.1.len()),
         (1, 1),
         "{url} does not go in one step: {steps:?}"
     );
+
     assert!(found.times[0].abs() < 1e-6, "{url} starts at {}", found.times[0]);
     assert_eq!(found.size, (u64::from(rung.width), u64::from(rung.height)), "{url}");
     assert_eq!(
@@ -165,6 +179,7 @@ async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) 
     let (ours, original) = (sound(track.url.as_str()).await, sound(source).await);
     let zero = planned.timeline.zero.as_f64();
     assert!(ours.start.abs() < 1e-6, "{} starts at {}", track.url, ours.start);
+
     let own = original.start - zero + original.seconds();
     let wanted = planned.programme;
     assert!(
@@ -172,6 +187,7 @@ async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) 
         "{} ends at {wanted} s, its source at {own} s",
         track.url
     );
+
     assert!(
         (ours.seconds() - wanted).abs() < 0.05,
         "{} lasts {} s, the programme {wanted} s",
@@ -185,10 +201,12 @@ async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) 
         track.seconds(),
         ours.seconds()
     );
+
     assert_eq!(ours.is_silent(), original.is_silent(), "{}", track.url);
     if original.is_silent() {
         return;
     }
+
     let lag = ours.lag_behind(&original, zero);
     assert!(
         lag.abs() < 0.001,
@@ -201,6 +219,7 @@ async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) 
 /// What a variant declares is within a hundredth of what its segments weigh.
 fn bandwidths_are_the_measured_ones(output: &Published) {
     for variant in output.variants.iter().filter(|variant| variant.resolution.is_some()) {
+        // `BANDWIDTH` counts the largest rendition of each group, too (RFC 8216, section 4.3.4.2).
         let group = output
             .audio
             .iter()
@@ -209,6 +228,7 @@ fn bandwidths_are_the_measured_ones(output: &Published) {
         let measured = variant.track.peak() + sound;
         let declared = variant.bandwidth as f64;
         let ratio = declared / measured;
+
         assert!(
             (0.99..1.01).contains(&ratio),
             "{} declares {declared} b/s and peaks at {measured}",
@@ -249,6 +269,7 @@ mod tests {
         let job = world.submit(&clip).await;
         let (ended, planned) = (world.completed(&job).await, world.planned(&job).await);
         assert!(passes(&ended, &planned, &clip.path).await);
+
         let keys: Vec<String> = world
             .bucket
             .list("hls/")
@@ -257,6 +278,7 @@ mod tests {
             .into_iter()
             .map(|object| object.key)
             .collect();
+
         for (ending, other, kind) in [
             ("p/0-", "p/1-", ObjectKind::Video),
             ("audio-0/0-", "audio-0/1-", ObjectKind::Audio),
@@ -268,6 +290,7 @@ mod tests {
                     .find(|key| key.contains(part))
                     .unwrap_or_else(|| panic!("{part} in {keys:?}"))
             };
+
             let right = world.bucket.get(key(ending), 1 << 30).await.unwrap().unwrap();
             let right_kind = match kind {
                 ObjectKind::LivePlaylist => ObjectKind::Playlist,
@@ -280,13 +303,16 @@ mod tests {
                 !passes(&ended, &planned, &clip.path).await,
                 "{ending} is wrong and was not noticed"
             );
+
             world.bucket.delete(&[key(ending).clone()]).await.unwrap();
             assert!(
                 !passes(&ended, &planned, &clip.path).await,
                 "{ending} is missing and was not noticed"
             );
+
             world.bucket.put(key(ending), right, right_kind).await.unwrap();
         }
+
         assert!(passes(&ended, &planned, &clip.path).await, "all is as it was");
     }
 }

@@ -131,6 +131,7 @@ impl Track {
                 (fits, bytes as f64 * 8.0 / duration.as_secs_f64())
             })
         });
+
         let rates: Vec<_> = rates.collect();
         let any_fits = rates.iter().any(|(fits, _)| *fits);
         rates
@@ -150,6 +151,7 @@ impl Published {
         let playlist =
             MasterPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{master}: {error}\n{text}"));
         assert!(playlist.has_independent_segments, "{text}");
+
         let (mut audio, mut subtitles) = (Vec::new(), Vec::new());
         for media in &playlist.media {
             match (media.media_type, media.uri()) {
@@ -164,12 +166,14 @@ impl Published {
                 _ => {}
             }
         }
+
         let mut variants = Vec::new();
         for stream in &playlist.variant_streams {
             if let VariantStream::ExtXStreamInf { .. } = stream {
                 variants.push(variant(&master, stream).await);
             }
         }
+
         Self {
             variants,
             audio,
@@ -208,8 +212,10 @@ async fn variant(master: &Url, stream: &VariantStream<'_>) -> Variant {
     else {
         panic!("{master} leads to no variant: {stream}");
     };
+
     let size = stream_data.resolution().map(|size| (size.width(), size.height()));
     let content_type = if size.is_some() { "video/mp4" } else { "audio/mp4" };
+
     Variant {
         bandwidth: stream_data.bandwidth(),
         average_bandwidth: stream_data.average_bandwidth().expect("AVERAGE-BANDWIDTH"),
@@ -238,6 +244,7 @@ async fn captions(master: &Url, uri: &str) -> String {
     let text = String::from_utf8(answer.body).unwrap();
     let playlist = MediaPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
     assert!(playlist.has_end_list, "{url} has no ENDLIST:\n{text}");
+
     let mut words = String::new();
     for (_, segment) in &playlist.segments {
         let body = expect(&relative(&url, segment.uri()), "text/vtt", IMMUTABLE).await.body;
@@ -252,11 +259,15 @@ async fn track(master: &Url, uri: &str, content_type: &str) -> Track {
     let text = String::from_utf8(answer.body).unwrap();
     let playlist = MediaPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
     assert!(playlist.has_end_list, "{url} has no ENDLIST:\n{text}");
+
+    // All chunks share the init segment of the first one, so there is one map and no discontinuity.
     let maps: Vec<_> = text.lines().filter(|line| line.starts_with("#EXT-X-MAP")).collect();
     assert_eq!(maps.len(), 1, "{url} has one init segment:\n{text}");
     assert!(!text.contains("DISCONTINUITY"), "{url} has no discontinuity:\n{text}");
+
     let init = maps[0].split('"').nth(1).expect("a quoted URI");
     expect(&relative(&url, init), content_type, IMMUTABLE).await;
+
     let mut segments = Vec::new();
     for (_, segment) in &playlist.segments {
         let bytes = expect(&relative(&url, segment.uri()), content_type, IMMUTABLE)
@@ -267,6 +278,7 @@ async fn track(master: &Url, uri: &str, content_type: &str) -> Track {
             bytes,
         });
     }
+
     Track {
         url,
         target: playlist.target_duration,

@@ -30,10 +30,12 @@ pub(crate) async fn sound(input: &str) -> Sound {
         "csv=p=0",
         input,
     ];
+
     let start = String::from_utf8(output_of(command("ffprobe").args(probe)).await).unwrap();
     let start = start
         .lines()
         .find_map(|line| line.trim().trim_end_matches(',').parse().ok());
+
     let rate = RATE.to_string();
     let decode = [
         "-nostdin", "-v", "error", "-i", input, "-map", "0:a:0", "-ac", "1", "-ar", &rate, "-f", "f32le", "-",
@@ -43,6 +45,7 @@ pub(crate) async fn sound(input: &str) -> Sound {
         .chunks_exact(4)
         .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
         .collect();
+
     Sound {
         start: start.unwrap_or_else(|| panic!("{input} has no audio")),
         samples,
@@ -88,10 +91,12 @@ impl Sound {
     pub(crate) fn lag_behind(&self, original: &Self, zero: f64) -> f64 {
         // Sample i of the original should be sample i + offset of ours.
         let offset = ((original.start - zero - self.start) * f64::from(RATE)).round() as i64;
+
         let window = WINDOW.min(original.samples.len() / 2);
         let begin = original.loudest(window);
         let pattern = &original.samples[begin..begin + window];
         let reach = i64::try_from(REACH).unwrap();
+
         let (best, likeness) = (-reach..=reach)
             .filter_map(|shift| {
                 let at = usize::try_from(i64::try_from(begin).unwrap() + offset + shift).ok()?;
@@ -99,6 +104,7 @@ impl Sound {
             })
             .max_by(|one, other| one.1.total_cmp(&other.1))
             .expect("some shift is possible");
+
         assert!(
             likeness > 0.6,
             "the sound is not the source's within {REACH} samples: likeness {likeness} at {best}"
@@ -142,6 +148,7 @@ mod tests {
             start: 0.0,
             samples: samples.clone(),
         };
+
         for shift in [-7_i32, 0, 480] {
             let pause = usize::try_from(shift.max(0)).unwrap();
             let early = usize::try_from((-shift).max(0)).unwrap();
@@ -151,6 +158,7 @@ mod tests {
                 samples: moved,
             }
             .lag_behind(&original, 0.0);
+
             assert!(
                 (lag - f64::from(shift) / f64::from(RATE)).abs() < 1e-9,
                 "{shift}: {lag}"
@@ -167,6 +175,7 @@ mod tests {
             start: 0.0,
             samples: one.to_vec(),
         };
+
         Sound {
             start: 0.0,
             samples: other.to_vec(),

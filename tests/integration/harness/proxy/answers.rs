@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::{MIDDLE, Shared};
 use crate::harness::fault::{Fate, Fault, Mishap};
 
-/// The size of the pieces of a trickling answer.
+/// The size of the pieces of a trickling answer, in bytes.
 const PIECE: usize = 16 * 1024;
 
 /// The way of answers.
@@ -25,6 +25,7 @@ impl Answers {
             () = self.pass_stored() => {}
             answer = canned => match answer {
                 Ok(answer) => drop(self.to.write_all(answer.as_bytes()).await),
+                // The side of the requests is done, and ends the connection itself.
                 Err(_) => std::future::pending().await,
             },
         }
@@ -42,6 +43,7 @@ impl Answers {
                 Fault::Delay(pause) => drop(timeout(pause, self.shared.faults.changed()).await),
                 Fault::None | Fault::CutReads { .. } | Fault::First { .. } | Fault::Strike { .. } => {}
             }
+
             if self.fates.has_changed().unwrap_or(false) {
                 // A new answer begins: its head passes, and counts as no part of the body.
                 fate = *self.fates.borrow_and_update();
@@ -51,14 +53,17 @@ impl Answers {
                     .map_or(0, |end| end + 4);
                 left = fate.limit(&bytes[..head]).map(|allowed| allowed + head as u64);
             }
+
             let whole = left.is_none_or(|left| left >= bytes.len() as u64);
             if let (false, Some(left)) = (whole, left) {
                 bytes = &bytes[..usize::try_from(left).unwrap()];
             }
             left = left.map(|left| left - bytes.len() as u64);
+
             if self.write(bytes, fate).await.is_err() {
                 return;
             }
+
             if !whole {
                 self.shared.count();
                 if fate.mishap == Some(Mishap::StallAnswer) {

@@ -1,4 +1,5 @@
-//! A small HTTP proxy in front of the object store: it cuts, refuses, delays, stalls, answers in the store's place, and heals.
+//! A small HTTP proxy in front of the object store: it cuts, refuses, delays, stalls, answers in the store's
+//! place, and heals.
 
 mod answers;
 mod requests;
@@ -48,6 +49,7 @@ impl Proxy {
     pub(crate) async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+
         let (fault, faults) = watch::channel(Fault::None);
         let (count, cuts) = watch::channel(0);
         let (write, writes) = watch::channel(Vec::new());
@@ -60,11 +62,13 @@ impl Proxy {
             requests: Arc::default(),
             struck: Arc::clone(&struck),
         };
+
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(pass(client, shared.clone()));
             }
         });
+
         Self {
             address,
             fault,
@@ -85,8 +89,8 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Does this to all requests from now on; [`Fault::Refuse`] and [`Fault::Delay`] on open connections too. What stands still for an
-    /// earlier fault is let go, by closing its connection.
+    /// Does this to all requests from now on; [`Fault::Refuse`] and [`Fault::Delay`] on open connections too.
+    /// What stands still for an earlier fault is let go, by closing its connection.
     pub(crate) fn set(&self, fault: Fault) {
         self.struck.store(0, Ordering::Relaxed);
         self.fault.send_replace(fault);
@@ -102,7 +106,8 @@ impl Proxy {
         *self.cuts.borrow()
     }
 
-    /// How often each segment was written, by `<rendition>/<n>`: that of another attempt is another object, `<rendition>/<n>-<attempt>.m4s`.
+    /// How often each segment was written, by `<rendition>/<n>`: that of another attempt is another object,
+    /// `<rendition>/<n>-<attempt>.m4s`.
     pub(crate) fn segment_writes(&self) -> BTreeMap<String, u32> {
         let mut segments = BTreeMap::new();
         for path in self.writes.borrow().iter().filter(|path| path.ends_with(".m4s")) {
@@ -127,6 +132,7 @@ async fn pass(client: TcpStream, shared: Shared) {
     let Some(server) = reach(shared.upstream, &client).await else {
         return;
     };
+
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (fate, fates) = watch::channel(Fate::default());
@@ -142,6 +148,7 @@ async fn pass(client: TcpStream, shared: Shared) {
         fates,
         shared,
     };
+
     let (canned, can) = tokio::sync::oneshot::channel();
     tokio::select! {
         () = requests.pass(canned) => {}
@@ -171,11 +178,13 @@ mod tests {
         let (cut, whole) = (world.upload(&clip).await, world.upload(&clip).await);
         let url = |key: &str| format!("{}/media/{key}", world.proxy.url()).parse().unwrap();
         let (cut_url, whole_url) = (url(&cut), url(&whole));
+
         world.proxy.set(Fault::CutReads { path: cut, at: 1000 });
         assert_eq!(http::get(&whole_url).await.body.len() as u64, clip.size());
         assert_eq!(http::try_get(&cut_url, "bytes=0-999").await.unwrap().body.len(), 1000);
         assert!(http::try_get(&cut_url, "bytes=500-1000").await.is_err());
         world.proxy.has_cut(1).await;
+
         world.proxy.set(Fault::None);
         assert_eq!(http::get(&cut_url).await.body.len() as u64, clip.size());
         world.proxy.set(Fault::Refuse);
@@ -187,6 +196,7 @@ mod tests {
         let mut world = World::bare(Engine::Sqlite).await;
         let clip = moving("320x180", 2.0).make().await;
         let (struck, spared) = (world.upload(&clip).await, world.upload(&clip).await);
+
         let root = world.proxy.url();
         let url = |key: &str| format!("{root}/media/{key}").parse().unwrap();
         let strike = |percent, mishaps| Fault::Strike {
@@ -194,14 +204,17 @@ mod tests {
             percent,
             mishaps,
         };
+
         world.proxy.set(strike(100, &[Mishap::Answer(503, "SlowDown")]));
         let answer = http::get(&url(&struck)).await;
         assert_eq!(answer.status, 503);
         assert!(String::from_utf8_lossy(&answer.body).contains("<Code>SlowDown</Code>"));
         assert_eq!(http::get(&url(&spared)).await.status, 200);
+
         world.proxy.set(strike(100, &[Mishap::CutAnswer]));
         assert!(http::try_get(&url(&struck), "bytes=0-99").await.is_err());
         world.proxy.has_cut(2).await;
+
         world.proxy.set(strike(30, &[Mishap::Answer(500, "InternalError")]));
         let mut hits = 0;
         for _ in 0..100 {

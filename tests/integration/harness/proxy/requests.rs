@@ -28,19 +28,24 @@ struct Head {
 }
 
 impl Requests {
-    /// Passes requests on, one after the other, each by its own fate. One that is answered in the store's place is the connection's last.
+    /// Passes requests on, one after the other, each by its own fate. One that is answered in the store's
+    /// place is the connection's last.
     pub(super) async fn pass(mut self, canned: tokio::sync::oneshot::Sender<String>) {
         while let Some((bytes, head)) = self.head().await {
             let n = self.shared.requests.fetch_add(1, Ordering::Relaxed);
             let fault = self.shared.faults.borrow_and_update().clone();
             let fate = fault.fate(n, &self.shared.struck, &head.method, &head.target, head.first_byte);
+
             if head.method == "PUT" {
                 self.shared.writes.send_modify(|writes| writes.push(head.path.clone()));
             }
+            // Set before the request leaves, so that its answer meets the same fate.
             self.fate.send_replace(fate);
             match fate.mishap {
                 Some(Mishap::Answer(status, code) | Mishap::Dated(status, code, _)) => {
                     self.shared.count();
+                    // Read to its end first: a connection that is closed with unread bytes is reset, and the
+                    // client may lose the answer (RFC 9112, section 9.6).
                     if self.body(head.body, false).await {
                         let ahead = match fate.mishap {
                             Some(Mishap::Dated(_, _, minutes)) => TimeDelta::minutes(minutes),
@@ -49,6 +54,8 @@ impl Requests {
                         let date = Utc::now() + ahead;
                         let _ = canned.send(canned_answer(status, code, date, head.method == "HEAD"));
                     }
+                    // The side of the answers sends it and ends the connection; to return here would end it
+                    // before.
                     return std::future::pending().await;
                 }
                 Some(Mishap::Document(document)) => {
@@ -69,6 +76,7 @@ impl Requests {
                 }
                 _ => {}
             }
+
             if self.to.write_all(&bytes).await.is_err() || !self.body(head.body, true).await {
                 return;
             }
@@ -108,6 +116,7 @@ impl Head {
             })
         };
         let first_byte = field("range").and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
+
         Some(Self {
             method,
             target: target.to_owned(),
@@ -126,11 +135,12 @@ fn canned_answer(status: u16, code: &str, date: DateTime<Utc>, is_head: bool) ->
     written(status, code, date, &body, is_head)
 }
 
-/// An answer as it stands on the wire.
+/// An answer as it is on the wire.
 fn written(status: u16, reason: &str, date: DateTime<Utc>, document: &str, is_head: bool) -> String {
     let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{document}");
     let length = body.len();
     let date = date.format("%a, %d %b %Y %H:%M:%S GMT");
+    // An answer to HEAD has the length of the body that it leaves out (RFC 9110, section 9.3.2).
     let body = if is_head { String::new() } else { body };
     format!(
         "HTTP/1.1 {status} {reason}\r\nDate: {date}\r\nContent-Type: application/xml\r\nContent-Length: {length}\r\n\

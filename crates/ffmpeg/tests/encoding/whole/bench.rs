@@ -39,6 +39,7 @@ impl Bench {
     pub(crate) async fn plan(folder: tempfile::TempDir, source: &Path, profile: Profile) -> Self {
         let server = Server::of(source).await;
         let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
+
         // Coarse, but with reordered frames: what is tested is where frames lie, not how they look.
         let profile = Profile {
             preset: "superfast".to_owned(),
@@ -56,11 +57,13 @@ impl Bench {
             limits: media::ladder::Limits::default(),
             fleet: 1,
         };
+
         let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
         let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
         for rendition in &planned.renditions {
             std::fs::create_dir(folder.path().join(rendition.name().as_str())).unwrap();
         }
+
         Self {
             folder,
             server,
@@ -133,12 +136,15 @@ impl Bench {
             let tick = self.run(&self.chunk_args(chunk)).await;
             let mut frames = Vec::new();
             let last = self.planned.segment.last();
+
             for rendition in self.planned.videos() {
                 if self.planned.video.as_ref().unwrap().is_last(chunk) {
                     rest::join(&self.path(rendition.name.as_str()), last).await.unwrap();
                 }
                 frames.push(self.gate(rendition, chunk).unwrap());
+
                 let name = rendition.name.to_string();
+                // One init segment serves all chunks, so that of each chunk has to match the first one.
                 let hash = self.init(&name).match_hash();
                 assert_eq!(
                     *self.inits.entry(name).or_insert_with(|| hash.clone()),
@@ -146,6 +152,8 @@ impl Bench {
                     "chunk {chunk}"
                 );
             }
+
+            // Progress counts the frames of the first output, which is the top rung.
             assert_eq!(tick.frames, frames[0]);
         }
     }
@@ -159,6 +167,7 @@ impl Bench {
         ) else {
             return;
         };
+
         self.run(&args).await;
         for rendition in self.planned.audios() {
             let name = rendition.name.as_str();
@@ -180,12 +189,15 @@ impl Bench {
             duration: info.duration,
             bytes,
         });
+
         let playlist = MediaPlaylist {
             target_duration,
             timescale: self.init(name).timescale,
             init_uri: argv::INIT.to_owned(),
             segments: segments.collect(),
         };
+
+        // A parser that is not ours has to take it as well.
         hls_m3u8::MediaPlaylist::try_from(playlist.to_string().as_str()).unwrap();
         std::fs::write(self.path(name).join("index.m3u8"), playlist.to_string()).unwrap();
         Bandwidth::measure(&playlist.segments, playlist.timescale, target_duration)
@@ -201,6 +213,7 @@ impl Bench {
             codecs: self.init(rendition.name.as_str()).codec.text,
             bandwidth: self.media(rendition.name.as_str()),
         });
+
         let audios = self.planned.audios().map(|rendition| AudioMedia {
             name: rendition.label.clone(),
             language: rendition.language.clone(),
@@ -215,6 +228,7 @@ impl Bench {
             },
             surround: None,
         });
+
         let playlist = Multivariant {
             variants: variants.collect(),
             audios: audios.collect(),
@@ -222,6 +236,7 @@ impl Bench {
             ..Multivariant::default()
         }
         .to_string();
+
         hls_m3u8::MasterPlaylist::try_from(playlist.as_str()).unwrap();
         std::fs::write(self.path("master.m3u8"), playlist).unwrap();
     }
@@ -229,12 +244,14 @@ impl Bench {
     /// Decodes everything, and looks at every time stamp.
     async fn judge(&self) {
         let (tool, folder) = (tool(), self.folder.path());
+        // Without `-xerror` ffmpeg ends with exit code 0 in spite of errors.
         ask(
             &tool.ffmpeg,
             folder,
             "-v error -xerror -nostdin -i master.m3u8 -map 0 -f null -",
         )
         .await;
+
         let starts = ask(
             &tool.ffprobe,
             folder,
@@ -249,6 +266,7 @@ impl Bench {
             !starts.is_empty() && starts.iter().all(|start| *start == 0.0),
             "{starts:?}"
         );
+
         for rendition in self.planned.videos() {
             self.judge_steps(rendition).await;
         }
@@ -269,6 +287,7 @@ impl Bench {
     async fn judge_steps(&self, rendition: &VideoRendition) {
         let name = rendition.name.as_str();
         self.join(name);
+
         let packets = ask(
             &tool().ffprobe,
             self.folder.path(),
@@ -279,7 +298,9 @@ impl Bench {
             .lines()
             .filter_map(|line| line.trim_end_matches(',').parse().ok())
             .collect();
+        // Packets come in the order in which they are decoded.
         times.sort_unstable();
+
         let steps: BTreeSet<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!(steps.len() <= 1, "{name}: {steps:?}");
         assert_eq!(times[0], 0, "{name}");

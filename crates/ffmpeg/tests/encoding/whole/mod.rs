@@ -137,6 +137,7 @@ async fn output_is_tagged_as_what_it_is() {
     let mut bench = Bench::of("hdr.mp4", args).await;
     assert!(bench.planned.warnings.contains(&"tone_mapped".to_owned()));
     bench.whole().await;
+
     let entries = "-v error -show_entries stream=pix_fmt,color_range,color_space,color_transfer,color_primaries,profile -of csv=p=0 120p/index.m3u8";
     let said = ask(&tool().ffprobe, bench.folder.path(), entries).await;
     let line = said.lines().find(|line| !line.is_empty()).unwrap();
@@ -164,6 +165,7 @@ async fn damaged(change: impl Fn(&str) -> String) -> Result<u64, GateFailure> {
 #[tokio::test]
 async fn lost_frames_and_a_shifted_chunk_are_caught_though_ffmpeg_finishes() {
     assert_eq!(damaged(str::to_owned).await, Ok(300));
+
     let lost = damaged(|arg| arg.replace("end_pts=300", "end_pts=299")).await;
     assert_eq!(
         lost,
@@ -172,6 +174,7 @@ async fn lost_frames_and_a_shifted_chunk_are_caught_though_ffmpeg_finishes() {
             wanted: 300
         })
     );
+
     let hole = damaged(|arg| {
         arg.replace(
             "trim=start_pts=0:end_pts=300",
@@ -180,6 +183,7 @@ async fn lost_frames_and_a_shifted_chunk_are_caught_though_ffmpeg_finishes() {
     })
     .await;
     assert!(hole.is_err(), "{hole:?}");
+
     let shifted = damaged(|arg| arg.replace("8.000000", "8.080000")).await;
     assert!(matches!(shifted, Err(GateFailure::Start { .. })), "{shifted:?}");
 }
@@ -190,8 +194,10 @@ async fn a_chunk_behind_the_end_of_its_source_is_caught_though_ffmpeg_finishes()
     let video = bench.planned.video.as_mut().unwrap();
     (video.frames, video.chunks) = (2000, vec![0, 4, 8]);
     bench.run(&bench.chunk_args(1)).await;
+
     let rendition = bench.planned.videos().next().unwrap();
     let folder = bench.path(rendition.name.as_str());
+
     // What ffmpeg leaves behind differs by version: no init segment, an init segment without a picture, or an empty segment.
     let init = std::fs::read(folder.join(argv::INIT)).unwrap_or_default();
     let segment = std::fs::read(folder.join(argv::segment_file(4))).unwrap_or_default();

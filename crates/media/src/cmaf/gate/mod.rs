@@ -1,4 +1,5 @@
-//! The gate behind every encode: what came out must be what was planned, frame for frame. An exit code proves nothing, so this does.
+//! The gate behind every encode: what came out must be what was planned, frame for frame. An exit code proves
+//! nothing, so this does.
 
 mod failure;
 
@@ -10,14 +11,15 @@ pub use failure::GateFailure;
 use super::fragment::FragmentInfo;
 use super::init::InitInfo;
 
-/// Frames by which the end of the video may differ from the plan: versions of ffmpeg round the last frame differently.
+/// Frames by which the end of the video may differ from the plan, either way: versions of ffmpeg round the
+/// last frame differently.
 const LAST_CHUNK: u64 = 2;
 
 /// Seconds by which sound may be longer or shorter than the programme: its coder fills the last frame up.
 pub const SOUND: f64 = 0.05;
 
-/// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the frames of the chunk; those of the
-/// last chunk set the length of the video.
+/// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the number of
+/// frames of the chunk, at the rendition's rate; those of the last chunk set the length of the video.
 ///
 /// # Errors
 /// The first [`GateFailure`] found.
@@ -31,7 +33,10 @@ pub fn video_chunk(
     let video = planned.video.as_ref().ok_or(GateFailure::Plan("there is no video"))?;
     let grid = Grid::of(video, rendition, chunk, init)?;
     expect_init("size", init.size, Some((rendition.width, rendition.height)))?;
+
+    // Lost segments are reported as such before their frames are missed.
     numbered(segments, grid.first_segment)?;
+
     let mut frames = 0;
     for (i, (n, segment)) in segments.iter().enumerate() {
         let is_end = i + 1 == segments.len();
@@ -43,7 +48,9 @@ pub fn video_chunk(
         grid.segment(*n, segment, grid.first_frame + frames, length)?;
         frames += segment.samples;
     }
+
     numbered_within(planned, segments)?;
+
     let tolerance = if video.is_last(chunk) { LAST_CHUNK } else { 0 };
     if frames.abs_diff(grid.frames) > tolerance {
         return Err(GateFailure::Frames {
@@ -51,6 +58,7 @@ pub fn video_chunk(
             wanted: grid.frames,
         });
     }
+
     Ok(frames)
 }
 
@@ -66,13 +74,16 @@ pub fn track(
 ) -> Result<u64, GateFailure> {
     expect_init("sound", init.sound, Some((rendition.channels, rendition.sample_rate)))?;
     expect_init("timescale", init.timescale, rendition.sample_rate)?;
+
     numbered(segments, 0)?;
     numbered_within(planned, segments)?;
+
     let mut samples = 0;
     for (n, segment) in segments {
         starts(*n, segment, samples)?;
         samples += segment.duration;
     }
+
     let found = samples as f64 / f64::from(rendition.sample_rate);
     if (found - rendition.duration).abs() > SOUND {
         return Err(GateFailure::Length {
@@ -80,6 +91,7 @@ pub fn track(
             wanted: rendition.duration,
         });
     }
+
     Ok(samples)
 }
 
@@ -111,9 +123,12 @@ impl<'a> Grid<'a> {
         let (first, end) = video
             .chunk_frames(chunk)
             .ok_or(GateFailure::Plan("there is no such chunk"))?;
+
         let step = whole(video.frame_rate.checked_div(rendition.frame_rate)).filter(|step| first.is_multiple_of(*step));
         let step = step.ok_or(GateFailure::Plan("the rendition does not take every n-th frame"))?;
+
         let ticks = whole(Rational::whole(init.timescale.into()).checked_div(rendition.frame_rate));
+
         Ok(Self {
             rendition,
             first_segment: video.chunks[chunk as usize],
@@ -130,6 +145,7 @@ impl<'a> Grid<'a> {
     /// Checks one segment whose first frame must be number `frame`.
     fn segment(&self, n: u32, segment: &FragmentInfo, frame: u64, length: Length) -> Result<(), GateFailure> {
         starts(n, segment, frame * self.ticks)?;
+
         let planned = u64::from(self.rendition.segment_frames);
         let found = segment.samples;
         let fits = match length {
@@ -137,6 +153,7 @@ impl<'a> Grid<'a> {
             Length::AtMost => found <= planned,
             Length::Any => true,
         };
+
         if !fits {
             return Err(GateFailure::SegmentFrames {
                 n,
@@ -144,6 +161,9 @@ impl<'a> Grid<'a> {
                 wanted: planned,
             });
         }
+
+        // A closed group of pictures begins with a key frame, so their number follows from that of the
+        // frames.
         let wanted = found.div_ceil(u64::from(self.rendition.gop_frames.max(1)));
         if segment.syncs != wanted {
             return Err(GateFailure::Syncs {
@@ -152,6 +172,7 @@ impl<'a> Grid<'a> {
                 wanted,
             });
         }
+
         let (found, wanted) = (segment.duration, found * self.ticks);
         if found == wanted {
             Ok(())
@@ -172,6 +193,7 @@ fn expect_init<T: PartialEq + std::fmt::Debug>(what: &'static str, found: T, wan
     if found == wanted {
         return Ok(());
     }
+
     let (found, wanted) = (format!("{found:?}"), format!("{wanted:?}"));
     Err(GateFailure::Init { what, found, wanted })
 }
@@ -180,6 +202,7 @@ fn numbered(segments: &[(u32, FragmentInfo)], first: u32) -> Result<(), GateFail
     if segments.is_empty() {
         return Err(GateFailure::Nothing);
     }
+
     match segments
         .iter()
         .map(|(n, _)| *n)
@@ -201,9 +224,11 @@ fn numbered_within(planned: &Planned, segments: &[(u32, FragmentInfo)]) -> Resul
 }
 
 fn starts(n: u32, segment: &FragmentInfo, wanted: u64) -> Result<(), GateFailure> {
+    // Sought past the end of its source, ffmpeg leaves an empty segment and exits with 0.
     if segment.samples == 0 || segment.media_bytes == 0 || segment.duration == 0 {
         return Err(GateFailure::Empty(n));
     }
+
     if segment.start != wanted {
         return Err(GateFailure::Start {
             n,
@@ -211,6 +236,7 @@ fn starts(n: u32, segment: &FragmentInfo, wanted: u64) -> Result<(), GateFailure
             wanted,
         });
     }
+
     if segment.starts_with_sync {
         Ok(())
     } else {

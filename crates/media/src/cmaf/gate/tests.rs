@@ -66,12 +66,14 @@ fn every_single_deviation_is_caught() {
         (|s| s[0].1.duration += 1, "should last"),
         (|s| s[1].0 = 3, "segment 3 stands"),
     ];
+
     for (damage, wanted) in damages {
         let mut segments = good();
         damage(&mut segments);
         let failure = check(&segments).unwrap_err().to_string();
         assert!(failure.contains(wanted), "{failure} / {wanted}");
     }
+
     assert_eq!(check(&[]), Err(GateFailure::Nothing));
     assert!(matches!(
         check(&good()[..1]),
@@ -86,6 +88,7 @@ fn every_single_deviation_is_caught() {
 fn an_init_segment_of_another_size_or_timescale_is_caught() {
     let planned = planned();
     let top = planned.videos().next().unwrap();
+
     let other_size = InitInfo {
         size: Some((1280, 720)),
         ..init(top)
@@ -94,6 +97,7 @@ fn an_init_segment_of_another_size_or_timescale_is_caught() {
         timescale: 1000,
         ..init(top)
     };
+
     for init in [other_size, other_scale] {
         assert!(matches!(
             video_chunk(&planned, top, 1, &init, &good()),
@@ -123,11 +127,14 @@ fn what_is_left_behind_the_last_planned_segment_belongs_to_it() {
     planned.video.as_mut().unwrap().frames = 740;
     planned.video.as_mut().unwrap().chunks = vec![0, 1, 2];
     let top = planned.videos().next().unwrap();
+
     let joined = FragmentInfo {
         syncs: 2,
         ..segment(480, 260, 1001)
     };
     assert_eq!(video_chunk(&planned, top, 2, &init(top), &[(2, joined)]), Ok(260));
+
+    // A last segment that the plan does not have would be missing in the playlists.
     let apart = [(2, segment(480, 240, 1001)), (3, segment(720, 20, 1001))];
     assert!(video_chunk(&planned, top, 2, &init(top), &apart).is_err());
 }
@@ -142,27 +149,32 @@ fn a_track_must_begin_at_zero_join_and_have_its_length() {
         sound: Some((2, 48_000)),
         ..init(planned.videos().next().unwrap())
     };
+
     let good = [
         (0, segment(0, 188, 1024)),
         (1, segment(188, 188, 1024)),
         (2, segment(376, 327, 1024)),
     ];
     assert_eq!(track(&planned, rendition, &init, &good), Ok(703 * 1024));
+
     let late = [(0, segment(1, 703, 1024))];
     assert!(matches!(
         track(&planned, rendition, &init, &late),
         Err(GateFailure::Start { .. })
     ));
+
     assert!(matches!(
         track(&planned, rendition, &init, &good[..2]),
         Err(GateFailure::Length { .. })
     ));
-    // Half a tenth of a second, whatever the source has for packets; and no segment behind the last one planned.
+
+    // Sound may differ by 50 ms, and no segment may come after the last one planned.
     let (over, beyond) = (segment(376, 329, 1024), segment(376, 332, 1024));
     for (last, passes) in [(over, true), (beyond, false)] {
         let segments = [good[0].clone(), good[1].clone(), (2, last)];
         assert_eq!(track(&planned, rendition, &init, &segments).is_ok(), passes);
     }
+
     let (third, fourth) = (segment(376, 188, 1024), segment(564, 100, 1024));
     let more = [
         good[0].clone(),
@@ -171,10 +183,12 @@ fn a_track_must_begin_at_zero_join_and_have_its_length() {
         (3, fourth),
         (4, segment(664, 39, 1024)),
     ];
+
     assert_eq!(
         track(&planned, rendition, &init, &more),
         Err(GateFailure::Number { found: 4, wanted: 3 })
     );
+
     let mut gap = good.clone();
     gap[2].1.start += 1024;
     assert!(matches!(
@@ -193,9 +207,11 @@ proptest! {
             .iter()
             .map(|(n, i, samples, sync)| (*n, FragmentInfo { starts_with_sync: *sync, ..segment(240 * i, *samples, 1001) }))
             .collect();
+
         let planned = planned();
         let top = planned.videos().next().unwrap();
         let init = InitInfo { timescale, ..init(top) };
+
         for chunk in 0..4 {
             if let Ok(frames) = video_chunk(&planned, top, chunk, &init, &segments) {
                 prop_assert_eq!(frames, segments.iter().map(|(_, s)| s.samples).sum::<u64>());

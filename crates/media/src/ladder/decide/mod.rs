@@ -31,7 +31,7 @@ pub struct Pin {
     pub key: String,
     /// Version.
     pub etag: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
@@ -55,11 +55,11 @@ pub struct Draft {
     pub profile: String,
     /// What is transcoded.
     pub source: Source,
-    /// Where zero lies.
+    /// Where zero of the output lies on the source's clock.
     pub timeline: Timeline,
-    /// Seconds to the end.
+    /// Length of the programme in seconds.
     pub programme: f64,
-    /// The grid.
+    /// The grid of segments.
     pub segment: Segment,
     /// The video and its chunks.
     pub video: Option<VideoPlan>,
@@ -67,13 +67,13 @@ pub struct Draft {
     pub renditions: Vec<Rendition>,
     /// The text subtitles.
     pub subtitles: Vec<SubtitleRendition>,
-    /// The attached picture that becomes the poster of a source without video.
+    /// Absolute index of the attached picture that becomes the poster of a source without video.
     pub cover: Option<u32>,
     /// The preview pictures.
     pub storyboard: Option<Storyboard>,
-    /// What the output has not, and why.
+    /// What the output does not have, and why.
     pub left_out: Vec<LeftOut>,
-    /// What a sample of the pictures told, where one was taken.
+    /// What a sample of the pictures showed, where one was taken.
     pub complexity: Option<Complexity>,
     /// What the job is expected to cost.
     pub cost: Option<Cost>,
@@ -118,39 +118,52 @@ impl Draft {
 /// [`Refusal`] with a permanent code when this source can never be done.
 pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Result<Draft, Refusal> {
     let profile = &settings.profile;
+
+    // Refusals come first: nothing below holds for a source that cannot be done.
     settings.limits.judge(probe)?;
     refuse_unreadable(probe)?;
     let is_truncated = judge_end(probe)?;
+
     let pictures = Pictures::of(probe, profile)?;
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
     let zero = clock.timeline.zero.as_f64();
+
+    // Pictures and sound together decide how long the programme is, and then each track lasts as long.
     let mut tracks = Tracks::of(probe, profile, zero, pictures.is_some());
     let shown = pictures.as_ref().zip(clock.grid);
     let end = shown.map(|(pictures, grid)| (pictures.end - zero, grid));
     let programme = Programme::of(end, &tracks.sound, profile);
     tracks.last_for(programme.seconds);
+
     let mut video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid, programme.frames));
     let ladder = shown.map(|(pictures, grid)| rungs::renditions(profile, pictures.size, &grid, pictures.budget()));
     let ladder = ladder.unwrap_or_default();
     if let (Some(video), Some((pictures, _))) = (&mut video, shown) {
         video.picture.captions = video.held_frames() == 0 && pictures.keep_captions(&ladder.renditions);
     }
+
     let source = source::source(probe, pin, &clock.timeline);
     let has_tracks = tracks.has_task();
     let renditions = renditions(ladder.renditions, tracks.sound);
+
     if let (Some(video), Some((pictures, grid))) = (&mut video, shown) {
+        // The chunks depend on the cost, and the cost on the renditions, so the plan has one chunk until
+        // here.
         let load = Load {
             cpu_seconds: cost::estimate(&source, Some(video), &renditions, None).cpu_seconds,
             fleet: settings.fleet,
         };
         video.chunks = pictures.chunks(probe, &clock.timeline, &grid, video, load);
     }
+
     let mut warnings = warnings(probe, pictures.as_ref(), video.as_ref());
     warnings.extend(is_truncated.then(|| "truncated".to_owned()));
     warnings.extend(is_padded(video.as_ref(), &renditions).then(|| "length_padded".to_owned()));
     warnings.extend(tracks.warnings.iter().cloned());
+
     let captions = shown.and_then(|(pictures, _)| captions_left_out(pictures.video, video.as_ref()));
     let left_out = ladder.left_out.into_iter().chain(captions).chain(tracks.left_out);
+
     let mut draft = Draft {
         profile: profile.name.clone(),
         source,
@@ -171,6 +184,7 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
             ffmpeg: ffmpeg.to_owned(),
         },
     };
+
     draft.account(probe);
     Ok(draft)
 }
@@ -184,6 +198,8 @@ impl Draft {
     /// Says why each stream that is not used is not, and what all of it will cost.
     fn account(&mut self, probe: &Probe) {
         let mut used: BTreeSet<u32> = self.video.iter().map(|video| video.track).collect();
+
+        // A pair of mono tracks uses two streams for one rendition.
         used.extend(
             self.renditions
                 .iter()
@@ -194,13 +210,15 @@ impl Draft {
                 .flatten()
                 .flatten(),
         );
+
         used.extend(self.subtitles.iter().map(|subtitle| subtitle.track));
         used.extend(self.cover);
+
         self.left_out.extend(left_out::streams(probe, &used, &self.left_out));
         self.estimate();
     }
 
-    /// Estimates the cost anew; whoever changes renditions of a draft calls it.
+    /// Estimates the cost again; whoever changes renditions of a draft calls it.
     pub fn estimate(&mut self) {
         let complexity = self.complexity.as_ref();
         self.cost = Some(cost::estimate(
@@ -238,6 +256,7 @@ impl Programme {
                 segment: timeline::segments(Rational::whole(profile.segment.into()), sound, 0.0),
             };
         };
+
         let frames = grid.programme(pictures, sound);
         Self {
             frames,
@@ -251,6 +270,7 @@ impl Clock {
     fn of(probe: &Probe, profile: &Profile, pictures: Option<&Pictures<'_>>) -> Result<Self, Refusal> {
         let usable = probe.audios().filter(|(stream, _)| sound::is_usable(stream));
         let first_sound = usable.filter_map(|(stream, _)| stream.start).min();
+
         match (pictures, first_sound) {
             (Some(pictures), _) => {
                 let grid = Grid::new(pictures.rate.frames, profile.segment, profile.gop);
@@ -294,28 +314,33 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
         &stream.codec
     };
     let index = stream.index;
+
     if why.has_decoder {
         let message = format!(
             "The {what} of the file (track {index}, codec {codec}) does not tell what a decoder has to know, within the first 60 s or 100 MB."
         );
         return Err(Refusal::new(Code::DecodeErrors, message));
     }
+
     let message = format!(
         "The {what} of the file (track {index}) is of the codec {codec}, which this server cannot decode; please upload it in a common one."
     );
     Err(Refusal::new(Code::UnsupportedCodec, message))
 }
 
-/// Whether a source ends well before its own index says: then it was cut. What is left is published where it is at least half.
+/// Whether a source ends well before its own index says: then it was cut. What is left is published where it
+/// is at least half.
 fn judge_end(probe: &Probe) -> Result<bool, Refusal> {
     let (Some(declared), Some(end)) = (probe.declared_end, probe.end()) else {
         return Ok(false);
     };
+
     let start = probe.container_start.as_f64();
     let (length, found) = (declared - start, end - start);
     if length - found <= 1.0_f64.max(length * 0.02) {
         return Ok(false);
     }
+
     if found < length / 2.0 {
         let message = format!("The file ends after {found:.1} s of {length:.1} s; please upload it again.");
         return Err(Refusal::new(Code::TruncatedUpload, message));
@@ -351,6 +376,7 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         .iter()
         .filter(|stream| matches!(stream.content, Content::Video(_)));
     let several = videos.count() + probe.unreadable(true).count() > 1;
+
     let words = [
         ("timestamps_repaired", probe.clock_repair.is_some()),
         ("size_changes", shown.is_some_and(|video| video.size_changes)),
@@ -379,6 +405,7 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         ),
         ("video_tracks_left_out", several),
     ];
+
     words
         .into_iter()
         .filter(|(_, holds)| *holds)
@@ -394,11 +421,14 @@ fn tasks(video: Option<&VideoPlan>, has_tracks: bool, priority: Priority) -> Vec
     if has_tracks {
         tasks.insert(tasks.len().min(1), TaskName::TRACKS);
     }
+
+    // At normal priority the first chunk alone waits in the high lane, since a viewer waits for it.
     let lane = |task: TaskName| match priority {
         Priority::High => Lane::Hi,
         Priority::Normal if task == TaskName::video(0) => Lane::Hi,
         Priority::Normal => Lane::Lo,
     };
+
     tasks
         .into_iter()
         .map(|task| PlannedTask {

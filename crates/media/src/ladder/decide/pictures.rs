@@ -36,11 +36,13 @@ impl<'a> Pictures<'a> {
         };
         let size = video.upright_size();
         refuse(video, size)?;
+
         let picture = picture::of(video, profile);
         let mut rate = rate::decide(video);
         if picture.field_rate {
             rate.frames = rate.frames.checked_mul(Rational::whole(2)).unwrap_or(rate.frames);
         }
+
         Ok(stream.end.map(|end| Self {
             stream,
             video,
@@ -57,8 +59,9 @@ impl<'a> Pictures<'a> {
         Budget::of(&self.stream.codec, self.video.bitrate, self.size.area())
     }
 
-    /// Whether closed captions can be kept in these rungs. Each picture carries the next few bytes of them, so one that is left out or
-    /// repeated garbles the text; and only libx264 writes what comes with a picture in every version of ffmpeg.
+    /// Whether closed captions can be kept in these rungs. Each picture carries the next few bytes of them,
+    /// so one that is left out or repeated garbles the text; and only libx264 writes what comes with a
+    /// picture in every version of ffmpeg.
     pub(super) fn keep_captions(&self, rungs: &[VideoRendition]) -> bool {
         let average = self.video.average_rate.map_or(0.0, Rational::as_f64);
         let every_picture = self.rate.constant && (self.rate.frames.as_f64() / average - 1.0).abs() < 0.01;
@@ -91,9 +94,12 @@ impl<'a> Pictures<'a> {
         load: Load,
     ) -> Vec<u32> {
         let segment = grid.segments(video.frames);
+
+        // Without seeks every chunk would have to be decoded from the start.
         if !probe.seekable {
             return vec![0];
         }
+
         chunks::map(chunks::Span {
             frames: video.source_frames(),
             segments: segment.count,
@@ -125,6 +131,7 @@ fn refuse(video: &Video, size: Size) -> Result<(), Refusal> {
         );
         return Err(Refusal::new(Code::DimensionsTooSmall, message));
     }
+
     if size.long_side() > LARGEST {
         let message = format!(
             "The picture of {}x{} px is too large; no side may have more than {LARGEST} px.",
@@ -132,6 +139,7 @@ fn refuse(video: &Video, size: Size) -> Result<(), Refusal> {
         );
         return Err(Refusal::new(Code::ExceedsPolicy, message));
     }
+
     match video.dolby_vision {
         Some(vision) if !vision.has_base() => {
             let message = format!(

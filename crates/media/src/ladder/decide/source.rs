@@ -10,6 +10,7 @@ use crate::ladder::probe::{Content, Probe, Stream, Video};
 pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Source {
     let zero = timeline.zero.as_f64();
     let duration = probe.end().unwrap_or(zero) - zero;
+
     Source {
         bucket: pin.bucket,
         key: pin.key,
@@ -31,6 +32,7 @@ fn track(stream: &Stream, zero: f64) -> Track {
         _ => (None, None),
     };
     let size = video.map(Video::upright_size);
+
     Track {
         index: stream.index,
         kind: match &stream.content {

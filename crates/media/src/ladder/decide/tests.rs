@@ -81,6 +81,7 @@ fn a_usual_video_gets_the_whole_ladder_its_sound_and_five_chunks() {
         .map(|rendition| rendition.name().as_str())
         .collect();
     assert_eq!(names, ["1080p", "720p", "480p", "360p", "audio-0"]);
+
     let tasks: Vec<(String, Lane)> = draft
         .tasks
         .iter()
@@ -95,6 +96,7 @@ fn a_usual_video_gets_the_whole_ladder_its_sound_and_five_chunks() {
         ("v4", Lane::Lo),
     ];
     assert_eq!(tasks, wanted.map(|(task, lane)| (task.to_owned(), lane)));
+
     let video = draft.video.unwrap();
     assert_eq!(
         (video.frames, video.segment_frames, video.chunks),
@@ -137,10 +139,12 @@ fn sound_and_subtitles_of_another_programme_are_left_out_with_a_word() {
             text(),
         ]
     };
+
     let draft = planned(&Probe {
         programmes: vec![vec![0, 1], vec![2, 3, 5]],
         ..probe(streams())
     });
+
     let sounds = |draft: &Draft| -> Vec<u32> {
         let audios = draft.renditions.iter().filter_map(|rendition| match rendition {
             Rendition::Audio(audio) => Some(audio.track),
@@ -148,13 +152,14 @@ fn sound_and_subtitles_of_another_programme_are_left_out_with_a_word() {
         });
         audios.collect()
     };
-    // Of what no programme mentions nobody knows.
+    // A track that no programme mentions may belong to any of them.
     assert_eq!((sounds(&draft), draft.subtitles.len()), (vec![1, 4], 0));
     assert!(
         draft.warnings.contains(&"other_programmes_left_out".to_owned()),
         "{:?}",
         draft.warnings
     );
+
     let others = draft.left_out.iter().filter(|entry| entry.reason.contains("programme"));
     assert_eq!(
         others.map(|entry| entry.name.as_str()).collect::<Vec<_>>(),
@@ -167,6 +172,7 @@ fn sound_and_subtitles_of_another_programme_are_left_out_with_a_word() {
         ..probe(vec![stream(1, audio()), stream(3, audio()), stream(4, audio())])
     };
     assert_eq!(sounds(&planned(&radio)), [1, 3]);
+
     let one = planned(&Probe {
         programmes: Vec::new(),
         ..probe(streams())
@@ -184,6 +190,7 @@ fn sound_alone_is_planned_and_a_cover_is_no_video() {
         },
     ]);
     probe.container = "mp3".to_owned();
+
     let draft = planned(&probe);
     assert_eq!((draft.video, draft.tasks.len(), draft.renditions.len()), (None, 1, 1));
     assert_eq!(
@@ -211,6 +218,7 @@ fn fields_and_high_dynamic_range_are_noticed() {
         transfer: Some("arib-std-b67".to_owned()),
         ..video()
     };
+
     let draft = planned(&probe(vec![stream(0, Content::Video(hdr)), stream(1, audio())]));
     assert_eq!(
         draft.video.unwrap().picture,
@@ -239,6 +247,7 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
             ..video()
         };
         change(&mut video);
+
         let draft = plan(
             &probe(vec![stream(0, Content::Video(video)), stream(1, audio())]),
             pin(),
@@ -246,6 +255,7 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
             "5.1",
         )
         .unwrap();
+
         let kept = draft.video.unwrap().picture.captions;
         assert_eq!(
             draft.warnings.contains(&"captions_left_out".to_owned()),
@@ -259,16 +269,19 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
         );
         kept
     };
+
     let rates = |average: i64, base: i64| {
         move |video: &mut Video| {
             (video.average_rate, video.base_rate) = (Some(Rational::whole(average)), Some(Rational::whole(base)))
         }
     };
+
     assert!(captioned(&|_| (), &settings()));
     // Low rungs of fast sources take every second picture, and variable rates are laid onto a grid.
     assert!(!captioned(&rates(60, 60), &settings()));
     assert!(!captioned(&rates(23, 30), &settings()));
     assert!(!captioned(&rates(120, 120), &settings()));
+
     let fields = Settings {
         profile: Profile {
             field_rate: true,
@@ -278,9 +291,11 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
     };
     assert!(captioned(&|video: &mut Video| video.interlaced = true, &settings()));
     assert!(!captioned(&|video: &mut Video| video.interlaced = true, &fields));
+
     let mut hevc = settings();
     hevc.profile.encoder = "libx265".to_owned();
     assert!(!captioned(&|_| (), &hevc));
+
     // Nothing is said where there is nothing to lose.
     let none = planned(&probe(vec![stream(0, Content::Video(video())), stream(1, audio())]));
     assert!(none.warnings.is_empty() && !none.video.unwrap().picture.captions);
@@ -336,6 +351,7 @@ fn a_frame_for_each_field_doubles_the_rate_and_low_rungs_halve_it() {
         },
         ..settings()
     };
+
     let draft = plan(&probe(vec![stream(0, Content::Video(fields))]), pin(), &settings, "5.1").unwrap();
     let video = draft.video.unwrap();
     assert_eq!((video.frame_rate, video.frames), (Rational::whole(50), 3000));
@@ -353,6 +369,7 @@ fn what_can_never_be_done_is_refused_with_its_code() {
         refused(&probe(vec![stream(0, Content::Video(tiny))])),
         Code::DimensionsTooSmall
     );
+
     let huge = Video {
         width: 20_000,
         ..video()
@@ -361,6 +378,7 @@ fn what_can_never_be_done_is_refused_with_its_code() {
         refused(&probe(vec![stream(0, Content::Video(huge))])),
         Code::ExceedsPolicy
     );
+
     let vision = Video {
         dolby_vision: Some(DolbyVision {
             profile: 5,
@@ -373,11 +391,13 @@ fn what_can_never_be_done_is_refused_with_its_code() {
         Code::UnsupportedDolbyVision
     );
     assert_eq!(refused(&probe(vec![stream(0, Content::Data)])), Code::NoTracks);
+
     let cut = Stream {
         end: Some(29.0),
         ..stream(0, Content::Video(video()))
     };
     assert_eq!(refused(&probe(vec![cut])), Code::TruncatedUpload);
+
     let endless = Stream {
         end: Some(1e9),
         ..stream(0, audio())
@@ -395,16 +415,19 @@ fn the_largest_plan_fits_a_fact() {
         end: Some(172_000.123_456_7),
         ..stream(index, if index == 0 { Content::Video(video()) } else { audio() })
     });
+
     let probe = Probe {
         declared_end: None,
         leads: vec![0.1; 64],
         ..probe(streams.collect())
     };
+
     let head = Head::new("j".repeat(128).parse().unwrap(), "f".repeat(128).parse().unwrap());
     let pin = Pin {
         key: "k".repeat(1024),
         ..pin()
     };
+
     let draft = plan(&probe, pin, &settings(), "5.1").unwrap();
     let tasks = draft.tasks.len();
     let text = serde_json::to_string(&draft.into_planned(head)).unwrap();
@@ -460,9 +483,11 @@ proptest! {
         let probe = Probe {
             container_start: Rational::new(container_start, 7).unwrap(), declared_end, seekable, leads, ..probe(streams)
         };
+
         if let Ok(draft) = plan(&probe, pin(), &settings(), "5.1") {
             prop_assert!(!draft.renditions.is_empty() && !draft.tasks.is_empty());
             prop_assert!(draft.cost.is_some());
+
             let told = draft.left_out.iter().filter(|entry| entry.name.starts_with("track ")).count();
             // A track of 5.1 has two renditions.
             let mut used: BTreeSet<u32> = draft.renditions.iter().filter_map(|rendition| match rendition {
@@ -472,6 +497,7 @@ proptest! {
             used.extend(draft.video.iter().map(|video| video.track).chain(draft.cover));
             used.extend(draft.subtitles.iter().map(|subtitles| subtitles.track));
             prop_assert_eq!(told + used.len(), probe.streams.len());
+
             let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
             let planned = draft.into_planned(head);
             if let Some(video) = &planned.video {
@@ -480,6 +506,7 @@ proptest! {
                 prop_assert!(ends.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1));
                 prop_assert_eq!(ends.last().map(|(_, end)| *end), Some(video.frames));
             }
+
             let text = serde_json::to_string(&planned).unwrap();
             prop_assert!(text.len() <= 64 * 1024, "{}", text.len());
             // One reading loses the last bit of some floats; from then on the text is stable.

@@ -10,7 +10,7 @@ use crate::ladder::{sound, subtitles};
 pub(super) struct Tracks {
     pub(super) sound: Vec<AudioRendition>,
     pub(super) subtitles: Vec<SubtitleRendition>,
-    /// The attached picture that stands for a source without video.
+    /// Absolute index of the attached picture that becomes the poster of a source without video.
     pub(super) cover: Option<u32>,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) warnings: Vec<String>,
@@ -22,6 +22,7 @@ impl Tracks {
         let audios: Vec<(&Stream, &Audio)> = probe.audios().collect();
         let sound = sound::renditions(profile, &audios, zero);
         let subtitles = subtitles::renditions(probe);
+
         let no_audio = sound.renditions.is_empty().then_some("no_audio");
         let is_other = |stream: &Stream| {
             matches!(stream.content, Content::Audio(_) | Content::Subtitle { .. })
@@ -32,16 +33,19 @@ impl Tracks {
             .iter()
             .any(is_other)
             .then_some("other_programmes_left_out");
+
         let words = sound
             .warnings
             .into_iter()
             .chain(subtitles.warnings)
             .chain(no_audio)
             .chain(others);
+
         let mut covers = probe
             .streams
             .iter()
             .filter(|stream| matches!(stream.content, Content::Cover));
+
         Self {
             sound: sound.renditions,
             subtitles: subtitles.renditions,

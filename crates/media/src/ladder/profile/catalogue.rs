@@ -10,13 +10,13 @@ use super::policy::Profile;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profiles(BTreeMap<String, Profile>);
 
-/// Nobody knows a profile of that name.
+/// No profile has that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no profile {asked:?}; there are {}", .known.join(", "))]
 pub struct UnknownProfile {
     /// What was asked for.
     pub asked: String,
-    /// Every name there is.
+    /// Every name that exists.
     pub known: Vec<String>,
 }
 
@@ -93,6 +93,7 @@ mod tests {
             .map(|profile| profile.name.as_str())
             .collect();
         assert_eq!(names, ["classic", "fast", "hevc", "hq", "mobile", "standard"]);
+
         let classic = Profile::named("classic").unwrap();
         assert_eq!((classic.segment, classic.gop, classic.per_title), (6, 2, false));
         let caps: Vec<(u32, u64)> = classic
@@ -101,6 +102,7 @@ mod tests {
             .map(|rung| (rung.short_side, rung.maxrate))
             .collect();
         assert_eq!(caps, [(1080, 5_000_000), (720, 3_000_000), (480, 1_500_000)]);
+
         assert_eq!(Profile::standard().gop, 4);
     }
 

@@ -10,7 +10,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Its profiles that players can be expected to have, the usual one first. H.264 in 10 bits or 4:2:2 plays almost nowhere.
+    /// Its profiles that players can be expected to have, the usual one first. H.264 in 10 bits or 4:2:2
+    /// plays almost nowhere.
     #[must_use]
     pub const fn profiles(self) -> &'static [&'static str] {
         match self {

@@ -1,4 +1,5 @@
-//! The audio renditions: every track of the source as stereo, with a name people recognise, and beside it as 5.1 where it has as much.
+//! The audio renditions: every track of the source as stereo, with a name people recognise, and beside it as
+//! 5.1 where it has as much.
 
 mod pair;
 
@@ -18,7 +19,7 @@ pub const SAMPLE_RATE: u32 = 48_000;
 /// Seconds; shorter tracks hold less than an encoder's own start-up.
 const SHORTEST: f64 = 0.1;
 
-/// No source gets more; players list them all in one menu.
+/// Tracks of a source at most; players list them all in one menu.
 const MOST: usize = 8;
 
 /// Channels of a 5.1 rendition, and the least its source must have.
@@ -57,7 +58,8 @@ const LAYOUTS: [&str; 29] = [
     "22.2",
 ];
 
-/// What decoders take one to eight channels for, where nothing says. Of three the last is not taken for the bass, which no downmix keeps.
+/// What decoders take one to eight channels for, where the source does not say. Of three the last is not
+/// taken for the bass, which no downmix keeps.
 const GUESSES: [&str; 8] = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"];
 
 /// The audio renditions of a source, and what was left out.
@@ -77,12 +79,14 @@ pub fn is_usable(stream: &Stream) -> bool {
     matches!((stream.start, stream.end), (Some(start), Some(end)) if end - start.as_f64() >= SHORTEST)
 }
 
-/// Makes the audio renditions of `tracks`, each as long as its track; `zero` is the source time of the output's zero, in seconds.
+/// Makes the audio renditions of `tracks`, each as long as its track; `zero` is the source time of the
+/// output's zero, in seconds.
 #[must_use]
 pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) -> Sound {
     let mut sound = Sound::default();
     let chosen = sound.choose(tracks);
     let mut labels = Labels::default();
+
     for (k, pair) in chosen.into_iter().enumerate() {
         let Pair { stream, audio, .. } = pair;
         let track = Track {
@@ -92,26 +96,30 @@ pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) ->
             language: stream.language.as_deref().and_then(known),
             zero,
         };
+
         sound.note(&track.channels(), audio.channels);
         sound.renditions.extend(track.renditions(profile, k, &mut labels));
     }
+
     // Stereo first: that is what every player can begin with.
     sound.renditions.sort_by_key(AudioRendition::is_surround);
     sound
 }
 
-/// Marks the sound of a plan as changing, though no look at it met a change. Not where ffmpeg could be wrong about the places of its
-/// channels: it would have to guess them.
+/// Marks the sound of a plan as changing, though no look at it met a change. Not where ffmpeg could be wrong
+/// about the places of its channels: it would have to guess them.
 pub fn expect_changes(plan: &mut Planned) {
     for rendition in &mut plan.renditions {
         let Rendition::Audio(audio) = rendition else {
             continue;
         };
+
         let has_places = match &audio.source_channels {
             SourceChannels::Named => true,
             SourceChannels::Guessed(layout) => matches!(layout.as_str(), "mono" | "stereo"),
             SourceChannels::Dealt(_) => false,
         };
+
         audio.changes |= has_places && audio.right_track.is_none();
     }
 }
@@ -123,10 +131,12 @@ impl Sound {
         if !empty.is_empty() {
             self.warnings.push("empty_audio_track_left_out");
         }
+
         let mut usable = pair::join(&usable);
         if pair::are_separate(&usable) {
             self.warnings.push("mono_tracks_separate");
         }
+
         let leads = |pair: &Pair<'_>| (pair.stream.default, is_main(pair.stream));
         let first = usable
             .iter()
@@ -135,15 +145,18 @@ impl Sound {
         if let Some(first) = first {
             usable[..=first].rotate_right(1);
         }
+
         let surplus = usable.split_off(usable.len().min(MOST));
         if !surplus.is_empty() {
             self.warnings.push("audio_tracks_left_out");
         }
+
         let surplus = surplus.iter().flat_map(Pair::streams);
         let reason = format!("At most {MOST} tracks of sound are kept.");
         self.left_out
             .extend(empty.iter().map(|(stream, _)| left_out(stream, "It holds no sound.")));
         self.left_out.extend(surplus.map(|stream| left_out(stream, &reason)));
+
         usable
     }
 
@@ -181,6 +194,7 @@ impl Track<'_> {
         if named.is_some_and(|layout| LAYOUTS.contains(&layout)) {
             return SourceChannels::Named;
         }
+
         let count = self.audio.channels;
         let guess = usize::try_from(count)
             .ok()
@@ -195,6 +209,7 @@ impl Track<'_> {
         let channels = self.channels();
         let label = labels.take(&self.label(k));
         let has_surround = self.audio.channels >= SURROUND && !matches!(channels, SourceChannels::Dealt(_));
+
         let stereo = (
             format!("audio-{k}"),
             2,
@@ -207,6 +222,7 @@ impl Track<'_> {
             profile.surround_bitrate.filter(|_| has_surround),
             format!("its {} channels as 5.1, beside stereo", self.audio.channels),
         );
+
         let wanted = [stereo, surround].into_iter();
         let source_end = self.pair.end().map(|end| (end - self.zero).max(0.0));
         let made = wanted.filter_map(|(name, channels_out, bitrate, reason)| {
@@ -225,6 +241,7 @@ impl Track<'_> {
                 sample_rate: SAMPLE_RATE,
                 bitrate: bitrate?,
                 loudness: profile.loudness,
+                // The plan makes it as long as the programme, once that is known.
                 duration: source_end?,
                 source_end: source_end?,
                 source_packet: self.stream.packet,
@@ -239,6 +256,7 @@ impl Track<'_> {
         if let Some(title) = self.pair.title() {
             return title.to_owned();
         }
+
         let audience = self.stream.audience;
         let kind = [
             (audience.commentary, "commentary"),
@@ -246,6 +264,7 @@ impl Track<'_> {
             (audience.hearing_impaired, "clear speech"),
         ];
         let kind = kind.iter().find(|(holds, _)| *holds).map(|(_, kind)| *kind);
+
         let name = self.language.as_ref().map(|language| language.name.clone());
         let name = name.unwrap_or_else(|| format!("Audio {}", k + 1));
         kind.map_or_else(|| name.clone(), |kind| format!("{name} ({kind})"))

@@ -44,7 +44,8 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The side the last word of a name tells, in any case, and what stands before it: `Dialogue L` is the left of `Dialogue`.
+/// The side the last word of a name says, in any case, and what comes before it: `Dialogue L` is the left of
+/// `Dialogue`.
 #[must_use]
 pub fn side(name: &str) -> Option<(Side, &str)> {
     let name = name.trim().trim_end_matches(')');
@@ -62,14 +63,17 @@ fn side_of<'a>((stream, audio): &(&'a Stream, &Audio)) -> Option<(Side, &'a str)
     if audio.channels != 1 || audio.changes {
         return None;
     }
+
     let title = stream.title.as_deref().unwrap_or_default();
     // ffmpeg calls the layout of one channel that is not the centre `1 channels (FL)`.
     let layout = audio.layout.as_deref().map(|layout| layout.trim_end_matches(')'));
+
     let by_layout = match layout {
         Some(layout) if layout.ends_with("FL") => Some(Side::Left),
         Some(layout) if layout.ends_with("FR") => Some(Side::Right),
         _ => None,
     };
+
     let by_title = side(title);
     by_layout
         .map(|side| (side, by_title.map_or(title, |(_, rest)| rest)))
@@ -80,10 +84,12 @@ fn side_of<'a>((stream, audio): &(&'a Stream, &Audio)) -> Option<(Side, &'a str)
 pub(super) fn join<'a>(tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
     let mut pairs: Vec<Pair<'a>> = Vec::new();
     let mut joined: Vec<u32> = Vec::new();
+
     for track in tracks {
         if joined.contains(&track.0.index) {
             continue;
         }
+
         let other = side_of(track).and_then(|(side, name)| {
             let mut others = tracks.iter().filter(|other| !joined.contains(&other.0.index));
             others.find(|other| {
@@ -91,10 +97,13 @@ pub(super) fn join<'a>(tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
                     && are_equal(track.0, other.0)
             })
         });
+
+        // The right one may come first in the file; the pair is always led by the left one.
         let (left, right) = match (other, side_of(track)) {
             (Some(other), Some((Side::Right, _))) => (other, Some(track.0)),
             (other, _) => (track, other.map(|(stream, _)| *stream)),
         };
+
         let pair = Pair {
             stream: left.0,
             audio: left.1,
@@ -103,6 +112,7 @@ pub(super) fn join<'a>(tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
         joined.extend(pair.streams().map(|stream| stream.index));
         pairs.push(pair);
     }
+
     pairs
 }
 

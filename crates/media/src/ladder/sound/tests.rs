@@ -54,6 +54,7 @@ fn the_default_track_leads_and_no_two_share_a_name() {
         track(4, None, Some("Director"), false, 9.0),
         track(5, None, None, false, 9.0),
     ];
+
     let (labels, warnings) = labels(&streams);
     assert_eq!(labels, ["German", "English", "English 2", "Director", "Audio 5"]);
     assert!(warnings.is_empty());
@@ -94,18 +95,21 @@ fn six_channels_stand_beside_stereo_under_the_same_name() {
         layout: Some("5.1(side)".to_owned()),
         ..STEREO
     };
+
     let sound = renditions(
         &Profile::standard(),
         &[(&streams[0], &film), (&streams[1], &STEREO)],
         0.0,
     );
     assert_eq!(names(&sound), ["audio-0", "audio-1", "surround-0"]);
+
     let labels: Vec<&str> = sound
         .renditions
         .iter()
         .map(|rendition| rendition.label.as_str())
         .collect();
     assert_eq!(labels, ["English", "German", "English"]);
+
     let channels: Vec<u32> = sound.renditions.iter().map(|rendition| rendition.channels).collect();
     assert_eq!(channels, [2, 2, 6]);
     assert!(sound.warnings.is_empty());
@@ -151,6 +155,7 @@ fn channels_nobody_named_are_guessed_up_to_eight_and_then_dealt() {
             layout: layout.map(str::to_owned),
             ..STEREO
         };
+
         let sound = renditions(&Profile::standard(), &[(&stream, &audio)], 0.0);
         let first = &sound.renditions[0];
         let found = (
@@ -168,6 +173,7 @@ fn mono(tracks: &[(Option<&str>, Option<&str>)]) -> Sound {
         .zip(tracks)
         .map(|(index, (title, _))| track(index, None, *title, false, 9.0))
         .collect();
+
     let audios: Vec<Audio> = tracks
         .iter()
         .map(|(_, layout)| Audio {
@@ -176,6 +182,7 @@ fn mono(tracks: &[(Option<&str>, Option<&str>)]) -> Sound {
             ..STEREO
         })
         .collect();
+
     let tracks: Vec<(&Stream, &Audio)> = streams.iter().zip(&audios).collect();
     renditions(&Profile::standard(), &tracks, 0.0)
 }
@@ -217,6 +224,7 @@ fn mono_tracks_named_left_and_right_are_one_and_others_stay_apart_with_a_word() 
         let sound = mono(tracks);
         let found: Vec<_> = sound.renditions.iter().map(|r| (r.track, r.right_track)).collect();
         let names: Vec<_> = sound.renditions.iter().map(|r| r.label.as_str()).collect();
+
         assert_eq!(
             (found.as_slice(), names.as_slice(), sound.warnings.as_slice()),
             (pairs, labels, warnings),

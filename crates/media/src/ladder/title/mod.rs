@@ -1,23 +1,26 @@
 //! Per title: what a sample of the pictures changes in a plan.
 //!
-//! A ladder is made for the usual picture. Slides need a tenth of its bits, and a small film blown up to 1080 lines has nothing to show
-//! there. So a few short windows of the source are encoded at every rung, and what they tell decides: which rungs add nothing that can be
-//! seen or saved, and how much lower the caps may be. A sample can only take away: what it does not prove stays.
+//! A ladder is made for the usual picture. Slides need a tenth of its bits, and a small film blown up to 1080
+//! lines has nothing to show there. So a few short windows of the source are encoded at every rung, and what
+//! they show decides: which rungs add nothing that can be seen or saved, and how much lower the caps may be.
+//! A sample can only take away: what it does not prove stays.
 
 use streams::plan::{Complexity, LeftOut, Rendition, RungSample, VideoRendition};
 
 use super::decide::Draft;
 
-/// What the sample tells of one rung.
+/// What the sample shows of one rung.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measured {
-    /// Bits per second of each window at the rung's quality, as groups of pictures of the plan's length would need them.
+    /// Bits per second of each window at the rung's quality, as groups of pictures of the plan's length would
+    /// need them.
     pub windows: Vec<f64>,
-    /// How like each compared frame is to the next lower rung's, scaled up to it: the SSIM of their luma. Empty for the lowest rung.
+    /// How like each compared frame is to the next lower rung's, scaled up to it: the SSIM of their luma.
+    /// Empty for the lowest rung.
     pub likeness: Vec<f64>,
 }
 
-/// What the sample tells of a source.
+/// What the sample shows of a source.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
     /// One for each video rendition of the draft, in its order.
@@ -28,24 +31,28 @@ pub struct Samples {
     pub cpu_seconds: f64,
 }
 
-/// Windows of a sample. Each opens the source anew, which takes as long as the index of a long film is, and its memory.
+/// Windows of a sample. Each opens the source again, which takes as long as the index of a long film is, and
+/// its memory.
 const WINDOWS: u32 = 4;
 
-/// Seconds; a sample costs about as much as encoding one second of the source, which is less than a thirtieth of longer ones.
+/// Seconds; a sample costs about as much as encoding one second of the source, which is less than a thirtieth
+/// of longer ones.
 const SHORTEST: f64 = 40.0;
 
-/// What a frame loses by going down a rung and up again is at most this share of what the next step down loses, where the rung holds
-/// nothing more than the one below. Measured with bicubic scaling: 0.13 to 0.28 for pictures blown up from 720 to 1080 lines, 0.60 to
-/// 0.79 for true ones, whatever they show.
+/// What a frame loses by going down a rung and up again is at most this share of what the next step down
+/// loses, where the rung holds nothing more than the one below. Measured with bicubic scaling: 0.13 to 0.28
+/// for pictures blown up from 720 to 1080 lines, 0.60 to 0.79 for true ones, whatever they show.
 const EMPTY: f64 = 0.4;
 
-/// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are so plain that they prove nothing.
+/// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are so plain
+/// that they prove nothing.
 const TELLING: f64 = 0.002;
 
 /// A rung that needs more than this share of the one above saves too little to be worth switching to.
 const TOO_CLOSE: f64 = 0.8;
 
-/// Bits per second, at the peak. Below a rung that needs so little nothing is wanted: a network that cannot carry it carries no video.
+/// Bits per second, at the peak. Below a rung that needs so little nothing is wanted: a network that cannot
+/// carry it carries no video.
 const LOW: f64 = 400_000.0;
 
 /// Caps are this many times what the hardest window needs,
@@ -62,21 +69,24 @@ pub fn windows(draft: &Draft) -> Result<Vec<f64>, String> {
     let Some(video) = &draft.video else {
         return Err("There are no pictures to sample.".to_owned());
     };
+
     if !video.seekable {
         return Err("No sample was taken: the source cannot be entered at a time.".to_owned());
     }
+
     let seconds = video.source_frames() as f64 / video.frame_rate.as_f64().max(1e-9);
     if seconds < SHORTEST {
         return Err(format!(
             "No sample was taken: the video lasts {seconds:.0} s, and below {SHORTEST:.0} s a sample costs more than it may save."
         ));
     }
+
     let start = draft.timeline.zero.as_f64() - draft.timeline.container_start.as_f64();
     let at = |i: u32| start + seconds * (f64::from(i) + 0.5) / f64::from(WINDOWS);
     Ok((0..WINDOWS).map(at).collect())
 }
 
-/// The draft with a word on why no sample rules it.
+/// The draft with the reason why no sample changes it, one sentence.
 #[must_use]
 pub fn unsampled(mut draft: Draft, reason: String) -> Draft {
     draft.complexity = Some(Complexity {
@@ -88,12 +98,14 @@ pub fn unsampled(mut draft: Draft, reason: String) -> Draft {
     draft
 }
 
-/// What the samples make of a draft: the same one with rungs left out, caps lowered, and the reasons written down. Equal arguments give
-/// equal drafts. At least one rung stays, and without samples of every rung all do.
+/// What the samples make of a draft: the same one with rungs left out, caps lowered, and the reasons written
+/// down. Equal arguments give equal drafts. At least one rung stays, and without samples of every rung all
+/// do.
 #[must_use]
 pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
     let ladder: Vec<VideoRendition> = draft.renditions.iter().filter_map(Rendition::video).cloned().collect();
     let verdicts = judge(&ladder, samples);
+
     let mut rungs = Vec::new();
     for ((rung, measured), verdict) in ladder.iter().zip(&samples.rungs).zip(&verdicts) {
         let decision = match verdict {
@@ -111,12 +123,14 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
                 reason.clone()
             }
         };
+
         rungs.push(RungSample {
             name: rung.name.to_string(),
             bitrate: median(&measured.windows).min(rung.maxrate as f64).round() as u64,
             decision,
         });
     }
+
     let mut verdicts = verdicts.into_iter();
     draft.renditions.retain_mut(|rendition| {
         let Rendition::Video(rung) = rendition else {
@@ -125,16 +139,19 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
         match verdicts.next() {
             Some(Verdict::Drop { .. }) => return false,
             Some(Verdict::Keep { cap }) => (rung.maxrate, rung.bufsize) = (cap, cap),
+            // Without samples of every rung there are no verdicts, and all rungs stay.
             None => {}
         }
         true
     });
+
     draft.complexity = Some(Complexity {
         rungs,
         sampled_seconds: samples.seconds,
         cpu_seconds: samples.cpu_seconds,
         not_sampled: None,
     });
+
     draft.estimate();
     draft
 }
@@ -151,24 +168,29 @@ fn judge(ladder: &[VideoRendition], samples: &Samples) -> Vec<Verdict> {
     if samples.rungs.len() != ladder.len() || samples.rungs.iter().any(|rung| rung.windows.is_empty()) {
         return Vec::new();
     }
+
     let mut above: Option<(&VideoRendition, &Measured)> = None;
     let mut verdicts = Vec::new();
     for (i, (rung, measured)) in ladder.iter().zip(&samples.rungs).enumerate() {
+        // The top rung has to show more than the next one; each other one has to save enough bits.
         let dropped = match (above, ladder.get(i + 1)) {
             (None, Some(next)) => empty_above(&samples.rungs[i..], next),
             (None, None) => None,
             (Some(above), next) => needless(above, (rung, measured), next.is_none()),
         };
+
         verdicts.push(dropped.map_or_else(
             || Verdict::Keep {
                 cap: cap(rung, measured),
             },
             |reason| Verdict::Drop { reason },
         ));
+
         if matches!(verdicts.last(), Some(Verdict::Keep { .. })) {
             above = Some((rung, measured));
         }
     }
+
     verdicts
 }
 
@@ -181,8 +203,10 @@ fn empty_above(rungs: &[Measured], next: &VideoRendition) -> Option<String> {
             .zip(&below.likeness)
             .map(|(top, below)| (1.0 - top, 1.0 - below))
     };
+
     let telling = mean(&losses().map(|(_, below)| below).collect::<Vec<_>>()) >= TELLING;
     let empty = losses().all(|(top, below)| top <= EMPTY * below);
+
     (telling && empty).then(|| {
         format!(
             "Its pictures hold no more than those of {}: they were scaled up before, and these, scaled up, are the same to an SSIM of {:.4}.",
@@ -201,6 +225,7 @@ fn needless(
     let peak = |rung: &VideoRendition, measured: &Measured| most(&measured.windows).min(rung.maxrate as f64);
     // A cut in a window makes it look much too hard.
     let need = |rung: &VideoRendition, measured: &Measured| median(&measured.windows).min(rung.maxrate as f64);
+
     if peak(above, measured_above) <= LOW {
         return Some(format!(
             "{} needs {:.0} kb/s at most here: every network that carries video carries it.",
@@ -208,6 +233,7 @@ fn needless(
             peak(above, measured_above) / 1000.0
         ));
     }
+
     let share = need(rung, measured) / need(above, measured_above).max(1.0);
     // The lowest rung is for bad networks: little help is better than none.
     (share > TOO_CLOSE && !lowest).then(|| {

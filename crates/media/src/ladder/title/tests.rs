@@ -18,6 +18,7 @@ fn draft(rungs: &[(&str, u64)]) -> Draft {
         encoder,
         ..
     } = testing::planned();
+
     let model = renditions.iter().find_map(Rendition::video).unwrap().clone();
     let sound = renditions.into_iter().filter(|rendition| rendition.video().is_none());
     let videos = rungs.iter().map(|(name, cap)| {
@@ -28,6 +29,7 @@ fn draft(rungs: &[(&str, u64)]) -> Draft {
             ..model.clone()
         })
     });
+
     Draft {
         profile: "standard".to_owned(),
         source,
@@ -120,6 +122,7 @@ fn short_sources_are_not_sampled() {
     let video = draft.video.as_mut().unwrap();
     (video.frames, video.source_end) = (81 * 60, 39.0);
     assert!(windows(&draft).unwrap_err().contains("lasts 39 s"));
+
     draft.video.as_mut().unwrap().source_end = 80.0;
     let times = windows(&draft).unwrap();
     assert!(
@@ -144,12 +147,15 @@ proptest! {
         let (had, has) = (ladder(&before), ladder(&after));
         prop_assert!(!has.is_empty());
         prop_assert_eq!(has.len() + after.left_out.len(), had.len());
+
         for (name, cap) in &has {
             let was = had.iter().find(|(had, _)| had == name).map(|(_, cap)| *cap);
             prop_assert!(was.is_some_and(|was| *cap <= was && 2 * cap >= was));
         }
+
         prop_assert!(after.renditions.iter().any(|rendition| rendition.video().is_none()));
         prop_assert_eq!(&refine(standard(), &samples), &after);
+
         // A rung for bad networks stays, unless the lowest that does is one.
         if samples.rungs.len() == 4 && has.last().map(|(name, _)| *name) != Some("360p") {
             prop_assert!(after.left_out.last().is_some_and(|out| out.reason.contains("every network")));

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use super::encoder::{ENCODERS, Encoder};
 use super::policy::{Profile, Rung};
 
-/// No ladder has more rungs: every one costs an encoder of its own in every chunk.
+/// Rungs of a ladder at most: every one costs an encoder of its own in every chunk.
 const MOST_RUNGS: usize = 10;
 
 /// The usual output: what every player has.
@@ -41,7 +41,7 @@ pub enum ProfileError {
     },
 }
 
-/// A profile as it is written.
+/// A profile as it is written in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -89,18 +89,23 @@ pub(super) fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Profile>,
         file: file.to_owned(),
         problem,
     };
+
     let mut table: Table = text
         .parse()
         .map_err(|error: toml::de::Error| broken(one_line(&error)))?;
+
     let profiles = table.remove("profiles");
+    // Anything else is a mistake that would be ignored in silence.
     if let Some(key) = table.keys().next() {
         return Err(broken(format!(
             "there is nothing called {key:?}; everything is in tables [profiles.NAME]"
         )));
     }
+
     let Some(Value::Table(profiles)) = profiles else {
         return Err(broken("it has no table [profiles.NAME]".to_owned()));
     };
+
     profiles
         .into_iter()
         .map(|(name, value)| {
@@ -123,12 +128,15 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
     name_is_plain(name)?;
     let written: Written = value.try_into().map_err(|error| one_line(&error))?;
     let encoder = encoder(&written.encoder)?;
+
     within("segment", written.segment, 1, 10)?;
     let gop = written.gop.unwrap_or(written.segment);
     within("gop", gop, 1, written.segment)?;
+    // Every segment begins with a key frame, so it holds whole groups of pictures.
     if !written.segment.is_multiple_of(gop) {
         return Err(format!("gop is {gop}; it must divide segment, {}", written.segment));
     }
+
     let pixel_format = pixel_format(encoder, written.pixel_format)?;
     let usual = usual_profile(encoder, &pixel_format);
     let codec_profile = written.codec_profile.unwrap_or_else(|| usual.to_owned());
@@ -138,8 +146,10 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
             "codec_profile is {codec_profile:?}; {pixel_format} needs {usual:?}"
         ));
     }
+
     let preset = preset("preset", encoder, written.preset)?;
     let subme = subme(encoder, written.subme)?;
+
     within("audio_bitrate", written.audio_bitrate, 32_000, 512_000)?;
     if let Some(bitrate) = written.surround_bitrate {
         within("surround_bitrate", bitrate, 64_000, 1_536_000)?;
@@ -147,6 +157,7 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
     if let Some(loudness) = written.loudness {
         within("loudness", loudness, -40.0, -5.0)?;
     }
+
     Ok(Profile {
         name: name.to_owned(),
         about: written.about,
@@ -247,12 +258,14 @@ fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, Stri
                 rung.short_side
             ));
         }
+
         within(&field("crf"), rung.crf, 0.0, 51.0)?;
         within(&field("maxrate"), rung.maxrate, 32_000, 400_000_000)?;
         if let Some(above) = rungs.last() {
             falls(&field("short_side"), rung.short_side, above.short_side)?;
             falls(&field("maxrate"), rung.maxrate, above.maxrate)?;
         }
+
         let preset = match rung.preset {
             None => None,
             own => Some(preset(&field("preset"), encoder, own)?),
@@ -264,6 +277,7 @@ fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, Stri
             preset,
         });
     }
+
     Ok(rungs)
 }
 

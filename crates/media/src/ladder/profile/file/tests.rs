@@ -91,6 +91,7 @@ fn problem(text: &str) -> String {
 fn a_profile_is_read_with_its_defaults() {
     let profiles = parse("mine.toml", GOOD).unwrap();
     let mine = &profiles["mine"];
+
     assert_eq!(
         (mine.codec_profile.as_str(), mine.pixel_format.as_str()),
         ("high", "yuv420p")
@@ -99,8 +100,10 @@ fn a_profile_is_read_with_its_defaults() {
         (mine.audio_bitrate, mine.surround_bitrate, mine.per_title),
         (128_000, None, true)
     );
+
     assert_eq!(mine.rungs[1].preset.as_deref(), Some("slow"));
     assert_eq!(mine.subme, None);
+
     let coarse = GOOD.replace("gop = 2", "subme = 2");
     assert_eq!(parse("mine.toml", &coarse).unwrap()["mine"].subme, Some(2));
 }
@@ -151,11 +154,13 @@ proptest! {
         value in any_value(),
     ) {
         let kept: Vec<&str> = GOOD.lines().filter(|line| !line.starts_with(field)).collect();
+
         let text = if field == "rungs" {
             format!("{}\nrungs = {value}\n", kept[..kept.len().min(6)].join("\n"))
         } else {
             kept.join("\n").replace("[profiles.mine]", &format!("[profiles.mine]\n{field} = {value}"))
         };
+
         if let Ok(profiles) = parse("f", &text) {
             let profile = &profiles["mine"];
             prop_assert!(profile.segment.is_multiple_of(profile.gop));
