@@ -11,6 +11,7 @@ use crate::harness::clip::moving;
 use crate::harness::database::Engine;
 use crate::harness::encoder::{changed_ffmpeg, real_ffmpeg};
 use crate::harness::process::Process;
+use crate::harness::until;
 use crate::harness::world::World;
 
 /// An ffmpeg that does to the commands of the encode tasks what `edit` says, a script of sed.
@@ -90,11 +91,18 @@ async fn a_gate_that_measures_the_same_twice_ends_the_job_as_our_own_fault() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_encoder_that_cannot_be_started_is_the_fault_of_the_worker() {
     let world = World::new(Engine::Sqlite).await;
-    let ffmpeg = changed_ffmpeg(world.folder(), "gone", "libx264", "exit 1");
+    // Of what the program asks of ffmpeg only chunks have this in their command line.
+    let ffmpeg = changed_ffmpeg(world.folder(), "gone", "split=2[v0]", "exit 1");
     let _worker = world.worker("faulty").setting("FFMPEG", ffmpeg.display()).start();
     let job = world.submit(&moving("320x180", 3.0).make().await).await;
-    let failed = subject::work(&job, WorkKind::Failed, TaskName::video(0));
-    world.streams.first(topology::WORK, &failed, |_| true).await;
+    until("the chunk is tried again", async || {
+        world
+            .starts(&job)
+            .await
+            .get(&TaskName::video(0))
+            .is_some_and(|starts| *starts > 1)
+    })
+    .await;
     std::fs::remove_file(&ffmpeg).unwrap();
 
     let error = world.ended(&job).await.error.expect("it failed");
