@@ -1,16 +1,18 @@
-//! Death or sleep on request, in debug builds only: the tests kill or stop a process after each single step of each handler.
+//! Death, sleep or a panic on request, in debug builds only: the tests kill or stop a process after each single step of each handler.
 //!
 //! The step [`CrashPoints::crash`] makes the process abort when it reaches that step for the first time, as
 //! `kill -9` would there; [`CrashPoints::pause`] stops it there, as `kill -STOP` would, until someone continues
-//! it. In release builds [`point`] is empty.
+//! it. At [`CrashPoints::panic`] whoever takes the step panics. In release builds [`point`] is empty.
 
-/// Steps at which the process shall die or stand still. Names are `<handler>.<step>`.
+/// Steps at which the process shall die, stand still or panic. Names are `<handler>.<step>`.
 #[derive(Debug, Default)]
 pub struct CrashPoints {
     /// Where it dies.
     pub crash: Option<String>,
     /// Where it stands still once.
     pub pause: Option<String>,
+    /// Where it panics, each time.
+    pub panic: Option<String>,
 }
 
 #[cfg(debug_assertions)]
@@ -37,6 +39,8 @@ pub fn point(step: &str) {
         tracing::error!(step, "dying here, as asked");
         std::process::abort();
     }
+
+    assert!(armed.panic.as_deref() != Some(step), "panicking at {step}, as asked");
 
     // A process stops only once: after `SIGCONT` it has to pass the same step.
     if armed.pause.as_deref() == Some(step) && PAUSED.set(()).is_ok() {

@@ -68,6 +68,7 @@ pub fn crash_points() -> crate::crash::CrashPoints {
     crate::crash::CrashPoints {
         crash: variable("FLUXHLS_CRASH_AT"),
         pause: variable("FLUXHLS_PAUSE_AT"),
+        panic: variable("FLUXHLS_PANIC_AT"),
     }
 }
 

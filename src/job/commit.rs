@@ -92,7 +92,7 @@ impl Jobs {
                 None => 0,
             };
 
-            let body = serde_json::to_vec(&ours).unwrap_or_default();
+            let body = wire::encode(&ours);
             let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
             // Where another one wins, the owner is read again: it may be a newer job by now.
             if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {

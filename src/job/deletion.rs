@@ -214,7 +214,7 @@ impl Jobs {
                 None => (ours.clone(), 0),
             };
 
-            let body = serde_json::to_vec(&retired).unwrap_or_default();
+            let body = wire::encode(&retired);
             let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
             if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {
                 break retired;
@@ -308,7 +308,7 @@ fn is_deleted_by(owner: &Current, ours: &Current) -> bool {
 }
 
 fn tomb(tombstone: &Tombstone) -> OutboundMessage {
-    let body = serde_json::to_vec(tombstone).unwrap_or_default();
+    let body = wire::encode(tombstone);
     OutboundMessage::json(subject::deleted(&tombstone.file_id), body)
 }
 

@@ -7,7 +7,7 @@ use streams::code::Class;
 use streams::dead::{self, TaskReport};
 use streams::task::TaskName;
 use streams::work::{FailedCheck, Released, WorkKind};
-use streams::{Code, VERSION, subject, topology};
+use streams::{Code, VERSION, subject, topology, wire};
 
 use super::state::JobState;
 use super::task_run::Run;
@@ -89,7 +89,7 @@ impl Run {
             reason: failure.message.clone(),
         };
 
-        let body = serde_json::to_vec(&failed).unwrap_or_default();
+        let body = wire::encode(&failed);
         let message = OutboundMessage::json(subject, body).with_id(format!("failed-{attempt}"));
         self.jobs.log.append(topology::WORK, message).await?;
         Ok(failure)

@@ -80,7 +80,7 @@ impl Jobs {
     ) -> Result<CreateOutcome, Refused> {
         let Head { job_id, file_id, .. } = fact.head();
         let subject = subject::fact(job_id, fact.kind());
-        let body = fact.encode().unwrap_or_default();
+        let body = fact.encode();
 
         let created = self
             .log

@@ -17,7 +17,7 @@ use metrics::histogram;
 use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, Redo, WorkKind};
-use streams::{Code, VERSION, subject, topology};
+use streams::{Code, VERSION, subject, topology, wire};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -230,7 +230,7 @@ impl Run {
         }
 
         let attempt = Attempt::new(state.job_id.clone(), self.key.task, &self.jobs.settings.worker);
-        let body = serde_json::to_vec(&attempt).unwrap_or_default();
+        let body = wire::encode(&attempt);
         let message = OutboundMessage::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
         let message = message.with_id(attempt.id).traced(state.traceparent.as_deref());
 
@@ -272,7 +272,7 @@ impl Run {
                 };
 
                 let subject = subject::work(&state.job_id, WorkKind::Done, task);
-                let body = serde_json::to_vec(&done).unwrap_or_default();
+                let body = wire::encode(&done);
                 self.jobs
                     .log
                     .create(topology::WORK, OutboundMessage::json(subject, body).traced(trace))
@@ -305,7 +305,7 @@ impl Run {
             };
 
             let subject = subject::work(&state.job_id, WorkKind::Redo, task);
-            let body = serde_json::to_vec(&redo).unwrap_or_default();
+            let body = wire::encode(&redo);
             self.jobs
                 .log
                 .create(topology::WORK, OutboundMessage::json(subject, body))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use jetstream::{Delivery, OutboundMessage, Refused};
 use streams::work::{Released, WorkKind};
-use streams::{TaskKey, VERSION, subject, topology};
+use streams::{TaskKey, VERSION, subject, topology, wire};
 
 use super::{Jobs, meter};
 
@@ -32,7 +32,7 @@ impl Run {
         };
 
         let subject = subject::work(&self.key.job_id, WorkKind::Released, self.key.task);
-        let body = serde_json::to_vec(&released).unwrap_or_default();
+        let body = wire::encode(&released);
         // By its message id a release that is published twice counts once.
         self.jobs
             .log

@@ -80,7 +80,7 @@ impl TaskReport {
         let mut text = String::new();
         for cut in cuts {
             cut(&mut report);
-            text = ascii(&serde_json::to_string(&report).unwrap_or_default());
+            text = ascii(&serde_json::to_string(&report).expect("a report can be written as JSON"));
             if text.len() <= MAX_REPORT {
                 break;
             }

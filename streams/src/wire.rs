@@ -8,8 +8,8 @@
 //! that what is behind it deals with known words alone. Unknown *fields* are ignored, as additive change
 //! never bumps `v`.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
 
@@ -63,6 +63,16 @@ struct Versioned {
 
 /// How serde words its error about a variant that an enum has not ([`serde::de::Error::unknown_variant`]).
 const UNKNOWN_WORD: &str = "unknown variant";
+
+/// The body of a message or object of the contract.
+///
+/// # Panics
+/// Never for the types of this crate, which hold nothing that JSON cannot say. A type that does is a bug, and an
+/// empty body in its place would be taken for a message that no release writes.
+#[must_use]
+pub fn encode(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("types of the contract can be written as JSON")
+}
 
 /// Reads the body of the message on `subject`.
 ///

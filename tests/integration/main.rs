@@ -70,6 +70,8 @@ mod odd_events;
 #[cfg(test)]
 mod operating;
 #[cfg(test)]
+mod panics;
+#[cfg(test)]
 mod permissions;
 #[cfg(test)]
 mod players;

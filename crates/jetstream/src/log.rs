@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::header::NATS_MESSAGE_ID;
 use futures::stream::BoxStream;
-use streams::{Class, Lane, TaskKey, subject, topology};
+use streams::{Class, Lane, TaskKey, subject, topology, wire};
 
 use super::message::{OutboundMessage, StoredMessage};
 use super::store::{self, PublishFailure, Store};
@@ -220,7 +220,7 @@ impl Log {
     /// # Errors
     /// [`Refused`] when the server will never take it.
     pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
-        let body = serde_json::to_vec(key).unwrap_or_default();
+        let body = wire::encode(key);
         let message = OutboundMessage::json(subject::task(key), body).traced(traceparent);
 
         let mut pause = Pause::new(self.store.first_pause());

@@ -4,7 +4,7 @@ use jetstream::{CreateOutcome, OutboundMessage};
 use storage::ObjectKind;
 use streams::task::TaskName;
 use streams::work::{Attempt, Current, WorkKind};
-use streams::{subject, topology};
+use streams::{subject, topology, wire};
 
 use super::damage::Damage;
 use super::error::RepairError;
@@ -137,7 +137,7 @@ impl Repairer {
 
         loop {
             let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.context.jobs.settings.worker);
-            let body = serde_json::to_vec(&attempt).unwrap_or_default();
+            let body = wire::encode(&attempt);
             let message = OutboundMessage::json(subject::work(job, WorkKind::Attempt, TaskName::FINISH), body);
             let number = self
                 .context
@@ -170,7 +170,7 @@ impl Repairer {
         };
 
         let subject = subject::current(self.context.jobs.output.name(), &found.prefix);
-        let body = serde_json::to_vec(&current).unwrap_or_default();
+        let body = wire::encode(&current);
         let message = OutboundMessage::json(subject, body);
         match self.context.jobs.log.replace(topology::JOBS, message, expected).await? {
             CreateOutcome::Created(_) => Ok(current),

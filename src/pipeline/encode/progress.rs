@@ -8,6 +8,7 @@ use streams::plan::Planned;
 use streams::progress::Progress;
 use streams::subject;
 use streams::task::{Duty, TaskName};
+use streams::wire;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -128,7 +129,7 @@ pub(super) async fn publish_progress(task: &EncodeTask<'_>, mut ticks: watch::Re
             speed,
             eta_seconds: if speed > 0.0 { left / speed } else { 0.0 },
         };
-        let body = serde_json::to_vec(&progress).unwrap_or_default();
+        let body = wire::encode(&progress);
         if let Err(error) = client.publish(subject.clone(), body.into()).await {
             tracing::debug!(%error, "a progress message was not sent");
         }

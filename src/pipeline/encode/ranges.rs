@@ -3,7 +3,7 @@
 use jetstream::OutboundMessage;
 use streams::VERSION;
 use streams::work::{ObjectRef, Part, RenditionOutput};
-use streams::{subject, topology};
+use streams::{subject, topology, wire};
 
 use super::segments::{RenditionDir, UploadedSegment, rendition_output};
 use super::task::EncodeTask;
@@ -112,7 +112,7 @@ async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionO
         attempt: task.assignment.attempt,
         renditions,
     };
-    let body = serde_json::to_vec(&part).unwrap_or_default();
+    let body = wire::encode(&part);
     if body.len() > MAX_PART_BYTES {
         return;
     }

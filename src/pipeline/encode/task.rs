@@ -7,6 +7,7 @@ use ffmpeg::Input;
 use storage::{Digest, JobKeys, ObjectKind, Source, SourceServer};
 use streams::plan::Planned;
 use streams::task::{Duty, TaskName};
+use streams::wire;
 use streams::work::{DoneOutput, ObjectRef, TaskOutput};
 use tempfile::TempDir;
 
@@ -132,7 +133,7 @@ impl EncodeTask<'_> {
 
     /// The output as it travels in `done`: in the message, or as an object of the bucket where it is long.
     pub(super) async fn store_output(&self, output: TaskOutput) -> Result<DoneOutput, Failure> {
-        let bytes = serde_json::to_vec(&output).unwrap_or_default();
+        let bytes = wire::encode(&output);
         if bytes.len() <= MAX_INLINE_BYTES {
             return Ok(DoneOutput::Inline(Box::new(output)));
         }

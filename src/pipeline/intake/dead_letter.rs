@@ -28,10 +28,14 @@ impl Intake {
             SettleError::Unread(unread @ Unread::Broken { .. }) => unread.to_string(),
             SettleError::Refused(refused) => refused.to_string(),
         };
+        self.keep_dead(delivery, stage, &reason).await
+    }
 
+    /// Keeps an event that cannot be carried out as a dead letter, for a reason that is not its publisher's.
+    pub(super) async fn keep_dead(&self, delivery: &Delivery, stage: &str, reason: &str) -> Disposition {
         // Only after the letter is in its stream may the event be acknowledged, or a crash in between would
         // lose it.
-        match self.publish_dead_letter(delivery, stage, Code::Internal, &reason).await {
+        match self.publish_dead_letter(delivery, stage, Code::Internal, reason).await {
             Ok(()) => {
                 tracing::error!(
                     seq = delivery.seq,

@@ -6,9 +6,11 @@
 mod dead_letter;
 mod delete;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use jetstream::{CreateOutcome, Delivery, Disposition, Lanes, OutboundMessage, Refused, pull};
 use metrics::{Gauge, counter};
 use serde_json::json;
@@ -74,19 +76,29 @@ impl Intake {
 
     /// Takes one event in.
     pub async fn take(&self, delivery: Arc<Delivery>) -> Disposition {
-        let (stage, taken) = match delivery.subject() {
-            subject::UPLOAD => ("upload", self.upload(&delivery).await),
-            subject::DELETE => ("delete", self.delete(&delivery).await),
-            unknown => {
+        let taking = async {
+            match delivery.subject() {
+                subject::UPLOAD => self.upload(&delivery).await,
+                subject::DELETE => self.delete(&delivery).await,
                 // The event stays in its stream until a worker that knows the subject takes it.
-                let unread = Unread::newer(unknown, "this release knows no such event");
-                ("upload", Err(unread.into()))
+                unknown => Err(Unread::newer(unknown, "this release knows no such event").into()),
             }
         };
+        let taken = AssertUnwindSafe(taking).catch_unwind().await;
 
+        let stage = if delivery.subject() == subject::DELETE {
+            "delete"
+        } else {
+            "upload"
+        };
         match taken {
-            Ok(settlement) => settlement,
-            Err(error) => self.stopped(&delivery, stage, error).await,
+            Ok(Ok(disposition)) => disposition,
+            Ok(Err(error)) => self.stopped(&delivery, stage, error).await,
+            // No job has a deadline yet that would end this: the event would come again without end.
+            Err(panic) => {
+                self.keep_dead(&delivery, stage, &Failure::of_panic(&*panic).message)
+                    .await
+            }
         }
     }
 
@@ -275,7 +287,7 @@ impl Intake {
             job_id: job.clone(),
             file_id: file.clone(),
         };
-        let body = serde_json::to_vec(&entry).unwrap_or_default();
+        let body = wire::encode(&entry);
         let message = OutboundMessage::json(subject::job_of_file(file, job), body);
         self.jobs.log.create(topology::JOBS, message).await.map(drop)
     }
@@ -291,7 +303,7 @@ impl Intake {
             job_id: JobId::fresh(),
             file_id: arrival.upload.file_id.clone(),
         };
-        let body = serde_json::to_vec(&owner).unwrap_or_default();
+        let body = wire::encode(&owner);
         let message = OutboundMessage::json(subject::source(&arrival.identity), body);
 
         let mut expected = 0;

@@ -62,6 +62,11 @@ impl<'a> Worker<'a> {
         self.setting("FLUXHLS_PAUSE_AT", step)
     }
 
+    /// Panics each time it reaches this step.
+    pub(crate) fn panics_at(self, step: &str) -> Self {
+        self.setting("FLUXHLS_PANIC_AT", step)
+    }
+
     /// Starts it.
     pub(crate) fn start(self) -> Process {
         let mut program = fluxhls();
