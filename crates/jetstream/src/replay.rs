@@ -34,8 +34,8 @@ impl Log {
         let mut messages = consumer.messages().await?;
 
         while left > 0 {
-            let Some(message) = messages.next().await else { break };
-            let message = message?;
+            let message = messages.next().await;
+            let message = message.ok_or("the consumer ended before the stream was read to its end")??;
             let info = message.info()?;
             left = info.pending;
 
