@@ -11,7 +11,10 @@ use streams::{FactKind, subject, topology, wire};
 #[tokio::main]
 async fn main() -> Result<(), async_nats::Error> {
     let wanted = std::env::args().nth(1).and_then(|count| count.parse().ok());
-    #[expect(clippy::disallowed_methods, reason = "an example has no configuration of its own")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an example has no configuration of its own"
+    )]
     let server = std::env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
     let js = jetstream::new(async_nats::connect(server).await?);
 
@@ -26,10 +29,14 @@ async fn main() -> Result<(), async_nats::Error> {
     let stream = js.get_stream(topology::JOBS).await?;
     let consumer = stream.get_or_create_consumer("api-rust", durable).await?;
     eprintln!("listening");
-    let mut messages = consumer.messages().await?.take(wanted.unwrap_or(usize::MAX));
+    let mut messages = consumer
+        .messages()
+        .await?
+        .take(wanted.unwrap_or(usize::MAX));
     while let Some(message) = messages.next().await {
         let message = message?;
-        // A word of a newer release is an error of its own: update this program, and the message comes again.
+        // A word of a newer release is an error of its own: update this program, and the message
+        // comes again.
         let ended: Ended = wire::read(&message.subject, &message.payload)?;
         println!("{} {}", ended.head.job_id, ended.outcome.as_str());
         // Acknowledged last, and confirmed: what we die over comes again.

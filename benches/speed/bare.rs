@@ -1,5 +1,6 @@
-//! The command line nobody can do better than: one ffmpeg that makes the same ladder with the same settings, to the local disk. It checks
-//! nothing, makes no poster and no previews, and nothing can be played before its end.
+//! The command line nobody can do better than: one ffmpeg that makes the same ladder with the same
+//! settings, to the local disk. It checks nothing, makes no poster and no previews, and nothing can
+//! be played before its end.
 
 use std::path::Path;
 use std::time::Instant;
@@ -43,7 +44,8 @@ pub(crate) async fn run(plan: &Planned, source: &Path, cores: &str) -> Taken {
     }
 }
 
-/// The encoders' and muxers' own arguments of the program, behind the simplest graph that feeds them.
+/// The encoders' and muxers' own arguments of the program, behind the simplest graph that feeds
+/// them.
 fn arguments(plan: &Planned, source: &Path) -> Vec<String> {
     let mut whole = plan.clone();
     let video = whole.video.as_mut().unwrap();
@@ -65,8 +67,17 @@ fn arguments(plan: &Planned, source: &Path) -> Vec<String> {
         .collect();
     args.extend(["-filter_complex".to_owned(), graph.join(";")]);
     for i in 0..rungs.len() {
-        let begin = ours.iter().position(|arg| *arg == format!("[v{i}]")).unwrap() - 1;
-        let end = ours[begin + 1..].iter().position(|arg| arg == "-map").unwrap() + begin + 1;
+        let begin = ours
+            .iter()
+            .position(|arg| *arg == format!("[v{i}]"))
+            .unwrap()
+            - 1;
+        let end = ours[begin + 1..]
+            .iter()
+            .position(|arg| arg == "-map")
+            .unwrap()
+            + begin
+            + 1;
         args.extend(ours[begin..end].iter().cloned());
     }
     for audio in whole.audios() {

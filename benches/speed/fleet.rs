@@ -1,4 +1,5 @@
-//! Many workers for one file: real ones on a core each, and stand-ins whose encoder takes a fixed time, on the real queue, storage and log.
+//! Many workers for one file: real ones on a core each, and stand-ins whose encoder takes a fixed
+//! time, on the real queue, storage and log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +80,8 @@ async fn real() -> (Vec<f64>, Vec<f64>, usize) {
         for (cores, times) in [(&["0"][..], &mut one), (&["0", "1"][..], &mut two)] {
             let mut workers = Vec::new();
             for core in cores {
-                let worker = ready(world.worker(&format!("{pair}-{core}-of-{}", cores.len()))).await;
+                let worker =
+                    ready(world.worker(&format!("{pair}-{core}-of-{}", cores.len()))).await;
                 machine::pin(worker.id(), core).await;
                 workers.push(worker);
             }
@@ -125,7 +127,10 @@ async fn stand_ins(workers: u32) -> f64 {
 
 /// A plan of a clip, stretched to so many chunks.
 pub(crate) async fn plan(clip: &std::path::Path, chunks: u32) -> Planned {
-    #[expect(clippy::disallowed_methods, reason = "a bench uses the tool of the developer's PATH")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a bench uses the tool of the developer's PATH"
+    )]
     let path = std::env::var_os("PATH").unwrap_or_default();
     let tool = Tool::locate(None, None, &path).unwrap();
     let probe = ffmpeg::probe(&tool, &Input::file(clip), &ProbeLimits::default())
@@ -153,7 +158,11 @@ pub(crate) async fn plan(clip: &std::path::Path, chunks: u32) -> Planned {
         .map(|task| PlannedTask {
             task,
             class: task.class(),
-            lane: if task == TaskName::video(0) { Lane::Hi } else { Lane::Lo },
+            lane: if task == TaskName::video(0) {
+                Lane::Hi
+            } else {
+                Lane::Lo
+            },
         })
         .collect();
     planned

@@ -57,8 +57,13 @@ async fn peak(length: u32) -> Peak {
     let clip = source::tiny(length).await;
     let stop_watching = CancellationToken::new();
     let metrics = Metrics::url(&worker).await;
-    let (id, folder, stopped) = (worker.id(), work_dir(&world, "growth"), stop_watching.clone());
-    let watching = tokio::spawn(async move { machine::watch(id, &metrics, &folder, stopped).await });
+    let (id, folder, stopped) = (
+        worker.id(),
+        work_dir(&world, "growth"),
+        stop_watching.clone(),
+    );
+    let watching =
+        tokio::spawn(async move { machine::watch(id, &metrics, &folder, stopped).await });
     let job = world.submit(&clip).await;
     fact(&world, &job, FactKind::Ended).await;
     stop_watching.cancel();

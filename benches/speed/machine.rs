@@ -13,7 +13,8 @@ use crate::metrics::Metrics;
 /// Ticks of a second of processor time: fixed by the kernel's interface to programs.
 const TICKS: f64 = 100.0;
 
-/// Lets a process and all that it starts from now on run on these cores alone, as `taskset` lists them.
+/// Lets a process and all that it starts from now on run on these cores alone, as `taskset` lists
+/// them.
 pub(crate) async fn pin(process: i32, cores: &str) {
     output_of(command("taskset").args(["-acp", cores, &process.to_string()])).await;
 }
@@ -28,7 +29,10 @@ pub(crate) fn processor_seconds(process: &Process) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     // proc_pid_stat(5): utime, stime, cutime and cstime are fields 14 to 17.
-    let ticks: f64 = fields[11..15].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum();
+    let ticks: f64 = fields[11..15]
+        .iter()
+        .map(|ticks| ticks.parse::<f64>().unwrap())
+        .sum();
     ticks / TICKS
 }
 
@@ -48,7 +52,12 @@ pub(crate) struct Peak {
 }
 
 /// Watches a worker until `stop`. `metrics` is where it tells its own.
-pub(crate) async fn watch(process: i32, metrics: &Url, folder: &Path, stop: CancellationToken) -> Peak {
+pub(crate) async fn watch(
+    process: i32,
+    metrics: &Url,
+    folder: &Path,
+    stop: CancellationToken,
+) -> Peak {
     let mut peak = Peak::default();
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     while !stop.is_cancelled() {
@@ -75,7 +84,11 @@ fn proportional(process: i32) -> u64 {
 fn descendants(process: i32) -> Vec<i32> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(id) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
             continue;
         };
         let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();

@@ -1,9 +1,12 @@
-//! `make bench`: how fast fluxhls is, each figure as a ratio to a baseline that ran beside it. Writes `docs/benchmarks.md`.
+//! `make bench`: how fast fluxhls is, each figure as a ratio to a baseline that ran beside it.
+//! Writes `docs/benchmarks.md`.
 //!
-//! In reading order: [`machine`] (cores, processor time, memory), [`metrics`] (what a worker tells of itself), [`source`] (what is
-//! encoded), [`bare`] (the command line nobody can do better than), and one module for each question: [`whole`] (a job, from event to
-//! end), [`rivals`] (other systems), [`playable`] (the first picture), [`fleet`] (many workers), [`control`] (queue and tables), [`growth`]
-//! (memory and disk by length), [`traffic`] (bytes read and written). `ONLY=whole,fleet` asks some of them.
+//! In reading order: [`machine`] (cores, processor time, memory), [`metrics`] (what a worker tells
+//! of itself), [`source`] (what is encoded), [`bare`] (the command line nobody can do better than),
+//! and one module for each question: [`whole`] (a job, from event to end), [`rivals`] (other
+//! systems), [`playable`] (the first picture), [`fleet`] (many workers), [`control`] (queue and
+//! tables), [`growth`] (memory and disk by length), [`traffic`] (bytes read and written).
+//! `ONLY=whole,fleet` asks some of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -80,6 +83,9 @@ fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 8] {
 
 /// A setting of the bench.
 fn setting(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "a bench is told what to do by its environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a bench is told what to do by its environment"
+    )]
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

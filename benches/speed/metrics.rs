@@ -13,7 +13,9 @@ pub(crate) struct Metrics(String);
 impl Metrics {
     /// Where a worker's is.
     pub(crate) async fn url(worker: &Process) -> Url {
-        format!("http://{}/metrics", address(worker).await).parse().unwrap()
+        format!("http://{}/metrics", address(worker).await)
+            .parse()
+            .unwrap()
     }
 
     /// What is there now.
@@ -28,7 +30,10 @@ impl Metrics {
 
     /// The sum of a metric's series; nothing yet is zero.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        let of_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let of_it = |line: &&str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
         let series = self.0.lines().filter(of_it);
         series
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())

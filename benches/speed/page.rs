@@ -1,4 +1,5 @@
-//! The page of results, one section for each question. What was not asked this time stays as it was.
+//! The page of results, one section for each question. What was not asked this time stays as it
+//! was.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,11 @@ impl Page {
     pub(crate) fn write(&self) {
         let path = path();
         let before = std::fs::read_to_string(&path).unwrap_or_default();
-        let mut text = before.split("<!-- section ").next().unwrap_or_default().to_owned();
+        let mut text = before
+            .split("<!-- section ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         for name in ORDER {
             let mark = format!("<!-- section {name} -->\n");
             let old = before

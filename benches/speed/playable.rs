@@ -1,5 +1,5 @@
-//! From the event to something that plays, by the length of the source, on all cores, as shipped: with the sample that fits the ladder to
-//! the pictures.
+//! From the event to something that plays, by the length of the source, on all cores, as shipped:
+//! with the sample that fits the ladder to the pictures.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -35,7 +35,12 @@ pub(crate) async fn run() -> Section {
     // Gigabytes that still wait to be written would stand in the way of everything else.
     output_of(&mut command("sync")).await;
     let ladder = source::without_samples(&world);
-    let plain = ready(world.worker("plain").setting("LADDER_FILE", ladder.display())).await;
+    let plain = ready(
+        world
+            .worker("plain")
+            .setting("LADDER_FILE", ladder.display()),
+    )
+    .await;
     let without = medians(&world, &events, "without a sample").await;
     stop(plain).await;
     let worker = ready(world.worker("playable")).await;
@@ -108,7 +113,8 @@ async fn cancel(world: &World, job: &JobId) {
     world.queue_is_empty().await;
 }
 
-/// Seconds from the event to the end, and for each segment of the lowest rung, those from the bucket to the growing playlist.
+/// Seconds from the event to the end, and for each segment of the lowest rung, those from the
+/// bucket to the growing playlist.
 async fn whole(world: &World, event: &Value, worker: Process) -> (f64, Vec<f64>) {
     let job = submit(world, event).await;
     let told = world.streams.fact(&job, FactKind::Playable).await.json();
@@ -119,11 +125,14 @@ async fn whole(world: &World, event: &Value, worker: Process) -> (f64, Vec<f64>)
     (seconds(uploaded(world, &job).await, ended), delays)
 }
 
-/// Watches the bucket and the growing playlist of the lowest rung until it is sealed; seconds from the one to the other, of each segment
-/// that was seen to come.
+/// Watches the bucket and the growing playlist of the lowest rung until it is sealed; seconds from
+/// the one to the other, of each segment that was seen to come.
 async fn listing_delays(world: &World, manifest: &Url) -> Vec<f64> {
     let multivariant = text(manifest).await;
-    let lowest = multivariant.lines().rfind(|line| !line.starts_with('#')).unwrap();
+    let lowest = multivariant
+        .lines()
+        .rfind(|line| !line.starts_with('#'))
+        .unwrap();
     let playlist = manifest.join(lowest).unwrap();
     let folder = playlist
         .join(".")
@@ -150,8 +159,12 @@ async fn listing_delays(world: &World, manifest: &Url) -> Vec<f64> {
         (first, sealed) = (false, names.contains("#EXT-X-ENDLIST"));
         tokio::time::sleep(LOOK).await;
     }
-    let delay =
-        |(name, at): (&String, &Instant)| Some(at.saturating_duration_since((*stored.get(name)?)?).as_secs_f64());
+    let delay = |(name, at): (&String, &Instant)| {
+        Some(
+            at.saturating_duration_since((*stored.get(name)?)?)
+                .as_secs_f64(),
+        )
+    };
     listed.iter().filter_map(delay).collect()
 }
 

@@ -1,4 +1,5 @@
-//! A job beside other ways to the same ladder, each on all cores: the old worker's flow, and shaka-streamer as it is shipped.
+//! A job beside other ways to the same ladder, each on all cores: the old worker's flow, and
+//! shaka-streamer as it is shipped.
 
 use std::path::Path;
 use std::time::Instant;
@@ -51,8 +52,20 @@ pub(crate) async fn run() -> Section {
         olds.push(old);
         shakas.push(shaka);
     }
-    let ratio = |theirs: &[f64]| median(ours.iter().zip(theirs).map(|(own, theirs)| theirs / own.whole));
-    let sooner = |theirs: &[f64]| median(ours.iter().zip(theirs).map(|(own, theirs)| theirs / own.playable));
+    let ratio = |theirs: &[f64]| {
+        median(
+            ours.iter()
+                .zip(theirs)
+                .map(|(own, theirs)| theirs / own.whole),
+        )
+    };
+    let sooner = |theirs: &[f64]| {
+        median(
+            ours.iter()
+                .zip(theirs)
+                .map(|(own, theirs)| theirs / own.playable),
+        )
+    };
     let text = format!(
         "| | whole output, s | fluxhls is faster | plays after, s | fluxhls is sooner |\n|---|---:|---:|---:|---:|\n\
          | fluxhls, `standard` | {:.1} | | {:.1} | |\n\
@@ -103,7 +116,12 @@ async fn old(world: &World, clip: &Clip) -> f64 {
     tokio::fs::write(&source, bytes).await.unwrap();
     let output = folder.path().join("out");
     std::fs::create_dir(&output).unwrap();
-    output_of(command("ffmpeg").current_dir(&output).args(old_arguments(&source))).await;
+    output_of(
+        command("ffmpeg")
+            .current_dir(&output)
+            .args(old_arguments(&source)),
+    )
+    .await;
     for entry in std::fs::read_dir(&output).unwrap() {
         let path = entry.unwrap().path();
         let bytes = tokio::fs::read(&path).await.unwrap();
@@ -160,13 +178,19 @@ async fn shaka(clip: &Clip) -> f64 {
     let begun = Instant::now();
     let mut streamer = command(tool("python"));
     let script = tool("shaka-streamer");
-    streamer
-        .current_dir(folder.path())
-        .arg(script)
-        .args(["-i", "input.yaml", "-p", "pipeline.yaml", "-o", "output"]);
+    streamer.current_dir(folder.path()).arg(script).args([
+        "-i",
+        "input.yaml",
+        "-p",
+        "pipeline.yaml",
+        "-o",
+        "output",
+    ]);
     output_of(&mut streamer).await;
     let seconds = begun.elapsed().as_secs_f64();
-    let made = std::fs::read_dir(folder.path().join("output")).unwrap().count();
+    let made = std::fs::read_dir(folder.path().join("output"))
+        .unwrap()
+        .count();
     assert!(made > 0, "shaka-streamer made nothing");
     seconds
 }

@@ -32,7 +32,11 @@ async fn looped(name: &str, first: &str, seconds: u32) -> Clip {
     let once = folder.join(format!("{name}-30.mp4"));
     if !once.exists() {
         let film = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILM);
-        assert!(film.exists(), "{} is not there; run `make bench`", film.display());
+        assert!(
+            film.exists(),
+            "{} is not there; run `make bench`",
+            film.display()
+        );
         let mut args = vec!["-i".to_owned(), film.display().to_string()];
         args.extend(first.split(' ').map(str::to_owned));
         ffmpeg(&args, &once).await;
@@ -68,21 +72,26 @@ pub(crate) async fn half(seconds: u32) -> Clip {
 
 /// 320x180 at 30 frames a second: as long as a film, and encoded in minutes.
 pub(crate) async fn tiny(seconds: u32) -> Clip {
-    let first =
-        "-vf fps=30,scale=320:180 -c:v libx264 -preset veryfast -crf 26 -pix_fmt yuv420p -g 60 -c:a aac -b:a 64k -t 30";
+    let first = "-vf fps=30,scale=320:180 -c:v libx264 -preset veryfast -crf 26 -pix_fmt yuv420p -g 60 -c:a aac -b:a 64k -t 30";
     looped("tiny", first, seconds).await
 }
 
-/// 320x180 at 30 frames a second and more than 3 Mb/s: a source that takes much more to read than to encode.
+/// 320x180 at 30 frames a second and more than 3 Mb/s: a source that takes much more to read than
+/// to encode.
 pub(crate) async fn heavy(seconds: u32) -> Clip {
-    let first =
-        "-vf fps=30,scale=320:180 -c:v libx264 -preset veryfast -qp 2 -pix_fmt yuv420p -g 60 -c:a aac -b:a 64k -t 30";
+    let first = "-vf fps=30,scale=320:180 -c:v libx264 -preset veryfast -qp 2 -pix_fmt yuv420p -g 60 -c:a aac -b:a 64k -t 30";
     looped("heavy", first, seconds).await
 }
 
 async fn ffmpeg(args: &[String], file: &Path) {
     let part = file.with_extension("part.mp4");
-    output_of(command("ffmpeg").args(["-v", "error", "-y"]).args(args).arg(&part)).await;
+    output_of(
+        command("ffmpeg")
+            .args(["-v", "error", "-y"])
+            .args(args)
+            .arg(&part),
+    )
+    .await;
     std::fs::rename(part, file).unwrap();
 }
 

@@ -38,7 +38,10 @@ pub(crate) async fn uploaded(world: &World, job: &JobId) -> DateTime<Utc> {
 /// Starts a worker and waits until it is ready.
 pub(crate) async fn ready(worker: Worker<'_>) -> Process {
     let worker = worker.start();
-    until("the worker is ready", async || readiness(&worker).await.status == 200).await;
+    until("the worker is ready", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
     worker
 }
 

@@ -1,4 +1,5 @@
-//! Bytes between a worker and the store, against the ideal: the source and the output read once, the output written once.
+//! Bytes between a worker and the store, against the ideal: the source and the output read once,
+//! the output written once.
 
 use streams::FactKind;
 

@@ -1,5 +1,5 @@
-//! A whole job beside the bare command: the same ladder from the same source with the same encoder settings on the same core, in turns.
-//! Beside it, what was read from and written to the storage.
+//! A whole job beside the bare command: the same ladder from the same source with the same encoder
+//! settings on the same core, in turns. Beside it, what was read from and written to the storage.
 
 use std::path::Path;
 
@@ -58,10 +58,20 @@ pub(crate) async fn run() -> Section {
         let (run, bare) = (&ours[pair], theirs[pair]);
         eprintln!(
             "whole: wall {:.1} s to {:.1} s, processor {:.1} s to {:.1} s, playable {:.1} s, read {:.0}, written {:.0}",
-            run.taken.wall, bare.wall, run.taken.processor, bare.processor, run.playable, run.read, run.written
+            run.taken.wall,
+            bare.wall,
+            run.taken.processor,
+            bare.processor,
+            run.playable,
+            run.read,
+            run.written
         );
     }
-    let wall = median(ours.iter().zip(&theirs).map(|(run, bare)| run.taken.wall / bare.wall));
+    let wall = median(
+        ours.iter()
+            .zip(&theirs)
+            .map(|(run, bare)| run.taken.wall / bare.wall),
+    );
     let processor = median(
         ours.iter()
             .zip(&theirs)

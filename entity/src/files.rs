@@ -14,7 +14,8 @@ pub struct Model {
     /// The name the uploader gave it.
     #[sea_orm(column_type = "String(StringLen::N(255))")]
     pub name: String,
-    /// The media type; `application/octet-stream` until the source was probed, when the producer did not say.
+    /// The media type; `application/octet-stream` until the source was probed, when the producer
+    /// did not say.
     #[sea_orm(column_type = "String(StringLen::N(100))")]
     pub mime_type: String,
     /// Bytes; 0 until the source was probed, when the producer did not say.
@@ -52,7 +53,8 @@ pub struct Model {
     /// When the API moved the file to the bin.
     #[sea_orm(column_type = "Timestamp", nullable)]
     pub deleted_at: Option<DateTime>,
-    /// Guard: stream sequence of the `accepted` fact of the newest job; the row follows that job alone.
+    /// Guard: stream sequence of the `accepted` fact of the newest job; the row follows that job
+    /// alone.
     pub accepted_seq: Option<i64>,
     /// Guard: stream sequence of the last fact applied to this row.
     pub fact_seq: Option<i64>,

@@ -65,7 +65,8 @@ pub(crate) async fn check_tables(manager: &SchemaManager<'_>) -> Result<(), DbEr
     Ok(())
 }
 
-/// The schema's first version keyed its tables by UUID; ids are text now, and a producer's id need not be a UUID.
+/// The schema's first version keyed its tables by UUID; ids are text now, and a producer's id need
+/// not be a UUID.
 async fn refuse_uuid(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     if column_type(manager, table, "id").await?.as_deref() != Some("uuid") {
         return Ok(());
@@ -77,16 +78,23 @@ async fn refuse_uuid(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbE
     )))
 }
 
-/// Whether text ids can refer to this table: it exists and its `id` is text. Always false on `SQLite`, where the old
-/// system never ran.
+/// Whether text ids can refer to this table: it exists and its `id` is text. Always false on
+/// `SQLite`, where the old system never ran.
 pub(crate) async fn has_text_id(manager: &SchemaManager<'_>, table: &str) -> Result<bool, DbErr> {
     let data_type = column_type(manager, table, "id").await?;
-    Ok(matches!(data_type.as_deref(), Some("text" | "character varying")))
+    Ok(matches!(
+        data_type.as_deref(),
+        Some("text" | "character varying")
+    ))
 }
 
-/// A column's type in `PostgreSQL`'s words; `None` where there is no such column, and on `SQLite`, which has no types
-/// to refuse.
-async fn column_type(manager: &SchemaManager<'_>, table: &str, column: &str) -> Result<Option<String>, DbErr> {
+/// A column's type in `PostgreSQL`'s words; `None` where there is no such column, and on `SQLite`,
+/// which has no types to refuse.
+async fn column_type(
+    manager: &SchemaManager<'_>,
+    table: &str,
+    column: &str,
+) -> Result<Option<String>, DbErr> {
     if manager.get_database_backend() != DbBackend::Postgres {
         return Ok(None);
     }

@@ -4,7 +4,8 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::timestamp_null;
 use sea_orm_migration::sea_orm::DbBackend;
 
-/// A nullable timestamp that defaults to the time of the insert, in the spelling an adopted `PostgreSQL` table has.
+/// A nullable timestamp that defaults to the time of the insert, in the spelling an adopted
+/// `PostgreSQL` table has.
 pub(crate) fn timestamp_now(name: impl IntoIden, backend: DbBackend) -> ColumnDef {
     let now = match backend {
         DbBackend::Postgres => Expr::cust("now()"),

@@ -1,14 +1,17 @@
 //! One migrator at a time.
 
-use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
+use sea_orm_migration::sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+};
 
 use crate::transaction::{self, Purpose};
 
 /// The advisory lock's key: "fluxhls" in ASCII, so that it can be recognised in `pg_locks`.
 const ADVISORY_KEY: i64 = 0x66_6c75_7868_6c73;
 
-/// How long a migration may wait for a lock on a table before it gives up. While it waits, every later query on that
-/// table queues behind it, so a long report must not turn a migration into an outage.
+/// How long a migration may wait for a lock on a table before it gives up. While it waits, every
+/// later query on that table queues behind it, so a long report must not turn a migration into an
+/// outage.
 const LOCK_TIMEOUT: &str = "10s";
 
 /// Begins a transaction that no other migrator runs beside; waits for the one before.

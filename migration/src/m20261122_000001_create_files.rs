@@ -39,12 +39,14 @@ impl MigrationTrait for Migration {
         // The tables of users and projects are the old system's own: an empty database has neither.
         if has_text_id(manager, "users").await? {
             table.foreign_key(
-                foreign_key("files_uploaded_by_fkey", Files::UploadedBy, "users").on_delete(ForeignKeyAction::SetNull),
+                foreign_key("files_uploaded_by_fkey", Files::UploadedBy, "users")
+                    .on_delete(ForeignKeyAction::SetNull),
             );
         }
         if has_text_id(manager, "projects").await? {
             table.foreign_key(
-                foreign_key("files_project_id_fkey", Files::ProjectId, "projects").on_delete(ForeignKeyAction::Cascade),
+                foreign_key("files_project_id_fkey", Files::ProjectId, "projects")
+                    .on_delete(ForeignKeyAction::Cascade),
             );
         }
 
@@ -87,7 +89,13 @@ fn foreign_key(name: &str, column: Files, target: &'static str) -> ForeignKeyCre
 }
 
 fn indexes() -> [IndexCreateStatement; 6] {
-    let index = |name: &str| Index::create().name(name).table(Files::Table).if_not_exists().take();
+    let index = |name: &str| {
+        Index::create()
+            .name(name)
+            .table(Files::Table)
+            .if_not_exists()
+            .take()
+    };
     [
         index("idx_files_uploaded_by").col(Files::UploadedBy).take(),
         index("idx_files_project_id").col(Files::ProjectId).take(),

@@ -1,7 +1,9 @@
 //! `transcoding_jobs` and its indexes, as the old system has them.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{integer_null, json_binary_null, string_len_null, text, text_null, timestamp_null};
+use sea_orm_migration::schema::{
+    integer_null, json_binary_null, string_len_null, text, text_null, timestamp_null,
+};
 use sea_orm_migration::sea_orm::DbBackend;
 
 use crate::column::timestamp_now;
@@ -29,7 +31,9 @@ enum TranscodingJobs {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(table(manager.get_database_backend())).await?;
+        manager
+            .create_table(table(manager.get_database_backend()))
+            .await?;
         for index in indexes() {
             manager.create_index(index).await?;
         }
@@ -72,7 +76,9 @@ fn indexes() -> [IndexCreateStatement; 3] {
             .take()
     };
     [
-        index("idx_transcoding_jobs_file").col(TranscodingJobs::FileId).take(),
+        index("idx_transcoding_jobs_file")
+            .col(TranscodingJobs::FileId)
+            .take(),
         index("idx_transcoding_jobs_status")
             .col(TranscodingJobs::Status)
             .and_where(Expr::col(TranscodingJobs::Status).is_in(["pending", "processing"]))

@@ -1,7 +1,8 @@
 //! The trigger on `files`: `updated_at` becomes now, unless the writer set it.
 //!
-//! The old function overwrote the column always, so a projection could never give the same row twice. A writer that
-//! moves `fact_seq` is the projector, which sets `updated_at` itself, possibly to the value it already has.
+//! The old function overwrote the column always, so a projection could never give the same row
+//! twice. A writer that moves `fact_seq` is the projector, which sets `updated_at` itself, possibly
+//! to the value it already has.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -17,7 +18,10 @@ impl MigrationTrait for Migration {
             _ => &[SQLITE_TRIGGER],
         };
         for statement in statements {
-            manager.get_connection().execute_unprepared(statement).await?;
+            manager
+                .get_connection()
+                .execute_unprepared(statement)
+                .await?;
         }
         Ok(())
     }
@@ -33,7 +37,8 @@ BEGIN
 END
 $body$";
 
-/// An adopted database has this trigger already; it calls the function by name and so keeps its place.
+/// An adopted database has this trigger already; it calls the function by name and so keeps its
+/// place.
 const POSTGRES_TRIGGER: &str = "
 DO $block$
 BEGIN
@@ -44,7 +49,8 @@ BEGIN
 END
 $block$";
 
-/// A `SQLite` trigger cannot change `NEW`; the second update does not fire it again (recursive triggers are off).
+/// A `SQLite` trigger cannot change `NEW`; the second update does not fire it again (recursive
+/// triggers are off).
 const SQLITE_TRIGGER: &str = "
 CREATE TRIGGER IF NOT EXISTS trigger_files_updated_at AFTER UPDATE ON files FOR EACH ROW
 WHEN NEW.updated_at IS OLD.updated_at AND NEW.fact_seq IS OLD.fact_seq

@@ -1,5 +1,5 @@
-//! Four counts beside the checkpoint, which move in its transaction: how many jobs were ever accepted, and
-//! how they ended.
+//! Four counts beside the checkpoint, which move in its transaction: how many jobs were ever
+//! accepted, and how they ended.
 //!
 //! They begin with the jobs whose rows are there; what was pruned before is not known any more.
 
@@ -12,9 +12,18 @@ pub(crate) struct Migration;
 /// Each count, and the rows it begins with.
 const COUNTS: [(&str, &str); 4] = [
     ("jobs_accepted", "accepted_seq IS NOT NULL"),
-    ("jobs_completed", "accepted_seq IS NOT NULL AND status = 'completed'"),
-    ("jobs_failed", "accepted_seq IS NOT NULL AND status = 'failed'"),
-    ("jobs_canceled", "accepted_seq IS NOT NULL AND status = 'canceled'"),
+    (
+        "jobs_completed",
+        "accepted_seq IS NOT NULL AND status = 'completed'",
+    ),
+    (
+        "jobs_failed",
+        "accepted_seq IS NOT NULL AND status = 'failed'",
+    ),
+    (
+        "jobs_canceled",
+        "accepted_seq IS NOT NULL AND status = 'canceled'",
+    ),
 ];
 
 #[async_trait::async_trait]

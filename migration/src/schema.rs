@@ -9,8 +9,9 @@ use semver::Version;
 
 /// The oldest version of fluxhls that may run with the schema the migrations of this one make.
 ///
-/// Migrations that only add leave it as it is. It is raised in the version whose migrations take away or change what an
-/// older program needs, so that such a program stops instead of writing what no one can read.
+/// Migrations that only add leave it as it is. It is raised in the version whose migrations take
+/// away or change what an older program needs, so that such a program stops instead of writing what
+/// no one can read.
 pub(crate) const OLDEST_PROGRAM: Version = Version::new(0, 1, 0);
 
 /// The schema of a database, as a program sees it that knows some migrations.
@@ -110,7 +111,10 @@ pub(crate) async fn read<M: MigratorTrait>(db: &impl ConnectionTrait) -> Result<
 }
 
 /// Writes the one row, where it is not there as it should be.
-pub(crate) async fn write_oldest_program(db: &impl ConnectionTrait, oldest: &Version) -> Result<(), DbErr> {
+pub(crate) async fn write_oldest_program(
+    db: &impl ConnectionTrait,
+    oldest: &Version,
+) -> Result<(), DbErr> {
     if oldest_program(db).await?.as_ref() == Some(oldest) {
         return Ok(());
     }
@@ -148,16 +152,24 @@ async fn applied(db: &impl ConnectionTrait) -> Result<BTreeSet<String>, DbErr> {
     if !exists(db, "seaql_migrations").await? {
         return Ok(BTreeSet::new());
     }
-    let statement = Statement::from_string(db.get_database_backend(), "SELECT version FROM seaql_migrations");
+    let statement = Statement::from_string(
+        db.get_database_backend(),
+        "SELECT version FROM seaql_migrations",
+    );
     let rows = db.query_all_raw(statement).await?;
     rows.iter().map(|row| row.try_get("", "version")).collect()
 }
 
-/// Whether there is such a table, also one that this user may not read: `information_schema` would hide it.
+/// Whether there is such a table, also one that this user may not read: `information_schema` would
+/// hide it.
 async fn exists(db: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
     let sql = match db.get_database_backend() {
-        DbBackend::Postgres => format!("SELECT 1 AS found WHERE to_regclass('{table}') IS NOT NULL"),
-        _ => format!("SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = '{table}'"),
+        DbBackend::Postgres => {
+            format!("SELECT 1 AS found WHERE to_regclass('{table}') IS NOT NULL")
+        }
+        _ => format!(
+            "SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = '{table}'"
+        ),
     };
     let found = db
         .query_one_raw(Statement::from_string(db.get_database_backend(), sql))

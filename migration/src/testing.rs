@@ -1,8 +1,9 @@
-//! A scratch `PostgreSQL` for tests: a real cluster in a temporary folder, reached by its Unix socket only.
+//! A scratch `PostgreSQL` for tests: a real cluster in a temporary folder, reached by its Unix
+//! socket only.
 //!
-//! Tests that run at the same time share one cluster and get a database each; the last one to finish stops it. Needs
-//! `initdb` and `pg_ctl` of `PostgreSQL` 15 or newer, where Debian puts them or in `PATH`; as root it runs them as the
-//! user `postgres`, since a server refuses to be root.
+//! Tests that run at the same time share one cluster and get a database each; the last one to
+//! finish stops it. Needs `initdb` and `pg_ctl` of `PostgreSQL` 15 or newer, where Debian puts them
+//! or in `PATH`; as root it runs them as the user `postgres`, since a server refuses to be root.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,15 @@ use tempfile::TempDir;
 use crate::migrator::{Migrator, up_with};
 use crate::schema::Schema;
 
-/// Migrates as a program of a later version does, which has one migration more and allows programs from `oldest` on.
+/// Migrates as a program of a later version does, which has one migration more and allows programs
+/// from `oldest` on.
 ///
 /// # Panics
 /// When the database refuses it.
 pub async fn up_as_a_newer_program(db: &DatabaseConnection, oldest: &str) {
-    let oldest = oldest.parse().unwrap_or_else(|error| panic!("{oldest}: {error}"));
+    let oldest = oldest
+        .parse()
+        .unwrap_or_else(|error| panic!("{oldest}: {error}"));
     let migrated = up_with::<NewerMigrator>(db, &oldest).await;
     assert!(matches!(migrated, Ok(Schema::Current)), "{migrated:?}");
 }
@@ -51,7 +55,11 @@ impl MigrationName for NewerMigration {
 impl MigrationTrait for NewerMigration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let add = "ALTER TABLE files ADD COLUMN of_a_newer_version TEXT";
-        manager.get_connection().execute_unprepared(add).await.map(drop)
+        manager
+            .get_connection()
+            .execute_unprepared(add)
+            .await
+            .map(drop)
     }
 }
 
@@ -127,22 +135,32 @@ impl Cluster {
             .tempdir()
             .unwrap_or_else(|error| panic!("cannot make a temporary folder: {error}"));
 
-        let as_root = folder.path().metadata().is_ok_and(|metadata| metadata.uid() == 0);
+        let as_root = folder
+            .path()
+            .metadata()
+            .is_ok_and(|metadata| metadata.uid() == 0);
         if as_root {
-            run(command(Path::new("chown")).arg("postgres").arg(folder.path()));
+            run(command(Path::new("chown"))
+                .arg("postgres")
+                .arg(folder.path()));
         }
 
         let cluster = Self { folder, as_root };
-        run(cluster
-            .tool("initdb")
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"]));
+        run(cluster.tool("initdb").args([
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-sync",
+        ]));
 
         // Nothing outlives the tests, so `fsync` would only cost time.
         let socket = cluster.folder.path().display();
         run(cluster
             .tool("pg_ctl")
             .args(["start", "--wait", "--silent", "--options"])
-            .arg(format!("-k {socket} -c listen_addresses= -c fsync=off -c timezone=UTC"))
+            .arg(format!(
+                "-k {socket} -c listen_addresses= -c fsync=off -c timezone=UTC"
+            ))
             .arg("--log")
             .arg(cluster.folder.path().join("log")));
         cluster
@@ -174,7 +192,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Not worth a second panic while a test unwinds: the folder goes, and the server notices that and ends.
+        // Not worth a second panic while a test unwinds: the folder goes, and the server notices
+        // that and ends.
         let _ = self
             .tool("pg_ctl")
             .args(["stop", "--mode=immediate", "--silent"])
@@ -184,7 +203,9 @@ impl Drop for Cluster {
 
 /// The newest of Debian's versions of this tool, or the one in `PATH`.
 fn locate(name: &str) -> PathBuf {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let debian = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
     let mut found: Vec<PathBuf> = debian
         .flatten()
         .map(|version| version.path().join("bin").join(name))
@@ -203,7 +224,8 @@ fn command(program: &Path) -> Command {
 }
 
 fn run(command: &mut Command) {
-    // pg_ctl leaves a server behind that keeps its output open, so no one may wait for the end of that output.
+    // pg_ctl leaves a server behind that keeps its output open, so no one may wait for the end of
+    // that output.
     let status = command.stdout(Stdio::null()).status();
     assert!(
         status.as_ref().is_ok_and(ExitStatus::success),

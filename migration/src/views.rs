@@ -6,8 +6,8 @@ use sea_orm_migration::sea_orm::{DatabaseConnection, DbBackend};
 use crate::transaction::{self, Purpose};
 
 /// Drops the views `active_transcoding_jobs` and `transcoding_history` and the function
-/// `cleanup_old_transcoding_jobs()`, all or none, where they exist. The metrics and `jobs` commands answer in their
-/// place.
+/// `cleanup_old_transcoding_jobs()`, all or none, where they exist. The metrics and `jobs` commands
+/// answer in their place.
 ///
 /// # Errors
 /// When something else in the database depends on one of them, or the user does not own them.

@@ -23,7 +23,8 @@ pub(super) struct AdoptArgs {
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
-    /// Seconds after which a job that is `processing` counts as stuck: the old worker leaves no other sign of its death. 0 once it is stopped.
+    /// Seconds after which a job that is `processing` counts as stuck: the old worker leaves no
+    /// other sign of its death. 0 once it is stopped.
     #[arg(long, default_value_t = 3600)]
     stuck_after: u32,
     /// One JSON object per line.
@@ -120,7 +121,13 @@ impl Adopter<'_> {
         let fate = self.fate(&orphan).await?;
         if fate == Fate::Sent && !self.args.dry_run {
             let event = orphan.event().to_string();
-            answered(send(&self.log, subject::UPLOAD, HeaderMap::new(), event.into())).await??;
+            answered(send(
+                &self.log,
+                subject::UPLOAD,
+                HeaderMap::new(),
+                event.into(),
+            ))
+            .await??;
         }
 
         let why = match &fate {
@@ -156,7 +163,10 @@ impl Adopter<'_> {
 
         // The id of the row is the identity of its event: sent twice, it still makes one job.
         let accepted = subject::fact(&job, FactKind::Accepted);
-        if answered(self.log.last(topology::JOBS, &accepted)).await?.is_some() {
+        if answered(self.log.last(topology::JOBS, &accepted))
+            .await?
+            .is_some()
+        {
             return Ok(Fate::Known);
         }
 
@@ -175,7 +185,9 @@ impl Adopter<'_> {
             Ok(arrival) if !arrival.violations.is_empty() => Some(arrival.violations.join("; ")),
             Ok(arrival) => {
                 let forbidden = self.locator.locate(&arrival.upload.file_url).err()?;
-                Some(format!("{forbidden}; SOURCE_BUCKETS says which buckets are allowed"))
+                Some(format!(
+                    "{forbidden}; SOURCE_BUCKETS says which buckets are allowed"
+                ))
             }
         }
     }

@@ -15,13 +15,15 @@ use crate::pipeline::project::{self, Database};
 pub(super) enum MigrateCommand {
     /// Create the tables, or take over those of FluxStudio, losing nothing.
     Up {
-        /// Also drop FluxStudio's two monitoring views and its clean-up function, which metrics and `jobs` replace.
+        /// Also drop FluxStudio's two monitoring views and its clean-up function, which metrics and
+        /// `jobs` replace.
         #[arg(long)]
         drop_views: bool,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Say how the schema is and whether the tables can be written, and exit with 4 if anything is missing.
+    /// Say how the schema is and whether the tables can be written, and exit with 4 if anything is
+    /// missing.
     Status {
         #[command(flatten)]
         database: DatabaseArgs,
@@ -43,7 +45,10 @@ pub(super) struct RebuildArgs {
 /// What is not set or cannot be reached.
 pub(super) async fn open(args: &DatabaseArgs) -> anyhow::Result<Database> {
     let settings = args.settings();
-    Database::connect(&settings.ok_or_else(|| anyhow::anyhow!("set DATABASE_URL (postgres:// or sqlite://)"))?).await
+    Database::connect(
+        &settings.ok_or_else(|| anyhow::anyhow!("set DATABASE_URL (postgres:// or sqlite://)"))?,
+    )
+    .await
 }
 
 /// Connects to a database whose tables this program can use.
@@ -63,11 +68,15 @@ pub(super) async fn open_migrated(args: &DatabaseArgs) -> anyhow::Result<Databas
 /// What the database refused.
 pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode> {
     match command {
-        MigrateCommand::Up { drop_views, database } => {
+        MigrateCommand::Up {
+            drop_views,
+            database,
+        } => {
             let database = open(&database).await?;
             let schema = database.migrate().await?;
 
-            // That a program cannot run with the schema is no success, though nothing was to be done.
+            // That a program cannot run with the schema is no success, though nothing was to be
+            // done.
             anyhow::ensure!(schema.may_run(), "{schema}");
             if drop_views {
                 database.drop_views().await?;

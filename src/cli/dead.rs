@@ -78,7 +78,11 @@ impl Line {
 /// What could not be reached, or that there is no such letter.
 pub(super) async fn dead(command: DeadCommand) -> anyhow::Result<ExitCode> {
     match command {
-        DeadCommand::List { limit, output, nats } => {
+        DeadCommand::List {
+            limit,
+            output,
+            nats,
+        } => {
             let log = open(&nats).await?;
             list(&log, limit, &output).await?;
             Ok(ExitCode::SUCCESS)
@@ -97,7 +101,9 @@ pub(super) async fn dead(command: DeadCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn open(nats: &NatsArgs) -> anyhow::Result<Log> {
-    Ok(Log::new(Nats::connect(&nats.settings("fluxhls dead")).await?))
+    Ok(Log::new(
+        Nats::connect(&nats.settings("fluxhls dead")).await?,
+    ))
 }
 
 async fn letter(log: &Log, seq: u64) -> anyhow::Result<StoredMessage> {
@@ -112,9 +118,9 @@ async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
         lines.push_front(Line::of(&letter));
         lines.truncate(limit);
     });
-    answered(read)
-        .await?
-        .map_err(|error| anyhow::anyhow!("the dead letters cannot be read: {error}; run `fluxhls provision`"))?;
+    answered(read).await?.map_err(|error| {
+        anyhow::anyhow!("the dead letters cannot be read: {error}; run `fluxhls provision`")
+    })?;
 
     if output.json {
         println!("{}", terminal::json(&lines)?);
@@ -163,14 +169,26 @@ struct Letter {
 impl Letter {
     fn of(letter: &StoredMessage) -> Self {
         let text = std::str::from_utf8(&letter.payload).ok().map(str::to_owned);
-        let hex = || letter.payload.iter().map(|byte| format!("{byte:02x}")).collect();
-        let values =
-            |values: &Vec<async_nats::HeaderValue>| values.iter().map(|value| value.as_str().to_owned()).collect();
+        let hex = || {
+            letter
+                .payload
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        };
+        let values = |values: &Vec<async_nats::HeaderValue>| {
+            values
+                .iter()
+                .map(|value| value.as_str().to_owned())
+                .collect()
+        };
         let headers = letter.headers.iter();
 
         Self {
             line: Line::of(letter),
-            headers: headers.map(|(name, all)| (name.to_string(), values(all))).collect(),
+            headers: headers
+                .map(|(name, all)| (name.to_string(), values(all)))
+                .collect(),
             report: letter
                 .header(dead::REPORT)
                 .and_then(|text| serde_json::from_str(text).ok()),
@@ -193,19 +211,29 @@ fn show(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
         subject,
         summary,
     } = &letter.line;
-    println!("letter   {seq}  {}  {subject}", time.format("%Y-%m-%d %H:%M:%S%.3f"));
+    println!(
+        "letter   {seq}  {}  {subject}",
+        time.format("%Y-%m-%d %H:%M:%S%.3f")
+    );
     println!(
         "code     {}\nreason   {}",
         summary.code,
         terminal::whole(&summary.reason)
     );
-    println!("job      {}", terminal::plain(summary.job_id.as_deref().unwrap_or("-")));
+    println!(
+        "job      {}",
+        terminal::plain(summary.job_id.as_deref().unwrap_or("-"))
+    );
     println!(
         "file     {}",
         terminal::plain(summary.file_id.as_deref().unwrap_or("-"))
     );
 
-    for (name, values) in letter.headers.iter().filter(|(name, _)| *name != dead::REPORT) {
+    for (name, values) in letter
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != dead::REPORT)
+    {
         for value in values {
             println!("header   {}", terminal::whole(&format!("{name}: {value}")));
         }
@@ -251,7 +279,10 @@ impl Retried {
                 "the task is on the queue again".to_owned(),
                 json!({ "retried": "task" }),
             ),
-            Self::No(why) => (why.clone(), json!({ "retried": Value::Null, "reason": why })),
+            Self::No(why) => (
+                why.clone(),
+                json!({ "retried": Value::Null, "reason": why }),
+            ),
         };
 
         println!("{}", if output.json { value.to_string() } else { text });
@@ -290,8 +321,14 @@ async fn repeat(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retried> {
     }
 }
 
-/// Publishes an event again, as it was: from its own stream where the letter holds only a part of it.
-async fn resend(log: &Log, letter: &StoredMessage, subject: &'static str, seq: u64) -> anyhow::Result<Retried> {
+/// Publishes an event again, as it was: from its own stream where the letter holds only a part of
+/// it.
+async fn resend(
+    log: &Log,
+    letter: &StoredMessage,
+    subject: &'static str,
+    seq: u64,
+) -> anyhow::Result<Retried> {
     let is_whole = [dead::CUT, dead::TRUNCATED]
         .into_iter()
         .all(|header| letter.header(header).is_none());
@@ -311,8 +348,8 @@ async fn resend(log: &Log, letter: &StoredMessage, subject: &'static str, seq: u
             .context("the letter holds only a part of the event, and its stream has forgotten it; publish it again")?
     };
 
-    // The server's headers are left out, above all `Nats-Msg-Id`: by it the stream would drop the event as a
-    // duplicate.
+    // The server's headers are left out, above all `Nats-Msg-Id`: by it the stream would drop the
+    // event as a duplicate.
     let mut headers = HeaderMap::new();
     for (name, values) in original
         .headers
@@ -328,10 +365,13 @@ async fn resend(log: &Log, letter: &StoredMessage, subject: &'static str, seq: u
     Ok(Retried::Event(seq))
 }
 
-/// Takes a message that the server no longer gives to anyone off the queue, and puts its task there again.
+/// Takes a message that the server no longer gives to anyone off the queue, and puts its task there
+/// again.
 async fn requeue(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Retried> {
     let body: Value = serde_json::from_slice(&advisory.payload).unwrap_or_default();
-    let seq = body["stream_seq"].as_u64().context("the advisory names no message")?;
+    let seq = body["stream_seq"]
+        .as_u64()
+        .context("the advisory names no message")?;
     let stuck = answered(log.at(topology::TASKS, seq)).await?;
 
     let Some(key) = stuck.and_then(|stuck| subject::parse_task(&stuck.subject)) else {

@@ -23,9 +23,11 @@ const SAY_SO: Duration = Duration::from_secs(10);
 /// What `delete` takes.
 #[derive(Debug, Args)]
 pub(super) struct DeleteArgs {
-    /// The file. What was uploaded of it before goes: jobs are canceled, objects removed, rows of jobs deleted.
+    /// The file. What was uploaded of it before goes: jobs are canceled, objects removed, rows of
+    /// jobs deleted.
     file_id: FileId,
-    /// Where its output is, for one that is older than the log (90 days) and not in the usual place.
+    /// Where its output is, for one that is older than the log (90 days) and not in the usual
+    /// place.
     #[arg(long)]
     output_prefix: Option<OutputPrefix>,
     /// One JSON object instead of a sentence.
@@ -51,7 +53,10 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
     let jobs = carried_out(&log, &event.file_id, seq).await?;
 
     if args.json {
-        println!("{}", json!({ "file_id": event.file_id, "seq": seq, "jobs": jobs }));
+        println!(
+            "{}",
+            json!({ "file_id": event.file_id, "seq": seq, "jobs": jobs })
+        );
     } else {
         println!("file {} is deleted, with {jobs} jobs", event.file_id);
     }
@@ -72,8 +77,8 @@ async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize
         let tombstone: Option<Tombstone> = tombstone
             .map(|found| wire::read(&found.subject, &found.payload))
             .transpose()?;
-        // The tombstone may be that of an earlier request, which does not cover ours, or of a later one,
-        // which does.
+        // The tombstone may be that of an earlier request, which does not cover ours, or of a later
+        // one, which does.
         if let Some(Tombstone {
             event,
             done: Some(jobs),
@@ -84,7 +89,10 @@ async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize
             return Ok(jobs);
         }
 
-        if let Some(letter) = log.last(topology::DEAD, &subject::dead_message("delete", seq)).await {
+        if let Some(letter) = log
+            .last(topology::DEAD, &subject::dead_message("delete", seq))
+            .await
+        {
             let reason = letter.header(dead::REASON).unwrap_or("it is a dead letter");
             anyhow::bail!("the request was refused: {reason}; see `fluxhls dead list`");
         }

@@ -1,4 +1,5 @@
-//! Following one job to its end: a progress bar on a terminal, plain lines elsewhere, JSON for scripts.
+//! Following one job to its end: a progress bar on a terminal, plain lines elsewhere, JSON for
+//! scripts.
 
 use std::io::IsTerminal as _;
 use std::pin::Pin;
@@ -47,14 +48,18 @@ enum Show {
 /// When NATS refuses the subscription.
 pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Result<Feed> {
     let client = &log.nats().client;
-    let facts = client.subscribe(format!("live.{}", subject::facts_of(job))).await?;
+    let facts = client
+        .subscribe(format!("live.{}", subject::facts_of(job)))
+        .await?;
     let progress = client.subscribe(format!("hls.v1.progress.{job}.>")).await?;
     // The subscriptions leave now, ahead of whatever is published on this connection.
     client.flush().await?;
 
     let show = match shown {
         Shown::Json => Show::Json,
-        Shown::Bar if std::io::stderr().is_terminal() => Show::Bar(bar(ProgressBar::new(1000), job.as_str())),
+        Shown::Bar if std::io::stderr().is_terminal() => {
+            Show::Bar(bar(ProgressBar::new(1000), job.as_str()))
+        }
         #[cfg(feature = "dev")]
         Shown::Among(all, label) if std::io::stderr().is_terminal() => {
             Show::Bar(bar(all.add(ProgressBar::new(1000)), &label))
@@ -93,8 +98,8 @@ impl Feed {
     pub(super) async fn until_ended(mut self) -> anyhow::Result<Ended> {
         let mut ask = true;
         loop {
-            // The live feed is at most once, and begins now, so the log decides: it is asked at first, after
-            // each silence of five seconds, and when the feed reports the end.
+            // The live feed is at most once, and begins now, so the log decides: it is asked at
+            // first, after each silence of five seconds, and when the feed reports the end.
             if ask && let Some(ended) = self.ended().await? {
                 self.end(&ended);
                 return Ok(ended);
@@ -138,8 +143,8 @@ impl Feed {
             }
             Show::Bar(bar) => match (progress, fact) {
                 (Some(progress), _) => {
-                    // The tasks of a job report side by side, and each value is a lower bound: the bar must
-                    // not go back.
+                    // The tasks of a job report side by side, and each value is a lower bound: the
+                    // bar must not go back.
                     bar.set_position(bar.position().max(thousandths(progress.job_progress)));
                     bar.set_message(format!("{:.1}x", progress.speed));
                 }
@@ -162,8 +167,16 @@ impl Feed {
 
     fn end(&self, ended: &Ended) {
         let text = match &ended.error {
-            Some(error) => format!("failed: {}: {}", error.code, terminal::plain(&error.message)),
-            None => format!("{} in {:.1} s", ended.outcome.as_str(), ended.elapsed_seconds),
+            Some(error) => format!(
+                "failed: {}: {}",
+                error.code,
+                terminal::plain(&error.message)
+            ),
+            None => format!(
+                "{} in {:.1} s",
+                ended.outcome.as_str(),
+                ended.elapsed_seconds
+            ),
         };
 
         match &self.show {

@@ -119,7 +119,10 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             output,
             database,
         } => {
-            let database = super::database::open_migrated(&database).await?.read().await?;
+            let database = super::database::open_migrated(&database)
+                .await?
+                .read()
+                .await?;
             let filter = Filter {
                 status,
                 limit: Some(limit),
@@ -138,11 +141,17 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             output,
             database,
         } => {
-            let database = super::database::open_migrated(&database).await?.read().await?;
+            let database = super::database::open_migrated(&database)
+                .await?
+                .read()
+                .await?;
             print_jobs(&table::history(&database, limit).await?, &output)?;
         }
         JobsCommand::Stats { output, database } => {
-            let database = super::database::open_migrated(&database).await?.read().await?;
+            let database = super::database::open_migrated(&database)
+                .await?
+                .read()
+                .await?;
             let stats = table::stats(&database, Utc::now()).await?;
             if output.json {
                 println!("{}", serde_json::to_string(&stats)?);
@@ -158,8 +167,16 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
                 );
             }
         }
-        JobsCommand::Show { job_id, output, nats } => show(&job_id, &output, &nats).await?,
-        JobsCommand::Watch { job_id, output, nats } => return watch(&job_id, &output, &nats).await,
+        JobsCommand::Show {
+            job_id,
+            output,
+            nats,
+        } => show(&job_id, &output, &nats).await?,
+        JobsCommand::Watch {
+            job_id,
+            output,
+            nats,
+        } => return watch(&job_id, &output, &nats).await,
         JobsCommand::Cancel(args) => return cancel(*args).await,
         JobsCommand::Retry(args) => return retry(args).await,
         JobsCommand::Prune(args) => return prune(*args).await,
@@ -182,7 +199,9 @@ pub(super) fn print_jobs(jobs: &[Job], output: &Output) -> anyhow::Result<()> {
 pub(super) fn jobs_table(jobs: &[Job]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["job", "file", "name", "status", "%", "created", "seconds", "result"]);
+    table.set_header([
+        "job", "file", "name", "status", "%", "created", "seconds", "result",
+    ]);
 
     for job in jobs {
         table.add_row([
@@ -233,7 +252,11 @@ async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<(
             println!("{}", terminal::json(&line)?);
         } else {
             let body: String = terminal::json(&line.body)?.chars().take(160).collect();
-            println!("{}  {:<44}  {body}", line.time.format("%H:%M:%S%.3f"), line.subject);
+            println!(
+                "{}  {:<44}  {body}",
+                line.time.format("%H:%M:%S%.3f"),
+                line.subject
+            );
         }
     }
     Ok(())
@@ -286,7 +309,13 @@ async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<
 }
 
 async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
-    let jobs = open::jobs("fluxhls jobs cancel", &args.nats, &args.storage, &args.worker).await?;
+    let jobs = open::jobs(
+        "fluxhls jobs cancel",
+        &args.nats,
+        &args.storage,
+        &args.worker,
+    )
+    .await?;
 
     let canceled = answered(jobs.cancel(&args.job_id, "operator", args.reason)).await?;
     match canceled.context("the job is asked to stop but not ended yet")? {

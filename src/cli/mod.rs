@@ -1,9 +1,9 @@
 //! The command line: what can be asked of the program, and nothing of how it is done.
 //!
-//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the job
-//! failed or was canceled, or (`plan`) the file would be refused; 4 something differs from what it should be
-//! (`provision --check`, `migrate status`, `doctor`, `verify`), rows were left as they are (`adopt`), or is
-//! not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
+//! Exit codes: 0 done; 1 it failed, and standard error says why; 2 the command line is wrong; 3 the
+//! job failed or was canceled, or (`plan`) the file would be refused; 4 something differs from what
+//! it should be (`provision --check`, `migrate status`, `doctor`, `verify`), rows were left as they
+//! are (`adopt`), or is not for this command to do (`jobs cancel`, `jobs retry`, `dead retry`).
 
 mod adopt;
 mod database;
@@ -86,8 +86,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
 }
 
-/// An error and its causes in one line, with what to do. What a database said is said once, and without its
-/// source's lines.
+/// An error and its causes in one line, with what to do. What a database said is said once, and
+/// without its source's lines.
 #[must_use]
 pub fn sentence(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
@@ -180,9 +180,13 @@ mod tests {
 
         let error = Unreadable(std::io::Error::other("it is gone"));
         let error = anyhow::Error::from(error).context("job j was not sent");
-        assert_eq!(sentence(&error), "job j was not sent: cannot read the file: it is gone");
+        assert_eq!(
+            sentence(&error),
+            "job j was not sent: cannot read the file: it is gone"
+        );
 
-        let error = anyhow::Error::from(DbErr::Migration("run it again".to_owned())).context("the tables");
+        let error =
+            anyhow::Error::from(DbErr::Migration("run it again".to_owned())).context("the tables");
         assert_eq!(sentence(&error), "the tables: run it again");
     }
 

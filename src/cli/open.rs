@@ -19,7 +19,9 @@ pub(super) async fn jobs(
     worker: &WorkerArgs,
 ) -> anyhow::Result<Jobs> {
     let log = Log::new(Nats::connect(&nats.settings(name)).await?);
-    let output = Storage::connect(&storage.settings()).await.bucket(&storage.s3_bucket);
+    let output = Storage::connect(&storage.settings())
+        .await
+        .bucket(&storage.s3_bucket);
 
     let settings = JobSettings {
         worker: worker.worker_name(),

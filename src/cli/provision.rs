@@ -15,7 +15,8 @@ pub(super) struct ProvisionArgs {
     /// Change nothing; say what differs and exit with 4 if anything does.
     #[arg(long)]
     check: bool,
-    /// Lower copies, limits and ages that are larger than asked for. Without it they stay, and are said.
+    /// Lower copies, limits and ages that are larger than asked for. Without it they stay, and are
+    /// said.
     #[arg(long)]
     lower: bool,
     #[command(flatten)]
@@ -30,7 +31,11 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     let nats = Nats::connect(&args.nats.settings("fluxhls provision")).await?;
     let (sizing, surplus) = (
         args.nats.sizing(),
-        if args.lower { Surplus::Lower } else { Surplus::Keep },
+        if args.lower {
+            Surplus::Lower
+        } else {
+            Surplus::Keep
+        },
     );
 
     let report = if args.check {
@@ -64,7 +69,8 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the server reports, or what it does not let us do: it never answers a request that it denies.
+/// What the server reports, or what it does not let us do: it never answers a request that it
+/// denies.
 ///
 /// # Errors
 /// What it refused, or denies.

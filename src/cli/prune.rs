@@ -39,7 +39,13 @@ pub(super) struct PruneArgs {
 /// What did not answer. What was removed until then was rightly removed.
 pub(super) async fn prune(args: PruneArgs) -> anyhow::Result<ExitCode> {
     let pruner = Pruner {
-        jobs: open::jobs("fluxhls jobs prune", &args.nats, &args.storage, &args.worker).await?,
+        jobs: open::jobs(
+            "fluxhls jobs prune",
+            &args.nats,
+            &args.storage,
+            &args.worker,
+        )
+        .await?,
         keep: TimeDelta::from_std(args.keep_days)?,
         grace: TimeDelta::from_std(args.grace_hours)?,
         dry_run: args.dry_run,
@@ -57,7 +63,10 @@ pub(super) async fn prune(args: PruneArgs) -> anyhow::Result<ExitCode> {
 
 fn tell(removed: &Removed, dry_run: bool) {
     let Removed {
-        rows, objects, bytes, ..
+        rows,
+        objects,
+        bytes,
+        ..
     } = removed;
     let verb = if dry_run { "would remove" } else { "removed" };
     println!("{verb} {rows} rows of jobs and {objects} objects of {bytes} bytes");
@@ -67,7 +76,9 @@ fn tell(removed: &Removed, dry_run: bool) {
     }
     for (folder, strays) in &removed.unknown {
         let (objects, bytes) = (strays.objects, strays.bytes);
-        println!("left {folder} alone: {objects} objects of {bytes} bytes of no job that the log knows");
+        println!(
+            "left {folder} alone: {objects} objects of {bytes} bytes of no job that the log knows"
+        );
     }
 }
 

@@ -43,7 +43,10 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(super::DIFFERENT));
         }
         Old::Unread(unread) => return Err(unread.into()),
-        Old::Unknown => anyhow::bail!("the log knows no job {}; send its upload event again", args.job_id),
+        Old::Unknown => anyhow::bail!(
+            "the log knows no job {}; send its upload event again",
+            args.job_id
+        ),
     };
 
     let job = JobId::fresh();
@@ -53,7 +56,10 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
 
     if args.json {
         let file = &old.head.file_id;
-        println!("{}", json!({ "job_id": job, "file_id": file, "retry_of": args.job_id }));
+        println!(
+            "{}",
+            json!({ "job_id": job, "file_id": file, "retry_of": args.job_id })
+        );
     } else {
         println!("job {job} repeats job {}", args.job_id);
     }

@@ -86,7 +86,12 @@ pub(super) async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
     // A signal must end the start as well: NATS or the database may never answer.
     let starting = Service::start(&settings, &shutdown);
-    let Some(service) = shutdown.stop.run_until_cancelled(starting).await.transpose()? else {
+    let Some(service) = shutdown
+        .stop
+        .run_until_cancelled(starting)
+        .await
+        .transpose()?
+    else {
         tracing::info!("stopped before it had started");
         return Ok(ExitCode::SUCCESS);
     };

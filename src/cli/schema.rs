@@ -15,7 +15,8 @@ pub(super) struct SchemaArgs {
     /// Print the AsyncAPI document over all messages instead.
     #[arg(long, conflicts_with = "event")]
     asyncapi: bool,
-    /// Write everything into this folder: asyncapi.yaml, and events/<name>.schema.json for each message.
+    /// Write everything into this folder: asyncapi.yaml, and events/<name>.schema.json for each
+    /// message.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["event", "asyncapi"])]
     out: Option<PathBuf>,
 }
@@ -36,7 +37,8 @@ pub(super) fn schema(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
         print!("{}", yaml()?);
     } else if let Some(name) = &args.event {
         let event = EVENTS.iter().find(|event| event.name == *name);
-        let event = event.with_context(|| format!("there is no message {name}; `fluxhls schema` lists them"))?;
+        let event = event
+            .with_context(|| format!("there is no message {name}; `fluxhls schema` lists them"))?;
         println!("{}", serde_json::to_string_pretty(&event.schema())?);
     } else {
         for event in EVENTS {

@@ -79,7 +79,12 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     }
 
     // The live feed is opened before the event is sent, so that nothing of the job is missed.
-    let feed = follow(&log, &job_id, if args.json { Shown::Json } else { Shown::Bar }).await?;
+    let feed = follow(
+        &log,
+        &job_id,
+        if args.json { Shown::Json } else { Shown::Bar },
+    )
+    .await?;
     publish(&log, &event).await?;
 
     if args.json {
@@ -103,8 +108,8 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The last part of a URL, which is the file's name as far as can be seen. In `s3://` it is the key's, as it
-/// is.
+/// The last part of a URL, which is the file's name as far as can be seen. In `s3://` it is the
+/// key's, as it is.
 fn name_of(url: &str) -> &str {
     let path = if url.starts_with("s3://") {
         url
@@ -133,7 +138,11 @@ fn settings(args: &SubmitArgs) -> Value {
 ///
 /// # Errors
 /// When the file cannot be read or the bucket refuses it.
-pub(super) async fn upload(bucket: &Bucket, file_id: &FileId, path: &Path) -> anyhow::Result<Value> {
+pub(super) async fn upload(
+    bucket: &Bucket,
+    file_id: &FileId,
+    path: &Path,
+) -> anyhow::Result<Value> {
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
@@ -157,8 +166,8 @@ pub(super) fn event_of(bucket: &Bucket, key: &str, name: &str, size: u64) -> Val
     json!({ "bucket": bucket.name(), "key": key, "name": name, "size": size })
 }
 
-/// The key of an uploaded file: its name, without what an object key should not hold, and at most 120
-/// characters of it.
+/// The key of an uploaded file: its name, without what an object key should not hold, and at most
+/// 120 characters of it.
 #[must_use]
 pub(super) fn upload_key(file_id: &FileId, name: &str) -> String {
     let plain = |c: char| {
@@ -177,6 +186,12 @@ pub(super) fn upload_key(file_id: &FileId, name: &str) -> String {
 /// # Errors
 /// When the stream is missing or full.
 pub(super) async fn publish(log: &Log, event: &Value) -> anyhow::Result<()> {
-    send(log, subject::UPLOAD, HeaderMap::new(), event.to_string().into()).await?;
+    send(
+        log,
+        subject::UPLOAD,
+        HeaderMap::new(),
+        event.to_string().into(),
+    )
+    .await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! What others wrote, on its way to a terminal: names, titles and messages may hold escape sequences that
-//! move the cursor or change the window's title, and marks that turn the order of letters around. They are
-//! shown as what they are, never obeyed.
+//! What others wrote, on its way to a terminal: names, titles and messages may hold escape
+//! sequences that move the cursor or change the window's title, and marks that turn the order of
+//! letters around. They are shown as what they are, never obeyed.
 
 use std::fmt::Write as _;
 
@@ -9,8 +9,8 @@ use serde::Serialize;
 /// Characters of one text that a line for people shows.
 const SHOWN: usize = 400;
 
-/// A text for a line or a cell: escapes, line breaks and marks of direction are spelled out, and what is very
-/// long is cut.
+/// A text for a line or a cell: escapes, line breaks and marks of direction are spelled out, and
+/// what is very long is cut.
 pub(super) fn plain(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(SHOWN));
     let mut rest = text.chars();
@@ -30,18 +30,19 @@ pub(super) fn plain(text: &str) -> String {
 
 /// A text of any length and of many lines, in which nothing but the line breaks is obeyed.
 pub(super) fn whole(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        if acts(c) && c != '\n' {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut shown, c| {
+            if acts(c) && c != '\n' {
+                shown.extend(c.escape_unicode());
+            } else {
+                shown.push(c);
+            }
+            shown
+        })
 }
 
-/// One line of JSON that says the same and holds no character a terminal acts on. JSON itself demands that
-/// only of some of them (RFC 8259, section 7).
+/// One line of JSON that says the same and holds no character a terminal acts on. JSON itself
+/// demands that only of some of them (RFC 8259, section 7).
 ///
 /// # Errors
 /// When the value cannot be JSON.
@@ -52,21 +53,23 @@ pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
     }
 
     // Outside of texts there are none of these characters, so that each may be escaped where it is.
-    Ok(text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        if acts(c) {
-            // All of them lie below U+10000. Writing to a String cannot fail.
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
-        } else {
-            safe.push(c);
-        }
-        safe
-    }))
+    Ok(text
+        .chars()
+        .fold(String::with_capacity(text.len()), |mut safe, c| {
+            if acts(c) {
+                // All of them lie below U+10000. Writing to a String cannot fail.
+                let _ = write!(safe, "\\u{:04x}", u32::from(c));
+            } else {
+                safe.push(c);
+            }
+            safe
+        }))
 }
 
 /// Whether a terminal does something at this character instead of showing it.
 fn acts(c: char) -> bool {
-    // These are the marks of Unicode's bidirectional algorithm (UAX #9) that change the order of what
-    // follows.
+    // These are the marks of Unicode's bidirectional algorithm (UAX #9) that change the order of
+    // what follows.
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }

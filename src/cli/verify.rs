@@ -13,7 +13,9 @@ use streams::{FileId, JobId, OutputPrefix};
 use super::timeout::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
 use crate::job::{Gate, JobSettings, Jobs, WorkerContext};
-use crate::operations::repair::{Damage, Found, RepairReport, Repairer, find, receipt_from_log, scan};
+use crate::operations::repair::{
+    Damage, Found, RepairReport, Repairer, find, receipt_from_log, scan,
+};
 use crate::worker::admission::{Capacity, ResourceBudget};
 use crate::worker::work_dir::WorkDir;
 
@@ -39,8 +41,8 @@ pub(super) struct VerifyArgs {
     worker: WorkerArgs,
 }
 
-/// Reads every object of a file's output again. Exit codes: 0 all is sound, or was mended; 4 something is
-/// damaged; 1 nothing can be said, or the repair failed.
+/// Reads every object of a file's output again. Exit codes: 0 all is sound, or was mended; 4
+/// something is damaged; 1 nothing can be said, or the repair failed.
 ///
 /// # Errors
 /// What could not be reached, or why nothing can be said.
@@ -75,8 +77,8 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         .repair(found, damages)
         .await?;
 
-    // The bucket is read once more: the answer is about what is there now, not about what the repair meant to
-    // do.
+    // The bucket is read once more: the answer is about what is there now, not about what the
+    // repair meant to do.
     let left = scan(&bucket, &mended.found).await?;
     tell_mended(&args, &mended, &left);
 
@@ -87,7 +89,8 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Access to the log. Without one an output can be checked, by what its receipt says, but not repaired.
+/// Access to the log. Without one an output can be checked, by what its receipt says, but not
+/// repaired.
 async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>> {
     let worker = args.worker.worker_name();
     let nats = match Nats::connect(&args.nats.settings("fluxhls verify")).await {
@@ -115,7 +118,11 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
     }))
 }
 
-async fn create_repairer(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> anyhow::Result<Repairer> {
+async fn create_repairer(
+    args: &VerifyArgs,
+    jobs: Jobs,
+    storage: Storage,
+) -> anyhow::Result<Repairer> {
     let tool = args.worker.tool.locate()?;
     let ffmpeg_version = tool.version().await?;
     let work_dir = Arc::new(WorkDir::open(&args.worker.work_dir())?);
@@ -138,7 +145,11 @@ async fn create_repairer(args: &VerifyArgs, jobs: Jobs, storage: Storage) -> any
 fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
     // Master is read as well, and is no object of the receipt.
     let (job, number) = (&found.receipt.job_id, found.receipt.objects.len() + 1);
-    let state = if damages.is_empty() { "sound" } else { "damaged" };
+    let state = if damages.is_empty() {
+        "sound"
+    } else {
+        "damaged"
+    };
     each(args, damages);
 
     if args.json {
@@ -170,7 +181,11 @@ fn tell_mended(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
         return;
     }
 
-    println!("mended: {} objects, {} are left", mended.mended.len(), left.len());
+    println!(
+        "mended: {} objects, {} are left",
+        mended.mended.len(),
+        left.len()
+    );
     if let Some(failure) = failure {
         println!("{}: {}", failure.code, failure.message);
     }

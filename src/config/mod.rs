@@ -1,4 +1,5 @@
-//! Configuration: the only reader of the environment. Every setting is a flag and an environment variable of one name.
+//! Configuration: the only reader of the environment. Every setting is a flag and an environment
+//! variable of one name.
 
 mod nats;
 mod sources;
@@ -56,12 +57,14 @@ pub struct HttpArgs {
     /// Address of /metrics, /livez and /readyz.
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
-    /// Most open jobs, the oldest first, that the role project gives metrics of their own; 0 for none.
+    /// Most open jobs, the oldest first, that the role project gives metrics of their own; 0 for
+    /// none.
     #[arg(long, env = "METRICS_PER_JOB", default_value_t = METRICS_PER_JOB)]
     pub metrics_per_job: u64,
 }
 
-/// The steps at which a debug build dies or stands still once, for tests of crashes and of workers that wake up late.
+/// The steps at which a debug build dies or stands still once, for tests of crashes and of workers
+/// that wake up late.
 #[must_use]
 #[cfg(debug_assertions)]
 pub fn crash_points() -> crate::crash::CrashPoints {

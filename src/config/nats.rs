@@ -11,8 +11,9 @@ use streams::topology::{self, Sizing};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "NATS")]
 pub struct NatsArgs {
-    /// One or several comma-separated nats:// or tls:// URLs. A user and password (`nats://user:password@host`) or a token
-    /// (`nats://token@host`) are best given in the environment, since everybody on a machine can see command lines.
+    /// One or several comma-separated nats:// or tls:// URLs. A user and password
+    /// (`nats://user:password@host`) or a token (`nats://token@host`) are best given in the
+    /// environment, since everybody on a machine can see command lines.
     #[arg(
         long,
         env = "NATS_URL",
@@ -21,7 +22,12 @@ pub struct NatsArgs {
     )]
     pub nats_url: SecretString,
     /// A credentials file, as `nsc` makes it.
-    #[arg(long, env = "NATS_CREDENTIALS", value_name = "FILE", conflicts_with = "nats_nkey")]
+    #[arg(
+        long,
+        env = "NATS_CREDENTIALS",
+        value_name = "FILE",
+        conflicts_with = "nats_nkey"
+    )]
     pub nats_credentials: Option<PathBuf>,
     /// A file with the seed of an nkey, as `nk -gen user` makes it.
     #[arg(long, env = "NATS_NKEY", value_name = "FILE")]
@@ -29,13 +35,20 @@ pub struct NatsArgs {
     /// The user whose password is in `NATS_PASSWORD_FILE`.
     #[arg(long, env = "NATS_USER", requires = "nats_password_file", conflicts_with_all = ["nats_credentials", "nats_nkey"])]
     pub nats_user: Option<String>,
-    /// A file with the password of `NATS_USER`. Like every file with a secret it is read at each connect, so that it can be exchanged.
-    #[arg(long, env = "NATS_PASSWORD_FILE", value_name = "FILE", requires = "nats_user")]
+    /// A file with the password of `NATS_USER`. Like every file with a secret it is read at each
+    /// connect, so that it can be exchanged.
+    #[arg(
+        long,
+        env = "NATS_PASSWORD_FILE",
+        value_name = "FILE",
+        requires = "nats_user"
+    )]
     pub nats_password_file: Option<PathBuf>,
     /// A file with a token.
     #[arg(long, env = "NATS_TOKEN_FILE", value_name = "FILE", conflicts_with_all = ["nats_credentials", "nats_nkey", "nats_user"])]
     pub nats_token_file: Option<PathBuf>,
-    /// The domain of JetStream, where the servers of `NATS_URL` are leaf nodes and the streams are elsewhere.
+    /// The domain of JetStream, where the servers of `NATS_URL` are leaf nodes and the streams are
+    /// elsewhere.
     #[arg(
         long,
         env = "NATS_JETSTREAM_DOMAIN",
@@ -43,10 +56,12 @@ pub struct NatsArgs {
         conflicts_with = "nats_jetstream_api_prefix"
     )]
     pub nats_jetstream_domain: Option<String>,
-    /// What the subjects of JetStream's API begin with, where another account exports it under a prefix of its own.
+    /// What the subjects of JetStream's API begin with, where another account exports it under a
+    /// prefix of its own.
     #[arg(long, env = "NATS_JETSTREAM_API_PREFIX", value_name = "SUBJECT")]
     pub nats_jetstream_api_prefix: Option<String>,
-    /// The authorities that may sign the servers' certificates, in PEM; default: those of the system. Demands TLS.
+    /// The authorities that may sign the servers' certificates, in PEM; default: those of the
+    /// system. Demands TLS.
     #[arg(long, env = "NATS_CA", value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
     /// A certificate to show to servers, in PEM. Demands TLS.
@@ -58,8 +73,8 @@ pub struct NatsArgs {
     /// Copies of every stream when provisioning: 3 in production, on a cluster.
     #[arg(long, env = "STREAM_REPLICAS", default_value_t = 1)]
     pub stream_replicas: usize,
-    /// Bytes that streams may hold when provisioning, as NAME=BYTES, separated by commas. Without it `HLS_UPLOADS` holds 1073741824, and
-    /// the others what the account allows.
+    /// Bytes that streams may hold when provisioning, as NAME=BYTES, separated by commas. Without
+    /// it `HLS_UPLOADS` holds 1073741824, and the others what the account allows.
     #[arg(long, env = "STREAM_MAX_BYTES", value_name = "NAME=BYTES", value_delimiter = ',', value_parser = max_bytes)]
     pub stream_max_bytes: Vec<(String, i64)>,
     /// Most messages of a consumer in work or waiting for their repetition, when provisioning.
@@ -69,7 +84,9 @@ pub struct NatsArgs {
 
 /// One limit of a stream, as `NAME=BYTES`.
 fn max_bytes(text: &str) -> Result<(String, i64), String> {
-    let (name, bytes) = text.split_once('=').ok_or("it must look like HLS_UPLOADS=4294967296")?;
+    let (name, bytes) = text
+        .split_once('=')
+        .ok_or("it must look like HLS_UPLOADS=4294967296")?;
     if !topology::STREAMS.contains(&name) {
         return Err(format!(
             "there is no stream {name}; there are {}",

@@ -50,7 +50,8 @@ impl LadderArgs {
     /// Every profile events may ask for.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not valid: then with the profile, the field and what it must be.
+    /// When the file cannot be read, or is not valid: then with the profile, the field and what it
+    /// must be.
     pub fn profiles(&self) -> anyhow::Result<Profiles> {
         let Some(path) = &self.ladder_file else {
             return Ok(Profiles::shipped().clone());
@@ -76,7 +77,10 @@ mod tests {
 
     #[test]
     fn without_settings_the_limits_are_the_default_ones() {
-        assert_eq!(Accepted::parse_from(["x"]).limits.limits(), Limits::default());
+        assert_eq!(
+            Accepted::parse_from(["x"]).limits.limits(),
+            Limits::default()
+        );
         for absurd in ["--max-duration=0", "--max-pixels=1", "--max-tracks=201"] {
             assert!(Accepted::try_parse_from(["x", absurd]).is_err(), "{absurd}");
         }

@@ -40,7 +40,8 @@ pub struct StorageArgs {
     /// Root of public URLs (the CDN); default: the bucket at its endpoint.
     #[arg(long, env = "PUBLIC_BASE_URL", value_parser = root_url)]
     pub public_base_url: Option<String>,
-    /// Root of the URLs of growing playlists, which change every few seconds; default: the bucket at its endpoint, not the CDN.
+    /// Root of the URLs of growing playlists, which change every few seconds; default: the bucket
+    /// at its endpoint, not the CDN.
     #[arg(long, env = "LIVE_BASE_URL", value_parser = root_url)]
     pub live_base_url: Option<String>,
 }
@@ -80,7 +81,12 @@ impl StorageArgs {
     pub fn locator(&self) -> Result<Locator, LocatorError> {
         let public = self.public_base_url();
         let endpoint = self.s3_endpoint.as_deref();
-        Locator::new(endpoint, self.source_buckets(), &self.s3_bucket, Some(&public))
+        Locator::new(
+            endpoint,
+            self.source_buckets(),
+            &self.s3_bucket,
+            Some(&public),
+        )
     }
 
     /// The buckets that events may name.
@@ -96,30 +102,41 @@ impl StorageArgs {
     /// Root of public URLs, ending in `/`.
     #[must_use]
     pub fn public_base_url(&self) -> String {
-        self.public_base_url.clone().map_or_else(|| self.bucket_url(), folder)
+        self.public_base_url
+            .clone()
+            .map_or_else(|| self.bucket_url(), folder)
     }
 
     /// Root of the URLs of growing playlists, ending in `/`.
     #[must_use]
     pub fn live_base_url(&self) -> String {
-        self.live_base_url.clone().map_or_else(|| self.bucket_url(), folder)
+        self.live_base_url
+            .clone()
+            .map_or_else(|| self.bucket_url(), folder)
     }
 
     /// The output bucket at its endpoint.
     fn bucket_url(&self) -> String {
         folder(match &self.s3_endpoint {
-            Some(endpoint) if self.s3_path_style == Some(false) => virtual_host(endpoint, &self.s3_bucket),
+            Some(endpoint) if self.s3_path_style == Some(false) => {
+                virtual_host(endpoint, &self.s3_bucket)
+            }
             Some(endpoint) => format!("{}/{}", endpoint.trim_end_matches('/'), self.s3_bucket),
-            None => format!("https://{}.s3.{}.amazonaws.com", self.s3_bucket, self.s3_region),
+            None => format!(
+                "https://{}.s3.{}.amazonaws.com",
+                self.s3_bucket, self.s3_region
+            ),
         })
     }
 }
 
-/// A root URL as it is given. Without a scheme no one can tell whether TLS is meant, and no request can be
-/// sent.
+/// A root URL as it is given. Without a scheme no one can tell whether TLS is meant, and no request
+/// can be sent.
 fn root_url(text: &str) -> Result<String, String> {
-    // `localhost:9000` is a valid URL, too, of the scheme `localhost`: hence the look at scheme and host.
-    let is_root = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // `localhost:9000` is a valid URL, too, of the scheme `localhost`: hence the look at scheme and
+    // host.
+    let is_root = Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     match text {
         _ if is_root => Ok(text.to_owned()),
         _ if text.contains("://") || text.is_empty() => {
@@ -133,7 +150,11 @@ fn root_url(text: &str) -> Result<String, String> {
 
 /// A URL that ends in `/`.
 fn folder(url: String) -> String {
-    if url.ends_with('/') { url } else { format!("{url}/") }
+    if url.ends_with('/') {
+        url
+    } else {
+        format!("{url}/")
+    }
 }
 
 fn virtual_host(endpoint: &str, bucket: &str) -> String {
@@ -153,14 +174,19 @@ mod tests {
     }
 
     fn base_url(args: &[&str]) -> String {
-        Only::parse_from([&["x"], args].concat()).storage.public_base_url()
+        Only::parse_from([&["x"], args].concat())
+            .storage
+            .public_base_url()
     }
 
     #[test]
     fn a_root_url_without_a_scheme_or_a_host_is_refused_by_name_and_with_the_fix() {
         let refused = |flag: &str, url: &str| {
             let parsed = Only::try_parse_from(["x", flag, url]);
-            parsed.err().map(|error| error.to_string()).unwrap_or_default()
+            parsed
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
         };
 
         for flag in ["--s3-endpoint", "--public-base-url", "--live-base-url"] {
@@ -179,7 +205,11 @@ mod tests {
 
     #[test]
     fn growing_playlists_are_read_from_the_bucket_unless_another_root_is_named() {
-        let live = |args: &[&str]| Only::parse_from([&["x"], args].concat()).storage.live_base_url();
+        let live = |args: &[&str]| {
+            Only::parse_from([&["x"], args].concat())
+                .storage
+                .live_base_url()
+        };
         let cdn = [
             "--public-base-url",
             "https://cdn.example",

@@ -10,13 +10,30 @@ use crate::telemetry::trace::Collector;
 #[command(next_help_heading = "Telemetry")]
 pub struct TelemetryArgs {
     /// How log lines look.
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "auto", global = true)]
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        value_enum,
+        default_value = "auto",
+        global = true
+    )]
     pub log_format: LogFormat,
-    /// URL of the gRPC port of an OpenTelemetry collector (`http://127.0.0.1:4317`), for traces; needs a build with the feature `otel`.
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", global = true)]
+    /// URL of the gRPC port of an OpenTelemetry collector (`http://127.0.0.1:4317`), for traces;
+    /// needs a build with the feature `otel`.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        value_name = "URL",
+        global = true
+    )]
     pub otlp_endpoint: Option<String>,
     /// What this program is called there.
-    #[arg(long, env = "OTEL_SERVICE_NAME", default_value = "fluxhls", global = true)]
+    #[arg(
+        long,
+        env = "OTEL_SERVICE_NAME",
+        default_value = "fluxhls",
+        global = true
+    )]
     pub service_name: String,
 }
 

@@ -34,17 +34,21 @@ pub struct WorkerArgs {
     /// Chunks encoded at a time; default: half the cores, at least one.
     #[arg(long, env = "ENCODE_SLOTS")]
     pub encode_slots: Option<usize>,
-    /// Bytes that tasks of this process may have in the work folder together; default: what is free on its file system.
+    /// Bytes that tasks of this process may have in the work folder together; default: what is free
+    /// on its file system.
     #[arg(long, env = "WORK_DIR_MAX")]
     pub work_dir_max: Option<u64>,
-    /// Bytes of memory of this process and its ffmpeg processes together; default: the limit of the control group, else what the machine has.
+    /// Bytes of memory of this process and its ffmpeg processes together; default: the limit of the
+    /// control group, else what the machine has.
     #[arg(long, env = "MEMORY_MAX")]
     pub memory_max: Option<u64>,
-    /// Seconds an event's object is waited for: one that is not there yet, and one that the storage denies, also in the midst of its job.
+    /// Seconds an event's object is waited for: one that is not there yet, and one that the storage
+    /// denies, also in the midst of its job.
     #[arg(long, env = "SOURCE_WAIT", default_value_t = 120)]
     pub source_wait: u64,
-    /// Largest source without an index of its own (TS, PS, FLV) that is copied into Matroska first, so that its chunks can be
-    /// encoded in parallel; larger ones are one sequential task. Bytes; needs as much room in `WORK_DIR`.
+    /// Largest source without an index of its own (TS, PS, FLV) that is copied into Matroska first,
+    /// so that its chunks can be encoded in parallel; larger ones are one sequential task. Bytes;
+    /// needs as much room in `WORK_DIR`.
     #[arg(long, env = "REMUX_MAX", default_value_t = REMUX_MAX)]
     pub remux_max: u64,
     /// Seconds before the first repetition of what failed and may succeed.
@@ -88,7 +92,9 @@ impl WorkerArgs {
     /// Chunks encoded at a time.
     #[must_use]
     pub fn encode_slots(&self) -> usize {
-        self.encode_slots.unwrap_or_else(|| ffmpeg::cores().div_ceil(2)).max(1)
+        self.encode_slots
+            .unwrap_or_else(|| ffmpeg::cores().div_ceil(2))
+            .max(1)
     }
 
     /// What is asked of the sandbox around ffmpeg.
@@ -104,8 +110,14 @@ impl WorkerArgs {
     #[must_use]
     pub fn worker_name(&self) -> String {
         self.worker_name.clone().unwrap_or_else(|| {
-            let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-            format!("{}-{}", host.as_deref().unwrap_or("host"), std::process::id())
+            let host = nix::unistd::gethostname()
+                .ok()
+                .and_then(|name| name.into_string().ok());
+            format!(
+                "{}-{}",
+                host.as_deref().unwrap_or("host"),
+                std::process::id()
+            )
         })
     }
 
@@ -128,12 +140,17 @@ pub struct ToolArgs {
 }
 
 impl ToolArgs {
-    /// The programs. They are looked up here, since they run without our environment and so without our PATH.
+    /// The programs. They are looked up here, since they run without our environment and so without
+    /// our PATH.
     ///
     /// # Errors
     /// When one of them is nowhere, with how to install it.
     pub fn locate(&self) -> Result<Tool, ToolError> {
         let path = variable("PATH").unwrap_or_default();
-        Tool::locate(self.ffmpeg.as_deref(), self.ffprobe.as_deref(), path.as_ref())
+        Tool::locate(
+            self.ffmpeg.as_deref(),
+            self.ffprobe.as_deref(),
+            path.as_ref(),
+        )
     }
 }

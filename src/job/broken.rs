@@ -1,4 +1,5 @@
-//! The end of a job that cannot go by its own rules: one of its facts is broken, or the server refuses what must be said of it.
+//! The end of a job that cannot go by its own rules: one of its facts is broken, or the server
+//! refuses what must be said of it.
 
 use jetstream::{Grief, Refused, StoredMessage, letter};
 use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
@@ -10,11 +11,12 @@ use super::verdict::SettleError;
 use crate::job::failure::Failure;
 
 impl Jobs {
-    /// Ends a job one of whose messages is broken: the message becomes a dead letter, the job fails as `internal`, unless it has ended. Safe
-    /// to repeat.
+    /// Ends a job one of whose messages is broken: the message becomes a dead letter, the job fails
+    /// as `internal`, unless it has ended. Safe to repeat.
     ///
     /// # Errors
-    /// [`SettleError`] where `unread` needs a newer release after all, or the server refuses even the dead letter.
+    /// [`SettleError`] where `unread` needs a newer release after all, or the server refuses even
+    /// the dead letter.
     pub async fn end_broken(&self, job: &JobId, unread: Unread) -> Result<(), SettleError> {
         let Unread::Broken { what, .. } = &unread else {
             return Err(unread.into());
@@ -31,18 +33,23 @@ impl Jobs {
         let broken = self.log.last(stream, what).await;
         let file_id = self.file_of(job).await;
 
-        // The dead letter comes before the facts: it is all that remains where the server refuses them.
+        // The dead letter comes before the facts: it is all that remains where the server refuses
+        // them.
         if let Some(broken) = &broken {
             self.publish_job_letter(job, file_id.as_ref(), stream, broken, &failure)
                 .await?;
         }
 
         // The index entry is written before `accepted`, so that a job without one is none of ours.
-        let Some(file_id) = file_id else { return Ok(()) };
+        let Some(file_id) = file_id else {
+            return Ok(());
+        };
 
         let head = Head::new(job.clone(), file_id);
         let error = Some(failure.to_error(None));
-        let trace = broken.as_ref().and_then(|broken| broken.header("traceparent"));
+        let trace = broken
+            .as_ref()
+            .and_then(|broken| broken.header("traceparent"));
         let verdict = Verdict {
             head: head.clone(),
             outcome: Decision::Fail,
@@ -61,7 +68,8 @@ impl Jobs {
         Ok(())
     }
 
-    /// Keeps what is known of a job as a dead letter that its plan task might have left, once for each message it is about.
+    /// Keeps what is known of a job as a dead letter that its plan task might have left, once for
+    /// each message it is about.
     async fn publish_job_letter(
         &self,
         job: &JobId,
@@ -82,7 +90,13 @@ impl Jobs {
 
         let subject = subject::dead_task(&TaskKey::new(job.clone(), TaskName::PLAN, Lane::Lo));
         let limit = self.log.max_payload();
-        let letter = letter(subject, &grief, about.payload.clone(), Some(&about.headers), limit);
+        let letter = letter(
+            subject,
+            &grief,
+            about.payload.clone(),
+            Some(&about.headers),
+            limit,
+        );
         self.log.publish_letter(letter).await
     }
 
@@ -104,8 +118,13 @@ impl Jobs {
 
     /// The file of a job by the index, which does not depend on what is in any fact.
     async fn file_of(&self, job: &JobId) -> Option<FileId> {
-        let entries = self.log.subjects(topology::JOBS, &subject::files_of_job(job)).await;
-        let mut files = entries.keys().filter_map(|subject| subject::parse_job_of_file(subject));
+        let entries = self
+            .log
+            .subjects(topology::JOBS, &subject::files_of_job(job))
+            .await;
+        let mut files = entries
+            .keys()
+            .filter_map(|subject| subject::parse_job_of_file(subject));
         files.next().map(|(file, _)| file)
     }
 }

@@ -18,11 +18,17 @@ pub enum CancelAnswer {
 }
 
 impl Jobs {
-    /// Cancels a job: publishes the request, then decides and announces the end itself, so that no worker is needed for it.
+    /// Cancels a job: publishes the request, then decides and announces the end itself, so that no
+    /// worker is needed for it.
     ///
     /// # Errors
     /// [`SettleError`]; the request remains, and whoever sees it next carries it out.
-    pub async fn cancel(&self, job: &JobId, by: &str, reason: Option<String>) -> Result<CancelAnswer, SettleError> {
+    pub async fn cancel(
+        &self,
+        job: &JobId,
+        by: &str,
+        reason: Option<String>,
+    ) -> Result<CancelAnswer, SettleError> {
         let Some(state) = self.state(job).await? else {
             return Ok(CancelAnswer::Unknown);
         };
@@ -37,18 +43,23 @@ impl Jobs {
             reason,
         });
         // Losing is success: someone asked before.
-        self.announce(&request, state.traceparent.as_deref()).await?;
+        self.announce(&request, state.traceparent.as_deref())
+            .await?;
 
-        // What is settled must include the `cancel` just published, and a verdict that came in between.
+        // What is settled must include the `cancel` just published, and a verdict that came in
+        // between.
         let Some(state) = self.state(job).await? else {
             return Ok(CancelAnswer::Unknown);
         };
         self.settle(&state).await?;
 
-        // A worker may have decided the job in between; the verdict in the log is what we answer by.
+        // A worker may have decided the job in between; the verdict in the log is what we answer
+        // by.
         let decided = self.state(job).await?.and_then(|state| state.verdict);
         Ok(match decided {
-            Some(verdict) if verdict.fact.outcome != streams::fact::Decision::Cancel => CancelAnswer::TooLate,
+            Some(verdict) if verdict.fact.outcome != streams::fact::Decision::Cancel => {
+                CancelAnswer::TooLate
+            }
             _ => CancelAnswer::Canceled,
         })
     }

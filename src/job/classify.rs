@@ -8,15 +8,20 @@ use super::gate::Access;
 use crate::job::failure::{Failure, Remedy};
 
 impl Jobs {
-    /// The failure of a request to the source. A refusal is the operator's matter where our own bucket refuses
-    /// us, too; otherwise it is this one object that we may not read, and no one knows yet for how long: see
-    /// [`super::denial`].
+    /// The failure of a request to the source. A refusal is the operator's matter where our own
+    /// bucket refuses us, too; otherwise it is this one object that we may not read, and no one
+    /// knows yet for how long: see [`super::denial`].
     pub async fn classify_source_error(&self, error: &StorageError) -> Failure {
         match error {
-            StorageError::NotFound { .. } | StorageError::NoBucket { .. } => Failure::from_code(Code::SourceNotFound),
+            StorageError::NotFound { .. } | StorageError::NoBucket { .. } => {
+                Failure::from_code(Code::SourceNotFound)
+            }
             // An object that ends earlier than it did is another one, too.
-            StorageError::Changed { .. } | StorageError::OutOfRange { .. } => Failure::from_code(Code::SourceChanged),
-            // The storage says so itself; our own bucket may still be served, by the clock the SDK has learnt of.
+            StorageError::Changed { .. } | StorageError::OutOfRange { .. } => {
+                Failure::from_code(Code::SourceChanged)
+            }
+            // The storage says so itself; our own bucket may still be served, by the clock the SDK
+            // has learnt of.
             StorageError::ClockSkew { .. } => {
                 self.gate.set(Access::from_error(error));
                 Failure::new(Code::ClockSkew, error.to_string())
@@ -28,7 +33,8 @@ impl Jobs {
         }
     }
 
-    /// The failure of a request to the output bucket. The gate closes where it is not this request alone.
+    /// The failure of a request to the output bucket. The gate closes where it is not this request
+    /// alone.
     pub async fn classify_output_error(&self, error: &StorageError) -> Failure {
         blamed_on(self.try_access().await, error)
     }
@@ -38,7 +44,9 @@ impl Jobs {
 fn blamed_on(access: Access, error: &StorageError) -> Failure {
     match access {
         Access::Refused { code, reason } => Failure::new(code, reason),
-        Access::Granted | Access::Unreachable { .. } => Failure::new(Code::StorageUnavailable, error.to_string()),
+        Access::Granted | Access::Unreachable { .. } => {
+            Failure::new(Code::StorageUnavailable, error.to_string())
+        }
     }
 }
 

@@ -1,8 +1,10 @@
-//! Makes a checked output public: the prefix's owner advances, then `master.m3u8` follows the owner.
+//! Makes a checked output public: the prefix's owner advances, then `master.m3u8` follows the
+//! owner.
 //!
-//! Two jobs of one file may commit at the same time. Each advances the owner upwards by compare-and-set, then writes the
-//! owner's bytes and reads the owner again until it did not change: whoever writes last writes the newest job's bytes. Of a deleted
-//! file the owner says so, and there is no master: who wrote one late reads that, and removes it.
+//! Two jobs of one file may commit at the same time. Each advances the owner upwards by
+//! compare-and-set, then writes the owner's bytes and reads the owner again until it did not
+//! change: whoever writes last writes the newest job's bytes. Of a deleted file the owner says so,
+//! and there is no master: who wrote one late reads that, and removes it.
 
 use bytes::Bytes;
 use jetstream::{CreateOutcome, OutboundMessage};
@@ -17,16 +19,21 @@ use super::state::{Entry, JobState};
 use super::verdict::{SettleError, elapsed_seconds};
 use crate::crash;
 
-/// Largest playlist or receipt we read back, in bytes: a thousand chunks of thousands of segments stay far below.
+/// Largest playlist or receipt we read back, in bytes: a thousand chunks of thousands of segments
+/// stay far below.
 pub const SMALL_OBJECT: u64 = 64 << 20;
 
 impl Jobs {
     /// Carries out a verdict to commit and returns what is to be announced.
     ///
     /// # Errors
-    /// [`SettleError::Missing`] where the receipt or the bytes of the owner are not in the bucket, or what the
-    /// storage or the log did not do.
-    pub(super) async fn commit(&self, state: &JobState, verdict: &Entry<Verdict>) -> Result<Ended, SettleError> {
+    /// [`SettleError::Missing`] where the receipt or the bytes of the owner are not in the bucket,
+    /// or what the storage or the log did not do.
+    pub(super) async fn commit(
+        &self,
+        state: &JobState,
+        verdict: &Entry<Verdict>,
+    ) -> Result<Ended, SettleError> {
         let prefix = &state.accepted.fact.output_prefix;
         let keys = self.keys(prefix, &state.job_id);
         let receipt = self.receipt(state, &keys.receipt()).await?;
@@ -37,8 +44,14 @@ impl Jobs {
 
         let mut ended = finished(self, state, verdict, &receipt);
         if owner.file_id != *state.file_id() {
-            let message = format!("The output place {prefix} belongs to file {}.", owner.file_id);
-            return Ok(lost_prefix(ended, JobError::new(Code::PrefixInUse, message, None)));
+            let message = format!(
+                "The output place {prefix} belongs to file {}.",
+                owner.file_id
+            );
+            return Ok(lost_prefix(
+                ended,
+                JobError::new(Code::PrefixInUse, message, None),
+            ));
         }
 
         let owner = self.write_master(prefix, owner).await?;
@@ -53,12 +66,18 @@ impl Jobs {
             what: key.to_owned(),
         };
 
-        let bytes = self.output.get(key, SMALL_OBJECT).await?.ok_or_else(missing)?;
+        let bytes = self
+            .output
+            .get(key, SMALL_OBJECT)
+            .await?
+            .ok_or_else(missing)?;
         match Receipt::decode(&bytes) {
             Ok(receipt) => Ok(receipt),
             Err(ReceiptError::Unread(unread @ Unread::Newer { .. })) => Err(unread.into()),
             // A damaged receipt proves as little as a missing one.
-            Err(ReceiptError::Unread(Unread::Broken { .. }) | ReceiptError::Changed) => Err(missing()),
+            Err(ReceiptError::Unread(Unread::Broken { .. }) | ReceiptError::Changed) => {
+                Err(missing())
+            }
         }
     }
 
@@ -71,10 +90,14 @@ impl Jobs {
         let Some(recorded) = self.log.last(topology::JOBS, &subject).await else {
             return Ok(None);
         };
-        Ok(Some((wire::read(&subject, &recorded.payload)?, recorded.seq)))
+        Ok(Some((
+            wire::read(&subject, &recorded.payload)?,
+            recorded.seq,
+        )))
     }
 
-    /// Makes this job the owner of its prefix unless a newer one, or another file, is; returns who is.
+    /// Makes this job the owner of its prefix unless a newer one, or another file, is; returns who
+    /// is.
     async fn advance_owner(&self, state: &JobState) -> Result<Current, SettleError> {
         let prefix = &state.accepted.fact.output_prefix;
         let ours = Current {
@@ -87,7 +110,9 @@ impl Jobs {
 
         loop {
             let expected = match self.owner(prefix).await? {
-                Some((owner, _)) if !gives_way(&owner, &ours, &state.accepted.fact.event) => return Ok(owner),
+                Some((owner, _)) if !gives_way(&owner, &ours, &state.accepted.fact.event) => {
+                    return Ok(owner);
+                }
                 Some((_, seq)) => seq,
                 None => 0,
             };
@@ -95,19 +120,25 @@ impl Jobs {
             let body = wire::encode(&ours);
             let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
             // Where another one wins, the owner is read again: it may be a newer job by now.
-            if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {
+            if let CreateOutcome::Created(_) =
+                self.log.replace(topology::JOBS, message, expected).await?
+            {
                 return Ok(ours);
             }
         }
     }
 
-    /// Writes the owner's bytes as master, or removes master where the owner is deleted, until the owner did not change meanwhile;
-    /// returns the owner. The owner is read before, too: whoever stood still since it learned of one must not bring back older bytes,
-    /// however briefly.
+    /// Writes the owner's bytes as master, or removes master where the owner is deleted, until the
+    /// owner did not change meanwhile; returns the owner. The owner is read before, too: whoever
+    /// stood still since it learned of one must not bring back older bytes, however briefly.
     ///
     /// # Errors
     /// What the storage did not do, or that the owner's bytes are not in the bucket.
-    pub async fn write_master(&self, prefix: &OutputPrefix, mut owner: Current) -> Result<Current, SettleError> {
+    pub async fn write_master(
+        &self,
+        prefix: &OutputPrefix,
+        mut owner: Current,
+    ) -> Result<Current, SettleError> {
         loop {
             let bytes = match owner.deleted {
                 Some(_) => None,
@@ -136,7 +167,11 @@ impl Jobs {
     }
 
     /// The bytes an owner wants as master.
-    async fn committed(&self, prefix: &OutputPrefix, owner: &Current) -> Result<Bytes, SettleError> {
+    async fn committed(
+        &self,
+        prefix: &OutputPrefix,
+        owner: &Current,
+    ) -> Result<Bytes, SettleError> {
         let key = revised(&self.keys(prefix, &owner.job_id).commit(), owner.revision);
         let bytes = self.output.get(&key, SMALL_OBJECT).await?;
         bytes.ok_or_else(|| SettleError::Missing {
@@ -146,8 +181,9 @@ impl Jobs {
     }
 }
 
-/// Whether an owner gives way to a job of an upload event: to a newer job of its file, and once that was deleted, to a
-/// job of its new life alone, whatever the order in which jobs were accepted.
+/// Whether an owner gives way to a job of an upload event: to a newer job of its file, and once
+/// that was deleted, to a job of its new life alone, whatever the order in which jobs were
+/// accepted.
 fn gives_way(owner: &Current, ours: &Current, event: &EventOrder) -> bool {
     owner.file_id == ours.file_id
         && match owner.deleted {
@@ -162,7 +198,10 @@ fn finished(jobs: &Jobs, state: &JobState, verdict: &Entry<Verdict>, receipt: &R
         outcome: Outcome::Completed,
         manifest_url: Some(state.accepted.fact.manifest_url.clone()),
         thumbnail_url: receipt.poster.as_deref().map(|key| jobs.public_url(key)),
-        storyboard_url: receipt.storyboard.as_deref().map(|key| jobs.public_url(key)),
+        storyboard_url: receipt
+            .storyboard
+            .as_deref()
+            .map(|key| jobs.public_url(key)),
         duration_seconds: Some(receipt.duration_seconds),
         elapsed_seconds: elapsed_seconds(state, verdict),
         progress: 100,
@@ -209,7 +248,11 @@ mod tests {
     #[test]
     fn an_owner_gives_way_to_a_newer_job_and_once_deleted_to_a_later_upload_alone() {
         let gives = |owner: &Current, accepted_seq, upload_seq| {
-            gives_way(owner, &self::owner("f", accepted_seq, None), &event(upload_seq))
+            gives_way(
+                owner,
+                &self::owner("f", accepted_seq, None),
+                &event(upload_seq),
+            )
         };
 
         let alive = owner("f", 5, None);
@@ -220,7 +263,10 @@ mod tests {
             !gives(&deleted, 6, 19) && !gives(&deleted, 6, 20),
             "a late commit of the old life"
         );
-        assert!(gives(&deleted, 4, 21), "the new life, though accepted earlier");
+        assert!(
+            gives(&deleted, 4, 21),
+            "the new life, though accepted earlier"
+        );
         assert!(
             !gives(&owner("g", 1, None), 6, 1) && !gives(&owner("g", 1, Some(2)), 6, 9),
             "another file"

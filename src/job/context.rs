@@ -10,8 +10,8 @@ use super::Jobs;
 use crate::worker::admission::ResourceBudget;
 use crate::worker::work_dir::WorkDir;
 
-/// The handles that planning, encoding and repairing share. One process has one of them; clones share connections,
-/// cache and budget.
+/// The handles that planning, encoding and repairing share. One process has one of them; clones
+/// share connections, cache and budget.
 #[derive(Debug, Clone)]
 pub struct WorkerContext {
     /// The log of all jobs, and the output bucket.

@@ -1,10 +1,11 @@
 //! Deleting a file: its jobs end, what they made goes, and a tombstone stays.
 //!
-//! A delete event removes what was uploaded before it, by the order of `HLS_UPLOADS`, and nothing else. Intake and a deletion may be
-//! at work on one file at the same moment, on two hosts. Intake writes the index entry, then `accepted`, then reads the tombstone; a
-//! deletion writes the tombstone, then reads the index, then each `accepted`. All of that is decided by the streams' leaders, so either
-//! intake sees the tombstone, or the deletion sees the job; where both do, each step is done once by compare-and-set, or may be done
-//! twice.
+//! A delete event removes what was uploaded before it, by the order of `HLS_UPLOADS`, and nothing
+//! else. Intake and a deletion may be at work on one file at the same moment, on two hosts. Intake
+//! writes the index entry, then `accepted`, then reads the tombstone; a deletion writes the
+//! tombstone, then reads the index, then each `accepted`. All of that is decided by the streams'
+//! leaders, so either intake sees the tombstone, or the deletion sees the job; where both do, each
+//! step is done once by compare-and-set, or may be done twice.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +33,10 @@ impl Jobs {
         let Some(recorded) = self.log.last(topology::JOBS, &subject).await else {
             return Ok(None);
         };
-        Ok(Some((wire::read(&subject, &recorded.payload)?, recorded.seq)))
+        Ok(Some((
+            wire::read(&subject, &recorded.payload)?,
+            recorded.seq,
+        )))
     }
 
     /// The delete event that a job did not outlive; nothing where the job lives.
@@ -64,8 +68,8 @@ impl Jobs {
             self.delete_job(state, tombstone.event).await?;
         }
 
-        // The log keeps facts for 90 days. Older outputs are found by their receipts alone, so each place
-        // where they may be is listed.
+        // The log keeps facts for 90 days. Older outputs are found by their receipts alone, so each
+        // place where they may be is listed.
         let mut places = BTreeSet::new();
         places.extend(OutputPrefix::of_file(&self.settings.output_root, file));
         places.extend(delete.output_prefix.clone());
@@ -80,36 +84,59 @@ impl Jobs {
             done: Some(jobs),
             ..tombstone
         };
-        // Losing means that a later delete event advanced the tombstone; its own handler goes on from there.
+        // Losing means that a later delete event advanced the tombstone; its own handler goes on
+        // from there.
         self.log.replace(topology::JOBS, tomb(&done), seq).await?;
         crash::point("delete.done");
         Ok(())
     }
 
-    /// Advances the tombstone of a file to this delete event, upwards only, and returns the one in force.
-    async fn write_tombstone(&self, file: &FileId, event: EventOrder) -> Result<(Tombstone, u64), SettleError> {
+    /// Advances the tombstone of a file to this delete event, upwards only, and returns the one in
+    /// force.
+    async fn write_tombstone(
+        &self,
+        file: &FileId,
+        event: EventOrder,
+    ) -> Result<(Tombstone, u64), SettleError> {
         let ours = Tombstone::new(file.clone(), event);
         loop {
             let expected = match self.tombstone(file).await? {
-                Some((standing, seq)) if !event.is_after(&standing.event) => return Ok((standing, seq)),
+                Some((standing, seq)) if !event.is_after(&standing.event) => {
+                    return Ok((standing, seq));
+                }
                 Some((_, seq)) => seq,
                 None => 0,
             };
 
-            if let CreateOutcome::Created(seq) = self.log.replace(topology::JOBS, tomb(&ours), expected).await? {
+            if let CreateOutcome::Created(seq) = self
+                .log
+                .replace(topology::JOBS, tomb(&ours), expected)
+                .await?
+            {
                 return Ok((ours, seq));
             }
         }
     }
 
-    /// The jobs of a file that were uploaded up to this delete event, the one accepted last first: of those, it is the first that may
-    /// own the output prefix.
-    async fn jobs_to_delete(&self, file: &FileId, deletion: EventOrder) -> Result<Vec<JobState>, SettleError> {
-        let index = self.log.subjects(topology::JOBS, &subject::jobs_of_file(file)).await;
+    /// The jobs of a file that were uploaded up to this delete event, the one accepted last first:
+    /// of those, it is the first that may own the output prefix.
+    async fn jobs_to_delete(
+        &self,
+        file: &FileId,
+        deletion: EventOrder,
+    ) -> Result<Vec<JobState>, SettleError> {
+        let index = self
+            .log
+            .subjects(topology::JOBS, &subject::jobs_of_file(file))
+            .await;
         let mut jobs = Vec::new();
-        for (_, job) in index.keys().filter_map(|subject| subject::parse_job_of_file(subject)) {
+        for (_, job) in index
+            .keys()
+            .filter_map(|subject| subject::parse_job_of_file(subject))
+        {
             let state = match self.state(&job).await {
-                // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes public.
+                // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes
+                // public.
                 Err(unread @ Unread::Broken { .. }) => {
                     self.end_broken(&job, unread).await?;
                     continue;
@@ -117,8 +144,11 @@ impl Jobs {
                 read => read?,
             };
 
-            // The index entry is written before `accepted`, so it may name a job that another file got first.
-            let goes = |state: &JobState| !state.accepted.fact.event.is_after(&deletion) && state.file_id() == file;
+            // The index entry is written before `accepted`, so it may name a job that another file
+            // got first.
+            let goes = |state: &JobState| {
+                !state.accepted.fact.event.is_after(&deletion) && state.file_id() == file
+            };
             jobs.extend(state.filter(goes));
         }
 
@@ -130,7 +160,11 @@ impl Jobs {
     ///
     /// # Errors
     /// [`SettleError`]; trying again is safe.
-    pub async fn delete_job(&self, state: &JobState, deletion: EventOrder) -> Result<(), SettleError> {
+    pub async fn delete_job(
+        &self,
+        state: &JobState,
+        deletion: EventOrder,
+    ) -> Result<(), SettleError> {
         let Some(state) = self.end_of(state).await? else {
             return Ok(());
         };
@@ -154,10 +188,12 @@ impl Jobs {
             crash::point("delete.retired");
         }
 
-        // By now the owner says that it is deleted: whoever writes master late reads that, and removes it.
+        // By now the owner says that it is deleted: whoever writes master late reads that, and
+        // removes it.
         let keys = self.keys(prefix, &state.job_id);
         self.remove(keys.folder()).await?;
-        self.remove(&storage::scratch(state.job_id.as_str())).await?;
+        self.remove(&storage::scratch(state.job_id.as_str()))
+            .await?;
         crash::point("delete.removed");
         self.announce_gone(&state.job_id, state.file_id(), state.traceparent.as_deref())
             .await?;
@@ -177,7 +213,8 @@ impl Jobs {
                 by: Some("delete".to_owned()),
                 reason: Some("The file was deleted.".to_owned()),
             });
-            self.announce(&request, state.traceparent.as_deref()).await?;
+            self.announce(&request, state.traceparent.as_deref())
+                .await?;
         }
 
         let Some(state) = self.state(&state.job_id).await? else {
@@ -185,8 +222,8 @@ impl Jobs {
         };
 
         match self.settle(&state).await {
-            // Someone removed what it decided to commit. It cannot become public any more, and must end all the
-            // same.
+            // Someone removed what it decided to commit. It cannot become public any more, and must
+            // end all the same.
             Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
                 let message = format!("{what} was removed before the output became public.");
                 let error = JobError::new(Code::VerificationFailed, message, None);
@@ -198,8 +235,9 @@ impl Jobs {
         Ok(self.state(&state.job_id).await?)
     }
 
-    /// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's new life, and has master follow the
-    /// owner. `ours` is the job that goes, with its delete event.
+    /// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's
+    /// new life, and has master follow the owner. `ours` is the job that goes, with its delete
+    /// event.
     async fn retire(&self, prefix: &OutputPrefix, ours: Current) -> Result<(), SettleError> {
         let owner = loop {
             let (retired, expected) = match self.owner(prefix).await? {
@@ -216,12 +254,15 @@ impl Jobs {
 
             let body = wire::encode(&retired);
             let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
-            if let CreateOutcome::Created(_) = self.log.replace(topology::JOBS, message, expected).await? {
+            if let CreateOutcome::Created(_) =
+                self.log.replace(topology::JOBS, message, expected).await?
+            {
                 break retired;
             }
         };
 
-        // Of a new life, too: an earlier try may have died right after it had removed that one's master.
+        // Of a new life, too: an earlier try may have died right after it had removed that one's
+        // master.
         match self.write_master(prefix, owner).await {
             Err(SettleError::Missing { job, what }) => {
                 tracing::warn!(job.id = %job, what, "the output of another job of the file is damaged; see `fluxhls verify`");
@@ -231,7 +272,8 @@ impl Jobs {
         }
     }
 
-    /// Removes outputs of a file below `prefix` that the log has forgotten, by what their receipts say; returns how many.
+    /// Removes outputs of a file below `prefix` that the log has forgotten, by what their receipts
+    /// say; returns how many.
     async fn delete_forgotten(
         &self,
         file: &FileId,
@@ -256,7 +298,11 @@ impl Jobs {
     }
 
     /// Jobs whose receipt below `prefix` names the file, and that the log does not know any more.
-    async fn forgotten(&self, file: &FileId, prefix: &OutputPrefix) -> Result<BTreeSet<JobId>, SettleError> {
+    async fn forgotten(
+        &self,
+        file: &FileId,
+        prefix: &OutputPrefix,
+    ) -> Result<BTreeSet<JobId>, SettleError> {
         let mut forgotten = BTreeSet::new();
         for meta in self.output.list(prefix.as_str()).await? {
             let Some(job) = job_of_receipt(prefix, &meta.key) else {
@@ -265,7 +311,8 @@ impl Jobs {
 
             let bytes = self.output.get(&meta.key, SMALL_OBJECT).await?;
             let receipt = bytes.and_then(|bytes| Receipt::decode(&bytes).ok());
-            let is_theirs = receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
+            let is_theirs =
+                receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
 
             // A job that the log still knows goes by its facts, with `delete_job`.
             let accepted = subject::fact(&job, FactKind::Accepted);
@@ -289,7 +336,12 @@ impl Jobs {
         self.output.delete(&keys).await
     }
 
-    async fn announce_gone(&self, job: &JobId, file: &FileId, traceparent: Option<&str>) -> Result<(), Refused> {
+    async fn announce_gone(
+        &self,
+        job: &JobId,
+        file: &FileId,
+        traceparent: Option<&str>,
+    ) -> Result<(), Refused> {
         let pruned = Fact::Pruned(Pruned {
             head: Head::new(job.clone(), file.clone()),
             deleted: true,
@@ -298,7 +350,8 @@ impl Jobs {
     }
 }
 
-/// Whether an owner says already that it is deleted, by the delete event that `ours` goes by or a later one.
+/// Whether an owner says already that it is deleted, by the delete event that `ours` goes by or a
+/// later one.
 fn is_deleted_by(owner: &Current, ours: &Current) -> bool {
     match (&owner.deleted, &ours.deleted) {
         (Some(standing), Some(deletion)) => !deletion.is_after(standing),

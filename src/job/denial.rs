@@ -1,9 +1,10 @@
 //! A source that the storage denies us while it serves our own bucket.
 //!
-//! One answer says little: rights were just exchanged and are not known everywhere, or the object is not there yet, which a bucket that we
-//! may not list reports as a denial, too. So a denied attempt is given back, and the task looks at its source
-//! before it starts again. Only a source that is denied for `SOURCE_WAIT` on end is given up. Since when it is
-//! denied is written in the log, with the attempt that was given back, so that no restart forgets it.
+//! One answer says little: rights were just exchanged and are not known everywhere, or the object
+//! is not there yet, which a bucket that we may not list reports as a denial, too. So a denied
+//! attempt is given back, and the task looks at its source before it starts again. Only a source
+//! that is denied for `SOURCE_WAIT` on end is given up. Since when it is denied is written in the
+//! log, with the attempt that was given back, so that no restart forgets it.
 
 use std::time::Duration;
 
@@ -35,17 +36,31 @@ impl Jobs {
         is_newest.then(|| since(&released, &message))
     }
 
-    /// Reads a byte of the source of a task whose newest start was given back since it was denied; looking it up may be allowed where reading
-    /// is not. Nothing where the task may start for all that this knows.
-    pub async fn look_at_denied_source(&self, source: &Source, state: &JobState, task: TaskName) -> Option<Readiness> {
+    /// Reads a byte of the source of a task whose newest start was given back since it was denied;
+    /// looking it up may be allowed where reading is not. Nothing where the task may start for all
+    /// that this knows.
+    pub async fn look_at_denied_source(
+        &self,
+        source: &Source,
+        state: &JobState,
+        task: TaskName,
+    ) -> Option<Readiness> {
         self.denied_since(state, task).await?;
-        let read = source.bucket.get_range(&source.key, &source.etag, 0..1).await;
+        let read = source
+            .bucket
+            .get_range(&source.key, &source.etag, 0..1)
+            .await;
         let failure = self.classify_source_error(&read.err()?).await;
         Some(self.readiness_after(failure, state, task).await)
     }
 
     /// Whether a task may start whose source could not be looked at.
-    pub async fn readiness_after(&self, failure: Failure, state: &JobState, task: TaskName) -> Readiness {
+    pub async fn readiness_after(
+        &self,
+        failure: Failure,
+        state: &JobState,
+        task: TaskName,
+    ) -> Readiness {
         match (&failure.remedy, failure.class()) {
             (Remedy::AwaitSource, _) => self.wait_for_source(failure, state, task).await,
             (_, Class::Permanent) => Readiness::Never(failure),
@@ -57,18 +72,23 @@ impl Jobs {
         }
     }
 
-    /// Whether a task may start whose source was denied when it was just looked at. It may the first time, so that the denial is put on
-    /// record with the attempt it gives back.
-    async fn wait_for_source(&self, denied: Failure, state: &JobState, task: TaskName) -> Readiness {
+    /// Whether a task may start whose source was denied when it was just looked at. It may the
+    /// first time, so that the denial is put on record with the attempt it gives back.
+    async fn wait_for_source(
+        &self,
+        denied: Failure,
+        state: &JobState,
+        task: TaskName,
+    ) -> Readiness {
         let Some(since) = self.denied_since(state, task).await else {
             return Readiness::Ready(Reservation::default());
         };
         self.wait_since(since, denied.ending_job())
     }
 
-    /// Whether a task may start whose source is waited for since then: not yet, or, after `SOURCE_WAIT`,
-    /// never. That is judged by our clock and times of the log, and not at all where our clock is known to be
-    /// wrong.
+    /// Whether a task may start whose source is waited for since then: not yet, or, after
+    /// `SOURCE_WAIT`, never. That is judged by our clock and times of the log, and not at all where
+    /// our clock is known to be wrong.
     pub fn wait_since(&self, since: DateTime<Utc>, failure: Failure) -> Readiness {
         if let Some(left) = self.source_wait_left(since) {
             return Readiness::Wait(left.min(LOOK_AGAIN));
@@ -91,9 +111,14 @@ impl Jobs {
         left.to_std().ok().filter(|left| !left.is_zero())
     }
 
-    /// What is to be kept of the beginning when an attempt is given back since its source was denied: it goes on from the last such
-    /// attempt, unless the source could be read for as long as it would have been waited for.
-    pub(super) async fn denial_goes_on_from(&self, job: &JobId, task: TaskName) -> Option<DateTime<Utc>> {
+    /// What is to be kept of the beginning when an attempt is given back since its source was
+    /// denied: it goes on from the last such attempt, unless the source could be read for as long
+    /// as it would have been waited for.
+    pub(super) async fn denial_goes_on_from(
+        &self,
+        job: &JobId,
+        task: TaskName,
+    ) -> Option<DateTime<Utc>> {
         let (released, message) = self.last_denial(job, task).await?;
         self.source_wait_left(message.time)?;
         Some(since(&released, &message))

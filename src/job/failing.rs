@@ -1,4 +1,5 @@
-//! The ways a task fails: tried again after a pause, handed back for an operator, or the end of its job.
+//! The ways a task fails: tried again after a pause, handed back for an operator, or the end of its
+//! job.
 
 use std::time::Duration;
 
@@ -35,13 +36,16 @@ impl Run {
         meter::failure(self.key.class, failure.code);
         tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, code = %failure.code, stderr = failure.evidence.stderr, "{}", failure.message);
 
-        // The server does not fence acknowledgements, so an attempt that was overtaken must not settle.
+        // The server does not fence acknowledgements, so an attempt that was overtaken must not
+        // settle.
         if !is_newest {
             return Ok(Disposition::LeaveUnacked);
         }
 
         match (&failure.remedy, failure.class()) {
-            (Remedy::EndJob, _) | (Remedy::ByClass, Class::Permanent) => self.fail(state, failure).await,
+            (Remedy::EndJob, _) | (Remedy::ByClass, Class::Permanent) => {
+                self.fail(state, failure).await
+            }
             (Remedy::AwaitNewer(unread), _) => {
                 // Readiness names the release that is needed.
                 self.jobs.log.newer().note(unread);
@@ -50,7 +54,8 @@ impl Run {
             }
             (Remedy::AwaitSource, _) => {
                 let since = self.jobs.denial_goes_on_from(&state.job_id, task).await;
-                self.release(attempt, Released::AWAITS_SOURCE, since).await?;
+                self.release(attempt, Released::AWAITS_SOURCE, since)
+                    .await?;
                 Ok(Disposition::Retry(denial::LOOK_AGAIN))
             }
             (Remedy::ByClass, Class::Operator) => {
@@ -63,13 +68,17 @@ impl Run {
                 if used >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
                     return self.fail(state, too_many(state, task, Some(failure))).await;
                 }
-                Ok(Disposition::Retry(backoff(self.jobs.settings.retry_delay, used)))
+                Ok(Disposition::Retry(backoff(
+                    self.jobs.settings.retry_delay,
+                    used,
+                )))
             }
         }
     }
 
-    /// A failed check is published, so that the next attempt can compare: what was measured twice alike is
-    /// our own fault. Whoever dies before it is published leaves one attempt less to compare with, no more.
+    /// A failed check is published, so that the next attempt can compare: what was measured twice
+    /// alike is our own fault. Whoever dies before it is published leaves one attempt less to
+    /// compare with, no more.
     async fn compare_with_last(&self, attempt: u64, failure: Failure) -> Result<Failure, Refused> {
         if failure.code != Code::VerificationFailed || failure.remedy != Remedy::ByClass {
             return Ok(failure);
@@ -77,8 +86,10 @@ impl Run {
 
         let subject = subject::work(&self.key.job_id, WorkKind::Failed, self.key.task);
         let last = self.jobs.log.last(topology::WORK, &subject).await;
-        // A message that cannot be read counts as none: it is compared with, and decides nothing else.
-        let last: Option<FailedCheck> = last.and_then(|last| serde_json::from_slice(&last.payload).ok());
+        // A message that cannot be read counts as none: it is compared with, and decides nothing
+        // else.
+        let last: Option<FailedCheck> =
+            last.and_then(|last| serde_json::from_slice(&last.payload).ok());
         if last.is_some_and(|last| last.attempt != attempt && last.reason == failure.message) {
             return Ok(failure.measured_again());
         }
@@ -96,7 +107,11 @@ impl Run {
     }
 
     /// Ends the job permanently: dead letter, verdict, end, acknowledgement.
-    pub(super) async fn fail(&self, state: &JobState, failure: Failure) -> Result<Disposition, SettleError> {
+    pub(super) async fn fail(
+        &self,
+        state: &JobState,
+        failure: Failure,
+    ) -> Result<Disposition, SettleError> {
         let error = failure.to_error(Some(self.key.task));
         self.publish_dead_letter(state, failure).await?;
         crash::point("step.dead");
@@ -105,7 +120,11 @@ impl Run {
     }
 
     /// Keeps the task as a dead letter, once for each life of its job.
-    pub(super) async fn publish_dead_letter(&self, state: &JobState, failure: Failure) -> Result<(), Refused> {
+    pub(super) async fn publish_dead_letter(
+        &self,
+        state: &JobState,
+        failure: Failure,
+    ) -> Result<(), Refused> {
         let error = failure.to_error(Some(self.key.task));
         let evidence = *failure.evidence;
         let report = TaskReport {
@@ -137,7 +156,8 @@ impl Run {
     }
 }
 
-/// The failure of a task whose attempts are used up; `last` is how the last one failed, where it could still say so.
+/// The failure of a task whose attempts are used up; `last` is how the last one failed, where it
+/// could still say so.
 pub(super) fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) -> Failure {
     let limit = state.accepted.fact.upload.settings.max_attempts;
     match last {
@@ -152,13 +172,15 @@ pub(super) fn too_many(state: &JobState, task: TaskName, last: Option<Failure>) 
         }
         None => Failure::new(
             Code::TooManyAttempts,
-            format!("The conversion was started {limit} times and never came to an end (task {task})."),
+            format!(
+                "The conversion was started {limit} times and never came to an end (task {task})."
+            ),
         ),
     }
 }
 
-/// The pause before attempt `used + 1`: doubling from `first`, at most ten minutes, with up to a quarter more so that many
-/// tasks that failed together do not come back together.
+/// The pause before attempt `used + 1`: doubling from `first`, at most ten minutes, with up to a
+/// quarter more so that many tasks that failed together do not come back together.
 fn backoff(first: Duration, used: u64) -> Duration {
     let doublings = u32::try_from(used.saturating_sub(1).min(10)).unwrap_or(10);
     let pause = (first * 2_u32.pow(doublings)).min(Duration::from_secs(600));

@@ -31,8 +31,8 @@ pub enum Remedy {
     ByClass,
     /// The job ends: what could be waited for or tried again was.
     EndJob,
-    /// The attempt does not count, and the task waits for its source: the storage denies it while it serves our own bucket, or it is not
-    /// there yet.
+    /// The attempt does not count, and the task waits for its source: the storage denies it while
+    /// it serves our own bucket, or it is not there yet.
     AwaitSource,
     /// The attempt does not count, and the task is left to a newer release.
     AwaitNewer(Unread),
@@ -67,17 +67,24 @@ impl Failure {
         Self::new(code, code.sentence())
     }
 
-    /// A failure with the text of an error, made a sentence: a capital at its start, a full stop at its end.
+    /// A failure with the text of an error, made a sentence: a capital at its start, a full stop at
+    /// its end.
     #[must_use]
     pub fn from_error(code: Code, error: &dyn std::fmt::Display) -> Self {
         let text = error.to_string();
         let mut rest = text.trim_end_matches('.').chars();
-        let first: String = rest.next().map(char::to_uppercase).into_iter().flatten().collect();
+        let first: String = rest
+            .next()
+            .map(char::to_uppercase)
+            .into_iter()
+            .flatten()
+            .collect();
         Self::new(code, format!("{first}{}.", rest.as_str()))
     }
 
-    /// A failure of the worker's machine: a process that cannot be started, a port that cannot be opened, a file that cannot be used.
-    /// `what` says which, and that it failed. A full disk has a code of its own.
+    /// A failure of the worker's machine: a process that cannot be started, a port that cannot be
+    /// opened, a file that cannot be used. `what` says which, and that it failed. A full disk has a
+    /// code of its own.
     #[must_use]
     pub fn of_host(what: &str, error: &io::Error) -> Self {
         let code = match error.kind() {
@@ -90,7 +97,10 @@ impl Failure {
     /// A failure that only a bug of ours explains; `what` says what is wrong, without a full stop.
     #[must_use]
     pub fn internal(what: &str) -> Self {
-        Self::new(Code::Internal, format!("{what}. {}", Code::Internal.sentence()))
+        Self::new(
+            Code::Internal,
+            format!("{what}. {}", Code::Internal.sentence()),
+        )
     }
 
     /// The failure of work that panicked.
@@ -99,7 +109,10 @@ impl Failure {
         // `panic!` carries a `String` where it has arguments, else a `&str`.
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Self::internal(&format!("The work panicked: {}", text.unwrap_or("it said nothing")))
+        Self::internal(&format!(
+            "The work panicked: {}",
+            text.unwrap_or("it said nothing")
+        ))
     }
 
     /// The same failure with what was run.
@@ -116,7 +129,8 @@ impl Failure {
         self
     }
 
-    /// The failure of a check that measured the same once before, on another output: nothing but a bug of ours is left to explain it.
+    /// The failure of a check that measured the same once before, on another output: nothing but a
+    /// bug of ours is left to explain it.
     #[must_use]
     pub fn measured_again(self) -> Self {
         let message = format!(
@@ -129,7 +143,8 @@ impl Failure {
             .ending_job()
     }
 
-    /// What the failure asks for. What an operator should act on is permanent where it ends the job: nothing waits for them any more.
+    /// What the failure asks for. What an operator should act on is permanent where it ends the
+    /// job: nothing waits for them any more.
     #[must_use]
     pub const fn class(&self) -> Class {
         match (self.code.class(), &self.remedy) {
@@ -187,7 +202,10 @@ mod tests {
         assert_eq!(of(io::ErrorKind::StorageFull).code, Code::DiskFull);
         let missing = of(io::ErrorKind::NotFound);
         assert_eq!(missing.code, Code::WorkerFault);
-        assert_eq!(missing.message, "ffmpeg could not be run: entity not found.");
+        assert_eq!(
+            missing.message,
+            "ffmpeg could not be run: entity not found."
+        );
     }
 
     #[test]
@@ -199,7 +217,9 @@ mod tests {
             let failure = Failure::of_panic(&*panic);
             assert_eq!(failure.code, Code::Internal);
             assert!(
-                failure.message.starts_with("The work panicked: out of bounds. "),
+                failure
+                    .message
+                    .starts_with("The work panicked: out of bounds. "),
                 "{failure}"
             );
         }

@@ -1,4 +1,5 @@
-//! Whether the output bucket can be used. While it cannot, tasks wait for it instead of using up their attempts.
+//! Whether the output bucket can be used. While it cannot, tasks wait for it instead of using up
+//! their attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,11 +61,16 @@ impl Access {
             Self::Refused {
                 code: Code::ClockSkew,
                 reason,
-            } => ("the clocks of this service and of the storage differ", reason),
+            } => (
+                "the clocks of this service and of the storage differ",
+                reason,
+            ),
             Self::Refused { reason, .. } => ("the storage refuses this service", reason),
             Self::Unreachable { reason } => ("the storage does not answer", reason),
         };
-        Some(format!("{what}, and no task is started until that is mended: {reason}"))
+        Some(format!(
+            "{what}, and no task is started until that is mended: {reason}"
+        ))
     }
 
     /// Whether two answers are of one kind, though their words may differ.
@@ -93,8 +99,8 @@ impl Gate {
         (*self.0.borrow() != Access::Granted).then(Self::retry_delay)
     }
 
-    /// How long a task waits before the storage is asked again. Up to twice the least time, so that tasks that waited together do not come
-    /// back together.
+    /// How long a task waits before the storage is asked again. Up to twice the least time, so that
+    /// tasks that waited together do not come back together.
     pub(super) fn retry_delay() -> Duration {
         PAUSE.mul_f64(1.0 + rand::random::<f64>())
     }
@@ -131,12 +137,16 @@ impl Jobs {
 
     /// Finds out what our own bucket lets us do, by a canary that writes, and tells the gate.
     pub async fn try_access(&self) -> Access {
-        let canary = tokio::time::timeout(ANSWER, self.output.canary(&self.settings.output_root)).await;
+        let canary =
+            tokio::time::timeout(ANSWER, self.output.canary(&self.settings.output_root)).await;
         let access = match canary {
             Ok(Ok(())) => Access::Granted,
             Ok(Err(error)) => Access::from_error(&error),
             Err(_) => Access::Unreachable {
-                reason: format!("no answer from bucket {} within {ANSWER:?}", self.output.name()),
+                reason: format!(
+                    "no answer from bucket {} within {ANSWER:?}",
+                    self.output.name()
+                ),
             },
         };
 
@@ -144,8 +154,8 @@ impl Jobs {
         access
     }
 
-    /// Looks after the gate. While it is open a look at any key tells whether something is wrong, and only then the canary is sent; while
-    /// it is closed nothing but the canary opens it.
+    /// Looks after the gate. While it is open a look at any key tells whether something is wrong,
+    /// and only then the canary is sent; while it is closed nothing but the canary opens it.
     pub async fn keep_gate(&self) -> Access {
         let key = format!("{}canary", self.settings.output_root);
         if self.gate.access() == Access::Granted
@@ -183,7 +193,11 @@ mod tests {
             away,
         ] {
             gate.set(closed);
-            assert!(shared.pause().is_some_and(|pause| (PAUSE..=PAUSE * 2).contains(&pause)));
+            assert!(
+                shared
+                    .pause()
+                    .is_some_and(|pause| (PAUSE..=PAUSE * 2).contains(&pause))
+            );
         }
 
         gate.set(Access::Granted);
@@ -192,10 +206,17 @@ mod tests {
 
     #[test]
     fn an_obstacle_says_what_it_is_and_keeps_the_storages_own_words() {
-        let clock = refused(Code::ClockSkew, "they differ by 60 min").obstacle().unwrap();
-        assert!(clock.contains("the clocks of") && clock.contains("60 min"), "{clock}");
+        let clock = refused(Code::ClockSkew, "they differ by 60 min")
+            .obstacle()
+            .unwrap();
+        assert!(
+            clock.contains("the clocks of") && clock.contains("60 min"),
+            "{clock}"
+        );
 
-        let denied = refused(Code::StorageDenied, "403 ExpiredToken").obstacle().unwrap();
+        let denied = refused(Code::StorageDenied, "403 ExpiredToken")
+            .obstacle()
+            .unwrap();
         assert!(
             denied.contains("refuses") && denied.contains("ExpiredToken"),
             "{denied}"

@@ -1,4 +1,5 @@
-//! Access to the log of all jobs, and what every stage needs besides: the output bucket and public names.
+//! Access to the log of all jobs, and what every stage needs besides: the output bucket and public
+//! names.
 
 use std::time::Duration;
 
@@ -16,14 +17,16 @@ pub struct JobSettings {
     pub worker: String,
     /// Root of public URLs: the output bucket as players see it, ending in `/`.
     pub public_base_url: String,
-    /// Root of the URLs of growing playlists, ending in `/`: the bucket itself, since what changes every few seconds is nothing for a
-    /// CDN.
+    /// Root of the URLs of growing playlists, ending in `/`: the bucket itself, since what changes
+    /// every few seconds is nothing for a CDN.
     pub live_base_url: String,
     /// Root of every output prefix, ending in `/`.
     pub output_root: String,
-    /// How long an event's object is waited for: one that is not there, or that the storage denies us.
+    /// How long an event's object is waited for: one that is not there, or that the storage denies
+    /// us.
     pub source_wait: Duration,
-    /// First pause before a transient failure is tried again; it doubles with each attempt up to ten minutes.
+    /// First pause before a transient failure is tried again; it doubles with each attempt up to
+    /// ten minutes.
     pub retry_delay: Duration,
 }
 
@@ -63,12 +66,17 @@ impl Jobs {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the message.
-    pub async fn announce(&self, fact: &Fact, traceparent: Option<&str>) -> Result<CreateOutcome, Refused> {
-        self.announce_as(cuid2::create_id(), fact, traceparent).await
+    pub async fn announce(
+        &self,
+        fact: &Fact,
+        traceparent: Option<&str>,
+    ) -> Result<CreateOutcome, Refused> {
+        self.announce_as(cuid2::create_id(), fact, traceparent)
+            .await
     }
 
-    /// As [`Jobs::announce`], under a message id that is the writer's own: a repetition with the same id is
-    /// reported as ours.
+    /// As [`Jobs::announce`], under a message id that is the writer's own: a repetition with the
+    /// same id is reported as ours.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the message.
@@ -78,7 +86,9 @@ impl Jobs {
         fact: &Fact,
         traceparent: Option<&str>,
     ) -> Result<CreateOutcome, Refused> {
-        let Head { job_id, file_id, .. } = fact.head();
+        let Head {
+            job_id, file_id, ..
+        } = fact.head();
         let subject = subject::fact(job_id, fact.kind());
         let body = fact.encode();
 
@@ -86,7 +96,9 @@ impl Jobs {
             .log
             .create(
                 topology::JOBS,
-                OutboundMessage::json(subject, body).with_id(id).traced(traceparent),
+                OutboundMessage::json(subject, body)
+                    .with_id(id)
+                    .traced(traceparent),
             )
             .await?;
 

@@ -1,7 +1,8 @@
 //! Keeps a task ours while we work on it, and notices when it is not any more.
 //!
-//! The server does not fence acknowledgements: a worker that was paused beyond `ack_wait` can still extend, remove or return
-//! the message that another one holds by now. So only the newest attempt may speak, and each heartbeat asks whether it is us.
+//! The server does not fence acknowledgements: a worker that was paused beyond `ack_wait` can still
+//! extend, remove or return the message that another one holds by now. So only the newest attempt
+//! may speak, and each heartbeat asks whether it is us.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use tokio::time::Instant;
 
 use super::Jobs;
 
-/// How long the work counter may stand still before the work counts as stuck. ffmpeg has its own, equal deadline; this one
-/// covers everything else, and leaves that one the first word.
+/// How long the work counter may stand still before the work counts as stuck. ffmpeg has its own,
+/// equal deadline; this one covers everything else, and leaves that one the first word.
 pub const STALL: Duration = Duration::from_secs(150);
 
-/// A monotone counter of work done: frames, bytes read or uploaded, objects checked. Clones count together.
+/// A monotone counter of work done: frames, bytes read or uploaded, objects checked. Clones count
+/// together.
 #[derive(Debug, Clone, Default)]
 pub struct WorkCounter(Arc<AtomicU64>);
 
@@ -62,16 +64,22 @@ pub enum LeaseEnd {
 }
 
 impl Jobs {
-    /// The newest start of the task, by the stream sequence of its `attempt`; nothing before the first.
+    /// The newest start of the task, by the stream sequence of its `attempt`; nothing before the
+    /// first.
     pub async fn newest(&self, job: &JobId, task: TaskName) -> Option<u64> {
         let subject = subject::work(job, WorkKind::Attempt, task);
-        self.log.last(topology::WORK, &subject).await.map(|last| last.seq)
+        self.log
+            .last(topology::WORK, &subject)
+            .await
+            .map(|last| last.seq)
     }
 
     /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
     pub async fn is_newest(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
         // Where the stream has forgotten every attempt, none is newer.
-        self.newest(job, task).await.is_none_or(|newest| newest == seq)
+        self.newest(job, task)
+            .await
+            .is_none_or(|newest| newest == seq)
     }
 
     /// Heartbeats until the lease ends. Dropped when the work is done.
@@ -109,7 +117,8 @@ impl Jobs {
                 return LeaseEnd::Stalled;
             }
 
-            // After a pause of the whole process this comes first: the deadline is judged by what the server says now.
+            // After a pause of the whole process this comes first: the deadline is judged by what
+            // the server says now.
             let beat = async {
                 let alive = delivery.heartbeat().await;
                 (
@@ -124,7 +133,8 @@ impl Jobs {
                 Ok((_, false, _)) => return LeaseEnd::Lost,
                 Ok((_, _, true)) => return LeaseEnd::Overruled,
                 Ok((true, true, false)) => confirmed = Instant::now(),
-                // One missed confirmation is no loss: the server redelivers after `ack_wait` at the earliest.
+                // One missed confirmation is no loss: the server redelivers after `ack_wait` at the
+                // earliest.
                 Ok((false, true, false)) | Err(_) if confirmed.elapsed() >= topology::ACK_WAIT => {
                     return LeaseEnd::Lost;
                 }
@@ -134,22 +144,31 @@ impl Jobs {
     }
 
     async fn is_overruled(&self, job: &JobId) -> bool {
-        let facts = self.log.subjects(topology::JOBS, &subject::facts_of(job)).await;
+        let facts = self
+            .log
+            .subjects(topology::JOBS, &subject::facts_of(job))
+            .await;
         [FactKind::Cancel, FactKind::Verdict, FactKind::Ended]
             .into_iter()
             .any(|kind| facts.contains_key(&subject::fact(job, kind)))
     }
 
-    /// Ends when the job's cancel, verdict or end is published on core NATS: faster than the next heartbeat,
-    /// but not sure to come.
+    /// Ends when the job's cancel, verdict or end is published on core NATS: faster than the next
+    /// heartbeat, but not sure to come.
     async fn overruled(&self, job: &JobId) {
-        let mut heard = self.log.subscribe(format!("live.{}", subject::facts_of(job))).await;
+        let mut heard = self
+            .log
+            .subscribe(format!("live.{}", subject::facts_of(job)))
+            .await;
         while let Some(told) = heard.next().await {
-            if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) = subject::parse_fact(&told) {
+            if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) =
+                subject::parse_fact(&told)
+            {
                 return;
             }
         }
-        // Without a subscription the heartbeats alone ask, so this branch must not end the `select!`.
+        // Without a subscription the heartbeats alone ask, so this branch must not end the
+        // `select!`.
         std::future::pending().await
     }
 }

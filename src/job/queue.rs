@@ -1,4 +1,5 @@
-//! A job's window on the queue: the first tasks in plan order that lack a result, or `finish` once none does.
+//! A job's window on the queue: the first tasks in plan order that lack a result, or `finish` once
+//! none does.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +14,26 @@ use super::verdict::SettleError;
 /// Tasks of one job that are on the queue at a time, at least and at most.
 const WINDOW: (usize, usize) = (2, 256);
 
-/// Tasks that a job may have on the queue: those in work, and as many behind them, so that no one waits for
-/// one. Where others wait already, it has one in work and one behind it, and jobs take turns chunk by chunk.
+/// Tasks that a job may have on the queue: those in work, and as many behind them, so that no one
+/// waits for one. Where others wait already, it has one in work and one behind it, and jobs take
+/// turns chunk by chunk.
 fn window(backlog: Backlog) -> usize {
     let (least, most) = WINDOW;
     let plenty = 2 * backlog.capacity();
     if backlog.waiting > plenty {
         return least;
     }
-    usize::try_from(plenty).unwrap_or(most).clamp(2 * least, most)
+    usize::try_from(plenty)
+        .unwrap_or(most)
+        .clamp(2 * least, most)
 }
 
 impl Jobs {
     /// Puts what comes next for a planned job on the queue. Always safe to call again.
     ///
-    /// The caller has just published a result or found one: results are counted afresh, after that, so that of all workers
-    /// that finish tasks of a job at the same moment at least one sees them all.
+    /// The caller has just published a result or found one: results are counted afresh, after that,
+    /// so that of all workers that finish tasks of a job at the same moment at least one sees them
+    /// all.
     ///
     /// # Errors
     /// [`SettleError`] when the server will never take a task, or the job cannot be read.
@@ -70,16 +75,21 @@ impl Jobs {
         )
     }
 
-    /// Has the growing playlists follow what was made. One such task is on the queue at a time; a full queue is no error.
+    /// Has the growing playlists follow what was made. One such task is on the queue at a time; a
+    /// full queue is no error.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take the task.
     pub async fn enqueue_playlist_update(&self, state: &JobState) -> Result<(), Refused> {
         let key = state.key(TaskName::PLAYLIST);
-        self.log.enqueue(&key, state.traceparent.as_deref()).await.map(drop)
+        self.log
+            .enqueue(&key, state.traceparent.as_deref())
+            .await
+            .map(drop)
     }
 
-    /// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back to the job.
+    /// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back
+    /// to the job.
     async fn put(&self, state: &JobState, tasks: &[TaskKey]) -> Result<(), Refused> {
         // A list costs about as much as putting one task there in vain.
         let queued = if tasks.len() > 1 {
@@ -101,9 +111,13 @@ impl Jobs {
         Ok(())
     }
 
-    /// Whether any task is on the queue that takes the job on: playlists only follow. One that only a newer release knows may.
+    /// Whether any task is on the queue that takes the job on: playlists only follow. One that only
+    /// a newer release knows may.
     pub async fn is_queued(&self, job: &JobId) -> bool {
-        let queued = self.log.subjects(topology::TASKS, &subject::tasks_of(job)).await;
+        let queued = self
+            .log
+            .subjects(topology::TASKS, &subject::tasks_of(job))
+            .await;
         let mut tasks = queued.keys().map(|subject| subject::read_task(subject));
         tasks.any(|key| key.map_or(true, |key| key.task != TaskName::PLAYLIST))
     }

@@ -1,8 +1,9 @@
-//! The receipt: the proof beside a finished output. A pure function of facts and objects, so two writers write equal bytes.
+//! The receipt: the proof beside a finished output. A pure function of facts and objects, so two
+//! writers write equal bytes.
 //!
-//! It alone is enough to check an output again, and to repair it, when the log has long forgotten the job: it holds the plan, what
-//! every task made, every object with size and hash, and every check with its figures. It is sealed, so that a change of its own is
-//! found as well.
+//! It alone is enough to check an output again, and to repair it, when the log has long forgotten
+//! the job: it holds the plan, what every task made, every object with size and hash, and every
+//! check with its figures. It is sealed, so that a change of its own is found as well.
 
 use std::collections::BTreeMap;
 
@@ -75,7 +76,8 @@ pub struct Made {
     pub task: TaskName,
     /// The attempt in the keys of its objects.
     pub attempt: u64,
-    /// What it made. Of a repair: only what takes the place of damaged objects; its init segments are those that are in use.
+    /// What it made. Of a repair: only what takes the place of damaged objects; its init segments
+    /// are those that are in use.
     pub output: TaskOutput,
     /// Where its list lies, if it is an object.
     #[serde(default)]
@@ -110,7 +112,8 @@ impl Check {
     /// The same check with a figure, rounded to six decimals.
     #[must_use]
     pub fn figure(mut self, word: &str, value: f64) -> Self {
-        self.figures.insert(word.to_owned(), (value * 1e6).round() / 1e6);
+        self.figures
+            .insert(word.to_owned(), (value * 1e6).round() / 1e6);
         self
     }
 }
@@ -141,9 +144,13 @@ impl Receipt {
         const WHAT: &str = "the receipt";
 
         let receipt: Self = wire::read(WHAT, bytes)?;
-        // The stored text is hashed, not the value encoded again, so that a change of any byte is found.
-        let text = std::str::from_utf8(bytes).map_err(|error| Unread::broken(WHAT, error.to_string()))?;
-        let (before, after) = text.rsplit_once(&receipt.seal).ok_or(ReceiptError::Changed)?;
+        // The stored text is hashed, not the value encoded again, so that a change of any byte is
+        // found.
+        let text =
+            std::str::from_utf8(bytes).map_err(|error| Unread::broken(WHAT, error.to_string()))?;
+        let (before, after) = text
+            .rsplit_once(&receipt.seal)
+            .ok_or(ReceiptError::Changed)?;
         let open = format!("{before}{UNSEALED}{after}");
         if Digest::of(open.as_bytes()).sha256 == receipt.seal {
             Ok(receipt)

@@ -46,7 +46,8 @@ pub async fn again(log: &Log, old: &Accepted, job: &JobId) -> Result<u64, SendEr
 pub fn event(old: &Accepted, job: &JobId) -> Value {
     let mut event = serde_json::to_value(&old.upload).unwrap_or_default();
 
-    // Bucket and key are taken as they are. A URL would be decoded again, and both at once are refused.
+    // Bucket and key are taken as they are. A URL would be decoded again, and both at once are
+    // refused.
     if let (Some(source), Value::Object(fields)) = (&old.source, &mut event) {
         fields.remove("file_url");
         fields.insert("bucket".to_owned(), json!(source.bucket));

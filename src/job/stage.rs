@@ -57,12 +57,16 @@ pub enum Readiness {
 /// The work of one class of tasks.
 pub trait Stage: Clone + Send + Sync + 'static {
     /// Whether what the task needs is there. Asked before an attempt is counted.
-    fn readiness(&self, _state: &JobState, _task: TaskName) -> impl Future<Output = Readiness> + Send {
+    fn readiness(
+        &self,
+        _state: &JobState,
+        _task: TaskName,
+    ) -> impl Future<Output = Readiness> + Send {
         std::future::ready(Readiness::Ready(Reservation::default()))
     }
 
-    /// Has growing playlists follow what was made of a job so far. It goes around the five steps: it has no result, counts no attempts,
-    /// and is done again whenever it is asked for.
+    /// Has growing playlists follow what was made of a job so far. It goes around the five steps:
+    /// it has no result, counts no attempts, and is done again whenever it is asked for.
     ///
     /// An error is what keeps the job itself from going on.
     fn grow(
@@ -74,5 +78,6 @@ pub trait Stage: Clone + Send + Sync + 'static {
     }
 
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
-    fn work(&self, assignment: Assignment) -> impl Future<Output = Result<Product, Failure>> + Send;
+    fn work(&self, assignment: Assignment)
+    -> impl Future<Output = Result<Product, Failure>> + Send;
 }

@@ -67,7 +67,8 @@ impl WorkState {
     pub fn from_subjects(subjects: &BTreeMap<String, u64>) -> Result<Self, Unread> {
         let mut state = Self::default();
         for (subject, count) in subjects {
-            // The subject of a part ends in `<task>.<k>`, one token more than those of the other kinds.
+            // The subject of a part ends in `<task>.<k>`, one token more than those of the other
+            // kinds.
             if let Some((_, task, k)) = subject::parse_part(subject) {
                 state.parts.entry(task).or_default().insert(k);
                 continue;
@@ -100,10 +101,15 @@ impl WorkState {
         self.released.get(&task).copied().unwrap_or(0)
     }
 
-    /// The name under which a planned task's result is looked for: its redo's, once there is an order to redo it.
+    /// The name under which a planned task's result is looked for: its redo's, once there is an
+    /// order to redo it.
     #[must_use]
     pub fn effective(&self, task: TaskName) -> TaskName {
-        if self.redo.contains(&task) { task.redone() } else { task }
+        if self.redo.contains(&task) {
+            task.redone()
+        } else {
+            task
+        }
     }
 }
 
@@ -138,10 +144,19 @@ impl JobState {
     /// The planned tasks that lack a result, in the order of the plan.
     #[must_use]
     pub fn pending(&self) -> Vec<TaskKey> {
-        let tasks = self.plan().map(|plan| plan.tasks.as_slice()).unwrap_or_default();
+        let tasks = self
+            .plan()
+            .map(|plan| plan.tasks.as_slice())
+            .unwrap_or_default();
         tasks
             .iter()
-            .map(|planned| TaskKey::new(self.job_id.clone(), self.work.effective(planned.task), planned.lane))
+            .map(|planned| {
+                TaskKey::new(
+                    self.job_id.clone(),
+                    self.work.effective(planned.task),
+                    planned.lane,
+                )
+            })
             .filter(|key| !self.work.done.contains(&key.task))
             .collect()
     }
@@ -157,14 +172,20 @@ impl Jobs {
     /// The job as the log has it now; nothing when it was never accepted.
     ///
     /// # Errors
-    /// [`Unread`] where anything that was said of the job needs a newer release, or is broken: it never counts as absent.
+    /// [`Unread`] where anything that was said of the job needs a newer release, or is broken: it
+    /// never counts as absent.
     pub async fn state(&self, job: &JobId) -> Result<Option<JobState>, Unread> {
-        let facts = self.log.subjects(topology::JOBS, &subject::facts_of(job)).await;
-        let kinds = facts.keys().map(|subject| Ok(subject::read_fact(subject)?.1));
+        let facts = self
+            .log
+            .subjects(topology::JOBS, &subject::facts_of(job))
+            .await;
+        let kinds = facts
+            .keys()
+            .map(|subject| Ok(subject::read_fact(subject)?.1));
         let kinds: BTreeSet<FactKind> = kinds.collect::<Result<_, Unread>>()?;
 
-        // None of these waits for another: what is published of a job meanwhile is in none of them or in
-        // some, as if they were read in a row.
+        // None of these waits for another: what is published of a job meanwhile is in none of them
+        // or in some, as if they were read in a row.
         let (accepted, planned, cancel, verdict, work) = futures::join!(
             self.recorded(job, FactKind::Accepted, &kinds),
             self.entry(job, FactKind::Planned, &kinds),
@@ -195,14 +216,26 @@ impl Jobs {
     /// # Errors
     /// [`Unread::Newer`] where a newer worker said what this release does not know.
     pub async fn work(&self, job: &JobId) -> Result<WorkState, Unread> {
-        WorkState::from_subjects(&self.log.subjects(topology::WORK, &subject::work_of(job)).await)
+        WorkState::from_subjects(
+            &self
+                .log
+                .subjects(topology::WORK, &subject::work_of(job))
+                .await,
+        )
     }
 
-    async fn recorded(&self, job: &JobId, kind: FactKind, present: &BTreeSet<FactKind>) -> Option<StoredMessage> {
+    async fn recorded(
+        &self,
+        job: &JobId,
+        kind: FactKind,
+        present: &BTreeSet<FactKind>,
+    ) -> Option<StoredMessage> {
         if !present.contains(&kind) {
             return None;
         }
-        self.log.last(topology::JOBS, &subject::fact(job, kind)).await
+        self.log
+            .last(topology::JOBS, &subject::fact(job, kind))
+            .await
     }
 
     async fn entry<T: DeserializeOwned>(
@@ -227,8 +260,12 @@ pub(super) fn entry<T: DeserializeOwned>(recorded: &StoredMessage) -> Result<Ent
 
 /// A plan, unless it needs more than this release can do.
 fn feasible(planned: Option<Entry<Planned>>) -> Result<Option<Entry<Planned>>, Unread> {
-    let unmet = planned.as_ref().and_then(|planned| planned.fact.unmet_need());
-    let Some(need) = unmet else { return Ok(planned) };
+    let unmet = planned
+        .as_ref()
+        .and_then(|planned| planned.fact.unmet_need());
+    let Some(need) = unmet else {
+        return Ok(planned);
+    };
     let job = planned.as_ref().map(|planned| &planned.fact.head.job_id);
     let subject = job.map_or_else(String::new, |job| subject::fact(job, FactKind::Planned));
     Err(Unread::newer(subject, format!("the plan needs {need:?}")))
@@ -264,7 +301,10 @@ mod tests {
         for tail in ["later.v0", "done.s0", "part.s0.1", "attempt.audio"] {
             let subjects = BTreeMap::from([(format!("hls.v1.work.j1.{tail}"), 1)]);
             let read = WorkState::from_subjects(&subjects);
-            assert!(matches!(read, Err(Unread::Newer { .. })), "{tail}: {read:?}");
+            assert!(
+                matches!(read, Err(Unread::Newer { .. })),
+                "{tail}: {read:?}"
+            );
         }
     }
 

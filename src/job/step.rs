@@ -1,8 +1,10 @@
 //! The five steps every task of every class goes through. Acknowledgement comes last.
 //!
 //! 1. Read the job and the task's own history from the leader.
-//! 2. Ended: acknowledge. Canceled or decided: carry that out, acknowledge. Too many attempts: fail.
-//! 3. No result yet: publish an attempt, unless someone started meanwhile; work, publish the result as the first one.
+//! 2. Ended: acknowledge. Canceled or decided: carry that out, acknowledge. Too many attempts:
+//!    fail.
+//! 3. No result yet: publish an attempt, unless someone started meanwhile; work, publish the result
+//!    as the first one.
 //! 4. Always: put what comes next on the queue.
 //! 5. Acknowledge.
 
@@ -35,8 +37,14 @@ use crate::telemetry::trace;
 
 /// Takes one delivery of a task through the five steps.
 ///
-/// `hand_back` fires when a shutting down worker's grace period is over: the attempt is released and the task returned.
-pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_back: CancellationToken) -> Disposition {
+/// `hand_back` fires when a shutting down worker's grace period is over: the attempt is released
+/// and the task returned.
+pub async fn run<S: Stage>(
+    jobs: Jobs,
+    stage: S,
+    delivery: Arc<Delivery>,
+    hand_back: CancellationToken,
+) -> Disposition {
     let key = match subject::read_task(delivery.subject()) {
         Ok(key) => key,
         Err(unread) => {
@@ -45,7 +53,11 @@ pub async fn run<S: Stage>(jobs: Jobs, stage: S, delivery: Arc<Delivery>, hand_b
         }
     };
 
-    let run = Run { jobs, key, delivery };
+    let run = Run {
+        jobs,
+        key,
+        delivery,
+    };
     // A playlist update has no result and counts no attempts, so it goes around the five steps.
     let settled = if run.key.task == TaskName::PLAYLIST {
         match run.jobs.storage_pause(run.key.class) {
@@ -71,9 +83,14 @@ enum Worked {
 }
 
 impl Run {
-    async fn steps<S: Stage>(&self, stage: S, hand_back: CancellationToken) -> Result<Disposition, SettleError> {
+    async fn steps<S: Stage>(
+        &self,
+        stage: S,
+        hand_back: CancellationToken,
+    ) -> Result<Disposition, SettleError> {
         let task = self.key.task;
-        // Before the job itself: no one may have started the task after what is read of it here and in between.
+        // Before the job itself: no one may have started the task after what is read of it here and
+        // in between.
         let newest = self.jobs.newest(&self.key.job_id, task).await;
         let Some(state) = self.jobs.state(&self.key.job_id).await? else {
             tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
@@ -87,12 +104,16 @@ impl Run {
 
         if !has_result(&state, task) {
             let readiness = self.readiness(&state, &stage).await;
-            // Whoever slept while it looked speaks of what was: the task is with the one who started it meanwhile.
-            if !matches!(readiness, Readiness::Ready(_)) && self.jobs.newest(&state.job_id, task).await != newest {
+            // Whoever slept while it looked speaks of what was: the task is with the one who
+            // started it meanwhile.
+            if !matches!(readiness, Readiness::Ready(_))
+                && self.jobs.newest(&state.job_id, task).await != newest
+            {
                 return Ok(Disposition::LeaveUnacked);
             }
 
-            // The binding keeps the room reserved until the work is done; `_` would free it at once.
+            // The binding keeps the room reserved until the work is done; `_` would free it at
+            // once.
             let _room = match readiness {
                 Readiness::Ready(room) => room,
                 Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
@@ -109,14 +130,17 @@ impl Run {
         Ok(Disposition::Ack)
     }
 
-    /// Whether the task can be started, by the storage, by the starts it has behind it, and by its stage.
+    /// Whether the task can be started, by the storage, by the starts it has behind it, and by its
+    /// stage.
     async fn readiness<S: Stage>(&self, state: &JobState, stage: &S) -> Readiness {
         let task = self.key.task;
         if let Some(pause) = self.jobs.storage_pause(self.key.class) {
             return Readiness::Wait(pause);
         }
-        // Attempts are counted before the work, so that a file that kills its worker reaches the limit, too.
-        if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts) {
+        // Attempts are counted before the work, so that a file that kills its worker reaches the
+        // limit, too.
+        if state.work.attempts(task) >= u64::from(state.accepted.fact.upload.settings.max_attempts)
+        {
             return Readiness::Never(too_many(state, task, None));
         }
         stage.readiness(state, task).await
@@ -135,7 +159,9 @@ impl Run {
         };
         crash::point("step.attempt");
         let span = self.span(state, attempt);
-        self.attempt(state, attempt, stage, hand_back).instrument(span).await
+        self.attempt(state, attempt, stage, hand_back)
+            .instrument(span)
+            .await
     }
 
     /// What log lines and traces say of the work of one attempt.
@@ -192,8 +218,12 @@ impl Run {
             Worked::HandedBack => {
                 self.release(attempt, "shutdown", None).await?;
 
-                // Only the newest attempt may return the message: another worker may hold it by now.
-                let is_ours = self.jobs.is_newest(&state.job_id, self.key.task, attempt).await;
+                // Only the newest attempt may return the message: another worker may hold it by
+                // now.
+                let is_ours = self
+                    .jobs
+                    .is_newest(&state.job_id, self.key.task, attempt)
+                    .await;
                 let settlement = if is_ours {
                     Disposition::Retry(Duration::ZERO)
                 } else {
@@ -207,7 +237,10 @@ impl Run {
                 Ok(Some(Disposition::LeaveUnacked))
             }
             Worked::Ended(LeaseEnd::Stalled) => {
-                let failure = Failure::new(Code::FfmpegStalled, "The work made no headway and was stopped.");
+                let failure = Failure::new(
+                    Code::FfmpegStalled,
+                    "The work made no headway and was stopped.",
+                );
                 self.failed(state, attempt, failure).await.map(Some)
             }
             Worked::Ended(LeaseEnd::Overruled) => {
@@ -220,21 +253,38 @@ impl Run {
         }
     }
 
-    /// Publishes an attempt, unless another worker did since we read that the newest one is `newest`. We were asleep then, what we
-    /// know of the job is old, and the task is not ours any more.
+    /// Publishes an attempt, unless another worker did since we read that the newest one is
+    /// `newest`. We were asleep then, what we know of the job is old, and the task is not ours any
+    /// more.
     async fn start(&self, state: &JobState, newest: Option<u64>) -> Result<Option<u64>, Refused> {
-        // The time is that of the message, so a later start would count earlier attempts as waiting.
+        // The time is that of the message, so a later start would count earlier attempts as
+        // waiting.
         if state.work.attempts(self.key.task) == 0 {
-            let waited = (Utc::now() - self.delivery.time).to_std().unwrap_or_default();
-            histogram!("fluxhls_queue_wait_seconds", "class" => self.key.class.as_str()).record(waited);
+            let waited = (Utc::now() - self.delivery.time)
+                .to_std()
+                .unwrap_or_default();
+            histogram!("fluxhls_queue_wait_seconds", "class" => self.key.class.as_str())
+                .record(waited);
         }
 
-        let attempt = Attempt::new(state.job_id.clone(), self.key.task, &self.jobs.settings.worker);
+        let attempt = Attempt::new(
+            state.job_id.clone(),
+            self.key.task,
+            &self.jobs.settings.worker,
+        );
         let body = wire::encode(&attempt);
-        let message = OutboundMessage::json(subject::work(&state.job_id, WorkKind::Attempt, self.key.task), body);
-        let message = message.with_id(attempt.id).traced(state.traceparent.as_deref());
+        let message = OutboundMessage::json(
+            subject::work(&state.job_id, WorkKind::Attempt, self.key.task),
+            body,
+        );
+        let message = message
+            .with_id(attempt.id)
+            .traced(state.traceparent.as_deref());
 
-        let started = self.jobs.log.replace(topology::WORK, message, newest.unwrap_or(0));
+        let started = self
+            .jobs
+            .log
+            .replace(topology::WORK, message, newest.unwrap_or(0));
         let CreateOutcome::Created(seq) = started.await? else {
             tracing::warn!(job.id = %state.job_id, task = %self.key.task, "another worker started the task first; left to it");
             return Ok(None);
@@ -245,7 +295,8 @@ impl Run {
         Ok(Some(seq))
     }
 
-    /// Publishes what was made, as the first result of the task. What a loser made is swept away later.
+    /// Publishes what was made, as the first result of the task. What a loser made is swept away
+    /// later.
     async fn publish(
         &self,
         state: &JobState,
@@ -261,7 +312,11 @@ impl Run {
                 self.jobs.announce(&Fact::Planned(*planned), trace).await?;
             }
             Product::Output(output) => {
-                let (job_id, task, worker) = (state.job_id.clone(), self.key.task, self.jobs.settings.worker.clone());
+                let (job_id, task, worker) = (
+                    state.job_id.clone(),
+                    self.key.task,
+                    self.jobs.settings.worker.clone(),
+                );
                 let done = Done {
                     v: VERSION,
                     job_id,
@@ -275,7 +330,10 @@ impl Run {
                 let body = wire::encode(&done);
                 self.jobs
                     .log
-                    .create(topology::WORK, OutboundMessage::json(subject, body).traced(trace))
+                    .create(
+                        topology::WORK,
+                        OutboundMessage::json(subject, body).traced(trace),
+                    )
                     .await?;
             }
             Product::Commit => {
@@ -295,7 +353,11 @@ impl Run {
     }
 
     /// Orders tasks to be done again, then lets go of `finish` before it can be needed again.
-    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Disposition, SettleError> {
+    async fn redo(
+        &self,
+        state: &JobState,
+        tasks: Vec<(TaskName, String)>,
+    ) -> Result<Disposition, SettleError> {
         for (task, reason) in tasks {
             tracing::warn!(job.id = %state.job_id, file.id = %state.file_id(), %task, reason, "the output of a task failed its check; it is done again");
             let redo = Redo {
@@ -312,7 +374,8 @@ impl Run {
                 .await?;
         }
 
-        // While this `finish` is on the queue no other can be put there. The redone task may be the last one missing, and quick.
+        // While this `finish` is on the queue no other can be put there. The redone task may be the
+        // last one missing, and quick.
         self.delivery.settle(Disposition::Ack).await;
         crash::point("step.redo");
         self.jobs.advance(&state.job_id).await?;
@@ -333,8 +396,8 @@ fn has_result(state: &JobState, task: TaskName) -> bool {
         Duty::Video(_) | Duty::Tracks => state.work.done.contains(&task),
         // Playlists never come here.
         Duty::Playlist => true,
-        // The result of `finish` is the verdict, and a job with one is not open. Before all tasks are done there is
-        // nothing to finish: the fourth step puts what is missing on the queue.
+        // The result of `finish` is the verdict, and a job with one is not open. Before all tasks
+        // are done there is nothing to finish: the fourth step puts what is missing on the queue.
         Duty::Finish => !state.pending().is_empty() || state.planned.is_none(),
     }
 }

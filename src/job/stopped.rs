@@ -10,8 +10,9 @@ use super::verdict::SettleError;
 use crate::job::failure::Failure;
 
 impl Run {
-    /// What becomes of a task that cannot go on. Each reason is named here, so that none that lasts is tried again for ever: what can pass is
-    /// tried again, what needs a newer release is left to one, and what never will end ends here.
+    /// What becomes of a task that cannot go on. Each reason is named here, so that none that lasts
+    /// is tried again for ever: what can pass is tried again, what needs a newer release is left to
+    /// one, and what never will end ends here.
     pub(super) async fn stopped(&self, error: SettleError) -> Disposition {
         let job = &self.key.job_id;
         match error {
@@ -24,15 +25,18 @@ impl Run {
                 self.jobs.log.newer().note(&unread);
                 Disposition::Retry(NEWER_PAUSE)
             }
-            SettleError::Unread(unread @ Unread::Broken { .. }) => match self.jobs.end_broken(job, unread).await {
-                Ok(()) => Disposition::Ack,
-                Err(error) => self.unkept(&error),
-            },
+            SettleError::Unread(unread @ Unread::Broken { .. }) => {
+                match self.jobs.end_broken(job, unread).await {
+                    Ok(()) => Disposition::Ack,
+                    Err(error) => self.unkept(&error),
+                }
+            }
             SettleError::Refused(refused) => self.refused(refused).await,
         }
     }
 
-    /// Ends a job one of whose messages the server will never take. Where it refuses the end, too, the dead letter is what stays.
+    /// Ends a job one of whose messages the server will never take. Where it refuses the end, too,
+    /// the dead letter is what stays.
     async fn refused(&self, refused: Refused) -> Disposition {
         tracing::error!(job.id = %self.key.job_id, task = %self.key.task, %refused, "a message cannot be published; the job ends as failed");
         let failure = Failure::from(refused);
@@ -56,7 +60,8 @@ impl Run {
         }
     }
 
-    /// The server takes not even a dead letter: there is no place where anything could be kept but the queue.
+    /// The server takes not even a dead letter: there is no place where anything could be kept but
+    /// the queue.
     fn unkept(&self, error: &SettleError) -> Disposition {
         tracing::error!(job.id = %self.key.job_id, task = %self.key.task, %error, "not even a dead letter can be published");
         Disposition::Retry(Duration::from_secs(60))

@@ -17,7 +17,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Takes a start back, so that it does not count. `since` is when what it is taken back for began, where that was with another start.
+    /// Takes a start back, so that it does not count. `since` is when what it is taken back for
+    /// began, where that was with another start.
     pub(super) async fn release(
         &self,
         attempt: u64,

@@ -1,4 +1,5 @@
-//! How a job ends. Whoever publishes the verdict first decides; everybody else carries that decision out.
+//! How a job ends. Whoever publishes the verdict first decides; everybody else carries that
+//! decision out.
 
 use std::time::Duration;
 
@@ -27,7 +28,9 @@ pub enum SettleError {
     #[error(transparent)]
     Storage(#[from] storage::StorageError),
     /// What the job committed is not in the bucket any more.
-    #[error("job {job} decided to commit, but {what} is not in the bucket; restore it or delete the file")]
+    #[error(
+        "job {job} decided to commit, but {what} is not in the bucket; restore it or delete the file"
+    )]
     Missing {
         /// The job.
         job: JobId,
@@ -48,19 +51,28 @@ impl Jobs {
         error: Option<JobError>,
     ) -> Result<Option<Entry<Verdict>>, SettleError> {
         let head = Head::new(state.job_id.clone(), state.file_id().clone());
-        let verdict = Fact::Verdict(Verdict { head, outcome, error });
-        self.announce(&verdict, state.traceparent.as_deref()).await?;
+        let verdict = Fact::Verdict(Verdict {
+            head,
+            outcome,
+            error,
+        });
+        self.announce(&verdict, state.traceparent.as_deref())
+            .await?;
         crash::point("verdict.published");
 
         // Ours or an earlier one: the verdict in the log is carried out.
         let standing = self
             .log
-            .last(topology::JOBS, &subject::fact(&state.job_id, FactKind::Verdict))
+            .last(
+                topology::JOBS,
+                &subject::fact(&state.job_id, FactKind::Verdict),
+            )
             .await;
         Ok(standing.map(|recorded| entry(&recorded)).transpose()?)
     }
 
-    /// Brings a job that was decided or canceled to its end: the verdict is carried out, then announced. Safe to repeat.
+    /// Brings a job that was decided or canceled to its end: the verdict is carried out, then
+    /// announced. Safe to repeat.
     ///
     /// # Errors
     /// [`SettleError`]; the job stays decided, and the next one to see it tries again.
@@ -74,7 +86,9 @@ impl Jobs {
             (None, Some(_)) => self.decide(state, Decision::Cancel, None).await?,
             (None, None) => None,
         };
-        let Some(verdict) = verdict else { return Ok(()) };
+        let Some(verdict) = verdict else {
+            return Ok(());
+        };
 
         // What was to grow is sealed. A commit's playlists were, before its verdict.
         if state.playable && verdict.fact.outcome != Decision::Commit {
@@ -90,12 +104,15 @@ impl Jobs {
         self.end(state, ended).await
     }
 
-    /// Ends a job as failed that decided to commit what is not in the bucket any more ([`SettleError::Missing`]).
+    /// Ends a job as failed that decided to commit what is not in the bucket any more
+    /// ([`SettleError::Missing`]).
     ///
     /// # Errors
     /// As [`Jobs::settle`].
     pub async fn give_up(&self, state: &JobState, error: JobError) -> Result<(), SettleError> {
-        let Some(verdict) = &state.verdict else { return Ok(()) };
+        let Some(verdict) = &state.verdict else {
+            return Ok(());
+        };
         let failed = unfinished(state, verdict, Outcome::Failed);
         let error = Some(error);
         self.end(state, Ended { error, ..failed }).await
@@ -105,15 +122,16 @@ impl Jobs {
     async fn end(&self, state: &JobState, ended: Ended) -> Result<(), SettleError> {
         self.remove_copy(state).await;
         crash::point("verdict.executed");
-        self.announce(&Fact::Ended(ended), state.traceparent.as_deref()).await?;
+        self.announce(&Fact::Ended(ended), state.traceparent.as_deref())
+            .await?;
         crash::point("verdict.ended");
         Ok(())
     }
 
-    /// Removes the private copy of the source, before the end is announced, so that a death in between removes
-    /// it again. Of every job: an attempt to plan may have made one that the plan which counts does not name. A
-    /// storage that does not answer must not keep a cancel from its end, so the removal is given up soon, and
-    /// what is left is logged.
+    /// Removes the private copy of the source, before the end is announced, so that a death in
+    /// between removes it again. Of every job: an attempt to plan may have made one that the plan
+    /// which counts does not name. A storage that does not answer must not keep a cancel from its
+    /// end, so the removal is given up soon, and what is left is logged.
     async fn remove_copy(&self, state: &JobState) {
         let keys = [storage::source_copy(state.job_id.as_str())];
         let removed = tokio::time::timeout(REMOVAL, self.output.delete(&keys)).await;
@@ -153,7 +171,9 @@ impl From<SettleError> for Failure {
 
 /// Seconds from `accepted` to the verdict, both on the server's clock.
 pub(super) fn elapsed_seconds(state: &JobState, verdict: &Entry<Verdict>) -> f64 {
-    (verdict.time - state.accepted.time).as_seconds_f64().max(0.0)
+    (verdict.time - state.accepted.time)
+        .as_seconds_f64()
+        .max(0.0)
 }
 
 fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> Ended {
@@ -175,8 +195,15 @@ fn unfinished(state: &JobState, verdict: &Entry<Verdict>, outcome: Outcome) -> E
         elapsed_seconds: elapsed_seconds(state, verdict),
         progress: u8::try_from(percent).unwrap_or(99),
         superseded: false,
-        warnings: state.plan().map(|plan| plan.warnings.clone()).unwrap_or_default(),
-        error: verdict.fact.error.clone().filter(|_| outcome == Outcome::Failed),
+        warnings: state
+            .plan()
+            .map(|plan| plan.warnings.clone())
+            .unwrap_or_default(),
+        error: verdict
+            .fact
+            .error
+            .clone()
+            .filter(|_| outcome == Outcome::Failed),
         renditions: Vec::new(),
     }
 }

@@ -69,7 +69,11 @@ pub fn router(
 ///
 /// # Errors
 /// When accepting connections fails.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
@@ -92,7 +96,10 @@ async fn scrape(State(shown): State<Shown>) -> Response {
     // The figures of the process itself are read when they are asked for.
     metrics_process::Collector::default().collect();
     (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
         shown.metrics.render() + &shown.open_jobs.borrow(),
     )
         .into_response()

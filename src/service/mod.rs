@@ -1,4 +1,5 @@
-//! The composition root: connects to everything, starts the chosen roles, and waits for them to end.
+//! The composition root: connects to everything, starts the chosen roles, and waits for them to
+//! end.
 
 pub mod http;
 mod obstacles;

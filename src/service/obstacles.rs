@@ -51,13 +51,13 @@ impl Watch {
                     notices: Vec::new(),
                 };
             } else if round.is_multiple_of(2) || !streams.obstacles.is_empty() {
-                // At half the pace, since every process of a fleet asks. While something is amiss it is
-                // looked at each time, so that the notice goes soon.
+                // At half the pace, since every process of a fleet asks. While something is amiss
+                // it is looked at each time, so that the notice goes soon.
                 streams = self.streams().await;
             }
 
-            // The bucket is looked at twice a minute, and in every round while it cannot be used, so that
-            // tasks start again soon.
+            // The bucket is looked at twice a minute, and in every round while it cannot be used,
+            // so that tasks start again soon.
             if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
                 self.jobs.keep_gate().await;
             }
@@ -81,8 +81,8 @@ impl Watch {
         obstacles.extend(log.newer().recent());
 
         let access = self.jobs.gate.access();
-        // Only a refusal makes the service unready, since an operator must act. A storage that is away comes
-        // back by itself.
+        // Only a refusal makes the service unready, since an operator must act. A storage that is
+        // away comes back by itself.
         match access {
             Access::Refused { .. } => obstacles.extend(access.obstacle()),
             Access::Unreachable { .. } => notices.extend(access.obstacle()),
@@ -110,7 +110,10 @@ impl Watch {
         if let Some(position) = &self.projected {
             let position = position.borrow();
             if !position.following {
-                let why = position.trouble.as_deref().unwrap_or("it is being looked at");
+                let why = position
+                    .trouble
+                    .as_deref()
+                    .unwrap_or("it is being looked at");
                 obstacles.push(format!("the tables do not follow the job log: {why}"));
             }
         }
@@ -149,10 +152,14 @@ fn add(health: &mut Health, report: Report) {
 
     for fill in report.fills.into_iter().filter(|fill| fill.is_full) {
         let told = format!("{fill} and refuses more; {}", fill.fix());
-        // Others are refused: publishers, whose events are theirs until they are taken; and tasks, which are
-        // planned again.
+        // Others are refused: publishers, whose events are theirs until they are taken; and tasks,
+        // which are planned again.
         let goes_on = [topology::UPLOADS, topology::TASKS];
-        if fill.stream.as_deref().is_some_and(|stream| goes_on.contains(&stream)) {
+        if fill
+            .stream
+            .as_deref()
+            .is_some_and(|stream| goes_on.contains(&stream))
+        {
             health.notices.push(told);
         } else {
             health.obstacles.push(told);

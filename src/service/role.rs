@@ -20,7 +20,13 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the flow.
-    pub const ALL: [Self; 5] = [Self::Intake, Self::Plan, Self::Encode, Self::Package, Self::Project];
+    pub const ALL: [Self; 5] = [
+        Self::Intake,
+        Self::Plan,
+        Self::Encode,
+        Self::Package,
+        Self::Project,
+    ];
 
     /// The word on the command line.
     #[must_use]
@@ -44,11 +50,14 @@ impl fmt::Display for Role {
 impl FromStr for Role {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or_else(|| {
-            format!(
-                "{text:?} is no role; choose from {}",
-                Self::ALL.map(Self::as_str).join(",")
-            )
-        })
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| {
+                format!(
+                    "{text:?} is no role; choose from {}",
+                    Self::ALL.map(Self::as_str).join(",")
+                )
+            })
     }
 }

@@ -25,8 +25,8 @@ use crate::service::shutdown::Shutdown;
 use crate::worker::admission::ResourceBudget;
 use crate::worker::work_dir::WorkDir;
 
-/// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must not keep
-/// that of a short clip waiting.
+/// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must
+/// not keep that of a short clip waiting.
 const TRACKS: usize = 4;
 
 /// A running process.
@@ -38,7 +38,8 @@ pub struct Service {
     pub storage: Storage,
     /// What keeps the service from its work.
     pub health: watch::Receiver<Health>,
-    /// The series of each open job as the text of a scrape; empty where this process does not project.
+    /// The series of each open job as the text of a scrape; empty where this process does not
+    /// project.
     pub open_jobs: watch::Receiver<String>,
     /// How far the tables are, where this process projects.
     pub projected: Option<watch::Receiver<project::Position>>,
@@ -168,8 +169,8 @@ impl Start<'_> {
                 self.stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
-                // An encoder of the ladder that this ffmpeg lacks is reported at the start, and not by the
-                // first job that needs it.
+                // An encoder of the ladder that this ffmpeg lacks is reported at the start, and not
+                // by the first job that needs it.
                 ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
 
                 let encoder = Encoder {
@@ -189,7 +190,8 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// What the roles of this process that run ffmpeg work with: they share one work folder and one budget.
+    /// What the roles of this process that run ffmpeg work with: they share one work folder and one
+    /// budget.
     async fn worker_context(&mut self) -> anyhow::Result<WorkerContext> {
         if let Some(context) = &self.worker {
             return Ok(context.clone());
@@ -215,10 +217,14 @@ impl Start<'_> {
     }
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
-        gauge!("fluxhls_slots", "class" => class.as_str()).set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
+        gauge!("fluxhls_slots", "class" => class.as_str())
+            .set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
         job::register_metrics(class);
 
-        let durables = lanes.iter().map(|lane| topology::durable(class, *lane)).collect();
+        let durables = lanes
+            .iter()
+            .map(|lane| topology::durable(class, *lane))
+            .collect();
         let lanes = Lanes {
             stream: topology::TASKS,
             durables,
@@ -246,7 +252,9 @@ impl Start<'_> {
 
     async fn project(&mut self) -> anyhow::Result<()> {
         let database = self.settings.database.as_ref().ok_or_else(|| {
-            anyhow::anyhow!("the role project needs the tables: set DATABASE_URL (postgres:// or sqlite://)")
+            anyhow::anyhow!(
+                "the role project needs the tables: set DATABASE_URL (postgres:// or sqlite://)"
+            )
         })?;
 
         let database = project::Database::connect(database).await?;
@@ -279,7 +287,10 @@ impl Start<'_> {
         // It ends by itself, once the questions that came before `stop` are answered.
         self.tracker.spawn(api.run(stop));
 
-        self.spawn_until_stop(project::progress::follow(database, self.jobs.log.nats().clone()));
+        self.spawn_until_stop(project::progress::follow(
+            database,
+            self.jobs.log.nats().clone(),
+        ));
         self.spawn_until_stop(project::sweep::sweep(self.jobs.clone()));
         Ok(())
     }

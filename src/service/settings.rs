@@ -43,7 +43,8 @@ pub struct ServiceSettings {
     pub capacity: Capacity,
     /// Chunks encoded at a time.
     pub encode_slots: usize,
-    /// Bytes of the largest source without an index that is copied into one with an index before it is encoded.
+    /// Bytes of the largest source without an index that is copied into one with an index before it
+    /// is encoded.
     pub remux_max: u64,
     /// What sources are accepted.
     pub limits: Limits,
@@ -61,6 +62,11 @@ impl ServiceSettings {
     pub fn locator(&self) -> Result<Locator, LocatorError> {
         let public = Some(self.job.public_base_url.as_str());
         let buckets = self.source_buckets.clone();
-        Locator::new(self.storage.endpoint.as_deref(), buckets, &self.bucket, public)
+        Locator::new(
+            self.storage.endpoint.as_deref(),
+            buckets,
+            &self.bucket,
+            public,
+        )
     }
 }

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 /// How long a process may take, once its grace period is over, to tell others what it hands back.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
 
-/// The end of the program in three moments. Each is also waited for in one place that bounds everything
-/// before it, since much of what a process waits for (NATS, the storage, a lock of the database) may never
-/// come.
+/// The end of the program in three moments. Each is also waited for in one place that bounds
+/// everything before it, since much of what a process waits for (NATS, the storage, a lock of the
+/// database) may never come.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     /// Take nothing new.
@@ -22,8 +22,8 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Ends the program on SIGTERM or SIGINT: `stop` at once, `hand_back` after `grace`, `leave` five seconds
-    /// later or on a second signal.
+    /// Ends the program on SIGTERM or SIGINT: `stop` at once, `hand_back` after `grace`, `leave`
+    /// five seconds later or on a second signal.
     ///
     /// # Errors
     /// When the signals cannot be caught.

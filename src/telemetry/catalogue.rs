@@ -1,8 +1,8 @@
 //! Every metric, in one place: its type, unit, help, labels, buckets, and which process tells it.
 //!
-//! `docs/metrics.md` is made of this table. Names follow the
-//! [conventions of Prometheus](https://prometheus.io/docs/practices/naming/): base units, `_total` on counters alone, and no label that
-//! grows without bound, but for the ids of jobs that are open now.
+//! `docs/metrics.md` is made of this table. Names follow the [conventions of
+//! Prometheus](https://prometheus.io/docs/practices/naming/): base units, `_total` on counters
+//! alone, and no label that grows without bound, but for the ids of jobs that are open now.
 
 /// One metric.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,8 @@ pub enum Teller {
     Worker,
     /// Those with the role `project`, of their own doing.
     Projector,
-    /// Those with the role `project`, of the whole installation: several projectors tell the same, so that a sum would count twice.
+    /// Those with the role `project`, of the whole installation: several projectors tell the same,
+    /// so that a sum would count twice.
     Installation,
 }
 
@@ -170,7 +171,11 @@ mod tests {
         for metric in CATALOGUE {
             let name = metric.name;
             assert!(name.starts_with("fluxhls_"), "{name}");
-            assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+            assert_eq!(
+                name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{name}"
+            );
             assert!(
                 !matches!(metric.kind, Kind::Seconds(_)) || name.ends_with("_seconds"),
                 "{name}"
@@ -183,7 +188,8 @@ mod tests {
     fn no_label_says_who_uploaded_what() {
         let labels = CATALOGUE.iter().flat_map(|metric| metric.labels);
         let mut names: Vec<&str> = labels.map(|label| label.name).collect();
-        names.retain(|name| name.contains("user") || name.contains("mail") || name.contains("name"));
+        names
+            .retain(|name| name.contains("user") || name.contains("mail") || name.contains("name"));
         assert_eq!(names, Vec::<&str>::new());
     }
 }

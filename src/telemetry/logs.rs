@@ -1,7 +1,8 @@
 //! Log lines: for people on a terminal, JSON otherwise.
 //!
-//! Every line about a job has `job.id`, every change of its state `file.id` as well, and lines about a task `task`. JSON lines hold besides
-//! what the work they were written in belongs to, as `span`: the task, its attempt, and the trace.
+//! Every line about a job has `job.id`, every change of its state `file.id` as well, and lines
+//! about a task `task`. JSON lines hold besides what the work they were written in belongs to, as
+//! `span`: the task, its attempt, and the trace.
 
 use std::io::IsTerminal as _;
 
@@ -28,7 +29,11 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// When the collector's address is none.
-pub fn init(format: LogFormat, filter: &str, collector: Option<&Collector>) -> anyhow::Result<Traces> {
+pub fn init(
+    format: LogFormat,
+    filter: &str,
+    collector: Option<&Collector>,
+) -> anyhow::Result<Traces> {
     // A filter that cannot be read does not keep the program from starting.
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
 
@@ -40,7 +45,11 @@ pub fn init(format: LogFormat, filter: &str, collector: Option<&Collector>) -> a
 
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = if is_json {
-        lines.json().flatten_event(true).with_span_list(false).boxed()
+        lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed()
     } else {
         // A person reads the ids in the line itself; before each line they would hide it.
         lines

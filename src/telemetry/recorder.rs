@@ -16,7 +16,8 @@ pub fn install(roles: &str) -> Result<PrometheusHandle, BuildError> {
     // Buckets can be set only before the recorder is installed.
     for metric in CATALOGUE {
         if let Kind::Seconds(buckets) = metric.kind {
-            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
+            builder =
+                builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
         }
     }
 

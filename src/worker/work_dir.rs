@@ -1,5 +1,5 @@
-//! The folders work is done in. They vanish with their task; what a killed process left is removed by the others on the
-//! same root.
+//! The folders work is done in. They vanish with their task; what a killed process left is removed
+//! by the others on the same root.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -21,8 +21,8 @@ const CLEANUP_INTERVAL: Duration = Duration::from_secs(20);
 /// How old a folder without its final name must be to count as left: making one takes a moment.
 const OLD: Duration = Duration::from_secs(60);
 
-/// One process's part of the work folder. The operating system lets go of its lock when the process dies, however it
-/// dies.
+/// One process's part of the work folder. The operating system lets go of its lock when the process
+/// dies, however it dies.
 #[derive(Debug)]
 pub struct WorkDir {
     root: PathBuf,
@@ -46,9 +46,13 @@ impl WorkDir {
         fs::create_dir_all(root).map_err(named)?;
         remove_abandoned(root).map_err(named)?;
 
-        let path = root.join(format!("{WORKER}{}-{}", std::process::id(), cuid2::create_id()));
-        // The lock is taken before the folder has its final name, so that no one takes a folder in the making for
-        // abandoned.
+        let path = root.join(format!(
+            "{WORKER}{}-{}",
+            std::process::id(),
+            cuid2::create_id()
+        ));
+        // The lock is taken before the folder has its final name, so that no one takes a folder in
+        // the making for abandoned.
         let making = tempfile::Builder::new()
             .prefix(MAKING)
             .tempdir_in(root)
@@ -70,12 +74,15 @@ impl WorkDir {
         &self.path
     }
 
-    /// A folder for one task with one folder in it for each of `parts`. It is removed when it is dropped.
+    /// A folder for one task with one folder in it for each of `parts`. It is removed when it is
+    /// dropped.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn create_task_dir<'a>(&self, parts: impl Iterator<Item = &'a str>) -> io::Result<TempDir> {
-        let task_dir = tempfile::Builder::new().prefix("task-").tempdir_in(&self.path)?;
+        let task_dir = tempfile::Builder::new()
+            .prefix("task-")
+            .tempdir_in(&self.path)?;
         for part in parts {
             fs::create_dir(task_dir.path().join(part))?;
         }
@@ -83,7 +90,8 @@ impl WorkDir {
         Ok(task_dir)
     }
 
-    /// Removes what other processes on the same root leave when they are killed, every 20 s until `stop`.
+    /// Removes what other processes on the same root leave when they are killed, every 20 s until
+    /// `stop`.
     pub async fn run_cleanup(self: Arc<Self>, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -109,8 +117,9 @@ impl Drop for WorkDir {
     }
 }
 
-/// Removes what is abandoned. An ffmpeg that outlives its killed worker by a moment may still write there, and another
-/// worker may be at it too: what cannot be removed now is left for the next time.
+/// Removes what is abandoned. An ffmpeg that outlives its killed worker by a moment may still write
+/// there, and another worker may be at it too: what cannot be removed now is left for the next
+/// time.
 fn remove_abandoned(root: &Path) -> io::Result<()> {
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
@@ -132,7 +141,10 @@ fn remove_abandoned(root: &Path) -> io::Result<()> {
 }
 
 fn is_abandoned(folder: &Path) -> bool {
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     let in_the_making = name.starts_with(MAKING);
     if !in_the_making && !name.starts_with(WORKER) || in_the_making && !is_old(folder) {
         return false;
@@ -147,7 +159,11 @@ fn is_abandoned(folder: &Path) -> bool {
 
 fn is_old(folder: &Path) -> bool {
     let made = fs::metadata(folder).and_then(|folder| folder.modified());
-    made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > OLD))
+    made.is_ok_and(|made| {
+        SystemTime::now()
+            .duration_since(made)
+            .is_ok_and(|age| age > OLD)
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! Questions to the service by request and reply, for API services that have no access to the database.
+//! Questions to the service by request and reply, for API services that have no access to the
+//! database.
 //!
-//! A NATS micro-service (`fluxhls`; see [ADR-32](https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-32.md)) answers on four
-//! subjects. Bodies are JSON; fields it does not know are ignored. A refusal has no body, and says why in the headers
-//! `Nats-Service-Error-Code` (400, 404, 409 or 503) and `Nats-Service-Error` (one sentence).
+//! A NATS micro-service (`fluxhls`; see
+//! [ADR-32](https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-32.md))
+//! answers on four subjects. Bodies are JSON; fields it does not know are ignored. A refusal has no
+//! body, and says why in the headers `Nats-Service-Error-Code` (400, 404, 409 or 503) and
+//! `Nats-Service-Error` (one sentence).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +17,8 @@ pub const SERVICE: &str = "fluxhls";
 /// What all its subjects begin with.
 pub const GROUP: &str = "hls.v1.api";
 
-/// The body of `hls.v1.api.status`: which job is meant. The reply is a job as `fluxhls jobs list --json` writes it.
+/// The body of `hls.v1.api.status`: which job is meant. The reply is a job as
+/// `fluxhls jobs list --json` writes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusRequest {
     /// This job; or
@@ -50,7 +54,8 @@ pub struct CancelReply {
 pub struct RetryRequest {
     /// The job that has ended, whatever its outcome. An open one is refused with 409.
     pub job_id: JobId,
-    /// The id of the new job. Whoever chooses it may ask again where the reply got lost; without one, each request is a job of its own.
+    /// The id of the new job. Whoever chooses it may ask again where the reply got lost; without
+    /// one, each request is a job of its own.
     #[serde(default)]
     pub new_job_id: Option<JobId>,
 }

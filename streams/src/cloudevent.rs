@@ -1,5 +1,5 @@
-//! `CloudEvents` 1.0 on NATS: binary mode (`ce-*` headers), structured mode (`application/cloudevents+json`),
-//! and bare JSON.
+//! `CloudEvents` 1.0 on NATS: binary mode (`ce-*` headers), structured mode
+//! (`application/cloudevents+json`), and bare JSON.
 
 use async_nats::HeaderMap;
 use base64::Engine as _;
@@ -20,9 +20,11 @@ pub struct Envelope {
 /// Opens a message in whichever mode it came.
 ///
 /// # Errors
-/// One sentence when the body is not JSON, or not a structured event although its content type says so.
+/// One sentence when the body is not JSON, or not a structured event although its content type says
+/// so.
 pub fn open(headers: Option<&HeaderMap>, body: &[u8]) -> Result<Envelope, String> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     let header = |name: &str| find(headers, name);
     let traceparent = header("traceparent").or_else(|| header("ce-traceparent"));
 
@@ -59,10 +61,15 @@ fn open_structured(mut event: Value, traceparent: Option<String>) -> Result<Enve
         (None, Some(base64)) => {
             let bytes = base64::engine::general_purpose::STANDARD
                 .decode(base64)
-                .map_err(|error| format!("data_base64 of the structured event is not base64: {error}"))?;
-            serde_json::from_slice(&bytes).map_err(|error| format!("data_base64 holds no JSON: {error}"))?
+                .map_err(|error| {
+                    format!("data_base64 of the structured event is not base64: {error}")
+                })?;
+            serde_json::from_slice(&bytes)
+                .map_err(|error| format!("data_base64 holds no JSON: {error}"))?
         }
-        (None, None) => return Err("the structured event has neither data nor data_base64".to_owned()),
+        (None, None) => {
+            return Err("the structured event has neither data nor data_base64".to_owned());
+        }
     };
 
     Ok(Envelope {
@@ -72,7 +79,8 @@ fn open_structured(mut event: Value, traceparent: Option<String>) -> Result<Enve
     })
 }
 
-/// The percent-decoded value of a header, whatever the case of its name: NATS keeps names as they were sent.
+/// The percent-decoded value of a header, whatever the case of its name: NATS keeps names as they
+/// were sent.
 fn find(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
     let (_, values) = headers?
         .iter()
@@ -104,7 +112,10 @@ mod tests {
     #[test]
     fn structured_mode_takes_identity_and_data_from_the_body() {
         let mut headers = HeaderMap::new();
-        headers.insert("Content-Type", "application/cloudevents+json; charset=utf-8");
+        headers.insert(
+            "Content-Type",
+            "application/cloudevents+json; charset=utf-8",
+        );
 
         for body in [
             r#"{"specversion":"1.0","id":"1","source":"/s","data":{"file_id":"x"}}"#,

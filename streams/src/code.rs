@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 pub enum Class {
     /// Trying again may succeed.
     Transient,
-    /// An operator must act first; the job waits and burns no attempt. Where only this job is concerned, it waits for a while and then
-    /// ends: `error.class` is `permanent` then, whatever the class of its code.
+    /// An operator must act first; the job waits and burns no attempt. Where only this job is
+    /// concerned, it waits for a while and then ends: `error.class` is `permanent` then, whatever
+    /// the class of its code.
     Operator,
     /// The input can never succeed.
     Permanent,
@@ -18,7 +19,8 @@ pub enum Class {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $text:literal $class:ident $sentence:literal;)*) => {
-        /// Why a job or a task failed. The text form is stable: it is in `ended.error`, `error_message`, metric labels and logs.
+        /// Why a job or a task failed. The text form is stable: it is in `ended.error`,
+        /// `error_message`, metric labels and logs.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
             $($(#[$doc])* #[serde(rename = $text)] $variant,)*
@@ -34,8 +36,8 @@ macro_rules! codes {
                 match self { $(Self::$variant => $text,)* }
             }
 
-            /// The class of failures with this code; of one that an operator must act on and that ends its job all the same, `permanent` is
-            /// told.
+            /// The class of failures with this code; of one that an operator must act on and that
+            /// ends its job all the same, `permanent` is told.
             #[must_use]
             pub const fn class(self) -> Class {
                 match self { $(Self::$variant => Class::$class,)* }
@@ -61,12 +63,13 @@ codes! {
     FfmpegStalled "ffmpeg_stalled" Transient "The encoder made no headway and was stopped.";
     /// The output did not pass its check.
     VerificationFailed "verification_failed" Transient "The output did not pass its check.";
-    /// The worker's machine is at fault: a process cannot be started, a port cannot be opened, a file cannot be used.
+    /// The worker's machine is at fault: a process cannot be started, a port cannot be opened, a
+    /// file cannot be used.
     WorkerFault "worker_fault" Transient "The worker's machine is at fault; the work is tried again.";
     /// A fault of our own: what would be tried again comes out the same.
     Internal "internal" Transient "This is a fault of fluxhls; please report it as a bug.";
-    /// The storage denies us what we ask for. While it denies us our own bucket jobs wait; where it is one source alone, its job ends after
-    /// `SOURCE_WAIT`.
+    /// The storage denies us what we ask for. While it denies us our own bucket jobs wait; where it
+    /// is one source alone, its job ends after `SOURCE_WAIT`.
     StorageDenied "storage_denied" Operator "The storage denies this service access.";
     /// Our clock and the storage's differ by more than signatures allow.
     ClockSkew "clock_skew" Operator "The clocks of this service and of the storage differ by more than the storage allows.";
@@ -126,7 +129,11 @@ mod tests {
     fn the_text_form_and_the_json_form_are_the_same_word() {
         for code in Code::ALL {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
-            assert!(code.as_str().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'_')
+            );
             assert!(code.sentence().ends_with('.'));
         }
     }

@@ -1,8 +1,9 @@
-//! Dead letters: what could not be done, with the original bytes and the reason. Nothing is ever dropped silently.
+//! Dead letters: what could not be done, with the original bytes and the reason. Nothing is ever
+//! dropped silently.
 //!
-//! JetStream takes at most 64 KiB of headers with a message, and the server has a limit for the whole of it.
-//! What goes into a header is therefore cut here, so that no letter can be refused for its size, and made
-//! plain, so that none can break its message.
+//! JetStream takes at most 64 KiB of headers with a message, and the server has a limit for the
+//! whole of it. What goes into a header is therefore cut here, so that no letter can be refused for
+//! its size, and made plain, so that none can break its message.
 
 use async_nats::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -24,12 +25,14 @@ pub const REASON: &str = "Fluxhls-Reason";
 pub const FILE: &str = "Fluxhls-File";
 /// For a task: the [`TaskReport`] as JSON, cut to fit a header.
 pub const REPORT: &str = "Fluxhls-Report";
-/// When the server stored the original message: with the sequence it sets that message apart from one of a
-/// stream that was created again.
+/// When the server stored the original message: with the sequence it sets that message apart from
+/// one of a stream that was created again.
 pub const ORIGIN_TIME: &str = "Fluxhls-Origin-Time";
-/// Where the letter holds only the first bytes of the original message: how many it has. The original is in its stream.
+/// Where the letter holds only the first bytes of the original message: how many it has. The
+/// original is in its stream.
 pub const TRUNCATED: &str = "Fluxhls-Truncated";
-/// `headers` where those of the original message were left out, being too long. The original is in its stream.
+/// `headers` where those of the original message were left out, being too long. The original is in
+/// its stream.
 pub const CUT: &str = "Fluxhls-Cut";
 
 /// Longest [`REASON`], in bytes.
@@ -58,8 +61,8 @@ pub struct TaskReport {
 }
 
 impl TaskReport {
-    /// The report as a header holds it: plain ASCII, at most [`MAX_REPORT`] bytes. What is too long is cut in
-    /// this order: the probe, all but the end of standard error, the end of the command.
+    /// The report as a header holds it: plain ASCII, at most [`MAX_REPORT`] bytes. What is too long
+    /// is cut in this order: the probe, all but the end of standard error, the end of the command.
     #[must_use]
     pub fn to_header(&self) -> String {
         let mut report = self.clone();
@@ -111,8 +114,8 @@ fn cut_arguments(argv: &mut Vec<String>, limit: usize) {
     *argv = kept;
 }
 
-/// JSON without a character beyond ASCII: in JSON those occur in strings alone, where they may be escaped
-/// (RFC 8259 section 7).
+/// JSON without a character beyond ASCII: in JSON those occur in strings alone, where they may be
+/// escaped (RFC 8259 section 7).
 fn ascii(json: &str) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(json.len());
@@ -134,7 +137,10 @@ fn ascii(json: &str) -> String {
 /// One line of plain text for a header: no control characters, at most `limit` bytes.
 #[must_use]
 pub fn line(text: &str, limit: usize) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     start_of(plain.trim(), limit).to_owned()
 }
 
@@ -179,7 +185,9 @@ impl Summary {
             // An advisory is a message of the server, so it has none of our headers.
             let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(0);
             let (seq, deliveries) = (number("stream_seq"), number("deliveries"));
-            let why = field("reason").map(|why| format!(": {why}")).unwrap_or_default();
+            let why = field("reason")
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default();
             return Self {
                 code: kind.to_ascii_lowercase(),
                 reason: format!(
@@ -212,7 +220,12 @@ mod tests {
     use crate::code::Code;
     use crate::task::{Lane, TaskName};
 
-    fn report(argv: Vec<String>, stderr: String, message: &str, probe: Option<Value>) -> TaskReport {
+    fn report(
+        argv: Vec<String>,
+        stderr: String,
+        message: &str,
+        probe: Option<Value>,
+    ) -> TaskReport {
         TaskReport {
             key: TaskKey::new("j1".parse().unwrap(), TaskName::video(3), Lane::Lo),
             error: JobError::new(Code::FfmpegCrashed, message, Some(TaskName::video(3))),

@@ -1,4 +1,5 @@
-//! The delete event: a file and everything that was made of it is to go. And the tombstone that stays.
+//! The delete event: a file and everything that was made of it is to go. And the tombstone that
+//! stays.
 
 use async_nats::HeaderMap;
 use schemars::JsonSchema;
@@ -16,20 +17,22 @@ use crate::upload::{MAX_BYTES, Malformed, required_id};
 pub struct Delete {
     /// The file.
     pub file_id: FileId,
-    /// Where its output is, for files whose jobs the log has forgotten and whose output does not lie in the usual place.
+    /// Where its output is, for files whose jobs the log has forgotten and whose output does not
+    /// lie in the usual place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_prefix: Option<OutputPrefix>,
 }
 
-/// Says that a file was deleted; the body of `hls.v1.source.deleted.<file_id>`. It only ever advances to a later event.
+/// Says that a file was deleted; the body of `hls.v1.source.deleted.<file_id>`. It only ever
+/// advances to a later event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tombstone {
     /// Version of the payload.
     pub v: u32,
     /// The file.
     pub file_id: FileId,
-    /// Where the delete event stands in `HLS_UPLOADS`. What was uploaded before it is gone; what was uploaded after it is a new life of
-    /// the file.
+    /// Where the delete event stands in `HLS_UPLOADS`. What was uploaded before it is gone; what
+    /// was uploaded after it is a new life of the file.
     #[serde(flatten)]
     pub event: EventOrder,
     /// How many jobs were removed, once all of it was carried out.
@@ -50,11 +53,17 @@ impl Tombstone {
     }
 }
 
-/// Reads a delete event in any of the three envelopes; `output_root` is where every output prefix starts.
+/// Reads a delete event in any of the three envelopes; `output_root` is where every output prefix
+/// starts.
 ///
 /// # Errors
-/// [`Malformed`] when it is no JSON object, too large, or one of its fields is missing or not valid.
-pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Result<Delete, Malformed> {
+/// [`Malformed`] when it is no JSON object, too large, or one of its fields is missing or not
+/// valid.
+pub fn read(
+    headers: Option<&HeaderMap>,
+    body: &[u8],
+    output_root: &str,
+) -> Result<Delete, Malformed> {
     if body.len() > MAX_BYTES {
         let size = body.len();
         return Err(Malformed(format!(
@@ -66,14 +75,18 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
     let Value::Object(fields) = envelope.data else {
         return Err(Malformed("the event is not a JSON object".to_owned()));
     };
-    let file_id = required_id(&fields, "file_id")?.ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
+    let file_id = required_id(&fields, "file_id")?
+        .ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
     let output_prefix: Option<OutputPrefix> = required_id(&fields, "output_prefix")?;
 
     match output_prefix {
-        Some(prefix) if !prefix.as_str().starts_with(output_root) => {
-            Err(Malformed(format!("output_prefix does not start with {output_root}")))
-        }
-        output_prefix => Ok(Delete { file_id, output_prefix }),
+        Some(prefix) if !prefix.as_str().starts_with(output_root) => Err(Malformed(format!(
+            "output_prefix does not start with {output_root}"
+        ))),
+        output_prefix => Ok(Delete {
+            file_id,
+            output_prefix,
+        }),
     }
 }
 
@@ -90,7 +103,10 @@ mod tests {
     #[test]
     fn a_file_is_enough_and_other_fields_are_ignored() {
         let delete = read_json(r#"{"file_id":"f1","by":"ana"}"#).unwrap();
-        assert_eq!((delete.file_id.as_str(), delete.output_prefix), ("f1", None));
+        assert_eq!(
+            (delete.file_id.as_str(), delete.output_prefix),
+            ("f1", None)
+        );
         let delete = read_json(r#"{"file_id":"f1","output_prefix":"hls/x/"}"#).unwrap();
         assert_eq!(delete.output_prefix, Some("hls/x/".parse().unwrap()));
     }
@@ -100,7 +116,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", "application/cloudevents+json");
         let body = br#"{"specversion":"1.0","id":"1","source":"/s","data":{"file_id":"f1"}}"#;
-        assert_eq!(read(Some(&headers), body, "hls/").unwrap().file_id.as_str(), "f1");
+        assert_eq!(
+            read(Some(&headers), body, "hls/").unwrap().file_id.as_str(),
+            "f1"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Facts: what happened to a job, in the past tense. Each is published at most once per job; the first writer wins.
+//! Facts: what happened to a job, in the past tense. Each is published at most once per job; the
+//! first writer wins.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,8 @@ pub struct Accepted {
     pub head: Head,
     /// The event with defaults filled and values cut to the limits of the tables.
     pub upload: Upload,
-    /// The object the event means; nothing where it means none that may be read, and the job only ends.
+    /// The object the event means; nothing where it means none that may be read, and the job only
+    /// ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceObject>,
     /// Where the output goes.
@@ -32,16 +34,18 @@ pub struct Accepted {
     pub retry_of: Option<JobId>,
     /// The identity of the event, e.g. `job:<job_id>`.
     pub identity: String,
-    /// Where the event stands in `HLS_UPLOADS`: a request to delete the file that came later ends this job.
+    /// Where the event stands in `HLS_UPLOADS`: a request to delete the file that came later ends
+    /// this job.
     #[serde(flatten)]
     pub event: EventOrder,
-    /// Whether the file was deleted before the event was taken in: the job only ends, and no row is made for it.
+    /// Whether the file was deleted before the event was taken in: the job only ends, and no row is
+    /// made for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }
 
-/// The growing output plays: a first piece of the lowest rung, and of the sound, is in the bucket. Absent where the whole output was
-/// finished sooner.
+/// The growing output plays: a first piece of the lowest rung, and of the sound, is in the bucket.
+/// Absent where the whole output was finished sooner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Playable {
     /// What every fact begins with.
@@ -293,10 +297,15 @@ mod tests {
 
         assert_eq!(
             ended.error,
-            Some(JobError::new(Code::TruncatedUpload, "m", Some(TaskName::PLAN)))
+            Some(JobError::new(
+                Code::TruncatedUpload,
+                "m",
+                Some(TaskName::PLAN)
+            ))
         );
 
-        let again = Fact::decode("s", FactKind::Ended, &Fact::from(ended.clone()).encode()).unwrap();
+        let again =
+            Fact::decode("s", FactKind::Ended, &Fact::from(ended.clone()).encode()).unwrap();
         assert_eq!(again, Fact::Ended(ended));
     }
 

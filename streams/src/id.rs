@@ -1,4 +1,5 @@
-//! Identifiers. Each type can only hold a value that is a valid NATS subject token, object key part and column value.
+//! Identifiers. Each type can only hold a value that is a valid NATS subject token, object key part
+//! and column value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +20,11 @@ impl InvalidId {
     pub(crate) fn new(what: &'static str, pattern: &'static str, value: &str) -> Self {
         // A hostile value may be megabytes long; the message keeps its beginning only.
         let value = value.chars().take(80).collect();
-        Self { what, pattern, value }
+        Self {
+            what,
+            pattern,
+            value,
+        }
     }
 }
 
@@ -95,7 +100,9 @@ fn is_output_prefix(text: &str) -> bool {
     text.len() <= 200
         && text.strip_suffix('/').is_some_and(|body| {
             body.split('/').all(|part| {
-                part.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+                part.bytes()
+                    .next()
+                    .is_some_and(|b| b.is_ascii_alphanumeric())
                     && part
                         .bytes()
                         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
@@ -116,7 +123,8 @@ text_id!(
     RenditionName, "rendition", "^[a-z0-9][a-z0-9-]{0,31}$", is_rendition_name
 );
 text_id!(
-    /// Where a file's output lives in the output bucket: folders, each starting with a letter or digit, ending in `/`.
+    /// Where a file's output lives in the output bucket: folders, each starting with a letter or
+    /// digit, ending in `/`.
     OutputPrefix, "output_prefix", "^([A-Za-z0-9][A-Za-z0-9._-]*/)+$", is_output_prefix
 );
 
@@ -193,7 +201,11 @@ mod tests {
             assert!(bad.parse::<OutputPrefix>().is_err(), "{bad}");
         }
 
-        assert!(format!("{}/", "x".repeat(200)).parse::<OutputPrefix>().is_err());
+        assert!(
+            format!("{}/", "x".repeat(200))
+                .parse::<OutputPrefix>()
+                .is_err()
+        );
     }
 
     proptest! {

@@ -1,9 +1,10 @@
-//! What a server has, merged with what the contract wants: the one rule by which `provision` changes streams
-//! and consumers, and by which `provision --check`, readiness and `doctor` compare them.
+//! What a server has, merged with what the contract wants: the one rule by which `provision`
+//! changes streams and consumers, and by which `provision --check`, readiness and `doctor` compare
+//! them.
 //!
-//! What the contract fixes is set. Of what it asks at least (copies, limits, ages) the larger value stays,
-//! and no limit is the largest. All else (placement, compression, limits the contract has no word on) is the
-//! operator's, and is not looked at.
+//! What the contract fixes is set. Of what it asks at least (copies, limits, ages) the larger value
+//! stays, and no limit is the largest. All else (placement, compression, limits the contract has no
+//! word on) is the operator's, and is not looked at.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,14 +26,14 @@ pub enum Surplus {
 /// How much a difference matters, and how it can be mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gravity {
-    /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not be
-    /// delivered as they should be.
+    /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not
+    /// be delivered as they should be.
     Contract,
-    /// As [`Gravity::Contract`], and the server changes it only by creating the stream or consumer again,
-    /// which is never done for an operator.
+    /// As [`Gravity::Contract`], and the server changes it only by creating the stream or consumer
+    /// again, which is never done for an operator.
     Unchangeable,
-    /// It works, if not as asked for: with less room or fewer copies, or with subjects that another version
-    /// of the program knows.
+    /// It works, if not as asked for: with less room or fewer copies, or with subjects that another
+    /// version of the program knows.
     Minor,
 }
 
@@ -92,13 +93,25 @@ pub struct Merged<C> {
 
 /// Merges what is wanted of a stream into the configuration the server has.
 #[must_use]
-pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Surplus) -> Merged<stream::Config> {
+pub fn merge_stream(
+    wanted: &stream::Config,
+    found: &stream::Config,
+    surplus: Surplus,
+) -> Merged<stream::Config> {
     let mut config = found.clone();
     let mut rule = Rule::new(&wanted.name, surplus);
 
-    // What a newer program added is no reason for an older one to stop, as between an upgrade and its roll-back.
-    let lacks = wanted.subjects.iter().any(|subject| !found.subjects.contains(subject));
-    let gravity = if lacks { Gravity::Contract } else { Gravity::Minor };
+    // What a newer program added is no reason for an older one to stop, as between an upgrade and
+    // its roll-back.
+    let lacks = wanted
+        .subjects
+        .iter()
+        .any(|subject| !found.subjects.contains(subject));
+    let gravity = if lacks {
+        Gravity::Contract
+    } else {
+        Gravity::Minor
+    };
     rule.set("subjects", &wanted.subjects, &mut config.subjects, gravity);
 
     rule.fix("retention", &wanted.retention, &mut config.retention);
@@ -106,11 +119,21 @@ pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Su
     rule.fix("republish", &wanted.republish, &mut config.republish);
     rule.fix("no_ack", &wanted.no_ack, &mut config.no_ack);
     rule.cannot_change("storage", &wanted.storage, &config.storage);
-    // The server never takes deny_delete back, and where the contract does not ask for these they do no harm.
+    // The server never takes deny_delete back, and where the contract does not ask for these they
+    // do no harm.
     rule.switch_on("deny_delete", wanted.deny_delete, &mut config.deny_delete);
-    rule.switch_on("allow_direct", wanted.allow_direct, &mut config.allow_direct);
+    rule.switch_on(
+        "allow_direct",
+        wanted.allow_direct,
+        &mut config.allow_direct,
+    );
 
-    rule.raise("num_replicas", wanted.num_replicas, &mut config.num_replicas, Copies);
+    rule.raise(
+        "num_replicas",
+        wanted.num_replicas,
+        &mut config.num_replicas,
+        Copies,
+    );
     rule.raise("max_age", wanted.max_age, &mut config.max_age, Age);
     let per_subject = &mut config.max_messages_per_subject;
     rule.raise(
@@ -125,7 +148,12 @@ pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Su
         rule.raise("max_bytes", wanted.max_bytes, &mut config.max_bytes, Limit);
     }
     if wanted.max_messages > 0 {
-        rule.raise("max_msgs", wanted.max_messages, &mut config.max_messages, Limit);
+        rule.raise(
+            "max_msgs",
+            wanted.max_messages,
+            &mut config.max_messages,
+            Limit,
+        );
     }
     if !wanted.duplicate_window.is_zero() {
         let window = &mut config.duplicate_window;
@@ -137,14 +165,24 @@ pub fn merge_stream(wanted: &stream::Config, found: &stream::Config, surplus: Su
 
 /// Merges what is wanted of a durable consumer into the configuration the server has.
 #[must_use]
-pub fn merge_consumer(durable: &Durable, found: &consumer::Config, surplus: Surplus) -> Merged<consumer::Config> {
+pub fn merge_consumer(
+    durable: &Durable,
+    found: &consumer::Config,
+    surplus: Surplus,
+) -> Merged<consumer::Config> {
     let wanted = durable.config.clone().into_consumer_config();
     let mut config = found.clone();
     let mut rule = Rule::new(durable.name(), surplus);
 
-    // The server keeps one filter in one field and several in another, so they are compared as one list.
+    // The server keeps one filter in one field and several in another, so they are compared as one
+    // list.
     let mut filters = filters(&config);
-    rule.set("filter_subjects", &self::filters(&wanted), &mut filters, Gravity::Minor);
+    rule.set(
+        "filter_subjects",
+        &self::filters(&wanted),
+        &mut filters,
+        Gravity::Minor,
+    );
     config.filter_subject.clone_from(&wanted.filter_subject);
     config.filter_subjects.clone_from(&wanted.filter_subjects);
 
@@ -152,7 +190,11 @@ pub fn merge_consumer(durable: &Durable, found: &consumer::Config, surplus: Surp
     rule.fix("max_deliver", &wanted.max_deliver, &mut config.max_deliver);
     rule.fix("backoff", &wanted.backoff, &mut config.backoff);
     rule.cannot_change("ack_policy", &wanted.ack_policy, &config.ack_policy);
-    rule.cannot_change("deliver_policy", &wanted.deliver_policy, &config.deliver_policy);
+    rule.cannot_change(
+        "deliver_policy",
+        &wanted.deliver_policy,
+        &config.deliver_policy,
+    );
 
     if config.max_waiting < wanted.max_waiting {
         rule.cannot_change("max_waiting", &wanted.max_waiting, &config.max_waiting);
@@ -167,7 +209,10 @@ pub fn merge_consumer(durable: &Durable, found: &consumer::Config, surplus: Surp
 /// The subjects a consumer is given, whichever of its two fields names them.
 fn filters(config: &consumer::Config) -> Vec<String> {
     let one = Some(&config.filter_subject).filter(|filter| !filter.is_empty());
-    one.into_iter().chain(&config.filter_subjects).cloned().collect()
+    one.into_iter()
+        .chain(&config.filter_subjects)
+        .cloned()
+        .collect()
 }
 
 /// How values of a kind are compared and written for people.
@@ -203,7 +248,9 @@ struct Age;
 
 impl Scale<Duration> for Age {
     fn size(&self, value: Duration) -> u128 {
-        Some(value.as_nanos()).filter(|age| *age > 0).unwrap_or(u128::MAX)
+        Some(value.as_nanos())
+            .filter(|age| *age > 0)
+            .unwrap_or(u128::MAX)
     }
 
     fn words(&self, value: Duration) -> String {
@@ -265,9 +312,18 @@ impl<'a> Rule<'a> {
     }
 
     /// A value that the contract fixes.
-    fn set<T: PartialEq + Clone + fmt::Debug>(&mut self, field: &str, wanted: &T, found: &mut T, gravity: Gravity) {
+    fn set<T: PartialEq + Clone + fmt::Debug>(
+        &mut self,
+        field: &str,
+        wanted: &T,
+        found: &mut T,
+        gravity: Gravity,
+    ) {
         if wanted != found {
-            self.drift(format!("{field} is {found:?}, should be {wanted:?}"), gravity);
+            self.drift(
+                format!("{field} is {found:?}, should be {wanted:?}"),
+                gravity,
+            );
             found.clone_from(wanted);
         }
     }
@@ -294,7 +350,9 @@ impl<'a> Rule<'a> {
             (std::cmp::Ordering::Equal, _) => {}
             (std::cmp::Ordering::Greater, Surplus::Keep) => self.kept.push(Kept {
                 name: self.name.to_owned(),
-                what: format!("{field} stays {found_words}, more than the {wanted_words} asked for"),
+                what: format!(
+                    "{field} stays {found_words}, more than the {wanted_words} asked for"
+                ),
             }),
             (std::cmp::Ordering::Less | std::cmp::Ordering::Greater, _) => {
                 let what = format!("{field} is {found_words}, should be {wanted_words}");
@@ -333,7 +391,10 @@ mod tests {
 
     fn wanted(name: &str) -> stream::Config {
         let streams = topology::streams(&Sizing::default());
-        streams.into_iter().find(|config| config.name == name).unwrap()
+        streams
+            .into_iter()
+            .find(|config| config.name == name)
+            .unwrap()
     }
 
     #[test]
@@ -371,7 +432,10 @@ mod tests {
             compression: Some(Compression::S2),
             ..uploads
         };
-        assert_eq!(lowered, expected, "what the contract has no word on stays even then");
+        assert_eq!(
+            lowered, expected,
+            "what the contract has no word on stays even then"
+        );
     }
 
     #[test]
@@ -414,8 +478,14 @@ mod tests {
             ..expected
         };
         let merged = merge_consumer(intake, &few, Surplus::Keep);
-        assert_eq!(merged.drifts.first().unwrap().gravity, Gravity::Unchangeable);
-        assert_eq!(merged.config, few, "an update of it would be refused as a whole");
+        assert_eq!(
+            merged.drifts.first().unwrap().gravity,
+            Gravity::Unchangeable
+        );
+        assert_eq!(
+            merged.config, few,
+            "an update of it would be refused as a whole"
+        );
     }
 
     proptest! {

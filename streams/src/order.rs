@@ -4,18 +4,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// By how much the times of two events must differ to be believed more than their sequences: clocks of servers differ by less.
+/// By how much the times of two events must differ to be believed more than their sequences: clocks
+/// of servers differ by less.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(10);
 
 /// Where an event stands among all events that `HLS_UPLOADS` ever held.
 ///
-/// The sequence is exact, but belongs to one life of the stream: one that is made anew, or restored from an older copy, gives numbers out
-/// that were given out before. The server's timestamp goes on.
+/// The sequence is exact, but belongs to one life of the stream: one that is made anew, or restored
+/// from an older copy, gives numbers out that were given out before. The server's timestamp goes
+/// on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EventOrder {
     /// Sequence of the event in `HLS_UPLOADS`.
     pub upload_seq: u64,
-    /// When the server stored the event. It decides where it contradicts the sequence by more than ten seconds.
+    /// When the server stored the event. It decides where it contradicts the sequence by more than
+    /// ten seconds.
     pub upload_time: DateTime<Utc>,
 }
 
@@ -57,6 +60,9 @@ mod tests {
 
     #[test]
     fn an_event_of_a_stream_made_anew_is_later_though_its_number_is_smaller() {
-        assert!(event(1, 500).is_after(&event(90_000, 100)) && !event(90_000, 100).is_after(&event(1, 500)));
+        assert!(
+            event(1, 500).is_after(&event(90_000, 100))
+                && !event(90_000, 100).is_after(&event(1, 500))
+        );
     }
 }

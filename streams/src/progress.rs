@@ -1,4 +1,5 @@
-//! Progress: how far a task and its job are. Only the last value per task is kept; losing one is harmless.
+//! Progress: how far a task and its job are. Only the last value per task is kept; losing one is
+//! harmless.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,8 @@ pub struct Progress {
     pub task: TaskName,
     /// Share of the task that is done, 0 to 1.
     pub task_progress: f64,
-    /// Lower bound of the share of the job that is done, 0 to 1: take the maximum over a job's tasks.
+    /// Lower bound of the share of the job that is done, 0 to 1: take the maximum over a job's
+    /// tasks.
     pub job_progress: f64,
     /// Media seconds per second of wall time.
     pub speed: f64,

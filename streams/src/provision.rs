@@ -1,4 +1,5 @@
-//! Creates and updates what [`crate::topology`] describes, or reports where a server differs from it.
+//! Creates and updates what [`crate::topology`] describes, or reports where a server differs from
+//! it.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -98,7 +99,9 @@ pub struct Report {
 /// # Errors
 /// [`ProvisionError::ServerTooOld`], naming the fix.
 pub fn check_server(version: &str) -> Result<(), ProvisionError> {
-    let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
+    let mut numbers = version
+        .split(['.', '-'])
+        .map(|part| part.parse::<u64>().unwrap_or(0));
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found < MIN_SERVER {
         Err(ProvisionError::ServerTooOld(version.to_owned()))
@@ -107,8 +110,8 @@ pub fn check_server(version: &str) -> Result<(), ProvisionError> {
     }
 }
 
-/// Refuses servers whose `max_payload` is below [`topology::MIN_PAYLOAD`], in bytes: what they accept from a
-/// publisher could be too long to be published again.
+/// Refuses servers whose `max_payload` is below [`topology::MIN_PAYLOAD`], in bytes: what they
+/// accept from a publisher could be too long to be published again.
 ///
 /// # Errors
 /// [`ProvisionError::PayloadTooSmall`], naming the fix.
@@ -120,9 +123,10 @@ pub const fn check_payload(max_payload: usize) -> Result<(), ProvisionError> {
     }
 }
 
-/// The configuration a stream is created with: its numbers begin at the milliseconds of this moment, so that
-/// those of a stream that was there before never come again in ids, dead letters and object keys. That holds
-/// while a stream takes less than a thousand messages a second over its life.
+/// The configuration a stream is created with: its numbers begin at the milliseconds of this
+/// moment, so that those of a stream that was there before never come again in ids, dead letters
+/// and object keys. That holds while a stream takes less than a thousand messages a second over its
+/// life.
 #[must_use]
 pub fn at_birth(config: stream::Config) -> stream::Config {
     stream::Config {
@@ -135,33 +139,47 @@ pub fn at_birth(config: stream::Config) -> stream::Config {
 ///
 /// # Errors
 /// When the server cannot be asked.
-pub async fn check(js: &jetstream::Context, sizing: &Sizing, surplus: Surplus) -> Result<Report, ProvisionError> {
+pub async fn check(
+    js: &jetstream::Context,
+    sizing: &Sizing,
+    surplus: Surplus,
+) -> Result<Report, ProvisionError> {
     let server = Server {
         js,
         patience: Duration::ZERO,
     };
     let mut report = Plan::read(server, sizing, surplus).await?.report();
-    report.fills.extend(room::account_fill(&server.account().await?));
+    report
+        .fills
+        .extend(room::account_fill(&server.account().await?));
     Ok(report)
 }
 
-/// Creates what is missing and updates what differs; what an operator set beyond it stays. Waits half a
-/// minute for a cluster that has no leader yet, or too few servers for the copies asked for.
+/// Creates what is missing and updates what differs; what an operator set beyond it stays. Waits
+/// half a minute for a cluster that has no leader yet, or too few servers for the copies asked for.
 ///
-/// Filters of durables are set before streams take new subjects, so that no consumer is given what its
-/// readers do not know; and no durable is ever created again, since its place in the stream would be lost.
+/// Filters of durables are set before streams take new subjects, so that no consumer is given what
+/// its readers do not know; and no durable is ever created again, since its place in the stream
+/// would be lost.
 ///
 /// # Errors
 /// A limit that is in the way, or the first refusal of the server, by name.
-pub async fn apply(js: &jetstream::Context, sizing: &Sizing, surplus: Surplus) -> Result<Report, ProvisionError> {
+pub async fn apply(
+    js: &jetstream::Context,
+    sizing: &Sizing,
+    surplus: Surplus,
+) -> Result<Report, ProvisionError> {
     check_payload(js.client().server_info().max_payload)?;
-    let server = Server { js, patience: PATIENCE };
+    let server = Server {
+        js,
+        patience: PATIENCE,
+    };
     let plan = Plan::read(server, sizing, surplus).await?;
 
     let (streams, durables) = plan.missing();
 
-    // A refusal halfway would leave some streams without the others, so limits are looked at before the first
-    // write.
+    // A refusal halfway would leave some streams without the others, so limits are looked at before
+    // the first write.
     if !streams.is_empty() || !durables.is_empty() {
         let account = server.account().await?;
         if let Some(obstacle) = room::obstacle(&account, &streams, &durables) {
@@ -175,11 +193,14 @@ pub async fn apply(js: &jetstream::Context, sizing: &Sizing, surplus: Surplus) -
 
     let mut report = plan.report();
     // The report is of the state before; all that could be changed has been.
-    report.drifts.retain(|drift| drift.gravity == Gravity::Unchangeable);
+    report
+        .drifts
+        .retain(|drift| drift.gravity == Gravity::Unchangeable);
     Ok(report)
 }
 
-/// What the server has of one stream or consumer. Fields this program does not know are kept as they are, in `raw`.
+/// What the server has of one stream or consumer. Fields this program does not know are kept as
+/// they are, in `raw`.
 struct Held<C> {
     raw: Map<String, Value>,
     merged: Merged<C>,
@@ -201,11 +222,16 @@ struct Plan {
 }
 
 impl Plan {
-    async fn read(server: Server<'_>, sizing: &Sizing, surplus: Surplus) -> Result<Self, ProvisionError> {
+    async fn read(
+        server: Server<'_>,
+        sizing: &Sizing,
+        surplus: Surplus,
+    ) -> Result<Self, ProvisionError> {
         let mut streams = Vec::new();
         for wanted in topology::streams(sizing) {
             let found = server.found(&format!("STREAM.INFO.{}", wanted.name)).await;
-            let found: Option<Found<stream::Config>> = found.map_err(refused("stream", &wanted.name))?;
+            let found: Option<Found<stream::Config>> =
+                found.map_err(refused("stream", &wanted.name))?;
             let held = found.map(|Found { raw, config, state }| Held {
                 raw,
                 merged: merge_stream(&wanted, &config, surplus),
@@ -217,9 +243,14 @@ impl Plan {
         let mut durables = Vec::new();
         for durable in topology::durables(sizing) {
             let found = server
-                .found(&format!("CONSUMER.INFO.{}.{}", durable.stream, durable.name()))
+                .found(&format!(
+                    "CONSUMER.INFO.{}.{}",
+                    durable.stream,
+                    durable.name()
+                ))
                 .await;
-            let found: Option<Found<consumer::Config>> = found.map_err(refused("consumer", durable.name()))?;
+            let found: Option<Found<consumer::Config>> =
+                found.map_err(refused("consumer", durable.name()))?;
             let held = found.map(|Found { raw, config, .. }| Held {
                 raw,
                 merged: merge_consumer(&durable, &config, surplus),
@@ -260,7 +291,10 @@ impl Plan {
 
     async fn update_durables(&self, server: Server<'_>) -> Result<(), ProvisionError> {
         for (durable, held) in &self.durables {
-            let Some(config) = held.as_ref().and_then(|held| held.update(&OPTIONAL_OF_CONSUMERS)) else {
+            let Some(config) = held
+                .as_ref()
+                .and_then(|held| held.update(&OPTIONAL_OF_CONSUMERS))
+            else {
                 continue;
             };
             let asked = server.write_durable(durable, "update", &config).await;
@@ -274,7 +308,11 @@ impl Plan {
             let asked = match held {
                 None => server.create_stream(wanted).await,
                 Some(held) => match held.update(&OPTIONAL_OF_STREAMS) {
-                    Some(config) => server.ask(&format!("STREAM.UPDATE.{}", wanted.name), &config).await,
+                    Some(config) => {
+                        server
+                            .ask(&format!("STREAM.UPDATE.{}", wanted.name), &config)
+                            .await
+                    }
                     None => continue,
                 },
             };
@@ -341,14 +379,18 @@ struct Server<'a> {
 
 impl Server<'_> {
     async fn account(self) -> Result<Account, ProvisionError> {
-        self.ask("INFO", &()).await.map_err(refused("account", "of this user"))
+        self.ask("INFO", &())
+            .await
+            .map_err(refused("account", "of this user"))
     }
 
     async fn create_stream(self, wanted: &stream::Config) -> Result<Value, Refusal> {
         let request = format!("STREAM.CREATE.{}", wanted.name);
         match self.ask(&request, &at_birth(wanted.clone())).await {
             // Another `provision` was first, and its stream begins at another number.
-            Err(Refusal::Error(error)) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => Ok(Value::Null),
+            Err(Refusal::Error(error)) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+                Ok(Value::Null)
+            }
             created => created,
         }
     }
@@ -359,7 +401,11 @@ impl Server<'_> {
         action: &str,
         config: &Map<String, Value>,
     ) -> Result<Value, Refusal> {
-        let (stream, name, filter) = (durable.stream, durable.name(), &durable.config.filter_subject);
+        let (stream, name, filter) = (
+            durable.stream,
+            durable.name(),
+            &durable.config.filter_subject,
+        );
         // A single filter is a part of the subject, so that permissions can be given by it.
         let filter = if filter.is_empty() {
             String::new()
@@ -368,12 +414,15 @@ impl Server<'_> {
         };
 
         let request = json!({ "stream_name": stream, "config": config, "action": action });
-        self.ask(&format!("CONSUMER.CREATE.{stream}.{name}{filter}"), &request)
-            .await
+        self.ask(
+            &format!("CONSUMER.CREATE.{stream}.{name}{filter}"),
+            &request,
+        )
+        .await
     }
 
-    /// The configuration of what is there, as the server reports it, and as this program reads it; nothing
-    /// where the server has no such stream or consumer.
+    /// The configuration of what is there, as the server reports it, and as this program reads it;
+    /// nothing where the server has no such stream or consumer.
     async fn found<C: DeserializeOwned>(self, subject: &str) -> Result<Option<Found<C>>, Refusal> {
         #[derive(Deserialize)]
         struct Info {
@@ -383,17 +432,26 @@ impl Server<'_> {
         let absent = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
 
         match self.ask::<Info>(subject, &json!({})).await {
-            Ok(Info { config: raw, state }) => match serde_json::from_value(Value::Object(raw.clone())) {
-                Ok(config) => Ok(Some(Found { raw, config, state })),
-                Err(error) => Err(Refusal::Other(format!("its configuration cannot be read ({error})"))),
-            },
+            Ok(Info { config: raw, state }) => {
+                match serde_json::from_value(Value::Object(raw.clone())) {
+                    Ok(config) => Ok(Some(Found { raw, config, state })),
+                    Err(error) => Err(Refusal::Other(format!(
+                        "its configuration cannot be read ({error})"
+                    ))),
+                }
+            }
             Err(Refusal::Error(error)) if absent.contains(&error.error_code()) => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }
 
-    /// Asks until it works, the trouble will not pass, or patience is over. Every request here may be repeated.
-    async fn ask<T: DeserializeOwned>(self, subject: &str, body: &impl Serialize) -> Result<T, Refusal> {
+    /// Asks until it works, the trouble will not pass, or patience is over. Every request here may
+    /// be repeated.
+    async fn ask<T: DeserializeOwned>(
+        self,
+        subject: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Refusal> {
         let begun = Instant::now();
         loop {
             let refusal = match self.js.request(subject.to_owned(), body).await {
@@ -414,12 +472,15 @@ impl Server<'_> {
     }
 }
 
-/// Whether a cluster that answers so may answer otherwise in a moment: it elects a leader, or a server is on its way.
+/// Whether a cluster that answers so may answer otherwise in a moment: it elects a leader, or a
+/// server is on its way.
 fn passes(refusal: &Refusal) -> bool {
     match refusal {
-        Refusal::Error(error) => {
-            [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NO_PEERS].contains(&error.error_code())
-        }
+        Refusal::Error(error) => [
+            ErrorCode::CLUSTER_NOT_AVAILABLE,
+            ErrorCode::CLUSTER_NO_PEERS,
+        ]
+        .contains(&error.error_code()),
         Refusal::Silence => true,
         Refusal::Absent | Refusal::Other(_) => false,
     }
@@ -427,7 +488,11 @@ fn passes(refusal: &Refusal) -> bool {
 
 fn refused(what: &'static str, name: &str) -> impl FnOnce(Refusal) -> ProvisionError {
     let name = name.to_owned();
-    move |refusal| ProvisionError::Refused { what, name, refusal }
+    move |refusal| ProvisionError::Refused {
+        what,
+        name,
+        refusal,
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Exact fractions: frame rates, time bases and points on a timeline. Text form `num/den`, as ffmpeg prints them.
+//! Exact fractions: frame rates, time bases and points on a timeline. Text form `num/den`, as
+//! ffmpeg prints them.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -68,7 +69,10 @@ impl Rational {
 
     /// The nearest floating point value.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a reader wants the nearest value")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a reader wants the nearest value"
+    )]
     pub fn as_f64(self) -> f64 {
         self.num as f64 / self.den as f64
     }
@@ -139,7 +143,9 @@ impl FromStr for Rational {
     fn from_str(text: &str) -> Result<Self, InvalidRational> {
         let (num, den) = text.split_once('/').unwrap_or((text, "1"));
         match (num.parse(), den.parse()) {
-            (Ok(num), Ok(den)) => Self::new(num, den).ok_or_else(|| InvalidRational(text.to_owned())),
+            (Ok(num), Ok(den)) => {
+                Self::new(num, den).ok_or_else(|| InvalidRational(text.to_owned()))
+            }
             _ => Err(InvalidRational(text.chars().take(40).collect())),
         }
     }
@@ -166,7 +172,10 @@ mod tests {
     #[test]
     fn fractions_are_kept_in_lowest_terms_with_the_sign_on_top() {
         assert_eq!(Rational::new(60, -2), Some(Rational::whole(-30)));
-        assert_eq!("30000/1001".parse::<Rational>().unwrap().to_string(), "30000/1001");
+        assert_eq!(
+            "30000/1001".parse::<Rational>().unwrap().to_string(),
+            "30000/1001"
+        );
         assert_eq!("25".parse::<Rational>().unwrap(), Rational::whole(25));
         assert!("0/0".parse::<Rational>().is_err());
         assert!("1/x".parse::<Rational>().is_err());

@@ -1,5 +1,5 @@
-//! How full streams and accounts are, which limits are in the way of streams and consumers, and what to do
-//! about each.
+//! How full streams and accounts are, which limits are in the way of streams and consumers, and
+//! what to do about each.
 
 use std::fmt;
 
@@ -46,7 +46,8 @@ impl Fill {
             Some(name) => format!(
                 "raise its limit with `nats stream edit {name}`, or STREAM_MAX_BYTES={name}=BYTES and `fluxhls provision`"
             ),
-            None => "raise the account's limit of storage, or remove streams it no longer needs".to_owned(),
+            None => "raise the account's limit of storage, or remove streams it no longer needs"
+                .to_owned(),
         }
     }
 }
@@ -55,8 +56,18 @@ impl Fill {
 #[must_use]
 pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fill> {
     let limits = [
-        (state.bytes, positive(Some(config.max_bytes)), LARGEST_MESSAGE, "bytes"),
-        (state.messages, positive(Some(config.max_messages)), 1, "messages"),
+        (
+            state.bytes,
+            positive(Some(config.max_bytes)),
+            LARGEST_MESSAGE,
+            "bytes",
+        ),
+        (
+            state.messages,
+            positive(Some(config.max_messages)),
+            1,
+            "messages",
+        ),
     ];
 
     let fills = limits.into_iter().filter_map(|(used, limit, need, unit)| {
@@ -80,7 +91,10 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
 #[must_use]
 pub fn account_fill(account: &Account) -> Option<Fill> {
     let whole = (account.storage, &account.limits);
-    let tiers = account.tiers.values().map(|tier| (tier.storage, &tier.limits));
+    let tiers = account
+        .tiers
+        .values()
+        .map(|tier| (tier.storage, &tier.limits));
 
     let fills = tiers.chain([whole]).filter_map(|(used, limits)| {
         let limit = positive(limits.max_storage)?;
@@ -130,10 +144,14 @@ impl<'a> Allowance<'a> {
     }
 }
 
-/// Why an account will refuse these streams or consumers that are not there yet, with the fix; nothing where
-/// none of its limits is in the way.
+/// Why an account will refuse these streams or consumers that are not there yet, with the fix;
+/// nothing where none of its limits is in the way.
 #[must_use]
-pub fn obstacle(account: &Account, streams: &[&stream::Config], durables: &[&Durable]) -> Option<String> {
+pub fn obstacle(
+    account: &Account,
+    streams: &[&stream::Config],
+    durables: &[&Durable],
+) -> Option<String> {
     let replicas = streams.first().map_or(1, |config| config.num_replicas);
     let allowance = Allowance::of(account, replicas);
 
@@ -150,7 +168,9 @@ pub fn obstacle(account: &Account, streams: &[&stream::Config], durables: &[&Dur
 
 fn unlimited(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<String> {
     let unlimited = streams.iter().filter(|config| config.max_bytes <= 0);
-    let names: Vec<String> = unlimited.map(|config| format!("{}=BYTES", config.name)).collect();
+    let names: Vec<String> = unlimited
+        .map(|config| format!("{}=BYTES", config.name))
+        .collect();
     (allowance.limits.max_bytes_required && !names.is_empty()).then(|| {
         format!(
             "the account demands that every stream has max_bytes; set STREAM_MAX_BYTES={}",
@@ -186,7 +206,11 @@ fn too_large(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<S
     }
 
     let limit = positive(allowance.limits.max_storage)?;
-    let wanted: u64 = streams.iter().map(bytes).sum::<u64>().saturating_mul(allowance.weight);
+    let wanted: u64 = streams
+        .iter()
+        .map(bytes)
+        .sum::<u64>()
+        .saturating_mul(allowance.weight);
     let names: Vec<&str> = streams
         .iter()
         .filter(|config| config.max_bytes > 0)
@@ -207,8 +231,17 @@ fn too_large(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<S
 /// The server counts consumers for each stream, whatever the limit is called.
 fn too_many_consumers(allowance: &Allowance<'_>, durables: &[&Durable]) -> Option<String> {
     let limit = positive(allowance.limits.max_consumers)?;
-    let of = |stream| durables.iter().filter(|durable| durable.stream == stream).count();
-    let most = durables.iter().map(|durable| of(durable.stream)).max().unwrap_or(0);
+    let of = |stream| {
+        durables
+            .iter()
+            .filter(|durable| durable.stream == stream)
+            .count()
+    };
+    let most = durables
+        .iter()
+        .map(|durable| of(durable.stream))
+        .max()
+        .unwrap_or(0);
     (u64::try_from(most).unwrap_or(u64::MAX) > limit).then(|| {
         format!(
             "the account allows {limit} consumers for a stream, and one needs {most}; raise its limit of consumers to {most} or more"
@@ -218,8 +251,9 @@ fn too_many_consumers(allowance: &Allowance<'_>, durables: &[&Durable]) -> Optio
 
 fn too_many_pending(allowance: &Allowance<'_>, durables: &[&Durable]) -> Option<String> {
     let limit = positive(Some(allowance.limits.max_ack_pending))?;
-    let over =
-        |durable: &&&Durable| u64::try_from(durable.config.max_ack_pending).map_or(true, |wanted| wanted > limit);
+    let over = |durable: &&&Durable| {
+        u64::try_from(durable.config.max_ack_pending).map_or(true, |wanted| wanted > limit)
+    };
     let durable = durables.iter().find(over)?;
 
     Some(format!(
@@ -254,12 +288,18 @@ pub fn advice(error: &jetstream::Error) -> &'static str {
         ErrorCode::STREAM_MAX_BYTES_REQUIRED => {
             "the account demands max_bytes of every stream: set STREAM_MAX_BYTES=NAME=BYTES,… for all six"
         }
-        ErrorCode::MAXIMUM_STREAMS_LIMIT => "raise the account's limit of streams by the six of fluxhls",
-        ErrorCode::MAXIMUM_CONSUMERS_LIMIT => "raise the account's limit of consumers to five or more for a stream",
+        ErrorCode::MAXIMUM_STREAMS_LIMIT => {
+            "raise the account's limit of streams by the six of fluxhls"
+        }
+        ErrorCode::MAXIMUM_CONSUMERS_LIMIT => {
+            "raise the account's limit of consumers to five or more for a stream"
+        }
         ErrorCode::CONSUMER_MAX_PENDING_ACK_EXCESS => {
             "set CONSUMER_MAX_ACK_PENDING to the server's limit, or raise max_ack_pending there"
         }
-        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => "set STREAM_REPLICAS=1, or run nats-server as a cluster of three",
+        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => {
+            "set STREAM_REPLICAS=1, or run nats-server as a cluster of three"
+        }
         ErrorCode::CLUSTER_NO_PEERS => {
             "STREAM_REPLICAS asks for more copies than there are servers that may hold one: set less, start the others, or see the stream's \
              placement"
@@ -271,7 +311,9 @@ pub fn advice(error: &jetstream::Error) -> &'static str {
             "enable JetStream in the server's configuration and for this account, or set NATS_JETSTREAM_DOMAIN where it is on another server"
         }
         ErrorCode::STREAM_NOT_FOUND | ErrorCode::CONSUMER_NOT_FOUND => "run `fluxhls provision`",
-        ErrorCode::CLUSTER_NOT_AVAILABLE => "the cluster has no leader: see that more than half of its servers run",
+        ErrorCode::CLUSTER_NOT_AVAILABLE => {
+            "the cluster has no leader: see that more than half of its servers run"
+        }
         _ => "see the stream or consumer with `nats stream info` or `nats consumer info`",
     }
 }
@@ -290,7 +332,8 @@ mod tests {
 
     fn refusal(change: impl FnOnce(&mut Account), sizing: &Sizing) -> Option<String> {
         let (streams, durables) = (topology::streams(sizing), topology::durables(sizing));
-        let (streams, durables): (Vec<_>, Vec<_>) = (streams.iter().collect(), durables.iter().collect());
+        let (streams, durables): (Vec<_>, Vec<_>) =
+            (streams.iter().collect(), durables.iter().collect());
         obstacle(&account(change), &streams, &durables)
     }
 

@@ -109,7 +109,9 @@ pub fn files_of_job(job: &JobId) -> String {
 /// Reads the subject of an index entry.
 #[must_use]
 pub fn parse_job_of_file(subject: &str) -> Option<(FileId, JobId)> {
-    let (file, job) = subject.strip_prefix("hls.v1.source.file.")?.split_once('.')?;
+    let (file, job) = subject
+        .strip_prefix("hls.v1.source.file.")?
+        .split_once('.')?;
     Some((file.parse().ok()?, job.parse().ok()?))
 }
 
@@ -128,7 +130,10 @@ pub fn parse_deleted(subject: &str) -> Option<FileId> {
 /// The owner of an output prefix of an output bucket.
 #[must_use]
 pub fn current(bucket: &str, prefix: &crate::id::OutputPrefix) -> String {
-    format!("hls.v1.current.{}", sha256_hex(&format!("{bucket}/{prefix}")))
+    format!(
+        "hls.v1.current.{}",
+        sha256_hex(&format!("{bucket}/{prefix}"))
+    )
 }
 
 /// One kind of work message of one task.
@@ -212,7 +217,11 @@ pub fn parse_task(subject: &str) -> Option<TaskKey> {
         "lo" => Lane::Lo,
         _ => return None,
     };
-    let key = TaskKey::new(tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?, lane);
+    let key = TaskKey::new(
+        tokens.next()?.parse().ok()?,
+        tokens.next()?.parse().ok()?,
+        lane,
+    );
     (tokens.next().is_none() && key.class.as_str() == class).then_some(key)
 }
 
@@ -230,7 +239,8 @@ pub fn progress(job: &JobId, task: TaskName) -> String {
     format!("hls.v1.progress.{job}.{task}")
 }
 
-/// A dead letter of the message with sequence `seq` that a stage (`upload`, `delete`, `project`) could not take.
+/// A dead letter of the message with sequence `seq` that a stage (`upload`, `delete`, `project`)
+/// could not take.
 #[must_use]
 pub fn dead_message(stage: &str, seq: u64) -> String {
     format!("hls.v1.dead.{stage}.{seq}")
@@ -239,7 +249,12 @@ pub fn dead_message(stage: &str, seq: u64) -> String {
 /// The dead letter of a task that failed permanently.
 #[must_use]
 pub fn dead_task(key: &TaskKey) -> String {
-    format!("hls.v1.dead.{}.{}.{}", key.class.as_str(), key.job_id, key.task)
+    format!(
+        "hls.v1.dead.{}.{}.{}",
+        key.class.as_str(),
+        key.job_id,
+        key.task
+    )
 }
 
 /// Where a dead letter comes from, as its subject says.
@@ -274,8 +289,8 @@ pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
         class => {
             let (job, task) = rest.split_once('.')?;
             let task: TaskName = task.parse().ok()?;
-            // The class is in the subject by itself and in the task; a subject in which they differ is not
-            // ours.
+            // The class is in the subject by itself and in the task; a subject in which they differ
+            // is not ours.
             (task.class().as_str() == class).then_some(DeadOrigin::Task(job.parse().ok()?, task))?
         }
     })
@@ -311,7 +326,10 @@ mod tests {
             "hls.v1.work.j1.attempt.tracks"
         );
         assert_eq!(task(&key), "hls.v1.task.encode.hi.j1.v3~1");
-        assert_eq!(progress(&job(), TaskName::FINISH), "hls.v1.progress.j1.finish");
+        assert_eq!(
+            progress(&job(), TaskName::FINISH),
+            "hls.v1.progress.j1.finish"
+        );
         assert_eq!(dead_message("project", 7), "hls.v1.dead.project.7");
         assert!(source("x").starts_with("hls.v1.source.2d711642b726b044"));
 
@@ -324,7 +342,10 @@ mod tests {
     fn what_is_built_is_parsed_back() {
         let key = TaskKey::new(job(), TaskName::video(3).redone(), Lane::Lo);
         assert_eq!(parse_task(&task(&key)), Some(key.clone()));
-        assert_eq!(parse_fact("live.hls.v1.job.j1.cancel"), Some((job(), FactKind::Cancel)));
+        assert_eq!(
+            parse_fact("live.hls.v1.job.j1.cancel"),
+            Some((job(), FactKind::Cancel))
+        );
         assert_eq!(
             parse_work("hls.v1.work.j1.done.v0"),
             Some((job(), WorkKind::Done, TaskName::video(0)))
@@ -333,17 +354,26 @@ mod tests {
         let range = part(&job(), TaskName::TRACKS, 7);
         assert_eq!(range, "hls.v1.work.j1.part.tracks.7");
         assert_eq!(parse_part(&range), Some((job(), TaskName::TRACKS, 7)));
-        assert_eq!((parse_work(&range), parse_part("hls.v1.work.j1.done.v0")), (None, None));
+        assert_eq!(
+            (parse_work(&range), parse_part("hls.v1.work.j1.done.v0")),
+            (None, None)
+        );
         assert_eq!(parse_task("hls.v1.task.plan.hi.j1.v0"), None);
 
-        assert_eq!(parse_dead(&dead_message("upload", 7)), Some(DeadOrigin::Upload(7)));
+        assert_eq!(
+            parse_dead(&dead_message("upload", 7)),
+            Some(DeadOrigin::Upload(7))
+        );
         assert_eq!(
             parse_dead(&dead_task(&key)),
             Some(DeadOrigin::Task(job(), TaskName::video(3).redone()))
         );
         assert_eq!(
             parse_dead("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.HLS_TASKS.plan"),
-            Some(DeadOrigin::Advisory("MSG_TERMINATED".to_owned(), "plan".to_owned()))
+            Some(DeadOrigin::Advisory(
+                "MSG_TERMINATED".to_owned(),
+                "plan".to_owned()
+            ))
         );
         assert_eq!(parse_dead("hls.v1.dead.plan.j1.v0"), None);
 

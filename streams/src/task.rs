@@ -1,4 +1,5 @@
-//! Tasks: units of work on the queue. A task carries ids, never state; its subject makes it unique while it is queued.
+//! Tasks: units of work on the queue. A task carries ids, never state; its subject makes it unique
+//! while it is queued.
 
 use std::fmt;
 use std::str::FromStr;
@@ -69,13 +70,15 @@ pub enum Duty {
     Video(u32),
     /// `tracks`
     Tracks,
-    /// `playlist`: the growing playlists follow what is made. It counts no attempts and has no result.
+    /// `playlist`: the growing playlists follow what is made. It counts no attempts and has no
+    /// result.
     Playlist,
     /// `finish`
     Finish,
 }
 
-/// The name of a task within its job: its duty, and whether it is the one redo (`~1`) of a task whose output failed its check.
+/// The name of a task within its job: its duty, and whether it is the one redo (`~1`) of a task
+/// whose output failed its check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct TaskName {
@@ -154,8 +157,11 @@ impl fmt::Display for TaskName {
 impl FromStr for TaskName {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let invalid = || InvalidId::new("task", "^(plan|v[0-9]+|tracks|playlist|finish)(~1)?$", text);
-        let (plain, redo) = text.strip_suffix("~1").map_or((text, false), |plain| (plain, true));
+        let invalid =
+            || InvalidId::new("task", "^(plan|v[0-9]+|tracks|playlist|finish)(~1)?$", text);
+        let (plain, redo) = text
+            .strip_suffix("~1")
+            .map_or((text, false), |plain| (plain, true));
 
         let duty = match plain {
             "plan" => Duty::Plan,
@@ -181,10 +187,12 @@ impl FromStr for TaskName {
 }
 
 impl<'de> Deserialize<'de> for TaskName {
-    /// A task that is not known is an unknown word like that of an enum: a newer release may have it.
+    /// A task that is not known is an unknown word like that of an enum: a newer release may have
+    /// it.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|_| D::Error::unknown_variant(&text, Self::WORDS))
+        text.parse()
+            .map_err(|_| D::Error::unknown_variant(&text, Self::WORDS))
     }
 }
 
@@ -227,10 +235,14 @@ mod tests {
 
     #[test]
     fn a_task_has_one_spelling() {
-        for text in ["plan", "v0", "v999", "tracks", "playlist", "finish", "v3~1", "tracks~1"] {
+        for text in [
+            "plan", "v0", "v999", "tracks", "playlist", "finish", "v3~1", "tracks~1",
+        ] {
             assert_eq!(text.parse::<TaskName>().unwrap().to_string(), text);
         }
-        for text in ["", "v", "v07", "v+7", "v-1", "plan~2", "plan~1~1", "V1", "audio"] {
+        for text in [
+            "", "v", "v07", "v+7", "v-1", "plan~2", "plan~1~1", "V1", "audio",
+        ] {
             assert!(text.parse::<TaskName>().is_err(), "{text}");
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::plan::Planned;
 
-/// A plan of two video renditions, the lower one at half the rate, and two audio renditions; 59.94 frames a
-/// second from 2.5 s on, four segments in three chunks, a preview every other second.
+/// A plan of two video renditions, the lower one at half the rate, and two audio renditions; 59.94
+/// frames a second from 2.5 s on, four segments in three chunks, a preview every other second.
 #[must_use]
 pub fn planned() -> Planned {
     serde_json::from_value(serde_json::json!({

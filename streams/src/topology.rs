@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Republish, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, Republish, RetentionPolicy, StorageType,
+};
 
 use crate::subject;
 use crate::task::{Class, Lane};
@@ -26,8 +28,8 @@ pub const DEAD: &str = "HLS_DEAD";
 pub const INTAKE: &str = "intake";
 /// Most tasks on the queue; a full queue refuses and the sweep plans again.
 pub const MAX_TASKS: i64 = 1_000_000;
-/// Bytes that a server must take in one message: the largest fact (`accepted`, 300 KiB) with its headers, and
-/// room to spare.
+/// Bytes that a server must take in one message: the largest fact (`accepted`, 300 KiB) with its
+/// headers, and room to spare.
 pub const MIN_PAYLOAD: usize = 512 * 1024;
 /// How long a worker may be silent before its task goes to another.
 pub const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -36,8 +38,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Most messages of a consumer that may be in work or wait for their repetition. Delayed retries count, so
-/// the limit must be far above the slots of all workers.
+/// Most messages of a consumer that may be in work or wait for their repetition. Delayed retries
+/// count, so the limit must be far above the slots of all workers.
 pub const MAX_ACK_PENDING: i64 = 10_000;
 
 /// The name of every stream of the contract.
@@ -48,8 +50,8 @@ pub const STREAMS: [&str; 6] = [UPLOADS, JOBS, WORK, TASKS, PROGRESS, DEAD];
 pub struct Sizing {
     /// Copies of every stream: 1 on a single server, 3 in production.
     pub replicas: usize,
-    /// Bytes that streams may hold, by name, where it is not what the contract says (1 GiB for `HLS_UPLOADS`,
-    /// no word on the others).
+    /// Bytes that streams may hold, by name, where it is not what the contract says (1 GiB for
+    /// `HLS_UPLOADS`, no word on the others).
     pub max_bytes: BTreeMap<String, i64>,
     /// Messages of a consumer that may be in work or wait for their repetition.
     pub max_ack_pending: i64,
@@ -97,7 +99,10 @@ pub fn streams(sizing: &Sizing) -> Vec<Config> {
 fn contract(replicas: usize) -> Vec<Config> {
     let base = |name: &str, subjects: &[&str], days: u32| Config {
         name: name.to_owned(),
-        subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+        subjects: subjects
+            .iter()
+            .map(|subject| (*subject).to_owned())
+            .collect(),
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         discard: DiscardPolicy::New,
@@ -121,10 +126,16 @@ fn contract(replicas: usize) -> Vec<Config> {
                 destination: subject::ALL_LIVE.to_owned(),
                 headers_only: false,
             }),
-            description: Some("The job log: facts, identities, prefix owners. Never purge it".to_owned()),
+            description: Some(
+                "The job log: facts, identities, prefix owners. Never purge it".to_owned(),
+            ),
             ..base(
                 JOBS,
-                &[subject::ALL_FACTS, subject::ALL_SOURCES, subject::ALL_CURRENT],
+                &[
+                    subject::ALL_FACTS,
+                    subject::ALL_SOURCES,
+                    subject::ALL_CURRENT,
+                ],
                 90,
             )
         },
@@ -150,7 +161,8 @@ fn contract(replicas: usize) -> Vec<Config> {
     ]
 }
 
-/// Dead letters also catch the server's own advisories on the queue, a net under our own dead lettering.
+/// Dead letters also catch the server's own advisories on the queue, a net under our own dead
+/// lettering.
 fn dead_letters(base: Config) -> Config {
     let mut subjects = base.subjects.clone();
     for advisory in ["MAX_DELIVERIES", "MSG_TERMINATED"] {
@@ -160,7 +172,9 @@ fn dead_letters(base: Config) -> Config {
     Config {
         subjects,
         discard: DiscardPolicy::Old,
-        description: Some("Dead letters and the advisories that would otherwise pass unheard".to_owned()),
+        description: Some(
+            "Dead letters and the advisories that would otherwise pass unheard".to_owned(),
+        ),
         ..base
     }
 }
@@ -185,8 +199,8 @@ pub fn durables(sizing: &Sizing) -> Vec<Durable> {
         deliver_policy: DeliverPolicy::All,
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        // Attempts are counted in the log, not by the server: a message that reached a delivery limit would
-        // lie there unseen.
+        // Attempts are counted in the log, not by the server: a message that reached a delivery
+        // limit would lie there unseen.
         max_deliver: -1,
         max_ack_pending: sizing.max_ack_pending,
         max_waiting: 4096,
@@ -230,7 +244,13 @@ mod tests {
             .collect();
         for class in Class::ALL {
             for lane in [Lane::Hi, Lane::Lo] {
-                assert_eq!(names.iter().filter(|name| *name == durable(class, lane)).count(), 1);
+                assert_eq!(
+                    names
+                        .iter()
+                        .filter(|name| *name == durable(class, lane))
+                        .count(),
+                    1
+                );
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Reading what another release of fluxhls may have written.
 //!
-//! Three cases are kept apart wherever facts, tasks and events are read. *Absent* is for the caller to know.
-//! *Newer*: a word, kind, name or subject that this release does not know; whoever meets one leaves it to a
-//! newer process, and neither acknowledges, drops nor skips it. *Broken*: what no release writes.
+//! Three cases are kept apart wherever facts, tasks and events are read. *Absent* is for the caller
+//! to know. *Newer*: a word, kind, name or subject that this release does not know; whoever meets
+//! one leaves it to a newer process, and neither acknowledges, drops nor skips it. *Broken*: what
+//! no release writes.
 //!
-//! Every enum of the wire has one unknown variant in common, [`Unread::Newer`]: it is met at the door, so
-//! that what is behind it deals with known words alone. Unknown *fields* are ignored, as additive change
-//! never bumps `v`.
+//! Every enum of the wire has one unknown variant in common, [`Unread::Newer`]: it is met at the
+//! door, so that what is behind it deals with known words alone. Unknown *fields* are ignored, as
+//! additive change never bumps `v`.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -61,14 +62,15 @@ struct Versioned {
     v: Option<u32>,
 }
 
-/// How serde words its error about a variant that an enum has not ([`serde::de::Error::unknown_variant`]).
+/// How serde words its error about a variant that an enum has not
+/// ([`serde::de::Error::unknown_variant`]).
 const UNKNOWN_WORD: &str = "unknown variant";
 
 /// The body of a message or object of the contract.
 ///
 /// # Panics
-/// Never for the types of this crate, which hold nothing that JSON cannot say. A type that does is a bug, and an
-/// empty body in its place would be taken for a message that no release writes.
+/// Never for the types of this crate, which hold nothing that JSON cannot say. A type that does is
+/// a bug, and an empty body in its place would be taken for a message that no release writes.
 #[must_use]
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("types of the contract can be written as JSON")
@@ -80,7 +82,9 @@ pub fn encode(value: &impl Serialize) -> Vec<u8> {
 /// [`Unread::Newer`] where its version or a word in it is not known, else [`Unread::Broken`].
 pub fn read<T: DeserializeOwned>(subject: &str, body: &[u8]) -> Result<T, Unread> {
     // The version is looked at first: a later one may lack fields that this release requires.
-    let version = serde_json::from_slice(body).ok().and_then(|Versioned { v }| v);
+    let version = serde_json::from_slice(body)
+        .ok()
+        .and_then(|Versioned { v }| v);
     if let Some(version) = version.filter(|version| *version > VERSION) {
         return Err(Unread::newer(subject, format!("its version is {version}")));
     }
@@ -101,7 +105,9 @@ mod tests {
 
     use super::*;
     use crate::fact::{Decision, JobError, Outcome};
-    use crate::plan::{FieldOrder, Matrix, PlannedTask, Primaries, Rendition, SourceChannels, TrackKind, Transfer};
+    use crate::plan::{
+        FieldOrder, Matrix, PlannedTask, Primaries, Rendition, SourceChannels, TrackKind, Transfer,
+    };
     use crate::task::{Class, Lane, TaskKey, TaskName};
     use crate::upload::Settings;
     use crate::work::{Done, DoneOutput};
@@ -121,8 +127,15 @@ mod tests {
         assert!(is_newer::<Code>(&word) && is_newer::<FailureClass>(&word));
         assert!(is_newer::<Class>(&word) && is_newer::<Lane>(&word) && is_newer::<TaskName>(&word));
         assert!(is_newer::<TrackKind>(&word) && is_newer::<FieldOrder>(&word));
-        assert!(is_newer::<Matrix>(&word) && is_newer::<Transfer>(&word) && is_newer::<Primaries>(&word));
-        assert!(is_newer::<SourceChannels>(&json!({"later": 1})) && is_newer::<DoneOutput>(&json!({"later": {}})));
+        assert!(
+            is_newer::<Matrix>(&word)
+                && is_newer::<Transfer>(&word)
+                && is_newer::<Primaries>(&word)
+        );
+        assert!(
+            is_newer::<SourceChannels>(&json!({"later": 1}))
+                && is_newer::<DoneOutput>(&json!({"later": {}}))
+        );
         assert!(is_newer::<Rendition>(&json!({"type": "later"})));
     }
 
@@ -158,7 +171,10 @@ mod tests {
             r#"{"profile":7,"priority":"normal","max_attempts":5}"#,
         ] {
             let read = read::<Settings>("hls.v1.x", broken.as_bytes());
-            assert!(matches!(read, Err(Unread::Broken { .. })), "{broken}: {read:?}");
+            assert!(
+                matches!(read, Err(Unread::Broken { .. })),
+                "{broken}: {read:?}"
+            );
         }
 
         let told = read::<Outcome>("hls.v1.job.j.ended", b"\"later\"")

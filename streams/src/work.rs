@@ -1,4 +1,5 @@
-//! What workers tell each other about a task: that one was started, handed back, done, or must be done again.
+//! What workers tell each other about a task: that one was started, handed back, done, or must be
+//! done again.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,8 @@ pub enum WorkKind {
     Done,
     /// The one order to do a task again.
     Redo,
-    /// A range of a task that is in the bucket before the task is done; see [`crate::subject::part`].
+    /// A range of a task that is in the bucket before the task is done; see
+    /// [`crate::subject::part`].
     Part,
 }
 
@@ -56,7 +58,8 @@ impl WorkKind {
     }
 }
 
-/// A worker starts a task. One for every start, each only as the next after the one that the worker had read; `Nats-Msg-Id` is `id`.
+/// A worker starts a task. One for every start, each only as the next after the one that the worker
+/// had read; `Nats-Msg-Id` is `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Version of the payload.
@@ -103,12 +106,13 @@ pub struct Released {
 }
 
 impl Released {
-    /// The reason of a start whose source could not be had, because the storage denied it while it served the output bucket, or because it was
-    /// not there yet.
+    /// The reason of a start whose source could not be had, because the storage denied it while it
+    /// served the output bucket, or because it was not there yet.
     pub const AWAITS_SOURCE: &str = "awaits_source";
 }
 
-/// A start whose output did not pass its check. Where the next one measures the same, trying again is of no use.
+/// A start whose output did not pass its check. Where the next one measures the same, trying again
+/// is of no use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCheck {
     /// Version of the payload.
@@ -146,8 +150,9 @@ pub enum DoneOutput {
     Object(ObjectRef),
 }
 
-/// A range of what a task makes, in the bucket before the rest: what growing playlists are made of. The first writer of each range
-/// counts. The storage has confirmed every object; only `done` says that they were read back and fit the plan.
+/// A range of what a task makes, in the bucket before the rest: what growing playlists are made of.
+/// The first writer of each range counts. The storage has confirmed every object; only `done` says
+/// that they were read back and fit the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// Version of the payload.
@@ -156,8 +161,9 @@ pub struct Part {
     pub job_id: JobId,
     /// The task.
     pub task: TaskName,
-    /// The range, counted from zero within the task: see [`Part::range`]. Where a task goes over its segments several times, each time for
-    /// other renditions, the ranges of the next pass follow those of the one before.
+    /// The range, counted from zero within the task: see [`Part::range`]. Where a task goes over
+    /// its segments several times, each time for other renditions, the ranges of the next pass
+    /// follow those of the one before.
     pub k: u32,
     /// The stream sequence of the attempt that made it.
     pub attempt: u64,
@@ -172,13 +178,15 @@ impl Part {
     /// Segments of the longer ranges.
     const LONGER: u32 = 4;
 
-    /// Segments of range `k` of a task as `(first, end)`, counted from its first one. Each segment of video is a range of its own, since
-    /// somebody may wait for it. Sound is made so much faster than it is played that what comes late may be told in fewer messages.
+    /// Segments of range `k` of a task as `(first, end)`, counted from its first one. Each segment
+    /// of video is a range of its own, since somebody may wait for it. Sound is made so much faster
+    /// than it is played that what comes late may be told in fewer messages.
     #[must_use]
     pub const fn range(duty: Duty, k: u32) -> (u32, u32) {
         match duty {
             Duty::Tracks if k >= Self::SINGLE => {
-                let first = Self::SINGLE.saturating_add((k - Self::SINGLE).saturating_mul(Self::LONGER));
+                let first =
+                    Self::SINGLE.saturating_add((k - Self::SINGLE).saturating_mul(Self::LONGER));
                 (first, first.saturating_add(Self::LONGER))
             }
             _ => (k, k.saturating_add(1)),
@@ -191,13 +199,16 @@ impl Part {
 pub struct TaskOutput {
     /// One entry for each rendition the task works on.
     pub renditions: Vec<RenditionOutput>,
-    /// A picture that may become the poster, made by some of the chunks, or out of the cover by the tracks task.
+    /// A picture that may become the poster, made by some of the chunks, or out of the cover by the
+    /// tracks task.
     #[serde(default)]
     pub poster: Option<ObjectRef>,
-    /// How much there is to see in that picture, 0 being black; nothing where nobody looked, as at covers.
+    /// How much there is to see in that picture, 0 being black; nothing where nobody looked, as at
+    /// covers.
     #[serde(default)]
     pub poster_score: Option<f64>,
-    /// The tiles of the storyboard that lie in this chunk, in order, as raw RGB pictures one after the other in one private object.
+    /// The tiles of the storyboard that lie in this chunk, in order, as raw RGB pictures one after
+    /// the other in one private object.
     #[serde(default)]
     pub tiles: Option<ObjectRef>,
     /// The subtitles, made by the tracks task.
@@ -221,7 +232,8 @@ pub struct RenditionOutput {
     pub name: RenditionName,
     /// The init segment of this attempt.
     pub init: ObjectRef,
-    /// Hash of what must be equal in every init of a rendition: codec configuration, coded size, timescale, edit list.
+    /// Hash of what must be equal in every init of a rendition: codec configuration, coded size,
+    /// timescale, edit list.
     pub init_match: String,
     /// RFC 6381 codec string.
     pub codecs: String,
@@ -242,8 +254,8 @@ pub struct SegmentOutput {
     pub start: u64,
     /// Sum of its sample durations, in ticks.
     pub duration: u64,
-    /// Bytes from the start of the segment to the end of its first sample, where that is a key frame of video: what an I-frame
-    /// playlist names.
+    /// Bytes from the start of the segment to the end of its first sample, where that is a key
+    /// frame of video: what an I-frame playlist names.
     #[serde(default)]
     pub key_frame: Option<u64>,
     /// Bytes.
@@ -268,8 +280,8 @@ pub struct SubtitleOutput {
     pub end: f64,
 }
 
-/// What was measured of the content of one rendition in one task. Taken from bytes read back from the bucket, against the plan's own
-/// filter output on the same frames or samples.
+/// What was measured of the content of one rendition in one task. Taken from bytes read back from
+/// the bucket, against the plan's own filter output on the same frames or samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The rendition.
@@ -295,8 +307,8 @@ pub struct PictureSample {
     pub source_luma: f64,
 }
 
-/// How loud a track of the output is beside the one it was made of, in dB relative to full scale; silence is -120. Measured below the
-/// frequencies that an encoder may leave out.
+/// How loud a track of the output is beside the one it was made of, in dB relative to full scale;
+/// silence is -120. Measured below the frequencies that an encoder may leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SoundSample {
     /// Loudest sample of the output.
@@ -307,7 +319,8 @@ pub struct SoundSample {
     pub rms: f64,
     /// Mean level of what it was made of.
     pub source_rms: f64,
-    /// Seconds in which the output is silent and what it was made of is not, with short pauses beside and between them.
+    /// Seconds in which the output is silent and what it was made of is not, with short pauses
+    /// beside and between them.
     #[serde(default)]
     pub silent_seconds: f64,
 }
@@ -337,8 +350,8 @@ pub struct Redo {
     pub reason: String,
 }
 
-/// Which job owns an output prefix; the body of `hls.v1.current.<hash>`. It only ever advances to a higher `accepted_seq`, or begins
-/// anew after its file was deleted.
+/// Which job owns an output prefix; the body of `hls.v1.current.<hash>`. It only ever advances to a
+/// higher `accepted_seq`, or begins anew after its file was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Current {
     /// The file the prefix belongs to, for ever.
@@ -347,11 +360,12 @@ pub struct Current {
     pub job_id: JobId,
     /// Stream sequence of that job's `accepted`.
     pub accepted_seq: u64,
-    /// The repair whose `commit-<revision>.m3u8` is public, by the stream sequence of its `attempt`; 0 for the job's own.
+    /// The repair whose `commit-<revision>.m3u8` is public, by the stream sequence of its
+    /// `attempt`; 0 for the job's own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u64,
-    /// Set once the file was deleted: nothing is public then. Where the delete event stands in `HLS_UPLOADS`; only a job of a later
-    /// upload event may own the prefix again.
+    /// Set once the file was deleted: nothing is public then. Where the delete event stands in
+    /// `HLS_UPLOADS`; only a job of a later upload event may own the prefix again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted: Option<EventOrder>,
 }
@@ -361,7 +375,8 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Which job an identity stands for; the body of `hls.v1.source.<hash>`, and of the index `hls.v1.source.file.<file_id>.<job_id>`.
+/// Which job an identity stands for; the body of `hls.v1.source.<hash>`, and of the index
+/// `hls.v1.source.file.<file_id>.<job_id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceOwner {
     /// The job.
@@ -379,7 +394,10 @@ mod tests {
         for duty in [Duty::Video(3), Duty::Tracks] {
             let ranges: Vec<_> = (0..40).map(|k| Part::range(duty, k)).collect();
             assert_eq!(ranges[0], (0, 1));
-            assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+            assert!(
+                ranges.windows(2).all(|pair| pair[0].1 == pair[1].0),
+                "{ranges:?}"
+            );
         }
         assert_eq!(Part::range(Duty::Video(3), 20), (20, 21));
         assert_eq!(Part::range(Duty::Tracks, 17), (20, 24));

@@ -1,5 +1,5 @@
-//! Ready means able: what readiness and `doctor` say of a NATS that does not let the program do its work, and that it goes when it works
-//! again.
+//! Ready means able: what readiness and `doctor` say of a NATS that does not let the program do its
+//! work, and that it goes when it works again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,10 @@ use crate::harness::worker::{page, readiness, say_in};
 use crate::harness::world::{World, folder, job_of};
 
 async fn ready(worker: &Process) {
-    until("the worker is ready", async || readiness(worker).await.status == 200).await;
+    until("the worker is ready", async || {
+        readiness(worker).await.status == 200
+    })
+    .await;
 }
 
 /// Waits until `/readyz` is 503 and says all of these.
@@ -74,12 +77,21 @@ async fn a_worker_is_not_ready_without_any_of_its_streams_until_they_are_provisi
     ready(&worker).await;
     for name in [topology::DEAD, topology::WORK, topology::PROGRESS] {
         world.streams.js.delete_stream(name).await.unwrap();
-        unready(&worker, &[&format!("{name}: missing; run `fluxhls provision`")]).await;
+        unready(
+            &worker,
+            &[&format!("{name}: missing; run `fluxhls provision`")],
+        )
+        .await;
         assert_eq!(world.say(&["provision"]).await.code, Some(0));
         ready(&worker).await;
     }
     // Fewer copies or bytes than asked for are told, and keep nobody from work.
-    let uploads = world.streams.js.get_stream(topology::UPLOADS).await.unwrap();
+    let uploads = world
+        .streams
+        .js
+        .get_stream(topology::UPLOADS)
+        .await
+        .unwrap();
     let small = stream::Config {
         max_bytes: 10_000_000,
         ..uploads.cached_info().config.clone()
@@ -111,7 +123,11 @@ async fn what_nats_does_not_let_a_worker_do_is_told_with_the_permission_until_it
         world.nats.reload(accounts("", &user)).await;
         let job = world.submit(&clip).await;
         let permission = format!("publish to `{denied}`");
-        unready(&worker, &["Permissions Violation for Publish to", &permission]).await;
+        unready(
+            &worker,
+            &["Permissions Violation for Publish to", &permission],
+        )
+        .await;
         world.nats.reload(accounts("", "")).await;
         ready(&worker).await;
         world.completed(&job).await;
@@ -142,7 +158,12 @@ async fn a_full_account_is_told_by_readiness_doctor_and_metrics_until_it_has_roo
     };
     world.streams.js.create_stream(other).await.unwrap();
     let mut stored = 0;
-    while let Ok(ack) = world.streams.js.publish("other", vec![0; 900_000].into()).await {
+    while let Ok(ack) = world
+        .streams
+        .js
+        .publish("other", vec![0; 900_000].into())
+        .await
+    {
         if ack.await.is_err() {
             break;
         }
@@ -151,7 +172,10 @@ async fn a_full_account_is_told_by_readiness_doctor_and_metrics_until_it_has_roo
     assert!(stored > 50, "{stored}");
     unready(
         &worker,
-        &["JetStream's account stores", "raise the account's limit of storage"],
+        &[
+            "JetStream's account stores",
+            "raise the account's limit of storage",
+        ],
     )
     .await;
     let found = doctor(world.environment()).await;
@@ -175,7 +199,12 @@ async fn a_full_account_is_told_by_readiness_doctor_and_metrics_until_it_has_roo
 async fn a_stream_is_as_full_as_its_own_limit_says() {
     let world = World::new(Engine::Sqlite).await;
     let worker = world.worker("one").roles("project").start();
-    let uploads = world.streams.js.get_stream(topology::UPLOADS).await.unwrap();
+    let uploads = world
+        .streams
+        .js
+        .get_stream(topology::UPLOADS)
+        .await
+        .unwrap();
     let config = uploads.cached_info().config.clone();
     let fill = async |of: f64| {
         until(&format!("HLS_UPLOADS is {of} full"), async || {
@@ -188,7 +217,10 @@ async fn a_stream_is_as_full_as_its_own_limit_says() {
     };
     let event = vec![b'x'; 200_000];
     for _ in 0..10 {
-        world.streams.publish(streams::subject::UPLOAD, event.clone()).await;
+        world
+            .streams
+            .publish(streams::subject::UPLOAD, event.clone())
+            .await;
     }
     let bytes = world
         .streams
@@ -230,7 +262,11 @@ async fn a_stream_is_as_full_as_its_own_limit_says() {
 /// What an example says that gets to know what the program does.
 async fn example(world: &World, script: &str, argument: &str) -> Value {
     let mut node = command(tool("node"));
-    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/node").join(script));
+    node.arg(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("examples/node")
+            .join(script),
+    );
     let said = output_of(node.arg(argument).envs(world.environment())).await;
     serde_json::from_slice(&said).unwrap()
 }
@@ -246,7 +282,9 @@ async fn hub_and_leaf(folder: &std::path::Path) -> (Nats, Nats) {
         ..Demands::default()
     };
     let leaf = Demands {
-        configuration: format!("leafnodes {{ remotes: [ {{ url: \"nats://127.0.0.1:{port}\" }} ] }}"),
+        configuration: format!(
+            "leafnodes {{ remotes: [ {{ url: \"nats://127.0.0.1:{port}\" }} ] }}"
+        ),
         jetstream: "domain: leaf".to_owned(),
         ..Demands::default()
     };
@@ -255,7 +293,8 @@ async fn hub_and_leaf(folder: &std::path::Path) -> (Nats, Nats) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_doctor_knows_it_stands_alone() {
+async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_doctor_knows_it_stands_alone()
+ {
     let folder = folder();
     let (hub, leaf) = hub_and_leaf(folder.path()).await;
     let database = Database::create(Engine::Sqlite, folder.path()).await;
@@ -301,8 +340,15 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_are_done_by_the_jetstream_that_another_account_exports_under_a_prefix() {
     let folder = folder();
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nats.md")).unwrap();
-    let block = page.split("```text\n").nth(2).unwrap().split("```").next().unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nats.md"))
+        .unwrap();
+    let block = page
+        .split("```text\n")
+        .nth(2)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let password = folder.path().join("password");
     std::fs::write(&password, "change-fluxhls").unwrap();
     let demands = Demands {

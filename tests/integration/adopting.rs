@@ -1,8 +1,11 @@
-//! A FluxStudio database, as its worker left it, is taken over: what waits becomes jobs, and old queries go on being answered.
+//! A FluxStudio database, as its worker left it, is taken over: what waits becomes jobs, and old
+//! queries go on being answered.
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, FromQueryResult as _, JsonValue, Statement};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, FromQueryResult as _, JsonValue, Statement,
+};
 use serde_json::{Value, json};
 use streams::fact::Outcome;
 use streams::{FactKind, JobId, topology};
@@ -32,7 +35,9 @@ struct Old {
 
 impl Old {
     async fn of(world: &World) -> Self {
-        let db = sea_orm::Database::connect(&world.database.url).await.unwrap();
+        let db = sea_orm::Database::connect(&world.database.url)
+            .await
+            .unwrap();
         db.execute_unprepared(TABLES).await.unwrap();
         db.execute_unprepared(ACCOUNTS).await.unwrap();
         Self { db }
@@ -41,7 +46,10 @@ impl Old {
     async fn rows(&self, sql: &str, values: &[&str]) -> Vec<Value> {
         let values: Vec<sea_orm::Value> = values.iter().map(|value| (*value).into()).collect();
         let statement = Statement::from_sql_and_values(self.db.get_database_backend(), sql, values);
-        JsonValue::find_by_statement(statement).all(&self.db).await.unwrap()
+        JsonValue::find_by_statement(statement)
+            .all(&self.db)
+            .await
+            .unwrap()
     }
 
     /// A file and its job, as the old API wrote them.
@@ -70,7 +78,9 @@ async fn adopt(world: &World, arguments: &[&str]) -> (Option<i32>, BTreeMap<Stri
 }
 
 fn fates(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let owned = pairs.iter().map(|(job, fate)| ((*job).to_owned(), (*fate).to_owned()));
+    let owned = pairs
+        .iter()
+        .map(|(job, fate)| ((*job).to_owned(), (*fate).to_owned()));
     owned.collect()
 }
 
@@ -99,7 +109,10 @@ async fn what_the_old_worker_left_undone_becomes_jobs_and_old_queries_are_answer
         ("cljobrunning", "left"),
         ("erased", "deleted"),
     ]);
-    assert_eq!(adopt(&world, &["--dry-run"]).await, (Some(4), wanted.clone()));
+    assert_eq!(
+        adopt(&world, &["--dry-run"]).await,
+        (Some(4), wanted.clone())
+    );
     assert_eq!(
         world.streams.counts(topology::UPLOADS, ">").await.len(),
         0,
@@ -118,7 +131,11 @@ async fn what_the_old_worker_left_undone_becomes_jobs_and_old_queries_are_answer
         (gone.outcome, gone.error.unwrap().code.as_str()),
         (Outcome::Failed, "source_not_found")
     );
-    assert_eq!(world.jobs().await.len(), 3, "one job for each row that was sent");
+    assert_eq!(
+        world.jobs().await.len(),
+        3,
+        "one job for each row that was sent"
+    );
     let seqs = ["waits", "stuck", "gone"].map(job);
     for id in &seqs {
         let seq = world.streams.fact(id, FactKind::Ended).await.seq;
@@ -193,7 +210,9 @@ async fn old_queries_are_answered(world: &World, old: &Old, done: &[Value]) {
             }
         }
     }
-    let listed = world.told(&["jobs", "history", "--limit", "1", "--json"]).await;
+    let listed = world
+        .told(&["jobs", "history", "--limit", "1", "--json"])
+        .await;
     assert_eq!(listed[0]["user_email"], "ana@example.org");
 }
 
@@ -206,8 +225,13 @@ async fn leave_undone(world: &World, old: &Old, url: &str) {
         .await;
     old.insert("gone", &world.url("uploads/gone.mp4"), "pending", "NULL")
         .await;
-    old.insert("foreign", "https://elsewhere.example/a.mp4", "pending", "NULL")
-        .await;
+    old.insert(
+        "foreign",
+        "https://elsewhere.example/a.mp4",
+        "pending",
+        "NULL",
+    )
+    .await;
     old.insert("erased", url, "pending", "NULL").await;
     old.db
         .execute_unprepared("UPDATE files SET deleted_at = NOW() WHERE id = 'f-erased'")
@@ -221,7 +245,11 @@ async fn adopting_needs_the_migrated_tables_and_says_so() {
     let _old = Old::of(&world).await;
     let said = world.say(&["adopt"]).await;
     assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("run `fluxhls migrate up`"), "{}", said.err);
+    assert!(
+        said.err.contains("run `fluxhls migrate up`"),
+        "{}",
+        said.err
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,17 +261,21 @@ async fn an_old_api_that_sends_retry_and_cancel_as_messages_keeps_its_rows() {
     }
     let url = world.url(&world.upload(&small().make().await).await);
     old.insert("first", &url, "failed", "NULL").await;
-    // The API inserts the new row as ever, then sends the event instead of leaving it to be polled for.
+    // The API inserts the new row as ever, then sends the event instead of leaving it to be polled
+    // for.
     let insert = "INSERT INTO transcoding_jobs (id, file_id, input_url, output_prefix) \
                   SELECT 'second', file_id, input_url, output_prefix FROM transcoding_jobs WHERE id = 'first'";
     old.db.execute_unprepared(insert).await.unwrap();
-    let event =
-        json!({ "file_id": "f-first", "job_id": "second", "retry_of": "first", "name": "first.mp4", "file_url": url });
+    let event = json!({ "file_id": "f-first", "job_id": "second", "retry_of": "first", "name": "first.mp4", "file_url": url });
     world.streams.upload(&event).await;
     let _intake = world.worker("intake").roles("intake,project").start();
     world.streams.fact(&job("second"), FactKind::Accepted).await;
     assert_eq!(world.say(&["jobs", "cancel", "second"]).await.code, Some(0));
-    let seq = world.streams.fact(&job("second"), FactKind::Ended).await.seq;
+    let seq = world
+        .streams
+        .fact(&job("second"), FactKind::Ended)
+        .await
+        .seq;
     world.database.has_projected(seq).await;
     let status = old.rows(STATUS, &["f-first"]).await;
     assert_eq!(
@@ -287,7 +319,8 @@ fn the_guide_maps_every_old_setting_to_one_there_is() {
         "NODE_ENV",
     ] {
         assert!(
-            rows.iter().any(|(before, _)| ticked(before).any(|word| word == old)),
+            rows.iter()
+                .any(|(before, _)| ticked(before).any(|word| word == old)),
             "{old}"
         );
     }

@@ -1,4 +1,5 @@
-//! What cannot be transcoded fails with the right word, at once, and says so in the tables in a plain sentence.
+//! What cannot be transcoded fails with the right word, at once, and says so in the tables in a
+//! plain sentence.
 
 use serde_json::{Value, json};
 use streams::fact::{Ended, Outcome};
@@ -28,11 +29,16 @@ async fn what_is_no_video_fails_at_the_first_attempt(world: World) {
             Clip::of_bytes(
                 folder,
                 "notes.mp4",
-                "Dear diary, this is no video at all.\n".repeat(400).as_bytes(),
+                "Dear diary, this is no video at all.\n"
+                    .repeat(400)
+                    .as_bytes(),
             ),
             &[Code::NotMedia][..],
         ),
-        (Clip::of_bytes(folder, "empty.mp4", b""), &[Code::EmptyInput]),
+        (
+            Clip::of_bytes(folder, "empty.mp4", b""),
+            &[Code::EmptyInput],
+        ),
         (unready.cut(0.7, folder), &[Code::TruncatedUpload]),
         (whole.cut(0.3, folder), &[Code::TruncatedUpload]),
         (photograph().await, &[Code::StillImage]),
@@ -50,7 +56,11 @@ async fn what_is_no_video_fails_at_the_first_attempt(world: World) {
         assert!(codes.contains(&error.code), "{}: {error:?}", clip.name);
         assert_eq!(error.class, FailureClass::Permanent);
         let starts = world.starts(&job_of(&event)).await;
-        assert!(starts.values().all(|starts| *starts == 1), "{}: {starts:?}", clip.name);
+        assert!(
+            starts.values().all(|starts| *starts == 1),
+            "{}: {starts:?}",
+            clip.name
+        );
     }
 }
 
@@ -61,7 +71,10 @@ async fn what_is_not_there_is_waited_for_and_then_fails_without_an_attempt(world
     missing["file_url"] = json!(world.url("uploads/never-came"));
     let mut short = world.event(&clip).await;
     short["size"] = json!(clip.size() + 1);
-    for (event, code) in [(missing, Code::SourceNotFound), (short, Code::TruncatedUpload)] {
+    for (event, code) in [
+        (missing, Code::SourceNotFound),
+        (short, Code::TruncatedUpload),
+    ] {
         world.streams.upload(&event).await;
         let ended = failed(&world, &event).await;
         assert_eq!(ended.error.unwrap().code, code);
@@ -110,7 +123,11 @@ async fn what_arrives_late_is_still_taken(world: World) {
     world.streams.fact(&job, FactKind::Accepted).await;
     world.upload_as(&key, &clip).await;
     world.completed(&job).await;
-    assert_eq!(world.starts(&job).await[&TaskName::PLAN], 1, "waiting burns no attempt");
+    assert_eq!(
+        world.starts(&job).await[&TaskName::PLAN],
+        1,
+        "waiting burns no attempt"
+    );
 }
 
 async fn the_output_place_of_another_file_stays_its_own(world: World) {
@@ -129,7 +146,10 @@ async fn the_output_place_of_another_file_stays_its_own(world: World) {
     let mut intruder = world.event(&clip).await;
     intruder["output_prefix"] = json!(format!("hls/{}/", file_of(&owner)));
     world.streams.upload(&intruder).await;
-    assert_eq!(failed(&world, &intruder).await.error.unwrap().code, Code::PrefixInUse);
+    assert_eq!(
+        failed(&world, &intruder).await.error.unwrap().code,
+        Code::PrefixInUse
+    );
     assert_eq!(get(&master).await.body, before);
 }
 
@@ -142,13 +162,17 @@ async fn failed(world: &World, event: &Value) -> Ended {
     let error = ended.error.as_ref().unwrap();
     let row = world.database.job(job.as_str()).await.unwrap();
     assert_eq!(row.status.as_deref(), Some("failed"));
-    assert_eq!(row.error_message, Some(format!("{}: {}", error.code, error.message)));
+    assert_eq!(
+        row.error_message,
+        Some(format!("{}: {}", error.code, error.message))
+    );
     assert!(row.manifest_url.is_none() && row.completed_at.is_some());
     let file = world.database.file(file_of(event)).await.unwrap();
     assert_eq!(file.transcoding_status.as_deref(), Some("failed"));
     let message = &error.message;
-    let plain =
-        message.ends_with('.') && message.starts_with(char::is_uppercase) && !message.contains(['{', '\n', '\\']);
+    let plain = message.ends_with('.')
+        && message.starts_with(char::is_uppercase)
+        && !message.contains(['{', '\n', '\\']);
     assert!(
         plain && !message.contains("127.0.0.1"),
         "not a plain sentence: {message}"

@@ -1,4 +1,5 @@
-//! Numbers of a stream outlive it: one that is made anew, or restored from an older copy, gives none out that means something else.
+//! Numbers of a stream outlive it: one that is made anew, or restored from an older copy, gives
+//! none out that means something else.
 
 use chrono::{TimeDelta, Utc};
 use jetstream::OutboundMessage;
@@ -30,7 +31,9 @@ async fn event(world: &World) -> Value {
 async fn job_of(world: &World, seq: u64, known: &[JobId]) -> JobId {
     world.taken_in(seq).await;
     let jobs = world.jobs().await;
-    jobs.into_iter().find(|job| !known.contains(job)).expect("a new job")
+    jobs.into_iter()
+        .find(|job| !known.contains(job))
+        .expect("a new job")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,7 +53,11 @@ async fn numbers_of_a_stream_made_anew_go_on_from_those_it_had() {
             (info.state.first_sequence, info.state.last_sequence)
         };
         let before = first().await;
-        assert!(before.0 >= u64::try_from(begun).unwrap(), "{}: {before:?}", stream.name);
+        assert!(
+            before.0 >= u64::try_from(begun).unwrap(),
+            "{}: {before:?}",
+            stream.name
+        );
         // Provisioning what is there changes no number.
         assert_eq!(world.say(&["provision"]).await.code, Some(0));
         assert_eq!(first().await, before, "{}", stream.name);
@@ -72,7 +79,12 @@ async fn a_deleted_file_lives_again_after_the_stream_of_uploads_was_made_anew() 
     make_anew(&world, topology::UPLOADS).await;
 
     let _worker = world.worker("two").start();
-    let second = job_of(&world, world.streams.upload(&event).await, std::slice::from_ref(&first)).await;
+    let second = job_of(
+        &world,
+        world.streams.upload(&event).await,
+        std::slice::from_ref(&first),
+    )
+    .await;
     world.completed(&second).await;
     assert_eq!(world.facts(&second).await.get(&FactKind::Pruned), None);
 }
@@ -97,22 +109,35 @@ async fn a_file_deleted_under_a_higher_number_an_hour_ago_lives_again() {
         world.told(&["delete", file_of(&event), "--json"]).await["jobs"],
         json!(1)
     );
-    assert_eq!(world.keys(&format!("hls/{}/", file_of(&event))).await, [""; 0]);
+    assert_eq!(
+        world.keys(&format!("hls/{}/", file_of(&event))).await,
+        [""; 0]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_event_is_kept_beside_the_letter_of_another_one_of_its_number() {
     let world = World::new(Engine::Sqlite).await;
-    let uploads = world.streams.js.get_stream(topology::UPLOADS).await.unwrap();
+    let uploads = world
+        .streams
+        .js
+        .get_stream(topology::UPLOADS)
+        .await
+        .unwrap();
     let next = uploads.cached_info().state.last_sequence + 1;
     let subject = subject::dead_message("upload", next);
     world.streams.publish(&subject, "of a former life").await;
 
     let _worker = world.worker("one").roles("intake").start();
-    assert_eq!(world.streams.publish(subject::UPLOAD, "not JSON").await, next);
+    assert_eq!(
+        world.streams.publish(subject::UPLOAD, "not JSON").await,
+        next
+    );
     let letter = world
         .streams
-        .first(topology::DEAD, &subject, |letter| letter.payload == "not JSON")
+        .first(topology::DEAD, &subject, |letter| {
+            letter.payload == "not JSON"
+        })
         .await;
     assert_eq!(letter.header(dead::ORIGIN_SEQ), next.to_string());
     world.taken_in(next).await;
@@ -124,16 +149,26 @@ async fn attempts_of_a_work_stream_made_anew_write_under_keys_of_their_own() {
     let world = World::new(Engine::Sqlite).await;
     let event = world.event(&moving("320x180", 2.0).make().await).await;
     let job = world.plan_alone(&event).await;
-    let mut worker = world.worker("one").roles("encode").pauses_at("encode.uploaded").start();
+    let mut worker = world
+        .worker("one")
+        .roles("encode")
+        .pauses_at("encode.uploaded")
+        .start();
     let started = async || {
         let subject = subject::work(&job, WorkKind::Attempt, TaskName::video(0));
-        world.streams.first(topology::WORK, &subject, |_| true).await.seq
+        world
+            .streams
+            .first(topology::WORK, &subject, |_| true)
+            .await
+            .seq
     };
     let before = started().await;
     worker.kill().await;
     make_anew(&world, topology::WORK).await;
 
-    world.redeliver_after(std::time::Duration::from_secs(11)).await;
+    world
+        .redeliver_after(std::time::Duration::from_secs(11))
+        .await;
     let _worker = world.worker("two").start();
     assert!(started().await > before);
     world.completed(&job).await;

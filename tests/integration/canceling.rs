@@ -30,7 +30,13 @@ async fn a_cancel_stops_a_running_job_within_ten_seconds(world: World) {
         .started(&job, |attempt| matches!(attempt.task.duty, Duty::Video(_)))
         .await;
     let said = world
-        .say(&["jobs", "cancel", job.as_str(), "--reason", "changed my mind"])
+        .say(&[
+            "jobs",
+            "cancel",
+            job.as_str(),
+            "--reason",
+            "changed my mind",
+        ])
         .await;
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     let ended = world.ended(&job).await;
@@ -48,7 +54,10 @@ async fn a_cancel_stops_a_running_job_within_ten_seconds(world: World) {
         .expect("ffmpeg stops within ten seconds");
 
     let row = world.database.job(job.as_str()).await.unwrap();
-    assert_eq!((row.status.as_deref(), row.error_message), (Some("canceled"), None));
+    assert_eq!(
+        (row.status.as_deref(), row.error_message),
+        (Some("canceled"), None)
+    );
     assert!(row.completed_at.is_some());
     let file = world.database.file(file_of(&event)).await.unwrap();
     assert_eq!(

@@ -1,4 +1,5 @@
-//! Sources without an index that leads to their key frames are copied once, so that their chunks are encoded in parallel.
+//! Sources without an index that leads to their key frames are copied once, so that their chunks
+//! are encoded in parallel.
 
 use storage::ObjectKind;
 
@@ -18,7 +19,10 @@ async fn a_transport_stream_is_encoded_in_chunks_from_a_copy_that_is_gone_at_the
     let copy = planned.source.copy.as_ref().unwrap();
     assert_eq!(copy.key, format!("tmp/{job}/source.mkv"));
     assert_eq!(
-        (planned.source.container.as_str(), planned.source.mime_type.as_str()),
+        (
+            planned.source.container.as_str(),
+            planned.source.mime_type.as_str()
+        ),
         ("mpegts", "video/mp2t")
     );
     assert_eq!(planned.source.size, clip.size());
@@ -36,7 +40,10 @@ async fn a_transport_stream_is_encoded_in_chunks_from_a_copy_that_is_gone_at_the
 async fn a_source_above_the_limit_is_one_sequential_task() {
     let world = World::new(Engine::Sqlite).await;
     let clip = transport_stream().await;
-    let _worker = world.worker("one").setting("REMUX_MAX", clip.size() - 1).start();
+    let _worker = world
+        .worker("one")
+        .setting("REMUX_MAX", clip.size() - 1)
+        .start();
     let job = world.submit(&clip).await;
     let ended = world.completed(&job).await;
     let planned = world.planned(&job).await;
@@ -55,7 +62,11 @@ async fn a_copy_that_the_plan_does_not_name_is_gone_at_the_end_too() {
     // An attempt to plan that died, or whose copy was of no use, left it.
     let left = format!("tmp/{job}/source.mkv");
     let kind = ObjectKind::private("video/x-matroska");
-    world.bucket.put(&left, "a copy".into(), kind).await.unwrap();
+    world
+        .bucket
+        .put(&left, "a copy".into(), kind)
+        .await
+        .unwrap();
     let _worker = world.worker("one").start();
     world.streams.upload(&event).await;
     world.completed(&job).await;
@@ -66,7 +77,8 @@ async fn a_copy_that_the_plan_does_not_name_is_gone_at_the_end_too() {
     );
 }
 
-/// What a broadcaster's encoder sends: no index, a clock that does not begin at zero, two seconds from key frame to key frame.
+/// What a broadcaster's encoder sends: no index, a clock that does not begin at zero, two seconds
+/// from key frame to key frame.
 async fn transport_stream() -> Clip {
     let source = long().make().await;
     let arguments = ["-i", source.text(), "-c", "copy", "-muxdelay", "1.3"].map(str::to_owned);

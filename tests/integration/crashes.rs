@@ -1,4 +1,5 @@
-//! A process dies after each single step of each handler; another one takes over, and the job ends once.
+//! A process dies after each single step of each handler; another one takes over, and the job ends
+//! once.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
@@ -48,7 +49,12 @@ const STEPS: &[(&str, Story, &[&str])] = &[
     (
         "intake",
         Story::Video,
-        &["intake.resolved", "intake.indexed", "intake.accepted", "intake.queued"],
+        &[
+            "intake.resolved",
+            "intake.indexed",
+            "intake.accepted",
+            "intake.queued",
+        ],
     ),
     (
         "intake",
@@ -137,7 +143,11 @@ const STEPS: &[(&str, Story, &[&str])] = &[
             "verdict.ended",
         ],
     ),
-    ("package", Story::Sound, &["playlist.read", "playlist.written"]),
+    (
+        "package",
+        Story::Sound,
+        &["playlist.read", "playlist.written"],
+    ),
     ("package", Story::Damaged, &["step.redo"]),
 ];
 
@@ -231,7 +241,12 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
     }
     let job = job_of(&event);
     let ended = world.ended(&job).await;
-    assert_eq!(ended.outcome, story.outcome(), "after {step}: {:?}", ended.error);
+    assert_eq!(
+        ended.outcome,
+        story.outcome(),
+        "after {step}: {:?}",
+        ended.error
+    );
     if matches!(story, Story::Deleted | Story::Unpublished) {
         return is_gone(&world, &job, seq + 1, step).await;
     }
@@ -301,8 +316,14 @@ async fn is_gone(world: &World, job: &JobId, seq: u64, step: &str) {
     world.taken_in(seq).await;
     assert_eq!(world.keys("hls/").await, [""; 0], "after {step}");
     let facts = world.facts(job).await;
-    assert!(facts.contains_key(&FactKind::Pruned), "after {step}: {facts:?}");
-    assert!(facts.values().all(|count| *count == 1), "after {step}: {facts:?}");
+    assert!(
+        facts.contains_key(&FactKind::Pruned),
+        "after {step}: {facts:?}"
+    );
+    assert!(
+        facts.values().all(|count| *count == 1),
+        "after {step}: {facts:?}"
+    );
 }
 
 /// Waits until the job is where its story wants it, and asks for its file to be deleted.
@@ -312,10 +333,15 @@ async fn delete(world: &World, story: Story, event: &Value) {
         world.completed(&job).await;
     } else {
         world.streams.fact(&job, FactKind::Accepted).await;
-        world.leave(&format!("hls/{}/{job}/180p/0-1.m4s", file_of(event))).await;
+        world
+            .leave(&format!("hls/{}/{job}/180p/0-1.m4s", file_of(event)))
+            .await;
     }
     let request = json!({ "file_id": file_of(event) });
-    world.streams.publish(subject::DELETE, request.to_string()).await;
+    world
+        .streams
+        .publish(subject::DELETE, request.to_string())
+        .await;
 }
 
 /// Waits until every chunk is done, then takes the last byte of a segment in the bucket away.
@@ -328,8 +354,20 @@ async fn damage(world: &World, event: &Value) {
     }
     let prefix = format!("hls/{}/{job}/", file_of(event));
     let objects = world.bucket.list(&prefix).await.unwrap();
-    let segment = objects.iter().find(|object| object.key.ends_with(".m4s")).unwrap();
-    let mut bytes = world.bucket.get(&segment.key, 1 << 30).await.unwrap().unwrap();
+    let segment = objects
+        .iter()
+        .find(|object| object.key.ends_with(".m4s"))
+        .unwrap();
+    let mut bytes = world
+        .bucket
+        .get(&segment.key, 1 << 30)
+        .await
+        .unwrap()
+        .unwrap();
     bytes.truncate(bytes.len() - 1);
-    world.bucket.put(&segment.key, bytes, ObjectKind::Video).await.unwrap();
+    world
+        .bucket
+        .put(&segment.key, bytes, ObjectKind::Video)
+        .await
+        .unwrap();
 }

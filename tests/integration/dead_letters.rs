@@ -25,11 +25,18 @@ async fn a_malformed_event_is_kept_with_its_bytes_and_the_reason() {
     for body in bodies {
         let seq = world
             .streams
-            .send(subject::UPLOAD, PublishMessage::build().payload(body.to_vec().into()))
+            .send(
+                subject::UPLOAD,
+                PublishMessage::build().payload(body.to_vec().into()),
+            )
             .await;
         let letter = world
             .streams
-            .first(topology::DEAD, &subject::dead_message("upload", seq), |_| true)
+            .first(
+                topology::DEAD,
+                &subject::dead_message("upload", seq),
+                |_| true,
+            )
             .await;
         assert_eq!(letter.payload, body, "the original bytes");
         assert_eq!(letter.header(dead::ORIGIN_STREAM), topology::UPLOADS);
@@ -54,7 +61,11 @@ async fn the_job_id_of_another_file_is_a_dead_letter_and_leaves_that_job_alone()
     let seq = world.streams.upload(&thief).await;
     let letter = world
         .streams
-        .first(topology::DEAD, &subject::dead_message("upload", seq), |_| true)
+        .first(
+            topology::DEAD,
+            &subject::dead_message("upload", seq),
+            |_| true,
+        )
         .await;
     assert_eq!(letter.json(), thief);
     assert!(letter.header(dead::REASON).contains(job.as_str()));
@@ -102,18 +113,33 @@ async fn a_dead_event_is_listed_shown_and_sent_again_as_it_was() {
         };
         let seq = world.streams.send(subject::UPLOAD, message).await;
         let subject = subject::dead_message("upload", seq);
-        let letter = world.streams.first(topology::DEAD, &subject, |_| true).await;
-        let full = letter.headers.get(dead::TRUNCATED).map(|size| size.as_str().to_owned());
+        let letter = world
+            .streams
+            .first(topology::DEAD, &subject, |_| true)
+            .await;
+        let full = letter
+            .headers
+            .get(dead::TRUNCATED)
+            .map(|size| size.as_str().to_owned());
         assert_eq!(full, (body.len() > 1000).then(|| body.len().to_string()));
         assert!(body.as_bytes().starts_with(&letter.payload));
 
-        let letters = world.told(&["dead", "list", "--limit", "1", "--json"]).await;
+        let letters = world
+            .told(&["dead", "list", "--limit", "1", "--json"])
+            .await;
         assert_eq!(letters[0]["seq"], json!(letter.seq));
         assert_eq!(letters[0]["code"], json!("invalid_event"));
-        let shown = world.told(&["dead", "show", &letter.seq.to_string(), "--json"]).await;
-        assert_eq!(shown["payload"].as_str().unwrap().as_bytes(), &letter.payload[..]);
+        let shown = world
+            .told(&["dead", "show", &letter.seq.to_string(), "--json"])
+            .await;
+        assert_eq!(
+            shown["payload"].as_str().unwrap().as_bytes(),
+            &letter.payload[..]
+        );
 
-        let retried = world.told(&["dead", "retry", &letter.seq.to_string(), "--json"]).await;
+        let retried = world
+            .told(&["dead", "retry", &letter.seq.to_string(), "--json"])
+            .await;
         let again = retried["seq"].as_u64().unwrap();
         let uploads = world.streams.all(topology::UPLOADS, subject::UPLOAD).await;
         let of = |seq: u64| uploads.iter().find(|message| message.seq == seq).unwrap();
@@ -133,7 +159,10 @@ async fn a_dead_event_is_listed_shown_and_sent_again_as_it_was() {
         assert_ne!(of(again).header("Nats-Msg-Id"), "theirs");
         // The same bytes have the same fate.
         let subject = subject::dead_message("upload", again);
-        world.streams.first(topology::DEAD, &subject, |_| true).await;
+        world
+            .streams
+            .first(topology::DEAD, &subject, |_| true)
+            .await;
     }
     assert_eq!(world.say(&["dead", "show", "999"]).await.code, Some(1));
 }
@@ -156,13 +185,22 @@ async fn no_reason_and_no_report_can_break_a_letter() {
         time: chrono::DateTime::UNIX_EPOCH,
         code: Code::FfmpegCrashed,
         reason: &odd.repeat(1000),
-        more: &[(dead::FILE, "f1".to_owned()), (dead::REPORT, report.to_header())],
+        more: &[
+            (dead::FILE, "f1".to_owned()),
+            (dead::REPORT, report.to_header()),
+        ],
     };
     let mut original = async_nats::HeaderMap::new();
     original.insert("x", "v".repeat(dead::MAX_ORIGINAL - 10));
     let limit = access.log.max_payload();
     let body = bytes::Bytes::from(vec![b'x'; limit]);
-    let letter = letter(subject::dead_task(&report.key), &grief, body, Some(&original), limit);
+    let letter = letter(
+        subject::dead_task(&report.key),
+        &grief,
+        body,
+        Some(&original),
+        limit,
+    );
     access.log.publish_letter(letter).await.unwrap();
     let stored = world
         .streams
@@ -190,7 +228,14 @@ async fn an_advisory_of_the_queue_is_captured_and_listed() {
     // Somebody terminates a task behind our back.
     let tasks = world.streams.js.get_stream(topology::TASKS).await.unwrap();
     let consumer: PullConsumer = tasks.get_consumer("plan").await.unwrap();
-    let task = consumer.fetch().max_messages(1).messages().await.unwrap().next().await;
+    let task = consumer
+        .fetch()
+        .max_messages(1)
+        .messages()
+        .await
+        .unwrap()
+        .next()
+        .await;
     let reply = task.unwrap().unwrap().reply.clone().unwrap();
     world
         .streams
@@ -201,16 +246,27 @@ async fn an_advisory_of_the_queue_is_captured_and_listed() {
         .unwrap();
 
     let advisories = "$JS.EVENT.ADVISORY.CONSUMER.>";
-    world.streams.first(topology::DEAD, advisories, |_| true).await;
+    world
+        .streams
+        .first(topology::DEAD, advisories, |_| true)
+        .await;
     let letters = world.told(&["dead", "list", "--json"]).await;
     assert_eq!(letters[0]["code"], json!("msg_terminated"));
     assert!(
-        letters[0]["reason"].as_str().unwrap().ends_with("nobody likes it"),
+        letters[0]["reason"]
+            .as_str()
+            .unwrap()
+            .ends_with("nobody likes it"),
         "{letters}"
     );
     let seq = letters[0]["seq"].to_string();
     let shown = world.told(&["dead", "show", &seq, "--json"]).await;
-    assert!(shown["payload"].as_str().unwrap().contains("nobody likes it"));
+    assert!(
+        shown["payload"]
+            .as_str()
+            .unwrap()
+            .contains("nobody likes it")
+    );
     let said = world.say(&["dead", "retry", &seq]).await;
     assert_eq!(said.code, Some(4), "{said:?}");
     assert!(said.out.contains("sweep"), "{said:?}");

@@ -1,4 +1,5 @@
-//! A file is deleted: its jobs end, what they made goes, nothing brings it back, and it may live again.
+//! A file is deleted: its jobs end, what they made goes, nothing brings it back, and it may live
+//! again.
 
 use fluxhls::job::Jobs;
 use serde_json::{Value, json};
@@ -28,7 +29,9 @@ async fn went_with_its_file(world: &World, job: &JobId) -> bool {
 async fn next_job(world: &World, seq: u64, known: &[JobId]) -> JobId {
     world.taken_in(seq).await;
     let jobs = world.jobs().await;
-    jobs.into_iter().find(|job| !known.contains(job)).expect("a new job")
+    jobs.into_iter()
+        .find(|job| !known.contains(job))
+        .expect("a new job")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,7 +54,11 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
     assert_eq!(told["jobs"], json!(1));
     assert_eq!(world.keys(&folder).await, [""; 0]);
     assert_eq!(world.keys("tmp/").await, [""; 0]);
-    assert_eq!(world.keys("uploads/").await.len(), 1, "the source is not ours");
+    assert_eq!(
+        world.keys("uploads/").await.len(),
+        1,
+        "the source is not ours"
+    );
     assert!(went_with_its_file(&world, &first).await);
     let pruned = world.streams.fact(&first, FactKind::Pruned).await;
     world.database.has_projected(pruned.seq).await;
@@ -70,8 +77,14 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
     access.write_master(&prefix_of(&file), stale).await.unwrap();
     assert_eq!(world.keys(&folder).await, [commit], "no master");
 
-    // The same content, uploaded again, is another event now. The delete event, delivered again, does it no harm.
-    let second = next_job(&world, world.streams.upload(&event).await, std::slice::from_ref(&first)).await;
+    // The same content, uploaded again, is another event now. The delete event, delivered again,
+    // does it no harm.
+    let second = next_job(
+        &world,
+        world.streams.upload(&event).await,
+        std::slice::from_ref(&first),
+    )
+    .await;
     let ended = world.completed(&second).await;
     assert!(!ended.superseded);
     delete_again(&access, &file, told["seq"].as_u64().unwrap()).await;
@@ -80,10 +93,18 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
 
     // Years later the log has forgotten everything; the receipt in the bucket has not.
     worker.kill().await;
-    world.streams.js.delete_stream(topology::JOBS).await.unwrap();
+    world
+        .streams
+        .js
+        .delete_stream(topology::JOBS)
+        .await
+        .unwrap();
     assert_eq!(world.say(&["provision"]).await.code, Some(0));
     let _intake = world.worker("intake").roles("intake").start();
-    assert_eq!(world.told(&["delete", &file, "--json"]).await["jobs"], json!(1));
+    assert_eq!(
+        world.told(&["delete", &file, "--json"]).await["jobs"],
+        json!(1)
+    );
     assert!(
         !world
             .keys(&folder)
@@ -91,11 +112,17 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
             .iter()
             .any(|key| key.contains(second.as_str()))
     );
-    assert!(!world.keys(&folder).await.contains(&format!("{folder}master.m3u8")));
+    assert!(
+        !world
+            .keys(&folder)
+            .await
+            .contains(&format!("{folder}master.m3u8"))
+    );
     assert!(went_with_its_file(&world, &second).await);
 }
 
-/// The delete event as the server delivers it a second time, to a process that has forgotten that it was carried out.
+/// The delete event as the server delivers it a second time, to a process that has forgotten that
+/// it was carried out.
 async fn delete_again(jobs: &Jobs, file: &str, seq: u64) {
     let file: FileId = file.parse().unwrap();
     let (tombstone, at) = jobs.tombstone(&file).await.unwrap().unwrap();
@@ -165,7 +192,10 @@ async fn a_deletion_waits_for_the_storage_and_a_request_that_names_no_file_is_a_
     world.proxy.set(crate::harness::proxy::Fault::Refuse);
     world
         .streams
-        .publish(subject::DELETE, json!({"file_id": file_of(&event)}).to_string())
+        .publish(
+            subject::DELETE,
+            json!({"file_id": file_of(&event)}).to_string(),
+        )
         .await;
     let ended = world.streams.fact(&job, FactKind::Ended).await.json();
     assert_eq!(ended["outcome"], json!("canceled"), "that needs no storage");
@@ -177,7 +207,10 @@ async fn a_deletion_waits_for_the_storage_and_a_request_that_names_no_file_is_a_
     for body in ["no JSON", r#"{"file_id":"a/b"}"#, "{}"] {
         let seq = world.streams.publish(subject::DELETE, body).await;
         let subject = subject::dead_message("delete", seq);
-        let letter = world.streams.first(topology::DEAD, &subject, |_| true).await;
+        let letter = world
+            .streams
+            .first(topology::DEAD, &subject, |_| true)
+            .await;
         assert_eq!(letter.payload, body);
         assert_eq!(letter.header(dead::ORIGIN_SEQ), seq.to_string());
     }

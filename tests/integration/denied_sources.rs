@@ -1,5 +1,6 @@
-//! A source that the storage denies is waited for like a missing one, and asked again in the midst of its job: no single answer ends a job, no
-//! attempt is counted for it, and a clock that is wrong is told as such.
+//! A source that the storage denies is waited for like a missing one, and asked again in the midst
+//! of its job: no single answer ends a job, no attempt is counted for it, and a clock that is wrong
+//! is told as such.
 
 use serde_json::json;
 use streams::code::Class;
@@ -14,7 +15,9 @@ use crate::harness::proxy::Fault;
 use crate::harness::until;
 use crate::harness::worker::readiness;
 use crate::harness::world::{World, job_of};
-use crate::storage_faults::{REFUSED, all, clip, counted, failed_once, hasty, key_of, released, turned_back, verified};
+use crate::storage_faults::{
+    REFUSED, all, clip, counted, failed_once, hasty, key_of, released, turned_back, verified,
+};
 
 /// Why attempts are given back whose source could not be had.
 const REASON: &str = "awaits_source";
@@ -51,7 +54,11 @@ async fn planned_through(method: &'static str, times: u64) {
     world.streams.upload(&event).await;
     let job = job_of(&event);
     verified(&world, &job, &clip).await;
-    assert_eq!(world.proxy.cuts(), times, "{method} was to be denied {times} times");
+    assert_eq!(
+        world.proxy.cuts(),
+        times,
+        "{method} was to be denied {times} times"
+    );
     counted_once(&world, &job).await;
 }
 
@@ -121,9 +128,13 @@ async fn a_source_denied_for_good_ends_its_job_as_storage_denied_after_source_wa
     for job in [encoded, job_of(&unplanned)] {
         let ended = failed_once(&world, &job, Code::StorageDenied).await;
         denied_forever(&ended);
-        assert!(released(&world, &job, REASON).await > 0, "the denial is on record");
+        assert!(
+            released(&world, &job, REASON).await > 0,
+            "the denial is on record"
+        );
     }
-    // Of the other job tasks may have been at work when one of them gave it up: their starts end with it, and are not given back.
+    // Of the other job tasks may have been at work when one of them gave it up: their starts end
+    // with it, and are not given back.
     assert_eq!(counted(&world, &job_of(&unplanned)).await, 0);
     assert_eq!(
         readiness(&worker).await.status,
@@ -190,15 +201,17 @@ async fn while_the_clocks_differ_jobs_wait_and_readiness_says_by_how_much() {
     let told = async || String::from_utf8(readiness(&worker).await.body).unwrap();
     until("readiness names the clock", async || {
         let told = told().await;
-        told.contains("the clocks of this service and of the storage differ") && told.contains("60 min")
+        told.contains("the clocks of this service and of the storage differ")
+            && told.contains("60 min")
     })
     .await;
     assert_eq!(readiness(&worker).await.status, 503);
     turned_back(&worker, 2).await;
     let said = worker.said();
     assert!(
-        said.lines()
-            .any(|line| line.contains("WARN") && line.contains("the clocks") && line.contains("60 min")),
+        said.lines().any(|line| line.contains("WARN")
+            && line.contains("the clocks")
+            && line.contains("60 min")),
         "{said}"
     );
     assert!(!world.facts(&job).await.contains_key(&FactKind::Ended));

@@ -29,7 +29,10 @@ async fn ready(dev: &Process) -> Value {
 }
 
 async fn leaves_nothing(folder: &Path) {
-    until("every process of dev is gone", async || mentioning(folder).is_empty()).await;
+    until("every process of dev is gone", async || {
+        mentioning(folder).is_empty()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,13 +75,15 @@ async fn an_interrupt_in_the_middle_of_the_work_leaves_nothing_behind() {
     leaves_nothing(folder.path()).await;
 }
 
-/// Drops a clip on the page in a real browser; what the page did, without a complaint of the browser.
+/// Drops a clip on the page in a real browser; what the page did, without a complaint of the
+/// browser.
 async fn dropped(clip: &Clip, port: u16) -> Value {
     let _turn = Turn::alone().await;
     let folder = tempfile::tempdir().unwrap();
     let mut program = dev(folder.path(), port, &["--json"]);
     let page = ready(&program).await["page"].as_str().unwrap().to_owned();
-    let report: Value = serde_json::from_str(&browse("page.mjs", &[&page, clip.text(), "--json"]).await).unwrap();
+    let report: Value =
+        serde_json::from_str(&browse("page.mjs", &[&page, clip.text(), "--json"]).await).unwrap();
     assert_eq!(report["complaints"], Value::Array(Vec::new()), "{report}");
     program.signal(Signal::SIGTERM);
     assert_eq!(program.ended_within(END).await.code(), Some(0));
@@ -91,12 +96,12 @@ async fn a_file_dropped_on_the_page_plays_there() {
     dropped(&moving("854x480", 6.0).rate("12").make().await, 38_080).await;
 }
 
-/// A browser without a sound card has two channels. hls.js takes the variants of the highest rate, which are those with 5.1.
+/// A browser without a sound card has two channels. hls.js takes the variants of the highest rate,
+/// which are those with 5.1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_loads_no_surround_sound_where_two_channels_are_heard() {
     let six = "-f lavfi -i aevalsrc=exprs=0.2*sin(2*PI*300*t)|0|0|0|0|0:s=48000:d=13:c=5.1";
-    let pictures =
-        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=13 -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+    let pictures = "-f lavfi -i testsrc2=size=320x180:rate=25:duration=13 -c:v libx264 -preset ultrafast -pix_fmt yuv420p";
     let clip = make_from(&format!("{six} {pictures} -c:a aac"), "mp4").await;
     let report = dropped(&clip, 48_080).await;
     let loaded: Vec<_> = report["loaded"]
@@ -106,5 +111,9 @@ async fn the_page_loads_no_surround_sound_where_two_channels_are_heard() {
         .filter_map(Value::as_str)
         .collect();
     let count = |folder: &str| loaded.iter().filter(|url| url.contains(folder)).count();
-    assert_eq!((count("/audio-0/") > 1, count("/surround-0/")), (true, 0), "{loaded:?}");
+    assert_eq!(
+        (count("/audio-0/") > 1, count("/surround-0/")),
+        (true, 0),
+        "{loaded:?}"
+    );
 }

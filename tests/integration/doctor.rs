@@ -1,4 +1,5 @@
-//! What `doctor` says of an installation that is well, and of each thing that can be wrong with one.
+//! What `doctor` says of an installation that is well, and of each thing that can be wrong with
+//! one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -29,7 +30,10 @@ async fn doctor(
     arguments: &[&str],
 ) -> (Option<i32>, BTreeMap<String, (String, String)>) {
     let mut environment = world.environment();
-    environment.insert("WORK_DIR", world.folder().join("work").display().to_string());
+    environment.insert(
+        "WORK_DIR",
+        world.folder().join("work").display().to_string(),
+    );
     environment.extend(changes.iter().cloned());
     let said: Said = say_in(environment, &[&["doctor", "--json"], arguments].concat()).await;
     let line = |line: &str| {
@@ -54,9 +58,15 @@ async fn an_installation_is_made_well_by_fix_and_then_found_well() {
         broken.contains(&"streams") && broken.contains(&"database"),
         "{found:#?}"
     );
-    let fixes = found["streams"].1.matches("run `fluxhls provision`").count();
+    let fixes = found["streams"]
+        .1
+        .matches("run `fluxhls provision`")
+        .count();
     assert_eq!(fixes, 1, "one fix for all that is missing: {found:#?}");
-    assert!(found["database"].1.contains("run `fluxhls migrate up`"), "{found:#?}");
+    assert!(
+        found["database"].1.contains("run `fluxhls migrate up`"),
+        "{found:#?}"
+    );
 
     let (code, found) = doctor(&world, &[], &["--fix"]).await;
     assert_eq!(code, Some(0), "{found:#?}");
@@ -85,7 +95,10 @@ async fn an_installation_is_made_well_by_fix_and_then_found_well() {
     // A single server's `sync_interval` is nothing a client can see.
     assert_eq!(found["nats"].0, "warning", "{found:#?}");
     assert_eq!(doctor(&world, &[], &[]).await.0, Some(0));
-    assert!(world.keys("").await.is_empty(), "it leaves nothing in the bucket");
+    assert!(
+        world.keys("").await.is_empty(),
+        "it leaves nothing in the bucket"
+    );
     let said = world.say(&["doctor"]).await;
     assert!(
         said.out
@@ -105,7 +118,12 @@ async fn each_service_that_is_away_is_named_and_hides_no_other() {
         (Some(4), "fix", "ok"),
         "{found:#?}"
     );
-    let (_, found) = doctor(&world, &[("DATABASE_URL", "sqlite:///nowhere/a.db".to_owned())], &[]).await;
+    let (_, found) = doctor(
+        &world,
+        &[("DATABASE_URL", "sqlite:///nowhere/a.db".to_owned())],
+        &[],
+    )
+    .await;
     assert_eq!(
         (found["database"].0.as_str(), found["multipart"].0.as_str()),
         ("fix", "ok"),
@@ -128,7 +146,11 @@ const REFUSALS: [(&[Mishap], &str, &str); 6] = [
         "InvalidAccessKeyId",
         "AWS_ACCESS_KEY_ID",
     ),
-    (&[Mishap::Answer(400, "ExpiredToken")], "ExpiredToken", "session token"),
+    (
+        &[Mishap::Answer(400, "ExpiredToken")],
+        "ExpiredToken",
+        "session token",
+    ),
     (
         &[Mishap::Answer(404, "NoSuchBucket")],
         "no bucket of this name",
@@ -155,7 +177,10 @@ const REFUSALS: [(&[Mishap], &str, &str); 6] = [
 async fn readiness_and_doctor_tell_why_the_storage_cannot_be_used_in_its_own_words_with_the_fix() {
     let world = World::new(Engine::Sqlite).await;
     let worker = world.worker("one").start();
-    until("the worker is ready", async || readiness(&worker).await.status == 200).await;
+    until("the worker is ready", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
     for (answers, words, fix) in REFUSALS {
         world.proxy.set(all(100, answers));
         until(&format!("readiness tells of {words}"), async || {
@@ -166,9 +191,20 @@ async fn readiness_and_doctor_tell_why_the_storage_cannot_be_used_in_its_own_wor
         .await;
         let (code, found) = doctor(&world, &[], &[]).await;
         let (state, text) = &found["put"];
-        assert_eq!((code, state.as_str()), (Some(4), "fix"), "{words}: {found:#?}");
-        assert!(text.contains(words) && text.contains(fix), "{words}: {text}");
-        let clock = if words == "RequestTimeTooSkewed" { "fix" } else { "ok" };
+        assert_eq!(
+            (code, state.as_str()),
+            (Some(4), "fix"),
+            "{words}: {found:#?}"
+        );
+        assert!(
+            text.contains(words) && text.contains(fix),
+            "{words}: {text}"
+        );
+        let clock = if words == "RequestTimeTooSkewed" {
+            "fix"
+        } else {
+            "ok"
+        };
         assert_eq!(found["clock"].0, clock, "{words}: {found:#?}");
     }
     world.proxy.set(Fault::None);
@@ -211,7 +247,11 @@ async fn every_bucket_of_sources_is_looked_at() {
     let world = World::new(Engine::Sqlite).await;
     let buckets = [("SOURCE_BUCKETS", format!("{BUCKET},uploads"))];
     let (code, found) = doctor(&world, &buckets, &[]).await;
-    assert_eq!((code, found["sources"].0.as_str()), (Some(4), "fix"), "{found:#?}");
+    assert_eq!(
+        (code, found["sources"].0.as_str()),
+        (Some(4), "fix"),
+        "{found:#?}"
+    );
     assert!(
         found["sources"].1.contains("uploads") && found["sources"].1.contains("SOURCE_BUCKETS"),
         "{found:#?}"
@@ -233,7 +273,11 @@ async fn every_bucket_of_sources_is_looked_at() {
 
     world.proxy.set(Fault::None);
     let (code, found) = doctor(&world, &buckets, &[]).await;
-    assert_eq!((code, found["sources"].0.as_str()), (Some(0), "ok"), "{found:#?}");
+    assert_eq!(
+        (code, found["sources"].0.as_str()),
+        (Some(0), "ok"),
+        "{found:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -279,7 +323,10 @@ async fn serve(State(cdn): State<Arc<Cdn>>, request: Request) -> Response {
     let body = match kept {
         Some(kept) if cdn.spoil == Spoil::Keep => kept,
         _ => {
-            let url = cdn.origin.join(request.uri().path().trim_start_matches('/')).unwrap();
+            let url = cdn
+                .origin
+                .join(request.uri().path().trim_start_matches('/'))
+                .unwrap();
             Bytes::from(http::get(&url).await.body)
         }
     };
@@ -294,9 +341,12 @@ async fn serve(State(cdn): State<Arc<Cdn>>, request: Request) -> Response {
 /// Starts one before the bucket, and returns its address.
 async fn cdn(world: &World, spoil: Spoil) -> String {
     let cdn = Cdn {
-        origin: format!("{}/", world.environment()["PUBLIC_BASE_URL"].trim_end_matches('/'))
-            .parse()
-            .unwrap(),
+        origin: format!(
+            "{}/",
+            world.environment()["PUBLIC_BASE_URL"].trim_end_matches('/')
+        )
+        .parse()
+        .unwrap(),
         spoil,
         kept: Mutex::default(),
     };
@@ -320,8 +370,19 @@ async fn a_cdn_that_spoils_what_the_bucket_does_right_is_found_out() {
         let (code, found) = doctor(&world, &public, &["--origin", ORIGIN, "--fix"]).await;
         assert_eq!(code, Some(4), "{spoil:?}: {found:#?}");
         let (state, text) = &found[check];
-        assert!(state == "fix" && text.contains(words), "{spoil:?}: {found:#?}");
+        assert!(
+            state == "fix" && text.contains(words),
+            "{spoil:?}: {found:#?}"
+        );
     }
-    let (_, found) = doctor(&world, &[("PUBLIC_BASE_URL", "http://127.0.0.1:9/".to_owned())], &[]).await;
-    assert!(found["public"].1.contains("check PUBLIC_BASE_URL"), "{found:#?}");
+    let (_, found) = doctor(
+        &world,
+        &[("PUBLIC_BASE_URL", "http://127.0.0.1:9/".to_owned())],
+        &[],
+    )
+    .await;
+    assert!(
+        found["public"].1.contains("check PUBLIC_BASE_URL"),
+        "{found:#?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! The end of a process has one deadline, whatever is away: `GRACE_PERIOD`, then ffmpeg is killed, and five seconds later it leaves. What it
-//! leaves undone others do, as after `kill -9`.
+//! The end of a process has one deadline, whatever is away: `GRACE_PERIOD`, then ffmpeg is killed,
+//! and five seconds later it leaves. What it leaves undone others do, as after `kill -9`.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ use crate::harness::until;
 use crate::harness::worker::{readiness, work_dir};
 use crate::harness::world::World;
 
-/// Long enough for a process that ends by its deadline on a busy machine; what waited without one never ended, or took minutes.
+/// Long enough for a process that ends by its deadline on a busy machine; what waited without one
+/// never ended, or took minutes.
 const BOUND: Duration = Duration::from_secs(60);
 
 fn is_chunk(attempt: &Attempt) -> bool {
@@ -26,7 +27,10 @@ fn is_chunk(attempt: &Attempt) -> bool {
 }
 
 async fn is_ready(worker: &Process) {
-    until("the worker is ready", async || readiness(worker).await.status == 200).await;
+    until("the worker is ready", async || {
+        readiness(worker).await.status == 200
+    })
+    .await;
 }
 
 /// Waits for its end after a signal, and tells its exit code. No ffmpeg outlives it.
@@ -65,7 +69,10 @@ async fn an_idle_process_leaves_while_nats_is_down() {
     let mut worker = world.worker("idle").setting("GRACE_PERIOD", 10).start();
     is_ready(&worker).await;
     world.nats.kill().await;
-    until("it has noticed", async || readiness(&worker).await.status == 503).await;
+    until("it has noticed", async || {
+        readiness(&worker).await.status == 503
+    })
+    .await;
     worker.signal(Signal::SIGTERM);
     assert_eq!(ended(&world, &mut worker, "idle").await, Some(0));
 }
@@ -85,7 +92,9 @@ async fn a_busy_process_leaves_while_nats_is_frozen_and_its_job_is_done_by_anoth
         "it could hand nothing back"
     );
     assert!(
-        worker.said().contains("left before everything was handed back"),
+        worker
+            .said()
+            .contains("left before everything was handed back"),
         "{}",
         worker.said()
     );
@@ -130,7 +139,10 @@ async fn a_process_leaves_while_the_storage_is_frozen_and_its_chunk_counts_no_at
     // Whether a playlist was being written at that moment is chance.
     assert!(matches!(code, Some(0 | 1)), "{code:?}");
     let released = subject::work(&job, WorkKind::Released, chunk.task);
-    let released = world.streams.first(topology::WORK, &released, |_| true).await;
+    let released = world
+        .streams
+        .first(topology::WORK, &released, |_| true)
+        .await;
     assert_eq!(released.json()["reason"], "shutdown");
     world.proxy.set(Fault::None);
     is_done_by_another(&world, &job, &clip).await;
@@ -144,9 +156,11 @@ async fn a_process_leaves_while_the_database_is_locked_idle_and_busy() {
         let mut worker = world.worker("locked").setting("GRACE_PERIOD", 1).start();
         is_ready(&worker).await;
         let lock = world.database.connection().begin().await.unwrap();
-        lock.execute_unprepared("UPDATE files SET id = id WHERE 1 = 0; DELETE FROM seaql_migrations WHERE 1 = 0")
-            .await
-            .unwrap();
+        lock.execute_unprepared(
+            "UPDATE files SET id = id WHERE 1 = 0; DELETE FROM seaql_migrations WHERE 1 = 0",
+        )
+        .await
+        .unwrap();
         let job = if busy {
             let job = world.submit(&clip).await;
             world.started(&job, is_chunk).await;
@@ -167,7 +181,10 @@ async fn a_process_leaves_while_the_database_is_locked_idle_and_busy() {
 async fn a_second_signal_leaves_at_once_and_the_job_is_done_by_another() {
     let world = World::new(Engine::Sqlite).await;
     let clip = long().make().await;
-    let mut worker = world.worker("hurried").setting("GRACE_PERIOD", 3600).start();
+    let mut worker = world
+        .worker("hurried")
+        .setting("GRACE_PERIOD", 3600)
+        .start();
     let job = world.submit(&clip).await;
     world.started(&job, is_chunk).await;
     worker.signal(Signal::SIGTERM);

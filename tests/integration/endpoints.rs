@@ -47,7 +47,11 @@ async fn an_api_service_needs_no_database() {
         let unknown = json!({ "job_id": job }).to_string();
         assert_eq!(refused(&world, question, &unknown).await, 404, "{question}");
         for body in ["{", "[]", "", r#"{"job_id": 7}"#, r#"{"job_id": "a b"}"#] {
-            assert_eq!(refused(&world, question, body).await, 400, "{question} {body}");
+            assert_eq!(
+                refused(&world, question, body).await,
+                400,
+                "{question} {body}"
+            );
         }
     }
     assert_eq!(
@@ -91,7 +95,9 @@ async fn a_job_is_told_of_before_it_is_in_the_tables() {
     let projector = world.worker("one").roles("intake,project").start();
     page(&projector, "/livez").await;
     // Rows can be read, and not be written.
-    let database = sea_orm::Database::connect(&world.database.url).await.unwrap();
+    let database = sea_orm::Database::connect(&world.database.url)
+        .await
+        .unwrap();
     let held = database.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE transcoding_jobs IN EXCLUSIVE MODE")
         .await
@@ -138,7 +144,9 @@ async fn two_projectors_share_the_questions_and_the_one_that_stays_answers_all()
         heard == 2
     })
     .await;
-    let database = sea_orm::Database::connect(&world.database.url).await.unwrap();
+    let database = sea_orm::Database::connect(&world.database.url)
+        .await
+        .unwrap();
     let held = database.begin().await.unwrap();
     held.execute_unprepared("LOCK TABLE transcoding_jobs IN ACCESS EXCLUSIVE MODE")
         .await
@@ -155,7 +163,8 @@ async fn two_projectors_share_the_questions_and_the_one_that_stays_answers_all()
     .await;
     one.signal(nix::sys::signal::Signal::SIGTERM);
     held.rollback().await.unwrap();
-    let answered = tokio::time::timeout(DEADLINE, replies.take(QUESTIONS).collect::<Vec<_>>()).await;
+    let answered =
+        tokio::time::timeout(DEADLINE, replies.take(QUESTIONS).collect::<Vec<_>>()).await;
     for reply in answered.expect("who leaves answers what it was asked before") {
         answer(&reply).unwrap();
     }
@@ -172,8 +181,7 @@ const CONNECTIONS: i64 = 5;
 
 /// How many connections wait for a lock of a table.
 async fn waiting(database: &sea_orm::DatabaseConnection) -> i64 {
-    let question =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let question = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let row = database
         .query_one_raw(sea_orm::Statement::from_string(
             database.get_database_backend(),
@@ -189,11 +197,17 @@ async fn a_question_while_the_database_is_away_is_to_be_asked_again() {
     let world = World::on(&cluster).await;
     let worker = world.worker("one").roles("project").start();
     page(&worker, "/livez").await;
-    until("it answers", async || ask(&world, "stats", "").await.is_ok()).await;
+    until("it answers", async || {
+        ask(&world, "stats", "").await.is_ok()
+    })
+    .await;
     cluster.kill().await;
     let (code, sentence) = ask(&world, "stats", "").await.unwrap_err();
     assert_eq!(code, 503, "{sentence}");
     assert!(!sentence.contains("postgres"), "{sentence}");
     cluster.restart().await;
-    until("it answers again", async || ask(&world, "stats", "").await.is_ok()).await;
+    until("it answers again", async || {
+        ask(&world, "stats", "").await.is_ok()
+    })
+    .await;
 }

@@ -26,12 +26,20 @@ impl Listener {
     /// Starts it, and waits until it says that it listens.
     async fn start(mut program: tokio::process::Command, world: &World) -> Self {
         program.env("NATS_URL", world.nats.url()).kill_on_drop(true);
-        let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = program
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let out = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
         let said = err.next_line().await.unwrap();
         assert_eq!(said.as_deref(), Some("listening"));
-        Self { child, out, _err: err }
+        Self {
+            child,
+            out,
+            _err: err,
+        }
     }
 
     async fn line(&mut self) -> Option<String> {
@@ -46,14 +54,24 @@ impl Listener {
 
 fn node(script: &str) -> tokio::process::Command {
     let mut node = command(tool("node"));
-    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/node").join(script));
+    node.arg(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("examples/node")
+            .join(script),
+    );
     node
 }
 
 /// An example that cargo built beside this test.
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.parent().unwrap().parent().unwrap().join("examples").join(name);
+    let path = test
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples")
+        .join(name);
     assert!(
         path.exists(),
         "build it first: cargo build --examples --features fluxhls/otel"
@@ -68,7 +86,11 @@ async fn told(mut program: tokio::process::Command, world: &World) -> Value {
 
 /// What an example says that ends with an error.
 async fn refused(mut program: tokio::process::Command, world: &World) -> Value {
-    let output = program.env("NATS_URL", world.nats.url()).output().await.unwrap();
+    let output = program
+        .env("NATS_URL", world.nats.url())
+        .output()
+        .await
+        .unwrap();
     assert_eq!(
         output.status.code(),
         Some(1),
@@ -161,7 +183,11 @@ async fn a_node_service_loses_no_upload_of_a_file_that_it_uploads_again() {
     };
     publish(event("uploads/first.mp4")).await;
     publish(event("uploads/second.mp4")).await;
-    assert_eq!(world.jobs().await.len(), 2, "two contents under one file_id");
+    assert_eq!(
+        world.jobs().await.len(),
+        2,
+        "two contents under one file_id"
+    );
 
     world.told(&["delete", "f1", "--json"]).await;
     publish(event("uploads/first.mp4")).await;
@@ -213,7 +239,11 @@ async fn a_node_service_asks_cancels_and_repeats() {
     told(ask("retry", body), &world).await;
     told(ask("cancel", json!({ "job_id": second })), &world).await;
     world.ended(&second).await;
-    assert_eq!(world.jobs().await.len(), 2, "asking twice for one new job makes one");
+    assert_eq!(
+        world.jobs().await.len(),
+        2,
+        "asking twice for one new job makes one"
+    );
     let stats = told(ask("stats", json!({})), &world).await;
     assert!(stats["jobs"].is_object(), "{stats}");
 }
@@ -230,7 +260,10 @@ async fn the_rust_examples_publish_and_hear_the_end() {
     publish.args([world.url(&key).as_str(), "clip.mp4"]);
     let stored = told(publish, &world).await;
     let line = completions.line().await.unwrap();
-    assert_eq!(line, format!("{} completed", stored["job_id"].as_str().unwrap()));
+    assert_eq!(
+        line,
+        format!("{} completed", stored["job_id"].as_str().unwrap())
+    );
     assert!(completions.child.wait().await.unwrap().success());
 }
 
@@ -248,7 +281,8 @@ fn the_lines_for_the_nats_command_name_what_there_is() {
         .collect();
     assert!(named.len() > 8, "{named:?}");
     for word in named {
-        let is_question = ["status", "cancel", "retry", "stats"].map(|question| format!("hls.v1.api.{question}"));
+        let is_question =
+            ["status", "cancel", "retry", "stats"].map(|question| format!("hls.v1.api.{question}"));
         let known = subjects
             .iter()
             .any(|subject| within(word.trim_start_matches("live."), subject))

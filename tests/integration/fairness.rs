@@ -1,5 +1,6 @@
-//! Nobody waits long for others: first chunks go first, jobs take turns chunk by chunk, and no publisher keeps the others waiting. On the
-//! real queue, with an encoder that takes a fixed time for each chunk.
+//! Nobody waits long for others: first chunks go first, jobs take turns chunk by chunk, and no
+//! publisher keeps the others waiting. On the real queue, with an encoder that takes a fixed time
+//! for each chunk.
 
 use std::time::Duration;
 
@@ -62,9 +63,14 @@ async fn send(world: &World, publisher: &str, clip: &Clip) -> JobId {
 
 /// The starts of chunks, in order.
 async fn starts(world: &World) -> Vec<(JobId, TaskName, u64)> {
-    let messages = world.streams.all(topology::WORK, "hls.v1.work.*.attempt.>").await;
+    let messages = world
+        .streams
+        .all(topology::WORK, "hls.v1.work.*.attempt.>")
+        .await;
     let read = |message: &Message| match subject::parse_work(&message.subject)? {
-        (job, WorkKind::Attempt, task) if task.class() == Class::Encode => Some((job, task, message.seq)),
+        (job, WorkKind::Attempt, task) if task.class() == Class::Encode => {
+            Some((job, task, message.seq))
+        }
         _ => None,
     };
     messages.iter().filter_map(read).collect()
@@ -73,7 +79,12 @@ async fn starts(world: &World) -> Vec<(JobId, TaskName, u64)> {
 /// Waits until so many chunks of a job were started.
 async fn has_started(world: &World, job: &JobId, chunks: usize) {
     until("chunks of a job were started", async || {
-        starts(world).await.iter().filter(|(of, ..)| of == job).count() >= chunks
+        starts(world)
+            .await
+            .iter()
+            .filter(|(of, ..)| of == job)
+            .count()
+            >= chunks
     })
     .await;
 }
@@ -88,18 +99,28 @@ async fn a_film_in_front_of_the_queue_delays_a_clip_by_one_chunk() {
     let short = send(&world, "a", &clip().await).await;
     let planned = world.streams.fact(&short, FactKind::Planned).await.time;
     world.streams.fact(&short, FactKind::Ended).await;
-    let of_film = |attempt: &Message| attempt.time > planned && attempt.subject.contains(long.as_str());
-    let attempts = world.streams.all(topology::WORK, "hls.v1.work.*.attempt.>").await;
+    let of_film =
+        |attempt: &Message| attempt.time > planned && attempt.subject.contains(long.as_str());
+    let attempts = world
+        .streams
+        .all(topology::WORK, "hls.v1.work.*.attempt.>")
+        .await;
     let first = attempts
         .iter()
-        .find(|attempt| attempt.subject.ends_with(".v0") && attempt.subject.contains(short.as_str()))
+        .find(|attempt| {
+            attempt.subject.ends_with(".v0") && attempt.subject.contains(short.as_str())
+        })
         .unwrap();
     let between = attempts
         .iter()
         .filter(|attempt| of_film(attempt) && attempt.seq < first.seq)
         .count();
-    // The chunk that was in work, or one that was taken while the clip's was being put on the queue.
-    assert!(between <= 1, "{between} chunks of the film began while the clip waited");
+    // The chunk that was in work, or one that was taken while the clip's was being put on the
+    // queue.
+    assert!(
+        between <= 1,
+        "{between} chunks of the film began while the clip waited"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,9 +135,13 @@ async fn films_take_turns_chunk_by_chunk() {
     let starts = starts(&world).await;
     let joined = starts.iter().position(|(job, ..)| *job == second).unwrap();
     let runs = starts[joined..].chunk_by(|a, b| a.0 == b.0).map(<[_]>::len);
-    // What was on the queue when the second came goes first; from then on it is one and one, or two and two.
+    // What was on the queue when the second came goes first; from then on it is one and one, or two
+    // and two.
     let longest = runs.max().unwrap();
-    assert!(longest <= 4, "one film had {longest} chunks in a row: {starts:?}");
+    assert!(
+        longest <= 4,
+        "one film had {longest} chunks in a row: {starts:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,7 +166,10 @@ async fn a_publisher_with_many_jobs_does_not_keep_another_one_waiting() {
     world.streams.fact(&other, FactKind::Ended).await;
     let starts = starts(&world).await;
     let before = starts.iter().take_while(|(job, ..)| *job != other).count();
-    assert!(before <= in_front, "{before} chunks went first, of {in_front} jobs");
+    assert!(
+        before <= in_front,
+        "{before} chunks went first, of {in_front} jobs"
+    );
     // And none of the many is lost.
     for job in many {
         world.streams.fact(&job, FactKind::Ended).await;

@@ -1,4 +1,5 @@
-//! An encoder that makes something else than its source: what the bytes show is looked at before anything is `completed`.
+//! An encoder that makes something else than its source: what the bytes show is looked at before
+//! anything is `completed`.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,8 @@ fn faulty(folder: &Path, name: &str, edit: &str, mark: &str) -> PathBuf {
 }
 
 /// Paints every picture of the top rung black on its way into the encoder.
-const BLACK: &str = "s/split=2\\[v0\\]/split=2[w0]/; s/;\\[t0\\]/;[w0]drawbox=color=black:t=fill[v0];[t0]/";
+const BLACK: &str =
+    "s/split=2\\[v0\\]/split=2[w0]/; s/;\\[t0\\]/;[w0]drawbox=color=black:t=fill[v0];[t0]/";
 /// Turns all sound down on its way into the encoder.
 const SILENT: &str = "s/\\[on_\\([^]]*\\)\\]anull/[on_\\1]volume=0/";
 
@@ -30,7 +32,10 @@ const SHORT: &str = "s/\\[on_\\([^]]*\\)\\]anull/[on_\\1]atrim=end=1/";
 
 async fn submitted(world: &World, ffmpeg: &Path) -> (JobId, Ended, Process) {
     let clip = moving("320x180", 3.0).make().await;
-    let worker = world.worker("faulty").setting("FFMPEG", ffmpeg.display()).start();
+    let worker = world
+        .worker("faulty")
+        .setting("FFMPEG", ffmpeg.display())
+        .start();
     let job = world.submit(&clip).await;
     let ended = world.ended(&job).await;
     (job, ended, worker)
@@ -53,12 +58,18 @@ async fn what_comes_out_black_or_silent_is_redone_once_and_never_completed() {
         );
         assert!(error.message.contains(word), "{}", error.message);
         let starts = world.starts(&job).await;
-        assert_eq!((starts[&task], starts[&task.redone()]), (1, 1), "{starts:?}");
+        assert_eq!(
+            (starts[&task], starts[&task.redone()]),
+            (1, 1),
+            "{starts:?}"
+        );
         worker.kill().await;
     }
     let published = world.bucket.list("hls/").await.unwrap();
     assert!(
-        !published.iter().any(|meta| meta.key.ends_with("master.m3u8")),
+        !published
+            .iter()
+            .any(|meta| meta.key.ends_with("master.m3u8")),
         "{published:?}"
     );
 }
@@ -84,7 +95,10 @@ async fn a_gate_that_measures_the_same_twice_ends_the_job_as_our_own_fault() {
     }
     assert_eq!(world.starts(&job).await[&TaskName::TRACKS], 2);
     let letters = world.streams.all(topology::DEAD, subject::ALL_DEAD).await;
-    let reasons: Vec<_> = letters.iter().map(|letter| letter.header(dead::REASON)).collect();
+    let reasons: Vec<_> = letters
+        .iter()
+        .map(|letter| letter.header(dead::REASON))
+        .collect();
     assert_eq!(reasons, [error.message]);
 }
 
@@ -93,7 +107,10 @@ async fn an_encoder_that_cannot_be_started_is_the_fault_of_the_worker() {
     let world = World::new(Engine::Sqlite).await;
     // Of what the program asks of ffmpeg only chunks have this in their command line.
     let ffmpeg = changed_ffmpeg(world.folder(), "gone", "split=2[v0]", "exit 1");
-    let _worker = world.worker("faulty").setting("FFMPEG", ffmpeg.display()).start();
+    let _worker = world
+        .worker("faulty")
+        .setting("FFMPEG", ffmpeg.display())
+        .start();
     let job = world.submit(&moving("320x180", 3.0).make().await).await;
     until("the chunk is tried again", async || {
         world
@@ -128,7 +145,10 @@ async fn what_comes_out_black_once_is_redone_and_then_completed() {
     assert_eq!(ended.outcome, Outcome::Completed, "{:?}", ended.error);
     let starts = world.starts(&job).await;
     assert_eq!(
-        (starts[&TaskName::video(0)], starts[&TaskName::video(0).redone()]),
+        (
+            starts[&TaskName::video(0)],
+            starts[&TaskName::video(0).redone()]
+        ),
         (1, 1)
     );
 }

@@ -1,4 +1,5 @@
-//! A viewer need not wait for the end: growing playlists follow what is encoded, and are sealed with it.
+//! A viewer need not wait for the end: growing playlists follow what is encoded, and are sealed
+//! with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -50,7 +51,10 @@ async fn text(url: &Url) -> String {
 
 /// The media playlists a multivariant playlist names.
 fn named(text: &str) -> BTreeSet<String> {
-    let plain = text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned);
+    let plain = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned);
     let quoted = text
         .lines()
         .filter_map(|line| line.split("URI=\"").nth(1)?.split('"').next());
@@ -69,11 +73,17 @@ impl Viewer {
     async fn looks(&mut self, manifest: &Url) {
         let multivariant = text(manifest).await;
         let names = named(&multivariant);
-        assert!(self.playlists.keys().all(|name| names.contains(name)), "{multivariant}");
+        assert!(
+            self.playlists.keys().all(|name| names.contains(name)),
+            "{multivariant}"
+        );
         for name in names {
             let url = manifest.join(&name).unwrap();
             let now = text(&url).await;
-            let before = self.playlists.insert(name.clone(), now.clone()).unwrap_or_default();
+            let before = self
+                .playlists
+                .insert(name.clone(), now.clone())
+                .unwrap_or_default();
             assert!(
                 now.starts_with(before.trim_end_matches(END)),
                 "{name} was\n{before}\nand is\n{now}"
@@ -115,7 +125,11 @@ async fn playlists_only_grow_name_only_what_is_there_and_are_sealed_before_the_j
     viewer.looks(&manifest).await;
     let planned = world.planned(&job).await;
     let lowest = format!("{}/live.m3u8", planned.videos().last().unwrap().name);
-    assert!(viewer.playlists.contains_key(&lowest), "{:?}", viewer.playlists.keys());
+    assert!(
+        viewer.playlists.contains_key(&lowest),
+        "{:?}",
+        viewer.playlists.keys()
+    );
     assert!(!viewer.sees_the_end());
     let mut changes = BTreeSet::new();
     until("the end is told", async || {
@@ -132,7 +146,12 @@ async fn playlists_only_grow_name_only_what_is_there_and_are_sealed_before_the_j
     assert_eq!(viewer.playlists.len(), planned.renditions.len());
     for rendition in &planned.renditions {
         let last = &viewer.playlists[&format!("{}/live.m3u8", rendition.name())];
-        let whole = text_of(&manifest.join(&format!("{}/index.m3u8", rendition.name())).unwrap()).await;
+        let whole = text_of(
+            &manifest
+                .join(&format!("{}/index.m3u8", rendition.name()))
+                .unwrap(),
+        )
+        .await;
         assert_eq!(
             segments(last),
             segments(&whole),
@@ -154,7 +173,10 @@ async fn a_rung_is_listed_while_those_of_later_passes_are_made() {
     let world = World::new(Engine::Sqlite).await;
     // Its sound would wait for the memory that the pictures have.
     let clip = moving("1920x1080", 8.0).silent().make().await;
-    let _worker = world.worker("small").setting("MEMORY_MAX", 512 << 20).start();
+    let _worker = world
+        .worker("small")
+        .setting("MEMORY_MAX", 512 << 20)
+        .start();
     let job = world.submit(&clip).await;
     let manifest = playable(&world, &job).await;
     let planned = world.planned(&job).await;
@@ -191,7 +213,8 @@ fn segments(playlist: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Encodes at about `rate` times the speed of playing, its first chunk twice: the lowest rung for itself, and then the others.
+/// Encodes at about `rate` times the speed of playing, its first chunk twice: the lowest rung for
+/// itself, and then the others.
 async fn every_player_follows(rate: f64) {
     let mut world = World::new(Engine::Sqlite).await;
     world.alone().await;
@@ -200,15 +223,23 @@ async fn every_player_follows(rate: f64) {
     let worker = world.worker("one").setting("FFMPEG", ffmpeg.display());
     let _worker = worker.setting("ENCODE_SLOTS", 1).start();
     let at_once = followed(&world, &clip, None).await;
-    // All at once may be too much for the machine: what is wrong with the output is wrong when a player is alone, too.
+    // All at once may be too much for the machine: what is wrong with the output is wrong when a
+    // player is alone, too.
     for (player, seen) in at_once {
         let alone = followed(&world, &clip, Some(&player)).await;
-        assert!(alone.is_empty(), "{player}: {alone:?}, and with the others {seen:?}");
+        assert!(
+            alone.is_empty(),
+            "{player}: {alone:?}, and with the others {seen:?}"
+        );
     }
 }
 
 /// Encodes the clip once, and has players follow; those that did not, with what was seen.
-async fn followed(world: &World, clip: &Clip, players: Option<&str>) -> BTreeMap<String, Vec<Value>> {
+async fn followed(
+    world: &World,
+    clip: &Clip,
+    players: Option<&str>,
+) -> BTreeMap<String, Vec<Value>> {
     let job = world.submit(clip).await;
     let manifest = playable(world, &job).await;
     let wrong = follow(manifest.as_str(), players).await;
@@ -233,7 +264,10 @@ async fn a_writer_that_wakes_late_neither_shrinks_nor_unseals_a_playlist() {
         .redeliver_after(topology::HEARTBEAT + Duration::from_secs(3))
         .await;
     let clip = clip().await;
-    let others = world.worker("others").roles("intake,plan,encode,project").start();
+    let others = world
+        .worker("others")
+        .roles("intake,plan,encode,project")
+        .start();
     // It has read what is there, which is nothing, and is about to write its first playlist.
     let zombie = world
         .worker("zombie")
@@ -278,7 +312,10 @@ async fn playlists_of_a_canceled_job_are_sealed_as_they_are() {
     let said = world.say(&["jobs", "cancel", job.as_str()]).await;
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     let ended = world.ended(&job).await;
-    assert_eq!((ended.outcome, ended.manifest_url), (Outcome::Canceled, None));
+    assert_eq!(
+        (ended.outcome, ended.manifest_url),
+        (Outcome::Canceled, None)
+    );
     let mut viewer = Viewer::default();
     until("the playlists are sealed", async || {
         viewer.looks(&manifest).await;
@@ -286,6 +323,9 @@ async fn playlists_of_a_canceled_job_are_sealed_as_they_are() {
     })
     .await;
     let row = world.database.job(job.as_str()).await.unwrap();
-    assert_eq!((row.status.as_deref(), row.manifest_url), (Some("canceled"), None));
+    assert_eq!(
+        (row.status.as_deref(), row.manifest_url),
+        (Some("canceled"), None)
+    );
     world.queue_is_empty().await;
 }

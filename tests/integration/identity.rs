@@ -18,7 +18,8 @@ async fn small() -> Clip {
     moving("320x180", 2.0).make().await
 }
 
-/// Sends the event five times under one id, which the server itself drops, and once more without: the window is over.
+/// Sends the event five times under one id, which the server itself drops, and once more without:
+/// the window is over.
 async fn send_six_times(world: &World, event: &Value) -> u64 {
     let body = event.to_string();
     for _ in 0..5 {
@@ -54,7 +55,10 @@ async fn an_event_without_a_job_id_is_one_job_too(world: World) {
     let jobs = world.jobs().await;
     assert_eq!(jobs.len(), 1, "{jobs:?}");
     world.completed(&jobs[0]).await;
-    assert_eq!(world.accepted(&jobs[0]).await.head.file_id.as_str(), file_of(&event));
+    assert_eq!(
+        world.accepted(&jobs[0]).await.head.file_id.as_str(),
+        file_of(&event)
+    );
 
     event["job_id"] = json!("another-job-please");
     world.streams.upload(&event).await;
@@ -74,7 +78,10 @@ async fn a_cloud_event_is_known_by_its_source_and_id() {
         .header("ce-type", "hls.v1.upload")
         .header("ce-source", "/api")
         .header("ce-id", "7")
-        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        .header(
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        );
     let structured = json!({
         "specversion": "1.0", "type": "hls.v1.upload", "source": "/api", "id": "7", "datacontenttype": "application/json", "data": event,
     });
@@ -82,7 +89,8 @@ async fn a_cloud_event_is_known_by_its_source_and_id() {
         .payload(structured.to_string().into())
         .header("Content-Type", "application/cloudevents+json");
     let _worker = world.worker("one").start();
-    // One after the other: of two at once either may be the first, and the first one's trace is the job's.
+    // One after the other: of two at once either may be the first, and the first one's trace is the
+    // job's.
     for event in [binary, structured] {
         let sent = world.streams.send(subject::UPLOAD, event).await;
         world.taken_in(sent).await;
@@ -91,7 +99,11 @@ async fn a_cloud_event_is_known_by_its_source_and_id() {
     assert_eq!(jobs.len(), 1, "{jobs:?}");
     world.completed(&jobs[0]).await;
     let ended = world.streams.fact(&jobs[0], FactKind::Ended).await;
-    assert!(ended.header("traceparent").contains("0af7651916cd43dd8448eb211c80319c"));
+    assert!(
+        ended
+            .header("traceparent")
+            .contains("0af7651916cd43dd8448eb211c80319c")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

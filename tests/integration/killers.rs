@@ -1,4 +1,5 @@
-//! A file that takes its worker down, again and again: it ends after its attempts, leaves nothing running, and costs the others a wait.
+//! A file that takes its worker down, again and again: it ends after its attempts, leaves nothing
+//! running, and costs the others a wait.
 
 use std::time::Duration;
 
@@ -27,7 +28,10 @@ async fn a_file_that_kills_its_worker_ends_after_its_attempts_and_the_others_go_
     world
         .redeliver_after(topology::HEARTBEAT + Duration::from_secs(3))
         .await;
-    let _others = world.worker("others").roles("intake,plan,package,project").start();
+    let _others = world
+        .worker("others")
+        .roles("intake,plan,package,project")
+        .start();
     // One chunk that encodes long enough to be caught at it.
     let clip = moving("1280x720", 12.0).silent().make().await;
     let mut event = world.event(&clip).await;
@@ -49,7 +53,11 @@ async fn a_file_that_kills_its_worker_ends_after_its_attempts_and_the_others_go_
                 seen == attempt
             })
             .await;
-        let works = || mentioning(&work).iter().any(|command| command.contains("ffmpeg"));
+        let works = || {
+            mentioning(&work)
+                .iter()
+                .any(|command| command.contains("ffmpeg"))
+        };
         until("ffmpeg works", async || works()).await;
         // As the kernel does it when memory runs out.
         encoder.kill().await;
@@ -72,6 +80,9 @@ async fn a_file_that_kills_its_worker_ends_after_its_attempts_and_the_others_go_
         "nothing is started beyond the limit"
     );
     let letters = subject::dead_task(&TaskKey::new(killer, task, Lane::Hi));
-    let letter = world.streams.first(topology::DEAD, &letters, |_| true).await;
+    let letter = world
+        .streams
+        .first(topology::DEAD, &letters, |_| true)
+        .await;
     assert_eq!(letter.header(dead::CODE), Code::TooManyAttempts.as_str());
 }

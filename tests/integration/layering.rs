@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The modules of the service, lowest first: each may name those before it. The crates below them cannot name any.
+/// The modules of the service, lowest first: each may name those before it. The crates below them
+/// cannot name any.
 const LAYERS: [&str; 9] = [
     "crash",
     "telemetry",
@@ -17,21 +18,33 @@ const LAYERS: [&str; 9] = [
 
 /// Rust files below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let entries = folder
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     entries
-        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path]
+            }
+        })
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .collect()
 }
 
 /// Paths that follow `crate::` in code, as lists of names.
 fn named(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    code.flat_map(|line| line.split("crate::").skip(1)).map(|path| {
-        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-        let end = path.find(|c| !is_name(c)).unwrap_or(path.len());
-        path[..end].split("::").collect()
-    })
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split("crate::").skip(1))
+        .map(|path| {
+            let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            let end = path.find(|c| !is_name(c)).unwrap_or(path.len());
+            path[..end].split("::").collect()
+        })
 }
 
 /// What is wrong with the imports of a file, which is given by its path below `src`.
@@ -41,12 +54,23 @@ fn wrong_arrows(file: &Path, text: &str) -> Vec<String> {
     let Some(layer) = LAYERS.iter().position(|layer| *layer == module) else {
         return vec![format!("src/{} is in no layer", file.display())];
     };
-    let wrong = named(text).filter(|path| match LAYERS.iter().position(|layer| *layer == path[0]) {
-        Some(other) if other == layer => module == "pipeline" && path.get(1) != parts.get(1),
-        other => other.is_none_or(|other| other > layer),
-    });
+    let wrong =
+        named(text).filter(
+            |path| match LAYERS.iter().position(|layer| *layer == path[0]) {
+                Some(other) if other == layer => {
+                    module == "pipeline" && path.get(1) != parts.get(1)
+                }
+                other => other.is_none_or(|other| other > layer),
+            },
+        );
     wrong
-        .map(|path| format!("src/{} must not name crate::{}", file.display(), path.join("::")))
+        .map(|path| {
+            format!(
+                "src/{} must not name crate::{}",
+                file.display(),
+                path.join("::")
+            )
+        })
         .collect()
 }
 
@@ -56,7 +80,10 @@ fn imports_run_downward_and_no_stage_names_another() {
     let mut wrong = Vec::new();
     for path in sources(&src) {
         let file = path.strip_prefix(&src).unwrap();
-        if !["lib.rs", "main.rs"].iter().any(|root| file == Path::new(root)) {
+        if !["lib.rs", "main.rs"]
+            .iter()
+            .any(|root| file == Path::new(root))
+        {
             wrong.extend(wrong_arrows(file, &std::fs::read_to_string(&path).unwrap()));
         }
     }
@@ -71,13 +98,27 @@ fn an_arrow_upward_or_across_is_named() {
         ["src/job/lease.rs must not name crate::pipeline::encode::Encoder"]
     );
     assert_eq!(
-        arrows("pipeline/plan/mod.rs", "fn f(x: crate::pipeline::encode::X) {}").len(),
+        arrows(
+            "pipeline/plan/mod.rs",
+            "fn f(x: crate::pipeline::encode::X) {}"
+        )
+        .len(),
         1
     );
-    assert_eq!(arrows("pipeline/plan/mod.rs", "use crate::pipeline::plan::X;").len(), 0);
     assert_eq!(
-        arrows("service/mod.rs", "/// See [`crate::cli`].\nuse crate::job::X;").len(),
+        arrows("pipeline/plan/mod.rs", "use crate::pipeline::plan::X;").len(),
         0
     );
-    assert_eq!(arrows("extra/mod.rs", ""), ["src/extra/mod.rs is in no layer"]);
+    assert_eq!(
+        arrows(
+            "service/mod.rs",
+            "/// See [`crate::cli`].\nuse crate::job::X;"
+        )
+        .len(),
+        0
+    );
+    assert_eq!(
+        arrows("extra/mod.rs", ""),
+        ["src/extra/mod.rs is in no layer"]
+    );
 }

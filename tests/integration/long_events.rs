@@ -1,4 +1,5 @@
-//! A server that takes shorter messages than fluxhls needs: nothing that it acknowledged is forgotten.
+//! A server that takes shorter messages than fluxhls needs: nothing that it acknowledged is
+//! forgotten.
 
 use serde_json::{Value, json};
 use streams::fact::Outcome;
@@ -39,19 +40,29 @@ async fn an_event_that_is_too_long_to_be_told_on_fails_and_is_kept_as_far_as_it_
         world.taken_in(seq).await;
         let ended = world.ended(&job_of(&event)).await;
         let error = ended.error.expect("it failed");
-        assert_eq!((ended.outcome, error.code), (Outcome::Failed, Code::InvalidEvent));
+        assert_eq!(
+            (ended.outcome, error.code),
+            (Outcome::Failed, Code::InvalidEvent)
+        );
         assert!(error.message.contains("max_payload"), "{}", error.message);
         let accepted = world.accepted(&job_of(&event)).await;
         assert_eq!(accepted.upload.metadata, json!({}));
 
         let letter = dead_letter(&world, seq).await;
-        assert!(event.to_string().as_bytes().starts_with(&letter.payload) && letter.payload.len() > 60_000);
+        assert!(
+            event.to_string().as_bytes().starts_with(&letter.payload)
+                && letter.payload.len() > 60_000
+        );
         assert_eq!(letter.header(dead::TRUNCATED), bytes.to_string());
         letters += 1;
     }
     world.completed(&job_of(&short)).await;
     assert_eq!(
-        world.streams.counts(topology::DEAD, subject::ALL_DEAD).await.len(),
+        world
+            .streams
+            .counts(topology::DEAD, subject::ALL_DEAD)
+            .await
+            .len(),
         letters
     );
 
@@ -75,8 +86,13 @@ async fn a_malformed_event_as_long_as_a_message_may_be_is_kept_as_far_as_it_fits
     for body in [vec![b'x'; 65_536], vec![b'x'; 64_000], vec![b'x'; 10]] {
         let seq = world.streams.publish(subject::UPLOAD, body.clone()).await;
         let letter = dead_letter(&world, seq).await;
-        assert!(body.starts_with(&letter.payload) && letter.payload.len() > body.len().min(60_000) - 1);
-        let full = letter.headers.get(dead::TRUNCATED).map(|full| full.as_str().to_owned());
+        assert!(
+            body.starts_with(&letter.payload) && letter.payload.len() > body.len().min(60_000) - 1
+        );
+        let full = letter
+            .headers
+            .get(dead::TRUNCATED)
+            .map(|full| full.as_str().to_owned());
         assert_eq!(
             full,
             (letter.payload.len() < body.len()).then(|| body.len().to_string())
@@ -87,5 +103,8 @@ async fn a_malformed_event_as_long_as_a_message_may_be_is_kept_as_far_as_it_fits
 
 async fn dead_letter(world: &World, seq: u64) -> crate::harness::streams::Message {
     let subject = subject::dead_message("upload", seq);
-    world.streams.first(topology::DEAD, &subject, |_| true).await
+    world
+        .streams
+        .first(topology::DEAD, &subject, |_| true)
+        .await
 }

@@ -47,7 +47,11 @@ async fn an_upload_becomes_hls_that_is_what_was_planned(world: World) {
     assert_eq!(row.status.as_deref(), Some("completed"));
     assert_eq!((row.progress, row.error_message), (Some(100), None));
     assert_eq!(row.manifest_url, ended.manifest_url);
-    assert!(row.created_at <= row.started_at && row.started_at <= row.completed_at && row.completed_at.is_some());
+    assert!(
+        row.created_at <= row.started_at
+            && row.started_at <= row.completed_at
+            && row.completed_at.is_some()
+    );
     let file = world.database.file(file_of(&event)).await.unwrap();
     assert_eq!(file.transcoding_status.as_deref(), Some("completed"));
     assert_eq!(
@@ -85,6 +89,9 @@ async fn a_newer_job_of_a_file_takes_its_place(world: World) {
     let file = world.database.file(file_of(&newer)).await.unwrap();
     assert_eq!(
         (file.hls_manifest_url, file.thumbnail_url),
-        (ended[1].manifest_url.clone(), ended[1].thumbnail_url.clone())
+        (
+            ended[1].manifest_url.clone(),
+            ended[1].thumbnail_url.clone()
+        )
     );
 }

@@ -12,7 +12,10 @@ use crate::harness::world::World;
 async fn a_worker_of_half_a_gigabyte_makes_one_rung_after_the_other() {
     let world = World::new(Engine::Sqlite).await;
     let clip = moving("1920x1080", 5.0).rate("12").make().await;
-    let _worker = world.worker("small").setting("MEMORY_MAX", 512 << 20).start();
+    let _worker = world
+        .worker("small")
+        .setting("MEMORY_MAX", 512 << 20)
+        .start();
     let job = world.submit(&clip).await;
     let folder = work_dir(&world, "small");
     until("an encoder makes the top rung alone", async || {

@@ -75,8 +75,12 @@ fn metric_of(series: &Series) -> Option<&'static Metric> {
 }
 
 fn all_in_the_catalogue(found: &[Series]) {
-    for series in found.iter().filter(|series| !series.name.starts_with("process_")) {
-        let metric = metric_of(series).unwrap_or_else(|| panic!("{} is not in the catalogue", series.name));
+    for series in found
+        .iter()
+        .filter(|series| !series.name.starts_with("process_"))
+    {
+        let metric =
+            metric_of(series).unwrap_or_else(|| panic!("{} is not in the catalogue", series.name));
         let told: BTreeSet<&str> = series
             .labels
             .keys()
@@ -96,7 +100,11 @@ async fn everything_told_is_in_the_catalogue_and_all_of_the_catalogue_is_told() 
     world.completed(&job).await;
     let finished = [("outcome", "completed")];
     until("the finished job is counted", async || {
-        value(&scrape(&worker).await, "fluxhls_jobs_finished_total", &finished) == Some(1.0)
+        value(
+            &scrape(&worker).await,
+            "fluxhls_jobs_finished_total",
+            &finished,
+        ) == Some(1.0)
     })
     .await;
     // The first sweep, which tells of open jobs, comes within seventy-five seconds.
@@ -106,7 +114,11 @@ async fn everything_told_is_in_the_catalogue_and_all_of_the_catalogue_is_told() 
     .await;
     let found = scrape(&worker).await;
     all_in_the_catalogue(&found);
-    let told: BTreeSet<&str> = found.iter().filter_map(metric_of).map(|metric| metric.name).collect();
+    let told: BTreeSet<&str> = found
+        .iter()
+        .filter_map(metric_of)
+        .map(|metric| metric.name)
+        .collect();
     // Only jobs that are open have those four.
     let missing: Vec<&str> = CATALOGUE
         .iter()
@@ -114,8 +126,14 @@ async fn everything_told_is_in_the_catalogue_and_all_of_the_catalogue_is_told() 
         .filter(|name| !told.contains(name) && !name.starts_with("fluxhls_job_"))
         .collect();
     assert_eq!(missing, Vec::<&str>::new());
-    assert_eq!(value(&found, "fluxhls_jobs", &[("status", "completed")]), Some(1.0));
-    assert_eq!(value(&found, "fluxhls_dead_letters", &[("class", "task")]), Some(0.0));
+    assert_eq!(
+        value(&found, "fluxhls_jobs", &[("status", "completed")]),
+        Some(1.0)
+    );
+    assert_eq!(
+        value(&found, "fluxhls_dead_letters", &[("class", "task")]),
+        Some(0.0)
+    );
     assert_eq!(value(&found, "fluxhls_database_up", &[]), Some(1.0));
 }
 
@@ -136,9 +154,15 @@ async fn an_open_job_has_series_of_its_own_until_it_ends() {
     .await;
     let found = scrape(&projector).await;
     all_in_the_catalogue(&found);
-    let info = found.iter().find(|series| series.name == "fluxhls_job_info").unwrap();
+    let info = found
+        .iter()
+        .find(|series| series.name == "fluxhls_job_info")
+        .unwrap();
     assert_eq!(
-        (info.labels["status"].as_str(), info.labels["profile"].as_str()),
+        (
+            info.labels["status"].as_str(),
+            info.labels["profile"].as_str()
+        ),
         ("pending", "standard")
     );
     let plan = [("queue", "plan"), ("state", "waiting")];
@@ -166,7 +190,11 @@ async fn counts_of_jobs_survive_the_death_of_their_projector() {
     let worker = world.worker("two").roles("project").start();
     until("the new process tells the old count", async || {
         let found = scrape(&worker).await;
-        value(&found, "fluxhls_jobs_finished_total", &[("outcome", "completed")]) == Some(1.0)
+        value(
+            &found,
+            "fluxhls_jobs_finished_total",
+            &[("outcome", "completed")],
+        ) == Some(1.0)
             && value(&found, "fluxhls_jobs_accepted_total", &[]) == Some(1.0)
     })
     .await;
@@ -178,12 +206,21 @@ async fn what_nats_does_not_answer_is_told_as_unknown() {
     let projector = world.worker("one").roles("project").start();
     let waiting = [("queue", "plan"), ("state", "waiting")];
     until("the queue is told", async || {
-        value(&scrape(&projector).await, "fluxhls_queue_messages", &waiting) == Some(0.0)
+        value(
+            &scrape(&projector).await,
+            "fluxhls_queue_messages",
+            &waiting,
+        ) == Some(0.0)
     })
     .await;
     world.nats.kill().await;
     until("nothing old is told", async || {
-        value(&scrape(&projector).await, "fluxhls_queue_messages", &waiting).is_some_and(f64::is_nan)
+        value(
+            &scrape(&projector).await,
+            "fluxhls_queue_messages",
+            &waiting,
+        )
+        .is_some_and(f64::is_nan)
     })
     .await;
     world.nats.restart().await;

@@ -1,4 +1,5 @@
-//! What a newer release writes passes by an older one: never acknowledged, dropped nor skipped, and readiness says what it needs.
+//! What a newer release writes passes by an older one: never acknowledged, dropped nor skipped, and
+//! readiness says what it needs.
 
 use async_nats::jetstream::consumer::pull;
 use serde_json::json;
@@ -26,12 +27,23 @@ async fn leaves_to_a_newer_one(worker: &Process, what: &str) {
 async fn an_event_of_a_subject_that_is_not_known_stays_in_its_stream() {
     let world = World::new(Engine::Sqlite).await;
     let worker = world.worker("one").roles("intake").start();
-    // A newer release takes one more kind of event into the stream. The durable consumer of this one goes past it.
-    let mut uploads = world.streams.js.get_stream(topology::UPLOADS).await.unwrap();
+    // A newer release takes one more kind of event into the stream. The durable consumer of this
+    // one goes past it.
+    let mut uploads = world
+        .streams
+        .js
+        .get_stream(topology::UPLOADS)
+        .await
+        .unwrap();
     let mut config = uploads.info().await.unwrap().config.clone();
     config.subjects.push("hls.v1.amend".to_owned());
     world.streams.js.update_stream(config).await.unwrap();
-    let amend = async || world.streams.publish("hls.v1.amend", r#"{"file_id":"f1"}"#).await;
+    let amend = async || {
+        world
+            .streams
+            .publish("hls.v1.amend", r#"{"file_id":"f1"}"#)
+            .await
+    };
     amend().await;
     let malformed = world.streams.publish(subject::UPLOAD, "not JSON").await;
     world.taken_in(malformed).await;
@@ -52,10 +64,17 @@ async fn an_event_of_a_subject_that_is_not_known_stays_in_its_stream() {
     let seq = amend().await;
     leaves_to_a_newer_one(&worker, "hls.v1.amend").await;
     let info = uploads.consumer_info(topology::INTAKE).await.unwrap();
-    assert!(info.num_ack_pending >= 1, "{seq} is not acknowledged: {info:?}");
+    assert!(
+        info.num_ack_pending >= 1,
+        "{seq} is not acknowledged: {info:?}"
+    );
     assert_eq!(world.jobs().await, []);
     assert_eq!(
-        world.streams.counts(topology::DEAD, subject::ALL_DEAD).await.len(),
+        world
+            .streams
+            .counts(topology::DEAD, subject::ALL_DEAD)
+            .await
+            .len(),
         1,
         "the malformed one"
     );
@@ -76,7 +95,14 @@ async fn a_task_that_is_not_known_stays_on_the_queue() {
     for subject in of_newer {
         leaves_to_a_newer_one(&worker, subject).await;
     }
-    assert_eq!(world.streams.counts(topology::TASKS, subject::ALL_TASKS).await.len(), 3);
+    assert_eq!(
+        world
+            .streams
+            .counts(topology::TASKS, subject::ALL_TASKS)
+            .await
+            .len(),
+        3
+    );
     // The worker is good for everything else.
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     world.completed(&job).await;
@@ -87,8 +113,12 @@ async fn a_job_with_a_word_that_is_not_known_is_left_alone_and_the_tables_wait_b
     let world = World::new(Engine::Postgresql).await;
     let event = world.event(&moving("320x180", 2.0).make().await).await;
     let job = world.plan_alone(&event).await;
-    let queued = world.streams.counts(topology::TASKS, subject::ALL_TASKS).await;
-    // The tables follow the log before it holds anything newer: a first projection of all of it refuses to begin.
+    let queued = world
+        .streams
+        .counts(topology::TASKS, subject::ALL_TASKS)
+        .await;
+    // The tables follow the log before it holds anything newer: a first projection of all of it
+    // refuses to begin.
     let mut projector = world.worker("projector").roles("project").start();
     let planned = world.streams.fact(&job, FactKind::Planned).await;
     world.database.has_projected(planned.seq).await;
@@ -101,7 +131,13 @@ async fn a_job_with_a_word_that_is_not_known_is_left_alone_and_the_tables_wait_b
 
     let worker = world.worker("one").start();
     leaves_to_a_newer_one(&worker, &verdict).await;
-    assert_eq!(world.streams.counts(topology::TASKS, subject::ALL_TASKS).await, queued);
+    assert_eq!(
+        world
+            .streams
+            .counts(topology::TASKS, subject::ALL_TASKS)
+            .await,
+        queued
+    );
     assert_eq!(world.facts(&job).await.get(&FactKind::Ended), None);
     let canceled = world.say(&["jobs", "cancel", job.as_str()]).await;
     assert!(
@@ -121,7 +157,14 @@ async fn a_job_with_a_word_that_is_not_known_is_left_alone_and_the_tables_wait_b
         .expect("what is before it is there");
     assert_eq!(row.status.as_deref(), Some("processing"));
     assert_eq!(world.database.job(other.as_str()).await, None);
-    assert_eq!(world.streams.counts(topology::DEAD, subject::ALL_DEAD).await.len(), 0);
+    assert_eq!(
+        world
+            .streams
+            .counts(topology::DEAD, subject::ALL_DEAD)
+            .await
+            .len(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,17 +174,24 @@ async fn a_job_with_a_broken_fact_ends_as_failed_with_a_dead_letter() {
         let mut event = world.event(&moving("320x180", 2.0).make().await).await;
         let job: JobId = crate::harness::world::job_of(&event);
         if kind == FactKind::Accepted {
-            world.streams.publish(&subject::fact(&job, kind), r#"{"v":1}"#).await;
+            world
+                .streams
+                .publish(&subject::fact(&job, kind), r#"{"v":1}"#)
+                .await;
         } else {
             // Whatever comes of it before, it is not planned.
             event["file_url"] = json!("s3://media/uploads/missing.mp4");
-            world.streams.publish(&subject::fact(&job, kind), r#"{"v":1}"#).await;
+            world
+                .streams
+                .publish(&subject::fact(&job, kind), r#"{"v":1}"#)
+                .await;
         }
         world.streams.upload(&event).await;
         let _worker = world.worker("one").start();
 
         let ended: streams::fact::Ended =
-            serde_json::from_slice(&world.streams.fact(&job, FactKind::Ended).await.payload).unwrap();
+            serde_json::from_slice(&world.streams.fact(&job, FactKind::Ended).await.payload)
+                .unwrap();
         let error = ended.error.expect("it failed");
         assert_eq!(
             (ended.outcome, error.code),

@@ -24,7 +24,12 @@ async fn provision_check_names_every_drift_and_provision_mends_it() {
     assert!(said.out.contains(topology::JOBS), "{}", said.out);
     assert_eq!(world.say(&["provision"]).await.code, Some(0));
     let said = world.say(&["provision", "--check"]).await;
-    assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{}", said.err);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), ""),
+        "{}",
+        said.err
+    );
 
     let mut work = world.streams.js.get_stream(topology::WORK).await.unwrap();
     let config = stream::Config {
@@ -51,7 +56,9 @@ async fn submit_uploads_a_file_and_waits_for_its_end() {
     let world = World::new(Engine::Postgresql).await;
     let _worker = world.worker("one").start();
     let clip = moving("320x180", 4.0).make().await;
-    let said = world.say(&["submit", clip.text(), "--wait", "--json"]).await;
+    let said = world
+        .say(&["submit", clip.text(), "--wait", "--json"])
+        .await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let first: Value = serde_json::from_str(said.out.lines().next().unwrap()).unwrap();
     let job: JobId = first["job_id"].as_str().unwrap().parse().unwrap();
@@ -65,7 +72,11 @@ async fn submit_uploads_a_file_and_waits_for_its_end() {
         "{rows}"
     );
     let shown = world.say(&["jobs", "show", job.as_str(), "--json"]).await;
-    assert!(shown.out.contains(&format!("hls.v1.job.{job}.ended")), "{}", shown.out);
+    assert!(
+        shown.out.contains(&format!("hls.v1.job.{job}.ended")),
+        "{}",
+        shown.out
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +85,9 @@ async fn submit_of_what_is_no_video_exits_with_three() {
     let _worker = world.worker("one").start();
     let path = world.folder().join("empty.mp4");
     std::fs::write(&path, b"").unwrap();
-    let said = world.say(&["submit", path.to_str().unwrap(), "--wait"]).await;
+    let said = world
+        .say(&["submit", path.to_str().unwrap(), "--wait"])
+        .await;
     assert_eq!(said.code, Some(3), "{said:?}");
 }
 
@@ -82,7 +95,10 @@ async fn submit_of_what_is_no_video_exits_with_three() {
 async fn a_worker_tells_that_it_lives_is_ready_and_what_it_counts() {
     let mut world = World::new(Engine::Sqlite).await;
     let worker = world.worker("one").start();
-    until("the worker is ready", async || readiness(&worker).await.status == 200).await;
+    until("the worker is ready", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
     assert_eq!(page(&worker, "/livez").await.status, 200);
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     world.completed(&job).await;
@@ -96,7 +112,10 @@ async fn a_worker_tells_that_it_lives_is_ready_and_what_it_counts() {
             "{line} is missing in:\n{metrics}"
         );
     }
-    assert!(!metrics.contains(job.as_str()), "an ended job has no series of its own");
+    assert!(
+        !metrics.contains(job.as_str()),
+        "an ended job has no series of its own"
+    );
 
     world.nats.kill().await;
     until("the worker is not ready without NATS", async || {

@@ -1,4 +1,5 @@
-//! A panic is a bug of ours: it is told as one, ends what it concerns, and the worker goes on with the rest.
+//! A panic is a bug of ours: it is told as one, ends what it concerns, and the worker goes on with
+//! the rest.
 
 use serde_json::json;
 use streams::fact::Outcome;
@@ -32,17 +33,26 @@ async fn an_event_whose_intake_panics_is_a_dead_letter() {
 async fn a_chunk_whose_work_panics_fails_its_job_after_its_attempts_and_the_worker_goes_on() {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").panics_at("encode.ffmpeg").start();
-    let mut event = world.event(&moving("320x180", 3.0).silent().make().await).await;
+    let mut event = world
+        .event(&moving("320x180", 3.0).silent().make().await)
+        .await;
     event["settings"] = json!({ "max_attempts": 2 });
     world.streams.upload(&event).await;
 
     let ended = world.ended(&job_of(&event)).await;
     let error = ended.error.expect("it failed");
-    assert_eq!((ended.outcome, error.code), (Outcome::Failed, Code::TooManyAttempts));
+    assert_eq!(
+        (ended.outcome, error.code),
+        (Outcome::Failed, Code::TooManyAttempts)
+    );
     let last = "the last time with internal: The work panicked: panicking at encode.ffmpeg";
     assert!(error.message.contains(last), "{}", error.message);
 
-    let rubbish = Clip::of_bytes(world.folder(), "notes.mp4", &b"words, words, words\n".repeat(1000));
+    let rubbish = Clip::of_bytes(
+        world.folder(),
+        "notes.mp4",
+        &b"words, words, words\n".repeat(1000),
+    );
     let job = world.submit(&rubbish).await;
     assert_eq!(world.ended(&job).await.error.unwrap().code, Code::NotMedia);
 }

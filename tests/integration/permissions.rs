@@ -15,8 +15,15 @@ use crate::harness::world::{World, folder, job_of};
 
 /// The accounts as the page has them, with a user for the test beside them.
 fn accounts() -> String {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nats.md")).unwrap();
-    let block = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/nats.md"))
+        .unwrap();
+    let block = page
+        .split("```text\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let (before, after) = block.split_once("users: [").unwrap();
     format!("{before}users: [ {{ user: test, password: test }}\n{after}")
 }
@@ -33,7 +40,11 @@ fn user(folder: &Path, name: &str) -> BTreeMap<&'static str, String> {
 
 async fn told(world: &World, who: &str, script: &str, arguments: &[&str]) -> Value {
     let mut node = command(tool("node"));
-    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/node").join(script));
+    node.arg(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("examples/node")
+            .join(script),
+    );
     node.args(arguments).envs(user(world.folder(), who));
     let url = format!("nats://{}", world.nats.address());
     serde_json::from_slice(&output_of(node.env("NATS_URL", url)).await).unwrap()
@@ -59,14 +70,20 @@ async fn world() -> World {
     World::with(folder, nats, database).await
 }
 
-/// A job that the publisher sends, whose end the API service hears, which sees its row and repeats it; and what `nats micro info fluxhls` asks.
+/// A job that the publisher sends, whose end the API service hears, which sees its row and repeats
+/// it; and what `nats micro info fluxhls` asks.
 async fn a_job_is_sent_heard_and_repeated(world: &World, event: &Value) {
     let job = job_of(event);
     let completions = async { told(world, "api", "completions.mjs", &["1"]).await };
     let work = async {
         // A durable that is new hears from its making on.
         until("the durable is made", async || {
-            let log = world.streams.js.get_stream(streams::topology::JOBS).await.unwrap();
+            let log = world
+                .streams
+                .js
+                .get_stream(streams::topology::JOBS)
+                .await
+                .unwrap();
             log.consumer_info("api").await.is_ok()
         })
         .await;
@@ -88,10 +105,19 @@ async fn a_job_is_sent_heard_and_repeated(world: &World, event: &Value) {
     );
     world.completed(&"again".parse().unwrap()).await;
 
-    let mut options = async_nats::ConnectOptions::with_user_and_password("api".to_owned(), "change-api".to_owned());
+    let mut options = async_nats::ConnectOptions::with_user_and_password(
+        "api".to_owned(),
+        "change-api".to_owned(),
+    );
     options = options.name("nats micro info");
-    let client = options.connect(world.nats.address().to_string()).await.unwrap();
-    let info = client.request("$SRV.INFO.fluxhls", "".into()).await.unwrap();
+    let client = options
+        .connect(world.nats.address().to_string())
+        .await
+        .unwrap();
+    let info = client
+        .request("$SRV.INFO.fluxhls", "".into())
+        .await
+        .unwrap();
     let info: Value = serde_json::from_slice(&info.payload).unwrap();
     assert_eq!(info["name"], "fluxhls");
 }
@@ -112,7 +138,10 @@ async fn every_user_does_its_work_with_the_permissions_of_the_page_and_no_other(
         start("projector", "project"),
     ];
     for worker in &workers {
-        until("it is ready", async || readiness(worker).await.status == 200).await;
+        until("it is ready", async || {
+            readiness(worker).await.status == 200
+        })
+        .await;
     }
     let event = world.event(&small().make().await).await;
     a_job_is_sent_heard_and_repeated(&world, &event).await;
@@ -131,11 +160,18 @@ async fn every_user_does_its_work_with_the_permissions_of_the_page_and_no_other(
     }
     let said = operator(&world, &["doctor"]).await;
     assert!(
-        said.out.contains("alone") && said.out.contains("every stream and consumer is as it should be"),
+        said.out.contains("alone")
+            && said
+                .out
+                .contains("every stream and consumer is as it should be"),
         "{said:?}"
     );
     for worker in &workers {
         assert_eq!(readiness(worker).await.status, 200);
-        assert!(!worker.said().contains("ermissions Violation"), "{}", worker.said());
+        assert!(
+            !worker.said().contains("ermissions Violation"),
+            "{}",
+            worker.said()
+        );
     }
 }

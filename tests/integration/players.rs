@@ -1,4 +1,5 @@
-//! Representative outputs in every player, of today and of years ago, and before two strict parsers.
+//! Representative outputs in every player, of today and of years ago, and before two strict
+//! parsers.
 
 use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::mp4::orient;
@@ -17,16 +18,24 @@ struct Viewing {
 }
 
 fn viewings() -> Vec<Viewing> {
-    let viewing = |name, input, expected| Viewing { name, input, expected };
+    let viewing = |name, input, expected| Viewing {
+        name,
+        input,
+        expected,
+    };
     let film = |size: &str, rate: &str, sounds: &str, behind: &str| {
         made(
-            format!("{} {sounds} {H264} -c:a aac {behind}", moving(size, rate, 5.0)),
+            format!(
+                "{} {sounds} {H264} -c:a aac {behind}",
+                moving(size, rate, 5.0)
+            ),
             "mp4",
         )
     };
     let one = tone(440, 5.0);
     let two = format!("{one} {}", tone(660, 5.0));
-    let languages = "-map 0 -map 1 -map 2 -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger";
+    let languages =
+        "-map 0 -map 1 -map 2 -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger";
     vec![
         viewing(
             "portrait",
@@ -45,8 +54,16 @@ fn viewings() -> Vec<Viewing> {
             film("640x360", "25", &two, languages),
             &["--tones", "en=440,de=660"],
         ),
-        viewing("sound that ends before the pictures", uneven(UNEVEN, 3.0, &[]), &[]),
-        viewing("pictures that end before the sound", uneven(3.0, UNEVEN, &[]), &[]),
+        viewing(
+            "sound that ends before the pictures",
+            uneven(UNEVEN, 3.0, &[]),
+            &[],
+        ),
+        viewing(
+            "pictures that end before the sound",
+            uneven(3.0, UNEVEN, &[]),
+            &[],
+        ),
         viewing(
             "a language that ends before the other",
             uneven(UNEVEN, UNEVEN, &[3.0]),
@@ -55,7 +72,8 @@ fn viewings() -> Vec<Viewing> {
     ]
 }
 
-/// Seconds of the longest track of uneven ones: two segments and one frame, which is no segment of its own.
+/// Seconds of the longest track of uneven ones: two segments and one frame, which is no segment of
+/// its own.
 const UNEVEN: f64 = 8.04;
 
 /// Pictures and a tone of so many seconds, and more tones in other languages.
@@ -64,7 +82,9 @@ fn uneven(pictures: f64, sound: f64, others: &[f64]) -> Input {
         .iter()
         .map(|seconds| format!(" {}", tone(660, *seconds)))
         .collect();
-    let maps: String = (0..others.len() + 2).map(|input| format!(" -map {input}")).collect();
+    let maps: String = (0..others.len() + 2)
+        .map(|input| format!(" -map {input}"))
+        .collect();
     made(
         format!(
             "{} {}{tones}{maps} -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger {H264} -c:a aac",
@@ -112,11 +132,20 @@ mod pending {
     async fn every_player_shows_subtitles_at_their_times_and_offers_surround_beside_stereo() {
         let text = "1\n00:00:01,000 --> 00:00:02,000\nGuten Tag\n\n2\n00:00:02,500 --> 00:00:03,500\nAuf Wiedersehen\n";
         let picture = made(
-            format!("{} {} {H264} -c:a aac", moving("640x360", "25", 5.0), tone(440, 5.0)),
+            format!(
+                "{} {} {H264} -c:a aac",
+                moving("640x360", "25", 5.0),
+                tone(440, 5.0)
+            ),
             "mkv",
         );
         let maps = "-map 0 -map 1 -c:v copy -c:a copy -c:s srt -metadata:s:s:0 language=ger";
-        let subtitled = picture.with(vec![Input::Bytes(text.as_bytes().to_vec())], "-f srt", maps, "mkv");
+        let subtitled = picture.with(
+            vec![Input::Bytes(text.as_bytes().to_vec())],
+            "-f srt",
+            maps,
+            "mkv",
+        );
         let six = chord(&[300, 400, 500, 60, 700, 800], "5.1", 5.0);
         let surround = made(
             format!(

@@ -1,4 +1,5 @@
-//! What comes out plays in a real browser: through every joint of its chunks, and after seeks across them.
+//! What comes out plays in a real browser: through every joint of its chunks, and after seeks
+//! across them.
 
 use crate::harness::clip::{make, moving};
 use crate::harness::database::Engine;

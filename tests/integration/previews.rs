@@ -1,4 +1,5 @@
-//! The pictures beside a video: a poster that shows something, storyboards that show the right moment, and key frames for fast forward.
+//! The pictures beside a video: a poster that shows something, storyboards that show the right
+//! moment, and key frames for fast forward.
 
 use fluxhls::job::receipt::Receipt;
 use hls_m3u8::tags::VariantStream;
@@ -54,11 +55,26 @@ struct Shown {
 impl Shown {
     /// What ffmpeg makes of the one picture at a path or URL.
     async fn of(input: &str) -> Self {
-        let entries = ["-v", "error", "-show_entries", "stream=width", "-of", "csv=p=0"];
+        let entries = [
+            "-v",
+            "error",
+            "-show_entries",
+            "stream=width",
+            "-of",
+            "csv=p=0",
+        ];
         let said = output_of(command("ffprobe").args(entries).arg(input)).await;
         let width = String::from_utf8(said).unwrap().trim().parse().unwrap();
         let mut ffmpeg = command("ffmpeg");
-        ffmpeg.args(["-nostdin", "-v", "quiet", "-i", input, "-fps_mode", "passthrough"]);
+        ffmpeg.args([
+            "-nostdin",
+            "-v",
+            "quiet",
+            "-i",
+            input,
+            "-fps_mode",
+            "passthrough",
+        ]);
         let pixels = output_of(ffmpeg.args(["-pix_fmt", "rgb24", "-f", "rawvideo", "-"])).await;
         Self { width, pixels }
     }
@@ -74,7 +90,11 @@ impl Shown {
 
     /// Mean of all samples, 0 to 255.
     fn brightness(&self) -> f64 {
-        self.pixels.iter().map(|value| f64::from(*value)).sum::<f64>() / self.pixels.len() as f64
+        self.pixels
+            .iter()
+            .map(|value| f64::from(*value))
+            .sum::<f64>()
+            / self.pixels.len() as f64
     }
 }
 
@@ -101,13 +121,21 @@ async fn immutable(url: &Url, content_type: &str) -> Answer {
         (200, content_type),
         "{url}"
     );
-    assert_eq!(answer.cache_control, "public, max-age=31536000, immutable", "{url}");
+    assert_eq!(
+        answer.cache_control, "public, max-age=31536000, immutable",
+        "{url}"
+    );
     answer
 }
 
 /// The cues of a job's storyboard, as a player reads them.
 async fn cues(ended: &Ended) -> Vec<Cue> {
-    let index: Url = ended.storyboard_url.as_deref().expect("a storyboard").parse().unwrap();
+    let index: Url = ended
+        .storyboard_url
+        .as_deref()
+        .expect("a storyboard")
+        .parse()
+        .unwrap();
     let text = String::from_utf8(immutable(&index, "text/vtt").await.body).unwrap();
     let mut blocks = text.trim_end().split("\n\n");
     assert_eq!(blocks.next(), Some("WEBVTT"), "{text}");
@@ -115,7 +143,10 @@ async fn cues(ended: &Ended) -> Vec<Cue> {
         let (times, link) = block.split_once('\n').unwrap();
         let (from, until) = times.split_once(" --> ").unwrap();
         let (sheet, place) = link.split_once("#xywh=").unwrap();
-        let place: Vec<usize> = place.split(',').map(|number| number.parse().unwrap()).collect();
+        let place: Vec<usize> = place
+            .split(',')
+            .map(|number| number.parse().unwrap())
+            .collect();
         Cue {
             from: seconds(from),
             until: seconds(until),
@@ -126,18 +157,27 @@ async fn cues(ended: &Ended) -> Vec<Cue> {
     blocks.map(cue).collect()
 }
 
-/// Every tile shows the frame its cue begins with; cues follow each other without gap from zero to the end. Returns how many sheets
-/// there are.
+/// Every tile shows the frame its cue begins with; cues follow each other without gap from zero to
+/// the end. Returns how many sheets there are.
 async fn every_tile_shows_its_moment(ended: &Ended, planned: &Planned) -> usize {
     let rate = planned.video.as_ref().unwrap().frame_rate.as_f64();
     let cues = cues(ended).await;
     assert_eq!(cues.len(), planned.storyboard.unwrap().tiles as usize);
     assert!(cues[0].from.abs() < 1e-9);
-    assert!(cues.windows(2).all(|pair| (pair[0].until - pair[1].from).abs() < 1e-9));
+    assert!(
+        cues.windows(2)
+            .all(|pair| (pair[0].until - pair[1].from).abs() < 1e-9)
+    );
     let end = ended.duration_seconds.unwrap();
-    assert!((cues.last().unwrap().until - end).abs() < 0.001, "{cues:?} of {end} s");
+    assert!(
+        (cues.last().unwrap().until - end).abs() < 0.001,
+        "{cues:?} of {end} s"
+    );
     let mut sheets: Vec<(Url, Shown)> = Vec::new();
-    for Cue { from, sheet, place, .. } in &cues {
+    for Cue {
+        from, sheet, place, ..
+    } in &cues
+    {
         if sheets.last().is_none_or(|(url, _)| url != sheet) {
             immutable(sheet, "image/jpeg").await;
             sheets.push((sheet.clone(), Shown::of(sheet.as_str()).await));
@@ -148,7 +188,8 @@ async fn every_tile_shows_its_moment(ended: &Ended, planned: &Planned) -> usize 
             x + width <= shown.width && y + height <= shown.height(),
             "{place:?} in {sheet}"
         );
-        // JPEG mixes colours within blocks of 16 pixels, which tiles need not end with: so it is looked at more than that inside.
+        // JPEG mixes colours within blocks of 16 pixels, which tiles need not end with: so it is
+        // looked at more than that inside.
         for x in [x + 17, x + width / 2, x + width - 18] {
             let pixel = shown.pixel(x, y + height / 2);
             assert_eq!(
@@ -161,7 +202,8 @@ async fn every_tile_shows_its_moment(ended: &Ended, planned: &Planned) -> usize 
     sheets.len()
 }
 
-/// Every key frame that the I-frame playlist names is one picture, the right one, for as long as the next one takes to come.
+/// Every key frame that the I-frame playlist names is one picture, the right one, for as long as
+/// the next one takes to come.
 async fn every_key_frame_is_the_one_it_should_be(world: &World, ended: &Ended, planned: &Planned) {
     let master: Url = ended.manifest_url.as_deref().unwrap().parse().unwrap();
     let text = String::from_utf8(get(&master).await.body).unwrap();
@@ -181,9 +223,14 @@ async fn every_key_frame_is_the_one_it_should_be(world: &World, ended: &Ended, p
     let body = immutable(&url, "application/vnd.apple.mpegurl").await.body;
     let text = String::from_utf8(body).unwrap();
     let playlist = MediaPlaylist::try_from(text.as_str()).unwrap();
-    assert!(playlist.has_i_frames_only && playlist.has_end_list, "{text}");
+    assert!(
+        playlist.has_i_frames_only && playlist.has_end_list,
+        "{text}"
+    );
     let lowest = planned.videos().last().unwrap();
-    let size = stream.resolution().map(|size| (size.width(), size.height()));
+    let size = stream
+        .resolution()
+        .map(|size| (size.width(), size.height()));
     assert_eq!(size, Some((lowest.width as usize, lowest.height as usize)));
     let init = text
         .lines()
@@ -197,14 +244,20 @@ async fn every_key_frame_is_the_one_it_should_be(world: &World, ended: &Ended, p
     for segment in playlist.segments.values() {
         let range = segment.byte_range.as_ref().unwrap();
         let wanted = format!("bytes={}-{}", range.start().unwrap(), range.end() - 1);
-        let answer = try_get(&url.join(segment.uri()).unwrap(), &wanted).await.unwrap();
+        let answer = try_get(&url.join(segment.uri()).unwrap(), &wanted)
+            .await
+            .unwrap();
         assert_eq!((answer.status, answer.body.len()), (206, range.end()));
         let file = world.folder().join("key-frame.mp4");
         std::fs::write(&file, [init.clone(), answer.body].concat()).unwrap();
         let shown = Shown::of(file.to_str().unwrap()).await;
         assert_eq!(shown.pixels.len(), 64 * 36 * 3, "one picture at {at} s");
         let rate = lowest.frame_rate.as_f64();
-        assert_eq!(number(shown.pixel(32, 18)), (at * rate).round() as u64, "at {at} s");
+        assert_eq!(
+            number(shown.pixel(32, 18)),
+            (at * rate).round() as u64,
+            "at {at} s"
+        );
         let seconds = segment.duration.duration().as_secs_f64();
         if seconds * 2.0 >= f64::from(planned.segment.target_duration) {
             peak = peak.max(range.end() as f64 * 8.0 / seconds);
@@ -242,14 +295,22 @@ async fn receipt(world: &World, planned: &Planned) -> Receipt {
     let receipt: Receipt = serde_json::from_slice(&bytes).unwrap();
     for object in &receipt.objects {
         let found = listed.iter().find(|meta| meta.key == object.key);
-        assert_eq!(found.map(|meta| meta.size), Some(object.size), "{}", object.key);
+        assert_eq!(
+            found.map(|meta| meta.size),
+            Some(object.size),
+            "{}",
+            object.key
+        );
     }
     for wanted in ["/storyboard-0-", "/iframe-", ".vtt"]
         .into_iter()
         .chain(receipt.poster.as_deref())
     {
         assert!(
-            receipt.objects.iter().any(|object| object.key.contains(wanted)),
+            receipt
+                .objects
+                .iter()
+                .any(|object| object.key.contains(wanted)),
             "{wanted}"
         );
     }
@@ -296,7 +357,10 @@ async fn a_video_that_begins_black_has_a_poster_from_later_on() {
     assert_eq!((shown.width, shown.height()), (320, 180));
     assert!(shown.brightness() > 60.0, "{}", shown.brightness());
     let results = world.results(&job).await;
-    let first = results.iter().find(|done| done.task == TaskName::video(0)).unwrap();
+    let first = results
+        .iter()
+        .find(|done| done.task == TaskName::video(0))
+        .unwrap();
     let attempt = storage::base36(first.attempt);
     assert!(
         !poster.ends_with(&format!("poster-{attempt}.jpg")),
@@ -307,7 +371,10 @@ async fn a_video_that_begins_black_has_a_poster_from_later_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn previews_that_are_lost_are_a_warning_and_the_video_plays() {
     let world = World::new(Engine::Sqlite).await;
-    let worker = world.worker("encoder").roles("intake,plan,encode,project").start();
+    let worker = world
+        .worker("encoder")
+        .roles("intake,plan,encode,project")
+        .start();
     let job = world.submit(&numbered("25", 26).await).await;
     let chunks = world.planned(&job).await.video.unwrap().chunks.len();
     until("every chunk is done", async || {
@@ -345,6 +412,9 @@ async fn two_finishers_write_one_storyboard() {
     let _second = world.worker("second").start();
     world.completed(&job).await;
     let listed = world.bucket.list("hls/").await.unwrap();
-    let images: Vec<_> = listed.iter().filter(|meta| meta.key.contains("/storyboard-")).collect();
+    let images: Vec<_> = listed
+        .iter()
+        .filter(|meta| meta.key.contains("/storyboard-"))
+        .collect();
     assert_eq!(images.len(), 2, "one sheet and one index: {images:?}");
 }

@@ -23,7 +23,9 @@ async fn a_rebuild_of_emptied_tables_gives_the_same_rows(world: World) {
     let clip = moving("320x180", 2.0).make().await;
     let mut worker = world.worker("one").start();
     let completed = world.submit(&clip).await;
-    let failed = world.submit(&Clip::of_bytes(world.folder(), "empty.mp4", b"")).await;
+    let failed = world
+        .submit(&Clip::of_bytes(world.folder(), "empty.mp4", b""))
+        .await;
     let mut later = world.event(&clip).await;
     later["file_url"] = json!(world.url("uploads/never-comes"));
     later["metadata"] = json!({ "title": "Ferien – 休暇 🏖" });
@@ -48,7 +50,10 @@ async fn a_rebuild_of_emptied_tables_gives_the_same_rows(world: World) {
 
 async fn facts_that_came_while_nobody_projected_are_not_lost(world: World) {
     let clip = moving("320x180", 2.0).make().await;
-    let _worker = world.worker("one").roles("intake,plan,encode,package").start();
+    let _worker = world
+        .worker("one")
+        .roles("intake,plan,encode,package")
+        .start();
     let job: JobId = world.submit(&clip).await;
     let last = world.streams.fact(&job, FactKind::Ended).await.seq;
     assert_eq!(world.database.job(job.as_str()).await, None);
@@ -56,7 +61,13 @@ async fn facts_that_came_while_nobody_projected_are_not_lost(world: World) {
     let _second = world.worker("second-projector").roles("project").start();
     world.database.has_projected(last).await;
     assert_eq!(
-        world.database.job(job.as_str()).await.unwrap().status.as_deref(),
+        world
+            .database
+            .job(job.as_str())
+            .await
+            .unwrap()
+            .status
+            .as_deref(),
         Some("completed")
     );
     first.kill().await;
@@ -73,9 +84,11 @@ async fn three_projectors_lose_their_database_under_load_and_no_fact() {
     let database = Database::create_on(&cluster, "").await;
     let world = World::with(folder, nats, database).await;
     let _intake = world.worker("intake").roles("intake").start();
-    let mut projectors = ["one", "two", "three"].map(|name| world.worker(name).roles("project").start());
+    let mut projectors =
+        ["one", "two", "three"].map(|name| world.worker(name).roles("project").start());
 
-    // A process that finds no database when it starts says so and ends; these are to lose theirs later.
+    // A process that finds no database when it starts says so and ends; these are to lose theirs
+    // later.
     for projector in &projectors {
         page(projector, "/livez").await;
     }
@@ -90,7 +103,8 @@ async fn three_projectors_lose_their_database_under_load_and_no_fact() {
             world.streams.upload(&event(round * 100 + n)).await;
         }
         if round < 2 {
-            // In the middle of it: the intake is at work on these, the projectors on those before them.
+            // In the middle of it: the intake is at work on these, the projectors on those before
+            // them.
             cluster.kill().await;
             tokio::time::sleep(Duration::from_secs(2)).await;
             cluster.restart().await;
@@ -104,14 +118,26 @@ async fn three_projectors_lose_their_database_under_load_and_no_fact() {
     world.database.has_projected(last).await;
     for projector in &mut projectors {
         projector.signal(Signal::SIGTERM);
-        assert!(projector.ended_within(Duration::from_secs(60)).await.success());
+        assert!(
+            projector
+                .ended_within(Duration::from_secs(60))
+                .await
+                .success()
+        );
         let said = projector.said();
         assert!(!said.contains("deadlock"), "{said}");
     }
     let rows = world.database.rows().await;
     assert_eq!((rows.files.len(), rows.jobs.len()), (150, 300));
-    assert!(rows.jobs.iter().all(|job| job.status.as_deref() == Some("failed")));
-    let dead = world.streams.counts(topology::DEAD, "hls.v1.dead.project.>").await;
+    assert!(
+        rows.jobs
+            .iter()
+            .all(|job| job.status.as_deref() == Some("failed"))
+    );
+    let dead = world
+        .streams
+        .counts(topology::DEAD, "hls.v1.dead.project.>")
+        .await;
     assert!(dead.is_empty(), "{dead:?}");
 
     let fresh = Database::create_on(&cluster, "").await;

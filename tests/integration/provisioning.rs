@@ -1,5 +1,5 @@
-//! `provision` on servers that operators have set up: what it keeps, what it lowers only when asked, and what it says of limits and
-//! permissions that are in its way.
+//! `provision` on servers that operators have set up: what it keeps, what it lowers only when
+//! asked, and what it says of limits and permissions that are in its way.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,16 +17,26 @@ use crate::harness::world::folder;
 async fn provision(nats: &Nats, arguments: &[&str], settings: &[(&'static str, &str)]) -> Said {
     let mut environment = nats.environment();
     environment.remove("STREAM_REPLICAS");
-    environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    environment.extend(
+        settings
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned())),
+    );
     say_in(environment, &[&["provision"], arguments].concat()).await
 }
 
 async fn config_of(js: &Context, name: &str) -> stream::Config {
-    js.get_stream(name).await.unwrap().cached_info().config.clone()
+    js.get_stream(name)
+        .await
+        .unwrap()
+        .cached_info()
+        .config
+        .clone()
 }
 
 async fn durable(js: &Context, stream: &str, name: &str) -> consumer::Info {
-    let found: consumer::Consumer<pull::Config> = js.get_consumer_from_stream(name, stream).await.unwrap();
+    let found: consumer::Consumer<pull::Config> =
+        js.get_consumer_from_stream(name, stream).await.unwrap();
     found.cached_info().clone()
 }
 
@@ -47,7 +57,8 @@ async fn raised(js: &Context) -> stream::Config {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lowers_them_only_when_asked() {
+async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lowers_them_only_when_asked()
+ {
     let folder = folder();
     let nats = Nats::cluster(folder.path()).await;
     let said = provision(&nats, &[], &[("STREAM_REPLICAS", "3")]).await;
@@ -102,7 +113,10 @@ async fn provision_keeps_copies_limits_and_placement_that_an_operator_set_and_lo
         "what the contract has no word on stays"
     );
     assert_eq!(
-        durable(&js, topology::TASKS, "plan").await.config.max_ack_pending,
+        durable(&js, topology::TASKS, "plan")
+            .await
+            .config
+            .max_ack_pending,
         10_000
     );
 }
@@ -127,18 +141,35 @@ async fn provision_sets_what_the_contract_fixes_and_narrows_a_durable_without_ma
         filter_subjects: Vec::new(),
         ..before.config.clone()
     };
-    js.create_consumer_on_stream(wide, topology::UPLOADS).await.unwrap();
+    js.create_consumer_on_stream(wide, topology::UPLOADS)
+        .await
+        .unwrap();
     let said = provision(&nats, &["--check"], &[]).await;
     assert_eq!(said.code, Some(4), "{said:?}");
-    for word in ["subjects", "discard", "max_bytes", "filter_subjects", "max_ack_pending"] {
+    for word in [
+        "subjects",
+        "discard",
+        "max_bytes",
+        "filter_subjects",
+        "max_ack_pending",
+    ] {
         assert!(said.out.contains(word), "{word}: {}", said.out);
     }
     let said = provision(&nats, &[], &[]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let after = durable(&js, topology::UPLOADS, topology::INTAKE).await;
-    assert_eq!(after.created, before.created, "a durable made anew has lost its place");
-    assert_eq!(after.config.filter_subjects, [subject::UPLOAD, subject::DELETE]);
-    assert_eq!(after.config.max_ack_pending, 10_000, "fewer than asked for are raised");
+    assert_eq!(
+        after.created, before.created,
+        "a durable made anew has lost its place"
+    );
+    assert_eq!(
+        after.config.filter_subjects,
+        [subject::UPLOAD, subject::DELETE]
+    );
+    assert_eq!(
+        after.config.max_ack_pending, 10_000,
+        "fewer than asked for are raised"
+    );
     assert_eq!(config_of(&js, topology::UPLOADS).await.max_bytes, 1 << 30);
     assert_eq!(provision(&nats, &["--check"], &[]).await.out, "");
 
@@ -147,9 +178,16 @@ async fn provision_sets_what_the_contract_fixes_and_narrows_a_durable_without_ma
     tasks.delete_consumer("plan").await.unwrap();
     let few = pull::Config {
         max_waiting: 512,
-        ..topology::durables(&topology::Sizing::default())[1].config.clone()
+        ..topology::durables(&topology::Sizing::default())[1]
+            .config
+            .clone()
     };
-    let made = tasks.create_consumer(few).await.unwrap().cached_info().created;
+    let made = tasks
+        .create_consumer(few)
+        .await
+        .unwrap()
+        .cached_info()
+        .created;
     let said = provision(&nats, &[], &[]).await;
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(
@@ -167,7 +205,10 @@ async fn limited(folder: &std::path::Path, limits: &str, user: &str, jetstream: 
         login: "admin:admin@".to_owned(),
         environment: BTreeMap::from([
             ("NATS_USER", "u".to_owned()),
-            ("NATS_PASSWORD_FILE", folder.join("password").display().to_string()),
+            (
+                "NATS_PASSWORD_FILE",
+                folder.join("password").display().to_string(),
+            ),
         ]),
         ..Demands::default()
     };
@@ -191,14 +232,23 @@ async fn streams_of(js: &Context) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_limit_in_the_way_is_one_sentence_with_the_setting_and_leaves_no_half_made_streams() {
-    const ALL: &str =
-        "HLS_UPLOADS=1000000,HLS_JOBS=1000000,HLS_WORK=1000000,HLS_TASKS=1000000,HLS_PROGRESS=1000000,HLS_DEAD=1000000";
+    const ALL: &str = "HLS_UPLOADS=1000000,HLS_JOBS=1000000,HLS_WORK=1000000,HLS_TASKS=1000000,HLS_PROGRESS=1000000,HLS_DEAD=1000000";
     let few: Remedy = &[("CONSUMER_MAX_ACK_PENDING", "1000")];
     let small: Remedy = &[("STREAM_MAX_BYTES", "HLS_UPLOADS=100000000")];
     let cases: [(&str, &str, &str, Remedy); 5] = [
-        ("max_file: 200MB", "", "STREAM_MAX_BYTES=HLS_UPLOADS=BYTES", small),
+        (
+            "max_file: 200MB",
+            "",
+            "STREAM_MAX_BYTES=HLS_UPLOADS=BYTES",
+            small,
+        ),
         ("max_streams: 4", "", "raise its limit of streams to 6", &[]),
-        ("max_ack_pending: 1000", "", "set CONSUMER_MAX_ACK_PENDING to 1000", few),
+        (
+            "max_ack_pending: 1000",
+            "",
+            "set CONSUMER_MAX_ACK_PENDING to 1000",
+            few,
+        ),
         (
             "max_bytes_required: true",
             "",

@@ -63,7 +63,10 @@ impl Scene {
         let keeper = world.worker("two").roles("intake,project").start();
         let waiting = world.event(&clip).await;
         world.streams.upload(&waiting).await;
-        world.streams.fact(&job_of(&waiting), FactKind::Accepted).await;
+        world
+            .streams
+            .fact(&job_of(&waiting), FactKind::Accepted)
+            .await;
         Self {
             world,
             clip,
@@ -89,7 +92,8 @@ impl Scene {
         self.leave(&orphans).await
     }
 
-    /// Puts things into the bucket that may be needed, or are not ours to judge; returns their keys.
+    /// Puts things into the bucket that may be needed, or are not ours to judge; returns their
+    /// keys.
     async fn leave_others(&self) -> Vec<String> {
         let others = [
             of(&self.public, "180p/0-zzzzzzzzzz.m4s"),
@@ -128,7 +132,10 @@ async fn prune_removes_what_nothing_needs_and_leaves_what_is_public_at_work_or_u
     assert_eq!(world.keys("").await, before, "a dry run removes nothing");
     let removed = prune(world, ALL).await;
     assert_eq!(removed, dry, "a dry run says what would go");
-    assert_eq!((&removed["rows"], &removed["unread"]), (&json!(2), &json!([])));
+    assert_eq!(
+        (&removed["rows"], &removed["unread"]),
+        (&json!(2), &json!([]))
+    );
     let unknown: Vec<_> = removed["unknown"].as_object().unwrap().keys().collect();
     assert_eq!(unknown, ["hls/somebody/elses/", "tmp/somebody-else/"]);
 
@@ -143,11 +150,21 @@ async fn prune_removes_what_nothing_needs_and_leaves_what_is_public_at_work_or_u
     );
     let planned = world.planned(&job_of(&scene.public)).await;
     verify(&scene.ended, &planned, &scene.clip.path).await;
-    assert_eq!(world.say(&["verify", file_of(&scene.public)]).await.code, Some(0));
+    assert_eq!(
+        world.say(&["verify", file_of(&scene.public)]).await.code,
+        Some(0)
+    );
 
     let last = last_pruned(world, &[&scene.superseded, &scene.failed].map(job_of)).await;
     world.database.has_projected(last).await;
-    let jobs: Vec<String> = world.database.rows().await.jobs.into_iter().map(|job| job.id).collect();
+    let jobs: Vec<String> = world
+        .database
+        .rows()
+        .await
+        .jobs
+        .into_iter()
+        .map(|job| job.id)
+        .collect();
     let mut left = [&scene.public, &scene.waiting].map(|event| String::from(job_of(event)));
     left.sort();
     assert_eq!(jobs, left);
@@ -159,7 +176,9 @@ async fn prune_removes_what_nothing_needs_and_leaves_what_is_public_at_work_or_u
 /// What late workers wrote of a file that was deleted goes, its master too.
 async fn late_master(scene: &Scene) {
     let world = &scene.world;
-    world.told(&["delete", file_of(&scene.public), "--json"]).await;
+    world
+        .told(&["delete", file_of(&scene.public), "--json"])
+        .await;
     let master = format!("hls/{}/master.m3u8", file_of(&scene.public));
     let late = [master, of(&scene.public, "180p/7-1.m4s")];
     scene.leave(&late).await;

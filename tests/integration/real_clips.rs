@@ -1,5 +1,5 @@
-//! Clips that cameras and studios made, where there are any: `FLUXHLS_TEST_CLIPS`, or the folder `../shared/media` beside a
-//! checkout.
+//! Clips that cameras and studios made, where there are any: `FLUXHLS_TEST_CLIPS`, or the folder
+//! `../shared/media` beside a checkout.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,10 @@ use crate::harness::turn::Turn;
 use crate::harness::worker::dev;
 use crate::harness::world::World;
 
-#[expect(clippy::disallowed_methods, reason = "the one setting of the tests themselves")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one setting of the tests themselves"
+)]
 fn clips() -> Vec<Clip> {
     let folder = std::env::var_os("FLUXHLS_TEST_CLIPS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/media"),

@@ -1,4 +1,5 @@
-//! The receipt keeps its promise: whatever of a finished output is lost or changed is named, and made anew beside what it was.
+//! The receipt keeps its promise: whatever of a finished output is lost or changed is named, and
+//! made anew beside what it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +35,13 @@ struct Verified {
 impl Verified {
     /// The keys of what is damaged, before any repair.
     fn damaged(&self) -> BTreeSet<String> {
-        let before = self.lines.iter().take_while(|line| line.get("state").is_none());
-        before.map(|line| line["key"].as_str().unwrap().to_owned()).collect()
+        let before = self
+            .lines
+            .iter()
+            .take_while(|line| line.get("state").is_none());
+        before
+            .map(|line| line["key"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// The last line.
@@ -85,7 +91,13 @@ impl<'a> Output<'a> {
     /// `fluxhls verify` of the file.
     async fn verify(&self, more: &[&str]) -> Verified {
         let work = self.world.folder().join("work-verify");
-        let base = ["verify", &self.file, "--json", "--work-dir", work.to_str().unwrap()];
+        let base = [
+            "verify",
+            &self.file,
+            "--json",
+            "--work-dir",
+            work.to_str().unwrap(),
+        ];
         let said = self.world.say(&[&base, more].concat()).await;
         Verified {
             code: said.code,
@@ -100,7 +112,12 @@ impl<'a> Output<'a> {
 
     async fn is_sound(&self) {
         let said = self.verify(&[]).await;
-        assert_eq!((said.code, said.damaged()), (Some(0), BTreeSet::new()), "{}", said.err);
+        assert_eq!(
+            (said.code, said.damaged()),
+            (Some(0), BTreeSet::new()),
+            "{}",
+            said.err
+        );
     }
 
     /// Repairs, and panics unless all is sound afterwards.
@@ -141,7 +158,13 @@ impl<'a> Output<'a> {
     /// Size and hash of everything there is.
     async fn everything(&self) -> BTreeMap<String, Digest> {
         let mut all = BTreeMap::new();
-        for meta in self.world.bucket.list(&format!("hls/{}/", self.file)).await.unwrap() {
+        for meta in self
+            .world
+            .bucket
+            .list(&format!("hls/{}/", self.file))
+            .await
+            .unwrap()
+        {
             let digest = self.world.bucket.digest(&meta.key).await.unwrap().unwrap();
             all.insert(meta.key, digest);
         }
@@ -156,22 +179,39 @@ async fn each_object_that_is_lost_or_changed_is_named_alone() {
     let receipt = output.receipt(&output.keys().receipt()).await;
     tells_everything(&output, &receipt).await;
     output.is_sound().await;
-    let mut keys: Vec<String> = receipt.objects.iter().map(|object| object.key.clone()).collect();
+    let mut keys: Vec<String> = receipt
+        .objects
+        .iter()
+        .map(|object| object.key.clone())
+        .collect();
     keys.push(output.keys().master());
     assert!(keys.len() > 20, "{keys:?}");
     for key in &keys {
         for (blow, harm) in [(Blow::Deleted, "missing"), (Blow::Flipped, "content")] {
             let was = output.strike(key, blow).await;
             let said = output.verify(&[]).await;
-            assert_eq!(said.damaged(), BTreeSet::from([key.clone()]), "{key} {blow:?}");
-            assert_eq!((said.code, said.lines[0]["harm"].as_str()), (Some(4), Some(harm)));
+            assert_eq!(
+                said.damaged(),
+                BTreeSet::from([key.clone()]),
+                "{key} {blow:?}"
+            );
+            assert_eq!(
+                (said.code, said.lines[0]["harm"].as_str()),
+                (Some(4), Some(harm))
+            );
             output.put(key, was).await;
         }
     }
-    // Without a log master and receipts in the bucket tell as much; without master, the receipts do.
+    // Without a log master and receipts in the bucket tell as much; without master, the receipts
+    // do.
     let far = ["--nats-url", "nats://127.0.0.1:9"];
     let sound = output.verify(&far).await;
-    assert_eq!((sound.code, sound.lines.len()), (Some(0), 1), "{}", sound.err);
+    assert_eq!(
+        (sound.code, sound.lines.len()),
+        (Some(0), 1),
+        "{}",
+        sound.err
+    );
     output.strike(&output.keys().master(), Blow::Deleted).await;
     assert_eq!(
         output.verify(&far).await.damaged(),
@@ -179,14 +219,19 @@ async fn each_object_that_is_lost_or_changed_is_named_alone() {
     );
 }
 
-/// Every object under the prefix is named, every check has figures, and the plan and the results are those of the log.
+/// Every object under the prefix is named, every check has figures, and the plan and the results
+/// are those of the log.
 async fn tells_everything(output: &Output<'_>, receipt: &Receipt) {
     assert_eq!(receipt.planned, output.planned);
-    let named: BTreeSet<&str> = receipt.objects.iter().map(|object| object.key.as_str()).collect();
+    let named: BTreeSet<&str> = receipt
+        .objects
+        .iter()
+        .map(|object| object.key.as_str())
+        .collect();
     let apart = [output.keys().master(), output.keys().receipt()];
     for (key, digest) in output.everything().await {
-        // One init segment serves a whole rendition, and one poster the whole job; tiles are working material; growing playlists were
-        // for the time before.
+        // One init segment serves a whole rendition, and one poster the whole job; tiles are
+        // working material; growing playlists were for the time before.
         let spare = ["/init-", "/poster-", "/parts/", "/live.m3u8"];
         if spare.iter().any(|part| key.contains(part)) && !named.contains(key.as_str()) {
             continue;
@@ -206,13 +251,26 @@ async fn tells_everything(output: &Output<'_>, receipt: &Receipt) {
         check.unwrap_or_else(|| panic!("no check {name}")).figures[word]
     };
     assert_eq!(figure("grid_480p", "frames"), 312.0);
-    assert!(figure("content_480p", "pictures") >= 8.0 && figure("content_360p", "ssim_median") > 0.9);
+    assert!(
+        figure("content_480p", "pictures") >= 8.0 && figure("content_360p", "ssim_median") > 0.9
+    );
     assert!((figure("content_480p", "luma") - figure("content_480p", "source_luma")).abs() < 1.0);
-    assert!((figure("content_audio-0", "rms_db") - figure("content_audio-0", "source_rms_db")).abs() < 1.0);
+    assert!(
+        (figure("content_audio-0", "rms_db") - figure("content_audio-0", "source_rms_db")).abs()
+            < 1.0
+    );
     assert!((figure("length_480p", "difference_seconds")).abs() < 0.1);
-    assert!(figure("audio_video", "difference_seconds").abs() < 0.1 && figure("bandwidth_360p", "bandwidth") > 0.0);
+    assert!(
+        figure("audio_video", "difference_seconds").abs() < 0.1
+            && figure("bandwidth_360p", "bandwidth") > 0.0
+    );
     let results: BTreeSet<TaskName> = receipt.made.iter().map(|made| made.task).collect();
-    let planned: BTreeSet<TaskName> = output.planned.tasks.iter().map(|planned| planned.task).collect();
+    let planned: BTreeSet<TaskName> = output
+        .planned
+        .tasks
+        .iter()
+        .map(|planned| planned.task)
+        .collect();
     assert!(
         results == planned && results.contains(&TaskName::video(1)),
         "{results:?}"
@@ -223,17 +281,34 @@ async fn tells_everything(output: &Output<'_>, receipt: &Receipt) {
 async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
     let world = World::new(Engine::Sqlite).await;
     let output = Output::make(&world).await;
-    // What is damaged, and what must be new besides the playlists that name it, the commit and the receipt.
+    // What is damaged, and what must be new besides the playlists that name it, the commit and the
+    // receipt.
     let rounds = [
         ("480p/1-", Blow::Deleted, &["480p/1-", "480p/index-"][..]),
-        ("360p/4-", Blow::Flipped, &["360p/4-", "360p/index-", "iframe-360p-"]),
+        (
+            "360p/4-",
+            Blow::Flipped,
+            &["360p/4-", "360p/index-", "iframe-360p-"],
+        ),
         ("480p/init-", Blow::Flipped, &["480p/init-", "480p/index-"]),
-        ("audio-0/2-", Blow::Flipped, &["audio-0/2-", "audio-0/index-"]),
-        ("audio-0/init-", Blow::Deleted, &["audio-0/init-", "audio-0/index-"]),
+        (
+            "audio-0/2-",
+            Blow::Flipped,
+            &["audio-0/2-", "audio-0/index-"],
+        ),
+        (
+            "audio-0/init-",
+            Blow::Deleted,
+            &["audio-0/init-", "audio-0/index-"],
+        ),
         ("poster-", Blow::Deleted, &["poster-"]),
         ("360p/index", Blow::Flipped, &["360p/index-"]),
         ("iframe-360p", Blow::Deleted, &["iframe-360p-"]),
-        ("storyboard-0-", Blow::Flipped, &["storyboard-0-#-", "storyboard-#-"]),
+        (
+            "storyboard-0-",
+            Blow::Flipped,
+            &["storyboard-0-#-", "storyboard-#-"],
+        ),
         ("commit", Blow::Deleted, &[]),
     ];
     let mut receipt = output.keys().receipt();
@@ -253,13 +328,24 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
         assert_eq!(said.damaged(), BTreeSet::from([key.clone()]));
         let revision = base36(said.summary()["revision"].as_u64().unwrap());
         let wanted = new.iter().chain(&["commit-", "receipt-"]);
-        let wanted: BTreeSet<String> = wanted.map(|stem| format!("{folder}{stem}{revision}")).collect();
+        let wanted: BTreeSet<String> = wanted
+            .map(|stem| format!("{folder}{stem}{revision}"))
+            .collect();
         let after = output.everything().await;
         let fresh = after.keys().filter(|key| !before.contains_key(*key));
-        let fresh: BTreeSet<String> = fresh.map(|key| without_hash(key.rsplit_once('.').unwrap().0)).collect();
+        let fresh: BTreeSet<String> = fresh
+            .map(|key| without_hash(key.rsplit_once('.').unwrap().0))
+            .collect();
         assert_eq!(fresh, wanted, "after {victim}");
-        for (old, digest) in before.iter().filter(|(old, _)| **old != output.keys().master()) {
-            assert_eq!(after.get(old), Some(digest), "{old} was touched when {key} was mended");
+        for (old, digest) in before
+            .iter()
+            .filter(|(old, _)| **old != output.keys().master())
+        {
+            assert_eq!(
+                after.get(old),
+                Some(digest),
+                "{old} was touched when {key} was mended"
+            );
         }
         receipt = format!("{folder}receipt-{revision}.json");
     }
@@ -268,7 +354,8 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
     Published::load(output.ended.manifest_url.as_deref().unwrap()).await;
 }
 
-/// The name of an object without its extension, and without the hash that names of storyboards hold.
+/// The name of an object without its extension, and without the hash that names of storyboards
+/// hold.
 fn without_hash(stem: &str) -> String {
     let parts = stem.split('-').map(|part| {
         let is_hash = part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -322,9 +409,16 @@ async fn without_its_source_what_needs_none_is_mended_and_the_rest_is_told() {
         );
     };
     alone(&output.verify(&["--repair"]).await, "source_changed");
-    assert_eq!(output.verify(&[]).await.damaged(), BTreeSet::from([segment.clone()]));
+    assert_eq!(
+        output.verify(&[]).await.damaged(),
+        BTreeSet::from([segment.clone()])
+    );
 
-    world.bucket.delete(std::slice::from_ref(&source)).await.unwrap();
+    world
+        .bucket
+        .delete(std::slice::from_ref(&source))
+        .await
+        .unwrap();
     let said = output.verify(&["--repair"]).await;
     assert!(
         said.code == Some(1) && said.err.contains("source_not_found"),
@@ -366,7 +460,8 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
     );
     output.is_sound().await;
 
-    // The log is lost with everything in it; the numbers of the new one go on where those of the old one ended.
+    // The log is lost with everything in it; the numbers of the new one go on where those of the
+    // old one ended.
     for stream in [topology::JOBS, topology::WORK] {
         world.streams.js.delete_stream(stream).await.unwrap();
     }

@@ -66,13 +66,20 @@ async fn a_publish_whose_answer_was_lost_counts_once_even_when_the_server_has_fo
 
     let seq = appending.await.unwrap().unwrap();
     assert_eq!(count(&attempt).await, 2, "no second copy");
-    let last = world.streams.all(topology::WORK, &attempt).await.pop().unwrap();
+    let last = world
+        .streams
+        .all(topology::WORK, &attempt)
+        .await
+        .pop()
+        .unwrap();
     assert_eq!((last.seq, last.header("Nats-Msg-Id")), (seq, "ours"));
     let ours = creating.await.unwrap().unwrap();
     assert!(matches!(ours, CreateOutcome::Created(_)), "{ours:?}");
     assert_eq!(count(&done).await, 1);
     // The server itself would have taken it twice.
-    let copy = PublishMessage::build().message_id("ours").payload("{}".into());
+    let copy = PublishMessage::build()
+        .message_id("ours")
+        .payload("{}".into());
     world.streams.send(&attempt, copy).await;
     assert_eq!(count(&attempt).await, 3);
 }
@@ -109,14 +116,19 @@ async fn readiness(worker: &Process) -> Url {
         )
     };
     until("the worker names its address", async || address().is_some()).await;
-    format!("http://{}/readyz", address().unwrap()).parse().unwrap()
+    format!("http://{}/readyz", address().unwrap())
+        .parse()
+        .unwrap()
 }
 
 async fn reads(url: &Url, status: u16, words: &str) {
-    until(&format!("{url} answers {status} with {words:?}"), async || {
-        let answer = get(url).await;
-        answer.status == status && String::from_utf8_lossy(&answer.body).contains(words)
-    })
+    until(
+        &format!("{url} answers {status} with {words:?}"),
+        async || {
+            let answer = get(url).await;
+            answer.status == status && String::from_utf8_lossy(&answer.body).contains(words)
+        },
+    )
     .await;
 }
 
@@ -142,9 +154,16 @@ async fn consumers_and_the_queue_may_be_deleted_under_a_running_task_and_provisi
     reads(&ready, 200, "ready").await;
 
     world
-        .started(&job, |attempt| is_chunk(attempt) && attempt.task != first.task)
+        .started(&job, |attempt| {
+            is_chunk(attempt) && attempt.task != first.task
+        })
         .await;
-    world.streams.js.delete_stream(topology::TASKS).await.unwrap();
+    world
+        .streams
+        .js
+        .delete_stream(topology::TASKS)
+        .await
+        .unwrap();
     reads(&ready, 503, "HLS_TASKS").await;
     assert_eq!(world.say(&["provision"]).await.code, Some(0));
     has_ended_once(&world, &job, &clip).await;
@@ -163,7 +182,8 @@ async fn a_server_that_was_frozen_for_longer_than_anybody_waits_wakes_up_and_the
     let job = world.submit(&clip).await;
     world.started(&job, is_chunk).await;
     world.nats.signal(Signal::SIGSTOP);
-    // Two pings go unanswered: what the client sent since then has been sent again, on a new connection.
+    // Two pings go unanswered: what the client sent since then has been sent again, on a new
+    // connection.
     tokio::time::sleep(Duration::from_secs(25)).await;
     world.nats.signal(Signal::SIGCONT);
     has_ended_once(&world, &job, &clip).await;

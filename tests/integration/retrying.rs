@@ -24,19 +24,36 @@ async fn an_ended_job_is_repeated_as_a_new_one_and_an_open_one_is_not() {
     let said = world.say(&["jobs", "retry", old.as_str()]).await;
     assert_eq!(said.code, Some(4), "{said:?}");
     assert!(said.out.contains("has not ended"), "{said:?}");
-    assert_eq!(world.say(&["jobs", "cancel", old.as_str()]).await.code, Some(0));
+    assert_eq!(
+        world.say(&["jobs", "cancel", old.as_str()]).await.code,
+        Some(0)
+    );
     intake.kill().await;
 
     let _worker = world.worker("one").start();
-    let said = world.say(&["jobs", "retry", old.as_str(), "--wait", "--json"]).await;
+    let said = world
+        .say(&["jobs", "retry", old.as_str(), "--wait", "--json"])
+        .await;
     assert_eq!(said.code, Some(0), "{said:?}");
-    let new = job(&serde_json::from_str(said.out.lines().find(|line| line.contains("retry_of")).unwrap()).unwrap());
+    let new = job(&serde_json::from_str(
+        said.out
+            .lines()
+            .find(|line| line.contains("retry_of"))
+            .unwrap(),
+    )
+    .unwrap());
     assert_eq!(world.completed(&new).await.outcome, Outcome::Completed);
     let (then, now) = (world.accepted(&old).await, world.accepted(&new).await);
     assert_eq!(now.retry_of, Some(old.clone()));
-    assert_eq!((now.upload, now.output_prefix), (then.upload, then.output_prefix));
+    assert_eq!(
+        (now.upload, now.output_prefix),
+        (then.upload, then.output_prefix)
+    );
     assert_eq!(world.ended(&old).await.outcome, Outcome::Canceled);
-    assert_eq!(world.say(&["jobs", "retry", "nobody-knows-me"]).await.code, Some(1));
+    assert_eq!(
+        world.say(&["jobs", "retry", "nobody-knows-me"]).await.code,
+        Some(1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +83,10 @@ async fn the_dead_letter_of_a_task_is_listed_shown_and_repeated_as_a_new_job() {
     let shown = world.told(&["dead", "show", &seq, "--json"]).await;
     assert_eq!(shown["report"]["error"]["code"], json!("not_media"));
     let task: Value = serde_json::from_str(shown["payload"].as_str().unwrap()).unwrap();
-    assert_eq!((&task["job_id"], &task["task"]), (&event["job_id"], &json!("plan")));
+    assert_eq!(
+        (&task["job_id"], &task["task"]),
+        (&event["job_id"], &json!("plan"))
+    );
     let said = world.say(&["dead", "show", &seq]).await;
     assert!(
         said.out.contains("not_media") && said.out.contains("Fluxhls-Origin-Stream: HLS_TASKS"),

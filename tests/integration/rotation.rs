@@ -1,4 +1,5 @@
-//! Secrets that are exchanged under a running process: NATS lets it in with what its files hold then.
+//! Secrets that are exchanged under a running process: NATS lets it in with what its files hold
+//! then.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +23,10 @@ async fn health(worker: &Process) -> (u16, String) {
 }
 
 async fn is_ready(worker: &Process) {
-    until("the worker is ready", async || health(worker).await.0 == 200).await;
+    until("the worker is ready", async || {
+        health(worker).await.0 == 200
+    })
+    .await;
 }
 
 async fn is_refused(worker: &Process, words: &str) {
@@ -51,13 +55,20 @@ async fn world(folder: tempfile::TempDir, nats: Nats) -> World {
 async fn a_worker_whose_user_expires_goes_on_with_the_credentials_file_that_was_renewed() {
     let folder = folder();
     let operator = Operator::new();
-    let (for_test, for_worker) = (folder.path().join("test.creds"), folder.path().join("worker.creds"));
+    let (for_test, for_worker) = (
+        folder.path().join("test.creds"),
+        folder.path().join("worker.creds"),
+    );
     let user = KeyPair::new_user();
     let renew = |seconds: Option<i64>| {
         let expires = seconds.map(|seconds| Utc::now() + TimeDelta::seconds(seconds));
         std::fs::write(&for_worker, credentials(&operator.account, &user, expires)).unwrap();
     };
-    std::fs::write(&for_test, credentials(&operator.account, &KeyPair::new_user(), None)).unwrap();
+    std::fs::write(
+        &for_test,
+        credentials(&operator.account, &KeyPair::new_user(), None),
+    )
+    .unwrap();
     renew(None);
     let demands = Demands {
         configuration: operator.configuration(),
@@ -90,7 +101,10 @@ async fn a_password_and_an_nkey_are_exchanged_in_their_files_and_the_running_wor
             key.public_key()
         )
     };
-    let (password, nkey) = (folder.path().join("password"), folder.path().join("worker.nk"));
+    let (password, nkey) = (
+        folder.path().join("password"),
+        folder.path().join("worker.nk"),
+    );
     std::fs::write(&password, "hush-old\n").unwrap();
     std::fs::write(&nkey, old.seed().unwrap()).unwrap();
     let demands = Demands {
@@ -101,13 +115,22 @@ async fn a_password_and_an_nkey_are_exchanged_in_their_files_and_the_running_wor
     let nats = Nats::demanding(folder.path(), demands).await;
     let mut world = world(folder, nats).await;
     let by_password = world.worker("one").setting("NATS_USER", "u");
-    let by_password = by_password.setting("NATS_PASSWORD_FILE", password.display()).start();
-    let by_nkey = world.worker("two").setting("NATS_NKEY", nkey.display()).start();
+    let by_password = by_password
+        .setting("NATS_PASSWORD_FILE", password.display())
+        .start();
+    let by_nkey = world
+        .worker("two")
+        .setting("NATS_NKEY", nkey.display())
+        .start();
     is_ready(&by_password).await;
     is_ready(&by_nkey).await;
 
     world.nats.reload(users("hush-new", &new)).await;
-    is_refused(&by_password, "NATS_USER and the password in NATS_PASSWORD_FILE").await;
+    is_refused(
+        &by_password,
+        "NATS_USER and the password in NATS_PASSWORD_FILE",
+    )
+    .await;
     is_refused(&by_nkey, "check the key in NATS_NKEY").await;
     std::fs::write(&password, "hush-new\n").unwrap();
     std::fs::write(&nkey, new.seed().unwrap()).unwrap();
@@ -116,6 +139,9 @@ async fn a_password_and_an_nkey_are_exchanged_in_their_files_and_the_running_wor
     completes_a_job(&world).await;
     for worker in [&by_password, &by_nkey] {
         let log = worker.said();
-        assert!(!log.contains("hush-") && !log.contains(&new.seed().unwrap()), "{log}");
+        assert!(
+            !log.contains("hush-") && !log.contains(&new.seed().unwrap()),
+            "{log}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The contract for machines: schemas and AsyncAPI are what the program writes, and what it writes is what they say.
+//! The contract for machines: schemas and AsyncAPI are what the program writes, and what it writes
+//! is what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -36,7 +37,11 @@ async fn the_official_parser_takes_the_asyncapi_document() {
         .filter_map(Value::as_str)
         .collect();
     for event in EVENTS {
-        assert!(channels.contains(event.subject), "{} is in no channel", event.subject);
+        assert!(
+            channels.contains(event.subject),
+            "{} is in no channel",
+            event.subject
+        );
     }
 }
 
@@ -80,8 +85,7 @@ async fn every_message_of_a_real_run_is_what_its_schema_says() {
     let _worker = world.worker("one").start();
     let completed = world.submit(&small().make().await).await;
     let failed = world.event(&small().make().await).await;
-    let failed =
-        json!({ "file_id": failed["file_id"], "job_id": failed["job_id"], "name": "x", "file_url": "s3://other/key" });
+    let failed = json!({ "file_id": failed["file_id"], "job_id": failed["job_id"], "name": "x", "file_url": "s3://other/key" });
     world.streams.upload(&failed).await;
     world.completed(&completed).await;
     world.ended(&job_of(&failed)).await;
@@ -104,7 +108,12 @@ async fn every_message_of_a_real_run_is_what_its_schema_says() {
     }
     let validators: BTreeMap<&str, _> = EVENTS
         .iter()
-        .map(|event| (event.name, jsonschema::validator_for(&event.schema()).unwrap()))
+        .map(|event| {
+            (
+                event.name,
+                jsonschema::validator_for(&event.schema()).unwrap(),
+            )
+        })
         .collect();
     let mut seen = BTreeSet::new();
     for (subject, body) in &all {
@@ -117,7 +126,8 @@ async fn every_message_of_a_real_run_is_what_its_schema_says() {
         seen.insert(name);
     }
     let sent = [
-        "upload", "delete", "accepted", "planned", "playable", "progress", "cancel", "verdict", "ended", "pruned",
+        "upload", "delete", "accepted", "planned", "playable", "progress", "cancel", "verdict",
+        "ended", "pruned",
     ];
     assert_eq!(seen, BTreeSet::from(sent));
 }
@@ -191,13 +201,26 @@ fn the_schema_of_the_upload_event_refuses_what_intake_refuses() {
         ]);
     }
     cases.extend(naming_objects());
-    cases.extend(["hls/f/", "hls/f", "/hls/f/", "hls/../f/"].map(|prefix| with("output_prefix", json!(prefix))));
-    cases.extend([json!(0), json!(9), json!(-1), json!(1.5), json!("9")].map(|size| with("size", size)));
-    cases.extend([json!({"k": [1]}), json!([]), json!("text")].map(|metadata| with("metadata", metadata)));
+    cases.extend(
+        ["hls/f/", "hls/f", "/hls/f/", "hls/../f/"]
+            .map(|prefix| with("output_prefix", json!(prefix))),
+    );
+    cases.extend(
+        [json!(0), json!(9), json!(-1), json!(1.5), json!("9")].map(|size| with("size", size)),
+    );
+    cases.extend(
+        [json!({"k": [1]}), json!([]), json!("text")].map(|metadata| with("metadata", metadata)),
+    );
     cases.extend([json!({}), json!([])].map(|value| with("settings", value)));
-    cases.extend(["normal", "high", "urgent"].map(|priority| settings("priority", json!(priority))));
-    cases.extend([json!(1), json!(100), json!(0), json!(101), json!("5")].map(|limit| settings("max_attempts", limit)));
-    cases.extend([json!("hq"), json!("x".repeat(65)), json!(1)].map(|profile| settings("profile", profile)));
+    cases
+        .extend(["normal", "high", "urgent"].map(|priority| settings("priority", json!(priority))));
+    cases.extend(
+        [json!(1), json!(100), json!(0), json!(101), json!("5")]
+            .map(|limit| settings("max_attempts", limit)),
+    );
+    cases.extend(
+        [json!("hq"), json!("x".repeat(65)), json!(1)].map(|profile| settings("profile", profile)),
+    );
     let (mut good, mut bad) = (0, 0);
     for event in cases {
         let read = upload::read(None, event.to_string().as_bytes(), "hls/");
@@ -219,12 +242,18 @@ fn every_example_on_the_page_is_read_by_the_program_and_valid_by_its_schema() {
         let validator = jsonschema::validator_for(&event.schema()).unwrap();
         for block in section.split("```json\n").skip(1) {
             let text = block.split("```").next().unwrap();
-            let body: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let wrong: Vec<String> = validator.iter_errors(&body).map(|error| error.to_string()).collect();
+            let body: Value =
+                serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let wrong: Vec<String> = validator
+                .iter_errors(&body)
+                .map(|error| error.to_string())
+                .collect();
             assert!(wrong.is_empty(), "{name}: {wrong:?}");
             match FactKind::ALL.iter().find(|kind| kind.as_str() == name) {
                 Some(kind) => drop(streams::Fact::decode(name, *kind, text.as_bytes()).unwrap()),
-                None if name == "upload" => drop(upload::read(None, text.as_bytes(), "hls/").unwrap()),
+                None if name == "upload" => {
+                    drop(upload::read(None, text.as_bytes(), "hls/").unwrap())
+                }
                 None => {}
             }
             examples += 1;

@@ -17,7 +17,12 @@ use crate::harness::proxy::Fault;
 use crate::harness::world::{World, folder, job_of};
 
 /// Part of a secret each, as it is and not only as a URL spells it.
-const SECRETS: [&str; 4] = ["hush-nats", "hush-postgresql", "hush-signature", SECRET_ACCESS_KEY];
+const SECRETS: [&str; 4] = [
+    "hush-nats",
+    "hush-postgresql",
+    "hush-signature",
+    SECRET_ACCESS_KEY,
+];
 
 fn holds_none(what: &str, text: &str) {
     for secret in SECRETS {
@@ -45,7 +50,10 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
         tls: Some(authority.certify("127.0.0.1")),
     })
     .await;
-    let parameters = format!("?sslmode=verify-full&sslrootcert={}", authority.file.display());
+    let parameters = format!(
+        "?sslmode=verify-full&sslrootcert={}",
+        authority.file.display()
+    );
     let database = Database::create_on(&cluster, &parameters).await;
     let mut world = World::with(folder, nats, database).await;
 
@@ -58,20 +66,30 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
     ];
     let source = events[0]["file_url"].as_str().unwrap();
     let key = source.rsplit_once("media/").unwrap().1.to_owned();
-    let signed = |host: &str, key: &str| format!("{host}/media/{key}?X-Amz-Signature=hush-signature#hush-signature");
+    let signed = |host: &str, key: &str| {
+        format!("{host}/media/{key}?X-Amz-Signature=hush-signature#hush-signature")
+    };
     events[0]["file_url"] = json!(signed(&world.proxy.url(), &key));
     events[1]["file_url"] = json!(signed("https://elsewhere.example", &key));
     events[2]["file_url"] = json!(signed(&world.proxy.url(), "uploads/nothing"));
     for event in &events {
         world.streams.upload(event).await;
     }
-    world.streams.publish(streams::subject::UPLOAD, "no JSON").await;
+    world
+        .streams
+        .publish(streams::subject::UPLOAD, "no JSON")
+        .await;
     world.completed(&job_of(&events[0])).await;
     world.ended(&job_of(&events[1])).await;
     world.ended(&job_of(&events[2])).await;
 
     // The events themselves hold what their publisher put there; tasks hold nothing but ids.
-    for stream in [topology::JOBS, topology::WORK, topology::PROGRESS, topology::DEAD] {
+    for stream in [
+        topology::JOBS,
+        topology::WORK,
+        topology::PROGRESS,
+        topology::DEAD,
+    ] {
         for message in world.streams.all(stream, ">").await {
             holds_none(&message.subject, &format!("{:?}", message.headers));
             holds_none(&message.subject, &String::from_utf8_lossy(&message.payload));
@@ -104,7 +122,10 @@ async fn tell_all(world: &World, clip: &str) {
     ];
     let telling = commands.map(|arguments| async move {
         let said = world.say(arguments).await;
-        holds_none(&format!("{arguments:?}"), &format!("{}{}", said.out, said.err));
+        holds_none(
+            &format!("{arguments:?}"),
+            &format!("{}{}", said.out, said.err),
+        );
     });
     futures::future::join_all(telling).await;
 }

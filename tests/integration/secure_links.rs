@@ -1,4 +1,5 @@
-//! The program is let in by a NATS server and a PostgreSQL that do not let everybody in, and says what to do when it is not.
+//! The program is let in by a NATS server and a PostgreSQL that do not let everybody in, and says
+//! what to do when it is not.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,11 @@ async fn is_let_in(environment: &Environment) {
 async fn is_refused(environment: &Environment, words: &str) {
     let said = provision(environment).await;
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains(words), "{words:?} is not in: {}", said.err);
+    assert!(
+        said.err.contains(words),
+        "{words:?} is not in: {}",
+        said.err
+    );
 }
 
 fn show(path: &Path) -> String {
@@ -69,7 +74,8 @@ async fn a_password_over_tls_opens_nats_and_a_wrong_one_or_another_authority_doe
         Authority::new(folder.path(), "ours"),
         Authority::new(folder.path(), "theirs"),
     );
-    let users = format!("authorization {{ users: [ {{ user: \"u@1\", password: \"{SECRET}/1\" }} ] }}");
+    let users =
+        format!("authorization {{ users: [ {{ user: \"u@1\", password: \"{SECRET}/1\" }} ] }}");
     let demands = Demands {
         configuration: format!("{}\n{users}", tls(&ours.certify("127.0.0.1"), None)),
         login: format!("u%401:{SECRET}%2F1@"),
@@ -80,10 +86,19 @@ async fn a_password_over_tls_opens_nats_and_a_wrong_one_or_another_authority_doe
     let right = nats.environment();
     is_let_in(&right).await;
     // The server asks for TLS by itself, so that no password leaves in the clear.
-    is_let_in(&but(&right, "NATS_URL", nats.url().replace("tls://", "nats://"))).await;
+    is_let_in(&but(
+        &right,
+        "NATS_URL",
+        nats.url().replace("tls://", "nats://"),
+    ))
+    .await;
 
     let wrong = nats.url().replace("%2F1", "%2F2");
-    is_refused(&but(&right, "NATS_URL", wrong), "check the user or token in NATS_URL").await;
+    is_refused(
+        &but(&right, "NATS_URL", wrong),
+        "check the user or token in NATS_URL",
+    )
+    .await;
     let nobody = format!("tls://{}", nats.address());
     is_refused(
         &but(&right, "NATS_URL", nobody),
@@ -97,14 +112,25 @@ async fn a_password_over_tls_opens_nats_and_a_wrong_one_or_another_authority_doe
         "NATS_CA must name the authority",
     )
     .await;
-    is_refused(&but(&right, "NATS_CA", "/nowhere.pem"), "NATS_CA: /nowhere.pem").await;
+    is_refused(
+        &but(&right, "NATS_CA", "/nowhere.pem"),
+        "NATS_CA: /nowhere.pem",
+    )
+    .await;
     let named = nats.url().replace("127.0.0.1", "localhost");
-    is_refused(&but(&right, "NATS_URL", named), "certificate is for another name").await;
+    is_refused(
+        &but(&right, "NATS_URL", named),
+        "certificate is for another name",
+    )
+    .await;
 
     let mut doctor = but(&right, "NATS_URL", nats.url().replace("%2F1", "%2F2"));
     doctor.insert("WORK_DIR", show(folder.path()));
     let said = say_in(doctor, &["doctor"]).await;
-    assert!(said.out.contains("check the user or token in NATS_URL"), "{said:?}");
+    assert!(
+        said.out.contains("check the user or token in NATS_URL"),
+        "{said:?}"
+    );
     assert!(!format!("{said:?}").contains(SECRET), "{said:?}");
 }
 
@@ -122,7 +148,11 @@ async fn a_certificate_of_ours_opens_nats_where_it_asks_for_one() {
     };
     let nats = Nats::demanding(folder.path(), demands).await;
     let showing = |certified: &Certified| {
-        let environment = but(&nats.environment(), "NATS_CERT", show(&certified.certificate_file));
+        let environment = but(
+            &nats.environment(),
+            "NATS_CERT",
+            show(&certified.certificate_file),
+        );
         but(&environment, "NATS_KEY", show(&certified.key_file))
     };
     let right = showing(&ours.certify("worker"));
@@ -137,7 +167,10 @@ async fn a_certificate_of_ours_opens_nats_where_it_asks_for_one() {
 async fn an_nkey_opens_nats_and_another_one_does_not() {
     let folder = folder();
     let (ours, other) = (KeyPair::new_user(), KeyPair::new_user());
-    let users = format!("authorization {{ users: [ {{ nkey: {} }} ] }}", ours.public_key());
+    let users = format!(
+        "authorization {{ users: [ {{ nkey: {} }} ] }}",
+        ours.public_key()
+    );
     let demands = Demands {
         configuration: users,
         ..Demands::default()
@@ -199,7 +232,11 @@ async fn a_credentials_file_opens_nats_and_that_of_a_stranger_does_not() {
     );
     is_let_in(&right).await;
     let theirs = credentials("theirs.creds", &stranger);
-    is_refused(&but(&right, "NATS_CREDENTIALS", theirs), "check the credentials file").await;
+    is_refused(
+        &but(&right, "NATS_CREDENTIALS", theirs),
+        "check the credentials file",
+    )
+    .await;
     is_refused(
         &but(&right, "NATS_CREDENTIALS", "/nowhere.creds"),
         "NATS_CREDENTIALS: /nowhere.creds",
@@ -226,7 +263,12 @@ async fn postgresql_is_reached_by_tls_and_only_with_the_right_authority_and_pass
         said
     };
     let url = cluster.url("postgres");
-    let verified = |ca: &Authority| format!("{url}?sslmode=verify-full&sslrootcert={}", ca.file.display());
+    let verified = |ca: &Authority| {
+        format!(
+            "{url}?sslmode=verify-full&sslrootcert={}",
+            ca.file.display()
+        )
+    };
     let said = ask(verified(&ours), &["migrate", "up"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let said = ask(format!("{url}?sslmode=require"), &["migrate", "status"]).await;
@@ -234,8 +276,14 @@ async fn postgresql_is_reached_by_tls_and_only_with_the_right_authority_and_pass
 
     for (refused, words) in [
         (verified(&theirs), "sslrootcert in DATABASE_URL"),
-        (format!("{url}?sslmode=verify-full"), "sslrootcert in DATABASE_URL"),
-        (verified(&ours).replace("127.0.0.1", "localhost"), "not valid for name"),
+        (
+            format!("{url}?sslmode=verify-full"),
+            "sslrootcert in DATABASE_URL",
+        ),
+        (
+            verified(&ours).replace("127.0.0.1", "localhost"),
+            "not valid for name",
+        ),
         (
             verified(&ours).replace(&password, &format!("{SECRET}-wrong")),
             "check the user and password",
@@ -246,7 +294,10 @@ async fn postgresql_is_reached_by_tls_and_only_with_the_right_authority_and_pass
             "is not there",
         ),
         (url.replace("postgres://", "mysql://"), "DATABASE_URL"),
-        (url.replace(&password, &format!("{SECRET}/pass")), "DATABASE_URL"),
+        (
+            url.replace(&password, &format!("{SECRET}/pass")),
+            "DATABASE_URL",
+        ),
     ] {
         let said = ask(refused, &["migrate", "status"]).await;
         assert_eq!(said.code, Some(1), "{said:?}");

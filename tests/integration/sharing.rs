@@ -1,4 +1,5 @@
-//! Several workers on one job: they share it, and the death or the leaving of one costs little and changes nothing.
+//! Several workers on one job: they share it, and the death or the leaving of one costs little and
+//! changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,7 +108,11 @@ async fn held_by(world: &World, job: &JobId, worker: &str) -> Vec<TaskName> {
         .iter()
         .map(|message| serde_json::from_slice::<Attempt>(&message.payload).unwrap());
     let results = world.results(job).await;
-    let gave = |task| results.iter().any(|done| done.task == task && done.worker == worker);
+    let gave = |task| {
+        results
+            .iter()
+            .any(|done| done.task == task && done.worker == worker)
+    };
     let encodes = |task: TaskName| matches!(task.class(), Class::Encode | Class::Tracks);
     starts
         .filter(|start| start.worker == worker && encodes(start.task) && !gave(start.task))
@@ -126,14 +131,20 @@ async fn a_worker_that_must_stop_at_once_hands_its_task_back_and_nothing_is_coun
     let status = leaving.ended_within(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(0), "{status}");
     let released = subject::work(&job, WorkKind::Released, start.task);
-    let released = world.streams.first(topology::WORK, &released, |_| true).await;
+    let released = world
+        .streams
+        .first(topology::WORK, &released, |_| true)
+        .await;
     assert_eq!(released.json()["reason"], "shutdown");
 
     let _staying = world.worker("staying").start();
-    // Well before the thirty seconds after which the server itself would have given the task to another.
+    // Well before the thirty seconds after which the server itself would have given the task to
+    // another.
     let begun = std::time::Instant::now();
     let again = world
-        .started(&job, |again| again.worker == "staying" && again.task == start.task)
+        .started(&job, |again| {
+            again.worker == "staying" && again.task == start.task
+        })
         .await;
     assert!(
         begun.elapsed() < topology::ACK_WAIT,
@@ -157,7 +168,13 @@ async fn a_worker_that_may_take_its_time_finishes_its_task_and_takes_no_other() 
         held_by(&world, &job, "leaving").await.is_empty(),
         "everything it started has a result"
     );
-    assert!(world.results(&job).await.iter().any(|done| done.task == start.task));
+    assert!(
+        world
+            .results(&job)
+            .await
+            .iter()
+            .any(|done| done.task == start.task)
+    );
 
     let _staying = world.worker("staying").start();
     verify_whole(&world, &job, &clip).await;
@@ -174,7 +191,9 @@ async fn a_worker_that_was_frozen_wakes_up_and_changes_nothing() {
     frozen.signal(Signal::SIGSTOP);
     let _awake = world.worker("awake").start();
     let again = world
-        .started(&job, |again| again.worker == "awake" && again.task == start.task)
+        .started(&job, |again| {
+            again.worker == "awake" && again.task == start.task
+        })
         .await;
     frozen.signal(Signal::SIGCONT);
     verify_whole(&world, &job, &clip).await;
@@ -190,7 +209,13 @@ async fn a_worker_that_was_frozen_wakes_up_and_changes_nothing() {
     );
     assert_eq!(world.facts(&job).await, once);
     let results = world.results(&job).await;
-    assert_eq!(results.iter().filter(|done| done.task == start.task).count(), 1);
+    assert_eq!(
+        results
+            .iter()
+            .filter(|done| done.task == start.task)
+            .count(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +239,14 @@ impl Stage for Outrun {
         let other = Attempt::new(state.job_id.clone(), task, "other");
         let subject = subject::work(&state.job_id, WorkKind::Attempt, task);
         let body = serde_json::to_vec(&other).unwrap();
-        let sent = self.0.log.nats().js.publish(subject, body.into()).await.unwrap();
+        let sent = self
+            .0
+            .log
+            .nats()
+            .js
+            .publish(subject, body.into())
+            .await
+            .unwrap();
         sent.await.unwrap();
         self.1()
     }
@@ -231,7 +263,14 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     let tasks = world.streams.js.get_stream(topology::TASKS).await.unwrap();
     let plan: PullConsumer = tasks.get_consumer("plan").await.unwrap();
-    let message = plan.messages().await.unwrap().next().await.unwrap().unwrap();
+    let message = plan
+        .messages()
+        .await
+        .unwrap()
+        .next()
+        .await
+        .unwrap()
+        .unwrap();
     intake.kill().await;
     let jobs = world.access().await;
     let delivery = Arc::new(Delivery::new(message, jobs.log.nats()).unwrap());
@@ -249,7 +288,13 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
             Disposition::LeaveUnacked,
             "the task is the other's, who started it {starts} times"
         );
-        assert_eq!(world.starts(&job).await, BTreeMap::from([(TaskName::PLAN, starts)]));
+        assert_eq!(
+            world.starts(&job).await,
+            BTreeMap::from([(TaskName::PLAN, starts)])
+        );
     }
-    assert_eq!(world.facts(&job).await, BTreeMap::from([(FactKind::Accepted, 1)]));
+    assert_eq!(
+        world.facts(&job).await,
+        BTreeMap::from([(FactKind::Accepted, 1)])
+    );
 }

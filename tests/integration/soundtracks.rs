@@ -1,4 +1,5 @@
-//! What is no video: sound in several languages and in 5.1, subtitles, covers. From the upload to what players are offered.
+//! What is no video: sound in several languages and in 5.1, subtitles, covers. From the upload to
+//! what players are offered.
 
 use base64::Engine as _;
 use streams::fact::{Ended, Planned};
@@ -52,7 +53,9 @@ async fn five_channels_and_a_bass_stand_beside_stereo() {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").start();
     let tones = [300, 400, 500, 60, 700, 800];
-    let channels = tones.map(|tone| format!("0.2*sin(2*PI*{tone}*t)")).join("|");
+    let channels = tones
+        .map(|tone| format!("0.2*sin(2*PI*{tone}*t)"))
+        .join("|");
     let six = format!("-f lavfi -i aevalsrc=exprs={channels}:s=48000:d=6:c=5.1");
     let clip = make_from(
         &format!("{PICTURE} {six} {} -map 0 -map 1 -map 2 {ENCODED} -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger", tone(900)),
@@ -60,8 +63,18 @@ async fn five_channels_and_a_bass_stand_beside_stereo() {
     )
     .await;
     let (output, planned, ended) = published(&world, &clip).await;
-    let in_menu = |listing: &Listing| (listing.group.clone(), listing.name.clone(), listing.channels);
-    let listed: Vec<_> = output.audio.iter().map(|audio| in_menu(&audio.listing)).collect();
+    let in_menu = |listing: &Listing| {
+        (
+            listing.group.clone(),
+            listing.name.clone(),
+            listing.channels,
+        )
+    };
+    let listed: Vec<_> = output
+        .audio
+        .iter()
+        .map(|audio| in_menu(&audio.listing))
+        .collect();
     let wanted = [
         ("audio", "English", Some(2)),
         ("audio", "German", Some(2)),
@@ -86,9 +99,18 @@ async fn five_channels_and_a_bass_stand_beside_stereo() {
         level(stereo, 0, 500).await > -25.0 && level(stereo, 1, 500).await > -25.0,
         "the centre is on both sides"
     );
-    let groups: Vec<Option<&str>> = output.variants.iter().map(|variant| variant.group.as_deref()).collect();
+    let groups: Vec<Option<&str>> = output
+        .variants
+        .iter()
+        .map(|variant| variant.group.as_deref())
+        .collect();
     assert_eq!(groups, [Some("audio"), Some("surround")]);
-    assert!(output.variants.iter().all(|variant| variant.frame_rate == Some(25.0)));
+    assert!(
+        output
+            .variants
+            .iter()
+            .all(|variant| variant.frame_rate == Some(25.0))
+    );
     assert_eq!(ended.warnings, planned.warnings);
     verify(&ended, &planned, &clip.path).await;
 }
@@ -101,8 +123,7 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
         b"1\n00:00:00,500 --> 00:00:02,123\nHello <i>you</i> & 1 < 2\n\n2\n00:00:04,000 --> 00:00:05,500\nlast -->\n",
     );
     let french = subrip(b"1\n00:00:01,000 --> 00:00:02,000\ncaf\xe9\n");
-    let languages =
-        "-metadata:s:s:0 language=eng -metadata:s:s:1 language=fre -disposition:s:0 default -disposition:s:1 forced";
+    let languages = "-metadata:s:s:0 language=eng -metadata:s:s:1 language=fre -disposition:s:0 default -disposition:s:1 forced";
     let maps = "-map 0 -map 1 -map 2 -map 3 -map 4";
     // The first picture is at 7 s of the source's clock, and the first sound at 7.75 s.
     let clip = make_from(
@@ -115,7 +136,9 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
     )
     .await;
     let (output, _, ended) = published(&world, &clip).await;
-    let heard = sound(output.audio[0].track.url.as_str()).await.loud_times(0.1)[0];
+    let heard = sound(output.audio[0].track.url.as_str())
+        .await
+        .loud_times(0.1)[0];
     assert!((heard - 0.75).abs() < 0.005, "sound begins at {heard} s");
     let found: Vec<(Option<&str>, bool, &str)> = output
         .subtitles
@@ -147,7 +170,11 @@ async fn subtitles_of_every_language_are_in_time_with_the_pictures() {
     );
     assert_eq!(
         ended.warnings,
-        ["length_padded", "subtitles_charset_guessed", "empty_subtitles_left_out"]
+        [
+            "length_padded",
+            "subtitles_charset_guessed",
+            "empty_subtitles_left_out"
+        ]
     );
 }
 
@@ -156,7 +183,10 @@ async fn subtitles_that_break_ffmpeg_do_not_break_the_sound() {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").start();
     // One cue of more text than ffmpeg's encoder takes ends its whole run.
-    let endless = format!("1\n00:00:00,500 --> 00:00:02,000\n{}\n", "more text\n".repeat(120_000));
+    let endless = format!(
+        "1\n00:00:00,500 --> 00:00:02,000\n{}\n",
+        "more text\n".repeat(120_000)
+    );
     let folder = tempfile::tempdir().unwrap();
     let text = Clip::of_bytes(folder.path(), "endless.srt", endless.as_bytes());
     let clip = make_from(
@@ -179,11 +209,21 @@ async fn the_cover_of_a_song_is_its_poster() {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").start();
     let cover = "-f lavfi -i testsrc2=size=1400x1400:duration=0.04 -map 0 -map 1 -disposition:v attached_pic";
-    let clip = make_from(&format!("{} {cover} -c:v png -c:a libmp3lame", tone(440)), "mp3").await;
+    let clip = make_from(
+        &format!("{} {cover} -c:v png -c:a libmp3lame", tone(440)),
+        "mp3",
+    )
+    .await;
     let (output, _, ended) = published(&world, &clip).await;
-    assert_eq!((output.variants.len(), output.variants[0].resolution), (1, None));
+    assert_eq!(
+        (output.variants.len(), output.variants[0].resolution),
+        (1, None)
+    );
     let poster = get(&ended.thumbnail_url.unwrap().parse().unwrap()).await;
-    assert_eq!((poster.status, poster.content_type.as_str()), (200, "image/jpeg"));
+    assert_eq!(
+        (poster.status, poster.content_type.as_str()),
+        (200, "image/jpeg")
+    );
     let file = Clip::of_bytes(world.folder(), "poster.jpg", &poster.body);
     let size = [
         "-v",

@@ -1,4 +1,5 @@
-//! A source that cannot be read to its end is never taken for a shorter one, whatever ffmpeg makes of it.
+//! A source that cannot be read to its end is never taken for a shorter one, whatever ffmpeg makes
+//! of it.
 
 use serde_json::json;
 use streams::fact::Outcome;
@@ -52,7 +53,10 @@ async fn a_source_that_breaks_off_never_becomes_a_result() {
     let last = u32::try_from(world.planned(&job).await.video.unwrap().chunks.len()).unwrap() - 1;
     let results = world.results(&job).await;
     for task in [TaskName::TRACKS, TaskName::video(last)] {
-        assert!(results.iter().all(|done| done.task != task), "{task} has a result");
+        assert!(
+            results.iter().all(|done| done.task != task),
+            "{task} has a result"
+        );
     }
 }
 
@@ -76,7 +80,9 @@ async fn a_store_that_is_away_for_a_while_costs_time_and_nothing_else() {
     let _worker = world.worker("one").start();
     let job = world.submit(&clip).await;
     world.streams.fact(&job, FactKind::Accepted).await;
-    world.proxy.set(Fault::Delay(std::time::Duration::from_millis(5)));
+    world
+        .proxy
+        .set(Fault::Delay(std::time::Duration::from_millis(5)));
     let ended = world.completed(&job).await;
     verify(&ended, &world.planned(&job).await, &clip.path).await;
 }

@@ -1,4 +1,5 @@
-//! Which object an event means: in `s3://`, and by bucket and key, every byte of the key counts; an HTTP URL is percent-decoded once.
+//! Which object an event means: in `s3://`, and by bucket and key, every byte of the key counts; an
+//! HTTP URL is percent-decoded once.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -64,7 +65,11 @@ async fn each_form_of_an_event_names_just_its_object() {
             world.streams.upload(&event).await;
             let job = job_of(&event);
             let source = world.planned(&job).await.source;
-            assert_eq!((source.bucket.as_str(), source.key.as_str()), (BUCKET, key), "{fields}");
+            assert_eq!(
+                (source.bucket.as_str(), source.key.as_str()),
+                (BUCKET, key),
+                "{fields}"
+            );
             let accepted = world.accepted(&job).await;
             assert_eq!(accepted.source.as_ref(), Some(&meant), "{fields}");
             assert_eq!(accepted.upload.file_url, stored, "{fields}");
@@ -82,13 +87,19 @@ async fn a_retry_names_bucket_and_key_whatever_its_event_did() {
     world.streams.upload(&first).await;
     let job = job_of(&first);
     world.accepted(&job).await;
-    for arguments in [["jobs", "cancel", job.as_str()], ["jobs", "retry", job.as_str()]] {
+    for arguments in [
+        ["jobs", "cancel", job.as_str()],
+        ["jobs", "retry", job.as_str()],
+    ] {
         let said = world.say(&arguments).await;
         assert_eq!(said.code, Some(0), "{arguments:?}: {said:?}");
     }
     let events = world.streams.all(topology::UPLOADS, subject::UPLOAD).await;
     let repeated = events.last().unwrap().json();
     assert_eq!(repeated["retry_of"], job.as_str());
-    assert_eq!((&repeated["bucket"], &repeated["key"]), (&json!(BUCKET), &json!(key)));
+    assert_eq!(
+        (&repeated["bucket"], &repeated["key"]),
+        (&json!(BUCKET), &json!(key))
+    );
     assert_eq!(repeated.get("file_url"), None, "{repeated}");
 }

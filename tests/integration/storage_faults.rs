@@ -1,5 +1,5 @@
-//! A storage that throttles, breaks off, stands still, is away or refuses us costs time, and no job; a source that is not what it was ends
-//! its job once.
+//! A storage that throttles, breaks off, stands still, is away or refuses us costs time, and no
+//! job; a source that is not what it was ends its job once.
 
 use std::time::Duration;
 
@@ -79,21 +79,30 @@ pub(crate) async fn released(world: &World, job: &JobId, reason: &str) -> usize 
 
 /// Starts of all tasks that count.
 pub(crate) async fn counted(world: &World, job: &JobId) -> u64 {
-    let counts = world.streams.counts(topology::WORK, &subject::work_of(job)).await;
+    let counts = world
+        .streams
+        .counts(topology::WORK, &subject::work_of(job))
+        .await;
     let sum = |wanted: WorkKind| -> u64 {
-        let of_kind = counts
-            .iter()
-            .filter(|(subject, _)| subject::parse_work(subject).is_some_and(|(_, kind, _)| kind == wanted));
+        let of_kind = counts.iter().filter(|(subject, _)| {
+            subject::parse_work(subject).is_some_and(|(_, kind, _)| kind == wanted)
+        });
         of_kind.map(|(_, count)| count).sum()
     };
     sum(WorkKind::Attempt) - sum(WorkKind::Released)
 }
 
-/// The job failed once, with this code. Each task that failed left one letter: two may fail before either hears of the other.
+/// The job failed once, with this code. Each task that failed left one letter: two may fail before
+/// either hears of the other.
 pub(crate) async fn failed_once(world: &World, job: &JobId, code: Code) -> Ended {
     let ended = world.ended(job).await;
     assert_eq!(ended.outcome, Outcome::Failed);
-    assert_eq!(ended.error.as_ref().unwrap().code, code, "{:?}", ended.error);
+    assert_eq!(
+        ended.error.as_ref().unwrap().code,
+        code,
+        "{:?}",
+        ended.error
+    );
     world.queue_is_empty().await;
     assert_eq!(world.facts(job).await[&FactKind::Ended], 1);
     let letters = world
@@ -133,7 +142,8 @@ async fn uploads_that_stand_still_are_noticed_and_sent_again() {
         mishaps: &[Mishap::StallRequest],
     });
     let _worker = hasty(&world, "one").start();
-    // The second one is the first one sent again, or another that is under way: then the connection of the first is still open.
+    // The second one is the first one sent again, or another that is under way: then the connection
+    // of the first is still open.
     world.proxy.has_cut(6).await;
     world.proxy.set(Fault::None);
     verified(&world, &job, &clip).await;
@@ -168,13 +178,18 @@ async fn while_the_storage_is_away_tasks_wait_without_attempts() {
     world.proxy.set(Fault::Refuse);
     let worker = hasty(&world, "one").start();
     until("a task failed and the gate closed", async || {
-        worker.said().contains("no task is started until that is mended")
+        worker
+            .said()
+            .contains("no task is started until that is mended")
     })
     .await;
     let before = counted(&world, &job).await;
     turned_back(&worker, 4).await;
     let after = counted(&world, &job).await;
-    assert!(after <= before + 2, "{before} attempts, {after} after a while");
+    assert!(
+        after <= before + 2,
+        "{before} attempts, {after} after a while"
+    );
     world.proxy.set(Fault::None);
     verified(&world, &job, &clip).await;
 }
@@ -217,7 +232,10 @@ async fn revoked_credentials_make_jobs_wait_and_the_worker_unready_until_they_ar
         released(&world, &job, "operator").await > 0,
         "an attempt was given back"
     );
-    assert!(counted(&world, &job).await <= 5 + 1, "no attempt was counted twice");
+    assert!(
+        counted(&world, &job).await <= 5 + 1,
+        "no attempt was counted twice"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,7 +243,10 @@ async fn a_source_that_is_replaced_or_deleted_in_mid_job_ends_its_job_once() {
     let world = World::new(Engine::Sqlite).await;
     let (clip, other) = (clip().await, moving("320x180", 8.0).make().await);
     let (replaced, deleted) = (world.event(&clip).await, world.event(&clip).await);
-    let jobs = [world.plan_alone(&replaced).await, world.plan_alone(&deleted).await];
+    let jobs = [
+        world.plan_alone(&replaced).await,
+        world.plan_alone(&deleted).await,
+    ];
     world.upload_as(&key_of(&replaced), &other).await;
     world.bucket.delete(&[key_of(&deleted)]).await.unwrap();
     let _worker = hasty(&world, "one").start();
@@ -239,7 +260,10 @@ async fn an_object_lost_between_done_and_finish_is_made_again_once() {
     let clip = clip().await;
     let event = world.event(&clip).await;
     let job = job_of(&event);
-    let _makers: Process = world.worker("makers").roles("intake,plan,encode,project").start();
+    let _makers: Process = world
+        .worker("makers")
+        .roles("intake,plan,encode,project")
+        .start();
     world.streams.upload(&event).await;
     for task in world.planned(&job).await.tasks {
         let done = subject::work(&job, WorkKind::Done, task.task);
@@ -250,11 +274,19 @@ async fn an_object_lost_between_done_and_finish_is_made_again_once() {
         .into_iter()
         .find(|key| key.ends_with(".m4s"))
         .unwrap();
-    world.bucket.delete(std::slice::from_ref(&segment)).await.unwrap();
+    world
+        .bucket
+        .delete(std::slice::from_ref(&segment))
+        .await
+        .unwrap();
     let _packager = world.worker("packager").roles("package").start();
     verified(&world, &job, &clip).await;
     let starts = world.starts(&job).await;
-    let redone: Vec<TaskName> = starts.keys().copied().filter(|task| task.plain() != *task).collect();
+    let redone: Vec<TaskName> = starts
+        .keys()
+        .copied()
+        .filter(|task| task.plain() != *task)
+        .collect();
     assert_eq!(redone.len(), 1, "{starts:?}");
     assert!(
         starts

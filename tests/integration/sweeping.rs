@@ -1,4 +1,5 @@
-//! A decided job stays decided while its storage is away, and is ended once that is back, without a queue.
+//! A decided job stays decided while its storage is away, and is ended once that is back, without a
+//! queue.
 
 use fluxhls::job::verdict::SettleError;
 use fluxhls::pipeline::project::sweep::mend;
@@ -61,7 +62,10 @@ async fn an_open_job_whose_queue_was_lost_is_planned_again() {
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     world.streams.fact(&job, FactKind::Accepted).await;
     let access = world.access().await;
-    crate::harness::until("the plan task is queued", async || access.is_queued(&job).await).await;
+    crate::harness::until("the plan task is queued", async || {
+        access.is_queued(&job).await
+    })
+    .await;
     intake.kill().await;
     assert!(!mend(&access, &job).await.unwrap(), "it has its task");
     world

@@ -28,12 +28,22 @@ async fn titles_that_act_on_a_terminal_reach_neither_log_nor_fact_nor_playlist_a
     let title = "owned\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\r\nframe=1\nprogress=end";
     let arguments = "-f lavfi -i testsrc2=s=128x72:r=25:d=2 -f lavfi -i sine=d=2 -map 0 -map 1 -map 1 -c:v libx264 -preset ultrafast -c:a aac";
     let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-    for of in ["-metadata", "-metadata:s:v", "-metadata:s:a:0", "-metadata:s:a:1"] {
+    for of in [
+        "-metadata",
+        "-metadata:s:v",
+        "-metadata:s:a:0",
+        "-metadata:s:a:1",
+    ] {
         arguments.extend([of.to_owned(), format!("title={title}")]);
     }
     let job = world.submit(&make(&arguments, "mkv").await).await;
     let ended = world.completed(&job).await;
-    verify(&ended, &world.planned(&job).await, &make(&arguments, "mkv").await.path).await;
+    verify(
+        &ended,
+        &world.planned(&job).await,
+        &make(&arguments, "mkv").await.path,
+    )
+    .await;
     let acts = |c: char| c.is_control() && c != '\n';
     let titles: Vec<String> = world
         .planned(&job)
@@ -50,7 +60,9 @@ async fn titles_that_act_on_a_terminal_reach_neither_log_nor_fact_nor_playlist_a
             .all(|title| title.starts_with("owned") && !title.contains(char::is_control)),
         "{titles:?}"
     );
-    let master = get(&ended.manifest_url.unwrap().parse().unwrap()).await.body;
+    let master = get(&ended.manifest_url.unwrap().parse().unwrap())
+        .await
+        .body;
     assert!(!String::from_utf8(master.to_vec()).unwrap().contains(acts));
     assert!(
         !worker.said().contains(acts),

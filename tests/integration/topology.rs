@@ -16,7 +16,8 @@ fn duration(span: Duration) -> Value {
     }
 }
 
-/// The `spec` of NACK's Stream (v1beta2), without replicas. What is the server's default is left out.
+/// The `spec` of NACK's Stream (v1beta2), without replicas. What is the server's default is left
+/// out.
 fn stream(config: &Config) -> Value {
     let mut spec = json!({
         "name": config.name,
@@ -34,9 +35,18 @@ fn stream(config: &Config) -> Value {
         },
     });
     let optional = [
-        ("maxAge", (!config.max_age.is_zero()).then(|| duration(config.max_age))),
-        ("maxBytes", (config.max_bytes > 0).then(|| json!(config.max_bytes))),
-        ("maxMsgs", (config.max_messages > 0).then(|| json!(config.max_messages))),
+        (
+            "maxAge",
+            (!config.max_age.is_zero()).then(|| duration(config.max_age)),
+        ),
+        (
+            "maxBytes",
+            (config.max_bytes > 0).then(|| json!(config.max_bytes)),
+        ),
+        (
+            "maxMsgs",
+            (config.max_messages > 0).then(|| json!(config.max_messages)),
+        ),
         (
             "maxMsgsPerSubject",
             (config.max_messages_per_subject > 0).then(|| json!(config.max_messages_per_subject)),
@@ -45,8 +55,14 @@ fn stream(config: &Config) -> Value {
             "duplicateWindow",
             (!config.duplicate_window.is_zero()).then(|| duration(config.duplicate_window)),
         ),
-        ("allowDirect", config.allow_direct.then_some(Value::Bool(true))),
-        ("denyDelete", config.deny_delete.then_some(Value::Bool(true))),
+        (
+            "allowDirect",
+            config.allow_direct.then_some(Value::Bool(true)),
+        ),
+        (
+            "denyDelete",
+            config.deny_delete.then_some(Value::Bool(true)),
+        ),
         (
             "republish",
             config
@@ -87,8 +103,14 @@ fn consumer(durable: &Durable) -> Value {
 
 #[test]
 fn the_chart_makes_the_streams_and_consumers_that_the_program_makes() {
-    let streams: Vec<Value> = topology::streams(&Sizing::default()).iter().map(stream).collect();
-    let consumers: Vec<Value> = topology::durables(&Sizing::default()).iter().map(consumer).collect();
+    let streams: Vec<Value> = topology::streams(&Sizing::default())
+        .iter()
+        .map(stream)
+        .collect();
+    let consumers: Vec<Value> = topology::durables(&Sizing::default())
+        .iter()
+        .map(consumer)
+        .collect();
     let topology = json!({ "streams": streams, "consumers": consumers });
     let text = serde_json::to_string_pretty(&topology).unwrap() + "\n";
     is_made("helm/fluxhls/files/topology.json", &text);

@@ -5,8 +5,12 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::message::PublishMessage;
 use nix::sys::signal::Signal;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
@@ -34,12 +38,18 @@ impl TraceService for Collector {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         for resource in request.into_inner().resource_spans {
             let attributes = resource.resource.unwrap_or_default().attributes;
-            let service = attributes.iter().find(|attribute| attribute.key == "service.name");
+            let service = attributes
+                .iter()
+                .find(|attribute| attribute.key == "service.name");
             let service = service.and_then(|attribute| attribute.value.clone()?.value);
             let Some(Any::StringValue(service)) = service else {
                 return Err(Status::invalid_argument("a resource without service.name"));
             };
-            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+            for span in resource
+                .scope_spans
+                .into_iter()
+                .flat_map(|scope| scope.spans)
+            {
                 self.0.send((service.clone(), span)).unwrap();
             }
         }
@@ -63,7 +73,10 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<(String, Span)>) {
 }
 
 fn attribute(span: &Span, name: &str) -> String {
-    let found = span.attributes.iter().find(|attribute| attribute.key == name);
+    let found = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key == name);
     match found.and_then(|attribute| attribute.value.clone()?.value) {
         Some(Any::StringValue(text)) => text,
         other => panic!("{name} of span {} is {other:?}", span.name),
@@ -75,8 +88,14 @@ fn hex(id: &[u8]) -> String {
 }
 
 async fn traceparents(world: &World, job: &JobId) -> Vec<String> {
-    let facts = world.streams.all(topology::JOBS, &subject::facts_of(job)).await;
-    facts.iter().map(|fact| fact.header("traceparent").to_owned()).collect()
+    let facts = world
+        .streams
+        .all(topology::JOBS, &subject::facts_of(job))
+        .await;
+    facts
+        .iter()
+        .map(|fact| fact.header("traceparent").to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,18 +153,29 @@ fn told_with_ids(said: &str, job: &JobId, event: &Value) {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let changes: Vec<_> = lines.iter().filter(|line| line["job.id"] == job.as_str()).collect();
+    let changes: Vec<_> = lines
+        .iter()
+        .filter(|line| line["job.id"] == job.as_str())
+        .collect();
     assert!(
-        changes.iter().all(|line| line["file.id"] == event["file_id"]),
+        changes
+            .iter()
+            .all(|line| line["file.id"] == event["file_id"]),
         "{changes:#?}"
     );
     for fact in ["accepted", "planned", "verdict", "ended"] {
-        assert_eq!(changes.iter().filter(|line| line["fact"] == fact).count(), 1, "{fact}");
+        assert_eq!(
+            changes.iter().filter(|line| line["fact"] == fact).count(),
+            1,
+            "{fact}"
+        );
     }
     for verb in ["started", "finished"] {
-        let tasks = changes
-            .iter()
-            .filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with(verb)));
+        let tasks = changes.iter().filter(|line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|text| text.starts_with(verb))
+        });
         let mut tasks: Vec<_> = tasks.filter_map(|line| line["task"].as_str()).collect();
         tasks.sort_unstable();
         assert_eq!(tasks, ["finish", "plan", "tracks", "v0"], "{verb}");
@@ -161,13 +191,19 @@ fn told_with_ids(said: &str, job: &JobId, event: &Value) {
 async fn a_job_without_a_publishers_trace_gets_one_when_traces_are_exported() {
     let world = World::new(Engine::Sqlite).await;
     let (url, mut sent) = collector().await;
-    let _worker = world.worker("one").setting("OTEL_EXPORTER_OTLP_ENDPOINT", url).start();
+    let _worker = world
+        .worker("one")
+        .setting("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+        .start();
     let job = world.submit(&moving("320x180", 2.0).make().await).await;
     world.completed(&job).await;
     let carried = traceparents(&world, &job).await;
     let trace = carried[0].split('-').nth(1).unwrap().to_owned();
     assert_eq!(trace.len(), 32, "{carried:?}");
-    assert!(carried.iter().all(|other| *other == carried[0]), "{carried:?}");
+    assert!(
+        carried.iter().all(|other| *other == carried[0]),
+        "{carried:?}"
+    );
     // Spans leave within five seconds (OTEL_BSP_SCHEDULE_DELAY) of their end.
     let (_, span) = tokio::time::timeout(Duration::from_secs(30), sent.recv())
         .await
@@ -180,7 +216,11 @@ async fn a_job_without_a_publishers_trace_gets_one_when_traces_are_exported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_is_away_keeps_no_job_waiting() {
     let world = World::new(Engine::Sqlite).await;
-    let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let away = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let mut worker = world
         .worker("one")
         .setting("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{away}"))

@@ -1,4 +1,5 @@
-//! What passes between a worker and the store: the source little more than once, or twice where memory does not hold it, and the output once.
+//! What passes between a worker and the store: the source little more than once, or twice where
+//! memory does not hold it, and the output once.
 
 use crate::harness::clip::{self, Clip};
 use crate::harness::database::Engine;
@@ -14,7 +15,8 @@ async fn heavy() -> Clip {
     clip::make(&arguments, "mp4").await
 }
 
-/// What passed between a worker and the store while it did one job, heads and signatures and playlists that grow included.
+/// What passed between a worker and the store while it did one job, heads and signatures and
+/// playlists that grow included.
 #[derive(Debug)]
 struct Traffic {
     /// All that was read, to the size of the source.

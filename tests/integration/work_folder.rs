@@ -1,4 +1,5 @@
-//! The work folder is a resource: what does not fit is not started, what runs full is tried again, and what a killed worker left is removed.
+//! The work folder is a resource: what does not fit is not started, what runs full is tried again,
+//! and what a killed worker left is removed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,13 +58,20 @@ async fn a_task_too_large_for_one_worker_is_left_to_a_larger_one() {
         waits.is_some_and(|waits| waits.parse::<u64>().unwrap() > 0),
         "{metrics}"
     );
-    assert_eq!(encodes(&world, &job).await, 0, "nothing was started that cannot finish");
+    assert_eq!(
+        encodes(&world, &job).await,
+        0,
+        "nothing was started that cannot finish"
+    );
     // While both live, chance decides who gets a task first; here it must be the large one.
     small.kill().await;
     let _large = world.worker("large").start();
     verified(&world, &job, &clip).await;
     let results = world.results(&job).await;
-    assert!(results.iter().all(|done| done.worker == "large"), "{results:?}");
+    assert!(
+        results.iter().all(|done| done.worker == "large"),
+        "{results:?}"
+    );
     assert!(world.starts(&job).await.values().all(|starts| *starts == 1));
 }
 
@@ -84,7 +92,10 @@ async fn a_disk_that_runs_full_in_mid_task_leaves_no_files_and_costs_one_attempt
     worker.has_stopped().await;
     disk.fill();
     worker.signal(Signal::SIGCONT);
-    until("the attempt failed", async || worker.said().contains("disk_full")).await;
+    until("the attempt failed", async || {
+        worker.said().contains("disk_full")
+    })
+    .await;
     until("no file of it is left", async || {
         files(&disk.path) == ["filler", "lock"]
     })
@@ -121,14 +132,19 @@ async fn what_a_killed_worker_left_is_removed_by_one_that_lives() {
 
 /// The part of the work folder that the process with this id has.
 fn folder_of(root: &Path, id: i32) -> PathBuf {
-    let folders = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let folders = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let ours = |path: &PathBuf| {
         path.file_name()
             .unwrap()
             .to_string_lossy()
             .starts_with(&format!("worker-{id}-"))
     };
-    folders.into_iter().find(ours).expect("the process has a folder")
+    folders
+        .into_iter()
+        .find(ours)
+        .expect("the process has a folder")
 }
 
 /// The names of all files below a folder, sorted.
@@ -156,7 +172,9 @@ impl SmallDisk {
         let path = world.folder().join("disk");
         fs::create_dir(&path).unwrap();
         let mut mount = command("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64m", "fluxhls-test"]).arg(&path);
+        mount
+            .args(["-t", "tmpfs", "-o", "size=64m", "fluxhls-test"])
+            .arg(&path);
         mount
             .status()
             .await

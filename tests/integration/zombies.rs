@@ -1,4 +1,5 @@
-//! A worker that stood still in the middle of a step wakes up when another one has done its work: it changes nothing and stops.
+//! A worker that stood still in the middle of a step wakes up when another one has done its work:
+//! it changes nothing and stops.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,8 +45,15 @@ async fn wakes(world: &World, mut zombie: Process) {
 
 /// Every object below the output of the event's file, with its version.
 async fn objects(world: &World, event: &Value) -> BTreeMap<String, Option<String>> {
-    let objects = world.bucket.list(&format!("hls/{}/", file_of(event))).await.unwrap();
-    objects.into_iter().map(|object| (object.key, object.etag)).collect()
+    let objects = world
+        .bucket
+        .list(&format!("hls/{}/", file_of(event)))
+        .await
+        .unwrap();
+    objects
+        .into_iter()
+        .map(|object| (object.key, object.etag))
+        .collect()
 }
 
 async fn told_once(world: &World, job: &JobId, step: &str) {
@@ -55,7 +63,11 @@ async fn told_once(world: &World, job: &JobId, step: &str) {
         FactKind::Verdict,
         FactKind::Ended,
     ];
-    assert_eq!(world.facts(job).await, facts.map(|kind| (kind, 1)).into(), "{step}");
+    assert_eq!(
+        world.facts(job).await,
+        facts.map(|kind| (kind, 1)).into(),
+        "{step}"
+    );
     let results = world
         .streams
         .counts(
@@ -63,12 +75,16 @@ async fn told_once(world: &World, job: &JobId, step: &str) {
             &format!("hls.v1.work.{job}.{}.>", WorkKind::Done.as_str()),
         )
         .await;
-    assert!(results.values().all(|count| *count == 1), "{step}: {results:?}");
+    assert!(
+        results.values().all(|count| *count == 1),
+        "{step}: {results:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_encoder_that_wakes_late_neither_overwrites_nor_speaks() {
-    // In the middle of an upload; with everything uploaded; with everything checked, and its result about to be told.
+    // In the middle of an upload; with everything uploaded; with everything checked, and its result
+    // about to be told.
     let steps = ["encode.closed", "encode.uploaded", "step.worked"];
     futures::stream::iter(steps)
         .for_each_concurrent(AT_ONCE, late_encoder)
@@ -78,8 +94,15 @@ async fn an_encoder_that_wakes_late_neither_overwrites_nor_speaks() {
 async fn late_encoder(step: &'static str) {
     let world = impatient().await;
     let clip = clip().await;
-    let _others = world.worker("others").roles("intake,plan,package,project").start();
-    let zombie = world.worker("zombie").roles("encode").pauses_at(step).start();
+    let _others = world
+        .worker("others")
+        .roles("intake,plan,package,project")
+        .start();
+    let zombie = world
+        .worker("zombie")
+        .roles("encode")
+        .pauses_at(step)
+        .start();
     let event = world.event(&clip).await;
     world.streams.upload(&event).await;
     zombie.has_stopped().await;
@@ -98,7 +121,8 @@ async fn late_encoder(step: &'static str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_packager_that_wakes_late_does_not_bring_an_older_master_back() {
-    // Between the verdict and the owner of the prefix; between the owner and master; between master and the end.
+    // Between the verdict and the owner of the prefix; between the owner and master; between master
+    // and the end.
     let steps = ["verdict.published", "commit.current", "commit.master"];
     futures::stream::iter(steps)
         .for_each_concurrent(AT_ONCE, late_packager)
@@ -108,8 +132,15 @@ async fn a_packager_that_wakes_late_does_not_bring_an_older_master_back() {
 async fn late_packager(step: &'static str) {
     let world = impatient().await;
     let clip = clip().await;
-    let _others = world.worker("others").roles("intake,plan,encode,project").start();
-    let zombie = world.worker("zombie").roles("package").pauses_at(step).start();
+    let _others = world
+        .worker("others")
+        .roles("intake,plan,encode,project")
+        .start();
+    let zombie = world
+        .worker("zombie")
+        .roles("package")
+        .pauses_at(step)
+        .start();
     let event = world.event(&clip).await;
     world.streams.upload(&event).await;
     zombie.has_stopped().await;

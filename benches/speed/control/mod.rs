@@ -1,4 +1,5 @@
-//! What is no encoding: from an event to its first task, jobs whose work is nothing, and facts on their way into the tables.
+//! What is no encoding: from an event to its first task, jobs whose work is nothing, and facts on
+//! their way into the tables.
 
 mod latency;
 mod projection;

@@ -1,5 +1,6 @@
-//! Facts on their way into the tables, beside the least that could be done: the same rows, read as the log tells of them, in batches of the
-//! same size, by one upsert a table and a checkpoint in one transaction.
+//! Facts on their way into the tables, beside the least that could be done: the same rows, read as
+//! the log tells of them, in batches of the same size, by one upsert a table and a checkpoint in
+//! one transaction.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,8 +12,8 @@ use fluxhls::pipeline::project::{self, DatabaseSettings, Projector};
 use futures::StreamExt as _;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ConnectionTrait as _, DatabaseConnection, EntityTrait as _, IntoActiveModel as _, Iterable as _,
-    TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, EntityTrait as _, IntoActiveModel as _,
+    Iterable as _, TransactionTrait as _,
 };
 use streams::{Fact, subject, topology};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +30,13 @@ const PAIRS: usize = 5;
 const BATCH: usize = 500;
 
 pub(super) async fn run(world: &World) -> String {
-    let mut text = String::from("| facts a second | projector | hand-written upsert | share |\n|---|---:|---:|---:|\n");
-    for (engine, word) in [(Engine::Postgresql, "PostgreSQL"), (Engine::Sqlite, "SQLite")] {
+    let mut text = String::from(
+        "| facts a second | projector | hand-written upsert | share |\n|---|---:|---:|---:|\n",
+    );
+    for (engine, word) in [
+        (Engine::Postgresql, "PostgreSQL"),
+        (Engine::Sqlite, "SQLite"),
+    ] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for pair in 0..PAIRS {
             let database = fresh(world, engine, pair * 2).await;
@@ -43,7 +49,10 @@ pub(super) async fn run(world: &World) -> String {
         let share = median(ours.iter().zip(&theirs).map(|(own, theirs)| own / theirs));
         let (own, their) = (median(ours), median(theirs));
         eprintln!("control: {word} {own:.0} facts a second to {their:.0}, {share:.2}");
-        text += &format!("| {word} | {own:.0} | {their:.0} | **{:.0} %** |\n", share * 100.0);
+        text += &format!(
+            "| {word} | {own:.0} | {their:.0} | **{:.0} %** |\n",
+            share * 100.0
+        );
     }
     text
 }
@@ -83,13 +92,20 @@ async fn last(world: &World) -> u64 {
 async fn projected(world: &World, database: &Database) -> f64 {
     let (last, facts) = (
         last(world).await,
-        world.streams.counts(topology::JOBS, subject::ALL_FACTS).await.len(),
+        world
+            .streams
+            .counts(topology::JOBS, subject::ALL_FACTS)
+            .await
+            .len(),
     );
     let projector = Projector::new(connect_as_service(database).await, world.access().await.log);
     let (mut position, stop) = (projector.position(), CancellationToken::new());
     let begun = Instant::now();
     let running = tokio::spawn(projector.run(stop.clone()));
-    position.wait_for(|position| position.seq >= last).await.unwrap();
+    position
+        .wait_for(|position| position.seq >= last)
+        .await
+        .unwrap();
     let rate = facts as f64 / begun.elapsed().as_secs_f64();
     stop.cancel();
     running.await.unwrap();
@@ -99,8 +115,13 @@ async fn projected(world: &World, database: &Database) -> f64 {
 /// Facts a second of the upsert.
 async fn upserted(world: &World, database: &Database, rows: &Rows) -> f64 {
     let last = last(world).await;
-    let jobs: BTreeMap<&str, &transcoding_jobs::Model> = rows.jobs.iter().map(|row| (row.id.as_str(), row)).collect();
-    let files: BTreeMap<&str, &files::Model> = rows.files.iter().map(|row| (row.id.as_str(), row)).collect();
+    let jobs: BTreeMap<&str, &transcoding_jobs::Model> =
+        rows.jobs.iter().map(|row| (row.id.as_str(), row)).collect();
+    let files: BTreeMap<&str, &files::Model> = rows
+        .files
+        .iter()
+        .map(|row| (row.id.as_str(), row))
+        .collect();
     let db = connect(database).await;
     let begun = Instant::now();
     let stream = world.streams.js.get_stream(topology::JOBS).await.unwrap();
@@ -108,7 +129,13 @@ async fn upserted(world: &World, database: &Database, rows: &Rows) -> f64 {
         filter_subject: subject::ALL_FACTS.to_owned(),
         ..OrderedConfig::default()
     };
-    let messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+    let messages = stream
+        .create_consumer(config)
+        .await
+        .unwrap()
+        .messages()
+        .await
+        .unwrap();
     let mut batches = messages.ready_chunks(BATCH);
     let (mut facts, mut reached) = (0, 0);
     while reached < last {
@@ -117,13 +144,22 @@ async fn upserted(world: &World, database: &Database, rows: &Rows) -> f64 {
             let message = message.unwrap();
             let (_, kind) = subject::parse_fact(&message.subject).unwrap();
             let fact = Fact::decode(&message.subject, kind, &message.payload).unwrap();
-            let (job, file) = (jobs[fact.head().job_id.as_str()], files[fact.head().file_id.as_str()]);
+            let (job, file) = (
+                jobs[fact.head().job_id.as_str()],
+                files[fact.head().file_id.as_str()],
+            );
             touched_jobs.insert(job.id.as_str(), job);
             touched_files.insert(file.id.as_str(), file);
             reached = message.info().unwrap().stream_sequence;
             facts += 1;
         }
-        write(&db, touched_files.into_values(), touched_jobs.into_values(), reached).await;
+        write(
+            &db,
+            touched_files.into_values(),
+            touched_jobs.into_values(),
+            reached,
+        )
+        .await;
     }
     f64::from(facts) / begun.elapsed().as_secs_f64()
 }
@@ -145,14 +181,18 @@ async fn write<'r>(
         .unwrap();
     let upsert = OnConflict::column(transcoding_jobs::Column::Id)
         .update_columns(
-            transcoding_jobs::Column::iter().filter(|column| !matches!(column, transcoding_jobs::Column::Id)),
+            transcoding_jobs::Column::iter()
+                .filter(|column| !matches!(column, transcoding_jobs::Column::Id)),
         )
         .to_owned();
-    transcoding_jobs::Entity::insert_many(jobs.cloned().map(transcoding_jobs::Model::into_active_model))
-        .on_conflict(upsert)
-        .exec_without_returning(&transaction)
-        .await
-        .unwrap();
+    transcoding_jobs::Entity::insert_many(
+        jobs.cloned()
+            .map(transcoding_jobs::Model::into_active_model),
+    )
+    .on_conflict(upsert)
+    .exec_without_returning(&transaction)
+    .await
+    .unwrap();
     let checkpoint = format!("UPDATE projection_checkpoint SET seq = {seq}");
     transaction.execute_unprepared(&checkpoint).await.unwrap();
     transaction.commit().await.unwrap();

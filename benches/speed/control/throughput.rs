@@ -1,4 +1,5 @@
-//! Jobs of one chunk whose work is nothing: events, attempts, results, verdicts and ends through the real queue, log and storage.
+//! Jobs of one chunk whose work is nothing: events, attempts, results, verdicts and ends through
+//! the real queue, log and storage.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -28,7 +28,10 @@ pub async fn bind(wanted: u16) -> io::Result<TcpListener> {
     let mut port = wanted;
     loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && port < wanted.saturating_add(PORTS_TRIED) => {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && port < wanted.saturating_add(PORTS_TRIED) =>
+            {
                 port += 1;
             }
             outcome => return outcome,
@@ -36,7 +39,8 @@ pub async fn bind(wanted: u16) -> io::Result<TcpListener> {
     }
 }
 
-/// Whether an authority (`Host` header, RFC 9110 section 7.2: name and optional port) names the loopback interface.
+/// Whether an authority (`Host` header, RFC 9110 section 7.2: name and optional port) names the
+/// loopback interface.
 pub fn is_loopback_authority(authority: &str) -> bool {
     // A user part or a path would make the authority mean something else than it shows.
     if authority.contains(['@', '/', '\\', '?', '#']) {
@@ -127,7 +131,13 @@ mod tests {
     fn only_web_pages_of_this_machine_pass_as_origins() {
         assert!(is_loopback_origin("http://127.0.0.1:8080"));
         assert!(is_loopback_origin("https://localhost"));
-        for bad in ["null", "file://localhost/x", "http://evil.test", "localhost", ""] {
+        for bad in [
+            "null",
+            "file://localhost/x",
+            "http://evil.test",
+            "localhost",
+            "",
+        ] {
             assert!(!is_loopback_origin(bad), "{bad}");
         }
     }

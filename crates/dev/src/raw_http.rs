@@ -29,7 +29,12 @@ impl Reply {
 }
 
 /// Opens a connection and sends a request: `line` such as `GET /`, then the headers as they are.
-pub(super) async fn send(server: SocketAddr, line: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
+pub(super) async fn send(
+    server: SocketAddr,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> TcpStream {
     let mut stream = TcpStream::connect(server).await.unwrap();
 
     let fields = headers
@@ -47,7 +52,12 @@ pub(super) async fn send(server: SocketAddr, line: &str, headers: &[(&str, &str)
 }
 
 /// Sends a request as [`send`] does and reads the whole answer.
-pub(super) async fn exchange(server: SocketAddr, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+pub(super) async fn exchange(
+    server: SocketAddr,
+    line: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
     read(send(server, line, headers, body).await).await
 }
 

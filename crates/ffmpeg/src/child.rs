@@ -35,19 +35,29 @@ impl Spawn {
     ) -> Self {
         Self {
             program: program.to_owned(),
-            args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
+            args: args
+                .into_iter()
+                .map(|arg| arg.as_ref().to_owned())
+                .collect(),
             policy,
         }
     }
 
-    /// Starts the program. The iterator of events of ffmpeg-sidecar is never used: a crafted title in a source makes it wait for
-    /// ever. The process is waited for by tokio instead.
+    /// Starts the program. The iterator of events of ffmpeg-sidecar is never used: a crafted title
+    /// in a source makes it wait for ever. The process is waited for by tokio instead.
     pub(super) async fn start(self) -> io::Result<Group> {
-        let Self { program, args, policy } = self;
+        let Self {
+            program,
+            args,
+            policy,
+        } = self;
         let (folder, resource_limits) = (policy.folder().to_owned(), policy.resource_limits());
 
         let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
-        let Launched { child, launch_guard } = launch(&program, policy, command).await?;
+        let Launched {
+            child,
+            launch_guard,
+        } = launch(&program, policy, command).await?;
 
         Ok(Group {
             child,
@@ -57,10 +67,13 @@ impl Spawn {
     }
 }
 
-/// `program` in `folder`, in its own process group, with no input and without our environment: that holds credentials, proxies that
-/// ffmpeg would send its loopback requests to, and `FFREPORT`.
+/// `program` in `folder`, in its own process group, with no input and without our environment: that
+/// holds credentials, proxies that ffmpeg would send its loopback requests to, and `FFREPORT`.
 fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) -> Command {
-    #[expect(clippy::disallowed_methods, reason = "this is the one door to processes")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one door to processes"
+    )]
     let mut command = std::process::Command::new(program);
     command
         .env_clear()
@@ -83,7 +96,8 @@ fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) 
 pub(super) struct Ending {
     /// What the kernel says.
     pub(super) status: ExitStatus,
-    /// Whether it ended because it wanted more than its limit of processor time or of a file's length.
+    /// Whether it ended because it wanted more than its limit of processor time or of a file's
+    /// length.
     pub(super) exceeded: bool,
 }
 
@@ -174,7 +188,8 @@ pub(super) struct Output {
     pub(super) stderr_tail: String,
 }
 
-/// Runs a short program to its end. More than `limit` bytes on standard output are an error. Dropping the future kills the program.
+/// Runs a short program to its end. More than `limit` bytes on standard output are an error.
+/// Dropping the future kills the program.
 pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
     let mut group = spawn.start().await?;
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -204,8 +219,8 @@ pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
     })
 }
 
-/// Runs a program to its end, passing every line of its standard output to `each`; returns how it ended and the end of its standard
-/// error. Dropping the future kills the program.
+/// Runs a program to its end, passing every line of its standard output to `each`; returns how it
+/// ended and the end of its standard error. Dropping the future kills the program.
 pub(super) async fn lines(spawn: Spawn, each: impl FnMut(&str)) -> io::Result<(Ending, String)> {
     let mut group = spawn.start().await?;
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;

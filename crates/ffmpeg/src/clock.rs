@@ -1,5 +1,6 @@
-//! The clock of a source by its packets, in the order of the file. Recordings that were put together, and recorders that changed their
-//! programme, begin their clock again in the middle, or let it jump. Pure.
+//! The clock of a source by its packets, in the order of the file. Recordings that were put
+//! together, and recorders that changed their programme, begin their clock again in the middle, or
+//! let it jump. Pure.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,15 +9,16 @@ use media::ladder::probe::{ClockRepair, ClockShift};
 
 use super::packet::Packet;
 
-/// Seconds by which a packet must lie before the one decoded before it for the clock to have begun again.
+/// Seconds by which a packet must lie before the one decoded before it for the clock to have begun
+/// again.
 const BACK: f64 = 0.25;
 
-/// Seconds by which a packet must lie behind all that came before it for the clock to have jumped. Below, something is missing. Players
-/// cut gaps of the same length out.
+/// Seconds by which a packet must lie behind all that came before it for the clock to have jumped.
+/// Below, something is missing. Players cut gaps of the same length out.
 const AHEAD: f64 = 10.0;
 
-/// Seconds that a track may lose where a clock begins again. Coders begin sound before its first sample, and
-/// end it behind the last.
+/// Seconds that a track may lose where a clock begins again. Coders begin sound before its first
+/// sample, and end it behind the last.
 const OVERLAP: f64 = 0.25;
 
 /// Longest time from one packet to the next that tells how far apart they are, in seconds.
@@ -42,8 +44,9 @@ struct Track {
     last: f64,
     /// Seconds from one packet to the next.
     step: f64,
-    /// Seconds from when a packet is decoded to when it is shown, as the last one that has both times tells: program streams tell when
-    /// it is shown of some packets only, and how long of none.
+    /// Seconds from when a packet is decoded to when it is shown, as the last one that has both
+    /// times tells: program streams tell when it is shown of some packets only, and how long of
+    /// none.
     delay: f64,
     /// The clock it is on.
     epoch: usize,
@@ -70,8 +73,9 @@ struct Span {
 impl Clock {
     /// Takes the next packet of the file in.
     ///
-    /// A stream counts from its first key packet, as a copy of it does. A stream that goes back, or ahead of everything, goes over to the
-    /// clock that another one has gone over to, if its time fits there, else to a new one.
+    /// A stream counts from its first key packet, as a copy of it does. A stream that goes back, or
+    /// ahead of everything, goes over to the clock that another one has gone over to, if its time
+    /// fits there, else to a new one.
     pub(super) fn add(&mut self, packet: &Packet) {
         let known = self.tracks.get(&packet.stream).copied();
         // Beyond repair nothing more is kept, or a source could fill the memory with clocks.
@@ -91,7 +95,11 @@ impl Clock {
         let epoch = match known {
             None => newest,
             Some(track) if !self.breaks(&track, time) => track.epoch,
-            Some(track) if track.epoch < newest && (time - self.epochs[newest].latest).abs() < AHEAD => newest,
+            Some(track)
+                if track.epoch < newest && (time - self.epochs[newest].latest).abs() < AHEAD =>
+            {
+                newest
+            }
             Some(_) => self.epochs.len(),
         };
 
@@ -104,14 +112,19 @@ impl Clock {
 
         let next = known.map_or(0, |track| track.next);
         let step = match known {
-            Some(track) if track.epoch == epoch && (0.0..LONGEST_STEP).contains(&(time - track.last)) => {
+            Some(track)
+                if track.epoch == epoch && (0.0..LONGEST_STEP).contains(&(time - track.last)) =>
+            {
                 time - track.last
             }
             Some(track) => track.step,
             None => packet.duration,
         };
 
-        let delay = packet.pts.zip(packet.dts).map(|(pts, dts)| (pts - dts).max(0.0));
+        let delay = packet
+            .pts
+            .zip(packet.dts)
+            .map(|(pts, dts)| (pts - dts).max(0.0));
         let delay = delay.or(known.map(|track| track.delay)).unwrap_or(0.0);
 
         let track = Track {
@@ -124,7 +137,11 @@ impl Clock {
         self.tracks.insert(packet.stream, track);
 
         let shown = packet.pts.unwrap_or(time + delay);
-        let duration = if packet.duration > 0.0 { packet.duration } else { step };
+        let duration = if packet.duration > 0.0 {
+            packet.duration
+        } else {
+            step
+        };
         self.epochs[epoch].extend(packet, next, shown..shown + duration, time);
     }
 
@@ -139,8 +156,9 @@ impl Clock {
         self.epochs.len() > MAX_CLOCKS
     }
 
-    /// What brings all streams onto one clock that only goes forward; nothing where they are on one. The pictures of every stretch follow those
-    /// of the one before it, or its sound, where there are none; and all streams of a stretch are moved alike, so that they stay together.
+    /// What brings all streams onto one clock that only goes forward; nothing where they are on
+    /// one. The pictures of every stretch follow those of the one before it, or its sound, where
+    /// there are none; and all streams of a stretch are moved alike, so that they stay together.
     pub(super) fn repair(&self) -> Option<ClockRepair> {
         let (first, later) = self.epochs.split_first()?;
         if later.is_empty() {
@@ -148,7 +166,11 @@ impl Clock {
         }
 
         let start = first.start();
-        let mut ends: BTreeMap<u32, f64> = first.spans.iter().map(|(stream, span)| (*stream, span.end)).collect();
+        let mut ends: BTreeMap<u32, f64> = first
+            .spans
+            .iter()
+            .map(|(stream, span)| (*stream, span.end))
+            .collect();
         let mut moved: BTreeMap<u32, i64> = BTreeMap::new();
         let mut shifts: BTreeMap<u32, Vec<ClockShift>> = BTreeMap::new();
 
@@ -158,8 +180,8 @@ impl Clock {
             let micros = (offset * 1e6).round() as i64;
             for (stream, span) in &epoch.spans {
                 ends.insert(*stream, span.end + offset);
-                // A shift moves all later packets of its stream, so each one adds only what it differs by
-                // from the one before.
+                // A shift moves all later packets of its stream, so each one adds only what it
+                // differs by from the one before.
                 let before = moved.insert(*stream, micros).unwrap_or(0);
                 shifts.entry(*stream).or_default().push(ClockShift {
                     packet: span.first_packet,
@@ -190,7 +212,10 @@ impl Epoch {
     }
 
     fn start(&self) -> f64 {
-        self.spans.values().map(|span| span.start).fold(f64::INFINITY, f64::min)
+        self.spans
+            .values()
+            .map(|span| span.start)
+            .fold(f64::INFINITY, f64::min)
     }
 
     /// What is added to its times to have it follow streams that end at `ends`.
@@ -211,7 +236,11 @@ impl Epoch {
         let overlaps = both().map(|(span, end)| end - (span.start + offset));
         let overlap = overlaps.fold(0.0, f64::max);
 
-        if overlap > OVERLAP { offset + overlap } else { offset }
+        if overlap > OVERLAP {
+            offset + overlap
+        } else {
+            offset
+        }
     }
 }
 
@@ -221,7 +250,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn packet(stream: u32, time: f64, duration: f64) -> Packet {
-        let line = format!("stream_index={stream}|pts_time={time}|dts_time={time}|duration_time={duration}|flags=K");
+        let line = format!(
+            "stream_index={stream}|pts_time={time}|dts_time={time}|duration_time={duration}|flags=K"
+        );
         Packet::parse(&line).unwrap()
     }
 
@@ -230,7 +261,8 @@ mod tests {
         let mut packets: Vec<Packet> = (0..seconds * 25)
             .map(|n| packet(0, start + f64::from(n) / 25.0, 0.04))
             .collect();
-        packets.extend((0..seconds * 50).map(|n| packet(1, start + 0.01 + f64::from(n) / 50.0, 0.02)));
+        packets
+            .extend((0..seconds * 50).map(|n| packet(1, start + 0.01 + f64::from(n) / 50.0, 0.02)));
         packets.sort_by(|a, b| a.dts.unwrap().total_cmp(&b.dts.unwrap()));
         packets
     }
@@ -243,7 +275,10 @@ mod tests {
 
     /// The times of a stream once repaired.
     fn times(packets: &[Packet], repair: &ClockRepair, stream: u32) -> Vec<f64> {
-        let of_stream = packets.iter().filter(|packet| packet.stream == stream).enumerate();
+        let of_stream = packets
+            .iter()
+            .filter(|packet| packet.stream == stream)
+            .enumerate();
         let shifts = repair.shifts.get(&stream).cloned().unwrap_or_default();
 
         let moved = |number: usize| -> i64 {
@@ -267,7 +302,9 @@ mod tests {
         assert_eq!(repaired(&muted), None);
 
         // Slides that change every twelve seconds.
-        let slides: Vec<Packet> = (0..9).map(|n| packet(0, f64::from(n) * 12.0, 12.0)).collect();
+        let slides: Vec<Packet> = (0..9)
+            .map(|n| packet(0, f64::from(n) * 12.0, 12.0))
+            .collect();
         assert_eq!(repaired(&slides), None);
     }
 
@@ -276,7 +313,10 @@ mod tests {
         for second in [1.4, 0.0, 60.0, 3600.0, 95_443.0] {
             let joined = [programme(20.0, 5), programme(second, 5), programme(1.0, 3)].concat();
             let repair = repaired(&joined).unwrap();
-            assert!((repair.duration - 13.03).abs() < 0.021, "{second}: {repair:?}");
+            assert!(
+                (repair.duration - 13.03).abs() < 0.021,
+                "{second}: {repair:?}"
+            );
 
             for stream in [0, 1] {
                 let times = times(&joined, &repair, stream);
@@ -288,7 +328,11 @@ mod tests {
                 );
             }
 
-            let firsts = |stream: usize| repair.shifts[&(stream as u32)].iter().map(|shift| shift.micros);
+            let firsts = |stream: usize| {
+                repair.shifts[&(stream as u32)]
+                    .iter()
+                    .map(|shift| shift.micros)
+            };
             assert!(firsts(0).eq(firsts(1)), "{repair:?}");
         }
     }
@@ -313,7 +357,11 @@ mod tests {
     #[test]
     fn what_lies_before_the_first_key_packet_is_not_counted() {
         let mut joined = [programme(20.0, 5), programme(1.0, 5)].concat();
-        for early in joined.iter_mut().filter(|packet| packet.stream == 0).take(10) {
+        for early in joined
+            .iter_mut()
+            .filter(|packet| packet.stream == 0)
+            .take(10)
+        {
             early.key = false;
         }
         assert_eq!(repaired(&joined).unwrap().shifts[&0][0].packet, 125 - 10);

@@ -1,4 +1,5 @@
-//! What ffmpeg may open: one source, over one protocol, in a container that cannot name other files or hosts.
+//! What ffmpeg may open: one source, over one protocol, in a container that cannot name other files
+//! or hosts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,20 +7,22 @@ use std::path::{Path, PathBuf};
 use media::ladder::Limits;
 use url::Url;
 
-/// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no scripts, no images, no captures: a
-/// disguised one of those makes ffmpeg open local files or foreign hosts.
-const DEMUXERS: &str =
-    "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
+/// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no
+/// scripts, no images, no captures: a disguised one of those makes ffmpeg open local files or
+/// foreign hosts.
+const DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
 
-/// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes may claim any number of samples,
-/// and is laid out in one block; that of 48 hours at 60 frames a second takes half of this, as does one plane of an 8K picture.
+/// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes
+/// may claim any number of samples, and is laid out in one block; that of 48 hours at 60 frames a
+/// second takes half of this, as does one plane of an 8K picture.
 const LARGEST_BLOCK: &str = "536870912";
 
-/// Streams at which a container is given up: far more than are accepted, so that what has a few too many can still be counted, and what has
-/// a font for every sign can be read.
+/// Streams at which a container is given up: far more than are accepted, so that what has a few too
+/// many can still be counted, and what has a font for every sign can be read.
 const MOST_STREAMS: &str = "1000";
 
-/// Microseconds and bytes that are read of a source whose tracks begin late, until all of them are known.
+/// Microseconds and bytes that are read of a source whose tracks begin late, until all of them are
+/// known.
 const DEEP: (&str, &str) = ("60000000", "100000000");
 
 /// A source as ffmpeg is told of it.
@@ -52,13 +55,18 @@ impl Input {
             url: url.to_owned(),
             protocols: "http,tcp",
             demuxers: DEMUXERS,
-            place: Place::Port(Url::parse(url).ok().and_then(|url| url.port_or_known_default())),
+            place: Place::Port(
+                Url::parse(url)
+                    .ok()
+                    .and_then(|url| url.port_or_known_default()),
+            ),
             pixels: Limits::default().pixels,
             deep: false,
         }
     }
 
-    /// A file of this machine, for the offline commands. A relative path is looked for in the folder the run works in.
+    /// A file of this machine, for the offline commands. A relative path is looked for in the
+    /// folder the run works in.
     #[must_use]
     pub fn file(path: &Path) -> Self {
         Self {
@@ -99,16 +107,17 @@ impl Input {
         }
     }
 
-    /// The same source, of which no picture larger than `pixels` is decoded: a container may promise a small one, and a stream may turn
-    /// into a large one on its way.
+    /// The same source, of which no picture larger than `pixels` is decoded: a container may
+    /// promise a small one, and a stream may turn into a large one on its way.
     #[must_use]
     pub fn decoding(mut self, pixels: u64) -> Self {
         self.pixels = pixels;
         self
     }
 
-    /// The same source, read until all of its tracks are known where `deep` says so: at most 60 s or 100 MB of it, instead of the first
-    /// 5 s or 5 MB. Whoever takes pictures or sound of a track must know it as the probe did.
+    /// The same source, read until all of its tracks are known where `deep` says so: at most 60 s
+    /// or 100 MB of it, instead of the first 5 s or 5 MB. Whoever takes pictures or sound of a
+    /// track must know it as the probe did.
     #[must_use]
     pub const fn looking(mut self, deep: bool) -> Self {
         self.deep = deep;
@@ -127,7 +136,8 @@ impl Input {
         &self.url
     }
 
-    /// The options that go before the URL, and the URL itself where `-i` introduces it (ffmpeg and ffprobe alike).
+    /// The options that go before the URL, and the URL itself where `-i` introduces it (ffmpeg and
+    /// ffprobe alike).
     #[must_use]
     pub fn args(&self) -> Vec<String> {
         // Decoders lay pictures out in whole blocks, which may be an eighth larger.

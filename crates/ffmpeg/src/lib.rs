@@ -1,8 +1,11 @@
-//! The one door to ffmpeg and ffprobe: everything in production that starts a process is in this crate.
+//! The one door to ffmpeg and ffprobe: everything in production that starts a process is in this
+//! crate.
 //!
-//! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they may open), [`sniff`] (what the
-//! first bytes say, before any process starts), [`mod@probe`] (what a source holds and when), [`argv`] (the command lines, as
-//! values), [`sandbox`] (what every run is confined by), [`process`] (one supervised run), [`rest`] (the end of what it wrote), [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
+//! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they
+//! may open), [`sniff`] (what the first bytes say, before any process starts), [`mod@probe`] (what
+//! a source holds and when), [`argv`] (the command lines, as values), [`sandbox`] (what every run
+//! is confined by), [`process`] (one supervised run), [`rest`] (the end of what it wrote),
+//! [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
 
 pub mod argv;
 pub mod input;

@@ -1,4 +1,5 @@
-//! Reading lines from a child without trusting it: neither a line nor the whole may grow without bound.
+//! Reading lines from a child without trusting it: neither a line nor the whole may grow without
+//! bound.
 
 use std::io;
 
@@ -7,8 +8,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// Bytes at which longer lines are cut; nothing we read has lines of this length.
 const LONGEST: usize = 64 * 1024;
 
-/// Calls `each` with every line of `reader`, without its line end, until the end of the stream. Bytes that are no UTF-8 are replaced.
-pub(super) async fn for_each_line(mut reader: impl AsyncRead + Unpin, mut each: impl FnMut(&str)) -> io::Result<()> {
+/// Calls `each` with every line of `reader`, without its line end, until the end of the stream.
+/// Bytes that are no UTF-8 are replaced.
+pub(super) async fn for_each_line(
+    mut reader: impl AsyncRead + Unpin,
+    mut each: impl FnMut(&str),
+) -> io::Result<()> {
     let mut block = vec![0; 16 * 1024];
     let mut line = Vec::new();
 
@@ -48,8 +53,8 @@ impl Tail {
     /// Kept bytes.
     const ROOM: usize = 8 * 1024;
 
-    /// Adds a line and forgets the oldest ones beyond the room. What titles and names in a source bring into a log is kept from acting
-    /// on the terminal of whoever reads it.
+    /// Adds a line and forgets the oldest ones beyond the room. What titles and names in a source
+    /// bring into a log is kept from acting on the terminal of whoever reads it.
     pub(super) fn push(&mut self, line: &str) {
         if line.trim().is_empty() {
             return;
@@ -82,7 +87,9 @@ mod tests {
 
     async fn collect(bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
-        for_each_line(bytes, |line| lines.push(line.to_owned())).await.unwrap();
+        for_each_line(bytes, |line| lines.push(line.to_owned()))
+            .await
+            .unwrap();
         lines
     }
 

@@ -1,4 +1,5 @@
-//! How loud a track is (EBU R 128), as [`super::argv::loudness`] had it measured, and how far that is from what is wished.
+//! How loud a track is (EBU R 128), as [`super::argv::loudness`] had it measured, and how far that
+//! is from what is wished.
 
 use std::path::Path;
 
@@ -13,8 +14,8 @@ const SILENCE: f64 = -60.0;
 /// Decibels; more would only be noise.
 const LARGEST: f64 = 24.0;
 
-/// The gain in dB that brings a track to `target` LUFS, from the file of its measurements; nothing for silence, or where there is no
-/// measurement.
+/// The gain in dB that brings a track to `target` LUFS, from the file of its measurements; nothing
+/// for silence, or where there is no measurement.
 pub async fn gain(file: &Path, target: f64) -> Option<f64> {
     let mut file = tokio::fs::File::open(file).await.ok()?;
     let length = file.metadata().await.ok()?.len();
@@ -33,7 +34,12 @@ pub async fn gain(file: &Path, target: f64) -> Option<f64> {
 /// The last integrated loudness, which is that of the whole track.
 fn integrated(measurements: &str) -> Option<f64> {
     let lines = measurements.lines().rev();
-    let mut values = lines.filter_map(|line| line.strip_prefix("lavfi.r128.I=")?.trim().parse::<f64>().ok());
+    let mut values = lines.filter_map(|line| {
+        line.strip_prefix("lavfi.r128.I=")?
+            .trim()
+            .parse::<f64>()
+            .ok()
+    });
     values.find(|value| value.is_finite())
 }
 
@@ -63,7 +69,11 @@ mod tests {
         ] {
             std::fs::write(&file, format!("{many}lavfi.r128.I={last}\n")).unwrap();
             let found = gain(&file, -16.0).await;
-            assert_eq!(found.map(|gain| (gain * 100.0).round() / 100.0), wanted, "{last}");
+            assert_eq!(
+                found.map(|gain| (gain * 100.0).round() / 100.0),
+                wanted,
+                "{last}"
+            );
         }
 
         assert_eq!(gain(&folder.path().join("none"), -16.0).await, None);

@@ -1,8 +1,8 @@
-//! The packet lines ffprobe prints for `-of compact=print_section=0`: `key=value` pairs between bars.
+//! The packet lines ffprobe prints for `-of compact=print_section=0`: `key=value` pairs between
+//! bars.
 
 /// What we ask of every packet.
-pub(super) const ENTRIES: &str =
-    "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=discard_padding";
+pub(super) const ENTRIES: &str = "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=discard_padding";
 
 /// One packet of a source.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,7 +17,8 @@ pub(super) struct Packet {
     pub(super) dts: Option<f64>,
     /// Seconds, 0 where unknown.
     pub(super) duration: f64,
-    /// Samples at its end that are decoded but never heard: what a coder filled its last packets up with.
+    /// Samples at its end that are decoded but never heard: what a coder filled its last packets up
+    /// with.
     pub(super) padding: u32,
     /// Whether decoding can begin here.
     pub(super) key: bool,
@@ -48,7 +49,9 @@ impl Packet {
                 "dts_time" => packet.dts = seconds(value),
                 "duration_time" => packet.duration = seconds(value).unwrap_or(0.0).max(0.0),
                 "discard_padding" => packet.padding = value.parse().unwrap_or(0),
-                "flags" => (packet.key, packet.discarded) = (value.contains('K'), value.contains('D')),
+                "flags" => {
+                    (packet.key, packet.discarded) = (value.contains('K'), value.contains('D'))
+                }
                 _ => {}
             }
         }
@@ -63,7 +66,10 @@ impl Packet {
 }
 
 fn seconds(value: &str) -> Option<f64> {
-    value.parse().ok().filter(|seconds: &f64| seconds.is_finite())
+    value
+        .parse()
+        .ok()
+        .filter(|seconds: &f64| seconds.is_finite())
 }
 
 #[cfg(test)]

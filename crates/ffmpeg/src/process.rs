@@ -1,4 +1,5 @@
-//! One supervised run of ffmpeg: its progress, its deadlines, its end. Whatever happens, the process group is killed and reaped.
+//! One supervised run of ffmpeg: its progress, its deadlines, its end. Whatever happens, the
+//! process group is killed and reaped.
 
 use std::io;
 use std::process::ExitStatus;
@@ -48,7 +49,8 @@ pub struct Run<'a> {
     pub tool: &'a Tool,
     /// Its arguments, which ask for `-progress pipe:1`.
     pub args: &'a [String],
-    /// What it may reach and use: the folder it runs and writes in, and its source. The folders its output goes to must be there.
+    /// What it may reach and use: the folder it runs and writes in, and its source. The folders its
+    /// output goes to must be there.
     pub policy: SandboxPolicy,
     /// How long it may take.
     pub limits: Limits,
@@ -95,14 +97,17 @@ impl Exit {
             // What asks for so much more than its plan is a trap, and would be one again.
             End::Exceeded => Some(Code::ExceedsPolicy),
             End::Failed(status) if status.code() == Some(DAMAGED) => Some(Code::DecodeErrors),
-            End::Failed(_) if self.stderr_tail.contains("No space left on device") => Some(Code::DiskFull),
+            End::Failed(_) if self.stderr_tail.contains("No space left on device") => {
+                Some(Code::DiskFull)
+            }
             End::Failed(_) => Some(Code::FfmpegCrashed),
             End::Stalled | End::TimedOut => Some(Code::FfmpegStalled),
         }
     }
 }
 
-/// Runs ffmpeg until it ends, is stopped, or is over a limit. Dropping the future kills and reaps the process too.
+/// Runs ffmpeg until it ends, is stopped, or is over a limit. Dropping the future kills and reaps
+/// the process too.
 ///
 /// # Errors
 /// When the program cannot be started or its pipes break.
@@ -145,8 +150,9 @@ async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Res
             frames: tick.frames,
             out_time: tick.out_time,
             external: (run.external_work)(),
-            // Less than a hundredth of a processor is no work: out of memory, ffmpeg was seen to try again for ever, asleep in between.
-            // As many ticks as the stall time has seconds are that share, for ticks are hundredths of a second.
+            // Less than a hundredth of a processor is no work: out of memory, ffmpeg was seen to
+            // try again for ever, asleep in between. As many ticks as the stall time has seconds
+            // are that share, for ticks are hundredths of a second.
             cpu: pid.and_then(cpu_ticks).unwrap_or(0) / run.limits.stall.as_secs().max(1),
         }
     };
@@ -199,7 +205,8 @@ mod tests {
             let mut bench = Self::new();
             bench.tool.ffmpeg = bench.folder.path().join("ffmpeg");
             std::fs::write(&bench.tool.ffmpeg, format!("#!/bin/sh\n{script}\n")).unwrap();
-            std::fs::set_permissions(&bench.tool.ffmpeg, std::fs::Permissions::from_mode(0o755)).unwrap();
+            std::fs::set_permissions(&bench.tool.ffmpeg, std::fs::Permissions::from_mode(0o755))
+                .unwrap();
             bench
         }
 
@@ -230,7 +237,9 @@ mod tests {
 
     /// Waits until the process of a `/proc` folder is dead: gone, or not yet reaped by init.
     async fn dead(process: &Path) {
-        let alive = || std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        let alive = || {
+            std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
         let gone = async {
             while alive() {
                 tokio::task::yield_now().await;
@@ -248,7 +257,8 @@ mod tests {
         let mut args: Vec<String> = ["-v", "error", "-nostdin", "-y"].map(str::to_owned).into();
         args.extend(source);
         // Put in afterwards, since the arguments are split at spaces.
-        *args.last_mut().unwrap() = "title=size=1kB time=00:00:01 bitrate=1kbits/s speed=1x\nprogress=end".to_owned();
+        *args.last_mut().unwrap() =
+            "title=size=1kB time=00:00:01 bitrate=1kbits/s speed=1x\nprogress=end".to_owned();
         args.push("crafted.mp4".to_owned());
 
         let made = run(Run {
@@ -283,15 +293,21 @@ mod tests {
             .run("-nostdin -i nothing.mp4 -f null - -progress pipe:1 -nostats")
             .await;
         assert!(matches!(exit.end, End::Failed(_)));
-        assert!(exit.stderr_tail.contains("No such file"), "{}", exit.stderr_tail);
+        assert!(
+            exit.stderr_tail.contains("No such file"),
+            "{}",
+            exit.stderr_tail
+        );
         assert_eq!(exit.code(), Some(Code::FfmpegCrashed));
     }
 
     #[tokio::test]
     async fn a_full_disk_is_told_from_other_ends() {
-        let exit = Bench::scripted("echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1")
-            .run("")
-            .await;
+        let exit = Bench::scripted(
+            "echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1",
+        )
+        .run("")
+        .await;
         assert_eq!(exit.code(), Some(Code::DiskFull));
     }
 
@@ -301,14 +317,21 @@ mod tests {
         let mut resource_limits = ResourceLimits::readback();
         resource_limits.file = 100_000;
 
-        let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v rawvideo -f rawvideo frames";
+        let args =
+            "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v rawvideo -f rawvideo frames";
         let exit = bench.run_with(resource_limits, args).await;
-        assert_eq!((exit.end, exit.code()), (End::Exceeded, Some(Code::ExceedsPolicy)));
+        assert_eq!(
+            (exit.end, exit.code()),
+            (End::Exceeded, Some(Code::ExceedsPolicy))
+        );
 
         resource_limits.processor = Duration::from_secs(1);
         let args = "-nostdin -v error -f lavfi -i testsrc=s=640x360:r=25 -c:v libx264 -f null -";
         let exit = bench.run_with(resource_limits, args).await;
-        assert_eq!((exit.end, exit.code()), (End::Exceeded, Some(Code::ExceedsPolicy)));
+        assert_eq!(
+            (exit.end, exit.code()),
+            (End::Exceeded, Some(Code::ExceedsPolicy))
+        );
     }
 
     #[tokio::test]
@@ -322,7 +345,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_that_only_naps_is_stalled_although_it_wakes_up() {
-        let mut bench = Bench::scripted("exec /usr/bin/perl -e 'select(undef, undef, undef, 0.01) while 1'");
+        let mut bench =
+            Bench::scripted("exec /usr/bin/perl -e 'select(undef, undef, undef, 0.01) while 1'");
         bench.limits.stall = Duration::from_secs(2);
         assert_eq!(bench.run("").await.end, End::Stalled);
     }
@@ -332,14 +356,18 @@ mod tests {
         let mut bench = Bench::scripted("echo $$ > pid; exec sleep 1000");
         bench.limits.stall = Duration::from_millis(200);
         let exit = bench.run("").await;
-        assert_eq!((exit.end, exit.code()), (End::Stalled, Some(Code::FfmpegStalled)));
+        assert_eq!(
+            (exit.end, exit.code()),
+            (End::Stalled, Some(Code::FfmpegStalled))
+        );
         assert!(!bench.pid().exists());
     }
 
     #[tokio::test]
     async fn a_run_that_only_burns_time_is_over_at_its_wall() {
         let mut bench = Bench::scripted("while :; do :; done");
-        // The stall time is the shorter one: it does not end the run, for processor time counts as work.
+        // The stall time is the shorter one: it does not end the run, for processor time counts as
+        // work.
         bench.limits = Limits {
             wall: Duration::from_millis(600),
             stall: Duration::from_millis(400),
@@ -379,8 +407,15 @@ mod tests {
     #[tokio::test]
     async fn progress_ends_with_the_number_of_frames() {
         let bench = Bench::new();
-        make(bench.folder.path(), "a.mp4", "-f lavfi -i testsrc=s=64x64:r=10:d=2").await;
-        bench.run("-nostdin -i a.mp4 -f null - -progress pipe:1 -nostats").await;
+        make(
+            bench.folder.path(),
+            "a.mp4",
+            "-f lavfi -i testsrc=s=64x64:r=10:d=2",
+        )
+        .await;
+        bench
+            .run("-nostdin -i a.mp4 -f null - -progress pipe:1 -nostats")
+            .await;
         let tick = *bench.ticks.borrow();
         assert_eq!((tick.frames, tick.done), (20, true));
     }

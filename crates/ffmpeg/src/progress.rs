@@ -1,4 +1,5 @@
-//! The `key=value` lines ffmpeg writes for `-progress pipe:1`: made by ffmpeg alone, unlike its log, which repeats what sources say.
+//! The `key=value` lines ffmpeg writes for `-progress pipe:1`: made by ffmpeg alone, unlike its
+//! log, which repeats what sources say.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use std::time::Duration;
 pub struct Tick {
     /// Frames given to the first video encoder; 0 where there is none.
     pub frames: u64,
-    /// Time of the last packet written, on the output's clock: for a chunk that is the source's timeline, not the time since its start.
+    /// Time of the last packet written, on the output's clock: for a chunk that is the source's
+    /// timeline, not the time since its start.
     pub out_time: Duration,
     /// Media seconds per second of wall time; 0 while unknown.
     pub speed: f64,
@@ -22,7 +24,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Takes one line; gives a tick when the line ends a block. Lines it does not know change nothing.
+    /// Takes one line; gives a tick when the line ends a block. Lines it does not know change
+    /// nothing.
     pub(super) fn line(&mut self, line: &str) -> Option<Tick> {
         let (key, value) = line.split_once('=')?;
         let value = value.trim();
@@ -31,7 +34,9 @@ impl Progress {
             "frame" => self.tick.frames = value.parse().unwrap_or(self.tick.frames),
             // Negative or `N/A` before the first packet.
             "out_time_us" => {
-                self.tick.out_time = value.parse().map_or(self.tick.out_time, Duration::from_micros);
+                self.tick.out_time = value
+                    .parse()
+                    .map_or(self.tick.out_time, Duration::from_micros);
             }
             "speed" => self.tick.speed = speed(value).unwrap_or(self.tick.speed),
             "progress" => {
@@ -76,7 +81,10 @@ mod tests {
             done: false,
         };
         assert_eq!(progress.line("progress=continue"), Some(tick));
-        assert_eq!(progress.line("progress=end"), Some(Tick { done: true, ..tick }));
+        assert_eq!(
+            progress.line("progress=end"),
+            Some(Tick { done: true, ..tick })
+        );
     }
 
     #[test]
@@ -98,7 +106,10 @@ mod tests {
         }
 
         let tick = progress.line("progress=continue").unwrap();
-        assert_eq!((tick.frames, tick.out_time, tick.speed), (7, Duration::ZERO, 0.0));
+        assert_eq!(
+            (tick.frames, tick.out_time, tick.speed),
+            (7, Duration::ZERO, 0.0)
+        );
     }
 
     proptest! {

@@ -7,8 +7,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::argv::segment_file;
 
-/// Joins to segment `last` what ffmpeg wrote behind it, in the folder of a rendition, once ffmpeg has ended. A segment may hold several
-/// fragments.
+/// Joins to segment `last` what ffmpeg wrote behind it, in the folder of a rendition, once ffmpeg
+/// has ended. A segment may hold several fragments.
 ///
 /// # Errors
 /// Those of the files.
@@ -21,7 +21,10 @@ pub async fn join(folder: &Path, last: u32) -> io::Result<()> {
             read => read?,
         };
 
-        let mut file = tokio::fs::OpenOptions::new().append(true).open(&whole).await?;
+        let mut file = tokio::fs::OpenOptions::new()
+            .append(true)
+            .open(&whole)
+            .await?;
         file.write_all(&bytes).await?;
         file.flush().await?;
         // It goes only now, so that an error on the way loses nothing.

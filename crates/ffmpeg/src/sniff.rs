@@ -1,4 +1,5 @@
-//! What the first bytes of an upload say, before any process sees it: is it worth probing, and may it be probed at all?
+//! What the first bytes of an upload say, before any process sees it: is it worth probing, and may
+//! it be probed at all?
 
 use media::ladder::Refusal;
 use streams::Code;
@@ -45,7 +46,10 @@ impl Sniff {
     /// What a probe that gives up means of such bytes, where that says more than the probe can.
     #[must_use]
     pub fn explain(self, code: Code) -> Option<Refusal> {
-        let is_unknown = matches!(code, Code::ForbiddenContainer | Code::NotMedia | Code::NoTracks);
+        let is_unknown = matches!(
+            code,
+            Code::ForbiddenContainer | Code::NotMedia | Code::NoTracks
+        );
         (self == Self::AnimatedWebp && is_unknown).then(|| {
             let message = "The file is an animated WebP, which this server's ffmpeg cannot decode (ffmpeg 9 can); please upload it as a GIF or a video.";
             Refusal::new(Code::UnsupportedCodec, message)
@@ -53,7 +57,8 @@ impl Sniff {
     }
 }
 
-/// Judges the first bytes of an object of `size` bytes; `head` holds its first [`HEAD_BYTES`], or all of it.
+/// Judges the first bytes of an object of `size` bytes; `head` holds its first [`HEAD_BYTES`], or
+/// all of it.
 #[must_use]
 pub fn sniff(head: &[u8], size: u64) -> Sniff {
     if head.is_empty() {
@@ -83,8 +88,8 @@ pub fn sniff(head: &[u8], size: u64) -> Sniff {
     iso_media(head, size)
 }
 
-/// Where the index of ISO media begins that lies behind its media, so that the head does not show it; nothing for all others. What is there
-/// is for [`is_protected`].
+/// Where the index of ISO media begins that lies behind its media, so that the head does not show
+/// it; nothing for all others. What is there is for [`is_protected`].
 #[must_use]
 pub fn index_at(head: &[u8], size: u64) -> Option<u64> {
     let mut at = 0_u64;
@@ -96,15 +101,19 @@ pub fn index_at(head: &[u8], size: u64) -> Option<u64> {
         if kind == *b"mdat" {
             return Some(at);
         }
-        if !matches!(&kind, b"ftyp" | b"wide" | b"free" | b"skip" | b"uuid" | b"pnot") {
+        if !matches!(
+            &kind,
+            b"ftyp" | b"wide" | b"free" | b"skip" | b"uuid" | b"pnot"
+        ) {
             return None;
         }
     }
     None
 }
 
-/// Whether bytes of an index say that the media is encrypted: by Common Encryption or the like in ISO media (`sinf`, ISO/IEC 14496-12 section 8.12),
-/// in Matroska (`ContentEncAlgo` AES, RFC 9559 section 5.1.4.1.31) or in ASF (its two objects on encryption).
+/// Whether bytes of an index say that the media is encrypted: by Common Encryption or the like in
+/// ISO media (`sinf`, ISO/IEC 14496-12 section 8.12), in Matroska (`ContentEncAlgo` AES, RFC 9559
+/// section 5.1.4.1.31) or in ASF (its two objects on encryption).
 #[must_use]
 pub fn is_protected(bytes: &[u8]) -> bool {
     const ASF: [[u8; 16]; 2] = [
@@ -124,7 +133,8 @@ pub fn is_protected(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether most packets of a transport stream that carry anything are scrambled (ISO/IEC 13818-1 section 2.4.3.3).
+/// Whether most packets of a transport stream that carry anything are scrambled (ISO/IEC 13818-1
+/// section 2.4.3.3).
 fn is_scrambled(head: &[u8]) -> bool {
     const PACKET: usize = 188;
     let packets = || head.chunks_exact(PACKET);
@@ -133,8 +143,11 @@ fn is_scrambled(head: &[u8]) -> bool {
     }
 
     // It has a payload, and is no null packet (PID 0x1fff).
-    let carries = |packet: &&[u8]| packet[3] & 0x10 != 0 && (packet[1] & 0x1f, packet[2]) != (0x1f, 0xff);
-    let scrambled = packets().filter(carries).filter(|packet| packet[3] & 0xc0 != 0);
+    let carries =
+        |packet: &&[u8]| packet[3] & 0x10 != 0 && (packet[1] & 0x1f, packet[2]) != (0x1f, 0xff);
+    let scrambled = packets()
+        .filter(carries)
+        .filter(|packet| packet[3] & 0xc0 != 0);
     2 * scrambled.count() > packets().filter(carries).count()
 }
 
@@ -144,8 +157,8 @@ fn is_animated_webp(head: &[u8]) -> bool {
     is_webp && head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0)
 }
 
-/// Whether a PNG says that it is animated: its control chunk comes before its first data (PNG third edition,
-/// section 11.3.6.1).
+/// Whether a PNG says that it is animated: its control chunk comes before its first data (PNG third
+/// edition, section 11.3.6.1).
 fn is_animated_png(head: &[u8]) -> bool {
     let first = |kind: &[u8; 4]| head.windows(4).position(|window| window == kind);
     match (first(b"acTL"), first(b"IDAT")) {
@@ -157,8 +170,8 @@ fn is_animated_png(head: &[u8]) -> bool {
 fn is_still_image(head: &[u8]) -> bool {
     let starts = |magic: &[u8]| head.starts_with(magic);
     let riff_webp = starts(b"RIFF") && head.get(8..12) == Some(b"WEBP");
-    let heif =
-        head.get(4..8) == Some(b"ftyp") && matches!(head.get(8..12), Some(b"heic" | b"heix" | b"mif1" | b"avif"));
+    let heif = head.get(4..8) == Some(b"ftyp")
+        && matches!(head.get(8..12), Some(b"heic" | b"heix" | b"mif1" | b"avif"));
     // A bitmap's header repeats zeros where a text that begins with the letters BM has none.
     let bitmap = starts(b"BM") && head.get(6..10) == Some(&[0; 4]);
     let magics: [&[u8]; 5] = [b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"8BPS", b"\0\0\x01\0"];
@@ -167,7 +180,8 @@ fn is_still_image(head: &[u8]) -> bool {
     riff_webp || heif || bitmap || png || magics.into_iter().any(starts)
 }
 
-/// Playlists, manifests and scripts, also behind a byte order mark and white space, in any case of letters.
+/// Playlists, manifests and scripts, also behind a byte order mark and white space, in any case of
+/// letters.
 fn forbidden(head: &[u8]) -> Option<&'static str> {
     // Speech of telephones begins as scripts do.
     if head.starts_with(b"#!AMR") {
@@ -178,7 +192,8 @@ fn forbidden(head: &[u8]) -> Option<&'static str> {
     let text: Vec<u8> = text
         .iter()
         .copied()
-        // UTF-16 texts have a zero beside every letter, and begin with a mark of two bytes that are no letters.
+        // UTF-16 texts have a zero beside every letter, and begin with a mark of two bytes that are
+        // no letters.
         .filter(|byte| !matches!(byte, 0 | 0xfe | 0xff))
         .skip_while(u8::is_ascii_whitespace)
         .take(32)
@@ -215,7 +230,9 @@ fn is_text(head: &[u8]) -> bool {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
         // The head may end within a letter.
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or(""),
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or("")
+        }
         Err(_) => return false,
     };
     !text.is_empty()
@@ -224,8 +241,9 @@ fn is_text(head: &[u8]) -> bool {
             .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}' | '\u{1b}'))
 }
 
-/// Walks the top-level boxes (ISO/IEC 14496-12 section 4.2) as far as the head shows them. Media data that ends behind the end of the object
-/// may be cut, or say a little too much: that is for its packets to tell.
+/// Walks the top-level boxes (ISO/IEC 14496-12 section 4.2) as far as the head shows them. Media
+/// data that ends behind the end of the object may be cut, or say a little too much: that is for
+/// its packets to tell.
 fn iso_media(head: &[u8], size: u64) -> Sniff {
     if !matches!(
         head.get(4..8),
@@ -306,7 +324,13 @@ mod tests {
         assert_eq!(sniff(&png("acTL----IDAT"), 100), Sniff::Perhaps);
         assert_eq!(sniff(&png("IDAT----acTL"), 100), Sniff::StillImage);
 
-        let webp = |flags: u8| [b"RIFF\x10\0\0\0WEBPVP8X\x0a\0\0\0".as_slice(), &[flags, 0, 0, 0]].concat();
+        let webp = |flags: u8| {
+            [
+                b"RIFF\x10\0\0\0WEBPVP8X\x0a\0\0\0".as_slice(),
+                &[flags, 0, 0, 0],
+            ]
+            .concat()
+        };
         assert_eq!(sniff(&webp(2), 100), Sniff::AnimatedWebp);
         assert_eq!(sniff(&webp(0), 100), Sniff::StillImage);
         assert_eq!(sniff(b"#!AMR\n\x3c\x91\x17", 100), Sniff::Perhaps);
@@ -325,7 +349,10 @@ mod tests {
         let stream = |scrambling: u8| packet(scrambling).repeat(20);
         assert_eq!(sniff(&stream(0x80), 9999), Sniff::Protected);
         assert_eq!(sniff(&stream(0), 9999), Sniff::Perhaps);
-        assert_eq!(sniff(&[stream(0), packet(0xc0)].concat(), 9999), Sniff::Perhaps);
+        assert_eq!(
+            sniff(&[stream(0), packet(0xc0)].concat(), 9999),
+            Sniff::Perhaps
+        );
     }
 
     #[test]
@@ -358,7 +385,10 @@ mod tests {
             );
         }
 
-        let utf16: Vec<u8> = "\u{feff}#EXTM3U".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16: Vec<u8> = "\u{feff}#EXTM3U"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
         assert_eq!(sniff(&utf16, 100).code(), Some(Code::ForbiddenContainer));
     }
 
@@ -374,7 +404,10 @@ mod tests {
         let head = boxes(&[(b"ftyp", 24), (b"mdat", 1000)]);
         assert_eq!(sniff(&head, 500), Sniff::NoMoov);
         assert_eq!(sniff(&head, 5000), Sniff::Perhaps);
-        assert_eq!(sniff(&boxes(&[(b"ftyp", 24), (b"mdat", 0)]), 500), Sniff::NoMoov);
+        assert_eq!(
+            sniff(&boxes(&[(b"ftyp", 24), (b"mdat", 0)]), 500),
+            Sniff::NoMoov
+        );
     }
 
     #[test]
@@ -395,7 +428,9 @@ mod tests {
             ("plain.ts", "", Sniff::Perhaps),
             ("plain.gif", "", Sniff::Perhaps),
         ] {
-            let bytes = std::fs::read(make(folder.path(), name, &format!("{source} {options}")).await).unwrap();
+            let bytes =
+                std::fs::read(make(folder.path(), name, &format!("{source} {options}")).await)
+                    .unwrap();
             let judge = |length: usize| sniff(&bytes[..length.min(HEAD_BYTES)], length as u64);
             assert_eq!(judge(bytes.len()), Sniff::Perhaps, "{name}");
             assert_eq!(judge(bytes.len() * 6 / 10), truncated, "{name}");

@@ -1,4 +1,5 @@
-//! When the streams of a source begin and end, from its packets. The container's word on it is often wrong, its packets are not.
+//! When the streams of a source begin and end, from its packets. The container's word on it is
+//! often wrong, its packets are not.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use super::packet::Packet;
 /// Seconds; what lasts longer is a gap, or one picture.
 const LONGEST_PACKET: f64 = 2.0;
 
-/// First and last times of streams, in seconds, from any set of their packets, and the times of pictures.
+/// First and last times of streams, in seconds, from any set of their packets, and the times of
+/// pictures.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Spans {
     streams: BTreeMap<u32, Span>,
@@ -19,7 +21,8 @@ pub(super) struct Spans {
     kept: usize,
 }
 
-/// So many times of pictures are kept at most: five hours of 60 a second, in 16 MB. What comes later does not count for the rate.
+/// So many times of pictures are kept at most: five hours of 60 a second, in 16 MB. What comes
+/// later does not count for the rate.
 const MOST_PICTURES: usize = 1 << 20;
 
 /// The times of pictures of one stream, as their packets came.
@@ -41,8 +44,8 @@ impl Pictures {
         self.decoded.extend(packet.dts);
     }
 
-    /// Times at which one picture follows another. Program streams have presentation times for some packets only; the clock they are
-    /// decoded by beats the same.
+    /// Times at which one picture follows another. Program streams have presentation times for some
+    /// packets only; the clock they are decoded by beats the same.
     fn times(&self) -> Vec<f64> {
         let has_all = |times: &Vec<f64>| times.len() == self.count;
         let clocks = [&self.shown, &self.decoded];
@@ -53,7 +56,8 @@ impl Pictures {
             .clone()
     }
 
-    /// Times of a piece that was cut off: of the last pictures that were read, some are still missing between others.
+    /// Times of a piece that was cut off: of the last pictures that were read, some are still
+    /// missing between others.
     pub(super) fn cut(&self) -> Vec<f64> {
         let decoded = self.decoded.last().copied().unwrap_or(f64::INFINITY);
         let mut times = self.times();
@@ -73,7 +77,8 @@ pub(super) struct Span {
     pub(super) end: f64,
     /// Samples before the end that are never heard.
     pub(super) padding: u32,
-    /// Seconds of the longest packet; the time from one to the next where the container gives no durations.
+    /// Seconds of the longest packet; the time from one to the next where the container gives no
+    /// durations.
     pub(super) packet: f64,
     /// Packets without a time since the last one that had one.
     untimed: u32,
@@ -114,7 +119,8 @@ impl Spans {
         };
         span.packet = span.packet.max(length.min(LONGEST_PACKET));
         span.untimed = 0;
-        // What fills up the end may take more than one packet; in the midst of a stream it says nothing of its end.
+        // What fills up the end may take more than one packet; in the midst of a stream it says
+        // nothing of its end.
         span.padding = match packet.padding {
             0 => 0,
             samples => span.padding.saturating_add(samples),
@@ -149,7 +155,8 @@ impl Spans {
         self.pictures.get(&stream)
     }
 
-    /// The times of pictures that were read up to the end of the stream, or up to where they were no longer kept.
+    /// The times of pictures that were read up to the end of the stream, or up to where they were
+    /// no longer kept.
     fn to_the_end(&self, stream: u32) -> Vec<f64> {
         let pictures = self.pictures(stream);
         let times = pictures.map(|pictures| match self.kept < MOST_PICTURES {
@@ -162,30 +169,50 @@ impl Spans {
 
 /// How many pictures of a stream were seen in its beginning and its ending, which may overlap.
 pub(super) fn count_pictures(stream: u32, beginning: &Spans, ending: &Spans) -> usize {
-    let shown = |spans: &Spans| spans.pictures(stream).map(Pictures::times).unwrap_or_default();
+    let shown = |spans: &Spans| {
+        spans
+            .pictures(stream)
+            .map(Pictures::times)
+            .unwrap_or_default()
+    };
     let (first, last) = (shown(beginning), shown(ending));
     let end = first.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     first.len() + last.iter().filter(|time| **time > end).count()
 }
 
 /// How the pictures of a stream follow each other in its beginning, its ending, and pieces between.
-pub(super) fn cadence(stream: u32, beginning: &Spans, ending: &Spans, between: &[Pictures]) -> Option<Box<Cadence>> {
-    let first = beginning.pictures(stream).map(Pictures::cut).unwrap_or_default();
+pub(super) fn cadence(
+    stream: u32,
+    beginning: &Spans,
+    ending: &Spans,
+    between: &[Pictures],
+) -> Option<Box<Cadence>> {
+    let first = beginning
+        .pictures(stream)
+        .map(Pictures::cut)
+        .unwrap_or_default();
     let last = ending.to_the_end(stream);
     // Where the ending begins in the beginning, it holds all of it, or goes on from there.
     let seen_from = last.iter().copied().fold(f64::INFINITY, f64::min);
-    let first: Vec<f64> = first.into_iter().filter(|time| *time <= seen_from).collect();
+    let first: Vec<f64> = first
+        .into_iter()
+        .filter(|time| *time <= seen_from)
+        .collect();
     let between = between.iter().map(Pictures::cut);
     Cadence::of([first, last].into_iter().chain(between)).map(Box::new)
 }
 
-/// Splits the packets of several places, each begun at a key frame and `most` packets long unless the source ends before.
+/// Splits the packets of several places, each begun at a key frame and `most` packets long unless
+/// the source ends before.
 pub(super) fn places(packets: &[Packet], most: usize) -> Vec<Pictures> {
     let mut places: Vec<Pictures> = Vec::new();
     let (mut count, mut decoded) = (0, None);
     for packet in packets {
         // Decoding times only rise within a place, so one that goes back is of the next place.
-        let back = packet.dts.zip(decoded).is_some_and(|(now, before)| now <= before);
+        let back = packet
+            .dts
+            .zip(decoded)
+            .is_some_and(|(now, before)| now <= before);
         if places.is_empty() || back || count == most {
             places.push(Pictures::default());
             count = 0;
@@ -200,14 +227,16 @@ pub(super) fn places(packets: &[Packet], most: usize) -> Vec<Pictures> {
     places
 }
 
-/// `seconds` as a whole number of ticks of `base`: ffprobe prints microseconds, which are no exact times for most bases.
+/// `seconds` as a whole number of ticks of `base`: ffprobe prints microseconds, which are no exact
+/// times for most bases.
 pub(super) fn exact(seconds: f64, base: Rational) -> Option<Rational> {
     let ticks = (seconds / base.as_f64()).round();
     let ticks = (ticks.abs() < 1e15).then_some(ticks as i64)?;
     Rational::whole(ticks).checked_mul(base)
 }
 
-/// Times spread evenly over `from..to`, at most `most`, about one for every `apart` seconds, at least one.
+/// Times spread evenly over `from..to`, at most `most`, about one for every `apart` seconds, at
+/// least one.
 pub(super) fn spread(from: f64, to: f64, apart: f64, most: u32) -> Vec<f64> {
     let length = (to - from).max(0.0);
     #[expect(
@@ -221,7 +250,8 @@ pub(super) fn spread(from: f64, to: f64, apart: f64, most: u32) -> Vec<f64> {
         .collect()
 }
 
-/// The argument of ffprobe that reads `packets` packets from the one at or before each of `times` on.
+/// The argument of ffprobe that reads `packets` packets from the one at or before each of `times`
+/// on.
 pub(super) fn intervals(times: &[f64], packets: usize) -> String {
     times
         .iter()
@@ -230,7 +260,8 @@ pub(super) fn intervals(times: &[f64], packets: usize) -> String {
         .join(",")
 }
 
-/// Seconds from each key frame to the time that was sought; nothing when a seek did not land on a key frame at or before its time.
+/// Seconds from each key frame to the time that was sought; nothing when a seek did not land on a
+/// key frame at or before its time.
 pub(super) fn leads(times: &[f64], landed: &[Packet]) -> Option<Vec<f64>> {
     /// Printed times are rounded to microseconds.
     const ROUNDING: f64 = 2e-6;
@@ -303,12 +334,19 @@ mod tests {
         let mut spans = Spans::default();
         for n in 0..20 {
             let (pts, dts) = (f64::from(n) * 0.04 + 0.04, f64::from(n) * 0.04);
-            let known = if n == 7 { "N/A".to_owned() } else { pts.to_string() };
+            let known = if n == 7 {
+                "N/A".to_owned()
+            } else {
+                pts.to_string()
+            };
             spans.add(&packet(&format!(
                 "codec_type=video|stream_index=0|pts_time={known}|dts_time={dts}|flags=_"
             )));
         }
-        assert_eq!(cadence(0, &Spans::default(), &spans, &[]).unwrap().regular, 1.0);
+        assert_eq!(
+            cadence(0, &Spans::default(), &spans, &[]).unwrap().regular,
+            1.0
+        );
     }
 
     #[test]
@@ -326,7 +364,10 @@ mod tests {
         let times = [0.0, 0.1, 0.2, 5.0, 5.1, 4.0, 4.1, 4.2];
         let packets: Vec<Packet> = times.iter().map(|time| picture(*time, *time)).collect();
         let found: Vec<Vec<f64>> = places(&packets, 3).iter().map(Pictures::cut).collect();
-        assert_eq!(found, [vec![0.0, 0.1, 0.2], vec![5.0, 5.1], vec![4.0, 4.1, 4.2]]);
+        assert_eq!(
+            found,
+            [vec![0.0, 0.1, 0.2], vec![5.0, 5.1], vec![4.0, 4.1, 4.2]]
+        );
     }
 
     #[test]
@@ -348,8 +389,16 @@ mod tests {
             spans.add(&packet(line));
         }
 
-        let of = |stream| spans.get(stream).map(|span| (span.packet, span.padding)).unwrap();
-        assert_eq!([of(0), of(1), of(2)], [(0.072, 607), (0.3, 0), (LONGEST_PACKET, 0)]);
+        let of = |stream| {
+            spans
+                .get(stream)
+                .map(|span| (span.packet, span.padding))
+                .unwrap()
+        };
+        assert_eq!(
+            [of(0), of(1), of(2)],
+            [(0.072, 607), (0.3, 0), (LONGEST_PACKET, 0)]
+        );
     }
 
     #[test]

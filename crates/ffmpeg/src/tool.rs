@@ -1,4 +1,5 @@
-//! Where ffmpeg and ffprobe are, which build they are, and whether that build can do what we ask of it.
+//! Where ffmpeg and ffprobe are, which build they are, and whether that build can do what we ask of
+//! it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -86,11 +87,16 @@ pub enum ToolError {
 }
 
 impl Tool {
-    /// The tool at the given files, each searched for in `path` (the value of `PATH`) where no file is given.
+    /// The tool at the given files, each searched for in `path` (the value of `PATH`) where no file
+    /// is given.
     ///
     /// # Errors
     /// [`ToolError::NotFound`] when a program is in no folder of `path`.
-    pub fn locate(ffmpeg: Option<&Path>, ffprobe: Option<&Path>, path: &OsStr) -> Result<Self, ToolError> {
+    pub fn locate(
+        ffmpeg: Option<&Path>,
+        ffprobe: Option<&Path>,
+        path: &OsStr,
+    ) -> Result<Self, ToolError> {
         let find = |given: Option<&Path>, program: &'static str| {
             given
                 .map(Path::to_path_buf)
@@ -122,8 +128,8 @@ impl Tool {
             })
     }
 
-    /// The required encoders, decoders and filters this build lacks, as `encoder libx264` or `filter zscale`;
-    /// empty for a usable build.
+    /// The required encoders, decoders and filters this build lacks, as `encoder libx264` or
+    /// `filter zscale`; empty for a usable build.
     ///
     /// # Errors
     /// [`ToolError`] when the program does not start or does not answer.
@@ -151,8 +157,11 @@ impl Tool {
     /// [`ToolError`] when the program does not start or does not answer.
     pub async fn decoded_codecs(&self) -> Result<BTreeSet<String>, ToolError> {
         let answer = self.ask("-codecs").await?;
-        // A line is a column of flags, the first of which is D where there is a decoder, then the name.
-        let words = answer.lines().filter_map(|line| line.trim_start().split_once(' '));
+        // A line is a column of flags, the first of which is D where there is a decoder, then the
+        // name.
+        let words = answer
+            .lines()
+            .filter_map(|line| line.trim_start().split_once(' '));
         let decoded = words.filter(|(flags, _)| flags.len() == 6 && flags.starts_with('D'));
         Ok(decoded
             .filter_map(|(_, rest)| rest.split_whitespace().next())
@@ -161,7 +170,11 @@ impl Tool {
     }
 
     async fn ask(&self, question: &str) -> Result<String, ToolError> {
-        let spawn = Spawn::new(&self.ffmpeg, [question], SandboxPolicy::new(ResourceLimits::answer()));
+        let spawn = Spawn::new(
+            &self.ffmpeg,
+            [question],
+            SandboxPolicy::new(ResourceLimits::answer()),
+        );
         let no_answer = |source| ToolError::NoAnswer {
             program: self.ffmpeg.clone(),
             source,
@@ -177,7 +190,8 @@ impl Tool {
 
 /// In ffmpeg's lists each line is a column of flags, then the name.
 fn second_words(list: &str) -> impl Iterator<Item = &str> {
-    list.lines().filter_map(|line| line.split_whitespace().nth(1))
+    list.lines()
+        .filter_map(|line| line.split_whitespace().nth(1))
 }
 
 #[cfg(test)]
@@ -190,7 +204,10 @@ mod tests {
         let tool = tool();
         let version = tool.version().await.unwrap();
         assert!(
-            version.chars().next().is_some_and(|c| c.is_ascii_alphanumeric()),
+            version
+                .chars()
+                .next()
+                .is_some_and(|c| c.is_ascii_alphanumeric()),
             "{version}"
         );
         assert_eq!(tool.missing().await.unwrap(), Vec::<String>::new());
@@ -210,7 +227,10 @@ mod tests {
             OsStr::new(""),
         )
         .unwrap();
-        assert!(matches!(echo.version().await, Err(ToolError::NotFfmpeg { .. })));
+        assert!(matches!(
+            echo.version().await,
+            Err(ToolError::NotFfmpeg { .. })
+        ));
 
         let nothing = Tool::locate(
             Some(Path::new("/nonexistent")),
@@ -218,6 +238,9 @@ mod tests {
             OsStr::new(""),
         )
         .unwrap();
-        assert!(matches!(nothing.version().await, Err(ToolError::NoAnswer { .. })));
+        assert!(matches!(
+            nothing.version().await,
+            Err(ToolError::NoAnswer { .. })
+        ));
     }
 }

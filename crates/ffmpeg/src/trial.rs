@@ -1,5 +1,5 @@
-//! Whether this build, on this machine, really can encode what the profiles ask for. A build lists encoders whose device is not there:
-//! only encoding tells.
+//! Whether this build, on this machine, really can encode what the profiles ask for. A build lists
+//! encoders whose device is not there: only encoding tells.
 
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ pub async fn profiles(tool: &Tool, profiles: &Profiles) -> Result<(), CannotEnco
     for profile in profiles.iter() {
         for rung in &profile.rungs {
             let preset = rung.preset.as_ref().unwrap_or(&profile.preset).clone();
-            let Some(mut rendition) = sample(&profile.encoder, &preset, &profile.codec_profile) else {
+            let Some(mut rendition) = sample(&profile.encoder, &preset, &profile.codec_profile)
+            else {
                 continue;
             };
             rendition.pixel_format.clone_from(&profile.pixel_format);
@@ -47,17 +48,23 @@ pub async fn profiles(tool: &Tool, profiles: &Profiles) -> Result<(), CannotEnco
             // Speed does not decide whether it works.
             let known = |other: &VideoRendition| {
                 (&other.encoder, &other.profile, &other.pixel_format)
-                    == (&rendition.encoder, &rendition.profile, &rendition.pixel_format)
+                    == (
+                        &rendition.encoder,
+                        &rendition.profile,
+                        &rendition.pixel_format,
+                    )
             };
             if tried.iter().any(known) {
                 continue;
             }
 
-            encode(tool, &rendition).await.map_err(|reason| CannotEncode {
-                profile: profile.name.clone(),
-                encoder: profile.encoder.clone(),
-                reason,
-            })?;
+            encode(tool, &rendition)
+                .await
+                .map_err(|reason| CannotEncode {
+                    profile: profile.name.clone(),
+                    encoder: profile.encoder.clone(),
+                    reason,
+                })?;
             tried.push(rendition);
         }
     }
@@ -86,7 +93,8 @@ fn sample(encoder: &str, preset: &str, profile: &str) -> Option<VideoRendition> 
 }
 
 async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
-    let policy = SandboxPolicy::new(ResourceLimits::answer()).with_devices(argv::needs_device(rendition));
+    let policy =
+        SandboxPolicy::new(ResourceLimits::answer()).with_devices(argv::needs_device(rendition));
     let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition), policy);
     let output = tokio::time::timeout(LONGEST, child::output(spawn, 1024))
         .await
@@ -96,7 +104,10 @@ async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
     if output.ending.success() {
         return Ok(());
     }
-    let last = output.stderr_tail.lines().rfind(|line| !line.trim().is_empty());
+    let last = output
+        .stderr_tail
+        .lines()
+        .rfind(|line| !line.trim().is_empty());
     Err(last.unwrap_or("it gives no reason").trim().to_owned())
 }
 

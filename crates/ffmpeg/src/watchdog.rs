@@ -1,4 +1,5 @@
-//! Tells a slow run from a stalled one: a run lives as long as its frames, its reads or its processor time move.
+//! Tells a slow run from a stalled one: a run lives as long as its frames, its reads or its
+//! processor time move.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ pub(super) struct Work {
     pub(super) cpu: u64,
 }
 
-/// Ends when `work` gave equal values for `stall`. It looks often enough to be late by an eighth of that at most.
+/// Ends when `work` gave equal values for `stall`. It looks often enough to be late by an eighth of
+/// that at most.
 pub(super) async fn stalled(stall: Duration, mut work: impl FnMut() -> Work) {
     let period = (stall / 8).clamp(Duration::from_millis(10), Duration::from_secs(5));
     let (mut last, mut moved) = (work(), Instant::now());
@@ -33,7 +35,8 @@ pub(super) async fn stalled(stall: Duration, mut work: impl FnMut() -> Work) {
     }
 }
 
-/// Processor time of a process in clock ticks (proc(5), `utime` and `stime`); nothing where there is no such file.
+/// Processor time of a process in clock ticks (proc(5), `utime` and `stime`); nothing where there
+/// is no such file.
 pub(super) fn cpu_ticks(pid: u32) -> Option<u64> {
     parse_stat(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }

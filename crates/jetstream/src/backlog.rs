@@ -9,7 +9,8 @@ use super::Nats;
 pub struct Backlog {
     /// Messages that no one was given yet.
     pub waiting: u64,
-    /// Messages that were handed out and not settled, those that come again after a pause among them.
+    /// Messages that were handed out and not settled, those that come again after a pause among
+    /// them.
     pub in_flight: u64,
     /// Pulls that wait for a message: about one for each worker with a free slot.
     pub pulls: u64,
@@ -21,7 +22,8 @@ impl Backlog {
     /// # Errors
     /// Why there is no answer, such as a consumer that is not there.
     pub async fn of(nats: &Nats, stream: &str, durable: &str) -> Result<Self, String> {
-        let consumer: Result<Consumer<pull::Config>, _> = nats.js.get_consumer_from_stream(durable, stream).await;
+        let consumer: Result<Consumer<pull::Config>, _> =
+            nats.js.get_consumer_from_stream(durable, stream).await;
         let consumer = consumer.map_err(|error| error.to_string())?;
         let info = consumer.cached_info();
         Ok(Self {
@@ -46,7 +48,8 @@ impl Backlog {
         }
     }
 
-    /// Tasks that can be worked on at a time, as far as can be seen: those in work, and a slot behind each pull.
+    /// Tasks that can be worked on at a time, as far as can be seen: those in work, and a slot
+    /// behind each pull.
     #[must_use]
     pub const fn capacity(self) -> u64 {
         self.in_flight + self.pulls

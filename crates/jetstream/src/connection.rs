@@ -56,10 +56,12 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Connects to any of the servers, keeps reconnecting for ever, and refuses servers older than the contract allows.
+    /// Connects to any of the servers, keeps reconnecting for ever, and refuses servers older than
+    /// the contract allows.
     ///
     /// # Errors
-    /// When a setting is of no use, no server can be reached within five seconds each, they refuse us, or are too old.
+    /// When a setting is of no use, no server can be reached within five seconds each, they refuse
+    /// us, or are too old.
     pub async fn connect(settings: &NatsSettings) -> Result<Self, ConnectError> {
         let servers = settings.servers()?;
         let identity = Identity::of(settings, servers.login.as_ref())?;
@@ -99,9 +101,17 @@ impl Nats {
             .await
             .map_err(|_| {
                 let reason = format!("no answer within {} seconds", patience.as_secs());
-                unreachable(reason, "check NATS_URL and that nats-server runs".to_owned())
+                unreachable(
+                    reason,
+                    "check NATS_URL and that nats-server runs".to_owned(),
+                )
             })?
-            .map_err(|error| unreachable(error.to_string(), advice(&error, settings, identity.as_ref())))?;
+            .map_err(|error| {
+                unreachable(
+                    error.to_string(),
+                    advice(&error, settings, identity.as_ref()),
+                )
+            })?;
 
         // Older servers can let several writers win one compare-and-set (nats-server issue 4320).
         streams::provision::check_server(&client.server_info().version)?;
@@ -155,8 +165,8 @@ impl Watcher {
             Event::Connected => {
                 gauge!("fluxhls_nats_connected").set(1.0);
                 self.troubles.reconnected();
-                // The client reports its first connect here, too, which is no reconnect: the flag is true
-                // from the start.
+                // The client reports its first connect here, too, which is no reconnect: the flag
+                // is true from the start.
                 if !self.connected.swap(true, Ordering::Relaxed) {
                     counter!("fluxhls_nats_reconnects_total").increment(1);
                     tracing::info!("NATS is connected again");
@@ -168,7 +178,9 @@ impl Watcher {
                 tracing::warn!("NATS is disconnected; reconnecting");
             }
             Event::ServerError(error) => self.hear(error),
-            Event::ClientError(ClientError::Other(reason)) => self.troubles.refused(self.refusal(reason)),
+            Event::ClientError(ClientError::Other(reason)) => {
+                self.troubles.refused(self.refusal(reason))
+            }
             other => tracing::debug!(event = %other, "NATS connection event"),
         }
     }
@@ -190,10 +202,13 @@ impl Watcher {
         }
     }
 
-    /// Why a connection did not come about, with the setting to look at. A file that cannot be read tells
-    /// more than the client does.
+    /// Why a connection did not come about, with the setting to look at. A file that cannot be read
+    /// tells more than the client does.
     fn refusal(&self, reason: &str) -> String {
-        let unreadable = self.identity.as_ref().and_then(|identity| identity.read(b"").err());
+        let unreadable = self
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.read(b"").err());
         if let Some(error) = unreadable {
             return error.to_string();
         }
@@ -201,15 +216,21 @@ impl Watcher {
         let reason = reason.trim_start_matches("nats: ");
         let setting = self.identity.as_ref().map_or("NATS_URL", Identity::setting);
         if reason.to_lowercase().contains("auth") {
-            format!("{reason}; check {setting}, which is read anew at every try, and that the server knows it")
+            format!(
+                "{reason}; check {setting}, which is read anew at every try, and that the server knows it"
+            )
         } else {
             format!("{reason}; check that nats-server runs and can be reached")
         }
     }
 }
 
-/// Adds the certificates of the settings, after a look at each: the client itself would say only that there was no TLS.
-fn certified(mut options: ConnectOptions, settings: &NatsSettings) -> Result<ConnectOptions, ConnectError> {
+/// Adds the certificates of the settings, after a look at each: the client itself would say only
+/// that there was no TLS.
+fn certified(
+    mut options: ConnectOptions,
+    settings: &NatsSettings,
+) -> Result<ConnectOptions, ConnectError> {
     if let Some(path) = &settings.ca {
         certificates("NATS_CA", path)?;
         options = options.add_root_certificates(path.clone());
@@ -218,13 +239,26 @@ fn certified(mut options: ConnectOptions, settings: &NatsSettings) -> Result<Con
     match (&settings.certificate, &settings.key) {
         (Some(certificate), Some(key)) => {
             certificates("NATS_CERT", certificate)?;
-            PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| unfit_file("NATS_KEY", key, &format!("holds no private key in PEM ({error})")))?;
+            PrivateKeyDer::from_pem_file(key).map_err(|error| {
+                unfit_file(
+                    "NATS_KEY",
+                    key,
+                    &format!("holds no private key in PEM ({error})"),
+                )
+            })?;
             Ok(options.add_client_certificate(certificate.clone(), key.clone()))
         }
         (None, None) => Ok(options),
-        (Some(path), None) => Err(unfit_file("NATS_CERT", path, "has no key; set NATS_KEY, too")),
-        (None, Some(path)) => Err(unfit_file("NATS_KEY", path, "has no certificate; set NATS_CERT, too")),
+        (Some(path), None) => Err(unfit_file(
+            "NATS_CERT",
+            path,
+            "has no key; set NATS_KEY, too",
+        )),
+        (None, Some(path)) => Err(unfit_file(
+            "NATS_KEY",
+            path,
+            "has no certificate; set NATS_CERT, too",
+        )),
     }
 }
 
@@ -241,7 +275,8 @@ fn certificates(setting: &'static str, path: &Path) -> Result<(), ConnectError> 
     }
 }
 
-/// Options with who we are, asked for at each connect. A file that is of no use now is reported at once.
+/// Options with who we are, asked for at each connect. A file that is of no use now is reported at
+/// once.
 fn identified(identity: Option<Identity>) -> Result<ConnectOptions, ConnectError> {
     let Some(identity) = identity else {
         return Ok(ConnectOptions::new());

@@ -22,13 +22,15 @@ pub enum Disposition {
     LeaveUnacked,
 }
 
-/// The place in the pull loop that a message takes while it is worked on. Clones are the same place.
+/// The place in the pull loop that a message takes while it is worked on. Clones are the same
+/// place.
 #[derive(Debug, Clone, Default)]
 pub struct Slot(CancellationToken);
 
 impl Slot {
-    /// Gives the place to the next message before this one is settled: when what is left of its work hardly
-    /// needs what there is so little of. As many works may go on like that as there are places.
+    /// Gives the place to the next message before this one is settled: when what is left of its
+    /// work hardly needs what there is so little of. As many works may go on like that as there are
+    /// places.
     pub fn free(&self) {
         self.0.cancel();
     }
@@ -39,7 +41,8 @@ impl Slot {
     }
 }
 
-/// A message in our hands until `ack_wait` has passed since the last confirmed [`Delivery::heartbeat`].
+/// A message in our hands until `ack_wait` has passed since the last confirmed
+/// [`Delivery::heartbeat`].
 #[derive(Debug)]
 pub struct Delivery {
     subject: String,
@@ -57,10 +60,14 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Takes charge of a message that came by `nats`; nothing when its reply subject does not say where it comes from.
+    /// Takes charge of a message that came by `nats`; nothing when its reply subject does not say
+    /// where it comes from.
     #[must_use]
     pub fn new(message: Message, nats: &Nats) -> Option<Self> {
-        let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
+        let (seq, time) = message
+            .info()
+            .ok()
+            .map(|info| (info.stream_sequence, info.published))?;
         let message = message.message;
 
         Some(Self {
@@ -108,13 +115,14 @@ impl Delivery {
         &self.payload
     }
 
-    /// Tells the server that the work goes on (`+WPI`), so that `ack_wait` begins again. Whether the server
-    /// confirmed it.
+    /// Tells the server that the work goes on (`+WPI`), so that `ack_wait` begins again. Whether
+    /// the server confirmed it.
     pub async fn heartbeat(&self) -> bool {
         self.store.reply(self, "+WPI".into()).await
     }
 
-    /// Settles the message. An acknowledgement that got lost only means that the message comes again.
+    /// Settles the message. An acknowledgement that got lost only means that the message comes
+    /// again.
     pub async fn settle(&self, settlement: Disposition) {
         let body = match settlement {
             Disposition::LeaveUnacked => return,

@@ -1,4 +1,5 @@
-//! Who we are for NATS, read at every connect: files that hold secrets are exchanged under a running process.
+//! Who we are for NATS, read at every connect: files that hold secrets are exchanged under a
+//! running process.
 
 use std::path::{Path, PathBuf};
 
@@ -28,12 +29,25 @@ pub(super) enum Identity {
 
 impl Identity {
     /// The one that the settings name; none where they name none.
-    pub(super) fn of(settings: &NatsSettings, login: Option<&Login>) -> Result<Option<Self>, ConnectError> {
+    pub(super) fn of(
+        settings: &NatsSettings,
+        login: Option<&Login>,
+    ) -> Result<Option<Self>, ConnectError> {
         let named = match (&settings.user, &settings.password_file) {
             (Some(user), Some(path)) => Some(Self::PasswordFile(user.clone(), path.clone())),
             (None, None) => None,
-            (Some(_), None) => return Err(unfit("NATS_USER", "has no password; set NATS_PASSWORD_FILE, too")),
-            (None, Some(_)) => return Err(unfit("NATS_PASSWORD_FILE", "has no user; set NATS_USER, too")),
+            (Some(_), None) => {
+                return Err(unfit(
+                    "NATS_USER",
+                    "has no password; set NATS_PASSWORD_FILE, too",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(unfit(
+                    "NATS_PASSWORD_FILE",
+                    "has no user; set NATS_USER, too",
+                ));
+            }
         };
 
         let in_url = login.map(|login| match login {
@@ -103,7 +117,10 @@ fn credentials(path: &Path) -> Result<(String, KeyPair), ConnectError> {
     let block = |title: &str| {
         let mut lines = text.lines().map(str::trim);
         lines.find(|line| line.starts_with("---") && line.contains(title))?;
-        lines.next().filter(|line| !line.is_empty()).map(str::to_owned)
+        lines
+            .next()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
     };
 
     let key = block("BEGIN USER NKEY SEED").and_then(|seed| KeyPair::from_seed(&seed).ok());
@@ -120,14 +137,18 @@ fn credentials(path: &Path) -> Result<(String, KeyPair), ConnectError> {
 /// The key in a file as `nk -gen user` or `nsc` writes it.
 fn seed(path: &Path) -> Result<KeyPair, ConnectError> {
     let text = read("NATS_NKEY", path)?;
-    let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
-    seed.and_then(|seed| KeyPair::from_seed(seed).ok()).ok_or_else(|| {
-        unfit_file(
-            "NATS_NKEY",
-            path,
-            "holds no seed of a user, which is a line that begins with SU",
-        )
-    })
+    let seed = text
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("SU"));
+    seed.and_then(|seed| KeyPair::from_seed(seed).ok())
+        .ok_or_else(|| {
+            unfit_file(
+                "NATS_NKEY",
+                path,
+                "holds no seed of a user, which is a line that begins with SU",
+            )
+        })
 }
 
 /// The secret in a file: its first line, since editors end one with a line break.
@@ -139,12 +160,24 @@ fn secret(setting: &'static str, path: &Path) -> Result<String, ConnectError> {
 }
 
 fn read(setting: &'static str, path: &Path) -> Result<String, ConnectError> {
-    std::fs::read_to_string(path).map_err(|error| unfit_file(setting, path, &format!("cannot be read ({error})")))
+    std::fs::read_to_string(path)
+        .map_err(|error| unfit_file(setting, path, &format!("cannot be read ({error})")))
 }
 
-fn sign(key: &KeyPair, nonce: &[u8], setting: &'static str, path: &Path) -> Result<Vec<u8>, ConnectError> {
+fn sign(
+    key: &KeyPair,
+    nonce: &[u8],
+    setting: &'static str,
+    path: &Path,
+) -> Result<Vec<u8>, ConnectError> {
     let signed = key.sign(nonce);
-    signed.map_err(|error| unfit_file(setting, path, &format!("has a key that cannot sign ({error})")))
+    signed.map_err(|error| {
+        unfit_file(
+            setting,
+            path,
+            &format!("has a key that cannot sign ({error})"),
+        )
+    })
 }
 
 /// A file that is of no use.

@@ -1,4 +1,5 @@
-//! Dead letters as messages: what could not be done, with the original bytes, the original headers, and the reason.
+//! Dead letters as messages: what could not be done, with the original bytes, the original headers,
+//! and the reason.
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -27,11 +28,12 @@ pub struct Grief<'a> {
     pub more: &'a [(&'static str, String)],
 }
 
-/// The letter on `subject` about a message of `payload` and `original` headers. Its id names that message.
+/// The letter on `subject` about a message of `payload` and `original` headers. Its id names that
+/// message.
 ///
-/// It fits a server that takes `limit` bytes in one message. Left out is, in this order: the original headers
-/// where they are long ([`dead::CUT`]), what more is known where that is, and what is beyond the first bytes
-/// of the body that fit ([`dead::TRUNCATED`]).
+/// It fits a server that takes `limit` bytes in one message. Left out is, in this order: the
+/// original headers where they are long ([`dead::CUT`]), what more is known where that is, and what
+/// is beyond the first bytes of the body that fit ([`dead::TRUNCATED`]).
 #[must_use]
 pub fn letter(
     subject: String,
@@ -51,7 +53,11 @@ pub fn letter(
     }
 
     // A value of more than half the message would leave too little room for the original bytes.
-    for (name, value) in grief.more.iter().filter(|(_, value)| value.len() <= limit / 2) {
+    for (name, value) in grief
+        .more
+        .iter()
+        .filter(|(_, value)| value.len() <= limit / 2)
+    {
         letter = letter.with_header(name, value);
     }
 
@@ -77,7 +83,10 @@ fn size(headers: &HeaderMap) -> usize {
     let of = |(name, values): (&async_nats::HeaderName, &Vec<async_nats::HeaderValue>)| -> usize {
         let name: &str = name.as_ref();
         // Each value takes a line of its own, `name: value` and CR LF.
-        values.iter().map(|value| name.len() + value.as_str().len() + 4).sum()
+        values
+            .iter()
+            .map(|value| name.len() + value.as_str().len() + 4)
+            .sum()
     };
     headers.iter().map(of).sum()
 }
@@ -98,7 +107,10 @@ mod tests {
     };
 
     fn header<'a>(letter: &'a OutboundMessage, name: &str) -> Option<&'a str> {
-        letter.headers.get(name).map(async_nats::HeaderValue::as_str)
+        letter
+            .headers
+            .get(name)
+            .map(async_nats::HeaderValue::as_str)
     }
 
     #[test]
@@ -122,7 +134,13 @@ mod tests {
 
     #[test]
     fn a_letter_holds_the_first_bytes_that_fit_and_says_how_many_there_were() {
-        let letter = letter("s".into(), &GRIEF, vec![b'x'; 65_000].into(), None, 64 * 1024);
+        let letter = letter(
+            "s".into(),
+            &GRIEF,
+            vec![b'x'; 65_000].into(),
+            None,
+            64 * 1024,
+        );
         let whole = size(&letter.headers) + letter.payload.len();
         assert!((63 * 1024..64 * 1024).contains(&whole), "{whole}");
         assert_eq!(header(&letter, dead::TRUNCATED), Some("65000"));
@@ -130,7 +148,16 @@ mod tests {
 
     #[test]
     fn letters_about_messages_of_one_number_from_two_lives_of_a_stream_have_two_ids() {
-        let id = |time| letter("s".into(), &Grief { time, ..GRIEF }, Bytes::new(), None, 1 << 20).id;
+        let id = |time| {
+            letter(
+                "s".into(),
+                &Grief { time, ..GRIEF },
+                Bytes::new(),
+                None,
+                1 << 20,
+            )
+            .id
+        };
         assert_eq!(id(DateTime::UNIX_EPOCH), id(DateTime::UNIX_EPOCH));
         assert_ne!(id(DateTime::UNIX_EPOCH), id(Utc::now()));
     }

@@ -1,8 +1,9 @@
-//! NATS JetStream: the connection, the log (compare-and-set publishing and leader reads) and the one pull loop.
+//! NATS JetStream: the connection, the log (compare-and-set publishing and leader reads) and the
+//! one pull loop.
 //!
-//! Every decision is read from the stream's leader, every publish is retried until the server said what
-//! became of it, and acknowledgements are requests, so that silence is noticed. See the design's "JetStream
-//! rules" for the why of each.
+//! Every decision is read from the stream's leader, every publish is retried until the server said
+//! what became of it, and acknowledgements are requests, so that silence is noticed. See the
+//! design's "JetStream rules" for the why of each.
 
 mod backlog;
 mod connection;

@@ -1,5 +1,6 @@
-//! The subjects of a stream, as its leader counts them. By a request of our own: the client's asks for the
-//! first page twice, and of all that the service asks NATS for these lists are the most frequent.
+//! The subjects of a stream, as its leader counts them. By a request of our own: the client's asks
+//! for the first page twice, and of all that the service asks NATS for these lists are the most
+//! frequent.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,11 @@ struct State {
 }
 
 /// How many messages each subject under `filter` holds.
-pub(super) async fn subjects(nats: &Nats, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
+pub(super) async fn subjects(
+    nats: &Nats,
+    stream: &str,
+    filter: &str,
+) -> Result<BTreeMap<String, u64>, String> {
     let mut found = BTreeMap::new();
     loop {
         let request = Request {
@@ -38,15 +43,18 @@ pub(super) async fn subjects(nats: &Nats, stream: &str, filter: &str) -> Result<
             offset: found.len(),
         };
 
-        let answer = nats.js.request(format!("STREAM.INFO.{stream}"), &request).await;
+        let answer = nats
+            .js
+            .request(format!("STREAM.INFO.{stream}"), &request)
+            .await;
         let page: Page = match answer.map_err(|error| error.to_string())? {
             Response::Ok(page) => page,
             Response::Err { error } => return Err(error.to_string()),
         };
         let subjects = page.state.subjects.unwrap_or_default();
 
-        // An empty page ends the listing, too: subjects may go between two requests, and then the total is
-        // never reached.
+        // An empty page ends the listing, too: subjects may go between two requests, and then the
+        // total is never reached.
         let is_last = subjects.is_empty() || found.len() + subjects.len() >= page.total;
         found.extend(subjects);
 

@@ -1,8 +1,9 @@
 //! The log: compare-and-set publishing and leader reads.
 //!
-//! A publish that timed out may have landed, so every publish is repeated until the server acknowledges it or
-//! says that someone was first; then the winner is read, for it may be our own. Reads and writes wait for the
-//! server however long it takes: a caller that must not wait drops the future.
+//! A publish that timed out may have landed, so every publish is repeated until the server
+//! acknowledges it or says that someone was first; then the winner is read, for it may be our own.
+//! Reads and writes wait for the server however long it takes: a caller that must not wait drops
+//! the future.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,8 +35,8 @@ pub enum Enqueued {
     Full,
 }
 
-/// The server will never take this message: trying again is of no use. Who meets this keeps what it was about
-/// as a dead letter.
+/// The server will never take this message: trying again is of no use. Who meets this keeps what it
+/// was about as a dead letter.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
     "NATS refuses a message on {subject}: {reason}; it must take {} bytes (max_payload of the server, max_msg_size of the stream)",
@@ -81,7 +82,8 @@ impl Log {
         self.store.max_payload()
     }
 
-    /// Subjects of the messages under `filter` that core NATS publishes from now on: quick, but not sure to come.
+    /// Subjects of the messages under `filter` that core NATS publishes from now on: quick, but not
+    /// sure to come.
     pub async fn subscribe(&self, filter: String) -> BoxStream<'static, String> {
         self.store.subscribe(filter).await
     }
@@ -108,7 +110,8 @@ impl Log {
         }
     }
 
-    /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not any more.
+    /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not
+    /// any more.
     pub async fn at(&self, stream: &str, seq: u64) -> Option<StoredMessage> {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
@@ -134,11 +137,16 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it, e.g. over its payload limit.
-    pub async fn create(&self, stream: &str, message: OutboundMessage) -> Result<CreateOutcome, Refused> {
+    pub async fn create(
+        &self,
+        stream: &str,
+        message: OutboundMessage,
+    ) -> Result<CreateOutcome, Refused> {
         self.replace(stream, message, 0).await
     }
 
-    /// Publishes `message` if the last one on its subject is still the one at `expected` (0 for none).
+    /// Publishes `message` if the last one on its subject is still the one at `expected` (0 for
+    /// none).
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
@@ -154,27 +162,36 @@ impl Log {
                 Ok(seq) => return Ok(CreateOutcome::Created(seq)),
                 Err(PublishFailure::Taken) => match self.last(stream, &message.subject).await {
                     // The acknowledgement of an earlier try was lost; the message was not.
-                    Some(winner) if winner.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) => {
+                    Some(winner)
+                        if winner.header(NATS_MESSAGE_ID.as_ref()) == Some(&message.id) =>
+                    {
                         return Ok(CreateOutcome::Created(winner.seq));
                     }
                     Some(winner) => return Ok(CreateOutcome::AlreadyExists(winner)),
                     // What was there aged out; now ours may be the first.
                     None => expected = 0,
                 },
-                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+                Err(setback) => {
+                    pause
+                        .after("publish", &message.subject, &setback.to_string())
+                        .await
+                }
             }
         }
     }
 
-    /// Publishes a dead letter, once however often it is tried. Its id names what it is about. A letter of
-    /// another id on the same subject is about a message of a former life of its stream, which had the same
-    /// number, and stays as well.
+    /// Publishes a dead letter, once however often it is tried. Its id names what it is about. A
+    /// letter of another id on the same subject is about a message of a former life of its stream,
+    /// which had the same number, and stays as well.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
     pub async fn publish_letter(&self, letter: OutboundMessage) -> Result<(), Refused> {
         let mut expected = 0;
-        while let CreateOutcome::AlreadyExists(other) = self.replace(topology::DEAD, letter.clone(), expected).await? {
+        while let CreateOutcome::AlreadyExists(other) = self
+            .replace(topology::DEAD, letter.clone(), expected)
+            .await?
+        {
             expected = other.seq;
         }
         Ok(())
@@ -182,9 +199,9 @@ impl Log {
 
     /// Appends `message`, once however often it is tried, and returns its sequence.
     ///
-    /// The server drops a second copy for as long as it remembers ids, which is the stream's duplicate
-    /// window. A server that was away for longer has forgotten, so before each repetition the subject is
-    /// searched for our own message.
+    /// The server drops a second copy for as long as it remembers ids, which is the stream's
+    /// duplicate window. A server that was away for longer has forgotten, so before each repetition
+    /// the subject is searched for our own message.
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
@@ -193,7 +210,11 @@ impl Log {
         loop {
             match self.try_publish(&message, None).await? {
                 Ok(seq) => return Ok(seq),
-                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+                Err(setback) => {
+                    pause
+                        .after("publish", &message.subject, &setback.to_string())
+                        .await
+                }
             }
 
             if let Some(seq) = self.find(stream, &message).await {
@@ -202,8 +223,8 @@ impl Log {
         }
     }
 
-    /// The sequence of the message on the same subject that has the same id, as the stream's leader has it.
-    /// Such subjects hold a handful.
+    /// The sequence of the message on the same subject that has the same id, as the stream's leader
+    /// has it. Such subjects hold a handful.
     async fn find(&self, stream: &str, message: &OutboundMessage) -> Option<u64> {
         let mut next = 1;
         loop {
@@ -219,18 +240,26 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn enqueue(&self, key: &TaskKey, traceparent: Option<&str>) -> Result<Enqueued, Refused> {
+    pub async fn enqueue(
+        &self,
+        key: &TaskKey,
+        traceparent: Option<&str>,
+    ) -> Result<Enqueued, Refused> {
         let body = wire::encode(key);
         let message = OutboundMessage::json(subject::task(key), body).traced(traceparent);
 
         let mut pause = Pause::new(self.store.first_pause());
         loop {
-            // A work queue keeps a message until it is acknowledged, so 0 holds while a task is neither
-            // queued nor in work.
+            // A work queue keeps a message until it is acknowledged, so 0 holds while a task is
+            // neither queued nor in work.
             match self.try_publish(&message, Some(0)).await? {
                 Ok(_) | Err(PublishFailure::Taken) => return Ok(Enqueued::Queued),
                 Err(PublishFailure::Full(_)) => return Ok(Enqueued::Full),
-                Err(setback) => pause.after("publish", &message.subject, &setback.to_string()).await,
+                Err(setback) => {
+                    pause
+                        .after("publish", &message.subject, &setback.to_string())
+                        .await
+                }
             }
         }
     }
@@ -240,21 +269,31 @@ impl Log {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
             match store::queued(self.nats()).await {
-                #[expect(clippy::cast_precision_loss, reason = "a share of a million needs few digits")]
-                Ok((messages, limit)) => return if limit > 0 { messages as f64 / limit as f64 } else { 0.0 },
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "a share of a million needs few digits"
+                )]
+                Ok((messages, limit)) => {
+                    return if limit > 0 {
+                        messages as f64 / limit as f64
+                    } else {
+                        0.0
+                    };
+                }
                 Err(reason) => pause.after("read", topology::TASKS, &reason).await,
             }
         }
     }
 
-    /// What waits and what is in work in a lane of the queue. Unlike what decisions are made of, it may be a
-    /// guess: where the server does not answer, nothing is known to wait.
+    /// What waits and what is in work in a lane of the queue. Unlike what decisions are made of, it
+    /// may be a guess: where the server does not answer, nothing is known to wait.
     pub async fn backlog(&self, class: Class, lane: Lane) -> Backlog {
         let told = self.store.backlog(topology::durable(class, lane)).await;
         told.unwrap_or_default()
     }
 
-    /// One try. After [`PublishFailure::NoAck`] the message may be in the stream, or come there yet.
+    /// One try. After [`PublishFailure::NoAck`] the message may be in the stream, or come there
+    /// yet.
     async fn try_publish(
         &self,
         message: &OutboundMessage,
@@ -270,8 +309,8 @@ impl Log {
     }
 }
 
-/// Growing pauses between tries, from the first one to 5 s, with a word to the operator at the third, and one
-/// a minute from then on.
+/// Growing pauses between tries, from the first one to 5 s, with a word to the operator at the
+/// third, and one a minute from then on.
 #[derive(Debug)]
 struct Pause {
     first: Duration,
@@ -288,7 +327,12 @@ impl Pause {
         self.tries += 1;
         // At 5 s each, twelve tries take a minute.
         if self.tries == 3 || self.tries.is_multiple_of(12) {
-            tracing::warn!(subject, reason, tries = self.tries, "NATS cannot {what}; trying again");
+            tracing::warn!(
+                subject,
+                reason,
+                tries = self.tries,
+                "NATS cannot {what}; trying again"
+            );
         }
         tokio::time::sleep(delay).await;
     }

@@ -79,25 +79,30 @@ impl OutboundMessage {
         self
     }
 
-    /// The same message with one more header. Control characters, which could break it, become spaces.
+    /// The same message with one more header. Control characters, which could break it, become
+    /// spaces.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, dead::line(value, value.len()));
         self
     }
 
-    /// The same message with the headers of another one that are that one's own, not the server's. To be
-    /// called before any other header is added.
+    /// The same message with the headers of another one that are that one's own, not the server's.
+    /// To be called before any other header is added.
     #[must_use]
     pub fn with_headers_of(mut self, original: &HeaderMap) -> Self {
-        let is_type = |name: &HeaderName| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(CONTENT_TYPE);
+        let is_type =
+            |name: &HeaderName| AsRef::<str>::as_ref(name).eq_ignore_ascii_case(CONTENT_TYPE);
 
         // Names differ by their case, and whoever reads them takes whichever comes first.
         if original.iter().any(|(name, _)| is_type(name)) {
             self.headers = HeaderMap::new();
         }
 
-        for (name, values) in original.iter().filter(|(name, _)| dead::is_original(name.as_ref())) {
+        for (name, values) in original
+            .iter()
+            .filter(|(name, _)| dead::is_original(name.as_ref()))
+        {
             for value in values {
                 self.headers.append(name.clone(), value.clone());
             }

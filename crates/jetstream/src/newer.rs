@@ -37,7 +37,9 @@ impl NewerMessages {
     pub fn recent(&self) -> Vec<String> {
         let now = Instant::now();
         let seen = self.0.borrow();
-        let recent = seen.iter().filter(|(_, at)| now.duration_since(**at) < NAMED_FOR);
+        let recent = seen
+            .iter()
+            .filter(|(_, at)| now.duration_since(**at) < NAMED_FOR);
         recent.map(|(what, _)| what.clone()).collect()
     }
 }
@@ -50,9 +52,15 @@ mod tests {
     async fn a_message_of_a_newer_release_is_named_while_it_is_met_and_forgotten_after() {
         let newer = NewerMessages::default();
         let shared = newer.clone();
-        newer.note(&Unread::newer("hls.v1.job.j.later", "this release knows no such fact"));
+        newer.note(&Unread::newer(
+            "hls.v1.job.j.later",
+            "this release knows no such fact",
+        ));
         tokio::time::advance(NEWER_PAUSE * 2).await;
-        newer.note(&Unread::newer("hls.v1.job.j.later", "this release knows no such fact"));
+        newer.note(&Unread::newer(
+            "hls.v1.job.j.later",
+            "this release knows no such fact",
+        ));
         tokio::time::advance(NEWER_PAUSE * 2).await;
 
         let named = shared.recent();

@@ -1,9 +1,10 @@
-//! The one pull loop: takes messages from one or two lanes into free slots, hi before lo without starving lo.
+//! The one pull loop: takes messages from one or two lanes into free slots, hi before lo without
+//! starving lo.
 //!
-//! Busy, it asks without waiting. Idle, it keeps one long pull open on each lane. A message that arrives when
-//! the last slot was just taken is handed back before any attempt is counted. The open pulls live in this
-//! loop and nowhere else, because a pull that is dropped with a message in flight parks that message until
-//! `ack_wait`.
+//! Busy, it asks without waiting. Idle, it keeps one long pull open on each lane. A message that
+//! arrives when the last slot was just taken is handed back before any attempt is counted. The open
+//! pulls live in this loop and nowhere else, because a pull that is dropped with a message in
+//! flight parks that message until `ack_wait`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +28,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long after an error the loop tries again.
 const BACKOFF: Duration = Duration::from_secs(1);
 
-/// The durable consumers a loop serves, most urgent first, and how many messages it works on at a time.
+/// The durable consumers a loop serves, most urgent first, and how many messages it works on at a
+/// time.
 #[derive(Debug, Clone)]
 pub struct Lanes {
     /// The stream of the consumers.
@@ -46,8 +48,13 @@ type Batch = Pin<Box<dyn Stream<Item = Result<Message, String>> + Send>>;
 /// Runs `handle` for every message until `stop`; returns when the last handler has settled.
 ///
 /// `may_pull` is asked before every pull; intake uses it to wait while the queue is nearly full.
-pub async fn pull<H, F, M, G>(nats: &Nats, lanes: Lanes, may_pull: M, handle: H, stop: CancellationToken)
-where
+pub async fn pull<H, F, M, G>(
+    nats: &Nats,
+    lanes: Lanes,
+    may_pull: M,
+    handle: H,
+    stop: CancellationToken,
+) where
     H: Fn(Arc<Delivery>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Disposition> + Send + 'static,
     M: Fn() -> G + Send,
@@ -70,7 +77,12 @@ where
                 .ok()
                 .filter(|_| !stop.is_cancelled());
             let taken = permit.map(|permit| Taken::new(permit, lanes.busy.clone()));
-            tracker.spawn(run(Arc::new(delivery), taken, Arc::clone(&tails), handle.clone()));
+            tracker.spawn(run(
+                Arc::new(delivery),
+                taken,
+                Arc::clone(&tails),
+                handle.clone(),
+            ));
         }
     };
 
@@ -80,11 +92,13 @@ where
 
     while !stop.is_cancelled() {
         // The one wait in here that may have no end.
-        if slots.available_permits() > 0 && stop.run_until_cancelled(may_pull()).await == Some(true) {
+        if slots.available_permits() > 0 && stop.run_until_cancelled(may_pull()).await == Some(true)
+        {
             ask(nats, &consumers, &mut open, &slots, &mut turns, &start).await;
         }
 
-        // Where a pull is open on each lane, a slot that frees changes nothing: messages come by themselves.
+        // Where a pull is open on each lane, a slot that frees changes nothing: messages come by
+        // themselves.
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
             (lane, next) = next_of(&mut open) => match next {
@@ -116,8 +130,8 @@ where
     tracker.wait().await;
 }
 
-/// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the last lane
-/// does, so that it moves however full the first one is.
+/// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the
+/// last lane does, so that it moves however full the first one is.
 #[derive(Debug, Default)]
 struct Turns {
     urgent: usize,
@@ -154,7 +168,10 @@ struct Taken {
 impl Taken {
     fn new(permit: OwnedSemaphorePermit, busy: Gauge) -> Self {
         busy.increment(1.0);
-        Self { _permit: permit, busy }
+        Self {
+            _permit: permit,
+            busy,
+        }
     }
 }
 
@@ -164,9 +181,9 @@ impl Drop for Taken {
     }
 }
 
-/// Handles one message in its slot, or hands it back where the last slot was just taken. A slot that is freed
-/// early goes to the next message while the work goes on in one of as many `tails`; where those are taken it
-/// stays, so that what is left of the work cannot pile up.
+/// Handles one message in its slot, or hands it back where the last slot was just taken. A slot
+/// that is freed early goes to the next message while the work goes on in one of as many `tails`;
+/// where those are taken it stays, so that what is left of the work cannot pile up.
 async fn run<H, F>(delivery: Arc<Delivery>, taken: Option<Taken>, tails: Arc<Semaphore>, handle: H)
 where
     H: Fn(Arc<Delivery>) -> F,
@@ -219,8 +236,8 @@ async fn ask(
     }
 }
 
-/// Asks one lane for what is there, without waiting, while there are free slots and no long pull already
-/// waits. How much came.
+/// Asks one lane for what is there, without waiting, while there are free slots and no long pull
+/// already waits. How much came.
 async fn fill(
     nats: &Nats,
     consumer: &Consumer<pull::Config>,
@@ -233,8 +250,8 @@ async fn fill(
         return 0;
     }
 
-    // Without an expiry: with one, the server keeps even such a pull open where there is nothing, and no
-    // other lane would be served.
+    // Without an expiry: with one, the server keeps even such a pull open where there is nothing,
+    // and no other lane would be served.
     let mut batch = match consumer.fetch().max_messages(free).messages().await {
         Ok(batch) => batch,
         Err(error) => {
@@ -263,7 +280,8 @@ async fn fill(
         }
     }
 
-    nats.troubles.note_request(&pull_request(consumer), &answered);
+    nats.troubles
+        .note_request(&pull_request(consumer), &answered);
     taken
 }
 
@@ -275,9 +293,15 @@ fn pull_request(consumer: &Consumer<pull::Config>) -> String {
 
 /// Opens a long pull; it ends after `n` messages or [`IDLE`].
 async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
-    // Without `.heartbeat()`: with it, a batch of async-nats 0.51 may return nothing and leave its message
-    // parked until `ack_wait`.
-    match consumer.batch().max_messages(n).expires(IDLE).messages().await {
+    // Without `.heartbeat()`: with it, a batch of async-nats 0.51 may return nothing and leave its
+    // message parked until `ack_wait`.
+    match consumer
+        .batch()
+        .max_messages(n)
+        .expires(IDLE)
+        .messages()
+        .await
+    {
         Ok(batch) => Some(Box::pin(
             batch.map(|message| message.map_err(|error| error.to_string())),
         )),
@@ -306,7 +330,8 @@ async fn next_of(open: &mut [Option<Batch>]) -> (usize, Option<Result<Message, S
 /// Ends when a slot is free that no open pull asks for yet.
 async fn a_slot_frees(slots: &Semaphore) {
     if slots.available_permits() > 0 {
-        // A free slot and yet a lane without a pull: pulling was not allowed or failed. Look again shortly.
+        // A free slot and yet a lane without a pull: pulling was not allowed or failed. Look again
+        // shortly.
         tokio::time::sleep(BACKOFF).await;
         return;
     }
@@ -319,7 +344,10 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
     for durable in &lanes.durables {
         let mut told = false;
         loop {
-            let answer = nats.js.get_consumer_from_stream(durable, lanes.stream).await;
+            let answer = nats
+                .js
+                .get_consumer_from_stream(durable, lanes.stream)
+                .await;
             let request = format!("CONSUMER.INFO.{}.{durable}", lanes.stream);
             nats.troubles.note_request(&request, &answer);
 
@@ -412,12 +440,18 @@ mod tests {
 
         // The tail is taken, so the second one keeps its slot however often it frees it.
         tokio::task::yield_now().await;
-        assert_eq!((slots.available_permits(), tails.available_permits()), (0, 0));
+        assert_eq!(
+            (slots.available_permits(), tails.available_permits()),
+            (0, 0)
+        );
 
         end.cancel();
         for work in works {
             work.await.unwrap();
         }
-        assert_eq!((slots.available_permits(), tails.available_permits()), (1, 1));
+        assert_eq!(
+            (slots.available_permits(), tails.available_permits()),
+            (1, 1)
+        );
     }
 }

@@ -10,7 +10,11 @@ use super::NatsSettings;
 use super::identity::Identity;
 
 /// What to do about a refused connection, by the setting that can mend it.
-pub(super) fn advice(error: &ConnectError, settings: &NatsSettings, identity: Option<&Identity>) -> String {
+pub(super) fn advice(
+    error: &ConnectError,
+    settings: &NatsSettings,
+    identity: Option<&Identity>,
+) -> String {
     if let Some(trouble) = tls_error(error) {
         return about_tls(trouble, settings);
     }
@@ -39,7 +43,9 @@ fn tls_error(error: &ConnectError) -> Option<&rustls::Error> {
         }
 
         // The `source` of an I/O error leaves out the error that it wraps.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         cause = match wrapped {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
@@ -53,9 +59,10 @@ fn about_tls(trouble: &rustls::Error, settings: &NatsSettings) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
 
     match trouble {
-        InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            "the server's certificate is for another name: use one of its names in NATS_URL".to_owned()
-        }
+        InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another name: use one of its names in NATS_URL"
+            .to_owned(),
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "the server needs a new certificate, or this machine's clock is wrong".to_owned()
         }
@@ -64,7 +71,8 @@ fn about_tls(trouble: &rustls::Error, settings: &NatsSettings) -> String {
                 "NATS_CA must name the authority that signed the server's certificate, which {} does not",
                 path.display()
             ),
-            None => "set NATS_CA to the file of the authority that signed the server's certificate".to_owned(),
+            None => "set NATS_CA to the file of the authority that signed the server's certificate"
+                .to_owned(),
         },
         AlertReceived(AlertDescription::CertificateRequired) => {
             "the server wants a certificate of ours: set NATS_CERT and NATS_KEY".to_owned()
@@ -72,8 +80,12 @@ fn about_tls(trouble: &rustls::Error, settings: &NatsSettings) -> String {
         AlertReceived(_) if settings.certificate.is_some() => {
             "the server does not accept the certificate NATS_CERT".to_owned()
         }
-        AlertReceived(_) => "the server may want a certificate of ours: set NATS_CERT and NATS_KEY".to_owned(),
-        InvalidMessage(_) => "the server does not speak TLS: turn it on there, or use nats:// in NATS_URL".to_owned(),
+        AlertReceived(_) => {
+            "the server may want a certificate of ours: set NATS_CERT and NATS_KEY".to_owned()
+        }
+        InvalidMessage(_) => {
+            "the server does not speak TLS: turn it on there, or use nats:// in NATS_URL".to_owned()
+        }
         _ => "check NATS_CA, NATS_CERT and NATS_KEY".to_owned(),
     }
 }

@@ -6,8 +6,8 @@ use futures::StreamExt as _;
 use super::{Log, StoredMessage};
 
 impl Log {
-    /// Gives every message under `filters` beyond sequence `after` to `each`, in their order, up to the one
-    /// that is the last when the reading begins.
+    /// Gives every message under `filters` beyond sequence `after` to `each`, in their order, up to
+    /// the one that is the last when the reading begins.
     ///
     /// # Errors
     /// When the stream cannot be read to that end. What was read before was given.
@@ -35,7 +35,8 @@ impl Log {
 
         while left > 0 {
             let message = messages.next().await;
-            let message = message.ok_or("the consumer ended before the stream was read to its end")??;
+            let message =
+                message.ok_or("the consumer ended before the stream was read to its end")??;
             let info = message.info()?;
             left = info.pending;
 

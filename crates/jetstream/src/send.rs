@@ -1,5 +1,5 @@
-//! Events as this program publishes them itself: under a message id, so that one that has to be sent twice is
-//! stored once.
+//! Events as this program publishes them itself: under a message id, so that one that has to be
+//! sent twice is stored once.
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishError;
@@ -13,7 +13,9 @@ const TRIES: u32 = 3;
 
 /// Why an event was not stored.
 #[derive(Debug, thiserror::Error)]
-#[error("no stream took the event on {subject}: {error}; run `fluxhls provision`, or see whether HLS_UPLOADS is full")]
+#[error(
+    "no stream took the event on {subject}: {error}; run `fluxhls provision`, or see whether HLS_UPLOADS is full"
+)]
 pub struct SendError {
     /// Where it was sent.
     subject: &'static str,
@@ -25,7 +27,12 @@ pub struct SendError {
 ///
 /// # Errors
 /// When the stream is missing or full, or the server does not answer.
-pub async fn send(log: &Log, subject: &'static str, headers: HeaderMap, body: Bytes) -> Result<u64, SendError> {
+pub async fn send(
+    log: &Log,
+    subject: &'static str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<u64, SendError> {
     // One id for all tries, so that the server drops a second copy.
     let id = cuid2::create_id();
     let mut tries = 0;

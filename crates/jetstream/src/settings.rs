@@ -1,4 +1,5 @@
-//! Where NATS is and how to be let in, and the one place that takes user information out of its URLs.
+//! Where NATS is and how to be let in, and the one place that takes user information out of its
+//! URLs.
 
 use std::path::PathBuf;
 
@@ -36,7 +37,8 @@ impl Api {
 /// Where NATS is and how to be let in.
 #[derive(Debug, Clone)]
 pub struct NatsSettings {
-    /// One or several comma-separated `nats://` or `tls://` URLs. Secret, since they may hold a password or token.
+    /// One or several comma-separated `nats://` or `tls://` URLs. Secret, since they may hold a
+    /// password or token.
     pub url: SecretString,
     /// A credentials file: a JWT and the seed of its key.
     pub credentials: Option<PathBuf>,
@@ -50,7 +52,8 @@ pub struct NatsSettings {
     pub token_file: Option<PathBuf>,
     /// Where JetStream's API is.
     pub api: Api,
-    /// PEM file of the authorities that sign the servers' certificates; those of the system when absent.
+    /// PEM file of the authorities that sign the servers' certificates; those of the system when
+    /// absent.
     pub ca: Option<PathBuf>,
     /// PEM file of our own certificate, for servers that ask for one; needs `key`.
     pub certificate: Option<PathBuf>,
@@ -82,11 +85,17 @@ impl NatsSettings {
     /// The servers of the URL.
     ///
     /// # Errors
-    /// When one of the URLs cannot be read, or two of them name different users. Never with a part of the URL
-    /// that may be a secret.
+    /// When one of the URLs cannot be read, or two of them name different users. Never with a part
+    /// of the URL that may be a secret.
     pub(super) fn servers(&self) -> Result<Servers, ConnectError> {
         let mut servers = Servers::default();
-        for (index, text) in self.url.expose_secret().split(',').map(str::trim).enumerate() {
+        for (index, text) in self
+            .url
+            .expose_secret()
+            .split(',')
+            .map(str::trim)
+            .enumerate()
+        {
             // By number, because the text may hold a secret.
             let refuse = |reason: &str| ConnectError::Setting {
                 setting: "NATS_URL",
@@ -102,12 +111,14 @@ impl NatsSettings {
             } else {
                 format!("nats://{text}")
             };
-            let mut url = Url::parse(&text).map_err(|error| refuse(&format!("cannot be read ({error})")))?;
+            let mut url =
+                Url::parse(&text).map_err(|error| refuse(&format!("cannot be read ({error})")))?;
             if !matches!(url.scheme(), "nats" | "tls") {
                 return Err(refuse("is not nats:// or tls://"));
             }
             // A slash in a password makes a path of its rest, and a host of the user.
-            if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some()
+            {
                 return Err(refuse("goes on after the port"));
             }
 
@@ -222,7 +233,10 @@ mod tests {
             "nats://u:hush@a:99999",
         ] {
             let error = servers(url).unwrap_err().to_string();
-            assert!(error.starts_with("NATS_URL: its URL number"), "{url}: {error}");
+            assert!(
+                error.starts_with("NATS_URL: its URL number"),
+                "{url}: {error}"
+            );
             assert!(!error.contains("hush"), "{url}: {error}");
         }
     }

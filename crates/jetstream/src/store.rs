@@ -38,8 +38,8 @@ pub enum PublishFailure {
     NoAck(String),
 }
 
-/// Where the streams are: [`Nats`], a server; for tests also a model of one, which lets a simulated process
-/// die at any step.
+/// Where the streams are: [`Nats`], a server; for tests also a model of one, which lets a simulated
+/// process die at any step.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     /// The connection to the server. A model has none, and panics.
@@ -55,7 +55,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, String>;
 
     /// The first message on `subject` at or after `seq`, as the stream's leader has it.
-    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<StoredMessage>, String>;
+    async fn first_after(
+        &self,
+        stream: &str,
+        subject: &str,
+        seq: u64,
+    ) -> Result<Option<StoredMessage>, String>;
 
     /// How many messages each subject under `filter` holds, as the stream's leader counts them.
     async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String>;
@@ -63,16 +68,20 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// What a consumer of the queue has in hand.
     async fn backlog(&self, durable: &str) -> Result<Backlog, String>;
 
-    /// Subjects of the messages under `filter` that core NATS publishes from now on. It ends where nothing
-    /// will be published.
+    /// Subjects of the messages under `filter` that core NATS publishes from now on. It ends where
+    /// nothing will be published.
     async fn subscribe(&self, filter: String) -> BoxStream<'static, String>;
 
-    /// Publishes a message once; with `expected`, only if the last one on its subject is still at that
-    /// sequence (0 for none).
-    async fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure>;
+    /// Publishes a message once; with `expected`, only if the last one on its subject is still at
+    /// that sequence (0 for none).
+    async fn send(
+        &self,
+        message: &OutboundMessage,
+        expected: Option<u64>,
+    ) -> Result<u64, PublishFailure>;
 
-    /// Sends an acknowledgement as a request, since only an answer proves that the consumer still exists.
-    /// Whether one came.
+    /// Sends an acknowledgement as a request, since only an answer proves that the consumer still
+    /// exists. Whether one came.
     async fn reply(&self, delivery: &Delivery, body: Bytes) -> bool;
 }
 
@@ -91,8 +100,8 @@ impl Store for Nats {
     }
 
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, String> {
-        // Never by a direct get, which any replica may answer: in a cluster it may not have the last write
-        // yet.
+        // Never by a direct get, which any replica may answer: in a cluster it may not have the
+        // last write yet.
         let answer = handle(self, stream)
             .await?
             .get_last_raw_message_by_subject(subject)
@@ -107,7 +116,12 @@ impl Store for Nats {
         noted(self, &format!("STREAM.MSG.GET.{stream}"), read)
     }
 
-    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<StoredMessage>, String> {
+    async fn first_after(
+        &self,
+        stream: &str,
+        subject: &str,
+        seq: u64,
+    ) -> Result<Option<StoredMessage>, String> {
         let handle = handle(self, stream).await?;
         let answer = handle.get_first_raw_message_by_subject(subject, seq).await;
         noted(self, &format!("STREAM.MSG.GET.{stream}"), raw(answer))
@@ -130,7 +144,11 @@ impl Store for Nats {
         }
     }
 
-    async fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure> {
+    async fn send(
+        &self,
+        message: &OutboundMessage,
+        expected: Option<u64>,
+    ) -> Result<u64, PublishFailure> {
         let mut publish = PublishMessage::build()
             .payload(message.payload.clone())
             .headers(message.headers.clone())
@@ -144,17 +162,22 @@ impl Store for Nats {
             Err(error) => Err(error),
         };
         // The client names only some refusals; the others are known by the server's words.
-        let sent = sent.map(|ack| ack.sequence).map_err(|error| match error.kind() {
-            PublishErrorKind::WrongLastSequence => PublishFailure::Taken,
-            PublishErrorKind::MaxPayloadExceeded => PublishFailure::Refused(error.to_string()),
-            _ if is_too_long(&error) => PublishFailure::Refused(words(&error)),
-            _ if is_full(&error) => PublishFailure::Full(words(&error)),
-            _ => PublishFailure::NoAck(words(&error)),
-        });
+        let sent = sent
+            .map(|ack| ack.sequence)
+            .map_err(|error| match error.kind() {
+                PublishErrorKind::WrongLastSequence => PublishFailure::Taken,
+                PublishErrorKind::MaxPayloadExceeded => PublishFailure::Refused(error.to_string()),
+                _ if is_too_long(&error) => PublishFailure::Refused(words(&error)),
+                _ if is_full(&error) => PublishFailure::Full(words(&error)),
+                _ => PublishFailure::NoAck(words(&error)),
+            });
 
-        // `Taken` and `Refused` are answers as well, which prove that we may publish to the subject.
+        // `Taken` and `Refused` are answers as well, which prove that we may publish to the
+        // subject.
         match &sent {
-            Ok(_) | Err(PublishFailure::Taken | PublishFailure::Refused(_)) => self.troubles.worked(&message.subject),
+            Ok(_) | Err(PublishFailure::Taken | PublishFailure::Refused(_)) => {
+                self.troubles.worked(&message.subject)
+            }
             // A full queue is no trouble: its task is planned again.
             Err(PublishFailure::Full(_)) if subject::parse_task(&message.subject).is_some() => {}
             Err(PublishFailure::Full(reason) | PublishFailure::NoAck(reason)) => {
@@ -169,14 +192,21 @@ impl Store for Nats {
         let request = async_nats::Request::new()
             .payload(body)
             .timeout(Some(Duration::from_secs(5)));
-        let answer = self.client.send_request(delivery.reply_to.clone(), request).await;
+        let answer = self
+            .client
+            .send_request(delivery.reply_to.clone(), request)
+            .await;
         self.troubles.note_result(&delivery.reply_to, &answer);
         answer.is_ok()
     }
 }
 
 /// The message at `seq`, as the stream's leader has it.
-pub(super) async fn at(nats: &Nats, stream: &str, seq: u64) -> Result<Option<StoredMessage>, String> {
+pub(super) async fn at(
+    nats: &Nats,
+    stream: &str,
+    seq: u64,
+) -> Result<Option<StoredMessage>, String> {
     let answer = handle(nats, stream).await?.get_raw_message(seq).await;
     noted(nats, &format!("STREAM.MSG.GET.{stream}"), raw(answer))
 }
@@ -222,8 +252,8 @@ fn is_no_message(error: &LastRawMessageError) -> bool {
         || matches!(error.kind(), Kind::JetStream(reason) if reason.error_code() == ErrorCode::NO_MESSAGE_FOUND)
 }
 
-/// A stream whose `max_msg_size` is below a message (10054), or headers above 64 KiB (10097), which the
-/// client passes on as "other", too.
+/// A stream whose `max_msg_size` is below a message (10054), or headers above 64 KiB (10097), which
+/// the client passes on as "other", too.
 fn is_too_long(error: &PublishError) -> bool {
     let text = words(error);
     [
@@ -234,10 +264,15 @@ fn is_too_long(error: &PublishError) -> bool {
     .any(|limit| text.contains(limit))
 }
 
-/// A stream at its limit answers with code 10077 and one of several texts, which the client passes on as "other".
+/// A stream at its limit answers with code 10077 and one of several texts, which the client passes
+/// on as "other".
 fn is_full(error: &PublishError) -> bool {
     let text = words(error);
-    ["maximum messages", "maximum bytes", "maximum messages per subject"]
-        .iter()
-        .any(|limit| text.contains(limit))
+    [
+        "maximum messages",
+        "maximum bytes",
+        "maximum messages per subject",
+    ]
+    .iter()
+    .any(|limit| text.contains(limit))
 }

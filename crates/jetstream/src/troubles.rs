@@ -1,8 +1,9 @@
-//! What of NATS did not work when it was last tried: what readiness reports, with the server's words and the fix.
+//! What of NATS did not work when it was last tried: what readiness reports, with the server's
+//! words and the fix.
 //!
-//! Everything we do at a server is a message on a subject, and permissions, streams and consumers are given
-//! by subjects. So what failed is kept under the subject, widened to the permission that covers it, and goes
-//! as soon as something works there.
+//! Everything we do at a server is a message on a subject, and permissions, streams and consumers
+//! are given by subjects. So what failed is kept under the subject, widened to the permission that
+//! covers it, and goes as soon as something works there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +12,11 @@ use streams::topology;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long something must have failed until it is reported: a leader that is elected, or a server that
-/// starts, is no trouble.
+/// How long something must have failed until it is reported: a leader that is elected, or a server
+/// that starts, is no trouble.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long after the last try something is still reported. Whoever goes on tries at least twice in that
-/// time; what no one tries any more says nothing of how things are.
+/// How long after the last try something is still reported. Whoever goes on tries at least twice in
+/// that time; what no one tries any more says nothing of how things are.
 const STALE: Duration = Duration::from_secs(60);
 /// Most subjects that are kept.
 const MOST: usize = 100;
@@ -54,8 +55,8 @@ struct Failure {
 }
 
 impl Failure {
-    /// Whether readiness reports it. A subscription is tried once, and what it would bring is missed until it
-    /// is tried again.
+    /// Whether readiness reports it. A subscription is tried once, and what it would bring is
+    /// missed until it is tried again.
     fn is_told(&self, verb: Verb) -> bool {
         let is_fresh = verb == Verb::Subscribe || self.last.elapsed() < STALE;
         is_fresh && (self.is_denied || self.since.elapsed() >= PATIENCE)
@@ -84,11 +85,19 @@ impl Troubles {
 
     /// Something published on `subject` was not answered as it should be.
     pub(super) fn failed(&self, subject: &str, words: &str) {
-        self.note((Verb::Publish, permission(&self.api, subject)), words, false);
+        self.note(
+            (Verb::Publish, permission(&self.api, subject)),
+            words,
+            false,
+        );
     }
 
     /// Notes what became of something published on `subject`.
-    pub(super) fn note_result<T, E: std::fmt::Display>(&self, subject: &str, result: &Result<T, E>) {
+    pub(super) fn note_result<T, E: std::fmt::Display>(
+        &self,
+        subject: &str,
+        result: &Result<T, E>,
+    ) {
         match result {
             Ok(_) => self.worked(subject),
             Err(error) => self.failed(subject, &error.to_string()),
@@ -96,7 +105,11 @@ impl Troubles {
     }
 
     /// Notes what became of a request to JetStream's API, such as `STREAM.INFO.HLS_JOBS`.
-    pub(super) fn note_request<T, E: std::fmt::Display>(&self, request: &str, result: &Result<T, E>) {
+    pub(super) fn note_request<T, E: std::fmt::Display>(
+        &self,
+        request: &str,
+        result: &Result<T, E>,
+    ) {
         self.note_result(&format!("{}.{request}", self.api), result);
     }
 
@@ -108,8 +121,8 @@ impl Troubles {
         self.note((verb, permission(&self.api, subject)), words, true)
     }
 
-    /// A subject is about to be subscribed to. The server says nothing where that is allowed, so what it said
-    /// before is forgotten.
+    /// A subject is about to be subscribed to. The server says nothing where that is allowed, so
+    /// what it said before is forgotten.
     pub(super) fn subscribing(&self, subject: &str) {
         let operation = (Verb::Subscribe, permission(&self.api, subject));
         self.seen
@@ -141,11 +154,14 @@ impl Troubles {
     pub fn connection(&self) -> String {
         match &self.seen.borrow().connection {
             Some(words) => format!("NATS is not connected: {words}"),
-            None => "NATS is not connected; check that nats-server runs and can be reached".to_owned(),
+            None => {
+                "NATS is not connected; check that nats-server runs and can be reached".to_owned()
+            }
         }
     }
 
-    /// Waits until the server denies us something; for commands, which would else wait for an answer that never comes.
+    /// Waits until the server denies us something; for commands, which would else wait for an
+    /// answer that never comes.
     pub async fn denial(&self) -> String {
         let mut seen = self.seen.subscribe();
         let first = |seen: &Seen| {
@@ -163,10 +179,11 @@ impl Troubles {
     fn note(&self, operation: Operation, words: &str, is_denied: bool) -> bool {
         let mut is_news = false;
         self.seen.send_modify(|seen| {
-            // A subscription that was denied is not tried again by itself, so its failure does not grow
-            // stale.
-            seen.failures
-                .retain(|(verb, _), failure| *verb == Verb::Subscribe || failure.last.elapsed() < STALE);
+            // A subscription that was denied is not tried again by itself, so its failure does not
+            // grow stale.
+            seen.failures.retain(|(verb, _), failure| {
+                *verb == Verb::Subscribe || failure.last.elapsed() < STALE
+            });
 
             if let Some(failure) = seen.failures.get_mut(&operation) {
                 is_news = is_denied && !failure.is_denied;
@@ -203,18 +220,23 @@ fn violation(words: &str) -> Option<(Verb, &str)> {
     Some((verb, rest.split('"').nth(1)?))
 }
 
-/// The narrowest permission worth giving that covers a subject: without the ids of jobs, messages and passing
-/// consumers.
+/// The narrowest permission worth giving that covers a subject: without the ids of jobs, messages
+/// and passing consumers.
 fn permission(api: &str, subject: &str) -> String {
     let all_under = |tokens: &[&str]| format!("{}.>", tokens.join("."));
-    if let Some(request) = subject.strip_prefix(api).and_then(|rest| rest.strip_prefix('.')) {
+    if let Some(request) = subject
+        .strip_prefix(api)
+        .and_then(|rest| rest.strip_prefix('.'))
+    {
         let tokens: Vec<&str> = request.split('.').collect();
         let kept = match tokens[..] {
-            // What covers all under a subject does not cover the subject itself, which is that of consumers
-            // without a name.
+            // What covers all under a subject does not cover the subject itself, which is that of
+            // consumers without a name.
             ["CONSUMER", "CREATE", _, _, ..] => 3,
             ["CONSUMER", "MSG", "NEXT", stream, ..] if is_read_by_passing_consumers(stream) => 4,
-            ["CONSUMER", "INFO" | "DELETE", stream, ..] if is_read_by_passing_consumers(stream) => 3,
+            ["CONSUMER", "INFO" | "DELETE", stream, ..] if is_read_by_passing_consumers(stream) => {
+                3
+            }
             _ => return subject.to_owned(),
         };
         return format!("{api}.{}", all_under(&tokens[..kept.min(tokens.len())]));
@@ -224,8 +246,13 @@ fn permission(api: &str, subject: &str) -> String {
     match tokens[..] {
         // Nine tokens, or more with the domain and the account in front of the stream.
         ["$JS", "ACK", ..] => {
-            let stream = tokens.iter().find(|token| topology::STREAMS.contains(token));
-            stream.map_or_else(|| "$JS.ACK.>".to_owned(), |stream| format!("$JS.ACK.{stream}.>"))
+            let stream = tokens
+                .iter()
+                .find(|token| topology::STREAMS.contains(token));
+            stream.map_or_else(
+                || "$JS.ACK.>".to_owned(),
+                |stream| format!("$JS.ACK.{stream}.>"),
+            )
         }
         ["_INBOX", ..] => "_INBOX.>".to_owned(),
         ["live", "hls", "v1", kind, _, ..] => all_under(&["live", "hls", "v1", kind]),
@@ -279,7 +306,12 @@ fn what(api: &str, permission: &str) -> String {
 fn fix(words: &str) -> &'static str {
     let words = words.to_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
-    if has(&["not found", "no stream", "no responders", "consumer deleted"]) {
+    if has(&[
+        "not found",
+        "no stream",
+        "no responders",
+        "consumer deleted",
+    ]) {
         "run `fluxhls provision`"
     } else if has(&["maximum messages", "maximum bytes"]) {
         "the stream is full: raise its limit with `nats stream edit`, or STREAM_MAX_BYTES and `fluxhls provision`"
@@ -306,7 +338,10 @@ mod tests {
             ("hls.v1.upload", "hls.v1.upload"),
             ("hls.v1.api.status", "hls.v1.api.status"),
             ("live.hls.v1.job.*.cancel", "live.hls.v1.job.>"),
-            ("$JS.API.STREAM.MSG.GET.HLS_JOBS", "$JS.API.STREAM.MSG.GET.HLS_JOBS"),
+            (
+                "$JS.API.STREAM.MSG.GET.HLS_JOBS",
+                "$JS.API.STREAM.MSG.GET.HLS_JOBS",
+            ),
             (
                 "$JS.API.CONSUMER.MSG.NEXT.HLS_TASKS.plan",
                 "$JS.API.CONSUMER.MSG.NEXT.HLS_TASKS.plan",
@@ -319,9 +354,15 @@ mod tests {
                 "$JS.API.CONSUMER.CREATE.HLS_JOBS.x7f.hls.v1.job.>",
                 "$JS.API.CONSUMER.CREATE.HLS_JOBS.>",
             ),
-            ("$JS.API.CONSUMER.CREATE.HLS_JOBS", "$JS.API.CONSUMER.CREATE.HLS_JOBS"),
+            (
+                "$JS.API.CONSUMER.CREATE.HLS_JOBS",
+                "$JS.API.CONSUMER.CREATE.HLS_JOBS",
+            ),
             ("$JS.ACK.HLS_TASKS.plan.1.1.1.17.0", "$JS.ACK.HLS_TASKS.>"),
-            ("$JS.ACK.hub.ABC.HLS_TASKS.plan.1.1.1.17.0.x", "$JS.ACK.HLS_TASKS.>"),
+            (
+                "$JS.ACK.hub.ABC.HLS_TASKS.plan.1.1.1.17.0.x",
+                "$JS.ACK.HLS_TASKS.>",
+            ),
             ("_INBOX.abc.def", "_INBOX.>"),
         ] {
             assert_eq!(permission("$JS.API", subject), wanted, "{subject}");
@@ -363,13 +404,17 @@ mod tests {
         troubles.failed("hls.v1.work.k.done.v0", "timed out");
         let told = troubles.obstacles();
         assert!(
-            told[0].contains("Permissions Violation") && told[0].contains("publish to `hls.v1.work.>`"),
+            told[0].contains("Permissions Violation")
+                && told[0].contains("publish to `hls.v1.work.>`"),
             "{told:?}"
         );
 
         troubles.reconnected();
         assert!(troubles.obstacles().is_empty());
-        assert!(troubles.denied(r#"Permissions Violation for Subscription to "live.hls.v1.job.*.cancel""#));
+        assert!(
+            troubles
+                .denied(r#"Permissions Violation for Subscription to "live.hls.v1.job.*.cancel""#)
+        );
         assert!(troubles.obstacles()[0].contains("subscribe to `live.hls.v1.job.>`"));
     }
 }

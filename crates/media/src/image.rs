@@ -2,7 +2,8 @@
 
 use jpeg_encoder::{ColorType, Encoder, EncodingError};
 
-/// A picture with so much to see in it makes a poster: below are black and blank ones, and the dark side of a fade.
+/// A picture with so much to see in it makes a poster: below are black and blank ones, and the dark
+/// side of a fade.
 pub const GOOD: f64 = 10.0;
 
 /// One pixel of so many is looked at: enough to judge, and little work.
@@ -34,17 +35,25 @@ impl Picture {
     /// A picture of these pixels; nothing when they are too few or too many.
     #[must_use]
     pub fn of(width: usize, height: usize, pixels: Vec<u8>) -> Option<Self> {
-        (pixels.len() == width * height * 3).then_some(Self { width, height, pixels })
+        (pixels.len() == width * height * 3).then_some(Self {
+            width,
+            height,
+            pixels,
+        })
     }
 
-    /// Draws `pixels`, rows of `width` pixels, with their upper left corner at `(x, y)`. What does not fit is left out.
+    /// Draws `pixels`, rows of `width` pixels, with their upper left corner at `(x, y)`. What does
+    /// not fit is left out.
     pub fn draw(&mut self, (x, y): (usize, usize), width: usize, pixels: &[u8]) {
         let fitting = width.min(self.width.saturating_sub(x)) * 3;
         if fitting == 0 {
             return;
         }
 
-        let rows = self.pixels.chunks_exact_mut((self.width * 3).max(1)).skip(y);
+        let rows = self
+            .pixels
+            .chunks_exact_mut((self.width * 3).max(1))
+            .skip(y);
         for (row, drawn) in rows.zip(pixels.chunks_exact((width * 3).max(1))) {
             row[x * 3..][..fitting].copy_from_slice(&drawn[..fitting]);
         }
@@ -54,16 +63,21 @@ impl Picture {
     /// colour at most 1, and what cameras and studios make is mostly between 20 and 80.
     #[must_use]
     pub fn score(&self) -> f64 {
-        let luma: Vec<f64> = self.pixels.chunks_exact(3).step_by(SAMPLE).map(luma).collect();
+        let luma: Vec<f64> = self
+            .pixels
+            .chunks_exact(3)
+            .step_by(SAMPLE)
+            .map(luma)
+            .collect();
         let count = luma.len().max(1) as f64;
         let mean = luma.iter().sum::<f64>() / count;
         let variance = luma.iter().map(|luma| (luma - mean).powi(2)).sum::<f64>() / count;
         (mean / LIT).min(1.0) * (1.0 + variance.sqrt())
     }
 
-    /// The picture as a baseline JPEG, `quality` being 1 to 100. Equal pictures give equal bytes. With the
-    /// standard's own Huffman tables (ITU-T T.81 annex K.3): tables of the picture's own would save a tenth
-    /// of the bytes, but take twice its memory on top.
+    /// The picture as a baseline JPEG, `quality` being 1 to 100. Equal pictures give equal bytes.
+    /// With the standard's own Huffman tables (ITU-T T.81 annex K.3): tables of the picture's own
+    /// would save a tenth of the bytes, but take twice its memory on top.
     ///
     /// # Errors
     /// When a side is zero or longer than 65 535 pixels.
@@ -72,7 +86,12 @@ impl Picture {
         let side = |side: usize| u16::try_from(side).unwrap_or(0);
         let mut bytes = Vec::new();
         let encoder = Encoder::new(&mut bytes, quality);
-        encoder.encode(&self.pixels, side(self.width), side(self.height), ColorType::Rgb)?;
+        encoder.encode(
+            &self.pixels,
+            side(self.width),
+            side(self.height),
+            ColorType::Rgb,
+        )?;
         Ok(bytes)
     }
 }
@@ -100,7 +119,10 @@ mod tests {
         let red = painted(|_| [255, 0, 0]).score();
         let white = painted(|_| [255; 3]).score();
         let real = gradient(255);
-        assert!(black < red && red < 1.1 && white < 1.1, "{black} {red} {white}");
+        assert!(
+            black < red && red < 1.1 && white < 1.1,
+            "{black} {red} {white}"
+        );
         assert!(black < dim && dim < GOOD && real > GOOD, "{dim} {real}");
         assert!(black.abs() < 1e-9);
     }

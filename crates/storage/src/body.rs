@@ -17,7 +17,8 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// A body that must have exactly `expected` bytes and may be silent for `silence` between two pieces.
+    /// A body that must have exactly `expected` bytes and may be silent for `silence` between two
+    /// pieces.
     pub(super) fn new(at: At, stream: ByteStream, expected: u64, silence: Duration) -> Self {
         Self {
             at,

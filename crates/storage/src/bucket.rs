@@ -69,31 +69,54 @@ impl Bucket {
     /// What is known about an object without reading it; `None` where there is none.
     ///
     /// # Errors
-    /// Whatever kept the service from answering. A missing bucket looks like a missing object here: HEAD has
-    /// no body (RFC 9110, section 9.3.2).
+    /// Whatever kept the service from answering. A missing bucket looks like a missing object here:
+    /// HEAD has no body (RFC 9110, section 9.3.2).
     pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
         match absent_is_none(observe(Op::Head, self.look_up(key)).await) {
-            Err(error) if error.needs_operator() || matches!(error, StorageError::Refused { .. }) => {
+            Err(error)
+                if error.needs_operator() || matches!(error, StorageError::Refused { .. }) =>
+            {
                 Err(self.explain_refusal(key, error).await)
             }
             found => found,
         }
     }
 
-    /// A refused HEAD in the service's own words: answers to HEAD have none, so its first byte is asked for,
-    /// which is refused alike.
+    /// A refused HEAD in the service's own words: answers to HEAD have none, so its first byte is
+    /// asked for, which is refused alike.
     async fn explain_refusal(&self, key: &str, refusal: StorageError) -> StorageError {
-        let request = self.client.get_object().bucket(self.name()).key(key).range("bytes=0-0");
+        let request = self
+            .client
+            .get_object()
+            .bucket(self.name())
+            .key(key)
+            .range("bytes=0-0");
         let at = self.at(Op::GetRange, key);
-        let read = async { request.send().await.map(drop).map_err(|error| from_sdk(at, &error)) };
+        let read = async {
+            request
+                .send()
+                .await
+                .map(drop)
+                .map_err(|error| from_sdk(at, &error))
+        };
         match observe(Op::GetRange, read).await {
-            Err(worded) if worded.needs_operator() || matches!(worded, StorageError::Refused { .. }) => worded,
+            Err(worded)
+                if worded.needs_operator() || matches!(worded, StorageError::Refused { .. }) =>
+            {
+                worded
+            }
             _ => refusal,
         }
     }
 
     async fn look_up(&self, key: &str) -> Result<ObjectMeta, StorageError> {
-        let answer = self.client.head_object().bucket(self.name()).key(key).send().await;
+        let answer = self
+            .client
+            .head_object()
+            .bucket(self.name())
+            .key(key)
+            .send()
+            .await;
         let found = answer.map_err(|error| from_sdk(self.at(Op::Head, key), &error))?;
 
         Ok(ObjectMeta {
@@ -114,7 +137,8 @@ impl Bucket {
         self.pages(prefix).try_concat().await
     }
 
-    /// The same page by page, of at most a thousand objects each, for listings that are too long to hold.
+    /// The same page by page, of at most a thousand objects each, for listings that are too long to
+    /// hold.
     pub fn pages(&self, prefix: &str) -> impl Stream<Item = Result<Vec<ObjectMeta>, StorageError>> {
         // The token of the next page; nothing after the last one.
         futures::stream::try_unfold(Some(None), move |token| async move {
@@ -138,10 +162,16 @@ impl Bucket {
         prefix: &str,
         token: Option<String>,
     ) -> Result<(Vec<ObjectMeta>, Option<String>), StorageError> {
-        let request = self.client.list_objects_v2().bucket(self.name()).prefix(prefix);
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(self.name())
+            .prefix(prefix);
         let answer = request.set_continuation_token(token).send().await;
         let page = answer.map_err(|error| from_sdk(self.at(Op::List, prefix), &error))?;
-        let next = page.next_continuation_token.filter(|_| page.is_truncated == Some(true));
+        let next = page
+            .next_continuation_token
+            .filter(|_| page.is_truncated == Some(true));
 
         Ok((
             page.contents
@@ -156,7 +186,8 @@ impl Bucket {
     /// Removes objects; a key without an object is no error.
     ///
     /// # Errors
-    /// The first key that could not be removed, after all others were tried; or that the service cannot be reached.
+    /// The first key that could not be removed, after all others were tried; or that the service
+    /// cannot be reached.
     pub async fn delete(&self, keys: &[String]) -> Result<(), StorageError> {
         let mut outcome = Ok(());
         for batch in keys.chunks(DELETE_BATCH) {
@@ -164,7 +195,8 @@ impl Bucket {
                 Ok(left) => left,
                 // What keeps the service from taking a batch keeps it from taking single keys, too.
                 Err(error) if error.is_transient() => return Err(error),
-                // Not every server takes the batch request, or takes it with the checksum the SDK sends.
+                // Not every server takes the batch request, or takes it with the checksum the SDK
+                // sends.
                 Err(_) => batch.to_vec(),
             };
 
@@ -187,7 +219,10 @@ impl Bucket {
             .collect();
         // Quiet, so that the answer names only the keys that were not removed (S3 API reference,
         // `DeleteObjects`).
-        let delete = Delete::builder().set_objects(objects.ok()).quiet(true).build();
+        let delete = Delete::builder()
+            .set_objects(objects.ok())
+            .quiet(true)
+            .build();
         let delete = delete.map_err(|error| refused(error.to_string()))?;
 
         let answer = self
@@ -208,7 +243,13 @@ impl Bucket {
     }
 
     async fn delete_one(&self, key: &str) -> Result<(), StorageError> {
-        let answer = self.client.delete_object().bucket(self.name()).key(key).send().await;
+        let answer = self
+            .client
+            .delete_object()
+            .bucket(self.name())
+            .key(key)
+            .send()
+            .await;
         match answer.map_err(|error| from_sdk(self.at(Op::Delete, key), &error)) {
             Ok(_) | Err(StorageError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -228,7 +269,9 @@ fn listed(object: Object) -> Option<ObjectMeta> {
 }
 
 fn size(length: Option<i64>) -> u64 {
-    length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
+    length
+        .and_then(|length| u64::try_from(length).ok())
+        .unwrap_or(0)
 }
 
 fn time(time: &SmithyDateTime) -> Option<DateTime<Utc>> {
@@ -247,14 +290,21 @@ mod tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         let stored = bucket
-            .put("hls/f/master.m3u8", Bytes::from_static(b"#EXTM3U"), ObjectKind::Master)
+            .put(
+                "hls/f/master.m3u8",
+                Bytes::from_static(b"#EXTM3U"),
+                ObjectKind::Master,
+            )
             .await
             .unwrap();
 
         let found = bucket.head("hls/f/master.m3u8").await.unwrap().unwrap();
         assert_eq!(found.size, 7);
         assert_eq!(found.etag, Some(stored.etag));
-        assert_eq!(found.content_type.as_deref(), Some("application/vnd.apple.mpegurl"));
+        assert_eq!(
+            found.content_type.as_deref(),
+            Some("application/vnd.apple.mpegurl")
+        );
         assert_eq!(found.cache_control.as_deref(), Some("public, max-age=10"));
         assert!(found.modified.is_some());
 
@@ -278,7 +328,13 @@ mod tests {
             .unwrap();
 
         let listed = bucket.list("hls/f/").await.unwrap();
-        assert_eq!(listed.iter().map(|object| object.key.clone()).collect::<Vec<_>>(), keys);
+        assert_eq!(
+            listed
+                .iter()
+                .map(|object| object.key.clone())
+                .collect::<Vec<_>>(),
+            keys
+        );
         assert!(listed.iter().all(|object| object.size == 1));
 
         bucket.delete(&keys).await.unwrap();
@@ -289,7 +345,11 @@ mod tests {
     #[tokio::test]
     async fn deleting_what_is_not_there_is_no_error() {
         let s3 = TestS3::start().await;
-        s3.bucket().await.delete(&["hls/none".to_owned()]).await.unwrap();
+        s3.bucket()
+            .await
+            .delete(&["hls/none".to_owned()])
+            .await
+            .unwrap();
         s3.bucket().await.delete(&[]).await.unwrap();
     }
 
@@ -315,7 +375,9 @@ mod tests {
 
         assert_eq!((error.kind(), error.is_transient()), ("unavailable", true));
         assert!(
-            error.to_string().starts_with("head of s3://media/a got no answer"),
+            error
+                .to_string()
+                .starts_with("head of s3://media/a got no answer"),
             "{error}"
         );
     }
@@ -323,7 +385,15 @@ mod tests {
     #[tokio::test]
     async fn debug_output_shows_no_secret() {
         let s3 = TestS3::start().await;
-        let text = format!("{:?} {:?} {:?}", s3.settings(), s3.storage().await, s3.bucket().await);
-        assert!(text.contains(BUCKET) && !text.contains("dev-secret"), "{text}");
+        let text = format!(
+            "{:?} {:?} {:?}",
+            s3.settings(),
+            s3.storage().await,
+            s3.bucket().await
+        );
+        assert!(
+            text.contains(BUCKET) && !text.contains("dev-secret"),
+            "{text}"
+        );
     }
 }

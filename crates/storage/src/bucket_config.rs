@@ -39,8 +39,8 @@ impl BucketConfig {
 }
 
 fn upload_timeouts(settings: &StorageSettings, size: u64) -> TimeoutConfig {
-    // To the SDK, "read" begins when the request begins, so it would cut an upload that is merely long.
-    // One that stands still in its middle is caught by the stalled stream protection.
+    // To the SDK, "read" begins when the request begins, so it would cut an upload that is merely
+    // long. One that stands still in its middle is caught by the stalled stream protection.
     TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout)
         .read_timeout(settings.upload_timeout(size))

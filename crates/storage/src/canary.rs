@@ -1,4 +1,5 @@
-//! Whether our own bucket can be used: the question that tells a denied source from a misconfigured service.
+//! Whether our own bucket can be used: the question that tells a denied source from a misconfigured
+//! service.
 
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -10,9 +11,9 @@ use super::object::ObjectKind;
 use super::operation::Op;
 
 impl Bucket {
-    /// Whether everything we need works here: lists, then writes, reads back and removes a small object of a
-    /// fresh name under `root`, and compares the clocks. It begins with a request whose refusal comes with
-    /// words: answers to HEAD have none.
+    /// Whether everything we need works here: lists, then writes, reads back and removes a small
+    /// object of a fresh name under `root`, and compares the clocks. It begins with a request whose
+    /// refusal comes with words: answers to HEAD have none.
     ///
     /// # Errors
     /// The first of them that did not work.
@@ -22,7 +23,8 @@ impl Bucket {
 
         let key = format!("{root}canary-{}", cuid2::create_id());
         let sent = Bytes::from(key.clone());
-        self.put(&key, sent.clone(), ObjectKind::private("text/plain")).await?;
+        self.put(&key, sent.clone(), ObjectKind::private("text/plain"))
+            .await?;
         let read = self.get(&key, sent.len() as u64).await;
         // Removed whatever the read returned, so that no canary stays.
         let removed = self.delete(std::slice::from_ref(&key)).await;
@@ -79,8 +81,17 @@ mod tests {
     #[tokio::test]
     async fn the_canary_tells_a_missing_bucket_and_wrong_credentials() {
         let s3 = TestS3::start().await;
-        let missing = s3.storage().await.bucket("nowhere").canary("hls/").await.unwrap_err();
-        assert_eq!((missing.kind(), missing.needs_operator()), ("no_bucket", true));
+        let missing = s3
+            .storage()
+            .await
+            .bucket("nowhere")
+            .canary("hls/")
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (missing.kind(), missing.needs_operator()),
+            ("no_bucket", true)
+        );
 
         let mut settings = s3.settings();
         settings.credentials.as_mut().unwrap().secret_access_key = "wrong-secret".into();
@@ -97,12 +108,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_bucket_whose_answers_are_dated_an_hour_apart_is_told_as_the_clock() {
-        let date = (chrono::Utc::now() + TimeDelta::minutes(60)).format("%a, %d %b %Y %H:%M:%S GMT");
+        let date =
+            (chrono::Utc::now() + TimeDelta::minutes(60)).format("%a, %d %b %Y %H:%M:%S GMT");
         let (kind, body) = ("application/xml", "<ListBucketResult></ListBucketResult>");
-        let headers = [("content-type", kind.to_owned()), ("date", date.to_string())];
+        let headers = [
+            ("content-type", kind.to_owned()),
+            ("date", date.to_string()),
+        ];
         let router = axum::Router::new().fallback(move || async move { (headers, body) });
         let (address, _serving) = serve(router).await;
-        let bucket = Storage::connect(&settings_for(address)).await.bucket(BUCKET);
+        let bucket = Storage::connect(&settings_for(address))
+            .await
+            .bucket(BUCKET);
 
         bucket
             .agrees_on_time()

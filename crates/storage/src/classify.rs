@@ -45,13 +45,23 @@ where
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             let words = service.err().message().unwrap_or_default();
-            let status = answer.status.map(|status| status.to_string()).unwrap_or_default();
+            let status = answer
+                .status
+                .map(|status| status.to_string())
+                .unwrap_or_default();
             let reason = [status.as_str(), code, words]
                 .into_iter()
                 .filter(|word| !word.is_empty());
             let reason = reason.collect::<Vec<_>>().join(" ");
 
-            classify(at, Answer { code, reason, ..answer })
+            classify(
+                at,
+                Answer {
+                    code,
+                    reason,
+                    ..answer
+                },
+            )
         }
         other if lacks_credentials(other) => StorageError::Denied {
             at,
@@ -68,7 +78,8 @@ where
     }
 }
 
-/// Decides by S3's error code where there is one (HEAD answers have none), else by the status; no status is no answer.
+/// Decides by S3's error code where there is one (HEAD answers have none), else by the status; no
+/// status is no answer.
 fn classify(at: At, answer: Answer<'_>) -> StorageError {
     let Answer {
         status,
@@ -80,19 +91,33 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
 
     match (code, status) {
         ("NoSuchBucket", _) => StorageError::NoBucket { at },
-        // A completed upload is gone too, so a repeated request meets this; only starting over helps.
-        ("NoSuchUpload" | "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable", _) => {
-            StorageError::Unavailable { at, reason }
-        }
+        // A completed upload is gone too, so a repeated request meets this; only starting over
+        // helps.
+        (
+            "NoSuchUpload" | "SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable",
+            _,
+        ) => StorageError::Unavailable { at, reason },
         ("RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture", _) => {
-            StorageError::ClockSkew { at, reason, by: clock }
+            StorageError::ClockSkew {
+                at,
+                reason,
+                by: clock,
+            }
         }
         // An answer to HEAD has no word for it; its date has.
         ("", Some(400 | 403)) if clock.is_some_and(|by| by.abs() > ALLOWED) => {
-            StorageError::ClockSkew { at, reason, by: clock }
+            StorageError::ClockSkew {
+                at,
+                reason,
+                by: clock,
+            }
         }
         (
-            "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" | "InvalidClientTokenId" | "TokenRefreshRequired",
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidToken"
+            | "InvalidClientTokenId"
+            | "TokenRefreshRequired",
             _,
         ) => StorageError::Denied {
             at,
@@ -104,7 +129,12 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
             reason,
             cause: DenialCause::Keys,
         },
-        ("AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "IncorrectEndpoint", _)
+        (
+            "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+            | "IncorrectEndpoint",
+            _,
+        )
         | (_, Some(301 | 302 | 307 | 308)) => StorageError::Misdirected { at, reason, region },
         (_, Some(401 | 403)) => StorageError::Denied {
             at,
@@ -114,24 +144,28 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
         (_, Some(404)) => StorageError::NotFound { at },
         (_, Some(412)) => StorageError::Changed { at },
         (_, Some(416)) => StorageError::OutOfRange { at },
-        // Before the other 5xx: what a server does not implement it will not do later, either (RFC 9110,
-        // section 15.6.2).
+        // Before the other 5xx: what a server does not implement it will not do later, either (RFC
+        // 9110, section 15.6.2).
         (_, Some(501)) => StorageError::Refused { at, reason },
         // A failure with 2xx is an error document in the body of a 200 (S3 API reference,
         // `CompleteMultipartUpload`), or a body that cannot be read.
-        (_, None | Some(408 | 409 | 425 | 429 | 200..=299 | 500..)) => StorageError::Unavailable { at, reason },
+        (_, None | Some(408 | 409 | 425 | 429 | 200..=299 | 500..)) => {
+            StorageError::Unavailable { at, reason }
+        }
         _ => StorageError::Refused { at, reason },
     }
 }
 
-/// Whether there were no credentials to sign with, which the SDK reports like a connection that did not open.
-/// Where they come from a service of the machine or of its cluster, that service may be away for a while;
-/// nothing can be done without them meanwhile.
+/// Whether there were no credentials to sign with, which the SDK reports like a connection that did
+/// not open. Where they come from a service of the machine or of its cluster, that service may be
+/// away for a while; nothing can be done without them meanwhile.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |cause| (*cause).source()).any(|cause| cause.is::<CredentialsError>())
+    std::iter::successors(Some(error), |cause| (*cause).source())
+        .any(|cause| cause.is::<CredentialsError>())
 }
 
-/// The messages of an error and its causes. The SDK's own full report would print raw requests and answers.
+/// The messages of an error and its causes. The SDK's own full report would print raw requests and
+/// answers.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in std::iter::successors(Some(error), |cause| (*cause).source()) {
@@ -206,7 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_by_itself_is_transient_and_only_credentials_address_and_clock_need_an_operator() {
+    fn only_what_may_pass_by_itself_is_transient_and_only_credentials_address_and_clock_need_an_operator()
+     {
         assert!(judged("", None).is_transient() && judged("SlowDown", Some(503)).is_transient());
         for error in [
             judged("", Some(403)),
@@ -217,7 +252,11 @@ mod tests {
             assert!(error.needs_operator() && !error.is_transient(), "{error}");
         }
 
-        for error in [judged("", Some(404)), judged("", Some(412)), judged("", Some(400))] {
+        for error in [
+            judged("", Some(404)),
+            judged("", Some(412)),
+            judged("", Some(400)),
+        ] {
             assert!(!error.is_transient() && !error.needs_operator(), "{error}");
         }
     }
@@ -233,12 +272,25 @@ mod tests {
             })
         };
 
-        for (minutes, kind) in [(-60, "clock_skew"), (60, "clock_skew"), (14, "denied"), (0, "denied")] {
+        for (minutes, kind) in [
+            (-60, "clock_skew"),
+            (60, "clock_skew"),
+            (14, "denied"),
+            (0, "denied"),
+        ] {
             assert_eq!(dated(minutes).kind(), kind, "{minutes}");
         }
 
-        assert!(dated(60).to_string().contains("differ by 60 min"), "{}", dated(60));
-        assert!(dated(60).to_string().contains("time server"), "{}", dated(60));
+        assert!(
+            dated(60).to_string().contains("differ by 60 min"),
+            "{}",
+            dated(60)
+        );
+        assert!(
+            dated(60).to_string().contains("time server"),
+            "{}",
+            dated(60)
+        );
     }
 
     #[test]
@@ -261,7 +313,10 @@ mod tests {
             region,
             ..Answer::default()
         });
-        assert!(moved.to_string().contains("set S3_REGION to eu-west-1"), "{moved}");
+        assert!(
+            moved.to_string().contains("set S3_REGION to eu-west-1"),
+            "{moved}"
+        );
     }
 
     #[test]

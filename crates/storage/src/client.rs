@@ -27,8 +27,8 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Prepares a client. Nothing is sent yet (other than what the AWS credential chain may ask of its instance):
-    /// [`Bucket::canary`] tells whether the settings work.
+    /// Prepares a client. Nothing is sent yet (other than what the AWS credential chain may ask of
+    /// its instance): [`Bucket::canary`] tells whether the settings work.
     pub async fn connect(settings: &StorageSettings) -> Self {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
@@ -75,7 +75,9 @@ impl fmt::Debug for Storage {
 fn http_client() -> SharedHttpClient {
     // One crypto provider in the whole program: ring.
     aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
         .build_https()
 }
 
@@ -89,7 +91,13 @@ fn request_timeouts(settings: &StorageSettings) -> TimeoutConfig {
 
 fn static_credentials(credentials: &StaticCredentials) -> Credentials {
     let secret = credentials.secret_access_key.expose_secret();
-    Credentials::new(credentials.access_key_id.as_str(), secret, None, None, "settings")
+    Credentials::new(
+        credentials.access_key_id.as_str(),
+        secret,
+        None,
+        None,
+        "settings",
+    )
 }
 
 fn s3_config(builder: Builder, settings: &StorageSettings) -> Builder {

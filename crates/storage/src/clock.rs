@@ -1,8 +1,8 @@
 //! By how much our clock and the storage's differ, as the dates of its answers tell.
 //!
-//! The SDK signs by the storage's clock once it has seen an answer, so that most requests succeed in spite of
-//! a wrong clock. The service compares its clock with times of the log, though, and would end jobs too early
-//! or never: so it is asked by its date.
+//! The SDK signs by the storage's clock once it has seen an answer, so that most requests succeed
+//! in spite of a wrong clock. The service compares its clock with times of the log, though, and
+//! would end jobs too early or never: so it is asked by its date.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +12,8 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The largest difference that S3 accepts in a signature (its documentation, "`RequestTimeTooSkewed`").
+/// The largest difference that S3 accepts in a signature (its documentation,
+/// "`RequestTimeTooSkewed`").
 pub(super) const ALLOWED: TimeDelta = TimeDelta::minutes(15);
 
 /// Stands for "no answer was dated yet".
@@ -34,7 +35,8 @@ pub(super) fn in_words(by: Option<TimeDelta>) -> String {
     }
 }
 
-/// Remembers by how much the clock of the newest answer differs from ours. Clones remember together.
+/// Remembers by how much the clock of the newest answer differs from ours. Clones remember
+/// together.
 #[derive(Debug, Clone)]
 pub(super) struct ClockWatch(Arc<AtomicI64>);
 

@@ -30,7 +30,8 @@ pub struct CorsRule {
 }
 
 impl CorsRule {
-    /// The rule a player on one of `origins` needs: GET and HEAD with any header (`Range` among them).
+    /// The rule a player on one of `origins` needs: GET and HEAD with any header (`Range` among
+    /// them).
     #[must_use]
     pub fn playback(origins: &[String]) -> Self {
         Self {
@@ -42,11 +43,12 @@ impl CorsRule {
         }
     }
 
-    /// Whether a player on `origin` can play by this rule alone, as S3 matches rules (first match of origin, method and
-    /// every header).
+    /// Whether a player on `origin` can play by this rule alone, as S3 matches rules (first match
+    /// of origin, method and every header).
     #[must_use]
     pub fn lets_play(&self, origin: &str) -> bool {
-        let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
+        let any =
+            |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         any(&self.origins, origin)
             && METHODS
                 .iter()
@@ -62,10 +64,17 @@ impl Bucket {
     /// The bucket's CORS rules; none is an empty list.
     ///
     /// # Errors
-    /// Whatever kept the service from answering; [`StorageError::Refused`] where it does not implement CORS rules.
+    /// Whatever kept the service from answering; [`StorageError::Refused`] where it does not
+    /// implement CORS rules.
     pub async fn cors(&self) -> Result<Vec<CorsRule>, StorageError> {
         let answer = observe(Op::GetCors, async {
-            match self.client().get_bucket_cors().bucket(self.name()).send().await {
+            match self
+                .client()
+                .get_bucket_cors()
+                .bucket(self.name())
+                .send()
+                .await
+            {
                 Ok(answer) => Ok(answer.cors_rules.unwrap_or_default()),
                 Err(error) if error.code() == Some("NoSuchCORSConfiguration") => Ok(Vec::new()),
                 Err(error) => Err(from_sdk(self.at(Op::GetCors, ""), &error)),
@@ -74,8 +83,8 @@ impl Bucket {
         Ok(answer.await?.into_iter().map(CorsRule::from).collect())
     }
 
-    /// Lets players on `origins` play from this bucket. Rules that are there stay; nothing is written where they
-    /// suffice.
+    /// Lets players on `origins` play from this bucket. Rules that are there stay; nothing is
+    /// written where they suffice.
     ///
     /// # Errors
     /// Whatever kept the service from answering or from storing the rules.
@@ -87,7 +96,8 @@ impl Bucket {
             return Ok(());
         }
 
-        // S3 takes the first rule that matches: one of another kind for the same origin must not come before ours.
+        // S3 takes the first rule that matches: one of another kind for the same origin must not
+        // come before ours.
         rules.insert(0, CorsRule::playback(&missing));
         observe(Op::PutCors, self.replace_cors(rules)).await
     }
@@ -100,7 +110,9 @@ impl Bucket {
 
         let rules: Result<Vec<_>, _> = rules.into_iter().map(SdkRule::try_from).collect();
         let rules = rules.map_err(|error| refused(error.to_string()))?;
-        let rules = CorsConfiguration::builder().set_cors_rules(Some(rules)).build();
+        let rules = CorsConfiguration::builder()
+            .set_cors_rules(Some(rules))
+            .build();
         let rules = rules.map_err(|error| refused(error.to_string()))?;
 
         let answer = self
@@ -148,9 +160,11 @@ fn lower(texts: &[String]) -> Vec<String> {
 
 /// Whether `text` fits a pattern with at most one `*`.
 fn matches(pattern: &str, text: &str) -> bool {
-    pattern.split_once('*').map_or(pattern == text, |(start, end)| {
-        text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end)
-    })
+    pattern
+        .split_once('*')
+        .map_or(pattern == text, |(start, end)| {
+            text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end)
+        })
 }
 
 #[cfg(test)]
@@ -190,14 +204,18 @@ mod tests {
     #[test]
     fn a_star_stands_for_any_text_once() {
         assert!(matches("*", SITE) && matches("https://*.example.com", SITE));
-        assert!(!matches("https://*.example.com", "https://example.com") && !matches("aa*aa", "aaa"));
+        assert!(
+            !matches("https://*.example.com", "https://example.com") && !matches("aa*aa", "aaa")
+        );
     }
 
     #[test]
     fn headers_match_whatever_their_case() {
         let mut rule = CorsRule::playback(&["*".to_owned()]);
         rule.allowed_headers = vec!["RANGE".to_owned()];
-        rule.exposed_headers = ["content-length", "content-range", "etag"].map(str::to_owned).to_vec();
+        rule.exposed_headers = ["content-length", "content-range", "etag"]
+            .map(str::to_owned)
+            .to_vec();
         assert!(rule.lets_play(SITE));
     }
 }
@@ -236,10 +254,15 @@ mod server_tests {
     async fn our_rule_is_added_once_and_others_stay() {
         let kept = Arc::default();
         let (address, _server) = serve(keeper(&kept)).await;
-        let bucket = Storage::connect(&settings_for(address)).await.bucket(BUCKET);
+        let bucket = Storage::connect(&settings_for(address))
+            .await
+            .bucket(BUCKET);
         assert_eq!(bucket.cors().await.unwrap(), []);
 
-        let (first, second) = (vec!["https://a.test".to_owned()], vec!["https://b.test".to_owned()]);
+        let (first, second) = (
+            vec!["https://a.test".to_owned()],
+            vec!["https://b.test".to_owned()],
+        );
         bucket.put_cors(&first).await.unwrap();
         bucket
             .put_cors(&[first.clone(), second.clone()].concat())
@@ -247,7 +270,10 @@ mod server_tests {
             .unwrap();
 
         let rules = bucket.cors().await.unwrap();
-        assert_eq!(rules, [CorsRule::playback(&second), CorsRule::playback(&first)]);
+        assert_eq!(
+            rules,
+            [CorsRule::playback(&second), CorsRule::playback(&first)]
+        );
 
         let before = kept.lock().unwrap().clone();
         bucket.put_cors(&second).await.unwrap();

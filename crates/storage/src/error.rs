@@ -76,13 +76,17 @@ pub enum StorageError {
         by: Option<TimeDelta>,
     },
     /// The object is no longer the version that was asked for.
-    #[error("{at} found another version than the one asked for: start again from the object as it is now")]
+    #[error(
+        "{at} found another version than the one asked for: start again from the object as it is now"
+    )]
     Changed {
         /// What was attempted.
         at: At,
     },
     /// The object is larger than the caller can take.
-    #[error("{at} found {size} bytes where at most {limit} are allowed: raise the limit or replace the object")]
+    #[error(
+        "{at} found {size} bytes where at most {limit} are allowed: raise the limit or replace the object"
+    )]
     TooLarge {
         /// What was attempted.
         at: At,
@@ -199,7 +203,10 @@ impl StorageError {
     pub const fn needs_operator(&self) -> bool {
         matches!(
             self,
-            Self::Denied { .. } | Self::NoBucket { .. } | Self::Misdirected { .. } | Self::ClockSkew { .. }
+            Self::Denied { .. }
+                | Self::NoBucket { .. }
+                | Self::Misdirected { .. }
+                | Self::ClockSkew { .. }
         )
     }
 }
@@ -221,7 +228,9 @@ impl DenialCause {
     /// What an operator does about it.
     const fn fix(self) -> &'static str {
         match self {
-            Self::Keys => "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where else the credentials come from",
+            Self::Keys => {
+                "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or where else the credentials come from"
+            }
             Self::Token => {
                 "the session token has expired or is wrong; renew it, or let web identity or the instance renew it"
             }
@@ -236,13 +245,17 @@ impl DenialCause {
 /// What an operator does about an address that is wrong.
 fn address_fix(region: Option<&str>) -> String {
     match region {
-        Some(region) => format!("set S3_REGION to {region}, and S3_ENDPOINT to the endpoint of that region"),
+        Some(region) => {
+            format!("set S3_REGION to {region}, and S3_ENDPOINT to the endpoint of that region")
+        }
         None => "set S3_REGION and S3_ENDPOINT to where the bucket is".to_owned(),
     }
 }
 
 /// Turns "there is none" into a value, for callers to whom absence is an answer.
-pub(super) fn absent_is_none<T>(outcome: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+pub(super) fn absent_is_none<T>(
+    outcome: Result<T, StorageError>,
+) -> Result<Option<T>, StorageError> {
     match outcome {
         Ok(found) => Ok(Some(found)),
         Err(StorageError::NotFound { .. }) => Ok(None),

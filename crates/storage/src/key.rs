@@ -9,8 +9,9 @@ const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// The keys of one job's output.
 ///
-/// Names that fit the contract (output prefixes, job ids, rendition and task names) pass unchanged. Anything else is
-/// escaped rather than trusted: no name can leave its place, and different names stay different.
+/// Names that fit the contract (output prefixes, job ids, rendition and task names) pass unchanged.
+/// Anything else is escaped rather than trusted: no name can leave its place, and different names
+/// stay different.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobKeys {
     prefix: String,
@@ -60,7 +61,12 @@ impl JobKeys {
     /// A list too long for its fact: what `attempt` of `task` made.
     #[must_use]
     pub fn parts(&self, task: &str, attempt: u64) -> String {
-        format!("{}parts/{}-{}.json", self.folder, name(task), base36(attempt))
+        format!(
+            "{}parts/{}-{}.json",
+            self.folder,
+            name(task),
+            base36(attempt)
+        )
     }
 
     /// The final media playlist of a rendition.
@@ -96,7 +102,12 @@ impl JobKeys {
     /// The tiles of the storyboard that `attempt` of `task` made: working material, never public.
     #[must_use]
     pub fn tiles(&self, task: &str, attempt: u64) -> String {
-        format!("{}parts/{}-{}.rgb", self.folder, name(task), base36(attempt))
+        format!(
+            "{}parts/{}-{}.rgb",
+            self.folder,
+            name(task),
+            base36(attempt)
+        )
     }
 
     /// Sheet `n` of the storyboard, counted from zero, whose bytes have this hexadecimal SHA-256.
@@ -105,8 +116,8 @@ impl JobKeys {
         format!("{}storyboard-{n}-{}.jpg", self.folder, name(&short(sha256)))
     }
 
-    /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: which tile of which sheet
-    /// belongs to which time.
+    /// The index of the storyboard, whose bytes have this hexadecimal SHA-256: which tile of which
+    /// sheet belongs to which time.
     #[must_use]
     pub fn storyboard_index(&self, sha256: &str) -> String {
         format!("{}storyboard-{}.vtt", self.folder, name(&short(sha256)))
@@ -121,7 +132,12 @@ impl JobKeys {
     /// The subtitles of one rendition, whole.
     #[must_use]
     pub fn subtitles(&self, rendition: &str, attempt: u64) -> String {
-        format!("{}subs-{}-{}.vtt", self.folder, name(rendition), base36(attempt))
+        format!(
+            "{}subs-{}-{}.vtt",
+            self.folder,
+            name(rendition),
+            base36(attempt)
+        )
     }
 
     /// The media playlist of one subtitle rendition.
@@ -135,7 +151,8 @@ impl JobKeys {
     }
 }
 
-/// The key of what repair `revision` writes in the place of the object under `key`; `key` itself for revision 0.
+/// The key of what repair `revision` writes in the place of the object under `key`; `key` itself
+/// for revision 0.
 #[must_use]
 pub fn revised(key: &str, revision: u64) -> String {
     if revision == 0 {
@@ -148,15 +165,17 @@ pub fn revised(key: &str, revision: u64) -> String {
     format!("{stem}-{}{extension}", base36(revision))
 }
 
-/// The revision in the key of what a repair wrote in the place of the object under `key`; 0 for `key` itself,
-/// nothing for other keys.
+/// The revision in the key of what a repair wrote in the place of the object under `key`; 0 for
+/// `key` itself, nothing for other keys.
 #[must_use]
 pub fn revision_of(key: &str, written: &str) -> Option<u64> {
     if key == written {
         return Some(0);
     }
     let common = key.rfind('.').unwrap_or(key.len());
-    let middle = written.strip_prefix(&key[..common])?.strip_suffix(&key[common..])?;
+    let middle = written
+        .strip_prefix(&key[..common])?
+        .strip_suffix(&key[common..])?;
     let revision = u64::from_str_radix(middle.strip_prefix('-')?, 36).ok()?;
     // Written again, so that another spelling of a number (`-01`) is no revision.
     (revised(key, revision) == written).then_some(revision)
@@ -204,8 +223,9 @@ pub fn base36(mut number: u64) -> String {
     }
 }
 
-/// One part of a key, as it is or escaped: it is never empty, never starts with a dot, and has no slash, no character
-/// that a URL would have to escape. `!` marks what was escaped, itself included, so that no two names meet.
+/// One part of a key, as it is or escaped: it is never empty, never starts with a dot, and has no
+/// slash, no character that a URL would have to escape. `!` marks what was escaped, itself
+/// included, so that no two names meet.
 fn name(text: &str) -> String {
     if text.is_empty() {
         return "!".to_owned();
@@ -213,7 +233,9 @@ fn name(text: &str) -> String {
 
     let mut safe = String::with_capacity(text.len());
     for (place, byte) in text.bytes().enumerate() {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'~') || (byte == b'.' && place > 0);
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'-' | b'~')
+            || (byte == b'.' && place > 0);
         if plain {
             safe.push(char::from(byte));
         } else {
@@ -294,7 +316,10 @@ mod tests {
             keys.segment("720p", 3, 99)
                 .ends_with(&format!("/720p/{}", segment_name(3, 99)))
         );
-        assert!(keys.init("720p", 99).ends_with(&format!("/720p/{}", init_name(99))));
+        assert!(
+            keys.init("720p", 99)
+                .ends_with(&format!("/720p/{}", init_name(99)))
+        );
     }
 
     proptest! {

@@ -1,12 +1,14 @@
 //! Object storage: the only door to S3.
 //!
-//! - [`Storage`] is a connected client, [`Bucket`] one bucket of it; every failure is a [`StorageError`].
-//! - [`JobKeys`] builds every object key, [`Locator`] understands what an upload event may name (both pure).
-//! - [`SourceServer`] lets ffmpeg read one pinned version of one object over loopback HTTP, through a shared
-//!   [`BlockCache`].
+//! - [`Storage`] is a connected client, [`Bucket`] one bucket of it; every failure is a
+//!   [`StorageError`].
+//! - [`JobKeys`] builds every object key, [`Locator`] understands what an upload event may name
+//!   (both pure).
+//! - [`SourceServer`] lets ffmpeg read one pinned version of one object over loopback HTTP, through
+//!   a shared [`BlockCache`].
 //!
-//! Two rules hold for all of it. Nothing rests on conditional writes, because some servers accept and ignore
-//! them; and a conditional read is checked again on the answer, for the same reason.
+//! Two rules hold for all of it. Nothing rests on conditional writes, because some servers accept
+//! and ignore them; and a conditional read is checked again on the answer, for the same reason.
 
 mod body;
 mod bucket;
@@ -37,7 +39,9 @@ pub use bucket::Bucket;
 pub use client::Storage;
 pub use cors::CorsRule;
 pub use error::{At, DenialCause, StorageError};
-pub use key::{JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch, segment_name, source_copy};
+pub use key::{
+    JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch, segment_name, source_copy,
+};
 pub use location::{ForbiddenSource, Locator, LocatorError};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use operation::Op;

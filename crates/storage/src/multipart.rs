@@ -13,11 +13,12 @@ use super::object::{ObjectKind, bare_etag};
 use super::operation::Op;
 use super::request::observe;
 
-/// The server may take minutes to make one object of many parts: as long as sending so many bytes may take.
+/// The server may take minutes to make one object of many parts: as long as sending so many bytes
+/// may take.
 const COMPLETION: usize = 8 << 20;
 
-/// A started upload. Dropped without [`Multipart::complete`] or [`Multipart::abort`] it is aborted in the background,
-/// so that a cancelled task leaves no invisible parts in the bucket.
+/// A started upload. Dropped without [`Multipart::complete`] or [`Multipart::abort`] it is aborted
+/// in the background, so that a cancelled task leaves no invisible parts in the bucket.
 pub(super) struct Multipart {
     upload: Upload,
     open: bool,
@@ -36,7 +37,11 @@ struct Upload {
 
 impl Multipart {
     /// Starts an upload.
-    pub(super) async fn create(bucket: &Bucket, key: &str, kind: &ObjectKind) -> Result<Self, StorageError> {
+    pub(super) async fn create(
+        bucket: &Bucket,
+        key: &str,
+        kind: &ObjectKind,
+    ) -> Result<Self, StorageError> {
         let upload = observe(Op::CreateUpload, Upload::create(bucket, key, kind)).await?;
         Ok(Self { upload, open: true })
     }
@@ -46,7 +51,8 @@ impl Multipart {
         &self.upload.key
     }
 
-    /// Starts to send part `number`, counted from 1. It is a task, so that it goes on while the next part is read.
+    /// Starts to send part `number`, counted from 1. It is a task, so that it goes on while the
+    /// next part is read.
     pub(super) fn send(&self, number: i32, part: Bytes) -> Sending {
         let upload = self.upload.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -67,7 +73,10 @@ impl Multipart {
     }
 
     /// Makes the object of its parts, given in order, and returns its entity tag.
-    pub(super) async fn complete(mut self, parts: Vec<CompletedPart>) -> Result<String, StorageError> {
+    pub(super) async fn complete(
+        mut self,
+        parts: Vec<CompletedPart>,
+    ) -> Result<String, StorageError> {
         let completed = observe(Op::CompleteUpload, self.upload.complete(parts)).await;
         // Where it did not succeed, dropping `self` aborts it.
         self.open = completed.is_err();
@@ -135,9 +144,13 @@ impl Upload {
             .send()
             .await;
 
-        let sent = answer.map_err(|error| from_sdk(self.bucket.at(Op::UploadPart, &self.key), &error))?;
-        // AWS wants the checksums of the parts again at the end, where the SDK sent any: CRC32 is its only choice.
-        let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag);
+        let sent =
+            answer.map_err(|error| from_sdk(self.bucket.at(Op::UploadPart, &self.key), &error))?;
+        // AWS wants the checksums of the parts again at the end, where the SDK sent any: CRC32 is
+        // its only choice.
+        let part = CompletedPart::builder()
+            .part_number(number)
+            .set_e_tag(sent.e_tag);
         Ok(part.set_checksum_crc32(sent.checksum_crc32).build())
     }
 
@@ -149,14 +162,23 @@ impl Upload {
             .bucket(self.bucket.name())
             .key(&self.key)
             .upload_id(&self.id)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts))
+                    .build(),
+            )
             .customize()
             .config_override(self.bucket.config().upload_config(COMPLETION))
             .send()
             .await;
 
-        let completed = answer.map_err(|error| from_sdk(self.bucket.at(Op::CompleteUpload, &self.key), &error))?;
-        Ok(completed.e_tag().map(bare_etag).unwrap_or_default().to_owned())
+        let completed = answer
+            .map_err(|error| from_sdk(self.bucket.at(Op::CompleteUpload, &self.key), &error))?;
+        Ok(completed
+            .e_tag()
+            .map(bare_etag)
+            .unwrap_or_default()
+            .to_owned())
     }
 
     async fn abort(self) {

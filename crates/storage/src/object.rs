@@ -133,7 +133,9 @@ impl ObjectKind {
         match self {
             Self::Master => Some(MASTER),
             Self::LivePlaylist => Some(NO_STORE),
-            Self::Playlist | Self::Video | Self::Audio | Self::Jpeg | Self::Vtt | Self::Receipt => Some(IMMUTABLE),
+            Self::Playlist | Self::Video | Self::Audio | Self::Jpeg | Self::Vtt | Self::Receipt => {
+                Some(IMMUTABLE)
+            }
             Self::Private { .. } => None,
         }
     }
@@ -155,7 +157,8 @@ impl fmt::Display for Digest {
     }
 }
 
-/// An entity tag without its quotes. Servers, events and receipts disagree on whether the quotes belong to it.
+/// An entity tag without its quotes. Servers, events and receipts disagree on whether the quotes
+/// belong to it.
 pub(super) fn bare_etag(etag: &str) -> &str {
     etag.strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
@@ -181,7 +184,12 @@ mod tests {
                 Some("public, max-age=31536000, immutable"),
                 true,
             ),
-            (ObjectKind::Master, playlist, Some("public, max-age=10"), true),
+            (
+                ObjectKind::Master,
+                playlist,
+                Some("public, max-age=10"),
+                true,
+            ),
             (ObjectKind::LivePlaylist, playlist, Some("no-store"), true),
             (
                 ObjectKind::Video,
@@ -213,7 +221,12 @@ mod tests {
                 Some("public, max-age=31536000, immutable"),
                 false,
             ),
-            (ObjectKind::private("video/x-matroska"), "video/x-matroska", None, false),
+            (
+                ObjectKind::private("video/x-matroska"),
+                "video/x-matroska",
+                None,
+                false,
+            ),
         ];
 
         for (kind, content_type, cache_control, public) in table {

@@ -90,10 +90,15 @@ mod tests {
 
     #[test]
     fn a_broken_source_is_an_error_not_a_short_part() {
-        let pieces = [Ok(Bytes::from_static(b"abc")), Err(io::Error::other("gone"))];
+        let pieces = [
+            Ok(Bytes::from_static(b"abc")),
+            Err(io::Error::other("gone")),
+        ];
         let mut parts = Parts::new(stream::iter(pieces), 10);
         assert_eq!(
-            futures::executor::block_on(parts.next()).unwrap_err().to_string(),
+            futures::executor::block_on(parts.next())
+                .unwrap_err()
+                .to_string(),
             "gone"
         );
     }

@@ -15,10 +15,10 @@ use super::object::{Digest, Digester, bare_etag, quoted_etag};
 use super::operation::Op;
 use super::request::observe;
 
-/// How long to wait before a read that broke off, or was denied, is begun again. The SDK repeats a request
-/// only until its answer begins; what breaks off afterwards is repeated here. It repeats no denial; but a
-/// service whose credentials or policies were just changed learns of it machine by machine, and denies single
-/// requests meanwhile.
+/// How long to wait before a read that broke off, or was denied, is begun again. The SDK repeats a
+/// request only until its answer begins; what breaks off afterwards is repeated here. It repeats no
+/// denial; but a service whose credentials or policies were just changed learns of it machine by
+/// machine, and denies single requests meanwhile.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
@@ -35,19 +35,27 @@ impl Bucket {
         absent_is_none(repeat_read(read).await)
     }
 
-    /// The bytes `range` of the version `etag` of an object, all of them: a short answer is an error.
+    /// The bytes `range` of the version `etag` of an object, all of them: a short answer is an
+    /// error.
     ///
     /// # Errors
-    /// [`StorageError::Changed`] where the object is another version by now, [`StorageError::OutOfRange`] where it ends
-    /// before the range, and whatever kept it from being read.
-    pub async fn get_range(&self, key: &str, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
+    /// [`StorageError::Changed`] where the object is another version by now,
+    /// [`StorageError::OutOfRange`] where it ends before the range, and whatever kept it from being
+    /// read.
+    pub async fn get_range(
+        &self,
+        key: &str,
+        etag: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, StorageError> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
         repeat_read(|| observe(Op::GetRange, self.read_range(key, etag, range.clone()))).await
     }
 
-    /// Size and hash of an object, read back from the bucket in bounded memory; `None` where there is none.
+    /// Size and hash of an object, read back from the bucket in bounded memory; `None` where there
+    /// is none.
     ///
     /// # Errors
     /// Whatever kept the object from being read to its end.
@@ -77,7 +85,12 @@ impl Bucket {
         Ok(digester.finish())
     }
 
-    async fn read_range(&self, key: &str, etag: &str, range: Range<u64>) -> Result<Bytes, StorageError> {
+    async fn read_range(
+        &self,
+        key: &str,
+        etag: &str,
+        range: Range<u64>,
+    ) -> Result<Bytes, StorageError> {
         let at = self.at(Op::GetRange, key);
 
         let answer = self
@@ -92,13 +105,19 @@ impl Bucket {
         let answer = answered(&at, answer)?;
 
         // Some servers (s3s-fs among them) accept If-Match and ignore it.
-        if answer.e_tag().is_some_and(|found| bare_etag(found) != bare_etag(etag)) {
+        if answer
+            .e_tag()
+            .is_some_and(|found| bare_etag(found) != bare_etag(etag))
+        {
             return Err(StorageError::Changed { at });
         }
 
         // A server may ignore the range and answer with the whole object (RFC 9110, section 14.2).
         let expected = format!("bytes {}-{}/", range.start, range.end - 1);
-        if !answer.content_range().is_some_and(|found| found.starts_with(&expected)) {
+        if !answer
+            .content_range()
+            .is_some_and(|found| found.starts_with(&expected))
+        {
             let found = answer.content_range().unwrap_or("the whole object");
             let reason = format!(
                 "asked for bytes {}-{}, the server sends {found}",
@@ -108,22 +127,41 @@ impl Bucket {
             return Err(StorageError::Refused { at, reason });
         }
 
-        Body::new(at, answer.body, range.end - range.start, self.config().stall_timeout)
-            .collect()
-            .await
+        Body::new(
+            at,
+            answer.body,
+            range.end - range.start,
+            self.config().stall_timeout,
+        )
+        .collect()
+        .await
     }
 
     async fn open(&self, at: At) -> Result<Body, StorageError> {
-        let answer = self.client().get_object().bucket(self.name()).key(&at.key).send().await;
+        let answer = self
+            .client()
+            .get_object()
+            .bucket(self.name())
+            .key(&at.key)
+            .send()
+            .await;
         let answer = answered(&at, answer)?;
         // Without a length it could not be seen that a body breaks off.
-        let Some(size) = answer.content_length().and_then(|size| u64::try_from(size).ok()) else {
+        let Some(size) = answer
+            .content_length()
+            .and_then(|size| u64::try_from(size).ok())
+        else {
             return Err(StorageError::Refused {
                 at,
                 reason: "the server does not tell the object's size".to_owned(),
             });
         };
-        Ok(Body::new(at, answer.body, size, self.config().stall_timeout))
+        Ok(Body::new(
+            at,
+            answer.body,
+            size,
+            self.config().stall_timeout,
+        ))
     }
 }
 
@@ -201,7 +239,10 @@ mod tests {
             assert_eq!(bucket.get_range(KEY, &etag, range).await.unwrap(), expected);
         }
         let quoted = format!("\"{etag}\"");
-        assert_eq!(bucket.get_range(KEY, &quoted, 0..3).await.unwrap(), bytes.slice(0..3));
+        assert_eq!(
+            bucket.get_range(KEY, &quoted, 0..3).await.unwrap(),
+            bytes.slice(0..3)
+        );
     }
 
     #[tokio::test]
@@ -211,11 +252,19 @@ mod tests {
         let (_, etag) = upload(&bucket, 1000).await;
 
         assert_eq!(
-            bucket.get_range(KEY, &etag, 1000..1001).await.unwrap_err().kind(),
+            bucket
+                .get_range(KEY, &etag, 1000..1001)
+                .await
+                .unwrap_err()
+                .kind(),
             "out_of_range"
         );
         assert_eq!(
-            bucket.get_range(KEY, &etag, 990..1001).await.unwrap_err().kind(),
+            bucket
+                .get_range(KEY, &etag, 990..1001)
+                .await
+                .unwrap_err()
+                .kind(),
             "refused"
         );
     }
@@ -227,9 +276,20 @@ mod tests {
         let (_, etag) = upload(&bucket, 1000).await;
         upload(&bucket, 1001).await;
 
-        assert_eq!(bucket.get_range(KEY, &etag, 0..10).await.unwrap_err().kind(), "changed");
         assert_eq!(
-            bucket.get_range("uploads/none", &etag, 0..10).await.unwrap_err().kind(),
+            bucket
+                .get_range(KEY, &etag, 0..10)
+                .await
+                .unwrap_err()
+                .kind(),
+            "changed"
+        );
+        assert_eq!(
+            bucket
+                .get_range("uploads/none", &etag, 0..10)
+                .await
+                .unwrap_err()
+                .kind(),
             "not_found"
         );
     }
@@ -249,7 +309,10 @@ mod tests {
         let bucket = s3.bucket().await;
         let (bytes, etag) = upload(&bucket, 300_000).await;
         s3.proxy().set(Fault::CutOnce { after: 100_000 });
-        assert_eq!(bucket.get_range(KEY, &etag, 0..300_000).await.unwrap(), bytes);
+        assert_eq!(
+            bucket.get_range(KEY, &etag, 0..300_000).await.unwrap(),
+            bytes
+        );
         s3.proxy().set(Fault::CutOnce { after: 100_000 });
         assert_eq!(bucket.digest(KEY).await.unwrap(), Some(Digest::of(&bytes)));
     }
@@ -264,7 +327,9 @@ mod tests {
             stall_timeout: Duration::from_millis(200),
             ..s3.settings()
         };
-        let hasty = crate::Storage::connect(&settings).await.bucket(bucket.name());
+        let hasty = crate::Storage::connect(&settings)
+            .await
+            .bucket(bucket.name());
 
         s3.proxy().set(Fault::Stall { after: 100_000 });
         let error = hasty.get(KEY, 300_000).await.unwrap_err();

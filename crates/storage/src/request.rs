@@ -20,7 +20,8 @@ pub fn register_metrics() {
     }
 }
 
-/// Carries out a request, its body included, and counts it. What the SDK repeats by itself counts once.
+/// Carries out a request, its body included, and counts it. What the SDK repeats by itself counts
+/// once.
 pub(super) async fn observe<T>(
     op: Op,
     request: impl Future<Output = Result<T, StorageError>>,

@@ -22,13 +22,16 @@ pub struct StorageSettings {
     pub endpoint: Option<String>,
     /// The region that requests are signed for.
     pub region: String,
-    /// Whether the bucket is part of the path instead of the host name. Default: true when an endpoint is set.
+    /// Whether the bucket is part of the path instead of the host name. Default: true when an
+    /// endpoint is set.
     pub path_style: Option<bool>,
-    /// When payload checksums are sent and verified. Default: [`Checksums::WhenRequired`] when an endpoint is set.
+    /// When payload checksums are sent and verified. Default: [`Checksums::WhenRequired`] when an
+    /// endpoint is set.
     pub checksums: Option<Checksums>,
     /// Whether what players need is written with the canned ACL `public-read`.
     pub public_read: bool,
-    /// Fixed credentials, for development; `None` means the AWS chain (environment, profile, web identity, instance).
+    /// Fixed credentials, for development; `None` means the AWS chain (environment, profile, web
+    /// identity, instance).
     pub credentials: Option<StaticCredentials>,
     /// Limit on opening a connection.
     pub connect_timeout: Duration,
@@ -45,7 +48,8 @@ pub struct StorageSettings {
 /// When the SDK adds checksums of its own to requests and verifies them in answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksums {
-    /// Only where S3 demands one. Many other servers refuse the trailing checksums of the other mode.
+    /// Only where S3 demands one. Many other servers refuse the trailing checksums of the other
+    /// mode.
     WhenRequired,
     /// Wherever the operation can carry one: the SDK's own default, right for AWS.
     WhenSupported,
@@ -79,9 +83,9 @@ impl StorageSettings {
         }
     }
 
-    /// How long one attempt of an upload of `size` bytes may take until it is answered. A connection that
-    /// went dead behind the last byte tells nothing, and small uploads vanish whole into the buffers of the
-    /// system, so that this alone finds them out.
+    /// How long one attempt of an upload of `size` bytes may take until it is answered. A
+    /// connection that went dead behind the last byte tells nothing, and small uploads vanish whole
+    /// into the buffers of the system, so that this alone finds them out.
     #[must_use]
     pub fn upload_timeout(&self, size: u64) -> Duration {
         self.stall_timeout * 2 + Duration::from_secs(size / u64::from(self.slowest_uplink.max(1)))
@@ -115,7 +119,10 @@ mod tests {
             secret_access_key: "hunter2-hunter2".into(),
         });
         let text = format!("{settings:?}");
-        assert!(text.contains("us-east-1") && !text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("us-east-1") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -123,7 +130,10 @@ mod tests {
         let settings = StorageSettings::new("us-east-1");
         assert_eq!(settings.upload_timeout(0), STALL_TIMEOUT * 2);
         // 8 MiB at 28,000 bytes a second take 299 s.
-        assert_eq!(settings.upload_timeout(8 << 20), Duration::from_secs(60 + 299));
+        assert_eq!(
+            settings.upload_timeout(8 << 20),
+            Duration::from_secs(60 + 299)
+        );
     }
 
     #[test]

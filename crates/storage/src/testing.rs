@@ -26,7 +26,8 @@ pub const BUCKET: &str = "media";
 const KEY_ID: &str = "dev";
 const SECRET: &str = "dev-secret";
 
-/// An S3 server on a free port with an empty bucket, behind a [`FaultProxy`]. Stopped and removed when dropped.
+/// An S3 server on a free port with an empty bucket, behind a [`FaultProxy`]. Stopped and removed
+/// when dropped.
 pub struct TestS3 {
     root: TempDir,
     proxy: FaultProxy,
@@ -40,7 +41,9 @@ impl TestS3 {
         std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let mut service = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
         service.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));
-        let service = HandleError::new(service.build(), |_| async { StatusCode::INTERNAL_SERVER_ERROR });
+        let service = HandleError::new(service.build(), |_| async {
+            StatusCode::INTERNAL_SERVER_ERROR
+        });
         let (address, server) = serve(Router::new().fallback_service(service)).await;
 
         Self {
@@ -190,12 +193,15 @@ async fn relay(client: TcpStream, upstream: SocketAddr, fault: Arc<Mutex<Fault>>
     tokio::select! { () = requests => {}, () = answers => {} }
 }
 
-/// How many of `read` bytes pass, and whether the connection then goes on, stands still, or (`None`) is closed.
+/// How many of `read` bytes pass, and whether the connection then goes on, stands still, or
+/// (`None`) is closed.
 fn pass(fault: &Mutex<Fault>, read: usize) -> (usize, Option<bool>) {
     let mut fault = fault.lock().unwrap();
     match &mut *fault {
         Fault::None => (read, Some(true)),
-        Fault::Cut { after } | Fault::CutOnce { after } | Fault::Stall { after } if *after >= read => {
+        Fault::Cut { after } | Fault::CutOnce { after } | Fault::Stall { after }
+            if *after >= read =>
+        {
             *after -= read;
             (read, Some(true))
         }
@@ -245,10 +251,18 @@ impl Answer {
 
 /// Sends one HTTP/1.1 request to a `http://127.0.0.1:port/path` URL and returns the connection.
 pub async fn request(method: &str, url: &str, range: Option<&str>) -> TcpStream {
-    let (authority, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let (authority, path) = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
     let mut connection = TcpStream::connect(authority).await.unwrap();
-    let range = range.map(|range| format!("Range: {range}\r\n")).unwrap_or_default();
-    let head = format!("{method} /{path} HTTP/1.1\r\nHost: {authority}\r\n{range}Connection: close\r\n\r\n");
+    let range = range
+        .map(|range| format!("Range: {range}\r\n"))
+        .unwrap_or_default();
+    let head = format!(
+        "{method} /{path} HTTP/1.1\r\nHost: {authority}\r\n{range}Connection: close\r\n\r\n"
+    );
     connection.write_all(head.as_bytes()).await.unwrap();
     connection
 }
@@ -293,13 +307,32 @@ pub async fn clip() -> (TempDir, PathBuf) {
     let path = folder.path().join("clip.mp4");
     let name = path.to_str().unwrap();
 
-    let picture = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=10"];
+    let picture = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=320x180:rate=25:duration=10",
+    ];
     let sound = ["-f", "lavfi", "-i", "sine=frequency=440:duration=10"];
-    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", name];
+    let coded = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-c:a",
+        "aac",
+        name,
+    ];
 
     run(
         "ffmpeg",
-        &[&["-v", "error", "-nostdin"], &picture[..], &sound[..], &coded[..]].concat(),
+        &[
+            &["-v", "error", "-nostdin"],
+            &picture[..],
+            &sound[..],
+            &coded[..],
+        ]
+        .concat(),
     )
     .await;
     (folder, path)

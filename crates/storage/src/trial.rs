@@ -59,16 +59,22 @@ impl Step {
 }
 
 impl Bucket {
-    /// Tries each kind of request on objects below `root`, and leaves nothing. Steps that need an object that
-    /// could not be written are left out.
+    /// Tries each kind of request on objects below `root`, and leaves nothing. Steps that need an
+    /// object that could not be written are left out.
     pub async fn trial(&self, root: &str) -> Vec<(Step, Result<(), StorageError>)> {
         let name = cuid2::create_id();
-        let (small, large) = (format!("{root}doctor-{name}"), format!("{root}doctor-{name}-large"));
+        let (small, large) = (
+            format!("{root}doctor-{name}"),
+            format!("{root}doctor-{name}-large"),
+        );
         let words = Bytes::from(small.clone());
 
         // Some stores take objects for buckets that are not there.
         let written = match self.first_page(&small).await {
-            Ok(_) => self.put(&small, words.clone(), ObjectKind::private("text/plain")).await,
+            Ok(_) => {
+                self.put(&small, words.clone(), ObjectKind::private("text/plain"))
+                    .await
+            }
             Err(error) => Err(error),
         };
         let stored = match written {
@@ -90,7 +96,12 @@ impl Bucket {
         self.as_written(Op::Get, key, read.as_ref() == Some(words))
     }
 
-    async fn try_range(&self, key: &str, words: &Bytes, stored: &Stored) -> Result<(), StorageError> {
+    async fn try_range(
+        &self,
+        key: &str,
+        words: &Bytes,
+        stored: &Stored,
+    ) -> Result<(), StorageError> {
         let read = self.get_range(key, &stored.etag, 1..4).await?;
         self.as_written(Op::GetRange, key, read == words.slice(1..4))
     }

@@ -22,7 +22,8 @@ impl Bucket {
     /// Whether the bucket keeps old versions.
     ///
     /// # Errors
-    /// Whatever kept the service from answering; many servers know no versions, or do not let us ask.
+    /// Whatever kept the service from answering; many servers know no versions, or do not let us
+    /// ask.
     pub async fn versioning(&self) -> Result<Versioning, StorageError> {
         observe(Op::GetVersioning, self.ask_versioning()).await
     }
@@ -30,10 +31,17 @@ impl Bucket {
     async fn ask_versioning(&self) -> Result<Versioning, StorageError> {
         use aws_sdk_s3::types::BucketVersioningStatus::{Enabled, Suspended};
 
-        let answer = self.client().get_bucket_versioning().bucket(self.name()).send().await;
+        let answer = self
+            .client()
+            .get_bucket_versioning()
+            .bucket(self.name())
+            .send()
+            .await;
         let answer = answer.map_err(|error| from_sdk(self.at(Op::GetVersioning, ""), &error))?;
         Ok(match answer.status {
-            Some(Enabled) => Versioning::Kept { is_suspended: false },
+            Some(Enabled) => Versioning::Kept {
+                is_suspended: false,
+            },
             Some(Suspended) => Versioning::Kept { is_suspended: true },
             _ => Versioning::Off,
         })

@@ -21,10 +21,11 @@ use super::operation::Op;
 use super::parts::Parts;
 use super::request::observe;
 
-/// What is smaller than this many bytes is sent in one request; what is not is sent in parts of this size. S3
-/// wants at least 5 MiB in every part but the last (S3 API reference).
+/// What is smaller than this many bytes is sent in one request; what is not is sent in parts of
+/// this size. S3 wants at least 5 MiB in every part but the last (S3 API reference).
 const PART_SIZE: u64 = 8 * 1024 * 1024;
-/// How many parts one upload may have (S3 API reference). A stream may therefore hold 78 GiB; a file gets larger parts.
+/// How many parts one upload may have (S3 API reference). A stream may therefore hold 78 GiB; a
+/// file gets larger parts.
 const MAX_PARTS: u64 = 10_000;
 /// How many parts of one upload are on their way at once: with one being read, 32 MiB of memory.
 const PARALLEL_PARTS: usize = 3;
@@ -45,18 +46,25 @@ impl Bucket {
     /// Writes an object from memory in one atomic request.
     ///
     /// # Errors
-    /// Whatever kept the service from storing it; the object is then as it was, unless only the answer was lost.
-    pub async fn put(&self, key: &str, body: Bytes, kind: ObjectKind) -> Result<Stored, StorageError> {
+    /// Whatever kept the service from storing it; the object is then as it was, unless only the
+    /// answer was lost.
+    pub async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        kind: ObjectKind,
+    ) -> Result<Stored, StorageError> {
         let digest = Digest::of(&body);
         self.put_whole(key, body, &kind, digest, None).await
     }
 
-    /// Writes an object from memory only where the bucket still holds the version `over`, or nothing where
-    /// that is nothing. Services that know no conditional writes (RFC 9110 section 13.1) write it all the
-    /// same.
+    /// Writes an object from memory only where the bucket still holds the version `over`, or
+    /// nothing where that is nothing. Services that know no conditional writes (RFC 9110 section
+    /// 13.1) write it all the same.
     ///
     /// # Errors
-    /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from storing it.
+    /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from
+    /// storing it.
     pub async fn put_over(
         &self,
         key: &str,
@@ -65,16 +73,24 @@ impl Bucket {
         over: Option<&str>,
     ) -> Result<Stored, StorageError> {
         let digest = Digest::of(&body);
-        self.put_whole(key, body, &kind, digest, Some(Over(over))).await
+        self.put_whole(key, body, &kind, digest, Some(Over(over)))
+            .await
     }
 
-    /// Writes an object from memory under a key that is to be its own for ever: what the bucket holds there
-    /// already stays as it is. Where an answer got lost that is the object itself, so what is there is read
-    /// and compared. Services that know no conditional writes (RFC 9110 section 13.1) write it all the same.
+    /// Writes an object from memory under a key that is to be its own for ever: what the bucket
+    /// holds there already stays as it is. Where an answer got lost that is the object itself, so
+    /// what is there is read and compared. Services that know no conditional writes (RFC 9110
+    /// section 13.1) write it all the same.
     ///
     /// # Errors
-    /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from storing it.
-    pub async fn put_new(&self, key: &str, body: Bytes, kind: ObjectKind) -> Result<Stored, StorageError> {
+    /// [`StorageError::Changed`] where it holds something else, and whatever kept the service from
+    /// storing it.
+    pub async fn put_new(
+        &self,
+        key: &str,
+        body: Bytes,
+        kind: ObjectKind,
+    ) -> Result<Stored, StorageError> {
         let digest = Digest::of(&body);
         let written = self
             .put_whole(key, body.clone(), &kind, digest.clone(), Some(Over(None)))
@@ -89,18 +105,27 @@ impl Bucket {
                 _ => Err(changed),
             },
             // The service may know no conditional writes.
-            Err(StorageError::Refused { .. }) => self.put_whole(key, body, &kind, digest, None).await,
+            Err(StorageError::Refused { .. }) => {
+                self.put_whole(key, body, &kind, digest, None).await
+            }
             written => written,
         }
     }
 
-    /// Writes an object from a file, in parts where it is large. The object appears whole or not at all.
+    /// Writes an object from a file, in parts where it is large. The object appears whole or not at
+    /// all.
     ///
     /// # Errors
-    /// [`StorageError::Input`] where the file cannot be read or changes meanwhile, and whatever kept the service from
-    /// storing it.
-    pub async fn put_file(&self, key: &str, path: &Path, kind: ObjectKind) -> Result<Stored, StorageError> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    /// [`StorageError::Input`] where the file cannot be read or changes meanwhile, and whatever
+    /// kept the service from storing it.
+    pub async fn put_file(
+        &self,
+        key: &str,
+        path: &Path,
+        kind: ObjectKind,
+    ) -> Result<Stored, StorageError> {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let unreadable = |error| StorageError::Input {
             at: self.at(Op::Put, key),
             source: named(error),
@@ -112,18 +137,20 @@ impl Bucket {
         self.upload(key, kind, pieces, Some(size)).await
     }
 
-    /// Writes a private object from a stream of at most 78 GiB, in bounded memory. The object appears whole or not at
-    /// all.
+    /// Writes a private object from a stream of at most 78 GiB, in bounded memory. The object
+    /// appears whole or not at all.
     ///
     /// # Errors
-    /// [`StorageError::Input`] where the stream breaks, and whatever kept the service from storing it.
+    /// [`StorageError::Input`] where the stream breaks, and whatever kept the service from storing
+    /// it.
     pub async fn put_stream(
         &self,
         key: &str,
         content_type: &str,
         pieces: impl Stream<Item = io::Result<Bytes>> + Send,
     ) -> Result<Stored, StorageError> {
-        self.upload(key, ObjectKind::private(content_type), pieces, None).await
+        self.upload(key, ObjectKind::private(content_type), pieces, None)
+            .await
     }
 
     async fn upload(
@@ -173,8 +200,8 @@ impl Bucket {
         let (mut under_way, mut sent, mut next) = (VecDeque::new(), Vec::new(), Some(first));
         for number in 1.. {
             let Some(part) = next else { break };
-            // Parts are waited for in their order, in which the list at the end has to name them (S3 API
-            // reference, `CompleteMultipartUpload`).
+            // Parts are waited for in their order, in which the list at the end has to name them
+            // (S3 API reference, `CompleteMultipartUpload`).
             if under_way.len() == PARALLEL_PARTS
                 && let Some(oldest) = under_way.pop_front()
             {
@@ -223,14 +250,23 @@ impl Bucket {
                 .map_err(|error| from_sdk(self.at(Op::Put, key), &error))?;
             Ok(stored(
                 digest,
-                written.e_tag().map(bare_etag).unwrap_or_default().to_owned(),
+                written
+                    .e_tag()
+                    .map(bare_etag)
+                    .unwrap_or_default()
+                    .to_owned(),
             ))
         })
         .await
     }
 
     /// Refuses to publish a file that grew or shrank while it was read.
-    fn as_announced(&self, key: &str, digest: Digest, size: Option<u64>) -> Result<Digest, StorageError> {
+    fn as_announced(
+        &self,
+        key: &str,
+        digest: Digest,
+        size: Option<u64>,
+    ) -> Result<Digest, StorageError> {
         match size {
             Some(size) if size != digest.size => {
                 let words = format!("it had {size} bytes and then {}", digest.size);
@@ -268,8 +304,17 @@ mod tests {
     #[test]
     fn no_file_needs_more_parts_than_an_upload_may_have() {
         assert_eq!(part_size(None) as u64, PART_SIZE);
-        for size in [0, PART_SIZE, PART_SIZE * MAX_PARTS, PART_SIZE * MAX_PARTS + 1, 5 << 40] {
-            assert!(size.div_ceil(part_size(Some(size)) as u64) <= MAX_PARTS, "{size}");
+        for size in [
+            0,
+            PART_SIZE,
+            PART_SIZE * MAX_PARTS,
+            PART_SIZE * MAX_PARTS + 1,
+            5 << 40,
+        ] {
+            assert!(
+                size.div_ceil(part_size(Some(size)) as u64) <= MAX_PARTS,
+                "{size}"
+            );
         }
     }
 }
@@ -307,7 +352,10 @@ mod server_tests {
         for size in [0, 1, PART - 1, PART, PART + 1, 3 * PART + 7] {
             let bytes = noise(size);
             std::fs::write(&path, &bytes).unwrap();
-            let stored = bucket.put_file(KEY, &path, ObjectKind::Video).await.unwrap();
+            let stored = bucket
+                .put_file(KEY, &path, ObjectKind::Video)
+                .await
+                .unwrap();
             let digest = Digest::of(&bytes);
             assert_eq!((stored.size, &stored.sha256), (digest.size, &digest.sha256));
             assert_eq!(bucket.digest(KEY).await.unwrap(), Some(digest));
@@ -339,8 +387,13 @@ mod server_tests {
     async fn a_stream_that_breaks_leaves_neither_object_nor_parts() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let broken = pieces(&noise(2 * PART)).chain(stream::once(future::err(io::Error::other("the sender left"))));
-        let error = bucket.put_stream(KEY, "video/mp4", broken).await.unwrap_err();
+        let broken = pieces(&noise(2 * PART)).chain(stream::once(future::err(io::Error::other(
+            "the sender left",
+        ))));
+        let error = bucket
+            .put_stream(KEY, "video/mp4", broken)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), "input");
         assert!(error.to_string().contains("the sender left"), "{error}");
         assert_eq!(bucket.head(KEY).await.unwrap(), None);
@@ -392,7 +445,11 @@ mod server_tests {
         let bucket = Storage::connect(&settings).await.bucket(BUCKET);
 
         assert_eq!(
-            bucket.put(KEY, noise(10), ObjectKind::Video).await.unwrap().etag,
+            bucket
+                .put(KEY, noise(10), ObjectKind::Video)
+                .await
+                .unwrap()
+                .etag,
             "slow"
         );
         assert!(bucket.head(KEY).await.unwrap_err().is_transient());
@@ -402,12 +459,27 @@ mod server_tests {
     async fn a_number_that_came_again_overwrites_nothing() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let first = bucket.put_new(KEY, noise(10), ObjectKind::Video).await.unwrap();
+        let first = bucket
+            .put_new(KEY, noise(10), ObjectKind::Video)
+            .await
+            .unwrap();
         // As after an answer that got lost: the object is there already.
-        assert_eq!(bucket.put_new(KEY, noise(10), ObjectKind::Video).await.unwrap(), first);
-        let error = bucket.put_new(KEY, noise(11), ObjectKind::Video).await.unwrap_err();
+        assert_eq!(
+            bucket
+                .put_new(KEY, noise(10), ObjectKind::Video)
+                .await
+                .unwrap(),
+            first
+        );
+        let error = bucket
+            .put_new(KEY, noise(11), ObjectKind::Video)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), "changed");
-        assert_eq!(bucket.digest(KEY).await.unwrap(), Some(Digest::of(&noise(10))));
+        assert_eq!(
+            bucket.digest(KEY).await.unwrap(),
+            Some(Digest::of(&noise(10)))
+        );
     }
 
     #[tokio::test]
@@ -421,8 +493,13 @@ mod server_tests {
         };
 
         let (address, _server) = serve(Router::new().fallback(plain)).await;
-        let bucket = Storage::connect(&settings_for(address)).await.bucket(BUCKET);
-        let stored = bucket.put_new(KEY, noise(10), ObjectKind::Video).await.unwrap();
+        let bucket = Storage::connect(&settings_for(address))
+            .await
+            .bucket(BUCKET);
+        let stored = bucket
+            .put_new(KEY, noise(10), ObjectKind::Video)
+            .await
+            .unwrap();
         assert_eq!(stored.etag, "plain");
     }
 

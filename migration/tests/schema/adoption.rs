@@ -40,7 +40,10 @@ async fn adopting_changes_no_row() {
 
 #[tokio::test]
 async fn an_adopted_schema_equals_a_built_one() {
-    for (old, accounts) in [(&[TABLES, ACCOUNTS][..], Some(ACCOUNTS)), (&[TABLES][..], None)] {
+    for (old, accounts) in [
+        (&[TABLES, ACCOUNTS][..], Some(ACCOUNTS)),
+        (&[TABLES][..], None),
+    ] {
         let adopted = live(old).await;
         up(&adopted.db).await.unwrap();
 
@@ -110,7 +113,9 @@ async fn the_old_api_and_its_views_keep_working() {
     .await;
     assert_eq!(
         status,
-        ["cljobdone completed https://fluxstudio.nyc3.cdn.digitaloceanspaces.com/hls/clholiday/master.m3u8"]
+        [
+            "cljobdone completed https://fluxstudio.nyc3.cdn.digitaloceanspaces.com/hls/clholiday/master.m3u8"
+        ]
     );
 
     let statistics = lines(
@@ -137,7 +142,10 @@ async fn the_old_api_and_its_views_keep_working() {
     .await;
     assert_eq!(
         history,
-        ["cljobdone 120 ana@example.org", "cljobfailed 20 ana@example.org"]
+        [
+            "cljobdone 120 ana@example.org",
+            "cljobfailed 20 ana@example.org"
+        ]
     );
 }
 

@@ -1,15 +1,24 @@
 //! What a database says of itself, as text that can be compared.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult, JsonValue, Statement};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult, JsonValue, Statement,
+};
 
 /// The rows of a query as JSON objects.
 pub(crate) async fn rows(db: &DatabaseConnection, sql: &str) -> Vec<JsonValue> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
-    JsonValue::find_by_statement(statement).all(db).await.unwrap()
+    JsonValue::find_by_statement(statement)
+        .all(db)
+        .await
+        .unwrap()
 }
 
 /// Every row of a table as the database itself prints it.
-pub(crate) async fn printed_rows(db: &DatabaseConnection, columns: &str, table: &str) -> Vec<String> {
+pub(crate) async fn printed_rows(
+    db: &DatabaseConnection,
+    columns: &str,
+    table: &str,
+) -> Vec<String> {
     let sql = format!("SELECT ROW({columns})::text AS line FROM {table} ORDER BY id");
     lines(db, &sql).await
 }
@@ -18,7 +27,9 @@ pub(crate) async fn printed_rows(db: &DatabaseConnection, columns: &str, table: 
 pub(crate) async fn lines(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let statement = Statement::from_string(db.get_database_backend(), sql);
     let rows = db.query_all_raw(statement).await.unwrap();
-    rows.iter().map(|row| row.try_get("", "line").unwrap()).collect()
+    rows.iter()
+        .map(|row| row.try_get("", "line").unwrap())
+        .collect()
 }
 
 /// Columns, indexes, constraints and triggers of both tables, as `PostgreSQL` writes them.

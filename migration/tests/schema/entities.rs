@@ -4,7 +4,10 @@ use entity::prelude::{Files, ProjectionCheckpoint, TranscodingJobs};
 use migration::testing::Postgres;
 use migration::up;
 use sea_orm::sea_query::{ColumnType, StringLen};
-use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel, Iterable};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel,
+    Iterable,
+};
 
 use crate::catalog::lines;
 use crate::sqlite::Sqlite;
@@ -68,10 +71,18 @@ async fn rows_round_trip(db: &DatabaseConnection) {
     let (file, job, checkpoint) = (file(), job(), checkpoint());
     file.clone().into_active_model().insert(db).await.unwrap();
     job.clone().into_active_model().insert(db).await.unwrap();
-    checkpoint.clone().into_active_model().insert(db).await.unwrap();
+    checkpoint
+        .clone()
+        .into_active_model()
+        .insert(db)
+        .await
+        .unwrap();
     assert_eq!(Files::find().all(db).await.unwrap(), [file]);
     assert_eq!(TranscodingJobs::find().all(db).await.unwrap(), [job]);
-    assert_eq!(ProjectionCheckpoint::find().all(db).await.unwrap(), [checkpoint]);
+    assert_eq!(
+        ProjectionCheckpoint::find().all(db).await.unwrap(),
+        [checkpoint]
+    );
 }
 
 fn file() -> entity::files::Model {

@@ -34,7 +34,11 @@ async fn migrates_once(db: &DatabaseConnection) {
 async fn what_is_missing_is_told_to_a_user_who_may_not_change_the_schema() {
     let scratch = Postgres::empty().await;
     let reader = scratch.url().replace("postgres@", "reader@");
-    scratch.db.execute_unprepared("CREATE ROLE reader LOGIN").await.unwrap();
+    scratch
+        .db
+        .execute_unprepared("CREATE ROLE reader LOGIN")
+        .await
+        .unwrap();
     let reader = migration::connect(reader).await.unwrap();
 
     let found = schema(&reader).await.unwrap();
@@ -75,8 +79,16 @@ async fn sqlite_has_the_old_defaults_and_deletes_jobs_with_their_file() {
     .await;
     assert_eq!(status, ["pending 0 {}"]);
 
-    scratch.db.execute_unprepared("DELETE FROM files").await.unwrap();
-    assert!(rows(&scratch.db, "SELECT id FROM transcoding_jobs").await.is_empty());
+    scratch
+        .db
+        .execute_unprepared("DELETE FROM files")
+        .await
+        .unwrap();
+    assert!(
+        rows(&scratch.db, "SELECT id FROM transcoding_jobs")
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -108,6 +120,10 @@ async fn counts_begin_with_the_rows_that_an_older_projector_wrote() {
              FROM projection_checkpoint",
         )
         .await;
-        assert_eq!(counts, ["3 1 1 0"], "the old system's own job is none of ours");
+        assert_eq!(
+            counts,
+            ["3 1 1 0"],
+            "the old system's own job is none of ours"
+        );
     }
 }

@@ -38,7 +38,8 @@ async fn updated_at_follows_writers(db: &DatabaseConnection) {
         "an explicit time"
     );
 
-    // The writer that moves `fact_seq` is the projector, whose time counts even where the row has it already.
+    // The writer that moves `fact_seq` is the projector, whose time counts even where the row has
+    // it already.
     assert_eq!(
         after(db, &format!("updated_at = '{OLD}', fact_seq = 7")).await,
         OLD,

@@ -26,11 +26,17 @@ async fn a_schema_of_a_newer_program_that_only_adds_stays_as_it_is_and_this_prog
         assert_eq!(found, Schema::Newer(vec![NEWER.to_owned()]));
         assert!(found.may_run());
         assert!(
-            found.to_string().starts_with("the schema is newer: it has m2099"),
+            found
+                .to_string()
+                .starts_with("the schema is newer: it has m2099"),
             "{found}"
         );
 
-        assert_eq!(up(db).await.unwrap(), found, "an older program changes nothing");
+        assert_eq!(
+            up(db).await.unwrap(),
+            found,
+            "an older program changes nothing"
+        );
         assert!(has_the_newer_column(db).await);
     }
 }
@@ -43,7 +49,10 @@ async fn a_schema_that_only_newer_programs_may_run_with_names_the_oldest_of_them
         let found = schema(db).await.unwrap();
         assert_eq!(found, Schema::TooNew("99.1.0".parse().unwrap()));
         assert!(!found.may_run());
-        assert!(found.to_string().contains("only fluxhls 99.1.0 and later"), "{found}");
+        assert!(
+            found.to_string().contains("only fluxhls 99.1.0 and later"),
+            "{found}"
+        );
 
         assert_eq!(up(db).await.unwrap(), found);
         let floor = lines(db, "SELECT oldest_program AS line FROM fluxhls_schema").await;
@@ -58,9 +67,15 @@ async fn a_schema_that_has_unknown_migrations_and_lacks_known_ones_is_left_alone
     let forget = "DELETE FROM seaql_migrations WHERE version = 'm20261126_000001_count_jobs'";
     scratch.db.execute_unprepared(forget).await.unwrap();
     let found = up(&scratch.db).await.unwrap();
-    assert!(matches!(found, Schema::Apart { .. }) && !found.may_run(), "{found}");
+    assert!(
+        matches!(found, Schema::Apart { .. }) && !found.may_run(),
+        "{found}"
+    );
     let told = found.to_string();
-    assert!(told.contains(NEWER) && told.contains("count_jobs"), "{told}");
+    assert!(
+        told.contains(NEWER) && told.contains("count_jobs"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! From the log to the page: every fact, start of a task and progress message moves a job on the board.
+//! From the log to the page: every fact, start of a task and progress message moves a job on the
+//! board.
 
 use std::time::Duration;
 
@@ -56,7 +57,10 @@ async fn follow(log: &Log, board: &watch::Sender<Board>) -> Result<(), async_nat
 
 async fn facts(
     log: &Log,
-) -> Result<impl Stream<Item = Result<async_nats::jetstream::Message, async_nats::Error>> + Unpin, async_nats::Error> {
+) -> Result<
+    impl Stream<Item = Result<async_nats::jetstream::Message, async_nats::Error>> + Unpin,
+    async_nats::Error,
+> {
     let stream = log.nats().js.get_stream_no_info(topology::JOBS).await?;
     let config = OrderedConfig {
         deliver_policy: DeliverPolicy::All,

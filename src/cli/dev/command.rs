@@ -1,4 +1,5 @@
-//! The command itself: start, say where everything is, transcode the files given, and end on Ctrl+C or when done.
+//! The command itself: start, say where everything is, transcode the files given, and end on Ctrl+C
+//! or when done.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -79,7 +80,12 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     };
 
     let starting = Stack::start(&wanted, &shutdown);
-    let Some(stack) = shutdown.stop.run_until_cancelled(starting).await.transpose()? else {
+    let Some(stack) = shutdown
+        .stop
+        .run_until_cancelled(starting)
+        .await
+        .transpose()?
+    else {
         return Ok(ExitCode::SUCCESS);
     };
 
@@ -151,7 +157,10 @@ fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
         env!("CARGO_PKG_VERSION"),
         state.display()
     );
-    println!("  player   {page}{}", moved(stack.page.port(), args.http_port));
+    println!(
+        "  player   {page}{}",
+        moved(stack.page.port(), args.http_port)
+    );
     println!("  metrics  {page}/metrics");
     println!(
         "  nats     {}   nats-server {}{}",
@@ -183,7 +192,10 @@ async fn transcode(stack: &Stack, args: &DevArgs) -> anyhow::Result<ExitCode> {
     print(stack, &ended).await?;
     for ended in ended.iter().filter(|ended| ended.manifest_url.is_some()) {
         println!("  play     http://{}/#{}", stack.page, ended.head.job_id);
-        println!("  hls      {}", ended.manifest_url.as_deref().unwrap_or_default());
+        println!(
+            "  hls      {}",
+            ended.manifest_url.as_deref().unwrap_or_default()
+        );
     }
     Ok(code(&ended))
 }
@@ -196,7 +208,12 @@ fn code(ended: &[Ended]) -> ExitCode {
     }
 }
 
-async fn one(stack: &Stack, args: &DevArgs, file: &Path, bars: &MultiProgress) -> anyhow::Result<Ended> {
+async fn one(
+    stack: &Stack,
+    args: &DevArgs,
+    file: &Path,
+    bars: &MultiProgress,
+) -> anyhow::Result<Ended> {
     let log = &stack.service.jobs.log;
     let file_id: FileId = JobId::fresh().as_str().parse()?;
     let job_id = JobId::fresh();
@@ -206,7 +223,11 @@ async fn one(stack: &Stack, args: &DevArgs, file: &Path, bars: &MultiProgress) -
     fields.insert("file_id".to_owned(), json!(file_id));
     fields.insert("job_id".to_owned(), json!(job_id));
 
-    let label = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let label = file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let shown = if args.json {
         Shown::Json
     } else {

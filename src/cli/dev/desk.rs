@@ -1,4 +1,5 @@
-//! From the page to the service: files become objects and upload events, wishes to cancel become cancellations.
+//! From the page to the service: files become objects and upload events, wishes to cancel become
+//! cancellations.
 
 use dev::page::{Accepted, CancelOutcome, CancelRequest, Refusal, UploadRequest};
 use jetstream::Log;

@@ -33,7 +33,8 @@ use crate::worker::admission::Capacity;
 
 /// Bucket of everything.
 const BUCKET: &str = "media";
-/// How long running tasks may go on after Ctrl+C. Their work is not lost: the next start goes on with it.
+/// How long running tasks may go on after Ctrl+C. Their work is not lost: the next start goes on
+/// with it.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Where the parts are wanted. Busy ports give way to the next ones.
@@ -76,7 +77,8 @@ impl Stack {
         let store = ObjectStore::start(&wanted.state.join("s3"), BUCKET, wanted.s3_port).await?;
 
         let settings = settings(wanted, &nats, &store);
-        let database = Database::connect(settings.database.as_ref().context("dev has a database")?).await?;
+        let database =
+            Database::connect(settings.database.as_ref().context("dev has a database")?).await?;
         let schema = database.migrate().await?;
         anyhow::ensure!(schema.may_run(), "{schema}");
 
@@ -89,7 +91,8 @@ impl Stack {
         let listener = loopback::bind(wanted.http_port).await?;
         let page = listener.local_addr()?;
         let desk = open_desk(&service, &store, shutdown);
-        let router = http::router(metrics, service.health.clone(), service.open_jobs.clone()).merge(router(desk));
+        let router = http::router(metrics, service.health.clone(), service.open_jobs.clone())
+            .merge(router(desk));
         let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
 
         Ok(Self {
@@ -122,7 +125,11 @@ fn open_desk(service: &Service, store: &ObjectStore, shutdown: &Shutdown) -> Des
     let bucket = service.jobs.output.clone();
     tokio::spawn(desk::take_files(service.jobs.log.clone(), bucket, files));
     tokio::spawn(desk::take_cancels(service.jobs.clone(), wishes));
-    tokio::spawn(board::keep(service.jobs.log.clone(), show, shutdown.stop.clone()));
+    tokio::spawn(board::keep(
+        service.jobs.log.clone(),
+        show,
+        shutdown.stop.clone(),
+    ));
 
     Desk {
         uploads,
@@ -140,7 +147,11 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
     };
 
     let base = store.public_base_url();
-    let base = if base.ends_with('/') { base } else { format!("{base}/") };
+    let base = if base.ends_with('/') {
+        base
+    } else {
+        format!("{base}/")
+    };
 
     ServiceSettings {
         nats: NatsSettings::new(nats.url(), "fluxhls dev"),
@@ -177,7 +188,10 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
 /// The database file, made when missing.
 fn database(state: &Path) -> DatabaseSettings {
     DatabaseSettings {
-        url: SecretString::from(format!("sqlite://{}?mode=rwc", state.join("dev.db").display())),
+        url: SecretString::from(format!(
+            "sqlite://{}?mode=rwc",
+            state.join("dev.db").display()
+        )),
         max_connections: DATABASE_MAX_CONNECTIONS,
     }
 }

@@ -26,7 +26,11 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
         .first()
         .is_some_and(|finding| finding.state == super::State::Ok);
     findings.extend(versioning(&bucket).await);
-    for name in args.source_buckets().iter().filter(|name| *name != bucket.name()) {
+    for name in args
+        .source_buckets()
+        .iter()
+        .filter(|name| *name != bucket.name())
+    {
         findings.push(sources(&storage.bucket(name)).await);
     }
     if !origins.is_empty() {
@@ -43,11 +47,15 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
     findings
 }
 
-/// Whether what is removed stays readable. Nothing where the store has no word for it, or does not let us ask.
+/// Whether what is removed stays readable. Nothing where the store has no word for it, or does not
+/// let us ask.
 async fn versioning(bucket: &Bucket) -> Option<Finding> {
     let name = bucket.name();
     Some(match bucket.versioning().await.ok()? {
-        Versioning::Off => Finding::ok("versioning", format!("what is removed from bucket {name} is gone")),
+        Versioning::Off => Finding::ok(
+            "versioning",
+            format!("what is removed from bucket {name} is gone"),
+        ),
         Versioning::Kept { is_suspended } => {
             let which = if is_suspended {
                 "versions from before versioning was suspended"
@@ -63,8 +71,8 @@ async fn versioning(bucket: &Bucket) -> Option<Finding> {
     })
 }
 
-/// Whether uploads can be read from a bucket, as far as can be seen before there is one; and whether an
-/// object that is not there looks like that.
+/// Whether uploads can be read from a bucket, as far as can be seen before there is one; and
+/// whether an object that is not there looks like that.
 async fn sources(bucket: &Bucket) -> Finding {
     let name = bucket.name();
     let listed = match bucket.first_page("").await {
@@ -111,10 +119,15 @@ fn clock(by: TimeDelta) -> Finding {
     if apart > WRONG {
         Finding::fix(
             "clock",
-            format!("{text}: signatures are refused; let this machine, or the storage, follow a time server"),
+            format!(
+                "{text}: signatures are refused; let this machine, or the storage, follow a time server"
+            ),
         )
     } else if apart > SKEWED {
-        Finding::warning("clock", format!("{text}; let this machine follow a time server"))
+        Finding::warning(
+            "clock",
+            format!("{text}; let this machine follow a time server"),
+        )
     } else {
         Finding::ok("clock", text)
     }
@@ -122,7 +135,10 @@ fn clock(by: TimeDelta) -> Finding {
 
 async fn cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<String, String> {
     if fix {
-        bucket.put_cors(origins).await.map_err(|error| error.to_string())?;
+        bucket
+            .put_cors(origins)
+            .await
+            .map_err(|error| error.to_string())?;
     }
 
     let rules = bucket.cors().await.map_err(|error| error.to_string())?;

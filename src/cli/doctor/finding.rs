@@ -84,12 +84,17 @@ impl Finding {
 }
 
 /// What checks find; that they do not end in time, where they do not.
-pub(super) async fn in_time(check: &'static str, checks: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
-    tokio::time::timeout(LIMIT, checks).await.unwrap_or_else(|_| {
-        let text = format!(
-            "no answer within {} seconds; check address and network",
-            LIMIT.as_secs()
-        );
-        vec![Finding::fix(check, text)]
-    })
+pub(super) async fn in_time(
+    check: &'static str,
+    checks: impl Future<Output = Vec<Finding>>,
+) -> Vec<Finding> {
+    tokio::time::timeout(LIMIT, checks)
+        .await
+        .unwrap_or_else(|_| {
+            let text = format!(
+                "no answer within {} seconds; check address and network",
+                LIMIT.as_secs()
+            );
+            vec![Finding::fix(check, text)]
+        })
 }

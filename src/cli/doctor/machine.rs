@@ -16,7 +16,8 @@ pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Findi
         sandbox(),
         Finding::of(
             "work folder",
-            WorkDir::open(&worker.work_dir()).map(|_| format!("{} can be written", worker.work_dir().display())),
+            WorkDir::open(&worker.work_dir())
+                .map(|_| format!("{} can be written", worker.work_dir().display())),
         ),
         Finding::of("room", room(worker)),
     ]
@@ -41,14 +42,18 @@ async fn profiles(worker: &WorkerArgs, ladder: &LadderArgs) -> anyhow::Result<St
     let profiles = ladder.profiles()?;
     let tool = worker.tool.locate()?;
     ffmpeg::trial::profiles(&tool, &profiles).await?;
-    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let names: Vec<&str> = profiles
+        .iter()
+        .map(|profile| profile.name.as_str())
+        .collect();
     Ok(format!("{} can be encoded here", names.join(", ")))
 }
 
 fn sandbox() -> Finding {
     let gaps = Support::here().gaps();
     if gaps.is_empty() {
-        let text = "ffmpeg reaches its task's folder and its source alone, and dies with its worker";
+        let text =
+            "ffmpeg reaches its task's folder and its source alone, and dies with its worker";
         return Finding::ok("sandbox", text);
     }
     Finding::warning("sandbox", gaps.join("; "))

@@ -56,7 +56,13 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     tell(machine::check(&args.worker, &args.ladder).await);
     tell(in_time("nats", nats::check(&args.nats, args.fix)).await);
     tell(in_time("database", database(&args)).await);
-    tell(in_time("bucket", bucket::check(&args.storage, &args.origin, args.fix)).await);
+    tell(
+        in_time(
+            "bucket",
+            bucket::check(&args.storage, &args.origin, args.fix),
+        )
+        .await,
+    );
 
     Ok(if healthy {
         ExitCode::SUCCESS
@@ -65,7 +71,8 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Whether the tables are there and can be written, with the database's own words where they cannot.
+/// Whether the tables are there and can be written, with the database's own words where they
+/// cannot.
 async fn database(args: &DoctorArgs) -> Vec<Finding> {
     const CHECK: &str = "database";
     let database = match super::database::open(&args.database).await {
@@ -86,9 +93,14 @@ async fn database(args: &DoctorArgs) -> Vec<Finding> {
     };
 
     vec![match looked.await {
-        Ok(schema @ Schema::Current) => Finding::ok(CHECK, format!("{schema}, and the tables can be written")),
+        Ok(schema @ Schema::Current) => {
+            Finding::ok(CHECK, format!("{schema}, and the tables can be written"))
+        }
         Ok(schema @ Schema::Newer(_)) => Finding::warning(CHECK, schema.to_string()),
         Ok(schema) => Finding::fix(CHECK, schema.to_string()),
-        Err(error) => Finding::fix(CHECK, format!("the tables cannot be used: {}", describe(&error))),
+        Err(error) => Finding::fix(
+            CHECK,
+            format!("the tables cannot be used: {}", describe(&error)),
+        ),
     }]
 }

@@ -35,9 +35,17 @@ pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
 
     let report = async {
         if fix {
-            allowed(&nats, provision::apply(&nats.js, &args.sizing(), Surplus::Keep)).await?;
+            allowed(
+                &nats,
+                provision::apply(&nats.js, &args.sizing(), Surplus::Keep),
+            )
+            .await?;
         }
-        allowed(&nats, provision::check(&nats.js, &args.sizing(), Surplus::Keep)).await
+        allowed(
+            &nats,
+            provision::check(&nats.js, &args.sizing(), Surplus::Keep),
+        )
+        .await
     };
 
     match report.await {
@@ -88,9 +96,9 @@ async fn server(nats: &Nats, args: &NatsArgs) -> Finding {
     }
 }
 
-/// Whether JetStream is clustered, as it says itself: a leaf node's server names a cluster, too, and has
-/// none. Asked by a request that nothing follows from, since there is no such consumer; only a cluster looks
-/// for it.
+/// Whether JetStream is clustered, as it says itself: a leaf node's server names a cluster, too,
+/// and has none. Asked by a request that nothing follows from, since there is no such consumer;
+/// only a cluster looks for it.
 async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     let request = format!("CONSUMER.LEADER.STEPDOWN.{}.doctor", topology::TASKS);
     let asked = tokio::select! {
@@ -103,10 +111,10 @@ async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     }
 }
 
-/// Where a second stream takes upload events, too: in a domain of JetStream at the other end of a leaf node,
-/// whose account is the same. Each would then be transcoded twice, or answer a publisher that the other has
-/// refused. Every stream that hears of a message for another one refuses it by an answer of its own, so they
-/// can be counted, and nothing is stored.
+/// Where a second stream takes upload events, too: in a domain of JetStream at the other end of a
+/// leaf node, whose account is the same. Each would then be transcoded twice, or answer a publisher
+/// that the other has refused. Every stream that hears of a message for another one refuses it by
+/// an answer of its own, so they can be counted, and nothing is stored.
 async fn captured_twice(nats: &Nats) -> Option<Finding> {
     let inbox = nats.client.new_inbox();
     let mut answers = nats.client.subscribe(inbox.clone()).await.ok()?;
@@ -114,9 +122,9 @@ async fn captured_twice(nats: &Nats) -> Option<Finding> {
     let mut headers = HeaderMap::new();
     // No stream has this name, so each one that takes the subject refuses the message, and says so.
     headers.insert(header::NATS_EXPECTED_STREAM, "fluxhls-doctor");
-    let sent = nats
-        .client
-        .publish_with_reply_and_headers(subject::UPLOAD, inbox, headers, Bytes::new());
+    let sent =
+        nats.client
+            .publish_with_reply_and_headers(subject::UPLOAD, inbox, headers, Bytes::new());
     sent.await.ok()?;
 
     let mut streams = 0;
@@ -168,8 +176,13 @@ fn room(report: &Report) -> Finding {
     let refusing = report.fills.iter().find(|fill| fill.is_full);
 
     match refusing.or(fullest) {
-        Some(fill) if fill.is_full => Finding::fix("storage", format!("{fill} and refuses more; {}", fill.fix())),
-        Some(fill) if fill.share > NEARLY_FULL => Finding::warning("storage", format!("{fill}; {}", fill.fix())),
+        Some(fill) if fill.is_full => Finding::fix(
+            "storage",
+            format!("{fill} and refuses more; {}", fill.fix()),
+        ),
+        Some(fill) if fill.share > NEARLY_FULL => {
+            Finding::warning("storage", format!("{fill}; {}", fill.fix()))
+        }
         Some(fill) => Finding::ok("storage", format!("{fill}, and nothing is fuller")),
         None => Finding::ok("storage", "neither streams nor the account have a limit"),
     }
@@ -181,7 +194,11 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
-        assert!(numbers("2.9.25") < ALONE && numbers("2.15.1") >= ALONE && numbers("2.16.0-RC.1") >= ALONE);
+        assert!(
+            numbers("2.9.25") < ALONE
+                && numbers("2.15.1") >= ALONE
+                && numbers("2.16.0-RC.1") >= ALONE
+        );
         assert_eq!(numbers("odd"), (0, 0));
     }
 }

@@ -1,4 +1,5 @@
-//! Playing: what a player gets through `PUBLIC_BASE_URL`, with and without `Origin`, and after the object was replaced.
+//! Playing: what a player gets through `PUBLIC_BASE_URL`, with and without `Origin`, and after the
+//! object was replaced.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use url::Url;
 use super::finding::Finding;
 use crate::config::StorageArgs;
 
-/// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get there.
+/// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get
+/// there.
 const STALE: Duration = Duration::from_secs(15);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -48,7 +50,10 @@ async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<
     let answer = match get(url, None).await {
         Ok(answer) => answer,
         Err(reason) => {
-            let text = format!("{} cannot be reached: {reason}; check PUBLIC_BASE_URL", host(url));
+            let text = format!(
+                "{} cannot be reached: {reason}; check PUBLIC_BASE_URL",
+                host(url)
+            );
             return vec![Finding::fix("public", text)];
         }
     };
@@ -72,7 +77,9 @@ fn read(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
     let host = host(url);
     let text = match answer.status {
         200 if answer.body != wanted => {
-            format!("{host} serves something else than what the bucket holds; check PUBLIC_BASE_URL")
+            format!(
+                "{host} serves something else than what the bucket holds; check PUBLIC_BASE_URL"
+            )
         }
         200 if answer.content_type != ObjectKind::Master.content_type() => format!(
             "{host} serves playlists as {:?}, so that players refuse them; let the CDN pass Content-Type on",
@@ -90,22 +97,31 @@ fn read(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
              private playback by cookies or tokens this is as it should be)",
             answer.status
         ),
-        status => format!("{host} answers {status}; check PUBLIC_BASE_URL and that the CDN's origin is the bucket"),
+        status => format!(
+            "{host} answers {status}; check PUBLIC_BASE_URL and that the CDN's origin is the bucket"
+        ),
     };
 
     Finding::fix("public", text)
 }
 
-/// Whether a page may play. A copy that a cache made for someone without `Origin` must not come back to a
-/// page (`Vary`, RFC 9110, section 12.5.5).
+/// Whether a page may play. A copy that a cache made for someone without `Origin` must not come
+/// back to a page (`Vary`, RFC 9110, section 12.5.5).
 async fn from_page(url: &Url, origin: &str, is_wanted: bool) -> Finding {
     let allowed = match get(url, Some(origin)).await {
         Ok(answer) => answer.allow_origin,
-        Err(reason) => return Finding::fix("playback", format!("{} cannot be reached: {reason}", host(url))),
+        Err(reason) => {
+            return Finding::fix(
+                "playback",
+                format!("{} cannot be reached: {reason}", host(url)),
+            );
+        }
     };
     match allowed.as_deref() {
         Some("*") => Finding::ok("playback", "pages of every origin may play"),
-        Some(found) if found == origin => Finding::ok("playback", format!("pages of {origin} may play")),
+        Some(found) if found == origin => {
+            Finding::ok("playback", format!("pages of {origin} may play"))
+        }
         _ if !is_wanted => Finding::warning(
             "playback",
             "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
@@ -130,9 +146,15 @@ async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
 
     let begun = Instant::now();
     loop {
-        if get(url, None).await.is_ok_and(|answer| answer.body == second) {
+        if get(url, None)
+            .await
+            .is_ok_and(|answer| answer.body == second)
+        {
             let seconds = begun.elapsed().as_secs();
-            return Finding::ok("freshness", format!("a replaced playlist was seen after {seconds} s"));
+            return Finding::ok(
+                "freshness",
+                format!("a replaced playlist was seen after {seconds} s"),
+            );
         }
 
         if begun.elapsed() > STALE {
@@ -186,6 +208,11 @@ fn fetch(url: &str, origin: Option<&str>) -> Result<Answer, ureq::Error> {
         status: response.status().as_u16(),
         content_type: header("content-type").unwrap_or_default(),
         allow_origin: header("access-control-allow-origin"),
-        body: response.body_mut().with_config().limit(1 << 16).read_to_vec()?.into(),
+        body: response
+            .body_mut()
+            .with_config()
+            .limit(1 << 16)
+            .read_to_vec()?
+            .into(),
     })
 }

@@ -55,7 +55,8 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// Prints the plan of a file. A file that would be refused ends with exit code 3, its code and its sentence.
+/// Prints the plan of a file. A file that would be refused ends with exit code 3, its code and its
+/// sentence.
 ///
 /// # Errors
 /// When the file, the ladder or ffmpeg cannot be read or found.
@@ -86,8 +87,8 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     let unread = || format!("cannot read {}", args.file.display());
 
     let (size, head) = read_part(&args.file, 0).with_context(unread)?;
-    // The index of an MP4 may lie behind its media (`moov`, ISO/IEC 14496-12, section 8.2.1), beyond the
-    // head.
+    // The index of an MP4 may lie behind its media (`moov`, ISO/IEC 14496-12, section 8.2.1),
+    // beyond the head.
     let index = match sniff::index_at(&head, size) {
         Some(at) => read_part(&args.file, at).with_context(unread)?.1,
         None => Vec::new(),
@@ -148,16 +149,21 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         draft
     };
 
-    Ok(Ok(draft.into_planned(Head::new(OFFLINE.parse()?, OFFLINE.parse()?))))
+    Ok(Ok(draft.into_planned(Head::new(
+        OFFLINE.parse()?,
+        OFFLINE.parse()?,
+    ))))
 }
 
 /// The draft fitted to a sample of the pictures, as the service does it.
 async fn fitted(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draft> {
     let folder = tempfile::tempdir().context("no temporary folder can be made for a sample")?;
-    Ok(match ffmpeg::sample(tool, input, folder.path(), &draft).await {
-        Ok(samples) => title::refine(draft, &samples),
-        Err(reason) => title::unsampled(draft, reason.to_string()),
-    })
+    Ok(
+        match ffmpeg::sample(tool, input, folder.path(), &draft).await {
+            Ok(samples) => title::refine(draft, &samples),
+            Err(reason) => title::unsampled(draft, reason.to_string()),
+        },
+    )
 }
 
 /// The size of a file in bytes, and its first `HEAD_BYTES` bytes from `at` on.
@@ -166,7 +172,9 @@ fn read_part(file: &Path, at: u64) -> std::io::Result<(u64, Vec<u8>)> {
     let size = opened.metadata()?.len();
     opened.seek(SeekFrom::Start(at))?;
     let mut head = Vec::new();
-    opened.take(sniff::HEAD_BYTES as u64).read_to_end(&mut head)?;
+    opened
+        .take(sniff::HEAD_BYTES as u64)
+        .read_to_end(&mut head)?;
     Ok((size, head))
 }
 
@@ -195,9 +203,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made = "-f lavfi -i testsrc2=s=640x360:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -preset ultrafast";
         let clip = ffmpeg::testing::make(folder.path(), "a.mp4", made).await;
-        let planned = decided(&clip, &["--profile", "mobile"]).await.unwrap().ok().unwrap();
+        let planned = decided(&clip, &["--profile", "mobile"])
+            .await
+            .unwrap()
+            .ok()
+            .unwrap();
         let names: Vec<&str> = planned.videos().map(|rung| rung.name.as_str()).collect();
-        assert_eq!((planned.profile.as_str(), names), ("mobile", vec!["360p", "240p"]));
+        assert_eq!(
+            (planned.profile.as_str(), names),
+            ("mobile", vec!["360p", "240p"])
+        );
         assert!(report(&planned).contains("540p"));
 
         let text = folder.path().join("notes.mp4");
@@ -209,8 +224,14 @@ mod tests {
     #[tokio::test]
     async fn a_profile_nobody_knows_and_a_ladder_file_that_is_not_there_are_told() {
         let folder = tempfile::tempdir().unwrap();
-        let told = decided(folder.path(), &["--profile", "apple"]).await.err().unwrap();
-        assert!(told.to_string().contains("there are classic, fast, hevc"), "{told}");
+        let told = decided(folder.path(), &["--profile", "apple"])
+            .await
+            .err()
+            .unwrap();
+        assert!(
+            told.to_string().contains("there are classic, fast, hevc"),
+            "{told}"
+        );
         let told = decided(folder.path(), &["--ladder-file", "/nonexistent.toml"])
             .await
             .err()

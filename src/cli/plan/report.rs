@@ -56,13 +56,24 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
         section(
             text,
             "Sampled",
-            rungs.map(|rung| format!("{}: {} kb/s; {}", rung.name, rung.bitrate / 1000, rung.decision)),
+            rungs.map(|rung| {
+                format!(
+                    "{}: {} kb/s; {}",
+                    rung.name,
+                    rung.bitrate / 1000,
+                    rung.decision
+                )
+            }),
         )?;
     }
 
     if let Some(video) = &planned.video {
         section(text, "Chunks", [chunks(planned, video)].into_iter())?;
-        section(text, "Filters of the first chunk", filters(planned).into_iter())?;
+        section(
+            text,
+            "Filters of the first chunk",
+            filters(planned).into_iter(),
+        )?;
     }
 
     if let Some(cost) = planned.cost {
@@ -78,7 +89,11 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
     Ok(())
 }
 
-fn section(text: &mut String, title: &str, lines: impl Iterator<Item = String>) -> std::fmt::Result {
+fn section(
+    text: &mut String,
+    title: &str,
+    lines: impl Iterator<Item = String>,
+) -> std::fmt::Result {
     let mut lines = lines.peekable();
     if lines.peek().is_some() {
         writeln!(text, "\n{title}")?;
@@ -100,14 +115,23 @@ fn track(track: &Track) -> String {
         .width
         .zip(track.height)
         .map(|(width, height)| format!("{width}x{height}"));
-    let rate = track.frame_rate.map(|rate| format!("{:.3} fps", rate.as_f64()));
+    let rate = track
+        .frame_rate
+        .map(|rate| format!("{:.3} fps", rate.as_f64()));
     let sound = track
         .channels
         .zip(track.sample_rate)
         .map(|(channels, rate)| format!("{channels} channels, {rate} Hz"));
 
     let codec = Some(track.codec.clone()).filter(|codec| !codec.is_empty());
-    let words = [codec, size, rate, sound, track.language.clone(), track.title.clone()];
+    let words = [
+        codec,
+        size,
+        rate,
+        sound,
+        track.language.clone(),
+        track.title.clone(),
+    ];
     let words: Vec<String> = words.into_iter().flatten().collect();
 
     format!("#{} {kind} {}", track.index, words.join(", "))
@@ -135,7 +159,12 @@ fn row(rendition: &Rendition) -> [String; 5] {
     match rendition {
         Rendition::Video(video) => [
             video.name.to_string(),
-            format!("{}x{} at {:.3}", video.width, video.height, video.frame_rate.as_f64()),
+            format!(
+                "{}x{} at {:.3}",
+                video.width,
+                video.height,
+                video.frame_rate.as_f64()
+            ),
             format!("{} {} crf {}", video.encoder, video.preset, video.crf),
             format!("{} kb/s", video.maxrate / 1000),
             video.reason.clone(),
@@ -183,7 +212,10 @@ fn chunks(planned: &Planned, video: &VideoPlan) -> String {
 fn filters(planned: &Planned) -> Vec<String> {
     let input = Input::file(std::path::Path::new(&planned.source.key));
     let args = argv::video_chunk(planned, 0, &input, argv::Options::default()).unwrap_or_default();
-    let graph = args.iter().skip_while(|arg| *arg != "-filter_complex").nth(1);
+    let graph = args
+        .iter()
+        .skip_while(|arg| *arg != "-filter_complex")
+        .nth(1);
     graph
         .map(|graph| graph.split(';').map(str::to_owned).collect())
         .unwrap_or_default()

@@ -9,8 +9,8 @@ use crate::job::cancel::CancelAnswer;
 use crate::job::verdict::SettleError;
 
 impl Api {
-    /// Answers when the job has ended as canceled: 404 where the log does not know it, 409 where its end was
-    /// decided before, 503 where it cannot be ended now.
+    /// Answers when the job has ended as canceled: 404 where the log does not know it, 409 where
+    /// its end was decided before, 503 where it cannot be ended now.
     pub(super) async fn cancel(&self, body: Bytes) -> Result<CancelReply, Refusal> {
         let CancelRequest { job_id, by, reason } = read(&body)?;
         let by = by.unwrap_or_else(|| "api".to_owned());

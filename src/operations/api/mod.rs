@@ -1,6 +1,8 @@
-//! Questions of API services, answered over NATS: status, cancel, retry and statistics, by the micro-service `fluxhls`.
+//! Questions of API services, answered over NATS: status, cancel, retry and statistics, by the
+//! micro-service `fluxhls`.
 //!
-//! Whichever process with the role `project` hears a question answers it. [`streams::api`] has the bodies.
+//! Whichever process with the role `project` hears a question answers it. [`streams::api`] has the
+//! bodies.
 
 mod cancel;
 mod refusal;
@@ -24,7 +26,8 @@ use self::refusal::Refusal;
 use crate::job::Jobs;
 use crate::pipeline::project::Database;
 
-/// How long an answer may take. Whoever asks by the NATS command line waits five seconds by default.
+/// How long an answer may take. Whoever asks by the NATS command line waits five seconds by
+/// default.
 const LIMIT: Duration = Duration::from_secs(4);
 /// Questions, of all kinds together, that are answered at a time.
 const AT_A_TIME: usize = 16;
@@ -71,8 +74,8 @@ impl Api {
             () = &mut answered => {}
             () = stop.cancelled() => {
                 service.stop().await?;
-                // The endpoints end by themselves now, once the questions that came until here are answered.
-                // Where NATS is away none of them ends, and no one can be answered.
+                // The endpoints end by themselves now, once the questions that came until here are
+                // answered. Where NATS is away none of them ends, and no one can be answered.
                 let _ = timeout(LIMIT, answered).await;
             }
         }

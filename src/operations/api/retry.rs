@@ -9,8 +9,8 @@ use super::{Api, read};
 use crate::job::retry::{self, Old};
 
 impl Api {
-    /// Answers when the event of the new job is stored: 404 where the log does not know the old one, 409
-    /// while that is open, 503 where the event cannot be published.
+    /// Answers when the event of the new job is stored: 404 where the log does not know the old
+    /// one, 409 while that is open, 503 where the event cannot be published.
     pub(super) async fn retry(&self, body: Bytes) -> Result<RetryReply, Refusal> {
         let RetryRequest { job_id, new_job_id } = read(&body)?;
         let log = &self.jobs.log;
@@ -18,9 +18,12 @@ impl Api {
         match retry::old(log, &job_id).await {
             Old::Ended(old) => {
                 let new = new_job_id.unwrap_or_else(JobId::fresh);
-                // An event with the id of the old job is the old event once more, and would start no job.
+                // An event with the id of the old job is the old event once more, and would start
+                // no job.
                 if new == job_id {
-                    return Err(Refusal::malformed(&"new_job_id is the job that is to be repeated"));
+                    return Err(Refusal::malformed(
+                        &"new_job_id is the job that is to be repeated",
+                    ));
                 }
 
                 retry::again(log, &old, &new)
@@ -32,7 +35,9 @@ impl Api {
                     retry_of: job_id,
                 })
             }
-            Old::Open => Err(Refusal::conflict(format!("Job {job_id} has not ended yet."))),
+            Old::Open => Err(Refusal::conflict(format!(
+                "Job {job_id} has not ended yet."
+            ))),
             Old::Unread(unread) => Err(Refusal::away(&unread)),
             Old::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
         }

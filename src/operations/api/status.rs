@@ -9,8 +9,8 @@ use super::{Api, read};
 use crate::pipeline::project::jobs::{self, Filter, Job};
 
 impl Api {
-    /// Answers from the tables; a job that was taken in but is not there yet is answered as the log has it.
-    /// 400 unless exactly one of both ids is given, 404 where there is no such job.
+    /// Answers from the tables; a job that was taken in but is not there yet is answered as the log
+    /// has it. 400 unless exactly one of both ids is given, 404 where there is no such job.
     pub(super) async fn status(&self, body: Bytes) -> Result<Job, Refusal> {
         match read(&body)? {
             StatusRequest {
@@ -45,7 +45,11 @@ impl Api {
 
     /// A job that is in the log alone.
     async fn taken_in(&self, job: &JobId) -> Result<Job, Refusal> {
-        let state = self.jobs.state(job).await.map_err(|unread| Refusal::away(&unread))?;
+        let state = self
+            .jobs
+            .state(job)
+            .await
+            .map_err(|unread| Refusal::away(&unread))?;
         let state = state.ok_or_else(|| Refusal::unknown(&format!("job {job}")))?;
 
         let accepted = &state.accepted.fact;

@@ -1,4 +1,5 @@
-//! Every job the log knows, the owner of every output prefix, and every tombstone. A pure fold of the log.
+//! Every job the log knows, the owner of every output prefix, and every tombstone. A pure fold of
+//! the log.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -61,13 +62,14 @@ pub(super) enum Place<'a> {
 impl Ledger {
     /// The subjects it is folded from.
     pub(super) fn subjects() -> Vec<String> {
-        let facts = [FactKind::Accepted, FactKind::Ended, FactKind::Pruned].map(subject::facts_of_kind);
+        let facts =
+            [FactKind::Accepted, FactKind::Ended, FactKind::Pruned].map(subject::facts_of_kind);
         let others = [subject::ALL_CURRENT, subject::ALL_DELETED].map(str::to_owned);
         facts.into_iter().chain(others).collect()
     }
 
-    /// Takes in the next message of the log. One that cannot be read is as good as absent: then nothing of
-    /// that job is touched.
+    /// Takes in the next message of the log. One that cannot be read is as good as absent: then
+    /// nothing of that job is touched.
     pub(super) fn take(&mut self, message: &StoredMessage) {
         match subject::parse_fact(&message.subject) {
             Some((id, FactKind::Accepted)) => self.accept(id, &message.payload),
@@ -93,7 +95,9 @@ impl Ledger {
         };
 
         let prefix = accepted.output_prefix;
-        let folder = JobKeys::new(prefix.as_str(), id.as_str()).folder().to_owned();
+        let folder = JobKeys::new(prefix.as_str(), id.as_str())
+            .folder()
+            .to_owned();
         self.folders.insert(folder, id.clone());
         self.prefixes.insert(prefix.to_string(), prefix.clone());
 
@@ -115,10 +119,13 @@ impl Ledger {
             return;
         }
 
-        // An owner that cannot be read is not the one before it, whose place it took: then no one knows who
-        // is public.
+        // An owner that cannot be read is not the one before it, whose place it took: then no one
+        // knows who is public.
         match serde_json::from_slice::<Current>(&message.payload) {
-            Ok(current) => drop(self.owners.insert(message.subject.clone(), (current, message.time))),
+            Ok(current) => drop(
+                self.owners
+                    .insert(message.subject.clone(), (current, message.time)),
+            ),
             Err(_) => drop(self.owners.remove(&message.subject)),
         }
     }
@@ -131,18 +138,25 @@ impl Ledger {
     }
 
     /// The owner of a prefix of the output bucket `bucket`, and since when.
-    pub(super) fn owner(&self, bucket: &str, prefix: &OutputPrefix) -> Option<&(Current, DateTime<Utc>)> {
+    pub(super) fn owner(
+        &self,
+        bucket: &str,
+        prefix: &OutputPrefix,
+    ) -> Option<&(Current, DateTime<Utc>)> {
         self.owners.get(&subject::current(bucket, prefix))
     }
 
-    /// What becomes of a job's objects. Where the log has forgotten who owns its prefix, a completed job may be public.
+    /// What becomes of a job's objects. Where the log has forgotten who owns its prefix, a
+    /// completed job may be public.
     pub(super) fn fate(&self, bucket: &str, id: &JobId, job: &Job) -> Fate {
         match job.ended {
             None => Fate::Open,
             Some((at, _)) if self.is_deleted(job) => Fate::Gone(at),
             Some((at, Outcome::Failed | Outcome::Canceled)) => Fate::Gone(at),
             Some((at, Outcome::Completed)) => match self.owner(bucket, &job.prefix) {
-                Some((owner, since)) if owner.job_id != *id || owner.deleted.is_some() => Fate::Gone(at.max(*since)),
+                Some((owner, since)) if owner.job_id != *id || owner.deleted.is_some() => {
+                    Fate::Gone(at.max(*since))
+                }
                 _ => Fate::Public,
             },
         }
@@ -229,7 +243,11 @@ mod tests {
             ended("b", 20, "completed"),
         ];
         assert_eq!(fate_of("a", &done[..2]), Fate::Open);
-        assert_eq!(fate_of("a", &done), Fate::Public, "the log has forgotten the owner");
+        assert_eq!(
+            fate_of("a", &done),
+            Fate::Public,
+            "the log has forgotten the owner"
+        );
 
         let owned = [&done[..], &[owner("b", 30, None)]].concat();
         assert_eq!(
@@ -238,13 +256,17 @@ mod tests {
         );
 
         for outcome in ["failed", "canceled"] {
-            assert_eq!(fate_of("a", &[a.clone(), ended("a", 10, outcome)]), Fate::Gone(at(10)));
+            assert_eq!(
+                fate_of("a", &[a.clone(), ended("a", 10, outcome)]),
+                Fate::Gone(at(10))
+            );
         }
     }
 
     #[test]
     fn a_deleted_file_is_not_public_and_its_new_life_is() {
-        let tombstone = json!({"v": 1, "file_id": "f", "upload_seq": 5, "upload_time": "2026-11-22T10:00:00Z"});
+        let tombstone =
+            json!({"v": 1, "file_id": "f", "upload_seq": 5, "upload_time": "2026-11-22T10:00:00Z"});
         let log = [
             accepted("a", "hls/f/", 5),
             ended("a", 10, "completed"),
@@ -264,7 +286,11 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.take(&accepted("a", "hls/f/", 1));
         ledger.take(&accepted("b", "hls/f/a/", 1));
-        let (a, b, prefix) = ("a".parse().unwrap(), "b".parse().unwrap(), "hls/f/".parse().unwrap());
+        let (a, b, prefix) = (
+            "a".parse().unwrap(),
+            "b".parse().unwrap(),
+            "hls/f/".parse().unwrap(),
+        );
 
         assert_eq!(ledger.place("hls/f/a/720p/0-1.m4s"), Place::Job(&a));
         assert_eq!(ledger.place("hls/f/a/b/720p/0-1.m4s"), Place::Job(&b));

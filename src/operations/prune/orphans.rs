@@ -8,8 +8,8 @@ use storage::{JobKeys, ObjectMeta, revision_of};
 use super::ledger::Fate;
 use crate::job::receipt::Receipt;
 
-/// How long what may belong to a repair stays: a repair tells no one that it is at work, and names nothing
-/// before its end.
+/// How long what may belong to a repair stays: a repair tells no one that it is at work, and names
+/// nothing before its end.
 pub(super) const REPAIR: TimeDelta = TimeDelta::hours(24);
 
 /// What a decision rests on.
@@ -27,8 +27,8 @@ pub(super) struct Grounds<'a> {
 /// What a receipt asks for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Needed {
-    /// Every key it mentions: the objects of the output, and what a repair reads again (lists of what tasks
-    /// made, tiles of the storyboard, posters that were not chosen).
+    /// Every key it mentions: the objects of the output, and what a repair reads again (lists of
+    /// what tasks made, tiles of the storyboard, posters that were not chosen).
     keys: BTreeSet<String>,
     /// The newest attempt or revision it knows of.
     newest: u64,
@@ -39,10 +39,18 @@ impl Needed {
     pub(super) fn by(receipt: &Receipt) -> Self {
         let made = receipt.made.iter().flat_map(|made| {
             let beside = [&made.list, &made.output.poster, &made.output.tiles];
-            let subtitles = made.output.subtitles.iter().map(|subtitles| &subtitles.object);
+            let subtitles = made
+                .output
+                .subtitles
+                .iter()
+                .map(|subtitles| &subtitles.object);
             beside.into_iter().flatten().chain(subtitles)
         });
-        let objects = receipt.objects.iter().chain(made).map(|object| object.key.clone());
+        let objects = receipt
+            .objects
+            .iter()
+            .chain(made)
+            .map(|object| object.key.clone());
 
         Self {
             keys: objects
@@ -72,8 +80,10 @@ impl Grounds<'_> {
             // Without a receipt no one knows what a repair needs.
             (Fate::Public, None) => false,
             (Fate::Public, Some(needed)) => {
-                // A number higher than all that is known may be that of a repair which is about to become public.
-                let may_be_at_work = number_of(&object.key).is_some_and(|number| number > needed.newest);
+                // A number higher than all that is known may be that of a repair which is about to
+                // become public.
+                let may_be_at_work =
+                    number_of(&object.key).is_some_and(|number| number > needed.newest);
                 let grace = if may_be_at_work {
                     self.grace.max(REPAIR)
                 } else {
@@ -88,14 +98,15 @@ impl Grounds<'_> {
     }
 }
 
-/// What no receipt names and is needed all the same: older receipts, by which an output whose newest one is
-/// lost is repaired, and growing playlists, which players that began with them still read.
+/// What no receipt names and is needed all the same: older receipts, by which an output whose
+/// newest one is lost is repaired, and growing playlists, which players that began with them still
+/// read.
 fn is_kept(keys: &JobKeys, key: &str) -> bool {
     revision_of(&keys.receipt(), key).is_some() || key.ends_with("/live.m3u8")
 }
 
-/// The attempt or revision in a key, which is in base 36 at the end of the file's name; nothing where there
-/// is none.
+/// The attempt or revision in a key, which is in base 36 at the end of the file's name; nothing
+/// where there is none.
 fn number_of(key: &str) -> Option<u64> {
     let file = key.rsplit('/').next()?;
     let (_, number) = file.split('.').next()?.rsplit_once('-')?;
@@ -129,7 +140,12 @@ mod tests {
 
     fn some_keys() -> impl Strategy<Value = BTreeSet<String>> {
         let names = proptest::sample::subsequence(NAMES.to_vec(), 0..=NAMES.len());
-        names.prop_map(|names| names.into_iter().map(|name| format!("hls/f/j/{name}")).collect())
+        names.prop_map(|names| {
+            names
+                .into_iter()
+                .map(|name| format!("hls/f/j/{name}"))
+                .collect()
+        })
     }
 
     fn needed() -> impl Strategy<Value = Needed> {
@@ -137,16 +153,18 @@ mod tests {
     }
 
     fn object() -> impl Strategy<Value = ObjectMeta> {
-        (proptest::sample::select(&NAMES[..]), proptest::option::of(0_i64..200)).prop_map(|(name, modified)| {
-            ObjectMeta {
+        (
+            proptest::sample::select(&NAMES[..]),
+            proptest::option::of(0_i64..200),
+        )
+            .prop_map(|(name, modified)| ObjectMeta {
                 key: format!("hls/f/j/{name}"),
                 size: 1,
                 etag: None,
                 content_type: None,
                 cache_control: None,
                 modified: modified.map(at),
-            }
-        })
+            })
     }
 
     fn fate() -> impl Strategy<Value = Fate> {

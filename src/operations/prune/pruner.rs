@@ -32,7 +32,8 @@ pub struct Removed {
     pub objects: usize,
     /// Bytes of those objects.
     pub bytes: u64,
-    /// Public jobs of which nothing was removed, since their newest receipt cannot be read: see `fluxhls verify`.
+    /// Public jobs of which nothing was removed, since their newest receipt cannot be read: see
+    /// `fluxhls verify`.
     pub unread: Vec<String>,
     /// Objects of no job that the log knows, by folder. They are left alone.
     pub unknown: BTreeMap<String, Strays>,

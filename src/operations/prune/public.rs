@@ -7,11 +7,15 @@ use storage::{Bucket, StorageError};
 
 use crate::job::commit::SMALL_OBJECT;
 
-/// Every key that can be reached from a master playlist, that one included. A playlist that is not there names nothing.
+/// Every key that can be reached from a master playlist, that one included. A playlist that is not
+/// there names nothing.
 ///
 /// # Errors
 /// Whatever kept the bucket from answering: then no one knows what is public.
-pub(super) async fn reachable(bucket: &Bucket, master: &str) -> Result<BTreeSet<String>, StorageError> {
+pub(super) async fn reachable(
+    bucket: &Bucket,
+    master: &str,
+) -> Result<BTreeSet<String>, StorageError> {
     let mut named = BTreeSet::from([master.to_owned()]);
     let mut unread = VecDeque::from([master.to_owned()]);
 
@@ -20,7 +24,9 @@ pub(super) async fn reachable(bucket: &Bucket, master: &str) -> Result<BTreeSet<
             continue;
         };
         for uri in playlist::uris(&String::from_utf8_lossy(&bytes)) {
-            let Some(target) = resolved(&key, uri) else { continue };
+            let Some(target) = resolved(&key, uri) else {
+                continue;
+            };
             let is_playlist = target.ends_with(".m3u8");
             // Each playlist is read once, also where two of them name each other.
             if named.insert(target.clone()) && is_playlist {
@@ -31,8 +37,8 @@ pub(super) async fn reachable(bucket: &Bucket, master: &str) -> Result<BTreeSet<
     Ok(named)
 }
 
-/// The key that a relative URI in the playlist under `base` leads to (RFC 3986, section 5.2); nothing where
-/// it leads elsewhere.
+/// The key that a relative URI in the playlist under `base` leads to (RFC 3986, section 5.2);
+/// nothing where it leads elsewhere.
 fn resolved(base: &str, uri: &str) -> Option<String> {
     let path = uri.split(['?', '#']).next()?;
     if path.is_empty() || path.starts_with('/') || path.contains("://") {
@@ -60,7 +66,10 @@ mod tests {
     fn a_uri_leads_on_from_where_it_stands() {
         let of = |uri| resolved("hls/f/j/720p/index.m3u8", uri);
         assert_eq!(of("0-1.m4s").as_deref(), Some("hls/f/j/720p/0-1.m4s"));
-        assert_eq!(of("../audio/./a.mp4?x=1").as_deref(), Some("hls/f/j/audio/a.mp4"));
+        assert_eq!(
+            of("../audio/./a.mp4?x=1").as_deref(),
+            Some("hls/f/j/audio/a.mp4")
+        );
         for elsewhere in ["https://x/y", "/y", "", "#x", "../../../../../../y"] {
             assert_eq!(of(elsewhere), None, "{elsewhere}");
         }

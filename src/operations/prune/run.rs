@@ -16,14 +16,19 @@ impl Pruner {
     pub async fn run(&self, now: DateTime<Utc>) -> Result<Removed, PruneError> {
         let mut ledger = Ledger::default();
         let log = &self.jobs.log;
-        let read = log.replay(topology::JOBS, Ledger::subjects(), 0, |message| ledger.take(&message));
+        let read = log.replay(topology::JOBS, Ledger::subjects(), 0, |message| {
+            ledger.take(&message)
+        });
         read.await.map_err(PruneError::Log)?;
 
         let rows = self.rows(&ledger, now).await?;
         let mut walk = Walk::new(self, &ledger, now);
         walk.outputs().await?;
         walk.scratch().await?;
-        Ok(Removed { rows, ..walk.removed })
+        Ok(Removed {
+            rows,
+            ..walk.removed
+        })
     }
 
     /// Announces that rows of jobs go which ended long ago and are not public.

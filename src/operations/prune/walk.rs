@@ -1,4 +1,5 @@
-//! The bucket, listed once: objects are looked at folder by folder, and those that go are removed folder by folder.
+//! The bucket, listed once: objects are looked at folder by folder, and those that go are removed
+//! folder by folder.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -54,10 +55,12 @@ impl<'a> Walk<'a> {
 
         while let Some(page) = pages.try_next().await? {
             for object in page {
-                // Keys are listed in order, but a page may end within a folder, so objects are kept until
-                // another job's come.
+                // Keys are listed in order, but a page may end within a folder, so objects are kept
+                // until another job's come.
                 match (self.ledger.place(&object.key), &mut folder) {
-                    (Place::Job(job), Some((current, objects))) if job == *current => objects.push(object),
+                    (Place::Job(job), Some((current, objects))) if job == *current => {
+                        objects.push(object)
+                    }
                     (Place::Job(job), _) => {
                         let done = folder.replace((job, vec![object]));
                         self.job(done).await?;
@@ -77,8 +80,12 @@ impl<'a> Walk<'a> {
         while let Some(page) = pages.try_next().await? {
             let mut going = Vec::new();
             for object in page {
-                let name = object.key[SCRATCH.len()..].split('/').next().unwrap_or_default();
-                // A repair's copy has a number behind the id of the job, and the repair may still be at work.
+                let name = object.key[SCRATCH.len()..]
+                    .split('/')
+                    .next()
+                    .unwrap_or_default();
+                // A repair's copy has a number behind the id of the job, and the repair may still
+                // be at work.
                 let (job, grace) = match (self.ended(name), name.rsplit_once('-')) {
                     (None, Some((job, _))) => (self.ended(job), self.pruner.grace.max(REPAIR)),
                     (job, _) => (job, self.pruner.grace),
@@ -87,7 +94,9 @@ impl<'a> Walk<'a> {
                 let is_old = |at: DateTime<Utc>| self.now - at >= grace;
                 match job {
                     // Both have to be old: a repair writes long after its job has ended.
-                    Some(Some(ended)) if is_old(ended) && object.modified.is_some_and(is_old) => going.push(object),
+                    Some(Some(ended)) if is_old(ended) && object.modified.is_some_and(is_old) => {
+                        going.push(object)
+                    }
                     Some(_) => {}
                     None => self.count_stray(&object),
                 }
@@ -106,7 +115,9 @@ impl<'a> Walk<'a> {
 
     /// Removes what goes of a job's folder, or of a part of it.
     async fn job(&mut self, folder: Option<(&JobId, Vec<ObjectMeta>)>) -> Result<(), PruneError> {
-        let Some((id, objects)) = folder else { return Ok(()) };
+        let Some((id, objects)) = folder else {
+            return Ok(());
+        };
         let Some(job) = self.ledger.jobs.get(id) else {
             return Ok(());
         };
@@ -141,8 +152,8 @@ impl<'a> Walk<'a> {
         self.remove(going).await
     }
 
-    /// What a prefix shows: by the bytes of its master, whatever the log remembers. Of a deleted file nothing
-    /// is public.
+    /// What a prefix shows: by the bytes of its master, whatever the log remembers. Of a deleted
+    /// file nothing is public.
     async fn show(&mut self, prefix: &OutputPrefix) -> Result<Arc<Shown>, PruneError> {
         if let Some(shown) = self.shown.as_ref().filter(|shown| shown.prefix == *prefix) {
             return Ok(Arc::clone(shown));
@@ -177,7 +188,10 @@ impl<'a> Walk<'a> {
         let revision = match owner.filter(|owner| owner.job_id == *id) {
             Some(owner) => Some(owner.revision),
             None => {
-                let listed = jobs.output.list(&format!("{}receipt", keys.folder())).await?;
+                let listed = jobs
+                    .output
+                    .list(&format!("{}receipt", keys.folder()))
+                    .await?;
                 listed
                     .iter()
                     .filter_map(|meta| revision_of(&keys.receipt(), &meta.key))
@@ -185,7 +199,9 @@ impl<'a> Walk<'a> {
             }
         };
 
-        let Some(revision) = revision else { return Ok(None) };
+        let Some(revision) = revision else {
+            return Ok(None);
+        };
         let bytes = jobs
             .output
             .get(&revised(&keys.receipt(), revision), SMALL_OBJECT)
@@ -193,16 +209,22 @@ impl<'a> Walk<'a> {
         Ok(bytes.and_then(|bytes| Receipt::decode(&bytes).ok()))
     }
 
-    /// The master of a deleted file is what a late worker wrote; it is removed the way masters are written,
-    /// so that a new one is not hit.
-    async fn master(&mut self, prefix: &OutputPrefix, object: ObjectMeta) -> Result<(), PruneError> {
+    /// The master of a deleted file is what a late worker wrote; it is removed the way masters are
+    /// written, so that a new one is not hit.
+    async fn master(
+        &mut self,
+        prefix: &OutputPrefix,
+        object: ObjectMeta,
+    ) -> Result<(), PruneError> {
         let jobs = &self.pruner.jobs;
         let owner = jobs.owner(prefix).await.map_err(SettleError::from)?;
         let Some((owner, _)) = owner else {
             return Ok(());
         };
 
-        let is_old = object.modified.is_some_and(|at| self.now - at >= self.pruner.grace);
+        let is_old = object
+            .modified
+            .is_some_and(|at| self.now - at >= self.pruner.grace);
         if owner.deleted.is_some() && is_old {
             self.count(&object);
             if !self.pruner.dry_run {
@@ -212,12 +234,17 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// An object of no job: a canary that the process which wrote it did not remove goes, everything else is
-    /// only reported.
+    /// An object of no job: a canary that the process which wrote it did not remove goes,
+    /// everything else is only reported.
     async fn stray(&mut self, object: ObjectMeta) -> Result<(), PruneError> {
         let canary = format!("{}canary-", self.pruner.jobs.settings.output_root);
-        let is_canary = object.key.strip_prefix(&canary).is_some_and(|rest| !rest.contains('/'));
-        let is_old = object.modified.is_some_and(|at| self.now - at >= self.pruner.grace);
+        let is_canary = object
+            .key
+            .strip_prefix(&canary)
+            .is_some_and(|rest| !rest.contains('/'));
+        let is_old = object
+            .modified
+            .is_some_and(|at| self.now - at >= self.pruner.grace);
 
         match (is_canary, is_old) {
             (true, true) => self.remove(vec![object]).await,
@@ -229,10 +256,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Jobs that were accepted while the bucket was listed are not known yet: what is fresh is not reported.
+    /// Jobs that were accepted while the bucket was listed are not known yet: what is fresh is not
+    /// reported.
     fn count_stray(&mut self, object: &ObjectMeta) {
-        if object.modified.is_some_and(|at| self.now - at >= self.pruner.grace) {
-            let strays = self.removed.unknown.entry(folder_of(&object.key)).or_default();
+        if object
+            .modified
+            .is_some_and(|at| self.now - at >= self.pruner.grace)
+        {
+            let strays = self
+                .removed
+                .unknown
+                .entry(folder_of(&object.key))
+                .or_default();
             strays.objects += 1;
             strays.bytes += object.size;
         }
@@ -255,6 +290,10 @@ impl<'a> Walk<'a> {
 
 /// The first folders of a key, at most three: where jobs lie in the usual place.
 fn folder_of(key: &str) -> String {
-    let end = key.match_indices('/').take(3).last().map_or(0, |(at, _)| at + 1);
+    let end = key
+        .match_indices('/')
+        .take(3)
+        .last()
+        .map_or(0, |(at, _)| at + 1);
     key[..end].to_owned()
 }

@@ -1,5 +1,5 @@
-//! The copy of a source that has no index of its own: it was removed when the job ended, and is made again
-//! for a repair.
+//! The copy of a source that has no index of its own: it was removed when the job ended, and is
+//! made again for a repair.
 
 use std::time::Duration;
 
@@ -37,13 +37,15 @@ impl Repair<'_> {
         source.copy = None;
         let source = Source::planned(&self.context.storage, &source);
         let server = SourceServer::open(source, self.context.cache.clone()).await;
-        let server = server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))?;
+        let server =
+            server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))?;
 
         let limits = self.context.limits;
         let input = Input::http(server.url()).decoding(limits.pixels);
         let probed = ffmpeg::probe(&self.context.tool, &input, &ProbeLimits::of(limits)).await;
 
-        // A read that failed looks like the end of the file to ffprobe, so the source server is asked first.
+        // A read that failed looks like the end of the file to ffprobe, so the source server is
+        // asked first.
         if let Some(fault) = server.fault() {
             return Err(self.context.jobs.classify_source_error(&fault.error).await);
         }

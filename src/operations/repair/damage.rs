@@ -41,7 +41,9 @@ impl fmt::Display for Damage {
         let Self { key, harm } = self;
         match harm {
             DamageKind::Missing => write!(f, "missing  {key}"),
-            DamageKind::Size { found, expected } => write!(f, "size     {key} has {found} bytes instead of {expected}"),
+            DamageKind::Size { found, expected } => {
+                write!(f, "size     {key} has {found} bytes instead of {expected}")
+            }
             DamageKind::Content => write!(f, "content  {key}"),
             DamageKind::Dangling { uri } => write!(f, "dangling {key} leads to {uri}"),
         }

@@ -13,7 +13,9 @@ pub enum RepairError {
     #[error("job {0} has not ended yet; it puts its own output right, or fails")]
     AtWork(streams::JobId),
     /// Someone else advanced the owner of the prefix meanwhile.
-    #[error("another repair, or a newer job of the file, was faster; nothing of this one is public: verify again")]
+    #[error(
+        "another repair, or a newer job of the file, was faster; nothing of this one is public: verify again"
+    )]
     Overtaken,
     /// What was made again is not sound.
     #[error("what was made anew is not sound: {0}; nothing of it is public")]

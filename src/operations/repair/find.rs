@@ -1,4 +1,5 @@
-//! Which output is public under a prefix: the owner the log names, else what master and the receipts in the bucket say.
+//! Which output is public under a prefix: the owner the log names, else what master and the
+//! receipts in the bucket say.
 
 use media::playlist;
 use storage::{Bucket, Digest, JobKeys, StorageError, revised, revision_of};
@@ -16,7 +17,8 @@ pub struct Found {
     pub prefix: OutputPrefix,
     /// Everything that is known of it.
     pub receipt: Receipt,
-    /// The owner of the prefix with the sequence of the message that says so, where the log still has it.
+    /// The owner of the prefix with the sequence of the message that says so, where the log still
+    /// has it.
     pub owner: Option<(Current, u64)>,
     /// What happened to its own receipt, where this is an older one or one made again from the log.
     pub lost_receipt: Option<Damage>,
@@ -26,7 +28,9 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 pub enum Unknown {
     /// There is none.
-    #[error("there is no finished output in {0}; see `fluxhls jobs list`, or name the place with --output-prefix")]
+    #[error(
+        "there is no finished output in {0}; see `fluxhls jobs list`, or name the place with --output-prefix"
+    )]
     Nothing(OutputPrefix),
     /// It is another file's.
     #[error("{prefix} holds the output of file {owner}; give that file's id")]
@@ -67,8 +71,8 @@ impl Found {
     }
 }
 
-/// Finds the public output of a file. `receipt_from_log` makes a receipt again from what the log still holds
-/// of a job.
+/// Finds the public output of a file. `receipt_from_log` makes a receipt again from what the log
+/// still holds of a job.
 ///
 /// # Errors
 /// [`Unknown`]: there is no output, it is another file's, no receipt of it is left, or the bucket does not
@@ -83,7 +87,9 @@ pub async fn find(
     let search = Search { bucket, prefix };
     let found = match owner {
         // Of a deleted file nothing is public, whatever is still in the bucket.
-        Some((current, _)) if current.deleted.is_some() => return Err(Unknown::Nothing(prefix.clone())),
+        Some((current, _)) if current.deleted.is_some() => {
+            return Err(Unknown::Nothing(prefix.clone()));
+        }
         Some((current, seq)) => search.of_owner(current, seq, receipt_from_log).await?,
         None => search.of_bucket().await?,
     };
@@ -125,7 +131,10 @@ impl Search<'_> {
             None => (DamageKind::Missing, "it is missing".to_owned()),
         };
 
-        let lost = Some(Damage { key: key.clone(), harm });
+        let lost = Some(Damage {
+            key: key.clone(),
+            harm,
+        });
         // An older one names objects that were repaired since: those are repaired again.
         for older in self.receipts(keys.folder()).await?.into_iter().rev() {
             if let Some(Ok(receipt)) = self.read(&older).await?
@@ -146,7 +155,8 @@ impl Search<'_> {
         }
     }
 
-    /// Without a log: the receipt whose commit is master; without a master, the newest one of the newest job.
+    /// Without a log: the receipt whose commit is master; without a master, the newest one of the
+    /// newest job.
     async fn of_bucket(&self) -> Result<Found, Unknown> {
         let master = self
             .bucket
@@ -161,7 +171,9 @@ impl Search<'_> {
         });
 
         let mut receipts: Vec<Receipt> = Vec::new();
-        let mut keys = self.receipts(job.as_deref().unwrap_or(self.prefix.as_str())).await?;
+        let mut keys = self
+            .receipts(job.as_deref().unwrap_or(self.prefix.as_str()))
+            .await?;
         if keys.is_empty() {
             keys = self.receipts(self.prefix.as_str()).await?;
         }
@@ -203,7 +215,9 @@ impl Search<'_> {
             revision_of(&format!("{folder}/receipt.json"), key)
         };
         let receipts = listed.into_iter().map(|meta| meta.key);
-        let mut receipts: Vec<(u64, String)> = receipts.filter_map(|key| Some((revision(&key)?, key))).collect();
+        let mut receipts: Vec<(u64, String)> = receipts
+            .filter_map(|key| Some((revision(&key)?, key)))
+            .collect();
         receipts.sort();
         Ok(receipts.into_iter().map(|(_, key)| key).collect())
     }

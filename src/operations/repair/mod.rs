@@ -1,15 +1,16 @@
 //! Repair: a finished output is checked again, object by object, and what is damaged is made again.
 //!
-//! In reading order: `find` (which job's output is public under a prefix, and its receipt), `scan` (every
-//! object the receipt names, read again), `repairer` (a repair, from its number to the new master),
-//! `revision` (what it makes in between), `patch` (pure: what of a fresh encode takes the place of what),
-//! `history` (what the log or a receipt remembers of a job), `copy` (a source that has no index of its own),
-//! `damage` and `error` (what is wrong with an object, and why a repair came to nothing).
+//! In reading order: `find` (which job's output is public under a prefix, and its receipt), `scan`
+//! (every object the receipt names, read again), `repairer` (a repair, from its number to the new
+//! master), `revision` (what it makes in between), `patch` (pure: what of a fresh encode takes the
+//! place of what), `history` (what the log or a receipt remembers of a job), `copy` (a source that
+//! has no index of its own), `damage` and `error` (what is wrong with an object, and why a repair
+//! came to nothing).
 //!
-//! A repair writes beside, never over: old keys are cached for a year. Its number, the stream sequence of an
-//! `attempt` message, is in every key it writes. It becomes public like a job does: the owner of the prefix
-//! is advanced by compare-and-set, and master follows the owner. So of two repairs at a time one wins, and
-//! the other removes what it wrote.
+//! A repair writes beside, never over: old keys are cached for a year. Its number, the stream
+//! sequence of an `attempt` message, is in every key it writes. It becomes public like a job does:
+//! the owner of the prefix is advanced by compare-and-set, and master follows the owner. So of two
+//! repairs at a time one wins, and the other removes what it wrote.
 
 mod copy;
 mod damage;

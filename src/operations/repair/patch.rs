@@ -35,12 +35,12 @@ pub(super) enum SegmentMismatch {
     Nothing(&'static str),
 }
 
-/// What of `fresh`, all that `task` makes, takes the place of its damaged `parts`; `standing` is what the
-/// renditions are now.
+/// What of `fresh`, all that `task` makes, takes the place of its damaged `parts`; `standing` is
+/// what the renditions are now.
 ///
-/// Groups of pictures are closed, so that new segments of video can be mixed with old ones. Sound overlaps
-/// from one segment to the next: a new segment can be mixed with old ones only if all others came out as they
-/// were, bit for bit; else the track is replaced as a whole.
+/// Groups of pictures are closed, so that new segments of video can be mixed with old ones. Sound
+/// overlaps from one segment to the next: a new segment can be mixed with old ones only if all
+/// others came out as they were, bit for bit; else the track is replaced as a whole.
 pub(super) fn patch(
     task: TaskName,
     fresh: &TaskOutput,
@@ -67,23 +67,42 @@ pub(super) fn patch(
             });
         }
 
-        patch.renditions.push(of_rendition(task, made, parts, standing)?);
         patch
-            .evidence
-            .extend(fresh.evidence.iter().find(|evidence| evidence.name == *name).cloned());
+            .renditions
+            .push(of_rendition(task, made, parts, standing)?);
+        patch.evidence.extend(
+            fresh
+                .evidence
+                .iter()
+                .find(|evidence| evidence.name == *name)
+                .cloned(),
+        );
     }
 
     if parts.contains(&Part::Poster) {
-        patch.poster = Some(fresh.poster.clone().ok_or(SegmentMismatch::Nothing("the poster"))?);
+        patch.poster = Some(
+            fresh
+                .poster
+                .clone()
+                .ok_or(SegmentMismatch::Nothing("the poster"))?,
+        );
         patch.poster_score = fresh.poster_score;
     }
     if parts.contains(&Part::Tiles) {
-        patch.tiles = Some(fresh.tiles.clone().ok_or(SegmentMismatch::Nothing("the storyboard"))?);
+        patch.tiles = Some(
+            fresh
+                .tiles
+                .clone()
+                .ok_or(SegmentMismatch::Nothing("the storyboard"))?,
+        );
     }
 
     let subtitles = |made: &&SubtitleOutput| parts.contains(&Part::Subtitles(made.name.clone()));
     patch.subtitles = fresh.subtitles.iter().filter(subtitles).cloned().collect();
-    let wanted = parts.iter().filter(|part| matches!(part, Part::Subtitles(_))).count();
+    let wanted = parts
+        .iter()
+        .filter(|part| matches!(part, Part::Subtitles(_)))
+        .count();
     if patch.subtitles.len() < wanted {
         return Err(SegmentMismatch::Nothing("a subtitle track"));
     }
@@ -116,7 +135,10 @@ fn of_rendition(
 
         let segment = made.segments.iter().find(|segment| segment.n == *n);
         // Its neighbours stay, so the new segment must begin and end exactly where the old one did.
-        let stood = standing.segments.get(n).map(|(start, duration, _)| (*start, *duration));
+        let stood = standing
+            .segments
+            .get(n)
+            .map(|(start, duration, _)| (*start, *duration));
         let segment = segment.filter(|segment| Some((segment.start, segment.duration)) == stood);
         let segment = segment.ok_or_else(|| SegmentMismatch::Segment {
             name: name.clone(),
@@ -215,15 +237,25 @@ mod tests {
 
     #[test]
     fn only_damaged_segments_of_video_are_replaced_whatever_became_of_the_others() {
-        let made = patched(TaskName::video(0), ["x", "y", "z"], &[Part::Segment(name(), 1)]);
-        assert_eq!((numbers(&made), made.init.key.as_str()), (vec![1], "old-init"));
+        let made = patched(
+            TaskName::video(0),
+            ["x", "y", "z"],
+            &[Part::Segment(name(), 1)],
+        );
+        assert_eq!(
+            (numbers(&made), made.init.key.as_str()),
+            (vec![1], "old-init")
+        );
     }
 
     #[test]
     fn sound_is_replaced_as_a_whole_unless_all_else_came_out_as_it_was() {
         let damaged = [Part::Segment(name(), 1), Part::Init(name())];
         let same = patched(TaskName::TRACKS, ["old-0", "y", "old-2"], &damaged);
-        assert_eq!((numbers(&same), same.init.key.as_str()), (vec![1], "new-init"));
+        assert_eq!(
+            (numbers(&same), same.init.key.as_str()),
+            (vec![1], "new-init")
+        );
         let other = patched(TaskName::TRACKS, ["old-0", "y", "z"], &damaged);
         assert_eq!(numbers(&other), [0, 1, 2]);
     }
@@ -231,13 +263,18 @@ mod tests {
     #[test]
     fn an_init_segment_alone_brings_no_segments() {
         let made = patched(TaskName::TRACKS, ["x", "y", "z"], &[Part::Init(name())]);
-        assert_eq!((numbers(&made), made.init.key.as_str()), (vec![], "new-init"));
+        assert_eq!(
+            (numbers(&made), made.init.key.as_str()),
+            (vec![], "new-init")
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_not_taken() {
         let damaged = [Part::Segment(name(), 1)];
-        let of = |fresh: &TaskOutput, parts: &[Part]| patch(TaskName::video(0), fresh, parts, &standing());
+        let of = |fresh: &TaskOutput, parts: &[Part]| {
+            patch(TaskName::video(0), fresh, parts, &standing())
+        };
         assert!(matches!(
             of(&fresh(["x"; 3], "other"), &damaged),
             Err(SegmentMismatch::Init { .. })
@@ -251,6 +288,9 @@ mod tests {
         ));
 
         moved.poster = None;
-        assert_eq!(of(&moved, &[Part::Poster]), Err(SegmentMismatch::Nothing("the poster")));
+        assert_eq!(
+            of(&moved, &[Part::Poster]),
+            Err(SegmentMismatch::Nothing("the poster"))
+        );
     }
 }

@@ -28,7 +28,8 @@ pub struct RepairReport {
     pub found: Found,
     /// Damaged objects that new ones took the place of, or that were written again.
     pub mended: Vec<Damage>,
-    /// Damaged objects that nothing can be done about without the source, and why it cannot be used.
+    /// Damaged objects that nothing can be done about without the source, and why it cannot be
+    /// used.
     pub given_up: Option<(Vec<Damage>, Failure)>,
 }
 
@@ -37,16 +38,28 @@ impl Repairer {
     ///
     /// # Errors
     /// [`RepairError`]; the output is then as it was.
-    pub async fn repair(&self, found: Found, damages: Vec<Damage>) -> Result<RepairReport, RepairError> {
+    pub async fn repair(
+        &self,
+        found: Found,
+        damages: Vec<Damage>,
+    ) -> Result<RepairReport, RepairError> {
         let job = &found.receipt.job_id;
-        let state = self.context.jobs.state(job).await.map_err(SettleError::from)?;
+        let state = self
+            .context
+            .jobs
+            .state(job)
+            .await
+            .map_err(SettleError::from)?;
         if state.is_some_and(|state| !state.ended) {
             return Err(RepairError::AtWork(job.clone()));
         }
 
-        // Master is cached for seconds and a receipt by no one, so these two may be written again under their
-        // old keys.
-        let lost_receipt = found.lost_receipt.as_ref().map(|damage| damage.key.as_str());
+        // Master is cached for seconds and a receipt by no one, so these two may be written again
+        // under their old keys.
+        let lost_receipt = found
+            .lost_receipt
+            .as_ref()
+            .map(|damage| damage.key.as_str());
         let apart = [Some(found.keys().master()), lost_receipt.map(str::to_owned)];
         let inside = |damage: &&Damage| !apart.contains(&Some(damage.key.clone()));
         if !damages.iter().any(|damage| inside(&damage)) {
@@ -59,7 +72,8 @@ impl Repairer {
             revision: self.number(&found).await?,
             work_counter: WorkCounter::default(),
         };
-        // Nothing of this is public yet: the new keys are named by no playlist that players can reach.
+        // Nothing of this is public yet: the new keys are named by no playlist that players can
+        // reach.
         let done = repair.carry_out(&damages).await;
         let claimed = match &done {
             Ok(_) => self.claim(&found, repair.revision).await.map(Some),
@@ -75,12 +89,23 @@ impl Repairer {
         // An error is returned only now: what was written in vain is removed first.
         let (receipt, given_up) = done?;
         if let Some(current) = claimed? {
-            self.context.jobs.write_master(&found.prefix, current).await?;
+            self.context
+                .jobs
+                .write_master(&found.prefix, current)
+                .await?;
         }
 
         let given_up = given_up.map(|failure| {
-            let left = |damage: &&Damage| receipt.objects.iter().any(|object| object.key == damage.key);
-            (damages.iter().filter(left).cloned().collect::<Vec<_>>(), failure)
+            let left = |damage: &&Damage| {
+                receipt
+                    .objects
+                    .iter()
+                    .any(|object| object.key == damage.key)
+            };
+            (
+                damages.iter().filter(left).cloned().collect::<Vec<_>>(),
+                failure,
+            )
         });
         let left: &[Damage] = given_up.as_ref().map_or(&[], |(left, _)| left);
 
@@ -106,7 +131,11 @@ impl Repairer {
     }
 
     /// Master alone, and a receipt that no one caches, are written again as they were.
-    async fn rewrite(&self, mut found: Found, damages: Vec<Damage>) -> Result<RepairReport, RepairError> {
+    async fn rewrite(
+        &self,
+        mut found: Found,
+        damages: Vec<Damage>,
+    ) -> Result<RepairReport, RepairError> {
         if let Some(lost) = found.lost_receipt.take() {
             let bytes = found.receipt.encode();
             self.context
@@ -129,16 +158,23 @@ impl Repairer {
         })
     }
 
-    /// A number no object of the job carries yet: the log may have been lost, and counts from the start
-    /// again.
+    /// A number no object of the job carries yet: the log may have been lost, and counts from the
+    /// start again.
     async fn number(&self, found: &Found) -> Result<u64, RepairError> {
         let listed = self.context.jobs.output.list(found.keys().folder()).await?;
         let job = &found.receipt.job_id;
 
         loop {
-            let attempt = Attempt::new(job.clone(), TaskName::FINISH, &self.context.jobs.settings.worker);
+            let attempt = Attempt::new(
+                job.clone(),
+                TaskName::FINISH,
+                &self.context.jobs.settings.worker,
+            );
             let body = wire::encode(&attempt);
-            let message = OutboundMessage::json(subject::work(job, WorkKind::Attempt, TaskName::FINISH), body);
+            let message = OutboundMessage::json(
+                subject::work(job, WorkKind::Attempt, TaskName::FINISH),
+                body,
+            );
             let number = self
                 .context
                 .jobs
@@ -156,8 +192,8 @@ impl Repairer {
     async fn claim(&self, found: &Found, revision: u64) -> Result<Current, RepairError> {
         let (accepted_seq, expected) = match &found.owner {
             Some((owner, seq)) => (owner.accepted_seq, *seq),
-            // The log has forgotten the owner, and may count from the start again: whatever job comes next is
-            // newer.
+            // The log has forgotten the owner, and may count from the start again: whatever job
+            // comes next is newer.
             None => (0, 0),
         };
 
@@ -172,7 +208,13 @@ impl Repairer {
         let subject = subject::current(self.context.jobs.output.name(), &found.prefix);
         let body = wire::encode(&current);
         let message = OutboundMessage::json(subject, body);
-        match self.context.jobs.log.replace(topology::JOBS, message, expected).await? {
+        match self
+            .context
+            .jobs
+            .log
+            .replace(topology::JOBS, message, expected)
+            .await?
+        {
             CreateOutcome::Created(_) => Ok(current),
             CreateOutcome::AlreadyExists(_) => Err(RepairError::Overtaken),
         }

@@ -1,5 +1,5 @@
-//! One repair: the tasks of what is damaged done again, their output checked beside what is kept, and a new
-//! receipt.
+//! One repair: the tasks of what is damaged done again, their output checked beside what is kept,
+//! and a new receipt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,8 +37,12 @@ pub(super) struct Repair<'a> {
 type Causes = BTreeMap<TaskName, Vec<Part>>;
 
 impl Repair<'_> {
-    /// Everything but tidying up: the new receipt, and why the source could not be used, where it was needed.
-    pub(super) async fn carry_out(&self, damages: &[Damage]) -> Result<(Receipt, Option<Failure>), RepairError> {
+    /// Everything but tidying up: the new receipt, and why the source could not be used, where it
+    /// was needed.
+    pub(super) async fn carry_out(
+        &self,
+        damages: &[Damage],
+    ) -> Result<(Receipt, Option<Failure>), RepairError> {
         let receipt = &self.found.receipt;
         let all = parts(&receipt.planned, &self.found.keys(), &receipt.made);
         let damaged = damages
@@ -56,7 +60,11 @@ impl Repair<'_> {
         }
 
         let folder = format!("{}storyboard-", self.found.keys().folder());
-        let sheets = || damages.iter().filter(|damage| damage.key.starts_with(&folder));
+        let sheets = || {
+            damages
+                .iter()
+                .filter(|damage| damage.key.starts_with(&folder))
+        };
         if sheets().next().is_some() && self.add_tiles(&all, &mut causes).await? {
             given_up.extend(sheets().map(|damage| damage.key.clone()));
         }
@@ -73,7 +81,9 @@ impl Repair<'_> {
                 self.make(&causes).await?
             }
             // All that is damaged needs the source, so nothing can be repaired without it.
-            Err(failure) if given_up.len() == damages.len() => return Err(RepairError::Failed(failure.clone())),
+            Err(failure) if given_up.len() == damages.len() => {
+                return Err(RepairError::Failed(failure.clone()));
+            }
             Err(_) => receipt.made.clone(),
         };
 
@@ -82,7 +92,8 @@ impl Repair<'_> {
         Ok((receipt, source.err()))
     }
 
-    /// Sheets are drawn of tiles: where those are damaged or gone, their chunks have to be done again. Whether any has.
+    /// Sheets are drawn of tiles: where those are damaged or gone, their chunks have to be done
+    /// again. Whether any has.
     async fn add_tiles(
         &self,
         all: &BTreeMap<String, (TaskName, Part)>,
@@ -94,7 +105,9 @@ impl Repair<'_> {
             .made
             .iter()
             .filter_map(|made| made.output.tiles.clone());
-        let tiles: Vec<ObjectRef> = tiles.filter(|object| all.contains_key(&object.key)).collect();
+        let tiles: Vec<ObjectRef> = tiles
+            .filter(|object| all.contains_key(&object.key))
+            .collect();
         let damaged = objects(&self.context.jobs.output, &tiles).await?;
 
         for (task, part) in damaged.iter().filter_map(|damage| all.get(&damage.key)) {
@@ -113,7 +126,9 @@ impl Repair<'_> {
         Ok(match bucket.head(&source.key).await {
             Ok(None) => Err(Failure::from_code(Code::SourceNotFound)),
             Ok(Some(meta)) => {
-                let same = meta.etag.is_none_or(|etag| bare(&etag) == bare(&source.etag));
+                let same = meta
+                    .etag
+                    .is_none_or(|etag| bare(&etag) == bare(&source.etag));
                 if same && meta.size == source.size {
                     Ok(())
                 } else {
@@ -137,12 +152,16 @@ impl Repair<'_> {
         let plan = copy.as_ref().unwrap_or(&receipt.planned);
 
         for (task, parts) in causes {
-            let fresh = self.encode_expecting(plan, *task).await.map_err(RepairError::Failed)?;
-            // What an earlier task replaced counts already: an init segment, for one, is shared by all
-            // chunks.
+            let fresh = self
+                .encode_expecting(plan, *task)
+                .await
+                .map_err(RepairError::Failed)?;
+            // What an earlier task replaced counts already: an init segment, for one, is shared by
+            // all chunks.
             let standing = standing(&receipt.planned, &made);
-            let output = patch(*task, &fresh, parts, &standing)
-                .map_err(|mismatch| RepairError::Failed(Failure::from_error(Code::VerificationFailed, &mismatch)))?;
+            let output = patch(*task, &fresh, parts, &standing).map_err(|mismatch| {
+                RepairError::Failed(Failure::from_error(Code::VerificationFailed, &mismatch))
+            })?;
 
             made.push(Made {
                 task: *task,
@@ -156,10 +175,14 @@ impl Repair<'_> {
         Ok(made)
     }
 
-    /// One task as the service does it: sound that breaks off may change where no one looked, and a second
-    /// try expects it. What does not have to be expected comes out as it did before, so that only what is
-    /// damaged is replaced.
-    async fn encode_expecting(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
+    /// One task as the service does it: sound that breaks off may change where no one looked, and a
+    /// second try expects it. What does not have to be expected comes out as it did before, so that
+    /// only what is damaged is replaced.
+    async fn encode_expecting(
+        &self,
+        plan: &Planned,
+        task: TaskName,
+    ) -> Result<TaskOutput, Failure> {
         match self.encode(plan, task).await {
             Err(failure) if task.duty == Duty::Tracks && failure.code == Code::FfmpegCrashed => {
                 let mut plan = plan.clone();
@@ -207,7 +230,8 @@ impl Repair<'_> {
         }
     }
 
-    /// Checks everything, writes what is derived, and reads all of it again: only then it may become public.
+    /// Checks everything, writes what is derived, and reads all of it again: only then it may
+    /// become public.
     async fn publish(
         &self,
         made: &[Made],
@@ -240,10 +264,15 @@ impl Repair<'_> {
 
         let receipt = publication.publish().await.map_err(|fault| match fault {
             Fault::Other(failure) => RepairError::Failed(failure),
-            Fault::Tasks(tasks) => RepairError::Unsound(tasks.into_iter().map(|(_, reason)| reason).collect()),
+            Fault::Tasks(tasks) => {
+                RepairError::Unsound(tasks.into_iter().map(|(_, reason)| reason).collect())
+            }
         })?;
 
-        let wanted = receipt.objects.iter().filter(|object| !given_up.contains(&object.key));
+        let wanted = receipt
+            .objects
+            .iter()
+            .filter(|object| !given_up.contains(&object.key));
         let wanted: Vec<ObjectRef> = wanted.cloned().collect();
         if let Some(damage) = objects(&jobs.output, &wanted).await?.into_iter().next() {
             return Err(RepairError::Unsound(damage.to_string()));
@@ -252,8 +281,8 @@ impl Repair<'_> {
         Ok(receipt)
     }
 
-    /// Removes what this repair wrote and nothing refers to: other parts of tasks that were done again, or
-    /// everything where it came to nothing. No one else writes keys with its number.
+    /// Removes what this repair wrote and nothing refers to: other parts of tasks that were done
+    /// again, or everything where it came to nothing. No one else writes keys with its number.
     pub(super) async fn tidy(&self, named: Option<&[ObjectRef]>) {
         let keys = self.found.keys();
         let own_receipt = revised(&keys.receipt(), self.revision);
@@ -264,7 +293,9 @@ impl Repair<'_> {
         };
 
         let is_named = |key: &String| {
-            named.is_some_and(|named| *key == own_receipt || named.iter().any(|object| object.key == *key))
+            named.is_some_and(|named| {
+                *key == own_receipt || named.iter().any(|object| object.key == *key)
+            })
         };
         let own = listed.into_iter().map(|meta| meta.key);
         let left: Vec<String> = own
@@ -292,7 +323,8 @@ fn without_lists(made: Vec<Made>, damages: &[Damage]) -> Vec<Made> {
 pub(super) fn carries(key: &str, number: u64) -> bool {
     let file = key.rsplit('/').next().unwrap_or_default();
     let stem = file.split('.').next().unwrap_or_default();
-    stem.rsplit_once('-').is_some_and(|(_, last)| last == base36(number))
+    stem.rsplit_once('-')
+        .is_some_and(|(_, last)| last == base36(number))
 }
 
 #[cfg(test)]

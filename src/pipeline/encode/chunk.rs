@@ -19,11 +19,12 @@ use super::task::{EncodeTask, RungsAtOnce};
 use crate::crash;
 use crate::job::failure::Failure;
 
-/// Segments of the longest first chunk whose lowest rung is encoded before the others. Such a chunk is decoded twice.
+/// Segments of the longest first chunk whose lowest rung is encoded before the others. Such a chunk
+/// is decoded twice.
 const MAX_PREVIEW_SEGMENTS: u64 = 5;
 
-/// Encodes all rungs of a chunk, uploads them with poster and storyboard tiles, and compares what is in the bucket with
-/// the encoder's input.
+/// Encodes all rungs of a chunk, uploads them with poster and storyboard tiles, and compares what
+/// is in the bucket with the encoder's input.
 pub(super) async fn encode_chunk(task: &EncodeTask<'_>, chunk: u32) -> Result<TaskOutput, Failure> {
     let video = task
         .plan
@@ -40,7 +41,8 @@ pub(super) async fn encode_chunk(task: &EncodeTask<'_>, chunk: u32) -> Result<Ta
         ..task.empty_output()
     };
 
-    // What follows waits for the storage more than it computes: the next chunk is encoded meanwhile.
+    // What follows waits for the storage more than it computes: the next chunk is encoded
+    // meanwhile.
     task.assignment.slot.free();
     upload_images(task, task_dir.path(), &mut output).await?;
     crash::point("encode.uploaded");
@@ -62,8 +64,8 @@ pub(super) async fn encode_chunk(task: &EncodeTask<'_>, chunk: u32) -> Result<Ta
     Ok(output)
 }
 
-/// Encodes all rungs in as many passes as it takes. Returns them from the top down, and the directory with what is no
-/// segment.
+/// Encodes all rungs in as many passes as it takes. Returns them from the top down, and the
+/// directory with what is no segment.
 async fn encode_rungs(
     task: &EncodeTask<'_>,
     video: &VideoPlan,
@@ -71,7 +73,10 @@ async fn encode_rungs(
 ) -> Result<(TempDir, Vec<RenditionOutput>), Failure> {
     let plan = task.plan;
     let rungs: Vec<&VideoRendition> = plan.videos().collect();
-    let dirs: Vec<RenditionDir> = rungs.iter().map(|rung| rung_dir(plan, rung, video, chunk)).collect();
+    let dirs: Vec<RenditionDir> = rungs
+        .iter()
+        .map(|rung| rung_dir(plan, rung, video, chunk))
+        .collect();
     let rungs_at_once = RungsAtOnce::for_task(&task.context.budget, plan, task.assignment.task);
     let passes = plan_passes(rungs_at_once, video, chunk, rungs.len());
     let threads = (rungs_at_once == RungsAtOnce::One).then_some(1);
@@ -86,7 +91,8 @@ async fn encode_rungs(
         let encoded = loop {
             let source = task.open_source().await?;
             let options = Options { threads, entry };
-            let argv = argv::video_pass(plan, chunk, pass, &source.input, options).ok_or_else(no_command_line)?;
+            let argv = argv::video_pass(plan, chunk, pass, &source.input, options)
+                .ok_or_else(no_command_line)?;
             let run = FfmpegRun {
                 task,
                 source,
@@ -96,8 +102,8 @@ async fn encode_rungs(
                 earlier_passes: n,
             };
             match (run.run(task_dir).await, entry.earlier()) {
-                // The first pass finds where the source can be entered. What it left is not needed any more; what later
-                // passes leave would be.
+                // The first pass finds where the source can be entered. What it left is not needed
+                // any more; what later passes leave would be.
                 (Err(RunError::EnteredLate), Some(earlier)) if n == 0 => {
                     tracing::info!(job.id = %job_id, chunk, ?earlier, "the source was entered too late");
                     entry = earlier;
@@ -122,8 +128,8 @@ async fn encode_rungs(
     Ok((task_dir, renditions))
 }
 
-/// Removes what an entry that was too late may have uploaded of other rungs: under the same attempt the next one makes
-/// something else.
+/// Removes what an entry that was too late may have uploaded of other rungs: under the same attempt
+/// the next one makes something else.
 async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result<(), Failure> {
     let attempt = task.assignment.attempt;
     let mut keys = Vec::new();
@@ -131,7 +137,9 @@ async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result
         let name = dir.name.as_str();
         let end = dir.first_segment + dir.segment_count(task.plan, task.assignment.task);
         keys.push(task.keys.init(name, attempt));
-        keys.extend((dir.first_segment..end).map(|n| task.keys.segment(name, u64::from(n), attempt)));
+        keys.extend(
+            (dir.first_segment..end).map(|n| task.keys.segment(name, u64::from(n), attempt)),
+        );
     }
 
     let jobs = &task.context.jobs;
@@ -141,9 +149,14 @@ async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result
     }
 }
 
-/// The passes a chunk is encoded in. The lowest rung of a short first chunk goes first and is published at once: it
-/// takes a fraction of the time of all.
-fn plan_passes(rungs_at_once: RungsAtOnce, video: &VideoPlan, chunk: u32, rungs: usize) -> Vec<Pass> {
+/// The passes a chunk is encoded in. The lowest rung of a short first chunk goes first and is
+/// published at once: it takes a fraction of the time of all.
+fn plan_passes(
+    rungs_at_once: RungsAtOnce,
+    video: &VideoPlan,
+    chunk: u32,
+    rungs: usize,
+) -> Vec<Pass> {
     match rungs_at_once {
         RungsAtOnce::One => Pass::one_by_one(rungs),
         RungsAtOnce::All if has_preview(video, chunk, rungs) => Pass::preview(rungs),
@@ -151,7 +164,8 @@ fn plan_passes(rungs_at_once: RungsAtOnce, video: &VideoPlan, chunk: u32, rungs:
     }
 }
 
-/// Whether the lowest rung of a chunk is encoded before the others: that of the first chunk, where it is short.
+/// Whether the lowest rung of a chunk is encoded before the others: that of the first chunk, where
+/// it is short.
 fn has_preview(video: &VideoPlan, chunk: u32, rungs: usize) -> bool {
     let (first, end) = video.chunk_frames(chunk).unwrap_or_default();
     chunk == 0 && rungs > 1 && end - first <= MAX_PREVIEW_SEGMENTS * u64::from(video.segment_frames)
@@ -170,6 +184,9 @@ fn rung_dir(plan: &Planned, rung: &VideoRendition, video: &VideoPlan, chunk: u32
         // The first chunk begins where the source does, and so does one that reads all of it.
         expected_start: start.filter(|_| chunk > 0 && video.seekable),
         last_segment: video.is_last(chunk).then(|| plan.segment.last()),
-        has_iframe_playlist: plan.videos().last().is_some_and(|lowest| lowest.name == rung.name),
+        has_iframe_playlist: plan
+            .videos()
+            .last()
+            .is_some_and(|lowest| lowest.name == rung.name),
     }
 }

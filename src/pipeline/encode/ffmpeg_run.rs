@@ -1,5 +1,5 @@
-//! One run of ffmpeg over the source of a task: the process with its limits, and what goes on beside it until its last
-//! segment is in the bucket.
+//! One run of ffmpeg over the source of a task: the process with its limits, and what goes on
+//! beside it until its last segment is in the bucket.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -26,7 +26,8 @@ use crate::job::WorkCounter;
 use crate::job::failure::{Evidence, Failure};
 use crate::worker::admission::{ResourceRequirements, used};
 
-/// The least speed, as seconds of media for each second of wall time, below which a run counts as hung.
+/// The least speed, as seconds of media for each second of wall time, below which a run counts as
+/// hung.
 const MIN_SPEED: f64 = 0.01;
 
 /// The time a run has besides what its media takes.
@@ -85,11 +86,16 @@ impl FfmpegRun<'_> {
         // On the heap, since the future is large and a task may hold two.
         let result = Box::pin(self.encode_and_upload(task_dir.path())).await;
 
-        // A source cut short looks to ffmpeg like one that ends there. So a read that failed fails the run, whatever
-        // the exit code.
+        // A source cut short looks to ffmpeg like one that ends there. So a read that failed fails
+        // the run, whatever the exit code.
         let server = &self.source.server;
         if let Some(fault) = server.fault() {
-            let failure = self.task.context.jobs.classify_source_error(&fault.error).await;
+            let failure = self
+                .task
+                .context
+                .jobs
+                .classify_source_error(&fault.error)
+                .await;
             return Err(failure.with_evidence(self.evidence(String::new())).into());
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
@@ -159,9 +165,13 @@ impl FfmpegRun<'_> {
         })
     }
 
-    /// Runs the process to its end, and returns the end of what it said. The sender of ticks is dropped with it, which
-    /// tells the others that it ended.
-    async fn run_process(&self, task_dir: &Path, ticks: watch::Sender<Tick>) -> Result<String, Failure> {
+    /// Runs the process to its end, and returns the end of what it said. The sender of ticks is
+    /// dropped with it, which tells the others that it ended.
+    async fn run_process(
+        &self,
+        task_dir: &Path,
+        ticks: watch::Sender<Tick>,
+    ) -> Result<String, Failure> {
         let wall_time = EXTRA_TIME + Duration::from_secs_f64(self.task.media_seconds() / MIN_SPEED);
         let exit = ffmpeg::run(Run {
             tool: &self.task.context.tool,
@@ -190,9 +200,13 @@ impl FfmpegRun<'_> {
 
     /// What ffmpeg may reach and use.
     fn sandbox_policy(&self, task_dir: &Path) -> SandboxPolicy {
-        let EncodeTask { plan, assignment, .. } = self.task;
+        let EncodeTask {
+            plan, assignment, ..
+        } = self.task;
         let limits = match assignment.task.duty {
-            Duty::Video(_) => ResourceLimits::chunk(plan, self.task.media_seconds(), ffmpeg::cores()),
+            Duty::Video(_) => {
+                ResourceLimits::chunk(plan, self.task.media_seconds(), ffmpeg::cores())
+            }
             _ => ResourceLimits::tracks(plan),
         };
         SandboxPolicy::new(limits)
@@ -212,8 +226,8 @@ impl FfmpegRun<'_> {
 }
 
 impl EncodedOutput {
-    /// Takes a rendition through its gate, which counts its frames or samples, and uploads its init segment where that
-    /// is not there yet.
+    /// Takes a rendition through its gate, which counts its frames or samples, and uploads its init
+    /// segment where that is not there yet.
     pub(super) async fn check_rendition(
         &self,
         task: &EncodeTask<'_>,
@@ -232,16 +246,31 @@ impl EncodedOutput {
             .map(|segment| (segment.output.n, segment.fragment.clone()))
             .collect();
         let units = gate(&init, &fragments).map_err(|failure| {
-            let failure = Failure::new(Code::VerificationFailed, format!("{}: {failure}.", dir.name));
-            or_disk_full(self.task_dir.path(), failure.with_evidence(self.evidence.clone()))
+            let failure = Failure::new(
+                Code::VerificationFailed,
+                format!("{}: {failure}.", dir.name),
+            );
+            or_disk_full(
+                self.task_dir.path(),
+                failure.with_evidence(self.evidence.clone()),
+            )
         })?;
-        Ok(rendition_output(&dir.name, init, init_object, units, segments))
+        Ok(rendition_output(
+            &dir.name,
+            init,
+            init_object,
+            units,
+            segments,
+        ))
     }
 }
 
-/// Runs `report` beside the work, and counts the seconds in which ffmpeg runs as work. ffmpeg's own watchdog ends a run
-/// without frames, bytes or processor time, so that a run that goes on is work.
-async fn run_background(report: impl Future<Output = ()>, work_counter: &WorkCounter) -> Infallible {
+/// Runs `report` beside the work, and counts the seconds in which ffmpeg runs as work. ffmpeg's own
+/// watchdog ends a run without frames, bytes or processor time, so that a run that goes on is work.
+async fn run_background(
+    report: impl Future<Output = ()>,
+    work_counter: &WorkCounter,
+) -> Infallible {
     let count_seconds = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -252,10 +281,11 @@ async fn run_background(report: impl Future<Output = ()>, work_counter: &WorkCou
     never
 }
 
-/// Looks each second whether the task has written twice what it said it would, and returns the failure once it has: it
-/// is stopped before it takes the room of others.
+/// Looks each second whether the task has written twice what it said it would, and returns the
+/// failure once it has: it is stopped before it takes the room of others.
 async fn detect_overflow(task_dir: &Path, task: &EncodeTask<'_>) -> Failure {
-    let declared = ResourceRequirements::of_task(task.plan, task.assignment.task, ffmpeg::cores()).disk;
+    let declared =
+        ResourceRequirements::of_task(task.plan, task.assignment.task, ffmpeg::cores()).disk;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let written = used(task_dir);
@@ -270,7 +300,14 @@ async fn detect_overflow(task_dir: &Path, task: &EncodeTask<'_>) -> Failure {
 
 /// Makes the counter of each end of ffmpeg exist at zero, so that its first increase is seen.
 pub fn register_metrics() {
-    for end in ["finished", "failed", "stopped", "exceeded", "stalled", "timed_out"] {
+    for end in [
+        "finished",
+        "failed",
+        "stopped",
+        "exceeded",
+        "stalled",
+        "timed_out",
+    ] {
         counter!("fluxhls_ffmpeg_exits_total", "result" => end).increment(0);
     }
 }

@@ -31,7 +31,10 @@ pub struct Encoder {
 impl Stage for Encoder {
     async fn readiness(&self, state: &JobState, task: TaskName) -> Readiness {
         let WorkerContext {
-            jobs, storage, budget, ..
+            jobs,
+            storage,
+            budget,
+            ..
         } = &self.context;
         let plan = plan_for_attempt(state, task);
         if let Some(plan) = &plan {
@@ -54,7 +57,10 @@ impl Stage for Encoder {
         let plan = plan_for_attempt(&assignment.state, assignment.task);
         let plan = plan.ok_or_else(|| Failure::internal("The job has no plan"))?;
         let jobs = &self.context.jobs;
-        let keys = jobs.keys(&assignment.state.accepted.fact.output_prefix, &assignment.state.job_id);
+        let keys = jobs.keys(
+            &assignment.state.accepted.fact.output_prefix,
+            &assignment.state.job_id,
+        );
         let task = EncodeTask {
             context: &self.context,
             assignment: &assignment,
@@ -82,8 +88,8 @@ impl Encoder {
     }
 }
 
-/// The plan as an attempt at a task carries it out. Sound that went wrong once may change on the way where no
-/// one looked: the next attempt expects it.
+/// The plan as an attempt at a task carries it out. Sound that went wrong once may change on the
+/// way where no one looked: the next attempt expects it.
 fn plan_for_attempt(state: &JobState, task: TaskName) -> Option<Planned> {
     let mut plan = state.plan()?.clone();
     if task.duty == Duty::Tracks && (task == task.redone() || state.work.attempts(task) > 0) {

@@ -1,5 +1,6 @@
-//! The images of a chunk: its picture for the poster and its tiles of the storyboard. What fails here leaves the chunk
-//! without them; `finish` then makes do with those of other chunks, or tells it in a warning.
+//! The images of a chunk: its picture for the poster and its tiles of the storyboard. What fails
+//! here leaves the chunk without them; `finish` then makes do with those of other chunks, or tells
+//! it in a warning.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -53,7 +54,8 @@ pub(super) async fn upload_images(
 async fn make_poster(task_dir: &Path, plan: &Planned) -> Option<(Bytes, f64)> {
     let size = argv::poster_size(plan)?;
     let file = task_dir.join(argv::POSTER);
-    let made = tokio::task::spawn_blocking(move || choose_best(file, size).and_then(encode_jpeg)).await;
+    let made =
+        tokio::task::spawn_blocking(move || choose_best(file, size).and_then(encode_jpeg)).await;
     match made.unwrap_or_else(|error| Err(error.into())) {
         Ok(poster) => Some(poster),
         Err(error) => {
@@ -63,8 +65,8 @@ async fn make_poster(task_dir: &Path, plan: &Planned) -> Option<(Bytes, f64)> {
     }
 }
 
-/// Looks at one picture after the other: at the first few for the best of them, and on from there only until one is
-/// good.
+/// Looks at one picture after the other: at the first few for the best of them, and on from there
+/// only until one is good.
 fn choose_best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
     let mut file = File::open(file)?;
     let (width, height) = (size.width as usize, size.height as usize);
@@ -85,7 +87,8 @@ fn choose_best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
     best.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Fills `pixels` with the next picture. False where the file ends before it, or in the middle of it.
+/// Fills `pixels` with the next picture. False where the file ends before it, or in the middle of
+/// it.
 fn read_picture(file: &mut File, pixels: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(pixels) {
         Ok(()) => Ok(true),
@@ -111,7 +114,11 @@ async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes
     match tokio::fs::read(task_dir.join(argv::TILES)).await {
         Ok(bytes) if bytes.len() == wanted => Some(bytes.into()),
         Ok(bytes) => {
-            tracing::warn!(found = bytes.len(), wanted, "not all tiles of this chunk were made");
+            tracing::warn!(
+                found = bytes.len(),
+                wanted,
+                "not all tiles of this chunk were made"
+            );
             None
         }
         Err(error) => {
@@ -125,7 +132,10 @@ async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes
 mod tests {
     use super::*;
 
-    const SIZE: Size = Size { width: 8, height: 4 };
+    const SIZE: Size = Size {
+        width: 8,
+        height: 4,
+    };
 
     /// Pictures one after the other: each a gradient that reaches so far.
     fn choice(most: &[usize]) -> io::Result<(Picture, f64)> {

@@ -2,14 +2,15 @@
 //!
 //! In reading order, which is that of the imports too: each file names only files further down.
 //!
-//! - `handler` takes a task from the stage's trait. `chunk` encodes all rungs of a piece of the video; `tracks` encodes
-//!   all audio, subtitles and the cover of the file.
-//! - `ffmpeg_run` is one process over the source, with its limits. Beside it, `upload_loop` takes every segment it
-//!   closes to the bucket, `ranges` publishes what can be played already, and `progress` says how far it is.
+//! - `handler` takes a task from the stage's trait. `chunk` encodes all rungs of a piece of the
+//!   video; `tracks` encodes all audio, subtitles and the cover of the file.
+//! - `ffmpeg_run` is one process over the source, with its limits. Beside it, `upload_loop` takes
+//!   every segment it closes to the bucket, `ranges` publishes what can be played already, and
+//!   `progress` says how far it is.
 //! - `images` uploads the poster and the storyboard tiles.
 //! - `task` is what all of these are about: plan, keys, source and directory of one task.
-//! - `evidence` reads back what was uploaded and compares it with the encoder's input; `uploader` takes one file to the
-//!   bucket.
+//! - `evidence` reads back what was uploaded and compares it with the encoder's input; `uploader`
+//!   takes one file to the bucket.
 //! - `segments` and `failures` are the types that the others pass on.
 
 mod chunk;

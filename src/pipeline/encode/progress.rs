@@ -1,4 +1,5 @@
-//! Progress messages: at most one a second for each task, the last value only, and no harm where one is lost.
+//! Progress messages: at most one a second for each task, the last value only, and no harm where
+//! one is lost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,13 +23,14 @@ const AUDIO_WEIGHT: f64 = 0.05;
 pub(super) enum ProgressMode {
     /// It is.
     Published,
-    /// It is not: a later run of the task goes over the same media, and is the larger part of the work.
+    /// It is not: a later run of the task goes over the same media, and is the larger part of the
+    /// work.
     Hidden,
 }
 
 impl ProgressMode {
-    /// The mode of pass `n` of so many. Each goes over all of the media, so the progress of the task is that of the
-    /// last one alone.
+    /// The mode of pass `n` of so many. Each goes over all of the media, so the progress of the
+    /// task is that of the last one alone.
     pub(super) const fn of_pass(n: u32, passes: usize) -> Self {
         if n as usize + 1 == passes {
             Self::Published
@@ -47,13 +49,18 @@ struct TaskShare {
     own: f64,
     /// The seconds of the timeline that the task covers.
     seconds: f64,
-    /// The frames of a video task. They tell sooner how far it is than the times of what was written.
+    /// The frames of a video task. They tell sooner how far it is than the times of what was
+    /// written.
     frames: Option<u64>,
 }
 
 impl TaskShare {
-    /// The share of `task`, given which tasks were done when it started: a lower bound, since others go on meanwhile.
-    #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+    /// The share of `task`, given which tasks were done when it started: a lower bound, since
+    /// others go on meanwhile.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "frame counts stay far below 2^52"
+    )]
     fn new(plan: &Planned, done: &[TaskName], task: TaskName) -> Self {
         let weights: BTreeMap<TaskName, f64> = plan
             .tasks
@@ -71,7 +78,10 @@ impl TaskShare {
         let (frames, seconds) = match (task.duty, &plan.video) {
             (Duty::Video(k), Some(video)) => {
                 let (first, end) = video.chunk_frames(k).unwrap_or((0, 1));
-                (Some(end - first), (end - first) as f64 / video.frame_rate.as_f64())
+                (
+                    Some(end - first),
+                    (end - first) as f64 / video.frame_rate.as_f64(),
+                )
             }
             _ => (None, plan.source.duration),
         };
@@ -84,7 +94,10 @@ impl TaskShare {
     }
 
     /// How far the task and the job are at a tick, each from 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "frame counts stay far below 2^52"
+    )]
     fn progress_at(self, tick: Tick) -> (f64, f64) {
         let task = match self.frames {
             Some(frames) => tick.frames as f64 / frames.max(1) as f64,
@@ -95,10 +108,15 @@ impl TaskShare {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "frame counts stay far below 2^52"
+)]
 fn weight(plan: &Planned, task: TaskName) -> f64 {
     match (&plan.video, task.duty) {
-        (Some(video), Duty::Video(k)) => video.chunk_frames(k).map_or(0.0, |(first, end)| (end - first) as f64),
+        (Some(video), Duty::Video(k)) => video
+            .chunk_frames(k)
+            .map_or(0.0, |(first, end)| (end - first) as f64),
         (Some(video), _) => video.frames as f64 * AUDIO_WEIGHT,
         (None, _) => 1.0,
     }

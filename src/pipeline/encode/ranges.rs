@@ -1,4 +1,5 @@
-//! Ranges of a task that are published before the task is done, so that growing playlists can list them.
+//! Ranges of a task that are published before the task is done, so that growing playlists can list
+//! them.
 
 use jetstream::OutboundMessage;
 use streams::VERSION;
@@ -17,20 +18,26 @@ const MAX_PART_BYTES: usize = 60 * 1024;
 /// Publishes the ranges of one run of ffmpeg, each once all of its segments are in the bucket.
 pub(super) struct RangePublisher<'a> {
     task: &'a EncodeTask<'a>,
-    /// The number of its first range: each run before it over the same segments has published as many as it will.
+    /// The number of its first range: each run before it over the same segments has published as
+    /// many as it will.
     first_number: u32,
     /// The range that comes next, counted from the first one of the run.
     next: u32,
     /// How many segments each rendition will have.
     segment_counts: Vec<u32>,
-    /// The init segments of all renditions. They are in the bucket from the first range on, and none is before.
+    /// The init segments of all renditions. They are in the bucket from the first range on, and
+    /// none is before.
     inits: Vec<ObjectRef>,
 }
 
 impl<'a> RangePublisher<'a> {
-    /// A publisher for what is encoded into `dirs` after so many other `passes` over the same segments; nothing where
-    /// there are no renditions.
-    pub(super) fn new(task: &'a EncodeTask<'a>, dirs: &[RenditionDir], passes: u32) -> Option<Self> {
+    /// A publisher for what is encoded into `dirs` after so many other `passes` over the same
+    /// segments; nothing where there are no renditions.
+    pub(super) fn new(
+        task: &'a EncodeTask<'a>,
+        dirs: &[RenditionDir],
+        passes: u32,
+    ) -> Option<Self> {
         let segment_counts: Vec<u32> = dirs
             .iter()
             .map(|dir| dir.segment_count(task.plan, task.assignment.task))
@@ -50,7 +57,8 @@ impl<'a> RangePublisher<'a> {
         self.inits
     }
 
-    /// Publishes every range that is complete by now. `uploaded` has one list of segments for each of `dirs`.
+    /// Publishes every range that is complete by now. `uploaded` has one list of segments for each
+    /// of `dirs`.
     pub(super) async fn publish_complete(
         &mut self,
         uploader: &SegmentUploader<'_>,
@@ -69,7 +77,13 @@ impl<'a> RangePublisher<'a> {
             for ((dir, segments), init_object) in dirs.iter().zip(range).zip(&self.inits) {
                 let (init, _) = uploader.read_init(dir).await?;
                 if !segments.is_empty() {
-                    renditions.push(rendition_output(&dir.name, init, init_object.clone(), 0, &segments));
+                    renditions.push(rendition_output(
+                        &dir.name,
+                        init,
+                        init_object.clone(),
+                        0,
+                        &segments,
+                    ));
                 }
             }
             publish_range(self.task, self.first_number + self.next, renditions).await;
@@ -92,15 +106,20 @@ impl<'a> RangePublisher<'a> {
         let mut range = Vec::new();
         for ((dir, segments), count) in dirs.iter().zip(uploaded).zip(&self.segment_counts) {
             let wanted = (first.min(*count)..end.min(*count)).map(|n| dir.first_segment + n);
-            let found = wanted.map(|n| segments.iter().find(|segment| segment.output.n == n).cloned());
+            let found = wanted.map(|n| {
+                segments
+                    .iter()
+                    .find(|segment| segment.output.n == n)
+                    .cloned()
+            });
             range.push(found.collect::<Option<Vec<UploadedSegment>>>()?);
         }
         Some(range)
     }
 }
 
-/// Publishes one range, unless someone did before, and asks for the playlists to follow. What cannot be
-/// published now is published by `done`.
+/// Publishes one range, unless someone did before, and asks for the playlists to follow. What
+/// cannot be published now is published by `done`.
 async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionOutput>) {
     let jobs = &task.context.jobs;
     let (state, task_name) = (&task.assignment.state, task.assignment.task);

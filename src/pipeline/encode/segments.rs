@@ -1,4 +1,5 @@
-//! The segments of a rendition: where ffmpeg writes them, and what is known of them once they are in the bucket.
+//! The segments of a rendition: where ffmpeg writes them, and what is known of them once they are
+//! in the bucket.
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +20,11 @@ pub(super) struct RenditionDir {
     pub(super) kind: ObjectKind,
     /// The number of its first segment in this task.
     pub(super) first_segment: u32,
-    /// The time in seconds from zero at which the first segment has to begin. Nothing where that cannot be later than
-    /// it should be, since the source is read from its beginning.
+    /// The time in seconds from zero at which the first segment has to begin. Nothing where that
+    /// cannot be later than it should be, since the source is read from its beginning.
     pub(super) expected_start: Option<Rational>,
-    /// The number of the last segment of the rendition, where this task makes it. What ffmpeg makes behind it belongs
-    /// to it.
+    /// The number of the last segment of the rendition, where this task makes it. What ffmpeg makes
+    /// behind it belongs to it.
     pub(super) last_segment: Option<u32>,
     /// Whether an I-frame playlist names its key frames.
     pub(super) has_iframe_playlist: bool,
@@ -49,8 +50,8 @@ impl RenditionDir {
         self.path(task_dir).join(argv::segment_file(n))
     }
 
-    /// Whether nothing more can come to segment `n` of the rendition once its file is there: the last one ends with
-    /// ffmpeg.
+    /// Whether nothing more can come to segment `n` of the rendition once its file is there: the
+    /// last one ends with ffmpeg.
     pub(super) fn is_final(&self, n: u32, ffmpeg: FfmpegState) -> bool {
         self.last_segment
             .is_none_or(|last| n < last || (n == last && ffmpeg == FfmpegState::Ended))
@@ -59,7 +60,9 @@ impl RenditionDir {
     /// How many segments `task` makes of the rendition.
     pub(super) fn segment_count(&self, plan: &Planned, task: TaskName) -> u32 {
         let next_chunk = match (task.duty, &plan.video) {
-            (Duty::Video(chunk), Some(video)) => chunk.checked_add(1).and_then(|next| video.chunks.get(next as usize)),
+            (Duty::Video(chunk), Some(video)) => chunk
+                .checked_add(1)
+                .and_then(|next| video.chunks.get(next as usize)),
             _ => None,
         };
         let end = next_chunk.copied().unwrap_or(plan.segment.count);
@@ -91,7 +94,10 @@ pub(super) fn rendition_output(
         codecs: init.codec.text,
         timescale: init.timescale,
         units,
-        segments: segments.iter().map(|segment| segment.output.clone()).collect(),
+        segments: segments
+            .iter()
+            .map(|segment| segment.output.clone())
+            .collect(),
     }
 }
 
@@ -113,7 +119,10 @@ mod tests {
             has_iframe_playlist: false,
         };
 
-        let (rung, sound) = (&plan.videos().next().unwrap().name, &plan.audios().next().unwrap().name);
+        let (rung, sound) = (
+            &plan.videos().next().unwrap().name,
+            &plan.audios().next().unwrap().name,
+        );
         let chunks = [(0, 0), (1, 1), (2, 3)]
             .map(|(chunk, first)| dir(rung, first).segment_count(&plan, TaskName::video(chunk)));
 

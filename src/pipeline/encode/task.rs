@@ -46,7 +46,8 @@ impl EncodeTask<'_> {
     pub(super) async fn open_source(&self) -> Result<TaskSource, Failure> {
         let source = Source::planned(&self.context.storage, &self.plan.source);
         let server = SourceServer::open(source, self.context.cache.clone()).await;
-        let server = server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))?;
+        let server =
+            server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))?;
         let input = Input::http(server.url())
             .decoding(self.context.limits.pixels)
             .looking(self.plan.source.deep);
@@ -54,7 +55,10 @@ impl EncodeTask<'_> {
     }
 
     /// Seconds of media that the task reads.
-    #[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "frame counts stay far below 2^52"
+    )]
     pub(super) fn media_seconds(&self) -> f64 {
         match (self.assignment.task.duty, &self.plan.video) {
             (Duty::Video(chunk), Some(video)) => {
@@ -85,8 +89,20 @@ impl EncodeTask<'_> {
     }
 
     /// Uploads an object that is no segment. Its key carries the attempt.
-    pub(super) async fn upload_object(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Failure> {
-        put_object(&self.context.jobs, &self.assignment.work_counter, key, bytes, kind).await
+    pub(super) async fn upload_object(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        kind: ObjectKind,
+    ) -> Result<ObjectRef, Failure> {
+        put_object(
+            &self.context.jobs,
+            &self.assignment.work_counter,
+            key,
+            bytes,
+            kind,
+        )
+        .await
     }
 
     /// What reads uploaded objects back into `task_dir`.
@@ -115,13 +131,17 @@ impl EncodeTask<'_> {
         for rendition in &output.renditions {
             let name = &rendition.name;
             objects.push(uploaded(&rendition.init, ObjectContent::Init(name.clone())));
-            objects.extend(rendition.segments.iter().map(|segment| UploadedObject {
-                key: self.keys.segment(name.as_str(), u64::from(segment.n), attempt),
-                digest: Digest {
-                    size: segment.size,
-                    sha256: segment.sha256.clone(),
-                },
-                content: ObjectContent::Segment(name.clone(), segment.n),
+            objects.extend(rendition.segments.iter().map(|segment| {
+                UploadedObject {
+                    key: self
+                        .keys
+                        .segment(name.as_str(), u64::from(segment.n), attempt),
+                    digest: Digest {
+                        size: segment.size,
+                        sha256: segment.sha256.clone(),
+                    },
+                    content: ObjectContent::Segment(name.clone(), segment.n),
+                }
             }));
         }
 
@@ -131,7 +151,8 @@ impl EncodeTask<'_> {
         objects
     }
 
-    /// The output as it travels in `done`: in the message, or as an object of the bucket where it is long.
+    /// The output as it travels in `done`: in the message, or as an object of the bucket where it
+    /// is long.
     pub(super) async fn store_output(&self, output: TaskOutput) -> Result<DoneOutput, Failure> {
         let bytes = wire::encode(&output);
         if bytes.len() <= MAX_INLINE_BYTES {
@@ -141,15 +162,17 @@ impl EncodeTask<'_> {
         let Assignment { task, attempt, .. } = self.assignment;
         let key = self.keys.parts(&task.to_string(), *attempt);
         let kind = ObjectKind::private("application/json");
-        Ok(DoneOutput::Object(self.upload_object(&key, bytes.into(), kind).await?))
+        Ok(DoneOutput::Object(
+            self.upload_object(&key, bytes.into(), kind).await?,
+        ))
     }
 }
 
 /// The source of a task, served to one run of ffmpeg on a loopback port.
 ///
-/// Each run has a server of its own. A failed read, the count of bytes and whether the source is held back belong to
-/// the server, and an ffmpeg that was stopped a moment ago may still read from it: none of that must reach the next
-/// run.
+/// Each run has a server of its own. A failed read, the count of bytes and whether the source is
+/// held back belong to the server, and an ffmpeg that was stopped a moment ago may still read from
+/// it: none of that must reach the next run.
 pub(super) struct TaskSource {
     /// Serves the source, and knows what was read of it.
     pub(super) server: SourceServer,

@@ -34,7 +34,8 @@ enum Scope {
     AudioAlone,
 }
 
-/// Makes all audio, subtitles and the cover, uploads them, and compares what is in the bucket with the encoder's input.
+/// Makes all audio, subtitles and the cover, uploads them, and compares what is in the bucket with
+/// the encoder's input.
 pub(super) async fn encode_tracks(task: &EncodeTask<'_>) -> Result<TaskOutput, Failure> {
     let plan = task.plan;
     let mut output = task.empty_output();
@@ -44,7 +45,9 @@ pub(super) async fn encode_tracks(task: &EncodeTask<'_>) -> Result<TaskOutput, F
     let task_dir = encoded.task_dir.path();
 
     for (audio, rendition) in plan.audios().zip(&encoded.renditions) {
-        let gate = |init: &InitInfo, fragments: &[(u32, FragmentInfo)]| cmaf::track(plan, audio, init, fragments);
+        let gate = |init: &InitInfo, fragments: &[(u32, FragmentInfo)]| {
+            cmaf::track(plan, audio, init, fragments)
+        };
         output
             .renditions
             .push(encoded.check_rendition(task, rendition, gate).await?);
@@ -66,8 +69,8 @@ pub(super) async fn encode_tracks(task: &EncodeTask<'_>) -> Result<TaskOutput, F
     Ok(output)
 }
 
-/// Encodes everything. Where ffmpeg crashes in a run that makes subtitles or a cover, too, they may be to
-/// blame: the audio is then made without them. Nothing where nothing can be made.
+/// Encodes everything. Where ffmpeg crashes in a run that makes subtitles or a cover, too, they may
+/// be to blame: the audio is then made without them. Nothing where nothing can be made.
 async fn encode_or_drop_extras(
     task: &EncodeTask<'_>,
     warnings: &mut Vec<String>,
@@ -89,8 +92,8 @@ async fn encode_or_drop_extras(
     encode(task, Scope::AudioAlone).await.map(Some)
 }
 
-/// Runs ffmpeg as often as the audio of the plan takes. All runs share a directory: each reads what those before it
-/// wrote.
+/// Runs ffmpeg as often as the audio of the plan takes. All runs share a directory: each reads what
+/// those before it wrote.
 async fn encode(task: &EncodeTask<'_>, scope: Scope) -> Result<EncodedOutput, Failure> {
     let plan = task.plan;
     let dirs = plan.audios().map(|rendition| RenditionDir {
@@ -112,7 +115,8 @@ async fn encode(task: &EncodeTask<'_>, scope: Scope) -> Result<EncodedOutput, Fa
         sound_alone: scope == Scope::AudioAlone,
     };
     let source = task.open_source().await?;
-    let argv = argv::tracks(plan, &source.input, Options::default(), &choice).ok_or_else(no_command_line)?;
+    let argv = argv::tracks(plan, &source.input, Options::default(), &choice)
+        .ok_or_else(no_command_line)?;
     let run = FfmpegRun {
         task,
         source,
@@ -125,14 +129,18 @@ async fn encode(task: &EncodeTask<'_>, scope: Scope) -> Result<EncodedOutput, Fa
 }
 
 /// Decodes the audio that changes its form on the way to one form.
-async fn decode_changing_audio(task: &EncodeTask<'_>, task_dir: TempDir) -> Result<TempDir, Failure> {
+async fn decode_changing_audio(
+    task: &EncodeTask<'_>,
+    task_dir: TempDir,
+) -> Result<TempDir, Failure> {
     let plan = task.plan;
     if plan.audios().all(|rendition| !rendition.changes) {
         return Ok(task_dir);
     }
 
     let source = task.open_source().await?;
-    let argv = argv::uniform(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
+    let argv =
+        argv::uniform(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
     let run = FfmpegRun {
         task,
         source,
@@ -144,8 +152,8 @@ async fn decode_changing_audio(task: &EncodeTask<'_>, task_dir: TempDir) -> Resu
     Ok(run.run(task_dir).await?.task_dir)
 }
 
-/// By how much each rendition is made louder that shall have a certain loudness: measured on a reading of its own,
-/// since a whole track must be heard before its first sample can be changed.
+/// By how much each rendition is made louder that shall have a certain loudness: measured on a
+/// reading of its own, since a whole track must be heard before its first sample can be changed.
 async fn measure_gains(
     task: &EncodeTask<'_>,
     task_dir: TempDir,
@@ -157,7 +165,8 @@ async fn measure_gains(
     }
 
     let source = task.open_source().await?;
-    let argv = argv::loudness(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
+    let argv =
+        argv::loudness(plan, &source.input, Options::default()).ok_or_else(no_command_line)?;
     let run = FfmpegRun {
         task,
         source,
@@ -191,7 +200,8 @@ async fn upload_subtitles(
             output.warnings.push(word.to_owned());
         }
     };
-    let Some(bytes) = read_subtitles(&task_dir.join(argv::subtitle_file(&rendition.name))).await else {
+    let Some(bytes) = read_subtitles(&task_dir.join(argv::subtitle_file(&rendition.name))).await
+    else {
         warn("subtitles_failed");
         return Ok(());
     };
@@ -200,12 +210,17 @@ async fn upload_subtitles(
     if decoded.guessed {
         warn("subtitles_charset_guessed");
     }
-    let cues = webvtt::lay(&webvtt::read(&decoded.text), cue_shift(task.plan, rendition));
+    let cues = webvtt::lay(
+        &webvtt::read(&decoded.text),
+        cue_shift(task.plan, rendition),
+    );
     let Some(end) = cues.iter().map(|cue| cue.end).max() else {
         warn("empty_subtitles_left_out");
         return Ok(());
     };
-    output.subtitles.push(upload_cues(task, rendition, &cues, end).await?);
+    output
+        .subtitles
+        .push(upload_cues(task, rendition, &cues, end).await?);
     Ok(())
 }
 
@@ -216,9 +231,13 @@ async fn upload_cues(
     cues: &[Cue],
     end: i64,
 ) -> Result<SubtitleOutput, Failure> {
-    let key = task.keys.subtitles(rendition.name.as_str(), task.assignment.attempt);
+    let key = task
+        .keys
+        .subtitles(rendition.name.as_str(), task.assignment.attempt);
     let text = Document(cues).to_string();
-    let object = task.upload_object(&key, text.into(), ObjectKind::Vtt).await?;
+    let object = task
+        .upload_object(&key, text.into(), ObjectKind::Vtt)
+        .await?;
     Ok(SubtitleOutput {
         name: rendition.name.clone(),
         object,
@@ -229,11 +248,18 @@ async fn upload_cues(
 }
 
 /// Uploads the cover as the poster. A missing one is a warning, never a failure.
-async fn upload_cover(task: &EncodeTask<'_>, task_dir: &Path, output: &mut TaskOutput) -> Result<(), Failure> {
+async fn upload_cover(
+    task: &EncodeTask<'_>,
+    task_dir: &Path,
+    output: &mut TaskOutput,
+) -> Result<(), Failure> {
     match tokio::fs::read(task_dir.join(argv::COVER)).await {
         Ok(bytes) if !bytes.is_empty() => {
             let key = task.keys.poster(task.assignment.attempt);
-            output.poster = Some(task.upload_object(&key, bytes.into(), ObjectKind::Jpeg).await?);
+            output.poster = Some(
+                task.upload_object(&key, bytes.into(), ObjectKind::Jpeg)
+                    .await?,
+            );
         }
         _ => output.warnings.push("no_poster".to_owned()),
     }
@@ -251,7 +277,11 @@ async fn read_subtitles(file: &Path) -> Option<Vec<u8>> {
 
 /// From the times in ffmpeg's file to the output's.
 fn cue_shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
-    let track = plan.source.tracks.iter().find(|track| track.index == rendition.track);
+    let track = plan
+        .source
+        .tracks
+        .iter()
+        .find(|track| track.index == rendition.track);
     #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
     webvtt::Shift {
         zero: (plan.timeline.zero.as_f64() + f64::from(argv::LIFT)) * 1000.0,
@@ -270,8 +300,7 @@ mod tests {
         let mut planned = planned();
         let track = serde_json::json!({"index": 3, "kind": "subtitle", "codec": "ass"});
         planned.source.tracks = vec![serde_json::from_value(track).unwrap()];
-        let rendition =
-            serde_json::json!({"name": "0", "track": 3, "label": "English", "default": false, "reason": ""});
+        let rendition = serde_json::json!({"name": "0", "track": 3, "label": "English", "default": false, "reason": ""});
         let rendition = serde_json::from_value(rendition).unwrap();
 
         let shift = cue_shift(&planned, &rendition);

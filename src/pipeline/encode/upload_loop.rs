@@ -1,4 +1,5 @@
-//! Closed segments leave for the bucket while ffmpeg encodes the next ones, so that the disk holds few of them.
+//! Closed segments leave for the bucket while ffmpeg encodes the next ones, so that the disk holds
+//! few of them.
 
 use ffmpeg::Tick;
 use futures::StreamExt as _;
@@ -17,12 +18,12 @@ const MAX_PARALLEL_UPLOADS: usize = 4;
 /// Closed segments of one rendition that may wait for their upload before the source is held back.
 const MAX_WAITING_SEGMENTS: u32 = 4;
 
-/// Uploads the segments of all renditions as they are closed, until ffmpeg has ended and none is left. Returns one list
-/// for each of `dirs`, in the order of its numbers.
+/// Uploads the segments of all renditions as they are closed, until ffmpeg has ended and none is
+/// left. Returns one list for each of `dirs`, in the order of its numbers.
 ///
-/// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes when ffmpeg has ended.
-/// Where segments leave more slowly than they are made, `source` is held back until they have left. `ranges` is told of
-/// every segment that has arrived.
+/// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes
+/// when ffmpeg has ended. Where segments leave more slowly than they are made, `source` is held
+/// back until they have left. `ranges` is told of every segment that has arrived.
 ///
 /// # Errors
 /// [`RunError::EnteredLate`] where a rendition has an expected start and not even one segment.
@@ -45,15 +46,22 @@ pub(super) async fn upload_segments(
                 if !dir.segment_file(uploader.task_dir, n).exists() {
                     break;
                 }
-                uploads.push(async move { uploader.upload_segment(dir, n).await.map(|segment| (index, segment)) });
+                uploads.push(async move {
+                    uploader
+                        .upload_segment(dir, n)
+                        .await
+                        .map(|segment| (index, segment))
+                });
                 next[index] += 1;
             }
         }
 
-        // Where the last segment waits for the end of ffmpeg, nothing would leave by holding the source.
+        // Where the last segment waits for the end of ffmpeg, nothing would leave by holding the
+        // source.
         let is_congested = |(dir, next): (&RenditionDir, &u32)| {
             let newest_allowed = next + MAX_WAITING_SEGMENTS - 1;
-            dir.is_final(*next, ffmpeg) && dir.segment_file(uploader.task_dir, newest_allowed).exists()
+            dir.is_final(*next, ffmpeg)
+                && dir.segment_file(uploader.task_dir, newest_allowed).exists()
         };
         source.hold(dirs.iter().zip(&next).any(is_congested));
 
@@ -80,8 +88,9 @@ pub(super) async fn upload_segments(
     for segments in &mut uploaded {
         segments.sort_by_key(|segment| segment.output.n);
     }
-    let made_nothing =
-        |(dir, segments): (&RenditionDir, &Vec<UploadedSegment>)| dir.expected_start.is_some() && segments.is_empty();
+    let made_nothing = |(dir, segments): (&RenditionDir, &Vec<UploadedSegment>)| {
+        dir.expected_start.is_some() && segments.is_empty()
+    };
     if dirs.iter().zip(&uploaded).any(made_nothing) {
         return Err(RunError::EnteredLate);
     }

@@ -36,7 +36,11 @@ impl SegmentUploader<'_> {
     ///
     /// # Errors
     /// [`RunError::EnteredLate`] where the first segment begins behind the beginning of the chunk.
-    pub(super) async fn upload_segment(&self, dir: &RenditionDir, n: u32) -> Result<UploadedSegment, RunError> {
+    pub(super) async fn upload_segment(
+        &self,
+        dir: &RenditionDir,
+        n: u32,
+    ) -> Result<UploadedSegment, RunError> {
         let file = dir.segment_file(self.task_dir, n);
         if dir.last_segment == Some(n) {
             let joined = rest::join(&dir.path(self.task_dir), n).await;
@@ -62,7 +66,9 @@ impl SegmentUploader<'_> {
         }
 
         crash::point("encode.closed");
-        let key = self.keys.segment(dir.name.as_str(), u64::from(n), self.attempt);
+        let key = self
+            .keys
+            .segment(dir.name.as_str(), u64::from(n), self.attempt);
         let object = self.put(&key, bytes, dir.kind.clone()).await?;
         tokio::fs::remove_file(&file)
             .await
@@ -82,7 +88,10 @@ impl SegmentUploader<'_> {
     }
 
     /// Uploads the init segment of a rendition.
-    pub(super) async fn upload_init(&self, dir: &RenditionDir) -> Result<(InitInfo, ObjectRef), Failure> {
+    pub(super) async fn upload_init(
+        &self,
+        dir: &RenditionDir,
+    ) -> Result<(InitInfo, ObjectRef), Failure> {
         let (init, bytes) = self.read_init(dir).await?;
         let key = self.keys.init(dir.name.as_str(), self.attempt);
         Ok((init, self.put(&key, bytes, dir.kind.clone()).await?))
@@ -95,13 +104,22 @@ impl SegmentUploader<'_> {
         let bytes: Bytes = match tokio::fs::read(&file).await {
             Ok(bytes) => bytes.into(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(unsound(format!("ffmpeg ended well but made nothing of {}.", dir.name)));
+                return Err(unsound(format!(
+                    "ffmpeg ended well but made nothing of {}.",
+                    dir.name
+                )));
             }
             Err(error) => return Err(work_dir_failure(&file, &error)),
         };
 
-        let read = InitInfo::parse(&bytes).and_then(|init| Ok((init, rewrite::init(&bytes)?.into())));
-        read.map_err(|error| unsound(format!("The init segment of {} is not sound: {error}.", dir.name)))
+        let read =
+            InitInfo::parse(&bytes).and_then(|init| Ok((init, rewrite::init(&bytes)?.into())));
+        read.map_err(|error| {
+            unsound(format!(
+                "The init segment of {} is not sound: {error}.",
+                dir.name
+            ))
+        })
     }
 
     async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<ObjectRef, Failure> {
@@ -109,9 +127,9 @@ impl SegmentUploader<'_> {
     }
 }
 
-/// Puts one small object under a key that carries the attempt, and says what is there now. A number that was given out
-/// before, by a stream that was restored from an older copy, overwrites nothing: the attempt fails, and the next one
-/// has another number.
+/// Puts one small object under a key that carries the attempt, and says what is there now. A number
+/// that was given out before, by a stream that was restored from an older copy, overwrites nothing:
+/// the attempt fails, and the next one has another number.
 pub(super) async fn put_object(
     jobs: &Jobs,
     work_counter: &WorkCounter,

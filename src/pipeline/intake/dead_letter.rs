@@ -12,10 +12,15 @@ use crate::crash;
 use crate::job::verdict::SettleError;
 
 impl Intake {
-    /// What becomes of an event that cannot be taken in. Each reason is named here, so that none that lasts
-    /// is tried again without end: what can pass is tried again, what needs a newer release is left to one,
-    /// and all else is a dead letter.
-    pub(super) async fn stopped(&self, delivery: &Delivery, stage: &str, error: SettleError) -> Disposition {
+    /// What becomes of an event that cannot be taken in. Each reason is named here, so that none
+    /// that lasts is tried again without end: what can pass is tried again, what needs a newer
+    /// release is left to one, and all else is a dead letter.
+    pub(super) async fn stopped(
+        &self,
+        delivery: &Delivery,
+        stage: &str,
+        error: SettleError,
+    ) -> Disposition {
         let reason = match error {
             SettleError::Storage(_) | SettleError::Missing { .. } => {
                 tracing::warn!(seq = delivery.seq, %error, "an event cannot be carried out yet; trying again");
@@ -31,11 +36,20 @@ impl Intake {
         self.keep_dead(delivery, stage, &reason).await
     }
 
-    /// Keeps an event that cannot be carried out as a dead letter, for a reason that is not its publisher's.
-    pub(super) async fn keep_dead(&self, delivery: &Delivery, stage: &str, reason: &str) -> Disposition {
-        // Only after the letter is in its stream may the event be acknowledged, or a crash in between would
-        // lose it.
-        match self.publish_dead_letter(delivery, stage, Code::Internal, reason).await {
+    /// Keeps an event that cannot be carried out as a dead letter, for a reason that is not its
+    /// publisher's.
+    pub(super) async fn keep_dead(
+        &self,
+        delivery: &Delivery,
+        stage: &str,
+        reason: &str,
+    ) -> Disposition {
+        // Only after the letter is in its stream may the event be acknowledged, or a crash in
+        // between would lose it.
+        match self
+            .publish_dead_letter(delivery, stage, Code::Internal, reason)
+            .await
+        {
             Ok(()) => {
                 tracing::error!(
                     seq = delivery.seq,
@@ -44,8 +58,8 @@ impl Intake {
                 );
                 Disposition::Ack
             }
-            // The event can be kept nowhere else than in its own stream, so it stays there and is delivered
-            // again.
+            // The event can be kept nowhere else than in its own stream, so it stays there and is
+            // delivered again.
             Err(refused) => {
                 tracing::error!(%refused, seq = delivery.seq, "not even a dead letter can be published");
                 Disposition::Retry(Duration::from_secs(60))
@@ -53,7 +67,8 @@ impl Intake {
         }
     }
 
-    /// Keeps an event that names no file, or contradicts the log, as a dead letter with its original bytes and headers.
+    /// Keeps an event that names no file, or contradicts the log, as a dead letter with its
+    /// original bytes and headers.
     pub(super) async fn bury(
         &self,
         delivery: &Delivery,
@@ -78,7 +93,8 @@ impl Intake {
         code: Code,
         reason: &str,
     ) -> Result<(), Refused> {
-        // The id of the letter names the event, so that a second delivery of it publishes no second letter.
+        // The id of the letter names the event, so that a second delivery of it publishes no second
+        // letter.
         let grief = Grief {
             stream: topology::UPLOADS,
             seq: delivery.seq,

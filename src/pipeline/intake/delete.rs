@@ -12,17 +12,22 @@ use crate::job::verdict::SettleError;
 impl Intake {
     /// Carries a delete event out.
     pub(super) async fn delete(&self, delivery: &Delivery) -> Result<Disposition, SettleError> {
-        let read = delete::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root);
+        let read = delete::read(
+            delivery.headers(),
+            delivery.payload(),
+            &self.jobs.settings.output_root,
+        );
         let event = match read {
             Ok(event) => event,
             Err(malformed) => return Ok(self.bury(delivery, "delete", &malformed).await?),
         };
 
         let order = EventOrder::new(delivery.seq, delivery.time);
-        self.remove(delivery, self.jobs.delete_file(&event, order)).await?;
+        self.remove(delivery, self.jobs.delete_file(&event, order))
+            .await?;
 
-        // The acknowledgement comes last: after a crash before it the event is delivered again, and what is left
-        // to remove is removed then.
+        // The acknowledgement comes last: after a crash before it the event is delivered again, and
+        // what is left to remove is removed then.
         counter!("fluxhls_deleted_files_total").increment(1);
         tracing::info!(file.id = %event.file_id, seq = delivery.seq, "file {} is deleted", event.file_id);
         Ok(Disposition::Ack)
@@ -42,8 +47,8 @@ impl Intake {
     }
 }
 
-/// Tells the server every [`topology::HEARTBEAT`] that the work goes on, so that it does not deliver the
-/// event again.
+/// Tells the server every [`topology::HEARTBEAT`] that the work goes on, so that it does not
+/// deliver the event again.
 async fn beat(delivery: &Delivery) -> Infallible {
     loop {
         tokio::time::sleep(topology::HEARTBEAT).await;

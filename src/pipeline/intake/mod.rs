@@ -1,7 +1,8 @@
 //! Upload event → `accepted` and the plan task; delete event → nothing of the file is left.
 //!
-//! The order of writes makes a crash anywhere harmless: the event is acknowledged last, and a second reading of it finds the
-//! same job through its identity. [`crate::job::deletion`] says why no upload event slips past a deletion.
+//! The order of writes makes a crash anywhere harmless: the event is acknowledged last, and a
+//! second reading of it finds the same job through its identity. [`crate::job::deletion`] says why
+//! no upload event slips past a deletion.
 
 mod dead_letter;
 mod delete;
@@ -94,7 +95,8 @@ impl Intake {
         match taken {
             Ok(Ok(disposition)) => disposition,
             Ok(Err(error)) => self.stopped(&delivery, stage, error).await,
-            // No job has a deadline yet that would end this: the event would come again without end.
+            // No job has a deadline yet that would end this: the event would come again without
+            // end.
             Err(panic) => {
                 self.keep_dead(&delivery, stage, &Failure::of_panic(&*panic).message)
                     .await
@@ -103,7 +105,11 @@ impl Intake {
     }
 
     async fn upload(&self, delivery: &Delivery) -> Result<Disposition, SettleError> {
-        match upload::read(delivery.headers(), delivery.payload(), &self.jobs.settings.output_root) {
+        match upload::read(
+            delivery.headers(),
+            delivery.payload(),
+            &self.jobs.settings.output_root,
+        ) {
             Ok(arrival) => {
                 let span = span(&arrival, delivery.seq);
                 self.accept(delivery, arrival).instrument(span).await
@@ -112,19 +118,23 @@ impl Intake {
         }
     }
 
-    async fn accept(&self, delivery: &Delivery, arrival: Arrival) -> Result<Disposition, SettleError> {
+    async fn accept(
+        &self,
+        delivery: &Delivery,
+        arrival: Arrival,
+    ) -> Result<Disposition, SettleError> {
         let event = EventOrder::new(delivery.seq, delivery.time);
         let job_id = self.resolve(&arrival, &event).await?;
         Span::current().record("job.id", job_id.as_str());
         crash::point("intake.resolved");
 
-        // The index entry comes before `accepted`: a deletion reads the index after it wrote its tombstone,
-        // and must find every job that does not see the tombstone.
+        // The index entry comes before `accepted`: a deletion reads the index after it wrote its
+        // tombstone, and must find every job that does not see the tombstone.
         self.index(&arrival.upload.file_id, &job_id).await?;
         crash::point("intake.indexed");
 
-        // A bad source does not refuse the event. The job is accepted and then fails, so that a row that an
-        // API inserted does not stay pending.
+        // A bad source does not refuse the event. The job is accepted and then fails, so that a row
+        // that an API inserted does not stay pending.
         let (source, failure) = match self.source(&arrival) {
             Ok(source) => (Some(source), None),
             Err(failure) => (None, Some(failure)),
@@ -134,7 +144,9 @@ impl Intake {
         let file_id = arrival.upload.file_id.clone();
         let accepted = self.accepted(arrival, source, &job_id, event).await?;
 
-        let (created, failure) = self.announce(delivery, accepted, trace.as_deref(), failure).await?;
+        let (created, failure) = self
+            .announce(delivery, accepted, trace.as_deref(), failure)
+            .await?;
         let failure = match created {
             CreateOutcome::Created(_) => {
                 counter!("fluxhls_uploads_total", "result" => "accepted").increment(1);
@@ -165,9 +177,9 @@ impl Intake {
         self.start(delivery, &job_id, failure).await
     }
 
-    /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the server took
-    /// and that is too long to be passed on is accepted without its metadata, and kept as a dead letter as
-    /// far as it fits.
+    /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the
+    /// server took and that is too long to be passed on is accepted without its metadata, and kept
+    /// as a dead letter as far as it fits.
     async fn announce(
         &self,
         delivery: &Delivery,
@@ -175,9 +187,9 @@ impl Intake {
         trace: Option<&str>,
         failure: Option<Failure>,
     ) -> Result<(CreateOutcome, Option<Failure>), Refused> {
-        // Under an id of the event's own, a second reading of it finds its own `accepted`, and any other
-        // event finds someone else's. The time distinguishes it from an event of the same number in another
-        // life of the stream.
+        // Under an id of the event's own, a second reading of it finds its own `accepted`, and any
+        // other event finds someone else's. The time distinguishes it from an event of the same
+        // number in another life of the stream.
         let (seq, micros) = (delivery.seq, delivery.time.timestamp_micros());
         let id = format!("upload-{seq}-{micros}-{}", accepted.head.job_id);
 
@@ -230,7 +242,8 @@ impl Intake {
         })
     }
 
-    /// Sends an accepted job on its way: to its end where its file was deleted or its event can only fail, else onto the queue.
+    /// Sends an accepted job on its way: to its end where its file was deleted or its event can
+    /// only fail, else onto the queue.
     async fn start(
         &self,
         delivery: &Delivery,
@@ -246,9 +259,11 @@ impl Intake {
             }
         };
 
-        // Read after `accepted`: a deletion that this does not see reads the index later, and finds the job.
+        // Read after `accepted`: a deletion that this does not see reads the index later, and finds
+        // the job.
         if let Some(deletion) = self.jobs.deletion_after(&state).await? {
-            self.remove(delivery, self.jobs.delete_job(&state, deletion)).await?;
+            self.remove(delivery, self.jobs.delete_job(&state, deletion))
+                .await?;
             return Ok(Disposition::Ack);
         }
 
@@ -281,7 +296,8 @@ impl Intake {
         located.map_err(|forbidden| Failure::from_error(Code::ForbiddenSource, &forbidden))
     }
 
-    /// Writes down that the file has this job, so that a deletion finds all of them without reading the log.
+    /// Writes down that the file has this job, so that a deletion finds all of them without reading
+    /// the log.
     async fn index(&self, file: &FileId, job: &JobId) -> Result<(), Refused> {
         let entry = SourceOwner {
             job_id: job.clone(),
@@ -289,11 +305,15 @@ impl Intake {
         };
         let body = wire::encode(&entry);
         let message = OutboundMessage::json(subject::job_of_file(file, job), body);
-        self.jobs.log.create(topology::JOBS, message).await.map(drop)
+        self.jobs
+            .log
+            .create(topology::JOBS, message)
+            .await
+            .map(drop)
     }
 
-    /// The job an event means: its own id, else the one its identity was first given, unless that one was
-    /// deleted since.
+    /// The job an event means: its own id, else the one its identity was first given, unless that
+    /// one was deleted since.
     async fn resolve(&self, arrival: &Arrival, event: &EventOrder) -> Result<JobId, SettleError> {
         if let Some(job_id) = &arrival.job_id {
             return Ok(job_id.clone());
@@ -308,16 +328,22 @@ impl Intake {
 
         let mut expected = 0;
         loop {
-            // The first event of an identity decides its job. Of several that arrive at once only one is
-            // stored, because the write names the sequence that it replaces (0: there is none).
-            let first = match self.jobs.log.replace(topology::JOBS, message.clone(), expected).await? {
+            // The first event of an identity decides its job. Of several that arrive at once only
+            // one is stored, because the write names the sequence that it replaces (0: there is
+            // none).
+            let first = match self
+                .jobs
+                .log
+                .replace(topology::JOBS, message.clone(), expected)
+                .await?
+            {
                 CreateOutcome::Created(_) => return Ok(owner.job_id),
                 CreateOutcome::AlreadyExists(first) => first,
             };
             let SourceOwner { job_id, .. } = wire::read(&first.subject, &first.payload)?;
 
-            // Only equal content can mean another upload: the same file, sent again after it was deleted. An
-            // event with an id of its own is the same event however late it comes.
+            // Only equal content can mean another upload: the same file, sent again after it was
+            // deleted. An event with an id of its own is the same event however late it comes.
             if !(arrival.is_told_by_content() && self.predates_deletion(&job_id, event).await?) {
                 return Ok(job_id);
             }
@@ -327,7 +353,11 @@ impl Intake {
     }
 
     /// Whether the job was uploaded before its file was deleted, and the event after.
-    async fn predates_deletion(&self, job: &JobId, event: &EventOrder) -> Result<bool, SettleError> {
+    async fn predates_deletion(
+        &self,
+        job: &JobId,
+        event: &EventOrder,
+    ) -> Result<bool, SettleError> {
         let Some(state) = self.jobs.state(job).await? else {
             return Ok(false);
         };

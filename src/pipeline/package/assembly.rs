@@ -55,25 +55,40 @@ impl Assembled {
 
     /// Bytes of all its objects.
     pub(super) fn bytes(&self) -> u64 {
-        self.init.size + self.segments.iter().map(|(_, segment)| segment.size).sum::<u64>()
+        self.init.size
+            + self
+                .segments
+                .iter()
+                .map(|(_, segment)| segment.size)
+                .sum::<u64>()
     }
 
     /// Length in seconds.
-    #[expect(clippy::cast_precision_loss, reason = "tick counts stay far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "tick counts stay far below 2^52"
+    )]
     pub(super) fn seconds(&self) -> f64 {
-        let ticks: u64 = self.segments.iter().map(|(_, segment)| segment.duration).sum();
+        let ticks: u64 = self
+            .segments
+            .iter()
+            .map(|(_, segment)| segment.duration)
+            .sum();
         ticks as f64 / f64::from(self.timescale)
     }
 
     /// Every object of the rendition that tasks made.
     pub(super) fn objects<'a>(&'a self, keys: &'a JobKeys) -> impl Iterator<Item = ObjectRef> + 'a {
         let name = self.name().as_str();
-        let segments = self.segments.iter().map(move |(attempt, segment)| ObjectRef {
-            key: keys.segment(name, u64::from(segment.n), *attempt),
-            size: segment.size,
-            sha256: segment.sha256.clone(),
-            etag: segment.etag.clone(),
-        });
+        let segments = self
+            .segments
+            .iter()
+            .map(move |(attempt, segment)| ObjectRef {
+                key: keys.segment(name, u64::from(segment.n), *attempt),
+                size: segment.size,
+                sha256: segment.sha256.clone(),
+                etag: segment.etag.clone(),
+            });
         std::iter::once(self.init.clone()).chain(segments)
     }
 }
@@ -82,7 +97,10 @@ impl Assembled {
 ///
 /// # Errors
 /// Every task whose output does not fit the others'.
-pub(super) fn assemble(plan: &Planned, made: &[Made]) -> Result<Vec<Assembled>, Vec<SegmentMismatch>> {
+pub(super) fn assemble(
+    plan: &Planned,
+    made: &[Made],
+) -> Result<Vec<Assembled>, Vec<SegmentMismatch>> {
     let mut whole = Vec::new();
     let mut mismatches = Vec::new();
 
@@ -130,15 +148,17 @@ fn join(
     };
 
     let segments = latest_segments(rendition, head, pieces)?;
-    // No playlist has EXT-X-DISCONTINUITY, so segments must follow each other without a gap, by number and by
-    // time.
+    // No playlist has EXT-X-DISCONTINUITY, so segments must follow each other without a gap, by
+    // number and by time.
     let (mut start, mut due) = (0, 0);
     for (task, _, segment) in &segments {
         if segment.n != due || segment.start != start {
             let (name, n, at) = (rendition.name(), segment.n, segment.start);
             return Err(SegmentMismatch {
                 task: *task,
-                reason: format!("{name}: segment {n} begins at tick {at}, but segment {due} is due at tick {start}."),
+                reason: format!(
+                    "{name}: segment {n} begins at tick {at}, but segment {due} is due at tick {start}."
+                ),
             });
         }
         start += segment.duration;
@@ -150,7 +170,9 @@ fn join(
     let repaired = pieces.iter().rfind(|(made, _)| made.repair);
     let assembled = Assembled {
         rendition: rendition.clone(),
-        init: repaired.map_or(&head.init, |(_, piece)| &piece.init).clone(),
+        init: repaired
+            .map_or(&head.init, |(_, piece)| &piece.init)
+            .clone(),
         init_match: head.init_match.clone(),
         playlist: MEDIA_PLAYLIST.to_owned(),
         codecs: head.codecs.clone(),
@@ -162,7 +184,8 @@ fn join(
             .collect(),
     };
 
-    // Only the last chunk may have another number of frames than planned, so a wrong length is its fault.
+    // Only the last chunk may have another number of frames than planned, so a wrong length is its
+    // fault.
     let last = pieces
         .iter()
         .rfind(|(made, _)| !made.repair)
@@ -172,7 +195,8 @@ fn join(
     Ok(assembled)
 }
 
-/// Every segment as it was made last, with the task and the attempt that made it. All pieces must share one init segment.
+/// Every segment as it was made last, with the task and the attempt that made it. All pieces must
+/// share one init segment.
 fn latest_segments<'a>(
     rendition: &Rendition,
     head: &RenditionOutput,
@@ -192,10 +216,13 @@ fn latest_segments<'a>(
 
         for segment in &piece.segments {
             let entry = (made.task, made.attempt, segment);
-            // Only a repair replaces a segment. One that two tasks made stays twice here, and `join` refuses
-            // it.
+            // Only a repair replaces a segment. One that two tasks made stays twice here, and
+            // `join` refuses it.
             let before = segments.iter_mut().filter(|_| made.repair);
-            match before.into_iter().find(|(_, _, before)| before.n == segment.n) {
+            match before
+                .into_iter()
+                .find(|(_, _, before)| before.n == segment.n)
+            {
                 Some(before) => *before = entry,
                 None => segments.push(entry),
             }
@@ -205,12 +232,17 @@ fn latest_segments<'a>(
 }
 
 /// A rendition must be as long as what it was made of.
-#[expect(clippy::cast_precision_loss, reason = "frame counts stay far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "frame counts stay far below 2^52"
+)]
 fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
     match (&assembled.rendition, &plan.video) {
         (Rendition::Video(rendition), Some(video)) => {
-            let planned = video.frames as f64 / video.frame_rate.as_f64() * rendition.frame_rate.as_f64();
-            // The last chunk may be two frames longer or shorter than planned; the half is for rounding.
+            let planned =
+                video.frames as f64 / video.frame_rate.as_f64() * rendition.frame_rate.as_f64();
+            // The last chunk may be two frames longer or shorter than planned; the half is for
+            // rounding.
             let off = assembled.units as f64 - planned;
             if off.abs() > 2.5 {
                 return Err(format!(
@@ -228,7 +260,9 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
                 ));
             }
         }
-        (Rendition::Video(rendition), None) => return Err(format!("{} was not planned.", rendition.name)),
+        (Rendition::Video(rendition), None) => {
+            return Err(format!("{} was not planned.", rendition.name));
+        }
     }
 
     Ok(())
@@ -238,7 +272,11 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
 pub(super) fn maker(plan: &Planned, rendition: &Rendition, n: u32) -> TaskName {
     match (rendition, &plan.video) {
         (Rendition::Video(_), Some(video)) => {
-            let chunk = video.chunks.iter().rposition(|first| *first <= n).unwrap_or(0);
+            let chunk = video
+                .chunks
+                .iter()
+                .rposition(|first| *first <= n)
+                .unwrap_or(0);
             TaskName {
                 duty: Duty::Video(u32::try_from(chunk).unwrap_or(0)),
                 redo: false,

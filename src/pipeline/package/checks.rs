@@ -12,15 +12,18 @@ use crate::job::receipt::Check;
 /// The warning of a rendition whose length is not that of its source track.
 const LENGTH_DIFFERS: &str = "length_differs";
 
-/// Seconds by which a rendition may be longer or shorter than its source track before that is a warning, where its frames or packets
-/// are no longer.
+/// Seconds by which a rendition may be longer or shorter than its source track before that is a
+/// warning, where its frames or packets are no longer.
 const TOLERANCE: f64 = 0.25;
 
 /// Every segment of video begins at its exact place on the grid all renditions share.
 ///
 /// # Errors
 /// The tasks whose segments do not, each with one sentence.
-pub(super) fn on_the_grid(plan: &Planned, renditions: &[Assembled]) -> Result<(), Vec<(TaskName, String)>> {
+pub(super) fn on_the_grid(
+    plan: &Planned,
+    renditions: &[Assembled],
+) -> Result<(), Vec<(TaskName, String)>> {
     let mut faults = Vec::new();
     for rendition in renditions {
         let Rendition::Video(_) = rendition.rendition else {
@@ -45,7 +48,11 @@ pub(super) fn on_the_grid(plan: &Planned, renditions: &[Assembled]) -> Result<()
     }
 
     faults.dedup_by_key(|(task, _)| *task);
-    if faults.is_empty() { Ok(()) } else { Err(faults) }
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults)
+    }
 }
 
 /// The checks of every rendition, those over all of them, and warnings.
@@ -81,8 +88,9 @@ fn grid(rendition: &Assembled) -> Check {
         .figure("seconds", rendition.seconds())
 }
 
-/// The length beside that of the source track, and whether they differ. What the container says of a track may be wrong, so that a
-/// difference is a warning; what was planned from its packets is a gate, passed before.
+/// The length beside that of the source track, and whether they differ. What the container says of
+/// a track may be wrong, so that a difference is a warning; what was planned from its packets is a
+/// gate, passed before.
 fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
     let (track, padding) = match (&rendition.rendition, &plan.video) {
         (Rendition::Audio(audio), _) => (Some(audio.track), audio.padding()),
@@ -92,7 +100,11 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
         ),
         (Rendition::Video(_), None) => (None, 0.0),
     };
-    let track = plan.source.tracks.iter().find(|source| Some(source.index) == track);
+    let track = plan
+        .source
+        .tracks
+        .iter()
+        .find(|source| Some(source.index) == track);
 
     let name = format!("length_{}", rendition.name());
     let seconds = rendition.seconds();
@@ -103,8 +115,9 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
 
     // What a track has beyond the programme was cut, what it lacks was padded.
     let difference = seconds - (source.min(plan.programme) + padding).min(plan.programme);
-    let found =
-        format!("{seconds:.3} s from zero to its end, its source track {source:.3} s; {padding:.3} s were padded.");
+    let found = format!(
+        "{seconds:.3} s from zero to its end, its source track {source:.3} s; {padding:.3} s were padded."
+    );
     let steps = match &rendition.rendition {
         Rendition::Video(video) => 2.5 / video.frame_rate.as_f64().max(1.0),
         Rendition::Audio(audio) => audio.tolerance(),
@@ -152,11 +165,15 @@ fn together(renditions: &[Assembled]) -> Option<Check> {
 /// What tasks made, as it was compared with the bucket before the receipt was written.
 pub(super) fn objects(made: &[ObjectRef]) -> Check {
     let number = made.len();
-    let found =
-        format!("{number} objects are in the bucket with the sizes and versions they were read back and hashed with.");
+    let found = format!(
+        "{number} objects are in the bucket with the sizes and versions they were read back and hashed with."
+    );
     Check::new("objects", found)
         .figure("objects", count(number))
-        .figure("bytes", count(made.iter().map(|object| object.size).sum::<u64>()))
+        .figure(
+            "bytes",
+            count(made.iter().map(|object| object.size).sum::<u64>()),
+        )
 }
 
 /// What is derived, as it was read back before the receipt was written.
@@ -167,7 +184,15 @@ pub(super) fn read_back(derived: &[Derived<'_>]) -> Check {
 
 /// What the source has and the output has not, counted by kind: nothing is left out silently.
 pub(super) fn tracks(plan: &Planned) -> Check {
-    let of = |kind: TrackKind| count(plan.source.tracks.iter().filter(|track| track.kind == kind).count());
+    let of = |kind: TrackKind| {
+        count(
+            plan.source
+                .tracks
+                .iter()
+                .filter(|track| track.kind == kind)
+                .count(),
+        )
+    };
     let audios = plan.audios().count();
     let found = format!(
         "The source has {} tracks, the output {} renditions of video, {audios} of sound and {} of subtitles.",
@@ -264,8 +289,13 @@ mod tests {
             .split("## What the receipt proves")
             .nth(1)
             .and_then(|rest| rest.split("\n## ").next());
-        let rows = table.unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
-        let told: BTreeSet<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+        let rows = table
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `"));
+        let told: BTreeSet<String> = rows
+            .map(|row| row.split('`').next().unwrap().to_owned())
+            .collect();
         assert_eq!(found, told);
     }
 
@@ -285,13 +315,19 @@ mod tests {
         let rendition = top(&plan);
         let (found, warnings) = checks(&plan, std::slice::from_ref(&rendition));
         assert_eq!(
-            found.iter().map(|check| check.name.as_str()).collect::<Vec<_>>(),
+            found
+                .iter()
+                .map(|check| check.name.as_str())
+                .collect::<Vec<_>>(),
             ["grid_1080p", "length_1080p", "bandwidth_1080p"]
         );
         assert!((found[0].figures["seconds"] - 15.015).abs() < 1e-9 && warnings.is_empty());
 
-        let track = serde_json::json!({ "index": 1, "kind": "video", "codec": "h264", "end": 18.0 });
-        plan.source.tracks.push(serde_json::from_value(track).unwrap());
+        let track =
+            serde_json::json!({ "index": 1, "kind": "video", "codec": "h264", "end": 18.0 });
+        plan.source
+            .tracks
+            .push(serde_json::from_value(track).unwrap());
         plan.programme = 18.0;
         let (found, warnings) = checks(&plan, &[rendition]);
         assert!((found[1].figures["difference_seconds"] + 2.985).abs() < 1e-6);

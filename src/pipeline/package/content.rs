@@ -1,7 +1,8 @@
 //! What the evidence of the tasks says of the content. Pure.
 //!
-//! A picture that is black where what it was made of is not, and sound that is silent where what it was made of is not, are the fault
-//! of the task that made them. How like each other the pictures are is a figure and, below a floor, a warning.
+//! A picture that is black where what it was made of is not, and sound that is silent where what it
+//! was made of is not, are the fault of the task that made them. How like each other the pictures
+//! are is a figure and, below a floor, a warning.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +25,9 @@ const UNSEEN: &str = "content_not_measured";
 /// Mean luma of pictures that are black, at most; black is 16.
 const BLACK: f64 = 18.0;
 
-/// How much brighter a picture must have been for its blackness to be a fault. Encoders hardly touch the mean: of dark films, fades,
-/// flashes and stars no picture came out of x264 darker by more than 0.4.
+/// How much brighter a picture must have been for its blackness to be a fault. Encoders hardly
+/// touch the mean: of dark films, fades, flashes and stars no picture came out of x264 darker by
+/// more than 0.4.
 const DARKENED: f64 = 2.0;
 
 /// What is said of the content.
@@ -121,7 +123,11 @@ fn is_lost(sample: &PictureSample) -> bool {
     sample.luma < BLACK && sample.source_luma > sample.luma + DARKENED
 }
 
-fn sound(rendition: &Rendition, evidence: &BTreeMap<TaskName, &Evidence>, judgement: &mut Judgement) -> Option<Check> {
+fn sound(
+    rendition: &Rendition,
+    evidence: &BTreeMap<TaskName, &Evidence>,
+    judgement: &mut Judgement,
+) -> Option<Check> {
     let name = rendition.name();
     let (task, heard) = evidence
         .iter()
@@ -195,7 +201,11 @@ mod tests {
         }
     }
 
-    fn made(task: TaskName, repair: bool, evidence: &[(&str, &[PictureSample], Option<SoundSample>)]) -> Made {
+    fn made(
+        task: TaskName,
+        repair: bool,
+        evidence: &[(&str, &[PictureSample], Option<SoundSample>)],
+    ) -> Made {
         let evidence = evidence.iter().map(|(name, pictures, sound)| Evidence {
             name: name.parse().unwrap(),
             pictures: pictures.to_vec(),
@@ -214,7 +224,8 @@ mod tests {
         }
     }
 
-    /// Sound evidence of both rungs and tracks of the test plan, with these pictures in the top rung.
+    /// Sound evidence of both rungs and tracks of the test plan, with these pictures in the top
+    /// rung.
     fn all(pictures: &[PictureSample], heard: SoundSample) -> Vec<Made> {
         let fine = [picture(0.97, 100.0, 100.0); 4];
 
@@ -255,7 +266,11 @@ mod tests {
 
         let figures = &judgement.checks[0].figures;
         assert_eq!(
-            (figures["pictures"], figures["ssim_median"], figures["ssim_lowest"]),
+            (
+                figures["pictures"],
+                figures["ssim_median"],
+                figures["ssim_lowest"]
+            ),
             (5.0, 0.97, 0.91)
         );
     }
@@ -274,7 +289,8 @@ mod tests {
         );
     }
 
-    /// Mean luma of the pictures of dark and flickering films, by number. Black with noise lies a little below 16.
+    /// Mean luma of the pictures of dark and flickering films, by number. Black with noise lies a
+    /// little below 16.
     #[expect(clippy::type_complexity, reason = "a table of functions")]
     fn films() -> Vec<(&'static str, fn(u32) -> f64)> {
         vec![
@@ -286,11 +302,15 @@ mod tests {
             ("a line of text on black", |_| 17.1),
             ("a fade from black", |n| 16.0 + f64::from(n.min(60)) * 1.5),
             ("a fade to black", |n| 106.0 - f64::from(n.min(60)) * 1.5),
-            ("a slow fade to black", |n| 25.0 - f64::from(n.min(450)) / 50.0),
+            ("a slow fade to black", |n| {
+                25.0 - f64::from(n.min(450)) / 50.0
+            }),
             ("flashes", |n| if n % 23 == 11 { 235.0 } else { 16.0 }),
             ("faint flashes", |n| if n % 7 == 3 { 18.2 } else { 16.0 }),
             ("a strobe", |n| if n % 2 == 0 { 235.0 } else { 16.0 }),
-            ("a film with black between", |n| if n % 5 < 2 { 16.0 } else { 90.0 }),
+            ("a film with black between", |n| {
+                if n % 5 < 2 { 16.0 } else { 90.0 }
+            }),
             ("a bright film", |n| 120.0 + f64::from(n % 50)),
         ]
     }
@@ -302,12 +322,20 @@ mod tests {
                 let source = luma(n);
                 for error in [-0.4, -0.1, 0.0, 0.4] {
                     let made = picture(0.9, source + error, source);
-                    assert!(!is_lost(&made), "{film}: picture {n}, {source} became {}", made.luma);
+                    assert!(
+                        !is_lost(&made),
+                        "{film}: picture {n}, {source} became {}",
+                        made.luma
+                    );
                 }
 
                 for black in [15.8, 16.0, 16.1] {
                     let is_found = is_lost(&picture(0.5, black, source));
-                    assert_eq!(is_found, source > black + DARKENED, "{film}: picture {n} of {source}");
+                    assert_eq!(
+                        is_found,
+                        source > black + DARKENED,
+                        "{film}: picture {n} of {source}"
+                    );
                 }
             }
         }
@@ -327,7 +355,11 @@ mod tests {
         for heard in [sound_of(-120.0, -30.0, 1.0), sound_of(-21.0, -20.0, 5.0)] {
             let judgement = judge(&planned(), &all(&[], heard));
             assert_eq!(
-                judgement.faults.iter().map(|(task, _)| *task).collect::<Vec<_>>(),
+                judgement
+                    .faults
+                    .iter()
+                    .map(|(task, _)| *task)
+                    .collect::<Vec<_>>(),
                 [TaskName::TRACKS]
             );
         }
@@ -335,7 +367,10 @@ mod tests {
 
     #[test]
     fn little_likeness_and_missing_evidence_are_warnings() {
-        let mut tasks = all(&[picture(0.3, 100.0, 100.0); 9], sound_of(-20.0, -20.0, 0.0));
+        let mut tasks = all(
+            &[picture(0.3, 100.0, 100.0); 9],
+            sound_of(-20.0, -20.0, 0.0),
+        );
         assert_eq!(judge(&planned(), &tasks).warnings, [LOW_SIMILARITY]);
         tasks.pop();
         assert_eq!(judge(&planned(), &tasks).warnings, [UNSEEN, LOW_SIMILARITY]);

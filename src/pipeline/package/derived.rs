@@ -1,4 +1,5 @@
-//! An object that is derived from what tasks made: a playlist, the commit, a sheet or the index of the storyboard.
+//! An object that is derived from what tasks made: a playlist, the commit, a sheet or the index of
+//! the storyboard.
 
 use bytes::Bytes;
 use storage::{Digest, ObjectKind};

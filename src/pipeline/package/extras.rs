@@ -14,7 +14,10 @@ pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
     let mut last: Vec<(TaskName, &SubtitleOutput)> = Vec::new();
     for made in made {
         for subtitle in &made.output.subtitles {
-            match last.iter_mut().find(|(_, before)| before.name == subtitle.name) {
+            match last
+                .iter_mut()
+                .find(|(_, before)| before.name == subtitle.name)
+            {
                 Some(before) => *before = (made.task, subtitle),
                 None => last.push((made.task, subtitle)),
             }
@@ -80,7 +83,10 @@ mod tests {
             made(v0, 9, true, pictures("new")),
         ];
 
-        let keys: Vec<String> = extras(&all).into_iter().map(|(_, object)| object.key).collect();
+        let keys: Vec<String> = extras(&all)
+            .into_iter()
+            .map(|(_, object)| object.key)
+            .collect();
         assert_eq!(keys, ["new"]);
         assert_eq!(tiles(&all)[&v0].key, "new.tiles");
         assert_eq!(poster(&all[..2]).unwrap().1.key, "old");

@@ -1,8 +1,10 @@
-//! The handler of `playlist`: growing playlists follow what is made, so that the output plays while it is encoded.
+//! The handler of `playlist`: growing playlists follow what is made, so that the output plays while
+//! it is encoded.
 //!
-//! Whoever writes reads back what is there and keeps every line. A write replaces only the version that was read, so that one who slept
-//! in between neither shrinks nor unseals a playlist; where a service knows no such writes, the next one mends it, and the
-//! message that asks for it stays on the queue until nothing was left to write.
+//! Whoever writes reads back what is there and keeps every line. A write replaces only the version
+//! that was read, so that one who slept in between neither shrinks nor unseals a playlist; where a
+//! service knows no such writes, the next one mends it, and the message that asks for it stays on
+//! the queue until nothing was left to write.
 
 use std::time::Duration;
 
@@ -26,8 +28,8 @@ use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
 use crate::job::{JobState, Jobs};
 
-/// No playlist is written more often than this: half of the time in which players read it again, so that a segment is listed within a
-/// target duration.
+/// No playlist is written more often than this: half of the time in which players read it again, so
+/// that a segment is listed within a target duration.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why playlists did not grow.
@@ -72,7 +74,11 @@ impl From<LivePlaylistError> for Failure {
 ///
 /// # Errors
 /// What keeps the job itself from going on.
-pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Result<Disposition, SettleError> {
+pub(super) async fn follow(
+    jobs: &Jobs,
+    job: &JobId,
+    delivery: &Delivery,
+) -> Result<Disposition, SettleError> {
     let Some(state) = jobs.state(job).await? else {
         return Ok(Disposition::Ack);
     };
@@ -112,12 +118,18 @@ pub(super) async fn follow(jobs: &Jobs, job: &JobId, delivery: &Delivery) -> Res
 
 /// Tells how long a job took to play for the first time.
 fn plays_since(state: &JobState) {
-    let waited = (Utc::now() - state.accepted.time).to_std().unwrap_or_default();
+    let waited = (Utc::now() - state.accepted.time)
+        .to_std()
+        .unwrap_or_default();
     histogram!("fluxhls_time_to_first_playable_seconds").record(waited);
 }
 
 /// Completes and seals the playlists of a job whose output was found sound.
-pub(super) async fn seal(jobs: &Jobs, state: &JobState, plan: &Planned) -> Result<(), LivePlaylistError> {
+pub(super) async fn seal(
+    jobs: &Jobs,
+    state: &JobState,
+    plan: &Planned,
+) -> Result<(), LivePlaylistError> {
     loop {
         match Growing::new(jobs, state, plan).write(true).await {
             // Another one wrote meanwhile. It does so once in four seconds at most.
@@ -165,7 +177,8 @@ impl<'a> Growing<'a> {
         }
     }
 
-    /// Writes what has grown; whether anything had. A job that never played is not begun at its end.
+    /// Writes what has grown; whether anything had. A job that never played is not begun at its
+    /// end.
     async fn write(&self, seal: bool) -> Result<bool, LivePlaylistError> {
         let master = self.read(&self.keys.live_master()).await?;
         let begins = master.is_none();
@@ -191,8 +204,8 @@ impl<'a> Growing<'a> {
             });
         }
 
-        // The multivariant playlist comes last, so that it never names a playlist that is not in the bucket
-        // yet.
+        // The multivariant playlist comes last, so that it never names a playlist that is not in
+        // the bucket yet.
         let mut wrote = false;
         for draft in &drafts {
             wrote |= self.put(draft).await?;
@@ -203,7 +216,11 @@ impl<'a> Growing<'a> {
             let head = Head::new(self.state.job_id.clone(), self.state.file_id().clone());
             let manifest_url = self.jobs.live_url(&self.keys.live_master());
             let playable = Fact::Playable(Playable { head, manifest_url });
-            if let CreateOutcome::Created(_) = self.jobs.announce(&playable, self.state.traceparent.as_deref()).await? {
+            if let CreateOutcome::Created(_) = self
+                .jobs
+                .announce(&playable, self.state.traceparent.as_deref())
+                .await?
+            {
                 plays_since(self.state);
             }
         }
@@ -219,7 +236,8 @@ impl<'a> Growing<'a> {
         }
     }
 
-    /// The media playlists that list something, that of the lowest rung first, and their renditions in the order of the plan.
+    /// The media playlists that list something, that of the lowest rung first, and their renditions
+    /// in the order of the plan.
     async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), LivePlaylistError> {
         let mut told = Told::new(self.jobs, self.state, self.plan);
         let lowest = self.plan.videos().last().map(|lowest| &lowest.name);
@@ -253,7 +271,8 @@ impl<'a> Growing<'a> {
         Ok((drafts, renditions))
     }
 
-    /// The media playlist of a rendition that ends by `until`, in seconds; nothing where there is nothing to list.
+    /// The media playlist of a rendition that ends by `until`, in seconds; nothing where there is
+    /// nothing to list.
     async fn draft(
         &self,
         told: &mut Told<'_>,
@@ -263,7 +282,9 @@ impl<'a> Growing<'a> {
     ) -> Result<Option<(Draft, LivePlaylist, Assembled)>, LivePlaylistError> {
         let key = self.keys.live_playlist(rendition.name().as_str());
         let before = self.read(&key).await?;
-        let standing = before.as_ref().and_then(|read| LivePlaylist::parse(&read.text));
+        let standing = before
+            .as_ref()
+            .and_then(|read| LivePlaylist::parse(&read.text));
         let Some(head) = told.head(rendition).await? else {
             return Ok(None);
         };
@@ -283,10 +304,15 @@ impl<'a> Growing<'a> {
 
         playlist.sealed |= seal;
         let text = playlist.to_string();
-        Ok(Some((Draft { key, before, text }, playlist, listed(rendition, &head))))
+        Ok(Some((
+            Draft { key, before, text },
+            playlist,
+            listed(rendition, &head),
+        )))
     }
 
-    /// An object with its version. The version is asked for first: a write in between makes ours fail, and nothing else.
+    /// An object with its version. The version is asked for first: a write in between makes ours
+    /// fail, and nothing else.
     async fn read(&self, key: &str) -> Result<Option<Read>, LivePlaylistError> {
         let Some(meta) = self.jobs.output.head(key).await? else {
             return Ok(None);
@@ -300,7 +326,11 @@ impl<'a> Growing<'a> {
 
     /// Writes a playlist where it changed; whether it had.
     async fn put(&self, draft: &Draft) -> Result<bool, LivePlaylistError> {
-        if draft.before.as_ref().is_some_and(|before| before.text == draft.text) {
+        if draft
+            .before
+            .as_ref()
+            .is_some_and(|before| before.text == draft.text)
+        {
             return Ok(false);
         }
 
@@ -309,13 +339,23 @@ impl<'a> Growing<'a> {
 
         let (output, kind) = (&self.jobs.output, ObjectKind::LivePlaylist);
         let conditional = match &draft.before {
-            None => output.put_over(&draft.key, body.clone(), kind.clone(), None).await,
-            Some(Read { etag: Some(etag), .. }) => {
+            None => {
+                output
+                    .put_over(&draft.key, body.clone(), kind.clone(), None)
+                    .await
+            }
+            Some(Read {
+                etag: Some(etag), ..
+            }) => {
                 let over = Some(etag.as_str());
-                output.put_over(&draft.key, body.clone(), kind.clone(), over).await
+                output
+                    .put_over(&draft.key, body.clone(), kind.clone(), over)
+                    .await
             }
             // Without an entity tag there is nothing that the write could be compared with.
-            Some(Read { etag: None, .. }) => output.put(&draft.key, body.clone(), kind.clone()).await,
+            Some(Read { etag: None, .. }) => {
+                output.put(&draft.key, body.clone(), kind.clone()).await
+            }
         };
 
         match conditional {

@@ -1,4 +1,5 @@
-//! How growing playlists grow: what is listed stays as it is, and what follows it without a gap is added. Pure.
+//! How growing playlists grow: what is listed stays as it is, and what follows it without a gap is
+//! added. Pure.
 
 use media::playlist::{Bandwidth, LivePlaylist, LiveSegment};
 use storage::{init_name, segment_name};
@@ -19,7 +20,8 @@ const SOUND_PEAK: f64 = 1.1;
 /// Seconds that the texts of a playlist may lose by rounding.
 const ROUNDING: f64 = 0.005;
 
-/// Seconds by which a segment of sound may end behind the pictures of the same number: an AAC frame.
+/// Seconds by which a segment of sound may end behind the pictures of the same number: an AAC
+/// frame.
 const SOUND_FRAME: f64 = 1024.0 / 48_000.0;
 
 /// Segments of one rendition that one attempt made.
@@ -31,9 +33,10 @@ pub(super) struct Piece {
     pub(super) output: RenditionOutput,
 }
 
-/// The playlist as it was, or a new one, with all segments of `pieces` that follow without a gap and end by `limit`, in seconds. Nothing
-/// where there is none to list. What would need another init segment is not listed: that would be a discontinuity. The last segment comes
-/// together with the end: players that read it first wait for another one, and some never ask again.
+/// The playlist as it was, or a new one, with all segments of `pieces` that follow without a gap
+/// and end by `limit`, in seconds. Nothing where there is none to list. What would need another
+/// init segment is not listed: that would be a discontinuity. The last segment comes together with
+/// the end: players that read it first wait for another one, and some never ask again.
 pub(super) fn grown(
     plan: &Planned,
     before: Option<LivePlaylist>,
@@ -48,7 +51,8 @@ pub(super) fn grown(
         sealed: false,
     });
     let fits = |piece: &&Piece| {
-        piece.output.init_match == head.output.init_match && piece.output.timescale == head.output.timescale
+        piece.output.init_match == head.output.init_match
+            && piece.output.timescale == head.output.timescale
     };
 
     let mut due = None;
@@ -73,8 +77,8 @@ pub(super) fn grown(
     (!playlist.lines.is_empty()).then_some(playlist)
 }
 
-/// Where all other renditions of a job have to end by, in seconds, given the playlist of its lowest rung: players that are shown more sound
-/// than pictures jump back to the end of the pictures.
+/// Where all other renditions of a job have to end by, in seconds, given the playlist of its lowest
+/// rung: players that are shown more sound than pictures jump back to the end of the pictures.
 pub(super) fn limit(lowest: Option<&LivePlaylist>) -> f64 {
     match lowest {
         None => 0.0,
@@ -83,15 +87,24 @@ pub(super) fn limit(lowest: Option<&LivePlaylist>) -> f64 {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "ticks of hours stay far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "ticks of hours stay far below 2^52"
+)]
 fn seconds(ticks: u64, timescale: u32) -> f64 {
     ticks as f64 / f64::from(timescale.max(1))
 }
 
 /// Whether there is something to play: the lowest rung and all sound.
 pub(super) fn plays(plan: &Planned, is_listed: impl Fn(&Rendition) -> bool) -> bool {
-    let lowest = plan.renditions.iter().rfind(|rendition| rendition.video().is_some());
-    let sounds = plan.renditions.iter().filter(|rendition| rendition.video().is_none());
+    let lowest = plan
+        .renditions
+        .iter()
+        .rfind(|rendition| rendition.video().is_some());
+    let sounds = plan
+        .renditions
+        .iter()
+        .filter(|rendition| rendition.video().is_none());
     let mut wanted = lowest.into_iter().chain(sounds).peekable();
     wanted.peek().is_some() && wanted.all(is_listed)
 }
@@ -110,8 +123,9 @@ pub(super) fn listed(rendition: &Rendition, head: &Piece) -> Assembled {
     }
 }
 
-/// The rates a rendition may have, by its plan: what is there so far tells little of what comes. The peak allows for what may
-/// be measured: an encoder may spend a whole buffer on top of its rate, within the shortest run of segments that counts.
+/// The rates a rendition may have, by its plan: what is there so far tells little of what comes.
+/// The peak allows for what may be measured: an encoder may spend a whole buffer on top of its
+/// rate, within the shortest run of segments that counts.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -129,8 +143,8 @@ pub(super) fn planned_rates(plan: &Planned, rendition: &Rendition) -> Bandwidth 
     }
 }
 
-/// Seconds of the shortest segment whose rate counts for the peak (RFC 8216bis section 4.4.6.2): the last one, where it is at least half
-/// as long as the target, else any.
+/// Seconds of the shortest segment whose rate counts for the peak (RFC 8216bis section 4.4.6.2):
+/// the last one, where it is at least half as long as the target, else any.
 fn shortest_peak(plan: &Planned) -> f64 {
     let each = plan.segment.duration.as_f64();
     let last = plan.programme - f64::from(plan.segment.last()) * each;
@@ -176,14 +190,25 @@ mod tests {
     }
 
     fn uris(playlist: &LivePlaylist) -> Vec<&str> {
-        playlist.lines.iter().map(|line| line.uri.as_str()).collect()
+        playlist
+            .lines
+            .iter()
+            .map(|line| line.uri.as_str())
+            .collect()
     }
 
     #[test]
     fn what_is_listed_stays_and_only_what_follows_is_added() {
         let plan = planned();
         let first = piece(36, 0..2, "a");
-        let playlist = grown(&plan, None, &first, std::slice::from_ref(&first), f64::INFINITY).unwrap();
+        let playlist = grown(
+            &plan,
+            None,
+            &first,
+            std::slice::from_ref(&first),
+            f64::INFINITY,
+        )
+        .unwrap();
         assert_eq!(
             (uris(&playlist), playlist.init_uri.as_str()),
             (vec!["0-10.m4s", "1-10.m4s"], "init-10.mp4")
@@ -192,7 +217,10 @@ mod tests {
         // Another attempt made the same again and more; there is a gap before the last piece.
         let again = [piece(37, 0..4, "a"), piece(38, 5..6, "a")];
         let playlist = grown(&plan, Some(playlist), &first, &again, f64::INFINITY).unwrap();
-        assert_eq!(uris(&playlist), ["0-10.m4s", "1-10.m4s", "2-11.m4s", "3-11.m4s"]);
+        assert_eq!(
+            uris(&playlist),
+            ["0-10.m4s", "1-10.m4s", "2-11.m4s", "3-11.m4s"]
+        );
 
         let unchanged = grown(
             &plan,
@@ -240,7 +268,10 @@ mod tests {
         let listed = |limit| (until(limit).lines.len(), until(limit).sealed);
 
         // Segments of four seconds.
-        assert_eq!([12.0, 15.9, 16.0].map(listed), [(3, false), (3, false), (4, true)]);
+        assert_eq!(
+            [12.0, 15.9, 16.0].map(listed),
+            [(3, false), (3, false), (4, true)]
+        );
         assert_eq!(limit(None), 0.0);
         assert!((limit(Some(&until(12.0))) - 12.0).abs() < 0.03 && limit(Some(&until(16.0))) > 1e9);
     }

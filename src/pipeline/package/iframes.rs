@@ -1,4 +1,5 @@
-//! The I-frame playlist of an output (RFC 8216, section 4.3.3.6): the key frames of its lowest rung. Pure.
+//! The I-frame playlist of an output (RFC 8216, section 4.3.3.6): the key frames of its lowest
+//! rung. Pure.
 
 use media::playlist::{IframePlaylist, IframeVariant, MediaSegment};
 use storage::segment_name;
@@ -7,9 +8,12 @@ use streams::plan::{Planned, Rendition, VideoRendition};
 
 use super::assembly::Assembled;
 
-/// The playlist, and the rendition it is over. Nothing where there is no video, or older builds made a part of it and did not note where
-/// key frames end.
-pub(super) fn playlist(plan: &Planned, renditions: &[Assembled]) -> Option<(RenditionName, IframePlaylist)> {
+/// The playlist, and the rendition it is over. Nothing where there is no video, or older builds
+/// made a part of it and did not note where key frames end.
+pub(super) fn playlist(
+    plan: &Planned,
+    renditions: &[Assembled],
+) -> Option<(RenditionName, IframePlaylist)> {
     let (lowest, video) = lowest(renditions)?;
     let name = &video.name;
 
@@ -30,7 +34,12 @@ pub(super) fn playlist(plan: &Planned, renditions: &[Assembled]) -> Option<(Rend
 }
 
 /// Its line in the multivariant playlist; `file` is where it lies in the folder of the job.
-pub(super) fn variant(plan: &Planned, job: &str, renditions: &[Assembled], file: &str) -> Option<IframeVariant> {
+pub(super) fn variant(
+    plan: &Planned,
+    job: &str,
+    renditions: &[Assembled],
+    file: &str,
+) -> Option<IframeVariant> {
     let (lowest, video) = lowest(renditions)?;
     let (_, playlist) = playlist(plan, renditions)?;
     Some(IframeVariant {
@@ -44,10 +53,13 @@ pub(super) fn variant(plan: &Planned, job: &str, renditions: &[Assembled], file:
 
 /// The smallest pictures: whoever looks for a place wants them at once.
 fn lowest(renditions: &[Assembled]) -> Option<(&Assembled, &VideoRendition)> {
-    renditions.iter().rev().find_map(|made| match &made.rendition {
-        Rendition::Video(video) => Some((made, video)),
-        Rendition::Audio(_) => None,
-    })
+    renditions
+        .iter()
+        .rev()
+        .find_map(|made| match &made.rendition {
+            Rendition::Video(video) => Some((made, video)),
+            Rendition::Audio(_) => None,
+        })
 }
 
 #[cfg(test)]
@@ -122,7 +134,10 @@ mod tests {
 
     #[test]
     fn what_an_older_build_made_has_none() {
-        assert_eq!(playlist(&planned(), &[made("480p", &[Some(1), None])]), None);
+        assert_eq!(
+            playlist(&planned(), &[made("480p", &[Some(1), None])]),
+            None
+        );
         assert_eq!(variant(&planned(), "j", &[], "iframe.m3u8"), None);
     }
 }

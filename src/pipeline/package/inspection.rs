@@ -1,4 +1,5 @@
-//! The bucket against the log: every object is there, with the size and version it was written with, and inits read back well.
+//! The bucket against the log: every object is there, with the size and version it was written
+//! with, and inits read back well.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,13 @@ pub(super) async fn inspect(
 ) -> Result<(), Fault> {
     let Publication { jobs, plan, .. } = publication;
     let listed = listed(jobs, keys).await?;
-    publication.work_counter.add(u64::try_from(listed.len()).unwrap_or(1));
-    let listed: BTreeMap<&str, &ObjectMeta> = listed.iter().map(|meta| (meta.key.as_str(), meta)).collect();
+    publication
+        .work_counter
+        .add(u64::try_from(listed.len()).unwrap_or(1));
+    let listed: BTreeMap<&str, &ObjectMeta> = listed
+        .iter()
+        .map(|meta| (meta.key.as_str(), meta))
+        .collect();
 
     let mut faults = Vec::new();
     for (task, object) in origins(plan, keys, renditions, publication.made) {
@@ -61,7 +67,12 @@ pub(super) async fn inspect(
 }
 
 /// Every object that tasks made, with the task that makes it.
-fn origins(plan: &Planned, keys: &JobKeys, renditions: &[Assembled], made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
+fn origins(
+    plan: &Planned,
+    keys: &JobKeys,
+    renditions: &[Assembled],
+    made: &[Made],
+) -> Vec<(TaskName, ObjectRef)> {
     let mut all = extras(made);
     for rendition in renditions {
         // `objects` begins with the init segment, which the task of segment 0 makes.
@@ -75,7 +86,8 @@ fn origins(plan: &Planned, keys: &JobKeys, renditions: &[Assembled], made: &[Mad
     all
 }
 
-/// The objects in a job's folder. Some servers list no entity tags; there each object is asked for its own.
+/// The objects in a job's folder. Some servers list no entity tags; there each object is asked for
+/// its own.
 async fn listed(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, Fault> {
     let listed = match jobs.output.list(keys.folder()).await {
         Ok(listed) => listed,
@@ -106,13 +118,19 @@ fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Opti
         return Some("is not in the bucket".to_owned());
     };
     if found.size != size {
-        return Some(format!("has {} bytes in the bucket, {size} were written", found.size));
+        return Some(format!(
+            "has {} bytes in the bucket, {size} were written",
+            found.size
+        ));
     }
 
-    // An entity tag is quoted (RFC 9110, section 8.8.3), but not every answer of every service has the quotes.
+    // An entity tag is quoted (RFC 9110, section 8.8.3), but not every answer of every service has
+    // the quotes.
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (found.etag.as_deref(), etag) {
-        (Some(now), Some(then)) if bare(now) != bare(then) => Some("was replaced after it was written".to_owned()),
+        (Some(now), Some(then)) if bare(now) != bare(then) => {
+            Some("was replaced after it was written".to_owned())
+        }
         _ => None,
     }
 }
@@ -126,7 +144,9 @@ async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<()
     };
 
     if Digest::of(&bytes).sha256 != rendition.init.sha256 {
-        return Ok(Err(format!("{key} has another content than it was written with.")));
+        return Ok(Err(format!(
+            "{key} has another content than it was written with."
+        )));
     }
 
     Ok(match InitInfo::parse(&bytes) {
@@ -140,8 +160,14 @@ async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<()
 }
 
 /// Reads small objects back that were just written and compares them byte for byte.
-pub(super) async fn same_bytes(jobs: &Jobs, written: &[(String, bytes::Bytes)]) -> Result<(), Fault> {
-    let reads: Vec<_> = written.iter().map(|(key, bytes)| read_back(jobs, key, bytes)).collect();
+pub(super) async fn same_bytes(
+    jobs: &Jobs,
+    written: &[(String, bytes::Bytes)],
+) -> Result<(), Fault> {
+    let reads: Vec<_> = written
+        .iter()
+        .map(|(key, bytes)| read_back(jobs, key, bytes))
+        .collect();
     let mut reads = futures::stream::iter(reads).buffer_unordered(4);
     while let Some(read) = reads.next().await {
         read?;

@@ -1,13 +1,16 @@
-//! Package: all tasks done → the output is checked, playlists and receipt are written, and the job may commit.
+//! Package: all tasks done → the output is checked, playlists and receipt are written, and the job
+//! may commit.
 //!
-//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of `playlist`),
-//! `told` (what tasks published so far) and `growth` (pure).
+//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of
+//! `playlist`), `told` (what tasks published so far) and `growth` (pure).
 //!
-//! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log and the bucket tell),
-//! `publish` (the check of a whole `publication`, and everything `derived` from it), `assembly` and `extras` (pure: one rendition from many
-//! chunks, and what is made beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was measured),
-//! `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and where), `poster` and `storyboard` (the preview
-//! pictures), `part` (pure: which object is what, for repairs).
+//! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log
+//! and the bucket tell), `publish` (the check of a whole `publication`, and everything `derived`
+//! from it), `assembly` and `extras` (pure: one rendition from many chunks, and what is made
+//! beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was
+//! measured), `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and
+//! where), `poster` and `storyboard` (the preview pictures), `part` (pure: which object is what,
+//! for repairs).
 
 mod assembly;
 mod checks;

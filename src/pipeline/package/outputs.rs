@@ -1,4 +1,5 @@
-//! What the tasks of a job made: their `done` messages, and the objects that hold lists too long for a message.
+//! What the tasks of a job made: their `done` messages, and the objects that hold lists too long
+//! for a message.
 
 use storage::Digest;
 use streams::task::TaskName;
@@ -13,7 +14,8 @@ use crate::job::{JobState, Jobs};
 /// What keeps an output from being published.
 #[derive(Debug)]
 pub enum Fault {
-    /// The output of these tasks is not what it was, or not what it should be: they must be done again.
+    /// The output of these tasks is not what it was, or not what it should be: they must be done
+    /// again.
     Tasks(Vec<(TaskName, String)>),
     /// Nothing of the output is to blame.
     Other(Failure),
@@ -38,7 +40,9 @@ impl From<Failure> for Fault {
 /// A task whose list is not what it was, or a result that is not in the log.
 pub async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
     let mut made = Vec::new();
-    let plan = state.plan().ok_or_else(|| Failure::internal("The job has no plan"))?;
+    let plan = state
+        .plan()
+        .ok_or_else(|| Failure::internal("The job has no plan"))?;
     for planned in &plan.tasks {
         made.push(output(jobs, state, planned.task).await?);
     }
@@ -51,7 +55,8 @@ pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Res
     let subject = subject::work(&state.job_id, WorkKind::Done, name);
     let recorded = jobs.log.last(topology::WORK, &subject).await;
     let Some(recorded) = recorded else {
-        // The set was complete when `finish` was queued. The work stream lost a message since: plan again.
+        // The set was complete when `finish` was queued. The work stream lost a message since: plan
+        // again.
         return Err(Failure::internal(&format!("The result of {name} is not in the log")).into());
     };
 
@@ -83,7 +88,10 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
     if Digest::of(&bytes).sha256 != object.sha256 {
         return Err(Fault::task(
             task,
-            format!("{} has another content than it was written with.", object.key),
+            format!(
+                "{} has another content than it was written with.",
+                object.key
+            ),
         ));
     }
 

@@ -41,7 +41,8 @@ pub struct Standing {
     pub segments: BTreeMap<u32, (u64, u64, String)>,
 }
 
-/// Every object that tasks made, by its key: what it is, and which task makes it. Nothing for what does not fit together.
+/// Every object that tasks made, by its key: what it is, and which task makes it. Nothing for what
+/// does not fit together.
 #[must_use]
 pub fn parts(plan: &Planned, keys: &JobKeys, made: &[Made]) -> BTreeMap<String, (TaskName, Part)> {
     let mut parts = BTreeMap::new();

@@ -3,8 +3,9 @@
 use storage::{Digest, revised, revision_of};
 use streams::work::ObjectRef;
 
-/// Where the derived objects of an output go: a job writes them under their plain keys; a repair leaves those that are sound and
-/// still right where they are, and writes the others under keys of its own, since the old ones are cached for a year.
+/// Where the derived objects of an output go: a job writes them under their plain keys; a repair
+/// leaves those that are sound and still right where they are, and writes the others under keys of
+/// its own, since the old ones are cached for a year.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placement<'a> {
     /// The repair; 0 for the job itself.
@@ -36,10 +37,9 @@ impl<'a> Placement<'a> {
     /// The place of an object under exactly this key.
     pub(super) fn at(self, key: String, bytes: &[u8]) -> Place<'a> {
         let digest = Digest::of(bytes);
-        let stands = self
-            .sound
-            .iter()
-            .find(|object| object.key == key && object.size == digest.size && object.sha256 == digest.sha256);
+        let stands = self.sound.iter().find(|object| {
+            object.key == key && object.size == digest.size && object.sha256 == digest.sha256
+        });
         stands.map_or(Place::Write(key), Place::Stands)
     }
 
@@ -70,15 +70,27 @@ mod tests {
 
     #[test]
     fn a_repair_leaves_what_is_sound_and_right_and_writes_the_rest_beside() {
-        let sound = [object("f/a/index-5.m3u8", b"right"), object("f/b/index.m3u8", b"right")];
+        let sound = [
+            object("f/a/index-5.m3u8", b"right"),
+            object("f/b/index.m3u8", b"right"),
+        ];
         let placement = Placement {
             revision: 36,
             sound: &sound,
         };
 
-        assert_eq!(placement.of("f/a/index.m3u8", b"right"), Place::Stands(&sound[0]));
-        assert_eq!(placement.of("f/a/index.m3u8", b"other").key(), "f/a/index-10.m3u8");
-        assert_eq!(placement.of("f/c/index.m3u8", b"right").key(), "f/c/index-10.m3u8");
+        assert_eq!(
+            placement.of("f/a/index.m3u8", b"right"),
+            Place::Stands(&sound[0])
+        );
+        assert_eq!(
+            placement.of("f/a/index.m3u8", b"other").key(),
+            "f/a/index-10.m3u8"
+        );
+        assert_eq!(
+            placement.of("f/c/index.m3u8", b"right").key(),
+            "f/c/index-10.m3u8"
+        );
 
         let first = Placement {
             revision: 0,

@@ -1,8 +1,9 @@
-//! The playlists of a whole output, and its measured bandwidths. Pure: equal inputs give equal bytes.
+//! The playlists of a whole output, and its measured bandwidths. Pure: equal inputs give equal
+//! bytes.
 
 use media::playlist::{
-    AudioMedia, AudioStream, Bandwidth, IframeVariant, MediaPlaylist, MediaSegment, Multivariant, SubtitleMedia,
-    Variant,
+    AudioMedia, AudioStream, Bandwidth, IframeVariant, MediaPlaylist, MediaSegment, Multivariant,
+    SubtitleMedia, Variant,
 };
 use storage::segment_name;
 use streams::fact::EndedRendition;
@@ -22,15 +23,19 @@ pub(super) fn media(plan: &Planned, rendition: &Assembled) -> String {
 }
 
 fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
-    let segments = rendition.segments.iter().map(|(attempt, segment)| MediaSegment {
-        uri: segment_name(u64::from(segment.n), *attempt),
-        duration: segment.duration,
-        bytes: segment.size,
-    });
+    let segments = rendition
+        .segments
+        .iter()
+        .map(|(attempt, segment)| MediaSegment {
+            uri: segment_name(u64::from(segment.n), *attempt),
+            duration: segment.duration,
+            bytes: segment.size,
+        });
     segments.collect()
 }
 
-/// The multivariant playlist of a job. `folder` leads from where it is to the job's folder: empty, or ending in `/`.
+/// The multivariant playlist of a job. `folder` leads from where it is to the job's folder: empty,
+/// or ending in `/`.
 pub(super) fn multivariant(
     plan: &Planned,
     folder: &str,
@@ -46,13 +51,20 @@ pub(super) fn multivariant(
             .collect(),
         audios: audios(folder, renditions, rate),
         subtitles,
-        captions: plan.video.as_ref().is_some_and(|video| video.picture.captions),
+        captions: plan
+            .video
+            .as_ref()
+            .is_some_and(|video| video.picture.captions),
         iframes: iframes.into_iter().collect(),
     }
     .to_string()
 }
 
-fn variant(folder: &str, made: &Assembled, rate: &dyn Fn(&Assembled) -> Bandwidth) -> Option<Variant> {
+fn variant(
+    folder: &str,
+    made: &Assembled,
+    rate: &dyn Fn(&Assembled) -> Bandwidth,
+) -> Option<Variant> {
     let Rendition::Video(video) = &made.rendition else {
         return None;
     };
@@ -68,7 +80,11 @@ fn variant(folder: &str, made: &Assembled, rate: &dyn Fn(&Assembled) -> Bandwidt
 }
 
 /// Every track of sound once, with its 5.1 rendition beside its stereo one.
-fn audios(folder: &str, renditions: &[Assembled], rate: &dyn Fn(&Assembled) -> Bandwidth) -> Vec<AudioMedia> {
+fn audios(
+    folder: &str,
+    renditions: &[Assembled],
+    rate: &dyn Fn(&Assembled) -> Bandwidth,
+) -> Vec<AudioMedia> {
     let sounds = || {
         renditions.iter().filter_map(|made| match &made.rendition {
             Rendition::Audio(audio) => Some((made, audio)),
@@ -105,7 +121,11 @@ fn uri(folder: &str, made: &Assembled) -> String {
 
 /// The measured rates of a rendition, in bits a second (RFC 8216bis section 4.4.6.2).
 pub(super) fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
-    Bandwidth::measure(&segments(rendition), rendition.timescale, plan.segment.target_duration)
+    Bandwidth::measure(
+        &segments(rendition),
+        rendition.timescale,
+        plan.segment.target_duration,
+    )
 }
 
 /// What `ended` says of a rendition.

@@ -6,13 +6,15 @@ use streams::work::ObjectRef;
 
 use crate::job::receipt::Made;
 
-/// The first good picture, in the order of the plan; else the one with most to see in it. A picture that no
-/// one looked at counts as good.
+/// The first good picture, in the order of the plan; else the one with most to see in it. A picture
+/// that no one looked at counts as good.
 pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
     let mut offered: Vec<(TaskName, &ObjectRef, f64)> = Vec::new();
     for made in made {
         let score = made.output.poster_score.unwrap_or(GOOD);
-        let Some(picture) = &made.output.poster else { continue };
+        let Some(picture) = &made.output.poster else {
+            continue;
+        };
         let offer = (made.task, picture, score);
         // What a repair made takes the place of what its task had made.
         match offered.iter_mut().find(|(task, ..)| *task == made.task) {
@@ -28,7 +30,8 @@ pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
             .iter()
             .reduce(|best, next| if next.2 > best.2 { next } else { best })
     };
-    good.or_else(best).map(|(task, poster, _)| (*task, (*poster).clone()))
+    good.or_else(best)
+        .map(|(task, poster, _)| (*task, (*poster).clone()))
 }
 
 #[cfg(test)]
@@ -68,7 +71,10 @@ mod tests {
             chosen(&[offer(0.0), None, offer(30.0), offer(50.0)]),
             Some("2".to_owned())
         );
-        assert_eq!(chosen(&[offer(0.5), offer(2.0), offer(2.0)]), Some("1".to_owned()));
+        assert_eq!(
+            chosen(&[offer(0.5), offer(2.0), offer(2.0)]),
+            Some("1".to_owned())
+        );
         assert_eq!(chosen(&[offer(0.0), offer(0.0)]), Some("0".to_owned()));
 
         // An older build says nothing of its one poster.

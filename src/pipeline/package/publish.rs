@@ -1,6 +1,8 @@
-//! Publishing: what tasks made is checked as a whole, then everything derived from it is written: playlists, commit and receipt.
+//! Publishing: what tasks made is checked as a whole, then everything derived from it is written:
+//! playlists, commit and receipt.
 //!
-//! A job publishes once. A repair publishes again, beside: what is sound and still right stays where it is.
+//! A job publishes once. A repair publishes again, beside: what is sound and still right stays
+//! where it is.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +28,8 @@ use crate::job::failure::Failure;
 use crate::job::receipt::Receipt;
 
 impl Publication<'_> {
-    /// Checks the output and writes everything derived. All of it is a pure function of the log, so a second writer writes the same.
+    /// Checks the output and writes everything derived. All of it is a pure function of the log, so
+    /// a second writer writes the same.
     ///
     /// # Errors
     /// The tasks that must be done again, or what kept it from being done.
@@ -48,7 +51,10 @@ impl Publication<'_> {
         crash::point("package.playlists");
 
         // The receipt comes last: it says that everything else is in the bucket and reads back.
-        let (key, bytes) = (revised(&self.keys().receipt(), self.revision), receipt.encode());
+        let (key, bytes) = (
+            revised(&self.keys().receipt(), self.revision),
+            receipt.encode(),
+        );
         self.put(&key, bytes.clone(), ObjectKind::Receipt).await?;
         same_bytes(self.jobs, &[(key, bytes)]).await?;
         crash::point("package.receipt");
@@ -66,12 +72,18 @@ impl Publication<'_> {
 
     fn renditions(&self) -> Result<Vec<Assembled>, Fault> {
         let renditions = assemble(self.plan, self.made).map_err(|mismatches| {
-            let tasks = mismatches.into_iter().map(|mismatch| (mismatch.task, mismatch.reason));
+            let tasks = mismatches
+                .into_iter()
+                .map(|mismatch| (mismatch.task, mismatch.reason));
             Fault::Tasks(tasks.collect())
         })?;
 
         if renditions.is_empty() {
-            return Err(Failure::new(Code::VerificationFailed, "The tasks made nothing that fits the plan.").into());
+            return Err(Failure::new(
+                Code::VerificationFailed,
+                "The tasks made nothing that fits the plan.",
+            )
+            .into());
         }
         Ok(renditions)
     }
@@ -81,8 +93,13 @@ impl Publication<'_> {
         let mut renditions = self.renditions()?;
 
         let judgement = judge(self.plan, self.made);
-        let faults = on_the_grid(self.plan, &renditions).err().unwrap_or_default();
-        let faults: Vec<_> = faults.into_iter().chain(judgement.faults.iter().cloned()).collect();
+        let faults = on_the_grid(self.plan, &renditions)
+            .err()
+            .unwrap_or_default();
+        let faults: Vec<_> = faults
+            .into_iter()
+            .chain(judgement.faults.iter().cloned())
+            .collect();
         if !faults.is_empty() {
             return Err(Fault::Tasks(faults));
         }
@@ -90,7 +107,10 @@ impl Publication<'_> {
         let mut derived = self.playlists(&mut renditions);
         let storyboard = self.storyboard(&renditions).await?;
         let index = storyboard.iter().map(|derived| derived.place.key());
-        let index = index.filter(|key| key.ends_with(".vtt")).map(str::to_owned).last();
+        let index = index
+            .filter(|key| key.ends_with(".vtt"))
+            .map(str::to_owned)
+            .last();
         derived.extend(storyboard);
 
         let receipt = self.written(&renditions, judgement, &derived, index);
@@ -109,8 +129,8 @@ impl Publication<'_> {
             file
         };
 
-        // Every playlist is placed before the one that names it, since a repair may leave it under an older
-        // key.
+        // Every playlist is placed before the one that names it, since a repair may leave it under
+        // an older key.
         for rendition in renditions.iter_mut() {
             let key = keys.media_playlist(rendition.name().as_str());
             rendition.playlist = place(&key, playlists::media(plan, rendition));
@@ -121,13 +141,26 @@ impl Publication<'_> {
             iframes::variant(plan, job, renditions, &file)
         });
 
-        let captions: Vec<_> = subtitles(self.made).into_iter().map(|(_, captions)| captions).collect();
+        let captions: Vec<_> = subtitles(self.made)
+            .into_iter()
+            .map(|(_, captions)| captions)
+            .collect();
         let lists = subtitles::playlists(plan, &keys, &captions, renditions);
-        let files: Vec<String> = lists.into_iter().map(|(key, text)| place(&key, text)).collect();
+        let files: Vec<String> = lists
+            .into_iter()
+            .map(|(key, text)| place(&key, text))
+            .collect();
         let captions = subtitles::media(plan, job, &captions, &files);
 
         let rate = |made: &Assembled| playlists::bandwidth(plan, made);
-        let commit = playlists::multivariant(plan, &format!("{job}/"), renditions, &rate, captions, iframes);
+        let commit = playlists::multivariant(
+            plan,
+            &format!("{job}/"),
+            renditions,
+            &rate,
+            captions,
+            iframes,
+        );
 
         // Its key tells which bytes are public, so that every revision has one.
         let place = Place::Write(revised(&keys.commit(), self.revision));
@@ -135,13 +168,17 @@ impl Publication<'_> {
         derived
     }
 
-    /// The sheets and the index. A repair leaves them as they are unless one is damaged, and where they cannot be drawn again.
+    /// The sheets and the index. A repair leaves them as they are unless one is damaged, and where
+    /// they cannot be drawn again.
     async fn storyboard(&self, renditions: &[Assembled]) -> Result<Vec<Derived<'_>>, Fault> {
         let (keys, placement) = (self.keys(), self.placement());
         let folder = format!("{}storyboard-", keys.folder());
 
         let kept = || {
-            let kept = self.sound.iter().filter(|object| object.key.starts_with(&folder));
+            let kept = self
+                .sound
+                .iter()
+                .filter(|object| object.key.starts_with(&folder));
             kept.map(|object| Derived {
                 place: Place::Stands(object),
                 bytes: Bytes::new(),
@@ -150,7 +187,9 @@ impl Publication<'_> {
         };
 
         let sheets = self.plan.storyboard.map_or(0, |storyboard| {
-            storyboard.tiles.div_ceil(storyboard.tiles_per_sheet().max(1)) as usize
+            storyboard
+                .tiles
+                .div_ceil(storyboard.tiles_per_sheet().max(1)) as usize
         });
         // The index is one more object.
         if self.revision > 0 && sheets > 0 && kept().count() == sheets + 1 {
@@ -159,7 +198,8 @@ impl Publication<'_> {
 
         let drawn = storyboard::sheets(self.jobs, self.plan, self.made, self.work_counter).await?;
         let place = |key: String, bytes: &Bytes| placement.of(&key, bytes).key().to_owned();
-        let drawn = drawn.and_then(|sheets| storyboard::objects(&keys, self.plan, renditions, &sheets, place));
+        let drawn = drawn
+            .and_then(|sheets| storyboard::objects(&keys, self.plan, renditions, &sheets, place));
         let Some(drawn) = drawn else {
             return Ok(kept().collect());
         };
@@ -177,7 +217,8 @@ impl Publication<'_> {
         let written = match self.revision {
             // A job writes its playlists again when a task was done again.
             0 => output.put(key, bytes, kind).await,
-            // The keys of a repair are its own, so what the bucket holds under one of them already stays.
+            // The keys of a repair are its own, so what the bucket holds under one of them already
+            // stays.
             _ => output.put_new(key, bytes, kind).await,
         };
 
@@ -201,12 +242,28 @@ impl Publication<'_> {
         let (measured, lengths) = checks(self.plan, renditions);
 
         let mut warnings = self.plan.warnings.clone();
-        warnings.extend(self.made.iter().flat_map(|made| made.output.warnings.iter().cloned()));
-        warnings.extend(judgement.warnings.into_iter().chain(lengths).map(str::to_owned));
+        warnings.extend(
+            self.made
+                .iter()
+                .flat_map(|made| made.output.warnings.iter().cloned()),
+        );
+        warnings.extend(
+            judgement
+                .warnings
+                .into_iter()
+                .chain(lengths)
+                .map(str::to_owned),
+        );
         let poster = poster(self.made);
-        warnings.extend(missing_images(self.plan, poster.is_some(), storyboard.is_some()));
+        warnings.extend(missing_images(
+            self.plan,
+            poster.is_some(),
+            storyboard.is_some(),
+        ));
 
-        let media = renditions.iter().flat_map(|rendition| rendition.objects(&keys));
+        let media = renditions
+            .iter()
+            .flat_map(|rendition| rendition.objects(&keys));
         let beside = extras(self.made).into_iter().map(|(_, object)| object);
         let made: Vec<ObjectRef> = media.chain(beside).collect();
         let lists = self.made.iter().filter_map(|made| made.list.clone());
@@ -224,7 +281,10 @@ impl Publication<'_> {
             output_prefix: self.prefix.clone(),
             accepted_seq: self.accepted_seq,
             revision: self.revision,
-            duration_seconds: renditions.iter().map(Assembled::seconds).fold(0.0, f64::max),
+            duration_seconds: renditions
+                .iter()
+                .map(Assembled::seconds)
+                .fold(0.0, f64::max),
             renditions: renditions
                 .iter()
                 .map(|rendition| playlists::ended(self.plan, rendition))
@@ -265,5 +325,8 @@ fn file_of(key: &str) -> &str {
 /// Each word once, at its first place.
 fn once(words: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    words.into_iter().filter(|word| seen.insert(word.clone())).collect()
+    words
+        .into_iter()
+        .filter(|word| seen.insert(word.clone()))
+        .collect()
 }

@@ -30,7 +30,8 @@ impl Stage for Packager {
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = std::time::Instant::now();
         let result = self.finish(&assignment).await;
-        histogram!("fluxhls_stage_duration_seconds", "stage" => "package").record(started.elapsed());
+        histogram!("fluxhls_stage_duration_seconds", "stage" => "package")
+            .record(started.elapsed());
         result
     }
 }
@@ -52,7 +53,10 @@ impl Packager {
         match self.jobs.owner(prefix).await? {
             Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
                 Code::PrefixInUse,
-                format!("The output place {prefix} belongs to file {}.", owner.file_id),
+                format!(
+                    "The output place {prefix} belongs to file {}.",
+                    owner.file_id
+                ),
             )),
             _ => Ok(()),
         }
@@ -60,7 +64,9 @@ impl Packager {
 
     async fn check(&self, assignment: &Assignment) -> Result<(), Fault> {
         let state = &assignment.state;
-        let plan = state.plan().ok_or_else(|| Failure::internal("The job has no plan"))?;
+        let plan = state
+            .plan()
+            .ok_or_else(|| Failure::internal("The job has no plan"))?;
         let publication = Publication {
             jobs: &self.jobs,
             plan,
@@ -81,8 +87,15 @@ impl Packager {
     }
 
     /// A bad task is done again once; a second failure is final.
-    async fn redo(&self, state: &JobState, tasks: Vec<(TaskName, String)>) -> Result<Product, Failure> {
-        let Some((task, reason)) = tasks.iter().find(|(task, _)| state.work.redo.contains(task)) else {
+    async fn redo(
+        &self,
+        state: &JobState,
+        tasks: Vec<(TaskName, String)>,
+    ) -> Result<Product, Failure> {
+        let Some((task, reason)) = tasks
+            .iter()
+            .find(|(task, _)| state.work.redo.contains(task))
+        else {
             return Ok(Product::Redo(tasks));
         };
 

@@ -1,7 +1,8 @@
-//! The storyboard: the tiles of all chunks joined into sheets, and the WebVTT index that tells which tile belongs to which time.
+//! The storyboard: the tiles of all chunks joined into sheets, and the WebVTT index that tells
+//! which tile belongs to which time.
 //!
-//! A storyboard that cannot be made is a warning. Keys follow from contents and contents from what the chunks made, so that two
-//! finishers write equal bytes.
+//! A storyboard that cannot be made is a warning. Keys follow from contents and contents from what
+//! the chunks made, so that two finishers write equal bytes.
 
 use std::fmt::Write as _;
 
@@ -28,7 +29,8 @@ const QUALITY: u8 = 75;
 /// Objects with tiles that are read ahead.
 const AHEAD: usize = 2;
 
-/// Draws the sheets of the plan's storyboard; nothing where it has none, or where tiles are missing or are not what their tasks made.
+/// Draws the sheets of the plan's storyboard; nothing where it has none, or where tiles are missing
+/// or are not what their tasks made.
 ///
 /// # Errors
 /// Only what the storage says: it may be asked again.
@@ -62,8 +64,8 @@ pub(super) async fn sheets(
     run_blocking(move || sheets.finished()).await
 }
 
-/// What is written of a storyboard: the sheets, and last the index, each with its key. `place` is told the key that follows from the
-/// content, and says under which key it is written.
+/// What is written of a storyboard: the sheets, and last the index, each with its key. `place` is
+/// told the key that follows from the content, and says under which key it is written.
 pub(super) fn objects(
     keys: &JobKeys,
     plan: &Planned,
@@ -79,7 +81,10 @@ pub(super) fn objects(
         })
         .collect();
 
-    let files: Vec<&str> = objects.iter().filter_map(|(key, ..)| key.rsplit('/').next()).collect();
+    let files: Vec<&str> = objects
+        .iter()
+        .filter_map(|(key, ..)| key.rsplit('/').next())
+        .collect();
     let text: Bytes = index(
         plan.storyboard?,
         plan.video.as_ref()?.frame_rate,
@@ -122,7 +127,9 @@ fn parts(plan: &Planned, storyboard: Storyboard, made: &[Made]) -> Option<Vec<Pa
 async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
     let key = &part.object.key;
     match jobs.output.get(key, SMALL_OBJECT).await {
-        Ok(Some(bytes)) if bytes.len() == part.bytes && Digest::of(&bytes).sha256 == part.object.sha256 => {
+        Ok(Some(bytes))
+            if bytes.len() == part.bytes && Digest::of(&bytes).sha256 == part.object.sha256 =>
+        {
             Ok(Some(bytes))
         }
         Ok(_) => {
@@ -133,9 +140,13 @@ async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
     }
 }
 
-async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Failure::internal(&format!("The storyboard was interrupted: {error}")).into())
+    done.map_err(|error| {
+        Failure::internal(&format!("The storyboard was interrupted: {error}")).into()
+    })
 }
 
 /// Sheets in the making: one of them as pixels, those before it as JPEG.
@@ -171,7 +182,10 @@ impl Sheets {
             sheet.draw((x, y), storyboard.width as usize, tile);
 
             self.tiles += 1;
-            if self.tiles.is_multiple_of(storyboard.tiles_per_sheet().max(1)) {
+            if self
+                .tiles
+                .is_multiple_of(storyboard.tiles_per_sheet().max(1))
+            {
                 self.close();
             }
         }
@@ -179,7 +193,9 @@ impl Sheets {
     }
 
     fn close(&mut self) {
-        let Some(sheet) = self.open.take() else { return };
+        let Some(sheet) = self.open.take() else {
+            return;
+        };
         let jpeg = sheet.jpeg(QUALITY);
         if let Err(error) = &jpeg {
             tracing::warn!(%error, "a sheet of the storyboard could not be made");
@@ -202,17 +218,24 @@ impl Sheets {
 fn place(storyboard: Storyboard, tile: u32) -> (u32, (u32, u32)) {
     let per_sheet = storyboard.tiles_per_sheet().max(1);
     let (sheet, place) = (tile / per_sheet, tile % per_sheet);
-    let (column, row) = (place % storyboard.columns.max(1), place / storyboard.columns.max(1));
+    let (column, row) = (
+        place % storyboard.columns.max(1),
+        place / storyboard.columns.max(1),
+    );
     (sheet, (column * storyboard.width, row * storyboard.height))
 }
 
-/// Width and height of the sheet that begins with tile `first`: the last one has only the rows it needs.
+/// Width and height of the sheet that begins with tile `first`: the last one has only the rows it
+/// needs.
 fn sheet_size(storyboard: Storyboard, first: u32) -> (usize, usize) {
     let left = storyboard.tiles.saturating_sub(first);
     let rows = left
         .div_ceil(storyboard.columns.max(1))
         .clamp(1, storyboard.rows.max(1));
-    let (width, height) = (storyboard.columns * storyboard.width, rows * storyboard.height);
+    let (width, height) = (
+        storyboard.columns * storyboard.width,
+        rows * storyboard.height,
+    );
     (width as usize, height as usize)
 }
 
@@ -221,16 +244,24 @@ fn end(renditions: &[Assembled]) -> Option<u128> {
     let top = renditions
         .iter()
         .find(|made| matches!(made.rendition, Rendition::Video(_)))?;
-    let ticks: u64 = top.segments.iter().map(|(_, segment)| segment.duration).sum();
+    let ticks: u64 = top
+        .segments
+        .iter()
+        .map(|(_, segment)| segment.duration)
+        .sum();
     millis(u128::from(ticks), u128::from(top.timescale))
 }
 
-/// The index: one cue for each tile, from its frame to the next one's; the last one ends with the video, `end` milliseconds from zero.
-/// Its links are relative and name a part of a sheet (W3C Media Fragments URI section 4.2.2).
+/// The index: one cue for each tile, from its frame to the next one's; the last one ends with the
+/// video, `end` milliseconds from zero. Its links are relative and name a part of a sheet (W3C
+/// Media Fragments URI section 4.2.2).
 fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[&str]) -> Option<String> {
     let start = |tile: u32| {
         let frame = u128::from(tile) * u128::from(storyboard.interval_frames);
-        let (num, den) = (u128::try_from(rate.num()).ok()?, u128::try_from(rate.den()).ok()?);
+        let (num, den) = (
+            u128::try_from(rate.num()).ok()?,
+            u128::try_from(rate.den()).ok()?,
+        );
         millis(frame * den, num)
     };
 
@@ -246,7 +277,10 @@ fn index(storyboard: Storyboard, rate: Rational, end: u128, sheets: &[&str]) -> 
         let Storyboard { width, height, .. } = storyboard;
         let (from, until) = (clock(start(tile)?), clock(until));
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n{from} --> {until}\n{sheet}#xywh={x},{y},{width},{height}\n");
+        let _ = write!(
+            text,
+            "\n{from} --> {until}\n{sheet}#xywh={x},{y},{width},{height}\n"
+        );
     }
 
     Some(text)
@@ -314,7 +348,12 @@ mod tests {
     #[test]
     fn a_sheet_too_few_or_a_tile_too_few_is_no_storyboard() {
         assert_eq!(
-            index(storyboard(5, 2, 2), Rational::whole(25), 1, &["storyboard-0-a.jpg"]),
+            index(
+                storyboard(5, 2, 2),
+                Rational::whole(25),
+                1,
+                &["storyboard-0-a.jpg"]
+            ),
             None
         );
         let sheets = Sheets::new(storyboard(5, 2, 2)).hang(&[7; 4 * 24]);

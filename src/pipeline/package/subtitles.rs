@@ -14,19 +14,31 @@ pub(super) fn playlists(
     made: &[&SubtitleOutput],
     renditions: &[Assembled],
 ) -> Vec<(String, String)> {
-    let seconds = renditions.iter().map(Assembled::seconds).fold(0.0, f64::max);
+    let seconds = renditions
+        .iter()
+        .map(Assembled::seconds)
+        .fold(0.0, f64::max);
     let playlists = tracks(plan, made).map(|(rendition, output)| {
         let playlist = SubtitlePlaylist {
             uri: file(&output.object.key).to_owned(),
             seconds,
         };
-        (keys.subtitles_playlist(rendition.name.as_str()), playlist.to_string())
+        (
+            keys.subtitles_playlist(rendition.name.as_str()),
+            playlist.to_string(),
+        )
     });
     playlists.collect()
 }
 
-/// The line of each track that was made; `files` are where their playlists lie in the folder of the job, in the same order.
-pub(super) fn media(plan: &Planned, job: &str, made: &[&SubtitleOutput], files: &[String]) -> Vec<SubtitleMedia> {
+/// The line of each track that was made; `files` are where their playlists lie in the folder of the
+/// job, in the same order.
+pub(super) fn media(
+    plan: &Planned,
+    job: &str,
+    made: &[&SubtitleOutput],
+    files: &[String],
+) -> Vec<SubtitleMedia> {
     let media = tracks(plan, made)
         .zip(files)
         .map(|((rendition, _), file)| SubtitleMedia {

@@ -1,4 +1,5 @@
-//! What the tasks of a job published of its renditions so far: results, and ranges of what is not done yet.
+//! What the tasks of a job published of its renditions so far: results, and ranges of what is not
+//! done yet.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +61,10 @@ impl<'a> Told<'a> {
     }
 
     /// The piece a rendition begins with: what all others must fit.
-    pub(super) async fn head(&mut self, rendition: &Rendition) -> Result<Option<Piece>, Unreadable> {
+    pub(super) async fn head(
+        &mut self,
+        rendition: &Rendition,
+    ) -> Result<Option<Piece>, Unreadable> {
         let task = makers(self.plan, rendition, 0)[0].0;
         let work = &self.state.work;
         for k in work.parts.get(&task).into_iter().flatten() {
@@ -75,9 +79,13 @@ impl<'a> Told<'a> {
         Ok(self.done(task).await?.piece(rendition.name()))
     }
 
-    /// What is there of a rendition from segment `listed` on, in order: of each task its result, else its ranges; up to the first task
-    /// that is not done.
-    pub(super) async fn pieces(&mut self, rendition: &Rendition, listed: usize) -> Result<Vec<Piece>, Unreadable> {
+    /// What is there of a rendition from segment `listed` on, in order: of each task its result,
+    /// else its ranges; up to the first task that is not done.
+    pub(super) async fn pieces(
+        &mut self,
+        rendition: &Rendition,
+        listed: usize,
+    ) -> Result<Vec<Piece>, Unreadable> {
         let listed = u32::try_from(listed).unwrap_or(u32::MAX);
         let work = &self.state.work;
         let mut pieces = Vec::new();
@@ -85,7 +93,8 @@ impl<'a> Told<'a> {
         for (task, first) in makers(self.plan, rendition, listed) {
             let name = work.effective(task);
             let ranges = work.parts.get(&name).into_iter().flatten();
-            for k in ranges.filter(|k| first.saturating_add(Part::range(name.duty, **k).1) > listed) {
+            for k in ranges.filter(|k| first.saturating_add(Part::range(name.duty, **k).1) > listed)
+            {
                 pieces.extend(self.part(name, *k).await?.piece(rendition.name()));
             }
 
@@ -106,9 +115,17 @@ impl<'a> Told<'a> {
             let recorded = self.jobs.log.last(topology::WORK, &subject).await;
             let recorded = recorded.ok_or(Unreadable::Missing(task))?;
             let Part {
-                attempt, renditions, ..
+                attempt,
+                renditions,
+                ..
             } = wire::read(&subject, &recorded.payload)?;
-            self.known.insert(subject.clone(), Output { attempt, renditions });
+            self.known.insert(
+                subject.clone(),
+                Output {
+                    attempt,
+                    renditions,
+                },
+            );
         }
 
         self.known.get(&subject).ok_or(Unreadable::Missing(task))
@@ -121,7 +138,13 @@ impl<'a> Told<'a> {
             let made = output(self.jobs, self.state, task).await;
             let made = made.map_err(|fault| unreadable(task, fault))?;
             let (attempt, renditions) = (made.attempt, made.output.renditions);
-            self.known.insert(name.clone(), Output { attempt, renditions });
+            self.known.insert(
+                name.clone(),
+                Output {
+                    attempt,
+                    renditions,
+                },
+            );
         }
         self.known.get(&name).ok_or(Unreadable::Missing(task))
     }
@@ -141,9 +164,15 @@ fn unreadable(task: TaskName, fault: Fault) -> Unreadable {
 fn makers(plan: &Planned, rendition: &Rendition, listed: u32) -> Vec<(TaskName, u32)> {
     match (rendition, &plan.video) {
         (Rendition::Video(_), Some(video)) => {
-            let at = video.chunks.iter().rposition(|first| *first <= listed).unwrap_or(0);
+            let at = video
+                .chunks
+                .iter()
+                .rposition(|first| *first <= listed)
+                .unwrap_or(0);
             let chunks = (0..).zip(&video.chunks).skip(at);
-            chunks.map(|(k, first)| (TaskName::video(k), *first)).collect()
+            chunks
+                .map(|(k, first)| (TaskName::video(k), *first))
+                .collect()
         }
         _ => vec![(TaskName::TRACKS, 0)],
     }

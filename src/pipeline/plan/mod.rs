@@ -1,7 +1,9 @@
-//! Plan: probe the source and decide everything about the job, once, so that any worker encodes the same output.
+//! Plan: probe the source and decide everything about the job, once, so that any worker encodes the
+//! same output.
 //!
-//! In reading order: `stage` (the handler of plan tasks), `source` (whether the object is there), `remux` (the private copy), `sample` (what the
-//! pictures want), `planner` (what these work with), `share` (whose turn it is).
+//! In reading order: `stage` (the handler of plan tasks), `source` (whether the object is there),
+//! `remux` (the private copy), `sample` (what the pictures want), `planner` (what these work with),
+//! `share` (whose turn it is).
 
 mod planner;
 mod remux;

@@ -29,7 +29,8 @@ impl Planner {
         server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))
     }
 
-    /// Does what reads from `server`. A read that failed on the way looks like a short source to whoever reads it.
+    /// Does what reads from `server`. A read that failed on the way looks like a short source to
+    /// whoever reads it.
     pub(super) async fn read<T>(
         &self,
         assignment: &Assignment,
@@ -44,8 +45,8 @@ impl Planner {
 
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
 
-        // ffmpeg ends with exit code 0 on a source that stops in the middle, so the record of the server
-        // decides.
+        // ffmpeg ends with exit code 0 on a source that stops in the middle, so the record of the
+        // server decides.
         match server.fault() {
             Some(fault) => Err(self.context.jobs.classify_source_error(&fault.error).await),
             None => Ok(result),
@@ -60,9 +61,22 @@ impl Planner {
     }
 
     /// Looks into the source.
-    pub(super) async fn probe(&self, assignment: &Assignment, server: &SourceServer) -> Result<Probe, Failure> {
-        let (input, limits) = (self.input(server, false), ProbeLimits::of(self.context.limits));
-        let probed = self.read(assignment, server, ffmpeg::probe(&self.context.tool, &input, &limits));
-        probed.await?.map_err(|error| Failure::from_error(error.code(), &error))
+    pub(super) async fn probe(
+        &self,
+        assignment: &Assignment,
+        server: &SourceServer,
+    ) -> Result<Probe, Failure> {
+        let (input, limits) = (
+            self.input(server, false),
+            ProbeLimits::of(self.context.limits),
+        );
+        let probed = self.read(
+            assignment,
+            server,
+            ffmpeg::probe(&self.context.tool, &input, &limits),
+        );
+        probed
+            .await?
+            .map_err(|error| Failure::from_error(error.code(), &error))
     }
 }

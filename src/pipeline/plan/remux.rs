@@ -1,7 +1,9 @@
-//! The private copy of a source that cannot be entered at a time: TS, PS, FLV, and WebM without cues.
+//! The private copy of a source that cannot be entered at a time: TS, PS, FLV, and WebM without
+//! cues.
 //!
-//! Without it the whole video would be one sequential task. The copy costs one read of the source and no decoding. AVI is not
-//! copied: it tells no presentation times, and those a copy makes up are late by the reordering of its frames.
+//! Without it the whole video would be one sequential task. The copy costs one read of the source
+//! and no decoding. AVI is not copied: it tells no presentation times, and those a copy makes up
+//! are late by the reordering of its frames.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,8 +38,9 @@ pub(super) struct Copied {
 }
 
 impl Planner {
-    /// Copies a source that cannot be entered at a time into a container with an index, where that is worth it and possible. Where it
-    /// is not the job goes on without: slower, not worse. But a source whose clock has to be repaired is nothing without its copy.
+    /// Copies a source that cannot be entered at a time into a container with an index, where that
+    /// is worth it and possible. Where it is not the job goes on without: slower, not worse. But a
+    /// source whose clock has to be repaired is nothing without its copy.
     pub(super) async fn copied(
         &self,
         assignment: &Assignment,
@@ -65,9 +68,12 @@ impl Planner {
         // Sound that is decoded for the copy takes more bytes in it than in the source.
         let size = size.saturating_add(decoded_bytes(probe));
         let who = format!("{}/copy", assignment.state.job_id);
-        let room = self.context.budget.wait(&who, ResourceRequirements::of_copy(size), || {
-            assignment.work_counter.add(1)
-        });
+        let room = self
+            .context
+            .budget
+            .wait(&who, ResourceRequirements::of_copy(size), || {
+                assignment.work_counter.add(1)
+            });
         let Some(_room) = room.await else {
             if is_needed {
                 return Err(Failure::from_code(Code::DiskFull));
@@ -83,14 +89,16 @@ impl Planner {
             .map_err(|error| no_folder(&error))?;
         let input = self.input(server, probe.deep);
 
-        // Matroska does not take every kind of subtitles, and one that it does not take fails the whole copy.
-        // The second try leaves all of them out.
+        // Matroska does not take every kind of subtitles, and one that it does not take fails the
+        // whole copy. The second try leaves all of them out.
         for subtitles in [true, false] {
             let args = argv::remux(&input, probe, subtitles);
             let run = self.copy(&args, folder.path(), server, size);
             let end = self.read(assignment, server, run).await??;
             if end == End::Finished {
-                return self.publish(assignment, &folder.path().join(argv::COPY), probe).await;
+                return self
+                    .publish(assignment, &folder.path().join(argv::COPY), probe)
+                    .await;
             }
         }
 
@@ -103,8 +111,15 @@ impl Planner {
         Ok(None)
     }
 
-    async fn copy(&self, args: &[String], folder: &Path, server: &SourceServer, size: u64) -> Result<End, Failure> {
-        // No one reads the ticks. That the copy moves is seen by the bytes that are read from the source.
+    async fn copy(
+        &self,
+        args: &[String],
+        folder: &Path,
+        server: &SourceServer,
+        size: u64,
+    ) -> Result<End, Failure> {
+        // No one reads the ticks. That the copy moves is seen by the bytes that are read from the
+        // source.
         let (ticks, _) = watch::channel(Tick::default());
         let exit = ffmpeg::run(Run {
             tool: &self.context.tool,
@@ -120,8 +135,8 @@ impl Planner {
         .await
         .map_err(|error| Failure::of_host("ffmpeg could not be run", &error))?;
 
-        // A full disk is the fault of this host and ends the attempt. Any other end only says that this
-        // source cannot be copied.
+        // A full disk is the fault of this host and ends the attempt. Any other end only says that
+        // this source cannot be copied.
         if exit.code() == Some(Code::DiskFull) {
             return Err(Failure::from_code(Code::DiskFull));
         }
@@ -133,16 +148,26 @@ impl Planner {
     }
 
     /// Puts the copy beside the output and probes it there, as the tasks will read it.
-    async fn publish(&self, assignment: &Assignment, file: &Path, original: &Probe) -> Result<Option<Copied>, Failure> {
+    async fn publish(
+        &self,
+        assignment: &Assignment,
+        file: &Path,
+        original: &Probe,
+    ) -> Result<Option<Copied>, Failure> {
         let key = storage::source_copy(assignment.state.job_id.as_str());
-        let opened = tokio::fs::File::open(file).await.map_err(|error| no_folder(&error))?;
+        let opened = tokio::fs::File::open(file)
+            .await
+            .map_err(|error| no_folder(&error))?;
 
-        // Bytes that are read for the upload count as work, so that a long upload is not taken for a task
-        // that hangs.
+        // Bytes that are read for the upload count as work, so that a long upload is not taken for
+        // a task that hangs.
         let work_counter = assignment.work_counter.clone();
-        let pieces = futures::StreamExt::inspect(ReaderStream::with_capacity(opened, 1 << 18), move |piece| {
-            work_counter.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
-        });
+        let pieces = futures::StreamExt::inspect(
+            ReaderStream::with_capacity(opened, 1 << 18),
+            move |piece| {
+                work_counter.add(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
+            },
+        );
 
         let stored = match self
             .context
@@ -183,12 +208,15 @@ impl Planner {
     }
 }
 
-/// The probe of a copy, with what only the source could tell: what was done to its clock, which of its tracks were not copied, and which belong
-/// together, since Matroska has no programmes.
+/// The probe of a copy, with what only the source could tell: what was done to its clock, which of
+/// its tracks were not copied, and which belong together, since Matroska has no programmes.
 fn remember(copy: Probe, original: &Probe) -> Probe {
     let kinds = argv::copied_streams(original);
     let copied = kinds.iter().flat_map(|(_, streams)| streams);
-    let places: BTreeMap<u32, u32> = copied.zip(0..).map(|(stream, place)| (stream.index, place)).collect();
+    let places: BTreeMap<u32, u32> = copied
+        .zip(0..)
+        .map(|(stream, place)| (stream.index, place))
+        .collect();
     let place = |index: &u32| places.get(index).copied();
 
     let programmes = original
@@ -199,7 +227,11 @@ fn remember(copy: Probe, original: &Probe) -> Probe {
     // The numbers of tracks that were not copied follow those of the copy, so that none names two
     // tracks.
     let mut streams = copy.streams;
-    let first = streams.iter().map(|stream| stream.index + 1).max().unwrap_or(0);
+    let first = streams
+        .iter()
+        .map(|stream| stream.index + 1)
+        .max()
+        .unwrap_or(0);
     let lost = original
         .streams
         .iter()
@@ -225,7 +257,10 @@ fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
         .filter(|stream| stream.is_media())
         .filter_map(|stream| stream.start)
         .min();
-    let found = copy.end().zip(start).map_or(0.0, |(end, start)| end - start.as_f64());
+    let found = copy
+        .end()
+        .zip(start)
+        .map_or(0.0, |(end, start)| end - start.as_f64());
 
     if (found - wanted).abs() <= 1.0_f64.max(wanted * 0.01) {
         return Ok(());
@@ -252,11 +287,16 @@ fn is_worth_it(probe: &Probe) -> bool {
             .filter(|stream| stream.is_media())
             .filter_map(|stream| stream.start)
     };
-    let is_late = starts().max() > starts().min().and_then(|first| first.checked_add(Rational::whole(1)));
+    let is_late = starts().max()
+        > starts()
+            .min()
+            .and_then(|first| first.checked_add(Rational::whole(1)));
 
     let known = |name| matches!(name, "mpegts" | "mpeg" | "flv" | "matroska" | "webm");
     let is_enough = |main| is_late || long(main);
-    !probe.seekable && probe.container.split(',').any(known) && probe.main_video().is_some_and(is_enough)
+    !probe.seekable
+        && probe.container.split(',').any(known)
+        && probe.main_video().is_some_and(is_enough)
 }
 
 /// Bytes that sound takes, at most, which is decoded for the copy.
@@ -264,7 +304,11 @@ fn decoded_bytes(probe: &Probe) -> u64 {
     let bytes = probe.streams.iter().filter_map(|stream| {
         let channels = argv::decoded_channels(stream)?;
         let seconds = stream.end? - stream.start.map_or(0.0, Rational::as_f64);
-        Some((seconds.max(0.0) * f64::from(SAMPLE_RATE)) as u64 * u64::from(channels.clamp(2, 6)) * 2)
+        Some(
+            (seconds.max(0.0) * f64::from(SAMPLE_RATE)) as u64
+                * u64::from(channels.clamp(2, 6))
+                * 2,
+        )
     });
     bytes.sum()
 }

@@ -1,9 +1,9 @@
-//! A publisher's share of the queue: the jobs of one who sends thousands wait to be planned, so that the first chunks of all others find
-//! no long queue.
+//! A publisher's share of the queue: the jobs of one who sends thousands wait to be planned, so
+//! that the first chunks of all others find no long queue.
 //!
-//! No one waits while the fleet has room. Where first chunks pile up, or one publisher has plenty of jobs in
-//! work, a job of a publisher that has its share already is put off, before an attempt is counted. A share is
-//! what all jobs in work come to for each of their publishers.
+//! No one waits while the fleet has room. Where first chunks pile up, or one publisher has plenty
+//! of jobs in work, a job of a publisher that has its share already is put off, before an attempt
+//! is counted. A share is what all jobs in work come to for each of their publishers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use crate::job::{JobState, Jobs};
 /// Jobs whose publishers are remembered.
 const REMEMBERED: usize = 10_000;
 
-/// First chunks that may wait, and jobs of one publisher that may be in work, however small the fleet is.
+/// First chunks that may wait, and jobs of one publisher that may be in work, however small the
+/// fleet is.
 const FEW: (u64, u64) = (8, 16);
 
 /// Seconds between two looks at a job that waits, at least and at most.
@@ -41,7 +42,10 @@ struct Publisher(Option<Arc<str>>);
 
 impl Publisher {
     fn of(upload: &Upload) -> Self {
-        let name = upload.uploaded_by.as_deref().or(upload.project_id.as_deref());
+        let name = upload
+            .uploaded_by
+            .as_deref()
+            .or(upload.project_id.as_deref());
         Self(name.map(Arc::from))
     }
 }
@@ -62,8 +66,8 @@ impl Shares {
             return None;
         }
 
-        // The counts of the queues are asked for first: the list of all jobs costs more, and is needed only
-        // where room is short.
+        // The counts of the queues are asked for first: the list of all jobs costs more, and is
+        // needed only where room is short.
         let (hi, lo) = jobs.encoding().await;
         let room = Room::of(hi, lo);
         if room.is_wide(hi, lo) {
@@ -79,7 +83,9 @@ impl Shares {
         }
 
         let waiting = jobs.log.backlog(Class::Plan, Lane::Hi).await.in_flight;
-        Some(Duration::from_secs((waiting / LOOKS).clamp(PAUSE.0, PAUSE.1)))
+        Some(Duration::from_secs(
+            (waiting / LOOKS).clamp(PAUSE.0, PAUSE.1),
+        ))
     }
 
     async fn publisher(&self, jobs: &Jobs, job: &JobId) -> Publisher {
@@ -89,8 +95,10 @@ impl Shares {
 
         let accepted = subject::fact(job, FactKind::Accepted);
         let recorded = jobs.log.last(topology::JOBS, &accepted).await;
-        let accepted: Option<Accepted> = recorded.and_then(|fact| serde_json::from_slice(&fact.payload).ok());
-        let publisher = accepted.map_or_else(Publisher::default, |fact| Publisher::of(&fact.upload));
+        let accepted: Option<Accepted> =
+            recorded.and_then(|fact| serde_json::from_slice(&fact.payload).ok());
+        let publisher =
+            accepted.map_or_else(Publisher::default, |fact| Publisher::of(&fact.upload));
         self.publishers.insert(job.clone(), publisher.clone());
         publisher
     }
@@ -102,7 +110,9 @@ async fn encoding(jobs: &Jobs) -> BTreeSet<JobId> {
         .log
         .subjects(topology::TASKS, &subject::tasks_in(Class::Encode, None))
         .await;
-    let keys = queued.keys().filter_map(|subject| subject::parse_task(subject));
+    let keys = queued
+        .keys()
+        .filter_map(|subject| subject::parse_task(subject));
     keys.map(|key| key.job_id).collect()
 }
 
@@ -132,7 +142,12 @@ impl Room {
     }
 
     /// Whether a publisher has to wait for others, by how many jobs of each are in work.
-    fn is_taken(self, active: &BTreeMap<Publisher, u64>, publisher: &Publisher, hi: Backlog) -> bool {
+    fn is_taken(
+        self,
+        active: &BTreeMap<Publisher, u64>,
+        publisher: &Publisher,
+        hi: Backlog,
+    ) -> bool {
         let own = active.get(publisher).copied().unwrap_or(0);
         let all: u64 = active.values().sum();
         let publishers = active.len() as u64 + u64::from(own == 0);

@@ -1,4 +1,5 @@
-//! Whether an event's object is there, whole, and the one that was meant. Asked before an attempt is counted.
+//! Whether an event's object is there, whole, and the one that was meant. Asked before an attempt
+//! is counted.
 
 use media::ladder::Limits;
 use storage::{ObjectMeta, Source, Storage};
@@ -87,7 +88,8 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
         return Look::Failed(Failure::from_code(Code::EmptyInput));
     }
 
-    // An entity tag is quoted (RFC 9110, section 8.8.3), and events name it with the quotes or without.
+    // An entity tag is quoted (RFC 9110, section 8.8.3), and events name it with the quotes or
+    // without.
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
         (Some(meant), Some(found)) if bare(meant) != bare(found) => {
@@ -97,9 +99,14 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
     }
 }
 
-/// Whether the task can start: a source that is on its way is waited for, from when the event was taken in, and a denied one from when it
-/// was first denied.
-pub(super) async fn readiness(jobs: &Jobs, look: Look, state: &JobState, task: TaskName) -> Readiness {
+/// Whether the task can start: a source that is on its way is waited for, from when the event was
+/// taken in, and a denied one from when it was first denied.
+pub(super) async fn readiness(
+    jobs: &Jobs,
+    look: Look,
+    state: &JobState,
+    task: TaskName,
+) -> Readiness {
     match look {
         Look::Found(_) => Readiness::Ready(Reservation::default()),
         Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::from_code(code)),

@@ -27,7 +27,12 @@ impl Stage for Planner {
         let look = self.look(state).await;
         if let Look::Found(found) = &look {
             let source = found.source(&self.context.storage);
-            if let Some(readiness) = self.context.jobs.look_at_denied_source(&source, state, task).await {
+            if let Some(readiness) = self
+                .context
+                .jobs
+                .look_at_denied_source(&source, state, task)
+                .await
+            {
                 return readiness;
             }
         }
@@ -43,7 +48,10 @@ impl Stage for Planner {
         if let Some((owner, _)) = self.context.jobs.owner(prefix).await?
             && owner.file_id != *state.file_id()
         {
-            let text = format!("The output place {prefix} belongs to file {}.", owner.file_id);
+            let text = format!(
+                "The output place {prefix} belongs to file {}.",
+                owner.file_id
+            );
             return Err(Failure::new(Code::PrefixInUse, text));
         }
 
@@ -57,15 +65,16 @@ impl Stage for Planner {
         let server = self.open(found.source(&self.context.storage)).await?;
 
         // The first bytes may tell what the file is where ffprobe only says that it cannot be read.
-        let probe = self
-            .probe(&assignment, &server)
-            .await
-            .map_err(|failure| match sniffed.explain(failure.code) {
+        let probe = self.probe(&assignment, &server).await.map_err(|failure| {
+            match sniffed.explain(failure.code) {
                 Some(refusal) => Failure::new(refusal.code, refusal.message),
                 None => failure,
-            })?;
+            }
+        })?;
         crash::point("plan.probed");
-        let copied = self.copied(&assignment, &server, found.meta.size, &probe).await?;
+        let copied = self
+            .copied(&assignment, &server, found.meta.size, &probe)
+            .await?;
         crash::point("plan.copied");
 
         let planned = self.decide(&assignment, &found, &probe, copied).await;
@@ -85,10 +94,13 @@ impl Planner {
     /// Chunks that can be encoded at a time, as far as can be seen.
     async fn fleet(&self) -> u32 {
         let (hi, lo) = self.context.jobs.encoding().await;
-        u32::try_from(hi.and(lo).capacity()).unwrap_or(u32::MAX).max(1)
+        u32::try_from(hi.and(lo).capacity())
+            .unwrap_or(u32::MAX)
+            .max(1)
     }
 
-    /// The failure of a source that was gone, or that was first denied and then not there, when its task had started.
+    /// The failure of a source that was gone, or that was first denied and then not there, when its
+    /// task had started.
     fn missing(&self, code: Code, state: &JobState) -> Failure {
         let remedy = match self.context.jobs.source_wait_left(state.accepted.time) {
             Some(_) => Remedy::AwaitSource,
@@ -109,7 +121,11 @@ impl Planner {
     async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<Sniff, Failure> {
         let source = found.source(&self.context.storage);
         let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
-        let head = match source.bucket.get_range(&source.key, &source.etag, range).await {
+        let head = match source
+            .bucket
+            .get_range(&source.key, &source.etag, range)
+            .await
+        {
             Ok(head) => head,
             Err(error) => return Err(self.context.jobs.classify_source_error(&error).await),
         };
@@ -120,20 +136,25 @@ impl Planner {
             return Err(Failure::from_code(code));
         }
 
-        // Whether it is encrypted is said in its index (`moov`, ISO 14496-12), which may lie behind the
-        // media.
+        // Whether it is encrypted is said in its index (`moov`, ISO 14496-12), which may lie behind
+        // the media.
         let Some(at) = sniff::index_at(&head, source.size) else {
             return Ok(sniffed);
         };
         let range = at..(at + sniff::HEAD_BYTES as u64).min(source.size);
-        match source.bucket.get_range(&source.key, &source.etag, range).await {
+        match source
+            .bucket
+            .get_range(&source.key, &source.etag, range)
+            .await
+        {
             Ok(index) if sniff::is_protected(&index) => Err(Failure::from_code(Code::Protected)),
             Ok(_) => Ok(sniffed),
             Err(error) => Err(self.context.jobs.classify_source_error(&error).await),
         }
     }
 
-    /// Decides by what is in the copy, where there is one, and calls it by what the source itself is.
+    /// Decides by what is in the copy, where there is one, and calls it by what the source itself
+    /// is.
     async fn decide(
         &self,
         assignment: &Assignment,
@@ -161,7 +182,10 @@ impl Planner {
             fleet: self.fleet().await,
         };
 
-        let (read, copy) = copied.map_or_else(|| (probe.clone(), None), |copied| (copied.probe, Some(copied.copy)));
+        let (read, copy) = copied.map_or_else(
+            || (probe.clone(), None),
+            |copied| (copied.probe, Some(copied.copy)),
+        );
         let mut draft = ladder::plan(&read, pin, &settings, &self.context.ffmpeg_version)
             .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
         draft.source.container.clone_from(&probe.container);
@@ -175,7 +199,8 @@ impl Planner {
         let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {
-            let text = format!("The plan of this file has {size} bytes; at most {MAX_FACT} are possible.");
+            let text =
+                format!("The plan of this file has {size} bytes; at most {MAX_FACT} are possible.");
             return Err(Failure::new(Code::ExceedsPolicy, text));
         }
         Ok(planned)

@@ -1,12 +1,13 @@
-//! Jobs that another system left in the tables: FluxStudio's worker, which took its work from `transcoding_jobs`.
+//! Jobs that another system left in the tables: FluxStudio's worker, which took its work from
+//! `transcoding_jobs`.
 
 use chrono::{DateTime, Utc};
 use entity::prelude::{Files, TranscodingJobs};
 use entity::transcoding_jobs::{Column, Model};
 use entity::{files, transcoding_jobs};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use serde_json::{Map, Value, json};
 
@@ -26,7 +27,8 @@ impl Orphan {
         self.file.deleted_at.is_some()
     }
 
-    /// The upload event that makes it a job of ours. Its own id is the event's identity, so that it has one effect however often it is sent.
+    /// The upload event that makes it a job of ours. Its own id is the event's identity, so that it
+    /// has one effect however often it is sent.
     #[must_use]
     pub fn event(&self) -> Value {
         let (job, file) = (&self.job, &self.file);
@@ -38,10 +40,22 @@ impl Orphan {
         // A size of 0 means that it is not known.
         let optional = [
             ("size", (file.size > 0).then(|| json!(file.size))),
-            ("output_prefix", job.output_prefix.as_ref().map(|prefix| json!(prefix))),
-            ("uploaded_by", file.uploaded_by.as_ref().map(|user| json!(user))),
-            ("project_id", file.project_id.as_ref().map(|project| json!(project))),
-            ("folder_path", file.folder_path.as_ref().map(|path| json!(path))),
+            (
+                "output_prefix",
+                job.output_prefix.as_ref().map(|prefix| json!(prefix)),
+            ),
+            (
+                "uploaded_by",
+                file.uploaded_by.as_ref().map(|user| json!(user)),
+            ),
+            (
+                "project_id",
+                file.project_id.as_ref().map(|project| json!(project)),
+            ),
+            (
+                "folder_path",
+                file.folder_path.as_ref().map(|path| json!(path)),
+            ),
             ("metadata", file.metadata.clone().filter(Value::is_object)),
             ("settings", settings(job)),
         ];
@@ -67,18 +81,24 @@ fn settings(job: &Model) -> Option<Value> {
     (!kept.is_empty()).then_some(Value::Object(kept))
 }
 
-/// The ids of jobs that no event of ours ever spoke of, and that are pending, or processing since before `stuck_before`; oldest first.
+/// The ids of jobs that no event of ours ever spoke of, and that are pending, or processing since
+/// before `stuck_before`; oldest first.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn orphans(db: &impl ConnectionTrait, stuck_before: DateTime<Utc>) -> Result<Vec<String>, DbErr> {
+pub async fn orphans(
+    db: &impl ConnectionTrait,
+    stuck_before: DateTime<Utc>,
+) -> Result<Vec<String>, DbErr> {
     let pending = Condition::any()
         .add(Column::Status.eq("pending"))
         .add(Column::Status.is_null());
     let began = Condition::any()
         .add(Column::StartedAt.lt(stuck_before.naive_utc()))
         .add(Column::StartedAt.is_null());
-    let stuck = Condition::all().add(Column::Status.eq("processing")).add(began);
+    let stuck = Condition::all()
+        .add(Column::Status.eq("processing"))
+        .add(began);
 
     // Only our facts set `accepted_seq`, so a row without one is the old system's.
     TranscodingJobs::find()
@@ -98,6 +118,9 @@ pub async fn orphans(db: &impl ConnectionTrait, stuck_before: DateTime<Utc>) -> 
 /// # Errors
 /// When the database cannot be read.
 pub async fn orphan(db: &impl ConnectionTrait, id: &str) -> Result<Option<Orphan>, DbErr> {
-    let found = TranscodingJobs::find_by_id(id).find_also_related(Files).one(db).await?;
+    let found = TranscodingJobs::find_by_id(id)
+        .find_also_related(Files)
+        .one(db)
+        .await?;
     Ok(found.and_then(|(job, file)| Some(Orphan { job, file: file? })))
 }

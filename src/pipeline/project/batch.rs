@@ -23,11 +23,13 @@ pub(super) struct Applied {
     pub(super) dead: Vec<DeadFact>,
 }
 
-/// Applies `messages`, of which none needs a newer release, within `transaction`, setting aside those that cannot be in the tables. Jobs in `deleted` are known to have been
-/// deleted later; a live projector knows of none.
+/// Applies `messages`, of which none needs a newer release, within `transaction`, setting aside
+/// those that cannot be in the tables. Jobs in `deleted` are known to have been deleted later; a
+/// live projector knows of none.
 ///
 /// # Errors
-/// Only for reasons that are not in the messages; then the transaction is to be dropped and all of it tried again.
+/// Only for reasons that are not in the messages; then the transaction is to be dropped and all of
+/// it tried again.
 pub(super) async fn apply(
     transaction: &DatabaseTransaction,
     references: References,
@@ -43,8 +45,8 @@ pub(super) async fn apply(
         }
     }
 
-    // All at once is the usual case. Where the content of one is refused, each is applied alone, so that no
-    // other is lost with it.
+    // All at once is the usual case. Where the content of one is refused, each is applied alone, so
+    // that no other is lost with it.
     let all = Fold::of(entries.iter().map(|(_, entry)| entry), deleted);
     if attempt(transaction, references, &all).await?.is_none() {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();
@@ -71,7 +73,8 @@ pub(super) async fn attempt(
     references: References,
     changes: &Changes,
 ) -> Result<Option<String>, DbErr> {
-    // `PostgreSQL` refuses every statement after one that failed, unless a savepoint takes that one back.
+    // `PostgreSQL` refuses every statement after one that failed, unless a savepoint takes that one
+    // back.
     let savepoint = transaction.begin().await?;
     match rows::apply(&savepoint, references, changes).await {
         Ok(()) => {

@@ -1,4 +1,5 @@
-//! The metrics of tables and streams: what was projected, what the tables hold, and what the streams hold.
+//! The metrics of tables and streams: what was projected, what the tables hold, and what the
+//! streams hold.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,7 +67,9 @@ impl Census {
             let (answered, ()) = tokio::join!(timeout(LIMIT, self.ask()), queues.tell(&self.nats));
             let answer = match answered {
                 Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(Unusable::Refused(error))) => Err(format!("the tables cannot be used: {}", describe(&error))),
+                Ok(Err(Unusable::Refused(error))) => {
+                    Err(format!("the tables cannot be used: {}", describe(&error)))
+                }
                 Ok(Err(Unusable::Schema(schema))) => Err(schema.to_string()),
                 Err(_) => Err(format!(
                     "the database did not answer within {} seconds; check DATABASE_URL and that the database runs",
@@ -92,14 +95,19 @@ impl Census {
 
         let now = Utc::now();
         let db = &self.database.read().await?;
-        let oldest = |time: Option<DateTime<Utc>>| time.map_or(0.0, |time| (now - time).as_seconds_f64().max(0.0));
+        let oldest = |time: Option<DateTime<Utc>>| {
+            time.map_or(0.0, |time| (now - time).as_seconds_f64().max(0.0))
+        };
         Ok(Answer {
             schema,
             counts: jobs::counts(db).await?,
             stats: jobs::stats(db, now).await?,
             oldest_open: oldest(jobs::oldest(db, &OPEN).await?),
             oldest_pending: oldest(jobs::oldest(db, &OPEN[..1]).await?),
-            tally: checkpoint::read(db).await?.map(|at| at.tally()).unwrap_or_default(),
+            tally: checkpoint::read(db)
+                .await?
+                .map(|at| at.tally())
+                .unwrap_or_default(),
             open: match self.per_job {
                 0 => Vec::new(),
                 limit => jobs::active(db, Some(limit)).await?,
@@ -110,7 +118,9 @@ impl Census {
     /// Publishes the answer; without one, that nothing is known.
     fn tell(&self, answer: Option<Answer>) {
         let known = answer.as_ref();
-        let count = |counts: &BTreeMap<String, u64>, status| float(counts.get(status).copied().unwrap_or(0));
+        let count = |counts: &BTreeMap<String, u64>, status| {
+            float(counts.get(status).copied().unwrap_or(0))
+        };
 
         // What is not known is NaN: the last value would look like a current one.
         for status in STATUSES {
@@ -120,10 +130,14 @@ impl Census {
             gauge!("fluxhls_recent_jobs", "window" => "7d", "status" => status).set(recent);
         }
 
-        let mean = known.and_then(|answer| answer.stats.mean_seconds).unwrap_or(f64::NAN);
+        let mean = known
+            .and_then(|answer| answer.stats.mean_seconds)
+            .unwrap_or(f64::NAN);
         gauge!("fluxhls_recent_job_duration_average_seconds", "window" => "7d").set(mean);
-        gauge!("fluxhls_oldest_open_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_open));
-        gauge!("fluxhls_oldest_pending_job_age_seconds").set(known.map_or(f64::NAN, |answer| answer.oldest_pending));
+        gauge!("fluxhls_oldest_open_job_age_seconds")
+            .set(known.map_or(f64::NAN, |answer| answer.oldest_open));
+        gauge!("fluxhls_oldest_pending_job_age_seconds")
+            .set(known.map_or(f64::NAN, |answer| answer.oldest_pending));
 
         // A counter has no value for unknown, so it keeps its last one.
         if let Some(answer) = known {
@@ -181,7 +195,8 @@ fn total(tally: Tally) {
         (Outcome::Failed, tally.failed),
         (Outcome::Canceled, tally.canceled),
     ] {
-        counter!("fluxhls_jobs_finished_total", "outcome" => outcome.as_str()).absolute(count(jobs));
+        counter!("fluxhls_jobs_finished_total", "outcome" => outcome.as_str())
+            .absolute(count(jobs));
     }
 }
 
@@ -198,22 +213,29 @@ fn touch() {
 
 /// Counts a committed batch. A rebuild is not counted: its facts were, when they came.
 pub(super) fn count(applied: &Applied) {
-    for (result, facts) in [("applied", applied.entries.len()), ("dead", applied.dead.len())] {
+    for (result, facts) in [
+        ("applied", applied.entries.len()),
+        ("dead", applied.dead.len()),
+    ] {
         counter!("fluxhls_projection_facts_total", "result" => result)
             .increment(u64::try_from(facts).unwrap_or(u64::MAX));
     }
 
     for entry in &applied.entries {
-        let Fact::Ended(ended) = &entry.fact else { continue };
+        let Fact::Ended(ended) = &entry.fact else {
+            continue;
+        };
         let outcome = ended.outcome.as_str();
-        histogram!("fluxhls_job_duration_seconds", "outcome" => outcome).record(ended.elapsed_seconds);
+        histogram!("fluxhls_job_duration_seconds", "outcome" => outcome)
+            .record(ended.elapsed_seconds);
         if let Some(error) = &ended.error {
             counter!("fluxhls_jobs_failed_total", "code" => error.code.as_str()).increment(1);
         }
     }
 }
 
-/// Says where the projector is: how many facts the tables are behind, and whether another one writes them.
+/// Says where the projector is: how many facts the tables are behind, and whether another one
+/// writes them.
 pub(super) fn stand(lag: u64, standby: bool) {
     gauge!("fluxhls_projection_lag_messages").set(float(lag));
     gauge!("fluxhls_projection_standby").set(if standby { 1.0 } else { 0.0 });

@@ -71,7 +71,8 @@ pub(super) struct FilePatch {
 }
 
 impl FilePatch {
-    /// The same patch of a job that was deleted: the guards of an existing row move as they did, and nothing else.
+    /// The same patch of a job that was deleted: the guards of an existing row move as they did,
+    /// and nothing else.
     pub(super) fn silenced(self) -> Self {
         Self {
             status: None,

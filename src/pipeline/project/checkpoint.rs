@@ -1,14 +1,18 @@
 //! How far the tables are, and the proof that the log is still the one they came from.
 //!
-//! Sequences alone prove nothing: a server restored from an older store gives the lost ones out again, to other
-//! messages. So the checkpoint holds the stream's birth and enough of the last message to know it again.
+//! Sequences alone prove nothing: a server restored from an older store gives the lost ones out
+//! again, to other messages. So the checkpoint holds the stream's birth and enough of the last
+//! message to know it again.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::prelude::ProjectionCheckpoint;
 use entity::projection_checkpoint::{Column, Model};
 use jetstream::StoredMessage;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _,
+};
 use sha2::{Digest as _, Sha256};
 use streams::topology;
 
@@ -94,12 +98,19 @@ impl Checkpoint {
 
 /// Reads the checkpoint; none when nothing was ever projected.
 pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Option<Checkpoint>, DbErr> {
-    Ok(ProjectionCheckpoint::find_by_id(NAME).one(db).await?.map(Checkpoint))
+    Ok(ProjectionCheckpoint::find_by_id(NAME)
+        .one(db)
+        .await?
+        .map(Checkpoint))
 }
 
-/// Moves the checkpoint if it still is at `from`; false where it is not. Done first in a transaction, this also
-/// makes a second projector wait here, and then find out that it lost.
-pub(super) async fn advance(db: &impl ConnectionTrait, from: &Checkpoint, to: &Checkpoint) -> Result<bool, DbErr> {
+/// Moves the checkpoint if it still is at `from`; false where it is not. Done first in a
+/// transaction, this also makes a second projector wait here, and then find out that it lost.
+pub(super) async fn advance(
+    db: &impl ConnectionTrait,
+    from: &Checkpoint,
+    to: &Checkpoint,
+) -> Result<bool, DbErr> {
     // Another stream may have reached the same sequence, so its birth is compared, too.
     let moved = ProjectionCheckpoint::update_many()
         .col_expr(Column::Seq, Expr::value(to.0.seq))
@@ -115,20 +126,30 @@ pub(super) async fn advance(db: &impl ConnectionTrait, from: &Checkpoint, to: &C
     Ok(moved.rows_affected == 1)
 }
 
-/// Adds to the counts, in the transaction that moves the checkpoint: so each job counts once, whatever dies.
+/// Adds to the counts, in the transaction that moves the checkpoint: so each job counts once,
+/// whatever dies.
 pub(super) async fn count(db: &impl ConnectionTrait, more: Tally) -> Result<(), DbErr> {
     if more == Tally::default() {
         return Ok(());
     }
 
     ProjectionCheckpoint::update_many()
-        .col_expr(Column::JobsAccepted, Expr::col(Column::JobsAccepted).add(more.accepted))
+        .col_expr(
+            Column::JobsAccepted,
+            Expr::col(Column::JobsAccepted).add(more.accepted),
+        )
         .col_expr(
             Column::JobsCompleted,
             Expr::col(Column::JobsCompleted).add(more.completed),
         )
-        .col_expr(Column::JobsFailed, Expr::col(Column::JobsFailed).add(more.failed))
-        .col_expr(Column::JobsCanceled, Expr::col(Column::JobsCanceled).add(more.canceled))
+        .col_expr(
+            Column::JobsFailed,
+            Expr::col(Column::JobsFailed).add(more.failed),
+        )
+        .col_expr(
+            Column::JobsCanceled,
+            Expr::col(Column::JobsCanceled).add(more.canceled),
+        )
         .filter(Column::Name.eq(NAME))
         .exec(db)
         .await

@@ -22,8 +22,9 @@ pub struct DatabaseSettings {
 
 /// The database of the tables, behind a few connections. Clones share them.
 ///
-/// It can be asked within a transaction alone: behind a pooler in transaction mode (PgBouncer) each statement outside
-/// of one may meet another server connection, and preparing and running one are two. See [`migration::begin`].
+/// It can be asked within a transaction alone: behind a pooler in transaction mode (PgBouncer) each
+/// statement outside of one may meet another server connection, and preparing and running one are
+/// two. See [`migration::begin`].
 #[derive(Debug, Clone)]
 pub struct Database(DatabaseConnection);
 
@@ -71,7 +72,8 @@ impl Database {
         migration::begin(&self.0, Purpose::Write).await
     }
 
-    /// Whether transactions that write go on beside each other; in `SQLite` each waits for the one before.
+    /// Whether transactions that write go on beside each other; in `SQLite` each waits for the one
+    /// before.
     #[must_use]
     pub fn has_many_writers(&self) -> bool {
         self.0.get_database_backend() == DbBackend::Postgres

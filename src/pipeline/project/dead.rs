@@ -32,7 +32,8 @@ impl DeadFact {
         self.message.seq
     }
 
-    /// The dead letter: the original bytes and the reason, within what the server takes in one message.
+    /// The dead letter: the original bytes and the reason, within what the server takes in one
+    /// message.
     ///
     /// Its id makes a projector that crashed between publishing and committing publish it once.
     pub(super) fn letter(&self, limit: usize) -> OutboundMessage {
@@ -76,9 +77,17 @@ impl std::fmt::Display for DeadFact {
 pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
-        timeout(LETTER_LIMIT, log.publish_letter(fact.letter(log.max_payload())))
-            .await
-            .map_err(|_| ProjectError::DeadLetter(format!("no answer within {} seconds", LETTER_LIMIT.as_secs())))??;
+        timeout(
+            LETTER_LIMIT,
+            log.publish_letter(fact.letter(log.max_payload())),
+        )
+        .await
+        .map_err(|_| {
+            ProjectError::DeadLetter(format!(
+                "no answer within {} seconds",
+                LETTER_LIMIT.as_secs()
+            ))
+        })??;
     }
     Ok(())
 }

@@ -15,7 +15,8 @@ pub(super) struct Entry {
     pub(super) fact: Fact,
 }
 
-/// The messages before the first that needs a newer release, and why that one does. Nothing behind it may reach the tables before it has.
+/// The messages before the first that needs a newer release, and why that one does. Nothing behind
+/// it may reach the tables before it has.
 pub(super) fn known(mut messages: Vec<StoredMessage>) -> (Vec<StoredMessage>, Option<Unread>) {
     let found = messages.iter().enumerate().find_map(|(index, message)| {
         let unread = Entry::read(message).err()?;
@@ -43,12 +44,16 @@ impl Entry {
 
         // Readers look under the subject, so a body that names another job belongs to neither.
         if fact.head().job_id != job {
-            let why = format!("the body speaks of job {}, not of {job}", fact.head().job_id);
+            let why = format!(
+                "the body speaks of job {}, not of {job}",
+                fact.head().job_id
+            );
             return Err(Unread::broken(subject, why));
         }
 
-        let seq = i64::try_from(message.seq)
-            .map_err(|error| Unread::broken(subject, format!("sequence {}: {error}", message.seq)))?;
+        let seq = i64::try_from(message.seq).map_err(|error| {
+            Unread::broken(subject, format!("sequence {}: {error}", message.seq))
+        })?;
         Ok(Self {
             seq,
             at: message.time.naive_utc().trunc_subsecs(6),

@@ -10,8 +10,8 @@ use streams::Unread;
 use super::feed::FeedError;
 use super::words::describe;
 
-/// How long the transaction of one batch may take. A database that vanished from the network would else be waited for until
-/// the kernel gives up, a quarter of an hour after it came back.
+/// How long the transaction of one batch may take. A database that vanished from the network would
+/// else be waited for until the kernel gives up, a quarter of an hour after it came back.
 pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why the tables could not be brought on. Nothing is lost: the checkpoint is where it was.
@@ -29,7 +29,8 @@ pub enum ProjectError {
     /// The job log could not be read.
     #[error(transparent)]
     Feed(#[from] FeedError),
-    /// A fact needs a newer release. What is behind it in the log waits with it, since the order of facts is their meaning.
+    /// A fact needs a newer release. What is behind it in the log waits with it, since the order of
+    /// facts is their meaning.
     #[error("{0}; the tables stop before it: upgrade the processes with the role project first")]
     Newer(#[from] Unread),
     /// A dead letter was not taken.

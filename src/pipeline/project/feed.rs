@@ -1,8 +1,8 @@
 //! The job log as a gapless feed of facts from a given sequence on.
 //!
-//! `async_nats` has an ordered consumer that mends itself, but in doing so it trusts sequences, and after the log lost its
-//! tail those lie. This one never mends itself: whatever is not the next message ends it with an error, and who opens a
-//! new one verifies the checkpoint first.
+//! `async_nats` has an ordered consumer that mends itself, but in doing so it trusts sequences, and
+//! after the log lost its tail those lie. This one never mends itself: whatever is not the next
+//! message ends it with an error, and who opens a new one verifies the checkpoint first.
 
 use std::time::Duration;
 
@@ -123,7 +123,8 @@ impl Feed {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: seq + 1,
             },
-            // The position is in the database, in one transaction with the rows; nothing is acknowledged.
+            // The position is in the database, in one transaction with the rows; nothing is
+            // acknowledged.
             ack_policy: AckPolicy::None,
             filter_subject: subject::ALL_FACTS.to_owned(),
             // The consumer may be lost at any time: the next one starts from the checkpoint.
@@ -180,7 +181,10 @@ impl Feed {
             };
 
             if let Some(message) = pull.messages.next().await {
-                self.pull = Some(Pull { fruitful: true, ..pull });
+                self.pull = Some(Pull {
+                    fruitful: true,
+                    ..pull
+                });
                 return self.take(message);
             }
 
@@ -223,7 +227,9 @@ impl Feed {
         message: Result<async_nats::jetstream::Message, async_nats::Error>,
     ) -> Result<StoredMessage, FeedError> {
         let message = message.map_err(|error| FeedError::server("pull from")(&error))?;
-        let info = message.info().map_err(|error| FeedError::server("read")(&error))?;
+        let info = message
+            .info()
+            .map_err(|error| FeedError::server("read")(&error))?;
 
         // Nothing is acknowledged, so a message that got lost on the way would never come again.
         if info.consumer_sequence != self.delivered + 1 {

@@ -1,12 +1,13 @@
 //! The fold of facts into changes: pure, and the same whatever the facts are cut into.
 //!
-//! Two rules keep that so. A job is over when it ended: what comes later in the log, from a worker that had not heard,
-//! changes nothing, and after `pruned` nothing at all does. And a file follows the job accepted last: once a newer one
-//! is accepted, facts of an older one pass it by.
+//! Two rules keep that so. A job is over when it ended: what comes later in the log, from a worker
+//! that had not heard, changes nothing, and after `pruned` nothing at all does. And a file follows
+//! the job accepted last: once a newer one is accepted, facts of an older one pass it by.
 //!
-//! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the row of the
-//! file as it is: an API may have it. A rebuild knows all tombstones beforehand: it neither makes the row of a
-//! file again for jobs that were deleted, nor writes into one what they had to say.
+//! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the
+//! row of the file as it is: an API may have it. A rebuild knows all tombstones beforehand: it
+//! neither makes the row of a file again for jobs that were deleted, nor writes into one what they
+//! had to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,18 +28,24 @@ pub(super) struct Fold {
     files: BTreeMap<FileId, FileFold>,
     tombstones: BTreeMap<FileId, EventOrder>,
     deleted: BTreeSet<JobId>,
-    /// What deleted jobs had to say to their files: a row that is there has seen it, and its guards tell so.
+    /// What deleted jobs had to say to their files: a row that is there has seen it, and its guards
+    /// tell so.
     deleted_files: BTreeMap<FileId, FileFold>,
 }
 
 impl Fold {
     /// The changes of a run of facts.
     ///
-    /// Jobs in `deleted` are known to have been deleted later: of those only the end of their rows counts.
-    pub(super) fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>, deleted: &BTreeSet<JobId>) -> Changes {
+    /// Jobs in `deleted` are known to have been deleted later: of those only the end of their rows
+    /// counts.
+    pub(super) fn of<'a>(
+        entries: impl IntoIterator<Item = &'a Entry>,
+        deleted: &BTreeSet<JobId>,
+    ) -> Changes {
         let mut fold = Self::default();
         for entry in entries {
-            if matches!(entry.fact, Fact::Pruned(_)) || !deleted.contains(&entry.fact.head().job_id) {
+            if matches!(entry.fact, Fact::Pruned(_)) || !deleted.contains(&entry.fact.head().job_id)
+            {
                 fold.push(entry);
             }
         }
@@ -155,12 +162,15 @@ impl JobFold {
                 patch.status = Some(PROCESSING);
                 patch.started_at = Some(entry.at);
             }
-            Fact::Playable(playable) => patch.manifest_url = Some(Some(playable.manifest_url.clone())),
+            Fact::Playable(playable) => {
+                patch.manifest_url = Some(Some(playable.manifest_url.clone()))
+            }
             Fact::Ended(ended) => {
                 patch.status = Some(ended.outcome.as_str());
                 patch.completed_at = Some(entry.at);
                 patch.progress = Some(final_progress(ended));
-                patch.manifest_url = Some(ended.manifest_url.clone().filter(|_| is_completed(ended)));
+                patch.manifest_url =
+                    Some(ended.manifest_url.clone().filter(|_| is_completed(ended)));
                 patch.error_message = Some(error_message(ended));
             }
             Fact::Pruned(_) => self.pruned = Some(entry.seq),
@@ -198,7 +208,8 @@ impl FileFold {
                     patch.ended = true;
                     if is_completed(ended) {
                         // The URLs of a file are replaced, never cleared.
-                        patch.thumbnail_url = ended.thumbnail_url.clone().or(patch.thumbnail_url.take());
+                        patch.thumbnail_url =
+                            ended.thumbnail_url.clone().or(patch.thumbnail_url.take());
                         let manifest_url = ended.manifest_url.clone().filter(|_| !ended.superseded);
                         patch.hls_manifest_url = manifest_url.or(patch.hls_manifest_url.take());
                     }
@@ -208,11 +219,15 @@ impl FileFold {
         }
     }
 
-    /// The patch that a fact goes into: the last one, if it goes on with the same job, else a new one. None for a fact of a
-    /// job that is not the newest any more.
+    /// The patch that a fact goes into: the last one, if it goes on with the same job, else a new
+    /// one. None for a fact of a job that is not the newest any more.
     fn patch(&mut self, entry: &Entry) -> Option<&mut FilePatch> {
         let head = entry.fact.head();
-        if self.newest.as_ref().is_some_and(|(newest, _)| *newest != head.job_id) {
+        if self
+            .newest
+            .as_ref()
+            .is_some_and(|(newest, _)| *newest != head.job_id)
+        {
             return None;
         }
 
@@ -287,7 +302,10 @@ fn file_row(accepted: &Accepted, entry: &Entry) -> files::Model {
 }
 
 fn probed(planned: &Planned) -> (i64, String) {
-    (column_size(planned.source.size), planned.source.mime_type.clone())
+    (
+        column_size(planned.source.size),
+        planned.source.mime_type.clone(),
+    )
 }
 
 /// No object store keeps objects that a BIGINT could not count.
@@ -309,6 +327,9 @@ fn final_progress(ended: &Ended) -> i32 {
 
 /// `<code>: <message>` of a failed job.
 fn error_message(ended: &Ended) -> Option<String> {
-    let error = ended.error.as_ref().filter(|_| ended.outcome == Outcome::Failed)?;
+    let error = ended
+        .error
+        .as_ref()
+        .filter(|_| ended.outcome == Outcome::Failed)?;
     Some(format!("{}: {}", error.code, error.message))
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 pub(super) const LIMIT: Duration = Duration::from_secs(3);
 
 /// A count as a gauge has it.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and exact up to 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and exact up to 2^53"
+)]
 pub(super) fn float(count: u64) -> f64 {
     count as f64
 }

@@ -8,8 +8,8 @@ use entity::prelude::{Files, TranscodingJobs};
 use entity::transcoding_jobs::{Column, Model};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, Select,
+    ColumnTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _, Select,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -189,7 +189,10 @@ pub async fn active(db: &impl ConnectionTrait, limit: Option<u64>) -> Result<Vec
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn oldest(db: &impl ConnectionTrait, statuses: &[&str]) -> Result<Option<DateTime<Utc>>, DbErr> {
+pub async fn oldest(
+    db: &impl ConnectionTrait,
+    statuses: &[&str],
+) -> Result<Option<DateTime<Utc>>, DbErr> {
     // `MIN` over no rows is one row that holds NULL.
     let oldest: Option<Option<NaiveDateTime>> = TranscodingJobs::find()
         .select_only()
@@ -214,7 +217,10 @@ pub async fn history(db: &impl ConnectionTrait, limit: u64) -> Result<Vec<Job>, 
     jobs(db, select).await
 }
 
-async fn jobs(db: &impl ConnectionTrait, select: Select<TranscodingJobs>) -> Result<Vec<Job>, DbErr> {
+async fn jobs(
+    db: &impl ConnectionTrait,
+    select: Select<TranscodingJobs>,
+) -> Result<Vec<Job>, DbErr> {
     let rows = select.find_also_related(Files).all(db).await?;
     let uploaders: BTreeSet<String> = rows
         .iter()
@@ -275,7 +281,9 @@ pub async fn stats(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Stat
 
     // `PostgreSQL` and `SQLite` have no function for a span of time in common.
     let seconds = match db.get_database_backend() {
-        DbBackend::Postgres => "CAST(AVG(EXTRACT(EPOCH FROM completed_at - created_at)) AS DOUBLE PRECISION)",
+        DbBackend::Postgres => {
+            "CAST(AVG(EXTRACT(EPOCH FROM completed_at - created_at)) AS DOUBLE PRECISION)"
+        }
         _ => "AVG((JULIANDAY(completed_at) - JULIANDAY(created_at)) * 86400.0)",
     };
 
@@ -290,7 +298,9 @@ pub async fn stats(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Stat
         .all(db)
         .await?;
 
-    let completed = rows.iter().find(|(status, ..)| status.as_deref() == Some("completed"));
+    let completed = rows
+        .iter()
+        .find(|(status, ..)| status.as_deref() == Some("completed"));
     Ok(Stats {
         since,
         mean_seconds: completed.and_then(|(.., seconds)| *seconds),

@@ -1,4 +1,5 @@
-//! The series of each open job, as the text of a scrape. They vanish with their job, which the recorder's gauges would not.
+//! The series of each open job, as the text of a scrape. They vanish with their job, which the
+//! recorder's gauges would not.
 
 use std::fmt::Write as _;
 
@@ -26,21 +27,34 @@ const USUAL_TYPES: [&str; 12] = [
 /// Renders the series of `jobs`.
 pub(super) fn render(jobs: &[Job]) -> String {
     let mut text = String::new();
-    series(&mut text, "fluxhls_job_info", jobs, |job| Some((labels(job), 1.0)));
+    series(&mut text, "fluxhls_job_info", jobs, |job| {
+        Some((labels(job), 1.0))
+    });
     series(&mut text, "fluxhls_job_progress_ratio", jobs, |job| {
         Some((id(job), f64::from(job.progress) / 100.0))
     });
-    series(&mut text, "fluxhls_job_created_timestamp_seconds", jobs, |job| {
-        Some((id(job), seconds(job.created_at?)))
-    });
-    series(&mut text, "fluxhls_job_started_timestamp_seconds", jobs, |job| {
-        Some((id(job), seconds(job.started_at?)))
-    });
+    series(
+        &mut text,
+        "fluxhls_job_created_timestamp_seconds",
+        jobs,
+        |job| Some((id(job), seconds(job.created_at?))),
+    );
+    series(
+        &mut text,
+        "fluxhls_job_started_timestamp_seconds",
+        jobs,
+        |job| Some((id(job), seconds(job.started_at?))),
+    );
 
     text
 }
 
-fn series(text: &mut String, name: &str, jobs: &[Job], value: impl Fn(&Job) -> Option<(String, f64)>) {
+fn series(
+    text: &mut String,
+    name: &str,
+    jobs: &[Job],
+    value: impl Fn(&Job) -> Option<(String, f64)>,
+) {
     let help = CATALOGUE
         .iter()
         .find(|metric| metric.name == name)
@@ -59,7 +73,10 @@ fn id(job: &Job) -> String {
 fn labels(job: &Job) -> String {
     let settings = job.settings.as_ref();
     let profile = settings.and_then(|settings| settings["profile"].as_str());
-    let mime_type = job.mime_type.as_deref().filter(|found| USUAL_TYPES.contains(found));
+    let mime_type = job
+        .mime_type
+        .as_deref()
+        .filter(|found| USUAL_TYPES.contains(found));
 
     // Names of files and people are no labels.
     format!(
@@ -81,9 +98,13 @@ fn seconds(time: DateTime<Utc>) -> f64 {
     milliseconds / 1000.0
 }
 
-/// A label's value, as the [text format](https://prometheus.io/docs/instrumenting/exposition_formats/) wants it.
+/// A label's value, as the [text
+/// format](https://prometheus.io/docs/instrumenting/exposition_formats/) wants it.
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The percentage of running jobs, beside the checkpoint: it may be lost, and only ever grows.
 //!
-//! Workers publish progress once a second and task, and the next value makes up for a lost one; so this listens to the
-//! messages as they pass and keeps no position.
+//! Workers publish progress once a second and task, and the next value makes up for a lost one; so
+//! this listens to the messages as they pass and keeps no position.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,7 +28,9 @@ const MOST: i32 = 99;
 pub async fn follow(database: Database, nats: Nats) {
     let mut messages = match nats.client.subscribe(subject::ALL_PROGRESS).await {
         Ok(messages) => messages,
-        Err(error) => return tracing::error!(%error, "cannot listen to progress; percentages stay as they are"),
+        Err(error) => {
+            return tracing::error!(%error, "cannot listen to progress; percentages stay as they are");
+        }
     };
 
     let mut latest = HashMap::new();
@@ -60,9 +62,13 @@ fn note(latest: &mut HashMap<JobId, i32>, body: &[u8]) {
 }
 
 /// Whole percent of a share, rounded down, from 0 to 99. What is no number counts as nothing.
-#[expect(clippy::cast_possible_truncation, reason = "the value was clamped to two digits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the value was clamped to two digits"
+)]
 fn percent(share: f64) -> i32 {
-    // A share such as 0.29 times 100 is 28.999…: a millionth of a percent makes up for binary fractions.
+    // A share such as 0.29 times 100 is 28.999…: a millionth of a percent makes up for binary
+    // fractions.
     (share * 100.0 + 1e-6).floor().clamp(0.0, f64::from(MOST)) as i32
 }
 
@@ -82,7 +88,11 @@ async fn raise_in(database: &Database, job: &JobId, percent: i32) -> Result<(), 
 }
 
 /// Raises the percentage of a job that is processing; a lower one changes nothing.
-pub(super) async fn raise(db: &impl ConnectionTrait, job: &JobId, percent: i32) -> Result<(), DbErr> {
+pub(super) async fn raise(
+    db: &impl ConnectionTrait,
+    job: &JobId,
+    percent: i32,
+) -> Result<(), DbErr> {
     TranscodingJobs::update_many()
         .col_expr(Column::Progress, Expr::value(percent))
         .filter(Column::Id.eq(job.as_str()))

@@ -1,4 +1,5 @@
-//! The projector: verifies, rebuilds where it must, follows the log, and starts over after every trouble.
+//! The projector: verifies, rebuilds where it must, follows the log, and starts over after every
+//! trouble.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -60,7 +61,8 @@ impl Projector {
         self.position.subscribe()
     }
 
-    /// Projects until `stop`. No trouble ends it: it pauses, longer each time, and resumes from the checkpoint.
+    /// Projects until `stop`. No trouble ends it: it pauses, longer each time, and resumes from the
+    /// checkpoint.
     pub async fn run(self, stop: CancellationToken) {
         let mut pause = SHORTEST_PAUSE;
         loop {
@@ -77,8 +79,11 @@ impl Projector {
 
             match trouble {
                 Ok(Rewound) => {
-                    self.position.send_modify(|position| position.following = false);
-                    tracing::info!("the tables were rebuilt by another process; resuming from there");
+                    self.position
+                        .send_modify(|position| position.following = false);
+                    tracing::info!(
+                        "the tables were rebuilt by another process; resuming from there"
+                    );
                 }
                 Err(error) => {
                     // Readiness names the release that is needed.
@@ -110,14 +115,18 @@ impl Projector {
 
         loop {
             let mut messages = feed.next().await?;
-            // After a batch of another projector the feed still brings facts that are in the tables.
+            // After a batch of another projector the feed still brings facts that are in the
+            // tables.
             messages.retain(|message| message.seq > at.seq());
             let (mut messages, newer) = entry::known(messages);
 
             while let Some(last) = messages.last() {
                 let to = at.after(last);
                 let apply = self.apply(references, &at, &to, &messages);
-                if timeout(BATCH_LIMIT, apply).await.map_err(|_| ProjectError::Silent)?? {
+                if timeout(BATCH_LIMIT, apply)
+                    .await
+                    .map_err(|_| ProjectError::Silent)??
+                {
                     at = to;
                     self.stand(&at, &feed, false);
                     break;
@@ -125,7 +134,9 @@ impl Projector {
 
                 // Another projector was first, and its batch may end within ours.
                 match checkpoint::read(&self.database.read().await?).await? {
-                    Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => at = theirs,
+                    Some(theirs) if theirs.seq() > at.seq() && theirs.is_same_stream(&at) => {
+                        at = theirs
+                    }
                     _ => return Ok(Rewound),
                 }
                 self.stand(&at, &feed, true);
@@ -149,8 +160,8 @@ impl Projector {
         Ok(References::read(&transaction).await?)
     }
 
-    /// Reports how far behind the log the tables fall while they stand still. Where the log does not answer
-    /// either, no one knows.
+    /// Reports how far behind the log the tables fall while they stand still. Where the log does
+    /// not answer either, no one knows.
     async fn tell_lag(&self) {
         let from = self.position.borrow().seq;
         if let Ok(Ok(feed)) = timeout(LETTER_LIMIT, Feed::open(self.log.nats(), from)).await {
@@ -158,7 +169,8 @@ impl Projector {
         }
     }
 
-    /// The checkpoint to go on from, after the proof that the log still is what the tables came from; rebuilds if not.
+    /// The checkpoint to go on from, after the proof that the log still is what the tables came
+    /// from; rebuilds if not.
     async fn resume(&self) -> Result<Checkpoint, ProjectError> {
         let found = checkpoint::read(&self.database.read().await?).await?;
         let Some(doubt) = self.doubt(found.as_ref()).await? else {
@@ -166,7 +178,10 @@ impl Projector {
             return found.ok_or(ProjectError::Feed(FeedError::Changed));
         };
         if found.is_some() {
-            tracing::warn!(reason = doubt, "the tables do not come from this log; rebuilding them");
+            tracing::warn!(
+                reason = doubt,
+                "the tables do not come from this log; rebuilding them"
+            );
         }
 
         let (at, rebuilt) = rebuild::run(&self.database, &self.log).await?;
@@ -189,8 +204,9 @@ impl Projector {
             return Ok(Some("the log ends before the checkpoint"));
         }
         if at.seq() == 0 || at.seq() < state.first_seq {
-            // Nothing was there yet, or it aged out: no message to compare with, and none that could have changed. A log without any
-            // message says that 0 is its first, and the server refuses to be asked for that one.
+            // Nothing was there yet, or it aged out: no message to compare with, and none that
+            // could have changed. A log without any message says that 0 is its first, and the
+            // server refuses to be asked for that one.
             return Ok(None);
         }
 
@@ -200,7 +216,8 @@ impl Projector {
         Ok((!is_there).then_some("the log holds another message at the checkpoint"))
     }
 
-    /// Applies a batch in one transaction with its checkpoint; false when another projector was first.
+    /// Applies a batch in one transaction with its checkpoint; false when another projector was
+    /// first.
     async fn apply(
         &self,
         references: References,
@@ -217,9 +234,13 @@ impl Projector {
 
         let applied = batch::apply(&transaction, references, messages, &BTreeSet::new()).await?;
         let mut tally = Tally::default();
-        applied.entries.iter().for_each(|entry| tally.push(&entry.fact));
+        applied
+            .entries
+            .iter()
+            .for_each(|entry| tally.push(&entry.fact));
         checkpoint::count(&transaction, tally).await?;
-        // Before the commit that skips their facts: after a crash in between they come again, with equal ids.
+        // Before the commit that skips their facts: after a crash in between they come again, with
+        // equal ids.
         bury(&self.log, &applied.dead).await?;
         transaction.commit().await?;
 

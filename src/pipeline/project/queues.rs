@@ -20,7 +20,8 @@ const LETTERS: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "
 /// Asks the server about the streams of the contract.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
-    /// Where the dead letters that were counted last ended, and the counts: they are read again only where more came or some went.
+    /// Where the dead letters that were counted last ended, and the counts: they are read again
+    /// only where more came or some went.
     letters: Option<(u64, u64, BTreeMap<&'static str, u64>)>,
 }
 
@@ -30,12 +31,16 @@ impl Queues {
         let account = timeout(LIMIT, nats.js.query_account()).await;
         tell_account(account.ok().and_then(Result::ok).as_ref());
 
-        // Each question has a limit of its own, so that one stream without an answer hides no other.
+        // Each question has a limit of its own, so that one stream without an answer hides no
+        // other.
         for name in topology::STREAMS {
             let info = timeout(LIMIT, info(nats, name)).await.ok().flatten();
             tell_stream(name, info.as_ref());
             if name == topology::DEAD {
-                let letters = timeout(LIMIT, self.letters(nats, info)).await.ok().flatten();
+                let letters = timeout(LIMIT, self.letters(nats, info))
+                    .await
+                    .ok()
+                    .flatten();
                 for kind in LETTERS {
                     let held = letters
                         .as_ref()
@@ -53,12 +58,18 @@ impl Queues {
                 Ok(Ok(backlog)) => (float(backlog.waiting), float(backlog.in_flight)),
                 _ => (f64::NAN, f64::NAN),
             };
-            gauge!("fluxhls_queue_messages", "queue" => name.clone(), "state" => "waiting").set(waiting);
-            gauge!("fluxhls_queue_messages", "queue" => name, "state" => "in_flight").set(in_flight);
+            gauge!("fluxhls_queue_messages", "queue" => name.clone(), "state" => "waiting")
+                .set(waiting);
+            gauge!("fluxhls_queue_messages", "queue" => name, "state" => "in_flight")
+                .set(in_flight);
         }
     }
 
-    async fn letters(&mut self, nats: &Nats, info: Option<Info>) -> Option<BTreeMap<&'static str, u64>> {
+    async fn letters(
+        &mut self,
+        nats: &Nats,
+        info: Option<Info>,
+    ) -> Option<BTreeMap<&'static str, u64>> {
         let state = info?.state;
         let bounds = (state.first_sequence, state.last_sequence);
         if let Some((first, last, held)) = &self.letters

@@ -1,7 +1,8 @@
 //! Rebuild: the whole log folded aside, then put into the tables in one transaction.
 //!
-//! Nothing is deleted for not being in the log: rows older than the log, and all columns that no fact sets, stay. A live
-//! projector notices by the checkpoint and goes on from where the rebuild came to.
+//! Nothing is deleted for not being in the log: rows older than the log, and all columns that no
+//! fact sets, stay. A live projector notices by the checkpoint and goes on from where the rebuild
+//! came to.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +51,10 @@ pub async fn rebuild(database: &Database, log: &Log) -> Result<Rebuilt, ProjectE
     run(database, log).await.map(|(_, rebuilt)| rebuilt)
 }
 
-pub(super) async fn run(database: &Database, log: &Log) -> Result<(Checkpoint, Rebuilt), ProjectError> {
+pub(super) async fn run(
+    database: &Database,
+    log: &Log,
+) -> Result<(Checkpoint, Rebuilt), ProjectError> {
     let (references, before) = {
         let transaction = database.read().await?;
         (
@@ -70,16 +74,21 @@ pub(super) async fn run(database: &Database, log: &Log) -> Result<(Checkpoint, R
     let deleted = folded.fold.deleted().clone();
     let changes = folded.fold.into_changes();
     let mut dead = folded.dead;
-    if batch::attempt(&transaction, references, &changes).await?.is_some() {
-        // Something in there is refused. Which fact it is shows only in going through them again, batch by batch.
-        // That finds the broken ones, too.
+    if batch::attempt(&transaction, references, &changes)
+        .await?
+        .is_some()
+    {
+        // Something in there is refused. Which fact it is shows only in going through them again,
+        // batch by batch. That finds the broken ones, too.
         dead.clear();
         let mut feed = Feed::open(log.nats(), 0).await?;
         let mut at = 0;
         while at < folded.to.seq() {
             let mut messages = feed.next().await?;
             messages.retain(|message| message.seq <= folded.to.seq());
-            at = messages.last().map_or(folded.to.seq(), |message| message.seq);
+            at = messages
+                .last()
+                .map_or(folded.to.seq(), |message| message.seq);
             let applied = batch::apply(&transaction, references, &messages, &deleted).await?;
             dead.extend(applied.dead);
         }
@@ -99,7 +108,11 @@ pub(super) async fn run(database: &Database, log: &Log) -> Result<(Checkpoint, R
 /// The delete event of each deleted file.
 async fn tombstones(log: &Log) -> Result<BTreeMap<FileId, EventOrder>, ProjectError> {
     let mut tombstones = BTreeMap::new();
-    for subject in log.subjects(topology::JOBS, subject::ALL_DELETED).await.into_keys() {
+    for subject in log
+        .subjects(topology::JOBS, subject::ALL_DELETED)
+        .await
+        .into_keys()
+    {
         let Some(recorded) = log.last(topology::JOBS, &subject).await else {
             continue;
         };
@@ -107,7 +120,9 @@ async fn tombstones(log: &Log) -> Result<BTreeMap<FileId, EventOrder>, ProjectEr
         match wire::read::<Tombstone>(&subject, &recorded.payload) {
             Ok(tombstone) => drop(tombstones.insert(tombstone.file_id, tombstone.event)),
             Err(unread @ Unread::Newer { .. }) => return Err(unread.into()),
-            Err(unread @ Unread::Broken { .. }) => tracing::error!(%unread, "a deletion cannot be taken into account"),
+            Err(unread @ Unread::Broken { .. }) => {
+                tracing::error!(%unread, "a deletion cannot be taken into account")
+            }
         }
     }
 
@@ -124,8 +139,9 @@ struct Folded {
 
 /// The counts before a rebuild, and the sequence from which on its log adds to them.
 ///
-/// The log may have forgotten jobs that were counted; so where the tables came from this log, the counts go on from the checkpoint. Else all
-/// that the log holds is counted, and no count is lowered.
+/// The log may have forgotten jobs that were counted; so where the tables came from this log, the
+/// counts go on from the checkpoint. Else all that the log holds is counted, and no count is
+/// lowered.
 fn counted(before: Option<&Checkpoint>, state: &feed::LogState) -> (Tally, u64) {
     match before {
         Some(at) if at.is_of(state.created) && at.seq() <= state.last_seq => (at.tally(), at.seq()),
@@ -156,7 +172,9 @@ async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectEr
                 }
                 Err(unread @ Unread::Newer { .. }) => return Err(unread.into()),
                 Err(unread @ Unread::Broken { .. }) => {
-                    folded.dead.push(DeadFact::new(&message, unread.to_string()));
+                    folded
+                        .dead
+                        .push(DeadFact::new(&message, unread.to_string()));
                 }
             }
             folded.facts += 1;

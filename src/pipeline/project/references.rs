@@ -14,7 +14,8 @@ pub(super) struct References {
 }
 
 impl References {
-    /// Looks at the foreign keys of `files`. On `SQLite` there are none: no other application shares its tables.
+    /// Looks at the foreign keys of `files`. On `SQLite` there are none: no other application
+    /// shares its tables.
     pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
         if db.get_database_backend() != DbBackend::Postgres {
             return Ok(Self {
@@ -51,17 +52,32 @@ impl References {
         Ok(())
     }
 
-    /// Clears what a foreign key would refuse: a file of an unknown user or project is a file all the same.
-    pub(super) async fn clear_unknown(self, db: &impl ConnectionTrait, rows: &mut [files::Model]) -> Result<(), DbErr> {
+    /// Clears what a foreign key would refuse: a file of an unknown user or project is a file all
+    /// the same.
+    pub(super) async fn clear_unknown(
+        self,
+        db: &impl ConnectionTrait,
+        rows: &mut [files::Model],
+    ) -> Result<(), DbErr> {
         if self.users {
-            let known = known(db, "users", rows.iter().filter_map(|row| row.uploaded_by.clone())).await?;
+            let known = known(
+                db,
+                "users",
+                rows.iter().filter_map(|row| row.uploaded_by.clone()),
+            )
+            .await?;
             for row in &mut *rows {
                 row.uploaded_by.take_if(|id| !known.contains(id));
             }
         }
 
         if self.projects {
-            let known = known(db, "projects", rows.iter().filter_map(|row| row.project_id.clone())).await?;
+            let known = known(
+                db,
+                "projects",
+                rows.iter().filter_map(|row| row.project_id.clone()),
+            )
+            .await?;
             for row in &mut *rows {
                 row.project_id.take_if(|id| !known.contains(id));
             }
@@ -71,7 +87,10 @@ impl References {
 }
 
 /// The addresses of these users, where there is a table of them.
-pub(super) async fn emails(db: &impl ConnectionTrait, ids: BTreeSet<String>) -> Result<HashMap<String, String>, DbErr> {
+pub(super) async fn emails(
+    db: &impl ConnectionTrait,
+    ids: BTreeSet<String>,
+) -> Result<HashMap<String, String>, DbErr> {
     if ids.is_empty() || db.get_database_backend() != DbBackend::Postgres {
         return Ok(HashMap::new());
     }
@@ -91,11 +110,17 @@ pub(super) async fn emails(db: &impl ConnectionTrait, ids: BTreeSet<String>) -> 
         .and_where(Expr::col("id").is_in(ids))
         .take();
     let rows = db.query_all(&select).await?;
-    let pairs = rows
-        .iter()
-        .map(|row| Ok((row.try_get("", "id")?, row.try_get::<Option<String>>("", "email")?)));
+    let pairs = rows.iter().map(|row| {
+        Ok((
+            row.try_get("", "id")?,
+            row.try_get::<Option<String>>("", "email")?,
+        ))
+    });
     let pairs: Vec<(String, Option<String>)> = pairs.collect::<Result<_, DbErr>>()?;
-    Ok(pairs.into_iter().filter_map(|(id, email)| Some((id, email?))).collect())
+    Ok(pairs
+        .into_iter()
+        .filter_map(|(id, email)| Some((id, email?)))
+        .collect())
 }
 
 /// Those of `ids` that are in `table`.

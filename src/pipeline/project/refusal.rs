@@ -3,9 +3,9 @@
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr};
 
-/// SQLSTATE classes of `PostgreSQL` that speak of the values in a statement: data exceptions (22), violated constraints
-/// (23), a row or index entry over a limit (54), and what someone's trigger raises (P0).
-/// The manual of `PostgreSQL` lists them in its appendix A.
+/// SQLSTATE classes of `PostgreSQL` that speak of the values in a statement: data exceptions (22),
+/// violated constraints (23), a row or index entry over a limit (54), and what someone's trigger
+/// raises (P0). The manual of `PostgreSQL` lists them in its appendix A.
 const POSTGRES_CLASSES: [&str; 4] = ["22", "23", "54", "P0"];
 
 /// Primary result codes of `SQLite` that do: too big (18), constraint (19), mismatch (20).
@@ -14,10 +14,12 @@ const SQLITE_CODES: [u32; 3] = [18, 19, 20];
 
 /// Whether the database refused the content of a statement.
 ///
-/// Everything else (no connection, a full disk, a deadlock, a missing table or right) says nothing of the fact, so the
-/// fact has to wait: skipping it would lose it.
+/// Everything else (no connection, a full disk, a deadlock, a missing table or right) says nothing
+/// of the fact, so the fact has to wait: skipping it would lose it.
 pub(super) fn is_of_content(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) =
+        error
+    else {
         return false;
     };
 
@@ -35,12 +37,15 @@ pub(super) fn is_of_content(error: &DbErr) -> bool {
     }
 }
 
-/// The database's words on a refused value, for people: never the statement, which holds other people's content.
+/// The database's words on a refused value, for people: never the statement, which holds other
+/// people's content.
 pub(super) fn reason(error: &DbErr) -> String {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
             match inner.as_ref() {
-                SqlxError::Database(error) => format!("the database refuses it: {}", error.message()),
+                SqlxError::Database(error) => {
+                    format!("the database refuses it: {}", error.message())
+                }
                 other => format!("the database cannot be given it: {other}"),
             }
         }

@@ -4,8 +4,8 @@ use entity::prelude::{Files, TranscodingJobs};
 use entity::{files, transcoding_jobs};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, OnConflict, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _, Iterable as _, QueryFilter as _,
-    UpdateMany,
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, IntoActiveModel as _,
+    Iterable as _, QueryFilter as _, UpdateMany,
 };
 use streams::upload::UNKNOWN_MIME_TYPE;
 
@@ -15,9 +15,13 @@ use super::references::References;
 /// Rows of one statement: 17 columns each, and `SQLite` binds at most 32 766 values.
 const CHUNK: usize = 500;
 
-/// Carries out all changes. Doing so twice, or after later ones, changes nothing; only the row of a pruned job, whose guard
-/// went with it, is back until its `pruned` comes again, too.
-pub(super) async fn apply(db: &impl ConnectionTrait, references: References, changes: &Changes) -> Result<(), DbErr> {
+/// Carries out all changes. Doing so twice, or after later ones, changes nothing; only the row of a
+/// pruned job, whose guard went with it, is back until its `pruned` comes again, too.
+pub(super) async fn apply(
+    db: &impl ConnectionTrait,
+    references: References,
+    changes: &Changes,
+) -> Result<(), DbErr> {
     for rows in changes.new_files.chunks(CHUNK) {
         let mut rows = rows.to_vec();
         references.clear_unknown(db, &mut rows).await?;
@@ -28,7 +32,8 @@ pub(super) async fn apply(db: &impl ConnectionTrait, references: References, cha
         put_jobs(db, rows).await?;
     }
 
-    // Files before job patches: a file asks the row of its job whether the job was over before this run.
+    // Files before job patches: a file asks the row of its job whether the job was over before this
+    // run.
     for patch in &changes.file_patches {
         patch_file(db, patch).await?;
     }
@@ -43,8 +48,8 @@ pub(super) async fn apply(db: &impl ConnectionTrait, references: References, cha
     Ok(())
 }
 
-/// Forgets how far each row is, so that a fold of the whole log applies to all of them. Leaves `updated_at` alone: the
-/// trigger knows a moving guard as ours.
+/// Forgets how far each row is, so that a fold of the whole log applies to all of them. Leaves
+/// `updated_at` alone: the trigger knows a moving guard as ours.
 pub(super) async fn clear_guards(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     let nothing = Expr::value(Option::<i64>::None);
     Files::update_many()
@@ -66,13 +71,20 @@ pub(super) async fn clear_guards(db: &impl ConnectionTrait) -> Result<(), DbErr>
 
 async fn insert_files(db: &impl ConnectionTrait, rows: Vec<files::Model>) -> Result<(), DbErr> {
     Files::insert_many(rows.into_iter().map(files::Model::into_active_model))
-        .on_conflict(OnConflict::column(files::Column::Id).do_nothing().to_owned())
+        .on_conflict(
+            OnConflict::column(files::Column::Id)
+                .do_nothing()
+                .to_owned(),
+        )
         .exec_without_returning(db)
         .await
         .map(drop)
 }
 
-async fn put_jobs(db: &impl ConnectionTrait, rows: &[transcoding_jobs::Model]) -> Result<(), DbErr> {
+async fn put_jobs(
+    db: &impl ConnectionTrait,
+    rows: &[transcoding_jobs::Model],
+) -> Result<(), DbErr> {
     use transcoding_jobs::Column;
 
     let stored = || Expr::col((TranscodingJobs, Column::FactSeq));
@@ -84,11 +96,15 @@ async fn put_jobs(db: &impl ConnectionTrait, rows: &[transcoding_jobs::Model]) -
         .update_columns(Column::iter().filter(|column| !matches!(column, Column::Id)))
         .action_and_where(is_newer)
         .to_owned();
-    TranscodingJobs::insert_many(rows.iter().cloned().map(transcoding_jobs::Model::into_active_model))
-        .on_conflict(upsert)
-        .exec_without_returning(db)
-        .await
-        .map(drop)
+    TranscodingJobs::insert_many(
+        rows.iter()
+            .cloned()
+            .map(transcoding_jobs::Model::into_active_model),
+    )
+    .on_conflict(upsert)
+    .exec_without_returning(db)
+    .await
+    .map(drop)
 }
 
 async fn patch_file(db: &impl ConnectionTrait, patch: &FilePatch) -> Result<(), DbErr> {
@@ -113,14 +129,23 @@ async fn patch_file(db: &impl ConnectionTrait, patch: &FilePatch) -> Result<(), 
             );
     }
 
-    update = set_some(update, Column::HlsManifestUrl, patch.hls_manifest_url.as_ref());
+    update = set_some(
+        update,
+        Column::HlsManifestUrl,
+        patch.hls_manifest_url.as_ref(),
+    );
     update = set_some(update, Column::ThumbnailUrl, patch.thumbnail_url.as_ref());
 
-    // A file follows the job accepted last. Where its `accepted` is not in this run, the rows know it.
+    // A file follows the job accepted last. Where its `accepted` is not in this run, the rows know
+    // it.
     update = match patch.accepted_seq {
         Some(accepted) => update
             .col_expr(Column::AcceptedSeq, Expr::value(accepted))
-            .filter(Column::AcceptedSeq.is_null().or(Column::AcceptedSeq.lte(accepted))),
+            .filter(
+                Column::AcceptedSeq
+                    .is_null()
+                    .or(Column::AcceptedSeq.lte(accepted)),
+            ),
         None => update.filter(Expr::exists(followed_job(patch))),
     };
 
@@ -136,7 +161,8 @@ fn followed_job(patch: &FilePatch) -> SelectStatement {
         .from(TranscodingJobs)
         .and_where(Expr::col((TranscodingJobs, Column::Id)).eq(patch.job_id.as_str()))
         .and_where(
-            Expr::col((TranscodingJobs, Column::AcceptedSeq)).eq(Expr::col((Files, files::Column::AcceptedSeq))),
+            Expr::col((TranscodingJobs, Column::AcceptedSeq))
+                .eq(Expr::col((Files, files::Column::AcceptedSeq))),
         );
 
     if !patch.ended {
@@ -199,9 +225,12 @@ fn replaced<V>(column: files::Column, unknown: V, value: V) -> Expr
 where
     V: Into<sea_orm::Value>,
 {
-    Expr::case(Expr::col(column).eq(Expr::value(unknown)), Expr::value(value))
-        .finally(Expr::col(column))
-        .into()
+    Expr::case(
+        Expr::col(column).eq(Expr::value(unknown)),
+        Expr::value(value),
+    )
+    .finally(Expr::col(column))
+    .into()
 }
 
 /// The later of the column and `at`: the row may have been changed by the API after the fact.

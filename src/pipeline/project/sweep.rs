@@ -1,8 +1,9 @@
 //! The sweep: once a minute, every open job must have a task on the queue.
 //!
-//! It repairs what a crash between two messages, a full queue or a lost queue left behind: a job without a task gets its plan
-//! task again (which, finding `planned`, goes on to whatever is missing), a canceled or decided one is brought to its end, and
-//! one that is older than any job may be fails. Any number of sweeps may run; compare-and-set makes each step happen once.
+//! It repairs what a crash between two messages, a full queue or a lost queue left behind: a job
+//! without a task gets its plan task again (which, finding `planned`, goes on to whatever is
+//! missing), a canceled or decided one is brought to its end, and one that is older than any job
+//! may be fails. Any number of sweeps may run; compare-and-set makes each step happen once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,8 +30,8 @@ pub async fn sweep(jobs: Jobs) {
     let mut seq = count_open(&jobs, 0, &mut open).await;
 
     loop {
-        // A sweep right after start would meet jobs whose first task is just being queued by others; the jitter keeps
-        // several sweeps apart.
+        // A sweep right after start would meet jobs whose first task is just being queued by
+        // others; the jitter keeps several sweeps apart.
         let pause = PERIOD.mul_f64(0.75 + rand::random::<f64>() / 2.0);
         tokio::time::sleep(pause).await;
 
@@ -41,8 +42,8 @@ pub async fn sweep(jobs: Jobs) {
     }
 }
 
-/// Follows the log from `seq` on, and reports how many jobs are open: also before the first sweep, since what
-/// is absent looks like no process.
+/// Follows the log from `seq` on, and reports how many jobs are open: also before the first sweep,
+/// since what is absent looks like no process.
 async fn count_open(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
     let reached = follow(jobs, seq, open).await;
     gauge!("fluxhls_open_jobs").set(f64::from(u32::try_from(open.len()).unwrap_or(u32::MAX)));
@@ -56,19 +57,23 @@ pub async fn look_after(jobs: &Jobs, job: &JobId) {
     }
 }
 
-/// What becomes of a job that cannot be mended: what can pass is looked at again by the next sweep, what needs a newer release is left to
-/// one, and all else ends or is a dead letter.
+/// What becomes of a job that cannot be mended: what can pass is looked at again by the next sweep,
+/// what needs a newer release is left to one, and all else ends or is a dead letter.
 async fn stopped(jobs: &Jobs, job: &JobId, error: SettleError) {
     let kept = match error {
         SettleError::Storage(_) | SettleError::Missing { .. } => {
             tracing::warn!(job.id = %job, %error, "a decided job cannot be ended yet");
             return;
         }
-        SettleError::Unread(unread @ Unread::Newer { .. }) => return jobs.log.newer().note(&unread),
+        SettleError::Unread(unread @ Unread::Newer { .. }) => {
+            return jobs.log.newer().note(&unread);
+        }
         SettleError::Unread(unread @ Unread::Broken { .. }) => jobs.end_broken(job, unread).await,
         SettleError::Refused(refused) => {
             tracing::error!(job.id = %job, %refused, "a message cannot be published");
-            jobs.keep_unended(job, refused).await.map_err(SettleError::from)
+            jobs.keep_unended(job, refused)
+                .await
+                .map_err(SettleError::from)
         }
     };
 
@@ -90,7 +95,11 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
     }
 
     let is_overdue = Utc::now() - state.accepted.time > DEADLINE;
-    let error = JobError::new(Code::DeadlineExceeded, Code::DeadlineExceeded.sentence(), None);
+    let error = JobError::new(
+        Code::DeadlineExceeded,
+        Code::DeadlineExceeded.sentence(),
+        None,
+    );
     if !state.is_open() {
         match jobs.settle(&state).await {
             // What it decided to commit is gone, and no one brought it back.

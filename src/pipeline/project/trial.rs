@@ -5,8 +5,8 @@ use sea_orm::{ConnectionTrait as _, DbErr};
 use super::Database;
 use super::references::References;
 
-/// One statement for each right that is needed. None finds a row, so none waits for a row that someone writes; a
-/// database that takes no writes refuses them all the same.
+/// One statement for each right that is needed. None finds a row, so none waits for a row that
+/// someone writes; a database that takes no writes refuses them all the same.
 const STATEMENTS: [&str; 7] = [
     "UPDATE projection_checkpoint SET seq = seq WHERE 1 = 0",
     "INSERT INTO projection_checkpoint SELECT * FROM projection_checkpoint WHERE 1 = 0",
@@ -26,6 +26,9 @@ pub(super) async fn write(database: &Database) -> Result<(), DbErr> {
     for statement in STATEMENTS {
         transaction.execute_unprepared(statement).await?;
     }
-    References::read(&transaction).await?.try_read(&transaction).await?;
+    References::read(&transaction)
+        .await?
+        .try_read(&transaction)
+        .await?;
     transaction.rollback().await
 }

@@ -1,5 +1,5 @@
-//! What a database said, in one sentence with what to do. A statement, which holds other people's content, is
-//! never shown.
+//! What a database said, in one sentence with what to do. A statement, which holds other people's
+//! content, is never shown.
 
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr};
@@ -16,15 +16,18 @@ pub fn describe(error: &DbErr) -> String {
             format!("{said}; {fix}")
         }
         // The ten seconds are the `CONNECT_LIMIT` of the module `database`.
-        DbErr::ConnectionAcquire(_) => "no connection became free within 10 seconds; check that the database runs and \
+        DbErr::ConnectionAcquire(_) => {
+            "no connection became free within 10 seconds; check that the database runs and \
                                         answers, and DATABASE_MAX_CONNECTIONS"
-            .to_owned(),
+                .to_owned()
+        }
         DbErr::Migration(text) => text.clone(),
         other => other.to_string(),
     }
 }
 
-/// The words alone. PostgreSQL's own client adds the line of the server's source, which helps no one here.
+/// The words alone. PostgreSQL's own client adds the line of the server's source, which helps no
+/// one here.
 pub(super) fn said(error: &SqlxError) -> String {
     match error {
         SqlxError::Database(error) => error.message().to_owned(),
@@ -33,8 +36,8 @@ pub(super) fn said(error: &SqlxError) -> String {
     }
 }
 
-/// What to do, by SQLSTATE where the server gave one, else by the words of the client, which keeps no kind of error.
-/// The manual of `PostgreSQL` lists the codes in its appendix A.
+/// What to do, by SQLSTATE where the server gave one, else by the words of the client, which keeps
+/// no kind of error. The manual of `PostgreSQL` lists the codes in its appendix A.
 fn fix(error: &SqlxError, said: &str) -> &'static str {
     let code = match error {
         SqlxError::Database(error) => error.code().unwrap_or_default().into_owned(),
@@ -49,7 +52,9 @@ fn fix(error: &SqlxError, said: &str) -> &'static str {
         "42501" if said.contains("schema") => {
             "grant its user USAGE and CREATE on that schema, or let another user run `fluxhls migrate up`"
         }
-        "42501" if said.contains("must be owner") => "let the owner of the tables run `fluxhls migrate up`",
+        "42501" if said.contains("must be owner") => {
+            "let the owner of the tables run `fluxhls migrate up`"
+        }
         "42501" => {
             "grant the user of DATABASE_URL SELECT, INSERT, UPDATE and DELETE on files, transcoding_jobs and \
              projection_checkpoint, and SELECT on fluxhls_schema, seaql_migrations and, where they exist, users and projects"
@@ -94,7 +99,10 @@ mod tests {
     #[test]
     fn what_the_client_says_of_itself_ends_with_what_to_do() {
         for (said, fix) in [
-            ("unsupported startup parameter: options", "ignore_startup_parameters"),
+            (
+                "unsupported startup parameter: options",
+                "ignore_startup_parameters",
+            ),
             ("no such table: files", "fluxhls migrate up"),
             ("attempt to write a readonly database", "write the file"),
             ("Connection refused (os error 111)", "check DATABASE_URL"),

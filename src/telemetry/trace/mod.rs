@@ -1,8 +1,10 @@
-//! The trace a job belongs to ([W3C Trace Context](https://www.w3.org/TR/trace-context/)): its publisher's. Every message of the job carries
-//! the `traceparent` of the upload event unchanged, from `accepted` to `ended`, whether spans are exported or not.
+//! The trace a job belongs to ([W3C Trace Context](https://www.w3.org/TR/trace-context/)): its
+//! publisher's. Every message of the job carries the `traceparent` of the upload event unchanged,
+//! from `accepted` to `ended`, whether spans are exported or not.
 //!
-//! With the feature `otel` each start of a task is a span of that trace, sent to an OpenTelemetry collector. A job whose publisher sent no
-//! `traceparent` gets one of its own then, from the span in which it was accepted.
+//! With the feature `otel` each start of a task is a span of that trace, sent to an OpenTelemetry
+//! collector. A job whose publisher sent no `traceparent` gets one of its own then, from the span
+//! in which it was accepted.
 
 #[cfg(feature = "otel")]
 mod otlp;
@@ -56,7 +58,10 @@ mod tests {
     #[test]
     fn the_trace_id_is_the_second_part() {
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(id(Some(traceparent)), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!(
+            id(Some(traceparent)),
+            Some("4bf92f3577b34da6a3ce929d0e0e4736")
+        );
         assert_eq!(id(Some("no trace")), None);
         assert_eq!(id(None), None);
     }

@@ -1,5 +1,6 @@
-//! With the feature `otel`: spans go to a collector by OTLP over gRPC. The other `OTEL_*` variables (headers, sampler, resource attributes)
-//! are the SDK's own, as the [OpenTelemetry specification](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/)
+//! With the feature `otel`: spans go to a collector by OTLP over gRPC. The other `OTEL_*` variables
+//! (headers, sampler, resource attributes) are the SDK's own, as the [OpenTelemetry
+//! specification](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/)
 //! has them.
 
 use std::collections::HashMap;
@@ -36,7 +37,9 @@ impl Traces {
         // It blocks until the exporter is done, which needs this runtime.
         let flush = tokio::task::spawn_blocking(move || provider.shutdown());
         match tokio::time::timeout(FLUSH_LIMIT, flush).await {
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "the last spans did not reach the collector"),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(%error, "the last spans did not reach the collector")
+            }
             Err(_) => tracing::warn!("the collector did not take the last spans in time"),
             Ok(_) => {}
         }

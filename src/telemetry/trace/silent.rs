@@ -16,7 +16,9 @@ impl Traces {
 
 /// # Errors
 /// Where traces are asked for.
-pub(in crate::telemetry) fn export(collector: Option<&Collector>) -> anyhow::Result<(Identity, Traces)> {
+pub(in crate::telemetry) fn export(
+    collector: Option<&Collector>,
+) -> anyhow::Result<(Identity, Traces)> {
     anyhow::ensure!(
         collector.is_none(),
         "OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build cannot export traces; build it with `--features otel`, or unset it"

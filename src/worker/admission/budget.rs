@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
 
-/// How long a place in the waiting line is kept for a task that does not come back: another worker has it by then.
+/// How long a place in the waiting line is kept for a task that does not come back: another worker
+/// has it by then.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a task in work looks for the room it waits for: not only we free it.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -68,7 +69,8 @@ enum Judgement {
 }
 
 impl ResourceBudget {
-    /// An empty budget of tasks that work in `folder`, beside a block cache of at most `cache` bytes.
+    /// An empty budget of tasks that work in `folder`, beside a block cache of at most `cache`
+    /// bytes.
     #[must_use]
     pub fn new(capacity: Capacity, folder: &Path, cache: u64) -> Self {
         for resource in Resource::ALL {
@@ -145,7 +147,12 @@ impl ResourceBudget {
     }
 
     /// Waits until `who` may start; nothing where it never may. `beat` is called while it waits.
-    pub async fn wait(&self, who: &str, need: ResourceRequirements, beat: impl Fn()) -> Option<Reservation> {
+    pub async fn wait(
+        &self,
+        who: &str,
+        need: ResourceRequirements,
+        beat: impl Fn(),
+    ) -> Option<Reservation> {
         loop {
             match self.admit(who, need) {
                 Admission::Granted(reservation) => return Some(reservation),
@@ -170,7 +177,8 @@ impl ResourceBudget {
         let reserved = self.book.borrow().reserved;
         for resource in Resource::ALL {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-            gauge!("fluxhls_reserved_bytes", "resource" => resource.as_str()).set(reserved.of(resource) as f64);
+            gauge!("fluxhls_reserved_bytes", "resource" => resource.as_str())
+                .set(reserved.of(resource) as f64);
         }
     }
 }
@@ -199,9 +207,16 @@ impl Reservation {
 }
 
 impl Book {
-    /// Judges a task, and writes the judgement down. No one overtakes the one that waits longest, where that one
-    /// would fit if all tasks in work were done: small tasks would keep a large one waiting for ever.
-    fn judge(&mut self, who: &str, need: ResourceRequirements, room: &AvailableCapacity, now: Instant) -> Judgement {
+    /// Judges a task, and writes the judgement down. No one overtakes the one that waits longest,
+    /// where that one would fit if all tasks in work were done: small tasks would keep a large one
+    /// waiting for ever.
+    fn judge(
+        &mut self,
+        who: &str,
+        need: ResourceRequirements,
+        room: &AvailableCapacity,
+        now: Instant,
+    ) -> Judgement {
         self.waiting
             .retain(|waiting| now.duration_since(waiting.seen) < PATIENCE);
 
@@ -210,10 +225,14 @@ impl Book {
             return Judgement::TooLargeForWorker(resource);
         }
 
-        // A first one that would not even fit alone waits for room that is not ours, and holds no one up.
+        // A first one that would not even fit alone waits for room that is not ours, and holds no
+        // one up.
         let first = self.waiting.first().filter(|first| first.who != who);
         let kept = first
-            .filter(|first| room.taken_for(first.need, ResourceRequirements::default()).is_none())
+            .filter(|first| {
+                room.taken_for(first.need, ResourceRequirements::default())
+                    .is_none()
+            })
             .map_or_else(ResourceRequirements::default, |first| first.need);
 
         let Some(resource) = room.taken_for(need, self.reserved.and(kept)) else {
@@ -295,10 +314,16 @@ mod tests {
         );
 
         // The disk is full of what is not ours.
-        assert_eq!(book.judge("small", disk(40), &room(100, 50), now), Judgement::Fits);
+        assert_eq!(
+            book.judge("small", disk(40), &room(100, 50), now),
+            Judgement::Fits
+        );
 
         let later = now + PATIENCE;
-        assert_eq!(book.judge("other", disk(60), &room(100, 100), later), Judgement::Fits);
+        assert_eq!(
+            book.judge("other", disk(60), &room(100, 100), later),
+            Judgement::Fits
+        );
     }
 
     #[test]
@@ -310,7 +335,10 @@ mod tests {
         };
 
         let budget = ResourceBudget::new(capacity, folder.path(), 0);
-        assert!(matches!(budget.admit("j/v0", disk(1001)), Admission::TooLargeForWorker));
+        assert!(matches!(
+            budget.admit("j/v0", disk(1001)),
+            Admission::TooLargeForWorker
+        ));
         let told = budget.too_large().unwrap();
         assert!(
             told.contains("j/v0") && told.contains("1001") && told.contains("WORK_DIR_MAX"),
@@ -323,7 +351,10 @@ mod tests {
         assert_eq!(held.need(), disk(600));
         assert!(matches!(budget.admit("j/v2", disk(600)), Admission::Later));
         drop(held);
-        assert!(matches!(budget.admit("j/v2", disk(600)), Admission::Granted(_)));
+        assert!(matches!(
+            budget.admit("j/v2", disk(600)),
+            Admission::Granted(_)
+        ));
     }
 
     #[test]

@@ -21,7 +21,8 @@ const OURSELVES: u64 = 96 << 20;
 pub struct Capacity {
     /// Bytes its tasks may have in the work folder; nothing leaves it to the file system.
     pub work_dir_max: Option<u64>,
-    /// Bytes of memory of the process and its children; nothing leaves it to the control group or the machine.
+    /// Bytes of memory of the process and its children; nothing leaves it to the control group or
+    /// the machine.
     pub memory_max: Option<u64>,
 }
 
@@ -40,12 +41,14 @@ pub struct AvailableCapacity {
     pub most: ResourceRequirements,
     /// What all tasks of this process together may take now.
     pub now: ResourceRequirements,
-    /// What one more task may take of memory that is shared with others, who may use it up any time.
+    /// What one more task may take of memory that is shared with others, who may use it up any
+    /// time.
     pub spare_memory: u64,
 }
 
 impl AvailableCapacity {
-    /// Looks. `folder` is where this process works; `cache` is what its block cache may take, in bytes.
+    /// Looks. `folder` is where this process works; `cache` is what its block cache may take, in
+    /// bytes.
     ///
     /// # Errors
     /// When the folder is gone, or cannot be written.
@@ -56,7 +59,10 @@ impl AvailableCapacity {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
 
-        let (unit, limit) = (disk.fragment_size(), capacity.work_dir_max.unwrap_or(u64::MAX));
+        let (unit, limit) = (
+            disk.fragment_size(),
+            capacity.work_dir_max.unwrap_or(u64::MAX),
+        );
         let total = disk.blocks().saturating_mul(unit);
         let reserve = RESERVE.min(total / 20);
         // What our own tasks have written is not free any more, and is theirs.
@@ -67,7 +73,10 @@ impl AvailableCapacity {
 
         let memory = memory();
         let ours = OURSELVES.saturating_add(cache);
-        let most = capacity.memory_max.unwrap_or(memory.total).saturating_sub(ours);
+        let most = capacity
+            .memory_max
+            .unwrap_or(memory.total)
+            .saturating_sub(ours);
         // Whoever sets a limit of their own has thought of the others.
         let spare = memory.available.filter(|_| capacity.memory_max.is_none());
 
@@ -92,8 +101,13 @@ impl AvailableCapacity {
 
     /// What does not fit now, beside what is `reserved` already.
     #[must_use]
-    pub fn taken_for(&self, need: ResourceRequirements, reserved: ResourceRequirements) -> Option<Resource> {
-        lacking(self.now, need.and(reserved)).or((need.memory > self.spare_memory).then_some(Resource::Memory))
+    pub fn taken_for(
+        &self,
+        need: ResourceRequirements,
+        reserved: ResourceRequirements,
+    ) -> Option<Resource> {
+        lacking(self.now, need.and(reserved))
+            .or((need.memory > self.spare_memory).then_some(Resource::Memory))
     }
 }
 
@@ -107,7 +121,8 @@ fn lacking(room: ResourceRequirements, need: ResourceRequirements) -> Option<Res
 
 /// Whether nothing more can be written in a folder.
 pub(crate) fn is_full(folder: &Path) -> bool {
-    statvfs(folder).is_ok_and(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()) < FULL)
+    statvfs(folder)
+        .is_ok_and(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()) < FULL)
 }
 
 /// Bytes of all files under a folder. Files come and go meanwhile.
@@ -148,13 +163,22 @@ mod tests {
         assert_eq!((small.most, small.now), (need, need));
         assert_eq!(small.too_small_for(need), None);
         assert_eq!(
-            small.too_small_for(ResourceRequirements { disk: 1001, memory: 0 }),
+            small.too_small_for(ResourceRequirements {
+                disk: 1001,
+                memory: 0
+            }),
             Some(Resource::Disk)
         );
         assert_eq!(
             small.taken_for(
-                ResourceRequirements { disk: 0, memory: 300 },
-                ResourceRequirements { disk: 0, memory: 101 }
+                ResourceRequirements {
+                    disk: 0,
+                    memory: 300
+                },
+                ResourceRequirements {
+                    disk: 0,
+                    memory: 101
+                }
             ),
             Some(Resource::Memory)
         );
@@ -162,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_gone_is_no_room() {
-        let error = AvailableCapacity::look(&Capacity::default(), Path::new("/nowhere/at/all"), 0).unwrap_err();
+        let error = AvailableCapacity::look(&Capacity::default(), Path::new("/nowhere/at/all"), 0)
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 

@@ -1,4 +1,5 @@
-//! How much memory this process and its children may take: the limit of its control group, else what the machine has.
+//! How much memory this process and its children may take: the limit of its control group, else
+//! what the machine has.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,10 @@ pub(super) struct Memory {
 pub(super) fn memory() -> Memory {
     let ours = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     if let Some(total) = group_limit(&ours, Path::new("/sys/fs/cgroup")) {
-        return Memory { total, available: None };
+        return Memory {
+            total,
+            available: None,
+        };
     }
 
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -30,8 +34,8 @@ pub(super) fn memory() -> Memory {
     }
 }
 
-/// The least limit of the control group and of those it is in. Within a container the path may be one of the host's, which is not
-/// there; the group at the root is then the container's own.
+/// The least limit of the control group and of those it is in. Within a container the path may be
+/// one of the host's, which is not there; the group at the root is then the container's own.
 ///
 /// The format of `/proc/self/cgroup` is that of cgroups(7).
 fn group_limit(ours: &str, root: &Path) -> Option<u64> {
@@ -68,7 +72,14 @@ fn group_limit(ours: &str, root: &Path) -> Option<u64> {
 /// A line of `/proc/meminfo`, which counts in KiB (proc(5)), in bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
+    Some(
+        line.trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse::<u64>()
+            .ok()?
+            * 1024,
+    )
 }
 
 #[cfg(test)]
@@ -91,7 +102,10 @@ mod tests {
 
         // In a container of its own the path of the host is not there.
         write("memory.max", "3000000\n");
-        assert_eq!(group_limit("0::/kubepods/x\n", root.path()), Some(3_000_000));
+        assert_eq!(
+            group_limit("0::/kubepods/x\n", root.path()),
+            Some(3_000_000)
+        );
 
         write("memory/docker/memory.limit_in_bytes", "1000000\n");
         write("memory/memory.limit_in_bytes", "9223372036854771712\n");

@@ -1,8 +1,10 @@
 //! What a task takes, from its plan. Pure.
 //!
-//! The figures of memory were measured with ffmpeg 5.1 on one 1080p30 clip in three rungs (1080p, 720p, 480p, x264 `faster`): 564 MB with
-//! three threads an encoder, 877 MB with twelve, 1304 MB with 24, so seven pictures for each further thread; and 105 MB for fourteen more
-//! threads of the decoder, 2.4 pictures each. The model of [`cost`] gives 670 MB for the first, and is on the safe side.
+//! The figures of memory were measured with ffmpeg 5.1 on one 1080p30 clip in three rungs (1080p,
+//! 720p, 480p, x264 `faster`): 564 MB with three threads an encoder, 877 MB with twelve, 1304 MB
+//! with 24, so seven pictures for each further thread; and 105 MB for fourteen more threads of the
+//! decoder, 2.4 pictures each. The model of [`cost`] gives 670 MB for the first, and is on the safe
+//! side.
 
 use ffmpeg::argv::{self, reference};
 use media::ladder::{Draft, cost};
@@ -11,8 +13,9 @@ use streams::task::{Duty, TaskName};
 
 use super::Resource;
 
-/// Closed segments of a rendition that may lie in the work folder: those under way, those that wait until the source is held back, the
-/// one being written, and what ffmpeg still makes of what it had read by then.
+/// Closed segments of a rendition that may lie in the work folder: those under way, those that wait
+/// until the source is held back, the one being written, and what ffmpeg still makes of what it had
+/// read by then.
 const HELD: u64 = 12;
 /// Segments of an audio rendition that are kept and joined at a time to be listened to.
 const HEARD: u64 = 15;
@@ -30,8 +33,9 @@ const MODEL_THREADS: u64 = 3;
 /// Tenths of a picture that each further thread of an encoder takes, and of a decoder.
 const THREAD_PICTURES: (u64, u64) = (70, 24);
 
-/// Pictures of a rung that the model of memory holds for threads and for other rungs, and that are not there where one thread makes it alone:
-/// 1080p then takes 308 MB with x264 `faster`, where the model says 458.
+/// Pictures of a rung that the model of memory holds for threads and for other rungs, and that are
+/// not there where one thread makes it alone: 1080p then takes 308 MB with x264 `faster`, where the
+/// model says 458.
 const TOGETHER: u64 = 40;
 
 /// What a task takes while it is in work.
@@ -63,7 +67,10 @@ impl ResourceRequirements {
                 Self {
                     disk: SMALL_FILES
                         + argv::uniform_bytes(plan) * (100 + OVERHEAD) / 100
-                        + plan.audios().map(|rendition| audio_disk(plan, rendition)).sum::<u64>(),
+                        + plan
+                            .audios()
+                            .map(|rendition| audio_disk(plan, rendition))
+                            .sum::<u64>(),
                     memory: SOUND_MEMORY.0 + SOUND_MEMORY.1 * renditions,
                 }
             }
@@ -76,8 +83,10 @@ impl ResourceRequirements {
     pub fn of_one_rung(plan: &Planned, task: TaskName) -> Self {
         let rungs = plan.videos().map(|rung| {
             let alone = [Rendition::Video(rung.clone())];
-            let model = cost::estimate(&plan.source, plan.video.as_ref(), &alone, None).memory_bytes;
-            model.saturating_sub(TOGETHER * pixels(rung) * 3 / 2) + SENDING * segment_bytes(plan, rung)
+            let model =
+                cost::estimate(&plan.source, plan.video.as_ref(), &alone, None).memory_bytes;
+            model.saturating_sub(TOGETHER * pixels(rung) * 3 / 2)
+                + SENDING * segment_bytes(plan, rung)
         });
         Self {
             memory: rungs.max().unwrap_or(0),
@@ -112,7 +121,8 @@ impl ResourceRequirements {
         }
     }
 
-    /// What the copy of a source of so many bytes takes: headers of small packets may make it a tenth larger.
+    /// What the copy of a source of so many bytes takes: headers of small packets may make it a
+    /// tenth larger.
     #[must_use]
     pub const fn of_copy(size: u64) -> Self {
         Self {
@@ -133,7 +143,8 @@ impl ResourceRequirements {
     }
 }
 
-/// First the segments lie there and the frames the encoders got, then what was read back and the frames that were decoded of it.
+/// First the segments lie there and the frames the encoders got, then what was read back and the
+/// frames that were decoded of it.
 fn chunk_disk(plan: &Planned, chunk: u32) -> u64 {
     let Some((video, (first, end))) = plan
         .video
@@ -171,7 +182,8 @@ fn audio_disk(plan: &Planned, rendition: &AudioRendition) -> u64 {
     let segment = rendition.bitrate * seconds(plan) / 8 * (100 + OVERHEAD) / 100;
     let segments = (rendition.duration.max(0.0) as u64).div_ceil(seconds(plan)) + 1;
     let listening = segments.min(HEARD) * 2;
-    // Levels are text: some hundred bytes a second, of what was made and of the piece that is listened to.
+    // Levels are text: some hundred bytes a second, of what was made and of the piece that is
+    // listened to.
     let levels = 512 * (segments + HEARD) * seconds(plan);
     u64::max(segments.min(HELD), listening) * segment + levels
 }
@@ -183,7 +195,11 @@ fn seconds(plan: &Planned) -> u64 {
 
 /// Bytes of the luma of a picture, as evidence is kept.
 fn picture_bytes(rung: &VideoRendition) -> u64 {
-    let depth = if rung.pixel_format.contains("10") { 2 } else { 1 };
+    let depth = if rung.pixel_format.contains("10") {
+        2
+    } else {
+        1
+    };
     pixels(rung) * depth
 }
 
@@ -192,8 +208,8 @@ fn pixels(rung: &VideoRendition) -> u64 {
     u64::from(rung.width) * u64::from(rung.height)
 }
 
-/// Bytes of the pictures among which the poster is chosen: eight, and one more each time the chunk is twice as
-/// long.
+/// Bytes of the pictures among which the poster is chosen: eight, and one more each time the chunk
+/// is twice as long.
 fn poster_bytes(plan: &Planned, chunk: u32, segments: u64) -> u64 {
     match argv::poster_size(plan) {
         Some(size) if argv::has_poster(chunk) => {
@@ -205,8 +221,13 @@ fn poster_bytes(plan: &Planned, chunk: u32, segments: u64) -> u64 {
 }
 
 fn video_memory(plan: &Planned, cores: usize) -> u64 {
-    let model = cost::estimate(&plan.source, plan.video.as_ref(), &plan.renditions, None).memory_bytes;
-    let largest = plan.videos().map(|rung| segment_bytes(plan, rung)).max().unwrap_or(0);
+    let model =
+        cost::estimate(&plan.source, plan.video.as_ref(), &plan.renditions, None).memory_bytes;
+    let largest = plan
+        .videos()
+        .map(|rung| segment_bytes(plan, rung))
+        .max()
+        .unwrap_or(0);
     model + threads(plan.videos(), cores) + SENDING * largest
 }
 
@@ -229,8 +250,8 @@ mod tests {
     #[test]
     fn a_chunk_needs_its_segments_at_their_caps_its_evidence_its_tiles_and_its_poster() {
         let plan = planned();
-        // 900 frames in four segments: the second chunk holds two, and three frames of each rung are compared. All of it once while it is
-        // made, and twice when it is read back.
+        // 900 frames in four segments: the second chunk holds two, and three frames of each rung
+        // are compared. All of it once while it is made, and twice when it is read back.
         let need = ResourceRequirements::of_task(&plan, TaskName::video(1), 2);
 
         let caps = 2 * (9 * MB * 6 + 16 * MB / 10 * 6) / 8 * 110 / 100;
@@ -238,7 +259,11 @@ mod tests {
         let tiles = 4 * 192 * 108 * 3;
         let poster = 10 * 1280 * 720 * 3;
         let all = SMALL_FILES + 2 * (caps + evidence) + tiles + poster;
-        assert!(need.disk.abs_diff(all) < all / 50, "{} is far from {all}", need.disk);
+        assert!(
+            need.disk.abs_diff(all) < all / 50,
+            "{} is far from {all}",
+            need.disk
+        );
 
         // A longer chunk needs more, but only up to what may wait to be sent.
         let mut long = plan.clone();
@@ -274,7 +299,10 @@ mod tests {
         }
 
         let long = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2);
-        assert!(short.disk < 20 * MB && long.disk < 60 * MB, "{short:?} {long:?}");
+        assert!(
+            short.disk < 20 * MB && long.disk < 60 * MB,
+            "{short:?} {long:?}"
+        );
         assert_eq!(short.memory, long.memory);
     }
 
@@ -307,7 +335,10 @@ mod tests {
     fn a_copy_needs_its_source_and_a_tenth() {
         assert_eq!(
             ResourceRequirements::of_copy(1000),
-            ResourceRequirements { disk: 1100, memory: 0 }
+            ResourceRequirements {
+                disk: 1100,
+                memory: 0
+            }
         );
     }
 }

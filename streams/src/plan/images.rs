@@ -5,7 +5,8 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Small pictures of the video at even times, in sheets, with a WebVTT index, for the seek bars of players.
+/// Small pictures of the video at even times, in sheets, with a WebVTT index, for the seek bars of
+/// players.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Storyboard {
     /// Frames of the full-rate grid from one tile to the next; the first tile is frame 0.
@@ -23,7 +24,8 @@ pub struct Storyboard {
 }
 
 impl Storyboard {
-    /// The tiles whose frames lie in the frames `first..end` of the full-rate grid, such as those of a chunk.
+    /// The tiles whose frames lie in the frames `first..end` of the full-rate grid, such as those
+    /// of a chunk.
     #[must_use]
     pub fn tiles_in(&self, first: u64, end: u64) -> Range<u32> {
         let tile = |frame: u64| {
@@ -69,6 +71,9 @@ mod tests {
 
         // The plan has no more tiles, however many frames there are.
         assert_eq!(storyboard.tiles_in(300, 900), 6..7);
-        assert_eq!((storyboard.tile_bytes(), storyboard.tiles_per_sheet()), (62_208, 7));
+        assert_eq!(
+            (storyboard.tile_bytes(), storyboard.tiles_per_sheet()),
+            (62_208, 7)
+        );
     }
 }

@@ -15,7 +15,8 @@ pub struct LeftOut {
 /// How hard the pictures are to encode, as a few short sample encodes told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Complexity {
-    /// What each rung's sample told, from the top down; also of rungs that were left out because of it.
+    /// What each rung's sample told, from the top down; also of rungs that were left out because of
+    /// it.
     pub rungs: Vec<RungSample>,
     /// Seconds of media that were sampled.
     pub sampled_seconds: f64,

@@ -19,7 +19,8 @@ pub use rendition::{AudioRendition, Rendition, SourceChannels, SubtitleRendition
 pub use source::{Source, SourceCopy, Track, TrackKind};
 pub use video::{FieldOrder, Matrix, Picture, Primaries, SourceColor, Transfer, VideoPlan};
 
-/// The job was planned. The first `planned` of a job is authoritative; who loses the race uses the winner's.
+/// The job was planned. The first `planned` of a job is authoritative; who loses the race uses the
+/// winner's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// What every fact begins with.
@@ -32,7 +33,8 @@ pub struct Planned {
     pub source: Source,
     /// Where zero of the output lies on the source's clock.
     pub timeline: Timeline,
-    /// Seconds from zero to the end of the programme: of the pictures or of the sound, whichever ends later. Every rendition is as long.
+    /// Seconds from zero to the end of the programme: of the pictures or of the sound, whichever
+    /// ends later. Every rendition is as long.
     pub programme: f64,
     /// The grid all renditions share.
     pub segment: Segment,
@@ -44,7 +46,8 @@ pub struct Planned {
     /// The text subtitles that become WebVTT, in the order of the source.
     #[serde(default)]
     pub subtitles: Vec<SubtitleRendition>,
-    /// Absolute stream index of the attached picture that becomes the poster of a source without video.
+    /// Absolute stream index of the attached picture that becomes the poster of a source without
+    /// video.
     #[serde(default)]
     pub cover: Option<u32>,
     /// The preview pictures for seeking; absent where the profile wants none or there is no video.
@@ -65,7 +68,8 @@ pub struct Planned {
     pub warnings: Vec<String>,
     /// The build whose output all chunks must match.
     pub encoder: EncoderBuild,
-    /// What a worker must know to carry the plan out, as stable words; who lacks one leaves the job to a newer worker.
+    /// What a worker must know to carry the plan out, as stable words; who lacks one leaves the job
+    /// to a newer worker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
 }
@@ -95,8 +99,9 @@ pub struct Timeline {
 pub struct Segment {
     /// Exact length of every video segment but the last, in seconds; nominal for audio.
     pub duration: Rational,
-    /// Segments of every rendition. The last one holds what is left: it may be shorter than the others, or longer by less than half a
-    /// second, since players stop before a segment of a few frames.
+    /// Segments of every rendition. The last one holds what is left: it may be shorter than the
+    /// others, or longer by less than half a second, since players stop before a segment of a few
+    /// frames.
     pub count: u32,
     /// `EXT-X-TARGETDURATION` of every playlist of the job.
     pub target_duration: u32,
@@ -130,18 +135,22 @@ impl Planned {
 
     /// The video renditions, top rung first.
     pub fn videos(&self) -> impl Iterator<Item = &VideoRendition> {
-        self.renditions.iter().filter_map(|rendition| match rendition {
-            Rendition::Video(video) => Some(video),
-            Rendition::Audio(_) => None,
-        })
+        self.renditions
+            .iter()
+            .filter_map(|rendition| match rendition {
+                Rendition::Video(video) => Some(video),
+                Rendition::Audio(_) => None,
+            })
     }
 
     /// The audio renditions, the default one first.
     pub fn audios(&self) -> impl Iterator<Item = &AudioRendition> {
-        self.renditions.iter().filter_map(|rendition| match rendition {
-            Rendition::Audio(audio) => Some(audio),
-            Rendition::Video(_) => None,
-        })
+        self.renditions
+            .iter()
+            .filter_map(|rendition| match rendition {
+                Rendition::Audio(audio) => Some(audio),
+                Rendition::Video(_) => None,
+            })
     }
 }
 

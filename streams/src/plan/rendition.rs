@@ -47,7 +47,8 @@ pub struct VideoRendition {
     pub height: u32,
     /// Frames per second of this rung.
     pub frame_rate: Rational,
-    /// Frames of a segment of this rung; every segment is one closed GOP, or several of `gop_frames`.
+    /// Frames of a segment of this rung; every segment is one closed GOP, or several of
+    /// `gop_frames`.
     pub segment_frames: u32,
     /// Frames of a GOP; divides `segment_frames`.
     pub gop_frames: u32,
@@ -55,7 +56,8 @@ pub struct VideoRendition {
     pub encoder: String,
     /// Encoder preset; empty for encoders that have none.
     pub preset: String,
-    /// How finely x264 searches for motion, by its own scale from 1 to 11; absent where it is as the preset has it.
+    /// How finely x264 searches for motion, by its own scale from 1 to 11; absent where it is as
+    /// the preset has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subme: Option<u8>,
     /// H.264 or H.265 profile.
@@ -80,10 +82,12 @@ pub struct AudioRendition {
     pub name: RenditionName,
     /// Absolute stream index in the source.
     pub track: u32,
-    /// Absolute stream index of the right channel, where the source keeps left and right in two mono tracks; `track` is the left one.
+    /// Absolute stream index of the right channel, where the source keeps left and right in two
+    /// mono tracks; `track` is the left one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub right_track: Option<u32>,
-    /// Whether the decoded sound changes its channels, rate or sample format on the way. It is then decoded to one form first.
+    /// Whether the decoded sound changes its channels, rate or sample format on the way. It is then
+    /// decoded to one form first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changes: bool,
     /// RFC 5646 tag, where known.
@@ -102,20 +106,24 @@ pub struct AudioRendition {
     /// How the channels of the source are read.
     #[serde(default)]
     pub source_channels: SourceChannels,
-    /// Channels of the output: 2, or 6 for a 5.1 rendition, which stands beside the stereo one of the same track.
+    /// Channels of the output: 2, or 6 for a 5.1 rendition, which stands beside the stereo one of
+    /// the same track.
     pub channels: u32,
     /// Samples per second of the output.
     pub sample_rate: u32,
     /// Target rate, bits per second.
     pub bitrate: u64,
-    /// The programme loudness the track is brought to, in LUFS (EBU R 128); nothing leaves it as it is.
+    /// The programme loudness the track is brought to, in LUFS (EBU R 128); nothing leaves it as it
+    /// is.
     #[serde(default)]
     pub loudness: Option<f64>,
     /// Seconds it lasts: as long as the programme. See [`AudioRendition::tolerance`].
     pub duration: f64,
-    /// Seconds from zero of the timeline to the last sample of the source track. What the programme has beyond it is silence.
+    /// Seconds from zero of the timeline to the last sample of the source track. What the programme
+    /// has beyond it is silence.
     pub source_end: f64,
-    /// Seconds of the longest packet of the source track: containers tell times by packets, and coders fill the last one up.
+    /// Seconds of the longest packet of the source track: containers tell times by packets, and
+    /// coders fill the last one up.
     #[serde(default)]
     pub source_packet: f64,
     /// Why it is there, one sentence.
@@ -129,9 +137,11 @@ pub enum SourceChannels {
     /// As the source says.
     #[default]
     Named,
-    /// The source does not say; this is what decoders take so many channels for, as ffmpeg names it, e.g. `5.1`.
+    /// The source does not say; this is what decoders take so many channels for, as ffmpeg names
+    /// it, e.g. `5.1`.
     Guessed(String),
-    /// Nobody can say. Of so many channels every other one is for the left, beginning with the first.
+    /// Nobody can say. Of so many channels every other one is for the left, beginning with the
+    /// first.
     Dealt(u32),
 }
 

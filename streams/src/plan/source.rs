@@ -20,12 +20,12 @@ pub struct Source {
     pub mime_type: String,
     /// The demuxer's name, e.g. `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,
-    /// The copy that tasks read instead, where the object has no index that leads to its key frames. Stream numbers of the plan are
-    /// the copy's.
+    /// The copy that tasks read instead, where the object has no index that leads to its key
+    /// frames. Stream numbers of the plan are the copy's.
     #[serde(default)]
     pub copy: Option<SourceCopy>,
-    /// Whether every reader has to look deep into what tasks read to know its tracks, since some begin late: 60 s or 100 MB of it
-    /// instead of the first few seconds.
+    /// Whether every reader has to look deep into what tasks read to know its tracks, since some
+    /// begin late: 60 s or 100 MB of it instead of the first few seconds.
     #[serde(default)]
     pub deep: bool,
     /// Seconds from zero to the end of the longest track that is encoded.
@@ -45,8 +45,8 @@ pub struct SourceCopy {
     pub etag: String,
     /// Bytes.
     pub size: u64,
-    /// Whether its sound is put together of pieces that may overlap or be apart by some milliseconds: it was decoded to one form, or its
-    /// clock was repaired.
+    /// Whether its sound is put together of pieces that may overlap or be apart by some
+    /// milliseconds: it was decoded to one form, or its clock was repaired.
     #[serde(default)]
     pub spliced: bool,
 }

@@ -14,15 +14,19 @@ pub struct VideoPlan {
     pub frame_rate: Rational,
     /// Frames of a segment of a full-rate rung.
     pub segment_frames: u32,
-    /// Frames of the whole video at full rate. The last chunk may end two frames earlier or later; its count then rules.
+    /// Frames of the whole video at full rate. The last chunk may end two frames earlier or later;
+    /// its count then rules.
     pub frames: u64,
-    /// Seconds from zero to the end of the source's last picture. Where the programme goes on, the last chunk holds that picture.
+    /// Seconds from zero to the end of the source's last picture. Where the programme goes on, the
+    /// last chunk holds that picture.
     pub source_end: f64,
-    /// First segment of each chunk; chunk `k` ends where chunk `k + 1` begins, the last one at the end of the video.
+    /// First segment of each chunk; chunk `k` ends where chunk `k + 1` begins, the last one at the
+    /// end of the video.
     pub chunks: Vec<u32>,
     /// Whether the source can be entered at a time. If not there is one chunk, read from the start.
     pub seekable: bool,
-    /// Seconds before its first frame at which a chunk starts to decode, beyond the key frame before it.
+    /// Seconds before its first frame at which a chunk starts to decode, beyond the key frame
+    /// before it.
     #[serde(default)]
     pub seek_margin: f64,
     /// What is done to the picture before it is scaled.
@@ -36,7 +40,8 @@ pub struct Picture {
     /// Whether fields are made into frames.
     #[serde(default)]
     pub deinterlace: bool,
-    /// Whether each field becomes a frame of its own, which doubles the rate; if not, each pair of fields does.
+    /// Whether each field becomes a frame of its own, which doubles the rate; if not, each pair of
+    /// fields does.
     #[serde(default)]
     pub field_rate: bool,
     /// Whether the source is transparent in places: it is laid on black.
@@ -45,8 +50,8 @@ pub struct Picture {
     /// What the source's colours are taken for.
     #[serde(default)]
     pub color: SourceColor,
-    /// Whether the closed captions within the pictures (CEA-608, CEA-708) are kept, in every rung, and declared by the multivariant
-    /// playlist; if not, they are removed.
+    /// Whether the closed captions within the pictures (CEA-608, CEA-708) are kept, in every rung,
+    /// and declared by the multivariant playlist; if not, they are removed.
     #[serde(default)]
     pub captions: bool,
     /// Which field of a frame comes first, where the pictures told.
@@ -58,15 +63,17 @@ pub struct Picture {
     /// Whether the turned picture is then mirrored, left to right.
     #[serde(default)]
     pub mirror: bool,
-    /// Width of the stored pictures down to whole blocks of chroma, before they are turned. Where a source changes its size or its shape
-    /// on the way, all pictures are fitted into this one; 0 leaves them alone.
+    /// Width of the stored pictures down to whole blocks of chroma, before they are turned. Where a
+    /// source changes its size or its shape on the way, all pictures are fitted into this one; 0
+    /// leaves them alone.
     #[serde(default)]
     pub width: u32,
     /// Height of the stored pictures; see `width`.
     #[serde(default)]
     pub height: u32,
-    /// Width of a stored pixel over its height, where it is believed: pictures of another shape are fitted into this one, with bars
-    /// beside them. Without it all pixels count as square, whatever the source says of them.
+    /// Width of a stored pixel over its height, where it is believed: pictures of another shape are
+    /// fitted into this one, with bars beside them. Without it all pixels count as square, whatever
+    /// the source says of them.
     #[serde(default)]
     pub pixel_aspect: Option<Rational>,
 }
@@ -84,10 +91,12 @@ pub enum FieldOrder {
     Bottom,
 }
 
-/// What the samples of a source stand for: three facts of ITU-T H.273 that do not follow from each other.
+/// What the samples of a source stand for: three facts of ITU-T H.273 that do not follow from each
+/// other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceColor {
-    /// How red, green and blue make luma and chroma; without meaning for sources in red, green and blue.
+    /// How red, green and blue make luma and chroma; without meaning for sources in red, green and
+    /// blue.
     #[serde(default)]
     pub matrix: Matrix,
     /// How samples stand for light.
@@ -96,7 +105,8 @@ pub struct SourceColor {
     /// Which red, green and blue they are.
     #[serde(default)]
     pub primaries: Primaries,
-    /// Whether the source names something else, which cannot be converted, so that colours may be off.
+    /// Whether the source names something else, which cannot be converted, so that colours may be
+    /// off.
     #[serde(default)]
     pub approximated: bool,
 }
@@ -171,7 +181,8 @@ pub enum Primaries {
 }
 
 impl SourceColor {
-    /// Whether a change of the matrix makes them the output's, which costs nothing where pictures are scaled anyway.
+    /// Whether a change of the matrix makes them the output's, which costs nothing where pictures
+    /// are scaled anyway.
     #[must_use]
     pub const fn is_scaled(self) -> bool {
         matches!(self.transfer, Transfer::Bt709)
@@ -189,16 +200,23 @@ impl Transfer {
 }
 
 impl VideoPlan {
-    /// Frames of chunk `k` at full rate as `(first, end)`; the end of the last chunk is the planned total.
+    /// Frames of chunk `k` at full rate as `(first, end)`; the end of the last chunk is the planned
+    /// total.
     #[must_use]
     pub fn chunk_frames(&self, k: u32) -> Option<(u64, u64)> {
         let k = usize::try_from(k).ok()?;
         let frame = |segment: u32| u64::from(segment) * u64::from(self.segment_frames);
         let first = frame(*self.chunks.get(k)?);
-        Some((first, self.chunks.get(k + 1).map_or(self.frames, |next| frame(*next))))
+        Some((
+            first,
+            self.chunks
+                .get(k + 1)
+                .map_or(self.frames, |next| frame(*next)),
+        ))
     }
 
-    /// Frames at full rate by which the last picture is held, since the sound ends later; zero where that makes no difference.
+    /// Frames at full rate by which the last picture is held, since the sound ends later; zero
+    /// where that makes no difference.
     #[must_use]
     pub fn held_frames(&self) -> u64 {
         self.frames.saturating_sub(self.source_frames())

@@ -1,5 +1,5 @@
-//! The AsyncAPI document ([3.0.0](https://www.asyncapi.com/docs/reference/specification/v3.0.0)): channels, messages, and what fluxhls does with
-//! them.
+//! The AsyncAPI document ([3.0.0](https://www.asyncapi.com/docs/reference/specification/v3.0.0)):
+//! channels, messages, and what fluxhls does with them.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,10 @@ const QUESTIONS: [(&str, &str); 4] = [
 pub fn asyncapi() -> Value {
     let (mut channels, mut operations) = (Map::new(), Map::new());
     // Questions are described apart, since they have answers.
-    for event in EVENTS.iter().filter(|event| !event.subject.starts_with("hls.v1.api.")) {
+    for event in EVENTS
+        .iter()
+        .filter(|event| !event.subject.starts_with("hls.v1.api."))
+    {
         let verb = match event.writer {
             Writer::Others => "receive",
             Writer::Fluxhls => "send",
@@ -74,11 +77,12 @@ fn channel(subject: &str, summary: &str, names: &[&str]) -> Value {
         .collect();
     let mut channel = json!({ "address": subject, "summary": summary, "messages": messages });
 
-    let parameters: Map<String, Value> = [("job_id", "The job."), ("task", "The task that reports.")]
-        .into_iter()
-        .filter(|(name, _)| subject.contains(&format!("{{{name}}}")))
-        .map(|(name, what)| (name.to_owned(), json!({ "description": what })))
-        .collect();
+    let parameters: Map<String, Value> =
+        [("job_id", "The job."), ("task", "The task that reports.")]
+            .into_iter()
+            .filter(|(name, _)| subject.contains(&format!("{{{name}}}")))
+            .map(|(name, what)| (name.to_owned(), json!({ "description": what })))
+            .collect();
 
     if !parameters.is_empty() {
         channel["parameters"] = Value::Object(parameters);
@@ -91,18 +95,27 @@ fn operation(action: &str, channel: &str, summary: &str) -> Value {
 }
 
 /// A question and its answer, which comes on the inbox that the question names.
-fn ask(question: &str, summary: &str, channels: &mut Map<String, Value>, operations: &mut Map<String, Value>) {
+fn ask(
+    question: &str,
+    summary: &str,
+    channels: &mut Map<String, Value>,
+    operations: &mut Map<String, Value>,
+) {
     let (name, reply) = (format!("ask-{question}"), format!("answer-{question}"));
     let message = |suffix: &str| format!("{question}-{suffix}");
     let subject = format!("hls.v1.api.{question}");
-    channels.insert(name.clone(), channel(&subject, summary, &[&message("request")]));
+    channels.insert(
+        name.clone(),
+        channel(&subject, summary, &[&message("request")]),
+    );
 
     let mut answers = channel(
         "",
         "The answer, on the inbox of who asked.",
         &[&message("reply"), "refusal"],
     );
-    // The inbox is only known when the question is asked; AsyncAPI writes `null` for an unknown address.
+    // The inbox is only known when the question is asked; AsyncAPI writes `null` for an unknown
+    // address.
     answers["address"] = Value::Null;
     channels.insert(reply.clone(), answers);
 
@@ -120,10 +133,16 @@ fn messages() -> Map<String, Value> {
     let plain = |summary: &str, payload: Value| json!({ "summary": summary, "payload": payload });
     messages.insert(
         "stats-request".to_owned(),
-        plain("Nothing needs to be said.", json!({ "type": ["object", "null"] })),
+        plain(
+            "Nothing needs to be said.",
+            json!({ "type": ["object", "null"] }),
+        ),
     );
     for (name, summary) in [
-        ("status-reply", "A job, as `fluxhls jobs list --json` writes it."),
+        (
+            "status-reply",
+            "A job, as `fluxhls jobs list --json` writes it.",
+        ),
         ("stats-reply", "As `fluxhls jobs stats --json` writes it."),
     ] {
         messages.insert(name.to_owned(), plain(summary, json!({ "type": "object" })));

@@ -1,7 +1,8 @@
 //! The public messages, each with its schema.
 
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use crate::api::{CancelReply, CancelRequest, RetryReply, RetryRequest, StatusRequest};
@@ -43,14 +44,31 @@ impl Event {
 
 /// What somebody else writes: what may be left out is not required.
 fn read<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().for_deserialize();
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    schema_of::<T>(SchemaSettings::draft2020_12().for_deserialize())
 }
 
 /// What fluxhls writes: what is always there is required.
 fn written<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    schema_of::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    settings
+        .with_transform(RecursiveTransform(join_description_lines))
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
+
+/// Makes one line of each paragraph of a description: where a docstring breaks its lines says
+/// nothing.
+fn join_description_lines(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        let paragraphs = text
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "));
+        *text = paragraphs.collect::<Vec<_>>().join("\n\n");
+    }
 }
 
 macro_rules! events {

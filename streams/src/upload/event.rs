@@ -1,4 +1,5 @@
-//! The upload event as publishers write it. It is read leniently by [`super::read`]; this is what a careful publisher sends.
+//! The upload event as publishers write it. It is read leniently by [`super::read`]; this is what a
+//! careful publisher sends.
 
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
@@ -7,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::Priority;
 use crate::id::{FileId, JobId, OutputPrefix};
 
-/// A file was uploaded. Only `file_id`, `name` and its object are needed: `file_url`, or `bucket` and `key`. Unknown fields are ignored.
+/// A file was uploaded. Only `file_id`, `name` and its object are needed: `file_url`, or `bucket`
+/// and `key`. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct UploadEvent {
     /// What was uploaded.
@@ -24,7 +26,8 @@ pub struct UploadEvent {
     /// The job this one repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
-    /// Where the output goes; `hls/<file_id>/` where it is missing. It begins with `OUTPUT_ROOT` and belongs to one file.
+    /// Where the output goes; `hls/<file_id>/` where it is missing. It begins with `OUTPUT_ROOT`
+    /// and belongs to one file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_prefix: Option<OutputPrefix>,
     /// The media type, where it is known.
@@ -66,8 +69,9 @@ pub struct UploadEvent {
 pub enum UploadSource {
     /// By a URL.
     Url {
-        /// `s3://bucket/key`, the key as it is: nothing in it is decoded, `%`, `?` and `#` belong to it. Or the `http(s)` URL of an object in a
-        /// source bucket, percent-decoded once; query and fragment are dropped.
+        /// `s3://bucket/key`, the key as it is: nothing in it is decoded, `%`, `?` and `#` belong
+        /// to it. Or the `http(s)` URL of an object in a source bucket, percent-decoded once; query
+        /// and fragment are dropped.
         #[schemars(length(min = 1, max = 2048))]
         file_url: String,
     },
@@ -93,7 +97,10 @@ fn exclude_the_other_form(schema: &mut Schema) {
     let Some(Value::Array(forms)) = schema.get_mut("anyOf") else {
         return;
     };
-    for (form, others) in forms.iter_mut().zip([&["bucket", "key"][..], &["file_url"]]) {
+    for (form, others) in forms
+        .iter_mut()
+        .zip([&["bucket", "key"][..], &["file_url"]])
+    {
         for other in others {
             form["properties"][other] = json!({ "type": "null" });
         }

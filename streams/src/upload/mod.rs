@@ -1,4 +1,5 @@
-//! The upload event: what publishers send, read leniently so that whatever has a valid `file_id` becomes a job.
+//! The upload event: what publishers send, read leniently so that whatever has a valid `file_id`
+//! becomes a job.
 
 use async_nats::HeaderMap;
 use schemars::JsonSchema;
@@ -28,9 +29,11 @@ pub const MAX_KEY: usize = 1024;
 pub const MAX_MIME_TYPE: usize = 100;
 /// Longest of the other texts, in characters.
 pub const MAX_TEXT: usize = 2048;
-/// `uploaded_by` and `project_id` hold at most so many characters: indexed columns take no text of thousands of bytes.
+/// `uploaded_by` and `project_id` hold at most so many characters: indexed columns take no text of
+/// thousands of bytes.
 pub const MAX_REFERENCE: usize = 255;
-/// How deep `metadata` may be nested. Readers of JSON give up at 128 levels, and facts nest it deeper than events do.
+/// How deep `metadata` may be nested. Readers of JSON give up at 128 levels, and facts nest it
+/// deeper than events do.
 pub const MAX_DEPTH: usize = 64;
 /// Longest identity that is kept as it is, in bytes; of a longer one its hash is.
 const MAX_IDENTITY: usize = 4096;
@@ -48,8 +51,8 @@ pub struct Upload {
     pub mime_type: String,
     /// Bytes; 0 when the publisher does not say.
     pub size: u64,
-    /// Where the object is: `s3://bucket/key` with the key as it is, also where the event named bucket and key, or an HTTP URL without query
-    /// and fragment.
+    /// Where the object is: `s3://bucket/key` with the key as it is, also where the event named
+    /// bucket and key, or an HTTP URL without query and fragment.
     pub file_url: String,
     /// The version of the object, where the publisher pins one.
     #[serde(default)]
@@ -136,8 +139,8 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether nothing but its content tells the event from others: then the same content, sent again after the file was deleted, is
-    /// another event.
+    /// Whether nothing but its content tells the event from others: then the same content, sent
+    /// again after the file was deleted, is another event.
     #[must_use]
     pub fn is_told_by_content(&self) -> bool {
         self.identity.starts_with(CONTENT)
@@ -154,12 +157,18 @@ pub struct Malformed(pub String);
 
 /// Reads an upload event in any of its three envelopes.
 ///
-/// `output_root` is where every output prefix starts, ending in `/`. The identity is exactly one of, by presence: `job_id`; else
-/// the CloudEvents source and id; else file, URL, size, version and canonical settings.
+/// `output_root` is where every output prefix starts, ending in `/`. The identity is exactly one
+/// of, by presence: `job_id`; else the CloudEvents source and id; else file, URL, size, version and
+/// canonical settings.
 ///
 /// # Errors
-/// [`Malformed`] when the event is no JSON object, over [`MAX_BYTES`], or its `file_id` or `job_id` is missing or not valid.
-pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Result<Arrival, Malformed> {
+/// [`Malformed`] when the event is no JSON object, over [`MAX_BYTES`], or its `file_id` or `job_id`
+/// is missing or not valid.
+pub fn read(
+    headers: Option<&HeaderMap>,
+    body: &[u8],
+    output_root: &str,
+) -> Result<Arrival, Malformed> {
     if body.len() > MAX_BYTES {
         return Err(Malformed(format!(
             "the event has {} bytes; at most {MAX_BYTES} are allowed",
@@ -172,11 +181,12 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
         return Err(Malformed("the event is not a JSON object".to_owned()));
     };
 
-    let file_id: FileId = required_id(&fields, "file_id")?.ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
+    let file_id: FileId = required_id(&fields, "file_id")?
+        .ok_or_else(|| Malformed("file_id is missing".to_owned()))?;
     let job_id: Option<JobId> = required_id(&fields, "job_id")?;
 
-    // From here on the event becomes a job whatever else is wrong with it, so that a row an API has inserted
-    // for it never stays pending.
+    // From here on the event becomes a job whatever else is wrong with it, so that a row an API has
+    // inserted for it never stays pending.
     let mut reader = Reader {
         fields,
         violations: Vec::new(),
@@ -187,7 +197,8 @@ pub fn read(headers: Option<&HeaderMap>, body: &[u8], output_root: &str) -> Resu
     let identity = short(identity(job_id.as_ref(), envelope.origin.as_ref(), &upload));
 
     // The trace becomes a header of other messages, so nothing in it may end one.
-    let is_plain = |text: &String| text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_plain =
+        |text: &String| text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic());
     let traceparent = envelope.traceparent.filter(is_plain);
 
     Ok(Arrival {
@@ -219,7 +230,10 @@ fn identity(job_id: Option<&JobId>, origin: Option<&(String, String)>, upload: &
         settings,
         ..
     } = upload;
-    format!("{CONTENT}{}", json!([file_id, file_url, size, etag, settings]))
+    format!(
+        "{CONTENT}{}",
+        json!([file_id, file_url, size, etag, settings])
+    )
 }
 
 /// An identity no longer than a fact has room for; different ones stay different.

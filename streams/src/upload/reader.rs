@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    MAX_BUCKET, MAX_BYTES, MAX_DEPTH, MAX_KEY, MAX_MIME_TYPE, MAX_NAME, MAX_REFERENCE, MAX_TEXT, Malformed, Priority,
-    Settings, SourceObject, UNKNOWN_MIME_TYPE, Upload,
+    MAX_BUCKET, MAX_BYTES, MAX_DEPTH, MAX_KEY, MAX_MIME_TYPE, MAX_NAME, MAX_REFERENCE, MAX_TEXT,
+    Malformed, Priority, Settings, SourceObject, UNKNOWN_MIME_TYPE, Upload,
 };
 use crate::id::{FileId, JobId, OutputPrefix};
 
@@ -31,7 +31,9 @@ impl Reader {
             etag: self.text("etag", MAX_TEXT),
             uploaded_by: self.text("uploaded_by", MAX_REFERENCE),
             project_id: self.text("project_id", MAX_REFERENCE),
-            folder_path: self.text("folder_path", MAX_TEXT).unwrap_or_else(|| "/".to_owned()),
+            folder_path: self
+                .text("folder_path", MAX_TEXT)
+                .unwrap_or_else(|| "/".to_owned()),
             metadata: self.metadata(),
             settings: self.settings(),
             file_id,
@@ -96,7 +98,8 @@ impl Reader {
             self.violate(format!("{name} is longer than {limit} characters"));
         }
 
-        Some(text.chars().filter(|c| *c != '\0').take(limit).collect()).filter(|text: &String| !text.is_empty())
+        Some(text.chars().filter(|c| *c != '\0').take(limit).collect())
+            .filter(|text: &String| !text.is_empty())
     }
 
     fn required_text(&mut self, name: &str, limit: usize) -> Option<String> {
@@ -166,7 +169,9 @@ impl Reader {
         match reader.whole("max_attempts", 100) {
             None => {}
             Some(0) => reader.violate("max_attempts is 0".to_owned()),
-            Some(limit) => settings.max_attempts = u32::try_from(limit).unwrap_or(settings.max_attempts),
+            Some(limit) => {
+                settings.max_attempts = u32::try_from(limit).unwrap_or(settings.max_attempts)
+            }
         }
 
         self.violations.extend(
@@ -179,7 +184,11 @@ impl Reader {
         settings
     }
 
-    pub(super) fn output_prefix(&mut self, root: &str, file: &FileId) -> Result<OutputPrefix, Malformed> {
+    pub(super) fn output_prefix(
+        &mut self,
+        root: &str,
+        file: &FileId,
+    ) -> Result<OutputPrefix, Malformed> {
         if let Some(text) = self.text("output_prefix", MAX_TEXT) {
             match text.parse::<OutputPrefix>() {
                 Ok(prefix) if text.starts_with(root) => return Ok(prefix),
@@ -200,9 +209,13 @@ impl Reader {
     }
 }
 
-/// An HTTP URL without query and fragment, which may hold a signature. In `s3://` both are part of the key.
+/// An HTTP URL without query and fragment, which may hold a signature. In `s3://` both are part of
+/// the key.
 fn without_signature(url: String) -> String {
-    if url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://")) {
+    if url
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://"))
+    {
         return url;
     }
     url.split(['?', '#']).next().unwrap_or_default().to_owned()
@@ -222,7 +235,9 @@ fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
         _ => false,
     }
 }

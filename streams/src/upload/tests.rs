@@ -9,7 +9,8 @@ fn read_json(value: &Value) -> Result<Arrival, Malformed> {
 
 #[test]
 fn three_fields_are_enough_and_the_rest_has_defaults() {
-    let arrival = read_json(&json!({"file_id": "f1", "name": "a.mp4", "file_url": "s3://b/k"})).unwrap();
+    let arrival =
+        read_json(&json!({"file_id": "f1", "name": "a.mp4", "file_url": "s3://b/k"})).unwrap();
     assert_eq!(arrival.violations, Vec::<String>::new());
     assert_eq!(arrival.upload.file_url, "s3://b/k");
     assert_eq!(arrival.output_prefix.as_str(), "hls/f1/");
@@ -25,13 +26,25 @@ fn a_key_is_kept_as_it_is_and_the_signature_of_an_http_url_is_not() {
         arrival.upload.file_url
     };
 
-    for key in ["50%20off.mp4", "Take #2.mp4", "what?.mp4", "a?X-Amz-Signature=s#t"] {
+    for key in [
+        "50%20off.mp4",
+        "Take #2.mp4",
+        "what?.mp4",
+        "a?X-Amz-Signature=s#t",
+    ] {
         let url = format!("s3://b/{key}");
         assert_eq!(stored(&url), url);
-        let pair = read_json(&json!({"file_id": "f1", "name": "a", "bucket": "b", "key": key})).unwrap();
-        assert_eq!((pair.upload.file_url, pair.violations), (url.clone(), vec![]));
+        let pair =
+            read_json(&json!({"file_id": "f1", "name": "a", "bucket": "b", "key": key})).unwrap();
+        assert_eq!(
+            (pair.upload.file_url, pair.violations),
+            (url.clone(), vec![])
+        );
         let by_url = read_json(&json!({"file_id": "f1", "name": "a", "file_url": url})).unwrap();
-        assert_eq!(pair.identity, by_url.identity, "both forms are the same event");
+        assert_eq!(
+            pair.identity, by_url.identity,
+            "both forms are the same event"
+        );
     }
 
     assert_eq!(
@@ -50,8 +63,14 @@ fn an_event_names_its_object_in_one_of_two_forms() {
             json!({"bucket": "b", "key": "k", "file_url": "s3://b/k"}),
             "one of both",
         ),
-        (json!({"bucket": "b", "file_url": "s3://b/k"}), "one of both"),
-        (json!({"bucket": "b/c", "key": "k"}), "bucket contains a slash"),
+        (
+            json!({"bucket": "b", "file_url": "s3://b/k"}),
+            "one of both",
+        ),
+        (
+            json!({"bucket": "b/c", "key": "k"}),
+            "bucket contains a slash",
+        ),
         (json!({"bucket": 7, "key": "k"}), "bucket is not a text"),
         (
             json!({"bucket": "b", "key": "k".repeat(1025)}),
@@ -73,8 +92,7 @@ fn an_event_names_its_object_in_one_of_two_forms() {
 fn identity_is_the_job_id_else_the_event_else_the_content() {
     let plain = json!({"file_id": "f1", "name": "a", "file_url": "s3://b/k"});
     let content = read_json(&plain).unwrap().identity;
-    let spelled_out =
-        json!({"file_id": "f1", "name": "other name", "file_url": "s3://b/k", "settings": {"profile": "standard"}});
+    let spelled_out = json!({"file_id": "f1", "name": "other name", "file_url": "s3://b/k", "settings": {"profile": "standard"}});
     assert_eq!(
         content,
         read_json(&spelled_out).unwrap().identity,
@@ -139,7 +157,10 @@ fn everything_else_that_is_wrong_is_named_and_the_event_still_becomes_a_job() {
         "retry_of",
     ] {
         assert!(
-            arrival.violations.iter().any(|violation| violation.contains(word)),
+            arrival
+                .violations
+                .iter()
+                .any(|violation| violation.contains(word)),
             "{word}: {:?}",
             arrival.violations
         );
@@ -152,15 +173,22 @@ fn nested(levels: usize) -> String {
 }
 
 fn with_metadata(metadata: &str) -> Arrival {
-    let body = format!(r#"{{"file_id":"f1","name":"a","file_url":"s3://b/k","metadata":{metadata}}}"#);
+    let body =
+        format!(r#"{{"file_id":"f1","name":"a","file_url":"s3://b/k","metadata":{metadata}}}"#);
     read(None, body.as_bytes(), "hls/").unwrap()
 }
 
 #[test]
 fn metadata_may_be_as_deep_and_as_long_as_a_fact_can_hold_it() {
-    assert_eq!(with_metadata(&nested(MAX_DEPTH)).violations, Vec::<String>::new());
+    assert_eq!(
+        with_metadata(&nested(MAX_DEPTH)).violations,
+        Vec::<String>::new()
+    );
     let deep = with_metadata(&nested(MAX_DEPTH + 1));
-    assert_eq!((deep.violations.len(), deep.upload.metadata), (1, json!({})));
+    assert_eq!(
+        (deep.violations.len(), deep.upload.metadata),
+        (1, json!({}))
+    );
 
     // Five bytes that are written out as nineteen.
     let grows = with_metadata(&format!(r#"{{"a":[{}0]}}"#, "1e15,".repeat(50_000)));
@@ -209,7 +237,10 @@ fn a_prefix_outside_the_root_is_a_violation() {
     let arrival =
         read_json(&json!({"file_id": "f1", "name": "a", "file_url": "s3://b/k", "output_prefix": "other/f1/"}))
             .unwrap();
-    assert_eq!(arrival.violations, ["output_prefix does not start with hls/"]);
+    assert_eq!(
+        arrival.violations,
+        ["output_prefix does not start with hls/"]
+    );
 }
 
 const FIELDS: &[&str] = &[
@@ -239,17 +270,20 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<i32>().prop_map(|eighths| Value::from(f64::from(eighths) / 8.0)),
-        "(f1|s3://b/k|hls/x/|[\\x00-\\x1f\\u{7f}-\\u{9f}\\u{202e}\\u{1f3ac}]{0,9}|.{0,300})".prop_map(Value::from),
+        "(f1|s3://b/k|hls/x/|[\\x00-\\x1f\\u{7f}-\\u{9f}\\u{202e}\\u{1f3ac}]{0,9}|.{0,300})"
+            .prop_map(Value::from),
     ];
 
     leaf.prop_recursive(5, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::btree_map(prop::sample::select(FIELDS), inner, 0..9).prop_map(|map| map
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect::<Map<_, _>>()
-                .into()),
+            prop::collection::btree_map(prop::sample::select(FIELDS), inner, 0..9).prop_map(
+                |map| map
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect::<Map<_, _>>()
+                    .into()
+            ),
         ]
     })
 }

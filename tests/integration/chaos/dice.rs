@@ -1,4 +1,5 @@
-//! Chance that repeats itself: the same seed gives the same numbers on every machine and in every year.
+//! Chance that repeats itself: the same seed gives the same numbers on every machine and in every
+//! year.
 
 use std::time::Duration;
 
@@ -37,9 +38,13 @@ impl Dice {
         }
     }
 
-    /// `n` things of a deck: each of them once where `n` is enough for that, the rest by their weights; in any order.
+    /// `n` things of a deck: each of them once where `n` is enough for that, the rest by their
+    /// weights; in any order.
     pub(super) fn deal<T: Copy>(&mut self, deck: &[(T, usize)], n: usize) -> Vec<T> {
-        let cards: Vec<T> = deck.iter().flat_map(|(thing, weight)| vec![*thing; *weight]).collect();
+        let cards: Vec<T> = deck
+            .iter()
+            .flat_map(|(thing, weight)| vec![*thing; *weight])
+            .collect();
         let mut dealt: Vec<T> = deck.iter().map(|(thing, _)| *thing).collect();
         self.shuffle(&mut dealt);
         dealt.truncate(n);

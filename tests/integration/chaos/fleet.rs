@@ -96,7 +96,10 @@ impl Fleet {
     /// What a command of the program has to know.
     pub(super) fn environment(&self) -> BTreeMap<&'static str, String> {
         let mut environment = self.world.environment();
-        for (name, user) in [("NATS_URL", "nats://"), ("DATABASE_URL", "postgres://fluxhls@")] {
+        for (name, user) in [
+            ("NATS_URL", "nats://"),
+            ("DATABASE_URL", "postgres://fluxhls@"),
+        ] {
             let with = format!("{}fluxhls:{PASSWORD}@", user.trim_end_matches("fluxhls@"));
             let url = environment[name].replacen(user, &with, 1);
             environment.insert(name, url);
@@ -121,7 +124,8 @@ impl Fleet {
             if member.process.is_none() && !member.down {
                 let worker = world.worker(&member.name).roles(member.roles);
                 let settings = environment.iter();
-                let worker = settings.fold(worker, |worker, (name, value)| worker.setting(name, value));
+                let worker =
+                    settings.fold(worker, |worker, (name, value)| worker.setting(name, value));
                 let process = worker.start();
                 member.logged = process.said().len();
                 member.process = Some(process);
@@ -174,7 +178,9 @@ impl Fleet {
     /// The folders the workers work in.
     pub(super) fn work_dirs(&self) -> Vec<PathBuf> {
         let members = self.workers.iter();
-        members.map(|member| work_dir(&self.world, &member.name)).collect()
+        members
+            .map(|member| work_dir(&self.world, &member.name))
+            .collect()
     }
 
     /// Everything that is left in the folders of the workers, and every process that works there.
@@ -195,7 +201,8 @@ impl Fleet {
         members
             .map(|member| {
                 let path = log_of(self.world.folder(), &member.name);
-                let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
+                let text =
+                    String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).into_owned();
                 (path, text)
             })
             .collect()
@@ -233,8 +240,10 @@ impl Member {
     pub(super) async fn has_left(&mut self) {
         self.mourn();
         if let Some(mut process) = self.process.take() {
-            self.ends
-                .push(format!("{} was asked to stop and did not leave in time", self.name));
+            self.ends.push(format!(
+                "{} was asked to stop and did not leave in time",
+                self.name
+            ));
             process.kill().await;
         }
         (self.down, self.leaving) = (false, false);
@@ -248,19 +257,26 @@ impl Member {
         }
     }
 
-    /// Notices that the process is gone. One that could not reach its services when it started may leave: whoever runs it starts
-    /// it again. One that was at work may not.
+    /// Notices that the process is gone. One that could not reach its services when it started may
+    /// leave: whoever runs it starts it again. One that was at work may not.
     fn mourn(&mut self) {
-        let Some(process) = &mut self.process else { return };
-        let Some(status) = process.ended() else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        let Some(status) = process.ended() else {
+            return;
+        };
         let said = process.said();
         let said = &said[self.logged.min(said.len())..];
         // Either it handed everything back, or it says that it could not.
         let has_left = self.leaving && matches!(status.code(), Some(0 | 1));
         if said.contains(STARTED) && !has_left {
             let tail: Vec<&str> = said.lines().rev().take(5).collect();
-            self.ends
-                .push(format!("{} ended with {status}: {}", self.name, tail.join(" / ")));
+            self.ends.push(format!(
+                "{} ended with {status}: {}",
+                self.name,
+                tail.join(" / ")
+            ));
         }
         self.process = None;
     }

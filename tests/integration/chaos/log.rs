@@ -108,7 +108,10 @@ impl TaskLog {
 
 impl JobLog {
     fn note(&mut self, message: &Message) {
-        let body: String = String::from_utf8_lossy(&message.payload).chars().take(300).collect();
+        let body: String = String::from_utf8_lossy(&message.payload)
+            .chars()
+            .take(300)
+            .collect();
         let line = format!("{} {} {}", message.seq, message.subject, body);
         self.lines.push((message.time, line));
         self.lines.sort_by_key(|(time, _)| *time);
@@ -116,7 +119,9 @@ impl JobLog {
 
     /// Every fact of a kind.
     pub(super) fn all(&self, kind: FactKind) -> impl Iterator<Item = &Told> {
-        self.facts.iter().filter(move |told| told.fact.kind() == kind)
+        self.facts
+            .iter()
+            .filter(move |told| told.fact.kind() == kind)
     }
 
     /// The first fact of a kind.

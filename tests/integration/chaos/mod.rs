@@ -1,8 +1,10 @@
-//! Chaos: jobs keep coming while everything they need is killed, frozen and cut off; then every promise is checked.
+//! Chaos: jobs keep coming while everything they need is killed, frozen and cut off; then every
+//! promise is checked.
 //!
-//! `make chaos` runs it with the table printed, `make chaos LONG=1` the long way, which writes `docs/chaos.md`. What happens is drawn
-//! from a seed ([`schedule`]); [`publisher`] uploads, [`striker`] breaks and mends the [`fleet`], [`watch`] looks on, [`reading`] reads
-//! everything at the end, and [`invariants`] judge it.
+//! `make chaos` runs it with the table printed, `make chaos LONG=1` the long way, which writes
+//! `docs/chaos.md`. What happens is drawn from a seed ([`schedule`]); [`publisher`] uploads,
+//! [`striker`] breaks and mends the [`fleet`], [`watch`] looks on, [`reading`] reads everything at
+//! the end, and [`invariants`] judge it.
 
 mod dice;
 mod fleet;
@@ -36,7 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::process::{command, output_of, tool};
 
-/// After how long a silent worker loses its task: as short as workers on a busy machine surely keep.
+/// After how long a silent worker loses its task: as short as workers on a busy machine surely
+/// keep.
 const ACK_WAIT: Duration = Duration::from_secs(20);
 /// How long no job may end before the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -63,7 +66,10 @@ async fn whatever_is_broken_every_job_ends_once_and_every_promise_holds() {
 }
 
 /// One of the settings of `make chaos`.
-#[expect(clippy::disallowed_methods, reason = "the settings of the tests themselves")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the settings of the tests themselves"
+)]
 fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(format!("FLUXHLS_CHAOS_{name}")).ok()?;
     let number = value.parse();
@@ -85,7 +91,11 @@ async fn run(size: Size) -> (Fleet, Report) {
     for (what, violations) in &invariants {
         for violation in violations {
             eprintln!("VIOLATION ({what}): {}", violation.what);
-            if let Some((job, log)) = violation.job.as_ref().and_then(|job| Some((job, read.logs.get(job)?))) {
+            if let Some((job, log)) = violation
+                .job
+                .as_ref()
+                .and_then(|job| Some((job, read.logs.get(job)?)))
+            {
                 eprintln!("everything that was told of job {job}:\n{log}");
             }
         }
@@ -118,16 +128,25 @@ async fn play(fleet: Fleet, schedule: &Schedule) -> (Fleet, Published, Vec<Struc
         published
     };
     let quiet = all_over(published, ended.clone(), jobs);
-    let strike = Striker::new(fleet, ended).await.run(&schedule.strikes, quiet);
+    let strike = Striker::new(fleet, ended)
+        .await
+        .run(&schedule.strikes, quiet);
     let (published, (fleet, struck)) = tokio::join!(publish, strike);
     (fleet, published, struck)
 }
 
 /// Ends when everything was published and so many jobs have ended, or none has for long.
-async fn all_over(mut published: channel::Receiver<bool>, mut ended: channel::Receiver<usize>, jobs: usize) {
+async fn all_over(
+    mut published: channel::Receiver<bool>,
+    mut ended: channel::Receiver<usize>,
+    jobs: usize,
+) {
     drop(published.wait_for(|all| *all).await);
     while *ended.borrow_and_update() < jobs {
-        if tokio::time::timeout(PATIENCE, ended.changed()).await.is_err() {
+        if tokio::time::timeout(PATIENCE, ended.changed())
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -147,7 +166,10 @@ async fn sources(fleet: &Fleet) -> BTreeMap<Source, (String, u64)> {
         };
         if there > 0 {
             let kind = ObjectKind::private("video/mp4");
-            let put = fleet.world.bucket.put(&key, bytes[..there].to_vec().into(), kind);
+            let put = fleet
+                .world
+                .bucket
+                .put(&key, bytes[..there].to_vec().into(), kind);
             put.await.unwrap();
         }
         sources.insert(source, (fleet.world.url(&key), bytes.len() as u64));
@@ -170,7 +192,10 @@ fn judge(
         .cloned()
         .collect();
     vec![
-        ("lost jobs", ends::lost(published, &read.logs, &read.letters)),
+        (
+            "lost jobs",
+            ends::lost(published, &read.logs, &read.letters),
+        ),
         (
             "facts told twice, `ended` among them, or against the verdict",
             ends::ended_twice(&read.logs),
@@ -215,7 +240,10 @@ fn judge(
         ("panics", traces::panics(&read.said)),
         (
             "secrets in a log",
-            traces::secrets(&read.said, &[PASSWORD, SECRET_ACCESS_KEY, "X-Amz-Signature"]),
+            traces::secrets(
+                &read.said,
+                &[PASSWORD, SECRET_ACCESS_KEY, "X-Amz-Signature"],
+            ),
         ),
     ]
 }
@@ -224,8 +252,11 @@ fn judge(
 async fn versions(fleet: &Fleet) -> String {
     let nats = output_of(command(tool("nats-server")).arg("--version")).await;
     let ffmpeg = output_of(command("ffmpeg").arg("-version")).await;
-    let database = sea_orm::Database::connect(fleet.cluster.url("postgres")).await.unwrap();
-    let statement = sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, "SHOW server_version");
+    let database = sea_orm::Database::connect(fleet.cluster.url("postgres"))
+        .await
+        .unwrap();
+    let statement =
+        sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, "SHOW server_version");
     let row = database.query_one_raw(statement).await.unwrap().unwrap();
     let postgresql: String = row.try_get_by_index(0).unwrap();
     let words = |bytes: &[u8], n: usize| {

@@ -136,11 +136,14 @@ impl Source {
             Self::Two => moving(25.0).silent().make().await,
             Self::Three => moving(37.0).make().await,
             Self::Broadcast => {
-                let arguments =
-                    "-f lavfi -i testsrc2=size=160x90:rate=12:duration=8 -c:v libx264 -preset ultrafast -g 12";
+                let arguments = "-f lavfi -i testsrc2=size=160x90:rate=12:duration=8 -c:v libx264 -preset ultrafast -g 12";
                 make_from(arguments, "ts").await
             }
-            Self::Rubbish => Clip::of_bytes(folder, "notes.mp4", "words, words, words\n".repeat(1000).as_bytes()),
+            Self::Rubbish => Clip::of_bytes(
+                folder,
+                "notes.mp4",
+                "words, words, words\n".repeat(1000).as_bytes(),
+            ),
         }
     }
 }

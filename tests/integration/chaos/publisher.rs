@@ -1,4 +1,5 @@
-//! Somebody who uploads: publishes each event until the server has it, as any publisher must, and cancels some jobs.
+//! Somebody who uploads: publishes each event until the server has it, as any publisher must, and
+//! cancels some jobs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,7 +107,8 @@ impl Publisher {
 
     fn event(&self, order: Order) -> Value {
         let (url, size) = &self.sources[&order.source];
-        // Attempts are cheap here: a job is to end as its source deserves, however often its workers die.
+        // Attempts are cheap here: a job is to end as its source deserves, however often its
+        // workers die.
         let mut event = json!({
             "file_id": cuid2::create_id(), "job_id": cuid2::create_id(), "name": "clip.mp4", "file_url": url, "size": size,
             "settings": { "profile": "chaos", "max_attempts": 50 },
@@ -125,7 +127,13 @@ async fn deliver(streams: &Streams, event: &Value) -> u64 {
         let message = PublishMessage::build()
             .payload(event.to_string().into())
             .message_id(&id);
-        let sent = async { streams.js.send_publish(subject::UPLOAD, message).await?.await };
+        let sent = async {
+            streams
+                .js
+                .send_publish(subject::UPLOAD, message)
+                .await?
+                .await
+        };
         match sent.await {
             Ok(ack) => return ack.sequence,
             Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
@@ -133,13 +141,22 @@ async fn deliver(streams: &Streams, event: &Value) -> u64 {
     }
 }
 
-/// Cancels a job once its plan task was started; tells the job if the answer was that it is canceled.
-async fn cancel(environment: BTreeMap<&'static str, String>, streams: Streams, job: JobId) -> Option<JobId> {
+/// Cancels a job once its plan task was started; tells the job if the answer was that it is
+/// canceled.
+async fn cancel(
+    environment: BTreeMap<&'static str, String>,
+    streams: Streams,
+    job: JobId,
+) -> Option<JobId> {
     let started = format!("hls.v1.work.{job}.attempt.>");
-    streams.first(streams::topology::WORK, &started, |_| true).await;
+    streams
+        .first(streams::topology::WORK, &started, |_| true)
+        .await;
     loop {
         let mut program = fluxhls();
-        program.args(["jobs", "cancel", job.as_str()]).envs(&environment);
+        program
+            .args(["jobs", "cancel", job.as_str()])
+            .envs(&environment);
         let output = program.output().await.unwrap();
         if output.status.success() {
             return Some(job);

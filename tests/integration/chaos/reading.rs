@@ -88,7 +88,13 @@ pub(super) async fn read(fleet: &mut Fleet) -> Reading {
 /// Removes what nothing needs.
 async fn prune(fleet: &Fleet) {
     let said = say(&fleet.environment(), PRUNE).await;
-    assert_eq!(said.code, Some(0), "fluxhls {PRUNE:?}: {}{}", said.out, said.err);
+    assert_eq!(
+        said.code,
+        Some(0),
+        "fluxhls {PRUNE:?}: {}{}",
+        said.out,
+        said.err
+    );
 }
 
 /// Every job, and the sequence of the last fact.
@@ -113,13 +119,23 @@ async fn read_output(fleet: &Fleet) -> Output {
         if key.ends_with(".m3u8") {
             let text = String::from_utf8(get().await.to_vec()).unwrap();
             output.texts.insert(key.clone(), text);
-        } else if key.rsplit('/').next().is_some_and(|name| name.starts_with("receipt")) {
+        } else if key
+            .rsplit('/')
+            .next()
+            .is_some_and(|name| name.starts_with("receipt"))
+        {
             // One that cannot be read names nothing, and then everything is too much.
             let named = Receipt::decode(&get().await).map(|receipt| Named::by(&receipt));
-            output.receipts.insert(key.clone(), named.unwrap_or_default());
+            output
+                .receipts
+                .insert(key.clone(), named.unwrap_or_default());
         }
     }
-    let owners = fleet.world.streams.all(topology::JOBS, subject::ALL_CURRENT).await;
+    let owners = fleet
+        .world
+        .streams
+        .all(topology::JOBS, subject::ALL_CURRENT)
+        .await;
     let mut newest = BTreeMap::new();
     for message in owners {
         newest.insert(
@@ -138,7 +154,13 @@ async fn rebuild(fleet: &Fleet) -> Rows {
     environment.insert("DATABASE_URL", database.url.clone());
     for arguments in [&["migrate", "up"][..], &["rebuild"]] {
         let said = say(&environment, arguments).await;
-        assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {}{}", said.out, said.err);
+        assert_eq!(
+            said.code,
+            Some(0),
+            "fluxhls {arguments:?}: {}{}",
+            said.out,
+            said.err
+        );
     }
     database.rows().await
 }
@@ -147,13 +169,21 @@ async fn rebuild(fleet: &Fleet) -> Rows {
 async fn verify(fleet: &Fleet, logs: &BTreeMap<JobId, JobLog>) -> Vec<String> {
     let environment = fleet.environment();
     let completed = logs.values().filter_map(JobLog::ended);
-    let completed: Vec<_> = completed.filter(|ended| ended.outcome == Outcome::Completed).collect();
+    let completed: Vec<_> = completed
+        .filter(|ended| ended.outcome == Outcome::Completed)
+        .collect();
     let mut unsound = Vec::new();
-    for ended in completed.iter().step_by(completed.len().div_ceil(VERIFIED).max(1)) {
+    for ended in completed
+        .iter()
+        .step_by(completed.len().div_ceil(VERIFIED).max(1))
+    {
         let file = ended.head.file_id.as_str();
         let said = say(&environment, &["verify", file]).await;
         if said.code != Some(0) {
-            unsound.push(format!("verify {file}: {:?}: {}{}", said.code, said.out, said.err));
+            unsound.push(format!(
+                "verify {file}: {:?}: {}{}",
+                said.code, said.out, said.err
+            ));
         }
     }
     unsound
@@ -173,7 +203,13 @@ async fn say(environment: &BTreeMap<&'static str, String>, arguments: &[&str]) -
 
 /// Waits until the queue is empty, as long as anything still leaves it.
 pub(super) async fn settled(fleet: &Fleet) {
-    let stream = fleet.world.streams.js.get_stream(topology::TASKS).await.unwrap();
+    let stream = fleet
+        .world
+        .streams
+        .js
+        .get_stream(topology::TASKS)
+        .await
+        .unwrap();
     let patience = tokio::time::timeout(Duration::from_secs(90), async {
         until("the queue is empty", async || {
             stream.get_info().await.unwrap().state.messages == 0

@@ -30,18 +30,31 @@ pub(super) fn done(
     struck: &[Struck],
     figures: Figures,
 ) -> Vec<(&'static str, usize)> {
-    let count = |wanted: fn(&Blow) -> bool| struck.iter().filter(|struck| wanted(&struck.blow)).count();
+    let count =
+        |wanted: fn(&Blow) -> bool| struck.iter().filter(|struck| wanted(&struck.blow)).count();
     let kills = count(|blow| !matches!(blow, Blow::Freeze(_) | Blow::Storage(_) | Blow::Drain(..)));
     vec![
         ("jobs", jobs),
-        ("events", published.sent.iter().map(|sent| sent.seqs.len()).sum()),
+        (
+            "events",
+            published.sent.iter().map(|sent| sent.seqs.len()).sum(),
+        ),
         ("cancels that came in time", published.canceled.len()),
         ("kills", kills),
-        ("… of a worker", count(|blow| matches!(blow, Blow::Worker(_)))),
-        ("… of a projector", count(|blow| matches!(blow, Blow::Projector(_)))),
+        (
+            "… of a worker",
+            count(|blow| matches!(blow, Blow::Worker(_))),
+        ),
+        (
+            "… of a projector",
+            count(|blow| matches!(blow, Blow::Projector(_))),
+        ),
         ("… of nats-server", count(|blow| *blow == Blow::Nats)),
         ("… of PostgreSQL", count(|blow| *blow == Blow::Postgresql)),
-        ("… of all of these at once", count(|blow| *blow == Blow::Host)),
+        (
+            "… of all of these at once",
+            count(|blow| *blow == Blow::Host),
+        ),
         (
             "freezes of a worker, longer than its tasks wait for it",
             count(|blow| matches!(blow, Blow::Freeze(_))),
@@ -50,7 +63,10 @@ pub(super) fn done(
             "tasks it still worked on when it woke, though another one had them (zombies)",
             figures.zombies,
         ),
-        ("workers asked to stop", count(|blow| matches!(blow, Blow::Drain(..)))),
+        (
+            "workers asked to stop",
+            count(|blow| matches!(blow, Blow::Drain(..))),
+        ),
         (
             "… while all else was well",
             count(|blow| matches!(blow, Blow::Drain(_, Away::Nothing))),
@@ -63,9 +79,15 @@ pub(super) fn done(
             "… while the storage was frozen",
             count(|blow| matches!(blow, Blow::Drain(_, Away::Storage))),
         ),
-        ("storage faults", count(|blow| matches!(blow, Blow::Storage(_)))),
+        (
+            "storage faults",
+            count(|blow| matches!(blow, Blow::Storage(_))),
+        ),
         ("starts of tasks", figures.starts),
-        ("tasks in flight when a blow hit them, once for each blow", figures.hit),
+        (
+            "tasks in flight when a blow hit them, once for each blow",
+            figures.hit,
+        ),
         ("starts beyond the first of their task", figures.again),
     ]
 }
@@ -73,7 +95,9 @@ pub(super) fn done(
 impl Report {
     /// Every violation.
     pub(super) fn violations(&self) -> impl Iterator<Item = &Violation> {
-        self.invariants.iter().flat_map(|(_, violations)| violations)
+        self.invariants
+            .iter()
+            .flat_map(|(_, violations)| violations)
     }
 
     /// Both tables, as Markdown.
@@ -91,7 +115,11 @@ impl Report {
 
     /// The page of the documentation.
     pub(super) fn page(&self, versions: &str) -> String {
-        let Size { seed, orders, kills } = self.size;
+        let Size {
+            seed,
+            orders,
+            kills,
+        } = self.size;
         let minutes = self.took.as_secs_f64() / 60.0;
         let date = chrono::Utc::now().format("%Y-%m-%d");
         let (wait, grace) = (self.ack_wait.as_secs(), GRACE_PERIOD);

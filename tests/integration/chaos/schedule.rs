@@ -1,7 +1,7 @@
 //! What is submitted and what is broken, when, and whom it hits: a pure function of the seed.
 //!
-//! Times are told relative to progress, in jobs that have ended and tasks that are started, so that the same seed does the same on a slow
-//! machine.
+//! Times are told relative to progress, in jobs that have ended and tasks that are started, so that
+//! the same seed does the same on a slow machine.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub(super) const OPEN: usize = 6;
 
 /// The grace period of every process, in seconds.
 pub(super) const GRACE_PERIOD: u64 = 2;
-/// After how long a process that was asked to stop must be gone: its grace period, five seconds to hand back, one to end what was cut off,
-/// and as much again for a busy machine.
+/// After how long a process that was asked to stop must be gone: its grace period, five seconds to
+/// hand back, one to end what was cut off, and as much again for a busy machine.
 const LEAVES_WITHIN: Duration = ms(2 * (GRACE_PERIOD + 5 + 1) * 1000);
 
 /// Blows that come while a worker is frozen, about.
@@ -55,7 +55,8 @@ pub(super) enum Blow {
     Freeze(usize),
     /// The storage misbehaves.
     Storage(Fault),
-    /// A worker is asked to stop (SIGTERM) while this is away: it leaves by its deadline all the same.
+    /// A worker is asked to stop (SIGTERM) while this is away: it leaves by its deadline all the
+    /// same.
     Drain(usize, Away),
 }
 
@@ -84,7 +85,9 @@ impl Blow {
     /// What it hits, and nobody else may hit until it is undone.
     pub(super) fn parts(&self) -> Vec<Part> {
         match self {
-            Self::Worker(n) | Self::Freeze(n) | Self::Drain(n, Away::Nothing) => vec![Part::Worker(*n)],
+            Self::Worker(n) | Self::Freeze(n) | Self::Drain(n, Away::Nothing) => {
+                vec![Part::Worker(*n)]
+            }
             Self::Drain(n, Away::Nats) => vec![Part::Worker(*n), Part::Nats],
             Self::Drain(n, Away::Storage) => vec![Part::Worker(*n), Part::Storage],
             Self::Projector(n) => vec![Part::Projector(*n)],
@@ -128,8 +131,8 @@ const fn ms(milliseconds: u64) -> Duration {
 }
 
 impl Schedule {
-    /// The run of this size, in which a silent worker loses its task after `ack_wait`. Beside each five kills there are one freeze
-    /// and two storage faults, and beside each three one drain.
+    /// The run of this size, in which a silent worker loses its task after `ack_wait`. Beside each
+    /// five kills there are one freeze and two storage faults, and beside each three one drain.
     pub(super) fn new(size: Size, ack_wait: Duration) -> Self {
         let mut dice = Dice::new(size.seed);
         let orders = dice.deal(DECK, size.orders);
@@ -146,7 +149,11 @@ impl Schedule {
         let strikes = blows.into_iter().enumerate().map(|(n, blow)| {
             freezes += usize::from(matches!(blow, Blow::Freeze(_)));
             // Every third freeze is longer than even the contract's patience.
-            let silence = if freezes.is_multiple_of(3) { ACK_WAIT } else { ack_wait };
+            let silence = if freezes.is_multiple_of(3) {
+                ACK_WAIT
+            } else {
+                ack_wait
+            };
             Strike {
                 after: n * last / number,
                 pause: dice.between(ms(0), ms(900)),
@@ -162,10 +169,14 @@ impl Schedule {
 /// Has the next few blows at a worker that is frozen hit another one: it is to wake.
 fn spare_the_frozen(blows: &mut [Blow]) {
     for place in 0..blows.len() {
-        let Blow::Freeze(frozen) = blows[place] else { continue };
+        let Blow::Freeze(frozen) = blows[place] else {
+            continue;
+        };
         for blow in blows.iter_mut().skip(place + 1).take(FROZEN) {
             match blow {
-                Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, _) if *n == frozen => *n = (*n + 1) % WORKERS,
+                Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, _) if *n == frozen => {
+                    *n = (*n + 1) % WORKERS
+                }
                 _ => {}
             }
         }
@@ -244,17 +255,34 @@ mod tests {
         let Schedule { orders, strikes } = schedule(3);
         assert!(DECK.iter().all(|(order, _)| orders.contains(order)));
         let happens = |wanted: fn(&Blow) -> bool| strikes.iter().any(|strike| wanted(&strike.blow));
-        assert!(happens(|blow| matches!(blow, Blow::Worker(_))) && happens(|blow| matches!(blow, Blow::Projector(_))));
+        assert!(
+            happens(|blow| matches!(blow, Blow::Worker(_)))
+                && happens(|blow| matches!(blow, Blow::Projector(_)))
+        );
         assert!(happens(|blow| *blow == Blow::Nats) && happens(|blow| *blow == Blow::Postgresql));
-        assert!(happens(|blow| *blow == Blow::Host) && happens(|blow| *blow == Blow::Storage(Fault::Refuse)));
-        assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::Delay(_)))));
-        assert!(happens(|blow| matches!(blow, Blow::Storage(Fault::CutReads { .. }))));
+        assert!(
+            happens(|blow| *blow == Blow::Host)
+                && happens(|blow| *blow == Blow::Storage(Fault::Refuse))
+        );
+        assert!(happens(|blow| matches!(
+            blow,
+            Blow::Storage(Fault::Delay(_))
+        )));
+        assert!(happens(|blow| matches!(
+            blow,
+            Blow::Storage(Fault::CutReads { .. })
+        )));
         for away in [Away::Nothing, Away::Nats, Away::Storage] {
-            let drains = |strike: &Strike| matches!(strike.blow, Blow::Drain(_, found) if found == away);
+            let drains =
+                |strike: &Strike| matches!(strike.blow, Blow::Drain(_, found) if found == away);
             assert!(strikes.iter().any(drains), "{away:?}");
         }
-        let frozen = strikes.iter().filter(|strike| matches!(strike.blow, Blow::Freeze(_)));
-        assert!(frozen.clone().count() == 4 && frozen.clone().all(|strike| strike.lasts > ms(20_000)));
+        let frozen = strikes
+            .iter()
+            .filter(|strike| matches!(strike.blow, Blow::Freeze(_)));
+        assert!(
+            frozen.clone().count() == 4 && frozen.clone().all(|strike| strike.lasts > ms(20_000))
+        );
         assert!(frozen.into_iter().any(|strike| strike.lasts > ACK_WAIT));
         let jobs: usize = orders.iter().map(|order| order.jobs()).sum();
         assert!(strikes.iter().all(|strike| strike.after <= jobs - OPEN));

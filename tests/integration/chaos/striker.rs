@@ -1,4 +1,5 @@
-//! Carries the schedule out, and looks after the fleet meanwhile: what was killed is started again, what was frozen wakes.
+//! Carries the schedule out, and looks after the fleet meanwhile: what was killed is started again,
+//! what was frozen wakes.
 
 use std::time::Duration;
 
@@ -62,10 +63,15 @@ impl Striker {
     }
 
     /// Strikes every blow, then looks after the fleet until `quiet`.
-    pub(super) async fn run(mut self, strikes: &[Strike], quiet: impl Future) -> (Fleet, Vec<Struck>) {
+    pub(super) async fn run(
+        mut self,
+        strikes: &[Strike],
+        quiet: impl Future,
+    ) -> (Fleet, Vec<Struck>) {
         for strike in strikes {
             let mut ended = self.ended.clone();
-            self.tend_until(ended.wait_for(|ended| *ended >= strike.after)).await;
+            self.tend_until(ended.wait_for(|ended| *ended >= strike.after))
+                .await;
             while !self.is_whole_for(&strike.blow) {
                 self.tend_until(tokio::time::sleep(ROUND)).await;
             }
@@ -81,7 +87,8 @@ impl Striker {
         (self.fleet, self.struck)
     }
 
-    /// Waits until a task is started that the blow can hit; not for ever, since there may be none any more.
+    /// Waits until a task is started that the blow can hit; not for ever, since there may be none
+    /// any more.
     async fn aim(&mut self, blow: &Blow) {
         let target = match blow {
             Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, _) => Some(format!("worker-{n}")),
@@ -162,10 +169,16 @@ impl Striker {
     /// What is dead does not wake.
     fn forget_frozen(&mut self, at: DateTime<Utc>) {
         let frozen = |struck: &Struck| matches!(struck.blow, Blow::Freeze(_));
-        let (frozen, others) = self.wounds.drain(..).partition(|(_, struck)| frozen(struck));
+        let (frozen, others) = self
+            .wounds
+            .drain(..)
+            .partition(|(_, struck)| frozen(struck));
         self.wounds = others;
         let frozen: Vec<(Instant, Struck)> = frozen;
-        let frozen = frozen.into_iter().map(|(_, struck)| Struck { until: at, ..struck });
+        let frozen = frozen.into_iter().map(|(_, struck)| Struck {
+            until: at,
+            ..struck
+        });
         self.struck.extend(frozen);
     }
 

@@ -57,7 +57,8 @@ async fn count(streams: &Streams) -> Option<usize> {
     Some(count)
 }
 
-/// Looks at the rows of all jobs again and again until `stop`; tells each that changed, in the order in which that was seen.
+/// Looks at the rows of all jobs again and again until `stop`; tells each that changed, in the
+/// order in which that was seen.
 pub(super) async fn rows(url: String, stop: CancellationToken) -> BTreeMap<String, Vec<Seen>> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).acquire_timeout(PATIENCE);

@@ -1,4 +1,5 @@
-//! What operators meet in their database: two versions of the program, a pooler, and a server that takes no writes.
+//! What operators meet in their database: two versions of the program, a pooler, and a server that
+//! takes no writes.
 
 mod pooler;
 mod unwritable;

@@ -1,4 +1,5 @@
-//! PgBouncer in transaction mode, which gives each transaction whichever of its few server connections is free.
+//! PgBouncer in transaction mode, which gives each transaction whichever of its few server
+//! connections is free.
 
 use crate::harness::clip::small;
 use crate::harness::database::Database;
@@ -11,7 +12,8 @@ use crate::harness::world::{World, folder};
 const POOL_SIZE: u32 = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_processes_and_every_command_work_over_two_connections_of_pgbouncer_in_transaction_mode() {
+async fn three_processes_and_every_command_work_over_two_connections_of_pgbouncer_in_transaction_mode()
+ {
     let folder = folder();
     let cluster = Cluster::shared().await;
     let pooler = Pooler::start(folder.path(), cluster.port(), POOL_SIZE).await;
@@ -36,7 +38,13 @@ async fn three_processes_and_every_command_work_over_two_connections_of_pgbounce
     for job in &jobs {
         world.completed(job).await;
         assert_eq!(
-            world.database.job(job.as_str()).await.unwrap().status.as_deref(),
+            world
+                .database
+                .job(job.as_str())
+                .await
+                .unwrap()
+                .status
+                .as_deref(),
             Some("completed")
         );
     }

@@ -1,5 +1,6 @@
-//! A database that can be read and not be written, or not at all: readiness, doctor, `migrate status` and the metric say so, with the
-//! server's words and what to do, and the tables catch up when it is over.
+//! A database that can be read and not be written, or not at all: readiness, doctor,
+//! `migrate status` and the metric say so, with the server's words and what to do, and the tables
+//! catch up when it is over.
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use streams::FactKind;
@@ -36,15 +37,20 @@ async fn metric(worker: &Process, name: &str, fits: impl Fn(f64) -> bool) {
 
 /// Ends every connection to the database, as a failover to a replica does.
 async fn end_connections(admin: &DatabaseConnection, database: &str) {
-    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+    );
     admin.execute_unprepared(&end).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_only_postgresql_is_told_everywhere_and_the_tables_catch_up_when_it_takes_writes_again() {
+async fn a_read_only_postgresql_is_told_everywhere_and_the_tables_catch_up_when_it_takes_writes_again()
+ {
     let cluster = Cluster::start().await;
     let world = World::on(&cluster).await;
-    let admin = sea_orm::Database::connect(cluster.url("postgres")).await.unwrap();
+    let admin = sea_orm::Database::connect(cluster.url("postgres"))
+        .await
+        .unwrap();
     let database = world.database.url.rsplit('/').next().unwrap().to_owned();
     let worker = world.worker("one").start();
     metric(&worker, "fluxhls_database_up", |up| up > 0.5).await;
@@ -52,7 +58,11 @@ async fn a_read_only_postgresql_is_told_everywhere_and_the_tables_catch_up_when_
     let read_only = format!("ALTER DATABASE {database} SET default_transaction_read_only = on");
     admin.execute_unprepared(&read_only).await.unwrap();
     end_connections(&admin, &database).await;
-    is_unready_with(&worker, "in a read-only transaction; the database takes no writes").await;
+    is_unready_with(
+        &worker,
+        "in a read-only transaction; the database takes no writes",
+    )
+    .await;
     metric(&worker, "fluxhls_database_up", |up| up < 0.5).await;
     let event = world.event(&small().make().await).await;
     world.streams.upload(&event).await;
@@ -62,7 +72,10 @@ async fn a_read_only_postgresql_is_told_everywhere_and_the_tables_catch_up_when_
 
     let status = world.say(&["migrate", "status"]).await;
     assert_eq!(status.code, Some(4), "{status:?}");
-    assert!(status.out.contains("default_transaction_read_only"), "{status:?}");
+    assert!(
+        status.out.contains("default_transaction_read_only"),
+        "{status:?}"
+    );
     let doctor = world.say(&["doctor"]).await;
     let line = doctor
         .out
@@ -78,7 +91,10 @@ async fn a_read_only_postgresql_is_told_everywhere_and_the_tables_catch_up_when_
     admin.execute_unprepared(&again).await.unwrap();
     end_connections(&admin, &database).await;
     world.database.has_projected(ended.seq).await;
-    until("it is ready again", async || readiness(&worker).await.status == 200).await;
+    until("it is ready again", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
     metric(&worker, "fluxhls_database_up", |up| up > 0.5).await;
 }
 
@@ -94,7 +110,10 @@ async fn a_user_without_grants_is_told_which_ones_are_missing() {
         owner.execute_unprepared(sql).await.unwrap();
     }
     let mut environment = world.environment();
-    environment.insert("DATABASE_URL", world.database.url.replace("fluxhls@", "limited@"));
+    environment.insert(
+        "DATABASE_URL",
+        world.database.url.replace("fluxhls@", "limited@"),
+    );
     let worker = world
         .worker("limited")
         .roles("project")
@@ -108,10 +127,15 @@ async fn a_user_without_grants_is_told_which_ones_are_missing() {
     metric(&worker, "fluxhls_database_up", |up| up < 0.5).await;
     let status = say_in(environment.clone(), &["migrate", "status"]).await;
     assert_eq!(status.code, Some(4), "{status:?}");
-    assert!(status.out.contains("SELECT, INSERT, UPDATE and DELETE"), "{status:?}");
+    assert!(
+        status.out.contains("SELECT, INSERT, UPDATE and DELETE"),
+        "{status:?}"
+    );
     let doctor = say_in(environment.clone(), &["doctor"]).await;
     assert!(
-        doctor.out.contains("permission denied for table projection_checkpoint"),
+        doctor
+            .out
+            .contains("permission denied for table projection_checkpoint"),
         "{doctor:?}"
     );
 
@@ -122,8 +146,14 @@ async fn a_user_without_grants_is_told_which_ones_are_missing() {
         )
         .await
         .unwrap();
-    until("it is ready", async || readiness(&worker).await.status == 200).await;
-    assert_eq!(say_in(environment, &["migrate", "status"]).await.code, Some(0));
+    until("it is ready", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
+    assert_eq!(
+        say_in(environment, &["migrate", "status"]).await.code,
+        Some(0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,12 +161,18 @@ async fn a_postgresql_that_is_stopped_is_told_by_readiness_and_metric() {
     let mut cluster = Cluster::start().await;
     let world = World::on(&cluster).await;
     let worker = world.worker("one").roles("project").start();
-    until("it is ready", async || readiness(&worker).await.status == 200).await;
+    until("it is ready", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
     cluster.kill().await;
     is_unready_with(&worker, "check DATABASE_URL and that the database runs").await;
     metric(&worker, "fluxhls_database_up", |up| up < 0.5).await;
     cluster.restart().await;
-    until("it is ready again", async || readiness(&worker).await.status == 200).await;
+    until("it is ready again", async || {
+        readiness(&worker).await.status == 200
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,7 +183,10 @@ async fn a_sqlite_file_that_cannot_be_written_is_told_with_the_fix() {
     environment.insert("DATABASE_URL", url);
     let status = say_in(environment.clone(), &["migrate", "status"]).await;
     assert_eq!(status.code, Some(4), "{status:?}");
-    assert!(status.out.contains("must be able to write the file"), "{status:?}");
+    assert!(
+        status.out.contains("must be able to write the file"),
+        "{status:?}"
+    );
     let listed = say_in(environment, &["jobs", "list"]).await;
     assert_eq!(listed.code, Some(0), "reading needs no more: {listed:?}");
 }

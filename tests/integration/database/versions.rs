@@ -1,4 +1,5 @@
-//! A database that a later version migrated: the program of today goes on with it, or says which version is needed.
+//! A database that a later version migrated: the program of today goes on with it, or says which
+//! version is needed.
 
 use std::collections::BTreeMap;
 
@@ -31,34 +32,52 @@ async fn after_a_rollback_jobs_go_on_and_every_command_says_that_the_schema_is_n
     let job = world.submit(&small().make().await).await;
     world.completed(&job).await;
     assert_eq!(
-        world.database.job(job.as_str()).await.unwrap().status.as_deref(),
+        world
+            .database
+            .job(job.as_str())
+            .await
+            .unwrap()
+            .status
+            .as_deref(),
         Some("completed")
     );
 
-    until("readiness tells of the newer schema, and is ready", async || {
-        let answer = readiness(&worker).await;
-        answer.status == 200 && String::from_utf8_lossy(&answer.body).contains(NEWER)
-    })
+    until(
+        "readiness tells of the newer schema, and is ready",
+        async || {
+            let answer = readiness(&worker).await;
+            answer.status == 200 && String::from_utf8_lossy(&answer.body).contains(NEWER)
+        },
+    )
     .await;
     let status = world.say(&["migrate", "status"]).await;
     assert_eq!(status.code, Some(0), "{status:?}");
     assert!(status.out.contains(NEWER), "{status:?}");
     let doctor = world.say(&["doctor"]).await;
-    let line = doctor.out.lines().find(|line| line.contains(NEWER)).unwrap_or_default();
+    let line = doctor
+        .out
+        .lines()
+        .find(|line| line.contains(NEWER))
+        .unwrap_or_default();
     assert!(line.starts_with("warning database"), "{doctor:?}");
     assert_eq!(world.say(&["rebuild"]).await.code, Some(0));
     assert_eq!(world.say(&["jobs", "list"]).await.code, Some(0));
 }
 
-async fn a_schema_that_only_later_versions_may_run_with_stops_the_program_with_the_version_it_needs(world: World) {
+async fn a_schema_that_only_later_versions_may_run_with_stops_the_program_with_the_version_it_needs(
+    world: World,
+) {
     let running = world.worker("running").roles("project").start();
     assert_eq!(page(&running, "/livez").await.status, 200);
     up_as_a_newer_program(world.database.connection(), "99.0.0").await;
     let needs = "only fluxhls 99.0.0 and later may run with it";
-    until("a process that runs already is not ready any more", async || {
-        let answer = readiness(&running).await;
-        answer.status == 503 && String::from_utf8_lossy(&answer.body).contains(needs)
-    })
+    until(
+        "a process that runs already is not ready any more",
+        async || {
+            let answer = readiness(&running).await;
+            answer.status == 503 && String::from_utf8_lossy(&answer.body).contains(needs)
+        },
+    )
     .await;
 
     let mut late = world.worker("late").roles("project").start();
@@ -69,6 +88,9 @@ async fn a_schema_that_only_later_versions_may_run_with_stops_the_program_with_t
     for (command, code) in codes {
         let said = world.say(&["migrate", command]).await;
         assert_eq!(said.code, code, "{said:?}");
-        assert!(format!("{}{}", said.out, said.err).contains(needs), "{said:?}");
+        assert!(
+            format!("{}{}", said.out, said.err).contains(needs),
+            "{said:?}"
+        );
     }
 }

@@ -21,7 +21,8 @@ async fn an_empty_database_url_is_one_that_is_not_set() {
             let said = say_in(environment.clone(), arguments).await;
             assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
             assert!(
-                said.err.contains("set DATABASE_URL (postgres:// or sqlite://)"),
+                said.err
+                    .contains("set DATABASE_URL (postgres:// or sqlite://)"),
                 "{said:?}"
             );
             assert!(said.err.matches("DATABASE_URL").count() == 1, "{said:?}");
@@ -36,10 +37,18 @@ async fn commands_before_the_first_migration_say_that_it_is_missing() {
     for engine in [Engine::Sqlite, Engine::Postgresql] {
         let world = World::bare(engine).await;
         assert_eq!(world.say(&["provision"]).await.code, Some(0));
-        for arguments in [&["jobs", "list"][..], &["jobs", "stats"], &["rebuild"], &["adopt"]] {
+        for arguments in [
+            &["jobs", "list"][..],
+            &["jobs", "stats"],
+            &["rebuild"],
+            &["adopt"],
+        ] {
             let said = world.say(arguments).await;
             assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
-            assert!(said.err.contains("run `fluxhls migrate up`"), "{arguments:?}: {said:?}");
+            assert!(
+                said.err.contains("run `fluxhls migrate up`"),
+                "{arguments:?}: {said:?}"
+            );
         }
     }
 }
@@ -48,18 +57,24 @@ async fn commands_before_the_first_migration_say_that_it_is_missing() {
 async fn what_postgresql_refuses_is_told_once_with_the_fix_and_without_its_source() {
     let cluster = Cluster::start().await;
     let world = World::on(&cluster).await;
-    let admin = sea_orm::Database::connect(cluster.url("postgres")).await.unwrap();
+    let admin = sea_orm::Database::connect(cluster.url("postgres"))
+        .await
+        .unwrap();
     for sql in ["CREATE ROLE stranger LOGIN", "CREATE DATABASE strange"] {
         admin.execute_unprepared(sql).await.unwrap();
     }
     let mut environment = world.environment();
-    environment.insert("DATABASE_URL", cluster.url("strange").replace("fluxhls@", "stranger@"));
+    environment.insert(
+        "DATABASE_URL",
+        cluster.url("strange").replace("fluxhls@", "stranger@"),
+    );
     let said = say_in(environment, &["migrate", "up"]).await;
     assert_eq!(said.code, Some(1), "{said:?}");
     let denied = "permission denied for schema public";
     assert_eq!(said.err.matches(denied).count(), 1, "{said:?}");
     assert!(
-        said.err.contains("grant its user USAGE and CREATE on that schema"),
+        said.err
+            .contains("grant its user USAGE and CREATE on that schema"),
         "{said:?}"
     );
     assert!(!said.err.contains("at line"), "{said:?}");

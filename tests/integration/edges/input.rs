@@ -16,7 +16,8 @@ pub(crate) enum Input {
     Made(String, &'static str),
     /// By ffmpeg from another input: the arguments before it, and those after it.
     Remade(Box<Input>, String, String, &'static str),
-    /// By ffmpeg from an input and others beside it: the arguments before each of these, and those behind all.
+    /// By ffmpeg from an input and others beside it: the arguments before each of these, and those
+    /// behind all.
     Muxed(Box<Input>, Vec<Input>, String, String, &'static str),
     /// The bytes of several inputs behind each other.
     Joined(Vec<Input>),
@@ -46,7 +47,8 @@ pub(crate) fn tone(hertz: u32, seconds: f64) -> String {
     format!("-f lavfi -i sine=f={hertz}:r=48000:d={seconds}")
 }
 
-/// A black screen at `rate` that flashes for three frames at each of `moments`, which are times of frames.
+/// A black screen at `rate` that flashes for three frames at each of `moments`, which are times of
+/// frames.
 pub(crate) fn flashes(rate: &str, seconds: f64, moments: &[f64]) -> String {
     let (num, den) = rate.split_once('/').unwrap_or((rate, "1"));
     let rate_number = num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap();
@@ -55,7 +57,9 @@ pub(crate) fn flashes(rate: &str, seconds: f64, moments: &[f64]) -> String {
         format!("between(n\\,{first}\\,{})", first + 2.0)
     });
     let lit = lit.collect::<Vec<_>>().join("+");
-    format!("-f lavfi -i color=c=black:s=128x72:r={rate}:d={seconds},drawbox=w=iw:h=ih:c=white:t=fill:enable={lit}")
+    format!(
+        "-f lavfi -i color=c=black:s=128x72:r={rate}:d={seconds},drawbox=w=iw:h=ih:c=white:t=fill:enable={lit}"
+    )
 }
 
 /// Silence that beeps for a tenth of a second at each of `moments`.
@@ -70,12 +74,30 @@ pub(crate) fn beeps(seconds: f64, moments: &[f64]) -> String {
 impl Input {
     /// Passed through ffmpeg again, with these arguments before and behind it.
     pub(crate) fn remade(self, before: &str, behind: &str, extension: &'static str) -> Self {
-        Self::Remade(Box::new(self), before.to_owned(), behind.to_owned(), extension)
+        Self::Remade(
+            Box::new(self),
+            before.to_owned(),
+            behind.to_owned(),
+            extension,
+        )
     }
 
-    /// Passed through ffmpeg together with others, which these arguments stand before; others stand behind all.
-    pub(crate) fn with(self, others: Vec<Self>, before: &str, behind: &str, extension: &'static str) -> Self {
-        Self::Muxed(Box::new(self), others, before.to_owned(), behind.to_owned(), extension)
+    /// Passed through ffmpeg together with others, which these arguments stand before; others stand
+    /// behind all.
+    pub(crate) fn with(
+        self,
+        others: Vec<Self>,
+        before: &str,
+        behind: &str,
+        extension: &'static str,
+    ) -> Self {
+        Self::Muxed(
+            Box::new(self),
+            others,
+            before.to_owned(),
+            behind.to_owned(),
+            extension,
+        )
     }
 
     /// With its bytes changed.
@@ -105,7 +127,8 @@ impl Input {
                 Self::Muxed(input, others, before, behind, extension) => {
                     let mut arguments = format!("-i {}", input.make(folder).await.text());
                     for other in others {
-                        arguments.push_str(&format!(" {before} -i {}", other.make(folder).await.text()));
+                        arguments
+                            .push_str(&format!(" {before} -i {}", other.make(folder).await.text()));
                     }
                     make_from(&format!("{arguments} {behind}"), extension).await
                 }

@@ -1,7 +1,9 @@
-//! Every video people upload comes out right: one generated input per row, judged on the finished output.
+//! Every video people upload comes out right: one generated input per row, judged on the finished
+//! output.
 //!
-//! [`rows`] holds the tables: what is uploaded ([`input`]) and what has to come of it ([`check`]). The rows of a table are uploaded to
-//! one worker, a few at a time ([`row`]); what they become is got from where players get it, and measured by ffmpeg ([`measure`]).
+//! [`rows`] holds the tables: what is uploaded ([`input`]) and what has to come of it ([`check`]).
+//! The rows of a table are uploaded to one worker, a few at a time ([`row`]); what they become is
+//! got from where players get it, and measured by ffmpeg ([`measure`]).
 
 mod captions;
 mod check;

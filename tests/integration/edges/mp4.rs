@@ -6,7 +6,8 @@ fn content_of(bytes: &[u8], kind: &[u8; 4]) -> usize {
     at.unwrap_or_else(|| panic!("the file has no box {}", String::from_utf8_lossy(kind))) + 4
 }
 
-/// Turns and mirrors the picture of the first track: `[a, b, c, d]` sends the point (x, y) to (ax + cy, bx + dy), y downwards.
+/// Turns and mirrors the picture of the first track: `[a, b, c, d]` sends the point (x, y) to (ax +
+/// cy, bx + dy), y downwards.
 pub(crate) fn orient(bytes: &mut [u8], [a, b, c, d]: [i32; 4]) {
     // Version 0 of `tkhd`: 40 bytes before the matrix, whose members are a, b, u, c, d, v, x, y, w.
     let matrix = content_of(bytes, b"tkhd") + 40;
@@ -15,13 +16,17 @@ pub(crate) fn orient(bytes: &mut [u8], [a, b, c, d]: [i32; 4]) {
     }
 }
 
-/// Calls the `n`th sample entry of a kind by another name, which no program knows (ISO/IEC 14496-12 section 8.5.2), and its configuration too.
+/// Calls the `n`th sample entry of a kind by another name, which no program knows (ISO/IEC 14496-12
+/// section 8.5.2), and its configuration too.
 pub(crate) fn rename_sample_entry(bytes: &mut [u8], kind: &[u8; 4], n: usize, name: &[u8; 4]) {
     let entries = bytes
         .windows(10)
         .enumerate()
         .filter(|(_, window)| &window[..4] == kind && window[4..] == [0; 6]);
-    let at = entries.map(|(at, _)| at).nth(n).expect("the file has such a track");
+    let at = entries
+        .map(|(at, _)| at)
+        .nth(n)
+        .expect("the file has such a track");
     bytes[at..at + 4].copy_from_slice(name);
     let configuration = bytes[at..]
         .windows(4)
@@ -30,24 +35,31 @@ pub(crate) fn rename_sample_entry(bytes: &mut [u8], kind: &[u8; 4], n: usize, na
     bytes[at..at + 4].copy_from_slice(b"xxxC");
 }
 
-/// Says that the picture is Dolby Vision of profile 5, which has no standard picture in it. The index has to be behind the media.
+/// Says that the picture is Dolby Vision of profile 5, which has no standard picture in it. The
+/// index has to be behind the media.
 pub(crate) fn claim_dolby_vision_5(bytes: &mut Vec<u8>) {
     let mut record = vec![0_u8; 32];
     record[..4].copy_from_slice(&32_u32.to_be_bytes());
     record[4..8].copy_from_slice(b"dvcC");
-    // Version 1.0, profile 5 in seven bits, level 1 in six, then: reference processing, no enhancement layer, a base layer.
+    // Version 1.0, profile 5 in seven bits, level 1 in six, then: reference processing, no
+    // enhancement layer, a base layer.
     record[8..12].copy_from_slice(&[1, 0, 5 << 1, (1 << 3) | 0b101]);
     insert_into(
         bytes,
-        &[*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd", *b"hvc1"],
+        &[
+            *b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd", *b"hvc1",
+        ],
         &record,
     );
 }
 
 /// The boxes around what says where the media of the first track is.
-const REFERENCE: [[u8; 4]; 7] = [*b"moov", *b"trak", *b"mdia", *b"minf", *b"dinf", *b"dref", *b"url "];
+const REFERENCE: [[u8; 4]; 7] = [
+    *b"moov", *b"trak", *b"mdia", *b"minf", *b"dinf", *b"dref", *b"url ",
+];
 
-/// Where the content of the first track's reference begins. Handlers of MOV files have the same four letters before it.
+/// Where the content of the first track's reference begins. Handlers of MOV files have the same
+/// four letters before it.
 fn reference_of(bytes: &[u8]) -> usize {
     let list = content_of(bytes, b"dref");
     list + content_of(&bytes[list..], b"url ")
@@ -61,8 +73,8 @@ pub(crate) fn refer_to_url(bytes: &mut Vec<u8>, url: &str) {
     bytes[flags..flags + 4].fill(0);
 }
 
-/// Says that the media of the first track is in the file at `path`, as the alias record of a MOV file does. The index has to be behind the
-/// media.
+/// Says that the media of the first track is in the file at `path`, as the alias record of a MOV
+/// file does. The index has to be behind the media.
 pub(crate) fn refer_to_file(bytes: &mut Vec<u8>, path: &str) {
     let mut record = vec![0; 10];
     // Volume and file name with their lengths, and what demuxers skip between.
@@ -103,9 +115,15 @@ pub(crate) fn title(bytes: &mut Vec<u8>, length: usize) {
         let length = u32::try_from(content.len() + 8).unwrap();
         [length.to_be_bytes().to_vec(), kind.to_vec(), content].concat()
     };
-    let data = boxed(b"data", [vec![0, 0, 0, 1, 0, 0, 0, 0], vec![b'x'; length]].concat());
+    let data = boxed(
+        b"data",
+        [vec![0, 0, 0, 1, 0, 0, 0, 0], vec![b'x'; length]].concat(),
+    );
     let list = boxed(b"ilst", boxed(b"\xa9nam", data));
-    let handler = boxed(b"hdlr", [vec![0; 8], b"mdirappl".to_vec(), vec![0; 9]].concat());
+    let handler = boxed(
+        b"hdlr",
+        [vec![0; 8], b"mdirappl".to_vec(), vec![0; 9]].concat(),
+    );
     let meta = boxed(b"meta", [vec![0; 4], handler, list].concat());
     insert_into(bytes, &[*b"moov"], &boxed(b"udta", meta));
 }
@@ -148,7 +166,8 @@ fn insert_into(bytes: &mut Vec<u8>, path: &[[u8; 4]], record: &[u8]) {
     bytes.splice(end..end, record.iter().copied());
 }
 
-/// Damages the media: of every `step` bytes in `from..to` (shares of the media), `run` become others.
+/// Damages the media: of every `step` bytes in `from..to` (shares of the media), `run` become
+/// others.
 pub(crate) fn damage(bytes: &mut [u8], (from, to): (f64, f64), step: usize, run: usize) {
     let begin = content_of(bytes, b"mdat");
     let length = u32::from_be_bytes(bytes[begin - 8..begin - 4].try_into().unwrap()) as usize - 8;

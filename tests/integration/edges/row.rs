@@ -13,7 +13,8 @@ use super::input::Input;
 use crate::harness::database::Engine;
 use crate::harness::world::{World, job_of};
 
-/// Rows in work at a time: enough for the worker always to have something to do, and few enough for none to wait for a whole table.
+/// Rows in work at a time: enough for the worker always to have something to do, and few enough for
+/// none to wait for a whole table.
 const AT_A_TIME: usize = 4;
 
 /// An input and its outcome.
@@ -32,23 +33,33 @@ pub(crate) enum Expected {
     Completed(Vec<Check>),
     /// As failed at the first attempt, with one of these codes.
     Failed(&'static [Code]),
-    /// As completed with all of these, or as failed with this code: but never as completed without them.
+    /// As completed with all of these, or as failed with this code: but never as completed without
+    /// them.
     Either(Vec<Check>, Code),
 }
 
 /// A row whose input has to come out well.
 pub(crate) fn completes(name: &'static str, input: Input, checks: impl Into<Vec<Check>>) -> Row {
     let expected = Expected::Completed(checks.into());
-    Row { name, input, expected }
+    Row {
+        name,
+        input,
+        expected,
+    }
 }
 
 /// A row whose input has to be refused.
 pub(crate) fn fails(name: &'static str, input: Input, codes: &'static [Code]) -> Row {
     let expected = Expected::Failed(codes);
-    Row { name, input, expected }
+    Row {
+        name,
+        input,
+        expected,
+    }
 }
 
-/// Uploads every input, waits for its end, judges it, and panics with everything that is wrong with any.
+/// Uploads every input, waits for its end, judges it, and panics with everything that is wrong with
+/// any.
 pub(crate) async fn run(rows: Vec<Row>) {
     let world = World::new(Engine::Sqlite).await;
     let _worker = world.worker("one").setting("ENCODE_SLOTS", 2).start();
@@ -66,7 +77,12 @@ pub(crate) async fn run_in(world: &World, rows: Vec<Row>) {
             .collect::<Vec<_>>()
     });
     let faults = judged.buffer_unordered(AT_A_TIME).concat().await;
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }
 
 fn what_was_said(panic: &(dyn Any + Send)) -> String {
@@ -93,9 +109,16 @@ impl Row {
                     .faults(checks)
                     .await
             }
-            (Expected::Failed(codes), Outcome::Failed) => failure(world, &event, &ended, codes).await,
-            (Expected::Either(_, code), Outcome::Failed) => failure(world, &event, &ended, &[*code]).await,
-            _ => vec![format!("it ended as {:?}: {:?}", ended.outcome, ended.error)],
+            (Expected::Failed(codes), Outcome::Failed) => {
+                failure(world, &event, &ended, codes).await
+            }
+            (Expected::Either(_, code), Outcome::Failed) => {
+                failure(world, &event, &ended, &[*code]).await
+            }
+            _ => vec![format!(
+                "it ended as {:?}: {:?}",
+                ended.outcome, ended.error
+            )],
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A NATS that knows its users by JWTs: an operator, an account with streams, and credentials files of its users.
+//! A NATS that knows its users by JWTs: an operator, an account with streams, and credentials files
+//! of its users.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -46,7 +47,11 @@ impl Operator {
 }
 
 /// The text of a credentials file of a user of an account, whose JWT may expire.
-pub(crate) fn credentials(account: &KeyPair, user: &KeyPair, expires: Option<DateTime<Utc>>) -> String {
+pub(crate) fn credentials(
+    account: &KeyPair,
+    user: &KeyPair,
+    expires: Option<DateTime<Utc>>,
+) -> String {
     let claims = json!({"subs": -1, "data": -1, "payload": -1});
     format!(
         "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
@@ -57,7 +62,13 @@ pub(crate) fn credentials(account: &KeyPair, user: &KeyPair, expires: Option<Dat
 }
 
 /// A token of NATS: claims of `subject`, signed by `issuer`.
-fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, claims: &Value, expires: Option<DateTime<Utc>>) -> String {
+fn jwt(
+    issuer: &KeyPair,
+    subject: &KeyPair,
+    kind: &str,
+    claims: &Value,
+    expires: Option<DateTime<Utc>>,
+) -> String {
     let mut nats = json!({"type": kind, "version": 2});
     nats.as_object_mut()
         .unwrap()

@@ -26,8 +26,8 @@ pub(crate) struct Recipe {
     index_last: bool,
 }
 
-/// A moving test picture of `size` (`<width>x<height>`) and `seconds`, with noise as its sound: of all
-/// sounds, noise tells best whether it was moved.
+/// A moving test picture of `size` (`<width>x<height>`) and `seconds`, with noise as its sound: of
+/// all sounds, noise tells best whether it was moved.
 pub(crate) fn moving(size: &'static str, seconds: f64) -> Recipe {
     Recipe {
         size,
@@ -77,10 +77,14 @@ impl Recipe {
     fn arguments(&self) -> Vec<String> {
         let (size, rate, seconds) = (self.size, self.rate, self.seconds);
         let mut arguments = vec!["-f".to_owned(), "lavfi".into(), "-i".into()];
-        arguments.push(format!("testsrc2=size={size}:rate={rate}:duration={seconds}"));
+        arguments.push(format!(
+            "testsrc2=size={size}:rate={rate}:duration={seconds}"
+        ));
 
         if self.sound {
-            let noise = format!("anoisesrc=color=pink:seed=7:amplitude=0.4:sample_rate=48000:duration={seconds}");
+            let noise = format!(
+                "anoisesrc=color=pink:seed=7:amplitude=0.4:sample_rate=48000:duration={seconds}"
+            );
             arguments.extend(["-f".into(), "lavfi".into(), "-i".into(), noise]);
             arguments.extend(["-c:a", "aac", "-b:a", "128k", "-ac", "2"].map(str::to_owned));
         }
@@ -120,7 +124,10 @@ impl Recipe {
 /// A clip from any ffmpeg arguments before the output file.
 pub(crate) async fn make(arguments: &[String], extension: &str) -> Clip {
     let digest = Sha256::digest(arguments.join("\0"));
-    let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name: String = digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let name = format!("{name}.{extension}");
 
     let folder = shelf();
@@ -129,7 +136,13 @@ pub(crate) async fn make(arguments: &[String], extension: &str) -> Clip {
         // Several tests may want it at once: each makes its own, and the last one to be done stays.
         let part = folder.join(format!("{}.{extension}", cuid2::create_id()));
         let mut ffmpeg = command("ffmpeg");
-        output_of(ffmpeg.args(["-v", "error", "-y"]).args(arguments).arg(&part)).await;
+        output_of(
+            ffmpeg
+                .args(["-v", "error", "-y"])
+                .args(arguments)
+                .arg(&part),
+        )
+        .await;
         std::fs::rename(&part, &path).unwrap();
     }
 
@@ -138,7 +151,10 @@ pub(crate) async fn make(arguments: &[String], extension: &str) -> Clip {
 
 /// A clip from ffmpeg arguments in one line, none of which holds a blank.
 pub(crate) async fn make_from(arguments: &str, extension: &str) -> Clip {
-    let arguments: Vec<String> = arguments.split_ascii_whitespace().map(str::to_owned).collect();
+    let arguments: Vec<String> = arguments
+        .split_ascii_whitespace()
+        .map(str::to_owned)
+        .collect();
     make(&arguments, extension).await
 }
 
@@ -151,7 +167,15 @@ fn shelf() -> PathBuf {
 
 /// A picture under the name of a video.
 pub(crate) async fn photograph() -> Clip {
-    let arguments = ["-f", "lavfi", "-i", "testsrc2=size=320x180", "-frames:v", "1"].map(str::to_owned);
+    let arguments = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=320x180",
+        "-frames:v",
+        "1",
+    ]
+    .map(str::to_owned);
     let clip = make(&arguments, "jpg").await;
     Clip {
         name: "photograph.mp4".to_owned(),

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use entity::{files, projection_checkpoint, transcoding_jobs};
-use sea_orm::{ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryOrder as _};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, EntityTrait as _, ModelTrait as _, QueryOrder as _,
+};
 
 use super::pooler::Pooler;
 use super::postgres::Cluster;
@@ -51,7 +53,13 @@ impl Database {
     /// Makes a database; its name, or its file in `folder`, is its own.
     pub(crate) async fn create(engine: Engine, folder: &Path) -> Self {
         match engine {
-            Engine::Sqlite => Self::at(format!("sqlite://{}?mode=rwc", folder.join("fluxhls.db").display())).await,
+            Engine::Sqlite => {
+                Self::at(format!(
+                    "sqlite://{}?mode=rwc",
+                    folder.join("fluxhls.db").display()
+                ))
+                .await
+            }
             Engine::Postgresql => Self::create_on(Cluster::shared().await, "").await,
         }
     }
@@ -62,7 +70,8 @@ impl Database {
         Self::at(format!("{}{parameters}", cluster.url(&name))).await
     }
 
-    /// Makes a database in `cluster` that the program reaches through `pooler`, and the test without it.
+    /// Makes a database in `cluster` that the program reaches through `pooler`, and the test
+    /// without it.
     pub(crate) async fn create_behind(cluster: &Cluster, pooler: &Pooler) -> Self {
         let name = create(&cluster.url("postgres")).await;
         let direct = Self::at(cluster.url(&name)).await;
@@ -92,7 +101,10 @@ impl Database {
 
     /// The row of a file.
     pub(crate) async fn file(&self, id: &str) -> Option<files::Model> {
-        files::Entity::find_by_id(id).one(&self.connection).await.unwrap()
+        files::Entity::find_by_id(id)
+            .one(&self.connection)
+            .await
+            .unwrap()
     }
 
     /// Every row of both tables.

@@ -4,7 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The developer's ffmpeg.
-#[expect(clippy::disallowed_methods, reason = "the tool of the developer's PATH is wrapped")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tool of the developer's PATH is wrapped"
+)]
 pub(crate) fn real_ffmpeg() -> PathBuf {
     std::env::split_paths(&std::env::var_os("PATH").unwrap())
         .map(|folder| folder.join("ffmpeg"))
@@ -12,8 +15,8 @@ pub(crate) fn real_ffmpeg() -> PathBuf {
         .unwrap()
 }
 
-/// An ffmpeg that rewrites commands which hold `mark`: for each of their arguments, `$a`, a shell runs
-/// `change`, which appends to `"$@"`.
+/// An ffmpeg that rewrites commands which hold `mark`: for each of their arguments, `$a`, a shell
+/// runs `change`, which appends to `"$@"`.
 pub(crate) fn changed_ffmpeg(folder: &Path, name: &str, mark: &str, change: &str) -> PathBuf {
     let (path, ffmpeg) = (folder.join(name), real_ffmpeg());
     let ffmpeg = ffmpeg.display();
@@ -26,7 +29,8 @@ pub(crate) fn changed_ffmpeg(folder: &Path, name: &str, mark: &str, change: &str
     path
 }
 
-/// An ffmpeg that encodes video no faster than `rate` times as fast as it plays: it reads no faster.
+/// An ffmpeg that encodes video no faster than `rate` times as fast as it plays: it reads no
+/// faster.
 pub(crate) fn paced_ffmpeg(folder: &Path, rate: f64) -> PathBuf {
     let change = format!("[ \"$a\" = -i ] && set -- \"$@\" -readrate {rate}; set -- \"$@\" \"$a\"");
     changed_ffmpeg(folder, "paced", "libx264", &change)

@@ -12,7 +12,8 @@ pub(crate) enum Fault {
     Refuse,
     /// Holds back every answer for this long.
     Delay(Duration),
-    /// Breaks off every answer to `GET <…path>` at that byte of the object, whichever range was asked for.
+    /// Breaks off every answer to `GET <…path>` at that byte of the object, whichever range was
+    /// asked for.
     CutReads {
         /// The end of the path, without its query.
         path: String,
@@ -101,23 +102,38 @@ pub(super) struct Fate {
 }
 
 impl Fault {
-    /// The fate of the `n`-th request, given its method, its target and the first byte it asks for. The same
-    /// request of the same number always meets the same fate. `struck` counts those that [`Fault::First`] has
-    /// hit.
-    pub(super) fn fate(&self, n: u64, struck: &AtomicU64, method: &str, target: &str, first_byte: u64) -> Fate {
+    /// The fate of the `n`-th request, given its method, its target and the first byte it asks for.
+    /// The same request of the same number always meets the same fate. `struck` counts those that
+    /// [`Fault::First`] has hit.
+    pub(super) fn fate(
+        &self,
+        n: u64,
+        struck: &AtomicU64,
+        method: &str,
+        target: &str,
+        first_byte: u64,
+    ) -> Fate {
         match self {
-            Self::First { which, times, mishap }
-                if which.includes(method, target) && struck.fetch_add(1, Ordering::Relaxed) < *times =>
+            Self::First {
+                which,
+                times,
+                mishap,
+            } if which.includes(method, target)
+                && struck.fetch_add(1, Ordering::Relaxed) < *times =>
             {
                 Fate {
                     mishap: Some(*mishap),
                     ..Fate::default()
                 }
             }
-            Self::CutReads { path: end, at } if Which::Method("GET", end.clone()).includes(method, target) => Fate {
-                allowed: Some(at.saturating_sub(first_byte)),
-                ..Fate::default()
-            },
+            Self::CutReads { path: end, at }
+                if Which::Method("GET", end.clone()).includes(method, target) =>
+            {
+                Fate {
+                    allowed: Some(at.saturating_sub(first_byte)),
+                    ..Fate::default()
+                }
+            }
             Self::Strike {
                 which,
                 percent,

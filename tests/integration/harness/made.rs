@@ -3,7 +3,10 @@
 use std::path::Path;
 
 /// Compares a file of the repository with what it should hold; `UPDATE=1` writes it again instead.
-#[expect(clippy::disallowed_methods, reason = "the setting of the tests themselves")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the setting of the tests themselves"
+)]
 pub(crate) fn is_made(file: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE").is_some() {

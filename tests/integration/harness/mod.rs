@@ -1,9 +1,9 @@
 //! What the scenarios are written with.
 //!
-//! [`World`](world::World) is everything one test has to itself: a nats-server ([`nats`]), S3 over HTTP
-//! behind a fault proxy ([`proxy`]), a database ([`database`], [`postgres`]) and processes of the program
-//! ([`worker`]). [`clip`] makes uploads, [`certificates`] what TLS needs, [`streams`] reads the log,
-//! [`output`] judges what came out.
+//! [`World`](world::World) is everything one test has to itself: a nats-server ([`nats`]), S3 over
+//! HTTP behind a fault proxy ([`proxy`]), a database ([`database`], [`postgres`]) and processes of
+//! the program ([`worker`]). [`clip`] makes uploads, [`certificates`] what TLS needs, [`streams`]
+//! reads the log, [`output`] judges what came out.
 
 pub(crate) mod accounts;
 pub(crate) mod certificates;
@@ -29,10 +29,12 @@ pub(crate) mod world;
 
 use std::time::Duration;
 
-/// How long anything may take that a test waits for. Far more than it takes: a wait ends with its event.
+/// How long anything may take that a test waits for. Far more than it takes: a wait ends with its
+/// event.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(240);
 
-/// Waits for what tells no one that it happened, such as a row in a table: it is asked again and again.
+/// Waits for what tells no one that it happened, such as a row in a table: it is asked again and
+/// again.
 pub(crate) async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
     let waiting = async {

@@ -1,5 +1,5 @@
-//! A real nats-server of a test's own, or a cluster of three, which the test may kill and start again over
-//! the same stores.
+//! A real nats-server of a test's own, or a cluster of three, which the test may kill and start
+//! again over the same stores.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -38,7 +38,8 @@ pub(crate) struct Demands {
     pub(crate) ca: Option<PathBuf>,
 }
 
-/// One or three nats-servers on loopback that flush every message to disk, as production does on a single server.
+/// One or three nats-servers on loopback that flush every message to disk, as production does on a
+/// single server.
 #[derive(Debug)]
 pub(crate) struct Nats {
     servers: Vec<Server>,
@@ -66,7 +67,8 @@ impl Nats {
         Self::named("nats", folder, demands).await
     }
 
-    /// As [`Nats::demanding`], with a name and so a folder of its own: that of a leaf node beside its hub.
+    /// As [`Nats::demanding`], with a name and so a folder of its own: that of a leaf node beside
+    /// its hub.
     pub(crate) async fn named(name: &str, folder: &Path, demands: Demands) -> Self {
         let (configuration, jetstream) = (demands.configuration.clone(), demands.jetstream.clone());
         let server = Server::start(name, folder.join(name), configuration, jetstream).await;
@@ -76,7 +78,8 @@ impl Nats {
         }
     }
 
-    /// Gives its first server another configuration while it runs. What follows from it is to be waited for.
+    /// Gives its first server another configuration while it runs. What follows from it is to be
+    /// waited for.
     pub(crate) async fn reload(&mut self, configuration: String) {
         let server = &mut self.servers[0];
         server.configuration = configuration;
@@ -86,14 +89,20 @@ impl Nats {
 
     /// Starts three servers that keep their streams together.
     pub(crate) async fn cluster(folder: &Path) -> Self {
-        // Each must know the others' ports before it starts, so these cannot be left to the servers.
+        // Each must know the others' ports before it starts, so these cannot be left to the
+        // servers.
         let free = || TcpListener::bind("127.0.0.1:0").unwrap();
         let ports = [free(), free(), free()].map(|listener| listener.local_addr().unwrap().port());
-        let peers: String = ports.iter().map(|port| format!("nats://127.0.0.1:{port},")).collect();
+        let peers: String = ports
+            .iter()
+            .map(|port| format!("nats://127.0.0.1:{port},"))
+            .collect();
 
         let mut servers: Vec<Server> = Vec::new();
         for (name, port) in ["ada", "bob", "cyd"].into_iter().zip(ports) {
-            let cluster = format!("cluster {{ name: three, listen: \"127.0.0.1:{port}\", routes: [ {peers} ] }}");
+            let cluster = format!(
+                "cluster {{ name: three, listen: \"127.0.0.1:{port}\", routes: [ {peers} ] }}"
+            );
             servers.push(Server::start(name, folder.join(name), cluster, String::new()).await);
         }
 
@@ -110,7 +119,11 @@ impl Nats {
 
     /// Its URL, or those of all of its servers.
     pub(crate) fn url(&self) -> String {
-        let scheme = if self.demands.ca.is_some() { "tls" } else { "nats" };
+        let scheme = if self.demands.ca.is_some() {
+            "tls"
+        } else {
+            "nats"
+        };
         let urls = self
             .servers
             .iter()
@@ -125,7 +138,10 @@ impl Nats {
 
     /// What the program gets to know of it.
     pub(crate) fn environment(&self) -> BTreeMap<&'static str, String> {
-        let mut environment = BTreeMap::from([("NATS_URL", self.url()), ("STREAM_REPLICAS", self.size().to_string())]);
+        let mut environment = BTreeMap::from([
+            ("NATS_URL", self.url()),
+            ("STREAM_REPLICAS", self.size().to_string()),
+        ]);
         if let Some(ca) = &self.demands.ca {
             environment.insert("NATS_CA", ca.display().to_string());
         }
@@ -203,7 +219,10 @@ impl Nats {
     }
 
     fn server(&mut self, name: &str) -> &mut Server {
-        self.servers.iter_mut().find(|server| server.name == name).unwrap()
+        self.servers
+            .iter_mut()
+            .find(|server| server.name == name)
+            .unwrap()
     }
 }
 
@@ -230,12 +249,25 @@ impl Server {
     }
 
     async fn write(&self, port: i32) -> PathBuf {
-        write(&self.name, &self.folder, port, &self.configuration, &self.jetstream).await
+        write(
+            &self.name,
+            &self.folder,
+            port,
+            &self.configuration,
+            &self.jetstream,
+        )
+        .await
     }
 }
 
 /// Writes a server's configuration file.
-async fn write(name: &str, folder: &Path, port: i32, configuration: &str, jetstream: &str) -> PathBuf {
+async fn write(
+    name: &str,
+    folder: &Path,
+    port: i32,
+    configuration: &str,
+    jetstream: &str,
+) -> PathBuf {
     let file = folder.join("nats.conf");
     let store = folder.join("store");
     let text = format!(
@@ -262,7 +294,10 @@ async fn launch(file: &Path) -> (Child, u16) {
         let mut said = String::new();
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some((_, address)) = line.split_once("client connections on ") {
-                port = address.rsplit(':').next().and_then(|port| port.trim().parse().ok());
+                port = address
+                    .rsplit(':')
+                    .next()
+                    .and_then(|port| port.trim().parse().ok());
             }
             if line.contains("Server is ready") {
                 return port.expect("the server names its port");

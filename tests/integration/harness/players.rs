@@ -36,36 +36,53 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Plays a manifest in a real browser, through every joint and with seeks across them, in one buffered range.
+/// Plays a manifest in a real browser, through every joint and with seeks across them, in one
+/// buffered range.
 pub(crate) async fn plays_seamlessly(manifest: &str) {
     browse("play.mjs", &[manifest, "--json"]).await;
 }
 
-/// Watches a manifest with every player as a viewer does: it has to begin, to seek, to switch to every rung
-/// and track, and to end. With `PLAYERS` set, as `make players` does, also in Firefox and in players that
-/// need no browser.
+/// Watches a manifest with every player as a viewer does: it has to begin, to seek, to switch to
+/// every rung and track, and to end. With `PLAYERS` set, as `make players` does, also in Firefox
+/// and in players that need no browser.
 pub(crate) async fn watches(manifest: &str, expected: &[&str]) {
     browse("watch.mjs", &[&[manifest, "--json"], expected].concat()).await;
     if is_thorough() {
         // hls.js 1.4 and Shaka Player 4.16 are watched in one browser.
         let firefox = ["--browser", "firefox", "--player", "hls.js,shaka,video.js"];
-        browse("watch.mjs", &[&[manifest, "--json"], &firefox[..], expected].concat()).await;
+        browse(
+            "watch.mjs",
+            &[&[manifest, "--json"], &firefox[..], expected].concat(),
+        )
+        .await;
         browse("native.mjs", &[manifest]).await;
     }
 }
 
 /// Whether players are asked for that are not installed everywhere.
-#[expect(clippy::disallowed_methods, reason = "a setting of the tests, which have no other")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the tests, which have no other"
+)]
 fn is_thorough() -> bool {
     std::env::var_os("PLAYERS").is_some()
 }
 
-/// Follows a growing output with these players, or all, joined at once and late: each has to begin at the
-/// beginning, not to jump, and to end. Returns which did not, with what was seen.
+/// Follows a growing output with these players, or all, joined at once and late: each has to begin
+/// at the beginning, not to jump, and to end. Returns which did not, with what was seen.
 pub(crate) async fn follow(manifest: &str, players: Option<&str>) -> BTreeMap<String, Vec<Value>> {
     let chosen = players.map_or_else(Vec::new, |players| vec!["--player", players]);
-    let output = run("grow.mjs", &[&[manifest, "--late", "20"], &chosen[..]].concat()).await;
-    assert_ne!(output.status.code(), Some(2), "grow.mjs: {}", text(&output.stderr));
+    let output = run(
+        "grow.mjs",
+        &[&[manifest, "--late", "20"], &chosen[..]].concat(),
+    )
+    .await;
+    assert_ne!(
+        output.status.code(),
+        Some(2),
+        "grow.mjs: {}",
+        text(&output.stderr)
+    );
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
 
     let mut wrong = BTreeMap::<_, Vec<_>>::new();

@@ -21,7 +21,11 @@ impl Pooler {
         std::fs::create_dir_all(&home).unwrap();
 
         // It does not report a port of its own choosing.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
 
         let users = home.join("users.txt");
         std::fs::write(&users, "\"fluxhls\" \"\"\n").unwrap();
@@ -38,7 +42,13 @@ impl Pooler {
         let mut pgbouncer = if home.metadata().unwrap().uid() == 0 {
             // It refuses to run as root, and setpriv becomes what it starts.
             let mut setpriv = command("setpriv");
-            setpriv.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "--", "pgbouncer"]);
+            setpriv.args([
+                "--reuid=nobody",
+                "--regid=nogroup",
+                "--clear-groups",
+                "--",
+                "pgbouncer",
+            ]);
             for path in [folder, &home, &users, &configuration] {
                 chown(path, Some(65_534), Some(65_534)).unwrap();
             }
@@ -51,7 +61,9 @@ impl Pooler {
         let process = Process::start(pgbouncer, "pgbouncer", folder);
         let pooler = Self { port, process };
         until("PgBouncer listens; `make tools` installs it", async || {
-            pooler.said().contains(&format!("listening on 127.0.0.1:{port}"))
+            pooler
+                .said()
+                .contains(&format!("listening on 127.0.0.1:{port}"))
         })
         .await;
         pooler

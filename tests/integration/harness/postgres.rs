@@ -1,4 +1,5 @@
-//! Real PostgreSQL clusters: one for the whole test run, and those that a test has to itself and may kill.
+//! Real PostgreSQL clusters: one for the whole test run, and those that a test has to itself and
+//! may kill.
 
 use std::process::Stdio;
 
@@ -18,8 +19,8 @@ pub(crate) struct Demands {
     pub(crate) tls: Option<Certified>,
 }
 
-/// A cluster that ends when its handle is dropped or the test process ends: its keeper waits for our end of
-/// the pipe to close.
+/// A cluster that ends when its handle is dropped or the test process ends: its keeper waits for
+/// our end of the pipe to close.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     port: u16,
@@ -52,8 +53,13 @@ impl Cluster {
         if let Some(password) = &demands.password {
             command.env("CLUSTER_PASSWORD", password);
         }
-        if let Some(Certified { certificate, key, .. }) = &demands.tls {
-            command.env("CLUSTER_CERTIFICATE", certificate).env("CLUSTER_KEY", key);
+        if let Some(Certified {
+            certificate, key, ..
+        }) = &demands.tls
+        {
+            command
+                .env("CLUSTER_CERTIFICATE", certificate)
+                .env("CLUSTER_KEY", key);
         }
 
         // Not killed with its handle: it is to clean up, which it does when the pipe closes.
@@ -83,9 +89,15 @@ impl Cluster {
 
     /// The URL of its database `name`.
     pub(crate) fn url(&self, name: &str) -> String {
-        let password = self.password.as_ref().map(|password| format!(":{password}"));
+        let password = self
+            .password
+            .as_ref()
+            .map(|password| format!(":{password}"));
         let password = password.unwrap_or_default();
-        format!("postgres://fluxhls{password}@127.0.0.1:{}/{name}", self.port)
+        format!(
+            "postgres://fluxhls{password}@127.0.0.1:{}/{name}",
+            self.port
+        )
     }
 
     /// Where it listens on loopback.
@@ -104,7 +116,10 @@ impl Cluster {
     }
 
     async fn order(&mut self, word: &str) {
-        self.orders.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+        self.orders
+            .write_all(format!("{word}\n").as_bytes())
+            .await
+            .unwrap();
         let answer = self.answers.next_line().await.unwrap();
         assert_eq!(answer.as_deref(), Some(word), "PostgreSQL does not {word}");
     }

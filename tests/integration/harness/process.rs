@@ -28,8 +28,14 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 
 /// A program this checkout's `make tools` installed, else the one on PATH.
 pub(crate) fn tool(name: &str) -> PathBuf {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin").join(name);
-    if ours.exists() { ours } else { PathBuf::from(name) }
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(".tools/venv/bin")
+        .join(name);
+    if ours.exists() {
+        ours
+    } else {
+        PathBuf::from(name)
+    }
 }
 
 /// Runs a program to its end and returns its standard output; a failure shows what it said.
@@ -40,11 +46,16 @@ pub(crate) async fn output_of(command: &mut Command) -> Vec<u8> {
         .await
         .unwrap_or_else(|error| panic!("cannot start {shown}: {error}; run `make tools`"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{shown} ended with {}: {said}", output.status);
+    assert!(
+        output.status.success(),
+        "{shown} ended with {}: {said}",
+        output.status
+    );
     output.stdout
 }
 
-/// Ends all processes that name `path` in an argument or work in it, as the loss of their machine would.
+/// Ends all processes that name `path` in an argument or work in it, as the loss of their machine
+/// would.
 pub(crate) fn kill_mentioning(path: &Path) {
     for (id, _) in processes_mentioning(path) {
         // One that ended meanwhile needs no killing.
@@ -62,10 +73,13 @@ fn processes_mentioning(path: &Path) -> Vec<(i32, String)> {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let folder = entry.ok()?.path();
         let id: i32 = folder.file_name()?.to_str()?.parse().ok()?;
-        let arguments = String::from_utf8_lossy(&std::fs::read(folder.join("cmdline")).ok()?).replace('\0', " ");
-        let works_there = std::fs::read_link(folder.join("cwd")).is_ok_and(|cwd| cwd.starts_with(path));
+        let arguments = String::from_utf8_lossy(&std::fs::read(folder.join("cmdline")).ok()?)
+            .replace('\0', " ");
+        let works_there =
+            std::fs::read_link(folder.join("cwd")).is_ok_and(|cwd| cwd.starts_with(path));
         // One that has ended but was not waited for has no arguments any more.
-        (!arguments.is_empty() && (works_there || arguments.contains(path.to_str()?))).then_some((id, arguments))
+        (!arguments.is_empty() && (works_there || arguments.contains(path.to_str()?)))
+            .then_some((id, arguments))
     });
     processes.collect()
 }
@@ -82,7 +96,11 @@ impl Process {
     /// Starts `command`; its standard output and error go to `<folder>/<name>.log`.
     pub(crate) fn start(mut command: Command, name: &str, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
-        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         command.stdout(file.try_clone().unwrap()).stderr(file);
 
         let child = command
@@ -97,13 +115,17 @@ impl Process {
 
     /// Its process id; panics when it has been waited for.
     pub(crate) fn id(&self) -> i32 {
-        let id = self.child.id().unwrap_or_else(|| panic!("{} has ended", self.name));
+        let id = self
+            .child
+            .id()
+            .unwrap_or_else(|| panic!("{} has ended", self.name));
         i32::try_from(id).unwrap()
     }
 
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.id()), signal).unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.name));
+        kill(Pid::from_raw(self.id()), signal)
+            .unwrap_or_else(|error| panic!("{signal} to {}: {error}", self.name));
     }
 
     /// Waits until it stands still, as after `kill -STOP`.

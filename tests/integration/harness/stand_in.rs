@@ -1,5 +1,5 @@
-//! Workers whose encoder is a pause of fixed length: the queue, the storage and the log are the real ones,
-//! and only ffmpeg is not there.
+//! Workers whose encoder is a pause of fixed length: the queue, the storage and the log are the
+//! real ones, and only ffmpeg is not there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +65,10 @@ impl StandIn {
             .map(|(class, lanes, slots)| {
                 let lanes = Lanes {
                     stream: topology::TASKS,
-                    durables: lanes.iter().map(|lane| topology::durable(class, *lane)).collect(),
+                    durables: lanes
+                        .iter()
+                        .map(|lane| topology::durable(class, *lane))
+                        .collect(),
                     slots,
                     busy: Gauge::noop(),
                 };
@@ -73,8 +76,14 @@ impl StandIn {
                 let (stage, stop) = (stage.clone(), stop.clone());
                 tokio::spawn(async move {
                     let nats = stage.jobs.log.nats().clone();
-                    let handle =
-                        move |delivery| run(stage.jobs.clone(), stage.clone(), delivery, CancellationToken::new());
+                    let handle = move |delivery| {
+                        run(
+                            stage.jobs.clone(),
+                            stage.clone(),
+                            delivery,
+                            CancellationToken::new(),
+                        )
+                    };
                     pull(&nats, lanes, || async { true }, handle, stop).await;
                 })
             })
@@ -106,10 +115,16 @@ impl Stage for StandIn {
             Duty::Video(_) | Duty::Tracks => {
                 tokio::time::sleep(self.cost).await;
 
-                let keys = self.jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
+                let keys = self
+                    .jobs
+                    .keys(&state.accepted.fact.output_prefix, &state.job_id);
                 let key = keys.parts(&assignment.task.to_string(), assignment.attempt);
                 let kind = ObjectKind::private("application/octet-stream");
-                self.jobs.output.put(&key, "a chunk".into(), kind).await.unwrap();
+                self.jobs
+                    .output
+                    .put(&key, "a chunk".into(), kind)
+                    .await
+                    .unwrap();
                 let made = Box::<TaskOutput>::default();
                 Ok(Product::Output(Box::new(DoneOutput::Inline(made))))
             }
@@ -150,7 +165,11 @@ impl StandIn {
 
         let (output, receipt_key, commit_key) = (&self.jobs.output, keys.receipt(), keys.commit());
         let written = futures::try_join!(
-            output.put(&receipt_key, receipt.encode(), ObjectKind::private("application/json")),
+            output.put(
+                &receipt_key,
+                receipt.encode(),
+                ObjectKind::private("application/json")
+            ),
             output.put(&commit_key, "#EXTM3U\n".into(), ObjectKind::Master),
         );
         written.unwrap();

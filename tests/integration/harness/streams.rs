@@ -36,7 +36,8 @@ pub(crate) struct Message {
 impl Message {
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.payload).unwrap_or_else(|error| panic!("{}: {error}", self.subject))
+        serde_json::from_slice(&self.payload)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.subject))
     }
 
     /// A header's first value.
@@ -58,7 +59,8 @@ impl ProgressFeed {
     /// Everything that was published: the task, and how much of the job was done.
     pub(crate) fn so_far(mut self) -> Vec<(String, f64)> {
         let told = std::iter::from_fn(|| self.messages.next().now_or_never().flatten());
-        let told = told.map(|message| serde_json::from_slice::<Progress>(&message.payload).unwrap());
+        let told =
+            told.map(|message| serde_json::from_slice::<Progress>(&message.payload).unwrap());
         told.map(|progress| (progress.task.to_string(), progress.job_progress))
             .collect()
     }
@@ -84,8 +86,14 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// Waits for the first message under `filter` that `wanted` takes, looking at those already there too.
-    pub(crate) async fn first<F: FnMut(&Message) -> bool>(&self, stream: &str, filter: &str, mut wanted: F) -> Message {
+    /// Waits for the first message under `filter` that `wanted` takes, looking at those already
+    /// there too.
+    pub(crate) async fn first<F: FnMut(&Message) -> bool>(
+        &self,
+        stream: &str,
+        filter: &str,
+        mut wanted: F,
+    ) -> Message {
         let found = async {
             let mut messages = self.follow(stream, filter).await;
             while let Some(message) = messages.next().await {
@@ -96,11 +104,17 @@ impl Streams {
             panic!("{stream} stopped telling {filter}");
         };
         let found = tokio::time::timeout(DEADLINE, found).await;
-        found.unwrap_or_else(|_| panic!("nothing fitting came on {filter} of {stream} within {DEADLINE:?}"))
+        found.unwrap_or_else(|_| {
+            panic!("nothing fitting came on {filter} of {stream} within {DEADLINE:?}")
+        })
     }
 
     /// Every message under `filter`, from the oldest on, for as long as the test reads.
-    async fn follow(&self, stream: &str, filter: &str) -> impl futures::Stream<Item = Message> + Unpin {
+    async fn follow(
+        &self,
+        stream: &str,
+        filter: &str,
+    ) -> impl futures::Stream<Item = Message> + Unpin {
         let config = OrderedConfig {
             filter_subject: filter.to_owned(),
             ..OrderedConfig::default()
@@ -118,8 +132,14 @@ impl Streams {
         // The consumer is made again by itself after a break; only then an item is an error.
         Box::pin(messages.filter_map(async |message| {
             let message = message.ok()?;
-            let (seq, time) = message.info().ok().map(|info| (info.stream_sequence, info.published))?;
-            let (subject, headers) = (message.subject.to_string(), message.headers.clone().unwrap_or_default());
+            let (seq, time) = message
+                .info()
+                .ok()
+                .map(|info| (info.stream_sequence, info.published))?;
+            let (subject, headers) = (
+                message.subject.to_string(),
+                message.headers.clone().unwrap_or_default(),
+            );
             Some(Message {
                 subject,
                 seq,
@@ -133,7 +153,10 @@ impl Streams {
     /// Every message under `filter` that is there now.
     pub(crate) async fn all(&self, stream: &str, filter: &str) -> Vec<Message> {
         let count: u64 = self.counts(stream, filter).await.values().sum();
-        let messages = self.follow(stream, filter).await.take(usize::try_from(count).unwrap());
+        let messages = self
+            .follow(stream, filter)
+            .await
+            .take(usize::try_from(count).unwrap());
         tokio::time::timeout(DEADLINE, messages.collect())
             .await
             .expect("the stream answers")
@@ -151,7 +174,10 @@ impl Streams {
         .await;
 
         pages
-            .map(|page| page.map(|(subject, count)| (subject, count as u64)).unwrap())
+            .map(|page| {
+                page.map(|(subject, count)| (subject, count as u64))
+                    .unwrap()
+            })
             .collect()
             .await
     }
@@ -159,9 +185,18 @@ impl Streams {
     /// Waits until a durable consumer has acknowledged everything up to `seq`.
     pub(crate) async fn acknowledged(&self, stream: &str, durable: &str, seq: u64) {
         let stream = self.js.get_stream(stream).await.unwrap();
-        until(&format!("{durable} acknowledges message {seq}"), async || {
-            stream.consumer_info(durable).await.unwrap().ack_floor.stream_sequence >= seq
-        })
+        until(
+            &format!("{durable} acknowledges message {seq}"),
+            async || {
+                stream
+                    .consumer_info(durable)
+                    .await
+                    .unwrap()
+                    .ack_floor
+                    .stream_sequence
+                    >= seq
+            },
+        )
         .await;
     }
 
@@ -169,7 +204,10 @@ impl Streams {
     pub(crate) async fn emptied(&self, stream: &str) {
         let handle = self.js.get_stream(stream).await.unwrap();
         until(&format!("{stream} is empty"), async || {
-            handle.get_info().await.is_ok_and(|info| info.state.messages == 0)
+            handle
+                .get_info()
+                .await
+                .is_ok_and(|info| info.state.messages == 0)
         })
         .await;
     }
@@ -177,7 +215,10 @@ impl Streams {
     /// Listens to the progress of a job from now on.
     pub(crate) async fn progress_of(&self, job: &JobId) -> ProgressFeed {
         let client = self.js.client();
-        let messages = client.subscribe(format!("hls.v1.progress.{job}.>")).await.unwrap();
+        let messages = client
+            .subscribe(format!("hls.v1.progress.{job}.>"))
+            .await
+            .unwrap();
         // Nothing that is published after this is missed.
         client.flush().await.unwrap();
         ProgressFeed { messages }
@@ -185,7 +226,8 @@ impl Streams {
 
     /// A fact of a job, waited for.
     pub(crate) async fn fact(&self, job: &JobId, kind: FactKind) -> Message {
-        self.first(topology::JOBS, &subject::fact(job, kind), |_| true).await
+        self.first(topology::JOBS, &subject::fact(job, kind), |_| true)
+            .await
     }
 
     /// Publishes an upload event as bare JSON, and returns its sequence.
@@ -195,7 +237,8 @@ impl Streams {
 
     /// Publishes any bytes, and returns their sequence.
     pub(crate) async fn publish(&self, subject: &str, body: impl Into<Bytes>) -> u64 {
-        self.send(subject, PublishMessage::build().payload(body.into())).await
+        self.send(subject, PublishMessage::build().payload(body.into()))
+            .await
     }
 
     /// Publishes a message with headers, and returns its sequence.

@@ -37,7 +37,12 @@ impl Wire {
 
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, upstream, deafness.clone(), Arc::clone(&counts)));
+                tokio::spawn(pass(
+                    client,
+                    upstream,
+                    deafness.clone(),
+                    Arc::clone(&counts),
+                ));
             }
         });
 
@@ -77,7 +82,12 @@ impl Drop for Wire {
 }
 
 /// One connection. Each direction ends the other.
-async fn pass(client: TcpStream, upstream: SocketAddr, deaf: watch::Receiver<bool>, passed: Arc<Passed>) {
+async fn pass(
+    client: TcpStream,
+    upstream: SocketAddr,
+    deaf: watch::Receiver<bool>,
+    passed: Arc<Passed>,
+) {
     let Some(server) = reach(upstream, &client).await else {
         return;
     };
@@ -102,7 +112,12 @@ pub(super) async fn reach(upstream: SocketAddr, client: &TcpStream) -> Option<Tc
 }
 
 /// One direction, until either side is done. What comes while it is `lost` is swallowed.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, count: &AtomicU64, lost: impl Fn() -> bool) {
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    count: &AtomicU64,
+    lost: impl Fn() -> bool,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         count.fetch_add(n as u64, Ordering::Relaxed);

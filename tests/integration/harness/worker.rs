@@ -23,9 +23,11 @@ pub(crate) struct Worker<'a> {
 /// The program as cargo built it for this test.
 pub(crate) fn fluxhls() -> Command {
     let mut program = command(env!("CARGO_BIN_EXE_fluxhls"));
-    // Nothing of the developer's own environment is to reach the tests but what finds programs and folders.
+    // Nothing of the developer's own environment is to reach the tests but what finds programs and
+    // folders.
     program.env_clear();
-    let kept = std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME" || name == "TMPDIR");
+    let kept = std::env::vars_os()
+        .filter(|(name, _)| name == "PATH" || name == "HOME" || name == "TMPDIR");
     program.envs(kept).env("RUST_BACKTRACE", "1");
     program
 }
@@ -80,7 +82,8 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// A page of a worker's own HTTP server, such as `/readyz`; waits until the worker has told where that is.
+/// A page of a worker's own HTTP server, such as `/readyz`; waits until the worker has told where
+/// that is.
 pub(crate) async fn page(worker: &Process, path: &str) -> http::Answer {
     let url = format!("http://{}{path}", address(worker).await);
     http::get(&url.parse().unwrap()).await
@@ -124,7 +127,10 @@ pub(crate) async fn say(world: &World, arguments: &[&str]) -> Said {
 }
 
 /// Runs a command of the program to its end in an environment of these variables.
-pub(crate) async fn say_in(environment: BTreeMap<&'static str, String>, arguments: &[&str]) -> Said {
+pub(crate) async fn say_in(
+    environment: BTreeMap<&'static str, String>,
+    arguments: &[&str],
+) -> Said {
     let mut program = fluxhls();
     program.args(arguments).envs(environment);
     let limit = Duration::from_secs(120);

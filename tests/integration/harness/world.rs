@@ -1,4 +1,5 @@
-//! Everything one test needs: a NATS server, an object store behind a proxy, a database, and words to tell a scenario.
+//! Everything one test needs: a NATS server, an object store behind a proxy, a database, and words
+//! to tell a scenario.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -64,7 +65,13 @@ impl World {
     async fn ready(self) -> Self {
         for arguments in [&["provision"][..], &["migrate", "up"]] {
             let said = self.say(arguments).await;
-            assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {}{}", said.out, said.err);
+            assert_eq!(
+                said.code,
+                Some(0),
+                "fluxhls {arguments:?}: {}{}",
+                said.out,
+                said.err
+            );
         }
         self
     }
@@ -122,7 +129,8 @@ impl World {
         }
     }
 
-    /// Waits until no other test has a world, and keeps it so: a player that has to share the machine drops pictures.
+    /// Waits until no other test has a world, and keeps it so: a player that has to share the
+    /// machine drops pictures.
     pub(crate) async fn alone(&mut self) {
         // Given back first, or this test would wait for itself.
         self.turn = Turn::Over;
@@ -201,14 +209,19 @@ impl World {
     /// Puts a few bytes under a key, as something a worker left behind.
     pub(crate) async fn leave(&self, key: &str) {
         let kind = ObjectKind::private("application/octet-stream");
-        self.bucket.put(key, "left behind".into(), kind).await.unwrap();
+        self.bucket
+            .put(key, "left behind".into(), kind)
+            .await
+            .unwrap();
     }
 
-    /// Runs a command of the program to its end, which must be a good one, and returns what it said as JSON.
+    /// Runs a command of the program to its end, which must be a good one, and returns what it said
+    /// as JSON.
     pub(crate) async fn told(&self, arguments: &[&str]) -> Value {
         let said = self.say(arguments).await;
         assert_eq!(said.code, Some(0), "fluxhls {arguments:?}: {said:?}");
-        serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("fluxhls {arguments:?}: {error}: {said:?}"))
+        serde_json::from_str(&said.out)
+            .unwrap_or_else(|error| panic!("fluxhls {arguments:?}: {error}: {said:?}"))
     }
 
     /// Runs a command of the program to its end.
@@ -237,7 +250,8 @@ impl World {
         format!("s3://{}/{key}", self.bucket.name())
     }
 
-    /// Puts a file into the bucket and returns the event that tells of it, with a job id of its own.
+    /// Puts a file into the bucket and returns the event that tells of it, with a job id of its
+    /// own.
     pub(crate) async fn event(&self, clip: &Clip) -> Value {
         let key = self.upload(clip).await;
         json!({
@@ -253,14 +267,15 @@ impl World {
         job_of(&event)
     }
 
-    /// Publishes an event and has its job planned, by a planner that has left when this returns: its tasks
-    /// are on the queue, and no one works on them.
+    /// Publishes an event and has its job planned, by a planner that has left when this returns:
+    /// its tasks are on the queue, and no one works on them.
     pub(crate) async fn plan_alone(&self, event: &Value) -> JobId {
         let mut planner = self.worker("planner").roles("intake,plan").start();
         self.streams.upload(event).await;
         let job = job_of(event);
         self.streams.fact(&job, FactKind::Planned).await;
-        // It finishes what it has begun: killed now, it would leave the plan task to its redelivery.
+        // It finishes what it has begun: killed now, it would leave the plan task to its
+        // redelivery.
         planner.signal(Signal::SIGTERM);
         planner.ended_within(super::DEADLINE).await;
         job
@@ -278,8 +293,8 @@ impl World {
         self.streams.emptied(topology::TASKS).await;
     }
 
-    /// Has tasks of a dead worker given to another one after `pause` instead of the contract's thirty
-    /// seconds. It must be longer than the time between two heartbeats.
+    /// Has tasks of a dead worker given to another one after `pause` instead of the contract's
+    /// thirty seconds. It must be longer than the time between two heartbeats.
     pub(crate) async fn redeliver_after(&self, pause: Duration) {
         assert!(pause > topology::HEARTBEAT);
 
@@ -306,7 +321,12 @@ impl World {
     /// Waits until the job ended as completed.
     pub(crate) async fn completed(&self, job: &JobId) -> Ended {
         let ended = self.ended(job).await;
-        assert_eq!(ended.outcome, streams::fact::Outcome::Completed, "{:?}", ended.error);
+        assert_eq!(
+            ended.outcome,
+            streams::fact::Outcome::Completed,
+            "{:?}",
+            ended.error
+        );
         ended
     }
 
@@ -320,9 +340,13 @@ impl World {
         serde_json::from_slice(&self.streams.fact(job, FactKind::Accepted).await.payload).unwrap()
     }
 
-    /// How often each fact of a job was published, `playable` apart: whether that comes depends on who is faster.
+    /// How often each fact of a job was published, `playable` apart: whether that comes depends on
+    /// who is faster.
     pub(crate) async fn facts(&self, job: &JobId) -> BTreeMap<FactKind, u64> {
-        let counts = self.streams.counts(topology::JOBS, &subject::facts_of(job)).await;
+        let counts = self
+            .streams
+            .counts(topology::JOBS, &subject::facts_of(job))
+            .await;
         counts
             .into_iter()
             .map(|(subject, count)| (subject::parse_fact(&subject).unwrap().1, count))
@@ -344,7 +368,10 @@ impl World {
 
     /// How many times each task of a job was started, hand-backs included.
     pub(crate) async fn starts(&self, job: &JobId) -> BTreeMap<TaskName, u64> {
-        let counts = self.streams.counts(topology::WORK, &subject::work_of(job)).await;
+        let counts = self
+            .streams
+            .counts(topology::WORK, &subject::work_of(job))
+            .await;
         counts
             .into_iter()
             .filter_map(|(subject, count)| match subject::parse_work(&subject)? {
@@ -367,12 +394,18 @@ impl World {
     }
 
     /// Waits for the first start of a task that `wanted` takes.
-    pub(crate) async fn started<F: FnMut(&Attempt) -> bool>(&self, job: &JobId, mut wanted: F) -> Attempt {
+    pub(crate) async fn started<F: FnMut(&Attempt) -> bool>(
+        &self,
+        job: &JobId,
+        mut wanted: F,
+    ) -> Attempt {
         let filter = format!("hls.v1.work.{job}.attempt.>");
         let read = |payload: &[u8]| serde_json::from_slice::<Attempt>(payload).unwrap();
         let message = self
             .streams
-            .first(topology::WORK, &filter, |message| wanted(&read(&message.payload)))
+            .first(topology::WORK, &filter, |message| {
+                wanted(&read(&message.payload))
+            })
             .await;
         read(&message.payload)
     }
@@ -380,7 +413,10 @@ impl World {
 
 /// A folder for everything of one test.
 pub(crate) fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("fluxhls-test-").tempdir().unwrap()
+    tempfile::Builder::new()
+        .prefix("fluxhls-test-")
+        .tempdir()
+        .unwrap()
 }
 
 async fn connect(endpoint: String) -> Storage {

@@ -1,7 +1,8 @@
-//! Thousands of damaged files on the way every upload takes. None makes us panic, each ends in time and with one word, and nothing
-//! is left running.
+//! Thousands of damaged files on the way every upload takes. None makes us panic, each ends in time
+//! and with one word, and nothing is left running.
 //!
-//! `make fuzz MUTATIONS=2000` does it long and prints the table of docs/hostile.md; without a number it is a few dozen.
+//! `make fuzz MUTATIONS=2000` does it long and prints the table of docs/hostile.md; without a
+//! number it is a few dozen.
 
 mod mutate;
 mod trial;
@@ -28,14 +29,19 @@ const AT_ONCE: usize = 2;
 /// No file takes longer, from its first byte to its code.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// What the files are made of, by container: two seconds of a small picture and a tone, or the tone alone.
+/// What the files are made of, by container: two seconds of a small picture and a tone, or the tone
+/// alone.
 const SPECIMENS: [(&str, &str, &str); 12] = [
     (
         "mp4",
         "mp4",
         "-c:v libx264 -preset ultrafast -g 5 -c:a aac -movflags +faststart",
     ),
-    ("mp4, index last", "mp4", "-c:v libx264 -preset ultrafast -g 5 -c:a aac"),
+    (
+        "mp4, index last",
+        "mp4",
+        "-c:v libx264 -preset ultrafast -g 5 -c:a aac",
+    ),
     (
         "mp4, fragmented",
         "mp4",
@@ -68,9 +74,13 @@ fn setting(name: &str, usual: u64) -> u64 {
         .unwrap_or(usual)
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests use the tool of the developer's PATH")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests use the tool of the developer's PATH"
+)]
 fn tool() -> Tool {
-    Tool::locate(None, None, &std::env::var_os("PATH").unwrap_or_default()).expect("ffmpeg is installed")
+    Tool::locate(None, None, &std::env::var_os("PATH").unwrap_or_default())
+        .expect("ffmpeg is installed")
 }
 
 async fn specimens() -> Vec<Vec<u8>> {
@@ -100,7 +110,9 @@ async fn damaged_files_end_in_time_with_one_word_and_leave_nothing_running() {
     });
     let specimens = Arc::new(specimens().await);
     for (number, bytes) in specimens.iter().enumerate() {
-        let whole = bench.try_out(&format!("whole-{number}"), bytes.clone()).await;
+        let whole = bench
+            .try_out(&format!("whole-{number}"), bytes.clone())
+            .await;
         assert_eq!(whole, Ok(Outcome::Sound), "{}", SPECIMENS[number].0);
     }
     let tries = futures::stream::iter(0..count).map(|number| {
@@ -109,7 +121,8 @@ async fn damaged_files_end_in_time_with_one_word_and_leave_nothing_running() {
             let specimen = number as usize % specimens.len();
             let mut bytes = specimens[specimen].clone();
             let damage = mutate(&mut bytes, &mut Dice::new(seed, number));
-            // A task of its own: a panic of ours ends it, and is told with the number that makes it again.
+            // A task of its own: a panic of ours ends it, and is told with the number that makes it
+            // again.
             let trial = tokio::spawn(async move {
                 let key = format!("mutant-{number}");
                 tokio::time::timeout(LONGEST, bench.try_out(&key, bytes)).await
@@ -120,12 +133,13 @@ async fn damaged_files_end_in_time_with_one_word_and_leave_nothing_running() {
                 Err(panic) => Err(panic.to_string()),
             };
             let name = SPECIMENS[specimen].0;
-            outcome
-                .map(|outcome| (specimen, outcome))
-                .map_err(|fault| format!("mutant {number} of seed {seed} ({name}, {damage:?}): {fault}"))
+            outcome.map(|outcome| (specimen, outcome)).map_err(|fault| {
+                format!("mutant {number} of seed {seed} ({name}, {damage:?}): {fault}")
+            })
         }
     });
-    let ends: Vec<Result<(usize, Outcome), String>> = tries.buffer_unordered(AT_ONCE).collect().await;
+    let ends: Vec<Result<(usize, Outcome), String>> =
+        tries.buffer_unordered(AT_ONCE).collect().await;
     let mut table = Table::new();
     let mut faults = Vec::new();
     for end in ends {
@@ -135,9 +149,20 @@ async fn damaged_files_end_in_time_with_one_word_and_leave_nothing_running() {
         }
     }
     println!("{}", text(&table));
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-    let failed = table.keys().any(|(_, outcome)| matches!(outcome, Outcome::Coded(_)));
-    assert!(failed, "no mutant was damaged enough to fail:\n{}", text(&table));
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+    let failed = table
+        .keys()
+        .any(|(_, outcome)| matches!(outcome, Outcome::Coded(_)));
+    assert!(
+        failed,
+        "no mutant was damaged enough to fail:\n{}",
+        text(&table)
+    );
 }
 
 /// The table as Markdown: a line for each container, a column for each end that came up.
@@ -156,18 +181,28 @@ fn text(table: &Table) -> String {
     text.push_str(&format!("|---|{}\n", "---:|".repeat(ends.len() + 1)));
     let line = |name: &str, counts: Vec<u64>| {
         let cells: Vec<String> = counts.iter().map(u64::to_string).collect();
-        format!("| {name} | {} | {} |\n", counts.iter().sum::<u64>(), cells.join(" | "))
+        format!(
+            "| {name} | {} | {} |\n",
+            counts.iter().sum::<u64>(),
+            cells.join(" | ")
+        )
     };
     let count = |of: Option<usize>, end: &Outcome| {
-        let fits = table
-            .iter()
-            .filter(|((specimen, outcome), _)| outcome == end && of.is_none_or(|of| of == *specimen));
+        let fits = table.iter().filter(|((specimen, outcome), _)| {
+            outcome == end && of.is_none_or(|of| of == *specimen)
+        });
         fits.map(|(_, count)| count).sum()
     };
     for (number, (name, ..)) in SPECIMENS.iter().enumerate() {
-        text.push_str(&line(name, ends.iter().map(|end| count(Some(number), end)).collect()));
+        text.push_str(&line(
+            name,
+            ends.iter().map(|end| count(Some(number), end)).collect(),
+        ));
     }
-    text.push_str(&line("all", ends.iter().map(|end| count(None, end)).collect()));
+    text.push_str(&line(
+        "all",
+        ends.iter().map(|end| count(None, end)).collect(),
+    ));
     text
 }
 
@@ -187,7 +222,10 @@ async fn damaged_files_end_their_jobs_once() {
     for job in &jobs {
         let ended = world.ended(job).await;
         assert!(ended.outcome != End::Failed || ended.error.is_some());
-        assert!(world.facts(job).await.values().all(|count| *count == 1), "{job}");
+        assert!(
+            world.facts(job).await.values().all(|count| *count == 1),
+            "{job}"
+        );
         if let Some(error) = ended.error {
             assert!(Code::ALL.contains(&error.code));
             assert!(!error.message.contains(char::is_control), "{error:?}");

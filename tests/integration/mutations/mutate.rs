@@ -51,7 +51,8 @@ pub(super) enum Damage {
     Hole,
     /// A number of four bytes becomes one at the edge of what numbers can be.
     Number,
-    /// A box, or whatever a length and four letters stand before, is there twice, missing, or of another length.
+    /// A box, or whatever a length and four letters stand before, is there twice, missing, or of
+    /// another length.
     Box,
     /// A block of another place lies over this one.
     Overlay,
@@ -146,7 +147,9 @@ fn number(bytes: &mut [u8], at: usize, dice: &mut Dice) {
 fn boxed(bytes: &mut Vec<u8>, dice: &mut Dice) {
     let is_box = |at: &usize| {
         let length = u32::from_be_bytes(bytes[*at..at + 4].try_into().unwrap()) as usize;
-        let letters = bytes[at + 4..at + 8].iter().all(|byte| byte.is_ascii_alphanumeric());
+        let letters = bytes[at + 4..at + 8]
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric());
         letters && length >= 8 && at + length <= bytes.len()
     };
     let boxes: Vec<usize> = (0..bytes.len() - 8).filter(is_box).collect();

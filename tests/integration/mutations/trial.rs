@@ -1,4 +1,5 @@
-//! One file on the way every upload takes, up to its first chunk: first bytes, probe, plan, encode, gate.
+//! One file on the way every upload takes, up to its first chunk: first bytes, probe, plan, encode,
+//! gate.
 
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +38,8 @@ impl Bench {
     pub(super) async fn try_out(&self, key: &str, bytes: Vec<u8>) -> Result<Outcome, String> {
         let coded = |code: Code| Ok(Outcome::Coded(code.as_str()));
         let size = bytes.len() as u64;
-        if let Some(code) = sniff::sniff(&bytes[..bytes.len().min(sniff::HEAD_BYTES)], size).code() {
+        if let Some(code) = sniff::sniff(&bytes[..bytes.len().min(sniff::HEAD_BYTES)], size).code()
+        {
             return coded(code);
         }
         let stored = self
@@ -143,7 +145,11 @@ impl Bench {
             return Ok(Err(code));
         }
         for rendition in &planned.renditions {
-            let joined = ffmpeg::rest::join(&folder.join(rendition.name().as_str()), planned.segment.last()).await;
+            let joined = ffmpeg::rest::join(
+                &folder.join(rendition.name().as_str()),
+                planned.segment.last(),
+            )
+            .await;
             joined.map_err(|error| error.to_string())?;
         }
         Ok(gate(folder, planned).map_err(|_| Code::VerificationFailed))

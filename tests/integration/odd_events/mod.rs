@@ -1,5 +1,6 @@
-//! Events that nobody would send by mistake. Each ends once: as a dead letter with its own bytes, or as a job that failed with a code
-//! and whose rows stand in either database. Nothing of them acts on a log or on a terminal.
+//! Events that nobody would send by mistake. Each ends once: as a dead letter with its own bytes,
+//! or as a job that failed with a code and whose rows stand in either database. Nothing of them
+//! acts on a log or on a terminal.
 
 mod table;
 
@@ -25,16 +26,36 @@ async fn odd_events_end_once_and_leave_their_rows(world: World) {
         .setting("SOURCE_WAIT", 0)
         .start();
     let odds: Vec<Odd> = table::odds();
-    let faults = join_all(odds.iter().map(|odd| judge(&world, odd))).await.concat();
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    let faults = join_all(odds.iter().map(|odd| judge(&world, odd)))
+        .await
+        .concat();
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 
     let jobs: BTreeSet<JobId> = world.jobs().await.into_iter().collect();
     let wanted = odds.iter().filter(|odd| matches!(odd.fate, Fate::Ended(_)));
-    assert_eq!(jobs, wanted.map(Odd::job).collect(), "no event became another job");
-    let letters = world.streams.counts(topology::DEAD, "hls.v1.dead.upload.>").await;
-    let buried = odds.iter().filter(|odd| matches!(odd.fate, Fate::Letter)).count();
+    assert_eq!(
+        jobs,
+        wanted.map(Odd::job).collect(),
+        "no event became another job"
+    );
+    let letters = world
+        .streams
+        .counts(topology::DEAD, "hls.v1.dead.upload.>")
+        .await;
+    let buried = odds
+        .iter()
+        .filter(|odd| matches!(odd.fate, Fate::Letter))
+        .count();
     assert_eq!(letters.len(), buried, "no event became another letter");
-    let unfit = world.streams.counts(topology::DEAD, "hls.v1.dead.project.>").await;
+    let unfit = world
+        .streams
+        .counts(topology::DEAD, "hls.v1.dead.project.>")
+        .await;
     assert!(unfit.is_empty(), "the tables refuse facts: {unfit:?}");
     nothing_acts(&world, &worker.said(), &odds).await;
 }
@@ -42,10 +63,9 @@ async fn odd_events_end_once_and_leave_their_rows(world: World) {
 /// Everything that is wrong with what becomes of an event.
 async fn judge(world: &World, odd: &Odd) -> Vec<String> {
     let message = PublishMessage::build().payload(odd.body.clone().into());
-    let message = odd
-        .headers
-        .iter()
-        .fold(message, |message, (name, value)| message.header(*name, *value));
+    let message = odd.headers.iter().fold(message, |message, (name, value)| {
+        message.header(*name, *value)
+    });
     let sent = world
         .streams
         .js
@@ -82,10 +102,16 @@ async fn ended(world: &World, odd: &Odd, code: Code) -> Vec<String> {
     let job = odd.job();
     let ended = world.ended(&job).await;
     let mut faults = Vec::new();
-    let error = ended.error.as_ref().map(|error| (error.code, error.message.clone()));
+    let error = ended
+        .error
+        .as_ref()
+        .map(|error| (error.code, error.message.clone()));
     let (found, message) = error.unwrap_or((Code::VerificationFailed, "no error".to_owned()));
     if (ended.outcome, found) != (Outcome::Failed, code) {
-        faults.push(format!("it ended as {:?}, {found}: {message}", ended.outcome));
+        faults.push(format!(
+            "it ended as {:?}, {found}: {message}",
+            ended.outcome
+        ));
     }
     if message.len() > 2000 || message.contains(char::is_control) || message.contains("secret") {
         faults.push(format!("its message is {message:?}"));
@@ -107,7 +133,8 @@ async fn ended(world: &World, odd: &Odd, code: Code) -> Vec<String> {
     faults
 }
 
-/// Panics where a log line or an answer of the program holds what a terminal acts on, or is without end.
+/// Panics where a log line or an answer of the program holds what a terminal acts on, or is without
+/// end.
 async fn nothing_acts(world: &World, log: &str, odds: &[Odd]) {
     let acts = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
     assert!(
@@ -119,7 +146,11 @@ async fn nothing_acts(world: &World, log: &str, odds: &[Odd]) {
     assert!(!log.contains("secret"), "the log repeats a secret of a URL");
     let longest = log.lines().map(str::len).max().unwrap_or_default();
     assert!(longest < 8000, "a line of the log has {longest} bytes");
-    let escapes = odds.iter().find(|odd| odd.name == table::ESCAPES).unwrap().job();
+    let escapes = odds
+        .iter()
+        .find(|odd| odd.name == table::ESCAPES)
+        .unwrap()
+        .job();
     for arguments in [
         &["jobs", "list", "--limit", "200"][..],
         &["jobs", "list", "--limit", "200", "--json"],
@@ -128,7 +159,11 @@ async fn nothing_acts(world: &World, log: &str, odds: &[Odd]) {
         &["jobs", "watch", escapes.as_str(), "--json"],
     ] {
         let said = world.say(arguments).await;
-        assert!(said.out.contains(escapes.as_str()), "{arguments:?}: {}", said.err);
+        assert!(
+            said.out.contains(escapes.as_str()),
+            "{arguments:?}: {}",
+            said.err
+        );
         assert!(
             !said.out.contains(acts) && !said.err.contains(acts),
             "{arguments:?}: {}",

@@ -32,12 +32,19 @@ pub(super) const ESCAPES: &str = "a name of escapes";
 /// A source that is not there.
 const NOWHERE: &str = r#""file_url":"s3://media/uploads/nowhere""#;
 
-/// An event before it has its number: in its text, `@` stands for the ids, `%` for a name and a source that is not there.
+/// An event before it has its number: in its text, `@` stands for the ids, `%` for a name and a
+/// source that is not there.
 type Draft = (&'static str, String, Fate);
 
 /// All of them.
 pub(super) fn odds() -> Vec<Odd> {
-    let drafts = [no_events(), no_ids(), broken_values(), broken_urls(), harmless()];
+    let drafts = [
+        no_events(),
+        no_ids(),
+        broken_values(),
+        broken_urls(),
+        harmless(),
+    ];
     let odds = drafts
         .into_iter()
         .flatten()
@@ -46,7 +53,10 @@ pub(super) fn odds() -> Vec<Odd> {
             name,
             headers: headers(name),
             body: text
-                .replace('@', &format!(r#""file_id":"odd-{number}","job_id":"job-{number}""#))
+                .replace(
+                    '@',
+                    &format!(r#""file_id":"odd-{number}","job_id":"job-{number}""#),
+                )
                 .replace('%', &format!(r#""name":"a.mp4",{NOWHERE}"#))
                 .into_bytes(),
             fate,
@@ -60,7 +70,9 @@ pub(super) fn odds() -> Vec<Odd> {
 
 fn headers(name: &str) -> Vec<(&'static str, &'static str)> {
     match name {
-        "a trace that would end its header" => vec![("traceparent", "00-1-2-01%0d%0aNats-Rollup: all%0d%0a")],
+        "a trace that would end its header" => {
+            vec![("traceparent", "00-1-2-01%0d%0aNats-Rollup: all%0d%0a")]
+        }
         "a structured event without data" => vec![("Content-Type", "application/cloudevents+json")],
         _ => Vec::new(),
     }
@@ -150,14 +162,23 @@ fn no_ids() -> Vec<Draft> {
         ("file_id up, encoded", r#""file_id":"\u00252e\u00252e","#),
         ("file_id of subject signs", r#""file_id":"a.*.>","#),
         ("file_id with NUL", r#""file_id":"a\u0000b","#),
-        ("file_id with a joiner of no width", r#""file_id":"f\u200d1","#),
+        (
+            "file_id with a joiner of no width",
+            r#""file_id":"f\u200d1","#,
+        ),
         ("file_id that turns", r#""file_id":"\u202e1f","#),
-        ("file_id with letters of another script", r#""file_id":"\u0430bc","#),
+        (
+            "file_id with letters of another script",
+            r#""file_id":"\u0430bc","#,
+        ),
         ("file_id with an escape", r#""file_id":"\u001b]0;x\u0007","#),
         ("job_id up", r#""file_id":"f1","job_id":"../x","#),
         ("job_id list", r#""file_id":"f1","job_id":[],"#),
         ("job_id object", r#""file_id":"f1","job_id":{},"#),
-        ("job_id with line breaks", r#""file_id":"f1","job_id":"a\r\nb","#),
+        (
+            "job_id with line breaks",
+            r#""file_id":"f1","job_id":"a\r\nb","#,
+        ),
     ];
     let mut drafts: Vec<Draft> = ids
         .into_iter()
@@ -205,10 +226,19 @@ fn broken_values() -> Vec<Draft> {
         ("settings list", r#""settings":[]"#),
         ("settings text", r#""settings":"fast""#),
         ("profile list", r#""settings":{"profile":[]}"#),
-        ("profile with NUL", r#""settings":{"profile":"\u0000standard"}"#),
-        ("priority nobody knows", r#""settings":{"priority":"\u001b[2J"}"#),
+        (
+            "profile with NUL",
+            r#""settings":{"profile":"\u0000standard"}"#,
+        ),
+        (
+            "priority nobody knows",
+            r#""settings":{"priority":"\u001b[2J"}"#,
+        ),
         ("attempts below zero", r#""settings":{"max_attempts":-5}"#),
-        ("attempts without end", r#""settings":{"max_attempts":4294967296}"#),
+        (
+            "attempts without end",
+            r#""settings":{"max_attempts":4294967296}"#,
+        ),
         ("attempts none", r#""settings":{"max_attempts":0}"#),
         ("output_prefix up", r#""output_prefix":"hls/../../etc/""#),
         (
@@ -216,33 +246,61 @@ fn broken_values() -> Vec<Draft> {
             r#""output_prefix":"hls/\u00252e\u00252e/""#,
         ),
         ("output_prefix at the root", r#""output_prefix":"/etc/""#),
-        ("output_prefix with two slashes", r#""output_prefix":"hls//x/""#),
-        ("output_prefix with backslashes", r#""output_prefix":"hls\\..\\x/""#),
+        (
+            "output_prefix with two slashes",
+            r#""output_prefix":"hls//x/""#,
+        ),
+        (
+            "output_prefix with backslashes",
+            r#""output_prefix":"hls\\..\\x/""#,
+        ),
         ("output_prefix without an end", r#""output_prefix":"hls/x""#),
         ("output_prefix elsewhere", r#""output_prefix":"tmp/x/""#),
-        ("output_prefix that turns", r#""output_prefix":"hls/\u202e/""#),
+        (
+            "output_prefix that turns",
+            r#""output_prefix":"hls/\u202e/""#,
+        ),
         ("output_prefix list", r#""output_prefix":["hls/x/"]"#),
         ("retry_of up", r#""retry_of":"../x""#),
         ("retry_of list", r#""retry_of":[]"#),
     ];
-    let mut drafts: Vec<Draft> = simple.into_iter().map(|(name, fields)| invalid(name, fields)).collect();
-    let text = |field: &str, text: &str, count: usize| format!("\"{field}\":\"{}\"", text.repeat(count));
+    let mut drafts: Vec<Draft> = simple
+        .into_iter()
+        .map(|(name, fields)| invalid(name, fields))
+        .collect();
+    let text =
+        |field: &str, text: &str, count: usize| format!("\"{field}\":\"{}\"", text.repeat(count));
     drafts.extend([
         invalid("name of 256 pictures", text("name", "🎬", 256)),
         invalid("name of 200 KB", text("name", "n", 200_000)),
         invalid("mime_type of 101 pictures", text("mime_type", "🎬", 101)),
-        invalid("uploaded_by of 256 pictures", text("uploaded_by", "🎬", 256)),
+        invalid(
+            "uploaded_by of 256 pictures",
+            text("uploaded_by", "🎬", 256),
+        ),
         invalid("project_id of 60 KB", text("project_id", "🎬", 15_000)),
         invalid("folder_path of 100 KB", text("folder_path", "/..", 30_000)),
         invalid("etag of 100 KB", text("etag", "e", 100_000)),
-        invalid("file_url of 100 KB", text("file_url", "s3://media/", 10_000)),
+        invalid(
+            "file_url of 100 KB",
+            text("file_url", "s3://media/", 10_000),
+        ),
         invalid(
             "output_prefix of 201",
             format!("\"output_prefix\":\"hls/{}/\"", "x".repeat(196)),
         ),
-        invalid("output_prefix of 100 KB", text("output_prefix", "hls/", 25_000)),
-        invalid("metadata of 65 levels", format!("\"metadata\":{}", nested(65))),
-        invalid("metadata of 120 levels", format!("\"metadata\":{}", nested(120))),
+        invalid(
+            "output_prefix of 100 KB",
+            text("output_prefix", "hls/", 25_000),
+        ),
+        invalid(
+            "metadata of 65 levels",
+            format!("\"metadata\":{}", nested(65)),
+        ),
+        invalid(
+            "metadata of 120 levels",
+            format!("\"metadata\":{}", nested(120)),
+        ),
         invalid(
             "metadata that grows",
             format!("\"metadata\":{{\"a\":[{}0]}}", "1e15,".repeat(50_000)),
@@ -257,12 +315,18 @@ fn broken_urls() -> Vec<Draft> {
         ("a path", "/etc/passwd"),
         ("a path up", "../../etc/passwd"),
         ("no scheme", "//media/x"),
-        ("the metadata service", "http://169.254.169.254/latest/meta-data/"),
+        (
+            "the metadata service",
+            "http://169.254.169.254/latest/meta-data/",
+        ),
         (
             "the metadata service in one number",
             "http://2852039166/latest/meta-data/",
         ),
-        ("the metadata service in version 6", "http://[fd00:ec2::254]/media/x"),
+        (
+            "the metadata service in version 6",
+            "http://[fd00:ec2::254]/media/x",
+        ),
         ("this machine", "http://127.0.0.1:1/media/x"),
         ("this machine by name", "http://localhost/media/x"),
         ("this machine in version 6", "http://[::1]/media/x"),
@@ -271,11 +335,20 @@ fn broken_urls() -> Vec<Draft> {
             "a host with our host before it",
             "https://s3.amazonaws.com.evil.example/media/x",
         ),
-        ("our host as a user", "https://s3.amazonaws.com@evil.example/media/x"),
-        ("a user and a secret", "https://user:secret@s3.amazonaws.com/media/x"),
+        (
+            "our host as a user",
+            "https://s3.amazonaws.com@evil.example/media/x",
+        ),
+        (
+            "a user and a secret",
+            "https://user:secret@s3.amazonaws.com/media/x",
+        ),
         ("no host", "http:///media/x"),
         ("a port beyond all", "http://s3.amazonaws.com:99999/media/x"),
-        ("a query with a secret", "https://evil.example/x?X-Amz-Signature=secret"),
+        (
+            "a query with a secret",
+            "https://evil.example/x?X-Amz-Signature=secret",
+        ),
         ("another bucket", "s3://other/x"),
         ("our bucket in capitals", "s3://MEDIA/x"),
         ("our bucket as a user", "s3://media@other/x"),
@@ -298,7 +371,10 @@ fn broken_urls() -> Vec<Draft> {
         ("an escape as a bucket", r"s3://\u001b[2J/x"),
         ("a bucket that turns", r"s3://\u202e\u2066x/x"),
     ];
-    let mut drafts: Vec<Draft> = urls.into_iter().map(|(name, url)| forbidden(name, url)).collect();
+    let mut drafts: Vec<Draft> = urls
+        .into_iter()
+        .map(|(name, url)| forbidden(name, url))
+        .collect();
     drafts.push(forbidden(
         "a key of 1025 bytes",
         format!("s3://media/{}", "k".repeat(1025)),
@@ -313,7 +389,8 @@ fn broken_urls() -> Vec<Draft> {
 #[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 fn harmless() -> Vec<Draft> {
     let nested = |levels: usize| format!("{}0{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
-    let text = |field: &str, text: &str, count: usize| format!("\"{field}\":\"{}\"", text.repeat(count));
+    let text =
+        |field: &str, text: &str, count: usize| format!("\"{field}\":\"{}\"", text.repeat(count));
     vec![
         missing(
             ESCAPES,
@@ -325,9 +402,18 @@ fn harmless() -> Vec<Draft> {
             text("name", "👩\u{200d}", 127),
         ),
         missing("a name of marks that join", text("name", "e\u{301}", 127)),
-        missing("a name that turns", r#""name":"\u202e\u2066\u200f\u05d0\u05d1""#),
-        missing("a name of a non-character", r#""name":"\uffff\ufffe\udbff\udfff""#),
-        missing("a name that is a path up", r#""name":"../../../../etc/passwd""#),
+        missing(
+            "a name that turns",
+            r#""name":"\u202e\u2066\u200f\u05d0\u05d1""#,
+        ),
+        missing(
+            "a name of a non-character",
+            r#""name":"\uffff\ufffe\udbff\udfff""#,
+        ),
+        missing(
+            "a name that is a path up",
+            r#""name":"../../../../etc/passwd""#,
+        ),
         missing(
             "a name that is a script",
             r#""name":"<script>alert(1)</script>'; DROP TABLE files; --""#,
@@ -341,8 +427,14 @@ fn harmless() -> Vec<Draft> {
         missing("a type of 100 pictures", text("mime_type", "🎬", 100)),
         missing("a trace that would end its header", r#""folder_path":"/""#),
         missing("ids twice", r#""file_id":"another","job_id":"another""#),
-        missing("everything unknown", r#""\u0000":"\u0000","__proto__":{},"v":[[[]]]"#),
-        missing("metadata of 64 levels", format!("\"metadata\":{}", nested(64))),
+        missing(
+            "everything unknown",
+            r#""\u0000":"\u0000","__proto__":{},"v":[[[]]]"#,
+        ),
+        missing(
+            "metadata of 64 levels",
+            format!("\"metadata\":{}", nested(64)),
+        ),
         missing(
             "metadata of 200 KB",
             format!("\"metadata\":{{\"a\":\"{}\"}}", "🎬".repeat(50_000)),
@@ -352,19 +444,28 @@ fn harmless() -> Vec<Draft> {
             r#""metadata":{"":"","\u202e":"\u001b","a\"b":1e-300,"$where":1e308}"#,
         ),
         missing("a size beyond reason", r#""size":9223372036854775807"#),
-        missing("a key with two slashes", r#""file_url":"s3://media/double//slash""#),
+        missing(
+            "a key with two slashes",
+            r#""file_url":"s3://media/double//slash""#,
+        ),
         missing("a key of pictures", r#""file_url":"s3://media/🎬/\u00f0""#),
         // In `s3://` nothing is decoded: these are letters of the key.
         missing(
             "a key with a slash encoded",
             r#""file_url":"s3://media/a\u00252Fb?c#d""#,
         ),
-        missing("a key up, encoded", r#""file_url":"s3://media/\u00252e\u00252e/x""#),
+        missing(
+            "a key up, encoded",
+            r#""file_url":"s3://media/\u00252e\u00252e/x""#,
+        ),
         missing(
             "a key up by encoded backslashes",
             r#""file_url":"s3://media/..\u00255cx""#,
         ),
-        missing("a key with an encoded NUL", r#""file_url":"s3://media/a\u002500b""#),
+        missing(
+            "a key with an encoded NUL",
+            r#""file_url":"s3://media/a\u002500b""#,
+        ),
         missing(
             "a key with an encoded line break",
             r#""file_url":"s3://media/a\u00250d\u00250ab""#,
@@ -377,6 +478,9 @@ fn harmless() -> Vec<Draft> {
             "a key by its bucket",
             r#""file_url":null,"bucket":"media","key":"no/such key?#""#,
         ),
-        missing("a key with markup", r#""file_url":"s3://media/<b>&amp;'\"""#),
+        missing(
+            "a key with markup",
+            r#""file_url":"s3://media/<b>&amp;'\"""#,
+        ),
     ]
 }

@@ -58,14 +58,22 @@ impl Panel {
 
 /// An expression as Grafana sends it, with every job and a window of five minutes.
 pub(super) fn substituted(expression: &str) -> String {
-    expression.replace("$job", ".+").replace("$__rate_interval", "5m")
+    expression
+        .replace("$job", ".+")
+        .replace("$__rate_interval", "5m")
 }
 
 #[test]
 fn dashboards_can_be_read_by_any_grafana_and_point_at_its_own_data() {
     let boards = Board::all();
-    let uids: BTreeSet<&str> = boards.iter().map(|board| board.json["uid"].as_str().unwrap()).collect();
-    assert_eq!(uids, BTreeSet::from(["fluxhls-overview", "fluxhls-operations"]));
+    let uids: BTreeSet<&str> = boards
+        .iter()
+        .map(|board| board.json["uid"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        uids,
+        BTreeSet::from(["fluxhls-overview", "fluxhls-operations"])
+    );
     for board in &boards {
         assert_eq!(board.json["schemaVersion"], 39);
         assert!(board.json.get("id").is_none() && board.json.get("__inputs").is_none());
@@ -99,7 +107,10 @@ fn every_panel_says_what_it_shows_and_asks_for_the_chosen_jobs_alone() {
                     .is_some_and(|text| text.ends_with('.')),
                 "{title}"
             );
-            assert!(panel.json["fieldConfig"]["defaults"]["unit"].is_string(), "{title}");
+            assert!(
+                panel.json["fieldConfig"]["defaults"]["unit"].is_string(),
+                "{title}"
+            );
             assert_eq!(panel.json["datasource"]["uid"], "${datasource}", "{title}");
             for expression in &panel.expressions {
                 let selectors = expression.matches("job=~\"$job\"").count();
@@ -107,7 +118,9 @@ fn every_panel_says_what_it_shows_and_asks_for_the_chosen_jobs_alone() {
                 assert!(selectors == metrics && metrics > 0, "{title}: {expression}");
                 let is_rate = expression.contains("rate(") || expression.contains("increase(");
                 assert!(
-                    !is_rate || expression.contains("$__rate_interval") || expression.contains("[1h]"),
+                    !is_rate
+                        || expression.contains("$__rate_interval")
+                        || expression.contains("[1h]"),
                     "{title}"
                 );
             }
@@ -124,13 +137,20 @@ fn what_every_projector_tells_of_the_whole_is_never_added_up() {
         .map(|metric| metric.name)
         .collect();
     for board in Board::all() {
-        for (panel, expression) in board
-            .panels
-            .iter()
-            .flat_map(|panel| panel.expressions.iter().map(move |expression| (panel, expression)))
-        {
-            let asks = shared.iter().any(|name| expression.contains(&format!("{name}{{")));
-            assert!(!asks || expression.contains("max"), "{}: {expression}", panel.title);
+        for (panel, expression) in board.panels.iter().flat_map(|panel| {
+            panel
+                .expressions
+                .iter()
+                .map(move |expression| (panel, expression))
+        }) {
+            let asks = shared
+                .iter()
+                .any(|name| expression.contains(&format!("{name}{{")));
+            assert!(
+                !asks || expression.contains("max"),
+                "{}: {expression}",
+                panel.title
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The alerts of a bad day fire on a live Prometheus, and fall silent when it is over. Their pauses are seconds here, not minutes.
+//! The alerts of a bad day fire on a live Prometheus, and fall silent when it is over. Their pauses
+//! are seconds here, not minutes.
 
 use std::path::{Path, PathBuf};
 
@@ -14,17 +15,22 @@ use crate::harness::worker::address;
 /// The rules, with pauses of a second.
 fn hurried(folder: &Path) -> PathBuf {
     let text = std::fs::read_to_string(rules()).unwrap();
-    let lines = text.lines().map(|line| match line.trim_start().strip_prefix("for: ") {
-        Some(pause) => line.replace(pause, "1s"),
-        None => line.to_owned(),
-    });
+    let lines = text
+        .lines()
+        .map(|line| match line.trim_start().strip_prefix("for: ") {
+            Some(pause) => line.replace(pause, "1s"),
+            None => line.to_owned(),
+        });
     let path = folder.join("hurried.yaml");
     std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).unwrap();
     path
 }
 
 async fn fires(prometheus: &Prometheus, name: &str) {
-    until(&format!("{name} fires"), async || prometheus.fires(name).await).await;
+    until(&format!("{name} fires"), async || {
+        prometheus.fires(name).await
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +43,10 @@ async fn alerts_fire_where_no_upload_is_taken_in_and_where_storage_of_jetstream_
     fires(&prometheus, "FluxhlsUploadsNotTakenIn").await;
     assert!(!prometheus.fires("FluxhlsJetStreamNearlyFull").await);
 
-    let _worker = world.worker("one").roles("intake,plan,encode,package").start();
+    let _worker = world
+        .worker("one")
+        .roles("intake,plan,encode,package")
+        .start();
     world.completed(&job).await;
     until("the alert ends with what it told of", async || {
         !prometheus.fires("FluxhlsUploadsNotTakenIn").await

@@ -38,7 +38,13 @@ fn alerts() -> Vec<(String, String, Value)> {
         .flat_map(|group| group["rules"].as_array().unwrap());
     let text = |rule: &Value, name: &str| rule[name].as_str().unwrap().to_owned();
     rules
-        .map(|rule| (text(rule, "alert"), text(rule, "expr"), rule["annotations"].clone()))
+        .map(|rule| {
+            (
+                text(rule, "alert"),
+                text(rule, "expr"),
+                rule["annotations"].clone(),
+            )
+        })
         .collect()
 }
 
@@ -58,7 +64,10 @@ fn named(expression: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_metric_of_dashboards_and_alerts_is_in_the_catalogue() {
-    let known: BTreeSet<String> = CATALOGUE.iter().map(|metric| metric.name.to_owned()).collect();
+    let known: BTreeSet<String> = CATALOGUE
+        .iter()
+        .map(|metric| metric.name.to_owned())
+        .collect();
     let panels = Board::all().into_iter().flat_map(|board| board.panels);
     let expressions = panels.flat_map(|panel| panel.expressions);
     let mut named_at_all = BTreeSet::new();
@@ -81,13 +90,19 @@ fn every_metric_of_dashboards_and_alerts_is_in_the_catalogue() {
 #[test]
 fn every_alert_has_an_entry_in_the_runbook_and_every_entry_an_alert() {
     let book = std::fs::read_to_string(root().join("docs/runbook.md")).unwrap();
-    let entries: Vec<&str> = book.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let entries: Vec<&str> = book
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
     let names: Vec<String> = alerts().iter().map(|(name, ..)| name.clone()).collect();
     assert_eq!(entries, names);
     for (name, _, annotations) in alerts() {
         let anchor = format!("docs/runbook.md#{}", name.to_lowercase());
         assert!(
-            annotations["runbook_url"].as_str().unwrap().ends_with(&anchor),
+            annotations["runbook_url"]
+                .as_str()
+                .unwrap()
+                .ends_with(&anchor),
             "{name}"
         );
     }
@@ -100,10 +115,20 @@ fn every_alert_has_an_entry_in_the_runbook_and_every_entry_an_alert() {
 
 #[tokio::test]
 async fn promtool_takes_the_rules_and_their_tests() {
-    let said = output_of(command(tool("promtool")).args(["check", "rules"]).arg(rules())).await;
+    let said = output_of(
+        command(tool("promtool"))
+            .args(["check", "rules"])
+            .arg(rules()),
+    )
+    .await;
     assert!(String::from_utf8(said).unwrap().contains("17 rules found"));
     let tests = root().join("tests/prometheus/alerts.yaml");
-    output_of(command(tool("promtool")).args(["test", "rules"]).arg(&tests)).await;
+    output_of(
+        command(tool("promtool"))
+            .args(["test", "rules"])
+            .arg(&tests),
+    )
+    .await;
     let text = std::fs::read_to_string(tests).unwrap();
     for (name, ..) in alerts() {
         assert!(
@@ -125,12 +150,19 @@ async fn lively(world: &World) {
     let canceled = missing("canceled");
     world.streams.upload(&canceled).await;
     world.accepted(&job_of(&canceled)).await;
-    assert_eq!(world.say(&["jobs", "cancel", "canceled"]).await.code, Some(0));
     assert_eq!(
-        world.say(&["jobs", "retry", completed.as_str(), "--wait"]).await.code,
+        world.say(&["jobs", "cancel", "canceled"]).await.code,
         Some(0)
     );
-    // Its object is looked for, longer than this test takes: those are the requests that find nothing.
+    assert_eq!(
+        world
+            .say(&["jobs", "retry", completed.as_str(), "--wait"])
+            .await
+            .code,
+        Some(0)
+    );
+    // Its object is looked for, longer than this test takes: those are the requests that find
+    // nothing.
     world.streams.upload(&missing("open")).await;
 }
 
@@ -160,7 +192,10 @@ async fn every_panel_and_every_alert_is_answered_after_a_real_run() {
         until(what, async || !prometheus.ask(expression).await.is_empty()).await;
     }
     for board in Board::all() {
-        for Panel { title, expressions, .. } in &board.panels {
+        for Panel {
+            title, expressions, ..
+        } in &board.panels
+        {
             for expression in expressions {
                 let found = prometheus.ask(&boards::substituted(expression)).await;
                 assert!(!found.is_empty(), "{} / {title}: {expression}", board.title);
@@ -177,7 +212,10 @@ async fn every_panel_and_every_alert_is_answered_after_a_real_run() {
 }
 
 /// Draws the panels, where `make pictures` asks for it.
-#[expect(clippy::disallowed_methods, reason = "the setting of the tests themselves")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the setting of the tests themselves"
+)]
 async fn draw(prometheus: &Prometheus) {
     if std::env::var_os("PICTURES").is_none() {
         return;

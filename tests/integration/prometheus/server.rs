@@ -29,11 +29,18 @@ impl Prometheus {
             rules.display()
         );
         std::fs::write(&config, text).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut program = command(tool("prometheus"));
         program
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("prometheus").display()
+            ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"));
         program.stdout(Stdio::null());
         let server = Self {
@@ -43,7 +50,8 @@ impl Prometheus {
         until("Prometheus has scraped", async || {
             // While it starts it listens already, and answers 503.
             let answer = http::try_get(&server.query("up == 1"), "bytes=0-").await;
-            answer.is_ok_and(|answer| answer.status < 300) && !server.ask("up == 1").await.is_empty()
+            answer.is_ok_and(|answer| answer.status < 300)
+                && !server.ask("up == 1").await.is_empty()
         })
         .await;
         server
@@ -55,7 +63,11 @@ impl Prometheus {
     }
 
     fn query(&self, expression: &str) -> Url {
-        Url::parse_with_params(&format!("{}/api/v1/query", self.url), [("query", expression)]).unwrap()
+        Url::parse_with_params(
+            &format!("{}/api/v1/query", self.url),
+            [("query", expression)],
+        )
+        .unwrap()
     }
 
     /// What it answers to an expression now.
@@ -92,7 +104,11 @@ impl Prometheus {
 pub(super) async fn check_metrics(scrape: &[u8]) {
     let mut promtool = command(tool("promtool"));
     promtool.args(["check", "metrics"]).stdin(Stdio::piped());
-    let mut child = promtool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = promtool
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(scrape).await.unwrap();
     let output = child.wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

@@ -24,14 +24,20 @@ pub(super) struct Actor {
 impl Stage for Actor {
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let Assignment {
-            state, task, attempt, ..
+            state,
+            task,
+            attempt,
+            ..
         } = &assignment;
         let character = Character::of(&state.accepted.fact.upload.name);
         match (task.duty, character) {
             (Duty::Plan, Character::Rejected) => Err(Failure::from_code(Code::NotMedia)),
             (Duty::Plan, _) => Ok(Product::Plan(Box::new(plan(state)))),
             (Duty::Video(1), Character::Doomed) => Err(Failure::from_code(Code::ForbiddenSource)),
-            (Duty::Video(0), Character::Wrong) => Err(Failure::new(Code::VerificationFailed, "A frame is missing.")),
+            (Duty::Video(0), Character::Wrong) => Err(Failure::new(
+                Code::VerificationFailed,
+                "A frame is missing.",
+            )),
             // As a panic does, but without a line on standard error.
             (Duty::Tracks, Character::Panicking) => resume_unwind(Box::new("it panicked")),
             (Duty::Video(0), Character::Killer) => loop {
@@ -45,14 +51,20 @@ impl Stage for Actor {
                 let made = Box::<TaskOutput>::default();
                 Ok(Product::Output(Box::new(DoneOutput::Inline(made))))
             }
-            (Duty::Finish, Character::Damaged | Character::Rotten) => self.redo_or_commit(state, character).await,
+            (Duty::Finish, Character::Damaged | Character::Rotten) => {
+                self.redo_or_commit(state, character).await
+            }
             (Duty::Finish | Duty::Playlist, _) => self.commit(state).await,
         }
     }
 }
 
 impl Actor {
-    async fn redo_or_commit(&self, state: &JobState, character: Character) -> Result<Product, Failure> {
+    async fn redo_or_commit(
+        &self,
+        state: &JobState,
+        character: Character,
+    ) -> Result<Product, Failure> {
         let first = TaskName::video(0);
         if !state.work.redo.contains(&first) {
             return Ok(Product::Redo(vec![(first, "It is not sound.".to_owned())]));
@@ -89,7 +101,11 @@ impl Actor {
             seal: String::new(),
         };
         for (key, bytes, kind) in [
-            (keys.commit(), state.job_id.to_string().into(), ObjectKind::Playlist),
+            (
+                keys.commit(),
+                state.job_id.to_string().into(),
+                ObjectKind::Playlist,
+            ),
             (keys.receipt(), receipt.encode(), ObjectKind::Receipt),
         ] {
             let put = self.jobs.output.put(&key, bytes, kind).await;
@@ -99,7 +115,8 @@ impl Actor {
     }
 }
 
-/// A plan of a few chunks and tracks; now and then of more chunks than the queue takes of one job at a time.
+/// A plan of a few chunks and tracks; now and then of more chunks than the queue takes of one job
+/// at a time.
 fn plan(state: &JobState) -> Planned {
     let chunks = match state.accepted.fact.upload.size % 16 {
         0 => 40,

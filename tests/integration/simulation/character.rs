@@ -1,4 +1,5 @@
-//! What kind of file a simulated job has: it is written in the file's name, where any process can read it.
+//! What kind of file a simulated job has: it is written in the file's name, where any process can
+//! read it.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -50,7 +51,9 @@ impl Character {
 
     /// The character in a file's name.
     pub(super) fn of(name: &str) -> Self {
-        let found = Self::ALL.into_iter().find(|character| name == format!("{character:?}"));
+        let found = Self::ALL
+            .into_iter()
+            .find(|character| name == format!("{character:?}"));
         found.expect("every simulated file is named for its character")
     }
 }

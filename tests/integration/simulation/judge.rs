@@ -70,7 +70,9 @@ impl Facts {
     /// One kind of fact of every job that has it.
     fn all<T: DeserializeOwned>(&self, kind: FactKind) -> BTreeMap<JobId, T> {
         let read = |message: &StoredMessage| match subject::parse_fact(&message.subject) {
-            Some((job, found)) if found == kind => Some((job, serde_json::from_slice(&message.payload).unwrap())),
+            Some((job, found)) if found == kind => {
+                Some((job, serde_json::from_slice(&message.payload).unwrap()))
+            }
             _ => None,
         };
         self.0.iter().filter_map(read).collect()
@@ -82,7 +84,8 @@ impl Facts {
             .0
             .iter()
             .filter(|message| message.subject.starts_with("hls.v1.source.deleted."));
-        let tombs = tombs.map(|message| serde_json::from_slice::<Tombstone>(&message.payload).unwrap());
+        let tombs =
+            tombs.map(|message| serde_json::from_slice::<Tombstone>(&message.payload).unwrap());
         tombs.map(|tomb| (tomb.file_id.to_string(), tomb)).collect()
     }
 
@@ -129,7 +132,10 @@ fn events_without_end(world: &World, facts: &Facts) -> Vec<String> {
                 && body["job_id"].as_str().is_none_or(|id| job.as_str() == id)
         });
         if !letter && !jobs.any(|(job, _)| ended.contains_key(job)) {
-            violations.push(format!("event {} has neither an end nor a dead letter", event.seq));
+            violations.push(format!(
+                "event {} has neither an end nor a dead letter",
+                event.seq
+            ));
         }
     }
     for job in accepted.keys().filter(|job| !ended.contains_key(job)) {
@@ -138,7 +144,8 @@ fn events_without_end(world: &World, facts: &Facts) -> Vec<String> {
     violations
 }
 
-/// Every deletion was carried out, and every job that was uploaded before one is told to be gone; no other is.
+/// Every deletion was carried out, and every job that was uploaded before one is told to be gone;
+/// no other is.
 fn deletions_without_end(world: &World, facts: &Facts) -> Vec<String> {
     let mut violations = Vec::new();
     let tombs = facts.tombstones();
@@ -148,25 +155,34 @@ fn deletions_without_end(world: &World, facts: &Facts) -> Vec<String> {
         let tomb = tombs.get(body["file_id"].as_str().unwrap());
         let place = EventOrder::new(event.seq, event.time);
         if tomb.is_none_or(|tomb| place.is_after(&tomb.event) || tomb.done.is_none()) {
-            violations.push(format!("deletion {} was not carried out: {tomb:?}", event.seq));
+            violations.push(format!(
+                "deletion {} was not carried out: {tomb:?}",
+                event.seq
+            ));
         }
     }
     let pruned = facts.all::<Pruned>(FactKind::Pruned);
     for (job, accepted) in facts.all::<Accepted>(FactKind::Accepted) {
         let doomed = facts.is_doomed(&accepted);
         if pruned.get(&job).is_some_and(|pruned| pruned.deleted) != doomed {
-            violations.push(format!("job {job} is gone or not, against the deletion of its file"));
+            violations.push(format!(
+                "job {job} is gone or not, against the deletion of its file"
+            ));
         }
     }
     violations
 }
 
-/// Every end announces its verdict; only a commit may be overruled, by another file that has the prefix.
+/// Every end announces its verdict; only a commit may be overruled, by another file that has the
+/// prefix.
 fn ends_against_their_verdict(facts: &Facts) -> Vec<String> {
     let verdicts = facts.all::<Verdict>(FactKind::Verdict);
     let mut violations = Vec::new();
     for (job, ended) in facts.all::<Ended>(FactKind::Ended) {
-        let fits = match (verdicts.get(&job).map(|verdict| verdict.outcome), ended.outcome) {
+        let fits = match (
+            verdicts.get(&job).map(|verdict| verdict.outcome),
+            ended.outcome,
+        ) {
             (Some(Decision::Commit), Outcome::Completed)
             | (Some(Decision::Fail), Outcome::Failed)
             | (Some(Decision::Cancel), Outcome::Canceled) => true,
@@ -182,7 +198,8 @@ fn ends_against_their_verdict(facts: &Facts) -> Vec<String> {
     violations
 }
 
-/// One result per task, every task of a completed job with one, and no more starts than are allowed.
+/// One result per task, every task of a completed job with one, and no more starts than are
+/// allowed.
 fn work_that_does_not_add_up(world: &World, facts: &Facts) -> Vec<String> {
     let plans = facts.all::<Planned>(FactKind::Planned);
     let accepted = facts.all::<Accepted>(FactKind::Accepted);
@@ -191,14 +208,20 @@ fn work_that_does_not_add_up(world: &World, facts: &Facts) -> Vec<String> {
     let mut counts: BTreeMap<JobId, BTreeMap<String, u64>> = BTreeMap::new();
     for message in world.model.messages(topology::WORK) {
         let (job, _, _) = subject::parse_work(&message.subject).unwrap();
-        *counts.entry(job).or_default().entry(message.subject).or_default() += 1;
+        *counts
+            .entry(job)
+            .or_default()
+            .entry(message.subject)
+            .or_default() += 1;
     }
     for (job, counts) in &counts {
         let once = [WorkKind::Done, WorkKind::Redo];
         let many = counts.iter().filter(|(subject, count)| {
-            **count > 1 && subject::parse_work(subject).is_some_and(|(_, kind, _)| once.contains(&kind))
+            **count > 1
+                && subject::parse_work(subject).is_some_and(|(_, kind, _)| once.contains(&kind))
         });
-        violations.extend(many.map(|(subject, count)| format!("{subject} was published {count} times")));
+        violations
+            .extend(many.map(|(subject, count)| format!("{subject} was published {count} times")));
         let work = WorkState::from_subjects(counts).unwrap();
         let Some(plan) = plans.get(job) else { continue };
         if ended[job].outcome == Outcome::Completed {
@@ -206,13 +229,17 @@ fn work_that_does_not_add_up(world: &World, facts: &Facts) -> Vec<String> {
                 .tasks
                 .iter()
                 .filter(|planned| !work.done.contains(&work.effective(planned.task)));
-            violations.extend(missing.map(|task| format!("job {job} completed without {}", task.task)));
+            violations
+                .extend(missing.map(|task| format!("job {job} completed without {}", task.task)));
         }
         let limit = u64::from(accepted[job].upload.settings.max_attempts);
         for planned in &plan.tasks {
             // Several may look at the count before each of them starts; it cannot run away, though.
             if work.attempts(planned.task) > limit + 8 {
-                violations.push(format!("task {} of job {job} was started too often", planned.task));
+                violations.push(format!(
+                    "task {} of job {job} was started too often",
+                    planned.task
+                ));
             }
         }
     }
@@ -233,8 +260,8 @@ fn failures_without_a_letter(world: &World, facts: &Facts) -> Vec<String> {
         .collect()
 }
 
-/// Under every prefix, master is what the owner committed, and the owner is the newest job that committed there; nothing is there where
-/// the owner was deleted.
+/// Under every prefix, master is what the owner committed, and the owner is the newest job that
+/// committed there; nothing is there where the owner was deleted.
 async fn masters(world: &World, facts: &Facts, bucket: &Bucket) -> Vec<String> {
     let accepted = facts.all::<Accepted>(FactKind::Accepted);
     let mut owners: BTreeMap<String, Current> = BTreeMap::new();
@@ -255,13 +282,20 @@ async fn masters(world: &World, facts: &Facts, bucket: &Bucket) -> Vec<String> {
         let owner = &owners[&subject::current(bucket.name(), &accepted.output_prefix)];
         let is_older = owner.accepted_seq < facts.seq(&job, FactKind::Accepted);
         if owner.deleted.is_some() || is_older && facts.tombstones().is_empty() {
-            violations.push(format!("job {job} completed, and {owner:?} owns its prefix"));
+            violations.push(format!(
+                "job {job} completed, and {owner:?} owns its prefix"
+            ));
         }
         if owner.job_id == job && ended.superseded {
-            violations.push(format!("job {job} owns its prefix and says that it is superseded"));
+            violations.push(format!(
+                "job {job} owns its prefix and says that it is superseded"
+            ));
         }
     }
-    let prefixes: BTreeSet<_> = accepted.values().map(|accepted| &accepted.output_prefix).collect();
+    let prefixes: BTreeSet<_> = accepted
+        .values()
+        .map(|accepted| &accepted.output_prefix)
+        .collect();
     for prefix in prefixes {
         let Some(owner) = owners.get(&subject::current(bucket.name(), prefix)) else {
             continue;
@@ -273,14 +307,17 @@ async fn masters(world: &World, facts: &Facts, bucket: &Bucket) -> Vec<String> {
             None => bucket.get(&keys.commit(), 1 << 20).await.unwrap(),
         };
         if master != committed || master.is_none() != owner.deleted.is_some() {
-            violations.push(format!("{} is not what its owner has: {owner:?}", keys.master()));
+            violations.push(format!(
+                "{} is not what its owner has: {owner:?}",
+                keys.master()
+            ));
         }
     }
     violations
 }
 
-/// Whether one owner of a prefix may follow another: a job accepted later, the same one deleted, or one that was uploaded after the
-/// deletion.
+/// Whether one owner of a prefix may follow another: a job accepted later, the same one deleted, or
+/// one that was uploaded after the deletion.
 fn may_follow(before: &Current, now: &Current, accepted: &BTreeMap<JobId, Accepted>) -> bool {
     let is_deleted = now.job_id == before.job_id
         && now

@@ -1,8 +1,10 @@
-//! The rules of the job log under every kind of misfortune: intake, the five steps, cancel and sweep are those of production, the object
-//! store is a real one, and the streams are a model in which any process can die, lose an answer or sleep at any request, messages are
-//! delivered several times, and acknowledgements get lost.
+//! The rules of the job log under every kind of misfortune: intake, the five steps, cancel and
+//! sweep are those of production, the object store is a real one, and the streams are a model in
+//! which any process can die, lose an answer or sleep at any request, messages are delivered
+//! several times, and acknowledgements get lost.
 //!
-//! A seed decides everything, so that a failing one can be repeated: `SIMULATION_SEED=7 cargo test --test integration simulation`.
+//! A seed decides everything, so that a failing one can be repeated:
+//! `SIMULATION_SEED=7 cargo test --test integration simulation`.
 
 mod actor;
 mod character;
@@ -22,7 +24,9 @@ const SEEDS: u64 = 2000;
     reason = "a test is told from outside how long it may take"
 )]
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
 }
 
 /// Worlds that share a bucket: a listing of the store reads all of it, whatever its prefix.

@@ -1,4 +1,5 @@
-//! Whatever message the server will never take, every event ends or is a dead letter, and nothing is tried for ever.
+//! Whatever message the server will never take, every event ends or is a dead letter, and nothing
+//! is tried for ever.
 //!
 //! Each kind of message is refused in turn, in worlds in which nothing else goes wrong.
 
@@ -13,7 +14,8 @@ use super::world::World;
 /// Worlds for each kind of message.
 const SEEDS: u64 = 12;
 
-/// Messages of the log and the queue that are neither facts nor work. Without dead letters there is no place where anything could be kept.
+/// Messages of the log and the queue that are neither facts nor work. Without dead letters there is
+/// no place where anything could be kept.
 const OTHERS: [&str; 6] = [
     ".job.",
     ".source.",
@@ -25,8 +27,12 @@ const OTHERS: [&str; 6] = [
 
 /// A part of the subject of each kind of message that a job has.
 fn kinds() -> Vec<String> {
-    let facts = FactKind::ALL.iter().map(|kind| format!(".{}", kind.as_str()));
-    let work = WorkKind::ALL.iter().map(|kind| format!(".{}.", kind.as_str()));
+    let facts = FactKind::ALL
+        .iter()
+        .map(|kind| format!(".{}", kind.as_str()));
+    let work = WorkKind::ALL
+        .iter()
+        .map(|kind| format!(".{}.", kind.as_str()));
     let others = OTHERS.iter().map(|part| (*part).to_owned());
     facts.chain(work).chain(others).collect()
 }
@@ -49,7 +55,8 @@ fn forgotten(world: &World) -> Vec<String> {
             .iter()
             .any(|letter| letter.subject == subject::dead_message(stage, event.seq));
         let tells = |message: &&StoredMessage| {
-            let body: serde_json::Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+            let body: serde_json::Value =
+                serde_json::from_slice(&message.payload).unwrap_or_default();
             body["file_id"] == file && message.subject.ends_with(".accepted")
         };
         let mut jobs = log

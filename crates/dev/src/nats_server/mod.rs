@@ -1,8 +1,8 @@
 //! A `nats-server` of our own: found, checked, configured, started as a child and ended with us.
 //!
-//! [`NatsServer::start`] is the way in. The modules, in the order a start meets them: which
-//! binary (`binary`) in which version (`version`), what it is told (`configuration`), how it runs and ends (`child`),
-//! how we know that it answers (`greeting`).
+//! [`NatsServer::start`] is the way in. The modules, in the order a start meets them: which binary
+//! (`binary`) in which version (`version`), what it is told (`configuration`), how it runs and ends
+//! (`child`), how we know that it answers (`greeting`).
 //!
 //! **It never outlives us.** `stop` and drop end it, and on Linux `setpriv --pdeathsig` has the
 //! kernel kill it when this process dies of SIGKILL. Where `setpriv` is missing (macOS), a

@@ -66,12 +66,16 @@ impl NatsServer {
 
         let log = File::create(&files.log).map_err(at(&files.log))?;
         let arguments = binary.arguments(&files.configuration).await;
-        let child = Child::start(Launch { arguments, held, log })
-            .await
-            .map_err(|source| NatsServerError::Spawn {
-                path: binary.path.clone(),
-                source,
-            })?;
+        let child = Child::start(Launch {
+            arguments,
+            held,
+            log,
+        })
+        .await
+        .map_err(|source| NatsServerError::Spawn {
+            path: binary.path.clone(),
+            source,
+        })?;
 
         // From here on every way out drops `server`, which ends the child.
         let mut server = Self {
@@ -140,17 +144,18 @@ impl NatsServer {
                 _ = rounds.tick() => {}
             }
 
-            let last = match timeout(deadline - Instant::now(), Greeting::from_server(address)).await {
-                Ok(Ok(greeting)) if greeting.server_name == name && greeting.jetstream => {
-                    return Ok(());
-                }
-                Ok(Ok(greeting)) if greeting.server_name != name => {
-                    format!("`{}` answers there", greeting.server_name)
-                }
-                Ok(Ok(_)) => "JetStream is not up".to_owned(),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the connection stayed silent".to_owned(),
-            };
+            let last =
+                match timeout(deadline - Instant::now(), Greeting::from_server(address)).await {
+                    Ok(Ok(greeting)) if greeting.server_name == name && greeting.jetstream => {
+                        return Ok(());
+                    }
+                    Ok(Ok(greeting)) if greeting.server_name != name => {
+                        format!("`{}` answers there", greeting.server_name)
+                    }
+                    Ok(Ok(_)) => "JetStream is not up".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "the connection stayed silent".to_owned(),
+                };
 
             if Instant::now() >= deadline {
                 let seconds = START_LIMIT.as_secs();

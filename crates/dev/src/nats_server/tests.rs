@@ -19,7 +19,9 @@ fn settings(state: PathBuf, port: u16) -> Settings {
 /// Returns when no server holds the store any more.
 async fn wait_until_the_store_is_free(state: &std::path::Path) {
     let lock = File::open(state.join("nats-server.lock")).unwrap();
-    tokio::task::spawn_blocking(move || lock.lock().unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || lock.lock().unwrap())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -29,9 +31,14 @@ async fn a_server_starts_answers_and_stops_when_asked() {
         .await
         .unwrap();
 
-    let greeting = super::greeting::Greeting::from_server(server.address()).await.unwrap();
+    let greeting = super::greeting::Greeting::from_server(server.address())
+        .await
+        .unwrap();
     assert!(greeting.jetstream);
-    assert_eq!(server.url(), format!("nats://127.0.0.1:{}", server.address().port()));
+    assert_eq!(
+        server.url(),
+        format!("nats://127.0.0.1:{}", server.address().port())
+    );
     assert!(
         std::fs::read_to_string(server.log())
             .unwrap()
@@ -58,12 +65,17 @@ async fn a_busy_port_moves_the_server_to_the_next_one() {
 #[tokio::test]
 async fn one_store_is_never_given_to_two_servers() {
     let folder = tempfile::tempdir().unwrap();
-    let first = NatsServer::start(&settings(folder.path().to_owned(), 0)).await.unwrap();
+    let first = NatsServer::start(&settings(folder.path().to_owned(), 0))
+        .await
+        .unwrap();
 
     let refusal = NatsServer::start(&settings(folder.path().to_owned(), 0))
         .await
         .unwrap_err();
-    assert!(matches!(refusal, NatsServerError::StoreInUse { .. }), "{refusal}");
+    assert!(
+        matches!(refusal, NatsServerError::StoreInUse { .. }),
+        "{refusal}"
+    );
 
     first.stop().await;
     NatsServer::start(&settings(folder.path().to_owned(), 0))
@@ -76,7 +88,9 @@ async fn one_store_is_never_given_to_two_servers() {
 #[tokio::test]
 async fn dropping_the_server_ends_it() {
     let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(&settings(folder.path().to_owned(), 0)).await.unwrap();
+    let server = NatsServer::start(&settings(folder.path().to_owned(), 0))
+        .await
+        .unwrap();
     drop(server);
     wait_until_the_store_is_free(folder.path()).await;
 }
@@ -86,8 +100,7 @@ async fn a_server_that_dies_at_once_is_reported_with_the_end_of_its_log() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("nats-server");
-    let script =
-        "#!/bin/sh\n[ \"$1\" = --version ] && echo 'nats-server: v2.99.0' && exit\necho no disk left >&2; exit 1\n";
+    let script = "#!/bin/sh\n[ \"$1\" = --version ] && echo 'nats-server: v2.99.0' && exit\necho no disk left >&2; exit 1\n";
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
 
@@ -110,7 +123,9 @@ async fn a_server_that_dies_at_once_is_reported_with_the_end_of_its_log() {
 #[ignore = "the next test runs it as a process of its own, which never ends by itself"]
 async fn a_process_with_a_server() {
     let folder = tempfile::tempdir().unwrap();
-    let server = NatsServer::start(&settings(folder.path().to_owned(), 0)).await.unwrap();
+    let server = NatsServer::start(&settings(folder.path().to_owned(), 0))
+        .await
+        .unwrap();
     println!("state {}", folder.path().display());
     std::future::pending::<()>().await;
     server.stop().await;
@@ -118,7 +133,10 @@ async fn a_process_with_a_server() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "the process to be killed is this test binary")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the process to be killed is this test binary"
+)]
 async fn a_server_ends_when_its_parent_is_killed() {
     let mut parent = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
@@ -135,10 +153,14 @@ async fn a_server_ends_when_its_parent_is_killed() {
         .lines()
         .map_while(Result::ok);
     let state = lines
-        .filter_map(|line| line.split_once("state ").map(|(_, path)| PathBuf::from(path)))
+        .filter_map(|line| {
+            line.split_once("state ")
+                .map(|(_, path)| PathBuf::from(path))
+        })
         .next();
 
-    // The process is killed before its answer is looked at, so that a test that fails leaves none behind.
+    // The process is killed before its answer is looked at, so that a test that fails leaves none
+    // behind.
     parent.kill().unwrap();
     parent.wait().unwrap();
 

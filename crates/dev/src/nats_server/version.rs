@@ -51,9 +51,21 @@ mod tests {
 
     #[test]
     fn a_version_line_is_read_with_or_without_a_pre_release() {
-        let version = |major, minor, patch| Some(Version { major, minor, patch });
-        assert_eq!(Version::from_output("nats-server: v2.15.1\n"), version(2, 15, 1));
-        assert_eq!(Version::from_output("nats-server: v2.15.0-RC.2"), version(2, 15, 0));
+        let version = |major, minor, patch| {
+            Some(Version {
+                major,
+                minor,
+                patch,
+            })
+        };
+        assert_eq!(
+            Version::from_output("nats-server: v2.15.1\n"),
+            version(2, 15, 1)
+        );
+        assert_eq!(
+            Version::from_output("nats-server: v2.15.0-RC.2"),
+            version(2, 15, 0)
+        );
 
         for bad in [
             "",

@@ -34,8 +34,11 @@ fn is_public(operation: &str, path: &S3Path) -> bool {
 /// key only in case.
 fn is_published(key: &str) -> bool {
     let names = || key.split('/');
-    let plain = names().all(|name| !name.is_empty() && name != "." && name != ".." && !name.contains('\\'));
-    let private = |name: Option<&str>, private: &str| name.is_some_and(|name| name.eq_ignore_ascii_case(private));
+    let plain =
+        names().all(|name| !name.is_empty() && name != "." && name != ".." && !name.contains('\\'));
+    let private = |name: Option<&str>, private: &str| {
+        name.is_some_and(|name| name.eq_ignore_ascii_case(private))
+    };
     plain && !private(names().next(), "tmp") && !private(names().next_back(), "receipt.json")
 }
 

@@ -36,7 +36,9 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectStoreError {
     /// The name cannot be a bucket's.
-    #[error("`{name}` is no bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
+    #[error(
+        "`{name}` is no bucket name: use 3 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit"
+    )]
     BucketName {
         /// The name.
         name: String,
@@ -77,7 +79,10 @@ impl ObjectStore {
     pub async fn start(data: &Path, bucket: &str, port: u16) -> Result<Self, ObjectStoreError> {
         let service = service(data, bucket)?;
 
-        let no_port = |source| ObjectStoreError::NoFreePort { wanted: port, source };
+        let no_port = |source| ObjectStoreError::NoFreePort {
+            wanted: port,
+            source,
+        };
         let listener = loopback::bind(port).await.map_err(no_port)?;
         let address = listener.local_addr().map_err(no_port)?;
 
@@ -97,7 +102,8 @@ impl ObjectStore {
         format!("http://{}", self.address)
     }
 
-    /// The root of the public URLs: a key appended to it, after a slash, is readable by anyone here.
+    /// The root of the public URLs: a key appended to it, after a slash, is readable by anyone
+    /// here.
     pub fn public_base_url(&self) -> String {
         format!("{}/{}", self.endpoint(), self.bucket)
     }
@@ -158,9 +164,15 @@ fn is_bucket_name(name: &str) -> bool {
         && bytes.last().is_some_and(|&byte| plain(byte))
 }
 
-async fn serve(listener: TcpListener, service: S3Service, closing: CancellationToken) -> io::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    service: S3Service,
+    closing: CancellationToken,
+) -> io::Result<()> {
     // s3s has logged the error itself.
-    let service = HandleError::new(service, |_: s3s::HttpError| async { StatusCode::INTERNAL_SERVER_ERROR });
+    let service = HandleError::new(service, |_: s3s::HttpError| async {
+        StatusCode::INTERNAL_SERVER_ERROR
+    });
 
     let router = Router::new()
         .fallback_service(service)
@@ -179,7 +191,8 @@ async fn serve(listener: TcpListener, service: S3Service, closing: CancellationT
 
 /// Lets players on this machine's pages read; every other page's scripts get nothing.
 fn cors() -> CorsLayer {
-    let from_here = |origin: &HeaderValue, _: &_| origin.to_str().is_ok_and(loopback::is_loopback_origin);
+    let from_here =
+        |origin: &HeaderValue, _: &_| origin.to_str().is_ok_and(loopback::is_loopback_origin);
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(from_here))
         .allow_methods([Method::GET, Method::HEAD])

@@ -11,7 +11,9 @@ use crate::raw_http::{Reply, exchange};
 
 async fn store() -> (TempDir, ObjectStore) {
     let folder = tempfile::tempdir().unwrap();
-    let store = ObjectStore::start(&folder.path().join("s3"), "media", 0).await.unwrap();
+    let store = ObjectStore::start(&folder.path().join("s3"), "media", 0)
+        .await
+        .unwrap();
     (folder, store)
 }
 
@@ -21,7 +23,13 @@ fn owner(store: &ObjectStore) -> Client {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(store.endpoint())
         .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY, None, None, "dev"))
+        .credentials_provider(Credentials::new(
+            ACCESS_KEY_ID,
+            SECRET_ACCESS_KEY,
+            None,
+            None,
+            "dev",
+        ))
         .force_path_style(true)
         .build();
     Client::from_conf(config)
@@ -32,7 +40,10 @@ async fn put(store: &ObjectStore, key: &str) {
     let put = put
         .content_type("application/vnd.apple.mpegurl")
         .cache_control("public, max-age=10");
-    put.body(ByteStream::from_static(b"0123456789")).send().await.unwrap();
+    put.body(ByteStream::from_static(b"0123456789"))
+        .send()
+        .await
+        .unwrap();
 }
 
 async fn anybody(store: &ObjectStore, line: &str, headers: &[(&str, &str)]) -> Reply {
@@ -49,14 +60,25 @@ async fn anybody_reads_what_was_published_with_its_type_and_cache_rule() {
 
     let reply = anybody(&store, "GET /media/hls/f/master.m3u8", &[]).await;
     assert_eq!((reply.status, reply.text()), (200, "0123456789"));
-    assert_eq!(reply.header("content-type"), Some("application/vnd.apple.mpegurl"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/vnd.apple.mpegurl")
+    );
     assert_eq!(reply.header("cache-control"), Some("public, max-age=10"));
 
-    let range = anybody(&store, "GET /media/hls/f/master.m3u8", &[("Range", "bytes=2-4")]).await;
+    let range = anybody(
+        &store,
+        "GET /media/hls/f/master.m3u8",
+        &[("Range", "bytes=2-4")],
+    )
+    .await;
     assert_eq!((range.status, range.text()), (206, "234"));
 
     let head = anybody(&store, "HEAD /media/hls/f/master.m3u8", &[]).await;
-    assert_eq!((head.status, head.header("content-length")), (200, Some("10")));
+    assert_eq!(
+        (head.status, head.header("content-length")),
+        (200, Some("10"))
+    );
     store.stop().await;
 }
 
@@ -113,7 +135,10 @@ async fn nobody_writes_lists_or_deletes_without_a_signature() {
         assert_eq!(reply.status, 403, "{line}");
     }
 
-    assert_eq!(anybody(&store, "GET /media/hls/f/a", &[]).await.text(), "0123456789");
+    assert_eq!(
+        anybody(&store, "GET /media/hls/f/a", &[]).await.text(),
+        "0123456789"
+    );
     store.stop().await;
 }
 
@@ -134,7 +159,9 @@ async fn a_wrong_secret_opens_nothing() {
         .await
         .unwrap_err();
 
-    let status = error.raw_response().map(|response| response.status().as_u16());
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
     assert_eq!(status, Some(403), "{error:?}");
     store.stop().await;
 }
@@ -143,7 +170,11 @@ async fn a_wrong_secret_opens_nothing() {
 async fn players_of_this_machine_may_load_and_foreign_pages_may_not() {
     let (_folder, store) = store().await;
     put(&store, "hls/f/a").await;
-    let allowed = |reply: &Reply| reply.header("access-control-allow-origin").map(str::to_owned);
+    let allowed = |reply: &Reply| {
+        reply
+            .header("access-control-allow-origin")
+            .map(str::to_owned)
+    };
     let here = "http://127.0.0.1:8080";
 
     let reply = anybody(&store, "GET /media/hls/f/a", &[("Origin", here)]).await;
@@ -155,12 +186,26 @@ async fn players_of_this_machine_may_load_and_foreign_pages_may_not() {
         ("Access-Control-Request-Headers", "range"),
     ];
     let reply = anybody(&store, "OPTIONS /media/hls/f/a", &preflight).await;
-    assert_eq!((reply.status, allowed(&reply).as_deref()), (200, Some(here)));
+    assert_eq!(
+        (reply.status, allowed(&reply).as_deref()),
+        (200, Some(here))
+    );
 
-    let reply = anybody(&store, "GET /media/hls/f/a", &[("Origin", "http://evil.test")]).await;
+    let reply = anybody(
+        &store,
+        "GET /media/hls/f/a",
+        &[("Origin", "http://evil.test")],
+    )
+    .await;
     assert_eq!(allowed(&reply), None);
 
-    let rebound = exchange(store.address(), "GET /media/hls/f/a", &[("Host", "evil.test")], b"").await;
+    let rebound = exchange(
+        store.address(),
+        "GET /media/hls/f/a",
+        &[("Host", "evil.test")],
+        b"",
+    )
+    .await;
     assert_eq!(rebound.status, 403);
     store.stop().await;
 }
@@ -171,7 +216,9 @@ async fn objects_survive_a_restart_and_a_busy_port_moves_the_store() {
     let occupant = loopback::bind(0).await.unwrap();
     let busy = occupant.local_addr().unwrap().port();
 
-    let first = ObjectStore::start(folder.path(), "media", busy).await.unwrap();
+    let first = ObjectStore::start(folder.path(), "media", busy)
+        .await
+        .unwrap();
     assert_ne!(first.address().port(), busy);
     put(&first, "hls/f/a").await;
     first.stop().await;
@@ -189,7 +236,12 @@ async fn objects_survive_a_restart_and_a_busy_port_moves_the_store() {
 async fn a_name_that_no_bucket_can_have_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["", "ab", "Media", "-abc", "../abc", "a.b/c"] {
-        let error = ObjectStore::start(folder.path(), name, 0).await.unwrap_err();
-        assert!(matches!(error, ObjectStoreError::BucketName { .. }), "{name}: {error}");
+        let error = ObjectStore::start(folder.path(), name, 0)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ObjectStoreError::BucketName { .. }),
+            "{name}: {error}"
+        );
     }
 }

@@ -83,7 +83,11 @@ impl Board {
         let stamped = (self.revision, update);
 
         // A known job keeps its place, so that a full board loses the job that came first.
-        match self.jobs.iter_mut().find(|(_, known)| known.job_id == stamped.1.job_id) {
+        match self
+            .jobs
+            .iter_mut()
+            .find(|(_, known)| known.job_id == stamped.1.job_id)
+        {
             Some(known) => *known = stamped,
             None => self.jobs.push_back(stamped),
         }

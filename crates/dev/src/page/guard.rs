@@ -1,8 +1,8 @@
 //! The guard: keeps other sites' pages from using this one behind the user's back.
 //!
 //! Browsers say where a request comes from: `Origin` on every request that changes something, and
-//! `Sec-Fetch-Site` on all (<https://www.w3.org/TR/fetch-metadata/>). Another port of this machine is another
-//! origin, hence foreign too.
+//! `Sec-Fetch-Site` on all (<https://www.w3.org/TR/fetch-metadata/>). Another port of this machine
+//! is another origin, hence foreign too.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -14,7 +14,11 @@ pub(super) async fn refuse_foreign_pages(request: Request, next: Next) -> Respon
     if is_ours(request.method(), request.headers()) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, "Only this server's own page may do that.\n").into_response()
+    (
+        StatusCode::FORBIDDEN,
+        "Only this server's own page may do that.\n",
+    )
+        .into_response()
 }
 
 /// Whether our own page, or for reading also no page at all, made the request.
@@ -75,8 +79,14 @@ pub(super) async fn add_security_headers(
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, security.policy);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
 
     let names = ["cross-origin-opener-policy", "cross-origin-resource-policy"];
     for name in names.map(HeaderName::from_static) {
@@ -92,18 +102,30 @@ mod tests {
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let host = (header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
-        let fields = fields
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let fields = fields.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
         fields.chain([host]).collect()
     }
 
     #[test]
     fn our_own_page_may_read_and_change() {
-        let own = headers(&[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")]);
+        let own = headers(&[
+            ("origin", "http://127.0.0.1:8080"),
+            ("sec-fetch-site", "same-origin"),
+        ]);
         assert!(is_ours(&Method::POST, &own) && is_ours(&Method::GET, &own));
-        assert!(is_ours(&Method::POST, &headers(&[("origin", "http://127.0.0.1:8080")])));
-        assert!(is_ours(&Method::POST, &headers(&[("sec-fetch-site", "same-origin")])));
+        assert!(is_ours(
+            &Method::POST,
+            &headers(&[("origin", "http://127.0.0.1:8080")])
+        ));
+        assert!(is_ours(
+            &Method::POST,
+            &headers(&[("sec-fetch-site", "same-origin")])
+        ));
     }
 
     #[test]
@@ -123,8 +145,14 @@ mod tests {
             &[("origin", "https://127.0.0.1:8080")],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "same-site")],
-            &[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "cross-site")],
-            &[("origin", "http://evil.test"), ("sec-fetch-site", "same-origin")],
+            &[
+                ("origin", "http://127.0.0.1:8080"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+            &[
+                ("origin", "http://evil.test"),
+                ("sec-fetch-site", "same-origin"),
+            ],
         ] {
             for method in [Method::GET, Method::POST, Method::DELETE] {
                 assert!(!is_ours(&method, &headers(fields)), "{method} {fields:?}");

@@ -1,7 +1,7 @@
 //! The page of `fluxhls dev`: drop a video, watch it being made, watch it.
 //!
-//! [`router()`] serves it. The page knows neither NATS nor S3: it hands uploads and cancellations to
-//! whoever holds the other end of the [`Desk`], and shows what that one writes on the [`Board`].
+//! [`router()`] serves it. The page knows neither NATS nor S3: it hands uploads and cancellations
+//! to whoever holds the other end of the [`Desk`], and shows what that one writes on the [`Board`].
 //!
 //! | request | answer |
 //! |---|---|

@@ -47,7 +47,8 @@ async fn cancel(
     Path(job_id): Path<String>,
 ) -> Result<(StatusCode, Json<Canceled>), StatusCode> {
     let (reply, answer) = oneshot::channel();
-    // Sending and waiting fail only when the other end of the desk is gone, as when the server stops.
+    // Sending and waiting fail only when the other end of the desk is gone, as when the server
+    // stops.
     desk.cancels
         .send(CancelRequest { job_id, reply })
         .await

@@ -12,7 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Accepted, Board, CancelOutcome, CancelRequest, Desk, JobState, Refusal, Update, UploadRequest, router};
+use super::{
+    Accepted, Board, CancelOutcome, CancelRequest, Desk, JobState, Refusal, Update, UploadRequest,
+    router,
+};
 use crate::loopback;
 use crate::raw_http::{Reply, exchange, read, send};
 
@@ -44,7 +47,8 @@ impl Served {
 
         let listener = loopback::bind(0).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = axum::serve(listener, router(desk)).with_graceful_shutdown(closing.clone().cancelled_owned());
+        let serving = axum::serve(listener, router(desk))
+            .with_graceful_shutdown(closing.clone().cancelled_owned());
         let server = tokio::spawn(async move { serving.await.unwrap() });
         let (host, origin) = (address.to_string(), format!("http://{address}"));
 
@@ -61,7 +65,13 @@ impl Served {
     }
 
     async fn get(&self, path: &str) -> Reply {
-        exchange(self.address, &format!("GET {path}"), &[("Host", &self.host)], b"").await
+        exchange(
+            self.address,
+            &format!("GET {path}"),
+            &[("Host", &self.host)],
+            b"",
+        )
+        .await
     }
 
     /// What our own page would send.
@@ -102,7 +112,11 @@ async fn event(lines: &mut BufReader<TcpStream>) -> (String, serde_json::Value) 
 
     loop {
         let mut line = String::new();
-        assert_ne!(lines.read_line(&mut line).await.unwrap(), 0, "the stream ended");
+        assert_ne!(
+            lines.read_line(&mut line).await.unwrap(),
+            0,
+            "the stream ended"
+        );
         if let Some(text) = line.strip_prefix("event: ") {
             text.trim().clone_into(&mut name);
         } else if let Some(text) = line.strip_prefix("data: ") {
@@ -126,7 +140,8 @@ async fn the_page_and_its_assets_have_their_types_and_the_policy() {
 
     let policy = page.header("content-security-policy").unwrap();
     assert!(
-        policy.contains("default-src 'none'") && policy.contains("connect-src 'self' http://127.0.0.1:9000;"),
+        policy.contains("default-src 'none'")
+            && policy.contains("connect-src 'self' http://127.0.0.1:9000;"),
         "{policy}"
     );
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
@@ -150,7 +165,11 @@ async fn the_page_and_its_assets_have_their_types_and_the_policy() {
             (200, Some(expected)),
             "{path}"
         );
-        assert_eq!(asset.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(
+            asset.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
     }
 
     for missing in [
@@ -185,7 +204,10 @@ fn the_page_loads_nothing_from_elsewhere() {
 #[test]
 fn the_vendored_player_is_the_one_its_note_describes() {
     let sum = Sha256::digest(include_bytes!("assets/hls.min.js"));
-    let sum = sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sum = sum
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     assert!(include_str!("assets/README.md").contains(&sum), "{sum}");
 }
 
@@ -212,7 +234,10 @@ async fn other_sites_and_other_host_names_are_refused() {
             "POST /api/files?name=a.mp4",
             vec![("Host", "evil.test"), ("Origin", "http://evil.test")],
         ),
-        ("POST /api/jobs/j1/cancel", vec![("Host", &host), ("Origin", "null")]),
+        (
+            "POST /api/jobs/j1/cancel",
+            vec![("Host", &host), ("Origin", "null")],
+        ),
         (
             "GET /api/updates",
             vec![("Host", &host), ("Origin", "http://evil.test")],
@@ -242,7 +267,10 @@ async fn an_upload_reaches_the_desk_as_it_arrives() {
     connection.write_all(head.as_bytes()).await.unwrap();
 
     let mut request = served.uploads.recv().await.unwrap();
-    assert_eq!((request.name.as_str(), request.size), ("clip ä.mp4", Some(10)));
+    assert_eq!(
+        (request.name.as_str(), request.size),
+        ("clip ä.mp4", Some(10))
+    );
     assert_eq!(request.content_type.as_deref(), Some("video/mp4"));
 
     // The first half is here before the second was sent.
@@ -265,7 +293,10 @@ async fn an_upload_reaches_the_desk_as_it_arrives() {
     request.reply.send(Ok(accepted)).unwrap();
 
     let reply = read(connection).await;
-    assert_eq!((reply.status, reply.text()), (200, r#"{"file_id":"f1","job_id":"j1"}"#));
+    assert_eq!(
+        (reply.status, reply.text()),
+        (200, r#"{"file_id":"f1","job_id":"j1"}"#)
+    );
     served.stop().await;
 }
 
@@ -292,7 +323,9 @@ async fn an_upload_that_breaks_off_ends_in_an_error() {
 #[tokio::test]
 async fn a_refused_upload_says_why() {
     let mut served = Served::start().await;
-    let own = served.own().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let own = served
+        .own()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let address = served.address;
     let client = tokio::spawn(async move {
         let own = own
@@ -329,7 +362,13 @@ async fn a_page_gets_a_snapshot_then_what_changes_and_the_stream_ends_with_the_s
         board.record(update("j2", 0.5));
     });
 
-    let connection = send(served.address, "GET /api/updates", &[("Host", &served.host)], b"").await;
+    let connection = send(
+        served.address,
+        "GET /api/updates",
+        &[("Host", &served.host)],
+        b"",
+    )
+    .await;
     let mut lines = BufReader::new(connection);
     let (name, jobs) = event(&mut lines).await;
     assert_eq!(name, "snapshot");
@@ -342,10 +381,18 @@ async fn a_page_gets_a_snapshot_then_what_changes_and_the_stream_ends_with_the_s
     });
     assert_eq!(jobs[0], golden);
 
-    served.board.send_modify(|board| board.record(update("j2", 0.75)));
+    served
+        .board
+        .send_modify(|board| board.record(update("j2", 0.75)));
     let (name, jobs) = event(&mut lines).await;
-    assert_eq!((name.as_str(), jobs.as_array().unwrap().len()), ("updates", 1));
-    assert_eq!((&jobs[0]["job_id"], &jobs[0]["progress"]), (&"j2".into(), &0.75.into()));
+    assert_eq!(
+        (name.as_str(), jobs.as_array().unwrap().len()),
+        ("updates", 1)
+    );
+    assert_eq!(
+        (&jobs[0]["job_id"], &jobs[0]["progress"]),
+        (&"j2".into(), &0.75.into())
+    );
 
     // Returns only because the open stream ends by itself.
     served.stop().await;
@@ -366,7 +413,13 @@ async fn a_cancellation_is_passed_on_and_answered() {
             request.job_id
         });
 
-        let reply = exchange(served.address, "POST /api/jobs/j-1/cancel", &served.own(), b"").await;
+        let reply = exchange(
+            served.address,
+            "POST /api/jobs/j-1/cancel",
+            &served.own(),
+            b"",
+        )
+        .await;
         assert_eq!((reply.status, reply.text()), (status, text));
         assert_eq!(clerk.await.unwrap(), "j-1");
         served.stop().await;

@@ -19,7 +19,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Answers with a `snapshot` of all jobs, then with `updates` as they happen, until the server
 /// stops or the recording side is gone.
-pub(super) async fn updates(State(desk): State<Desk>) -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
+pub(super) async fn updates(
+    State(desk): State<Desk>,
+) -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
     let reader = Reader {
         board: desk.board,
         closing: desk.closing,

@@ -41,8 +41,12 @@ pub(super) async fn upload(
         reply,
     };
 
-    // Sending and waiting fail only when the other end of the desk is gone, as when the server stops.
-    desk.uploads.send(request).await.map_err(|_| RefusedUpload::closed())?;
+    // Sending and waiting fail only when the other end of the desk is gone, as when the server
+    // stops.
+    desk.uploads
+        .send(request)
+        .await
+        .map_err(|_| RefusedUpload::closed())?;
     match answer.await {
         Ok(Ok(accepted)) => Ok(Json(accepted)),
         Ok(Err(refusal)) => Err(RefusedUpload {

@@ -9,7 +9,8 @@ pub const COVER: &str = "cover.jpg";
 /// Longest side of the poster, in pixels.
 const LONGEST: u32 = 1280;
 
-/// The output options of the poster, made of stream `track`. JPEG files are full-range BT.601 (JFIF).
+/// The output options of the poster, made of stream `track`. JPEG files are full-range BT.601
+/// (JFIF).
 pub(super) fn args(track: u32) -> Vec<String> {
     let fitted = Filter::new("scale")
         .arg("w", format!("min({LONGEST},iw)"))

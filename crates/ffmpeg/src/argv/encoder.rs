@@ -1,8 +1,10 @@
-//! The options of a video encoder, pinned by the plan: two chunks of one rendition must not differ in anything a decoder is set up by.
+//! The options of a video encoder, pinned by the plan: two chunks of one rendition must not differ
+//! in anything a decoder is set up by.
 //!
-//! Each is asked for constant quality under a cap, with one closed GOP after the other on the grid and no key frames elsewhere. The
-//! scale of hardware encoders is not that of x264: the factor of the profile is given as it is (`VideoToolbox`: turned round), and a
-//! profile for one wants numbers of its own. What hardware makes was never looked at here: there is none in the tests.
+//! Each is asked for constant quality under a cap, with one closed GOP after the other on the grid
+//! and no key frames elsewhere. The scale of hardware encoders is not that of x264: the factor of
+//! the profile is given as it is (`VideoToolbox`: turned round), and a profile for one wants
+//! numbers of its own. What hardware makes was never looked at here: there is none in the tests.
 
 use streams::plan::VideoRendition;
 
@@ -12,8 +14,9 @@ use super::words;
 /// The device VAAPI encodes on.
 const VAAPI_DEVICE: &str = "/dev/dri/renderD128";
 
-/// How strongly x264 moves bits from detail to flat parts. Its own strength is 1; at this one, which x264 itself takes for animation,
-/// VMAF is 0.4 higher at equal bytes (`docs/quality.md` says on which clips).
+/// How strongly x264 moves bits from detail to flat parts. Its own strength is 1; at this one,
+/// which x264 itself takes for animation, VMAF is 0.4 higher at equal bytes (`docs/quality.md` says
+/// on which clips).
 const AQ_STRENGTH: f64 = 0.6;
 
 /// The options of the output.
@@ -56,13 +59,19 @@ pub(crate) fn args(rendition: &VideoRendition) -> Vec<String> {
 /// How the encoder is asked for constant quality.
 fn quality(rendition: &VideoRendition) -> String {
     let VideoRendition {
-        crf, maxrate, encoder, ..
+        crf,
+        maxrate,
+        encoder,
+        ..
     } = rendition;
     match family(encoder) {
         "nvenc" => format!("-tune hq -rc vbr -cq {crf} -b:v 0"),
         // Quality-defined variable bit rate wants a target, too: two thirds of the cap.
         "qsv" => format!("-global_quality {crf:.0} -b:v {}", maxrate * 2 / 3),
-        "vaapi" => format!("-rc_mode QVBR -global_quality {crf:.0} -b:v {}", maxrate * 2 / 3),
+        "vaapi" => format!(
+            "-rc_mode QVBR -global_quality {crf:.0} -b:v {}",
+            maxrate * 2 / 3
+        ),
         // From 1, worst, to 100.
         "videotoolbox" => format!("-q:v {:.0}", (100.0 - crf * 100.0 / 51.0).clamp(1.0, 100.0)),
         _ => format!("-crf {crf}"),
@@ -76,8 +85,8 @@ fn closed(encoder: &str, gop: u32) -> String {
         "qsv" => "-forced_idr 1 -idr_interval 0 -adaptive_i 0".to_owned(),
         "vaapi" => "-idr_interval 0".to_owned(),
         "videotoolbox" => "-allow_sw 0 -realtime 0".to_owned(),
-        // x265 opens its GOPs by default, and players know the parameter sets of `hvc1` from the init segment. Its psychovisual options
-        // keep grain by spending a third of the bits on it.
+        // x265 opens its GOPs by default, and players know the parameter sets of `hvc1` from the
+        // init segment. Its psychovisual options keep grain by spending a third of the bits on it.
         "libx265" => format!(
             "-tag:v hvc1 -x265-params scenecut=0:open-gop=0:keyint={gop}:min-keyint={gop}:info=0:log-level=warning:psy-rd=0:psy-rdoq=0"
         ),

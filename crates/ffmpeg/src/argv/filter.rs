@@ -1,8 +1,10 @@
-//! Filters of ffmpeg as values: a filter with its arguments, a chain of filters between labels, a graph of chains. Each is rendered
-//! once, to the text of `-filter_complex` or of one stream's `-filter`.
+//! Filters of ffmpeg as values: a filter with its arguments, a chain of filters between labels, a
+//! graph of chains. Each is rendered once, to the text of `-filter_complex` or of one stream's
+//! `-filter`.
 //!
-//! Escaping happens here and nowhere else, in the two levels of "Notes on filtergraph escaping" in ffmpeg's manual: an argument within
-//! its filter, and a filter within its graph. Arguments are given as they are meant. Bitstream filters are written the same way.
+//! Escaping happens here and nowhere else, in the two levels of "Notes on filtergraph escaping" in
+//! ffmpeg's manual: an argument within its filter, and a filter within its graph. Arguments are
+//! given as they are meant. Bitstream filters are written the same way.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
@@ -17,11 +19,14 @@ pub(crate) struct Filter {
 impl Filter {
     /// The filter of a name, without arguments.
     pub(crate) const fn new(name: &'static str) -> Self {
-        Self { name, args: Vec::new() }
+        Self {
+            name,
+            args: Vec::new(),
+        }
     }
 
-    /// Adds an argument that ffmpeg knows by its position. The value must not begin with a word and `=`, which ffmpeg would take for
-    /// the name of the argument.
+    /// Adds an argument that ffmpeg knows by its position. The value must not begin with a word and
+    /// `=`, which ffmpeg would take for the name of the argument.
     pub(crate) fn value(mut self, value: impl Display) -> Self {
         let value = value.to_string();
         let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -68,8 +73,8 @@ const WITHIN_FILTER: &[char] = &['\\', '\'', ':', ' ', '\t', '\n', '\r'];
 /// What ends or changes a filter within its graph.
 const WITHIN_GRAPH: &[char] = &['\\', '\'', '[', ']', ',', ';'];
 
-/// An argument's value, so that ffmpeg reads it back as it is: escaped by backslashes for the filter, and quoted for the graph where
-/// there is need to.
+/// An argument's value, so that ffmpeg reads it back as it is: escaped by backslashes for the
+/// filter, and quoted for the graph where there is need to.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for c in value.chars() {
@@ -95,7 +100,8 @@ enum Source {
     Label(String),
 }
 
-/// Filters one behind the other, from some inputs to some outputs. Without inputs and outputs it is the chain of one stream.
+/// Filters one behind the other, from some inputs to some outputs. Without inputs and outputs it is
+/// the chain of one stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Chain {
     inputs: Vec<Source>,
@@ -115,7 +121,10 @@ impl Chain {
     /// A chain from the outputs of other chains, in this order.
     pub(crate) fn of_labels(labels: impl IntoIterator<Item = impl Display>) -> Self {
         Self {
-            inputs: labels.into_iter().map(|label| Source::Label(named(label))).collect(),
+            inputs: labels
+                .into_iter()
+                .map(|label| Source::Label(named(label)))
+                .collect(),
             ..Self::default()
         }
     }
@@ -150,7 +159,8 @@ impl Chain {
 
     /// Ends in a copy of its frames for each label, by `split` (pictures) or `asplit` (sound).
     pub(crate) fn split(self, filter: &'static str, labels: &[String]) -> Self {
-        self.then(Filter::new(filter).value(labels.len())).outputs(labels)
+        self.then(Filter::new(filter).value(labels.len()))
+            .outputs(labels)
     }
 }
 
@@ -174,7 +184,9 @@ impl Display for Chain {
             }
         }
         write_list(f, &self.filters, ",")?;
-        self.outputs.iter().try_for_each(|label| write!(f, "[{label}]"))
+        self.outputs
+            .iter()
+            .try_for_each(|label| write!(f, "[{label}]"))
     }
 }
 
@@ -188,7 +200,8 @@ impl Graph {
         self.0.push(chain);
     }
 
-    /// The option and its text. Labels that no chain takes are for `-map`; that all others meet is asserted in debug builds.
+    /// The option and its text. Labels that no chain takes are for `-map`; that all others meet is
+    /// asserted in debug builds.
     pub(crate) fn args(&self) -> [String; 2] {
         debug_assert!(
             self.is_linked(),
@@ -197,7 +210,8 @@ impl Graph {
         ["-filter_complex".to_owned(), self.to_string()]
     }
 
-    /// Whether no chain is empty, each label is produced once, and taken at most once and only where it was produced.
+    /// Whether no chain is empty, each label is produced once, and taken at most once and only
+    /// where it was produced.
     fn is_linked(&self) -> bool {
         let (mut produced, mut taken) = (BTreeSet::new(), BTreeSet::new());
         let inputs = self.0.iter().flat_map(|chain| &chain.inputs);
@@ -243,7 +257,8 @@ mod tests {
     use super::*;
     use crate::testing::{ask, tool};
 
-    /// Reads a token up to one of `ends` as ffmpeg's `av_get_token` does; returns it and what is left.
+    /// Reads a token up to one of `ends` as ffmpeg's `av_get_token` does; returns it and what is
+    /// left.
     fn token<'a>(text: &'a str, ends: &[char]) -> (String, &'a str) {
         let (mut read, mut kept) = (String::new(), 0);
         let mut rest = text.trim_start_matches([' ', '\t', '\n', '\r']);
@@ -264,12 +279,16 @@ mod tests {
             }
         }
 
-        let end = read.trim_end_matches([' ', '\t', '\n', '\r']).len().max(kept);
+        let end = read
+            .trim_end_matches([' ', '\t', '\n', '\r'])
+            .len()
+            .max(kept);
         read.truncate(end);
         (read, rest)
     }
 
-    /// The filters of a chain without labels, each with its arguments' texts, as ffmpeg would read them.
+    /// The filters of a chain without labels, each with its arguments' texts, as ffmpeg would read
+    /// them.
     fn read_chain(mut text: &str) -> Vec<(String, Vec<String>)> {
         let mut filters = Vec::new();
         loop {
@@ -356,7 +375,11 @@ mod tests {
                     .arg("key", "k")
                     .arg("value", value),
             )
-            .then(Filter::new("metadata").arg("mode", "print").arg("file", "-"));
+            .then(
+                Filter::new("metadata")
+                    .arg("mode", "print")
+                    .arg("file", "-"),
+            );
 
         let args = format!("-v error -f lavfi -i color=s=16x16 -frames:v 1 -vf {chain} -f null -");
         let printed = ask(&tool().ffmpeg, folder.path(), &args).await;

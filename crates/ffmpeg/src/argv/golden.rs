@@ -15,14 +15,24 @@ fn check(args: Option<Vec<String>>, golden: &str) {
 
 /// Each label of a graph is produced once, and taken once: by a chain, or by `-map`.
 fn labels_meet(args: &[String]) {
-    let graph = args.iter().skip_while(|arg| *arg != "-filter_complex").nth(1).unwrap();
-    let mapped = args.windows(2).filter(|pair| pair[0] == "-map").map(|pair| &pair[1]);
+    let graph = args
+        .iter()
+        .skip_while(|arg| *arg != "-filter_complex")
+        .nth(1)
+        .unwrap();
+    let mapped = args
+        .windows(2)
+        .filter(|pair| pair[0] == "-map")
+        .map(|pair| &pair[1]);
     let all: String = std::iter::once(graph)
         .chain(mapped.filter(|label| label.starts_with('[')))
         .cloned()
         .collect();
 
-    let labels = all.split('[').skip(1).map(|rest| rest.split_once(']').unwrap().0);
+    let labels = all
+        .split('[')
+        .skip(1)
+        .map(|rest| rest.split_once(']').unwrap().0);
     let labels: Vec<&str> = labels.filter(|label| !label.contains(':')).collect();
     for label in &labels {
         let times = labels.iter().filter(|other| *other == label).count();
@@ -37,7 +47,10 @@ fn input() -> Input {
 #[test]
 fn the_first_chunk_is_read_from_the_start_and_offers_a_poster() {
     let args = video_chunk(&planned(), 0, &input(), Options::default());
-    check(args, include_str!("../../tests/golden/video_chunk_first.argv"));
+    check(
+        args,
+        include_str!("../../tests/golden/video_chunk_first.argv"),
+    );
 }
 
 #[test]
@@ -51,7 +64,10 @@ fn a_later_chunk_seeks_and_keeps_the_numbers_of_the_whole_video() {
             ..Options::default()
         },
     );
-    check(args, include_str!("../../tests/golden/video_chunk_middle.argv"));
+    check(
+        args,
+        include_str!("../../tests/golden/video_chunk_middle.argv"),
+    );
 }
 
 #[test]
@@ -85,7 +101,10 @@ fn fields_and_high_dynamic_range_are_converted_once_for_all_rungs() {
     let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
     let graph = args.iter().find(|arg| arg.contains("split")).unwrap();
     assert_eq!(
-        (graph.matches("bwdif").count(), graph.matches("tonemap=tonemap").count()),
+        (
+            graph.matches("bwdif").count(),
+            graph.matches("tonemap=tonemap").count()
+        ),
         (1, 1)
     );
 }
@@ -106,7 +125,11 @@ fn another_matrix_alone_is_left_to_the_scaler_and_what_it_does_not_know_is_never
         });
         assert!(!text.contains("zscale"), "{text}");
         // Two rungs, the poster and the tiles.
-        assert_eq!(text.matches(&format!("in_color_matrix={name}")).count(), 4, "{text}");
+        assert_eq!(
+            text.matches(&format!("in_color_matrix={name}")).count(),
+            4,
+            "{text}"
+        );
         assert!(!text.contains("setparams=colorspace=bt709,"), "{text}");
     };
 
@@ -120,7 +143,10 @@ fn another_matrix_alone_is_left_to_the_scaler_and_what_it_does_not_know_is_never
         matrix: Matrix::Ycgco,
         ..SourceColor::default()
     });
-    assert!(converted.starts_with("[0:1]setparams=colorspace=bt709,"), "{converted}");
+    assert!(
+        converted.starts_with("[0:1]setparams=colorspace=bt709,"),
+        "{converted}"
+    );
     assert!(
         converted.contains("color_trc=bt709:colorspace=ycgco,zscale="),
         "{converted}"
@@ -141,7 +167,8 @@ fn captions_are_removed_unless_the_plan_keeps_them() {
     let mut planned = planned();
     let removes = |planned: &streams::plan::Planned| {
         let args = video_chunk(planned, 1, &input(), Options::default()).unwrap();
-        args.iter().any(|arg| arg.contains("sidedata=mode=delete:type=A53_CC"))
+        args.iter()
+            .any(|arg| arg.contains("sidedata=mode=delete:type=A53_CC"))
     };
 
     assert!(removes(&planned));
@@ -154,7 +181,10 @@ fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
     let mut planned = planned();
     planned.storyboard.as_mut().unwrap().interval_frames = 800;
     let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
-    assert!(!args.iter().any(|arg| arg.contains("[st]") || arg == TILES), "{args:?}");
+    assert!(
+        !args.iter().any(|arg| arg.contains("[st]") || arg == TILES),
+        "{args:?}"
+    );
 
     planned.video.as_mut().unwrap().chunks = vec![0, 1, 2, 3];
     let args = video_chunk(&planned, 3, &input(), Options::default()).unwrap();
@@ -163,8 +193,15 @@ fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
         "{args:?}"
     );
 
-    let last = args.iter().position(|arg| arg == TILES).map(|at| args[at - 1].as_str());
-    assert_eq!(last, Some("1"), "frame 800 of 900 is the one tile: {args:?}");
+    let last = args
+        .iter()
+        .position(|arg| arg == TILES)
+        .map(|at| args[at - 1].as_str());
+    assert_eq!(
+        last,
+        Some("1"),
+        "frame 800 of 900 is the one tile: {args:?}"
+    );
 }
 
 #[test]
@@ -175,7 +212,10 @@ fn there_is_no_chunk_behind_the_last_one_and_no_sound_where_none_is_planned() {
     planned
         .renditions
         .retain(|rendition| matches!(rendition, streams::plan::Rendition::Video(_)));
-    assert_eq!(tracks(&planned, &input(), Options::default(), &Choice::default()), None);
+    assert_eq!(
+        tracks(&planned, &input(), Options::default(), &Choice::default()),
+        None
+    );
 }
 
 #[test]
@@ -186,7 +226,8 @@ fn all_sound_is_one_command() {
     );
 }
 
-/// The plan with six channels in its first track, which are kept beside stereo, a mono second track, subtitles and a cover.
+/// The plan with six channels in its first track, which are kept beside stereo, a mono second
+/// track, subtitles and a cover.
 fn rich() -> streams::plan::Planned {
     use streams::plan::{Rendition, SourceChannels};
     let mut planned = planned();
@@ -201,7 +242,8 @@ fn rich() -> streams::plan::Planned {
     let mut first = planned.audios().next().unwrap().clone();
     first.source_channels = SourceChannels::Guessed("5.1".to_owned());
     let mut surround = first.clone();
-    (surround.name, surround.channels, surround.bitrate) = ("surround-0".parse().unwrap(), 6, 384_000);
+    (surround.name, surround.channels, surround.bitrate) =
+        ("surround-0".parse().unwrap(), 6, 384_000);
     planned.renditions[2] = Rendition::Audio(first);
     planned.renditions.push(Rendition::Audio(surround));
 
@@ -239,7 +281,9 @@ fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
         }
     }
 
-    let args = uniform(&planned, &input(), Options::default()).unwrap().join(" ");
+    let args = uniform(&planned, &input(), Options::default())
+        .unwrap()
+        .join(" ");
     assert!(
         args.ends_with(
             "-filter_complex [0:0]aresample=48000:async=1000:flags=+res,aformat=sample_fmts=flt:channel_layouts=5.1[u0];\
@@ -256,7 +300,10 @@ fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
     let args = tracks(&planned, &input(), Options::default(), &Choice::default())
         .unwrap()
         .join(" ");
-    assert!(args.contains("-format_whitelist nut -i file:uniform.nut"), "{args}");
+    assert!(
+        args.contains("-format_whitelist nut -i file:uniform.nut"),
+        "{args}"
+    );
     assert!(
         args.contains("[1:0]asetpts=round(PTS-((5/2)+3600)/TB),asplit=2[t0_0][t0_1]"),
         "{args}"
@@ -284,7 +331,10 @@ fn a_second_run_makes_sound_alone() {
     let mut planned = rich();
     planned.renditions.clear();
     assert!(tracks(&planned, &input(), Options::default(), &Choice::default()).is_some());
-    assert_eq!(tracks(&planned, &input(), Options::default(), &choice), None);
+    assert_eq!(
+        tracks(&planned, &input(), Options::default(), &choice),
+        None
+    );
 }
 
 #[test]
@@ -329,7 +379,10 @@ fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
             .into_iter()
             .map(|filter| format!(",{filter}"));
         let upload: String = upload.collect();
-        text += &format!("{device}|{upload}|{}\n", encoder::args(&rendition).join(" "));
+        text += &format!(
+            "{device}|{upload}|{}\n",
+            encoder::args(&rendition).join(" ")
+        );
     }
 
     let golden = include_str!("../../tests/golden/encoders.argv");
@@ -339,7 +392,8 @@ fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
 #[test]
 fn a_turned_transparent_source_in_wide_colours_is_turned_laid_on_black_and_converted() {
     let mut planned = planned();
-    planned.source.tracks = serde_json::from_str(r#"[{"index": 1, "kind": "video", "codec": "vp9"}]"#).unwrap();
+    planned.source.tracks =
+        serde_json::from_str(r#"[{"index": 1, "kind": "video", "codec": "vp9"}]"#).unwrap();
     planned.video.as_mut().unwrap().picture = Picture {
         flatten: true,
         color: SourceColor {

@@ -1,4 +1,5 @@
-//! The output options of one rendition: fragmented MP4 on the timeline of the whole rendition, one file for each segment.
+//! The output options of one rendition: fragmented MP4 on the timeline of the whole rendition, one
+//! file for each segment.
 
 use streams::{Rational, RenditionName};
 
@@ -13,23 +14,26 @@ pub(super) struct Hls<'a> {
     pub(super) segment: Rational,
     /// Number of the first segment.
     pub(super) first_segment: u32,
-    /// Time of the first frame on the rendition's timeline, in seconds; nothing for runs that begin at zero.
+    /// Time of the first frame on the rendition's timeline, in seconds; nothing for runs that begin
+    /// at zero.
     pub(super) offset: Option<Rational>,
     /// Sequence number of the first fragment, so that numbers rise over chunks.
     pub(super) first_fragment: u64,
 }
 
 impl Hls<'_> {
-    /// The options. A cut that is due a microsecond after its key frame is made at the next one, so the segment length is rounded
-    /// down. `frag_discont` keeps true decode times where the muxer would begin at zero; the edit list it writes by default is the
-    /// same in every chunk; `temp_file` renames finished segments into place.
+    /// The options. A cut that is due a microsecond after its key frame is made at the next one, so
+    /// the segment length is rounded down. `frag_discont` keeps true decode times where the muxer
+    /// would begin at zero; the edit list it writes by default is the same in every chunk;
+    /// `temp_file` renames finished segments into place.
     pub(super) fn args(&self) -> Vec<String> {
         let mut args = words("-map_metadata -1 -map_chapters -1 -fflags +bitexact");
         if let Some(offset) = self.offset {
             args.extend(["-output_ts_offset".to_owned(), nearest(offset)]);
         }
 
-        // Times have to stay as they are: ffmpeg would shift an output whose first decode time is negative.
+        // Times have to stay as they are: ffmpeg would shift an output whose first decode time is
+        // negative.
         args.extend(words(
             "-avoid_negative_ts disabled -f hls -hls_segment_type fmp4 -hls_playlist_type vod",
         ));

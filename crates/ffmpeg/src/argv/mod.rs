@@ -1,9 +1,10 @@
 //! The command lines of ffmpeg, as values: a plan in, arguments out, no I/O.
 //!
-//! Output is CMAF, cut by ffmpeg's HLS muxer into `<rendition>/init.mp4` and `<rendition>/<n>.m4s` below the folder ffmpeg runs in,
-//! `n` being the number of the segment in the whole rendition. A segment is written under another name first: one that is visible is
-//! complete. The init segment is complete as soon as a segment is visible. ffmpeg makes no folders: the caller does, one for each
-//! rendition. The playlists it writes beside the segments know one chunk only and are ignored.
+//! Output is CMAF, cut by ffmpeg's HLS muxer into `<rendition>/init.mp4` and `<rendition>/<n>.m4s`
+//! below the folder ffmpeg runs in, `n` being the number of the segment in the whole rendition. A
+//! segment is written under another name first: one that is visible is complete. The init segment
+//! is complete as soon as a segment is visible. ffmpeg makes no folders: the caller does, one for
+//! each rendition. The playlists it writes beside the segments know one chunk only and are ignored.
 
 mod cover;
 mod encoder;
@@ -53,7 +54,8 @@ pub struct Options {
     pub entry: Entry,
 }
 
-/// Where a chunk enters the source. What is called a key frame there may be none: then nothing can be shown for a while behind it.
+/// Where a chunk enters the source. What is called a key frame there may be none: then nothing can
+/// be shown for a while behind it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Entry {
     /// At the key frame before the chunk, or as much earlier as is planned.
@@ -85,7 +87,8 @@ impl Options {
     }
 }
 
-/// What every run begins with: no questions, warnings only, and progress where [`super::process`] reads it.
+/// What every run begins with: no questions, warnings only, and progress where [`super::process`]
+/// reads it.
 fn preamble() -> Vec<String> {
     words("-hide_banner -nostdin -y -v warning -progress pipe:1 -nostats")
 }

@@ -1,14 +1,18 @@
-//! Filters that make the source's picture what the output is: upright, progressive, square pixels, BT.709 in limited range, tagged so.
+//! Filters that make the source's picture what the output is: upright, progressive, square pixels,
+//! BT.709 in limited range, tagged so.
 
 use streams::Rational;
-use streams::plan::{FieldOrder, Matrix, Picture, Primaries, Source, SourceColor, Transfer, VideoPlan, VideoRendition};
+use streams::plan::{
+    FieldOrder, Matrix, Picture, Primaries, Source, SourceColor, Transfer, VideoPlan,
+    VideoRendition,
+};
 
 use super::filter::Filter;
 use super::words;
 
-/// The options of the input itself. We turn pictures ourselves, since a display matrix need not be a quarter
-/// turn; the graph is not made again where the source changes its size on the way, since that would forget
-/// which frame is next; and only libvpx's own decoders know of transparency.
+/// The options of the input itself. We turn pictures ourselves, since a display matrix need not be
+/// a quarter turn; the graph is not made again where the source changes its size on the way, since
+/// that would forget which frame is next; and only libvpx's own decoders know of transparency.
 pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
     let mut args = words("-noautorotate -reinit_filter 0");
 
@@ -28,8 +32,9 @@ pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
     args
 }
 
-/// What is done on the source's own frames, before they are counted: all are fitted into the planned size and shape (which costs nothing
-/// where they have it), fields become frames, and the picture is turned upright.
+/// What is done on the source's own frames, before they are counted: all are fitted into the
+/// planned size and shape (which costs nothing where they have it), fields become frames, and the
+/// picture is turned upright.
 pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
     let mut filters = Vec::new();
     // Newer versions scale nothing that is tagged with a matrix they do not know.
@@ -42,7 +47,11 @@ pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
     }
 
     if picture.deinterlace {
-        let mode = if picture.field_rate { "send_field" } else { "send_frame" };
+        let mode = if picture.field_rate {
+            "send_field"
+        } else {
+            "send_frame"
+        };
         let parity = match picture.field_order {
             FieldOrder::Flagged => "auto",
             FieldOrder::Top => "tff",
@@ -56,11 +65,13 @@ pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
         );
     }
 
-    // Newer versions would carry the source's display matrix on to the output, where it would turn the picture once more.
+    // Newer versions would carry the source's display matrix on to the output, where it would turn
+    // the picture once more.
     filters.extend(turned(picture));
     filters.push(without_side_data("DISPLAYMATRIX"));
 
-    // Some encoders write the captions that come with frames into the stream, others do not, and their defaults change.
+    // Some encoders write the captions that come with frames into the stream, others do not, and
+    // their defaults change.
     if !picture.captions {
         filters.push(without_side_data("A53_CC"));
     }
@@ -69,25 +80,32 @@ pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
 }
 
 fn without_side_data(kind: &str) -> Filter {
-    Filter::new("sidedata").arg("mode", "delete").arg("type", kind)
+    Filter::new("sidedata")
+        .arg("mode", "delete")
+        .arg("type", kind)
 }
 
-/// Makes pictures as large as they can be within the planned ones, in their own shape, and puts bars beside
-/// them. The size is computed again for each frame, since the filter graph is not made again when a source
-/// changes on its way.
+/// Makes pictures as large as they can be within the planned ones, in their own shape, and puts
+/// bars beside them. The size is computed again for each frame, since the filter graph is not made
+/// again when a source changes on its way.
 fn fitted(picture: Picture) -> Vec<Filter> {
     let (width, height) = (picture.width, picture.height);
     let believed = picture.pixel_aspect.unwrap_or(Rational::whole(1));
 
-    // Width over height as shown; the share by which a shape may be off before bars are put beside it: those of a pixel or two are none.
+    // Width over height as shown; the share by which a shape may be off before bars are put beside
+    // it: those of a pixel or two are none.
     let off = 0.01_f64.max(4.0 / f64::from(width.min(height)));
     let (least, most) = (1.0 - off, 1.0 + off);
 
     let stored = Rational::new(width.into(), height.into()).unwrap_or(believed);
     let shown = stored.checked_mul(believed).unwrap_or(stored);
     let aspect = format!("({}/{})", shown.num(), shown.den());
-    let narrow = format!("if(gte(dar,{aspect}*{least:.2}),{width},min({width},2*round({width}*dar/{aspect}/2)))");
-    let flat = format!("if(lte(dar,{aspect}*{most:.2}),{height},min({height},2*round({height}*{aspect}/dar/2)))");
+    let narrow = format!(
+        "if(gte(dar,{aspect}*{least:.2}),{width},min({width},2*round({width}*dar/{aspect}/2)))"
+    );
+    let flat = format!(
+        "if(lte(dar,{aspect}*{most:.2}),{height},min({height},2*round({height}*{aspect}/dar/2)))"
+    );
 
     let scale = Filter::new("scale")
         .arg("w", narrow)
@@ -101,7 +119,10 @@ fn fitted(picture: Picture) -> Vec<Filter> {
         .value(-1)
         .arg("eval", "frame");
 
-    let square = picture.pixel_aspect.is_none().then(|| Filter::new("setsar").value(1));
+    let square = picture
+        .pixel_aspect
+        .is_none()
+        .then(|| Filter::new("setsar").value(1));
     square.into_iter().chain([scale, bars]).collect()
 }
 
@@ -119,8 +140,9 @@ fn turned(picture: Picture) -> Vec<Filter> {
     }
 }
 
-/// What is done on the grid's frames, before they are split into rungs: the transparent are laid on black, and colours that the output
-/// does not have are mapped to those it has, in the size of the top rung `top`.
+/// What is done on the grid's frames, before they are split into rungs: the transparent are laid on
+/// black, and colours that the output does not have are mapped to those it has, in the size of the
+/// top rung `top`.
 pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> Vec<Filter> {
     let mut filters = Vec::new();
     if picture.flatten {
@@ -139,8 +161,9 @@ pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> Vec<Filter>
     filters
 }
 
-/// Scales to the size of `top` and converts. Frames are tagged with what was decided first, since the converter refuses those of
-/// which a tag is missing; and they are even and YUV by then, which it wants as well.
+/// Scales to the size of `top` and converts. Frames are tagged with what was decided first, since
+/// the converter refuses those of which a tag is missing; and they are even and YUV by then, which
+/// it wants as well.
 fn converted(color: SourceColor, top: &VideoRendition) -> Vec<Filter> {
     // A matrix the scaler does not know is that of pictures in YUV, which it need not touch.
     let scaler = scaler_name(color.matrix).unwrap_or("bt709");
@@ -161,7 +184,9 @@ fn converted(color: SourceColor, top: &VideoRendition) -> Vec<Filter> {
             zscale().arg("t", "linear").arg("npl", 100),
             Filter::new("format").value("gbrpf32le"),
             zscale().arg("p", "bt709"),
-            Filter::new("tonemap").arg("tonemap", "hable").arg("desat", 0),
+            Filter::new("tonemap")
+                .arg("tonemap", "hable")
+                .arg("desat", 0),
             zscale().arg("t", "bt709").arg("m", "bt709").arg("r", "tv"),
         ]);
     } else {
@@ -257,7 +282,8 @@ pub(super) fn matrix(picture: Picture) -> &'static str {
     kept.unwrap_or("bt709")
 }
 
-/// From the grid's frames to those of a rung. `setparams` tags frames, which all versions of ffmpeg pass on to the encoder.
+/// From the grid's frames to those of a rung. `setparams` tags frames, which all versions of ffmpeg
+/// pass on to the encoder.
 pub(super) fn rung(picture: Picture, rendition: &VideoRendition) -> [Filter; 4] {
     [
         scale(rendition, matrix(picture), "bt709"),

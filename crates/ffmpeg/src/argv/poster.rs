@@ -1,7 +1,8 @@
-//! The poster: a few frames of a chunk, of which the best one is kept, without another pass over the source.
+//! The poster: a few frames of a chunk, of which the best one is kept, without another pass over
+//! the source.
 //!
-//! They leave ffmpeg as raw pictures: no codec is between the encode of a chunk and its success, and whoever
-//! looks at them sees what the viewer will.
+//! They leave ffmpeg as raw pictures: no codec is between the encode of a chunk and its success,
+//! and whoever looks at them sees what the viewer will.
 
 use media::ladder::size::Size;
 use media::ladder::storyboard::fitted;
@@ -11,7 +12,8 @@ use super::filter::Chain;
 use super::picture::matrix;
 use super::raw;
 
-/// The file the pictures are written to, one after the other, in the folder ffmpeg runs in: red, green and blue of each pixel.
+/// The file the pictures are written to, one after the other, in the folder ffmpeg runs in: red,
+/// green and blue of each pixel.
 pub const POSTER: &str = "poster.rgb";
 
 /// The label of the grid's frames for the poster.
@@ -20,20 +22,22 @@ pub(super) const FRAMES: &str = "sp";
 /// Longest side of the poster, in pixels.
 const LONGEST: u32 = 1280;
 
-/// Frames at the beginning of a chunk, of which the best makes the poster; the ones after them are for chunks that begin black.
+/// Frames at the beginning of a chunk, of which the best makes the poster; the ones after them are
+/// for chunks that begin black.
 pub const NEAR: u64 = 8;
 
 /// Seconds those frames are spread over.
 const SPREAD: f64 = 12.0;
 
-/// Whether chunk `k` offers pictures for the poster: the first one, and, for videos that begin black, ones that lie further and further
-/// away. So the longest video has eleven of them.
+/// Whether chunk `k` offers pictures for the poster: the first one, and, for videos that begin
+/// black, ones that lie further and further away. So the longest video has eleven of them.
 #[must_use]
 pub const fn has_poster(chunk: u32) -> bool {
     chunk == 0 || chunk.is_power_of_two()
 }
 
-/// The size of the poster: that of the top rendition, unless that is larger than posters need to be.
+/// The size of the poster: that of the top rendition, unless that is larger than posters need to
+/// be.
 #[must_use]
 pub fn poster_size(planned: &Planned) -> Option<Size> {
     let top = planned.videos().next()?;
@@ -59,12 +63,14 @@ pub(super) fn args() -> Vec<String> {
     raw::output("poster", POSTER)
 }
 
-/// The frames to look at: some at the beginning, where posters should come from, and in long chunks ones further and further away.
-/// The first one is there even where a video ends two frames earlier than planned.
+/// The frames to look at: some at the beginning, where posters should come from, and in long chunks
+/// ones further and further away. The first one is there even where a video ends two frames earlier
+/// than planned.
 fn chosen(rate: f64, frames: u64) -> Vec<u64> {
     let spread = ((rate * SPREAD).round().max(1.0) as u64).min(frames).max(1);
     let near = (0..NEAR).map(|i| spread * (2 * i + 1) / (2 * NEAR));
-    let far = std::iter::successors(Some(spread * 2), |n| n.checked_mul(2)).take_while(|n| n + 2 < frames);
+    let far = std::iter::successors(Some(spread * 2), |n| n.checked_mul(2))
+        .take_while(|n| n + 2 < frames);
     let mut chosen: Vec<u64> = near.chain(far).collect();
     chosen.dedup();
     chosen

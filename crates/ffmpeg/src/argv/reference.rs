@@ -1,7 +1,9 @@
-//! Samples: the frames and the sound an encoder is given, kept beside what it makes of them, so that the two can be compared.
+//! Samples: the frames and the sound an encoder is given, kept beside what it makes of them, so
+//! that the two can be compared.
 //!
-//! References come out of the run that encodes, never from another pass over the source: every rung's chain is tapped where it
-//! enters the encoder. What was made is decoded by a small run of its own from bytes that were read back.
+//! References come out of the run that encodes, never from another pass over the source: every
+//! rung's chain is tapped where it enters the encoder. What was made is decoded by a small run of
+//! its own from bytes that were read back.
 
 use std::path::Path;
 
@@ -12,10 +14,12 @@ use super::filter::{Chain, Filter, Graph};
 use super::{preamble, raw, words};
 use crate::input::Input;
 
-/// The file a rendition's reference frames are written to, in the rendition's folder: planes of luma, one after the other.
+/// The file a rendition's reference frames are written to, in the rendition's folder: planes of
+/// luma, one after the other.
 pub const REFERENCE: &str = "reference.gray";
 
-/// The file a rendition's reference levels are written to, in the rendition's folder: ffmpeg's frame metadata as text.
+/// The file a rendition's reference levels are written to, in the rendition's folder: ffmpeg's
+/// frame metadata as text.
 pub const LEVELS: &str = "reference.levels";
 
 /// Frames that are compared over the whole output, at least, where it has so many.
@@ -37,10 +41,11 @@ pub struct Sample {
     pub frame: u64,
 }
 
-/// The frames of chunk `chunk` of a rendition that are compared, in order; none where the plan has no such chunk.
+/// The frames of chunk `chunk` of a rendition that are compared, in order; none where the plan has
+/// no such chunk.
 ///
-/// They lie in the first half second of their segments, since everything before them has to be decoded, and in as many segments as
-/// there are frames to compare.
+/// They lie in the first half second of their segments, since everything before them has to be
+/// decoded, and in as many segments as there are frames to compare.
 #[must_use]
 pub fn frames(planned: &Planned, rendition: &VideoRendition, chunk: u32) -> Vec<Sample> {
     let Some(bounds) = planned
@@ -90,7 +95,12 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(planned: &Planned, video: &VideoPlan, rendition: &VideoRendition, chunk: u32) -> Option<Self> {
+    fn of(
+        planned: &Planned,
+        video: &VideoPlan,
+        rendition: &VideoRendition,
+        chunk: u32,
+    ) -> Option<Self> {
         let (first, end) = video.chunk_frames(chunk)?;
 
         // The last chunk may end two frames early.
@@ -101,7 +111,9 @@ impl Bounds {
         };
 
         let per_segment = u64::from(rendition.segment_frames).max(1);
-        let step = u64::from(video.segment_frames).checked_div(per_segment)?.max(1);
+        let step = u64::from(video.segment_frames)
+            .checked_div(per_segment)?
+            .max(1);
 
         Some(Self {
             chunks: video.chunks.len().max(1),
@@ -114,7 +126,8 @@ impl Bounds {
         })
     }
 
-    /// Segments of the chunk. Frames behind the last one of the video belong to it, and are not looked at.
+    /// Segments of the chunk. Frames behind the last one of the video belong to it, and are not
+    /// looked at.
     fn segments(&self) -> usize {
         let there = self.frames.div_ceil(self.per_segment);
         let planned = self.end.saturating_sub(self.segment).max(1);
@@ -139,9 +152,16 @@ fn spread(count: usize, all: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| (2 * i + 1) * all / (2 * count))
 }
 
-/// Ends the chain of rung `i`: its frames go on to the encoder as `v<i>`, the luma of the samples goes to
-/// `r<i>`. `upload` comes between them and the encoder, where that runs on a device of its own.
-pub(super) fn tap(graph: &mut Graph, rung: Chain, i: usize, samples: &[Sample], upload: Vec<Filter>) {
+/// Ends the chain of rung `i`: its frames go on to the encoder as `v<i>`, the luma of the samples
+/// goes to `r<i>`. `upload` comes between them and the encoder, where that runs on a device of its
+/// own.
+pub(super) fn tap(
+    graph: &mut Graph,
+    rung: Chain,
+    i: usize,
+    samples: &[Sample],
+    upload: Vec<Filter>,
+) {
     let (encoded, tapped) = (format!("v{i}"), format!("t{i}"));
     if upload.is_empty() {
         graph.push(rung.split("split", &[encoded, tapped.clone()]));
@@ -169,20 +189,31 @@ pub(super) fn args(i: usize, rendition: &VideoRendition) -> Vec<String> {
 
 /// Only the frames with these numbers, only their luma.
 fn picked(numbers: impl Iterator<Item = u64>) -> [Filter; 2] {
-    [raw::select(numbers), Filter::new("extractplanes").value("y")]
+    [
+        raw::select(numbers),
+        Filter::new("extractplanes").value("y"),
+    ]
 }
 
-/// Ends the chain of an audio rendition: its samples go on to the encoder under the rendition's name, their levels into a file.
+/// Ends the chain of an audio rendition: its samples go on to the encoder under the rendition's
+/// name, their levels into a file.
 pub(super) fn listen(graph: &mut Graph, chain: Chain, rendition: &AudioRendition) {
     let name = &rendition.name;
     let (encoded, heard) = (format!("on_{name}"), format!("heard_{name}"));
     graph.push(chain.split("asplit", &[encoded.clone(), heard.clone()]));
     graph.push(
         Chain::of_label(heard)
-            .then_all(levels(&format!("{name}/{LEVELS}"), Hearing::of(rendition, 0)))
+            .then_all(levels(
+                &format!("{name}/{LEVELS}"),
+                Hearing::of(rendition, 0),
+            ))
             .then(Filter::new("anullsink")),
     );
-    graph.push(Chain::of_label(encoded).then(Filter::new("anull")).output(name));
+    graph.push(
+        Chain::of_label(encoded)
+            .then(Filter::new("anull"))
+            .output(name),
+    );
 }
 
 /// How sound is measured: the same on both sides, or they cannot be compared.
@@ -190,7 +221,8 @@ pub(super) fn listen(graph: &mut Graph, chain: Chain, rendition: &AudioRendition
 pub struct Hearing {
     /// Samples per second of the sound.
     sample_rate: u32,
-    /// Samples of a block, once there are so few samples a second as hold the measured band: as many as the band has Hz.
+    /// Samples of a block, once there are so few samples a second as hold the measured band: as
+    /// many as the band has Hz.
     block: u32,
     /// Number of the block the measurement begins with.
     first: u32,
@@ -214,8 +246,9 @@ impl Hearing {
     }
 }
 
-/// Peak and mean level of every block, printed as metadata into `file`. Blocks lie where the timeline has them, wherever the sound begins:
-/// the resampler cuts what lies before the first one, and fills it up where sound begins later, counting in samples of its input.
+/// Peak and mean level of every block, printed as metadata into `file`. Blocks lie where the
+/// timeline has them, wherever the sound begins: the resampler cuts what lies before the first one,
+/// and fills it up where sound begins later, counting in samples of its input.
 fn levels(file: &str, hearing: Hearing) -> [Filter; 4] {
     let Hearing {
         sample_rate,
@@ -234,7 +267,9 @@ fn levels(file: &str, hearing: Hearing) -> [Filter; 4] {
             .arg("reset", 1)
             .arg("measure_perchannel", "none")
             .arg("measure_overall", "Peak_level+RMS_level"),
-        Filter::new("ametadata").arg("mode", "print").arg("file", file),
+        Filter::new("ametadata")
+            .arg("mode", "print")
+            .arg("file", file),
     ]
 }
 
@@ -282,7 +317,11 @@ pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
             }
             Look::Levels(hearing) => {
                 args.extend(words(&format!("-map {i}:a:0 -filter:a")));
-                args.push(Chain::default().then_all(levels(output, *hearing)).to_string());
+                args.push(
+                    Chain::default()
+                        .then_all(levels(output, *hearing))
+                        .to_string(),
+                );
                 args.extend(words("-f null -"));
             }
         }
@@ -293,10 +332,13 @@ pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
 
 /// The frames that are compared of every rung.
 pub(super) fn of_rungs(planned: &Planned, chunk: u32) -> Vec<Vec<Sample>> {
-    let rungs = planned.renditions.iter().filter_map(|rendition| match rendition {
-        Rendition::Video(video) => Some(frames(planned, video, chunk)),
-        Rendition::Audio(_) => None,
-    });
+    let rungs = planned
+        .renditions
+        .iter()
+        .filter_map(|rendition| match rendition {
+            Rendition::Video(video) => Some(frames(planned, video, chunk)),
+            Rendition::Audio(_) => None,
+        });
     rungs.collect()
 }
 
@@ -306,7 +348,8 @@ mod tests {
     use proptest::prelude::*;
     use streams::testing::planned;
 
-    /// The test plan with `frames` frames in `chunks` chunks of `per_chunk` segments each, `per_segment` frames to a segment.
+    /// The test plan with `frames` frames in `chunks` chunks of `per_chunk` segments each,
+    /// `per_segment` frames to a segment.
     fn video(frames: u64, per_segment: u32, per_chunk: u32) -> Planned {
         let mut planned = planned();
         let video = planned.video.as_mut().unwrap();
@@ -329,7 +372,12 @@ mod tests {
 
     #[test]
     fn a_clip_of_one_chunk_has_eight_samples_and_a_long_video_two_in_each_chunk() {
-        let count = |planned: &Planned, chunk| of_rungs(planned, chunk).iter().map(Vec::len).collect::<Vec<_>>();
+        let count = |planned: &Planned, chunk| {
+            of_rungs(planned, chunk)
+                .iter()
+                .map(Vec::len)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(count(&video(300, 100, 3), 0), [8, 8]);
         assert_eq!(count(&video(30_000, 100, 3), 7), [2, 2]);
         assert_eq!(count(&video(1, 100, 3), 0), [1, 1]);

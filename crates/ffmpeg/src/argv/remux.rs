@@ -11,8 +11,8 @@ use crate::input::Input;
 /// The file the copy is written to, in the folder ffmpeg runs in.
 pub const COPY: &str = "source.mkv";
 
-/// The streams that are copied, in the order they have in the copy, by ffmpeg's letters for their kinds; subtitles last, since they may be left
-/// out.
+/// The streams that are copied, in the order they have in the copy, by ffmpeg's letters for their
+/// kinds; subtitles last, since they may be left out.
 #[must_use]
 pub fn copied_streams(probe: &Probe) -> [(&'static str, Vec<&Stream>); 3] {
     let of_kind = |is_wanted: fn(&Content) -> bool| -> Vec<&Stream> {
@@ -25,23 +25,28 @@ pub fn copied_streams(probe: &Probe) -> [(&'static str, Vec<&Stream>); 3] {
     [
         ("v", of_kind(|content| matches!(content, Content::Video(_)))),
         ("a", of_kind(|content| matches!(content, Content::Audio(_)))),
-        ("s", of_kind(|content| matches!(content, Content::Subtitle { .. }))),
+        (
+            "s",
+            of_kind(|content| matches!(content, Content::Subtitle { .. })),
+        ),
     ]
 }
 
-/// The channels of sound that must be decoded to one form to be copied; nothing for all else. Matroska has one place for what AAC says of all
-/// packets of a track; other codecs say it in each.
+/// The channels of sound that must be decoded to one form to be copied; nothing for all else.
+/// Matroska has one place for what AAC says of all packets of a track; other codecs say it in each.
 #[must_use]
 pub fn decoded_channels(stream: &Stream) -> Option<u32> {
     match &stream.content {
-        Content::Audio(audio) if audio.changes && stream.codec.starts_with("aac") => Some(audio.channels),
+        Content::Audio(audio) if audio.changes && stream.codec.starts_with("aac") => {
+            Some(audio.channels)
+        }
         _ => None,
     }
 }
 
-/// The arguments that copy the video and the sound of `input` that can be decoded, and its subtitles where
-/// `subtitles` says so, since Matroska does not take every kind. Where the clock of the source begins again
-/// or jumps, the copy goes on. Equal sources give equal bytes.
+/// The arguments that copy the video and the sound of `input` that can be decoded, and its
+/// subtitles where `subtitles` says so, since Matroska does not take every kind. Where the clock of
+/// the source begins again or jumps, the copy goes on. Equal sources give equal bytes.
 #[must_use]
 pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     let kinds = copied_streams(probe);
@@ -51,14 +56,15 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
         .flat_map(|(_, streams)| streams)
         .any(|stream| decoded_channels(stream).is_some());
 
-    // Packets that are encoded again are other ones than those that shifts count: then the clock is left to
-    // ffmpeg's own repair, which is about as good for transport and programme streams.
+    // Packets that are encoded again are other ones than those that shifts count: then the clock is
+    // left to ffmpeg's own repair, which is about as good for transport and programme streams.
     let repair = probe.clock_repair.as_ref();
     let repair_by_shifts = repair.filter(|_| !decodes);
 
     let mut args = preamble();
     args.extend(words("-fflags +genpts"));
-    // Without `-copyts` ffmpeg repairs jumps of the clock by itself, which is wanted only where no shifts do.
+    // Without `-copyts` ffmpeg repairs jumps of the clock by itself, which is wanted only where no
+    // shifts do.
     if repair.is_none() || repair_by_shifts.is_some() {
         args.push("-copyts".to_owned());
     }
@@ -72,14 +78,21 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     for (k, stream) in kinds[1].1.iter().enumerate() {
         if let Some(channels) = decoded_channels(stream) {
             // Frames so short that next to nothing is lost of the one in the making at a change.
-            args.extend(words(&format!("-c:a:{k} flac -frame_size:a:{k} 1024 -filter:a:{k}")));
-            args.push(Chain::default().then_all(one_form(channels, "s16")).to_string());
+            args.extend(words(&format!(
+                "-c:a:{k} flac -frame_size:a:{k} 1024 -filter:a:{k}"
+            )));
+            args.push(
+                Chain::default()
+                    .then_all(one_form(channels, "s16"))
+                    .to_string(),
+            );
         }
     }
 
     args.extend(words("-fflags +bitexact"));
     if let Some(repair) = repair_by_shifts {
-        // Some versions filter packets in milliseconds, as Matroska counts, and call them by the source's unit unless this is said.
+        // Some versions filter packets in milliseconds, as Matroska counts, and call them by the
+        // source's unit unless this is said.
         args.extend(words("-time_base 1/1000"));
         for (kind, streams) in kinds {
             for (n, stream) in streams.iter().enumerate() {
@@ -98,11 +111,15 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
 /// Shifts in one bitstream filter: ffmpeg refuses expressions of a hundred terms.
 const SHIFTS_PER_FILTER: usize = 64;
 
-/// The bitstream filters that move the time stamps of a stream, from certain packets on; one goes on from what the one before it made.
+/// The bitstream filters that move the time stamps of a stream, from certain packets on; one goes
+/// on from what the one before it made.
 fn shift_times(shifts: &[ClockShift]) -> Chain {
     let filters = shifts.chunks(SHIFTS_PER_FILTER).map(|shifts| {
         let terms = shifts.iter().map(|shift| {
-            #[expect(clippy::cast_precision_loss, reason = "days in microseconds stay far below 2^52")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "days in microseconds stay far below 2^52"
+            )]
             let seconds = shift.micros as f64 / 1e6;
             format!("+gte(N,{})*round({seconds}/TB)", shift.packet)
         });

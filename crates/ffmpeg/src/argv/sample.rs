@@ -15,16 +15,19 @@ pub const FRAMES: u32 = 8;
 /// Frames from one compared frame to the next.
 const COMPARED: u32 = 3;
 
-/// The file the likeness of rung `i` to the next lower one is written to, as ffmpeg's ssim filter writes it.
+/// The file the likeness of rung `i` to the next lower one is written to, as ffmpeg's ssim filter
+/// writes it.
 #[must_use]
 pub fn likeness_file(i: usize) -> String {
     format!("likeness-{i}")
 }
 
-/// The arguments that sample `video` from `input` at `times`, in seconds from the start of the container. Each window begins with the
-/// key frame at or before its time, so that nothing is decoded in vain, and is one group of pictures of its own.
+/// The arguments that sample `video` from `input` at `times`, in seconds from the start of the
+/// container. Each window begins with the key frame at or before its time, so that nothing is
+/// decoded in vain, and is one group of pictures of its own.
 ///
-/// The preset is the fastest that has the tools the real ones have; the processor time it took is the last line of the log.
+/// The preset is the fastest that has the tools the real ones have; the processor time it took is
+/// the last line of the log.
 #[must_use]
 pub fn sample(
     source: &Source,
@@ -36,7 +39,8 @@ pub fn sample(
     let mut args = words("-hide_banner -nostdin -y -v info -benchmark -progress pipe:1 -nostats");
 
     for time in times {
-        // So few pictures are decoded no sooner by more threads, which would take memory for each window.
+        // So few pictures are decoded no sooner by more threads, which would take memory for each
+        // window.
         args.extend(words("-noaccurate_seek -threads 1 -ss"));
         args.push(format!("{time:.6}"));
         args.extend(picture::input_options(source, video));
@@ -55,21 +59,30 @@ pub fn sample(
     }
 
     args.extend(words(&format!("-f framecrc {SIZES}")));
-    // A label that is mapped nowhere is an error, so the comparisons end in an output that keeps nothing.
+    // A label that is mapped nowhere is an error, so the comparisons end in an output that keeps
+    // nothing.
     for i in 0..rungs.len().saturating_sub(1) {
         args.extend(words(&format!("-map [l{i}] -f null -")));
     }
     args
 }
 
-/// The factors of other encoders are on other scales: there the sample tells what an H.264 encode of usual quality would need.
+/// The factors of other encoders are on other scales: there the sample tells what an H.264 encode
+/// of usual quality would need.
 fn crf(rung: &VideoRendition) -> f64 {
-    if rung.encoder == "libx264" { rung.crf } else { 22.0 }
+    if rung.encoder == "libx264" {
+        rung.crf
+    } else {
+        22.0
+    }
 }
 
-/// Windows, one after the other, to the labels `v<i>` of the rungs and `l<i>` of the comparisons of a rung with the next lower one.
+/// Windows, one after the other, to the labels `v<i>` of the rungs and `l<i>` of the comparisons of
+/// a rung with the next lower one.
 fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph {
-    let labels = |name: &str, count: usize| -> Vec<String> { (0..count).map(|i| format!("{name}{i}")).collect() };
+    let labels = |name: &str, count: usize| -> Vec<String> {
+        (0..count).map(|i| format!("{name}{i}")).collect()
+    };
     let mut graph = Graph::default();
 
     for (i, window) in labels("w", windows).iter().enumerate() {
@@ -112,7 +125,8 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph 
     graph
 }
 
-/// Compares some frames of rung `i`, whose size is that of `higher`, with those of the next lower one.
+/// Compares some frames of rung `i`, whose size is that of `higher`, with those of the next lower
+/// one.
 fn compare(graph: &mut Graph, i: usize, higher: &VideoRendition) {
     let some = || Filter::new("framestep").value(COMPARED);
     let enlarge = Filter::new("scale")
@@ -129,5 +143,9 @@ fn compare(graph: &mut Graph, i: usize, higher: &VideoRendition) {
             .then(enlarge)
             .output(&below),
     );
-    graph.push(Chain::of_labels([ours, below]).then(ssim).output(format!("l{i}")));
+    graph.push(
+        Chain::of_labels([ours, below])
+            .then(ssim)
+            .output(format!("l{i}")),
+    );
 }

@@ -8,7 +8,8 @@ pub(super) fn nearest(time: Rational) -> String {
     text((num * 2_000_000 + den).div_euclid(den * 2))
 }
 
-/// Seconds with six decimals, never later than `time`: a seek must not land behind the frame it is for.
+/// Seconds with six decimals, never later than `time`: a seek must not land behind the frame it is
+/// for.
 pub(super) fn not_after(time: Rational) -> String {
     let (num, den) = wide(time);
     text((num * 1_000_000).div_euclid(den))

@@ -5,7 +5,8 @@ use streams::plan::SubtitleRendition;
 
 use super::words;
 
-/// Seconds by which all times in the files are later than on the source's clock, since WebVTT has no negative ones.
+/// Seconds by which all times in the files are later than on the source's clock, since WebVTT has
+/// no negative ones.
 pub const LIFT: u32 = 3600;
 
 /// The file a subtitle rendition is written to, in the folder ffmpeg runs in.

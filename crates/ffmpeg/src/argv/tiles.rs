@@ -1,4 +1,5 @@
-//! The tiles of the storyboard that lie in a chunk: small raw pictures, one after the other, without another pass over the source.
+//! The tiles of the storyboard that lie in a chunk: small raw pictures, one after the other,
+//! without another pass over the source.
 
 use media::ladder::size::Size;
 use streams::plan::{Storyboard, VideoPlan};
@@ -7,7 +8,8 @@ use super::filter::{Chain, Filter};
 use super::picture::matrix;
 use super::raw;
 
-/// The file the tiles are written to, one after the other, in the folder ffmpeg runs in: red, green and blue of each pixel.
+/// The file the tiles are written to, one after the other, in the folder ffmpeg runs in: red, green
+/// and blue of each pixel.
 pub const TILES: &str = "tiles.rgb";
 
 /// The label of the grid's frames for the tiles.
@@ -22,7 +24,8 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// The tiles in the frames `first..end` of the whole video; nothing where none lies there, as in a chunk shorter than the interval.
+    /// The tiles in the frames `first..end` of the whole video; nothing where none lies there, as
+    /// in a chunk shorter than the interval.
     pub(super) fn of(storyboard: Option<Storyboard>, first: u64, end: u64) -> Option<Self> {
         let storyboard = storyboard?;
         let count = u32::try_from(storyboard.tiles_in(first, end).len()).ok()?;
@@ -33,7 +36,8 @@ impl Tiles {
         })
     }
 
-    /// The chain from the label [`FRAMES`]. Frames are chosen by their number in the whole video, and only the chosen ones are scaled.
+    /// The chain from the label [`FRAMES`]. Frames are chosen by their number in the whole video,
+    /// and only the chosen ones are scaled.
     pub(super) fn chain(self, video: &VideoPlan) -> Chain {
         let every = u64::from(self.storyboard.interval_frames.max(1));
         let size = Size {
@@ -42,7 +46,9 @@ impl Tiles {
         };
 
         Chain::of_label(FRAMES)
-            .then(Filter::new("select").value(format!("not(mod(n+{},{every}))", self.first % every)))
+            .then(
+                Filter::new("select").value(format!("not(mod(n+{},{every}))", self.first % every)),
+            )
             .then_all(raw::scaled(size, matrix(video.picture)))
             .output("tiles")
     }

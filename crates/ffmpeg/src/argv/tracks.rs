@@ -1,4 +1,5 @@
-//! All sound of a job in one run, and what else is no video: whole tracks, since joints of separately encoded sound would click.
+//! All sound of a job in one run, and what else is no video: whole tracks, since joints of
+//! separately encoded sound would click.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +23,20 @@ const SHORTEST: u64 = 2048;
 pub struct Choice {
     /// By how many decibels a rendition is made louder; the others stay as they are.
     pub gains: BTreeMap<RenditionName, f64>,
-    /// Whether only sound is made: after a run that broke, which subtitles or the cover may be to blame for.
+    /// Whether only sound is made: after a run that broke, which subtitles or the cover may be to
+    /// blame for.
     pub sound_alone: bool,
 }
 
-/// The arguments that make every audio rendition of the plan from `input`, its subtitles and its cover; nothing when it has none.
+/// The arguments that make every audio rendition of the plan from `input`, its subtitles and its
+/// cover; nothing when it has none.
 #[must_use]
-pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choice) -> Option<Vec<String>> {
+pub fn tracks(
+    planned: &Planned,
+    input: &Input,
+    options: Options,
+    choice: &Choice,
+) -> Option<Vec<String>> {
     let extras = !choice.sound_alone;
 
     let graph = graph(planned, planned.audios(), |graph, chain, rendition| {
@@ -44,7 +52,12 @@ pub fn tracks(planned: &Planned, input: &Input, options: Options, choice: &Choic
         return None;
     }
 
-    let mut args = start(planned, input, options, extras && !planned.subtitles.is_empty());
+    let mut args = start(
+        planned,
+        input,
+        options,
+        extras && !planned.subtitles.is_empty(),
+    );
     args.extend(graph.into_iter().flat_map(|graph| graph.args()));
     for rendition in planned.audios() {
         args.extend(encode(planned, rendition, options));
@@ -63,10 +76,15 @@ pub fn loudness_file(rendition: &RenditionName) -> String {
     format!("loudness-{rendition}.txt")
 }
 
-/// The arguments that measure how loud each audio rendition would be that is to have a certain loudness; nothing when none is.
+/// The arguments that measure how loud each audio rendition would be that is to have a certain
+/// loudness; nothing when none is.
 #[must_use]
 pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Vec<String>> {
-    let measured = || planned.audios().filter(|rendition| rendition.loudness.is_some());
+    let measured = || {
+        planned
+            .audios()
+            .filter(|rendition| rendition.loudness.is_some())
+    };
     let graph = graph(planned, measured(), |graph, chain, rendition| {
         let print = Filter::new("ametadata")
             .arg("mode", "print")
@@ -98,16 +116,16 @@ fn start(planned: &Planned, input: &Input, options: Options, has_subtitles: bool
         args.extend(subtitles::decoding());
     }
 
-    // A change of the sound that no one foresaw ends the run: filters made again would fill from zero and cut
-    // once more.
+    // A change of the sound that no one foresaw ends the run: filters made again would fill from
+    // zero and cut once more.
     args.extend(words("-reinit_filter:a 0"));
     args.extend(input.args());
     args.extend(uniform::input(planned));
     args
 }
 
-/// The filters of some audio renditions of a plan, each track decoded once; nothing when there are none. `finish` ends the chain of a
-/// rendition in the label of its name.
+/// The filters of some audio renditions of a plan, each track decoded once; nothing when there are
+/// none. `finish` ends the chain of a rendition in the label of its name.
 fn graph<'a>(
     planned: &Planned,
     audios: impl Iterator<Item = &'a AudioRendition>,
@@ -126,7 +144,9 @@ fn graph<'a>(
             continue;
         }
 
-        let labels: Vec<String> = (0..renditions.len()).map(|i| format!("t{track}_{i}")).collect();
+        let labels: Vec<String> = (0..renditions.len())
+            .map(|i| format!("t{track}_{i}"))
+            .collect();
         graph.push(head.split("asplit", &labels));
         for (label, rendition) in labels.iter().zip(renditions) {
             finish(&mut graph, Chain::of_label(label), rendition);
@@ -136,9 +156,9 @@ fn graph<'a>(
     (!tracks.is_empty()).then_some(graph)
 }
 
-/// From the first sample behind the encoder's own to the end of the programme: with silence behind the track's end, or cut. The silence is
-/// only as long as is planned, and by what a track may end earlier than its packets tell: sound that was lost before must be missed in the
-/// end.
+/// From the first sample behind the encoder's own to the end of the programme: with silence behind
+/// the track's end, or cut. The silence is only as long as is planned, and by what a track may end
+/// earlier than its packets tell: sound that was lost before must be missed in the end.
 fn length(rendition: &AudioRendition) -> [Filter; 2] {
     let samples = |seconds: f64| (seconds * f64::from(rendition.sample_rate)).round() as u64;
     let silence = samples(rendition.padding() + rendition.tolerance());
@@ -146,7 +166,9 @@ fn length(rendition: &AudioRendition) -> [Filter; 2] {
 
     [
         Filter::new("apad").arg("pad_len", silence),
-        Filter::new("atrim").arg("start_sample", PRIMING).arg("end_sample", end),
+        Filter::new("atrim")
+            .arg("start_sample", PRIMING)
+            .arg("end_sample", end),
     ]
 }
 

@@ -1,8 +1,9 @@
-//! Sound that changes its channels, rate or sample format on the way, decoded to one form before it is encoded.
+//! Sound that changes its channels, rate or sample format on the way, decoded to one form before it
+//! is encoded.
 //!
-//! ffmpeg makes the filters of a run again at each such change. Those of the encode cannot bear it: they fill
-//! from zero and cut off the encoder's priming, once. The filters of this run have no such state, and the
-//! sound keeps the times of the source.
+//! ffmpeg makes the filters of a run again at each such change. Those of the encode cannot bear it:
+//! they fill from zero and cut off the encoder's priming, once. The filters of this run have no
+//! such state, and the sound keeps the times of the source.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,12 +15,13 @@ use super::filter::{Chain, Filter, Graph};
 use super::{LIFT, Options, preamble, words};
 use crate::input::Input;
 
-/// The file the sound is written to, in the folder ffmpeg runs in. NUT keeps times to the sample, where Matroska rounds them to
-/// milliseconds. All times in it are later by [`LIFT`], since it has no negative ones.
+/// The file the sound is written to, in the folder ffmpeg runs in. NUT keeps times to the sample,
+/// where Matroska rounds them to milliseconds. All times in it are later by [`LIFT`], since it has
+/// no negative ones.
 const UNIFORM: &str = "uniform.nut";
 
-/// The tracks of a plan that change, by their absolute index, with the channels they get: those of their widest rendition. Their order
-/// is that of the streams in the file.
+/// The tracks of a plan that change, by their absolute index, with the channels they get: those of
+/// their widest rendition. Their order is that of the streams in the file.
 pub(super) fn tracks(planned: &Planned) -> BTreeMap<u32, u32> {
     let mut tracks = BTreeMap::new();
     for rendition in planned.audios().filter(|rendition| rendition.changes) {
@@ -81,11 +83,12 @@ pub(super) fn input(planned: &Planned) -> Vec<String> {
     Input::own_file(Path::new(UNIFORM)).args().to_vec()
 }
 
-/// From any form to one, in samples of a `format` of ffmpeg's. It makes one channel quieter where it spreads it over two loudspeakers;
-/// here that is heard as loud as it is.
+/// From any form to one, in samples of a `format` of ffmpeg's. It makes one channel quieter where
+/// it spreads it over two loudspeakers; here that is heard as loud as it is.
 pub(super) fn one_form(channels: u32, format: &str) -> Vec<Filter> {
     let is_wide = channels >= 6;
-    let loudness = (!is_wide).then(|| Filter::new("volume").value("if(eq(nb_channels,1),sqrt(2),1)"));
+    let loudness =
+        (!is_wide).then(|| Filter::new("volume").value("if(eq(nb_channels,1),sqrt(2),1)"));
 
     let resample = Filter::new("aresample")
         .value(SAMPLE_RATE)

@@ -12,18 +12,24 @@ use super::tiles::Tiles;
 use super::{Entry, Options, encoder, picture, poster, preamble, reference, tiles, words};
 use crate::input::Input;
 
-/// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows what the decoder guesses. Beyond it
-/// ffmpeg ends with an exit code of its own.
+/// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows
+/// what the decoder guesses. Beyond it ffmpeg ends with an exit code of its own.
 const DAMAGED: f64 = 0.1;
 
-/// The arguments that encode chunk `chunk` of the plan's video from `input`; nothing when the plan has no such chunk, or its numbers
-/// leave the range of exact fractions.
+/// The arguments that encode chunk `chunk` of the plan's video from `input`; nothing when the plan
+/// has no such chunk, or its numbers leave the range of exact fractions.
 ///
-/// Beside the segments it writes the tiles of the storyboard that lie in the chunk, and in some chunks pictures for the poster: raw, so
-/// that no codec for images can fail the chunk; and a few of the frames its encoders get. Every frame number and time is that of the whole
-/// video, so chunks join without a gap on any machine.
+/// Beside the segments it writes the tiles of the storyboard that lie in the chunk, and in some
+/// chunks pictures for the poster: raw, so that no codec for images can fail the chunk; and a few
+/// of the frames its encoders get. Every frame number and time is that of the whole video, so
+/// chunks join without a gap on any machine.
 #[must_use]
-pub fn video_chunk(planned: &Planned, chunk: u32, input: &Input, options: Options) -> Option<Vec<String>> {
+pub fn video_chunk(
+    planned: &Planned,
+    chunk: u32,
+    input: &Input,
+    options: Options,
+) -> Option<Vec<String>> {
     let [whole] = &Pass::whole(planned.videos().count())[..] else {
         return None;
     };
@@ -69,24 +75,40 @@ impl Pass {
     }
 }
 
-/// As [`video_chunk`], of one pass over the chunk. Every rung is made of the same pictures in any pass.
+/// As [`video_chunk`], of one pass over the chunk. Every rung is made of the same pictures in any
+/// pass.
 #[must_use]
-pub fn video_pass(planned: &Planned, chunk: u32, pass: &Pass, input: &Input, options: Options) -> Option<Vec<String>> {
+pub fn video_pass(
+    planned: &Planned,
+    chunk: u32,
+    pass: &Pass,
+    input: &Input,
+    options: Options,
+) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
     let part = Part::of(planned, video, chunk, pass)?;
 
     let mut args = preamble();
-    args.extend(planned.videos().next().map(encoder::device).unwrap_or_default());
-    // With `-noaccurate_seek` ffmpeg hands out what it decodes from the key frame on; the graph cuts exactly
-    // instead.
-    args.extend(words(&format!("-max_error_rate {DAMAGED} -copyts -noaccurate_seek")));
+    args.extend(
+        planned
+            .videos()
+            .next()
+            .map(encoder::device)
+            .unwrap_or_default(),
+    );
+    // With `-noaccurate_seek` ffmpeg hands out what it decodes from the key frame on; the graph
+    // cuts exactly instead.
+    args.extend(words(&format!(
+        "-max_error_rate {DAMAGED} -copyts -noaccurate_seek"
+    )));
     args.extend(part.seek(planned, video, options.entry)?);
     args.extend(options.args());
     args.extend(picture::input_options(&planned.source, video));
     args.extend(input.args());
     args.extend(part.graph(planned, video)?.args());
 
-    // The rungs come before the images: ffmpeg's progress counts the frames of the first video output.
+    // The rungs come before the images: ffmpeg's progress counts the frames of the first video
+    // output.
     for (i, rendition) in part.made(planned) {
         // The graph has put every frame on the grid: none may be dropped or repeated after it.
         args.extend(words(&format!("-map [v{i}] -fps_mode passthrough")));
@@ -150,12 +172,19 @@ impl Part {
     }
 
     /// The rungs that are made, with their numbers.
-    fn made<'p>(&self, planned: &'p Planned) -> impl Iterator<Item = (usize, &'p VideoRendition)> + use<'p> {
+    fn made<'p>(
+        &self,
+        planned: &'p Planned,
+    ) -> impl Iterator<Item = (usize, &'p VideoRendition)> + use<'p> {
         let rungs = self.rungs.clone();
-        planned.videos().enumerate().filter(move |(i, _)| rungs.contains(i))
+        planned
+            .videos()
+            .enumerate()
+            .filter(move |(i, _)| rungs.contains(i))
     }
 
-    /// Enters the source at the key frame at or before the first frame; not at all where that is the source's start.
+    /// Enters the source at the key frame at or before the first frame; not at all where that is
+    /// the source's start.
     fn seek(&self, planned: &Planned, video: &VideoPlan, entry: Entry) -> Option<Vec<String>> {
         let earlier = match entry {
             Entry::Planned => 0.0,
@@ -167,7 +196,10 @@ impl Part {
             return Some(Vec::new());
         }
 
-        let margin = Rational::new(((video.seek_margin + earlier) * 1e6).round() as i64, 1_000_000)?;
+        let margin = Rational::new(
+            ((video.seek_margin + earlier) * 1e6).round() as i64,
+            1_000_000,
+        )?;
         // `-ss` counts from the start of the container, not from zero of the source's clock.
         let at = self
             .source_time
@@ -182,8 +214,8 @@ impl Part {
     }
 
     fn graph(&self, planned: &Planned, video: &VideoPlan) -> Option<Graph> {
-        // Every rung is scaled from the frames of the source: to scale one from the next larger saves
-        // nothing.
+        // Every rung is scaled from the frames of the source: to scale one from the next larger
+        // saves nothing.
         let mut labels: Vec<String> = self.rungs.clone().map(|i| format!("s{i}")).collect();
         labels.extend(self.has_poster.then(|| poster::FRAMES.to_owned()));
         labels.extend(self.tiles.map(|_| tiles::FRAMES.to_owned()));
@@ -193,7 +225,10 @@ impl Part {
             Chain::of_stream(0, video.track)
                 .then_all(picture::before_the_grid(video.picture))
                 .then_all(self.on_the_grid(video))
-                .then_all(picture::on_the_grid(video.picture, planned.videos().next()?))
+                .then_all(picture::on_the_grid(
+                    video.picture,
+                    planned.videos().next()?,
+                ))
                 .then_all(self.hold(video))
                 .split("split", &labels),
         );
@@ -218,26 +253,34 @@ impl Part {
         Some(graph)
     }
 
-    /// Frame times are moved so that the chunk's first frame is at zero, laid onto the grid, and cut to the
-    /// chunk. `setpts` comes directly before `fps`: behind it some versions of ffmpeg forget the rate. The
-    /// first chunk fills a gap before the first picture with that picture; later ones must not, or a seek
-    /// that landed late would freeze instead of failing its gate.
+    /// Frame times are moved so that the chunk's first frame is at zero, laid onto the grid, and
+    /// cut to the chunk. `setpts` comes directly before `fps`: behind it some versions of ffmpeg
+    /// forget the rate. The first chunk fills a gap before the first picture with that picture;
+    /// later ones must not, or a seek that landed late would freeze instead of failing its gate.
     fn on_the_grid(&self, video: &VideoPlan) -> [Filter; 3] {
         let start = (self.first == 0).then_some(0);
         let end = self.end.map(|end| end - self.first);
 
         [
             Filter::new("setpts").value(format!("round(PTS-({})/TB)", self.source_time)),
-            Filter::new("fps").value(video.frame_rate).maybe("start_time", start),
-            Filter::new("trim").arg("start_pts", 0).maybe("end_pts", end),
+            Filter::new("fps")
+                .value(video.frame_rate)
+                .maybe("start_time", start),
+            Filter::new("trim")
+                .arg("start_pts", 0)
+                .maybe("end_pts", end),
         ]
     }
 
-    /// Holds the last picture to the end of the programme, where sound goes on behind it. Only by as many frames as are planned: those
-    /// that were lost before must be missed in the end.
+    /// Holds the last picture to the end of the programme, where sound goes on behind it. Only by
+    /// as many frames as are planned: those that were lost before must be missed in the end.
     fn hold(&self, video: &VideoPlan) -> Option<Filter> {
         let frames = video.held_frames();
-        let hold = || Filter::new("tpad").arg("stop", frames).arg("stop_mode", "clone");
+        let hold = || {
+            Filter::new("tpad")
+                .arg("stop", frames)
+                .arg("stop_mode", "clone")
+        };
         (frames > 0 && self.end.is_none()).then(hold)
     }
 
@@ -253,7 +296,8 @@ impl Part {
     }
 }
 
-/// A rung of a lower rate takes every n-th frame of the same grid, beginning with the chunk's first.
+/// A rung of a lower rate takes every n-th frame of the same grid, beginning with the chunk's
+/// first.
 fn step(video: &VideoPlan, rendition: &VideoRendition) -> Option<Filter> {
     let step = (video.frame_rate.as_f64() / rendition.frame_rate.as_f64()).round();
     (step > 1.0).then(|| Filter::new("framestep").value(step))

@@ -11,7 +11,8 @@ use super::super::probe_json::{Document, RawStream};
 use super::super::sandbox::ResourceLimits;
 use super::{ProbeError, Prober, judge};
 
-/// The size in a decoder's word that it does not begin with a picture: `… Picture size 30000x30000 is invalid`, or `… exceeds …`.
+/// The size in a decoder's word that it does not begin with a picture:
+/// `… Picture size 30000x30000 is invalid`, or `… exceeds …`.
 pub(super) fn refused_size(line: &str) -> Option<(u32, u32)> {
     let (_, rest) = line.split_once("Picture size ")?;
     let (width, height) = rest.split_whitespace().next()?.split_once('x')?;
@@ -26,33 +27,40 @@ impl Prober<'_> {
         let args = ["-show_entries", entries, "-show_streams", "-of", "json"];
         let spawn = self.spawn(&args, ResourceLimits::look());
         let output = self
-            .within(self.limits.look, child::output(spawn, self.limits.description))
+            .within(
+                self.limits.look,
+                child::output(spawn, self.limits.description),
+            )
             .await;
 
         let output = match output {
             Err(ProbeError::NotRun(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
                 let limit = self.limits.description;
-                let message = format!("The description of the file's tracks has more than {limit} bytes.");
+                let message =
+                    format!("The description of the file's tracks has more than {limit} bytes.");
                 return Err(Refusal::new(Code::ExceedsPolicy, message).into());
             }
             output => output?,
         };
 
-        // A crash or a limit says nothing of the source, so the log is searched for a reason only after this.
+        // A crash or a limit says nothing of the source, so the log is searched for a reason only
+        // after this.
         judge(output.ending)?;
         if !output.ending.success() {
             return Err(self.refusal(&output.stderr_tail));
         }
 
-        let mut document: Document = serde_json::from_slice(&output.stdout)
-            .map_err(|error| ProbeError::NotMedia(format!("its description is not valid: {error}")))?;
+        let mut document: Document = serde_json::from_slice(&output.stdout).map_err(|error| {
+            ProbeError::NotMedia(format!("its description is not valid: {error}"))
+        })?;
         self.look_at_sizes(&document, &output.stderr_tail)?;
         // Streams keep the index that the container gave them, so leaving some out moves none.
         document.streams.retain(|stream| !stream.is_attachment());
         Ok(document)
     }
 
-    /// Why ffprobe gave the source up. Only prose tells; what is not recognised is no media all the same.
+    /// Why ffprobe gave the source up. Only prose tells; what is not recognised is no media all the
+    /// same.
     fn refusal(&self, stderr: &str) -> ProbeError {
         let said = |words: &str| stderr.contains(words);
 
@@ -69,12 +77,17 @@ impl Prober<'_> {
             refusal.into()
         } else {
             let last = stderr.lines().last().unwrap_or("it gives no reason");
-            let last: String = last.replace(self.input.url(), "source").chars().take(200).collect();
+            let last: String = last
+                .replace(self.input.url(), "source")
+                .chars()
+                .take(200)
+                .collect();
             ProbeError::NotMedia(last)
         }
     }
 
-    /// Refuses pictures over the limit, by the word of the container or by that of a decoder that would not begin with them.
+    /// Refuses pictures over the limit, by the word of the container or by that of a decoder that
+    /// would not begin with them.
     fn look_at_sizes(&self, document: &Document, stderr: &str) -> Result<(), ProbeError> {
         let claimed = document.streams.iter().filter_map(RawStream::picture);
         let pictures: Vec<(u32, u32)> = claimed.collect();
@@ -105,7 +118,8 @@ impl Prober<'_> {
             brand: document.format.brand(),
             container_start: document.format.start(),
             declared_end: None,
-            streams: streams.ok_or_else(|| ProbeError::NotMedia("a stream has no index".to_owned()))?,
+            streams: streams
+                .ok_or_else(|| ProbeError::NotMedia("a stream has no index".to_owned()))?,
             seekable: false,
             leads: Vec::new(),
             seek_margin: 0.0,
@@ -118,11 +132,14 @@ impl Prober<'_> {
         self.name_missing_decoders(&mut probe).await;
         for stream in &mut probe.streams {
             if let Content::Video(video) = &mut stream.content {
-                video.bitrate = video.bitrate.or_else(|| document.rest_of_bitrate(stream.index));
+                video.bitrate = video
+                    .bitrate
+                    .or_else(|| document.rest_of_bitrate(stream.index));
             }
         }
 
-        let is_media = |stream: &Stream| stream.is_media() || matches!(stream.content, Content::Unreadable(_));
+        let is_media =
+            |stream: &Stream| stream.is_media() || matches!(stream.content, Content::Unreadable(_));
         if probe.streams.iter().any(is_media) {
             Ok(probe)
         } else {
@@ -130,9 +147,11 @@ impl Prober<'_> {
         }
     }
 
-    /// Tells tracks without a decoder from those that only do not say enough: ffmpeg has names for more codecs than it decodes.
+    /// Tells tracks without a decoder from those that only do not say enough: ffmpeg has names for
+    /// more codecs than it decodes.
     async fn name_missing_decoders(&self, probe: &mut Probe) {
-        let unclear = |stream: &Stream| matches!(stream.content, Content::Unreadable(why) if why.has_decoder);
+        let unclear =
+            |stream: &Stream| matches!(stream.content, Content::Unreadable(why) if why.has_decoder);
         if !probe.streams.iter().any(unclear) {
             return;
         }

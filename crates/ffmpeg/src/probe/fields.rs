@@ -8,8 +8,8 @@ use super::super::child::{self, Spawn};
 use super::super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::Prober;
 
-/// Where samples are taken, as shares of the video: not at its edges, which are often black. Two are enough where nothing speaks of
-/// fields.
+/// Where samples are taken, as shares of the video: not at its edges, which are often black. Two
+/// are enough where nothing speaks of fields.
 const PLACES: [f64; 3] = [0.3, 0.7, 0.15];
 
 /// Frames of a sample. The filter judges by a few frames around each one.
@@ -21,14 +21,16 @@ const SHORT: f64 = 6.0;
 /// Fewer frames than this that show anything tell nothing.
 const FEWEST: u32 = 6;
 
-/// Share of combed frames from which a stream that speaks of fields has them. A few combs are fine stripes, or fast text.
+/// Share of combed frames from which a stream that speaks of fields has them. A few combs are fine
+/// stripes, or fast text.
 const FLAGGED: f64 = 0.1;
 
-/// The same for a stream that does not speak of fields. Films in 30 frames a second are combed in two of five.
+/// The same for a stream that does not speak of fields. Films in 30 frames a second are combed in
+/// two of five.
 const UNFLAGGED: f64 = 0.3;
 
-/// How much more alike than its own field's its neighbours' lines must be for the filter to call a frame combed. Its own choice, 1.04,
-/// takes fine moving patterns for combs.
+/// How much more alike than its own field's its neighbours' lines must be for the filter to call a
+/// frame combed. Its own choice, 1.04, takes fine moving patterns for combs.
 const COMBED: f64 = 1.4;
 
 /// The same the other way round, for the filter to call a frame whole.
@@ -40,7 +42,11 @@ const VERDICT: &str = "lavfi.idet.multiple.current_frame";
 /// The filters that judge every frame and print the verdicts, one to a line.
 fn detection() -> Chain {
     Chain::default()
-        .then(Filter::new("idet").arg("intl_thres", COMBED).arg("prog_thres", WHOLE))
+        .then(
+            Filter::new("idet")
+                .arg("intl_thres", COMBED)
+                .arg("prog_thres", WHOLE),
+        )
         .then(
             Filter::new("metadata")
                 .arg("mode", "print")
@@ -59,7 +65,9 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, line: &str) {
-        let verdict = line.strip_prefix(VERDICT).and_then(|rest| rest.strip_prefix('='));
+        let verdict = line
+            .strip_prefix(VERDICT)
+            .and_then(|rest| rest.strip_prefix('='));
         match verdict {
             Some("tff") => self.top += 1,
             Some("bff") => self.bottom += 1,
@@ -94,7 +102,8 @@ impl Tally {
 }
 
 impl Prober<'_> {
-    /// What some frames of the main video look like, if it could be interlaced at all; nothing where they cannot be looked at.
+    /// What some frames of the main video look like, if it could be interlaced at all; nothing
+    /// where they cannot be looked at.
     pub(super) async fn fields(&self, probe: &Probe) -> Option<Fields> {
         let (stream, video) = probe.main_video()?;
         let (start, end) = (stream.start?, stream.end?);
@@ -143,11 +152,16 @@ impl Prober<'_> {
 
         let mut args: Vec<String> = args.into_iter().map(str::to_owned).collect();
         args.extend(self.input.args());
-        let output = format!("-map 0:{index} -frames:v {FRAMES} -vf {} -f null -", detection());
+        let output = format!(
+            "-map 0:{index} -frames:v {FRAMES} -vf {} -f null -",
+            detection()
+        );
         args.extend(output.split(' ').map(str::to_owned));
 
         let policy = SandboxPolicy::new(ResourceLimits::look()).allow_input(self.input);
-        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| tally.add(line));
+        let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| {
+            tally.add(line)
+        });
         // A look that fails tells nothing of the fields, and is no error of the probe.
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the pictures could not be looked at for fields");

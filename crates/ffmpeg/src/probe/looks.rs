@@ -1,4 +1,5 @@
-//! Looks into a source at times spread over it: where seeks land, whether a picture comes of it, and what it is like there.
+//! Looks into a source at times spread over it: where seeks land, whether a picture comes of it,
+//! and what it is like there.
 
 use std::cmp::Ordering;
 
@@ -11,7 +12,8 @@ use super::super::sandbox::ResourceLimits;
 use super::super::timing::{intervals, leads, spread};
 use super::{ProbeError, Prober, judge};
 
-/// At most so many places are looked at beside the beginning: each waits for the storage, one after the other.
+/// At most so many places are looked at beside the beginning: each waits for the storage, one after
+/// the other.
 const PLACES: u32 = 12;
 
 /// Seconds between places, in short sources.
@@ -26,8 +28,8 @@ const LASTING: f64 = 0.1;
 /// Two sizes closer than this are one, and so are two shapes.
 const SAME: f64 = 0.02;
 
-/// Seconds before a key frame that is none from which decoding begins. Streams that are refreshed piece by piece, without key frames, have
-/// gone round by then.
+/// Seconds before a key frame that is none from which decoding begins. Streams that are refreshed
+/// piece by piece, without key frames, have gone round by then.
 const MARGIN: f64 = 12.0;
 
 /// What ffprobe calls closed captions (CEA-608, CEA-708) beside a picture.
@@ -50,7 +52,8 @@ pub(super) struct Looks {
     decoded: usize,
     /// Whether the last one did.
     is_decoded: bool,
-    /// Whether some picture carries closed captions. No header tells; television has them, if empty ones, beside every picture.
+    /// Whether some picture carries closed captions. No header tells; television has them, if empty
+    /// ones, beside every picture.
     has_captions: bool,
     shapes: Vec<Shape>,
 }
@@ -66,7 +69,8 @@ impl Looks {
             self.shapes.extend(Shape::parse(frame));
         } else if let Some(packet) = line.strip_prefix("packet|").and_then(Packet::parse) {
             self.is_decoded = false;
-            // One packet is asked for at each place; a container that gives more has no place for a seek to land.
+            // One packet is asked for at each place; a container that gives more has no place for a
+            // seek to land.
             if self.landed.len() <= PLACES as usize + 1 {
                 self.landed.push(packet);
             }
@@ -115,7 +119,8 @@ impl Shape {
     }
 }
 
-/// The largest of the shapes that lasts, and whether there are others. Of two equally large ones it is the one that was seen more often.
+/// The largest of the shapes that lasts, and whether there are others. Of two equally large ones it
+/// is the one that was seen more often.
 pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
     let first = *shapes.first()?;
 
@@ -143,9 +148,14 @@ pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
 }
 
 impl Prober<'_> {
-    /// Looks at the main video, and writes what was seen into the probe: whether and how it can be entered, where `indexed` says that
-    /// seeks may lead to key frames, and the size that its pictures have.
-    pub(super) async fn look_around(&self, probe: &mut Probe, indexed: bool) -> Result<(), ProbeError> {
+    /// Looks at the main video, and writes what was seen into the probe: whether and how it can be
+    /// entered, where `indexed` says that seeks may lead to key frames, and the size that its
+    /// pictures have.
+    pub(super) async fn look_around(
+        &self,
+        probe: &mut Probe,
+        indexed: bool,
+    ) -> Result<(), ProbeError> {
         let Some((stream, _)) = probe.main_video() else {
             return Ok(());
         };
@@ -158,11 +168,14 @@ impl Prober<'_> {
         let looks = if indexed {
             let at_start = format!("{start:.6}%+#1,");
             let looks = self
-                .look(index, &["-read_intervals", &(at_start + &intervals(&times, 1))])
+                .look(
+                    index,
+                    &["-read_intervals", &(at_start + &intervals(&times, 1))],
+                )
                 .await?;
 
-            // A packet that is marked as a key frame but gives no picture is none: decoding has to begin
-            // earlier.
+            // A packet that is marked as a key frame but gives no picture is none: decoding has to
+            // begin earlier.
             let (landed, honest) = (
                 looks.landed.get(1..).unwrap_or_default(),
                 looks.decoded >= looks.landed.len(),
@@ -170,16 +183,25 @@ impl Prober<'_> {
             if let Some(leads) = leads(&times, landed) {
                 probe.seekable = true;
                 probe.seek_margin = if honest { 0.0 } else { MARGIN };
-                probe.leads = leads.into_iter().map(|lead| lead + probe.seek_margin).collect();
+                probe.leads = leads
+                    .into_iter()
+                    .map(|lead| lead + probe.seek_margin)
+                    .collect();
             }
             looks
         } else {
-            self.look(index, &["-skip_frame", "nokey", "-read_intervals", UNSOUGHT])
-                .await?
+            self.look(
+                index,
+                &["-skip_frame", "nokey", "-read_intervals", UNSOUGHT],
+            )
+            .await?
         };
 
         let streams = probe.streams.iter_mut();
-        if let Some(video) = streams.filter(|stream| stream.index == index).find_map(video_of) {
+        if let Some(video) = streams
+            .filter(|stream| stream.index == index)
+            .find_map(video_of)
+        {
             looks.write_into(video);
         }
         Ok(())
@@ -205,7 +227,9 @@ impl Prober<'_> {
         args.extend(options);
 
         let mut looks = Looks::default();
-        let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| looks.add(line));
+        let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| {
+            looks.add(line)
+        });
         judge(self.within(self.limits.look, read).await?.0)?;
         Ok(looks)
     }
@@ -225,7 +249,8 @@ impl Looks {
         let Some((shape, changes)) = choose(&self.shapes) else {
             return;
         };
-        (video.width, video.height, video.pixel_aspect) = (shape.width, shape.height, shape.pixel_aspect);
+        (video.width, video.height, video.pixel_aspect) =
+            (shape.width, shape.height, shape.pixel_aspect);
         video.size_changes = changes;
     }
 }
@@ -246,13 +271,19 @@ mod tests {
     #[test]
     fn the_largest_size_that_lasts_is_the_size_of_the_video() {
         let of = |shapes: &[(u32, u32)]| {
-            let shapes: Vec<Shape> = shapes.iter().map(|(width, height)| shape(*width, *height)).collect();
+            let shapes: Vec<Shape> = shapes
+                .iter()
+                .map(|(width, height)| shape(*width, *height))
+                .collect();
             choose(&shapes).map(|(shape, changes)| (shape.width, shape.height, changes))
         };
 
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[(640, 360), (640, 360)]), Some((640, 360, false)));
-        assert_eq!(of(&[(320, 180), (1280, 720), (1280, 720)]), Some((1280, 720, true)));
+        assert_eq!(
+            of(&[(320, 180), (1280, 720), (1280, 720)]),
+            Some((1280, 720, true))
+        );
 
         // A glitch does not last, and no one is shown a film of its size.
         let glitch: Vec<(u32, u32)> = (0..13)
@@ -261,7 +292,10 @@ mod tests {
         assert_eq!(of(&glitch), Some((640, 360, true)));
 
         // A phone that is turned: as it was held longer.
-        assert_eq!(of(&[(360, 640), (640, 360), (640, 360)]), Some((640, 360, true)));
+        assert_eq!(
+            of(&[(360, 640), (640, 360), (640, 360)]),
+            Some((640, 360, true))
+        );
     }
 
     #[test]
@@ -276,7 +310,10 @@ mod tests {
             looks.add(line);
         }
 
-        assert_eq!((looks.landed.len(), looks.decoded, looks.has_captions), (2, 1, true));
+        assert_eq!(
+            (looks.landed.len(), looks.decoded, looks.has_captions),
+            (2, 1, true)
+        );
         assert_eq!(looks.shapes[0].pixel_aspect, Rational::new(16, 15).unwrap());
     }
 

@@ -1,4 +1,5 @@
-//! Probing a source: what ffprobe says of it, then when its streams really begin and end, then whether it can be entered at a time.
+//! Probing a source: what ffprobe says of it, then when its streams really begin and end, then
+//! whether it can be entered at a time.
 
 mod description;
 mod error;
@@ -24,26 +25,44 @@ use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::timing::{cadence, count_pictures};
 use super::tool::Tool;
 
-/// Probes `input`. A read that failed on the way looks like a short source here: the caller must ask its source server for faults.
+/// Probes `input`. A read that failed on the way looks like a short source here: the caller must
+/// ask its source server for faults.
 ///
 /// # Errors
 /// [`ProbeError`] when there is nothing that can be planned.
 pub async fn probe(tool: &Tool, input: &Input, limits: &ProbeLimits) -> Result<Probe, ProbeError> {
-    let document = Prober { tool, input, limits }.describe().await?;
+    let document = Prober {
+        tool,
+        input,
+        limits,
+    }
+    .describe()
+    .await?;
     if !needs_depth(&document) {
-        return Prober { tool, input, limits }.measure(&document).await;
+        return Prober {
+            tool,
+            input,
+            limits,
+        }
+        .measure(&document)
+        .await;
     }
 
     // Some tracks begin late, or no header says how many there are.
     let input = &input.clone().looking(true);
-    let prober = Prober { tool, input, limits };
+    let prober = Prober {
+        tool,
+        input,
+        limits,
+    };
     let document = prober.describe().await?;
     prober.measure(&document).await
 }
 
 /// Whether tracks may be there that the first few seconds do not show, or do not show enough of.
 fn needs_depth(document: &Document) -> bool {
-    has_clock(document.format.name().unwrap_or_default()) || document.streams.iter().any(RawStream::may_be_known_deeper)
+    has_clock(document.format.name().unwrap_or_default())
+        || document.streams.iter().any(RawStream::may_be_known_deeper)
 }
 
 /// Containers of streams, whose tracks may begin at any time, and whose clock may begin again.
@@ -53,9 +72,12 @@ fn has_clock(container: &str) -> bool {
         .any(|name| matches!(name, "mpegts" | "mpeg" | "flv"))
 }
 
-/// Containers whose index leads to key frames. AVI has one too, but no presentation times; in the others a seek guesses.
+/// Containers whose index leads to key frames. AVI has one too, but no presentation times; in the
+/// others a seek guesses.
 fn has_index(container: &str) -> bool {
-    container.split(',').any(|name| matches!(name, "mov" | "matroska"))
+    container
+        .split(',')
+        .any(|name| matches!(name, "mov" | "matroska"))
 }
 
 /// Tells an end by its own will, for better or worse, from one that says nothing of the source.
@@ -76,7 +98,8 @@ struct Prober<'a> {
 }
 
 impl Prober<'_> {
-    /// When the streams of a described source begin and end, whether it can be entered at a time, and what its pictures are like.
+    /// When the streams of a described source begin and end, whether it can be entered at a time,
+    /// and what its pictures are like.
     async fn measure(&self, document: &Document) -> Result<Probe, ProbeError> {
         let mut probe = self.read(document).await?;
 
@@ -104,7 +127,8 @@ impl Prober<'_> {
             settle(&mut probe, document, &beginning, &ending);
         }
 
-        // The ends that were measured are on the broken clock, and `settle` writes them, so this comes last.
+        // The ends that were measured are on the broken clock, and `settle` writes them, so this
+        // comes last.
         settle_repaired(&mut probe);
 
         let (fields, between) = {
@@ -118,8 +142,12 @@ impl Prober<'_> {
             };
 
             let around = self.look_around(&mut looked, indexed);
-            let (around, fields, between, frames) =
-                futures::join!(around, self.fields(&probe), between, self.sound_frames(&probe));
+            let (around, fields, between, frames) = futures::join!(
+                around,
+                self.fields(&probe),
+                between,
+                self.sound_frames(&probe)
+            );
 
             around?;
             probe = looked;
@@ -135,7 +163,8 @@ impl Prober<'_> {
                 && Some(stream.index) == shown
             {
                 video.fields = fields;
-                video.cadence = cadence(stream.index, &beginning, &ending, &between).or(video.cadence.take());
+                video.cadence =
+                    cadence(stream.index, &beginning, &ending, &between).or(video.cadence.take());
             }
         }
 
@@ -152,7 +181,11 @@ impl Prober<'_> {
         )
     }
 
-    async fn within<T>(&self, limit: Duration, work: impl Future<Output = io::Result<T>>) -> Result<T, ProbeError> {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, ProbeError> {
         Ok(tokio::time::timeout(limit, work)
             .await
             .map_err(|_| ProbeError::TimedOut(limit))??)

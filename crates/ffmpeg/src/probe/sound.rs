@@ -1,5 +1,5 @@
-//! Whether sound changes its form on the way, by decoded samples from several places: only a decoder knows, headers tell of the first
-//! packets.
+//! Whether sound changes its form on the way, by decoded samples from several places: only a
+//! decoder knows, headers tell of the first packets.
 
 use media::ladder::probe::{Audio, Content, Probe, Unreadable};
 
@@ -19,10 +19,12 @@ const PLACES: u32 = 12;
 /// Seconds between places, in short sources.
 const PLACES_APART: f64 = 1.0;
 
-/// Packets of each track that are decoded at a place: the time between frames tells the rate, and some decoders need one to begin.
+/// Packets of each track that are decoded at a place: the time between frames tells the rate, and
+/// some decoders need one to begin.
 const PACKETS: usize = 5;
 
-/// Packets that are decoded where none of the few at any place gave a frame: those may be what an edit list leaves out.
+/// Packets that are decoded where none of the few at any place gave a frame: those may be what an
+/// edit list leaves out.
 const MANY: usize = 2000;
 
 /// Seconds between two frames from which they are of different places.
@@ -53,8 +55,11 @@ struct Form {
 impl Form {
     fn differs(&self, other: &Self) -> bool {
         let rates = self.rate.zip(other.rate);
-        let rates_differ = rates.is_some_and(|(one, other)| (one - other).abs() > RATE_DIFFERS * one.max(other));
-        rates_differ || (self.channels, &self.layout, &self.format) != (other.channels, &other.layout, &other.format)
+        let rates_differ =
+            rates.is_some_and(|(one, other)| (one - other).abs() > RATE_DIFFERS * one.max(other));
+        rates_differ
+            || (self.channels, &self.layout, &self.format)
+                != (other.channels, &other.layout, &other.format)
     }
 }
 
@@ -80,7 +85,10 @@ impl Frame {
             time: value("best_effort_timestamp_time").and_then(|time| time.parse().ok()),
             samples: value("nb_samples")?.parse().ok()?,
             form: Form {
-                channels: value("channels")?.parse().ok().filter(|channels| *channels > 0)?,
+                channels: value("channels")?
+                    .parse()
+                    .ok()
+                    .filter(|channels| *channels > 0)?,
                 layout: value("channel_layout").unwrap_or("unknown").to_owned(),
                 format: value("sample_fmt").unwrap_or_default().to_owned(),
                 rate: None,
@@ -89,8 +97,12 @@ impl Frame {
     }
 
     fn follows(&self, before: &Self) -> bool {
-        let apart = self.time.zip(before.time).map(|(time, before)| time - before);
-        !self.form.differs(&before.form) && apart.is_none_or(|apart| (0.0..PLACE_GAP).contains(&apart))
+        let apart = self
+            .time
+            .zip(before.time)
+            .map(|(time, before)| time - before);
+        !self.form.differs(&before.form)
+            && apart.is_none_or(|apart| (0.0..PLACE_GAP).contains(&apart))
     }
 }
 
@@ -106,7 +118,8 @@ fn forms(frames: &[Frame], is_timed: bool) -> Vec<Form> {
 
 /// The rate of the frames of a place, by their times.
 fn rate(place: &[Frame]) -> Option<f64> {
-    let between = |pair: &[Frame]| Some((f64::from(pair[0].samples), pair[1].time? - pair[0].time?));
+    let between =
+        |pair: &[Frame]| Some((f64::from(pair[0].samples), pair[1].time? - pair[0].time?));
     let steps = place
         .windows(2)
         .filter_map(between)
@@ -141,7 +154,9 @@ fn widest(forms: &[Form]) -> Option<&Form> {
         alike.count()
     };
 
-    let lasting = forms.iter().filter(|form| count(form) * LASTING >= forms.len());
+    let lasting = forms
+        .iter()
+        .filter(|form| count(form) * LASTING >= forms.len());
     lasting.max_by_key(|form| (form.channels, count(form)))
 }
 
@@ -168,10 +183,14 @@ pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
         let own = frames.iter().filter(|frame| frame.stream == stream.index);
         let own: Vec<Frame> = own.cloned().collect();
 
-        // A decoder of another age knows the codec, and not this form of it. Beside others a track may just have had no turn.
-        let length = stream.end.zip(stream.start).map(|(end, start)| end - start.as_f64());
-        let is_looked_at =
-            CHANGING.contains(&stream.codec.as_str()) && length.is_some_and(|length| length >= LONG_ENOUGH);
+        // A decoder of another age knows the codec, and not this form of it. Beside others a track
+        // may just have had no turn.
+        let length = stream
+            .end
+            .zip(stream.start)
+            .map(|(end, start)| end - start.as_f64());
+        let is_looked_at = CHANGING.contains(&stream.codec.as_str())
+            && length.is_some_and(|length| length >= LONG_ENOUGH);
         if own.is_empty() && is_alone && is_looked_at {
             stream.content = Content::Unreadable(Unreadable {
                 is_video: false,
@@ -192,7 +211,8 @@ pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
 }
 
 impl Prober<'_> {
-    /// Frames of all sound from its beginning and from places spread over it; nothing where it cannot change, or cannot be looked at.
+    /// Frames of all sound from its beginning and from places spread over it; nothing where it
+    /// cannot change, or cannot be looked at.
     pub(super) async fn sound_frames(&self, probe: &Probe) -> Option<Vec<Frame>> {
         let start = probe.audios().filter_map(|(stream, _)| stream.start).min();
         let end = probe
@@ -222,7 +242,8 @@ impl Prober<'_> {
         self.decoded_sound(&format!("%+#{MANY}"), most).await
     }
 
-    /// The first frames, at most so many, of all sound in intervals of ffprobe's syntax; nothing where they cannot be looked at.
+    /// The first frames, at most so many, of all sound in intervals of ffprobe's syntax; nothing
+    /// where they cannot be looked at.
     async fn decoded_sound(&self, intervals: &str, most: usize) -> Option<Vec<Frame>> {
         let mut frames = Vec::new();
         let args = [
@@ -288,7 +309,10 @@ mod tests {
 
     #[test]
     fn a_change_of_rate_shows_in_the_times() {
-        let places = [place(0.0, 2, "stereo", 44_100.0), place(9.0, 2, "stereo", 48_000.0)];
+        let places = [
+            place(0.0, 2, "stereo", 44_100.0),
+            place(9.0, 2, "stereo", 48_000.0),
+        ];
         assert_eq!(seen(&places), Some((2, "stereo".to_owned())));
         assert!(widest(&forms(&places.concat(), false)).is_none());
     }

@@ -18,7 +18,9 @@ async fn probe_file(file: &Path) -> Result<Probe, ProbeError> {
 
 async fn probed(name: &str, args: &str) -> Probe {
     let folder = tempfile::tempdir().unwrap();
-    probe_file(&make(folder.path(), name, args).await).await.unwrap()
+    probe_file(&make(folder.path(), name, args).await)
+        .await
+        .unwrap()
 }
 
 fn near(found: Option<f64>, wanted: f64) -> bool {
@@ -37,15 +39,25 @@ async fn containers_with_an_index_can_be_entered_and_the_others_cannot() {
     ] {
         let probe = probed(name, &encode).await;
         assert_eq!(probe.seekable, seekable, "{name}");
-        assert!(probe.leads.iter().all(|lead| *lead < 2.1), "{name}: {:?}", probe.leads);
+        assert!(
+            probe.leads.iter().all(|lead| *lead < 2.1),
+            "{name}: {:?}",
+            probe.leads
+        );
 
         let (video, start) = (
             probe.main_video().unwrap().0,
             probe.main_video().unwrap().0.start.unwrap().as_f64(),
         );
-        assert!(near(video.end.map(|end| end - start), 12.0), "{name}: {video:?}");
         assert!(
-            near(probe.audios().next().unwrap().0.end.map(|end| end - start), 12.0),
+            near(video.end.map(|end| end - start), 12.0),
+            "{name}: {video:?}"
+        );
+        assert!(
+            near(
+                probe.audios().next().unwrap().0.end.map(|end| end - start),
+                12.0
+            ),
             "{name}"
         );
     }
@@ -54,7 +66,11 @@ async fn containers_with_an_index_can_be_entered_and_the_others_cannot() {
 #[tokio::test]
 async fn fragmented_files_and_files_without_a_duration_are_measured_by_their_packets() {
     let encode = format!("{PICTURES} -g 50 -c:v libx264 -preset ultrafast -bf 2");
-    let fragmented = probed("a.mp4", &format!("{encode} -movflags frag_keyframe+empty_moov")).await;
+    let fragmented = probed(
+        "a.mp4",
+        &format!("{encode} -movflags frag_keyframe+empty_moov"),
+    )
+    .await;
     let (video, _) = fragmented.main_video().unwrap();
     assert_eq!(video.start, Rational::new(2, 25));
     assert!(near(video.end, 12.08), "{video:?}");
@@ -85,7 +101,10 @@ async fn late_and_offset_tracks_keep_their_times() {
     let probe = probed("a.mkv", &args).await;
     let start = |stream: &media::ladder::probe::Stream| stream.start.unwrap().as_f64();
     // An offset does not look like missing data.
-    assert!(probe.declared_end.unwrap() - probe.end().unwrap() < 0.1, "{probe:?}");
+    assert!(
+        probe.declared_end.unwrap() - probe.end().unwrap() < 0.1,
+        "{probe:?}"
+    );
     let late = start(probe.audios().next().unwrap().0) - start(probe.main_video().unwrap().0);
     assert!((late - 0.5).abs() < 0.05, "{late}");
 }
@@ -100,9 +119,15 @@ async fn the_start_up_samples_of_a_coder_are_no_sound() {
 #[tokio::test]
 async fn sound_that_an_edit_list_leaves_out_at_its_beginning_is_no_sound_that_cannot_be_decoded() {
     let folder = tempfile::tempdir().unwrap();
-    let file = make(folder.path(), "a.mp4", "-f lavfi -i sine=d=1.8:r=48000 -c:a aac").await;
+    let file = make(
+        folder.path(),
+        "a.mp4",
+        "-f lavfi -i sine=d=1.8:r=48000 -c:a aac",
+    )
+    .await;
 
-    // The edit of the track begins 0.6 s later: `elst`, version and count of entries, their length, then the time in the media.
+    // The edit of the track begins 0.6 s later: `elst`, version and count of entries, their length,
+    // then the time in the media.
     let mut bytes = std::fs::read(&file).unwrap();
     let edit = bytes.windows(4).position(|four| four == b"elst").unwrap() + 16;
     bytes[edit..edit + 4].copy_from_slice(&28_800_i32.to_be_bytes());
@@ -190,9 +215,22 @@ file a.mp4
         assert_eq!(error.code(), code, "{error}");
     }
 
-    let picture = make(folder.path(), "a.png", "-f lavfi -i testsrc=s=64x64 -frames:v 1").await;
-    assert_eq!(probe_file(&picture).await.unwrap_err().code(), Code::ForbiddenContainer);
-    let words = make(folder.path(), "words.mkv", "-f lavfi -i anullsrc=d=1 -c:a copy").await;
+    let picture = make(
+        folder.path(),
+        "a.png",
+        "-f lavfi -i testsrc=s=64x64 -frames:v 1",
+    )
+    .await;
+    assert_eq!(
+        probe_file(&picture).await.unwrap_err().code(),
+        Code::ForbiddenContainer
+    );
+    let words = make(
+        folder.path(),
+        "words.mkv",
+        "-f lavfi -i anullsrc=d=1 -c:a copy",
+    )
+    .await;
     assert!(probe_file(&words).await.is_ok());
 }
 
@@ -221,11 +259,19 @@ async fn a_source_that_says_too_much_is_over_the_policy() {
             },
             "100 bytes",
         ),
-        (ProbeLimits { packets: 10, ..usual }, "10 packets"),
+        (
+            ProbeLimits {
+                packets: 10,
+                ..usual
+            },
+            "10 packets",
+        ),
         (policy(|policy| policy.tracks = 1), "2 tracks"),
         (policy(|policy| policy.pixels = 64 * 63), "64x64"),
     ] {
-        let error = probe(&tool(), &Input::file(&file), &limits).await.unwrap_err();
+        let error = probe(&tool(), &Input::file(&file), &limits)
+            .await
+            .unwrap_err();
         assert_eq!(error.code(), Code::ExceedsPolicy, "{error}");
         assert!(error.to_string().contains(word), "{error}");
     }

@@ -1,4 +1,5 @@
-//! When the streams of a source begin and end, and whether it can be entered at a time: by the word of its packets.
+//! When the streams of a source begin and end, and whether it can be entered at a time: by the word
+//! of its packets.
 
 use std::time::Duration;
 
@@ -21,10 +22,12 @@ const PLACES: (u32, f64) = (12, 4.0);
 /// Seconds from the start of a source whose packets tell when its streams begin.
 pub(super) const BEGINNING: f64 = 2.0;
 
-/// Seconds before the supposed end of a source in which its last packets are looked for, wider and wider.
+/// Seconds before the supposed end of a source in which its last packets are looked for, wider and
+/// wider.
 const ENDINGS: [f64; 3] = [10.0, 60.0, 600.0];
 
-/// Packets of pictures that are read at each place of a source whose frame rate is not clear: a second of most.
+/// Packets of pictures that are read at each place of a source whose frame rate is not clear: a
+/// second of most.
 const PACKETS_OF_PLACE: usize = 60;
 
 /// Writes what the packets say into the streams.
@@ -34,11 +37,13 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
             video.cadence = cadence(stream.index, beginning, ending, &[]);
         }
 
-        // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up samples, and only the header counts
-        // them. A stream that begins later has no packet in the beginning; without a word of the header the whole scan tells.
+        // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up
+        // samples, and only the header counts them. A stream that begins later has no packet in the
+        // beginning; without a word of the header the whole scan tells.
         let beginning = beginning.get(stream.index);
         let pictures = beginning.filter(|_| matches!(stream.content, Content::Video(_)));
-        let first = pictures.or_else(|| ending.get(stream.index).filter(|_| stream.start.is_none()));
+        let first =
+            pictures.or_else(|| ending.get(stream.index).filter(|_| stream.start.is_none()));
         if let (Some(span), Some(base)) = (first, raw.time_base()) {
             stream.start = exact(span.first, base).or(stream.start);
         }
@@ -52,11 +57,15 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
                 (None, Some(rate)) => (1.0 / rate.as_f64(), 0.0),
                 (None, None) => (0.0, 0.0),
             },
-            Content::Audio(audio) => (stream.packet / 2.0, 1.0 / f64::from(audio.sample_rate.max(1))),
+            Content::Audio(audio) => (
+                stream.packet / 2.0,
+                1.0 / f64::from(audio.sample_rate.max(1)),
+            ),
             _ => (0.0, 0.0),
         };
 
-        // Without durations the last frame lasts as long as the usual one. The last packet of sound may be full or all but empty.
+        // Without durations the last frame lasts as long as the usual one. The last packet of sound
+        // may be full or all but empty.
         stream.end = last.map(|span| {
             let end = if span.end > span.last {
                 span.end
@@ -68,7 +77,8 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
     }
 }
 
-/// Whether the packets of an ISO file seem to end before it does: before the end it tells, or where it tells none.
+/// Whether the packets of an ISO file seem to end before it does: before the end it tells, or where
+/// it tells none.
 pub(super) fn may_be_cut(probe: &Probe) -> bool {
     let is_iso = probe.container.split(',').any(|name| name == "mov");
     let missing = probe
@@ -106,8 +116,8 @@ pub(super) fn repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusa
     }
 }
 
-/// When video and sound end by the word of an index: of their own where it names them, else of the whole container if that holds
-/// nothing else.
+/// When video and sound end by the word of an index: of their own where it names them, else of the
+/// whole container if that holds nothing else.
 pub(super) fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
     let own = probe
         .streams
@@ -117,10 +127,15 @@ pub(super) fn declared_end(probe: &Probe, document: &Document) -> Option<f64> {
     own.filter_map(|(stream, raw)| Some(stream.start?.as_f64() + raw.duration()?))
         .max_by(f64::total_cmp)
         .or_else(|| {
-            // Matroska counts its one duration from time zero or from its start, by writer: the earlier end is the one that is sure. ISO files
-            // have one for each track; where that is unknown, so is that of the whole.
+            // Matroska counts its one duration from time zero or from its start, by writer: the
+            // earlier end is the one that is sure. ISO files have one for each track; where that is
+            // unknown, so is that of the whole.
             let is_iso = probe.container.split(',').any(|name| name == "mov");
-            let alone = !is_iso && probe.streams.iter().all(media::ladder::probe::Stream::is_media);
+            let alone = !is_iso
+                && probe
+                    .streams
+                    .iter()
+                    .all(media::ladder::probe::Stream::is_media);
             document.format.duration().filter(|_| alone)
         })
 }
@@ -139,11 +154,13 @@ impl Prober<'_> {
         ];
 
         let look = (self.limits.look, ResourceLimits::look());
-        self.packets(&args, look, |packet| spans.add(&packet)).await?;
+        self.packets(&args, look, |packet| spans.add(&packet))
+            .await?;
         Ok(spans)
     }
 
-    /// First and last times of all streams of the whole source, and its clock where that is asked for.
+    /// First and last times of all streams of the whole source, and its clock where that is asked
+    /// for.
     pub(super) async fn scan(&self, has_clock: bool) -> Result<(Spans, Option<Clock>), ProbeError> {
         let (mut spans, mut clock) = (Spans::default(), has_clock.then(Clock::default));
         let args = ["-show_entries", ENTRIES, "-of", "compact=print_section=0"];
@@ -160,9 +177,14 @@ impl Prober<'_> {
         Ok((spans, clock))
     }
 
-    /// Measures the end of each track of pictures or sound by itself. ffprobe reads the tracks of a file in turns and ends at the first
-    /// packet that is cut off; a decoder of one track goes on to the end of that.
-    pub(super) async fn measure_ends_apart(&self, probe: &Probe, ending: &mut Spans) -> Result<(), ProbeError> {
+    /// Measures the end of each track of pictures or sound by itself. ffprobe reads the tracks of a
+    /// file in turns and ends at the first packet that is cut off; a decoder of one track goes on
+    /// to the end of that.
+    pub(super) async fn measure_ends_apart(
+        &self,
+        probe: &Probe,
+        ending: &mut Spans,
+    ) -> Result<(), ProbeError> {
         let start = probe.container_start.as_f64();
         let from = probe
             .streams
@@ -186,7 +208,8 @@ impl Prober<'_> {
 
             let look = (self.limits.look, ResourceLimits::look());
             let mut apart = Spans::default();
-            self.packets(&args, look, |packet| apart.add(&packet)).await?;
+            self.packets(&args, look, |packet| apart.add(&packet))
+                .await?;
             ending.extend_ends(&apart);
         }
 
@@ -213,14 +236,16 @@ impl Prober<'_> {
             }
         });
 
-        // The order counts: too many packets are an error, even where the reading ends at the same moment.
+        // The order counts: too many packets are an error, even where the reading ends at the same
+        // moment.
         tokio::select! {
             biased;
             () = too_many.notified() => {
                 let message = format!("The file has more than {most} packets.");
                 Err(Refusal::new(Code::ExceedsPolicy, message).into())
             }
-            // A damaged end is an error to ffprobe; the packets before it count all the same. Not so where it was stopped in the middle.
+            // A damaged end is an error to ffprobe; the packets before it count all the same. Not
+            // so where it was stopped in the middle.
             read = self.within(limit, read) => judge(read?.0),
         }
     }
@@ -229,7 +254,8 @@ impl Prober<'_> {
     pub(super) async fn ending(&self, probe: &Probe, duration: f64) -> Result<Spans, ProbeError> {
         let start = probe.container_start.as_f64();
 
-        // Of several videos only the main one as far as the header tells: a still beside it has no packet near the end.
+        // Of several videos only the main one as far as the header tells: a still beside it has no
+        // packet near the end.
         let wanted = |spans: &Spans| {
             let mut media = probe
                 .main_video()
@@ -244,7 +270,9 @@ impl Prober<'_> {
                 break;
             }
 
-            let spans = self.spans(&format!("{:.6}%", start + duration - width)).await?;
+            let spans = self
+                .spans(&format!("{:.6}%", start + duration - width))
+                .await?;
             if wanted(&spans) {
                 return Ok(spans);
             }
@@ -258,7 +286,8 @@ impl Prober<'_> {
         Ok(self.scan(false).await?.0)
     }
 
-    /// About the time at which a source ends that was cut far before the end its index tells, by halves.
+    /// About the time at which a source ends that was cut far before the end its index tells, by
+    /// halves.
     async fn find_cut(&self, start: f64, end: f64) -> Result<f64, ProbeError> {
         let (mut there, mut gone) = (start, end);
         while gone - there > ENDINGS[0] / 2.0 {
@@ -273,14 +302,18 @@ impl Prober<'_> {
         Ok(there)
     }
 
-    /// Pictures at places spread over the main video, where what was seen of it does not settle its rate.
+    /// Pictures at places spread over the main video, where what was seen of it does not settle its
+    /// rate.
     pub(super) async fn pictures_between(
         &self,
         probe: &Probe,
         beginning: &Spans,
         ending: &Spans,
     ) -> Result<Vec<Pictures>, ProbeError> {
-        let Some((stream, _)) = probe.main_video().filter(|(_, video)| !rate::is_settled(video)) else {
+        let Some((stream, _)) = probe
+            .main_video()
+            .filter(|(_, video)| !rate::is_settled(video))
+        else {
             return Ok(Vec::new());
         };
         let (Some(start), Some(end)) = (stream.start.map(Rational::as_f64), stream.end) else {
@@ -294,12 +327,20 @@ impl Prober<'_> {
         }
 
         let times = spread(start, end, PLACES.1, PLACES.0);
-        let packets = self.packets_at(stream.index, &times, PACKETS_OF_PLACE).await?;
+        let packets = self
+            .packets_at(stream.index, &times, PACKETS_OF_PLACE)
+            .await?;
         Ok(places(&packets, PACKETS_OF_PLACE))
     }
 
-    /// So many packets of a stream from the key frame at or before each of `times` on, and at most one more than that of all.
-    async fn packets_at(&self, stream: u32, times: &[f64], each: usize) -> Result<Vec<Packet>, ProbeError> {
+    /// So many packets of a stream from the key frame at or before each of `times` on, and at most
+    /// one more than that of all.
+    async fn packets_at(
+        &self,
+        stream: u32,
+        times: &[f64],
+        each: usize,
+    ) -> Result<Vec<Packet>, ProbeError> {
         let (index, intervals) = (stream.to_string(), intervals(times, each));
         let most = times.len() * each;
         let mut packets = Vec::new();

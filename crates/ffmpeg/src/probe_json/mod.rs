@@ -1,5 +1,5 @@
-//! The JSON of `ffprobe -show_format -show_streams`, with only the fields we use. Missing fields and odd types are no errors: what
-//! cannot be read is unknown.
+//! The JSON of `ffprobe -show_format -show_streams`, with only the fields we use. Missing fields
+//! and odd types are no errors: what cannot be read is unknown.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -80,8 +80,8 @@ struct SideData {
 }
 
 impl SideData {
-    /// Whether its matrix turns left into right: then its determinant is negative. ffprobe prints three rows of three numbers, each
-    /// row behind its own number and a colon.
+    /// Whether its matrix turns left into right: then its determinant is negative. ffprobe prints
+    /// three rows of three numbers, each row behind its own number and a colon.
     fn mirrors(&self) -> bool {
         let rows = self.displaymatrix.0.as_deref().unwrap_or_default().lines();
         let numbers = rows
@@ -145,7 +145,10 @@ impl Scalar {
 
 /// Tags are spelled in any case, by container.
 fn tag<'a>(tags: &'a BTreeMap<String, Scalar>, name: &str) -> Option<&'a str> {
-    tags.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1.text()
+    tags.iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))?
+        .1
+        .text()
 }
 
 impl RawFormat {
@@ -157,13 +160,19 @@ impl RawFormat {
     /// The brand an ISO file names first.
     pub(super) fn brand(&self) -> Option<String> {
         // Not trimmed: brands are padded with spaces.
-        let (_, brand) = self.tags.iter().find(|(key, _)| key.as_str() == "major_brand")?;
+        let (_, brand) = self
+            .tags
+            .iter()
+            .find(|(key, _)| key.as_str() == "major_brand")?;
         brand.0.clone().filter(|brand| brand.len() <= 4)
     }
 
     /// The time the container starts at, zero where it does not say.
     pub(super) fn start(&self) -> Rational {
-        let micros = self.start_time.seconds().map_or(0.0, |seconds| (seconds * 1e6).round());
+        let micros = self
+            .start_time
+            .seconds()
+            .map_or(0.0, |seconds| (seconds * 1e6).round());
         #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
         Rational::new(micros as i64, 1_000_000).unwrap_or(Rational::ZERO)
     }
@@ -177,14 +186,24 @@ impl RawFormat {
 impl Document {
     /// The streams of each programme, by their absolute indexes.
     pub(super) fn programmes(&self) -> Vec<Vec<u32>> {
-        let indexes = |program: &RawProgram| program.streams.iter().filter_map(|s| s.index.parse()).collect();
+        let indexes = |program: &RawProgram| {
+            program
+                .streams
+                .iter()
+                .filter_map(|s| s.index.parse())
+                .collect()
+        };
         self.programs.iter().map(indexes).collect()
     }
 
-    /// Bits per second of the one stream at `index` whose container tells only its whole rate: what the others leave of it.
+    /// Bits per second of the one stream at `index` whose container tells only its whole rate: what
+    /// the others leave of it.
     pub(super) fn rest_of_bitrate(&self, index: u32) -> Option<u64> {
         let whole: u64 = self.format.bit_rate.parse()?;
-        let others = self.streams.iter().filter(|stream| stream.index.parse() != Some(index));
+        let others = self
+            .streams
+            .iter()
+            .filter(|stream| stream.index.parse() != Some(index));
         let others: u64 = others.filter_map(RawStream::bitrate).sum();
         whole.checked_sub(others).filter(|rate| *rate > 0)
     }
@@ -208,10 +227,12 @@ impl RawStream {
             index: self.index.parse()?,
             codec: self.codec(),
             language: tag(&self.tags, "language").map(|text| shorten(text, 35)),
-            // Not `handler_name`: that is the name of the program that wrote the file more often than one for people.
-            // It may name the channel all the same.
+            // Not `handler_name`: that is the name of the program that wrote the file more often
+            // than one for people. It may name the channel all the same.
             title: tag(&self.tags, "title")
-                .or_else(|| tag(&self.tags, "handler_name").filter(|name| sound::side(name).is_some()))
+                .or_else(|| {
+                    tag(&self.tags, "handler_name").filter(|name| sound::side(name).is_some())
+                })
                 .map(|text| shorten(text, 60)),
             default: self.flag("default"),
             audience: Audience {
@@ -227,8 +248,8 @@ impl RawStream {
         })
     }
 
-    /// Width and height of moving pictures as the container or a decoder has them, whether or not they can be decoded; zeros where
-    /// neither tells. Nothing for other tracks.
+    /// Width and height of moving pictures as the container or a decoder has them, whether or not
+    /// they can be decoded; zeros where neither tells. Nothing for other tracks.
     pub(super) fn picture(&self) -> Option<(u32, u32)> {
         let pixels = |side: &Scalar| side.parse().unwrap_or(0);
         let moves = self.codec_type.text() == Some("video") && !self.is_attached();
@@ -239,8 +260,8 @@ impl RawStream {
         self.flag("attached_pic") || self.flag("timed_thumbnails")
     }
 
-    /// Its length in seconds by the word of the container. All ones stand for an unknown one (ISO/IEC 14496-12 section 8.4.2.3), and so
-    /// does what some writers make of them.
+    /// Its length in seconds by the word of the container. All ones stand for an unknown one
+    /// (ISO/IEC 14496-12 section 8.4.2.3), and so does what some writers make of them.
     pub(super) fn duration(&self) -> Option<f64> {
         const UNKNOWN: [u64; 4] = [u32::MAX as u64, i32::MAX as u64, u64::MAX, i64::MAX as u64];
         let ticks: Option<u64> = self.duration_ts.parse();
@@ -260,7 +281,10 @@ impl RawStream {
 
     /// ffmpeg's name of the codec, else that of the container where it is one in letters.
     fn codec(&self) -> String {
-        let tag = self.codec_tag_string.text().filter(|tag| !tag.starts_with('['));
+        let tag = self
+            .codec_tag_string
+            .text()
+            .filter(|tag| !tag.starts_with('['));
         let name = self.codec_name.text().or(tag).unwrap_or_default();
         shorten(name, 30)
     }
@@ -275,13 +299,23 @@ impl RawStream {
     fn content(&self) -> Content {
         match self.codec_type.text() {
             Some("video") if self.is_attached() => Content::Cover,
-            Some("video") => self.video().map_or_else(|| self.unreadable(true), Content::Video),
-            Some("audio") => self.audio().map_or_else(|| self.unreadable(false), Content::Audio),
+            Some("video") => self
+                .video()
+                .map_or_else(|| self.unreadable(true), Content::Video),
+            Some("audio") => self
+                .audio()
+                .map_or_else(|| self.unreadable(false), Content::Audio),
             Some("subtitle") => Content::Subtitle {
                 // Teletext pages are characters, but ffmpeg hands them out as pictures.
                 bitmap: matches!(
                     self.codec_name.text(),
-                    Some("hdmv_pgs_subtitle" | "dvd_subtitle" | "dvb_subtitle" | "dvb_teletext" | "xsub")
+                    Some(
+                        "hdmv_pgs_subtitle"
+                            | "dvd_subtitle"
+                            | "dvb_subtitle"
+                            | "dvb_teletext"
+                            | "xsub"
+                    )
                 ),
             },
             _ => Content::Data,
@@ -313,7 +347,10 @@ impl RawStream {
             fields: None,
             alpha: self.alpha(),
             size_changes: false,
-            captions: self.closed_captions.parse::<u8>().is_some_and(|found| found != 0),
+            captions: self
+                .closed_captions
+                .parse::<u8>()
+                .is_some_and(|found| found != 0),
             bitrate: self.bitrate(),
             pixel_format: self.pix_fmt.text()?.to_owned(),
             matrix: self.color_space.text().map(str::to_owned),
@@ -323,21 +360,29 @@ impl RawStream {
         })
     }
 
-    /// Bits per second by the word of the container; Matroska keeps them in a tag of its statistics.
+    /// Bits per second by the word of the container; Matroska keeps them in a tag of its
+    /// statistics.
     pub(super) fn bitrate(&self) -> Option<u64> {
         let tagged = || {
             ["BPS", "BPS-eng"]
                 .iter()
                 .find_map(|name| tag(&self.tags, name)?.parse().ok())
         };
-        self.bit_rate.parse().or_else(tagged).filter(|rate| *rate > 0)
+        self.bit_rate
+            .parse()
+            .or_else(tagged)
+            .filter(|rate| *rate > 0)
     }
 
-    /// Whether its pictures may be transparent: by their format, or, for codecs that keep opacity beside the pictures, by a tag.
+    /// Whether its pictures may be transparent: by their format, or, for codecs that keep opacity
+    /// beside the pictures, by a tag.
     fn alpha(&self) -> bool {
         let format = self.pix_fmt.text().unwrap_or_default();
-        let marks = ["yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16"];
-        marks.iter().any(|mark| format.starts_with(mark)) || tag(&self.tags, "alpha_mode") == Some("1")
+        let marks = [
+            "yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16",
+        ];
+        marks.iter().any(|mark| format.starts_with(mark))
+            || tag(&self.tags, "alpha_mode") == Some("1")
     }
 
     /// Sound of a codec ffmpeg does not know has no format of samples and cannot be decoded.
@@ -370,7 +415,10 @@ impl RawStream {
 
 /// At most `longest` characters, without control characters: titles go into playlists and facts.
 fn shorten(text: &str, longest: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(longest).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(longest)
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 fn stream(value: Value) -> Stream {
-    serde_json::from_value::<RawStream>(value).unwrap().stream().unwrap()
+    serde_json::from_value::<RawStream>(value)
+        .unwrap()
+        .stream()
+        .unwrap()
 }
 
 #[test]
@@ -91,17 +94,28 @@ fn a_cover_is_no_video_and_what_cannot_be_decoded_is_told_apart_from_what_says_t
     let cover = json!({"index": 0, "codec_type": "video", "width": 9, "height": 9, "pix_fmt": "rgb24", "disposition": {"attached_pic": 1}});
     assert_eq!(stream(cover).content, Content::Cover);
 
-    let unreadable = |is_video, has_decoder| Content::Unreadable(Unreadable { is_video, has_decoder });
-    let pictures =
-        stream(json!({"index": 0, "codec_type": "video", "codec_tag_string": "vvc1", "width": 9, "height": 9}));
+    let unreadable = |is_video, has_decoder| {
+        Content::Unreadable(Unreadable {
+            is_video,
+            has_decoder,
+        })
+    };
+    let pictures = stream(
+        json!({"index": 0, "codec_type": "video", "codec_tag_string": "vvc1", "width": 9, "height": 9}),
+    );
     assert_eq!(
         (pictures.content, pictures.codec.as_str()),
         (unreadable(true, false), "vvc1")
     );
 
-    let sound = stream(json!({"index": 0, "codec_type": "audio", "codec_name": "aac", "channels": 0}));
-    assert_eq!((sound.content, sound.codec.as_str()), (unreadable(false, true), "aac"));
-    let nameless = stream(json!({"index": 0, "codec_type": "audio", "codec_tag_string": "[0][0][0][0]"}));
+    let sound =
+        stream(json!({"index": 0, "codec_type": "audio", "codec_name": "aac", "channels": 0}));
+    assert_eq!(
+        (sound.content, sound.codec.as_str()),
+        (unreadable(false, true), "aac")
+    );
+    let nameless =
+        stream(json!({"index": 0, "codec_type": "audio", "codec_tag_string": "[0][0][0][0]"}));
     assert_eq!(
         (nameless.content, nameless.codec.as_str()),
         (unreadable(false, false), "")
@@ -111,8 +125,11 @@ fn a_cover_is_no_video_and_what_cannot_be_decoded_is_told_apart_from_what_says_t
 #[test]
 fn a_length_of_all_ones_is_none() {
     let length = |ticks: u64| {
-        let stream = json!({"index": 0, "codec_type": "video", "duration": "9.5", "duration_ts": ticks});
-        serde_json::from_value::<RawStream>(stream).unwrap().duration()
+        let stream =
+            json!({"index": 0, "codec_type": "video", "duration": "9.5", "duration_ts": ticks});
+        serde_json::from_value::<RawStream>(stream)
+            .unwrap()
+            .duration()
     };
     assert_eq!(length(9500), Some(9.5));
     assert_eq!((length(0xffff_ffff), length(u64::MAX)), (None, None));

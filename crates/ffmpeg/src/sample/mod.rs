@@ -23,7 +23,8 @@ const LIMITS: Limits = Limits {
     stall: Duration::from_secs(20),
 };
 
-/// Why there is no sample. None of these says that the source cannot be encoded: the plan is made without.
+/// Why there is no sample. None of these says that the source cannot be encoded: the plan is made
+/// without.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
     /// It does not pay, or the source cannot be entered.
@@ -40,17 +41,28 @@ pub enum SampleError {
     TooShort,
 }
 
-/// Samples the source of a draft, for [`title::refine`], and leaves its notes in `folder`, which is the caller's to remove. A read that
-/// failed on the way looks like a short source here: the caller must ask its source server for faults.
+/// Samples the source of a draft, for [`title::refine`], and leaves its notes in `folder`, which is
+/// the caller's to remove. A read that failed on the way looks like a short source here: the caller
+/// must ask its source server for faults.
 ///
 /// # Errors
-/// [`SampleError`] when there is no sample; the plan is then to be made without, which [`title::unsampled`] notes.
-pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) -> Result<Samples, SampleError> {
+/// [`SampleError`] when there is no sample; the plan is then to be made without, which
+/// [`title::unsampled`] notes.
+pub async fn sample(
+    tool: &Tool,
+    input: &Input,
+    folder: &Path,
+    draft: &Draft,
+) -> Result<Samples, SampleError> {
     let times = title::windows(draft).map_err(SampleError::Unfit)?;
     let Some(video) = &draft.video else {
         return Err(SampleError::TooShort);
     };
-    let rungs: Vec<&VideoRendition> = draft.renditions.iter().filter_map(Rendition::video).collect();
+    let rungs: Vec<&VideoRendition> = draft
+        .renditions
+        .iter()
+        .filter_map(Rendition::video)
+        .collect();
 
     let exit = run(Run {
         tool,
@@ -73,7 +85,10 @@ pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) ->
         return Err(SampleError::Failed(exit.end));
     }
 
-    let sizes = Sizes::parse(&std::fs::read_to_string(folder.join(argv::SIZES))?, rungs.len());
+    let sizes = Sizes::parse(
+        &std::fs::read_to_string(folder.join(argv::SIZES))?,
+        rungs.len(),
+    );
     let measured = rungs.iter().enumerate().map(|(i, rung)| {
         let windows = sizes.windows(i, rung);
         let likeness = likeness(&folder.join(argv::likeness_file(i)));
@@ -81,7 +96,9 @@ pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) ->
     });
 
     Ok(Samples {
-        rungs: measured.collect::<Option<_>>().ok_or(SampleError::TooShort)?,
+        rungs: measured
+            .collect::<Option<_>>()
+            .ok_or(SampleError::TooShort)?,
         seconds: sizes.frames() as f64 / video.frame_rate.as_f64(),
         cpu_seconds: cpu_seconds(&exit.stderr_tail).unwrap_or(0.0),
     })
@@ -91,7 +108,8 @@ pub async fn sample(tool: &Tool, input: &Input, folder: &Path, draft: &Draft) ->
 struct Sizes(Vec<Vec<u64>>);
 
 impl Sizes {
-    /// Reads what ffmpeg's framecrc muxer writes: stream, decode time, presentation time, duration, size, checksum.
+    /// Reads what ffmpeg's framecrc muxer writes: stream, decode time, presentation time, duration,
+    /// size, checksum.
     fn parse(text: &str, rungs: usize) -> Self {
         let mut sizes = vec![Vec::new(); rungs];
 
@@ -111,8 +129,8 @@ impl Sizes {
         self.0.first().map_or(0, Vec::len)
     }
 
-    /// Bits per second of each whole window of a rung. A window is shorter than a group of pictures of the plan: its key frame counts
-    /// once, and its other frames as often as there are such.
+    /// Bits per second of each whole window of a rung. A window is shorter than a group of pictures
+    /// of the plan: its key frame counts once, and its other frames as often as there are such.
     fn windows(&self, rung: usize, rendition: &VideoRendition) -> Vec<f64> {
         let windows = self.0.get(rung).map_or(&[][..], Vec::as_slice);
         let gop = f64::from(rendition.gop_frames.max(1));
@@ -125,7 +143,8 @@ impl Sizes {
     }
 }
 
-/// The likeness of each compared frame's luma, from what ffmpeg's ssim filter writes; none for the lowest rung, which has no such file.
+/// The likeness of each compared frame's luma, from what ffmpeg's ssim filter writes; none for the
+/// lowest rung, which has no such file.
 fn likeness(file: &Path) -> Vec<f64> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let luma = |line: &str| {
@@ -137,9 +156,14 @@ fn likeness(file: &Path) -> Vec<f64> {
 
 /// The processor time ffmpeg says at its end that it took.
 fn cpu_seconds(log: &str) -> Option<f64> {
-    let line = log.lines().rev().find(|line| line.starts_with("bench: utime="))?;
+    let line = log
+        .lines()
+        .rev()
+        .find(|line| line.starts_with("bench: utime="))?;
     let field = |name: &str| -> Option<f64> {
-        let value = line.split_whitespace().find_map(|field| field.strip_prefix(name))?;
+        let value = line
+            .split_whitespace()
+            .find_map(|field| field.strip_prefix(name))?;
         value.trim_end_matches('s').parse().ok()
     };
     Some(field("utime=")? + field("stime=")?)

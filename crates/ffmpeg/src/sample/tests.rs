@@ -18,7 +18,9 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
     .await;
 
     let server = Server::of(&file).await;
-    let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
+    let probe = probe(&tool(), &server.input, &ProbeLimits::default())
+        .await
+        .unwrap();
 
     let pin = Pin {
         bucket: "b".to_owned(),
@@ -39,7 +41,9 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
 
 async fn samples(args: &str) -> (Samples, Draft) {
     let (folder, server, draft) = draft(args).await;
-    let samples = sample(&tool(), &server.input, folder.path(), &draft).await.unwrap();
+    let samples = sample(&tool(), &server.input, folder.path(), &draft)
+        .await
+        .unwrap();
     let refined = title::refine(draft, &samples);
     (samples, refined)
 }
@@ -63,7 +67,10 @@ async fn a_still_picture_needs_less_than_noise_and_a_shorter_ladder() {
                 .all(|rung| rung.windows.len() == 4 && rung.windows.iter().all(|rate| *rate > 0.0))
         );
         assert_eq!(
-            (samples.rungs[0].likeness.len(), samples.rungs[1].likeness.len()),
+            (
+                samples.rungs[0].likeness.len(),
+                samples.rungs[1].likeness.len()
+            ),
             (11, 0)
         );
         assert!(
@@ -74,7 +81,10 @@ async fn a_still_picture_needs_less_than_noise_and_a_shorter_ladder() {
 
     let (easy, hard) = (still.rungs[0].windows[0], noise.rungs[0].windows[0]);
     assert!(hard > 20.0 * easy, "{easy} {hard}");
-    assert_eq!((names(&slides), names(&sport)), (vec!["480p"], vec!["480p", "360p"]));
+    assert_eq!(
+        (names(&slides), names(&sport)),
+        (vec!["480p"], vec!["480p", "360p"])
+    );
     assert!(slides.left_out.iter().any(|out| out.name == "360p"));
 }
 
@@ -91,11 +101,18 @@ async fn a_small_picture_blown_up_loses_the_rung_that_shows_nothing_more() {
 async fn sources_that_cannot_be_sampled_are_planned_without() {
     let (folder, server, mut draft) = draft("testsrc=s=320x240:r=5").await;
     let gone = Input::http("http://127.0.0.1:9/gone");
-    let error = sample(&tool(), &gone, folder.path(), &draft).await.unwrap_err();
-    assert!(matches!(error, SampleError::Failed(End::Failed(_))), "{error}");
+    let error = sample(&tool(), &gone, folder.path(), &draft)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, SampleError::Failed(End::Failed(_))),
+        "{error}"
+    );
 
     draft.video.as_mut().unwrap().seekable = false;
-    let error = sample(&tool(), &server.input, folder.path(), &draft).await.unwrap_err();
+    let error = sample(&tool(), &server.input, folder.path(), &draft)
+        .await
+        .unwrap_err();
     let whole = title::unsampled(draft.clone(), error.to_string());
     assert_eq!(whole.renditions, draft.renditions);
     assert!(

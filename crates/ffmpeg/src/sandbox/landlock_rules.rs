@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, Scope, make_bitflags, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope, make_bitflags,
+    path_beneath_rules,
 };
 
 use super::policy::SandboxPolicy;
@@ -16,7 +17,8 @@ const KNOWN: ABI = ABI::V7;
 /// Where programs and their libraries are. What is not there is passed over.
 const PROGRAMS: &[&str] = &["/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store"];
 
-/// What the loader, the C library and encoders read of the system: nothing of it is of this service or of a person.
+/// What the loader, the C library and encoders read of the system: nothing of it is of this service
+/// or of a person.
 const SYSTEM: &[&str] = &[
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
@@ -30,8 +32,8 @@ const SYSTEM: &[&str] = &[
     "/sys/devices/system/node",
 ];
 
-/// Restricts the calling thread, and with it every process it starts from then on. What the kernel does not know it does not enforce;
-/// the result says what it knows.
+/// Restricts the calling thread, and with it every process it starts from then on. What the kernel
+/// does not know it does not enforce; the result says what it knows.
 ///
 /// # Errors
 /// When a path of the policy cannot be opened, or the kernel refuses a rule it knows.
@@ -42,26 +44,38 @@ pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<Lan
         .add_rules(path_beneath_rules(PROGRAMS, read))
         .and_then(|rules| rules.add_rules(path_beneath_rules(parts_of(program), read)))
         .and_then(|rules| rules.add_rules(path_beneath_rules(SYSTEM, only_read)))
-        .and_then(|rules| rules.add_rules(path_beneath_rules(["/dev/null"], only_read | AccessFs::WriteFile)))
+        .and_then(|rules| {
+            rules.add_rules(path_beneath_rules(
+                ["/dev/null"],
+                only_read | AccessFs::WriteFile,
+            ))
+        })
         .map_err(refused)?;
 
     if policy.devices {
         let whole = only_read | AccessFs::WriteFile | AccessFs::IoctlDev;
         rules = rules
             .add_rules(path_beneath_rules(devices(), whole))
-            .and_then(|rules| rules.add_rules(path_beneath_rules(["/sys", "/proc/driver"], only_read)))
+            .and_then(|rules| {
+                rules.add_rules(path_beneath_rules(["/sys", "/proc/driver"], only_read))
+            })
             .map_err(refused)?;
     }
 
     for path in &policy.seen {
-        // `path_beneath_rules` would pass over a path that cannot be opened, which is an error here.
+        // `path_beneath_rules` would pass over a path that cannot be opened, which is an error
+        // here.
         let opened = PathFd::new(path).map_err(|error| unopened(path, &error))?;
-        rules = rules.add_rule(PathBeneath::new(opened, only_read)).map_err(refused)?;
+        rules = rules
+            .add_rule(PathBeneath::new(opened, only_read))
+            .map_err(refused)?;
     }
 
     if let Some(folder) = &policy.folder {
         let opened = PathFd::new(folder).map_err(|error| unopened(folder, &error))?;
-        rules = rules.add_rule(PathBeneath::new(opened, work())).map_err(refused)?;
+        rules = rules
+            .add_rule(PathBeneath::new(opened, work()))
+            .map_err(refused)?;
     }
     // Without a port no TCP connection is allowed at all.
     if let Some(port) = policy.port {
@@ -83,17 +97,20 @@ fn rules() -> io::Result<landlock::RulesetCreated> {
         .map_err(refused)
 }
 
-/// What a run may do in its folder. It makes no links and no pipes: we read what it leaves behind, and a link would have us read, and
-/// publish, what the run itself could not reach.
+/// What a run may do in its folder. It makes no links and no pipes: we read what it leaves behind,
+/// and a link would have us read, and publish, what the run itself could not reach.
 fn work() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{
         ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
     })
 }
 
-/// The program itself, wherever links lead to, and the libraries builds keep beside it. Not its whole folder: that may be anyone's.
+/// The program itself, wherever links lead to, and the libraries builds keep beside it. Not its
+/// whole folder: that may be anyone's.
 fn parts_of(program: &Path) -> Vec<PathBuf> {
-    let file = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let file = program
+        .canonicalize()
+        .unwrap_or_else(|_| program.to_owned());
     let mut parts = Vec::new();
 
     // Most programs are where all may be read; the thousands of files beside them need no look.

@@ -27,8 +27,8 @@ pub(crate) struct Launched {
     pub(crate) launch_guard: mpsc::Sender<Infallible>,
 }
 
-/// Starts `program` in the sandbox of `policy`, as `command` makes it: that is given the program to start, and the arguments
-/// that come before the program's own.
+/// Starts `program` in the sandbox of `policy`, as `command` makes it: that is given the program to
+/// start, and the arguments that come before the program's own.
 ///
 /// # Errors
 /// When the program is not there, a layer cannot be applied, or a limit cannot be imposed.
@@ -46,11 +46,14 @@ pub(crate) async fn launch(
     let (tell, told) = oneshot::channel();
     let (runtime, resource_limits) = (Handle::current(), policy.resource_limits());
 
-    let thread = thread::Builder::new().name("ffmpeg".to_owned()).stack_size(STACK);
+    let thread = thread::Builder::new()
+        .name("ffmpeg".to_owned())
+        .stack_size(STACK);
     thread.spawn(move || {
         // tokio starts processes only from within a runtime, which this thread is no part of.
         let _runtime = runtime.enter();
-        // This comes before the sandbox: what is tried here for the first time would fail inside of it.
+        // This comes before the sandbox: what is tried here for the first time would fail inside of
+        // it.
         let (support, setpriv) = (Support::here(), parent_death_signal::setpriv());
         let started = apply_sandbox(&policy, &program, support).and_then(|()| {
             let mut command = match setpriv {
@@ -69,7 +72,8 @@ pub(crate) async fn launch(
 
         // No one may be waiting any more: then the program ends with this message.
         let _ = tell.send(started);
-        // This returns when the guard is dropped; until then the thread lives, and so may the program.
+        // This returns when the guard is dropped; until then the thread lives, and so may the
+        // program.
         let _ = held.recv();
     })?;
 
@@ -78,7 +82,10 @@ pub(crate) async fn launch(
     if let Some(pid) = child.id() {
         resource_limits.impose(pid)?;
     }
-    Ok(Launched { child, launch_guard })
+    Ok(Launched {
+        child,
+        launch_guard,
+    })
 }
 
 fn apply_sandbox(policy: &SandboxPolicy, program: &Path, support: Support) -> io::Result<()> {

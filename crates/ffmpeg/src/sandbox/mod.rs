@@ -1,11 +1,13 @@
-//! The sandbox around every ffmpeg and ffprobe: they work on bytes of strangers, and their parsers have had holes.
+//! The sandbox around every ffmpeg and ffprobe: they work on bytes of strangers, and their parsers
+//! have had holes.
 //!
-//! In reading order: [`policy`] (what a run may reach and use, as a value), [`resource_limits`] (how much, derived from the plan),
-//! `landlock_rules` (files and ports), `seccomp_filter` (system calls), `parent_death_signal` (death with the worker), `launch` (a
-//! thread that confines itself and starts the program), [`support`] (what of it holds on this machine).
+//! In reading order: [`policy`] (what a run may reach and use, as a value), [`resource_limits`]
+//! (how much, derived from the plan), `landlock_rules` (files and ports), `seccomp_filter` (system
+//! calls), `parent_death_signal` (death with the worker), `launch` (a thread that confines itself
+//! and starts the program), [`support`] (what of it holds on this machine).
 //!
-//! Landlock domains and seccomp filters belong to a thread and go on to the processes it starts. So no code of ours runs between fork
-//! and exec, which could not be done safely.
+//! Landlock domains and seccomp filters belong to a thread and go on to the processes it starts. So
+//! no code of ours runs between fork and exec, which could not be done safely.
 
 pub mod policy;
 pub mod resource_limits;

@@ -1,9 +1,11 @@
-//! Death with the worker: the kernel's parent-death signal, for a worker that is killed can end nothing.
+//! Death with the worker: the kernel's parent-death signal, for a worker that is killed can end
+//! nothing.
 //!
-//! Only a process itself can ask for that signal, so `setpriv` (util-linux) asks for it and then becomes the program. The signal
-//! comes when the *thread* ends that started the program; the thread that applied the sandbox stays for that. A worker that dies in the
-//! moment before `setpriv` has asked leaves a program behind whose source and pipes are gone, which ends most of them soon; and
-//! its limits stay.
+//! Only a process itself can ask for that signal, so `setpriv` (util-linux) asks for it and then
+//! becomes the program. The signal comes when the *thread* ends that started the program; the
+//! thread that applied the sandbox stays for that. A worker that dies in the moment before
+//! `setpriv` has asked leaves a program behind whose source and pipes are gone, which ends most of
+//! them soon; and its limits stay.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -18,14 +20,17 @@ pub(super) const ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
 static SETPRIV: LazyLock<Option<&'static Path>> =
     LazyLock::new(|| PLACES.iter().map(Path::new).find(|place| works(place)));
 
-/// The program that ties another one to the life of the thread that starts it; nothing where none is installed, or only one too old
-/// or too small for it.
+/// The program that ties another one to the life of the thread that starts it; nothing where none
+/// is installed, or only one too old or too small for it.
 pub(super) fn setpriv() -> Option<&'static Path> {
     *SETPRIV
 }
 
 fn works(setpriv: &Path) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "the door to processes is in this folder")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the door to processes is in this folder"
+    )]
     let mut asked = std::process::Command::new(setpriv);
     asked
         .env_clear()

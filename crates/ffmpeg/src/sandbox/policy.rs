@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::resource_limits::ResourceLimits;
 use crate::input::Input;
 
-/// What a run may reach and use. It begins with nothing but the program, its libraries and its resource limits.
+/// What a run may reach and use. It begins with nothing but the program, its libraries and its
+/// resource limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxPolicy {
     pub(super) resource_limits: ResourceLimits,
@@ -28,7 +29,8 @@ impl SandboxPolicy {
         }
     }
 
-    /// The run works in this folder and may do there what it likes, but make links and devices, and execute what it wrote.
+    /// The run works in this folder and may do there what it likes, but make links and devices, and
+    /// execute what it wrote.
     #[must_use]
     pub fn workdir(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_owned());

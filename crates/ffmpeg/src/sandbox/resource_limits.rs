@@ -1,6 +1,7 @@
 //! How much of the machine a run may use: derived from the plan, generous, and finite.
 //!
-//! Measured with ffmpeg 5.1 on two cores, rungs from the top down to 360 lines: `RLIMIT_DATA` counts what `VmData` shows.
+//! Measured with ffmpeg 5.1 on two cores, rungs from the top down to 360 lines: `RLIMIT_DATA`
+//! counts what `VmData` shows.
 //!
 //! | source | rungs from | encoder | threads | memory | processor time for a second of media |
 //! |---|---|---|---|---|---|
@@ -12,8 +13,9 @@
 //! | 2160, 10 bits | 2160 | x264 slow | 16 | 7.4 GiB | 23 s |
 //! | 2160, 10 bits | 2160, 10 bits | x265 slow | 2 | 4.8 GiB | more than 45 s |
 //!
-//! The bounds below are two to four times as much memory, and at least ten times as much processor time: a machine may be slower, and a
-//! picture harder, than those measured. What is over them is no video but a trap for decoders.
+//! The bounds below are two to four times as much memory, and at least ten times as much processor
+//! time: a machine may be slower, and a picture harder, than those measured. What is over them is
+//! no video but a trap for decoders.
 
 use std::io;
 use std::time::Duration;
@@ -29,11 +31,12 @@ const GIB: u64 = 1 << 30;
 /// Files, pipes and connections a run may have open: the longest plan needs a hundred.
 const OPEN: u64 = 512;
 
-/// How much more than other processes a run is to be killed where memory runs out (proc(5), `oom_score_adj`, up to 1000): before its
-/// worker, which would take the other tasks with it.
+/// How much more than other processes a run is to be killed where memory runs out (proc(5),
+/// `oom_score_adj`, up to 1000): before its worker, which would take the other tasks with it.
 const FIRST: &str = "800";
 
-/// Bytes of a pixel in the widest format frames are kept in: 10 bits, colours at half the resolution.
+/// Bytes of a pixel in the widest format frames are kept in: 10 bits, colours at half the
+/// resolution.
 const PIXEL: u64 = 3;
 
 /// How much of the machine a run may use.
@@ -96,12 +99,19 @@ impl ResourceLimits {
 
         let work = Work::of(&plan.source, video, plan.videos());
         let segment = plan.segment.duration.as_f64();
-        let largest = plan.videos().map(|rung| rung.maxrate).max().unwrap_or_default();
+        let largest = plan
+            .videos()
+            .map(|rung| rung.maxrate)
+            .max()
+            .unwrap_or_default();
 
         Self {
             memory: GIB + work.memory(1, threads),
-            // Caps hold over a buffer of a second, not over every segment; a few pictures beside them are raw.
-            file: 256 * MIB + seconds_of(segment).as_secs().saturating_mul(largest) + 32 * PIXEL * work.top,
+            // Caps hold over a buffer of a second, not over every segment; a few pictures beside
+            // them are raw.
+            file: 256 * MIB
+                + seconds_of(segment).as_secs().saturating_mul(largest)
+                + 32 * PIXEL * work.top,
             processor: Duration::from_secs(600) + seconds_of(seconds * work.speed),
         }
     }
@@ -144,8 +154,8 @@ impl ResourceLimits {
         }
     }
 
-    /// Imposes the limits on a process that has just begun. Until then it runs without: that is no way out, since each limit is judged
-    /// when something is used, and what was used before counts.
+    /// Imposes the limits on a process that has just begun. Until then it runs without: that is no
+    /// way out, since each limit is judged when something is used, and what was used before counts.
     ///
     /// # Errors
     /// When the kernel refuses a limit.
@@ -154,7 +164,8 @@ impl ResourceLimits {
         let limits = [
             (Resource::Data, self.memory, self.memory),
             (Resource::Fsize, self.file, self.file),
-            // ffmpeg takes the signal of the lower limit for a wish to end well; the upper one kills.
+            // ffmpeg takes the signal of the lower limit for a wish to end well; the upper one
+            // kills.
             (Resource::Cpu, seconds, seconds.saturating_add(10)),
             (Resource::Nofile, OPEN, OPEN),
             (Resource::Core, 0, 0),
@@ -197,26 +208,39 @@ struct Work {
 }
 
 impl Work {
-    /// Seconds for a million pixels of a source: decoding, fields into frames, tone mapping. The last costs most, about 0.04.
+    /// Seconds for a million pixels of a source: decoding, fields into frames, tone mapping. The
+    /// last costs most, about 0.04.
     const DECODE: f64 = 0.4;
 
     /// Seconds for a million pixels of a rung by x264 with a fast preset, which takes about 0.03.
     const ENCODE: f64 = 0.5;
 
-    fn of<'a>(source: &Source, video: &VideoPlan, rungs: impl Iterator<Item = &'a VideoRendition>) -> Self {
+    fn of<'a>(
+        source: &Source,
+        video: &VideoPlan,
+        rungs: impl Iterator<Item = &'a VideoRendition>,
+    ) -> Self {
         let pixels = |width: u32, height: u32| u64::from(width) * u64::from(height);
         let rungs: Vec<&VideoRendition> = rungs.collect();
         let sizes = || rungs.iter().map(|rung| pixels(rung.width, rung.height));
         let top = sizes().max().unwrap_or_default();
 
-        let track = source.tracks.iter().find(|track| track.index == video.track);
+        let track = source
+            .tracks
+            .iter()
+            .find(|track| track.index == video.track);
         let read = track
             .and_then(|track| Some(pixels(track.width?, track.height?)))
             .unwrap_or(top);
-        let rate = track.and_then(|track| track.frame_rate).unwrap_or(video.frame_rate);
+        let rate = track
+            .and_then(|track| track.frame_rate)
+            .unwrap_or(video.frame_rate);
 
         let encode = rungs.iter().map(|rung| {
-            millions(pixels(rung.width, rung.height)) * rung.frame_rate.as_f64() * Self::ENCODE * weight(rung)
+            millions(pixels(rung.width, rung.height))
+                * rung.frame_rate.as_f64()
+                * Self::ENCODE
+                * weight(rung)
         });
 
         Self {
@@ -224,14 +248,17 @@ impl Work {
             top,
             all: sizes().sum(),
             rungs: rungs.len() as u64,
-            speed: millions(read) * rate.as_f64().clamp(60.0, 240.0) * Self::DECODE + encode.sum::<f64>(),
+            speed: millions(read) * rate.as_f64().clamp(60.0, 240.0) * Self::DECODE
+                + encode.sum::<f64>(),
         }
     }
 
-    /// Bytes for the pictures decoders and encoders hold, and the stacks of their threads, with `decoders` of the source at a time.
+    /// Bytes for the pictures decoders and encoders hold, and the stacks of their threads, with
+    /// `decoders` of the source at a time.
     fn memory(&self, decoders: usize, threads: usize) -> u64 {
         let (decoders, threads) = (decoders.max(1) as u64, threads.max(1) as u64);
-        let held = |pixels: u64, pictures: u64| pixels.saturating_mul(PIXEL).saturating_mul(pictures);
+        let held =
+            |pixels: u64, pictures: u64| pixels.saturating_mul(PIXEL).saturating_mul(pictures);
         let stacks = (self.rungs + decoders) * threads * 32 * MIB;
         stacks
             .saturating_add(held(self.all, 160 + 16 * threads))
@@ -250,7 +277,10 @@ fn weight(rung: &VideoRendition) -> f64 {
     encoder * preset
 }
 
-#[expect(clippy::cast_precision_loss, reason = "pictures have fewer than 2^52 pixels")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "pictures have fewer than 2^52 pixels"
+)]
 fn millions(pixels: u64) -> f64 {
     pixels as f64 / 1e6
 }
@@ -268,7 +298,12 @@ mod tests {
     use streams::testing::planned;
 
     /// A plan whose video has this source and these rungs, at 25 frames a second.
-    fn plan((width, height): (u32, u32), rungs: &[(u32, u32)], encoder: &str, preset: &str) -> Planned {
+    fn plan(
+        (width, height): (u32, u32),
+        rungs: &[(u32, u32)],
+        encoder: &str,
+        preset: &str,
+    ) -> Planned {
         let mut plan = planned();
         let track = serde_json::json!({
             "index": 1, "kind": "video", "codec": "h264", "width": width, "height": height, "frame_rate": "25",
@@ -288,12 +323,22 @@ mod tests {
             ..first.clone()
         };
 
-        plan.renditions = rungs.iter().map(|size| Rendition::Video(rung(size))).collect();
+        plan.renditions = rungs
+            .iter()
+            .map(|size| Rendition::Video(rung(size)))
+            .collect();
         plan
     }
 
-    /// What the table above says: lines of the source, rungs, encoder and preset, threads; then MiB, seconds of media, seconds of time.
-    type Measured = (u32, usize, (&'static str, &'static str), usize, (u64, f64, u64));
+    /// What the table above says: lines of the source, rungs, encoder and preset, threads; then
+    /// MiB, seconds of media, seconds of time.
+    type Measured = (
+        u32,
+        usize,
+        (&'static str, &'static str),
+        usize,
+        (u64, f64, u64),
+    );
 
     const MEASURED: [Measured; 7] = [
         (1080, 4, ("libx264", "faster"), 2, (1030, 12.0, 35)),
@@ -305,18 +350,33 @@ mod tests {
         (2160, 5, ("libx265", "slow"), 2, (4776, 4.0, 178)),
     ];
 
-    const LADDER: [(u32, u32); 5] = [(3840, 2160), (1920, 1080), (1280, 720), (854, 480), (640, 360)];
+    const LADDER: [(u32, u32); 5] = [
+        (3840, 2160),
+        (1920, 1080),
+        (1280, 720),
+        (854, 480),
+        (640, 360),
+    ];
 
     #[test]
     fn what_was_measured_fits_at_least_twice_and_is_no_blank_cheque() {
         let (uhd, hd) = ((3840, 2160), (1920, 1080));
         for (source, rungs, (encoder, preset), threads, (mib, seconds, cpu)) in MEASURED {
             let source = if source == 2160 { uhd } else { hd };
-            let resource_limits =
-                ResourceLimits::chunk(&plan(source, &LADDER[5 - rungs..], encoder, preset), seconds, threads);
+            let resource_limits = ResourceLimits::chunk(
+                &plan(source, &LADDER[5 - rungs..], encoder, preset),
+                seconds,
+                threads,
+            );
 
-            let (room, time) = (resource_limits.memory / MIB, resource_limits.processor.as_secs());
-            assert!((2 * mib..6 * mib).contains(&room), "{room} MiB where {mib} are used");
+            let (room, time) = (
+                resource_limits.memory / MIB,
+                resource_limits.processor.as_secs(),
+            );
+            assert!(
+                (2 * mib..6 * mib).contains(&room),
+                "{room} MiB where {mib} are used"
+            );
             assert!(time >= 10 * cpu, "{time} s where {cpu} are used");
 
             // A second of it may take minutes, not hours.
@@ -334,7 +394,10 @@ mod tests {
         let frames = 8 * 1920 * 1080;
         assert!(chunk.file > frames && chunk.file < GIB, "{}", chunk.file);
         assert!(ResourceLimits::copy(GIB).file > GIB && ResourceLimits::copy(GIB).file < 2 * GIB);
-        assert_eq!((ResourceLimits::look().file, ResourceLimits::scan().file), (0, 0));
+        assert_eq!(
+            (ResourceLimits::look().file, ResourceLimits::scan().file),
+            (0, 0)
+        );
     }
 
     proptest! {
@@ -354,7 +417,8 @@ mod tests {
         let plan = plan((640, 360), &LADDER[4..], "libx264", "faster");
         for seconds in [f64::NAN, f64::INFINITY, -1.0] {
             assert!(
-                ResourceLimits::chunk(&plan, seconds, 1).processor <= Duration::from_secs(u64::from(u32::MAX) + 600)
+                ResourceLimits::chunk(&plan, seconds, 1).processor
+                    <= Duration::from_secs(u64::from(u32::MAX) + 600)
             );
         }
     }

@@ -1,16 +1,17 @@
 //! System calls, by seccomp (<https://docs.kernel.org/userspace-api/seccomp_filter.html>).
 //!
-//! The filters name what is refused, not what is allowed: builds of ffmpeg, encoders and C libraries differ too much in what they
-//! call, and files and ports have a layer of their own. Refused is what reaches round that layer, what reaches other processes, and the
-//! parts of the kernel that holes are found in and no encoder needs.
+//! The filters name what is refused, not what is allowed: builds of ffmpeg, encoders and C
+//! libraries differ too much in what they call, and files and ports have a layer of their own.
+//! Refused is what reaches round that layer, what reaches other processes, and the parts of the
+//! kernel that holes are found in and no encoder needs.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::LazyLock;
 
 use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter,
 };
 
 /// Calls refused whatever they are given.
@@ -85,7 +86,8 @@ const REFUSED: &[i64] = &[
 /// Of old times, and still understood (linux/net.h).
 const SOCK_PACKET: i32 = 10;
 
-/// Kinds of sockets that are no stream (`SOCK_STREAM`, 1): datagrams, raw, and what else there is (linux/net.h).
+/// Kinds of sockets that are no stream (`SOCK_STREAM`, 1): datagrams, raw, and what else there is
+/// (linux/net.h).
 const OTHER_KINDS: &[i32] = &[
     libc::SOCK_DGRAM,
     libc::SOCK_RAW,
@@ -109,11 +111,13 @@ const NAMESPACES: &[i32] = &[
     libc::CLONE_NEWCGROUP,
 ];
 
-/// Set in the numbers of the x32 calls of x86-64, by which a filter could be passed: none of them is what its number says here.
+/// Set in the numbers of the x32 calls of x86-64, by which a filter could be passed: none of them
+/// is what its number says here.
 const X32: i64 = 0x4000_0000;
 
-/// Those of x32 that have numbers of their own (`syscall_64.tbl` of the kernel): `ptrace`, `kexec_load`,
-/// `process_vm_readv`, `process_vm_writev`, `io_setup`; and the sending calls, which no one needs there.
+/// Those of x32 that have numbers of their own (`syscall_64.tbl` of the kernel): `ptrace`,
+/// `kexec_load`, `process_vm_readv`, `process_vm_writev`, `io_setup`; and the sending calls, which
+/// no one needs there.
 const X32_OWN: &[i64] = &[518, 521, 528, 538, 539, 540, 543];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -122,14 +126,17 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 static CONNECTED: LazyLock<Result<[BpfProgram; 2], String>> = LazyLock::new(|| filters(true));
 static ALONE: LazyLock<Result<[BpfProgram; 2], String>> = LazyLock::new(|| filters(false));
 
-/// Filters the system calls of the calling thread, and with it of every process it starts from then on. It can connect only where
-/// `connected`.
+/// Filters the system calls of the calling thread, and with it of every process it starts from then
+/// on. It can connect only where `connected`.
 ///
 /// # Errors
 /// When this kernel or this kind of processor has no such filters.
 pub(super) fn restrict(connected: bool) -> io::Result<()> {
     let filters = if connected { &*CONNECTED } else { &*ALONE };
-    for filter in filters.as_ref().map_err(|error| io::Error::other(error.as_str()))? {
+    for filter in filters
+        .as_ref()
+        .map_err(|error| io::Error::other(error.as_str()))?
+    {
         apply_filter(filter).map_err(io::Error::other)?;
     }
     Ok(())
@@ -138,7 +145,8 @@ pub(super) fn restrict(connected: bool) -> io::Result<()> {
 fn filters(connected: bool) -> Result<[BpfProgram; 2], String> {
     let refused = rules(connected).map_err(|error| error.to_string())?;
 
-    // What `clone3` is asked for lies in memory, where no filter looks: where it is missing, libraries use `clone`.
+    // What `clone3` is asked for lies in memory, where no filter looks: where it is missing,
+    // libraries use `clone`.
     let missing = Rules::from([(libc::SYS_clone3, Vec::new())]);
     // A filter has one error for all that it refuses, so there are two of them.
     let filter = |rules: Rules, errno: i32| -> Result<BpfProgram, BackendError> {
@@ -147,38 +155,64 @@ fn filters(connected: bool) -> Result<[BpfProgram; 2], String> {
         SeccompFilter::new(rules, SeccompAction::Allow, action, architecture)?.try_into()
     };
 
-    let both = filter(refused, libc::EPERM).and_then(|refused| Ok([refused, filter(missing, libc::ENOSYS)?]));
+    let both = filter(refused, libc::EPERM)
+        .and_then(|refused| Ok([refused, filter(missing, libc::ENOSYS)?]));
     both.map_err(|error| error.to_string())
 }
 
 fn rules(connected: bool) -> Result<Rules, BackendError> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     // Without a source to connect to, no socket is needed at all.
-    rules.insert(libc::SYS_socket, if connected { other_sockets()? } else { Vec::new() });
+    rules.insert(
+        libc::SYS_socket,
+        if connected {
+            other_sockets()?
+        } else {
+            Vec::new()
+        },
+    );
 
-    // Sending data with a connection's first packet connects without `connect`, which is what Landlock looks at.
-    for (call, flags) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+    // Sending data with a connection's first packet connects without `connect`, which is what
+    // Landlock looks at.
+    for (call, flags) in [
+        (libc::SYS_sendto, 3),
+        (libc::SYS_sendmsg, 2),
+        (libc::SYS_sendmmsg, 3),
+    ] {
         rules.insert(call, vec![has(flags, libc::MSG_FASTOPEN)?]);
     }
 
     // Its own limits a run may lower; those of others are not its.
-    rules.insert(libc::SYS_prlimit64, vec![SeccompRule::new(vec![is_not(0, 0)?])?]);
+    rules.insert(
+        libc::SYS_prlimit64,
+        vec![SeccompRule::new(vec![is_not(0, 0)?])?],
+    );
     let namespaces: Result<_, _> = NAMESPACES.iter().map(|flag| has(0, *flag)).collect();
     rules.insert(libc::SYS_clone, namespaces?);
 
     if cfg!(target_arch = "x86_64") {
-        let doubles: Vec<i64> = rules.keys().copied().chain(X32_OWN.iter().copied()).collect();
+        let doubles: Vec<i64> = rules
+            .keys()
+            .copied()
+            .chain(X32_OWN.iter().copied())
+            .collect();
         // A rule of x32 needs no particulars: nothing that we start uses it.
         rules.extend(doubles.into_iter().map(|call| (X32 | call, Vec::new())));
     }
     Ok(rules)
 }
 
-/// All but TCP over IPv4, which the source server speaks. Landlock knows ports of TCP alone, so other protocols in a stream's dress
-/// (MPTCP, SCTP) are refused, too.
+/// All but TCP over IPv4, which the source server speaks. Landlock knows ports of TCP alone, so
+/// other protocols in a stream's dress (MPTCP, SCTP) are refused, too.
 fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
-    let kind =
-        |kind: &i32| SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(KIND), wide(*kind));
+    let kind = |kind: &i32| {
+        SeccompCondition::new(
+            1,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::MaskedEq(KIND),
+            wide(*kind),
+        )
+    };
     let mut rules = vec![
         SeccompRule::new(vec![is_not(0, libc::AF_INET)?])?,
         SeccompRule::new(vec![is_not(2, 0)?, is_not(2, libc::IPPROTO_TCP)?])?,
@@ -193,13 +227,23 @@ fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
 /// The argument has this flag.
 fn has(argument: u8, flag: i32) -> Result<SeccompRule, BackendError> {
     let flag = wide(flag);
-    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(flag), flag)?;
+    let condition = SeccompCondition::new(
+        argument,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::MaskedEq(flag),
+        flag,
+    )?;
     SeccompRule::new(vec![condition])
 }
 
 /// The argument is not this value.
 fn is_not(argument: u8, value: i32) -> Result<SeccompCondition, BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, wide(value))
+    SeccompCondition::new(
+        argument,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Ne,
+        wide(value),
+    )
 }
 
 /// The bits of a C `int`.

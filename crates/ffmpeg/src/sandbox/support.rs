@@ -42,13 +42,19 @@ static HERE: LazyLock<Support> = LazyLock::new(|| {
     // Both layers stay with the thread permanently, so one is spent to try them.
     let tried = std::thread::spawn(|| {
         let nothing = SandboxPolicy::new(ResourceLimits::answer());
-        let landlock =
-            landlock_rules::restrict(&nothing, "/nowhere".as_ref()).unwrap_or(LandlockStatus::NotImplemented);
+        let landlock = landlock_rules::restrict(&nothing, "/nowhere".as_ref())
+            .unwrap_or(LandlockStatus::NotImplemented);
         (landlock, seccomp_filter::restrict(false).is_ok())
     });
 
-    let (landlock, calls) = tried.join().unwrap_or((LandlockStatus::NotImplemented, false));
-    Support::of(ABI::from(landlock), calls, parent_death_signal::setpriv().is_some())
+    let (landlock, calls) = tried
+        .join()
+        .unwrap_or((LandlockStatus::NotImplemented, false));
+    Support::of(
+        ABI::from(landlock),
+        calls,
+        parent_death_signal::setpriv().is_some(),
+    )
 });
 
 impl Support {
@@ -104,7 +110,8 @@ impl Support {
     /// [`Unconfined`] where files and network must be shut off and cannot be.
     pub fn meets(self, demand: Demand) -> Result<(), Unconfined> {
         let gaps = self.gaps().join("; ");
-        // The network is shut off only with the filters as well: Landlock knows no sockets but those of TCP.
+        // The network is shut off only with the filters as well: Landlock knows no sockets but
+        // those of TCP.
         if demand == Demand::Require && !(self.files && self.network && self.calls) {
             return Err(Unconfined(gaps));
         }
@@ -143,7 +150,12 @@ mod tests {
         );
 
         // Without filters there are sockets that Landlock does not know.
-        Support::of(ABI::V4, false, true).meets(Demand::Require).unwrap_err();
-        assert_eq!(Support::of(ABI::V4, true, false).meets(Demand::Require), Ok(()));
+        Support::of(ABI::V4, false, true)
+            .meets(Demand::Require)
+            .unwrap_err();
+        assert_eq!(
+            Support::of(ABI::V4, true, false).meets(Demand::Require),
+            Ok(())
+        );
     }
 }

@@ -12,7 +12,10 @@ use super::tool::Tool;
 
 /// The installed tool.
 pub fn tool() -> Tool {
-    #[expect(clippy::disallowed_methods, reason = "tests use the tool of the developer's PATH")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests use the tool of the developer's PATH"
+    )]
     let path = std::env::var_os("PATH").unwrap_or_default();
     Tool::locate(None, None, &path).expect("ffmpeg is installed")
 }
@@ -33,7 +36,11 @@ fn inside(folder: &Path, args: &str) -> SandboxPolicy {
 pub async fn make(folder: &Path, name: &str, args: &str) -> PathBuf {
     let file = folder.join(name);
     let args = format!("-v error -nostdin -y {args} {}", file.display());
-    let spawn = Spawn::new(&tool().ffmpeg, args.split_whitespace(), inside(folder, &args));
+    let spawn = Spawn::new(
+        &tool().ffmpeg,
+        args.split_whitespace(),
+        inside(folder, &args),
+    );
     let output = child::output(spawn, 1 << 20).await.expect("ffmpeg starts");
     assert!(output.ending.success(), "{args}: {}", output.stderr_tail);
     file
@@ -47,7 +54,9 @@ pub async fn ask(program: &Path, folder: &Path, args: &str) -> String {
 /// The same, where it is not text.
 pub async fn bytes(program: &Path, folder: &Path, args: &str) -> Vec<u8> {
     let spawn = Spawn::new(program, args.split_whitespace(), inside(folder, args));
-    let output = child::output(spawn, 64 << 20).await.expect("the program starts");
+    let output = child::output(spawn, 64 << 20)
+        .await
+        .expect("the program starts");
     assert!(
         output.ending.success() && output.stderr_tail.is_empty(),
         "{args}: {}",

@@ -21,8 +21,13 @@ impl Server {
     /// Serves `file`.
     pub async fn of(file: &Path) -> Self {
         let bytes: Arc<[u8]> = std::fs::read(file).expect("the source is there").into();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let input = Input::http(&format!("http://{}/source", listener.local_addr().expect("bound")));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let input = Input::http(&format!(
+            "http://{}/source",
+            listener.local_addr().expect("bound")
+        ));
         let router = Router::new().route("/source", get(range)).with_state(bytes);
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -59,5 +64,10 @@ async fn range(State(bytes): State<Arc<[u8]>>, headers: HeaderMap) -> Response {
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::CONTENT_RANGE, content_range),
     ];
-    (StatusCode::PARTIAL_CONTENT, headers, bytes[first..end].to_vec()).into_response()
+    (
+        StatusCode::PARTIAL_CONTENT,
+        headers,
+        bytes[first..end].to_vec(),
+    )
+        .into_response()
 }

@@ -26,7 +26,10 @@ async fn a_run_reads_and_writes_in_its_own_folder() {
 async fn a_run_reads_no_file_that_was_not_given_to_it() {
     let yard = Yard::new();
     let theirs = yard.theirs();
-    let (secret, environment) = (theirs.join("secret"), format!("/proc/{}/environ", std::process::id()));
+    let (secret, environment) = (
+        theirs.join("secret"),
+        format!("/proc/{}/environ", std::process::id()),
+    );
     let secret_file = secret.display().to_string();
 
     for (command, path) in [
@@ -48,7 +51,11 @@ async fn a_run_reads_no_file_that_was_not_given_to_it() {
         assert_eq!(text(&output), "", "{path}");
     }
 
-    let given = sh(&format!("cat {}", secret.display()), yard.policy().allow_read(&secret)).await;
+    let given = sh(
+        &format!("cat {}", secret.display()),
+        yard.policy().allow_read(&secret),
+    )
+    .await;
     assert_eq!(text(&given), "secret");
 }
 
@@ -81,7 +88,10 @@ async fn a_run_writes_nothing_outside_its_folder_and_what_it_is_given_to_read() 
 async fn a_run_leaves_no_links_and_no_pipes_for_us_to_follow() {
     let yard = Yard::new();
     for script in ["ln -s /etc/passwd 1.m4s", "mkfifo 1.m4s", "mknod 1.m4s p"] {
-        assert!(!sh(script, yard.policy()).await.ending.success(), "{script}");
+        assert!(
+            !sh(script, yard.policy()).await.ending.success(),
+            "{script}"
+        );
     }
 
     // And executes nothing it wrote.
@@ -101,11 +111,18 @@ async fn a_run_signals_nobody_else() {
     assert!(!output.ending.success());
 }
 
-/// How a Perl expression that makes a system call ends in the sandbox: 0, or the error. Every Debian has Perl.
+/// How a Perl expression that makes a system call ends in the sandbox: 0, or the error. Every
+/// Debian has Perl.
 async fn perl(expression: &str, policy: SandboxPolicy) -> i32 {
-    let script = format!("use Socket; my $done = {expression}; print defined($done) && $done != -1 ? 0 : $! + 0");
+    let script = format!(
+        "use Socket; my $done = {expression}; print defined($done) && $done != -1 ? 0 : $! + 0"
+    );
     let output = run("/usr/bin/perl", &["-e", &script], policy).await;
-    assert!(output.ending.success(), "{expression}: {}", output.stderr_tail);
+    assert!(
+        output.ending.success(),
+        "{expression}: {}",
+        output.stderr_tail
+    );
     text(&output).parse().unwrap()
 }
 
@@ -120,13 +137,17 @@ async fn a_run_connects_to_the_port_of_its_source_and_to_no_other() {
     };
 
     let socket = "socket(S, PF_INET, SOCK_STREAM, 0)";
-    let address = |listener: &TcpListener| format!("pack_sockaddr_in({}, INADDR_LOOPBACK)", port(listener));
-    let connect = |listener: &TcpListener| format!("{socket} && connect(S, {}) || undef", address(listener));
+    let address =
+        |listener: &TcpListener| format!("pack_sockaddr_in({}, INADDR_LOOPBACK)", port(listener));
+    let connect =
+        |listener: &TcpListener| format!("{socket} && connect(S, {}) || undef", address(listener));
 
     // Landlock refuses with EACCES, the filters of system calls with EPERM.
     assert_eq!(perl(&connect(&source), reading()).await, 0);
     assert_eq!(perl(&connect(&other), reading()).await, libc::EACCES);
-    let file = yard.policy().allow_input(&Input::file(&yard.theirs().join("secret")));
+    let file = yard
+        .policy()
+        .allow_input(&Input::file(&yard.theirs().join("secret")));
     assert_eq!(perl(&connect(&source), file).await, libc::EPERM);
 
     // A way to connect that no connecting call is made for.
@@ -144,7 +165,9 @@ async fn a_run_connects_to_the_port_of_its_source_and_to_no_other() {
 #[tokio::test]
 async fn a_run_opens_no_other_kind_of_socket() {
     let yard = Yard::new();
-    let reading = yard.policy().allow_input(&Input::http("http://127.0.0.1:9/x"));
+    let reading = yard
+        .policy()
+        .allow_input(&Input::http("http://127.0.0.1:9/x"));
     let socket = |what: &str| format!("syscall({}, {what})", libc::SYS_socket);
     for (what, name) in [
         ("2, 2, 0", "UDP"),
@@ -159,7 +182,11 @@ async fn a_run_opens_no_other_kind_of_socket() {
         ("17, 3, 0", "packets"),
         ("40, 1, 0", "a virtual machine's host"),
     ] {
-        assert_eq!(perl(&socket(what), reading.clone()).await, libc::EPERM, "{name}");
+        assert_eq!(
+            perl(&socket(what), reading.clone()).await,
+            libc::EPERM,
+            "{name}"
+        );
     }
 
     let pair = "socketpair(A, B, 1, 1, 0) || undef";
@@ -176,7 +203,10 @@ async fn a_run_makes_no_call_that_no_encoder_needs() {
     let call = |number: i64, args: &str| format!("syscall({number}, {args})");
     for (number, args) in [
         (libc::SYS_ptrace, format!("16, {parent}, 0, 0")),
-        (libc::SYS_process_vm_readv, format!("{parent}, 0, 0, 0, 0, 0")),
+        (
+            libc::SYS_process_vm_readv,
+            format!("{parent}, 0, 0, 0, 0, 0"),
+        ),
         (libc::SYS_mount, "0, 0, 0, 0, 0".to_owned()),
         (libc::SYS_bpf, "0, 0, 0".to_owned()),
         (libc::SYS_keyctl, "0, 0, 0, 0, 0".to_owned()),
@@ -202,17 +232,29 @@ async fn a_run_makes_no_call_that_no_encoder_needs() {
     assert_eq!(told, libc::ENOSYS);
 
     if cfg!(target_arch = "x86_64") {
-        let told = perl(&call(0x4000_0000 | libc::SYS_socket, "2, 1, 0"), yard.policy()).await;
+        let told = perl(
+            &call(0x4000_0000 | libc::SYS_socket, "2, 1, 0"),
+            yard.policy(),
+        )
+        .await;
         assert_eq!(told, libc::EPERM, "by its number of x32");
     }
 
-    assert_eq!(perl(&call(libc::SYS_memfd_create, "\"$$\", 0"), yard.policy()).await, 0);
+    assert_eq!(
+        perl(&call(libc::SYS_memfd_create, "\"$$\", 0"), yard.policy()).await,
+        0
+    );
 }
 
 #[tokio::test]
 async fn ffmpeg_itself_opens_neither_files_nor_hosts_that_are_not_its() {
     let yard = Yard::new();
-    let clip = make(&yard.theirs(), "clip.mp4", "-f lavfi -i testsrc=s=64x64:r=25:d=1").await;
+    let clip = make(
+        &yard.theirs(),
+        "clip.mp4",
+        "-f lavfi -i testsrc=s=64x64:r=25:d=1",
+    )
+    .await;
     let (own, other) = (Server::of(&clip).await, Server::of(&clip).await);
     let ffmpeg = tool().ffmpeg.display().to_string();
 
@@ -253,11 +295,18 @@ async fn a_build_in_a_folder_of_its_own_runs_and_sees_nothing_else_of_that_folde
     let yard = Yard::new();
 
     // As packages of Python bring it: an executable somewhere, and a link to it.
-    let (package, venv) = (yard.theirs().join("site-packages"), yard.theirs().join("bin"));
+    let (package, venv) = (
+        yard.theirs().join("site-packages"),
+        yard.theirs().join("bin"),
+    );
     std::fs::create_dir(&package).unwrap();
     std::fs::create_dir(&venv).unwrap();
     std::fs::copy("/bin/cat", package.join("ffmpeg-v7")).unwrap();
-    std::fs::set_permissions(package.join("ffmpeg-v7"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(
+        package.join("ffmpeg-v7"),
+        std::fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
     std::fs::write(package.join("notes"), "notes").unwrap();
     symlink("../site-packages/ffmpeg-v7", venv.join("ffmpeg")).unwrap();
     std::fs::write(yard.ours().join("a"), "hello").unwrap();
@@ -291,7 +340,12 @@ async fn what_is_not_there_is_an_error_before_anything_starts() {
 #[tokio::test]
 async fn a_file_is_probed_offline_and_nothing_beside_it() {
     let yard = Yard::new();
-    let clip = make(&yard.theirs(), "clip.mkv", "-f lavfi -i testsrc=s=64x64:r=25:d=1").await;
+    let clip = make(
+        &yard.theirs(),
+        "clip.mkv",
+        "-f lavfi -i testsrc=s=64x64:r=25:d=1",
+    )
+    .await;
     let found = probe(&tool(), &Input::file(&clip), &ProbeLimits::default())
         .await
         .unwrap();

@@ -20,7 +20,8 @@ async fn a_file_longer_than_allowed_ends_its_writer() {
     let yard = Yard::new();
     let policy = with(|resource_limits| resource_limits.file = 100_000, &yard);
     let ffmpeg = tool().ffmpeg.display().to_string();
-    let args = "-v error -nostdin -f lavfi -i testsrc=s=640x360:r=25:d=4 -c:v rawvideo -f rawvideo frames";
+    let args =
+        "-v error -nostdin -f lavfi -i testsrc=s=640x360:r=25:d=4 -c:v rawvideo -f rawvideo frames";
     let args: Vec<&str> = args.split(' ').collect();
 
     let output = run(&ffmpeg, &args, policy).await;
@@ -29,13 +30,17 @@ async fn a_file_longer_than_allowed_ends_its_writer() {
         "{:?}",
         output.ending
     );
-    assert_eq!(std::fs::metadata(yard.ours().join("frames")).unwrap().len(), 100_000);
+    assert_eq!(
+        std::fs::metadata(yard.ours().join("frames")).unwrap().len(),
+        100_000
+    );
 }
 
 #[tokio::test]
 async fn a_program_that_computes_without_end_is_ended() {
     let yard = Yard::new();
-    let second = |resource_limits: &mut ResourceLimits| resource_limits.processor = Duration::from_secs(1);
+    let second =
+        |resource_limits: &mut ResourceLimits| resource_limits.processor = Duration::from_secs(1);
     let output = sh("while :; do :; done", with(second, &yard)).await;
     assert_eq!(output.ending.status.signal(), Some(Signal::SIGXCPU as i32));
     assert!(output.ending.exceeded);
@@ -53,7 +58,8 @@ async fn memory_that_is_not_allowed_is_not_given() {
     let yard = Yard::new();
     let policy = with(|resource_limits| resource_limits.memory = 48 << 20, &yard);
 
-    // The second string does not fit; the limit comes a moment after the start, so it is asked for again until it does.
+    // The second string does not fit; the limit comes a moment after the start, so it is asked for
+    // again until it does.
     let script = "$SIG{ALRM} = 'DEFAULT'; alarm 60; for (;;) { my $large = 'x' x 200_000_000; }";
     let output = run("/usr/bin/perl", &["-e", script], policy).await;
     assert!(
@@ -61,14 +67,19 @@ async fn memory_that_is_not_allowed_is_not_given() {
         "{:?}",
         output.ending
     );
-    assert!(output.stderr_tail.contains("Out of memory"), "{}", output.stderr_tail);
+    assert!(
+        output.stderr_tail.contains("Out of memory"),
+        "{}",
+        output.stderr_tail
+    );
 }
 
 #[tokio::test]
 async fn a_run_keeps_few_files_open_dumps_no_core_and_goes_before_its_worker() {
     let yard = Yard::new();
     // The limits come a moment after the start; the end of this loop shows that they came.
-    let script = "until [ \"$(ulimit -n)\" = 512 ] && [ \"$(ulimit -c)\" = 0 ]; do :; done; echo $$";
+    let script =
+        "until [ \"$(ulimit -n)\" = 512 ] && [ \"$(ulimit -c)\" = 0 ]; do :; done; echo $$";
     let policy = with(
         |resource_limits| resource_limits.processor = Duration::from_secs(20),
         &yard,
@@ -86,7 +97,8 @@ async fn a_run_keeps_few_files_open_dumps_no_core_and_goes_before_its_worker() {
     group.kill().await;
 }
 
-/// What the thread that started a program holds it by: without it the kernel ends the program, as when the whole worker died.
+/// What the thread that started a program holds it by: without it the kernel ends the program, as
+/// when the whole worker died.
 #[tokio::test]
 async fn a_program_ends_with_the_thread_that_started_it_however_that_ends() {
     let yard = Yard::new();

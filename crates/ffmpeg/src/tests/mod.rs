@@ -1,4 +1,5 @@
-//! The sandbox, tried from within: real programs, started as all are, that go for what they must not have.
+//! The sandbox, tried from within: real programs, started as all are, that go for what they must
+//! not have.
 
 mod layers;
 mod limits;

@@ -1,4 +1,5 @@
-//! What pictures look like when they come out: colours by patches, orientation by a marked corner, fields, sizes that change, damage.
+//! What pictures look like when they come out: colours by patches, orientation by a marked corner,
+//! fields, sizes that change, damage.
 
 use std::path::Path;
 
@@ -33,7 +34,10 @@ impl Image {
 
     /// The colour at shares of width and height.
     fn at(&self, x: f64, y: f64) -> [i32; 3] {
-        let (x, y) = ((x * self.width as f64) as usize, (y * self.height as f64) as usize);
+        let (x, y) = (
+            (x * self.width as f64) as usize,
+            (y * self.height as f64) as usize,
+        );
         let at = (y * self.width + x) * 3;
         [0, 1, 2].map(|channel| i32::from(self.rgb[at + channel]))
     }
@@ -76,8 +80,7 @@ async fn patch(color: &str, name: &str, encode: &str) -> ([i32; 3], Bench) {
 #[tokio::test]
 async fn all_eight_orientations_and_odd_angles_come_out_upright() {
     let folder = tempfile::tempdir().unwrap();
-    let marked =
-        "-f lavfi -i color=gray:s=192x160:r=25:d=0.4,drawbox=x=0:y=0:w=64:h=48:c=red:t=fill -c:v libx264 -qp 10";
+    let marked = "-f lavfi -i color=gray:s=192x160:r=25:d=0.4,drawbox=x=0:y=0:w=64:h=48:c=red:t=fill -c:v libx264 -qp 10";
     let flat = std::fs::read(make(folder.path(), "flat.mp4", marked).await).unwrap();
     let header = flat.windows(4).position(|kind| kind == b"tkhd").unwrap();
 
@@ -126,7 +129,10 @@ async fn all_eight_orientations_and_odd_angles_come_out_upright() {
 async fn what_is_transparent_is_laid_on_black() {
     for (name, encode) in [
         ("a.mov", "-c:v qtrle -pix_fmt argb"),
-        ("a.mov", "-c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le"),
+        (
+            "a.mov",
+            "-c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le",
+        ),
         ("a.mov", "-c:v png -pix_fmt rgba"),
         (
             "a.webm",
@@ -140,7 +146,10 @@ async fn what_is_transparent_is_laid_on_black() {
         let (color, bench) = patch("red@0.5,format=rgba", name, encode).await;
         assert!(near(color, [128, 0, 0], 8), "{encode}: {color:?}");
         assert!(
-            bench.planned.warnings.contains(&"alpha_flattened".to_owned()),
+            bench
+                .planned
+                .warnings
+                .contains(&"alpha_flattened".to_owned()),
             "{encode}"
         );
     }
@@ -222,8 +231,8 @@ async fn luma(value: u32, tags: &str) -> ([i32; 3], Bench) {
 
 #[tokio::test]
 async fn high_dynamic_range_is_mapped_to_what_a_screen_shows() {
-    // A hundred candelas, by SMPTE ST 2084, are 0.508 of full signal. Hable's curve makes 0.312 of full light of them, which is 0.616
-    // of signal on a screen of BT.1886.
+    // A hundred candelas, by SMPTE ST 2084, are 0.508 of full signal. Hable's curve makes 0.312 of
+    // full light of them, which is 0.616 of signal on a screen of BT.1886.
     let pq = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
     let (grey, bench) = luma(509, pq).await;
     assert!(bench.planned.warnings.contains(&"tone_mapped".to_owned()));
@@ -236,10 +245,15 @@ async fn high_dynamic_range_is_mapped_to_what_a_screen_shows() {
     let (black, _) = luma(64, pq).await;
     assert!(near(black, [0; 3], 3), "{black:?}");
 
-    // A thousand candelas are as bright as it gets; reference white of hybrid log-gamma lies well below.
+    // A thousand candelas are as bright as it gets; reference white of hybrid log-gamma lies well
+    // below.
     let (bright, _) = luma(723, pq).await;
     assert!(bright[0] > 245, "{bright:?}");
-    let (white, _) = luma(721, "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc").await;
+    let (white, _) = luma(
+        721,
+        "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc",
+    )
+    .await;
     assert!(
         (150..235).contains(&white[0]) && near(white, [white[0]; 3], 2),
         "{white:?}"
@@ -271,7 +285,11 @@ async fn fields_are_found_by_their_looks_whatever_the_flags_say() {
             true,
             FieldOrder::Top,
         ),
-        (format!("{},setfield=prog {x264}", woven("top")), true, FieldOrder::Top),
+        (
+            format!("{},setfield=prog {x264}", woven("top")),
+            true,
+            FieldOrder::Top,
+        ),
         (
             format!("{},setfield=prog {x264}", woven("bottom")),
             true,
@@ -282,7 +300,11 @@ async fn fields_are_found_by_their_looks_whatever_the_flags_say() {
             false,
             FieldOrder::Flagged,
         ),
-        (format!("{fields} fps=25 {x264}"), false, FieldOrder::Flagged),
+        (
+            format!("{fields} fps=25 {x264}"),
+            false,
+            FieldOrder::Flagged,
+        ),
     ] {
         let mut bench = Bench::of("a.mp4", &args).await;
         let picture = bench.planned.video.as_ref().unwrap().picture;
@@ -305,7 +327,11 @@ async fn every_field_becomes_a_frame_where_the_profile_asks() {
         ..Profile::standard()
     };
     let mut bench = Bench::by(profile, "a.ts", args).await;
-    let rates: Vec<String> = bench.planned.videos().map(|rung| rung.frame_rate.to_string()).collect();
+    let rates: Vec<String> = bench
+        .planned
+        .videos()
+        .map(|rung| rung.frame_rate.to_string())
+        .collect();
     assert_eq!(rates, ["50/1", "25/1", "25/1"]);
 
     bench.encode_video().await;
@@ -325,10 +351,16 @@ async fn a_source_that_changes_its_size_keeps_every_frame_in_one_size() {
     bytes.extend(std::fs::read(make(folder.path(), "2.ts", &part("480x272", 5)).await).unwrap());
     let stream = folder.path().join("both.ts");
     std::fs::write(&stream, bytes).unwrap();
-    let matroska = make(folder.path(), "both.mkv", &format!("-i {} -c copy", stream.display())).await;
+    let matroska = make(
+        folder.path(),
+        "both.mkv",
+        &format!("-i {} -c copy", stream.display()),
+    )
+    .await;
 
     for source in [stream, matroska] {
-        let mut bench = Bench::plan(tempfile::tempdir().unwrap(), &source, Profile::standard()).await;
+        let mut bench =
+            Bench::plan(tempfile::tempdir().unwrap(), &source, Profile::standard()).await;
         let video = bench.planned.video.as_ref().unwrap();
         assert!(
             (248..=251).contains(&video.frames),
@@ -358,7 +390,13 @@ async fn some_damage_is_concealed_and_much_is_an_error_of_its_own() {
 
         let bench = Bench::plan(folder, &source, Profile::standard()).await;
         let (exit, _) = bench.try_run(&bench.chunk_args(0)).await;
-        assert_eq!(exit.code(), code, "{share}: {:?} {}", exit.end, exit.stderr_tail);
+        assert_eq!(
+            exit.code(),
+            code,
+            "{share}: {:?} {}",
+            exit.end,
+            exit.stderr_tail
+        );
     }
 }
 
@@ -387,7 +425,9 @@ async fn a_still_picture_with_sound_is_a_slow_video() {
 
 /// The mean of so many equal pictures of luma.
 fn means(bytes: &[u8], pictures: usize) -> Vec<f64> {
-    let mean = |picture: &[u8]| picture.iter().map(|sample| f64::from(*sample)).sum::<f64>() / picture.len() as f64;
+    let mean = |picture: &[u8]| {
+        picture.iter().map(|sample| f64::from(*sample)).sum::<f64>() / picture.len() as f64
+    };
     bytes.chunks(bytes.len() / pictures).map(mean).collect()
 }
 
@@ -409,7 +449,11 @@ async fn dark_pictures_come_out_as_dark_as_they_went_in() {
             format!("{black},drawbox=w=iw/3:h=ih/3:c=white:t=fill:enable=eq(mod(n\\,3)\\,1)"),
         ),
     ] {
-        let mut bench = Bench::of("a.mkv", &format!("-f lavfi -i {source} -pix_fmt yuv420p -c:v ffv1")).await;
+        let mut bench = Bench::of(
+            "a.mkv",
+            &format!("-f lavfi -i {source} -pix_fmt yuv420p -c:v ffv1"),
+        )
+        .await;
         bench.encode_video().await;
 
         let rung = bench.planned.videos().next().unwrap().clone();
@@ -418,13 +462,18 @@ async fn dark_pictures_come_out_as_dark_as_they_went_in() {
 
         // All in one file, so that they are numbered through.
         let excerpt = Excerpt {
-            file: file.strip_prefix(bench.folder.path()).unwrap().display().to_string(),
+            file: file
+                .strip_prefix(bench.folder.path())
+                .unwrap()
+                .display()
+                .to_string(),
             output: "made.gray".to_owned(),
             look: Look::Frames(samples.iter().map(|sample| sample.frame).collect()),
         };
         bench.run(&reference::look(&[excerpt])).await;
 
-        let given = std::fs::read(bench.path(rung.name.as_str()).join(reference::REFERENCE)).unwrap();
+        let given =
+            std::fs::read(bench.path(rung.name.as_str()).join(reference::REFERENCE)).unwrap();
         let made = std::fs::read(bench.folder.path().join("made.gray")).unwrap();
         let (given, made) = (means(&given, samples.len()), means(&made, samples.len()));
         let worst = made

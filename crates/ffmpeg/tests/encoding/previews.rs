@@ -1,4 +1,5 @@
-//! The pictures that chunks leave beside their segments, on real media: each from the frame it should be, upright, in the right colours.
+//! The pictures that chunks leave beside their segments, on real media: each from the frame it
+//! should be, upright, in the right colours.
 
 use ffmpeg::argv;
 use ffmpeg::testing::{ask, tool};
@@ -49,7 +50,10 @@ impl Bench {
     }
 
     fn best_score(&self) -> f64 {
-        self.posters().iter().map(Picture::score).fold(0.0, f64::max)
+        self.posters()
+            .iter()
+            .map(Picture::score)
+            .fold(0.0, f64::max)
     }
 }
 
@@ -66,7 +70,9 @@ async fn tiles_are_the_frames_they_should_be_in_every_chunk() {
         }
 
         let interval = u64::from(storyboard.interval_frames);
-        let wanted: Vec<u64> = (0..u64::from(storyboard.tiles)).map(|tile| tile * interval).collect();
+        let wanted: Vec<u64> = (0..u64::from(storyboard.tiles))
+            .map(|tile| tile * interval)
+            .collect();
         assert_eq!(found, wanted, "{rate}");
     }
 }
@@ -97,7 +103,11 @@ async fn a_chunk_shorter_than_the_interval_may_have_no_tile() {
 #[tokio::test]
 async fn small_tall_and_one_frame_sources_have_previews_of_their_own_size() {
     for (args, tile, poster) in [
-        ("-f lavfi -i testsrc2=s=16x16:r=25:d=1 -c:v libx264", (16, 16), (16, 16)),
+        (
+            "-f lavfi -i testsrc2=s=16x16:r=25:d=1 -c:v libx264",
+            (16, 16),
+            (16, 16),
+        ),
         (
             "-f lavfi -i testsrc2=s=160x120:r=25 -frames:v 1 -c:v libx264",
             (160, 120),
@@ -122,7 +132,8 @@ async fn small_tall_and_one_frame_sources_have_previews_of_their_own_size() {
 
         let tiles = bench.tiles_of(0).await;
         assert_eq!(tiles.len(), 1, "{args}");
-        let tile = Picture::of(tile.0 as usize, tile.1 as usize, tiles[0].clone()).expect("a whole tile");
+        let tile =
+            Picture::of(tile.0 as usize, tile.1 as usize, tiles[0].clone()).expect("a whole tile");
         assert!(tile.score() > GOOD && bench.best_score() > GOOD, "{args}");
     }
 }
@@ -187,9 +198,16 @@ async fn previews_of_high_dynamic_range_have_the_colours_of_the_video() {
     let shot = std::fs::read(bench.path("shot.rgb")).unwrap();
 
     assert_eq!(shot.len(), tiles[0].len());
-    let off: u64 = shot.iter().zip(&tiles[0]).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let off: u64 = shot
+        .iter()
+        .zip(&tiles[0])
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
     let mean = off as f64 / shot.len() as f64;
-    assert!(mean < 6.0, "tile and video differ by {mean} of 255 on average");
+    assert!(
+        mean < 6.0,
+        "tile and video differ by {mean} of 255 on average"
+    );
 }
 
 #[tokio::test]
@@ -206,14 +224,19 @@ async fn what_lies_before_the_end_of_a_key_frame_decodes_to_that_picture_alone()
             assert!(end < size as usize);
 
             let mut bytes = std::fs::read(bench.path(&name).join(argv::INIT)).unwrap();
-            bytes.extend(&std::fs::read(bench.path(&name).join(argv::segment_file(n))).unwrap()[..end]);
+            bytes.extend(
+                &std::fs::read(bench.path(&name).join(argv::segment_file(n))).unwrap()[..end],
+            );
             std::fs::write(bench.path("range.mp4"), bytes).unwrap();
 
             let decode = "-v quiet -nostdin -y -i range.mp4 -fps_mode passthrough -pix_fmt rgb24 -f rawvideo range.rgb";
             ask(&tool().ffmpeg, bench.folder.path(), decode).await;
             let pixels = std::fs::read(bench.path("range.rgb")).unwrap();
             assert_eq!(pixels.len(), 64 * 36 * 3, "segment {n} gives one picture");
-            assert_eq!(number(&pixels), u64::from(n) * u64::from(video.segment_frames));
+            assert_eq!(
+                number(&pixels),
+                u64::from(n) * u64::from(video.segment_frames)
+            );
         }
     }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use ffmpeg::argv::reference::{self, Excerpt, Hearing, Look};
 use ffmpeg::testing::{Server, ask, make, tool};
-use ffmpeg::{End, Exit, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv, probe, rest, run};
+use ffmpeg::{
+    End, Exit, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv, probe, rest,
+    run,
+};
 use media::cmaf::{self, FragmentInfo, InitInfo};
 use media::ladder::{self, Pin, Profile, Settings};
 use media::levels::{
@@ -52,7 +55,9 @@ impl Bench {
 
     async fn of_file(folder: tempfile::TempDir, source: &Path, loudness: Option<f64>) -> Self {
         let server = Server::of(source).await;
-        let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
+        let probe = probe(&tool(), &server.input, &ProbeLimits::default())
+            .await
+            .unwrap();
 
         let pin = Pin {
             bucket: "b".to_owned(),
@@ -89,7 +94,11 @@ impl Bench {
     }
 
     async fn try_run(&self, args: &[String]) -> Exit {
-        let (tool, stop, ticks) = (tool(), CancellationToken::new(), watch::Sender::new(Tick::default()));
+        let (tool, stop, ticks) = (
+            tool(),
+            CancellationToken::new(),
+            watch::Sender::new(Tick::default()),
+        );
         let exit = run(Run {
             tool: &tool,
             args,
@@ -106,19 +115,33 @@ impl Bench {
 
     /// Makes and gates every rendition.
     async fn encode(&self, choice: &argv::Choice) {
-        if let Some(args) = argv::uniform(&self.planned, &self.server.input, argv::Options::default()) {
+        if let Some(args) =
+            argv::uniform(&self.planned, &self.server.input, argv::Options::default())
+        {
             self.run(&args).await;
-            let bytes = std::fs::metadata(self.folder.path().join("uniform.nut")).unwrap().len();
+            let bytes = std::fs::metadata(self.folder.path().join("uniform.nut"))
+                .unwrap()
+                .len();
             let said = argv::uniform_bytes(&self.planned);
-            assert!(bytes.abs_diff(said) < said / 10, "{bytes} bytes, not {said}");
+            assert!(
+                bytes.abs_diff(said) < said / 10,
+                "{bytes} bytes, not {said}"
+            );
         }
 
-        let args = argv::tracks(&self.planned, &self.server.input, argv::Options::default(), choice);
+        let args = argv::tracks(
+            &self.planned,
+            &self.server.input,
+            argv::Options::default(),
+            choice,
+        );
         self.run(&args.unwrap()).await;
 
         for rendition in self.planned.audios() {
             let folder = self.folder.path().join(rendition.name.as_str());
-            rest::join(&folder, self.planned.segment.last()).await.unwrap();
+            rest::join(&folder, self.planned.segment.last())
+                .await
+                .unwrap();
             let init = std::fs::read(folder.join(argv::INIT)).unwrap();
             let info = InitInfo::parse(&init).unwrap();
             let mut joined = init;
@@ -139,7 +162,9 @@ impl Bench {
 
     fn rendition(&self, name: &str) -> &AudioRendition {
         let mut renditions = self.planned.audios();
-        renditions.find(|rendition| rendition.name.as_str() == name).unwrap()
+        renditions
+            .find(|rendition| rendition.name.as_str() == name)
+            .unwrap()
     }
 
     /// What a decoder makes of a rendition: samples of each channel.
@@ -155,22 +180,38 @@ impl Bench {
         let samples: Vec<f64> = samples.collect();
 
         (0..channels)
-            .map(|channel| samples.iter().skip(channel).step_by(channels).copied().collect())
+            .map(|channel| {
+                samples
+                    .iter()
+                    .skip(channel)
+                    .step_by(channels)
+                    .copied()
+                    .collect()
+            })
             .collect()
     }
 
     /// The levels of a rendition as its encoder was given it.
     fn source_levels(&self, rendition: &AudioRendition) -> Vec<Level> {
-        let file = self.folder.path().join(rendition.name.as_str()).join(reference::LEVELS);
+        let file = self
+            .folder
+            .path()
+            .join(rendition.name.as_str())
+            .join(reference::LEVELS);
         levels::read(
             &std::fs::read_to_string(file).unwrap(),
             Hearing::of(rendition, 0).block(),
         )
     }
 
-    /// The levels of all whole blocks of a piece of a rendition, from segment `first` to before `end`, as they are read back; nothing where
-    /// it has no such segments.
-    async fn made_levels(&self, rendition: &AudioRendition, first: u32, end: u32) -> Option<Vec<Level>> {
+    /// The levels of all whole blocks of a piece of a rendition, from segment `first` to before
+    /// `end`, as they are read back; nothing where it has no such segments.
+    async fn made_levels(
+        &self,
+        rendition: &AudioRendition,
+        first: u32,
+        end: u32,
+    ) -> Option<Vec<Level>> {
         let folder = self.folder.path().join(rendition.name.as_str());
         let init = std::fs::read(folder.join(argv::INIT)).unwrap();
         let defaults = InitInfo::parse(&init).unwrap().defaults;
@@ -196,9 +237,13 @@ impl Bench {
             output: format!("{}/made.levels", rendition.name),
             look: Look::Levels(hearing),
         };
-        self.run(&reference::look(std::slice::from_ref(&excerpt))).await;
+        self.run(&reference::look(std::slice::from_ref(&excerpt)))
+            .await;
         let text = std::fs::read_to_string(self.folder.path().join(excerpt.output)).unwrap();
-        Some(levels::within(levels::read(&text, hearing.block()), &blocks))
+        Some(levels::within(
+            levels::read(&text, hearing.block()),
+            &blocks,
+        ))
     }
 
     /// Programme loudness of a rendition in LUFS, as ffmpeg measures it.
@@ -223,18 +268,21 @@ fn level(samples: &[f64], tone: u32) -> f64 {
 /// The same over all of a window (Goertzel).
 fn level_in(window: &[f64], tone: u32) -> f64 {
     let step = TAU * f64::from(tone) / 48_000.0;
-    let (sine, cosine) = window
-        .iter()
-        .enumerate()
-        .fold((0.0, 0.0), |(sine, cosine), (i, sample)| {
-            let at = step * i as f64;
-            (sine + sample * at.sin(), cosine + sample * at.cos())
-        });
+    let (sine, cosine) =
+        window
+            .iter()
+            .enumerate()
+            .fold((0.0, 0.0), |(sine, cosine), (i, sample)| {
+                let at = step * i as f64;
+                (sine + sample * at.sin(), cosine + sample * at.cos())
+            });
     2.0 * f64::hypot(sine, cosine) / window.len() as f64
 }
 
 fn peak(samples: &[f64]) -> f64 {
-    samples.iter().fold(0.0, |peak: f64, sample| peak.max(sample.abs()))
+    samples
+        .iter()
+        .fold(0.0, |peak: f64, sample| peak.max(sample.abs()))
 }
 
 /// A sound with so many channels, each with a tone of its own.
@@ -291,8 +339,16 @@ async fn six_channels_are_kept_in_their_places_and_mixed_down_with_their_centre(
 
         let stereo = bench.hear("audio-0").await;
         let beside = 0.2 * 0.5_f64.sqrt();
-        holds(&stereo[0], &[(310, 0.2), (530, beside), (710, beside)], name);
-        holds(&stereo[1], &[(430, 0.2), (530, beside), (830, beside)], name);
+        holds(
+            &stereo[0],
+            &[(310, 0.2), (530, beside), (710, beside)],
+            name,
+        );
+        holds(
+            &stereo[1],
+            &[(430, 0.2), (530, beside), (830, beside)],
+            name,
+        );
     }
 }
 
@@ -310,7 +366,12 @@ async fn no_mix_leaves_the_range_however_loud_its_channels_are() {
 #[tokio::test]
 async fn of_any_number_of_channels_each_but_the_bass_is_heard() {
     for channels in [1, 2, 3, 4, 5, 7, 8, 12] {
-        let bench = Bench::of("a.mka", &format!("{} -c:a pcm_s16le", chord(channels, "", 0.1)), None).await;
+        let bench = Bench::of(
+            "a.mka",
+            &format!("{} -c:a pcm_s16le", chord(channels, "", 0.1)),
+            None,
+        )
+        .await;
         bench.encode(&argv::Choice::default()).await;
         let stereo = bench.hear("audio-0").await;
 
@@ -321,8 +382,14 @@ async fn of_any_number_of_channels_each_but_the_bass_is_heard() {
 
         for (i, tone) in TONES.iter().take(channels).enumerate() {
             let is_bass = i == 3 && matches!(channels, 7 | 8);
-            let heard = stereo.iter().map(|channel| level(channel, *tone)).fold(0.0, f64::max);
-            assert!(is_bass || heard > 0.03, "{channels} channels: {heard:.3} of {tone} Hz");
+            let heard = stereo
+                .iter()
+                .map(|channel| level(channel, *tone))
+                .fold(0.0, f64::max);
+            assert!(
+                is_bass || heard > 0.03,
+                "{channels} channels: {heard:.3} of {tone} Hz"
+            );
         }
 
         let surround = bench.planned.audios().any(AudioRendition::is_surround);
@@ -333,18 +400,26 @@ async fn of_any_number_of_channels_each_but_the_bass_is_heard() {
 #[tokio::test]
 async fn every_usual_rate_becomes_48_khz_and_keeps_its_pitch() {
     for rate in [8000, 22_050, 96_000, 192_000] {
-        let args =
-            format!("-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*530*t)|0.3*sin(2*PI*530*t):s={rate}:d=2 -c:a pcm_s16le");
+        let args = format!(
+            "-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*530*t)|0.3*sin(2*PI*530*t):s={rate}:d=2 -c:a pcm_s16le"
+        );
         let bench = Bench::of("a.wav", &args, None).await;
         bench.encode(&argv::Choice::default()).await;
-        holds(&bench.hear("audio-0").await[0], &[(530, 0.3)], &format!("{rate} Hz"));
+        holds(
+            &bench.hear("audio-0").await[0],
+            &[(530, 0.3)],
+            &format!("{rate} Hz"),
+        );
     }
 }
 
 /// When a sound is first louder than a third of its peak, in samples.
 fn onset(samples: &[f64]) -> usize {
     let loud = peak(samples) / 3.0;
-    samples.iter().position(|sample| sample.abs() > loud).unwrap()
+    samples
+        .iter()
+        .position(|sample| sample.abs() > loud)
+        .unwrap()
 }
 
 #[tokio::test]
@@ -355,7 +430,11 @@ async fn a_wished_loudness_is_reached_without_moving_a_sample() {
         let args = format!("{} -ac 2 -c:a flac", programme.replace("VOLUME", volume));
         let bench = Bench::of("a.mka", &args, Some(target)).await;
 
-        let measure = argv::loudness(&bench.planned, &bench.server.input, argv::Options::default());
+        let measure = argv::loudness(
+            &bench.planned,
+            &bench.server.input,
+            argv::Options::default(),
+        );
         bench.run(&measure.unwrap()).await;
         let name = bench.rendition("audio-0").name.clone();
         let measurements = bench.folder.path().join(argv::loudness_file(&name));
@@ -368,7 +447,10 @@ async fn a_wished_loudness_is_reached_without_moving_a_sample() {
         bench.encode(&choice).await;
 
         let found = bench.loudness("audio-0").await;
-        assert!((found - target).abs() <= 1.0, "{volume}: {found} LUFS, not {target}");
+        assert!(
+            (found - target).abs() <= 1.0,
+            "{volume}: {found} LUFS, not {target}"
+        );
 
         let heard = bench.hear("audio-0").await;
         assert!(peak(&heard[0]) < 1.0);
@@ -389,20 +471,30 @@ async fn late_sound_stays_late() {
         let bench = Bench::of(name, &args, None).await;
         bench.encode(&argv::Choice::default()).await;
         let began = onset(&bench.hear("audio-0").await[0]) as f64 / 48_000.0;
-        assert!((began - 0.75).abs() < 0.005, "{name}: it begins at {began} s");
+        assert!(
+            (began - 0.75).abs() < 0.005,
+            "{name}: it begins at {began} s"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_cover_becomes_a_poster_no_larger_than_others() {
     let cover = "-f lavfi -i testsrc2=s=1801x1401:d=0.04 -map 0 -map 1 -frames:v 1 -disposition:v attached_pic";
-    for (name, codec) in [("a.mp3", "-c:v png"), ("a.m4a", "-c:v mjpeg"), ("a.flac", "-c:v png")] {
+    for (name, codec) in [
+        ("a.mp3", "-c:v png"),
+        ("a.m4a", "-c:v mjpeg"),
+        ("a.flac", "-c:v png"),
+    ] {
         let args = format!("{} {cover} {codec}", "-f lavfi -i sine=d=2");
         let bench = Bench::of(name, &args, None).await;
         assert!(bench.planned.cover.is_some(), "{name}");
         bench.encode(&argv::Choice::default()).await;
 
-        let args = format!("-v error -show_entries stream=width,height -of csv=p=0 {}", argv::COVER);
+        let args = format!(
+            "-v error -show_entries stream=width,height -of csv=p=0 {}",
+            argv::COVER
+        );
         let said = ask(&tool().ffprobe, bench.folder.path(), &args).await;
         assert_eq!(said.trim(), "1280,996", "{name}");
     }
@@ -422,10 +514,19 @@ async fn text_tracks_are_written_beside_the_sound() {
     let bench = Bench::of("a.mkv", &args, None).await;
     bench.encode(&argv::Choice::default()).await;
 
-    let written = std::fs::read(bench.folder.path().join(argv::subtitle_file(&"0".parse().unwrap()))).unwrap();
+    let written = std::fs::read(
+        bench
+            .folder
+            .path()
+            .join(argv::subtitle_file(&"0".parse().unwrap())),
+    )
+    .unwrap();
     let cues = media::webvtt::read(&media::webvtt::charset::decode(&written, None).text);
     let lift = i64::from(argv::LIFT) * 1000;
-    assert_eq!((cues[0].start - lift, cues[0].end - lift, cues.len()), (5500, 6123, 1));
+    assert_eq!(
+        (cues[0].start - lift, cues[0].end - lift, cues.len()),
+        (5500, 6123, 1)
+    );
     assert_eq!(cues[0].lines, ["café & more"]);
     assert!(Path::new(bench.folder.path()).join("audio-0").exists());
 }
@@ -502,9 +603,10 @@ async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
 /// The tones of two pieces of sound of three seconds each.
 const PIECES: [u32; 2] = [530, 830];
 
-/// Asserts that the left channel of a rendition holds the tone of each piece in its time and not the other, and ends with the second.
-/// The windows are short and far from the change: pieces overlap by what an encoder puts before its first sample, and ffmpeg draws that
-/// out over some seconds.
+/// Asserts that the left channel of a rendition holds the tone of each piece in its time and not
+/// the other, and ends with the second. The windows are short and far from the change: pieces
+/// overlap by what an encoder puts before its first sample, and ffmpeg draws that out over some
+/// seconds.
 async fn holds_both(bench: &Bench, name: &str, amplitudes: [f64; 2], what: &str) {
     let left = &bench.hear(name).await[0];
     for (k, from) in [1, 5].into_iter().enumerate() {
@@ -577,7 +679,10 @@ async fn sound_that_changes_its_form_plays_throughout() {
         ),
     ] {
         let bench = Bench::joined(name, [&pieces[0], &pieces[1]]).await;
-        assert!(bench.planned.audios().all(|rendition| rendition.changes), "{what}");
+        assert!(
+            bench.planned.audios().all(|rendition| rendition.changes),
+            "{what}"
+        );
         assert_eq!(
             bench.planned.audios().any(AudioRendition::is_surround),
             surround,
@@ -628,7 +733,8 @@ async fn sound_of_any_coder_in_any_container_has_the_length_of_its_packets() {
         bench.encode(&argv::Choice::default()).await;
         let heard = bench.hear("audio-0").await[0].len() as f64 / 48_000.0;
 
-        // Its last packet may claim more than it holds, and the pictures are held to the end of that.
+        // Its last packet may claim more than it holds, and the pictures are held to the end of
+        // that.
         let (planned, sound) = (&bench.planned, bench.planned.audios().next().unwrap());
         let (end, programme) = (sound.source_end, planned.programme);
         let claimed = 5.03 + sound.source_packet;
@@ -647,7 +753,8 @@ async fn sound_of_any_coder_in_any_container_has_the_length_of_its_packets() {
 
 #[tokio::test]
 async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
-    let tone = |rate: u32, coder: &str| format!("-f lavfi -i sine=f=440:r={rate}:d=5.03 -c:a {coder}");
+    let tone =
+        |rate: u32, coder: &str| format!("-f lavfi -i sine=f=440:r={rate}:d=5.03 -c:a {coder}");
     let mut inputs = vec![("a.webm", tone(48_000, "libopus"))];
     for rate in [8000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] {
         inputs.push(("a.mp3", tone(rate, "libmp3lame")));
@@ -663,14 +770,21 @@ async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
             (planned - whole).abs() < 0.008,
             "{args}: {planned} s are planned of {whole} s"
         );
-        assert!((whole - 5.03).abs() < 0.002, "{args}: {whole} s are decoded");
+        assert!(
+            (whole - 5.03).abs() < 0.002,
+            "{args}: {whole} s are decoded"
+        );
         bench.encode(&argv::Choice::default()).await;
     }
 }
 
 #[tokio::test]
-async fn a_change_that_was_not_planned_ends_the_run_and_an_attempt_that_expects_it_makes_all_of_it() {
-    let pieces = [piece(0, 2, 48_000, "-c:a ac3"), piece(1, 1, 48_000, "-c:a ac3")];
+async fn a_change_that_was_not_planned_ends_the_run_and_an_attempt_that_expects_it_makes_all_of_it()
+{
+    let pieces = [
+        piece(0, 2, 48_000, "-c:a ac3"),
+        piece(1, 1, 48_000, "-c:a ac3"),
+    ];
     let mut bench = Bench::joined("a.ts", [&pieces[0], &pieces[1]]).await;
 
     for rendition in &mut bench.planned.renditions {
@@ -691,7 +805,8 @@ async fn a_change_that_was_not_planned_ends_the_run_and_an_attempt_that_expects_
 
 #[tokio::test]
 async fn left_and_right_in_two_tracks_become_one_of_two_channels() {
-    let tone = |tone: u32| format!("-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*{tone}*t):s=48000:d=2:c=mono");
+    let tone =
+        |tone: u32| format!("-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*{tone}*t):s=48000:d=2:c=mono");
     let args = format!(
         "{} -itsoffset 0.5 {} -map 0 -map 1 -c:a aac -metadata:s:a:0 title=Right -metadata:s:a:1 title=left",
         tone(430),

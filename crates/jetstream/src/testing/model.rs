@@ -1,7 +1,8 @@
-//! A model of the streams on one server, for simulations: the same answers, and a turn before each of them at
-//! which the process that asks can be held, lose its answer, or die.
+//! A model of the streams on one server, for simulations: the same answers, and a turn before each
+//! of them at which the process that asks can be held, lose its answer, or die.
 //!
-//! Whether it is a true model is a test of its own: the same random requests go to it and to a real nats-server.
+//! Whether it is a true model is a test of its own: the same random requests go to it and to a real
+//! nats-server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
@@ -58,7 +59,8 @@ pub struct Refusal {
 struct Stream {
     last_seq: u64,
     messages: Vec<StoredMessage>,
-    /// Ids of messages, with their sequences: the window in which they are remembered is longer than any simulation.
+    /// Ids of messages, with their sequences: the window in which they are remembered is longer
+    /// than any simulation.
     ids: BTreeMap<String, u64>,
     acknowledged: BTreeSet<u64>,
 }
@@ -108,19 +110,29 @@ impl Model {
         read(streams.entry(stream.to_owned()).or_default())
     }
 
-    fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure> {
-        let home = home(&message.subject).ok_or_else(|| PublishFailure::NoAck("no stream takes it".to_owned()))?;
+    fn send(
+        &self,
+        message: &OutboundMessage,
+        expected: Option<u64>,
+    ) -> Result<u64, PublishFailure> {
+        let home = home(&message.subject)
+            .ok_or_else(|| PublishFailure::NoAck("no stream takes it".to_owned()))?;
 
         let is_refused = |refusal: &Refusal| {
-            message.subject.contains(&refusal.subject) && message.payload.len() > refusal.longer_than
+            message.subject.contains(&refusal.subject)
+                && message.payload.len() > refusal.longer_than
         };
         if self.refused.get().is_some_and(is_refused) {
             return Err(PublishFailure::Refused("it is too long".to_owned()));
         }
 
         self.of(&home, |stream| {
-            // In the order of the server: a message that loses the comparison is refused even when its id is known.
-            let last = stream.messages.iter().rfind(|held| held.subject == message.subject);
+            // In the order of the server: a message that loses the comparison is refused even when
+            // its id is known.
+            let last = stream
+                .messages
+                .iter()
+                .rfind(|held| held.subject == message.subject);
             if expected.is_some_and(|expected| last.map_or(0, |last| last.seq) != expected) {
                 return Err(PublishFailure::Taken);
             }
@@ -145,8 +157,8 @@ impl Model {
         })
     }
 
-    /// Settles the message at `seq`: an acknowledged one is removed from the queue, and stays in other
-    /// streams. As on the server, it does not matter who sends it.
+    /// Settles the message at `seq`: an acknowledged one is removed from the queue, and stays in
+    /// other streams. As on the server, it does not matter who sends it.
     fn settle(&self, subject: &str, seq: u64, body: &[u8]) {
         let Some(home) = home(subject).filter(|_| body.starts_with(b"+ACK")) else {
             return;
@@ -187,10 +199,19 @@ impl Store for Process {
         .await
     }
 
-    async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Result<Option<StoredMessage>, String> {
+    async fn first_after(
+        &self,
+        stream: &str,
+        subject: &str,
+        seq: u64,
+    ) -> Result<Option<StoredMessage>, String> {
         let wanted = |message: &&StoredMessage| message.subject == subject && message.seq >= seq;
-        self.turn(|model| model.of(stream, |stream| stream.messages.iter().find(wanted).cloned()))
-            .await
+        self.turn(|model| {
+            model.of(stream, |stream| {
+                stream.messages.iter().find(wanted).cloned()
+            })
+        })
+        .await
     }
 
     async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
@@ -210,7 +231,11 @@ impl Store for Process {
         .await
     }
 
-    async fn send(&self, message: &OutboundMessage, expected: Option<u64>) -> Result<u64, PublishFailure> {
+    async fn send(
+        &self,
+        message: &OutboundMessage,
+        expected: Option<u64>,
+    ) -> Result<u64, PublishFailure> {
         let sent = self.turn(|model| model.send(message, expected)).await;
         sent.map_err(PublishFailure::NoAck)?
     }
@@ -269,8 +294,10 @@ impl Process {
 
 /// The stream of the contract that takes a subject.
 fn home(subject: &str) -> Option<String> {
-    static STREAMS: LazyLock<Vec<stream::Config>> = LazyLock::new(|| topology::streams(&Sizing::default()));
-    let takes = |stream: &&stream::Config| stream.subjects.iter().any(|filter| covers(filter, subject));
+    static STREAMS: LazyLock<Vec<stream::Config>> =
+        LazyLock::new(|| topology::streams(&Sizing::default()));
+    let takes =
+        |stream: &&stream::Config| stream.subjects.iter().any(|filter| covers(filter, subject));
     STREAMS.iter().find(takes).map(|stream| stream.name.clone())
 }
 

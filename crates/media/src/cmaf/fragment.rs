@@ -1,4 +1,5 @@
-//! Media segments: when their samples are decoded, how many there are, and where decoding can begin.
+//! Media segments: when their samples are decoded, how many there are, and where decoding can
+//! begin.
 
 use mp4_atom::{Atom, DecodeAtom, DecodeMaybe, Header, Mdat, Moof, Tfhd, Traf, TrunEntry};
 
@@ -29,9 +30,9 @@ pub struct FragmentInfo {
     pub sequence: u32,
     /// Bytes of media data.
     pub media_bytes: u64,
-    /// Bytes from the start of the segment to the end of its first sample, where decoding can begin at that:
-    /// what is before the other samples decodes to one picture, so that an I-frame playlist (RFC 8216 section
-    /// 4.3.3.6) can name it. Nothing where the sample lies elsewhere.
+    /// Bytes from the start of the segment to the end of its first sample, where decoding can begin
+    /// at that: what is before the other samples decodes to one picture, so that an I-frame
+    /// playlist (RFC 8216 section 4.3.3.6) can name it. Nothing where the sample lies elsewhere.
     pub key_frame: Option<u64>,
 }
 
@@ -48,20 +49,26 @@ impl FragmentInfo {
 
         loop {
             let at = whole - bytes.len();
-            let header = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))?;
+            let header = Header::decode_maybe(&mut bytes)
+                .map_err(|error| CmafError::invalid("file", &error))?;
             let Some(header) = header else { break };
             let body_at = whole - bytes.len();
 
             // Without a size the box reaches to the end of the file (ISO/IEC 14496-12 section 4.2).
             let length = header.size.unwrap_or(bytes.len());
             if length > bytes.len() {
-                return Err(CmafError::invalid(header.kind, &mp4_atom::Error::OutOfBounds));
+                return Err(CmafError::invalid(
+                    header.kind,
+                    &mp4_atom::Error::OutOfBounds,
+                ));
             }
             let (mut body, rest) = bytes.split_at(length);
             if header.kind == Moof::KIND {
-                // The parser below goes down the stack for each level, so the depth is checked first.
+                // The parser below goes down the stack for each level, so the depth is checked
+                // first.
                 nesting::check(header.kind, body)?;
-                let moof = Moof::decode_atom(&header, &mut body).map_err(|error| CmafError::invalid("moof", &error))?;
+                let moof = Moof::decode_atom(&header, &mut body)
+                    .map_err(|error| CmafError::invalid("moof", &error))?;
                 let next = Self::of(&moof, defaults)?;
                 if found.is_none() {
                     first_sample = FirstSample::of(at as u64, &moof);
@@ -72,9 +79,11 @@ impl FragmentInfo {
                 });
             } else if header.kind == Mdat::KIND {
                 media_bytes += length as u64;
-                // Only the media data of the first fragment can hold the first sample, so it is taken once.
+                // Only the media data of the first fragment can hold the first sample, so it is
+                // taken once.
                 let first_sample: Option<FirstSample> = first_sample.take();
-                key_frame = key_frame.or(first_sample.and_then(|sample| sample.end(body_at as u64, length as u64)));
+                key_frame = key_frame
+                    .or(first_sample.and_then(|sample| sample.end(body_at as u64, length as u64)));
             }
 
             bytes = rest;
@@ -107,8 +116,8 @@ impl FragmentInfo {
             key_frame: None,
         };
 
-        // A box of a few bytes can claim any number of samples, so the count is checked before they are
-        // visited.
+        // A box of a few bytes can claim any number of samples, so the count is checked before they
+        // are visited.
         if traf.trun.iter().map(|run| run.samples.len()).sum::<usize>() > MOST_SAMPLES {
             return Err(CmafError::OutOfRange);
         }
@@ -125,7 +134,10 @@ impl FragmentInfo {
             .duration
             .or(header.default_sample_duration)
             .unwrap_or(defaults.duration);
-        let flags = sample.flags.or(header.default_sample_flags).unwrap_or(defaults.flags);
+        let flags = sample
+            .flags
+            .or(header.default_sample_flags)
+            .unwrap_or(defaults.flags);
         let sync = flags & NOT_SYNC == 0;
 
         self.starts_with_sync |= sync && self.samples == 0;
@@ -139,7 +151,10 @@ impl FragmentInfo {
             return Err(CmafError::OutOfRange);
         }
 
-        let wanted = self.start.checked_add(self.duration).ok_or(CmafError::OutOfRange)?;
+        let wanted = self
+            .start
+            .checked_add(self.duration)
+            .ok_or(CmafError::OutOfRange)?;
         // A player would see a gap as missing frames, although each fragment by itself is valid.
         if next.start != wanted {
             return Err(CmafError::Gap {
@@ -167,12 +182,17 @@ struct FirstSample {
 }
 
 impl FirstSample {
-    /// Reads the `moof` box that begins at byte `at`. A run counts from there (ISO/IEC 14496-12 section
-    /// 8.8.7) unless it has a base of its own, which is none in this segment.
+    /// Reads the `moof` box that begins at byte `at`. A run counts from there (ISO/IEC 14496-12
+    /// section 8.8.7) unless it has a base of its own, which is none in this segment.
     fn of(at: u64, moof: &Moof) -> Option<Self> {
         let traf = moof.traf.first()?;
         let run = traf.trun.first()?;
-        let size = run.samples.iter().next()?.size.or(traf.tfhd.default_sample_size)?;
+        let size = run
+            .samples
+            .iter()
+            .next()?
+            .size
+            .or(traf.tfhd.default_sample_size)?;
 
         let start = match run.data_offset {
             Some(offset) => Some(at.checked_add_signed(offset.into())?),
@@ -185,10 +205,11 @@ impl FirstSample {
         })
     }
 
-    /// The offset of the byte after it, given the media data behind the `moof` box: `length` bytes from byte
-    /// `at` on, which it must begin.
+    /// The offset of the byte after it, given the media data behind the `moof` box: `length` bytes
+    /// from byte `at` on, which it must begin.
     fn end(self, at: u64, length: u64) -> Option<u64> {
-        (self.start.unwrap_or(at) == at && (1..=length).contains(&self.size)).then_some(at + self.size)
+        (self.start.unwrap_or(at) == at && (1..=length).contains(&self.size))
+            .then_some(at + self.size)
     }
 }
 
@@ -265,22 +286,30 @@ mod tests {
         let bytes = [moof(1, 0, &[10, 10]), moof(2, 21, &[10])].concat();
         assert_eq!(
             FragmentInfo::parse(&bytes, DEFAULTS),
-            Err(CmafError::Gap { found: 21, wanted: 20 })
+            Err(CmafError::Gap {
+                found: 21,
+                wanted: 20
+            })
         );
     }
 
     #[test]
     fn nothing_and_a_cut_segment_are_errors() {
-        assert_eq!(FragmentInfo::parse(b"", DEFAULTS), Err(CmafError::Missing("moof box")));
+        assert_eq!(
+            FragmentInfo::parse(b"", DEFAULTS),
+            Err(CmafError::Missing("moof box"))
+        );
         let bytes = moof(1, 0, &[10, 10]);
         assert!(FragmentInfo::parse(&bytes[..bytes.len() - 1], DEFAULTS).is_err());
     }
 
-    /// A fragment of a hundred bytes that claims `count` samples, none of which says anything of its own.
+    /// A fragment of a hundred bytes that claims `count` samples, none of which says anything of
+    /// its own.
     fn claiming(count: u32) -> Vec<u8> {
         let mut bytes = moof(1, 0, &[1]);
         let run = bytes.windows(4).position(|four| four == b"trun").unwrap();
-        // No flags but that of the offset, which is none: then the count, and nothing for each sample.
+        // No flags but that of the offset, which is none: then the count, and nothing for each
+        // sample.
         bytes[run + 4..run + 8].fill(0);
         bytes[run + 8..run + 12].copy_from_slice(&count.to_be_bytes());
         bytes
@@ -288,7 +317,10 @@ mod tests {
 
     #[test]
     fn samples_that_are_only_claimed_are_counted_up_to_a_limit() {
-        let defaults = SampleDefaults { duration: 0, flags: 0 };
+        let defaults = SampleDefaults {
+            duration: 0,
+            flags: 0,
+        };
         let info = FragmentInfo::parse(&claiming(1000), defaults);
         assert!(info.is_err() || info.unwrap().samples == 1000);
 

@@ -18,7 +18,8 @@ pub struct InitInfo {
     pub size: Option<(u32, u32)>,
     /// Channels and samples per second, audio only.
     pub sound: Option<(u32, u32)>,
-    /// The edit list: duration and media time of each entry in ticks, no media time for an empty edit.
+    /// The edit list: duration and media time of each entry in ticks, no media time for an empty
+    /// edit.
     pub edits: Vec<(u64, Option<u64>)>,
     /// What samples have that say nothing themselves.
     pub defaults: SampleDefaults,
@@ -37,17 +38,21 @@ impl InitInfo {
     /// Reads an init segment.
     ///
     /// # Errors
-    /// [`CmafError`] when it is no init segment, or not one of ours: one track of H.264, H.265 or AAC.
+    /// [`CmafError`] when it is no init segment, or not one of ours: one track of H.264, H.265 or
+    /// AAC.
     pub fn parse(mut bytes: &[u8]) -> Result<Self, CmafError> {
-        while let Some(header) = Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))? {
+        while let Some(header) =
+            Header::decode_maybe(&mut bytes).map_err(|error| CmafError::invalid("file", &error))?
+        {
             if header.kind == Moov::KIND {
-                // The parser below goes down the stack for each level, so the depth is checked first.
+                // The parser below goes down the stack for each level, so the depth is checked
+                // first.
                 nesting::check(
                     header.kind,
                     &bytes[..header.size.unwrap_or(bytes.len()).min(bytes.len())],
                 )?;
-                let moov =
-                    Moov::decode_atom(&header, &mut bytes).map_err(|error| CmafError::invalid("moov", &error))?;
+                let moov = Moov::decode_atom(&header, &mut bytes)
+                    .map_err(|error| CmafError::invalid("moov", &error))?;
                 return Self::of(&moov);
             }
 
@@ -76,7 +81,9 @@ impl InitInfo {
         Ok(Self {
             timescale: trak.mdia.mdhd.timescale,
             codec: codec::read(entry)?,
-            size: entry.visual().map(|visual| (visual.width.into(), visual.height.into())),
+            size: entry
+                .visual()
+                .map(|visual| (visual.width.into(), visual.height.into())),
             sound: sound(entry),
             edits: edits(trak),
             defaults: SampleDefaults {
@@ -86,9 +93,9 @@ impl InitInfo {
         })
     }
 
-    /// Hex digest of what must be equal in every init segment of a rendition, so that one of them serves all
-    /// chunks: decoder configuration, coded size, timescale and edit list. Other parts differ between
-    /// versions of ffmpeg without harm.
+    /// Hex digest of what must be equal in every init segment of a rendition, so that one of them
+    /// serves all chunks: decoder configuration, coded size, timescale and edit list. Other parts
+    /// differ between versions of ffmpeg without harm.
     #[must_use]
     pub fn match_hash(&self) -> String {
         let described = format!(
@@ -115,8 +122,8 @@ fn sound(entry: &Codec) -> Option<(u32, u32)> {
     }
 }
 
-/// Channels of a configuration of AAC (ISO/IEC 14496-3 table 1.19). The sample entry's own count is 2
-/// whatever is in the track, as old versions of the format require.
+/// Channels of a configuration of AAC (ISO/IEC 14496-3 table 1.19). The sample entry's own count is
+/// 2 whatever is in the track, as old versions of the format require.
 fn aac_channels(configuration: u8) -> Option<u32> {
     match configuration {
         1..=6 => Some(configuration.into()),
@@ -141,7 +148,10 @@ mod tests {
     #[test]
     fn what_is_no_init_segment_is_an_error() {
         assert_eq!(InitInfo::parse(b""), Err(CmafError::Missing("moov box")));
-        assert_eq!(InitInfo::parse(b"\0\0\0\x08free"), Err(CmafError::Missing("moov box")));
+        assert_eq!(
+            InitInfo::parse(b"\0\0\0\x08free"),
+            Err(CmafError::Missing("moov box"))
+        );
         assert!(matches!(
             InitInfo::parse(b"\0\0\0\x10moov\0\0\0\x08xxxx"),
             Err(CmafError::Invalid { .. })
@@ -150,7 +160,12 @@ mod tests {
 
     /// Boxes in boxes, `depth` of them, each of one of these kinds.
     fn nested(kinds: &[&[u8; 4]], depth: u32) -> Vec<u8> {
-        let boxes = (0..depth).flat_map(|i| [(8 * (depth - i)).to_be_bytes(), *kinds[i as usize % kinds.len()]]);
+        let boxes = (0..depth).flat_map(|i| {
+            [
+                (8 * (depth - i)).to_be_bytes(),
+                *kinds[i as usize % kinds.len()],
+            ]
+        });
         boxes.flatten().collect()
     }
 

@@ -1,5 +1,6 @@
-//! Fragmented MP4 as ffmpeg writes it for HLS: what an init segment and a media segment say, and whether they
-//! are what the plan asked for. Pure: bytes in, values out (ISO/IEC 14496-12, ISO/IEC 23000-19).
+//! Fragmented MP4 as ffmpeg writes it for HLS: what an init segment and a media segment say, and
+//! whether they are what the plan asked for. Pure: bytes in, values out (ISO/IEC 14496-12, ISO/IEC
+//! 23000-19).
 
 pub mod codec;
 pub mod fragment;

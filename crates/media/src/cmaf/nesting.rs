@@ -1,5 +1,5 @@
-//! How deep boxes lie in each other, looked at before they are read: the reader goes down a level of the
-//! stack for each, and a stack that is used up ends the process.
+//! How deep boxes lie in each other, looked at before they are read: the reader goes down a level
+//! of the stack for each, and a stack that is used up ends the process.
 
 use mp4_atom::FourCC;
 
@@ -8,12 +8,14 @@ use super::CmafError;
 /// Boxes around each other at most; the deepest of ours has nine.
 const DEEPEST: usize = 32;
 
-/// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts, wherever it
-/// begins: so that none hides in another, at the price of counting some that are none.
+/// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts,
+/// wherever it begins: so that none hides in another, at the price of counting some that are none.
 pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
     let mut ends: Vec<usize> = Vec::new();
     for at in 0..body.len().saturating_sub(7) {
-        let Some(end) = end_of_box(body, at) else { continue };
+        let Some(end) = end_of_box(body, at) else {
+            continue;
+        };
         // Boxes that end here no longer lie around what follows.
         ends.retain(|end| *end > at);
         ends.push(end);
@@ -39,8 +41,8 @@ fn end_of_box(body: &[u8], at: usize) -> Option<usize> {
     }
 
     let short = u32::from_be_bytes(header[..4].try_into().ok()?);
-    // Sizes 0 and 1 have a meaning of their own (ISO/IEC 14496-12 section 4.2): to the end, and 64 bits
-    // behind the kind.
+    // Sizes 0 and 1 have a meaning of their own (ISO/IEC 14496-12 section 4.2): to the end, and 64
+    // bits behind the kind.
     let length = match short {
         // To the end of what it lies in.
         0 => header.len(),
@@ -66,8 +68,15 @@ mod tests {
     #[test]
     fn boxes_may_lie_in_each_other_up_to_a_limit_wherever_they_begin() {
         for gap in [0, 1, 4, 78] {
-            assert_eq!(check(FourCC::new(b"moov"), &nested(DEEPEST, gap)), Ok(()), "{gap}");
-            assert!(check(FourCC::new(b"moov"), &nested(DEEPEST + 1, gap)).is_err(), "{gap}");
+            assert_eq!(
+                check(FourCC::new(b"moov"), &nested(DEEPEST, gap)),
+                Ok(()),
+                "{gap}"
+            );
+            assert!(
+                check(FourCC::new(b"moov"), &nested(DEEPEST + 1, gap)).is_err(),
+                "{gap}"
+            );
         }
 
         let side_by_side = nested(2, 0).repeat(10_000);
@@ -85,7 +94,13 @@ mod tests {
 
         let depth = DEEPEST as u64 + 1;
         let long: Vec<u8> = (0..depth)
-            .flat_map(|i| [b"\0\0\0\x01udta".to_vec(), (16 * (depth - i)).to_be_bytes().to_vec()].concat())
+            .flat_map(|i| {
+                [
+                    b"\0\0\0\x01udta".to_vec(),
+                    (16 * (depth - i)).to_be_bytes().to_vec(),
+                ]
+                .concat()
+            })
             .collect();
         assert!(check(FourCC::new(b"moov"), &long).is_err());
     }

@@ -1,10 +1,10 @@
-//! What is changed of the files ffmpeg writes, before they are published: their brands say that they are CMAF
-//! and promise no index that is not there, and where an I-frame playlist names key frames each is a fragment
-//! of its own.
+//! What is changed of the files ffmpeg writes, before they are published: their brands say that
+//! they are CMAF and promise no index that is not there, and where an I-frame playlist names key
+//! frames each is a fragment of its own.
 //!
-//! A byte range that holds the beginning of a fragment alone declares samples that are not in it: Media
-//! Source Extensions refuse it, and players that show pictures of the range end there. A range that is a
-//! fragment plays everywhere (ISO/IEC 23000-19 section 7.3.2.3).
+//! A byte range that holds the beginning of a fragment alone declares samples that are not in it:
+//! Media Source Extensions refuse it, and players that show pictures of the range end there. A
+//! range that is a fragment plays everywhere (ISO/IEC 23000-19 section 7.3.2.3).
 
 use mp4_atom::{DecodeAtom, DecodeMaybe, Encode, Header, Moof, TrunEntry};
 
@@ -14,8 +14,8 @@ use super::nesting;
 /// Bytes of the header of a box.
 const HEADER: usize = 8;
 
-/// What ffmpeg names, and what is said instead (ISO/IEC 23000-19 section 7.2): a track of CMAF, and a segment
-/// of it. The others stay.
+/// What ffmpeg names, and what is said instead (ISO/IEC 23000-19 section 7.2): a track of CMAF, and
+/// a segment of it. The others stay.
 const BRANDS: [(&[u8; 4], &[u8; 4]); 2] = [(b"iso5", b"cmfc"), (b"msix", b"cmfs")];
 
 /// An init segment with the brands of CMAF, as long as it was.
@@ -33,13 +33,13 @@ pub fn init(bytes: &[u8]) -> Result<Vec<u8>, CmafError> {
     Ok(written)
 }
 
-/// A media segment with the brands of CMAF; its first sample in a fragment of its own where `key_frame_apart`
-/// is asked for and decoding can begin at it. The fragments of such a segment are counted by twos, so that
-/// their numbers go on rising over segments.
+/// A media segment with the brands of CMAF; its first sample in a fragment of its own where
+/// `key_frame_apart` is asked for and decoding can begin at it. The fragments of such a segment are
+/// counted by twos, so that their numbers go on rising over segments.
 ///
 /// # Errors
-/// [`CmafError`] when it is no media segment, or has several runs of samples in a fragment that is written
-/// again.
+/// [`CmafError`] when it is no media segment, or has several runs of samples in a fragment that is
+/// written again.
 pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError> {
     let mut written = Vec::with_capacity(bytes.len() + 256);
     let parts = boxes(bytes)?;
@@ -50,7 +50,8 @@ pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError
         match part.kind {
             b"styp" => written.extend(branded(part.bytes)),
             b"moof" if key_frame_apart => {
-                // The offset to the media is written again, so it has to follow its fragment at once.
+                // The offset to the media is written again, so it has to follow its fragment at
+                // once.
                 let media = parts.next_if(|next| next.kind == b"mdat");
                 let media = media.ok_or(CmafError::Missing("mdat box behind a moof box"))?;
                 let media = &media.bytes[HEADER..];
@@ -118,8 +119,8 @@ fn boxes(mut bytes: &[u8]) -> Result<Vec<Part<'_>>, CmafError> {
     Ok(parts)
 }
 
-/// A `ftyp` or `styp` box with other brands among the compatible ones; the major one and its version stay as
-/// they are, unless it is one of those that go.
+/// A `ftyp` or `styp` box with other brands among the compatible ones; the major one and its
+/// version stay as they are, unless it is one of those that go.
 fn branded(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
 
@@ -140,8 +141,8 @@ fn branded(bytes: &[u8]) -> Vec<u8> {
 /// A fragment, and its media.
 type Fragment<'a> = (Moof, &'a [u8]);
 
-/// The first sample of a fragment, and all others; nothing where there is only one, or the first one does not
-/// lie before the others.
+/// The first sample of a fragment, and all others; nothing where there is only one, or the first
+/// one does not lie before the others.
 fn apart<'a>(moof: &Moof, media: &'a [u8]) -> Option<[Fragment<'a>; 2]> {
     let [traf] = &moof.traf[..] else { return None };
     let [run] = &traf.trun[..] else { return None };
@@ -178,8 +179,8 @@ fn fragment(written: &mut Vec<u8>, mut moof: Moof, media: &[u8]) -> Result<(), C
     }
 
     let mut bytes = Vec::new();
-    // Two rounds: the offset of the media is always four bytes, so the first round shows the length of the
-    // box.
+    // Two rounds: the offset of the media is always four bytes, so the first round shows the length
+    // of the box.
     for _ in 0..2 {
         let offset = i32::try_from(bytes.len() + HEADER).map_err(|_| CmafError::OutOfRange)?;
         for run in moof.traf.iter_mut().flat_map(|traf| &mut traf.trun) {
@@ -237,13 +238,20 @@ mod tests {
                 }),
                 trun: vec![Trun {
                     data_offset: Some(0),
-                    samples: sizes.iter().enumerate().map(sample).collect::<Vec<_>>().into(),
+                    samples: sizes
+                        .iter()
+                        .enumerate()
+                        .map(sample)
+                        .collect::<Vec<_>>()
+                        .into(),
                 }],
                 ..Traf::default()
             }],
         };
 
-        let media: Vec<u8> = (0..sizes.iter().sum::<u32>()).map(|n| (n % 251) as u8).collect();
+        let media: Vec<u8> = (0..sizes.iter().sum::<u32>())
+            .map(|n| (n % 251) as u8)
+            .collect();
         let mut bytes = Vec::new();
         super::fragment(&mut bytes, moof, &media).unwrap();
         bytes
@@ -253,7 +261,9 @@ mod tests {
     fn media(bytes: &[u8]) -> Vec<u8> {
         let parts = boxes(bytes).unwrap();
         let media = parts.iter().filter(|part| part.kind == b"mdat");
-        media.flat_map(|part| part.bytes[HEADER..].to_vec()).collect()
+        media
+            .flat_map(|part| part.bytes[HEADER..].to_vec())
+            .collect()
     }
 
     const STYP: &[u8] = b"\0\0\0\x18stypmsdh\0\0\0\0msdhmsix";
@@ -305,7 +315,10 @@ mod tests {
         let whole = [STYP, &fragment_of(7, 5120, &[90, 20, 30])].concat();
         let written = segment(&whole, false).unwrap();
         assert_eq!(written[STYP.len()..], whole[STYP.len()..]);
-        assert_eq!(&written[..STYP.len()], b"\0\0\0\x18stypmsdh\0\0\0\0msdhcmfs");
+        assert_eq!(
+            &written[..STYP.len()],
+            b"\0\0\0\x18stypmsdh\0\0\0\0msdhcmfs"
+        );
     }
 
     #[test]
@@ -320,7 +333,10 @@ mod tests {
     fn an_init_segment_says_that_it_is_cmaf_and_keeps_its_length() {
         let bytes = b"\0\0\0\x1cftypiso5\0\0\x02\0iso5iso6mp41\0\0\0\x08free";
         let written = init(bytes).unwrap();
-        assert_eq!(written, b"\0\0\0\x1cftypiso6\0\0\x02\0cmfciso6mp41\0\0\0\x08free");
+        assert_eq!(
+            written,
+            b"\0\0\0\x1cftypiso6\0\0\x02\0cmfciso6mp41\0\0\0\x08free"
+        );
     }
 
     #[test]

@@ -1,17 +1,29 @@
-//! What the source's own bit rate leaves to be kept: more bits than it needs in our codec only keep its flaws.
+//! What the source's own bit rate leaves to be kept: more bits than it needs in our codec only keep
+//! its flaws.
 
 use super::profile::Codec;
 
-/// Bits a source codec needs for what H.264 does with one bit, from published comparisons, coarse on purpose.
-/// A codec that is not here, such as a lossless one, says nothing.
+/// Bits a source codec needs for what H.264 does with one bit, from published comparisons, coarse
+/// on purpose. A codec that is not here, such as a lossless one, says nothing.
 const RELATIVE: [(&[&str], f64); 6] = [
     (&["av1", "vvc"], 0.5),
     (&["hevc"], 0.6),
     (&["vp9"], 0.65),
     (&["h264"], 1.0),
-    (&["mpeg4", "vc1", "wmv3", "vp8", "theora", "svq3", "rv40"], 1.4),
     (
-        &["mpeg2video", "mpeg1video", "h263", "flv1", "wmv1", "wmv2", "rv30"],
+        &["mpeg4", "vc1", "wmv3", "vp8", "theora", "svq3", "rv40"],
+        1.4,
+    ),
+    (
+        &[
+            "mpeg2video",
+            "mpeg1video",
+            "h263",
+            "flv1",
+            "wmv1",
+            "wmv2",
+            "rv30",
+        ],
         2.0,
     ),
 ];
@@ -35,11 +47,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The budget of a source of `bitrate` bits per second in `codec`, with pictures of `area` pixels;
-    /// nothing where either says nothing.
+    /// The budget of a source of `bitrate` bits per second in `codec`, with pictures of `area`
+    /// pixels; nothing where either says nothing.
     #[must_use]
     pub fn of(codec: &str, bitrate: Option<u64>, area: u64) -> Option<Self> {
-        let (_, relative) = RELATIVE.iter().find(|(codecs, _)| codecs.contains(&codec))?;
+        let (_, relative) = RELATIVE
+            .iter()
+            .find(|(codecs, _)| codecs.contains(&codec))?;
         Some(Self {
             h264: bitrate? as f64 / relative,
             area: area.max(1),
@@ -65,7 +79,9 @@ mod tests {
     #[test]
     fn a_source_in_a_better_codec_needs_more_and_a_smaller_rung_less() {
         let area = 1920 * 1080;
-        let cap = |codec, rung| Budget::of(codec, Some(1_000_000), area).map(|budget| budget.cap(rung, Codec::H264));
+        let cap = |codec, rung| {
+            Budget::of(codec, Some(1_000_000), area).map(|budget| budget.cap(rung, Codec::H264))
+        };
 
         assert_eq!(cap("h264", area), Some(1_500_000));
         assert_eq!(cap("hevc", area), Some(2_500_000));

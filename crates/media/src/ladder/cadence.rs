@@ -1,21 +1,24 @@
 //! How the pictures of a track follow each other in time, by the time stamps of their packets.
 //!
-//! The summary numbers of containers are guesses of their writers, or ffmpeg's from the first packets; the
-//! time stamps are what a player shows. They are rounded, though: to milliseconds in Matroska and FLV, to
-//! hundredths of a second in GIF.
+//! The summary numbers of containers are guesses of their writers, or ffmpeg's from the first
+//! packets; the time stamps are what a player shows. They are rounded, though: to milliseconds in
+//! Matroska and FLV, to hundredths of a second in GIF.
 
 use serde::{Deserialize, Serialize};
 use streams::Rational;
 
 use super::standard_rates::standard_rates;
 
-/// Seconds. Pictures nearer to each other are one: the fields of a picture, or a hidden picture beside a shown one.
+/// Seconds. Pictures nearer to each other are one: the fields of a picture, or a hidden picture
+/// beside a shown one.
 const SAME_PICTURE: f64 = 0.0016;
 
-/// Seconds by which time stamps of milliseconds, or of clocks that are read in a hurry, lie beside the exact time.
+/// Seconds by which time stamps of milliseconds, or of clocks that are read in a hurry, lie beside
+/// the exact time.
 const MILLISECOND: f64 = 0.001;
 
-/// Units of time stamps, in seconds, from the coarsest down: of GIF, of early MOV files, and of Matroska and FLV.
+/// Units of time stamps, in seconds, from the coarsest down: of GIF, of early MOV files, and of
+/// Matroska and FLV.
 const UNITS: [f64; 3] = [0.01, 1.0 / 600.0, MILLISECOND];
 
 /// Rounding of printed time stamps, as a share of their unit.
@@ -24,19 +27,19 @@ const ROUNDING: f64 = 0.05;
 /// Half of this share of an interval may be lost before anyone calls the intervals uneven.
 const EVEN: f64 = 0.005;
 
-/// Pictures that are laid onto a grid together, to see how many find a place of their own: less than a second
-/// of most motion.
+/// Pictures that are laid onto a grid together, to see how many find a place of their own: less
+/// than a second of most motion.
 const BLOCK: usize = 20;
 
-/// Share of the pictures of a block without which motion still is what it was. Of 30 pictures a second, 25
-/// lose a sixth.
+/// Share of the pictures of a block without which motion still is what it was. Of 30 pictures a
+/// second, 25 lose a sixth.
 const LOST: f64 = 0.125;
 
 /// Share of blocks that have to keep their motion on a grid that is to hold it.
 const BLOCKS: f64 = 0.9;
 
-/// Where the clock of uneven pictures is looked for, as a share of all intervals from the shortest up: fewer
-/// are chance.
+/// Where the clock of uneven pictures is looked for, as a share of all intervals from the shortest
+/// up: fewer are chance.
 const SHORT: f64 = 0.1;
 
 /// A pause of more than so many frames says nothing about their clock.
@@ -47,29 +50,31 @@ const PAUSE: f64 = 8.0;
 pub struct Cadence {
     /// Intervals that were measured, at least one.
     pub intervals: usize,
-    /// The usual time from a picture to the next one, in seconds: that of the intervals that differ by no
-    /// more than the rounding of time stamps.
+    /// The usual time from a picture to the next one, in seconds: that of the intervals that differ
+    /// by no more than the rounding of time stamps.
     pub usual: f64,
-    /// The share by which `usual` may be off, since time stamps are rounded: three standard deviations, as if
-    /// each were rounded by chance. Of a clock that is nearly a whole number of units, hardly any stamp is
-    /// rounded another way than the one before; it may be off by one and a half units over the whole run, and
-    /// counts for the even clock beside it.
+    /// The share by which `usual` may be off, since time stamps are rounded: three standard
+    /// deviations, as if each were rounded by chance. Of a clock that is nearly a whole number of
+    /// units, hardly any stamp is rounded another way than the one before; it may be off by one and
+    /// a half units over the whole run, and counts for the even clock beside it.
     pub error: f64,
     /// Share of the intervals that are the usual one and keep its beat.
     pub regular: f64,
     /// The shortest time from a picture to the next one that is no exception, in seconds.
     pub clock: f64,
-    /// Share of the intervals that are a whole number of `clock`, or long: pictures are left out of an even grid.
+    /// Share of the intervals that are a whole number of `clock`, or long: pictures are left out of
+    /// an even grid.
     pub multiples: f64,
     /// The mean of all intervals, in seconds.
     pub mean: f64,
-    /// Standard rates, in frames per second, on whose grid nearly every picture has a place of its own.
+    /// Standard rates, in frames per second, on whose grid nearly every picture has a place of its
+    /// own.
     pub holding: Vec<Rational>,
 }
 
 impl Cadence {
-    /// Measures presentation times, in seconds and any order, of pieces in which no picture is missing.
-    /// Nothing without two pictures.
+    /// Measures presentation times, in seconds and any order, of pieces in which no picture is
+    /// missing. Nothing without two pictures.
     #[must_use]
     pub fn of(pieces: impl IntoIterator<Item = Vec<f64>>) -> Option<Self> {
         let pieces: Vec<Vec<f64>> = pieces
@@ -90,9 +95,12 @@ impl Cadence {
         let clock = mean_around(&sorted, SHORT, unit.max(MILLISECOND))?;
 
         let tolerance = unit.max(MILLISECOND).max(usual * EVEN);
-        // The mean of the usual interval is only good to its rounding; the runs that keep its beat give it
-        // exactly.
-        let runs: Vec<&[f64]> = pieces.iter().flat_map(|piece| runs(piece, usual, tolerance)).collect();
+        // The mean of the usual interval is only good to its rounding; the runs that keep its beat
+        // give it exactly.
+        let runs: Vec<&[f64]> = pieces
+            .iter()
+            .flat_map(|piece| runs(piece, usual, tolerance))
+            .collect();
         let regular: usize = runs.iter().map(|run| run.len() - 1).sum();
         let (usual, error) = fitted(&runs, unit).unwrap_or((usual, 1.0));
 
@@ -114,8 +122,8 @@ impl Cadence {
     }
 }
 
-/// Times in their order, without those that are no picture of their own. Of a hidden picture and a shown one
-/// the later is shown.
+/// Times in their order, without those that are no picture of their own. Of a hidden picture and a
+/// shown one the later is shown.
 fn distinct(mut times: Vec<f64>) -> Vec<f64> {
     times.retain(|time| time.is_finite());
     times.sort_unstable_by(f64::total_cmp);
@@ -141,7 +149,8 @@ fn steps(times: &[f64]) -> impl Iterator<Item = f64> {
     times.windows(2).map(|pair| pair[1] - pair[0])
 }
 
-/// The unit of time stamps, in seconds, where it is coarse; zero where they are exact to less than a millisecond.
+/// The unit of time stamps, in seconds, where it is coarse; zero where they are exact to less than
+/// a millisecond.
 fn unit(pieces: &[Vec<f64>]) -> f64 {
     let all_are = |unit: f64| {
         let mut times = pieces.iter().flatten();
@@ -154,19 +163,25 @@ fn unit(pieces: &[Vec<f64>]) -> f64 {
 fn mean_around(sorted: &[f64], share: f64, unit: f64) -> Option<f64> {
     let center = *sorted.get((sorted.len() as f64 * share) as usize)?;
     let reach = (unit * (1.0 + ROUNDING)).max(center * EVEN);
-    let near = sorted.iter().filter(|interval| (*interval - center).abs() <= reach);
-    let (sum, count) = near.fold((0.0, 0.0), |(sum, count), interval| (sum + interval, count + 1.0));
+    let near = sorted
+        .iter()
+        .filter(|interval| (*interval - center).abs() <= reach);
+    let (sum, count) = near.fold((0.0, 0.0), |(sum, count), interval| {
+        (sum + interval, count + 1.0)
+    });
     Some(sum / count).filter(|mean: &f64| *mean > 0.0)
 }
 
-/// The runs of a piece in which each interval is the usual one. Rounded stamps of an even clock never lie
-/// further than their unit from its beat; those of two speeds, whose mean looks like one, do after a few
-/// pictures.
+/// The runs of a piece in which each interval is the usual one. Rounded stamps of an even clock
+/// never lie further than their unit from its beat; those of two speeds, whose mean looks like one,
+/// do after a few pictures.
 fn runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
     let (mut runs, mut from, mut drift) = (Vec::new(), 0, 0.0_f64);
     for (n, interval) in steps(times).enumerate() {
         drift += interval - usual;
-        if (interval - usual).abs() >= tolerance * (1.0 + ROUNDING) || drift.abs() >= tolerance * 2.5 {
+        if (interval - usual).abs() >= tolerance * (1.0 + ROUNDING)
+            || drift.abs() >= tolerance * 2.5
+        {
             runs.extend(times.get(from..=n));
             (from, drift) = (n + 1, 0.0);
         }
@@ -176,9 +191,9 @@ fn runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
     runs
 }
 
-/// The interval of the straight line that fits all runs best, each at its own place, and the share by which
-/// it may be off (three standard deviations, for stamps of this unit). The two ends alone would set 29.97
-/// apart from 30 a second only after several seconds.
+/// The interval of the straight line that fits all runs best, each at its own place, and the share
+/// by which it may be off (three standard deviations, for stamps of this unit). The two ends alone
+/// would set 29.97 apart from 30 a second only after several seconds.
 fn fitted(runs: &[&[f64]], unit: f64) -> Option<(f64, f64)> {
     let (mut square, mut product, mut residue, mut count) = (0.0, 0.0, 0.0, 0.0);
 
@@ -213,13 +228,18 @@ fn holding(pieces: &[Vec<f64>]) -> Vec<Rational> {
     let holds = |rate: f64| {
         let blocks = || pieces.iter().flat_map(|piece| piece.chunks(BLOCK));
         let all: usize = blocks().map(<[f64]>::len).sum();
-        let kept = blocks().filter(|block| keeps(block, rate)).map(<[f64]>::len);
+        let kept = blocks()
+            .filter(|block| keeps(block, rate))
+            .map(<[f64]>::len);
         kept.sum::<usize>() as f64 >= all as f64 * BLOCKS
     };
-    standard_rates().filter(|rate| holds(rate.as_f64())).collect()
+    standard_rates()
+        .filter(|rate| holds(rate.as_f64()))
+        .collect()
 }
 
-/// Whether nearly every picture of a block has a place of its own on a grid of `rate` frames a second.
+/// Whether nearly every picture of a block has a place of its own on a grid of `rate` frames a
+/// second.
 fn keeps(block: &[f64], rate: f64) -> bool {
     let first = block.first().copied().unwrap_or_default();
     let places = block.iter().map(|time| ((time - first) * rate).round());
@@ -285,11 +305,18 @@ mod tests {
         let burst = (0..60).map(|n| f64::from(n) / 60.0);
         let slow = (0..7).map(|n| 1.0 + f64::from(n));
         let cadence = Cadence::of([burst.chain(slow).collect()]).unwrap();
-        assert_eq!(cadence.holding.first(), Rational::new(60_000, 1001).as_ref());
+        assert_eq!(
+            cadence.holding.first(),
+            Rational::new(60_000, 1001).as_ref()
+        );
         let film = Cadence::of([times(24.0, 300, 1e-3)]).unwrap();
         assert_eq!(
             film.holding.first(),
-            Some(&Rational::whole(24_000).checked_div(Rational::whole(1001)).unwrap())
+            Some(
+                &Rational::whole(24_000)
+                    .checked_div(Rational::whole(1001))
+                    .unwrap()
+            )
         );
     }
 

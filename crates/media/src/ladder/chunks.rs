@@ -1,7 +1,7 @@
 //! The chunk map: runs of whole segments that workers encode independently.
 
-/// Processor seconds a chunk should take: short enough to lose little with a worker, long enough for its
-/// start to cost little.
+/// Processor seconds a chunk should take: short enough to lose little with a worker, long enough
+/// for its start to cost little.
 const WORK: f64 = 30.0;
 
 /// Seconds a chunk lasts, at least and at most.
@@ -16,8 +16,8 @@ const PLENTY: f64 = 48.0;
 /// Seconds of the first chunk, which everyone waits for who wants to play the video at once.
 const FIRST: f64 = 8.0;
 
-/// No other chunk has fewer segments, so the last one is never too short for its encoder to reorder frames as
-/// the others do.
+/// No other chunk has fewer segments, so the last one is never too short for its encoder to reorder
+/// frames as the others do.
 const FEWEST_SEGMENTS: u32 = 2;
 
 /// Chunks of a video at most: the list of their tasks fits a fact, also beside many tracks.
@@ -47,9 +47,9 @@ pub struct Span<'a> {
     pub fleet: u32,
 }
 
-/// First segment of each chunk. The first chunk is short, and all others have nearly equal lengths; a source
-/// with rare key frames gets longer and so fewer ones, so that at most a tenth of it is decoded twice, down
-/// to a single chunk.
+/// First segment of each chunk. The first chunk is short, and all others have nearly equal lengths;
+/// a source with rare key frames gets longer and so fewer ones, so that at most a tenth of it is
+/// decoded twice, down to a single chunk.
 #[must_use]
 pub fn map(span: Span<'_>) -> Vec<u32> {
     let per_segment = u64::from(span.segment_frames.max(1));
@@ -65,7 +65,8 @@ pub fn map(span: Span<'_>) -> Vec<u32> {
     let first = span.in_segments(FIRST).clamp(1, length);
     let rest = segments - first;
     let count = (rest / length).clamp(1, most - 1);
-    let starts = (0..count).map(|i| first + (u64::from(i) * u64::from(rest) / u64::from(count)) as u32);
+    let starts =
+        (0..count).map(|i| first + (u64::from(i) * u64::from(rest) / u64::from(count)) as u32);
 
     // A later chunk that begins before the first picture would have no picture to begin with.
     std::iter::once(0)
@@ -73,13 +74,18 @@ pub fn map(span: Span<'_>) -> Vec<u32> {
         .collect()
 }
 
-/// Seconds a chunk should last. Work sets the most; below it, chunks are as long as leaves enough of them for
-/// all workers, and shorter than usual only where the fleet would else have nothing to do.
+/// Seconds a chunk should last. Work sets the most; below it, chunks are as long as leaves enough
+/// of them for all workers, and shorter than usual only where the fleet would else have nothing to
+/// do.
 fn length(span: Span<'_>) -> f64 {
     let (shortest, longest) = BOUNDS;
     let by_cost = (WORK / span.cost.max(0.01)).clamp(shortest, longest);
     let (total, fleet) = (span.total(), f64::from(span.fleet));
-    let usual = if total / USUAL < fleet { shortest } else { USUAL };
+    let usual = if total / USUAL < fleet {
+        shortest
+    } else {
+        USUAL
+    };
     (total / PLENTY.max(4.0 * fleet)).clamp(usual.min(by_cost), by_cost)
 }
 

@@ -1,11 +1,12 @@
 //! What a job is expected to cost, from the pixels it decodes and encodes.
 //!
-//! The figures are means of runs on one core of a server of 2020 (AMD EPYC), with one 24 s clip at 1080p30:
-//! decoding H.264 5.2 s of processor time; x264 `veryfast` 20.3 s at 1080p, 8.0 s at 720p and 4.1 s at 480p
-//! from raw pictures; the three rungs in one process 36 s `veryfast`, 57 s `faster`, 78 s `medium`, 104 s
-//! `slow`, with 496, 614, 859 and 962 MB of memory. Single short runs gave the filters' figures and that x265
-//! `fast` takes 1.7 times as long as x264 `fast`. Presets that were not measured are guesses between their
-//! neighbours, and so are hardware encoders. Content moves all of it by half either way.
+//! The figures are means of runs on one core of a server of 2020 (AMD EPYC), with one 24 s clip at
+//! 1080p30: decoding H.264 5.2 s of processor time; x264 `veryfast` 20.3 s at 1080p, 8.0 s at 720p
+//! and 4.1 s at 480p from raw pictures; the three rungs in one process 36 s `veryfast`, 57 s
+//! `faster`, 78 s `medium`, 104 s `slow`, with 496, 614, 859 and 962 MB of memory. Single short
+//! runs gave the filters' figures and that x265 `fast` takes 1.7 times as long as x264 `fast`.
+//! Presets that were not measured are guesses between their neighbours, and so are hardware
+//! encoders. Content moves all of it by half either way.
 
 use streams::plan::{Complexity, Cost, Rendition, Source, TrackKind, VideoPlan, VideoRendition};
 
@@ -21,11 +22,12 @@ const DEINTERLACE: f64 = 1.5e-9;
 /// Seconds to map high dynamic range, for each pixel of the top rung.
 const TONE_MAP: f64 = 13.0e-9;
 
-/// Seconds to convert colours that a change of the matrix alone does not, for each pixel of the top rung.
+/// Seconds to convert colours that a change of the matrix alone does not, for each pixel of the top
+/// rung.
 const GAMUT: f64 = 4.0e-9;
 
-/// Seconds to encode a pixel, how many pictures the encoder holds back, and how finely it searches for
-/// motion, by preset.
+/// Seconds to encode a pixel, how many pictures the encoder holds back, and how finely it searches
+/// for motion, by preset.
 const X264: [(&str, f64, f64, u8); 9] = [
     ("ultrafast", 0.5e-8, 5.0, 0),
     ("superfast", 0.9e-8, 5.0, 1),
@@ -38,15 +40,19 @@ const X264: [(&str, f64, f64, u8); 9] = [
     ("veryslow", 14.0e-8, 60.0, 10),
 ];
 
-/// Time of x264 by how finely it searches for motion, to that of 2. On two cores of another server three
-/// rungs of a 15 s clip took 34.0 s with `faster`, 22.4 s of it with 2 and 18.7 s with 1; `fast` 42.4 and
-/// 24.0 s, `medium` 45.4 and 24.5 s, `slow` 64.1 and 28.6 s. 0, 3, 5 and those above 8 are guesses.
-const SUBME: [f64; 12] = [0.6, 0.8, 1.0, 1.25, 1.5, 1.7, 1.86, 1.92, 2.37, 2.8, 3.2, 3.5];
+/// Time of x264 by how finely it searches for motion, to that of 2. On two cores of another server
+/// three rungs of a 15 s clip took 34.0 s with `faster`, 22.4 s of it with 2 and 18.7 s with 1;
+/// `fast` 42.4 and 24.0 s, `medium` 45.4 and 24.5 s, `slow` 64.1 and 28.6 s. 0, 3, 5 and those
+/// above 8 are guesses.
+const SUBME: [f64; 12] = [
+    0.6, 0.8, 1.0, 1.25, 1.5, 1.7, 1.86, 1.92, 2.37, 2.8, 3.2, 3.5,
+];
 
 /// x265 takes so many times as long as x264 at the same preset.
 const X265: f64 = 1.8;
 
-/// A hardware encoder leaves this much to the processor, in seconds per pixel: copying pictures to it.
+/// A hardware encoder leaves this much to the processor, in seconds per pixel: copying pictures to
+/// it.
 const HARDWARE: (f64, f64) = (0.1e-8, 16.0);
 
 /// Processor seconds to decode and encode a second of stereo sound.
@@ -128,7 +134,10 @@ fn stored_pixels(source: &Source, video: &VideoPlan) -> f64 {
     if picture.width > 0 {
         return f64::from(picture.width) * f64::from(picture.height);
     }
-    let mut tracks = source.tracks.iter().filter(|track| track.kind == TrackKind::Video);
+    let mut tracks = source
+        .tracks
+        .iter()
+        .filter(|track| track.kind == TrackKind::Video);
     let track = tracks.find(|track| track.index == video.track);
     track.map_or(0.0, |track| {
         f64::from(track.width.unwrap_or(0)) * f64::from(track.height.unwrap_or(0))
@@ -137,7 +146,12 @@ fn stored_pixels(source: &Source, video: &VideoPlan) -> f64 {
 
 /// Seconds for a pixel of the source, before it is scaled.
 fn source_seconds(video: &VideoPlan) -> f64 {
-    DECODE + if video.picture.deinterlace { DEINTERLACE } else { 0.0 }
+    DECODE
+        + if video.picture.deinterlace {
+            DEINTERLACE
+        } else {
+            0.0
+        }
 }
 
 /// Seconds for a pixel of the top rung.
@@ -157,7 +171,10 @@ fn encoder(rung: &VideoRendition) -> (f64, f64) {
     let known = X264.iter().find(|(preset, ..)| *preset == rung.preset);
     let (_, seconds, held, usual) = known.copied().unwrap_or(X264[5]);
     match rung.encoder.as_str() {
-        "libx264" => (seconds * search(rung.subme.unwrap_or(usual)) / search(usual), held),
+        "libx264" => (
+            seconds * search(rung.subme.unwrap_or(usual)) / search(usual),
+            held,
+        ),
         "libx265" => (seconds * X265, held),
         _ => HARDWARE,
     }
@@ -211,7 +228,10 @@ mod tests {
             ("slow", 104.4, 962.0),
         ] {
             let cost = measured(preset, None);
-            let (time, memory) = (cost.cpu_seconds / cpu, cost.memory_bytes as f64 / 1e6 / megabytes);
+            let (time, memory) = (
+                cost.cpu_seconds / cpu,
+                cost.memory_bytes as f64 / 1e6 / megabytes,
+            );
             assert!((0.85..1.15).contains(&time), "{preset}: {cost:?}");
             assert!((0.85..1.25).contains(&memory), "{preset}: {cost:?}");
         }
@@ -224,7 +244,10 @@ mod tests {
         let cost = |color: serde_json::Value| coloured("veryfast", None, &color).cpu_seconds;
         let usual = cost(json!({}));
         assert!((cost(json!({"matrix": "bt2020nc"})) - usual).abs() < f64::EPSILON);
-        let (wide, mapped) = (cost(json!({"primaries": "smpte432"})), cost(json!({"transfer": "pq"})));
+        let (wide, mapped) = (
+            cost(json!({"primaries": "smpte432"})),
+            cost(json!({"transfer": "pq"})),
+        );
         assert!(usual < wide && wide < mapped, "{usual} {wide} {mapped}");
         assert!(usual < cost(json!({"matrix": "ycgco"})));
     }
@@ -237,8 +260,12 @@ mod tests {
             ("fast", 2, 0.56),
             ("slow", 2, 0.45),
         ] {
-            let time = measured(preset, Some(subme)).cpu_seconds / measured(preset, None).cpu_seconds;
-            assert!((0.9..1.1).contains(&(time / share)), "{preset} {subme}: {time}");
+            let time =
+                measured(preset, Some(subme)).cpu_seconds / measured(preset, None).cpu_seconds;
+            assert!(
+                (0.9..1.1).contains(&(time / share)),
+                "{preset} {subme}: {time}"
+            );
         }
 
         assert_eq!(

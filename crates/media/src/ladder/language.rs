@@ -1,4 +1,5 @@
-//! Languages of tracks: from whatever a container writes to tags for playlists (RFC 5646) and words for people.
+//! Languages of tracks: from whatever a container writes to tags for playlists (RFC 5646) and words
+//! for people.
 
 use isolang::Language;
 
@@ -35,8 +36,8 @@ pub struct Known {
     pub name: String,
 }
 
-/// The language a container names; nothing for codes that are not assigned and for those that mean "none" or
-/// "unknown".
+/// The language a container names; nothing for codes that are not assigned and for those that mean
+/// "none" or "unknown".
 #[must_use]
 pub fn known(written: &str) -> Option<Known> {
     let written = written.trim().replace('_', "-");
@@ -51,11 +52,17 @@ pub fn known(written: &str) -> Option<Known> {
         .iter()
         .find(|(bibliographic, _)| *bibliographic == primary)
         .map_or(primary.as_str(), |(_, code)| code);
-    let language = Language::from_639_3(terminological).or_else(|| Language::from_639_1(terminological))?;
+    let language =
+        Language::from_639_3(terminological).or_else(|| Language::from_639_1(terminological))?;
 
-    let mut tag = language.to_639_1().unwrap_or_else(|| language.to_639_3()).to_owned();
+    let mut tag = language
+        .to_639_1()
+        .unwrap_or_else(|| language.to_639_3())
+        .to_owned();
     // The rest goes into a playlist as it is, so it must be made of RFC 5646 subtags (section 2.1).
-    let valid = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let valid = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
     if !rest.is_empty() && rest.split('-').all(valid) {
         tag = format!("{tag}-{rest}");
     }
@@ -85,7 +92,11 @@ mod tests {
             ("fil", "fil", "Filipino"),
         ] {
             let known = known(written).unwrap();
-            assert_eq!((known.tag.as_str(), known.name.as_str()), (tag, name), "{written}");
+            assert_eq!(
+                (known.tag.as_str(), known.name.as_str()),
+                (tag, name),
+                "{written}"
+            );
         }
 
         for written in ["und", "", "qqq", "english", "mul", "zxx"] {

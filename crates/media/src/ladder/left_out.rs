@@ -10,7 +10,10 @@ use super::sound;
 /// The streams that are neither in `used`, by their absolute index, nor named in `told`.
 #[must_use]
 pub fn streams(probe: &Probe, used: &BTreeSet<u32>, told: &[LeftOut]) -> Vec<LeftOut> {
-    let unused = probe.streams.iter().filter(|stream| !used.contains(&stream.index));
+    let unused = probe
+        .streams
+        .iter()
+        .filter(|stream| !used.contains(&stream.index));
     let entries = unused.map(|stream| LeftOut {
         name: name(stream),
         reason: reason(probe, stream),
@@ -30,16 +33,25 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
     let moving = probe.main_video().is_some();
     let reason = match &stream.content {
         Content::Unreadable(_) if stream.end.is_none() => "a track without anything in it",
-        Content::Unreadable(Unreadable { has_decoder: false, .. }) => {
+        Content::Unreadable(Unreadable {
+            has_decoder: false, ..
+        }) => {
             return format!("a codec that cannot be decoded: {}", stream.codec);
         }
-        Content::Unreadable(_) => return format!("{} that does not tell what a decoder has to know", stream.codec),
+        Content::Unreadable(_) => {
+            return format!(
+                "{} that does not tell what a decoder has to know",
+                stream.codec
+            );
+        }
         Content::Video(_) if stream.end.is_none() => "a video track without a picture in it",
         Content::Video(_) => "another video track: one is encoded, the default or the largest",
         Content::Audio(_) | Content::Subtitle { .. } if probe.is_of_other_programme(stream) => {
             "another programme of the transport stream"
         }
-        Content::Audio(_) if !sound::is_usable(stream) => "an audio track with next to nothing in it",
+        Content::Audio(_) if !sound::is_usable(stream) => {
+            "an audio track with next to nothing in it"
+        }
         Content::Audio(_) => "one audio track more than a player's menu can show",
         Content::Subtitle { bitmap: true } => "subtitles that are pictures, not text",
         Content::Subtitle { bitmap: false } => "subtitles whose text is not taken over",

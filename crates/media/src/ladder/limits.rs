@@ -5,14 +5,15 @@ use streams::Code;
 use super::probe::{Content, Probe, Stream};
 use super::refusal::Refusal;
 
-/// Channels of a track at most; no format for films has more (22.2 has 24, ambisonics of the seventh order
-/// 64).
+/// Channels of a track at most; no format for films has more (22.2 has 24, ambisonics of the
+/// seventh order 64).
 const MOST_CHANNELS: u32 = 64;
 
 /// Samples per second at most; recorders for music end at this rate.
 const FASTEST_SOUND: u32 = 768_000;
 
-/// Limits on sources. Whatever is over one of them is `exceeds_policy`: it is refused before anything of it is encoded.
+/// Limits on sources. Whatever is over one of them is `exceeds_policy`: it is refused before
+/// anything of it is encoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Bytes of the object.
@@ -21,7 +22,8 @@ pub struct Limits {
     pub duration: f64,
     /// Pixels of one picture.
     pub pixels: u64,
-    /// Tracks of pictures and of sound, whether or not they can be decoded. Fonts and subtitles cost next to nothing.
+    /// Tracks of pictures and of sound, whether or not they can be decoded. Fonts and subtitles
+    /// cost next to nothing.
     pub tracks: usize,
 }
 
@@ -44,7 +46,10 @@ impl Limits {
     /// [`Refusal`] when it is too large.
     pub fn judge_size(&self, bytes: u64) -> Result<(), Refusal> {
         refuse_if(bytes > self.bytes, || {
-            format!("The file has {bytes} bytes; at most {} are accepted.", self.bytes)
+            format!(
+                "The file has {bytes} bytes; at most {} are accepted.",
+                self.bytes
+            )
         })
     }
 
@@ -66,7 +71,9 @@ impl Limits {
     /// # Errors
     /// [`Refusal`] when there are too many.
     pub fn judge_media(&self, probe: &Probe) -> Result<(), Refusal> {
-        let media = |stream: &&Stream| stream.is_media() || matches!(stream.content, Content::Unreadable(_));
+        let media = |stream: &&Stream| {
+            stream.is_media() || matches!(stream.content, Content::Unreadable(_))
+        };
         let found = probe.streams.iter().filter(media).count();
         refuse_if(found > self.tracks, || {
             format!(
@@ -111,10 +118,14 @@ impl Limits {
 
 fn judge_sound(channels: u32, rate: u32) -> Result<(), Refusal> {
     refuse_if(channels > MOST_CHANNELS, || {
-        format!("A track of the file has {channels} channels; at most {MOST_CHANNELS} are accepted.")
+        format!(
+            "A track of the file has {channels} channels; at most {MOST_CHANNELS} are accepted."
+        )
     })?;
     refuse_if(rate > FASTEST_SOUND, || {
-        format!("A track of the file has {rate} samples a second; at most {FASTEST_SOUND} are accepted.")
+        format!(
+            "A track of the file has {rate} samples a second; at most {FASTEST_SOUND} are accepted."
+        )
     })
 }
 
@@ -183,8 +194,15 @@ mod tests {
             tracks: 2,
         };
 
-        let judge = |contents, end| limits.judge(&probe(contents, end)).map_err(|refusal| refusal.message);
-        assert_eq!(judge(vec![picture(100, 50), sound(64, 768_000)], 65.0), Ok(()));
+        let judge = |contents, end| {
+            limits
+                .judge(&probe(contents, end))
+                .map_err(|refusal| refusal.message)
+        };
+        assert_eq!(
+            judge(vec![picture(100, 50), sound(64, 768_000)], 65.0),
+            Ok(())
+        );
         assert_eq!(limits.judge_size(1000), Ok(()));
 
         let over = [
@@ -197,7 +215,12 @@ mod tests {
             (judge(vec![sound(2, 768_001)], 6.0), ["768001", "768000"]),
             (
                 judge(
-                    vec![sound(2, 48_000), Content::Data, sound(2, 48_000), sound(2, 48_000)],
+                    vec![
+                        sound(2, 48_000),
+                        Content::Data,
+                        sound(2, 48_000),
+                        sound(2, 48_000),
+                    ],
                     6.0,
                 ),
                 ["3 tracks", "2"],
@@ -207,7 +230,10 @@ mod tests {
 
         for (judged, figures) in over {
             let message = judged.unwrap_err();
-            assert!(figures.iter().all(|figure| message.contains(figure)), "{message}");
+            assert!(
+                figures.iter().all(|figure| message.contains(figure)),
+                "{message}"
+            );
             assert!(
                 message.starts_with(char::is_uppercase) && message.ends_with('.'),
                 "{message}"

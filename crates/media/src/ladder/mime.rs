@@ -9,7 +9,12 @@ pub fn of(probe: &Probe) -> &'static str {
     let named = |name: &str| probe.container.split(',').any(|demuxer| demuxer == name);
     let codecs_of_webm = || {
         let mut media = probe.streams.iter().filter(|stream| stream.is_media());
-        media.all(|stream| matches!(stream.codec.as_str(), "vp8" | "vp9" | "av1" | "opus" | "vorbis"))
+        media.all(|stream| {
+            matches!(
+                stream.codec.as_str(),
+                "vp8" | "vp9" | "av1" | "opus" | "vorbis"
+            )
+        })
     };
 
     let kinds: [(&str, &str, &str); 18] = [
@@ -33,18 +38,19 @@ pub fn of(probe: &Probe) -> &'static str {
         ("matroska", "video/x-matroska", "audio/x-matroska"),
     ];
 
-    // ffmpeg names one demuxer for MP4 and QuickTime, and one for Matroska and WebM: the brand or the codecs
-    // tell them apart.
+    // ffmpeg names one demuxer for MP4 and QuickTime, and one for Matroska and WebM: the brand or
+    // the codecs tell them apart.
     match probe.brand.as_deref() {
         Some("qt  ") if named("mov") => return "video/quicktime",
         _ if named("mov") => return if moving { "video/mp4" } else { "audio/mp4" },
-        _ if named("webm") && codecs_of_webm() => return if moving { "video/webm" } else { "audio/webm" },
+        _ if named("webm") && codecs_of_webm() => {
+            return if moving { "video/webm" } else { "audio/webm" };
+        }
         _ => {}
     }
 
     let kind = kinds.into_iter().find(|(name, ..)| named(name));
-    kind.map_or(
-        "application/octet-stream",
-        |(_, pictures, sound)| if moving { pictures } else { sound },
-    )
+    kind.map_or("application/octet-stream", |(_, pictures, sound)| {
+        if moving { pictures } else { sound }
+    })
 }

@@ -1,9 +1,10 @@
 //! The pure planner: from what a source is to everything that is decided about its output, and why.
 //!
-//! In reading order: [`probe`] (what is known of a source), [`limits`] (what of it is accepted), [`profile`]
-//! (policy: rungs and segments), [`size`], [`turn`], [`picture`], [`cadence`] and [`rate`], [`timeline`] and
-//! [`chunks`] (one decision each), [`bitrate`], [`rungs`], [`sound`] and [`subtitles`] (the renditions),
-//! [`storyboard`] (the preview pictures), [`left_out`], [`cost`], [`decide`] (all of it together).
+//! In reading order: [`probe`] (what is known of a source), [`limits`] (what of it is accepted),
+//! [`profile`] (policy: rungs and segments), [`size`], [`turn`], [`picture`], [`cadence`] and
+//! [`rate`], [`timeline`] and [`chunks`] (one decision each), [`bitrate`], [`rungs`], [`sound`] and
+//! [`subtitles`] (the renditions), [`storyboard`] (the preview pictures), [`left_out`], [`cost`],
+//! [`decide`] (all of it together).
 
 pub mod bitrate;
 pub mod cadence;

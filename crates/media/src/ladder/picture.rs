@@ -33,8 +33,8 @@ pub fn of(video: &Video, profile: &Profile) -> Picture {
     }
 }
 
-/// Pixels, across and down, that share a sample of chroma: pictures are only fitted into whole ones. Two of
-/// each are enough for all but two old formats, and every rung is even.
+/// Pixels, across and down, that share a sample of chroma: pictures are only fitted into whole
+/// ones. Two of each are enough for all but two old formats, and every rung is even.
 fn chroma_block(video: &Video) -> (u32, u32) {
     let is = |family: &str| video.pixel_format.starts_with(family);
     match () {
@@ -44,8 +44,8 @@ fn chroma_block(video: &Video) -> (u32, u32) {
     }
 }
 
-/// Whether frames are pairs of fields: by what the pictures showed where they were looked at, else by what
-/// the stream says.
+/// Whether frames are pairs of fields: by what the pictures showed where they were looked at, else
+/// by what the stream says.
 #[must_use]
 pub fn is_interlaced(video: &Video) -> bool {
     video
@@ -58,8 +58,8 @@ fn may_double(video: &Video) -> bool {
     !rate::is_fast(rate::decide(video).frames)
 }
 
-/// Codecs that can carry interlaced pictures and are used for them. H.265 can as well, but where it is, its
-/// stream says so.
+/// Codecs that can carry interlaced pictures and are used for them. H.265 can as well, but where it
+/// is, its stream says so.
 const FIELD_CODECS: [&str; 16] = [
     "h264",
     "mpeg2video",
@@ -82,28 +82,38 @@ const FIELD_CODECS: [&str; 16] = [
 /// More lines than this were never interlaced.
 const MOST_LINES: u32 = 1088;
 
-/// Whether it is worth while to look at the pictures for fields: always where the stream speaks of them; else
-/// where a camera or a careless export may have left some, that is in upright pictures of old sizes and
-/// rates. Phones turn theirs, and never interlace.
+/// Whether it is worth while to look at the pictures for fields: always where the stream speaks of
+/// them; else where a camera or a careless export may have left some, that is in upright pictures
+/// of old sizes and rates. Phones turn theirs, and never interlace.
 #[must_use]
 pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
     let slow = !rate::is_fast(rate::decide(video).frames);
     video.interlaced
-        || (FIELD_CODECS.contains(&stream.codec.as_str()) && video.height <= MOST_LINES && slow && video.rotation == 0)
+        || (FIELD_CODECS.contains(&stream.codec.as_str())
+            && video.height <= MOST_LINES
+            && slow
+            && video.rotation == 0)
 }
 
-/// What the source's samples mean: each of the three facts by its own tag, where it has one that can be converted.
+/// What the source's samples mean: each of the three facts by its own tag, where it has one that
+/// can be converted.
 fn color(video: &Video) -> SourceColor {
-    // ffmpeg calls reserved what no edition of the standard has given a meaning yet: it says nothing.
+    // ffmpeg calls reserved what no edition of the standard has given a meaning yet: it says
+    // nothing.
     let said = |tag: &'_ Option<String>| tag.clone().filter(|name| name != "reserved");
     let transfer = said(&video.transfer).map(|name| named_transfer(&name));
     let known_transfer = transfer.flatten().unwrap_or_default();
 
-    let wide =
-        known_transfer.is_high_dynamic_range() || matches!(video.matrix.as_deref(), Some("bt2020nc" | "bt2020c"));
+    let wide = known_transfer.is_high_dynamic_range()
+        || matches!(video.matrix.as_deref(), Some("bt2020nc" | "bt2020c"));
     let primaries = said(&video.primaries).map(|name| named_primaries(&name));
-    // Without a word the primaries of the output are taken: a guess would change colours that were right.
-    let unnamed = if wide { Primaries::Bt2020 } else { Primaries::Bt709 };
+    // Without a word the primaries of the output are taken: a guess would change colours that were
+    // right.
+    let unnamed = if wide {
+        Primaries::Bt2020
+    } else {
+        Primaries::Bt709
+    };
     let known_primaries = primaries.flatten().unwrap_or(unnamed);
 
     // Pictures in red, green and blue have no matrix, whatever they are tagged with.
@@ -111,7 +121,9 @@ fn color(video: &Video) -> SourceColor {
     let matrix = matrix.map(|name| named_matrix(&name, video, known_transfer, known_primaries));
 
     SourceColor {
-        matrix: matrix.flatten().unwrap_or_else(|| usual_matrix(video, known_transfer)),
+        matrix: matrix
+            .flatten()
+            .unwrap_or_else(|| usual_matrix(video, known_transfer)),
         transfer: known_transfer,
         primaries: known_primaries,
         approximated: matrix == Some(None) || transfer == Some(None) || primaries == Some(None),
@@ -120,7 +132,9 @@ fn color(video: &Video) -> SourceColor {
 
 /// The matrix of sources that name none: by transfer and size, as in players.
 fn usual_matrix(video: &Video, transfer: Transfer) -> Matrix {
-    if transfer.is_high_dynamic_range() || matches!(video.matrix.as_deref(), Some("bt2020c" | "ictcp")) {
+    if transfer.is_high_dynamic_range()
+        || matches!(video.matrix.as_deref(), Some("bt2020c" | "ictcp"))
+    {
         Matrix::Bt2020nc
     } else if video.width <= 1024 && video.height <= 576 {
         Matrix::Bt601
@@ -130,7 +144,12 @@ fn usual_matrix(video: &Video, transfer: Transfer) -> Matrix {
 }
 
 /// The matrix ffmpeg calls `name`; nothing where it is not converted.
-fn named_matrix(name: &str, video: &Video, transfer: Transfer, primaries: Primaries) -> Option<Matrix> {
+fn named_matrix(
+    name: &str,
+    video: &Video,
+    transfer: Transfer,
+    primaries: Primaries,
+) -> Option<Matrix> {
     match name {
         "bt709" => Some(Matrix::Bt709),
         "bt470bg" | "smpte170m" => Some(Matrix::Bt601),
@@ -139,9 +158,11 @@ fn named_matrix(name: &str, video: &Video, transfer: Transfer, primaries: Primar
         "bt2020nc" => Some(Matrix::Bt2020nc),
         // These two are defined together with the transfer, and the second with the primaries.
         "bt2020c" => (transfer == Transfer::Bt709).then_some(Matrix::Bt2020c),
-        "ictcp" => (transfer.is_high_dynamic_range() && primaries == Primaries::Bt2020).then_some(Matrix::Ictcp),
-        // Screens are recorded so, at full resolution of chroma. On all else the tag is an encoder's mistake:
-        // every file of the public reports (mpv 4340 and 13521, OBS Studio 7518) looks right without it.
+        "ictcp" => (transfer.is_high_dynamic_range() && primaries == Primaries::Bt2020)
+            .then_some(Matrix::Ictcp),
+        // Screens are recorded so, at full resolution of chroma. On all else the tag is an
+        // encoder's mistake: every file of the public reports (mpv 4340 and 13521, OBS Studio 7518)
+        // looks right without it.
         "ycgco" => video.pixel_format.contains("444").then_some(Matrix::Ycgco),
         _ => None,
     }
@@ -150,10 +171,11 @@ fn named_matrix(name: &str, video: &Video, transfer: Transfer, primaries: Primar
 /// The transfer ffmpeg calls `name`; nothing where it is not converted.
 fn named_transfer(name: &str) -> Option<Transfer> {
     match name {
-        // The same curve by other names; and the ones of computers (IEC 61966-2-1) and of old television
-        // (gamma 2.2 and 2.8), whose samples every player sends to the screen as they are.
-        "bt709" | "smpte170m" | "smpte240m" | "bt2020-10" | "bt2020-12" | "iec61966-2-1" | "iec61966-2-4"
-        | "bt470m" | "bt470bg" => Some(Transfer::Bt709),
+        // The same curve by other names; and the ones of computers (IEC 61966-2-1) and of old
+        // television (gamma 2.2 and 2.8), whose samples every player sends to the screen as they
+        // are.
+        "bt709" | "smpte170m" | "smpte240m" | "bt2020-10" | "bt2020-12" | "iec61966-2-1"
+        | "iec61966-2-4" | "bt470m" | "bt470bg" => Some(Transfer::Bt709),
         "linear" => Some(Transfer::Linear),
         "log100" => Some(Transfer::Log100),
         "log316" => Some(Transfer::Log316),
@@ -217,8 +239,14 @@ mod tests {
         };
 
         assert_eq!(of(true, None), (true, true, FieldOrder::Flagged));
-        assert_eq!(of(true, Some(Fields::Progressive)), (false, false, FieldOrder::Flagged));
-        assert_eq!(of(false, Some(Fields::BottomFirst)), (true, true, FieldOrder::Bottom));
+        assert_eq!(
+            of(true, Some(Fields::Progressive)),
+            (false, false, FieldOrder::Flagged)
+        );
+        assert_eq!(
+            of(false, Some(Fields::BottomFirst)),
+            (true, true, FieldOrder::Bottom)
+        );
         assert_eq!(of(false, None), (false, false, FieldOrder::Flagged));
     }
 
@@ -265,8 +293,20 @@ mod tests {
         for (tags, lines, matrix, transfer, primaries) in [
             ("- - -", 1080, Matrix::Bt709, T::Bt709, P::Bt709),
             ("- - -", 480, Matrix::Bt601, T::Bt709, P::Bt709),
-            ("reserved reserved reserved", 1080, Matrix::Bt709, T::Bt709, P::Bt709),
-            ("bt470bg bt470bg bt470bg", 576, Matrix::Bt601, T::Bt709, P::Bt470bg),
+            (
+                "reserved reserved reserved",
+                1080,
+                Matrix::Bt709,
+                T::Bt709,
+                P::Bt709,
+            ),
+            (
+                "bt470bg bt470bg bt470bg",
+                576,
+                Matrix::Bt601,
+                T::Bt709,
+                P::Bt470bg,
+            ),
             (
                 "smpte240m smpte240m smpte240m",
                 1080,
@@ -282,12 +322,42 @@ mod tests {
                 T::Bt709,
                 P::Smpte432,
             ),
-            ("bt2020nc bt709 -", 2160, Matrix::Bt2020nc, T::Bt709, P::Bt2020),
-            ("bt2020nc bt709 bt709", 2160, Matrix::Bt2020nc, T::Bt709, P::Bt709),
-            ("bt2020nc smpte2084 -", 2160, Matrix::Bt2020nc, T::Pq, P::Bt2020),
+            (
+                "bt2020nc bt709 -",
+                2160,
+                Matrix::Bt2020nc,
+                T::Bt709,
+                P::Bt2020,
+            ),
+            (
+                "bt2020nc bt709 bt709",
+                2160,
+                Matrix::Bt2020nc,
+                T::Bt709,
+                P::Bt709,
+            ),
+            (
+                "bt2020nc smpte2084 -",
+                2160,
+                Matrix::Bt2020nc,
+                T::Pq,
+                P::Bt2020,
+            ),
             ("- arib-std-b67 -", 480, Matrix::Bt2020nc, T::Hlg, P::Bt2020),
-            ("bt709 smpte2084 smpte432", 2160, Matrix::Bt709, T::Pq, P::Smpte432),
-            ("ictcp smpte2084 bt2020", 2160, Matrix::Ictcp, T::Pq, P::Bt2020),
+            (
+                "bt709 smpte2084 smpte432",
+                2160,
+                Matrix::Bt709,
+                T::Pq,
+                P::Smpte432,
+            ),
+            (
+                "ictcp smpte2084 bt2020",
+                2160,
+                Matrix::Ictcp,
+                T::Pq,
+                P::Bt2020,
+            ),
         ] {
             let wanted = SourceColor {
                 matrix,
@@ -321,7 +391,11 @@ mod tests {
         }
 
         let mixed = color_of("ictcp bt709 smpte431", 1080, "yuv420p");
-        assert!(mixed.approximated && mixed.matrix == Matrix::Bt2020nc && mixed.primaries == Primaries::Smpte431);
+        assert!(
+            mixed.approximated
+                && mixed.matrix == Matrix::Bt2020nc
+                && mixed.primaries == Primaries::Smpte431
+        );
     }
 
     #[test]
@@ -342,10 +416,12 @@ mod tests {
         }
     }
 
-    /// The colours of a source of so many lines and columns that is tagged with matrix, transfer and
-    /// primaries; `-` is nothing.
+    /// The colours of a source of so many lines and columns that is tagged with matrix, transfer
+    /// and primaries; `-` is nothing.
     fn color_of(tags: &str, lines: u32, pixel_format: &str) -> SourceColor {
-        let mut tags = tags.split(' ').map(|tag| (tag != "-").then(|| tag.to_owned()));
+        let mut tags = tags
+            .split(' ')
+            .map(|tag| (tag != "-").then(|| tag.to_owned()));
         let mut tag = || tags.next().flatten();
 
         let video = Video {
@@ -383,8 +459,12 @@ mod tests {
 
         assert!(asked("h264", |_| ()) && asked("mpeg2video", |video| video.height = 576));
         assert!(!asked("vp9", |_| ()) && !asked("hevc", |_| ()));
-        assert!(!asked("h264", |video| video.height = 2160) && !asked("h264", |video| video.rotation = -90));
-        assert!(!asked("h264", |video| video.average_rate = Some(Rational::whole(50))));
+        assert!(
+            !asked("h264", |video| video.height = 2160)
+                && !asked("h264", |video| video.rotation = -90)
+        );
+        assert!(!asked("h264", |video| video.average_rate =
+            Some(Rational::whole(50))));
         assert!(asked("hevc", |video| video.interlaced = true));
     }
 }

@@ -1,4 +1,5 @@
-//! What is known of a source after it was probed. Values only: `ffmpeg::probe` measures them, the planner reads them.
+//! What is known of a source after it was probed. Values only: `ffmpeg::probe` measures them, the
+//! planner reads them.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,7 +11,8 @@ use super::cadence::Cadence;
 use super::size::Size;
 use super::turn::Turn;
 
-/// Pictures of a film for each one of a track that does not move beside it: slides, or the best shots of a phone.
+/// Pictures of a film for each one of a track that does not move beside it: slides, or the best
+/// shots of a phone.
 const FEW: usize = 20;
 
 /// A probed source.
@@ -22,21 +24,22 @@ pub struct Probe {
     pub brand: Option<String>,
     /// The time the container starts at, in seconds. Seeking is relative to it.
     pub container_start: Rational,
-    /// The time at which video and sound end by the container's index, in seconds, where it has one. Where
-    /// the packets end much earlier, data is missing.
+    /// The time at which video and sound end by the container's index, in seconds, where it has
+    /// one. Where the packets end much earlier, data is missing.
     pub declared_end: Option<f64>,
     /// Every stream of the container, in its order.
     pub streams: Vec<Stream>,
     /// Whether a decoder can enter the main video at a time, as real seeks showed.
     pub seekable: bool,
-    /// Seconds from a key frame to the time that was sought, for times spread over the main video. Empty when
-    /// not seekable.
+    /// Seconds from a key frame to the time that was sought, for times spread over the main video.
+    /// Empty when not seekable.
     pub leads: Vec<f64>,
-    /// The programmes of a transport stream, each as the absolute indexes of its streams. Empty for other containers.
+    /// The programmes of a transport stream, each as the absolute indexes of its streams. Empty for
+    /// other containers.
     #[serde(default)]
     pub programmes: Vec<Vec<u32>>,
-    /// Seconds before a key frame from which decoding has to begin, since what is called a key frame is none:
-    /// 0 for honest sources.
+    /// Seconds before a key frame from which decoding has to begin, since what is called a key
+    /// frame is none: 0 for honest sources.
     pub seek_margin: f64,
     /// Whether its tracks are only known to readers that look deep into it.
     pub deep: bool,
@@ -44,8 +47,8 @@ pub struct Probe {
     pub clock_repair: Option<ClockRepair>,
 }
 
-/// Where the clock of a source begins again or jumps, and what brings all tracks alike onto one clock that
-/// only goes forward.
+/// Where the clock of a source begins again or jumps, and what brings all tracks alike onto one
+/// clock that only goes forward.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClockRepair {
     /// The shifts of each stream, by its absolute index, in the order of its packets.
@@ -68,8 +71,8 @@ pub struct ClockShift {
 pub struct Stream {
     /// Absolute stream index.
     pub index: u32,
-    /// The decoder's name for the codec; that of the container where ffmpeg knows none, empty where that has
-    /// none either.
+    /// The decoder's name for the codec; that of the container where ffmpeg knows none, empty where
+    /// that has none either.
     pub codec: String,
     /// Language as the container spells it.
     pub language: Option<String>,
@@ -129,8 +132,8 @@ pub enum Content {
 pub struct Unreadable {
     /// Whether it carries moving pictures; sound, if not.
     pub is_video: bool,
-    /// Whether there is a decoder for its codec. Then nothing in it says what the decoder has to know, such
-    /// as the size of pictures.
+    /// Whether there is a decoder for its codec. Then nothing in it says what the decoder has to
+    /// know, such as the size of pictures.
     pub has_decoder: bool,
 }
 
@@ -149,7 +152,8 @@ pub struct Video {
     pub mirrored: bool,
     /// Mean frames per second.
     pub average_rate: Option<Rational>,
-    /// The lowest rate that holds every time stamp, as ffmpeg guesses it: the true one for constant rates.
+    /// The lowest rate that holds every time stamp, as ffmpeg guesses it: the true one for constant
+    /// rates.
     pub base_rate: Option<Rational>,
     /// How its pictures follow each other by their packets, where two of them were seen.
     #[serde(default)]
@@ -201,8 +205,8 @@ pub struct DolbyVision {
 }
 
 impl DolbyVision {
-    /// Whether the base layer is a picture of its own: HDR10, HLG or standard. Profile 5 keeps its colours in
-    /// a space of its own, and so does every later profile without a compatible base.
+    /// Whether the base layer is a picture of its own: HDR10, HLG or standard. Profile 5 keeps its
+    /// colours in a space of its own, and so does every later profile without a compatible base.
     #[must_use]
     pub const fn has_base(self) -> bool {
         self.profile != 5 && !(self.profile >= 8 && matches!(self.compatibility, Some(0)))
@@ -216,19 +220,19 @@ pub struct Audio {
     pub channels: u32,
     /// Samples per second.
     pub sample_rate: u32,
-    /// ffmpeg's name of which channel is for which loudspeaker, e.g. `5.1(side)`; nothing where the source
-    /// does not say.
+    /// ffmpeg's name of which channel is for which loudspeaker, e.g. `5.1(side)`; nothing where the
+    /// source does not say.
     pub layout: Option<String>,
-    /// Whether samples from several places of the track differ in channels, layout, rate or sample format.
-    /// The fields above are then those of the widest form that lasts.
+    /// Whether samples from several places of the track differ in channels, layout, rate or sample
+    /// format. The fields above are then those of the widest form that lasts.
     #[serde(default)]
     pub changes: bool,
 }
 
 impl Probe {
-    /// The stream whose pictures are encoded: of the videos that have any, one that moves, then the default
-    /// one, then the largest as players show it, then the first. Before packets were looked at, codecs of
-    /// single pictures come last.
+    /// The stream whose pictures are encoded: of the videos that have any, one that moves, then the
+    /// default one, then the largest as players show it, then the first. Before packets were looked
+    /// at, codecs of single pictures come last.
     #[must_use]
     pub fn main_video(&self) -> Option<(&Stream, &Video)> {
         let most = self
@@ -253,24 +257,29 @@ impl Probe {
 
     /// The streams that carry moving pictures.
     fn videos(&self) -> impl Iterator<Item = (&Stream, &Video)> {
-        self.streams.iter().filter_map(|stream| match &stream.content {
-            Content::Video(video) => Some((stream, video)),
-            _ => None,
-        })
+        self.streams
+            .iter()
+            .filter_map(|stream| match &stream.content {
+                Content::Video(video) => Some((stream, video)),
+                _ => None,
+            })
     }
 
-    /// Makes covers of the videos that stand still beside one that moves; `pictures` says how many of a
-    /// stream were seen. Alone, a still is the video.
+    /// Makes covers of the videos that stand still beside one that moves; `pictures` says how many
+    /// of a stream were seen. Alone, a still is the video.
     pub fn set_stills_aside(&mut self, pictures: impl Fn(u32) -> usize) {
-        let most = self.videos().map(|(stream, _)| pictures(stream.index)).max();
+        let most = self
+            .videos()
+            .map(|(stream, _)| pictures(stream.index))
+            .max();
         let Some(most) = most.filter(|most| *most > 1) else {
             return;
         };
 
         for stream in &mut self.streams {
             let seen = pictures(stream.index);
-            // Only codecs of single pictures are judged by how few there are; a stream of one picture is a
-            // still in any codec.
+            // Only codecs of single pictures are judged by how few there are; a stream of one
+            // picture is a still in any codec.
             let few = stream.is_picture_codec() && seen.saturating_mul(FEW) < most;
             if matches!(stream.content, Content::Video(_)) && (seen == 1 || (seen > 0 && few)) {
                 stream.content = Content::Cover;
@@ -290,7 +299,8 @@ impl Probe {
         media.filter_map(|stream| stream.end).max_by(f64::total_cmp)
     }
 
-    /// Whether a stream belongs to another programme than the main video, or where there is none, than the first sound.
+    /// Whether a stream belongs to another programme than the main video, or where there is none,
+    /// than the first sound.
     #[must_use]
     pub fn is_of_other_programme(&self, stream: &Stream) -> bool {
         let first_sound = || {
@@ -309,26 +319,36 @@ impl Probe {
             programmes.filter(move |programme| programme.contains(&index))
         };
         // What no programme mentions belongs to any of them.
-        let is_told = holding(main.index).next().is_some() && holding(stream.index).next().is_some();
+        let is_told =
+            holding(main.index).next().is_some() && holding(stream.index).next().is_some();
         is_told && !holding(main.index).any(|programme| programme.contains(&stream.index))
     }
 
     /// The streams that carry sound of the programme.
     pub fn audios(&self) -> impl Iterator<Item = (&Stream, &Audio)> {
-        self.streams.iter().filter_map(|stream| match &stream.content {
-            Content::Audio(audio) if !self.is_of_other_programme(stream) => Some((stream, audio)),
-            _ => None,
-        })
+        self.streams
+            .iter()
+            .filter_map(|stream| match &stream.content {
+                Content::Audio(audio) if !self.is_of_other_programme(stream) => {
+                    Some((stream, audio))
+                }
+                _ => None,
+            })
     }
 }
 
 impl Probe {
-    /// The streams of pictures (`is_video`) or of sound that hold packets which cannot be decoded here.
+    /// The streams of pictures (`is_video`) or of sound that hold packets which cannot be decoded
+    /// here.
     pub fn unreadable(&self, is_video: bool) -> impl Iterator<Item = (&Stream, Unreadable)> {
-        self.streams.iter().filter_map(move |stream| match stream.content {
-            Content::Unreadable(why) if why.is_video == is_video && stream.end.is_some() => Some((stream, why)),
-            _ => None,
-        })
+        self.streams
+            .iter()
+            .filter_map(move |stream| match stream.content {
+                Content::Unreadable(why) if why.is_video == is_video && stream.end.is_some() => {
+                    Some((stream, why))
+                }
+                _ => None,
+            })
     }
 }
 
@@ -339,8 +359,8 @@ impl Video {
         Turn::from_rotation(self.rotation, self.mirrored)
     }
 
-    /// Its upright size in square pixels: the stored height, and the width its pixel aspect makes of the
-    /// stored width, turned as players turn it.
+    /// Its upright size in square pixels: the stored height, and the width its pixel aspect makes
+    /// of the stored width, turned as players turn it.
     #[must_use]
     pub fn upright_size(&self) -> Size {
         let aspect = if Size::believes(self.pixel_aspect) {
@@ -348,7 +368,10 @@ impl Video {
         } else {
             1.0
         };
-        let (width, height) = ((f64::from(self.width) * aspect).round().max(1.0) as u32, self.height);
+        let (width, height) = (
+            (f64::from(self.width) * aspect).round().max(1.0) as u32,
+            self.height,
+        );
 
         if matches!(self.turn().clockwise, 90 | 270) {
             Size {
@@ -455,19 +478,31 @@ mod tests {
         let (small, large) = ((320, 180), (480, 270));
 
         assert_eq!(
-            of(vec![video(0, "h264", small, true), video(1, "h264", large, true)]),
+            of(vec![
+                video(0, "h264", small, true),
+                video(1, "h264", large, true)
+            ]),
             Some(1)
         );
         assert_eq!(
-            of(vec![video(0, "h264", small, true), video(1, "h264", large, false)]),
+            of(vec![
+                video(0, "h264", small, true),
+                video(1, "h264", large, false)
+            ]),
             Some(0)
         );
         assert_eq!(
-            of(vec![video(0, "h264", small, false), video(1, "h264", large, false)]),
+            of(vec![
+                video(0, "h264", small, false),
+                video(1, "h264", large, false)
+            ]),
             Some(1)
         );
         assert_eq!(
-            of(vec![video(0, "h264", large, true), video(1, "h264", large, true)]),
+            of(vec![
+                video(0, "h264", large, true),
+                video(1, "h264", large, true)
+            ]),
             Some(0)
         );
 
@@ -496,7 +531,10 @@ mod tests {
             ..video(0, "h264", (1920, 1080), true)
         };
         assert_eq!(
-            main(&probe(vec![empty.clone(), video(1, "h264", (320, 180), false)])),
+            main(&probe(vec![
+                empty.clone(),
+                video(1, "h264", (320, 180), false)
+            ])),
             Some(1)
         );
         assert_eq!(main(&probe(vec![empty])), Some(0));
@@ -504,7 +542,10 @@ mod tests {
 
     #[test]
     fn before_packets_were_looked_at_a_codec_of_single_pictures_comes_last() {
-        let unknown = |stream| Stream { end: None, ..stream };
+        let unknown = |stream| Stream {
+            end: None,
+            ..stream
+        };
         let cover = unknown(video(0, "mjpeg", (1000, 1000), true));
         let film = unknown(video(1, "h264", (640, 360), false));
         assert_eq!(main(&probe(vec![cover.clone(), film])), Some(1));

@@ -1,6 +1,6 @@
-//! The frame rate of the output: constant sources keep theirs exactly, variable ones are laid onto a standard
-//! one that holds their motion. The times of packets decide; what containers and ffmpeg say of the whole only
-//! sets exact fractions apart from rounded ones.
+//! The frame rate of the output: constant sources keep theirs exactly, variable ones are laid onto
+//! a standard one that holds their motion. The times of packets decide; what containers and ffmpeg
+//! say of the whole only sets exact fractions apart from rounded ones.
 
 use streams::Rational;
 
@@ -11,8 +11,8 @@ use super::standard_rates::standard_rates;
 /// No output is faster.
 const FASTEST: Rational = Rational::whole(60);
 
-/// Above this rate a source is fast: small rungs take every second frame, and others more bits. Cameras whose
-/// 30 frames a second are a little more are not.
+/// Above this rate a source is fast: small rungs take every second frame, and others more bits.
+/// Cameras whose 30 frames a second are a little more are not.
 pub const FAST_ABOVE: Rational = Rational::whole(32);
 
 /// Below so many pixels of the short side every second frame of a fast source is enough.
@@ -21,29 +21,31 @@ const FULL_RATE_FROM: u32 = 720;
 /// Frames per second where nothing is known.
 const UNKNOWN: Rational = Rational::whole(25);
 
-/// Mean and guessed rate of a constant source differ by less than this share: containers cut the first or
-/// last frame's duration.
+/// Mean and guessed rate of a constant source differ by less than this share: containers cut the
+/// first or last frame's duration.
 const CONSTANT: f64 = 0.005;
 
-/// A constant rate this near to a standard one is that one, written by a container that counts milliseconds.
-/// 30 and 29.97 differ by 0.1 %.
+/// A constant rate this near to a standard one is that one, written by a container that counts
+/// milliseconds. 30 and 29.97 differ by 0.1 %.
 const SAME: f64 = 0.0002;
 
 /// Share by which a camera's clock may be off: 60.02 frames a second are 60, not twice 30.01.
 const CLOCK: f64 = 0.01;
 
-/// Share of regular intervals from which a source is constant: a recorder may lose a frame now and then.
+/// Share of regular intervals from which a source is constant: a recorder may lose a frame now and
+/// then.
 const REGULAR: f64 = 0.98;
 
-/// How much longer than the usual one the mean interval of a constant source may be, by frames that were
-/// lost. Where motion comes in bursts most intervals are regular, too, but not most of the time.
+/// How much longer than the usual one the mean interval of a constant source may be, by frames that
+/// were lost. Where motion comes in bursts most intervals are regular, too, but not most of the
+/// time.
 const STEADY: f64 = 1.25;
 
 /// Intervals below which regular ones may be chance.
 const ENOUGH: usize = 8;
 
-/// Share of intervals that are whole frames of one clock, from which pictures are missing on it and no other
-/// clock is meant.
+/// Share of intervals that are whole frames of one clock, from which pictures are missing on it and
+/// no other clock is meant.
 const ON_ONE_CLOCK: f64 = 0.95;
 
 /// What the output's rate is.
@@ -55,8 +57,8 @@ pub struct Rate {
     pub constant: bool,
 }
 
-/// Decides the rate of a source: by its packets, else from its mean rate and the rate ffmpeg guesses from its
-/// time stamps.
+/// Decides the rate of a source: by its packets, else from its mean rate and the rate ffmpeg
+/// guesses from its time stamps.
 #[must_use]
 pub fn decide(video: &Video) -> Rate {
     let summary = Summary {
@@ -65,7 +67,9 @@ pub fn decide(video: &Video) -> Rate {
     };
 
     match &video.cadence {
-        Some(cadence) if has_packets_of_fields(video, cadence) => constant(video.average_rate.unwrap_or(UNKNOWN)),
+        Some(cadence) if has_packets_of_fields(video, cadence) => {
+            constant(video.average_rate.unwrap_or(UNKNOWN))
+        }
         Some(cadence) if summary.is_constant(cadence) => constant(summary.exact(cadence)),
         Some(cadence) => Rate {
             frames: summary.variable(cadence),
@@ -75,24 +79,29 @@ pub fn decide(video: &Video) -> Rate {
     }
 }
 
-/// Whether what was seen of a source's packets shows its rate: they are regular, and so is the whole by its
-/// mean rate. Else more of it has to be seen.
+/// Whether what was seen of a source's packets shows its rate: they are regular, and so is the
+/// whole by its mean rate. Else more of it has to be seen.
 #[must_use]
 pub fn is_settled(video: &Video) -> bool {
     let Some(cadence) = &video.cadence else {
         return false;
     };
-    let whole = |rate: Rational| differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT.max(cadence.error);
-    has_packets_of_fields(video, cadence) || (cadence.regular >= REGULAR && video.average_rate.is_some_and(whole))
+    let whole =
+        |rate: Rational| differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT.max(cadence.error);
+    has_packets_of_fields(video, cadence)
+        || (cadence.regular >= REGULAR && video.average_rate.is_some_and(whole))
 }
 
 /// Whether the packets of an interlaced stream are fields: they come twice as often as its frames.
 fn has_packets_of_fields(video: &Video, cadence: &Cadence) -> bool {
-    let twice = |rate: Rational| differ(2.0 * rate.as_f64(), 1.0 / cadence.usual) < CONSTANT.max(cadence.error);
+    let twice = |rate: Rational| {
+        differ(2.0 * rate.as_f64(), 1.0 / cadence.usual) < CONSTANT.max(cadence.error)
+    };
     video.interlaced && cadence.regular >= REGULAR && video.average_rate.is_some_and(twice)
 }
 
-/// The two rates ffprobe reports for the whole stream (`avg_frame_rate` and `r_frame_rate`), in frames per second.
+/// The two rates ffprobe reports for the whole stream (`avg_frame_rate` and `r_frame_rate`), in
+/// frames per second.
 #[derive(Debug, Clone, Copy)]
 struct Summary {
     /// The mean rate; containers without an index of frames guess it.
@@ -106,14 +115,16 @@ impl Summary {
         [self.base, self.average].into_iter().flatten()
     }
 
-    /// Whether the packets are even, and enough of them were seen, or the whole is said to be as they are.
+    /// Whether the packets are even, and enough of them were seen, or the whole is said to be as
+    /// they are.
     fn is_constant(self, cadence: &Cadence) -> bool {
         let confirmed = |rate: Rational| differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT;
         let even = cadence.regular >= REGULAR && cadence.mean < cadence.usual * STEADY;
         even && (cadence.intervals >= ENOUGH || self.rates().any(confirmed))
     }
 
-    /// The exact rate of even packets: that of the summary which they confirm, else a standard one, else their own.
+    /// The exact rate of even packets: that of the summary which they confirm, else a standard one,
+    /// else their own.
     fn exact(self, cadence: &Cadence) -> Rational {
         let found = 1.0 / cadence.usual;
         let near = |rate: &Rational| differ(rate.as_f64(), found) <= cadence.error.max(SAME);
@@ -138,13 +149,14 @@ impl Summary {
             above.find(holds).unwrap_or(FASTEST)
         };
 
-        // Frames are missing on an even clock: that clock. A phone that drops frames in the dark stays at its 30.
+        // Frames are missing on an even clock: that clock. A phone that drops frames in the dark
+        // stays at its 30.
         if cadence.multiples >= ON_ONE_CLOCK {
             return upward(nearest(cadence.clock));
         }
 
-        // The mean is a standard rate and holds all motion: a film at 24 whose frames stand for two and three
-        // fields in turn.
+        // The mean is a standard rate and holds all motion: a film at 24 whose frames stand for two
+        // and three fields in turn.
         let mean = nearest(cadence.mean);
         if differ(1.0 / cadence.mean, mean.as_f64()) < CONSTANT && holds(&mean) {
             return mean;
@@ -153,12 +165,15 @@ impl Summary {
         upward(nearest(cadence.usual))
     }
 
-    /// The standard rates a source may be laid on: those of NTSC where anything says that its clock is one.
+    /// The standard rates a source may be laid on: those of NTSC where anything says that its clock
+    /// is one.
     fn candidates(self, cadence: &Cadence) -> impl Iterator<Item = Rational> {
         let clocks = [cadence.usual, cadence.clock].map(|interval| 1.0 / interval);
         let told: Vec<f64> = self.rates().map(Rational::as_f64).chain(clocks).collect();
         let ntsc = |rate: Rational| rate.den() == 1001;
-        let is_ntsc = told.iter().any(|rate| standard(*rate, SAME).is_some_and(ntsc));
+        let is_ntsc = told
+            .iter()
+            .any(|rate| standard(*rate, SAME).is_some_and(ntsc));
 
         standard_rates().filter(move |rate| match (rate.num(), rate.den()) {
             (_, 1001) => is_ntsc,
@@ -176,7 +191,9 @@ impl Summary {
 
         let all: Vec<Rational> = standard_rates().collect();
         match (self.average, self.base) {
-            (Some(average), Some(base)) if differ(average.as_f64(), base.as_f64()) < CONSTANT => constant(base),
+            (Some(average), Some(base)) if differ(average.as_f64(), base.as_f64()) < CONSTANT => {
+                constant(base)
+            }
             (Some(average), Some(base)) => variable(
                 // All time stamps lie on a standard grid of which most frames are there.
                 standard(base.as_f64(), SAME)
@@ -197,7 +214,9 @@ fn constant(rate: Rational) -> Rate {
     let fastest = FASTEST.as_f64() * (1.0 + CLOCK);
     // A whole divisor leaves out frames evenly; any other one would make the motion uneven.
     let divisor = (rate.as_f64() / fastest).ceil().max(1.0) as i64;
-    let slower = rate.checked_div(Rational::whole(divisor)).unwrap_or(UNKNOWN);
+    let slower = rate
+        .checked_div(Rational::whole(divisor))
+        .unwrap_or(UNKNOWN);
 
     Rate {
         frames: slower.max(Rational::whole(1)).min(FASTEST),
@@ -207,7 +226,9 @@ fn constant(rate: Rational) -> Rate {
 
 fn nearest(rates: &[Rational], rate: f64) -> Rational {
     let distance = |candidate: &Rational| (candidate.as_f64() - rate).abs();
-    let nearest = rates.iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let nearest = rates
+        .iter()
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)));
     nearest.copied().unwrap_or(UNKNOWN)
 }
 
@@ -232,7 +253,8 @@ pub fn is_fast(frames: Rational) -> bool {
     frames > FAST_ABOVE
 }
 
-/// The rate of a rung: below 720 pixels of the short side every second frame of a fast source is enough.
+/// The rate of a rung: below 720 pixels of the short side every second frame of a fast source is
+/// enough.
 #[must_use]
 pub fn of_rung(frames: Rational, short_side: u32) -> Rational {
     let half = frames.checked_div(Rational::whole(2));
@@ -273,9 +295,27 @@ mod tests {
     fn constant_rates_are_kept_exactly() {
         for (frames, unit, average, base, wanted) in [
             (25.0, EXACT, "25", "25", "25/1"),
-            (rate(30_000.0, 1001.0), EXACT, "27021/902", "30000/1001", "30000/1001"),
-            (rate(45_000.0, 1499.0), EXACT, "45000/1499", "45000/1499", "45000/1499"),
-            (rate(19_001.0, 317.0), EXACT, "19001/317", "19001/317", "60000/1001"),
+            (
+                rate(30_000.0, 1001.0),
+                EXACT,
+                "27021/902",
+                "30000/1001",
+                "30000/1001",
+            ),
+            (
+                rate(45_000.0, 1499.0),
+                EXACT,
+                "45000/1499",
+                "45000/1499",
+                "45000/1499",
+            ),
+            (
+                rate(19_001.0, 317.0),
+                EXACT,
+                "19001/317",
+                "19001/317",
+                "60000/1001",
+            ),
             (17.0, EXACT, "17", "17", "17/1"),
             (rate(1000.0, 67.0), EXACT, "1000/67", "1000/67", "1000/67"),
             (12.5, EXACT, "25/2", "25/2", "25/2"),
@@ -342,7 +382,11 @@ mod tests {
         video.interlaced = true;
         assert_eq!(decide(&video).frames, Rational::whole(25));
         assert!(is_settled(&video));
-        let mut ntsc = seen(times(60_000.0 / 1001.0, 200, EXACT), "30000/1001", "60000/1001");
+        let mut ntsc = seen(
+            times(60_000.0 / 1001.0, 200, EXACT),
+            "30000/1001",
+            "60000/1001",
+        );
         ntsc.interlaced = true;
         assert_eq!(decide(&ntsc).frames, Rational::new(30_000, 1001).unwrap());
     }
@@ -354,17 +398,27 @@ mod tests {
             let from = times[times.len() - 1];
             times.extend((1..=*count).map(|n| from + f64::from(n) / rate));
         }
-        times.iter().map(|time| (time / unit).round() * unit).collect()
+        times
+            .iter()
+            .map(|time| (time / unit).round() * unit)
+            .collect()
     }
 
     /// The times of an even clock at whose beats there is a picture where `shown` says so.
     fn picked(rate: f64, count: u32, unit: f64, shown: fn(usize) -> bool) -> Vec<f64> {
         let times = times(rate, count, unit).into_iter().enumerate();
-        times.filter(|(n, _)| shown(*n)).map(|(_, time)| time).collect()
+        times
+            .filter(|(n, _)| shown(*n))
+            .map(|(_, time)| time)
+            .collect()
     }
 
     fn is_variable(name: &str, times: Vec<f64>, (average, base): (&str, &str), wanted: &str) {
-        assert_eq!(of(times, average, base), (wanted.to_owned(), false), "{name}");
+        assert_eq!(
+            of(times, average, base),
+            (wanted.to_owned(), false),
+            "{name}"
+        );
     }
 
     #[test]
@@ -394,8 +448,20 @@ mod tests {
     fn mixed_rates_go_to_a_standard_one_that_holds_their_motion() {
         let ntsc = speeds(&[(24_000.0 / 1001.0, 150), (30_000.0 / 1001.0, 150)], EXACT);
         is_variable("film and video", ntsc, ("27", "30000/1001"), "30000/1001");
-        let turns = [(24.0, 48), (30.0, 30), (24.0, 48), (30.0, 30), (24.0, 48), (30.0, 30)];
-        is_variable("film and video in turn", speeds(&turns, EXACT), ("26", "120"), "30/1");
+        let turns = [
+            (24.0, 48),
+            (30.0, 30),
+            (24.0, 48),
+            (30.0, 30),
+            (24.0, 48),
+            (30.0, 30),
+        ];
+        is_variable(
+            "film and video in turn",
+            speeds(&turns, EXACT),
+            ("26", "120"),
+            "30/1",
+        );
         let some = speeds(&[(24.0, 200), (30.0, 100)], EXACT);
         is_variable("film with a little video", some, ("26", "120"), "30/1");
         let few = speeds(&[(24.0, 400), (30.0, 20)], EXACT);
@@ -450,7 +516,11 @@ mod tests {
             "30000/1001"
         )));
         assert!(!is_settled(&seen(times(25.0, 100, EXACT), "20", "25")));
-        assert!(!is_settled(&seen(speeds(&[(30.0, 60), (60.0, 60)], EXACT), "45", "60")));
+        assert!(!is_settled(&seen(
+            speeds(&[(30.0, 60), (60.0, 60)], EXACT),
+            "45",
+            "60"
+        )));
         assert!(!is_settled(&seen(vec![0.0], "25", "25")));
     }
 
@@ -462,7 +532,10 @@ mod tests {
             let slow: Rational = slow.parse().unwrap();
             assert_eq!(of_rung(slow, 360), slow);
         }
-        assert_eq!(of_rung(Rational::whole(33), 480), Rational::new(33, 2).unwrap());
+        assert_eq!(
+            of_rung(Rational::whole(33), 480),
+            Rational::new(33, 2).unwrap()
+        );
     }
 
     proptest! {

@@ -9,11 +9,12 @@ use super::rate;
 use super::size::Size;
 use super::timeline::Grid;
 
-/// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as 480 are
-/// visibly softer, 500 are not.
+/// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as
+/// 480 are visibly softer, 500 are not.
 const LARGER: f64 = 1.05;
 
-/// A source this much larger than the rung below it keeps that one, too. Nearer ones would be two rungs of one quality.
+/// A source this much larger than the rung below it keeps that one, too. Nearer ones would be two
+/// rungs of one quality.
 const CLEARLY_LARGER: f64 = 1.2;
 
 /// Most pictures are this shape; the caps of a profile are for it.
@@ -22,8 +23,8 @@ const USUAL_SHAPE: f64 = 16.0 / 9.0;
 /// Twice the frames need so much more.
 const FAST: f64 = 1.5;
 
-/// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some of what
-/// looks like few bits is a wrong statement of a container.
+/// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some
+/// of what looks like few bits is a wrong statement of a container.
 const LEAST_SHARE: f64 = 0.25;
 
 /// The video of a job: what is made of a source, and what is not.
@@ -31,7 +32,8 @@ const LEAST_SHARE: f64 = 0.25;
 pub struct Ladder {
     /// The renditions, from the top down; at least one, none larger than the source.
     pub renditions: Vec<VideoRendition>,
-    /// The rungs of the profile that the source does not get, and its own size where that is above all of them.
+    /// The rungs of the profile that the source does not get, and its own size where that is above
+    /// all of them.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -44,7 +46,10 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
 
     for rung in &profile.rungs {
         if rung.short_side <= source {
-            let reason = format!("the source's short side of {source} px reaches {} px", rung.short_side);
+            let reason = format!(
+                "the source's short side of {source} px reaches {} px",
+                rung.short_side
+            );
             chosen.push((rung.clone(), reason));
         } else {
             let reason = format!("the source's short side has {source} px; nothing is scaled up");
@@ -52,21 +57,33 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
         }
     }
 
-    if let Some(own) = own_rung(profile, source, chosen.first().map(|(rung, _)| rung.short_side)) {
+    if let Some(own) = own_rung(
+        profile,
+        source,
+        chosen.first().map(|(rung, _)| rung.short_side),
+    ) {
         if let Some((below, _)) = chosen.first()
             && f64::from(source) < CLEARLY_LARGER * f64::from(below.short_side)
         {
-            let reason = format!("the rung of the source's own {} px is hardly larger", own.short_side);
+            let reason = format!(
+                "the rung of the source's own {} px is hardly larger",
+                own.short_side
+            );
             ladder.leave_out(below.short_side, reason);
             chosen.remove(0);
         }
-        let reason = format!("the source's own size: its short side of {source} px is no rung of the ladder");
+        let reason = format!(
+            "the source's own size: its short side of {source} px is no rung of the ladder"
+        );
         chosen.insert(0, (own, reason));
     } else if let Some((top, _)) = chosen.first()
         && Some(top.short_side) == profile.rungs.first().map(|rung| rung.short_side)
         && f64::from(source) >= LARGER * f64::from(top.short_side)
     {
-        let reason = format!("the ladder {:?} ends at {} px", profile.name, top.short_side);
+        let reason = format!(
+            "the ladder {:?} ends at {} px",
+            profile.name, top.short_side
+        );
         ladder.leave_out(source, reason);
     }
 
@@ -89,7 +106,11 @@ impl Ladder {
 
 /// A rung of the source's own size, for sources below the ladder or between two rungs.
 fn own_rung(profile: &Profile, source: u32, below: Option<u32>) -> Option<Rung> {
-    let above = profile.rungs.iter().rev().find(|rung| rung.short_side > source)?;
+    let above = profile
+        .rungs
+        .iter()
+        .rev()
+        .find(|rung| rung.short_side > source)?;
     if below.is_some_and(|below| f64::from(source) < LARGER * f64::from(below)) {
         return None;
     }
@@ -113,8 +134,8 @@ fn rendition(
 ) -> Option<VideoRendition> {
     let size = source.scaled_to(rung.short_side);
     let frame_rate = rate::of_rung(grid.rate, rung.short_side);
-    // At half the rate a segment has half as many frames, so that segments of all rungs begin at the same
-    // times.
+    // At half the rate a segment has half as many frames, so that segments of all rungs begin at
+    // the same times.
     let step = if frame_rate == grid.rate { 1 } else { 2 };
 
     let wanted = maxrate(&rung, size, frame_rate);
@@ -123,7 +144,8 @@ fn rendition(
     let least = (wanted as f64 * LEAST_SHARE) as u64;
     let maxrate = kilobits(allowed.clamp(least, wanted));
 
-    // The reasons are published in the plan, so each change of the profile's values adds its sentence.
+    // The reasons are published in the plan, so each change of the profile's values adds its
+    // sentence.
     let mut reason = reason;
     if step > 1 {
         reason += "; every second frame is enough at this size";
@@ -133,7 +155,9 @@ fn rendition(
     }
 
     Some(VideoRendition {
-        name: format!("{}p", rung.short_side).parse::<RenditionName>().ok()?,
+        name: format!("{}p", rung.short_side)
+            .parse::<RenditionName>()
+            .ok()?,
         width: size.width,
         height: size.height,
         frame_rate,
@@ -157,7 +181,11 @@ fn maxrate(rung: &Rung, size: Size, frame_rate: Rational) -> u64 {
     let usual = f64::from(rung.short_side).powi(2) * USUAL_SHAPE;
     let wider = size.area() as f64 / usual;
     // Rounding to even sides is no other shape.
-    let shape = if wider > 1.02 { wider.powf(BY_AREA) } else { 1.0 };
+    let shape = if wider > 1.02 {
+        wider.powf(BY_AREA)
+    } else {
+        1.0
+    };
     let fast = if rate::is_fast(frame_rate) { FAST } else { 1.0 };
     kilobits((rung.maxrate as f64 * shape * fast) as u64)
 }
@@ -179,7 +207,10 @@ mod tests {
 
     fn names(width: u32, height: u32) -> Vec<String> {
         let ladder = made(width, height, 25, None);
-        let names = ladder.renditions.iter().map(|rendition| rendition.name.to_string());
+        let names = ladder
+            .renditions
+            .iter()
+            .map(|rendition| rendition.name.to_string());
         names.collect()
     }
 
@@ -231,7 +262,10 @@ mod tests {
     #[test]
     fn every_rung_that_is_not_made_has_its_reason() {
         assert_eq!(left_out(1920, 1080), Vec::<String>::new());
-        assert_eq!(left_out(3840, 2160), ["2160p: the ladder \"standard\" ends at 1080 px"]);
+        assert_eq!(
+            left_out(3840, 2160),
+            ["2160p: the ladder \"standard\" ends at 1080 px"]
+        );
         assert_eq!(
             left_out(960, 540),
             [
@@ -261,17 +295,33 @@ mod tests {
     #[test]
     fn a_source_of_few_bits_caps_its_rungs_but_not_to_nothing() {
         let caps = |bitrate| -> Vec<u64> {
-            let ladder = made(1920, 1080, 25, Budget::of("h264", Some(bitrate), 1920 * 1080));
-            ladder.renditions.iter().map(|rendition| rendition.maxrate).collect()
+            let ladder = made(
+                1920,
+                1080,
+                25,
+                Budget::of("h264", Some(bitrate), 1920 * 1080),
+            );
+            ladder
+                .renditions
+                .iter()
+                .map(|rendition| rendition.maxrate)
+                .collect()
         };
-        let usual: Vec<u64> = Profile::standard().rungs.iter().map(|rung| rung.maxrate).collect();
+        let usual: Vec<u64> = Profile::standard()
+            .rungs
+            .iter()
+            .map(|rung| rung.maxrate)
+            .collect();
         assert_eq!(caps(50_000_000), usual);
 
         // Caps are whole kilobits.
         let share = |part: u64| (usual[0] / part + 500) / 1000 * 1000;
         let few = caps(usual[0] / 3);
         assert_eq!(few[0], share(2));
-        assert!(few.is_sorted_by(|a, b| a > b) && few[3] < usual[3], "{few:?}");
+        assert!(
+            few.is_sorted_by(|a, b| a > b) && few[3] < usual[3],
+            "{few:?}"
+        );
         assert_eq!(caps(1000)[0], share(4));
     }
 

@@ -39,7 +39,8 @@ impl Size {
         u64::from(self.width) * u64::from(self.height)
     }
 
-    /// This size scaled down to a short side of `short_side` pixels, both sides even and none larger than here.
+    /// This size scaled down to a short side of `short_side` pixels, both sides even and none
+    /// larger than here.
     #[must_use]
     pub fn scaled_to(self, short_side: u32) -> Self {
         // In 4:2:0 two pixels each way share a sample of chroma, so both sides have to be even.

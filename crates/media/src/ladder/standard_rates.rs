@@ -18,8 +18,10 @@ const STANDARD: [(i64, i64); 12] = [
     (60, 1),
 ];
 
-/// The rates of broadcast and cinema, and what screen recorders and slide shows come near to, in frames per
-/// second, from the lowest up.
+/// The rates of broadcast and cinema, and what screen recorders and slide shows come near to, in
+/// frames per second, from the lowest up.
 pub(super) fn standard_rates() -> impl Iterator<Item = Rational> {
-    STANDARD.iter().filter_map(|(num, den)| Rational::new(*num, *den))
+    STANDARD
+        .iter()
+        .filter_map(|(num, den)| Rational::new(*num, *den))
 }

@@ -1,5 +1,5 @@
-//! The storyboard of a video: how far apart its preview pictures lie, how large they are, and how they fill
-//! sheets. Pure.
+//! The storyboard of a video: how far apart its preview pictures lie, how large they are, and how
+//! they fill sheets. Pure.
 
 use streams::Rational;
 use streams::plan::Storyboard;
@@ -15,21 +15,24 @@ const MOST: u64 = 600;
 /// Longest side of a tile, in pixels.
 const LONGEST: u32 = 192;
 
-/// Tiles beside each other, and above each other, in a full sheet: at most 1920 pixels each way, which any
-/// device can decode.
+/// Tiles beside each other, and above each other, in a full sheet: at most 1920 pixels each way,
+/// which any device can decode.
 const SIDE: u32 = 10;
 
-/// The end of a video may be two frames earlier than planned. No tile is planned there, so that every planned
-/// tile is found.
+/// The end of a video may be two frames earlier than planned. No tile is planned there, so that
+/// every planned tile is found.
 const UNSURE: u64 = 2;
 
-/// The storyboard of `frames` frames at `rate`, given the upright size of the largest rendition. There is at
-/// least one tile.
+/// The storyboard of `frames` frames at `rate`, given the upright size of the largest rendition.
+/// There is at least one tile.
 #[must_use]
 pub fn plan(frames: u64, rate: Rational, size: Size) -> Storyboard {
     let usual = (rate.as_f64() * INTERVAL).round().max(1.0) as u64;
     let interval = usual.max(frames.div_ceil(MOST));
-    let tiles = frames.saturating_sub(UNSURE).div_ceil(interval).clamp(1, MOST) as u32;
+    let tiles = frames
+        .saturating_sub(UNSURE)
+        .div_ceil(interval)
+        .clamp(1, MOST) as u32;
     let tile = fitted(size, LONGEST);
     let columns = tiles.min(SIDE);
 
@@ -66,7 +69,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn storyboard(seconds: u64, rate: i64, width: u32, height: u32) -> Storyboard {
-        plan(seconds * rate as u64, Rational::whole(rate), Size { width, height })
+        plan(
+            seconds * rate as u64,
+            Rational::whole(rate),
+            Size { width, height },
+        )
     }
 
     #[test]
@@ -82,7 +89,14 @@ mod tests {
         };
         assert_eq!(short, wanted);
 
-        let still = plan(1, Rational::whole(25), Size { width: 16, height: 16 });
+        let still = plan(
+            1,
+            Rational::whole(25),
+            Size {
+                width: 16,
+                height: 16,
+            },
+        );
         assert_eq!((still.tiles, still.columns, still.rows), (1, 1, 1));
         assert_eq!((still.width, still.height), (16, 16));
     }

@@ -1,4 +1,5 @@
-//! The subtitle renditions: every text track of the source that can be decoded, with a name people recognise.
+//! The subtitle renditions: every text track of the source that can be decoded, with a name people
+//! recognise.
 
 use streams::plan::{LeftOut, SubtitleRendition};
 
@@ -42,7 +43,8 @@ pub struct Subtitles {
     pub warnings: Vec<&'static str>,
 }
 
-/// Makes the subtitle renditions of a source. Whether there is anything in a track shows only when it is decoded.
+/// Makes the subtitle renditions of a source. Whether there is anything in a track shows only when
+/// it is decoded.
 #[must_use]
 pub fn renditions(probe: &Probe) -> Subtitles {
     let mut subtitles = Subtitles::default();
@@ -63,7 +65,11 @@ pub fn renditions(probe: &Probe) -> Subtitles {
                 "It holds pictures of text, not text.",
             );
         } else if !DECODED.contains(&stream.codec.as_str()) {
-            subtitles.leave(stream, "subtitles_left_out", "ffmpeg has no decoder for it.");
+            subtitles.leave(
+                stream,
+                "subtitles_left_out",
+                "ffmpeg has no decoder for it.",
+            );
         } else if subtitles.renditions.len() >= MOST {
             subtitles.leave(
                 stream,
@@ -95,8 +101,9 @@ impl Subtitles {
 
         let label = labels.take(&label(stream, language.as_ref(), k));
         // A player shows forced subtitles without being asked, and of all others at most one.
-        let default =
-            stream.default && !stream.audience.forced && !self.renditions.iter().any(|rendition| rendition.default);
+        let default = stream.default
+            && !stream.audience.forced
+            && !self.renditions.iter().any(|rendition| rendition.default);
 
         self.renditions.push(SubtitleRendition {
             name,
@@ -113,12 +120,19 @@ impl Subtitles {
 
 /// The track's own title, else its language, with what sets it apart.
 fn label(stream: &Stream, language: Option<&Known>, k: usize) -> String {
-    let title = stream.title.as_deref().map(str::trim).filter(|title| !title.is_empty());
+    let title = stream
+        .title
+        .as_deref()
+        .map(str::trim)
+        .filter(|title| !title.is_empty());
     if let Some(title) = title {
         return title.to_owned();
     }
 
-    let name = language.map_or_else(|| format!("Subtitles {}", k + 1), |language| language.name.clone());
+    let name = language.map_or_else(
+        || format!("Subtitles {}", k + 1),
+        |language| language.name.clone(),
+    );
     match (stream.audience.forced, stream.audience.hearing_impaired) {
         (true, _) => format!("{name} (forced)"),
         (false, true) => format!("{name} (SDH)"),
@@ -217,13 +231,19 @@ mod tests {
             text(3, "ttml", None),
             text(4, "subrip", None),
         ]);
-        assert_eq!(subtitles.warnings, ["bitmap_subtitles_ignored", "subtitles_left_out"]);
+        assert_eq!(
+            subtitles.warnings,
+            ["bitmap_subtitles_ignored", "subtitles_left_out"]
+        );
 
         let names: Vec<&str> = subtitles
             .left_out
             .iter()
             .map(|left_out| left_out.name.as_str())
             .collect();
-        assert_eq!((names, subtitles.renditions.len()), (vec!["track 2", "track 3"], 1));
+        assert_eq!(
+            (names, subtitles.renditions.len()),
+            (vec!["track 2", "track 3"], 1)
+        );
     }
 }

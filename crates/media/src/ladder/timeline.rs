@@ -1,4 +1,5 @@
-//! Where zero of the output lies on the source's clock, and the grid of frames and segments that begins there.
+//! Where zero of the output lies on the source's clock, and the grid of frames and segments that
+//! begins there.
 
 use streams::Rational;
 use streams::plan::{Segment, Timeline};
@@ -11,11 +12,12 @@ const HEAD_START: (i64, i64) = (1, 10);
 /// Seconds of error that floating point leaves of an exact number.
 const ROUNDING: f64 = 1e-6;
 
-/// Seconds of sound in an AAC frame at 48 kHz: by so much a segment of sound may be longer than one of pictures.
+/// Seconds of sound in an AAC frame at 48 kHz: by so much a segment of sound may be longer than one
+/// of pictures.
 const AAC_FRAME: f64 = 1024.0 / 48_000.0;
 
-/// Seconds by which pictures and sound may end apart without either being padded: sound then ends where the
-/// pictures do.
+/// Seconds by which pictures and sound may end apart without either being padded: sound then ends
+/// where the pictures do.
 pub(super) const APART: f64 = 0.1;
 
 /// Seconds; no shorter last segment is made: hls.js 1.7.4 never ends behind one of a frame or two.
@@ -26,8 +28,8 @@ const END_FRAMES: f64 = 2.0;
 
 /// The timeline of a source with pictures.
 ///
-/// Zero is the first picture. Where sound begins more than 0.1 s earlier, zero is the start of the sound,
-/// moved back by less than a frame so that the pictures stay on the grid.
+/// Zero is the first picture. Where sound begins more than 0.1 s earlier, zero is the start of the
+/// sound, moved back by less than a frame so that the pictures stay on the grid.
 #[must_use]
 pub fn with_pictures(
     first_picture: Rational,
@@ -36,8 +38,9 @@ pub fn with_pictures(
     container_start: Rational,
 ) -> Timeline {
     let head_start = first_sound.and_then(|sound| first_picture.checked_sub(sound));
-    let moved = head_start
-        .filter(|head_start| Rational::new(HEAD_START.0, HEAD_START.1).is_some_and(|most| *head_start > most));
+    let moved = head_start.filter(|head_start| {
+        Rational::new(HEAD_START.0, HEAD_START.1).is_some_and(|most| *head_start > most)
+    });
 
     let zero = moved.and_then(|head_start| {
         let frames = ceil(head_start.checked_mul(rate)?);
@@ -100,8 +103,9 @@ impl Grid {
         (seconds * self.rate.as_f64()).round().max(0.0) as u64
     }
 
-    /// The frames of a programme whose pictures and sound end so many seconds from zero: those of the
-    /// pictures, or as many as reach to the end of the sound where that is well behind them. At least one.
+    /// The frames of a programme whose pictures and sound end so many seconds from zero: those of
+    /// the pictures, or as many as reach to the end of the sound where that is well behind them. At
+    /// least one.
     #[must_use]
     pub fn programme(&self, pictures: f64, sound: f64) -> u64 {
         let frames = self.frame_at(pictures).max(1);
@@ -127,13 +131,17 @@ impl Grid {
     /// The segments of a programme of so many frames.
     #[must_use]
     pub fn segments(&self, frames: u64) -> Segment {
-        segments(self.segment_seconds(), self.seconds(frames), self.seconds(1))
+        segments(
+            self.segment_seconds(),
+            self.seconds(frames),
+            self.seconds(1),
+        )
     }
 }
 
 /// The segments of `duration` seconds each that a programme has, and the one target duration of its
-/// playlists; `frame` seconds of a frame, where it has pictures. What is left behind the last whole segment
-/// joins it where it is little.
+/// playlists; `frame` seconds of a frame, where it has pictures. What is left behind the last whole
+/// segment joins it where it is little.
 #[must_use]
 pub fn segments(duration: Rational, programme: f64, frame: f64) -> Segment {
     let each = duration.as_f64();
@@ -141,8 +149,13 @@ pub fn segments(duration: Rational, programme: f64, frame: f64) -> Segment {
     let rest = (programme - whole * each).max(0.0);
 
     let joins = whole >= 1.0 && rest < SLIVER;
-    // The end may come out later than planned, and the target must hold then, too (RFC 8216 section 4.3.3.1).
-    let longest = if joins { each + rest + END_FRAMES * frame } else { each };
+    // The end may come out later than planned, and the target must hold then, too (RFC 8216 section
+    // 4.3.3.1).
+    let longest = if joins {
+        each + rest + END_FRAMES * frame
+    } else {
+        each
+    };
 
     Segment {
         duration,
@@ -163,7 +176,13 @@ mod tests {
     #[test]
     fn zero_is_the_first_picture_unless_sound_begins_well_before_it() {
         let zero = |sound: Option<&str>| {
-            with_pictures(rational("5/2"), sound.map(rational), rational("25"), Rational::ZERO).zero
+            with_pictures(
+                rational("5/2"),
+                sound.map(rational),
+                rational("25"),
+                Rational::ZERO,
+            )
+            .zero
         };
         assert_eq!(zero(None), rational("5/2"));
         assert_eq!(zero(Some("3")), rational("5/2"));
@@ -176,13 +195,20 @@ mod tests {
     fn segments_are_whole_frames_and_their_target_is_a_constant() {
         let grid = |rate: &str| Grid::new(rational(rate), 4, 4);
         assert_eq!(
-            (grid("25").segment, grid("30000/1001").segment, grid("60").segment),
+            (
+                grid("25").segment,
+                grid("30000/1001").segment,
+                grid("60").segment
+            ),
             (100, 120, 240)
         );
 
         assert_eq!(grid("50").gop % 2, 0);
         assert_eq!(grid("30000/1001").segments(240).target_duration, 4);
-        assert_eq!(grid("30000/1001").segments(240).duration, rational("1001/250"));
+        assert_eq!(
+            grid("30000/1001").segments(240).duration,
+            rational("1001/250")
+        );
 
         assert_eq!(
             Grid::new(rational("25"), 6, 2),
@@ -202,7 +228,8 @@ mod tests {
             (segments.count, segments.target_duration)
         };
 
-        // 8.00, 8.04 and 8.36 s; 8.40 and 8.48 s, whose last segment rounds to five; 8.52 s; and less than a segment.
+        // 8.00, 8.04 and 8.36 s; 8.40 and 8.48 s, whose last segment rounds to five; 8.52 s; and
+        // less than a segment.
         assert_eq!([200, 201, 209].map(of), [(2, 4); 3]);
         assert_eq!([210, 212].map(of), [(2, 5); 2]);
         assert_eq!(

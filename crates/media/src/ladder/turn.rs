@@ -12,8 +12,9 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// The turn of a picture that a source asks to be turned by `rotation` degrees counterclockwise, and
-    /// mirrored. Players turn by quarters only, or leave black corners where the source asks for less.
+    /// The turn of a picture that a source asks to be turned by `rotation` degrees
+    /// counterclockwise, and mirrored. Players turn by quarters only, or leave black corners where
+    /// the source asks for less.
     #[must_use]
     pub fn from_rotation(rotation: i32, mirrored: bool) -> Self {
         let asked = rotation.rem_euclid(360);
@@ -54,7 +55,8 @@ mod tests {
             assert_eq!(turn(rotation, false), (clockwise, false), "{rotation}");
         }
 
-        // ffprobe gives a picture mirrored left to right as half a turn, and one mirrored top to bottom as none.
+        // ffprobe gives a picture mirrored left to right as half a turn, and one mirrored top to
+        // bottom as none.
         assert_eq!((turn(180, true), turn(0, true)), ((0, true), (180, true)));
     }
 

@@ -1,8 +1,8 @@
-//! Recordings of a quarter of an hour, judged by value: what an encoder makes of them passes, and two lost
-//! seconds are found.
+//! Recordings of a quarter of an hour, judged by value: what an encoder makes of them passes, and
+//! two lost seconds are found.
 //!
-//! They are made at a low rate, so that one test takes seconds, and what AAC does to them is a model;
-//! `crates/ffmpeg/tests/encoding/soundtracks.rs` holds it against ffmpeg's encoder.
+//! They are made at a low rate, so that one test takes seconds, and what AAC does to them is a
+//! model; `crates/ffmpeg/tests/encoding/soundtracks.rs` holds it against ffmpeg's encoder.
 
 use std::f32::consts::TAU;
 
@@ -20,8 +20,8 @@ const BLOCK: usize = RATE / BLOCKS_PER_SECOND as usize;
 /// Seconds of a recording.
 const LENGTH: f32 = 900.0;
 
-/// By how much a frame may come out quieter than it went in: 2.5 dB, where ffmpeg's encoder was never further
-/// off than 1.7 dB.
+/// By how much a frame may come out quieter than it went in: 2.5 dB, where ffmpeg's encoder was
+/// never further off than 1.7 dB.
 const QUIETER: f32 = 0.75;
 
 /// The noise of the coder beside the sound around it, as amplitude: far more than ffmpeg's.
@@ -95,7 +95,11 @@ impl Recording {
             };
 
             let edge = (i + 1).min(length - i);
-            let gain = if edge < ramp { edge as f32 / ramp as f32 } else { 1.0 };
+            let gain = if edge < ramp {
+                edge as f32 / ramp as f32
+            } else {
+                1.0
+            };
             self.samples[first + i] += value * gain * sound.amplitude;
         }
     }
@@ -131,7 +135,15 @@ impl Recording {
             for _ in 0..if count % 12 < 8 { 2 } else { 0 } {
                 let tone = 110.0 * 2_f32.powf(self.dice.between(0.0, 2.0));
                 let ramp = length * 0.6;
-                self.add(time, time + length, Sound { amplitude, tone, ramp });
+                self.add(
+                    time,
+                    time + length,
+                    Sound {
+                        amplitude,
+                        tone,
+                        ramp,
+                    },
+                );
             }
 
             (time, count) = (time + beat, count + 1);
@@ -171,21 +183,33 @@ const fn noise(amplitude: f32, ramp: f32) -> Sound {
 }
 
 const fn tone(amplitude: f32, tone: f32, ramp: f32) -> Sound {
-    Sound { amplitude, tone, ramp }
+    Sound {
+        amplitude,
+        tone,
+        ramp,
+    }
 }
 
 /// Speech behind a noise gate, as meetings and muted microphones give it.
 const GATED: [&str; 2] = ["gated speech", "gated speech with hard edges"];
 
 /// Kinds of recordings, each with how many are made of it.
-#[expect(clippy::type_complexity, clippy::too_many_lines, reason = "a table of functions")]
+#[expect(
+    clippy::type_complexity,
+    clippy::too_many_lines,
+    reason = "a table of functions"
+)]
 fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
     const SPEECH: (f32, f32) = (0.8, 4.0);
     const GATE: (f32, f32) = (0.6, 2.5);
 
     vec![
-        (GATED[0], 8, |own| own.phrases(noise(0.17, 0.005), SPEECH, GATE)),
-        (GATED[1], 6, |own| own.phrases(noise(0.17, 0.0), SPEECH, GATE)),
+        (GATED[0], 8, |own| {
+            own.phrases(noise(0.17, 0.005), SPEECH, GATE)
+        }),
+        (GATED[1], 6, |own| {
+            own.phrases(noise(0.17, 0.0), SPEECH, GATE)
+        }),
         ("gated speech with short pauses", 3, |own| {
             own.phrases(noise(0.3, 0.002), (0.1, 1.0), (0.1, 0.7))
         }),
@@ -208,8 +232,11 @@ fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
             own.phrases(noise(3.0, 0.0), SPEECH, GATE).clipped()
         }),
         ("DTX with comfort noise", 3, |own| {
-            own.phrases(noise(0.1, 0.02), SPEECH, GATE)
-                .phrases(noise(0.0004, 0.0), (0.02, 0.1), (0.1, 0.5))
+            own.phrases(noise(0.1, 0.02), SPEECH, GATE).phrases(
+                noise(0.0004, 0.0),
+                (0.02, 0.1),
+                (0.1, 0.5),
+            )
         }),
         ("packet loss", 2, |own| {
             own.phrases(noise(0.1, 0.0), (0.02, 0.2), (0.02, 0.4))
@@ -251,7 +278,9 @@ fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
         ("knocks", 2, |own| {
             own.phrases(noise(0.5, 0.04), (0.08, 0.1), (0.2, 6.0))
         }),
-        ("a telephone", 1, |own| own.every(5.0, 0.13, 2.0, tone(0.2, 425.0, 0.0))),
+        ("a telephone", 1, |own| {
+            own.every(5.0, 0.13, 2.0, tone(0.2, 425.0, 0.0))
+        }),
         ("noise", 1, |own| {
             own.phrases(noise(0.3, 0.0), (899.0, 900.0), (0.0, 0.0))
         }),
@@ -277,8 +306,8 @@ fn kinds() -> Vec<(&'static str, u32, fn(Recording) -> Recording)> {
     ]
 }
 
-/// What a coder makes of it: as loud or a little quieter frame by frame, with noise that follows the sound
-/// over the frames around.
+/// What a coder makes of it: as loud or a little quieter frame by frame, with noise that follows
+/// the sound over the frames around.
 fn coded(given: &[f32], dice: &mut Dice) -> Vec<f32> {
     let power = |frame: &[f32]| frame.iter().map(|sample| sample * sample).sum::<f32>();
     let powers: Vec<f32> = given.chunks(AAC_FRAME).map(power).collect();
@@ -289,7 +318,11 @@ fn coded(given: &[f32], dice: &mut Dice) -> Vec<f32> {
         let around = &powers[i.saturating_sub(1)..(i + 2).min(powers.len())];
         let level = (around.iter().sum::<f32>() / (AAC_FRAME * around.len()) as f32).sqrt();
         let gain = dice.between(QUIETER, 1.02);
-        made.extend(frame.iter().map(|sample| sample * gain + dice.noise() * level * NOISE));
+        made.extend(
+            frame
+                .iter()
+                .map(|sample| sample * gain + dice.noise() * level * NOISE),
+        );
     }
 
     made
@@ -319,8 +352,16 @@ fn measured(samples: &[f32], shift: usize) -> Vec<Level> {
 fn in_pieces(levels: &[Level]) -> Vec<Level> {
     let (piece, end) = (15 * 188 * 1024, 48_000 * LENGTH as u64);
     let starts = (0..end).step_by(piece as usize);
-    let blocks = starts.map(|start| whole_blocks(start..(start + piece).min(end), start + piece >= end, 48_000));
-    blocks.flat_map(|blocks| within(levels.to_vec(), &blocks)).collect()
+    let blocks = starts.map(|start| {
+        whole_blocks(
+            start..(start + piece).min(end),
+            start + piece >= end,
+            48_000,
+        )
+    });
+    blocks
+        .flat_map(|blocks| within(levels.to_vec(), &blocks))
+        .collect()
 }
 
 fn is_refused(made: &[f32], source: &[Level]) -> bool {
@@ -328,8 +369,8 @@ fn is_refused(made: &[f32], source: &[Level]) -> bool {
     is_lost(&heard)
 }
 
-/// Where two seconds hold the most blocks that can be heard, of twenty places; nothing where there is nothing
-/// to be heard anywhere.
+/// Where two seconds hold the most blocks that can be heard, of twenty places; nothing where there
+/// is nothing to be heard anywhere.
 fn place_of_loss(source: &[Level], dice: &mut Dice) -> Option<usize> {
     let audible = |sample: &usize| {
         let blocks = sample.div_ceil(BLOCK)..(sample + 2 * RATE) / BLOCK;
@@ -355,7 +396,9 @@ fn place_of_loss(source: &[Level], dice: &mut Dice) -> Option<usize> {
         )
     });
 
-    places.filter(|place| audible(place) > 0).max_by_key(audible)
+    places
+        .filter(|place| audible(place) > 0)
+        .max_by_key(audible)
 }
 
 #[test]
@@ -377,14 +420,18 @@ fn a_quarter_of_an_hour_of_anything_passes_and_two_lost_seconds_of_it_do_not() {
                 ));
             }
 
-            // Measured on a grid that lies a frame behind, most speech with pauses would be refused.
-            shifted += u32::from(GATED.contains(&kind) && is_refused(&made, &measured(&given, AAC_FRAME)));
+            // Measured on a grid that lies a frame behind, most speech with pauses would be
+            // refused.
+            shifted +=
+                u32::from(GATED.contains(&kind) && is_refused(&made, &measured(&given, AAC_FRAME)));
 
             if let Some(place) = place_of_loss(&source, &mut dice) {
                 losses += 1;
                 made[place..place + 2 * RATE].fill(0.0);
                 if !is_refused(&made, &source) {
-                    faults.push(format!("{kind} {seed}: two seconds from sample {place} on may be lost"));
+                    faults.push(format!(
+                        "{kind} {seed}: two seconds from sample {place} on may be lost"
+                    ));
                 }
                 made.fill(0.0);
                 if !is_refused(&made, &source) {
@@ -394,9 +441,17 @@ fn a_quarter_of_an_hour_of_anything_passes_and_two_lost_seconds_of_it_do_not() {
         }
     }
 
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
     // Silence and what is next to it have nothing to lose.
-    assert!(recordings >= 60 && losses == recordings - 2, "{losses} of {recordings}");
+    assert!(
+        recordings >= 60 && losses == recordings - 2,
+        "{losses} of {recordings}"
+    );
     assert!(
         shifted >= 10,
         "only {shifted} are refused when they are measured out of step"

@@ -1,10 +1,11 @@
 //! Levels of sound: what was made beside what it was made of, block by block. Pure.
 //!
-//! Both sides are measured alike: only what lies below [`band`], in blocks of half a second that begin at
-//! whole halves of a second of the output's timeline. A block of the one is compared with the block of the
-//! same number of the other, so that a pause that begins or ends at the edge of a block lies on the same side
-//! of it in both. What AAC spreads over an edge is a small part of a block: over sounds of all kinds no block
-//! came out of ffmpeg's encoder by more than 2 dB quieter than it went in.
+//! Both sides are measured alike: only what lies below [`band`], in blocks of half a second that
+//! begin at whole halves of a second of the output's timeline. A block of the one is compared with
+//! the block of the same number of the other, so that a pause that begins or ends at the edge of a
+//! block lies on the same side of it in both. What AAC spreads over an edge is a small part of a
+//! block: over sounds of all kinds no block came out of ffmpeg's encoder by more than 2 dB quieter
+//! than it went in.
 
 use std::ops::Range;
 
@@ -25,14 +26,15 @@ const GONE: f64 = 20.0;
 /// Seconds of lost sound that are a fault: of any two seconds so much is in whole blocks.
 const LOST: f64 = 1.5;
 
-/// Blocks of a pause that count as lost with the sound around them or between, at most: of sound with long
-/// pauses, two lost seconds may hold a single click.
+/// Blocks of a pause that count as lost with the sound around them or between, at most: of sound
+/// with long pauses, two lost seconds may hold a single click.
 const PAUSE: u32 = 4;
 
 /// Blocks that cannot be measured where one piece of a track ends and the next one begins, at most.
 const JOINT: u32 = 2;
 
-/// Samples of an AAC frame. A decoder that begins anywhere but at the first one makes only half of it.
+/// Samples of an AAC frame. A decoder that begins anywhere but at the first one makes only half of
+/// it.
 const FRAME: u64 = 1024;
 
 /// The band that is measured is no wider than this, in Hz.
@@ -52,10 +54,10 @@ pub struct Level {
     rms: f32,
 }
 
-/// The highest frequency that is measured of sound with so many bits a second, in Hz; half as many samples a
-/// second hold it as are in a block. What lies above an encoder's cut-off is lost on purpose, and the lower
-/// the rate the lower the cut-off. As ffmpeg computes it (`AAC_CUTOFF_FROM_BITRATE`), though it keeps some
-/// more than that.
+/// The highest frequency that is measured of sound with so many bits a second, in Hz; half as many
+/// samples a second hold it as are in a block. What lies above an encoder's cut-off is lost on
+/// purpose, and the lower the rate the lower the cut-off. As ffmpeg computes it
+/// (`AAC_CUTOFF_FROM_BITRATE`), though it keeps some more than that.
 #[must_use]
 pub fn band(bitrate: u64, channels: u32) -> u32 {
     let each = (bitrate / u64::from(channels.max(1))).min(1_000_000);
@@ -63,8 +65,8 @@ pub fn band(bitrate: u64, channels: u32) -> u32 {
     u32::try_from(cutoff.clamp(NARROWEST, WIDEST)).unwrap_or(u32::MAX)
 }
 
-/// The numbers of the blocks that lie wholly in a piece of a track, given in samples from zero; `is_last`
-/// where the track ends with it.
+/// The numbers of the blocks that lie wholly in a piece of a track, given in samples from zero;
+/// `is_last` where the track ends with it.
 #[must_use]
 pub fn whole_blocks(piece: Range<u64>, is_last: bool, sample_rate: u32) -> Range<u32> {
     let block = u64::from(sample_rate / BLOCKS_PER_SECOND).max(1);
@@ -84,8 +86,8 @@ pub fn whole_blocks(piece: Range<u64>, is_last: bool, sample_rate: u32) -> Range
     number(first)..number(end.max(first))
 }
 
-/// Reads what ffmpeg's `ametadata` filter prints of `astats`: a line for each block, its values below it. A
-/// block has `samples` samples.
+/// Reads what ffmpeg's `ametadata` filter prints of `astats`: a line for each block, its values
+/// below it. A block has `samples` samples.
 #[must_use]
 pub fn read(text: &str, samples: u32) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
@@ -104,7 +106,8 @@ pub fn read(text: &str, samples: u32) -> Vec<Level> {
                 peak: SILENCE as f32,
                 rms: SILENCE as f32,
             });
-        } else if let (Some(level), Some((key, value))) = (levels.last_mut(), line.split_once('=')) {
+        } else if let (Some(level), Some((key, value))) = (levels.last_mut(), line.split_once('='))
+        {
             // astats prints `-inf` for digital silence, which no comparison could use.
             let value = value.parse().ok().filter(|db: &f32| db.is_finite());
             let value = value.unwrap_or(SILENCE as f32).max(SILENCE as f32);
@@ -128,8 +131,8 @@ pub fn within(levels: Vec<Level>, blocks: &Range<u32>) -> Vec<Level> {
     levels
 }
 
-/// Compares what was made with what it was made of, over the blocks that were measured of both; nothing where
-/// there are none. Both are in the order of time.
+/// Compares what was made with what it was made of, over the blocks that were measured of both;
+/// nothing where there are none. Both are in the order of time.
 #[must_use]
 pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
     let partner = |level: &Level| {
@@ -145,7 +148,10 @@ pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
         return None;
     }
 
-    let (made, source) = (|| pairs.iter().map(|pair| pair.0), || pairs.iter().map(|pair| pair.1));
+    let (made, source) = (
+        || pairs.iter().map(|pair| pair.0),
+        || pairs.iter().map(|pair| pair.1),
+    );
     Some(SoundSample {
         peak: peak(made()),
         source_peak: peak(source()),
@@ -177,8 +183,8 @@ fn silent_blocks(pairs: &[(Level, Level)]) -> u32 {
         let is_gone = is_gone(made.rms.into(), source.rms.into());
         let is_heard = !is_gone && f64::from(source.rms) > AUDIBLE;
 
-        // Where two pieces of a track join, blocks cannot be measured; a longer gap lies between pieces that
-        // were not decoded, and ends a stretch.
+        // Where two pieces of a track join, blocks cannot be measured; a longer gap lies between
+        // pieces that were not decoded, and ends a stretch.
         if unmeasured <= JOINT {
             quiet += unmeasured;
         }
@@ -195,18 +201,26 @@ fn silent_blocks(pairs: &[(Level, Level)]) -> u32 {
 
 /// Blocks that count of a stretch without sound: none where it was a pause.
 fn silent_stretch(lost: u32, quiet: u32) -> u32 {
-    if lost == 0 { 0 } else { lost + quiet.min(PAUSE) }
+    if lost == 0 {
+        0
+    } else {
+        lost + quiet.min(PAUSE)
+    }
 }
 
 fn peak(levels: impl Iterator<Item = Level>) -> f64 {
-    levels.map(|level| f64::from(level.peak)).fold(SILENCE, f64::max)
+    levels
+        .map(|level| f64::from(level.peak))
+        .fold(SILENCE, f64::max)
 }
 
 /// The level of the mean power.
 #[expect(clippy::cast_precision_loss, reason = "a count of blocks")]
 fn mean(levels: impl ExactSizeIterator<Item = Level>) -> f64 {
     let count = levels.len().max(1) as f64;
-    let power: f64 = levels.map(|level| 10_f64.powf(f64::from(level.rms) / 10.0)).sum();
+    let power: f64 = levels
+        .map(|level| 10_f64.powf(f64::from(level.rms) / 10.0))
+        .sum();
     (10.0 * (power / count).log10()).max(SILENCE)
 }
 

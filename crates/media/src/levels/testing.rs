@@ -2,14 +2,23 @@
 
 use super::{AUDIBLE, Level};
 
-/// By how much a block may come out quieter than it went in, in dB: ffmpeg's encoder was never further off than 1.7 dB.
+/// By how much a block may come out quieter than it went in, in dB: ffmpeg's encoder was never
+/// further off than 1.7 dB.
 pub const QUIETER_DB: f64 = -2.5;
 
-/// By how much the worst block comes out quieter than it went in, in dB, of those that can be heard.
+/// By how much the worst block comes out quieter than it went in, in dB, of those that can be
+/// heard.
 #[must_use]
 pub fn worst_block(made: &[Level], source: &[Level]) -> f64 {
-    let beside = |level: &Level| source.iter().find(|other| other.number == level.number).copied();
-    let pairs = made.iter().filter_map(|level| Some((level, beside(level)?)));
+    let beside = |level: &Level| {
+        source
+            .iter()
+            .find(|other| other.number == level.number)
+            .copied()
+    };
+    let pairs = made
+        .iter()
+        .filter_map(|level| Some((level, beside(level)?)));
     let audible = pairs.filter(|(_, source)| f64::from(source.rms) > AUDIBLE);
     audible
         .map(|(made, source)| f64::from(made.rms - source.rms))

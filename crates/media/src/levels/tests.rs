@@ -12,7 +12,9 @@ fn levels(rms: &[f64], first: u32) -> Vec<Level> {
 }
 
 fn silent_seconds(made: &[f64], source: &[f64]) -> f64 {
-    compare(&levels(made, 0), &levels(source, 0)).unwrap().silent_seconds
+    compare(&levels(made, 0), &levels(source, 0))
+        .unwrap()
+        .silent_seconds
 }
 
 #[test]
@@ -21,8 +23,14 @@ fn printed_metadata_is_read_and_minus_infinity_is_silence() {
                 lavfi.astats.Overall.RMS_level=-20.25\nframe:1    pts:23999   pts_time:0.999958\n\
                 lavfi.astats.Overall.Peak_level=-inf\nlavfi.astats.Overall.RMS_level=-inf\n";
     let read = read(text, 12_000);
-    assert_eq!((read[0].number, read[0].peak, read[0].rms), (1, -6.5, -20.25));
-    assert_eq!((read[1].number, read[1].peak, read[1].rms), (2, -120.0, -120.0));
+    assert_eq!(
+        (read[0].number, read[0].peak, read[0].rms),
+        (1, -6.5, -20.25)
+    );
+    assert_eq!(
+        (read[1].number, read[1].peak, read[1].rms),
+        (2, -120.0, -120.0)
+    );
 }
 
 #[test]
@@ -70,8 +78,14 @@ fn two_seconds_that_went_silent_are_found_wherever_they_begin() {
 #[test]
 fn a_pause_of_the_source_is_no_loss_and_a_pause_that_goes_on_is() {
     let source = [-20.0, SILENCE, SILENCE, -20.0, -20.0];
-    assert_eq!(silent_seconds(&[-20.0, -90.0, -100.0, -20.0, -20.0], &source), 0.0);
-    assert_eq!(silent_seconds(&[-20.0, SILENCE, SILENCE, SILENCE, -20.0], &source), 1.5);
+    assert_eq!(
+        silent_seconds(&[-20.0, -90.0, -100.0, -20.0, -20.0], &source),
+        0.0
+    );
+    assert_eq!(
+        silent_seconds(&[-20.0, SILENCE, SILENCE, SILENCE, -20.0], &source),
+        1.5
+    );
     assert_eq!(compare(&[], &levels(&source, 0)), None);
     assert_eq!(compare(&levels(&source, 0), &levels(&source, 5)), None);
 }
@@ -102,7 +116,9 @@ fn what_is_lost_over_the_joint_of_two_pieces_counts_as_one() {
     // Pieces far from each other say nothing about what is between them.
     let mut made = levels(&[-20.0, SILENCE, SILENCE, SILENCE, SILENCE, -20.0], 10);
     drop(made.drain(2..4));
-    made.iter_mut().skip(2).for_each(|level| level.number += 100);
+    made.iter_mut()
+        .skip(2)
+        .for_each(|level| level.number += 100);
 
     let source = levels(&[-20.0; 200], 0);
     assert_eq!(compare(&made, &source).unwrap().silent_seconds, 1.0);

@@ -13,10 +13,11 @@ impl Attributes {
         self
     }
 
-    /// Adds a quoted string. What no quoted string can hold is replaced: `"` by `'`, control characters by blanks.
+    /// Adds a quoted string. What no quoted string can hold is replaced: `"` by `'`, control
+    /// characters by blanks.
     pub(super) fn quoted(mut self, name: &str, value: &str) -> Self {
-        // The grammar has no escapes (RFC 8216 section 4.2), so what could end the string or the line is
-        // replaced.
+        // The grammar has no escapes (RFC 8216 section 4.2), so what could end the string or the
+        // line is replaced.
         let value: String = value
             .chars()
             .map(|c| match c {
@@ -56,7 +57,9 @@ mod tests {
 
     #[test]
     fn a_quoted_string_cannot_end_early_or_span_lines() {
-        let attributes = Attributes::default().plain("A", 1).quoted("B", "x\",C=2\n\r");
+        let attributes = Attributes::default()
+            .plain("A", 1)
+            .quoted("B", "x\",C=2\n\r");
         assert_eq!(attributes.to_string(), "A=1,B=\"x',C=2  \"");
     }
 }

@@ -7,16 +7,17 @@ use super::media::MediaSegment;
 /// Peak and mean rate, in bits per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bandwidth {
-    /// The highest rate over contiguous segments that last 0.5 to 1.5 target durations together (RFC 8216bis,
-    /// section 4.4.6.2, "peak segment bit rate").
+    /// The highest rate over contiguous segments that last 0.5 to 1.5 target durations together
+    /// (RFC 8216bis, section 4.4.6.2, "peak segment bit rate").
     pub peak: u64,
     /// The rate over all segments.
     pub average: u64,
 }
 
 impl Bandwidth {
-    /// Measures segments whose durations are in ticks of `timescale`. Where no run of segments lasts as long
-    /// as the definition asks, as in very short files, the peak is the mean. Rates are rounded up.
+    /// Measures segments whose durations are in ticks of `timescale`. Where no run of segments
+    /// lasts as long as the definition asks, as in very short files, the peak is the mean. Rates
+    /// are rounded up.
     #[must_use]
     pub fn measure(segments: &[MediaSegment], timescale: u32, target_duration: u32) -> Self {
         let all = Run::of(segments);
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn the_peak_is_over_runs_of_half_to_one_and_a_half_targets() {
-        // In seconds, target 4: the one-second burst alone is too short to count, together with a neighbour it counts.
+        // In seconds, target 4: the one-second burst alone is too short to count, together with a
+        // neighbour it counts.
         let measured = Bandwidth::measure(&segments(&[(4, 4000), (4, 4000), (1, 3000)]), 1, 4);
         assert_eq!(
             measured,

@@ -1,5 +1,5 @@
-//! I-frame playlists (RFC 8216bis section 4.4.3.6): the key frames of a rendition, for fast forward, rewind
-//! and scrubbing.
+//! I-frame playlists (RFC 8216bis section 4.4.3.6): the key frames of a rendition, for fast
+//! forward, rewind and scrubbing.
 //!
 //! They name ranges of the segments that are there already, so they cost nothing but themselves.
 
@@ -18,8 +18,8 @@ pub struct IframePlaylist {
     pub timescale: u32,
     /// URI of the init segment, relative to the playlist.
     pub init_uri: String,
-    /// The key frames, in order: the segment each one begins, how long it is shown (until the next one, or
-    /// the end of the video), and the bytes from the start of that segment to its own end.
+    /// The key frames, in order: the segment each one begins, how long it is shown (until the next
+    /// one, or the end of the video), and the bytes from the start of that segment to its own end.
     pub frames: Vec<MediaSegment>,
 }
 
@@ -44,7 +44,8 @@ impl Display for IframePlaylist {
 
         for frame in &self.frames {
             writeln!(f, "#EXTINF:{},", seconds(frame.duration, self.timescale))?;
-            // Each range begins with the segment, so it holds the `moof` box that describes the picture.
+            // Each range begins with the segment, so it holds the `moof` box that describes the
+            // picture.
             writeln!(f, "#EXT-X-BYTERANGE:{}@0", frame.bytes)?;
             writeln!(f, "{}", frame.uri)?;
         }
@@ -59,11 +60,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn playlist(frames: &[(u64, u64)]) -> IframePlaylist {
-        let frames = frames.iter().enumerate().map(|(n, (duration, bytes))| MediaSegment {
-            uri: format!("360p/{n}-1z.m4s"),
-            duration: *duration,
-            bytes: *bytes,
-        });
+        let frames = frames
+            .iter()
+            .enumerate()
+            .map(|(n, (duration, bytes))| MediaSegment {
+                uri: format!("360p/{n}-1z.m4s"),
+                duration: *duration,
+                bytes: *bytes,
+            });
 
         IframePlaylist {
             target_duration: 4,

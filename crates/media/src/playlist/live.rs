@@ -1,5 +1,5 @@
-//! Growing media playlists (RFC 8216bis section 4.4.3.5, `EVENT`): lines are only ever added, and at the end
-//! a last one.
+//! Growing media playlists (RFC 8216bis section 4.4.3.5, `EVENT`): lines are only ever added, and
+//! at the end a last one.
 
 use std::fmt::{self, Display};
 
@@ -43,7 +43,10 @@ impl LivePlaylist {
     /// Seconds of all segments that are listed.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        let seconds = self.lines.iter().filter_map(|line| line.duration.parse::<f64>().ok());
+        let seconds = self
+            .lines
+            .iter()
+            .filter_map(|line| line.duration.parse::<f64>().ok());
         seconds.sum()
     }
 
@@ -70,7 +73,8 @@ impl LivePlaylist {
             sealed: text.lines().any(|line| line == "#EXT-X-ENDLIST"),
         };
 
-        // Only a text that is written again byte for byte is ours: a player must never see a line change.
+        // Only a text that is written again byte for byte is ours: a player must never see a line
+        // change.
         (playlist.to_string() == text).then_some(playlist)
     }
 }
@@ -81,8 +85,8 @@ impl Display for LivePlaylist {
         writeln!(f, "#EXT-X-TARGETDURATION:{}", self.target_duration)?;
         writeln!(f, "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:EVENT")?;
         writeln!(f, "#EXT-X-INDEPENDENT-SEGMENTS")?;
-        // Without this line players begin near the end, since they take an open playlist for a live event.
-        // The offset is not zero, because Shaka takes zero for nothing said.
+        // Without this line players begin near the end, since they take an open playlist for a live
+        // event. The offset is not zero, because Shaka takes zero for nothing said.
         writeln!(f, "#EXT-X-START:TIME-OFFSET=0.001,PRECISE=YES")?;
         writeln!(f, "#EXT-X-MAP:URI=\"{}\"", self.init_uri)?;
 

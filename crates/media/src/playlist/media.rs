@@ -7,7 +7,8 @@ use super::VERSION;
 /// The playlist of one rendition, complete and permanent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaPlaylist {
-    /// The target duration of the job in seconds: no segment is longer when rounded (RFC 8216 section 4.3.3.1).
+    /// The target duration of the job in seconds: no segment is longer when rounded (RFC 8216
+    /// section 4.3.3.1).
     pub target_duration: u32,
     /// Ticks per second of the segments' durations.
     pub timescale: u32,
@@ -68,11 +69,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn playlist(timescale: u32, durations: &[u64]) -> MediaPlaylist {
-        let segments = durations.iter().enumerate().map(|(n, duration)| MediaSegment {
-            uri: format!("{n}-1z.m4s"),
-            duration: *duration,
-            bytes: 1,
-        });
+        let segments = durations
+            .iter()
+            .enumerate()
+            .map(|(n, duration)| MediaSegment {
+                uri: format!("{n}-1z.m4s"),
+                duration: *duration,
+                bytes: 1,
+            });
 
         MediaPlaylist {
             target_duration: 4,

@@ -1,5 +1,5 @@
-//! HLS playlists (RFC 8216bis) as text: pure functions of the plan and of what was measured, so that two
-//! writers write equal bytes.
+//! HLS playlists (RFC 8216bis) as text: pure functions of the plan and of what was measured, so
+//! that two writers write equal bytes.
 
 pub mod bandwidth;
 pub mod iframes;
@@ -23,6 +23,6 @@ pub use subtitles::SubtitlePlaylist;
 pub use uri::uris;
 pub use variant::{IframeVariant, Variant};
 
-/// Protocol version of every playlist: the first one that knows `EXT-X-MAP` in playlists that are not for
-/// I-frames only.
+/// Protocol version of every playlist: the first one that knows `EXT-X-MAP` in playlists that are
+/// not for I-frames only.
 const VERSION: u32 = 7;

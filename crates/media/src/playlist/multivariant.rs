@@ -1,4 +1,5 @@
-//! Multivariant playlists (RFC 8216bis section 4.4.6): every variant of a job, and the sound and subtitles they share.
+//! Multivariant playlists (RFC 8216bis section 4.4.6): every variant of a job, and the sound and
+//! subtitles they share.
 
 use std::fmt::{self, Display};
 
@@ -9,7 +10,8 @@ use super::rendition::{
 };
 use super::variant::{Beside, IframeVariant, Variant};
 
-/// The rate a player should begin with, bits per second: the default variant of Apple's authoring rules for Wi-Fi.
+/// The rate a player should begin with, bits per second: the default variant of Apple's authoring
+/// rules for Wi-Fi.
 const FIRST: u64 = 2_000_000;
 
 /// A job's multivariant playlist.
@@ -36,7 +38,10 @@ struct Group<'a> {
 
 impl Display for Multivariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS")?;
+        writeln!(
+            f,
+            "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS"
+        )?;
 
         let groups = self.groups();
         if self.names_groups(&groups) {
@@ -75,8 +80,8 @@ impl Display for Multivariant {
 impl Multivariant {
     /// The stereo group, which everything can play, then the 5.1 group, where there is any.
     fn groups(&self) -> Vec<Group<'_>> {
-        // The RFC wants equal sets of tracks in all groups, so a track without 5.1 is in that group in stereo
-        // (RFC 8216 section 4.3.4.1.1).
+        // The RFC wants equal sets of tracks in all groups, so a track without 5.1 is in that group
+        // in stereo (RFC 8216 section 4.3.4.1.1).
         let stereo = self.audios.iter().map(|audio| (audio, &audio.stereo));
         let surround = self
             .audios
@@ -90,7 +95,9 @@ impl Multivariant {
         ];
 
         let there = groups.into_iter().filter(|(.., there)| *there);
-        there.map(|(id, members, _)| Group { id, members }).collect()
+        there
+            .map(|(id, members, _)| Group { id, members })
+            .collect()
     }
 
     /// One track of sound alone needs no group: it is the variant.
@@ -102,7 +109,11 @@ impl Multivariant {
         for group in groups {
             for (k, (audio, stream)) in group.members.iter().enumerate() {
                 let autoselect = audio.autoselect(&self.audios[..k]);
-                writeln!(f, "#EXT-X-MEDIA:{}", audio.attributes(group.id, stream, autoselect))?;
+                writeln!(
+                    f,
+                    "#EXT-X-MEDIA:{}",
+                    audio.attributes(group.id, stream, autoselect)
+                )?;
             }
         }
         Ok(())
@@ -111,13 +122,18 @@ impl Multivariant {
     fn write_variants(&self, f: &mut fmt::Formatter<'_>, group: Option<&Group<'_>>) -> fmt::Result {
         for variant in self.ordered(group) {
             let beside = self.beside(Some(&variant.codecs), group, true);
-            writeln!(f, "#EXT-X-STREAM-INF:{}\n{}", variant.attributes(&beside), variant.uri)?;
+            writeln!(
+                f,
+                "#EXT-X-STREAM-INF:{}\n{}",
+                variant.attributes(&beside),
+                variant.uri
+            )?;
         }
         Ok(())
     }
 
-    /// Every player begins with the first variant it can play: that is the one nearest to [`FIRST`]. The
-    /// others follow from the top.
+    /// Every player begins with the first variant it can play: that is the one nearest to
+    /// [`FIRST`]. The others follow from the top.
     fn ordered(&self, group: Option<&Group<'_>>) -> Vec<&Variant> {
         let sound = group.map(Group::largest).unwrap_or_default();
         let rate = |variant: &Variant| variant.bandwidth.plus(sound).peak;
@@ -131,16 +147,24 @@ impl Multivariant {
         ordered
     }
 
-    fn beside<'a>(&self, pictures: Option<&str>, group: Option<&'a Group<'_>>, named: bool) -> Beside<'a> {
+    fn beside<'a>(
+        &self,
+        pictures: Option<&str>,
+        group: Option<&'a Group<'_>>,
+        named: bool,
+    ) -> Beside<'a> {
         Beside {
-            audio: group.filter(|_| named).map(|group| (group.id, group.largest())),
+            audio: group
+                .filter(|_| named)
+                .map(|group| (group.id, group.largest())),
             codecs: codecs(pictures, group),
             subtitles: (!self.subtitles.is_empty()).then_some(SUBTITLES),
             captions: self.captions.then_some(CAPTIONS),
         }
     }
 
-    /// Without pictures the default track of each group is a variant; the others are its alternatives.
+    /// Without pictures the default track of each group is a variant; the others are its
+    /// alternatives.
     fn write_sound_alone(&self, f: &mut fmt::Formatter<'_>, groups: &[Group<'_>]) -> fmt::Result {
         let named = self.names_groups(groups);
 
@@ -150,7 +174,9 @@ impl Multivariant {
                 continue;
             };
 
-            let attributes = self.beside(None, Some(group), named).sound_alone(group.largest());
+            let attributes = self
+                .beside(None, Some(group), named)
+                .sound_alone(group.largest());
             writeln!(f, "#EXT-X-STREAM-INF:{attributes}\n{}", first.uri)?;
         }
 
@@ -244,8 +270,15 @@ mod tests {
     #[test]
     fn a_ladder_with_two_languages_is_this_text() {
         let playlist = Multivariant {
-            variants: vec![variant(1080, 5_100_000), variant(720, 2_600_000), variant(360, 700_000)],
-            audios: vec![audio(0, "English", Some("en")), audio(1, "Director \"JR\"", None)],
+            variants: vec![
+                variant(1080, 5_100_000),
+                variant(720, 2_600_000),
+                variant(360, 700_000),
+            ],
+            audios: vec![
+                audio(0, "English", Some("en")),
+                audio(1, "Director \"JR\"", None),
+            ],
             ..Multivariant::default()
         };
         check(&playlist, include_str!("../../tests/golden/ladder.m3u8"));
@@ -269,10 +302,16 @@ mod tests {
         check(&one, include_str!("../../tests/golden/sound.m3u8"));
 
         let two = Multivariant {
-            audios: vec![audio(0, "English", Some("en")), audio(1, "Deutsch", Some("de"))],
+            audios: vec![
+                audio(0, "English", Some("en")),
+                audio(1, "Deutsch", Some("de")),
+            ],
             ..Multivariant::default()
         };
-        check(&two, include_str!("../../tests/golden/sound_languages.m3u8"));
+        check(
+            &two,
+            include_str!("../../tests/golden/sound_languages.m3u8"),
+        );
     }
 
     #[test]
@@ -330,7 +369,10 @@ mod tests {
             subtitles: vec![subtitles(0, "English", Some("en"))],
             ..Multivariant::default()
         };
-        check(&playlist, include_str!("../../tests/golden/sound_surround.m3u8"));
+        check(
+            &playlist,
+            include_str!("../../tests/golden/sound_surround.m3u8"),
+        );
     }
 
     proptest! {

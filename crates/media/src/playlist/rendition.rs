@@ -9,7 +9,8 @@ pub(super) const STEREO: &str = "audio";
 /// The group of the variants for players with more than two loudspeakers.
 pub(super) const SURROUND: &str = "surround";
 
-/// The tag of an unknown language (RFC 5646 section 4.1): Apple's authoring rules want one for every track.
+/// The tag of an unknown language (RFC 5646 section 4.1): Apple's authoring rules want one for
+/// every track.
 const UNDETERMINED: &str = "und";
 
 /// The one group of subtitles.
@@ -18,9 +19,9 @@ pub(super) const SUBTITLES: &str = "subtitles";
 /// The one group of closed captions.
 pub(super) const CAPTIONS: &str = "cc";
 
-/// The line of closed captions that every variant carries within its pictures (RFC 8216bis section 4.4.6.1).
-/// Which of the channels have text is not known without decoding all of them; the first is that of the
-/// programme's own language.
+/// The line of closed captions that every variant carries within its pictures (RFC 8216bis section
+/// 4.4.6.1). Which of the channels have text is not known without decoding all of them; the first
+/// is that of the programme's own language.
 pub(super) fn closed_captions() -> Attributes {
     Attributes::default()
         .plain("TYPE", "CLOSED-CAPTIONS")
@@ -89,19 +90,26 @@ impl AudioMedia {
         }
     }
 
-    /// Whether a player may pick the track by the viewer's language and needs: not commentary, and of several
-    /// tracks it could not tell apart only the first.
+    /// Whether a player may pick the track by the viewer's language and needs: not commentary, and
+    /// of several tracks it could not tell apart only the first.
     pub(super) fn autoselect(&self, before: &[Self]) -> bool {
         let alike = |other: &Self| {
-            !other.commentary && other.language == self.language && other.describes_video == self.describes_video
+            !other.commentary
+                && other.language == self.language
+                && other.describes_video == self.describes_video
         };
 
         self.default || (!self.commentary && !before.iter().any(alike))
     }
 
-    /// The line for one of its streams in the group `group`. In all groups a track's lines are equal but for
-    /// what the RFC allows.
-    pub(super) fn attributes(&self, group: &str, stream: &AudioStream, autoselect: bool) -> Attributes {
+    /// The line for one of its streams in the group `group`. In all groups a track's lines are
+    /// equal but for what the RFC allows.
+    pub(super) fn attributes(
+        &self,
+        group: &str,
+        stream: &AudioStream,
+        autoselect: bool,
+    ) -> Attributes {
         Attributes::default()
             .plain("TYPE", "AUDIO")
             .quoted("GROUP-ID", group)
@@ -118,14 +126,16 @@ impl AudioMedia {
 impl SubtitleMedia {
     const fn characteristics(&self) -> Option<&'static str> {
         if self.hearing_impaired {
-            Some("public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound")
+            Some(
+                "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound",
+            )
         } else {
             None
         }
     }
 
-    /// Whether a player may pick the track by the viewer's language and needs: of several it could not tell
-    /// apart only the first.
+    /// Whether a player may pick the track by the viewer's language and needs: of several it could
+    /// not tell apart only the first.
     pub(super) fn autoselect(&self, before: &[Self]) -> bool {
         let alike = |other: &Self| {
             other.language == self.language

@@ -6,9 +6,9 @@ use super::VERSION;
 
 /// The playlist of one track of subtitles, complete and permanent.
 ///
-/// The programme is one segment, so its target duration is the programme's length: of all playlists of a VOD
-/// presentation those of subtitles and of I-frames alone may differ from the others' in this (RFC 8216bis
-/// section 6.2.4).
+/// The programme is one segment, so its target duration is the programme's length: of all playlists
+/// of a VOD presentation those of subtitles and of I-frames alone may differ from the others' in
+/// this (RFC 8216bis section 6.2.4).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubtitlePlaylist {
     /// The WebVTT file, relative to the playlist.

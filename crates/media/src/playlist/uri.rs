@@ -1,7 +1,7 @@
 //! The URIs a playlist leads to.
 
-/// Every URI of a playlist: its lines that are no tags, and the `URI` attributes of its tags, as they are
-/// written.
+/// Every URI of a playlist: its lines that are no tags, and the `URI` attributes of its tags, as
+/// they are written.
 pub fn uris(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let line = line.trim();

@@ -1,5 +1,5 @@
-//! `EXT-X-STREAM-INF` and `EXT-X-I-FRAME-STREAM-INF` lines (RFC 8216bis sections 4.4.6.2 and 4.4.6.3): what
-//! can be played.
+//! `EXT-X-STREAM-INF` and `EXT-X-I-FRAME-STREAM-INF` lines (RFC 8216bis sections 4.4.6.2 and
+//! 4.4.6.3): what can be played.
 
 use streams::Rational;
 
@@ -51,7 +51,8 @@ pub(super) struct Beside<'a> {
 }
 
 impl Beside<'_> {
-    /// The rates of something that is played with the group: any of its tracks may be, so the largest counts.
+    /// The rates of something that is played with the group: any of its tracks may be, so the
+    /// largest counts.
     pub(super) fn plus(&self, own: Bandwidth) -> Bandwidth {
         self.audio.map_or(own, |(_, largest)| own.plus(largest))
     }
@@ -69,7 +70,8 @@ impl Beside<'_> {
             .maybe_quoted("SUBTITLES", self.subtitles)
     }
 
-    /// The attributes of a variant that is nothing but sound; `rates` are those of the group's largest.
+    /// The attributes of a variant that is nothing but sound; `rates` are those of the group's
+    /// largest.
     pub(super) fn sound_alone(&self, rates: Bandwidth) -> Attributes {
         self.groups(self.rates(rates))
     }
@@ -80,7 +82,10 @@ impl Variant {
         let pictures = beside
             .rates(beside.plus(self.bandwidth))
             .plain("RESOLUTION", format_args!("{}x{}", self.width, self.height))
-            .plain("FRAME-RATE", format_args!("{:.3}", self.frame_rate.as_f64()))
+            .plain(
+                "FRAME-RATE",
+                format_args!("{:.3}", self.frame_rate.as_f64()),
+            )
             .plain("VIDEO-RANGE", "SDR");
 
         let attributes = beside.groups(pictures);

@@ -1,8 +1,8 @@
 //! Text in the character sets that were usual before UTF-8.
 
 use encoding_rs::{
-    BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS, WINDOWS_874, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252, WINDOWS_1253,
-    WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
+    BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS, WINDOWS_874, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
+    WINDOWS_1253, WINDOWS_1254, WINDOWS_1255, WINDOWS_1256, WINDOWS_1257, WINDOWS_1258,
 };
 
 /// Text, and whether its character set had to be guessed.
@@ -14,8 +14,8 @@ pub struct Decoded {
     pub guessed: bool,
 }
 
-/// Reads bytes as UTF-8; where they are not, in the character set that was usual for `language`, an RFC 5646
-/// tag. Each line is read by itself, since some files mix character sets.
+/// Reads bytes as UTF-8; where they are not, in the character set that was usual for `language`, an
+/// RFC 5646 tag. Each line is read by itself, since some files mix character sets.
 #[must_use]
 pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
     if let Ok(text) = std::str::from_utf8(bytes) {

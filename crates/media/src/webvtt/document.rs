@@ -14,7 +14,13 @@ impl Display for Document<'_> {
         writeln!(f, "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000")?;
 
         for cue in self.0 {
-            writeln!(f, "\n{} --> {}\n{}", Time(cue.start), Time(cue.end), cue.text)?;
+            writeln!(
+                f,
+                "\n{} --> {}\n{}",
+                Time(cue.start),
+                Time(cue.end),
+                cue.text
+            )?;
         }
 
         Ok(())

@@ -1,7 +1,9 @@
-//! WebVTT (W3C): cues as ffmpeg writes them, laid on the output's timeline and written as HLS wants them. Pure.
+//! WebVTT (W3C): cues as ffmpeg writes them, laid on the output's timeline and written as HLS wants
+//! them. Pure.
 //!
-//! In reading order: [`charset`] (bytes that are not UTF-8), [`mod@read`] (cues from a file), [`text`] (what
-//! a cue may hold), [`timeline`] (when cues are shown), [`document`] (the file that is published).
+//! In reading order: [`charset`] (bytes that are not UTF-8), [`mod@read`] (cues from a file),
+//! [`text`] (what a cue may hold), [`timeline`] (when cues are shown), [`document`] (the file that
+//! is published).
 
 pub mod charset;
 pub mod document;

@@ -11,8 +11,8 @@ pub struct RawCue {
     pub lines: Vec<String>,
 }
 
-/// Reads all cues. ffmpeg escapes nothing: a cue may hold empty lines, which end cues everywhere else. So
-/// what follows an empty line belongs to the cue before unless it begins with times.
+/// Reads all cues. ffmpeg escapes nothing: a cue may hold empty lines, which end cues everywhere
+/// else. So what follows an empty line belongs to the cue before unless it begins with times.
 #[must_use]
 pub fn read(text: &str) -> Vec<RawCue> {
     let mut cues: Vec<RawCue> = Vec::new();
@@ -50,7 +50,9 @@ fn times(line: &str) -> Option<(i64, i64)> {
 /// Milliseconds of `[<hours>:]<minutes>:<seconds>.<milliseconds>`.
 fn time(text: &str) -> Option<i64> {
     // At most nine digits, so that no product below can overflow.
-    let digits = |text: &str| !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = |text: &str| {
+        !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
     let number = |text: &str| digits(text).then(|| text.parse::<i64>().ok()).flatten();
 
     let (whole, millis) = text.split_once('.')?;

@@ -1,25 +1,31 @@
-//! What a cue may hold: plain text with bold, italic and underlined spans (W3C WebVTT section 4.2.2).
-//! Everything else is escaped, so that no text of a subtitle can be taken for markup, times or another cue.
+//! What a cue may hold: plain text with bold, italic and underlined spans (W3C WebVTT section
+//! 4.2.2). Everything else is escaped, so that no text of a subtitle can be taken for markup, times
+//! or another cue.
 
 /// The spans that are kept.
 const SPANS: [&str; 3] = ["b", "i", "u"];
 
-/// The text of a cue from its raw lines, as one or more lines; nothing when nothing is to be seen in it.
-/// `drawings` says whether it may hold vector drawings of ASS, which ffmpeg takes for text.
+/// The text of a cue from its raw lines, as one or more lines; nothing when nothing is to be seen
+/// in it. `drawings` says whether it may hold vector drawings of ASS, which ffmpeg takes for text.
 #[must_use]
 pub fn clean(lines: &[String], drawings: bool) -> Option<String> {
     let mut markup = Markup::default();
 
     for line in lines {
         let line = plain(line);
-        let line = if drawings { without_drawing(&line) } else { &line };
+        let line = if drawings {
+            without_drawing(&line)
+        } else {
+            &line
+        };
         markup.line(line.trim());
     }
 
     markup.finish()
 }
 
-/// A line without what ASS leaves in it: override blocks, escapes of braces and backslashes, hard blanks.
+/// A line without what ASS leaves in it: override blocks, escapes of braces and backslashes, hard
+/// blanks.
 fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
@@ -43,10 +49,12 @@ fn plain(line: &str) -> String {
 
 /// A line without the drawing it begins with: `m`, two numbers, and more of both.
 fn without_drawing(line: &str) -> &str {
-    let is_number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit()) && word.parse::<f64>().is_ok();
+    let is_number =
+        |word: &str| word.ends_with(|c: char| c.is_ascii_digit()) && word.parse::<f64>().is_ok();
     let mut words = line.split(' ');
-    let begins =
-        words.next() == Some("m") && words.next().is_some_and(is_number) && words.next().is_some_and(is_number);
+    let begins = words.next() == Some("m")
+        && words.next().is_some_and(is_number)
+        && words.next().is_some_and(is_number);
 
     if !begins {
         return line;
@@ -129,10 +137,14 @@ impl Markup {
 /// The span a text begins with: its name, whether it ends, and the bytes of its tag.
 fn span(text: &str) -> Option<(&'static str, bool, usize)> {
     let inner = text.strip_prefix('<')?;
-    let (inner, closes) = inner.strip_prefix('/').map_or((inner, false), |inner| (inner, true));
-    let name = SPANS
-        .into_iter()
-        .find(|name| inner.strip_prefix(name).is_some_and(|rest| rest.starts_with('>')))?;
+    let (inner, closes) = inner
+        .strip_prefix('/')
+        .map_or((inner, false), |inner| (inner, true));
+    let name = SPANS.into_iter().find(|name| {
+        inner
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('>'))
+    })?;
     Some((name, closes, 2 + name.len() + usize::from(closes)))
 }
 
@@ -171,7 +183,10 @@ mod tests {
     #[test]
     fn drawings_are_no_text() {
         assert_eq!(cleaned("m 0 0 l 100 0 100 100 0 100"), None);
-        assert_eq!(cleaned("m 0 0 b 1 2 3 -4.5 5 6after it"), Some("after it".to_owned()));
+        assert_eq!(
+            cleaned("m 0 0 b 1 2 3 -4.5 5 6after it"),
+            Some("after it".to_owned())
+        );
         assert_eq!(cleaned("m 12 or so"), Some("m 12 or so".to_owned()));
         assert_eq!(cleaned("m"), Some("m".to_owned()));
         assert_eq!(

@@ -31,15 +31,15 @@ pub struct Shift {
     pub drawings: bool,
 }
 
-/// Lays cues on the output's timeline, in the order they are shown. What lies before zero or behind the end
-/// is cut or dropped.
+/// Lays cues on the output's timeline, in the order they are shown. What lies before zero or behind
+/// the end is cut or dropped.
 #[must_use]
 pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
     let mut raw: Vec<&RawCue> = raw.iter().collect();
     raw.sort_by_key(|cue| cue.start);
 
-    // Ends are found on the clock of the file, since a guessed one depends on where the next cue begins
-    // there.
+    // Ends are found on the clock of the file, since a guessed one depends on where the next cue
+    // begins there.
     let ends = (0..raw.len()).map(|k| end(&raw[k..]));
 
     let moved = |time: i64| {
@@ -63,14 +63,18 @@ pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
     cues.filter(|cue| cue.end > cue.start).collect()
 }
 
-/// When the first of some cues ends, in milliseconds. Without a believable end of its own, when the next one begins.
+/// When the first of some cues ends, in milliseconds. Without a believable end of its own, when the
+/// next one begins.
 fn end(cues: &[&RawCue]) -> i64 {
     let first = cues[0];
     if first.end > first.start && first.end - first.start < ENDLESS {
         return first.end;
     }
 
-    let next = cues.iter().map(|cue| cue.start).find(|start| *start > first.start);
+    let next = cues
+        .iter()
+        .map(|cue| cue.start)
+        .find(|start| *start > first.start);
     let latest = first.start + LONGEST_GUESS;
     next.map_or(latest, |next| next.min(latest))
 }
@@ -94,7 +98,10 @@ mod tests {
             programme: 20_000,
             drawings: false,
         };
-        lay(cues, shift).iter().map(|cue| (cue.start, cue.end)).collect()
+        lay(cues, shift)
+            .iter()
+            .map(|cue| (cue.start, cue.end))
+            .collect()
     }
 
     #[test]
@@ -106,13 +113,23 @@ mod tests {
             raw(24_000, 26_000),
             raw(26_000, 27_000),
         ];
-        assert_eq!(times(&cues, 5000.4), [(0, 600), (4000, 4500), (19_000, 20_000)]);
+        assert_eq!(
+            times(&cues, 5000.4),
+            [(0, 600), (4000, 4500), (19_000, 20_000)]
+        );
     }
 
     #[test]
     fn cues_without_an_end_last_until_the_next_one_or_a_while() {
-        let cues = [raw(1000, 1000), raw(1000, i64::from(u32::MAX)), raw(3000, 2000)];
-        assert_eq!(times(&cues, 0.0), [(1000, 3000), (1000, 3000), (3000, 13_000)]);
+        let cues = [
+            raw(1000, 1000),
+            raw(1000, i64::from(u32::MAX)),
+            raw(3000, 2000),
+        ];
+        assert_eq!(
+            times(&cues, 0.0),
+            [(1000, 3000), (1000, 3000), (3000, 13_000)]
+        );
     }
 
     proptest! {

@@ -32,10 +32,11 @@ impl<'a> Address<'a> {
             return Err(ForbiddenSource::NotAUrl);
         }
 
-        // Only the authority goes through the parser, which would resolve `..` in the path and hide it from
-        // the check of the key.
+        // Only the authority goes through the parser, which would resolve `..` in the path and hide
+        // it from the check of the key.
         let scheme = &text[..text.len() - rest.len()];
-        let url = Url::parse(&format!("{scheme}{authority}/")).map_err(|_| ForbiddenSource::NotAUrl)?;
+        let url =
+            Url::parse(&format!("{scheme}{authority}/")).map_err(|_| ForbiddenSource::NotAUrl)?;
         let host = url.host_str().ok_or(ForbiddenSource::NotAUrl)?.to_owned();
 
         Ok(Self {
@@ -58,7 +59,11 @@ pub(super) fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
     found.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// The beginning of a foreign name, with everything spelled out that a log or a terminal would not show as it is.
+/// The beginning of a foreign name, with everything spelled out that a log or a terminal would not
+/// show as it is.
 pub(super) fn quote(text: &str) -> String {
-    text.chars().take(MAX_QUOTE).flat_map(char::escape_debug).collect()
+    text.chars()
+        .take(MAX_QUOTE)
+        .flat_map(char::escape_debug)
+        .collect()
 }

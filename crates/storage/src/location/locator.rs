@@ -25,8 +25,8 @@ pub struct Locator {
 pub struct LocatorError(#[from] url::ParseError);
 
 impl Locator {
-    /// Understands the URLs of `buckets` on the S3 service at `endpoint` (`None` is AWS), and those of the CDN that
-    /// serves `output_bucket` below `public_base_url`.
+    /// Understands the URLs of `buckets` on the S3 service at `endpoint` (`None` is AWS), and those
+    /// of the CDN that serves `output_bucket` below `public_base_url`.
     ///
     /// # Errors
     /// [`LocatorError`] where one of the two is not a URL with a host.
@@ -100,8 +100,8 @@ impl Locator {
             Some((bucket.as_str(), key))
         });
 
-        // A CDN may share its host with the service, as in development: there a first part that is no bucket
-        // is a key's.
+        // A CDN may share its host with the service, as in development: there a first part that is
+        // no bucket is a key's.
         of_bucket
             .or(of_path.filter(|(bucket, _)| self.allows(bucket)))
             .or(of_cdn)
@@ -126,7 +126,10 @@ fn judge_key(key: &str) -> Result<(), ForbiddenSource> {
     }
 
     // Legal in S3, but proxies and file systems on the way resolve it, and no upload needs it.
-    if key.split(['/', '\\']).any(|part| part == "." || part == "..") {
+    if key
+        .split(['/', '\\'])
+        .any(|part| part == "." || part == "..")
+    {
         return Err(ForbiddenSource::Key("has a part that is . or .."));
     }
 

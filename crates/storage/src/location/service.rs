@@ -32,7 +32,8 @@ impl Service {
         }
     }
 
-    /// The part of an address's path that names bucket and key, where its host is the service itself.
+    /// The part of an address's path that names bucket and key, where its host is the service
+    /// itself.
     pub(super) fn path_style<'a>(&self, address: &Address<'a>) -> Option<&'a str> {
         self.below(&address.host, address)
     }
@@ -52,9 +53,12 @@ impl Service {
         }
     }
 
-    /// DigitalOcean's `nyc3.digitaloceanspaces.com` has a CDN at `<bucket>.nyc3.cdn.digitaloceanspaces.com`.
+    /// DigitalOcean's `nyc3.digitaloceanspaces.com` has a CDN at
+    /// `<bucket>.nyc3.cdn.digitaloceanspaces.com`.
     fn spaces_cdn(&self) -> Option<Site> {
-        let Self::Endpoint(site) = self else { return None };
+        let Self::Endpoint(site) = self else {
+            return None;
+        };
         let region = site.host.strip_suffix(".digitaloceanspaces.com")?;
         Some(Site {
             host: format!("{region}.cdn.digitaloceanspaces.com"),
@@ -75,7 +79,8 @@ impl Site {
         })
     }
 
-    /// The part of an address's path below this site, where `host` (of that address, or the rest of it) is this site's.
+    /// The part of an address's path below this site, where `host` (of that address, or the rest of
+    /// it) is this site's.
     pub(super) fn below<'a>(&self, host: &str, address: &Address<'a>) -> Option<&'a str> {
         let here = self.host == host && self.port == address.port;
         let path = here.then_some(address.path)?;
@@ -83,8 +88,8 @@ impl Site {
     }
 }
 
-/// Whether a host is S3 of AWS itself, in any of its spellings. Bucket names are unique over all of its regions, so the
-/// region does not matter.
+/// Whether a host is S3 of AWS itself, in any of its spellings. Bucket names are unique over all of
+/// its regions, so the region does not matter.
 fn is_aws(host: &str) -> bool {
     let Some(name) = host
         .strip_suffix(".amazonaws.com")
@@ -109,7 +114,9 @@ fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
     match parts.split_last() {
-        Some((number, words)) => words.len() >= 2 && words.iter().all(word) && number.parse::<u8>().is_ok(),
+        Some((number, words)) => {
+            words.len() >= 2 && words.iter().all(word) && number.parse::<u8>().is_ok()
+        }
         None => false,
     }
 }

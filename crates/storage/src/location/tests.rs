@@ -16,7 +16,13 @@ fn aws() -> Locator {
 }
 
 fn spaces() -> Locator {
-    Locator::new(Some("https://nyc3.digitaloceanspaces.com"), buckets(), "media", None).unwrap()
+    Locator::new(
+        Some("https://nyc3.digitaloceanspaces.com"),
+        buckets(),
+        "media",
+        None,
+    )
+    .unwrap()
 }
 
 fn local() -> Locator {
@@ -47,7 +53,11 @@ fn every_spelling_of_an_object_of_ours_is_understood() {
             "media",
         ),
         (aws(), "https://s3.amazonaws.com/media/a/b.mp4", "media"),
-        (aws(), "https://media.s3.eu-central-1.amazonaws.com/a/b.mp4", "media"),
+        (
+            aws(),
+            "https://media.s3.eu-central-1.amazonaws.com/a/b.mp4",
+            "media",
+        ),
         (
             aws(),
             "https://MEDIA.s3.eu-central-1.amazonaws.com:443/a/b.mp4",
@@ -58,23 +68,43 @@ fn every_spelling_of_an_object_of_ours_is_understood() {
             "https://media.s3.dualstack.us-gov-west-1.amazonaws.com/a/b.mp4",
             "media",
         ),
-        (aws(), "https://media.s3-us-west-2.amazonaws.com/a/b.mp4", "media"),
-        (aws(), "https://media.s3-accelerate.amazonaws.com/a/b.mp4", "media"),
+        (
+            aws(),
+            "https://media.s3-us-west-2.amazonaws.com/a/b.mp4",
+            "media",
+        ),
+        (
+            aws(),
+            "https://media.s3-accelerate.amazonaws.com/a/b.mp4",
+            "media",
+        ),
         (
             aws(),
             "https://my.uploads.s3.cn-north-1.amazonaws.com.cn/a/b.mp4",
             "my.uploads",
         ),
         (aws(), "https://cdn.example.com/v/a/b.mp4", "media"),
-        (spaces(), "https://media.nyc3.digitaloceanspaces.com/a/b.mp4", "media"),
+        (
+            spaces(),
+            "https://media.nyc3.digitaloceanspaces.com/a/b.mp4",
+            "media",
+        ),
         (
             spaces(),
             "https://media.nyc3.cdn.digitaloceanspaces.com/a/b.mp4",
             "media",
         ),
-        (spaces(), "https://nyc3.digitaloceanspaces.com/media/a/b.mp4", "media"),
+        (
+            spaces(),
+            "https://nyc3.digitaloceanspaces.com/media/a/b.mp4",
+            "media",
+        ),
         (local(), "http://127.0.0.1:9000/media/a/b.mp4", "media"),
-        (local(), "http://127.0.0.1:9000/my.uploads/a/b.mp4", "my.uploads"),
+        (
+            local(),
+            "http://127.0.0.1:9000/my.uploads/a/b.mp4",
+            "my.uploads",
+        ),
     ];
 
     for (locator, url, bucket) in table {
@@ -86,16 +116,28 @@ fn every_spelling_of_an_object_of_ours_is_understood() {
 fn a_foreign_host_or_port_is_refused() {
     let table = [
         (aws(), "https://example.com/media/a.mp4"),
-        (aws(), "https://media.s3.eu-central-1.amazonaws.com.evil.test/a.mp4"),
-        (aws(), "https://media.s3.eu-central-1.amazonaws.com:8443/a.mp4"),
+        (
+            aws(),
+            "https://media.s3.eu-central-1.amazonaws.com.evil.test/a.mp4",
+        ),
+        (
+            aws(),
+            "https://media.s3.eu-central-1.amazonaws.com:8443/a.mp4",
+        ),
         (aws(), "https://media.s3.eu-central-1.amazonaws.com./a.mp4"),
         (aws(), "https://media.ec2.eu-central-1.amazonaws.com/a.mp4"),
         (aws(), "https://cdn.example.com/private/a.mp4"),
         (aws(), "https://cdn.example.com/vault/a.mp4"),
         (aws(), "https://media.nyc3.digitaloceanspaces.com/a.mp4"),
         (spaces(), "https://media.fra1.digitaloceanspaces.com/a.mp4"),
-        (spaces(), "https://nyc3.cdn.digitaloceanspaces.com/media/a.mp4"),
-        (spaces(), "https://media.nyc3.cdn.digitaloceanspaces.com:8443/a.mp4"),
+        (
+            spaces(),
+            "https://nyc3.cdn.digitaloceanspaces.com/media/a.mp4",
+        ),
+        (
+            spaces(),
+            "https://media.nyc3.cdn.digitaloceanspaces.com:8443/a.mp4",
+        ),
         (spaces(), "https://media.s3.us-east-1.amazonaws.com/a.mp4"),
         (local(), "http://127.0.0.1:9001/media/a.mp4"),
         (local(), "http://127.0.0.1/media/a.mp4"),
@@ -119,7 +161,10 @@ fn a_foreign_bucket_is_refused() {
         "https://s3.amazonaws.com/other/a.mp4",
         "s3://media@other/a.mp4",
     ] {
-        assert!(matches!(aws().locate(url), Err(ForbiddenSource::Bucket(_))), "{url}");
+        assert!(
+            matches!(aws().locate(url), Err(ForbiddenSource::Bucket(_))),
+            "{url}"
+        );
     }
 
     // The host of another bucket does not serve ours.
@@ -156,7 +201,11 @@ fn user_information_is_refused_and_not_repeated() {
         "https://user:secret@s3.amazonaws.com/media/a.mp4",
         "https://@s3.amazonaws.com/media/a.mp4",
     ] {
-        assert_eq!(aws().locate(url), Err(ForbiddenSource::Credentials), "{url}");
+        assert_eq!(
+            aws().locate(url),
+            Err(ForbiddenSource::Credentials),
+            "{url}"
+        );
     }
 
     let error = aws()
@@ -177,7 +226,10 @@ fn an_s3_url_names_its_key_as_it_is_and_an_http_url_percent_encoded_once() {
         "a+b /c.mp4 ",
         "/a//b.mp4",
     ] {
-        assert_eq!(aws().locate(&format!("s3://media/{key}")), found("media", key));
+        assert_eq!(
+            aws().locate(&format!("s3://media/{key}")),
+            found("media", key)
+        );
 
         let encoded = utf8_percent_encode(key, NON_ALPHANUMERIC);
         let url = format!("https://s3.amazonaws.com/media/{encoded}?X-Amz-Signature=s#t");
@@ -216,8 +268,16 @@ fn a_key_that_no_upload_has_is_refused() {
         );
     }
 
-    assert!(aws().locate(&format!("s3://media/{}", "a".repeat(1024))).is_ok());
-    assert!(aws().locate(&format!("s3://media/{}", "a".repeat(1025))).is_err());
+    assert!(
+        aws()
+            .locate(&format!("s3://media/{}", "a".repeat(1024)))
+            .is_ok()
+    );
+    assert!(
+        aws()
+            .locate(&format!("s3://media/{}", "a".repeat(1025)))
+            .is_err()
+    );
 }
 
 #[test]

@@ -10,12 +10,13 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use super::settings::SourceSettings;
 use crate::StorageError;
 
-/// How much of the cache blocks that were read twice may hold on to. The rest is for blocks read just now, which the
-/// other chunks of the same source want next.
+/// How much of the cache blocks that were read twice may hold on to. The rest is for blocks read
+/// just now, which the other chunks of the same source want next.
 const HOT_SHARE: f64 = 0.5;
 
 /// A bounded cache of blocks. Clones share it: hold one per process and give it to every
-/// [`SourceServer`](super::SourceServer). A block that several readers miss at once is fetched once.
+/// [`SourceServer`](super::SourceServer). A block that several readers miss at once is fetched
+/// once.
 #[derive(Clone)]
 pub struct BlockCache {
     settings: SourceSettings,
@@ -102,15 +103,18 @@ impl BlockCache {
         self.blocks.weight()
     }
 
-    /// A block: from the cache, or from the fetch that another reader has under way, or from `fetch`. A failed fetch is
-    /// not remembered; the next reader tries again.
+    /// A block: from the cache, or from the fetch that another reader has under way, or from
+    /// `fetch`. A failed fetch is not remembered; the next reader tries again.
     pub(super) async fn block(
         &self,
         key: &BlockKey,
         fetch: impl Future<Output = Result<Bytes, StorageError>>,
     ) -> Result<Bytes, StorageError> {
         let block = self.blocks.get_or_insert_async(key, fetch).await;
-        #[expect(clippy::cast_precision_loss, reason = "bytes of memory stay far below 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "bytes of memory stay far below 2^52"
+        )]
         gauge!("fluxhls_source_cache_bytes").set(self.bytes() as f64);
         block
     }

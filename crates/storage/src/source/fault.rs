@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use crate::StorageError;
 
-/// A read that failed, was short or took too long. A task whose source has one is never done, whatever ffmpeg says.
+/// A read that failed, was short or took too long. A task whose source has one is never done,
+/// whatever ffmpeg says.
 #[derive(Debug, Clone)]
 pub struct SourceFault {
     /// Where the block begins that could not be read, in bytes.
     pub offset: u64,
-    /// What went wrong: it tells a changed or missing source, denied access and an unreachable service apart.
+    /// What went wrong: it tells a changed or missing source, denied access and an unreachable
+    /// service apart.
     pub error: Arc<StorageError>,
 }
 

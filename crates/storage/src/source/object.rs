@@ -18,7 +18,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// What the tasks of a plan read: the copy of its source where there is one, else the source itself.
+    /// What the tasks of a plan read: the copy of its source where there is one, else the source
+    /// itself.
     #[must_use]
     pub fn planned(storage: &Storage, source: &streams::plan::Source) -> Self {
         source.copy.as_ref().map_or_else(

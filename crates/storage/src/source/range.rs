@@ -7,7 +7,8 @@ use http_range_header::{SyntacticallyCorrectRange, parse_range_header};
 /// Which bytes of a source a request wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// All of them: there was no range, or one that the RFC lets a server ignore (malformed, other units, several).
+    /// All of them: there was no range, or one that the RFC lets a server ignore (malformed, other
+    /// units, several).
     Whole,
     /// These.
     Part(Range<u64>),
@@ -23,7 +24,9 @@ pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
     let part = match ranges.as_deref() {
         Some([SyntacticallyCorrectRange::FromStart(first)]) => *first..size,
         Some([SyntacticallyCorrectRange::FromLast(length)]) => size.saturating_sub(*length)..size,
-        Some([SyntacticallyCorrectRange::Indexed(first, last)]) => *first..last.saturating_add(1).min(size),
+        Some([SyntacticallyCorrectRange::Indexed(first, last)]) => {
+            *first..last.saturating_add(1).min(size)
+        }
         _ => return Wanted::Whole,
     };
 

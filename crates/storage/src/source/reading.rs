@@ -13,8 +13,8 @@ use super::fault::SourceFault;
 use super::served::Served;
 use crate::StorageError;
 
-/// How many blocks in a row make a reader sequential. ffmpeg opens open-ended ranges to read a few bytes of a header or
-/// of an index; fetching ahead of those would be wasted.
+/// How many blocks in a row make a reader sequential. ffmpeg opens open-ended ranges to read a few
+/// bytes of a header or of an index; fetching ahead of those would be wasted.
 const SEQUENTIAL: usize = 2;
 
 /// A reader: the blocks it waits for, first to last, and where it stands.
@@ -24,17 +24,20 @@ struct Reading {
     end: u64,
     /// The index of the first block that is not under way yet.
     next: u64,
-    /// Blocks under way. Each is a task, so that it goes on while the client is slow and another reader waits for the
-    /// same block; when the client leaves it is aborted.
+    /// Blocks under way. Each is a task, so that it goes on while the client is slow and another
+    /// reader waits for the same block; when the client leaves it is aborted.
     under_way: VecDeque<Fetch>,
     taken: usize,
 }
 
 type Fetch = AbortOnDropHandle<Result<Bytes, StorageError>>;
 
-/// The bytes of `range`, block by block, fetched when the client takes them. After a failed read it ends with an error,
-/// which cuts the connection: the client sees that the answer is short.
-pub(super) fn read(served: Arc<Served>, range: Range<u64>) -> impl Stream<Item = io::Result<Bytes>> {
+/// The bytes of `range`, block by block, fetched when the client takes them. After a failed read it
+/// ends with an error, which cuts the connection: the client sees that the answer is short.
+pub(super) fn read(
+    served: Arc<Served>,
+    range: Range<u64>,
+) -> impl Stream<Item = io::Result<Bytes>> {
     let next = range.start / served.block_size();
     let reading = Reading {
         served,

@@ -108,7 +108,8 @@ impl Served {
 
     /// Holds answers back, or lets them go on.
     pub(super) fn hold(&self, held: bool) {
-        self.held.send_if_modified(|now| std::mem::replace(now, held) != held);
+        self.held
+            .send_if_modified(|now| std::mem::replace(now, held) != held);
     }
 
     /// A count that moves as long as the client is served, or held back and asked after.
@@ -169,7 +170,8 @@ impl Served {
             .bucket
             .get_range(&self.source.key, &self.source.etag, range)
             .await?;
-        self.bytes_read.fetch_add(block.len() as u64, Ordering::Relaxed);
+        self.bytes_read
+            .fetch_add(block.len() as u64, Ordering::Relaxed);
         Ok(block)
     }
 }

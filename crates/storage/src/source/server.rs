@@ -26,8 +26,9 @@ use super::served::{Served, SourceReport};
 
 /// How long closing waits for connections that were told to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of an answer the kernel may take before the client reads it, in bytes. ffmpeg asks for everything up to the
-/// end and leaves when it has enough; what lies in the buffer then was fetched for nothing.
+/// How much of an answer the kernel may take before the client reads it, in bytes. ffmpeg asks for
+/// everything up to the end and leaves when it has enough; what lies in the buffer then was fetched
+/// for nothing.
 const SEND_BUFFER: u32 = 256 * 1024;
 /// How many connections may wait to be accepted; ffmpeg opens a few.
 const BACKLOG: u32 = 128;
@@ -44,7 +45,8 @@ pub struct SourceServer {
 }
 
 impl SourceServer {
-    /// Starts to serve `source` on a free port of 127.0.0.1, reading through `cache`. Nothing is fetched yet.
+    /// Starts to serve `source` on a free port of 127.0.0.1, reading through `cache`. Nothing is
+    /// fetched yet.
     ///
     /// # Errors
     /// Where no port can be opened.
@@ -55,8 +57,11 @@ impl SourceServer {
 
         let stop = CancellationToken::new();
         let served = Arc::new(Served::new(source, cache, stop.clone()));
-        let router = Router::new().route(&path, get(answer)).with_state(Arc::clone(&served));
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let router = Router::new()
+            .route(&path, get(answer))
+            .with_state(Arc::clone(&served));
+        let server =
+            axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let serving = tokio::spawn(server.into_future());
 
         Ok(Self {
@@ -67,8 +72,8 @@ impl SourceServer {
         })
     }
 
-    /// Where the source is: the only address that answers anything but 404. Holds no credential, but whoever knows it
-    /// can read the source.
+    /// Where the source is: the only address that answers anything but 404. Holds no credential,
+    /// but whoever knows it can read the source.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -86,7 +91,8 @@ impl SourceServer {
         self.served.bytes_served()
     }
 
-    /// The first read that failed. Ask after ffmpeg has ended: what it made is worth nothing if there is one.
+    /// The first read that failed. Ask after ffmpeg has ended: what it made is worth nothing if
+    /// there is one.
     #[must_use]
     pub fn fault(&self) -> Option<SourceFault> {
         self.served.fault().cloned()
@@ -97,8 +103,8 @@ impl SourceServer {
         self.served.hold(held);
     }
 
-    /// Counts what the client was given. While it is held back the count moves too: that the client stands
-    /// still is then our doing.
+    /// Counts what the client was given. While it is held back the count moves too: that the client
+    /// stands still is then our doing.
     #[must_use]
     pub fn work(&self) -> u64 {
         self.served.work()
@@ -110,7 +116,10 @@ impl SourceServer {
         drop(self.stop);
         let abort = self.serving.abort_handle();
         // A connection that does not end in time is cut, so that the port is freed.
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.serving).await.is_err() {
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.serving)
+            .await
+            .is_err()
+        {
             abort.abort();
         }
         self.served.report()
@@ -127,7 +136,8 @@ fn listen() -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// An unguessable path, ending like the key does where that is harmless: ffmpeg takes an extension for a hint.
+/// An unguessable path, ending like the key does where that is harmless: ffmpeg takes an extension
+/// for a hint.
 fn path(key: &str) -> String {
     let token: String = rand::random::<[u8; 16]>()
         .iter()
@@ -139,8 +149,8 @@ fn path(key: &str) -> String {
         .next()
         .and_then(|file| file.rsplit_once('.'))
         .map_or("", |(_, extension)| extension);
-    let harmless =
-        (1..=MAX_EXTENSION).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let harmless = (1..=MAX_EXTENSION).contains(&extension.len())
+        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
 
     if harmless {
         format!("/{token}/source.{}", extension.to_ascii_lowercase())
@@ -183,7 +193,11 @@ async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap) -> Respon
     }
 }
 
-fn with_body(head: response::Builder, served: Arc<Served>, range: std::ops::Range<u64>) -> Response {
+fn with_body(
+    head: response::Builder,
+    served: Arc<Served>,
+    range: std::ops::Range<u64>,
+) -> Response {
     let head = head.header(CONTENT_LENGTH, range.end - range.start);
     let stopped = served.stopped().clone().cancelled_owned();
     finished(head.body(Body::from_stream(

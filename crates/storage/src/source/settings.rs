@@ -28,8 +28,8 @@ impl SourceSettings {
 }
 
 impl Default for SourceSettings {
-    /// Blocks of 1 MiB, a cache of 256 MiB, three blocks ahead, 90 s per block: so that a storage that does not answer
-    /// is noticed as such before ffmpeg counts as stalled (120 s).
+    /// Blocks of 1 MiB, a cache of 256 MiB, three blocks ahead, 90 s per block: so that a storage
+    /// that does not answer is noticed as such before ffmpeg counts as stalled (120 s).
     fn default() -> Self {
         Self {
             block_size: 1024 * 1024,

@@ -22,7 +22,10 @@ fn small_blocks() -> BlockCache {
 
 async fn upload(s3: &TestS3, bytes: Bytes) -> Source {
     let (bucket, size) = (s3.bucket().await, bytes.len() as u64);
-    let stored = bucket.put(KEY, bytes, ObjectKind::private("video/mp4")).await.unwrap();
+    let stored = bucket
+        .put(KEY, bytes, ObjectKind::private("video/mp4"))
+        .await
+        .unwrap();
     Source {
         bucket,
         key: KEY.to_owned(),
@@ -95,7 +98,10 @@ async fn a_head_request_tells_the_size_and_fetches_nothing() {
         .await
         .unwrap();
     let answer = fetch("HEAD", server.url(), None).await;
-    assert_eq!((answer.status, answer.header("content-length")), (200, Some("200000")));
+    assert_eq!(
+        (answer.status, answer.header("content-length")),
+        (200, Some("200000"))
+    );
     assert_eq!((answer.body.len(), server.bytes_read()), (0, 0));
 }
 
@@ -145,15 +151,30 @@ async fn servers_of_one_version_share_their_blocks_and_fetch_each_once() {
     let s3 = TestS3::start().await;
     let bytes = noise(1_000_000);
     let (source, cache) = (upload(&s3, bytes.clone()).await, small_blocks());
-    let servers = futures::future::try_join_all((0..4).map(|_| SourceServer::open(source.clone(), cache.clone())));
+    let servers = futures::future::try_join_all(
+        (0..4).map(|_| SourceServer::open(source.clone(), cache.clone())),
+    );
     let servers = servers.await.unwrap();
 
-    for answer in futures::future::join_all(servers.iter().map(|server| fetch("GET", server.url(), None))).await {
+    for answer in futures::future::join_all(
+        servers
+            .iter()
+            .map(|server| fetch("GET", server.url(), None)),
+    )
+    .await
+    {
         assert_eq!(answer.body, bytes);
     }
 
-    assert_eq!(servers.iter().map(SourceServer::bytes_read).sum::<u64>(), 1_000_000);
-    assert!(servers.iter().all(|server| server.bytes_served() == 1_000_000));
+    assert_eq!(
+        servers.iter().map(SourceServer::bytes_read).sum::<u64>(),
+        1_000_000
+    );
+    assert!(
+        servers
+            .iter()
+            .all(|server| server.bytes_served() == 1_000_000)
+    );
 }
 
 #[tokio::test]
@@ -198,10 +219,17 @@ async fn an_empty_source_is_an_empty_answer() {
 
     let answer = fetch("GET", server.url(), None).await;
     assert_eq!(
-        (answer.status, answer.header("content-length"), answer.body.len()),
+        (
+            answer.status,
+            answer.header("content-length"),
+            answer.body.len()
+        ),
         (200, Some("0"), 0)
     );
-    assert_eq!(fetch("GET", server.url(), Some("bytes=0-")).await.status, 416);
+    assert_eq!(
+        fetch("GET", server.url(), Some("bytes=0-")).await.status,
+        416
+    );
 }
 
 #[tokio::test]
@@ -214,7 +242,10 @@ async fn a_source_that_breaks_off_is_a_short_answer_and_a_fault() {
 
     s3.proxy().set(Fault::Cut { after: 500_000 });
     let answer = fetch("GET", server.url(), None).await;
-    assert_eq!((answer.status, answer.header("content-length")), (200, Some("1000000")));
+    assert_eq!(
+        (answer.status, answer.header("content-length")),
+        (200, Some("1000000"))
+    );
     assert!(answer.body.len() < 500_000 && bytes.starts_with(&answer.body));
     let fault = server.fault().expect("a fault");
     assert!(fault.error.is_transient(), "{fault}");
@@ -251,7 +282,10 @@ async fn a_block_that_does_not_come_in_time_is_a_fault() {
     s3.proxy().set(Fault::Stall { after: 50_000 });
     assert_eq!(fetch("GET", server.url(), None).await.body.len(), 0);
     let fault = server.fault().unwrap();
-    assert!(fault.to_string().contains("no block after 300ms"), "{fault}");
+    assert!(
+        fault.to_string().contains("no block after 300ms"),
+        "{fault}"
+    );
 }
 
 #[tokio::test]
@@ -278,12 +312,17 @@ async fn a_client_that_leaves_is_no_fault() {
     drop(connection);
 
     assert_eq!(
-        fetch("GET", server.url(), Some("bytes=7999990-")).await.body,
+        fetch("GET", server.url(), Some("bytes=7999990-"))
+            .await
+            .body,
         bytes.slice(7_999_990..)
     );
 
     let report = server.close().await;
-    assert!(report.fault.is_none() && report.bytes_read < 8_000_000, "{report:?}");
+    assert!(
+        report.fault.is_none() && report.bytes_read < 8_000_000,
+        "{report:?}"
+    );
 }
 
 #[tokio::test]
@@ -303,7 +342,12 @@ async fn closing_cuts_what_is_being_read_and_frees_the_port() {
     let _ = connection.read_to_end(&mut rest).await;
     assert!(rest.len() < 19_000_000);
 
-    let address = url.strip_prefix("http://").unwrap().split('/').next().unwrap();
+    let address = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
@@ -325,7 +369,11 @@ async fn ffprobe_sees_the_same_packets_as_in_the_file() {
         "csv=p=0",
     ];
 
-    let expected = run("ffprobe", &[&packets[..], &[path.to_str().unwrap()]].concat()).await;
+    let expected = run(
+        "ffprobe",
+        &[&packets[..], &[path.to_str().unwrap()]].concat(),
+    )
+    .await;
     let seen = run("ffprobe", &[&packets[..], &[server.url()]].concat()).await;
     assert!(expected.lines().count() > 600);
     assert_eq!(seen, expected);
@@ -343,9 +391,20 @@ async fn ffprobe_on_a_source_that_breaks_off_leaves_a_fault() {
         .unwrap();
 
     s3.proxy().set(Fault::Cut { after: half });
-    let packets = ["-v", "quiet", "-show_entries", "packet=pts", "-of", "csv=p=0"];
+    let packets = [
+        "-v",
+        "quiet",
+        "-show_entries",
+        "packet=pts",
+        "-of",
+        "csv=p=0",
+    ];
     let seen = run("ffprobe", &[&packets[..], &[server.url()]].concat()).await;
-    assert!(seen.lines().count() < 600, "{} packets", seen.lines().count());
+    assert!(
+        seen.lines().count() < 600,
+        "{} packets",
+        seen.lines().count()
+    );
     assert!(server.fault().is_some());
 }
 

@@ -15,7 +15,8 @@ use crate::job::failure::Failure;
 /// Segments that are decoded in one piece.
 const SEGMENTS_PER_PIECE: usize = 15;
 
-/// Pieces of a rendition that are decoded: all of a quarter of an hour, and of what is longer pieces from everywhere.
+/// Pieces of a rendition that are decoded: all of a quarter of an hour, and of what is longer
+/// pieces from everywhere.
 const MAX_PIECES: usize = 16;
 
 /// The audio that is compared.
@@ -59,16 +60,21 @@ impl<'a> AudioSamples<'a> {
     pub(in crate::pipeline::encode) fn select(plan: &'a Planned, made: &[RenditionOutput]) -> Self {
         let pieces_of = |rendition: &AudioRendition| {
             let output = made.iter().find(|output| output.name == rendition.name);
-            output.map_or_else(Vec::new, |output| select_pieces(&output.segments, output.timescale))
+            output.map_or_else(Vec::new, |output| {
+                select_pieces(&output.segments, output.timescale)
+            })
         };
-        let tracks = plan.audios().map(|rendition| (rendition, pieces_of(rendition)));
+        let tracks = plan
+            .audios()
+            .map(|rendition| (rendition, pieces_of(rendition)));
         Self {
             tracks: tracks.collect(),
         }
     }
 
-    /// Reads back all that was uploaded, and compares the levels of the audio with those the encoder was given. One
-    /// piece after the other: what is read and open at a time is no more for long audio than for short.
+    /// Reads back all that was uploaded, and compares the levels of the audio with those the
+    /// encoder was given. One piece after the other: what is read and open at a time is no more for
+    /// long audio than for short.
     pub(in crate::pipeline::encode) async fn verify_and_compare(
         &self,
         readback: &Readback<'_>,
@@ -85,14 +91,20 @@ impl<'a> AudioSamples<'a> {
             let mut made = Vec::new();
             for piece in pieces {
                 let place = |n: &u32| (rendition.name.clone(), *n);
-                let objects = piece.segments.iter().filter_map(|n| sampled.remove(&place(n)));
+                let objects = piece
+                    .segments
+                    .iter()
+                    .filter_map(|n| sampled.remove(&place(n)));
                 readback.verify_objects(objects.collect(), &kept).await?;
                 made.extend(measure_levels(readback, rendition, piece).await?);
             }
 
             let source = format!("{}/{}", rendition.name, reference::LEVELS);
             let source = readback.read_file(&source).await?;
-            let source = levels::read(&String::from_utf8_lossy(&source), Hearing::of(rendition, 0).block());
+            let source = levels::read(
+                &String::from_utf8_lossy(&source),
+                Hearing::of(rendition, 0).block(),
+            );
             evidence.push(Evidence {
                 name: rendition.name.clone(),
                 pictures: Vec::new(),
@@ -102,17 +114,25 @@ impl<'a> AudioSamples<'a> {
         Ok(evidence)
     }
 
-    /// The segments that are sampled, by rendition and number, and everything else that was uploaded.
+    /// The segments that are sampled, by rendition and number, and everything else that was
+    /// uploaded.
     fn split_sampled(
         &self,
         uploaded: Vec<UploadedObject>,
-    ) -> (BTreeMap<(RenditionName, u32), UploadedObject>, Vec<UploadedObject>) {
+    ) -> (
+        BTreeMap<(RenditionName, u32), UploadedObject>,
+        Vec<UploadedObject>,
+    ) {
         let numbers = self.segments_by_track(segments);
         let (mut sampled, mut others) = (BTreeMap::new(), Vec::new());
 
         for object in uploaded {
             match object.content.clone() {
-                ObjectContent::Segment(name, n) if numbers.get(&name).is_some_and(|numbers| numbers.contains(&n)) => {
+                ObjectContent::Segment(name, n)
+                    if numbers
+                        .get(&name)
+                        .is_some_and(|numbers| numbers.contains(&n)) =>
+                {
                     sampled.insert((name, n), object);
                 }
                 _ => others.push(object),
@@ -122,7 +142,10 @@ impl<'a> AudioSamples<'a> {
     }
 
     /// Numbers of segments, chosen of the pieces of each rendition.
-    fn segments_by_track(&self, choose: impl Fn(&[Piece]) -> Vec<u32>) -> BTreeMap<RenditionName, Vec<u32>> {
+    fn segments_by_track(
+        &self,
+        choose: impl Fn(&[Piece]) -> Vec<u32>,
+    ) -> BTreeMap<RenditionName, Vec<u32>> {
         let tracks = self.tracks.iter();
         tracks
             .map(|(rendition, pieces)| (rendition.name.clone(), choose(pieces)))
@@ -132,7 +155,10 @@ impl<'a> AudioSamples<'a> {
 
 /// The numbers of all segments of these pieces.
 fn segments(pieces: &[Piece]) -> Vec<u32> {
-    pieces.iter().flat_map(|piece| piece.segments.iter().copied()).collect()
+    pieces
+        .iter()
+        .flat_map(|piece| piece.segments.iter().copied())
+        .collect()
 }
 
 /// Decodes one piece that was read back, and returns the levels of its blocks.
@@ -143,11 +169,15 @@ async fn measure_levels(
 ) -> Result<Vec<Level>, Failure> {
     let hearing = Hearing::of(rendition, piece.blocks.start);
     let excerpt = Excerpt {
-        file: readback.join_segments(&rendition.name, &piece.segments).await?,
+        file: readback
+            .join_segments(&rendition.name, &piece.segments)
+            .await?,
         output: format!("{}/made.levels", rendition.name),
         look: Look::Levels(hearing),
     };
-    readback.decode_excerpts(std::slice::from_ref(&excerpt)).await?;
+    readback
+        .decode_excerpts(std::slice::from_ref(&excerpt))
+        .await?;
 
     let text = readback.read_file(&excerpt.output).await?;
     readback.remove_file(&excerpt.file).await?;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// Pixels of a block's side.
 const BLOCK: usize = 8;
 
-/// The constants that keep the index defined in flat blocks: (0.01 · 255)² and (0.03 · 255)² (Wang et al., 2004,
-/// section III.B).
+/// The constants that keep the index defined in flat blocks: (0.01 · 255)² and (0.03 · 255)² (Wang
+/// et al., 2004, section III.B).
 const C1: f64 = 6.502_5;
 const C2: f64 = 58.522_5;
 
@@ -26,7 +26,8 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// A plane of 10-bit samples in two bytes each, the lower one first; the two lowest bits are dropped.
+    /// A plane of 10-bit samples in two bytes each, the lower one first; the two lowest bits are
+    /// dropped.
     pub(super) fn of_ten_bits(width: usize, bytes: &[u8]) -> Self {
         let samples = bytes
             .chunks_exact(2)
@@ -38,18 +39,27 @@ impl<'a> Plane<'a> {
     }
 
     /// The mean sample; 0 of nothing.
-    #[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "pixel counts stay far below 2^52"
+    )]
     pub(super) fn mean(&self) -> f64 {
         let sum: u64 = self.samples.iter().map(|sample| u64::from(*sample)).sum();
         sum as f64 / self.samples.len().max(1) as f64
     }
 
-    /// The structural similarity of two planes of equal size: the mean index over blocks of 8 by 8 pixels side by side,
-    /// those at the right and lower edge being smaller where the picture is. 1 for equal planes, lower the less alike
-    /// they are.
-    #[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^52")]
+    /// The structural similarity of two planes of equal size: the mean index over blocks of 8 by 8
+    /// pixels side by side, those at the right and lower edge being smaller where the picture is. 1
+    /// for equal planes, lower the less alike they are.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "pixel counts stay far below 2^52"
+    )]
     pub(super) fn similarity(&self, other: &Self) -> f64 {
-        if self.width != other.width || self.samples.len() != other.samples.len() || self.samples.is_empty() {
+        if self.width != other.width
+            || self.samples.len() != other.samples.len()
+            || self.samples.is_empty()
+        {
             return 0.0;
         }
 

@@ -1,5 +1,5 @@
-//! Reads uploaded objects back: everything is hashed, and what holds samples is kept in the directory of the task to be
-//! looked into.
+//! Reads uploaded objects back: everything is hashed, and what holds samples is kept in the
+//! directory of the task to be looked into.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,15 +63,18 @@ pub(in crate::pipeline::encode) struct Readback<'a> {
 }
 
 impl Readback<'_> {
-    /// Reads every object back and compares it with what was uploaded: only bytes that were seen in the bucket are
-    /// `done`. The segments that `kept` names are kept as files, with the init segments of their renditions.
+    /// Reads every object back and compares it with what was uploaded: only bytes that were seen in
+    /// the bucket are `done`. The segments that `kept` names are kept as files, with the init
+    /// segments of their renditions.
     pub(in crate::pipeline::encode) async fn verify_objects(
         &self,
         objects: Vec<UploadedObject>,
         kept: &BTreeMap<RenditionName, Vec<u32>>,
     ) -> Result<(), Failure> {
-        // Boxed and made one by one: a read takes kilobytes, and long audio has thousands of objects.
-        let reads = futures::stream::iter(objects).map(|object| self.verify_object(object, kept).boxed());
+        // Boxed and made one by one: a read takes kilobytes, and long audio has thousands of
+        // objects.
+        let reads =
+            futures::stream::iter(objects).map(|object| self.verify_object(object, kept).boxed());
         let mut reads = reads.buffer_unordered(MAX_PARALLEL_READS);
         while let Some(read) = reads.next().await {
             read?;
@@ -86,7 +89,9 @@ impl Readback<'_> {
     ) -> Result<(), Failure> {
         let file = match &object.content {
             ObjectContent::Init(name) if kept.contains_key(name) => Some(kept_file(name, None)),
-            ObjectContent::Segment(name, n) if kept.get(name).is_some_and(|numbers| numbers.contains(n)) => {
+            ObjectContent::Segment(name, n)
+                if kept.get(name).is_some_and(|numbers| numbers.contains(n)) =>
+            {
                 Some(kept_file(name, Some(*n)))
             }
             _ => None,
@@ -126,9 +131,13 @@ impl Readback<'_> {
         Ok(Digest::of(bytes))
     }
 
-    /// Joins the init segment and some segments of a rendition, which were kept, into one file, and returns its name.
-    /// The files of the segments are removed.
-    pub(super) async fn join_segments(&self, name: &RenditionName, segments: &[u32]) -> Result<String, Failure> {
+    /// Joins the init segment and some segments of a rendition, which were kept, into one file, and
+    /// returns its name. The files of the segments are removed.
+    pub(super) async fn join_segments(
+        &self,
+        name: &RenditionName,
+        segments: &[u32],
+    ) -> Result<String, Failure> {
         let first = segments.first().copied().unwrap_or_default();
         let joined = format!("{name}/read-{first}.mp4");
         let path = self.task_dir.join(&joined);
@@ -172,7 +181,8 @@ impl Readback<'_> {
         let argv = reference::look(excerpts);
         let ticks = watch::Sender::new(Tick::default());
         let seen_ticks = ticks.subscribe();
-        let work = move || seen_ticks.borrow().frames + seen_ticks.borrow().out_time.as_micros() as u64;
+        let work =
+            move || seen_ticks.borrow().frames + seen_ticks.borrow().out_time.as_micros() as u64;
         let stop = CancellationToken::new();
         let run = ffmpeg::run(Run {
             tool: self.tool,
@@ -197,11 +207,13 @@ impl Readback<'_> {
             return Err(Failure::from_code(Code::DiskFull));
         }
         let text = "What was written does not decode when it is read back.";
-        Err(Failure::new(Code::VerificationFailed, text).with_evidence(RunEvidence {
-            argv,
-            stderr: exit.stderr_tail,
-            probe: None,
-        }))
+        Err(
+            Failure::new(Code::VerificationFailed, text).with_evidence(RunEvidence {
+                argv,
+                stderr: exit.stderr_tail,
+                probe: None,
+            }),
+        )
     }
 }
 

@@ -20,8 +20,12 @@ pub(in crate::pipeline::encode) struct VideoSamples<'a> {
 impl<'a> VideoSamples<'a> {
     /// Selects the pictures of `chunk` that are compared, of each rung.
     pub(in crate::pipeline::encode) fn select(plan: &'a Planned, chunk: u32) -> Self {
-        let rungs = plan.videos().map(|rung| (rung, reference::frames(plan, rung, chunk)));
-        Self { rungs: rungs.collect() }
+        let rungs = plan
+            .videos()
+            .map(|rung| (rung, reference::frames(plan, rung, chunk)));
+        Self {
+            rungs: rungs.collect(),
+        }
     }
 
     /// The segments they lie in, which must be kept when they are read back.
@@ -35,7 +39,10 @@ impl<'a> VideoSamples<'a> {
     }
 
     /// Decodes the pictures and compares each with the frame its encoder was given.
-    pub(in crate::pipeline::encode) async fn compare(&self, readback: &Readback<'_>) -> Result<Vec<Evidence>, Failure> {
+    pub(in crate::pipeline::encode) async fn compare(
+        &self,
+        readback: &Readback<'_>,
+    ) -> Result<Vec<Evidence>, Failure> {
         let mut excerpts = Vec::new();
         for (rung, samples) in &self.rungs {
             for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
@@ -62,23 +69,34 @@ fn decoded_file(rung: &VideoRendition, segment: u32) -> String {
     format!("{}/made-{segment}.gray", rung.name)
 }
 
-async fn compare_rung(readback: &Readback<'_>, rung: &VideoRendition, samples: &[Sample]) -> Result<Evidence, Failure> {
+async fn compare_rung(
+    readback: &Readback<'_>,
+    rung: &VideoRendition,
+    samples: &[Sample],
+) -> Result<Evidence, Failure> {
     let reference = readback
         .read_file(&format!("{}/{}", rung.name, reference::REFERENCE))
         .await?;
 
     let mut made = Vec::new();
     for of_segment in samples.chunk_by(|a, b| a.segment == b.segment) {
-        made.extend(readback.read_file(&decoded_file(rung, of_segment[0].segment)).await?);
+        made.extend(
+            readback
+                .read_file(&decoded_file(rung, of_segment[0].segment))
+                .await?,
+        );
     }
 
     // Millions of pixels: not a matter for the threads that keep the connections alive.
     let (rung, samples) = (rung.clone(), samples.to_vec());
-    let compared = tokio::task::spawn_blocking(move || compare_frames(&rung, &samples, &made, &reference)).await;
+    let compared =
+        tokio::task::spawn_blocking(move || compare_frames(&rung, &samples, &made, &reference))
+            .await;
     compared.unwrap_or_else(|error| Err(Failure::new(Code::VerificationFailed, error.to_string())))
 }
 
-/// Compares the frames that were decoded with those the encoder was given. All are raw luma, one after the other.
+/// Compares the frames that were decoded with those the encoder was given. All are raw luma, one
+/// after the other.
 fn compare_frames(
     rung: &VideoRendition,
     samples: &[Sample],
@@ -107,16 +125,21 @@ fn compare_frames(
             Plane::of_bytes(width, bytes)
         }
     };
-    let pairs = made.chunks(picture.max(1)).zip(reference.chunks(picture.max(1)));
-    let pictures = samples.iter().zip(pairs).map(|(sample, (made, reference))| {
-        let (made, reference) = (plane(made), plane(reference));
-        PictureSample {
-            frame: sample.frame,
-            ssim: rounded(made.similarity(&reference), 5),
-            luma: rounded(made.mean(), 2),
-            source_luma: rounded(reference.mean(), 2),
-        }
-    });
+    let pairs = made
+        .chunks(picture.max(1))
+        .zip(reference.chunks(picture.max(1)));
+    let pictures = samples
+        .iter()
+        .zip(pairs)
+        .map(|(sample, (made, reference))| {
+            let (made, reference) = (plane(made), plane(reference));
+            PictureSample {
+                frame: sample.frame,
+                ssim: rounded(made.similarity(&reference), 5),
+                luma: rounded(made.mean(), 2),
+                source_luma: rounded(reference.mean(), 2),
+            }
+        });
     Ok(Evidence {
         name: rung.name.clone(),
         pictures: pictures.collect(),

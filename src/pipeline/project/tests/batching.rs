@@ -9,7 +9,10 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::runtime::Runtime;
 
-use super::facts::{accepted, accepted_with, cancel, canceled, completed, failed, planned, playable, pruned, verdict};
+use super::facts::{
+    accepted, accepted_with, cancel, canceled, completed, failed, planned, playable, pruned,
+    verdict,
+};
 use super::tables::{Rows, Tables};
 use crate::pipeline::project::batch;
 use crate::pipeline::project::entry::Entry;
@@ -17,10 +20,13 @@ use crate::pipeline::project::fold::Fold;
 use crate::pipeline::project::references::References;
 use crate::pipeline::project::rows;
 
-/// Five jobs of two files, each fact at most once. Half of the logs have the facts of a job in order, jobs interleaved; the
-/// other half have them in any order, even those in which no honest log has them.
+/// Five jobs of two files, each fact at most once. Half of the logs have the facts of a job in
+/// order, jobs interleaved; the other half have them in any order, even those in which no honest
+/// log has them.
 fn log() -> impl Strategy<Value = Vec<StoredMessage>> {
-    let facts: Vec<(usize, usize)> = (0..5).flat_map(|job| (0..7).map(move |kind| (job, kind))).collect();
+    let facts: Vec<(usize, usize)> = (0..5)
+        .flat_map(|job| (0..7).map(move |kind| (job, kind)))
+        .collect();
     let times = proptest::collection::vec(1_u32..1000, facts.len());
     let chosen = proptest::sample::subsequence(facts, 4..=35);
 
@@ -97,21 +103,33 @@ async fn one_by_one(tables: &Tables, log: &[StoredMessage]) -> Rows {
 }
 
 async fn rebuilt(tables: &Tables, log: &[StoredMessage]) -> Rows {
-    let entries: Vec<Entry> = log.iter().map(|message| Entry::read(message).unwrap()).collect();
+    let entries: Vec<Entry> = log
+        .iter()
+        .map(|message| Entry::read(message).unwrap())
+        .collect();
 
     // As `rebuild` does it, without a log to read.
     let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
-    let refused = batch::attempt(&transaction, references, &Fold::of(&entries, &BTreeSet::new()))
-        .await
-        .unwrap();
+    let refused = batch::attempt(
+        &transaction,
+        references,
+        &Fold::of(&entries, &BTreeSet::new()),
+    )
+    .await
+    .unwrap();
     assert_eq!(refused, None);
     transaction.commit().await.unwrap();
     tables.rows().await
 }
 
-async fn holds(tables: &Tables, log: &[StoredMessage], cuts: &[Index], again: &[Index]) -> Result<(), TestCaseError> {
+async fn holds(
+    tables: &Tables,
+    log: &[StoredMessage],
+    cuts: &[Index],
+    again: &[Index],
+) -> Result<(), TestCaseError> {
     let expected = one_by_one(tables, log).await;
 
     emptied(tables).await;
@@ -132,9 +150,17 @@ async fn holds(tables: &Tables, log: &[StoredMessage], cuts: &[Index], again: &[
         );
     }
 
-    prop_assert_eq!(&rebuilt(tables, log).await, &expected, "rebuilt over what is there");
+    prop_assert_eq!(
+        &rebuilt(tables, log).await,
+        &expected,
+        "rebuilt over what is there"
+    );
     emptied(tables).await;
-    prop_assert_eq!(&rebuilt(tables, log).await, &expected, "rebuilt on emptied tables");
+    prop_assert_eq!(
+        &rebuilt(tables, log).await,
+        &expected,
+        "rebuilt on emptied tables"
+    );
     Ok(())
 }
 

@@ -25,9 +25,16 @@ async fn only_one_of_two_projectors_moves_it() {
         checkpoint::put(&tables.db, &start).await.unwrap();
         assert!(checkpoint::advance(&tables.db, &start, &one).await.unwrap());
         assert!(!checkpoint::advance(&tables.db, &start, &two).await.unwrap());
-        assert_eq!(checkpoint::read(&tables.db).await.unwrap(), Some(one.clone()));
+        assert_eq!(
+            checkpoint::read(&tables.db).await.unwrap(),
+            Some(one.clone())
+        );
         let of_another_stream = Checkpoint::start(time(99)).after(&accepted(1, "j", "f"));
-        assert!(!checkpoint::advance(&tables.db, &of_another_stream, &two).await.unwrap());
+        assert!(
+            !checkpoint::advance(&tables.db, &of_another_stream, &two)
+                .await
+                .unwrap()
+        );
 
         checkpoint::put(&tables.db, &start).await.unwrap();
         assert_eq!(
@@ -52,7 +59,9 @@ async fn a_second_projector_waits_for_the_first_and_then_loses() {
             let (start, to) = (start.clone(), to.clone());
             tokio::spawn(async move {
                 let transaction = migration::begin(&second, Purpose::Write).await.unwrap();
-                checkpoint::advance(&transaction, &start, &to).await.unwrap()
+                checkpoint::advance(&transaction, &start, &to)
+                    .await
+                    .unwrap()
             })
         };
 
@@ -66,7 +75,12 @@ async fn a_second_projector_waits_for_the_first_and_then_loses() {
 #[tokio::test]
 async fn a_projector_that_falls_silent_in_its_transaction_keeps_the_tables_for_a_minute_at_most() {
     let tables = Tables::postgres().await;
-    let ask = || Statement::from_string(DatabaseBackend::Postgres, "SHOW idle_in_transaction_session_timeout");
+    let ask = || {
+        Statement::from_string(
+            DatabaseBackend::Postgres,
+            "SHOW idle_in_transaction_session_timeout",
+        )
+    };
     let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     let row = transaction.query_one_raw(ask()).await.unwrap().unwrap();
     assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "1min");

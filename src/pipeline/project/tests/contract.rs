@@ -4,7 +4,8 @@ use entity::{files, transcoding_jobs};
 use serde_json::json;
 
 use super::facts::{
-    accepted, accepted_with, cancel, canceled, completed, failed, planned, playable, pruned, row_time, verdict,
+    accepted, accepted_with, cancel, canceled, completed, failed, planned, playable, pruned,
+    row_time, verdict,
 };
 use super::tables::{Rows, Tables};
 use crate::pipeline::project::progress;
@@ -121,7 +122,10 @@ async fn a_job_that_fails_or_is_canceled_clears_its_url_and_never_those_of_the_f
         let mut rows = tables.rows().await;
         let job = rows.jobs.remove(1);
         assert_eq!(job.status.as_deref(), Some("failed"));
-        assert_eq!(job.error_message.as_deref(), Some("truncated_upload: It ends early."));
+        assert_eq!(
+            job.error_message.as_deref(),
+            Some("truncated_upload: It ends early.")
+        );
         assert_eq!(
             (job.progress, job.manifest_url, job.completed_at),
             (Some(37), None, row_time(6))
@@ -148,10 +152,18 @@ async fn a_job_that_fails_or_is_canceled_clears_its_url_and_never_those_of_the_f
         let job = rows.jobs.remove(2);
         assert_eq!(job.status.as_deref(), Some("canceled"));
         assert_eq!(
-            (job.progress, job.manifest_url, job.error_message, job.completed_at),
+            (
+                job.progress,
+                job.manifest_url,
+                job.error_message,
+                job.completed_at
+            ),
             (Some(12), None, None, row_time(10))
         );
-        assert_eq!(rows.files[0].transcoding_status.as_deref(), Some("canceled"));
+        assert_eq!(
+            rows.files[0].transcoding_status.as_deref(),
+            Some("canceled")
+        );
         assert_eq!(rows.files[0].hls_manifest_url, done.hls_manifest_url);
         assert_eq!(rows.files[0].thumbnail_url, done.thumbnail_url);
     }
@@ -181,7 +193,11 @@ async fn rows_that_an_api_made_keep_what_is_not_ours() {
             fact_seq: Some(1),
             ..before
         };
-        assert_eq!(rows.files, [file.clone()], "a later updated_at of the API stays, too");
+        assert_eq!(
+            rows.files,
+            [file.clone()],
+            "a later updated_at of the API stays, too"
+        );
 
         tables.apply(&[planned(2, "j", "f")]).await;
         file.transcoding_status = Some("processing".to_owned());
@@ -199,7 +215,9 @@ async fn rows_that_an_api_made_keep_what_is_not_ours() {
 #[tokio::test]
 async fn a_file_follows_only_its_newest_job() {
     for tables in Tables::both().await {
-        tables.apply(&[accepted(1, "old", "f"), planned(2, "old", "f")]).await;
+        tables
+            .apply(&[accepted(1, "old", "f"), planned(2, "old", "f")])
+            .await;
         tables.apply(&[accepted(3, "new", "f")]).await;
         tables.apply(&[completed(4, "old", "f", true)]).await;
         let rows = tables.rows().await;
@@ -222,7 +240,9 @@ async fn a_file_follows_only_its_newest_job() {
 #[tokio::test]
 async fn what_comes_after_the_end_changes_nothing() {
     for tables in Tables::both().await {
-        tables.apply(&[accepted(1, "j", "f"), canceled(2, "j", "f")]).await;
+        tables
+            .apply(&[accepted(1, "j", "f"), canceled(2, "j", "f")])
+            .await;
         let before = tables.rows().await;
         tables.apply(&[planned(3, "j", "f")]).await;
         tables.apply(&[playable(4, "j", "f")]).await;
@@ -252,7 +272,11 @@ async fn what_is_in_the_tables_already_changes_nothing() {
 #[tokio::test]
 async fn facts_of_a_job_that_nobody_accepted_change_nothing() {
     for tables in Tables::both().await {
-        let messages = [planned(1, "j", "f"), completed(2, "j", "f", false), pruned(3, "j", "f")];
+        let messages = [
+            planned(1, "j", "f"),
+            completed(2, "j", "f", false),
+            pruned(3, "j", "f"),
+        ];
         assert!(tables.apply(&messages).await.is_empty());
         let rows = tables.rows().await;
         assert!(rows.files.is_empty() && rows.jobs.is_empty());
@@ -290,7 +314,10 @@ async fn a_missing_size_and_type_are_filled_by_planned_within_one_batch_too() {
             .apply(&[accepted_with(1, "j", "f", &unknown), planned(2, "j", "f")])
             .await;
         let file = tables.rows().await.files.remove(0);
-        assert_eq!((file.size, file.mime_type.as_str()), (2000, "video/quicktime"));
+        assert_eq!(
+            (file.size, file.mime_type.as_str()),
+            (2000, "video/quicktime")
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! The counts beside the checkpoint: each job once, whatever restarts, and whatever the log forgets.
+//! The counts beside the checkpoint: each job once, whatever restarts, and whatever the log
+//! forgets.
 
 use jetstream::Log;
 use jetstream::testing::{Server, publish};
@@ -23,10 +24,16 @@ async fn counted(tables: &Tables) -> Tally {
 
 /// Runs a projector until the tables hold the fact at `seq`.
 async fn project(tables: &Tables, log: &Log, seq: u64) {
-    let projector = Projector::new(migration::connect(&tables.url).await.unwrap().into(), log.clone());
+    let projector = Projector::new(
+        migration::connect(&tables.url).await.unwrap().into(),
+        log.clone(),
+    );
     let (mut position, stop) = (projector.position(), CancellationToken::new());
     let running = tokio::spawn(projector.run(stop.clone()));
-    position.wait_for(|at| at.seq == seq && at.following).await.unwrap();
+    position
+        .wait_for(|at| at.seq == seq && at.following)
+        .await
+        .unwrap();
     stop.cancel();
     running.await.unwrap();
 }
@@ -54,14 +61,24 @@ async fn every_job_counts_once_over_restarts_and_rebuilds() {
         project(&tables, &log, seq).await;
         assert_eq!(counted(&tables).await, FIRST);
         rebuild(&tables.db.clone().into(), &log).await.unwrap();
-        assert_eq!(counted(&tables).await, FIRST, "a rebuild counts nothing twice");
+        assert_eq!(
+            counted(&tables).await,
+            FIRST,
+            "a rebuild counts nothing twice"
+        );
     }
 
     let tables = Tables::sqlite().await;
     project(&tables, &log, seq).await;
     let seq = publish(&log, &[canceled(0, "c", "h")]).await;
     project(&tables, &log, seq).await;
-    assert_eq!(counted(&tables).await, Tally { canceled: 1, ..FIRST });
+    assert_eq!(
+        counted(&tables).await,
+        Tally {
+            canceled: 1,
+            ..FIRST
+        }
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,5 +114,11 @@ async fn another_log_lowers_no_count() {
     let (_other, log) = Server::start().await;
     let seq = publish(&log, &[accepted(0, "x", "f"), canceled(0, "x", "f")]).await;
     project(&tables, &log, seq).await;
-    assert_eq!(counted(&tables).await, Tally { canceled: 1, ..FIRST });
+    assert_eq!(
+        counted(&tables).await,
+        Tally {
+            canceled: 1,
+            ..FIRST
+        }
+    );
 }

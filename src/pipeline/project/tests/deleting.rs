@@ -1,4 +1,5 @@
-//! Deleted files: a live projector leaves their rows as they are, and a rebuild does not bring them back.
+//! Deleted files: a live projector leaves their rows as they are, and a rebuild does not bring them
+//! back.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,8 @@ use streams::{EventOrder, subject, topology};
 use tokio::runtime::Runtime;
 
 use super::facts::{
-    accepted_of, accepted_too_late, accepted_with, cancel, canceled, completed, deleted, planned, pruned, verdict,
+    accepted_of, accepted_too_late, accepted_with, cancel, canceled, completed, deleted, planned,
+    pruned, verdict,
 };
 use super::tables::{Rows, Tables};
 use crate::pipeline::project::entry::Entry;
@@ -86,7 +88,8 @@ async fn a_rebuild_on_emptied_tables_does_not_bring_a_deleted_file_back() {
         let nothing = rebuilt(&tables, &life(), &[("f", 11)]).await;
         assert!(nothing.files.is_empty() && nothing.jobs.is_empty());
 
-        // Not even one whose row went by its age before, nor one whose deletion is not carried out yet.
+        // Not even one whose row went by its age before, nor one whose deletion is not carried out
+        // yet.
         for end in [&[pruned(4, "j", "f")][..], &[]] {
             let log = [&life()[..3], end].concat();
             let nothing = rebuilt(&tables, &log, &[("f", 11)]).await;
@@ -94,7 +97,10 @@ async fn a_rebuild_on_emptied_tables_does_not_bring_a_deleted_file_back() {
         }
 
         assert_eq!(
-            rebuilt(&tables, &life()[..3], &[("f", 9)]).await.files.len(),
+            rebuilt(&tables, &life()[..3], &[("f", 9)])
+                .await
+                .files
+                .len(),
             1,
             "uploaded after it"
         );
@@ -123,7 +129,11 @@ async fn a_file_that_lives_again_is_inserted_and_followed_again() {
         let again = json!({"name": "again.mp4"});
         let mut next = accepted_with(5, "k", "f", &again);
         next.payload = accepted_of(5, "k", "f", 12).payload;
-        let log = [life(), vec![next, planned(6, "k", "f"), completed(7, "k", "f", false)]].concat();
+        let log = [
+            life(),
+            vec![next, planned(6, "k", "f"), completed(7, "k", "f", false)],
+        ]
+        .concat();
 
         for message in &log {
             tables.apply(std::slice::from_ref(message)).await;
@@ -139,7 +149,10 @@ async fn a_file_that_lives_again_is_inserted_and_followed_again() {
         emptied(&tables).await;
         let rows = rebuilt(&tables, &log, &[("f", 11)]).await;
         assert_eq!(rows.jobs, live.jobs);
-        assert_eq!(rows.files[0].transcoding_status.as_deref(), Some("completed"));
+        assert_eq!(
+            rows.files[0].transcoding_status.as_deref(),
+            Some("completed")
+        );
         assert_eq!(
             rows.files[0].created_at,
             super::facts::row_time(5),
@@ -217,9 +230,12 @@ async fn bury(log: &Log, file: &str, upload_seq: u64) {
     .unwrap();
 }
 
-/// Three jobs of one file, each fact in its order, jobs interleaved. The first two were uploaded before the file was deleted.
+/// Three jobs of one file, each fact in its order, jobs interleaved. The first two were uploaded
+/// before the file was deleted.
 fn lives() -> impl Strategy<Value = Vec<StoredMessage>> {
-    let facts: Vec<(usize, usize)> = (0..3).flat_map(|job| (0..4).map(move |kind| (job, kind))).collect();
+    let facts: Vec<(usize, usize)> = (0..3)
+        .flat_map(|job| (0..4).map(move |kind| (job, kind)))
+        .collect();
     let times = proptest::collection::vec(1_u32..1000, facts.len());
     let chosen = proptest::sample::subsequence(facts, 1..=12);
 
@@ -275,7 +291,11 @@ async fn holds(tables: &Tables, log: &[StoredMessage], cut: Index) -> Result<(),
     let expected = unguarded(tables.rows().await);
     emptied(tables).await;
     let rows = unguarded(rebuilt(tables, log, &[("f", 12)]).await);
-    prop_assert_eq!(rows, expected, "a rebuild is as if deleted jobs had never been");
+    prop_assert_eq!(
+        rows,
+        expected,
+        "a rebuild is as if deleted jobs had never been"
+    );
     Ok(())
 }
 

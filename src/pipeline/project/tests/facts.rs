@@ -6,7 +6,8 @@ use jetstream::StoredMessage;
 use serde_json::{Value, json};
 use streams::{FactKind, subject};
 
-/// When the server of these tests stored sequence `seq`: one message a second, with digits below a microsecond.
+/// When the server of these tests stored sequence `seq`: one message a second, with digits below a
+/// microsecond.
 pub(super) fn time(seq: u64) -> DateTime<Utc> {
     let start: DateTime<Utc> = "2026-11-22T10:00:00.123456789Z".parse().unwrap();
     start + TimeDelta::seconds(i64::try_from(seq).unwrap())
@@ -19,7 +20,13 @@ pub(super) fn row_time(seq: u64) -> Option<NaiveDateTime> {
 }
 
 /// A fact of `job` about `file`, with these fields beside the common ones.
-pub(super) fn fact(seq: u64, job: &str, file: &str, kind: FactKind, fields: &Value) -> StoredMessage {
+pub(super) fn fact(
+    seq: u64,
+    job: &str,
+    file: &str,
+    kind: FactKind,
+    fields: &Value,
+) -> StoredMessage {
     let mut body = json!({"v": 1, "job_id": job, "file_id": file, "at": "2020-01-01T00:00:00Z"});
     for (name, value) in fields.as_object().unwrap() {
         body[name] = value.clone();
@@ -96,7 +103,12 @@ pub(super) fn failed(seq: u64, job: &str, file: &str) -> StoredMessage {
 }
 
 pub(super) fn canceled(seq: u64, job: &str, file: &str) -> StoredMessage {
-    ended(seq, job, file, &json!({"outcome": "canceled", "progress": 12}))
+    ended(
+        seq,
+        job,
+        file,
+        &json!({"outcome": "canceled", "progress": 12}),
+    )
 }
 
 fn ended(seq: u64, job: &str, file: &str, given: &Value) -> StoredMessage {
@@ -111,7 +123,13 @@ fn ended(seq: u64, job: &str, file: &str, given: &Value) -> StoredMessage {
 }
 
 pub(super) fn cancel(seq: u64, job: &str, file: &str) -> StoredMessage {
-    fact(seq, job, file, FactKind::Cancel, &json!({"by": "ana", "reason": "no"}))
+    fact(
+        seq,
+        job,
+        file,
+        FactKind::Cancel,
+        &json!({"by": "ana", "reason": "no"}),
+    )
 }
 
 pub(super) fn verdict(seq: u64, job: &str, file: &str) -> StoredMessage {

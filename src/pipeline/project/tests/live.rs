@@ -49,9 +49,16 @@ impl Running {
 
 /// `n` jobs, interleaved: three facts each, then an end for all and pruning for some.
 fn many(n: usize) -> Vec<StoredMessage> {
-    let names: Vec<(String, String)> = (0..n).map(|i| (format!("j{i}"), format!("f{}", i / 2))).collect();
-    let each = |fact: fn(u64, &str, &str) -> StoredMessage| names.iter().map(move |(job, file)| fact(0, job, file));
-    let mut facts: Vec<StoredMessage> = each(accepted).chain(each(planned)).chain(each(playable)).collect();
+    let names: Vec<(String, String)> = (0..n)
+        .map(|i| (format!("j{i}"), format!("f{}", i / 2)))
+        .collect();
+    let each = |fact: fn(u64, &str, &str) -> StoredMessage| {
+        names.iter().map(move |(job, file)| fact(0, job, file))
+    };
+    let mut facts: Vec<StoredMessage> = each(accepted)
+        .chain(each(planned))
+        .chain(each(playable))
+        .collect();
 
     for (i, (job, file)) in names.iter().enumerate() {
         facts.push(if i % 3 == 0 {
@@ -87,7 +94,10 @@ async fn facts_reach_the_tables_and_a_restart_goes_on_from_the_checkpoint() {
         projector.reaches(|at| at.following).await;
         let seq = publish(&log, &[accepted(0, "j", "f"), planned(0, "j", "f")]).await;
         projector.reaches(|at| at.seq == seq && at.lag == 0).await;
-        assert_eq!(tables.rows().await.jobs[0].status.as_deref(), Some("processing"));
+        assert_eq!(
+            tables.rows().await.jobs[0].status.as_deref(),
+            Some("processing")
+        );
         projector.stop().await;
 
         // What only a replay of the first facts would undo.
@@ -128,7 +138,10 @@ async fn two_projectors_and_a_rebuild_come_to_the_same_rows() {
     assert!(tables.rows().await == rows, "rebuilt over what is there");
     let other = Tables::sqlite().await;
     rebuild(&other.db.clone().into(), &log).await.unwrap();
-    assert!(other.rows().await == rows, "rebuilt on empty tables of another kind");
+    assert!(
+        other.rows().await == rows,
+        "rebuilt on empty tables of another kind"
+    );
 
     // The rebuild beside them is no trouble to live projectors.
     let seq = publish(&log, &[accepted(0, "later", "f0")]).await;
@@ -153,11 +166,18 @@ async fn a_log_that_lost_its_tail_is_noticed_and_the_tables_are_rebuilt() {
     server.back_up();
     server.resume();
     let log = server.connect().await;
-    let lost = publish(&log, &[completed(0, "kept", "f", false), accepted(0, "lost", "g")]).await;
+    let lost = publish(
+        &log,
+        &[completed(0, "kept", "f", false), accepted(0, "lost", "g")],
+    )
+    .await;
 
     let mut projector = Running::start(&tables.url, &log).await;
     projector.reaches(|at| at.seq == lost).await;
-    assert_eq!(tables.rows().await.jobs[0].status.as_deref(), Some("completed"));
+    assert_eq!(
+        tables.rows().await.jobs[0].status.as_deref(),
+        Some("completed")
+    );
 
     // The server comes back with an older store, and gives the same sequences to other facts.
     server.stop();
@@ -184,7 +204,10 @@ async fn a_log_that_lost_its_tail_is_noticed_and_the_tables_are_rebuilt() {
         Some("processing"),
         "not held back by guards of the lost log"
     );
-    assert_eq!(rows.files[1].transcoding_status.as_deref(), Some("processing"));
+    assert_eq!(
+        rows.files[1].transcoding_status.as_deref(),
+        Some("processing")
+    );
     projector.stop().await;
 }
 
@@ -196,7 +219,11 @@ async fn a_refused_fact_becomes_a_dead_letter_and_the_rest_goes_on() {
     projector.reaches(|at| at.following).await;
 
     let long = json!({"name": "x".repeat(300)});
-    let bad = publish(&log, &[accepted(0, "a", "f"), accepted_with(0, "b", "g", &long)]).await;
+    let bad = publish(
+        &log,
+        &[accepted(0, "a", "f"), accepted_with(0, "b", "g", &long)],
+    )
+    .await;
     let seq = publish(&log, &[accepted(0, "c", "h")]).await;
     projector.reaches(|at| at.seq == seq).await;
     assert_eq!(tables.rows().await.jobs.len(), 2);
@@ -205,12 +232,24 @@ async fn a_refused_fact_becomes_a_dead_letter_and_the_rest_goes_on() {
         .last("HLS_DEAD", &subject::dead_message("project", bad))
         .await
         .unwrap();
-    assert_eq!(letter.header("Fluxhls-Origin-Seq"), Some(bad.to_string().as_str()));
-    assert!(letter.header("Fluxhls-Reason").unwrap().contains("value too long"));
+    assert_eq!(
+        letter.header("Fluxhls-Origin-Seq"),
+        Some(bad.to_string().as_str())
+    );
+    assert!(
+        letter
+            .header("Fluxhls-Reason")
+            .unwrap()
+            .contains("value too long")
+    );
     assert_eq!(letter.payload, accepted_with(0, "b", "g", &long).payload);
 
     let rebuilt = rebuild(&tables.db.clone().into(), &log).await.unwrap();
-    assert_eq!((rebuilt.facts, rebuilt.dead), (3, 1), "a rebuild finds the same one");
+    assert_eq!(
+        (rebuilt.facts, rebuilt.dead),
+        (3, 1),
+        "a rebuild finds the same one"
+    );
     assert_eq!(tables.rows().await.jobs.len(), 2);
     projector.stop().await;
 }
@@ -232,7 +271,9 @@ async fn a_fact_of_a_newer_release_is_waited_for_and_neither_skipped_nor_buried(
         projector.reaches(|at| at.following).await;
         let known = publish(&log, &[accepted(0, "j", "f"), planned(0, "j", "f")]).await;
         publish(&log, &[newer.clone(), accepted(0, "behind", "g")]).await;
-        projector.reaches(|at| !at.following && at.seq == known).await;
+        projector
+            .reaches(|at| !at.following && at.seq == known)
+            .await;
 
         let named = log.newer().recent();
         assert!(
@@ -243,9 +284,15 @@ async fn a_fact_of_a_newer_release_is_waited_for_and_neither_skipped_nor_buried(
         assert_eq!(rows.jobs.len(), 1, "what is behind it waits");
         assert_eq!(log.subjects("HLS_DEAD", "hls.v1.dead.>").await.len(), 0);
 
-        let rebuilt = rebuild(&tables.db.clone().into(), &log).await.unwrap_err().to_string();
+        let rebuilt = rebuild(&tables.db.clone().into(), &log)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(rebuilt.contains("needs a newer fluxhls"), "{rebuilt}");
-        assert!(tables.rows().await == rows, "a rebuild leaves the tables as they were");
+        assert!(
+            tables.rows().await == rows,
+            "a rebuild leaves the tables as they were"
+        );
         projector.stop().await;
     }
 }
@@ -257,10 +304,14 @@ async fn a_database_in_trouble_is_waited_for_and_no_fact_is_skipped() {
     let mut projector = Running::start(&tables.url, &log).await;
     projector.reaches(|at| at.following).await;
 
-    tables.run("ALTER TABLE transcoding_jobs RENAME TO away").await;
+    tables
+        .run("ALTER TABLE transcoding_jobs RENAME TO away")
+        .await;
     let seq = publish(&log, &[accepted(0, "j", "f")]).await;
     projector.reaches(|at| !at.following).await;
-    tables.run("ALTER TABLE away RENAME TO transcoding_jobs").await;
+    tables
+        .run("ALTER TABLE away RENAME TO transcoding_jobs")
+        .await;
     projector.reaches(|at| at.seq == seq && at.following).await;
 
     assert_eq!(tables.rows().await.jobs.len(), 1);
@@ -280,7 +331,10 @@ async fn a_server_that_restarts_is_waited_for() {
     let writer = server.connect().await;
     let seq = publish(&writer, &[completed(0, "j", "f", false)]).await;
     projector.reaches(|at| at.seq == seq).await;
-    assert_eq!(tables.rows().await.jobs[0].status.as_deref(), Some("completed"));
+    assert_eq!(
+        tables.rows().await.jobs[0].status.as_deref(),
+        Some("completed")
+    );
     projector.stop().await;
 }
 
@@ -288,8 +342,13 @@ async fn a_server_that_restarts_is_waited_for() {
 async fn progress_messages_raise_the_percentage() {
     let (_server, log) = Server::start().await;
     let tables = Tables::sqlite().await;
-    tables.apply(&[accepted(1, "j", "f"), planned(2, "j", "f")]).await;
-    let following = tokio::spawn(progress::follow(tables.db.clone().into(), log.nats().clone()));
+    tables
+        .apply(&[accepted(1, "j", "f"), planned(2, "j", "f")])
+        .await;
+    let following = tokio::spawn(progress::follow(
+        tables.db.clone().into(),
+        log.nats().clone(),
+    ));
 
     let body = json!({"job_id": "j", "file_id": "f", "task": "v0", "task_progress": 0.5, "job_progress": 0.42,
                       "speed": 1.0, "eta_seconds": 3.0});
@@ -307,6 +366,8 @@ async fn progress_messages_raise_the_percentage() {
             rounds.tick().await;
         }
     };
-    timeout(PATIENCE, seen).await.expect("the percentage did not rise");
+    timeout(PATIENCE, seen)
+        .await
+        .expect("the percentage did not rise");
     following.abort();
 }

@@ -45,27 +45,45 @@ async fn jobs_are_listed_by_age_status_and_file() {
             limit: Some(1),
             ..Filter::default()
         };
-        assert_eq!(ids(&jobs::list(&tables.db, &completed).await.unwrap()), ["e"]);
+        assert_eq!(
+            ids(&jobs::list(&tables.db, &completed).await.unwrap()),
+            ["e"]
+        );
         let of_file = Filter {
             file_id: Some("f".parse().unwrap()),
             ..Filter::default()
         };
-        assert_eq!(ids(&jobs::list(&tables.db, &of_file).await.unwrap()), ["c", "a"]);
+        assert_eq!(
+            ids(&jobs::list(&tables.db, &of_file).await.unwrap()),
+            ["c", "a"]
+        );
 
         assert_eq!(ids(&jobs::active(&tables.db, None).await.unwrap()), ["d"]);
-        assert_eq!(ids(&jobs::history(&tables.db, 2).await.unwrap()), ["c", "e"]);
+        assert_eq!(
+            ids(&jobs::history(&tables.db, 2).await.unwrap()),
+            ["c", "e"]
+        );
     }
 }
 
 #[tokio::test]
 async fn one_job_is_shown_with_the_name_of_its_file_and_times_in_utc() {
     for tables in filled().await {
-        let job = jobs::show(&tables.db, &"b".parse().unwrap()).await.unwrap().unwrap();
+        let job = jobs::show(&tables.db, &"b".parse().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(job.file_name.as_deref(), Some("b.mov"));
-        assert_eq!(job.error_message.as_deref(), Some("truncated_upload: It ends early."));
+        assert_eq!(
+            job.error_message.as_deref(),
+            Some("truncated_upload: It ends early.")
+        );
         let json = serde_json::to_value(&job).unwrap();
         assert_eq!(json["created_at"], "2026-11-22T10:00:02.123456Z");
-        assert_eq!(jobs::show(&tables.db, &"x".parse().unwrap()).await.unwrap(), None);
+        assert_eq!(
+            jobs::show(&tables.db, &"x".parse().unwrap()).await.unwrap(),
+            None
+        );
     }
 }
 
@@ -74,7 +92,12 @@ async fn statistics_are_those_of_the_last_seven_days() {
     for tables in filled().await {
         let week_after_first = time(2) + TimeDelta::days(7) - TimeDelta::milliseconds(1);
         let stats = jobs::stats(&tables.db, week_after_first).await.unwrap();
-        let counts = [("canceled", 1), ("completed", 1), ("failed", 1), ("processing", 1)];
+        let counts = [
+            ("canceled", 1),
+            ("completed", 1),
+            ("failed", 1),
+            ("processing", 1),
+        ];
         let counts: BTreeMap<String, u64> = counts.map(|(status, n)| (status.to_owned(), n)).into();
         assert_eq!(stats.jobs, counts);
         let seconds = stats.mean_seconds.unwrap();
@@ -84,7 +107,9 @@ async fn statistics_are_those_of_the_last_seven_days() {
         assert_eq!(all.jobs["completed"], 2);
         assert!((all.mean_seconds.unwrap() - 6.5).abs() < 1e-3);
 
-        let none = jobs::stats(&tables.db, time(0) + TimeDelta::days(30)).await.unwrap();
+        let none = jobs::stats(&tables.db, time(0) + TimeDelta::days(30))
+            .await
+            .unwrap();
         assert!(none.jobs.is_empty() && none.mean_seconds.is_none());
     }
 }

@@ -33,10 +33,16 @@ async fn a_value_too_long_for_its_column_is_set_aside_alone() {
         .await;
 
     assert_eq!(
-        dead.iter().map(super::super::dead::DeadFact::seq).collect::<Vec<_>>(),
+        dead.iter()
+            .map(super::super::dead::DeadFact::seq)
+            .collect::<Vec<_>>(),
         [2, 3]
     );
-    assert!(dead[0].to_string().contains("value too long"), "{}", dead[0]);
+    assert!(
+        dead[0].to_string().contains("value too long"),
+        "{}",
+        dead[0]
+    );
     assert!(!dead[0].to_string().contains("xxx"), "{}", dead[0]);
 
     let rows = tables.rows().await;
@@ -55,7 +61,11 @@ async fn a_constraint_of_sqlite_sets_a_fact_aside_alone() {
         .await;
 
     let dead = tables
-        .apply(&[accepted(1, "a", "f"), accepted(2, "b", "g"), accepted(3, "c", "h")])
+        .apply(&[
+            accepted(1, "a", "f"),
+            accepted(2, "b", "g"),
+            accepted(3, "c", "h"),
+        ])
         .await;
     assert_eq!(dead.len(), 1);
     assert!(dead[0].to_string().contains("no b here"), "{}", dead[0]);
@@ -81,27 +91,55 @@ async fn what_is_no_fact_is_set_aside_with_a_reason() {
     };
 
     let dead = tables
-        .apply(&[accepted(1, "a", "f"), garbage, other_job, completed(5, "a", "f", false)])
+        .apply(&[
+            accepted(1, "a", "f"),
+            garbage,
+            other_job,
+            completed(5, "a", "f", false),
+        ])
         .await;
 
     let reasons: Vec<String> = dead.iter().map(ToString::to_string).collect();
     assert_eq!(reasons.len(), 2);
-    assert!(reasons[0].contains("hls.v1.job.a.planned is broken"), "{}", reasons[0]);
-    assert!(reasons[1].contains("speaks of job a, not of b"), "{}", reasons[1]);
-    assert_eq!(tables.rows().await.jobs[0].status.as_deref(), Some("completed"));
+    assert!(
+        reasons[0].contains("hls.v1.job.a.planned is broken"),
+        "{}",
+        reasons[0]
+    );
+    assert!(
+        reasons[1].contains("speaks of job a, not of b"),
+        "{}",
+        reasons[1]
+    );
+    assert_eq!(
+        tables.rows().await.jobs[0].status.as_deref(),
+        Some("completed")
+    );
 }
 
 #[tokio::test]
 async fn a_missing_table_blocks_and_sets_nothing_aside() {
     for tables in Tables::both().await {
-        tables.run("ALTER TABLE transcoding_jobs RENAME TO away").await;
-        let transaction = migration::begin(&tables.db, migration::Purpose::Write).await.unwrap();
+        tables
+            .run("ALTER TABLE transcoding_jobs RENAME TO away")
+            .await;
+        let transaction = migration::begin(&tables.db, migration::Purpose::Write)
+            .await
+            .unwrap();
         let references = References::read(&transaction).await.unwrap();
-        let outcome = batch::apply(&transaction, references, &[accepted(1, "a", "f")], &BTreeSet::new()).await;
+        let outcome = batch::apply(
+            &transaction,
+            references,
+            &[accepted(1, "a", "f")],
+            &BTreeSet::new(),
+        )
+        .await;
         assert!(outcome.is_err());
         transaction.rollback().await.unwrap();
 
-        tables.run("ALTER TABLE away RENAME TO transcoding_jobs").await;
+        tables
+            .run("ALTER TABLE away RENAME TO transcoding_jobs")
+            .await;
         assert!(tables.apply(&[accepted(1, "a", "f")]).await.is_empty());
         assert_eq!(ids(&tables.rows().await), ["a"]);
     }
@@ -115,7 +153,10 @@ async fn a_full_disk_or_a_broken_connection_is_not_the_fault_of_a_fact() {
         .execute_unprepared("SELECT pg_terminate_backend(pg_backend_pid())")
         .await
         .unwrap_err();
-    assert!(!super::super::refusal::is_of_content(&terminated), "{terminated}");
+    assert!(
+        !super::super::refusal::is_of_content(&terminated),
+        "{terminated}"
+    );
 
     let full = tables
         .db
@@ -124,13 +165,23 @@ async fn a_full_disk_or_a_broken_connection_is_not_the_fault_of_a_fact() {
         .unwrap_err();
     assert!(!super::super::refusal::is_of_content(&full), "{full}");
 
-    let content = tables.db.execute_unprepared("SELECT 1 / 0").await.unwrap_err();
+    let content = tables
+        .db
+        .execute_unprepared("SELECT 1 / 0")
+        .await
+        .unwrap_err();
     assert!(super::super::refusal::is_of_content(&content), "{content}");
 }
 
 #[test]
 fn a_dead_letter_has_the_original_bytes_and_says_where_they_came_from() {
-    let message = fact(7, "a", "f", FactKind::Playable, &json!({"manifest_url": "u"}));
+    let message = fact(
+        7,
+        "a",
+        "f",
+        FactKind::Playable,
+        &json!({"manifest_url": "u"}),
+    );
     let letter = super::super::dead::DeadFact::new(&message, "it is too long").letter(1 << 20);
     let text = format!("{letter:?}");
     for part in [

@@ -26,8 +26,9 @@ fn jobs_of<'a>(sent: &'a Sent, logs: &'a BTreeMap<JobId, JobLog>) -> Vec<&'a Job
     }
 }
 
-/// Every event that has neither one job that ended nor, where that is its fate, a dead letter with its own bytes; and jobs and
-/// letters nobody sent. `letters` are the origin sequence and body of each dead letter of an event.
+/// Every event that has neither one job that ended nor, where that is its fate, a dead letter with
+/// its own bytes; and jobs and letters nobody sent. `letters` are the origin sequence and body of
+/// each dead letter of an event.
 pub(in super::super) fn lost(
     published: &Published,
     logs: &BTreeMap<JobId, JobLog>,
@@ -71,7 +72,10 @@ pub(in super::super) fn lost(
     let unknown = logs.keys().filter(|job| !known.contains(job));
     violations.extend(unknown.map(|job| of(job, "nobody sent it")));
     if letters.len() > buried {
-        violations.push(all(format!("{} events were buried, {buried} had to be", letters.len())));
+        violations.push(all(format!(
+            "{} events were buried, {buried} had to be",
+            letters.len()
+        )));
     }
     violations
 }
@@ -113,17 +117,25 @@ fn agree(verdict: &Verdict, ended: &Ended) -> bool {
     }
 }
 
-/// Every job that ended in another way than its source deserves, or than the one who canceled it was told.
-pub(in super::super) fn wrong_ends(published: &Published, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
+/// Every job that ended in another way than its source deserves, or than the one who canceled it
+/// was told.
+pub(in super::super) fn wrong_ends(
+    published: &Published,
+    logs: &BTreeMap<JobId, JobLog>,
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     for sent in &published.sent {
         for job in jobs_of(sent, logs) {
-            let Some(ended) = logs[job].ended() else { continue };
+            let Some(ended) = logs[job].ended() else {
+                continue;
+            };
             let code = ended.error.as_ref().map(|error| error.code);
             let was_told = published.canceled.contains(job);
             let right = match sent.fate {
                 Fate::Completed => ended.outcome == Outcome::Completed,
-                Fate::Failed(expected) => ended.outcome == Outcome::Failed && code == Some(expected),
+                Fate::Failed(expected) => {
+                    ended.outcome == Outcome::Failed && code == Some(expected)
+                }
                 Fate::CompletedOrCanceled if was_told => ended.outcome == Outcome::Canceled,
                 Fate::CompletedOrCanceled => ended.outcome != Outcome::Failed,
                 Fate::Buried => false,
@@ -140,13 +152,18 @@ pub(in super::super) fn wrong_ends(published: &Published, logs: &BTreeMap<JobId,
     violations
 }
 
-/// Every dead letter of anything but an event or a task of a job that failed. `dead` are their subjects.
+/// Every dead letter of anything but an event or a task of a job that failed. `dead` are their
+/// subjects.
 pub(in super::super) fn buried(dead: &[String], logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let failed = |subject: &str| {
         let job = subject.strip_prefix("hls.v1.dead.")?.split('.').nth(1)?;
-        logs.get(&job.parse().ok()?)?.ended().map(|ended| ended.outcome)
+        logs.get(&job.parse().ok()?)?
+            .ended()
+            .map(|ended| ended.outcome)
     };
-    let strange = dead.iter().filter(|subject| failed(subject) != Some(Outcome::Failed));
+    let strange = dead
+        .iter()
+        .filter(|subject| failed(subject) != Some(Outcome::Failed));
     strange
         .map(|subject| all(format!("{subject} is a dead letter")))
         .collect()
@@ -206,7 +223,11 @@ mod tests {
         let mut against = ended();
         against[2].1 = json!({ "outcome": "canceled" });
         assert_eq!(ended_twice(&log(&against)).len(), 1);
-        let results = [ended(), vec![("done.v0", json!({})), ("done.v0", json!({}))]].concat();
+        let results = [
+            ended(),
+            vec![("done.v0", json!({})), ("done.v0", json!({}))],
+        ]
+        .concat();
         assert_eq!(ended_twice(&log(&results)).len(), 1);
     }
 

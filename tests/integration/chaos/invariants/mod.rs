@@ -1,4 +1,5 @@
-//! What must be true however much was broken: pure functions of what was read afterwards, each of which names what violates it.
+//! What must be true however much was broken: pure functions of what was read afterwards, each of
+//! which names what violates it.
 
 pub(super) mod ends;
 pub(super) mod output;

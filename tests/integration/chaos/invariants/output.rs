@@ -42,7 +42,11 @@ impl Named {
     pub(in super::super) fn by(receipt: &Receipt) -> Self {
         let made = receipt.made.iter().flat_map(|made| {
             let beside = [&made.list, &made.output.poster, &made.output.tiles];
-            let subtitles = made.output.subtitles.iter().map(|subtitles| &subtitles.object);
+            let subtitles = made
+                .output
+                .subtitles
+                .iter()
+                .map(|subtitles| &subtitles.object);
             beside.into_iter().flatten().chain(subtitles)
         });
         Self {
@@ -52,7 +56,12 @@ impl Named {
                 .iter()
                 .map(|object| (object.key.clone(), object.size))
                 .collect(),
-            newest: receipt.made.iter().map(|made| made.attempt).max().unwrap_or(0),
+            newest: receipt
+                .made
+                .iter()
+                .map(|made| made.attempt)
+                .max()
+                .unwrap_or(0),
         }
     }
 }
@@ -78,7 +87,10 @@ impl Output {
 
     /// Follows a playlist to everything it leads to; `folder` is where it is read.
     fn follow(&self, key: &str, named: &mut BTreeSet<String>) -> Result<(), String> {
-        let text = self.texts.get(key).ok_or_else(|| format!("{key} is not there"))?;
+        let text = self
+            .texts
+            .get(key)
+            .ok_or_else(|| format!("{key} is not there"))?;
         let folder = &key[..=key.rfind('/').unwrap_or(0)];
         let is_master = text.contains("#EXT-X-STREAM-INF");
         let parsed = if is_master {
@@ -102,13 +114,16 @@ impl Output {
 
 fn keys(job: &JobId, log: &JobLog) -> Option<JobKeys> {
     match &log.first(FactKind::Accepted)?.fact {
-        Fact::Accepted(accepted) => Some(JobKeys::new(accepted.output_prefix.as_str(), job.as_str())),
+        Fact::Accepted(accepted) => {
+            Some(JobKeys::new(accepted.output_prefix.as_str(), job.as_str()))
+        }
         _ => None,
     }
 }
 
-/// Every public output that is not whole: master is not what its owner wants, a playlist leads to nothing, an object has another size
-/// than its receipt says. And every prefix whose owner is not the newest completed job, or that has a master without one.
+/// Every public output that is not whole: master is not what its owner wants, a playlist leads to
+/// nothing, an object has another size than its receipt says. And every prefix whose owner is not
+/// the newest completed job, or that has a master without one.
 pub(in super::super) fn broken(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut masters = BTreeSet::new();
@@ -142,16 +157,23 @@ pub(in super::super) fn broken(output: &Output, logs: &BTreeMap<JobId, JobLog>) 
         }
         masters.insert(master);
     }
-    let public = output.texts.keys().filter(|key| key.ends_with("/master.m3u8"));
+    let public = output
+        .texts
+        .keys()
+        .filter(|key| key.ends_with("/master.m3u8"));
     let strange = public.filter(|key| !masters.contains(*key));
-    violations.extend(strange.map(|key| all(format!("{key} is public, and nobody owns its place"))));
+    violations
+        .extend(strange.map(|key| all(format!("{key} is public, and nobody owns its place"))));
     violations.extend(wrong_owners(output, logs));
     violations
 }
 
 fn wrong_owners(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut newest: BTreeMap<String, (u64, &JobId)> = BTreeMap::new();
-    let completed = |log: &JobLog| log.ended().is_some_and(|ended| ended.outcome == Outcome::Completed);
+    let completed = |log: &JobLog| {
+        log.ended()
+            .is_some_and(|ended| ended.outcome == Outcome::Completed)
+    };
     for (job, log) in logs.iter().filter(|(_, log)| completed(log)) {
         let (Some(keys), Some(accepted)) = (keys(job, log), log.first(FactKind::Accepted)) else {
             continue;
@@ -167,17 +189,24 @@ fn wrong_owners(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violatio
     let mut violations = Vec::new();
     for (master, (_, job)) in &newest {
         if owned.get(master) != Some(job) {
-            let what = format!("{master} should be its own, and is that of {:?}", owned.get(master));
+            let what = format!(
+                "{master} should be its own, and is that of {:?}",
+                owned.get(master)
+            );
             violations.push(of(job, what));
         }
     }
-    let strange = owned.iter().filter(|(master, _)| !newest.contains_key(*master));
-    violations.extend(strange.map(|(master, job)| of(job, format!("it did not complete, and owns {master}"))));
+    let strange = owned
+        .iter()
+        .filter(|(master, _)| !newest.contains_key(*master));
+    violations.extend(
+        strange.map(|(master, job)| of(job, format!("it did not complete, and owns {master}"))),
+    );
     violations
 }
 
-/// Every object that no public output needs. What a later attempt than its receipt knows of wrote beside it may be that of a repair
-/// which is at work, and stays for a day.
+/// Every object that no public output needs. What a later attempt than its receipt knows of wrote
+/// beside it may be that of a repair which is at work, and stays for a day.
 pub(in super::super) fn orphans(output: &Output, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut needed = BTreeSet::new();
     let mut public = Vec::new();
@@ -195,10 +224,13 @@ pub(in super::super) fn orphans(output: &Output, logs: &BTreeMap<JobId, JobLog>)
     };
     let objects = output.objects.keys();
     // Players that began with a growing playlist still read it.
-    let is_growing =
-        |key: &String| key.ends_with("/live.m3u8") && public.iter().any(|(folder, _)| key.starts_with(folder));
-    let lost = objects.filter(|key| !needed.contains(*key) && !is_growing(key) && !may_be_of_repair(key));
-    lost.map(|key| all(format!("nothing needs {key}"))).collect()
+    let is_growing = |key: &String| {
+        key.ends_with("/live.m3u8") && public.iter().any(|(folder, _)| key.starts_with(folder))
+    };
+    let lost =
+        objects.filter(|key| !needed.contains(*key) && !is_growing(key) && !may_be_of_repair(key));
+    lost.map(|key| all(format!("nothing needs {key}")))
+        .collect()
 }
 
 /// The attempt in a key.
@@ -212,8 +244,7 @@ mod tests {
     use super::super::told::{ended, job, log};
     use super::*;
 
-    const MASTER: &str =
-        "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.42c00a\"\nj1/90p/index.m3u8\n";
+    const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"avc1.42c00a\"\nj1/90p/index.m3u8\n";
     const MEDIA: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MAP:URI=\"init-1.mp4\"\n#EXTINF:1.0,\n0-1.m4s\n#EXT-X-ENDLIST\n";
 
     fn whole() -> Output {
@@ -222,12 +253,17 @@ mod tests {
             ("hls/f1/j1/commit.m3u8", MASTER),
             ("hls/f1/j1/90p/index.m3u8", MEDIA),
         ];
-        let texts: BTreeMap<String, String> = texts.map(|(key, text)| (key.to_owned(), text.to_owned())).into();
+        let texts: BTreeMap<String, String> = texts
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .into();
         let mut objects: BTreeMap<String, u64> = texts
             .iter()
             .map(|(key, text)| (key.clone(), text.len() as u64))
             .collect();
-        objects.extend([("init-1.mp4", 7), ("0-1.m4s", 8)].map(|(name, size)| (format!("hls/f1/j1/90p/{name}"), size)));
+        objects.extend(
+            [("init-1.mp4", 7), ("0-1.m4s", 8)]
+                .map(|(name, size)| (format!("hls/f1/j1/90p/{name}"), size)),
+        );
         let mut named = objects.clone();
         named.remove("hls/f1/master.m3u8");
         let named = Named {
@@ -261,10 +297,18 @@ mod tests {
         }
         let mut output = whole();
         output.objects.insert("hls/f1/j1/90p/0-1.m4s".to_owned(), 9);
-        assert!(!broken(&output, &logs).is_empty(), "a segment has another size");
+        assert!(
+            !broken(&output, &logs).is_empty(),
+            "a segment has another size"
+        );
         output = whole();
-        output.texts.insert("hls/f1/master.m3u8".to_owned(), MEDIA.to_owned());
-        assert!(!broken(&output, &logs).is_empty(), "master is not the commit");
+        output
+            .texts
+            .insert("hls/f1/master.m3u8".to_owned(), MEDIA.to_owned());
+        assert!(
+            !broken(&output, &logs).is_empty(),
+            "master is not the commit"
+        );
         output = whole();
         output.receipts.clear();
         assert!(!broken(&output, &logs).is_empty(), "there is no receipt");

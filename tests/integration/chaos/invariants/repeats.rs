@@ -31,7 +31,8 @@ struct Run<'a> {
     start: &'a Start,
     /// The next start of its task.
     next: Option<&'a Start>,
-    /// When it was over: its result was stored or it was handed back, or the task was started again, or had its result.
+    /// When it was over: its result was stored or it was handed back, or the task was started
+    /// again, or had its result.
     over: DateTime<Utc>,
     /// Whether it was handed back.
     released: bool,
@@ -40,11 +41,19 @@ struct Run<'a> {
 fn runs(logs: &BTreeMap<JobId, JobLog>) -> impl Iterator<Item = Run<'_>> {
     logs.iter().flat_map(|(job, log)| {
         let tasks = log.tasks.iter();
-        tasks.flat_map(move |(task, told)| (0..told.starts.len()).map(move |n| run(job, log, *task, told, n)))
+        tasks.flat_map(move |(task, told)| {
+            (0..told.starts.len()).map(move |n| run(job, log, *task, told, n))
+        })
     })
 }
 
-fn run<'a>(job: &'a JobId, log: &'a JobLog, task: TaskName, told: &'a TaskLog, n: usize) -> Run<'a> {
+fn run<'a>(
+    job: &'a JobId,
+    log: &'a JobLog,
+    task: TaskName,
+    told: &'a TaskLog,
+    n: usize,
+) -> Run<'a> {
     let (start, next) = (&told.starts[n], told.starts.get(n + 1));
     let result = match task.duty {
         Duty::Plan => log.first(FactKind::Planned),
@@ -69,7 +78,10 @@ fn run<'a>(job: &'a JobId, log: &'a JobLog, task: TaskName, told: &'a TaskLog, n
         start,
         next,
         over: ends.min().unwrap_or(DateTime::<Utc>::MAX_UTC),
-        released: told.released.iter().any(|(attempt, _)| *attempt == start.seq),
+        released: told
+            .released
+            .iter()
+            .any(|(attempt, _)| *attempt == start.seq),
     }
 }
 
@@ -77,8 +89,13 @@ impl Struck {
     /// Whether a blow can make a start of this worker fail, or its task come to another one.
     fn concerns(&self, worker: &str) -> bool {
         match self.blow {
-            Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, Away::Nothing) => worker == format!("worker-{n}"),
-            Blow::Nats | Blow::Host | Blow::Storage(_) | Blow::Drain(_, Away::Nats | Away::Storage) => true,
+            Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, Away::Nothing) => {
+                worker == format!("worker-{n}")
+            }
+            Blow::Nats
+            | Blow::Host
+            | Blow::Storage(_)
+            | Blow::Drain(_, Away::Nats | Away::Storage) => true,
             Blow::Projector(_) | Blow::Postgresql => false,
         }
     }
@@ -90,13 +107,18 @@ impl Struck {
     /// Whether a run was frozen, and its task given to another worker before it woke.
     fn made_a_zombie_of(&self, run: &Run<'_>) -> bool {
         let taken = |next: &Start| next.worker != run.start.worker && next.time < self.until;
-        matches!(self.blow, Blow::Freeze(_)) && run.start.time <= self.at && run.next.is_some_and(taken)
+        matches!(self.blow, Blow::Freeze(_))
+            && run.start.time <= self.at
+            && run.next.is_some_and(taken)
     }
 }
 
-/// Every start that followed another one of its task though no blow had hit that one, and every task whose output did not pass its
-/// check, as if it had been damaged.
-pub(in super::super) fn repeated(logs: &BTreeMap<JobId, JobLog>, struck: &[Struck]) -> Vec<Violation> {
+/// Every start that followed another one of its task though no blow had hit that one, and every
+/// task whose output did not pass its check, as if it had been damaged.
+pub(in super::super) fn repeated(
+    logs: &BTreeMap<JobId, JobLog>,
+    struck: &[Struck],
+) -> Vec<Violation> {
     let mut violations = Vec::new();
     for run in runs(logs) {
         let explained = run.released || struck.iter().any(|blow| blow.hits(&run));
@@ -110,7 +132,9 @@ pub(in super::super) fn repeated(logs: &BTreeMap<JobId, JobLog>, struck: &[Struc
     }
     for (job, log) in logs {
         let failed = log.tasks.iter().filter(|(_, told)| told.redo > 0);
-        violations.extend(failed.map(|(task, _)| of(job, format!("the output of {task} did not pass its check"))));
+        violations.extend(
+            failed.map(|(task, _)| of(job, format!("the output of {task} did not pass its check"))),
+        );
     }
     violations
 }
@@ -123,7 +147,10 @@ pub(in super::super) fn figures(logs: &BTreeMap<JobId, JobLog>, struck: &[Struck
         figures.starts += 1;
         figures.again += usize::from(run.next.is_some());
         figures.hit += hits.len();
-        figures.zombies += hits.iter().filter(|blow| blow.made_a_zombie_of(&run)).count();
+        figures.zombies += hits
+            .iter()
+            .filter(|blow| blow.made_a_zombie_of(&run))
+            .count();
     }
     figures
 }
@@ -177,7 +204,10 @@ mod tests {
 
     #[test]
     fn what_has_its_result_is_hit_by_nothing_any_more() {
-        let mut told = vec![("attempt.v0", json!({})), ("done.v0", json!({ "attempt": 1 }))];
+        let mut told = vec![
+            ("attempt.v0", json!({})),
+            ("done.v0", json!({ "attempt": 1 })),
+        ];
         told.push(("attempt.v0", json!({})));
         let late = [struck(Blow::Nats, 3, 3)];
         assert_eq!(repeated(&log(&told[..3]), &late).len(), 1);
@@ -187,7 +217,10 @@ mod tests {
 
     #[test]
     fn what_was_handed_back_may_be_started_again_and_a_failed_check_may_not_be() {
-        let mut told = vec![("attempt.v0", json!({})), ("released.v0", json!({ "attempt": 1 }))];
+        let mut told = vec![
+            ("attempt.v0", json!({})),
+            ("released.v0", json!({ "attempt": 1 })),
+        ];
         told.push(("attempt.v0", json!({})));
         assert_eq!(repeated(&log(&told), &[]), []);
         assert_eq!(repeated(&log(&[("redo.v0", json!({}))]), &[]).len(), 1);

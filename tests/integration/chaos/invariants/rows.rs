@@ -30,7 +30,10 @@ fn pairs<'a, R: Debug + PartialEq>(
     let mut violations = Vec::new();
     for (id, row) in &ours {
         if theirs.get(id) != Some(row) {
-            violations.push(all(format!("{row:?} is {:?} after a rebuild", theirs.get(id))));
+            violations.push(all(format!(
+                "{row:?} is {:?} after a rebuild",
+                theirs.get(id)
+            )));
         }
     }
     let missing = theirs.keys().filter(|id| !ours.contains_key(**id));
@@ -38,11 +41,16 @@ fn pairs<'a, R: Debug + PartialEq>(
     violations.into_iter()
 }
 
-/// Every row that is not what the facts of its job say, and every job without exactly one row in a final state.
+/// Every row that is not what the facts of its job say, and every job without exactly one row in a
+/// final state.
 pub(in super::super) fn untold(rows: &Rows, logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (job, log) in logs {
-        let found: Vec<_> = rows.jobs.iter().filter(|row| row.id == job.as_str()).collect();
+        let found: Vec<_> = rows
+            .jobs
+            .iter()
+            .filter(|row| row.id == job.as_str())
+            .collect();
         let expected = job_row(log);
         match (&found[..], &expected) {
             ([found], Some(expected)) if *found == expected => {}
@@ -78,7 +86,9 @@ fn job_row(log: &JobLog) -> Option<transcoding_jobs::Model> {
     let (end, ended) = (log.first(FactKind::Ended)?, log.ended()?);
     let error = ended.error.as_ref();
     // What comes after the end changes nothing any more.
-    let planned = log.first(FactKind::Planned).filter(|planned| planned.seq < end.seq);
+    let planned = log
+        .first(FactKind::Planned)
+        .filter(|planned| planned.seq < end.seq);
     Some(transcoding_jobs::Model {
         id: accepted.head.job_id.to_string(),
         file_id: accepted.head.file_id.to_string(),
@@ -121,7 +131,8 @@ fn file_differs(row: &files::Model, logs: &BTreeMap<JobId, JobLog>) -> Option<Vi
     (!right).then(|| all(format!("{row:?} should be {status:?} with {manifest:?}")))
 }
 
-/// Every row that was seen to go back: from an end to anything else, to an earlier fact, or to less progress.
+/// Every row that was seen to go back: from an end to anything else, to an earlier fact, or to less
+/// progress.
 pub(in super::super) fn regressed(history: &BTreeMap<String, Vec<Seen>>) -> Vec<Violation> {
     let rank = |seen: &Seen| match seen.status.as_str() {
         "pending" => 0,
@@ -137,7 +148,9 @@ pub(in super::super) fn regressed(history: &BTreeMap<String, Vec<Seen>>) -> Vec<
             // How far a job had come is judged anew at its end.
             let slower = rank(after) < 2 && after.progress < before.progress;
             if back || slower || ends {
-                violations.push(all(format!("the row of {job} went from {before:?} to {after:?}")));
+                violations.push(all(format!(
+                    "the row of {job} went from {before:?} to {after:?}"
+                )));
             }
         }
     }
@@ -211,12 +224,29 @@ mod tests {
             progress,
             seq,
         };
-        let went = |history: Vec<Seen>| regressed(&BTreeMap::from([("j1".to_owned(), history)])).len();
-        let on = vec![seen("pending", 0, 1), seen("processing", 40, 2), seen("failed", 0, 3)];
+        let went =
+            |history: Vec<Seen>| regressed(&BTreeMap::from([("j1".to_owned(), history)])).len();
+        let on = vec![
+            seen("pending", 0, 1),
+            seen("processing", 40, 2),
+            seen("failed", 0, 3),
+        ];
         assert_eq!(went(on), 0);
-        assert_eq!(went(vec![seen("completed", 100, 3), seen("processing", 99, 3)]), 1);
-        assert_eq!(went(vec![seen("completed", 100, 3), seen("failed", 0, 4)]), 1);
-        assert_eq!(went(vec![seen("processing", 40, 2), seen("processing", 30, 2)]), 1);
-        assert_eq!(went(vec![seen("processing", 40, 2), seen("processing", 40, 1)]), 1);
+        assert_eq!(
+            went(vec![seen("completed", 100, 3), seen("processing", 99, 3)]),
+            1
+        );
+        assert_eq!(
+            went(vec![seen("completed", 100, 3), seen("failed", 0, 4)]),
+            1
+        );
+        assert_eq!(
+            went(vec![seen("processing", 40, 2), seen("processing", 30, 2)]),
+            1
+        );
+        assert_eq!(
+            went(vec![seen("processing", 40, 2), seen("processing", 40, 1)]),
+            1
+        );
     }
 }

@@ -60,5 +60,7 @@ fn message(tail: &str, extra: &Value, seq: u64) -> Message {
 
 /// A job that was accepted, decided and ended.
 pub(super) fn ended() -> Vec<(&'static str, Value)> {
-    ["accepted", "verdict", "ended"].map(|fact| (fact, json!({}))).to_vec()
+    ["accepted", "verdict", "ended"]
+        .map(|fact| (fact, json!({})))
+        .to_vec()
 }

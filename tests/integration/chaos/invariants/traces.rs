@@ -1,4 +1,5 @@
-//! What processes leave: nothing in their folders, no process, no secret in a log, no word of a panic.
+//! What processes leave: nothing in their folders, no process, no secret in a log, no word of a
+//! panic.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,8 @@ use super::{Violation, all};
 /// What is left of the workers once they were asked to stop.
 pub(in super::super) fn left(left_behind: &[String]) -> Vec<Violation> {
     let left = left_behind.iter();
-    left.map(|left| all(format!("{left} is left behind"))).collect()
+    left.map(|left| all(format!("{left} is left behind")))
+        .collect()
 }
 
 /// Every secret in a log.

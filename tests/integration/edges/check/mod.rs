@@ -21,12 +21,18 @@ pub(crate) enum Check {
     Sizes(&'static [(u32, u32)]),
     /// The frame rates of the rungs, from the top down.
     Rates(&'static [&'static str]),
-    /// The colours of the corners' marks, in every rung and in the poster: top left, top right, bottom left, bottom right.
+    /// The colours of the corners' marks, in every rung and in the poster: top left, top right,
+    /// bottom left, bottom right.
     Corners([Colour; 4]),
     /// The colours of bars from left to right in every rung, give or take so much.
     Bars(Vec<Colour>, u8),
-    /// So many bars of grey from left to right, each brighter than the one before; the one at `grey` within `range` of 255.
-    Ramp { bars: usize, grey: usize, range: (u8, u8) },
+    /// So many bars of grey from left to right, each brighter than the one before; the one at
+    /// `grey` within `range` of 255.
+    Ramp {
+        bars: usize,
+        grey: usize,
+        range: (u8, u8),
+    },
     /// Flashes and beeps come at these moments, together.
     InSync(&'static [f64]),
     /// No frame of any rung is combed.
@@ -51,13 +57,15 @@ pub(crate) enum Check {
     Moves(usize),
     /// How long the default track of sound lasts, from zero on; nothing where there must be none.
     Sound(Option<f64>),
-    /// How long every rendition lasts, whether of pictures or of sound, by what is listed and by what is in it.
+    /// How long every rendition lasts, whether of pictures or of sound, by what is listed and by
+    /// what is in it.
     Together(f64),
     /// This word is among the warnings.
     Warns(&'static str),
     /// This word is not among the warnings.
     NoWarning(&'static str),
-    /// Every rung carries this text as closed captions, and every variant says so; nothing where none may carry any.
+    /// Every rung carries this text as closed captions, and every variant says so; nothing where
+    /// none may carry any.
     Captions(Option<&'static str>),
     /// So many segments of pictures.
     Segments(usize),
@@ -65,7 +73,8 @@ pub(crate) enum Check {
     Chunks(usize),
     /// A poster of this brightness at least, of 255.
     Poster(f64),
-    /// A storyboard of at least so many sheets, whose pictures follow each other from the first moment to the last.
+    /// A storyboard of at least so many sheets, whose pictures follow each other from the first
+    /// moment to the last.
     Sheets(usize),
     /// Subtitles in their order: language, and the cues.
     Subtitles(&'static [(Option<&'static str>, &'static [Cue])]),
@@ -82,7 +91,9 @@ impl Check {
             Self::Ramp { bars, grey, range } => picture::ramp(output, *bars, *grey, *range).await,
             Self::NotCombed => picture::not_combed(output).await,
             Self::Pictures(wanted) => picture::length(output, *wanted).await,
-            Self::PicturesWithin(least, most) => picture::length_within(output, *least, *most).await,
+            Self::PicturesWithin(least, most) => {
+                picture::length_within(output, *least, *most).await
+            }
             Self::Disc(at) => picture::disc(output, *at).await,
             Self::Moves(least) => picture::moves(output, *least).await,
             Self::Poster(least) => picture::poster(output, *least).await,
@@ -107,7 +118,9 @@ impl Check {
 
 /// A list of one fault, unless the two are equal.
 fn equal<T: PartialEq + std::fmt::Debug>(what: &str, found: T, wanted: T) -> Vec<String> {
-    fault_unless(found == wanted, || format!("{what}: {found:?} and not {wanted:?}"))
+    fault_unless(found == wanted, || {
+        format!("{what}: {found:?} and not {wanted:?}")
+    })
 }
 
 /// A list of one fault, unless it holds.

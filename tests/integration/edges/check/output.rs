@@ -39,16 +39,31 @@ pub(crate) struct Head {
 
 impl Output {
     /// Gets all of an output; it has to conform.
-    pub(crate) async fn load(ended: Ended, planned: Planned, progress: Vec<(String, f64)>, source: &Path) -> Self {
-        let master = ended.manifest_url.as_deref().expect("a completed job has a manifest");
+    pub(crate) async fn load(
+        ended: Ended,
+        planned: Planned,
+        progress: Vec<(String, f64)>,
+        source: &Path,
+    ) -> Self {
+        let master = ended
+            .manifest_url
+            .as_deref()
+            .expect("a completed job has a manifest");
         let published = conforms(master, &planned).await;
         let mut heads = Vec::new();
-        for rung in published.rungs().into_iter().filter(|rung| rung.resolution.is_some()) {
+        for rung in published
+            .rungs()
+            .into_iter()
+            .filter(|rung| rung.resolution.is_some())
+        {
             heads.push(head(rung).await);
         }
         heads.sort_by_key(|head| std::cmp::Reverse(head.stream.width * head.stream.height));
         // A copy of a source has its tracks in another order, but never several films here.
-        let track = planned.video.as_ref().filter(|_| planned.source.copy.is_none());
+        let track = planned
+            .video
+            .as_ref()
+            .filter(|_| planned.source.copy.is_none());
         let track = track.map_or("V:0".to_owned(), |video| video.track.to_string());
         let source = match heads.is_empty() {
             true => None,
@@ -66,11 +81,22 @@ impl Output {
 
     /// Everything that is wrong: with what has to hold of every output, and with these.
     pub(crate) async fn faults(&self, checks: &[Check]) -> Vec<String> {
-        let mut faults: Vec<String> = self.heads.iter().flat_map(|head| self.oddities(head)).collect();
-        let defaults = self.published.audio.iter().filter(|audio| audio.listing.default);
+        let mut faults: Vec<String> = self
+            .heads
+            .iter()
+            .flat_map(|head| self.oddities(head))
+            .collect();
+        let defaults = self
+            .published
+            .audio
+            .iter()
+            .filter(|audio| audio.listing.default);
         let groups = self.groups();
         faults.extend(fault_unless(defaults.count() == groups.len(), || {
-            format!("not one default in each group of sound: {}", self.published.text)
+            format!(
+                "not one default in each group of sound: {}",
+                self.published.text
+            )
         }));
         for check in checks {
             faults.extend(check.faults(self).await);
@@ -78,7 +104,8 @@ impl Output {
         faults
     }
 
-    /// Sides no output may exceed: those of the source by its header, or of what its pictures turned out to be.
+    /// Sides no output may exceed: those of the source by its header, or of what its pictures
+    /// turned out to be.
     fn largest(&self, told: (u32, u32)) -> (u32, u32) {
         let main = self.planned.video.as_ref().map(|video| video.track);
         let track = self
@@ -93,18 +120,30 @@ impl Output {
     }
 
     fn oddities(&self, head: &Head) -> Vec<String> {
-        let (stream, source) = (&head.stream, self.source.as_ref().expect("pictures come of pictures"));
+        let (stream, source) = (
+            &head.stream,
+            self.source.as_ref().expect("pictures come of pictures"),
+        );
         let mut oddities = stream.oddities();
-        let (size, most) = (sides((stream.width, stream.height)), self.largest(source.square_size()));
+        let (size, most) = (
+            sides((stream.width, stream.height)),
+            self.largest(source.square_size()),
+        );
         if size.0 > most.0 || size.1 > most.1 {
             oddities.push(format!("it is scaled up from {most:?} to {size:?}"));
         }
         let coded = (stream.width as usize, stream.height as usize);
         let rate = stream.rate();
-        let declares =
-            head.declared.0 == Some(coded) && head.declared.1.is_some_and(|declared| (declared - rate).abs() < 0.001);
+        let declares = head.declared.0 == Some(coded)
+            && head
+                .declared
+                .1
+                .is_some_and(|declared| (declared - rate).abs() < 0.001);
         if !declares {
-            oddities.push(format!("it is {coded:?} at {rate} and declared as {:?}", head.declared));
+            oddities.push(format!(
+                "it is {coded:?} at {rate} and declared as {:?}",
+                head.declared
+            ));
         }
         oddities
             .into_iter()
@@ -124,7 +163,8 @@ impl Output {
         groups
     }
 
-    /// The stereo tracks: how each is listed, where it is, and where it is to be had. Sound that is alone is not listed.
+    /// The stereo tracks: how each is listed, where it is, and where it is to be had. Sound that is
+    /// alone is not listed.
     pub(crate) fn sounds(&self) -> Vec<(Option<&Listing>, String)> {
         let listed = self
             .published
@@ -142,7 +182,9 @@ impl Output {
             .variants
             .iter()
             .filter(|variant| variant.resolution.is_none());
-        alone.map(|variant| (None, variant.track.url.to_string())).collect()
+        alone
+            .map(|variant| (None, variant.track.url.to_string()))
+            .collect()
     }
 }
 

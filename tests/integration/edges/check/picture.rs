@@ -5,7 +5,8 @@ use super::{equal, fault_unless};
 use crate::edges::measure::{Colour, Place, changes, combed_share, image_at, picture_file};
 use crate::harness::output::pictures::pictures;
 
-/// The marks of corners are plain colours: this far from the right one they are still nearer to it than to any other.
+/// The marks of corners are plain colours: this far from the right one they are still nearer to it
+/// than to any other.
 const MARK: u8 = 60;
 
 pub(super) fn sizes(output: &Output, wanted: &[(u32, u32)]) -> Vec<String> {
@@ -30,9 +31,18 @@ pub(super) async fn corners(output: &Output, wanted: &[Colour; 4]) -> Vec<String
     let mut faults = Vec::new();
     for head in &output.heads {
         let found = image_at(&head.url, 0.0).await.corners();
-        faults.extend(alike(&format!("corners of {}", head.name), &found, wanted, MARK));
+        faults.extend(alike(
+            &format!("corners of {}", head.name),
+            &found,
+            wanted,
+            MARK,
+        ));
     }
-    let poster = output.ended.thumbnail_url.as_deref().expect("there is a poster");
+    let poster = output
+        .ended
+        .thumbnail_url
+        .as_deref()
+        .expect("there is a poster");
     faults.extend(alike(
         "corners of the poster",
         &picture_file(poster).await.corners(),
@@ -46,12 +56,22 @@ pub(super) async fn bars(output: &Output, wanted: &[Colour], tolerance: u8) -> V
     let mut faults = Vec::new();
     for head in &output.heads {
         let found = bars_of(&head.url, wanted.len()).await;
-        faults.extend(alike(&format!("bars of {}", head.name), &found, wanted, tolerance));
+        faults.extend(alike(
+            &format!("bars of {}", head.name),
+            &found,
+            wanted,
+            tolerance,
+        ));
     }
     faults
 }
 
-pub(super) async fn ramp(output: &Output, bars: usize, grey: usize, range: (u8, u8)) -> Vec<String> {
+pub(super) async fn ramp(
+    output: &Output,
+    bars: usize,
+    grey: usize,
+    range: (u8, u8),
+) -> Vec<String> {
     let mut faults = Vec::new();
     for head in &output.heads {
         let found = bars_of(&head.url, bars).await;
@@ -61,9 +81,15 @@ pub(super) async fn ramp(output: &Output, bars: usize, grey: usize, range: (u8, 
                 .map(|fault| format!("{}: {fault}", head.name)),
         );
     }
-    let poster = output.ended.thumbnail_url.as_deref().expect("there is a poster");
+    let poster = output
+        .ended
+        .thumbnail_url
+        .as_deref()
+        .expect("there is a poster");
     let poster = picture_file(poster).await;
-    let found: Vec<_> = (0..bars).map(|bar| poster.mean(Place::bar(bar, bars))).collect();
+    let found: Vec<_> = (0..bars)
+        .map(|bar| poster.mean(Place::bar(bar, bars)))
+        .collect();
     faults.extend(
         ramp_faults(&found, grey, range)
             .into_iter()
@@ -74,7 +100,9 @@ pub(super) async fn ramp(output: &Output, bars: usize, grey: usize, range: (u8, 
 
 async fn bars_of(url: &str, bars: usize) -> Vec<Colour> {
     let image = image_at(url, 0.0).await;
-    (0..bars).map(|bar| image.mean(Place::bar(bar, bars))).collect()
+    (0..bars)
+        .map(|bar| image.mean(Place::bar(bar, bars)))
+        .collect()
 }
 
 fn ramp_faults(found: &[Colour], grey: usize, (least, most): (u8, u8)) -> Vec<String> {
@@ -106,7 +134,11 @@ pub(super) async fn not_combed(output: &Output) -> Vec<String> {
     for head in &output.heads {
         let share = combed_share(&head.url).await;
         faults.extend(fault_unless(share < 0.1, || {
-            format!("{:.0} % of the frames of {} are combed", share * 100.0, head.name)
+            format!(
+                "{:.0} % of the frames of {} are combed",
+                share * 100.0,
+                head.name
+            )
         }));
     }
     faults
@@ -129,7 +161,10 @@ pub(super) async fn disc(output: &Output, at: f64) -> Vec<String> {
         let (width, height) = image_at(&head.url, at).await.extent_of_white();
         let is_round = width > 20 && width.abs_diff(height) <= 2 + height / 50;
         faults.extend(fault_unless(is_round, || {
-            format!("the disc of {} is {width} wide and {height} high at {at} s", head.name)
+            format!(
+                "the disc of {} is {width} wide and {height} high at {at} s",
+                head.name
+            )
         }));
     }
     faults
@@ -201,7 +236,10 @@ mod tests {
             [5, 90, 100, 120],
             [5, 30, 160, 240],
         ] {
-            assert!(!ramp_faults(&ramp(wrong), 1, (60, 140)).is_empty(), "{wrong:?}");
+            assert!(
+                !ramp_faults(&ramp(wrong), 1, (60, 140)).is_empty(),
+                "{wrong:?}"
+            );
         }
         let tinted = [[5; 3], [90, 90, 110], [160; 3], [240; 3]];
         assert!(!ramp_faults(&tinted, 1, (60, 140)).is_empty());

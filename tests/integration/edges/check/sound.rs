@@ -35,7 +35,9 @@ pub(super) async fn tones(output: &Output, wanted: &[(Option<&str>, u32)]) -> Ve
     for (listing, url) in &sounds {
         let tone = loudest_tone(&hearing(url, 0.5).await[0], &TONES);
         found.push((
-            listing.map_or(UNKNOWN, |listing| listing.language.as_deref().unwrap_or("none")),
+            listing.map_or(UNKNOWN, |listing| {
+                listing.language.as_deref().unwrap_or("none")
+            }),
             tone.unwrap_or(0),
         ));
     }
@@ -44,20 +46,27 @@ pub(super) async fn tones(output: &Output, wanted: &[(Option<&str>, u32)]) -> Ve
         .map(|(language, tone)| (language.unwrap_or(UNKNOWN), *tone))
         .collect();
     let mut faults = equal("tracks", found, wanted);
-    let is_default =
-        |listing: &Option<_>| listing.is_none_or(|listing: &crate::harness::output::Listing| listing.default);
-    let first = sounds.first().is_none_or(|(listing, _)| is_default(listing));
+    let is_default = |listing: &Option<_>| {
+        listing.is_none_or(|listing: &crate::harness::output::Listing| listing.default)
+    };
+    let first = sounds
+        .first()
+        .is_none_or(|(listing, _)| is_default(listing));
     faults.extend(fault_unless(first, || {
-        format!("the first track is not the default one: {}", output.published.text)
+        format!(
+            "the first track is not the default one: {}",
+            output.published.text
+        )
     }));
     let mut names: Vec<_> = sounds
         .iter()
         .filter_map(|(listing, _)| listing.map(|listing| &listing.name))
         .collect();
     names.sort_unstable();
-    faults.extend(fault_unless(names.windows(2).all(|pair| pair[0] != pair[1]), || {
-        format!("two tracks share a name: {names:?}")
-    }));
+    faults.extend(fault_unless(
+        names.windows(2).all(|pair| pair[0] != pair[1]),
+        || format!("two tracks share a name: {names:?}"),
+    ));
     faults
 }
 
@@ -65,7 +74,9 @@ pub(super) async fn tones_at(output: &Output, channels: u32, wanted: &[(f64, u32
     let listed = output.published.audio.iter();
     let of_channels = listed.filter(|audio| audio.listing.channels == Some(u64::from(channels)));
     // Sound that is alone is not listed.
-    let mut urls: Vec<_> = of_channels.map(|audio| audio.track.url.to_string()).collect();
+    let mut urls: Vec<_> = of_channels
+        .map(|audio| audio.track.url.to_string())
+        .collect();
     urls.extend(
         output
             .sounds()
@@ -90,7 +101,10 @@ pub(super) async fn tones_at(output: &Output, channels: u32, wanted: &[(f64, u32
 pub(super) async fn sides(output: &Output, wanted: [u32; 2]) -> Vec<String> {
     let sounds = output.sounds();
     let [(_, url)] = sounds.as_slice() else {
-        return vec![format!("there are {} tracks of sound and not one", sounds.len())];
+        return vec![format!(
+            "there are {} tracks of sound and not one",
+            sounds.len()
+        )];
     };
     let heard = hearing(url, 0.5).await;
     let found: Vec<_> = heard
@@ -142,10 +156,17 @@ pub(super) async fn mixed(output: &Output, wanted: &[u32]) -> Vec<String> {
         return vec!["there is no sound".to_owned()];
     };
     let heard = hearing(url, 0.5).await;
-    let audible = |tone: u32| heard.iter().any(|channel| loudest_tone(channel, &[tone]).is_some());
+    let audible = |tone: u32| {
+        heard
+            .iter()
+            .any(|channel| loudest_tone(channel, &[tone]).is_some())
+    };
     let missing: Vec<_> = wanted.iter().filter(|tone| !audible(**tone)).collect();
     fault_unless(missing.is_empty() && heard.len() == 2, || {
-        format!("{missing:?} Hz cannot be heard in {} channels of {url}", heard.len())
+        format!(
+            "{missing:?} Hz cannot be heard in {} channels of {url}",
+            heard.len()
+        )
     })
 }
 
@@ -164,7 +185,9 @@ pub(super) async fn together(output: &Output, wanted: f64) -> Vec<String> {
             format!("{url} ends at {end:.3} s and not at {wanted:.3} s")
         }));
     }
-    faults.extend(super::picture::length(output, Some(wanted).filter(|_| !output.heads.is_empty())).await);
+    faults.extend(
+        super::picture::length(output, Some(wanted).filter(|_| !output.heads.is_empty())).await,
+    );
     faults
 }
 

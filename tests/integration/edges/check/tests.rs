@@ -1,15 +1,14 @@
 //! Every check holds where it should, and fails where it should not.
 
 use super::Check::{
-    Bars, Captions, Chunks, Corners, InSync, Mixed, Moves, NoWarning, NotCombed, Pictures, Poster, Ramp, Rates,
-    Segments, Sheets, Sizes, Sound, Subtitles, Surround, Tones, Warns,
+    Bars, Captions, Chunks, Corners, InSync, Mixed, Moves, NoWarning, NotCombed, Pictures, Poster,
+    Ramp, Rates, Segments, Sheets, Sizes, Sound, Subtitles, Surround, Tones, Warns,
 };
 use super::Output;
 use crate::edges::input::{H264, beeps, flashes, made};
 use crate::harness::database::Engine;
 use crate::harness::world::World;
 
-#[expect(clippy::too_many_lines, reason = "two lists of checks, one after the other")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_check_takes_what_is_so_and_nothing_else() {
     let world = World::new(Engine::Sqlite).await;

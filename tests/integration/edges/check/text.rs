@@ -26,14 +26,14 @@ pub(super) fn warns_not(output: &Output, word: &str) -> Vec<String> {
 pub(super) async fn captions(output: &Output, wanted: Option<&str>) -> Vec<String> {
     let playlist = &output.published.text;
     let variants = playlist.matches("#EXT-X-STREAM-INF").count();
-    let media =
-        r#"TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="Closed captions",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID="CC1""#;
+    let media = r#"TYPE=CLOSED-CAPTIONS,GROUP-ID="cc",NAME="Closed captions",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID="CC1""#;
     let (lines, attribute) = if wanted.is_some() {
         (1, r#"CLOSED-CAPTIONS="cc""#)
     } else {
         (0, "CLOSED-CAPTIONS=NONE")
     };
-    let declared = playlist.matches(media).count() == lines && playlist.matches(attribute).count() == variants;
+    let declared =
+        playlist.matches(media).count() == lines && playlist.matches(attribute).count() == variants;
     let mut faults = fault_unless(declared, || {
         format!("captions are not declared as {wanted:?}: {playlist}")
     });
@@ -44,7 +44,10 @@ pub(super) async fn captions(output: &Output, wanted: Option<&str>) -> Vec<Strin
             None => carried.is_none(),
         };
         faults.extend(fault_unless(right, || {
-            format!("{} carries the captions {carried:?} and not {wanted:?}", head.name)
+            format!(
+                "{} carries the captions {carried:?} and not {wanted:?}",
+                head.name
+            )
         }));
     }
     faults
@@ -57,13 +60,18 @@ pub(super) fn segments(output: &Output, count: usize) -> Vec<String> {
         .iter()
         .map(|rung| rung.track.segments.len())
         .collect();
-    fault_unless(!found.is_empty() && found.iter().all(|found| *found == count), || {
-        format!("the rungs have {found:?} segments and not {count}")
-    })
+    fault_unless(
+        !found.is_empty() && found.iter().all(|found| *found == count),
+        || format!("the rungs have {found:?} segments and not {count}"),
+    )
 }
 
 pub(super) fn chunks(output: &Output, least: usize) -> Vec<String> {
-    let chunks = output.planned.video.as_ref().map_or(0, |video| video.chunks.len());
+    let chunks = output
+        .planned
+        .video
+        .as_ref()
+        .map_or(0, |video| video.chunks.len());
     let mut faults = fault_unless(chunks >= least, || format!("it has {chunks} chunks"));
     let mut latest: BTreeMap<&str, f64> = BTreeMap::new();
     for (task, share) in &output.progress {
@@ -72,7 +80,9 @@ pub(super) fn chunks(output: &Output, least: usize) -> Vec<String> {
             format!("progress of {task} goes from {before} to {share}")
         }));
     }
-    faults.extend(fault_unless(!latest.is_empty(), || "no progress was told".to_owned()));
+    faults.extend(fault_unless(!latest.is_empty(), || {
+        "no progress was told".to_owned()
+    }));
     faults
 }
 
@@ -92,7 +102,8 @@ pub(super) fn subtitles(output: &Output, wanted: &[(Option<&str>, &[Cue])]) -> V
     );
     for (subtitles, (_, cues)) in listed.iter().zip(wanted) {
         let text = &subtitles.text;
-        let mapped = text.starts_with("WEBVTT") && text.contains("X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000");
+        let mapped = text.starts_with("WEBVTT")
+            && text.contains("X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000");
         faults.extend(fault_unless(mapped && says(&cues_of(text), cues), || {
             format!("the cues {cues:?} are not in {text:?}")
         }));
@@ -113,13 +124,19 @@ pub(super) async fn sheets(output: &Output, least: usize) -> Vec<String> {
     };
     let index: Url = address.parse().unwrap();
     let cues = cues_of(&String::from_utf8(get(&index).await.body).unwrap());
-    let joined = cues.windows(2).all(|pair| (pair[0].1 - pair[1].0).abs() < 0.002);
+    let joined = cues
+        .windows(2)
+        .all(|pair| (pair[0].1 - pair[1].0).abs() < 0.002);
     let (first, last) = (cues.first().map(|cue| cue.0), cues.last().map(|cue| cue.1));
-    let whole = first == Some(0.0) && last.is_some_and(|last| (last - output.planned.source.duration).abs() < 1.0);
+    let whole = first == Some(0.0)
+        && last.is_some_and(|last| (last - output.planned.source.duration).abs() < 1.0);
     let mut faults = fault_unless(joined && whole, || {
         format!("the tiles do not follow each other from 0 to the end: {first:?} to {last:?}")
     });
-    let sheets: BTreeSet<&str> = cues.iter().filter_map(|cue| cue.2.split('#').next()).collect();
+    let sheets: BTreeSet<&str> = cues
+        .iter()
+        .filter_map(|cue| cue.2.split('#').next())
+        .collect();
     faults.extend(fault_unless(sheets.len() >= least, || {
         format!("the storyboard has {} sheets", sheets.len())
     }));
@@ -130,7 +147,9 @@ pub(super) async fn sheets(output: &Output, least: usize) -> Vec<String> {
             let numbers: Vec<usize> = numbers.split(',').filter_map(|number| number.trim().parse().ok()).collect();
             matches!(numbers[..], [x, y, width, height] if x + width <= image.width && y + height <= image.height && width > 0)
         });
-        faults.extend(fault_unless(inside, || format!("a tile lies outside of {sheet}")));
+        faults.extend(fault_unless(inside, || {
+            format!("a tile lies outside of {sheet}")
+        }));
     }
     faults
 }
@@ -152,8 +171,9 @@ fn cues_of(text: &str) -> Vec<(f64, f64, String)> {
 
 /// Seconds of `hh:mm:ss.mmm` or `mm:ss.mmm`.
 fn seconds(time: &str) -> Option<f64> {
-    time.split(':')
-        .try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))
+    time.split(':').try_fold(0.0, |sum, part| {
+        Some(sum * 60.0 + part.parse::<f64>().ok()?)
+    })
 }
 
 #[cfg(test)]
@@ -164,7 +184,10 @@ mod tests {
     fn cues_that_are_late_or_say_something_else_are_noticed() {
         let text = "WEBVTT\n\n00:01.000 --> 00:02.500\nHello\n\n2\n01:00:03.000 --> 01:00:04.000 align:left\nBye\n";
         let found = cues_of(text);
-        assert!(says(&found, &[(1.0, 2.5, "Hello"), (3603.0, 3604.0, "Bye")]));
+        assert!(says(
+            &found,
+            &[(1.0, 2.5, "Hello"), (3603.0, 3604.0, "Bye")]
+        ));
         for wrong in [
             &[(1.0, 2.5, "Hello")][..],
             &[(1.2, 2.5, "Hello"), (3603.0, 3604.0, "Bye")],

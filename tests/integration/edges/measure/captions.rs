@@ -19,7 +19,8 @@ pub(crate) async fn captions_of(input: &str) -> Option<String> {
     if !beside.contains("ATSC A53 Part 4 Closed Captions") {
         return None;
     }
-    // Only this filter's source hands them out; a colon ends an option there, and a backslash before it is taken off twice.
+    // Only this filter's source hands them out; a colon ends an option there, and a backslash
+    // before it is taken off twice.
     let source = format!("movie={}[out0+subcc]", input.replace(':', "\\\\:"));
     let arguments = [
         "-nostdin", "-v", "error", "-f", "lavfi", "-i", &source, "-map", "0:s:0", "-f", "srt", "-",
@@ -37,7 +38,8 @@ mod tests {
     async fn captions_are_read_where_there_are_any() {
         let folder = tempfile::tempdir().unwrap();
         let picture = "-f lavfi -i testsrc2=s=128x72:r=30:d=2 -c:v libx264 -preset ultrafast -bf 0";
-        let captioned = made(picture, "h264").changed(|bytes| write_captions(bytes, "GOOD EVENING"));
+        let captioned =
+            made(picture, "h264").changed(|bytes| write_captions(bytes, "GOOD EVENING"));
         let with = captioned
             .remade("-f h264 -framerate 30", "-c copy", "mp4")
             .make(folder.path())

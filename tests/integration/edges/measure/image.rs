@@ -9,7 +9,12 @@ pub(crate) type Colour = [u8; 3];
 
 /// A part of a picture: left, top, width and height as shares of the whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Place(pub(crate) f64, pub(crate) f64, pub(crate) f64, pub(crate) f64);
+pub(crate) struct Place(
+    pub(crate) f64,
+    pub(crate) f64,
+    pub(crate) f64,
+    pub(crate) f64,
+);
 
 impl Place {
     /// The middle of the `k`th of `n` bars from left to right.
@@ -30,10 +35,10 @@ pub(crate) struct Image {
 }
 
 /// The colours of video with these filters before them become those of a screen.
-const TO_SCREEN: &str =
-    "scale=in_color_matrix=bt709:in_range=tv:out_range=pc:flags=accurate_rnd+full_chroma_int,format=rgb24";
+const TO_SCREEN: &str = "scale=in_color_matrix=bt709:in_range=tv:out_range=pc:flags=accurate_rnd+full_chroma_int,format=rgb24";
 
-/// The first picture at or after `seconds` of a finished rendition, which has to be BT.709 in limited range.
+/// The first picture at or after `seconds` of a finished rendition, which has to be BT.709 in
+/// limited range.
 pub(crate) async fn image_at(input: &str, seconds: f64) -> Image {
     decode(input, &format!("select=gte(t\\,{seconds}),{TO_SCREEN}")).await
 }
@@ -48,7 +53,9 @@ pub(crate) async fn picture_file(input: &str) -> Image {
 }
 
 async fn decode(input: &str, filters: &str) -> Image {
-    let arguments = ["-nostdin", "-v", "error", "-i", input, "-map", "0:V:0", "-vf", filters];
+    let arguments = [
+        "-nostdin", "-v", "error", "-i", input, "-map", "0:V:0", "-vf", filters,
+    ];
     let mut ffmpeg = command("ffmpeg");
     ffmpeg.args(arguments).args([
         "-frames:v",
@@ -72,10 +79,19 @@ impl Image {
         if words.next()? != b"P6" {
             return None;
         }
-        let mut number = || std::str::from_utf8(words.next()?).ok()?.parse::<usize>().ok();
+        let mut number = || {
+            std::str::from_utf8(words.next()?)
+                .ok()?
+                .parse::<usize>()
+                .ok()
+        };
         let (width, height, _most) = (number()?, number()?, number()?);
         let pixels = words.next()?.to_vec();
-        (pixels.len() == width * height * 3).then_some(Self { width, height, pixels })
+        (pixels.len() == width * height * 3).then_some(Self {
+            width,
+            height,
+            pixels,
+        })
     }
 
     /// The mean colour of a place.
@@ -84,7 +100,10 @@ impl Image {
             let first = ((from * all as f64) as usize).min(all - 1);
             first..((((from + share) * all as f64) as usize).max(first + 1)).min(all)
         };
-        let (columns, lines) = (span(place.0, place.2, self.width), span(place.1, place.3, self.height));
+        let (columns, lines) = (
+            span(place.0, place.2, self.width),
+            span(place.1, place.3, self.height),
+        );
         let count = (columns.len() * lines.len()) as u64;
         let mut sums = [0_u64; 3];
         for line in lines {
@@ -100,29 +119,39 @@ impl Image {
 
     /// Width and height of what is nearly white.
     pub(crate) fn extent_of_white(&self) -> (usize, usize) {
-        let white =
-            (0..self.width * self.height).filter(|at| self.pixels[at * 3..][..3].iter().all(|value| *value > 180));
+        let white = (0..self.width * self.height)
+            .filter(|at| self.pixels[at * 3..][..3].iter().all(|value| *value > 180));
         let (mut columns, mut lines) = ((usize::MAX, 0), (usize::MAX, 0));
         for at in white {
             let (column, line) = (at % self.width, at / self.width);
             columns = (columns.0.min(column), columns.1.max(column + 1));
             lines = (lines.0.min(line), lines.1.max(line + 1));
         }
-        (columns.1.saturating_sub(columns.0), lines.1.saturating_sub(lines.0))
+        (
+            columns.1.saturating_sub(columns.0),
+            lines.1.saturating_sub(lines.0),
+        )
     }
 
-    /// The colours in the middle of the four corners' marks: top left, top right, bottom left, bottom right.
+    /// The colours in the middle of the four corners' marks: top left, top right, bottom left,
+    /// bottom right.
     pub(crate) fn corners(&self) -> [Colour; 4] {
-        [(0.06, 0.06), (0.84, 0.06), (0.06, 0.84), (0.84, 0.84)].map(|(x, y)| self.mean(Place(x, y, 0.1, 0.1)))
+        [(0.06, 0.06), (0.84, 0.06), (0.06, 0.84), (0.84, 0.84)]
+            .map(|(x, y)| self.mean(Place(x, y, 0.1, 0.1)))
     }
 
     /// The mean of all there is to see, 0 for black and 255 for white.
     pub(crate) fn brightness(&self) -> f64 {
-        self.pixels.iter().map(|value| f64::from(*value)).sum::<f64>() / self.pixels.len() as f64
+        self.pixels
+            .iter()
+            .map(|value| f64::from(*value))
+            .sum::<f64>()
+            / self.pixels.len() as f64
     }
 }
 
-/// The share of a rendition's frames in which ffmpeg's `idet` sees two fields of different times, of those it judges.
+/// The share of a rendition's frames in which ffmpeg's `idet` sees two fields of different times,
+/// of those it judges.
 pub(crate) async fn combed_share(input: &str) -> f64 {
     let mut ffmpeg = command("ffmpeg");
     ffmpeg.args([
@@ -159,12 +188,15 @@ pub(crate) async fn combed_share(input: &str) -> f64 {
     combed / (combed + clean)
 }
 
-/// How many of a rendition's pictures differ from the one before them, by more than an encoder makes of one picture twice.
+/// How many of a rendition's pictures differ from the one before them, by more than an encoder
+/// makes of one picture twice.
 pub(crate) async fn changes(input: &str) -> usize {
     const SIZE: usize = 64 * 36;
     const CODING: u8 = 16;
     let filters = "scale=64:36:flags=area,format=gray";
-    let arguments = ["-nostdin", "-v", "error", "-i", input, "-map", "0:V:0", "-vf", filters];
+    let arguments = [
+        "-nostdin", "-v", "error", "-i", input, "-map", "0:V:0", "-vf", filters,
+    ];
     let mut ffmpeg = command("ffmpeg");
     ffmpeg
         .args(arguments)
@@ -192,7 +224,11 @@ mod tests {
         let image = image_at(clip.text(), 0.5).await;
         assert_eq!((image.width, image.height), (64, 48));
         let [mark, other, ..] = image.corners();
-        let near = |one: Colour, other: Colour| one.iter().zip(other).all(|(one, other)| one.abs_diff(other) <= 3);
+        let near = |one: Colour, other: Colour| {
+            one.iter()
+                .zip(other)
+                .all(|(one, other)| one.abs_diff(other) <= 3)
+        };
         assert!(
             near(mark, [255, 0, 0]) && near(other, [128, 128, 128]),
             "{mark:?} {other:?}"

@@ -64,7 +64,8 @@ pub(crate) async fn chosen_stream(input: &str, specifier: &str) -> VideoStream {
         "json",
         input,
     ];
-    let mut probed: Value = serde_json::from_slice(&output_of(command("ffprobe").args(arguments)).await).unwrap();
+    let mut probed: Value =
+        serde_json::from_slice(&output_of(command("ffprobe").args(arguments)).await).unwrap();
     let stream = probed["streams"][0].take();
     serde_json::from_value(stream).unwrap_or_else(|error| panic!("{input}: {error} in {probed}"))
 }
@@ -79,7 +80,8 @@ impl VideoStream {
     /// The size in square pixels, before any rotation.
     pub(crate) fn square_size(&self) -> (u32, u32) {
         let aspect = self.sample_aspect_ratio.split_once(':');
-        let aspect = aspect.and_then(|(num, den)| Some(num.parse::<f64>().ok()? / den.parse::<f64>().ok()?));
+        let aspect =
+            aspect.and_then(|(num, den)| Some(num.parse::<f64>().ok()? / den.parse::<f64>().ok()?));
         let aspect = aspect
             .filter(|aspect| aspect.is_finite() && *aspect > 0.0)
             .unwrap_or(1.0);
@@ -97,7 +99,9 @@ impl VideoStream {
             ("transfer", &self.color_transfer, "bt709"),
             ("primaries", &self.color_primaries, "bt709"),
         ];
-        let wrong = standard.into_iter().filter(|(_, found, wanted)| found != wanted);
+        let wrong = standard
+            .into_iter()
+            .filter(|(_, found, wanted)| found != wanted);
         let mut oddities: Vec<String> = wrong
             .map(|(what, found, wanted)| format!("its {what} is {found:?} and not {wanted:?}"))
             .collect();
@@ -126,10 +130,18 @@ mod tests {
     #[tokio::test]
     async fn every_oddity_is_told_and_nothing_else() {
         let picture = "-f lavfi -i testsrc2=s=64x48:d=1";
-        let plain = make_from(&format!("{picture} {TAGS} -profile:v high -pix_fmt yuv420p"), "mp4").await;
-        assert_eq!(video_stream(plain.text()).await.oddities(), Vec::<String>::new());
+        let plain = make_from(
+            &format!("{picture} {TAGS} -profile:v high -pix_fmt yuv420p"),
+            "mp4",
+        )
+        .await;
+        assert_eq!(
+            video_stream(plain.text()).await.oddities(),
+            Vec::<String>::new()
+        );
         let odd = "-vf setsar=4/3 -c:v libx264 -preset veryfast -pix_fmt yuv422p10le -flags +ildct -x264opts tff=1";
-        let odd = made(format!("{picture} {odd}"), "mp4").changed(|bytes| orient(bytes, [0, 1, -1, 0]));
+        let odd =
+            made(format!("{picture} {odd}"), "mp4").changed(|bytes| orient(bytes, [0, 1, -1, 0]));
         let folder = tempfile::tempdir().unwrap();
         let oddities = video_stream(odd.make(folder.path()).await.text())
             .await

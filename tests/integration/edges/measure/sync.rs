@@ -16,9 +16,13 @@ pub(crate) struct Moments {
     pub(crate) beeps: Vec<f64>,
 }
 
-/// The flashes of the video at `pictures` and the beeps of the audio at `sounds`, each a path or URL.
+/// The flashes of the video at `pictures` and the beeps of the audio at `sounds`, each a path or
+/// URL.
 pub(crate) async fn moments(picture_input: &str, sound_input: &str) -> Moments {
-    let (times, bright) = (pictures(picture_input).await.times, brightness(picture_input).await);
+    let (times, bright) = (
+        pictures(picture_input).await.times,
+        brightness(picture_input).await,
+    );
     assert_eq!(times.len(), bright.len(), "frames of {picture_input}");
     let lit: Vec<f64> = times
         .iter()
@@ -73,8 +77,9 @@ async fn brightness(input: &str) -> Vec<u8> {
 }
 
 impl Moments {
-    /// What is wrong, where all of `wanted` should be seen and heard, pictures at a step of `frame` seconds. Both may be late by less
-    /// than a frame, since a start of sound alone is made up to whole frames; but not apart.
+    /// What is wrong, where all of `wanted` should be seen and heard, pictures at a step of `frame`
+    /// seconds. Both may be late by less than a frame, since a start of sound alone is made up to
+    /// whole frames; but not apart.
     pub(crate) fn faults(&self, wanted: &[f64], frame: f64) -> Vec<String> {
         let (tolerance, late) = (frame / 2.0 + 0.005, frame + 0.005);
         let mut faults = Vec::new();
@@ -112,7 +117,10 @@ mod tests {
     use crate::harness::clip::make_from;
 
     async fn clip(delay: f64) -> Moments {
-        let (flash, beep) = (flashes("25", 4.0, &[1.0, 3.0]), beeps(4.0, &[1.0 + delay, 3.0 + delay]));
+        let (flash, beep) = (
+            flashes("25", 4.0, &[1.0, 3.0]),
+            beeps(4.0, &[1.0 + delay, 3.0 + delay]),
+        );
         let clip = make_from(
             &format!("{flash} {beep} -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -movflags +faststart"),
             "mp4",
@@ -123,7 +131,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_together_is_found_so_and_a_beep_thirty_milliseconds_late_is_noticed() {
-        assert_eq!(clip(0.0).await.faults(&[1.0, 3.0], 0.04), Vec::<String>::new());
+        assert_eq!(
+            clip(0.0).await.faults(&[1.0, 3.0], 0.04),
+            Vec::<String>::new()
+        );
         for delay in [0.03, -0.03] {
             let shifted = clip(delay).await;
             assert!(!shifted.faults(&[1.0, 3.0], 0.04).is_empty(), "{shifted:?}");
@@ -137,7 +148,11 @@ mod tests {
             beeps: beeps.to_vec(),
         };
         let wanted = [1.0, 19.0];
-        assert!(moments(&[1.0, 19.0], &[1.001, 19.002]).faults(&wanted, 0.04).is_empty());
+        assert!(
+            moments(&[1.0, 19.0], &[1.001, 19.002])
+                .faults(&wanted, 0.04)
+                .is_empty()
+        );
         for (flashes, beeps) in [
             (&[1.0][..], &[1.0, 19.0][..]),
             (&[1.0, 19.0], &[1.0, 19.04]),

@@ -1,11 +1,13 @@
-//! Which tones are in a sound: each track of a test input hums its own, so that a track is known by its tone.
+//! Which tones are in a sound: each track of a test input hums its own, so that a track is known by
+//! its tone.
 
 use crate::harness::process::{command, output_of};
 
 /// Samples per second of everything here.
 const RATE: f64 = 16_000.0;
 
-/// Decodes about a second of the first audio track at a path or URL from `seconds` on; one list of samples for each channel.
+/// Decodes about a second of the first audio track at a path or URL from `seconds` on; one list of
+/// samples for each channel.
 pub(crate) async fn hearing(input: &str, seconds: f64) -> Vec<Vec<f32>> {
     let probe = [
         "-v",
@@ -19,10 +21,17 @@ pub(crate) async fn hearing(input: &str, seconds: f64) -> Vec<Vec<f32>> {
         input,
     ];
     let channels = String::from_utf8(output_of(command("ffprobe").args(probe)).await).unwrap();
-    let channels: usize = channels.lines().find_map(|line| line.trim().parse().ok()).unwrap();
-    let (rate, filter) = (RATE.to_string(), format!("atrim=start={seconds}:duration=1"));
+    let channels: usize = channels
+        .lines()
+        .find_map(|line| line.trim().parse().ok())
+        .unwrap();
+    let (rate, filter) = (
+        RATE.to_string(),
+        format!("atrim=start={seconds}:duration=1"),
+    );
     let decode = [
-        "-nostdin", "-v", "error", "-i", input, "-map", "0:a:0", "-af", &filter, "-ar", &rate, "-f", "f32le", "-",
+        "-nostdin", "-v", "error", "-i", input, "-map", "0:a:0", "-af", &filter, "-ar", &rate,
+        "-f", "f32le", "-",
     ];
     let bytes = output_of(command("ffmpeg").args(decode)).await;
     let samples: Vec<f32> = bytes
@@ -30,13 +39,23 @@ pub(crate) async fn hearing(input: &str, seconds: f64) -> Vec<Vec<f32>> {
         .map(|four| f32::from_le_bytes(four.try_into().unwrap()))
         .collect();
     (0..channels)
-        .map(|channel| samples.iter().skip(channel).step_by(channels).copied().collect())
+        .map(|channel| {
+            samples
+                .iter()
+                .skip(channel)
+                .step_by(channels)
+                .copied()
+                .collect()
+        })
         .collect()
 }
 
-/// Which of `tones`, in Hz, is the loudest in these samples; nothing where none of them can be heard.
+/// Which of `tones`, in Hz, is the loudest in these samples; nothing where none of them can be
+/// heard.
 pub(crate) fn loudest_tone(samples: &[f32], tones: &[u32]) -> Option<u32> {
-    let levels = tones.iter().map(|tone| (*tone, level(samples, f64::from(*tone))));
+    let levels = tones
+        .iter()
+        .map(|tone| (*tone, level(samples, f64::from(*tone))));
     let (tone, level) = levels.max_by(|one, other| one.1.total_cmp(&other.1))?;
     (level > 0.01).then_some(tone)
 }

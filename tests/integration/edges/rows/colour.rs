@@ -19,8 +19,9 @@ const SEEN: [Colour; 6] = [
     [24, 24, 24],
 ];
 
-/// The same with a green that all primaries in use have. That of [`SEEN`] has less red than none in those of SMPTE 240M, and zscale keeps
-/// what is below zero on some processors and cuts it off on others.
+/// The same with a green that all primaries in use have. That of [`SEEN`] has less red than none in
+/// those of SMPTE 240M, and zscale keeps what is below zero on some processors and cuts it off on
+/// others.
 const CONVERTED: [Colour; 6] = [SEEN[0], [70, 176, 60], SEEN[2], SEEN[3], SEEN[4], SEEN[5]];
 
 /// How far a colour may be off: rounding to 8 bits, twice, and the encoder.
@@ -90,7 +91,11 @@ fn standard() -> Vec<Row> {
         } else {
             X264.to_owned()
         };
-        completes(name, made(coded(size, matrix, range, &said, &codec), "mp4"), seen())
+        completes(
+            name,
+            made(coded(size, matrix, range, &said, &codec), "mp4"),
+            seen(),
+        )
     };
     vec![
         row(
@@ -100,7 +105,13 @@ fn standard() -> Vec<Row> {
             "limited",
             tags("bt709", "tv"),
         ),
-        row("BT.709 in full range", SMALL, "bt709", "full", tags("bt709", "pc")),
+        row(
+            "BT.709 in full range",
+            SMALL,
+            "bt709",
+            "full",
+            tags("bt709", "pc"),
+        ),
         row(
             "BT.601 in limited range",
             SMALL,
@@ -132,7 +143,10 @@ fn standard() -> Vec<Row> {
         completes(
             "red, green and blue",
             made(
-                format!("{} -c:v libx264rgb -preset ultrafast -crf 8", bars(&SEEN, SMALL)),
+                format!(
+                    "{} -c:v libx264rgb -preset ultrafast -crf 8",
+                    bars(&SEEN, SMALL)
+                ),
                 "mkv",
             ),
             seen(),
@@ -159,7 +173,10 @@ fn depths() -> Vec<Row> {
     vec![
         completes(
             "ProRes of 10 bits and 4:2:2",
-            made(studio("-c:v prores_ks -profile:v 3 -pix_fmt yuv422p10le"), "mov"),
+            made(
+                studio("-c:v prores_ks -profile:v 3 -pix_fmt yuv422p10le"),
+                "mov",
+            ),
             seen(),
         ),
         completes(
@@ -172,7 +189,10 @@ fn depths() -> Vec<Row> {
         ),
         completes(
             "H.264 of 4:4:4",
-            made(studio("-c:v libx264 -preset ultrafast -crf 12 -pix_fmt yuv444p"), "mp4"),
+            made(
+                studio("-c:v libx264 -preset ultrafast -crf 12 -pix_fmt yuv444p"),
+                "mp4",
+            ),
             seen(),
         ),
         completes(
@@ -188,7 +208,9 @@ fn depths() -> Vec<Row> {
         completes(
             "VP9",
             made(
-                studio("-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 15 -b:v 0 -pix_fmt yuv420p"),
+                studio(
+                    "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -crf 15 -b:v 0 -pix_fmt yuv420p",
+                ),
                 "webm",
             ),
             seen(),
@@ -204,19 +226,24 @@ fn depths() -> Vec<Row> {
     ]
 }
 
-/// Eight bars of grey from black to white in a high dynamic range transfer. The fourth has about 38 % of the signal, which is 18 % grey
-/// by ITU-R BT.2408.
+/// Eight bars of grey from black to white in a high dynamic range transfer. The fourth has about 38
+/// % of the signal, which is 18 % grey by ITU-R BT.2408.
 fn ramp(transfer: &str) -> Input {
     let grey = "geq=lum=64+876*(floor(X*8/W)*0.1267):cb=512:cr=512";
-    let tags = format!("-color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -color_range tv");
+    let tags = format!(
+        "-color_primaries bt2020 -color_trc {transfer} -colorspace bt2020nc -color_range tv"
+    );
     let codec = "-c:v libx265 -preset ultrafast -crf 10 -x265-params log-level=none -tag:v hvc1 -pix_fmt yuv420p10le";
     made(
-        format!("-f lavfi -i color=c=black:s=384x96:r=5:d=1,format=yuv420p10le,{grey} {tags} {codec}"),
+        format!(
+            "-f lavfi -i color=c=black:s=384x96:r=5:d=1,format=yuv420p10le,{grey} {tags} {codec}"
+        ),
         "mp4",
     )
 }
 
-/// The bars in these primaries, transfer and matrix, as ffmpeg names them and as numbers of ITU-T H.273, and tagged so.
+/// The bars in these primaries, transfer and matrix, as ffmpeg names them and as numbers of ITU-T
+/// H.273, and tagged so.
 fn converted(primaries: (&str, u8), transfer: (&str, u8), matrix: (&str, u8)) -> Input {
     let tags = format!(
         "-color_primaries {} -color_trc {} -colorspace {} -color_range tv",
@@ -237,10 +264,14 @@ fn converted(primaries: (&str, u8), transfer: (&str, u8), matrix: (&str, u8)) ->
 
 const BT709: (&str, u8) = ("bt709", 1);
 
-/// Every set of primaries that is not the output's comes out as it was meant, whatever the matrix says.
+/// Every set of primaries that is not the output's comes out as it was meant, whatever the matrix
+/// says.
 fn primaries() -> Vec<Row> {
     let row = |name, primaries| {
-        let checks = [Bars(CONVERTED.to_vec(), NEAR), NoWarning("colour_approximated")];
+        let checks = [
+            Bars(CONVERTED.to_vec(), NEAR),
+            NoWarning("colour_approximated"),
+        ];
         completes(name, converted(primaries, BT709, BT709), checks)
     };
     vec![
@@ -250,7 +281,8 @@ fn primaries() -> Vec<Row> {
         row("primaries of film", ("film", 8)),
         row("primaries of SMPTE 240M alone", ("smpte240m", 7)),
         row("primaries of BT.2020 alone", ("bt2020", 9)),
-        // ffmpeg 5.1 makes no such pictures, and x264 has no word for them: these are of BT.709, and what they are by this tag is reckoned from both definitions.
+        // ffmpeg 5.1 makes no such pictures, and x264 has no word for them: these are of BT.709,
+        // and what they are by this tag is reckoned from both definitions.
         completes(
             "primaries of EBU 3213",
             made(
@@ -291,8 +323,8 @@ fn primaries() -> Vec<Row> {
     ]
 }
 
-/// What is left of the bars when they are mapped from high dynamic range: as it came of BT.2020, and so it has to be whatever
-/// primaries they are in.
+/// What is left of the bars when they are mapped from high dynamic range: as it came of BT.2020,
+/// and so it has to be whatever primaries they are in.
 const MAPPED: [Colour; 6] = [
     [158, 33, 32],
     [34, 148, 51],
@@ -304,7 +336,9 @@ const MAPPED: [Colour; 6] = [
 
 /// The bars in high dynamic range, white at 203 candelas (ITU-R BT.2408), in these primaries.
 fn high((name, number): (&str, u8)) -> Input {
-    let tags = format!("-color_primaries {name} -color_trc smpte2084 -colorspace bt2020nc -color_range tv");
+    let tags = format!(
+        "-color_primaries {name} -color_trc smpte2084 -colorspace bt2020nc -color_range tv"
+    );
     let codec = format!(
         "-c:v libx265 -preset ultrafast -crf 8 -tag:v hvc1 -x265-params log-level=none:colorprim={name}:transfer=smpte2084:colormatrix=bt2020nc"
     );
@@ -321,7 +355,10 @@ fn high((name, number): (&str, u8)) -> Input {
 /// Matrices that are not those of today, and tags that do not belong together.
 fn matrices() -> Vec<Row> {
     let row = |name, primaries, transfer, matrix| {
-        let checks = [Bars(CONVERTED.to_vec(), NEAR), NoWarning("colour_approximated")];
+        let checks = [
+            Bars(CONVERTED.to_vec(), NEAR),
+            NoWarning("colour_approximated"),
+        ];
         completes(name, converted(primaries, transfer, matrix), checks)
     };
     let tagged = |name, tags: &str| {
@@ -367,8 +404,14 @@ fn matrices() -> Vec<Row> {
             ),
             [Bars(SEEN.to_vec(), NEAR), NoWarning("colour_approximated")],
         ),
-        tagged("4:2:0 that is said to be YCgCo, and is not", "matrix_coefficients=8"),
-        tagged("YUV that is said to be red, green and blue", "matrix_coefficients=0"),
+        tagged(
+            "4:2:0 that is said to be YCgCo, and is not",
+            "matrix_coefficients=8",
+        ),
+        tagged(
+            "YUV that is said to be red, green and blue",
+            "matrix_coefficients=0",
+        ),
         tagged(
             "a transfer of digital cinema that nothing converts",
             "matrix_coefficients=6:transfer_characteristics=17",
@@ -387,21 +430,31 @@ fn captions() -> Vec<Row> {
         stream.remade(&format!("-f h264 -framerate {rate}"), "-c copy", "mp4")
     };
     let unseen = made(
-        format!("{} -c:v libx264 -preset ultrafast", moving("320x180", "25", 1.0)),
+        format!(
+            "{} -c:v libx264 -preset ultrafast",
+            moving("320x180", "25", 1.0)
+        ),
         "mp4",
     );
     vec![
         completes(
             "closed captions",
             captioned("30"),
-            [Captions(Some("HELLO THERE")), NoWarning("captions_left_out")],
+            [
+                Captions(Some("HELLO THERE")),
+                NoWarning("captions_left_out"),
+            ],
         ),
         completes(
             "closed captions of a source whose low rungs have half of its pictures",
             captioned("60"),
             [Captions(None), Warns("captions_left_out")],
         ),
-        completes("no captions", unseen, [Captions(None), NoWarning("captions_left_out")]),
+        completes(
+            "no captions",
+            unseen,
+            [Captions(None), NoWarning("captions_left_out")],
+        ),
     ]
 }
 
@@ -434,7 +487,8 @@ fn high_dynamic_range() -> Vec<Row> {
     ]
 }
 
-/// Rows that flatten what can be seen through: the left half is opaque, the right half is red that nobody can see.
+/// Rows that flatten what can be seen through: the left half is opaque, the right half is red that
+/// nobody can see.
 pub(crate) fn transparent() -> Vec<Row> {
     let picture = "-f lavfi -i color=c=red:s=128x72:r=5:d=1,format=rgba,geq=r=200:g=60:b=60:a=255*lt(X\\,W/2)";
     let flat = |name, codec: &str, extension| {

@@ -31,7 +31,10 @@ const FRAGMENTED: &str = "-movflags +frag_keyframe+empty_moov+default_base_moof"
 
 /// Where the content of each box of this kind begins.
 fn places_of(bytes: &[u8], kind: &[u8; 4]) -> Vec<usize> {
-    let at = bytes.windows(4).enumerate().filter(|(_, four)| four == kind);
+    let at = bytes
+        .windows(4)
+        .enumerate()
+        .filter(|(_, four)| four == kind);
     at.map(|(at, _)| at + 4).collect()
 }
 
@@ -56,7 +59,11 @@ fn unreadable() -> Vec<Row> {
     };
     let one = || {
         made(
-            format!("{} {} {H264} -c:a aac", moving("320x180", "25", 4.0), tone(440, 4.0)),
+            format!(
+                "{} {} {H264} -c:a aac",
+                moving("320x180", "25", 4.0),
+                tone(440, 4.0)
+            ),
             "mp4",
         )
     };
@@ -65,7 +72,11 @@ fn unreadable() -> Vec<Row> {
         completes(
             "a second sound of a codec nobody decodes, as telephones write it",
             two("default", "0").changed(|bytes| rename_sample_entry(bytes, b"mp4a", 1, b"apac")),
-            [Tones(&[(None, 440)]), Warns("audio_left_out"), Pictures(Some(4.0))],
+            [
+                Tones(&[(None, 440)]),
+                Warns("audio_left_out"),
+                Pictures(Some(4.0)),
+            ],
         ),
         completes(
             "a first sound of a codec nobody decodes",
@@ -89,7 +100,11 @@ fn unreadable() -> Vec<Row> {
         ),
         completes(
             "forty fonts",
-            made(format!("{} {H264}", moving("320x180", "25", 2.0)), "mkv").remade("", &attachments(40), "mkv"),
+            made(format!("{} {H264}", moving("320x180", "25", 2.0)), "mkv").remade(
+                "",
+                &attachments(40),
+                "mkv",
+            ),
             [Pictures(Some(2.0))],
         ),
     ]
@@ -98,29 +113,40 @@ fn unreadable() -> Vec<Row> {
 /// Media that is encrypted, in an index before or behind it, or packet by packet.
 fn encrypted() -> Vec<Row> {
     let keys = "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8";
-    let scrambled = made(format!("{} {H264}", moving("320x180", "25", 2.0)), "ts").changed(|bytes| {
-        for packet in bytes
-            .chunks_exact_mut(188)
-            .filter(|packet| packet[1] & 0x1f != 0 || packet[2] > 0x1f)
-        {
-            packet[3] |= 0x80;
-        }
-    });
+    let scrambled =
+        made(format!("{} {H264}", moving("320x180", "25", 2.0)), "ts").changed(|bytes| {
+            for packet in bytes
+                .chunks_exact_mut(188)
+                .filter(|packet| packet[1] & 0x1f != 0 || packet[2] > 0x1f)
+            {
+                packet[3] |= 0x80;
+            }
+        });
     vec![
         fails(
             "encrypted, its index at the end",
-            made(format!("{} {H264} {keys}", moving("320x180", "25", 4.0)), "mp4"),
+            made(
+                format!("{} {H264} {keys}", moving("320x180", "25", 4.0)),
+                "mp4",
+            ),
             &[Code::Protected],
         ),
         fails(
             "encrypted, its index first",
             made(
-                format!("{} {H264} {keys} -movflags +faststart", moving("320x180", "25", 4.0)),
+                format!(
+                    "{} {H264} {keys} -movflags +faststart",
+                    moving("320x180", "25", 4.0)
+                ),
                 "mp4",
             ),
             &[Code::Protected],
         ),
-        fails("a scrambled transport stream", scrambled, &[Code::Protected]),
+        fails(
+            "a scrambled transport stream",
+            scrambled,
+            &[Code::Protected],
+        ),
     ]
 }
 
@@ -146,8 +172,16 @@ fn missing() -> Vec<Row> {
             early().cut(0.6),
             [Warns("truncated"), PicturesWithin(6.5, 8.5)],
         ),
-        completes("cut at 97 percent", early().cut(0.97), [PicturesWithin(11.0, 12.0)]),
-        fails("cut at 30 percent", early().cut(0.3), &[Code::TruncatedUpload]),
+        completes(
+            "cut at 97 percent",
+            early().cut(0.97),
+            [PicturesWithin(11.0, 12.0)],
+        ),
+        fails(
+            "cut at 30 percent",
+            early().cut(0.3),
+            &[Code::TruncatedUpload],
+        ),
         completes(
             "Matroska cut at 60 percent",
             matroska().cut(0.6),
@@ -171,12 +205,14 @@ fn missing() -> Vec<Row> {
         completes(
             "fragments of a track whose length is unknown",
             film(FRAGMENTED).changed(|bytes| {
-                // Version 0 of `mdhd`: version and flags, two times, the timescale, the length (ISO/IEC 14496-12 section 8.4.2).
+                // Version 0 of `mdhd`: version and flags, two times, the timescale, the length
+                // (ISO/IEC 14496-12 section 8.4.2).
                 for at in places_of(bytes, b"mdhd") {
                     bytes[at + 16..at + 20].fill(0xff);
                 }
             }),
-            // Its pictures say that they last for 12.02 s, which is the better part of a frame more.
+            // Its pictures say that they last for 12.02 s, which is the better part of a frame
+            // more.
             [Pictures(Some(12.0)), Sound(Some(12.04))],
         ),
         fails(
@@ -188,7 +224,9 @@ fn missing() -> Vec<Row> {
 }
 
 fn broken() -> Vec<Row> {
-    let flipped = |share, step, run| film("-movflags +faststart").changed(move |bytes| damage(bytes, share, step, run));
+    let flipped = |share, step, run| {
+        film("-movflags +faststart").changed(move |bytes| damage(bytes, share, step, run))
+    };
     let scratch = Row {
         name: "a scratch in the middle",
         input: flipped((0.5, 0.51), 400, 1),
@@ -208,7 +246,11 @@ fn broken() -> Vec<Row> {
 fn no_video() -> Vec<Row> {
     let text = |text: &str| Input::Bytes(text.as_bytes().to_vec()).named("film.mp4");
     let photograph = |codec: &str, extension| {
-        made(format!("-f lavfi -i testsrc2=s=320x180 -frames:v 1 {codec}"), extension).named("film.mp4")
+        made(
+            format!("-f lavfi -i testsrc2=s=320x180 -frames:v 1 {codec}"),
+            extension,
+        )
+        .named("film.mp4")
     };
     let noise: Vec<u8> = (0..20_000_u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
@@ -219,7 +261,11 @@ fn no_video() -> Vec<Row> {
             text(&"Dear diary, this is no video.\n".repeat(300)),
             &[Code::NotMedia],
         ),
-        fails("noise", Input::Bytes(noise).named("film.mp4"), &[Code::NotMedia]),
+        fails(
+            "noise",
+            Input::Bytes(noise).named("film.mp4"),
+            &[Code::NotMedia],
+        ),
         fails("JPEG", photograph("", "jpg"), &[Code::StillImage]),
         fails("PNG", photograph("", "png"), &[Code::StillImage]),
         fails("WebP", photograph("", "webp"), &[Code::StillImage]),

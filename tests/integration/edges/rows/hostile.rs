@@ -10,12 +10,18 @@ use tokio::sync::watch;
 
 use crate::edges::check::Check::{Pictures, Sound, Warns};
 use crate::edges::input::{H264, Input, made, moving, tone};
-use crate::edges::mp4::{claim_samples, claim_size, multiply_tracks, refer_to_file, refer_to_url, title};
+use crate::edges::mp4::{
+    claim_samples, claim_size, multiply_tracks, refer_to_file, refer_to_url, title,
+};
 use crate::edges::row::{Row, completes, fails};
 use crate::harness::clip::make_from;
 
 /// A text is no film, whatever else it is taken for.
-const REFUSED: &[Code] = &[Code::ForbiddenContainer, Code::NotMedia, Code::TruncatedUpload];
+const REFUSED: &[Code] = &[
+    Code::ForbiddenContainer,
+    Code::NotMedia,
+    Code::TruncatedUpload,
+];
 
 /// What nobody may touch: a host that counts its callers, and a film that notices readers.
 pub(crate) struct Canary {
@@ -49,10 +55,13 @@ impl Canary {
         canary
     }
 
-    /// Makes the film look as if it was last read two days ago: so the next reader changes that (`relatime`).
+    /// Makes the film look as if it was last read two days ago: so the next reader changes that
+    /// (`relatime`).
     fn forget(&self) {
         let past = SystemTime::now() - Duration::from_secs(48 * 3600);
-        let times = FileTimes::new().set_accessed(past).set_modified(SystemTime::now());
+        let times = FileTimes::new()
+            .set_accessed(past)
+            .set_modified(SystemTime::now());
         File::options()
             .write(true)
             .open(&self.film)
@@ -70,12 +79,21 @@ impl Canary {
 
     /// Panics if somebody called or read since the start, or if nobody could have noticed.
     pub(crate) async fn is_untouched(&mut self) {
-        assert_eq!(*self.callers.borrow(), 0, "somebody called the canary's host");
+        assert_eq!(
+            *self.callers.borrow(),
+            0,
+            "somebody called the canary's host"
+        );
         assert!(!self.was_read(), "somebody read the canary's film");
         std::fs::read(&self.film).unwrap();
         assert!(self.was_read(), "this file system does not tell who reads");
-        tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        self.callers.wait_for(|callers| *callers == 1).await.unwrap();
+        tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .unwrap();
+        self.callers
+            .wait_for(|callers| *callers == 1)
+            .await
+            .unwrap();
     }
 
     /// Files that name the film and the host, each in a way some demuxer understands.
@@ -89,7 +107,10 @@ impl Canary {
     /// Films whose pictures are said to be elsewhere.
     fn media(&self) -> Vec<Row> {
         let (film, port) = (self.film.display(), self.port);
-        let (http, file) = (format!("http://127.0.0.1:{port}/a.ts"), format!("file://{film}"));
+        let (http, file) = (
+            format!("http://127.0.0.1:{port}/a.ts"),
+            format!("file://{film}"),
+        );
         let path = self.film.to_str().unwrap().to_owned();
         vec![
             completes(
@@ -144,7 +165,9 @@ impl Canary {
             text("an Avisynth script", format!("AviSource(\"{film}\")\n")),
             text(
                 "a script of styled subtitles",
-                format!("[Script Info]\n[Events]\nDialogue: 0,0:00:00.00,0:00:01.00,,,0,0,0,,{film}\n"),
+                format!(
+                    "[Script Info]\n[Events]\nDialogue: 0,0:00:00.00,0:00:01.00,,,0,0,0,,{film}\n"
+                ),
             ),
         ]
     }
@@ -156,18 +179,27 @@ impl Canary {
             "#EXTINF:2,\nfile://{film}\n#EXTINF:2,\n{film}\n#EXTINF:2,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n"
         );
         let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{segments}");
-        let concat = format!("ffconcat version 1.0\nfile '{film}'\nfile 'http://127.0.0.1:{port}/a.ts'\n");
+        let concat =
+            format!("ffconcat version 1.0\nfile '{film}'\nfile 'http://127.0.0.1:{port}/a.ts'\n");
         let dash = format!(
             "<?xml version=\"1.0\"?><MPD><Period><AdaptationSet><Representation><BaseURL>http://127.0.0.1:{port}/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"
         );
         let session = format!(
             "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\na=rtpmap:96 H264/90000\n"
         );
-        let picture = format!("<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file://{film}\"/></svg>");
+        let picture = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\"><image href=\"file://{film}\"/></svg>"
+        );
         vec![
             text("an HLS playlist", playlist.clone()),
-            text("an HLS playlist behind blanks", format!("\u{feff}\r\n  {playlist}")),
-            text("an HLS playlist behind junk", format!("\0\0\0\x18junk\n{playlist}")),
+            text(
+                "an HLS playlist behind blanks",
+                format!("\u{feff}\r\n  {playlist}"),
+            ),
+            text(
+                "an HLS playlist behind junk",
+                format!("\0\0\0\x18junk\n{playlist}"),
+            ),
             text("a concatenation script", concat.clone()),
             text(
                 "a concatenation script behind a comment",
@@ -176,13 +208,20 @@ impl Canary {
             text("a DASH manifest", dash),
             text("a session description", session),
             text("a vector picture", picture),
-            text("subtitles", format!("1\n00:00:01,000 --> 00:00:02,000\n{film}\n")),
+            text(
+                "subtitles",
+                format!("1\n00:00:01,000 --> 00:00:02,000\n{film}\n"),
+            ),
         ]
     }
 }
 
 fn text(name: &'static str, text: String) -> Row {
-    fails(name, Input::Bytes(text.into_bytes()).named("film.mp4"), REFUSED)
+    fails(
+        name,
+        Input::Bytes(text.into_bytes()).named("film.mp4"),
+        REFUSED,
+    )
 }
 
 /// Two seconds of a small picture, its index behind the media.
@@ -190,7 +229,8 @@ fn small(extension: &'static str) -> Input {
     made(format!("{} {H264}", moving("128x72", "25", 2.0)), extension)
 }
 
-/// Small files that would be large when they are unpacked, and files that claim more than anybody has.
+/// Small files that would be large when they are unpacked, and files that claim more than anybody
+/// has.
 #[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 pub(crate) fn bombs() -> Vec<Row> {
     const TOO_MUCH: &[Code] = &[Code::ExceedsPolicy];
@@ -201,9 +241,16 @@ pub(crate) fn bombs() -> Vec<Row> {
             "mov",
         )
     };
-    let long = made(format!("-f lavfi -i testsrc2=s=64x36:r=1/3600:d=180000 {H264}"), "mp4");
-    let canvas = made("-f lavfi -i testsrc2=s=32x32:r=10:d=1", "gif").changed(|bytes| bytes[6..10].fill(0xff));
-    let cover = made("-f lavfi -i color=c=red:s=9000x5000 -frames:v 1 -c:v png", "png");
+    let long = made(
+        format!("-f lavfi -i testsrc2=s=64x36:r=1/3600:d=180000 {H264}"),
+        "mp4",
+    );
+    let canvas = made("-f lavfi -i testsrc2=s=32x32:r=10:d=1", "gif")
+        .changed(|bytes| bytes[6..10].fill(0xff));
+    let cover = made(
+        "-f lavfi -i color=c=red:s=9000x5000 -frames:v 1 -c:v png",
+        "png",
+    );
     let covered = made(tone(440, 2.0), "mp3").with(
         vec![cover],
         "",
@@ -258,7 +305,8 @@ pub(crate) fn bombs() -> Vec<Row> {
         ),
         fails(
             "boxes in boxes without end",
-            Input::Bytes([b"\0\0\0\x14ftypisom\0\0\x02\0isom".to_vec(), nested].concat()).named("film.mp4"),
+            Input::Bytes([b"\0\0\0\x14ftypisom\0\0\x02\0isom".to_vec(), nested].concat())
+                .named("film.mp4"),
             &[Code::NotMedia, Code::NoTracks],
         ),
         fails(

@@ -59,8 +59,16 @@ fn unequal() -> Vec<Row> {
             film(13.0, &[5.0, 13.0], languages),
             padded(13.0),
         ),
-        completes("sound that ends a little early", film(9.0, &[8.95], ""), even(9.0)),
-        completes("sound that ends a little late", film(9.0, &[9.06], ""), even(9.0)),
+        completes(
+            "sound that ends a little early",
+            film(9.0, &[8.95], ""),
+            even(9.0),
+        ),
+        completes(
+            "sound that ends a little late",
+            film(9.0, &[9.06], ""),
+            even(9.0),
+        ),
     ]
 }
 
@@ -70,7 +78,11 @@ fn tails() -> Vec<Row> {
         let (num, den) = rate.split_once('/').unwrap_or((rate, "1"));
         let frame = den.parse::<f64>().unwrap() / num.parse::<f64>().unwrap();
         let seconds = frames * frame;
-        let sound = if with_sound { tone(440, seconds) } else { String::new() };
+        let sound = if with_sound {
+            tone(440, seconds)
+        } else {
+            String::new()
+        };
         let picture = moving("320x180", rate, seconds - frame / 2.0);
         let input = made(format!("{picture} {sound} {H264} -c:a aac"), "mp4");
         (input, seconds)
@@ -80,7 +92,11 @@ fn tails() -> Vec<Row> {
         completes(
             name,
             input,
-            [Together(seconds), Segments(segments), NoWarning("length_padded")],
+            [
+                Together(seconds),
+                Segments(segments),
+                NoWarning("length_padded"),
+            ],
         )
     };
     vec![
@@ -94,9 +110,27 @@ fn tails() -> Vec<Row> {
             true,
             2,
         ),
-        row("8 s and thirteen frames, which are a segment", "25", 213.0, true, 3),
-        row("8 s and a frame of 29.97 a second", "30000/1001", 241.0, true, 2),
-        row("8 s and twelve frames of 29.97 a second", "30000/1001", 252.0, true, 2),
+        row(
+            "8 s and thirteen frames, which are a segment",
+            "25",
+            213.0,
+            true,
+            3,
+        ),
+        row(
+            "8 s and a frame of 29.97 a second",
+            "30000/1001",
+            241.0,
+            true,
+            2,
+        ),
+        row(
+            "8 s and twelve frames of 29.97 a second",
+            "30000/1001",
+            252.0,
+            true,
+            2,
+        ),
         row("28 s and a frame, in several chunks", "25", 701.0, true, 7),
         row("8 s and no more", "25", 200.0, true, 2),
     ]

@@ -17,7 +17,9 @@ const CODED: [[u8; 3]; 4] = [RED, GREEN, BLUE, WHITE];
 
 /// A grey picture of `size` with a mark in each corner.
 fn marked(size: &str, rate: u32, behind: &str) -> Input {
-    let mark = |x: &str, y: &str, colour: &str| format!("drawbox=x={x}:y={y}:w=iw/4:h=ih/4:c={colour}:t=fill");
+    let mark = |x: &str, y: &str, colour: &str| {
+        format!("drawbox=x={x}:y={y}:w=iw/4:h=ih/4:c={colour}:t=fill")
+    };
     let marks = [
         mark("0", "0", "red"),
         mark("iw*3/4", "0", "lime"),
@@ -35,7 +37,11 @@ fn marked(size: &str, rate: u32, behind: &str) -> Input {
 
 /// The same picture, turned or mirrored by the container alone.
 fn turned(name: &'static str, matrix: [i32; 4], seen: [[u8; 3]; 4]) -> Row {
-    let upright: &[(u32, u32)] = if matrix[0] == 0 { &[(108, 192)] } else { &[(192, 108)] };
+    let upright: &[(u32, u32)] = if matrix[0] == 0 {
+        &[(108, 192)]
+    } else {
+        &[(192, 108)]
+    };
     let input = marked("192x108", 5, "").changed(move |bytes| orient(bytes, matrix));
     completes(name, input, [Sizes(upright), Corners(seen)])
 }
@@ -50,8 +56,16 @@ fn orientations() -> Vec<Row> {
         turned("turned by 270 degrees", [0, -1, 1, 0], [tr, br, tl, bl]),
         turned("mirrored", [-1, 0, 0, 1], [tr, tl, br, bl]),
         turned("upside down", [1, 0, 0, -1], [bl, br, tl, tr]),
-        turned("mirrored along one diagonal", [0, 1, 1, 0], [tl, bl, tr, br]),
-        turned("mirrored along the other diagonal", [0, -1, -1, 0], [br, tr, bl, tl]),
+        turned(
+            "mirrored along one diagonal",
+            [0, 1, 1, 0],
+            [tl, bl, tr, br],
+        ),
+        turned(
+            "mirrored along the other diagonal",
+            [0, -1, -1, 0],
+            [br, tr, bl, tl],
+        ),
     ]
 }
 
@@ -95,7 +109,10 @@ fn shapes() -> Vec<Row> {
         completes(
             "an anamorphic disc on its side",
             on_its_side,
-            [Sizes(&[(576, 1024), (480, 854), (360, 640)]), Corners([tr, br, tl, bl])],
+            [
+                Sizes(&[(576, 1024), (480, 854), (360, 640)]),
+                Corners([tr, br, tl, bl]),
+            ],
         ),
         completes(
             "pixels higher than wide",
@@ -115,12 +132,17 @@ fn shapes() -> Vec<Row> {
         completes(
             "a size that changes on the way",
             two_sizes,
-            [Sizes(&[(256, 256)]), Check::Pictures(Some(4.0)), Warns("size_changes")],
+            [
+                Sizes(&[(256, 256)]),
+                Check::Pictures(Some(4.0)),
+                Warns("size_changes"),
+            ],
         ),
     ]
 }
 
-/// A white disc on grey of `size`, of pixels so much wider than high, for `seconds`; an input of ffmpeg.
+/// A white disc on grey of `size`, of pixels so much wider than high, for `seconds`; an input of
+/// ffmpeg.
 fn disc(size: &str, aspect: &str, rate: u32, seconds: f64) -> String {
     format!(
         "-f lavfi -i color=c=gray:s={size}:r={rate}:d={seconds},format=yuv420p,\
@@ -128,7 +150,8 @@ fn disc(size: &str, aspect: &str, rate: u32, seconds: f64) -> String {
     )
 }
 
-/// Pieces of one stream, as they come from a call: the same codec, another size or shape from some moment on.
+/// Pieces of one stream, as they come from a call: the same codec, another size or shape from some
+/// moment on.
 fn pieces(pieces: &[(&str, &str, f64)], codec: &str) -> Input {
     let mut from = 10.0;
     let joined = pieces.iter().map(|(size, aspect, seconds)| {
@@ -142,28 +165,46 @@ fn pieces(pieces: &[(&str, &str, f64)], codec: &str) -> Input {
     Input::Joined(joined.collect())
 }
 
-/// Sources whose pictures change their size or their shape: whatever comes is fitted into what lasts.
+/// Sources whose pictures change their size or their shape: whatever comes is fitted into what
+/// lasts.
 fn changing() -> Vec<Row> {
     const LARGE: &[(u32, u32)] = &[(1280, 720), (854, 480), (640, 360)];
     let indexed = |input: Input| input.remade("-fflags +genpts", "-c copy", "mkv");
     let grows = || pieces(&[("320x180", "1", 2.0), ("1280x720", "1", 8.0)], H264);
     let glitch = pieces(
-        &[("640x360", "1", 11.0), ("1280x720", "1", 0.4), ("640x360", "1", 12.0)],
+        &[
+            ("640x360", "1", 11.0),
+            ("1280x720", "1", 0.4),
+            ("640x360", "1", 12.0),
+        ],
         H264,
     );
     let turns = pieces(&[("360x640", "1", 2.0), ("640x360", "1", 6.0)], H264);
     let mpeg2 = "-c:v mpeg2video -b:v 4M -g 12";
-    let television = pieces(&[("720x576", "16/15", 2.0), ("720x576", "64/45", 6.0)], mpeg2);
+    let television = pieces(
+        &[("720x576", "16/15", 2.0), ("720x576", "64/45", 6.0)],
+        mpeg2,
+    );
     vec![
         completes(
             "a call that begins small",
             indexed(grows()),
-            [Sizes(LARGE), Check::Disc(0.5), Check::Disc(6.0), Warns("size_changes")],
+            [
+                Sizes(LARGE),
+                Check::Disc(0.5),
+                Check::Disc(6.0),
+                Warns("size_changes"),
+            ],
         ),
         completes(
             "a call that begins small, in a transport stream",
             grows(),
-            [Sizes(LARGE), Check::Disc(0.5), Check::Disc(6.0), Warns("size_changes")],
+            [
+                Sizes(LARGE),
+                Check::Disc(0.5),
+                Check::Disc(6.0),
+                Warns("size_changes"),
+            ],
         ),
         completes(
             "a telephone that is turned during a call",
@@ -196,7 +237,10 @@ fn changing() -> Vec<Row> {
 /// A piece of a transport stream that goes on where another one ended.
 fn piece(size: &str, from: f64) -> Input {
     made(
-        format!("{} {H264} -output_ts_offset {from}", moving(size, "25", 2.0)),
+        format!(
+            "{} {H264} -output_ts_offset {from}",
+            moving(size, "25", 2.0)
+        ),
         "ts",
     )
 }
@@ -220,7 +264,12 @@ fn main_videos() -> Vec<Row> {
     };
     let jpeg = || still("-c:v mjpeg", "jpg");
     let beside = |input: Input, marks: &str, extension| {
-        film().with(vec![input], "", &format!("-map 1 -map 0 -c copy {marks}"), extension)
+        film().with(
+            vec![input],
+            "",
+            &format!("-map 1 -map 0 -c copy {marks}"),
+            extension,
+        )
     };
     let checks = [Sizes(&[(426, 240)]), Moves(95), Check::Sound(Some(4.0))];
     let two = format!(
@@ -259,7 +308,10 @@ fn main_videos() -> Vec<Row> {
 
 fn sizes() -> Vec<Row> {
     let plain = |size: &str| made(format!("{} {H264}", moving(size, "5", 1.0)), "mp4");
-    let one_pixel = made("-f lavfi -i color=red:s=4x4:d=1,format=rgb24,crop=1:1 -c:v ffv1", "mkv");
+    let one_pixel = made(
+        "-f lavfi -i color=red:s=4x4:d=1,format=rgb24,crop=1:1 -c:v ffv1",
+        "mkv",
+    );
     let eight_k = made(
         format!(
             "{} -c:v libx264 -preset ultrafast -pix_fmt yuv420p",
@@ -267,8 +319,7 @@ fn sizes() -> Vec<Row> {
         ),
         "mp4",
     );
-    let covered =
-        "-f lavfi -i testsrc2=s=500x500:d=1 -map 0 -map 1 -c:v:0 libx264 -preset:v:0 ultrafast -pix_fmt:v:0 yuv420p";
+    let covered = "-f lavfi -i testsrc2=s=500x500:d=1 -map 0 -map 1 -c:v:0 libx264 -preset:v:0 ultrafast -pix_fmt:v:0 yuv420p";
     let covered = format!(
         "{} {covered} -c:v:1 mjpeg -frames:v:1 1 -disposition:v:1 attached_pic",
         moving("426x240", "5", 1.0)
@@ -279,14 +330,22 @@ fn sizes() -> Vec<Row> {
         moving("128x72", "5", 1.0)
     );
     vec![
-        completes("a film with a cover", made(covered, "mp4"), [Sizes(&[(426, 240)])]),
+        completes(
+            "a film with a cover",
+            made(covered, "mp4"),
+            [Sizes(&[(426, 240)])],
+        ),
         completes(
             "two films in one",
             made(two, "mp4"),
             [Sizes(&[(426, 240)]), Warns("video_tracks_left_out")],
         ),
         completes("a small one", plain("426x240"), [Sizes(&[(426, 240)])]),
-        completes("a rung's size", plain("854x480"), [Sizes(&[(854, 480), (640, 360)])]),
+        completes(
+            "a rung's size",
+            plain("854x480"),
+            [Sizes(&[(854, 480), (640, 360)])],
+        ),
         completes(
             "between two rungs",
             plain("1000x600"),
@@ -304,7 +363,11 @@ fn sizes() -> Vec<Row> {
             ],
         ),
         fails("one pixel", one_pixel, &[Code::DimensionsTooSmall]),
-        fails("two by two pixels", plain("2x2"), &[Code::DimensionsTooSmall]),
+        fails(
+            "two by two pixels",
+            plain("2x2"),
+            &[Code::DimensionsTooSmall],
+        ),
         fails("a line", plain("640x14"), &[Code::DimensionsTooSmall]),
     ]
 }

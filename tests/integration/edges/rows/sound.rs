@@ -6,7 +6,9 @@ use crate::edges::row::{Row, completes};
 
 /// A moving picture with these sounds, each an input of ffmpeg, all mapped in their order.
 fn film(sounds: &[String], behind: &str, extension: &'static str) -> Input {
-    let maps: String = (0..=sounds.len()).map(|input| format!(" -map {input}")).collect();
+    let maps: String = (0..=sounds.len())
+        .map(|input| format!(" -map {input}"))
+        .collect();
     made(
         format!(
             "{} {}{maps} {H264} {behind}",
@@ -19,7 +21,10 @@ fn film(sounds: &[String], behind: &str, extension: &'static str) -> Input {
 
 /// A sound with one tone for each channel.
 pub(crate) fn chord(tones: &[u32], layout: &str, seconds: f64) -> String {
-    let channels: Vec<_> = tones.iter().map(|tone| format!("0.3*sin(2*PI*{tone}*t)")).collect();
+    let channels: Vec<_> = tones
+        .iter()
+        .map(|tone| format!("0.3*sin(2*PI*{tone}*t)"))
+        .collect();
     let layout = if layout.is_empty() {
         String::new()
     } else {
@@ -52,7 +57,11 @@ fn with_pictures() -> Vec<Row> {
         ),
         completes(
             "silence",
-            film(&["-f lavfi -i anullsrc=r=48000:d=3".to_owned()], "-c:a aac", "mp4"),
+            film(
+                &["-f lavfi -i anullsrc=r=48000:d=3".to_owned()],
+                "-c:a aac",
+                "mp4",
+            ),
             [Sound(Some(3.0))],
         ),
         completes(
@@ -82,12 +91,20 @@ fn with_pictures() -> Vec<Row> {
         completes(
             "sound that ends early",
             film(&[tone(440, 1.0)], "-c:a aac", "mp4"),
-            [Pictures(Some(3.0)), Sound(Some(3.0)), Warns("length_padded")],
+            [
+                Pictures(Some(3.0)),
+                Sound(Some(3.0)),
+                Warns("length_padded"),
+            ],
         ),
         completes(
             "sound that goes on",
             film(&[tone(440, 5.0)], "-c:a aac", "mp4"),
-            [Pictures(Some(5.0)), Sound(Some(5.0)), Warns("length_padded")],
+            [
+                Pictures(Some(5.0)),
+                Sound(Some(5.0)),
+                Warns("length_padded"),
+            ],
         ),
         completes(
             "8 kHz",
@@ -96,12 +113,20 @@ fn with_pictures() -> Vec<Row> {
         ),
         completes(
             "four channels of no known layout",
-            film(&[chord(&[300, 400, 500, 700], "", 3.0)], "-c:a pcm_s16le", "mkv"),
+            film(
+                &[chord(&[300, 400, 500, 700], "", 3.0)],
+                "-c:a pcm_s16le",
+                "mkv",
+            ),
             [Check::Sound(Some(3.0)), Mixed(&[300, 400])],
         ),
         completes(
             "5.1 is mixed down with its centre",
-            film(&[chord(&[300, 400, 500, 60, 700, 800], "5.1", 3.0)], "-c:a aac", "mp4"),
+            film(
+                &[chord(&[300, 400, 500, 60, 700, 800], "5.1", 3.0)],
+                "-c:a aac",
+                "mp4",
+            ),
             [Mixed(&[300, 400, 500, 700, 800])],
         ),
     ]
@@ -110,7 +135,11 @@ fn with_pictures() -> Vec<Row> {
 fn alone() -> Vec<Row> {
     let row = |name, codec: &str, extension| {
         let input = made(format!("{} {codec}", tone(440, 5.0)), extension);
-        completes(name, input, [Pictures(None), Sound(Some(5.0)), Tones(&[(None, 440)])])
+        completes(
+            name,
+            input,
+            [Pictures(None), Sound(Some(5.0)), Tones(&[(None, 440)])],
+        )
     };
     let two = format!(
         "{} {} -map 0 -map 1 -c:a aac -metadata:s:a:0 language=eng -metadata:s:a:1 language=fre",
@@ -126,12 +155,16 @@ fn alone() -> Vec<Row> {
         completes(
             "two languages and no picture",
             made(two, "m4a"),
-            [Pictures(None), Tones(&[(Some("en"), 440), (Some("fr"), 660)])],
+            [
+                Pictures(None),
+                Tones(&[(Some("en"), 440), (Some("fr"), 660)]),
+            ],
         ),
     ]
 }
 
-/// Rows of sound with pauses in which nothing at all is to be heard, and of sound that an encoder leaves out on purpose.
+/// Rows of sound with pauses in which nothing at all is to be heard, and of sound that an encoder
+/// leaves out on purpose.
 fn with_pauses() -> Vec<Row> {
     let row = |name, sound: &str| {
         let sound = format!("-f lavfi -i aevalsrc=exprs={sound}:s=48000:d=60");
@@ -139,7 +172,11 @@ fn with_pauses() -> Vec<Row> {
             "{sound} {} -map 1 -map 0 {H264} -c:a pcm_s16le",
             moving("128x72", "5", 60.0)
         );
-        completes(name, made(arguments, "mkv"), [Sound(Some(60.0)), Pictures(Some(60.0))])
+        completes(
+            name,
+            made(arguments, "mkv"),
+            [Sound(Some(60.0)), Pictures(Some(60.0))],
+        )
     };
     // A second of silence, though none that begins a frame of AAC later.
     let pauses = "0.5*sin(2*PI*440*t)*not(between(mod(t\\,3)\\,0.99\\,2.01))";
@@ -165,12 +202,16 @@ fn of_any_packet() -> Vec<Row> {
         completes(name, input, [Tones(&[(None, 440)]), Sound(seconds)])
     };
     let gapless = |name, rate: u32| {
-        let input = made(format!("{} -ar {rate} -c:a libmp3lame", tone(440, 5.03)), "mp3");
+        let input = made(
+            format!("{} -ar {rate} -c:a libmp3lame", tone(440, 5.03)),
+            "mp3",
+        );
         completes(name, input, [Pictures(None), Sound(Some(5.03))])
     };
     vec![
         row("ALAC in Matroska", "-ar 44100 -c:a alac", "mkv", Some(3.03)),
-        // Its packets say that they last 1.045 s each, the last one as well: the pictures are held to its end.
+        // Its packets say that they last 1.045 s each, the last one as well: the pictures are held
+        // to its end.
         row("TTA in Matroska", "-ar 44100 -c:a tta", "mkv", Some(3.16)),
         // Its decoder begins two packets late and ends with them.
         row("WMA in AVI", "-ar 44100 -c:a wmav2", "avi", Some(3.11)),
@@ -207,14 +248,22 @@ pub(crate) fn covered() -> Vec<Row> {
     vec![
         completes(
             "MP3 with a cover",
-            made(covered("-c:a libmp3lame -c:v mjpeg -id3v2_version 3"), "mp3"),
+            made(
+                covered("-c:a libmp3lame -c:v mjpeg -id3v2_version 3"),
+                "mp3",
+            ),
             checks(),
         ),
-        completes("AAC with a cover", made(covered("-c:a aac -c:v png"), "m4a"), checks()),
+        completes(
+            "AAC with a cover",
+            made(covered("-c:a aac -c:v png"), "m4a"),
+            checks(),
+        ),
     ]
 }
 
-/// A film of two pieces behind each other in a transport stream, whose sounds are made by these arguments of ffmpeg.
+/// A film of two pieces behind each other in a transport stream, whose sounds are made by these
+/// arguments of ffmpeg.
 fn spliced(seconds: f64, sounds: [(String, &str); 2]) -> Input {
     let piece = |(k, (sound, codec)): (usize, (String, &str))| {
         let begin = 10.0 + k as f64 * seconds;
@@ -232,10 +281,14 @@ fn spliced(seconds: f64, sounds: [(String, &str); 2]) -> Input {
 /// Such a film of 440 Hz and then 1000 Hz, in AAC of these forms.
 fn spliced_aac(seconds: f64, forms: [&str; 2]) -> Input {
     let [first, second] = forms;
-    spliced(seconds, [(tone(440, seconds), first), (tone(1000, seconds), second)])
+    spliced(
+        seconds,
+        [(tone(440, seconds), first), (tone(1000, seconds), second)],
+    )
 }
 
-/// Rows of sound that changes its channels or its rate on the way, as at a splice of television or of a podcast.
+/// Rows of sound that changes its channels or its rate on the way, as at a splice of television or
+/// of a podcast.
 pub(crate) fn changing() -> Vec<Row> {
     const FILM: [u32; 6] = [300, 400, 500, 60, 700, 800];
     let six = |seconds| (chord(&FILM, "5.1", seconds), "-c:a ac3 -b:a 384k");
@@ -277,7 +330,11 @@ pub(crate) fn changing() -> Vec<Row> {
             spliced_aac(6.0, channels),
             both(short, 12.0),
         ),
-        completes("44.1, then 48 kHz, in AAC", spliced_aac(6.0, rates), both(short, 12.0)),
+        completes(
+            "44.1, then 48 kHz, in AAC",
+            spliced_aac(6.0, rates),
+            both(short, 12.0),
+        ),
         completes(
             "mono, then stereo, in a source that is copied",
             spliced_aac(18.0, channels),
@@ -290,7 +347,10 @@ pub(crate) fn changing() -> Vec<Row> {
         ),
         completes(
             "MP3 of mono at 44.1 kHz, then of stereo at 48 kHz",
-            Input::Joined(vec![mp3(440, "-ac 1 -ar 44100"), mp3(1000, "-ac 2 -ar 48000")]),
+            Input::Joined(vec![
+                mp3(440, "-ac 1 -ar 44100"),
+                mp3(1000, "-ac 2 -ar 48000"),
+            ]),
             both(short, 12.05),
         ),
     ]
@@ -319,7 +379,12 @@ pub(crate) fn together() -> Vec<Row> {
             "ts",
         )
     };
-    let first_alone = || [Check::Tones(&[(None, 440)]), Warns("other_programmes_left_out")];
+    let first_alone = || {
+        [
+            Check::Tones(&[(None, 440)]),
+            Warns("other_programmes_left_out"),
+        ]
+    };
     vec![
         completes(
             "mono tracks with the titles Left and Right",
@@ -338,10 +403,21 @@ pub(crate) fn together() -> Vec<Row> {
         completes(
             "mono tracks nobody named, in QuickTime",
             film(&two, mono, "mov"),
-            [Tones(&[(None, 440), (None, 660)]), Warns("mono_tracks_separate")],
+            [
+                Tones(&[(None, 440), (None, 660)]),
+                Warns("mono_tracks_separate"),
+            ],
         ),
-        completes("two programmes in a transport stream", programmes(6.0), first_alone()),
-        completes("two programmes in one that is copied", programmes(26.0), first_alone()),
+        completes(
+            "two programmes in a transport stream",
+            programmes(6.0),
+            first_alone(),
+        ),
+        completes(
+            "two programmes in one that is copied",
+            programmes(26.0),
+            first_alone(),
+        ),
     ]
 }
 

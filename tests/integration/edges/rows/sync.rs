@@ -21,7 +21,13 @@ fn shifted(moments: &[f64], by: f64) -> Vec<f64> {
 }
 
 /// Flashes and beeps at the same times; the pictures' and the sound's clocks begin so late.
-fn both(rate: &str, moments: &[f64], late: (f64, f64), behind: &str, extension: &'static str) -> Input {
+fn both(
+    rate: &str,
+    moments: &[f64],
+    late: (f64, f64),
+    behind: &str,
+    extension: &'static str,
+) -> Input {
     let picture = flashes(rate, LONG - late.0, &shifted(moments, -late.0));
     let sound = beeps(LONG - late.1, &shifted(moments, -late.1));
     made(
@@ -36,16 +42,41 @@ fn both(rate: &str, moments: &[f64], late: (f64, f64), behind: &str, extension: 
 #[expect(clippy::too_many_lines, reason = "a table, one row after the other")]
 pub(crate) fn rows() -> Vec<Row> {
     let row = |name, rate, moments, late, behind, extension| {
-        completes(name, both(rate, moments, late, behind, extension), [InSync(moments)])
+        completes(
+            name,
+            both(rate, moments, late, behind, extension),
+            [InSync(moments)],
+        )
     };
     let together = (0.0, 0.0);
     vec![
         row("25 in MP4", "25", WHOLE, together, "", "mp4"),
         row("23.976 in MP4", "24000/1001", MOMENTS, together, "", "mp4"),
         row("29.97 in MP4", "30000/1001", MOMENTS, together, "", "mp4"),
-        row("23.976 in Matroska", "24000/1001", MOMENTS, together, "", "mkv"),
-        row("29.97 in Matroska", "30000/1001", MOMENTS, together, "", "mkv"),
-        row("29.97 in a transport stream", "30000/1001", MOMENTS, together, "", "ts"),
+        row(
+            "23.976 in Matroska",
+            "24000/1001",
+            MOMENTS,
+            together,
+            "",
+            "mkv",
+        ),
+        row(
+            "29.97 in Matroska",
+            "30000/1001",
+            MOMENTS,
+            together,
+            "",
+            "mkv",
+        ),
+        row(
+            "29.97 in a transport stream",
+            "30000/1001",
+            MOMENTS,
+            together,
+            "",
+            "ts",
+        ),
         row(
             "a transport stream of a thousand seconds ago",
             "25",
@@ -94,7 +125,14 @@ pub(crate) fn rows() -> Vec<Row> {
             "",
             "ts",
         ),
-        row("pictures one second late", "25", WHOLE, (1.0, 0.0), "", "mp4"),
+        row(
+            "pictures one second late",
+            "25",
+            WHOLE,
+            (1.0, 0.0),
+            "",
+            "mp4",
+        ),
         row(
             "pictures one second late in Matroska",
             "30",
@@ -146,7 +184,8 @@ fn part(clock: u32, codecs: &str, extension: &'static str) -> Input {
     )
 }
 
-/// Recordings that were put together, and programmes that were changed: the clock begins anew or jumps, the film goes on.
+/// Recordings that were put together, and programmes that were changed: the clock begins anew or
+/// jumps, the film goes on.
 pub(crate) fn clocks() -> Vec<Row> {
     const FOUR: &[f64] = &[2.0, 8.0, 14.0, 20.0];
     let h264 = format!("{H264} -c:a aac");
@@ -154,9 +193,15 @@ pub(crate) fn clocks() -> Vec<Row> {
     let joined = |clocks: [u32; 4], codecs: &str, extension| {
         Input::Joined(clocks.map(|clock| part(clock, codecs, extension)).into())
     };
-    // A Flash file has a header of nine bytes and the size of the tag before the first one, which is none.
+    // A Flash file has a header of nine bytes and the size of the tag before the first one, which
+    // is none.
     let headless = || part(0, &h264, "flv").changed(|bytes| drop(bytes.drain(..13)));
-    let flash = Input::Joined(vec![part(0, &h264, "flv"), headless(), headless(), headless()]);
+    let flash = Input::Joined(vec![
+        part(0, &h264, "flv"),
+        headless(),
+        headless(),
+        headless(),
+    ]);
     let row = |name, input| completes(name, input, [InSync(FOUR), Warns("timestamps_repaired")]);
     vec![
         row(
@@ -193,7 +238,10 @@ pub(crate) fn changing() -> Vec<Row> {
             "44.1, then 48 kHz, in AAC",
             ["-c:a aac -ar 44100 -ac 2", "-c:a aac -ar 48000 -ac 2"],
         ),
-        row("mono, then stereo, in AAC", ["-c:a aac -ac 1", "-c:a aac -ac 2"]),
+        row(
+            "mono, then stereo, in AAC",
+            ["-c:a aac -ac 1", "-c:a aac -ac 2"],
+        ),
         completes(
             "stereo, then 5.1, in Matroska",
             spliced(late).remade("", "-c copy", "mkv"),
@@ -219,12 +267,16 @@ fn spliced(forms: [&str; 2]) -> Input {
     Input::Joined(forms.into_iter().enumerate().map(piece).collect())
 }
 
-/// Sound whose form is another one for so short that a look at a few places does not meet it: the first attempt fails, the second expects it.
+/// Sound whose form is another one for so short that a look at a few places does not meet it: the
+/// first attempt fails, the second expects it.
 fn interrupted() -> Input {
     let piece = |(begin, end, channels): (f64, f64, u32)| {
         let beep = beeps(LONG, WHOLE);
         made(
-            format!("{beep} -ss {begin} -t {} -c:a ac3 -ac {channels} -f ac3", end - begin),
+            format!(
+                "{beep} -ss {begin} -t {} -c:a ac3 -ac {channels} -f ac3",
+                end - begin
+            ),
             "ac3",
         )
     };
@@ -234,7 +286,8 @@ fn interrupted() -> Input {
     picture.with(vec![sound], "-f ac3", "-map 0 -map 1 -c copy", "mkv")
 }
 
-/// Cut at a time that is no key frame without encoding anew, as phones and editors do it: the edit list hides what is too much.
+/// Cut at a time that is no key frame without encoding anew, as phones and editors do it: the edit
+/// list hides what is too much.
 fn edited() -> Input {
     both("25", WHOLE, (0.0, 0.0), "", "mp4").remade("-ss 0.52", "-c copy", "mp4")
 }
@@ -242,7 +295,8 @@ fn edited() -> Input {
 /// A variable rate: every third frame is missing, and now and then more, but not near the flashes.
 fn sparse() -> Input {
     let picture = flashes("30", LONG, WHOLE);
-    let kept = "gt(mod(n\\,3)\\,0)*gt(mod(n\\,40)\\,8)+lt(mod(n\\,330)-60\\,6)*gte(mod(n\\,330)-60\\,-6)";
+    let kept =
+        "gt(mod(n\\,3)\\,0)*gt(mod(n\\,40)\\,8)+lt(mod(n\\,330)-60\\,6)*gte(mod(n\\,330)-60\\,-6)";
     made(
         format!(
             "{picture} {} -vf select={kept} -fps_mode vfr {H264} -c:a aac",

@@ -7,10 +7,16 @@ use crate::edges::input::{H264, Input, made, moving, tone};
 use crate::edges::row::{Row, completes};
 
 pub(crate) fn rows() -> Vec<Row> {
-    [rates(), packet_times(), lengths(), key_frames_that_lie(), interlaced()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        rates(),
+        packet_times(),
+        lengths(),
+        key_frames_that_lie(),
+        interlaced(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn rates() -> Vec<Row> {
@@ -36,14 +42,32 @@ fn rates() -> Vec<Row> {
         let picture = moving("128x72", rate, 6.0);
         completes(
             name,
-            made(format!("{picture} -vf select={frames} -fps_mode vfr {H264}"), "mp4"),
+            made(
+                format!("{picture} -vf select={frames} -fps_mode vfr {H264}"),
+                "mp4",
+            ),
             checks,
         )
     };
     vec![
-        row("23.976 frames a second", "24000/1001", 4.0, &[Rates(&["24000/1001"])]),
-        row("29.97 frames a second", "30000/1001", 4.0, &[Rates(&["30000/1001"])]),
-        row("an unusual rate", "17", 2.0, &[Rates(&["17/1"]), Pictures(Some(2.0))]),
+        row(
+            "23.976 frames a second",
+            "24000/1001",
+            4.0,
+            &[Rates(&["24000/1001"])],
+        ),
+        row(
+            "29.97 frames a second",
+            "30000/1001",
+            4.0,
+            &[Rates(&["30000/1001"])],
+        ),
+        row(
+            "an unusual rate",
+            "17",
+            2.0,
+            &[Rates(&["17/1"]), Pictures(Some(2.0))],
+        ),
         row(
             "one frame a second",
             "1",
@@ -77,7 +101,10 @@ fn all_moving(size: &str, rate: &str, seconds: f64) -> String {
 fn packet_times() -> Vec<Row> {
     let picked = |size, rate, seconds, frames: &str, extension| {
         let picture = all_moving(size, rate, seconds);
-        made(format!("{picture} -vf select={frames} -fps_mode vfr {H264}"), extension)
+        made(
+            format!("{picture} -vf select={frames} -fps_mode vfr {H264}"),
+            extension,
+        )
     };
     let screen = || picked("1280x720", "60", 8.0, "lt(mod(n\\,420)\\,60)", "mp4");
     let burst = [
@@ -89,7 +116,10 @@ fn packet_times() -> Vec<Row> {
     vec![
         completes(
             "a phone whose 30 frames are a little more",
-            made(format!("{} {H264}", all_moving("640x360", "45000/1499", 2.0)), "mp4"),
+            made(
+                format!("{} {H264}", all_moving("640x360", "45000/1499", 2.0)),
+                "mp4",
+            ),
             [Rates(&["45000/1499"]), Moves(58)],
         ),
         completes(
@@ -97,8 +127,16 @@ fn packet_times() -> Vec<Row> {
             picked("640x360", "30", 12.0, "lt(n\\,180)+not(mod(n\\,2))", "mp4"),
             [Rates(&["30/1"]), Moves(265), Warns("variable_frame_rate")],
         ),
-        completes("a recorded screen that moves in bursts", screen(), burst.clone()),
-        completes("the same in Matroska", screen().remade("", "-c copy", "mkv"), burst),
+        completes(
+            "a recorded screen that moves in bursts",
+            screen(),
+            burst.clone(),
+        ),
+        completes(
+            "the same in Matroska",
+            screen().remade("", "-c copy", "mkv"),
+            burst,
+        ),
         completes(
             "29.97 frames a second in FLV",
             made(format!("{} -c:v flv1 -q:v 4", ntsc()), "flv"),
@@ -106,14 +144,20 @@ fn packet_times() -> Vec<Row> {
         ),
         completes(
             "29.97 frames a second in WebM without a duration of frames",
-            made(format!("{} -c:v libvpx -deadline realtime -cpu-used 8", ntsc()), "webm")
-                .changed(|bytes| set_default_duration(bytes, None)),
+            made(
+                format!("{} -c:v libvpx -deadline realtime -cpu-used 8", ntsc()),
+                "webm",
+            )
+            .changed(|bytes| set_default_duration(bytes, None)),
             [Rates(&["30000/1001"]), Moves(115)],
         ),
         completes(
             "a film in a container that says 25",
-            made(format!("{} {H264}", all_moving("320x180", "24000/1001", 12.0)), "mkv")
-                .changed(|bytes| set_default_duration(bytes, Some(40_000_000))),
+            made(
+                format!("{} {H264}", all_moving("320x180", "24000/1001", 12.0)),
+                "mkv",
+            )
+            .changed(|bytes| set_default_duration(bytes, Some(40_000_000))),
             [Rates(&["24000/1001"]), Moves(280)],
         ),
         completes(
@@ -128,7 +172,10 @@ fn packet_times() -> Vec<Row> {
         ),
         completes(
             "slides of twelve seconds",
-            made(format!("{} {H264}", all_moving("128x72", "1/12", 60.0)), "mkv"),
+            made(
+                format!("{} {H264}", all_moving("128x72", "1/12", 60.0)),
+                "mkv",
+            ),
             [Rates(&["1/1"]), Moves(4)],
         ),
     ]
@@ -138,7 +185,8 @@ fn gif(rate: &str) -> Input {
     made(all_moving("128x72", rate, 3.0), "gif")
 }
 
-/// Changes the nanoseconds of a frame in a Matroska track (`DefaultDuration`, RFC 9559 section 5.1.4.1.13), or makes the element void.
+/// Changes the nanoseconds of a frame in a Matroska track (`DefaultDuration`, RFC 9559 section
+/// 5.1.4.1.13), or makes the element void.
 fn set_default_duration(bytes: &mut [u8], nanoseconds: Option<u64>) {
     let id = [0x23, 0xe3, 0x83];
     let at = bytes
@@ -147,7 +195,9 @@ fn set_default_duration(bytes: &mut [u8], nanoseconds: Option<u64>) {
         .expect("a default duration");
     let length = usize::from(bytes[at + 3] & 0x7f);
     match nanoseconds {
-        Some(nanoseconds) => bytes[at + 4..][..length].copy_from_slice(&nanoseconds.to_be_bytes()[8 - length..]),
+        Some(nanoseconds) => {
+            bytes[at + 4..][..length].copy_from_slice(&nanoseconds.to_be_bytes()[8 - length..])
+        }
         None => {
             // An element of one byte for its id, one for its length, and the rest.
             bytes[at] = 0xec;
@@ -162,7 +212,11 @@ fn lengths() -> Vec<Row> {
         "-f lavfi -i color=teal:s=320x180:r=1:d=10 {} -tune stillimage",
         tone(440, 10.0)
     );
-    let one_picture = format!("{} {} {H264} -c:a aac", moving("320x180", "25", 0.04), tone(440, 6.0));
+    let one_picture = format!(
+        "{} {} {H264} -c:a aac",
+        moving("320x180", "25", 0.04),
+        tone(440, 6.0)
+    );
     vec![
         completes(
             "three seconds that begin in the dark",
@@ -171,7 +225,10 @@ fn lengths() -> Vec<Row> {
         ),
         completes(
             "one frame",
-            made(format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)), "mp4"),
+            made(
+                format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)),
+                "mp4",
+            ),
             [Segments(1), Poster(40.0)],
         ),
         completes(
@@ -200,13 +257,20 @@ fn lengths() -> Vec<Row> {
 
 /// Streams that are refreshed piece by piece: what is called a key frame shows nothing yet.
 fn key_frames_that_lie() -> Vec<Row> {
-    const REFRESHED: &str =
-        "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -x264-params intra-refresh=1:bframes=0";
+    const REFRESHED: &str = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -g 60 -x264-params intra-refresh=1:bframes=0";
     let piece = |codec: &str, from: u32, seconds: f64| {
         let behind = format!("{codec} -muxdelay 0 -muxpreload 0 -output_ts_offset {from}");
-        made(format!("{} {behind}", moving("128x72", "25", seconds)), "ts")
+        made(
+            format!("{} {behind}", moving("128x72", "25", seconds)),
+            "ts",
+        )
     };
-    let whole = |extension| made(format!("{} {REFRESHED}", moving("320x180", "25", 60.0)), extension);
+    let whole = |extension| {
+        made(
+            format!("{} {REFRESHED}", moving("320x180", "25", 60.0)),
+            extension,
+        )
+    };
     // Between two of the places that are looked at: honest before and after.
     let for_a_while = Input::Joined(vec![
         piece(H264, 0, 47.0),
@@ -236,14 +300,18 @@ fn key_frames_that_lie() -> Vec<Row> {
 const PROGRESSIVE: &str = "-f lavfi -i testsrc2=s=192x144:r=25:d=3,gblur=2,scroll=h=0.02";
 
 /// Fifty fields a second that move, woven into 25 frames.
-const WOVEN: &str = "-f lavfi -i testsrc2=s=192x144:r=50:d=3,gblur=2,scroll=h=0.02,tinterlace=interleave_top";
+const WOVEN: &str =
+    "-f lavfi -i testsrc2=s=192x144:r=50:d=3,gblur=2,scroll=h=0.02,tinterlace=interleave_top";
 
 fn interlaced() -> Vec<Row> {
     let flagged = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -flags +ilme+ildct";
     vec![
         completes(
             "interlaced, top field first",
-            made(format!("{WOVEN},setfield=tff {flagged} -x264opts tff=1"), "mp4"),
+            made(
+                format!("{WOVEN},setfield=tff {flagged} -x264opts tff=1"),
+                "mp4",
+            ),
             [NotCombed, Warns("deinterlaced")],
         ),
         completes(
@@ -311,10 +379,17 @@ pub(crate) fn storyboards() -> Vec<Row> {
     vec![
         completes(
             "one frame has one tile",
-            made(format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)), "mp4"),
+            made(
+                format!("{} -frames:v 1 {H264}", moving("128x72", "25", 1.0)),
+                "mp4",
+            ),
             [Sheets(1), Poster(40.0)],
         ),
-        completes("three seconds have a sheet", film("128x72", "25", 3.0), [Sheets(1)]),
+        completes(
+            "three seconds have a sheet",
+            film("128x72", "25", 3.0),
+            [Sheets(1)],
+        ),
         completes(
             "half an hour has several sheets",
             film("64x36", "1", 1800.0),

@@ -36,7 +36,9 @@ async fn request(url: &Url, range: Option<&str>) -> Result<Answer, ureq::Error> 
 
 fn fetch(url: &Url, range: Option<&str>) -> Result<Answer, ureq::Error> {
     // Whatever its status, an answer is for the test to judge.
-    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build();
     let mut request = ureq::Agent::new_with_config(config).get(url.as_str());
     if let Some(range) = range {
         request = request.header("range", range);
@@ -53,7 +55,11 @@ fn fetch(url: &Url, range: Option<&str>) -> Result<Answer, ureq::Error> {
     };
     let (content_type, cache_control) = (header("content-type"), header("cache-control"));
     let status = response.status().as_u16();
-    let body = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(1 << 30)
+        .read_to_vec()?;
 
     Ok(Answer {
         status,

@@ -17,7 +17,10 @@ use sound::{RATE, sound};
 
 /// Everything an output has to be, or a panic that names what it is not.
 pub(crate) async fn verify(ended: &Ended, planned: &Planned, source: &Path) -> Published {
-    let master = ended.manifest_url.as_deref().expect("a completed job has a manifest");
+    let master = ended
+        .manifest_url
+        .as_deref()
+        .expect("a completed job has a manifest");
     let output = conforms(master, planned).await;
 
     let source = source.to_str().unwrap();
@@ -41,8 +44,13 @@ pub(crate) async fn conforms(master: &str, planned: &Planned) -> Published {
 }
 
 async fn decodes_without_a_word(output: &Published) {
-    for url in output.tracks().map(|track| &track.url).chain([&output.master]) {
-        // With `-xerror` ffmpeg ends with a failure at the first error, which it would else decode around.
+    for url in output
+        .tracks()
+        .map(|track| &track.url)
+        .chain([&output.master])
+    {
+        // With `-xerror` ffmpeg ends with a failure at the first error, which it would else decode
+        // around.
         let mut ffmpeg = command("ffmpeg");
         ffmpeg.args([
             "-nostdin",
@@ -131,10 +139,13 @@ async fn pictures_as_planned(output: &Published, planned: &Planned, source: &str
 fn is_the_planned_rung(variant: &Variant, found: &Pictures, planned: &Planned) {
     let url = variant.track.url.as_str();
     let name = url.rsplit('/').nth(1).unwrap();
-    let rung = planned.renditions.iter().find_map(|rendition| match rendition {
-        Rendition::Video(rung) if rung.name.as_str() == name => Some(rung),
-        _ => None,
-    });
+    let rung = planned
+        .renditions
+        .iter()
+        .find_map(|rendition| match rendition {
+            Rendition::Video(rung) if rung.name.as_str() == name => Some(rung),
+            _ => None,
+        });
     let rung = rung.unwrap_or_else(|| panic!("{url} is not planned"));
 
     let video = planned.video.as_ref().unwrap();
@@ -153,8 +164,16 @@ fn is_the_planned_rung(variant: &Variant, found: &Pictures, planned: &Planned) {
         "{url} does not go in one step: {steps:?}"
     );
 
-    assert!(found.times[0].abs() < 1e-6, "{url} starts at {}", found.times[0]);
-    assert_eq!(found.size, (u64::from(rung.width), u64::from(rung.height)), "{url}");
+    assert!(
+        found.times[0].abs() < 1e-6,
+        "{url} starts at {}",
+        found.times[0]
+    );
+    assert_eq!(
+        found.size,
+        (u64::from(rung.width), u64::from(rung.height)),
+        "{url}"
+    );
     assert_eq!(
         variant.resolution,
         Some((rung.width as usize, rung.height as usize)),
@@ -178,7 +197,12 @@ fn same_times(url: &str, own: &(Vec<f64>, Vec<f64>), grid: &(Vec<f64>, Vec<f64>)
 async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) {
     let (ours, original) = (sound(track.url.as_str()).await, sound(source).await);
     let zero = planned.timeline.zero.as_f64();
-    assert!(ours.start.abs() < 1e-6, "{} starts at {}", track.url, ours.start);
+    assert!(
+        ours.start.abs() < 1e-6,
+        "{} starts at {}",
+        track.url,
+        ours.start
+    );
 
     let own = original.start - zero + original.seconds();
     let wanted = planned.programme;
@@ -218,7 +242,11 @@ async fn sounds_like_its_source(track: &Track, planned: &Planned, source: &str) 
 
 /// What a variant declares is within a hundredth of what its segments weigh.
 fn bandwidths_are_the_measured_ones(output: &Published) {
-    for variant in output.variants.iter().filter(|variant| variant.resolution.is_some()) {
+    for variant in output
+        .variants
+        .iter()
+        .filter(|variant| variant.resolution.is_some())
+    {
         // `BANDWIDTH` counts the largest rendition of each group, too (RFC 8216, section 4.3.4.2).
         let group = output
             .audio
@@ -291,13 +319,23 @@ mod tests {
                     .unwrap_or_else(|| panic!("{part} in {keys:?}"))
             };
 
-            let right = world.bucket.get(key(ending), 1 << 30).await.unwrap().unwrap();
+            let right = world
+                .bucket
+                .get(key(ending), 1 << 30)
+                .await
+                .unwrap()
+                .unwrap();
             let right_kind = match kind {
                 ObjectKind::LivePlaylist => ObjectKind::Playlist,
                 ObjectKind::Playlist => ObjectKind::Master,
                 ref same => same.clone(),
             };
-            let wrong = world.bucket.get(key(other), 1 << 30).await.unwrap().unwrap();
+            let wrong = world
+                .bucket
+                .get(key(other), 1 << 30)
+                .await
+                .unwrap()
+                .unwrap();
             world.bucket.put(key(ending), wrong, kind).await.unwrap();
             assert!(
                 !passes(&ended, &planned, &clip.path).await,
@@ -310,9 +348,16 @@ mod tests {
                 "{ending} is missing and was not noticed"
             );
 
-            world.bucket.put(key(ending), right, right_kind).await.unwrap();
+            world
+                .bucket
+                .put(key(ending), right, right_kind)
+                .await
+                .unwrap();
         }
 
-        assert!(passes(&ended, &planned, &clip.path).await, "all is as it was");
+        assert!(
+            passes(&ended, &planned, &clip.path).await,
+            "all is as it was"
+        );
     }
 }

@@ -13,14 +13,16 @@ pub(crate) struct Pictures {
     pub(crate) times: Vec<f64>,
     /// Presentation times in seconds of the key frames.
     pub(crate) keys: Vec<f64>,
-    /// The distances between neighbours that occur, in ticks, in decoding and in presentation order.
+    /// The distances between neighbours that occur, in ticks, in decoding and in presentation
+    /// order.
     pub(crate) steps: (Vec<i64>, Vec<i64>),
 }
 
 /// Reads all packets of the first real video stream at a path or URL.
 pub(crate) async fn pictures(input: &str) -> Pictures {
     let entries = "packet=pts,dts,flags:stream=width,height,time_base";
-    // `V` leaves out attached pictures such as cover art (ffmpeg documentation, "Stream specifiers").
+    // `V` leaves out attached pictures such as cover art (ffmpeg documentation, "Stream
+    // specifiers").
     let arguments = [
         "-v",
         "error",
@@ -32,27 +34,40 @@ pub(crate) async fn pictures(input: &str) -> Pictures {
         "json",
     ];
     let probed: Value =
-        serde_json::from_slice(&output_of(command("ffprobe").args(arguments).arg(input)).await).unwrap();
+        serde_json::from_slice(&output_of(command("ffprobe").args(arguments).arg(input)).await)
+            .unwrap();
 
     let stream = &probed["streams"][0];
-    let (numerator, denominator) = stream["time_base"].as_str().unwrap().split_once('/').unwrap();
+    let (numerator, denominator) = stream["time_base"]
+        .as_str()
+        .unwrap()
+        .split_once('/')
+        .unwrap();
     let tick = numerator.parse::<f64>().unwrap() / denominator.parse::<f64>().unwrap();
     let packets = probed["packets"].as_array().unwrap();
 
     let ticks = |field: &str| {
         packets
             .iter()
-            .map(|packet| packet[field].as_i64().unwrap_or_else(|| panic!("{input}: {packet}")))
+            .map(|packet| {
+                packet[field]
+                    .as_i64()
+                    .unwrap_or_else(|| panic!("{input}: {packet}"))
+            })
             .collect::<Vec<_>>()
     };
     let (decoding, mut presentation) = (ticks("dts"), ticks("pts"));
-    // The packets come in decoding order, which differs from that of presentation where there are B-frames.
+    // The packets come in decoding order, which differs from that of presentation where there are
+    // B-frames.
     presentation.sort_unstable();
     let seconds = |ticks: i64| ticks as f64 * tick;
     let is_key = |packet: &&Value| packet["flags"].as_str().unwrap().starts_with('K');
 
     Pictures {
-        size: (stream["width"].as_u64().unwrap(), stream["height"].as_u64().unwrap()),
+        size: (
+            stream["width"].as_u64().unwrap(),
+            stream["height"].as_u64().unwrap(),
+        ),
         keys: packets
             .iter()
             .filter(is_key)

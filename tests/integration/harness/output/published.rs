@@ -102,7 +102,10 @@ pub(crate) struct Segment {
 impl Track {
     /// Sum of all `EXTINF`, in seconds.
     pub(crate) fn seconds(&self) -> f64 {
-        self.segments.iter().map(|segment| segment.duration.as_secs_f64()).sum()
+        self.segments
+            .iter()
+            .map(|segment| segment.duration.as_secs_f64())
+            .sum()
     }
 
     /// Where each segment begins, in seconds.
@@ -118,10 +121,12 @@ impl Track {
             .collect()
     }
 
-    /// The highest rate of any run of segments that lasts half to one and a half target durations, in bits per second
-    /// (RFC 8216bis, "peak segment bit rate"); of all segments, where no run is so long.
+    /// The highest rate of any run of segments that lasts half to one and a half target durations,
+    /// in bits per second (RFC 8216bis, "peak segment bit rate"); of all segments, where no run is
+    /// so long.
     pub(crate) fn peak(&self) -> f64 {
-        let runs = (0..self.segments.len()).flat_map(|from| (from + 1..=self.segments.len()).map(move |to| from..to));
+        let runs = (0..self.segments.len())
+            .flat_map(|from| (from + 1..=self.segments.len()).map(move |to| from..to));
         let rates = runs.filter_map(|run| {
             let run = &self.segments[run];
             let duration: Duration = run.iter().map(|segment| segment.duration).sum();
@@ -143,13 +148,19 @@ impl Track {
 }
 
 impl Published {
-    /// Gets the master playlist and all it leads to; every answer has to have the right type and caching rule.
+    /// Gets the master playlist and all it leads to; every answer has to have the right type and
+    /// caching rule.
     pub(crate) async fn load(master: &str) -> Self {
         let master: Url = master.parse().unwrap();
-        let answer = expect(&master, "application/vnd.apple.mpegurl", "public, max-age=10").await;
+        let answer = expect(
+            &master,
+            "application/vnd.apple.mpegurl",
+            "public, max-age=10",
+        )
+        .await;
         let text = String::from_utf8(answer.body).unwrap();
-        let playlist =
-            MasterPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{master}: {error}\n{text}"));
+        let playlist = MasterPlaylist::try_from(text.as_str())
+            .unwrap_or_else(|error| panic!("{master}: {error}\n{text}"));
         assert!(playlist.has_independent_segments, "{text}");
 
         let (mut audio, mut subtitles) = (Vec::new(), Vec::new());
@@ -186,7 +197,10 @@ impl Published {
     /// All tracks: the variants' own, then those of the audio groups.
     pub(crate) fn tracks(&self) -> impl Iterator<Item = &Track> {
         let sounds = self.audio.iter().map(|audio| &audio.track);
-        self.variants.iter().map(|variant| &variant.track).chain(sounds)
+        self.variants
+            .iter()
+            .map(|variant| &variant.track)
+            .chain(sounds)
     }
 
     /// The variants, each rung once: a rung may be there again for every group of sound.
@@ -213,13 +227,22 @@ async fn variant(master: &Url, stream: &VariantStream<'_>) -> Variant {
         panic!("{master} leads to no variant: {stream}");
     };
 
-    let size = stream_data.resolution().map(|size| (size.width(), size.height()));
-    let content_type = if size.is_some() { "video/mp4" } else { "audio/mp4" };
+    let size = stream_data
+        .resolution()
+        .map(|size| (size.width(), size.height()));
+    let content_type = if size.is_some() {
+        "video/mp4"
+    } else {
+        "audio/mp4"
+    };
 
     Variant {
         bandwidth: stream_data.bandwidth(),
         average_bandwidth: stream_data.average_bandwidth().expect("AVERAGE-BANDWIDTH"),
-        codecs: stream_data.codecs().map(ToString::to_string).expect("CODECS"),
+        codecs: stream_data
+            .codecs()
+            .map(ToString::to_string)
+            .expect("CODECS"),
         resolution: size,
         frame_rate: frame_rate.map(|rate| f64::from(rate.as_f32())),
         group: audio.as_ref().map(ToString::to_string),
@@ -233,7 +256,10 @@ fn listing(media: &ExtXMedia<'_>) -> Listing {
         name: media.name().to_string(),
         language: media.language().map(ToString::to_string),
         default: media.is_default,
-        channels: media.channels.as_ref().map(hls_m3u8::types::Channels::number),
+        channels: media
+            .channels
+            .as_ref()
+            .map(hls_m3u8::types::Channels::number),
     }
 }
 
@@ -242,12 +268,15 @@ async fn captions(master: &Url, uri: &str) -> String {
     let url = relative(master, uri);
     let answer = expect(&url, "application/vnd.apple.mpegurl", IMMUTABLE).await;
     let text = String::from_utf8(answer.body).unwrap();
-    let playlist = MediaPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
+    let playlist = MediaPlaylist::try_from(text.as_str())
+        .unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
     assert!(playlist.has_end_list, "{url} has no ENDLIST:\n{text}");
 
     let mut words = String::new();
     for (_, segment) in &playlist.segments {
-        let body = expect(&relative(&url, segment.uri()), "text/vtt", IMMUTABLE).await.body;
+        let body = expect(&relative(&url, segment.uri()), "text/vtt", IMMUTABLE)
+            .await
+            .body;
         words.push_str(&String::from_utf8(body).unwrap());
     }
     words
@@ -257,13 +286,20 @@ async fn track(master: &Url, uri: &str, content_type: &str) -> Track {
     let url = relative(master, uri);
     let answer = expect(&url, "application/vnd.apple.mpegurl", IMMUTABLE).await;
     let text = String::from_utf8(answer.body).unwrap();
-    let playlist = MediaPlaylist::try_from(text.as_str()).unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
+    let playlist = MediaPlaylist::try_from(text.as_str())
+        .unwrap_or_else(|error| panic!("{url}: {error}\n{text}"));
     assert!(playlist.has_end_list, "{url} has no ENDLIST:\n{text}");
 
     // All chunks share the init segment of the first one, so there is one map and no discontinuity.
-    let maps: Vec<_> = text.lines().filter(|line| line.starts_with("#EXT-X-MAP")).collect();
+    let maps: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("#EXT-X-MAP"))
+        .collect();
     assert_eq!(maps.len(), 1, "{url} has one init segment:\n{text}");
-    assert!(!text.contains("DISCONTINUITY"), "{url} has no discontinuity:\n{text}");
+    assert!(
+        !text.contains("DISCONTINUITY"),
+        "{url} has no discontinuity:\n{text}"
+    );
 
     let init = maps[0].split('"').nth(1).expect("a quoted URI");
     expect(&relative(&url, init), content_type, IMMUTABLE).await;

@@ -38,7 +38,8 @@ pub(crate) async fn sound(input: &str) -> Sound {
 
     let rate = RATE.to_string();
     let decode = [
-        "-nostdin", "-v", "error", "-i", input, "-map", "0:a:0", "-ac", "1", "-ar", &rate, "-f", "f32le", "-",
+        "-nostdin", "-v", "error", "-i", input, "-map", "0:a:0", "-ac", "1", "-ar", &rate, "-f",
+        "f32le", "-",
     ];
     let bytes = output_of(command("ffmpeg").args(decode)).await;
     let samples = bytes
@@ -71,23 +72,31 @@ impl Sound {
             .iter()
             .enumerate()
             .filter(|(_, sample)| sample.abs() > amplitude);
-        loud.map(|(i, _)| self.start + i as f64 / f64::from(RATE)).collect()
+        loud.map(|(i, _)| self.start + i as f64 / f64::from(RATE))
+            .collect()
     }
 
     /// Where the loudest stretch of `window` samples begins that has room on both sides.
     fn loudest(&self, window: usize) -> usize {
         let last = self.samples.len().saturating_sub(window + REACH);
-        let energy = |at: &usize| product(&self.samples[*at..*at + window], &self.samples[*at..*at + window]);
+        let energy = |at: &usize| {
+            product(
+                &self.samples[*at..*at + window],
+                &self.samples[*at..*at + window],
+            )
+        };
         (REACH..last)
             .step_by(window / 2)
             .max_by(|one, other| energy(one).total_cmp(&energy(other)))
             .unwrap_or(0)
     }
 
-    /// How many seconds `self` comes later than `original`, both on the clock whose zero is `zero` of the original's.
+    /// How many seconds `self` comes later than `original`, both on the clock whose zero is `zero`
+    /// of the original's.
     ///
     /// # Panics
-    /// When the two do not sound alike at any shift within reach: then they are farther apart, or not the same sound.
+    /// When the two do not sound alike at any shift within reach: then they are farther apart, or
+    /// not the same sound.
     pub(crate) fn lag_behind(&self, original: &Self, zero: f64) -> f64 {
         // Sample i of the original should be sample i + offset of ours.
         let offset = ((original.start - zero - self.start) * f64::from(RATE)).round() as i64;

@@ -41,7 +41,10 @@ impl Answers {
                 Fault::Refuse => return,
                 // What is held back goes on as soon as the store is as it should be.
                 Fault::Delay(pause) => drop(timeout(pause, self.shared.faults.changed()).await),
-                Fault::None | Fault::CutReads { .. } | Fault::First { .. } | Fault::Strike { .. } => {}
+                Fault::None
+                | Fault::CutReads { .. }
+                | Fault::First { .. }
+                | Fault::Strike { .. } => {}
             }
 
             if self.fates.has_changed().unwrap_or(false) {
@@ -51,7 +54,9 @@ impl Answers {
                     .windows(4)
                     .position(|end| end == b"\r\n\r\n")
                     .map_or(0, |end| end + 4);
-                left = fate.limit(&bytes[..head]).map(|allowed| allowed + head as u64);
+                left = fate
+                    .limit(&bytes[..head])
+                    .map(|allowed| allowed + head as u64);
             }
 
             let whole = left.is_none_or(|left| left >= bytes.len() as u64);
@@ -92,9 +97,12 @@ impl Fate {
         match self.mishap {
             Some(Mishap::CutAnswer | Mishap::StallAnswer) => {
                 let text = String::from_utf8_lossy(head).to_ascii_lowercase();
-                let length = text
-                    .lines()
-                    .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<u64>().ok());
+                let length = text.lines().find_map(|line| {
+                    line.strip_prefix("content-length:")?
+                        .trim()
+                        .parse::<u64>()
+                        .ok()
+                });
                 Some((length.unwrap_or(0) / 2).min(MIDDLE))
             }
             _ => self.allowed,

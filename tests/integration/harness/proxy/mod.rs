@@ -1,5 +1,5 @@
-//! A small HTTP proxy in front of the object store: it cuts, refuses, delays, stalls, answers in the store's
-//! place, and heals.
+//! A small HTTP proxy in front of the object store: it cuts, refuses, delays, stalls, answers in
+//! the store's place, and heals.
 
 mod answers;
 mod requests;
@@ -89,14 +89,16 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Does this to all requests from now on; [`Fault::Refuse`] and [`Fault::Delay`] on open connections too.
-    /// What stands still for an earlier fault is let go, by closing its connection.
+    /// Does this to all requests from now on; [`Fault::Refuse`] and [`Fault::Delay`] on open
+    /// connections too. What stands still for an earlier fault is let go, by closing its
+    /// connection.
     pub(crate) fn set(&self, fault: Fault) {
         self.struck.store(0, Ordering::Relaxed);
         self.fault.send_replace(fault);
     }
 
-    /// Waits until `n` requests or answers were cut, stalled or answered in the store's place since the start.
+    /// Waits until `n` requests or answers were cut, stalled or answered in the store's place since
+    /// the start.
     pub(crate) async fn has_cut(&mut self, n: u64) {
         self.cuts.wait_for(|cuts| *cuts >= n).await.unwrap();
     }
@@ -106,11 +108,16 @@ impl Proxy {
         *self.cuts.borrow()
     }
 
-    /// How often each segment was written, by `<rendition>/<n>`: that of another attempt is another object,
-    /// `<rendition>/<n>-<attempt>.m4s`.
+    /// How often each segment was written, by `<rendition>/<n>`: that of another attempt is another
+    /// object, `<rendition>/<n>-<attempt>.m4s`.
     pub(crate) fn segment_writes(&self) -> BTreeMap<String, u32> {
         let mut segments = BTreeMap::new();
-        for path in self.writes.borrow().iter().filter(|path| path.ends_with(".m4s")) {
+        for path in self
+            .writes
+            .borrow()
+            .iter()
+            .filter(|path| path.ends_with(".m4s"))
+        {
             let (segment, _attempt) = path.rsplit_once('-').unwrap();
             *segments.entry(segment.to_owned()).or_default() += 1;
         }
@@ -176,12 +183,26 @@ mod tests {
         let mut world = World::bare(Engine::Sqlite).await;
         let clip = moving("320x180", 2.0).make().await;
         let (cut, whole) = (world.upload(&clip).await, world.upload(&clip).await);
-        let url = |key: &str| format!("{}/media/{key}", world.proxy.url()).parse().unwrap();
+        let url = |key: &str| {
+            format!("{}/media/{key}", world.proxy.url())
+                .parse()
+                .unwrap()
+        };
         let (cut_url, whole_url) = (url(&cut), url(&whole));
 
-        world.proxy.set(Fault::CutReads { path: cut, at: 1000 });
+        world.proxy.set(Fault::CutReads {
+            path: cut,
+            at: 1000,
+        });
         assert_eq!(http::get(&whole_url).await.body.len() as u64, clip.size());
-        assert_eq!(http::try_get(&cut_url, "bytes=0-999").await.unwrap().body.len(), 1000);
+        assert_eq!(
+            http::try_get(&cut_url, "bytes=0-999")
+                .await
+                .unwrap()
+                .body
+                .len(),
+            1000
+        );
         assert!(http::try_get(&cut_url, "bytes=500-1000").await.is_err());
         world.proxy.has_cut(1).await;
 
@@ -205,7 +226,9 @@ mod tests {
             mishaps,
         };
 
-        world.proxy.set(strike(100, &[Mishap::Answer(503, "SlowDown")]));
+        world
+            .proxy
+            .set(strike(100, &[Mishap::Answer(503, "SlowDown")]));
         let answer = http::get(&url(&struck)).await;
         assert_eq!(answer.status, 503);
         assert!(String::from_utf8_lossy(&answer.body).contains("<Code>SlowDown</Code>"));
@@ -215,7 +238,9 @@ mod tests {
         assert!(http::try_get(&url(&struck), "bytes=0-99").await.is_err());
         world.proxy.has_cut(2).await;
 
-        world.proxy.set(strike(30, &[Mishap::Answer(500, "InternalError")]));
+        world
+            .proxy
+            .set(strike(30, &[Mishap::Answer(500, "InternalError")]));
         let mut hits = 0;
         for _ in 0..100 {
             hits += u32::from(http::get(&url(&struck)).await.status == 500);

@@ -28,47 +28,63 @@ struct Head {
 }
 
 impl Requests {
-    /// Passes requests on, one after the other, each by its own fate. One that is answered in the store's
-    /// place is the connection's last.
+    /// Passes requests on, one after the other, each by its own fate. One that is answered in the
+    /// store's place is the connection's last.
     pub(super) async fn pass(mut self, canned: tokio::sync::oneshot::Sender<String>) {
         while let Some((bytes, head)) = self.head().await {
             let n = self.shared.requests.fetch_add(1, Ordering::Relaxed);
             let fault = self.shared.faults.borrow_and_update().clone();
-            let fate = fault.fate(n, &self.shared.struck, &head.method, &head.target, head.first_byte);
+            let fate = fault.fate(
+                n,
+                &self.shared.struck,
+                &head.method,
+                &head.target,
+                head.first_byte,
+            );
 
             if head.method == "PUT" {
-                self.shared.writes.send_modify(|writes| writes.push(head.path.clone()));
+                self.shared
+                    .writes
+                    .send_modify(|writes| writes.push(head.path.clone()));
             }
             // Set before the request leaves, so that its answer meets the same fate.
             self.fate.send_replace(fate);
             match fate.mishap {
                 Some(Mishap::Answer(status, code) | Mishap::Dated(status, code, _)) => {
                     self.shared.count();
-                    // Read to its end first: a connection that is closed with unread bytes is reset, and the
-                    // client may lose the answer (RFC 9112, section 9.6).
+                    // Read to its end first: a connection that is closed with unread bytes is
+                    // reset, and the client may lose the answer (RFC 9112, section 9.6).
                     if self.body(head.body, false).await {
                         let ahead = match fate.mishap {
                             Some(Mishap::Dated(_, _, minutes)) => TimeDelta::minutes(minutes),
                             _ => TimeDelta::zero(),
                         };
                         let date = Utc::now() + ahead;
-                        let _ = canned.send(canned_answer(status, code, date, head.method == "HEAD"));
+                        let _ =
+                            canned.send(canned_answer(status, code, date, head.method == "HEAD"));
                     }
-                    // The side of the answers sends it and ends the connection; to return here would end it
-                    // before.
+                    // The side of the answers sends it and ends the connection; to return here
+                    // would end it before.
                     return std::future::pending().await;
                 }
                 Some(Mishap::Document(document)) => {
                     self.shared.count();
                     if self.body(head.body, false).await {
-                        let _ = canned.send(written(200, "OK", Utc::now(), document, head.method == "HEAD"));
+                        let _ = canned.send(written(
+                            200,
+                            "OK",
+                            Utc::now(),
+                            document,
+                            head.method == "HEAD",
+                        ));
                     }
                     return std::future::pending().await;
                 }
                 Some(mishap @ (Mishap::CutRequest | Mishap::StallRequest)) if head.body > 0 => {
                     self.shared.count();
                     let middle = (head.body / 2).min(MIDDLE);
-                    let passed = self.to.write_all(&bytes).await.is_ok() && self.body(middle, true).await;
+                    let passed =
+                        self.to.write_all(&bytes).await.is_ok() && self.body(middle, true).await;
                     if passed && mishap == Mishap::StallRequest {
                         let _ = self.shared.faults.changed().await;
                     }
@@ -112,10 +128,19 @@ impl Head {
         let field = |name: &str| {
             text.lines().find_map(|line| {
                 let (found, value) = line.split_once(':')?;
-                found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+                found
+                    .eq_ignore_ascii_case(name)
+                    .then(|| value.trim().to_owned())
             })
         };
-        let first_byte = field("range").and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
+        let first_byte = field("range").and_then(|range| {
+            range
+                .strip_prefix("bytes=")?
+                .split('-')
+                .next()?
+                .parse()
+                .ok()
+        });
 
         Some(Self {
             method,
@@ -136,7 +161,13 @@ fn canned_answer(status: u16, code: &str, date: DateTime<Utc>, is_head: bool) ->
 }
 
 /// An answer as it is on the wire.
-fn written(status: u16, reason: &str, date: DateTime<Utc>, document: &str, is_head: bool) -> String {
+fn written(
+    status: u16,
+    reason: &str,
+    date: DateTime<Utc>,
+    document: &str,
+    is_head: bool,
+) -> String {
     let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{document}");
     let length = body.len();
     let date = date.format("%a, %d %b %Y %H:%M:%S GMT");

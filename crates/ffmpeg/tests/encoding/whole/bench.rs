@@ -1,15 +1,20 @@
-//! One source on its way to being output: probe, plan, encode every chunk over HTTP, gate, write playlists, and let other programs judge
-//! the result.
+//! One source on its way to being output: probe, plan, encode every chunk over HTTP, gate, write
+//! playlists, and let other programs judge the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ffmpeg::testing::{Server, ask, make, tool};
-use ffmpeg::{End, Exit, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv, probe, rest, run};
+use ffmpeg::{
+    End, Exit, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv, probe, rest,
+    run,
+};
 use media::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use media::ladder::{self, Pin, Profile, Settings};
-use media::playlist::{AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant};
+use media::playlist::{
+    AudioMedia, AudioStream, Bandwidth, MediaPlaylist, MediaSegment, Multivariant, Variant,
+};
 use streams::fact::Head;
 use streams::plan::{Planned, VideoRendition};
 use streams::upload::Priority;
@@ -38,7 +43,9 @@ impl Bench {
 
     pub(crate) async fn plan(folder: tempfile::TempDir, source: &Path, profile: Profile) -> Self {
         let server = Server::of(source).await;
-        let probe = probe(&tool(), &server.input, &ProbeLimits::default()).await.unwrap();
+        let probe = probe(&tool(), &server.input, &ProbeLimits::default())
+            .await
+            .unwrap();
 
         // Coarse, but with reordered frames: what is tested is where frames lie, not how they look.
         let profile = Profile {
@@ -79,7 +86,11 @@ impl Bench {
     }
 
     pub(crate) async fn try_run(&self, args: &[String]) -> (Exit, Tick) {
-        let (tool, stop, ticks) = (tool(), CancellationToken::new(), watch::Sender::new(Tick::default()));
+        let (tool, stop, ticks) = (
+            tool(),
+            CancellationToken::new(),
+            watch::Sender::new(Tick::default()),
+        );
         let exit = run(Run {
             tool: &tool,
             args,
@@ -96,7 +107,13 @@ impl Bench {
     }
 
     pub(crate) fn chunk_args(&self, chunk: u32) -> Vec<String> {
-        argv::video_chunk(&self.planned, chunk, &self.server.input, argv::Options::default()).unwrap()
+        argv::video_chunk(
+            &self.planned,
+            chunk,
+            &self.server.input,
+            argv::Options::default(),
+        )
+        .unwrap()
     }
 
     pub(crate) fn path(&self, rendition: &str) -> PathBuf {
@@ -113,7 +130,11 @@ impl Bench {
         (first..)
             .map_while(|n| {
                 let bytes = std::fs::read(self.path(rendition).join(argv::segment_file(n))).ok()?;
-                Some((n, FragmentInfo::parse(&bytes, defaults).unwrap(), bytes.len() as u64))
+                Some((
+                    n,
+                    FragmentInfo::parse(&bytes, defaults).unwrap(),
+                    bytes.len() as u64,
+                ))
             })
             .collect()
     }
@@ -131,7 +152,11 @@ impl Bench {
 
     /// Encodes every chunk, and gates it.
     pub(crate) async fn encode_video(&mut self) {
-        let chunks = self.planned.video.as_ref().map_or(0, |video| video.chunks.len() as u32);
+        let chunks = self
+            .planned
+            .video
+            .as_ref()
+            .map_or(0, |video| video.chunks.len() as u32);
         for chunk in 0..chunks {
             let tick = self.run(&self.chunk_args(chunk)).await;
             let mut frames = Vec::new();
@@ -139,12 +164,15 @@ impl Bench {
 
             for rendition in self.planned.videos() {
                 if self.planned.video.as_ref().unwrap().is_last(chunk) {
-                    rest::join(&self.path(rendition.name.as_str()), last).await.unwrap();
+                    rest::join(&self.path(rendition.name.as_str()), last)
+                        .await
+                        .unwrap();
                 }
                 frames.push(self.gate(rendition, chunk).unwrap());
 
                 let name = rendition.name.to_string();
-                // One init segment serves all chunks, so that of each chunk has to match the first one.
+                // One init segment serves all chunks, so that of each chunk has to match the first
+                // one.
                 let hash = self.init(&name).match_hash();
                 assert_eq!(
                     *self.inits.entry(name).or_insert_with(|| hash.clone()),
@@ -171,7 +199,9 @@ impl Bench {
         self.run(&args).await;
         for rendition in self.planned.audios() {
             let name = rendition.name.as_str();
-            rest::join(&self.path(name), self.planned.segment.last()).await.unwrap();
+            rest::join(&self.path(name), self.planned.segment.last())
+                .await
+                .unwrap();
             let segments: Vec<_> = self
                 .segments(name, 0)
                 .into_iter()
@@ -184,11 +214,14 @@ impl Bench {
     /// Writes the media playlist of a rendition.
     fn media(&self, name: &str) -> Bandwidth {
         let target_duration = self.planned.segment.target_duration;
-        let segments = self.segments(name, 0).into_iter().map(|(n, info, bytes)| MediaSegment {
-            uri: argv::segment_file(n),
-            duration: info.duration,
-            bytes,
-        });
+        let segments = self
+            .segments(name, 0)
+            .into_iter()
+            .map(|(n, info, bytes)| MediaSegment {
+                uri: argv::segment_file(n),
+                duration: info.duration,
+                bytes,
+            });
 
         let playlist = MediaPlaylist {
             target_duration,
@@ -232,7 +265,11 @@ impl Bench {
         let playlist = Multivariant {
             variants: variants.collect(),
             audios: audios.collect(),
-            captions: self.planned.video.as_ref().is_some_and(|video| video.picture.captions),
+            captions: self
+                .planned
+                .video
+                .as_ref()
+                .is_some_and(|video| video.picture.captions),
             ..Multivariant::default()
         }
         .to_string();

@@ -17,9 +17,17 @@ fn pictures(rate: &str, seconds: u32) -> String {
 
 #[tokio::test]
 async fn chunks_of_usual_rates_join_without_a_trace() {
-    for (rate, name) in [("25", "a.mp4"), ("30000/1001", "a.mkv"), ("24000/1001", "a.mp4")] {
+    for (rate, name) in [
+        ("25", "a.mp4"),
+        ("30000/1001", "a.mkv"),
+        ("24000/1001", "a.mp4"),
+    ] {
         let mut bench = Bench::of(name, &pictures(rate, 34)).await;
-        assert_eq!(bench.planned.video.as_ref().unwrap().chunks, [0, 2, 5], "{rate}");
+        assert_eq!(
+            bench.planned.video.as_ref().unwrap().chunks,
+            [0, 2, 5],
+            "{rate}"
+        );
         bench.whole().await;
     }
 }
@@ -141,7 +149,10 @@ async fn output_is_tagged_as_what_it_is() {
     let entries = "-v error -show_entries stream=pix_fmt,color_range,color_space,color_transfer,color_primaries,profile -of csv=p=0 120p/index.m3u8";
     let said = ask(&tool().ffprobe, bench.folder.path(), entries).await;
     let line = said.lines().find(|line| !line.is_empty()).unwrap();
-    assert_eq!(line.trim_end_matches(','), "High,yuv420p,tv,bt709,bt709,bt709");
+    assert_eq!(
+        line.trim_end_matches(','),
+        "High,yuv420p,tv,bt709,bt709,bt709"
+    );
 }
 
 #[tokio::test]
@@ -149,7 +160,11 @@ async fn all_languages_are_kept_and_lie_where_they_lay() {
     let args = "-f lavfi -i testsrc2=s=160x120:r=25:d=6 -f lavfi -i sine=d=6 -itsoffset 0.75 -f lavfi -i sine=d=5 \
                 -map 0 -map 1 -map 2 -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger -c:v libx264 -c:a aac";
     let mut bench = Bench::of("a.mkv", args).await;
-    let languages: Vec<Option<String>> = bench.planned.audios().map(|audio| audio.language.clone()).collect();
+    let languages: Vec<Option<String>> = bench
+        .planned
+        .audios()
+        .map(|audio| audio.language.clone())
+        .collect();
     assert_eq!(languages, [Some("en".to_owned()), Some("de".to_owned())]);
     bench.whole().await;
 }
@@ -185,7 +200,10 @@ async fn lost_frames_and_a_shifted_chunk_are_caught_though_ffmpeg_finishes() {
     assert!(hole.is_err(), "{hole:?}");
 
     let shifted = damaged(|arg| arg.replace("8.000000", "8.080000")).await;
-    assert!(matches!(shifted, Err(GateFailure::Start { .. })), "{shifted:?}");
+    assert!(
+        matches!(shifted, Err(GateFailure::Start { .. })),
+        "{shifted:?}"
+    );
 }
 
 #[tokio::test]
@@ -198,10 +216,12 @@ async fn a_chunk_behind_the_end_of_its_source_is_caught_though_ffmpeg_finishes()
     let rendition = bench.planned.videos().next().unwrap();
     let folder = bench.path(rendition.name.as_str());
 
-    // What ffmpeg leaves behind differs by version: no init segment, an init segment without a picture, or an empty segment.
+    // What ffmpeg leaves behind differs by version: no init segment, an init segment without a
+    // picture, or an empty segment.
     let init = std::fs::read(folder.join(argv::INIT)).unwrap_or_default();
     let segment = std::fs::read(folder.join(argv::segment_file(4))).unwrap_or_default();
-    let read = InitInfo::parse(&init).and_then(|init| Ok((FragmentInfo::parse(&segment, init.defaults)?, init)));
+    let read = InitInfo::parse(&init)
+        .and_then(|init| Ok((FragmentInfo::parse(&segment, init.defaults)?, init)));
     if let Ok((segment, init)) = read {
         cmaf::video_chunk(&bench.planned, rendition, 1, &init, &[(4, segment)]).unwrap_err();
     }

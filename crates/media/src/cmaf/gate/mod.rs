@@ -1,5 +1,5 @@
-//! The gate behind every encode: what came out must be what was planned, frame for frame. An exit code proves
-//! nothing, so this does.
+//! The gate behind every encode: what came out must be what was planned, frame for frame. An exit
+//! code proves nothing, so this does.
 
 mod failure;
 
@@ -11,15 +11,17 @@ pub use failure::GateFailure;
 use super::fragment::FragmentInfo;
 use super::init::InitInfo;
 
-/// Frames by which the end of the video may differ from the plan, either way: versions of ffmpeg round the
-/// last frame differently.
+/// Frames by which the end of the video may differ from the plan, either way: versions of ffmpeg
+/// round the last frame differently.
 const LAST_CHUNK: u64 = 2;
 
-/// Seconds by which sound may be longer or shorter than the programme: its coder fills the last frame up.
+/// Seconds by which sound may be longer or shorter than the programme: its coder fills the last
+/// frame up.
 pub const SOUND: f64 = 0.05;
 
-/// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the number of
-/// frames of the chunk, at the rendition's rate; those of the last chunk set the length of the video.
+/// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the
+/// number of frames of the chunk, at the rendition's rate; those of the last chunk set the length
+/// of the video.
 ///
 /// # Errors
 /// The first [`GateFailure`] found.
@@ -30,7 +32,10 @@ pub fn video_chunk(
     init: &InitInfo,
     segments: &[(u32, FragmentInfo)],
 ) -> Result<u64, GateFailure> {
-    let video = planned.video.as_ref().ok_or(GateFailure::Plan("there is no video"))?;
+    let video = planned
+        .video
+        .as_ref()
+        .ok_or(GateFailure::Plan("there is no video"))?;
     let grid = Grid::of(video, rendition, chunk, init)?;
     expect_init("size", init.size, Some((rendition.width, rendition.height)))?;
 
@@ -62,7 +67,8 @@ pub fn video_chunk(
     Ok(frames)
 }
 
-/// Checks the segments of a whole audio rendition, given with their numbers. Returns its samples per channel.
+/// Checks the segments of a whole audio rendition, given with their numbers. Returns its samples
+/// per channel.
 ///
 /// # Errors
 /// The first [`GateFailure`] found.
@@ -72,7 +78,11 @@ pub fn track(
     init: &InitInfo,
     segments: &[(u32, FragmentInfo)],
 ) -> Result<u64, GateFailure> {
-    expect_init("sound", init.sound, Some((rendition.channels, rendition.sample_rate)))?;
+    expect_init(
+        "sound",
+        init.sound,
+        Some((rendition.channels, rendition.sample_rate)),
+    )?;
     expect_init("timescale", init.timescale, rendition.sample_rate)?;
 
     numbered(segments, 0)?;
@@ -119,13 +129,21 @@ struct Grid<'a> {
 }
 
 impl<'a> Grid<'a> {
-    fn of(video: &VideoPlan, rendition: &'a VideoRendition, chunk: u32, init: &InitInfo) -> Result<Self, GateFailure> {
+    fn of(
+        video: &VideoPlan,
+        rendition: &'a VideoRendition,
+        chunk: u32,
+        init: &InitInfo,
+    ) -> Result<Self, GateFailure> {
         let (first, end) = video
             .chunk_frames(chunk)
             .ok_or(GateFailure::Plan("there is no such chunk"))?;
 
-        let step = whole(video.frame_rate.checked_div(rendition.frame_rate)).filter(|step| first.is_multiple_of(*step));
-        let step = step.ok_or(GateFailure::Plan("the rendition does not take every n-th frame"))?;
+        let step = whole(video.frame_rate.checked_div(rendition.frame_rate))
+            .filter(|step| first.is_multiple_of(*step));
+        let step = step.ok_or(GateFailure::Plan(
+            "the rendition does not take every n-th frame",
+        ))?;
 
         let ticks = whole(Rational::whole(init.timescale.into()).checked_div(rendition.frame_rate));
 
@@ -143,7 +161,13 @@ impl<'a> Grid<'a> {
     }
 
     /// Checks one segment whose first frame must be number `frame`.
-    fn segment(&self, n: u32, segment: &FragmentInfo, frame: u64, length: Length) -> Result<(), GateFailure> {
+    fn segment(
+        &self,
+        n: u32,
+        segment: &FragmentInfo,
+        frame: u64,
+        length: Length,
+    ) -> Result<(), GateFailure> {
         starts(n, segment, frame * self.ticks)?;
 
         let planned = u64::from(self.rendition.segment_frames);
@@ -162,8 +186,8 @@ impl<'a> Grid<'a> {
             });
         }
 
-        // A closed group of pictures begins with a key frame, so their number follows from that of the
-        // frames.
+        // A closed group of pictures begins with a key frame, so their number follows from that of
+        // the frames.
         let wanted = found.div_ceil(u64::from(self.rendition.gop_frames.max(1)));
         if segment.syncs != wanted {
             return Err(GateFailure::Syncs {
@@ -189,13 +213,21 @@ fn whole(value: Option<Rational>) -> Option<u64> {
         .filter(|value| *value > 0)
 }
 
-fn expect_init<T: PartialEq + std::fmt::Debug>(what: &'static str, found: T, wanted: T) -> Result<(), GateFailure> {
+fn expect_init<T: PartialEq + std::fmt::Debug>(
+    what: &'static str,
+    found: T,
+    wanted: T,
+) -> Result<(), GateFailure> {
     if found == wanted {
         return Ok(());
     }
 
     let (found, wanted) = (format!("{found:?}"), format!("{wanted:?}"));
-    Err(GateFailure::Init { what, found, wanted })
+    Err(GateFailure::Init {
+        what,
+        found,
+        wanted,
+    })
 }
 
 fn numbered(segments: &[(u32, FragmentInfo)], first: u32) -> Result<(), GateFailure> {
@@ -218,7 +250,10 @@ fn numbered(segments: &[(u32, FragmentInfo)], first: u32) -> Result<(), GateFail
 fn numbered_within(planned: &Planned, segments: &[(u32, FragmentInfo)]) -> Result<(), GateFailure> {
     let wanted = planned.segment.last();
     match segments.last() {
-        Some((found, _)) if *found > wanted => Err(GateFailure::Number { found: *found, wanted }),
+        Some((found, _)) if *found > wanted => Err(GateFailure::Number {
+            found: *found,
+            wanted,
+        }),
         _ => Ok(()),
     }
 }

@@ -49,7 +49,10 @@ fn a_chunk_as_planned_passes_at_full_and_at_half_rate() {
     let planned = planned();
     let half = planned.videos().nth(1).unwrap();
     let segments = [(1, segment(120, 120, 2002)), (2, segment(240, 120, 2002))];
-    assert_eq!(video_chunk(&planned, half, 1, &init(half), &segments), Ok(240));
+    assert_eq!(
+        video_chunk(&planned, half, 1, &init(half), &segments),
+        Ok(240)
+    );
 }
 
 #[test]
@@ -110,7 +113,13 @@ fn an_init_segment_of_another_size_or_timescale_is_caught() {
 fn only_the_end_of_the_video_may_differ_and_only_by_two_frames() {
     let planned = planned();
     let top = planned.videos().next().unwrap();
-    for (frames, passes) in [(177, false), (178, true), (180, true), (182, true), (183, false)] {
+    for (frames, passes) in [
+        (177, false),
+        (178, true),
+        (180, true),
+        (182, true),
+        (183, false),
+    ] {
         let segments = [(3, segment(720, frames, 1001))];
         assert_eq!(
             video_chunk(&planned, top, 2, &init(top), &segments).is_ok(),
@@ -132,7 +141,10 @@ fn what_is_left_behind_the_last_planned_segment_belongs_to_it() {
         syncs: 2,
         ..segment(480, 260, 1001)
     };
-    assert_eq!(video_chunk(&planned, top, 2, &init(top), &[(2, joined)]), Ok(260));
+    assert_eq!(
+        video_chunk(&planned, top, 2, &init(top), &[(2, joined)]),
+        Ok(260)
+    );
 
     // A last segment that the plan does not have would be missing in the playlists.
     let apart = [(2, segment(480, 240, 1001)), (3, segment(720, 20, 1001))];
@@ -186,7 +198,10 @@ fn a_track_must_begin_at_zero_join_and_have_its_length() {
 
     assert_eq!(
         track(&planned, rendition, &init, &more),
-        Err(GateFailure::Number { found: 4, wanted: 3 })
+        Err(GateFailure::Number {
+            found: 4,
+            wanted: 3
+        })
     );
 
     let mut gap = good.clone();

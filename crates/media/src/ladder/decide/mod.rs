@@ -1,4 +1,5 @@
-//! Everything that is decided about a job, from a probe: what is encoded, how, in which pieces, and why.
+//! Everything that is decided about a job, from a probe: what is encoded, how, in which pieces, and
+//! why.
 
 mod pictures;
 mod source;
@@ -7,8 +8,8 @@ mod tracks;
 use std::collections::BTreeSet;
 
 use streams::plan::{
-    AudioRendition, Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition, Segment, Source,
-    Storyboard, SubtitleRendition, Timeline, VideoPlan, VideoRendition,
+    AudioRendition, Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition,
+    Segment, Source, Storyboard, SubtitleRendition, Timeline, VideoPlan, VideoRendition,
 };
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
@@ -128,18 +129,23 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     let clock = Clock::of(probe, profile, pictures.as_ref())?;
     let zero = clock.timeline.zero.as_f64();
 
-    // Pictures and sound together decide how long the programme is, and then each track lasts as long.
+    // Pictures and sound together decide how long the programme is, and then each track lasts as
+    // long.
     let mut tracks = Tracks::of(probe, profile, zero, pictures.is_some());
     let shown = pictures.as_ref().zip(clock.grid);
     let end = shown.map(|(pictures, grid)| (pictures.end - zero, grid));
     let programme = Programme::of(end, &tracks.sound, profile);
     tracks.last_for(programme.seconds);
 
-    let mut video = shown.map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid, programme.frames));
-    let ladder = shown.map(|(pictures, grid)| rungs::renditions(profile, pictures.size, &grid, pictures.budget()));
+    let mut video = shown
+        .map(|(pictures, grid)| pictures.plan(probe, &clock.timeline, &grid, programme.frames));
+    let ladder = shown.map(|(pictures, grid)| {
+        rungs::renditions(profile, pictures.size, &grid, pictures.budget())
+    });
     let ladder = ladder.unwrap_or_default();
     if let (Some(video), Some((pictures, _))) = (&mut video, shown) {
-        video.picture.captions = video.held_frames() == 0 && pictures.keep_captions(&ladder.renditions);
+        video.picture.captions =
+            video.held_frames() == 0 && pictures.keep_captions(&ladder.renditions);
     }
 
     let source = source::source(probe, pin, &clock.timeline);
@@ -147,8 +153,8 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     let renditions = renditions(ladder.renditions, tracks.sound);
 
     if let (Some(video), Some((pictures, grid))) = (&mut video, shown) {
-        // The chunks depend on the cost, and the cost on the renditions, so the plan has one chunk until
-        // here.
+        // The chunks depend on the cost, and the cost on the renditions, so the plan has one chunk
+        // until here.
         let load = Load {
             cpu_seconds: cost::estimate(&source, Some(video), &renditions, None).cpu_seconds,
             fleet: settings.fleet,
@@ -161,8 +167,13 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
     warnings.extend(is_padded(video.as_ref(), &renditions).then(|| "length_padded".to_owned()));
     warnings.extend(tracks.warnings.iter().cloned());
 
-    let captions = shown.and_then(|(pictures, _)| captions_left_out(pictures.video, video.as_ref()));
-    let left_out = ladder.left_out.into_iter().chain(captions).chain(tracks.left_out);
+    let captions =
+        shown.and_then(|(pictures, _)| captions_left_out(pictures.video, video.as_ref()));
+    let left_out = ladder
+        .left_out
+        .into_iter()
+        .chain(captions)
+        .chain(tracks.left_out);
 
     let mut draft = Draft {
         profile: profile.name.clone(),
@@ -191,7 +202,9 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
 
 fn renditions(video: Vec<VideoRendition>, sound: Vec<AudioRendition>) -> Vec<Rendition> {
     let video = video.into_iter().map(Rendition::Video);
-    video.chain(sound.into_iter().map(Rendition::Audio)).collect()
+    video
+        .chain(sound.into_iter().map(Rendition::Audio))
+        .collect()
 }
 
 impl Draft {
@@ -214,7 +227,8 @@ impl Draft {
         used.extend(self.subtitles.iter().map(|subtitle| subtitle.track));
         used.extend(self.cover);
 
-        self.left_out.extend(left_out::streams(probe, &used, &self.left_out));
+        self.left_out
+            .extend(left_out::streams(probe, &used, &self.left_out));
         self.estimate();
     }
 
@@ -248,7 +262,10 @@ struct Programme {
 impl Programme {
     /// That of pictures which end so many seconds from zero, and of sound.
     fn of(pictures: Option<(f64, Grid)>, sound: &[AudioRendition], profile: &Profile) -> Self {
-        let sound = sound.iter().map(|rendition| rendition.source_end).fold(0.0, f64::max);
+        let sound = sound
+            .iter()
+            .map(|rendition| rendition.source_end)
+            .fold(0.0, f64::max);
         let Some((pictures, grid)) = pictures else {
             return Self {
                 frames: 0,
@@ -267,15 +284,26 @@ impl Programme {
 }
 
 impl Clock {
-    fn of(probe: &Probe, profile: &Profile, pictures: Option<&Pictures<'_>>) -> Result<Self, Refusal> {
-        let usable = probe.audios().filter(|(stream, _)| sound::is_usable(stream));
+    fn of(
+        probe: &Probe,
+        profile: &Profile,
+        pictures: Option<&Pictures<'_>>,
+    ) -> Result<Self, Refusal> {
+        let usable = probe
+            .audios()
+            .filter(|(stream, _)| sound::is_usable(stream));
         let first_sound = usable.filter_map(|(stream, _)| stream.start).min();
 
         match (pictures, first_sound) {
             (Some(pictures), _) => {
                 let grid = Grid::new(pictures.rate.frames, profile.segment, profile.gop);
                 Ok(Self {
-                    timeline: timeline::with_pictures(pictures.start, first_sound, grid.rate, probe.container_start),
+                    timeline: timeline::with_pictures(
+                        pictures.start,
+                        first_sound,
+                        grid.rate,
+                        probe.container_start,
+                    ),
                     grid: Some(grid),
                 })
             }
@@ -292,17 +320,31 @@ impl Clock {
 }
 
 /// The preview pictures, where the profile wants any.
-fn storyboard(profile: &Profile, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Option<Storyboard> {
+fn storyboard(
+    profile: &Profile,
+    pictures: Option<&Pictures<'_>>,
+    video: Option<&VideoPlan>,
+) -> Option<Storyboard> {
     let (pictures, video) = pictures.zip(video).filter(|_| profile.storyboard)?;
-    Some(storyboard::plan(video.frames, video.frame_rate, pictures.size))
+    Some(storyboard::plan(
+        video.frames,
+        video.frame_rate,
+        pictures.size,
+    ))
 }
 
-/// Pictures that are there and cannot be decoded are never left out in silence, and neither is all of the sound.
+/// Pictures that are there and cannot be decoded are never left out in silence, and neither is all
+/// of the sound.
 fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
-    let has_pictures = probe.main_video().is_some_and(|(stream, _)| stream.end.is_some());
+    let has_pictures = probe
+        .main_video()
+        .is_some_and(|(stream, _)| stream.end.is_some());
     let has_sound = probe.audios().any(|(stream, _)| sound::is_usable(stream));
     let pictures = probe.unreadable(true).next().filter(|_| !has_pictures);
-    let sound = probe.unreadable(false).next().filter(|_| !has_pictures && !has_sound);
+    let sound = probe
+        .unreadable(false)
+        .next()
+        .filter(|_| !has_pictures && !has_sound);
     let Some((stream, why)) = pictures.or(sound) else {
         return Ok(());
     };
@@ -328,8 +370,8 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
     Err(Refusal::new(Code::UnsupportedCodec, message))
 }
 
-/// Whether a source ends well before its own index says: then it was cut. What is left is published where it
-/// is at least half.
+/// Whether a source ends well before its own index says: then it was cut. What is left is published
+/// where it is at least half.
 fn judge_end(probe: &Probe) -> Result<bool, Refusal> {
     let (Some(declared), Some(end)) = (probe.declared_end, probe.end()) else {
         return Ok(false);
@@ -342,7 +384,8 @@ fn judge_end(probe: &Probe) -> Result<bool, Refusal> {
     }
 
     if found < length / 2.0 {
-        let message = format!("The file ends after {found:.1} s of {length:.1} s; please upload it again.");
+        let message =
+            format!("The file ends after {found:.1} s of {length:.1} s; please upload it again.");
         return Err(Refusal::new(Code::TruncatedUpload, message));
     }
     Ok(true)
@@ -368,7 +411,11 @@ fn captions_left_out(source: &Video, video: Option<&VideoPlan>) -> Option<LeftOu
     })
 }
 
-fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&VideoPlan>) -> Vec<String> {
+fn warnings(
+    probe: &Probe,
+    pictures: Option<&Pictures<'_>>,
+    video: Option<&VideoPlan>,
+) -> Vec<String> {
     let picture = video.map(|video| video.picture).unwrap_or_default();
     let shown = pictures.map(|pictures| pictures.video);
     let videos = probe
@@ -379,7 +426,10 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
 
     let words = [
         ("timestamps_repaired", probe.clock_repair.is_some()),
-        ("size_changes", shown.is_some_and(|video| video.size_changes)),
+        (
+            "size_changes",
+            shown.is_some_and(|video| video.size_changes),
+        ),
         ("audio_left_out", probe.unreadable(false).next().is_some()),
         ("not_seekable", video.is_some_and(|video| !video.seekable)),
         (
@@ -392,8 +442,14 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
             shown.is_some_and(|video| video.interlaced != picture::is_interlaced(video)),
         ),
         ("alpha_flattened", picture.flatten),
-        ("rotation_rounded", shown.is_some_and(|video| video.turn().rounded)),
-        ("tone_mapped", picture.color.transfer.is_high_dynamic_range()),
+        (
+            "rotation_rounded",
+            shown.is_some_and(|video| video.turn().rounded),
+        ),
+        (
+            "tone_mapped",
+            picture.color.transfer.is_high_dynamic_range(),
+        ),
         ("colour_approximated", picture.color.approximated),
         (
             "captions_left_out",
@@ -413,7 +469,8 @@ fn warnings(probe: &Probe, pictures: Option<&Pictures<'_>>, video: Option<&Video
         .collect()
 }
 
-/// The first chunk, then sound and subtitles, then the other chunks: that is what a viewer needs first.
+/// The first chunk, then sound and subtitles, then the other chunks: that is what a viewer needs
+/// first.
 fn tasks(video: Option<&VideoPlan>, has_tracks: bool, priority: Priority) -> Vec<PlannedTask> {
     let chunks = video.map_or(0, |video| video.chunks.len());
     let chunks = (0..u32::try_from(chunks).unwrap_or(u32::MAX)).map(TaskName::video);

@@ -40,7 +40,10 @@ impl<'a> Pictures<'a> {
         let picture = picture::of(video, profile);
         let mut rate = rate::decide(video);
         if picture.field_rate {
-            rate.frames = rate.frames.checked_mul(Rational::whole(2)).unwrap_or(rate.frames);
+            rate.frames = rate
+                .frames
+                .checked_mul(Rational::whole(2))
+                .unwrap_or(rate.frames);
         }
 
         Ok(stream.end.map(|end| Self {
@@ -59,18 +62,27 @@ impl<'a> Pictures<'a> {
         Budget::of(&self.stream.codec, self.video.bitrate, self.size.area())
     }
 
-    /// Whether closed captions can be kept in these rungs. Each picture carries the next few bytes of them,
-    /// so one that is left out or repeated garbles the text; and only libx264 writes what comes with a
-    /// picture in every version of ffmpeg.
+    /// Whether closed captions can be kept in these rungs. Each picture carries the next few bytes
+    /// of them, so one that is left out or repeated garbles the text; and only libx264 writes what
+    /// comes with a picture in every version of ffmpeg.
     pub(super) fn keep_captions(&self, rungs: &[VideoRendition]) -> bool {
         let average = self.video.average_rate.map_or(0.0, Rational::as_f64);
-        let every_picture = self.rate.constant && (self.rate.frames.as_f64() / average - 1.0).abs() < 0.01;
-        let keeps = |rung: &VideoRendition| rung.encoder == "libx264" && rung.frame_rate == self.rate.frames;
+        let every_picture =
+            self.rate.constant && (self.rate.frames.as_f64() / average - 1.0).abs() < 0.01;
+        let keeps = |rung: &VideoRendition| {
+            rung.encoder == "libx264" && rung.frame_rate == self.rate.frames
+        };
         self.video.captions && every_picture && rungs.iter().all(keeps)
     }
 
     /// The video of a plan whose programme has so many frames, in one chunk.
-    pub(super) fn plan(&self, probe: &Probe, timeline: &Timeline, grid: &Grid, frames: u64) -> VideoPlan {
+    pub(super) fn plan(
+        &self,
+        probe: &Probe,
+        timeline: &Timeline,
+        grid: &Grid,
+        frames: u64,
+    ) -> VideoPlan {
         VideoPlan {
             track: self.stream.index,
             frame_rate: grid.rate,

@@ -21,7 +21,11 @@ pub(super) fn source(probe: &Probe, pin: Pin, timeline: &Timeline) -> Source {
         copy: None,
         deep: probe.deep,
         duration: duration.max(0.0),
-        tracks: probe.streams.iter().map(|stream| track(stream, zero)).collect(),
+        tracks: probe
+            .streams
+            .iter()
+            .map(|stream| track(stream, zero))
+            .collect(),
     }
 }
 

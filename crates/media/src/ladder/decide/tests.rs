@@ -74,7 +74,10 @@ fn refused(probe: &Probe) -> Code {
 
 #[test]
 fn a_usual_video_gets_the_whole_ladder_its_sound_and_five_chunks() {
-    let draft = planned(&probe(vec![stream(0, Content::Video(video())), stream(1, audio())]));
+    let draft = planned(&probe(vec![
+        stream(0, Content::Video(video())),
+        stream(1, audio()),
+    ]));
     let names: Vec<&str> = draft
         .renditions
         .iter()
@@ -146,21 +149,29 @@ fn sound_and_subtitles_of_another_programme_are_left_out_with_a_word() {
     });
 
     let sounds = |draft: &Draft| -> Vec<u32> {
-        let audios = draft.renditions.iter().filter_map(|rendition| match rendition {
-            Rendition::Audio(audio) => Some(audio.track),
-            Rendition::Video(_) => None,
-        });
+        let audios = draft
+            .renditions
+            .iter()
+            .filter_map(|rendition| match rendition {
+                Rendition::Audio(audio) => Some(audio.track),
+                Rendition::Video(_) => None,
+            });
         audios.collect()
     };
     // A track that no programme mentions may belong to any of them.
     assert_eq!((sounds(&draft), draft.subtitles.len()), (vec![1, 4], 0));
     assert!(
-        draft.warnings.contains(&"other_programmes_left_out".to_owned()),
+        draft
+            .warnings
+            .contains(&"other_programmes_left_out".to_owned()),
         "{:?}",
         draft.warnings
     );
 
-    let others = draft.left_out.iter().filter(|entry| entry.reason.contains("programme"));
+    let others = draft
+        .left_out
+        .iter()
+        .filter(|entry| entry.reason.contains("programme"));
     assert_eq!(
         others.map(|entry| entry.name.as_str()).collect::<Vec<_>>(),
         ["track 3", "track 5"]
@@ -169,7 +180,11 @@ fn sound_and_subtitles_of_another_programme_are_left_out_with_a_word() {
 
     let radio = Probe {
         programmes: vec![vec![4], vec![1, 3]],
-        ..probe(vec![stream(1, audio()), stream(3, audio()), stream(4, audio())])
+        ..probe(vec![
+            stream(1, audio()),
+            stream(3, audio()),
+            stream(4, audio()),
+        ])
     };
     assert_eq!(sounds(&planned(&radio)), [1, 3]);
 
@@ -192,7 +207,10 @@ fn sound_alone_is_planned_and_a_cover_is_no_video() {
     probe.container = "mp3".to_owned();
 
     let draft = planned(&probe);
-    assert_eq!((draft.video, draft.tasks.len(), draft.renditions.len()), (None, 1, 1));
+    assert_eq!(
+        (draft.video, draft.tasks.len(), draft.renditions.len()),
+        (None, 1, 1)
+    );
     assert_eq!(
         (draft.timeline.zero, draft.segment.target_duration),
         (Rational::new(1, 40).unwrap(), 4)
@@ -219,7 +237,10 @@ fn fields_and_high_dynamic_range_are_noticed() {
         ..video()
     };
 
-    let draft = planned(&probe(vec![stream(0, Content::Video(hdr)), stream(1, audio())]));
+    let draft = planned(&probe(vec![
+        stream(0, Content::Video(hdr)),
+        stream(1, audio()),
+    ]));
     assert_eq!(
         draft.video.unwrap().picture,
         Picture {
@@ -264,7 +285,10 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
             draft.warnings
         );
         assert_eq!(
-            draft.left_out.iter().any(|entry| entry.name == "closed captions"),
+            draft
+                .left_out
+                .iter()
+                .any(|entry| entry.name == "closed captions"),
             !kept
         );
         kept
@@ -272,7 +296,8 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
 
     let rates = |average: i64, base: i64| {
         move |video: &mut Video| {
-            (video.average_rate, video.base_rate) = (Some(Rational::whole(average)), Some(Rational::whole(base)))
+            (video.average_rate, video.base_rate) =
+                (Some(Rational::whole(average)), Some(Rational::whole(base)))
         }
     };
 
@@ -289,15 +314,24 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
         },
         ..settings()
     };
-    assert!(captioned(&|video: &mut Video| video.interlaced = true, &settings()));
-    assert!(!captioned(&|video: &mut Video| video.interlaced = true, &fields));
+    assert!(captioned(
+        &|video: &mut Video| video.interlaced = true,
+        &settings()
+    ));
+    assert!(!captioned(
+        &|video: &mut Video| video.interlaced = true,
+        &fields
+    ));
 
     let mut hevc = settings();
     hevc.profile.encoder = "libx265".to_owned();
     assert!(!captioned(&|_| (), &hevc));
 
     // Nothing is said where there is nothing to lose.
-    let none = planned(&probe(vec![stream(0, Content::Video(video())), stream(1, audio())]));
+    let none = planned(&probe(vec![
+        stream(0, Content::Video(video())),
+        stream(1, audio()),
+    ]));
     assert!(none.warnings.is_empty() && !none.video.unwrap().picture.captions);
 }
 
@@ -308,7 +342,11 @@ fn colours_that_cannot_be_converted_are_told() {
             matrix: Some(matrix.to_owned()),
             ..video()
         };
-        planned(&probe(vec![stream(0, Content::Video(video)), stream(1, audio())])).warnings
+        planned(&probe(vec![
+            stream(0, Content::Video(video)),
+            stream(1, audio()),
+        ]))
+        .warnings
     };
     assert_eq!(tagged("ycgco"), ["colour_approximated"]);
     assert!(tagged("fcc").is_empty());
@@ -325,7 +363,10 @@ fn base_layers_of_dolby_vision_are_used_where_they_are_pictures_of_their_own() {
         (10, Some(0), false),
     ] {
         let vision = Video {
-            dolby_vision: Some(DolbyVision { profile, compatibility }),
+            dolby_vision: Some(DolbyVision {
+                profile,
+                compatibility,
+            }),
             ..video()
         };
         let made = plan(
@@ -334,7 +375,11 @@ fn base_layers_of_dolby_vision_are_used_where_they_are_pictures_of_their_own() {
             &settings(),
             "5.1",
         );
-        assert_eq!(made.is_ok(), fine, "profile {profile}, compatibility {compatibility:?}");
+        assert_eq!(
+            made.is_ok(),
+            fine,
+            "profile {profile}, compatibility {compatibility:?}"
+        );
     }
 }
 
@@ -352,9 +397,18 @@ fn a_frame_for_each_field_doubles_the_rate_and_low_rungs_halve_it() {
         ..settings()
     };
 
-    let draft = plan(&probe(vec![stream(0, Content::Video(fields))]), pin(), &settings, "5.1").unwrap();
+    let draft = plan(
+        &probe(vec![stream(0, Content::Video(fields))]),
+        pin(),
+        &settings,
+        "5.1",
+    )
+    .unwrap();
     let video = draft.video.unwrap();
-    assert_eq!((video.frame_rate, video.frames), (Rational::whole(50), 3000));
+    assert_eq!(
+        (video.frame_rate, video.frames),
+        (Rational::whole(50), 3000)
+    );
     assert!(video.picture.field_rate);
 }
 
@@ -390,7 +444,10 @@ fn what_can_never_be_done_is_refused_with_its_code() {
         refused(&probe(vec![stream(0, Content::Video(vision))])),
         Code::UnsupportedDolbyVision
     );
-    assert_eq!(refused(&probe(vec![stream(0, Content::Data)])), Code::NoTracks);
+    assert_eq!(
+        refused(&probe(vec![stream(0, Content::Data)])),
+        Code::NoTracks
+    );
 
     let cut = Stream {
         end: Some(29.0),
@@ -413,7 +470,14 @@ fn the_largest_plan_fits_a_fact() {
         language: Some("x".repeat(35)),
         start: Rational::new(1_234_567, 90_000),
         end: Some(172_000.123_456_7),
-        ..stream(index, if index == 0 { Content::Video(video()) } else { audio() })
+        ..stream(
+            index,
+            if index == 0 {
+                Content::Video(video())
+            } else {
+                audio()
+            },
+        )
     });
 
     let probe = Probe {
@@ -422,7 +486,10 @@ fn the_largest_plan_fits_a_fact() {
         ..probe(streams.collect())
     };
 
-    let head = Head::new("j".repeat(128).parse().unwrap(), "f".repeat(128).parse().unwrap());
+    let head = Head::new(
+        "j".repeat(128).parse().unwrap(),
+        "f".repeat(128).parse().unwrap(),
+    );
     let pin = Pin {
         key: "k".repeat(1024),
         ..pin()
@@ -431,7 +498,11 @@ fn the_largest_plan_fits_a_fact() {
     let draft = plan(&probe, pin, &settings(), "5.1").unwrap();
     let tasks = draft.tasks.len();
     let text = serde_json::to_string(&draft.into_planned(head)).unwrap();
-    assert!(text.len() <= 64 * 1024, "{} bytes for {tasks} tasks", text.len());
+    assert!(
+        text.len() <= 64 * 1024,
+        "{} bytes for {tasks} tasks",
+        text.len()
+    );
 }
 
 prop_compose! {

@@ -49,8 +49,15 @@ impl Tracks {
         Self {
             sound: sound.renditions,
             subtitles: subtitles.renditions,
-            cover: covers.next().map(|stream| stream.index).filter(|_| !has_video),
-            left_out: sound.left_out.into_iter().chain(subtitles.left_out).collect(),
+            cover: covers
+                .next()
+                .map(|stream| stream.index)
+                .filter(|_| !has_video),
+            left_out: sound
+                .left_out
+                .into_iter()
+                .chain(subtitles.left_out)
+                .collect(),
             warnings: words.map(str::to_owned).collect(),
         }
     }

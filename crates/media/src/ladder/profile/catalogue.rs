@@ -92,16 +92,25 @@ mod tests {
             .iter()
             .map(|profile| profile.name.as_str())
             .collect();
-        assert_eq!(names, ["classic", "fast", "hevc", "hq", "mobile", "standard"]);
+        assert_eq!(
+            names,
+            ["classic", "fast", "hevc", "hq", "mobile", "standard"]
+        );
 
         let classic = Profile::named("classic").unwrap();
-        assert_eq!((classic.segment, classic.gop, classic.per_title), (6, 2, false));
+        assert_eq!(
+            (classic.segment, classic.gop, classic.per_title),
+            (6, 2, false)
+        );
         let caps: Vec<(u32, u64)> = classic
             .rungs
             .iter()
             .map(|rung| (rung.short_side, rung.maxrate))
             .collect();
-        assert_eq!(caps, [(1080, 5_000_000), (720, 3_000_000), (480, 1_500_000)]);
+        assert_eq!(
+            caps,
+            [(1080, 5_000_000), (720, 3_000_000), (480, 1_500_000)]
+        );
 
         assert_eq!(Profile::standard().gop, 4);
     }
@@ -121,7 +130,9 @@ mod tests {
         let profiles = Profiles::shipped().with_file("mine.toml", file).unwrap();
         assert_eq!(profiles.get("tiny").unwrap().rungs[0].crf, 23.0);
         let standard = file.replace("tiny", "standard");
-        let profiles = Profiles::shipped().with_file("mine.toml", &standard).unwrap();
+        let profiles = Profiles::shipped()
+            .with_file("mine.toml", &standard)
+            .unwrap();
         assert_eq!(profiles.get("standard").unwrap().segment, 2);
         assert!(profiles.get("hevc").is_ok());
     }

@@ -10,8 +10,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Its profiles that players can be expected to have, the usual one first. H.264 in 10 bits or 4:2:2
-    /// plays almost nowhere.
+    /// Its profiles that players can be expected to have, the usual one first. H.264 in 10 bits or
+    /// 4:2:2 plays almost nowhere.
     #[must_use]
     pub const fn profiles(self) -> &'static [&'static str] {
         match self {
@@ -46,7 +46,9 @@ const X26X: &[&str] = &[
     "veryslow",
 ];
 const NVENC: &[&str] = &["p1", "p2", "p3", "p4", "p5", "p6", "p7"];
-const QSV: &[&str] = &["veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"];
+const QSV: &[&str] = &[
+    "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+];
 
 const fn encoder(name: &'static str, codec: Codec, presets: &'static [&'static str]) -> Encoder {
     Encoder {

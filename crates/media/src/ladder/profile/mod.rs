@@ -1,8 +1,9 @@
-//! Profiles: the policy a plan follows, from a file that comes with the program and one of the operator's.
+//! Profiles: the policy a plan follows, from a file that comes with the program and one of the
+//! operator's.
 //!
-//! In reading order: [`policy`] (a profile as values), [`encoder`] (the encoders a profile may name),
-//! [`mod@file`] (profiles as TOML, and what is wrong with it), [`catalogue`] (all profiles of an
-//! installation).
+//! In reading order: [`policy`] (a profile as values), [`encoder`] (the encoders a profile may
+//! name), [`mod@file`] (profiles as TOML, and what is wrong with it), [`catalogue`] (all profiles
+//! of an installation).
 
 pub mod catalogue;
 pub mod encoder;

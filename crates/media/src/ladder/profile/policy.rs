@@ -25,7 +25,8 @@ pub struct Profile {
     pub pixel_format: String,
     /// Rate of every stereo track, bits per second.
     pub audio_bitrate: u64,
-    /// Rate of the 5.1 rendition of tracks that have at least six channels, bits per second; nothing makes none.
+    /// Rate of the 5.1 rendition of tracks that have at least six channels, bits per second;
+    /// nothing makes none.
     pub surround_bitrate: Option<u64>,
     /// The loudness every track is brought to, in LUFS; nothing leaves tracks as they are.
     pub loudness: Option<f64>,
@@ -33,7 +34,8 @@ pub struct Profile {
     pub per_title: bool,
     /// Whether preview pictures are made.
     pub storyboard: bool,
-    /// Whether every field of an interlaced source becomes a frame of its own, which doubles the rate.
+    /// Whether every field of an interlaced source becomes a frame of its own, which doubles the
+    /// rate.
     pub field_rate: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The audio renditions: every track of the source as stereo, with a name people recognise, and beside it as
-//! 5.1 where it has as much.
+//! The audio renditions: every track of the source as stereo, with a name people recognise, and
+//! beside it as 5.1 where it has as much.
 
 mod pair;
 
@@ -58,8 +58,8 @@ const LAYOUTS: [&str; 29] = [
     "22.2",
 ];
 
-/// What decoders take one to eight channels for, where the source does not say. Of three the last is not
-/// taken for the bass, which no downmix keeps.
+/// What decoders take one to eight channels for, where the source does not say. Of three the last
+/// is not taken for the bass, which no downmix keeps.
 const GUESSES: [&str; 8] = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"];
 
 /// The audio renditions of a source, and what was left out.
@@ -79,8 +79,8 @@ pub fn is_usable(stream: &Stream) -> bool {
     matches!((stream.start, stream.end), (Some(start), Some(end)) if end - start.as_f64() >= SHORTEST)
 }
 
-/// Makes the audio renditions of `tracks`, each as long as its track; `zero` is the source time of the
-/// output's zero, in seconds.
+/// Makes the audio renditions of `tracks`, each as long as its track; `zero` is the source time of
+/// the output's zero, in seconds.
 #[must_use]
 pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) -> Sound {
     let mut sound = Sound::default();
@@ -98,7 +98,9 @@ pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) ->
         };
 
         sound.note(&track.channels(), audio.channels);
-        sound.renditions.extend(track.renditions(profile, k, &mut labels));
+        sound
+            .renditions
+            .extend(track.renditions(profile, k, &mut labels));
     }
 
     // Stereo first: that is what every player can begin with.
@@ -106,8 +108,8 @@ pub fn renditions(profile: &Profile, tracks: &[(&Stream, &Audio)], zero: f64) ->
     sound
 }
 
-/// Marks the sound of a plan as changing, though no look at it met a change. Not where ffmpeg could be wrong
-/// about the places of its channels: it would have to guess them.
+/// Marks the sound of a plan as changing, though no look at it met a change. Not where ffmpeg could
+/// be wrong about the places of its channels: it would have to guess them.
 pub fn expect_changes(plan: &mut Planned) {
     for rendition in &mut plan.renditions {
         let Rendition::Audio(audio) = rendition else {
@@ -127,7 +129,10 @@ pub fn expect_changes(plan: &mut Planned) {
 impl Sound {
     /// The tracks that are encoded, the default one first; all others keep their order.
     fn choose<'a>(&mut self, tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
-        let (usable, empty): (Vec<_>, Vec<_>) = tracks.iter().copied().partition(|(stream, _)| is_usable(stream));
+        let (usable, empty): (Vec<_>, Vec<_>) = tracks
+            .iter()
+            .copied()
+            .partition(|(stream, _)| is_usable(stream));
         if !empty.is_empty() {
             self.warnings.push("empty_audio_track_left_out");
         }
@@ -153,14 +158,19 @@ impl Sound {
 
         let surplus = surplus.iter().flat_map(Pair::streams);
         let reason = format!("At most {MOST} tracks of sound are kept.");
+        self.left_out.extend(
+            empty
+                .iter()
+                .map(|(stream, _)| left_out(stream, "It holds no sound.")),
+        );
         self.left_out
-            .extend(empty.iter().map(|(stream, _)| left_out(stream, "It holds no sound.")));
-        self.left_out.extend(surplus.map(|stream| left_out(stream, &reason)));
+            .extend(surplus.map(|stream| left_out(stream, &reason)));
 
         usable
     }
 
-    /// Sources that do not say which loudspeaker a channel is for are a matter of belief from the third channel on.
+    /// Sources that do not say which loudspeaker a channel is for are a matter of belief from the
+    /// third channel on.
     fn note(&mut self, channels: &SourceChannels, count: u32) {
         let word = match channels {
             SourceChannels::Named => return,
@@ -208,7 +218,8 @@ impl Track<'_> {
     fn renditions(&self, profile: &Profile, k: usize, labels: &mut Labels) -> Vec<AudioRendition> {
         let channels = self.channels();
         let label = labels.take(&self.label(k));
-        let has_surround = self.audio.channels >= SURROUND && !matches!(channels, SourceChannels::Dealt(_));
+        let has_surround =
+            self.audio.channels >= SURROUND && !matches!(channels, SourceChannels::Dealt(_));
 
         let stereo = (
             format!("audio-{k}"),
@@ -272,17 +283,23 @@ impl Track<'_> {
 
     fn reason(&self, channels: &SourceChannels) -> String {
         match (channels, self.audio.channels) {
-            _ if self.pair.right.is_some() => "two mono tracks of the source, named left and right".to_owned(),
+            _ if self.pair.right.is_some() => {
+                "two mono tracks of the source, named left and right".to_owned()
+            }
             (_, 2) => "a stereo track of the source".to_owned(),
             (_, 1) => "a mono track of the source, on both channels".to_owned(),
-            (SourceChannels::Named, count) => format!("a track of the source with {count} channels, mixed down"),
+            (SourceChannels::Named, count) => {
+                format!("a track of the source with {count} channels, mixed down")
+            }
             (SourceChannels::Guessed(layout), count) => {
                 format!(
                     "a track of the source with {count} channels without a layout, taken for {layout} and mixed down"
                 )
             }
             (SourceChannels::Dealt(_), count) => {
-                format!("a track of the source with {count} channels of unknown places, dealt to left and right")
+                format!(
+                    "a track of the source with {count} channels of unknown places, dealt to left and right"
+                )
             }
         }
     }

@@ -30,7 +30,9 @@ impl<'a> Pair<'a> {
 
     /// Source time in seconds until which all of it has sound.
     pub(super) fn end(&self) -> Option<f64> {
-        self.streams().filter_map(|stream| stream.end).min_by(f64::total_cmp)
+        self.streams()
+            .filter_map(|stream| stream.end)
+            .min_by(f64::total_cmp)
     }
 
     /// Its title without the side.
@@ -44,8 +46,8 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The side the last word of a name says, in any case, and what comes before it: `Dialogue L` is the left of
-/// `Dialogue`.
+/// The side the last word of a name says, in any case, and what comes before it: `Dialogue L` is
+/// the left of `Dialogue`.
 #[must_use]
 pub fn side(name: &str) -> Option<(Side, &str)> {
     let name = name.trim().trim_end_matches(')');
@@ -66,7 +68,10 @@ fn side_of<'a>((stream, audio): &(&'a Stream, &Audio)) -> Option<(Side, &'a str)
 
     let title = stream.title.as_deref().unwrap_or_default();
     // ffmpeg calls the layout of one channel that is not the centre `1 channels (FL)`.
-    let layout = audio.layout.as_deref().map(|layout| layout.trim_end_matches(')'));
+    let layout = audio
+        .layout
+        .as_deref()
+        .map(|layout| layout.trim_end_matches(')'));
 
     let by_layout = match layout {
         Some(layout) if layout.ends_with("FL") => Some(Side::Left),
@@ -80,7 +85,8 @@ fn side_of<'a>((stream, audio): &(&'a Stream, &Audio)) -> Option<(Side, &'a str)
         .or(by_title)
 }
 
-/// Joins each left track with the right one of the same name, language and length; every other track stays alone.
+/// Joins each left track with the right one of the same name, language and length; every other
+/// track stays alone.
 pub(super) fn join<'a>(tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
     let mut pairs: Vec<Pair<'a>> = Vec::new();
     let mut joined: Vec<u32> = Vec::new();
@@ -91,9 +97,12 @@ pub(super) fn join<'a>(tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
         }
 
         let other = side_of(track).and_then(|(side, name)| {
-            let mut others = tracks.iter().filter(|other| !joined.contains(&other.0.index));
+            let mut others = tracks
+                .iter()
+                .filter(|other| !joined.contains(&other.0.index));
             others.find(|other| {
-                side_of(other).is_some_and(|(other, rest)| other != side && rest.eq_ignore_ascii_case(name))
+                side_of(other)
+                    .is_some_and(|(other, rest)| other != side && rest.eq_ignore_ascii_case(name))
                     && are_equal(track.0, other.0)
             })
         });
@@ -118,19 +127,21 @@ pub(super) fn join<'a>(tracks: &[(&'a Stream, &'a Audio)]) -> Vec<Pair<'a>> {
 
 /// Whether two tracks of one channel may be left and right, though nothing says so.
 pub(super) fn are_separate(pairs: &[Pair<'_>]) -> bool {
-    let unnamed = |pair: &&Pair<'_>| pair.audio.channels == 1 && pair.right.is_none() && pair.title().is_none();
+    let unnamed = |pair: &&Pair<'_>| {
+        pair.audio.channels == 1 && pair.right.is_none() && pair.title().is_none()
+    };
     let unnamed: Vec<&Pair<'_>> = pairs.iter().filter(unnamed).collect();
-    unnamed
-        .iter()
-        .enumerate()
-        .any(|(i, one)| unnamed[..i].iter().any(|other| are_equal(one.stream, other.stream)))
+    unnamed.iter().enumerate().any(|(i, one)| {
+        unnamed[..i]
+            .iter()
+            .any(|other| are_equal(one.stream, other.stream))
+    })
 }
 
 /// Whether two tracks are of equal length, and for the same people.
 fn are_equal(one: &Stream, other: &Stream) -> bool {
     let start = |stream: &Stream| stream.start.map(streams::Rational::as_f64);
-    let near =
-        |one: Option<f64>, other: Option<f64>| matches!((one, other), (Some(a), Some(b)) if (a - b).abs() <= EQUAL);
+    let near = |one: Option<f64>, other: Option<f64>| matches!((one, other), (Some(a), Some(b)) if (a - b).abs() <= EQUAL);
     near(start(one), start(other))
         && near(one.end, other.end)
         && one.language == other.language

@@ -2,7 +2,13 @@ use super::*;
 use crate::ladder::probe::{Audience, Content};
 use streams::Rational;
 
-fn track(index: u32, language: Option<&str>, title: Option<&str>, default: bool, end: f64) -> Stream {
+fn track(
+    index: u32,
+    language: Option<&str>,
+    title: Option<&str>,
+    default: bool,
+    end: f64,
+) -> Stream {
     Stream {
         index,
         codec: "aac".to_owned(),
@@ -56,7 +62,10 @@ fn the_default_track_leads_and_no_two_share_a_name() {
     ];
 
     let (labels, warnings) = labels(&streams);
-    assert_eq!(labels, ["German", "English", "English 2", "Director", "Audio 5"]);
+    assert_eq!(
+        labels,
+        ["German", "English", "English 2", "Director", "Audio 5"]
+    );
     assert!(warnings.is_empty());
 }
 
@@ -67,7 +76,10 @@ fn empty_and_surplus_tracks_are_left_out_with_a_word() {
     let (labels, warnings) = labels(&streams);
     assert_eq!(
         (labels.len(), warnings),
-        (8, vec!["empty_audio_track_left_out", "audio_tracks_left_out"])
+        (
+            8,
+            vec!["empty_audio_track_left_out", "audio_tracks_left_out"]
+        )
     );
 }
 
@@ -77,10 +89,18 @@ fn a_commentary_never_leads_and_is_called_one() {
     commentary.audience.commentary = true;
     let mut described = track(3, Some("eng"), None, false, 9.0);
     described.audience.visual_impaired = true;
-    let (labels, _) = labels(&[commentary, track(2, Some("eng"), None, false, 9.0), described]);
+    let (labels, _) = labels(&[
+        commentary,
+        track(2, Some("eng"), None, false, 9.0),
+        described,
+    ]);
     assert_eq!(
         labels,
-        ["English", "English (commentary)", "English (audio description)"]
+        [
+            "English",
+            "English (commentary)",
+            "English (audio description)"
+        ]
     );
 }
 
@@ -110,7 +130,11 @@ fn six_channels_stand_beside_stereo_under_the_same_name() {
         .collect();
     assert_eq!(labels, ["English", "German", "English"]);
 
-    let channels: Vec<u32> = sound.renditions.iter().map(|rendition| rendition.channels).collect();
+    let channels: Vec<u32> = sound
+        .renditions
+        .iter()
+        .map(|rendition| rendition.channels)
+        .collect();
     assert_eq!(channels, [2, 2, 6]);
     assert!(sound.warnings.is_empty());
 }
@@ -119,7 +143,13 @@ fn six_channels_stand_beside_stereo_under_the_same_name() {
 fn channels_nobody_named_are_guessed_up_to_eight_and_then_dealt() {
     let stream = track(1, None, None, false, 9.0);
     for (channels, layout, wanted, surround, warnings) in [
-        (1, None, SourceChannels::Guessed("mono".to_owned()), false, vec![]),
+        (
+            1,
+            None,
+            SourceChannels::Guessed("mono".to_owned()),
+            false,
+            vec![],
+        ),
         (
             3,
             None,
@@ -197,13 +227,20 @@ fn mono_tracks_named_left_and_right_are_one_and_others_stay_apart_with_a_word() 
             &[][..],
         ),
         (
-            &[(Some("Boom R"), None), (Some("Host L"), None), (Some("boom l"), None)],
+            &[
+                (Some("Boom R"), None),
+                (Some("Host L"), None),
+                (Some("boom l"), None),
+            ],
             &[(3, Some(1)), (2, None)],
             &["boom", "Host L"],
             &[],
         ),
         (
-            &[(None, Some("1 channels (FL)")), (None, Some("1 channels (FR)"))],
+            &[
+                (None, Some("1 channels (FL)")),
+                (None, Some("1 channels (FR)")),
+            ],
             &[(1, Some(2))],
             &["Audio 1"],
             &[],
@@ -222,11 +259,19 @@ fn mono_tracks_named_left_and_right_are_one_and_others_stay_apart_with_a_word() 
         ),
     ] {
         let sound = mono(tracks);
-        let found: Vec<_> = sound.renditions.iter().map(|r| (r.track, r.right_track)).collect();
+        let found: Vec<_> = sound
+            .renditions
+            .iter()
+            .map(|r| (r.track, r.right_track))
+            .collect();
         let names: Vec<_> = sound.renditions.iter().map(|r| r.label.as_str()).collect();
 
         assert_eq!(
-            (found.as_slice(), names.as_slice(), sound.warnings.as_slice()),
+            (
+                found.as_slice(),
+                names.as_slice(),
+                sound.warnings.as_slice()
+            ),
             (pairs, labels, warnings),
             "{tracks:?}"
         );

@@ -1,9 +1,9 @@
 //! Per title: what a sample of the pictures changes in a plan.
 //!
-//! A ladder is made for the usual picture. Slides need a tenth of its bits, and a small film blown up to 1080
-//! lines has nothing to show there. So a few short windows of the source are encoded at every rung, and what
-//! they show decides: which rungs add nothing that can be seen or saved, and how much lower the caps may be.
-//! A sample can only take away: what it does not prove stays.
+//! A ladder is made for the usual picture. Slides need a tenth of its bits, and a small film blown
+//! up to 1080 lines has nothing to show there. So a few short windows of the source are encoded at
+//! every rung, and what they show decides: which rungs add nothing that can be seen or saved, and
+//! how much lower the caps may be. A sample can only take away: what it does not prove stays.
 
 use streams::plan::{Complexity, LeftOut, Rendition, RungSample, VideoRendition};
 
@@ -12,11 +12,11 @@ use super::decide::Draft;
 /// What the sample shows of one rung.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measured {
-    /// Bits per second of each window at the rung's quality, as groups of pictures of the plan's length would
-    /// need them.
+    /// Bits per second of each window at the rung's quality, as groups of pictures of the plan's
+    /// length would need them.
     pub windows: Vec<f64>,
-    /// How like each compared frame is to the next lower rung's, scaled up to it: the SSIM of their luma.
-    /// Empty for the lowest rung.
+    /// How like each compared frame is to the next lower rung's, scaled up to it: the SSIM of their
+    /// luma. Empty for the lowest rung.
     pub likeness: Vec<f64>,
 }
 
@@ -31,34 +31,37 @@ pub struct Samples {
     pub cpu_seconds: f64,
 }
 
-/// Windows of a sample. Each opens the source again, which takes as long as the index of a long film is, and
-/// its memory.
+/// Windows of a sample. Each opens the source again, which takes as long as the index of a long
+/// film is, and its memory.
 const WINDOWS: u32 = 4;
 
-/// Seconds; a sample costs about as much as encoding one second of the source, which is less than a thirtieth
-/// of longer ones.
+/// Seconds; a sample costs about as much as encoding one second of the source, which is less than a
+/// thirtieth of longer ones.
 const SHORTEST: f64 = 40.0;
 
-/// What a frame loses by going down a rung and up again is at most this share of what the next step down
-/// loses, where the rung holds nothing more than the one below. Measured with bicubic scaling: 0.13 to 0.28
-/// for pictures blown up from 720 to 1080 lines, 0.60 to 0.79 for true ones, whatever they show.
+/// What a frame loses by going down a rung and up again is at most this share of what the next step
+/// down loses, where the rung holds nothing more than the one below. Measured with bicubic scaling:
+/// 0.13 to 0.28 for pictures blown up from 720 to 1080 lines, 0.60 to 0.79 for true ones, whatever
+/// they show.
 const EMPTY: f64 = 0.4;
 
-/// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are so plain
-/// that they prove nothing.
+/// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are
+/// so plain that they prove nothing.
 const TELLING: f64 = 0.002;
 
-/// A rung that needs more than this share of the one above saves too little to be worth switching to.
+/// A rung that needs more than this share of the one above saves too little to be worth switching
+/// to.
 const TOO_CLOSE: f64 = 0.8;
 
-/// Bits per second, at the peak. Below a rung that needs so little nothing is wanted: a network that cannot
-/// carry it carries no video.
+/// Bits per second, at the peak. Below a rung that needs so little nothing is wanted: a network
+/// that cannot carry it carries no video.
 const LOW: f64 = 400_000.0;
 
 /// Caps are this many times what the hardest window needs,
 const HEADROOM: f64 = 4.0;
 
-/// and never less than this share of the profile's: a film may lie between the slides, where no window saw it.
+/// and never less than this share of the profile's: a film may lie between the slides, where no
+/// window saw it.
 const LEAST_CAP: f64 = 0.5;
 
 /// Source times, in seconds from the start of the container, to sample at.
@@ -98,12 +101,17 @@ pub fn unsampled(mut draft: Draft, reason: String) -> Draft {
     draft
 }
 
-/// What the samples make of a draft: the same one with rungs left out, caps lowered, and the reasons written
-/// down. Equal arguments give equal drafts. At least one rung stays, and without samples of every rung all
-/// do.
+/// What the samples make of a draft: the same one with rungs left out, caps lowered, and the
+/// reasons written down. Equal arguments give equal drafts. At least one rung stays, and without
+/// samples of every rung all do.
 #[must_use]
 pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
-    let ladder: Vec<VideoRendition> = draft.renditions.iter().filter_map(Rendition::video).cloned().collect();
+    let ladder: Vec<VideoRendition> = draft
+        .renditions
+        .iter()
+        .filter_map(Rendition::video)
+        .cloned()
+        .collect();
     let verdicts = judge(&ladder, samples);
 
     let mut rungs = Vec::new();
@@ -165,7 +173,9 @@ enum Verdict {
 
 /// The verdicts on all rungs, from the top down; none where the samples do not fit the ladder.
 fn judge(ladder: &[VideoRendition], samples: &Samples) -> Vec<Verdict> {
-    if samples.rungs.len() != ladder.len() || samples.rungs.iter().any(|rung| rung.windows.is_empty()) {
+    if samples.rungs.len() != ladder.len()
+        || samples.rungs.iter().any(|rung| rung.windows.is_empty())
+    {
         return Vec::new();
     }
 
@@ -222,9 +232,13 @@ fn needless(
     (rung, measured): (&VideoRendition, &Measured),
     lowest: bool,
 ) -> Option<String> {
-    let peak = |rung: &VideoRendition, measured: &Measured| most(&measured.windows).min(rung.maxrate as f64);
+    let peak = |rung: &VideoRendition, measured: &Measured| {
+        most(&measured.windows).min(rung.maxrate as f64)
+    };
     // A cut in a window makes it look much too hard.
-    let need = |rung: &VideoRendition, measured: &Measured| median(&measured.windows).min(rung.maxrate as f64);
+    let need = |rung: &VideoRendition, measured: &Measured| {
+        median(&measured.windows).min(rung.maxrate as f64)
+    };
 
     if peak(above, measured_above) <= LOW {
         return Some(format!(

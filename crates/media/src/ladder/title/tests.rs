@@ -19,8 +19,14 @@ fn draft(rungs: &[(&str, u64)]) -> Draft {
         ..
     } = testing::planned();
 
-    let model = renditions.iter().find_map(Rendition::video).unwrap().clone();
-    let sound = renditions.into_iter().filter(|rendition| rendition.video().is_none());
+    let model = renditions
+        .iter()
+        .find_map(Rendition::video)
+        .unwrap()
+        .clone();
+    let sound = renditions
+        .into_iter()
+        .filter(|rendition| rendition.video().is_none());
     let videos = rungs.iter().map(|(name, cap)| {
         Rendition::Video(VideoRendition {
             name: name.parse().unwrap(),
@@ -51,16 +57,28 @@ fn draft(rungs: &[(&str, u64)]) -> Draft {
 }
 
 fn standard() -> Draft {
-    draft(&[("1080p", 6000), ("720p", 3400), ("480p", 1700), ("360p", 1000)])
+    draft(&[
+        ("1080p", 6000),
+        ("720p", 3400),
+        ("480p", 1700),
+        ("360p", 1000),
+    ])
 }
 
 /// Rungs of these rates in kb/s and this likeness to the next lower one.
 fn samples(rungs: &[(f64, f64)]) -> Samples {
     let last = rungs.len() - 1;
-    let rungs = rungs.iter().enumerate().map(|(i, (rate, likeness))| Measured {
-        windows: vec![rate * 1000.0; 4],
-        likeness: if i < last { vec![*likeness; 8] } else { Vec::new() },
-    });
+    let rungs = rungs
+        .iter()
+        .enumerate()
+        .map(|(i, (rate, likeness))| Measured {
+            windows: vec![rate * 1000.0; 4],
+            likeness: if i < last {
+                vec![*likeness; 8]
+            } else {
+                Vec::new()
+            },
+        });
     Samples {
         rungs: rungs.collect(),
         seconds: 2.0,
@@ -81,7 +99,11 @@ fn sport_keeps_its_whole_ladder() {
     let refined = refine(standard(), &hard);
     assert_eq!(refined.renditions, standard().renditions);
     assert!(refined.left_out.is_empty());
-    assert!(refined.complexity.unwrap().rungs[0].decision.contains("Kept"));
+    assert!(
+        refined.complexity.unwrap().rungs[0]
+            .decision
+            .contains("Kept")
+    );
 }
 
 #[test]
@@ -89,7 +111,11 @@ fn slides_are_one_rung_that_every_network_carries() {
     let easy = samples(&[(300.0, 0.97), (200.0, 0.96), (120.0, 0.95), (90.0, 0.9)]);
     let refined = refine(standard(), &easy);
     assert_eq!(ladder(&refined), [("1080p", 3000)]);
-    let out: Vec<&str> = refined.left_out.iter().map(|out| out.name.as_str()).collect();
+    let out: Vec<&str> = refined
+        .left_out
+        .iter()
+        .map(|out| out.name.as_str())
+        .collect();
     assert_eq!(out, ["720p", "480p", "360p"]);
     assert_eq!(refined.complexity.unwrap().rungs.len(), 4);
 }
@@ -102,14 +128,27 @@ fn a_rung_that_saves_little_is_left_out_but_the_lowest_stays() {
         [("1080p", 6000), ("480p", 1700), ("360p", 1000)]
     );
     let flat = samples(&[(950.0, 0.97), (940.0, 0.96), (930.0, 0.95), (920.0, 0.9)]);
-    assert_eq!(ladder(&refine(standard(), &flat)), [("1080p", 3800), ("360p", 1000)]);
+    assert_eq!(
+        ladder(&refine(standard(), &flat)),
+        [("1080p", 3800), ("360p", 1000)]
+    );
 }
 
 #[test]
 fn a_blown_up_picture_loses_its_top_rung_and_a_plain_one_does_not() {
-    let blown_up = samples(&[(3000.0, 0.999), (2000.0, 0.96), (1000.0, 0.95), (600.0, 0.9)]);
+    let blown_up = samples(&[
+        (3000.0, 0.999),
+        (2000.0, 0.96),
+        (1000.0, 0.95),
+        (600.0, 0.9),
+    ]);
     assert_eq!(ladder(&refine(standard(), &blown_up))[0].0, "720p");
-    let plain = samples(&[(3000.0, 0.999), (2000.0, 0.999), (1000.0, 0.999), (600.0, 0.9)]);
+    let plain = samples(&[
+        (3000.0, 0.999),
+        (2000.0, 0.999),
+        (1000.0, 0.999),
+        (600.0, 0.9),
+    ]);
     assert_eq!(ladder(&refine(standard(), &plain))[0].0, "1080p");
     let mut once_sharp = blown_up;
     once_sharp.rungs[0].likeness[5] = 0.97;

@@ -1,4 +1,5 @@
-//! Profiles as TOML: strict, so that a misspelt key is an error that says where it is and what to write instead.
+//! Profiles as TOML: strict, so that a misspelt key is an error that says where it is and what to
+//! write instead.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -121,7 +122,11 @@ pub(super) fn parse(file: &str, text: &str) -> Result<BTreeMap<String, Profile>,
 
 /// TOML's own errors draw the place over several lines; a log line has one.
 fn one_line(error: &toml::de::Error) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+    error
+        .to_string()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn read(name: &str, value: Value) -> Result<Profile, String> {
@@ -134,7 +139,10 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
     within("gop", gop, 1, written.segment)?;
     // Every segment begins with a key frame, so it holds whole groups of pictures.
     if !written.segment.is_multiple_of(gop) {
-        return Err(format!("gop is {gop}; it must divide segment, {}", written.segment));
+        return Err(format!(
+            "gop is {gop}; it must divide segment, {}",
+            written.segment
+        ));
     }
 
     let pixel_format = pixel_format(encoder, written.pixel_format)?;
@@ -285,7 +293,9 @@ fn within<T: PartialOrd + Display>(field: &str, value: T, least: T, most: T) -> 
     if value >= least && value <= most {
         return Ok(());
     }
-    Err(format!("{field} is {value}; it must be from {least} to {most}"))
+    Err(format!(
+        "{field} is {value}; it must be from {least} to {most}"
+    ))
 }
 
 fn falls<T: PartialOrd + Display>(field: &str, value: T, above: T) -> Result<(), String> {
@@ -301,7 +311,10 @@ fn one_of(field: &str, value: &str, known: &[&str]) -> Result<(), String> {
     if known.contains(&value) {
         return Ok(());
     }
-    Err(format!("{field} is {value:?}; it must be one of {}", known.join(", ")))
+    Err(format!(
+        "{field} is {value:?}; it must be one of {}",
+        known.join(", ")
+    ))
 }
 
 #[cfg(test)]

@@ -28,14 +28,22 @@ const WRONG: [(&str, &str, &str); 23] = [
         "",
         "preset is missing; it must be one of ultrafast",
     ),
-    ("\"fast\"", "\"fst\"", "preset is \"fst\"; it must be one of ultrafast"),
+    (
+        "\"fast\"",
+        "\"fst\"",
+        "preset is \"fst\"; it must be one of ultrafast",
+    ),
     ("\"slow\"", "\"slo\"", "rungs[1].preset is \"slo\""),
     (
         "gop = 2",
         "pixel_format = \"yuv420p10le\"",
         "pixel_format is \"yuv420p10le\"; it must be one of yuv420p",
     ),
-    ("gop = 2", "subme = 12", "subme is 12; it must be from 1 to 11"),
+    (
+        "gop = 2",
+        "subme = 12",
+        "subme is 12; it must be from 1 to 11",
+    ),
     (
         "libx264\"",
         "libx265\"\nsubme = 2",
@@ -56,8 +64,16 @@ const WRONG: [(&str, &str, &str); 23] = [
         "short_side = 720",
         "rungs[1].short_side is 720; it must be less than that of the rung above, 720",
     ),
-    ("crf = 21", "crf = 60", "rungs[0].crf is 60; it must be from 0 to 51"),
-    ("crf = 21", "crf = nan", "rungs[0].crf is NaN; it must be from 0 to 51"),
+    (
+        "crf = 21",
+        "crf = 60",
+        "rungs[0].crf is 60; it must be from 0 to 51",
+    ),
+    (
+        "crf = 21",
+        "crf = nan",
+        "rungs[0].crf is NaN; it must be from 0 to 51",
+    ),
     (
         "900_000",
         "9_000_000",
@@ -74,13 +90,21 @@ const WRONG: [(&str, &str, &str); 23] = [
         "segment = \"6\"",
         "invalid type: string \"6\", expected u32",
     ),
-    ("profiles.mine", "profiles.\"My Profile\"", "its name must be"),
+    (
+        "profiles.mine",
+        "profiles.\"My Profile\"",
+        "its name must be",
+    ),
     (
         "profiles.mine",
         "profile.mine",
         "mine.toml: there is nothing called \"profile\"",
     ),
-    ("segment = 6", "segment = ", "mine.toml: TOML parse error at line 3"),
+    (
+        "segment = 6",
+        "segment = ",
+        "mine.toml: TOML parse error at line 3",
+    ),
 ];
 
 fn problem(text: &str) -> String {
