@@ -125,7 +125,7 @@ pub(crate) async fn planned(bench: &Bench, clip: &Path, draft: Draft) -> Result<
 /// Writes a rendition's objects one after the other into `joined.mp4`; returns their bytes.
 fn join(planned: &Planned, rendition: &VideoRendition, folder: &Path) -> Result<u64> {
     let of = folder.join(rendition.name.as_str());
-    let mut joined = std::fs::read(of.join(argv::INIT))?;
+    let mut joined = std::fs::read(of.join(argv::INIT_FILE))?;
     let video = planned.video.as_ref().context("a clip has pictures")?;
     for n in 0..u32::try_from(video.frames.div_ceil(u64::from(video.segment_frames)))? {
         joined.extend(std::fs::read(of.join(argv::segment_file(n)))?);

@@ -99,7 +99,7 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
     Ok(if left == 0 {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(super::DIFFERENT)
+        ExitCode::from(super::EXIT_DIFFERENT)
     })
 }
 

@@ -99,19 +99,19 @@ async fn status(database: &Database) -> anyhow::Result<ExitCode> {
         for name in missing {
             println!("missing: {name}");
         }
-        return Ok(ExitCode::from(super::DIFFERENT));
+        return Ok(ExitCode::from(super::EXIT_DIFFERENT));
     }
 
     println!("{schema}");
     if !schema.may_run() {
-        return Ok(ExitCode::from(super::DIFFERENT));
+        return Ok(ExitCode::from(super::EXIT_DIFFERENT));
     }
 
     Ok(match database.try_write().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("the tables cannot be written: {}", describe(&error));
-            ExitCode::from(super::DIFFERENT)
+            ExitCode::from(super::EXIT_DIFFERENT)
         }
     })
 }

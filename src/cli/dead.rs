@@ -287,7 +287,7 @@ impl Retried {
 
         println!("{}", if output.json { value.to_string() } else { text });
         match self {
-            Self::No(_) => ExitCode::from(super::DIFFERENT),
+            Self::No(_) => ExitCode::from(super::EXIT_DIFFERENT),
             _ => ExitCode::SUCCESS,
         }
     }

@@ -16,9 +16,9 @@ use super::timeout::answered;
 use crate::config::NatsArgs;
 
 /// How often it is asked whether the file is gone.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// After how long a person learns what is waited for.
-const SAY_SO: Duration = Duration::from_secs(10);
+const HINT_AFTER: Duration = Duration::from_secs(10);
 
 /// What `delete` takes.
 #[derive(Debug, Args)]
@@ -97,13 +97,13 @@ async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize
             anyhow::bail!("the request was refused: {reason}; see `fluxhls dead list`");
         }
 
-        if !told && began.elapsed() >= SAY_SO {
+        if !told && began.elapsed() >= HINT_AFTER {
             told = true;
             eprintln!(
                 "waiting for a process with the role intake, and for the storage; the request stands, also without this command"
             );
         }
 
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -325,7 +325,7 @@ async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
         }
         CancelAnswer::TooLate => {
             println!("too late: how the job ends was decided before");
-            Ok(ExitCode::from(super::DIFFERENT))
+            Ok(ExitCode::from(super::EXIT_DIFFERENT))
         }
         CancelAnswer::Unknown => anyhow::bail!("the log knows no job {}", args.job_id),
     }

@@ -38,7 +38,7 @@ use crate::telemetry::init_logs;
 /// Exit code of a command whose job failed or was canceled.
 pub const JOB_NOT_COMPLETED: u8 = 3;
 /// Exit code of a check that found a difference.
-pub const DIFFERENT: u8 = 4;
+pub const EXIT_DIFFERENT: u8 = 4;
 
 /// fluxhls turns uploaded videos into HLS that plays everywhere.
 #[derive(Debug, Parser)]

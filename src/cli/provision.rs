@@ -55,7 +55,7 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
         return Ok(if report.drifts.is_empty() {
             ExitCode::SUCCESS
         } else {
-            ExitCode::from(super::DIFFERENT)
+            ExitCode::from(super::EXIT_DIFFERENT)
         });
     }
 

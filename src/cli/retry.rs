@@ -40,7 +40,7 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
                 "job {} has not ended yet; `fluxhls jobs watch` follows it, `fluxhls jobs cancel` ends it",
                 args.job_id
             );
-            return Ok(ExitCode::from(super::DIFFERENT));
+            return Ok(ExitCode::from(super::EXIT_DIFFERENT));
         }
         Old::Unread(unread) => return Err(unread.into()),
         Old::Unknown => anyhow::bail!(

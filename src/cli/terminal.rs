@@ -7,14 +7,14 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 /// Characters of one text that a line for people shows.
-const SHOWN: usize = 400;
+const MAX_SHOWN_CHARS: usize = 400;
 
 /// A text for a line or a cell: escapes, line breaks and marks of direction are spelled out, and
 /// what is very long is cut.
 pub(super) fn plain(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().min(SHOWN));
+    let mut shown = String::with_capacity(text.len().min(MAX_SHOWN_CHARS));
     let mut rest = text.chars();
-    for c in rest.by_ref().take(SHOWN) {
+    for c in rest.by_ref().take(MAX_SHOWN_CHARS) {
         if acts(c) {
             shown.extend(c.escape_unicode());
         } else {
@@ -97,7 +97,10 @@ mod tests {
             assert_eq!(plain(text), shown);
         }
 
-        assert_eq!(plain(&"x".repeat(10_000)).chars().count(), SHOWN + 1);
+        assert_eq!(
+            plain(&"x".repeat(10_000)).chars().count(),
+            MAX_SHOWN_CHARS + 1
+        );
     }
 
     proptest! {

@@ -69,7 +69,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let Some(jobs) = jobs.clone().filter(|_| args.repair) else {
-        return Ok(ExitCode::from(super::DIFFERENT));
+        return Ok(ExitCode::from(super::EXIT_DIFFERENT));
     };
 
     let mended = create_repairer(&args, jobs, storage)
@@ -85,7 +85,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     Ok(if left.is_empty() {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(super::DIFFERENT)
+        ExitCode::from(super::EXIT_DIFFERENT)
     })
 }
 

@@ -36,11 +36,11 @@ pub const TRUNCATED: &str = "Fluxhls-Truncated";
 pub const CUT: &str = "Fluxhls-Cut";
 
 /// Longest [`REASON`], in bytes.
-pub const MAX_REASON: usize = 2 * 1024;
+pub const MAX_REASON_BYTES: usize = 2 * 1024;
 /// Longest [`REPORT`], in bytes.
-pub const MAX_REPORT: usize = 24 * 1024;
+pub const MAX_REPORT_BYTES: usize = 24 * 1024;
 /// Most of the original message's headers that a letter carries, in bytes.
-pub const MAX_ORIGINAL: usize = 24 * 1024;
+pub const MAX_ORIGINAL_BYTES: usize = 24 * 1024;
 
 /// What an operator needs to repeat the failure of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub struct TaskReport {
 }
 
 impl TaskReport {
-    /// The report as a header holds it: plain ASCII, at most [`MAX_REPORT`] bytes. What is too long
+    /// The report as a header holds it: plain ASCII, at most [`MAX_REPORT_BYTES`] bytes. What is too long
     /// is cut in this order: the probe, all but the end of standard error, the end of the command.
     #[must_use]
     pub fn to_header(&self) -> String {
@@ -84,7 +84,7 @@ impl TaskReport {
         for cut in cuts {
             cut(&mut report);
             text = ascii(&serde_json::to_string(&report).expect("a report can be written as JSON"));
-            if text.len() <= MAX_REPORT {
+            if text.len() <= MAX_REPORT_BYTES {
                 break;
             }
         }
@@ -280,7 +280,7 @@ mod tests {
             let report = report(argv, stderr.repeat(times), &message, Some(json!(message)));
 
             let header = report.to_header();
-            prop_assert!(header.len() <= MAX_REPORT, "{}", header.len());
+            prop_assert!(header.len() <= MAX_REPORT_BYTES, "{}", header.len());
             prop_assert!(header.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
 
             let read: TaskReport = serde_json::from_str(&header).unwrap();

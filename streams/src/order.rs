@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// By how much the times of two events must differ to be believed more than their sequences: clocks
 /// of servers differ by less.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(10);
+const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(10);
 
 /// Where an event stands among all events that `HLS_UPLOADS` ever held.
 ///
@@ -36,7 +36,7 @@ impl EventOrder {
     #[must_use]
     pub fn is_after(&self, other: &Self) -> bool {
         let later_by = self.upload_time - other.upload_time;
-        if later_by.abs() > CLOCKS_DIFFER {
+        if later_by.abs() > MAX_CLOCK_DIFFERENCE {
             later_by > TimeDelta::zero()
         } else {
             self.upload_seq > other.upload_seq

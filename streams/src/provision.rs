@@ -21,9 +21,9 @@ use crate::topology::{self, Durable, Sizing};
 /// The oldest nats-server whose compare-and-set publishing can be trusted.
 pub const MIN_SERVER: (u64, u64) = (2, 12);
 /// How long a cluster may take to be whole.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long between two tries.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why streams could not be provisioned.
 #[derive(Debug, thiserror::Error)]
@@ -172,7 +172,7 @@ pub async fn apply(
     check_payload(js.client().server_info().max_payload)?;
     let server = Server {
         js,
-        patience: PATIENCE,
+        patience: CLUSTER_TIMEOUT,
     };
     let plan = Plan::read(server, sizing, surplus).await?;
 
@@ -467,7 +467,7 @@ impl Server<'_> {
             if !passes(&refusal) || begun.elapsed() >= self.patience {
                 return Err(refusal);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 }

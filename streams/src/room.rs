@@ -10,7 +10,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use crate::topology::{self, Durable};
 
 /// What must be left for the largest message, in bytes.
-const LARGEST_MESSAGE: u64 = topology::MIN_PAYLOAD as u64;
+const MAX_MESSAGE_BYTES: u64 = topology::MIN_PAYLOAD as u64;
 
 /// How much of a limit is used.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +59,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
         (
             state.bytes,
             positive(Some(config.max_bytes)),
-            LARGEST_MESSAGE,
+            MAX_MESSAGE_BYTES,
             "bytes",
         ),
         (
@@ -101,7 +101,7 @@ pub fn account_fill(account: &Account) -> Option<Fill> {
         Some(Fill {
             stream: None,
             share: share(used, limit),
-            is_full: used.saturating_add(LARGEST_MESSAGE) > limit,
+            is_full: used.saturating_add(MAX_MESSAGE_BYTES) > limit,
             used,
             limit,
             unit: "bytes",

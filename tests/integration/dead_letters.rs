@@ -191,7 +191,7 @@ async fn no_reason_and_no_report_can_break_a_letter() {
         ],
     };
     let mut original = async_nats::HeaderMap::new();
-    original.insert("x", "v".repeat(dead::MAX_ORIGINAL - 10));
+    original.insert("x", "v".repeat(dead::MAX_ORIGINAL_BYTES - 10));
     let limit = access.log.max_payload();
     let body = bytes::Bytes::from(vec![b'x'; limit]);
     let letter = letter(

@@ -11,18 +11,18 @@ use super::packet::Packet;
 
 /// Seconds by which a packet must lie before the one decoded before it for the clock to have begun
 /// again.
-const BACK: f64 = 0.25;
+const MIN_BACKWARD_JUMP_SECONDS: f64 = 0.25;
 
 /// Seconds by which a packet must lie behind all that came before it for the clock to have jumped.
 /// Below, something is missing. Players cut gaps of the same length out.
-const AHEAD: f64 = 10.0;
+const MIN_FORWARD_JUMP_SECONDS: f64 = 10.0;
 
 /// Seconds that a track may lose where a clock begins again. Coders begin sound before its first
 /// sample, and end it behind the last.
-const OVERLAP: f64 = 0.25;
+const MAX_OVERLAP_SECONDS: f64 = 0.25;
 
 /// Longest time from one packet to the next that tells how far apart they are, in seconds.
-const LONGEST_STEP: f64 = 60.0;
+const MAX_PACKET_SPACING_SECONDS: f64 = 60.0;
 
 /// Clocks of a source at most. The shifts of more do not fit a command line.
 const MAX_CLOCKS: usize = 1000;
@@ -96,7 +96,8 @@ impl Clock {
             None => newest,
             Some(track) if !self.breaks(&track, time) => track.epoch,
             Some(track)
-                if track.epoch < newest && (time - self.epochs[newest].latest).abs() < AHEAD =>
+                if track.epoch < newest
+                    && (time - self.epochs[newest].latest).abs() < MIN_FORWARD_JUMP_SECONDS =>
             {
                 newest
             }
@@ -113,7 +114,8 @@ impl Clock {
         let next = known.map_or(0, |track| track.next);
         let step = match known {
             Some(track)
-                if track.epoch == epoch && (0.0..LONGEST_STEP).contains(&(time - track.last)) =>
+                if track.epoch == epoch
+                    && (0.0..MAX_PACKET_SPACING_SECONDS).contains(&(time - track.last)) =>
             {
                 time - track.last
             }
@@ -147,8 +149,9 @@ impl Clock {
 
     /// Whether a packet at `time` cannot follow what came before it on the clock of its track.
     fn breaks(&self, track: &Track, time: f64) -> bool {
-        let ahead_of_all = || time > self.epochs[track.epoch].latest + AHEAD;
-        time < track.last - BACK || (time > track.last + track.step + AHEAD && ahead_of_all())
+        let ahead_of_all = || time > self.epochs[track.epoch].latest + MIN_FORWARD_JUMP_SECONDS;
+        time < track.last - MIN_BACKWARD_JUMP_SECONDS
+            || (time > track.last + track.step + MIN_FORWARD_JUMP_SECONDS && ahead_of_all())
     }
 
     /// Whether there are more clocks than can be repaired.
@@ -236,7 +239,7 @@ impl Epoch {
         let overlaps = both().map(|(span, end)| end - (span.start + offset));
         let overlap = overlaps.fold(0.0, f64::max);
 
-        if overlap > OVERLAP {
+        if overlap > MAX_OVERLAP_SECONDS {
             offset + overlap
         } else {
             offset

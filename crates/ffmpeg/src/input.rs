@@ -10,20 +10,20 @@ use url::Url;
 /// Demuxers that read nothing but the file they are given. No playlists, no concatenations, no
 /// scripts, no images, no captures: a disguised one of those makes ffmpeg open local files or
 /// foreign hosts.
-const DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
+const ALLOWED_DEMUXERS: &str = "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,gif,apng,webp_anim,dv,nut,mp3,wav,w64,aiff,caf,flac,ogg,aac,ac3,eac3,amr";
 
 /// Bytes of the largest block of memory that is given out at once. An index of a few hundred bytes
 /// may claim any number of samples, and is laid out in one block; that of 48 hours at 60 frames a
 /// second takes half of this, as does one plane of an 8K picture.
-const LARGEST_BLOCK: &str = "536870912";
+const MAX_ALLOCATION_BYTES: &str = "536870912";
 
 /// Streams at which a container is given up: far more than are accepted, so that what has a few too
 /// many can still be counted, and what has a font for every sign can be read.
-const MOST_STREAMS: &str = "1000";
+const MAX_STREAMS: &str = "1000";
 
 /// Microseconds and bytes that are read of a source whose tracks begin late, until all of them are
 /// known.
-const DEEP: (&str, &str) = ("60000000", "100000000");
+const DEEP_PROBE: (&str, &str) = ("60000000", "100000000");
 
 /// A source as ffmpeg is told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Input {
         Self {
             url: url.to_owned(),
             protocols: "http,tcp",
-            demuxers: DEMUXERS,
+            demuxers: ALLOWED_DEMUXERS,
             place: Place::Port(
                 Url::parse(url)
                     .ok()
@@ -73,7 +73,7 @@ impl Input {
             // The prefix keeps a name such as `concat:x` or `-y` from being anything but a name.
             url: format!("file:{}", path.display()),
             protocols: "file",
-            demuxers: DEMUXERS,
+            demuxers: ALLOWED_DEMUXERS,
             place: Place::File(path.to_owned()),
             pixels: Limits::default().pixels,
             deep: false,
@@ -147,14 +147,14 @@ impl Input {
 
         let mut args = Vec::new();
         if self.deep {
-            args.extend(["-analyzeduration", DEEP.0, "-probesize", DEEP.1]);
+            args.extend(["-analyzeduration", DEEP_PROBE.0, "-probesize", DEEP_PROBE.1]);
         }
 
         args.extend([
             "-max_alloc",
-            LARGEST_BLOCK,
+            MAX_ALLOCATION_BYTES,
             "-max_streams",
-            MOST_STREAMS,
+            MAX_STREAMS,
             "-max_pixels",
             &pixels,
             "-protocol_whitelist",

@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Bytes at which longer lines are cut; nothing we read has lines of this length.
-const LONGEST: usize = 64 * 1024;
+const MAX_LINE_BYTES: usize = 64 * 1024;
 
 /// Calls `each` with every line of `reader`, without its line end, until the end of the stream.
 /// Bytes that are no UTF-8 are replaced.
@@ -41,7 +41,7 @@ pub(super) async fn for_each_line(
 }
 
 fn extend(line: &mut Vec<u8>, more: &[u8]) {
-    let room = LONGEST.saturating_sub(line.len());
+    let room = MAX_LINE_BYTES.saturating_sub(line.len());
     line.extend_from_slice(&more[..more.len().min(room)]);
 }
 
@@ -101,10 +101,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_endless_line_is_cut_but_what_follows_is_still_read() {
-        let mut bytes = vec![b'x'; 3 * LONGEST];
+        let mut bytes = vec![b'x'; 3 * MAX_LINE_BYTES];
         bytes.extend_from_slice(b"\nnext\n");
         let lines = collect(&bytes).await;
-        assert_eq!((lines[0].len(), lines[1].as_str()), (LONGEST, "next"));
+        assert_eq!(
+            (lines[0].len(), lines[1].as_str()),
+            (MAX_LINE_BYTES, "next")
+        );
     }
 
     #[test]
@@ -119,7 +122,7 @@ mod tests {
         fn no_bytes_make_the_reader_panic_and_no_line_is_longer_than_it_may_be(bytes: Vec<u8>, tails in prop::collection::vec("\\PC{0,9}|.{0,9}", 0..9)) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let lines = runtime.block_on(collect(&bytes));
-            prop_assert!(lines.iter().all(|line| line.chars().count() <= LONGEST));
+            prop_assert!(lines.iter().all(|line| line.chars().count() <= MAX_LINE_BYTES));
 
             let mut tail = Tail::default();
             for line in lines.iter().chain(&tails) {

@@ -6,13 +6,13 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 /// Bytes at the end of a file of measurements that surely hold the last one.
-const TAIL: u64 = 4096;
+const TAIL_BYTES: u64 = 4096;
 
 /// LUFS; a quieter track is silence, which no gain makes a programme.
-const SILENCE: f64 = -60.0;
+const SILENCE_LUFS: f64 = -60.0;
 
 /// Decibels; more would only be noise.
-const LARGEST: f64 = 24.0;
+const MAX_GAIN_DB: f64 = 24.0;
 
 /// The gain in dB that brings a track to `target` LUFS, from the file of its measurements; nothing
 /// for silence, or where there is no measurement.
@@ -20,7 +20,7 @@ pub async fn gain(file: &Path, target: f64) -> Option<f64> {
     let mut file = tokio::fs::File::open(file).await.ok()?;
     let length = file.metadata().await.ok()?.len();
     // Every frame of sound has its measurement in the file, and only the last one counts.
-    file.seek(std::io::SeekFrom::Start(length.saturating_sub(TAIL)))
+    file.seek(std::io::SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))
         .await
         .ok()?;
 
@@ -28,7 +28,7 @@ pub async fn gain(file: &Path, target: f64) -> Option<f64> {
     file.read_to_end(&mut tail).await.ok()?;
 
     let measured = integrated(&String::from_utf8_lossy(&tail))?;
-    (measured > SILENCE).then(|| (target - measured).clamp(-LARGEST, LARGEST))
+    (measured > SILENCE_LUFS).then(|| (target - measured).clamp(-MAX_GAIN_DB, MAX_GAIN_DB))
 }
 
 /// The last integrated loudness, which is that of the whole track.

@@ -2,7 +2,7 @@
 //! bars.
 
 /// What we ask of every packet.
-pub(super) const ENTRIES: &str = "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=discard_padding";
+pub(super) const SHOW_ENTRIES: &str = "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags:packet_side_data=discard_padding";
 
 /// One packet of a source.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -18,7 +18,7 @@ use super::tool::Tool;
 use super::watchdog::{Work, cpu_ticks, stalled};
 
 /// The exit code of a run of which more could not be decoded than `-max_error_rate` allows.
-const DAMAGED: i32 = 69;
+const DAMAGED_EXIT_CODE: i32 = 69;
 
 /// How long a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,9 @@ impl Exit {
             End::Finished | End::Stopped => None,
             // What asks for so much more than its plan is a trap, and would be one again.
             End::Exceeded => Some(Code::ExceedsPolicy),
-            End::Failed(status) if status.code() == Some(DAMAGED) => Some(Code::DecodeErrors),
+            End::Failed(status) if status.code() == Some(DAMAGED_EXIT_CODE) => {
+                Some(Code::DecodeErrors)
+            }
             End::Failed(_) if self.stderr_tail.contains("No space left on device") => {
                 Some(Code::DiskFull)
             }

@@ -9,7 +9,7 @@ use streams::Rational;
 use super::packet::Packet;
 
 /// Seconds; what lasts longer is a gap, or one picture.
-const LONGEST_PACKET: f64 = 2.0;
+const MAX_PACKET_SECONDS: f64 = 2.0;
 
 /// First and last times of streams, in seconds, from any set of their packets, and the times of
 /// pictures.
@@ -23,7 +23,7 @@ pub(super) struct Spans {
 
 /// So many times of pictures are kept at most: five hours of 60 a second, in 16 MB. What comes
 /// later does not count for the rate.
-const MOST_PICTURES: usize = 1 << 20;
+const MAX_FRAME_TIMES: usize = 1 << 20;
 
 /// The times of pictures of one stream, as their packets came.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -97,7 +97,7 @@ impl Spans {
             return;
         };
 
-        if packet.video && self.kept < MOST_PICTURES {
+        if packet.video && self.kept < MAX_FRAME_TIMES {
             self.pictures.entry(packet.stream).or_default().add(packet);
             self.kept += 1;
         }
@@ -117,7 +117,7 @@ impl Spans {
         } else {
             (time - span.last).max(0.0) / f64::from(span.untimed + 1)
         };
-        span.packet = span.packet.max(length.min(LONGEST_PACKET));
+        span.packet = span.packet.max(length.min(MAX_PACKET_SECONDS));
         span.untimed = 0;
         // What fills up the end may take more than one packet; in the midst of a stream it says
         // nothing of its end.
@@ -159,7 +159,7 @@ impl Spans {
     /// no longer kept.
     fn to_the_end(&self, stream: u32) -> Vec<f64> {
         let pictures = self.pictures(stream);
-        let times = pictures.map(|pictures| match self.kept < MOST_PICTURES {
+        let times = pictures.map(|pictures| match self.kept < MAX_FRAME_TIMES {
             true => pictures.times(),
             false => pictures.cut(),
         });
@@ -397,7 +397,7 @@ mod tests {
         };
         assert_eq!(
             [of(0), of(1), of(2)],
-            [(0.072, 607), (0.3, 0), (LONGEST_PACKET, 0)]
+            [(0.072, 607), (0.3, 0), (MAX_PACKET_SECONDS, 0)]
         );
     }
 

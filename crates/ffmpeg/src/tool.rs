@@ -13,13 +13,13 @@ use super::child::{self, Spawn};
 use super::sandbox::{ResourceLimits, SandboxPolicy};
 
 /// Encoders a build must have.
-pub const ENCODERS: &[&str] = &["aac", "libx264", "rawvideo"];
+pub const REQUIRED_ENCODERS: &[&str] = &["aac", "libx264", "rawvideo"];
 
 /// Decoders a build must have beside its own: these alone know of transparency in VP8 and VP9.
-pub const DECODERS: &[&str] = &["libvpx", "libvpx-vp9"];
+pub const REQUIRED_DECODERS: &[&str] = &["libvpx", "libvpx-vp9"];
 
 /// Filters a build must have.
-pub const FILTERS: &[&str] = &[
+pub const REQUIRED_FILTERS: &[&str] = &[
     "aformat",
     "aresample",
     "asetpts",
@@ -47,10 +47,10 @@ pub const FILTERS: &[&str] = &[
 ];
 
 /// Asking a build about itself takes no longer than this.
-const ANSWER: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The lists of encoders and filters of a full build are far below this many bytes.
-const ANSWER_BYTES: usize = 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// An ffmpeg and the ffprobe that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,9 +145,9 @@ impl Tool {
                 .collect()
         };
 
-        let mut missing = lack("encoder", ENCODERS, &encoders);
-        missing.extend(lack("decoder", DECODERS, &decoders));
-        missing.extend(lack("filter", FILTERS, &filters));
+        let mut missing = lack("encoder", REQUIRED_ENCODERS, &encoders);
+        missing.extend(lack("decoder", REQUIRED_DECODERS, &decoders));
+        missing.extend(lack("filter", REQUIRED_FILTERS, &filters));
         Ok(missing)
     }
 
@@ -180,7 +180,7 @@ impl Tool {
             source,
         };
 
-        let answer = tokio::time::timeout(ANSWER, child::output(spawn, ANSWER_BYTES))
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, child::output(spawn, MAX_ANSWER_BYTES))
             .await
             .map_err(|_| no_answer(io::ErrorKind::TimedOut.into()))?
             .map_err(no_answer)?;

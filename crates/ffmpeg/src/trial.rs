@@ -13,7 +13,7 @@ use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::tool::Tool;
 
 /// No device takes longer to encode a few small pictures.
-const LONGEST: Duration = Duration::from_secs(60);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A profile this machine cannot encode for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,9 +96,9 @@ async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
     let policy =
         SandboxPolicy::new(ResourceLimits::answer()).with_devices(argv::needs_device(rendition));
     let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition), policy);
-    let output = tokio::time::timeout(LONGEST, child::output(spawn, 1024))
+    let output = tokio::time::timeout(CHECK_TIMEOUT, child::output(spawn, 1024))
         .await
-        .map_err(|_| format!("it did not end within {} s", LONGEST.as_secs()))?
+        .map_err(|_| format!("it did not end within {} s", CHECK_TIMEOUT.as_secs()))?
         .map_err(|error| error.to_string())?;
 
     if output.ending.success() {

@@ -15,7 +15,7 @@ use super::refusal::advice;
 use super::{NatsSettings, Troubles};
 
 /// How long one server may take to let us in.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no usable connection.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ impl Nats {
 
         let mut options = identified(identity.clone())?
             .name(&settings.name)
-            .connection_timeout(PATIENCE)
+            .connection_timeout(CONNECT_TIMEOUT)
             // A frozen server is noticed after two missed pings: 20 s, well within ack_wait.
             .ping_interval(Duration::from_secs(10))
             .max_reconnects(None)
@@ -96,7 +96,8 @@ impl Nats {
             reason,
             fix,
         };
-        let patience = PATIENCE * u32::try_from(servers.addresses.len() + 1).unwrap_or(u32::MAX);
+        let patience =
+            CONNECT_TIMEOUT * u32::try_from(servers.addresses.len() + 1).unwrap_or(u32::MAX);
         let client = tokio::time::timeout(patience, options.connect(servers.addresses.clone()))
             .await
             .map_err(|_| {

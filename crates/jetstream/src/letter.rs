@@ -46,7 +46,7 @@ pub fn letter(
     let original = original.cloned().unwrap_or_default();
 
     let mut letter = OutboundMessage::json(subject, Bytes::new()).with_id(id);
-    if size(&original) <= dead::MAX_ORIGINAL.min(limit / 4) {
+    if size(&original) <= dead::MAX_ORIGINAL_BYTES.min(limit / 4) {
         letter = letter.with_headers_of(&original);
     } else {
         letter = letter.with_header(dead::CUT, "headers");
@@ -62,7 +62,7 @@ pub fn letter(
     }
 
     let time = grief.time.to_rfc3339_opts(SecondsFormat::Nanos, true);
-    let reason_limit = dead::MAX_REASON.min(limit / 8);
+    let reason_limit = dead::MAX_REASON_BYTES.min(limit / 8);
     letter = letter
         .with_header(dead::ORIGIN_STREAM, grief.stream)
         .with_header(dead::ORIGIN_SEQ, &grief.seq.to_string())
@@ -165,7 +165,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_letter_is_too_large_whatever_it_is_about(
-            body in 0usize..3_000_000, value in 0usize..70_000, reason in "\\PC{0,4000}", report in 0..dead::MAX_REPORT,
+            body in 0usize..3_000_000, value in 0usize..70_000, reason in "\\PC{0,4000}", report in 0..dead::MAX_REPORT_BYTES,
             limit in prop_oneof![4096usize..70_000, Just(1 << 20)],
         ) {
             let mut original = HeaderMap::new();

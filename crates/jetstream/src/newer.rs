@@ -11,9 +11,9 @@ use tokio::time::Instant;
 /// How long a message that needs a newer release is left before it is looked at again.
 pub const NEWER_PAUSE: Duration = Duration::from_secs(30);
 /// How long such a message is named after it was last seen: until two looks at it were missed.
-const NAMED_FOR: Duration = Duration::from_secs(3 * NEWER_PAUSE.as_secs());
+const REPORTED_FOR: Duration = Duration::from_secs(3 * NEWER_PAUSE.as_secs());
 /// Most messages that are named.
-const MAX_NAMED: usize = 20;
+const MAX_REPORTED: usize = 20;
 
 /// What was read that needs a newer release. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +24,8 @@ impl NewerMessages {
     pub fn note(&self, unread: &Unread) {
         let now = Instant::now();
         let is_new = self.0.send_if_modified(|seen| {
-            seen.retain(|_, at| now.duration_since(*at) < NAMED_FOR);
-            seen.len() < MAX_NAMED && seen.insert(unread.to_string(), now).is_none()
+            seen.retain(|_, at| now.duration_since(*at) < REPORTED_FOR);
+            seen.len() < MAX_REPORTED && seen.insert(unread.to_string(), now).is_none()
         });
         if is_new {
             tracing::error!(%unread, "left to a newer fluxhls; upgrade this process");
@@ -39,7 +39,7 @@ impl NewerMessages {
         let seen = self.0.borrow();
         let recent = seen
             .iter()
-            .filter(|(_, at)| now.duration_since(**at) < NAMED_FOR);
+            .filter(|(_, at)| now.duration_since(**at) < REPORTED_FOR);
         recent.map(|(what, _)| what.clone()).collect()
     }
 }

@@ -22,11 +22,11 @@ use tokio_util::task::TaskTracker;
 use super::{Delivery, Disposition, Nats};
 
 /// How long an idle pull waits at the server.
-const IDLE: Duration = Duration::from_secs(20);
+const PULL_EXPIRY: Duration = Duration::from_secs(20);
 /// How long a server may be silent that was asked for what is there.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after an error the loop tries again.
-const BACKOFF: Duration = Duration::from_secs(1);
+const ERROR_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The durable consumers a loop serves, most urgent first, and how many messages it works on at a
 /// time.
@@ -117,7 +117,7 @@ pub async fn pull<H, F, M, G>(
                         tracing::warn!(stream = lanes.stream, durable, reason, "nothing can be pulled; trying again, see /readyz");
                     }
                     open[lane] = None;
-                    tokio::time::sleep(BACKOFF).await;
+                    tokio::time::sleep(ERROR_BACKOFF).await;
                 }
             },
             () = a_slot_frees(&slots), if !all_open => {}
@@ -262,7 +262,7 @@ async fn fill(
 
     let mut answered = Ok(());
     loop {
-        match tokio::time::timeout(ANSWER, batch.next()).await {
+        match tokio::time::timeout(ANSWER_TIMEOUT, batch.next()).await {
             Ok(Some(Ok(message))) => {
                 taken += 1;
                 start(message);
@@ -274,7 +274,7 @@ async fn fill(
             Ok(None) => break,
             // Even where there is nothing, a server says so.
             Err(_) => {
-                answered = Err(format!("no answer within {} s", ANSWER.as_secs()));
+                answered = Err(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()));
                 break;
             }
         }
@@ -291,14 +291,14 @@ fn pull_request(consumer: &Consumer<pull::Config>) -> String {
     format!("CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name)
 }
 
-/// Opens a long pull; it ends after `n` messages or [`IDLE`].
+/// Opens a long pull; it ends after `n` messages or [`PULL_EXPIRY`].
 async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
     // Without `.heartbeat()`: with it, a batch of async-nats 0.51 may return nothing and leave its
     // message parked until `ack_wait`.
     match consumer
         .batch()
         .max_messages(n)
-        .expires(IDLE)
+        .expires(PULL_EXPIRY)
         .messages()
         .await
     {
@@ -307,7 +307,7 @@ async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
         )),
         Err(error) => {
             tracing::warn!(%error, "a pull failed");
-            tokio::time::sleep(BACKOFF).await;
+            tokio::time::sleep(ERROR_BACKOFF).await;
             None
         }
     }
@@ -332,7 +332,7 @@ async fn a_slot_frees(slots: &Semaphore) {
     if slots.available_permits() > 0 {
         // A free slot and yet a lane without a pull: pulling was not allowed or failed. Look again
         // shortly.
-        tokio::time::sleep(BACKOFF).await;
+        tokio::time::sleep(ERROR_BACKOFF).await;
         return;
     }
     drop(slots.acquire().await);
@@ -357,7 +357,7 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(stream = lanes.stream, durable, %error, "no consumer yet; run `fluxhls provision`");
                     }
-                    tokio::time::sleep(BACKOFF).await;
+                    tokio::time::sleep(ERROR_BACKOFF).await;
                 }
             }
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Log;
 
 /// How often an event is sent whose acknowledgement does not come.
-const TRIES: u32 = 3;
+const MAX_TRIES: u32 = 3;
 
 /// Why an event was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub async fn send(
 
         match sent {
             Ok(ack) => return Ok(ack.sequence),
-            Err(_) if tries < TRIES => {}
+            Err(_) if tries < MAX_TRIES => {}
             Err(error) => return Err(SendError { subject, error }),
         }
     }

@@ -14,12 +14,12 @@ use tokio::time::Instant;
 
 /// How long something must have failed until it is reported: a leader that is elected, or a server
 /// that starts, is no trouble.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REPORTED_AFTER: Duration = Duration::from_secs(10);
 /// How long after the last try something is still reported. Whoever goes on tries at least twice in
 /// that time; what no one tries any more says nothing of how things are.
-const STALE: Duration = Duration::from_secs(60);
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Most subjects that are kept.
-const MOST: usize = 100;
+const MAX_SUBJECTS: usize = 100;
 
 /// What did not work when it was tried last. Clones share it.
 #[derive(Debug, Clone)]
@@ -58,8 +58,8 @@ impl Failure {
     /// Whether readiness reports it. A subscription is tried once, and what it would bring is
     /// missed until it is tried again.
     fn is_told(&self, verb: Verb) -> bool {
-        let is_fresh = verb == Verb::Subscribe || self.last.elapsed() < STALE;
-        is_fresh && (self.is_denied || self.since.elapsed() >= PATIENCE)
+        let is_fresh = verb == Verb::Subscribe || self.last.elapsed() < FORGOTTEN_AFTER;
+        is_fresh && (self.is_denied || self.since.elapsed() >= REPORTED_AFTER)
     }
 }
 
@@ -182,7 +182,7 @@ impl Troubles {
             // A subscription that was denied is not tried again by itself, so its failure does not
             // grow stale.
             seen.failures.retain(|(verb, _), failure| {
-                *verb == Verb::Subscribe || failure.last.elapsed() < STALE
+                *verb == Verb::Subscribe || failure.last.elapsed() < FORGOTTEN_AFTER
             });
 
             if let Some(failure) = seen.failures.get_mut(&operation) {
@@ -193,7 +193,7 @@ impl Troubles {
                     words.clone_into(&mut failure.words);
                     failure.is_denied = is_denied;
                 }
-            } else if seen.failures.len() < MOST {
+            } else if seen.failures.len() < MAX_SUBJECTS {
                 is_news = true;
                 let failure = Failure {
                     since: Instant::now(),
@@ -380,7 +380,7 @@ mod tests {
         troubles.failed("hls.v1.job.a.planned", "no stream found for given subject");
         assert!(troubles.obstacles().is_empty(), "a moment is no trouble");
 
-        tokio::time::advance(PATIENCE).await;
+        tokio::time::advance(REPORTED_AFTER).await;
         let told = troubles.obstacles();
         assert!(told[0].contains("run `fluxhls provision`"), "{told:?}");
 
@@ -390,7 +390,7 @@ mod tests {
         assert!(troubles.obstacles().is_empty());
 
         troubles.failed("hls.v1.job.a.planned", "timed out");
-        tokio::time::advance(STALE).await;
+        tokio::time::advance(FORGOTTEN_AFTER).await;
         assert!(troubles.obstacles().is_empty(), "nobody tries it any more");
     }
 

@@ -4,13 +4,13 @@ use jpeg_encoder::{ColorType, Encoder, EncodingError};
 
 /// A picture with so much to see in it makes a poster: below are black and blank ones, and the dark
 /// side of a fade.
-pub const GOOD: f64 = 10.0;
+pub const MIN_POSTER_SCORE: f64 = 10.0;
 
 /// One pixel of so many is looked at: enough to judge, and little work.
-const SAMPLE: usize = 7;
+const PIXEL_STEP: usize = 7;
 
 /// Mean luma from which on a picture is no longer dark, 0 to 255.
-const LIT: f64 = 64.0;
+const MIN_LIT_LUMA: f64 = 64.0;
 
 /// A picture of 8-bit RGB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,13 +66,13 @@ impl Picture {
         let luma: Vec<f64> = self
             .pixels
             .chunks_exact(3)
-            .step_by(SAMPLE)
+            .step_by(PIXEL_STEP)
             .map(luma)
             .collect();
         let count = luma.len().max(1) as f64;
         let mean = luma.iter().sum::<f64>() / count;
         let variance = luma.iter().map(|luma| (luma - mean).powi(2)).sum::<f64>() / count;
-        (mean / LIT).min(1.0) * (1.0 + variance.sqrt())
+        (mean / MIN_LIT_LUMA).min(1.0) * (1.0 + variance.sqrt())
     }
 
     /// The picture as a baseline JPEG, `quality` being 1 to 100. Equal pictures give equal bytes.
@@ -123,7 +123,10 @@ mod tests {
             black < red && red < 1.1 && white < 1.1,
             "{black} {red} {white}"
         );
-        assert!(black < dim && dim < GOOD && real > GOOD, "{dim} {real}");
+        assert!(
+            black < dim && dim < MIN_POSTER_SCORE && real > MIN_POSTER_SCORE,
+            "{dim} {real}"
+        );
         assert!(black.abs() < 1e-9);
     }
 

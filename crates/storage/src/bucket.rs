@@ -17,7 +17,7 @@ use super::operation::Op;
 use super::request::observe;
 
 /// How many keys one `DeleteObjects` request may name (S3 API reference).
-const DELETE_BATCH: usize = 1000;
+const MAX_DELETE_BATCH: usize = 1000;
 
 /// One bucket. Cheap to clone.
 #[derive(Clone)]
@@ -190,7 +190,7 @@ impl Bucket {
     /// cannot be reached.
     pub async fn delete(&self, keys: &[String]) -> Result<(), StorageError> {
         let mut outcome = Ok(());
-        for batch in keys.chunks(DELETE_BATCH) {
+        for batch in keys.chunks(MAX_DELETE_BATCH) {
             let rest = match observe(Op::DeleteObjects, self.delete_batch(batch)).await {
                 Ok(left) => left,
                 // What keeps the service from taking a batch keeps it from taking single keys, too.

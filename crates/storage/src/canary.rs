@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 
 use super::bucket::Bucket;
-use super::clock::{ALLOWED, in_words};
+use super::clock::{MAX_SIGNATURE_SKEW, in_words};
 use super::error::StorageError;
 use super::object::ObjectKind;
 use super::operation::Op;
@@ -54,7 +54,7 @@ impl Bucket {
     /// [`StorageError::ClockSkew`] beyond what signatures allow.
     pub fn agrees_on_time(&self) -> Result<(), StorageError> {
         match self.clock_difference() {
-            Some(by) if by.abs() > ALLOWED => Err(StorageError::ClockSkew {
+            Some(by) if by.abs() > MAX_SIGNATURE_SKEW => Err(StorageError::ClockSkew {
                 at: self.at(Op::List, ""),
                 reason: format!("its answers are dated {} apart", in_words(Some(by))),
                 by: Some(by),

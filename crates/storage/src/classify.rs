@@ -6,7 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use chrono::{TimeDelta, Utc};
 
-use super::clock::{ALLOWED, difference};
+use super::clock::{MAX_SIGNATURE_SKEW, difference};
 use super::error::{At, DenialCause, StorageError};
 
 /// The header by which S3 names the region of a bucket, also in answers to HEAD.
@@ -105,7 +105,7 @@ fn classify(at: At, answer: Answer<'_>) -> StorageError {
             }
         }
         // An answer to HEAD has no word for it; its date has.
-        ("", Some(400 | 403)) if clock.is_some_and(|by| by.abs() > ALLOWED) => {
+        ("", Some(400 | 403)) if clock.is_some_and(|by| by.abs() > MAX_SIGNATURE_SKEW) => {
             StorageError::ClockSkew {
                 at,
                 reason,

@@ -14,10 +14,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// The largest difference that S3 accepts in a signature (its documentation,
 /// "`RequestTimeTooSkewed`").
-pub(super) const ALLOWED: TimeDelta = TimeDelta::minutes(15);
+pub(super) const MAX_SIGNATURE_SKEW: TimeDelta = TimeDelta::minutes(15);
 
 /// Stands for "no answer was dated yet".
-const UNKNOWN: i64 = i64::MIN;
+const UNKNOWN_MS: i64 = i64::MIN;
 
 /// Our clock minus the one that dated an answer; nothing where it has no date that can be read.
 pub(super) fn difference(date: Option<&str>, now: DateTime<Utc>) -> Option<TimeDelta> {
@@ -42,14 +42,14 @@ pub(super) struct ClockWatch(Arc<AtomicI64>);
 
 impl Default for ClockWatch {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(UNKNOWN)))
+        Self(Arc::new(AtomicI64::new(UNKNOWN_MS)))
     }
 }
 
 impl ClockWatch {
     /// Our clock minus the storage's, as of its newest dated answer.
     pub(super) fn difference(&self) -> Option<TimeDelta> {
-        let seconds = Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNKNOWN);
+        let seconds = Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != UNKNOWN_MS);
         seconds.and_then(TimeDelta::try_seconds)
     }
 }

@@ -9,10 +9,10 @@ use super::error::StorageError;
 use super::operation::Op;
 use super::request::observe;
 
-const METHODS: [&str; 2] = ["GET", "HEAD"];
-const EXPOSED: [&str; 3] = ["Content-Length", "Content-Range", "ETag"];
+const REQUIRED_METHODS: [&str; 2] = ["GET", "HEAD"];
+const EXPOSED_HEADERS: [&str; 3] = ["Content-Length", "Content-Range", "ETag"];
 /// How long a browser may remember the answer to a preflight, in seconds.
-const MAX_AGE: i32 = 3600;
+const PREFLIGHT_MAX_AGE_SECONDS: i32 = 3600;
 
 /// One CORS rule of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +36,10 @@ impl CorsRule {
     pub fn playback(origins: &[String]) -> Self {
         Self {
             origins: origins.to_vec(),
-            methods: METHODS.map(str::to_owned).to_vec(),
+            methods: REQUIRED_METHODS.map(str::to_owned).to_vec(),
             allowed_headers: vec!["*".to_owned()],
-            exposed_headers: EXPOSED.map(str::to_owned).to_vec(),
-            max_age: Some(MAX_AGE),
+            exposed_headers: EXPOSED_HEADERS.map(str::to_owned).to_vec(),
+            max_age: Some(PREFLIGHT_MAX_AGE_SECONDS),
         }
     }
 
@@ -50,11 +50,11 @@ impl CorsRule {
         let any =
             |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         any(&self.origins, origin)
-            && METHODS
+            && REQUIRED_METHODS
                 .iter()
                 .all(|method| self.methods.iter().any(|allowed| allowed == method))
             && any(&lower(&self.allowed_headers), "range")
-            && EXPOSED
+            && EXPOSED_HEADERS
                 .iter()
                 .all(|header| any(&lower(&self.exposed_headers), &header.to_ascii_lowercase()))
     }

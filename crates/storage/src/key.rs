@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 /// Where the private objects of all jobs lie.
-pub const SCRATCH: &str = "tmp/";
+pub const SCRATCH_PREFIX: &str = "tmp/";
 
-const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+const BASE36_DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// The keys of one job's output.
 ///
@@ -190,7 +190,7 @@ pub fn source_copy(job_id: &str) -> String {
 /// The folder of a job's private objects, which is for its life only; ends in `/`.
 #[must_use]
 pub fn scratch(job_id: &str) -> String {
-    format!("{SCRATCH}{}/", name(job_id))
+    format!("{SCRATCH_PREFIX}{}/", name(job_id))
 }
 
 /// A segment as its own media playlist names it.
@@ -215,7 +215,7 @@ fn short(sha256: &str) -> String {
 pub fn base36(mut number: u64) -> String {
     let mut text = Vec::new();
     loop {
-        text.push(char::from(DIGITS[(number % 36) as usize]));
+        text.push(char::from(BASE36_DIGITS[(number % 36) as usize]));
         number /= 36;
         if number == 0 {
             return text.into_iter().rev().collect();

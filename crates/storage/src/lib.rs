@@ -40,7 +40,8 @@ pub use client::Storage;
 pub use cors::CorsRule;
 pub use error::{At, DenialCause, StorageError};
 pub use key::{
-    JobKeys, SCRATCH, base36, init_name, revised, revision_of, scratch, segment_name, source_copy,
+    JobKeys, SCRATCH_PREFIX, base36, init_name, revised, revision_of, scratch, segment_name,
+    source_copy,
 };
 pub use location::{ForbiddenSource, Locator, LocatorError};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};

@@ -15,7 +15,7 @@ use super::request::observe;
 
 /// The server may take minutes to make one object of many parts: as long as sending so many bytes
 /// may take.
-const COMPLETION: usize = 8 << 20;
+const COMPLETION_BYTES: usize = 8 << 20;
 
 /// A started upload. Dropped without [`Multipart::complete`] or [`Multipart::abort`] it is aborted
 /// in the background, so that a cancelled task leaves no invisible parts in the bucket.
@@ -168,7 +168,7 @@ impl Upload {
                     .build(),
             )
             .customize()
-            .config_override(self.bucket.config().upload_config(COMPLETION))
+            .config_override(self.bucket.config().upload_config(COMPLETION_BYTES))
             .send()
             .await;
 

@@ -6,9 +6,9 @@ use aws_sdk_s3::types::ObjectCannedAcl;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-const MASTER: &str = "public, max-age=10";
-const NO_STORE: &str = "no-store";
+const IMMUTABLE_CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+const MASTER_CACHE_CONTROL: &str = "public, max-age=10";
+const NO_STORE_CACHE_CONTROL: &str = "no-store";
 
 /// What a HEAD or a listing tells about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,10 +131,10 @@ impl ObjectKind {
     #[must_use]
     pub const fn cache_control(&self) -> Option<&'static str> {
         match self {
-            Self::Master => Some(MASTER),
-            Self::LivePlaylist => Some(NO_STORE),
+            Self::Master => Some(MASTER_CACHE_CONTROL),
+            Self::LivePlaylist => Some(NO_STORE_CACHE_CONTROL),
             Self::Playlist | Self::Video | Self::Audio | Self::Jpeg | Self::Vtt | Self::Receipt => {
-                Some(IMMUTABLE)
+                Some(IMMUTABLE_CACHE_CONTROL)
             }
             Self::Private { .. } => None,
         }

@@ -19,7 +19,7 @@ use super::request::observe;
 /// request only until its answer begins; what breaks off afterwards is repeated here. It repeats no
 /// denial; but a service whose credentials or policies were just changed learns of it machine by
 /// machine, and denies single requests meanwhile.
-const PAUSES: [Duration; 3] = [
+const RETRY_PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_millis(1600),
@@ -176,7 +176,7 @@ async fn repeat_read<T, F>(read: impl Fn() -> F) -> Result<T, StorageError>
 where
     F: Future<Output = Result<T, StorageError>>,
 {
-    for pause in PAUSES {
+    for pause in RETRY_PAUSES {
         match read().await {
             Err(error @ (StorageError::Interrupted { .. } | StorageError::Denied { .. })) => {
                 tracing::debug!(%error, "reading again");

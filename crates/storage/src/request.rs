@@ -7,15 +7,15 @@ use metrics::{counter, histogram};
 use super::error::StorageError;
 use super::operation::Op;
 
-const REQUESTS: &str = "fluxhls_s3_requests_total";
-const DURATION: &str = "fluxhls_s3_request_duration_seconds";
-const OK: &str = "ok";
+const REQUESTS_METRIC: &str = "fluxhls_s3_requests_total";
+const DURATION_METRIC: &str = "fluxhls_s3_request_duration_seconds";
+const OK_RESULT: &str = "ok";
 
 /// Makes every series of the request counter exist at zero, so that its first increase is seen.
 pub fn register_metrics() {
     for op in Op::ALL {
-        for result in std::iter::once(OK).chain(StorageError::KINDS) {
-            counter!(REQUESTS, "operation" => op.as_str(), "result" => result).increment(0);
+        for result in std::iter::once(OK_RESULT).chain(StorageError::KINDS) {
+            counter!(REQUESTS_METRIC, "operation" => op.as_str(), "result" => result).increment(0);
         }
     }
 }
@@ -28,8 +28,10 @@ pub(super) async fn observe<T>(
 ) -> Result<T, StorageError> {
     let start = Instant::now();
     let outcome = request.await;
-    let result = outcome.as_ref().map_or_else(StorageError::kind, |_| OK);
-    counter!(REQUESTS, "operation" => op.as_str(), "result" => result).increment(1);
-    histogram!(DURATION, "operation" => op.as_str()).record(start.elapsed().as_secs_f64());
+    let result = outcome
+        .as_ref()
+        .map_or_else(StorageError::kind, |_| OK_RESULT);
+    counter!(REQUESTS_METRIC, "operation" => op.as_str(), "result" => result).increment(1);
+    histogram!(DURATION_METRIC, "operation" => op.as_str()).record(start.elapsed().as_secs_f64());
     outcome
 }

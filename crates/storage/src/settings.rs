@@ -11,7 +11,7 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one attempt of a request without a large body may take until its answer begins.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The slowest uplink that still works, in bytes a second.
-const SLOWEST_UPLINK: u32 = 28_000;
+const MIN_UPLINK_BYTES_PER_SECOND: u32 = 28_000;
 /// How often the SDK sends one request, the first time included.
 const MAX_ATTEMPTS: u32 = 4;
 
@@ -78,7 +78,7 @@ impl StorageSettings {
             connect_timeout: CONNECT_TIMEOUT,
             stall_timeout: STALL_TIMEOUT,
             attempt_timeout: ATTEMPT_TIMEOUT,
-            slowest_uplink: SLOWEST_UPLINK,
+            slowest_uplink: MIN_UPLINK_BYTES_PER_SECOND,
             max_attempts: MAX_ATTEMPTS,
         }
     }

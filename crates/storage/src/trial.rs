@@ -9,9 +9,9 @@ use super::object::{ObjectKind, Stored};
 use super::operation::Op;
 
 /// Bytes of the large object: more than one part of 8 MiB, so that it is sent in two.
-const LARGE: usize = 9 * 1024 * 1024;
+const LARGE_OBJECT_BYTES: usize = 9 * 1024 * 1024;
 /// Bytes of each of the pieces that it is made of.
-const PIECE: usize = 1024 * 1024;
+const PIECE_BYTES: usize = 1024 * 1024;
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,8 @@ impl Bucket {
     }
 
     async fn try_parts(&self, key: &str) -> Result<(), StorageError> {
-        let pieces = (0..LARGE / PIECE).map(|_| Ok(Bytes::from(vec![b'.'; PIECE])));
+        let pieces =
+            (0..LARGE_OBJECT_BYTES / PIECE_BYTES).map(|_| Ok(Bytes::from(vec![b'.'; PIECE_BYTES])));
         let stored = self
             .put_stream(key, "application/octet-stream", stream::iter(pieces))
             .await?;

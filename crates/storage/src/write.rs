@@ -23,7 +23,7 @@ use super::request::observe;
 
 /// What is smaller than this many bytes is sent in one request; what is not is sent in parts of
 /// this size. S3 wants at least 5 MiB in every part but the last (S3 API reference).
-const PART_SIZE: u64 = 8 * 1024 * 1024;
+const PART_BYTES: u64 = 8 * 1024 * 1024;
 /// How many parts one upload may have (S3 API reference). A stream may therefore hold 78 GiB; a
 /// file gets larger parts.
 const MAX_PARTS: u64 = 10_000;
@@ -40,7 +40,7 @@ impl Over<'_> {
 }
 
 /// How much of a file is read at once, in bytes.
-const READ_SIZE: usize = 256 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 
 impl Bucket {
     /// Writes an object from memory in one atomic request.
@@ -133,7 +133,7 @@ impl Bucket {
 
         let file = File::open(path).await.map_err(unreadable)?;
         let size = file.metadata().await.map_err(unreadable)?.len();
-        let pieces = ReaderStream::with_capacity(file, READ_SIZE).map_err(named);
+        let pieces = ReaderStream::with_capacity(file, READ_BYTES).map_err(named);
         self.upload(key, kind, pieces, Some(size)).await
     }
 
@@ -294,7 +294,7 @@ fn stored(digest: Digest, etag: String) -> Stored {
 
 fn part_size(size: Option<u64>) -> usize {
     let fitting = size.map_or(0, |size| size.div_ceil(MAX_PARTS));
-    usize::try_from(fitting.max(PART_SIZE)).unwrap_or(usize::MAX)
+    usize::try_from(fitting.max(PART_BYTES)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -303,12 +303,12 @@ mod tests {
 
     #[test]
     fn no_file_needs_more_parts_than_an_upload_may_have() {
-        assert_eq!(part_size(None) as u64, PART_SIZE);
+        assert_eq!(part_size(None) as u64, PART_BYTES);
         for size in [
             0,
-            PART_SIZE,
-            PART_SIZE * MAX_PARTS,
-            PART_SIZE * MAX_PARTS + 1,
+            PART_BYTES,
+            PART_BYTES * MAX_PARTS,
+            PART_BYTES * MAX_PARTS + 1,
             5 << 40,
         ] {
             assert!(
@@ -331,7 +331,7 @@ mod server_tests {
     use crate::{Storage, StorageSettings};
 
     const KEY: &str = "uploads/a.mp4";
-    const PART: usize = PART_SIZE as usize;
+    const PART: usize = PART_BYTES as usize;
 
     fn pieces(bytes: &Bytes) -> impl Stream<Item = io::Result<Bytes>> + use<> {
         let bytes = bytes.clone();

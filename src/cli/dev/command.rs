@@ -15,7 +15,7 @@ use streams::work::WorkKind;
 use streams::{FileId, JobId, subject, topology};
 
 use super::rows::print;
-use super::stack::{GRACE, Stack, Wanted};
+use super::stack::{SHUTDOWN_GRACE, Stack, Wanted};
 use crate::cli::follow::{Shown, follow};
 use crate::cli::submit::{publish, upload};
 use crate::config::{LadderArgs, ToolArgs};
@@ -67,7 +67,7 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
     existing(&args.files)?;
     let state = prepare(&args.state, args.fresh)?;
     let shutdown = Shutdown::default();
-    shutdown.on_signals(GRACE)?;
+    shutdown.on_signals(SHUTDOWN_GRACE)?;
 
     let wanted = Wanted {
         state: state.clone(),

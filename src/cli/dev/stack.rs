@@ -35,7 +35,7 @@ use crate::worker::admission::Capacity;
 const BUCKET: &str = "media";
 /// How long running tasks may go on after Ctrl+C. Their work is not lost: the next start goes on
 /// with it.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
+pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// Where the parts are wanted. Busy ports give way to the next ones.
 #[derive(Debug, Clone)]

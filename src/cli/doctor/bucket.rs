@@ -8,8 +8,8 @@ use super::public;
 use crate::config::StorageArgs;
 
 /// Differences of clocks that are worth a word, and that break certificates and soon signatures.
-const SKEWED: TimeDelta = TimeDelta::seconds(5);
-const WRONG: TimeDelta = TimeDelta::seconds(60);
+const NOTABLE_SKEW: TimeDelta = TimeDelta::seconds(5);
+const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(60);
 
 /// Tries every kind of request that workers make, reads from every bucket of sources, then plays.
 pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> Vec<Finding> {
@@ -116,14 +116,14 @@ fn clock(by: TimeDelta) -> Finding {
     let apart = by.abs();
     let text = format!("{} s apart from the storage's", apart.num_seconds());
 
-    if apart > WRONG {
+    if apart > HARMFUL_SKEW {
         Finding::fix(
             "clock",
             format!(
                 "{text}: signatures are refused; let this machine, or the storage, follow a time server"
             ),
         )
-    } else if apart > SKEWED {
+    } else if apart > NOTABLE_SKEW {
         Finding::warning(
             "clock",
             format!("{text}; let this machine follow a time server"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 /// How long a check may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How what was looked at is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +88,12 @@ pub(super) async fn in_time(
     check: &'static str,
     checks: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {
-    tokio::time::timeout(LIMIT, checks)
+    tokio::time::timeout(CHECK_TIMEOUT, checks)
         .await
         .unwrap_or_else(|_| {
             let text = format!(
                 "no answer within {} seconds; check address and network",
-                LIMIT.as_secs()
+                CHECK_TIMEOUT.as_secs()
             );
             vec![Finding::fix(check, text)]
         })

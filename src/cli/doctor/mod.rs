@@ -67,7 +67,7 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     Ok(if healthy {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(super::DIFFERENT)
+        ExitCode::from(super::EXIT_DIFFERENT)
     })
 }
 

@@ -19,11 +19,11 @@ use crate::config::NatsArgs;
 
 /// The first version whose single server loses no acknowledged message when its machine does, given
 /// `sync_interval: always`.
-const ALONE: (u64, u64) = (2, 15);
+const MIN_SINGLE_SERVER: (u64, u64) = (2, 15);
 /// The share of a limit from which on it is worth a word.
-const NEARLY_FULL: f64 = 0.8;
+const NEARLY_FULL_SHARE: f64 = 0.8;
 /// How long a stream at the other end of a leaf node may take to answer.
-const CAPTURE: Duration = Duration::from_secs(1);
+const CAPTURE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Looks at the server, and makes the streams first where `fix` says so.
 pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
@@ -79,12 +79,12 @@ async fn server(nats: &Nats, args: &NatsArgs) -> Finding {
             "nats",
             format!("nats-server {version} in a cluster, {replicas} copies of each stream"),
         ),
-        Ok(false) if numbers(version) < ALONE => Finding::fix(
+        Ok(false) if numbers(version) < MIN_SINGLE_SERVER => Finding::fix(
             "nats",
             format!(
                 "nats-server {version} alone may lose what it acknowledged when its machine fails; take {}.{} or newer with \
                  `sync_interval: always`, or a cluster of three",
-                ALONE.0, ALONE.1
+                MIN_SINGLE_SERVER.0, MIN_SINGLE_SERVER.1
             ),
         ),
         Ok(false) => Finding::warning(
@@ -128,7 +128,7 @@ async fn captured_twice(nats: &Nats) -> Option<Finding> {
     sent.await.ok()?;
 
     let mut streams = 0;
-    while let Ok(Some(answer)) = timeout(CAPTURE, answers.next()).await {
+    while let Ok(Some(answer)) = timeout(CAPTURE_TIMEOUT, answers.next()).await {
         // Without any stream it is the server that answers, with a status (503, no responders).
         streams += usize::from(answer.status.is_none());
     }
@@ -180,7 +180,7 @@ fn room(report: &Report) -> Finding {
             "storage",
             format!("{fill} and refuses more; {}", fill.fix()),
         ),
-        Some(fill) if fill.share > NEARLY_FULL => {
+        Some(fill) if fill.share > NEARLY_FULL_SHARE => {
             Finding::warning("storage", format!("{fill}; {}", fill.fix()))
         }
         Some(fill) => Finding::ok("storage", format!("{fill}, and nothing is fuller")),
@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn versions_are_compared_by_their_numbers() {
         assert!(
-            numbers("2.9.25") < ALONE
-                && numbers("2.15.1") >= ALONE
-                && numbers("2.16.0-RC.1") >= ALONE
+            numbers("2.9.25") < MIN_SINGLE_SERVER
+                && numbers("2.15.1") >= MIN_SINGLE_SERVER
+                && numbers("2.16.0-RC.1") >= MIN_SINGLE_SERVER
         );
         assert_eq!(numbers("odd"), (0, 0));
     }

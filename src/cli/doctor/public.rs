@@ -13,11 +13,11 @@ use crate::config::StorageArgs;
 
 /// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get
 /// there.
-const STALE: Duration = Duration::from_secs(15);
+const MAX_MASTER_AGE: Duration = Duration::from_secs(15);
 /// How long one answer may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Any page may play where none is named; this one is asked for.
-const SOME_ORIGIN: &str = "https://player.example";
+const EXAMPLE_ORIGIN: &str = "https://player.example";
 
 /// Puts a playlist where masters are, reads it as players do, replaces it, and removes it.
 pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String]) -> Vec<Finding> {
@@ -65,7 +65,7 @@ async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<
             findings.push(from_page(url, origin, true).await);
         }
         if origins.is_empty() {
-            findings.push(from_page(url, SOME_ORIGIN, false).await);
+            findings.push(from_page(url, EXAMPLE_ORIGIN, false).await);
         }
         findings.push(replaced(bucket, key, url).await);
     }
@@ -157,11 +157,11 @@ async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
             );
         }
 
-        if begun.elapsed() > STALE {
+        if begun.elapsed() > MAX_MASTER_AGE {
             let text = format!(
                 "{} still serves the old playlist {} s after it was replaced; let the CDN obey Cache-Control (max-age=10 for master.m3u8)",
                 host(url),
-                STALE.as_secs()
+                MAX_MASTER_AGE.as_secs()
             );
             return Finding::fix("freshness", text);
         }
@@ -194,7 +194,7 @@ fn fetch(url: &str, origin: Option<&str>) -> Result<Answer, ureq::Error> {
     let config = ureq::Agent::config_builder()
         // A status such as 403 is a finding, not an error.
         .http_status_as_error(false)
-        .timeout_global(Some(ANSWER))
+        .timeout_global(Some(ANSWER_TIMEOUT))
         .build();
 
     let mut request = ureq::Agent::new_with_config(config).get(url);

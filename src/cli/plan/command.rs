@@ -38,7 +38,7 @@ pub(in crate::cli) struct PlanArgs {
 }
 
 /// The ids of a plan no one will carry out.
-const OFFLINE: &str = "offline";
+const OFFLINE_ID: &str = "offline";
 
 /// Why a file gets no plan.
 struct Refused {
@@ -122,7 +122,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     };
 
     let pin = Pin {
-        bucket: OFFLINE.to_owned(),
+        bucket: OFFLINE_ID.to_owned(),
         key: args.file.display().to_string(),
         // Nothing reads the file again, so that no version of it has to be pinned.
         etag: String::new(),
@@ -150,8 +150,8 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     };
 
     Ok(Ok(draft.into_planned(Head::new(
-        OFFLINE.parse()?,
-        OFFLINE.parse()?,
+        OFFLINE_ID.parse()?,
+        OFFLINE_ID.parse()?,
     ))))
 }
 

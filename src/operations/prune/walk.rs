@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
-use storage::{ObjectMeta, SCRATCH, StorageError, revised, revision_of};
+use storage::{ObjectMeta, SCRATCH_PREFIX, StorageError, revised, revision_of};
 use streams::work::Current;
 use streams::{JobId, OutputPrefix};
 
@@ -76,11 +76,11 @@ impl<'a> Walk<'a> {
 
     /// Looks at private objects, which are for the life of their jobs only.
     pub(super) async fn scratch(&mut self) -> Result<(), PruneError> {
-        let mut pages = pin!(self.pruner.jobs.output.pages(SCRATCH));
+        let mut pages = pin!(self.pruner.jobs.output.pages(SCRATCH_PREFIX));
         while let Some(page) = pages.try_next().await? {
             let mut going = Vec::new();
             for object in page {
-                let name = object.key[SCRATCH.len()..]
+                let name = object.key[SCRATCH_PREFIX.len()..]
                     .split('/')
                     .next()
                     .unwrap_or_default();

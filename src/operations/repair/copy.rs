@@ -75,7 +75,7 @@ impl Repair<'_> {
                 return Err(self.context.jobs.classify_source_error(&fault.error).await);
             }
             if exit.end == End::Finished {
-                let file = tokio::fs::File::open(task_dir.path().join(argv::COPY)).await;
+                let file = tokio::fs::File::open(task_dir.path().join(argv::COPY_FILE)).await;
                 return self.store(file.map_err(no_folder)?).await.map(Some);
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use ffmpeg::argv;
-use media::image::{GOOD, Picture};
+use media::image::{MIN_POSTER_SCORE, Picture};
 use media::ladder::size::Size;
 use storage::ObjectKind;
 use streams::plan::Planned;
@@ -53,7 +53,7 @@ pub(super) async fn upload_images(
 /// The best of the pictures that were offered, as JPEG, and how much there is to see in it.
 async fn make_poster(task_dir: &Path, plan: &Planned) -> Option<(Bytes, f64)> {
     let size = argv::poster_size(plan)?;
-    let file = task_dir.join(argv::POSTER);
+    let file = task_dir.join(argv::POSTER_FILE);
     let made =
         tokio::task::spawn_blocking(move || choose_best(file, size).and_then(encode_jpeg)).await;
     match made.unwrap_or_else(|error| Err(error.into())) {
@@ -73,7 +73,9 @@ fn choose_best(file: PathBuf, size: Size) -> io::Result<(Picture, f64)> {
     let mut best: Option<(Picture, f64)> = None;
     for seen in 0.. {
         let mut pixels = vec![0; width * height * 3];
-        let is_good = best.as_ref().is_some_and(|(_, score)| *score >= GOOD);
+        let is_good = best
+            .as_ref()
+            .is_some_and(|(_, score)| *score >= MIN_POSTER_SCORE);
         if is_good && seen >= argv::POSTER_CHOICE || !read_picture(&mut file, &mut pixels)? {
             break;
         }
@@ -111,7 +113,7 @@ async fn read_tiles(task_dir: &Path, plan: &Planned, chunk: u32) -> Option<Bytes
         return None;
     }
 
-    match tokio::fs::read(task_dir.join(argv::TILES)).await {
+    match tokio::fs::read(task_dir.join(argv::TILES_FILE)).await {
         Ok(bytes) if bytes.len() == wanted => Some(bytes.into()),
         Ok(bytes) => {
             tracing::warn!(
@@ -140,7 +142,7 @@ mod tests {
     /// Pictures one after the other: each a gradient that reaches so far.
     fn choice(most: &[usize]) -> io::Result<(Picture, f64)> {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join(argv::POSTER);
+        let file = folder.path().join(argv::POSTER_FILE);
         let pixels = most
             .iter()
             .flat_map(|most| (0..32).flat_map(move |i| [(i * most / 31) as u8; 3]));
@@ -157,12 +159,12 @@ mod tests {
     fn the_best_of_the_first_eight_is_taken_and_later_ones_only_where_those_are_dark() {
         let (best, score) = choice(&[0, 90, 200, 120, 0, 0, 0, 0, 255]).unwrap();
         assert_eq!(best, gradient(200));
-        assert!(score > GOOD);
+        assert!(score > MIN_POSTER_SCORE);
         let (best, _) = choice(&[0, 0, 0, 5, 0, 0, 0, 0, 9, 220, 255]).unwrap();
         assert_eq!(best, gradient(220));
         let (best, score) = choice(&[0, 3, 0]).unwrap();
         assert_eq!(best, gradient(3));
-        assert!(score < GOOD);
+        assert!(score < MIN_POSTER_SCORE);
     }
 
     #[test]

@@ -253,7 +253,7 @@ async fn upload_cover(
     task_dir: &Path,
     output: &mut TaskOutput,
 ) -> Result<(), Failure> {
-    match tokio::fs::read(task_dir.join(argv::COVER)).await {
+    match tokio::fs::read(task_dir.join(argv::COVER_FILE)).await {
         Ok(bytes) if !bytes.is_empty() => {
             let key = task.keys.poster(task.assignment.attempt);
             output.poster = Some(
@@ -284,7 +284,7 @@ fn cue_shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
         .find(|track| track.index == rendition.track);
     #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
     webvtt::Shift {
-        zero: (plan.timeline.zero.as_f64() + f64::from(argv::LIFT)) * 1000.0,
+        zero: (plan.timeline.zero.as_f64() + f64::from(argv::TIME_OFFSET_SECONDS)) * 1000.0,
         programme: (plan.programme * 1000.0) as i64,
         drawings: track.is_some_and(|track| matches!(track.codec.as_str(), "ass" | "ssa")),
     }

@@ -99,7 +99,7 @@ impl SegmentUploader<'_> {
 
     /// Reads the init segment of a rendition: what it says, and its bytes as they are published.
     pub(super) async fn read_init(&self, dir: &RenditionDir) -> Result<(InitInfo, Bytes), Failure> {
-        let file = dir.path(self.task_dir).join(argv::INIT);
+        let file = dir.path(self.task_dir).join(argv::INIT_FILE);
         let unsound = |text: String| Failure::new(Code::VerificationFailed, text);
         let bytes: Bytes = match tokio::fs::read(&file).await {
             Ok(bytes) => bytes.into(),

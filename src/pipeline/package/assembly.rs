@@ -1,6 +1,6 @@
 //! One rendition from what its tasks made, and the proof that the pieces fit. Pure.
 
-use media::cmaf::gate::SOUND;
+use media::cmaf::gate::AUDIO_TOLERANCE_SECONDS;
 use storage::JobKeys;
 use streams::RenditionName;
 use streams::plan::{Planned, Rendition};
@@ -253,7 +253,7 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
         }
         (Rendition::Audio(rendition), _) => {
             let seconds = assembled.seconds();
-            if (seconds - rendition.duration).abs() > SOUND {
+            if (seconds - rendition.duration).abs() > AUDIO_TOLERANCE_SECONDS {
                 return Err(format!(
                     "{} lasts {seconds:.3} s, the programme {:.3} s.",
                     rendition.name, rendition.duration

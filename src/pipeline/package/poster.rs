@@ -1,6 +1,6 @@
 //! Which of the pictures that chunks offered becomes the poster. Pure.
 
-use media::image::GOOD;
+use media::image::MIN_POSTER_SCORE;
 use streams::task::TaskName;
 use streams::work::ObjectRef;
 
@@ -11,7 +11,7 @@ use crate::job::receipt::Made;
 pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
     let mut offered: Vec<(TaskName, &ObjectRef, f64)> = Vec::new();
     for made in made {
-        let score = made.output.poster_score.unwrap_or(GOOD);
+        let score = made.output.poster_score.unwrap_or(MIN_POSTER_SCORE);
         let Some(picture) = &made.output.poster else {
             continue;
         };
@@ -23,7 +23,9 @@ pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
         }
     }
 
-    let good = offered.iter().find(|(.., score)| *score >= GOOD);
+    let good = offered
+        .iter()
+        .find(|(.., score)| *score >= MIN_POSTER_SCORE);
     // Of equal ones the first.
     let best = || {
         offered

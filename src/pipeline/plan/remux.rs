@@ -97,7 +97,7 @@ impl Planner {
             let end = self.read(assignment, server, run).await??;
             if end == End::Finished {
                 return self
-                    .publish(assignment, &folder.path().join(argv::COPY), probe)
+                    .publish(assignment, &folder.path().join(argv::COPY_FILE), probe)
                     .await;
             }
         }

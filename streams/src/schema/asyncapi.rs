@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::event::{EVENTS, Event, Writer};
 
 /// The questions, by the last token of their subject.
-const QUESTIONS: [(&str, &str); 4] = [
+const SERVICE_ENDPOINTS: [(&str, &str); 4] = [
     ("status", "How a job is, or the newest one of a file."),
     ("cancel", "End a job, queued or running."),
     ("retry", "Start a new job like one that has ended."),
@@ -47,7 +47,7 @@ pub fn asyncapi() -> Value {
         }
     }
 
-    for (question, summary) in QUESTIONS {
+    for (question, summary) in SERVICE_ENDPOINTS {
         ask(question, summary, &mut channels, &mut operations);
     }
 

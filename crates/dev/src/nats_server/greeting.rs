@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
 /// Bytes, more than any greeting has; whoever sends more is no NATS server.
-const LONGEST: u64 = 64 * 1024;
+const MAX_GREETING_BYTES: u64 = 64 * 1024;
 
 /// What we want to know of the greeting.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Greeting {
     pub(super) async fn from_server(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         let mut line = String::new();
-        BufReader::new(stream.take(LONGEST))
+        BufReader::new(stream.take(MAX_GREETING_BYTES))
             .read_line(&mut line)
             .await?;
         Self::from_line(&line).ok_or_else(|| {

@@ -17,13 +17,13 @@ use super::version::Version;
 use crate::loopback;
 
 /// How long a server may take to answer; recovering a large store is the slow part.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a starting server is asked.
-const ASK_EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a server may take to end after SIGTERM.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How much of the log an error quotes, in bytes.
-const LOG_TAIL: usize = 600;
+const LOG_TAIL_BYTES: usize = 600;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -130,8 +130,8 @@ impl NatsServer {
 
     async fn wait_until_it_answers(&mut self, name: &str) -> Result<(), NatsServerError> {
         let address = self.address;
-        let deadline = Instant::now() + START_LIMIT;
-        let mut rounds = interval(ASK_EVERY);
+        let deadline = Instant::now() + START_TIMEOUT;
+        let mut rounds = interval(POLL_INTERVAL);
         // A slow answer must not be followed by a burst of questions.
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
 
@@ -158,7 +158,7 @@ impl NatsServer {
                 };
 
             if Instant::now() >= deadline {
-                let seconds = START_LIMIT.as_secs();
+                let seconds = START_TIMEOUT.as_secs();
                 return Err(NatsServerError::Silent {
                     address,
                     seconds,
@@ -233,6 +233,6 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> NatsServerError {
 /// The end of the log, for an error text.
 fn tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
-    let start = text.len().saturating_sub(LOG_TAIL);
+    let start = text.len().saturating_sub(LOG_TAIL_BYTES);
     String::from_utf8_lossy(&text[start..]).trim().to_owned()
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The oldest server on which a single node keeps what it acknowledged: `sync_interval: always`
 /// flushes stream *and* consumer state only from here on.
-pub(super) const OLDEST: Version = Version {
+pub(super) const MIN_VERSION: Version = Version {
     major: 2,
     minor: 15,
     patch: 0,

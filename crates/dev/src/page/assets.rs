@@ -23,19 +23,19 @@ macro_rules! asset {
     };
 }
 
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SCRIPT_TYPE: &str = "text/javascript; charset=utf-8";
 
 const PAGE: Asset = asset!("index.html", "text/html; charset=utf-8");
 
 const ASSETS: &[Asset] = &[
-    asset!("app.js", SCRIPT),
-    asset!("announcer.js", SCRIPT),
-    asset!("feed.js", SCRIPT),
-    asset!("format.js", SCRIPT),
-    asset!("job_list.js", SCRIPT),
-    asset!("player.js", SCRIPT),
-    asset!("uploads.js", SCRIPT),
-    asset!("hls.min.js", SCRIPT),
+    asset!("app.js", SCRIPT_TYPE),
+    asset!("announcer.js", SCRIPT_TYPE),
+    asset!("feed.js", SCRIPT_TYPE),
+    asset!("format.js", SCRIPT_TYPE),
+    asset!("job_list.js", SCRIPT_TYPE),
+    asset!("player.js", SCRIPT_TYPE),
+    asset!("uploads.js", SCRIPT_TYPE),
+    asset!("hls.min.js", SCRIPT_TYPE),
     asset!("style.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
 ];

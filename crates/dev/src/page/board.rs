@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 /// How many jobs the board remembers.
-const CAPACITY: usize = 100;
+const MAX_JOBS: usize = 100;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -92,7 +92,7 @@ impl Board {
             None => self.jobs.push_back(stamped),
         }
 
-        if self.jobs.len() > CAPACITY {
+        if self.jobs.len() > MAX_JOBS {
             self.jobs.pop_front();
         }
     }
@@ -146,10 +146,10 @@ mod tests {
     #[test]
     fn a_full_board_forgets_its_oldest_job() {
         let mut board = Board::default();
-        (0..=CAPACITY).for_each(|job| board.record(update(job, 0.0)));
-        assert_eq!(board.since(0).len(), CAPACITY);
+        (0..=MAX_JOBS).for_each(|job| board.record(update(job, 0.0)));
+        assert_eq!(board.since(0).len(), MAX_JOBS);
         assert_eq!(board.job("0"), None);
-        assert!(board.job("1").is_some() && board.job(&CAPACITY.to_string()).is_some());
+        assert!(board.job("1").is_some() && board.job(&MAX_JOBS.to_string()).is_some());
     }
 
     proptest! {

@@ -13,9 +13,9 @@ use super::board::Board;
 use super::desk::Desk;
 
 /// How long a page waits before it comes back after the stream broke.
-const COME_BACK_AFTER: Duration = Duration::from_secs(1);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// How often a quiet stream shows that it lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Answers with a `snapshot` of all jobs, then with `updates` as they happen, until the server
 /// stops or the recording side is gone.
@@ -27,7 +27,7 @@ pub(super) async fn updates(
         closing: desk.closing,
         seen: None,
     };
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
     Sse::new(stream::unfold(reader, Reader::next)).keep_alive(keep_alive)
 }
 
@@ -50,7 +50,7 @@ impl Reader {
         }
 
         let event = match self.seen {
-            None => Event::default().event("snapshot").retry(COME_BACK_AFTER),
+            None => Event::default().event("snapshot").retry(RECONNECT_DELAY),
             Some(_) => Event::default().event("updates"),
         };
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::desk::{Accepted, Desk, Refusal, UploadRequest};
 
 /// The longest file name, in characters; the tables' column is as long.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_CHARS: usize = 255;
 
 /// The query of an upload.
 #[derive(Debug, Deserialize)]
@@ -64,7 +64,7 @@ fn file_name(path: &str) -> Option<String> {
     let name = name
         .chars()
         .filter(|character| !character.is_control())
-        .take(LONGEST_NAME)
+        .take(MAX_NAME_CHARS)
         .collect::<String>();
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
@@ -132,7 +132,7 @@ mod tests {
         #[test]
         fn a_name_always_fits_its_column(path in "\\PC{0,400}") {
             if let Some(name) = file_name(&path) {
-                prop_assert!((1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains(['/', '\\', '\0']));
+                prop_assert!((1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.contains(['/', '\\', '\0']));
             }
         }
     }

@@ -4,17 +4,17 @@ use super::filter::{Chain, Filter};
 use super::words;
 
 /// The file the cover is written to, in the folder ffmpeg runs in.
-pub const COVER: &str = "cover.jpg";
+pub const COVER_FILE: &str = "cover.jpg";
 
 /// Longest side of the poster, in pixels.
-const LONGEST: u32 = 1280;
+const MAX_COVER_SIDE: u32 = 1280;
 
 /// The output options of the poster, made of stream `track`. JPEG files are full-range BT.601
 /// (JFIF).
 pub(super) fn args(track: u32) -> Vec<String> {
     let fitted = Filter::new("scale")
-        .arg("w", format!("min({LONGEST},iw)"))
-        .arg("h", format!("min({LONGEST},ih)"))
+        .arg("w", format!("min({MAX_COVER_SIDE},iw)"))
+        .arg("h", format!("min({MAX_COVER_SIDE},ih)"))
         .arg("force_original_aspect_ratio", "decrease")
         .arg("force_divisible_by", 2)
         .arg("out_color_matrix", "bt601")
@@ -29,6 +29,6 @@ pub(super) fn args(track: u32) -> Vec<String> {
     args.extend(words(
         "-c:v mjpeg -q:v 4 -map_metadata -1 -fflags +bitexact -flags:v +bitexact -f image2 -update 1",
     ));
-    args.push(COVER.to_owned());
+    args.push(COVER_FILE.to_owned());
     args
 }

@@ -182,20 +182,24 @@ fn a_chunk_without_a_tile_writes_none_and_far_chunks_offer_no_poster() {
     planned.storyboard.as_mut().unwrap().interval_frames = 800;
     let args = video_chunk(&planned, 1, &input(), Options::default()).unwrap();
     assert!(
-        !args.iter().any(|arg| arg.contains("[st]") || arg == TILES),
+        !args
+            .iter()
+            .any(|arg| arg.contains("[st]") || arg == TILES_FILE),
         "{args:?}"
     );
 
     planned.video.as_mut().unwrap().chunks = vec![0, 1, 2, 3];
     let args = video_chunk(&planned, 3, &input(), Options::default()).unwrap();
     assert!(
-        !args.iter().any(|arg| arg.contains("[sp]") || arg == POSTER),
+        !args
+            .iter()
+            .any(|arg| arg.contains("[sp]") || arg == POSTER_FILE),
         "{args:?}"
     );
 
     let last = args
         .iter()
-        .position(|arg| arg == TILES)
+        .position(|arg| arg == TILES_FILE)
         .map(|at| args[at - 1].as_str());
     assert_eq!(
         last,

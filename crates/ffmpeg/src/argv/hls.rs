@@ -48,7 +48,7 @@ impl Hls<'_> {
         let name = self.name;
         args.extend(words(&format!(
             "-hls_fmp4_init_filename {} -hls_segment_filename {name}/%d.m4s {name}/local.m3u8",
-            super::INIT
+            super::INIT_FILE
         )));
         args
     }

@@ -4,11 +4,11 @@
 use streams::plan::{AudioRendition, Planned, SourceChannels};
 
 use super::filter::{Chain, Filter, Graph};
-use super::{LIFT, uniform};
+use super::{TIME_OFFSET_SECONDS, uniform};
 
 /// The loudest sample after channels were added or made louder, -1 dBFS: what an encoder makes of
 /// it may be a little louder still.
-const CEILING: f64 = 0.891;
+const PEAK_LIMIT: f64 = 0.891;
 
 /// A chain with a track's sound on the output's timeline, its channels in their places. Nothing
 /// here may leave ffmpeg a choice of channels: it would take those of one rendition and make the
@@ -27,7 +27,7 @@ pub(super) fn on_the_timeline(
         .position(|changing| *changing == track)
     {
         return Chain::of_stream(1, u32::try_from(k).unwrap_or(u32::MAX))
-            .then(at_zero(format!("({zero})+{LIFT}")));
+            .then(at_zero(format!("({zero})+{TIME_OFFSET_SECONDS}")));
     }
 
     let head = |track: u32| Chain::of_stream(0, track).then(at_zero(zero.to_string()));
@@ -130,7 +130,7 @@ pub(super) fn finish(
     if mixed || gain.is_some_and(|gain| gain > 0.0) {
         filters.extend([
             Filter::new("alimiter")
-                .arg("limit", CEILING)
+                .arg("limit", PEAK_LIMIT)
                 .arg("level", "disabled")
                 .arg("attack", 5)
                 .arg("release", 50)

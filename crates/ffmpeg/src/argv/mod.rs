@@ -25,19 +25,19 @@ mod trial;
 mod uniform;
 mod video;
 
-pub use cover::COVER;
+pub use cover::COVER_FILE;
 pub use encoder::needs_device;
-pub use poster::{NEAR as POSTER_CHOICE, POSTER, has_poster, poster_size};
-pub use remux::{COPY, copied_streams, decoded_channels, remux};
-pub use subtitles::{LIFT, subtitle_file};
-pub use tiles::TILES;
+pub use poster::{FIRST_CANDIDATES as POSTER_CHOICE, POSTER_FILE, has_poster, poster_size};
+pub use remux::{COPY_FILE, copied_streams, decoded_channels, remux};
+pub use subtitles::{TIME_OFFSET_SECONDS, subtitle_file};
+pub use tiles::TILES_FILE;
 pub use tracks::{Choice, loudness, loudness_file, tracks};
 pub use trial::trial;
 pub use uniform::{uniform, uniform_bytes};
 pub use video::{Pass, video_chunk, video_pass};
 
 /// The file a rendition's init segment is written to, in the rendition's folder.
-pub const INIT: &str = "init.mp4";
+pub const INIT_FILE: &str = "init.mp4";
 
 /// The file segment `n` of a rendition is written to, in the rendition's folder.
 #[must_use]

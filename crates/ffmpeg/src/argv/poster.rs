@@ -14,20 +14,20 @@ use super::raw;
 
 /// The file the pictures are written to, one after the other, in the folder ffmpeg runs in: red,
 /// green and blue of each pixel.
-pub const POSTER: &str = "poster.rgb";
+pub const POSTER_FILE: &str = "poster.rgb";
 
 /// The label of the grid's frames for the poster.
-pub(super) const FRAMES: &str = "sp";
+pub(super) const POSTER_FRAMES_LABEL: &str = "sp";
 
 /// Longest side of the poster, in pixels.
-const LONGEST: u32 = 1280;
+const MAX_POSTER_SIDE: u32 = 1280;
 
 /// Frames at the beginning of a chunk, of which the best makes the poster; the ones after them are
 /// for chunks that begin black.
-pub const NEAR: u64 = 8;
+pub const FIRST_CANDIDATES: u64 = 8;
 
 /// Seconds those frames are spread over.
-const SPREAD: f64 = 12.0;
+const CANDIDATES_SPAN_SECONDS: f64 = 12.0;
 
 /// Whether chunk `k` offers pictures for the poster: the first one, and, for videos that begin
 /// black, ones that lie further and further away. So the longest video has eleven of them.
@@ -45,14 +45,14 @@ pub fn poster_size(planned: &Planned) -> Option<Size> {
         width: top.width,
         height: top.height,
     };
-    Some(fitted(size, LONGEST))
+    Some(fitted(size, MAX_POSTER_SIDE))
 }
 
-/// The chain from the label [`FRAMES`], for a chunk of `frames` frames.
+/// The chain from the label [`POSTER_FRAMES_LABEL`], for a chunk of `frames` frames.
 pub(super) fn chain(planned: &Planned, video: &VideoPlan, frames: u64) -> Option<Chain> {
     let chosen = chosen(video.frame_rate.as_f64(), frames);
     let size = poster_size(planned)?;
-    let chain = Chain::of_label(FRAMES)
+    let chain = Chain::of_label(POSTER_FRAMES_LABEL)
         .then(raw::select(chosen))
         .then_all(raw::scaled(size, matrix(video.picture)));
     Some(chain.output("poster"))
@@ -60,15 +60,17 @@ pub(super) fn chain(planned: &Planned, video: &VideoPlan, frames: u64) -> Option
 
 /// The output options of the poster.
 pub(super) fn args() -> Vec<String> {
-    raw::output("poster", POSTER)
+    raw::output("poster", POSTER_FILE)
 }
 
 /// The frames to look at: some at the beginning, where posters should come from, and in long chunks
 /// ones further and further away. The first one is there even where a video ends two frames earlier
 /// than planned.
 fn chosen(rate: f64, frames: u64) -> Vec<u64> {
-    let spread = ((rate * SPREAD).round().max(1.0) as u64).min(frames).max(1);
-    let near = (0..NEAR).map(|i| spread * (2 * i + 1) / (2 * NEAR));
+    let spread = ((rate * CANDIDATES_SPAN_SECONDS).round().max(1.0) as u64)
+        .min(frames)
+        .max(1);
+    let near = (0..FIRST_CANDIDATES).map(|i| spread * (2 * i + 1) / (2 * FIRST_CANDIDATES));
     let far = std::iter::successors(Some(spread * 2), |n| n.checked_mul(2))
         .take_while(|n| n + 2 < frames);
     let mut chosen: Vec<u64> = near.chain(far).collect();

@@ -16,17 +16,17 @@ use crate::input::Input;
 
 /// The file a rendition's reference frames are written to, in the rendition's folder: planes of
 /// luma, one after the other.
-pub const REFERENCE: &str = "reference.gray";
+pub const REFERENCE_FILE: &str = "reference.gray";
 
 /// The file a rendition's reference levels are written to, in the rendition's folder: ffmpeg's
 /// frame metadata as text.
-pub const LEVELS: &str = "reference.levels";
+pub const LEVELS_FILE: &str = "reference.levels";
 
 /// Frames that are compared over the whole output, at least, where it has so many.
-const WHOLE: usize = 8;
+const MIN_SAMPLES_PER_OUTPUT: usize = 8;
 
 /// Frames that are compared in each chunk, at least: one near its beginning and one near its end.
-const CHUNK: usize = 2;
+const MIN_SAMPLES_PER_CHUNK: usize = 2;
 
 /// A frame that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn frames(planned: &Planned, rendition: &VideoRendition, chunk: u32) -> Vec<
         return Vec::new();
     };
 
-    let wanted = CHUNK.max(WHOLE.div_ceil(bounds.chunks));
+    let wanted = MIN_SAMPLES_PER_CHUNK.max(MIN_SAMPLES_PER_OUTPUT.div_ceil(bounds.chunks));
     let segments = bounds.segments();
     let mut reach = bounds.reach.min(bounds.per_segment);
 
@@ -182,7 +182,7 @@ pub(super) fn tap(
 /// The output options of the samples of rung `i`.
 pub(super) fn args(i: usize, rendition: &VideoRendition) -> Vec<String> {
     words(&format!(
-        "-map [r{i}] -fps_mode passthrough -c:v rawvideo -f rawvideo {}/{REFERENCE}",
+        "-map [r{i}] -fps_mode passthrough -c:v rawvideo -f rawvideo {}/{REFERENCE_FILE}",
         rendition.name
     ))
 }
@@ -204,7 +204,7 @@ pub(super) fn listen(graph: &mut Graph, chain: Chain, rendition: &AudioRendition
     graph.push(
         Chain::of_label(heard)
             .then_all(levels(
-                &format!("{name}/{LEVELS}"),
+                &format!("{name}/{LEVELS_FILE}"),
                 Hearing::of(rendition, 0),
             ))
             .then(Filter::new("anullsink")),
@@ -287,9 +287,9 @@ pub struct Excerpt {
 /// What is looked for in an excerpt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
-    /// The luma of the frames with these numbers, in the form of [`REFERENCE`].
+    /// The luma of the frames with these numbers, in the form of [`REFERENCE_FILE`].
     Frames(Vec<u64>),
-    /// The levels of sound, in the form of [`LEVELS`].
+    /// The levels of sound, in the form of [`LEVELS_FILE`].
     Levels(Hearing),
 }
 
@@ -405,7 +405,7 @@ mod tests {
             for (samples, step) in of_rungs(&planned, chunk).iter().zip([1, 2]) {
                 let there = end.saturating_sub(2).max(first + 1) - first;
                 let (there, per_segment) = (there.div_ceil(step), u64::from(half_segment) * 2 / step);
-                let wanted = CHUNK.max(WHOLE.div_ceil(video.chunks.len())) as u64;
+                let wanted = MIN_SAMPLES_PER_CHUNK.max(MIN_SAMPLES_PER_OUTPUT.div_ceil(video.chunks.len())) as u64;
                 prop_assert!(samples.is_sorted_by(|a, b| a.frame < b.frame));
                 prop_assert_eq!(samples.len() as u64, if video.is_last(chunk) { wanted.min(there) } else { wanted.min((end - first).div_ceil(step)) });
 

@@ -9,7 +9,7 @@ use super::{preamble, words};
 use crate::input::Input;
 
 /// The file the copy is written to, in the folder ffmpeg runs in.
-pub const COPY: &str = "source.mkv";
+pub const COPY_FILE: &str = "source.mkv";
 
 /// The streams that are copied, in the order they have in the copy, by ffmpeg's letters for their
 /// kinds; subtitles last, since they may be left out.
@@ -104,7 +104,7 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     }
 
     args.extend(words("-f matroska"));
-    args.push(COPY.to_owned());
+    args.push(COPY_FILE.to_owned());
     args
 }
 

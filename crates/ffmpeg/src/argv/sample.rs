@@ -7,13 +7,13 @@ use super::{picture, words};
 use crate::input::Input;
 
 /// The file the sizes of all packets are written to, as ffmpeg's framecrc muxer writes them.
-pub const SIZES: &str = "sizes";
+pub const PACKET_SIZES_FILE: &str = "sizes";
 
 /// Frames of a window: one group of pictures.
-pub const FRAMES: u32 = 8;
+pub const WINDOW_FRAMES: u32 = 8;
 
 /// Frames from one compared frame to the next.
-const COMPARED: u32 = 3;
+const COMPARISON_STEP_FRAMES: u32 = 3;
 
 /// The file the likeness of rung `i` to the next lower one is written to, as ffmpeg's ssim filter
 /// writes it.
@@ -52,13 +52,13 @@ pub fn sample(
         args.extend(words(&format!("-map [v{i}]")));
     }
     args.extend(words(&format!(
-        "-fps_mode passthrough -c:v libx264 -preset superfast -g {FRAMES} -keyint_min {FRAMES} -sc_threshold 0"
+        "-fps_mode passthrough -c:v libx264 -preset superfast -g {WINDOW_FRAMES} -keyint_min {WINDOW_FRAMES} -sc_threshold 0"
     )));
     for (i, rung) in rungs.iter().enumerate() {
         args.extend([format!("-crf:{i}"), crf(rung).to_string()]);
     }
 
-    args.extend(words(&format!("-f framecrc {SIZES}")));
+    args.extend(words(&format!("-f framecrc {PACKET_SIZES_FILE}")));
     // A label that is mapped nowhere is an error, so the comparisons end in an output that keeps
     // nothing.
     for i in 0..rungs.len().saturating_sub(1) {
@@ -91,7 +91,7 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph 
                 .then_all(picture::before_the_grid(video.picture))
                 .then(Filter::new("setpts").value("PTS-STARTPTS"))
                 .then(Filter::new("fps").value(video.frame_rate))
-                .then(Filter::new("trim").arg("end_frame", FRAMES))
+                .then(Filter::new("trim").arg("end_frame", WINDOW_FRAMES))
                 .output(window),
         );
     }
@@ -128,7 +128,7 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph 
 /// Compares some frames of rung `i`, whose size is that of `higher`, with those of the next lower
 /// one.
 fn compare(graph: &mut Graph, i: usize, higher: &VideoRendition) {
-    let some = || Filter::new("framestep").value(COMPARED);
+    let some = || Filter::new("framestep").value(COMPARISON_STEP_FRAMES);
     let enlarge = Filter::new("scale")
         .value(higher.width)
         .value(higher.height)

@@ -7,7 +7,7 @@ use super::words;
 
 /// Seconds by which all times in the files are later than on the source's clock, since WebVTT has
 /// no negative ones.
-pub const LIFT: u32 = 3600;
+pub const TIME_OFFSET_SECONDS: u32 = 3600;
 
 /// The file a subtitle rendition is written to, in the folder ffmpeg runs in.
 #[must_use]
@@ -27,7 +27,7 @@ pub(super) fn args(rendition: &SubtitleRendition) -> Vec<String> {
         rendition.track
     ));
     args.extend(words(&format!(
-        "-output_ts_offset {LIFT} -avoid_negative_ts disabled -f webvtt"
+        "-output_ts_offset {TIME_OFFSET_SECONDS} -avoid_negative_ts disabled -f webvtt"
     )));
     args.push(subtitle_file(&rendition.name));
     args

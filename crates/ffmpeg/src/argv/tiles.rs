@@ -10,10 +10,10 @@ use super::raw;
 
 /// The file the tiles are written to, one after the other, in the folder ffmpeg runs in: red, green
 /// and blue of each pixel.
-pub const TILES: &str = "tiles.rgb";
+pub const TILES_FILE: &str = "tiles.rgb";
 
 /// The label of the grid's frames for the tiles.
-pub(super) const FRAMES: &str = "st";
+pub(super) const TILE_FRAMES_LABEL: &str = "st";
 
 /// What a chunk makes of a storyboard.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ impl Tiles {
         })
     }
 
-    /// The chain from the label [`FRAMES`]. Frames are chosen by their number in the whole video,
+    /// The chain from the label [`TILE_FRAMES_LABEL`]. Frames are chosen by their number in the whole video,
     /// and only the chosen ones are scaled.
     pub(super) fn chain(self, video: &VideoPlan) -> Chain {
         let every = u64::from(self.storyboard.interval_frames.max(1));
@@ -45,7 +45,7 @@ impl Tiles {
             height: self.storyboard.height,
         };
 
-        Chain::of_label(FRAMES)
+        Chain::of_label(TILE_FRAMES_LABEL)
             .then(
                 Filter::new("select").value(format!("not(mod(n+{},{every}))", self.first % every)),
             )
@@ -55,7 +55,7 @@ impl Tiles {
 
     /// The output options of the tiles.
     pub(super) fn args(self) -> Vec<String> {
-        let mut args = raw::output("tiles", TILES);
+        let mut args = raw::output("tiles", TILES_FILE);
         // The option has to come before the file, which is the last argument.
         let file = args.len() - 1;
         args.splice(file..file, ["-frames:v".to_owned(), self.count.to_string()]);

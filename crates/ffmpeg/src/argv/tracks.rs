@@ -13,10 +13,10 @@ use super::{Options, cover, preamble, reference, subtitles, uniform, words};
 use crate::input::Input;
 
 /// Samples an AAC encoder puts before the first one.
-const PRIMING: u32 = 1024;
+const AAC_PRIMING_SAMPLES: u32 = 1024;
 
 /// Samples of the shortest sound: of less an encoder makes nothing.
-const SHORTEST: u64 = 2048;
+const MIN_AUDIO_SAMPLES: u64 = 2048;
 
 /// What a run makes, beyond what the plan says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -162,12 +162,12 @@ fn graph<'a>(
 fn length(rendition: &AudioRendition) -> [Filter; 2] {
     let samples = |seconds: f64| (seconds * f64::from(rendition.sample_rate)).round() as u64;
     let silence = samples(rendition.padding() + rendition.tolerance());
-    let end = samples(rendition.duration).max(SHORTEST);
+    let end = samples(rendition.duration).max(MIN_AUDIO_SAMPLES);
 
     [
         Filter::new("apad").arg("pad_len", silence),
         Filter::new("atrim")
-            .arg("start_sample", PRIMING)
+            .arg("start_sample", AAC_PRIMING_SAMPLES)
             .arg("end_sample", end),
     ]
 }

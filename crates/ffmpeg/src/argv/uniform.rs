@@ -12,13 +12,13 @@ use media::ladder::sound::SAMPLE_RATE;
 use streams::plan::Planned;
 
 use super::filter::{Chain, Filter, Graph};
-use super::{LIFT, Options, preamble, words};
+use super::{Options, TIME_OFFSET_SECONDS, preamble, words};
 use crate::input::Input;
 
 /// The file the sound is written to, in the folder ffmpeg runs in. NUT keeps times to the sample,
-/// where Matroska rounds them to milliseconds. All times in it are later by [`LIFT`], since it has
+/// where Matroska rounds them to milliseconds. All times in it are later by [`TIME_OFFSET_SECONDS`], since it has
 /// no negative ones.
-const UNIFORM: &str = "uniform.nut";
+const UNIFORM_FILE: &str = "uniform.nut";
 
 /// The tracks of a plan that change, by their absolute index, with the channels they get: those of
 /// their widest rendition. Their order is that of the streams in the file.
@@ -69,18 +69,18 @@ pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec
         args.extend(words(&format!("-map [u{track}]")));
     }
     args.extend(words(&format!(
-        "-c:a pcm_f32le -map_metadata -1 -map_chapters -1 -fflags +bitexact -output_ts_offset {LIFT} -avoid_negative_ts disabled -f nut {UNIFORM}"
+        "-c:a pcm_f32le -map_metadata -1 -map_chapters -1 -fflags +bitexact -output_ts_offset {TIME_OFFSET_SECONDS} -avoid_negative_ts disabled -f nut {UNIFORM_FILE}"
     )));
 
     Some(args)
 }
 
-/// The options that open [`UNIFORM`] as another input; none where no track changes.
+/// The options that open [`UNIFORM_FILE`] as another input; none where no track changes.
 pub(super) fn input(planned: &Planned) -> Vec<String> {
     if tracks(planned).is_empty() {
         return Vec::new();
     }
-    Input::own_file(Path::new(UNIFORM)).args().to_vec()
+    Input::own_file(Path::new(UNIFORM_FILE)).args().to_vec()
 }
 
 /// From any form to one, in samples of a `format` of ffmpeg's. It makes one channel quieter where

@@ -14,7 +14,7 @@ use crate::input::Input;
 
 /// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows
 /// what the decoder guesses. Beyond it ffmpeg ends with an exit code of its own.
-const DAMAGED: f64 = 0.1;
+const MAX_ERROR_RATE: f64 = 0.1;
 
 /// The arguments that encode chunk `chunk` of the plan's video from `input`; nothing when the plan
 /// has no such chunk, or its numbers leave the range of exact fractions.
@@ -99,7 +99,7 @@ pub fn video_pass(
     // With `-noaccurate_seek` ffmpeg hands out what it decodes from the key frame on; the graph
     // cuts exactly instead.
     args.extend(words(&format!(
-        "-max_error_rate {DAMAGED} -copyts -noaccurate_seek"
+        "-max_error_rate {MAX_ERROR_RATE} -copyts -noaccurate_seek"
     )));
     args.extend(part.seek(planned, video, options.entry)?);
     args.extend(options.args());
@@ -217,8 +217,11 @@ impl Part {
         // Every rung is scaled from the frames of the source: to scale one from the next larger
         // saves nothing.
         let mut labels: Vec<String> = self.rungs.clone().map(|i| format!("s{i}")).collect();
-        labels.extend(self.has_poster.then(|| poster::FRAMES.to_owned()));
-        labels.extend(self.tiles.map(|_| tiles::FRAMES.to_owned()));
+        labels.extend(
+            self.has_poster
+                .then(|| poster::POSTER_FRAMES_LABEL.to_owned()),
+        );
+        labels.extend(self.tiles.map(|_| tiles::TILE_FRAMES_LABEL.to_owned()));
 
         let mut graph = Graph::default();
         graph.push(

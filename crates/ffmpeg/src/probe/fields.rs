@@ -10,47 +10,47 @@ use super::Prober;
 
 /// Where samples are taken, as shares of the video: not at its edges, which are often black. Two
 /// are enough where nothing speaks of fields.
-const PLACES: [f64; 3] = [0.3, 0.7, 0.15];
+const SAMPLE_POSITIONS: [f64; 3] = [0.3, 0.7, 0.15];
 
 /// Frames of a sample. The filter judges by a few frames around each one.
-const FRAMES: u32 = 24;
+const SAMPLE_FRAMES: u32 = 24;
 
 /// Seconds of a video below which one sample, from its start, is enough.
-const SHORT: f64 = 6.0;
+const SHORT_VIDEO_SECONDS: f64 = 6.0;
 
 /// Fewer frames than this that show anything tell nothing.
-const FEWEST: u32 = 6;
+const MIN_JUDGED_FRAMES: u32 = 6;
 
 /// Share of combed frames from which a stream that speaks of fields has them. A few combs are fine
 /// stripes, or fast text.
-const FLAGGED: f64 = 0.1;
+const MIN_COMBED_SHARE_IF_FLAGGED: f64 = 0.1;
 
 /// The same for a stream that does not speak of fields. Films in 30 frames a second are combed in
 /// two of five.
-const UNFLAGGED: f64 = 0.3;
+const MIN_COMBED_SHARE: f64 = 0.3;
 
 /// How much more alike than its own field's its neighbours' lines must be for the filter to call a
 /// frame combed. Its own choice, 1.04, takes fine moving patterns for combs.
-const COMBED: f64 = 1.4;
+const INTERLACED_THRESHOLD: f64 = 1.4;
 
 /// The same the other way round, for the filter to call a frame whole.
-const WHOLE: f64 = 1.5;
+const PROGRESSIVE_THRESHOLD: f64 = 1.5;
 
 /// The metadata that holds the filter's verdict on a frame.
-const VERDICT: &str = "lavfi.idet.multiple.current_frame";
+const IDET_RESULT_KEY: &str = "lavfi.idet.multiple.current_frame";
 
 /// The filters that judge every frame and print the verdicts, one to a line.
 fn detection() -> Chain {
     Chain::default()
         .then(
             Filter::new("idet")
-                .arg("intl_thres", COMBED)
-                .arg("prog_thres", WHOLE),
+                .arg("intl_thres", INTERLACED_THRESHOLD)
+                .arg("prog_thres", PROGRESSIVE_THRESHOLD),
         )
         .then(
             Filter::new("metadata")
                 .arg("mode", "print")
-                .arg("key", VERDICT)
+                .arg("key", IDET_RESULT_KEY)
                 .arg("file", "-"),
         )
 }
@@ -66,7 +66,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, line: &str) {
         let verdict = line
-            .strip_prefix(VERDICT)
+            .strip_prefix(IDET_RESULT_KEY)
             .and_then(|rest| rest.strip_prefix('='));
         match verdict {
             Some("tff") => self.top += 1,
@@ -88,11 +88,15 @@ impl Tally {
     fn verdict(self, flagged: bool) -> Option<Fields> {
         let combed = self.top + self.bottom;
         let all = combed + self.progressive;
-        if all < FEWEST {
+        if all < MIN_JUDGED_FRAMES {
             return None;
         }
 
-        let least = if flagged { FLAGGED } else { UNFLAGGED };
+        let least = if flagged {
+            MIN_COMBED_SHARE_IF_FLAGGED
+        } else {
+            MIN_COMBED_SHARE
+        };
         Some(match f64::from(combed) / f64::from(all) {
             share if share < least => Fields::Progressive,
             _ if self.top >= self.bottom => Fields::TopFirst,
@@ -115,9 +119,9 @@ impl Prober<'_> {
         let from = start.as_f64() - probe.container_start.as_f64();
         let length = end - start.as_f64();
         let places = match video.interlaced {
-            _ if length < SHORT => &[0.0][..],
-            true => &PLACES,
-            false => &PLACES[..2],
+            _ if length < SHORT_VIDEO_SECONDS => &[0.0][..],
+            true => &SAMPLE_POSITIONS,
+            false => &SAMPLE_POSITIONS[..2],
         };
 
         // All at once, since each look mostly waits for the storage.
@@ -153,7 +157,7 @@ impl Prober<'_> {
         let mut args: Vec<String> = args.into_iter().map(str::to_owned).collect();
         args.extend(self.input.args());
         let output = format!(
-            "-map 0:{index} -frames:v {FRAMES} -vf {} -f null -",
+            "-map 0:{index} -frames:v {SAMPLE_FRAMES} -vf {} -f null -",
             detection()
         );
         args.extend(output.split(' ').map(str::to_owned));

@@ -14,26 +14,26 @@ use super::{ProbeError, Prober, judge};
 
 /// At most so many places are looked at beside the beginning: each waits for the storage, one after
 /// the other.
-const PLACES: u32 = 12;
+const MAX_POSITIONS: u32 = 12;
 
 /// Seconds between places, in short sources.
-const APART: f64 = 2.0;
+const MIN_POSITION_SPACING_SECONDS: f64 = 2.0;
 
 /// Seconds from the start of a source that cannot be sought, whose key frames are looked at.
-const UNSOUGHT: &str = "%+60";
+const UNSEEKABLE_INTERVAL: &str = "%+60";
 
 /// Share of the looks that must find a size for it to last.
-const LASTING: f64 = 0.1;
+const MIN_LASTING_SHARE: f64 = 0.1;
 
 /// Two sizes closer than this are one, and so are two shapes.
-const SAME: f64 = 0.02;
+const SIZE_TOLERANCE: f64 = 0.02;
 
 /// Seconds before a key frame that is none from which decoding begins. Streams that are refreshed
 /// piece by piece, without key frames, have gone round by then.
-const MARGIN: f64 = 12.0;
+const DECODE_MARGIN_SECONDS: f64 = 12.0;
 
 /// What ffprobe calls closed captions (CEA-608, CEA-708) beside a picture.
-const CAPTIONS: &str = "ATSC A53 Part 4 Closed Captions";
+const CAPTIONS_SIDE_DATA: &str = "ATSC A53 Part 4 Closed Captions";
 
 /// What a frame is like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +61,7 @@ pub(super) struct Looks {
 impl Looks {
     /// Reads one line of ffprobe: a packet, or a frame that came of it.
     fn add(&mut self, line: &str) {
-        self.has_captions |= line.contains(CAPTIONS);
+        self.has_captions |= line.contains(CAPTIONS_SIDE_DATA);
 
         if let Some(frame) = line.strip_prefix("frame|") {
             self.decoded += usize::from(!self.is_decoded);
@@ -71,7 +71,7 @@ impl Looks {
             self.is_decoded = false;
             // One packet is asked for at each place; a container that gives more has no place for a
             // seek to land.
-            if self.landed.len() <= PLACES as usize + 1 {
+            if self.landed.len() <= MAX_POSITIONS as usize + 1 {
                 self.landed.push(packet);
             }
         }
@@ -114,7 +114,7 @@ impl Shape {
     }
 
     fn is_like(self, other: Self) -> bool {
-        let near = |a: f64, b: f64| (a / b - 1.0).abs() < SAME;
+        let near = |a: f64, b: f64| (a / b - 1.0).abs() < SIZE_TOLERANCE;
         near(self.aspect(), other.aspect()) && near(self.area(), other.area())
     }
 }
@@ -126,9 +126,9 @@ pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
 
     let seen = |shape: Shape| shapes.iter().filter(|other| shape.is_like(**other)).count();
     #[expect(clippy::cast_precision_loss, reason = "a few looks")]
-    let lasts = |shape: &Shape| seen(*shape) as f64 >= LASTING * shapes.len() as f64;
+    let lasts = |shape: &Shape| seen(*shape) as f64 >= MIN_LASTING_SHARE * shapes.len() as f64;
     let larger = |a: &Shape, b: &Shape| {
-        if (a.area() / b.area() - 1.0).abs() < SAME {
+        if (a.area() / b.area() - 1.0).abs() < SIZE_TOLERANCE {
             seen(*a).cmp(&seen(*b))
         } else {
             a.area().partial_cmp(&b.area()).unwrap_or(Ordering::Equal)
@@ -164,7 +164,7 @@ impl Prober<'_> {
         };
 
         let index = stream.index;
-        let times = spread(start, end, APART, PLACES);
+        let times = spread(start, end, MIN_POSITION_SPACING_SECONDS, MAX_POSITIONS);
         let looks = if indexed {
             let at_start = format!("{start:.6}%+#1,");
             let looks = self
@@ -182,7 +182,7 @@ impl Prober<'_> {
             );
             if let Some(leads) = leads(&times, landed) {
                 probe.seekable = true;
-                probe.seek_margin = if honest { 0.0 } else { MARGIN };
+                probe.seek_margin = if honest { 0.0 } else { DECODE_MARGIN_SECONDS };
                 probe.leads = leads
                     .into_iter()
                     .map(|lead| lead + probe.seek_margin)
@@ -192,7 +192,12 @@ impl Prober<'_> {
         } else {
             self.look(
                 index,
-                &["-skip_frame", "nokey", "-read_intervals", UNSOUGHT],
+                &[
+                    "-skip_frame",
+                    "nokey",
+                    "-read_intervals",
+                    UNSEEKABLE_INTERVAL,
+                ],
             )
             .await?
         };

@@ -16,7 +16,7 @@ pub use error::ProbeError;
 pub use limits::ProbeLimits;
 
 use media::ladder::probe::{Content, Probe};
-use times::{BEGINNING, declared_end, may_be_cut, repair, settle, settle_repaired};
+use times::{START_WINDOW_SECONDS, declared_end, may_be_cut, repair, settle, settle_repaired};
 
 use super::child::{Ending, Spawn};
 use super::input::Input;
@@ -104,7 +104,7 @@ impl Prober<'_> {
         let mut probe = self.read(document).await?;
 
         let indexed = has_index(&probe.container) && document.format.duration().is_some();
-        let first = format!("%+{BEGINNING}");
+        let first = format!("%+{START_WINDOW_SECONDS}");
         let last = async {
             match document.format.duration().filter(|_| indexed) {
                 Some(duration) => Ok((self.ending(&probe, duration).await?, None)),

@@ -9,38 +9,38 @@ use super::super::timing::spread;
 use super::Prober;
 
 /// Codecs whose packets say each for itself what they hold.
-const CHANGING: [&str; 11] = [
+const SELF_DESCRIBING_CODECS: [&str; 11] = [
     "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "mlp", "mp1", "mp2", "mp3", "flac",
 ];
 
 /// Places that are looked at beside the beginning.
-const PLACES: u32 = 12;
+const MAX_POSITIONS: u32 = 12;
 
 /// Seconds between places, in short sources.
-const PLACES_APART: f64 = 1.0;
+const MIN_POSITION_SPACING_SECONDS: f64 = 1.0;
 
 /// Packets of each track that are decoded at a place: the time between frames tells the rate, and
 /// some decoders need one to begin.
-const PACKETS: usize = 5;
+const PACKETS_PER_POSITION: usize = 5;
 
 /// Packets that are decoded where none of the few at any place gave a frame: those may be what an
 /// edit list leaves out.
-const MANY: usize = 2000;
+const FALLBACK_PACKETS: usize = 2000;
 
 /// Seconds between two frames from which they are of different places.
-const PLACE_GAP: f64 = 0.5;
+const MIN_POSITION_GAP_SECONDS: f64 = 0.5;
 
 /// Seconds of a place below which its rate is not told: containers round times to milliseconds.
-const SHORTEST_RATED: f64 = 0.05;
+const MIN_RATED_SECONDS: f64 = 0.05;
 
 /// A frame that seems to last so many times as long as the shortest one is followed by a gap.
-const GAP: f64 = 1.4;
+const GAP_FACTOR: f64 = 1.4;
 
 /// Share by which rates differ that are not the same: 44.1 and 48 kHz differ by 0.09.
-const RATE_DIFFERS: f64 = 0.05;
+const RATE_TOLERANCE: f64 = 0.05;
 
 /// Of so many places one must have a form that lasts.
-const LASTING: usize = 10;
+const LASTING_FORM_DIVISOR: usize = 10;
 
 /// What the decoded samples of one place are.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ impl Form {
     fn differs(&self, other: &Self) -> bool {
         let rates = self.rate.zip(other.rate);
         let rates_differ =
-            rates.is_some_and(|(one, other)| (one - other).abs() > RATE_DIFFERS * one.max(other));
+            rates.is_some_and(|(one, other)| (one - other).abs() > RATE_TOLERANCE * one.max(other));
         rates_differ
             || (self.channels, &self.layout, &self.format)
                 != (other.channels, &other.layout, &other.format)
@@ -102,7 +102,7 @@ impl Frame {
             .zip(before.time)
             .map(|(time, before)| time - before);
         !self.form.differs(&before.form)
-            && apart.is_none_or(|apart| (0.0..PLACE_GAP).contains(&apart))
+            && apart.is_none_or(|apart| (0.0..MIN_POSITION_GAP_SECONDS).contains(&apart))
     }
 }
 
@@ -134,10 +134,10 @@ fn rate(place: &[Frame]) -> Option<f64> {
     // Where frames are missing, as behind a seek, time passes without samples.
     let sound = steps
         .iter()
-        .filter(|(samples, seconds)| samples / seconds * GAP > fastest);
+        .filter(|(samples, seconds)| samples / seconds * GAP_FACTOR > fastest);
 
     let (samples, seconds) = sound.fold((0.0, 0.0), |sum, step| (sum.0 + step.0, sum.1 + step.1));
-    (seconds >= SHORTEST_RATED).then(|| samples / seconds)
+    (seconds >= MIN_RATED_SECONDS).then(|| samples / seconds)
 }
 
 /// The widest of the forms that lasts, where not all of them are the same.
@@ -156,12 +156,12 @@ fn widest(forms: &[Form]) -> Option<&Form> {
 
     let lasting = forms
         .iter()
-        .filter(|form| count(form) * LASTING >= forms.len());
+        .filter(|form| count(form) * LASTING_FORM_DIVISOR >= forms.len());
     lasting.max_by_key(|form| (form.channels, count(form)))
 }
 
 /// Seconds of sound from which a decoder that knows how has something to say at some place.
-const LONG_ENOUGH: f64 = 1.0;
+const MIN_DECODABLE_SECONDS: f64 = 1.0;
 
 /// Writes into the streams of a probe what decoded frames show of their sound.
 pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
@@ -189,8 +189,8 @@ pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
             .end
             .zip(stream.start)
             .map(|(end, start)| end - start.as_f64());
-        let is_looked_at = CHANGING.contains(&stream.codec.as_str())
-            && length.is_some_and(|length| length >= LONG_ENOUGH);
+        let is_looked_at = SELF_DESCRIBING_CODECS.contains(&stream.codec.as_str())
+            && length.is_some_and(|length| length >= MIN_DECODABLE_SECONDS);
         if own.is_empty() && is_alone && is_looked_at {
             stream.content = Content::Unreadable(Unreadable {
                 is_video: false,
@@ -221,25 +221,31 @@ impl Prober<'_> {
             .max_by(f64::total_cmp);
         let may_change = probe
             .audios()
-            .any(|(stream, _)| CHANGING.contains(&stream.codec.as_str()));
+            .any(|(stream, _)| SELF_DESCRIBING_CODECS.contains(&stream.codec.as_str()));
 
         let (Some(start), Some(end), true) = (start, end, may_change) else {
             return None;
         };
 
-        let packets = PACKETS * probe.audios().count();
+        let packets = PACKETS_PER_POSITION * probe.audios().count();
         let mut intervals = format!("%+#{packets}");
-        for time in spread(start.as_f64(), end, PLACES_APART, PLACES) {
+        for time in spread(
+            start.as_f64(),
+            end,
+            MIN_POSITION_SPACING_SECONDS,
+            MAX_POSITIONS,
+        ) {
             intervals.push_str(&format!(",{time:.6}%+#{packets}"));
         }
 
-        let most = packets * (PLACES as usize + 1) * 2;
+        let most = packets * (MAX_POSITIONS as usize + 1) * 2;
         let frames = self.decoded_sound(&intervals, most).await?;
         if !frames.is_empty() {
             return Some(frames);
         }
 
-        self.decoded_sound(&format!("%+#{MANY}"), most).await
+        self.decoded_sound(&format!("%+#{FALLBACK_PACKETS}"), most)
+            .await
     }
 
     /// The first frames, at most so many, of all sound in intervals of ffprobe's syntax; nothing

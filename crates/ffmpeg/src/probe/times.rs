@@ -10,21 +10,21 @@ use streams::{Code, Rational};
 
 use super::super::child;
 use super::super::clock::Clock;
-use super::super::packet::{ENTRIES, Packet};
+use super::super::packet::{Packet, SHOW_ENTRIES};
 use super::super::probe_json::Document;
 use super::super::sandbox::ResourceLimits;
 use super::super::timing::{Pictures, Spans, cadence, exact, intervals, places, spread};
 use super::{ProbeError, Prober, judge};
 
 /// Places at which pictures are counted, at most, and seconds between them in short sources.
-const PLACES: (u32, f64) = (12, 4.0);
+const COUNTED_POSITIONS: (u32, f64) = (12, 4.0);
 
 /// Seconds from the start of a source whose packets tell when its streams begin.
-pub(super) const BEGINNING: f64 = 2.0;
+pub(super) const START_WINDOW_SECONDS: f64 = 2.0;
 
 /// Seconds before the supposed end of a source in which its last packets are looked for, wider and
 /// wider.
-const ENDINGS: [f64; 3] = [10.0, 60.0, 600.0];
+const END_WINDOWS_SECONDS: [f64; 3] = [10.0, 60.0, 600.0];
 
 /// Packets of pictures that are read at each place of a source whose frame rate is not clear: a
 /// second of most.
@@ -146,7 +146,7 @@ impl Prober<'_> {
         let mut spans = Spans::default();
         let args = [
             "-show_entries",
-            ENTRIES,
+            SHOW_ENTRIES,
             "-of",
             "compact=print_section=0",
             "-read_intervals",
@@ -163,7 +163,12 @@ impl Prober<'_> {
     /// for.
     pub(super) async fn scan(&self, has_clock: bool) -> Result<(Spans, Option<Clock>), ProbeError> {
         let (mut spans, mut clock) = (Spans::default(), has_clock.then(Clock::default));
-        let args = ["-show_entries", ENTRIES, "-of", "compact=print_section=0"];
+        let args = [
+            "-show_entries",
+            SHOW_ENTRIES,
+            "-of",
+            "compact=print_section=0",
+        ];
         let scan = (self.limits.scan, ResourceLimits::scan());
 
         let each = |packet: Packet| {
@@ -191,7 +196,7 @@ impl Prober<'_> {
             .iter()
             .filter_map(|stream| stream.end)
             .min_by(f64::total_cmp);
-        let from = from.map_or(start, |end| (end - ENDINGS[0]).max(start));
+        let from = from.map_or(start, |end| (end - END_WINDOWS_SECONDS[0]).max(start));
 
         for stream in probe.streams.iter().filter(|stream| stream.is_media()) {
             let (index, interval) = (stream.index.to_string(), format!("{from:.6}%"));
@@ -199,7 +204,7 @@ impl Prober<'_> {
                 "-select_streams",
                 &index,
                 "-show_entries",
-                ENTRIES,
+                SHOW_ENTRIES,
                 "-of",
                 "compact=print_section=0",
                 "-read_intervals",
@@ -265,7 +270,7 @@ impl Prober<'_> {
             media.all(|stream| spans.get(stream.index).is_some())
         };
 
-        for width in ENDINGS {
+        for width in END_WINDOWS_SECONDS {
             if duration <= width {
                 break;
             }
@@ -277,9 +282,11 @@ impl Prober<'_> {
                 return Ok(spans);
             }
 
-            if width == ENDINGS[2] && spans.is_empty() {
+            if width == END_WINDOWS_SECONDS[2] && spans.is_empty() {
                 let end = self.find_cut(start, start + duration).await?;
-                return self.spans(&format!("{:.6}%", end - ENDINGS[0])).await;
+                return self
+                    .spans(&format!("{:.6}%", end - END_WINDOWS_SECONDS[0]))
+                    .await;
             }
         }
 
@@ -290,7 +297,7 @@ impl Prober<'_> {
     /// halves.
     async fn find_cut(&self, start: f64, end: f64) -> Result<f64, ProbeError> {
         let (mut there, mut gone) = (start, end);
-        while gone - there > ENDINGS[0] / 2.0 {
+        while gone - there > END_WINDOWS_SECONDS[0] / 2.0 {
             let middle = f64::midpoint(there, gone);
             if self.spans(&format!("{middle:.6}%+#1")).await?.is_empty() {
                 gone = middle;
@@ -326,7 +333,7 @@ impl Prober<'_> {
             return Ok(Vec::new());
         }
 
-        let times = spread(start, end, PLACES.1, PLACES.0);
+        let times = spread(start, end, COUNTED_POSITIONS.1, COUNTED_POSITIONS.0);
         let packets = self
             .packets_at(stream.index, &times, PACKETS_OF_PLACE)
             .await?;
@@ -349,7 +356,7 @@ impl Prober<'_> {
             "-select_streams",
             &index,
             "-show_entries",
-            ENTRIES,
+            SHOW_ENTRIES,
             "-of",
             "compact=print_section=0",
             "-read_intervals",

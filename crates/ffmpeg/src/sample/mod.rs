@@ -18,7 +18,7 @@ use super::tool::Tool;
 use crate::cores;
 
 /// A sample takes a second or two; one that takes longer than this is given up.
-const LIMITS: Limits = Limits {
+const SAMPLE_LIMITS: Limits = Limits {
     wall: Duration::from_secs(60),
     stall: Duration::from_secs(20),
 };
@@ -70,12 +70,12 @@ pub async fn sample(
         policy: SandboxPolicy::new(ResourceLimits::sample(
             (&draft.source, video),
             rungs.iter().copied(),
-            (times.len(), LIMITS.wall),
+            (times.len(), SAMPLE_LIMITS.wall),
             cores(),
         ))
         .workdir(folder)
         .allow_input(input),
-        limits: LIMITS,
+        limits: SAMPLE_LIMITS,
         stop: &CancellationToken::new(),
         external_work: &|| 0,
         ticks: &watch::Sender::new(Tick::default()),
@@ -86,7 +86,7 @@ pub async fn sample(
     }
 
     let sizes = Sizes::parse(
-        &std::fs::read_to_string(folder.join(argv::SIZES))?,
+        &std::fs::read_to_string(folder.join(argv::PACKET_SIZES_FILE))?,
         rungs.len(),
     );
     let measured = rungs.iter().enumerate().map(|(i, rung)| {
@@ -134,11 +134,13 @@ impl Sizes {
     fn windows(&self, rung: usize, rendition: &VideoRendition) -> Vec<f64> {
         let windows = self.0.get(rung).map_or(&[][..], Vec::as_slice);
         let gop = f64::from(rendition.gop_frames.max(1));
-        let windows = windows.chunks_exact(argv::FRAMES as usize).map(|window| {
-            let (key, others) = (window[0] as f64, window[1..].iter().sum::<u64>() as f64);
-            let bytes = key + others * (gop - 1.0) / (window.len() - 1) as f64;
-            bytes * 8.0 * rendition.frame_rate.as_f64() / gop
-        });
+        let windows = windows
+            .chunks_exact(argv::WINDOW_FRAMES as usize)
+            .map(|window| {
+                let (key, others) = (window[0] as f64, window[1..].iter().sum::<u64>() as f64);
+                let bytes = key + others * (gop - 1.0) / (window.len() - 1) as f64;
+                bytes * 8.0 * rendition.frame_rate.as_f64() / gop
+            });
         windows.collect()
     }
 }

@@ -134,8 +134,12 @@ fn the_processor_time_is_read_from_the_log() {
 
 #[test]
 fn a_key_frame_counts_once_in_a_group_of_pictures() {
-    let lines = (0..2 * argv::FRAMES).map(|i| {
-        let size = if i % argv::FRAMES == 0 { 1000 } else { 10 };
+    let lines = (0..2 * argv::WINDOW_FRAMES).map(|i| {
+        let size = if i % argv::WINDOW_FRAMES == 0 {
+            1000
+        } else {
+            10
+        };
         format!("0, {i}, {i}, 1, {size}, 0x0\n")
     });
     let sizes = Sizes::parse(&format!("#tb 0: 1/25\n{}", lines.collect::<String>()), 1);

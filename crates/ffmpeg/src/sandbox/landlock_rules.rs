@@ -12,14 +12,14 @@ use landlock::{
 use super::policy::SandboxPolicy;
 
 /// The newest interface this was tested with. Older kernels enforce what they know of it.
-const KNOWN: ABI = ABI::V7;
+const NEWEST_TESTED_ABI: ABI = ABI::V7;
 
 /// Where programs and their libraries are. What is not there is passed over.
-const PROGRAMS: &[&str] = &["/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store"];
+const PROGRAM_DIRS: &[&str] = &["/usr", "/bin", "/lib", "/lib64", "/nix/store", "/gnu/store"];
 
 /// What the loader, the C library and encoders read of the system: nothing of it is of this service
 /// or of a person.
-const SYSTEM: &[&str] = &[
+const SYSTEM_PATHS: &[&str] = &[
     "/etc/ld.so.cache",
     "/etc/ld.so.preload",
     "/dev/urandom",
@@ -38,12 +38,12 @@ const SYSTEM: &[&str] = &[
 /// # Errors
 /// When a path of the policy cannot be opened, or the kernel refuses a rule it knows.
 pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<LandlockStatus> {
-    let read = AccessFs::from_read(KNOWN);
+    let read = AccessFs::from_read(NEWEST_TESTED_ABI);
     let only_read = read & !BitFlags::from(AccessFs::Execute);
     let mut rules = rules()?
-        .add_rules(path_beneath_rules(PROGRAMS, read))
+        .add_rules(path_beneath_rules(PROGRAM_DIRS, read))
         .and_then(|rules| rules.add_rules(path_beneath_rules(parts_of(program), read)))
-        .and_then(|rules| rules.add_rules(path_beneath_rules(SYSTEM, only_read)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(SYSTEM_PATHS, only_read)))
         .and_then(|rules| {
             rules.add_rules(path_beneath_rules(
                 ["/dev/null"],
@@ -90,9 +90,9 @@ pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<Lan
 /// A ruleset that allows nothing.
 fn rules() -> io::Result<landlock::RulesetCreated> {
     Ruleset::default()
-        .handle_access(AccessFs::from_all(KNOWN))
-        .and_then(|rules| rules.handle_access(AccessNet::from_all(KNOWN)))
-        .and_then(|rules| rules.scope(Scope::from_all(KNOWN)))
+        .handle_access(AccessFs::from_all(NEWEST_TESTED_ABI))
+        .and_then(|rules| rules.handle_access(AccessNet::from_all(NEWEST_TESTED_ABI)))
+        .and_then(|rules| rules.scope(Scope::from_all(NEWEST_TESTED_ABI)))
         .and_then(Ruleset::create)
         .map_err(refused)
 }
@@ -114,7 +114,7 @@ fn parts_of(program: &Path) -> Vec<PathBuf> {
     let mut parts = Vec::new();
 
     // Most programs are where all may be read; the thousands of files beside them need no look.
-    if PROGRAMS.iter().any(|place| file.starts_with(place)) {
+    if PROGRAM_DIRS.iter().any(|place| file.starts_with(place)) {
         return parts;
     }
 

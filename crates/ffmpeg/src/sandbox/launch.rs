@@ -17,7 +17,7 @@ use super::support::Support;
 use super::{landlock_rules, parent_death_signal, seccomp_filter};
 
 /// Bytes of the stack of a thread that starts a program and waits.
-const STACK: usize = 256 * 1024;
+const LAUNCH_STACK_BYTES: usize = 256 * 1024;
 
 /// A program that runs in the sandbox.
 pub(crate) struct Launched {
@@ -48,7 +48,7 @@ pub(crate) async fn launch(
 
     let thread = thread::Builder::new()
         .name("ffmpeg".to_owned())
-        .stack_size(STACK);
+        .stack_size(LAUNCH_STACK_BYTES);
     thread.spawn(move || {
         // tokio starts processes only from within a runtime, which this thread is no part of.
         let _runtime = runtime.enter();
@@ -59,7 +59,7 @@ pub(crate) async fn launch(
             let mut command = match setpriv {
                 None => command(&program, &[]),
                 Some(setpriv) => {
-                    let before: Vec<&OsStr> = parent_death_signal::ARGUMENTS
+                    let before: Vec<&OsStr> = parent_death_signal::SETPRIV_ARGUMENTS
                         .map(OsStr::new)
                         .into_iter()
                         .chain([program.as_os_str()])

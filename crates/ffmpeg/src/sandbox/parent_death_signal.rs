@@ -12,13 +12,17 @@ use std::process::Stdio;
 use std::sync::LazyLock;
 
 /// Where systems have it. Our PATH is not asked: what is in it may be anyone's.
-const PLACES: &[&str] = &["/usr/bin/setpriv", "/bin/setpriv"];
+const SETPRIV_PATHS: &[&str] = &["/usr/bin/setpriv", "/bin/setpriv"];
 
 /// The arguments that come before the program and its own ones.
-pub(super) const ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+pub(super) const SETPRIV_ARGUMENTS: [&str; 3] = ["--pdeathsig", "KILL", "--"];
 
-static SETPRIV: LazyLock<Option<&'static Path>> =
-    LazyLock::new(|| PLACES.iter().map(Path::new).find(|place| works(place)));
+static SETPRIV: LazyLock<Option<&'static Path>> = LazyLock::new(|| {
+    SETPRIV_PATHS
+        .iter()
+        .map(Path::new)
+        .find(|place| works(place))
+});
 
 /// The program that ties another one to the life of the thread that starts it; nothing where none
 /// is installed, or only one too old or too small for it.
@@ -34,7 +38,7 @@ fn works(setpriv: &Path) -> bool {
     let mut asked = std::process::Command::new(setpriv);
     asked
         .env_clear()
-        .args(ARGUMENTS)
+        .args(SETPRIV_ARGUMENTS)
         .arg(setpriv)
         .arg("--version")
         .stdin(Stdio::null())

@@ -29,15 +29,15 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// Files, pipes and connections a run may have open: the longest plan needs a hundred.
-const OPEN: u64 = 512;
+const MAX_OPEN_FILES: u64 = 512;
 
 /// How much more than other processes a run is to be killed where memory runs out (proc(5),
 /// `oom_score_adj`, up to 1000): before its worker, which would take the other tasks with it.
-const FIRST: &str = "800";
+const OOM_SCORE_ADJ: &str = "800";
 
 /// Bytes of a pixel in the widest format frames are kept in: 10 bits, colours at half the
 /// resolution.
-const PIXEL: u64 = 3;
+const BYTES_PER_PIXEL: u64 = 3;
 
 /// How much of the machine a run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl ResourceLimits {
             // them are raw.
             file: 256 * MIB
                 + seconds_of(segment).as_secs().saturating_mul(largest)
-                + 32 * PIXEL * work.top,
+                + 32 * BYTES_PER_PIXEL * work.top,
             processor: Duration::from_secs(600) + seconds_of(seconds * work.speed),
         }
     }
@@ -167,7 +167,7 @@ impl ResourceLimits {
             // ffmpeg takes the signal of the lower limit for a wish to end well; the upper one
             // kills.
             (Resource::Cpu, seconds, seconds.saturating_add(10)),
-            (Resource::Nofile, OPEN, OPEN),
+            (Resource::Nofile, MAX_OPEN_FILES, MAX_OPEN_FILES),
             (Resource::Core, 0, 0),
         ];
 
@@ -186,7 +186,7 @@ impl ResourceLimits {
             };
         }
 
-        if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), FIRST) {
+        if let Err(error) = std::fs::write(format!("/proc/{pid}/oom_score_adj"), OOM_SCORE_ADJ) {
             tracing::debug!(%error, "ffmpeg is not the first to go where memory runs out");
         }
         Ok(())
@@ -257,8 +257,11 @@ impl Work {
     /// `decoders` of the source at a time.
     fn memory(&self, decoders: usize, threads: usize) -> u64 {
         let (decoders, threads) = (decoders.max(1) as u64, threads.max(1) as u64);
-        let held =
-            |pixels: u64, pictures: u64| pixels.saturating_mul(PIXEL).saturating_mul(pictures);
+        let held = |pixels: u64, pictures: u64| {
+            pixels
+                .saturating_mul(BYTES_PER_PIXEL)
+                .saturating_mul(pictures)
+        };
         let stacks = (self.rungs + decoders) * threads * 32 * MIB;
         stacks
             .saturating_add(held(self.all, 160 + 16 * threads))

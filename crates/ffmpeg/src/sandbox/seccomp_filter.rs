@@ -15,7 +15,7 @@ use seccompiler::{
 };
 
 /// Calls refused whatever they are given.
-const REFUSED: &[i64] = &[
+const REFUSED_CALLS: &[i64] = &[
     // Other processes.
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
@@ -88,7 +88,7 @@ const SOCK_PACKET: i32 = 10;
 
 /// Kinds of sockets that are no stream (`SOCK_STREAM`, 1): datagrams, raw, and what else there is
 /// (linux/net.h).
-const OTHER_KINDS: &[i32] = &[
+const REFUSED_SOCKET_KINDS: &[i32] = &[
     libc::SOCK_DGRAM,
     libc::SOCK_RAW,
     libc::SOCK_RDM,
@@ -98,10 +98,10 @@ const OTHER_KINDS: &[i32] = &[
 ];
 
 /// The bits of a socket's kind that are no flags (linux/net.h, `SOCK_TYPE_MASK`).
-const KIND: u64 = 0xf;
+const SOCKET_KIND_MASK: u64 = 0xf;
 
 /// Namespaces a new process could get.
-const NAMESPACES: &[i32] = &[
+const NAMESPACE_FLAGS: &[i32] = &[
     libc::CLONE_NEWUSER,
     libc::CLONE_NEWNS,
     libc::CLONE_NEWPID,
@@ -113,18 +113,20 @@ const NAMESPACES: &[i32] = &[
 
 /// Set in the numbers of the x32 calls of x86-64, by which a filter could be passed: none of them
 /// is what its number says here.
-const X32: i64 = 0x4000_0000;
+const X32_SYSCALL_BIT: i64 = 0x4000_0000;
 
 /// Those of x32 that have numbers of their own (`syscall_64.tbl` of the kernel): `ptrace`,
 /// `kexec_load`, `process_vm_readv`, `process_vm_writev`, `io_setup`; and the sending calls, which
 /// no one needs there.
-const X32_OWN: &[i64] = &[518, 521, 528, 538, 539, 540, 543];
+const X32_CALLS: &[i64] = &[518, 521, 528, 538, 539, 540, 543];
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The filters of a run: with a connection to its source, and without.
-static CONNECTED: LazyLock<Result<[BpfProgram; 2], String>> = LazyLock::new(|| filters(true));
-static ALONE: LazyLock<Result<[BpfProgram; 2], String>> = LazyLock::new(|| filters(false));
+static FILTERS_WITH_SOURCE: LazyLock<Result<[BpfProgram; 2], String>> =
+    LazyLock::new(|| filters(true));
+static FILTERS_WITHOUT_SOURCE: LazyLock<Result<[BpfProgram; 2], String>> =
+    LazyLock::new(|| filters(false));
 
 /// Filters the system calls of the calling thread, and with it of every process it starts from then
 /// on. It can connect only where `connected`.
@@ -132,7 +134,11 @@ static ALONE: LazyLock<Result<[BpfProgram; 2], String>> = LazyLock::new(|| filte
 /// # Errors
 /// When this kernel or this kind of processor has no such filters.
 pub(super) fn restrict(connected: bool) -> io::Result<()> {
-    let filters = if connected { &*CONNECTED } else { &*ALONE };
+    let filters = if connected {
+        &*FILTERS_WITH_SOURCE
+    } else {
+        &*FILTERS_WITHOUT_SOURCE
+    };
     for filter in filters
         .as_ref()
         .map_err(|error| io::Error::other(error.as_str()))?
@@ -161,7 +167,10 @@ fn filters(connected: bool) -> Result<[BpfProgram; 2], String> {
 }
 
 fn rules(connected: bool) -> Result<Rules, BackendError> {
-    let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut rules: Rules = REFUSED_CALLS
+        .iter()
+        .map(|call| (*call, Vec::new()))
+        .collect();
     // Without a source to connect to, no socket is needed at all.
     rules.insert(
         libc::SYS_socket,
@@ -187,17 +196,21 @@ fn rules(connected: bool) -> Result<Rules, BackendError> {
         libc::SYS_prlimit64,
         vec![SeccompRule::new(vec![is_not(0, 0)?])?],
     );
-    let namespaces: Result<_, _> = NAMESPACES.iter().map(|flag| has(0, *flag)).collect();
+    let namespaces: Result<_, _> = NAMESPACE_FLAGS.iter().map(|flag| has(0, *flag)).collect();
     rules.insert(libc::SYS_clone, namespaces?);
 
     if cfg!(target_arch = "x86_64") {
         let doubles: Vec<i64> = rules
             .keys()
             .copied()
-            .chain(X32_OWN.iter().copied())
+            .chain(X32_CALLS.iter().copied())
             .collect();
         // A rule of x32 needs no particulars: nothing that we start uses it.
-        rules.extend(doubles.into_iter().map(|call| (X32 | call, Vec::new())));
+        rules.extend(
+            doubles
+                .into_iter()
+                .map(|call| (X32_SYSCALL_BIT | call, Vec::new())),
+        );
     }
     Ok(rules)
 }
@@ -209,7 +222,7 @@ fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
         SeccompCondition::new(
             1,
             SeccompCmpArgLen::Dword,
-            SeccompCmpOp::MaskedEq(KIND),
+            SeccompCmpOp::MaskedEq(SOCKET_KIND_MASK),
             wide(*kind),
         )
     };
@@ -218,7 +231,7 @@ fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
         SeccompRule::new(vec![is_not(2, 0)?, is_not(2, libc::IPPROTO_TCP)?])?,
     ];
 
-    for other in OTHER_KINDS {
+    for other in REFUSED_SOCKET_KINDS {
         rules.push(SeccompRule::new(vec![kind(other)?])?);
     }
     Ok(rules)

@@ -38,7 +38,7 @@ pub enum Demand {
 #[error("SANDBOX=require, but ffmpeg cannot be shut in here: {0}")]
 pub struct Unconfined(String);
 
-static HERE: LazyLock<Support> = LazyLock::new(|| {
+static HOST_SUPPORT: LazyLock<Support> = LazyLock::new(|| {
     // Both layers stay with the thread permanently, so one is spent to try them.
     let tried = std::thread::spawn(|| {
         let nothing = SandboxPolicy::new(ResourceLimits::answer());
@@ -61,7 +61,7 @@ impl Support {
     /// What holds on this machine: tried once, then remembered.
     #[must_use]
     pub fn here() -> Self {
-        *HERE
+        *HOST_SUPPORT
     }
 
     fn of(landlock: ABI, calls: bool, parent_death_signal: bool) -> Self {

@@ -472,8 +472,12 @@ async fn dark_pictures_come_out_as_dark_as_they_went_in() {
         };
         bench.run(&reference::look(&[excerpt])).await;
 
-        let given =
-            std::fs::read(bench.path(rung.name.as_str()).join(reference::REFERENCE)).unwrap();
+        let given = std::fs::read(
+            bench
+                .path(rung.name.as_str())
+                .join(reference::REFERENCE_FILE),
+        )
+        .unwrap();
         let made = std::fs::read(bench.folder.path().join("made.gray")).unwrap();
         let (given, made) = (means(&given, samples.len()), means(&made, samples.len()));
         let worst = made

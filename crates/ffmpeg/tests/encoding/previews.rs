@@ -3,7 +3,7 @@
 
 use ffmpeg::argv;
 use ffmpeg::testing::{ask, tool};
-use media::image::{GOOD, Picture};
+use media::image::{MIN_POSTER_SCORE, Picture};
 use streams::plan::{Storyboard, Transfer};
 
 use crate::whole::Bench;
@@ -31,9 +31,9 @@ impl Bench {
     /// Encodes a chunk and returns its tiles, each as its pixels.
     async fn tiles_of(&self, chunk: u32) -> Vec<Vec<u8>> {
         // The tiles of an earlier chunk would count where this one has none.
-        let _ = std::fs::remove_file(self.path(argv::TILES));
+        let _ = std::fs::remove_file(self.path(argv::TILES_FILE));
         self.run(&self.chunk_args(chunk)).await;
-        let bytes = std::fs::read(self.path(argv::TILES)).unwrap_or_default();
+        let bytes = std::fs::read(self.path(argv::TILES_FILE)).unwrap_or_default();
         let tiles = bytes.chunks(self.storyboard().tile_bytes());
         tiles.map(<[u8]>::to_vec).collect()
     }
@@ -42,7 +42,7 @@ impl Bench {
     fn posters(&self) -> Vec<Picture> {
         let size = argv::poster_size(&self.planned).unwrap();
         let (width, height) = (size.width as usize, size.height as usize);
-        let bytes = std::fs::read(self.path(argv::POSTER)).unwrap();
+        let bytes = std::fs::read(self.path(argv::POSTER_FILE)).unwrap();
         let pictures = bytes.chunks(width * height * 3);
         pictures
             .map(|pixels| Picture::of(width, height, pixels.to_vec()).expect("whole pictures"))
@@ -134,7 +134,10 @@ async fn small_tall_and_one_frame_sources_have_previews_of_their_own_size() {
         assert_eq!(tiles.len(), 1, "{args}");
         let tile =
             Picture::of(tile.0 as usize, tile.1 as usize, tiles[0].clone()).expect("a whole tile");
-        assert!(tile.score() > GOOD && bench.best_score() > GOOD, "{args}");
+        assert!(
+            tile.score() > MIN_POSTER_SCORE && bench.best_score() > MIN_POSTER_SCORE,
+            "{args}"
+        );
     }
 }
 
@@ -149,15 +152,15 @@ async fn a_poster_is_not_black_unless_everything_is() {
     let fade = "-f lavfi -i testsrc2=s=160x120:r=25:d=6 -vf fade=in:st=3:d=1 -c:v libx264";
     let bench = Bench::of("a.mp4", fade).await;
     bench.run(&bench.chunk_args(0)).await;
-    assert!(bench.best_score() > GOOD);
+    assert!(bench.best_score() > MIN_POSTER_SCORE);
 
     // An intro longer than the first chunk: the next one offers what there is to see.
     let intro = "-f lavfi -i testsrc2=s=160x120:r=12:d=40 -vf fade=in:st=14:d=2 -c:v libx264 -preset ultrafast -g 24";
     let bench = Bench::of("a.mp4", intro).await;
     bench.run(&bench.chunk_args(0)).await;
-    assert!(bench.best_score() < GOOD);
+    assert!(bench.best_score() < MIN_POSTER_SCORE);
     bench.run(&bench.chunk_args(1)).await;
-    assert!(bench.best_score() > GOOD);
+    assert!(bench.best_score() > MIN_POSTER_SCORE);
 }
 
 #[tokio::test]
@@ -173,7 +176,10 @@ async fn a_long_single_chunk_looks_further_for_a_poster() {
     bench.run(&bench.chunk_args(0)).await;
     let scores: Vec<f64> = bench.posters().iter().map(Picture::score).collect();
     assert!(scores[..8].iter().all(|score| *score < 1.0), "{scores:?}");
-    assert!(scores[8..].iter().any(|score| *score > GOOD), "{scores:?}");
+    assert!(
+        scores[8..].iter().any(|score| *score > MIN_POSTER_SCORE),
+        "{scores:?}"
+    );
 }
 
 #[tokio::test]
@@ -188,7 +194,7 @@ async fn previews_of_high_dynamic_range_have_the_colours_of_the_video() {
     let tiles = bench.tiles_of(0).await;
     let name = bench.planned.videos().next().unwrap().name.to_string();
     let first = [
-        std::fs::read(bench.path(&name).join(argv::INIT)).unwrap(),
+        std::fs::read(bench.path(&name).join(argv::INIT_FILE)).unwrap(),
         std::fs::read(bench.path(&name).join(argv::segment_file(0))).unwrap(),
     ];
     std::fs::write(bench.path("first.mp4"), first.concat()).unwrap();
@@ -223,7 +229,7 @@ async fn what_lies_before_the_end_of_a_key_frame_decodes_to_that_picture_alone()
             let end = fragment.key_frame.expect("a key frame") as usize;
             assert!(end < size as usize);
 
-            let mut bytes = std::fs::read(bench.path(&name).join(argv::INIT)).unwrap();
+            let mut bytes = std::fs::read(bench.path(&name).join(argv::INIT_FILE)).unwrap();
             bytes.extend(
                 &std::fs::read(bench.path(&name).join(argv::segment_file(n))).unwrap()[..end],
             );

@@ -142,7 +142,7 @@ impl Bench {
             rest::join(&folder, self.planned.segment.last())
                 .await
                 .unwrap();
-            let init = std::fs::read(folder.join(argv::INIT)).unwrap();
+            let init = std::fs::read(folder.join(argv::INIT_FILE)).unwrap();
             let info = InitInfo::parse(&init).unwrap();
             let mut joined = init;
 
@@ -197,7 +197,7 @@ impl Bench {
             .folder
             .path()
             .join(rendition.name.as_str())
-            .join(reference::LEVELS);
+            .join(reference::LEVELS_FILE);
         levels::read(
             &std::fs::read_to_string(file).unwrap(),
             Hearing::of(rendition, 0).block(),
@@ -213,7 +213,7 @@ impl Bench {
         end: u32,
     ) -> Option<Vec<Level>> {
         let folder = self.folder.path().join(rendition.name.as_str());
-        let init = std::fs::read(folder.join(argv::INIT)).unwrap();
+        let init = std::fs::read(folder.join(argv::INIT_FILE)).unwrap();
         let defaults = InitInfo::parse(&init).unwrap().defaults;
         let (mut piece, mut samples) = (init, Vec::new());
 
@@ -493,7 +493,7 @@ async fn a_cover_becomes_a_poster_no_larger_than_others() {
 
         let args = format!(
             "-v error -show_entries stream=width,height -of csv=p=0 {}",
-            argv::COVER
+            argv::COVER_FILE
         );
         let said = ask(&tool().ffprobe, bench.folder.path(), &args).await;
         assert_eq!(said.trim(), "1280,996", "{name}");
@@ -522,7 +522,7 @@ async fn text_tracks_are_written_beside_the_sound() {
     )
     .unwrap();
     let cues = media::webvtt::read(&media::webvtt::charset::decode(&written, None).text);
-    let lift = i64::from(argv::LIFT) * 1000;
+    let lift = i64::from(argv::TIME_OFFSET_SECONDS) * 1000;
     assert_eq!(
         (cues[0].start - lift, cues[0].end - lift, cues.len()),
         (5500, 6123, 1)
@@ -745,7 +745,7 @@ async fn sound_of_any_coder_in_any_container_has_the_length_of_its_packets() {
             "{name} {coders}: {end} s of {programme} s"
         );
         assert!(
-            (heard - programme).abs() <= cmaf::gate::SOUND,
+            (heard - programme).abs() <= cmaf::gate::AUDIO_TOLERANCE_SECONDS,
             "{name} {coders}: {heard} s are heard of {programme} s"
         );
     }

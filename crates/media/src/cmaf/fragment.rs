@@ -8,10 +8,10 @@ use super::init::SampleDefaults;
 use super::nesting;
 
 /// Sample flag of samples that need others to be decoded (ISO/IEC 14496-12 section 8.8.3.1).
-const NOT_SYNC: u32 = 0x0001_0000;
+const SAMPLE_IS_NON_SYNC: u32 = 0x0001_0000;
 
 /// Samples of a segment at most. No segment of ours has so many; a count beyond it is damage.
-const MOST_SAMPLES: usize = 1_000_000;
+const MAX_SAMPLES: usize = 1_000_000;
 
 /// What a media segment holds. Several fragments in one segment are read as one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl FragmentInfo {
 
         // A box of a few bytes can claim any number of samples, so the count is checked before they
         // are visited.
-        if traf.trun.iter().map(|run| run.samples.len()).sum::<usize>() > MOST_SAMPLES {
+        if traf.trun.iter().map(|run| run.samples.len()).sum::<usize>() > MAX_SAMPLES {
             return Err(CmafError::OutOfRange);
         }
 
@@ -138,7 +138,7 @@ impl FragmentInfo {
             .flags
             .or(header.default_sample_flags)
             .unwrap_or(defaults.flags);
-        let sync = flags & NOT_SYNC == 0;
+        let sync = flags & SAMPLE_IS_NON_SYNC == 0;
 
         self.starts_with_sync |= sync && self.samples == 0;
         self.syncs += u64::from(sync);
@@ -147,7 +147,7 @@ impl FragmentInfo {
     }
 
     fn join(self, next: &Self) -> Result<Self, CmafError> {
-        if self.samples + next.samples > MOST_SAMPLES as u64 {
+        if self.samples + next.samples > MAX_SAMPLES as u64 {
             return Err(CmafError::OutOfRange);
         }
 
@@ -225,7 +225,7 @@ mod tests {
 
     const DEFAULTS: SampleDefaults = SampleDefaults {
         duration: 512,
-        flags: NOT_SYNC,
+        flags: SAMPLE_IS_NON_SYNC,
     };
 
     fn moof(sequence: u32, start: u64, durations: &[u32]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use mp4_atom::FourCC;
 use super::CmafError;
 
 /// Boxes around each other at most; the deepest of ours has nine.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 
 /// Refuses the body of a box in which others may lie too deep. Whatever looks like a box counts,
 /// wherever it begins: so that none hides in another, at the price of counting some that are none.
@@ -20,10 +20,10 @@ pub(super) fn check(kind: FourCC, body: &[u8]) -> Result<(), CmafError> {
         ends.retain(|end| *end > at);
         ends.push(end);
 
-        if ends.len() > DEEPEST {
+        if ends.len() > MAX_DEPTH {
             return Err(CmafError::TooDeep {
                 kind: kind.to_string(),
-                limit: DEEPEST,
+                limit: MAX_DEPTH,
             });
         }
     }
@@ -69,12 +69,12 @@ mod tests {
     fn boxes_may_lie_in_each_other_up_to_a_limit_wherever_they_begin() {
         for gap in [0, 1, 4, 78] {
             assert_eq!(
-                check(FourCC::new(b"moov"), &nested(DEEPEST, gap)),
+                check(FourCC::new(b"moov"), &nested(MAX_DEPTH, gap)),
                 Ok(()),
                 "{gap}"
             );
             assert!(
-                check(FourCC::new(b"moov"), &nested(DEEPEST + 1, gap)).is_err(),
+                check(FourCC::new(b"moov"), &nested(MAX_DEPTH + 1, gap)).is_err(),
                 "{gap}"
             );
         }
@@ -89,10 +89,10 @@ mod tests {
 
     #[test]
     fn boxes_to_the_end_and_boxes_of_long_lengths_count_too() {
-        let open = b"\0\0\0\0udta".repeat(DEEPEST + 1);
+        let open = b"\0\0\0\0udta".repeat(MAX_DEPTH + 1);
         assert!(check(FourCC::new(b"moov"), &open).is_err());
 
-        let depth = DEEPEST as u64 + 1;
+        let depth = MAX_DEPTH as u64 + 1;
         let long: Vec<u8> = (0..depth)
             .flat_map(|i| {
                 [

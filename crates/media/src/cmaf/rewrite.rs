@@ -12,11 +12,11 @@ use super::CmafError;
 use super::nesting;
 
 /// Bytes of the header of a box.
-const HEADER: usize = 8;
+const BOX_HEADER_BYTES: usize = 8;
 
 /// What ffmpeg names, and what is said instead (ISO/IEC 23000-19 section 7.2): a track of CMAF, and
 /// a segment of it. The others stay.
-const BRANDS: [(&[u8; 4], &[u8; 4]); 2] = [(b"iso5", b"cmfc"), (b"msix", b"cmfs")];
+const BRAND_REPLACEMENTS: [(&[u8; 4], &[u8; 4]); 2] = [(b"iso5", b"cmfc"), (b"msix", b"cmfs")];
 
 /// An init segment with the brands of CMAF, as long as it was.
 ///
@@ -54,7 +54,7 @@ pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError
                 // once.
                 let media = parts.next_if(|next| next.kind == b"mdat");
                 let media = media.ok_or(CmafError::Missing("mdat box behind a moof box"))?;
-                let media = &media.bytes[HEADER..];
+                let media = &media.bytes[BOX_HEADER_BYTES..];
 
                 let mut moof = part.moof()?;
                 // Doubled numbers leave room for the one that a split adds.
@@ -107,7 +107,7 @@ fn boxes(mut bytes: &[u8]) -> Result<Vec<Part<'_>>, CmafError> {
         let kind = rest.first_chunk::<4>().ok_or_else(cut)?;
         let size = u32::from_be_bytes(*size) as usize;
 
-        if size < HEADER || size > bytes.len() {
+        if size < BOX_HEADER_BYTES || size > bytes.len() {
             return Err(cut());
         }
 
@@ -124,12 +124,14 @@ fn boxes(mut bytes: &[u8]) -> Result<Vec<Part<'_>>, CmafError> {
 fn branded(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
 
-    for (at, brand) in bytes[HEADER..].chunks_exact_mut(4).enumerate() {
+    for (at, brand) in bytes[BOX_HEADER_BYTES..].chunks_exact_mut(4).enumerate() {
         // The version follows the major brand, and is no brand.
         if at == 0 && brand == b"iso5" {
             brand.copy_from_slice(b"iso6");
         } else if at > 1
-            && let Some((_, ours)) = BRANDS.iter().find(|(theirs, _)| brand == *theirs)
+            && let Some((_, ours)) = BRAND_REPLACEMENTS
+                .iter()
+                .find(|(theirs, _)| brand == *theirs)
         {
             brand.copy_from_slice(*ours);
         }
@@ -182,7 +184,8 @@ fn fragment(written: &mut Vec<u8>, mut moof: Moof, media: &[u8]) -> Result<(), C
     // Two rounds: the offset of the media is always four bytes, so the first round shows the length
     // of the box.
     for _ in 0..2 {
-        let offset = i32::try_from(bytes.len() + HEADER).map_err(|_| CmafError::OutOfRange)?;
+        let offset =
+            i32::try_from(bytes.len() + BOX_HEADER_BYTES).map_err(|_| CmafError::OutOfRange)?;
         for run in moof.traf.iter_mut().flat_map(|traf| &mut traf.trun) {
             run.data_offset = Some(offset);
         }
@@ -191,7 +194,7 @@ fn fragment(written: &mut Vec<u8>, mut moof: Moof, media: &[u8]) -> Result<(), C
     }
 
     written.extend(bytes);
-    let size = u32::try_from(media.len() + HEADER).map_err(|_| CmafError::OutOfRange)?;
+    let size = u32::try_from(media.len() + BOX_HEADER_BYTES).map_err(|_| CmafError::OutOfRange)?;
     written.extend(size.to_be_bytes());
     written.extend(b"mdat");
     written.extend(media);
@@ -262,7 +265,7 @@ mod tests {
         let parts = boxes(bytes).unwrap();
         let media = parts.iter().filter(|part| part.kind == b"mdat");
         media
-            .flat_map(|part| part.bytes[HEADER..].to_vec())
+            .flat_map(|part| part.bytes[BOX_HEADER_BYTES..].to_vec())
             .collect()
     }
 

@@ -5,7 +5,7 @@ use super::profile::Codec;
 
 /// Bits a source codec needs for what H.264 does with one bit, from published comparisons, coarse
 /// on purpose. A codec that is not here, such as a lossless one, says nothing.
-const RELATIVE: [(&[&str], f64); 6] = [
+const BITRATE_FACTORS: [(&[&str], f64); 6] = [
     (&["av1", "vvc"], 0.5),
     (&["hevc"], 0.6),
     (&["vp9"], 0.65),
@@ -29,13 +29,13 @@ const RELATIVE: [(&[&str], f64); 6] = [
 ];
 
 /// The same for our own codecs.
-const HEVC: f64 = 0.6;
+const HEVC_FACTOR: f64 = 0.6;
 
 /// A cap holds for every second, the source's rate is a mean: fast scenes may need more than it.
-const PEAK: f64 = 1.5;
+const PEAK_TO_MEAN: f64 = 1.5;
 
 /// The rate a picture needs grows with its area, to this power.
-pub const BY_AREA: f64 = 0.75;
+pub const AREA_EXPONENT: f64 = 0.75;
 
 /// What is known of a source's rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +51,7 @@ impl Budget {
     /// pixels; nothing where either says nothing.
     #[must_use]
     pub fn of(codec: &str, bitrate: Option<u64>, area: u64) -> Option<Self> {
-        let (_, relative) = RELATIVE
+        let (_, relative) = BITRATE_FACTORS
             .iter()
             .find(|(codecs, _)| codecs.contains(&codec))?;
         Some(Self {
@@ -65,10 +65,12 @@ impl Budget {
     pub fn cap(self, area: u64, codec: Codec) -> u64 {
         let codec = match codec {
             Codec::H264 => 1.0,
-            Codec::Hevc => HEVC,
+            Codec::Hevc => HEVC_FACTOR,
         };
-        let smaller = (area as f64 / self.area as f64).min(1.0).powf(BY_AREA);
-        (self.h264 * codec * smaller * PEAK) as u64
+        let smaller = (area as f64 / self.area as f64)
+            .min(1.0)
+            .powf(AREA_EXPONENT);
+        (self.h264 * codec * smaller * PEAK_TO_MEAN) as u64
     }
 }
 

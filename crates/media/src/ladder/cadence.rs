@@ -11,39 +11,39 @@ use super::standard_rates::standard_rates;
 
 /// Seconds. Pictures nearer to each other are one: the fields of a picture, or a hidden picture
 /// beside a shown one.
-const SAME_PICTURE: f64 = 0.0016;
+const SAME_FRAME_SECONDS: f64 = 0.0016;
 
 /// Seconds by which time stamps of milliseconds, or of clocks that are read in a hurry, lie beside
 /// the exact time.
-const MILLISECOND: f64 = 0.001;
+const JITTER_SECONDS: f64 = 0.001;
 
 /// Units of time stamps, in seconds, from the coarsest down: of GIF, of early MOV files, and of
 /// Matroska and FLV.
-const UNITS: [f64; 3] = [0.01, 1.0 / 600.0, MILLISECOND];
+const TIMESTAMP_UNITS_SECONDS: [f64; 3] = [0.01, 1.0 / 600.0, JITTER_SECONDS];
 
 /// Rounding of printed time stamps, as a share of their unit.
-const ROUNDING: f64 = 0.05;
+const ROUNDING_SHARE: f64 = 0.05;
 
 /// Half of this share of an interval may be lost before anyone calls the intervals uneven.
-const EVEN: f64 = 0.005;
+const MAX_UNEVENNESS: f64 = 0.005;
 
 /// Pictures that are laid onto a grid together, to see how many find a place of their own: less
 /// than a second of most motion.
-const BLOCK: usize = 20;
+const BLOCK_FRAMES: usize = 20;
 
 /// Share of the pictures of a block without which motion still is what it was. Of 30 pictures a
 /// second, 25 lose a sixth.
-const LOST: f64 = 0.125;
+const MAX_LOST_SHARE: f64 = 0.125;
 
 /// Share of blocks that have to keep their motion on a grid that is to hold it.
-const BLOCKS: f64 = 0.9;
+const MIN_HELD_BLOCKS_SHARE: f64 = 0.9;
 
 /// Where the clock of uneven pictures is looked for, as a share of all intervals from the shortest
 /// up: fewer are chance.
-const SHORT: f64 = 0.1;
+const SHORT_INTERVALS_SHARE: f64 = 0.1;
 
 /// A pause of more than so many frames says nothing about their clock.
-const PAUSE: f64 = 8.0;
+const MAX_PAUSE_FRAMES: f64 = 8.0;
 
 /// How pictures follow each other, as measured in one or several pieces of a track.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,10 +91,10 @@ impl Cadence {
         let unit = unit(&pieces);
         let mut sorted = intervals.clone();
         sorted.sort_unstable_by(f64::total_cmp);
-        let usual = mean_around(&sorted, 0.5, unit.max(MILLISECOND))?;
-        let clock = mean_around(&sorted, SHORT, unit.max(MILLISECOND))?;
+        let usual = mean_around(&sorted, 0.5, unit.max(JITTER_SECONDS))?;
+        let clock = mean_around(&sorted, SHORT_INTERVALS_SHARE, unit.max(JITTER_SECONDS))?;
 
-        let tolerance = unit.max(MILLISECOND).max(usual * EVEN);
+        let tolerance = unit.max(JITTER_SECONDS).max(usual * MAX_UNEVENNESS);
         // The mean of the usual interval is only good to its rounding; the runs that keep its beat
         // give it exactly.
         let runs: Vec<&[f64]> = pieces
@@ -107,7 +107,8 @@ impl Cadence {
         let count = intervals.len() as f64;
         let multiples = intervals.iter().filter(|interval| {
             let times = (*interval / clock).round();
-            times > PAUSE || (times >= 1.0 && (*interval - times * clock).abs() < tolerance * 1.5)
+            times > MAX_PAUSE_FRAMES
+                || (times >= 1.0 && (*interval - times * clock).abs() < tolerance * 1.5)
         });
         Some(Self {
             intervals: intervals.len(),
@@ -134,7 +135,7 @@ fn distinct(mut times: Vec<f64>) -> Vec<f64> {
     for time in times {
         // Measured from the first of a group: a chain of near pictures must not grow into one.
         match shown.last_mut() {
-            Some(last) if time - first < SAME_PICTURE => *last = time,
+            Some(last) if time - first < SAME_FRAME_SECONDS => *last = time,
             _ => {
                 first = time;
                 shown.push(time);
@@ -154,15 +155,18 @@ fn steps(times: &[f64]) -> impl Iterator<Item = f64> {
 fn unit(pieces: &[Vec<f64>]) -> f64 {
     let all_are = |unit: f64| {
         let mut times = pieces.iter().flatten();
-        times.all(|time| (time / unit - (time / unit).round()).abs() < ROUNDING)
+        times.all(|time| (time / unit - (time / unit).round()).abs() < ROUNDING_SHARE)
     };
-    UNITS.into_iter().find(|unit| all_are(*unit)).unwrap_or(0.0)
+    TIMESTAMP_UNITS_SECONDS
+        .into_iter()
+        .find(|unit| all_are(*unit))
+        .unwrap_or(0.0)
 }
 
 /// The mean of the sorted intervals around the one at this share of all.
 fn mean_around(sorted: &[f64], share: f64, unit: f64) -> Option<f64> {
     let center = *sorted.get((sorted.len() as f64 * share) as usize)?;
-    let reach = (unit * (1.0 + ROUNDING)).max(center * EVEN);
+    let reach = (unit * (1.0 + ROUNDING_SHARE)).max(center * MAX_UNEVENNESS);
     let near = sorted
         .iter()
         .filter(|interval| (*interval - center).abs() <= reach);
@@ -179,7 +183,7 @@ fn runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
     let (mut runs, mut from, mut drift) = (Vec::new(), 0, 0.0_f64);
     for (n, interval) in steps(times).enumerate() {
         drift += interval - usual;
-        if (interval - usual).abs() >= tolerance * (1.0 + ROUNDING)
+        if (interval - usual).abs() >= tolerance * (1.0 + ROUNDING_SHARE)
             || drift.abs() >= tolerance * 2.5
         {
             runs.extend(times.get(from..=n));
@@ -226,12 +230,12 @@ fn fitted(runs: &[&[f64]], unit: f64) -> Option<(f64, f64)> {
 /// The standard rates that hold the motion of these pieces, from the lowest up.
 fn holding(pieces: &[Vec<f64>]) -> Vec<Rational> {
     let holds = |rate: f64| {
-        let blocks = || pieces.iter().flat_map(|piece| piece.chunks(BLOCK));
+        let blocks = || pieces.iter().flat_map(|piece| piece.chunks(BLOCK_FRAMES));
         let all: usize = blocks().map(<[f64]>::len).sum();
         let kept = blocks()
             .filter(|block| keeps(block, rate))
             .map(<[f64]>::len);
-        kept.sum::<usize>() as f64 >= all as f64 * BLOCKS
+        kept.sum::<usize>() as f64 >= all as f64 * MIN_HELD_BLOCKS_SHARE
     };
     standard_rates()
         .filter(|rate| holds(rate.as_f64()))
@@ -246,7 +250,7 @@ fn keeps(block: &[f64], rate: f64) -> bool {
     let mut places: Vec<f64> = places.collect();
     places.dedup();
     let lost = block.len() - places.len();
-    lost <= 1 || lost as f64 <= block.len() as f64 * LOST
+    lost <= 1 || lost as f64 <= block.len() as f64 * MAX_LOST_SHARE
 }
 
 #[cfg(test)]

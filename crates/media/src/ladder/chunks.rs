@@ -2,29 +2,29 @@
 
 /// Processor seconds a chunk should take: short enough to lose little with a worker, long enough
 /// for its start to cost little.
-const WORK: f64 = 30.0;
+const TARGET_CPU_SECONDS: f64 = 30.0;
 
 /// Seconds a chunk lasts, at least and at most.
-const BOUNDS: (f64, f64) = (8.0, 48.0);
+const CHUNK_SECONDS_RANGE: (f64, f64) = (8.0, 48.0);
 
 /// Seconds a chunk lasts where longer ones would leave too few to share out.
-const USUAL: f64 = 12.0;
+const USUAL_CHUNK_SECONDS: f64 = 12.0;
 
 /// This many chunks can be shared out well.
-const PLENTY: f64 = 48.0;
+const ENOUGH_CHUNKS: f64 = 48.0;
 
 /// Seconds of the first chunk, which everyone waits for who wants to play the video at once.
-const FIRST: f64 = 8.0;
+const FIRST_CHUNK_SECONDS: f64 = 8.0;
 
 /// No other chunk has fewer segments, so the last one is never too short for its encoder to reorder
 /// frames as the others do.
-const FEWEST_SEGMENTS: u32 = 2;
+const MIN_SEGMENTS: u32 = 2;
 
 /// Chunks of a video at most: the list of their tasks fits a fact, also beside many tracks.
-const MOST: u32 = 800;
+const MAX_CHUNKS: u32 = 800;
 
 /// Seconds decoded in vain, as a share of the video. Decoding is about a seventh of the work.
-const OVER_DECODE: f64 = 0.1;
+const MAX_OVER_DECODE_SHARE: f64 = 0.1;
 
 /// What a chunk map depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,13 +56,13 @@ pub fn map(span: Span<'_>) -> Vec<u32> {
     let segments = span.frames.div_ceil(per_segment).min(span.segments.into());
     let segments = u32::try_from(segments).unwrap_or(u32::MAX).max(1);
 
-    let most = most(span).min(MOST);
-    let length = span.in_segments(length(span)).max(FEWEST_SEGMENTS);
+    let most = most(span).min(MAX_CHUNKS);
+    let length = span.in_segments(length(span)).max(MIN_SEGMENTS);
     if segments / length < 2 || most < 2 {
         return vec![0];
     }
 
-    let first = span.in_segments(FIRST).clamp(1, length);
+    let first = span.in_segments(FIRST_CHUNK_SECONDS).clamp(1, length);
     let rest = segments - first;
     let count = (rest / length).clamp(1, most - 1);
     let starts =
@@ -78,21 +78,21 @@ pub fn map(span: Span<'_>) -> Vec<u32> {
 /// of them for all workers, and shorter than usual only where the fleet would else have nothing to
 /// do.
 fn length(span: Span<'_>) -> f64 {
-    let (shortest, longest) = BOUNDS;
-    let by_cost = (WORK / span.cost.max(0.01)).clamp(shortest, longest);
+    let (shortest, longest) = CHUNK_SECONDS_RANGE;
+    let by_cost = (TARGET_CPU_SECONDS / span.cost.max(0.01)).clamp(shortest, longest);
     let (total, fleet) = (span.total(), f64::from(span.fleet));
-    let usual = if total / USUAL < fleet {
+    let usual = if total / USUAL_CHUNK_SECONDS < fleet {
         shortest
     } else {
-        USUAL
+        USUAL_CHUNK_SECONDS
     };
-    (total / PLENTY.max(4.0 * fleet)).clamp(usual.min(by_cost), by_cost)
+    (total / ENOUGH_CHUNKS.max(4.0 * fleet)).clamp(usual.min(by_cost), by_cost)
 }
 
 /// Chunks there may be for how far its key frames are apart.
 fn most(span: Span<'_>) -> u32 {
     let mean_lead = span.leads.iter().sum::<f64>() / span.leads.len().max(1) as f64;
-    (1.0 + (span.total() * OVER_DECODE / mean_lead.max(0.001)).floor()) as u32
+    (1.0 + (span.total() * MAX_OVER_DECODE_SHARE / mean_lead.max(0.001)).floor()) as u32
 }
 
 impl Span<'_> {
@@ -186,7 +186,7 @@ mod tests {
 
             prop_assert_eq!(starts[0], 0);
             prop_assert!(starts.windows(2).all(|pair| pair[1] > pair[0]));
-            prop_assert!(starts.windows(2).skip(1).all(|pair| pair[1] >= pair[0] + FEWEST_SEGMENTS));
+            prop_assert!(starts.windows(2).skip(1).all(|pair| pair[1] >= pair[0] + MIN_SEGMENTS));
             prop_assert!(starts.len() <= 800);
 
             let last = u64::from(starts[starts.len() - 1]) * u64::from(segment_frames);

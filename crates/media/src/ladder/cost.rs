@@ -11,24 +11,24 @@
 use streams::plan::{Complexity, Cost, Rendition, Source, TrackKind, VideoPlan, VideoRendition};
 
 /// Seconds to decode a pixel.
-const DECODE: f64 = 3.5e-9;
+const DECODE_SECONDS_PER_PIXEL: f64 = 3.5e-9;
 
 /// Seconds to scale, for each pixel that comes out.
-const SCALE: f64 = 1.3e-9;
+const SCALE_SECONDS_PER_PIXEL: f64 = 1.3e-9;
 
 /// Seconds to make frames of fields, for each pixel.
-const DEINTERLACE: f64 = 1.5e-9;
+const DEINTERLACE_SECONDS_PER_PIXEL: f64 = 1.5e-9;
 
 /// Seconds to map high dynamic range, for each pixel of the top rung.
-const TONE_MAP: f64 = 13.0e-9;
+const TONE_MAP_SECONDS_PER_PIXEL: f64 = 13.0e-9;
 
 /// Seconds to convert colours that a change of the matrix alone does not, for each pixel of the top
 /// rung.
-const GAMUT: f64 = 4.0e-9;
+const GAMUT_SECONDS_PER_PIXEL: f64 = 4.0e-9;
 
 /// Seconds to encode a pixel, how many pictures the encoder holds back, and how finely it searches
 /// for motion, by preset.
-const X264: [(&str, f64, f64, u8); 9] = [
+const X264_COSTS: [(&str, f64, f64, u8); 9] = [
     ("ultrafast", 0.5e-8, 5.0, 0),
     ("superfast", 0.9e-8, 5.0, 1),
     ("veryfast", 1.3e-8, 10.0, 2),
@@ -44,37 +44,37 @@ const X264: [(&str, f64, f64, u8); 9] = [
 /// three rungs of a 15 s clip took 34.0 s with `faster`, 22.4 s of it with 2 and 18.7 s with 1;
 /// `fast` 42.4 and 24.0 s, `medium` 45.4 and 24.5 s, `slow` 64.1 and 28.6 s. 0, 3, 5 and those
 /// above 8 are guesses.
-const SUBME: [f64; 12] = [
+const SUBME_TIME_FACTORS: [f64; 12] = [
     0.6, 0.8, 1.0, 1.25, 1.5, 1.7, 1.86, 1.92, 2.37, 2.8, 3.2, 3.5,
 ];
 
 /// x265 takes so many times as long as x264 at the same preset.
-const X265: f64 = 1.8;
+const X265_TIME_FACTOR: f64 = 1.8;
 
 /// A hardware encoder leaves this much to the processor, in seconds per pixel: copying pictures to
 /// it.
-const HARDWARE: (f64, f64) = (0.1e-8, 16.0);
+const HARDWARE_COST: (f64, f64) = (0.1e-8, 16.0);
 
 /// Processor seconds to decode and encode a second of stereo sound.
-const SOUND: f64 = 1.0 / 140.0;
+const AUDIO_CPU_SHARE: f64 = 1.0 / 140.0;
 
 /// Chunks decode from the key frame before them.
-const OVER_DECODE: f64 = 1.05;
+const OVER_DECODE_FACTOR: f64 = 1.05;
 
 /// Bytes of a process without a picture.
-const PROCESS: f64 = 60.0e6;
+const PROCESS_BYTES: f64 = 60.0e6;
 
 /// Pictures in flight beside those an encoder holds back, and what each of those takes in copies.
-const PICTURES: (f64, f64) = (62.0, 2.3);
+const FRAMES_IN_FLIGHT: (f64, f64) = (62.0, 2.3);
 
 /// Pictures a decoder holds.
-const DECODED: f64 = 20.0;
+const DECODER_FRAMES: f64 = 20.0;
 
 /// Bytes of a pixel in 4:2:0 of eight bits.
-const BYTES: f64 = 1.5;
+const BYTES_PER_PIXEL: f64 = 1.5;
 
 /// Boxes and playlists, as a share of the media.
-const OVERHEAD: f64 = 1.02;
+const CONTAINER_OVERHEAD: f64 = 1.02;
 
 /// The estimate for a plan's parts.
 #[must_use]
@@ -85,13 +85,13 @@ pub fn estimate(
     complexity: Option<&Complexity>,
 ) -> Cost {
     let mut cpu = complexity.map_or(0.0, |complexity| complexity.cpu_seconds);
-    let (mut bits, mut memory) = (0.0, PROCESS);
+    let (mut bits, mut memory) = (0.0, PROCESS_BYTES);
 
     if let Some(video) = video {
         let seconds = video.frames as f64 / video.frame_rate.as_f64();
         let stored = stored_pixels(source, video);
-        cpu += video.frames as f64 * (stored * source_seconds(video) * OVER_DECODE);
-        memory += stored * BYTES * DECODED;
+        cpu += video.frames as f64 * (stored * source_seconds(video) * OVER_DECODE_FACTOR);
+        memory += stored * BYTES_PER_PIXEL * DECODER_FRAMES;
 
         let rungs = || renditions.iter().filter_map(as_video);
         let convert = conversion(video);
@@ -99,24 +99,24 @@ pub fn estimate(
         for (k, rung) in rungs().enumerate() {
             let pixels = f64::from(rung.width) * f64::from(rung.height);
             let (encode, held) = encoder(rung);
-            let each = encode + SCALE + if k == 0 { convert } else { 0.0 };
+            let each = encode + SCALE_SECONDS_PER_PIXEL + if k == 0 { convert } else { 0.0 };
             cpu += pixels * each * seconds * rung.frame_rate.as_f64();
             // This is the memory of one pass that makes all rungs, so what they hold adds up.
-            memory += pixels * BYTES * (PICTURES.0 + PICTURES.1 * held);
+            memory += pixels * BYTES_PER_PIXEL * (FRAMES_IN_FLIGHT.0 + FRAMES_IN_FLIGHT.1 * held);
             bits += rung.maxrate as f64 * seconds;
         }
     }
 
     for rendition in renditions {
         if let Rendition::Audio(audio) = rendition {
-            cpu += audio.duration * SOUND * f64::from(audio.channels) / 2.0;
+            cpu += audio.duration * AUDIO_CPU_SHARE * f64::from(audio.channels) / 2.0;
             bits += audio.bitrate as f64 * audio.duration;
         }
     }
 
     Cost {
         cpu_seconds: (cpu * 10.0).round() / 10.0,
-        output_bytes: (bits / 8.0 * OVERHEAD) as u64,
+        output_bytes: (bits / 8.0 * CONTAINER_OVERHEAD) as u64,
         memory_bytes: memory as u64,
     }
 }
@@ -146,9 +146,9 @@ fn stored_pixels(source: &Source, video: &VideoPlan) -> f64 {
 
 /// Seconds for a pixel of the source, before it is scaled.
 fn source_seconds(video: &VideoPlan) -> f64 {
-    DECODE
+    DECODE_SECONDS_PER_PIXEL
         + if video.picture.deinterlace {
-            DEINTERLACE
+            DEINTERLACE_SECONDS_PER_PIXEL
         } else {
             0.0
         }
@@ -158,31 +158,33 @@ fn source_seconds(video: &VideoPlan) -> f64 {
 fn conversion(video: &VideoPlan) -> f64 {
     let color = video.picture.color;
     if color.transfer.is_high_dynamic_range() {
-        TONE_MAP
+        TONE_MAP_SECONDS_PER_PIXEL
     } else if color.is_scaled() {
         0.0
     } else {
-        GAMUT
+        GAMUT_SECONDS_PER_PIXEL
     }
 }
 
 /// Seconds for a pixel, and pictures held back.
 fn encoder(rung: &VideoRendition) -> (f64, f64) {
-    let known = X264.iter().find(|(preset, ..)| *preset == rung.preset);
-    let (_, seconds, held, usual) = known.copied().unwrap_or(X264[5]);
+    let known = X264_COSTS
+        .iter()
+        .find(|(preset, ..)| *preset == rung.preset);
+    let (_, seconds, held, usual) = known.copied().unwrap_or(X264_COSTS[5]);
     match rung.encoder.as_str() {
         "libx264" => (
             seconds * search(rung.subme.unwrap_or(usual)) / search(usual),
             held,
         ),
-        "libx265" => (seconds * X265, held),
-        _ => HARDWARE,
+        "libx265" => (seconds * X265_TIME_FACTOR, held),
+        _ => HARDWARE_COST,
     }
 }
 
 /// Time by how finely x264 searches for motion.
 fn search(subme: u8) -> f64 {
-    SUBME[usize::from(subme).min(SUBME.len() - 1)]
+    SUBME_TIME_FACTORS[usize::from(subme).min(SUBME_TIME_FACTORS.len() - 1)]
 }
 
 #[cfg(test)]

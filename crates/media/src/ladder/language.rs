@@ -4,7 +4,7 @@
 use isolang::Language;
 
 /// ISO 639-2 knows two codes for these; Matroska writes the first, everything else the second.
-const BIBLIOGRAPHIC: [(&str, &str); 20] = [
+const BIBLIOGRAPHIC_CODES: [(&str, &str); 20] = [
     ("alb", "sqi"),
     ("arm", "hye"),
     ("baq", "eus"),
@@ -48,7 +48,7 @@ pub fn known(written: &str) -> Option<Known> {
         return None;
     }
 
-    let terminological = BIBLIOGRAPHIC
+    let terminological = BIBLIOGRAPHIC_CODES
         .iter()
         .find(|(bibliographic, _)| *bibliographic == primary)
         .map_or(primary.as_str(), |(_, code)| code);

@@ -7,10 +7,10 @@ use super::refusal::Refusal;
 
 /// Channels of a track at most; no format for films has more (22.2 has 24, ambisonics of the
 /// seventh order 64).
-const MOST_CHANNELS: u32 = 64;
+const MAX_CHANNELS: u32 = 64;
 
 /// Samples per second at most; recorders for music end at this rate.
-const FASTEST_SOUND: u32 = 768_000;
+const MAX_SAMPLE_RATE: u32 = 768_000;
 
 /// Limits on sources. Whatever is over one of them is `exceeds_policy`: it is refused before
 /// anything of it is encoded.
@@ -117,14 +117,12 @@ impl Limits {
 }
 
 fn judge_sound(channels: u32, rate: u32) -> Result<(), Refusal> {
-    refuse_if(channels > MOST_CHANNELS, || {
-        format!(
-            "A track of the file has {channels} channels; at most {MOST_CHANNELS} are accepted."
-        )
+    refuse_if(channels > MAX_CHANNELS, || {
+        format!("A track of the file has {channels} channels; at most {MAX_CHANNELS} are accepted.")
     })?;
-    refuse_if(rate > FASTEST_SOUND, || {
+    refuse_if(rate > MAX_SAMPLE_RATE, || {
         format!(
-            "A track of the file has {rate} samples a second; at most {FASTEST_SOUND} are accepted."
+            "A track of the file has {rate} samples a second; at most {MAX_SAMPLE_RATE} are accepted."
         )
     })
 }

@@ -60,7 +60,7 @@ fn may_double(video: &Video) -> bool {
 
 /// Codecs that can carry interlaced pictures and are used for them. H.265 can as well, but where it
 /// is, its stream says so.
-const FIELD_CODECS: [&str; 16] = [
+const INTERLACED_CODECS: [&str; 16] = [
     "h264",
     "mpeg2video",
     "mpeg4",
@@ -80,7 +80,7 @@ const FIELD_CODECS: [&str; 16] = [
 ];
 
 /// More lines than this were never interlaced.
-const MOST_LINES: u32 = 1088;
+const MAX_INTERLACED_LINES: u32 = 1088;
 
 /// Whether it is worth while to look at the pictures for fields: always where the stream speaks of
 /// them; else where a camera or a careless export may have left some, that is in upright pictures
@@ -89,8 +89,8 @@ const MOST_LINES: u32 = 1088;
 pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
     let slow = !rate::is_fast(rate::decide(video).frames);
     video.interlaced
-        || (FIELD_CODECS.contains(&stream.codec.as_str())
-            && video.height <= MOST_LINES
+        || (INTERLACED_CODECS.contains(&stream.codec.as_str())
+            && video.height <= MAX_INTERLACED_LINES
             && slow
             && video.rotation == 0)
 }

@@ -13,7 +13,7 @@ use super::turn::Turn;
 
 /// Pictures of a film for each one of a track that does not move beside it: slides, or the best
 /// shots of a phone.
-const FEW: usize = 20;
+const STILL_TRACK_RATIO: usize = 20;
 
 /// A probed source.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -244,7 +244,7 @@ impl Probe {
         self.videos().min_by_key(|(stream, video)| {
             let unknown = stream.end.is_none();
             let single = unknown && stream.is_picture_codec();
-            let slow = video.intervals().saturating_mul(FEW) < most;
+            let slow = video.intervals().saturating_mul(STILL_TRACK_RATIO) < most;
             (
                 unknown,
                 single,
@@ -280,7 +280,7 @@ impl Probe {
             let seen = pictures(stream.index);
             // Only codecs of single pictures are judged by how few there are; a stream of one
             // picture is a still in any codec.
-            let few = stream.is_picture_codec() && seen.saturating_mul(FEW) < most;
+            let few = stream.is_picture_codec() && seen.saturating_mul(STILL_TRACK_RATIO) < most;
             if matches!(stream.content, Content::Video(_)) && (seen == 1 || (seen > 0 && few)) {
                 stream.content = Content::Cover;
             }

@@ -9,40 +9,40 @@ use super::probe::Video;
 use super::standard_rates::standard_rates;
 
 /// No output is faster.
-const FASTEST: Rational = Rational::whole(60);
+const MAX_RATE: Rational = Rational::whole(60);
 
 /// Above this rate a source is fast: small rungs take every second frame, and others more bits.
 /// Cameras whose 30 frames a second are a little more are not.
-pub const FAST_ABOVE: Rational = Rational::whole(32);
+pub const HIGH_RATE_ABOVE: Rational = Rational::whole(32);
 
 /// Below so many pixels of the short side every second frame of a fast source is enough.
 const FULL_RATE_FROM: u32 = 720;
 
 /// Frames per second where nothing is known.
-const UNKNOWN: Rational = Rational::whole(25);
+const DEFAULT_RATE: Rational = Rational::whole(25);
 
 /// Mean and guessed rate of a constant source differ by less than this share: containers cut the
 /// first or last frame's duration.
-const CONSTANT: f64 = 0.005;
+const CONSTANT_RATE_TOLERANCE: f64 = 0.005;
 
 /// A constant rate this near to a standard one is that one, written by a container that counts
 /// milliseconds. 30 and 29.97 differ by 0.1 %.
-const SAME: f64 = 0.0002;
+const STANDARD_RATE_TOLERANCE: f64 = 0.0002;
 
 /// Share by which a camera's clock may be off: 60.02 frames a second are 60, not twice 30.01.
-const CLOCK: f64 = 0.01;
+const CAMERA_CLOCK_TOLERANCE: f64 = 0.01;
 
 /// Share of regular intervals from which a source is constant: a recorder may lose a frame now and
 /// then.
-const REGULAR: f64 = 0.98;
+const MIN_REGULAR_SHARE: f64 = 0.98;
 
 /// How much longer than the usual one the mean interval of a constant source may be, by frames that
 /// were lost. Where motion comes in bursts most intervals are regular, too, but not most of the
 /// time.
-const STEADY: f64 = 1.25;
+const MAX_MEAN_INTERVAL_FACTOR: f64 = 1.25;
 
 /// Intervals below which regular ones may be chance.
-const ENOUGH: usize = 8;
+const MIN_INTERVALS: usize = 8;
 
 /// Share of intervals that are whole frames of one clock, from which pictures are missing on it and
 /// no other clock is meant.
@@ -68,7 +68,7 @@ pub fn decide(video: &Video) -> Rate {
 
     match &video.cadence {
         Some(cadence) if has_packets_of_fields(video, cadence) => {
-            constant(video.average_rate.unwrap_or(UNKNOWN))
+            constant(video.average_rate.unwrap_or(DEFAULT_RATE))
         }
         Some(cadence) if summary.is_constant(cadence) => constant(summary.exact(cadence)),
         Some(cadence) => Rate {
@@ -86,18 +86,22 @@ pub fn is_settled(video: &Video) -> bool {
     let Some(cadence) = &video.cadence else {
         return false;
     };
-    let whole =
-        |rate: Rational| differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT.max(cadence.error);
+    let whole = |rate: Rational| {
+        differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT_RATE_TOLERANCE.max(cadence.error)
+    };
     has_packets_of_fields(video, cadence)
-        || (cadence.regular >= REGULAR && video.average_rate.is_some_and(whole))
+        || (cadence.regular >= MIN_REGULAR_SHARE && video.average_rate.is_some_and(whole))
 }
 
 /// Whether the packets of an interlaced stream are fields: they come twice as often as its frames.
 fn has_packets_of_fields(video: &Video, cadence: &Cadence) -> bool {
     let twice = |rate: Rational| {
-        differ(2.0 * rate.as_f64(), 1.0 / cadence.usual) < CONSTANT.max(cadence.error)
+        differ(2.0 * rate.as_f64(), 1.0 / cadence.usual)
+            < CONSTANT_RATE_TOLERANCE.max(cadence.error)
     };
-    video.interlaced && cadence.regular >= REGULAR && video.average_rate.is_some_and(twice)
+    video.interlaced
+        && cadence.regular >= MIN_REGULAR_SHARE
+        && video.average_rate.is_some_and(twice)
 }
 
 /// The two rates ffprobe reports for the whole stream (`avg_frame_rate` and `r_frame_rate`), in
@@ -118,22 +122,26 @@ impl Summary {
     /// Whether the packets are even, and enough of them were seen, or the whole is said to be as
     /// they are.
     fn is_constant(self, cadence: &Cadence) -> bool {
-        let confirmed = |rate: Rational| differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT;
-        let even = cadence.regular >= REGULAR && cadence.mean < cadence.usual * STEADY;
-        even && (cadence.intervals >= ENOUGH || self.rates().any(confirmed))
+        let confirmed =
+            |rate: Rational| differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT_RATE_TOLERANCE;
+        let even = cadence.regular >= MIN_REGULAR_SHARE
+            && cadence.mean < cadence.usual * MAX_MEAN_INTERVAL_FACTOR;
+        even && (cadence.intervals >= MIN_INTERVALS || self.rates().any(confirmed))
     }
 
     /// The exact rate of even packets: that of the summary which they confirm, else a standard one,
     /// else their own.
     fn exact(self, cadence: &Cadence) -> Rational {
         let found = 1.0 / cadence.usual;
-        let near = |rate: &Rational| differ(rate.as_f64(), found) <= cadence.error.max(SAME);
+        let near = |rate: &Rational| {
+            differ(rate.as_f64(), found) <= cadence.error.max(STANDARD_RATE_TOLERANCE)
+        };
         let told = || self.rates().filter(near);
         let standards: Vec<Rational> = standard_rates().filter(near).collect();
 
         // A summary rate that the packets confirm is exact where their mean is only measured.
         told()
-            .find_map(|rate| standard(rate.as_f64(), SAME))
+            .find_map(|rate| standard(rate.as_f64(), STANDARD_RATE_TOLERANCE))
             .or_else(|| (!standards.is_empty()).then(|| nearest(&standards, found)))
             .or_else(|| told().next())
             .unwrap_or_else(|| fraction(found))
@@ -146,7 +154,7 @@ impl Summary {
         let holds = |rate: &Rational| cadence.holding.contains(rate);
         let upward = |from| {
             let mut above = candidates.iter().copied().filter(|rate| *rate >= from);
-            above.find(holds).unwrap_or(FASTEST)
+            above.find(holds).unwrap_or(MAX_RATE)
         };
 
         // Frames are missing on an even clock: that clock. A phone that drops frames in the dark
@@ -158,7 +166,7 @@ impl Summary {
         // The mean is a standard rate and holds all motion: a film at 24 whose frames stand for two
         // and three fields in turn.
         let mean = nearest(cadence.mean);
-        if differ(1.0 / cadence.mean, mean.as_f64()) < CONSTANT && holds(&mean) {
+        if differ(1.0 / cadence.mean, mean.as_f64()) < CONSTANT_RATE_TOLERANCE && holds(&mean) {
             return mean;
         }
 
@@ -173,7 +181,7 @@ impl Summary {
         let ntsc = |rate: Rational| rate.den() == 1001;
         let is_ntsc = told
             .iter()
-            .any(|rate| standard(*rate, SAME).is_some_and(ntsc));
+            .any(|rate| standard(*rate, STANDARD_RATE_TOLERANCE).is_some_and(ntsc));
 
         standard_rates().filter(move |rate| match (rate.num(), rate.den()) {
             (_, 1001) => is_ntsc,
@@ -191,35 +199,37 @@ impl Summary {
 
         let all: Vec<Rational> = standard_rates().collect();
         match (self.average, self.base) {
-            (Some(average), Some(base)) if differ(average.as_f64(), base.as_f64()) < CONSTANT => {
+            (Some(average), Some(base))
+                if differ(average.as_f64(), base.as_f64()) < CONSTANT_RATE_TOLERANCE =>
+            {
                 constant(base)
             }
             (Some(average), Some(base)) => variable(
                 // All time stamps lie on a standard grid of which most frames are there.
-                standard(base.as_f64(), SAME)
+                standard(base.as_f64(), STANDARD_RATE_TOLERANCE)
                     .filter(|grid| (0.5..=1.0).contains(&(average.as_f64() / grid.as_f64())))
                     .unwrap_or_else(|| nearest(&all, average.as_f64())),
             ),
             (Some(rate), None) | (None, Some(rate)) if (0.5..=240.0).contains(&rate.as_f64()) => {
                 variable(nearest(&all, rate.as_f64()))
             }
-            _ => variable(UNKNOWN),
+            _ => variable(DEFAULT_RATE),
         }
     }
 }
 
 /// Exact from 1 to 60; faster ones are divided by the smallest whole number that brings them there.
 fn constant(rate: Rational) -> Rate {
-    let rate = standard(rate.as_f64(), SAME).unwrap_or(rate);
-    let fastest = FASTEST.as_f64() * (1.0 + CLOCK);
+    let rate = standard(rate.as_f64(), STANDARD_RATE_TOLERANCE).unwrap_or(rate);
+    let fastest = MAX_RATE.as_f64() * (1.0 + CAMERA_CLOCK_TOLERANCE);
     // A whole divisor leaves out frames evenly; any other one would make the motion uneven.
     let divisor = (rate.as_f64() / fastest).ceil().max(1.0) as i64;
     let slower = rate
         .checked_div(Rational::whole(divisor))
-        .unwrap_or(UNKNOWN);
+        .unwrap_or(DEFAULT_RATE);
 
     Rate {
-        frames: slower.max(Rational::whole(1)).min(FASTEST),
+        frames: slower.max(Rational::whole(1)).min(MAX_RATE),
         constant: true,
     }
 }
@@ -229,7 +239,7 @@ fn nearest(rates: &[Rational], rate: f64) -> Rational {
     let nearest = rates
         .iter()
         .min_by(|a, b| distance(a).total_cmp(&distance(b)));
-    nearest.copied().unwrap_or(UNKNOWN)
+    nearest.copied().unwrap_or(DEFAULT_RATE)
 }
 
 fn standard(rate: f64, tolerance: f64) -> Option<Rational> {
@@ -239,7 +249,7 @@ fn standard(rate: f64, tolerance: f64) -> Option<Rational> {
 /// A rate as a fraction of thousandths.
 fn fraction(rate: f64) -> Rational {
     let thousandths = (rate.clamp(0.001, 1e6) * 1000.0).round();
-    Rational::new(thousandths as i64, 1000).unwrap_or(UNKNOWN)
+    Rational::new(thousandths as i64, 1000).unwrap_or(DEFAULT_RATE)
 }
 
 /// The share by which `a` is off `b`.
@@ -250,7 +260,7 @@ fn differ(a: f64, b: f64) -> f64 {
 /// Whether a source of this rate is fast.
 #[must_use]
 pub fn is_fast(frames: Rational) -> bool {
-    frames > FAST_ABOVE
+    frames > HIGH_RATE_ABOVE
 }
 
 /// The rate of a rung: below 720 pixels of the short side every second frame of a fast source is
@@ -549,7 +559,7 @@ mod tests {
             let video = Video { average_rate, base_rate, interlaced, cadence, ..video() };
 
             let rate = decide(&video).frames;
-            prop_assert!(rate >= Rational::whole(1) && rate <= FASTEST, "{rate}");
+            prop_assert!(rate >= Rational::whole(1) && rate <= MAX_RATE, "{rate}");
             let _ = is_settled(&video);
         }
 

@@ -3,7 +3,7 @@
 use streams::plan::{LeftOut, VideoRendition};
 use streams::{Rational, RenditionName};
 
-use super::bitrate::{BY_AREA, Budget};
+use super::bitrate::{AREA_EXPONENT, Budget};
 use super::profile::{Codec, Encoder, Profile, Rung};
 use super::rate;
 use super::size::Size;
@@ -11,21 +11,21 @@ use super::timeline::Grid;
 
 /// A source this much larger than the rung below it gets a rung of its own size: 540 lines shown as
 /// 480 are visibly softer, 500 are not.
-const LARGER: f64 = 1.05;
+const OWN_RUNG_FACTOR: f64 = 1.05;
 
 /// A source this much larger than the rung below it keeps that one, too. Nearer ones would be two
 /// rungs of one quality.
-const CLEARLY_LARGER: f64 = 1.2;
+const KEEP_LOWER_RUNG_FACTOR: f64 = 1.2;
 
 /// Most pictures are this shape; the caps of a profile are for it.
-const USUAL_SHAPE: f64 = 16.0 / 9.0;
+const REFERENCE_ASPECT_RATIO: f64 = 16.0 / 9.0;
 
 /// Twice the frames need so much more.
-const FAST: f64 = 1.5;
+const HIGH_RATE_CAP_FACTOR: f64 = 1.5;
 
 /// However few bits a source has, a rung keeps this share of its cap: key frames need it, and some
 /// of what looks like few bits is a wrong statement of a container.
-const LEAST_SHARE: f64 = 0.25;
+const MIN_CAP_SHARE: f64 = 0.25;
 
 /// The video of a job: what is made of a source, and what is not.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,7 +63,7 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
         chosen.first().map(|(rung, _)| rung.short_side),
     ) {
         if let Some((below, _)) = chosen.first()
-            && f64::from(source) < CLEARLY_LARGER * f64::from(below.short_side)
+            && f64::from(source) < KEEP_LOWER_RUNG_FACTOR * f64::from(below.short_side)
         {
             let reason = format!(
                 "the rung of the source's own {} px is hardly larger",
@@ -78,7 +78,7 @@ pub fn renditions(profile: &Profile, size: Size, grid: &Grid, budget: Option<Bud
         chosen.insert(0, (own, reason));
     } else if let Some((top, _)) = chosen.first()
         && Some(top.short_side) == profile.rungs.first().map(|rung| rung.short_side)
-        && f64::from(source) >= LARGER * f64::from(top.short_side)
+        && f64::from(source) >= OWN_RUNG_FACTOR * f64::from(top.short_side)
     {
         let reason = format!(
             "the ladder {:?} ends at {} px",
@@ -111,7 +111,7 @@ fn own_rung(profile: &Profile, source: u32, below: Option<u32>) -> Option<Rung> 
         .iter()
         .rev()
         .find(|rung| rung.short_side > source)?;
-    if below.is_some_and(|below| f64::from(source) < LARGER * f64::from(below)) {
+    if below.is_some_and(|below| f64::from(source) < OWN_RUNG_FACTOR * f64::from(below)) {
         return None;
     }
 
@@ -120,7 +120,7 @@ fn own_rung(profile: &Profile, source: u32, below: Option<u32>) -> Option<Rung> 
         short_side: source / 2 * 2,
         crf: above.crf,
         preset: above.preset.clone(),
-        maxrate: (above.maxrate as f64 * scale.powf(2.0 * BY_AREA)) as u64,
+        maxrate: (above.maxrate as f64 * scale.powf(2.0 * AREA_EXPONENT)) as u64,
     })
 }
 
@@ -141,7 +141,7 @@ fn rendition(
     let wanted = maxrate(&rung, size, frame_rate);
     let codec = Encoder::named(&profile.encoder).map_or(Codec::H264, |encoder| encoder.codec);
     let allowed = budget.map_or(wanted, |budget| budget.cap(size.area(), codec));
-    let least = (wanted as f64 * LEAST_SHARE) as u64;
+    let least = (wanted as f64 * MIN_CAP_SHARE) as u64;
     let maxrate = kilobits(allowed.clamp(least, wanted));
 
     // The reasons are published in the plan, so each change of the profile's values adds its
@@ -178,15 +178,19 @@ fn rendition(
 
 /// The cap of a rung for pictures wider than usual, and for fast ones.
 fn maxrate(rung: &Rung, size: Size, frame_rate: Rational) -> u64 {
-    let usual = f64::from(rung.short_side).powi(2) * USUAL_SHAPE;
+    let usual = f64::from(rung.short_side).powi(2) * REFERENCE_ASPECT_RATIO;
     let wider = size.area() as f64 / usual;
     // Rounding to even sides is no other shape.
     let shape = if wider > 1.02 {
-        wider.powf(BY_AREA)
+        wider.powf(AREA_EXPONENT)
     } else {
         1.0
     };
-    let fast = if rate::is_fast(frame_rate) { FAST } else { 1.0 };
+    let fast = if rate::is_fast(frame_rate) {
+        HIGH_RATE_CAP_FACTOR
+    } else {
+        1.0
+    };
     kilobits((rung.maxrate as f64 * shape * fast) as u64)
 }
 

@@ -12,13 +12,13 @@ pub struct Size {
 }
 
 /// A pixel more stretched than this is a damaged header, not a format.
-const MOST_STRETCHED: f64 = 8.0;
+const MAX_PIXEL_ASPECT_RATIO: f64 = 8.0;
 
 impl Size {
     /// Whether a pixel of this aspect is a format, not a damaged header.
     #[must_use]
     pub fn believes(pixel_aspect: Rational) -> bool {
-        (1.0 / MOST_STRETCHED..=MOST_STRETCHED).contains(&pixel_aspect.as_f64())
+        (1.0 / MAX_PIXEL_ASPECT_RATIO..=MAX_PIXEL_ASPECT_RATIO).contains(&pixel_aspect.as_f64())
     }
 
     /// Pixels of the short side.

@@ -3,7 +3,7 @@
 use streams::Rational;
 
 /// Frames per second, as fractions, from the lowest up.
-const STANDARD: [(i64, i64); 12] = [
+const STANDARD_RATES: [(i64, i64); 12] = [
     (10, 1),
     (12, 1),
     (15, 1),
@@ -21,7 +21,7 @@ const STANDARD: [(i64, i64); 12] = [
 /// The rates of broadcast and cinema, and what screen recorders and slide shows come near to, in
 /// frames per second, from the lowest up.
 pub(super) fn standard_rates() -> impl Iterator<Item = Rational> {
-    STANDARD
+    STANDARD_RATES
         .iter()
         .filter_map(|(num, den)| Rational::new(*num, *den))
 }

@@ -7,34 +7,34 @@ use streams::plan::Storyboard;
 use super::size::Size;
 
 /// Seconds from one tile to the next, in videos of up to twenty minutes.
-const INTERVAL: f64 = 2.0;
+const MIN_INTERVAL_SECONDS: f64 = 2.0;
 
 /// Tiles of a storyboard at most: with this many, a tile is about two pixels of a seek bar.
-const MOST: u64 = 600;
+const MAX_TILES: u64 = 600;
 
 /// Longest side of a tile, in pixels.
-const LONGEST: u32 = 192;
+const MAX_TILE_SIDE: u32 = 192;
 
 /// Tiles beside each other, and above each other, in a full sheet: at most 1920 pixels each way,
 /// which any device can decode.
-const SIDE: u32 = 10;
+const SHEET_SIDE_TILES: u32 = 10;
 
 /// The end of a video may be two frames earlier than planned. No tile is planned there, so that
 /// every planned tile is found.
-const UNSURE: u64 = 2;
+const UNCERTAIN_END_FRAMES: u64 = 2;
 
 /// The storyboard of `frames` frames at `rate`, given the upright size of the largest rendition.
 /// There is at least one tile.
 #[must_use]
 pub fn plan(frames: u64, rate: Rational, size: Size) -> Storyboard {
-    let usual = (rate.as_f64() * INTERVAL).round().max(1.0) as u64;
-    let interval = usual.max(frames.div_ceil(MOST));
+    let usual = (rate.as_f64() * MIN_INTERVAL_SECONDS).round().max(1.0) as u64;
+    let interval = usual.max(frames.div_ceil(MAX_TILES));
     let tiles = frames
-        .saturating_sub(UNSURE)
+        .saturating_sub(UNCERTAIN_END_FRAMES)
         .div_ceil(interval)
-        .clamp(1, MOST) as u32;
-    let tile = fitted(size, LONGEST);
-    let columns = tiles.min(SIDE);
+        .clamp(1, MAX_TILES) as u32;
+    let tile = fitted(size, MAX_TILE_SIDE);
+    let columns = tiles.min(SHEET_SIDE_TILES);
 
     Storyboard {
         interval_frames: u32::try_from(interval).unwrap_or(u32::MAX),
@@ -42,7 +42,7 @@ pub fn plan(frames: u64, rate: Rational, size: Size) -> Storyboard {
         width: tile.width,
         height: tile.height,
         columns,
-        rows: tiles.div_ceil(columns).min(SIDE),
+        rows: tiles.div_ceil(columns).min(SHEET_SIDE_TILES),
     }
 }
 

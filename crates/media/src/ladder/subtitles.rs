@@ -8,10 +8,10 @@ use super::language::{Known, known};
 use super::probe::{Content, Probe, Stream};
 
 /// Tracks of a source at most; players list them all in one menu.
-const MOST: usize = 32;
+const MAX_TRACKS: usize = 32;
 
 /// The kinds of text that ffmpeg decodes.
-const DECODED: [&str; 18] = [
+const TEXT_CODECS: [&str; 18] = [
     "ass",
     "eia_608",
     "jacosub",
@@ -64,17 +64,17 @@ pub fn renditions(probe: &Probe) -> Subtitles {
                 "bitmap_subtitles_ignored",
                 "It holds pictures of text, not text.",
             );
-        } else if !DECODED.contains(&stream.codec.as_str()) {
+        } else if !TEXT_CODECS.contains(&stream.codec.as_str()) {
             subtitles.leave(
                 stream,
                 "subtitles_left_out",
                 "ffmpeg has no decoder for it.",
             );
-        } else if subtitles.renditions.len() >= MOST {
+        } else if subtitles.renditions.len() >= MAX_TRACKS {
             subtitles.leave(
                 stream,
                 "subtitles_left_out",
-                &format!("At most {MOST} tracks of subtitles are kept."),
+                &format!("At most {MAX_TRACKS} tracks of subtitles are kept."),
             );
         } else {
             subtitles.add(stream, &mut labels);

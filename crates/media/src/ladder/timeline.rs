@@ -7,24 +7,24 @@ use streams::plan::{Segment, Timeline};
 use super::rate::is_fast;
 
 /// Sound may begin so many seconds before the pictures without moving zero: it is cut there.
-const HEAD_START: (i64, i64) = (1, 10);
+const MAX_AUDIO_HEAD_START: (i64, i64) = (1, 10);
 
 /// Seconds of error that floating point leaves of an exact number.
-const ROUNDING: f64 = 1e-6;
+const ROUNDING_SECONDS: f64 = 1e-6;
 
 /// Seconds of sound in an AAC frame at 48 kHz: by so much a segment of sound may be longer than one
 /// of pictures.
-const AAC_FRAME: f64 = 1024.0 / 48_000.0;
+const AAC_FRAME_SECONDS: f64 = 1024.0 / 48_000.0;
 
 /// Seconds by which pictures and sound may end apart without either being padded: sound then ends
 /// where the pictures do.
-pub(super) const APART: f64 = 0.1;
+pub(super) const MAX_END_DIFFERENCE_SECONDS: f64 = 0.1;
 
 /// Seconds; no shorter last segment is made: hls.js 1.7.4 never ends behind one of a frame or two.
-const SLIVER: f64 = 0.5;
+const MIN_LAST_SEGMENT_SECONDS: f64 = 0.5;
 
 /// Frames by which the end of the video may differ from the plan.
-const END_FRAMES: f64 = 2.0;
+const END_TOLERANCE_FRAMES: f64 = 2.0;
 
 /// The timeline of a source with pictures.
 ///
@@ -39,7 +39,8 @@ pub fn with_pictures(
 ) -> Timeline {
     let head_start = first_sound.and_then(|sound| first_picture.checked_sub(sound));
     let moved = head_start.filter(|head_start| {
-        Rational::new(HEAD_START.0, HEAD_START.1).is_some_and(|most| *head_start > most)
+        Rational::new(MAX_AUDIO_HEAD_START.0, MAX_AUDIO_HEAD_START.1)
+            .is_some_and(|most| *head_start > most)
     });
 
     let zero = moved.and_then(|head_start| {
@@ -109,10 +110,10 @@ impl Grid {
     #[must_use]
     pub fn programme(&self, pictures: f64, sound: f64) -> u64 {
         let frames = self.frame_at(pictures).max(1);
-        if sound - self.seconds(frames) <= APART {
+        if sound - self.seconds(frames) <= MAX_END_DIFFERENCE_SECONDS {
             return frames;
         }
-        (sound * self.rate.as_f64() - ROUNDING).ceil() as u64
+        (sound * self.rate.as_f64() - ROUNDING_SECONDS).ceil() as u64
     }
 
     /// Seconds that so many frames last.
@@ -145,14 +146,14 @@ impl Grid {
 #[must_use]
 pub fn segments(duration: Rational, programme: f64, frame: f64) -> Segment {
     let each = duration.as_f64();
-    let whole = (programme / each + ROUNDING).floor();
+    let whole = (programme / each + ROUNDING_SECONDS).floor();
     let rest = (programme - whole * each).max(0.0);
 
-    let joins = whole >= 1.0 && rest < SLIVER;
+    let joins = whole >= 1.0 && rest < MIN_LAST_SEGMENT_SECONDS;
     // The end may come out later than planned, and the target must hold then, too (RFC 8216 section
     // 4.3.3.1).
     let longest = if joins {
-        each + rest + END_FRAMES * frame
+        each + rest + END_TOLERANCE_FRAMES * frame
     } else {
         each
     };
@@ -160,7 +161,7 @@ pub fn segments(duration: Rational, programme: f64, frame: f64) -> Segment {
     Segment {
         duration,
         count: whole as u32 + u32::from(!joins),
-        target_duration: (longest + AAC_FRAME).round().max(1.0) as u32,
+        target_duration: (longest + AAC_FRAME_SECONDS).round().max(1.0) as u32,
     }
 }
 
@@ -264,10 +265,10 @@ mod tests {
             prop_assert!((each - f64::from(seconds)).abs() <= 1.0);
 
             let last = grid.seconds(frames) - f64::from(segments.count - 1) * each;
-            prop_assert!(segments.count == 1 || last > SLIVER - 1e-6);
+            prop_assert!(segments.count == 1 || last > MIN_LAST_SEGMENT_SECONDS - 1e-6);
 
             let longest = if segments.count == 1 { last } else { last.max(each) };
-            prop_assert!((longest + AAC_FRAME - 1e-6).round() <= f64::from(segments.target_duration), "{segments:?} {longest}");
+            prop_assert!((longest + AAC_FRAME_SECONDS - 1e-6).round() <= f64::from(segments.target_duration), "{segments:?} {longest}");
         }
 
         #[test]

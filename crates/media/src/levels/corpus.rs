@@ -330,7 +330,7 @@ fn coded(given: &[f32], dice: &mut Dice) -> Vec<f32> {
 
 /// The levels of its blocks, which begin `shift` samples after whole half seconds.
 fn measured(samples: &[f32], shift: usize) -> Vec<Level> {
-    let decibels = |amplitude: f32| (20.0 * amplitude.log10()).max(SILENCE as f32);
+    let decibels = |amplitude: f32| (20.0 * amplitude.log10()).max(SILENCE_DB as f32);
     let blocks = samples[shift..].chunks(BLOCK).zip(0..);
     let level = |(block, number): (&[f32], u32)| {
         let (mut power, mut peak) = (0.0, 0.0_f32);
@@ -376,13 +376,13 @@ fn place_of_loss(source: &[Level], dice: &mut Dice) -> Option<usize> {
         let blocks = sample.div_ceil(BLOCK)..(sample + 2 * RATE) / BLOCK;
         source[blocks]
             .iter()
-            .filter(|level| f64::from(level.rms) > AUDIBLE)
+            .filter(|level| f64::from(level.rms) > AUDIBLE_DB)
             .count()
     };
 
     let loud: Vec<u32> = source
         .iter()
-        .filter(|level| f64::from(level.rms) > AUDIBLE)
+        .filter(|level| f64::from(level.rms) > AUDIBLE_DB)
         .map(|level| level.number)
         .collect();
 

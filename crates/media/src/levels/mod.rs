@@ -15,33 +15,33 @@ use streams::work::SoundSample;
 pub const BLOCKS_PER_SECOND: u32 = 2;
 
 /// What counts as silence, in dB relative to full scale.
-const SILENCE: f64 = -120.0;
+const SILENCE_DB: f64 = -120.0;
 
 /// Mean level of a block or a track that anyone hears, in dB.
-const AUDIBLE: f64 = -60.0;
+const AUDIBLE_DB: f64 = -60.0;
 
 /// How much quieter than what it was made of sound is that is gone, in dB.
-const GONE: f64 = 20.0;
+const GONE_DB: f64 = 20.0;
 
 /// Seconds of lost sound that are a fault: of any two seconds so much is in whole blocks.
-const LOST: f64 = 1.5;
+const MAX_LOST_SECONDS: f64 = 1.5;
 
 /// Blocks of a pause that count as lost with the sound around them or between, at most: of sound
 /// with long pauses, two lost seconds may hold a single click.
-const PAUSE: u32 = 4;
+const MAX_PAUSE_BLOCKS: u32 = 4;
 
 /// Blocks that cannot be measured where one piece of a track ends and the next one begins, at most.
-const JOINT: u32 = 2;
+const MAX_JOINT_BLOCKS: u32 = 2;
 
 /// Samples of an AAC frame. A decoder that begins anywhere but at the first one makes only half of
 /// it.
-const FRAME: u64 = 1024;
+const AAC_FRAME_SAMPLES: u64 = 1024;
 
 /// The band that is measured is no wider than this, in Hz.
-const WIDEST: u64 = 12_000;
+const MAX_BAND_HZ: u64 = 12_000;
 
 /// No bit rate makes ffmpeg's encoder keep less than this, in Hz.
-const NARROWEST: u64 = 3_000;
+const MIN_BAND_HZ: u64 = 3_000;
 
 /// The level of one block of sound.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +62,7 @@ pub struct Level {
 pub fn band(bitrate: u64, channels: u32) -> u32 {
     let each = (bitrate / u64::from(channels.max(1))).min(1_000_000);
     let cutoff = u64::max(each / 5, (each * 15 / 32).saturating_sub(5_500));
-    u32::try_from(cutoff.clamp(NARROWEST, WIDEST)).unwrap_or(u32::MAX)
+    u32::try_from(cutoff.clamp(MIN_BAND_HZ, MAX_BAND_HZ)).unwrap_or(u32::MAX)
 }
 
 /// The numbers of the blocks that lie wholly in a piece of a track, given in samples from zero;
@@ -73,7 +73,7 @@ pub fn whole_blocks(piece: Range<u64>, is_last: bool, sample_rate: u32) -> Range
     // The first frame after the start of a piece is only half there, so blocks begin behind it.
     let first = match piece.start {
         0 => 0,
-        start => (start + FRAME).div_ceil(block),
+        start => (start + AAC_FRAME_SAMPLES).div_ceil(block),
     };
 
     let end = if is_last {
@@ -103,14 +103,14 @@ pub fn read(text: &str, samples: u32) -> Vec<Level> {
 
             levels.push(Level {
                 number: u32::try_from(number).unwrap_or(u32::MAX),
-                peak: SILENCE as f32,
-                rms: SILENCE as f32,
+                peak: SILENCE_DB as f32,
+                rms: SILENCE_DB as f32,
             });
         } else if let (Some(level), Some((key, value))) = (levels.last_mut(), line.split_once('='))
         {
             // astats prints `-inf` for digital silence, which no comparison could use.
             let value = value.parse().ok().filter(|db: &f32| db.is_finite());
-            let value = value.unwrap_or(SILENCE as f32).max(SILENCE as f32);
+            let value = value.unwrap_or(SILENCE_DB as f32).max(SILENCE_DB as f32);
 
             match key {
                 "lavfi.astats.Overall.Peak_level" => level.peak = value,
@@ -164,11 +164,11 @@ pub fn compare(made: &[Level], source: &[Level]) -> Option<SoundSample> {
 /// Whether what was made is silent, as a whole or for seconds, where what it was made of is not.
 #[must_use]
 pub fn is_lost(heard: &SoundSample) -> bool {
-    is_gone(heard.rms, heard.source_rms) || heard.silent_seconds >= LOST
+    is_gone(heard.rms, heard.source_rms) || heard.silent_seconds >= MAX_LOST_SECONDS
 }
 
 fn is_gone(made: f64, source: f64) -> bool {
-    source > AUDIBLE && made < source - GONE
+    source > AUDIBLE_DB && made < source - GONE_DB
 }
 
 /// Blocks of the stretches in which nothing is heard, though there was something to be heard.
@@ -181,14 +181,14 @@ fn silent_blocks(pairs: &[(Level, Level)]) -> u32 {
         due = made.number.saturating_add(1);
 
         let is_gone = is_gone(made.rms.into(), source.rms.into());
-        let is_heard = !is_gone && f64::from(source.rms) > AUDIBLE;
+        let is_heard = !is_gone && f64::from(source.rms) > AUDIBLE_DB;
 
         // Where two pieces of a track join, blocks cannot be measured; a longer gap lies between
         // pieces that were not decoded, and ends a stretch.
-        if unmeasured <= JOINT {
+        if unmeasured <= MAX_JOINT_BLOCKS {
             quiet += unmeasured;
         }
-        if unmeasured > JOINT || is_heard {
+        if unmeasured > MAX_JOINT_BLOCKS || is_heard {
             silent += silent_stretch(lost, quiet);
             (lost, quiet) = (0, 0);
         }
@@ -204,14 +204,14 @@ fn silent_stretch(lost: u32, quiet: u32) -> u32 {
     if lost == 0 {
         0
     } else {
-        lost + quiet.min(PAUSE)
+        lost + quiet.min(MAX_PAUSE_BLOCKS)
     }
 }
 
 fn peak(levels: impl Iterator<Item = Level>) -> f64 {
     levels
         .map(|level| f64::from(level.peak))
-        .fold(SILENCE, f64::max)
+        .fold(SILENCE_DB, f64::max)
 }
 
 /// The level of the mean power.
@@ -221,7 +221,7 @@ fn mean(levels: impl ExactSizeIterator<Item = Level>) -> f64 {
     let power: f64 = levels
         .map(|level| 10_f64.powf(f64::from(level.rms) / 10.0))
         .sum();
-    (10.0 * (power / count).log10()).max(SILENCE)
+    (10.0 * (power / count).log10()).max(SILENCE_DB)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What tests of real encoders share (feature `testing`).
 
-use super::{AUDIBLE, Level};
+use super::{AUDIBLE_DB, Level};
 
 /// By how much a block may come out quieter than it went in, in dB: ffmpeg's encoder was never
 /// further off than 1.7 dB.
@@ -19,7 +19,7 @@ pub fn worst_block(made: &[Level], source: &[Level]) -> f64 {
     let pairs = made
         .iter()
         .filter_map(|level| Some((level, beside(level)?)));
-    let audible = pairs.filter(|(_, source)| f64::from(source.rms) > AUDIBLE);
+    let audible = pairs.filter(|(_, source)| f64::from(source.rms) > AUDIBLE_DB);
     audible
         .map(|(made, source)| f64::from(made.rms - source.rms))
         .fold(0.0, f64::min)

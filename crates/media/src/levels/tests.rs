@@ -69,7 +69,7 @@ fn two_seconds_that_went_silent_are_found_wherever_they_begin() {
     let mut made = [-20.5; 12];
     // From the middle of block 3 to the middle of block 7.
     (made[3], made[7]) = (-23.5, -23.5);
-    made[4..7].fill(SILENCE);
+    made[4..7].fill(SILENCE_DB);
     let found = compare(&levels(&made, 40), &levels(&source, 38)).unwrap();
     assert_eq!(found.silent_seconds, 1.5);
     assert!((found.source_rms + 20.0).abs() < 1e-3 && found.rms < -21.0 && is_lost(&found));
@@ -77,13 +77,13 @@ fn two_seconds_that_went_silent_are_found_wherever_they_begin() {
 
 #[test]
 fn a_pause_of_the_source_is_no_loss_and_a_pause_that_goes_on_is() {
-    let source = [-20.0, SILENCE, SILENCE, -20.0, -20.0];
+    let source = [-20.0, SILENCE_DB, SILENCE_DB, -20.0, -20.0];
     assert_eq!(
         silent_seconds(&[-20.0, -90.0, -100.0, -20.0, -20.0], &source),
         0.0
     );
     assert_eq!(
-        silent_seconds(&[-20.0, SILENCE, SILENCE, SILENCE, -20.0], &source),
+        silent_seconds(&[-20.0, SILENCE_DB, SILENCE_DB, SILENCE_DB, -20.0], &source),
         1.5
     );
     assert_eq!(compare(&[], &levels(&source, 0)), None);
@@ -93,28 +93,41 @@ fn a_pause_of_the_source_is_no_loss_and_a_pause_that_goes_on_is() {
 #[test]
 fn a_single_block_counts_for_itself_in_steady_sound_and_with_its_pauses_among_clicks() {
     let mut made = [-20.0; 9];
-    made[4] = SILENCE;
+    made[4] = SILENCE_DB;
     assert_eq!(silent_seconds(&made, &[-20.0; 9]), 0.5);
-    let mut clicks = [SILENCE; 21];
+    let mut clicks = [SILENCE_DB; 21];
     (clicks[0], clicks[10], clicks[20]) = (-40.0, -40.0, -40.0);
     let mut made = clicks;
-    made[10] = SILENCE;
+    made[10] = SILENCE_DB;
     assert_eq!(silent_seconds(&made, &clicks), 2.5);
 }
 
 #[test]
 fn what_is_lost_over_the_joint_of_two_pieces_counts_as_one() {
-    let mut made = levels(&[-20.0, -20.0, SILENCE, SILENCE, SILENCE, -20.0, -20.0], 10);
+    let mut made = levels(
+        &[
+            -20.0, -20.0, SILENCE_DB, SILENCE_DB, SILENCE_DB, -20.0, -20.0,
+        ],
+        10,
+    );
     drop(made.drain(3..5));
     let source = levels(&[-20.0; 7], 10);
     assert_eq!(compare(&made, &source).unwrap().silent_seconds, 0.5 + 1.0);
 
-    let mut made = levels(&[-20.0, -20.0, SILENCE, SILENCE, SILENCE, -20.0, -20.0], 10);
+    let mut made = levels(
+        &[
+            -20.0, -20.0, SILENCE_DB, SILENCE_DB, SILENCE_DB, -20.0, -20.0,
+        ],
+        10,
+    );
     drop(made.drain(2..4));
     assert_eq!(compare(&made, &source).unwrap().silent_seconds, 1.0 + 0.5);
 
     // Pieces far from each other say nothing about what is between them.
-    let mut made = levels(&[-20.0, SILENCE, SILENCE, SILENCE, SILENCE, -20.0], 10);
+    let mut made = levels(
+        &[-20.0, SILENCE_DB, SILENCE_DB, SILENCE_DB, SILENCE_DB, -20.0],
+        10,
+    );
     drop(made.drain(2..4));
     made.iter_mut()
         .skip(2)
@@ -133,8 +146,8 @@ fn sound_is_lost_as_a_whole_or_for_seconds_and_faint_sound_never() {
         source_rms,
         silent_seconds,
     };
-    assert!(is_lost(&heard(SILENCE, -30.0, 1.0)) && is_lost(&heard(-21.0, -20.0, 5.0)));
-    assert!(!is_lost(&heard(-20.5, -20.0, 1.0)) && !is_lost(&heard(SILENCE, -61.0, 0.0)));
+    assert!(is_lost(&heard(SILENCE_DB, -30.0, 1.0)) && is_lost(&heard(-21.0, -20.0, 5.0)));
+    assert!(!is_lost(&heard(-20.5, -20.0, 1.0)) && !is_lost(&heard(SILENCE_DB, -61.0, 0.0)));
 }
 
 proptest! {
@@ -153,6 +166,6 @@ proptest! {
     fn pieces_share_no_block_and_leave_out_at_most_two_at_a_joint(frames in 1u64..3000, more in 300u64..3000) {
         let (middle, end) = (frames * 1024, (frames + more) * 1024);
         let (one, two) = (whole_blocks(0..middle, false, 48_000), whole_blocks(middle..end, true, 48_000));
-        prop_assert!(two.start >= one.end && two.start - one.end <= JOINT, "{one:?} {two:?}");
+        prop_assert!(two.start >= one.end && two.start - one.end <= MAX_JOINT_BLOCKS, "{one:?} {two:?}");
     }
 }

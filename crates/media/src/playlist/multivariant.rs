@@ -6,13 +6,14 @@ use std::fmt::{self, Display};
 use super::VERSION;
 use super::bandwidth::Bandwidth;
 use super::rendition::{
-    AudioMedia, AudioStream, CAPTIONS, STEREO, SUBTITLES, SURROUND, SubtitleMedia, closed_captions,
+    AudioMedia, AudioStream, CAPTIONS_GROUP, STEREO_GROUP, SUBTITLES_GROUP, SURROUND_GROUP,
+    SubtitleMedia, closed_captions,
 };
 use super::variant::{Beside, IframeVariant, Variant};
 
 /// The rate a player should begin with, bits per second: the default variant of Apple's authoring
 /// rules for Wi-Fi.
-const FIRST: u64 = 2_000_000;
+const INITIAL_BITRATE: u64 = 2_000_000;
 
 /// A job's multivariant playlist.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -90,8 +91,8 @@ impl Multivariant {
         let has_surround = self.audios.iter().any(|audio| audio.surround.is_some());
 
         let groups = [
-            (STEREO, stereo.collect(), !self.audios.is_empty()),
-            (SURROUND, surround.collect(), has_surround),
+            (STEREO_GROUP, stereo.collect(), !self.audios.is_empty()),
+            (SURROUND_GROUP, surround.collect(), has_surround),
         ];
 
         let there = groups.into_iter().filter(|(.., there)| *there);
@@ -133,14 +134,16 @@ impl Multivariant {
     }
 
     /// Every player begins with the first variant it can play: that is the one nearest to
-    /// [`FIRST`]. The others follow from the top.
+    /// [`INITIAL_BITRATE`]. The others follow from the top.
     fn ordered(&self, group: Option<&Group<'_>>) -> Vec<&Variant> {
         let sound = group.map(Group::largest).unwrap_or_default();
         let rate = |variant: &Variant| variant.bandwidth.plus(sound).peak;
         let mut ordered: Vec<&Variant> = self.variants.iter().collect();
         ordered.sort_by_key(|variant| std::cmp::Reverse((rate(variant), variant.width)));
 
-        if let Some(first) = (0..ordered.len()).min_by_key(|i| rate(ordered[*i]).abs_diff(FIRST)) {
+        if let Some(first) =
+            (0..ordered.len()).min_by_key(|i| rate(ordered[*i]).abs_diff(INITIAL_BITRATE))
+        {
             ordered[..=first].rotate_right(1);
         }
 
@@ -158,8 +161,8 @@ impl Multivariant {
                 .filter(|_| named)
                 .map(|group| (group.id, group.largest())),
             codecs: codecs(pictures, group),
-            subtitles: (!self.subtitles.is_empty()).then_some(SUBTITLES),
-            captions: self.captions.then_some(CAPTIONS),
+            subtitles: (!self.subtitles.is_empty()).then_some(SUBTITLES_GROUP),
+            captions: self.captions.then_some(CAPTIONS_GROUP),
         }
     }
 
@@ -390,8 +393,8 @@ mod tests {
             prop_assert_eq!(rates.len(), peaks.len());
 
             let mut wanted: Vec<u64> = peaks.iter().map(|peak| peak + 130_000).collect();
-            let best = wanted.iter().map(|rate| rate.abs_diff(FIRST)).min();
-            prop_assert_eq!(rates.first().map(|rate| rate.abs_diff(FIRST)), best);
+            let best = wanted.iter().map(|rate| rate.abs_diff(INITIAL_BITRATE)).min();
+            prop_assert_eq!(rates.first().map(|rate| rate.abs_diff(INITIAL_BITRATE)), best);
 
             let mut found = rates;
             found.sort_unstable();

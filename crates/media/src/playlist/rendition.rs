@@ -4,28 +4,28 @@ use super::attributes::Attributes;
 use super::bandwidth::Bandwidth;
 
 /// The group every variant has its sound from, in stereo.
-pub(super) const STEREO: &str = "audio";
+pub(super) const STEREO_GROUP: &str = "audio";
 
 /// The group of the variants for players with more than two loudspeakers.
-pub(super) const SURROUND: &str = "surround";
+pub(super) const SURROUND_GROUP: &str = "surround";
 
 /// The tag of an unknown language (RFC 5646 section 4.1): Apple's authoring rules want one for
 /// every track.
-const UNDETERMINED: &str = "und";
+const UNDETERMINED_LANGUAGE: &str = "und";
 
 /// The one group of subtitles.
-pub(super) const SUBTITLES: &str = "subtitles";
+pub(super) const SUBTITLES_GROUP: &str = "subtitles";
 
 /// The one group of closed captions.
-pub(super) const CAPTIONS: &str = "cc";
+pub(super) const CAPTIONS_GROUP: &str = "cc";
 
 /// The line of closed captions that every variant carries within its pictures (RFC 8216bis section
 /// 4.4.6.1). Which of the channels have text is not known without decoding all of them; the first
 /// is that of the programme's own language.
 pub(super) fn closed_captions() -> Attributes {
     Attributes::default()
-        .plain("TYPE", "CLOSED-CAPTIONS")
-        .quoted("GROUP-ID", CAPTIONS)
+        .plain("TYPE", "CLOSED-CAPTIONS_GROUP")
+        .quoted("GROUP-ID", CAPTIONS_GROUP)
         .quoted("NAME", "Closed captions")
         .yes_or_no("DEFAULT", false)
         .yes_or_no("AUTOSELECT", true)
@@ -114,7 +114,10 @@ impl AudioMedia {
             .plain("TYPE", "AUDIO")
             .quoted("GROUP-ID", group)
             .quoted("NAME", &self.name)
-            .quoted("LANGUAGE", self.language.as_deref().unwrap_or(UNDETERMINED))
+            .quoted(
+                "LANGUAGE",
+                self.language.as_deref().unwrap_or(UNDETERMINED_LANGUAGE),
+            )
             .yes_or_no("DEFAULT", self.default)
             .yes_or_no("AUTOSELECT", autoselect)
             .maybe_quoted("CHARACTERISTICS", self.characteristics())
@@ -147,10 +150,13 @@ impl SubtitleMedia {
 
     pub(super) fn attributes(&self, autoselect: bool) -> Attributes {
         Attributes::default()
-            .plain("TYPE", "SUBTITLES")
-            .quoted("GROUP-ID", SUBTITLES)
+            .plain("TYPE", "SUBTITLES_GROUP")
+            .quoted("GROUP-ID", SUBTITLES_GROUP)
             .quoted("NAME", &self.name)
-            .quoted("LANGUAGE", self.language.as_deref().unwrap_or(UNDETERMINED))
+            .quoted(
+                "LANGUAGE",
+                self.language.as_deref().unwrap_or(UNDETERMINED_LANGUAGE),
+            )
             .yes_or_no("DEFAULT", self.default)
             .yes_or_no("AUTOSELECT", autoselect)
             .yes_or_no("FORCED", self.forced)

@@ -3,7 +3,7 @@
 //! or another cue.
 
 /// The spans that are kept.
-const SPANS: [&str; 3] = ["b", "i", "u"];
+const KEPT_SPANS: [&str; 3] = ["b", "i", "u"];
 
 /// The text of a cue from its raw lines, as one or more lines; nothing when nothing is to be seen
 /// in it. `drawings` says whether it may hold vector drawings of ASS, which ffmpeg takes for text.
@@ -140,7 +140,7 @@ fn span(text: &str) -> Option<(&'static str, bool, usize)> {
     let (inner, closes) = inner
         .strip_prefix('/')
         .map_or((inner, false), |inner| (inner, true));
-    let name = SPANS.into_iter().find(|name| {
+    let name = KEPT_SPANS.into_iter().find(|name| {
         inner
             .strip_prefix(name)
             .is_some_and(|rest| rest.starts_with('>'))
@@ -201,7 +201,7 @@ mod tests {
             if let Some(text) = cleaned(&raw) {
                 prop_assert!(!text.contains("-->") && !text.contains("\n\n") && !text.is_empty());
 
-                let bare = SPANS.iter().fold(text, |text, name| {
+                let bare = KEPT_SPANS.iter().fold(text, |text, name| {
                     text.replace(&format!("<{name}>"), "").replace(&format!("</{name}>"), "")
                 });
                 prop_assert!(!bare.contains('<') && !bare.contains('>'), "{}", bare);

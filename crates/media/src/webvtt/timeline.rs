@@ -4,10 +4,10 @@ use super::read::RawCue;
 use super::text;
 
 /// Milliseconds a cue without a believable end is shown at most.
-const LONGEST_GUESS: i64 = 10_000;
+const MAX_GUESSED_MS: i64 = 10_000;
 
 /// Milliseconds; a cue that lasts as long or longer has no end in its container.
-const ENDLESS: i64 = 3_600_000;
+const ENDLESS_MS: i64 = 3_600_000;
 
 /// A cue of the output. It ends after it starts, and its text is never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
 /// next one begins.
 fn end(cues: &[&RawCue]) -> i64 {
     let first = cues[0];
-    if first.end > first.start && first.end - first.start < ENDLESS {
+    if first.end > first.start && first.end - first.start < ENDLESS_MS {
         return first.end;
     }
 
@@ -75,7 +75,7 @@ fn end(cues: &[&RawCue]) -> i64 {
         .iter()
         .map(|cue| cue.start)
         .find(|start| *start > first.start);
-    let latest = first.start + LONGEST_GUESS;
+    let latest = first.start + MAX_GUESSED_MS;
     next.map_or(latest, |next| next.min(latest))
 }
 

@@ -5,7 +5,7 @@ use url::Url;
 use super::forbidden::ForbiddenSource;
 
 /// How much of a foreign name an error repeats, in characters.
-const MAX_QUOTE: usize = 80;
+const MAX_QUOTED_CHARS: usize = 80;
 
 /// A URL cut into what matters, its path still encoded.
 pub(super) struct Address<'a> {
@@ -63,7 +63,7 @@ pub(super) fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
 /// show as it is.
 pub(super) fn quote(text: &str) -> String {
     text.chars()
-        .take(MAX_QUOTE)
+        .take(MAX_QUOTED_CHARS)
         .flat_map(char::escape_debug)
         .collect()
 }

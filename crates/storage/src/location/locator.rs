@@ -8,7 +8,7 @@ use super::forbidden::ForbiddenSource;
 use super::service::{Service, Site};
 
 /// The longest key S3 knows, in bytes.
-const MAX_KEY: usize = 1024;
+const MAX_KEY_BYTES: usize = 1024;
 
 /// Tells which objects the URLs of events mean.
 #[derive(Debug, Clone)]
@@ -118,7 +118,7 @@ fn judge_key(key: &str) -> Result<(), ForbiddenSource> {
     if key.is_empty() {
         return Err(ForbiddenSource::Key("is empty"));
     }
-    if key.len() > MAX_KEY {
+    if key.len() > MAX_KEY_BYTES {
         return Err(ForbiddenSource::Key("is longer than 1024 bytes"));
     }
     if key.chars().any(char::is_control) {

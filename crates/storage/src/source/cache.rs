@@ -12,7 +12,7 @@ use crate::StorageError;
 
 /// How much of the cache blocks that were read twice may hold on to. The rest is for blocks read
 /// just now, which the other chunks of the same source want next.
-const HOT_SHARE: f64 = 0.5;
+const HOT_CACHE_SHARE: f64 = 0.5;
 
 /// A bounded cache of blocks. Clones share it: hold one per process and give it to every
 /// [`SourceServer`](super::SourceServer). A block that several readers miss at once is fetched
@@ -71,7 +71,7 @@ impl BlockCache {
             .shards(1)
             .estimated_items_capacity(usize::try_from(blocks).unwrap_or(usize::MAX))
             .weight_capacity(settings.cache_bytes)
-            .hot_allocation(HOT_SHARE)
+            .hot_allocation(HOT_CACHE_SHARE)
             .build();
 
         let cache = match options {

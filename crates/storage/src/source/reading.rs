@@ -15,7 +15,7 @@ use crate::StorageError;
 
 /// How many blocks in a row make a reader sequential. ffmpeg opens open-ended ranges to read a few
 /// bytes of a header or of an index; fetching ahead of those would be wasted.
-const SEQUENTIAL: usize = 2;
+const SEQUENTIAL_BLOCKS: usize = 2;
 
 /// A reader: the blocks it waits for, first to last, and where it stands.
 struct Reading {
@@ -83,7 +83,7 @@ impl Reading {
     }
 
     fn start_fetches(&mut self) {
-        let window = if self.taken < SEQUENTIAL {
+        let window = if self.taken < SEQUENTIAL_BLOCKS {
             1
         } else {
             1 + self.served.settings().read_ahead

@@ -29,11 +29,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of an answer the kernel may take before the client reads it, in bytes. ffmpeg asks for
 /// everything up to the end and leaves when it has enough; what lies in the buffer then was fetched
 /// for nothing.
-const SEND_BUFFER: u32 = 256 * 1024;
+const SEND_BUFFER_BYTES: u32 = 256 * 1024;
 /// How many connections may wait to be accepted; ffmpeg opens a few.
-const BACKLOG: u32 = 128;
+const LISTEN_BACKLOG: u32 = 128;
 /// The longest file name extension that is passed on to ffmpeg, as a hint at the container.
-const MAX_EXTENSION: usize = 5;
+const MAX_EXTENSION_CHARS: usize = 5;
 
 /// A running server for one task. Dropping it stops it, too.
 #[derive(Debug)]
@@ -129,11 +129,11 @@ impl SourceServer {
 /// A loopback port whose connections hold little that the client may never read.
 fn listen() -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
-    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     // The last piece of an answer would wait for an acknowledgement; connections inherit this.
     socket.set_nodelay(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-    socket.listen(BACKLOG)
+    socket.listen(LISTEN_BACKLOG)
 }
 
 /// An unguessable path, ending like the key does where that is harmless: ffmpeg takes an extension
@@ -149,7 +149,7 @@ fn path(key: &str) -> String {
         .next()
         .and_then(|file| file.rsplit_once('.'))
         .map_or("", |(_, extension)| extension);
-    let harmless = (1..=MAX_EXTENSION).contains(&extension.len())
+    let harmless = (1..=MAX_EXTENSION_CHARS).contains(&extension.len())
         && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
 
     if harmless {

@@ -99,7 +99,7 @@ impl<'a> AudioSamples<'a> {
                 made.extend(measure_levels(readback, rendition, piece).await?);
             }
 
-            let source = format!("{}/{}", rendition.name, reference::LEVELS);
+            let source = format!("{}/{}", rendition.name, reference::LEVELS_FILE);
             let source = readback.read_file(&source).await?;
             let source = levels::read(
                 &String::from_utf8_lossy(&source),

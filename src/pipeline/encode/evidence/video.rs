@@ -75,7 +75,7 @@ async fn compare_rung(
     samples: &[Sample],
 ) -> Result<Evidence, Failure> {
     let reference = readback
-        .read_file(&format!("{}/{}", rung.name, reference::REFERENCE))
+        .read_file(&format!("{}/{}", rung.name, reference::REFERENCE_FILE))
         .await?;
 
     let mut made = Vec::new();

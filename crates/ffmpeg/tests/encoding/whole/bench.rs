@@ -121,7 +121,8 @@ impl Bench {
     }
 
     pub(crate) fn init(&self, rendition: &str) -> InitInfo {
-        InitInfo::parse(&std::fs::read(self.path(rendition).join(argv::INIT)).unwrap()).unwrap()
+        InitInfo::parse(&std::fs::read(self.path(rendition).join(argv::INIT_FILE)).unwrap())
+            .unwrap()
     }
 
     /// The segments of a rendition that are there, from `first` on.
@@ -226,7 +227,7 @@ impl Bench {
         let playlist = MediaPlaylist {
             target_duration,
             timescale: self.init(name).timescale,
-            init_uri: argv::INIT.to_owned(),
+            init_uri: argv::INIT_FILE.to_owned(),
             segments: segments.collect(),
         };
 
@@ -311,7 +312,7 @@ impl Bench {
 
     /// A file of all segments of a rendition.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
-        let mut joined = std::fs::read(self.path(name).join(argv::INIT)).unwrap();
+        let mut joined = std::fs::read(self.path(name).join(argv::INIT_FILE)).unwrap();
         for (n, ..) in self.segments(name, 0) {
             joined.extend(std::fs::read(self.path(name).join(argv::segment_file(n))).unwrap());
         }

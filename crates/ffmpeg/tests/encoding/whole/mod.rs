@@ -218,7 +218,7 @@ async fn a_chunk_behind_the_end_of_its_source_is_caught_though_ffmpeg_finishes()
 
     // What ffmpeg leaves behind differs by version: no init segment, an init segment without a
     // picture, or an empty segment.
-    let init = std::fs::read(folder.join(argv::INIT)).unwrap_or_default();
+    let init = std::fs::read(folder.join(argv::INIT_FILE)).unwrap_or_default();
     let segment = std::fs::read(folder.join(argv::segment_file(4))).unwrap_or_default();
     let read = InitInfo::parse(&init)
         .and_then(|init| Ok((FragmentInfo::parse(&segment, init.defaults)?, init)));

@@ -13,11 +13,11 @@ use super::init::InitInfo;
 
 /// Frames by which the end of the video may differ from the plan, either way: versions of ffmpeg
 /// round the last frame differently.
-const LAST_CHUNK: u64 = 2;
+const LAST_CHUNK_TOLERANCE_FRAMES: u64 = 2;
 
 /// Seconds by which sound may be longer or shorter than the programme: its coder fills the last
 /// frame up.
-pub const SOUND: f64 = 0.05;
+pub const AUDIO_TOLERANCE_SECONDS: f64 = 0.05;
 
 /// Checks the segments of chunk `chunk` of a video rendition, given with their numbers. Returns the
 /// number of frames of the chunk, at the rendition's rate; those of the last chunk set the length
@@ -56,7 +56,11 @@ pub fn video_chunk(
 
     numbered_within(planned, segments)?;
 
-    let tolerance = if video.is_last(chunk) { LAST_CHUNK } else { 0 };
+    let tolerance = if video.is_last(chunk) {
+        LAST_CHUNK_TOLERANCE_FRAMES
+    } else {
+        0
+    };
     if frames.abs_diff(grid.frames) > tolerance {
         return Err(GateFailure::Frames {
             found: frames,
@@ -95,7 +99,7 @@ pub fn track(
     }
 
     let found = samples as f64 / f64::from(rendition.sample_rate);
-    if (found - rendition.duration).abs() > SOUND {
+    if (found - rendition.duration).abs() > AUDIO_TOLERANCE_SECONDS {
         return Err(GateFailure::Length {
             found,
             wanted: rendition.duration,

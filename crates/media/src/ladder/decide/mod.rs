@@ -394,7 +394,7 @@ fn judge_end(probe: &Probe) -> Result<bool, Refusal> {
 /// Whether something ends well before the programme does, and is made as long.
 fn is_padded(video: Option<&VideoPlan>, renditions: &[Rendition]) -> bool {
     let is_short = |rendition: &Rendition| match rendition {
-        Rendition::Audio(audio) => audio.padding() > timeline::APART,
+        Rendition::Audio(audio) => audio.padding() > timeline::MAX_END_DIFFERENCE_SECONDS,
         Rendition::Video(_) => video.is_some_and(|video| video.held_frames() > 0),
     };
     renditions.iter().any(is_short)

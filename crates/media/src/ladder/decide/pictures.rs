@@ -12,10 +12,10 @@ use crate::ladder::timeline::Grid;
 use crate::ladder::{chunks, picture, rate};
 
 /// Pixels; a picture with a shorter side is no video.
-const SMALLEST: u32 = 16;
+const MIN_SIDE: u32 = 16;
 
 /// Pixels; no encoder takes a longer side.
-const LARGEST: u32 = 16_384;
+const MAX_SIDE: u32 = 16_384;
 
 /// The pictures that are encoded.
 pub(super) struct Pictures<'a> {
@@ -136,17 +136,17 @@ pub(super) struct Load {
 
 /// What no profile can change.
 fn refuse(video: &Video, size: Size) -> Result<(), Refusal> {
-    if size.short_side() < SMALLEST {
+    if size.short_side() < MIN_SIDE {
         let message = format!(
-            "The picture of {}x{} px is too small; the shorter side must have {SMALLEST} px.",
+            "The picture of {}x{} px is too small; the shorter side must have {MIN_SIDE} px.",
             size.width, size.height
         );
         return Err(Refusal::new(Code::DimensionsTooSmall, message));
     }
 
-    if size.long_side() > LARGEST {
+    if size.long_side() > MAX_SIDE {
         let message = format!(
-            "The picture of {}x{} px is too large; no side may have more than {LARGEST} px.",
+            "The picture of {}x{} px is too large; no side may have more than {MAX_SIDE} px.",
             size.width, size.height
         );
         return Err(Refusal::new(Code::ExceedsPolicy, message));

@@ -34,7 +34,7 @@ pub struct Encoder {
     pub ten_bit: bool,
 }
 
-const X26X: &[&str] = &[
+const X26X_PRESETS: &[&str] = &[
     "ultrafast",
     "superfast",
     "veryfast",
@@ -45,8 +45,8 @@ const X26X: &[&str] = &[
     "slower",
     "veryslow",
 ];
-const NVENC: &[&str] = &["p1", "p2", "p3", "p4", "p5", "p6", "p7"];
-const QSV: &[&str] = &[
+const NVENC_PRESETS: &[&str] = &["p1", "p2", "p3", "p4", "p5", "p6", "p7"];
+const QSV_PRESETS: &[&str] = &[
     "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 ];
 
@@ -61,15 +61,15 @@ const fn encoder(name: &'static str, codec: Codec, presets: &'static [&'static s
 
 /// Every encoder a profile may name.
 pub const ENCODERS: &[Encoder] = &[
-    encoder("libx264", Codec::H264, X26X),
+    encoder("libx264", Codec::H264, X26X_PRESETS),
     Encoder {
         ten_bit: true,
-        ..encoder("libx265", Codec::Hevc, X26X)
+        ..encoder("libx265", Codec::Hevc, X26X_PRESETS)
     },
-    encoder("h264_nvenc", Codec::H264, NVENC),
-    encoder("hevc_nvenc", Codec::Hevc, NVENC),
-    encoder("h264_qsv", Codec::H264, QSV),
-    encoder("hevc_qsv", Codec::Hevc, QSV),
+    encoder("h264_nvenc", Codec::H264, NVENC_PRESETS),
+    encoder("hevc_nvenc", Codec::Hevc, NVENC_PRESETS),
+    encoder("h264_qsv", Codec::H264, QSV_PRESETS),
+    encoder("hevc_qsv", Codec::Hevc, QSV_PRESETS),
     encoder("h264_vaapi", Codec::H264, &[]),
     encoder("hevc_vaapi", Codec::Hevc, &[]),
     encoder("h264_videotoolbox", Codec::H264, &[]),

@@ -17,16 +17,16 @@ use pair::Pair;
 pub const SAMPLE_RATE: u32 = 48_000;
 
 /// Seconds; shorter tracks hold less than an encoder's own start-up.
-const SHORTEST: f64 = 0.1;
+const MIN_TRACK_SECONDS: f64 = 0.1;
 
 /// Tracks of a source at most; players list them all in one menu.
-const MOST: usize = 8;
+const MAX_TRACKS: usize = 8;
 
 /// Channels of a 5.1 rendition, and the least its source must have.
-const SURROUND: u32 = 6;
+const SURROUND_CHANNELS: u32 = 6;
 
 /// The layouts that ffmpeg mixes to stereo and to 5.1 by the loudspeakers' places.
-const LAYOUTS: [&str; 29] = [
+const MIXABLE_LAYOUTS: [&str; 29] = [
     "mono",
     "stereo",
     "2.1",
@@ -60,7 +60,7 @@ const LAYOUTS: [&str; 29] = [
 
 /// What decoders take one to eight channels for, where the source does not say. Of three the last
 /// is not taken for the bass, which no downmix keeps.
-const GUESSES: [&str; 8] = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"];
+const DEFAULT_LAYOUTS: [&str; 8] = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"];
 
 /// The audio renditions of a source, and what was left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,7 +76,7 @@ pub struct Sound {
 /// Whether a track has enough in it to encode.
 #[must_use]
 pub fn is_usable(stream: &Stream) -> bool {
-    matches!((stream.start, stream.end), (Some(start), Some(end)) if end - start.as_f64() >= SHORTEST)
+    matches!((stream.start, stream.end), (Some(start), Some(end)) if end - start.as_f64() >= MIN_TRACK_SECONDS)
 }
 
 /// Makes the audio renditions of `tracks`, each as long as its track; `zero` is the source time of
@@ -151,13 +151,13 @@ impl Sound {
             usable[..=first].rotate_right(1);
         }
 
-        let surplus = usable.split_off(usable.len().min(MOST));
+        let surplus = usable.split_off(usable.len().min(MAX_TRACKS));
         if !surplus.is_empty() {
             self.warnings.push("audio_tracks_left_out");
         }
 
         let surplus = surplus.iter().flat_map(Pair::streams);
-        let reason = format!("At most {MOST} tracks of sound are kept.");
+        let reason = format!("At most {MAX_TRACKS} tracks of sound are kept.");
         self.left_out.extend(
             empty
                 .iter()
@@ -201,14 +201,14 @@ struct Track<'a> {
 impl Track<'_> {
     fn channels(&self) -> SourceChannels {
         let named = self.audio.layout.as_deref();
-        if named.is_some_and(|layout| LAYOUTS.contains(&layout)) {
+        if named.is_some_and(|layout| MIXABLE_LAYOUTS.contains(&layout)) {
             return SourceChannels::Named;
         }
 
         let count = self.audio.channels;
         let guess = usize::try_from(count)
             .ok()
-            .and_then(|count| GUESSES.get(count.checked_sub(1)?));
+            .and_then(|count| DEFAULT_LAYOUTS.get(count.checked_sub(1)?));
         guess.map_or(SourceChannels::Dealt(count), |guess| {
             SourceChannels::Guessed((*guess).to_owned())
         })
@@ -218,8 +218,8 @@ impl Track<'_> {
     fn renditions(&self, profile: &Profile, k: usize, labels: &mut Labels) -> Vec<AudioRendition> {
         let channels = self.channels();
         let label = labels.take(&self.label(k));
-        let has_surround =
-            self.audio.channels >= SURROUND && !matches!(channels, SourceChannels::Dealt(_));
+        let has_surround = self.audio.channels >= SURROUND_CHANNELS
+            && !matches!(channels, SourceChannels::Dealt(_));
 
         let stereo = (
             format!("audio-{k}"),
@@ -229,7 +229,7 @@ impl Track<'_> {
         );
         let surround = (
             format!("surround-{k}"),
-            SURROUND,
+            SURROUND_CHANNELS,
             profile.surround_bitrate.filter(|_| has_surround),
             format!("its {} channels as 5.1, beside stereo", self.audio.channels),
         );

@@ -3,7 +3,7 @@
 use crate::ladder::probe::{Audio, Stream};
 
 /// Seconds by which the beginnings and ends of two tracks of equal length may differ.
-const EQUAL: f64 = 0.05;
+const MAX_DIFFERENCE_SECONDS: f64 = 0.05;
 
 /// The loudspeaker a track of one channel is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub(super) fn are_separate(pairs: &[Pair<'_>]) -> bool {
 /// Whether two tracks are of equal length, and for the same people.
 fn are_equal(one: &Stream, other: &Stream) -> bool {
     let start = |stream: &Stream| stream.start.map(streams::Rational::as_f64);
-    let near = |one: Option<f64>, other: Option<f64>| matches!((one, other), (Some(a), Some(b)) if (a - b).abs() <= EQUAL);
+    let near = |one: Option<f64>, other: Option<f64>| matches!((one, other), (Some(a), Some(b)) if (a - b).abs() <= MAX_DIFFERENCE_SECONDS);
     near(start(one), start(other))
         && near(one.end, other.end)
         && one.language == other.language

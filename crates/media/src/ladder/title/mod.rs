@@ -37,32 +37,32 @@ const WINDOWS: u32 = 4;
 
 /// Seconds; a sample costs about as much as encoding one second of the source, which is less than a
 /// thirtieth of longer ones.
-const SHORTEST: f64 = 40.0;
+const MIN_SAMPLED_SECONDS: f64 = 40.0;
 
 /// What a frame loses by going down a rung and up again is at most this share of what the next step
 /// down loses, where the rung holds nothing more than the one below. Measured with bicubic scaling:
 /// 0.13 to 0.28 for pictures blown up from 720 to 1080 lines, 0.60 to 0.79 for true ones, whatever
 /// they show.
-const EMPTY: f64 = 0.4;
+const MAX_EMPTY_LOSS_SHARE: f64 = 0.4;
 
 /// The next step down must lose at least this much SSIM on the mean: else the sampled pictures are
 /// so plain that they prove nothing.
-const TELLING: f64 = 0.002;
+const MIN_STEP_LOSS: f64 = 0.002;
 
 /// A rung that needs more than this share of the one above saves too little to be worth switching
 /// to.
-const TOO_CLOSE: f64 = 0.8;
+const MAX_RUNG_SHARE: f64 = 0.8;
 
 /// Bits per second, at the peak. Below a rung that needs so little nothing is wanted: a network
 /// that cannot carry it carries no video.
-const LOW: f64 = 400_000.0;
+const LOWEST_USEFUL_BITRATE: f64 = 400_000.0;
 
 /// Caps are this many times what the hardest window needs,
-const HEADROOM: f64 = 4.0;
+const CAP_HEADROOM: f64 = 4.0;
 
 /// and never less than this share of the profile's: a film may lie between the slides, where no
 /// window saw it.
-const LEAST_CAP: f64 = 0.5;
+const MIN_CAP_SHARE: f64 = 0.5;
 
 /// Source times, in seconds from the start of the container, to sample at.
 ///
@@ -78,9 +78,9 @@ pub fn windows(draft: &Draft) -> Result<Vec<f64>, String> {
     }
 
     let seconds = video.source_frames() as f64 / video.frame_rate.as_f64().max(1e-9);
-    if seconds < SHORTEST {
+    if seconds < MIN_SAMPLED_SECONDS {
         return Err(format!(
-            "No sample was taken: the video lasts {seconds:.0} s, and below {SHORTEST:.0} s a sample costs more than it may save."
+            "No sample was taken: the video lasts {seconds:.0} s, and below {MIN_SAMPLED_SECONDS:.0} s a sample costs more than it may save."
         ));
     }
 
@@ -118,7 +118,7 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
     for ((rung, measured), verdict) in ladder.iter().zip(&samples.rungs).zip(&verdicts) {
         let decision = match verdict {
             Verdict::Keep { cap } if *cap < rung.maxrate => format!(
-                "Kept; its cap is lowered from {} to {} kb/s, which leaves room for {HEADROOM} times the hardest window.",
+                "Kept; its cap is lowered from {} to {} kb/s, which leaves room for {CAP_HEADROOM} times the hardest window.",
                 rung.maxrate / 1000,
                 cap / 1000
             ),
@@ -214,8 +214,8 @@ fn empty_above(rungs: &[Measured], next: &VideoRendition) -> Option<String> {
             .map(|(top, below)| (1.0 - top, 1.0 - below))
     };
 
-    let telling = mean(&losses().map(|(_, below)| below).collect::<Vec<_>>()) >= TELLING;
-    let empty = losses().all(|(top, below)| top <= EMPTY * below);
+    let telling = mean(&losses().map(|(_, below)| below).collect::<Vec<_>>()) >= MIN_STEP_LOSS;
+    let empty = losses().all(|(top, below)| top <= MAX_EMPTY_LOSS_SHARE * below);
 
     (telling && empty).then(|| {
         format!(
@@ -240,7 +240,7 @@ fn needless(
         median(&measured.windows).min(rung.maxrate as f64)
     };
 
-    if peak(above, measured_above) <= LOW {
+    if peak(above, measured_above) <= LOWEST_USEFUL_BITRATE {
         return Some(format!(
             "{} needs {:.0} kb/s at most here: every network that carries video carries it.",
             above.name,
@@ -250,7 +250,7 @@ fn needless(
 
     let share = need(rung, measured) / need(above, measured_above).max(1.0);
     // The lowest rung is for bad networks: little help is better than none.
-    (share > TOO_CLOSE && !lowest).then(|| {
+    (share > MAX_RUNG_SHARE && !lowest).then(|| {
         format!(
             "It needs {:.0} % of what {} does, which is too little saved for fewer pixels.",
             share * 100.0,
@@ -262,7 +262,7 @@ fn needless(
 /// The cap of a rung that stays.
 fn cap(rung: &VideoRendition, measured: &Measured) -> u64 {
     let cap = rung.maxrate as f64;
-    let wanted = (most(&measured.windows) * HEADROOM).clamp(cap * LEAST_CAP, cap);
+    let wanted = (most(&measured.windows) * CAP_HEADROOM).clamp(cap * MIN_CAP_SHARE, cap);
     // In whole kilobits, and never above what was there.
     ((wanted / 1000.0).ceil() as u64 * 1000).min(rung.maxrate)
 }

@@ -11,13 +11,13 @@ use super::encoder::{ENCODERS, Encoder};
 use super::policy::{Profile, Rung};
 
 /// Rungs of a ladder at most: every one costs an encoder of its own in every chunk.
-const MOST_RUNGS: usize = 10;
+const MAX_RUNGS: usize = 10;
 
 /// The usual output: what every player has.
-const EIGHT_BIT: &str = "yuv420p";
+const EIGHT_BIT_FORMAT: &str = "yuv420p";
 
 /// For profiles that ask for it.
-const TEN_BIT: &str = "yuv420p10le";
+const TEN_BIT_FORMAT: &str = "yuv420p10le";
 
 /// What is wrong with a file of profiles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -149,7 +149,7 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
     let usual = usual_profile(encoder, &pixel_format);
     let codec_profile = written.codec_profile.unwrap_or_else(|| usual.to_owned());
     one_of("codec_profile", &codec_profile, encoder.codec.profiles())?;
-    if pixel_format != EIGHT_BIT && codec_profile != usual {
+    if pixel_format != EIGHT_BIT_FORMAT && codec_profile != usual {
         return Err(format!(
             "codec_profile is {codec_profile:?}; {pixel_format} needs {usual:?}"
         ));
@@ -207,18 +207,18 @@ fn encoder(name: &str) -> Result<&'static Encoder, String> {
 }
 
 fn pixel_format(encoder: &Encoder, written: Option<String>) -> Result<String, String> {
-    let format = written.unwrap_or_else(|| EIGHT_BIT.to_owned());
+    let format = written.unwrap_or_else(|| EIGHT_BIT_FORMAT.to_owned());
     let known: &[&str] = if encoder.ten_bit {
-        &[EIGHT_BIT, TEN_BIT]
+        &[EIGHT_BIT_FORMAT, TEN_BIT_FORMAT]
     } else {
-        &[EIGHT_BIT]
+        &[EIGHT_BIT_FORMAT]
     };
     one_of("pixel_format", &format, known)?;
     Ok(format)
 }
 
 fn usual_profile(encoder: &Encoder, pixel_format: &str) -> &'static str {
-    if pixel_format == TEN_BIT {
+    if pixel_format == TEN_BIT_FORMAT {
         "main10"
     } else {
         encoder.codec.profiles()[0]
@@ -254,7 +254,7 @@ fn subme(encoder: &Encoder, written: Option<u8>) -> Result<Option<u8>, String> {
 }
 
 fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, String> {
-    within("the number of rungs", written.len(), 1, MOST_RUNGS)?;
+    within("the number of rungs", written.len(), 1, MAX_RUNGS)?;
     let mut rungs: Vec<Rung> = Vec::new();
     for (k, rung) in written.into_iter().enumerate() {
         let field = |name: &str| format!("rungs[{k}].{name}");
