@@ -80,6 +80,6 @@ pub(super) async fn allowed(
 ) -> anyhow::Result<Report> {
     tokio::select! {
         report = asked => Ok(report?),
-        denial = nats.troubles.denial() => anyhow::bail!(denial),
+        denial = nats.health.denial() => anyhow::bail!(denial),
     }
 }

@@ -1,7 +1,7 @@
 //! The end of a job that cannot go by its own rules: one of its facts is broken, or the server
 //! refuses what must be said of it.
 
-use jetstream::{Grief, Refused, StoredMessage, letter};
+use jetstream::{DeadLetterReason, Refused, StoredMessage, dead_letter};
 use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Verdict};
 use streams::task::TaskName;
 use streams::{FileId, JobId, Lane, TaskKey, Unread, dead, subject, topology};
@@ -79,7 +79,7 @@ impl Jobs {
         failure: &Failure,
     ) -> Result<(), Refused> {
         let file = file.map(|file| (dead::FILE, file.to_string()));
-        let grief = Grief {
+        let grief = DeadLetterReason {
             stream,
             seq: about.seq,
             time: about.time,
@@ -90,14 +90,14 @@ impl Jobs {
 
         let subject = subject::dead_task(&TaskKey::new(job.clone(), TaskName::PLAN, Lane::Lo));
         let limit = self.log.max_payload();
-        let letter = letter(
+        let letter = dead_letter(
             subject,
             &grief,
             about.payload.clone(),
             Some(&about.headers),
             limit,
         );
-        self.log.publish_letter(letter).await
+        self.log.publish_dead_letter(letter).await
     }
 
     /// Keeps a job as a dead letter whose end the server refuses. Safe to repeat.

@@ -94,7 +94,7 @@ impl Jobs {
             return Readiness::Wait(left.min(LOOK_AGAIN));
         }
 
-        match self.output.agrees_on_time() {
+        match self.output.check_clock() {
             Ok(()) => Readiness::Never(failure),
             Err(error) => {
                 self.gate.set(Access::from_error(&error));

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use jetstream::{Disposition, Grief, NEWER_PAUSE, OutboundMessage, Refused, letter};
+use jetstream::{
+    DeadLetterReason, Disposition, NEWER_PAUSE, OutboundMessage, Refused, dead_letter,
+};
 use streams::code::Class;
 use streams::dead::{self, TaskReport};
 use streams::task::TaskName;
@@ -135,7 +137,7 @@ impl Run {
             probe: evidence.probe,
         };
 
-        let grief = Grief {
+        let grief = DeadLetterReason {
             stream: topology::TASKS,
             seq: self.delivery.seq,
             time: self.delivery.time,
@@ -151,8 +153,8 @@ impl Run {
         let subject = subject::dead_task(&self.key);
         // The id names one life of the job: a redelivery adds no second letter, a later life does.
         let id = format!("{subject}-{}", state.accepted.seq);
-        let letter = letter(subject, &grief, task, self.delivery.headers(), limit);
-        self.jobs.log.publish_letter(letter.with_id(id)).await
+        let letter = dead_letter(subject, &grief, task, self.delivery.headers(), limit);
+        self.jobs.log.publish_dead_letter(letter.with_id(id)).await
     }
 }
 

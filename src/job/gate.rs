@@ -138,7 +138,8 @@ impl Jobs {
     /// Finds out what our own bucket lets us do, by a canary that writes, and tells the gate.
     pub async fn try_access(&self) -> Access {
         let canary =
-            tokio::time::timeout(ANSWER, self.output.canary(&self.settings.output_root)).await;
+            tokio::time::timeout(ANSWER, self.output.check_health(&self.settings.output_root))
+                .await;
         let access = match canary {
             Ok(Ok(())) => Access::Granted,
             Ok(Err(error)) => Access::from_error(&error),
@@ -160,7 +161,7 @@ impl Jobs {
         let key = format!("{}canary", self.settings.output_root);
         if self.gate.access() == Access::Granted
             && self.output.head(&key).await.is_ok()
-            && self.output.agrees_on_time().is_ok()
+            && self.output.check_clock().is_ok()
         {
             return Access::Granted;
         }

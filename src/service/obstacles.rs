@@ -47,7 +47,7 @@ impl Watch {
             let nats = self.jobs.log.nats();
             if !nats.is_connected() {
                 streams = Health {
-                    obstacles: vec![nats.troubles.connection()],
+                    obstacles: vec![nats.health.connection()],
                     notices: Vec::new(),
                 };
             } else if round.is_multiple_of(2) || !streams.obstacles.is_empty() {
@@ -77,7 +77,7 @@ impl Watch {
         let log = &self.jobs.log;
         let payload = provision::check_payload(log.max_payload());
         obstacles.extend(payload.err().map(|error| error.to_string()));
-        obstacles.extend(log.nats().troubles.obstacles());
+        obstacles.extend(log.nats().health.obstacles());
         obstacles.extend(log.newer().recent());
 
         let access = self.jobs.gate.access();

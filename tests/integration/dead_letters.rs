@@ -3,7 +3,7 @@
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::message::PublishMessage;
 use futures::StreamExt as _;
-use jetstream::{Grief, letter};
+use jetstream::{DeadLetterReason, dead_letter};
 use serde_json::json;
 use streams::fact::JobError;
 use streams::{Code, Lane, TaskKey, TaskName, dead, subject, topology};
@@ -179,7 +179,7 @@ async fn no_reason_and_no_report_can_break_a_letter() {
         stderr: odd.repeat(10_000),
         probe: Some(json!(odd.repeat(10_000))),
     };
-    let grief = Grief {
+    let grief = DeadLetterReason {
         stream: topology::TASKS,
         seq: 7,
         time: chrono::DateTime::UNIX_EPOCH,
@@ -194,14 +194,14 @@ async fn no_reason_and_no_report_can_break_a_letter() {
     original.insert("x", "v".repeat(dead::MAX_ORIGINAL_BYTES - 10));
     let limit = access.log.max_payload();
     let body = bytes::Bytes::from(vec![b'x'; limit]);
-    let letter = letter(
+    let letter = dead_letter(
         subject::dead_task(&report.key),
         &grief,
         body,
         Some(&original),
         limit,
     );
-    access.log.publish_letter(letter).await.unwrap();
+    access.log.publish_dead_letter(letter).await.unwrap();
     let stored = world
         .streams
         .first(topology::DEAD, &subject::dead_task(&report.key), |_| true)

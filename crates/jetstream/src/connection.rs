@@ -12,7 +12,7 @@ use metrics::{counter, gauge};
 
 use super::identity::{Identity, unfit_file};
 use super::refusal::advice;
-use super::{NatsSettings, Troubles};
+use super::{ConnectionHealth, NatsSettings};
 
 /// How long one server may take to let us in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub struct Nats {
     /// The JetStream API over it.
     pub js: jetstream::Context,
     /// What did not work when it was tried last.
-    pub troubles: Troubles,
+    pub health: ConnectionHealth,
     connected: Arc<AtomicBool>,
 }
 
@@ -67,14 +67,14 @@ impl Nats {
         let identity = Identity::of(settings, servers.login.as_ref())?;
 
         let connected = Arc::new(AtomicBool::new(true));
-        let troubles = Troubles::new(settings.api.prefix());
+        let health = ConnectionHealth::new(settings.api.prefix());
         let watcher = Watcher {
             connected: Arc::clone(&connected),
-            troubles: troubles.clone(),
+            health: health.clone(),
             identity: identity.clone(),
         };
 
-        let mut options = identified(identity.clone())?
+        let mut options = add_identity(identity.clone())?
             .name(&settings.name)
             .connection_timeout(CONNECT_TIMEOUT)
             // A frozen server is noticed after two missed pings: 20 s, well within ack_wait.
@@ -89,7 +89,7 @@ impl Nats {
         if servers.tls || settings.ca.is_some() || settings.certificate.is_some() {
             options = options.require_tls(true);
         }
-        options = certified(options, settings)?;
+        options = add_certificates(options, settings)?;
 
         let unreachable = |reason: String, fix: String| ConnectError::Unreachable {
             url: servers.shown(),
@@ -128,7 +128,7 @@ impl Nats {
         Ok(Self {
             client,
             js,
-            troubles,
+            health,
             connected,
         })
     }
@@ -156,7 +156,7 @@ impl Nats {
 #[derive(Clone)]
 struct Watcher {
     connected: Arc<AtomicBool>,
-    troubles: Troubles,
+    health: ConnectionHealth,
     identity: Option<Identity>,
 }
 
@@ -165,7 +165,7 @@ impl Watcher {
         match event {
             Event::Connected => {
                 gauge!("fluxhls_nats_connected").set(1.0);
-                self.troubles.reconnected();
+                self.health.reconnected();
                 // The client reports its first connect here, too, which is no reconnect: the flag
                 // is true from the start.
                 if !self.connected.swap(true, Ordering::Relaxed) {
@@ -178,20 +178,20 @@ impl Watcher {
                 gauge!("fluxhls_nats_connected").set(0.0);
                 tracing::warn!("NATS is disconnected; reconnecting");
             }
-            Event::ServerError(error) => self.hear(error),
+            Event::ServerError(error) => self.record_server_error(error),
             Event::ClientError(ClientError::Other(reason)) => {
-                self.troubles.refused(self.refusal(reason))
+                self.health.refused(self.explain_failure(reason))
             }
             other => tracing::debug!(event = %other, "NATS connection event"),
         }
     }
 
     /// The server denies us something, or is about to end the connection.
-    fn hear(&self, error: &ServerError) {
+    fn record_server_error(&self, error: &ServerError) {
         let words = error.to_string();
         // Without the first letter, so that its case does not matter.
         if words.contains("ermissions Violation") {
-            if self.troubles.denied(&words) {
+            if self.health.denied(&words) {
                 tracing::warn!(
                     reason = words,
                     "NATS does not let us do something; see /readyz and docs/nats.md"
@@ -199,13 +199,13 @@ impl Watcher {
             }
         } else {
             tracing::warn!(reason = words, "NATS complains");
-            self.troubles.refused(self.refusal(&words));
+            self.health.refused(self.explain_failure(&words));
         }
     }
 
     /// Why a connection did not come about, with the setting to look at. A file that cannot be read
     /// tells more than the client does.
-    fn refusal(&self, reason: &str) -> String {
+    fn explain_failure(&self, reason: &str) -> String {
         let unreadable = self
             .identity
             .as_ref()
@@ -228,7 +228,7 @@ impl Watcher {
 
 /// Adds the certificates of the settings, after a look at each: the client itself would say only
 /// that there was no TLS.
-fn certified(
+fn add_certificates(
     mut options: ConnectOptions,
     settings: &NatsSettings,
 ) -> Result<ConnectOptions, ConnectError> {
@@ -278,7 +278,7 @@ fn certificates(setting: &'static str, path: &Path) -> Result<(), ConnectError> 
 
 /// Options with who we are, asked for at each connect. A file that is of no use now is reported at
 /// once.
-fn identified(identity: Option<Identity>) -> Result<ConnectOptions, ConnectError> {
+fn add_identity(identity: Option<Identity>) -> Result<ConnectOptions, ConnectError> {
     let Some(identity) = identity else {
         return Ok(ConnectOptions::new());
     };

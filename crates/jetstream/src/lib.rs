@@ -7,9 +7,10 @@
 
 mod backlog;
 mod connection;
+mod dead_letter;
 mod delivery;
+mod health;
 mod identity;
-mod letter;
 mod listing;
 mod log;
 mod message;
@@ -22,12 +23,12 @@ mod settings;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod troubles;
 
 pub use backlog::Backlog;
 pub use connection::{ConnectError, Nats};
+pub use dead_letter::{DeadLetterReason, dead_letter};
 pub use delivery::{Delivery, Disposition, Slot};
-pub use letter::{Grief, letter};
+pub use health::ConnectionHealth;
 pub use log::{CreateOutcome, Enqueued, Log, Refused};
 pub use message::{OutboundMessage, StoredMessage};
 pub use newer::{NEWER_PAUSE, NewerMessages};
@@ -35,4 +36,3 @@ pub use pull::{Lanes, pull};
 pub use send::{SendError, send};
 pub use settings::{Api, NatsSettings};
 pub use store::{PublishFailure, Store};
-pub use troubles::Troubles;

@@ -186,7 +186,7 @@ impl Log {
     ///
     /// # Errors
     /// [`Refused`] when the server will never take it.
-    pub async fn publish_letter(&self, letter: OutboundMessage) -> Result<(), Refused> {
+    pub async fn publish_dead_letter(&self, letter: OutboundMessage) -> Result<(), Refused> {
         let mut expected = 0;
         while let CreateOutcome::AlreadyExists(other) = self
             .replace(topology::DEAD, letter.clone(), expected)
@@ -268,7 +268,7 @@ impl Log {
     pub async fn queue_fill(&self) -> f64 {
         let mut pause = Pause::new(self.store.first_pause());
         loop {
-            match store::queued(self.nats()).await {
+            match store::queue_size(self.nats()).await {
                 #[expect(
                     clippy::cast_precision_loss,
                     reason = "a share of a million needs few digits"

@@ -76,7 +76,7 @@ pub async fn pull<H, F, M, G>(
                 .try_acquire_owned()
                 .ok()
                 .filter(|_| !stop.is_cancelled());
-            let taken = permit.map(|permit| Taken::new(permit, lanes.busy.clone()));
+            let taken = permit.map(|permit| BusySlot::new(permit, lanes.busy.clone()));
             tracker.spawn(run(
                 Arc::new(delivery),
                 taken,
@@ -88,29 +88,29 @@ pub async fn pull<H, F, M, G>(
 
     let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
     let mut told = vec![false; open.len()];
-    let mut turns = Turns::default();
+    let mut turns = LaneRotation::default();
 
     while !stop.is_cancelled() {
         // The one wait in here that may have no end.
         if slots.available_permits() > 0 && stop.run_until_cancelled(may_pull()).await == Some(true)
         {
-            ask(nats, &consumers, &mut open, &slots, &mut turns, &start).await;
+            request_messages(nats, &consumers, &mut open, &slots, &mut turns, &start).await;
         }
 
         // Where a pull is open on each lane, a slot that frees changes nothing: messages come by
         // themselves.
         let all_open = open.iter().all(Option::is_some);
         tokio::select! {
-            (lane, next) = next_of(&mut open) => match next {
+            (lane, next) = next_message(&mut open) => match next {
                 Some(Ok(message)) => {
                     told[lane] = false;
-                    nats.troubles.note_request(&pull_request(&consumers[lane]), &Ok::<_, String>(()));
-                    turns.took(lane, 1);
+                    nats.health.note_request(&pull_request(&consumers[lane]), &Ok::<_, String>(()));
+                    turns.record_taken(lane, 1);
                     start(message);
                 }
                 None => (open[lane], told[lane]) = (None, false),
                 Some(Err(reason)) => {
-                    nats.troubles.note_request(&pull_request(&consumers[lane]), &Err::<(), _>(&reason));
+                    nats.health.note_request(&pull_request(&consumers[lane]), &Err::<(), _>(&reason));
                     // Once, not each second: a consumer that was deleted may be away for long.
                     if !std::mem::replace(&mut told[lane], true) {
                         let durable = lanes.durables[lane];
@@ -120,7 +120,7 @@ pub async fn pull<H, F, M, G>(
                     tokio::time::sleep(ERROR_BACKOFF).await;
                 }
             },
-            () = a_slot_frees(&slots), if !all_open => {}
+            () = wait_for_free_slot(&slots), if !all_open => {}
             () = stop.cancelled() => {}
         }
     }
@@ -133,24 +133,24 @@ pub async fn pull<H, F, M, G>(
 /// Whose turn it is: the first lane goes first, but after three of its messages in a row one of the
 /// last lane does, so that it moves however full the first one is.
 #[derive(Debug, Default)]
-struct Turns {
+struct LaneRotation {
     urgent: usize,
 }
 
-impl Turns {
+impl LaneRotation {
     /// Messages of the first lane in a row.
-    const ROW: usize = 3;
+    const MAX_IN_A_ROW: usize = 3;
 
     fn order(&self, lanes: usize) -> Vec<usize> {
         let lanes = 0..lanes;
-        if self.urgent < Self::ROW {
+        if self.urgent < Self::MAX_IN_A_ROW {
             lanes.collect()
         } else {
             lanes.rev().collect()
         }
     }
 
-    fn took(&mut self, lane: usize, messages: usize) {
+    fn record_taken(&mut self, lane: usize, messages: usize) {
         match (lane, messages) {
             (_, 0) => {}
             (0, _) => self.urgent += messages,
@@ -160,12 +160,12 @@ impl Turns {
 }
 
 /// A slot that is taken.
-struct Taken {
+struct BusySlot {
     _permit: OwnedSemaphorePermit,
     busy: Gauge,
 }
 
-impl Taken {
+impl BusySlot {
     fn new(permit: OwnedSemaphorePermit, busy: Gauge) -> Self {
         busy.increment(1.0);
         Self {
@@ -175,7 +175,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for BusySlot {
     fn drop(&mut self) {
         self.busy.decrement(1.0);
     }
@@ -184,8 +184,12 @@ impl Drop for Taken {
 /// Handles one message in its slot, or hands it back where the last slot was just taken. A slot
 /// that is freed early goes to the next message while the work goes on in one of as many `tails`;
 /// where those are taken it stays, so that what is left of the work cannot pile up.
-async fn run<H, F>(delivery: Arc<Delivery>, taken: Option<Taken>, tails: Arc<Semaphore>, handle: H)
-where
+async fn run<H, F>(
+    delivery: Arc<Delivery>,
+    taken: Option<BusySlot>,
+    tails: Arc<Semaphore>,
+    handle: H,
+) where
     H: Fn(Arc<Delivery>) -> F,
     F: Future<Output = Disposition>,
 {
@@ -214,31 +218,31 @@ where
 }
 
 /// Asks every lane for what is there, then leaves a long pull open on each while slots are free.
-async fn ask(
+async fn request_messages(
     nats: &Nats,
     consumers: &[Consumer<pull::Config>],
     open: &mut [Option<Batch>],
     slots: &Semaphore,
-    turns: &mut Turns,
+    turns: &mut LaneRotation,
     start: &impl Fn(Message),
 ) {
     for lane in turns.order(consumers.len()) {
-        let taken = fill(nats, &consumers[lane], &mut open[lane], slots, start).await;
-        turns.took(lane, taken);
+        let taken = request_available(nats, &consumers[lane], &mut open[lane], slots, start).await;
+        turns.record_taken(lane, taken);
     }
 
     for (consumer, open) in consumers.iter().zip(open) {
         // Both lanes may ask for the same slot; what comes beyond it is handed back.
         let free = slots.available_permits();
         if free > 0 && open.is_none() {
-            *open = wait_at(consumer, free).await;
+            *open = open_long_pull(consumer, free).await;
         }
     }
 }
 
 /// Asks one lane for what is there, without waiting, while there are free slots and no long pull
 /// already waits. How much came.
-async fn fill(
+async fn request_available(
     nats: &Nats,
     consumer: &Consumer<pull::Config>,
     open: &mut Option<Batch>,
@@ -280,8 +284,7 @@ async fn fill(
         }
     }
 
-    nats.troubles
-        .note_request(&pull_request(consumer), &answered);
+    nats.health.note_request(&pull_request(consumer), &answered);
     taken
 }
 
@@ -292,7 +295,7 @@ fn pull_request(consumer: &Consumer<pull::Config>) -> String {
 }
 
 /// Opens a long pull; it ends after `n` messages or [`PULL_EXPIRY`].
-async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
+async fn open_long_pull(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
     // Without `.heartbeat()`: with it, a batch of async-nats 0.51 may return nothing and leave its
     // message parked until `ack_wait`.
     match consumer
@@ -314,7 +317,7 @@ async fn wait_at(consumer: &Consumer<pull::Config>, n: usize) -> Option<Batch> {
 }
 
 /// The next item of whichever open pull has one first; never, when none is open.
-async fn next_of(open: &mut [Option<Batch>]) -> (usize, Option<Result<Message, String>>) {
+async fn next_message(open: &mut [Option<Batch>]) -> (usize, Option<Result<Message, String>>) {
     let waiting = open.iter_mut().enumerate().filter_map(|(lane, batch)| {
         let batch = batch.as_mut()?;
         Some(Box::pin(async move { (lane, batch.next().await) }))
@@ -328,7 +331,7 @@ async fn next_of(open: &mut [Option<Batch>]) -> (usize, Option<Result<Message, S
 }
 
 /// Ends when a slot is free that no open pull asks for yet.
-async fn a_slot_frees(slots: &Semaphore) {
+async fn wait_for_free_slot(slots: &Semaphore) {
     if slots.available_permits() > 0 {
         // A free slot and yet a lane without a pull: pulling was not allowed or failed. Look again
         // shortly.
@@ -349,7 +352,7 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
                 .get_consumer_from_stream(durable, lanes.stream)
                 .await;
             let request = format!("CONSUMER.INFO.{}.{durable}", lanes.stream);
-            nats.troubles.note_request(&request, &answer);
+            nats.health.note_request(&request, &answer);
 
             match answer {
                 Ok(consumer) => break found.push(consumer),
@@ -378,14 +381,14 @@ mod tests {
 
     #[test]
     fn the_last_lane_has_its_turn_after_three_of_the_first() {
-        let mut turns = Turns::default();
+        let mut turns = LaneRotation::default();
         assert_eq!(turns.order(2), [0, 1]);
-        turns.took(0, 2);
-        turns.took(1, 0);
+        turns.record_taken(0, 2);
+        turns.record_taken(1, 0);
         assert_eq!(turns.order(2), [0, 1]);
-        turns.took(0, 1);
+        turns.record_taken(0, 1);
         assert_eq!(turns.order(2), [1, 0]);
-        turns.took(1, 1);
+        turns.record_taken(1, 1);
         assert_eq!(turns.order(2), [0, 1]);
     }
 
@@ -427,7 +430,7 @@ mod tests {
             };
 
             let delivery = Arc::new(Delivery::over(message, process.clone()));
-            let taken = Taken::new(permit, Gauge::noop());
+            let taken = BusySlot::new(permit, Gauge::noop());
             works.push(tokio::spawn(run(
                 delivery,
                 Some(taken),

@@ -102,7 +102,7 @@ impl Store for Nats {
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, String> {
         // Never by a direct get, which any replica may answer: in a cluster it may not have the
         // last write yet.
-        let answer = handle(self, stream)
+        let answer = stream_handle(self, stream)
             .await?
             .get_last_raw_message_by_subject(subject)
             .await;
@@ -113,7 +113,7 @@ impl Store for Nats {
             Err(error) => Err(error.to_string()),
         };
 
-        noted(self, &format!("STREAM.MSG.GET.{stream}"), read)
+        record_result(self, &format!("STREAM.MSG.GET.{stream}"), read)
     }
 
     async fn first_after(
@@ -122,14 +122,18 @@ impl Store for Nats {
         subject: &str,
         seq: u64,
     ) -> Result<Option<StoredMessage>, String> {
-        let handle = handle(self, stream).await?;
+        let handle = stream_handle(self, stream).await?;
         let answer = handle.get_first_raw_message_by_subject(subject, seq).await;
-        noted(self, &format!("STREAM.MSG.GET.{stream}"), raw(answer))
+        record_result(
+            self,
+            &format!("STREAM.MSG.GET.{stream}"),
+            found_message(answer),
+        )
     }
 
     async fn count(&self, stream: &str, filter: &str) -> Result<BTreeMap<String, u64>, String> {
         let counted = listing::subjects(self, stream, filter).await;
-        noted(self, &format!("STREAM.INFO.{stream}"), counted)
+        record_result(self, &format!("STREAM.INFO.{stream}"), counted)
     }
 
     async fn backlog(&self, durable: &str) -> Result<Backlog, String> {
@@ -137,7 +141,7 @@ impl Store for Nats {
     }
 
     async fn subscribe(&self, filter: String) -> BoxStream<'static, String> {
-        self.troubles.subscribing(&filter);
+        self.health.subscribing(&filter);
         match self.client.subscribe(filter).await {
             Ok(messages) => messages.map(|message| message.subject.to_string()).boxed(),
             Err(_) => futures::stream::empty().boxed(),
@@ -167,21 +171,21 @@ impl Store for Nats {
             .map_err(|error| match error.kind() {
                 PublishErrorKind::WrongLastSequence => PublishFailure::Taken,
                 PublishErrorKind::MaxPayloadExceeded => PublishFailure::Refused(error.to_string()),
-                _ if is_too_long(&error) => PublishFailure::Refused(words(&error)),
-                _ if is_full(&error) => PublishFailure::Full(words(&error)),
-                _ => PublishFailure::NoAck(words(&error)),
+                _ if is_too_long(&error) => PublishFailure::Refused(server_message(&error)),
+                _ if is_full(&error) => PublishFailure::Full(server_message(&error)),
+                _ => PublishFailure::NoAck(server_message(&error)),
             });
 
         // `Taken` and `Refused` are answers as well, which prove that we may publish to the
         // subject.
         match &sent {
             Ok(_) | Err(PublishFailure::Taken | PublishFailure::Refused(_)) => {
-                self.troubles.worked(&message.subject)
+                self.health.worked(&message.subject)
             }
             // A full queue is no trouble: its task is planned again.
             Err(PublishFailure::Full(_)) if subject::parse_task(&message.subject).is_some() => {}
             Err(PublishFailure::Full(reason) | PublishFailure::NoAck(reason)) => {
-                self.troubles.failed(&message.subject, reason)
+                self.health.failed(&message.subject, reason)
             }
         }
 
@@ -196,7 +200,7 @@ impl Store for Nats {
             .client
             .send_request(delivery.reply_to.clone(), request)
             .await;
-        self.troubles.note_result(&delivery.reply_to, &answer);
+        self.health.note_result(&delivery.reply_to, &answer);
         answer.is_ok()
     }
 }
@@ -207,27 +211,36 @@ pub(super) async fn at(
     stream: &str,
     seq: u64,
 ) -> Result<Option<StoredMessage>, String> {
-    let answer = handle(nats, stream).await?.get_raw_message(seq).await;
-    noted(nats, &format!("STREAM.MSG.GET.{stream}"), raw(answer))
+    let answer = stream_handle(nats, stream)
+        .await?
+        .get_raw_message(seq)
+        .await;
+    record_result(
+        nats,
+        &format!("STREAM.MSG.GET.{stream}"),
+        found_message(answer),
+    )
 }
 
 /// Tasks on the queue, and how many there may be.
-pub(super) async fn queued(nats: &Nats) -> Result<(u64, i64), String> {
+pub(super) async fn queue_size(nats: &Nats) -> Result<(u64, i64), String> {
     let stream = nats.js.get_stream(topology::TASKS).await;
     let request = format!("STREAM.INFO.{}", topology::TASKS);
-    let stream = noted(nats, &request, stream.map_err(|error| error.to_string()))?;
+    let stream = record_result(nats, &request, stream.map_err(|error| error.to_string()))?;
     let info = stream.cached_info();
     Ok((info.state.messages, info.config.max_messages))
 }
 
 /// An answer to a request to JetStream's API, after readiness heard of it.
-fn noted<T>(nats: &Nats, request: &str, answer: Result<T, String>) -> Result<T, String> {
-    nats.troubles.note_request(request, &answer);
+fn record_result<T>(nats: &Nats, request: &str, answer: Result<T, String>) -> Result<T, String> {
+    nats.health.note_request(request, &answer);
     answer
 }
 
 /// A message that was asked for, where it is there.
-fn raw(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<StoredMessage>, String> {
+fn found_message(
+    answer: Result<StreamMessage, RawMessageError>,
+) -> Result<Option<StoredMessage>, String> {
     match answer {
         Ok(message) => Ok(Some(message.into())),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -236,12 +249,12 @@ fn raw(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<StoredMe
 }
 
 /// The server's words, without what the client puts around them.
-fn words(error: &PublishError) -> String {
+fn server_message(error: &PublishError) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A handle of a stream, without asking the server anything.
-async fn handle(nats: &Nats, stream: &str) -> Result<Stream<()>, String> {
+async fn stream_handle(nats: &Nats, stream: &str) -> Result<Stream<()>, String> {
     let handle = nats.js.get_stream_no_info(stream).await;
     handle.map_err(|error| error.to_string())
 }
@@ -255,7 +268,7 @@ fn is_no_message(error: &LastRawMessageError) -> bool {
 /// A stream whose `max_msg_size` is below a message (10054), or headers above 64 KiB (10097), which
 /// the client passes on as "other", too.
 fn is_too_long(error: &PublishError) -> bool {
-    let text = words(error);
+    let text = server_message(error);
     [
         "message size exceeds maximum allowed",
         "header size exceeds maximum allowed",
@@ -267,7 +280,7 @@ fn is_too_long(error: &PublishError) -> bool {
 /// A stream at its limit answers with code 10077 and one of several texts, which the client passes
 /// on as "other".
 fn is_full(error: &PublishError) -> bool {
-    let text = words(error);
+    let text = server_message(error);
     [
         "maximum messages",
         "maximum bytes",

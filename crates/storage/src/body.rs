@@ -37,16 +37,16 @@ impl Body {
     /// The next piece; `None` after the last byte.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         let piece = match tokio::time::timeout(self.silence, self.stream.next()).await {
-            Err(_) => return Err(self.broke_off(&format!("nothing came for {:?}", self.silence))),
+            Err(_) => return Err(self.interrupted(&format!("nothing came for {:?}", self.silence))),
             Ok(None) if self.received == self.expected => return Ok(None),
-            Ok(None) => return Err(self.broke_off("the answer ended")),
-            Ok(Some(Err(error))) => return Err(self.broke_off(&error.to_string())),
+            Ok(None) => return Err(self.interrupted("the answer ended")),
+            Ok(Some(Err(error))) => return Err(self.interrupted(&error.to_string())),
             Ok(Some(Ok(piece))) => piece,
         };
 
         self.received += piece.len() as u64;
         if self.received > self.expected {
-            return Err(self.broke_off("more came than was announced"));
+            return Err(self.interrupted("more came than was announced"));
         }
         Ok(Some(piece))
     }
@@ -60,7 +60,7 @@ impl Body {
         Ok(whole.freeze())
     }
 
-    fn broke_off(&self, how: &str) -> StorageError {
+    fn interrupted(&self, how: &str) -> StorageError {
         let reason = format!("{how} after {} of {} bytes", self.received, self.expected);
         StorageError::Interrupted {
             at: self.at.clone(),

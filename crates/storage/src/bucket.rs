@@ -72,11 +72,11 @@ impl Bucket {
     /// Whatever kept the service from answering. A missing bucket looks like a missing object here:
     /// HEAD has no body (RFC 9110, section 9.3.2).
     pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
-        match absent_is_none(observe(Op::Head, self.look_up(key)).await) {
+        match absent_is_none(observe(Op::Head, self.request_head(key)).await) {
             Err(error)
                 if error.needs_operator() || matches!(error, StorageError::Refused { .. }) =>
             {
-                Err(self.explain_refusal(key, error).await)
+                Err(self.explain_refused_head(key, error).await)
             }
             found => found,
         }
@@ -84,7 +84,7 @@ impl Bucket {
 
     /// A refused HEAD in the service's own words: answers to HEAD have none, so its first byte is
     /// asked for, which is refused alike.
-    async fn explain_refusal(&self, key: &str, refusal: StorageError) -> StorageError {
+    async fn explain_refused_head(&self, key: &str, refusal: StorageError) -> StorageError {
         let request = self
             .client
             .get_object()
@@ -109,7 +109,7 @@ impl Bucket {
         }
     }
 
-    async fn look_up(&self, key: &str) -> Result<ObjectMeta, StorageError> {
+    async fn request_head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
         let answer = self
             .client
             .head_object()
@@ -177,7 +177,7 @@ impl Bucket {
             page.contents
                 .unwrap_or_default()
                 .into_iter()
-                .filter_map(listed)
+                .filter_map(object_meta)
                 .collect(),
             next,
         ))
@@ -257,7 +257,7 @@ impl Bucket {
     }
 }
 
-fn listed(object: Object) -> Option<ObjectMeta> {
+fn object_meta(object: Object) -> Option<ObjectMeta> {
     Some(ObjectMeta {
         size: size(object.size),
         etag: object.e_tag().map(|etag| bare_etag(etag).to_owned()),

@@ -65,13 +65,13 @@ where
         }
         other if lacks_credentials(other) => StorageError::Denied {
             at,
-            reason: causes(other),
+            reason: cause_chain(other),
             cause: DenialCause::Missing,
         },
         other => classify(
             at,
             Answer {
-                reason: causes(other),
+                reason: cause_chain(other),
                 ..answer
             },
         ),
@@ -166,7 +166,7 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 
 /// The messages of an error and its causes. The SDK's own full report would print raw requests and
 /// answers.
-fn causes(error: &(dyn Error + 'static)) -> String {
+fn cause_chain(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in std::iter::successors(Some(error), |cause| (*cause).source()) {
         let text = cause.to_string();

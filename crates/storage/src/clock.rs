@@ -27,7 +27,7 @@ pub(super) fn difference(date: Option<&str>, now: DateTime<Utc>) -> Option<TimeD
 }
 
 /// A difference of clocks for people.
-pub(super) fn in_words(by: Option<TimeDelta>) -> String {
+pub(super) fn describe_difference(by: Option<TimeDelta>) -> String {
     match by.map(|by| by.abs()) {
         None => "more than it allows".to_owned(),
         Some(by) if by < TimeDelta::minutes(2) => format!("{} s", by.num_seconds()),
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_date_is_compared_with_our_clock_and_told_in_words() {
         let now = "2026-11-26T16:40:30Z".parse().unwrap();
-        let by = |date| in_words(difference(date, now));
+        let by = |date| describe_difference(difference(date, now));
         assert_eq!(by(Some("Thu, 26 Nov 2026 16:40:00 GMT")), "30 s");
         assert_eq!(by(Some("Thu, 26 Nov 2026 17:40:30 GMT")), "60 min");
         assert_eq!(by(Some("yesterday")), "more than it allows");

@@ -46,7 +46,7 @@ impl CorsRule {
     /// Whether a player on `origin` can play by this rule alone, as S3 matches rules (first match
     /// of origin, method and every header).
     #[must_use]
-    pub fn lets_play(&self, origin: &str) -> bool {
+    pub fn allows_playback(&self, origin: &str) -> bool {
         let any =
             |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches(pattern, text));
         any(&self.origins, origin)
@@ -90,7 +90,7 @@ impl Bucket {
     /// Whatever kept the service from answering or from storing the rules.
     pub async fn put_cors(&self, origins: &[String]) -> Result<(), StorageError> {
         let mut rules = self.cors().await?;
-        let missing = |origin: &&String| !rules.iter().any(|rule| rule.lets_play(origin));
+        let missing = |origin: &&String| !rules.iter().any(|rule| rule.allows_playback(origin));
         let missing: Vec<String> = origins.iter().filter(missing).cloned().collect();
         if missing.is_empty() {
             return Ok(());
@@ -176,8 +176,8 @@ mod tests {
     #[test]
     fn our_own_rule_lets_its_origins_play_and_no_other() {
         let rule = CorsRule::playback(&[SITE.to_owned()]);
-        assert!(rule.lets_play(SITE));
-        assert!(!rule.lets_play("https://www.example.com.evil.test"));
+        assert!(rule.allows_playback(SITE));
+        assert!(!rule.allows_playback("https://www.example.com.evil.test"));
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         };
 
         for rule in [no_head, no_range, no_etag] {
-            assert!(!rule.lets_play(SITE), "{rule:?}");
+            assert!(!rule.allows_playback(SITE), "{rule:?}");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
         rule.exposed_headers = ["content-length", "content-range", "etag"]
             .map(str::to_owned)
             .to_vec();
-        assert!(rule.lets_play(SITE));
+        assert!(rule.allows_playback(SITE));
     }
 }
 
@@ -235,7 +235,7 @@ mod server_tests {
     const NONE: &str = "<Error><Code>NoSuchCORSConfiguration</Code><Message>none</Message></Error>";
 
     /// s3s-fs has no CORS rules, so this keeps the bytes of the PUT and gives them back.
-    fn keeper(kept: &Arc<Mutex<Option<String>>>) -> Router {
+    fn cors_server(kept: &Arc<Mutex<Option<String>>>) -> Router {
         let (read, written) = (Arc::clone(kept), Arc::clone(kept));
         let get_rules = async move || match read.lock().unwrap().clone() {
             Some(rules) => (StatusCode::OK, rules),
@@ -253,7 +253,7 @@ mod server_tests {
     #[tokio::test]
     async fn our_rule_is_added_once_and_others_stay() {
         let kept = Arc::default();
-        let (address, _server) = serve(keeper(&kept)).await;
+        let (address, _server) = serve(cors_server(&kept)).await;
         let bucket = Storage::connect(&settings_for(address))
             .await
             .bucket(BUCKET);

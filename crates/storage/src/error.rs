@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::clock::in_words;
+use super::clock::describe_difference;
 use super::operation::Op;
 
 /// What was attempted, on which object. It holds no credential, no query and no header.
@@ -65,7 +65,7 @@ pub enum StorageError {
     #[error(
         "{at} was refused for the time of its signature ({reason}): our clock and the storage's differ by {}; let this machine, or the \
          storage, follow a time server (NTP)",
-        in_words(*by)
+        describe_difference(*by)
     )]
     ClockSkew {
         /// What was attempted.

@@ -13,17 +13,18 @@
 mod body;
 mod bucket;
 mod bucket_config;
-mod canary;
 mod classify;
 mod client;
 mod clock;
 mod cors;
 mod error;
+mod health_check;
 mod key;
 mod location;
 mod multipart;
 mod object;
 mod operation;
+mod operations_check;
 mod parts;
 mod read;
 mod request;
@@ -31,7 +32,6 @@ mod settings;
 mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod trial;
 mod versioning;
 mod write;
 
@@ -46,8 +46,8 @@ pub use key::{
 pub use location::{ForbiddenSource, Locator, LocatorError};
 pub use object::{Digest, ObjectKind, ObjectMeta, Stored};
 pub use operation::Op;
+pub use operations_check::Step;
 pub use request::register_metrics;
 pub use settings::{Checksums, STALL_TIMEOUT, StaticCredentials, StorageSettings};
 pub use source::{BlockCache, Source, SourceFault, SourceReport, SourceServer, SourceSettings};
-pub use trial::Step;
 pub use versioning::Versioning;

@@ -25,7 +25,7 @@ pub(super) struct Multipart {
 }
 
 /// A part on its way; dropped, it is given up.
-pub(super) type Sending = AbortOnDropHandle<Result<CompletedPart, StorageError>>;
+pub(super) type PendingPart = AbortOnDropHandle<Result<CompletedPart, StorageError>>;
 
 /// What names an upload.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Multipart {
 
     /// Starts to send part `number`, counted from 1. It is a task, so that it goes on while the
     /// next part is read.
-    pub(super) fn send(&self, number: i32, part: Bytes) -> Sending {
+    pub(super) fn send(&self, number: i32, part: Bytes) -> PendingPart {
         let upload = self.upload.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
             observe(Op::UploadPart, upload.send(number, part)).await
@@ -61,7 +61,7 @@ impl Multipart {
     }
 
     /// Waits until a part is there.
-    pub(super) async fn sent(&self, part: Sending) -> Result<CompletedPart, StorageError> {
+    pub(super) async fn sent(&self, part: PendingPart) -> Result<CompletedPart, StorageError> {
         part.await.unwrap_or_else(|error| {
             // Only by a panic, or by the end of the runtime.
             let at = self.upload.bucket.at(Op::UploadPart, &self.upload.key);

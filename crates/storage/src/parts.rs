@@ -8,14 +8,14 @@ use futures::{Stream, StreamExt};
 use super::object::{Digest, Digester};
 
 /// A stream being cut. Holds at most one part and one piece of its source.
-pub(super) struct Parts<S> {
+pub(super) struct PartReader<S> {
     source: S,
     part_size: usize,
     rest: Bytes,
     digester: Digester,
 }
 
-impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Parts<S> {
+impl<S: Stream<Item = io::Result<Bytes>> + Unpin> PartReader<S> {
     /// Cuts `source` into parts of `part_size` bytes; the last may be shorter.
     pub(super) fn new(source: S, part_size: usize) -> Self {
         Self {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     async fn cut(pieces: Vec<Vec<u8>>, part_size: usize) -> (Vec<Bytes>, Digest) {
-        let mut parts = Parts::new(
+        let mut parts = PartReader::new(
             stream::iter(pieces.into_iter().map(|piece| Ok(Bytes::from(piece)))),
             part_size,
         );
@@ -94,7 +94,7 @@ mod tests {
             Ok(Bytes::from_static(b"abc")),
             Err(io::Error::other("gone")),
         ];
-        let mut parts = Parts::new(stream::iter(pieces), 10);
+        let mut parts = PartReader::new(stream::iter(pieces), 10);
         assert_eq!(
             futures::executor::block_on(parts.next())
                 .unwrap_err()

@@ -193,12 +193,12 @@ where
 mod tests {
     use super::*;
     use crate::ObjectKind;
-    use crate::testing::{Fault, TestS3, noise};
+    use crate::testing::{Fault, TestS3, random_bytes};
 
     const KEY: &str = "uploads/a b%.mp4";
 
     async fn upload(bucket: &Bucket, size: usize) -> (Bytes, String) {
-        let bytes = noise(size);
+        let bytes = random_bytes(size);
         let stored = bucket
             .put(KEY, bytes.clone(), ObjectKind::private("video/mp4"))
             .await

@@ -216,7 +216,7 @@ fn pass(fault: &Mutex<Fault>, read: usize) -> (usize, Option<bool>) {
 }
 
 /// Bytes that differ everywhere.
-pub fn noise(size: usize) -> Bytes {
+pub fn random_bytes(size: usize) -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let next = |_| {
         state ^= state << 13;

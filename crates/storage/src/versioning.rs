@@ -25,10 +25,10 @@ impl Bucket {
     /// Whatever kept the service from answering; many servers know no versions, or do not let us
     /// ask.
     pub async fn versioning(&self) -> Result<Versioning, StorageError> {
-        observe(Op::GetVersioning, self.ask_versioning()).await
+        observe(Op::GetVersioning, self.request_versioning()).await
     }
 
-    async fn ask_versioning(&self) -> Result<Versioning, StorageError> {
+    async fn request_versioning(&self) -> Result<Versioning, StorageError> {
         use aws_sdk_s3::types::BucketVersioningStatus::{Enabled, Suspended};
 
         let answer = self

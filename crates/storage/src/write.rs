@@ -18,7 +18,7 @@ use super::error::StorageError;
 use super::multipart::Multipart;
 use super::object::{Digest, ObjectKind, Stored, bare_etag, quoted_etag};
 use super::operation::Op;
-use super::parts::Parts;
+use super::parts::PartReader;
 use super::request::observe;
 
 /// What is smaller than this many bytes is sent in one request; what is not is sent in parts of
@@ -31,9 +31,9 @@ const MAX_PARTS: u64 = 10_000;
 const PARALLEL_PARTS: usize = 3;
 /// What a conditional write replaces: a version, or nothing.
 #[derive(Debug, Clone, Copy)]
-struct Over<'a>(Option<&'a str>);
+struct ReplacedVersion<'a>(Option<&'a str>);
 
-impl Over<'_> {
+impl ReplacedVersion<'_> {
     fn version(self) -> Option<String> {
         self.0.map(quoted_etag)
     }
@@ -73,7 +73,7 @@ impl Bucket {
         over: Option<&str>,
     ) -> Result<Stored, StorageError> {
         let digest = Digest::of(&body);
-        self.put_whole(key, body, &kind, digest, Some(Over(over)))
+        self.put_whole(key, body, &kind, digest, Some(ReplacedVersion(over)))
             .await
     }
 
@@ -93,7 +93,13 @@ impl Bucket {
     ) -> Result<Stored, StorageError> {
         let digest = Digest::of(&body);
         let written = self
-            .put_whole(key, body.clone(), &kind, digest.clone(), Some(Over(None)))
+            .put_whole(
+                key,
+                body.clone(),
+                &kind,
+                digest.clone(),
+                Some(ReplacedVersion(None)),
+            )
             .await;
 
         match written {
@@ -162,24 +168,26 @@ impl Bucket {
     ) -> Result<Stored, StorageError> {
         let part_size = part_size(size);
         let pieces = pin!(pieces);
-        let mut parts = Parts::new(pieces, part_size);
+        let mut parts = PartReader::new(pieces, part_size);
 
         // Read before the decision, because the size of a stream is not known until it ends.
         let first = parts
             .next()
             .await
-            .map_err(|source| self.unreadable(key, source))?
+            .map_err(|source| self.input_error(key, source))?
             .unwrap_or_default();
 
         if first.len() < part_size {
-            let digest = self.as_announced(key, parts.digest(), size)?;
+            let digest = self.check_announced_size(key, parts.digest(), size)?;
             return self.put_whole(key, first, &kind, digest, None).await;
         }
 
         let upload = Multipart::create(self, key, &kind).await?;
         let sent = self.send_parts(&upload, first, &mut parts).await;
         // The size is compared before the upload is completed, since that makes the object appear.
-        match sent.and_then(|sent| Ok((sent, self.as_announced(key, parts.digest(), size)?))) {
+        match sent
+            .and_then(|sent| Ok((sent, self.check_announced_size(key, parts.digest(), size)?)))
+        {
             Ok((sent, digest)) => Ok(stored(digest, upload.complete(sent).await?)),
             Err(error) => {
                 upload.abort().await;
@@ -192,7 +200,7 @@ impl Bucket {
         &self,
         upload: &Multipart,
         first: Bytes,
-        parts: &mut Parts<S>,
+        parts: &mut PartReader<S>,
     ) -> Result<Vec<CompletedPart>, StorageError>
     where
         S: Stream<Item = io::Result<Bytes>> + Unpin + Send,
@@ -200,7 +208,7 @@ impl Bucket {
         let (mut under_way, mut sent, mut next) = (VecDeque::new(), Vec::new(), Some(first));
         for number in 1.. {
             let Some(part) = next else { break };
-            // Parts are waited for in their order, in which the list at the end has to name them
+            // PartReader are waited for in their order, in which the list at the end has to name them
             // (S3 API reference, `CompleteMultipartUpload`).
             if under_way.len() == PARALLEL_PARTS
                 && let Some(oldest) = under_way.pop_front()
@@ -211,7 +219,7 @@ impl Bucket {
             next = parts
                 .next()
                 .await
-                .map_err(|source| self.unreadable(upload.key(), source))?;
+                .map_err(|source| self.input_error(upload.key(), source))?;
         }
 
         for rest in under_way {
@@ -226,7 +234,7 @@ impl Bucket {
         body: Bytes,
         kind: &ObjectKind,
         digest: Digest,
-        over: Option<Over<'_>>,
+        over: Option<ReplacedVersion<'_>>,
     ) -> Result<Stored, StorageError> {
         let config = self.config().upload_config(body.len());
         let request = self
@@ -237,7 +245,7 @@ impl Bucket {
             .content_type(kind.content_type())
             .set_cache_control(kind.cache_control().map(str::to_owned))
             .set_acl(kind.acl(self.config().public_read))
-            .set_if_match(over.and_then(Over::version))
+            .set_if_match(over.and_then(ReplacedVersion::version))
             .set_if_none_match(over.filter(|over| over.0.is_none()).map(|_| "*".to_owned()))
             .body(ByteStream::from(body))
             .customize()
@@ -261,7 +269,7 @@ impl Bucket {
     }
 
     /// Refuses to publish a file that grew or shrank while it was read.
-    fn as_announced(
+    fn check_announced_size(
         &self,
         key: &str,
         digest: Digest,
@@ -270,13 +278,13 @@ impl Bucket {
         match size {
             Some(size) if size != digest.size => {
                 let words = format!("it had {size} bytes and then {}", digest.size);
-                Err(self.unreadable(key, io::Error::new(io::ErrorKind::InvalidData, words)))
+                Err(self.input_error(key, io::Error::new(io::ErrorKind::InvalidData, words)))
             }
             _ => Ok(digest),
         }
     }
 
-    fn unreadable(&self, key: &str, source: io::Error) -> StorageError {
+    fn input_error(&self, key: &str, source: io::Error) -> StorageError {
         StorageError::Input {
             at: self.at(Op::Put, key),
             source,
@@ -327,7 +335,7 @@ mod server_tests {
     use futures::{StreamExt, future, stream};
 
     use super::*;
-    use crate::testing::{BUCKET, TestS3, noise, serve, settings_for};
+    use crate::testing::{BUCKET, TestS3, random_bytes, serve, settings_for};
     use crate::{Storage, StorageSettings};
 
     const KEY: &str = "uploads/a.mp4";
@@ -350,7 +358,7 @@ mod server_tests {
         let path = folder.path().join("segment.m4s");
 
         for size in [0, 1, PART - 1, PART, PART + 1, 3 * PART + 7] {
-            let bytes = noise(size);
+            let bytes = random_bytes(size);
             std::fs::write(&path, &bytes).unwrap();
             let stored = bucket
                 .put_file(KEY, &path, ObjectKind::Video)
@@ -375,7 +383,7 @@ mod server_tests {
     async fn a_stream_arrives_whole_from_a_task_of_its_own() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let bytes = noise(5 * PART + 5);
+        let bytes = random_bytes(5 * PART + 5);
         let (sender, stream) = (bucket.clone(), pieces(&bytes));
         // The compiler cannot see of every future that it is Send; handlers of requests must be.
         let upload = tokio::spawn(async move { sender.put_stream(KEY, "video/mp4", stream).await });
@@ -387,9 +395,9 @@ mod server_tests {
     async fn a_stream_that_breaks_leaves_neither_object_nor_parts() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let broken = pieces(&noise(2 * PART)).chain(stream::once(future::err(io::Error::other(
-            "the sender left",
-        ))));
+        let broken = pieces(&random_bytes(2 * PART)).chain(stream::once(future::err(
+            io::Error::other("the sender left"),
+        )));
         let error = bucket
             .put_stream(KEY, "video/mp4", broken)
             .await
@@ -412,7 +420,11 @@ mod server_tests {
             future::pending().await
         });
 
-        let upload = bucket.put_stream(KEY, "video/mp4", pieces(&noise(2 * PART)).chain(stall));
+        let upload = bucket.put_stream(
+            KEY,
+            "video/mp4",
+            pieces(&random_bytes(2 * PART)).chain(stall),
+        );
         let mut upload = Box::pin(upload);
         tokio::select! { _ = &mut upload => unreachable!(), stalled = reached => stalled.unwrap() }
         assert_eq!(s3.open_uploads(), 1);
@@ -446,7 +458,7 @@ mod server_tests {
 
         assert_eq!(
             bucket
-                .put(KEY, noise(10), ObjectKind::Video)
+                .put(KEY, random_bytes(10), ObjectKind::Video)
                 .await
                 .unwrap()
                 .etag,
@@ -460,25 +472,25 @@ mod server_tests {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
         let first = bucket
-            .put_new(KEY, noise(10), ObjectKind::Video)
+            .put_new(KEY, random_bytes(10), ObjectKind::Video)
             .await
             .unwrap();
         // As after an answer that got lost: the object is there already.
         assert_eq!(
             bucket
-                .put_new(KEY, noise(10), ObjectKind::Video)
+                .put_new(KEY, random_bytes(10), ObjectKind::Video)
                 .await
                 .unwrap(),
             first
         );
         let error = bucket
-            .put_new(KEY, noise(11), ObjectKind::Video)
+            .put_new(KEY, random_bytes(11), ObjectKind::Video)
             .await
             .unwrap_err();
         assert_eq!(error.kind(), "changed");
         assert_eq!(
             bucket.digest(KEY).await.unwrap(),
-            Some(Digest::of(&noise(10)))
+            Some(Digest::of(&random_bytes(10)))
         );
     }
 
@@ -497,7 +509,7 @@ mod server_tests {
             .await
             .bucket(BUCKET);
         let stored = bucket
-            .put_new(KEY, noise(10), ObjectKind::Video)
+            .put_new(KEY, random_bytes(10), ObjectKind::Video)
             .await
             .unwrap();
         assert_eq!(stored.etag, "plain");

@@ -1,13 +1,13 @@
 //! `fluxhls dev`: everything on this machine, and nothing to install but ffmpeg and nats-server.
 //!
 //! - `stack` starts the parts in order and stops them in reverse;
-//! - `board` carries facts from the log to the page;
+//! - `job_list` carries facts from the log to the page;
 //! - `rows` prints the tables in the end;
-//! - `desk` carries files and cancellations from the page to the service.
+//! - `page_handle` carries files and cancellations from the page to the service.
 
-mod board;
 mod command;
-mod desk;
+mod job_list;
+mod page_handle;
 mod rows;
 mod stack;
 

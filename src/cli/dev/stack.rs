@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use dev::loopback;
 use dev::nats_server::{NatsServer, Settings};
 use dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
-use dev::page::{Board, Desk, router};
+use dev::page::{JobList, PageHandle, router};
 use ffmpeg::Tool;
 use ffmpeg::sandbox::Demand;
 use jetstream::{Nats, NatsSettings};
@@ -21,7 +21,7 @@ use streams::topology::Sizing;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{board, desk};
+use super::{job_list, page_handle};
 use crate::config::{DATABASE_MAX_CONNECTIONS, METRICS_PER_JOB, REMUX_MAX};
 use crate::job::JobSettings;
 use crate::pipeline::project::{Database, DatabaseSettings};
@@ -90,9 +90,9 @@ impl Stack {
 
         let listener = loopback::bind(wanted.http_port).await?;
         let page = listener.local_addr()?;
-        let desk = open_desk(&service, &store, shutdown);
+        let page_handle = open_page_handle(&service, &store, shutdown);
         let router = http::router(metrics, service.health.clone(), service.open_jobs.clone())
-            .merge(router(desk));
+            .merge(router(page_handle));
         let server = tokio::spawn(http::serve(listener, router, shutdown.stop.clone()));
 
         Ok(Self {
@@ -117,24 +117,28 @@ impl Stack {
     }
 }
 
-fn open_desk(service: &Service, store: &ObjectStore, shutdown: &Shutdown) -> Desk {
+fn open_page_handle(service: &Service, store: &ObjectStore, shutdown: &Shutdown) -> PageHandle {
     let (uploads, files) = mpsc::channel(4);
     let (cancels, wishes) = mpsc::channel(4);
-    let (show, shown) = watch::channel(Board::default());
+    let (show, shown) = watch::channel(JobList::default());
 
     let bucket = service.jobs.output.clone();
-    tokio::spawn(desk::take_files(service.jobs.log.clone(), bucket, files));
-    tokio::spawn(desk::take_cancels(service.jobs.clone(), wishes));
-    tokio::spawn(board::keep(
+    tokio::spawn(page_handle::take_files(
+        service.jobs.log.clone(),
+        bucket,
+        files,
+    ));
+    tokio::spawn(page_handle::take_cancels(service.jobs.clone(), wishes));
+    tokio::spawn(job_list::keep(
         service.jobs.log.clone(),
         show,
         shutdown.stop.clone(),
     ));
 
-    Desk {
+    PageHandle {
         uploads,
         cancels,
-        board: shown,
+        job_list: shown,
         media_origin: store.endpoint(),
         closing: shutdown.stop.clone(),
     }

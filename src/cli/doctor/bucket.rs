@@ -17,7 +17,7 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
     let bucket = storage.bucket(&args.s3_bucket);
 
     let mut findings = Vec::new();
-    for (step, tried) in bucket.trial(&args.output_root).await {
+    for (step, tried) in bucket.check_operations(&args.output_root).await {
         let text = format!("{} in bucket {}", step.sentence(), bucket.name());
         findings.push(Finding::of(step.as_str(), tried.map(|()| text)));
     }
@@ -144,7 +144,7 @@ async fn cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<String, 
     let rules = bucket.cors().await.map_err(|error| error.to_string())?;
     let refused: Vec<&str> = origins
         .iter()
-        .filter(|origin| !rules.iter().any(|rule| rule.lets_play(origin)))
+        .filter(|origin| !rules.iter().any(|rule| rule.allows_playback(origin)))
         .map(String::as_str)
         .collect();
 

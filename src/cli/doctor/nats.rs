@@ -103,7 +103,7 @@ async fn is_clustered(nats: &Nats) -> Result<bool, String> {
     let request = format!("CONSUMER.LEADER.STEPDOWN.{}.doctor", topology::TASKS);
     let asked = tokio::select! {
         asked = nats.js.request(request, &()) => asked.map_err(|error| error.to_string()),
-        denial = nats.troubles.denial() => Err(denial),
+        denial = nats.health.denial() => Err(denial),
     };
     match asked? {
         Response::Ok(serde_json::Value::Null | _) => Ok(true),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetstream::{Delivery, Disposition, Grief, NEWER_PAUSE, Refused, letter};
+use jetstream::{DeadLetterReason, Delivery, Disposition, NEWER_PAUSE, Refused, dead_letter};
 use metrics::counter;
 use streams::upload::Malformed;
 use streams::{Code, Unread, subject, topology};
@@ -95,7 +95,7 @@ impl Intake {
     ) -> Result<(), Refused> {
         // The id of the letter names the event, so that a second delivery of it publishes no second
         // letter.
-        let grief = Grief {
+        let grief = DeadLetterReason {
             stream: topology::UPLOADS,
             seq: delivery.seq,
             time: delivery.time,
@@ -103,13 +103,13 @@ impl Intake {
             reason,
             more: &[],
         };
-        let letter = letter(
+        let letter = dead_letter(
             subject::dead_message(stage, delivery.seq),
             &grief,
             delivery.payload().clone(),
             delivery.headers(),
             self.jobs.log.max_payload(),
         );
-        self.jobs.log.publish_letter(letter).await
+        self.jobs.log.publish_dead_letter(letter).await
     }
 }

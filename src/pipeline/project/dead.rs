@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jetstream::{Grief, Log, OutboundMessage, StoredMessage, letter};
+use jetstream::{DeadLetterReason, Log, OutboundMessage, StoredMessage, dead_letter};
 use streams::{Code, subject, topology};
 use tokio::time::timeout;
 
@@ -45,7 +45,7 @@ impl DeadFact {
             ..
         } = &self.message;
 
-        let grief = Grief {
+        let grief = DeadLetterReason {
             stream: topology::JOBS,
             seq: *seq,
             time: *time,
@@ -53,7 +53,7 @@ impl DeadFact {
             reason: &self.reason,
             more: &[],
         };
-        letter(
+        dead_letter(
             subject::dead_message("project", *seq),
             &grief,
             payload.clone(),
@@ -79,7 +79,7 @@ pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectErro
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
         timeout(
             LETTER_LIMIT,
-            log.publish_letter(fact.letter(log.max_payload())),
+            log.publish_dead_letter(fact.letter(log.max_payload())),
         )
         .await
         .map_err(|_| {

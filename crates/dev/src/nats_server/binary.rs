@@ -33,7 +33,7 @@ impl Binary {
         };
 
         for path in &candidates {
-            if let Some(binary) = Self::examine(path).await? {
+            if let Some(binary) = Self::read_version(path).await? {
                 return Ok(binary);
             }
         }
@@ -48,7 +48,7 @@ impl Binary {
     }
 
     /// Asks one candidate for its version; `None` when there is no such program.
-    async fn examine(path: &Path) -> Result<Option<Self>, NatsServerError> {
+    async fn read_version(path: &Path) -> Result<Option<Self>, NatsServerError> {
         let unusable = |reason: String| NatsServerError::Unusable {
             path: path.to_owned(),
             reason,
@@ -85,7 +85,7 @@ impl Binary {
     /// The argument list that runs this server with `configuration`, tied to our life where the
     /// system can do that.
     pub(super) async fn arguments(&self, configuration: &Path) -> Vec<OsString> {
-        let mut arguments = tether().await;
+        let mut arguments = parent_death_signal().await;
         arguments.extend([self.path.clone().into(), "-c".into(), configuration.into()]);
         arguments
     }
@@ -93,7 +93,7 @@ impl Binary {
 
 /// The prefix that has the kernel kill the child when its parent thread ends, empty where
 /// `setpriv` (util-linux) is missing or too old for it.
-async fn tether() -> Vec<OsString> {
+async fn parent_death_signal() -> Vec<OsString> {
     let prefix = ["setpriv", "--pdeathsig", "KILL"]
         .map(OsString::from)
         .to_vec();

@@ -21,14 +21,14 @@ use tokio::time::timeout;
 
 /// How the server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ChildEnd {
     /// By itself, or when asked to.
     Exited(ExitStatus),
     /// By SIGKILL: it outlived its grace, or no one waited for it any more.
     Killed,
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for ChildEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(status) => status.fmt(f),
@@ -42,7 +42,7 @@ impl fmt::Display for Ending {
 pub(super) struct Child {
     /// Each message asks for an end within that grace; closing the channel kills at once.
     orders: Option<mpsc::Sender<Duration>>,
-    ending: watch::Receiver<Option<Ending>>,
+    ending: watch::Receiver<Option<ChildEnd>>,
     thread: Option<JoinHandle<()>>,
     id: u32,
 }
@@ -73,7 +73,7 @@ impl Child {
                     .enable_all()
                     .build();
                 let outcome = match runtime {
-                    Ok(runtime) => runtime.block_on(live(launch, started, inbox)),
+                    Ok(runtime) => runtime.block_on(run_child(launch, started, inbox)),
                     Err(error) => return drop(started.send(Err(error))),
                 };
                 publish.send_replace(outcome);
@@ -94,15 +94,15 @@ impl Child {
     }
 
     /// Waits until the child has ended, without ending it.
-    pub(super) async fn ended(&mut self) -> Ending {
+    pub(super) async fn ended(&mut self) -> ChildEnd {
         match self.ending.wait_for(Option::is_some).await {
-            Ok(ending) => ending.unwrap_or(Ending::Killed),
-            Err(_) => Ending::Killed,
+            Ok(ending) => ending.unwrap_or(ChildEnd::Killed),
+            Err(_) => ChildEnd::Killed,
         }
     }
 
     /// Asks with SIGTERM, and after `grace` ends it with SIGKILL.
-    pub(super) async fn stop(mut self, grace: Duration) -> Ending {
+    pub(super) async fn stop(mut self, grace: Duration) -> ChildEnd {
         if let Some(orders) = &self.orders {
             // Refused only when the child has already ended, which `ended` then tells.
             let _already_ended = orders.send(grace).await;
@@ -121,11 +121,11 @@ impl Drop for Child {
 }
 
 /// The whole life of the child: `None` when it could not be started.
-async fn live(
+async fn run_child(
     launch: Launch,
     started: oneshot::Sender<io::Result<u32>>,
     mut orders: mpsc::Receiver<Duration>,
-) -> Option<Ending> {
+) -> Option<ChildEnd> {
     let mut child = match spawn(launch) {
         Ok(child) => child,
         Err(error) => {
@@ -138,21 +138,21 @@ async fn live(
     let _nobody_waits = started.send(Ok(group));
 
     let grace = tokio::select! {
-        status = child.wait() => return Some(status.map_or(Ending::Killed, Ending::Exited)),
+        status = child.wait() => return Some(status.map_or(ChildEnd::Killed, ChildEnd::Exited)),
         grace = orders.recv() => grace,
     };
 
     if let Some(grace) = grace {
         signal(group, Signal::SIGTERM);
         if let Ok(Ok(status)) = timeout(grace, child.wait()).await {
-            return Some(Ending::Exited(status));
+            return Some(ChildEnd::Exited(status));
         }
     }
 
     // Either the grace is over, or the handle was dropped without asking for an end.
     signal(group, Signal::SIGKILL);
     let _reaped = child.wait().await;
-    Some(Ending::Killed)
+    Some(ChildEnd::Killed)
 }
 
 fn spawn(launch: Launch) -> io::Result<tokio::process::Child> {
@@ -230,7 +230,7 @@ mod tests {
             shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done").await;
         let output = wait_for_line(output).await;
         let ending = child.stop(Duration::from_secs(30)).await;
-        assert_eq!(ending, Ending::Exited(ExitStatus::from_raw(7 << 8)));
+        assert_eq!(ending, ChildEnd::Exited(ExitStatus::from_raw(7 << 8)));
         wait_for_silence(output).await;
     }
 
@@ -238,7 +238,10 @@ mod tests {
     async fn a_child_that_ignores_sigterm_is_killed_with_its_whole_group() {
         let (child, output) = shell("trap '' TERM; sleep 600 & echo ready; wait; wait").await;
         let output = wait_for_line(output).await;
-        assert_eq!(child.stop(Duration::from_millis(50)).await, Ending::Killed);
+        assert_eq!(
+            child.stop(Duration::from_millis(50)).await,
+            ChildEnd::Killed
+        );
         wait_for_silence(output).await;
     }
 
@@ -255,11 +258,11 @@ mod tests {
         let (mut child, _output) = shell("exit 3").await;
         assert_eq!(
             child.ended().await,
-            Ending::Exited(ExitStatus::from_raw(3 << 8))
+            ChildEnd::Exited(ExitStatus::from_raw(3 << 8))
         );
         assert_eq!(
             child.stop(Duration::from_secs(1)).await,
-            Ending::Exited(ExitStatus::from_raw(3 << 8))
+            ChildEnd::Exited(ExitStatus::from_raw(3 << 8))
         );
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::child::Ending;
+use super::child::ChildEnd;
 use super::version::{MIN_VERSION, Version};
 
 /// Why [`NatsServer::start`](super::NatsServer::start) failed.
@@ -75,7 +75,7 @@ pub enum NatsServerError {
     #[error("nats-server ended while starting ({ending}); its log {log} ends with: {tail}")]
     Ended {
         /// How it ended.
-        ending: Ending,
+        ending: ChildEnd,
         /// Its log file.
         log: PathBuf,
         /// The last lines of the log.

@@ -2,7 +2,7 @@
 //!
 //! [`NatsServer::start`] is the way in. The modules, in the order a start meets them: which binary
 //! (`binary`) in which version (`version`), what it is told (`configuration`), how it runs and ends
-//! (`child`), how we know that it answers (`greeting`).
+//! (`child`), how we know that it answers (`server_info`).
 //!
 //! **It never outlives us.** `stop` and drop end it, and on Linux `setpriv --pdeathsig` has the
 //! kernel kill it when this process dies of SIGKILL. Where `setpriv` is missing (macOS), a
@@ -13,11 +13,11 @@ mod binary;
 mod child;
 mod configuration;
 mod error;
-mod greeting;
 mod server;
+mod server_info;
 mod version;
 
-pub use child::Ending;
+pub use child::ChildEnd;
 pub use error::NatsServerError;
 pub use server::{NatsServer, Settings};
 pub use version::Version;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::binary::Binary;
-use super::child::{Child, Ending, Launch};
+use super::child::{Child, ChildEnd, Launch};
 use super::configuration;
 use super::error::NatsServerError;
-use super::greeting::Greeting;
+use super::server_info::ServerInfo;
 use super::version::Version;
 use crate::loopback;
 
@@ -119,12 +119,12 @@ impl NatsServer {
     }
 
     /// Waits until the server has ended, which it should not do before [`stop`](Self::stop).
-    pub async fn ended(&mut self) -> Ending {
+    pub async fn ended(&mut self) -> ChildEnd {
         self.child.ended().await
     }
 
     /// Ends the server: SIGTERM, and SIGKILL after ten seconds.
-    pub async fn stop(self) -> Ending {
+    pub async fn stop(self) -> ChildEnd {
         self.child.stop(STOP_GRACE).await
     }
 
@@ -144,18 +144,19 @@ impl NatsServer {
                 _ = rounds.tick() => {}
             }
 
-            let last =
-                match timeout(deadline - Instant::now(), Greeting::from_server(address)).await {
-                    Ok(Ok(greeting)) if greeting.server_name == name && greeting.jetstream => {
-                        return Ok(());
-                    }
-                    Ok(Ok(greeting)) if greeting.server_name != name => {
-                        format!("`{}` answers there", greeting.server_name)
-                    }
-                    Ok(Ok(_)) => "JetStream is not up".to_owned(),
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => "the connection stayed silent".to_owned(),
-                };
+            let last = match timeout(deadline - Instant::now(), ServerInfo::from_server(address))
+                .await
+            {
+                Ok(Ok(server_info)) if server_info.server_name == name && server_info.jetstream => {
+                    return Ok(());
+                }
+                Ok(Ok(server_info)) if server_info.server_name != name => {
+                    format!("`{}` answers there", server_info.server_name)
+                }
+                Ok(Ok(_)) => "JetStream is not up".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the connection stayed silent".to_owned(),
+            };
 
             if Instant::now() >= deadline {
                 let seconds = START_TIMEOUT.as_secs();

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use super::{Ending, NatsServer, NatsServerError, Settings};
+use super::{ChildEnd, NatsServer, NatsServerError, Settings};
 use crate::loopback;
 
 fn settings(state: PathBuf, port: u16) -> Settings {
@@ -31,10 +31,10 @@ async fn a_server_starts_answers_and_stops_when_asked() {
         .await
         .unwrap();
 
-    let greeting = super::greeting::Greeting::from_server(server.address())
+    let server_info = super::server_info::ServerInfo::from_server(server.address())
         .await
         .unwrap();
-    assert!(greeting.jetstream);
+    assert!(server_info.jetstream);
     assert_eq!(
         server.url(),
         format!("nats://127.0.0.1:{}", server.address().port())
@@ -46,7 +46,7 @@ async fn a_server_starts_answers_and_stops_when_asked() {
     );
 
     let address = server.address();
-    assert!(matches!(server.stop().await, Ending::Exited(_)));
+    assert!(matches!(server.stop().await, ChildEnd::Exited(_)));
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 

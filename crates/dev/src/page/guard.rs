@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Answers 403 to requests that a page of another origin made, and passes on every other.
 pub(super) async fn refuse_foreign_pages(request: Request, next: Next) -> Response {
-    if is_ours(request.method(), request.headers()) {
+    if is_own_page(request.method(), request.headers()) {
         return next.run(request).await;
     }
     (
@@ -22,7 +22,7 @@ pub(super) async fn refuse_foreign_pages(request: Request, next: Next) -> Respon
 }
 
 /// Whether our own page, or for reading also no page at all, made the request.
-fn is_ours(method: &Method, headers: &HeaderMap) -> bool {
+fn is_own_page(method: &Method, headers: &HeaderMap) -> bool {
     // A value that is no text counts as a foreign one, never as absent.
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text(HeaderName::from_static("sec-fetch-site"));
@@ -117,12 +117,12 @@ mod tests {
             ("origin", "http://127.0.0.1:8080"),
             ("sec-fetch-site", "same-origin"),
         ]);
-        assert!(is_ours(&Method::POST, &own) && is_ours(&Method::GET, &own));
-        assert!(is_ours(
+        assert!(is_own_page(&Method::POST, &own) && is_own_page(&Method::GET, &own));
+        assert!(is_own_page(
             &Method::POST,
             &headers(&[("origin", "http://127.0.0.1:8080")])
         ));
-        assert!(is_ours(
+        assert!(is_own_page(
             &Method::POST,
             &headers(&[("sec-fetch-site", "same-origin")])
         ));
@@ -131,8 +131,8 @@ mod tests {
     #[test]
     fn a_reader_that_is_no_page_may_read_and_not_change() {
         for fields in [&[][..], &[("sec-fetch-site", "none")]] {
-            assert!(is_ours(&Method::GET, &headers(fields)));
-            assert!(!is_ours(&Method::POST, &headers(fields)));
+            assert!(is_own_page(&Method::GET, &headers(fields)));
+            assert!(!is_own_page(&Method::POST, &headers(fields)));
         }
     }
 
@@ -155,7 +155,10 @@ mod tests {
             ],
         ] {
             for method in [Method::GET, Method::POST, Method::DELETE] {
-                assert!(!is_ours(&method, &headers(fields)), "{method} {fields:?}");
+                assert!(
+                    !is_own_page(&method, &headers(fields)),
+                    "{method} {fields:?}"
+                );
             }
         }
     }

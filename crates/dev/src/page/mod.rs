@@ -1,7 +1,7 @@
 //! The page of `fluxhls dev`: drop a video, watch it being made, watch it.
 //!
 //! [`router()`] serves it. The page knows neither NATS nor S3: it hands uploads and cancellations
-//! to whoever holds the other end of the [`Desk`], and shows what that one writes on the [`Board`].
+//! to whoever holds the other end of the [`PageHandle`], and shows what that one writes on the [`JobList`].
 //!
 //! | request | answer |
 //! |---|---|
@@ -14,15 +14,15 @@
 //! object store (Content-Security-Policy).
 
 mod assets;
-mod board;
-mod desk;
 mod guard;
+mod job_list;
+mod page_handle;
 mod router;
 mod updates;
 mod upload;
 
-pub use board::{Board, JobState, Trouble, Update};
-pub use desk::{Accepted, CancelOutcome, CancelRequest, Desk, Refusal, UploadRequest};
+pub use job_list::{JobError, JobList, JobState, Update};
+pub use page_handle::{Accepted, CancelOutcome, CancelRequest, PageHandle, Refusal, UploadRequest};
 pub use router::router;
 
 #[cfg(test)]

@@ -10,22 +10,22 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::assets::{asset, page};
-use super::desk::{CancelOutcome, CancelRequest, Desk};
 use super::guard::{SecurityHeaders, add_security_headers, refuse_foreign_pages};
+use super::page_handle::{CancelOutcome, CancelRequest, PageHandle};
 use super::updates::updates;
 use super::upload::upload;
 use crate::loopback::refuse_foreign_hosts;
 
-/// The page and its interface over `desk`; serve it on a loopback listener
+/// The page and its interface over `page_handle`; serve it on a loopback listener
 /// ([`bind`](crate::loopback::bind)), for it refuses every other host name.
-pub fn router(desk: Desk) -> Router {
-    let security = SecurityHeaders::new(&desk.media_origin);
+pub fn router(page_handle: PageHandle) -> Router {
+    let security = SecurityHeaders::new(&page_handle.media_origin);
     let interface = Router::new()
         .route("/files", post(upload))
         .route("/updates", get(updates))
         .route("/jobs/{job_id}/cancel", post(cancel))
         .layer(from_fn(refuse_foreign_pages))
-        .with_state(desk);
+        .with_state(page_handle);
 
     Router::new()
         .route("/", get(page))
@@ -43,13 +43,14 @@ struct Canceled {
 }
 
 async fn cancel(
-    State(desk): State<Desk>,
+    State(page_handle): State<PageHandle>,
     Path(job_id): Path<String>,
 ) -> Result<(StatusCode, Json<Canceled>), StatusCode> {
     let (reply, answer) = oneshot::channel();
-    // Sending and waiting fail only when the other end of the desk is gone, as when the server
+    // Sending and waiting fail only when the other end of the page handle is gone, as when the server
     // stops.
-    desk.cancels
+    page_handle
+        .cancels
         .send(CancelRequest { job_id, reply })
         .await
         .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;

@@ -13,20 +13,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Accepted, Board, CancelOutcome, CancelRequest, Desk, JobState, Refusal, Update, UploadRequest,
-    router,
+    Accepted, CancelOutcome, CancelRequest, JobList, JobState, PageHandle, Refusal, Update,
+    UploadRequest, router,
 };
 use crate::loopback;
 use crate::raw_http::{Reply, exchange, read, send};
 
-/// A served page, and the ends of its desk that the composition would hold.
+/// A served page, and the ends of its page handle that the composition would hold.
 struct Served {
     address: SocketAddr,
     host: String,
     origin: String,
     uploads: mpsc::Receiver<UploadRequest>,
     cancels: mpsc::Receiver<CancelRequest>,
-    board: watch::Sender<Board>,
+    job_list: watch::Sender<JobList>,
     closing: CancellationToken,
     server: JoinHandle<()>,
 }
@@ -35,19 +35,19 @@ impl Served {
     async fn start() -> Self {
         let (upload_sender, uploads) = mpsc::channel(4);
         let (cancel_sender, cancels) = mpsc::channel(4);
-        let (board, watcher) = watch::channel(Board::default());
+        let (job_list, watcher) = watch::channel(JobList::default());
         let closing = CancellationToken::new();
-        let desk = Desk {
+        let page_handle = PageHandle {
             uploads: upload_sender,
             cancels: cancel_sender,
-            board: watcher,
+            job_list: watcher,
             media_origin: "http://127.0.0.1:9000".to_owned(),
             closing: closing.clone(),
         };
 
         let listener = loopback::bind(0).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = axum::serve(listener, router(desk))
+        let serving = axum::serve(listener, router(page_handle))
             .with_graceful_shutdown(closing.clone().cancelled_owned());
         let server = tokio::spawn(async move { serving.await.unwrap() });
         let (host, origin) = (address.to_string(), format!("http://{address}"));
@@ -58,7 +58,7 @@ impl Served {
             origin,
             uploads,
             cancels,
-            board,
+            job_list,
             closing,
             server,
         }
@@ -357,9 +357,9 @@ async fn a_refused_upload_says_why() {
 #[tokio::test]
 async fn a_page_gets_a_snapshot_then_what_changes_and_the_stream_ends_with_the_server() {
     let served = Served::start().await;
-    served.board.send_modify(|board| {
-        board.record(update("j1", 0.25));
-        board.record(update("j2", 0.5));
+    served.job_list.send_modify(|job_list| {
+        job_list.record(update("j1", 0.25));
+        job_list.record(update("j2", 0.5));
     });
 
     let connection = send(
@@ -382,8 +382,8 @@ async fn a_page_gets_a_snapshot_then_what_changes_and_the_stream_ends_with_the_s
     assert_eq!(jobs[0], golden);
 
     served
-        .board
-        .send_modify(|board| board.record(update("j2", 0.75)));
+        .job_list
+        .send_modify(|job_list| job_list.record(update("j2", 0.75)));
     let (name, jobs) = event(&mut lines).await;
     assert_eq!(
         (name.as_str(), jobs.as_array().unwrap().len()),

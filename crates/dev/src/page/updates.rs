@@ -9,8 +9,8 @@ use futures::stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
-use super::desk::Desk;
+use super::job_list::JobList;
+use super::page_handle::PageHandle;
 
 /// How long a page waits before it comes back after the stream broke.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
@@ -20,20 +20,20 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Answers with a `snapshot` of all jobs, then with `updates` as they happen, until the server
 /// stops or the recording side is gone.
 pub(super) async fn updates(
-    State(desk): State<Desk>,
+    State(page_handle): State<PageHandle>,
 ) -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
     let reader = Reader {
-        board: desk.board,
-        closing: desk.closing,
+        job_list: page_handle.job_list,
+        closing: page_handle.closing,
         seen: None,
     };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
     Sse::new(stream::unfold(reader, Reader::next)).keep_alive(keep_alive)
 }
 
-/// One page's place on the board.
+/// One page's place on the job list.
 struct Reader {
-    board: watch::Receiver<Board>,
+    job_list: watch::Receiver<JobList>,
     closing: CancellationToken,
     /// The last revision this page has; none before its snapshot.
     seen: Option<u64>,
@@ -44,7 +44,7 @@ impl Reader {
         // The snapshot goes out at once; only later events wait for a change.
         if self.seen.is_some() {
             tokio::select! {
-                change = self.board.changed() => change.ok()?,
+                change = self.job_list.changed() => change.ok()?,
                 () = self.closing.cancelled() => return None,
             }
         }
@@ -54,11 +54,11 @@ impl Reader {
             Some(_) => Event::default().event("updates"),
         };
 
-        let board = self.board.borrow_and_update();
-        let event = event.json_data(board.since(self.seen.unwrap_or_default()));
-        self.seen = Some(board.revision());
-        // The board is locked until then, and whoever records would have to wait.
-        drop(board);
+        let job_list = self.job_list.borrow_and_update();
+        let event = event.json_data(job_list.changed_since(self.seen.unwrap_or_default()));
+        self.seen = Some(job_list.revision());
+        // The job list is locked until then, and whoever records would have to wait.
+        drop(job_list);
         Some((event, self))
     }
 }

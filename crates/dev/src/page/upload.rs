@@ -1,4 +1,4 @@
-//! The way of a file from the browser to the desk.
+//! The way of a file from the browser to the page handle.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::desk::{Accepted, Desk, Refusal, UploadRequest};
+use super::page_handle::{Accepted, PageHandle, Refusal, UploadRequest};
 
 /// The longest file name, in characters; the tables' column is as long.
 const MAX_NAME_CHARS: usize = 255;
@@ -22,9 +22,9 @@ pub(super) struct UploadQuery {
     name: String,
 }
 
-/// Passes the body on as it arrives and answers with the ids once the desk has them.
+/// Passes the body on as it arrives and answers with the ids once the page handle has them.
 pub(super) async fn upload(
-    State(desk): State<Desk>,
+    State(page_handle): State<PageHandle>,
     Query(query): Query<UploadQuery>,
     headers: HeaderMap,
     body: Body,
@@ -41,19 +41,20 @@ pub(super) async fn upload(
         reply,
     };
 
-    // Sending and waiting fail only when the other end of the desk is gone, as when the server
+    // Sending and waiting fail only when the other end of the page handle is gone, as when the server
     // stops.
-    desk.uploads
+    page_handle
+        .uploads
         .send(request)
         .await
-        .map_err(|_| RefusedUpload::closed())?;
+        .map_err(|_| RefusedUpload::stopping())?;
     match answer.await {
         Ok(Ok(accepted)) => Ok(Json(accepted)),
         Ok(Err(refusal)) => Err(RefusedUpload {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             refusal,
         }),
-        Err(_) => Err(RefusedUpload::closed()),
+        Err(_) => Err(RefusedUpload::stopping()),
     }
 }
 
@@ -89,7 +90,7 @@ impl RefusedUpload {
         }
     }
 
-    fn closed() -> Self {
+    fn stopping() -> Self {
         let message = "The server is stopping and takes no files any more.".to_owned();
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,

@@ -47,7 +47,7 @@ impl<'a> Address<'a> {
     }
 
     /// The host, with a port that is not the default, short enough for an error.
-    pub(super) fn quoted(&self) -> String {
+    pub(super) fn quoted_host(&self) -> String {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}{port}", quote(&self.host))
     }

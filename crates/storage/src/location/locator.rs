@@ -67,7 +67,7 @@ impl Locator {
 
         let named = file_url.split(['?', '#']).next().unwrap_or_default();
         let address = Address::parse(named)?;
-        let (bucket, encoded) = self.on_host(&address)?;
+        let (bucket, encoded) = self.object_on_host(&address)?;
         let key = percent_decode_str(encoded).decode_utf8();
         let key = key.map_err(|_| ForbiddenSource::Key("is not UTF-8 when percent-decoded"))?;
         self.object(bucket, key.into_owned())
@@ -78,7 +78,7 @@ impl Locator {
         if !self.allows(bucket) {
             return Err(ForbiddenSource::Bucket(quote(bucket)));
         }
-        judge_key(&key)?;
+        check_key(&key)?;
         Ok(SourceObject {
             bucket: bucket.to_owned(),
             key,
@@ -86,7 +86,10 @@ impl Locator {
     }
 
     /// Bucket and encoded key of an HTTP URL; the bucket may still be a foreign one.
-    fn on_host<'a>(&'a self, address: &Address<'a>) -> Result<(&'a str, &'a str), ForbiddenSource> {
+    fn object_on_host<'a>(
+        &'a self,
+        address: &Address<'a>,
+    ) -> Result<(&'a str, &'a str), ForbiddenSource> {
         let of_bucket = self.buckets.iter().find_map(|bucket| {
             let key = self.service.virtual_host(bucket, address)?;
             Some((bucket.as_str(), key))
@@ -96,7 +99,7 @@ impl Locator {
         let of_path = path.map(|path| path.split_once('/').unwrap_or((path, "")));
 
         let of_cdn = self.cdn.as_ref().and_then(|(site, bucket)| {
-            let key = site.below(&address.host, address)?;
+            let key = site.path_below(&address.host, address)?;
             Some((bucket.as_str(), key))
         });
 
@@ -106,7 +109,7 @@ impl Locator {
             .or(of_path.filter(|(bucket, _)| self.allows(bucket)))
             .or(of_cdn)
             .or(of_path)
-            .ok_or_else(|| ForbiddenSource::Host(address.quoted()))
+            .ok_or_else(|| ForbiddenSource::Host(address.quoted_host()))
     }
 
     fn allows(&self, bucket: &str) -> bool {
@@ -114,7 +117,7 @@ impl Locator {
     }
 }
 
-fn judge_key(key: &str) -> Result<(), ForbiddenSource> {
+fn check_key(key: &str) -> Result<(), ForbiddenSource> {
     if key.is_empty() {
         return Err(ForbiddenSource::Key("is empty"));
     }

@@ -35,19 +35,19 @@ impl Service {
     /// The part of an address's path that names bucket and key, where its host is the service
     /// itself.
     pub(super) fn path_style<'a>(&self, address: &Address<'a>) -> Option<&'a str> {
-        self.below(&address.host, address)
+        self.path_below(&address.host, address)
     }
 
     /// The part of an address's path that names the key, where its host is `bucket` at the service.
     pub(super) fn virtual_host<'a>(&self, bucket: &str, address: &Address<'a>) -> Option<&'a str> {
         let host = address.host.strip_prefix(bucket)?.strip_prefix('.')?;
-        self.below(host, address)
-            .or_else(|| self.spaces_cdn()?.below(host, address))
+        self.path_below(host, address)
+            .or_else(|| self.spaces_cdn()?.path_below(host, address))
     }
 
-    fn below<'a>(&self, host: &str, address: &Address<'a>) -> Option<&'a str> {
+    fn path_below<'a>(&self, host: &str, address: &Address<'a>) -> Option<&'a str> {
         match self {
-            Self::Endpoint(site) => site.below(host, address),
+            Self::Endpoint(site) => site.path_below(host, address),
             Self::Aws if is_aws(host) && address.port.is_none() => address.path.strip_prefix('/'),
             Self::Aws => None,
         }
@@ -81,7 +81,7 @@ impl Site {
 
     /// The part of an address's path below this site, where `host` (of that address, or the rest of
     /// it) is this site's.
-    pub(super) fn below<'a>(&self, host: &str, address: &Address<'a>) -> Option<&'a str> {
+    pub(super) fn path_below<'a>(&self, host: &str, address: &Address<'a>) -> Option<&'a str> {
         let here = self.host == host && self.port == address.port;
         let path = here.then_some(address.path)?;
         path.strip_prefix(self.base.as_str())?.strip_prefix('/')

@@ -6,7 +6,7 @@ use http_range_header::{SyntacticallyCorrectRange, parse_range_header};
 
 /// Which bytes of a source a request wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum RequestedRange {
     /// All of them: there was no range, or one that the RFC lets a server ignore (malformed, other
     /// units, several).
     Whole,
@@ -17,7 +17,7 @@ pub(super) enum Wanted {
 }
 
 /// Reads a `Range` header for an object of `size` bytes.
-pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
+pub(super) fn parse_range(header: Option<&str>, size: u64) -> RequestedRange {
     let ranges = header
         .and_then(|header| parse_range_header(header).ok())
         .map(|parsed| parsed.into_ranges());
@@ -27,13 +27,13 @@ pub(super) fn wanted(header: Option<&str>, size: u64) -> Wanted {
         Some([SyntacticallyCorrectRange::Indexed(first, last)]) => {
             *first..last.saturating_add(1).min(size)
         }
-        _ => return Wanted::Whole,
+        _ => return RequestedRange::Whole,
     };
 
     if part.is_empty() {
-        Wanted::Unsatisfiable
+        RequestedRange::Unsatisfiable
     } else {
-        Wanted::Part(part)
+        RequestedRange::Part(part)
     }
 }
 
@@ -46,32 +46,38 @@ mod tests {
     #[test]
     fn one_range_is_served_and_what_cannot_be_is_said_so() {
         let table = [
-            (None, Wanted::Whole),
-            (Some("bytes=0-"), Wanted::Part(0..100)),
-            (Some("bytes=10-19"), Wanted::Part(10..20)),
-            (Some("bytes=99-99"), Wanted::Part(99..100)),
-            (Some("bytes=90-1000"), Wanted::Part(90..100)),
-            (Some("bytes=90-18446744073709551615"), Wanted::Part(90..100)),
-            (Some("bytes=-10"), Wanted::Part(90..100)),
-            (Some("bytes=-1000"), Wanted::Part(0..100)),
-            (Some("bytes=100-"), Wanted::Unsatisfiable),
-            (Some("bytes=-0"), Wanted::Unsatisfiable),
-            (Some("bytes=0-9,20-29"), Wanted::Whole),
-            (Some("bytes=9-0"), Wanted::Whole),
-            (Some("lines=0-9"), Wanted::Whole),
-            (Some("nonsense"), Wanted::Whole),
+            (None, RequestedRange::Whole),
+            (Some("bytes=0-"), RequestedRange::Part(0..100)),
+            (Some("bytes=10-19"), RequestedRange::Part(10..20)),
+            (Some("bytes=99-99"), RequestedRange::Part(99..100)),
+            (Some("bytes=90-1000"), RequestedRange::Part(90..100)),
+            (
+                Some("bytes=90-18446744073709551615"),
+                RequestedRange::Part(90..100),
+            ),
+            (Some("bytes=-10"), RequestedRange::Part(90..100)),
+            (Some("bytes=-1000"), RequestedRange::Part(0..100)),
+            (Some("bytes=100-"), RequestedRange::Unsatisfiable),
+            (Some("bytes=-0"), RequestedRange::Unsatisfiable),
+            (Some("bytes=0-9,20-29"), RequestedRange::Whole),
+            (Some("bytes=9-0"), RequestedRange::Whole),
+            (Some("lines=0-9"), RequestedRange::Whole),
+            (Some("nonsense"), RequestedRange::Whole),
         ];
 
         for (header, expected) in table {
-            assert_eq!(wanted(header, 100), expected, "{header:?}");
+            assert_eq!(parse_range(header, 100), expected, "{header:?}");
         }
-        assert_eq!(wanted(Some("bytes=0-"), 0), Wanted::Unsatisfiable);
+        assert_eq!(
+            parse_range(Some("bytes=0-"), 0),
+            RequestedRange::Unsatisfiable
+        );
     }
 
     proptest! {
         #[test]
         fn a_part_is_never_empty_and_never_beyond_the_end(header in "bytes=[0-9]{0,20}-[0-9]{0,20}", size: u64) {
-            if let Wanted::Part(part) = wanted(Some(&header), size) {
+            if let RequestedRange::Part(part) = parse_range(Some(&header), size) {
                 prop_assert!(part.start < part.end && part.end <= size);
             }
         }

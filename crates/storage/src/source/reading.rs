@@ -10,7 +10,7 @@ use futures::{Stream, stream};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fault::SourceFault;
-use super::served::Served;
+use super::served::SharedSource;
 use crate::StorageError;
 
 /// How many blocks in a row make a reader sequential. ffmpeg opens open-ended ranges to read a few
@@ -18,8 +18,8 @@ use crate::StorageError;
 const SEQUENTIAL_BLOCKS: usize = 2;
 
 /// A reader: the blocks it waits for, first to last, and where it stands.
-struct Reading {
-    served: Arc<Served>,
+struct RangeReader {
+    served: Arc<SharedSource>,
     position: u64,
     end: u64,
     /// The index of the first block that is not under way yet.
@@ -35,11 +35,11 @@ type Fetch = AbortOnDropHandle<Result<Bytes, StorageError>>;
 /// The bytes of `range`, block by block, fetched when the client takes them. After a failed read it
 /// ends with an error, which cuts the connection: the client sees that the answer is short.
 pub(super) fn read(
-    served: Arc<Served>,
+    served: Arc<SharedSource>,
     range: Range<u64>,
 ) -> impl Stream<Item = io::Result<Bytes>> {
     let next = range.start / served.block_size();
-    let reading = Reading {
+    let reading = RangeReader {
         served,
         position: range.start,
         end: range.end,
@@ -53,14 +53,14 @@ pub(super) fn read(
     })
 }
 
-impl Reading {
+impl RangeReader {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         if self.position >= self.end {
             return Ok(None);
         }
 
         // A caller may hold ffmpeg back, for example while its uploads do not keep up.
-        self.served.released().await;
+        self.served.wait_until_released().await;
         self.start_fetches();
         let Some(fetch) = self.under_way.pop_front() else {
             return Ok(None);

@@ -28,7 +28,7 @@ pub struct SourceReport {
 
 /// What all connections of one server share.
 #[derive(Debug)]
-pub(super) struct Served {
+pub(super) struct SharedSource {
     source: Source,
     version: Arc<Version>,
     cache: BlockCache,
@@ -41,7 +41,7 @@ pub(super) struct Served {
     stopped: CancellationToken,
 }
 
-impl Served {
+impl SharedSource {
     pub(super) fn new(source: Source, cache: BlockCache, stopped: CancellationToken) -> Self {
         let version = Version {
             bucket: source.bucket.name().to_owned(),
@@ -129,7 +129,7 @@ impl Served {
     }
 
     /// Waits while answers are held back.
-    pub(super) async fn released(&self) {
+    pub(super) async fn wait_until_released(&self) {
         // The sender is in the same value, so it is there as long as we are.
         let _ = self.held.subscribe().wait_for(|held| !held).await;
     }

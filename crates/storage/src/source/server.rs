@@ -20,9 +20,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::cache::BlockCache;
 use super::fault::SourceFault;
 use super::object::Source;
-use super::range::{Wanted, wanted};
+use super::range::{RequestedRange, parse_range};
 use super::reading::read;
-use super::served::{Served, SourceReport};
+use super::served::{SharedSource, SourceReport};
 
 /// How long closing waits for connections that were told to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ const MAX_EXTENSION_CHARS: usize = 5;
 #[derive(Debug)]
 pub struct SourceServer {
     url: String,
-    served: Arc<Served>,
+    served: Arc<SharedSource>,
     serving: JoinHandle<io::Result<()>>,
     stop: DropGuard,
 }
@@ -56,7 +56,7 @@ impl SourceServer {
         let url = format!("http://{}{path}", listener.local_addr()?);
 
         let stop = CancellationToken::new();
-        let served = Arc::new(Served::new(source, cache, stop.clone()));
+        let served = Arc::new(SharedSource::new(source, cache, stop.clone()));
         let router = Router::new()
             .route(&path, get(answer))
             .with_state(Arc::clone(&served));
@@ -160,7 +160,7 @@ fn path(key: &str) -> String {
 }
 
 /// Answers GET and HEAD (whose body axum drops unread, so that it fetches nothing).
-async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
+async fn answer(State(served): State<Arc<SharedSource>>, headers: HeaderMap) -> Response {
     served.count_request();
     if served.fault().is_some() {
         // The task has failed already; the sooner its ffmpeg notices the better.
@@ -173,38 +173,38 @@ async fn answer(State(served): State<Arc<Served>>, headers: HeaderMap) -> Respon
         .header(CONTENT_TYPE, "application/octet-stream");
 
     let range = headers.get(RANGE).and_then(|value| value.to_str().ok());
-    match wanted(range, size) {
-        Wanted::Whole => with_body(head.status(StatusCode::OK), served, 0..size),
-        Wanted::Part(part) => {
+    match parse_range(range, size) {
+        RequestedRange::Whole => build_response(head.status(StatusCode::OK), served, 0..size),
+        RequestedRange::Part(part) => {
             let content_range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
-            with_body(
+            build_response(
                 head.status(StatusCode::PARTIAL_CONTENT)
                     .header(CONTENT_RANGE, content_range),
                 served,
                 part,
             )
         }
-        Wanted::Unsatisfiable => {
+        RequestedRange::Unsatisfiable => {
             let head = head
                 .status(StatusCode::RANGE_NOT_SATISFIABLE)
                 .header(CONTENT_RANGE, format!("bytes */{size}"));
-            finished(head.body(Body::empty()))
+            response_or_error(head.body(Body::empty()))
         }
     }
 }
 
-fn with_body(
+fn build_response(
     head: response::Builder,
-    served: Arc<Served>,
+    served: Arc<SharedSource>,
     range: std::ops::Range<u64>,
 ) -> Response {
     let head = head.header(CONTENT_LENGTH, range.end - range.start);
     let stopped = served.stopped().clone().cancelled_owned();
-    finished(head.body(Body::from_stream(
+    response_or_error(head.body(Body::from_stream(
         read(served, range).boxed().take_until(Box::pin(stopped)),
     )))
 }
 
-fn finished(response: Result<Response, axum::http::Error>) -> Response {
+fn response_or_error(response: Result<Response, axum::http::Error>) -> Response {
     response.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

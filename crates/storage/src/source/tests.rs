@@ -4,7 +4,7 @@ use tokio::io::AsyncReadExt;
 
 use std::time::Duration;
 
-use crate::testing::{Fault, TestS3, clip, fetch, noise, request, run};
+use crate::testing::{Fault, TestS3, clip, fetch, random_bytes, request, run};
 use crate::{BlockCache, ObjectKind, Source, SourceServer, SourceSettings};
 use bytes::Bytes;
 
@@ -37,7 +37,7 @@ async fn upload(s3: &TestS3, bytes: Bytes) -> Source {
 #[tokio::test]
 async fn the_source_is_served_whole_and_fetched_once() {
     let s3 = TestS3::start().await;
-    let bytes = noise(1_000_000);
+    let bytes = random_bytes(1_000_000);
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
@@ -60,7 +60,7 @@ async fn the_source_is_served_whole_and_fetched_once() {
 #[tokio::test]
 async fn ranges_are_served_as_the_rfc_says() {
     let s3 = TestS3::start().await;
-    let bytes = noise(200_000);
+    let bytes = random_bytes(200_000);
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
@@ -94,7 +94,7 @@ async fn ranges_are_served_as_the_rfc_says() {
 #[tokio::test]
 async fn a_head_request_tells_the_size_and_fetches_nothing() {
     let s3 = TestS3::start().await;
-    let server = SourceServer::open(upload(&s3, noise(200_000)).await, small_blocks())
+    let server = SourceServer::open(upload(&s3, random_bytes(200_000)).await, small_blocks())
         .await
         .unwrap();
     let answer = fetch("HEAD", server.url(), None).await;
@@ -108,7 +108,7 @@ async fn a_head_request_tells_the_size_and_fetches_nothing() {
 #[tokio::test]
 async fn a_short_range_fetches_one_block_and_nothing_ahead() {
     let s3 = TestS3::start().await;
-    let server = SourceServer::open(upload(&s3, noise(1_000_000)).await, small_blocks())
+    let server = SourceServer::open(upload(&s3, random_bytes(1_000_000)).await, small_blocks())
         .await
         .unwrap();
     fetch("GET", server.url(), Some("bytes=500000-500009")).await;
@@ -118,7 +118,7 @@ async fn a_short_range_fetches_one_block_and_nothing_ahead() {
 #[tokio::test]
 async fn nothing_but_the_one_path_is_served() {
     let s3 = TestS3::start().await;
-    let server = SourceServer::open(upload(&s3, noise(10)).await, small_blocks())
+    let server = SourceServer::open(upload(&s3, random_bytes(10)).await, small_blocks())
         .await
         .unwrap();
     assert!(server.url().starts_with("http://127.0.0.1:") && server.url().ends_with("/source.mp4"));
@@ -149,7 +149,7 @@ async fn nothing_but_the_one_path_is_served() {
 #[tokio::test]
 async fn servers_of_one_version_share_their_blocks_and_fetch_each_once() {
     let s3 = TestS3::start().await;
-    let bytes = noise(1_000_000);
+    let bytes = random_bytes(1_000_000);
     let (source, cache) = (upload(&s3, bytes.clone()).await, small_blocks());
     let servers = futures::future::try_join_all(
         (0..4).map(|_| SourceServer::open(source.clone(), cache.clone())),
@@ -186,7 +186,7 @@ async fn the_cache_stays_within_its_bound() {
         ..SourceSettings::default()
     };
     let cache = BlockCache::new(settings);
-    let server = SourceServer::open(upload(&s3, noise(1_000_000)).await, cache.clone())
+    let server = SourceServer::open(upload(&s3, random_bytes(1_000_000)).await, cache.clone())
         .await
         .unwrap();
 
@@ -197,7 +197,7 @@ async fn the_cache_stays_within_its_bound() {
 #[tokio::test]
 async fn a_source_is_served_without_any_cache_at_all() {
     let s3 = TestS3::start().await;
-    let bytes = noise(200_000);
+    let bytes = random_bytes(200_000);
     let settings = SourceSettings {
         block_size: 64 * KIB,
         cache_bytes: 0,
@@ -235,7 +235,7 @@ async fn an_empty_source_is_an_empty_answer() {
 #[tokio::test]
 async fn a_source_that_breaks_off_is_a_short_answer_and_a_fault() {
     let s3 = TestS3::start().await;
-    let bytes = noise(1_000_000);
+    let bytes = random_bytes(1_000_000);
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
@@ -259,7 +259,7 @@ async fn a_source_that_breaks_off_is_a_short_answer_and_a_fault() {
 #[tokio::test]
 async fn a_connection_cut_once_is_no_fault() {
     let s3 = TestS3::start().await;
-    let bytes = noise(1_000_000);
+    let bytes = random_bytes(1_000_000);
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
@@ -275,9 +275,12 @@ async fn a_block_that_does_not_come_in_time_is_a_fault() {
         block_timeout: Duration::from_millis(300),
         ..SourceSettings::default()
     };
-    let server = SourceServer::open(upload(&s3, noise(100_000)).await, BlockCache::new(settings))
-        .await
-        .unwrap();
+    let server = SourceServer::open(
+        upload(&s3, random_bytes(100_000)).await,
+        BlockCache::new(settings),
+    )
+    .await
+    .unwrap();
 
     s3.proxy().set(Fault::Stall { after: 50_000 });
     assert_eq!(fetch("GET", server.url(), None).await.body.len(), 0);
@@ -291,10 +294,10 @@ async fn a_block_that_does_not_come_in_time_is_a_fault() {
 #[tokio::test]
 async fn a_source_that_changes_is_a_fault_of_its_own() {
     let s3 = TestS3::start().await;
-    let server = SourceServer::open(upload(&s3, noise(100_000)).await, small_blocks())
+    let server = SourceServer::open(upload(&s3, random_bytes(100_000)).await, small_blocks())
         .await
         .unwrap();
-    upload(&s3, noise(100_001)).await;
+    upload(&s3, random_bytes(100_001)).await;
     assert_eq!(fetch("GET", server.url(), None).await.body.len(), 0);
     assert_eq!(server.fault().unwrap().error.kind(), "changed");
 }
@@ -302,7 +305,7 @@ async fn a_source_that_changes_is_a_fault_of_its_own() {
 #[tokio::test]
 async fn a_client_that_leaves_is_no_fault() {
     let s3 = TestS3::start().await;
-    let bytes = noise(8_000_000);
+    let bytes = random_bytes(8_000_000);
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();
@@ -328,7 +331,7 @@ async fn a_client_that_leaves_is_no_fault() {
 #[tokio::test]
 async fn closing_cuts_what_is_being_read_and_frees_the_port() {
     let s3 = TestS3::start().await;
-    let server = SourceServer::open(upload(&s3, noise(20_000_000)).await, small_blocks())
+    let server = SourceServer::open(upload(&s3, random_bytes(20_000_000)).await, small_blocks())
         .await
         .unwrap();
 
@@ -411,7 +414,7 @@ async fn ffprobe_on_a_source_that_breaks_off_leaves_a_fault() {
 #[tokio::test]
 async fn a_reader_that_is_held_back_waits_and_then_gets_the_rest() {
     let s3 = TestS3::start().await;
-    let bytes = noise(3_000_000);
+    let bytes = random_bytes(3_000_000);
     let server = SourceServer::open(upload(&s3, bytes.clone()).await, small_blocks())
         .await
         .unwrap();

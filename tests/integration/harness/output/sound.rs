@@ -141,7 +141,7 @@ fn product(one: &[f32], other: &[f32]) -> f64 {
 mod tests {
     use super::*;
 
-    fn noise(samples: usize) -> Vec<f32> {
+    fn random_bytes(samples: usize) -> Vec<f32> {
         let mut state = 1_u32;
         let mut next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_shift_of_a_few_samples_is_found_either_way() {
-        let samples = noise(48_000);
+        let samples = random_bytes(48_000);
         let original = Sound {
             start: 0.0,
             samples: samples.clone(),
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "not the source's")]
     fn another_sound_is_not_taken_for_the_source() {
-        let samples = noise(96_000);
+        let samples = random_bytes(96_000);
         let (one, other) = samples.split_at(48_000);
         let original = Sound {
             start: 0.0,

@@ -1,11 +1,11 @@
-//! The board: the newest state of the newest jobs, as the page shows them.
+//! The job list: the newest state of the newest jobs, as the page shows them.
 
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-/// How many jobs the board remembers.
+/// How many jobs the job list remembers.
 const MAX_JOBS: usize = 100;
 
 /// Where a job is.
@@ -30,7 +30,7 @@ pub enum JobState {
 
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Trouble {
+pub struct JobError {
     /// The stable failure code, such as `truncated_upload`.
     pub code: String,
     /// One sentence for a person.
@@ -59,7 +59,7 @@ pub struct Update {
     /// The poster.
     pub thumbnail_url: Option<String>,
     /// Why it failed.
-    pub error: Option<Trouble>,
+    pub error: Option<JobError>,
     /// What was noticed and did not stop it, as codes such as `no_audio`.
     pub warnings: Vec<String>,
     /// When the job was accepted.
@@ -71,18 +71,18 @@ pub struct Update {
 /// It lives in a `tokio::sync::watch` channel: one side records, each open page takes what changed
 /// since it last looked. A slow page therefore skips states and never falls behind.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct JobList {
     jobs: VecDeque<(u64, Update)>,
     revision: u64,
 }
 
-impl Board {
-    /// Puts a job's newest state on the board; the oldest job leaves when the board is full.
+impl JobList {
+    /// Puts a job's newest state on the job list; the oldest job leaves when the job list is full.
     pub fn record(&mut self, update: Update) {
         self.revision += 1;
         let stamped = (self.revision, update);
 
-        // A known job keeps its place, so that a full board loses the job that came first.
+        // A known job keeps its place, so that a full job list loses the job that came first.
         match self
             .jobs
             .iter_mut()
@@ -106,7 +106,7 @@ impl Board {
     }
 
     /// The jobs that changed after `revision` (0: all), oldest job first.
-    pub(super) fn since(&self, revision: u64) -> Vec<&Update> {
+    pub(super) fn changed_since(&self, revision: u64) -> Vec<&Update> {
         self.jobs
             .iter()
             .filter(|(changed, _)| *changed > revision)
@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn a_full_board_forgets_its_oldest_job() {
-        let mut board = Board::default();
-        (0..=MAX_JOBS).for_each(|job| board.record(update(job, 0.0)));
-        assert_eq!(board.since(0).len(), MAX_JOBS);
-        assert_eq!(board.job("0"), None);
-        assert!(board.job("1").is_some() && board.job(&MAX_JOBS.to_string()).is_some());
+        let mut job_list = JobList::default();
+        (0..=MAX_JOBS).for_each(|job| job_list.record(update(job, 0.0)));
+        assert_eq!(job_list.changed_since(0).len(), MAX_JOBS);
+        assert_eq!(job_list.job("0"), None);
+        assert!(job_list.job("1").is_some() && job_list.job(&MAX_JOBS.to_string()).is_some());
     }
 
     proptest! {
@@ -157,21 +157,21 @@ mod tests {
         fn a_page_that_takes_what_changed_sees_the_same_as_one_that_takes_all(
             records in prop::collection::vec((0..8usize, 0.0..1.0f64, any::<bool>()), 0..60),
         ) {
-            let mut board = Board::default();
+            let mut job_list = JobList::default();
             let mut page = std::collections::HashMap::new();
             let mut seen = 0;
 
             for (job, progress, looks) in records {
-                board.record(update(job, progress));
+                job_list.record(update(job, progress));
                 if looks {
-                    page.extend(board.since(seen).into_iter().map(|update| (update.job_id.clone(), update.clone())));
-                    seen = board.revision();
+                    page.extend(job_list.changed_since(seen).into_iter().map(|update| (update.job_id.clone(), update.clone())));
+                    seen = job_list.revision();
                 }
             }
 
-            page.extend(board.since(seen).into_iter().map(|update| (update.job_id.clone(), update.clone())));
-            prop_assert_eq!(page.len(), board.since(0).len());
-            for job in board.since(0) {
+            page.extend(job_list.changed_since(seen).into_iter().map(|update| (update.job_id.clone(), update.clone())));
+            prop_assert_eq!(page.len(), job_list.changed_since(0).len());
+            for job in job_list.changed_since(0) {
                 prop_assert_eq!(page.get(&job.job_id), Some(job));
             }
         }

@@ -1,11 +1,11 @@
 //! From the log to the page: every fact, start of a task and progress message moves a job on the
-//! board.
+//! job list.
 
 use std::time::Duration;
 
 use async_nats::Message;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
-use dev::page::{Board, JobState, Trouble, Update};
+use dev::page::{JobError, JobList, JobState, Update};
 use futures::{Stream, StreamExt as _};
 use jetstream::Log;
 use streams::fact::{Accepted, Ended, Fact, Outcome};
@@ -15,11 +15,11 @@ use streams::{JobId, subject, topology};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Keeps the board up to date until `stop`, from the beginning of the log.
-pub(super) async fn keep(log: Log, board: watch::Sender<Board>, stop: CancellationToken) {
+/// Keeps the job list up to date until `stop`, from the beginning of the log.
+pub(super) async fn keep(log: Log, job_list: watch::Sender<JobList>, stop: CancellationToken) {
     loop {
         let trouble = tokio::select! {
-            trouble = follow(&log, &board) => trouble,
+            trouble = follow(&log, &job_list) => trouble,
             () = stop.cancelled() => return,
         };
 
@@ -30,7 +30,7 @@ pub(super) async fn keep(log: Log, board: watch::Sender<Board>, stop: Cancellati
     }
 }
 
-async fn follow(log: &Log, board: &watch::Sender<Board>) -> Result<(), async_nats::Error> {
+async fn follow(log: &Log, job_list: &watch::Sender<JobList>) -> Result<(), async_nats::Error> {
     let client = &log.nats().client;
     let mut progress = client.subscribe(subject::ALL_PROGRESS).await?;
     let mut starts = client.subscribe("hls.v1.work.*.attempt.>").await?;
@@ -43,13 +43,13 @@ async fn follow(log: &Log, board: &watch::Sender<Board>) -> Result<(), async_nat
                 let subject = message.subject.as_str();
                 let fact = subject::read_fact(subject).and_then(|(_, kind)| Fact::decode(subject, kind, &message.payload));
                 if let Ok(fact) = fact {
-                    board.send_modify(|board| tell(board, &fact));
+                    job_list.send_modify(|job_list| tell(job_list, &fact));
                 }
             }
             Some(message) = progress.next() => if let Ok(told) = serde_json::from_slice::<Progress>(&message.payload) {
-                board.send_modify(|board| advance(board, &told));
+                job_list.send_modify(|job_list| advance(job_list, &told));
             },
-            Some(message) = starts.next() => board.send_modify(|board| start(board, &message)),
+            Some(message) = starts.next() => job_list.send_modify(|job_list| start(job_list, &message)),
             else => return Ok(()),
         }
     }
@@ -71,9 +71,9 @@ async fn facts(
     Ok(messages.map(|message| message.map_err(Into::into)))
 }
 
-fn tell(board: &mut Board, fact: &Fact) {
+fn tell(job_list: &mut JobList, fact: &Fact) {
     let job = fact.head().job_id.as_str();
-    let update = match (fact, board.job(job).cloned()) {
+    let update = match (fact, job_list.job(job).cloned()) {
         (Fact::Accepted(accepted), None) => queued(accepted),
         (Fact::Planned(planned), Some(known)) => Update {
             state: JobState::Encoding,
@@ -88,7 +88,7 @@ fn tell(board: &mut Board, fact: &Fact) {
         _ => return,
     };
 
-    board.record(update);
+    job_list.record(update);
 }
 
 fn queued(accepted: &Accepted) -> Update {
@@ -126,7 +126,7 @@ fn over(ended: &Ended, known: Update) -> Update {
         eta_seconds: None,
         manifest_url: ended.manifest_url.clone(),
         thumbnail_url: ended.thumbnail_url.clone(),
-        error: ended.error.as_ref().map(|error| Trouble {
+        error: ended.error.as_ref().map(|error| JobError {
             code: error.code.to_string(),
             message: error.message.clone(),
         }),
@@ -135,8 +135,8 @@ fn over(ended: &Ended, known: Update) -> Update {
     }
 }
 
-fn advance(board: &mut Board, told: &Progress) {
-    let Some(known) = board.job(told.job_id.as_str()).cloned() else {
+fn advance(job_list: &mut JobList, told: &Progress) {
+    let Some(known) = job_list.job(told.job_id.as_str()).cloned() else {
         return;
     };
     if known.state != JobState::Encoding {
@@ -145,7 +145,7 @@ fn advance(board: &mut Board, told: &Progress) {
     // The tasks of a job report side by side, and each value is a lower bound.
     let progress = known.progress.max(told.job_progress);
 
-    board.record(Update {
+    job_list.record(Update {
         progress,
         speed: Some(told.speed),
         eta_seconds: Some(told.eta_seconds),
@@ -154,12 +154,12 @@ fn advance(board: &mut Board, told: &Progress) {
 }
 
 /// The start of a plan or finish task says where the job is.
-fn start(board: &mut Board, message: &Message) {
+fn start(job_list: &mut JobList, message: &Message) {
     let Some((job, _, task)) = subject::parse_work(message.subject.as_str()) else {
         return;
     };
     let job: JobId = job;
-    let Some(known) = board.job(job.as_str()).cloned() else {
+    let Some(known) = job_list.job(job.as_str()).cloned() else {
         return;
     };
 
@@ -168,5 +168,5 @@ fn start(board: &mut Board, message: &Message) {
         (Duty::Finish, JobState::Encoding) => JobState::Checking,
         _ => return,
     };
-    board.record(Update { state, ..known });
+    job_list.record(Update { state, ..known });
 }

@@ -1,4 +1,4 @@
-//! The desk: what the page asks for, and of whom.
+//! The page handle: what the page asks for, and of whom.
 
 use std::fmt;
 use std::io;
@@ -9,17 +9,17 @@ use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::board::Board;
+use super::job_list::JobList;
 
-/// The page's side of the desk; whoever composes `dev` holds the other ends.
+/// The page's side of the page handle; whoever composes `dev` holds the other ends.
 #[derive(Debug, Clone)]
-pub struct Desk {
+pub struct PageHandle {
     /// Takes files; each request wants its answer.
     pub uploads: mpsc::Sender<UploadRequest>,
     /// Takes cancellations; each request wants its answer.
     pub cancels: mpsc::Sender<CancelRequest>,
     /// What the page shows.
-    pub board: watch::Receiver<Board>,
+    pub job_list: watch::Receiver<JobList>,
     /// The origin that manifests, segments and posters come from, such as `http://127.0.0.1:9000`.
     pub media_origin: String,
     /// Ends the open event streams, without which a server cannot stop gracefully.

@@ -1,4 +1,4 @@
-//! The greeting: a NATS server opens every connection with one `INFO {json}` line.
+//! The server info: a NATS server opens every connection with one `INFO {json}` line.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpStream;
 
-/// Bytes, more than any greeting has; whoever sends more is no NATS server.
+/// Bytes, more than any server info has; whoever sends more is no NATS server.
 const MAX_GREETING_BYTES: u64 = 64 * 1024;
 
-/// What we want to know of the greeting.
+/// What we want to know of the server info.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
-pub(super) struct Greeting {
+pub(super) struct ServerInfo {
     /// Tells our server from another that took the port in between.
     pub(super) server_name: String,
     /// Whether JetStream is up.
@@ -20,11 +20,11 @@ pub(super) struct Greeting {
     pub(super) jetstream: bool,
 }
 
-impl Greeting {
-    /// Connects and reads the greeting.
+impl ServerInfo {
+    /// Connects and reads the server info.
     ///
     /// # Errors
-    /// Why the connection or the greeting failed; `InvalidData` when something else answers.
+    /// Why the connection or the server info failed; `InvalidData` when something else answers.
     pub(super) async fn from_server(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         let mut line = String::new();
@@ -34,7 +34,7 @@ impl Greeting {
         Self::from_line(&line).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
-                "the answer is not a NATS greeting",
+                "the answer is not the INFO line of a NATS server",
             )
         })
     }
@@ -50,11 +50,12 @@ mod tests {
 
     #[test]
     fn a_greeting_is_told_from_other_protocols() {
-        let greeting =
-            Greeting::from_line("INFO {\"server_name\":\"a\",\"jetstream\":true,\"port\":1} \r\n");
+        let server_info = ServerInfo::from_line(
+            "INFO {\"server_name\":\"a\",\"jetstream\":true,\"port\":1} \r\n",
+        );
         assert_eq!(
-            greeting,
-            Some(Greeting {
+            server_info,
+            Some(ServerInfo {
                 server_name: "a".to_owned(),
                 jetstream: true
             })
@@ -66,7 +67,7 @@ mod tests {
             "INFO\r\n",
             "INFO nonsense\r\n",
         ] {
-            assert_eq!(Greeting::from_line(foreign), None, "{foreign}");
+            assert_eq!(ServerInfo::from_line(foreign), None, "{foreign}");
         }
     }
 }

@@ -13,7 +13,7 @@ const PUBLISH_OVERHEAD: usize = 512;
 
 /// Why a message is a dead letter.
 #[derive(Debug, Clone)]
-pub struct Grief<'a> {
+pub struct DeadLetterReason<'a> {
     /// Stream it came from.
     pub stream: &'a str,
     /// Its sequence there.
@@ -35,9 +35,9 @@ pub struct Grief<'a> {
 /// original headers where they are long ([`dead::CUT`]), what more is known where that is, and what
 /// is beyond the first bytes of the body that fit ([`dead::TRUNCATED`]).
 #[must_use]
-pub fn letter(
+pub fn dead_letter(
     subject: String,
-    grief: &Grief<'_>,
+    grief: &DeadLetterReason<'_>,
     payload: Bytes,
     original: Option<&HeaderMap>,
     limit: usize,
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    const GRIEF: Grief<'_> = Grief {
+    const GRIEF: DeadLetterReason<'_> = DeadLetterReason {
         stream: "HLS_UPLOADS",
         seq: 7,
         time: DateTime::UNIX_EPOCH,
@@ -119,7 +119,7 @@ mod tests {
         original.append("ce-id", "1");
         original.append("ce-id", "2");
         original.insert("Nats-Msg-Id", "theirs");
-        let letter = letter("s".into(), &GRIEF, "body".into(), Some(&original), 1 << 20);
+        let letter = dead_letter("s".into(), &GRIEF, "body".into(), Some(&original), 1 << 20);
 
         assert_eq!(
             (&letter.payload[..], header(&letter, dead::REASON)),
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_letter_holds_the_first_bytes_that_fit_and_says_how_many_there_were() {
-        let letter = letter(
+        let letter = dead_letter(
             "s".into(),
             &GRIEF,
             vec![b'x'; 65_000].into(),
@@ -149,9 +149,9 @@ mod tests {
     #[test]
     fn letters_about_messages_of_one_number_from_two_lives_of_a_stream_have_two_ids() {
         let id = |time| {
-            letter(
+            dead_letter(
                 "s".into(),
-                &Grief { time, ..GRIEF },
+                &DeadLetterReason { time, ..GRIEF },
                 Bytes::new(),
                 None,
                 1 << 20,
@@ -171,8 +171,8 @@ mod tests {
             let mut original = HeaderMap::new();
             original.insert("x", "v".repeat(value));
             let more = [(dead::REPORT, "r".repeat(report))];
-            let grief = Grief { reason: &reason, more: &more, ..GRIEF };
-            let letter = letter("s".into(), &grief, vec![b'x'; body].into(), Some(&original), limit);
+            let grief = DeadLetterReason { reason: &reason, more: &more, ..GRIEF };
+            let letter = dead_letter("s".into(), &grief, vec![b'x'; body].into(), Some(&original), limit);
 
             prop_assert!(size(&letter.headers) < 64 * 1024 - PUBLISH_OVERHEAD);
             prop_assert!(size(&letter.headers) + letter.payload.len() <= limit, "{} of {limit}", size(&letter.headers));

@@ -23,14 +23,14 @@ const MAX_SUBJECTS: usize = 100;
 
 /// What did not work when it was tried last. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Troubles {
+pub struct ConnectionHealth {
     /// The prefix of JetStream's API.
     api: String,
-    seen: watch::Sender<Seen>,
+    seen: watch::Sender<Observed>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Observed {
     failures: BTreeMap<Operation, Failure>,
     /// Why the connection is not up, where the server or a file said so.
     connection: Option<String>,
@@ -57,13 +57,13 @@ struct Failure {
 impl Failure {
     /// Whether readiness reports it. A subscription is tried once, and what it would bring is
     /// missed until it is tried again.
-    fn is_told(&self, verb: Verb) -> bool {
+    fn is_reported(&self, verb: Verb) -> bool {
         let is_fresh = verb == Verb::Subscribe || self.last.elapsed() < FORGOTTEN_AFTER;
         is_fresh && (self.is_denied || self.since.elapsed() >= REPORTED_AFTER)
     }
 }
 
-impl Troubles {
+impl ConnectionHealth {
     /// None yet, over a JetStream whose API begins with `api`, such as `$JS.API`.
     #[must_use]
     pub(super) fn new(api: String) -> Self {
@@ -136,7 +136,7 @@ impl Troubles {
 
     /// The connection is up again, so that everything is tried again.
     pub(super) fn reconnected(&self) {
-        self.seen.send_replace(Seen::default());
+        self.seen.send_replace(Observed::default());
     }
 
     /// What keeps us from our work, each with its fix.
@@ -144,7 +144,7 @@ impl Troubles {
     pub fn obstacles(&self) -> Vec<String> {
         let seen = self.seen.borrow();
         let told = seen.failures.iter();
-        let told = told.filter(|((verb, _), failure)| failure.is_told(*verb));
+        let told = told.filter(|((verb, _), failure)| failure.is_reported(*verb));
         told.map(|(operation, failure)| sentence(&self.api, operation, failure))
             .collect()
     }
@@ -164,7 +164,7 @@ impl Troubles {
     /// answer that never comes.
     pub async fn denial(&self) -> String {
         let mut seen = self.seen.subscribe();
-        let first = |seen: &Seen| {
+        let first = |seen: &Observed| {
             let denied = seen.failures.iter().find(|(_, failure)| failure.is_denied);
             denied.map(|(operation, failure)| sentence(&self.api, operation, failure))
         };
@@ -326,8 +326,8 @@ fn fix(words: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    fn troubles() -> Troubles {
-        Troubles::new("$JS.API".to_owned())
+    fn health() -> ConnectionHealth {
+        ConnectionHealth::new("$JS.API".to_owned())
     }
 
     #[test]
@@ -376,45 +376,45 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_fails_for_long_is_told_until_it_works_again() {
-        let troubles = troubles();
-        troubles.failed("hls.v1.job.a.planned", "no stream found for given subject");
-        assert!(troubles.obstacles().is_empty(), "a moment is no trouble");
+        let health = health();
+        health.failed("hls.v1.job.a.planned", "no stream found for given subject");
+        assert!(health.obstacles().is_empty(), "a moment is no trouble");
 
         tokio::time::advance(REPORTED_AFTER).await;
-        let told = troubles.obstacles();
+        let told = health.obstacles();
         assert!(told[0].contains("run `fluxhls provision`"), "{told:?}");
 
-        troubles.worked("hls.v1.dead.upload.1");
-        assert_eq!(troubles.obstacles().len(), 1, "something else worked");
-        troubles.worked("hls.v1.job.b.planned");
-        assert!(troubles.obstacles().is_empty());
+        health.worked("hls.v1.dead.upload.1");
+        assert_eq!(health.obstacles().len(), 1, "something else worked");
+        health.worked("hls.v1.job.b.planned");
+        assert!(health.obstacles().is_empty());
 
-        troubles.failed("hls.v1.job.a.planned", "timed out");
+        health.failed("hls.v1.job.a.planned", "timed out");
         tokio::time::advance(FORGOTTEN_AFTER).await;
-        assert!(troubles.obstacles().is_empty(), "nobody tries it any more");
+        assert!(health.obstacles().is_empty(), "nobody tries it any more");
     }
 
     #[test]
     fn what_the_server_denies_is_told_at_once_in_its_words_until_it_works_or_we_connect_again() {
-        let troubles = troubles();
+        let health = health();
         let words = r#"nats: Permissions Violation for Publish to "hls.v1.work.j.attempt.v0""#;
-        assert!(troubles.denied(words));
-        assert!(!troubles.denied(words), "once is enough for a log");
+        assert!(health.denied(words));
+        assert!(!health.denied(words), "once is enough for a log");
 
-        troubles.failed("hls.v1.work.k.done.v0", "timed out");
-        let told = troubles.obstacles();
+        health.failed("hls.v1.work.k.done.v0", "timed out");
+        let told = health.obstacles();
         assert!(
             told[0].contains("Permissions Violation")
                 && told[0].contains("publish to `hls.v1.work.>`"),
             "{told:?}"
         );
 
-        troubles.reconnected();
-        assert!(troubles.obstacles().is_empty());
+        health.reconnected();
+        assert!(health.obstacles().is_empty());
         assert!(
-            troubles
+            health
                 .denied(r#"Permissions Violation for Subscription to "live.hls.v1.job.*.cancel""#)
         );
-        assert!(troubles.obstacles()[0].contains("subscribe to `live.hls.v1.job.>`"));
+        assert!(health.obstacles()[0].contains("subscribe to `live.hls.v1.job.>`"));
     }
 }

@@ -61,7 +61,7 @@ impl Step {
 impl Bucket {
     /// Tries each kind of request on objects below `root`, and leaves nothing. Steps that need an
     /// object that could not be written are left out.
-    pub async fn trial(&self, root: &str) -> Vec<(Step, Result<(), StorageError>)> {
+    pub async fn check_operations(&self, root: &str) -> Vec<(Step, Result<(), StorageError>)> {
         let name = cuid2::create_id();
         let (small, large) = (
             format!("{root}doctor-{name}"),
@@ -93,7 +93,7 @@ impl Bucket {
 
     async fn try_get(&self, key: &str, words: &Bytes) -> Result<(), StorageError> {
         let read = self.get(key, words.len() as u64).await?;
-        self.as_written(Op::Get, key, read.as_ref() == Some(words))
+        self.check_read_back(Op::Get, key, read.as_ref() == Some(words))
     }
 
     async fn try_range(
@@ -103,12 +103,12 @@ impl Bucket {
         stored: &Stored,
     ) -> Result<(), StorageError> {
         let read = self.get_range(key, &stored.etag, 1..4).await?;
-        self.as_written(Op::GetRange, key, read == words.slice(1..4))
+        self.check_read_back(Op::GetRange, key, read == words.slice(1..4))
     }
 
     async fn try_list(&self, key: &str) -> Result<(), StorageError> {
         let listed = self.list(key).await?;
-        self.as_written(Op::List, key, listed.iter().any(|meta| meta.key == key))
+        self.check_read_back(Op::List, key, listed.iter().any(|meta| meta.key == key))
     }
 
     async fn try_parts(&self, key: &str) -> Result<(), StorageError> {
@@ -118,10 +118,10 @@ impl Bucket {
             .put_stream(key, "application/octet-stream", stream::iter(pieces))
             .await?;
         let size = self.head(key).await?.map(|meta| meta.size);
-        self.as_written(Op::Head, key, size == Some(stored.size))
+        self.check_read_back(Op::Head, key, size == Some(stored.size))
     }
 
-    fn as_written(&self, op: Op, key: &str, is_so: bool) -> Result<(), StorageError> {
+    fn check_read_back(&self, op: Op, key: &str, is_so: bool) -> Result<(), StorageError> {
         if is_so {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 
 use super::bucket::Bucket;
-use super::clock::{MAX_SIGNATURE_SKEW, in_words};
+use super::clock::{MAX_SIGNATURE_SKEW, describe_difference};
 use super::error::StorageError;
 use super::object::ObjectKind;
 use super::operation::Op;
@@ -17,7 +17,7 @@ impl Bucket {
     ///
     /// # Errors
     /// The first of them that did not work.
-    pub async fn canary(&self, root: &str) -> Result<(), StorageError> {
+    pub async fn check_health(&self, root: &str) -> Result<(), StorageError> {
         // Some stores take objects for buckets that are not there; none lists them.
         self.first_page(&format!("{root}canary-")).await?;
 
@@ -39,7 +39,7 @@ impl Bucket {
             }
         }
 
-        self.agrees_on_time()
+        self.check_clock()
     }
 
     /// Our clock minus the storage's, as its newest answer to any request tells.
@@ -52,11 +52,14 @@ impl Bucket {
     ///
     /// # Errors
     /// [`StorageError::ClockSkew`] beyond what signatures allow.
-    pub fn agrees_on_time(&self) -> Result<(), StorageError> {
+    pub fn check_clock(&self) -> Result<(), StorageError> {
         match self.clock_difference() {
             Some(by) if by.abs() > MAX_SIGNATURE_SKEW => Err(StorageError::ClockSkew {
                 at: self.at(Op::List, ""),
-                reason: format!("its answers are dated {} apart", in_words(Some(by))),
+                reason: format!(
+                    "its answers are dated {} apart",
+                    describe_difference(Some(by))
+                ),
                 by: Some(by),
             }),
             _ => Ok(()),
@@ -74,7 +77,7 @@ mod tests {
     async fn the_canary_lives_where_we_may_write_and_leaves_nothing() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        bucket.canary("hls/").await.unwrap();
+        bucket.check_health("hls/").await.unwrap();
         assert_eq!(bucket.list("").await.unwrap(), []);
     }
 
@@ -85,7 +88,7 @@ mod tests {
             .storage()
             .await
             .bucket("nowhere")
-            .canary("hls/")
+            .check_health("hls/")
             .await
             .unwrap_err();
         assert_eq!(
@@ -98,7 +101,7 @@ mod tests {
         let denied = Storage::connect(&settings)
             .await
             .bucket(BUCKET)
-            .canary("hls/")
+            .check_health("hls/")
             .await
             .unwrap_err();
 
@@ -122,11 +125,11 @@ mod tests {
             .bucket(BUCKET);
 
         bucket
-            .agrees_on_time()
+            .check_clock()
             .expect("nothing is known before the first answer");
 
         bucket.first_page("").await.unwrap();
-        let error = bucket.agrees_on_time().unwrap_err();
+        let error = bucket.check_clock().unwrap_err();
         assert_eq!((error.kind(), error.needs_operator()), ("clock_skew", true));
         assert!(error.to_string().contains("60 min"), "{error}");
     }
