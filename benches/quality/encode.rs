@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ffmpeg::{Input, ProbeLimits, argv, probe, sample};
-use media::ladder::{self, Draft, Pin, Profile, Settings, title};
+use media::ladder::{self, Draft, Pin, Profile, Settings, per_title};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use streams::fact::Head;
@@ -81,7 +81,7 @@ pub(crate) async fn draft(bench: &Bench, clip: &Path, profile: Profile) -> Resul
 pub(crate) async fn per_title(bench: &Bench, clip: &Path, draft: Draft) -> Result<Draft> {
     let folder = tempfile::tempdir_in(&bench.folder)?;
     let samples = sample(&bench.tool, &Input::file(clip), folder.path(), &draft).await?;
-    Ok(title::refine(draft, &samples))
+    Ok(per_title::refine(draft, &samples))
 }
 
 /// Encodes the video of a draft chunk by chunk, as workers do.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use ffmpeg::{End, Limits, ResourceLimits, Run, SandboxPolicy, Tick, Tool};
+use ffmpeg::{End, Limits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, Tool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +103,7 @@ async fn run(tool: &Tool, args: &[String], (folder, clips): (&Path, &Path)) -> R
         limits: Limits::new(Duration::from_secs(3600)),
         stop: &CancellationToken::new(),
         external_work: &|| 0,
-        ticks: &watch::Sender::new(Tick::default()),
+        ticks: &watch::Sender::new(ProgressUpdate::default()),
     })
     .await?;
     ensure!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ffmpeg::sandbox::Demand;
+use ffmpeg::sandbox::SandboxRequirement;
 use ffmpeg::{Tool, tool::ToolError};
 
 use super::sources::LimitArgs;
@@ -99,10 +99,10 @@ impl WorkerArgs {
 
     /// What is asked of the sandbox around ffmpeg.
     #[must_use]
-    pub const fn sandbox(&self) -> Demand {
+    pub const fn sandbox(&self) -> SandboxRequirement {
         match self.sandbox {
-            SandboxArg::Auto => Demand::Auto,
-            SandboxArg::Require => Demand::Require,
+            SandboxArg::Auto => SandboxRequirement::Auto,
+            SandboxArg::Require => SandboxRequirement::Require,
         }
     }
 

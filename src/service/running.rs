@@ -171,7 +171,8 @@ impl Start<'_> {
             Role::Encode => {
                 // An encoder of the ladder that this ffmpeg lacks is reported at the start, and not
                 // by the first job that needs it.
-                ffmpeg::trial::profiles(&self.settings.tool, &self.settings.profiles).await?;
+                ffmpeg::encoder_check::profiles(&self.settings.tool, &self.settings.profiles)
+                    .await?;
 
                 let encoder = Encoder {
                     context: self.worker_context().await?,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ffmpeg::Tool;
-use ffmpeg::sandbox::Demand;
+use ffmpeg::sandbox::SandboxRequirement;
 use jetstream::NatsSettings;
 use media::ladder::{Limits, Profiles};
 use storage::{Locator, LocatorError, StorageSettings};
@@ -36,7 +36,7 @@ pub struct ServiceSettings {
     /// ffmpeg and ffprobe.
     pub tool: Tool,
     /// What is asked of the sandbox around ffmpeg.
-    pub sandbox: Demand,
+    pub sandbox: SandboxRequirement,
     /// Folder for work in progress.
     pub work_dir: PathBuf,
     /// What tasks may take of disk and memory.

@@ -7,9 +7,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::harness::clip::{Clip, long, make_from, moving};
+use crate::harness::machine_lock::MachineLock;
 use crate::harness::players::browse;
 use crate::harness::process::{Process, mentioning};
-use crate::harness::turn::Turn;
 use crate::harness::until;
 use crate::harness::worker::dev;
 
@@ -37,7 +37,7 @@ async fn leaves_nothing(folder: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_transcoded_and_the_rows_are_shown_and_everything_is_gone() {
-    let _turn = Turn::shared().await;
+    let _lock = MachineLock::shared().await;
     let folder = tempfile::tempdir().unwrap();
     let clip = moving("320x180", 6.0).make().await;
     let mut program = dev(folder.path(), 18_080, &["--exit-when-done", clip.text()]);
@@ -58,7 +58,7 @@ async fn a_file_is_transcoded_and_the_rows_are_shown_and_everything_is_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupt_in_the_middle_of_the_work_leaves_nothing_behind() {
-    let _turn = Turn::shared().await;
+    let _lock = MachineLock::shared().await;
     let folder = tempfile::tempdir().unwrap();
     let clip = long().make().await;
     let mut program = dev(folder.path(), 28_080, &["--json", clip.text()]);
@@ -78,7 +78,7 @@ async fn an_interrupt_in_the_middle_of_the_work_leaves_nothing_behind() {
 /// Drops a clip on the page in a real browser; what the page did, without a complaint of the
 /// browser.
 async fn dropped(clip: &Clip, port: u16) -> Value {
-    let _turn = Turn::alone().await;
+    let _lock = MachineLock::alone().await;
     let folder = tempfile::tempdir().unwrap();
     let mut program = dev(folder.path(), port, &["--json"]);
     let page = ready(&program).await["page"].as_str().unwrap().to_owned();

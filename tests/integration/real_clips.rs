@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::harness::DEADLINE;
 use crate::harness::clip::Clip;
 use crate::harness::database::Engine;
+use crate::harness::machine_lock::MachineLock;
 use crate::harness::output::verify;
 use crate::harness::players::plays_seamlessly;
-use crate::harness::turn::Turn;
 use crate::harness::worker::dev;
 use crate::harness::world::World;
 
@@ -59,7 +59,7 @@ async fn every_real_clip_goes_through_dev() {
     if clips.is_empty() {
         return;
     }
-    let _turn = Turn::shared().await;
+    let _lock = MachineLock::shared().await;
     let folder = tempfile::tempdir().unwrap();
     let arguments: Vec<&str> = ["--exit-when-done"]
         .into_iter()

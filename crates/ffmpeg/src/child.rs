@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use super::lines::{Tail, for_each_line};
+use super::lines::{LogTail, for_each_line};
 use super::sandbox::{Launched, ResourceLimits, SandboxPolicy, launch};
 use super::watchdog::processor_time;
 
@@ -45,7 +45,7 @@ impl Spawn {
 
     /// Starts the program. The iterator of events of ffmpeg-sidecar is never used: a crafted title
     /// in a source makes it wait for ever. The process is waited for by tokio instead.
-    pub(super) async fn start(self) -> io::Result<Group> {
+    pub(super) async fn start(self) -> io::Result<ProcessGroup> {
         let Self {
             program,
             args,
@@ -53,13 +53,14 @@ impl Spawn {
         } = self;
         let (folder, resource_limits) = (policy.folder().to_owned(), policy.resource_limits());
 
-        let command = move |first: &Path, before: &[&OsStr]| command(first, before, &args, &folder);
+        let command =
+            move |first: &Path, before: &[&OsStr]| isolated_command(first, before, &args, &folder);
         let Launched {
             child,
             launch_guard,
         } = launch(&program, policy, command).await?;
 
-        Ok(Group {
+        Ok(ProcessGroup {
             child,
             resource_limits,
             _launch_guard: launch_guard,
@@ -69,7 +70,12 @@ impl Spawn {
 
 /// `program` in `folder`, in its own process group, with no input and without our environment: that
 /// holds credentials, proxies that ffmpeg would send its loopback requests to, and `FFREPORT`.
-fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) -> Command {
+fn isolated_command(
+    program: &Path,
+    before: &[&OsStr],
+    args: &[OsString],
+    folder: &Path,
+) -> Command {
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one door to processes"
@@ -93,7 +99,7 @@ fn command(program: &Path, before: &[&OsStr], args: &[OsString], folder: &Path) 
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(super) struct ChildExit {
     /// What the kernel says.
     pub(super) status: ExitStatus,
     /// Whether it ended because it wanted more than its limit of processor time or of a file's
@@ -101,7 +107,7 @@ pub(super) struct Ending {
     pub(super) exceeded: bool,
 }
 
-impl Ending {
+impl ChildExit {
     fn of(status: ExitStatus, spent: bool) -> Self {
         let by = |signal: Signal| status.signal() == Some(signal as i32);
         Self {
@@ -123,14 +129,14 @@ impl Ending {
 }
 
 /// A running program and its process group: killed when dropped, then reaped by tokio.
-pub(super) struct Group {
+pub(super) struct ProcessGroup {
     child: Child,
     resource_limits: ResourceLimits,
     /// Held as long as the program may live.
     _launch_guard: mpsc::Sender<Infallible>,
 }
 
-impl Group {
+impl ProcessGroup {
     /// The process id, until the process was reaped.
     pub(super) fn pid(&self) -> Option<u32> {
         self.child.id()
@@ -142,13 +148,13 @@ impl Group {
     }
 
     /// Waits for the end of the program, whose pipes are at their end, and reaps it.
-    pub(super) async fn wait(&mut self) -> io::Result<Ending> {
+    pub(super) async fn wait(&mut self) -> io::Result<ChildExit> {
         // No one has reaped it yet, so the kernel still tells.
         let spent = self.pid().and_then(processor_time).unwrap_or_default();
         let status = self.child.wait().await?;
         // The kernel counts in hundredths and rounds down.
         let whole = spent + Duration::from_millis(100) >= self.resource_limits.processor;
-        Ok(Ending::of(status, whole))
+        Ok(ChildExit::of(status, whole))
     }
 
     /// Lets the thread go that started the program, as the death of the whole process would.
@@ -172,7 +178,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal();
     }
@@ -181,7 +187,7 @@ impl Drop for Group {
 /// What a short program said.
 pub(super) struct Output {
     /// How it ended.
-    pub(super) ending: Ending,
+    pub(super) ending: ChildExit,
     /// All of its standard output.
     pub(super) stdout: Vec<u8>,
     /// The end of its standard error.
@@ -194,7 +200,7 @@ pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
     let mut group = spawn.start().await?;
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
 
-    let (mut bytes, mut tail) = (Vec::new(), Tail::default());
+    let (mut bytes, mut tail) = (Vec::new(), LogTail::default());
     // One byte more than the limit tells an output that is too long from one that just fits.
     let mut bounded = stdout.take(limit as u64 + 1);
     // Both pipes are read at once: one that is full and that no one reads would block the program.
@@ -221,10 +227,10 @@ pub(super) async fn output(spawn: Spawn, limit: usize) -> io::Result<Output> {
 
 /// Runs a program to its end, passing every line of its standard output to `each`; returns how it
 /// ended and the end of its standard error. Dropping the future kills the program.
-pub(super) async fn lines(spawn: Spawn, each: impl FnMut(&str)) -> io::Result<(Ending, String)> {
+pub(super) async fn lines(spawn: Spawn, each: impl FnMut(&str)) -> io::Result<(ChildExit, String)> {
     let mut group = spawn.start().await?;
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
-    let mut tail = Tail::default();
+    let mut tail = LogTail::default();
     tokio::try_join!(
         for_each_line(stdout, each),
         for_each_line(stderr, |line| tail.push(line))

@@ -4,20 +4,20 @@
 //! In reading order: [`tool`] (where the programs are and what they can do), [`input`] (what they
 //! may open), [`sniff`] (what the first bytes say, before any process starts), [`mod@probe`] (what
 //! a source holds and when), [`argv`] (the command lines, as values), [`sandbox`] (what every run
-//! is confined by), [`process`] (one supervised run), [`rest`] (the end of what it wrote),
+//! is confined by), [`process`] (one supervised run), [`surplus_segments`] (the end of what it wrote),
 //! [`loudness`] (what one of them measured), [`mod@sample`] (how hard a source is to encode).
 
 pub mod argv;
+pub mod encoder_check;
 pub mod input;
 pub mod loudness;
 pub mod probe;
 pub mod process;
-pub mod rest;
 pub mod sample;
 pub mod sandbox;
 pub mod sniff;
+pub mod surplus_segments;
 pub mod tool;
-pub mod trial;
 
 mod child;
 mod clock;
@@ -30,7 +30,7 @@ mod watchdog;
 
 pub use input::Input;
 pub use probe::{ProbeError, ProbeLimits, probe};
-pub use process::{End, Exit, Limits, Run, Tick, run};
+pub use process::{End, Exit, Limits, ProgressUpdate, Run, run};
 pub use sample::{SampleError, sample};
 pub use sandbox::{ResourceLimits, SandboxPolicy};
 pub use tool::Tool;

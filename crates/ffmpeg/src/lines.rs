@@ -47,9 +47,9 @@ fn extend(line: &mut Vec<u8>, more: &[u8]) {
 
 /// The last lines of a log, a few KiB of them.
 #[derive(Debug, Default)]
-pub(super) struct Tail(std::collections::VecDeque<String>, usize);
+pub(super) struct LogTail(std::collections::VecDeque<String>, usize);
 
-impl Tail {
+impl LogTail {
     /// Kept bytes.
     const ROOM: usize = 8 * 1024;
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_tail_holds_nothing_a_terminal_acts_on() {
-        let mut tail = Tail::default();
+        let mut tail = LogTail::default();
         tail.push("title\t\u{1b}]0;owned\u{7}\u{9b}2J");
         assert_eq!(tail.into_text(), "title \u{fffd}]0;owned\u{fffd}\u{fffd}2J");
     }
@@ -124,7 +124,7 @@ mod tests {
             let lines = runtime.block_on(collect(&bytes));
             prop_assert!(lines.iter().all(|line| line.chars().count() <= MAX_LINE_BYTES));
 
-            let mut tail = Tail::default();
+            let mut tail = LogTail::default();
             for line in lines.iter().chain(&tails) {
                 tail.push(line);
             }
@@ -133,13 +133,13 @@ mod tests {
 
         #[test]
         fn a_tail_keeps_the_end_and_never_more_than_its_room(lines in prop::collection::vec("[a-z]{1,2000}", 0..40)) {
-            let mut tail = Tail::default();
+            let mut tail = LogTail::default();
             for line in &lines {
                 tail.push(line);
             }
 
             let text = tail.into_text();
-            prop_assert!(text.len() <= Tail::ROOM + 40);
+            prop_assert!(text.len() <= LogTail::ROOM + 40);
             if let Some(last) = lines.last() {
                 prop_assert!(text.ends_with(&last[..last.len().min(1000)]));
             }

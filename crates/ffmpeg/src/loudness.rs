@@ -27,12 +27,12 @@ pub async fn gain(file: &Path, target: f64) -> Option<f64> {
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).await.ok()?;
 
-    let measured = integrated(&String::from_utf8_lossy(&tail))?;
+    let measured = read_integrated(&String::from_utf8_lossy(&tail))?;
     (measured > SILENCE_LUFS).then(|| (target - measured).clamp(-MAX_GAIN_DB, MAX_GAIN_DB))
 }
 
 /// The last integrated loudness, which is that of the whole track.
-fn integrated(measurements: &str) -> Option<f64> {
+fn read_integrated(measurements: &str) -> Option<f64> {
     let lines = measurements.lines().rev();
     let mut values = lines.filter_map(|line| {
         line.strip_prefix("lavfi.r128.I=")?
@@ -51,7 +51,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_measurements_make_the_reader_panic_and_none_is_without_end(text in "((lavfi.r128.I=)?(-?[0-9]{0,20}(\\.[0-9]{0,9})?|inf|-inf|nan|\\PC{0,9})\n?){0,9}") {
-            prop_assert!(integrated(&text).is_none_or(f64::is_finite));
+            prop_assert!(read_integrated(&text).is_none_or(f64::is_finite));
         }
     }
 

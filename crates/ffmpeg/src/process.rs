@@ -9,10 +9,10 @@ use streams::Code;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::child::{Group, Spawn};
-use super::lines::{Tail, for_each_line};
-use super::progress::Progress;
-pub use super::progress::Tick;
+use super::child::{ProcessGroup, Spawn};
+use super::lines::{LogTail, for_each_line};
+use super::progress::ProgressParser;
+pub use super::progress::ProgressUpdate;
 use super::sandbox::SandboxPolicy;
 use super::tool::Tool;
 use super::watchdog::{Work, cpu_ticks, stalled};
@@ -59,7 +59,7 @@ pub struct Run<'a> {
     /// Counts work the process does not show itself, e.g. bytes its source server fetched.
     pub external_work: &'a (dyn Fn() -> u64 + Send + Sync),
     /// Receives how far it is, about twice a second.
-    pub ticks: &'a watch::Sender<Tick>,
+    pub ticks: &'a watch::Sender<ProgressUpdate>,
 }
 
 /// How a run ended.
@@ -118,7 +118,7 @@ pub async fn run(run: Run<'_>) -> io::Result<Exit> {
         .start()
         .await?;
 
-    let mut tail = Tail::default();
+    let mut tail = LogTail::default();
     let end = supervise(&run, &mut group, &mut tail).await;
 
     // After an end by itself this finds the process reaped and does nothing.
@@ -129,11 +129,11 @@ pub async fn run(run: Run<'_>) -> io::Result<Exit> {
     })
 }
 
-async fn supervise(run: &Run<'_>, group: &mut Group, tail: &mut Tail) -> io::Result<End> {
+async fn supervise(run: &Run<'_>, group: &mut ProcessGroup, tail: &mut LogTail) -> io::Result<End> {
     let pid = group.pid();
     let (stdout, stderr) = group.pipes().ok_or(io::ErrorKind::BrokenPipe)?;
 
-    let mut progress = Progress::default();
+    let mut progress = ProgressParser::default();
     let read = async {
         tokio::try_join!(
             for_each_line(stdout, |line| {
@@ -188,7 +188,7 @@ mod tests {
         tool: Tool,
         limits: Limits,
         stop: CancellationToken,
-        ticks: watch::Sender<Tick>,
+        ticks: watch::Sender<ProgressUpdate>,
     }
 
     impl Bench {
@@ -198,7 +198,7 @@ mod tests {
                 tool: tool(),
                 limits: Limits::new(WALL),
                 stop: CancellationToken::new(),
-                ticks: watch::Sender::new(Tick::default()),
+                ticks: watch::Sender::new(ProgressUpdate::default()),
             }
         }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Tick {
+pub struct ProgressUpdate {
     /// Frames given to the first video encoder; 0 where there is none.
     pub frames: u64,
     /// Time of the last packet written, on the output's clock: for a chunk that is the source's
@@ -19,14 +19,14 @@ pub struct Tick {
 
 /// Collects lines into ticks.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
-    tick: Tick,
+pub(super) struct ProgressParser {
+    tick: ProgressUpdate,
 }
 
-impl Progress {
+impl ProgressParser {
     /// Takes one line; gives a tick when the line ends a block. Lines it does not know change
     /// nothing.
-    pub(super) fn line(&mut self, line: &str) -> Option<Tick> {
+    pub(super) fn line(&mut self, line: &str) -> Option<ProgressUpdate> {
         let (key, value) = line.split_once('=')?;
         let value = value.trim();
 
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_block_of_lines_is_one_tick() {
-        let mut progress = Progress::default();
+        let mut progress = ProgressParser::default();
         for line in [
             "frame=48",
             "fps=24.5",
@@ -74,7 +74,7 @@ mod tests {
             assert_eq!(progress.line(line), None);
         }
 
-        let tick = Tick {
+        let tick = ProgressUpdate {
             frames: 48,
             out_time: Duration::from_micros(1_920_000),
             speed: 2.04,
@@ -83,13 +83,13 @@ mod tests {
         assert_eq!(progress.line("progress=continue"), Some(tick));
         assert_eq!(
             progress.line("progress=end"),
-            Some(Tick { done: true, ..tick })
+            Some(ProgressUpdate { done: true, ..tick })
         );
     }
 
     #[test]
     fn unknown_values_leave_what_was_known() {
-        let mut progress = Progress::default();
+        let mut progress = ProgressParser::default();
         progress.line("frame=7");
 
         for line in [
@@ -115,7 +115,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_makes_the_parser_panic(lines in prop::collection::vec("(frame|out_time_us|speed|progress|\\PC{0,9})?=?\\PC{0,30}", 0..20)) {
-            let mut progress = Progress::default();
+            let mut progress = ProgressParser::default();
             for line in lines {
                 if let Some(tick) = progress.line(&line) {
                     prop_assert!(tick.speed.is_finite());

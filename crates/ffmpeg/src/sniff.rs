@@ -74,7 +74,7 @@ pub fn sniff(head: &[u8], size: u64) -> Sniff {
     }
 
     // Playlists and scripts are texts as well, and have a code of their own.
-    if let Some(what) = forbidden(head) {
+    if let Some(what) = forbidden_format(head) {
         return Sniff::Forbidden(what);
     }
     if is_text(head) {
@@ -182,7 +182,7 @@ fn is_still_image(head: &[u8]) -> bool {
 
 /// Playlists, manifests and scripts, also behind a byte order mark and white space, in any case of
 /// letters.
-fn forbidden(head: &[u8]) -> Option<&'static str> {
+fn forbidden_format(head: &[u8]) -> Option<&'static str> {
     // Speech of telephones begins as scripts do.
     if head.starts_with(b"#!AMR") {
         return None;

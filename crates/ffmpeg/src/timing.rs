@@ -16,7 +16,7 @@ const MAX_PACKET_SECONDS: f64 = 2.0;
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Spans {
     streams: BTreeMap<u32, Span>,
-    pictures: BTreeMap<u32, Pictures>,
+    pictures: BTreeMap<u32, FrameTimes>,
     /// How many times of pictures are kept.
     kept: usize,
 }
@@ -27,7 +27,7 @@ const MAX_FRAME_TIMES: usize = 1 << 20;
 
 /// The times of pictures of one stream, as their packets came.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Pictures {
+pub(super) struct FrameTimes {
     /// How many pictures came.
     count: usize,
     /// Presentation times, in seconds, of those that have any.
@@ -36,7 +36,7 @@ pub(super) struct Pictures {
     decoded: Vec<f64>,
 }
 
-impl Pictures {
+impl FrameTimes {
     /// Takes in a packet whose picture is shown.
     pub(super) fn add(&mut self, packet: &Packet) {
         self.count += 1;
@@ -151,7 +151,7 @@ impl Spans {
     }
 
     /// The pictures of a stream that were seen here.
-    pub(super) fn pictures(&self, stream: u32) -> Option<&Pictures> {
+    pub(super) fn pictures(&self, stream: u32) -> Option<&FrameTimes> {
         self.pictures.get(&stream)
     }
 
@@ -172,7 +172,7 @@ pub(super) fn count_pictures(stream: u32, beginning: &Spans, ending: &Spans) -> 
     let shown = |spans: &Spans| {
         spans
             .pictures(stream)
-            .map(Pictures::times)
+            .map(FrameTimes::times)
             .unwrap_or_default()
     };
     let (first, last) = (shown(beginning), shown(ending));
@@ -185,11 +185,11 @@ pub(super) fn cadence(
     stream: u32,
     beginning: &Spans,
     ending: &Spans,
-    between: &[Pictures],
+    between: &[FrameTimes],
 ) -> Option<Box<Cadence>> {
     let first = beginning
         .pictures(stream)
-        .map(Pictures::cut)
+        .map(FrameTimes::cut)
         .unwrap_or_default();
     let last = ending.to_the_end(stream);
     // Where the ending begins in the beginning, it holds all of it, or goes on from there.
@@ -198,14 +198,14 @@ pub(super) fn cadence(
         .into_iter()
         .filter(|time| *time <= seen_from)
         .collect();
-    let between = between.iter().map(Pictures::cut);
+    let between = between.iter().map(FrameTimes::cut);
     Cadence::of([first, last].into_iter().chain(between)).map(Box::new)
 }
 
 /// Splits the packets of several places, each begun at a key frame and `most` packets long unless
 /// the source ends before.
-pub(super) fn places(packets: &[Packet], most: usize) -> Vec<Pictures> {
-    let mut places: Vec<Pictures> = Vec::new();
+pub(super) fn places(packets: &[Packet], most: usize) -> Vec<FrameTimes> {
+    let mut places: Vec<FrameTimes> = Vec::new();
     let (mut count, mut decoded) = (0, None);
     for packet in packets {
         // Decoding times only rise within a place, so one that goes back is of the next place.
@@ -214,7 +214,7 @@ pub(super) fn places(packets: &[Packet], most: usize) -> Vec<Pictures> {
             .zip(decoded)
             .is_some_and(|(now, before)| now <= before);
         if places.is_empty() || back || count == most {
-            places.push(Pictures::default());
+            places.push(FrameTimes::default());
             count = 0;
         }
 
@@ -229,7 +229,7 @@ pub(super) fn places(packets: &[Packet], most: usize) -> Vec<Pictures> {
 
 /// `seconds` as a whole number of ticks of `base`: ffprobe prints microseconds, which are no exact
 /// times for most bases.
-pub(super) fn exact(seconds: f64, base: Rational) -> Option<Rational> {
+pub(super) fn exact_interval(seconds: f64, base: Rational) -> Option<Rational> {
     let ticks = (seconds / base.as_f64()).round();
     let ticks = (ticks.abs() < 1e15).then_some(ticks as i64)?;
     Rational::whole(ticks).checked_mul(base)
@@ -237,7 +237,7 @@ pub(super) fn exact(seconds: f64, base: Rational) -> Option<Rational> {
 
 /// Times spread evenly over `from..to`, at most `most`, about one for every `apart` seconds, at
 /// least one.
-pub(super) fn spread(from: f64, to: f64, apart: f64, most: u32) -> Vec<f64> {
+pub(super) fn evenly_spaced(from: f64, to: f64, apart: f64, most: u32) -> Vec<f64> {
     let length = (to - from).max(0.0);
     #[expect(
         clippy::cast_possible_truncation,
@@ -363,7 +363,7 @@ mod tests {
     fn places_are_told_apart_by_their_length_and_by_time_that_goes_back() {
         let times = [0.0, 0.1, 0.2, 5.0, 5.1, 4.0, 4.1, 4.2];
         let packets: Vec<Packet> = times.iter().map(|time| picture(*time, *time)).collect();
-        let found: Vec<Vec<f64>> = places(&packets, 3).iter().map(Pictures::cut).collect();
+        let found: Vec<Vec<f64>> = places(&packets, 3).iter().map(FrameTimes::cut).collect();
         assert_eq!(
             found,
             [vec![0.0, 0.1, 0.2], vec![5.0, 5.1], vec![4.0, 4.1, 4.2]]
@@ -404,10 +404,13 @@ mod tests {
     #[test]
     fn printed_times_become_exact_ticks() {
         assert_eq!(
-            exact(0.066_733, Rational::new(1, 30_000).unwrap()),
+            exact_interval(0.066_733, Rational::new(1, 30_000).unwrap()),
             Rational::new(2002, 30_000)
         );
-        assert_eq!(exact(1e300, Rational::new(1, 90_000).unwrap()), None);
+        assert_eq!(
+            exact_interval(1e300, Rational::new(1, 90_000).unwrap()),
+            None
+        );
     }
 
     #[test]
@@ -423,7 +426,7 @@ mod tests {
     proptest! {
         #[test]
         fn spread_times_lie_inside_and_rise(from in -100.0..1e6f64, length in 0.001..1e6f64, most in 1u32..64) {
-            let times = spread(from, from + length, 4.0, most);
+            let times = evenly_spaced(from, from + length, 4.0, most);
             prop_assert!(!times.is_empty() && times.len() <= most as usize);
             prop_assert!(times.iter().all(|time| *time > from && *time < from + length));
             prop_assert!(times.is_sorted());

@@ -10,7 +10,7 @@ use dev::nats_server::{NatsServer, Settings};
 use dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
 use dev::page::{JobList, PageHandle, router};
 use ffmpeg::Tool;
-use ffmpeg::sandbox::Demand;
+use ffmpeg::sandbox::SandboxRequirement;
 use jetstream::{Nats, NatsSettings};
 use media::ladder::{Limits, Profiles};
 use secrecy::SecretString;
@@ -178,7 +178,7 @@ fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceS
             retry_delay: Duration::from_secs(2),
         },
         tool: wanted.tool.clone(),
-        sandbox: Demand::Auto,
+        sandbox: SandboxRequirement::Auto,
         work_dir: wanted.state.join("work"),
         capacity: Capacity::default(),
         encode_slots: ffmpeg::cores().div_ceil(2).max(1),

@@ -41,7 +41,7 @@ async fn ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
 async fn profiles(worker: &WorkerArgs, ladder: &LadderArgs) -> anyhow::Result<String> {
     let profiles = ladder.profiles()?;
     let tool = worker.tool.locate()?;
-    ffmpeg::trial::profiles(&tool, &profiles).await?;
+    ffmpeg::encoder_check::profiles(&tool, &profiles).await?;
     let names: Vec<&str> = profiles
         .iter()
         .map(|profile| profile.name.as_str())

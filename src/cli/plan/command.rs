@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use ffmpeg::{Input, ProbeLimits, Tool, sniff};
-use media::ladder::{self, Draft, Pin, Profile, Refusal, title};
+use media::ladder::{self, Draft, Pin, Profile, Refusal, per_title};
 use serde_json::json;
 use streams::Code;
 use streams::fact::Head;
@@ -160,8 +160,8 @@ async fn fitted(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draf
     let folder = tempfile::tempdir().context("no temporary folder can be made for a sample")?;
     Ok(
         match ffmpeg::sample(tool, input, folder.path(), &draft).await {
-            Ok(samples) => title::refine(draft, &samples),
-            Err(reason) => title::unsampled(draft, reason.to_string()),
+            Ok(samples) => per_title::refine(draft, &samples),
+            Err(reason) => per_title::unsampled(draft, reason.to_string()),
         },
     )
 }

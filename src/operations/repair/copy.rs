@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use ffmpeg::{End, Input, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv};
+use ffmpeg::{
+    End, Input, Limits, ProbeLimits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, argv,
+};
 use storage::{Source, SourceServer, base36, source_copy};
 use streams::Code;
 use streams::plan::{Planned, SourceCopy};
@@ -55,7 +57,7 @@ impl Repair<'_> {
         // As the plan task does it: with subtitles, and without where they cannot be copied.
         for subtitles in [true, false] {
             let args = argv::remux(&input, &probe, subtitles);
-            let (ticks, _) = watch::channel(Tick::default());
+            let (ticks, _) = watch::channel(ProgressUpdate::default());
             let exit = ffmpeg::run(Run {
                 tool: &self.context.tool,
                 args: &args,

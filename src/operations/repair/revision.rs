@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jetstream::Slot;
-use media::ladder::sound;
+use media::ladder::audio;
 use storage::{base36, revised};
 use streams::Code;
 use streams::plan::Planned;
@@ -186,7 +186,7 @@ impl Repair<'_> {
         match self.encode(plan, task).await {
             Err(failure) if task.duty == Duty::Tracks && failure.code == Code::FfmpegCrashed => {
                 let mut plan = plan.clone();
-                sound::expect_changes(&mut plan);
+                audio::expect_changes(&mut plan);
                 self.encode(&plan, task).await
             }
             encoded => encoded,

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
-use ffmpeg::{End, Limits, ResourceLimits, Run, SandboxPolicy, Tick, argv};
+use ffmpeg::{End, Limits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, argv};
 use media::cmaf::{FragmentInfo, GateFailure, InitInfo};
 use metrics::counter;
 use streams::Code;
@@ -132,7 +132,7 @@ impl FfmpegRun<'_> {
         let (task, work_counter) = (self.task, &self.task.assignment.work_counter);
         let uploader = task.segment_uploader(task_dir);
         let mut ranges = RangePublisher::new(task, self.renditions, self.earlier_passes);
-        let (ticks, seen_ticks) = watch::channel(Tick::default());
+        let (ticks, seen_ticks) = watch::channel(ProgressUpdate::default());
 
         let encode = async {
             let stderr = self.run_process(task_dir, ticks).await?;
@@ -170,7 +170,7 @@ impl FfmpegRun<'_> {
     async fn run_process(
         &self,
         task_dir: &Path,
-        ticks: watch::Sender<Tick>,
+        ticks: watch::Sender<ProgressUpdate>,
     ) -> Result<String, Failure> {
         let wall_time = EXTRA_TIME + Duration::from_secs_f64(self.task.media_seconds() / MIN_SPEED);
         let exit = ffmpeg::run(Run {

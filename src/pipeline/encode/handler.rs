@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use media::ladder::sound;
+use media::ladder::audio;
 use metrics::histogram;
 use storage::Source;
 use streams::plan::Planned;
@@ -93,7 +93,7 @@ impl Encoder {
 fn plan_for_attempt(state: &JobState, task: TaskName) -> Option<Planned> {
     let mut plan = state.plan()?.clone();
     if task.duty == Duty::Tracks && (task == task.redone() || state.work.attempts(task) > 0) {
-        sound::expect_changes(&mut plan);
+        audio::expect_changes(&mut plan);
     }
     Some(plan)
 }

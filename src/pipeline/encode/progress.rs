@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ffmpeg::Tick;
+use ffmpeg::ProgressUpdate;
 use streams::plan::Planned;
 use streams::progress::Progress;
 use streams::subject;
@@ -98,7 +98,7 @@ impl TaskShare {
         clippy::cast_precision_loss,
         reason = "frame counts stay far below 2^52"
     )]
-    fn progress_at(self, tick: Tick) -> (f64, f64) {
+    fn progress_at(self, tick: ProgressUpdate) -> (f64, f64) {
         let task = match self.frames {
             Some(frames) => tick.frames as f64 / frames.max(1) as f64,
             None => tick.out_time.as_secs_f64() / self.seconds,
@@ -123,7 +123,10 @@ fn weight(plan: &Planned, task: TaskName) -> f64 {
 }
 
 /// Publishes progress while ticks come. It may be dropped at any moment.
-pub(super) async fn publish_progress(task: &EncodeTask<'_>, mut ticks: watch::Receiver<Tick>) {
+pub(super) async fn publish_progress(
+    task: &EncodeTask<'_>,
+    mut ticks: watch::Receiver<ProgressUpdate>,
+) {
     let state = &task.assignment.state;
     let done: Vec<TaskName> = state.work.done.iter().copied().collect();
     let share = TaskShare::new(task.plan, &done, task.assignment.task);
@@ -170,10 +173,10 @@ mod tests {
 
     #[test]
     fn a_chunk_is_as_far_as_its_frames_and_sound_as_far_as_its_time() {
-        let tick = Tick {
+        let tick = ProgressUpdate {
             frames: 125,
             out_time: Duration::from_secs(2),
-            ..Tick::default()
+            ..ProgressUpdate::default()
         };
         assert_eq!(share(Some(250)).progress_at(tick), (0.5, 0.625));
         assert_eq!(share(None).progress_at(tick), (0.2, 0.55));
@@ -181,9 +184,9 @@ mod tests {
 
     #[test]
     fn no_count_leads_beyond_the_task() {
-        let tick = Tick {
+        let tick = ProgressUpdate {
             frames: 999,
-            ..Tick::default()
+            ..ProgressUpdate::default()
         };
         assert_eq!(share(Some(250)).progress_at(tick), (1.0, 0.75));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ffmpeg::argv::{self, Choice, Options};
+use ffmpeg::argv::{self, Options, TrackSelection};
 use ffmpeg::loudness;
 use media::cmaf::{self, FragmentInfo, InitInfo};
 use media::webvtt::{self, Cue, Document};
@@ -110,7 +110,7 @@ async fn encode(task: &EncodeTask<'_>, scope: Scope) -> Result<EncodedOutput, Fa
     let task_dir = decode_changing_audio(task, task_dir).await?;
     let (task_dir, gains) = measure_gains(task, task_dir).await?;
 
-    let choice = Choice {
+    let choice = TrackSelection {
         gains,
         sound_alone: scope == Scope::AudioAlone,
     };
@@ -210,7 +210,7 @@ async fn upload_subtitles(
     if decoded.guessed {
         warn("subtitles_charset_guessed");
     }
-    let cues = webvtt::lay(
+    let cues = webvtt::align_to_timeline(
         &webvtt::read(&decoded.text),
         cue_shift(task.plan, rendition),
     );
@@ -276,14 +276,14 @@ async fn read_subtitles(file: &Path) -> Option<Vec<u8>> {
 }
 
 /// From the times in ffmpeg's file to the output's.
-fn cue_shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::Shift {
+fn cue_shift(plan: &Planned, rendition: &SubtitleRendition) -> webvtt::TimeOffset {
     let track = plan
         .source
         .tracks
         .iter()
         .find(|track| track.index == rendition.track);
     #[expect(clippy::cast_possible_truncation, reason = "casts of floats saturate")]
-    webvtt::Shift {
+    webvtt::TimeOffset {
         zero: (plan.timeline.zero.as_f64() + f64::from(argv::TIME_OFFSET_SECONDS)) * 1000.0,
         programme: (plan.programme * 1000.0) as i64,
         drawings: track.is_some_and(|track| matches!(track.codec.as_str(), "ass" | "ssa")),

@@ -1,7 +1,7 @@
 //! Closed segments leave for the bucket while ffmpeg encodes the next ones, so that the disk holds
 //! few of them.
 
-use ffmpeg::Tick;
+use ffmpeg::ProgressUpdate;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use storage::SourceServer;
@@ -31,7 +31,7 @@ pub(super) async fn upload_segments(
     uploader: &SegmentUploader<'_>,
     dirs: &[RenditionDir],
     source: &SourceServer,
-    mut ticks: watch::Receiver<Tick>,
+    mut ticks: watch::Receiver<ProgressUpdate>,
     mut ranges: Option<&mut RangePublisher<'_>>,
 ) -> Result<Vec<Vec<UploadedSegment>>, RunError> {
     let mut uploaded: Vec<Vec<UploadedSegment>> = dirs.iter().map(|_| Vec::new()).collect();

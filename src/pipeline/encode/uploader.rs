@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
-use ffmpeg::{argv, rest};
+use ffmpeg::{argv, surplus_segments};
 use media::cmaf::{FragmentInfo, InitInfo, rewrite};
 use metrics::counter;
 use storage::{JobKeys, ObjectKind};
@@ -43,7 +43,7 @@ impl SegmentUploader<'_> {
     ) -> Result<UploadedSegment, RunError> {
         let file = dir.segment_file(self.task_dir, n);
         if dir.last_segment == Some(n) {
-            let joined = rest::join(&dir.path(self.task_dir), n).await;
+            let joined = surplus_segments::join(&dir.path(self.task_dir), n).await;
             joined.map_err(|error| work_dir_failure(&file, &error))?;
         }
         let bytes = tokio::fs::read(&file)

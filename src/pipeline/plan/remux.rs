@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use ffmpeg::{End, Input, Limits, ResourceLimits, Run, SandboxPolicy, Tick, argv};
+use ffmpeg::{End, Input, Limits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, argv};
 use media::ladder::Probe;
+use media::ladder::audio::SAMPLE_RATE;
 use media::ladder::probe::{Content, Stream};
-use media::ladder::sound::SAMPLE_RATE;
 use storage::{Source, SourceServer};
 use streams::plan::SourceCopy;
 use streams::{Code, Rational};
@@ -120,7 +120,7 @@ impl Planner {
     ) -> Result<End, Failure> {
         // No one reads the ticks. That the copy moves is seen by the bytes that are read from the
         // source.
-        let (ticks, _) = watch::channel(Tick::default());
+        let (ticks, _) = watch::channel(ProgressUpdate::default());
         let exit = ffmpeg::run(Run {
             tool: &self.context.tool,
             args,

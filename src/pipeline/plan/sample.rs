@@ -1,7 +1,7 @@
 //! Fitting a draft to the pictures of its source, by a short sample of them.
 
 use media::ladder::Draft;
-use media::ladder::title::{self, Samples};
+use media::ladder::per_title::{self, Samples};
 use storage::Source;
 use streams::Code;
 
@@ -21,8 +21,8 @@ impl Planner {
         draft: Draft,
     ) -> Draft {
         match self.sampled(assignment, found, &draft).await {
-            Ok(samples) => title::refine(draft, &samples),
-            Err(reason) => title::unsampled(draft, reason),
+            Ok(samples) => per_title::refine(draft, &samples),
+            Err(reason) => per_title::unsampled(draft, reason),
         }
     }
 

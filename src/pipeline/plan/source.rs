@@ -33,14 +33,14 @@ impl Found {
 }
 
 /// What was found of a source.
-pub(super) enum Look {
+pub(super) enum Extraction {
     Found(Found),
     /// Not there, or shorter than its event says: it may still be on its way.
     Missing(Code),
     Failed(Failure),
 }
 
-impl Look {
+impl Extraction {
     /// A source that was found, unless it is larger than is accepted.
     pub(super) fn within(self, limits: &Limits) -> Self {
         match self {
@@ -54,30 +54,34 @@ impl Look {
 }
 
 /// Looks at the object a job's event names.
-pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Look {
+pub(super) async fn extract_samples(
+    jobs: &Jobs,
+    storage: &Storage,
+    state: &JobState,
+) -> Extraction {
     let upload = &state.accepted.fact.upload;
     let Some(object) = state.accepted.fact.source.clone() else {
         // Intake ends such a job itself; it may have died before it could.
         let text = "The event is not valid, or names no object that this service may read.";
-        return Look::Failed(Failure::new(Code::InvalidEvent, text));
+        return Extraction::Failed(Failure::new(Code::InvalidEvent, text));
     };
 
     let meta = match storage.bucket(&object.bucket).head(&object.key).await {
         Ok(Some(meta)) => meta,
-        Ok(None) => return Look::Missing(Code::SourceNotFound),
+        Ok(None) => return Extraction::Missing(Code::SourceNotFound),
         Err(error) => {
             let failure = jobs.classify_source_error(&error).await;
             return if failure.code == Code::SourceNotFound {
-                Look::Missing(failure.code)
+                Extraction::Missing(failure.code)
             } else {
-                Look::Failed(failure)
+                Extraction::Failed(failure)
             };
         }
     };
 
     // A source that is shorter than its event says may still be uploaded.
     if meta.size < upload.size {
-        return Look::Missing(if meta.size == 0 {
+        return Extraction::Missing(if meta.size == 0 {
             Code::EmptyInput
         } else {
             Code::TruncatedUpload
@@ -85,7 +89,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
     }
     // Here the event does not promise any bytes either, so there is nothing to wait for.
     if meta.size == 0 {
-        return Look::Failed(Failure::from_code(Code::EmptyInput));
+        return Extraction::Failed(Failure::from_code(Code::EmptyInput));
     }
 
     // An entity tag is quoted (RFC 9110, section 8.8.3), and events name it with the quotes or
@@ -93,9 +97,9 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
         (Some(meant), Some(found)) if bare(meant) != bare(found) => {
-            Look::Failed(Failure::from_code(Code::SourceChanged))
+            Extraction::Failed(Failure::from_code(Code::SourceChanged))
         }
-        _ => Look::Found(Found { object, meta }),
+        _ => Extraction::Found(Found { object, meta }),
     }
 }
 
@@ -103,13 +107,13 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
 /// taken in, and a denied one from when it was first denied.
 pub(super) async fn readiness(
     jobs: &Jobs,
-    look: Look,
+    look: Extraction,
     state: &JobState,
     task: TaskName,
 ) -> Readiness {
     match look {
-        Look::Found(_) => Readiness::Ready(Reservation::default()),
-        Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::from_code(code)),
-        Look::Failed(failure) => jobs.readiness_after(failure, state, task).await,
+        Extraction::Found(_) => Readiness::Ready(Reservation::default()),
+        Extraction::Missing(code) => jobs.wait_since(state.accepted.time, Failure::from_code(code)),
+        Extraction::Failed(failure) => jobs.readiness_after(failure, state, task).await,
     }
 }

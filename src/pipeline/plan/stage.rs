@@ -10,7 +10,7 @@ use streams::task::TaskName;
 
 use super::planner::Planner;
 use super::remux::Copied;
-use super::source::{Found, Look, look, readiness};
+use super::source::{Extraction, Found, extract_samples, readiness};
 use crate::crash;
 use crate::job::failure::{Evidence, Failure, Remedy};
 use crate::job::{Assignment, JobState, Product, Readiness, Stage};
@@ -24,8 +24,8 @@ impl Stage for Planner {
             return Readiness::Wait(pause);
         }
 
-        let look = self.look(state).await;
-        if let Look::Found(found) = &look {
+        let look = self.extract_samples(state).await;
+        if let Extraction::Found(found) = &look {
             let source = found.source(&self.context.storage);
             if let Some(readiness) = self
                 .context
@@ -55,10 +55,10 @@ impl Stage for Planner {
             return Err(Failure::new(Code::PrefixInUse, text));
         }
 
-        let found = match self.look(state).await {
-            Look::Found(found) => found,
-            Look::Missing(code) => return Err(self.missing(code, state)),
-            Look::Failed(failure) => return Err(failure),
+        let found = match self.extract_samples(state).await {
+            Extraction::Found(found) => found,
+            Extraction::Missing(code) => return Err(self.missing(code, state)),
+            Extraction::Failed(failure) => return Err(failure),
         };
 
         let sniffed = self.sniff(&assignment, &found).await?;
@@ -112,8 +112,8 @@ impl Planner {
         }
     }
 
-    async fn look(&self, state: &JobState) -> Look {
-        let look = look(&self.context.jobs, &self.context.storage, state).await;
+    async fn extract_samples(&self, state: &JobState) -> Extraction {
+        let look = extract_samples(&self.context.jobs, &self.context.storage, state).await;
         look.within(&self.context.limits)
     }
 

@@ -190,7 +190,7 @@ impl Feed {
 
             // A pull that brought messages was used up; only one that brought none is silence.
             if !pull.fruitful {
-                self.look().await?;
+                self.extract_samples().await?;
             }
         }
     }
@@ -209,7 +209,7 @@ impl Feed {
     }
 
     /// After silence: is the log still there, and as long as it was?
-    async fn look(&self) -> Result<(), FeedError> {
+    async fn extract_samples(&self) -> Result<(), FeedError> {
         let state = state(&self.nats).await?;
         if state.created != self.created || state.last_seq < self.seq {
             return Err(FeedError::Changed);

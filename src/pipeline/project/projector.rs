@@ -108,7 +108,7 @@ impl Projector {
 
     /// Follows the log from the checkpoint until there is trouble.
     async fn follow(&self) -> Result<Rewound, ProjectError> {
-        let references = self.look().await?;
+        let references = self.extract_samples().await?;
         let mut at = self.resume().await?;
         let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
         self.stand(&at, &feed, false);
@@ -151,7 +151,7 @@ impl Projector {
     }
 
     /// Looks at the database before anything is written to it.
-    async fn look(&self) -> Result<References, ProjectError> {
+    async fn extract_samples(&self) -> Result<References, ProjectError> {
         let transaction = self.database.read().await?;
         let schema = migration::schema(&transaction).await?;
         if !schema.may_run() {

@@ -89,7 +89,7 @@ impl ResourceBudget {
     /// # Errors
     /// Names the work folder where it is gone or cannot be written, and what to do.
     pub fn room(&self) -> io::Result<AvailableCapacity> {
-        AvailableCapacity::look(&self.capacity, &self.folder, self.cache).map_err(|error| {
+        AvailableCapacity::extract_samples(&self.capacity, &self.folder, self.cache).map_err(|error| {
             let text = format!(
                 "the work folder {} cannot be used: {error}; make WORK_DIR writable again and restart this worker",
                 self.folder.display()

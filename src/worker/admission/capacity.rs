@@ -52,7 +52,7 @@ impl AvailableCapacity {
     ///
     /// # Errors
     /// When the folder is gone, or cannot be written.
-    pub fn look(capacity: &Capacity, folder: &Path, cache: u64) -> io::Result<Self> {
+    pub fn extract_samples(capacity: &Capacity, folder: &Path, cache: u64) -> io::Result<Self> {
         let disk = statvfs(folder).map_err(io::Error::from)?;
         // A file system that is mounted read-only reports free blocks all the same.
         if disk.flags().contains(FsFlags::ST_RDONLY) {
@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn the_room_is_what_is_free_and_what_the_settings_allow() {
         let folder = tempfile::tempdir().unwrap();
-        let free = AvailableCapacity::look(&Capacity::default(), folder.path(), 0).unwrap();
+        let free =
+            AvailableCapacity::extract_samples(&Capacity::default(), folder.path(), 0).unwrap();
         assert!(
             free.most.disk >= free.now.disk && free.now.disk > 0 && free.now.memory > 0,
             "{free:?}"
@@ -154,7 +155,7 @@ mod tests {
             work_dir_max: Some(1000),
             memory_max: Some(OURSELVES + 500),
         };
-        let small = AvailableCapacity::look(&capacity, folder.path(), 100).unwrap();
+        let small = AvailableCapacity::extract_samples(&capacity, folder.path(), 100).unwrap();
         let need = ResourceRequirements {
             disk: 1000,
             memory: 400,
@@ -186,8 +187,12 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_gone_is_no_room() {
-        let error = AvailableCapacity::look(&Capacity::default(), Path::new("/nowhere/at/all"), 0)
-            .unwrap_err();
+        let error = AvailableCapacity::extract_samples(
+            &Capacity::default(),
+            Path::new("/nowhere/at/all"),
+            0,
+        )
+        .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 

@@ -310,7 +310,7 @@ mod tests {
     fn sound_that_changes_needs_room_for_all_of_it() {
         let mut plan = planned();
         let usual = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2).disk;
-        media::ladder::sound::expect_changes(&mut plan);
+        media::ladder::audio::expect_changes(&mut plan);
         let more = ResourceRequirements::of_task(&plan, TaskName::TRACKS, 2).disk - usual;
         let samples = 2 * 15 * 48_000 * 2 * 4;
         assert!((samples..samples * 5 / 4).contains(&more), "{more}");

@@ -20,11 +20,11 @@ use tempfile::TempDir;
 
 use super::clip::Clip;
 use super::database::{Database, Engine};
+use super::machine_lock::MachineLock;
 use super::nats::Nats;
 use super::postgres::Cluster;
 use super::proxy::Proxy;
 use super::streams::Streams;
-use super::turn::Turn;
 use super::worker::{Said, Worker, say};
 
 /// The bucket of sources and outputs.
@@ -45,7 +45,7 @@ pub(crate) struct World {
     pub(crate) bucket: Bucket,
     store: ObjectStore,
     folder: TempDir,
-    turn: Turn,
+    lock: MachineLock,
 }
 
 impl World {
@@ -78,16 +78,16 @@ impl World {
 
     /// Starts everything; no streams, no tables.
     pub(crate) async fn bare(engine: Engine) -> Self {
-        let turn = Turn::shared().await;
+        let lock = MachineLock::shared().await;
         let folder = folder();
         let nats = Nats::start(folder.path()).await;
         let database = Database::create(engine, folder.path()).await;
-        Self::of(turn, folder, nats, database).await
+        Self::of(lock, folder, nats, database).await
     }
 
     /// A world of parts made before, with streams and tables.
     pub(crate) async fn with(folder: TempDir, nats: Nats, database: Database) -> Self {
-        Self::of(Turn::shared().await, folder, nats, database)
+        Self::of(MachineLock::shared().await, folder, nats, database)
             .await
             .ready()
             .await
@@ -102,12 +102,12 @@ impl World {
         domain: (&'static str, String),
     ) -> Self {
         leaf.tell(domain.0, domain.1);
-        let mut world = Self::of(Turn::shared().await, folder, leaf, database).await;
+        let mut world = Self::of(MachineLock::shared().await, folder, leaf, database).await;
         world.streams.js = hub.connect().await;
         world.ready().await
     }
 
-    async fn of(turn: Turn, folder: TempDir, nats: Nats, database: Database) -> Self {
+    async fn of(lock: MachineLock, folder: TempDir, nats: Nats, database: Database) -> Self {
         let store = ObjectStore::start(&folder.path().join("objects"), BUCKET, 0)
             .await
             .unwrap();
@@ -125,7 +125,7 @@ impl World {
             bucket,
             store,
             folder,
-            turn,
+            lock,
         }
     }
 
@@ -133,8 +133,8 @@ impl World {
     /// machine drops pictures.
     pub(crate) async fn alone(&mut self) {
         // Given back first, or this test would wait for itself.
-        self.turn = Turn::Over;
-        self.turn = Turn::alone().await;
+        self.lock = MachineLock::Released;
+        self.lock = MachineLock::alone().await;
     }
 
     /// A folder that goes with the test.

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use ffmpeg::argv::{self, Options};
-use ffmpeg::{Input, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, Tool, sniff};
+use ffmpeg::{
+    Input, Limits, ProbeLimits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, Tool, sniff,
+};
 use media::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use media::ladder::{self, Pin, Profiles, Settings};
 use storage::{BlockCache, Bucket, ObjectKind, Source, SourceServer, SourceSettings};
@@ -106,7 +108,7 @@ impl Bench {
         };
         let args = match planned.video {
             Some(_) => argv::video_chunk(&planned, 0, input, options),
-            None => argv::tracks(&planned, input, options, &argv::Choice::default()),
+            None => argv::tracks(&planned, input, options, &argv::TrackSelection::default()),
         };
         // The service says so, too, where a plan has numbers no command line can be made of.
         let Some(args) = args else {
@@ -137,7 +139,7 @@ impl Bench {
             limits: Limits::new(Duration::from_secs(90)),
             stop: &CancellationToken::new(),
             external_work: &|| 0,
-            ticks: &watch::Sender::new(Tick::default()),
+            ticks: &watch::Sender::new(ProgressUpdate::default()),
         })
         .await;
         let exit = exit.map_err(|error| error.to_string())?;
@@ -145,7 +147,7 @@ impl Bench {
             return Ok(Err(code));
         }
         for rendition in &planned.renditions {
-            let joined = ffmpeg::rest::join(
+            let joined = ffmpeg::surplus_segments::join(
                 &folder.join(rendition.name().as_str()),
                 planned.segment.last(),
             )

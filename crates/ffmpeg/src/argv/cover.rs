@@ -1,7 +1,7 @@
 //! The poster of a source without video: its cover, no larger than other posters.
 
 use super::filter::{Chain, Filter};
-use super::words;
+use super::split_words;
 
 /// The file the cover is written to, in the folder ffmpeg runs in.
 pub const COVER_FILE: &str = "cover.jpg";
@@ -24,9 +24,9 @@ pub(super) fn args(track: u32) -> Vec<String> {
         .then(Filter::new("setsar").value(1))
         .then(Filter::new("format").value("yuvj420p"));
 
-    let mut args = words(&format!("-map 0:{track} -frames:v 1 -filter:v"));
+    let mut args = split_words(&format!("-map 0:{track} -frames:v 1 -filter:v"));
     args.push(chain.to_string());
-    args.extend(words(
+    args.extend(split_words(
         "-c:v mjpeg -q:v 4 -map_metadata -1 -fflags +bitexact -flags:v +bitexact -f image2 -update 1",
     ));
     args.push(COVER_FILE.to_owned());

@@ -9,7 +9,7 @@
 use streams::plan::VideoRendition;
 
 use super::filter::Filter;
-use super::words;
+use super::split_words;
 
 /// The device VAAPI encodes on.
 const VAAPI_DEVICE: &str = "/dev/dri/renderD128";
@@ -32,39 +32,39 @@ pub(crate) fn args(rendition: &VideoRendition) -> Vec<String> {
         ..
     } = rendition;
 
-    let mut args = words(&format!("-c:v {encoder}"));
+    let mut args = split_words(&format!("-c:v {encoder}"));
     if !preset.is_empty() {
-        args.extend(words(&format!("-preset {preset}")));
+        args.extend(split_words(&format!("-preset {preset}")));
     }
     if let Some(subme) = subme {
-        args.extend(words(&format!("-subq {subme}")));
+        args.extend(split_words(&format!("-subq {subme}")));
     }
 
-    args.extend(words(&format!("-profile:v {profile}")));
-    args.extend(words(&quality(rendition)));
-    args.extend(words(&format!(
+    args.extend(split_words(&format!("-profile:v {profile}")));
+    args.extend(split_words(&quality_args(rendition)));
+    args.extend(split_words(&format!(
         "-maxrate {maxrate} -bufsize {bufsize} -g {gop} -keyint_min {gop}"
     )));
-    args.extend(words(&closed(encoder, *gop)));
+    args.extend(split_words(&closed_gop_args(encoder, *gop)));
 
     // Players know the parameter sets of `hvc1` from the init segment (ISO/IEC 14496-15).
     if encoder.starts_with("hevc") {
-        args.extend(words("-tag:v hvc1"));
+        args.extend(split_words("-tag:v hvc1"));
     }
 
-    args.extend(words("-flags:v +bitexact"));
+    args.extend(split_words("-flags:v +bitexact"));
     args
 }
 
 /// How the encoder is asked for constant quality.
-fn quality(rendition: &VideoRendition) -> String {
+fn quality_args(rendition: &VideoRendition) -> String {
     let VideoRendition {
         crf,
         maxrate,
         encoder,
         ..
     } = rendition;
-    match family(encoder) {
+    match encoder_family(encoder) {
         "nvenc" => format!("-tune hq -rc vbr -cq {crf} -b:v 0"),
         // Quality-defined variable bit rate wants a target, too: two thirds of the cap.
         "qsv" => format!("-global_quality {crf:.0} -b:v {}", maxrate * 2 / 3),
@@ -79,8 +79,8 @@ fn quality(rendition: &VideoRendition) -> String {
 }
 
 /// How the encoder is told to close its GOPs and to begin none between them.
-fn closed(encoder: &str, gop: u32) -> String {
-    match family(encoder) {
+fn closed_gop_args(encoder: &str, gop: u32) -> String {
+    match encoder_family(encoder) {
         "nvenc" => "-no-scenecut 1 -forced-idr 1 -strict_gop 1".to_owned(),
         "qsv" => "-forced_idr 1 -idr_interval 0 -adaptive_i 0".to_owned(),
         "vaapi" => "-idr_interval 0".to_owned(),
@@ -96,7 +96,7 @@ fn closed(encoder: &str, gop: u32) -> String {
 }
 
 /// What runs the encoder: the part of its name behind the codec, or all of it.
-fn family(encoder: &str) -> &str {
+fn encoder_family(encoder: &str) -> &str {
     encoder
         .strip_prefix("h264_")
         .or_else(|| encoder.strip_prefix("hevc_"))
@@ -106,21 +106,24 @@ fn family(encoder: &str) -> &str {
 /// Whether the encoder runs on a device of the machine.
 #[must_use]
 pub fn needs_device(rendition: &VideoRendition) -> bool {
-    matches!(family(&rendition.encoder), "nvenc" | "qsv" | "vaapi")
+    matches!(
+        encoder_family(&rendition.encoder),
+        "nvenc" | "qsv" | "vaapi"
+    )
 }
 
 /// The options that open the encoder's device, before any input.
-pub(crate) fn device(rendition: &VideoRendition) -> Vec<String> {
-    match family(&rendition.encoder) {
-        "vaapi" => words(&format!("-vaapi_device {VAAPI_DEVICE}")),
+pub(crate) fn device_args(rendition: &VideoRendition) -> Vec<String> {
+    match encoder_family(&rendition.encoder) {
+        "vaapi" => split_words(&format!("-vaapi_device {VAAPI_DEVICE}")),
         _ => Vec::new(),
     }
 }
 
 /// The filters from planar frames to what the encoder takes.
-pub(crate) fn upload(rendition: &VideoRendition) -> Vec<Filter> {
+pub(crate) fn upload_filters(rendition: &VideoRendition) -> Vec<Filter> {
     let nv12 = || Filter::new("format").value("nv12");
-    match family(&rendition.encoder) {
+    match encoder_family(&rendition.encoder) {
         "vaapi" => vec![nv12(), Filter::new("hwupload")],
         "qsv" => vec![nv12()],
         _ => Vec::new(),

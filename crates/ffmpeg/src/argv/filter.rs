@@ -123,7 +123,7 @@ impl Chain {
         Self {
             inputs: labels
                 .into_iter()
-                .map(|label| Source::Label(named(label)))
+                .map(|label| Source::Label(label_text(label)))
                 .collect(),
             ..Self::default()
         }
@@ -153,7 +153,7 @@ impl Chain {
 
     /// Ends in outputs of these labels, in the order of the last filter's.
     pub(crate) fn outputs(mut self, labels: impl IntoIterator<Item = impl Display>) -> Self {
-        self.outputs.extend(labels.into_iter().map(named));
+        self.outputs.extend(labels.into_iter().map(label_text));
         self
     }
 
@@ -165,7 +165,7 @@ impl Chain {
 }
 
 /// The text of a label, which has no escaping of its own.
-fn named(label: impl Display) -> String {
+fn label_text(label: impl Display) -> String {
     let label = label.to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     debug_assert!(

@@ -217,7 +217,12 @@ fn there_is_no_chunk_behind_the_last_one_and_no_sound_where_none_is_planned() {
         .renditions
         .retain(|rendition| matches!(rendition, streams::plan::Rendition::Video(_)));
     assert_eq!(
-        tracks(&planned, &input(), Options::default(), &Choice::default()),
+        tracks(
+            &planned,
+            &input(),
+            Options::default(),
+            &TrackSelection::default()
+        ),
         None
     );
 }
@@ -225,7 +230,12 @@ fn there_is_no_chunk_behind_the_last_one_and_no_sound_where_none_is_planned() {
 #[test]
 fn all_sound_is_one_command() {
     check(
-        tracks(&planned(), &input(), Options::default(), &Choice::default()),
+        tracks(
+            &planned(),
+            &input(),
+            Options::default(),
+            &TrackSelection::default(),
+        ),
         include_str!("../../tests/golden/tracks.argv"),
     );
 }
@@ -264,7 +274,7 @@ fn rich() -> streams::plan::Planned {
 
 #[test]
 fn everything_that_is_no_video_is_one_command() {
-    let choice = Choice {
+    let choice = TrackSelection {
         gains: [("audio-1".parse().unwrap(), 3.456)].into(),
         sound_alone: false,
     };
@@ -301,9 +311,14 @@ fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
     // 15 s of six and of two channels.
     assert_eq!(uniform_bytes(&planned), 15 * 48_000 * 8 * 4);
 
-    let args = tracks(&planned, &input(), Options::default(), &Choice::default())
-        .unwrap()
-        .join(" ");
+    let args = tracks(
+        &planned,
+        &input(),
+        Options::default(),
+        &TrackSelection::default(),
+    )
+    .unwrap()
+    .join(" ");
     assert!(
         args.contains("-format_whitelist nut -i file:uniform.nut"),
         "{args}"
@@ -320,9 +335,9 @@ fn sound_that_changes_is_decoded_to_one_form_and_read_from_there() {
 
 #[test]
 fn a_second_run_makes_sound_alone() {
-    let choice = Choice {
+    let choice = TrackSelection {
         sound_alone: true,
-        ..Choice::default()
+        ..TrackSelection::default()
     };
     let args = tracks(&rich(), &input(), Options::default(), &choice).unwrap();
     assert!(
@@ -334,7 +349,15 @@ fn a_second_run_makes_sound_alone() {
 
     let mut planned = rich();
     planned.renditions.clear();
-    assert!(tracks(&planned, &input(), Options::default(), &Choice::default()).is_some());
+    assert!(
+        tracks(
+            &planned,
+            &input(),
+            Options::default(),
+            &TrackSelection::default()
+        )
+        .is_some()
+    );
     assert_eq!(
         tracks(&planned, &input(), Options::default(), &choice),
         None
@@ -378,8 +401,8 @@ fn each_encoder_is_asked_for_capped_quality_in_its_own_words() {
             ..rendition.clone()
         };
 
-        let device = encoder::device(&rendition).join(" ");
-        let upload = encoder::upload(&rendition)
+        let device = encoder::device_args(&rendition).join(" ");
+        let upload = encoder::upload_filters(&rendition)
             .into_iter()
             .map(|filter| format!(",{filter}"));
         let upload: String = upload.collect();

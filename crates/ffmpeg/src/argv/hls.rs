@@ -3,8 +3,8 @@
 
 use streams::{Rational, RenditionName};
 
-use super::seconds::{nearest, not_after};
-use super::words;
+use super::split_words;
+use super::time_format::{nearest, not_after};
 
 /// What a rendition's muxer must know.
 pub(super) struct Hls<'a> {
@@ -27,18 +27,18 @@ impl Hls<'_> {
     /// would begin at zero; the edit list it writes by default is the same in every chunk;
     /// `temp_file` renames finished segments into place.
     pub(super) fn args(&self) -> Vec<String> {
-        let mut args = words("-map_metadata -1 -map_chapters -1 -fflags +bitexact");
+        let mut args = split_words("-map_metadata -1 -map_chapters -1 -fflags +bitexact");
         if let Some(offset) = self.offset {
             args.extend(["-output_ts_offset".to_owned(), nearest(offset)]);
         }
 
         // Times have to stay as they are: ffmpeg would shift an output whose first decode time is
         // negative.
-        args.extend(words(
+        args.extend(split_words(
             "-avoid_negative_ts disabled -f hls -hls_segment_type fmp4 -hls_playlist_type vod",
         ));
-        args.extend(words("-hls_flags independent_segments+temp_file"));
-        args.extend(words(&format!(
+        args.extend(split_words("-hls_flags independent_segments+temp_file"));
+        args.extend(split_words(&format!(
             "-hls_time {} -start_number {}",
             not_after(self.segment),
             self.first_segment
@@ -46,7 +46,7 @@ impl Hls<'_> {
         args.extend(["-hls_segment_options".to_owned(), self.fragments()]);
 
         let name = self.name;
-        args.extend(words(&format!(
+        args.extend(split_words(&format!(
             "-hls_fmp4_init_filename {} -hls_segment_filename {name}/%d.m4s {name}/local.m3u8",
             super::INIT_FILE
         )));

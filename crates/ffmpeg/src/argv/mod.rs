@@ -6,34 +6,34 @@
 //! is complete as soon as a segment is visible. ffmpeg makes no folders: the caller does, one for
 //! each rendition. The playlists it writes beside the segments know one chunk only and are ignored.
 
+mod channel_mix;
 mod cover;
 mod encoder;
+mod encoder_check;
 pub(crate) mod filter;
 mod hls;
-mod mix;
 mod picture;
 mod poster;
-mod raw;
+mod raw_frames;
 pub mod reference;
 mod remux;
 pub mod sample;
-mod seconds;
 mod subtitles;
 mod tiles;
+mod time_format;
 mod tracks;
-mod trial;
-mod uniform;
+mod uniform_audio;
 mod video;
 
 pub use cover::COVER_FILE;
 pub use encoder::needs_device;
+pub use encoder_check::encoder_check;
 pub use poster::{FIRST_CANDIDATES as POSTER_CHOICE, POSTER_FILE, has_poster, poster_size};
 pub use remux::{COPY_FILE, copied_streams, decoded_channels, remux};
 pub use subtitles::{TIME_OFFSET_SECONDS, subtitle_file};
 pub use tiles::TILES_FILE;
-pub use tracks::{Choice, loudness, loudness_file, tracks};
-pub use trial::trial;
-pub use uniform::{uniform, uniform_bytes};
+pub use tracks::{TrackSelection, loudness, loudness_file, tracks};
+pub use uniform_audio::{uniform, uniform_bytes};
 pub use video::{Pass, video_chunk, video_pass};
 
 /// The file a rendition's init segment is written to, in the rendition's folder.
@@ -82,19 +82,20 @@ impl Entry {
 
 impl Options {
     fn args(self) -> Vec<String> {
-        self.threads
-            .map_or_else(Vec::new, |threads| words(&format!("-threads {threads}")))
+        self.threads.map_or_else(Vec::new, |threads| {
+            split_words(&format!("-threads {threads}"))
+        })
     }
 }
 
 /// What every run begins with: no questions, warnings only, and progress where [`super::process`]
 /// reads it.
-fn preamble() -> Vec<String> {
-    words("-hide_banner -nostdin -y -v warning -progress pipe:1 -nostats")
+fn common_args() -> Vec<String> {
+    split_words("-hide_banner -nostdin -y -v warning -progress pipe:1 -nostats")
 }
 
 /// Arguments without blanks inside, from a text.
-fn words(text: &str) -> Vec<String> {
+fn split_words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 

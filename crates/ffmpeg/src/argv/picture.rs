@@ -8,13 +8,13 @@ use streams::plan::{
 };
 
 use super::filter::Filter;
-use super::words;
+use super::split_words;
 
 /// The options of the input itself. We turn pictures ourselves, since a display matrix need not be
 /// a quarter turn; the graph is not made again where the source changes its size on the way, since
 /// that would forget which frame is next; and only libvpx's own decoders know of transparency.
 pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
-    let mut args = words("-noautorotate -reinit_filter 0");
+    let mut args = split_words("-noautorotate -reinit_filter 0");
 
     let mut tracks = source.tracks.iter();
     let codec = tracks
@@ -27,7 +27,7 @@ pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
     };
 
     if video.picture.flatten {
-        args.extend(words(&format!("-c:{} {decoder}", video.track)));
+        args.extend(split_words(&format!("-c:{} {decoder}", video.track)));
     }
     args
 }
@@ -35,7 +35,7 @@ pub(super) fn input_options(source: &Source, video: &VideoPlan) -> Vec<String> {
 /// What is done on the source's own frames, before they are counted: all are fitted into the
 /// planned size and shape (which costs nothing where they have it), fields become frames, and the
 /// picture is turned upright.
-pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
+pub(super) fn input_filters(picture: Picture) -> Vec<Filter> {
     let mut filters = Vec::new();
     // Newer versions scale nothing that is tagged with a matrix they do not know.
     if picture.color.approximated || scaler_name(picture.color.matrix).is_none() {
@@ -43,7 +43,7 @@ pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
     }
 
     if picture.width > 0 && picture.height > 0 {
-        filters.extend(fitted(picture));
+        filters.extend(fit_into_frame(picture));
     }
 
     if picture.deinterlace {
@@ -67,7 +67,7 @@ pub(super) fn before_the_grid(picture: Picture) -> Vec<Filter> {
 
     // Newer versions would carry the source's display matrix on to the output, where it would turn
     // the picture once more.
-    filters.extend(turned(picture));
+    filters.extend(rotation_filters(picture));
     filters.push(without_side_data("DISPLAYMATRIX"));
 
     // Some encoders write the captions that come with frames into the stream, others do not, and
@@ -88,7 +88,7 @@ fn without_side_data(kind: &str) -> Filter {
 /// Makes pictures as large as they can be within the planned ones, in their own shape, and puts
 /// bars beside them. The size is computed again for each frame, since the filter graph is not made
 /// again when a source changes on its way.
-fn fitted(picture: Picture) -> Vec<Filter> {
+fn fit_into_frame(picture: Picture) -> Vec<Filter> {
     let (width, height) = (picture.width, picture.height);
     let believed = picture.pixel_aspect.unwrap_or(Rational::whole(1));
 
@@ -126,7 +126,7 @@ fn fitted(picture: Picture) -> Vec<Filter> {
     square.into_iter().chain([scale, bars]).collect()
 }
 
-fn turned(picture: Picture) -> Vec<Filter> {
+fn rotation_filters(picture: Picture) -> Vec<Filter> {
     let transpose = |direction: &str| vec![Filter::new("transpose").value(direction)];
     match (picture.turn, picture.mirror) {
         (90, false) => transpose("clock"),
@@ -143,7 +143,7 @@ fn turned(picture: Picture) -> Vec<Filter> {
 /// What is done on the grid's frames, before they are split into rungs: the transparent are laid on
 /// black, and colours that the output does not have are mapped to those it has, in the size of the
 /// top rung `top`.
-pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> Vec<Filter> {
+pub(super) fn frame_grid_filters(picture: Picture, top: &VideoRendition) -> Vec<Filter> {
     let mut filters = Vec::new();
     if picture.flatten {
         // Colour times opacity is that colour on black. The pictures stay RGB or YUV, as they were.
@@ -155,7 +155,7 @@ pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> Vec<Filter>
     }
 
     if !picture.color.is_scaled() {
-        filters.extend(converted(picture.color, top));
+        filters.extend(conversion_filters(picture.color, top));
     }
 
     filters
@@ -164,14 +164,14 @@ pub(super) fn on_the_grid(picture: Picture, top: &VideoRendition) -> Vec<Filter>
 /// Scales to the size of `top` and converts. Frames are tagged with what was decided first, since
 /// the converter refuses those of which a tag is missing; and they are even and YUV by then, which
 /// it wants as well.
-fn converted(color: SourceColor, top: &VideoRendition) -> Vec<Filter> {
+fn conversion_filters(color: SourceColor, top: &VideoRendition) -> Vec<Filter> {
     // A matrix the scaler does not know is that of pictures in YUV, which it need not touch.
     let scaler = scaler_name(color.matrix).unwrap_or("bt709");
     let even = || Filter::new("format").value("yuv420p10le");
     let mut filters = vec![
-        scale(top, scaler, scaler),
+        scale_filter(top, scaler, scaler),
         even(),
-        tag(
+        color_tag_filter(
             primaries_name(color.primaries),
             transfer_name(color.transfer),
             matrix_name(color.matrix),
@@ -204,7 +204,7 @@ fn converted(color: SourceColor, top: &VideoRendition) -> Vec<Filter> {
 }
 
 /// To the size of a rendition in limited range, from one matrix to another, by the scaler's names.
-fn scale(rendition: &VideoRendition, from: &str, to: &str) -> Filter {
+fn scale_filter(rendition: &VideoRendition, from: &str, to: &str) -> Filter {
     Filter::new("scale")
         .value(rendition.width)
         .value(rendition.height)
@@ -215,7 +215,7 @@ fn scale(rendition: &VideoRendition, from: &str, to: &str) -> Filter {
 }
 
 /// Tags frames of limited range with their colours.
-fn tag(primaries: &str, transfer: &str, matrix: &str) -> Filter {
+fn color_tag_filter(primaries: &str, transfer: &str, matrix: &str) -> Filter {
     Filter::new("setparams")
         .arg("range", "tv")
         .arg("color_primaries", primaries)
@@ -276,7 +276,7 @@ const fn primaries_name(primaries: Primaries) -> &'static str {
     }
 }
 
-/// The matrix of the frames that come out of [`on_the_grid`], as the scaler calls it.
+/// The matrix of the frames that come out of [`frame_grid_filters`], as the scaler calls it.
 pub(super) fn matrix(picture: Picture) -> &'static str {
     let kept = scaler_name(picture.color.matrix).filter(|_| picture.color.is_scaled());
     kept.unwrap_or("bt709")
@@ -284,11 +284,11 @@ pub(super) fn matrix(picture: Picture) -> &'static str {
 
 /// From the grid's frames to those of a rung. `setparams` tags frames, which all versions of ffmpeg
 /// pass on to the encoder.
-pub(super) fn rung(picture: Picture, rendition: &VideoRendition) -> [Filter; 4] {
+pub(super) fn rung_filters(picture: Picture, rendition: &VideoRendition) -> [Filter; 4] {
     [
-        scale(rendition, matrix(picture), "bt709"),
+        scale_filter(rendition, matrix(picture), "bt709"),
         Filter::new("setsar").value(1),
         Filter::new("format").value(&rendition.pixel_format),
-        tag("bt709", "bt709", "bt709"),
+        color_tag_filter("bt709", "bt709", "bt709"),
     ]
 }

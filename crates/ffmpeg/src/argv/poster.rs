@@ -10,7 +10,7 @@ use streams::plan::{Planned, VideoPlan};
 
 use super::filter::Chain;
 use super::picture::matrix;
-use super::raw;
+use super::raw_frames;
 
 /// The file the pictures are written to, one after the other, in the folder ffmpeg runs in: red,
 /// green and blue of each pixel.
@@ -50,23 +50,23 @@ pub fn poster_size(planned: &Planned) -> Option<Size> {
 
 /// The chain from the label [`POSTER_FRAMES_LABEL`], for a chunk of `frames` frames.
 pub(super) fn chain(planned: &Planned, video: &VideoPlan, frames: u64) -> Option<Chain> {
-    let chosen = chosen(video.frame_rate.as_f64(), frames);
+    let chosen = candidate_frames(video.frame_rate.as_f64(), frames);
     let size = poster_size(planned)?;
     let chain = Chain::of_label(POSTER_FRAMES_LABEL)
-        .then(raw::select(chosen))
-        .then_all(raw::scaled(size, matrix(video.picture)));
+        .then(raw_frames::select(chosen))
+        .then_all(raw_frames::scaled(size, matrix(video.picture)));
     Some(chain.output("poster"))
 }
 
 /// The output options of the poster.
 pub(super) fn args() -> Vec<String> {
-    raw::output("poster", POSTER_FILE)
+    raw_frames::output("poster", POSTER_FILE)
 }
 
 /// The frames to look at: some at the beginning, where posters should come from, and in long chunks
 /// ones further and further away. The first one is there even where a video ends two frames earlier
 /// than planned.
-fn chosen(rate: f64, frames: u64) -> Vec<u64> {
+fn candidate_frames(rate: f64, frames: u64) -> Vec<u64> {
     let spread = ((rate * CANDIDATES_SPAN_SECONDS).round().max(1.0) as u64)
         .min(frames)
         .max(1);
@@ -85,10 +85,13 @@ mod tests {
 
     #[test]
     fn a_chunk_offers_eight_frames_and_a_long_one_some_further_away() {
-        assert_eq!(chosen(25.0, 300), [18, 56, 93, 131, 168, 206, 243, 281]);
-        assert_eq!(chosen(25.0, 1), [0]);
-        assert_eq!(chosen(25.0, 3), [0, 1, 2]);
-        assert_eq!(chosen(25.0, 25 * 100)[8..], [600, 1200, 2400]);
+        assert_eq!(
+            candidate_frames(25.0, 300),
+            [18, 56, 93, 131, 168, 206, 243, 281]
+        );
+        assert_eq!(candidate_frames(25.0, 1), [0]);
+        assert_eq!(candidate_frames(25.0, 3), [0, 1, 2]);
+        assert_eq!(candidate_frames(25.0, 25 * 100)[8..], [600, 1200, 2400]);
 
         let offering: Vec<u32> = (0..800).filter(|k| has_poster(*k)).collect();
         assert_eq!(offering, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
@@ -97,7 +100,7 @@ mod tests {
     proptest! {
         #[test]
         fn there_are_always_some_frames_that_surely_exist_and_never_many(rate in 0.1..60.0f64, frames in 1u64..20_000_000) {
-            let chosen = chosen(rate, frames);
+            let chosen = candidate_frames(rate, frames);
             prop_assert!(chosen.is_sorted_by(|a, b| a < b) && chosen.len() < 32);
             prop_assert!(chosen[0] == 0 || chosen[0] + 2 < frames);
             prop_assert!(chosen.iter().all(|n| *n < frames));

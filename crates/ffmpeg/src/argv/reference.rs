@@ -11,7 +11,7 @@ use media::levels::{BLOCKS_PER_SECOND, band};
 use streams::plan::{AudioRendition, Planned, Rendition, VideoPlan, VideoRendition};
 
 use super::filter::{Chain, Filter, Graph};
-use super::{preamble, raw, words};
+use super::{common_args, raw_frames, split_words};
 use crate::input::Input;
 
 /// The file a rendition's reference frames are written to, in the rendition's folder: planes of
@@ -61,12 +61,12 @@ pub fn frames(planned: &Planned, rendition: &VideoRendition, chunk: u32) -> Vec<
     let mut reach = bounds.reach.min(bounds.per_segment);
 
     loop {
-        let candidates: Vec<Sample> = spread(wanted.min(segments), segments)
+        let candidates: Vec<Sample> = spread_evenly(wanted.min(segments), segments)
             .flat_map(|segment| bounds.first_of(segment as u64, reach))
             .collect();
 
         if candidates.len() >= wanted || reach == bounds.per_segment {
-            return spread(wanted.min(candidates.len()), candidates.len())
+            return spread_evenly(wanted.min(candidates.len()), candidates.len())
                 .map(|index| candidates[index])
                 .collect();
         }
@@ -148,14 +148,14 @@ impl Bounds {
 }
 
 /// `count` of the numbers below `all`, evenly.
-fn spread(count: usize, all: usize) -> impl Iterator<Item = usize> {
+fn spread_evenly(count: usize, all: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |i| (2 * i + 1) * all / (2 * count))
 }
 
 /// Ends the chain of rung `i`: its frames go on to the encoder as `v<i>`, the luma of the samples
 /// goes to `r<i>`. `upload` comes between them and the encoder, where that runs on a device of its
 /// own.
-pub(super) fn tap(
+pub(super) fn tap_video(
     graph: &mut Graph,
     rung: Chain,
     i: usize,
@@ -174,30 +174,30 @@ pub(super) fn tap(
     let numbers = samples.iter().map(|sample| sample.in_chunk);
     graph.push(
         Chain::of_label(tapped)
-            .then_all(picked(numbers))
+            .then_all(sample_filters(numbers))
             .output(format!("r{i}")),
     );
 }
 
 /// The output options of the samples of rung `i`.
 pub(super) fn args(i: usize, rendition: &VideoRendition) -> Vec<String> {
-    words(&format!(
+    split_words(&format!(
         "-map [r{i}] -fps_mode passthrough -c:v rawvideo -f rawvideo {}/{REFERENCE_FILE}",
         rendition.name
     ))
 }
 
 /// Only the frames with these numbers, only their luma.
-fn picked(numbers: impl Iterator<Item = u64>) -> [Filter; 2] {
+fn sample_filters(numbers: impl Iterator<Item = u64>) -> [Filter; 2] {
     [
-        raw::select(numbers),
+        raw_frames::select(numbers),
         Filter::new("extractplanes").value("y"),
     ]
 }
 
 /// Ends the chain of an audio rendition: its samples go on to the encoder under the rendition's
 /// name, their levels into a file.
-pub(super) fn listen(graph: &mut Graph, chain: Chain, rendition: &AudioRendition) {
+pub(super) fn tap_audio(graph: &mut Graph, chain: Chain, rendition: &AudioRendition) {
     let name = &rendition.name;
     let (encoded, heard) = (format!("on_{name}"), format!("heard_{name}"));
     graph.push(chain.split("asplit", &[encoded.clone(), heard.clone()]));
@@ -205,7 +205,7 @@ pub(super) fn listen(graph: &mut Graph, chain: Chain, rendition: &AudioRendition
         Chain::of_label(heard)
             .then_all(levels(
                 &format!("{name}/{LEVELS_FILE}"),
-                Hearing::of(rendition, 0),
+                LevelMeter::of(rendition, 0),
             ))
             .then(Filter::new("anullsink")),
     );
@@ -218,7 +218,7 @@ pub(super) fn listen(graph: &mut Graph, chain: Chain, rendition: &AudioRendition
 
 /// How sound is measured: the same on both sides, or they cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hearing {
+pub struct LevelMeter {
     /// Samples per second of the sound.
     sample_rate: u32,
     /// Samples of a block, once there are so few samples a second as hold the measured band: as
@@ -228,7 +228,7 @@ pub struct Hearing {
     first: u32,
 }
 
-impl Hearing {
+impl LevelMeter {
     /// How a rendition is measured from block `first` on.
     #[must_use]
     pub fn of(rendition: &AudioRendition, first: u32) -> Self {
@@ -249,8 +249,8 @@ impl Hearing {
 /// Peak and mean level of every block, printed as metadata into `file`. Blocks lie where the
 /// timeline has them, wherever the sound begins: the resampler cuts what lies before the first one,
 /// and fills it up where sound begins later, counting in samples of its input.
-fn levels(file: &str, hearing: Hearing) -> [Filter; 4] {
-    let Hearing {
+fn levels(file: &str, hearing: LevelMeter) -> [Filter; 4] {
+    let LevelMeter {
         sample_rate,
         block,
         first,
@@ -281,48 +281,48 @@ pub struct Excerpt {
     /// What is written, in the same folder.
     pub output: String,
     /// What is looked for.
-    pub look: Look,
+    pub look: Extraction,
 }
 
 /// What is looked for in an excerpt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
+pub enum Extraction {
     /// The luma of the frames with these numbers, in the form of [`REFERENCE_FILE`].
     Frames(Vec<u64>),
     /// The levels of sound, in the form of [`LEVELS_FILE`].
-    Levels(Hearing),
+    Levels(LevelMeter),
 }
 
 /// The arguments that look into excerpts: one decoder after the other, each as far as it has to go.
 #[must_use]
-pub fn look(excerpts: &[Excerpt]) -> Vec<String> {
-    let mut args = preamble();
+pub fn extract_samples(excerpts: &[Excerpt]) -> Vec<String> {
+    let mut args = common_args();
     args.push("-copyts".to_owned());
 
     for excerpt in excerpts {
-        args.extend(words("-threads 1 -ignore_editlist 1"));
+        args.extend(split_words("-threads 1 -ignore_editlist 1"));
         args.extend(Input::file(Path::new(&excerpt.file)).args());
     }
 
     for (i, Excerpt { output, look, .. }) in excerpts.iter().enumerate() {
         match look {
-            Look::Frames(numbers) => {
-                args.extend(words(&format!("-map {i}:v:0 -filter:v")));
-                let picked = Chain::default().then_all(picked(numbers.iter().copied()));
+            Extraction::Frames(numbers) => {
+                args.extend(split_words(&format!("-map {i}:v:0 -filter:v")));
+                let picked = Chain::default().then_all(sample_filters(numbers.iter().copied()));
                 args.push(picked.to_string());
-                args.extend(words(&format!(
+                args.extend(split_words(&format!(
                     "-fps_mode passthrough -frames:v {} -c:v rawvideo -f rawvideo {output}",
                     numbers.len()
                 )));
             }
-            Look::Levels(hearing) => {
-                args.extend(words(&format!("-map {i}:a:0 -filter:a")));
+            Extraction::Levels(hearing) => {
+                args.extend(split_words(&format!("-map {i}:a:0 -filter:a")));
                 args.push(
                     Chain::default()
                         .then_all(levels(output, *hearing))
                         .to_string(),
                 );
-                args.extend(words("-f null -"));
+                args.extend(split_words("-f null -"));
             }
         }
     }

@@ -4,8 +4,8 @@ use media::ladder::Probe;
 use media::ladder::probe::{ClockShift, Content, Stream};
 
 use super::filter::{Chain, Filter};
-use super::uniform::one_form;
-use super::{preamble, words};
+use super::uniform_audio::one_form;
+use super::{common_args, split_words};
 use crate::input::Input;
 
 /// The file the copy is written to, in the folder ffmpeg runs in.
@@ -61,8 +61,8 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
     let repair = probe.clock_repair.as_ref();
     let repair_by_shifts = repair.filter(|_| !decodes);
 
-    let mut args = preamble();
-    args.extend(words("-fflags +genpts"));
+    let mut args = common_args();
+    args.extend(split_words("-fflags +genpts"));
     // Without `-copyts` ffmpeg repairs jumps of the clock by itself, which is wanted only where no
     // shifts do.
     if repair.is_none() || repair_by_shifts.is_some() {
@@ -71,14 +71,14 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
 
     args.extend(input.args());
     for stream in kinds.iter().flat_map(|(_, streams)| streams) {
-        args.extend(words(&format!("-map 0:{}", stream.index)));
+        args.extend(split_words(&format!("-map 0:{}", stream.index)));
     }
 
-    args.extend(words("-c copy"));
+    args.extend(split_words("-c copy"));
     for (k, stream) in kinds[1].1.iter().enumerate() {
         if let Some(channels) = decoded_channels(stream) {
             // Frames so short that next to nothing is lost of the one in the making at a change.
-            args.extend(words(&format!(
+            args.extend(split_words(&format!(
                 "-c:a:{k} flac -frame_size:a:{k} 1024 -filter:a:{k}"
             )));
             args.push(
@@ -89,11 +89,11 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
         }
     }
 
-    args.extend(words("-fflags +bitexact"));
+    args.extend(split_words("-fflags +bitexact"));
     if let Some(repair) = repair_by_shifts {
         // Some versions filter packets in milliseconds, as Matroska counts, and call them by the
         // source's unit unless this is said.
-        args.extend(words("-time_base 1/1000"));
+        args.extend(split_words("-time_base 1/1000"));
         for (kind, streams) in kinds {
             for (n, stream) in streams.iter().enumerate() {
                 if let Some(shifts) = repair.shifts.get(&stream.index) {
@@ -103,7 +103,7 @@ pub fn remux(input: &Input, probe: &Probe, subtitles: bool) -> Vec<String> {
         }
     }
 
-    args.extend(words("-f matroska"));
+    args.extend(split_words("-f matroska"));
     args.push(COPY_FILE.to_owned());
     args
 }

@@ -3,7 +3,7 @@
 use streams::plan::{Source, VideoPlan, VideoRendition};
 
 use super::filter::{Chain, Filter, Graph};
-use super::{picture, words};
+use super::{picture, split_words};
 use crate::input::Input;
 
 /// The file the sizes of all packets are written to, as ffmpeg's framecrc muxer writes them.
@@ -36,33 +36,34 @@ pub fn sample(
     times: &[f64],
     input: &Input,
 ) -> Vec<String> {
-    let mut args = words("-hide_banner -nostdin -y -v info -benchmark -progress pipe:1 -nostats");
+    let mut args =
+        split_words("-hide_banner -nostdin -y -v info -benchmark -progress pipe:1 -nostats");
 
     for time in times {
         // So few pictures are decoded no sooner by more threads, which would take memory for each
         // window.
-        args.extend(words("-noaccurate_seek -threads 1 -ss"));
+        args.extend(split_words("-noaccurate_seek -threads 1 -ss"));
         args.push(format!("{time:.6}"));
         args.extend(picture::input_options(source, video));
         args.extend(input.args());
     }
 
-    args.extend(graph(video, rungs, times.len()).args());
+    args.extend(sample_graph(video, rungs, times.len()).args());
     for i in 0..rungs.len() {
-        args.extend(words(&format!("-map [v{i}]")));
+        args.extend(split_words(&format!("-map [v{i}]")));
     }
-    args.extend(words(&format!(
+    args.extend(split_words(&format!(
         "-fps_mode passthrough -c:v libx264 -preset superfast -g {WINDOW_FRAMES} -keyint_min {WINDOW_FRAMES} -sc_threshold 0"
     )));
     for (i, rung) in rungs.iter().enumerate() {
         args.extend([format!("-crf:{i}"), crf(rung).to_string()]);
     }
 
-    args.extend(words(&format!("-f framecrc {PACKET_SIZES_FILE}")));
+    args.extend(split_words(&format!("-f framecrc {PACKET_SIZES_FILE}")));
     // A label that is mapped nowhere is an error, so the comparisons end in an output that keeps
     // nothing.
     for i in 0..rungs.len().saturating_sub(1) {
-        args.extend(words(&format!("-map [l{i}] -f null -")));
+        args.extend(split_words(&format!("-map [l{i}] -f null -")));
     }
     args
 }
@@ -79,7 +80,7 @@ fn crf(rung: &VideoRendition) -> f64 {
 
 /// Windows, one after the other, to the labels `v<i>` of the rungs and `l<i>` of the comparisons of
 /// a rung with the next lower one.
-fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph {
+fn sample_graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph {
     let labels = |name: &str, count: usize| -> Vec<String> {
         (0..count).map(|i| format!("{name}{i}")).collect()
     };
@@ -88,7 +89,7 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph 
     for (i, window) in labels("w", windows).iter().enumerate() {
         graph.push(
             Chain::of_stream(i, video.track)
-                .then_all(picture::before_the_grid(video.picture))
+                .then_all(picture::input_filters(video.picture))
                 .then(Filter::new("setpts").value("PTS-STARTPTS"))
                 .then(Filter::new("fps").value(video.frame_rate))
                 .then(Filter::new("trim").arg("end_frame", WINDOW_FRAMES))
@@ -97,7 +98,7 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph 
     }
 
     let top = rungs.first();
-    let conversion = top.map(|top| picture::on_the_grid(video.picture, top));
+    let conversion = top.map(|top| picture::frame_grid_filters(video.picture, top));
     graph.push(
         Chain::of_labels(labels("w", windows))
             .then(Filter::new("concat").arg("n", windows))
@@ -113,21 +114,21 @@ fn graph(video: &VideoPlan, rungs: &[&VideoRendition], windows: usize) -> Graph 
         copies.extend((i > 0).then(|| format!("b{i}")));
         graph.push(
             Chain::of_label(format!("s{i}"))
-                .then_all(picture::rung(video.picture, rung))
+                .then_all(picture::rung_filters(video.picture, rung))
                 .then(Filter::new("format").value("yuv420p"))
                 .split("split", &copies),
         );
     }
 
     for (i, pair) in rungs.windows(2).enumerate() {
-        compare(&mut graph, i, pair[0]);
+        compare_with_lower_rung(&mut graph, i, pair[0]);
     }
     graph
 }
 
 /// Compares some frames of rung `i`, whose size is that of `higher`, with those of the next lower
 /// one.
-fn compare(graph: &mut Graph, i: usize, higher: &VideoRendition) {
+fn compare_with_lower_rung(graph: &mut Graph, i: usize, higher: &VideoRendition) {
     let some = || Filter::new("framestep").value(COMPARISON_STEP_FRAMES);
     let enlarge = Filter::new("scale")
         .value(higher.width)

@@ -3,7 +3,7 @@
 use streams::RenditionName;
 use streams::plan::SubtitleRendition;
 
-use super::words;
+use super::split_words;
 
 /// Seconds by which all times in the files are later than on the source's clock, since WebVTT has
 /// no negative ones.
@@ -17,16 +17,16 @@ pub fn subtitle_file(name: &RenditionName) -> String {
 
 /// Input options: text that is not UTF-8 is handed on as it is, not dropped.
 pub(super) fn decoding() -> Vec<String> {
-    words("-sub_charenc_mode ignore")
+    split_words("-sub_charenc_mode ignore")
 }
 
 /// The output options of one rendition.
 pub(super) fn args(rendition: &SubtitleRendition) -> Vec<String> {
-    let mut args = words(&format!(
+    let mut args = split_words(&format!(
         "-map 0:{} -c:s webvtt -map_metadata -1 -map_chapters -1 -fflags +bitexact",
         rendition.track
     ));
-    args.extend(words(&format!(
+    args.extend(split_words(&format!(
         "-output_ts_offset {TIME_OFFSET_SECONDS} -avoid_negative_ts disabled -f webvtt"
     )));
     args.push(subtitle_file(&rendition.name));

@@ -6,7 +6,7 @@ use streams::plan::{Storyboard, VideoPlan};
 
 use super::filter::{Chain, Filter};
 use super::picture::matrix;
-use super::raw;
+use super::raw_frames;
 
 /// The file the tiles are written to, one after the other, in the folder ffmpeg runs in: red, green
 /// and blue of each pixel.
@@ -49,13 +49,13 @@ impl Tiles {
             .then(
                 Filter::new("select").value(format!("not(mod(n+{},{every}))", self.first % every)),
             )
-            .then_all(raw::scaled(size, matrix(video.picture)))
+            .then_all(raw_frames::scaled(size, matrix(video.picture)))
             .output("tiles")
     }
 
     /// The output options of the tiles.
     pub(super) fn args(self) -> Vec<String> {
-        let mut args = raw::output("tiles", TILES_FILE);
+        let mut args = raw_frames::output("tiles", TILES_FILE);
         // The option has to come before the file, which is the last argument.
         let file = args.len() - 1;
         args.splice(file..file, ["-frames:v".to_owned(), self.count.to_string()]);

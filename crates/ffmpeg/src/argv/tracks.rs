@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use streams::RenditionName;
 use streams::plan::{AudioRendition, Planned};
 
+use super::channel_mix;
 use super::filter::{Chain, Filter, Graph};
 use super::hls::Hls;
-use super::mix;
-use super::{Options, cover, preamble, reference, subtitles, uniform, words};
+use super::{Options, common_args, cover, reference, split_words, subtitles, uniform_audio};
 use crate::input::Input;
 
 /// Samples an AAC encoder puts before the first one.
@@ -20,7 +20,7 @@ const MIN_AUDIO_SAMPLES: u64 = 2048;
 
 /// What a run makes, beyond what the plan says.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Choice {
+pub struct TrackSelection {
     /// By how many decibels a rendition is made louder; the others stay as they are.
     pub gains: BTreeMap<RenditionName, f64>,
     /// Whether only sound is made: after a run that broke, which subtitles or the cover may be to
@@ -35,16 +35,16 @@ pub fn tracks(
     planned: &Planned,
     input: &Input,
     options: Options,
-    choice: &Choice,
+    choice: &TrackSelection,
 ) -> Option<Vec<String>> {
     let extras = !choice.sound_alone;
 
     let graph = graph(planned, planned.audios(), |graph, chain, rendition| {
         let gain = choice.gains.get(&rendition.name).copied();
         let finished = chain
-            .then_all(mix::finish(planned, rendition, gain))
-            .then_all(length(rendition));
-        reference::listen(graph, finished, rendition);
+            .then_all(channel_mix::finish(planned, rendition, gain))
+            .then_all(programme_length(rendition));
+        reference::tap_audio(graph, finished, rendition);
     });
 
     let has_extras = extras && !(planned.subtitles.is_empty() && planned.cover.is_none());
@@ -52,7 +52,7 @@ pub fn tracks(
         return None;
     }
 
-    let mut args = start(
+    let mut args = base_args(
         planned,
         input,
         options,
@@ -60,7 +60,7 @@ pub fn tracks(
     );
     args.extend(graph.into_iter().flat_map(|graph| graph.args()));
     for rendition in planned.audios() {
-        args.extend(encode(planned, rendition, options));
+        args.extend(encoder_args(planned, rendition, options));
     }
 
     if extras {
@@ -91,24 +91,29 @@ pub fn loudness(planned: &Planned, input: &Input, options: Options) -> Option<Ve
             .arg("key", "lavfi.r128.I")
             .arg("file", loudness_file(&rendition.name));
         let measure = chain
-            .then_all(mix::channels(planned, rendition))
+            .then_all(channel_mix::channels(planned, rendition))
             .then(Filter::new("ebur128").arg("metadata", 1))
             .then(print);
         graph.push(measure.output(&rendition.name));
     })?;
 
-    let mut args = start(planned, input, options, false);
+    let mut args = base_args(planned, input, options, false);
     args.extend(graph.args());
     for rendition in measured() {
-        args.extend(["-map".to_owned(), label(rendition)]);
-        args.extend(words("-f null -"));
+        args.extend(["-map".to_owned(), output_label(rendition)]);
+        args.extend(split_words("-f null -"));
     }
     Some(args)
 }
 
 /// Streams that no one maps are not read by ffmpeg.
-fn start(planned: &Planned, input: &Input, options: Options, has_subtitles: bool) -> Vec<String> {
-    let mut args = preamble();
+fn base_args(
+    planned: &Planned,
+    input: &Input,
+    options: Options,
+    has_subtitles: bool,
+) -> Vec<String> {
+    let mut args = common_args();
     args.push("-copyts".to_owned());
     args.extend(options.args());
 
@@ -118,9 +123,9 @@ fn start(planned: &Planned, input: &Input, options: Options, has_subtitles: bool
 
     // A change of the sound that no one foresaw ends the run: filters made again would fill from
     // zero and cut once more.
-    args.extend(words("-reinit_filter:a 0"));
+    args.extend(split_words("-reinit_filter:a 0"));
     args.extend(input.args());
-    args.extend(uniform::input(planned));
+    args.extend(uniform_audio::input(planned));
     args
 }
 
@@ -138,7 +143,7 @@ fn graph<'a>(
 
     let mut graph = Graph::default();
     for (track, renditions) in &tracks {
-        let head = mix::on_the_timeline(&mut graph, planned, renditions[0]);
+        let head = channel_mix::on_the_timeline(&mut graph, planned, renditions[0]);
         if let [rendition] = renditions[..] {
             finish(&mut graph, head, rendition);
             continue;
@@ -159,7 +164,7 @@ fn graph<'a>(
 /// From the first sample behind the encoder's own to the end of the programme: with silence behind
 /// the track's end, or cut. The silence is only as long as is planned, and by what a track may end
 /// earlier than its packets tell: sound that was lost before must be missed in the end.
-fn length(rendition: &AudioRendition) -> [Filter; 2] {
+fn programme_length(rendition: &AudioRendition) -> [Filter; 2] {
     let samples = |seconds: f64| (seconds * f64::from(rendition.sample_rate)).round() as u64;
     let silence = samples(rendition.padding() + rendition.tolerance());
     let end = samples(rendition.duration).max(MIN_AUDIO_SAMPLES);
@@ -172,13 +177,13 @@ fn length(rendition: &AudioRendition) -> [Filter; 2] {
     ]
 }
 
-fn label(rendition: &AudioRendition) -> String {
+fn output_label(rendition: &AudioRendition) -> String {
     format!("[{}]", rendition.name)
 }
 
-fn encode(planned: &Planned, rendition: &AudioRendition, options: Options) -> Vec<String> {
-    let mut args = vec!["-map".to_owned(), label(rendition)];
-    args.extend(words(&format!(
+fn encoder_args(planned: &Planned, rendition: &AudioRendition, options: Options) -> Vec<String> {
+    let mut args = vec!["-map".to_owned(), output_label(rendition)];
+    args.extend(split_words(&format!(
         "-c:a aac -b:a {} -flags:a +bitexact",
         rendition.bitrate
     )));

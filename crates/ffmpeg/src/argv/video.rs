@@ -7,9 +7,9 @@ use streams::plan::{Planned, VideoPlan, VideoRendition};
 
 use super::filter::{Chain, Filter, Graph};
 use super::hls::Hls;
-use super::seconds::not_after;
 use super::tiles::Tiles;
-use super::{Entry, Options, encoder, picture, poster, preamble, reference, tiles, words};
+use super::time_format::not_after;
+use super::{Entry, Options, common_args, encoder, picture, poster, reference, split_words, tiles};
 use crate::input::Input;
 
 /// Share of a chunk's packets that may fail to decode: the picture stands still there, or shows
@@ -86,19 +86,19 @@ pub fn video_pass(
     options: Options,
 ) -> Option<Vec<String>> {
     let video = planned.video.as_ref()?;
-    let part = Part::of(planned, video, chunk, pass)?;
+    let part = ChunkRange::of(planned, video, chunk, pass)?;
 
-    let mut args = preamble();
+    let mut args = common_args();
     args.extend(
         planned
             .videos()
             .next()
-            .map(encoder::device)
+            .map(encoder::device_args)
             .unwrap_or_default(),
     );
     // With `-noaccurate_seek` ffmpeg hands out what it decodes from the key frame on; the graph
     // cuts exactly instead.
-    args.extend(words(&format!(
+    args.extend(split_words(&format!(
         "-max_error_rate {MAX_ERROR_RATE} -copyts -noaccurate_seek"
     )));
     args.extend(part.seek(planned, video, options.entry)?);
@@ -111,7 +111,7 @@ pub fn video_pass(
     // output.
     for (i, rendition) in part.made(planned) {
         // The graph has put every frame on the grid: none may be dropped or repeated after it.
-        args.extend(words(&format!("-map [v{i}] -fps_mode passthrough")));
+        args.extend(split_words(&format!("-map [v{i}] -fps_mode passthrough")));
         args.extend(encoder::args(rendition));
         args.extend(options.args());
         args.extend(part.hls(planned, rendition)?.args());
@@ -129,7 +129,7 @@ pub fn video_pass(
 }
 
 /// Where a chunk lies.
-struct Part {
+struct ChunkRange {
     /// Its number.
     chunk: u32,
     /// First frame at full rate.
@@ -152,7 +152,7 @@ struct Part {
     tiles: Option<Tiles>,
 }
 
-impl Part {
+impl ChunkRange {
     fn of(planned: &Planned, video: &VideoPlan, chunk: u32, pass: &Pass) -> Option<Self> {
         let (first, end) = video.chunk_frames(chunk)?;
         let time = Rational::whole(i64::try_from(first).ok()?).checked_div(video.frame_rate)?;
@@ -226,9 +226,9 @@ impl Part {
         let mut graph = Graph::default();
         graph.push(
             Chain::of_stream(0, video.track)
-                .then_all(picture::before_the_grid(video.picture))
-                .then_all(self.on_the_grid(video))
-                .then_all(picture::on_the_grid(
+                .then_all(picture::input_filters(video.picture))
+                .then_all(self.frame_grid_filters(video))
+                .then_all(picture::frame_grid_filters(
                     video.picture,
                     planned.videos().next()?,
                 ))
@@ -240,9 +240,15 @@ impl Part {
         for ((i, rendition), samples) in planned.videos().enumerate().zip(samples) {
             if self.rungs.contains(&i) {
                 let rung = Chain::of_label(format!("s{i}"))
-                    .then_all(step(video, rendition))
-                    .then_all(picture::rung(video.picture, rendition));
-                reference::tap(&mut graph, rung, i, &samples, encoder::upload(rendition));
+                    .then_all(frame_step(video, rendition))
+                    .then_all(picture::rung_filters(video.picture, rendition));
+                reference::tap_video(
+                    &mut graph,
+                    rung,
+                    i,
+                    &samples,
+                    encoder::upload_filters(rendition),
+                );
             }
         }
 
@@ -260,7 +266,7 @@ impl Part {
     /// cut to the chunk. `setpts` comes directly before `fps`: behind it some versions of ffmpeg
     /// forget the rate. The first chunk fills a gap before the first picture with that picture;
     /// later ones must not, or a seek that landed late would freeze instead of failing its gate.
-    fn on_the_grid(&self, video: &VideoPlan) -> [Filter; 3] {
+    fn frame_grid_filters(&self, video: &VideoPlan) -> [Filter; 3] {
         let start = (self.first == 0).then_some(0);
         let end = self.end.map(|end| end - self.first);
 
@@ -301,7 +307,7 @@ impl Part {
 
 /// A rung of a lower rate takes every n-th frame of the same grid, beginning with the chunk's
 /// first.
-fn step(video: &VideoPlan, rendition: &VideoRendition) -> Option<Filter> {
+fn frame_step(video: &VideoPlan, rendition: &VideoRendition) -> Option<Filter> {
     let step = (video.frame_rate.as_f64() / rendition.frame_rate.as_f64()).round();
     (step > 1.0).then(|| Filter::new("framestep").value(step))
 }

@@ -9,7 +9,7 @@ use streams::Code;
 use super::super::child;
 use super::super::probe_json::{Document, RawStream};
 use super::super::sandbox::ResourceLimits;
-use super::{ProbeError, Prober, judge};
+use super::{ProbeError, Prober, check_exit};
 
 /// The size in a decoder's word that it does not begin with a picture:
 /// `… Picture size 30000x30000 is invalid`, or `… exceeds …`.
@@ -25,7 +25,7 @@ impl Prober<'_> {
         // Of the container's tags only the one that is used: others may be megabytes long.
         let entries = "format=format_name,start_time,duration,bit_rate:format_tags=major_brand:program_stream=index";
         let args = ["-show_entries", entries, "-show_streams", "-of", "json"];
-        let spawn = self.spawn(&args, ResourceLimits::look());
+        let spawn = self.spawn(&args, ResourceLimits::extract_samples());
         let output = self
             .within(
                 self.limits.look,
@@ -45,7 +45,7 @@ impl Prober<'_> {
 
         // A crash or a limit says nothing of the source, so the log is searched for a reason only
         // after this.
-        judge(output.ending)?;
+        check_exit(output.ending)?;
         if !output.ending.success() {
             return Err(self.refusal(&output.stderr_tail));
         }

@@ -1,13 +1,13 @@
 //! Probing a source: what ffprobe says of it, then when its streams really begin and end, then
 //! whether it can be entered at a time.
 
+mod audio_forms;
 mod description;
 mod error;
-mod fields;
+mod frame_shapes;
 mod limits;
-mod looks;
-mod sound;
-mod times;
+mod packet_times;
+mod scan_type;
 
 use std::io;
 use std::time::Duration;
@@ -16,9 +16,12 @@ pub use error::ProbeError;
 pub use limits::ProbeLimits;
 
 use media::ladder::probe::{Content, Probe};
-use times::{START_WINDOW_SECONDS, declared_end, may_be_cut, repair, settle, settle_repaired};
+use packet_times::{
+    START_WINDOW_SECONDS, apply_packet_times, clock_repair, declared_end, may_be_cut,
+    settle_repaired,
+};
 
-use super::child::{Ending, Spawn};
+use super::child::{ChildExit, Spawn};
 use super::input::Input;
 use super::probe_json::{Document, RawStream};
 use super::sandbox::{ResourceLimits, SandboxPolicy};
@@ -81,7 +84,7 @@ fn has_index(container: &str) -> bool {
 }
 
 /// Tells an end by its own will, for better or worse, from one that says nothing of the source.
-fn judge(ending: Ending) -> Result<(), ProbeError> {
+fn check_exit(ending: ChildExit) -> Result<(), ProbeError> {
     if ending.exceeded {
         return Err(ProbeError::Exceeded);
     }
@@ -114,17 +117,17 @@ impl Prober<'_> {
 
         // Everyone waits for the plan, so what does not depend on the other runs beside it.
         let (beginning, (mut ending, clock)) = futures::try_join!(self.spans(&first), last)?;
-        probe.clock_repair = repair(clock)?;
+        probe.clock_repair = clock_repair(clock)?;
         probe.set_stills_aside(|index| count_pictures(index, &beginning, &ending));
 
         if indexed {
             probe.declared_end = declared_end(&probe, document);
         }
-        settle(&mut probe, document, &beginning, &ending);
+        apply_packet_times(&mut probe, document, &beginning, &ending);
 
         if may_be_cut(&probe) {
             self.measure_ends_apart(&probe, &mut ending).await?;
-            settle(&mut probe, document, &beginning, &ending);
+            apply_packet_times(&mut probe, document, &beginning, &ending);
         }
 
         // The ends that were measured are on the broken clock, and `settle` writes them, so this
@@ -141,7 +144,7 @@ impl Prober<'_> {
                 }
             };
 
-            let around = self.look_around(&mut looked, indexed);
+            let around = self.scan_frame_shapes(&mut looked, indexed);
             let (around, fields, between, frames) = futures::join!(
                 around,
                 self.fields(&probe),
@@ -152,7 +155,7 @@ impl Prober<'_> {
             around?;
             probe = looked;
             if let Some(frames) = frames {
-                sound::settle(&mut probe, &frames);
+                audio_forms::apply_decoded_audio(&mut probe, &frames);
             }
             (fields, between?)
         };

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use media::ladder::audio;
 use media::ladder::probe::{Audience, Audio, Content, DolbyVision, Stream, Unreadable, Video};
-use media::ladder::sound;
 use serde::Deserialize;
 use serde_json::Value;
 use streams::Rational;
@@ -226,14 +226,14 @@ impl RawStream {
         Some(Stream {
             index: self.index.parse()?,
             codec: self.codec(),
-            language: tag(&self.tags, "language").map(|text| shorten(text, 35)),
+            language: tag(&self.tags, "language").map(|text| truncate_text(text, 35)),
             // Not `handler_name`: that is the name of the program that wrote the file more often
             // than one for people. It may name the channel all the same.
             title: tag(&self.tags, "title")
                 .or_else(|| {
-                    tag(&self.tags, "handler_name").filter(|name| sound::side(name).is_some())
+                    tag(&self.tags, "handler_name").filter(|name| audio::side(name).is_some())
                 })
-                .map(|text| shorten(text, 60)),
+                .map(|text| truncate_text(text, 60)),
             default: self.flag("default"),
             audience: Audience {
                 forced: self.flag("forced"),
@@ -286,7 +286,7 @@ impl RawStream {
             .text()
             .filter(|tag| !tag.starts_with('['));
         let name = self.codec_name.text().or(tag).unwrap_or_default();
-        shorten(name, 30)
+        truncate_text(name, 30)
     }
 
     fn flag(&self, name: &str) -> bool {
@@ -329,7 +329,7 @@ impl RawStream {
         })
     }
 
-    /// Pictures of a codec ffmpeg does not know have no format and cannot be decoded.
+    /// FrameTimes of a codec ffmpeg does not know have no format and cannot be decoded.
     fn video(&self) -> Option<Video> {
         Some(Video {
             width: self.width.parse().filter(|width| *width > 0)?,
@@ -391,7 +391,10 @@ impl RawStream {
         Some(Audio {
             channels: self.channels.parse().filter(|channels| *channels > 0)?,
             sample_rate: self.sample_rate.parse().filter(|rate| *rate > 0)?,
-            layout: self.channel_layout.text().map(|text| shorten(text, 60)),
+            layout: self
+                .channel_layout
+                .text()
+                .map(|text| truncate_text(text, 60)),
             changes: false,
         })
     }
@@ -414,7 +417,7 @@ impl RawStream {
 }
 
 /// At most `longest` characters, without control characters: titles go into playlists and facts.
-fn shorten(text: &str, longest: usize) -> String {
+fn truncate_text(text: &str, longest: usize) -> String {
     text.chars()
         .filter(|c| !c.is_control())
         .take(longest)

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use media::ladder::Draft;
-use media::ladder::title::{self, Measured, Samples};
+use media::ladder::per_title::{self, Measured, Samples};
 use streams::plan::{Rendition, VideoRendition};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::argv::sample as argv;
 use super::input::Input;
-use super::process::{End, Limits, Run, Tick, run};
+use super::process::{End, Limits, ProgressUpdate, Run, run};
 use super::sandbox::{ResourceLimits, SandboxPolicy};
 use super::tool::Tool;
 use crate::cores;
@@ -41,20 +41,20 @@ pub enum SampleError {
     TooShort,
 }
 
-/// Samples the source of a draft, for [`title::refine`], and leaves its notes in `folder`, which is
+/// Samples the source of a draft, for [`per_title::refine`], and leaves its notes in `folder`, which is
 /// the caller's to remove. A read that failed on the way looks like a short source here: the caller
 /// must ask its source server for faults.
 ///
 /// # Errors
 /// [`SampleError`] when there is no sample; the plan is then to be made without, which
-/// [`title::unsampled`] notes.
+/// [`per_title::unsampled`] notes.
 pub async fn sample(
     tool: &Tool,
     input: &Input,
     folder: &Path,
     draft: &Draft,
 ) -> Result<Samples, SampleError> {
-    let times = title::windows(draft).map_err(SampleError::Unfit)?;
+    let times = per_title::windows(draft).map_err(SampleError::Unfit)?;
     let Some(video) = &draft.video else {
         return Err(SampleError::TooShort);
     };
@@ -78,7 +78,7 @@ pub async fn sample(
         limits: SAMPLE_LIMITS,
         stop: &CancellationToken::new(),
         external_work: &|| 0,
-        ticks: &watch::Sender::new(Tick::default()),
+        ticks: &watch::Sender::new(ProgressUpdate::default()),
     })
     .await?;
     if exit.end != End::Finished {
@@ -91,7 +91,7 @@ pub async fn sample(
     );
     let measured = rungs.iter().enumerate().map(|(i, rung)| {
         let windows = sizes.windows(i, rung);
-        let likeness = likeness(&folder.join(argv::likeness_file(i)));
+        let likeness = parse_ssim(&folder.join(argv::likeness_file(i)));
         (!windows.is_empty()).then_some(Measured { windows, likeness })
     });
 
@@ -147,7 +147,7 @@ impl Sizes {
 
 /// The likeness of each compared frame's luma, from what ffmpeg's ssim filter writes; none for the
 /// lowest rung, which has no such file.
-fn likeness(file: &Path) -> Vec<f64> {
+fn parse_ssim(file: &Path) -> Vec<f64> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let luma = |line: &str| {
         line.split_whitespace()

@@ -44,7 +44,7 @@ async fn samples(args: &str) -> (Samples, Draft) {
     let samples = sample(&tool(), &server.input, folder.path(), &draft)
         .await
         .unwrap();
-    let refined = title::refine(draft, &samples);
+    let refined = per_title::refine(draft, &samples);
     (samples, refined)
 }
 
@@ -113,7 +113,7 @@ async fn sources_that_cannot_be_sampled_are_planned_without() {
     let error = sample(&tool(), &server.input, folder.path(), &draft)
         .await
         .unwrap_err();
-    let whole = title::unsampled(draft.clone(), error.to_string());
+    let whole = per_title::unsampled(draft.clone(), error.to_string());
     assert_eq!(whole.renditions, draft.renditions);
     assert!(
         whole
@@ -162,6 +162,6 @@ proptest::proptest! {
 
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("likeness"), &text).unwrap();
-        let _ = likeness(&folder.path().join("likeness"));
+        let _ = parse_ssim(&folder.path().join("likeness"));
     }
 }

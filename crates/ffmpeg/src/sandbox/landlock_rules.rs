@@ -50,7 +50,7 @@ pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<Lan
                 only_read | AccessFs::WriteFile,
             ))
         })
-        .map_err(refused)?;
+        .map_err(restriction_error)?;
 
     if policy.devices {
         let whole = only_read | AccessFs::WriteFile | AccessFs::IoctlDev;
@@ -59,32 +59,32 @@ pub(super) fn restrict(policy: &SandboxPolicy, program: &Path) -> io::Result<Lan
             .and_then(|rules| {
                 rules.add_rules(path_beneath_rules(["/sys", "/proc/driver"], only_read))
             })
-            .map_err(refused)?;
+            .map_err(restriction_error)?;
     }
 
     for path in &policy.seen {
         // `path_beneath_rules` would pass over a path that cannot be opened, which is an error
         // here.
-        let opened = PathFd::new(path).map_err(|error| unopened(path, &error))?;
+        let opened = PathFd::new(path).map_err(|error| open_error(path, &error))?;
         rules = rules
             .add_rule(PathBeneath::new(opened, only_read))
-            .map_err(refused)?;
+            .map_err(restriction_error)?;
     }
 
     if let Some(folder) = &policy.folder {
-        let opened = PathFd::new(folder).map_err(|error| unopened(folder, &error))?;
+        let opened = PathFd::new(folder).map_err(|error| open_error(folder, &error))?;
         rules = rules
-            .add_rule(PathBeneath::new(opened, work()))
-            .map_err(refused)?;
+            .add_rule(PathBeneath::new(opened, work_dir_access()))
+            .map_err(restriction_error)?;
     }
     // Without a port no TCP connection is allowed at all.
     if let Some(port) = policy.port {
         rules = rules
             .add_rule(NetPort::new(port, AccessNet::ConnectTcp))
-            .map_err(refused)?;
+            .map_err(restriction_error)?;
     }
 
-    Ok(rules.restrict_self().map_err(refused)?.landlock)
+    Ok(rules.restrict_self().map_err(restriction_error)?.landlock)
 }
 
 /// A ruleset that allows nothing.
@@ -94,12 +94,12 @@ fn rules() -> io::Result<landlock::RulesetCreated> {
         .and_then(|rules| rules.handle_access(AccessNet::from_all(NEWEST_TESTED_ABI)))
         .and_then(|rules| rules.scope(Scope::from_all(NEWEST_TESTED_ABI)))
         .and_then(Ruleset::create)
-        .map_err(refused)
+        .map_err(restriction_error)
 }
 
 /// What a run may do in its folder. It makes no links and no pipes: we read what it leaves behind,
 /// and a link would have us read, and publish, what the run itself could not reach.
-fn work() -> BitFlags<AccessFs> {
+fn work_dir_access() -> BitFlags<AccessFs> {
     make_bitflags!(AccessFs::{
         ReadFile | ReadDir | WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer
     })
@@ -144,11 +144,11 @@ fn devices() -> Vec<PathBuf> {
     all.map(|entry| entry.path()).filter(is_encoder).collect()
 }
 
-fn refused(error: RulesetError) -> io::Error {
+fn restriction_error(error: RulesetError) -> io::Error {
     io::Error::other(format!("the sandbox cannot be set up: {error}"))
 }
 
-fn unopened(path: &Path, error: &landlock::PathFdError) -> io::Error {
+fn open_error(path: &Path, error: &landlock::PathFdError) -> io::Error {
     io::Error::new(
         io::ErrorKind::NotFound,
         format!("the sandbox cannot be set up: {}: {error}", path.display()),

@@ -21,4 +21,4 @@ mod seccomp_filter;
 pub(super) use launch::{Launched, launch};
 pub use policy::SandboxPolicy;
 pub use resource_limits::ResourceLimits;
-pub use support::{Demand, Support};
+pub use support::{SandboxRequirement, Support};

@@ -21,7 +21,7 @@ static SETPRIV: LazyLock<Option<&'static Path>> = LazyLock::new(|| {
     SETPRIV_PATHS
         .iter()
         .map(Path::new)
-        .find(|place| works(place))
+        .find(|place| is_usable(place))
 });
 
 /// The program that ties another one to the life of the thread that starts it; nothing where none
@@ -30,7 +30,7 @@ pub(super) fn setpriv() -> Option<&'static Path> {
     *SETPRIV
 }
 
-fn works(setpriv: &Path) -> bool {
+fn is_usable(setpriv: &Path) -> bool {
     #[expect(
         clippy::disallowed_methods,
         reason = "the door to processes is in this folder"

@@ -63,7 +63,7 @@ impl ResourceLimits {
 
     /// For a look at a part of a source. It writes no file.
     #[must_use]
-    pub const fn look() -> Self {
+    pub const fn extract_samples() -> Self {
         Self {
             memory: 8 * GIB,
             file: 0,
@@ -76,7 +76,7 @@ impl ResourceLimits {
     pub const fn scan() -> Self {
         Self {
             processor: Duration::from_secs(1800),
-            ..Self::look()
+            ..Self::extract_samples()
         }
     }
 
@@ -398,7 +398,10 @@ mod tests {
         assert!(chunk.file > frames && chunk.file < GIB, "{}", chunk.file);
         assert!(ResourceLimits::copy(GIB).file > GIB && ResourceLimits::copy(GIB).file < 2 * GIB);
         assert_eq!(
-            (ResourceLimits::look().file, ResourceLimits::scan().file),
+            (
+                ResourceLimits::extract_samples().file,
+                ResourceLimits::scan().file
+            ),
             (0, 0)
         );
     }

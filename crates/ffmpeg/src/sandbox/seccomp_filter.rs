@@ -188,7 +188,7 @@ fn rules(connected: bool) -> Result<Rules, BackendError> {
         (libc::SYS_sendmsg, 2),
         (libc::SYS_sendmmsg, 3),
     ] {
-        rules.insert(call, vec![has(flags, libc::MSG_FASTOPEN)?]);
+        rules.insert(call, vec![has_flag(flags, libc::MSG_FASTOPEN)?]);
     }
 
     // Its own limits a run may lower; those of others are not its.
@@ -196,7 +196,10 @@ fn rules(connected: bool) -> Result<Rules, BackendError> {
         libc::SYS_prlimit64,
         vec![SeccompRule::new(vec![is_not(0, 0)?])?],
     );
-    let namespaces: Result<_, _> = NAMESPACE_FLAGS.iter().map(|flag| has(0, *flag)).collect();
+    let namespaces: Result<_, _> = NAMESPACE_FLAGS
+        .iter()
+        .map(|flag| has_flag(0, *flag))
+        .collect();
     rules.insert(libc::SYS_clone, namespaces?);
 
     if cfg!(target_arch = "x86_64") {
@@ -223,7 +226,7 @@ fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
             1,
             SeccompCmpArgLen::Dword,
             SeccompCmpOp::MaskedEq(SOCKET_KIND_MASK),
-            wide(*kind),
+            int_mask(*kind),
         )
     };
     let mut rules = vec![
@@ -238,8 +241,8 @@ fn other_sockets() -> Result<Vec<SeccompRule>, BackendError> {
 }
 
 /// The argument has this flag.
-fn has(argument: u8, flag: i32) -> Result<SeccompRule, BackendError> {
-    let flag = wide(flag);
+fn has_flag(argument: u8, flag: i32) -> Result<SeccompRule, BackendError> {
+    let flag = int_mask(flag);
     let condition = SeccompCondition::new(
         argument,
         SeccompCmpArgLen::Dword,
@@ -255,11 +258,11 @@ fn is_not(argument: u8, value: i32) -> Result<SeccompCondition, BackendError> {
         argument,
         SeccompCmpArgLen::Dword,
         SeccompCmpOp::Ne,
-        wide(value),
+        int_mask(value),
     )
 }
 
 /// The bits of a C `int`.
-const fn wide(value: i32) -> u64 {
+const fn int_mask(value: i32) -> u64 {
     value.cast_unsigned() as u64
 }

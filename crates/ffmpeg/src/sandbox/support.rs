@@ -25,7 +25,7 @@ pub struct Support {
 
 /// What is asked of the sandbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Demand {
+pub enum SandboxRequirement {
     /// As many as there are; what is missing is said.
     #[default]
     Auto,
@@ -36,7 +36,7 @@ pub enum Demand {
 /// Files and network cannot be shut off here, and must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("SANDBOX=require, but ffmpeg cannot be shut in here: {0}")]
-pub struct Unconfined(String);
+pub struct SandboxMissing(String);
 
 static HOST_SUPPORT: LazyLock<Support> = LazyLock::new(|| {
     // Both layers stay with the thread permanently, so one is spent to try them.
@@ -107,13 +107,13 @@ impl Support {
     /// Whether work may begin; says what is missing where it may all the same.
     ///
     /// # Errors
-    /// [`Unconfined`] where files and network must be shut off and cannot be.
-    pub fn meets(self, demand: Demand) -> Result<(), Unconfined> {
+    /// [`SandboxMissing`] where files and network must be shut off and cannot be.
+    pub fn meets(self, demand: SandboxRequirement) -> Result<(), SandboxMissing> {
         let gaps = self.gaps().join("; ");
         // The network is shut off only with the filters as well: Landlock knows no sockets but
         // those of TCP.
-        if demand == Demand::Require && !(self.files && self.network && self.calls) {
-            return Err(Unconfined(gaps));
+        if demand == SandboxRequirement::Require && !(self.files && self.network && self.calls) {
+            return Err(SandboxMissing(gaps));
         }
         if !gaps.is_empty() {
             tracing::warn!("the sandbox around ffmpeg has gaps: {gaps}");
@@ -142,8 +142,11 @@ mod tests {
     #[test]
     fn work_begins_with_gaps_unless_files_and_network_must_be_shut_off() {
         let half = Support::of(ABI::V3, false, false);
-        assert_eq!(half.meets(Demand::Auto), Ok(()));
-        let told = half.meets(Demand::Require).unwrap_err().to_string();
+        assert_eq!(half.meets(SandboxRequirement::Auto), Ok(()));
+        let told = half
+            .meets(SandboxRequirement::Require)
+            .unwrap_err()
+            .to_string();
         assert!(
             told.starts_with("SANDBOX=require") && told.contains("Linux 6.7"),
             "{told}"
@@ -151,10 +154,10 @@ mod tests {
 
         // Without filters there are sockets that Landlock does not know.
         Support::of(ABI::V4, false, true)
-            .meets(Demand::Require)
+            .meets(SandboxRequirement::Require)
             .unwrap_err();
         assert_eq!(
-            Support::of(ABI::V4, true, false).meets(Demand::Require),
+            Support::of(ABI::V4, true, false).meets(SandboxRequirement::Require),
             Ok(())
         );
     }

@@ -329,7 +329,8 @@ async fn what_is_not_there_is_an_error_before_anything_starts() {
         std::io::ErrorKind::NotFound
     );
 
-    let gone = SandboxPolicy::new(ResourceLimits::look()).workdir(&yard.root.path().join("gone"));
+    let gone = SandboxPolicy::new(ResourceLimits::extract_samples())
+        .workdir(&yard.root.path().join("gone"));
     let error = told("/bin/true", gone).await.to_string();
     assert!(
         error.contains("the sandbox cannot be set up") && error.contains("gone"),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ffmpeg::argv::reference::{self, Excerpt, Look};
+use ffmpeg::argv::reference::{self, Excerpt, Extraction};
 use ffmpeg::testing::{ask, bytes, make, tool};
 use media::ladder::Profile;
 use streams::Code;
@@ -468,9 +468,9 @@ async fn dark_pictures_come_out_as_dark_as_they_went_in() {
                 .display()
                 .to_string(),
             output: "made.gray".to_owned(),
-            look: Look::Frames(samples.iter().map(|sample| sample.frame).collect()),
+            look: Extraction::Frames(samples.iter().map(|sample| sample.frame).collect()),
         };
-        bench.run(&reference::look(&[excerpt])).await;
+        bench.run(&reference::extract_samples(&[excerpt])).await;
 
         let given = std::fs::read(
             bench

@@ -4,11 +4,11 @@ use std::f64::consts::TAU;
 use std::path::Path;
 use std::time::Duration;
 
-use ffmpeg::argv::reference::{self, Excerpt, Hearing, Look};
+use ffmpeg::argv::reference::{self, Excerpt, Extraction, LevelMeter};
 use ffmpeg::testing::{Server, ask, make, tool};
 use ffmpeg::{
-    End, Exit, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv, probe, rest,
-    run,
+    End, Exit, Limits, ProbeLimits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, argv,
+    probe, run, surplus_segments,
 };
 use media::cmaf::{self, FragmentInfo, InitInfo};
 use media::ladder::{self, Pin, Profile, Settings};
@@ -97,7 +97,7 @@ impl Bench {
         let (tool, stop, ticks) = (
             tool(),
             CancellationToken::new(),
-            watch::Sender::new(Tick::default()),
+            watch::Sender::new(ProgressUpdate::default()),
         );
         let exit = run(Run {
             tool: &tool,
@@ -114,7 +114,7 @@ impl Bench {
     }
 
     /// Makes and gates every rendition.
-    async fn encode(&self, choice: &argv::Choice) {
+    async fn encode(&self, choice: &argv::TrackSelection) {
         if let Some(args) =
             argv::uniform(&self.planned, &self.server.input, argv::Options::default())
         {
@@ -139,7 +139,7 @@ impl Bench {
 
         for rendition in self.planned.audios() {
             let folder = self.folder.path().join(rendition.name.as_str());
-            rest::join(&folder, self.planned.segment.last())
+            surplus_segments::join(&folder, self.planned.segment.last())
                 .await
                 .unwrap();
             let init = std::fs::read(folder.join(argv::INIT_FILE)).unwrap();
@@ -200,7 +200,7 @@ impl Bench {
             .join(reference::LEVELS_FILE);
         levels::read(
             &std::fs::read_to_string(file).unwrap(),
-            Hearing::of(rendition, 0).block(),
+            LevelMeter::of(rendition, 0).block(),
         )
     }
 
@@ -231,13 +231,13 @@ impl Bench {
         let blocks = levels::whole_blocks(span, is_last, rendition.sample_rate);
 
         std::fs::write(folder.join("piece.mp4"), piece).unwrap();
-        let hearing = Hearing::of(rendition, blocks.start);
+        let hearing = LevelMeter::of(rendition, blocks.start);
         let excerpt = Excerpt {
             file: format!("{}/piece.mp4", rendition.name),
             output: format!("{}/made.levels", rendition.name),
-            look: Look::Levels(hearing),
+            look: Extraction::Levels(hearing),
         };
-        self.run(&reference::look(std::slice::from_ref(&excerpt)))
+        self.run(&reference::extract_samples(std::slice::from_ref(&excerpt)))
             .await;
         let text = std::fs::read_to_string(self.folder.path().join(excerpt.output)).unwrap();
         Some(levels::within(
@@ -330,7 +330,7 @@ async fn six_channels_are_kept_in_their_places_and_mixed_down_with_their_centre(
         ("a.mka", "", "-c:a pcm_s16le"),
     ] {
         let bench = Bench::of(name, &format!("{} {codec}", chord(6, layout, 0.2)), None).await;
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
 
         let surround = bench.hear("surround-0").await;
         for (channel, tone) in surround.iter().zip(TONES) {
@@ -357,7 +357,7 @@ async fn no_mix_leaves_the_range_however_loud_its_channels_are() {
     let same = ["0.9*sin(2*PI*310*t)"; 6].join("|");
     let args = format!("-f lavfi -i aevalsrc=exprs={same}:s=48000:d=2:c=5.1 -c:a flac");
     let bench = Bench::of("a.flac", &args, None).await;
-    bench.encode(&argv::Choice::default()).await;
+    bench.encode(&argv::TrackSelection::default()).await;
     for channel in bench.hear("audio-0").await {
         assert!((0.8..1.0).contains(&peak(&channel)), "{}", peak(&channel));
     }
@@ -372,7 +372,7 @@ async fn of_any_number_of_channels_each_but_the_bass_is_heard() {
             None,
         )
         .await;
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
         let stereo = bench.hear("audio-0").await;
 
         if channels == 1 {
@@ -404,7 +404,7 @@ async fn every_usual_rate_becomes_48_khz_and_keeps_its_pitch() {
             "-f lavfi -i aevalsrc=exprs=0.3*sin(2*PI*530*t)|0.3*sin(2*PI*530*t):s={rate}:d=2 -c:a pcm_s16le"
         );
         let bench = Bench::of("a.wav", &args, None).await;
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
         holds(
             &bench.hear("audio-0").await[0],
             &[(530, 0.3)],
@@ -440,7 +440,7 @@ async fn a_wished_loudness_is_reached_without_moving_a_sample() {
         let measurements = bench.folder.path().join(argv::loudness_file(&name));
         let gain = ffmpeg::loudness::gain(&measurements, target).await.unwrap();
 
-        let choice = argv::Choice {
+        let choice = argv::TrackSelection {
             gains: [(name, gain)].into(),
             sound_alone: false,
         };
@@ -469,7 +469,7 @@ async fn late_sound_stays_late() {
     for name in ["a.mp4", "a.mkv"] {
         let args = format!("{pictures} {tone} -c:v libx264 -preset ultrafast -ac 2 -c:a aac");
         let bench = Bench::of(name, &args, None).await;
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
         let began = onset(&bench.hear("audio-0").await[0]) as f64 / 48_000.0;
         assert!(
             (began - 0.75).abs() < 0.005,
@@ -489,7 +489,7 @@ async fn a_cover_becomes_a_poster_no_larger_than_others() {
         let args = format!("{} {cover} {codec}", "-f lavfi -i sine=d=2");
         let bench = Bench::of(name, &args, None).await;
         assert!(bench.planned.cover.is_some(), "{name}");
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
 
         let args = format!(
             "-v error -show_entries stream=width,height -of csv=p=0 {}",
@@ -512,7 +512,7 @@ async fn text_tracks_are_written_beside_the_sound() {
     );
 
     let bench = Bench::of("a.mkv", &args, None).await;
-    bench.encode(&argv::Choice::default()).await;
+    bench.encode(&argv::TrackSelection::default()).await;
 
     let written = std::fs::read(
         bench
@@ -565,7 +565,7 @@ async fn every_block_of_sound_comes_out_as_loud_as_it_went_in() {
     ];
     for (what, args) in inputs {
         let bench = Bench::of("a.mkv", &format!("{args} -c:a pcm_s16le"), None).await;
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
         for rendition in bench.planned.audios() {
             let source = bench.source_levels(rendition);
             let mut heard = Vec::new();
@@ -689,7 +689,7 @@ async fn sound_that_changes_its_form_plays_throughout() {
             "{what}"
         );
 
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
         holds_both(&bench, "audio-0", levels, what).await;
         if surround {
             holds_both(&bench, "surround-0", [0.2; 2], what).await;
@@ -730,7 +730,7 @@ async fn sound_of_any_coder_in_any_container_has_the_length_of_its_packets() {
         ),
     ] {
         let bench = Bench::of(name, &format!("{film} {coders}"), None).await;
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
         let heard = bench.hear("audio-0").await[0].len() as f64 / 48_000.0;
 
         // Its last packet may claim more than it holds, and the pictures are held to the end of
@@ -774,7 +774,7 @@ async fn what_a_coder_filled_its_last_packet_up_with_is_not_planned() {
             (whole - 5.03).abs() < 0.002,
             "{args}: {whole} s are decoded"
         );
-        bench.encode(&argv::Choice::default()).await;
+        bench.encode(&argv::TrackSelection::default()).await;
     }
 }
 
@@ -793,12 +793,12 @@ async fn a_change_that_was_not_planned_ends_the_run_and_an_attempt_that_expects_
         }
     }
 
-    let (input, choice) = (&bench.server.input, argv::Choice::default());
+    let (input, choice) = (&bench.server.input, argv::TrackSelection::default());
     let args = argv::tracks(&bench.planned, input, argv::Options::default(), &choice).unwrap();
     let exit = bench.try_run(&args).await;
     assert!(matches!(exit.end, End::Failed(_)), "{:?}", exit.end);
 
-    ladder::sound::expect_changes(&mut bench.planned);
+    ladder::audio::expect_changes(&mut bench.planned);
     bench.encode(&choice).await;
     holds_both(&bench, "audio-0", [0.2; 2], "expected").await;
 }
@@ -820,7 +820,7 @@ async fn left_and_right_in_two_tracks_become_one_of_two_channels() {
     let bench = Bench::of("a.mka", &args.replace("-itsoffset 0.5", ""), None).await;
     assert_eq!(bench.planned.audios().count(), 1);
 
-    bench.encode(&argv::Choice::default()).await;
+    bench.encode(&argv::TrackSelection::default()).await;
     let heard = bench.hear("audio-0").await;
     holds(&heard[0], &[(310, 0.3)], "left");
     holds(&heard[1], &[(430, 0.3)], "right");

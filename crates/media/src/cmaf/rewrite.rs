@@ -24,9 +24,9 @@ const BRAND_REPLACEMENTS: [(&[u8; 4], &[u8; 4]); 2] = [(b"iso5", b"cmfc"), (b"ms
 /// [`CmafError`] when it is not made of boxes.
 pub fn init(bytes: &[u8]) -> Result<Vec<u8>, CmafError> {
     let mut written = Vec::with_capacity(bytes.len());
-    for part in boxes(bytes)? {
+    for part in parse_boxes(bytes)? {
         written.extend(match part.kind {
-            b"ftyp" => branded(part.bytes),
+            b"ftyp" => replace_brands(part.bytes),
             _ => part.bytes.to_vec(),
         });
     }
@@ -42,13 +42,13 @@ pub fn init(bytes: &[u8]) -> Result<Vec<u8>, CmafError> {
 /// written again.
 pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError> {
     let mut written = Vec::with_capacity(bytes.len() + 256);
-    let parts = boxes(bytes)?;
+    let parts = parse_boxes(bytes)?;
     let mut parts = parts.into_iter().peekable();
     let mut is_first = true;
 
     while let Some(part) = parts.next() {
         match part.kind {
-            b"styp" => written.extend(branded(part.bytes)),
+            b"styp" => written.extend(replace_brands(part.bytes)),
             b"moof" if key_frame_apart => {
                 // The offset to the media is written again, so it has to follow its fragment at
                 // once.
@@ -60,12 +60,12 @@ pub fn segment(bytes: &[u8], key_frame_apart: bool) -> Result<Vec<u8>, CmafError
                 // Doubled numbers leave room for the one that a split adds.
                 moof.mfhd.sequence_number = moof.mfhd.sequence_number.saturating_mul(2);
 
-                match apart(&moof, media).filter(|_| is_first) {
+                match split_first_sample(&moof, media).filter(|_| is_first) {
                     Some([(first, key_frame), (rest, others)]) => {
-                        fragment(&mut written, first, key_frame)?;
-                        fragment(&mut written, rest, others)?;
+                        write_fragment(&mut written, first, key_frame)?;
+                        write_fragment(&mut written, rest, others)?;
                     }
-                    None => fragment(&mut written, moof, media)?,
+                    None => write_fragment(&mut written, moof, media)?,
                 }
 
                 is_first = false;
@@ -98,7 +98,7 @@ impl Part<'_> {
 }
 
 /// The boxes of a file; all have headers of eight bytes, as ffmpeg writes them.
-fn boxes(mut bytes: &[u8]) -> Result<Vec<Part<'_>>, CmafError> {
+fn parse_boxes(mut bytes: &[u8]) -> Result<Vec<Part<'_>>, CmafError> {
     let mut parts = Vec::new();
     while !bytes.is_empty() {
         let cut = || CmafError::invalid("file", &mp4_atom::Error::OutOfBounds);
@@ -121,7 +121,7 @@ fn boxes(mut bytes: &[u8]) -> Result<Vec<Part<'_>>, CmafError> {
 
 /// A `ftyp` or `styp` box with other brands among the compatible ones; the major one and its
 /// version stay as they are, unless it is one of those that go.
-fn branded(bytes: &[u8]) -> Vec<u8> {
+fn replace_brands(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
 
     for (at, brand) in bytes[BOX_HEADER_BYTES..].chunks_exact_mut(4).enumerate() {
@@ -145,7 +145,7 @@ type Fragment<'a> = (Moof, &'a [u8]);
 
 /// The first sample of a fragment, and all others; nothing where there is only one, or the first
 /// one does not lie before the others.
-fn apart<'a>(moof: &Moof, media: &'a [u8]) -> Option<[Fragment<'a>; 2]> {
+fn split_first_sample<'a>(moof: &Moof, media: &'a [u8]) -> Option<[Fragment<'a>; 2]> {
     let [traf] = &moof.traf[..] else { return None };
     let [run] = &traf.trun[..] else { return None };
     let samples: Vec<TrunEntry> = run.samples.iter().collect();
@@ -172,7 +172,7 @@ fn apart<'a>(moof: &Moof, media: &'a [u8]) -> Option<[Fragment<'a>; 2]> {
 }
 
 /// Writes a fragment of one run of samples, with its media behind it.
-fn fragment(written: &mut Vec<u8>, mut moof: Moof, media: &[u8]) -> Result<(), CmafError> {
+fn write_fragment(written: &mut Vec<u8>, mut moof: Moof, media: &[u8]) -> Result<(), CmafError> {
     let invalid = |error| CmafError::invalid("moof", &error);
 
     let runs: usize = moof.traf.iter().map(|traf| traf.trun.len()).sum();
@@ -256,13 +256,13 @@ mod tests {
             .map(|n| (n % 251) as u8)
             .collect();
         let mut bytes = Vec::new();
-        super::fragment(&mut bytes, moof, &media).unwrap();
+        super::write_fragment(&mut bytes, moof, &media).unwrap();
         bytes
     }
 
     /// Everything in the `mdat` boxes of a file.
     fn media(bytes: &[u8]) -> Vec<u8> {
-        let parts = boxes(bytes).unwrap();
+        let parts = parse_boxes(bytes).unwrap();
         let media = parts.iter().filter(|part| part.kind == b"mdat");
         media
             .flat_map(|part| part.bytes[BOX_HEADER_BYTES..].to_vec())
@@ -304,7 +304,7 @@ mod tests {
         let alone = FragmentInfo::parse(range, DEFAULTS).unwrap();
         assert_eq!((alone.samples, alone.start, alone.duration), (1, 5120, 512));
 
-        let numbers: Vec<u32> = boxes(&written)
+        let numbers: Vec<u32> = parse_boxes(&written)
             .unwrap()
             .iter()
             .filter(|part| part.kind == b"moof")

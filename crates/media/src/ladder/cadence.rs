@@ -79,16 +79,19 @@ impl Cadence {
     pub fn of(pieces: impl IntoIterator<Item = Vec<f64>>) -> Option<Self> {
         let pieces: Vec<Vec<f64>> = pieces
             .into_iter()
-            .map(distinct)
+            .map(distinct_times)
             .filter(|piece| piece.len() > 1)
             .collect();
-        let intervals: Vec<f64> = pieces.iter().flat_map(|piece| steps(piece)).collect();
+        let intervals: Vec<f64> = pieces
+            .iter()
+            .flat_map(|piece| intervals_of(piece))
+            .collect();
         let total: f64 = intervals.iter().sum();
         if intervals.is_empty() || !total.is_finite() {
             return None;
         }
 
-        let unit = unit(&pieces);
+        let unit = timestamp_unit(&pieces);
         let mut sorted = intervals.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         let usual = mean_around(&sorted, 0.5, unit.max(JITTER_SECONDS))?;
@@ -99,10 +102,10 @@ impl Cadence {
         // give it exactly.
         let runs: Vec<&[f64]> = pieces
             .iter()
-            .flat_map(|piece| runs(piece, usual, tolerance))
+            .flat_map(|piece| even_runs(piece, usual, tolerance))
             .collect();
         let regular: usize = runs.iter().map(|run| run.len() - 1).sum();
-        let (usual, error) = fitted(&runs, unit).unwrap_or((usual, 1.0));
+        let (usual, error) = fit_interval(&runs, unit).unwrap_or((usual, 1.0));
 
         let count = intervals.len() as f64;
         let multiples = intervals.iter().filter(|interval| {
@@ -118,14 +121,14 @@ impl Cadence {
             clock,
             multiples: multiples.count() as f64 / count,
             mean: total / count,
-            holding: holding(&pieces),
+            holding: rates_that_hold(&pieces),
         })
     }
 }
 
 /// Times in their order, without those that are no picture of their own. Of a hidden picture and a
 /// shown one the later is shown.
-fn distinct(mut times: Vec<f64>) -> Vec<f64> {
+fn distinct_times(mut times: Vec<f64>) -> Vec<f64> {
     times.retain(|time| time.is_finite());
     times.sort_unstable_by(f64::total_cmp);
 
@@ -146,13 +149,13 @@ fn distinct(mut times: Vec<f64>) -> Vec<f64> {
     shown
 }
 
-fn steps(times: &[f64]) -> impl Iterator<Item = f64> {
+fn intervals_of(times: &[f64]) -> impl Iterator<Item = f64> {
     times.windows(2).map(|pair| pair[1] - pair[0])
 }
 
 /// The unit of time stamps, in seconds, where it is coarse; zero where they are exact to less than
 /// a millisecond.
-fn unit(pieces: &[Vec<f64>]) -> f64 {
+fn timestamp_unit(pieces: &[Vec<f64>]) -> f64 {
     let all_are = |unit: f64| {
         let mut times = pieces.iter().flatten();
         times.all(|time| (time / unit - (time / unit).round()).abs() < ROUNDING_SHARE)
@@ -179,9 +182,9 @@ fn mean_around(sorted: &[f64], share: f64, unit: f64) -> Option<f64> {
 /// The runs of a piece in which each interval is the usual one. Rounded stamps of an even clock
 /// never lie further than their unit from its beat; those of two speeds, whose mean looks like one,
 /// do after a few pictures.
-fn runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
+fn even_runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
     let (mut runs, mut from, mut drift) = (Vec::new(), 0, 0.0_f64);
-    for (n, interval) in steps(times).enumerate() {
+    for (n, interval) in intervals_of(times).enumerate() {
         drift += interval - usual;
         if (interval - usual).abs() >= tolerance * (1.0 + ROUNDING_SHARE)
             || drift.abs() >= tolerance * 2.5
@@ -198,7 +201,7 @@ fn runs(times: &[f64], usual: f64, tolerance: f64) -> Vec<&[f64]> {
 /// The interval of the straight line that fits all runs best, each at its own place, and the share
 /// by which it may be off (three standard deviations, for stamps of this unit). The two ends alone
 /// would set 29.97 apart from 30 a second only after several seconds.
-fn fitted(runs: &[&[f64]], unit: f64) -> Option<(f64, f64)> {
+fn fit_interval(runs: &[&[f64]], unit: f64) -> Option<(f64, f64)> {
     let (mut square, mut product, mut residue, mut count) = (0.0, 0.0, 0.0, 0.0);
 
     for run in runs {
@@ -228,12 +231,12 @@ fn fitted(runs: &[&[f64]], unit: f64) -> Option<(f64, f64)> {
 }
 
 /// The standard rates that hold the motion of these pieces, from the lowest up.
-fn holding(pieces: &[Vec<f64>]) -> Vec<Rational> {
+fn rates_that_hold(pieces: &[Vec<f64>]) -> Vec<Rational> {
     let holds = |rate: f64| {
         let blocks = || pieces.iter().flat_map(|piece| piece.chunks(BLOCK_FRAMES));
         let all: usize = blocks().map(<[f64]>::len).sum();
         let kept = blocks()
-            .filter(|block| keeps(block, rate))
+            .filter(|block| keeps_frames(block, rate))
             .map(<[f64]>::len);
         kept.sum::<usize>() as f64 >= all as f64 * MIN_HELD_BLOCKS_SHARE
     };
@@ -244,7 +247,7 @@ fn holding(pieces: &[Vec<f64>]) -> Vec<Rational> {
 
 /// Whether nearly every picture of a block has a place of its own on a grid of `rate` frames a
 /// second.
-fn keeps(block: &[f64], rate: f64) -> bool {
+fn keeps_frames(block: &[f64], rate: f64) -> bool {
     let first = block.first().copied().unwrap_or_default();
     let places = block.iter().map(|time| ((time - first) * rate).round());
     let mut places: Vec<f64> = places.collect();

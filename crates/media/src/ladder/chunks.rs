@@ -51,13 +51,13 @@ pub struct Span<'a> {
 /// a source with rare key frames gets longer and so fewer ones, so that at most a tenth of it is
 /// decoded twice, down to a single chunk.
 #[must_use]
-pub fn map(span: Span<'_>) -> Vec<u32> {
+pub fn map_chunks(span: Span<'_>) -> Vec<u32> {
     let per_segment = u64::from(span.segment_frames.max(1));
     let segments = span.frames.div_ceil(per_segment).min(span.segments.into());
     let segments = u32::try_from(segments).unwrap_or(u32::MAX).max(1);
 
-    let most = most(span).min(MAX_CHUNKS);
-    let length = span.in_segments(length(span)).max(MIN_SEGMENTS);
+    let most = max_chunks(span).min(MAX_CHUNKS);
+    let length = span.in_segments(chunk_seconds(span)).max(MIN_SEGMENTS);
     if segments / length < 2 || most < 2 {
         return vec![0];
     }
@@ -77,7 +77,7 @@ pub fn map(span: Span<'_>) -> Vec<u32> {
 /// Seconds a chunk should last. Work sets the most; below it, chunks are as long as leaves enough
 /// of them for all workers, and shorter than usual only where the fleet would else have nothing to
 /// do.
-fn length(span: Span<'_>) -> f64 {
+fn chunk_seconds(span: Span<'_>) -> f64 {
     let (shortest, longest) = CHUNK_SECONDS_RANGE;
     let by_cost = (TARGET_CPU_SECONDS / span.cost.max(0.01)).clamp(shortest, longest);
     let (total, fleet) = (span.total(), f64::from(span.fleet));
@@ -90,7 +90,7 @@ fn length(span: Span<'_>) -> f64 {
 }
 
 /// Chunks there may be for how far its key frames are apart.
-fn most(span: Span<'_>) -> u32 {
+fn max_chunks(span: Span<'_>) -> u32 {
     let mean_lead = span.leads.iter().sum::<f64>() / span.leads.len().max(1) as f64;
     (1.0 + (span.total() * MAX_OVER_DECODE_SHARE / mean_lead.max(0.001)).floor()) as u32
 }
@@ -130,16 +130,16 @@ mod tests {
 
     #[test]
     fn the_first_chunk_is_short_and_the_others_last_about_twelve_seconds() {
-        assert_eq!(map(span(3, &[1.0])), [0]);
-        assert_eq!(map(span(19, &[1.0])), [0]);
-        assert_eq!(map(span(31, &[1.0])), [0, 2, 5]);
-        assert_eq!(map(span(60, &[1.0])), [0, 2, 5, 8, 11]);
+        assert_eq!(map_chunks(span(3, &[1.0])), [0]);
+        assert_eq!(map_chunks(span(19, &[1.0])), [0]);
+        assert_eq!(map_chunks(span(31, &[1.0])), [0, 2, 5]);
+        assert_eq!(map_chunks(span(60, &[1.0])), [0, 2, 5, 8, 11]);
     }
 
     #[test]
     fn dear_chunks_are_shorter_and_cheap_ones_longer_where_there_are_plenty() {
         let lasts = |seconds, cost, fleet| {
-            length(Span {
+            chunk_seconds(Span {
                 cost,
                 fleet,
                 ..span(seconds, &[1.0])
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn rare_key_frames_make_longer_chunks() {
-        assert_eq!(map(span(600, &[5.0, 5.0])).len(), 13);
-        assert_eq!(map(span(600, &[300.0])), [0]);
-        assert!(map(span(40 * 3600, &[1.0])).len() <= 800);
+        assert_eq!(map_chunks(span(600, &[5.0, 5.0])).len(), 13);
+        assert_eq!(map_chunks(span(600, &[300.0])), [0]);
+        assert!(map_chunks(span(40 * 3600, &[1.0])).len() <= 800);
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
             first_picture: 25 * 30,
             ..span(60, &[1.0])
         };
-        assert_eq!(map(late), [0, 8, 11]);
+        assert_eq!(map_chunks(late), [0, 8, 11]);
     }
 
     proptest! {
@@ -182,7 +182,7 @@ mod tests {
             // What is left after the last whole segment either joins it or is a segment.
             let all = frames.div_ceil(u64::from(segment_frames)) - u64::from(sliver && frames > u64::from(segment_frames));
             let segments = u32::try_from(all).unwrap();
-            let starts = map(Span { frames, segments, segment_frames, segment_seconds, first_picture, leads: &leads, cost, fleet });
+            let starts = map_chunks(Span { frames, segments, segment_frames, segment_seconds, first_picture, leads: &leads, cost, fleet });
 
             prop_assert_eq!(starts[0], 0);
             prop_assert!(starts.windows(2).all(|pair| pair[1] > pair[0]));

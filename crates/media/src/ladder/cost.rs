@@ -94,11 +94,11 @@ pub fn estimate(
         memory += stored * BYTES_PER_PIXEL * DECODER_FRAMES;
 
         let rungs = || renditions.iter().filter_map(as_video);
-        let convert = conversion(video);
+        let convert = conversion_seconds_per_pixel(video);
         // The conversion is done once, at the size of the top rung.
         for (k, rung) in rungs().enumerate() {
             let pixels = f64::from(rung.width) * f64::from(rung.height);
-            let (encode, held) = encoder(rung);
+            let (encode, held) = encoder_cost(rung);
             let each = encode + SCALE_SECONDS_PER_PIXEL + if k == 0 { convert } else { 0.0 };
             cpu += pixels * each * seconds * rung.frame_rate.as_f64();
             // This is the memory of one pass that makes all rungs, so what they hold adds up.
@@ -155,7 +155,7 @@ fn source_seconds(video: &VideoPlan) -> f64 {
 }
 
 /// Seconds for a pixel of the top rung.
-fn conversion(video: &VideoPlan) -> f64 {
+fn conversion_seconds_per_pixel(video: &VideoPlan) -> f64 {
     let color = video.picture.color;
     if color.transfer.is_high_dynamic_range() {
         TONE_MAP_SECONDS_PER_PIXEL
@@ -167,14 +167,15 @@ fn conversion(video: &VideoPlan) -> f64 {
 }
 
 /// Seconds for a pixel, and pictures held back.
-fn encoder(rung: &VideoRendition) -> (f64, f64) {
+fn encoder_cost(rung: &VideoRendition) -> (f64, f64) {
     let known = X264_COSTS
         .iter()
         .find(|(preset, ..)| *preset == rung.preset);
     let (_, seconds, held, usual) = known.copied().unwrap_or(X264_COSTS[5]);
     match rung.encoder.as_str() {
         "libx264" => (
-            seconds * search(rung.subme.unwrap_or(usual)) / search(usual),
+            seconds * motion_search_factor(rung.subme.unwrap_or(usual))
+                / motion_search_factor(usual),
             held,
         ),
         "libx265" => (seconds * X265_TIME_FACTOR, held),
@@ -183,7 +184,7 @@ fn encoder(rung: &VideoRendition) -> (f64, f64) {
 }
 
 /// Time by how finely x264 searches for motion.
-fn search(subme: u8) -> f64 {
+fn motion_search_factor(subme: u8) -> f64 {
     SUBME_TIME_FACTORS[usize::from(subme).min(SUBME_TIME_FACTORS.len() - 1)]
 }
 

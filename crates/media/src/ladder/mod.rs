@@ -6,27 +6,27 @@
 //! [`subtitles`] (the renditions), [`storyboard`] (the preview pictures), [`left_out`], [`cost`],
 //! [`decide`] (all of it together).
 
+pub mod audio;
 pub mod bitrate;
 pub mod cadence;
 pub mod chunks;
 pub mod cost;
 pub mod decide;
+pub mod frame_rate;
 pub mod language;
-pub mod left_out;
 pub mod limits;
 pub mod mime;
+pub mod per_title;
 pub mod picture;
 pub mod probe;
 pub mod profile;
-pub mod rate;
+pub mod rotation;
 pub mod rungs;
 pub mod size;
-pub mod sound;
+pub mod skipped_streams;
 pub mod storyboard;
 pub mod subtitles;
 pub mod timeline;
-pub mod title;
-pub mod turn;
 
 mod label;
 mod refusal;

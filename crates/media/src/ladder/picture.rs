@@ -2,9 +2,9 @@
 
 use streams::plan::{FieldOrder, Matrix, Picture, Primaries, SourceColor, Transfer};
 
+use super::frame_rate;
 use super::probe::{Fields, Stream, Video};
 use super::profile::Profile;
-use super::rate;
 use super::size::Size;
 
 /// What is done to the pictures of `video` by a profile.
@@ -55,7 +55,7 @@ pub fn is_interlaced(video: &Video) -> bool {
 
 /// Whether a frame for each field is still within what any output has.
 fn may_double(video: &Video) -> bool {
-    !rate::is_fast(rate::decide(video).frames)
+    !frame_rate::is_fast(frame_rate::decide(video).frames)
 }
 
 /// Codecs that can carry interlaced pictures and are used for them. H.265 can as well, but where it
@@ -87,7 +87,7 @@ const MAX_INTERLACED_LINES: u32 = 1088;
 /// of old sizes and rates. Phones turn theirs, and never interlace.
 #[must_use]
 pub fn may_have_fields(stream: &Stream, video: &Video) -> bool {
-    let slow = !rate::is_fast(rate::decide(video).frames);
+    let slow = !frame_rate::is_fast(frame_rate::decide(video).frames);
     video.interlaced
         || (INTERLACED_CODECS.contains(&stream.codec.as_str())
             && video.height <= MAX_INTERLACED_LINES

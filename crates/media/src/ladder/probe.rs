@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use streams::Rational;
 
 use super::cadence::Cadence;
+use super::rotation::Rotation;
 use super::size::Size;
-use super::turn::Turn;
 
 /// Pictures of a film for each one of a track that does not move beside it: slides, or the best
 /// shots of a phone.
@@ -355,8 +355,8 @@ impl Probe {
 impl Video {
     /// How its stored pictures are turned to stand upright.
     #[must_use]
-    pub fn turn(&self) -> Turn {
-        Turn::from_rotation(self.rotation, self.mirrored)
+    pub fn turn(&self) -> Rotation {
+        Rotation::from_rotation(self.rotation, self.mirrored)
     }
 
     /// Its upright size in square pixels: the stored height, and the width its pixel aspect makes

@@ -4,8 +4,8 @@ use streams::plan::{LeftOut, VideoRendition};
 use streams::{Rational, RenditionName};
 
 use super::bitrate::{AREA_EXPONENT, Budget};
+use super::frame_rate;
 use super::profile::{Codec, Encoder, Profile, Rung};
-use super::rate;
 use super::size::Size;
 use super::timeline::Grid;
 
@@ -133,7 +133,7 @@ fn rendition(
     reason: String,
 ) -> Option<VideoRendition> {
     let size = source.scaled_to(rung.short_side);
-    let frame_rate = rate::of_rung(grid.rate, rung.short_side);
+    let frame_rate = frame_rate::of_rung(grid.rate, rung.short_side);
     // At half the rate a segment has half as many frames, so that segments of all rungs begin at
     // the same times.
     let step = if frame_rate == grid.rate { 1 } else { 2 };
@@ -142,7 +142,7 @@ fn rendition(
     let codec = Encoder::named(&profile.encoder).map_or(Codec::H264, |encoder| encoder.codec);
     let allowed = budget.map_or(wanted, |budget| budget.cap(size.area(), codec));
     let least = (wanted as f64 * MIN_CAP_SHARE) as u64;
-    let maxrate = kilobits(allowed.clamp(least, wanted));
+    let maxrate = round_to_kilobits(allowed.clamp(least, wanted));
 
     // The reasons are published in the plan, so each change of the profile's values adds its
     // sentence.
@@ -186,16 +186,16 @@ fn maxrate(rung: &Rung, size: Size, frame_rate: Rational) -> u64 {
     } else {
         1.0
     };
-    let fast = if rate::is_fast(frame_rate) {
+    let fast = if frame_rate::is_fast(frame_rate) {
         HIGH_RATE_CAP_FACTOR
     } else {
         1.0
     };
-    kilobits((rung.maxrate as f64 * shape * fast) as u64)
+    round_to_kilobits((rung.maxrate as f64 * shape * fast) as u64)
 }
 
 /// In whole kilobits, and enough for an encoder to work with.
-fn kilobits(rate: u64) -> u64 {
+fn round_to_kilobits(rate: u64) -> u64 {
     rate.div_ceil(1000).max(32) * 1000
 }
 

@@ -4,7 +4,7 @@
 use streams::Rational;
 use streams::plan::{Segment, Timeline};
 
-use super::rate::is_fast;
+use super::frame_rate::is_fast;
 
 /// Sound may begin so many seconds before the pictures without moving zero: it is cut there.
 const MAX_AUDIO_HEAD_START: (i64, i64) = (1, 10);

@@ -9,7 +9,7 @@ use super::rendition::{
     AudioMedia, AudioStream, CAPTIONS_GROUP, STEREO_GROUP, SUBTITLES_GROUP, SURROUND_GROUP,
     SubtitleMedia, closed_captions,
 };
-use super::variant::{Beside, IframeVariant, Variant};
+use super::variant::{IframeVariant, PlayedWith, Variant};
 
 /// The rate a player should begin with, bits per second: the default variant of Apple's authoring
 /// rules for Wi-Fi.
@@ -155,8 +155,8 @@ impl Multivariant {
         pictures: Option<&str>,
         group: Option<&'a Group<'_>>,
         named: bool,
-    ) -> Beside<'a> {
-        Beside {
+    ) -> PlayedWith<'a> {
+        PlayedWith {
             audio: group
                 .filter(|_| named)
                 .map(|group| (group.id, group.largest())),

@@ -39,7 +39,7 @@ pub struct IframeVariant {
 }
 
 /// The sound and subtitles a variant is played with.
-pub(super) struct Beside<'a> {
+pub(super) struct PlayedWith<'a> {
     /// The group of sound and the largest rates in it.
     pub(super) audio: Option<(&'a str, Bandwidth)>,
     /// The codec of the pictures, where there are any, and each of the group's once.
@@ -50,7 +50,7 @@ pub(super) struct Beside<'a> {
     pub(super) captions: Option<&'a str>,
 }
 
-impl Beside<'_> {
+impl PlayedWith<'_> {
     /// The rates of something that is played with the group: any of its tracks may be, so the
     /// largest counts.
     pub(super) fn plus(&self, own: Bandwidth) -> Bandwidth {
@@ -78,7 +78,7 @@ impl Beside<'_> {
 }
 
 impl Variant {
-    pub(super) fn attributes(&self, beside: &Beside<'_>) -> Attributes {
+    pub(super) fn attributes(&self, beside: &PlayedWith<'_>) -> Attributes {
         let pictures = beside
             .rates(beside.plus(self.bandwidth))
             .plain("RESOLUTION", format_args!("{}x{}", self.width, self.height))

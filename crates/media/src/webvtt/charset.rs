@@ -25,7 +25,7 @@ pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
         };
     }
 
-    let usual = usual(language.unwrap_or_default());
+    let usual = usual_charset(language.unwrap_or_default());
     let lines = bytes
         .split(|byte| *byte == b'\n')
         .map(|line| match std::str::from_utf8(line) {
@@ -39,7 +39,7 @@ pub fn decode(bytes: &[u8], language: Option<&str>) -> Decoded {
     }
 }
 
-fn usual(language: &str) -> &'static Encoding {
+fn usual_charset(language: &str) -> &'static Encoding {
     // Traditional Chinese is the one case where the region or the script decides, not the language.
     if matches!(language, "zh-TW" | "zh-HK" | "zh-Hant") {
         return BIG5;

@@ -13,4 +13,4 @@ pub mod timeline;
 
 pub use document::Document;
 pub use read::read;
-pub use timeline::{Cue, Shift, lay};
+pub use timeline::{Cue, TimeOffset, align_to_timeline};

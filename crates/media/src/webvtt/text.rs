@@ -8,11 +8,11 @@ const KEPT_SPANS: [&str; 3] = ["b", "i", "u"];
 /// The text of a cue from its raw lines, as one or more lines; nothing when nothing is to be seen
 /// in it. `drawings` says whether it may hold vector drawings of ASS, which ffmpeg takes for text.
 #[must_use]
-pub fn clean(lines: &[String], drawings: bool) -> Option<String> {
+pub fn clean_cue(lines: &[String], drawings: bool) -> Option<String> {
     let mut markup = Markup::default();
 
     for line in lines {
-        let line = plain(line);
+        let line = strip_ass(line);
         let line = if drawings {
             without_drawing(&line)
         } else {
@@ -26,7 +26,7 @@ pub fn clean(lines: &[String], drawings: bool) -> Option<String> {
 
 /// A line without what ASS leaves in it: override blocks, escapes of braces and backslashes, hard
 /// blanks.
-fn plain(line: &str) -> String {
+fn strip_ass(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line;
 
@@ -94,8 +94,8 @@ impl Markup {
 
         let mut rest = line;
         while let Some(c) = rest.chars().next() {
-            if let Some((name, closes, used)) = span(rest) {
-                self.span(name, closes);
+            if let Some((name, closes, used)) = parse_span(rest) {
+                self.parse_span(name, closes);
                 rest = &rest[used..];
             } else {
                 self.character(c);
@@ -114,7 +114,7 @@ impl Markup {
         }
     }
 
-    fn span(&mut self, name: &'static str, closes: bool) {
+    fn parse_span(&mut self, name: &'static str, closes: bool) {
         if !closes {
             self.text.push_str(&format!("<{name}>"));
             self.open.push(name);
@@ -135,7 +135,7 @@ impl Markup {
 }
 
 /// The span a text begins with: its name, whether it ends, and the bytes of its tag.
-fn span(text: &str) -> Option<(&'static str, bool, usize)> {
+fn parse_span(text: &str) -> Option<(&'static str, bool, usize)> {
     let inner = text.strip_prefix('<')?;
     let (inner, closes) = inner
         .strip_prefix('/')
@@ -155,7 +155,7 @@ mod tests {
 
     fn cleaned(text: &str) -> Option<String> {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        clean(&lines, true)
+        clean_cue(&lines, true)
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(cleaned("m 12 or so"), Some("m 12 or so".to_owned()));
         assert_eq!(cleaned("m"), Some("m".to_owned()));
         assert_eq!(
-            clean(&["m 0 0 l 1 1".to_owned()], false),
+            clean_cue(&["m 0 0 l 1 1".to_owned()], false),
             Some("m 0 0 l 1 1".to_owned())
         );
     }

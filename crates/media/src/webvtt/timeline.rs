@@ -22,7 +22,7 @@ pub struct Cue {
 
 /// From the times in a file to the output's.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shift {
+pub struct TimeOffset {
     /// Milliseconds in the file that are zero of the output.
     pub zero: f64,
     /// Milliseconds of the programme.
@@ -34,7 +34,7 @@ pub struct Shift {
 /// Lays cues on the output's timeline, in the order they are shown. What lies before zero or behind
 /// the end is cut or dropped.
 #[must_use]
-pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
+pub fn align_to_timeline(raw: &[RawCue], shift: TimeOffset) -> Vec<Cue> {
     let mut raw: Vec<&RawCue> = raw.iter().collect();
     raw.sort_by_key(|cue| cue.start);
 
@@ -56,7 +56,7 @@ pub fn lay(raw: &[RawCue], shift: Shift) -> Vec<Cue> {
         Some(Cue {
             start: moved(cue.start),
             end: moved(end),
-            text: text::clean(&cue.lines, shift.drawings)?,
+            text: text::clean_cue(&cue.lines, shift.drawings)?,
         })
     });
 
@@ -93,12 +93,12 @@ mod tests {
     }
 
     fn times(cues: &[RawCue], zero: f64) -> Vec<(i64, i64)> {
-        let shift = Shift {
+        let shift = TimeOffset {
             zero,
             programme: 20_000,
             drawings: false,
         };
-        lay(cues, shift)
+        align_to_timeline(cues, shift)
             .iter()
             .map(|cue| (cue.start, cue.end))
             .collect()

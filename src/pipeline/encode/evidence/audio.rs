@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use ffmpeg::argv::reference::{self, Excerpt, Hearing, Look};
+use ffmpeg::argv::reference::{self, Excerpt, Extraction, LevelMeter};
 use media::levels::{self, Level};
 use streams::RenditionName;
 use streams::plan::{AudioRendition, Planned};
@@ -103,7 +103,7 @@ impl<'a> AudioSamples<'a> {
             let source = readback.read_file(&source).await?;
             let source = levels::read(
                 &String::from_utf8_lossy(&source),
-                Hearing::of(rendition, 0).block(),
+                LevelMeter::of(rendition, 0).block(),
             );
             evidence.push(Evidence {
                 name: rendition.name.clone(),
@@ -167,13 +167,13 @@ async fn measure_levels(
     rendition: &AudioRendition,
     piece: &Piece,
 ) -> Result<Vec<Level>, Failure> {
-    let hearing = Hearing::of(rendition, piece.blocks.start);
+    let hearing = LevelMeter::of(rendition, piece.blocks.start);
     let excerpt = Excerpt {
         file: readback
             .join_segments(&rendition.name, &piece.segments)
             .await?,
         output: format!("{}/made.levels", rendition.name),
-        look: Look::Levels(hearing),
+        look: Extraction::Levels(hearing),
     };
     readback
         .decode_excerpts(std::slice::from_ref(&excerpt))

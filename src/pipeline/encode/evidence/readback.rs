@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ffmpeg::argv::reference::{self, Excerpt};
-use ffmpeg::{End, Limits, ResourceLimits, Run, SandboxPolicy, Tick, Tool};
+use ffmpeg::{End, Limits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, Tool};
 use futures::{FutureExt as _, StreamExt as _};
 use storage::Digest;
 use streams::{Code, RenditionName};
@@ -178,8 +178,8 @@ impl Readback<'_> {
             return Ok(());
         }
 
-        let argv = reference::look(excerpts);
-        let ticks = watch::Sender::new(Tick::default());
+        let argv = reference::extract_samples(excerpts);
+        let ticks = watch::Sender::new(ProgressUpdate::default());
         let seen_ticks = ticks.subscribe();
         let work =
             move || seen_ticks.borrow().frames + seen_ticks.borrow().out_time.as_micros() as u64;

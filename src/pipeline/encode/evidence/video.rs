@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ffmpeg::argv::reference::{self, Excerpt, Look, Sample};
+use ffmpeg::argv::reference::{self, Excerpt, Extraction, Sample};
 use streams::plan::{Planned, VideoRendition};
 use streams::work::{Evidence, PictureSample};
 use streams::{Code, RenditionName};
@@ -50,7 +50,9 @@ impl<'a> VideoSamples<'a> {
                 excerpts.push(Excerpt {
                     file: readback.join_segments(&rung.name, &[segment]).await?,
                     output: decoded_file(rung, segment),
-                    look: Look::Frames(of_segment.iter().map(|sample| sample.in_segment).collect()),
+                    look: Extraction::Frames(
+                        of_segment.iter().map(|sample| sample.in_segment).collect(),
+                    ),
                 });
             }
         }

@@ -109,7 +109,10 @@ impl Sound {
         let (best, likeness) = (-reach..=reach)
             .filter_map(|shift| {
                 let at = usize::try_from(i64::try_from(begin).unwrap() + offset + shift).ok()?;
-                Some((shift, likeness(pattern, self.samples.get(at..at + window)?)))
+                Some((
+                    shift,
+                    parse_ssim(pattern, self.samples.get(at..at + window)?),
+                ))
             })
             .max_by(|one, other| one.1.total_cmp(&other.1))
             .expect("some shift is possible");
@@ -123,7 +126,7 @@ impl Sound {
 }
 
 /// Correlation of two equally long sounds: 1 for equal ones, 0 for strangers.
-fn likeness(one: &[f32], other: &[f32]) -> f64 {
+fn parse_ssim(one: &[f32], other: &[f32]) -> f64 {
     product(one, other)
         / (product(one, one) * product(other, other))
             .sqrt()

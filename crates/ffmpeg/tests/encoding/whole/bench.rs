@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ffmpeg::testing::{Server, ask, make, tool};
 use ffmpeg::{
-    End, Exit, Limits, ProbeLimits, ResourceLimits, Run, SandboxPolicy, Tick, argv, probe, rest,
-    run,
+    End, Exit, Limits, ProbeLimits, ProgressUpdate, ResourceLimits, Run, SandboxPolicy, argv,
+    probe, run, surplus_segments,
 };
 use media::cmaf::{self, FragmentInfo, GateFailure, InitInfo};
 use media::ladder::{self, Pin, Profile, Settings};
@@ -79,17 +79,17 @@ impl Bench {
         }
     }
 
-    pub(crate) async fn run(&self, args: &[String]) -> Tick {
+    pub(crate) async fn run(&self, args: &[String]) -> ProgressUpdate {
         let (exit, tick) = self.try_run(args).await;
         assert_eq!(exit.end, End::Finished, "{}", exit.stderr_tail);
         tick
     }
 
-    pub(crate) async fn try_run(&self, args: &[String]) -> (Exit, Tick) {
+    pub(crate) async fn try_run(&self, args: &[String]) -> (Exit, ProgressUpdate) {
         let (tool, stop, ticks) = (
             tool(),
             CancellationToken::new(),
-            watch::Sender::new(Tick::default()),
+            watch::Sender::new(ProgressUpdate::default()),
         );
         let exit = run(Run {
             tool: &tool,
@@ -165,7 +165,7 @@ impl Bench {
 
             for rendition in self.planned.videos() {
                 if self.planned.video.as_ref().unwrap().is_last(chunk) {
-                    rest::join(&self.path(rendition.name.as_str()), last)
+                    surplus_segments::join(&self.path(rendition.name.as_str()), last)
                         .await
                         .unwrap();
                 }
@@ -192,7 +192,7 @@ impl Bench {
             &self.planned,
             &self.server.input,
             argv::Options::default(),
-            &argv::Choice::default(),
+            &argv::TrackSelection::default(),
         ) else {
             return;
         };
@@ -200,7 +200,7 @@ impl Bench {
         self.run(&args).await;
         for rendition in self.planned.audios() {
             let name = rendition.name.as_str();
-            rest::join(&self.path(name), self.planned.segment.last())
+            surplus_segments::join(&self.path(name), self.planned.segment.last())
                 .await
                 .unwrap();
             let segments: Vec<_> = self

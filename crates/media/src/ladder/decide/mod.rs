@@ -1,9 +1,9 @@
 //! Everything that is decided about a job, from a probe: what is encoded, how, in which pieces, and
 //! why.
 
-mod pictures;
 mod source;
 mod tracks;
+mod video;
 
 use std::collections::BTreeSet;
 
@@ -19,9 +19,9 @@ use super::probe::{Content, Probe, Video};
 use super::profile::Profile;
 use super::refusal::Refusal;
 use super::timeline::Grid;
-use super::{cost, left_out, picture, rungs, sound, storyboard, timeline};
-use pictures::{Load, Pictures};
+use super::{audio, cost, picture, rungs, skipped_streams, storyboard, timeline};
 use tracks::Tracks;
+use video::{Load, Pictures};
 
 /// The object a plan is for, pinned to one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,7 +228,7 @@ impl Draft {
         used.extend(self.cover);
 
         self.left_out
-            .extend(left_out::streams(probe, &used, &self.left_out));
+            .extend(skipped_streams::streams(probe, &used, &self.left_out));
         self.estimate();
     }
 
@@ -291,7 +291,7 @@ impl Clock {
     ) -> Result<Self, Refusal> {
         let usable = probe
             .audios()
-            .filter(|(stream, _)| sound::is_usable(stream));
+            .filter(|(stream, _)| audio::is_usable(stream));
         let first_sound = usable.filter_map(|(stream, _)| stream.start).min();
 
         match (pictures, first_sound) {
@@ -339,7 +339,7 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
     let has_pictures = probe
         .main_video()
         .is_some_and(|(stream, _)| stream.end.is_some());
-    let has_sound = probe.audios().any(|(stream, _)| sound::is_usable(stream));
+    let has_sound = probe.audios().any(|(stream, _)| audio::is_usable(stream));
     let pictures = probe.unreadable(true).next().filter(|_| !has_pictures);
     let sound = probe
         .unreadable(false)

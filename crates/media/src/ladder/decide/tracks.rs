@@ -4,7 +4,7 @@ use streams::plan::{AudioRendition, LeftOut, SubtitleRendition};
 
 use crate::ladder::probe::{Audio, Content, Probe, Stream};
 use crate::ladder::profile::Profile;
-use crate::ladder::{sound, subtitles};
+use crate::ladder::{audio, subtitles};
 
 /// The tracks task of a plan.
 pub(super) struct Tracks {
@@ -20,7 +20,7 @@ impl Tracks {
     /// The tracks of a source whose time `zero`, in seconds, is zero of the output.
     pub(super) fn of(probe: &Probe, profile: &Profile, zero: f64, has_video: bool) -> Self {
         let audios: Vec<(&Stream, &Audio)> = probe.audios().collect();
-        let sound = sound::renditions(profile, &audios, zero);
+        let sound = audio::renditions(profile, &audios, zero);
         let subtitles = subtitles::renditions(probe);
 
         let no_audio = sound.renditions.is_empty().then_some("no_audio");

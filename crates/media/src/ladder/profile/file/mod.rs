@@ -45,7 +45,7 @@ pub enum ProfileError {
 /// A profile as it is written in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ProfileEntry {
     about: String,
     segment: u32,
     gop: Option<u32>,
@@ -54,14 +54,14 @@ struct Written {
     subme: Option<u8>,
     codec_profile: Option<String>,
     pixel_format: Option<String>,
-    rungs: Vec<WrittenRung>,
+    rungs: Vec<RungEntry>,
     #[serde(default = "stereo")]
     audio_bitrate: u64,
     surround_bitrate: Option<u64>,
     loudness: Option<f64>,
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     per_title: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "default_true")]
     storyboard: bool,
     #[serde(default)]
     field_rate: bool,
@@ -69,14 +69,14 @@ struct Written {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRung {
+struct RungEntry {
     short_side: u32,
     crf: f64,
     maxrate: u64,
     preset: Option<String>,
 }
 
-const fn yes() -> bool {
+const fn default_true() -> bool {
     true
 }
 
@@ -131,12 +131,12 @@ fn one_line(error: &toml::de::Error) -> String {
 
 fn read(name: &str, value: Value) -> Result<Profile, String> {
     name_is_plain(name)?;
-    let written: Written = value.try_into().map_err(|error| one_line(&error))?;
+    let written: ProfileEntry = value.try_into().map_err(|error| one_line(&error))?;
     let encoder = encoder(&written.encoder)?;
 
-    within("segment", written.segment, 1, 10)?;
+    check_range("segment", written.segment, 1, 10)?;
     let gop = written.gop.unwrap_or(written.segment);
-    within("gop", gop, 1, written.segment)?;
+    check_range("gop", gop, 1, written.segment)?;
     // Every segment begins with a key frame, so it holds whole groups of pictures.
     if !written.segment.is_multiple_of(gop) {
         return Err(format!(
@@ -158,12 +158,12 @@ fn read(name: &str, value: Value) -> Result<Profile, String> {
     let preset = preset("preset", encoder, written.preset)?;
     let subme = subme(encoder, written.subme)?;
 
-    within("audio_bitrate", written.audio_bitrate, 32_000, 512_000)?;
+    check_range("audio_bitrate", written.audio_bitrate, 32_000, 512_000)?;
     if let Some(bitrate) = written.surround_bitrate {
-        within("surround_bitrate", bitrate, 64_000, 1_536_000)?;
+        check_range("surround_bitrate", bitrate, 64_000, 1_536_000)?;
     }
     if let Some(loudness) = written.loudness {
-        within("loudness", loudness, -40.0, -5.0)?;
+        check_range("loudness", loudness, -40.0, -5.0)?;
     }
 
     Ok(Profile {
@@ -248,17 +248,17 @@ fn subme(encoder: &Encoder, written: Option<u8>) -> Result<Option<u8>, String> {
                 encoder.name
             ));
         }
-        within("subme", subme, 1, 11)?;
+        check_range("subme", subme, 1, 11)?;
     }
     Ok(written)
 }
 
-fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, String> {
-    within("the number of rungs", written.len(), 1, MAX_RUNGS)?;
+fn rungs(encoder: &Encoder, written: Vec<RungEntry>) -> Result<Vec<Rung>, String> {
+    check_range("the number of rungs", written.len(), 1, MAX_RUNGS)?;
     let mut rungs: Vec<Rung> = Vec::new();
     for (k, rung) in written.into_iter().enumerate() {
         let field = |name: &str| format!("rungs[{k}].{name}");
-        within(&field("short_side"), rung.short_side, 16, 4320)?;
+        check_range(&field("short_side"), rung.short_side, 16, 4320)?;
         if !rung.short_side.is_multiple_of(2) {
             return Err(format!(
                 "{} is {}; it must be even",
@@ -267,11 +267,11 @@ fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, Stri
             ));
         }
 
-        within(&field("crf"), rung.crf, 0.0, 51.0)?;
-        within(&field("maxrate"), rung.maxrate, 32_000, 400_000_000)?;
+        check_range(&field("crf"), rung.crf, 0.0, 51.0)?;
+        check_range(&field("maxrate"), rung.maxrate, 32_000, 400_000_000)?;
         if let Some(above) = rungs.last() {
-            falls(&field("short_side"), rung.short_side, above.short_side)?;
-            falls(&field("maxrate"), rung.maxrate, above.maxrate)?;
+            check_descending(&field("short_side"), rung.short_side, above.short_side)?;
+            check_descending(&field("maxrate"), rung.maxrate, above.maxrate)?;
         }
 
         let preset = match rung.preset {
@@ -289,7 +289,12 @@ fn rungs(encoder: &Encoder, written: Vec<WrittenRung>) -> Result<Vec<Rung>, Stri
     Ok(rungs)
 }
 
-fn within<T: PartialOrd + Display>(field: &str, value: T, least: T, most: T) -> Result<(), String> {
+fn check_range<T: PartialOrd + Display>(
+    field: &str,
+    value: T,
+    least: T,
+    most: T,
+) -> Result<(), String> {
     if value >= least && value <= most {
         return Ok(());
     }
@@ -298,7 +303,11 @@ fn within<T: PartialOrd + Display>(field: &str, value: T, least: T, most: T) -> 
     ))
 }
 
-fn falls<T: PartialOrd + Display>(field: &str, value: T, above: T) -> Result<(), String> {
+fn check_descending<T: PartialOrd + Display>(
+    field: &str,
+    value: T,
+    above: T,
+) -> Result<(), String> {
     if value < above {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use media::ladder::probe::{Audio, Content, Probe, Unreadable};
 
 use super::super::child;
 use super::super::sandbox::ResourceLimits;
-use super::super::timing::spread;
+use super::super::timing::evenly_spaced;
 use super::Prober;
 
 /// Codecs whose packets say each for itself what they hold.
@@ -44,7 +44,7 @@ const LASTING_FORM_DIVISOR: usize = 10;
 
 /// What the decoded samples of one place are.
 #[derive(Debug, Clone, PartialEq)]
-struct Form {
+struct AudioForm {
     channels: u32,
     layout: String,
     format: String,
@@ -52,7 +52,7 @@ struct Form {
     rate: Option<f64>,
 }
 
-impl Form {
+impl AudioForm {
     fn differs(&self, other: &Self) -> bool {
         let rates = self.rate.zip(other.rate);
         let rates_differ =
@@ -69,7 +69,7 @@ pub(super) struct Frame {
     stream: u32,
     time: Option<f64>,
     samples: u32,
-    form: Form,
+    form: AudioForm,
 }
 
 impl Frame {
@@ -84,7 +84,7 @@ impl Frame {
             stream: value("stream_index")?.parse().ok()?,
             time: value("best_effort_timestamp_time").and_then(|time| time.parse().ok()),
             samples: value("nb_samples")?.parse().ok()?,
-            form: Form {
+            form: AudioForm {
                 channels: value("channels")?
                     .parse()
                     .ok()
@@ -107,9 +107,9 @@ impl Frame {
 }
 
 /// The forms of the frames of one track, one for each place, or more where it changes at one.
-fn forms(frames: &[Frame], is_timed: bool) -> Vec<Form> {
+fn audio_forms(frames: &[Frame], is_timed: bool) -> Vec<AudioForm> {
     let places = frames.chunk_by(|before, frame| frame.follows(before));
-    let places = places.map(|place| Form {
+    let places = places.map(|place| AudioForm {
         rate: rate(place).filter(|_| is_timed),
         ..place[0].form.clone()
     });
@@ -141,13 +141,13 @@ fn rate(place: &[Frame]) -> Option<f64> {
 }
 
 /// The widest of the forms that lasts, where not all of them are the same.
-fn widest(forms: &[Form]) -> Option<&Form> {
+fn widest_lasting(forms: &[AudioForm]) -> Option<&AudioForm> {
     let first = forms.first()?;
     if !forms.iter().any(|form| form.differs(first)) {
         return None;
     }
 
-    let count = |form: &Form| {
+    let count = |form: &AudioForm| {
         let alike = forms
             .iter()
             .filter(|other| other.channels == form.channels && other.layout == form.layout);
@@ -164,7 +164,7 @@ fn widest(forms: &[Form]) -> Option<&Form> {
 const MIN_DECODABLE_SECONDS: f64 = 1.0;
 
 /// Writes into the streams of a probe what decoded frames show of their sound.
-pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
+pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
     // These keep times of blocks of sound, not of frames.
     let is_timed = !matches!(probe.container.as_str(), "avi" | "asf");
 
@@ -199,7 +199,7 @@ pub(super) fn settle(probe: &mut Probe, frames: &[Frame]) {
             continue;
         }
 
-        if let Some(form) = widest(&forms(&own, is_timed)) {
+        if let Some(form) = widest_lasting(&audio_forms(&own, is_timed)) {
             *audio = Audio {
                 channels: form.channels,
                 layout: Some(form.layout.clone()).filter(|layout| layout != "unknown"),
@@ -229,7 +229,7 @@ impl Prober<'_> {
 
         let packets = PACKETS_PER_POSITION * probe.audios().count();
         let mut intervals = format!("%+#{packets}");
-        for time in spread(
+        for time in evenly_spaced(
             start.as_f64(),
             end,
             MIN_POSITION_SPACING_SECONDS,
@@ -263,9 +263,12 @@ impl Prober<'_> {
             intervals,
         ];
 
-        let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| {
-            frames.extend(Frame::parse(line).filter(|_| frames.len() < most));
-        });
+        let read = child::lines(
+            self.spawn(&args, ResourceLimits::extract_samples()),
+            |line| {
+                frames.extend(Frame::parse(line).filter(|_| frames.len() < most));
+            },
+        );
         if let Err(error) = self.within(self.limits.look, read).await {
             tracing::debug!(%error, "the sound could not be looked at for changes");
             return None;
@@ -292,8 +295,8 @@ mod tests {
     }
 
     fn seen(places: &[Vec<Frame>]) -> Option<(u32, String)> {
-        let forms = forms(&places.concat(), true);
-        widest(&forms).map(|form| (form.channels, form.layout.clone()))
+        let forms = audio_forms(&places.concat(), true);
+        widest_lasting(&forms).map(|form| (form.channels, form.layout.clone()))
     }
 
     #[test]
@@ -320,7 +323,7 @@ mod tests {
             place(9.0, 2, "stereo", 48_000.0),
         ];
         assert_eq!(seen(&places), Some((2, "stereo".to_owned())));
-        assert!(widest(&forms(&places.concat(), false)).is_none());
+        assert!(widest_lasting(&audio_forms(&places.concat(), false)).is_none());
     }
 
     #[test]
@@ -339,7 +342,7 @@ mod tests {
         #[test]
         fn no_line_makes_the_parser_panic(line in "(stream_index=|nb_samples=|channels=|best_effort_timestamp_time=|\\PC{0,5}|[0-9|.e+-]{0,8}){0,9}") {
             let frames: Vec<Frame> = Frame::parse(&line).into_iter().collect();
-            prop_assert!(forms(&frames, true).len() <= 1);
+            prop_assert!(audio_forms(&frames, true).len() <= 1);
         }
     }
 }

@@ -5,21 +5,21 @@ use streams::Rational;
 /// Seconds with six decimals, rounded to the nearest microsecond.
 pub(super) fn nearest(time: Rational) -> String {
     let (num, den) = wide(time);
-    text((num * 2_000_000 + den).div_euclid(den * 2))
+    format_seconds((num * 2_000_000 + den).div_euclid(den * 2))
 }
 
 /// Seconds with six decimals, never later than `time`: a seek must not land behind the frame it is
 /// for.
 pub(super) fn not_after(time: Rational) -> String {
     let (num, den) = wide(time);
-    text((num * 1_000_000).div_euclid(den))
+    format_seconds((num * 1_000_000).div_euclid(den))
 }
 
 fn wide(time: Rational) -> (i128, i128) {
     (i128::from(time.num()), i128::from(time.den()))
 }
 
-fn text(micros: i128) -> String {
+fn format_seconds(micros: i128) -> String {
     let sign = if micros < 0 { "-" } else { "" };
     let micros = micros.unsigned_abs();
     format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)

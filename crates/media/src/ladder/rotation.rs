@@ -2,7 +2,7 @@
 
 /// A turn, then a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub struct Rotation {
     /// Degrees clockwise: 0, 90, 180 or 270.
     pub clockwise: u16,
     /// Whether the turned picture is mirrored, left to right.
@@ -11,7 +11,7 @@ pub struct Turn {
     pub rounded: bool,
 }
 
-impl Turn {
+impl Rotation {
     /// The turn of a picture that a source asks to be turned by `rotation` degrees
     /// counterclockwise, and mirrored. Players turn by quarters only, or leave black corners where
     /// the source asks for less.
@@ -35,7 +35,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn turn(rotation: i32, mirrored: bool) -> (u16, bool) {
-        let turn = Turn::from_rotation(rotation, mirrored);
+        let turn = Rotation::from_rotation(rotation, mirrored);
         (turn.clockwise, turn.mirror)
     }
 

@@ -186,12 +186,12 @@ fn judge(ladder: &[VideoRendition], samples: &Samples) -> Vec<Verdict> {
         let dropped = match (above, ladder.get(i + 1)) {
             (None, Some(next)) => empty_above(&samples.rungs[i..], next),
             (None, None) => None,
-            (Some(above), next) => needless(above, (rung, measured), next.is_none()),
+            (Some(above), next) => why_unneeded(above, (rung, measured), next.is_none()),
         };
 
         verdicts.push(dropped.map_or_else(
             || Verdict::Keep {
-                cap: cap(rung, measured),
+                cap: lowered_cap(rung, measured),
             },
             |reason| Verdict::Drop { reason },
         ));
@@ -227,13 +227,13 @@ fn empty_above(rungs: &[Measured], next: &VideoRendition) -> Option<String> {
 }
 
 /// Why a rung below a kept one is not needed.
-fn needless(
+fn why_unneeded(
     (above, measured_above): (&VideoRendition, &Measured),
     (rung, measured): (&VideoRendition, &Measured),
     lowest: bool,
 ) -> Option<String> {
     let peak = |rung: &VideoRendition, measured: &Measured| {
-        most(&measured.windows).min(rung.maxrate as f64)
+        largest(&measured.windows).min(rung.maxrate as f64)
     };
     // A cut in a window makes it look much too hard.
     let need = |rung: &VideoRendition, measured: &Measured| {
@@ -260,9 +260,9 @@ fn needless(
 }
 
 /// The cap of a rung that stays.
-fn cap(rung: &VideoRendition, measured: &Measured) -> u64 {
+fn lowered_cap(rung: &VideoRendition, measured: &Measured) -> u64 {
     let cap = rung.maxrate as f64;
-    let wanted = (most(&measured.windows) * CAP_HEADROOM).clamp(cap * MIN_CAP_SHARE, cap);
+    let wanted = (largest(&measured.windows) * CAP_HEADROOM).clamp(cap * MIN_CAP_SHARE, cap);
     // In whole kilobits, and never above what was there.
     ((wanted / 1000.0).ceil() as u64 * 1000).min(rung.maxrate)
 }
@@ -277,7 +277,7 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
-fn most(values: &[f64]) -> f64 {
+fn largest(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }
 

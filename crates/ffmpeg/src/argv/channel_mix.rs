@@ -4,7 +4,7 @@
 use streams::plan::{AudioRendition, Planned, SourceChannels};
 
 use super::filter::{Chain, Filter, Graph};
-use super::{TIME_OFFSET_SECONDS, uniform};
+use super::{TIME_OFFSET_SECONDS, uniform_audio};
 
 /// The loudest sample after channels were added or made louder, -1 dBFS: what an encoder makes of
 /// it may be a little louder still.
@@ -22,7 +22,7 @@ pub(super) fn on_the_timeline(
     let at_zero = |zero: String| Filter::new("asetpts").value(format!("round(PTS-({zero})/TB)"));
 
     // A track that changes is read from the second input, which holds it in one form.
-    if let Some(k) = uniform::tracks(planned)
+    if let Some(k) = uniform_audio::tracks(planned)
         .keys()
         .position(|changing| *changing == track)
     {
@@ -37,7 +37,7 @@ pub(super) fn on_the_timeline(
             graph.push(
                 head(track)
                     .then(pan("mono", &["c0"]))
-                    .then_all(form(planned, rendition, "mono"))
+                    .then_all(sample_format(planned, rendition, "mono"))
                     .output(format!("m{track}")),
             );
         }
@@ -50,9 +50,10 @@ pub(super) fn on_the_timeline(
     }
 
     head(track).then_all(match &rendition.source_channels {
-        SourceChannels::Dealt(count) => {
-            Some(pan("stereo", &[&dealt(*count, 0), &dealt(*count, 1)]))
-        }
+        SourceChannels::Dealt(count) => Some(pan(
+            "stereo",
+            &[&spread_evenly(*count, 0), &spread_evenly(*count, 1)],
+        )),
         // Heard from both loudspeakers as loud as it is; ffmpeg would make it quieter.
         _ if is_mono(planned, rendition) => Some(pan("stereo", &["c0", "c0"])),
         SourceChannels::Guessed(layout) => {
@@ -72,7 +73,7 @@ fn pan(layout: &str, channels: &[&str]) -> Filter {
 }
 
 /// Every other channel, with the power of one.
-fn dealt(count: u32, first: u32) -> String {
+fn spread_evenly(count: u32, first: u32) -> String {
     let channels: Vec<u32> = (first..count).step_by(2).collect();
     let gain = 1.0 / f64::from(u32::try_from(channels.len()).unwrap_or(1).max(1)).sqrt();
     let terms: Vec<String> = channels
@@ -89,10 +90,10 @@ fn dealt(count: u32, first: u32) -> String {
 /// drift out, and then fill from zero again, so that a gap of one frame became silence as long as
 /// everything before it.
 pub(super) fn channels(planned: &Planned, rendition: &AudioRendition) -> [Filter; 2] {
-    form(planned, rendition, layout(rendition))
+    sample_format(planned, rendition, layout(rendition))
 }
 
-fn form(planned: &Planned, rendition: &AudioRendition, layout: &str) -> [Filter; 2] {
+fn sample_format(planned: &Planned, rendition: &AudioRendition, layout: &str) -> [Filter; 2] {
     let copy = planned.source.copy.as_ref();
     let is_spliced = rendition.changes || copy.is_some_and(|copy| copy.spliced);
 

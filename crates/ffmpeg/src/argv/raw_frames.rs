@@ -1,10 +1,10 @@
-//! Pictures as plain bytes: what leaves ffmpeg to be looked at, and to be made into images by
+//! FrameTimes as plain bytes: what leaves ffmpeg to be looked at, and to be made into images by
 //! ourselves.
 
 use media::ladder::size::Size;
 
 use super::filter::Filter;
-use super::words;
+use super::split_words;
 
 /// Only the frames with these numbers, counted from zero.
 pub(super) fn select(numbers: impl IntoIterator<Item = u64>) -> Filter {
@@ -27,7 +27,7 @@ pub(super) fn scaled(size: Size, matrix: &str) -> [Filter; 3] {
 
 /// The output options that write the frames of `label` to `file`, each once.
 pub(super) fn output(label: &str, file: &str) -> Vec<String> {
-    words(&format!(
+    split_words(&format!(
         "-map [{label}] -fps_mode passthrough -c:v rawvideo -f rawvideo {file}"
     ))
 }

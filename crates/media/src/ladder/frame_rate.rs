@@ -75,7 +75,7 @@ pub fn decide(video: &Video) -> Rate {
             frames: summary.variable(cadence),
             constant: false,
         },
-        None => summary.alone(),
+        None => summary.rate_without_packets(),
     }
 }
 
@@ -87,7 +87,8 @@ pub fn is_settled(video: &Video) -> bool {
         return false;
     };
     let whole = |rate: Rational| {
-        differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT_RATE_TOLERANCE.max(cadence.error)
+        relative_difference(rate.as_f64(), 1.0 / cadence.usual)
+            < CONSTANT_RATE_TOLERANCE.max(cadence.error)
     };
     has_packets_of_fields(video, cadence)
         || (cadence.regular >= MIN_REGULAR_SHARE && video.average_rate.is_some_and(whole))
@@ -96,7 +97,7 @@ pub fn is_settled(video: &Video) -> bool {
 /// Whether the packets of an interlaced stream are fields: they come twice as often as its frames.
 fn has_packets_of_fields(video: &Video, cadence: &Cadence) -> bool {
     let twice = |rate: Rational| {
-        differ(2.0 * rate.as_f64(), 1.0 / cadence.usual)
+        relative_difference(2.0 * rate.as_f64(), 1.0 / cadence.usual)
             < CONSTANT_RATE_TOLERANCE.max(cadence.error)
     };
     video.interlaced
@@ -122,8 +123,9 @@ impl Summary {
     /// Whether the packets are even, and enough of them were seen, or the whole is said to be as
     /// they are.
     fn is_constant(self, cadence: &Cadence) -> bool {
-        let confirmed =
-            |rate: Rational| differ(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT_RATE_TOLERANCE;
+        let confirmed = |rate: Rational| {
+            relative_difference(rate.as_f64(), 1.0 / cadence.usual) < CONSTANT_RATE_TOLERANCE
+        };
         let even = cadence.regular >= MIN_REGULAR_SHARE
             && cadence.mean < cadence.usual * MAX_MEAN_INTERVAL_FACTOR;
         even && (cadence.intervals >= MIN_INTERVALS || self.rates().any(confirmed))
@@ -134,7 +136,7 @@ impl Summary {
     fn exact(self, cadence: &Cadence) -> Rational {
         let found = 1.0 / cadence.usual;
         let near = |rate: &Rational| {
-            differ(rate.as_f64(), found) <= cadence.error.max(STANDARD_RATE_TOLERANCE)
+            relative_difference(rate.as_f64(), found) <= cadence.error.max(STANDARD_RATE_TOLERANCE)
         };
         let told = || self.rates().filter(near);
         let standards: Vec<Rational> = standard_rates().filter(near).collect();
@@ -142,15 +144,15 @@ impl Summary {
         // A summary rate that the packets confirm is exact where their mean is only measured.
         told()
             .find_map(|rate| standard(rate.as_f64(), STANDARD_RATE_TOLERANCE))
-            .or_else(|| (!standards.is_empty()).then(|| nearest(&standards, found)))
+            .or_else(|| (!standards.is_empty()).then(|| nearest_of(&standards, found)))
             .or_else(|| told().next())
-            .unwrap_or_else(|| fraction(found))
+            .unwrap_or_else(|| from_thousandths(found))
     }
 
     /// The standard rate on whose grid the motion of uneven packets stays.
     fn variable(self, cadence: &Cadence) -> Rational {
         let candidates: Vec<Rational> = self.candidates(cadence).collect();
-        let nearest = |interval: f64| nearest(&candidates, 1.0 / interval);
+        let nearest_rate = |interval: f64| nearest_of(&candidates, 1.0 / interval);
         let holds = |rate: &Rational| cadence.holding.contains(rate);
         let upward = |from| {
             let mut above = candidates.iter().copied().filter(|rate| *rate >= from);
@@ -160,17 +162,19 @@ impl Summary {
         // Frames are missing on an even clock: that clock. A phone that drops frames in the dark
         // stays at its 30.
         if cadence.multiples >= ON_ONE_CLOCK {
-            return upward(nearest(cadence.clock));
+            return upward(nearest_rate(cadence.clock));
         }
 
         // The mean is a standard rate and holds all motion: a film at 24 whose frames stand for two
         // and three fields in turn.
-        let mean = nearest(cadence.mean);
-        if differ(1.0 / cadence.mean, mean.as_f64()) < CONSTANT_RATE_TOLERANCE && holds(&mean) {
+        let mean = nearest_rate(cadence.mean);
+        if relative_difference(1.0 / cadence.mean, mean.as_f64()) < CONSTANT_RATE_TOLERANCE
+            && holds(&mean)
+        {
             return mean;
         }
 
-        upward(nearest(cadence.usual))
+        upward(nearest_rate(cadence.usual))
     }
 
     /// The standard rates a source may be laid on: those of NTSC where anything says that its clock
@@ -191,7 +195,7 @@ impl Summary {
     }
 
     /// What the two numbers say where no packets were seen that follow each other.
-    fn alone(self) -> Rate {
+    fn rate_without_packets(self) -> Rate {
         let variable = |frames| Rate {
             frames,
             constant: false,
@@ -200,7 +204,8 @@ impl Summary {
         let all: Vec<Rational> = standard_rates().collect();
         match (self.average, self.base) {
             (Some(average), Some(base))
-                if differ(average.as_f64(), base.as_f64()) < CONSTANT_RATE_TOLERANCE =>
+                if relative_difference(average.as_f64(), base.as_f64())
+                    < CONSTANT_RATE_TOLERANCE =>
             {
                 constant(base)
             }
@@ -208,10 +213,10 @@ impl Summary {
                 // All time stamps lie on a standard grid of which most frames are there.
                 standard(base.as_f64(), STANDARD_RATE_TOLERANCE)
                     .filter(|grid| (0.5..=1.0).contains(&(average.as_f64() / grid.as_f64())))
-                    .unwrap_or_else(|| nearest(&all, average.as_f64())),
+                    .unwrap_or_else(|| nearest_of(&all, average.as_f64())),
             ),
             (Some(rate), None) | (None, Some(rate)) if (0.5..=240.0).contains(&rate.as_f64()) => {
-                variable(nearest(&all, rate.as_f64()))
+                variable(nearest_of(&all, rate.as_f64()))
             }
             _ => variable(DEFAULT_RATE),
         }
@@ -234,7 +239,7 @@ fn constant(rate: Rational) -> Rate {
     }
 }
 
-fn nearest(rates: &[Rational], rate: f64) -> Rational {
+fn nearest_of(rates: &[Rational], rate: f64) -> Rational {
     let distance = |candidate: &Rational| (candidate.as_f64() - rate).abs();
     let nearest = rates
         .iter()
@@ -243,17 +248,17 @@ fn nearest(rates: &[Rational], rate: f64) -> Rational {
 }
 
 fn standard(rate: f64, tolerance: f64) -> Option<Rational> {
-    standard_rates().find(|candidate| differ(rate, candidate.as_f64()) < tolerance)
+    standard_rates().find(|candidate| relative_difference(rate, candidate.as_f64()) < tolerance)
 }
 
 /// A rate as a fraction of thousandths.
-fn fraction(rate: f64) -> Rational {
+fn from_thousandths(rate: f64) -> Rational {
     let thousandths = (rate.clamp(0.001, 1e6) * 1000.0).round();
     Rational::new(thousandths as i64, 1000).unwrap_or(DEFAULT_RATE)
 }
 
 /// The share by which `a` is off `b`.
-fn differ(a: f64, b: f64) -> f64 {
+fn relative_difference(a: f64, b: f64) -> f64 {
     (a / b - 1.0).abs()
 }
 
@@ -567,7 +572,7 @@ mod tests {
         fn an_even_source_of_milliseconds_keeps_its_rate_within_a_thousandth(rate in 1.0..60.0f64) {
             let decided = decide(&seen(times(rate, 600, MS), "1000", "1000"));
             prop_assert!(decided.constant, "{decided:?}");
-            prop_assert!(differ(decided.frames.as_f64(), rate) < 1e-3, "{decided:?}");
+            prop_assert!(relative_difference(decided.frames.as_f64(), rate) < 1e-3, "{decided:?}");
         }
     }
 }

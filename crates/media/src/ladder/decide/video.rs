@@ -9,7 +9,7 @@ use crate::ladder::profile::Profile;
 use crate::ladder::refusal::Refusal;
 use crate::ladder::size::Size;
 use crate::ladder::timeline::Grid;
-use crate::ladder::{chunks, picture, rate};
+use crate::ladder::{chunks, frame_rate, picture};
 
 /// Pixels; a picture with a shorter side is no video.
 const MIN_SIDE: u32 = 16;
@@ -22,7 +22,7 @@ pub(super) struct Pictures<'a> {
     pub(super) stream: &'a Stream,
     pub(super) video: &'a Video,
     pub(super) size: Size,
-    pub(super) rate: rate::Rate,
+    pub(super) rate: frame_rate::Rate,
     pub(super) picture: Picture,
     pub(super) start: Rational,
     pub(super) end: f64,
@@ -38,7 +38,7 @@ impl<'a> Pictures<'a> {
         refuse(video, size)?;
 
         let picture = picture::of(video, profile);
-        let mut rate = rate::decide(video);
+        let mut rate = frame_rate::decide(video);
         if picture.field_rate {
             rate.frames = rate
                 .frames
@@ -112,7 +112,7 @@ impl<'a> Pictures<'a> {
             return vec![0];
         }
 
-        chunks::map(chunks::Span {
+        chunks::map_chunks(chunks::Span {
             frames: video.source_frames(),
             segments: segment.count,
             segment_frames: video.segment_frames,

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use media::ladder::Refusal;
+use media::ladder::frame_rate;
 use media::ladder::probe::{ClockRepair, Content, Probe};
-use media::ladder::rate;
 use streams::{Code, Rational};
 
 use super::super::child;
@@ -13,8 +13,10 @@ use super::super::clock::Clock;
 use super::super::packet::{Packet, SHOW_ENTRIES};
 use super::super::probe_json::Document;
 use super::super::sandbox::ResourceLimits;
-use super::super::timing::{Pictures, Spans, cadence, exact, intervals, places, spread};
-use super::{ProbeError, Prober, judge};
+use super::super::timing::{
+    FrameTimes, Spans, cadence, evenly_spaced, exact_interval, intervals, places,
+};
+use super::{ProbeError, Prober, check_exit};
 
 /// Places at which pictures are counted, at most, and seconds between them in short sources.
 const COUNTED_POSITIONS: (u32, f64) = (12, 4.0);
@@ -31,13 +33,18 @@ const END_WINDOWS_SECONDS: [f64; 3] = [10.0, 60.0, 600.0];
 const PACKETS_OF_PLACE: usize = 60;
 
 /// Writes what the packets say into the streams.
-pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, ending: &Spans) {
+pub(super) fn apply_packet_times(
+    probe: &mut Probe,
+    document: &Document,
+    beginning: &Spans,
+    ending: &Spans,
+) {
     for (stream, raw) in probe.streams.iter_mut().zip(&document.streams) {
         if let Content::Video(video) = &mut stream.content {
             video.cadence = cadence(stream.index, beginning, ending, &[]);
         }
 
-        // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up
+        // FrameTimes begin with their first packet. Sound may not: decoders drop a coder's start-up
         // samples, and only the header counts them. A stream that begins later has no packet in the
         // beginning; without a word of the header the whole scan tells.
         let beginning = beginning.get(stream.index);
@@ -45,7 +52,7 @@ pub(super) fn settle(probe: &mut Probe, document: &Document, beginning: &Spans, 
         let first =
             pictures.or_else(|| ending.get(stream.index).filter(|_| stream.start.is_none()));
         if let (Some(span), Some(base)) = (first, raw.time_base()) {
-            stream.start = exact(span.first, base).or(stream.start);
+            stream.start = exact_interval(span.first, base).or(stream.start);
         }
 
         let last = ending.get(stream.index).or(beginning);
@@ -106,7 +113,7 @@ pub(super) fn settle_repaired(probe: &mut Probe) {
 }
 
 /// What brings the packets onto one clock, if anything has to.
-pub(super) fn repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusal> {
+pub(super) fn clock_repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusal> {
     match clock {
         Some(clock) if clock.is_beyond_repair() => {
             let message = "The clock of the file begins anew too often to be put right.";
@@ -153,7 +160,7 @@ impl Prober<'_> {
             interval,
         ];
 
-        let look = (self.limits.look, ResourceLimits::look());
+        let look = (self.limits.look, ResourceLimits::extract_samples());
         self.packets(&args, look, |packet| spans.add(&packet))
             .await?;
         Ok(spans)
@@ -211,7 +218,7 @@ impl Prober<'_> {
                 &interval,
             ];
 
-            let look = (self.limits.look, ResourceLimits::look());
+            let look = (self.limits.look, ResourceLimits::extract_samples());
             let mut apart = Spans::default();
             self.packets(&args, look, |packet| apart.add(&packet))
                 .await?;
@@ -251,7 +258,7 @@ impl Prober<'_> {
             }
             // A damaged end is an error to ffprobe; the packets before it count all the same. Not
             // so where it was stopped in the middle.
-            read = self.within(limit, read) => judge(read?.0),
+            read = self.within(limit, read) => check_exit(read?.0),
         }
     }
 
@@ -309,17 +316,17 @@ impl Prober<'_> {
         Ok(there)
     }
 
-    /// Pictures at places spread over the main video, where what was seen of it does not settle its
+    /// FrameTimes at places spread over the main video, where what was seen of it does not settle its
     /// rate.
     pub(super) async fn pictures_between(
         &self,
         probe: &Probe,
         beginning: &Spans,
         ending: &Spans,
-    ) -> Result<Vec<Pictures>, ProbeError> {
+    ) -> Result<Vec<FrameTimes>, ProbeError> {
         let Some((stream, _)) = probe
             .main_video()
-            .filter(|(_, video)| !rate::is_settled(video))
+            .filter(|(_, video)| !frame_rate::is_settled(video))
         else {
             return Ok(Vec::new());
         };
@@ -333,7 +340,7 @@ impl Prober<'_> {
             return Ok(Vec::new());
         }
 
-        let times = spread(start, end, COUNTED_POSITIONS.1, COUNTED_POSITIONS.0);
+        let times = evenly_spaced(start, end, COUNTED_POSITIONS.1, COUNTED_POSITIONS.0);
         let packets = self
             .packets_at(stream.index, &times, PACKETS_OF_PLACE)
             .await?;
@@ -363,7 +370,7 @@ impl Prober<'_> {
             &intervals,
         ];
 
-        let look = (self.limits.look, ResourceLimits::look());
+        let look = (self.limits.look, ResourceLimits::extract_samples());
         let keep = |packet| {
             if packets.len() <= most {
                 packets.push(packet);

@@ -8,16 +8,16 @@ static MACHINE: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 
 /// The right to use the machine, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub(crate) enum MachineLock {
     /// Together with others.
     Shared { _guard: OwnedRwLockReadGuard<()> },
     /// With no one else.
     Alone { _guard: OwnedRwLockWriteGuard<()> },
     /// Not at all.
-    Over,
+    Released,
 }
 
-impl Turn {
+impl MachineLock {
     /// Waits while another test is alone.
     pub(crate) async fn shared() -> Self {
         Self::Shared {
@@ -25,7 +25,7 @@ impl Turn {
         }
     }
 
-    /// Waits until no other test has a turn. Whoever has one must give it back first.
+    /// Waits until no other test holds the lock. Whoever has one must give it back first.
     pub(crate) async fn alone() -> Self {
         Self::Alone {
             _guard: Arc::clone(&MACHINE).write_owned().await,

@@ -1,4 +1,4 @@
-//! Looks into a source at times spread over it: where seeks land, whether a picture comes of it,
+//! FrameShapes into a source at times spread over it: where seeks land, whether a picture comes of it,
 //! and what it is like there.
 
 use std::cmp::Ordering;
@@ -9,8 +9,8 @@ use streams::Rational;
 use super::super::child;
 use super::super::packet::Packet;
 use super::super::sandbox::ResourceLimits;
-use super::super::timing::{intervals, leads, spread};
-use super::{ProbeError, Prober, judge};
+use super::super::timing::{evenly_spaced, intervals, leads};
+use super::{ProbeError, Prober, check_exit};
 
 /// At most so many places are looked at beside the beginning: each waits for the storage, one after
 /// the other.
@@ -45,7 +45,7 @@ pub(super) struct Shape {
 
 /// What was seen.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Looks {
+pub(super) struct FrameShapes {
     /// Where the seeks landed.
     landed: Vec<Packet>,
     /// How many of them gave a picture.
@@ -58,7 +58,7 @@ pub(super) struct Looks {
     shapes: Vec<Shape>,
 }
 
-impl Looks {
+impl FrameShapes {
     /// Reads one line of ffprobe: a packet, or a frame that came of it.
     fn add(&mut self, line: &str) {
         self.has_captions |= line.contains(CAPTIONS_SIDE_DATA);
@@ -121,7 +121,7 @@ impl Shape {
 
 /// The largest of the shapes that lasts, and whether there are others. Of two equally large ones it
 /// is the one that was seen more often.
-pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
+pub(super) fn largest_lasting(shapes: &[Shape]) -> Option<(Shape, bool)> {
     let first = *shapes.first()?;
 
     let seen = |shape: Shape| shapes.iter().filter(|other| shape.is_like(**other)).count();
@@ -148,10 +148,10 @@ pub(super) fn choose(shapes: &[Shape]) -> Option<(Shape, bool)> {
 }
 
 impl Prober<'_> {
-    /// Looks at the main video, and writes what was seen into the probe: whether and how it can be
+    /// FrameShapes at the main video, and writes what was seen into the probe: whether and how it can be
     /// entered, where `indexed` says that seeks may lead to key frames, and the size that its
     /// pictures have.
-    pub(super) async fn look_around(
+    pub(super) async fn scan_frame_shapes(
         &self,
         probe: &mut Probe,
         indexed: bool,
@@ -164,11 +164,11 @@ impl Prober<'_> {
         };
 
         let index = stream.index;
-        let times = spread(start, end, MIN_POSITION_SPACING_SECONDS, MAX_POSITIONS);
+        let times = evenly_spaced(start, end, MIN_POSITION_SPACING_SECONDS, MAX_POSITIONS);
         let looks = if indexed {
             let at_start = format!("{start:.6}%+#1,");
             let looks = self
-                .look(
+                .extract_samples(
                     index,
                     &["-read_intervals", &(at_start + &intervals(&times, 1))],
                 )
@@ -190,7 +190,7 @@ impl Prober<'_> {
             }
             looks
         } else {
-            self.look(
+            self.extract_samples(
                 index,
                 &[
                     "-skip_frame",
@@ -213,7 +213,11 @@ impl Prober<'_> {
     }
 
     /// Decodes what ffprobe reads of stream `index`, and tells of packets and frames.
-    async fn look(&self, index: u32, options: &[&str]) -> Result<Looks, ProbeError> {
+    async fn extract_samples(
+        &self,
+        index: u32,
+        options: &[&str],
+    ) -> Result<FrameShapes, ProbeError> {
         let index = index.to_string();
 
         // Without the filter that makes them look better: no one sees them.
@@ -231,11 +235,12 @@ impl Prober<'_> {
         ];
         args.extend(options);
 
-        let mut looks = Looks::default();
-        let read = child::lines(self.spawn(&args, ResourceLimits::look()), |line| {
-            looks.add(line)
-        });
-        judge(self.within(self.limits.look, read).await?.0)?;
+        let mut looks = FrameShapes::default();
+        let read = child::lines(
+            self.spawn(&args, ResourceLimits::extract_samples()),
+            |line| looks.add(line),
+        );
+        check_exit(self.within(self.limits.look, read).await?.0)?;
         Ok(looks)
     }
 }
@@ -247,11 +252,11 @@ fn video_of(stream: &mut Stream) -> Option<&mut Video> {
     }
 }
 
-impl Looks {
+impl FrameShapes {
     /// The pictures tell their size, whatever the header or the first of them says.
     fn write_into(&self, video: &mut Video) {
         video.captions |= self.has_captions;
-        let Some((shape, changes)) = choose(&self.shapes) else {
+        let Some((shape, changes)) = largest_lasting(&self.shapes) else {
             return;
         };
         (video.width, video.height, video.pixel_aspect) =
@@ -280,7 +285,7 @@ mod tests {
                 .iter()
                 .map(|(width, height)| shape(*width, *height))
                 .collect();
-            choose(&shapes).map(|(shape, changes)| (shape.width, shape.height, changes))
+            largest_lasting(&shapes).map(|(shape, changes)| (shape.width, shape.height, changes))
         };
 
         assert_eq!(of(&[]), None);
@@ -305,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_key_frame_without_a_picture_is_none() {
-        let mut looks = Looks::default();
+        let mut looks = FrameShapes::default();
         for line in [
             "packet|stream_index=0|pts_time=0.0|flags=K_",
             "frame|width=720|height=576|sample_aspect_ratio=16:15|side_data|",
@@ -325,11 +330,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_lines_make_it_panic(lines in prop::collection::vec("(frame|packet)?[|](width=|height=|stream_index=|sample_aspect_ratio=|\\PC{0,5}|[0-9:|]{0,8}){0,9}", 0..30)) {
-            let mut looks = Looks::default();
+            let mut looks = FrameShapes::default();
             for line in &lines {
                 looks.add(line);
             }
-            let _ = choose(&looks.shapes);
+            let _ = largest_lasting(&looks.shapes);
         }
     }
 }

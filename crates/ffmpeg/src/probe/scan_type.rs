@@ -57,13 +57,13 @@ fn detection() -> Chain {
 
 /// How many frames looked like what. Still ones look like nothing.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Tally {
+struct FrameCounts {
     top: u32,
     bottom: u32,
     progressive: u32,
 }
 
-impl Tally {
+impl FrameCounts {
     fn add(&mut self, line: &str) {
         let verdict = line
             .strip_prefix(IDET_RESULT_KEY)
@@ -132,13 +132,13 @@ impl Prober<'_> {
 
         tallies
             .into_iter()
-            .fold(Tally::default(), Tally::and)
+            .fold(FrameCounts::default(), FrameCounts::and)
             .verdict(video.interlaced)
     }
 
     /// Frames from the key frame at or before `at`, seconds from the start of the container.
-    async fn count_fields(&self, index: u32, at: f64) -> Tally {
-        let mut tally = Tally::default();
+    async fn count_fields(&self, index: u32, at: f64) -> FrameCounts {
+        let mut tally = FrameCounts::default();
         // The pictures are not turned upright: the lines of a field would become columns.
         let mut args = vec![
             "-hide_banner",
@@ -162,7 +162,7 @@ impl Prober<'_> {
         );
         args.extend(output.split(' ').map(str::to_owned));
 
-        let policy = SandboxPolicy::new(ResourceLimits::look()).allow_input(self.input);
+        let policy = SandboxPolicy::new(ResourceLimits::extract_samples()).allow_input(self.input);
         let read = child::lines(Spawn::new(&self.tool.ffmpeg, args, policy), |line| {
             tally.add(line)
         });
@@ -183,7 +183,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_lines_make_the_count_panic(lines in prop::collection::vec("(lavfi.idet.multiple.current_frame=)?(tff|bff|progressive|\\PC{0,9})", 0..40), flagged: bool) {
-            let mut tally = Tally::default();
+            let mut tally = FrameCounts::default();
             for line in &lines {
                 tally.add(line);
             }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn verdict(top: u32, bottom: u32, progressive: u32, flagged: bool) -> Option<Fields> {
-        Tally {
+        FrameCounts {
             top,
             bottom,
             progressive,
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn only_verdicts_are_counted() {
-        let mut tally = Tally::default();
+        let mut tally = FrameCounts::default();
         for line in [
             "frame:3 pts:3 pts_time:0.12",
             "lavfi.idet.multiple.current_frame=tff",
@@ -225,9 +225,9 @@ mod tests {
 
         assert_eq!(
             tally,
-            Tally {
+            FrameCounts {
                 top: 1,
-                ..Tally::default()
+                ..FrameCounts::default()
             }
         );
     }

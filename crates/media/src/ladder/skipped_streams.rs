@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use streams::plan::LeftOut;
 
+use super::audio;
 use super::probe::{Content, Probe, Stream, Unreadable};
-use super::sound;
 
 /// The streams that are neither in `used`, by their absolute index, nor named in `told`.
 #[must_use]
@@ -49,7 +49,7 @@ fn reason(probe: &Probe, stream: &Stream) -> String {
         Content::Audio(_) | Content::Subtitle { .. } if probe.is_of_other_programme(stream) => {
             "another programme of the transport stream"
         }
-        Content::Audio(_) if !sound::is_usable(stream) => {
+        Content::Audio(_) if !audio::is_usable(stream) => {
             "an audio track with next to nothing in it"
         }
         Content::Audio(_) => "one audio track more than a player's menu can show",

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use media::ladder::sound::SAMPLE_RATE;
+use media::ladder::audio::SAMPLE_RATE;
 use streams::plan::Planned;
 
 use super::filter::{Chain, Filter, Graph};
-use super::{Options, TIME_OFFSET_SECONDS, preamble, words};
+use super::{Options, TIME_OFFSET_SECONDS, common_args, split_words};
 use crate::input::Input;
 
 /// The file the sound is written to, in the folder ffmpeg runs in. NUT keeps times to the sample,
@@ -53,7 +53,7 @@ pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec
         return None;
     }
 
-    let mut args = preamble();
+    let mut args = common_args();
     args.push("-copyts".to_owned());
     args.extend(options.args());
     args.extend(input.args());
@@ -66,9 +66,9 @@ pub fn uniform(planned: &Planned, input: &Input, options: Options) -> Option<Vec
     args.extend(tracks.iter().map(chain).collect::<Graph>().args());
 
     for track in tracks.keys() {
-        args.extend(words(&format!("-map [u{track}]")));
+        args.extend(split_words(&format!("-map [u{track}]")));
     }
-    args.extend(words(&format!(
+    args.extend(split_words(&format!(
         "-c:a pcm_f32le -map_metadata -1 -map_chapters -1 -fflags +bitexact -output_ts_offset {TIME_OFFSET_SECONDS} -avoid_negative_ts disabled -f nut {UNIFORM_FILE}"
     )));
 

@@ -95,7 +95,7 @@ fn sample(encoder: &str, preset: &str, profile: &str) -> Option<VideoRendition> 
 async fn encode(tool: &Tool, rendition: &VideoRendition) -> Result<(), String> {
     let policy =
         SandboxPolicy::new(ResourceLimits::answer()).with_devices(argv::needs_device(rendition));
-    let spawn = Spawn::new(&tool.ffmpeg, argv::trial(rendition), policy);
+    let spawn = Spawn::new(&tool.ffmpeg, argv::encoder_check(rendition), policy);
     let output = tokio::time::timeout(CHECK_TIMEOUT, child::output(spawn, 1024))
         .await
         .map_err(|_| format!("it did not end within {} s", CHECK_TIMEOUT.as_secs()))?
