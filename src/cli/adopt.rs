@@ -40,7 +40,7 @@ pub(super) struct AdoptArgs {
 
 /// What becomes of a row.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
+enum AdoptionOutcome {
     /// Its event is sent.
     Sent,
     /// Its event was sent before.
@@ -51,7 +51,7 @@ enum Fate {
     Left(String),
 }
 
-impl Fate {
+impl AdoptionOutcome {
     const fn word(&self) -> &'static str {
         match self {
             Self::Sent => "sent",
@@ -81,12 +81,12 @@ pub(super) async fn adopt(args: AdoptArgs) -> anyhow::Result<ExitCode> {
     let (mut sent, mut left) = (0, 0);
     let orphans = adoption::orphans(&adopter.database.read().await?, before).await?;
     for id in orphans {
-        let fate = adopter.take(&id).await.with_context(|| {
+        let fate = adopter.adopt_file(&id).await.with_context(|| {
             format!("job {id} was not sent; {sent} were before it, and running this again goes on from there")
         })?;
         match fate {
-            Some(Fate::Sent) => sent += 1,
-            Some(Fate::Left(_)) => left += 1,
+            Some(AdoptionOutcome::Sent) => sent += 1,
+            Some(AdoptionOutcome::Left(_)) => left += 1,
             _ => {}
         }
     }
@@ -112,14 +112,14 @@ struct Adopter<'a> {
 
 impl Adopter<'_> {
     /// Does, and says, what is to be done with a row; nothing where it has gone meanwhile.
-    async fn take(&self, id: &str) -> anyhow::Result<Option<Fate>> {
+    async fn adopt_file(&self, id: &str) -> anyhow::Result<Option<AdoptionOutcome>> {
         // The row is read again, since it may have changed since the list was made.
         let Some(orphan) = adoption::orphan(&self.database.read().await?, id).await? else {
             return Ok(None);
         };
 
-        let fate = self.fate(&orphan).await?;
-        if fate == Fate::Sent && !self.args.dry_run {
+        let fate = self.adoption_outcome(&orphan).await?;
+        if fate == AdoptionOutcome::Sent && !self.args.dry_run {
             let event = orphan.event().to_string();
             answered(send(
                 &self.log,
@@ -131,7 +131,7 @@ impl Adopter<'_> {
         }
 
         let why = match &fate {
-            Fate::Left(why) => Some(why.as_str()),
+            AdoptionOutcome::Left(why) => Some(why.as_str()),
             _ => None,
         };
 
@@ -152,13 +152,15 @@ impl Adopter<'_> {
         Ok(Some(fate))
     }
 
-    async fn fate(&self, orphan: &Orphan) -> anyhow::Result<Fate> {
+    async fn adoption_outcome(&self, orphan: &Orphan) -> anyhow::Result<AdoptionOutcome> {
         let Ok(job) = orphan.job.id.parse::<JobId>() else {
-            return Ok(Fate::Left("its id cannot be part of a subject".to_owned()));
+            return Ok(AdoptionOutcome::Left(
+                "its id cannot be part of a subject".to_owned(),
+            ));
         };
 
         if orphan.is_deleted() {
-            return Ok(Fate::Deleted);
+            return Ok(AdoptionOutcome::Deleted);
         }
 
         // The id of the row is the identity of its event: sent twice, it still makes one job.
@@ -167,12 +169,12 @@ impl Adopter<'_> {
             .await?
             .is_some()
         {
-            return Ok(Fate::Known);
+            return Ok(AdoptionOutcome::Known);
         }
 
         Ok(match self.reason_to_skip(orphan) {
-            Some(why) => Fate::Left(why),
-            None => Fate::Sent,
+            Some(why) => AdoptionOutcome::Left(why),
+            None => AdoptionOutcome::Sent,
         })
     }
 

@@ -43,7 +43,7 @@ pub(super) struct RebuildArgs {
 ///
 /// # Errors
 /// What is not set or cannot be reached.
-pub(super) async fn open(args: &DatabaseArgs) -> anyhow::Result<Database> {
+pub(super) async fn connect(args: &DatabaseArgs) -> anyhow::Result<Database> {
     let settings = args.settings();
     Database::connect(
         &settings.ok_or_else(|| anyhow::anyhow!("set DATABASE_URL (postgres:// or sqlite://)"))?,
@@ -56,7 +56,7 @@ pub(super) async fn open(args: &DatabaseArgs) -> anyhow::Result<Database> {
 /// # Errors
 /// What is not set, cannot be reached, or has to be migrated first.
 pub(super) async fn open_migrated(args: &DatabaseArgs) -> anyhow::Result<Database> {
-    let database = open(args).await?;
+    let database = connect(args).await?;
     let schema = database.schema().await?;
     anyhow::ensure!(schema.may_run(), "{schema}");
     Ok(database)
@@ -72,7 +72,7 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode>
             drop_views,
             database,
         } => {
-            let database = open(&database).await?;
+            let database = connect(&database).await?;
             let schema = database.migrate().await?;
 
             // That a program cannot run with the schema is no success, though nothing was to be
@@ -88,7 +88,7 @@ pub(super) async fn migrate(command: MigrateCommand) -> anyhow::Result<ExitCode>
             }
             Ok(ExitCode::SUCCESS)
         }
-        MigrateCommand::Status { database } => status(&open(&database).await?).await,
+        MigrateCommand::Status { database } => status(&connect(&database).await?).await,
     }
 }
 

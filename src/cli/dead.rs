@@ -35,14 +35,14 @@ pub(super) enum DeadCommand {
         nats: NatsArgs,
     },
     /// One dead letter with everything in it.
-    Show(LetterArgs),
+    Show(DeadLetterArgs),
     /// Do once more what a dead letter is about; exit with 4 where that is not for this command.
-    Retry(LetterArgs),
+    Retry(DeadLetterArgs),
 }
 
 /// Which dead letter is meant.
 #[derive(Debug, Args)]
-pub(super) struct LetterArgs {
+pub(super) struct DeadLetterArgs {
     /// Its sequence, as `dead list` tells it.
     seq: u64,
     #[command(flatten)]
@@ -84,18 +84,18 @@ pub(super) async fn dead(command: DeadCommand) -> anyhow::Result<ExitCode> {
             nats,
         } => {
             let log = open(&nats).await?;
-            list(&log, limit, &output).await?;
+            print_list(&log, limit, &output).await?;
             Ok(ExitCode::SUCCESS)
         }
         DeadCommand::Show(args) => {
             let log = open(&args.nats).await?;
-            show(&letter(&log, args.seq).await?, &args.output)?;
+            print_detail(&read_dead_letter(&log, args.seq).await?, &args.output)?;
             Ok(ExitCode::SUCCESS)
         }
         DeadCommand::Retry(args) => {
             let log = open(&args.nats).await?;
-            let outcome = repeat(&log, &letter(&log, args.seq).await?).await?;
-            Ok(outcome.tell(&args.output))
+            let outcome = retry_message(&log, &read_dead_letter(&log, args.seq).await?).await?;
+            Ok(outcome.print_outcome(&args.output))
         }
     }
 }
@@ -106,12 +106,12 @@ async fn open(nats: &NatsArgs) -> anyhow::Result<Log> {
     ))
 }
 
-async fn letter(log: &Log, seq: u64) -> anyhow::Result<StoredMessage> {
+async fn read_dead_letter(log: &Log, seq: u64) -> anyhow::Result<StoredMessage> {
     let found = answered(log.at(topology::DEAD, seq)).await?;
     found.with_context(|| format!("there is no dead letter {seq}; see `fluxhls dead list`"))
 }
 
-async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
+async fn print_list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
     let mut lines = VecDeque::new();
     let read = log.replay(topology::DEAD, Vec::new(), 0, |letter| {
         // A replay goes from the oldest to the newest, so what is cut off here are the oldest.
@@ -154,7 +154,7 @@ async fn list(log: &Log, limit: usize, output: &Output) -> anyhow::Result<()> {
 
 /// A letter with everything in it.
 #[derive(Debug, Serialize)]
-struct Letter {
+struct DeadLetterDetail {
     #[serde(flatten)]
     line: Line,
     headers: BTreeMap<String, Vec<String>>,
@@ -166,7 +166,7 @@ struct Letter {
     payload_hex: Option<String>,
 }
 
-impl Letter {
+impl DeadLetterDetail {
     fn of(letter: &StoredMessage) -> Self {
         let text = std::str::from_utf8(&letter.payload).ok().map(str::to_owned);
         let hex = || {
@@ -198,8 +198,8 @@ impl Letter {
     }
 }
 
-fn show(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
-    let letter = Letter::of(recorded);
+fn print_detail(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
+    let letter = DeadLetterDetail::of(recorded);
     if output.json {
         println!("{}", terminal::json(&letter)?);
         return Ok(());
@@ -253,7 +253,7 @@ fn show(recorded: &StoredMessage, output: &Output) -> anyhow::Result<()> {
 }
 
 /// What a retry came to.
-enum Retried {
+enum RetryOutcome {
     /// The event was published again, at this sequence.
     Event(u64),
     /// A new job repeats the one of the task.
@@ -264,8 +264,8 @@ enum Retried {
     No(String),
 }
 
-impl Retried {
-    fn tell(&self, output: &Output) -> ExitCode {
+impl RetryOutcome {
+    fn print_outcome(&self, output: &Output) -> ExitCode {
         let (text, value) = match self {
             Self::Event(seq) => (
                 format!("published again, as message {seq} of {}", topology::UPLOADS),
@@ -293,11 +293,11 @@ impl Retried {
     }
 }
 
-async fn repeat(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retried> {
+async fn retry_message(log: &Log, letter: &StoredMessage) -> anyhow::Result<RetryOutcome> {
     match subject::parse_dead(&letter.subject) {
-        Some(DeadOrigin::Upload(seq)) => resend(log, letter, subject::UPLOAD, seq).await,
-        Some(DeadOrigin::Delete(seq)) => resend(log, letter, subject::DELETE, seq).await,
-        Some(DeadOrigin::Project(_)) => Ok(Retried::No(
+        Some(DeadOrigin::Upload(seq)) => publish_event(log, letter, subject::UPLOAD, seq).await,
+        Some(DeadOrigin::Delete(seq)) => publish_event(log, letter, subject::DELETE, seq).await,
+        Some(DeadOrigin::Project(_)) => Ok(RetryOutcome::No(
             "a fact that could not be in the tables; `fluxhls rebuild` applies it again, once the tables can take it"
                 .to_owned(),
         )),
@@ -306,7 +306,7 @@ async fn repeat(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retried> {
                 Old::Ended(old) => old,
                 Old::Open => {
                     let why = format!("job {job} has not ended yet; it goes on by itself");
-                    return Ok(Retried::No(why));
+                    return Ok(RetryOutcome::No(why));
                 }
                 Old::Unread(unread) => return Err(unread.into()),
                 Old::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
@@ -314,21 +314,21 @@ async fn repeat(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retried> {
 
             let new = JobId::fresh();
             answered(retry::again(log, &old, &new)).await??;
-            Ok(Retried::Job(new))
+            Ok(RetryOutcome::Job(new))
         }
-        Some(DeadOrigin::Advisory(..)) => requeue(log, letter).await,
+        Some(DeadOrigin::Advisory(..)) => requeue_task(log, letter).await,
         None => anyhow::bail!("{} is not a subject this version knows", letter.subject),
     }
 }
 
 /// Publishes an event again, as it was: from its own stream where the letter holds only a part of
 /// it.
-async fn resend(
+async fn publish_event(
     log: &Log,
     letter: &StoredMessage,
     subject: &'static str,
     seq: u64,
-) -> anyhow::Result<Retried> {
+) -> anyhow::Result<RetryOutcome> {
     let is_whole = [dead::CUT, dead::TRUNCATED]
         .into_iter()
         .all(|header| letter.header(header).is_none());
@@ -362,12 +362,12 @@ async fn resend(
     }
 
     let seq = answered(send(log, subject, headers, original.payload)).await??;
-    Ok(Retried::Event(seq))
+    Ok(RetryOutcome::Event(seq))
 }
 
 /// Takes a message that the server no longer gives to anyone off the queue, and puts its task there
 /// again.
-async fn requeue(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Retried> {
+async fn requeue_task(log: &Log, advisory: &StoredMessage) -> anyhow::Result<RetryOutcome> {
     let body: Value = serde_json::from_slice(&advisory.payload).unwrap_or_default();
     let seq = body["stream_seq"]
         .as_u64()
@@ -376,7 +376,7 @@ async fn requeue(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Retried>
 
     let Some(key) = stuck.and_then(|stuck| subject::parse_task(&stuck.subject)) else {
         let why = "the message is not on the queue any more; the sweep plans its job again within two minutes, if that is open";
-        return Ok(Retried::No(why.to_owned()));
+        return Ok(RetryOutcome::No(why.to_owned()));
     };
 
     // A subject of the queue holds one task at a time, so the stuck one must go first.
@@ -384,5 +384,5 @@ async fn requeue(log: &Log, advisory: &StoredMessage) -> anyhow::Result<Retried>
     tasks.delete_message(seq).await?;
     // Where this fails, the sweep finds a job without a task, and plans it again.
     answered(log.enqueue(&key, None)).await??;
-    Ok(Retried::Task)
+    Ok(RetryOutcome::Task)
 }

@@ -50,7 +50,7 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
     };
     let body = serde_json::to_vec(&event)?;
     let seq = answered(send(&log, subject::DELETE, HeaderMap::new(), body.into())).await??;
-    let jobs = carried_out(&log, &event.file_id, seq).await?;
+    let jobs = wait_until_deleted(&log, &event.file_id, seq).await?;
 
     if args.json {
         println!(
@@ -64,7 +64,7 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Waits for the tombstone to say that everything is gone; returns how many jobs were.
-async fn carried_out(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize> {
+async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize> {
     let began = Instant::now();
     let mut told = false;
 

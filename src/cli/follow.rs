@@ -18,7 +18,7 @@ use super::terminal;
 
 /// How a job is shown.
 #[derive(Debug, Clone)]
-pub(super) enum Shown {
+pub(super) enum ShownUpdate {
     /// A progress bar on a terminal, plain lines elsewhere.
     Bar,
     /// A progress bar among others, under this label.
@@ -46,7 +46,7 @@ enum Show {
 ///
 /// # Errors
 /// When NATS refuses the subscription.
-pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Result<Feed> {
+pub(super) async fn follow(log: &Log, job: &JobId, shown: ShownUpdate) -> anyhow::Result<Feed> {
     let client = &log.nats().client;
     let facts = client
         .subscribe(format!("live.{}", subject::facts_of(job)))
@@ -56,17 +56,17 @@ pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Resu
     client.flush().await?;
 
     let show = match shown {
-        Shown::Json => Show::Json,
-        Shown::Bar if std::io::stderr().is_terminal() => {
-            Show::Bar(bar(ProgressBar::new(1000), job.as_str()))
+        ShownUpdate::Json => Show::Json,
+        ShownUpdate::Bar if std::io::stderr().is_terminal() => {
+            Show::Bar(progress_bar(ProgressBar::new(1000), job.as_str()))
         }
         #[cfg(feature = "dev")]
-        Shown::Among(all, label) if std::io::stderr().is_terminal() => {
-            Show::Bar(bar(all.add(ProgressBar::new(1000)), &label))
+        ShownUpdate::Among(all, label) if std::io::stderr().is_terminal() => {
+            Show::Bar(progress_bar(all.add(ProgressBar::new(1000)), &label))
         }
         #[cfg(feature = "dev")]
-        Shown::Among(_, label) => Show::Lines { label, percent: 0 },
-        Shown::Bar => Show::Lines {
+        ShownUpdate::Among(_, label) => Show::Lines { label, percent: 0 },
+        ShownUpdate::Bar => Show::Lines {
             label: job.to_string(),
             percent: 0,
         },
@@ -80,7 +80,7 @@ pub(super) async fn follow(log: &Log, job: &JobId, shown: Shown) -> anyhow::Resu
     })
 }
 
-fn bar(bar: ProgressBar, label: &str) -> ProgressBar {
+fn progress_bar(bar: ProgressBar, label: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:24!}  {bar:32}  {percent:>3} %  {msg}");
     if let Ok(style) = style {
         bar.set_style(style.progress_chars("█▓░"));
@@ -95,19 +95,19 @@ impl Feed {
     ///
     /// # Errors
     /// When the connection is permanently gone, or the end of the job cannot be read.
-    pub(super) async fn until_ended(mut self) -> anyhow::Result<Ended> {
+    pub(super) async fn wait_until_ended(mut self) -> anyhow::Result<Ended> {
         let mut ask = true;
         loop {
             // The live feed is at most once, and begins now, so the log decides: it is asked at
             // first, after each silence of five seconds, and when the feed reports the end.
             if ask && let Some(ended) = self.ended().await? {
-                self.end(&ended);
+                self.print_end(&ended);
                 return Ok(ended);
             }
 
             ask = match tokio::time::timeout(Duration::from_secs(5), self.messages.next()).await {
                 Ok(Some(message)) => {
-                    self.show(&message);
+                    self.print_update(&message);
                     is_end(&message)
                 }
                 Ok(None) => anyhow::bail!("the connection to NATS is closed"),
@@ -124,7 +124,7 @@ impl Feed {
             .transpose()
     }
 
-    fn show(&mut self, message: &Message) {
+    fn print_update(&mut self, message: &Message) {
         let progress: Option<Progress> = message
             .subject
             .starts_with("hls.v1.progress.")
@@ -165,7 +165,7 @@ impl Feed {
         }
     }
 
-    fn end(&self, ended: &Ended) {
+    fn print_end(&self, ended: &Ended) {
         let text = match &ended.error {
             Some(error) => format!(
                 "failed: {}: {}",

@@ -10,7 +10,7 @@ use jetstream::{Log, Nats};
 use serde::Serialize;
 use streams::{JobId, subject, topology};
 
-use super::follow::{Shown, follow};
+use super::follow::{ShownUpdate, follow};
 use super::open;
 use super::prune::{PruneArgs, prune};
 use super::retry::{RetryArgs, retry};
@@ -171,13 +171,13 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             job_id,
             output,
             nats,
-        } => show(&job_id, &output, &nats).await?,
+        } => print_job(&job_id, &output, &nats).await?,
         JobsCommand::Watch {
             job_id,
             output,
             nats,
-        } => return watch(&job_id, &output, &nats).await,
-        JobsCommand::Cancel(args) => return cancel(*args).await,
+        } => return watch_jobs(&job_id, &output, &nats).await,
+        JobsCommand::Cancel(args) => return cancel_job(*args).await,
         JobsCommand::Retry(args) => return retry(args).await,
         JobsCommand::Prune(args) => return prune(*args).await,
     }
@@ -237,9 +237,9 @@ struct Line {
     body: serde_json::Value,
 }
 
-async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<()> {
+async fn print_job(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<()> {
     let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs show")).await?);
-    let mut lines = answered(lines(&log, job)).await?;
+    let mut lines = answered(job_lines(&log, job)).await?;
     anyhow::ensure!(
         !lines.is_empty(),
         "the log knows no job {job}; jobs older than 90 days are in the tables alone"
@@ -263,7 +263,7 @@ async fn show(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<(
 }
 
 /// Everything both streams hold of a job.
-async fn lines(log: &Log, job: &JobId) -> Vec<Line> {
+async fn job_lines(log: &Log, job: &JobId) -> Vec<Line> {
     let mut lines = Vec::new();
     for (stream, filter) in [
         (topology::JOBS, subject::facts_of(job)),
@@ -287,16 +287,20 @@ async fn lines(log: &Log, job: &JobId) -> Vec<Line> {
     lines
 }
 
-async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<ExitCode> {
+async fn watch_jobs(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&nats.settings("fluxhls jobs watch")).await?);
-    let shown = if output.json { Shown::Json } else { Shown::Bar };
+    let shown = if output.json {
+        ShownUpdate::Json
+    } else {
+        ShownUpdate::Bar
+    };
     let feed = follow(&log, job, shown).await?;
 
     // `until_ended` would wait for ever for a job that does not exist.
     let known = answered(log.subjects(topology::JOBS, &subject::facts_of(job))).await?;
     anyhow::ensure!(!known.is_empty(), "the log knows no job {job}");
 
-    let ended = feed.until_ended().await?;
+    let ended = feed.wait_until_ended().await?;
     if output.json {
         println!("{}", terminal::json(&ended)?);
     }
@@ -308,7 +312,7 @@ async fn watch(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Result<
     })
 }
 
-async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
+async fn cancel_job(args: CancelArgs) -> anyhow::Result<ExitCode> {
     let jobs = open::jobs(
         "fluxhls jobs cancel",
         &args.nats,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jetstream::Nats;
-use streams::merge::Surplus;
+use streams::merge::LargerValue;
 use streams::provision::{self, ProvisionError, Report};
 
 use crate::config::NatsArgs;
@@ -29,19 +29,19 @@ pub(super) struct ProvisionArgs {
 /// What the server refused, or does not let us do.
 pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     let nats = Nats::connect(&args.nats.settings("fluxhls provision")).await?;
-    let (sizing, surplus) = (
+    let (sizing, larger) = (
         args.nats.sizing(),
         if args.lower {
-            Surplus::Lower
+            LargerValue::Lower
         } else {
-            Surplus::Keep
+            LargerValue::Keep
         },
     );
 
     let report = if args.check {
-        allowed(&nats, provision::check(&nats.js, &sizing, surplus)).await?
+        allowed(&nats, provision::check(&nats.js, &sizing, larger)).await?
     } else {
-        allowed(&nats, provision::apply(&nats.js, &sizing, surplus)).await?
+        allowed(&nats, provision::apply(&nats.js, &sizing, larger)).await?
     };
 
     for kept in &report.kept {

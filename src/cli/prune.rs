@@ -55,13 +55,13 @@ pub(super) async fn prune(args: PruneArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         println!("{}", serde_json::to_string(&removed)?);
     } else {
-        tell(&removed, args.dry_run);
+        print_report(&removed, args.dry_run);
     }
 
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(removed: &Removed, dry_run: bool) {
+fn print_report(removed: &Removed, dry_run: bool) {
     let Removed {
         rows,
         objects,

@@ -7,7 +7,7 @@ use jetstream::{Log, Nats};
 use serde_json::json;
 use streams::JobId;
 
-use super::follow::{Shown, follow};
+use super::follow::{ShownUpdate, follow};
 use super::timeout::answered;
 use crate::config::NatsArgs;
 use crate::job::retry::{self, Old};
@@ -51,7 +51,16 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
 
     let job = JobId::fresh();
     // The live feed is opened before the event is sent, so that nothing of the job is missed.
-    let feed = follow(&log, &job, if args.json { Shown::Json } else { Shown::Bar }).await?;
+    let feed = follow(
+        &log,
+        &job,
+        if args.json {
+            ShownUpdate::Json
+        } else {
+            ShownUpdate::Bar
+        },
+    )
+    .await?;
     answered(retry::again(&log, &old, &job)).await??;
 
     if args.json {
@@ -68,7 +77,7 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let ended = feed.until_ended().await?;
+    let ended = feed.wait_until_ended().await?;
     Ok(if ended.manifest_url.is_some() {
         ExitCode::SUCCESS
     } else {

@@ -12,7 +12,7 @@ use storage::{Bucket, Storage};
 use streams::{FileId, JobId, subject};
 use tokio_util::io::ReaderStream;
 
-use super::follow::{Shown, follow};
+use super::follow::{ShownUpdate, follow};
 use crate::config::{NatsArgs, StorageArgs};
 
 /// What `submit` takes.
@@ -82,7 +82,11 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
     let feed = follow(
         &log,
         &job_id,
-        if args.json { Shown::Json } else { Shown::Bar },
+        if args.json {
+            ShownUpdate::Json
+        } else {
+            ShownUpdate::Bar
+        },
     )
     .await?;
     publish(&log, &event).await?;
@@ -100,7 +104,7 @@ pub(super) async fn submit(args: SubmitArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let ended = feed.until_ended().await?;
+    let ended = feed.wait_until_ended().await?;
     Ok(if ended.error.is_none() && ended.manifest_url.is_some() {
         ExitCode::SUCCESS
     } else {

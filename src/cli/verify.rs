@@ -63,7 +63,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let from_log = async |job: &JobId| receipt_from_log(jobs.as_ref()?, job).await;
     let found = find(&bucket, &prefix, &args.file_id, owner, from_log).await?;
     let damages = scan(&bucket, &found).await?;
-    tell(&args, &found, &damages);
+    print_report(&args, &found, &damages);
 
     if damages.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -80,7 +80,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     // The bucket is read once more: the answer is about what is there now, not about what the
     // repair meant to do.
     let left = scan(&bucket, &mended.found).await?;
-    tell_mended(&args, &mended, &left);
+    print_repair(&args, &mended, &left);
 
     Ok(if left.is_empty() {
         ExitCode::SUCCESS
@@ -142,7 +142,7 @@ async fn create_repairer(
     Ok(Repairer { context })
 }
 
-fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
+fn print_report(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
     // Master is read as well, and is no object of the receipt.
     let (job, number) = (&found.receipt.job_id, found.receipt.objects.len() + 1);
     let state = if damages.is_empty() {
@@ -150,7 +150,7 @@ fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
     } else {
         "damaged"
     };
-    each(args, damages);
+    verify_each(args, damages);
 
     if args.json {
         println!(
@@ -166,10 +166,10 @@ fn tell(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
     }
 }
 
-fn tell_mended(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
+fn print_repair(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
     let failure = mended.given_up.as_ref().map(|(_, failure)| failure);
     let revision = mended.found.receipt.revision;
-    each(args, left);
+    verify_each(args, left);
 
     if args.json {
         println!(
@@ -191,7 +191,7 @@ fn tell_mended(args: &VerifyArgs, mended: &RepairReport, left: &[Damage]) {
     }
 }
 
-fn each(args: &VerifyArgs, damages: &[Damage]) {
+fn verify_each(args: &VerifyArgs, damages: &[Damage]) {
     for damage in damages {
         if args.json {
             println!("{}", json!(damage));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::gauge;
-use streams::merge::{Gravity, Surplus};
+use streams::merge::{LargerValue, Severity};
 use streams::provision::{self, Report};
 use streams::topology::{self, Sizing};
 use tokio::sync::watch;
@@ -127,7 +127,7 @@ impl Watch {
         let mut health = Health::default();
 
         // A server never answers a request that it denies.
-        let checked = provision::check(&nats.js, &self.sizing, Surplus::Keep);
+        let checked = provision::check(&nats.js, &self.sizing, LargerValue::Keep);
         match timeout(CHECK, checked).await {
             Ok(Ok(report)) => add(&mut health, report),
             Ok(Err(error)) => health.obstacles.push(error.to_string()),
@@ -144,9 +144,9 @@ impl Watch {
 fn add(health: &mut Health, report: Report) {
     for drift in report.drifts {
         let told = format!("{drift}; run `fluxhls provision`");
-        match drift.gravity {
-            Gravity::Contract | Gravity::Unchangeable => health.obstacles.push(told),
-            Gravity::Minor => health.notices.push(told),
+        match drift.severity {
+            Severity::Contract | Severity::Unchangeable => health.obstacles.push(told),
+            Severity::Minor => health.notices.push(told),
         }
     }
 

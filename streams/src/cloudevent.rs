@@ -22,7 +22,7 @@ pub struct Envelope {
 /// # Errors
 /// One sentence when the body is not JSON, or not a structured event although its content type says
 /// so.
-pub fn open(headers: Option<&HeaderMap>, body: &[u8]) -> Result<Envelope, String> {
+pub fn unwrap_event(headers: Option<&HeaderMap>, body: &[u8]) -> Result<Envelope, String> {
     let value: Value =
         serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     let header = |name: &str| find(headers, name);
@@ -36,7 +36,7 @@ pub fn open(headers: Option<&HeaderMap>, body: &[u8]) -> Result<Envelope, String
     });
 
     if structured {
-        return open_structured(value, traceparent);
+        return unwrap_structured(value, traceparent);
     }
 
     let origin = header("ce-source").zip(header("ce-id"));
@@ -47,7 +47,7 @@ pub fn open(headers: Option<&HeaderMap>, body: &[u8]) -> Result<Envelope, String
     })
 }
 
-fn open_structured(mut event: Value, traceparent: Option<String>) -> Result<Envelope, String> {
+fn unwrap_structured(mut event: Value, traceparent: Option<String>) -> Result<Envelope, String> {
     let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
     let origin = text("source").zip(text("id"));
     let traceparent = traceparent.or_else(|| text("traceparent"));
@@ -103,7 +103,7 @@ mod tests {
         headers.insert("Ce-Id", "a%20b");
         headers.insert("CE-SOURCE", "/api");
         headers.insert("traceparent", "00-1-2-01");
-        let envelope = open(Some(&headers), br#"{"file_id":"x"}"#).unwrap();
+        let envelope = unwrap_event(Some(&headers), br#"{"file_id":"x"}"#).unwrap();
         assert_eq!(envelope.origin, Some(("/api".into(), "a b".into())));
         assert_eq!(envelope.traceparent.as_deref(), Some("00-1-2-01"));
         assert_eq!(envelope.data["file_id"], "x");
@@ -121,17 +121,21 @@ mod tests {
             r#"{"specversion":"1.0","id":"1","source":"/s","data":{"file_id":"x"}}"#,
             r#"{"specversion":"1.0","id":"1","source":"/s","data_base64":"eyJmaWxlX2lkIjoieCJ9"}"#,
         ] {
-            let envelope = open(Some(&headers), body.as_bytes()).unwrap();
+            let envelope = unwrap_event(Some(&headers), body.as_bytes()).unwrap();
             assert_eq!(envelope.origin, Some(("/s".into(), "1".into())));
             assert_eq!(envelope.data["file_id"], "x");
         }
 
-        assert!(open(Some(&headers), br#"{"id":"1"}"#).is_err());
+        assert!(unwrap_event(Some(&headers), br#"{"id":"1"}"#).is_err());
     }
 
     #[test]
     fn bare_json_has_no_identity_of_its_own() {
-        assert_eq!(open(None, b"{}").unwrap().origin, None);
-        assert!(open(None, b"not json").unwrap_err().contains("not JSON"));
+        assert_eq!(unwrap_event(None, b"{}").unwrap().origin, None);
+        assert!(
+            unwrap_event(None, b"not json")
+                .unwrap_err()
+                .contains("not JSON")
+        );
     }
 }

@@ -136,7 +136,7 @@ fn ascii(json: &str) -> String {
 
 /// One line of plain text for a header: no control characters, at most `limit` bytes.
 #[must_use]
-pub fn line(text: &str, limit: usize) -> String {
+pub fn one_line(text: &str, limit: usize) -> String {
     let plain: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -289,7 +289,7 @@ mod tests {
 
         #[test]
         fn a_line_is_one_line_within_its_limit(text in "(\\PC|[\\x00-\\x1f]){0,300}", limit in 0usize..200) {
-            let line = line(&text, limit);
+            let line = one_line(&text, limit);
             prop_assert!(line.len() <= limit && !line.chars().any(char::is_control));
         }
 

@@ -71,7 +71,7 @@ pub fn read(
         )));
     }
 
-    let envelope = cloudevent::open(headers, body).map_err(Malformed)?;
+    let envelope = cloudevent::unwrap_event(headers, body).map_err(Malformed)?;
     let Value::Object(fields) = envelope.data else {
         return Err(Malformed("the event is not a JSON object".to_owned()));
     };

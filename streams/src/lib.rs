@@ -12,6 +12,7 @@
 //! Payloads are JSON. Unknown fields are ignored on reading and additive change never bumps `v`.
 
 pub mod api;
+pub mod capacity;
 pub mod cloudevent;
 pub mod code;
 pub mod dead;
@@ -24,7 +25,6 @@ pub mod plan;
 pub mod progress;
 pub mod provision;
 pub mod rational;
-pub mod room;
 pub mod schema;
 pub mod subject;
 pub mod task;

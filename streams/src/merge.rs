@@ -16,7 +16,7 @@ use crate::topology::Durable;
 
 /// What becomes of a value that is larger than the contract asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Surplus {
+pub enum LargerValue {
     /// It stays.
     Keep,
     /// It is lowered to what is asked for.
@@ -25,11 +25,11 @@ pub enum Surplus {
 
 /// How much a difference matters, and how it can be mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gravity {
+pub enum Severity {
     /// There is no such stream or consumer, or it breaks the contract: messages may be lost, or not
     /// be delivered as they should be.
     Contract,
-    /// As [`Gravity::Contract`], and the server changes it only by creating the stream or consumer
+    /// As [`Severity::Contract`], and the server changes it only by creating the stream or consumer
     /// again, which is never done for an operator.
     Unchangeable,
     /// It works, if not as asked for: with less room or fewer copies, or with subjects that another
@@ -45,7 +45,7 @@ pub struct Drift {
     /// What differs.
     pub what: String,
     /// How much it matters.
-    pub gravity: Gravity,
+    pub severity: Severity,
 }
 
 impl Drift {
@@ -54,7 +54,7 @@ impl Drift {
         Self {
             name: name.to_owned(),
             what: "missing".to_owned(),
-            gravity: Gravity::Contract,
+            severity: Severity::Contract,
         }
     }
 }
@@ -96,10 +96,10 @@ pub struct Merged<C> {
 pub fn merge_stream(
     wanted: &stream::Config,
     found: &stream::Config,
-    surplus: Surplus,
+    larger: LargerValue,
 ) -> Merged<stream::Config> {
     let mut config = found.clone();
-    let mut rule = Rule::new(&wanted.name, surplus);
+    let mut rule = Rule::new(&wanted.name, larger);
 
     // What a newer program added is no reason for an older one to stop, as between an upgrade and
     // its roll-back.
@@ -107,12 +107,12 @@ pub fn merge_stream(
         .subjects
         .iter()
         .any(|subject| !found.subjects.contains(subject));
-    let gravity = if lacks {
-        Gravity::Contract
+    let severity = if lacks {
+        Severity::Contract
     } else {
-        Gravity::Minor
+        Severity::Minor
     };
-    rule.set("subjects", &wanted.subjects, &mut config.subjects, gravity);
+    rule.set("subjects", &wanted.subjects, &mut config.subjects, severity);
 
     rule.fix("retention", &wanted.retention, &mut config.retention);
     rule.fix("discard", &wanted.discard, &mut config.discard);
@@ -168,11 +168,11 @@ pub fn merge_stream(
 pub fn merge_consumer(
     durable: &Durable,
     found: &consumer::Config,
-    surplus: Surplus,
+    larger: LargerValue,
 ) -> Merged<consumer::Config> {
     let wanted = durable.config.clone().into_consumer_config();
     let mut config = found.clone();
-    let mut rule = Rule::new(durable.name(), surplus);
+    let mut rule = Rule::new(durable.name(), larger);
 
     // The server keeps one filter in one field and several in another, so they are compared as one
     // list.
@@ -181,7 +181,7 @@ pub fn merge_consumer(
         "filter_subjects",
         &self::filters(&wanted),
         &mut filters,
-        Gravity::Minor,
+        Severity::Minor,
     );
     config.filter_subject.clone_from(&wanted.filter_subject);
     config.filter_subjects.clone_from(&wanted.filter_subjects);
@@ -218,23 +218,23 @@ fn filters(config: &consumer::Config) -> Vec<String> {
 /// How values of a kind are compared and written for people.
 trait Scale<T> {
     /// How large a value is; no limit is the largest.
-    fn size(&self, value: T) -> u128;
+    fn magnitude(&self, value: T) -> u128;
     /// The value in words.
-    fn words(&self, value: T) -> String;
+    fn describe(&self, value: T) -> String;
 }
 
 /// Numbers where nothing, zero and below are no limit, as the server writes them.
 struct Limit;
 
 impl Scale<i64> for Limit {
-    fn size(&self, value: i64) -> u128 {
+    fn magnitude(&self, value: i64) -> u128 {
         u128::try_from(value)
             .ok()
             .filter(|value| *value > 0)
             .unwrap_or(u128::MAX)
     }
 
-    fn words(&self, value: i64) -> String {
+    fn describe(&self, value: i64) -> String {
         if value > 0 {
             value.to_string()
         } else {
@@ -247,13 +247,13 @@ impl Scale<i64> for Limit {
 struct Age;
 
 impl Scale<Duration> for Age {
-    fn size(&self, value: Duration) -> u128 {
+    fn magnitude(&self, value: Duration) -> u128 {
         Some(value.as_nanos())
             .filter(|age| *age > 0)
             .unwrap_or(u128::MAX)
     }
 
-    fn words(&self, value: Duration) -> String {
+    fn describe(&self, value: Duration) -> String {
         if value.is_zero() {
             "without limit".to_owned()
         } else {
@@ -266,11 +266,11 @@ impl Scale<Duration> for Age {
 struct Window;
 
 impl Scale<Duration> for Window {
-    fn size(&self, value: Duration) -> u128 {
+    fn magnitude(&self, value: Duration) -> u128 {
         value.as_nanos()
     }
 
-    fn words(&self, value: Duration) -> String {
+    fn describe(&self, value: Duration) -> String {
         format!("{value:?}")
     }
 }
@@ -279,11 +279,11 @@ impl Scale<Duration> for Window {
 struct Copies;
 
 impl Scale<usize> for Copies {
-    fn size(&self, value: usize) -> u128 {
+    fn magnitude(&self, value: usize) -> u128 {
         u128::try_from(value).unwrap_or(u128::MAX)
     }
 
-    fn words(&self, value: usize) -> String {
+    fn describe(&self, value: usize) -> String {
         value.to_string()
     }
 }
@@ -291,16 +291,16 @@ impl Scale<usize> for Copies {
 /// Compares field by field, and notes what it did.
 struct Rule<'a> {
     name: &'a str,
-    surplus: Surplus,
+    larger: LargerValue,
     drifts: Vec<Drift>,
     kept: Vec<Kept>,
 }
 
 impl<'a> Rule<'a> {
-    const fn new(name: &'a str, surplus: Surplus) -> Self {
+    const fn new(name: &'a str, larger: LargerValue) -> Self {
         Self {
             name,
-            surplus,
+            larger,
             drifts: Vec::new(),
             kept: Vec::new(),
         }
@@ -308,7 +308,7 @@ impl<'a> Rule<'a> {
 
     /// A value that the contract fixes, and nothing works right without it.
     fn fix<T: PartialEq + Clone + fmt::Debug>(&mut self, field: &str, wanted: &T, found: &mut T) {
-        self.set(field, wanted, found, Gravity::Contract);
+        self.set(field, wanted, found, Severity::Contract);
     }
 
     /// A value that the contract fixes.
@@ -317,12 +317,12 @@ impl<'a> Rule<'a> {
         field: &str,
         wanted: &T,
         found: &mut T,
-        gravity: Gravity,
+        severity: Severity,
     ) {
         if wanted != found {
             self.drift(
                 format!("{field} is {found:?}, should be {wanted:?}"),
-                gravity,
+                severity,
             );
             found.clone_from(wanted);
         }
@@ -332,7 +332,7 @@ impl<'a> Rule<'a> {
     fn cannot_change<T: PartialEq + fmt::Debug>(&mut self, field: &str, wanted: &T, found: &T) {
         if wanted != found {
             let what = format!("{field} is {found:?}, should be {wanted:?}, and cannot be changed");
-            self.drift(what, Gravity::Unchangeable);
+            self.drift(what, Severity::Unchangeable);
         }
     }
 
@@ -345,10 +345,13 @@ impl<'a> Rule<'a> {
 
     /// A value of which at least `wanted` is asked.
     fn raise<T: Copy>(&mut self, field: &str, wanted: T, found: &mut T, scale: impl Scale<T>) {
-        let (found_words, wanted_words) = (scale.words(*found), scale.words(wanted));
-        match (scale.size(*found).cmp(&scale.size(wanted)), self.surplus) {
+        let (found_words, wanted_words) = (scale.describe(*found), scale.describe(wanted));
+        match (
+            scale.magnitude(*found).cmp(&scale.magnitude(wanted)),
+            self.larger,
+        ) {
             (std::cmp::Ordering::Equal, _) => {}
-            (std::cmp::Ordering::Greater, Surplus::Keep) => self.kept.push(Kept {
+            (std::cmp::Ordering::Greater, LargerValue::Keep) => self.kept.push(Kept {
                 name: self.name.to_owned(),
                 what: format!(
                     "{field} stays {found_words}, more than the {wanted_words} asked for"
@@ -356,17 +359,17 @@ impl<'a> Rule<'a> {
             }),
             (std::cmp::Ordering::Less | std::cmp::Ordering::Greater, _) => {
                 let what = format!("{field} is {found_words}, should be {wanted_words}");
-                self.drift(what, Gravity::Minor);
+                self.drift(what, Severity::Minor);
                 *found = wanted;
             }
         }
     }
 
-    fn drift(&mut self, what: String, gravity: Gravity) {
+    fn drift(&mut self, what: String, severity: Severity) {
         self.drifts.push(Drift {
             name: self.name.to_owned(),
             what,
-            gravity,
+            severity,
         });
     }
 
@@ -415,7 +418,7 @@ mod tests {
             ..uploads.clone()
         };
 
-        let merged = merge_stream(&uploads, &found, Surplus::Keep);
+        let merged = merge_stream(&uploads, &found, LargerValue::Keep);
         let expected = stream::Config {
             subjects: uploads.subjects.clone(),
             ..found.clone()
@@ -425,7 +428,7 @@ mod tests {
         assert_eq!(merged.drifts.len(), 1, "{:?}", merged.drifts);
         assert_eq!(merged.kept.len(), 3, "{:?}", merged.kept);
 
-        let lowered = merge_stream(&uploads, &found, Surplus::Lower).config;
+        let lowered = merge_stream(&uploads, &found, LargerValue::Lower).config;
         let expected = stream::Config {
             max_messages: 10_000_000,
             placement,
@@ -445,7 +448,7 @@ mod tests {
             max_bytes: 1 << 30,
             ..jobs.clone()
         };
-        let merged = merge_stream(&jobs, &found, Surplus::Lower);
+        let merged = merge_stream(&jobs, &found, LargerValue::Lower);
         assert_eq!((merged.config, merged.drifts), (found, Vec::new()));
     }
 
@@ -465,7 +468,7 @@ mod tests {
             ..intake.config.clone().into_consumer_config()
         };
 
-        let merged = merge_consumer(intake, &found, Surplus::Keep);
+        let merged = merge_consumer(intake, &found, LargerValue::Keep);
         let expected = consumer::Config {
             filter_subjects: intake.config.filter_subjects.clone(),
             ..found.clone()
@@ -477,10 +480,10 @@ mod tests {
             max_waiting: 512,
             ..expected
         };
-        let merged = merge_consumer(intake, &few, Surplus::Keep);
+        let merged = merge_consumer(intake, &few, LargerValue::Keep);
         assert_eq!(
-            merged.drifts.first().unwrap().gravity,
-            Gravity::Unchangeable
+            merged.drifts.first().unwrap().severity,
+            Severity::Unchangeable
         );
         assert_eq!(
             merged.config, few,
@@ -500,15 +503,15 @@ mod tests {
                 max_messages_per_subject: per_subject, ..wanted.clone()
             };
 
-            let merged = merge_stream(&wanted, &found, Surplus::Keep);
+            let merged = merge_stream(&wanted, &found, LargerValue::Keep);
             let config = &merged.config;
             prop_assert!(config.num_replicas >= replicas);
-            prop_assert!(Limit.size(config.max_bytes) >= Limit.size(bytes));
-            prop_assert!(Limit.size(config.max_messages) >= Limit.size(messages));
-            prop_assert!(Limit.size(config.max_messages_per_subject) >= Limit.size(per_subject));
-            prop_assert!(Age.size(config.max_age) >= Age.size(found.max_age));
+            prop_assert!(Limit.magnitude(config.max_bytes) >= Limit.magnitude(bytes));
+            prop_assert!(Limit.magnitude(config.max_messages) >= Limit.magnitude(messages));
+            prop_assert!(Limit.magnitude(config.max_messages_per_subject) >= Limit.magnitude(per_subject));
+            prop_assert!(Age.magnitude(config.max_age) >= Age.magnitude(found.max_age));
 
-            let again = merge_stream(&wanted, config, Surplus::Keep);
+            let again = merge_stream(&wanted, config, LargerValue::Keep);
             prop_assert_eq!((&again.config, again.drifts.len()), (config, 0));
         }
     }

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::merge::{Drift, Gravity, Kept, Merged, Surplus, merge_consumer, merge_stream};
-use crate::room::{self, Fill};
+use crate::capacity::{self, StreamFill};
+use crate::merge::{Drift, Kept, LargerValue, Merged, Severity, merge_consumer, merge_stream};
 use crate::topology::{self, Durable, Sizing};
 
 /// The oldest nats-server whose compare-and-set publishing can be trusted.
@@ -70,7 +70,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Error(error) => write!(f, "{error}; {}", room::advice(error)),
+            Self::Error(error) => write!(f, "{error}; {}", capacity::advice(error)),
             Self::Silence => f.write_str(
                 "JetStream does not answer; see that its servers are well (`nats server report jetstream`) and that this user may ask it",
             ),
@@ -91,7 +91,7 @@ pub struct Report {
     /// What stays larger than asked for.
     pub kept: Vec<Kept>,
     /// How full streams and the account are that have a limit.
-    pub fills: Vec<Fill>,
+    pub fills: Vec<StreamFill>,
 }
 
 /// Refuses servers older than [`MIN_SERVER`]: their compare-and-set lets several writers win.
@@ -142,16 +142,16 @@ pub fn at_birth(config: stream::Config) -> stream::Config {
 pub async fn check(
     js: &jetstream::Context,
     sizing: &Sizing,
-    surplus: Surplus,
+    larger: LargerValue,
 ) -> Result<Report, ProvisionError> {
     let server = Server {
         js,
         patience: Duration::ZERO,
     };
-    let mut report = Plan::read(server, sizing, surplus).await?.report();
+    let mut report = Plan::read(server, sizing, larger).await?.report();
     report
         .fills
-        .extend(room::account_fill(&server.account().await?));
+        .extend(capacity::account_fill(&server.account().await?));
     Ok(report)
 }
 
@@ -167,14 +167,14 @@ pub async fn check(
 pub async fn apply(
     js: &jetstream::Context,
     sizing: &Sizing,
-    surplus: Surplus,
+    larger: LargerValue,
 ) -> Result<Report, ProvisionError> {
     check_payload(js.client().server_info().max_payload)?;
     let server = Server {
         js,
         patience: CLUSTER_TIMEOUT,
     };
-    let plan = Plan::read(server, sizing, surplus).await?;
+    let plan = Plan::read(server, sizing, larger).await?;
 
     let (streams, durables) = plan.missing();
 
@@ -182,7 +182,7 @@ pub async fn apply(
     // the first write.
     if !streams.is_empty() || !durables.is_empty() {
         let account = server.account().await?;
-        if let Some(obstacle) = room::obstacle(&account, &streams, &durables) {
+        if let Some(obstacle) = capacity::exceeded_limit(&account, &streams, &durables) {
             return Err(ProvisionError::NoRoom(obstacle));
         }
     }
@@ -195,16 +195,16 @@ pub async fn apply(
     // The report is of the state before; all that could be changed has been.
     report
         .drifts
-        .retain(|drift| drift.gravity == Gravity::Unchangeable);
+        .retain(|drift| drift.severity == Severity::Unchangeable);
     Ok(report)
 }
 
 /// What the server has of one stream or consumer. Fields this program does not know are kept as
 /// they are, in `raw`.
-struct Held<C> {
+struct ExistingConfig<C> {
     raw: Map<String, Value>,
     merged: Merged<C>,
-    fill: Option<Fill>,
+    fill: Option<StreamFill>,
 }
 
 /// What the server says of a stream or consumer.
@@ -217,25 +217,25 @@ struct Found<C> {
 
 /// The contract beside what a server has; where there is nothing, it is missing.
 struct Plan {
-    streams: Vec<(stream::Config, Option<Held<stream::Config>>)>,
-    durables: Vec<(Durable, Option<Held<consumer::Config>>)>,
+    streams: Vec<(stream::Config, Option<ExistingConfig<stream::Config>>)>,
+    durables: Vec<(Durable, Option<ExistingConfig<consumer::Config>>)>,
 }
 
 impl Plan {
     async fn read(
         server: Server<'_>,
         sizing: &Sizing,
-        surplus: Surplus,
+        larger: LargerValue,
     ) -> Result<Self, ProvisionError> {
         let mut streams = Vec::new();
         for wanted in topology::streams(sizing) {
             let found = server.found(&format!("STREAM.INFO.{}", wanted.name)).await;
             let found: Option<Found<stream::Config>> =
                 found.map_err(refused("stream", &wanted.name))?;
-            let held = found.map(|Found { raw, config, state }| Held {
+            let held = found.map(|Found { raw, config, state }| ExistingConfig {
                 raw,
-                merged: merge_stream(&wanted, &config, surplus),
-                fill: state.and_then(|state| room::stream_fill(&config, &state)),
+                merged: merge_stream(&wanted, &config, larger),
+                fill: state.and_then(|state| capacity::stream_fill(&config, &state)),
             });
             streams.push((wanted, held));
         }
@@ -251,9 +251,9 @@ impl Plan {
                 .await;
             let found: Option<Found<consumer::Config>> =
                 found.map_err(refused("consumer", durable.name()))?;
-            let held = found.map(|Found { raw, config, .. }| Held {
+            let held = found.map(|Found { raw, config, .. }| ExistingConfig {
                 raw,
-                merged: merge_consumer(&durable, &config, surplus),
+                merged: merge_consumer(&durable, &config, larger),
                 fill: None,
             });
             durables.push((durable, held));
@@ -334,7 +334,7 @@ impl Plan {
 }
 
 impl Report {
-    fn add<C>(&mut self, name: &str, held: Option<&Held<C>>) {
+    fn add<C>(&mut self, name: &str, held: Option<&ExistingConfig<C>>) {
         let Some(held) = held else {
             return self.drifts.push(Drift::missing(name));
         };
@@ -349,10 +349,10 @@ const OPTIONAL_OF_STREAMS: [&str; 1] = ["republish"];
 /// As [`OPTIONAL_OF_STREAMS`], of consumers.
 const OPTIONAL_OF_CONSUMERS: [&str; 3] = ["filter_subject", "filter_subjects", "backoff"];
 
-impl<C: Serialize> Held<C> {
+impl<C: Serialize> ExistingConfig<C> {
     /// The configuration to write, where there is anything an update can change.
     fn update(&self, optional: &[&str]) -> Option<Map<String, Value>> {
-        let is_changeable = |drift: &Drift| drift.gravity != Gravity::Unchangeable;
+        let is_changeable = |drift: &Drift| drift.severity != Severity::Unchangeable;
         self.merged.drifts.iter().any(is_changeable).then(|| {
             let mut config = self.raw.clone();
             config.retain(|field, _| !optional.contains(&field.as_str()));
@@ -536,9 +536,9 @@ mod tests {
 
         let mut raw = object(&found);
         raw.insert("of_tomorrow".to_owned(), json!(7));
-        let held = Held {
+        let held = ExistingConfig {
             raw,
-            merged: merge_stream(&wanted, &found, Surplus::Keep),
+            merged: merge_stream(&wanted, &found, LargerValue::Keep),
             fill: None,
         };
 

@@ -68,7 +68,7 @@ pub fn dead_letter(
         .with_header(dead::ORIGIN_SEQ, &grief.seq.to_string())
         .with_header(dead::ORIGIN_TIME, &time)
         .with_header(dead::CODE, grief.code.as_str())
-        .with_header(dead::REASON, &dead::line(grief.reason, reason_limit));
+        .with_header(dead::REASON, &dead::one_line(grief.reason, reason_limit));
 
     let room = limit.saturating_sub(size(&letter.headers) + PUBLISH_OVERHEAD);
     if payload.len() > room {

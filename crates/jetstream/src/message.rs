@@ -83,7 +83,8 @@ impl OutboundMessage {
     /// spaces.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.insert(name, dead::line(value, value.len()));
+        self.headers
+            .insert(name, dead::one_line(value, value.len()));
         self
     }
 

@@ -15,8 +15,8 @@ use streams::work::WorkKind;
 use streams::{FileId, JobId, subject, topology};
 
 use super::rows::print;
-use super::stack::{SHUTDOWN_GRACE, Stack, Wanted};
-use crate::cli::follow::{Shown, follow};
+use super::stack::{SHUTDOWN_GRACE, Stack, StackOptions};
+use crate::cli::follow::{ShownUpdate, follow};
 use crate::cli::submit::{publish, upload};
 use crate::config::{LadderArgs, ToolArgs};
 use crate::service::shutdown::Shutdown;
@@ -64,12 +64,12 @@ pub(in crate::cli) struct DevArgs {
 /// # Errors
 /// What is missing, and how to get it.
 pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
-    existing(&args.files)?;
+    check_files_exist(&args.files)?;
     let state = prepare(&args.state, args.fresh)?;
     let shutdown = Shutdown::default();
     shutdown.on_signals(SHUTDOWN_GRACE)?;
 
-    let wanted = Wanted {
+    let wanted = StackOptions {
         state: state.clone(),
         http_port: args.http_port,
         nats_port: args.nats_port,
@@ -89,7 +89,7 @@ pub(in crate::cli) async fn dev(args: DevArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
 
-    announce(&stack, &args, &state);
+    print_urls(&stack, &args, &state);
     let code = tokio::select! {
         code = transcode(&stack, &args) => code,
         () = shutdown.stop.cancelled() => Ok(ExitCode::SUCCESS),
@@ -133,7 +133,7 @@ fn prepare(state: &Path, fresh: bool) -> anyhow::Result<PathBuf> {
     std::fs::canonicalize(state).with_context(named)
 }
 
-fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
+fn print_urls(stack: &Stack, args: &DevArgs, state: &Path) {
     let page = format!("http://{}", stack.page);
     if args.json {
         let ready = json!({
@@ -184,9 +184,14 @@ fn announce(stack: &Stack, args: &DevArgs, state: &Path) {
 
 async fn transcode(stack: &Stack, args: &DevArgs) -> anyhow::Result<ExitCode> {
     let bars = MultiProgress::new();
-    let ended = try_join_all(args.files.iter().map(|file| one(stack, args, file, &bars))).await?;
+    let ended = try_join_all(
+        args.files
+            .iter()
+            .map(|file| transcode_file(stack, args, file, &bars)),
+    )
+    .await?;
     if args.files.is_empty() || args.json {
-        return Ok(code(&ended));
+        return Ok(exit_code(&ended));
     }
 
     print(stack, &ended).await?;
@@ -197,10 +202,10 @@ async fn transcode(stack: &Stack, args: &DevArgs) -> anyhow::Result<ExitCode> {
             ended.manifest_url.as_deref().unwrap_or_default()
         );
     }
-    Ok(code(&ended))
+    Ok(exit_code(&ended))
 }
 
-fn code(ended: &[Ended]) -> ExitCode {
+fn exit_code(ended: &[Ended]) -> ExitCode {
     if ended.iter().all(|ended| ended.manifest_url.is_some()) {
         ExitCode::SUCCESS
     } else {
@@ -208,7 +213,7 @@ fn code(ended: &[Ended]) -> ExitCode {
     }
 }
 
-async fn one(
+async fn transcode_file(
     stack: &Stack,
     args: &DevArgs,
     file: &Path,
@@ -229,16 +234,16 @@ async fn one(
         .to_string_lossy()
         .into_owned();
     let shown = if args.json {
-        Shown::Json
+        ShownUpdate::Json
     } else {
-        Shown::Among(bars.clone(), label.clone())
+        ShownUpdate::Among(bars.clone(), label.clone())
     };
 
     // The live feed is opened before the event is sent, so that nothing of the job is missed.
     let feed = follow(log, &job_id, shown).await?;
     let published = std::time::SystemTime::now();
     publish(log, &event).await?;
-    let ended = feed.until_ended().await?;
+    let ended = feed.wait_until_ended().await?;
 
     if !args.json
         && let Some(first) = first_encode(stack, &job_id).await
@@ -275,7 +280,7 @@ async fn first_encode(stack: &Stack, job: &JobId) -> Option<chrono::DateTime<chr
 ///
 /// # Errors
 /// Names the first one that does not.
-fn existing(files: &[PathBuf]) -> anyhow::Result<()> {
+fn check_files_exist(files: &[PathBuf]) -> anyhow::Result<()> {
     match files.iter().find(|file| !file.is_file()) {
         Some(missing) => anyhow::bail!("{} is not a file", missing.display()),
         None => Ok(()),

@@ -16,7 +16,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Keeps the job list up to date until `stop`, from the beginning of the log.
-pub(super) async fn keep(log: Log, job_list: watch::Sender<JobList>, stop: CancellationToken) {
+pub(super) async fn keep_current(
+    log: Log,
+    job_list: watch::Sender<JobList>,
+    stop: CancellationToken,
+) {
     loop {
         let trouble = tokio::select! {
             trouble = follow(&log, &job_list) => trouble,
@@ -34,7 +38,7 @@ async fn follow(log: &Log, job_list: &watch::Sender<JobList>) -> Result<(), asyn
     let client = &log.nats().client;
     let mut progress = client.subscribe(subject::ALL_PROGRESS).await?;
     let mut starts = client.subscribe("hls.v1.work.*.attempt.>").await?;
-    let mut facts = facts(log).await?;
+    let mut facts = subscribe_facts(log).await?;
 
     loop {
         tokio::select! {
@@ -43,19 +47,19 @@ async fn follow(log: &Log, job_list: &watch::Sender<JobList>) -> Result<(), asyn
                 let subject = message.subject.as_str();
                 let fact = subject::read_fact(subject).and_then(|(_, kind)| Fact::decode(subject, kind, &message.payload));
                 if let Ok(fact) = fact {
-                    job_list.send_modify(|job_list| tell(job_list, &fact));
+                    job_list.send_modify(|job_list| record_fact(job_list, &fact));
                 }
             }
             Some(message) = progress.next() => if let Ok(told) = serde_json::from_slice::<Progress>(&message.payload) {
-                job_list.send_modify(|job_list| advance(job_list, &told));
+                job_list.send_modify(|job_list| record_progress(job_list, &told));
             },
-            Some(message) = starts.next() => job_list.send_modify(|job_list| start(job_list, &message)),
+            Some(message) = starts.next() => job_list.send_modify(|job_list| record_attempt(job_list, &message)),
             else => return Ok(()),
         }
     }
 }
 
-async fn facts(
+async fn subscribe_facts(
     log: &Log,
 ) -> Result<
     impl Stream<Item = Result<async_nats::jetstream::Message, async_nats::Error>> + Unpin,
@@ -71,7 +75,7 @@ async fn facts(
     Ok(messages.map(|message| message.map_err(Into::into)))
 }
 
-fn tell(job_list: &mut JobList, fact: &Fact) {
+fn record_fact(job_list: &mut JobList, fact: &Fact) {
     let job = fact.head().job_id.as_str();
     let update = match (fact, job_list.job(job).cloned()) {
         (Fact::Accepted(accepted), None) => queued(accepted),
@@ -84,7 +88,7 @@ fn tell(job_list: &mut JobList, fact: &Fact) {
             manifest_url: Some(playable.manifest_url.clone()),
             ..known
         },
-        (Fact::Ended(ended), Some(known)) => over(ended, known),
+        (Fact::Ended(ended), Some(known)) => ended_update(ended, known),
         _ => return,
     };
 
@@ -108,7 +112,7 @@ fn queued(accepted: &Accepted) -> Update {
     }
 }
 
-fn over(ended: &Ended, known: Update) -> Update {
+fn ended_update(ended: &Ended, known: Update) -> Update {
     let state = match ended.outcome {
         Outcome::Completed => JobState::Completed,
         Outcome::Failed => JobState::Failed,
@@ -135,7 +139,7 @@ fn over(ended: &Ended, known: Update) -> Update {
     }
 }
 
-fn advance(job_list: &mut JobList, told: &Progress) {
+fn record_progress(job_list: &mut JobList, told: &Progress) {
     let Some(known) = job_list.job(told.job_id.as_str()).cloned() else {
         return;
     };
@@ -154,7 +158,7 @@ fn advance(job_list: &mut JobList, told: &Progress) {
 }
 
 /// The start of a plan or finish task says where the job is.
-fn start(job_list: &mut JobList, message: &Message) {
+fn record_attempt(job_list: &mut JobList, message: &Message) {
     let Some((job, _, task)) = subject::parse_work(message.subject.as_str()) else {
         return;
     };

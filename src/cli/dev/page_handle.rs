@@ -24,7 +24,7 @@ pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiv
                 reply,
                 ..
             } = request;
-            let taken = take(&log, &bucket, &name, content_type.as_deref(), body).await;
+            let taken = upload_file(&log, &bucket, &name, content_type.as_deref(), body).await;
 
             // No one waits any more when the page was closed; the job goes on.
             drop(reply.send(taken.map_err(|error| Refusal {
@@ -35,7 +35,7 @@ pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiv
     }
 }
 
-async fn take(
+async fn upload_file(
     log: &Log,
     bucket: &Bucket,
     name: &str,

@@ -15,7 +15,7 @@ use jetstream::{Nats, NatsSettings};
 use media::ladder::{Limits, Profiles};
 use secrecy::SecretString;
 use storage::{StaticCredentials, StorageSettings};
-use streams::merge::Surplus;
+use streams::merge::LargerValue;
 use streams::provision;
 use streams::topology::Sizing;
 use tokio::sync::{mpsc, watch};
@@ -39,7 +39,7 @@ pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// Where the parts are wanted. Busy ports give way to the next ones.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(super) struct StackOptions {
     pub(super) state: PathBuf,
     pub(super) http_port: u16,
     pub(super) nats_port: u16,
@@ -65,7 +65,7 @@ impl Stack {
     ///
     /// # Errors
     /// What could not be started or reached.
-    pub(super) async fn start(wanted: &Wanted, shutdown: &Shutdown) -> anyhow::Result<Self> {
+    pub(super) async fn start(wanted: &StackOptions, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let ffmpeg = wanted.tool.version().await?;
 
         let nats = Settings {
@@ -84,7 +84,7 @@ impl Stack {
 
         // The roles start only once the streams and the tables exist.
         let client = Nats::connect(&settings.nats).await?;
-        provision::apply(&client.js, &Sizing::default(), Surplus::Keep).await?;
+        provision::apply(&client.js, &Sizing::default(), LargerValue::Keep).await?;
         let metrics = install_metrics("dev")?;
         let service = Service::start(&settings, shutdown).await?;
 
@@ -129,7 +129,7 @@ fn open_page_handle(service: &Service, store: &ObjectStore, shutdown: &Shutdown)
         files,
     ));
     tokio::spawn(page_handle::take_cancels(service.jobs.clone(), wishes));
-    tokio::spawn(job_list::keep(
+    tokio::spawn(job_list::keep_current(
         service.jobs.log.clone(),
         show,
         shutdown.stop.clone(),
@@ -144,7 +144,7 @@ fn open_page_handle(service: &Service, store: &ObjectStore, shutdown: &Shutdown)
     }
 }
 
-fn settings(wanted: &Wanted, nats: &NatsServer, store: &ObjectStore) -> ServiceSettings {
+fn settings(wanted: &StackOptions, nats: &NatsServer, store: &ObjectStore) -> ServiceSettings {
     let credentials = StaticCredentials {
         access_key_id: ACCESS_KEY_ID.to_owned(),
         secret_access_key: SecretString::from(SECRET_ACCESS_KEY),

@@ -25,16 +25,16 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
     let is_usable = findings
         .first()
         .is_some_and(|finding| finding.state == super::State::Ok);
-    findings.extend(versioning(&bucket).await);
+    findings.extend(check_versioning(&bucket).await);
     for name in args
         .source_buckets()
         .iter()
         .filter(|name| *name != bucket.name())
     {
-        findings.push(sources(&storage.bucket(name)).await);
+        findings.push(check_sources(&storage.bucket(name)).await);
     }
     if !origins.is_empty() {
-        findings.push(Finding::of("cors", cors(&bucket, origins, fix).await));
+        findings.push(Finding::of("cors", check_cors(&bucket, origins, fix).await));
     }
 
     // What cannot be written cannot be played; all else may be wrong and players still be served.
@@ -43,13 +43,13 @@ pub(super) async fn check(args: &StorageArgs, origins: &[String], fix: bool) -> 
     }
 
     // Whatever was answered was dated, a refusal for the clock above all.
-    findings.extend(bucket.clock_difference().map(clock));
+    findings.extend(bucket.clock_difference().map(check_clock));
     findings
 }
 
 /// Whether what is removed stays readable. Nothing where the store has no word for it, or does not
 /// let us ask.
-async fn versioning(bucket: &Bucket) -> Option<Finding> {
+async fn check_versioning(bucket: &Bucket) -> Option<Finding> {
     let name = bucket.name();
     Some(match bucket.versioning().await.ok()? {
         Versioning::Off => Finding::ok(
@@ -73,7 +73,7 @@ async fn versioning(bucket: &Bucket) -> Option<Finding> {
 
 /// Whether uploads can be read from a bucket, as far as can be seen before there is one; and
 /// whether an object that is not there looks like that.
-async fn sources(bucket: &Bucket) -> Finding {
+async fn check_sources(bucket: &Bucket) -> Finding {
     let name = bucket.name();
     let listed = match bucket.first_page("").await {
         Ok(listed) => listed,
@@ -112,7 +112,7 @@ async fn sources(bucket: &Bucket) -> Finding {
 }
 
 /// How far our clock is from the storage's.
-fn clock(by: TimeDelta) -> Finding {
+fn check_clock(by: TimeDelta) -> Finding {
     let apart = by.abs();
     let text = format!("{} s apart from the storage's", apart.num_seconds());
 
@@ -133,7 +133,7 @@ fn clock(by: TimeDelta) -> Finding {
     }
 }
 
-async fn cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<String, String> {
+async fn check_cors(bucket: &Bucket, origins: &[String], fix: bool) -> Result<String, String> {
     if fix {
         bucket
             .put_cors(origins)
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn clocks_apart_are_told_and_far_apart_are_to_be_set() {
-        let at = |seconds| clock(TimeDelta::seconds(seconds)).state;
+        let at = |seconds| check_clock(TimeDelta::seconds(seconds)).state;
         assert_eq!(at(2), State::Ok);
         assert_eq!(at(-30), State::Warning);
         assert_eq!(at(90), State::Fix);

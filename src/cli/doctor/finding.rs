@@ -84,7 +84,7 @@ impl Finding {
 }
 
 /// What checks find; that they do not end in time, where they do not.
-pub(super) async fn in_time(
+pub(super) async fn with_timeout(
     check: &'static str,
     checks: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {

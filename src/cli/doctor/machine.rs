@@ -11,19 +11,19 @@ use crate::worker::work_dir::WorkDir;
 /// Looks at everything a task needs of the machine.
 pub(super) async fn check(worker: &WorkerArgs, ladder: &LadderArgs) -> Vec<Finding> {
     vec![
-        Finding::of("ffmpeg", ffmpeg(worker).await),
-        Finding::of("profiles", profiles(worker, ladder).await),
-        sandbox(),
+        Finding::of("ffmpeg", check_ffmpeg(worker).await),
+        Finding::of("profiles", check_profiles(worker, ladder).await),
+        check_sandbox(),
         Finding::of(
             "work folder",
             WorkDir::open(&worker.work_dir())
                 .map(|_| format!("{} can be written", worker.work_dir().display())),
         ),
-        Finding::of("room", room(worker)),
+        Finding::of("room", check_disk(worker)),
     ]
 }
 
-async fn ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
+async fn check_ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
     let text = |error: ffmpeg::tool::ToolError| error.to_string();
     let tool = worker.tool.locate().map_err(text)?;
     let version = tool.version().await.map_err(text)?;
@@ -38,7 +38,7 @@ async fn ffmpeg(worker: &WorkerArgs) -> Result<String, String> {
     ))
 }
 
-async fn profiles(worker: &WorkerArgs, ladder: &LadderArgs) -> anyhow::Result<String> {
+async fn check_profiles(worker: &WorkerArgs, ladder: &LadderArgs) -> anyhow::Result<String> {
     let profiles = ladder.profiles()?;
     let tool = worker.tool.locate()?;
     ffmpeg::encoder_check::profiles(&tool, &profiles).await?;
@@ -49,7 +49,7 @@ async fn profiles(worker: &WorkerArgs, ladder: &LadderArgs) -> anyhow::Result<St
     Ok(format!("{} can be encoded here", names.join(", ")))
 }
 
-fn sandbox() -> Finding {
+fn check_sandbox() -> Finding {
     let gaps = Support::here().gaps();
     if gaps.is_empty() {
         let text =
@@ -60,7 +60,7 @@ fn sandbox() -> Finding {
 }
 
 /// Whether a usual task fits here. Larger ones are reported by the worker that meets them.
-fn room(worker: &WorkerArgs) -> Result<String, String> {
+fn check_disk(worker: &WorkerArgs) -> Result<String, String> {
     let work_dir = WorkDir::open(&worker.work_dir()).map_err(|error| error.to_string())?;
     // As the service does: the cache of sources takes at most an eighth of the memory.
     let cache = SourceSettings::default()

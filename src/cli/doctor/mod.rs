@@ -12,7 +12,7 @@ use clap::Args;
 use migration::Schema;
 use sea_orm::DbErr;
 
-use self::finding::{Finding, State, in_time};
+use self::finding::{Finding, State, with_timeout};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
 use crate::pipeline::project::words::describe;
 
@@ -54,10 +54,10 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     };
 
     tell(machine::check(&args.worker, &args.ladder).await);
-    tell(in_time("nats", nats::check(&args.nats, args.fix)).await);
-    tell(in_time("database", database(&args)).await);
+    tell(with_timeout("nats", nats::check(&args.nats, args.fix)).await);
+    tell(with_timeout("database", check_database(&args)).await);
     tell(
-        in_time(
+        with_timeout(
             "bucket",
             bucket::check(&args.storage, &args.origin, args.fix),
         )
@@ -73,9 +73,9 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
 
 /// Whether the tables are there and can be written, with the database's own words where they
 /// cannot.
-async fn database(args: &DoctorArgs) -> Vec<Finding> {
+async fn check_database(args: &DoctorArgs) -> Vec<Finding> {
     const CHECK: &str = "database";
-    let database = match super::database::open(&args.database).await {
+    let database = match super::database::connect(&args.database).await {
         Ok(database) => database,
         Err(error) => return vec![Finding::fix(CHECK, error.to_string())],
     };

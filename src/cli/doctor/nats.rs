@@ -8,7 +8,7 @@ use async_nats::{HeaderMap, header};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jetstream::Nats;
-use streams::merge::Surplus;
+use streams::merge::LargerValue;
 use streams::provision::{self, Report};
 use streams::{subject, topology};
 use tokio::time::timeout;
@@ -31,36 +31,36 @@ pub(super) async fn check(args: &NatsArgs, fix: bool) -> Vec<Finding> {
         Ok(nats) => nats,
         Err(error) => return vec![Finding::fix("nats", error.to_string())],
     };
-    let mut findings = vec![payload(&nats)];
+    let mut findings = vec![check_payload(&nats)];
 
     let report = async {
         if fix {
             allowed(
                 &nats,
-                provision::apply(&nats.js, &args.sizing(), Surplus::Keep),
+                provision::apply(&nats.js, &args.sizing(), LargerValue::Keep),
             )
             .await?;
         }
         allowed(
             &nats,
-            provision::check(&nats.js, &args.sizing(), Surplus::Keep),
+            provision::check(&nats.js, &args.sizing(), LargerValue::Keep),
         )
         .await
     };
 
     match report.await {
         Ok(report) => {
-            findings.push(server(&nats, args).await);
-            findings.push(Finding::of("streams", streams(&report)));
-            findings.push(room(&report));
-            findings.extend(captured_twice(&nats).await);
+            findings.push(check_server(&nats, args).await);
+            findings.push(Finding::of("streams", check_streams(&report)));
+            findings.push(check_storage(&report));
+            findings.extend(check_capture(&nats).await);
         }
         Err(error) => findings.push(Finding::fix("streams", error.to_string())),
     }
     findings
 }
 
-async fn server(nats: &Nats, args: &NatsArgs) -> Finding {
+async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
     let version = &nats.client.server_info().version;
     let replicas = args.stream_replicas;
 
@@ -79,7 +79,7 @@ async fn server(nats: &Nats, args: &NatsArgs) -> Finding {
             "nats",
             format!("nats-server {version} in a cluster, {replicas} copies of each stream"),
         ),
-        Ok(false) if numbers(version) < MIN_SINGLE_SERVER => Finding::fix(
+        Ok(false) if parse_version(version) < MIN_SINGLE_SERVER => Finding::fix(
             "nats",
             format!(
                 "nats-server {version} alone may lose what it acknowledged when its machine fails; take {}.{} or newer with \
@@ -115,7 +115,7 @@ async fn is_clustered(nats: &Nats) -> Result<bool, String> {
 /// leaf node, whose account is the same. Each would then be transcoded twice, or answer a publisher
 /// that the other has refused. Every stream that hears of a message for another one refuses it by
 /// an answer of its own, so they can be counted, and nothing is stored.
-async fn captured_twice(nats: &Nats) -> Option<Finding> {
+async fn check_capture(nats: &Nats) -> Option<Finding> {
     let inbox = nats.client.new_inbox();
     let mut answers = nats.client.subscribe(inbox.clone()).await.ok()?;
 
@@ -146,12 +146,12 @@ async fn captured_twice(nats: &Nats) -> Option<Finding> {
 }
 
 /// Major and minor.
-fn numbers(version: &str) -> (u64, u64) {
+fn parse_version(version: &str) -> (u64, u64) {
     let mut numbers = version.split('.').map_while(|part| part.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-fn payload(nats: &Nats) -> Finding {
+fn check_payload(nats: &Nats) -> Finding {
     let limit = nats.client.server_info().max_payload;
     match provision::check_payload(limit) {
         Ok(()) => Finding::ok("payload", format!("messages may have {limit} bytes")),
@@ -159,7 +159,7 @@ fn payload(nats: &Nats) -> Finding {
     }
 }
 
-fn streams(report: &Report) -> Result<String, String> {
+fn check_streams(report: &Report) -> Result<String, String> {
     if report.drifts.is_empty() {
         return Ok("every stream and consumer is as it should be".to_owned());
     }
@@ -168,7 +168,7 @@ fn streams(report: &Report) -> Result<String, String> {
 }
 
 /// How much of what JetStream may store is used.
-fn room(report: &Report) -> Finding {
+fn check_storage(report: &Report) -> Finding {
     let fullest = report
         .fills
         .iter()
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn versions_are_compared_by_their_numbers() {
         assert!(
-            numbers("2.9.25") < MIN_SINGLE_SERVER
-                && numbers("2.15.1") >= MIN_SINGLE_SERVER
-                && numbers("2.16.0-RC.1") >= MIN_SINGLE_SERVER
+            parse_version("2.9.25") < MIN_SINGLE_SERVER
+                && parse_version("2.15.1") >= MIN_SINGLE_SERVER
+                && parse_version("2.16.0-RC.1") >= MIN_SINGLE_SERVER
         );
-        assert_eq!(numbers("odd"), (0, 0));
+        assert_eq!(parse_version("odd"), (0, 0));
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String
         }
     };
 
-    let findings = play(bucket, &key, &url, origins).await;
+    let findings = check_playback(bucket, &key, &url, origins).await;
     if let Err(error) = bucket.delete(&[key]).await {
         tracing::warn!(%error, "what doctor wrote could not be removed");
     }
@@ -41,7 +41,7 @@ pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String
     findings
 }
 
-async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<Finding> {
+async fn check_playback(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<Finding> {
     let first = Bytes::from_static(b"#EXTM3U\n# first\n");
     if let Err(error) = bucket.put(key, first.clone(), ObjectKind::Master).await {
         return vec![Finding::fix("public", error.to_string())];
@@ -52,29 +52,29 @@ async fn play(bucket: &Bucket, key: &str, url: &Url, origins: &[String]) -> Vec<
         Err(reason) => {
             let text = format!(
                 "{} cannot be reached: {reason}; check PUBLIC_BASE_URL",
-                host(url)
+                url_host(url)
             );
             return vec![Finding::fix("public", text)];
         }
     };
 
-    let mut findings = vec![read(url, &answer, &first)];
+    let mut findings = vec![check_public(url, &answer, &first)];
     // The copies that caches have by now were made without `Origin`; pages must not get those.
     if answer.status == 200 {
         for origin in origins {
-            findings.push(from_page(url, origin, true).await);
+            findings.push(check_origin(url, origin, true).await);
         }
         if origins.is_empty() {
-            findings.push(from_page(url, EXAMPLE_ORIGIN, false).await);
+            findings.push(check_origin(url, EXAMPLE_ORIGIN, false).await);
         }
-        findings.push(replaced(bucket, key, url).await);
+        findings.push(check_freshness(bucket, key, url).await);
     }
 
     findings
 }
 
-fn read(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
-    let host = host(url);
+fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
+    let host = url_host(url);
     let text = match answer.status {
         200 if answer.body != wanted => {
             format!(
@@ -107,13 +107,13 @@ fn read(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
 
 /// Whether a page may play. A copy that a cache made for someone without `Origin` must not come
 /// back to a page (`Vary`, RFC 9110, section 12.5.5).
-async fn from_page(url: &Url, origin: &str, is_wanted: bool) -> Finding {
+async fn check_origin(url: &Url, origin: &str, is_wanted: bool) -> Finding {
     let allowed = match get(url, Some(origin)).await {
         Ok(answer) => answer.allow_origin,
         Err(reason) => {
             return Finding::fix(
                 "playback",
-                format!("{} cannot be reached: {reason}", host(url)),
+                format!("{} cannot be reached: {reason}", url_host(url)),
             );
         }
     };
@@ -131,14 +131,14 @@ async fn from_page(url: &Url, origin: &str, is_wanted: bool) -> Finding {
             format!(
                 "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
                  the CDN pass Origin on and keep copies by it (Vary: Origin)",
-                host(url)
+                url_host(url)
             ),
         ),
     }
 }
 
 /// Whether a replaced master is seen in time.
-async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
+async fn check_freshness(bucket: &Bucket, key: &str, url: &Url) -> Finding {
     let second = Bytes::from_static(b"#EXTM3U\n# second\n");
     if let Err(error) = bucket.put(key, second.clone(), ObjectKind::Master).await {
         return Finding::fix("freshness", error.to_string());
@@ -160,7 +160,7 @@ async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
         if begun.elapsed() > MAX_MASTER_AGE {
             let text = format!(
                 "{} still serves the old playlist {} s after it was replaced; let the CDN obey Cache-Control (max-age=10 for master.m3u8)",
-                host(url),
+                url_host(url),
                 MAX_MASTER_AGE.as_secs()
             );
             return Finding::fix("freshness", text);
@@ -170,7 +170,7 @@ async fn replaced(bucket: &Bucket, key: &str, url: &Url) -> Finding {
     }
 }
 
-fn host(url: &Url) -> &str {
+fn url_host(url: &Url) -> &str {
     url.host_str().unwrap_or("PUBLIC_BASE_URL")
 }
 

@@ -144,7 +144,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
     };
 
     let draft = if per_title {
-        fitted(&tool, &input.looking(draft.source.deep), draft).await?
+        apply_sample(&tool, &input.looking(draft.source.deep), draft).await?
     } else {
         draft
     };
@@ -156,7 +156,7 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
 }
 
 /// The draft fitted to a sample of the pictures, as the service does it.
-async fn fitted(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draft> {
+async fn apply_sample(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draft> {
     let folder = tempfile::tempdir().context("no temporary folder can be made for a sample")?;
     Ok(
         match ffmpeg::sample(tool, input, folder.path(), &draft).await {

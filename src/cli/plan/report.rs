@@ -22,7 +22,7 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
         source.key,
         source.mime_type,
         source.duration,
-        bytes(source.size)
+        format_bytes(source.size)
     )?;
     for track in &source.tracks {
         writeln!(text, "  {}", self::track(track))?;
@@ -41,7 +41,7 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
         writeln!(text, "{}", line.trim_end())?;
     }
 
-    section(
+    write_section(
         text,
         "Left out",
         planned
@@ -49,11 +49,11 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
             .iter()
             .map(|left| format!("{}: {}", left.name, left.reason)),
     )?;
-    section(text, "Warnings", planned.warnings.iter().cloned())?;
+    write_section(text, "Warnings", planned.warnings.iter().cloned())?;
 
     if let Some(complexity) = &planned.complexity {
         let rungs = complexity.rungs.iter();
-        section(
+        write_section(
             text,
             "Sampled",
             rungs.map(|rung| {
@@ -68,8 +68,8 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
     }
 
     if let Some(video) = &planned.video {
-        section(text, "Chunks", [chunks(planned, video)].into_iter())?;
-        section(
+        write_section(text, "Chunks", [chunks(planned, video)].into_iter())?;
+        write_section(
             text,
             "Filters of the first chunk",
             filters(planned).into_iter(),
@@ -81,15 +81,15 @@ fn write_report(text: &mut String, planned: &Planned) -> std::fmt::Result {
             text,
             "\nCost, roughly: {:.1} s of processor time, {} of memory for the largest task, at most {} of output",
             cost.cpu_seconds,
-            bytes(cost.memory_bytes),
-            bytes(cost.output_bytes)
+            format_bytes(cost.memory_bytes),
+            format_bytes(cost.output_bytes)
         )?;
     }
 
     Ok(())
 }
 
-fn section(
+fn write_section(
     text: &mut String,
     title: &str,
     lines: impl Iterator<Item = String>,
@@ -222,7 +222,7 @@ fn filters(planned: &Planned) -> Vec<String> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
-fn bytes(count: u64) -> String {
+fn format_bytes(count: u64) -> String {
     format!("{:.1} MB", count as f64 / 1e6)
 }
 

@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::Info;
 use futures::TryStreamExt as _;
 use jetstream::{Backlog, Nats};
 use metrics::gauge;
-use streams::room;
+use streams::capacity;
 use streams::subject::{DeadOrigin, parse_dead};
 use streams::topology::{self, Sizing};
 use tokio::time::timeout;
@@ -112,13 +112,13 @@ fn tell_stream(name: &'static str, info: Option<&Info>) {
     gauge!("fluxhls_stream_bytes", "stream" => name).set(told(|info| info.state.bytes));
     // A stream without a limit is never full; only what is not known is no number.
     let fill = info.map_or(f64::NAN, |info| {
-        room::stream_fill(&info.config, &info.state).map_or(0.0, |fill| fill.share)
+        capacity::stream_fill(&info.config, &info.state).map_or(0.0, |fill| fill.share)
     });
     gauge!("fluxhls_stream_fill_ratio", "stream" => name).set(fill);
 }
 
 fn tell_account(account: Option<&Account>) {
-    let (used, limit) = match account.map(|account| (account, room::account_fill(account))) {
+    let (used, limit) = match account.map(|account| (account, capacity::account_fill(account))) {
         None => (f64::NAN, f64::NAN),
         Some((account, None)) => (float(account.storage), f64::INFINITY),
         Some((_, Some(fill))) => (float(fill.used), float(fill.limit)),

@@ -48,7 +48,7 @@ impl Reader {
         let key = self.text("key", MAX_KEY);
 
         if bucket.as_ref().is_some_and(|bucket| bucket.contains('/')) {
-            self.violate("bucket contains a slash".to_owned());
+            self.add_violation("bucket contains a slash".to_owned());
         }
 
         // A field that was refused is not missing, too: one fault is reported once.
@@ -57,7 +57,9 @@ impl Reader {
             (Some(url), None, None) => without_signature(url),
             (None, Some(bucket), Some(key)) => SourceObject { bucket, key }.url(),
             (Some(url), ..) => {
-                self.violate("file_url is given beside bucket or key; send one of both".to_owned());
+                self.add_violation(
+                    "file_url is given beside bucket or key; send one of both".to_owned(),
+                );
                 without_signature(url)
             }
             (None, bucket, key) => {
@@ -67,7 +69,7 @@ impl Reader {
                         (None, Some(_)) => "bucket is missing",
                         _ => "file_url is missing, or bucket and key",
                     };
-                    self.violate(missing.to_owned());
+                    self.add_violation(missing.to_owned());
                 }
                 String::new()
             }
@@ -78,7 +80,7 @@ impl Reader {
         self.fields.remove(name).filter(|value| !value.is_null())
     }
 
-    fn violate(&mut self, what: String) {
+    fn add_violation(&mut self, what: String) {
         self.violations.push(what);
     }
 
@@ -86,16 +88,16 @@ impl Reader {
     fn text(&mut self, name: &str, limit: usize) -> Option<String> {
         let value = self.take(name)?;
         let Value::String(text) = value else {
-            self.violate(format!("{name} is not a text"));
+            self.add_violation(format!("{name} is not a text"));
             return None;
         };
 
         // The text goes into SQL columns, which have limits, and PostgreSQL takes no NUL character.
         if text.contains('\0') {
-            self.violate(format!("{name} contains a NUL character"));
+            self.add_violation(format!("{name} contains a NUL character"));
         }
         if text.chars().count() > limit {
-            self.violate(format!("{name} is longer than {limit} characters"));
+            self.add_violation(format!("{name} is longer than {limit} characters"));
         }
 
         Some(text.chars().filter(|c| *c != '\0').take(limit).collect())
@@ -106,7 +108,7 @@ impl Reader {
         let before = self.violations.len();
         let text = self.text(name, limit);
         if text.is_none() && self.violations.len() == before {
-            self.violate(format!("{name} is missing"));
+            self.add_violation(format!("{name} is missing"));
         }
         text
     }
@@ -115,7 +117,7 @@ impl Reader {
         let value = self.take(name)?;
         let whole = value.as_u64().filter(|number| *number <= limit);
         if whole.is_none() {
-            self.violate(format!("{name} is not a whole number from 0 to {limit}"));
+            self.add_violation(format!("{name} is not a whole number from 0 to {limit}"));
         }
         whole
     }
@@ -138,7 +140,7 @@ impl Reader {
             return value;
         };
 
-        self.violate(fault);
+        self.add_violation(fault);
         json!({})
     }
 
@@ -148,7 +150,7 @@ impl Reader {
             None => return settings,
             Some(Value::Object(fields)) => fields,
             Some(_) => {
-                self.violate("settings is not an object".to_owned());
+                self.add_violation("settings is not an object".to_owned());
                 return settings;
             }
         };
@@ -164,11 +166,11 @@ impl Reader {
         match reader.text("priority", 64).as_deref() {
             None | Some("normal") => {}
             Some("high") => settings.priority = Priority::High,
-            Some(_) => reader.violate("priority is neither normal nor high".to_owned()),
+            Some(_) => reader.add_violation("priority is neither normal nor high".to_owned()),
         }
         match reader.whole("max_attempts", 100) {
             None => {}
-            Some(0) => reader.violate("max_attempts is 0".to_owned()),
+            Some(0) => reader.add_violation("max_attempts is 0".to_owned()),
             Some(limit) => {
                 settings.max_attempts = u32::try_from(limit).unwrap_or(settings.max_attempts)
             }
@@ -192,8 +194,8 @@ impl Reader {
         if let Some(text) = self.text("output_prefix", MAX_TEXT) {
             match text.parse::<OutputPrefix>() {
                 Ok(prefix) if text.starts_with(root) => return Ok(prefix),
-                Ok(_) => self.violate(format!("output_prefix does not start with {root}")),
-                Err(error) => self.violate(error.to_string()),
+                Ok(_) => self.add_violation(format!("output_prefix does not start with {root}")),
+                Err(error) => self.add_violation(error.to_string()),
             }
         }
         OutputPrefix::of_file(root, file).map_err(|error| Malformed(error.to_string()))
@@ -203,7 +205,7 @@ impl Reader {
         let text = self.text(name, MAX_TEXT)?;
         let parsed = text.parse::<JobId>();
         if let Err(error) = &parsed {
-            self.violate(format!("{name}: {error}"));
+            self.add_violation(format!("{name}: {error}"));
         }
         parsed.ok()
     }

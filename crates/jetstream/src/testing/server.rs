@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use streams::merge::Surplus;
+use streams::merge::LargerValue;
 use streams::topology::Sizing;
 use streams::{provision, topology};
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ impl Server {
 
         server.resume();
         let log = server.connect().await;
-        provision::apply(&log.nats().js, &Sizing::default(), Surplus::Keep)
+        provision::apply(&log.nats().js, &Sizing::default(), LargerValue::Keep)
             .await
             .unwrap();
         (server, log)

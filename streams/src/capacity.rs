@@ -14,7 +14,7 @@ const MAX_MESSAGE_BYTES: u64 = topology::MIN_PAYLOAD as u64;
 
 /// How much of a limit is used.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fill {
+pub struct StreamFill {
     /// The stream; none for the account.
     pub stream: Option<String>,
     /// Share of the limit that is used, from 0 to 1.
@@ -28,7 +28,7 @@ pub struct Fill {
     unit: &'static str,
 }
 
-impl fmt::Display for Fill {
+impl fmt::Display for StreamFill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.stream {
             Some(name) => write!(f, "{name} holds")?,
@@ -38,7 +38,7 @@ impl fmt::Display for Fill {
     }
 }
 
-impl Fill {
+impl StreamFill {
     /// What to do where it is full.
     #[must_use]
     pub fn fix(&self) -> String {
@@ -54,7 +54,7 @@ impl Fill {
 
 /// How full a stream is by its own limits; nothing for one without any.
 #[must_use]
-pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fill> {
+pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<StreamFill> {
     let limits = [
         (
             state.bytes,
@@ -74,7 +74,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
         let limit = limit?;
         // A stream that discards its oldest messages makes room by itself.
         let refuses = config.discard == DiscardPolicy::New;
-        Some(Fill {
+        Some(StreamFill {
             stream: Some(config.name.clone()),
             share: share(used, limit),
             is_full: refuses && used.saturating_add(need) > limit,
@@ -89,7 +89,7 @@ pub fn stream_fill(config: &stream::Config, state: &stream::State) -> Option<Fil
 
 /// How full the account is, or the fullest of its tiers; nothing where it has no limit.
 #[must_use]
-pub fn account_fill(account: &Account) -> Option<Fill> {
+pub fn account_fill(account: &Account) -> Option<StreamFill> {
     let whole = (account.storage, &account.limits);
     let tiers = account
         .tiers
@@ -98,7 +98,7 @@ pub fn account_fill(account: &Account) -> Option<Fill> {
 
     let fills = tiers.chain([whole]).filter_map(|(used, limits)| {
         let limit = positive(limits.max_storage)?;
-        Some(Fill {
+        Some(StreamFill {
             stream: None,
             share: share(used, limit),
             is_full: used.saturating_add(MAX_MESSAGE_BYTES) > limit,
@@ -117,7 +117,7 @@ fn share(used: u64, limit: u64) -> f64 {
 }
 
 /// What an account allows, and what of it is in use, for streams of a number of copies.
-struct Allowance<'a> {
+struct JetStreamLimits<'a> {
     limits: &'a Limits,
     streams: usize,
     reserved: u64,
@@ -125,7 +125,7 @@ struct Allowance<'a> {
     weight: u64,
 }
 
-impl<'a> Allowance<'a> {
+impl<'a> JetStreamLimits<'a> {
     fn of(account: &'a Account, replicas: usize) -> Self {
         match account.tiers.get(&format!("R{replicas}")) {
             Some(tier) => Self {
@@ -147,13 +147,13 @@ impl<'a> Allowance<'a> {
 /// Why an account will refuse these streams or consumers that are not there yet, with the fix;
 /// nothing where none of its limits is in the way.
 #[must_use]
-pub fn obstacle(
+pub fn exceeded_limit(
     account: &Account,
     streams: &[&stream::Config],
     durables: &[&Durable],
 ) -> Option<String> {
     let replicas = streams.first().map_or(1, |config| config.num_replicas);
-    let allowance = Allowance::of(account, replicas);
+    let allowance = JetStreamLimits::of(account, replicas);
 
     let refusals = [
         unlimited(&allowance, streams),
@@ -166,7 +166,7 @@ pub fn obstacle(
     refusals.into_iter().flatten().next()
 }
 
-fn unlimited(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<String> {
+fn unlimited(allowance: &JetStreamLimits<'_>, streams: &[&stream::Config]) -> Option<String> {
     let unlimited = streams.iter().filter(|config| config.max_bytes <= 0);
     let names: Vec<String> = unlimited
         .map(|config| format!("{}=BYTES", config.name))
@@ -179,7 +179,7 @@ fn unlimited(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<S
     })
 }
 
-fn too_many(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<String> {
+fn too_many(allowance: &JetStreamLimits<'_>, streams: &[&stream::Config]) -> Option<String> {
     let limit = positive(allowance.limits.max_streams)?;
     let wanted = allowance.streams.saturating_add(streams.len());
     (!streams.is_empty() && u64::try_from(wanted).unwrap_or(u64::MAX) > limit).then(|| {
@@ -191,7 +191,7 @@ fn too_many(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<St
     })
 }
 
-fn too_large(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<String> {
+fn too_large(allowance: &JetStreamLimits<'_>, streams: &[&stream::Config]) -> Option<String> {
     let bytes = |config: &&stream::Config| u64::try_from(config.max_bytes).unwrap_or(0);
     let per_stream = positive(allowance.limits.storage_max_stream_bytes);
     if let Some(limit) = per_stream
@@ -229,7 +229,7 @@ fn too_large(allowance: &Allowance<'_>, streams: &[&stream::Config]) -> Option<S
 }
 
 /// The server counts consumers for each stream, whatever the limit is called.
-fn too_many_consumers(allowance: &Allowance<'_>, durables: &[&Durable]) -> Option<String> {
+fn too_many_consumers(allowance: &JetStreamLimits<'_>, durables: &[&Durable]) -> Option<String> {
     let limit = positive(allowance.limits.max_consumers)?;
     let of = |stream| {
         durables
@@ -249,7 +249,7 @@ fn too_many_consumers(allowance: &Allowance<'_>, durables: &[&Durable]) -> Optio
     })
 }
 
-fn too_many_pending(allowance: &Allowance<'_>, durables: &[&Durable]) -> Option<String> {
+fn too_many_pending(allowance: &JetStreamLimits<'_>, durables: &[&Durable]) -> Option<String> {
     let limit = positive(Some(allowance.limits.max_ack_pending))?;
     let over = |durable: &&&Durable| {
         u64::try_from(durable.config.max_ack_pending).map_or(true, |wanted| wanted > limit)
@@ -334,7 +334,7 @@ mod tests {
         let (streams, durables) = (topology::streams(sizing), topology::durables(sizing));
         let (streams, durables): (Vec<_>, Vec<_>) =
             (streams.iter().collect(), durables.iter().collect());
-        obstacle(&account(change), &streams, &durables)
+        exceeded_limit(&account(change), &streams, &durables)
     }
 
     #[test]
