@@ -17,7 +17,7 @@ use super::retry::{RetryArgs, retry};
 use super::terminal;
 use super::timeout::answered;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::job::cancel::CancelAnswer;
+use crate::job::cancel::{CancelAnswer, cancel_job};
 use crate::pipeline::project::jobs::{self as table, Filter, Job};
 
 /// What can be asked about jobs.
@@ -317,7 +317,7 @@ async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
     )
     .await?;
 
-    let canceled = answered(jobs.cancel(&args.job_id, "operator", args.reason)).await?;
+    let canceled = answered(cancel_job(&jobs, &args.job_id, "operator", args.reason)).await?;
     match canceled.context("the job is asked to stop but not ended yet")? {
         CancelAnswer::Canceled => {
             println!("canceled");

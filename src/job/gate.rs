@@ -127,45 +127,42 @@ impl Gate {
     }
 }
 
-impl Jobs {
-    /// How long a task of a class waits for the storage; nothing where it need not.
-    pub(super) fn storage_pause(&self, class: Class) -> Option<Duration> {
-        let pause = self.gate.pause()?;
-        meter::storage_wait(class);
-        Some(pause)
-    }
+/// How long a task of a class waits for the storage; nothing where it need not.
+pub(super) fn storage_pause(jobs: &Jobs, class: Class) -> Option<Duration> {
+    let pause = jobs.gate.pause()?;
+    meter::storage_wait(class);
+    Some(pause)
+}
 
-    /// Finds out what our own bucket lets us do, by a canary that writes, and tells the gate.
-    pub async fn try_access(&self) -> Access {
-        let canary =
-            tokio::time::timeout(ANSWER, self.output.canary(&self.settings.output_root)).await;
-        let access = match canary {
-            Ok(Ok(())) => Access::Granted,
-            Ok(Err(error)) => Access::from_error(&error),
-            Err(_) => Access::Unreachable {
-                reason: format!(
-                    "no answer from bucket {} within {ANSWER:?}",
-                    self.output.name()
-                ),
-            },
-        };
+/// Finds out what our own bucket lets us do, by a canary that writes, and tells the gate.
+pub async fn probe_storage(jobs: &Jobs) -> Access {
+    let canary = tokio::time::timeout(ANSWER, jobs.output.canary(&jobs.settings.output_root)).await;
+    let access = match canary {
+        Ok(Ok(())) => Access::Granted,
+        Ok(Err(error)) => Access::from_error(&error),
+        Err(_) => Access::Unreachable {
+            reason: format!(
+                "no answer from bucket {} within {ANSWER:?}",
+                jobs.output.name()
+            ),
+        },
+    };
 
-        self.gate.set(access.clone());
-        access
-    }
+    jobs.gate.set(access.clone());
+    access
+}
 
-    /// Looks after the gate. While it is open a look at any key tells whether something is wrong,
-    /// and only then the canary is sent; while it is closed nothing but the canary opens it.
-    pub async fn keep_gate(&self) -> Access {
-        let key = format!("{}canary", self.settings.output_root);
-        if self.gate.access() == Access::Granted
-            && self.output.head(&key).await.is_ok()
-            && self.output.agrees_on_time().is_ok()
-        {
-            return Access::Granted;
-        }
-        self.try_access().await
+/// Looks after the gate. While it is open a look at any key tells whether something is wrong,
+/// and only then the canary is sent; while it is closed nothing but the canary opens it.
+pub async fn check_storage(jobs: &Jobs) -> Access {
+    let key = format!("{}canary", jobs.settings.output_root);
+    if jobs.gate.access() == Access::Granted
+        && jobs.output.head(&key).await.is_ok()
+        && jobs.output.agrees_on_time().is_ok()
+    {
+        return Access::Granted;
     }
+    probe_storage(jobs).await
 }
 
 #[cfg(test)]

@@ -25,12 +25,14 @@ use tracing::{Instrument as _, Span};
 
 use super::Jobs;
 use super::failing::too_many;
-use super::lease::{LeaseEnd, WorkCounter};
+use super::gate::storage_pause;
+use super::lease::{LeaseEnd, WorkCounter, hold_lease};
 use super::meter;
+use super::queue::enqueue_next_tasks;
 use super::stage::{Assignment, Product, Readiness, Stage};
 use super::state::JobState;
 use super::task_run::Run;
-use super::verdict::SettleError;
+use super::verdict::{SettleError, publish_verdict, settle_job};
 use crate::crash;
 use crate::job::failure::Failure;
 use crate::telemetry::trace;
@@ -60,7 +62,7 @@ pub async fn run<S: Stage>(
     };
     // A playlist update has no result and counts no attempts, so it goes around the five steps.
     let settled = if run.key.task == TaskName::PLAYLIST {
-        match run.jobs.storage_pause(run.key.class) {
+        match storage_pause(&run.jobs, run.key.class) {
             Some(pause) => Ok(Disposition::Retry(pause)),
             None => stage.grow(&run.key.job_id, &run.delivery).await,
         }
@@ -91,7 +93,7 @@ impl Run {
         let task = self.key.task;
         // Before the job itself: no one may have started the task after what is read of it here and
         // in between.
-        let newest = self.jobs.newest(&self.key.job_id, task).await;
+        let newest = self.jobs.newest_attempt(&self.key.job_id, task).await;
         let Some(state) = self.jobs.state(&self.key.job_id).await? else {
             tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
             return Ok(Disposition::Ack);
@@ -107,7 +109,7 @@ impl Run {
             // Whoever slept while it looked speaks of what was: the task is with the one who
             // started it meanwhile.
             if !matches!(readiness, Readiness::Ready(_))
-                && self.jobs.newest(&state.job_id, task).await != newest
+                && self.jobs.newest_attempt(&state.job_id, task).await != newest
             {
                 return Ok(Disposition::LeaveUnacked);
             }
@@ -125,7 +127,7 @@ impl Run {
         }
 
         // Also where a result existed: whoever published it may have died before this.
-        self.jobs.advance(&self.key.job_id).await?;
+        enqueue_next_tasks(&self.jobs, &self.key.job_id).await?;
         crash::point("step.advanced");
         Ok(Disposition::Ack)
     }
@@ -134,7 +136,7 @@ impl Run {
     /// stage.
     async fn readiness<S: Stage>(&self, state: &JobState, stage: &S) -> Readiness {
         let task = self.key.task;
-        if let Some(pause) = self.jobs.storage_pause(self.key.class) {
+        if let Some(pause) = storage_pause(&self.jobs, self.key.class) {
             return Readiness::Wait(pause);
         }
         // Attempts are counted before the work, so that a file that kills its worker reaches the
@@ -207,7 +209,7 @@ impl Run {
                 // The attempt counts, and the worker goes on with other jobs.
                 Err(panic) => Worked::Failed(Failure::of_panic(&*panic)),
             },
-            end = self.jobs.hold(&self.delivery, &self.key.job_id, self.key.task, attempt, &work_counter) => Worked::Ended(end),
+            end = hold_lease(&self.jobs, &self.delivery, &self.key.job_id, self.key.task, attempt, &work_counter) => Worked::Ended(end),
             () = hand_back.cancelled() => Worked::HandedBack,
         };
         crash::point("step.worked");
@@ -222,7 +224,7 @@ impl Run {
                 // now.
                 let is_ours = self
                     .jobs
-                    .is_newest(&state.job_id, self.key.task, attempt)
+                    .is_newest_attempt(&state.job_id, self.key.task, attempt)
                     .await;
                 let settlement = if is_ours {
                     Disposition::Retry(Duration::ZERO)
@@ -337,7 +339,7 @@ impl Run {
                     .await?;
             }
             Product::Commit => {
-                let verdict = self.jobs.decide(state, Decision::Commit, None).await?;
+                let verdict = publish_verdict(&self.jobs, state, Decision::Commit, None).await?;
                 // The first verdict counts, so this may be another one than ours.
                 let decided = JobState {
                     verdict,
@@ -378,13 +380,13 @@ impl Run {
         // last one missing, and quick.
         self.delivery.settle(Disposition::Ack).await;
         crash::point("step.redo");
-        self.jobs.advance(&state.job_id).await?;
+        enqueue_next_tasks(&self.jobs, &state.job_id).await?;
         Ok(Disposition::LeaveUnacked)
     }
 
     /// Brings a decided or canceled job to its end.
     async fn settle(&self, state: &JobState) -> Result<Disposition, SettleError> {
-        self.jobs.settle(state).await?;
+        settle_job(&self.jobs, state).await?;
         Ok(Disposition::Ack)
     }
 }

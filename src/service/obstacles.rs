@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::job::gate::check_storage;
 use crate::job::{Access, Jobs};
 use crate::pipeline::project;
 use crate::service::http::Health;
@@ -59,7 +60,7 @@ impl Watch {
             // The bucket is looked at twice a minute, and in every round while it cannot be used,
             // so that tasks start again soon.
             if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
-                self.jobs.keep_gate().await;
+                check_storage(&self.jobs).await;
             }
 
             self.tell.send_replace(self.health(streams.clone()));

@@ -15,7 +15,7 @@ use super::ledger::{Fate, Job, Ledger, Place};
 use super::orphans::{Grounds, Needed, REPAIR};
 use super::pruner::{PruneError, Pruner, Removed};
 use super::public::reachable;
-use crate::job::commit::SMALL_OBJECT;
+use crate::job::commit::{SMALL_OBJECT, write_master};
 use crate::job::receipt::Receipt;
 use crate::job::verdict::SettleError;
 
@@ -228,7 +228,7 @@ impl<'a> Walk<'a> {
         if owner.deleted.is_some() && is_old {
             self.count(&object);
             if !self.pruner.dry_run {
-                jobs.write_master(prefix, owner).await?;
+                write_master(jobs, prefix, owner).await?;
             }
         }
         Ok(())

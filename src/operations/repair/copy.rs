@@ -12,6 +12,7 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use super::revision::Repair;
+use crate::job::classify::{classify_output_error, classify_source_error};
 use crate::job::failure::Failure;
 
 /// The longest that ffmpeg may take for a copy.
@@ -47,7 +48,7 @@ impl Repair<'_> {
         // A read that failed looks like the end of the file to ffprobe, so the source server is
         // asked first.
         if let Some(fault) = server.fault() {
-            return Err(self.context.jobs.classify_source_error(&fault.error).await);
+            return Err(classify_source_error(&self.context.jobs, &fault.error).await);
         }
         let probe = probed.map_err(|error| Failure::from_error(error.code(), &error))?;
         let input = input.looking(probe.deep);
@@ -72,7 +73,7 @@ impl Repair<'_> {
 
             // ffmpeg ends with 0 also where a read failed, and leaves a copy that is too short.
             if let Some(fault) = server.fault() {
-                return Err(self.context.jobs.classify_source_error(&fault.error).await);
+                return Err(classify_source_error(&self.context.jobs, &fault.error).await);
             }
             if exit.end == End::Finished {
                 let file = tokio::fs::File::open(task_dir.path().join(argv::COPY)).await;
@@ -91,7 +92,7 @@ impl Repair<'_> {
             .await
         {
             Ok(stored) => stored,
-            Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
+            Err(error) => return Err(classify_output_error(&self.context.jobs, &error).await),
         };
 
         let mut plan = self.found.receipt.planned.clone();

@@ -10,6 +10,7 @@ use super::damage::Damage;
 use super::error::RepairError;
 use super::find::Found;
 use super::revision::{Repair, carries};
+use crate::job::commit::write_master;
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
 use crate::job::{WorkCounter, WorkerContext};
@@ -89,10 +90,7 @@ impl Repairer {
         // An error is returned only now: what was written in vain is removed first.
         let (receipt, given_up) = done?;
         if let Some(current) = claimed? {
-            self.context
-                .jobs
-                .write_master(&found.prefix, current)
-                .await?;
+            write_master(&self.context.jobs, &found.prefix, current).await?;
         }
 
         let given_up = given_up.map(|failure| {
@@ -149,7 +147,7 @@ impl Repairer {
             Some((owner, _)) => owner,
             None => self.claim(&found, found.receipt.revision).await?,
         };
-        self.context.jobs.write_master(&found.prefix, owner).await?;
+        write_master(&self.context.jobs, &found.prefix, owner).await?;
 
         Ok(RepairReport {
             found,

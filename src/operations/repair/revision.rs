@@ -17,6 +17,7 @@ use super::find::Found;
 use super::history;
 use super::patch::patch;
 use super::scan::objects;
+use crate::job::classify::classify_source_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
@@ -137,7 +138,7 @@ impl Repair<'_> {
             }
             Err(error) => {
                 return Err(RepairError::Failed(
-                    self.context.jobs.classify_source_error(&error).await,
+                    classify_source_error(&self.context.jobs, &error).await,
                 ));
             }
         })

@@ -17,6 +17,7 @@ use super::progress::ProgressMode;
 use super::segments::RenditionDir;
 use super::task::{EncodeTask, RungsAtOnce};
 use crate::crash;
+use crate::job::classify::classify_output_error;
 use crate::job::failure::Failure;
 
 /// Segments of the longest first chunk whose lowest rung is encoded before the others. Such a chunk
@@ -145,7 +146,7 @@ async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result
     let jobs = &task.context.jobs;
     match jobs.output.delete(&keys).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(jobs.classify_output_error(&error).await),
+        Err(error) => Err(classify_output_error(jobs, &error).await),
     }
 }
 

@@ -23,6 +23,7 @@ use super::task::{EncodeTask, TaskSource};
 use super::upload_loop::upload_segments;
 use crate::crash;
 use crate::job::WorkCounter;
+use crate::job::classify::classify_source_error;
 use crate::job::failure::{Evidence, Failure};
 use crate::worker::admission::{ResourceRequirements, used};
 
@@ -90,12 +91,7 @@ impl FfmpegRun<'_> {
         // the run, whatever the exit code.
         let server = &self.source.server;
         if let Some(fault) = server.fault() {
-            let failure = self
-                .task
-                .context
-                .jobs
-                .classify_source_error(&fault.error)
-                .await;
+            let failure = classify_source_error(&self.task.context.jobs, &fault.error).await;
             return Err(failure.with_evidence(self.evidence(String::new())).into());
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());

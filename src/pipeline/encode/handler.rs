@@ -11,6 +11,7 @@ use streams::task::{Duty, TaskName};
 use super::chunk::encode_chunk;
 use super::task::{EncodeTask, RungsAtOnce};
 use super::tracks::encode_tracks;
+use crate::job::denial::check_denied_source;
 use crate::job::failure::Failure;
 use crate::job::{Assignment, JobState, Product, Readiness, Stage, WorkerContext};
 use crate::worker::admission::{Admission, ResourceRequirements};
@@ -39,7 +40,7 @@ impl Stage for Encoder {
         let plan = plan_for_attempt(state, task);
         if let Some(plan) = &plan {
             let source = Source::planned(storage, &plan.source);
-            if let Some(readiness) = jobs.look_at_denied_source(&source, state, task).await {
+            if let Some(readiness) = check_denied_source(jobs, &source, state, task).await {
                 return readiness;
             }
         }

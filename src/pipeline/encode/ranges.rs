@@ -11,6 +11,7 @@ use super::task::EncodeTask;
 use super::uploader::SegmentUploader;
 use crate::crash;
 use crate::job::failure::Failure;
+use crate::job::queue::enqueue_playlist_update;
 
 /// Bytes of the longest message. A range that needs more is published by `done` alone.
 const MAX_PART_BYTES: usize = 60 * 1024;
@@ -139,7 +140,7 @@ async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionO
     let subject = subject::part(&state.job_id, task_name, k);
     let message = OutboundMessage::json(subject, body).traced(state.traceparent.as_deref());
     let published = match jobs.log.create(topology::WORK, message).await {
-        Ok(_) => jobs.enqueue_playlist_update(state).await,
+        Ok(_) => enqueue_playlist_update(jobs, state).await,
         Err(refused) => Err(refused),
     };
     crash::point("encode.part");

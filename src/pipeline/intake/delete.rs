@@ -7,6 +7,7 @@ use metrics::counter;
 use streams::{EventOrder, delete, topology};
 
 use super::Intake;
+use crate::job::deletion::delete_file;
 use crate::job::verdict::SettleError;
 
 impl Intake {
@@ -23,7 +24,7 @@ impl Intake {
         };
 
         let order = EventOrder::new(delivery.seq, delivery.time);
-        self.remove(delivery, self.jobs.delete_file(&event, order))
+        self.remove(delivery, delete_file(&self.jobs, &event, order))
             .await?;
 
         // The acknowledgement comes last: after a crash before it the event is delivered again, and

@@ -27,8 +27,10 @@ use tracing::{Instrument as _, Span};
 
 use crate::crash;
 use crate::job::Jobs;
+use crate::job::broken::end_broken_job;
+use crate::job::deletion::{delete_job, find_deletion_after};
 use crate::job::failure::Failure;
-use crate::job::verdict::SettleError;
+use crate::job::verdict::{SettleError, fail_job};
 use crate::telemetry::trace;
 
 /// Events in work at a time.
@@ -155,7 +157,7 @@ impl Intake {
             CreateOutcome::AlreadyExists(standing) => {
                 let standing: Accepted = match wire::read(&standing.subject, &standing.payload) {
                     Err(unread @ Unread::Broken { .. }) => {
-                        self.jobs.end_broken(&job_id, unread).await?;
+                        end_broken_job(&self.jobs, &job_id, unread).await?;
                         return Ok(Disposition::Ack);
                     }
                     read => read?,
@@ -254,21 +256,21 @@ impl Intake {
             Ok(Some(state)) => state,
             Ok(None) => return Ok(Disposition::Retry(Duration::from_secs(1))),
             Err(unread) => {
-                self.jobs.end_broken(job, unread).await?;
+                end_broken_job(&self.jobs, job, unread).await?;
                 return Ok(Disposition::Ack);
             }
         };
 
         // Read after `accepted`: a deletion that this does not see reads the index later, and finds
         // the job.
-        if let Some(deletion) = self.jobs.deletion_after(&state).await? {
-            self.remove(delivery, self.jobs.delete_job(&state, deletion))
+        if let Some(deletion) = find_deletion_after(&self.jobs, &state).await? {
+            self.remove(delivery, delete_job(&self.jobs, &state, deletion))
                 .await?;
             return Ok(Disposition::Ack);
         }
 
         if let (Some(failure), true) = (failure, state.is_open()) {
-            self.jobs.fail(&state, failure.to_error(None)).await?;
+            fail_job(&self.jobs, &state, failure.to_error(None)).await?;
             return Ok(Disposition::Ack);
         }
 
@@ -362,7 +364,7 @@ impl Intake {
             return Ok(false);
         };
 
-        let deletion = self.jobs.deletion_after(&state).await?;
+        let deletion = find_deletion_after(&self.jobs, &state).await?;
         Ok(deletion.is_some_and(|deletion| event.is_after(&deletion)))
     }
 }

@@ -23,8 +23,10 @@ use super::growth::{grown, limit, listed, planned_rates, plays};
 use super::playlists;
 use super::told::{Told, Unreadable};
 use crate::crash;
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
+use crate::job::queue::enqueue_playlist_update;
 use crate::job::verdict::SettleError;
 use crate::job::{JobState, Jobs};
 
@@ -98,7 +100,7 @@ pub(super) async fn follow(
             if let LivePlaylistError::Storage(error) = &error
                 && !matches!(error, StorageError::Changed { .. })
             {
-                jobs.classify_output_error(error).await;
+                classify_output_error(jobs, error).await;
             }
             tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %error, "growing playlists wait");
             return Ok(Disposition::Retry(PAUSE));
@@ -109,7 +111,7 @@ pub(super) async fn follow(
     delivery.settle(Disposition::Ack).await;
     let now = jobs.work(job).await?;
     if now.done != state.work.done || now.parts != state.work.parts {
-        jobs.enqueue_playlist_update(&state).await?;
+        enqueue_playlist_update(jobs, &state).await?;
     }
 
     // It is acknowledged already.

@@ -15,6 +15,7 @@ use super::extras::extras;
 use super::outputs::Fault;
 use super::publication::Publication;
 use crate::job::Jobs;
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::receipt::Made;
 
@@ -91,7 +92,7 @@ fn origins(
 async fn listed(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, Fault> {
     let listed = match jobs.output.list(keys.folder()).await {
         Ok(listed) => listed,
-        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => return Err(classify_output_error(jobs, &error).await.into()),
     };
     // Boxed and made one by one: a question takes kilobytes, and a film has thousands of objects.
     let asked = futures::stream::iter(listed).map(|meta| with_etag(jobs, meta).boxed());
@@ -109,7 +110,7 @@ async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {
             ..meta
         }),
         Ok(None) => Ok(meta),
-        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => Err(classify_output_error(jobs, &error).await.into()),
     }
 }
 
@@ -140,7 +141,7 @@ async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<()
     let bytes = match jobs.output.get(key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(Err(format!("{key} is not in the bucket."))),
-        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => return Err(classify_output_error(jobs, &error).await.into()),
     };
 
     if Digest::of(&bytes).sha256 != rendition.init.sha256 {
@@ -182,6 +183,6 @@ async fn read_back(jobs: &Jobs, key: &str, written: &bytes::Bytes) -> Result<(),
             let text = format!("{key} was written but does not read back as written.");
             Err(crate::job::failure::Failure::new(streams::Code::StorageUnavailable, text).into())
         }
-        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => Err(classify_output_error(jobs, &error).await.into()),
     }
 }

@@ -6,6 +6,7 @@ use streams::task::TaskName;
 use streams::work::{Done, DoneOutput, WorkKind};
 use streams::{Unread, subject, topology, wire};
 
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::Made;
@@ -82,7 +83,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
     let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Err(Fault::task(task, format!("{} is missing.", object.key))),
-        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => return Err(classify_output_error(jobs, &error).await.into()),
     };
 
     if Digest::of(&bytes).sha256 != object.sha256 {

@@ -24,6 +24,7 @@ use super::poster::poster;
 use super::publication::Publication;
 use super::{iframes, playlists, storyboard, subtitles};
 use crate::crash;
+use crate::job::classify::classify_output_error;
 use crate::job::failure::Failure;
 use crate::job::receipt::Receipt;
 
@@ -227,7 +228,7 @@ impl Publication<'_> {
                 self.work_counter.add(stored.size);
                 Ok(())
             }
-            Err(error) => Err(self.jobs.classify_output_error(&error).await.into()),
+            Err(error) => Err(classify_output_error(self.jobs, &error).await.into()),
         }
     }
 

@@ -18,6 +18,7 @@ use streams::work::ObjectRef;
 use super::assembly::Assembled;
 use super::extras::tiles;
 use super::outputs::Fault;
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::Made;
@@ -136,7 +137,7 @@ async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
             tracing::warn!(%key, "these tiles are not as they were made, so there is no storyboard");
             Ok(None)
         }
-        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => Err(classify_output_error(jobs, &error).await.into()),
     }
 }
 

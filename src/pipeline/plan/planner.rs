@@ -6,6 +6,7 @@ use metrics::counter;
 use storage::{Source, SourceServer};
 
 use super::share::Shares;
+use crate::job::classify::classify_source_error;
 use crate::job::failure::Failure;
 use crate::job::{Assignment, WorkerContext};
 
@@ -48,7 +49,7 @@ impl Planner {
         // ffmpeg ends with exit code 0 on a source that stops in the middle, so the record of the
         // server decides.
         match server.fault() {
-            Some(fault) => Err(self.context.jobs.classify_source_error(&fault.error).await),
+            Some(fault) => Err(classify_source_error(&self.context.jobs, &fault.error).await),
             None => Ok(result),
         }
     }

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::planner::Planner;
 use crate::job::Assignment;
+use crate::job::classify::classify_output_error;
 use crate::job::failure::Failure;
 use crate::worker::admission::ResourceRequirements;
 
@@ -177,7 +178,7 @@ impl Planner {
             .await
         {
             Ok(stored) => stored,
-            Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
+            Err(error) => return Err(classify_output_error(&self.context.jobs, &error).await),
         };
 
         let copy = SourceCopy {

@@ -15,6 +15,7 @@ use streams::fact::{Accepted, FactKind};
 use streams::upload::{Priority, Upload};
 use streams::{Class, JobId, Lane, subject, topology};
 
+use crate::job::queue::encode_backlogs;
 use crate::job::{JobState, Jobs};
 
 /// Jobs whose publishers are remembered.
@@ -68,7 +69,7 @@ impl Shares {
 
         // The counts of the queues are asked for first: the list of all jobs costs more, and is
         // needed only where room is short.
-        let (hi, lo) = jobs.encoding().await;
+        let (hi, lo) = encode_backlogs(jobs).await;
         let room = Room::of(hi, lo);
         if room.is_wide(hi, lo) {
             return None;

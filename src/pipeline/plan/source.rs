@@ -7,6 +7,8 @@ use streams::Code;
 use streams::task::TaskName;
 use streams::upload::SourceObject;
 
+use crate::job::classify::classify_source_error;
+use crate::job::denial::{readiness_after_failure, readiness_while_awaited};
 use crate::job::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
 use crate::worker::admission::Reservation;
@@ -66,7 +68,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
         Ok(Some(meta)) => meta,
         Ok(None) => return Look::Missing(Code::SourceNotFound),
         Err(error) => {
-            let failure = jobs.classify_source_error(&error).await;
+            let failure = classify_source_error(jobs, &error).await;
             return if failure.code == Code::SourceNotFound {
                 Look::Missing(failure.code)
             } else {
@@ -109,7 +111,9 @@ pub(super) async fn readiness(
 ) -> Readiness {
     match look {
         Look::Found(_) => Readiness::Ready(Reservation::default()),
-        Look::Missing(code) => jobs.wait_since(state.accepted.time, Failure::from_code(code)),
-        Look::Failed(failure) => jobs.readiness_after(failure, state, task).await,
+        Look::Missing(code) => {
+            readiness_while_awaited(jobs, state.accepted.time, Failure::from_code(code))
+        }
+        Look::Failed(failure) => readiness_after_failure(jobs, failure, state, task).await,
     }
 }

@@ -12,7 +12,10 @@ use super::planner::Planner;
 use super::remux::Copied;
 use super::source::{Found, Look, look, readiness};
 use crate::crash;
+use crate::job::classify::classify_source_error;
+use crate::job::denial::{check_denied_source, remaining_source_wait};
 use crate::job::failure::{Evidence, Failure, Remedy};
+use crate::job::queue::encode_backlogs;
 use crate::job::{Assignment, JobState, Product, Readiness, Stage};
 
 /// A fact is at most so long, in bytes.
@@ -27,11 +30,8 @@ impl Stage for Planner {
         let look = self.look(state).await;
         if let Look::Found(found) = &look {
             let source = found.source(&self.context.storage);
-            if let Some(readiness) = self
-                .context
-                .jobs
-                .look_at_denied_source(&source, state, task)
-                .await
+            if let Some(readiness) =
+                check_denied_source(&self.context.jobs, &source, state, task).await
             {
                 return readiness;
             }
@@ -93,7 +93,7 @@ impl Stage for Planner {
 impl Planner {
     /// Chunks that can be encoded at a time, as far as can be seen.
     async fn fleet(&self) -> u32 {
-        let (hi, lo) = self.context.jobs.encoding().await;
+        let (hi, lo) = encode_backlogs(&self.context.jobs).await;
         u32::try_from(hi.and(lo).capacity())
             .unwrap_or(u32::MAX)
             .max(1)
@@ -102,7 +102,7 @@ impl Planner {
     /// The failure of a source that was gone, or that was first denied and then not there, when its
     /// task had started.
     fn missing(&self, code: Code, state: &JobState) -> Failure {
-        let remedy = match self.context.jobs.source_wait_left(state.accepted.time) {
+        let remedy = match remaining_source_wait(&self.context.jobs, state.accepted.time) {
             Some(_) => Remedy::AwaitSource,
             None => Remedy::ByClass,
         };
@@ -127,7 +127,7 @@ impl Planner {
             .await
         {
             Ok(head) => head,
-            Err(error) => return Err(self.context.jobs.classify_source_error(&error).await),
+            Err(error) => return Err(classify_source_error(&self.context.jobs, &error).await),
         };
 
         assignment.work_counter.add(head.len() as u64);
@@ -149,7 +149,7 @@ impl Planner {
         {
             Ok(index) if sniff::is_protected(&index) => Err(Failure::from_code(Code::Protected)),
             Ok(_) => Ok(sniffed),
-            Err(error) => Err(self.context.jobs.classify_source_error(&error).await),
+            Err(error) => Err(classify_source_error(&self.context.jobs, &error).await),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fluxhls::job::cancel::cancel_job;
 use fluxhls::job::{Gate, JobSettings, Jobs, run};
 use fluxhls::pipeline::intake::Intake;
 use fluxhls::pipeline::project::sweep::look_after;
@@ -304,7 +305,7 @@ impl World {
     }
 
     async fn cancel(&mut self, job: JobId) {
-        self.start(async move |jobs, _| drop(jobs.cancel(&job, "a person", None).await))
+        self.start(async move |jobs, _| drop(cancel_job(&jobs, &job, "a person", None).await))
             .await;
     }
 
