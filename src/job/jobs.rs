@@ -23,7 +23,7 @@ pub struct JobSettings {
     pub worker: String,
     /// Root of public URLs: the output bucket as players see it, ending in `/`.
     pub public_base_url: String,
-    /// Root of the URLs of growing playlists, ending in `/`: the bucket itself, since what changes
+    /// Root of the URLs of live playlists, ending in `/`: the bucket itself, since what changes
     /// every few seconds is nothing for a CDN.
     pub live_base_url: String,
     /// Root of every output prefix, ending in `/`.
@@ -62,7 +62,7 @@ impl Jobs {
         format!("{}{key}", self.settings.public_base_url)
     }
 
-    /// The URL at which a growing playlist is read.
+    /// The URL at which a live playlist is read.
     #[must_use]
     pub fn live_url(&self, key: &str) -> String {
         format!("{}{key}", self.settings.live_base_url)

@@ -43,4 +43,4 @@ pub use lease::WorkCounter;
 pub use meter::register as register_metrics;
 pub use stage::{Assignment, Product, Readiness, Stage};
 pub use state::{Entry, JobState};
-pub use step::run;
+pub use step::{run, run_update};

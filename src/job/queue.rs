@@ -74,7 +74,7 @@ pub async fn encode_backlogs(jobs: &Jobs) -> (Backlog, Backlog) {
     )
 }
 
-/// Has the growing playlists follow what was made. One such task is on the queue at a time; a
+/// Has the live playlists list what was made. One such task is on the queue at a time; a
 /// full queue is no error.
 ///
 /// # Errors

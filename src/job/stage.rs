@@ -3,15 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
-use jetstream::{Delivery, Disposition, Slot};
-use streams::JobId;
+use jetstream::Slot;
 use streams::fact::Planned;
 use streams::task::TaskName;
 use streams::work::DoneOutput;
 
 use super::lease::WorkCounter;
 use super::state::JobState;
-use super::verdict::SettleError;
 use crate::job::failure::Failure;
 use crate::worker::admission::Reservation;
 
@@ -63,18 +61,6 @@ pub trait Stage: Clone + Send + Sync + 'static {
         _task: TaskName,
     ) -> impl Future<Output = Readiness> + Send {
         std::future::ready(Readiness::Ready(Reservation::default()))
-    }
-
-    /// Has growing playlists follow what was made of a job so far. It goes around the five steps:
-    /// it has no result, counts no attempts, and is done again whenever it is asked for.
-    ///
-    /// An error is what keeps the job itself from going on.
-    fn grow(
-        &self,
-        _job: &JobId,
-        _delivery: &Delivery,
-    ) -> impl Future<Output = Result<Disposition, SettleError>> + Send {
-        std::future::ready(Ok(Disposition::Ack))
     }
 
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.

@@ -34,7 +34,7 @@ pub struct JobState {
     pub cancel: Option<Entry<Cancel>>,
     /// How it must end, once decided.
     pub verdict: Option<Entry<Verdict>>,
-    /// Whether growing playlists were announced.
+    /// Whether live playlists were announced.
     pub playable: bool,
     /// Whether it ended.
     pub ended: bool,

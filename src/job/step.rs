@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use chrono::Utc;
 use futures::FutureExt as _;
-use jetstream::{CreateOutcome, Delivery, Disposition, NEWER_PAUSE, OutboundMessage, Refused};
+use jetstream::{CreateOutcome, Delivery, Disposition, OutboundMessage, Refused};
 use metrics::histogram;
 use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, Redo, WorkKind};
-use streams::{Code, VERSION, subject, topology, wire};
+use streams::{Code, JobId, VERSION, subject, topology, wire};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
@@ -47,31 +47,38 @@ pub async fn run<S: Stage>(
     delivery: Arc<Delivery>,
     hand_back: CancellationToken,
 ) -> Disposition {
-    let key = match subject::read_task(delivery.subject()) {
-        Ok(key) => key,
-        Err(unread) => {
-            jobs.log.newer().note(&unread);
-            return Disposition::Retry(NEWER_PAUSE);
-        }
+    let run = match Run::new(jobs, delivery) {
+        Ok(run) => run,
+        Err(disposition) => return disposition,
     };
 
-    let run = Run {
-        jobs,
-        key,
-        delivery,
-    };
-    // A playlist update has no result and counts no attempts, so it goes around the five steps.
-    let settled = if run.key.task == TaskName::PLAYLIST {
-        match storage_pause(&run.jobs, run.key.class) {
-            Some(pause) => Ok(Disposition::Retry(pause)),
-            None => stage.grow(&run.key.job_id, &run.delivery).await,
-        }
-    } else {
-        run.steps(stage, hand_back).await
-    };
+    match run.steps(stage, hand_back).await {
+        Ok(disposition) => disposition,
+        Err(error) => run.stopped(error).await,
+    }
+}
 
-    match settled {
-        Ok(settlement) => settlement,
+/// Takes one delivery of a task that has no result and counts no attempts: `update` is all there is
+/// to do, and it is done again whenever it is asked for. An error of it is what keeps the job
+/// itself from going on.
+pub async fn run_update<F>(
+    jobs: Jobs,
+    delivery: Arc<Delivery>,
+    update: impl FnOnce(JobId, Arc<Delivery>) -> F,
+) -> Disposition
+where
+    F: Future<Output = Result<Disposition, SettleError>>,
+{
+    let run = match Run::new(jobs, delivery) {
+        Ok(run) => run,
+        Err(disposition) => return disposition,
+    };
+    if let Some(pause) = storage_pause(&run.jobs, run.key.class) {
+        return Disposition::Retry(pause);
+    }
+
+    match update(run.key.job_id.clone(), Arc::clone(&run.delivery)).await {
+        Ok(disposition) => disposition,
         Err(error) => run.stopped(error).await,
     }
 }

@@ -91,7 +91,7 @@ pub async fn settle_job(jobs: &Jobs, state: &JobState) -> Result<(), SettleError
         return Ok(());
     };
 
-    // What was to grow is sealed. A commit's playlists were, before its verdict.
+    // The live playlists are sealed. A commit's playlists were, before its verdict.
     if state.playable && verdict.fact.outcome != Decision::Commit {
         enqueue_playlist_update(jobs, state).await?;
     }

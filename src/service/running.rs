@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use ffmpeg::sandbox::Support;
-use jetstream::{Lanes, Log, Nats, pull};
+use jetstream::{Delivery, Disposition, Lanes, Log, Nats, pull};
 use metrics::gauge;
 use storage::{BlockCache, Locator, SourceSettings, Storage};
 use streams::task::{Class, Lane};
 use streams::topology;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
@@ -17,7 +18,7 @@ use crate::job::{self, Gate, Jobs, Stage, WorkerContext};
 use crate::operations::api::Api;
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::intake::Intake;
-use crate::pipeline::package::Packager;
+use crate::pipeline::package;
 use crate::pipeline::plan::{Planner, Shares};
 use crate::pipeline::project;
 use crate::service::http::Health;
@@ -182,8 +183,7 @@ impl Start<'_> {
                 self.stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS);
             }
             Role::Package => {
-                let jobs = self.jobs.clone();
-                self.stage(Packager { jobs }, Class::Package, &[Lane::Hi], 2);
+                self.consume(Class::Package, &[Lane::Hi], 2, package::handle);
             }
             Role::Project => self.project().await?,
         }
@@ -217,6 +217,21 @@ impl Start<'_> {
     }
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
+        self.consume(class, lanes, slots, move |jobs, delivery, hand_back| {
+            job::run(jobs, stage.clone(), delivery, hand_back)
+        });
+    }
+
+    /// Has `handle` take the tasks of a class, so many at a time.
+    fn consume<F>(
+        &self,
+        class: Class,
+        lanes: &[Lane],
+        slots: usize,
+        handle: impl Fn(Jobs, Arc<Delivery>, CancellationToken) -> F + Clone + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Disposition> + Send + 'static,
+    {
         gauge!("fluxhls_slots", "class" => class.as_str())
             .set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
         job::register_metrics(class);
@@ -233,10 +248,7 @@ impl Start<'_> {
         };
 
         let (jobs, hand_back) = (self.jobs.clone(), self.shutdown.hand_back.clone());
-        let handle = move |delivery| {
-            let (jobs, stage, hand_back) = (jobs.clone(), stage.clone(), hand_back.clone());
-            job::run(jobs, stage, delivery, hand_back)
-        };
+        let handle = move |delivery| handle(jobs.clone(), delivery, hand_back.clone());
 
         let nats = self.jobs.log.nats().clone();
         let stop = self.shutdown.stop.clone();

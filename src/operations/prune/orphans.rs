@@ -99,7 +99,7 @@ impl Grounds<'_> {
 }
 
 /// What no receipt names and is needed all the same: older receipts, by which an output whose
-/// newest one is lost is repaired, and growing playlists, which players that began with them still
+/// newest one is lost is repaired, and live playlists, which players that began with them still
 /// read.
 fn is_kept(keys: &JobKeys, key: &str) -> bool {
     revision_of(&keys.receipt(), key).is_some() || key.ends_with("/live.m3u8")

@@ -1,4 +1,4 @@
-//! Ranges of a task that are published before the task is done, so that growing playlists can list
+//! Ranges of a task that are published before the task is done, so that live playlists can list
 //! them.
 
 use jetstream::OutboundMessage;

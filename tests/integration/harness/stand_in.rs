@@ -7,13 +7,13 @@ use std::time::Duration;
 use fluxhls::job::failure::Failure;
 use fluxhls::job::receipt::Receipt;
 use fluxhls::job::{Assignment, Jobs, Product, Stage, run};
-use jetstream::{Lanes, pull};
+use jetstream::{Delivery, Disposition, Lanes, pull};
 use metrics::Gauge;
 use storage::ObjectKind;
 use streams::fact::Planned;
-use streams::task::{Class, Duty, Lane};
-use streams::topology;
+use streams::task::{Class, Duty, Lane, TaskName};
 use streams::work::{DoneOutput, TaskOutput};
+use streams::{subject, topology};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -76,13 +76,16 @@ impl StandIn {
                 let (stage, stop) = (stage.clone(), stop.clone());
                 tokio::spawn(async move {
                     let nats = stage.jobs.log.nats().clone();
-                    let handle = move |delivery| {
-                        run(
-                            stage.jobs.clone(),
-                            stage.clone(),
-                            delivery,
-                            CancellationToken::new(),
-                        )
+                    let handle = move |delivery: Arc<Delivery>| {
+                        let stage = stage.clone();
+                        async move {
+                            let key = subject::parse_task(delivery.subject());
+                            if key.is_some_and(|key| key.task == TaskName::PLAYLIST) {
+                                return Disposition::Ack;
+                            }
+                            let stop = CancellationToken::new();
+                            run(stage.jobs.clone(), stage, delivery, stop).await
+                        }
                     };
                     pull(&nats, lanes, || async { true }, handle, stop).await;
                 })

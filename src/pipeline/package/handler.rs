@@ -1,32 +1,47 @@
-//! The handler of `finish`.
+//! The handler of the class `package`: `playlist` tasks, and `finish`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jetstream::{Delivery, Disposition};
 use metrics::histogram;
 use streams::task::TaskName;
 use streams::work::{Redo, WorkKind};
 use streams::{Code, JobId, subject, topology, wire};
+use tokio_util::sync::CancellationToken;
 
-use super::growing;
+use super::live_playlists::{seal_live_playlists, update_live_playlists};
 use super::outputs::{Fault, outputs};
 use super::publication::Publication;
 use crate::job::failure::Failure;
-use crate::job::verdict::SettleError;
-use crate::job::{Assignment, JobState, Jobs, Product, Stage};
+use crate::job::{self, Assignment, JobState, Jobs, Product, Stage};
+
+/// Takes one delivery of a task of the class. A `playlist` task only brings the live playlists up to
+/// date, so it goes around the five steps.
+pub async fn handle(
+    jobs: Jobs,
+    delivery: Arc<Delivery>,
+    hand_back: CancellationToken,
+) -> Disposition {
+    let key = subject::parse_task(delivery.subject());
+    if key.is_some_and(|key| key.task == TaskName::PLAYLIST) {
+        let update = async |job: JobId, delivery: Arc<Delivery>| {
+            Box::pin(update_live_playlists(&jobs, &job, &delivery)).await
+        };
+        return job::run_update(jobs.clone(), delivery, update).await;
+    }
+
+    let packager = Packager { jobs: jobs.clone() };
+    job::run(jobs, packager, delivery, hand_back).await
+}
 
 /// Checks outputs and prepares them to become public.
 #[derive(Debug, Clone)]
-pub struct Packager {
-    /// The jobs.
-    pub jobs: Jobs,
+struct Packager {
+    jobs: Jobs,
 }
 
 impl Stage for Packager {
-    async fn grow(&self, job: &JobId, delivery: &Delivery) -> Result<Disposition, SettleError> {
-        Box::pin(growing::follow(&self.jobs, job, delivery)).await
-    }
-
     async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
         let started = std::time::Instant::now();
         let result = self.finish(&assignment).await;
@@ -80,7 +95,7 @@ impl Packager {
         };
 
         publication.publish().await?;
-        Box::pin(growing::seal(&self.jobs, state, plan))
+        Box::pin(seal_live_playlists(&self.jobs, state, plan))
             .await
             .map_err(Failure::from)?;
         Ok(())
