@@ -1,5 +1,6 @@
 //! The handler of plan tasks.
 
+use chrono::Utc;
 use ffmpeg::sniff::{self, Sniff};
 use media::ladder::{self, Pin, Probe};
 use metrics::histogram;
@@ -186,17 +187,19 @@ impl Planner {
             || (probe.clone(), None),
             |copied| (copied.probe, Some(copied.copy)),
         );
-        let mut draft = ladder::plan(&read, pin, &settings, &self.context.ffmpeg_version)
+        let head = Head::new(state.job_id.clone(), state.file_id().clone());
+        let mut planned = ladder::plan(head, &read, pin, &settings, &self.context.ffmpeg_version)
             .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
-        draft.source.container.clone_from(&probe.container);
-        ladder::mime::of(probe).clone_into(&mut draft.source.mime_type);
-        draft.source.copy = copy;
+        planned.source.container.clone_from(&probe.container);
+        ladder::mime::of(probe).clone_into(&mut planned.source.mime_type);
+        planned.source.copy = copy;
 
         if settings.profile.per_title {
-            draft = self.fitted(assignment, found, draft).await;
+            planned = self.fitted(assignment, found, planned).await;
         }
 
-        let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
+        // The sample took its time.
+        planned.head.at = Utc::now();
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {
             let text =

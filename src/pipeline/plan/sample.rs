@@ -1,9 +1,9 @@
-//! Fitting a draft to the pictures of its source, by a short sample of them.
+//! Fitting a plan to the pictures of its source, by a short sample of them.
 
-use media::ladder::Draft;
 use media::ladder::title::{self, Samples};
 use storage::Source;
 use streams::Code;
+use streams::plan::Planned;
 
 use super::planner::Planner;
 use super::source::Found;
@@ -12,17 +12,17 @@ use crate::job::failure::Failure;
 use crate::worker::admission::ResourceRequirements;
 
 impl Planner {
-    /// The draft as the pictures want it. Without a sample it stays as it is: whether the source
+    /// The plan as the pictures want it. Without a sample it stays as it is: whether the source
     /// can be read and encoded is for the encoders to find out.
     pub(super) async fn fitted(
         &self,
         assignment: &Assignment,
         found: &Found,
-        draft: Draft,
-    ) -> Draft {
-        match self.sampled(assignment, found, &draft).await {
-            Ok(samples) => title::refine(draft, &samples),
-            Err(reason) => title::unsampled(draft, reason),
+        plan: Planned,
+    ) -> Planned {
+        match self.sampled(assignment, found, &plan).await {
+            Ok(samples) => title::refine(plan, &samples),
+            Err(reason) => title::unsampled(plan, reason),
         }
     }
 
@@ -30,20 +30,20 @@ impl Planner {
         &self,
         assignment: &Assignment,
         found: &Found,
-        draft: &Draft,
+        plan: &Planned,
     ) -> Result<Samples, String> {
         let unread = |failure: Failure| {
             tracing::warn!(job.id = %assignment.state.job_id, code = %failure.code, "the source was not sampled: {}", failure.message);
             "No sample was taken: the source could not be read through.".to_owned()
         };
 
-        let source = match &draft.source.copy {
+        let source = match &plan.source.copy {
             Some(copy) => Source::copy(&self.context.storage, copy),
             None => found.source(&self.context.storage),
         };
 
         let who = format!("{}/sample", assignment.state.job_id);
-        let need = ResourceRequirements::of_sample(draft, ffmpeg::cores());
+        let need = ResourceRequirements::of_sample(plan, ffmpeg::cores());
         let room = self
             .context
             .budget
@@ -58,8 +58,8 @@ impl Planner {
         let folder =
             folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;
 
-        let input = self.input(&server, draft.source.deep);
-        let sample = ffmpeg::sample(&self.context.tool, &input, folder.path(), draft);
+        let input = self.input(&server, plan.source.deep);
+        let sample = ffmpeg::sample(&self.context.tool, &input, folder.path(), plan);
         let sampled = self
             .read(assignment, &server, sample)
             .await
