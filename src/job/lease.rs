@@ -12,15 +12,14 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jetstream::Delivery;
 use streams::fact::FactKind;
-use streams::task::TaskName;
-use streams::{JobId, subject, topology};
+use streams::{JobId, TaskKey, subject, topology};
 use tokio::time::Instant;
 
 use super::Jobs;
 
-/// How long the work counter may stand still before the work counts as stuck. ffmpeg has its own,
+/// How long the work counter may stay unchanged before the work counts as stuck. ffmpeg has its own,
 /// equal deadline; this one covers everything else, and leaves that one the first word.
-pub const STALL: Duration = Duration::from_secs(150);
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A monotone counter of work done: frames, bytes read or uploaded, objects checked. Clones count
 /// together.
@@ -57,31 +56,31 @@ pub enum LeaseEnd {
     /// Another worker started the task, or the server did not confirm us for `ack_wait`.
     Lost,
     /// The job was canceled, decided or ended meanwhile.
-    Overruled,
-    /// The work counter stood still for [`STALL`].
+    JobDecided,
+    /// The work counter did not move for [`STALL_TIMEOUT`].
     Stalled,
+    /// The worker shuts down, and its grace period is over.
+    HandedBack,
 }
 
 /// Heartbeats until the lease ends. Dropped when the work is done.
 pub(super) async fn hold_lease(
     jobs: &Jobs,
     delivery: &Delivery,
-    job: &JobId,
-    task: TaskName,
+    key: &TaskKey,
     attempt: u64,
     work_counter: &WorkCounter,
 ) -> LeaseEnd {
     tokio::select! {
-        end = send_heartbeats(jobs, delivery, job, task, attempt, work_counter) => end,
-        () = wait_until_overruled(jobs, job) => LeaseEnd::Overruled,
+        end = send_heartbeats(jobs, delivery, key, attempt, work_counter) => end,
+        () = wait_until_job_decided(jobs, &key.job_id) => LeaseEnd::JobDecided,
     }
 }
 
 async fn send_heartbeats(
     jobs: &Jobs,
     delivery: &Delivery,
-    job: &JobId,
-    task: TaskName,
+    key: &TaskKey,
     attempt: u64,
     work_counter: &WorkCounter,
 ) -> LeaseEnd {
@@ -93,7 +92,7 @@ async fn send_heartbeats(
 
         if work_counter.count() != count {
             (count, moved) = (work_counter.count(), Instant::now());
-        } else if moved.elapsed() >= STALL {
+        } else if moved.elapsed() >= STALL_TIMEOUT {
             return LeaseEnd::Stalled;
         }
 
@@ -103,15 +102,15 @@ async fn send_heartbeats(
             let alive = delivery.heartbeat().await;
             (
                 alive,
-                jobs.is_newest_attempt(job, task, attempt).await,
-                is_overruled(jobs, job).await,
+                jobs.is_newest_attempt(&key.job_id, key.task, attempt).await,
+                is_job_decided(jobs, &key.job_id).await,
             )
         };
 
         match tokio::time::timeout(topology::HEARTBEAT, beat).await {
             // A newer attempt holds the task even where the server confirmed our heartbeat.
             Ok((_, false, _)) => return LeaseEnd::Lost,
-            Ok((_, _, true)) => return LeaseEnd::Overruled,
+            Ok((_, _, true)) => return LeaseEnd::JobDecided,
             Ok((true, true, false)) => confirmed = Instant::now(),
             // One missed confirmation is no loss: the server redelivers after `ack_wait` at the
             // earliest.
@@ -123,7 +122,7 @@ async fn send_heartbeats(
     }
 }
 
-async fn is_overruled(jobs: &Jobs, job: &JobId) -> bool {
+async fn is_job_decided(jobs: &Jobs, job: &JobId) -> bool {
     let facts = jobs
         .log
         .subjects(topology::JOBS, &subject::facts_of(job))
@@ -135,14 +134,14 @@ async fn is_overruled(jobs: &Jobs, job: &JobId) -> bool {
 
 /// Ends when the job's cancel, verdict or end is published on core NATS: faster than the next
 /// heartbeat, but not sure to come.
-async fn wait_until_overruled(jobs: &Jobs, job: &JobId) {
-    let mut heard = jobs
+async fn wait_until_job_decided(jobs: &Jobs, job: &JobId) {
+    let mut subjects = jobs
         .log
         .subscribe(format!("live.{}", subject::facts_of(job)))
         .await;
-    while let Some(told) = heard.next().await {
+    while let Some(subject) = subjects.next().await {
         if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) =
-            subject::parse_fact(&told)
+            subject::parse_fact(&subject)
         {
             return;
         }

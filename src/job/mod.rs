@@ -41,6 +41,6 @@ pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::WorkCounter;
 pub use meter::register as register_metrics;
-pub use stage::{Assignment, Product, Readiness, Stage};
+pub use stage::{Readiness, Stage, TaskContext, TaskOutcome};
 pub use state::{Entry, JobState};
 pub use step::{run, run_update};

@@ -15,7 +15,7 @@ use crate::worker::admission::Reservation;
 
 /// What a stage is asked to do.
 #[derive(Debug, Clone)]
-pub struct Assignment {
+pub struct TaskContext {
     /// The job as it was when the task was taken.
     pub state: JobState,
     /// The task.
@@ -30,7 +30,7 @@ pub struct Assignment {
 
 /// What a stage made of a task.
 #[derive(Debug)]
-pub enum Product {
+pub enum TaskOutcome {
     /// The plan of the job.
     Plan(Box<Planned>),
     /// Objects in the bucket.
@@ -64,6 +64,8 @@ pub trait Stage: Clone + Send + Sync + 'static {
     }
 
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
-    fn work(&self, assignment: Assignment)
-    -> impl Future<Output = Result<Product, Failure>> + Send;
+    fn work(
+        &self,
+        task_context: TaskContext,
+    ) -> impl Future<Output = Result<TaskOutcome, Failure>> + Send;
 }

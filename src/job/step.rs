@@ -29,7 +29,7 @@ use super::gate::storage_pause;
 use super::lease::{LeaseEnd, WorkCounter, hold_lease};
 use super::meter;
 use super::queue::enqueue_next_tasks;
-use super::stage::{Assignment, Product, Readiness, Stage};
+use super::stage::{Readiness, Stage, TaskContext, TaskOutcome};
 use super::state::JobState;
 use super::task_run::Run;
 use super::verdict::{SettleError, publish_verdict, settle_job};
@@ -83,12 +83,11 @@ where
     }
 }
 
-/// How the third step went.
-enum Worked {
-    Product(Product),
+/// How one attempt ended.
+enum AttemptEnd {
+    Completed(TaskOutcome),
     Failed(Failure),
-    Ended(LeaseEnd),
-    HandedBack,
+    Interrupted(LeaseEnd),
 }
 
 impl Run {
@@ -128,8 +127,8 @@ impl Run {
                 Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
                 Readiness::Never(failure) => return self.fail(&state, failure).await,
             };
-            if let Some(settlement) = self.work(&state, newest, stage, hand_back).await? {
-                return Ok(settlement);
+            if let Some(disposition) = self.work(&state, newest, stage, hand_back).await? {
+                return Ok(disposition);
             }
         }
 
@@ -155,7 +154,7 @@ impl Run {
         stage.readiness(state, task).await
     }
 
-    /// The third step. A settlement where the task is not to go on to the fourth.
+    /// The third step. A disposition where the task is not to go on to the fourth.
     async fn work<S: Stage>(
         &self,
         state: &JobState,
@@ -200,7 +199,7 @@ impl Run {
         hand_back: CancellationToken,
     ) -> Result<Option<Disposition>, SettleError> {
         let work_counter = WorkCounter::default();
-        let assignment = Assignment {
+        let task_context = TaskContext {
             state: state.clone(),
             task: self.key.task,
             attempt,
@@ -209,22 +208,22 @@ impl Run {
         };
 
         // The branch that ends first drops the others: a lease that is lost stops the work.
-        let worked = tokio::select! {
-            result = AssertUnwindSafe(stage.work(assignment)).catch_unwind() => match result {
-                Ok(Ok(product)) => Worked::Product(product),
-                Ok(Err(failure)) => Worked::Failed(failure),
+        let end = tokio::select! {
+            result = AssertUnwindSafe(stage.work(task_context)).catch_unwind() => match result {
+                Ok(Ok(outcome)) => AttemptEnd::Completed(outcome),
+                Ok(Err(failure)) => AttemptEnd::Failed(failure),
                 // The attempt counts, and the worker goes on with other jobs.
-                Err(panic) => Worked::Failed(Failure::of_panic(&*panic)),
+                Err(panic) => AttemptEnd::Failed(Failure::of_panic(&*panic)),
             },
-            end = hold_lease(&self.jobs, &self.delivery, &self.key.job_id, self.key.task, attempt, &work_counter) => Worked::Ended(end),
-            () = hand_back.cancelled() => Worked::HandedBack,
+            end = hold_lease(&self.jobs, &self.delivery, &self.key, attempt, &work_counter) => AttemptEnd::Interrupted(end),
+            () = hand_back.cancelled() => AttemptEnd::Interrupted(LeaseEnd::HandedBack),
         };
         crash::point("step.worked");
 
-        match worked {
-            Worked::Product(product) => self.publish(state, attempt, product).await,
-            Worked::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
-            Worked::HandedBack => {
+        match end {
+            AttemptEnd::Completed(outcome) => self.publish(state, attempt, outcome).await,
+            AttemptEnd::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
+            AttemptEnd::Interrupted(LeaseEnd::HandedBack) => {
                 self.release(attempt, "shutdown", None).await?;
 
                 // Only the newest attempt may return the message: another worker may hold it by
@@ -233,26 +232,26 @@ impl Run {
                     .jobs
                     .is_newest_attempt(&state.job_id, self.key.task, attempt)
                     .await;
-                let settlement = if is_ours {
+                let disposition = if is_ours {
                     Disposition::Retry(Duration::ZERO)
                 } else {
                     Disposition::LeaveUnacked
                 };
-                Ok(Some(settlement))
+                Ok(Some(disposition))
             }
-            Worked::Ended(LeaseEnd::Lost) => {
+            AttemptEnd::Interrupted(LeaseEnd::Lost) => {
                 tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");
                 self.release(attempt, "lost_lease", None).await?;
                 Ok(Some(Disposition::LeaveUnacked))
             }
-            Worked::Ended(LeaseEnd::Stalled) => {
+            AttemptEnd::Interrupted(LeaseEnd::Stalled) => {
                 let failure = Failure::new(
                     Code::FfmpegStalled,
                     "The work made no headway and was stopped.",
                 );
                 self.failed(state, attempt, failure).await.map(Some)
             }
-            Worked::Ended(LeaseEnd::Overruled) => {
+            AttemptEnd::Interrupted(LeaseEnd::JobDecided) => {
                 meter::attempt(self.key.class, "overruled");
                 match self.jobs.state(&self.key.job_id).await? {
                     Some(state) => self.settle(&state).await.map(Some),
@@ -310,17 +309,17 @@ impl Run {
         &self,
         state: &JobState,
         attempt: u64,
-        product: Product,
+        outcome: TaskOutcome,
     ) -> Result<Option<Disposition>, SettleError> {
         meter::attempt(self.key.class, "completed");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
 
-        match product {
-            Product::Plan(planned) => {
+        match outcome {
+            TaskOutcome::Plan(planned) => {
                 self.jobs.announce(&Fact::Planned(*planned), trace).await?;
             }
-            Product::Output(output) => {
+            TaskOutcome::Output(output) => {
                 let (job_id, task, worker) = (
                     state.job_id.clone(),
                     self.key.task,
@@ -345,7 +344,7 @@ impl Run {
                     )
                     .await?;
             }
-            Product::Commit => {
+            TaskOutcome::Commit => {
                 let verdict = publish_verdict(&self.jobs, state, Decision::Commit, None).await?;
                 // The first verdict counts, so this may be another one than ours.
                 let decided = JobState {
@@ -354,7 +353,7 @@ impl Run {
                 };
                 return self.settle(&decided).await.map(Some);
             }
-            Product::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
+            TaskOutcome::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
         }
 
         crash::point("step.published");

@@ -21,7 +21,7 @@ use crate::job::classify::classify_source_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
 use crate::job::receipt::{Made, Receipt};
-use crate::job::{Assignment, Product, Stage as _, WorkCounter, WorkerContext};
+use crate::job::{Stage as _, TaskContext, TaskOutcome, WorkCounter, WorkerContext};
 use crate::pipeline::encode::Encoder;
 use crate::pipeline::package::{Fault, Part, Publication, parts, standing};
 
@@ -202,7 +202,7 @@ impl Repair<'_> {
         };
 
         let manifest_url = jobs.public_url(&self.found.keys().master());
-        let assignment = Assignment {
+        let task_context = TaskContext {
             state: history::state(self.found, plan, manifest_url),
             task,
             attempt: self.revision,
@@ -217,7 +217,7 @@ impl Repair<'_> {
             )
         };
 
-        let Product::Output(done) = encoder.work(assignment).await? else {
+        let TaskOutcome::Output(done) = encoder.work(task_context).await? else {
             return Err(lost());
         };
 

@@ -124,10 +124,10 @@ fn weight(plan: &Planned, task: TaskName) -> f64 {
 
 /// Publishes progress while ticks come. It may be dropped at any moment.
 pub(super) async fn publish_progress(task: &EncodeTask<'_>, mut ticks: watch::Receiver<Tick>) {
-    let state = &task.assignment.state;
+    let state = &task.task_context.state;
     let done: Vec<TaskName> = state.work.done.iter().copied().collect();
-    let share = TaskShare::new(task.plan, &done, task.assignment.task);
-    let subject = subject::progress(&state.job_id, task.assignment.task);
+    let share = TaskShare::new(task.plan, &done, task.task_context.task);
+    let subject = subject::progress(&state.job_id, task.task_context.task);
     let client = &task.context.jobs.log.nats().client;
     let started = Instant::now();
 
@@ -141,7 +141,7 @@ pub(super) async fn publish_progress(task: &EncodeTask<'_>, mut ticks: watch::Re
         let progress = Progress {
             job_id: state.job_id.clone(),
             file_id: state.file_id().clone(),
-            task: task.assignment.task,
+            task: task.task_context.task,
             task_progress,
             job_progress,
             speed,

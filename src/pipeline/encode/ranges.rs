@@ -41,7 +41,7 @@ impl<'a> RangePublisher<'a> {
     ) -> Option<Self> {
         let segment_counts: Vec<u32> = dirs
             .iter()
-            .map(|dir| dir.segment_count(task.plan, task.assignment.task))
+            .map(|dir| dir.segment_count(task.plan, task.task_context.task))
             .collect();
         let longest = segment_counts.iter().copied().max()?;
         Some(Self {
@@ -99,7 +99,7 @@ impl<'a> RangePublisher<'a> {
         dirs: &[RenditionDir],
         uploaded: &[Vec<UploadedSegment>],
     ) -> Option<Vec<Vec<UploadedSegment>>> {
-        let (first, end) = Part::range(self.task.assignment.task.duty, self.next);
+        let (first, end) = Part::range(self.task.task_context.task.duty, self.next);
         if self.segment_counts.iter().all(|count| *count <= first) {
             return None;
         }
@@ -123,13 +123,13 @@ impl<'a> RangePublisher<'a> {
 /// cannot be published now is published by `done`.
 async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionOutput>) {
     let jobs = &task.context.jobs;
-    let (state, task_name) = (&task.assignment.state, task.assignment.task);
+    let (state, task_name) = (&task.task_context.state, task.task_context.task);
     let part = Part {
         v: VERSION,
         job_id: state.job_id.clone(),
         task: task_name,
         k,
-        attempt: task.assignment.attempt,
+        attempt: task.task_context.attempt,
         renditions,
     };
     let body = wire::encode(&part);

@@ -14,7 +14,7 @@ use super::live_playlists::{seal_live_playlists, update_live_playlists};
 use super::outputs::{Fault, outputs};
 use super::publication::Publication;
 use crate::job::failure::Failure;
-use crate::job::{self, Assignment, JobState, Jobs, Product, Stage};
+use crate::job::{self, JobState, Jobs, Stage, TaskContext, TaskOutcome};
 
 /// Takes one delivery of a task of the class. A `playlist` task only brings the live playlists up to
 /// date, so it goes around the five steps.
@@ -42,9 +42,9 @@ struct Packager {
 }
 
 impl Stage for Packager {
-    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+    async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
         let started = std::time::Instant::now();
-        let result = self.finish(&assignment).await;
+        let result = self.finish(&task_context).await;
         histogram!("fluxhls_stage_duration_seconds", "stage" => "package")
             .record(started.elapsed());
         result
@@ -52,11 +52,11 @@ impl Stage for Packager {
 }
 
 impl Packager {
-    async fn finish(&self, assignment: &Assignment) -> Result<Product, Failure> {
-        let state = &assignment.state;
+    async fn finish(&self, task_context: &TaskContext) -> Result<TaskOutcome, Failure> {
+        let state = &task_context.state;
         self.claim(state).await?;
-        match self.check(assignment).await {
-            Ok(()) => Ok(Product::Commit),
+        match self.check(task_context).await {
+            Ok(()) => Ok(TaskOutcome::Commit),
             Err(Fault::Other(failure)) => Err(failure),
             Err(Fault::Tasks(tasks)) => self.redo(state, tasks).await,
         }
@@ -77,8 +77,8 @@ impl Packager {
         }
     }
 
-    async fn check(&self, assignment: &Assignment) -> Result<(), Fault> {
-        let state = &assignment.state;
+    async fn check(&self, task_context: &TaskContext) -> Result<(), Fault> {
+        let state = &task_context.state;
         let plan = state
             .plan()
             .ok_or_else(|| Failure::internal("The job has no plan"))?;
@@ -91,7 +91,7 @@ impl Packager {
             revision: 0,
             sound: &[],
             given_up: &BTreeSet::new(),
-            work_counter: &assignment.work_counter,
+            work_counter: &task_context.work_counter,
         };
 
         publication.publish().await?;
@@ -106,12 +106,12 @@ impl Packager {
         &self,
         state: &JobState,
         tasks: Vec<(TaskName, String)>,
-    ) -> Result<Product, Failure> {
+    ) -> Result<TaskOutcome, Failure> {
         let Some((task, reason)) = tasks
             .iter()
             .find(|(task, _)| state.work.redo.contains(task))
         else {
-            return Ok(Product::Redo(tasks));
+            return Ok(TaskOutcome::Redo(tasks));
         };
 
         let text = format!("Task {task} failed its check twice: {reason}");

@@ -17,7 +17,7 @@ use crate::job::classify::classify_source_error;
 use crate::job::denial::{check_denied_source, remaining_source_wait};
 use crate::job::failure::{Evidence, Failure, Remedy};
 use crate::job::queue::encode_backlogs;
-use crate::job::{Assignment, JobState, Product, Readiness, Stage};
+use crate::job::{JobState, Readiness, Stage, TaskContext, TaskOutcome};
 
 /// A fact is at most so long, in bytes.
 const MAX_FACT: usize = 64 * 1024;
@@ -41,9 +41,9 @@ impl Stage for Planner {
         readiness(&self.context.jobs, look, state, task).await
     }
 
-    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+    async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
         let started = std::time::Instant::now();
-        let state = &assignment.state;
+        let state = &task_context.state;
         let prefix = &state.accepted.fact.output_prefix;
 
         if let Some((owner, _)) = self.context.jobs.owner(prefix).await?
@@ -62,23 +62,24 @@ impl Stage for Planner {
             Look::Failed(failure) => return Err(failure),
         };
 
-        let sniffed = self.sniff(&assignment, &found).await?;
+        let sniffed = self.sniff(&task_context, &found).await?;
         let server = self.open(found.source(&self.context.storage)).await?;
 
         // The first bytes may tell what the file is where ffprobe only says that it cannot be read.
-        let probe = self.probe(&assignment, &server).await.map_err(|failure| {
-            match sniffed.explain(failure.code) {
+        let probe = self
+            .probe(&task_context, &server)
+            .await
+            .map_err(|failure| match sniffed.explain(failure.code) {
                 Some(refusal) => Failure::new(refusal.code, refusal.message),
                 None => failure,
-            }
-        })?;
+            })?;
         crash::point("plan.probed");
         let copied = self
-            .copied(&assignment, &server, found.meta.size, &probe)
+            .copied(&task_context, &server, found.meta.size, &probe)
             .await?;
         crash::point("plan.copied");
 
-        let planned = self.decide(&assignment, &found, &probe, copied).await;
+        let planned = self.decide(&task_context, &found, &probe, copied).await;
         histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
         let evidence = || Evidence {
             probe: serde_json::to_value(&probe).ok(),
@@ -86,7 +87,7 @@ impl Stage for Planner {
         };
 
         planned
-            .map(|planned| Product::Plan(Box::new(planned)))
+            .map(|planned| TaskOutcome::Plan(Box::new(planned)))
             .map_err(|failure| failure.with_evidence(evidence()))
     }
 }
@@ -119,7 +120,7 @@ impl Planner {
     }
 
     /// Looks at the first bytes of the version that was found, before any process starts.
-    async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<Sniff, Failure> {
+    async fn sniff(&self, task_context: &TaskContext, found: &Found) -> Result<Sniff, Failure> {
         let source = found.source(&self.context.storage);
         let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
         let head = match source
@@ -131,7 +132,7 @@ impl Planner {
             Err(error) => return Err(classify_source_error(&self.context.jobs, &error).await),
         };
 
-        assignment.work_counter.add(head.len() as u64);
+        task_context.work_counter.add(head.len() as u64);
         let sniffed = sniff::sniff(&head, source.size);
         if let Some(code) = sniffed.code() {
             return Err(Failure::from_code(code));
@@ -158,12 +159,12 @@ impl Planner {
     /// is.
     async fn decide(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         found: &Found,
         probe: &Probe,
         copied: Option<Copied>,
     ) -> Result<Planned, Failure> {
-        let state = &assignment.state;
+        let state = &task_context.state;
         let asked = &state.accepted.fact.upload.settings;
         let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
             let text = format!("The event asks for a profile that is not there: {unknown}.");
@@ -195,7 +196,7 @@ impl Planner {
         planned.source.copy = copy;
 
         if settings.profile.per_title {
-            planned = self.fitted(assignment, found, planned).await;
+            planned = self.fitted(task_context, found, planned).await;
         }
 
         // The sample took its time.

@@ -8,7 +8,7 @@ use storage::{Source, SourceServer};
 use super::share::Shares;
 use crate::job::classify::classify_source_error;
 use crate::job::failure::Failure;
-use crate::job::{Assignment, WorkerContext};
+use crate::job::{TaskContext, WorkerContext};
 
 /// Plans jobs.
 #[derive(Debug, Clone)]
@@ -34,14 +34,14 @@ impl Planner {
     /// whoever reads it.
     pub(super) async fn read<T>(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         server: &SourceServer,
         work: impl Future<Output = T>,
     ) -> Result<T, Failure> {
         let before = server.bytes_read();
         let result = tokio::select! {
             result = work => result,
-            never = assignment.work_counter.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
+            never = task_context.work_counter.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
         };
 
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
@@ -64,7 +64,7 @@ impl Planner {
     /// Looks into the source.
     pub(super) async fn probe(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         server: &SourceServer,
     ) -> Result<Probe, Failure> {
         let (input, limits) = (
@@ -72,7 +72,7 @@ impl Planner {
             ProbeLimits::of(self.context.limits),
         );
         let probed = self.read(
-            assignment,
+            task_context,
             server,
             ffmpeg::probe(&self.context.tool, &input, &limits),
         );

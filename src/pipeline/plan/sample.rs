@@ -7,7 +7,7 @@ use streams::plan::Planned;
 
 use super::planner::Planner;
 use super::source::Found;
-use crate::job::Assignment;
+use crate::job::TaskContext;
 use crate::job::failure::Failure;
 use crate::worker::admission::ResourceRequirements;
 
@@ -16,11 +16,11 @@ impl Planner {
     /// can be read and encoded is for the encoders to find out.
     pub(super) async fn fitted(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         found: &Found,
         plan: Planned,
     ) -> Planned {
-        match self.sampled(assignment, found, &plan).await {
+        match self.sampled(task_context, found, &plan).await {
             Ok(samples) => title::refine(plan, &samples),
             Err(reason) => title::unsampled(plan, reason),
         }
@@ -28,12 +28,12 @@ impl Planner {
 
     async fn sampled(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         found: &Found,
         plan: &Planned,
     ) -> Result<Samples, String> {
         let unread = |failure: Failure| {
-            tracing::warn!(job.id = %assignment.state.job_id, code = %failure.code, "the source was not sampled: {}", failure.message);
+            tracing::warn!(job.id = %task_context.state.job_id, code = %failure.code, "the source was not sampled: {}", failure.message);
             "No sample was taken: the source could not be read through.".to_owned()
         };
 
@@ -42,12 +42,12 @@ impl Planner {
             None => found.source(&self.context.storage),
         };
 
-        let who = format!("{}/sample", assignment.state.job_id);
+        let who = format!("{}/sample", task_context.state.job_id);
         let need = ResourceRequirements::of_sample(plan, ffmpeg::cores());
         let room = self
             .context
             .budget
-            .wait(&who, need, || assignment.work_counter.add(1))
+            .wait(&who, need, || task_context.work_counter.add(1))
             .await;
         // The reservation is held until the function returns: the memory is in use until the sample
         // is taken.
@@ -61,7 +61,7 @@ impl Planner {
         let input = self.input(&server, plan.source.deep);
         let sample = ffmpeg::sample(&self.context.tool, &input, folder.path(), plan);
         let sampled = self
-            .read(assignment, &server, sample)
+            .read(task_context, &server, sample)
             .await
             .map_err(unread)?;
         sampled.map_err(|error| error.to_string())

@@ -283,8 +283,8 @@ impl World {
             let locator = Locator::new(None, vec!["media".to_owned()], "media", None)
                 .expect("no URL, no error");
             let delivery = Arc::new(Delivery::over(event, process));
-            let settlement = Intake { jobs, locator }.take(Arc::clone(&delivery)).await;
-            delivery.settle(settlement).await;
+            let disposition = Intake { jobs, locator }.take(Arc::clone(&delivery)).await;
+            delivery.settle(disposition).await;
         })
         .await;
     }
@@ -293,13 +293,13 @@ impl World {
         self.start(async |jobs, process| {
             let delivery = Arc::new(Delivery::over(task, process));
             let key = subject::parse_task(delivery.subject());
-            let settlement = if key.is_some_and(|key| key.task == TaskName::PLAYLIST) {
+            let disposition = if key.is_some_and(|key| key.task == TaskName::PLAYLIST) {
                 Disposition::Ack
             } else {
                 let actor = Actor { jobs: jobs.clone() };
                 run(jobs, actor, Arc::clone(&delivery), CancellationToken::new()).await
             };
-            delivery.settle(settlement).await;
+            delivery.settle(disposition).await;
         })
         .await;
     }
