@@ -12,7 +12,7 @@ use streams::{FileId, JobId, OutputPrefix};
 
 use super::timeout::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::job::{Gate, JobSettings, Jobs, WorkerContext};
+use crate::job::{CircuitBreaker, JobSettings, Jobs, WorkerContext};
 use crate::operations::repair::{
     Damage, Found, RepairReport, Repairer, find, receipt_from_log, scan,
 };
@@ -114,7 +114,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
             source_wait: Duration::from_secs(args.worker.source_wait),
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },
-        gate: Gate::default(),
+        breaker: CircuitBreaker::default(),
     }))
 }
 

@@ -17,7 +17,7 @@ use streams::work::{Released, WorkKind};
 use streams::{JobId, subject, topology};
 
 use super::classify::classify_source_error;
-use super::{Access, Gate, JobState, Jobs, Readiness};
+use super::{CircuitBreaker, JobState, Jobs, Readiness, StorageAccess};
 use crate::job::failure::{Failure, Remedy};
 use crate::worker::admission::Reservation;
 
@@ -99,8 +99,8 @@ pub fn readiness_while_awaited(jobs: &Jobs, since: DateTime<Utc>, failure: Failu
     match jobs.output.agrees_on_time() {
         Ok(()) => Readiness::Never(failure),
         Err(error) => {
-            jobs.gate.set(Access::from_error(&error));
-            Readiness::Wait(Gate::retry_delay())
+            jobs.breaker.set(StorageAccess::from_error(&error));
+            Readiness::Wait(CircuitBreaker::retry_delay())
         }
     }
 }

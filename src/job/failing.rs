@@ -14,7 +14,7 @@ use super::denial::find_denial_to_continue;
 use super::state::JobState;
 use super::task_run::Run;
 use super::verdict::{SettleError, fail_job};
-use super::{Gate, denial, meter};
+use super::{CircuitBreaker, denial, meter};
 use crate::crash;
 use crate::job::failure::{Failure, Remedy};
 
@@ -64,7 +64,7 @@ impl Run {
             }
             (Remedy::ByClass, Class::Operator) => {
                 self.release(attempt, "operator", None).await?;
-                Ok(Disposition::Retry(Gate::retry_delay()))
+                Ok(Disposition::Retry(CircuitBreaker::retry_delay()))
             }
             (Remedy::ByClass, Class::Transient) => {
                 // This attempt is among those used: it was counted before its work began.

@@ -13,7 +13,7 @@ use streams::task::TaskName;
 use streams::work::{Current, WorkKind};
 use streams::{FileId, JobId, OutputPrefix, Unread, subject, topology, wire};
 
-use super::gate::Gate;
+use super::circuit_breaker::CircuitBreaker;
 use super::state::{Entry, JobState, WorkState, entry, feasible};
 
 /// What an installation decides about jobs.
@@ -46,7 +46,7 @@ pub struct Jobs {
     /// What the installation decided.
     pub settings: JobSettings,
     /// Whether the output bucket can be used.
-    pub gate: Gate,
+    pub breaker: CircuitBreaker,
 }
 
 impl Jobs {

@@ -10,11 +10,12 @@
 //! - [`broken`] ends what cannot go by these rules; [`deletion`] removes a file with all its jobs;
 //!   [`retry`] sends a job's event again.
 //! - [`denial`] waits for a source that the storage denies us.
-//! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
+//! - [`circuit_breaker`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
 pub mod broken;
 pub mod cancel;
+pub mod circuit_breaker;
 pub mod classify;
 pub mod commit;
 mod context;
@@ -22,7 +23,6 @@ pub mod deletion;
 pub mod denial;
 mod failing;
 pub mod failure;
-pub mod gate;
 pub mod jobs;
 pub mod lease;
 mod meter;
@@ -36,8 +36,8 @@ mod stopped;
 mod task_run;
 pub mod verdict;
 
+pub use circuit_breaker::{CircuitBreaker, StorageAccess};
 pub use context::WorkerContext;
-pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::WorkCounter;
 pub use meter::register as register_metrics;

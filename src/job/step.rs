@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use super::Jobs;
+use super::circuit_breaker::storage_pause;
 use super::failing::too_many;
-use super::gate::storage_pause;
 use super::lease::{LeaseEnd, WorkCounter, hold_lease};
 use super::meter;
 use super::queue::enqueue_next_tasks;

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::gate::check_storage;
-use crate::job::{Access, Jobs};
+use crate::job::circuit_breaker::check_storage;
+use crate::job::{Jobs, StorageAccess};
 use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::worker::admission::ResourceBudget;
@@ -59,7 +59,7 @@ impl Watch {
 
             // The bucket is looked at twice a minute, and in every round while it cannot be used,
             // so that tasks start again soon.
-            if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
+            if round.is_multiple_of(6) || self.jobs.breaker.access() != StorageAccess::Granted {
                 check_storage(&self.jobs).await;
             }
 
@@ -81,13 +81,13 @@ impl Watch {
         obstacles.extend(log.nats().troubles.obstacles());
         obstacles.extend(log.newer().recent());
 
-        let access = self.jobs.gate.access();
+        let access = self.jobs.breaker.access();
         // Only a refusal makes the service unready, since an operator must act. A storage that is
         // away comes back by itself.
         match access {
-            Access::Refused { .. } => obstacles.extend(access.obstacle()),
-            Access::Unreachable { .. } => notices.extend(access.obstacle()),
-            Access::Granted => {}
+            StorageAccess::Refused { .. } => obstacles.extend(access.obstacle()),
+            StorageAccess::Unreachable { .. } => notices.extend(access.obstacle()),
+            StorageAccess::Granted => {}
         }
 
         let database = self.database.iter();

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
-use crate::job::{self, Gate, Jobs, Stage, WorkerContext};
+use crate::job::{self, CircuitBreaker, Jobs, Stage, WorkerContext};
 use crate::operations::api::Api;
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::intake::Intake;
@@ -60,7 +60,7 @@ impl Service {
             log: Log::new(nats.clone()),
             output: storage.bucket(&settings.bucket),
             settings: settings.job.clone(),
-            gate: Gate::default(),
+            breaker: CircuitBreaker::default(),
         };
 
         let (tell_open, open_jobs) = watch::channel(String::new());

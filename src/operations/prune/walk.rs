@@ -234,19 +234,19 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// An object of no job: a canary that the process which wrote it did not remove goes,
+    /// An object of no job: a health probe that the process which wrote it did not remove goes,
     /// everything else is only reported.
     async fn stray(&mut self, object: ObjectMeta) -> Result<(), PruneError> {
-        let canary = format!("{}canary-", self.pruner.jobs.settings.output_root);
-        let is_canary = object
+        let probe = format!("{}canary-", self.pruner.jobs.settings.output_root);
+        let is_probe = object
             .key
-            .strip_prefix(&canary)
+            .strip_prefix(&probe)
             .is_some_and(|rest| !rest.contains('/'));
         let is_old = object
             .modified
             .is_some_and(|at| self.now - at >= self.pruner.grace);
 
-        match (is_canary, is_old) {
+        match (is_probe, is_old) {
             (true, true) => self.remove(vec![object]).await,
             (true, false) => Ok(()),
             (false, _) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fluxhls::job::cancel::cancel_job;
-use fluxhls::job::{Gate, JobSettings, Jobs, run};
+use fluxhls::job::{CircuitBreaker, JobSettings, Jobs, run};
 use fluxhls::pipeline::intake::Intake;
 use fluxhls::pipeline::project::sweep::look_after;
 use jetstream::testing::model::{Fate, Model, Process, Turn};
@@ -331,7 +331,7 @@ impl World {
                 source_wait: Duration::ZERO,
                 retry_delay: Duration::ZERO,
             },
-            gate: Gate::default(),
+            breaker: CircuitBreaker::default(),
         };
         let task = tokio::spawn(act(jobs, process));
         self.wait(turns, task, 0).await;
