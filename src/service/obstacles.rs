@@ -94,7 +94,10 @@ impl Watch {
         notices.extend(database.filter_map(|database| database.borrow().notice.clone()));
         obstacles.extend(self.tables());
 
-        let room = self.budget.as_ref().and_then(|budget| budget.room().err());
+        let room = self
+            .budget
+            .as_ref()
+            .and_then(|budget| budget.available_capacity().err());
         obstacles.extend(room.map(|error| error.to_string()));
         notices.extend(self.budget.iter().filter_map(ResourceBudget::too_large));
 

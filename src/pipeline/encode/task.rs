@@ -194,7 +194,7 @@ impl RungsAtOnce {
     pub(super) fn for_task(budget: &ResourceBudget, plan: &Planned, task: TaskName) -> Self {
         let need = ResourceRequirements::of_task(plan, task, ffmpeg::cores());
         let lacks_memory = || {
-            let room = budget.room();
+            let room = budget.available_capacity();
             room.is_ok_and(|room| room.too_small_for(need) == Some(Resource::Memory))
         };
         if matches!(task.duty, Duty::Video(_)) && lacks_memory() {
