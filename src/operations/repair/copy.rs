@@ -16,11 +16,11 @@ use crate::job::classify::{classify_output_error, classify_source_error};
 use crate::job::failure::Failure;
 
 /// The longest that ffmpeg may take for a copy.
-const LONGEST: Duration = Duration::from_secs(6 * 3600);
+const MAX_COPY_DURATION: Duration = Duration::from_secs(6 * 3600);
 
 impl Repair<'_> {
     /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
-    pub(super) async fn copy(&self) -> Result<Option<Planned>, Failure> {
+    pub(super) async fn remake_source_copy(&self) -> Result<Option<Planned>, Failure> {
         let plan = &self.found.receipt.planned;
         let Some(copy) = &plan.source.copy else {
             return Ok(None);
@@ -63,7 +63,7 @@ impl Repair<'_> {
                 policy: SandboxPolicy::new(ResourceLimits::copy(plan.source.size.max(copy.size)))
                     .workdir(task_dir.path())
                     .allow_input(&input),
-                limits: Limits::new(LONGEST),
+                limits: Limits::new(MAX_COPY_DURATION),
                 stop: &CancellationToken::new(),
                 external_work: &|| server.bytes_read() + server.bytes_served(),
                 ticks: &ticks,
@@ -77,7 +77,7 @@ impl Repair<'_> {
             }
             if exit.end == End::Finished {
                 let file = tokio::fs::File::open(task_dir.path().join(argv::COPY)).await;
-                return self.store(file.map_err(no_folder)?).await.map(Some);
+                return self.upload_copy(file.map_err(no_folder)?).await.map(Some);
             }
         }
 
@@ -85,7 +85,7 @@ impl Repair<'_> {
         Err(Failure::new(Code::FfmpegCrashed, text))
     }
 
-    async fn store(&self, file: tokio::fs::File) -> Result<Planned, Failure> {
+    async fn upload_copy(&self, file: tokio::fs::File) -> Result<Planned, Failure> {
         let (key, output) = (self.copy_key(), &self.context.jobs.output);
         let stored = match output
             .put_stream(&key, "video/x-matroska", ReaderStream::new(file))
@@ -108,7 +108,7 @@ impl Repair<'_> {
     }
 
     /// Removes the copy, where one was made.
-    pub(super) async fn remove_copy(&self) {
+    pub(super) async fn remove_source_copy(&self) {
         if self.found.receipt.planned.source.copy.is_none() {
             return;
         }

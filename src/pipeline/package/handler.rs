@@ -11,7 +11,7 @@ use streams::{Code, JobId, subject, topology, wire};
 use tokio_util::sync::CancellationToken;
 
 use super::live_playlists::{seal_live_playlists, update_live_playlists};
-use super::outputs::{Fault, outputs};
+use super::outputs::{OutputFault, read_task_results};
 use super::publication::Publication;
 use crate::job::failure::Failure;
 use crate::job::{self, JobState, Jobs, Stage, TaskContext, TaskOutcome};
@@ -54,16 +54,16 @@ impl Stage for Packager {
 impl Packager {
     async fn finish(&self, task_context: &TaskContext) -> Result<TaskOutcome, Failure> {
         let state = &task_context.state;
-        self.claim(state).await?;
-        match self.check(task_context).await {
+        self.ensure_prefix_free(state).await?;
+        match self.publish_output(task_context).await {
             Ok(()) => Ok(TaskOutcome::Commit),
-            Err(Fault::Other(failure)) => Err(failure),
-            Err(Fault::Tasks(tasks)) => self.redo(state, tasks).await,
+            Err(OutputFault::Other(failure)) => Err(failure),
+            Err(OutputFault::Tasks(tasks)) => self.decide_redo(state, tasks).await,
         }
     }
 
     /// The prefix must be free or this file's.
-    async fn claim(&self, state: &JobState) -> Result<(), Failure> {
+    async fn ensure_prefix_free(&self, state: &JobState) -> Result<(), Failure> {
         let prefix = &state.accepted.fact.output_prefix;
         match self.jobs.owner(prefix).await? {
             Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
@@ -77,7 +77,7 @@ impl Packager {
         }
     }
 
-    async fn check(&self, task_context: &TaskContext) -> Result<(), Fault> {
+    async fn publish_output(&self, task_context: &TaskContext) -> Result<(), OutputFault> {
         let state = &task_context.state;
         let plan = state
             .plan()
@@ -87,7 +87,7 @@ impl Packager {
             plan,
             prefix: &state.accepted.fact.output_prefix,
             accepted_seq: state.accepted.seq,
-            made: &outputs(&self.jobs, state).await?,
+            made: &read_task_results(&self.jobs, state).await?,
             revision: 0,
             sound: &[],
             given_up: &BTreeSet::new(),
@@ -102,7 +102,7 @@ impl Packager {
     }
 
     /// A bad task is done again once; a second failure is final.
-    async fn redo(
+    async fn decide_redo(
         &self,
         state: &JobState,
         tasks: Vec<(TaskName, String)>,

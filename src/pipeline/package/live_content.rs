@@ -6,7 +6,7 @@ use storage::{init_name, segment_name};
 use streams::plan::{Planned, Rendition};
 use streams::work::RenditionOutput;
 
-use super::assembly::Assembled;
+use super::assembly::AssembledRendition;
 
 /// The file of a live playlist, in the folder of its rendition.
 const LIVE_PLAYLIST: &str = "live.m3u8";
@@ -110,8 +110,11 @@ pub(super) fn is_playable(plan: &Planned, is_listed: impl Fn(&Rendition) -> bool
 }
 
 /// A rendition as the live multivariant playlist names it.
-pub(super) fn to_live_rendition(rendition: &Rendition, head: &PublishedSegments) -> Assembled {
-    Assembled {
+pub(super) fn to_live_rendition(
+    rendition: &Rendition,
+    head: &PublishedSegments,
+) -> AssembledRendition {
+    AssembledRendition {
         rendition: rendition.clone(),
         init: head.output.init.clone(),
         init_match: head.output.init_match.clone(),

@@ -18,7 +18,7 @@ use streams::fact::{Decision, Fact, Head, Playable};
 use streams::plan::{Planned, Rendition};
 use streams::{JobId, Unread};
 
-use super::assembly::Assembled;
+use super::assembly::AssembledRendition;
 use super::live_content::{
     extend_playlist, is_playable, latest_end_seconds, planned_bandwidth, to_live_rendition,
 };
@@ -200,7 +200,7 @@ impl<'a> LivePlaylistWriter<'a> {
         }
 
         if self.lists_more() {
-            let rate = |made: &Assembled| planned_bandwidth(self.plan, &made.rendition);
+            let rate = |made: &AssembledRendition| planned_bandwidth(self.plan, &made.rendition);
             drafts.push(PlaylistDraft {
                 key: self.keys.live_master(),
                 before: master,
@@ -245,7 +245,7 @@ impl<'a> LivePlaylistWriter<'a> {
     async fn drafts(
         &self,
         seal: bool,
-    ) -> Result<(Vec<PlaylistDraft>, Vec<Assembled>), LivePlaylistError> {
+    ) -> Result<(Vec<PlaylistDraft>, Vec<AssembledRendition>), LivePlaylistError> {
         let mut published = PublishedOutput::new(self.jobs, self.state, self.plan);
         let lowest = self.plan.videos().last().map(|lowest| &lowest.name);
         let (first, others): (Vec<_>, Vec<_>) = self
@@ -268,7 +268,7 @@ impl<'a> LivePlaylistWriter<'a> {
             }
         }
 
-        let place = |made: &Assembled| {
+        let place = |made: &AssembledRendition| {
             self.plan
                 .renditions
                 .iter()
@@ -286,7 +286,7 @@ impl<'a> LivePlaylistWriter<'a> {
         rendition: &Rendition,
         until: f64,
         seal: bool,
-    ) -> Result<Option<(PlaylistDraft, LivePlaylist, Assembled)>, LivePlaylistError> {
+    ) -> Result<Option<(PlaylistDraft, LivePlaylist, AssembledRendition)>, LivePlaylistError> {
         let key = self.keys.live_playlist(rendition.name().as_str());
         let before = self.read(&key).await?;
         let current = before

@@ -10,8 +10,8 @@
 //! from it), `assembly` and `extras` (pure: one rendition from many chunks, and what is made
 //! beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was
 //! measured), `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and
-//! where), `poster` and `storyboard` (the preview pictures), `part` (pure: which object is what,
-//! for repairs).
+//! where), `poster` and `storyboard` (the preview pictures), `output_object` (pure: which object
+//! is what, for repairs).
 
 mod assembly;
 mod checks;
@@ -23,8 +23,8 @@ mod iframes;
 mod inspection;
 mod live_content;
 mod live_playlists;
+mod output_object;
 mod outputs;
-mod part;
 mod placement;
 mod playlists;
 mod poster;
@@ -35,6 +35,6 @@ mod storyboard;
 mod subtitles;
 
 pub use handler::handle;
-pub use outputs::{Fault, outputs};
-pub use part::{Part, Standing, parts, standing};
+pub use output_object::{CurrentRendition, OutputObject, current_renditions, list_output_objects};
+pub use outputs::{OutputFault, read_task_results};
 pub use publication::Publication;

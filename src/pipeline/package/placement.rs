@@ -16,41 +16,44 @@ pub(super) struct Placement<'a> {
 
 /// A place for an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum ObjectPlace<'a> {
     /// It has to be written under this key.
     Write(String),
     /// It is there.
-    Stands(&'a ObjectRef),
+    Existing(&'a ObjectRef),
 }
 
-impl Place<'_> {
+impl ObjectPlace<'_> {
     /// The key.
     pub(super) fn key(&self) -> &str {
         match self {
             Self::Write(key) => key,
-            Self::Stands(object) => &object.key,
+            Self::Existing(object) => &object.key,
         }
     }
 }
 
 impl<'a> Placement<'a> {
     /// The place of an object under exactly this key.
-    pub(super) fn at(self, key: String, bytes: &[u8]) -> Place<'a> {
+    pub(super) fn at(self, key: String, bytes: &[u8]) -> ObjectPlace<'a> {
         let digest = Digest::of(bytes);
         let stands = self.sound.iter().find(|object| {
             object.key == key && object.size == digest.size && object.sha256 == digest.sha256
         });
-        stands.map_or(Place::Write(key), Place::Stands)
+        stands.map_or(ObjectPlace::Write(key), ObjectPlace::Existing)
     }
 
     /// The place of an object whose plain key is `key`.
-    pub(super) fn of(self, key: &str, bytes: &[u8]) -> Place<'a> {
+    pub(super) fn of(self, key: &str, bytes: &[u8]) -> ObjectPlace<'a> {
         let digest = Digest::of(bytes);
         let stands = self.sound.iter().find(|object| {
             let same = object.size == digest.size && object.sha256 == digest.sha256;
             same && revision_of(key, &object.key).is_some()
         });
-        stands.map_or_else(|| Place::Write(revised(key, self.revision)), Place::Stands)
+        stands.map_or_else(
+            || ObjectPlace::Write(revised(key, self.revision)),
+            ObjectPlace::Existing,
+        )
     }
 }
 
@@ -81,7 +84,7 @@ mod tests {
 
         assert_eq!(
             placement.of("f/a/index.m3u8", b"right"),
-            Place::Stands(&sound[0])
+            ObjectPlace::Existing(&sound[0])
         );
         assert_eq!(
             placement.of("f/a/index.m3u8", b"other").key(),

@@ -9,7 +9,7 @@ use streams::work::{Part, RenditionOutput};
 use streams::{RenditionName, Unread, subject, topology, wire};
 
 use super::live_content::PublishedSegments;
-use super::outputs::{Fault, output};
+use super::outputs::{OutputFault, read_task_result};
 use crate::job::failure::{Failure, Remedy};
 use crate::job::{JobState, Jobs};
 
@@ -141,7 +141,7 @@ impl<'a> PublishedOutput<'a> {
     async fn done(&mut self, task: TaskName) -> Result<&AttemptOutput, PublishedOutputError> {
         let name = task.to_string();
         if !self.known.contains_key(&name) {
-            let made = output(self.jobs, self.state, task).await;
+            let made = read_task_result(self.jobs, self.state, task).await;
             let made = made.map_err(|fault| to_published_output_error(task, fault))?;
             let (attempt, renditions) = (made.attempt, made.output.renditions);
             self.known.insert(
@@ -158,13 +158,13 @@ impl<'a> PublishedOutput<'a> {
     }
 }
 
-fn to_published_output_error(task: TaskName, fault: Fault) -> PublishedOutputError {
+fn to_published_output_error(task: TaskName, fault: OutputFault) -> PublishedOutputError {
     match fault {
-        Fault::Other(Failure {
+        OutputFault::Other(Failure {
             remedy: Remedy::AwaitNewer(unread),
             ..
         }) => unread.into(),
-        Fault::Other(_) | Fault::Tasks(_) => PublishedOutputError::Missing(task),
+        OutputFault::Other(_) | OutputFault::Tasks(_) => PublishedOutputError::Missing(task),
     }
 }
 
