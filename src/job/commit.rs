@@ -14,6 +14,7 @@ use streams::work::Current;
 use streams::{Code, EventOrder, OutputPrefix, Unread, subject, topology, wire};
 
 use super::Jobs;
+use super::failure::Failure;
 use super::receipt::{Receipt, ReceiptError};
 use super::state::{Entry, JobState};
 use super::verdict::{SettleError, elapsed_seconds};
@@ -43,10 +44,7 @@ pub(super) async fn commit_output(
 
     let mut ended = finished(jobs, state, verdict, &receipt);
     if owner.file_id != *state.file_id() {
-        let message = format!(
-            "The output place {prefix} belongs to file {}.",
-            owner.file_id
-        );
+        let message = prefix_in_use(state, &owner);
         return Ok(lost_prefix(
             ended,
             JobError::new(Code::PrefixInUse, message, None),
@@ -108,6 +106,28 @@ async fn advance_owner(jobs: &Jobs, state: &JobState) -> Result<Current, SettleE
             return Ok(ours);
         }
     }
+}
+
+/// Fails a job whose output prefix belongs to another file.
+///
+/// # Errors
+/// [`Code::PrefixInUse`], or that the owner cannot be read.
+pub async fn ensure_prefix_free(jobs: &Jobs, state: &JobState) -> Result<(), Failure> {
+    match jobs.owner(&state.accepted.fact.output_prefix).await? {
+        Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
+            Code::PrefixInUse,
+            prefix_in_use(state, &owner),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn prefix_in_use(state: &JobState, owner: &Current) -> String {
+    let prefix = &state.accepted.fact.output_prefix;
+    format!(
+        "The output place {prefix} belongs to file {}.",
+        owner.file_id
+    )
 }
 
 /// Writes the owner's bytes as master, or removes master where the owner is deleted, until the

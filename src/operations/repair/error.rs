@@ -19,7 +19,7 @@ pub enum RepairError {
     Overtaken,
     /// What was made again fails its checks.
     #[error("what was made again fails its checks: {0}; nothing of it is public")]
-    Unsound(String),
+    CheckFailed(String),
     /// It could not be made again.
     #[error("it cannot be made again: {0}")]
     Failed(Failure),

@@ -26,7 +26,7 @@ pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
         accepted_seq: state.accepted.seq,
         made: &made,
         revision: 0,
-        sound: &[],
+        intact: &[],
         given_up: &BTreeSet::new(),
         work_counter: &WorkCounter::default(),
     };

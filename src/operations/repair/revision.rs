@@ -258,7 +258,7 @@ impl Repair<'_> {
             !given_up.contains(&object.key) && damages.iter().any(|damage| damage.key == object.key)
         };
 
-        let sound: Vec<ObjectRef> = old
+        let intact: Vec<ObjectRef> = old
             .objects
             .iter()
             .filter(|object| !is_damaged(object))
@@ -272,7 +272,7 @@ impl Repair<'_> {
             accepted_seq: old.accepted_seq,
             made,
             revision: self.revision,
-            sound: &sound,
+            intact: &intact,
             given_up,
             work_counter: &self.work_counter,
         };
@@ -280,7 +280,7 @@ impl Repair<'_> {
         let receipt = publication.publish().await.map_err(|fault| match fault {
             OutputFault::Other(failure) => RepairError::Failed(failure),
             OutputFault::Tasks(tasks) => {
-                RepairError::Unsound(tasks.into_iter().map(|(_, reason)| reason).collect())
+                RepairError::CheckFailed(tasks.into_iter().map(|(_, reason)| reason).collect())
             }
         })?;
 
@@ -290,7 +290,7 @@ impl Repair<'_> {
             .filter(|object| !given_up.contains(&object.key));
         let wanted: Vec<ObjectRef> = wanted.cloned().collect();
         if let Some(damage) = objects(&jobs.output, &wanted).await?.into_iter().next() {
-            return Err(RepairError::Unsound(damage.to_string()));
+            return Err(RepairError::CheckFailed(damage.to_string()));
         }
 
         Ok(receipt)

@@ -145,6 +145,6 @@ async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionO
     };
     crash::point("encode.part");
     if let Err(refused) = published {
-        tracing::warn!(job.id = %state.job_id, task = %task_name, %refused, "a range of a task cannot be told");
+        tracing::warn!(job.id = %state.job_id, task = %task_name, %refused, "a range of a task cannot be published");
     }
 }

@@ -299,10 +299,10 @@ mod tests {
             .unwrap()
             .lines()
             .filter_map(|line| line.strip_prefix("| `"));
-        let told: BTreeSet<String> = rows
+        let documented: BTreeSet<String> = rows
             .map(|row| row.split('`').next().unwrap().to_owned())
             .collect();
-        assert_eq!(found, told);
+        assert_eq!(found, documented);
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_held_against_the_source_track_and_a_difference_is_told() {
+    fn lengths_are_held_against_the_source_track_and_a_difference_is_reported() {
         let mut plan = planned();
         let rendition = top(&plan);
         let (found, warnings) = check_renditions(&plan, std::slice::from_ref(&rendition));

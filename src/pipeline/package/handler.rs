@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::live_playlists::{seal_live_playlists, update_live_playlists};
 use super::outputs::{OutputFault, read_task_results};
 use super::publication::Publication;
+use crate::job::commit::ensure_prefix_free;
 use crate::job::failure::Failure;
 use crate::job::{self, JobState, Jobs, Stage, TaskContext, TaskOutcome};
 
@@ -54,26 +55,11 @@ impl Stage for Packager {
 impl Packager {
     async fn finish(&self, task_context: &TaskContext) -> Result<TaskOutcome, Failure> {
         let state = &task_context.state;
-        self.ensure_prefix_free(state).await?;
+        ensure_prefix_free(&self.jobs, state).await?;
         match self.publish_output(task_context).await {
             Ok(()) => Ok(TaskOutcome::Commit),
             Err(OutputFault::Other(failure)) => Err(failure),
             Err(OutputFault::Tasks(tasks)) => self.decide_redo(state, tasks).await,
-        }
-    }
-
-    /// The prefix must be free or this file's.
-    async fn ensure_prefix_free(&self, state: &JobState) -> Result<(), Failure> {
-        let prefix = &state.accepted.fact.output_prefix;
-        match self.jobs.owner(prefix).await? {
-            Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
-                Code::PrefixInUse,
-                format!(
-                    "The output place {prefix} belongs to file {}.",
-                    owner.file_id
-                ),
-            )),
-            _ => Ok(()),
         }
     }
 
@@ -89,7 +75,7 @@ impl Packager {
             accepted_seq: state.accepted.seq,
             made: &read_task_results(&self.jobs, state).await?,
             revision: 0,
-            sound: &[],
+            intact: &[],
             given_up: &BTreeSet::new(),
             work_counter: &task_context.work_counter,
         };

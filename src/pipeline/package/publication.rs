@@ -26,8 +26,8 @@ pub struct Publication<'a> {
     pub made: &'a [TaskResult],
     /// The repair that publishes; 0 for the job itself.
     pub revision: u64,
-    /// The objects that a repair found sound; none for the job itself.
-    pub sound: &'a [ObjectRef],
+    /// The objects that a repair found intact; none for the job itself.
+    pub intact: &'a [ObjectRef],
     /// Objects that are known to be damaged and cannot be made again now; none for the job itself.
     pub given_up: &'a BTreeSet<String>,
     /// Counts the work.
@@ -44,7 +44,7 @@ impl Publication<'_> {
     pub(super) const fn placement(&self) -> Placement<'_> {
         Placement {
             revision: self.revision,
-            sound: self.sound,
+            intact: self.intact,
         }
     }
 }

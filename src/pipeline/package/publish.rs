@@ -1,7 +1,7 @@
 //! Publishing: what tasks made is checked as a whole, then everything derived from it is written:
 //! playlists, commit and receipt.
 //!
-//! A job publishes once. A repair publishes again, beside: what is sound and still right stays
+//! A job publishes once. A repair publishes again, beside: what is intact and still right stays
 //! where it is.
 
 use std::collections::BTreeSet;
@@ -178,7 +178,7 @@ impl Publication<'_> {
 
         let kept = || {
             let kept = self
-                .sound
+                .intact
                 .iter()
                 .filter(|object| object.key.starts_with(&folder));
             kept.map(|object| DerivedObject {

@@ -11,9 +11,10 @@ use streams::task::TaskName;
 
 use super::planner::Planner;
 use super::remux::Copied;
-use super::source::{Found, Look, look, readiness};
+use super::source::{FoundSource, SourceLookup, look_up_source, source_readiness};
 use crate::crash;
 use crate::job::classify::classify_source_error;
+use crate::job::commit::ensure_prefix_free;
 use crate::job::denial::{check_denied_source, remaining_source_wait};
 use crate::job::failure::{Evidence, Failure, Remedy};
 use crate::job::queue::encode_backlogs;
@@ -28,8 +29,8 @@ impl Stage for Planner {
             return Readiness::Wait(pause);
         }
 
-        let look = self.look(state).await;
-        if let Look::Found(found) = &look {
+        let look = self.look_up_source(state).await;
+        if let SourceLookup::Found(found) = &look {
             let source = found.source(&self.context.storage);
             if let Some(readiness) =
                 check_denied_source(&self.context.jobs, &source, state, task).await
@@ -38,32 +39,24 @@ impl Stage for Planner {
             }
         }
 
-        readiness(&self.context.jobs, look, state, task).await
+        source_readiness(&self.context.jobs, look, state, task).await
     }
 
     async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
         let started = std::time::Instant::now();
         let state = &task_context.state;
-        let prefix = &state.accepted.fact.output_prefix;
+        ensure_prefix_free(&self.context.jobs, state).await?;
 
-        if let Some((owner, _)) = self.context.jobs.owner(prefix).await?
-            && owner.file_id != *state.file_id()
-        {
-            let text = format!(
-                "The output place {prefix} belongs to file {}.",
-                owner.file_id
-            );
-            return Err(Failure::new(Code::PrefixInUse, text));
-        }
-
-        let found = match self.look(state).await {
-            Look::Found(found) => found,
-            Look::Missing(code) => return Err(self.missing(code, state)),
-            Look::Failed(failure) => return Err(failure),
+        let found = match self.look_up_source(state).await {
+            SourceLookup::Found(found) => found,
+            SourceLookup::Missing(code) => return Err(self.missing_source_failure(code, state)),
+            SourceLookup::Failed(failure) => return Err(failure),
         };
 
         let sniffed = self.sniff(&task_context, &found).await?;
-        let server = self.open(found.source(&self.context.storage)).await?;
+        let server = self
+            .open_source(found.source(&self.context.storage))
+            .await?;
 
         // The first bytes may tell what the file is where ffprobe only says that it cannot be read.
         let probe = self
@@ -75,11 +68,11 @@ impl Stage for Planner {
             })?;
         crash::point("plan.probed");
         let copied = self
-            .copied(&task_context, &server, found.meta.size, &probe)
+            .copy_if_needed(&task_context, &server, found.meta.size, &probe)
             .await?;
         crash::point("plan.copied");
 
-        let planned = self.decide(&task_context, &found, &probe, copied).await;
+        let planned = self.make_plan(&task_context, &found, &probe, copied).await;
         histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
         let evidence = || Evidence {
             probe: serde_json::to_value(&probe).ok(),
@@ -94,7 +87,7 @@ impl Stage for Planner {
 
 impl Planner {
     /// Chunks that can be encoded at a time, as far as can be seen.
-    async fn fleet(&self) -> u32 {
+    async fn fleet_capacity(&self) -> u32 {
         let (hi, lo) = encode_backlogs(&self.context.jobs).await;
         u32::try_from(hi.and(lo).capacity())
             .unwrap_or(u32::MAX)
@@ -103,7 +96,7 @@ impl Planner {
 
     /// The failure of a source that was gone, or that was first denied and then not there, when its
     /// task had started.
-    fn missing(&self, code: Code, state: &JobState) -> Failure {
+    fn missing_source_failure(&self, code: Code, state: &JobState) -> Failure {
         let remedy = match remaining_source_wait(&self.context.jobs, state.accepted.time) {
             Some(_) => Remedy::AwaitSource,
             None => Remedy::ByClass,
@@ -114,13 +107,17 @@ impl Planner {
         }
     }
 
-    async fn look(&self, state: &JobState) -> Look {
-        let look = look(&self.context.jobs, &self.context.storage, state).await;
+    async fn look_up_source(&self, state: &JobState) -> SourceLookup {
+        let look = look_up_source(&self.context.jobs, &self.context.storage, state).await;
         look.within(&self.context.limits)
     }
 
     /// Looks at the first bytes of the version that was found, before any process starts.
-    async fn sniff(&self, task_context: &TaskContext, found: &Found) -> Result<Sniff, Failure> {
+    async fn sniff(
+        &self,
+        task_context: &TaskContext,
+        found: &FoundSource,
+    ) -> Result<Sniff, Failure> {
         let source = found.source(&self.context.storage);
         let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
         let head = match source
@@ -157,10 +154,10 @@ impl Planner {
 
     /// Decides by what is in the copy, where there is one, and calls it by what the source itself
     /// is.
-    async fn decide(
+    async fn make_plan(
         &self,
         task_context: &TaskContext,
-        found: &Found,
+        found: &FoundSource,
         probe: &Probe,
         copied: Option<Copied>,
     ) -> Result<Planned, Failure> {
@@ -181,7 +178,7 @@ impl Planner {
             profile: profile.clone(),
             priority: asked.priority,
             limits: self.context.limits,
-            fleet: self.fleet().await,
+            fleet: self.fleet_capacity().await,
         };
 
         let (read, copy) = copied.map_or_else(
@@ -196,7 +193,7 @@ impl Planner {
         planned.source.copy = copy;
 
         if settings.profile.per_title {
-            planned = self.fitted(task_context, found, planned).await;
+            planned = self.fit_to_sample(task_context, found, planned).await;
         }
 
         // The sample took its time.

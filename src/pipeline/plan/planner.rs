@@ -25,14 +25,14 @@ pub struct Planner {
 
 impl Planner {
     /// Opens one version of an object for ffmpeg.
-    pub(super) async fn open(&self, source: Source) -> Result<SourceServer, Failure> {
+    pub(super) async fn open_source(&self, source: Source) -> Result<SourceServer, Failure> {
         let server = SourceServer::open(source, self.context.cache.clone()).await;
         server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))
     }
 
     /// Does what reads from `server`. A read that failed on the way looks like a short source to
     /// whoever reads it.
-    pub(super) async fn read<T>(
+    pub(super) async fn read_source<T>(
         &self,
         task_context: &TaskContext,
         server: &SourceServer,
@@ -71,7 +71,7 @@ impl Planner {
             self.input(server, false),
             ProbeLimits::of(self.context.limits),
         );
-        let probed = self.read(
+        let probed = self.read_source(
             task_context,
             server,
             ffmpeg::probe(&self.context.tool, &input, &limits),

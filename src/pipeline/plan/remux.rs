@@ -42,7 +42,7 @@ impl Planner {
     /// Copies a source that cannot be entered at a time into a container with an index, where that
     /// is worth it and possible. Where it is not the job goes on without: slower, not worse. But a
     /// source whose clock has to be repaired is nothing without its copy.
-    pub(super) async fn copied(
+    pub(super) async fn copy_if_needed(
         &self,
         task_context: &TaskContext,
         server: &SourceServer,
@@ -95,7 +95,7 @@ impl Planner {
         for subtitles in [true, false] {
             let args = argv::remux(&input, probe, subtitles);
             let run = self.copy(&args, folder.path(), server, size);
-            let end = self.read(task_context, server, run).await??;
+            let end = self.read_source(task_context, server, run).await??;
             if end == End::Finished {
                 return self
                     .publish(task_context, &folder.path().join(argv::COPY), probe)
@@ -194,7 +194,7 @@ impl Planner {
         };
 
         let source = Source::copy(&self.context.storage, &copy);
-        let server = self.open(source).await?;
+        let server = self.open_source(source).await?;
         let probe = self.probe(task_context, &server).await?;
 
         if let Some(repair) = &original.clock_repair {

@@ -6,7 +6,7 @@ use streams::Code;
 use streams::plan::Planned;
 
 use super::planner::Planner;
-use super::source::Found;
+use super::source::FoundSource;
 use crate::job::TaskContext;
 use crate::job::failure::Failure;
 use crate::worker::admission::ResourceRequirements;
@@ -14,22 +14,22 @@ use crate::worker::admission::ResourceRequirements;
 impl Planner {
     /// The plan as the pictures want it. Without a sample it stays as it is: whether the source
     /// can be read and encoded is for the encoders to find out.
-    pub(super) async fn fitted(
+    pub(super) async fn fit_to_sample(
         &self,
         task_context: &TaskContext,
-        found: &Found,
+        found: &FoundSource,
         plan: Planned,
     ) -> Planned {
-        match self.sampled(task_context, found, &plan).await {
+        match self.take_sample(task_context, found, &plan).await {
             Ok(samples) => title::refine(plan, &samples),
             Err(reason) => title::unsampled(plan, reason),
         }
     }
 
-    async fn sampled(
+    async fn take_sample(
         &self,
         task_context: &TaskContext,
-        found: &Found,
+        found: &FoundSource,
         plan: &Planned,
     ) -> Result<Samples, String> {
         let unread = |failure: Failure| {
@@ -53,7 +53,7 @@ impl Planner {
         // is taken.
         let _room = room.ok_or("No sample was taken: this worker has not the memory for it.")?;
 
-        let server = self.open(source).await.map_err(unread)?;
+        let server = self.open_source(source).await.map_err(unread)?;
         let folder = self.context.work_dir.create_task_dir(std::iter::empty());
         let folder =
             folder.map_err(|error| unread(Failure::new(Code::DiskFull, error.to_string())))?;
@@ -61,7 +61,7 @@ impl Planner {
         let input = self.input(&server, plan.source.deep);
         let sample = ffmpeg::sample(&self.context.tool, &input, folder.path(), plan);
         let sampled = self
-            .read(task_context, &server, sample)
+            .read_source(task_context, &server, sample)
             .await
             .map_err(unread)?;
         sampled.map_err(|error| error.to_string())

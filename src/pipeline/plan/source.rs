@@ -15,14 +15,14 @@ use crate::worker::admission::Reservation;
 
 /// The source object of a job, as it is now.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct FoundSource {
     /// Where it is.
     pub(super) object: SourceObject,
     /// What it is.
     pub(super) meta: ObjectMeta,
 }
 
-impl Found {
+impl FoundSource {
     /// The version that was found, for reading.
     pub(super) fn source(&self, storage: &Storage) -> Source {
         Source {
@@ -35,14 +35,14 @@ impl Found {
 }
 
 /// What was found of a source.
-pub(super) enum Look {
-    Found(Found),
+pub(super) enum SourceLookup {
+    Found(FoundSource),
     /// Not there, or shorter than its event says: it may still be on its way.
     Missing(Code),
     Failed(Failure),
 }
 
-impl Look {
+impl SourceLookup {
     /// A source that was found, unless it is larger than is accepted.
     pub(super) fn within(self, limits: &Limits) -> Self {
         match self {
@@ -56,30 +56,34 @@ impl Look {
 }
 
 /// Looks at the object a job's event names.
-pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Look {
+pub(super) async fn look_up_source(
+    jobs: &Jobs,
+    storage: &Storage,
+    state: &JobState,
+) -> SourceLookup {
     let upload = &state.accepted.fact.upload;
     let Some(object) = state.accepted.fact.source.clone() else {
         // Intake ends such a job itself; it may have died before it could.
         let text = "The event is not valid, or names no object that this service may read.";
-        return Look::Failed(Failure::new(Code::InvalidEvent, text));
+        return SourceLookup::Failed(Failure::new(Code::InvalidEvent, text));
     };
 
     let meta = match storage.bucket(&object.bucket).head(&object.key).await {
         Ok(Some(meta)) => meta,
-        Ok(None) => return Look::Missing(Code::SourceNotFound),
+        Ok(None) => return SourceLookup::Missing(Code::SourceNotFound),
         Err(error) => {
             let failure = classify_source_error(jobs, &error).await;
             return if failure.code == Code::SourceNotFound {
-                Look::Missing(failure.code)
+                SourceLookup::Missing(failure.code)
             } else {
-                Look::Failed(failure)
+                SourceLookup::Failed(failure)
             };
         }
     };
 
     // A source that is shorter than its event says may still be uploaded.
     if meta.size < upload.size {
-        return Look::Missing(if meta.size == 0 {
+        return SourceLookup::Missing(if meta.size == 0 {
             Code::EmptyInput
         } else {
             Code::TruncatedUpload
@@ -87,7 +91,7 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
     }
     // Here the event does not promise any bytes either, so there is nothing to wait for.
     if meta.size == 0 {
-        return Look::Failed(Failure::from_code(Code::EmptyInput));
+        return SourceLookup::Failed(Failure::from_code(Code::EmptyInput));
     }
 
     // An entity tag is quoted (RFC 9110, section 8.8.3), and events name it with the quotes or
@@ -95,25 +99,25 @@ pub(super) async fn look(jobs: &Jobs, storage: &Storage, state: &JobState) -> Lo
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
         (Some(meant), Some(found)) if bare(meant) != bare(found) => {
-            Look::Failed(Failure::from_code(Code::SourceChanged))
+            SourceLookup::Failed(Failure::from_code(Code::SourceChanged))
         }
-        _ => Look::Found(Found { object, meta }),
+        _ => SourceLookup::Found(FoundSource { object, meta }),
     }
 }
 
 /// Whether the task can start: a source that is on its way is waited for, from when the event was
 /// taken in, and a denied one from when it was first denied.
-pub(super) async fn readiness(
+pub(super) async fn source_readiness(
     jobs: &Jobs,
-    look: Look,
+    look: SourceLookup,
     state: &JobState,
     task: TaskName,
 ) -> Readiness {
     match look {
-        Look::Found(_) => Readiness::Ready(Reservation::default()),
-        Look::Missing(code) => {
+        SourceLookup::Found(_) => Readiness::Ready(Reservation::default()),
+        SourceLookup::Missing(code) => {
             readiness_while_awaited(jobs, state.accepted.time, Failure::from_code(code))
         }
-        Look::Failed(failure) => readiness_after_failure(jobs, failure, state, task).await,
+        SourceLookup::Failed(failure) => readiness_after_failure(jobs, failure, state, task).await,
     }
 }
