@@ -120,7 +120,7 @@ impl Readback<'_> {
                 let text = format!("{} was written but is {what}.", object.key);
                 Err(Failure::new(Code::StorageUnavailable, text))
             }
-            Err(error) => Err(classify_output_error(&self.jobs, &error).await),
+            Err(error) => Err(classify_output_error(self.jobs, &error).await),
         }
     }
 
