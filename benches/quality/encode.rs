@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ffmpeg::{Input, ProbeLimits, argv, probe, sample};
-use media::ladder::{self, Draft, Pin, Profile, Settings, per_title};
+use media::ladder::{self, Pin, Profile, Settings, per_title};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use streams::fact::Head;
@@ -60,7 +60,7 @@ const OLD: [(u32, &str, &str); 3] = [
 ];
 
 /// The plan of a clip, as the plan stage makes it but for the sample.
-pub(crate) async fn draft(bench: &Bench, clip: &Path, profile: Profile) -> Result<Draft> {
+pub(crate) async fn plan(bench: &Bench, clip: &Path, profile: Profile) -> Result<Planned> {
     let probe = probe(&bench.tool, &Input::file(clip), &ProbeLimits::default()).await?;
     let pin = Pin {
         bucket: "bench".to_owned(),
@@ -74,19 +74,19 @@ pub(crate) async fn draft(bench: &Bench, clip: &Path, profile: Profile) -> Resul
         limits: media::ladder::Limits::default(),
         fleet: 1,
     };
-    Ok(ladder::plan(&probe, pin, &settings, "bench")?)
+    let head = Head::new("bench".parse()?, "bench".parse()?);
+    Ok(ladder::plan(head, &probe, pin, &settings, "bench")?)
 }
 
-/// The draft fitted to the pictures of the clip.
-pub(crate) async fn per_title(bench: &Bench, clip: &Path, draft: Draft) -> Result<Draft> {
+/// The plan fitted to the pictures of the clip.
+pub(crate) async fn per_title(bench: &Bench, clip: &Path, plan: Planned) -> Result<Planned> {
     let folder = tempfile::tempdir_in(&bench.folder)?;
-    let samples = sample(&bench.tool, &Input::file(clip), folder.path(), &draft).await?;
-    Ok(per_title::refine(draft, &samples))
+    let samples = sample(&bench.tool, &Input::file(clip), folder.path(), &plan).await?;
+    Ok(per_title::refine(plan, &samples))
 }
 
-/// Encodes the video of a draft chunk by chunk, as workers do.
-pub(crate) async fn planned(bench: &Bench, clip: &Path, draft: Draft) -> Result<Encoded> {
-    let planned = draft.into_planned(Head::new("bench".parse()?, "bench".parse()?));
+/// Encodes the video of a plan chunk by chunk, as workers do.
+pub(crate) async fn encode(bench: &Bench, clip: &Path, planned: Planned) -> Result<Encoded> {
     let chunks = planned
         .video
         .as_ref()

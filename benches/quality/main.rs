@@ -10,7 +10,7 @@ mod run;
 
 use anyhow::Result;
 use clips::{MOVING, SLIDES};
-use encode::{draft, old, per_title, planned};
+use encode::{encode, old, per_title, plan};
 use media::ladder::Profile;
 use report::{Compared, Report, Title};
 use run::Bench;
@@ -29,10 +29,10 @@ async fn main() -> Result<()> {
         let file = clip.file(&bench).await?;
         let (old, standard) = (
             old(&bench, &file).await?,
-            planned(
+            encode(
                 &bench,
                 &file,
-                draft(&bench, &file, shared("standard")?).await?,
+                plan(&bench, &file, shared("standard")?).await?,
             )
             .await?,
         );
@@ -50,7 +50,7 @@ async fn main() -> Result<()> {
         ("match", MOVING[5].looped(&bench, LOOPS).await?),
     ];
     for (name, file) in files {
-        let without = draft(&bench, &file, standard.clone()).await?;
+        let without = plan(&bench, &file, standard.clone()).await?;
         let with = per_title(&bench, &file, without.clone()).await?;
         let unchanged = with.renditions == without.renditions;
         let estimate = without.cost.map_or(0.0, |cost| cost.cpu_seconds);
@@ -60,8 +60,8 @@ async fn main() -> Result<()> {
             None
         } else {
             Some((
-                planned(&bench, &file, without).await?,
-                planned(&bench, &file, with).await?,
+                encode(&bench, &file, without).await?,
+                encode(&bench, &file, with).await?,
             ))
         };
         report.titles.push(Title {
@@ -75,7 +75,7 @@ async fn main() -> Result<()> {
     if !std::env::args().any(|arg| arg == "--without-hevc") {
         for compared in &mut report.compared {
             let file = compared.clip.file(&bench).await?;
-            let hevc = planned(&bench, &file, draft(&bench, &file, shared("hevc")?).await?).await?;
+            let hevc = encode(&bench, &file, plan(&bench, &file, shared("hevc")?).await?).await?;
             eprintln!("{}: hevc {hevc}", compared.clip.name);
             compared.hevc = Some(hevc);
         }

@@ -148,8 +148,8 @@ pub(crate) async fn plan(clip: &std::path::Path, chunks: u32) -> Planned {
         limits: Limits::default(),
         fleet: 1,
     };
-    let draft = ladder::plan(&probe, pin, &settings, "bench").unwrap();
-    let mut planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
+    let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
+    let mut planned = ladder::plan(head, &probe, pin, &settings, "bench").unwrap();
     let video = planned.video.as_mut().unwrap();
     video.chunks = (0..chunks).map(|k| 3 * k).collect();
     video.frames = u64::from(3 * chunks) * u64::from(video.segment_frames);

@@ -19,7 +19,7 @@ use super::jobs::Output;
 use super::terminal;
 use super::timeout::answered;
 use crate::config::NatsArgs;
-use crate::job::retry::{self, Old};
+use crate::job::retry::{JobToRetry, find_job_to_retry, publish_retry};
 
 /// What can be asked about dead letters.
 #[derive(Debug, Subcommand)]
@@ -302,18 +302,18 @@ async fn retry_message(log: &Log, letter: &StoredMessage) -> anyhow::Result<Retr
                 .to_owned(),
         )),
         Some(DeadOrigin::Task(job, _)) => {
-            let old = match answered(retry::old(log, &job)).await? {
-                Old::Ended(old) => old,
-                Old::Open => {
+            let old = match answered(find_job_to_retry(log, &job)).await? {
+                JobToRetry::Ended(old) => old,
+                JobToRetry::Open => {
                     let why = format!("job {job} has not ended yet; it goes on by itself");
                     return Ok(RetryOutcome::No(why));
                 }
-                Old::Unread(unread) => return Err(unread.into()),
-                Old::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
+                JobToRetry::Unread(unread) => return Err(unread.into()),
+                JobToRetry::Unknown => anyhow::bail!("the log knows no job {job}; send its upload event again"),
             };
 
             let new = JobId::fresh();
-            answered(retry::again(log, &old, &new)).await??;
+            answered(publish_retry(log, &old, &new)).await??;
             Ok(RetryOutcome::Job(new))
         }
         Some(DeadOrigin::Advisory(..)) => requeue_task(log, letter).await,

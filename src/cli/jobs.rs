@@ -17,7 +17,7 @@ use super::retry::{RetryArgs, retry};
 use super::terminal;
 use super::timeout::answered;
 use crate::config::{DatabaseArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::job::cancel::CancelAnswer;
+use crate::job::cancel::{CancelAnswer, cancel_job};
 use crate::pipeline::project::jobs::{self as table, Filter, Job};
 
 /// What can be asked about jobs.
@@ -177,7 +177,7 @@ pub(super) async fn jobs(command: JobsCommand) -> anyhow::Result<ExitCode> {
             output,
             nats,
         } => return watch_jobs(&job_id, &output, &nats).await,
-        JobsCommand::Cancel(args) => return cancel_job(*args).await,
+        JobsCommand::Cancel(args) => return cancel(*args).await,
         JobsCommand::Retry(args) => return retry(args).await,
         JobsCommand::Prune(args) => return prune(*args).await,
     }
@@ -312,7 +312,7 @@ async fn watch_jobs(job: &JobId, output: &Output, nats: &NatsArgs) -> anyhow::Re
     })
 }
 
-async fn cancel_job(args: CancelArgs) -> anyhow::Result<ExitCode> {
+async fn cancel(args: CancelArgs) -> anyhow::Result<ExitCode> {
     let jobs = open::jobs(
         "fluxhls jobs cancel",
         &args.nats,
@@ -321,7 +321,7 @@ async fn cancel_job(args: CancelArgs) -> anyhow::Result<ExitCode> {
     )
     .await?;
 
-    let canceled = answered(jobs.cancel(&args.job_id, "operator", args.reason)).await?;
+    let canceled = answered(cancel_job(&jobs, &args.job_id, "operator", args.reason)).await?;
     match canceled.context("the job is asked to stop but not ended yet")? {
         CancelAnswer::Canceled => {
             println!("canceled");

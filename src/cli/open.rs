@@ -6,7 +6,7 @@ use jetstream::{Log, Nats};
 use storage::Storage;
 
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::job::{Gate, JobSettings, Jobs};
+use crate::job::{CircuitBreaker, JobSettings, Jobs};
 
 /// Connects to the log and the output bucket as `name`.
 ///
@@ -36,6 +36,6 @@ pub(super) async fn jobs(
         log,
         output,
         settings,
-        gate: Gate::default(),
+        breaker: CircuitBreaker::default(),
     })
 }

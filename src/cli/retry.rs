@@ -10,7 +10,7 @@ use streams::JobId;
 use super::follow::{ShownUpdate, follow};
 use super::timeout::answered;
 use crate::config::NatsArgs;
-use crate::job::retry::{self, Old};
+use crate::job::retry::{JobToRetry, find_job_to_retry, publish_retry};
 
 /// What `jobs retry` takes.
 #[derive(Debug, Args)]
@@ -33,17 +33,17 @@ pub(super) struct RetryArgs {
 /// When the log does not know the job, or the event cannot be published.
 pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
     let log = Log::new(Nats::connect(&args.nats.settings("fluxhls jobs retry")).await?);
-    let old = match answered(retry::old(&log, &args.job_id)).await? {
-        Old::Ended(old) => old,
-        Old::Open => {
+    let old = match answered(find_job_to_retry(&log, &args.job_id)).await? {
+        JobToRetry::Ended(old) => old,
+        JobToRetry::Open => {
             println!(
                 "job {} has not ended yet; `fluxhls jobs watch` follows it, `fluxhls jobs cancel` ends it",
                 args.job_id
             );
             return Ok(ExitCode::from(super::EXIT_DIFFERENT));
         }
-        Old::Unread(unread) => return Err(unread.into()),
-        Old::Unknown => anyhow::bail!(
+        JobToRetry::Unread(unread) => return Err(unread.into()),
+        JobToRetry::Unknown => anyhow::bail!(
             "the log knows no job {}; send its upload event again",
             args.job_id
         ),
@@ -61,7 +61,7 @@ pub(super) async fn retry(args: RetryArgs) -> anyhow::Result<ExitCode> {
         },
     )
     .await?;
-    answered(retry::again(&log, &old, &job)).await??;
+    answered(publish_retry(&log, &old, &job)).await??;
 
     if args.json {
         let file = &old.head.file_id;

@@ -12,9 +12,9 @@ use streams::{FileId, JobId, OutputPrefix};
 
 use super::timeout::answered;
 use crate::config::{NatsArgs, StorageArgs, WorkerArgs};
-use crate::job::{Gate, JobSettings, Jobs, WorkerContext};
+use crate::job::{CircuitBreaker, JobSettings, Jobs, WorkerContext};
 use crate::operations::repair::{
-    Damage, Found, RepairReport, Repairer, find, receipt_from_log, scan,
+    Damage, PublicOutput, RepairReport, Repairer, find_public_output, receipt_from_log, scan,
 };
 use crate::worker::admission::{Capacity, ResourceBudget};
 use crate::worker::work_dir::WorkDir;
@@ -61,7 +61,7 @@ pub(super) async fn verify(args: VerifyArgs) -> anyhow::Result<ExitCode> {
     };
 
     let from_log = async |job: &JobId| receipt_from_log(jobs.as_ref()?, job).await;
-    let found = find(&bucket, &prefix, &args.file_id, owner, from_log).await?;
+    let found = find_public_output(&bucket, &prefix, &args.file_id, owner, from_log).await?;
     let damages = scan(&bucket, &found).await?;
     print_report(&args, &found, &damages);
 
@@ -114,7 +114,7 @@ async fn jobs(args: &VerifyArgs, bucket: &Bucket) -> anyhow::Result<Option<Jobs>
             source_wait: Duration::from_secs(args.worker.source_wait),
             retry_delay: Duration::from_secs(args.worker.retry_delay),
         },
-        gate: Gate::default(),
+        breaker: CircuitBreaker::default(),
     }))
 }
 
@@ -142,7 +142,7 @@ async fn create_repairer(
     Ok(Repairer { context })
 }
 
-fn print_report(args: &VerifyArgs, found: &Found, damages: &[Damage]) {
+fn print_report(args: &VerifyArgs, found: &PublicOutput, damages: &[Damage]) {
     // Master is read as well, and is no object of the receipt.
     let (job, number) = (&found.receipt.job_id, found.receipt.objects.len() + 1);
     let state = if damages.is_empty() {

@@ -10,123 +10,131 @@ use super::Jobs;
 use super::verdict::SettleError;
 use crate::job::failure::Failure;
 
-impl Jobs {
-    /// Ends a job one of whose messages is broken: the message becomes a dead letter, the job fails
-    /// as `internal`, unless it has ended. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`SettleError`] where `unread` needs a newer release after all, or the server refuses even
-    /// the dead letter.
-    pub async fn end_broken(&self, job: &JobId, unread: Unread) -> Result<(), SettleError> {
-        let Unread::Broken { what, .. } = &unread else {
-            return Err(unread.into());
-        };
+/// Ends a job one of whose messages is broken: the message becomes a dead letter, the job fails
+/// as `internal`, unless it has ended. Safe to repeat.
+///
+/// # Errors
+/// [`SettleError`] where `unread` needs a newer release after all, or the server refuses even
+/// the dead letter.
+pub async fn end_broken_job(jobs: &Jobs, job: &JobId, unread: Unread) -> Result<(), SettleError> {
+    let Unread::Broken { what, .. } = &unread else {
+        return Err(unread.into());
+    };
 
-        let stream = if what.starts_with("hls.v1.work.") {
-            topology::WORK
-        } else {
-            topology::JOBS
-        };
+    let stream = if what.starts_with("hls.v1.work.") {
+        topology::WORK
+    } else {
+        topology::JOBS
+    };
 
-        tracing::error!(job.id = %job, %unread, "a message of the job is broken; the job ends as failed");
-        let failure = Failure::from(unread.clone());
-        let broken = self.log.last(stream, what).await;
-        let file_id = self.file_of(job).await;
+    tracing::error!(job.id = %job, %unread, "a message of the job is broken; the job ends as failed");
+    let failure = Failure::from(unread.clone());
+    let broken = jobs.log.last(stream, what).await;
+    let file_id = find_file(jobs, job).await;
 
-        // The dead letter comes before the facts: it is all that remains where the server refuses
-        // them.
-        if let Some(broken) = &broken {
-            self.publish_job_letter(job, file_id.as_ref(), stream, broken, &failure)
-                .await?;
+    // The dead letter comes before the facts: it is all that remains where the server refuses
+    // them.
+    if let Some(broken) = &broken {
+        publish_dead_letter(jobs, job, file_id.as_ref(), stream, broken, &failure).await?;
+    }
+
+    // The index entry is written before `accepted`, so that a job without one is none of ours.
+    let Some(file_id) = file_id else {
+        return Ok(());
+    };
+
+    let head = Head::new(job.clone(), file_id);
+    let error = Some(failure.to_error(None));
+    let trace = broken
+        .as_ref()
+        .and_then(|broken| broken.header("traceparent"));
+    let verdict = Verdict {
+        head: head.clone(),
+        outcome: Decision::Fail,
+        error: error.clone(),
+    };
+
+    // In the order in which every job ends: the verdict, then `ended`.
+    let facts = [Fact::Verdict(verdict), Fact::Ended(failed(head, error))];
+    for fact in &facts {
+        if let Err(refused) = jobs.announce(fact, trace).await {
+            tracing::error!(job.id = %job, %refused, "the job cannot be ended; its dead letter is what stays");
+            break;
         }
-
-        // The index entry is written before `accepted`, so that a job without one is none of ours.
-        let Some(file_id) = file_id else {
-            return Ok(());
-        };
-
-        let head = Head::new(job.clone(), file_id);
-        let error = Some(failure.to_error(None));
-        let trace = broken
-            .as_ref()
-            .and_then(|broken| broken.header("traceparent"));
-        let verdict = Verdict {
-            head: head.clone(),
-            outcome: Decision::Fail,
-            error: error.clone(),
-        };
-
-        // In the order in which every job ends: the verdict, then `ended`.
-        let facts = [Fact::Verdict(verdict), Fact::Ended(failed(head, error))];
-        for fact in &facts {
-            if let Err(refused) = self.announce(fact, trace).await {
-                tracing::error!(job.id = %job, %refused, "the job cannot be ended; its dead letter is what stays");
-                break;
-            }
-        }
-
-        Ok(())
     }
 
-    /// Keeps what is known of a job as a dead letter that its plan task might have left, once for
-    /// each message it is about.
-    async fn publish_job_letter(
-        &self,
-        job: &JobId,
-        file: Option<&FileId>,
-        stream: &str,
-        about: &StoredMessage,
-        failure: &Failure,
-    ) -> Result<(), Refused> {
-        let file = file.map(|file| (dead::FILE, file.to_string()));
-        let grief = DeadLetterReason {
-            stream,
-            seq: about.seq,
-            time: about.time,
-            code: failure.code,
-            reason: &failure.message,
-            more: file.as_slice(),
-        };
+    Ok(())
+}
 
-        let subject = subject::dead_task(&TaskKey::new(job.clone(), TaskName::PLAN, Lane::Lo));
-        let limit = self.log.max_payload();
-        let letter = dead_letter(
-            subject,
-            &grief,
-            about.payload.clone(),
-            Some(&about.headers),
-            limit,
-        );
-        self.log.publish_dead_letter(letter).await
-    }
+/// Keeps what is known of a job as a dead letter that its plan task might have left, once for
+/// each message it is about.
+async fn publish_dead_letter(
+    jobs: &Jobs,
+    job: &JobId,
+    file: Option<&FileId>,
+    stream: &str,
+    about: &StoredMessage,
+    failure: &Failure,
+) -> Result<(), Refused> {
+    let file = file.map(|file| (dead::FILE, file.to_string()));
+    let grief = DeadLetterReason {
+        stream,
+        seq: about.seq,
+        time: about.time,
+        code: failure.code,
+        reason: &failure.message,
+        more: file.as_slice(),
+    };
 
-    /// Keeps a job as a dead letter whose end the server refuses. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`Refused`] where the server takes not even that.
-    pub async fn keep_unended(&self, job: &JobId, refused: Refused) -> Result<(), Refused> {
-        let accepted = subject::fact(job, FactKind::Accepted);
-        let Some(accepted) = self.log.last(topology::JOBS, &accepted).await else {
-            return Ok(());
-        };
+    let subject = subject::dead_task(&TaskKey::new(job.clone(), TaskName::PLAN, Lane::Lo));
+    let limit = jobs.log.max_payload();
+    let letter = dead_letter(
+        subject,
+        &grief,
+        about.payload.clone(),
+        Some(&about.headers),
+        limit,
+    );
+    jobs.log.publish_dead_letter(letter).await
+}
 
-        let file = self.file_of(job).await;
-        let failure = Failure::from(refused);
-        self.publish_job_letter(job, file.as_ref(), topology::JOBS, &accepted, &failure)
-            .await
-    }
+/// Keeps a job as a dead letter whose end the server refuses. Safe to repeat.
+///
+/// # Errors
+/// [`Refused`] where the server takes not even that.
+pub async fn publish_job_as_dead_letter(
+    jobs: &Jobs,
+    job: &JobId,
+    refused: Refused,
+) -> Result<(), Refused> {
+    let accepted = subject::fact(job, FactKind::Accepted);
+    let Some(accepted) = jobs.log.last(topology::JOBS, &accepted).await else {
+        return Ok(());
+    };
 
-    /// The file of a job by the index, which does not depend on what is in any fact.
-    async fn file_of(&self, job: &JobId) -> Option<FileId> {
-        let entries = self
-            .log
-            .subjects(topology::JOBS, &subject::files_of_job(job))
-            .await;
-        let mut files = entries
-            .keys()
-            .filter_map(|subject| subject::parse_job_of_file(subject));
-        files.next().map(|(file, _)| file)
-    }
+    let file = find_file(jobs, job).await;
+    let failure = Failure::from(refused);
+    publish_dead_letter(
+        jobs,
+        job,
+        file.as_ref(),
+        topology::JOBS,
+        &accepted,
+        &failure,
+    )
+    .await
+}
+
+/// The file of a job by the index, which does not depend on what is in any fact.
+async fn find_file(jobs: &Jobs, job: &JobId) -> Option<FileId> {
+    let entries = jobs
+        .log
+        .subjects(topology::JOBS, &subject::files_of_job(job))
+        .await;
+    let mut files = entries
+        .keys()
+        .filter_map(|subject| subject::parse_job_of_file(subject));
+    files.next().map(|(file, _)| file)
 }
 
 fn failed(head: Head, error: Option<JobError>) -> Ended {

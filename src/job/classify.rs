@@ -4,47 +4,45 @@ use storage::StorageError;
 use streams::Code;
 
 use super::Jobs;
-use super::gate::Access;
+use super::circuit_breaker::{StorageAccess, probe_storage};
 use crate::job::failure::{Failure, Remedy};
 
-impl Jobs {
-    /// The failure of a request to the source. A refusal is the operator's matter where our own
-    /// bucket refuses us, too; otherwise it is this one object that we may not read, and no one
-    /// knows yet for how long: see [`super::denial`].
-    pub async fn classify_source_error(&self, error: &StorageError) -> Failure {
-        match error {
-            StorageError::NotFound { .. } | StorageError::NoBucket { .. } => {
-                Failure::from_code(Code::SourceNotFound)
-            }
-            // An object that ends earlier than it did is another one, too.
-            StorageError::Changed { .. } | StorageError::OutOfRange { .. } => {
-                Failure::from_code(Code::SourceChanged)
-            }
-            // The storage says so itself; our own bucket may still be served, by the clock the SDK
-            // has learnt of.
-            StorageError::ClockSkew { .. } => {
-                self.gate.set(Access::from_error(error));
-                Failure::new(Code::ClockSkew, error.to_string())
-            }
-            _ => match self.try_access().await {
-                Access::Granted if error.needs_operator() => denied_source(error),
-                access => blamed_on(access, error),
-            },
+/// The failure of a request to the source. A refusal is the operator's matter where our own
+/// bucket refuses us, too; otherwise it is this one object that we may not read, and no one
+/// knows yet for how long: see [`super::denial`].
+pub async fn classify_source_error(jobs: &Jobs, error: &StorageError) -> Failure {
+    match error {
+        StorageError::NotFound { .. } | StorageError::NoBucket { .. } => {
+            Failure::from_code(Code::SourceNotFound)
         }
-    }
-
-    /// The failure of a request to the output bucket. The gate closes where it is not this request
-    /// alone.
-    pub async fn classify_output_error(&self, error: &StorageError) -> Failure {
-        blamed_on(self.try_access().await, error)
+        // An object that ends earlier than it did is another one, too.
+        StorageError::Changed { .. } | StorageError::OutOfRange { .. } => {
+            Failure::from_code(Code::SourceChanged)
+        }
+        // The storage says so itself; our own bucket may still be served, by the clock the SDK
+        // has learnt of.
+        StorageError::ClockSkew { .. } => {
+            jobs.breaker.set(StorageAccess::from_error(error));
+            Failure::new(Code::ClockSkew, error.to_string())
+        }
+        _ => match probe_storage(jobs).await {
+            StorageAccess::Granted if error.needs_operator() => denied_source(error),
+            access => blamed_on(access, error),
+        },
     }
 }
 
+/// The failure of a request to the output bucket. The circuit opens where it is not this
+/// request alone.
+pub async fn classify_output_error(jobs: &Jobs, error: &StorageError) -> Failure {
+    blamed_on(probe_storage(jobs).await, error)
+}
+
 /// The failure of a request, given what our own bucket lets us do just now.
-fn blamed_on(access: Access, error: &StorageError) -> Failure {
+fn blamed_on(access: StorageAccess, error: &StorageError) -> Failure {
     match access {
-        Access::Refused { code, reason } => Failure::new(code, reason),
-        Access::Granted | Access::Unreachable { .. } => {
+        StorageAccess::Refused { code, reason } => Failure::new(code, reason),
+        StorageAccess::Granted | StorageAccess::Unreachable { .. } => {
             Failure::new(Code::StorageUnavailable, error.to_string())
         }
     }

@@ -14,6 +14,7 @@ use streams::work::Current;
 use streams::{Code, EventOrder, OutputPrefix, Unread, subject, topology, wire};
 
 use super::Jobs;
+use super::failure::Failure;
 use super::receipt::{Receipt, ReceiptError};
 use super::state::{Entry, JobState};
 use super::verdict::{SettleError, elapsed_seconds};
@@ -23,162 +24,162 @@ use crate::crash;
 /// stay far below.
 pub const SMALL_OBJECT: u64 = 64 << 20;
 
-impl Jobs {
-    /// Carries out a verdict to commit and returns what is to be announced.
-    ///
-    /// # Errors
-    /// [`SettleError::Missing`] where the receipt or the bytes of the owner are not in the bucket,
-    /// or what the storage or the log did not do.
-    pub(super) async fn commit(
-        &self,
-        state: &JobState,
-        verdict: &Entry<Verdict>,
-    ) -> Result<Ended, SettleError> {
-        let prefix = &state.accepted.fact.output_prefix;
-        let keys = self.keys(prefix, &state.job_id);
-        let receipt = self.receipt(state, &keys.receipt()).await?;
+/// Carries out a verdict to commit and returns what is to be announced.
+///
+/// # Errors
+/// [`SettleError::Missing`] where the receipt or the bytes of the owner are not in the bucket,
+/// or what the storage or the log did not do.
+pub(super) async fn commit_output(
+    jobs: &Jobs,
+    state: &JobState,
+    verdict: &Entry<Verdict>,
+) -> Result<Ended, SettleError> {
+    let prefix = &state.accepted.fact.output_prefix;
+    let keys = jobs.keys(prefix, &state.job_id);
+    let receipt = read_receipt(jobs, state, &keys.receipt()).await?;
 
-        // The receipt is read first: where it is missing, the owner has not changed yet.
-        let owner = self.advance_owner(state).await?;
-        crash::point("commit.current");
+    // The receipt is read first: where it is missing, the owner has not changed yet.
+    let owner = advance_owner(jobs, state).await?;
+    crash::point("commit.current");
 
-        let mut ended = finished(self, state, verdict, &receipt);
-        if owner.file_id != *state.file_id() {
-            let message = format!(
-                "The output place {prefix} belongs to file {}.",
-                owner.file_id
-            );
-            return Ok(lost_prefix(
-                ended,
-                JobError::new(Code::PrefixInUse, message, None),
-            ));
-        }
-
-        let owner = self.write_master(prefix, owner).await?;
-        crash::point("commit.master");
-        ended.superseded = owner.job_id != state.job_id;
-        Ok(ended)
+    let mut ended = finished(jobs, state, verdict, &receipt);
+    if owner.file_id != *state.file_id() {
+        let message = prefix_in_use(state, &owner);
+        return Ok(lost_prefix(
+            ended,
+            JobError::new(Code::PrefixInUse, message, None),
+        ));
     }
 
-    async fn receipt(&self, state: &JobState, key: &str) -> Result<Receipt, SettleError> {
-        let missing = || SettleError::Missing {
-            job: state.job_id.clone(),
-            what: key.to_owned(),
+    let owner = write_master(jobs, prefix, owner).await?;
+    crash::point("commit.master");
+    ended.superseded = owner.job_id != state.job_id;
+    Ok(ended)
+}
+
+async fn read_receipt(jobs: &Jobs, state: &JobState, key: &str) -> Result<Receipt, SettleError> {
+    let missing = || SettleError::Missing {
+        job: state.job_id.clone(),
+        what: key.to_owned(),
+    };
+
+    let bytes = jobs
+        .output
+        .get(key, SMALL_OBJECT)
+        .await?
+        .ok_or_else(missing)?;
+    match Receipt::decode(&bytes) {
+        Ok(receipt) => Ok(receipt),
+        Err(ReceiptError::Unread(unread @ Unread::Newer { .. })) => Err(unread.into()),
+        // A damaged receipt proves as little as a missing one.
+        Err(ReceiptError::Unread(Unread::Broken { .. }) | ReceiptError::Changed) => Err(missing()),
+    }
+}
+
+/// Makes this job the owner of its prefix unless a newer one, or another file, is; returns who
+/// is.
+async fn advance_owner(jobs: &Jobs, state: &JobState) -> Result<Current, SettleError> {
+    let prefix = &state.accepted.fact.output_prefix;
+    let ours = Current {
+        file_id: state.file_id().clone(),
+        job_id: state.job_id.clone(),
+        accepted_seq: state.accepted.seq,
+        revision: 0,
+        deleted: None,
+    };
+
+    loop {
+        let expected = match jobs.owner(prefix).await? {
+            Some((owner, _)) if !gives_way(&owner, &ours, &state.accepted.fact.event) => {
+                return Ok(owner);
+            }
+            Some((_, seq)) => seq,
+            None => 0,
         };
 
-        let bytes = self
-            .output
-            .get(key, SMALL_OBJECT)
-            .await?
-            .ok_or_else(missing)?;
-        match Receipt::decode(&bytes) {
-            Ok(receipt) => Ok(receipt),
-            Err(ReceiptError::Unread(unread @ Unread::Newer { .. })) => Err(unread.into()),
-            // A damaged receipt proves as little as a missing one.
-            Err(ReceiptError::Unread(Unread::Broken { .. }) | ReceiptError::Changed) => {
-                Err(missing())
-            }
+        let body = wire::encode(&ours);
+        let message = OutboundMessage::json(subject::current(jobs.output.name(), prefix), body);
+        // Where another one wins, the owner is read again: it may be a newer job by now.
+        if let CreateOutcome::Created(_) =
+            jobs.log.replace(topology::JOBS, message, expected).await?
+        {
+            return Ok(ours);
         }
     }
+}
 
-    /// The owner of a prefix, with the sequence of the message that says so.
-    ///
-    /// # Errors
-    /// [`Unread`] where there is one that cannot be read.
-    pub async fn owner(&self, prefix: &OutputPrefix) -> Result<Option<(Current, u64)>, Unread> {
-        let subject = subject::current(self.output.name(), prefix);
-        let Some(recorded) = self.log.last(topology::JOBS, &subject).await else {
-            return Ok(None);
+/// Fails a job whose output prefix belongs to another file.
+///
+/// # Errors
+/// [`Code::PrefixInUse`], or that the owner cannot be read.
+pub async fn ensure_prefix_free(jobs: &Jobs, state: &JobState) -> Result<(), Failure> {
+    match jobs.owner(&state.accepted.fact.output_prefix).await? {
+        Some((owner, _)) if owner.file_id != *state.file_id() => Err(Failure::new(
+            Code::PrefixInUse,
+            prefix_in_use(state, &owner),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn prefix_in_use(state: &JobState, owner: &Current) -> String {
+    let prefix = &state.accepted.fact.output_prefix;
+    format!(
+        "The output place {prefix} belongs to file {}.",
+        owner.file_id
+    )
+}
+
+/// Writes the owner's bytes as master, or removes master where the owner is deleted, until the
+/// owner did not change meanwhile; returns the owner. The owner is read before, too: whoever
+/// stood still since it learned of one must not bring back older bytes, however briefly.
+///
+/// # Errors
+/// What the storage did not do, or that the owner's bytes are not in the bucket.
+pub async fn write_master(
+    jobs: &Jobs,
+    prefix: &OutputPrefix,
+    mut owner: Current,
+) -> Result<Current, SettleError> {
+    loop {
+        let bytes = match owner.deleted {
+            Some(_) => None,
+            None => Some(read_committed_master(jobs, prefix, &owner).await?),
         };
-        Ok(Some((
-            wire::read(&subject, &recorded.payload)?,
-            recorded.seq,
-        )))
-    }
 
-    /// Makes this job the owner of its prefix unless a newer one, or another file, is; returns who
-    /// is.
-    async fn advance_owner(&self, state: &JobState) -> Result<Current, SettleError> {
-        let prefix = &state.accepted.fact.output_prefix;
-        let ours = Current {
-            file_id: state.file_id().clone(),
-            job_id: state.job_id.clone(),
-            accepted_seq: state.accepted.seq,
-            revision: 0,
-            deleted: None,
-        };
+        if let Some((now, _)) = jobs.owner(prefix).await?
+            && now != owner
+        {
+            owner = now;
+            continue;
+        }
 
-        loop {
-            let expected = match self.owner(prefix).await? {
-                Some((owner, _)) if !gives_way(&owner, &ours, &state.accepted.fact.event) => {
-                    return Ok(owner);
-                }
-                Some((_, seq)) => seq,
-                None => 0,
-            };
+        let master = jobs.keys(prefix, &owner.job_id).master();
+        match bytes {
+            Some(bytes) => drop(jobs.output.put(&master, bytes, ObjectKind::Master).await?),
+            None => jobs.output.delete(&[master]).await?,
+        }
 
-            let body = wire::encode(&ours);
-            let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
-            // Where another one wins, the owner is read again: it may be a newer job by now.
-            if let CreateOutcome::Created(_) =
-                self.log.replace(topology::JOBS, message, expected).await?
-            {
-                return Ok(ours);
-            }
+        // The owner may have changed during the write; then its bytes go over these.
+        match jobs.owner(prefix).await? {
+            Some((now, _)) if now != owner => owner = now,
+            _ => return Ok(owner),
         }
     }
+}
 
-    /// Writes the owner's bytes as master, or removes master where the owner is deleted, until the
-    /// owner did not change meanwhile; returns the owner. The owner is read before, too: whoever
-    /// stood still since it learned of one must not bring back older bytes, however briefly.
-    ///
-    /// # Errors
-    /// What the storage did not do, or that the owner's bytes are not in the bucket.
-    pub async fn write_master(
-        &self,
-        prefix: &OutputPrefix,
-        mut owner: Current,
-    ) -> Result<Current, SettleError> {
-        loop {
-            let bytes = match owner.deleted {
-                Some(_) => None,
-                None => Some(self.committed(prefix, &owner).await?),
-            };
-
-            if let Some((now, _)) = self.owner(prefix).await?
-                && now != owner
-            {
-                owner = now;
-                continue;
-            }
-
-            let master = self.keys(prefix, &owner.job_id).master();
-            match bytes {
-                Some(bytes) => drop(self.output.put(&master, bytes, ObjectKind::Master).await?),
-                None => self.output.delete(&[master]).await?,
-            }
-
-            // The owner may have changed during the write; then its bytes go over these.
-            match self.owner(prefix).await? {
-                Some((now, _)) if now != owner => owner = now,
-                _ => return Ok(owner),
-            }
-        }
-    }
-
-    /// The bytes an owner wants as master.
-    async fn committed(
-        &self,
-        prefix: &OutputPrefix,
-        owner: &Current,
-    ) -> Result<Bytes, SettleError> {
-        let key = revised(&self.keys(prefix, &owner.job_id).commit(), owner.revision);
-        let bytes = self.output.get(&key, SMALL_OBJECT).await?;
-        bytes.ok_or_else(|| SettleError::Missing {
-            job: owner.job_id.clone(),
-            what: key,
-        })
-    }
+/// The bytes an owner wants as master.
+async fn read_committed_master(
+    jobs: &Jobs,
+    prefix: &OutputPrefix,
+    owner: &Current,
+) -> Result<Bytes, SettleError> {
+    let key = revised(&jobs.keys(prefix, &owner.job_id).commit(), owner.revision);
+    let bytes = jobs.output.get(&key, SMALL_OBJECT).await?;
+    bytes.ok_or_else(|| SettleError::Missing {
+        job: owner.job_id.clone(),
+        what: key,
+    })
 }
 
 /// Whether an owner gives way to a job of an upload event: to a newer job of its file, and once

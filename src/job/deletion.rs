@@ -17,337 +17,336 @@ use streams::work::Current;
 use streams::{Code, EventOrder, FileId, JobId, OutputPrefix, Unread, subject, topology, wire};
 
 use super::Jobs;
-use super::commit::SMALL_OBJECT;
+use super::broken::end_broken_job;
+use super::commit::{SMALL_OBJECT, write_master};
 use super::receipt::Receipt;
 use super::state::JobState;
-use super::verdict::SettleError;
+use super::verdict::{SettleError, fail_uncommittable_job, settle_job};
 use crate::crash;
 
-impl Jobs {
-    /// The tombstone of a file, with its sequence; nothing where the file was never deleted.
-    ///
-    /// # Errors
-    /// [`Unread`] where there is one that cannot be read.
-    pub async fn tombstone(&self, file: &FileId) -> Result<Option<(Tombstone, u64)>, Unread> {
-        let subject = subject::deleted(file);
-        let Some(recorded) = self.log.last(topology::JOBS, &subject).await else {
-            return Ok(None);
-        };
-        Ok(Some((
-            wire::read(&subject, &recorded.payload)?,
-            recorded.seq,
-        )))
+/// The delete event that a job did not outlive; nothing where the job lives.
+///
+/// # Errors
+/// [`Unread`] where the tombstone cannot be read.
+pub async fn find_deletion_after(
+    jobs: &Jobs,
+    state: &JobState,
+) -> Result<Option<EventOrder>, Unread> {
+    let tombstone = jobs.tombstone(state.file_id()).await?;
+    let deletion = tombstone.map(|(tombstone, _)| tombstone.event);
+    Ok(deletion.filter(|deletion| !state.accepted.fact.event.is_after(deletion)))
+}
+
+/// Carries out a delete event. Safe to repeat at any time, also when the file lives again.
+///
+/// # Errors
+/// [`SettleError`]; the tombstone remains, and what is left is done by the next try.
+pub async fn delete_file(
+    jobs: &Jobs,
+    delete: &Delete,
+    event: EventOrder,
+) -> Result<(), SettleError> {
+    let file = &delete.file_id;
+    let (tombstone, seq) = write_tombstone(jobs, file, event).await?;
+    crash::point("delete.tombstone");
+
+    // This delete event, or a later one, was carried out already.
+    if tombstone.done.is_some() {
+        return Ok(());
     }
 
-    /// The delete event that a job did not outlive; nothing where the job lives.
-    ///
-    /// # Errors
-    /// [`Unread`] where the tombstone cannot be read.
-    pub async fn deletion_after(&self, state: &JobState) -> Result<Option<EventOrder>, Unread> {
-        let tombstone = self.tombstone(state.file_id()).await?;
-        let deletion = tombstone.map(|(tombstone, _)| tombstone.event);
-        Ok(deletion.filter(|deletion| !state.accepted.fact.event.is_after(deletion)))
+    let known = find_jobs_to_delete(jobs, file, tombstone.event).await?;
+    for state in &known {
+        delete_job(jobs, state, tombstone.event).await?;
     }
 
-    /// Carries out a delete event. Safe to repeat at any time, also when the file lives again.
-    ///
-    /// # Errors
-    /// [`SettleError`]; the tombstone remains, and what is left is done by the next try.
-    pub async fn delete_file(&self, delete: &Delete, event: EventOrder) -> Result<(), SettleError> {
-        let file = &delete.file_id;
-        let (tombstone, seq) = self.write_tombstone(file, event).await?;
-        crash::point("delete.tombstone");
+    // The log keeps facts for 90 days. Older outputs are found by their receipts alone, so each
+    // place where they may be is listed.
+    let mut places = BTreeSet::new();
+    places.extend(OutputPrefix::of_file(&jobs.settings.output_root, file));
+    places.extend(delete.output_prefix.clone());
 
-        // This delete event, or a later one, was carried out already.
-        if tombstone.done.is_some() {
-            return Ok(());
-        }
-
-        let jobs = self.jobs_to_delete(file, tombstone.event).await?;
-        for state in &jobs {
-            self.delete_job(state, tombstone.event).await?;
-        }
-
-        // The log keeps facts for 90 days. Older outputs are found by their receipts alone, so each
-        // place where they may be is listed.
-        let mut places = BTreeSet::new();
-        places.extend(OutputPrefix::of_file(&self.settings.output_root, file));
-        places.extend(delete.output_prefix.clone());
-
-        let mut jobs = jobs.len();
-        for place in &places {
-            jobs += self.delete_forgotten(file, place, tombstone.event).await?;
-        }
-        crash::point("delete.forgotten");
-
-        let done = Tombstone {
-            done: Some(jobs),
-            ..tombstone
-        };
-        // Losing means that a later delete event advanced the tombstone; its own handler goes on
-        // from there.
-        self.log.replace(topology::JOBS, tomb(&done), seq).await?;
-        crash::point("delete.done");
-        Ok(())
+    let mut deleted = known.len();
+    for place in &places {
+        deleted += delete_forgotten_jobs(jobs, file, place, tombstone.event).await?;
     }
+    crash::point("delete.forgotten");
 
-    /// Advances the tombstone of a file to this delete event, upwards only, and returns the one in
-    /// force.
-    async fn write_tombstone(
-        &self,
-        file: &FileId,
-        event: EventOrder,
-    ) -> Result<(Tombstone, u64), SettleError> {
-        let ours = Tombstone::new(file.clone(), event);
-        loop {
-            let expected = match self.tombstone(file).await? {
-                Some((standing, seq)) if !event.is_after(&standing.event) => {
-                    return Ok((standing, seq));
-                }
-                Some((_, seq)) => seq,
-                None => 0,
-            };
+    let done = Tombstone {
+        done: Some(deleted),
+        ..tombstone
+    };
+    // Losing means that a later delete event advanced the tombstone; its own handler goes on
+    // from there.
+    jobs.log.replace(topology::JOBS, tomb(&done), seq).await?;
+    crash::point("delete.done");
+    Ok(())
+}
 
-            if let CreateOutcome::Created(seq) = self
-                .log
-                .replace(topology::JOBS, tomb(&ours), expected)
-                .await?
-            {
-                return Ok((ours, seq));
+/// Advances the tombstone of a file to this delete event, upwards only, and returns the one in
+/// force.
+async fn write_tombstone(
+    jobs: &Jobs,
+    file: &FileId,
+    event: EventOrder,
+) -> Result<(Tombstone, u64), SettleError> {
+    let ours = Tombstone::new(file.clone(), event);
+    loop {
+        let expected = match jobs.tombstone(file).await? {
+            Some((standing, seq)) if !event.is_after(&standing.event) => {
+                return Ok((standing, seq));
             }
-        }
-    }
+            Some((_, seq)) => seq,
+            None => 0,
+        };
 
-    /// The jobs of a file that were uploaded up to this delete event, the one accepted last first:
-    /// of those, it is the first that may own the output prefix.
-    async fn jobs_to_delete(
-        &self,
-        file: &FileId,
-        deletion: EventOrder,
-    ) -> Result<Vec<JobState>, SettleError> {
-        let index = self
+        if let CreateOutcome::Created(seq) = jobs
             .log
-            .subjects(topology::JOBS, &subject::jobs_of_file(file))
-            .await;
-        let mut jobs = Vec::new();
-        for (_, job) in index
-            .keys()
-            .filter_map(|subject| subject::parse_job_of_file(subject))
-        {
-            let state = match self.state(&job).await {
-                // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes
-                // public.
-                Err(unread @ Unread::Broken { .. }) => {
-                    self.end_broken(&job, unread).await?;
-                    continue;
-                }
-                read => read?,
-            };
-
-            // The index entry is written before `accepted`, so it may name a job that another file
-            // got first.
-            let goes = |state: &JobState| {
-                !state.accepted.fact.event.is_after(&deletion) && state.file_id() == file
-            };
-            jobs.extend(state.filter(goes));
-        }
-
-        jobs.sort_by_key(|state| std::cmp::Reverse(state.accepted.seq));
-        Ok(jobs)
-    }
-
-    /// Ends one job of a deleted file and removes everything it made. No worker is needed for it.
-    ///
-    /// # Errors
-    /// [`SettleError`]; trying again is safe.
-    pub async fn delete_job(
-        &self,
-        state: &JobState,
-        deletion: EventOrder,
-    ) -> Result<(), SettleError> {
-        let Some(state) = self.end_of(state).await? else {
-            return Ok(());
-        };
-        crash::point("delete.ended");
-
-        let prefix = &state.accepted.fact.output_prefix;
-        // Only a job that decided to commit may have become the owner of the prefix.
-        if state
-            .verdict
-            .as_ref()
-            .is_some_and(|verdict| verdict.fact.outcome == Decision::Commit)
-        {
-            let ours = Current {
-                file_id: state.file_id().clone(),
-                job_id: state.job_id.clone(),
-                accepted_seq: state.accepted.seq,
-                revision: 0,
-                deleted: Some(deletion),
-            };
-            self.retire(prefix, ours).await?;
-            crash::point("delete.retired");
-        }
-
-        // By now the owner says that it is deleted: whoever writes master late reads that, and
-        // removes it.
-        let keys = self.keys(prefix, &state.job_id);
-        self.remove(keys.folder()).await?;
-        self.remove(&storage::scratch(state.job_id.as_str()))
-            .await?;
-        crash::point("delete.removed");
-        self.announce_gone(&state.job_id, state.file_id(), state.traceparent.as_deref())
-            .await?;
-        crash::point("delete.pruned");
-        Ok(())
-    }
-
-    /// The job once it has ended: an open one is canceled, a decided one carried out.
-    async fn end_of(&self, state: &JobState) -> Result<Option<JobState>, SettleError> {
-        if state.ended {
-            return Ok(Some(state.clone()));
-        }
-
-        if state.verdict.is_none() {
-            let request = Fact::Cancel(Cancel {
-                head: Head::new(state.job_id.clone(), state.file_id().clone()),
-                by: Some("delete".to_owned()),
-                reason: Some("The file was deleted.".to_owned()),
-            });
-            self.announce(&request, state.traceparent.as_deref())
-                .await?;
-        }
-
-        let Some(state) = self.state(&state.job_id).await? else {
-            return Ok(None);
-        };
-
-        match self.settle(&state).await {
-            // Someone removed what it decided to commit. It cannot become public any more, and must
-            // end all the same.
-            Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
-                let message = format!("{what} was removed before the output became public.");
-                let error = JobError::new(Code::VerificationFailed, message, None);
-                self.give_up(&state, error).await?;
-            }
-            settled => settled?,
-        }
-
-        Ok(self.state(&state.job_id).await?)
-    }
-
-    /// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's
-    /// new life, and has master follow the owner. `ours` is the job that goes, with its delete
-    /// event.
-    async fn retire(&self, prefix: &OutputPrefix, ours: Current) -> Result<(), SettleError> {
-        let owner = loop {
-            let (retired, expected) = match self.owner(prefix).await? {
-                Some((owner, _)) if owner.file_id != ours.file_id => return Ok(()),
-                Some((owner, _)) if is_deleted_by(&owner, &ours) => break owner,
-                Some((owner, seq)) if owner.deleted.is_some() || owner.job_id == ours.job_id => {
-                    let deleted = ours.deleted;
-                    (Current { deleted, ..owner }, seq)
-                }
-                // A job of the file's new life keeps the prefix.
-                Some((owner, _)) => break owner,
-                None => (ours.clone(), 0),
-            };
-
-            let body = wire::encode(&retired);
-            let message = OutboundMessage::json(subject::current(self.output.name(), prefix), body);
-            if let CreateOutcome::Created(_) =
-                self.log.replace(topology::JOBS, message, expected).await?
-            {
-                break retired;
-            }
-        };
-
-        // Of a new life, too: an earlier try may have died right after it had removed that one's
-        // master.
-        match self.write_master(prefix, owner).await {
-            Err(SettleError::Missing { job, what }) => {
-                tracing::warn!(job.id = %job, what, "the output of another job of the file is damaged; see `fluxhls verify`");
-                Ok(())
-            }
-            written => written.map(drop),
-        }
-    }
-
-    /// Removes outputs of a file below `prefix` that the log has forgotten, by what their receipts
-    /// say; returns how many.
-    async fn delete_forgotten(
-        &self,
-        file: &FileId,
-        prefix: &OutputPrefix,
-        deletion: EventOrder,
-    ) -> Result<usize, SettleError> {
-        let forgotten = self.forgotten(file, prefix).await?;
-        for job in &forgotten {
-            let ours = Current {
-                file_id: file.clone(),
-                job_id: job.clone(),
-                accepted_seq: 0,
-                revision: 0,
-                deleted: Some(deletion),
-            };
-            self.retire(prefix, ours).await?;
-            self.remove(self.keys(prefix, job).folder()).await?;
-            self.announce_gone(job, file, None).await?;
-        }
-
-        Ok(forgotten.len())
-    }
-
-    /// Jobs whose receipt below `prefix` names the file, and that the log does not know any more.
-    async fn forgotten(
-        &self,
-        file: &FileId,
-        prefix: &OutputPrefix,
-    ) -> Result<BTreeSet<JobId>, SettleError> {
-        let mut forgotten = BTreeSet::new();
-        for meta in self.output.list(prefix.as_str()).await? {
-            let Some(job) = job_of_receipt(prefix, &meta.key) else {
-                continue;
-            };
-
-            let bytes = self.output.get(&meta.key, SMALL_OBJECT).await?;
-            let receipt = bytes.and_then(|bytes| Receipt::decode(&bytes).ok());
-            let is_theirs =
-                receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
-
-            // A job that the log still knows goes by its facts, with `delete_job`.
-            let accepted = subject::fact(&job, FactKind::Accepted);
-            if is_theirs && self.log.last(topology::JOBS, &accepted).await.is_none() {
-                forgotten.insert(job);
-            }
-        }
-
-        Ok(forgotten)
-    }
-
-    /// Removes every object whose key starts with `folder`.
-    async fn remove(&self, folder: &str) -> Result<(), StorageError> {
-        let keys: Vec<String> = self
-            .output
-            .list(folder)
+            .replace(topology::JOBS, tomb(&ours), expected)
             .await?
-            .into_iter()
-            .map(|meta| meta.key)
-            .collect();
-        self.output.delete(&keys).await
+        {
+            return Ok((ours, seq));
+        }
+    }
+}
+
+/// The jobs of a file that were uploaded up to this delete event, the one accepted last first:
+/// of those, it is the first that may own the output prefix.
+async fn find_jobs_to_delete(
+    jobs: &Jobs,
+    file: &FileId,
+    deletion: EventOrder,
+) -> Result<Vec<JobState>, SettleError> {
+    let index = jobs
+        .log
+        .subjects(topology::JOBS, &subject::jobs_of_file(file))
+        .await;
+    let mut found = Vec::new();
+    for (_, job) in index
+        .keys()
+        .filter_map(|subject| subject::parse_job_of_file(subject))
+    {
+        let state = match jobs.state(&job).await {
+            // Whatever it was uploaded for, it ends as failed, so that nothing of it becomes
+            // public.
+            Err(unread @ Unread::Broken { .. }) => {
+                end_broken_job(jobs, &job, unread).await?;
+                continue;
+            }
+            read => read?,
+        };
+
+        // The index entry is written before `accepted`, so it may name a job that another file
+        // got first.
+        let goes = |state: &JobState| {
+            !state.accepted.fact.event.is_after(&deletion) && state.file_id() == file
+        };
+        found.extend(state.filter(goes));
     }
 
-    async fn announce_gone(
-        &self,
-        job: &JobId,
-        file: &FileId,
-        traceparent: Option<&str>,
-    ) -> Result<(), Refused> {
-        let pruned = Fact::Pruned(Pruned {
-            head: Head::new(job.clone(), file.clone()),
-            deleted: true,
-        });
-        self.announce(&pruned, traceparent).await.map(drop)
+    found.sort_by_key(|state| std::cmp::Reverse(state.accepted.seq));
+    Ok(found)
+}
+
+/// Ends one job of a deleted file and removes everything it made. No worker is needed for it.
+///
+/// # Errors
+/// [`SettleError`]; trying again is safe.
+pub async fn delete_job(
+    jobs: &Jobs,
+    state: &JobState,
+    deletion: EventOrder,
+) -> Result<(), SettleError> {
+    let Some(state) = end_job(jobs, state).await? else {
+        return Ok(());
+    };
+    crash::point("delete.ended");
+
+    let prefix = &state.accepted.fact.output_prefix;
+    // Only a job that decided to commit may have become the owner of the prefix.
+    if state
+        .verdict
+        .as_ref()
+        .is_some_and(|verdict| verdict.fact.outcome == Decision::Commit)
+    {
+        let ours = Current {
+            file_id: state.file_id().clone(),
+            job_id: state.job_id.clone(),
+            accepted_seq: state.accepted.seq,
+            revision: 0,
+            deleted: Some(deletion),
+        };
+        retire_owner(jobs, prefix, ours).await?;
+        crash::point("delete.retired");
     }
+
+    // By now the owner says that it is deleted: whoever writes master late reads that, and
+    // removes it.
+    let keys = jobs.keys(prefix, &state.job_id);
+    delete_folder(jobs, keys.folder()).await?;
+    delete_folder(jobs, &storage::scratch(state.job_id.as_str())).await?;
+    crash::point("delete.removed");
+    publish_pruned(
+        jobs,
+        &state.job_id,
+        state.file_id(),
+        state.traceparent.as_deref(),
+    )
+    .await?;
+    crash::point("delete.pruned");
+    Ok(())
+}
+
+/// The job once it has ended: an open one is canceled, a decided one carried out.
+async fn end_job(jobs: &Jobs, state: &JobState) -> Result<Option<JobState>, SettleError> {
+    if state.ended {
+        return Ok(Some(state.clone()));
+    }
+
+    if state.verdict.is_none() {
+        let request = Fact::Cancel(Cancel {
+            head: Head::new(state.job_id.clone(), state.file_id().clone()),
+            by: Some("delete".to_owned()),
+            reason: Some("The file was deleted.".to_owned()),
+        });
+        jobs.announce(&request, state.traceparent.as_deref())
+            .await?;
+    }
+
+    let Some(state) = jobs.state(&state.job_id).await? else {
+        return Ok(None);
+    };
+
+    match settle_job(jobs, &state).await {
+        // Someone removed what it decided to commit. It cannot become public any more, and must
+        // end all the same.
+        Err(SettleError::Missing { what, .. }) if state.verdict.is_some() => {
+            let message = format!("{what} was removed before the output became public.");
+            let error = JobError::new(Code::VerificationFailed, message, None);
+            fail_uncommittable_job(jobs, &state, error).await?;
+        }
+        settled => settled?,
+    }
+
+    Ok(jobs.state(&state.job_id).await?)
+}
+
+/// Marks the owner of a prefix as deleted, unless it is another file's or a job of the file's
+/// new life, and has master follow the owner. `ours` is the job that goes, with its delete
+/// event.
+async fn retire_owner(
+    jobs: &Jobs,
+    prefix: &OutputPrefix,
+    ours: Current,
+) -> Result<(), SettleError> {
+    let owner = loop {
+        let (retired, expected) = match jobs.owner(prefix).await? {
+            Some((owner, _)) if owner.file_id != ours.file_id => return Ok(()),
+            Some((owner, _)) if is_deleted_by(&owner, &ours) => break owner,
+            Some((owner, seq)) if owner.deleted.is_some() || owner.job_id == ours.job_id => {
+                let deleted = ours.deleted;
+                (Current { deleted, ..owner }, seq)
+            }
+            // A job of the file's new life keeps the prefix.
+            Some((owner, _)) => break owner,
+            None => (ours.clone(), 0),
+        };
+
+        let body = wire::encode(&retired);
+        let message = OutboundMessage::json(subject::current(jobs.output.name(), prefix), body);
+        if let CreateOutcome::Created(_) =
+            jobs.log.replace(topology::JOBS, message, expected).await?
+        {
+            break retired;
+        }
+    };
+
+    // Of a new life, too: an earlier try may have died right after it had removed that one's
+    // master.
+    match write_master(jobs, prefix, owner).await {
+        Err(SettleError::Missing { job, what }) => {
+            tracing::warn!(job.id = %job, what, "the output of another job of the file is damaged; see `fluxhls verify`");
+            Ok(())
+        }
+        written => written.map(drop),
+    }
+}
+
+/// Removes outputs of a file below `prefix` that the log has forgotten, by what their receipts
+/// say; returns how many.
+async fn delete_forgotten_jobs(
+    jobs: &Jobs,
+    file: &FileId,
+    prefix: &OutputPrefix,
+    deletion: EventOrder,
+) -> Result<usize, SettleError> {
+    let forgotten = find_forgotten_jobs(jobs, file, prefix).await?;
+    for job in &forgotten {
+        let ours = Current {
+            file_id: file.clone(),
+            job_id: job.clone(),
+            accepted_seq: 0,
+            revision: 0,
+            deleted: Some(deletion),
+        };
+        retire_owner(jobs, prefix, ours).await?;
+        delete_folder(jobs, jobs.keys(prefix, job).folder()).await?;
+        publish_pruned(jobs, job, file, None).await?;
+    }
+
+    Ok(forgotten.len())
+}
+
+/// Jobs whose receipt below `prefix` names the file, and that the log does not know any more.
+async fn find_forgotten_jobs(
+    jobs: &Jobs,
+    file: &FileId,
+    prefix: &OutputPrefix,
+) -> Result<BTreeSet<JobId>, SettleError> {
+    let mut forgotten = BTreeSet::new();
+    for meta in jobs.output.list(prefix.as_str()).await? {
+        let Some(job) = job_of_receipt(prefix, &meta.key) else {
+            continue;
+        };
+
+        let bytes = jobs.output.get(&meta.key, SMALL_OBJECT).await?;
+        let receipt = bytes.and_then(|bytes| Receipt::decode(&bytes).ok());
+        let is_theirs =
+            receipt.is_some_and(|receipt| receipt.file_id == *file && receipt.job_id == job);
+
+        // A job that the log still knows goes by its facts, with `delete_job`.
+        let accepted = subject::fact(&job, FactKind::Accepted);
+        if is_theirs && jobs.log.last(topology::JOBS, &accepted).await.is_none() {
+            forgotten.insert(job);
+        }
+    }
+
+    Ok(forgotten)
+}
+
+/// Removes every object whose key starts with `folder`.
+async fn delete_folder(jobs: &Jobs, folder: &str) -> Result<(), StorageError> {
+    let keys: Vec<String> = jobs
+        .output
+        .list(folder)
+        .await?
+        .into_iter()
+        .map(|meta| meta.key)
+        .collect();
+    jobs.output.delete(&keys).await
+}
+
+async fn publish_pruned(
+    jobs: &Jobs,
+    job: &JobId,
+    file: &FileId,
+    traceparent: Option<&str>,
+) -> Result<(), Refused> {
+    let pruned = Fact::Pruned(Pruned {
+        head: Head::new(job.clone(), file.clone()),
+        deleted: true,
+    });
+    jobs.announce(&pruned, traceparent).await.map(drop)
 }
 
 /// Whether an owner says already that it is deleted, by the delete event that `ours` goes by or a

@@ -16,120 +16,125 @@ use streams::task::TaskName;
 use streams::work::{Released, WorkKind};
 use streams::{JobId, subject, topology};
 
-use super::{Access, Gate, JobState, Jobs, Readiness};
+use super::classify::classify_source_error;
+use super::{CircuitBreaker, JobState, Jobs, Readiness, StorageAccess};
 use crate::job::failure::{Failure, Remedy};
 use crate::worker::admission::Reservation;
 
 /// How often a source that cannot be had yet is looked for.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-impl Jobs {
-    /// Since when the source of a task is denied, where its newest start was given back for that.
-    async fn denied_since(&self, state: &JobState, task: TaskName) -> Option<DateTime<Utc>> {
-        // For most tasks this says enough, without another request.
-        if state.work.released(task) == 0 {
-            return None;
-        }
-
-        let (released, message) = self.last_denial(&state.job_id, task).await?;
-        let is_newest = self.is_newest(&state.job_id, task, released.attempt).await;
-        is_newest.then(|| since(&released, &message))
+/// Since when the source of a task is denied, where its newest start was given back for that.
+async fn find_denial(jobs: &Jobs, state: &JobState, task: TaskName) -> Option<DateTime<Utc>> {
+    // For most tasks this says enough, without another request.
+    if state.work.released(task) == 0 {
+        return None;
     }
 
-    /// Reads a byte of the source of a task whose newest start was given back since it was denied;
-    /// looking it up may be allowed where reading is not. Nothing where the task may start for all
-    /// that this knows.
-    pub async fn look_at_denied_source(
-        &self,
-        source: &Source,
-        state: &JobState,
-        task: TaskName,
-    ) -> Option<Readiness> {
-        self.denied_since(state, task).await?;
-        let read = source
-            .bucket
-            .get_range(&source.key, &source.etag, 0..1)
-            .await;
-        let failure = self.classify_source_error(&read.err()?).await;
-        Some(self.readiness_after(failure, state, task).await)
-    }
+    let (released, message) = read_last_denial(jobs, &state.job_id, task).await?;
+    let is_newest = jobs
+        .is_newest_attempt(&state.job_id, task, released.attempt)
+        .await;
+    is_newest.then(|| since(&released, &message))
+}
 
-    /// Whether a task may start whose source could not be looked at.
-    pub async fn readiness_after(
-        &self,
-        failure: Failure,
-        state: &JobState,
-        task: TaskName,
-    ) -> Readiness {
-        match (&failure.remedy, failure.class()) {
-            (Remedy::AwaitSource, _) => self.wait_for_source(failure, state, task).await,
-            (_, Class::Permanent) => Readiness::Never(failure),
-            // A storage that does not answer, or refuses us altogether, says nothing of the source.
-            _ => {
-                tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, "the source cannot be looked at yet: {}", failure.message);
-                Readiness::Wait(self.settings.retry_delay)
-            }
-        }
-    }
+/// Reads a byte of the source of a task whose newest start was given back since it was denied;
+/// looking it up may be allowed where reading is not. Nothing where the task may start for all
+/// that this knows.
+pub async fn check_denied_source(
+    jobs: &Jobs,
+    source: &Source,
+    state: &JobState,
+    task: TaskName,
+) -> Option<Readiness> {
+    find_denial(jobs, state, task).await?;
+    let read = source
+        .bucket
+        .get_range(&source.key, &source.etag, 0..1)
+        .await;
+    let failure = classify_source_error(jobs, &read.err()?).await;
+    Some(readiness_after_failure(jobs, failure, state, task).await)
+}
 
-    /// Whether a task may start whose source was denied when it was just looked at. It may the
-    /// first time, so that the denial is put on record with the attempt it gives back.
-    async fn wait_for_source(
-        &self,
-        denied: Failure,
-        state: &JobState,
-        task: TaskName,
-    ) -> Readiness {
-        let Some(since) = self.denied_since(state, task).await else {
-            return Readiness::Ready(Reservation::default());
-        };
-        self.wait_since(since, denied.ending_job())
-    }
-
-    /// Whether a task may start whose source is waited for since then: not yet, or, after
-    /// `SOURCE_WAIT`, never. That is judged by our clock and times of the log, and not at all where
-    /// our clock is known to be wrong.
-    pub fn wait_since(&self, since: DateTime<Utc>, failure: Failure) -> Readiness {
-        if let Some(left) = self.source_wait_left(since) {
-            return Readiness::Wait(left.min(LOOK_AGAIN));
-        }
-
-        match self.output.check_clock() {
-            Ok(()) => Readiness::Never(failure),
-            Err(error) => {
-                self.gate.set(Access::from_error(&error));
-                Readiness::Wait(Gate::retry_delay())
-            }
+/// Whether a task may start whose source could not be looked at.
+pub async fn readiness_after_failure(
+    jobs: &Jobs,
+    failure: Failure,
+    state: &JobState,
+    task: TaskName,
+) -> Readiness {
+    match (&failure.remedy, failure.class()) {
+        (Remedy::AwaitSource, _) => readiness_after_denial(jobs, failure, state, task).await,
+        (_, Class::Permanent) => Readiness::Never(failure),
+        // A storage that does not answer, or refuses us altogether, says nothing of the source.
+        _ => {
+            tracing::warn!(job.id = %state.job_id, %task, code = %failure.code, "the source cannot be looked at yet: {}", failure.message);
+            Readiness::Wait(jobs.settings.retry_delay)
         }
     }
+}
 
-    /// How much of `SOURCE_WAIT` is left where it began at `since`; nothing once it is over.
-    #[must_use]
-    pub fn source_wait_left(&self, since: DateTime<Utc>) -> Option<Duration> {
-        let wait = TimeDelta::from_std(self.settings.source_wait).unwrap_or(TimeDelta::MAX);
-        let left = wait.checked_sub(&(Utc::now() - since))?;
-        left.to_std().ok().filter(|left| !left.is_zero())
+/// Whether a task may start whose source was denied when it was just looked at. It may the
+/// first time, so that the denial is put on record with the attempt it gives back.
+async fn readiness_after_denial(
+    jobs: &Jobs,
+    denied: Failure,
+    state: &JobState,
+    task: TaskName,
+) -> Readiness {
+    let Some(since) = find_denial(jobs, state, task).await else {
+        return Readiness::Ready(Reservation::default());
+    };
+    readiness_while_awaited(jobs, since, denied.ending_job())
+}
+
+/// Whether a task may start whose source is waited for since then: not yet, or, after
+/// `SOURCE_WAIT`, never. That is judged by our clock and times of the log, and not at all where
+/// our clock is known to be wrong.
+pub fn readiness_while_awaited(jobs: &Jobs, since: DateTime<Utc>, failure: Failure) -> Readiness {
+    if let Some(left) = remaining_source_wait(jobs, since) {
+        return Readiness::Wait(left.min(LOOK_AGAIN));
     }
 
-    /// What is to be kept of the beginning when an attempt is given back since its source was
-    /// denied: it goes on from the last such attempt, unless the source could be read for as long
-    /// as it would have been waited for.
-    pub(super) async fn denial_goes_on_from(
-        &self,
-        job: &JobId,
-        task: TaskName,
-    ) -> Option<DateTime<Utc>> {
-        let (released, message) = self.last_denial(job, task).await?;
-        self.source_wait_left(message.time)?;
-        Some(since(&released, &message))
+    match jobs.output.check_clock() {
+        Ok(()) => Readiness::Never(failure),
+        Err(error) => {
+            jobs.breaker.set(StorageAccess::from_error(&error));
+            Readiness::Wait(CircuitBreaker::retry_delay())
+        }
     }
+}
 
-    async fn last_denial(&self, job: &JobId, task: TaskName) -> Option<(Released, StoredMessage)> {
-        let subject = subject::work(job, WorkKind::Released, task);
-        let message = self.log.last(topology::WORK, &subject).await?;
-        let released: Released = serde_json::from_slice(&message.payload).ok()?;
-        (released.reason == Released::AWAITS_SOURCE).then_some((released, message))
-    }
+/// How much of `SOURCE_WAIT` is left where it began at `since`; nothing once it is over.
+#[must_use]
+pub fn remaining_source_wait(jobs: &Jobs, since: DateTime<Utc>) -> Option<Duration> {
+    let wait = TimeDelta::from_std(jobs.settings.source_wait).unwrap_or(TimeDelta::MAX);
+    let left = wait.checked_sub(&(Utc::now() - since))?;
+    left.to_std().ok().filter(|left| !left.is_zero())
+}
+
+/// What is to be kept of the beginning when an attempt is given back since its source was
+/// denied: it goes on from the last such attempt, unless the source could be read for as long
+/// as it would have been waited for.
+pub(super) async fn find_denial_to_continue(
+    jobs: &Jobs,
+    job: &JobId,
+    task: TaskName,
+) -> Option<DateTime<Utc>> {
+    let (released, message) = read_last_denial(jobs, job, task).await?;
+    remaining_source_wait(jobs, message.time)?;
+    Some(since(&released, &message))
+}
+
+async fn read_last_denial(
+    jobs: &Jobs,
+    job: &JobId,
+    task: TaskName,
+) -> Option<(Released, StoredMessage)> {
+    let subject = subject::work(job, WorkKind::Released, task);
+    let message = jobs.log.last(topology::WORK, &subject).await?;
+    let released: Released = serde_json::from_slice(&message.payload).ok()?;
+    (released.reason == Released::AWAITS_SOURCE).then_some((released, message))
 }
 
 fn since(released: &Released, message: &StoredMessage) -> DateTime<Utc> {

@@ -12,10 +12,11 @@ use streams::task::TaskName;
 use streams::work::{FailedCheck, Released, WorkKind};
 use streams::{Code, VERSION, subject, topology, wire};
 
+use super::denial::find_denial_to_continue;
 use super::state::JobState;
 use super::task_run::Run;
-use super::verdict::SettleError;
-use super::{Gate, denial, meter};
+use super::verdict::{SettleError, fail_job};
+use super::{CircuitBreaker, denial, meter};
 use crate::crash;
 use crate::job::failure::{Failure, Remedy};
 
@@ -28,7 +29,10 @@ impl Run {
         failure: Failure,
     ) -> Result<Disposition, SettleError> {
         let task = self.key.task;
-        let is_newest = self.jobs.is_newest(&state.job_id, task, attempt).await;
+        let is_newest = self
+            .jobs
+            .is_newest_attempt(&state.job_id, task, attempt)
+            .await;
         let failure = if is_newest {
             self.compare_with_last(attempt, failure).await?
         } else {
@@ -55,14 +59,14 @@ impl Run {
                 Ok(Disposition::Retry(NEWER_PAUSE))
             }
             (Remedy::AwaitSource, _) => {
-                let since = self.jobs.denial_goes_on_from(&state.job_id, task).await;
+                let since = find_denial_to_continue(&self.jobs, &state.job_id, task).await;
                 self.release(attempt, Released::AWAITS_SOURCE, since)
                     .await?;
                 Ok(Disposition::Retry(denial::LOOK_AGAIN))
             }
             (Remedy::ByClass, Class::Operator) => {
                 self.release(attempt, "operator", None).await?;
-                Ok(Disposition::Retry(Gate::retry_delay()))
+                Ok(Disposition::Retry(CircuitBreaker::retry_delay()))
             }
             (Remedy::ByClass, Class::Transient) => {
                 // This attempt is among those used: it was counted before its work began.
@@ -117,7 +121,7 @@ impl Run {
         let error = failure.to_error(Some(self.key.task));
         self.publish_dead_letter(state, failure).await?;
         crash::point("step.dead");
-        self.jobs.fail(state, error).await?;
+        fail_job(&self.jobs, state, error).await?;
         Ok(Disposition::Ack)
     }
 

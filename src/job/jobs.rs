@@ -1,14 +1,20 @@
 //! Access to the log of all jobs, and what every stage needs besides: the output bucket and public
 //! names.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jetstream::{CreateOutcome, Log, OutboundMessage, Refused};
+use jetstream::{CreateOutcome, Log, OutboundMessage, Refused, StoredMessage};
+use serde::de::DeserializeOwned;
 use storage::{Bucket, JobKeys};
-use streams::fact::{Fact, Head};
-use streams::{JobId, OutputPrefix, subject, topology};
+use streams::delete::Tombstone;
+use streams::fact::{Fact, FactKind, Head};
+use streams::task::TaskName;
+use streams::work::{Current, WorkKind};
+use streams::{FileId, JobId, OutputPrefix, Unread, subject, topology, wire};
 
-use super::gate::Gate;
+use super::circuit_breaker::CircuitBreaker;
+use super::state::{Entry, JobState, WorkState, entry, feasible};
 
 /// What an installation decides about jobs.
 #[derive(Debug, Clone)]
@@ -17,7 +23,7 @@ pub struct JobSettings {
     pub worker: String,
     /// Root of public URLs: the output bucket as players see it, ending in `/`.
     pub public_base_url: String,
-    /// Root of the URLs of growing playlists, ending in `/`: the bucket itself, since what changes
+    /// Root of the URLs of live playlists, ending in `/`: the bucket itself, since what changes
     /// every few seconds is nothing for a CDN.
     pub live_base_url: String,
     /// Root of every output prefix, ending in `/`.
@@ -40,7 +46,7 @@ pub struct Jobs {
     /// What the installation decided.
     pub settings: JobSettings,
     /// Whether the output bucket can be used.
-    pub gate: Gate,
+    pub breaker: CircuitBreaker,
 }
 
 impl Jobs {
@@ -56,10 +62,107 @@ impl Jobs {
         format!("{}{key}", self.settings.public_base_url)
     }
 
-    /// The URL at which a growing playlist is read.
+    /// The URL at which a live playlist is read.
     #[must_use]
     pub fn live_url(&self, key: &str) -> String {
         format!("{}{key}", self.settings.live_base_url)
+    }
+
+    /// The job as the log has it now; nothing when it was never accepted.
+    ///
+    /// # Errors
+    /// [`Unread`] where anything that was said of the job needs a newer release, or is broken: it
+    /// never counts as absent.
+    pub async fn state(&self, job: &JobId) -> Result<Option<JobState>, Unread> {
+        let facts = self
+            .log
+            .subjects(topology::JOBS, &subject::facts_of(job))
+            .await;
+        let kinds = facts
+            .keys()
+            .map(|subject| Ok(subject::read_fact(subject)?.1));
+        let kinds: BTreeSet<FactKind> = kinds.collect::<Result<_, Unread>>()?;
+
+        // None of these waits for another: what is published of a job meanwhile is in none of them
+        // or in some, as if they were read in a row.
+        let (accepted, planned, cancel, verdict, work) = futures::join!(
+            self.last_fact(job, FactKind::Accepted, &kinds),
+            self.read_fact(job, FactKind::Planned, &kinds),
+            self.read_fact(job, FactKind::Cancel, &kinds),
+            self.read_fact(job, FactKind::Verdict, &kinds),
+            self.work(job),
+        );
+
+        let Some(accepted) = accepted else {
+            return Ok(None);
+        };
+
+        Ok(Some(JobState {
+            job_id: job.clone(),
+            traceparent: accepted.header("traceparent").map(str::to_owned),
+            accepted: entry(&accepted)?,
+            planned: feasible(planned?)?,
+            cancel: cancel?,
+            verdict: verdict?,
+            playable: kinds.contains(&FactKind::Playable),
+            ended: kinds.contains(&FactKind::Ended),
+            work: work?,
+        }))
+    }
+
+    /// What workers said of the job's tasks, as of now.
+    ///
+    /// # Errors
+    /// [`Unread::Newer`] where a newer worker said what this release does not know.
+    pub async fn work(&self, job: &JobId) -> Result<WorkState, Unread> {
+        WorkState::from_subjects(
+            &self
+                .log
+                .subjects(topology::WORK, &subject::work_of(job))
+                .await,
+        )
+    }
+
+    /// The owner of a prefix, with the sequence of the message that says so.
+    ///
+    /// # Errors
+    /// [`Unread`] where there is one that cannot be read.
+    pub async fn owner(&self, prefix: &OutputPrefix) -> Result<Option<(Current, u64)>, Unread> {
+        let subject = subject::current(self.output.name(), prefix);
+        let Some(stored) = self.log.last(topology::JOBS, &subject).await else {
+            return Ok(None);
+        };
+        Ok(Some((wire::read(&subject, &stored.payload)?, stored.seq)))
+    }
+
+    /// The tombstone of a file, with its sequence; nothing where the file was never deleted.
+    ///
+    /// # Errors
+    /// [`Unread`] where there is one that cannot be read.
+    pub async fn tombstone(&self, file: &FileId) -> Result<Option<(Tombstone, u64)>, Unread> {
+        let subject = subject::deleted(file);
+        let Some(stored) = self.log.last(topology::JOBS, &subject).await else {
+            return Ok(None);
+        };
+        Ok(Some((wire::read(&subject, &stored.payload)?, stored.seq)))
+    }
+
+    /// The newest start of the task, by the stream sequence of its `attempt`; nothing before the
+    /// first.
+    pub async fn newest_attempt(&self, job: &JobId, task: TaskName) -> Option<u64> {
+        let subject = subject::work(job, WorkKind::Attempt, task);
+        self.log
+            .last(topology::WORK, &subject)
+            .await
+            .map(|last| last.seq)
+    }
+
+    /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
+    pub async fn is_newest_attempt(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
+        // Where the stream has forgotten every attempt, none is newer.
+        self.newest_attempt(job, task)
+            .await
+            .is_none_or(|newest| newest == seq)
     }
 
     /// Publishes a fact if it is the first of its kind in its job.
@@ -107,6 +210,30 @@ impl Jobs {
             tracing::info!(job.id = %job_id, file.id = %file_id, fact = fact.kind().as_str(), "{}", sentence(fact));
         }
         Ok(created)
+    }
+
+    async fn last_fact(
+        &self,
+        job: &JobId,
+        kind: FactKind,
+        present: &BTreeSet<FactKind>,
+    ) -> Option<StoredMessage> {
+        if !present.contains(&kind) {
+            return None;
+        }
+        self.log
+            .last(topology::JOBS, &subject::fact(job, kind))
+            .await
+    }
+
+    async fn read_fact<T: DeserializeOwned>(
+        &self,
+        job: &JobId,
+        kind: FactKind,
+        present: &BTreeSet<FactKind>,
+    ) -> Result<Option<Entry<T>>, Unread> {
+        let stored = self.last_fact(job, kind, present).await;
+        stored.map(|stored| entry(&stored)).transpose()
     }
 }
 

@@ -12,16 +12,14 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use jetstream::Delivery;
 use streams::fact::FactKind;
-use streams::task::TaskName;
-use streams::work::WorkKind;
-use streams::{JobId, subject, topology};
+use streams::{JobId, TaskKey, subject, topology};
 use tokio::time::Instant;
 
 use super::Jobs;
 
-/// How long the work counter may stand still before the work counts as stuck. ffmpeg has its own,
+/// How long the work counter may stay unchanged before the work counts as stuck. ffmpeg has its own,
 /// equal deadline; this one covers everything else, and leaves that one the first word.
-pub const STALL: Duration = Duration::from_secs(150);
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// A monotone counter of work done: frames, bytes read or uploaded, objects checked. Clones count
 /// together.
@@ -58,117 +56,97 @@ pub enum LeaseEnd {
     /// Another worker started the task, or the server did not confirm us for `ack_wait`.
     Lost,
     /// The job was canceled, decided or ended meanwhile.
-    Overruled,
-    /// The work counter stood still for [`STALL`].
+    JobDecided,
+    /// The work counter did not move for [`STALL_TIMEOUT`].
     Stalled,
+    /// The worker shuts down, and its grace period is over.
+    HandedBack,
 }
 
-impl Jobs {
-    /// The newest start of the task, by the stream sequence of its `attempt`; nothing before the
-    /// first.
-    pub async fn newest(&self, job: &JobId, task: TaskName) -> Option<u64> {
-        let subject = subject::work(job, WorkKind::Attempt, task);
-        self.log
-            .last(topology::WORK, &subject)
-            .await
-            .map(|last| last.seq)
+/// Heartbeats until the lease ends. Dropped when the work is done.
+pub(super) async fn hold_lease(
+    jobs: &Jobs,
+    delivery: &Delivery,
+    key: &TaskKey,
+    attempt: u64,
+    work_counter: &WorkCounter,
+) -> LeaseEnd {
+    tokio::select! {
+        end = send_heartbeats(jobs, delivery, key, attempt, work_counter) => end,
+        () = wait_until_job_decided(jobs, &key.job_id) => LeaseEnd::JobDecided,
     }
+}
 
-    /// Whether attempt `seq` is the newest start of the task: only that one may speak for it.
-    pub async fn is_newest(&self, job: &JobId, task: TaskName, seq: u64) -> bool {
-        // Where the stream has forgotten every attempt, none is newer.
-        self.newest(job, task)
-            .await
-            .is_none_or(|newest| newest == seq)
-    }
+async fn send_heartbeats(
+    jobs: &Jobs,
+    delivery: &Delivery,
+    key: &TaskKey,
+    attempt: u64,
+    work_counter: &WorkCounter,
+) -> LeaseEnd {
+    let mut confirmed = Instant::now();
+    let (mut count, mut moved) = (work_counter.count(), Instant::now());
 
-    /// Heartbeats until the lease ends. Dropped when the work is done.
-    pub(super) async fn hold(
-        &self,
-        delivery: &Delivery,
-        job: &JobId,
-        task: TaskName,
-        attempt: u64,
-        work_counter: &WorkCounter,
-    ) -> LeaseEnd {
-        tokio::select! {
-            end = self.beat(delivery, job, task, attempt, work_counter) => end,
-            () = self.overruled(job) => LeaseEnd::Overruled,
+    loop {
+        tokio::time::sleep(topology::HEARTBEAT).await;
+
+        if work_counter.count() != count {
+            (count, moved) = (work_counter.count(), Instant::now());
+        } else if moved.elapsed() >= STALL_TIMEOUT {
+            return LeaseEnd::Stalled;
+        }
+
+        // After a pause of the whole process this comes first: the deadline is judged by what
+        // the server says now.
+        let beat = async {
+            let alive = delivery.heartbeat().await;
+            (
+                alive,
+                jobs.is_newest_attempt(&key.job_id, key.task, attempt).await,
+                is_job_decided(jobs, &key.job_id).await,
+            )
+        };
+
+        match tokio::time::timeout(topology::HEARTBEAT, beat).await {
+            // A newer attempt holds the task even where the server confirmed our heartbeat.
+            Ok((_, false, _)) => return LeaseEnd::Lost,
+            Ok((_, _, true)) => return LeaseEnd::JobDecided,
+            Ok((true, true, false)) => confirmed = Instant::now(),
+            // One missed confirmation is no loss: the server redelivers after `ack_wait` at the
+            // earliest.
+            Ok((false, true, false)) | Err(_) if confirmed.elapsed() >= topology::ACK_WAIT => {
+                return LeaseEnd::Lost;
+            }
+            Ok((false, true, false)) | Err(_) => {}
         }
     }
+}
 
-    async fn beat(
-        &self,
-        delivery: &Delivery,
-        job: &JobId,
-        task: TaskName,
-        attempt: u64,
-        work_counter: &WorkCounter,
-    ) -> LeaseEnd {
-        let mut confirmed = Instant::now();
-        let (mut count, mut moved) = (work_counter.count(), Instant::now());
+async fn is_job_decided(jobs: &Jobs, job: &JobId) -> bool {
+    let facts = jobs
+        .log
+        .subjects(topology::JOBS, &subject::facts_of(job))
+        .await;
+    [FactKind::Cancel, FactKind::Verdict, FactKind::Ended]
+        .into_iter()
+        .any(|kind| facts.contains_key(&subject::fact(job, kind)))
+}
 
-        loop {
-            tokio::time::sleep(topology::HEARTBEAT).await;
-
-            if work_counter.count() != count {
-                (count, moved) = (work_counter.count(), Instant::now());
-            } else if moved.elapsed() >= STALL {
-                return LeaseEnd::Stalled;
-            }
-
-            // After a pause of the whole process this comes first: the deadline is judged by what
-            // the server says now.
-            let beat = async {
-                let alive = delivery.heartbeat().await;
-                (
-                    alive,
-                    self.is_newest(job, task, attempt).await,
-                    self.is_overruled(job).await,
-                )
-            };
-
-            match tokio::time::timeout(topology::HEARTBEAT, beat).await {
-                // A newer attempt holds the task even where the server confirmed our heartbeat.
-                Ok((_, false, _)) => return LeaseEnd::Lost,
-                Ok((_, _, true)) => return LeaseEnd::Overruled,
-                Ok((true, true, false)) => confirmed = Instant::now(),
-                // One missed confirmation is no loss: the server redelivers after `ack_wait` at the
-                // earliest.
-                Ok((false, true, false)) | Err(_) if confirmed.elapsed() >= topology::ACK_WAIT => {
-                    return LeaseEnd::Lost;
-                }
-                Ok((false, true, false)) | Err(_) => {}
-            }
+/// Ends when the job's cancel, verdict or end is published on core NATS: faster than the next
+/// heartbeat, but not sure to come.
+async fn wait_until_job_decided(jobs: &Jobs, job: &JobId) {
+    let mut subjects = jobs
+        .log
+        .subscribe(format!("live.{}", subject::facts_of(job)))
+        .await;
+    while let Some(subject) = subjects.next().await {
+        if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) =
+            subject::parse_fact(&subject)
+        {
+            return;
         }
     }
-
-    async fn is_overruled(&self, job: &JobId) -> bool {
-        let facts = self
-            .log
-            .subjects(topology::JOBS, &subject::facts_of(job))
-            .await;
-        [FactKind::Cancel, FactKind::Verdict, FactKind::Ended]
-            .into_iter()
-            .any(|kind| facts.contains_key(&subject::fact(job, kind)))
-    }
-
-    /// Ends when the job's cancel, verdict or end is published on core NATS: faster than the next
-    /// heartbeat, but not sure to come.
-    async fn overruled(&self, job: &JobId) {
-        let mut heard = self
-            .log
-            .subscribe(format!("live.{}", subject::facts_of(job)))
-            .await;
-        while let Some(told) = heard.next().await {
-            if let Some((_, FactKind::Cancel | FactKind::Verdict | FactKind::Ended)) =
-                subject::parse_fact(&told)
-            {
-                return;
-            }
-        }
-        // Without a subscription the heartbeats alone ask, so this branch must not end the
-        // `select!`.
-        std::future::pending().await
-    }
+    // Without a subscription the heartbeats alone ask, so this branch must not end the
+    // `select!`.
+    std::future::pending().await
 }

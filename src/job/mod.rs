@@ -1,27 +1,28 @@
 //! Jobs: reading and writing their log, and the rules every stage shares.
 //!
-//! - [`Jobs`] is the access to the log of all jobs; [`JobState`] is one job as the log has it now;
-//!   [`WorkerContext`] is what workers with an ffmpeg have besides.
+//! - [`Jobs`] is the access to the log of all jobs: it reads them and publishes their facts. All
+//!   that is done with them are functions in the file named for it. [`JobState`] is one job as the
+//!   log has it now; [`WorkerContext`] is what workers with an ffmpeg have besides.
 //! - [`step`] runs any task of any class through the same five steps; a [`Stage`] does the work of
 //!   a class.
 //! - [`Lease`](lease) keeps a task ours while we work on it and notices when it is not.
 //! - [`verdict`] decides and carries out how a job ends; [`commit`] makes a checked output public.
-//! - `broken` ends what cannot go by these rules; [`deletion`] removes a file with all its jobs;
+//! - [`broken`] ends what cannot go by these rules; [`deletion`] removes a file with all its jobs;
 //!   [`retry`] sends a job's event again.
 //! - [`denial`] waits for a source that the storage denies us.
-//! - [`gate`] keeps tasks from starting while the output bucket cannot be used.
+//! - [`circuit_breaker`] keeps tasks from starting while the output bucket cannot be used.
 //! - [`queue`] keeps a job's window of tasks on the queue.
 
-mod broken;
+pub mod broken;
 pub mod cancel;
-mod classify;
+pub mod circuit_breaker;
+pub mod classify;
 pub mod commit;
 mod context;
 pub mod deletion;
 pub mod denial;
 mod failing;
 pub mod failure;
-pub mod gate;
 pub mod jobs;
 pub mod lease;
 mod meter;
@@ -35,11 +36,11 @@ mod stopped;
 mod task_run;
 pub mod verdict;
 
+pub use circuit_breaker::{CircuitBreaker, StorageAccess};
 pub use context::WorkerContext;
-pub use gate::{Access, Gate};
 pub use jobs::{JobSettings, Jobs};
 pub use lease::WorkCounter;
 pub use meter::register as register_metrics;
-pub use stage::{Assignment, Product, Readiness, Stage};
+pub use stage::{Readiness, Stage, TaskContext, TaskOutcome};
 pub use state::{Entry, JobState};
-pub use step::run;
+pub use step::{run, run_update};

@@ -28,99 +28,97 @@ fn window(backlog: Backlog) -> usize {
         .clamp(2 * least, most)
 }
 
-impl Jobs {
-    /// Puts what comes next for a planned job on the queue. Always safe to call again.
-    ///
-    /// The caller has just published a result or found one: results are counted afresh, after that,
-    /// so that of all workers that finish tasks of a job at the same moment at least one sees them
-    /// all.
-    ///
-    /// # Errors
-    /// [`SettleError`] when the server will never take a task, or the job cannot be read.
-    pub async fn advance(&self, job: &JobId) -> Result<(), SettleError> {
-        let Some(state) = self.state(job).await? else {
+/// Puts what comes next for a planned job on the queue. Always safe to call again.
+///
+/// The caller has just published a result or found one: results are counted afresh, after that,
+/// so that of all workers that finish tasks of a job at the same moment at least one sees them
+/// all.
+///
+/// # Errors
+/// [`SettleError`] when the server will never take a task, or the job cannot be read.
+pub async fn enqueue_next_tasks(jobs: &Jobs, job: &JobId) -> Result<(), SettleError> {
+    let Some(state) = jobs.state(job).await? else {
+        return Ok(());
+    };
+    if state.planned.is_none() || !state.is_open() {
+        return Ok(());
+    }
+
+    let pending = state.pending();
+    if pending.is_empty() {
+        let finish = state.key(TaskName::FINISH);
+        return Ok(enqueue_tasks(jobs, &state, std::slice::from_ref(&finish)).await?);
+    }
+
+    // Two tasks fit into every window, so there is no need to ask how much is waiting.
+    let window = if pending.len() > WINDOW.0 {
+        let (hi, lo) = encode_backlogs(jobs).await;
+        window(hi.and(lo))
+    } else {
+        pending.len()
+    };
+
+    let mut next = pending[..pending.len().min(window)].to_vec();
+    // Before the first result there is nothing to list.
+    if !state.work.done.is_empty() {
+        next.push(state.key(TaskName::PLAYLIST));
+    }
+    Ok(enqueue_tasks(jobs, &state, &next).await?)
+}
+
+/// What waits to be encoded and what is, in the lanes hi and lo.
+pub async fn encode_backlogs(jobs: &Jobs) -> (Backlog, Backlog) {
+    futures::join!(
+        jobs.log.backlog(Class::Encode, Lane::Hi),
+        jobs.log.backlog(Class::Encode, Lane::Lo)
+    )
+}
+
+/// Has the live playlists list what was made. One such task is on the queue at a time; a
+/// full queue is no error.
+///
+/// # Errors
+/// [`Refused`] when the server will never take the task.
+pub async fn enqueue_playlist_update(jobs: &Jobs, state: &JobState) -> Result<(), Refused> {
+    let key = state.key(TaskName::PLAYLIST);
+    jobs.log
+        .enqueue(&key, state.traceparent.as_deref())
+        .await
+        .map(drop)
+}
+
+/// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back
+/// to the job.
+async fn enqueue_tasks(jobs: &Jobs, state: &JobState, tasks: &[TaskKey]) -> Result<(), Refused> {
+    // A list costs about as much as putting one task there in vain.
+    let queued = if tasks.len() > 1 {
+        let tasks = subject::tasks_of(&state.job_id);
+        jobs.log.subjects(topology::TASKS, &tasks).await
+    } else {
+        BTreeMap::new()
+    };
+
+    for key in tasks {
+        if queued.contains_key(&subject::task(key)) {
+            continue;
+        }
+        if jobs.log.enqueue(key, state.traceparent.as_deref()).await? == Enqueued::Full {
+            tracing::warn!(job.id = %state.job_id, "the queue is full; the job goes on when the sweep finds it");
             return Ok(());
-        };
-        if state.planned.is_none() || !state.is_open() {
-            return Ok(());
         }
-
-        let pending = state.pending();
-        if pending.is_empty() {
-            let finish = state.key(TaskName::FINISH);
-            return Ok(self.put(&state, std::slice::from_ref(&finish)).await?);
-        }
-
-        // Two tasks fit into every window, so there is no need to ask how much is waiting.
-        let window = if pending.len() > WINDOW.0 {
-            let (hi, lo) = self.encoding().await;
-            window(hi.and(lo))
-        } else {
-            pending.len()
-        };
-
-        let mut next = pending[..pending.len().min(window)].to_vec();
-        // Before the first result there is nothing to list.
-        if !state.work.done.is_empty() {
-            next.push(state.key(TaskName::PLAYLIST));
-        }
-        Ok(self.put(&state, &next).await?)
     }
+    Ok(())
+}
 
-    /// What waits to be encoded and what is, in the lanes hi and lo.
-    pub async fn encoding(&self) -> (Backlog, Backlog) {
-        futures::join!(
-            self.log.backlog(Class::Encode, Lane::Hi),
-            self.log.backlog(Class::Encode, Lane::Lo)
-        )
-    }
-
-    /// Has the growing playlists follow what was made. One such task is on the queue at a time; a
-    /// full queue is no error.
-    ///
-    /// # Errors
-    /// [`Refused`] when the server will never take the task.
-    pub async fn enqueue_playlist_update(&self, state: &JobState) -> Result<(), Refused> {
-        let key = state.key(TaskName::PLAYLIST);
-        self.log
-            .enqueue(&key, state.traceparent.as_deref())
-            .await
-            .map(drop)
-    }
-
-    /// Puts tasks on the queue that are not there. A full queue is no error: the sweep comes back
-    /// to the job.
-    async fn put(&self, state: &JobState, tasks: &[TaskKey]) -> Result<(), Refused> {
-        // A list costs about as much as putting one task there in vain.
-        let queued = if tasks.len() > 1 {
-            let tasks = subject::tasks_of(&state.job_id);
-            self.log.subjects(topology::TASKS, &tasks).await
-        } else {
-            BTreeMap::new()
-        };
-
-        for key in tasks {
-            if queued.contains_key(&subject::task(key)) {
-                continue;
-            }
-            if self.log.enqueue(key, state.traceparent.as_deref()).await? == Enqueued::Full {
-                tracing::warn!(job.id = %state.job_id, "the queue is full; the job goes on when the sweep finds it");
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether any task is on the queue that takes the job on: playlists only follow. One that only
-    /// a newer release knows may.
-    pub async fn is_queued(&self, job: &JobId) -> bool {
-        let queued = self
-            .log
-            .subjects(topology::TASKS, &subject::tasks_of(job))
-            .await;
-        let mut tasks = queued.keys().map(|subject| subject::read_task(subject));
-        tasks.any(|key| key.map_or(true, |key| key.task != TaskName::PLAYLIST))
-    }
+/// Whether any task is on the queue that takes the job on: playlists only follow. One that only
+/// a newer release knows may.
+pub async fn is_queued(jobs: &Jobs, job: &JobId) -> bool {
+    let queued = jobs
+        .log
+        .subjects(topology::TASKS, &subject::tasks_of(job))
+        .await;
+    let mut tasks = queued.keys().map(|subject| subject::read_task(subject));
+    tasks.any(|key| key.map_or(true, |key| key.task != TaskName::PLAYLIST))
 }
 
 #[cfg(test)]

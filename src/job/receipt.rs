@@ -52,7 +52,7 @@ pub struct Receipt {
     /// What was decided about the job.
     pub planned: Planned,
     /// What every task made, then what repairs made again.
-    pub made: Vec<Made>,
+    pub made: Vec<TaskResult>,
     /// SHA-256 of the receipt with zeros in this place, in hex.
     pub seal: String,
 }
@@ -71,7 +71,7 @@ pub struct Check {
 
 /// What one task made, and by which attempt; or what a repair made of it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Made {
+pub struct TaskResult {
     /// The planned task.
     pub task: TaskName,
     /// The attempt in the keys of its objects.

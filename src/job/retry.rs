@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use streams::fact::Accepted;
 use streams::{FactKind, JobId, Unread, subject, topology, wire};
 
-/// A job that may be repeated.
+/// What the log knows of a job that is to be repeated.
 #[derive(Debug)]
-pub enum Old {
+pub enum JobToRetry {
     /// It has ended, and began like this.
     Ended(Box<Accepted>),
     /// It has not ended.
@@ -19,31 +19,31 @@ pub enum Old {
     Unread(Unread),
 }
 
-/// What the log knows of a job that is to be repeated.
-pub async fn old(log: &Log, job: &JobId) -> Old {
+/// Looks a job up that is to be repeated.
+pub async fn find_job_to_retry(log: &Log, job: &JobId) -> JobToRetry {
     let fact = async |kind| log.last(topology::JOBS, &subject::fact(job, kind)).await;
     let Some(began) = fact(FactKind::Accepted).await else {
-        return Old::Unknown;
+        return JobToRetry::Unknown;
     };
 
     if fact(FactKind::Ended).await.is_none() {
-        return Old::Open;
+        return JobToRetry::Open;
     }
-    wire::read(&began.subject, &began.payload).map_or_else(Old::Unread, Old::Ended)
+    wire::read(&began.subject, &began.payload).map_or_else(JobToRetry::Unread, JobToRetry::Ended)
 }
 
 /// Publishes the event of `job`, which repeats `old`; returns its stream sequence.
 ///
 /// # Errors
 /// When no stream takes it.
-pub async fn again(log: &Log, old: &Accepted, job: &JobId) -> Result<u64, SendError> {
-    let event = event(old, job).to_string();
+pub async fn publish_retry(log: &Log, old: &Accepted, job: &JobId) -> Result<u64, SendError> {
+    let event = make_retry_event(old, job).to_string();
     send(log, subject::UPLOAD, HeaderMap::new(), event.into()).await
 }
 
 /// The event that starts a new job on the source, the settings and the output place of an old one.
 #[must_use]
-pub fn event(old: &Accepted, job: &JobId) -> Value {
+pub fn make_retry_event(old: &Accepted, job: &JobId) -> Value {
     let mut event = serde_json::to_value(&old.upload).unwrap_or_default();
 
     // Bucket and key are taken as they are. A URL would be decoded again, and both at once are
@@ -81,7 +81,7 @@ mod tests {
         }))
         .unwrap();
 
-        let body = event(&old, &"new".parse().unwrap()).to_string();
+        let body = make_retry_event(&old, &"new".parse().unwrap()).to_string();
         let arrival = upload::read(None, body.as_bytes(), "hls/").unwrap();
 
         let meant = old.source.as_ref().unwrap().url();

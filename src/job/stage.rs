@@ -3,21 +3,19 @@
 use std::future::Future;
 use std::time::Duration;
 
-use jetstream::{Delivery, Disposition, Slot};
-use streams::JobId;
+use jetstream::Slot;
 use streams::fact::Planned;
 use streams::task::TaskName;
 use streams::work::DoneOutput;
 
 use super::lease::WorkCounter;
 use super::state::JobState;
-use super::verdict::SettleError;
 use crate::job::failure::Failure;
 use crate::worker::admission::Reservation;
 
 /// What a stage is asked to do.
 #[derive(Debug, Clone)]
-pub struct Assignment {
+pub struct TaskContext {
     /// The job as it was when the task was taken.
     pub state: JobState,
     /// The task.
@@ -32,7 +30,7 @@ pub struct Assignment {
 
 /// What a stage made of a task.
 #[derive(Debug)]
-pub enum Product {
+pub enum TaskOutcome {
     /// The plan of the job.
     Plan(Box<Planned>),
     /// Objects in the bucket.
@@ -65,19 +63,9 @@ pub trait Stage: Clone + Send + Sync + 'static {
         std::future::ready(Readiness::Ready(Reservation::default()))
     }
 
-    /// Has growing playlists follow what was made of a job so far. It goes around the five steps:
-    /// it has no result, counts no attempts, and is done again whenever it is asked for.
-    ///
-    /// An error is what keeps the job itself from going on.
-    fn grow(
-        &self,
-        _job: &JobId,
-        _delivery: &Delivery,
-    ) -> impl Future<Output = Result<Disposition, SettleError>> + Send {
-        std::future::ready(Ok(Disposition::Ack))
-    }
-
     /// Does the work. The future is dropped when the lease ends; what it started must stop with it.
-    fn work(&self, assignment: Assignment)
-    -> impl Future<Output = Result<Product, Failure>> + Send;
+    fn work(
+        &self,
+        task_context: TaskContext,
+    ) -> impl Future<Output = Result<TaskOutcome, Failure>> + Send;
 }

@@ -8,9 +8,7 @@ use serde::de::DeserializeOwned;
 use streams::fact::{Accepted, Cancel, FactKind, Planned, Verdict};
 use streams::task::TaskName;
 use streams::work::WorkKind;
-use streams::{FileId, JobId, Lane, TaskKey, Unread, subject, topology, wire};
-
-use super::Jobs;
+use streams::{FileId, JobId, Lane, TaskKey, Unread, subject, wire};
 
 /// A fact with its place and time in the log.
 #[derive(Debug, Clone)]
@@ -36,7 +34,7 @@ pub struct JobState {
     pub cancel: Option<Entry<Cancel>>,
     /// How it must end, once decided.
     pub verdict: Option<Entry<Verdict>>,
-    /// Whether growing playlists were announced.
+    /// Whether live playlists were announced.
     pub playable: bool,
     /// Whether it ended.
     pub ended: bool,
@@ -168,87 +166,6 @@ impl JobState {
     }
 }
 
-impl Jobs {
-    /// The job as the log has it now; nothing when it was never accepted.
-    ///
-    /// # Errors
-    /// [`Unread`] where anything that was said of the job needs a newer release, or is broken: it
-    /// never counts as absent.
-    pub async fn state(&self, job: &JobId) -> Result<Option<JobState>, Unread> {
-        let facts = self
-            .log
-            .subjects(topology::JOBS, &subject::facts_of(job))
-            .await;
-        let kinds = facts
-            .keys()
-            .map(|subject| Ok(subject::read_fact(subject)?.1));
-        let kinds: BTreeSet<FactKind> = kinds.collect::<Result<_, Unread>>()?;
-
-        // None of these waits for another: what is published of a job meanwhile is in none of them
-        // or in some, as if they were read in a row.
-        let (accepted, planned, cancel, verdict, work) = futures::join!(
-            self.recorded(job, FactKind::Accepted, &kinds),
-            self.entry(job, FactKind::Planned, &kinds),
-            self.entry(job, FactKind::Cancel, &kinds),
-            self.entry(job, FactKind::Verdict, &kinds),
-            self.work(job),
-        );
-
-        let Some(accepted) = accepted else {
-            return Ok(None);
-        };
-
-        Ok(Some(JobState {
-            job_id: job.clone(),
-            traceparent: accepted.header("traceparent").map(str::to_owned),
-            accepted: entry(&accepted)?,
-            planned: feasible(planned?)?,
-            cancel: cancel?,
-            verdict: verdict?,
-            playable: kinds.contains(&FactKind::Playable),
-            ended: kinds.contains(&FactKind::Ended),
-            work: work?,
-        }))
-    }
-
-    /// What workers said of the job's tasks, as of now.
-    ///
-    /// # Errors
-    /// [`Unread::Newer`] where a newer worker said what this release does not know.
-    pub async fn work(&self, job: &JobId) -> Result<WorkState, Unread> {
-        WorkState::from_subjects(
-            &self
-                .log
-                .subjects(topology::WORK, &subject::work_of(job))
-                .await,
-        )
-    }
-
-    async fn recorded(
-        &self,
-        job: &JobId,
-        kind: FactKind,
-        present: &BTreeSet<FactKind>,
-    ) -> Option<StoredMessage> {
-        if !present.contains(&kind) {
-            return None;
-        }
-        self.log
-            .last(topology::JOBS, &subject::fact(job, kind))
-            .await
-    }
-
-    async fn entry<T: DeserializeOwned>(
-        &self,
-        job: &JobId,
-        kind: FactKind,
-        present: &BTreeSet<FactKind>,
-    ) -> Result<Option<Entry<T>>, Unread> {
-        let recorded = self.recorded(job, kind, present).await;
-        recorded.map(|recorded| entry(&recorded)).transpose()
-    }
-}
-
 /// Reads a fact.
 pub(super) fn entry<T: DeserializeOwned>(recorded: &StoredMessage) -> Result<Entry<T>, Unread> {
     Ok(Entry {
@@ -259,7 +176,7 @@ pub(super) fn entry<T: DeserializeOwned>(recorded: &StoredMessage) -> Result<Ent
 }
 
 /// A plan, unless it needs more than this release can do.
-fn feasible(planned: Option<Entry<Planned>>) -> Result<Option<Entry<Planned>>, Unread> {
+pub(super) fn feasible(planned: Option<Entry<Planned>>) -> Result<Option<Entry<Planned>>, Unread> {
     let unmet = planned
         .as_ref()
         .and_then(|planned| planned.fact.unmet_need());

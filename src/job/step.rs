@@ -14,23 +14,25 @@ use std::time::Duration;
 
 use chrono::Utc;
 use futures::FutureExt as _;
-use jetstream::{CreateOutcome, Delivery, Disposition, NEWER_PAUSE, OutboundMessage, Refused};
+use jetstream::{CreateOutcome, Delivery, Disposition, OutboundMessage, Refused};
 use metrics::histogram;
 use streams::fact::{Decision, Fact};
 use streams::task::{Duty, TaskName};
 use streams::work::{Attempt, Done, Redo, WorkKind};
-use streams::{Code, VERSION, subject, topology, wire};
+use streams::{Code, JobId, VERSION, subject, topology, wire};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use super::Jobs;
+use super::circuit_breaker::storage_pause;
 use super::failing::too_many;
-use super::lease::{LeaseEnd, WorkCounter};
+use super::lease::{LeaseEnd, WorkCounter, hold_lease};
 use super::meter;
-use super::stage::{Assignment, Product, Readiness, Stage};
+use super::queue::enqueue_next_tasks;
+use super::stage::{Readiness, Stage, TaskContext, TaskOutcome};
 use super::state::JobState;
 use super::task_run::Run;
-use super::verdict::SettleError;
+use super::verdict::{SettleError, publish_verdict, settle_job};
 use crate::crash;
 use crate::job::failure::Failure;
 use crate::telemetry::trace;
@@ -45,41 +47,47 @@ pub async fn run<S: Stage>(
     delivery: Arc<Delivery>,
     hand_back: CancellationToken,
 ) -> Disposition {
-    let key = match subject::read_task(delivery.subject()) {
-        Ok(key) => key,
-        Err(unread) => {
-            jobs.log.newer().note(&unread);
-            return Disposition::Retry(NEWER_PAUSE);
-        }
+    let run = match Run::new(jobs, delivery) {
+        Ok(run) => run,
+        Err(disposition) => return disposition,
     };
 
-    let run = Run {
-        jobs,
-        key,
-        delivery,
-    };
-    // A playlist update has no result and counts no attempts, so it goes around the five steps.
-    let settled = if run.key.task == TaskName::PLAYLIST {
-        match run.jobs.storage_pause(run.key.class) {
-            Some(pause) => Ok(Disposition::Retry(pause)),
-            None => stage.grow(&run.key.job_id, &run.delivery).await,
-        }
-    } else {
-        run.steps(stage, hand_back).await
-    };
-
-    match settled {
-        Ok(settlement) => settlement,
+    match run.steps(stage, hand_back).await {
+        Ok(disposition) => disposition,
         Err(error) => run.stopped(error).await,
     }
 }
 
-/// How the third step went.
-enum Worked {
-    Product(Product),
+/// Takes one delivery of a task that has no result and counts no attempts: `update` is all there is
+/// to do, and it is done again whenever it is asked for. An error of it is what keeps the job
+/// itself from going on.
+pub async fn run_update<F>(
+    jobs: Jobs,
+    delivery: Arc<Delivery>,
+    update: impl FnOnce(JobId, Arc<Delivery>) -> F,
+) -> Disposition
+where
+    F: Future<Output = Result<Disposition, SettleError>>,
+{
+    let run = match Run::new(jobs, delivery) {
+        Ok(run) => run,
+        Err(disposition) => return disposition,
+    };
+    if let Some(pause) = storage_pause(&run.jobs, run.key.class) {
+        return Disposition::Retry(pause);
+    }
+
+    match update(run.key.job_id.clone(), Arc::clone(&run.delivery)).await {
+        Ok(disposition) => disposition,
+        Err(error) => run.stopped(error).await,
+    }
+}
+
+/// How one attempt ended.
+enum AttemptEnd {
+    Completed(TaskOutcome),
     Failed(Failure),
-    Ended(LeaseEnd),
-    HandedBack,
+    Interrupted(LeaseEnd),
 }
 
 impl Run {
@@ -91,7 +99,7 @@ impl Run {
         let task = self.key.task;
         // Before the job itself: no one may have started the task after what is read of it here and
         // in between.
-        let newest = self.jobs.newest(&self.key.job_id, task).await;
+        let newest = self.jobs.newest_attempt(&self.key.job_id, task).await;
         let Some(state) = self.jobs.state(&self.key.job_id).await? else {
             tracing::error!(job.id = %self.key.job_id, %task, "a task of a job that was never accepted; removed from the queue");
             return Ok(Disposition::Ack);
@@ -107,7 +115,7 @@ impl Run {
             // Whoever slept while it looked speaks of what was: the task is with the one who
             // started it meanwhile.
             if !matches!(readiness, Readiness::Ready(_))
-                && self.jobs.newest(&state.job_id, task).await != newest
+                && self.jobs.newest_attempt(&state.job_id, task).await != newest
             {
                 return Ok(Disposition::LeaveUnacked);
             }
@@ -119,13 +127,13 @@ impl Run {
                 Readiness::Wait(pause) => return Ok(Disposition::Retry(pause)),
                 Readiness::Never(failure) => return self.fail(&state, failure).await,
             };
-            if let Some(settlement) = self.work(&state, newest, stage, hand_back).await? {
-                return Ok(settlement);
+            if let Some(disposition) = self.work(&state, newest, stage, hand_back).await? {
+                return Ok(disposition);
             }
         }
 
         // Also where a result existed: whoever published it may have died before this.
-        self.jobs.advance(&self.key.job_id).await?;
+        enqueue_next_tasks(&self.jobs, &self.key.job_id).await?;
         crash::point("step.advanced");
         Ok(Disposition::Ack)
     }
@@ -134,7 +142,7 @@ impl Run {
     /// stage.
     async fn readiness<S: Stage>(&self, state: &JobState, stage: &S) -> Readiness {
         let task = self.key.task;
-        if let Some(pause) = self.jobs.storage_pause(self.key.class) {
+        if let Some(pause) = storage_pause(&self.jobs, self.key.class) {
             return Readiness::Wait(pause);
         }
         // Attempts are counted before the work, so that a file that kills its worker reaches the
@@ -146,7 +154,7 @@ impl Run {
         stage.readiness(state, task).await
     }
 
-    /// The third step. A settlement where the task is not to go on to the fourth.
+    /// The third step. A disposition where the task is not to go on to the fourth.
     async fn work<S: Stage>(
         &self,
         state: &JobState,
@@ -191,7 +199,7 @@ impl Run {
         hand_back: CancellationToken,
     ) -> Result<Option<Disposition>, SettleError> {
         let work_counter = WorkCounter::default();
-        let assignment = Assignment {
+        let task_context = TaskContext {
             state: state.clone(),
             task: self.key.task,
             attempt,
@@ -200,50 +208,50 @@ impl Run {
         };
 
         // The branch that ends first drops the others: a lease that is lost stops the work.
-        let worked = tokio::select! {
-            result = AssertUnwindSafe(stage.work(assignment)).catch_unwind() => match result {
-                Ok(Ok(product)) => Worked::Product(product),
-                Ok(Err(failure)) => Worked::Failed(failure),
+        let end = tokio::select! {
+            result = AssertUnwindSafe(stage.work(task_context)).catch_unwind() => match result {
+                Ok(Ok(outcome)) => AttemptEnd::Completed(outcome),
+                Ok(Err(failure)) => AttemptEnd::Failed(failure),
                 // The attempt counts, and the worker goes on with other jobs.
-                Err(panic) => Worked::Failed(Failure::of_panic(&*panic)),
+                Err(panic) => AttemptEnd::Failed(Failure::of_panic(&*panic)),
             },
-            end = self.jobs.hold(&self.delivery, &self.key.job_id, self.key.task, attempt, &work_counter) => Worked::Ended(end),
-            () = hand_back.cancelled() => Worked::HandedBack,
+            end = hold_lease(&self.jobs, &self.delivery, &self.key, attempt, &work_counter) => AttemptEnd::Interrupted(end),
+            () = hand_back.cancelled() => AttemptEnd::Interrupted(LeaseEnd::HandedBack),
         };
         crash::point("step.worked");
 
-        match worked {
-            Worked::Product(product) => self.publish(state, attempt, product).await,
-            Worked::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
-            Worked::HandedBack => {
+        match end {
+            AttemptEnd::Completed(outcome) => self.publish(state, attempt, outcome).await,
+            AttemptEnd::Failed(failure) => self.failed(state, attempt, failure).await.map(Some),
+            AttemptEnd::Interrupted(LeaseEnd::HandedBack) => {
                 self.release(attempt, "shutdown", None).await?;
 
                 // Only the newest attempt may return the message: another worker may hold it by
                 // now.
                 let is_ours = self
                     .jobs
-                    .is_newest(&state.job_id, self.key.task, attempt)
+                    .is_newest_attempt(&state.job_id, self.key.task, attempt)
                     .await;
-                let settlement = if is_ours {
+                let disposition = if is_ours {
                     Disposition::Retry(Duration::ZERO)
                 } else {
                     Disposition::LeaveUnacked
                 };
-                Ok(Some(settlement))
+                Ok(Some(disposition))
             }
-            Worked::Ended(LeaseEnd::Lost) => {
+            AttemptEnd::Interrupted(LeaseEnd::Lost) => {
                 tracing::warn!(job.id = %self.key.job_id, task = %self.key.task, "lost the task to another worker; stopped");
                 self.release(attempt, "lost_lease", None).await?;
                 Ok(Some(Disposition::LeaveUnacked))
             }
-            Worked::Ended(LeaseEnd::Stalled) => {
+            AttemptEnd::Interrupted(LeaseEnd::Stalled) => {
                 let failure = Failure::new(
                     Code::FfmpegStalled,
                     "The work made no headway and was stopped.",
                 );
                 self.failed(state, attempt, failure).await.map(Some)
             }
-            Worked::Ended(LeaseEnd::Overruled) => {
+            AttemptEnd::Interrupted(LeaseEnd::JobDecided) => {
                 meter::attempt(self.key.class, "overruled");
                 match self.jobs.state(&self.key.job_id).await? {
                     Some(state) => self.settle(&state).await.map(Some),
@@ -301,17 +309,17 @@ impl Run {
         &self,
         state: &JobState,
         attempt: u64,
-        product: Product,
+        outcome: TaskOutcome,
     ) -> Result<Option<Disposition>, SettleError> {
         meter::attempt(self.key.class, "completed");
         tracing::info!(job.id = %state.job_id, file.id = %state.file_id(), task = %self.key.task, attempt, "finished {}", self.key.task);
         let trace = state.traceparent.as_deref();
 
-        match product {
-            Product::Plan(planned) => {
+        match outcome {
+            TaskOutcome::Plan(planned) => {
                 self.jobs.announce(&Fact::Planned(*planned), trace).await?;
             }
-            Product::Output(output) => {
+            TaskOutcome::Output(output) => {
                 let (job_id, task, worker) = (
                     state.job_id.clone(),
                     self.key.task,
@@ -336,8 +344,8 @@ impl Run {
                     )
                     .await?;
             }
-            Product::Commit => {
-                let verdict = self.jobs.decide(state, Decision::Commit, None).await?;
+            TaskOutcome::Commit => {
+                let verdict = publish_verdict(&self.jobs, state, Decision::Commit, None).await?;
                 // The first verdict counts, so this may be another one than ours.
                 let decided = JobState {
                     verdict,
@@ -345,7 +353,7 @@ impl Run {
                 };
                 return self.settle(&decided).await.map(Some);
             }
-            Product::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
+            TaskOutcome::Redo(tasks) => return self.redo(state, tasks).await.map(Some),
         }
 
         crash::point("step.published");
@@ -378,13 +386,13 @@ impl Run {
         // last one missing, and quick.
         self.delivery.settle(Disposition::Ack).await;
         crash::point("step.redo");
-        self.jobs.advance(&state.job_id).await?;
+        enqueue_next_tasks(&self.jobs, &state.job_id).await?;
         Ok(Disposition::LeaveUnacked)
     }
 
     /// Brings a decided or canceled job to its end.
     async fn settle(&self, state: &JobState) -> Result<Disposition, SettleError> {
-        self.jobs.settle(state).await?;
+        settle_job(&self.jobs, state).await?;
         Ok(Disposition::Ack)
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jetstream::{Disposition, NEWER_PAUSE, Refused};
 use streams::Unread;
 
+use super::broken::end_broken_job;
 use super::task_run::Run;
-use super::verdict::SettleError;
+use super::verdict::{SettleError, fail_job};
 use crate::job::failure::Failure;
 
 impl Run {
@@ -26,7 +27,7 @@ impl Run {
                 Disposition::Retry(NEWER_PAUSE)
             }
             SettleError::Unread(unread @ Unread::Broken { .. }) => {
-                match self.jobs.end_broken(job, unread).await {
+                match end_broken_job(&self.jobs, job, unread).await {
                     Ok(()) => Disposition::Ack,
                     Err(error) => self.unkept(&error),
                 }
@@ -54,7 +55,7 @@ impl Run {
             return self.unkept(&refused.into());
         }
 
-        match self.jobs.fail(&state, error).await {
+        match fail_job(&self.jobs, &state, error).await {
             Ok(()) | Err(SettleError::Refused(_)) => Disposition::Ack,
             Err(error) => Box::pin(self.stopped(error)).await,
         }

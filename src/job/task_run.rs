@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use jetstream::{Delivery, OutboundMessage, Refused};
+use jetstream::{Delivery, Disposition, NEWER_PAUSE, OutboundMessage, Refused};
 use streams::work::{Released, WorkKind};
 use streams::{TaskKey, VERSION, subject, topology, wire};
 
@@ -17,6 +17,21 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// A delivery of a task that this release knows; else what becomes of it.
+    pub(super) fn new(jobs: Jobs, delivery: Arc<Delivery>) -> Result<Self, Disposition> {
+        match subject::read_task(delivery.subject()) {
+            Ok(key) => Ok(Self {
+                jobs,
+                key,
+                delivery,
+            }),
+            Err(unread) => {
+                jobs.log.newer().note(&unread);
+                Err(Disposition::Retry(NEWER_PAUSE))
+            }
+        }
+    }
+
     /// Takes a start back, so that it does not count. `since` is when what it is taken back for
     /// began, where that was with another start.
     pub(super) async fn release(

@@ -8,6 +8,8 @@ use streams::fact::{Decision, Ended, Fact, FactKind, Head, JobError, Outcome, Ve
 use streams::{Code, JobId, Unread, subject, topology};
 
 use super::Jobs;
+use super::commit::commit_output;
+use super::queue::enqueue_playlist_update;
 use super::state::{Entry, JobState, entry};
 use crate::crash;
 use crate::job::failure::Failure;
@@ -39,122 +41,127 @@ pub enum SettleError {
     },
 }
 
-impl Jobs {
-    /// Publishes a verdict unless one exists, and returns the one that does.
-    ///
-    /// # Errors
-    /// When the server will never take it, or the one that exists cannot be read.
-    pub async fn decide(
-        &self,
-        state: &JobState,
-        outcome: Decision,
-        error: Option<JobError>,
-    ) -> Result<Option<Entry<Verdict>>, SettleError> {
-        let head = Head::new(state.job_id.clone(), state.file_id().clone());
-        let verdict = Fact::Verdict(Verdict {
-            head,
-            outcome,
-            error,
-        });
-        self.announce(&verdict, state.traceparent.as_deref())
-            .await?;
-        crash::point("verdict.published");
+/// Publishes a verdict unless one exists, and returns the one that does.
+///
+/// # Errors
+/// When the server will never take it, or the one that exists cannot be read.
+pub async fn publish_verdict(
+    jobs: &Jobs,
+    state: &JobState,
+    outcome: Decision,
+    error: Option<JobError>,
+) -> Result<Option<Entry<Verdict>>, SettleError> {
+    let head = Head::new(state.job_id.clone(), state.file_id().clone());
+    let verdict = Fact::Verdict(Verdict {
+        head,
+        outcome,
+        error,
+    });
+    jobs.announce(&verdict, state.traceparent.as_deref())
+        .await?;
+    crash::point("verdict.published");
 
-        // Ours or an earlier one: the verdict in the log is carried out.
-        let standing = self
-            .log
-            .last(
-                topology::JOBS,
-                &subject::fact(&state.job_id, FactKind::Verdict),
-            )
-            .await;
-        Ok(standing.map(|recorded| entry(&recorded)).transpose()?)
+    // Ours or an earlier one: the verdict in the log is carried out.
+    let standing = jobs
+        .log
+        .last(
+            topology::JOBS,
+            &subject::fact(&state.job_id, FactKind::Verdict),
+        )
+        .await;
+    Ok(standing.map(|recorded| entry(&recorded)).transpose()?)
+}
+
+/// Brings a job that was decided or canceled to its end: the verdict is carried out, then
+/// announced. Safe to repeat.
+///
+/// # Errors
+/// [`SettleError`]; the job stays decided, and the next one to see it tries again.
+pub async fn settle_job(jobs: &Jobs, state: &JobState) -> Result<(), SettleError> {
+    if state.ended {
+        return Ok(());
     }
 
-    /// Brings a job that was decided or canceled to its end: the verdict is carried out, then
-    /// announced. Safe to repeat.
-    ///
-    /// # Errors
-    /// [`SettleError`]; the job stays decided, and the next one to see it tries again.
-    pub async fn settle(&self, state: &JobState) -> Result<(), SettleError> {
-        if state.ended {
-            return Ok(());
-        }
+    let verdict = match (&state.verdict, &state.cancel) {
+        (Some(verdict), _) => Some(verdict.clone()),
+        (None, Some(_)) => publish_verdict(jobs, state, Decision::Cancel, None).await?,
+        (None, None) => None,
+    };
+    let Some(verdict) = verdict else {
+        return Ok(());
+    };
 
-        let verdict = match (&state.verdict, &state.cancel) {
-            (Some(verdict), _) => Some(verdict.clone()),
-            (None, Some(_)) => self.decide(state, Decision::Cancel, None).await?,
-            (None, None) => None,
-        };
-        let Some(verdict) = verdict else {
-            return Ok(());
-        };
-
-        // What was to grow is sealed. A commit's playlists were, before its verdict.
-        if state.playable && verdict.fact.outcome != Decision::Commit {
-            self.enqueue_playlist_update(state).await?;
-        }
-
-        // `ended` announces a verdict that was carried out, so it comes last.
-        let ended = match verdict.fact.outcome {
-            Decision::Commit => self.commit(state, &verdict).await?,
-            Decision::Fail => unfinished(state, &verdict, Outcome::Failed),
-            Decision::Cancel => unfinished(state, &verdict, Outcome::Canceled),
-        };
-        self.end(state, ended).await
+    // The live playlists are sealed. A commit's playlists were, before its verdict.
+    if state.playable && verdict.fact.outcome != Decision::Commit {
+        enqueue_playlist_update(jobs, state).await?;
     }
 
-    /// Ends a job as failed that decided to commit what is not in the bucket any more
-    /// ([`SettleError::Missing`]).
-    ///
-    /// # Errors
-    /// As [`Jobs::settle`].
-    pub async fn give_up(&self, state: &JobState, error: JobError) -> Result<(), SettleError> {
-        let Some(verdict) = &state.verdict else {
-            return Ok(());
-        };
-        let failed = unfinished(state, verdict, Outcome::Failed);
-        let error = Some(error);
-        self.end(state, Ended { error, ..failed }).await
-    }
+    // `ended` announces a verdict that was carried out, so it comes last.
+    let ended = match verdict.fact.outcome {
+        Decision::Commit => commit_output(jobs, state, &verdict).await?,
+        Decision::Fail => unfinished(state, &verdict, Outcome::Failed),
+        Decision::Cancel => unfinished(state, &verdict, Outcome::Canceled),
+    };
+    publish_end(jobs, state, ended).await
+}
 
-    /// Announces the end of a job whose verdict was carried out.
-    async fn end(&self, state: &JobState, ended: Ended) -> Result<(), SettleError> {
-        self.remove_copy(state).await;
-        crash::point("verdict.executed");
-        self.announce(&Fact::Ended(ended), state.traceparent.as_deref())
-            .await?;
-        crash::point("verdict.ended");
-        Ok(())
-    }
+/// Ends a job as failed that decided to commit what is not in the bucket any more
+/// ([`SettleError::Missing`]).
+///
+/// # Errors
+/// As [`settle_job`].
+pub async fn fail_uncommittable_job(
+    jobs: &Jobs,
+    state: &JobState,
+    error: JobError,
+) -> Result<(), SettleError> {
+    let Some(verdict) = &state.verdict else {
+        return Ok(());
+    };
+    let failed = unfinished(state, verdict, Outcome::Failed);
+    let error = Some(error);
+    publish_end(jobs, state, Ended { error, ..failed }).await
+}
 
-    /// Removes the private copy of the source, before the end is announced, so that a death in
-    /// between removes it again. Of every job: an attempt to plan may have made one that the plan
-    /// which counts does not name. A storage that does not answer must not keep a cancel from its
-    /// end, so the removal is given up soon, and what is left is logged.
-    async fn remove_copy(&self, state: &JobState) {
-        let keys = [storage::source_copy(state.job_id.as_str())];
-        let removed = tokio::time::timeout(REMOVAL, self.output.delete(&keys)).await;
-        let reason = match removed {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "the storage does not answer".to_owned(),
-        };
-        tracing::warn!(job.id = %state.job_id, key = keys[0], reason, "the copy of the source may still be there");
-    }
+/// Announces the end of a job whose verdict was carried out.
+async fn publish_end(jobs: &Jobs, state: &JobState, ended: Ended) -> Result<(), SettleError> {
+    remove_source_copy(jobs, state).await;
+    crash::point("verdict.executed");
+    jobs.announce(&Fact::Ended(ended), state.traceparent.as_deref())
+        .await?;
+    crash::point("verdict.ended");
+    Ok(())
+}
 
-    /// Fails a job, unless it is decided otherwise already, and brings it to its end.
-    ///
-    /// # Errors
-    /// As [`Jobs::settle`].
-    pub async fn fail(&self, state: &JobState, error: JobError) -> Result<(), SettleError> {
-        let verdict = self.decide(state, Decision::Fail, Some(error)).await?;
-        self.settle(&JobState {
+/// Removes the private copy of the source, before the end is announced, so that a death in
+/// between removes it again. Of every job: an attempt to plan may have made one that the plan
+/// which counts does not name. A storage that does not answer must not keep a cancel from its
+/// end, so the removal is given up soon, and what is left is logged.
+async fn remove_source_copy(jobs: &Jobs, state: &JobState) {
+    let keys = [storage::source_copy(state.job_id.as_str())];
+    let removed = tokio::time::timeout(REMOVAL, jobs.output.delete(&keys)).await;
+    let reason = match removed {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the storage does not answer".to_owned(),
+    };
+    tracing::warn!(job.id = %state.job_id, key = keys[0], reason, "the copy of the source may still be there");
+}
+
+/// Fails a job, unless it is decided otherwise already, and brings it to its end.
+///
+/// # Errors
+/// As [`settle_job`].
+pub async fn fail_job(jobs: &Jobs, state: &JobState, error: JobError) -> Result<(), SettleError> {
+    let verdict = publish_verdict(jobs, state, Decision::Fail, Some(error)).await?;
+    settle_job(
+        jobs,
+        &JobState {
             verdict,
             ..state.clone()
-        })
-        .await
-    }
+        },
+    )
+    .await
 }
 
 impl From<SettleError> for Failure {

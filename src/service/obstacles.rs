@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::{Access, Jobs};
+use crate::job::circuit_breaker::check_storage;
+use crate::job::{Jobs, StorageAccess};
 use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::worker::admission::ResourceBudget;
@@ -58,8 +59,8 @@ impl Watch {
 
             // The bucket is looked at twice a minute, and in every round while it cannot be used,
             // so that tasks start again soon.
-            if round.is_multiple_of(6) || self.jobs.gate.access() != Access::Granted {
-                self.jobs.keep_gate().await;
+            if round.is_multiple_of(6) || self.jobs.breaker.access() != StorageAccess::Granted {
+                check_storage(&self.jobs).await;
             }
 
             self.tell.send_replace(self.health(streams.clone()));
@@ -80,20 +81,23 @@ impl Watch {
         obstacles.extend(log.nats().health.obstacles());
         obstacles.extend(log.newer().recent());
 
-        let access = self.jobs.gate.access();
+        let access = self.jobs.breaker.access();
         // Only a refusal makes the service unready, since an operator must act. A storage that is
         // away comes back by itself.
         match access {
-            Access::Refused { .. } => obstacles.extend(access.obstacle()),
-            Access::Unreachable { .. } => notices.extend(access.obstacle()),
-            Access::Granted => {}
+            StorageAccess::Refused { .. } => obstacles.extend(access.obstacle()),
+            StorageAccess::Unreachable { .. } => notices.extend(access.obstacle()),
+            StorageAccess::Granted => {}
         }
 
         let database = self.database.iter();
         notices.extend(database.filter_map(|database| database.borrow().notice.clone()));
         obstacles.extend(self.tables());
 
-        let room = self.budget.as_ref().and_then(|budget| budget.room().err());
+        let room = self
+            .budget
+            .as_ref()
+            .and_then(|budget| budget.available_capacity().err());
         obstacles.extend(room.map(|error| error.to_string()));
         notices.extend(self.budget.iter().filter_map(ResourceBudget::too_large));
 

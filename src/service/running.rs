@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use ffmpeg::sandbox::Support;
-use jetstream::{Lanes, Log, Nats, pull};
+use jetstream::{Delivery, Disposition, Lanes, Log, Nats, pull};
 use metrics::gauge;
 use storage::{BlockCache, Locator, SourceSettings, Storage};
 use streams::task::{Class, Lane};
 use streams::topology;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
-use crate::job::{self, Gate, Jobs, Stage, WorkerContext};
+use crate::job::{self, CircuitBreaker, Jobs, Stage, WorkerContext};
 use crate::operations::api::Api;
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::intake::Intake;
-use crate::pipeline::package::Packager;
+use crate::pipeline::package;
 use crate::pipeline::plan::{Planner, Shares};
 use crate::pipeline::project;
 use crate::service::http::Health;
@@ -59,7 +60,7 @@ impl Service {
             log: Log::new(nats.clone()),
             output: storage.bucket(&settings.bucket),
             settings: settings.job.clone(),
-            gate: Gate::default(),
+            breaker: CircuitBreaker::default(),
         };
 
         let (tell_open, open_jobs) = watch::channel(String::new());
@@ -183,8 +184,7 @@ impl Start<'_> {
                 self.stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS);
             }
             Role::Package => {
-                let jobs = self.jobs.clone();
-                self.stage(Packager { jobs }, Class::Package, &[Lane::Hi], 2);
+                self.consume(Class::Package, &[Lane::Hi], 2, package::handle);
             }
             Role::Project => self.project().await?,
         }
@@ -218,6 +218,21 @@ impl Start<'_> {
     }
 
     fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
+        self.consume(class, lanes, slots, move |jobs, delivery, hand_back| {
+            job::run(jobs, stage.clone(), delivery, hand_back)
+        });
+    }
+
+    /// Has `handle` take the tasks of a class, so many at a time.
+    fn consume<F>(
+        &self,
+        class: Class,
+        lanes: &[Lane],
+        slots: usize,
+        handle: impl Fn(Jobs, Arc<Delivery>, CancellationToken) -> F + Clone + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Disposition> + Send + 'static,
+    {
         gauge!("fluxhls_slots", "class" => class.as_str())
             .set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
         job::register_metrics(class);
@@ -234,10 +249,7 @@ impl Start<'_> {
         };
 
         let (jobs, hand_back) = (self.jobs.clone(), self.shutdown.hand_back.clone());
-        let handle = move |delivery| {
-            let (jobs, stage, hand_back) = (jobs.clone(), stage.clone(), hand_back.clone());
-            job::run(jobs, stage, delivery, hand_back)
-        };
+        let handle = move |delivery| handle(jobs.clone(), delivery, hand_back.clone());
 
         let nats = self.jobs.log.nats().clone();
         let stop = self.shutdown.stop.clone();

@@ -2,6 +2,9 @@
 //! again.
 
 use fluxhls::job::Jobs;
+use fluxhls::job::commit::write_master;
+use fluxhls::job::deletion::delete_file;
+use fluxhls::job::verdict::publish_verdict;
 use serde_json::{Value, json};
 use streams::delete::{Delete, Tombstone};
 use streams::fact::{Decision, Outcome};
@@ -74,7 +77,9 @@ async fn a_finished_file_is_deleted_with_all_it_had_and_can_live_again() {
     // A worker that was paused in the middle of its commit wakes up.
     let commit = access.keys(&prefix_of(&file), &first).commit();
     world.leave(&commit).await;
-    access.write_master(&prefix_of(&file), stale).await.unwrap();
+    write_master(&access, &prefix_of(&file), stale)
+        .await
+        .unwrap();
     assert_eq!(world.keys(&folder).await, [commit], "no master");
 
     // The same content, uploaded again, is another event now. The delete event, delivered again,
@@ -134,7 +139,7 @@ async fn delete_again(jobs: &Jobs, file: &str, seq: u64) {
         file_id: file,
         output_prefix: None,
     };
-    jobs.delete_file(&event, tombstone.event).await.unwrap();
+    delete_file(jobs, &event, tombstone.event).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -227,7 +232,9 @@ async fn a_decided_job_whose_output_is_gone_ends_with_its_file_and_never_becomes
     intake.kill().await;
     let access = world.access().await;
     let state = access.state(&job).await.unwrap().unwrap();
-    access.decide(&state, Decision::Commit, None).await.unwrap();
+    publish_verdict(&access, &state, Decision::Commit, None)
+        .await
+        .unwrap();
 
     let _intake = world.worker("again").roles("intake").start();
     world.told(&["delete", file_of(&event), "--json"]).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use fluxhls::job::failure::Failure;
-use fluxhls::job::{self, Assignment, JobState, Jobs, Product, Readiness, Stage};
+use fluxhls::job::{self, JobState, Jobs, Readiness, Stage, TaskContext, TaskOutcome};
 use fluxhls::worker::admission::Reservation;
 use futures::StreamExt as _;
 use jetstream::{Delivery, Disposition};
@@ -251,8 +251,8 @@ impl Stage for Outrun {
         self.1()
     }
 
-    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
-        panic!("{assignment:?} was started though another worker had it");
+    async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
+        panic!("{task_context:?} was started though another worker had it");
     }
 }
 
@@ -282,9 +282,9 @@ async fn a_worker_that_sleeps_before_its_start_leaves_the_task_to_who_started_it
     for (find, starts) in finds.into_iter().zip(1..) {
         let stage = Outrun(jobs.clone(), find);
         let stop = CancellationToken::new();
-        let settlement = job::run(jobs.clone(), stage, Arc::clone(&delivery), stop).await;
+        let disposition = job::run(jobs.clone(), stage, Arc::clone(&delivery), stop).await;
         assert_eq!(
-            settlement,
+            disposition,
             Disposition::LeaveUnacked,
             "the task is the other's, who started it {starts} times"
         );

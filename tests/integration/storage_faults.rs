@@ -177,7 +177,7 @@ async fn while_the_storage_is_away_tasks_wait_without_attempts() {
     let job = world.plan_alone(&world.event(&clip).await).await;
     world.proxy.set(Fault::Refuse);
     let worker = hasty(&world, "one").start();
-    until("a task failed and the gate closed", async || {
+    until("a task failed and the circuit opened", async || {
         worker
             .said()
             .contains("no task is started until that is mended")

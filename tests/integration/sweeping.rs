@@ -1,6 +1,7 @@
 //! A decided job stays decided while its storage is away, and is ended once that is back, without a
 //! queue.
 
+use fluxhls::job::queue::is_queued;
 use fluxhls::job::verdict::SettleError;
 use fluxhls::pipeline::project::sweep::mend;
 use streams::fact::Outcome;
@@ -63,7 +64,7 @@ async fn an_open_job_whose_queue_was_lost_is_planned_again() {
     world.streams.fact(&job, FactKind::Accepted).await;
     let access = world.access().await;
     crate::harness::until("the plan task is queued", async || {
-        access.is_queued(&job).await
+        is_queued(&access, &job).await
     })
     .await;
     intake.kill().await;
@@ -78,5 +79,5 @@ async fn an_open_job_whose_queue_was_lost_is_planned_again() {
         .await
         .unwrap();
     assert!(mend(&access, &job).await.unwrap());
-    assert!(access.is_queued(&job).await);
+    assert!(is_queued(&access, &job).await);
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::submit::{event_of, publish, upload_key};
 use crate::job::Jobs;
-use crate::job::cancel::CancelAnswer;
+use crate::job::cancel::{CancelAnswer, cancel_job};
 
 /// Takes files from the page until it closes; several at a time.
 pub(super) async fn take_files(log: Log, bucket: Bucket, mut files: mpsc::Receiver<UploadRequest>) {
@@ -66,7 +66,7 @@ async fn upload_file(
 pub(super) async fn take_cancels(jobs: Jobs, mut wishes: mpsc::Receiver<CancelRequest>) {
     while let Some(request) = wishes.recv().await {
         let outcome = match request.job_id.parse::<JobId>() {
-            Ok(job) => match jobs.cancel(&job, "dev page", None).await {
+            Ok(job) => match cancel_job(&jobs, &job, "dev page", None).await {
                 Ok(CancelAnswer::TooLate) => CancelOutcome::TooLate,
                 Ok(CancelAnswer::Unknown) => CancelOutcome::Unknown,
                 // A request that is stored is carried out by whoever sees it next.

@@ -67,7 +67,9 @@ fn check_disk(worker: &WorkerArgs) -> Result<String, String> {
         .cache_bytes
         .min(worker.capacity().memory() / 8);
     let budget = ResourceBudget::new(worker.capacity(), work_dir.path(), cache);
-    let room = budget.room().map_err(|error| error.to_string())?;
+    let room = budget
+        .available_capacity()
+        .map_err(|error| error.to_string())?;
 
     let megabytes = |resource| room.now.of(resource) / 1_000_000;
     let found = format!(

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use ffmpeg::{Input, ProbeLimits, Tool, sniff};
-use media::ladder::{self, Draft, Pin, Profile, Refusal, per_title};
+use media::ladder::{self, Pin, Profile, Refusal, per_title};
 use serde_json::json;
 use streams::Code;
 use streams::fact::Head;
@@ -138,30 +138,27 @@ async fn decide(args: &PlanArgs) -> anyhow::Result<Result<Planned, Refused>> {
         fleet: 1,
     };
 
-    let draft = match ladder::plan(&probe, pin, &settings, &tool.version().await?) {
-        Ok(draft) => draft,
+    let head = Head::new(OFFLINE_ID.parse()?, OFFLINE_ID.parse()?);
+    let plan = match ladder::plan(head, &probe, pin, &settings, &tool.version().await?) {
+        Ok(plan) => plan,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
 
-    let draft = if per_title {
-        apply_sample(&tool, &input.looking(draft.source.deep), draft).await?
-    } else {
-        draft
-    };
-
-    Ok(Ok(draft.into_planned(Head::new(
-        OFFLINE_ID.parse()?,
-        OFFLINE_ID.parse()?,
-    ))))
+    if per_title {
+        return Ok(Ok(
+            fitted(&tool, &input.looking(plan.source.deep), plan).await?
+        ));
+    }
+    Ok(Ok(plan))
 }
 
-/// The draft fitted to a sample of the pictures, as the service does it.
-async fn apply_sample(tool: &Tool, input: &Input, draft: Draft) -> anyhow::Result<Draft> {
+/// The plan fitted to a sample of the pictures, as the service does it.
+async fn fitted(tool: &Tool, input: &Input, plan: Planned) -> anyhow::Result<Planned> {
     let folder = tempfile::tempdir().context("no temporary folder can be made for a sample")?;
     Ok(
-        match ffmpeg::sample(tool, input, folder.path(), &draft).await {
-            Ok(samples) => per_title::refine(draft, &samples),
-            Err(reason) => per_title::unsampled(draft, reason.to_string()),
+        match ffmpeg::sample(tool, input, folder.path(), &plan).await {
+            Ok(samples) => per_title::refine(plan, &samples),
+            Err(reason) => per_title::unsampled(plan, reason.to_string()),
         },
     )
 }

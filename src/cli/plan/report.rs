@@ -314,8 +314,8 @@ mod tests {
             fleet: 1,
         };
 
-        let draft = ladder::plan(&probe, pin, &settings, "5.1").unwrap();
-        let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
+        let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
+        let planned = ladder::plan(head, &probe, pin, &settings, "5.1").unwrap();
 
         let text = report(&planned);
         let golden = include_str!("../../../tests/golden/plan.txt");

@@ -5,7 +5,7 @@ use streams::api::{CancelReply, CancelRequest};
 
 use super::refusal::Refusal;
 use super::{Api, read};
-use crate::job::cancel::CancelAnswer;
+use crate::job::cancel::{CancelAnswer, cancel_job};
 use crate::job::verdict::SettleError;
 
 impl Api {
@@ -15,7 +15,7 @@ impl Api {
         let CancelRequest { job_id, by, reason } = read(&body)?;
         let by = by.unwrap_or_else(|| "api".to_owned());
 
-        let canceled = self.jobs.cancel(&job_id, &by, reason).await;
+        let canceled = cancel_job(&self.jobs, &job_id, &by, reason).await;
         let canceled = canceled.map_err(|error| match error {
             SettleError::Unread(unread) => Refusal::away(&unread),
             // The request is stored by then, and whoever sees it next carries it out.

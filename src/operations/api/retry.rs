@@ -6,7 +6,7 @@ use streams::api::{RetryReply, RetryRequest};
 
 use super::refusal::Refusal;
 use super::{Api, read};
-use crate::job::retry::{self, Old};
+use crate::job::retry::{JobToRetry, find_job_to_retry, publish_retry};
 
 impl Api {
     /// Answers when the event of the new job is stored: 404 where the log does not know the old
@@ -15,8 +15,8 @@ impl Api {
         let RetryRequest { job_id, new_job_id } = read(&body)?;
         let log = &self.jobs.log;
 
-        match retry::old(log, &job_id).await {
-            Old::Ended(old) => {
+        match find_job_to_retry(log, &job_id).await {
+            JobToRetry::Ended(old) => {
                 let new = new_job_id.unwrap_or_else(JobId::fresh);
                 // An event with the id of the old job is the old event once more, and would start
                 // no job.
@@ -26,7 +26,7 @@ impl Api {
                     ));
                 }
 
-                retry::again(log, &old, &new)
+                publish_retry(log, &old, &new)
                     .await
                     .map_err(|error| Refusal::away(&error))?;
                 Ok(RetryReply {
@@ -35,11 +35,11 @@ impl Api {
                     retry_of: job_id,
                 })
             }
-            Old::Open => Err(Refusal::conflict(format!(
+            JobToRetry::Open => Err(Refusal::conflict(format!(
                 "Job {job_id} has not ended yet."
             ))),
-            Old::Unread(unread) => Err(Refusal::away(&unread)),
-            Old::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
+            JobToRetry::Unread(unread) => Err(Refusal::away(&unread)),
+            JobToRetry::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
         }
     }
 }

@@ -5,28 +5,28 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use storage::{JobKeys, ObjectMeta, revision_of};
 
-use super::ledger::Fate;
+use super::log_index::OutputStatus;
 use crate::job::receipt::Receipt;
 
 /// How long what may belong to a repair stays: a repair tells no one that it is at work, and names
 /// nothing before its end.
-pub(super) const REPAIR: TimeDelta = TimeDelta::hours(24);
+pub(super) const REPAIR_GRACE: TimeDelta = TimeDelta::hours(24);
 
 /// What a decision rests on.
 #[derive(Debug, Clone)]
-pub(super) struct Grounds<'a> {
-    pub(super) fate: Fate,
+pub(super) struct OrphanCriteria<'a> {
+    pub(super) status: OutputStatus,
     /// What can be reached from the master playlist.
     pub(super) public: &'a BTreeSet<String>,
     /// What the newest receipt of the job asks for; nothing where it cannot be read.
-    pub(super) needed: Option<Needed>,
+    pub(super) needed: Option<ReceiptReferences>,
     pub(super) now: DateTime<Utc>,
     pub(super) grace: TimeDelta,
 }
 
 /// What a receipt asks for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Needed {
+pub(super) struct ReceiptReferences {
     /// Every key it mentions: the objects of the output, and what a repair reads again (lists of
     /// what tasks made, tiles of the storyboard, posters that were not chosen).
     keys: BTreeSet<String>,
@@ -34,7 +34,7 @@ pub(super) struct Needed {
     newest: u64,
 }
 
-impl Needed {
+impl ReceiptReferences {
     /// What this receipt asks for.
     pub(super) fn by(receipt: &Receipt) -> Self {
         let made = receipt.made.iter().flat_map(|made| {
@@ -66,26 +66,26 @@ impl Needed {
     }
 }
 
-impl Grounds<'_> {
+impl OrphanCriteria<'_> {
     /// Whether an object of the job goes.
-    pub(super) fn goes(&self, keys: &JobKeys, object: &ObjectMeta) -> bool {
+    pub(super) fn is_orphan(&self, keys: &JobKeys, object: &ObjectMeta) -> bool {
         // What players can reach stays, whatever the log and the receipt say.
         if self.public.contains(&object.key) {
             return false;
         }
 
-        match (self.fate, &self.needed) {
-            (Fate::Open, _) => false,
-            (Fate::Gone(since), _) => self.now - since >= self.grace,
+        match (self.status, &self.needed) {
+            (OutputStatus::Open, _) => false,
+            (OutputStatus::NotPublic(since), _) => self.now - since >= self.grace,
             // Without a receipt no one knows what a repair needs.
-            (Fate::Public, None) => false,
-            (Fate::Public, Some(needed)) => {
+            (OutputStatus::Public, None) => false,
+            (OutputStatus::Public, Some(needed)) => {
                 // A number higher than all that is known may be that of a repair which is about to
                 // become public.
                 let may_be_at_work =
                     number_of(&object.key).is_some_and(|number| number > needed.newest);
                 let grace = if may_be_at_work {
-                    self.grace.max(REPAIR)
+                    self.grace.max(REPAIR_GRACE)
                 } else {
                     self.grace
                 };
@@ -99,7 +99,7 @@ impl Grounds<'_> {
 }
 
 /// What no receipt names and is needed all the same: older receipts, by which an output whose
-/// newest one is lost is repaired, and growing playlists, which players that began with them still
+/// newest one is lost is repaired, and live playlists, which players that began with them still
 /// read.
 fn is_kept(keys: &JobKeys, key: &str) -> bool {
     revision_of(&keys.receipt(), key).is_some() || key.ends_with("/live.m3u8")
@@ -148,8 +148,8 @@ mod tests {
         })
     }
 
-    fn needed() -> impl Strategy<Value = Needed> {
-        (some_keys(), 0_u64..50).prop_map(|(keys, newest)| Needed { keys, newest })
+    fn needed() -> impl Strategy<Value = ReceiptReferences> {
+        (some_keys(), 0_u64..50).prop_map(|(keys, newest)| ReceiptReferences { keys, newest })
     }
 
     fn object() -> impl Strategy<Value = ObjectMeta> {
@@ -167,30 +167,30 @@ mod tests {
             })
     }
 
-    fn fate() -> impl Strategy<Value = Fate> {
+    fn status() -> impl Strategy<Value = OutputStatus> {
         prop_oneof![
-            Just(Fate::Open),
-            (0_i64..200).prop_map(|second| Fate::Gone(at(second))),
-            Just(Fate::Public)
+            Just(OutputStatus::Open),
+            (0_i64..200).prop_map(|second| OutputStatus::NotPublic(at(second))),
+            Just(OutputStatus::Public)
         ]
     }
 
     proptest! {
         #[test]
         fn nothing_goes_that_is_public_or_at_work_or_fresh_or_needed(
-            object in object(), fate in fate(), public in some_keys(), needed in proptest::option::of(needed()),
+            object in object(), status in status(), public in some_keys(), needed in proptest::option::of(needed()),
             now in 0_i64..200, grace in 0_i64..100,
         ) {
-            let grounds = Grounds {
-                fate, public: &public, needed: needed.clone(), now: at(now), grace: TimeDelta::seconds(grace),
+            let criteria = OrphanCriteria {
+                status, public: &public, needed: needed.clone(), now: at(now), grace: TimeDelta::seconds(grace),
             };
 
-            if grounds.goes(&keys(), &object) {
+            if criteria.is_orphan(&keys(), &object) {
                 prop_assert!(!public.contains(&object.key));
-                match fate {
-                    Fate::Open => prop_assert!(false),
-                    Fate::Gone(since) => prop_assert!(at(now) >= since + TimeDelta::seconds(grace)),
-                    Fate::Public => {
+                match status {
+                    OutputStatus::Open => prop_assert!(false),
+                    OutputStatus::NotPublic(since) => prop_assert!(at(now) >= since + TimeDelta::seconds(grace)),
+                    OutputStatus::Public => {
                         prop_assert!(!needed.unwrap().keys.contains(&object.key));
                         prop_assert!(!object.key.contains("receipt") && !object.key.contains("live"));
                         prop_assert!(at(now) >= object.modified.unwrap() + TimeDelta::seconds(grace));
@@ -202,11 +202,11 @@ mod tests {
         #[test]
         fn what_is_over_and_named_by_nothing_goes_as_a_whole(object in object(), since in 0_i64..100, grace in 0_i64..100) {
             let nothing = BTreeSet::new();
-            let grounds = Grounds {
-                fate: Fate::Gone(at(since)), public: &nothing, needed: None, now: at(since + grace),
+            let criteria = OrphanCriteria {
+                status: OutputStatus::NotPublic(at(since)), public: &nothing, needed: None, now: at(since + grace),
                 grace: TimeDelta::seconds(grace),
             };
-            prop_assert!(grounds.goes(&keys(), &object));
+            prop_assert!(criteria.is_orphan(&keys(), &object));
         }
 
         #[test]
@@ -218,13 +218,13 @@ mod tests {
                 modified: Some(at(0)),
             };
             let named = BTreeSet::from(["hls/f/j/720p/0-0.m4s".to_owned()]);
-            let grounds = Grounds {
-                fate: Fate::Public, public: &named, needed: Some(Needed { keys: named.clone(), newest: 4 }), now: at(age),
+            let criteria = OrphanCriteria {
+                status: OutputStatus::Public, public: &named, needed: Some(ReceiptReferences { keys: named.clone(), newest: 4 }), now: at(age),
                 grace: TimeDelta::seconds(grace),
             };
 
-            let grace = if number > 4 { grace.max(REPAIR.num_seconds()) } else { grace };
-            prop_assert_eq!(grounds.goes(&keys(), &object), age >= grace);
+            let grace = if number > 4 { grace.max(REPAIR_GRACE.num_seconds()) } else { grace };
+            prop_assert_eq!(criteria.is_orphan(&keys(), &object), age >= grace);
         }
     }
 }

@@ -36,12 +36,12 @@ pub struct Removed {
     /// `fluxhls verify`.
     pub unread: Vec<String>,
     /// Objects of no job that the log knows, by folder. They are left alone.
-    pub unknown: BTreeMap<String, Strays>,
+    pub unknown: BTreeMap<String, UnknownObjects>,
 }
 
 /// Objects that no job in the log has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Strays {
+pub struct UnknownObjects {
     /// How many.
     pub objects: usize,
     /// Their bytes.

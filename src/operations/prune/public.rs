@@ -12,7 +12,7 @@ use crate::job::commit::SMALL_OBJECT;
 ///
 /// # Errors
 /// Whatever kept the bucket from answering: then no one knows what is public.
-pub(super) async fn reachable(
+pub(super) async fn find_reachable(
     bucket: &Bucket,
     master: &str,
 ) -> Result<BTreeSet<String>, StorageError> {
@@ -24,7 +24,7 @@ pub(super) async fn reachable(
             continue;
         };
         for uri in playlist::uris(&String::from_utf8_lossy(&bytes)) {
-            let Some(target) = resolved(&key, uri) else {
+            let Some(target) = resolve_uri(&key, uri) else {
                 continue;
             };
             let is_playlist = target.ends_with(".m3u8");
@@ -39,7 +39,7 @@ pub(super) async fn reachable(
 
 /// The key that a relative URI in the playlist under `base` leads to (RFC 3986, section 5.2);
 /// nothing where it leads elsewhere.
-fn resolved(base: &str, uri: &str) -> Option<String> {
+fn resolve_uri(base: &str, uri: &str) -> Option<String> {
     let path = uri.split(['?', '#']).next()?;
     if path.is_empty() || path.starts_with('/') || path.contains("://") {
         return None;
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_uri_leads_on_from_where_it_stands() {
-        let of = |uri| resolved("hls/f/j/720p/index.m3u8", uri);
+        let of = |uri| resolve_uri("hls/f/j/720p/index.m3u8", uri);
         assert_eq!(of("0-1.m4s").as_deref(), Some("hls/f/j/720p/0-1.m4s"));
         assert_eq!(
             of("../audio/./a.mp4?x=1").as_deref(),

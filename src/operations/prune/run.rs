@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use streams::fact::{Fact, Head, Pruned};
 use streams::topology;
 
-use super::ledger::{Fate, Ledger};
+use super::bucket_scan::BucketScan;
+use super::log_index::{LogIndex, OutputStatus};
 use super::pruner::{PruneError, Pruner, Removed};
-use super::walk::Walk;
 
 impl Pruner {
     /// Removes what is old or left over, as of `now`.
@@ -14,29 +14,36 @@ impl Pruner {
     /// # Errors
     /// [`PruneError`]; running it again goes on from there.
     pub async fn run(&self, now: DateTime<Utc>) -> Result<Removed, PruneError> {
-        let mut ledger = Ledger::default();
+        let mut log_index = LogIndex::default();
         let log = &self.jobs.log;
-        let read = log.replay(topology::JOBS, Ledger::subjects(), 0, |message| {
-            ledger.take(&message)
+        let read = log.replay(topology::JOBS, LogIndex::subjects(), 0, |message| {
+            log_index.add(&message)
         });
         read.await.map_err(PruneError::Log)?;
 
-        let rows = self.rows(&ledger, now).await?;
-        let mut walk = Walk::new(self, &ledger, now);
-        walk.outputs().await?;
-        walk.scratch().await?;
+        let rows = self.prune_rows(&log_index, now).await?;
+        let mut scan = BucketScan::new(self, &log_index, now);
+        scan.scan_outputs().await?;
+        scan.scan_scratch().await?;
         Ok(Removed {
             rows,
-            ..walk.removed
+            ..scan.removed
         })
     }
 
     /// Announces that rows of jobs go which ended long ago and are not public.
-    async fn rows(&self, ledger: &Ledger, now: DateTime<Utc>) -> Result<usize, PruneError> {
+    async fn prune_rows(
+        &self,
+        log_index: &LogIndex,
+        now: DateTime<Utc>,
+    ) -> Result<usize, PruneError> {
         let mut rows = 0;
-        for (id, job) in &ledger.jobs {
-            let is_gone = matches!(ledger.fate(self.jobs.output.name(), id, job), Fate::Gone(_));
-            let is_old = Ledger::ended(job).is_some_and(|at| now - at >= self.keep);
+        for (id, job) in &log_index.jobs {
+            let is_gone = matches!(
+                log_index.status(self.jobs.output.name(), id, job),
+                OutputStatus::NotPublic(_)
+            );
+            let is_old = LogIndex::ended(job).is_some_and(|at| now - at >= self.keep);
             if job.is_pruned || !is_gone || !is_old {
                 continue;
             }
@@ -44,7 +51,7 @@ impl Pruner {
             rows += 1;
             if !self.dry_run {
                 let head = Head::new(id.clone(), job.file_id.clone());
-                let deleted = ledger.is_deleted(job);
+                let deleted = log_index.is_deleted(job);
                 self.jobs
                     .announce(&Fact::Pruned(Pruned { head, deleted }), None)
                     .await?;

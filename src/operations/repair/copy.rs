@@ -14,14 +14,15 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use super::revision::Repair;
+use crate::job::classify::{classify_output_error, classify_source_error};
 use crate::job::failure::Failure;
 
 /// The longest that ffmpeg may take for a copy.
-const LONGEST: Duration = Duration::from_secs(6 * 3600);
+const MAX_COPY_DURATION: Duration = Duration::from_secs(6 * 3600);
 
 impl Repair<'_> {
     /// The plan with a fresh copy of its source; nothing where tasks read the source itself.
-    pub(super) async fn copy(&self) -> Result<Option<Planned>, Failure> {
+    pub(super) async fn remake_source_copy(&self) -> Result<Option<Planned>, Failure> {
         let plan = &self.found.receipt.planned;
         let Some(copy) = &plan.source.copy else {
             return Ok(None);
@@ -49,7 +50,7 @@ impl Repair<'_> {
         // A read that failed looks like the end of the file to ffprobe, so the source server is
         // asked first.
         if let Some(fault) = server.fault() {
-            return Err(self.context.jobs.classify_source_error(&fault.error).await);
+            return Err(classify_source_error(&self.context.jobs, &fault.error).await);
         }
         let probe = probed.map_err(|error| Failure::from_error(error.code(), &error))?;
         let input = input.looking(probe.deep);
@@ -64,7 +65,7 @@ impl Repair<'_> {
                 policy: SandboxPolicy::new(ResourceLimits::copy(plan.source.size.max(copy.size)))
                     .workdir(task_dir.path())
                     .allow_input(&input),
-                limits: Limits::new(LONGEST),
+                limits: Limits::new(MAX_COPY_DURATION),
                 stop: &CancellationToken::new(),
                 external_work: &|| server.bytes_read() + server.bytes_served(),
                 ticks: &ticks,
@@ -74,11 +75,11 @@ impl Repair<'_> {
 
             // ffmpeg ends with 0 also where a read failed, and leaves a copy that is too short.
             if let Some(fault) = server.fault() {
-                return Err(self.context.jobs.classify_source_error(&fault.error).await);
+                return Err(classify_source_error(&self.context.jobs, &fault.error).await);
             }
             if exit.end == End::Finished {
                 let file = tokio::fs::File::open(task_dir.path().join(argv::COPY_FILE)).await;
-                return self.store(file.map_err(no_folder)?).await.map(Some);
+                return self.upload_copy(file.map_err(no_folder)?).await.map(Some);
             }
         }
 
@@ -86,14 +87,14 @@ impl Repair<'_> {
         Err(Failure::new(Code::FfmpegCrashed, text))
     }
 
-    async fn store(&self, file: tokio::fs::File) -> Result<Planned, Failure> {
+    async fn upload_copy(&self, file: tokio::fs::File) -> Result<Planned, Failure> {
         let (key, output) = (self.copy_key(), &self.context.jobs.output);
         let stored = match output
             .put_stream(&key, "video/x-matroska", ReaderStream::new(file))
             .await
         {
             Ok(stored) => stored,
-            Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
+            Err(error) => return Err(classify_output_error(&self.context.jobs, &error).await),
         };
 
         let mut plan = self.found.receipt.planned.clone();
@@ -109,7 +110,7 @@ impl Repair<'_> {
     }
 
     /// Removes the copy, where one was made.
-    pub(super) async fn remove_copy(&self) {
+    pub(super) async fn remove_source_copy(&self) {
         if self.found.receipt.planned.source.copy.is_none() {
             return;
         }

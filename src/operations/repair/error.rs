@@ -17,11 +17,11 @@ pub enum RepairError {
         "another repair, or a newer job of the file, was faster; nothing of this one is public: verify again"
     )]
     Overtaken,
-    /// What was made again is not sound.
-    #[error("what was made anew is not sound: {0}; nothing of it is public")]
-    Unsound(String),
+    /// What was made again fails its checks.
+    #[error("what was made again fails its checks: {0}; nothing of it is public")]
+    CheckFailed(String),
     /// It could not be made again.
-    #[error("it cannot be made anew: {0}")]
+    #[error("it cannot be made again: {0}")]
     Failed(Failure),
     /// NATS will never take a message of it.
     #[error(transparent)]

@@ -12,7 +12,7 @@ use crate::job::receipt::{Receipt, ReceiptError};
 
 /// A public output, as its receipt describes it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct PublicOutput {
     /// Where it is.
     pub prefix: OutputPrefix,
     /// Everything that is known of it.
@@ -26,7 +26,7 @@ pub struct Found {
 
 /// Why nothing can be said of an output.
 #[derive(Debug, thiserror::Error)]
-pub enum Unknown {
+pub enum FindError {
     /// There is none.
     #[error(
         "there is no finished output in {0}; see `fluxhls jobs list`, or name the place with --output-prefix"
@@ -57,7 +57,7 @@ pub enum Unknown {
     Storage(#[from] StorageError),
 }
 
-impl Found {
+impl PublicOutput {
     /// The keys of the job.
     #[must_use]
     pub fn keys(&self) -> JobKeys {
@@ -75,20 +75,20 @@ impl Found {
 /// still holds of a job.
 ///
 /// # Errors
-/// [`Unknown`]: there is no output, it is another file's, no receipt of it is left, or the bucket does not
+/// [`FindError`]: there is no output, it is another file's, no receipt of it is left, or the bucket does not
 /// answer.
-pub async fn find(
+pub async fn find_public_output(
     bucket: &Bucket,
     prefix: &OutputPrefix,
     file: &FileId,
     owner: Option<(Current, u64)>,
     receipt_from_log: impl AsyncFn(&JobId) -> Option<Receipt>,
-) -> Result<Found, Unknown> {
+) -> Result<PublicOutput, FindError> {
     let search = Search { bucket, prefix };
     let found = match owner {
         // Of a deleted file nothing is public, whatever is still in the bucket.
         Some((current, _)) if current.deleted.is_some() => {
-            return Err(Unknown::Nothing(prefix.clone()));
+            return Err(FindError::Nothing(prefix.clone()));
         }
         Some((current, seq)) => search.of_owner(current, seq, receipt_from_log).await?,
         None => search.of_bucket().await?,
@@ -97,7 +97,7 @@ pub async fn find(
     if found.receipt.file_id == *file {
         Ok(found)
     } else {
-        Err(Unknown::AnotherFile {
+        Err(FindError::AnotherFile {
             prefix: prefix.clone(),
             owner: found.receipt.file_id,
         })
@@ -115,10 +115,10 @@ impl Search<'_> {
         current: Current,
         seq: u64,
         receipt_from_log: impl AsyncFn(&JobId) -> Option<Receipt>,
-    ) -> Result<Found, Unknown> {
+    ) -> Result<PublicOutput, FindError> {
         let keys = JobKeys::new(self.prefix.as_str(), current.job_id.as_str());
         let key = revised(&keys.receipt(), current.revision);
-        let found = |receipt, lost_receipt| Found {
+        let found = |receipt, lost_receipt| PublicOutput {
             prefix: self.prefix.clone(),
             receipt,
             owner: Some((current.clone(), seq)),
@@ -147,7 +147,7 @@ impl Search<'_> {
         // The last resort: the log holds the results of tasks for 14 days only.
         match receipt_from_log(&current.job_id).await {
             Some(receipt) => Ok(found(receipt, lost)),
-            None => Err(Unknown::NoReceipt {
+            None => Err(FindError::NoReceipt {
                 key,
                 reason,
                 job: current.job_id,
@@ -157,7 +157,7 @@ impl Search<'_> {
 
     /// Without a log: the receipt whose commit is master; without a master, the newest one of the
     /// newest job.
-    async fn of_bucket(&self) -> Result<Found, Unknown> {
+    async fn of_bucket(&self) -> Result<PublicOutput, FindError> {
         let master = self
             .bucket
             .get(&format!("{}master.m3u8", self.prefix), SMALL_OBJECT)
@@ -194,9 +194,9 @@ impl Search<'_> {
             None => receipts.pop(),
         };
 
-        Ok(Found {
+        Ok(PublicOutput {
             prefix: self.prefix.clone(),
-            receipt: receipt.ok_or_else(|| Unknown::Nothing(self.prefix.clone()))?,
+            receipt: receipt.ok_or_else(|| FindError::Nothing(self.prefix.clone()))?,
             owner: None,
             lost_receipt: None,
         })

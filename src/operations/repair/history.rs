@@ -8,16 +8,16 @@ use streams::plan::Planned;
 use streams::upload::{Settings, SourceObject, Upload};
 use streams::{EventOrder, JobId};
 
-use super::find::Found;
+use super::find::PublicOutput;
 use crate::job::receipt::Receipt;
 use crate::job::state::WorkState;
 use crate::job::{Entry, JobState, Jobs, WorkCounter};
-use crate::pipeline::package::{Publication, outputs};
+use crate::pipeline::package::{Publication, read_task_results};
 
 /// The receipt of a job as the log still knows it; nothing where the log has forgotten too much.
 pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
     let state = jobs.state(job).await.ok()??;
-    let made = outputs(jobs, &state).await.ok()?;
+    let made = read_task_results(jobs, &state).await.ok()?;
 
     let publication = Publication {
         jobs,
@@ -26,7 +26,7 @@ pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
         accepted_seq: state.accepted.seq,
         made: &made,
         revision: 0,
-        sound: &[],
+        intact: &[],
         given_up: &BTreeSet::new(),
         work_counter: &WorkCounter::default(),
     };
@@ -35,7 +35,7 @@ pub async fn receipt(jobs: &Jobs, job: &JobId) -> Option<Receipt> {
 }
 
 /// The job as a stage sees it, from its receipt alone: the log may have forgotten it long ago.
-pub(super) fn state(found: &Found, planned: &Planned, manifest_url: String) -> JobState {
+pub(super) fn state(found: &PublicOutput, planned: &Planned, manifest_url: String) -> JobState {
     let source = &planned.source;
     let object = SourceObject {
         bucket: source.bucket.clone(),

@@ -24,7 +24,7 @@ mod scan;
 
 pub use damage::{Damage, DamageKind};
 pub use error::RepairError;
-pub use find::{Found, Unknown, find};
+pub use find::{FindError, PublicOutput, find_public_output};
 pub use history::receipt as receipt_from_log;
 pub use repairer::{RepairReport, Repairer};
 pub use scan::scan;

@@ -6,7 +6,7 @@ use streams::RenditionName;
 use streams::task::TaskName;
 use streams::work::{RenditionOutput, SubtitleOutput, TaskOutput};
 
-use crate::pipeline::package::{Part, Standing};
+use crate::pipeline::package::{CurrentRendition, OutputObject};
 
 /// Why a fresh encode cannot take the place of what is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,32 +35,32 @@ pub(super) enum SegmentMismatch {
     Nothing(&'static str),
 }
 
-/// What of `fresh`, all that `task` makes, takes the place of its damaged `parts`; `standing` is
+/// What of `fresh`, all that `task` makes, takes the place of its objects that are `damaged`; `current` is
 /// what the renditions are now.
 ///
-/// Groups of pictures are closed, so that new segments of video can be mixed with old ones. Sound
+/// Groups of pictures are closed, so that new segments of video can be mixed with old ones. Audio
 /// overlaps from one segment to the next: a new segment can be mixed with old ones only if all
 /// others came out as they were, bit for bit; else the track is replaced as a whole.
-pub(super) fn patch(
+pub(super) fn make_patch(
     task: TaskName,
     fresh: &TaskOutput,
-    parts: &[Part],
-    standing: &BTreeMap<RenditionName, Standing>,
+    damaged: &[OutputObject],
+    current: &BTreeMap<RenditionName, CurrentRendition>,
 ) -> Result<TaskOutput, SegmentMismatch> {
     let mut patch = TaskOutput {
         ffmpeg: fresh.ffmpeg.clone(),
         ..TaskOutput::default()
     };
 
-    let renditions: BTreeSet<&RenditionName> = parts.iter().filter_map(rendition).collect();
+    let renditions: BTreeSet<&RenditionName> = damaged.iter().filter_map(rendition_of).collect();
     for name in renditions {
         let made = fresh.renditions.iter().find(|made| made.name == *name);
-        let (made, standing) = made
-            .zip(standing.get(name))
+        let (made, current) = made
+            .zip(current.get(name))
             .ok_or(SegmentMismatch::Nothing("a rendition"))?;
 
         // A playlist has one init segment (`EXT-X-MAP`) for old and new segments.
-        if made.init_match != standing.init_match {
+        if made.init_match != current.init_match {
             return Err(SegmentMismatch::Init {
                 name: name.clone(),
                 ffmpeg: fresh.ffmpeg.clone(),
@@ -69,7 +69,7 @@ pub(super) fn patch(
 
         patch
             .renditions
-            .push(of_rendition(task, made, parts, standing)?);
+            .push(patch_rendition(task, made, damaged, current)?);
         patch.evidence.extend(
             fresh
                 .evidence
@@ -79,7 +79,7 @@ pub(super) fn patch(
         );
     }
 
-    if parts.contains(&Part::Poster) {
+    if damaged.contains(&OutputObject::Poster) {
         patch.poster = Some(
             fresh
                 .poster
@@ -88,7 +88,7 @@ pub(super) fn patch(
         );
         patch.poster_score = fresh.poster_score;
     }
-    if parts.contains(&Part::Tiles) {
+    if damaged.contains(&OutputObject::Tiles) {
         patch.tiles = Some(
             fresh
                 .tiles
@@ -97,11 +97,12 @@ pub(super) fn patch(
         );
     }
 
-    let subtitles = |made: &&SubtitleOutput| parts.contains(&Part::Subtitles(made.name.clone()));
+    let subtitles =
+        |made: &&SubtitleOutput| damaged.contains(&OutputObject::Subtitles(made.name.clone()));
     patch.subtitles = fresh.subtitles.iter().filter(subtitles).cloned().collect();
-    let wanted = parts
+    let wanted = damaged
         .iter()
-        .filter(|part| matches!(part, Part::Subtitles(_)))
+        .filter(|object| matches!(object, OutputObject::Subtitles(_)))
         .count();
     if patch.subtitles.len() < wanted {
         return Err(SegmentMismatch::Nothing("a subtitle track"));
@@ -110,36 +111,41 @@ pub(super) fn patch(
     Ok(patch)
 }
 
-const fn rendition(part: &Part) -> Option<&RenditionName> {
-    match part {
-        Part::Init(name) | Part::Segment(name, _) => Some(name),
-        Part::Poster | Part::Tiles | Part::Subtitles(_) | Part::List => None,
+const fn rendition_of(object: &OutputObject) -> Option<&RenditionName> {
+    match object {
+        OutputObject::Init(name) | OutputObject::Segment(name, _) => Some(name),
+        OutputObject::Poster
+        | OutputObject::Tiles
+        | OutputObject::Subtitles(_)
+        | OutputObject::List => None,
     }
 }
 
-fn of_rendition(
+fn patch_rendition(
     task: TaskName,
     made: &RenditionOutput,
-    parts: &[Part],
-    standing: &Standing,
+    damaged: &[OutputObject],
+    current: &CurrentRendition,
 ) -> Result<RenditionOutput, SegmentMismatch> {
     let name = &made.name;
-    let is_damaged = |n: u32| parts.contains(&Part::Segment(name.clone(), n));
+    let is_damaged = |n: u32| damaged.contains(&OutputObject::Segment(name.clone(), n));
     let mut segments = Vec::new();
 
-    for part in parts {
-        let Part::Segment(of, n) = part else { continue };
+    for object in damaged {
+        let OutputObject::Segment(of, n) = object else {
+            continue;
+        };
         if of != name {
             continue;
         }
 
         let segment = made.segments.iter().find(|segment| segment.n == *n);
         // Its neighbours stay, so the new segment must begin and end exactly where the old one did.
-        let stood = standing
+        let before = current
             .segments
             .get(n)
             .map(|(start, duration, _)| (*start, *duration));
-        let segment = segment.filter(|segment| Some((segment.start, segment.duration)) == stood);
+        let segment = segment.filter(|segment| Some((segment.start, segment.duration)) == before);
         let segment = segment.ok_or_else(|| SegmentMismatch::Segment {
             name: name.clone(),
             n: *n,
@@ -148,18 +154,18 @@ fn of_rendition(
     }
 
     let as_they_were = made.segments.iter().all(|segment| {
-        let stood = standing.segments.get(&segment.n);
-        is_damaged(segment.n) || stood.is_some_and(|(_, _, sha256)| *sha256 == segment.sha256)
+        let before = current.segments.get(&segment.n);
+        is_damaged(segment.n) || before.is_some_and(|(_, _, sha256)| *sha256 == segment.sha256)
     });
     if task == TaskName::TRACKS && !segments.is_empty() && !as_they_were {
         segments.clone_from(&made.segments);
     }
 
     segments.sort_by_key(|segment| segment.n);
-    let init = if parts.contains(&Part::Init(name.clone())) {
+    let init = if damaged.contains(&OutputObject::Init(name.clone())) {
         made.init.clone()
     } else {
-        standing.init.clone()
+        current.init.clone()
     };
 
     Ok(RenditionOutput {
@@ -215,18 +221,18 @@ mod tests {
         }
     }
 
-    fn standing() -> BTreeMap<RenditionName, Standing> {
+    fn current_renditions() -> BTreeMap<RenditionName, CurrentRendition> {
         let segments = (0..3_u32).map(|n| (n, (u64::from(n) * 100, 100, format!("old-{n}"))));
-        let standing = Standing {
+        let current = CurrentRendition {
             init: object("old-init"),
             init_match: "m".to_owned(),
             segments: segments.collect(),
         };
-        BTreeMap::from([(name(), standing)])
+        BTreeMap::from([(name(), current)])
     }
 
-    fn patched(task: TaskName, hashes: [&str; 3], parts: &[Part]) -> RenditionOutput {
-        let patch = patch(task, &fresh(hashes, "m"), parts, &standing()).unwrap();
+    fn patched(task: TaskName, hashes: [&str; 3], damaged: &[OutputObject]) -> RenditionOutput {
+        let patch = make_patch(task, &fresh(hashes, "m"), damaged, &current_renditions()).unwrap();
         assert_eq!(patch.poster, None);
         patch.renditions.into_iter().next().unwrap()
     }
@@ -240,7 +246,7 @@ mod tests {
         let made = patched(
             TaskName::video(0),
             ["x", "y", "z"],
-            &[Part::Segment(name(), 1)],
+            &[OutputObject::Segment(name(), 1)],
         );
         assert_eq!(
             (numbers(&made), made.init.key.as_str()),
@@ -250,7 +256,7 @@ mod tests {
 
     #[test]
     fn sound_is_replaced_as_a_whole_unless_all_else_came_out_as_it_was() {
-        let damaged = [Part::Segment(name(), 1), Part::Init(name())];
+        let damaged = [OutputObject::Segment(name(), 1), OutputObject::Init(name())];
         let same = patched(TaskName::TRACKS, ["old-0", "y", "old-2"], &damaged);
         assert_eq!(
             (numbers(&same), same.init.key.as_str()),
@@ -262,7 +268,11 @@ mod tests {
 
     #[test]
     fn an_init_segment_alone_brings_no_segments() {
-        let made = patched(TaskName::TRACKS, ["x", "y", "z"], &[Part::Init(name())]);
+        let made = patched(
+            TaskName::TRACKS,
+            ["x", "y", "z"],
+            &[OutputObject::Init(name())],
+        );
         assert_eq!(
             (numbers(&made), made.init.key.as_str()),
             (vec![], "new-init")
@@ -271,9 +281,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_taken() {
-        let damaged = [Part::Segment(name(), 1)];
-        let of = |fresh: &TaskOutput, parts: &[Part]| {
-            patch(TaskName::video(0), fresh, parts, &standing())
+        let damaged = [OutputObject::Segment(name(), 1)];
+        let of = |fresh: &TaskOutput, damaged: &[OutputObject]| {
+            make_patch(TaskName::video(0), fresh, damaged, &current_renditions())
         };
         assert!(matches!(
             of(&fresh(["x"; 3], "other"), &damaged),
@@ -289,7 +299,7 @@ mod tests {
 
         moved.poster = None;
         assert_eq!(
-            of(&moved, &[Part::Poster]),
+            of(&moved, &[OutputObject::Poster]),
             Err(SegmentMismatch::Nothing("the poster"))
         );
     }

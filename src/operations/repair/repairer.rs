@@ -8,8 +8,9 @@ use streams::{subject, topology, wire};
 
 use super::damage::Damage;
 use super::error::RepairError;
-use super::find::Found;
+use super::find::PublicOutput;
 use super::revision::{Repair, carries};
+use crate::job::commit::write_master;
 use crate::job::failure::Failure;
 use crate::job::verdict::SettleError;
 use crate::job::{WorkCounter, WorkerContext};
@@ -25,7 +26,7 @@ pub struct Repairer {
 #[derive(Debug)]
 pub struct RepairReport {
     /// The output as it is now.
-    pub found: Found,
+    pub found: PublicOutput,
     /// Damaged objects that new ones took the place of, or that were written again.
     pub mended: Vec<Damage>,
     /// Damaged objects that nothing can be done about without the source, and why it cannot be
@@ -40,7 +41,7 @@ impl Repairer {
     /// [`RepairError`]; the output is then as it was.
     pub async fn repair(
         &self,
-        found: Found,
+        found: PublicOutput,
         damages: Vec<Damage>,
     ) -> Result<RepairReport, RepairError> {
         let job = &found.receipt.job_id;
@@ -74,7 +75,7 @@ impl Repairer {
         };
         // Nothing of this is public yet: the new keys are named by no playlist that players can
         // reach.
-        let done = repair.carry_out(&damages).await;
+        let done = repair.publish_revision(&damages).await;
         let claimed = match &done {
             Ok(_) => self.claim(&found, repair.revision).await.map(Some),
             Err(_) => Ok(None),
@@ -84,15 +85,12 @@ impl Repairer {
         let public = matches!(claimed, Ok(Some(_)));
         let named = done.as_ref().map(|(receipt, _)| receipt.objects.as_slice());
         repair.tidy(named.ok().filter(|_| public)).await;
-        repair.remove_copy().await;
+        repair.remove_source_copy().await;
 
         // An error is returned only now: what was written in vain is removed first.
         let (receipt, given_up) = done?;
         if let Some(current) = claimed? {
-            self.context
-                .jobs
-                .write_master(&found.prefix, current)
-                .await?;
+            write_master(&self.context.jobs, &found.prefix, current).await?;
         }
 
         let given_up = given_up.map(|failure| {
@@ -115,7 +113,7 @@ impl Repairer {
                 .filter(|damage| !left.contains(damage))
                 .cloned()
                 .collect(),
-            found: Found {
+            found: PublicOutput {
                 owner: self
                     .context
                     .jobs
@@ -133,7 +131,7 @@ impl Repairer {
     /// Master alone, and a receipt that no one caches, are written again as they were.
     async fn rewrite(
         &self,
-        mut found: Found,
+        mut found: PublicOutput,
         damages: Vec<Damage>,
     ) -> Result<RepairReport, RepairError> {
         if let Some(lost) = found.lost_receipt.take() {
@@ -149,7 +147,7 @@ impl Repairer {
             Some((owner, _)) => owner,
             None => self.claim(&found, found.receipt.revision).await?,
         };
-        self.context.jobs.write_master(&found.prefix, owner).await?;
+        write_master(&self.context.jobs, &found.prefix, owner).await?;
 
         Ok(RepairReport {
             found,
@@ -160,7 +158,7 @@ impl Repairer {
 
     /// A number no object of the job carries yet: the log may have been lost, and counts from the
     /// start again.
-    async fn number(&self, found: &Found) -> Result<u64, RepairError> {
+    async fn number(&self, found: &PublicOutput) -> Result<u64, RepairError> {
         let listed = self.context.jobs.output.list(found.keys().folder()).await?;
         let job = &found.receipt.job_id;
 
@@ -189,7 +187,7 @@ impl Repairer {
     }
 
     /// Makes a revision the public one, unless anything changed since the output was found.
-    async fn claim(&self, found: &Found, revision: u64) -> Result<Current, RepairError> {
+    async fn claim(&self, found: &PublicOutput, revision: u64) -> Result<Current, RepairError> {
         let (accepted_seq, expected) = match &found.owner {
             Some((owner, seq)) => (owner.accepted_seq, *seq),
             // The log has forgotten the owner, and may count from the start again: whatever job

@@ -13,48 +13,54 @@ use streams::work::{DoneOutput, ObjectRef, TaskOutput};
 
 use super::damage::Damage;
 use super::error::RepairError;
-use super::find::Found;
+use super::find::PublicOutput;
 use super::history;
-use super::patch::patch;
+use super::patch::make_patch;
 use super::scan::objects;
+use crate::job::classify::classify_source_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
-use crate::job::receipt::{Made, Receipt};
-use crate::job::{Assignment, Product, Stage as _, WorkCounter, WorkerContext};
+use crate::job::receipt::{Receipt, TaskResult};
+use crate::job::{Stage as _, TaskContext, TaskOutcome, WorkCounter, WorkerContext};
 use crate::pipeline::encode::Encoder;
-use crate::pipeline::package::{Fault, Part, Publication, parts, standing};
+use crate::pipeline::package::{
+    OutputFault, OutputObject, Publication, current_renditions, list_output_objects,
+};
 
 /// What one repair works with.
 pub(super) struct Repair<'a> {
     pub(super) context: &'a WorkerContext,
-    pub(super) found: &'a Found,
+    pub(super) found: &'a PublicOutput,
     /// Its number.
     pub(super) revision: u64,
     pub(super) work_counter: WorkCounter,
 }
 
-/// Damaged parts by the task that makes them, and everything else that is damaged.
-type Causes = BTreeMap<TaskName, Vec<Part>>;
+/// Damaged objects by the task that makes them, and everything else that is damaged.
+type DamagedByTask = BTreeMap<TaskName, Vec<OutputObject>>;
 
 impl Repair<'_> {
     /// Everything but tidying up: the new receipt, and why the source could not be used, where it
     /// was needed.
-    pub(super) async fn carry_out(
+    pub(super) async fn publish_revision(
         &self,
         damages: &[Damage],
     ) -> Result<(Receipt, Option<Failure>), RepairError> {
         let receipt = &self.found.receipt;
-        let all = parts(&receipt.planned, &self.found.keys(), &receipt.made);
+        let all = list_output_objects(&receipt.planned, &self.found.keys(), &receipt.made);
         let damaged = damages
             .iter()
             .filter_map(|damage| Some((damage, all.get(&damage.key)?)));
 
-        let mut causes = Causes::new();
+        let mut damaged_by_task = DamagedByTask::new();
         let mut given_up = BTreeSet::new();
-        for (damage, (task, part)) in damaged {
+        for (damage, (task, object)) in damaged {
             // A list is in the receipt as well, so no task has to be done again for it.
-            if *part != Part::List {
-                causes.entry(*task).or_default().push(part.clone());
+            if *object != OutputObject::List {
+                damaged_by_task
+                    .entry(*task)
+                    .or_default()
+                    .push(object.clone());
                 given_up.insert(damage.key.clone());
             }
         }
@@ -65,20 +71,20 @@ impl Repair<'_> {
                 .iter()
                 .filter(|damage| damage.key.starts_with(&folder))
         };
-        if sheets().next().is_some() && self.add_tiles(&all, &mut causes).await? {
+        if sheets().next().is_some() && self.add_tiles(&all, &mut damaged_by_task).await? {
             given_up.extend(sheets().map(|damage| damage.key.clone()));
         }
 
-        let source = if causes.is_empty() {
+        let source = if damaged_by_task.is_empty() {
             Ok(())
         } else {
-            self.source().await?
+            self.check_source().await?
         };
 
         let made = match &source {
             Ok(()) => {
                 given_up.clear();
-                self.make(&causes).await?
+                self.redo_tasks(&damaged_by_task).await?
             }
             // All that is damaged needs the source, so nothing can be repaired without it.
             Err(failure) if given_up.len() == damages.len() => {
@@ -96,8 +102,8 @@ impl Repair<'_> {
     /// again. Whether any has.
     async fn add_tiles(
         &self,
-        all: &BTreeMap<String, (TaskName, Part)>,
-        causes: &mut Causes,
+        all: &BTreeMap<String, (TaskName, OutputObject)>,
+        damaged_by_task: &mut DamagedByTask,
     ) -> Result<bool, RepairError> {
         let tiles = self
             .found
@@ -110,14 +116,17 @@ impl Repair<'_> {
             .collect();
         let damaged = objects(&self.context.jobs.output, &tiles).await?;
 
-        for (task, part) in damaged.iter().filter_map(|damage| all.get(&damage.key)) {
-            causes.entry(*task).or_default().push(part.clone());
+        for (task, object) in damaged.iter().filter_map(|damage| all.get(&damage.key)) {
+            damaged_by_task
+                .entry(*task)
+                .or_default()
+                .push(object.clone());
         }
         Ok(!damaged.is_empty())
     }
 
     /// Whether the source is what it was when the job was planned.
-    async fn source(&self) -> Result<Result<(), Failure>, RepairError> {
+    async fn check_source(&self) -> Result<Result<(), Failure>, RepairError> {
         let source = &self.found.receipt.planned.source;
         let bucket = self.context.storage.bucket(&source.bucket);
         // An ETag may come with its quotes (RFC 9110, section 8.8.3) or without.
@@ -137,33 +146,39 @@ impl Repair<'_> {
             }
             Err(error) => {
                 return Err(RepairError::Failed(
-                    self.context.jobs.classify_source_error(&error).await,
+                    classify_source_error(&self.context.jobs, &error).await,
                 ));
             }
         })
     }
 
     /// Does the tasks again that made what is damaged, and takes of each what is needed.
-    async fn make(&self, causes: &Causes) -> Result<Vec<Made>, RepairError> {
+    async fn redo_tasks(
+        &self,
+        damaged_by_task: &DamagedByTask,
+    ) -> Result<Vec<TaskResult>, RepairError> {
         let receipt = &self.found.receipt;
         let mut made = receipt.made.clone();
         // The copy was removed when the job ended, and tasks of this plan read nothing else.
-        let copy = self.copy().await.map_err(RepairError::Failed)?;
+        let copy = self
+            .remake_source_copy()
+            .await
+            .map_err(RepairError::Failed)?;
         let plan = copy.as_ref().unwrap_or(&receipt.planned);
 
-        for (task, parts) in causes {
+        for (task, damaged) in damaged_by_task {
             let fresh = self
-                .encode_expecting(plan, *task)
+                .run_task_expecting_changes(plan, *task)
                 .await
                 .map_err(RepairError::Failed)?;
             // What an earlier task replaced counts already: an init segment, for one, is shared by
             // all chunks.
-            let standing = standing(&receipt.planned, &made);
-            let output = patch(*task, &fresh, parts, &standing).map_err(|mismatch| {
+            let current = current_renditions(&receipt.planned, &made);
+            let output = make_patch(*task, &fresh, damaged, &current).map_err(|mismatch| {
                 RepairError::Failed(Failure::from_error(Code::VerificationFailed, &mismatch))
             })?;
 
-            made.push(Made {
+            made.push(TaskResult {
                 task: *task,
                 attempt: self.revision,
                 output,
@@ -175,33 +190,33 @@ impl Repair<'_> {
         Ok(made)
     }
 
-    /// One task as the service does it: sound that breaks off may change where no one looked, and a
+    /// One task as the service does it: audio that breaks off may change where no one looked, and a
     /// second try expects it. What does not have to be expected comes out as it did before, so that
     /// only what is damaged is replaced.
-    async fn encode_expecting(
+    async fn run_task_expecting_changes(
         &self,
         plan: &Planned,
         task: TaskName,
     ) -> Result<TaskOutput, Failure> {
-        match self.encode(plan, task).await {
+        match self.run_task(plan, task).await {
             Err(failure) if task.duty == Duty::Tracks && failure.code == Code::FfmpegCrashed => {
                 let mut plan = plan.clone();
                 audio::expect_changes(&mut plan);
-                self.encode(&plan, task).await
+                self.run_task(&plan, task).await
             }
             encoded => encoded,
         }
     }
 
     /// One task, under the number of the repair.
-    async fn encode(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
+    async fn run_task(&self, plan: &Planned, task: TaskName) -> Result<TaskOutput, Failure> {
         let jobs = &self.context.jobs;
         let encoder = Encoder {
             context: self.context.clone(),
         };
 
         let manifest_url = jobs.public_url(&self.found.keys().master());
-        let assignment = Assignment {
+        let task_context = TaskContext {
             state: history::state(self.found, plan, manifest_url),
             task,
             attempt: self.revision,
@@ -216,7 +231,7 @@ impl Repair<'_> {
             )
         };
 
-        let Product::Output(done) = encoder.work(assignment).await? else {
+        let TaskOutcome::Output(done) = encoder.work(task_context).await? else {
             return Err(lost());
         };
 
@@ -234,7 +249,7 @@ impl Repair<'_> {
     /// become public.
     async fn publish(
         &self,
-        made: &[Made],
+        made: &[TaskResult],
         damages: &[Damage],
         given_up: &BTreeSet<String>,
     ) -> Result<Receipt, RepairError> {
@@ -243,7 +258,7 @@ impl Repair<'_> {
             !given_up.contains(&object.key) && damages.iter().any(|damage| damage.key == object.key)
         };
 
-        let sound: Vec<ObjectRef> = old
+        let intact: Vec<ObjectRef> = old
             .objects
             .iter()
             .filter(|object| !is_damaged(object))
@@ -257,15 +272,15 @@ impl Repair<'_> {
             accepted_seq: old.accepted_seq,
             made,
             revision: self.revision,
-            sound: &sound,
+            intact: &intact,
             given_up,
             work_counter: &self.work_counter,
         };
 
         let receipt = publication.publish().await.map_err(|fault| match fault {
-            Fault::Other(failure) => RepairError::Failed(failure),
-            Fault::Tasks(tasks) => {
-                RepairError::Unsound(tasks.into_iter().map(|(_, reason)| reason).collect())
+            OutputFault::Other(failure) => RepairError::Failed(failure),
+            OutputFault::Tasks(tasks) => {
+                RepairError::CheckFailed(tasks.into_iter().map(|(_, reason)| reason).collect())
             }
         })?;
 
@@ -275,7 +290,7 @@ impl Repair<'_> {
             .filter(|object| !given_up.contains(&object.key));
         let wanted: Vec<ObjectRef> = wanted.cloned().collect();
         if let Some(damage) = objects(&jobs.output, &wanted).await?.into_iter().next() {
-            return Err(RepairError::Unsound(damage.to_string()));
+            return Err(RepairError::CheckFailed(damage.to_string()));
         }
 
         Ok(receipt)
@@ -309,10 +324,10 @@ impl Repair<'_> {
 }
 
 /// The lists of what tasks made are in the receipt as well; where one is damaged, that is enough.
-fn without_lists(made: Vec<Made>, damages: &[Damage]) -> Vec<Made> {
+fn without_lists(made: Vec<TaskResult>, damages: &[Damage]) -> Vec<TaskResult> {
     let is_damaged = |list: &ObjectRef| damages.iter().any(|damage| damage.key == list.key);
     made.into_iter()
-        .map(|made| Made {
+        .map(|made| TaskResult {
             list: made.list.filter(|list| !is_damaged(list)),
             ..made
         })

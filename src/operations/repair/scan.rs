@@ -8,7 +8,7 @@ use storage::{Bucket, Digest, StorageError};
 use streams::work::ObjectRef;
 
 use super::damage::{Damage, DamageKind};
-use super::find::Found;
+use super::find::PublicOutput;
 use crate::job::commit::SMALL_OBJECT;
 
 /// Reads at a time.
@@ -19,7 +19,7 @@ const PARALLEL: usize = 8;
 ///
 /// # Errors
 /// What kept the bucket from answering. An object that is not there is no error.
-pub async fn scan(bucket: &Bucket, found: &Found) -> Result<Vec<Damage>, StorageError> {
+pub async fn scan(bucket: &Bucket, found: &PublicOutput) -> Result<Vec<Damage>, StorageError> {
     let mut damages: Vec<Damage> = found.lost_receipt.iter().cloned().collect();
     damages.extend(objects(bucket, &found.receipt.objects).await?);
 
@@ -74,7 +74,7 @@ async fn one(bucket: &Bucket, object: ObjectRef) -> Result<Option<Damage>, Stora
 /// Playlists that are what they were written as, but lead to what the receipt does not name.
 async fn dangling(
     bucket: &Bucket,
-    found: &Found,
+    found: &PublicOutput,
     damages: &[Damage],
 ) -> Result<Vec<Damage>, StorageError> {
     let named: BTreeSet<&str> = found

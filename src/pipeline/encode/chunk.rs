@@ -17,6 +17,7 @@ use super::progress::ProgressMode;
 use super::segments::RenditionDir;
 use super::task::{EncodeTask, RungsAtOnce};
 use crate::crash;
+use crate::job::classify::classify_output_error;
 use crate::job::failure::Failure;
 
 /// Segments of the longest first chunk whose lowest rung is encoded before the others. Such a chunk
@@ -43,7 +44,7 @@ pub(super) async fn encode_chunk(task: &EncodeTask<'_>, chunk: u32) -> Result<Ta
 
     // What follows waits for the storage more than it computes: the next chunk is encoded
     // meanwhile.
-    task.assignment.slot.free();
+    task.task_context.slot.free();
     upload_images(task, task_dir.path(), &mut output).await?;
     crash::point("encode.uploaded");
 
@@ -77,11 +78,11 @@ async fn encode_rungs(
         .iter()
         .map(|rung| rung_dir(plan, rung, video, chunk))
         .collect();
-    let rungs_at_once = RungsAtOnce::for_task(&task.context.budget, plan, task.assignment.task);
+    let rungs_at_once = RungsAtOnce::for_task(&task.context.budget, plan, task.task_context.task);
     let passes = plan_passes(rungs_at_once, video, chunk, rungs.len());
     let threads = (rungs_at_once == RungsAtOnce::One).then_some(1);
 
-    let job_id = &task.assignment.state.job_id;
+    let job_id = &task.task_context.state.job_id;
     let mut task_dir = task.create_dir(&dirs)?;
     let mut entry = Entry::Planned;
     let mut renditions = Vec::new();
@@ -131,11 +132,11 @@ async fn encode_rungs(
 /// Removes what an entry that was too late may have uploaded of other rungs: under the same attempt
 /// the next one makes something else.
 async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result<(), Failure> {
-    let attempt = task.assignment.attempt;
+    let attempt = task.task_context.attempt;
     let mut keys = Vec::new();
     for dir in dirs {
         let name = dir.name.as_str();
-        let end = dir.first_segment + dir.segment_count(task.plan, task.assignment.task);
+        let end = dir.first_segment + dir.segment_count(task.plan, task.task_context.task);
         keys.push(task.keys.init(name, attempt));
         keys.extend(
             (dir.first_segment..end).map(|n| task.keys.segment(name, u64::from(n), attempt)),
@@ -145,7 +146,7 @@ async fn remove_uploaded(task: &EncodeTask<'_>, dirs: &[RenditionDir]) -> Result
     let jobs = &task.context.jobs;
     match jobs.output.delete(&keys).await {
         Ok(()) => Ok(()),
-        Err(error) => Err(jobs.classify_output_error(&error).await),
+        Err(error) => Err(classify_output_error(jobs, &error).await),
     }
 }
 

@@ -23,6 +23,7 @@ use super::task::{EncodeTask, TaskSource};
 use super::upload_loop::upload_segments;
 use crate::crash;
 use crate::job::WorkCounter;
+use crate::job::classify::classify_source_error;
 use crate::job::failure::{Evidence, Failure};
 use crate::worker::admission::{ResourceRequirements, used};
 
@@ -90,12 +91,7 @@ impl FfmpegRun<'_> {
         // the run, whatever the exit code.
         let server = &self.source.server;
         if let Some(fault) = server.fault() {
-            let failure = self
-                .task
-                .context
-                .jobs
-                .classify_source_error(&fault.error)
-                .await;
+            let failure = classify_source_error(&self.task.context.jobs, &fault.error).await;
             return Err(failure.with_evidence(self.evidence(String::new())).into());
         }
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read());
@@ -129,7 +125,7 @@ impl FfmpegRun<'_> {
 
     /// Runs ffmpeg to its end, with everything that goes on beside it.
     async fn encode_and_upload(&self, task_dir: &Path) -> Result<Uploads, RunError> {
-        let (task, work_counter) = (self.task, &self.task.assignment.work_counter);
+        let (task, work_counter) = (self.task, &self.task.task_context.work_counter);
         let uploader = task.segment_uploader(task_dir);
         let mut ranges = RangePublisher::new(task, self.renditions, self.earlier_passes);
         let (ticks, seen_ticks) = watch::channel(ProgressUpdate::default());
@@ -201,9 +197,9 @@ impl FfmpegRun<'_> {
     /// What ffmpeg may reach and use.
     fn sandbox_policy(&self, task_dir: &Path) -> SandboxPolicy {
         let EncodeTask {
-            plan, assignment, ..
+            plan, task_context, ..
         } = self.task;
-        let limits = match assignment.task.duty {
+        let limits = match task_context.task.duty {
             Duty::Video(_) => {
                 ResourceLimits::chunk(plan, self.task.media_seconds(), ffmpeg::cores())
             }
@@ -285,7 +281,7 @@ async fn run_background(
 /// failure once it has: it is stopped before it takes the room of others.
 async fn detect_overflow(task_dir: &Path, task: &EncodeTask<'_>) -> Failure {
     let declared =
-        ResourceRequirements::of_task(task.plan, task.assignment.task, ffmpeg::cores()).disk;
+        ResourceRequirements::of_task(task.plan, task.task_context.task, ffmpeg::cores()).disk;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let written = used(task_dir);

@@ -11,8 +11,9 @@ use streams::task::{Duty, TaskName};
 use super::chunk::encode_chunk;
 use super::task::{EncodeTask, RungsAtOnce};
 use super::tracks::encode_tracks;
+use crate::job::denial::check_denied_source;
 use crate::job::failure::Failure;
-use crate::job::{Assignment, JobState, Product, Readiness, Stage, WorkerContext};
+use crate::job::{JobState, Readiness, Stage, TaskContext, TaskOutcome, WorkerContext};
 use crate::worker::admission::{Admission, ResourceRequirements};
 
 /// How long a task waits that does not fit beside those in work, which take some seconds each.
@@ -39,7 +40,7 @@ impl Stage for Encoder {
         let plan = plan_for_attempt(state, task);
         if let Some(plan) = &plan {
             let source = Source::planned(storage, &plan.source);
-            if let Some(readiness) = jobs.look_at_denied_source(&source, state, task).await {
+            if let Some(readiness) = check_denied_source(jobs, &source, state, task).await {
                 return readiness;
             }
         }
@@ -52,29 +53,29 @@ impl Stage for Encoder {
         }
     }
 
-    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+    async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
         let started = Instant::now();
-        let plan = plan_for_attempt(&assignment.state, assignment.task);
+        let plan = plan_for_attempt(&task_context.state, task_context.task);
         let plan = plan.ok_or_else(|| Failure::internal("The job has no plan"))?;
         let jobs = &self.context.jobs;
         let keys = jobs.keys(
-            &assignment.state.accepted.fact.output_prefix,
-            &assignment.state.job_id,
+            &task_context.state.accepted.fact.output_prefix,
+            &task_context.state.job_id,
         );
         let task = EncodeTask {
             context: &self.context,
-            assignment: &assignment,
+            task_context: &task_context,
             plan: &plan,
             keys: &keys,
         };
 
-        let (output, stage) = match assignment.task.duty {
+        let (output, stage) = match task_context.task.duty {
             Duty::Video(chunk) => (Box::pin(encode_chunk(&task, chunk)).await?, "encode"),
             _ => (Box::pin(encode_tracks(&task)).await?, "tracks"),
         };
         let done = task.store_output(output).await?;
         histogram!("fluxhls_stage_duration_seconds", "stage" => stage).record(started.elapsed());
-        Ok(Product::Output(Box::new(done)))
+        Ok(TaskOutcome::Output(Box::new(done)))
     }
 }
 

@@ -30,10 +30,10 @@ pub(super) async fn upload_images(
     task_dir: &Path,
     output: &mut TaskOutput,
 ) -> Result<(), Failure> {
-    let Duty::Video(chunk) = task.assignment.task.duty else {
+    let Duty::Video(chunk) = task.task_context.task.duty else {
         return Ok(());
     };
-    let attempt = task.assignment.attempt;
+    let attempt = task.task_context.attempt;
     if argv::has_poster(chunk)
         && let Some((jpeg, score)) = make_poster(task_dir, task.plan).await
     {
@@ -43,7 +43,9 @@ pub(super) async fn upload_images(
     }
 
     if let Some(tiles) = read_tiles(task_dir, task.plan, chunk).await {
-        let key = task.keys.tiles(&task.assignment.task.to_string(), attempt);
+        let key = task
+            .keys
+            .tiles(&task.task_context.task.to_string(), attempt);
         let kind = ObjectKind::private("application/octet-stream");
         output.tiles = Some(task.upload_object(&key, tiles, kind).await?);
     }

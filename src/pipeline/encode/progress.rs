@@ -127,10 +127,10 @@ pub(super) async fn publish_progress(
     task: &EncodeTask<'_>,
     mut ticks: watch::Receiver<ProgressUpdate>,
 ) {
-    let state = &task.assignment.state;
+    let state = &task.task_context.state;
     let done: Vec<TaskName> = state.work.done.iter().copied().collect();
-    let share = TaskShare::new(task.plan, &done, task.assignment.task);
-    let subject = subject::progress(&state.job_id, task.assignment.task);
+    let share = TaskShare::new(task.plan, &done, task.task_context.task);
+    let subject = subject::progress(&state.job_id, task.task_context.task);
     let client = &task.context.jobs.log.nats().client;
     let started = Instant::now();
 
@@ -144,7 +144,7 @@ pub(super) async fn publish_progress(
         let progress = Progress {
             job_id: state.job_id.clone(),
             file_id: state.file_id().clone(),
-            task: task.assignment.task,
+            task: task.task_context.task,
             task_progress,
             job_progress,
             speed,

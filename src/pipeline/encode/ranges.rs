@@ -1,4 +1,4 @@
-//! Ranges of a task that are published before the task is done, so that growing playlists can list
+//! Ranges of a task that are published before the task is done, so that live playlists can list
 //! them.
 
 use jetstream::OutboundMessage;
@@ -11,6 +11,7 @@ use super::task::EncodeTask;
 use super::uploader::SegmentUploader;
 use crate::crash;
 use crate::job::failure::Failure;
+use crate::job::queue::enqueue_playlist_update;
 
 /// Bytes of the longest message. A range that needs more is published by `done` alone.
 const MAX_PART_BYTES: usize = 60 * 1024;
@@ -40,7 +41,7 @@ impl<'a> RangePublisher<'a> {
     ) -> Option<Self> {
         let segment_counts: Vec<u32> = dirs
             .iter()
-            .map(|dir| dir.segment_count(task.plan, task.assignment.task))
+            .map(|dir| dir.segment_count(task.plan, task.task_context.task))
             .collect();
         let longest = segment_counts.iter().copied().max()?;
         Some(Self {
@@ -98,7 +99,7 @@ impl<'a> RangePublisher<'a> {
         dirs: &[RenditionDir],
         uploaded: &[Vec<UploadedSegment>],
     ) -> Option<Vec<Vec<UploadedSegment>>> {
-        let (first, end) = Part::range(self.task.assignment.task.duty, self.next);
+        let (first, end) = Part::range(self.task.task_context.task.duty, self.next);
         if self.segment_counts.iter().all(|count| *count <= first) {
             return None;
         }
@@ -122,13 +123,13 @@ impl<'a> RangePublisher<'a> {
 /// cannot be published now is published by `done`.
 async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionOutput>) {
     let jobs = &task.context.jobs;
-    let (state, task_name) = (&task.assignment.state, task.assignment.task);
+    let (state, task_name) = (&task.task_context.state, task.task_context.task);
     let part = Part {
         v: VERSION,
         job_id: state.job_id.clone(),
         task: task_name,
         k,
-        attempt: task.assignment.attempt,
+        attempt: task.task_context.attempt,
         renditions,
     };
     let body = wire::encode(&part);
@@ -139,11 +140,11 @@ async fn publish_range(task: &EncodeTask<'_>, k: u32, renditions: Vec<RenditionO
     let subject = subject::part(&state.job_id, task_name, k);
     let message = OutboundMessage::json(subject, body).traced(state.traceparent.as_deref());
     let published = match jobs.log.create(topology::WORK, message).await {
-        Ok(_) => jobs.enqueue_playlist_update(state).await,
+        Ok(_) => enqueue_playlist_update(jobs, state).await,
         Err(refused) => Err(refused),
     };
     crash::point("encode.part");
     if let Err(refused) = published {
-        tracing::warn!(job.id = %state.job_id, task = %task_name, %refused, "a range of a task cannot be told");
+        tracing::warn!(job.id = %state.job_id, task = %task_name, %refused, "a range of a task cannot be published");
     }
 }

@@ -16,7 +16,7 @@ use super::failures::work_dir_failure;
 use super::segments::RenditionDir;
 use super::uploader::{SegmentUploader, put_object};
 use crate::job::failure::Failure;
-use crate::job::{Assignment, WorkerContext};
+use crate::job::{TaskContext, WorkerContext};
 use crate::worker::admission::{Resource, ResourceBudget, ResourceRequirements};
 
 /// Bytes of the longest result that travels in `done` itself. A longer one becomes an object.
@@ -27,7 +27,7 @@ pub(super) struct EncodeTask<'a> {
     /// What the worker works with.
     pub(super) context: &'a WorkerContext,
     /// The job, the name of the task and the number of the attempt.
-    pub(super) assignment: &'a Assignment,
+    pub(super) task_context: &'a TaskContext,
     /// The plan as this attempt carries it out.
     pub(super) plan: &'a Planned,
     /// The keys of the job.
@@ -60,7 +60,7 @@ impl EncodeTask<'_> {
         reason = "frame counts stay far below 2^52"
     )]
     pub(super) fn media_seconds(&self) -> f64 {
-        match (self.assignment.task.duty, &self.plan.video) {
+        match (self.task_context.task.duty, &self.plan.video) {
             (Duty::Video(chunk), Some(video)) => {
                 let (first, end) = video.chunk_frames(chunk).unwrap_or((0, 1));
                 (end - first) as f64 / video.frame_rate.as_f64()
@@ -82,9 +82,9 @@ impl EncodeTask<'_> {
         SegmentUploader {
             jobs: &self.context.jobs,
             keys: self.keys,
-            attempt: self.assignment.attempt,
+            attempt: self.task_context.attempt,
             task_dir,
-            work_counter: &self.assignment.work_counter,
+            work_counter: &self.task_context.work_counter,
         }
     }
 
@@ -97,7 +97,7 @@ impl EncodeTask<'_> {
     ) -> Result<ObjectRef, Failure> {
         put_object(
             &self.context.jobs,
-            &self.assignment.work_counter,
+            &self.task_context.work_counter,
             key,
             bytes,
             kind,
@@ -111,13 +111,13 @@ impl EncodeTask<'_> {
             jobs: &self.context.jobs,
             tool: &self.context.tool,
             task_dir,
-            work_counter: &self.assignment.work_counter,
+            work_counter: &self.task_context.work_counter,
         }
     }
 
     /// All objects of an output, as they were uploaded.
     pub(super) fn uploaded_objects(&self, output: &TaskOutput) -> Vec<UploadedObject> {
-        let attempt = self.assignment.attempt;
+        let attempt = self.task_context.attempt;
         let uploaded = |object: &ObjectRef, content| UploadedObject {
             key: object.key.clone(),
             digest: Digest {
@@ -159,7 +159,7 @@ impl EncodeTask<'_> {
             return Ok(DoneOutput::Inline(Box::new(output)));
         }
 
-        let Assignment { task, attempt, .. } = self.assignment;
+        let TaskContext { task, attempt, .. } = self.task_context;
         let key = self.keys.parts(&task.to_string(), *attempt);
         let kind = ObjectKind::private("application/json");
         Ok(DoneOutput::Object(
@@ -194,7 +194,7 @@ impl RungsAtOnce {
     pub(super) fn for_task(budget: &ResourceBudget, plan: &Planned, task: TaskName) -> Self {
         let need = ResourceRequirements::of_task(plan, task, ffmpeg::cores());
         let lacks_memory = || {
-            let room = budget.room();
+            let room = budget.available_capacity();
             room.is_ok_and(|room| room.too_small_for(need) == Some(Resource::Memory))
         };
         if matches!(task.duty, Duty::Video(_)) && lacks_memory() {

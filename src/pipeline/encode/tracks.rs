@@ -79,7 +79,7 @@ async fn encode_or_drop_extras(
     let has_extras = !plan.subtitles.is_empty() || plan.cover.is_some();
     match encode(task, Scope::Everything).await {
         Err(failure) if has_extras && failure.code == Code::FfmpegCrashed => {
-            let job_id = &task.assignment.state.job_id;
+            let job_id = &task.task_context.state.job_id;
             tracing::warn!(job.id = %job_id, %failure, "making sound without subtitles and cover");
         }
         encoded => return encoded.map(Some),
@@ -233,7 +233,7 @@ async fn upload_cues(
 ) -> Result<SubtitleOutput, Failure> {
     let key = task
         .keys
-        .subtitles(rendition.name.as_str(), task.assignment.attempt);
+        .subtitles(rendition.name.as_str(), task.task_context.attempt);
     let text = Document(cues).to_string();
     let object = task
         .upload_object(&key, text.into(), ObjectKind::Vtt)
@@ -255,7 +255,7 @@ async fn upload_cover(
 ) -> Result<(), Failure> {
     match tokio::fs::read(task_dir.join(argv::COVER_FILE)).await {
         Ok(bytes) if !bytes.is_empty() => {
-            let key = task.keys.poster(task.assignment.attempt);
+            let key = task.keys.poster(task.task_context.attempt);
             output.poster = Some(
                 task.upload_object(&key, bytes.into(), ObjectKind::Jpeg)
                     .await?,

@@ -23,7 +23,7 @@ const MAX_WAITING_SEGMENTS: u32 = 4;
 ///
 /// A file under its final name is closed: ffmpeg writes under another name first. `ticks` closes
 /// when ffmpeg has ended. Where segments leave more slowly than they are made, `source` is held
-/// back until they have left. `ranges` is told of every segment that has arrived.
+/// back until they have left. `ranges` hears of every segment that has arrived.
 ///
 /// # Errors
 /// [`RunError::EnteredLate`] where a rendition has an expected start and not even one segment.

@@ -14,6 +14,7 @@ use streams::{Code, Rational};
 use super::failures::{RunError, work_dir_failure};
 use super::segments::{RenditionDir, UploadedSegment};
 use crate::crash;
+use crate::job::classify::classify_output_error;
 use crate::job::failure::Failure;
 use crate::job::{Jobs, WorkCounter};
 
@@ -147,7 +148,7 @@ pub(super) async fn put_object(
                 etag: Some(stored.etag).filter(|etag| !etag.is_empty()),
             })
         }
-        Err(error) => Err(jobs.classify_output_error(&error).await),
+        Err(error) => Err(classify_output_error(jobs, &error).await),
     }
 }
 

@@ -15,7 +15,7 @@ impl Intake {
     /// What becomes of an event that cannot be taken in. Each reason is named here, so that none
     /// that lasts is tried again without end: what can pass is tried again, what needs a newer
     /// release is left to one, and all else is a dead letter.
-    pub(super) async fn stopped(
+    pub(super) async fn settle_error(
         &self,
         delivery: &Delivery,
         stage: &str,
@@ -33,12 +33,12 @@ impl Intake {
             SettleError::Unread(unread @ Unread::Broken { .. }) => unread.to_string(),
             SettleError::Refused(refused) => refused.to_string(),
         };
-        self.keep_dead(delivery, stage, &reason).await
+        self.settle_internal_error(delivery, stage, &reason).await
     }
 
     /// Keeps an event that cannot be carried out as a dead letter, for a reason that is not its
     /// publisher's.
-    pub(super) async fn keep_dead(
+    pub(super) async fn settle_internal_error(
         &self,
         delivery: &Delivery,
         stage: &str,
@@ -69,7 +69,7 @@ impl Intake {
 
     /// Keeps an event that names no file, or contradicts the log, as a dead letter with its
     /// original bytes and headers.
-    pub(super) async fn bury(
+    pub(super) async fn settle_malformed(
         &self,
         delivery: &Delivery,
         stage: &str,

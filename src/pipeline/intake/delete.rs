@@ -7,11 +7,15 @@ use metrics::counter;
 use streams::{EventOrder, delete, topology};
 
 use super::Intake;
+use crate::job::deletion::delete_file;
 use crate::job::verdict::SettleError;
 
 impl Intake {
     /// Carries a delete event out.
-    pub(super) async fn delete(&self, delivery: &Delivery) -> Result<Disposition, SettleError> {
+    pub(super) async fn handle_delete(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<Disposition, SettleError> {
         let read = delete::read(
             delivery.headers(),
             delivery.payload(),
@@ -19,11 +23,15 @@ impl Intake {
         );
         let event = match read {
             Ok(event) => event,
-            Err(malformed) => return Ok(self.bury(delivery, "delete", &malformed).await?),
+            Err(malformed) => {
+                return Ok(self
+                    .settle_malformed(delivery, "delete", &malformed)
+                    .await?);
+            }
         };
 
         let order = EventOrder::new(delivery.seq, delivery.time);
-        self.remove(delivery, self.jobs.delete_file(&event, order))
+        self.await_removal(delivery, delete_file(&self.jobs, &event, order))
             .await?;
 
         // The acknowledgement comes last: after a crash before it the event is delivered again, and
@@ -35,21 +43,21 @@ impl Intake {
 
     /// Waits for a removal, which may take longer than the server waits for an acknowledgement
     /// ([`topology::ACK_WAIT`]).
-    pub(super) async fn remove(
+    pub(super) async fn await_removal(
         &self,
         delivery: &Delivery,
         removal: impl Future<Output = Result<(), SettleError>>,
     ) -> Result<(), SettleError> {
         tokio::select! {
             removed = removal => removed,
-            never = beat(delivery) => match never {},
+            never = send_heartbeats(delivery) => match never {},
         }
     }
 }
 
 /// Tells the server every [`topology::HEARTBEAT`] that the work goes on, so that it does not
 /// deliver the event again.
-async fn beat(delivery: &Delivery) -> Infallible {
+async fn send_heartbeats(delivery: &Delivery) -> Infallible {
     loop {
         tokio::time::sleep(topology::HEARTBEAT).await;
         delivery.heartbeat().await;

@@ -27,14 +27,16 @@ use tracing::{Instrument as _, Span};
 
 use crate::crash;
 use crate::job::Jobs;
+use crate::job::broken::end_broken_job;
+use crate::job::deletion::{delete_job, find_deletion_after};
 use crate::job::failure::Failure;
-use crate::job::verdict::SettleError;
+use crate::job::verdict::{SettleError, fail_job};
 use crate::telemetry::trace;
 
 /// Events in work at a time.
-const SLOTS: usize = 16;
+const MAX_EVENTS_IN_WORK: usize = 16;
 /// Share of the queue beyond which intake waits, so that what is accepted can also be queued.
-const QUEUE_FULL: f64 = 0.8;
+const MAX_QUEUE_FILL: f64 = 0.8;
 
 /// Takes upload events in.
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ pub struct Intake {
 }
 
 /// Makes the counters exist at zero, so that their first increase is seen.
-fn touch() {
+fn register_metrics() {
     for result in ["accepted", "duplicate", "malformed"] {
         counter!("fluxhls_uploads_total", "result" => result).increment(0);
     }
@@ -56,14 +58,14 @@ fn touch() {
 impl Intake {
     /// Takes events in until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        touch();
+        register_metrics();
 
         let nats = self.jobs.log.nats().clone();
         let log = self.jobs.log.clone();
         let lanes = Lanes {
             stream: topology::UPLOADS,
             durables: vec![topology::INTAKE],
-            slots: SLOTS,
+            slots: MAX_EVENTS_IN_WORK,
             busy: Gauge::noop(),
         };
 
@@ -71,7 +73,7 @@ impl Intake {
             let intake = self.clone();
             async move { intake.take(delivery).await }
         };
-        let may_pull = || async { log.queue_fill().await < QUEUE_FULL };
+        let may_pull = || async { log.queue_fill().await < MAX_QUEUE_FILL };
         pull(&nats, lanes, may_pull, handle, stop).await;
     }
 
@@ -79,8 +81,8 @@ impl Intake {
     pub async fn take(&self, delivery: Arc<Delivery>) -> Disposition {
         let taking = async {
             match delivery.subject() {
-                subject::UPLOAD => self.upload(&delivery).await,
-                subject::DELETE => self.delete(&delivery).await,
+                subject::UPLOAD => self.handle_upload(&delivery).await,
+                subject::DELETE => self.handle_delete(&delivery).await,
                 // The event stays in its stream until a worker that knows the subject takes it.
                 unknown => Err(Unread::newer(unknown, "this release knows no such event").into()),
             }
@@ -94,17 +96,17 @@ impl Intake {
         };
         match taken {
             Ok(Ok(disposition)) => disposition,
-            Ok(Err(error)) => self.stopped(&delivery, stage, error).await,
+            Ok(Err(error)) => self.settle_error(&delivery, stage, error).await,
             // No job has a deadline yet that would end this: the event would come again without
             // end.
             Err(panic) => {
-                self.keep_dead(&delivery, stage, &Failure::of_panic(&*panic).message)
+                self.settle_internal_error(&delivery, stage, &Failure::of_panic(&*panic).message)
                     .await
             }
         }
     }
 
-    async fn upload(&self, delivery: &Delivery) -> Result<Disposition, SettleError> {
+    async fn handle_upload(&self, delivery: &Delivery) -> Result<Disposition, SettleError> {
         match upload::read(
             delivery.headers(),
             delivery.payload(),
@@ -112,58 +114,63 @@ impl Intake {
         ) {
             Ok(arrival) => {
                 let span = span(&arrival, delivery.seq);
-                self.accept(delivery, arrival).instrument(span).await
+                self.accept_upload(delivery, arrival).instrument(span).await
             }
-            Err(malformed) => Ok(self.bury(delivery, "upload", &malformed).await?),
+            Err(malformed) => Ok(self
+                .settle_malformed(delivery, "upload", &malformed)
+                .await?),
         }
     }
 
-    async fn accept(
+    async fn accept_upload(
         &self,
         delivery: &Delivery,
         arrival: Arrival,
     ) -> Result<Disposition, SettleError> {
         let event = EventOrder::new(delivery.seq, delivery.time);
-        let job_id = self.resolve(&arrival, &event).await?;
+        let job_id = self.find_job_id(&arrival, &event).await?;
         Span::current().record("job.id", job_id.as_str());
         crash::point("intake.resolved");
 
         // The index entry comes before `accepted`: a deletion reads the index after it wrote its
         // tombstone, and must find every job that does not see the tombstone.
-        self.index(&arrival.upload.file_id, &job_id).await?;
+        self.write_file_index(&arrival.upload.file_id, &job_id)
+            .await?;
         crash::point("intake.indexed");
 
         // A bad source does not refuse the event. The job is accepted and then fails, so that a row
         // that an API inserted does not stay pending.
-        let (source, failure) = match self.source(&arrival) {
+        let (source, failure) = match self.locate_source(&arrival) {
             Ok(source) => (Some(source), None),
             Err(failure) => (None, Some(failure)),
         };
 
         let trace = arrival.traceparent.clone().or_else(trace::current);
         let file_id = arrival.upload.file_id.clone();
-        let accepted = self.accepted(arrival, source, &job_id, event).await?;
+        let accepted = self.make_accepted(arrival, source, &job_id, event).await?;
 
         let (created, failure) = self
-            .announce(delivery, accepted, trace.as_deref(), failure)
+            .publish_accepted(delivery, accepted, trace.as_deref(), failure)
             .await?;
         let failure = match created {
             CreateOutcome::Created(_) => {
                 counter!("fluxhls_uploads_total", "result" => "accepted").increment(1);
                 failure
             }
-            CreateOutcome::AlreadyExists(standing) => {
-                let standing: Accepted = match wire::read(&standing.subject, &standing.payload) {
+            CreateOutcome::AlreadyExists(stored) => {
+                let existing: Accepted = match wire::read(&stored.subject, &stored.payload) {
                     Err(unread @ Unread::Broken { .. }) => {
-                        self.jobs.end_broken(&job_id, unread).await?;
+                        end_broken_job(&self.jobs, &job_id, unread).await?;
                         return Ok(Disposition::Ack);
                     }
                     read => read?,
                 };
 
-                if standing.head.file_id != file_id {
+                if existing.head.file_id != file_id {
                     let reason = format!("job_id {job_id} is already the job of another file");
-                    return Ok(self.bury(delivery, "upload", &Malformed(reason)).await?);
+                    return Ok(self
+                        .settle_malformed(delivery, "upload", &Malformed(reason))
+                        .await?);
                 }
 
                 counter!("fluxhls_uploads_total", "result" => "duplicate").increment(1);
@@ -174,13 +181,13 @@ impl Intake {
         };
 
         crash::point("intake.accepted");
-        self.start(delivery, &job_id, failure).await
+        self.start_job(delivery, &job_id, failure).await
     }
 
     /// Publishes `accepted`, and says why the job can only fail, where it can. An event that the
     /// server took and that is too long to be passed on is accepted without its metadata, and kept
     /// as a dead letter as far as it fits.
-    async fn announce(
+    async fn publish_accepted(
         &self,
         delivery: &Delivery,
         accepted: Accepted,
@@ -201,7 +208,7 @@ impl Intake {
 
         let failure = Failure::from_error(
             Code::InvalidEvent,
-            &format!("the event is too long to be told on: {refused}"),
+            &format!("the event is too long to be passed on: {refused}"),
         );
         self.publish_dead_letter(delivery, "upload", failure.code, &failure.message)
             .await?;
@@ -218,7 +225,7 @@ impl Intake {
     }
 
     /// How the job of an event begins.
-    async fn accepted(
+    async fn make_accepted(
         &self,
         arrival: Arrival,
         source: Option<SourceObject>,
@@ -244,7 +251,7 @@ impl Intake {
 
     /// Sends an accepted job on its way: to its end where its file was deleted or its event can
     /// only fail, else onto the queue.
-    async fn start(
+    async fn start_job(
         &self,
         delivery: &Delivery,
         job: &JobId,
@@ -254,21 +261,21 @@ impl Intake {
             Ok(Some(state)) => state,
             Ok(None) => return Ok(Disposition::Retry(Duration::from_secs(1))),
             Err(unread) => {
-                self.jobs.end_broken(job, unread).await?;
+                end_broken_job(&self.jobs, job, unread).await?;
                 return Ok(Disposition::Ack);
             }
         };
 
         // Read after `accepted`: a deletion that this does not see reads the index later, and finds
         // the job.
-        if let Some(deletion) = self.jobs.deletion_after(&state).await? {
-            self.remove(delivery, self.jobs.delete_job(&state, deletion))
+        if let Some(deletion) = find_deletion_after(&self.jobs, &state).await? {
+            self.await_removal(delivery, delete_job(&self.jobs, &state, deletion))
                 .await?;
             return Ok(Disposition::Ack);
         }
 
         if let (Some(failure), true) = (failure, state.is_open()) {
-            self.jobs.fail(&state, failure.to_error(None)).await?;
+            fail_job(&self.jobs, &state, failure.to_error(None)).await?;
             return Ok(Disposition::Ack);
         }
 
@@ -284,7 +291,7 @@ impl Intake {
     }
 
     /// The object an event means; or why its job can only fail. No one reads the event's URL again.
-    fn source(&self, arrival: &Arrival) -> Result<SourceObject, Failure> {
+    fn locate_source(&self, arrival: &Arrival) -> Result<SourceObject, Failure> {
         if !arrival.violations.is_empty() {
             return Err(Failure::new(
                 Code::InvalidEvent,
@@ -298,7 +305,7 @@ impl Intake {
 
     /// Writes down that the file has this job, so that a deletion finds all of them without reading
     /// the log.
-    async fn index(&self, file: &FileId, job: &JobId) -> Result<(), Refused> {
+    async fn write_file_index(&self, file: &FileId, job: &JobId) -> Result<(), Refused> {
         let entry = SourceOwner {
             job_id: job.clone(),
             file_id: file.clone(),
@@ -314,7 +321,11 @@ impl Intake {
 
     /// The job an event means: its own id, else the one its identity was first given, unless that
     /// one was deleted since.
-    async fn resolve(&self, arrival: &Arrival, event: &EventOrder) -> Result<JobId, SettleError> {
+    async fn find_job_id(
+        &self,
+        arrival: &Arrival,
+        event: &EventOrder,
+    ) -> Result<JobId, SettleError> {
         if let Some(job_id) = &arrival.job_id {
             return Ok(job_id.clone());
         }
@@ -362,7 +373,7 @@ impl Intake {
             return Ok(false);
         };
 
-        let deletion = self.jobs.deletion_after(&state).await?;
+        let deletion = find_deletion_after(&self.jobs, &state).await?;
         Ok(deletion.is_some_and(|deletion| event.is_after(&deletion)))
     }
 }

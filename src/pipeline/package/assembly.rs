@@ -7,14 +7,14 @@ use streams::plan::{Planned, Rendition};
 use streams::task::{Duty, TaskName};
 use streams::work::{ObjectRef, RenditionOutput, SegmentOutput};
 
-use crate::job::receipt::Made;
+use crate::job::receipt::TaskResult;
 
 /// The file of a media playlist, in the folder of its rendition.
 const MEDIA_PLAYLIST: &str = "index.m3u8";
 
 /// A whole rendition.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Assembled {
+pub(super) struct AssembledRendition {
     /// The rendition as planned.
     pub(super) rendition: Rendition,
     /// The init segment all its segments are played with.
@@ -42,7 +42,7 @@ pub(super) struct SegmentMismatch {
     pub(super) reason: String,
 }
 
-impl Assembled {
+impl AssembledRendition {
     /// The name of the rendition.
     pub(super) fn name(&self) -> &RenditionName {
         self.rendition.name()
@@ -99,13 +99,13 @@ impl Assembled {
 /// Every task whose output does not fit the others'.
 pub(super) fn assemble(
     plan: &Planned,
-    made: &[Made],
-) -> Result<Vec<Assembled>, Vec<SegmentMismatch>> {
+    made: &[TaskResult],
+) -> Result<Vec<AssembledRendition>, Vec<SegmentMismatch>> {
     let mut whole = Vec::new();
     let mut mismatches = Vec::new();
 
     for rendition in &plan.renditions {
-        let pieces: Vec<(&Made, &RenditionOutput)> = made
+        let pieces: Vec<(&TaskResult, &RenditionOutput)> = made
             .iter()
             .filter_map(|made| {
                 made.output
@@ -133,8 +133,8 @@ pub(super) fn assemble(
 fn join(
     plan: &Planned,
     rendition: &Rendition,
-    pieces: &[(&Made, &RenditionOutput)],
-) -> Result<Assembled, SegmentMismatch> {
+    pieces: &[(&TaskResult, &RenditionOutput)],
+) -> Result<AssembledRendition, SegmentMismatch> {
     let task = match rendition {
         Rendition::Video(_) => TaskName::video(0),
         Rendition::Audio(_) => TaskName::TRACKS,
@@ -168,7 +168,7 @@ fn join(
     // A repair makes segments again that a task made before, so its units would count twice.
     let own = pieces.iter().filter(|(made, _)| !made.repair);
     let repaired = pieces.iter().rfind(|(made, _)| made.repair);
-    let assembled = Assembled {
+    let assembled = AssembledRendition {
         rendition: rendition.clone(),
         init: repaired
             .map_or(&head.init, |(_, piece)| &piece.init)
@@ -200,7 +200,7 @@ fn join(
 fn latest_segments<'a>(
     rendition: &Rendition,
     head: &RenditionOutput,
-    pieces: &[(&'a Made, &'a RenditionOutput)],
+    pieces: &[(&'a TaskResult, &'a RenditionOutput)],
 ) -> Result<Vec<(TaskName, u64, &'a SegmentOutput)>, SegmentMismatch> {
     let mut segments: Vec<(TaskName, u64, &SegmentOutput)> = Vec::new();
     for (made, piece) in pieces {
@@ -236,7 +236,7 @@ fn latest_segments<'a>(
     clippy::cast_precision_loss,
     reason = "frame counts stay far below 2^52"
 )]
-fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
+fn whole_length(plan: &Planned, assembled: &AssembledRendition) -> Result<(), String> {
     match (&assembled.rendition, &plan.video) {
         (Rendition::Video(rendition), Some(video)) => {
             let planned =
@@ -269,7 +269,7 @@ fn whole_length(plan: &Planned, assembled: &Assembled) -> Result<(), String> {
 }
 
 /// The task that made segment `n` of a rendition, for blaming an object on it.
-pub(super) fn maker(plan: &Planned, rendition: &Rendition, n: u32) -> TaskName {
+pub(super) fn find_task_of_segment(plan: &Planned, rendition: &Rendition, n: u32) -> TaskName {
     match (rendition, &plan.video) {
         (Rendition::Video(_), Some(video)) => {
             let chunk = video

@@ -4,8 +4,8 @@ use streams::plan::{Planned, Rendition, TrackKind};
 use streams::task::TaskName;
 use streams::work::ObjectRef;
 
-use super::assembly::{Assembled, maker};
-use super::derived::Derived;
+use super::assembly::{AssembledRendition, find_task_of_segment};
+use super::derived::DerivedObject;
 use super::playlists;
 use crate::job::receipt::Check;
 
@@ -20,9 +20,9 @@ const TOLERANCE: f64 = 0.25;
 ///
 /// # Errors
 /// The tasks whose segments do not, each with one sentence.
-pub(super) fn on_the_grid(
+pub(super) fn check_grid(
     plan: &Planned,
-    renditions: &[Assembled],
+    renditions: &[AssembledRendition],
 ) -> Result<(), Vec<(TaskName, String)>> {
     let mut faults = Vec::new();
     for rendition in renditions {
@@ -42,7 +42,10 @@ pub(super) fn on_the_grid(
                     segment.n,
                     segment.start
                 );
-                faults.push((maker(plan, &rendition.rendition, segment.n), reason));
+                faults.push((
+                    find_task_of_segment(plan, &rendition.rendition, segment.n),
+                    reason,
+                ));
             }
         }
     }
@@ -56,7 +59,10 @@ pub(super) fn on_the_grid(
 }
 
 /// The checks of every rendition, those over all of them, and warnings.
-pub(super) fn checks(plan: &Planned, renditions: &[Assembled]) -> (Vec<Check>, Vec<&'static str>) {
+pub(super) fn check_renditions(
+    plan: &Planned,
+    renditions: &[AssembledRendition],
+) -> (Vec<Check>, Vec<&'static str>) {
     let (mut checks, mut warnings) = (Vec::new(), Vec::new());
     for rendition in renditions {
         checks.push(grid(rendition));
@@ -71,7 +77,7 @@ pub(super) fn checks(plan: &Planned, renditions: &[Assembled]) -> (Vec<Check>, V
     (checks, warnings)
 }
 
-fn grid(rendition: &Assembled) -> Check {
+fn grid(rendition: &AssembledRendition) -> Check {
     let what = match &rendition.rendition {
         Rendition::Video(_) => "frames",
         Rendition::Audio(_) => "samples",
@@ -91,7 +97,7 @@ fn grid(rendition: &Assembled) -> Check {
 /// The length beside that of the source track, and whether they differ. What the container says of
 /// a track may be wrong, so that a difference is a warning; what was planned from its packets is a
 /// gate, passed before.
-fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
+fn length(plan: &Planned, rendition: &AssembledRendition) -> (Check, bool) {
     let (track, padding) = match (&rendition.rendition, &plan.video) {
         (Rendition::Audio(audio), _) => (Some(audio.track), audio.padding()),
         (Rendition::Video(_), Some(video)) => (
@@ -131,7 +137,7 @@ fn length(plan: &Planned, rendition: &Assembled) -> (Check, bool) {
     (check, difference.abs() > TOLERANCE.max(steps))
 }
 
-fn rates(plan: &Planned, rendition: &Assembled) -> Check {
+fn rates(plan: &Planned, rendition: &AssembledRendition) -> Check {
     let rates = playlists::bandwidth(plan, rendition);
     let found = format!(
         "At most {} and {} bits a second on average, measured.",
@@ -144,12 +150,12 @@ fn rates(plan: &Planned, rendition: &Assembled) -> Check {
 }
 
 /// Pictures beside sound.
-fn together(renditions: &[Assembled]) -> Option<Check> {
+fn together(renditions: &[AssembledRendition]) -> Option<Check> {
     let longest = |video: bool| {
         let of_kind = renditions
             .iter()
             .filter(|rendition| matches!(rendition.rendition, Rendition::Video(_)) == video);
-        of_kind.map(Assembled::seconds).reduce(f64::max)
+        of_kind.map(AssembledRendition::seconds).reduce(f64::max)
     };
 
     let (video, audio) = (longest(true)?, longest(false)?);
@@ -163,7 +169,7 @@ fn together(renditions: &[Assembled]) -> Option<Check> {
 }
 
 /// What tasks made, as it was compared with the bucket before the receipt was written.
-pub(super) fn objects(made: &[ObjectRef]) -> Check {
+pub(super) fn check_objects(made: &[ObjectRef]) -> Check {
     let number = made.len();
     let found = format!(
         "{number} objects are in the bucket with the sizes and versions they were read back and hashed with."
@@ -177,13 +183,13 @@ pub(super) fn objects(made: &[ObjectRef]) -> Check {
 }
 
 /// What is derived, as it was read back before the receipt was written.
-pub(super) fn read_back(derived: &[Derived<'_>]) -> Check {
+pub(super) fn check_written(derived: &[DerivedObject<'_>]) -> Check {
     let found = "Every playlist, and every sheet of the storyboard, reads back byte for byte as it was written.";
     Check::new("derived", found).figure("objects", count(derived.len()))
 }
 
 /// What the source has and the output has not, counted by kind: nothing is left out silently.
-pub(super) fn tracks(plan: &Planned) -> Check {
+pub(super) fn check_tracks(plan: &Planned) -> Check {
     let of = |kind: TrackKind| {
         count(
             plan.source
@@ -224,7 +230,7 @@ mod tests {
     use streams::testing::planned;
 
     /// The top rung of the test plan, 15.015 s long: 900 frames of 1001 ticks.
-    fn top(plan: &Planned) -> Assembled {
+    fn top(plan: &Planned) -> AssembledRendition {
         let segments = [240, 240, 240, 180].iter().zip(0_u32..).map(|(frames, n)| {
             let segment = SegmentOutput {
                 n,
@@ -238,7 +244,7 @@ mod tests {
             (1, segment)
         });
 
-        Assembled {
+        AssembledRendition {
             rendition: plan.renditions[0].clone(),
             init: ObjectRef {
                 key: "1080p/init-1.mp4".to_owned(),
@@ -259,14 +265,14 @@ mod tests {
     fn the_map_of_the_code_tells_every_check_and_no_other() {
         let plan = planned();
         let video = top(&plan);
-        let sound = Assembled {
+        let sound = AssembledRendition {
             rendition: plan.renditions[2].clone(),
             ..video.clone()
         };
 
         let evidence = serde_json::json!({ "renditions": [], "evidence": [{ "name": "1080p", "pictures": [
             { "frame": 0, "ssim": 1.0, "luma": 90.0, "source_luma": 90.0 }] }] });
-        let made = crate::job::receipt::Made {
+        let made = crate::job::receipt::TaskResult {
             task: TaskName::video(0),
             attempt: 1,
             output: serde_json::from_value(evidence).unwrap(),
@@ -274,9 +280,9 @@ mod tests {
             repair: false,
         };
 
-        let mut all = checks(&plan, &[video, sound]).0;
-        all.extend([tracks(&plan), objects(&[]), read_back(&[])]);
-        all.extend(crate::pipeline::package::content::judge(&plan, &[made]).checks);
+        let mut all = check_renditions(&plan, &[video, sound]).0;
+        all.extend([check_tracks(&plan), check_objects(&[]), check_written(&[])]);
+        all.extend(crate::pipeline::package::content::judge_content(&plan, &[made]).checks);
 
         let family = |name: &str| match name.split_once('_') {
             Some((family, rest)) if rest != "video" => format!("{family}_<rendition>"),
@@ -293,27 +299,27 @@ mod tests {
             .unwrap()
             .lines()
             .filter_map(|line| line.strip_prefix("| `"));
-        let told: BTreeSet<String> = rows
+        let documented: BTreeSet<String> = rows
             .map(|row| row.split('`').next().unwrap().to_owned())
             .collect();
-        assert_eq!(found, told);
+        assert_eq!(found, documented);
     }
 
     #[test]
     fn a_segment_off_the_grid_is_the_fault_of_its_chunk() {
         let plan = planned();
         let mut rendition = top(&plan);
-        assert_eq!(on_the_grid(&plan, std::slice::from_ref(&rendition)), Ok(()));
+        assert_eq!(check_grid(&plan, std::slice::from_ref(&rendition)), Ok(()));
         rendition.segments[3].1.start += 1;
-        let faults = on_the_grid(&plan, &[rendition]).unwrap_err();
+        let faults = check_grid(&plan, &[rendition]).unwrap_err();
         assert_eq!((faults.len(), faults[0].0), (1, TaskName::video(2)));
     }
 
     #[test]
-    fn lengths_are_held_against_the_source_track_and_a_difference_is_told() {
+    fn lengths_are_held_against_the_source_track_and_a_difference_is_reported() {
         let mut plan = planned();
         let rendition = top(&plan);
-        let (found, warnings) = checks(&plan, std::slice::from_ref(&rendition));
+        let (found, warnings) = check_renditions(&plan, std::slice::from_ref(&rendition));
         assert_eq!(
             found
                 .iter()
@@ -329,7 +335,7 @@ mod tests {
             .tracks
             .push(serde_json::from_value(track).unwrap());
         plan.programme = 18.0;
-        let (found, warnings) = checks(&plan, &[rendition]);
+        let (found, warnings) = check_renditions(&plan, &[rendition]);
         assert!((found[1].figures["difference_seconds"] + 2.985).abs() < 1e-6);
         assert_eq!(warnings, [LENGTH_DIFFERS]);
     }

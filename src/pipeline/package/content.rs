@@ -11,28 +11,28 @@ use streams::plan::{Planned, Rendition};
 use streams::task::TaskName;
 use streams::work::{Evidence, PictureSample};
 
-use crate::job::receipt::{Check, Made};
+use crate::job::receipt::{Check, TaskResult};
 
 /// Median similarity below which an output carries [`LOW_SIMILARITY`].
-const FLOOR: f64 = 0.8;
+const MIN_MEDIAN_SSIM: f64 = 0.8;
 
 /// The warning of an output that is little like its source.
 const LOW_SIMILARITY: &str = "low_similarity";
 
 /// The warning of an output whose tasks brought no evidence.
-const UNSEEN: &str = "content_not_measured";
+const CONTENT_NOT_MEASURED: &str = "content_not_measured";
 
 /// Mean luma of pictures that are black, at most; black is 16.
-const BLACK: f64 = 18.0;
+const MAX_BLACK_LUMA: f64 = 18.0;
 
 /// How much brighter a picture must have been for its blackness to be a fault. Encoders hardly
 /// touch the mean: of dark films, fades, flashes and stars no picture came out of x264 darker by
 /// more than 0.4.
-const DARKENED: f64 = 2.0;
+const MIN_LUMA_LOSS: f64 = 2.0;
 
 /// What is said of the content.
 #[derive(Debug, Default)]
-pub(super) struct Judgement {
+pub(super) struct ContentJudgement {
     /// Tasks whose output is not what it should be, each with one sentence.
     pub(super) faults: Vec<(TaskName, String)>,
     /// A check for each rendition.
@@ -42,17 +42,17 @@ pub(super) struct Judgement {
 }
 
 /// Judges what all tasks measured of their renditions.
-pub(super) fn judge(plan: &Planned, made: &[Made]) -> Judgement {
-    let mut judgement = Judgement::default();
+pub(super) fn judge_content(plan: &Planned, made: &[TaskResult]) -> ContentJudgement {
+    let mut judgement = ContentJudgement::default();
     for rendition in &plan.renditions {
         let evidence = last_evidence(rendition, made);
         let check = match rendition {
-            Rendition::Video(_) => pictures(rendition, &evidence, &mut judgement),
-            Rendition::Audio(_) => sound(rendition, &evidence, &mut judgement),
+            Rendition::Video(_) => check_video(rendition, &evidence, &mut judgement),
+            Rendition::Audio(_) => check_audio(rendition, &evidence, &mut judgement),
         };
         match check {
             Some(check) => judgement.checks.push(check),
-            None => judgement.warnings.push(UNSEEN),
+            None => judgement.warnings.push(CONTENT_NOT_MEASURED),
         }
     }
 
@@ -65,8 +65,11 @@ pub(super) fn judge(plan: &Planned, made: &[Made]) -> Judgement {
 }
 
 /// What each task said last of a rendition.
-fn last_evidence<'a>(rendition: &Rendition, made: &'a [Made]) -> BTreeMap<TaskName, &'a Evidence> {
-    let of_rendition = |made: &'a Made| {
+fn last_evidence<'a>(
+    rendition: &Rendition,
+    made: &'a [TaskResult],
+) -> BTreeMap<TaskName, &'a Evidence> {
+    let of_rendition = |made: &'a TaskResult| {
         let evidence = made.output.evidence.iter();
         evidence
             .filter(|evidence| evidence.name == *rendition.name())
@@ -76,15 +79,19 @@ fn last_evidence<'a>(rendition: &Rendition, made: &'a [Made]) -> BTreeMap<TaskNa
     made.iter().flat_map(of_rendition).collect()
 }
 
-fn pictures(
+fn check_video(
     rendition: &Rendition,
     evidence: &BTreeMap<TaskName, &Evidence>,
-    judgement: &mut Judgement,
+    judgement: &mut ContentJudgement,
 ) -> Option<Check> {
     let name = rendition.name();
     let mut samples: Vec<PictureSample> = Vec::new();
     for (task, evidence) in evidence {
-        if let Some(black) = evidence.pictures.iter().find(|sample| is_lost(sample)) {
+        if let Some(black) = evidence
+            .pictures
+            .iter()
+            .find(|sample| is_wrongly_black(sample))
+        {
             let reason = format!(
                 "{name}: frame {} is black (mean luma {:.1}), what it was made of is not ({:.1}).",
                 black.frame, black.luma, black.source_luma
@@ -97,7 +104,7 @@ fn pictures(
     let mut ssim: Vec<f64> = samples.iter().map(|sample| sample.ssim).collect();
     ssim.sort_by(f64::total_cmp);
     let (lowest, median) = (*ssim.first()?, median(&ssim));
-    if median < FLOOR {
+    if median < MIN_MEDIAN_SSIM {
         judgement.warnings.push(LOW_SIMILARITY);
     }
 
@@ -119,40 +126,40 @@ fn pictures(
     )
 }
 
-fn is_lost(sample: &PictureSample) -> bool {
-    sample.luma < BLACK && sample.source_luma > sample.luma + DARKENED
+fn is_wrongly_black(sample: &PictureSample) -> bool {
+    sample.luma < MAX_BLACK_LUMA && sample.source_luma > sample.luma + MIN_LUMA_LOSS
 }
 
-fn sound(
+fn check_audio(
     rendition: &Rendition,
     evidence: &BTreeMap<TaskName, &Evidence>,
-    judgement: &mut Judgement,
+    judgement: &mut ContentJudgement,
 ) -> Option<Check> {
     let name = rendition.name();
-    let (task, heard) = evidence
+    let (task, sample) = evidence
         .iter()
         .find_map(|(task, evidence)| Some((*task, evidence.sound?)))?;
 
-    if levels::is_lost(&heard) {
+    if levels::is_lost(&sample) {
         let reason = format!(
             "{name}: it is silent for {:.1} s and {:.1} dB on the whole, where what it was made of is not ({:.1} dB).",
-            heard.silent_seconds, heard.rms, heard.source_rms
+            sample.silent_seconds, sample.rms, sample.source_rms
         );
         judgement.faults.push((task, reason));
     }
 
     let found = format!(
         "Its mean level is {:.1} dB, that of what it was made of {:.1} dB; it is nowhere silent that it should not be.",
-        heard.rms, heard.source_rms
+        sample.rms, sample.source_rms
     );
     let check = Check::new(format!("content_{name}"), found);
     Some(
         check
-            .figure("peak_db", heard.peak)
-            .figure("source_peak_db", heard.source_peak)
-            .figure("rms_db", heard.rms)
-            .figure("source_rms_db", heard.source_rms)
-            .figure("silent_seconds", heard.silent_seconds),
+            .figure("peak_db", sample.peak)
+            .figure("source_peak_db", sample.source_peak)
+            .figure("rms_db", sample.rms)
+            .figure("source_rms_db", sample.source_rms)
+            .figure("silent_seconds", sample.silent_seconds),
     )
 }
 
@@ -205,14 +212,14 @@ mod tests {
         task: TaskName,
         repair: bool,
         evidence: &[(&str, &[PictureSample], Option<SoundSample>)],
-    ) -> Made {
+    ) -> TaskResult {
         let evidence = evidence.iter().map(|(name, pictures, sound)| Evidence {
             name: name.parse().unwrap(),
             pictures: pictures.to_vec(),
             sound: *sound,
         });
 
-        Made {
+        TaskResult {
             task,
             attempt: 1,
             output: TaskOutput {
@@ -226,7 +233,7 @@ mod tests {
 
     /// Sound evidence of both rungs and tracks of the test plan, with these pictures in the top
     /// rung.
-    fn all(pictures: &[PictureSample], heard: SoundSample) -> Vec<Made> {
+    fn all(pictures: &[PictureSample], sample: SoundSample) -> Vec<TaskResult> {
         let fine = [picture(0.97, 100.0, 100.0); 4];
 
         vec![
@@ -244,7 +251,7 @@ mod tests {
                 TaskName::TRACKS,
                 false,
                 &[
-                    ("audio-0", &[], Some(heard)),
+                    ("audio-0", &[], Some(sample)),
                     ("audio-1", &[], Some(sound_of(-20.0, -20.0, 0.0))),
                 ],
             ),
@@ -253,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_is_like_its_source_passes_with_its_figures() {
-        let judgement = judge(
+        let judgement = judge_content(
             &planned(),
             &all(&[picture(0.91, 90.0, 91.0)], sound_of(-20.4, -20.0, 0.0)),
         );
@@ -278,7 +285,7 @@ mod tests {
     #[test]
     fn one_black_picture_is_the_fault_of_the_task_that_made_it() {
         let black = [picture(0.97, 100.0, 100.0), picture(0.02, 16.1, 60.0)];
-        let judgement = judge(&planned(), &all(&black, sound_of(-20.0, -20.0, 0.0)));
+        let judgement = judge_content(&planned(), &all(&black, sound_of(-20.0, -20.0, 0.0)));
 
         assert_eq!(judgement.faults.len(), 1);
         assert_eq!(judgement.faults[0].0, TaskName::video(1));
@@ -323,17 +330,17 @@ mod tests {
                 for error in [-0.4, -0.1, 0.0, 0.4] {
                     let made = picture(0.9, source + error, source);
                     assert!(
-                        !is_lost(&made),
+                        !is_wrongly_black(&made),
                         "{film}: picture {n}, {source} became {}",
                         made.luma
                     );
                 }
 
                 for black in [15.8, 16.0, 16.1] {
-                    let is_found = is_lost(&picture(0.5, black, source));
+                    let is_found = is_wrongly_black(&picture(0.5, black, source));
                     assert_eq!(
                         is_found,
-                        source > black + DARKENED,
+                        source > black + MIN_LUMA_LOSS,
                         "{film}: picture {n} of {source}"
                     );
                 }
@@ -343,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_black_itself_and_one_that_is_silent_are_no_faults() {
-        let judgement = judge(
+        let judgement = judge_content(
             &planned(),
             &all(&[picture(0.99, 16.0, 16.4)], sound_of(-120.0, -90.0, 0.0)),
         );
@@ -352,8 +359,8 @@ mod tests {
 
     #[test]
     fn sound_that_is_gone_as_a_whole_or_for_seconds_is_a_fault() {
-        for heard in [sound_of(-120.0, -30.0, 1.0), sound_of(-21.0, -20.0, 5.0)] {
-            let judgement = judge(&planned(), &all(&[], heard));
+        for sample in [sound_of(-120.0, -30.0, 1.0), sound_of(-21.0, -20.0, 5.0)] {
+            let judgement = judge_content(&planned(), &all(&[], sample));
             assert_eq!(
                 judgement
                     .faults
@@ -371,9 +378,12 @@ mod tests {
             &[picture(0.3, 100.0, 100.0); 9],
             sound_of(-20.0, -20.0, 0.0),
         );
-        assert_eq!(judge(&planned(), &tasks).warnings, [LOW_SIMILARITY]);
+        assert_eq!(judge_content(&planned(), &tasks).warnings, [LOW_SIMILARITY]);
         tasks.pop();
-        assert_eq!(judge(&planned(), &tasks).warnings, [UNSEEN, LOW_SIMILARITY]);
+        assert_eq!(
+            judge_content(&planned(), &tasks).warnings,
+            [CONTENT_NOT_MEASURED, LOW_SIMILARITY]
+        );
     }
 
     #[test]
@@ -384,6 +394,6 @@ mod tests {
             true,
             &[("1080p", &[picture(0.96, 90.0, 90.0)], None)],
         ));
-        assert!(judge(&planned(), &tasks).faults.is_empty());
+        assert!(judge_content(&planned(), &tasks).faults.is_empty());
     }
 }

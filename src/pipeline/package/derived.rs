@@ -5,21 +5,21 @@ use bytes::Bytes;
 use storage::{Digest, ObjectKind};
 use streams::work::ObjectRef;
 
-use super::placement::Place;
+use super::placement::ObjectPlace;
 
 /// A derived object.
-pub(super) struct Derived<'a> {
+pub(super) struct DerivedObject<'a> {
     /// Where it goes.
-    pub(super) place: Place<'a>,
+    pub(super) place: ObjectPlace<'a>,
     /// What it is; empty for what exists already.
     pub(super) bytes: Bytes,
     /// The kind of object it is.
     pub(super) kind: ObjectKind,
 }
 
-impl<'a> Derived<'a> {
+impl<'a> DerivedObject<'a> {
     /// A playlist.
-    pub(super) const fn playlist(place: Place<'a>, bytes: Bytes) -> Self {
+    pub(super) const fn playlist(place: ObjectPlace<'a>, bytes: Bytes) -> Self {
         Self {
             place,
             bytes,
@@ -30,8 +30,8 @@ impl<'a> Derived<'a> {
     /// The object as the receipt names it.
     pub(super) fn object(&self) -> ObjectRef {
         match &self.place {
-            Place::Stands(object) => (*object).clone(),
-            Place::Write(key) => {
+            ObjectPlace::Existing(object) => (*object).clone(),
+            ObjectPlace::Write(key) => {
                 let Digest { size, sha256 } = Digest::of(&self.bytes);
                 ObjectRef {
                     key: key.clone(),

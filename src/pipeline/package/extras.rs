@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use streams::task::TaskName;
 use streams::work::{ObjectRef, SubtitleOutput};
 
-use super::poster::poster;
-use crate::job::receipt::Made;
+use super::poster::choose_poster;
+use crate::job::receipt::TaskResult;
 
 /// The subtitles, in the order they were made in, with the task that makes them.
-pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
+pub(super) fn latest_subtitles(made: &[TaskResult]) -> Vec<(TaskName, &SubtitleOutput)> {
     // Repairs come last in `made`, so what they made takes the place of what they repair.
     let mut last: Vec<(TaskName, &SubtitleOutput)> = Vec::new();
     for made in made {
@@ -28,17 +28,17 @@ pub(super) fn subtitles(made: &[Made]) -> Vec<(TaskName, &SubtitleOutput)> {
 }
 
 /// The tiles of every chunk that has some: working material, which no receipt names.
-pub(super) fn tiles(made: &[Made]) -> BTreeMap<TaskName, &ObjectRef> {
+pub(super) fn latest_tiles(made: &[TaskResult]) -> BTreeMap<TaskName, &ObjectRef> {
     made.iter()
         .filter_map(|made| Some((made.task, made.output.tiles.as_ref()?)))
         .collect()
 }
 
 /// The poster and the subtitles, with the task that makes each.
-pub(super) fn extras(made: &[Made]) -> Vec<(TaskName, ObjectRef)> {
-    let subtitles = subtitles(made).into_iter();
+pub(super) fn list_extras(made: &[TaskResult]) -> Vec<(TaskName, ObjectRef)> {
+    let subtitles = latest_subtitles(made).into_iter();
     let subtitles = subtitles.map(|(task, subtitle)| (task, subtitle.object.clone()));
-    poster(made).into_iter().chain(subtitles).collect()
+    choose_poster(made).into_iter().chain(subtitles).collect()
 }
 
 #[cfg(test)]
@@ -47,8 +47,8 @@ mod tests {
 
     use super::*;
 
-    fn made(task: TaskName, attempt: u64, repair: bool, output: TaskOutput) -> Made {
-        Made {
+    fn made(task: TaskName, attempt: u64, repair: bool, output: TaskOutput) -> TaskResult {
+        TaskResult {
             task,
             attempt,
             output,
@@ -83,12 +83,12 @@ mod tests {
             made(v0, 9, true, pictures("new")),
         ];
 
-        let keys: Vec<String> = extras(&all)
+        let keys: Vec<String> = list_extras(&all)
             .into_iter()
             .map(|(_, object)| object.key)
             .collect();
         assert_eq!(keys, ["new"]);
-        assert_eq!(tiles(&all)[&v0].key, "new.tiles");
-        assert_eq!(poster(&all[..2]).unwrap().1.key, "old");
+        assert_eq!(latest_tiles(&all)[&v0].key, "new.tiles");
+        assert_eq!(choose_poster(&all[..2]).unwrap().1.key, "old");
     }
 }

@@ -6,13 +6,13 @@ use storage::segment_name;
 use streams::RenditionName;
 use streams::plan::{Planned, Rendition, VideoRendition};
 
-use super::assembly::Assembled;
+use super::assembly::AssembledRendition;
 
 /// The playlist, and the rendition it is over. Nothing where there is no video, or older builds
 /// made a part of it and did not note where key frames end.
 pub(super) fn playlist(
     plan: &Planned,
-    renditions: &[Assembled],
+    renditions: &[AssembledRendition],
 ) -> Option<(RenditionName, IframePlaylist)> {
     let (lowest, video) = lowest(renditions)?;
     let name = &video.name;
@@ -37,7 +37,7 @@ pub(super) fn playlist(
 pub(super) fn variant(
     plan: &Planned,
     job: &str,
-    renditions: &[Assembled],
+    renditions: &[AssembledRendition],
     file: &str,
 ) -> Option<IframeVariant> {
     let (lowest, video) = lowest(renditions)?;
@@ -52,7 +52,7 @@ pub(super) fn variant(
 }
 
 /// The smallest pictures: whoever looks for a place wants them at once.
-fn lowest(renditions: &[Assembled]) -> Option<(&Assembled, &VideoRendition)> {
+fn lowest(renditions: &[AssembledRendition]) -> Option<(&AssembledRendition, &VideoRendition)> {
     renditions
         .iter()
         .rev()
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
 
-    fn made(name: &str, key_frames: &[Option<u64>]) -> Assembled {
+    fn made(name: &str, key_frames: &[Option<u64>]) -> AssembledRendition {
         let planned = planned();
         let rendition = planned
             .renditions
@@ -90,7 +90,7 @@ mod tests {
             (36, segment)
         });
 
-        Assembled {
+        AssembledRendition {
             rendition: rendition.unwrap().clone(),
             init: ObjectRef {
                 key: format!("hls/f/j/{name}/init-10.mp4"),

@@ -10,25 +10,26 @@ use streams::plan::Planned;
 use streams::task::TaskName;
 use streams::work::ObjectRef;
 
-use super::assembly::{Assembled, maker};
-use super::extras::extras;
-use super::outputs::Fault;
+use super::assembly::{AssembledRendition, find_task_of_segment};
+use super::extras::list_extras;
+use super::outputs::OutputFault;
 use super::publication::Publication;
 use crate::job::Jobs;
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
-use crate::job::receipt::Made;
+use crate::job::receipt::TaskResult;
 
 /// Looks at everything the renditions are made of, and at what was made beside them.
 ///
 /// # Errors
 /// The tasks to do again, or what kept it from being looked at.
-pub(super) async fn inspect(
+pub(super) async fn inspect_bucket(
     publication: &Publication<'_>,
     keys: &JobKeys,
-    renditions: &[Assembled],
-) -> Result<(), Fault> {
+    renditions: &[AssembledRendition],
+) -> Result<(), OutputFault> {
     let Publication { jobs, plan, .. } = publication;
-    let listed = listed(jobs, keys).await?;
+    let listed = list_objects(jobs, keys).await?;
     publication
         .work_counter
         .add(u64::try_from(listed.len()).unwrap_or(1));
@@ -38,21 +39,21 @@ pub(super) async fn inspect(
         .collect();
 
     let mut faults = Vec::new();
-    for (task, object) in origins(plan, keys, renditions, publication.made) {
+    for (task, object) in find_objects_by_task(plan, keys, renditions, publication.made) {
         if publication.given_up.contains(&object.key) {
             continue;
         }
         let found = listed.get(object.key.as_str());
-        if let Some(what) = difference(found.copied(), object.size, object.etag.as_deref()) {
+        if let Some(what) = find_difference(found.copied(), object.size, object.etag.as_deref()) {
             faults.push((task, format!("{} {what}.", object.key)));
         }
     }
 
     for rendition in renditions {
         if !publication.given_up.contains(&rendition.init.key)
-            && let Err(reason) = init_reads_back(jobs, rendition).await?
+            && let Err(reason) = check_init_segment(jobs, rendition).await?
         {
-            faults.push((maker(plan, &rendition.rendition, 0), reason));
+            faults.push((find_task_of_segment(plan, &rendition.rendition, 0), reason));
         }
     }
 
@@ -62,24 +63,24 @@ pub(super) async fn inspect(
     if faults.is_empty() {
         Ok(())
     } else {
-        Err(Fault::Tasks(faults))
+        Err(OutputFault::Tasks(faults))
     }
 }
 
 /// Every object that tasks made, with the task that makes it.
-fn origins(
+fn find_objects_by_task(
     plan: &Planned,
     keys: &JobKeys,
-    renditions: &[Assembled],
-    made: &[Made],
+    renditions: &[AssembledRendition],
+    made: &[TaskResult],
 ) -> Vec<(TaskName, ObjectRef)> {
-    let mut all = extras(made);
+    let mut all = list_extras(made);
     for rendition in renditions {
         // `objects` begins with the init segment, which the task of segment 0 makes.
         let numbers = rendition.segments.iter().map(|(_, segment)| segment.n);
         let tasks = std::iter::once(0)
             .chain(numbers)
-            .map(|n| maker(plan, &rendition.rendition, n));
+            .map(|n| find_task_of_segment(plan, &rendition.rendition, n));
         all.extend(tasks.zip(rendition.objects(keys)));
     }
 
@@ -88,17 +89,17 @@ fn origins(
 
 /// The objects in a job's folder. Some servers list no entity tags; there each object is asked for
 /// its own.
-async fn listed(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, Fault> {
+async fn list_objects(jobs: &Jobs, keys: &JobKeys) -> Result<Vec<ObjectMeta>, OutputFault> {
     let listed = match jobs.output.list(keys.folder()).await {
         Ok(listed) => listed,
-        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => return Err(classify_output_error(jobs, &error).await.into()),
     };
     // Boxed and made one by one: a question takes kilobytes, and a film has thousands of objects.
-    let asked = futures::stream::iter(listed).map(|meta| with_etag(jobs, meta).boxed());
+    let asked = futures::stream::iter(listed).map(|meta| ask_etag(jobs, meta).boxed());
     asked.buffer_unordered(8).try_collect().await
 }
 
-async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {
+async fn ask_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, OutputFault> {
     if meta.etag.is_some() {
         return Ok(meta);
     }
@@ -109,11 +110,11 @@ async fn with_etag(jobs: &Jobs, meta: ObjectMeta) -> Result<ObjectMeta, Fault> {
             ..meta
         }),
         Ok(None) => Ok(meta),
-        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => Err(classify_output_error(jobs, &error).await.into()),
     }
 }
 
-fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Option<String> {
+fn find_difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Option<String> {
     let Some(found) = found else {
         return Some("is not in the bucket".to_owned());
     };
@@ -135,12 +136,15 @@ fn difference(found: Option<&ObjectMeta>, size: u64, etag: Option<&str>) -> Opti
     }
 }
 
-async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<(), String>, Fault> {
+async fn check_init_segment(
+    jobs: &Jobs,
+    rendition: &AssembledRendition,
+) -> Result<Result<(), String>, OutputFault> {
     let key = &rendition.init.key;
     let bytes = match jobs.output.get(key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => return Ok(Err(format!("{key} is not in the bucket."))),
-        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => return Err(classify_output_error(jobs, &error).await.into()),
     };
 
     if Digest::of(&bytes).sha256 != rendition.init.sha256 {
@@ -155,18 +159,18 @@ async fn init_reads_back(jobs: &Jobs, rendition: &Assembled) -> Result<Result<()
             "{key} says {}, its task said {}.",
             init.codec.text, rendition.codecs
         )),
-        Err(error) => Err(format!("{key} is not sound: {error}.")),
+        Err(error) => Err(format!("{key} is not valid: {error}.")),
     })
 }
 
 /// Reads small objects back that were just written and compares them byte for byte.
-pub(super) async fn same_bytes(
+pub(super) async fn check_read_back(
     jobs: &Jobs,
     written: &[(String, bytes::Bytes)],
-) -> Result<(), Fault> {
+) -> Result<(), OutputFault> {
     let reads: Vec<_> = written
         .iter()
-        .map(|(key, bytes)| read_back(jobs, key, bytes))
+        .map(|(key, bytes)| read_back_one(jobs, key, bytes))
         .collect();
     let mut reads = futures::stream::iter(reads).buffer_unordered(4);
     while let Some(read) = reads.next().await {
@@ -175,13 +179,13 @@ pub(super) async fn same_bytes(
     Ok(())
 }
 
-async fn read_back(jobs: &Jobs, key: &str, written: &bytes::Bytes) -> Result<(), Fault> {
+async fn read_back_one(jobs: &Jobs, key: &str, written: &bytes::Bytes) -> Result<(), OutputFault> {
     match jobs.output.get(key, SMALL_OBJECT).await {
         Ok(Some(found)) if found == *written => Ok(()),
         Ok(_) => {
             let text = format!("{key} was written but does not read back as written.");
             Err(crate::job::failure::Failure::new(streams::Code::StorageUnavailable, text).into())
         }
-        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => Err(classify_output_error(jobs, &error).await.into()),
     }
 }

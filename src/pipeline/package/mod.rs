@@ -1,39 +1,40 @@
 //! Package: all tasks done → the output is checked, playlists and receipt are written, and the job
 //! may commit.
 //!
-//! While a job is encoded its growing playlists follow what is made: `growing` (the handler of
-//! `playlist`), `told` (what tasks published so far) and `growth` (pure).
+//! While a job is encoded its live playlists follow what is made: `live_playlists` (the handler of
+//! `playlist`), `published_output` (what tasks published so far) and `live_content` (pure: what a
+//! live playlist lists).
 //!
-//! In reading order: `stage` (the handler of `finish`), `outputs` (what the tasks made, as the log
+//! In reading order: `handler` (of `finish`), `outputs` (what the tasks made, as the log
 //! and the bucket tell), `publish` (the check of a whole `publication`, and everything `derived`
 //! from it), `assembly` and `extras` (pure: one rendition from many chunks, and what is made
 //! beside), `inspection` (the bucket against the log), `content` and `checks` (pure: what was
 //! measured), `playlists`, `iframes`, `subtitles` and `placement` (pure: what is written, and
-//! where), `poster` and `storyboard` (the preview pictures), `part` (pure: which object is what,
-//! for repairs).
+//! where), `poster` and `storyboard` (the preview pictures), `output_object` (pure: which object
+//! is what, for repairs).
 
 mod assembly;
 mod checks;
 mod content;
 mod derived;
 mod extras;
-mod growing;
-mod growth;
+mod handler;
 mod iframes;
 mod inspection;
+mod live_content;
+mod live_playlists;
+mod output_object;
 mod outputs;
-mod part;
 mod placement;
 mod playlists;
 mod poster;
 mod publication;
 mod publish;
-mod stage;
+mod published_output;
 mod storyboard;
 mod subtitles;
-mod told;
 
-pub use outputs::{Fault, outputs};
-pub use part::{Part, Standing, parts, standing};
+pub use handler::handle;
+pub use output_object::{CurrentRendition, OutputObject, current_renditions, list_output_objects};
+pub use outputs::{OutputFault, read_task_results};
 pub use publication::Publication;
-pub use stage::Packager;

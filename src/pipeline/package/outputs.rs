@@ -6,14 +6,15 @@ use streams::task::TaskName;
 use streams::work::{Done, DoneOutput, WorkKind};
 use streams::{Unread, subject, topology, wire};
 
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
-use crate::job::receipt::Made;
+use crate::job::receipt::TaskResult;
 use crate::job::{JobState, Jobs};
 
 /// What keeps an output from being published.
 #[derive(Debug)]
-pub enum Fault {
+pub enum OutputFault {
     /// The output of these tasks is not what it was, or not what it should be: they must be done
     /// again.
     Tasks(Vec<(TaskName, String)>),
@@ -21,14 +22,14 @@ pub enum Fault {
     Other(Failure),
 }
 
-impl Fault {
+impl OutputFault {
     /// The output of one task is at fault.
     pub(super) fn task(task: TaskName, reason: String) -> Self {
         Self::Tasks(vec![(task, reason)])
     }
 }
 
-impl From<Failure> for Fault {
+impl From<Failure> for OutputFault {
     fn from(failure: Failure) -> Self {
         Self::Other(failure)
     }
@@ -38,19 +39,26 @@ impl From<Failure> for Fault {
 ///
 /// # Errors
 /// A task whose list is not what it was, or a result that is not in the log.
-pub async fn outputs(jobs: &Jobs, state: &JobState) -> Result<Vec<Made>, Fault> {
+pub async fn read_task_results(
+    jobs: &Jobs,
+    state: &JobState,
+) -> Result<Vec<TaskResult>, OutputFault> {
     let mut made = Vec::new();
     let plan = state
         .plan()
         .ok_or_else(|| Failure::internal("The job has no plan"))?;
     for planned in &plan.tasks {
-        made.push(output(jobs, state, planned.task).await?);
+        made.push(read_task_result(jobs, state, planned.task).await?);
     }
     Ok(made)
 }
 
 /// The result of one planned task that counts.
-pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Result<Made, Fault> {
+pub(super) async fn read_task_result(
+    jobs: &Jobs,
+    state: &JobState,
+    task: TaskName,
+) -> Result<TaskResult, OutputFault> {
     let name = state.work.effective(task);
     let subject = subject::work(&state.job_id, WorkKind::Done, name);
     let recorded = jobs.log.last(topology::WORK, &subject).await;
@@ -64,11 +72,11 @@ pub(super) async fn output(jobs: &Jobs, state: &JobState, task: TaskName) -> Res
     open(jobs, task, done).await
 }
 
-async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
+async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<TaskResult, OutputFault> {
     let attempt = done.attempt;
     let object = match done.output {
         DoneOutput::Inline(output) => {
-            return Ok(Made {
+            return Ok(TaskResult {
                 task,
                 attempt,
                 output: *output,
@@ -81,12 +89,17 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
 
     let bytes = match jobs.output.get(&object.key, SMALL_OBJECT).await {
         Ok(Some(bytes)) => bytes,
-        Ok(None) => return Err(Fault::task(task, format!("{} is missing.", object.key))),
-        Err(error) => return Err(jobs.classify_output_error(&error).await.into()),
+        Ok(None) => {
+            return Err(OutputFault::task(
+                task,
+                format!("{} is missing.", object.key),
+            ));
+        }
+        Err(error) => return Err(classify_output_error(jobs, &error).await.into()),
     };
 
     if Digest::of(&bytes).sha256 != object.sha256 {
-        return Err(Fault::task(
+        return Err(OutputFault::task(
             task,
             format!(
                 "{} has another content than it was written with.",
@@ -96,7 +109,7 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
     }
 
     match wire::read(&object.key, &bytes) {
-        Ok(output) => Ok(Made {
+        Ok(output) => Ok(TaskResult {
             task,
             attempt,
             output,
@@ -105,6 +118,6 @@ async fn open(jobs: &Jobs, task: TaskName, done: Done) -> Result<Made, Fault> {
         }),
         Err(unread @ Unread::Newer { .. }) => Err(Failure::from(unread).into()),
         // A list that no release writes is the fault of its task, which is done again.
-        Err(unread @ Unread::Broken { .. }) => Err(Fault::task(task, format!("{unread}."))),
+        Err(unread @ Unread::Broken { .. }) => Err(OutputFault::task(task, format!("{unread}."))),
     }
 }

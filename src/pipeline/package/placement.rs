@@ -4,53 +4,56 @@ use storage::{Digest, revised, revision_of};
 use streams::work::ObjectRef;
 
 /// Where the derived objects of an output go: a job writes them under their plain keys; a repair
-/// leaves those that are sound and still right where they are, and writes the others under keys of
+/// leaves those that are intact and still right where they are, and writes the others under keys of
 /// its own, since the old ones are cached for a year.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Placement<'a> {
     /// The repair; 0 for the job itself.
     pub(super) revision: u64,
-    /// The objects that a repair found sound.
-    pub(super) sound: &'a [ObjectRef],
+    /// The objects that a repair found intact.
+    pub(super) intact: &'a [ObjectRef],
 }
 
 /// A place for an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum ObjectPlace<'a> {
     /// It has to be written under this key.
     Write(String),
     /// It is there.
-    Stands(&'a ObjectRef),
+    Existing(&'a ObjectRef),
 }
 
-impl Place<'_> {
+impl ObjectPlace<'_> {
     /// The key.
     pub(super) fn key(&self) -> &str {
         match self {
             Self::Write(key) => key,
-            Self::Stands(object) => &object.key,
+            Self::Existing(object) => &object.key,
         }
     }
 }
 
 impl<'a> Placement<'a> {
     /// The place of an object under exactly this key.
-    pub(super) fn at(self, key: String, bytes: &[u8]) -> Place<'a> {
+    pub(super) fn at(self, key: String, bytes: &[u8]) -> ObjectPlace<'a> {
         let digest = Digest::of(bytes);
-        let stands = self.sound.iter().find(|object| {
+        let existing = self.intact.iter().find(|object| {
             object.key == key && object.size == digest.size && object.sha256 == digest.sha256
         });
-        stands.map_or(Place::Write(key), Place::Stands)
+        existing.map_or(ObjectPlace::Write(key), ObjectPlace::Existing)
     }
 
     /// The place of an object whose plain key is `key`.
-    pub(super) fn of(self, key: &str, bytes: &[u8]) -> Place<'a> {
+    pub(super) fn of(self, key: &str, bytes: &[u8]) -> ObjectPlace<'a> {
         let digest = Digest::of(bytes);
-        let stands = self.sound.iter().find(|object| {
+        let existing = self.intact.iter().find(|object| {
             let same = object.size == digest.size && object.sha256 == digest.sha256;
             same && revision_of(key, &object.key).is_some()
         });
-        stands.map_or_else(|| Place::Write(revised(key, self.revision)), Place::Stands)
+        existing.map_or_else(
+            || ObjectPlace::Write(revised(key, self.revision)),
+            ObjectPlace::Existing,
+        )
     }
 }
 
@@ -70,18 +73,18 @@ mod tests {
 
     #[test]
     fn a_repair_leaves_what_is_sound_and_right_and_writes_the_rest_beside() {
-        let sound = [
+        let intact = [
             object("f/a/index-5.m3u8", b"right"),
             object("f/b/index.m3u8", b"right"),
         ];
         let placement = Placement {
             revision: 36,
-            sound: &sound,
+            intact: &intact,
         };
 
         assert_eq!(
             placement.of("f/a/index.m3u8", b"right"),
-            Place::Stands(&sound[0])
+            ObjectPlace::Existing(&intact[0])
         );
         assert_eq!(
             placement.of("f/a/index.m3u8", b"other").key(),
@@ -94,7 +97,7 @@ mod tests {
 
         let first = Placement {
             revision: 0,
-            sound: &[],
+            intact: &[],
         };
         assert_eq!(first.of("f/c/index.m3u8", b"right").key(), "f/c/index.m3u8");
     }

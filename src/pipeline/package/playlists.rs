@@ -9,10 +9,10 @@ use storage::segment_name;
 use streams::fact::EndedRendition;
 use streams::plan::{AudioRendition, Planned, Rendition};
 
-use super::assembly::Assembled;
+use super::assembly::AssembledRendition;
 
 /// The media playlist of one rendition.
-pub(super) fn media(plan: &Planned, rendition: &Assembled) -> String {
+pub(super) fn media(plan: &Planned, rendition: &AssembledRendition) -> String {
     MediaPlaylist {
         target_duration: plan.segment.target_duration,
         timescale: rendition.timescale,
@@ -22,7 +22,7 @@ pub(super) fn media(plan: &Planned, rendition: &Assembled) -> String {
     .to_string()
 }
 
-fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
+fn segments(rendition: &AssembledRendition) -> Vec<MediaSegment> {
     let segments = rendition
         .segments
         .iter()
@@ -39,8 +39,8 @@ fn segments(rendition: &Assembled) -> Vec<MediaSegment> {
 pub(super) fn multivariant(
     plan: &Planned,
     folder: &str,
-    renditions: &[Assembled],
-    rate: &dyn Fn(&Assembled) -> Bandwidth,
+    renditions: &[AssembledRendition],
+    rate: &dyn Fn(&AssembledRendition) -> Bandwidth,
     subtitles: Vec<SubtitleMedia>,
     iframes: Option<IframeVariant>,
 ) -> String {
@@ -62,8 +62,8 @@ pub(super) fn multivariant(
 
 fn variant(
     folder: &str,
-    made: &Assembled,
-    rate: &dyn Fn(&Assembled) -> Bandwidth,
+    made: &AssembledRendition,
+    rate: &dyn Fn(&AssembledRendition) -> Bandwidth,
 ) -> Option<Variant> {
     let Rendition::Video(video) = &made.rendition else {
         return None;
@@ -82,8 +82,8 @@ fn variant(
 /// Every track of sound once, with its 5.1 rendition beside its stereo one.
 fn audios(
     folder: &str,
-    renditions: &[Assembled],
-    rate: &dyn Fn(&Assembled) -> Bandwidth,
+    renditions: &[AssembledRendition],
+    rate: &dyn Fn(&AssembledRendition) -> Bandwidth,
 ) -> Vec<AudioMedia> {
     let sounds = || {
         renditions.iter().filter_map(|made| match &made.rendition {
@@ -92,7 +92,7 @@ fn audios(
         })
     };
 
-    let stream = |(made, audio): (&Assembled, &AudioRendition)| AudioStream {
+    let stream = |(made, audio): (&AssembledRendition, &AudioRendition)| AudioStream {
         uri: uri(folder, made),
         channels: audio.channels,
         codecs: made.codecs.clone(),
@@ -115,12 +115,12 @@ fn audios(
     media.collect()
 }
 
-fn uri(folder: &str, made: &Assembled) -> String {
+fn uri(folder: &str, made: &AssembledRendition) -> String {
     format!("{folder}{}/{}", made.name(), made.playlist)
 }
 
 /// The measured rates of a rendition, in bits a second (RFC 8216bis section 4.4.6.2).
-pub(super) fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
+pub(super) fn bandwidth(plan: &Planned, rendition: &AssembledRendition) -> Bandwidth {
     Bandwidth::measure(
         &segments(rendition),
         rendition.timescale,
@@ -129,7 +129,7 @@ pub(super) fn bandwidth(plan: &Planned, rendition: &Assembled) -> Bandwidth {
 }
 
 /// What `ended` says of a rendition.
-pub(super) fn ended(plan: &Planned, rendition: &Assembled) -> EndedRendition {
+pub(super) fn ended(plan: &Planned, rendition: &AssembledRendition) -> EndedRendition {
     let bandwidth = bandwidth(plan, rendition);
     let video = match &rendition.rendition {
         Rendition::Video(video) => Some(video),

@@ -4,11 +4,11 @@ use media::image::MIN_POSTER_SCORE;
 use streams::task::TaskName;
 use streams::work::ObjectRef;
 
-use crate::job::receipt::Made;
+use crate::job::receipt::TaskResult;
 
 /// The first good picture, in the order of the plan; else the one with most to see in it. A picture
 /// that no one looked at counts as good.
-pub(super) fn poster(made: &[Made]) -> Option<(TaskName, ObjectRef)> {
+pub(super) fn choose_poster(made: &[TaskResult]) -> Option<(TaskName, ObjectRef)> {
     let mut offered: Vec<(TaskName, &ObjectRef, f64)> = Vec::new();
     for made in made {
         let score = made.output.poster_score.unwrap_or(MIN_POSTER_SCORE);
@@ -43,9 +43,9 @@ mod tests {
     use super::*;
 
     fn chosen(offers: &[Option<Option<f64>>]) -> Option<String> {
-        let made: Vec<Made> = (0..)
+        let made: Vec<TaskResult> = (0..)
             .zip(offers)
-            .map(|(k, offer)| Made {
+            .map(|(k, offer)| TaskResult {
                 task: TaskName::video(k),
                 attempt: 1,
                 output: TaskOutput {
@@ -62,7 +62,7 @@ mod tests {
                 repair: false,
             })
             .collect();
-        poster(&made).map(|(_, poster)| poster.key)
+        choose_poster(&made).map(|(_, poster)| poster.key)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use streams::plan::Planned;
 use streams::work::ObjectRef;
 
 use super::placement::Placement;
-use crate::job::receipt::Made;
+use crate::job::receipt::TaskResult;
 use crate::job::{Jobs, WorkCounter};
 
 /// An output that is about to become public.
@@ -23,11 +23,11 @@ pub struct Publication<'a> {
     /// Stream sequence of the job's `accepted`.
     pub accepted_seq: u64,
     /// What all tasks made, in the order of the plan, and repairs after them.
-    pub made: &'a [Made],
+    pub made: &'a [TaskResult],
     /// The repair that publishes; 0 for the job itself.
     pub revision: u64,
-    /// The objects that a repair found sound; none for the job itself.
-    pub sound: &'a [ObjectRef],
+    /// The objects that a repair found intact; none for the job itself.
+    pub intact: &'a [ObjectRef],
     /// Objects that are known to be damaged and cannot be made again now; none for the job itself.
     pub given_up: &'a BTreeSet<String>,
     /// Counts the work.
@@ -44,7 +44,7 @@ impl Publication<'_> {
     pub(super) const fn placement(&self) -> Placement<'_> {
         Placement {
             revision: self.revision,
-            sound: self.sound,
+            intact: self.intact,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Publishing: what tasks made is checked as a whole, then everything derived from it is written:
 //! playlists, commit and receipt.
 //!
-//! A job publishes once. A repair publishes again, beside: what is sound and still right stays
+//! A job publishes once. A repair publishes again, beside: what is intact and still right stays
 //! where it is.
 
 use std::collections::BTreeSet;
@@ -12,18 +12,19 @@ use streams::plan::Planned;
 use streams::work::ObjectRef;
 use streams::{Code, VERSION};
 
-use super::assembly::{Assembled, assemble};
-use super::checks::{checks, objects, on_the_grid, read_back, tracks};
-use super::content::{Judgement, judge};
-use super::derived::Derived;
-use super::extras::{extras, subtitles};
-use super::inspection::{inspect, same_bytes};
-use super::outputs::Fault;
-use super::placement::Place;
-use super::poster::poster;
+use super::assembly::{AssembledRendition, assemble};
+use super::checks::{check_grid, check_objects, check_renditions, check_tracks, check_written};
+use super::content::{ContentJudgement, judge_content};
+use super::derived::DerivedObject;
+use super::extras::{latest_subtitles, list_extras};
+use super::inspection::{check_read_back, inspect_bucket};
+use super::outputs::OutputFault;
+use super::placement::ObjectPlace;
+use super::poster::choose_poster;
 use super::publication::Publication;
 use super::{iframes, playlists, storyboard, subtitles};
 use crate::crash;
+use crate::job::classify::classify_output_error;
 use crate::job::failure::Failure;
 use crate::job::receipt::Receipt;
 
@@ -33,21 +34,21 @@ impl Publication<'_> {
     ///
     /// # Errors
     /// The tasks that must be done again, or what kept it from being done.
-    pub async fn publish(&self) -> Result<Receipt, Fault> {
+    pub async fn publish(&self) -> Result<Receipt, OutputFault> {
         let (receipt, derived) = self.draft().await?;
-        let renditions = self.renditions()?;
-        inspect(self, &self.keys(), &renditions).await?;
+        let renditions = self.assemble_renditions()?;
+        inspect_bucket(self, &self.keys(), &renditions).await?;
         crash::point("package.checked");
 
         let mut written = Vec::new();
-        for Derived { place, bytes, kind } in derived {
-            if let Place::Write(key) = place {
+        for DerivedObject { place, bytes, kind } in derived {
+            if let ObjectPlace::Write(key) = place {
                 self.put(&key, bytes.clone(), kind).await?;
                 written.push((key, bytes));
             }
         }
 
-        same_bytes(self.jobs, &written).await?;
+        check_read_back(self.jobs, &written).await?;
         crash::point("package.playlists");
 
         // The receipt comes last: it says that everything else is in the bucket and reads back.
@@ -56,7 +57,7 @@ impl Publication<'_> {
             receipt.encode(),
         );
         self.put(&key, bytes.clone(), ObjectKind::Receipt).await?;
-        same_bytes(self.jobs, &[(key, bytes)]).await?;
+        check_read_back(self.jobs, &[(key, bytes)]).await?;
         crash::point("package.receipt");
 
         Ok(receipt)
@@ -66,16 +67,16 @@ impl Publication<'_> {
     ///
     /// # Errors
     /// The tasks whose output is not what it should be.
-    pub async fn receipt(&self) -> Result<Receipt, Fault> {
+    pub async fn receipt(&self) -> Result<Receipt, OutputFault> {
         self.draft().await.map(|(receipt, _)| receipt)
     }
 
-    fn renditions(&self) -> Result<Vec<Assembled>, Fault> {
+    fn assemble_renditions(&self) -> Result<Vec<AssembledRendition>, OutputFault> {
         let renditions = assemble(self.plan, self.made).map_err(|mismatches| {
             let tasks = mismatches
                 .into_iter()
                 .map(|mismatch| (mismatch.task, mismatch.reason));
-            Fault::Tasks(tasks.collect())
+            OutputFault::Tasks(tasks.collect())
         })?;
 
         if renditions.is_empty() {
@@ -89,23 +90,21 @@ impl Publication<'_> {
     }
 
     /// The receipt, and everything else that is derived, with its place.
-    async fn draft(&self) -> Result<(Receipt, Vec<Derived<'_>>), Fault> {
-        let mut renditions = self.renditions()?;
+    async fn draft(&self) -> Result<(Receipt, Vec<DerivedObject<'_>>), OutputFault> {
+        let mut renditions = self.assemble_renditions()?;
 
-        let judgement = judge(self.plan, self.made);
-        let faults = on_the_grid(self.plan, &renditions)
-            .err()
-            .unwrap_or_default();
+        let judgement = judge_content(self.plan, self.made);
+        let faults = check_grid(self.plan, &renditions).err().unwrap_or_default();
         let faults: Vec<_> = faults
             .into_iter()
             .chain(judgement.faults.iter().cloned())
             .collect();
         if !faults.is_empty() {
-            return Err(Fault::Tasks(faults));
+            return Err(OutputFault::Tasks(faults));
         }
 
-        let mut derived = self.playlists(&mut renditions);
-        let storyboard = self.storyboard(&renditions).await?;
+        let mut derived = self.write_playlists(&mut renditions);
+        let storyboard = self.draw_storyboard(&renditions).await?;
         let index = storyboard.iter().map(|derived| derived.place.key());
         let index = index
             .filter(|key| key.ends_with(".vtt"))
@@ -113,19 +112,19 @@ impl Publication<'_> {
             .last();
         derived.extend(storyboard);
 
-        let receipt = self.written(&renditions, judgement, &derived, index);
+        let receipt = self.make_receipt(&renditions, judgement, &derived, index);
         Ok((receipt, derived))
     }
 
     /// The playlists and the commit.
-    fn playlists(&self, renditions: &mut [Assembled]) -> Vec<Derived<'_>> {
+    fn write_playlists(&self, renditions: &mut [AssembledRendition]) -> Vec<DerivedObject<'_>> {
         let (keys, plan, job) = (self.keys(), self.plan, self.plan.head.job_id.as_str());
         let mut derived = Vec::new();
         let mut place = |key: &str, text: String| {
             let bytes: Bytes = text.into();
             let place = self.placement().of(key, &bytes);
             let file = file_of(place.key()).to_owned();
-            derived.push(Derived::playlist(place, bytes));
+            derived.push(DerivedObject::playlist(place, bytes));
             file
         };
 
@@ -141,7 +140,7 @@ impl Publication<'_> {
             iframes::variant(plan, job, renditions, &file)
         });
 
-        let captions: Vec<_> = subtitles(self.made)
+        let captions: Vec<_> = latest_subtitles(self.made)
             .into_iter()
             .map(|(_, captions)| captions)
             .collect();
@@ -152,7 +151,7 @@ impl Publication<'_> {
             .collect();
         let captions = subtitles::media(plan, job, &captions, &files);
 
-        let rate = |made: &Assembled| playlists::bandwidth(plan, made);
+        let rate = |made: &AssembledRendition| playlists::bandwidth(plan, made);
         let commit = playlists::multivariant(
             plan,
             &format!("{job}/"),
@@ -163,24 +162,27 @@ impl Publication<'_> {
         );
 
         // Its key tells which bytes are public, so that every revision has one.
-        let place = Place::Write(revised(&keys.commit(), self.revision));
-        derived.push(Derived::playlist(place, commit.into()));
+        let place = ObjectPlace::Write(revised(&keys.commit(), self.revision));
+        derived.push(DerivedObject::playlist(place, commit.into()));
         derived
     }
 
     /// The sheets and the index. A repair leaves them as they are unless one is damaged, and where
     /// they cannot be drawn again.
-    async fn storyboard(&self, renditions: &[Assembled]) -> Result<Vec<Derived<'_>>, Fault> {
+    async fn draw_storyboard(
+        &self,
+        renditions: &[AssembledRendition],
+    ) -> Result<Vec<DerivedObject<'_>>, OutputFault> {
         let (keys, placement) = (self.keys(), self.placement());
         let folder = format!("{}storyboard-", keys.folder());
 
         let kept = || {
             let kept = self
-                .sound
+                .intact
                 .iter()
                 .filter(|object| object.key.starts_with(&folder));
-            kept.map(|object| Derived {
-                place: Place::Stands(object),
+            kept.map(|object| DerivedObject {
+                place: ObjectPlace::Existing(object),
                 bytes: Bytes::new(),
                 kind: ObjectKind::Jpeg,
             })
@@ -196,15 +198,17 @@ impl Publication<'_> {
             return Ok(kept().collect());
         }
 
-        let drawn = storyboard::sheets(self.jobs, self.plan, self.made, self.work_counter).await?;
+        let drawn =
+            storyboard::draw_sheets(self.jobs, self.plan, self.made, self.work_counter).await?;
         let place = |key: String, bytes: &Bytes| placement.of(&key, bytes).key().to_owned();
-        let drawn = drawn
-            .and_then(|sheets| storyboard::objects(&keys, self.plan, renditions, &sheets, place));
+        let drawn = drawn.and_then(|sheets| {
+            storyboard::name_objects(&keys, self.plan, renditions, &sheets, place)
+        });
         let Some(drawn) = drawn else {
             return Ok(kept().collect());
         };
 
-        let derived = drawn.into_iter().map(|(key, bytes, kind)| Derived {
+        let derived = drawn.into_iter().map(|(key, bytes, kind)| DerivedObject {
             place: placement.at(key, &bytes),
             bytes,
             kind,
@@ -212,7 +216,7 @@ impl Publication<'_> {
         Ok(derived.collect())
     }
 
-    async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<(), Fault> {
+    async fn put(&self, key: &str, bytes: Bytes, kind: ObjectKind) -> Result<(), OutputFault> {
         let output = &self.jobs.output;
         let written = match self.revision {
             // A job writes its playlists again when a task was done again.
@@ -227,19 +231,19 @@ impl Publication<'_> {
                 self.work_counter.add(stored.size);
                 Ok(())
             }
-            Err(error) => Err(self.jobs.classify_output_error(&error).await.into()),
+            Err(error) => Err(classify_output_error(self.jobs, &error).await.into()),
         }
     }
 
-    fn written(
+    fn make_receipt(
         &self,
-        renditions: &[Assembled],
-        judgement: Judgement,
-        derived: &[Derived<'_>],
+        renditions: &[AssembledRendition],
+        judgement: ContentJudgement,
+        derived: &[DerivedObject<'_>],
         storyboard: Option<String>,
     ) -> Receipt {
         let keys = self.keys();
-        let (measured, lengths) = checks(self.plan, renditions);
+        let (measured, lengths) = check_renditions(self.plan, renditions);
 
         let mut warnings = self.plan.warnings.clone();
         warnings.extend(
@@ -254,7 +258,7 @@ impl Publication<'_> {
                 .chain(lengths)
                 .map(str::to_owned),
         );
-        let poster = poster(self.made);
+        let poster = choose_poster(self.made);
         warnings.extend(missing_images(
             self.plan,
             poster.is_some(),
@@ -264,15 +268,15 @@ impl Publication<'_> {
         let media = renditions
             .iter()
             .flat_map(|rendition| rendition.objects(&keys));
-        let beside = extras(self.made).into_iter().map(|(_, object)| object);
+        let beside = list_extras(self.made).into_iter().map(|(_, object)| object);
         let made: Vec<ObjectRef> = media.chain(beside).collect();
         let lists = self.made.iter().filter_map(|made| made.list.clone());
 
-        let checks = [tracks(self.plan), objects(&made)]
+        let checks = [check_tracks(self.plan), check_objects(&made)]
             .into_iter()
             .chain(measured)
             .chain(judgement.checks)
-            .chain([read_back(derived)]);
+            .chain([check_written(derived)]);
 
         Receipt {
             v: VERSION,
@@ -283,7 +287,7 @@ impl Publication<'_> {
             revision: self.revision,
             duration_seconds: renditions
                 .iter()
-                .map(Assembled::seconds)
+                .map(AssembledRendition::seconds)
                 .fold(0.0, f64::max),
             renditions: renditions
                 .iter()
@@ -291,13 +295,13 @@ impl Publication<'_> {
                 .collect(),
             poster: poster.map(|(_, poster)| poster.key),
             storyboard,
-            warnings: once(warnings),
+            warnings: without_repetitions(warnings),
             checks: checks.collect(),
             objects: made
                 .iter()
                 .cloned()
                 .chain(lists)
-                .chain(derived.iter().map(Derived::object))
+                .chain(derived.iter().map(DerivedObject::object))
                 .collect(),
             planned: self.plan.clone(),
             made: self.made.to_vec(),
@@ -323,7 +327,7 @@ fn file_of(key: &str) -> &str {
 }
 
 /// Each word once, at its first place.
-fn once(words: Vec<String>) -> Vec<String> {
+fn without_repetitions(words: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
     words
         .into_iter()

@@ -15,41 +15,42 @@ use streams::plan::{Planned, Rendition, Storyboard};
 use streams::task::TaskName;
 use streams::work::ObjectRef;
 
-use super::assembly::Assembled;
-use super::extras::tiles;
-use super::outputs::Fault;
+use super::assembly::AssembledRendition;
+use super::extras::latest_tiles;
+use super::outputs::OutputFault;
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
-use crate::job::receipt::Made;
+use crate::job::receipt::TaskResult;
 use crate::job::{Jobs, WorkCounter};
 
 /// JPEG quality of sheets: tiles are looked at for a moment.
-const QUALITY: u8 = 75;
+const SHEET_JPEG_QUALITY: u8 = 75;
 
 /// Objects with tiles that are read ahead.
-const AHEAD: usize = 2;
+const MAX_READ_AHEAD: usize = 2;
 
 /// Draws the sheets of the plan's storyboard; nothing where it has none, or where tiles are missing
 /// or are not what their tasks made.
 ///
 /// # Errors
 /// Only what the storage says: it may be asked again.
-pub(super) async fn sheets(
+pub(super) async fn draw_sheets(
     jobs: &Jobs,
     plan: &Planned,
-    made: &[Made],
+    made: &[TaskResult],
     work_counter: &WorkCounter,
-) -> Result<Option<Vec<Bytes>>, Fault> {
+) -> Result<Option<Vec<Bytes>>, OutputFault> {
     let Some(storyboard) = plan.storyboard else {
         return Ok(None);
     };
-    let Some(parts) = parts(plan, storyboard, made) else {
+    let Some(parts) = find_tile_objects(plan, storyboard, made) else {
         tracing::warn!(job = %plan.head.job_id, "a chunk made no tiles, so there is no storyboard");
         return Ok(None);
     };
 
-    let reads = futures::stream::iter(parts).map(|part| read(jobs, part).boxed());
-    let mut reads = reads.buffered(AHEAD);
+    let reads = futures::stream::iter(parts).map(|part| read_tiles(jobs, part).boxed());
+    let mut reads = reads.buffered(MAX_READ_AHEAD);
     let mut sheets = Sheets::new(storyboard);
 
     while let Some(tiles) = reads.next().await {
@@ -57,7 +58,7 @@ pub(super) async fn sheets(
             return Ok(None);
         };
         // Drawing and compressing would hold up every other task of the runtime.
-        sheets = run_blocking(move || sheets.hang(&tiles)).await?;
+        sheets = run_blocking(move || sheets.place_tiles(&tiles)).await?;
         work_counter.add(1);
     }
 
@@ -66,10 +67,10 @@ pub(super) async fn sheets(
 
 /// What is written of a storyboard: the sheets, and last the index, each with its key. `place` is
 /// told the key that follows from the content, and says under which key it is written.
-pub(super) fn objects(
+pub(super) fn name_objects(
     keys: &JobKeys,
     plan: &Planned,
-    renditions: &[Assembled],
+    renditions: &[AssembledRendition],
     sheets: &[Bytes],
     place: impl Fn(String, &Bytes) -> String,
 ) -> Option<Vec<(String, Bytes, ObjectKind)>> {
@@ -99,22 +100,26 @@ pub(super) fn objects(
 }
 
 /// A private object with tiles, and how many bytes of them there must be.
-struct Part {
+struct TileObject {
     object: ObjectRef,
     bytes: usize,
 }
 
 /// The objects with tiles, in the order of the video; nothing where one is missing.
-fn parts(plan: &Planned, storyboard: Storyboard, made: &[Made]) -> Option<Vec<Part>> {
+fn find_tile_objects(
+    plan: &Planned,
+    storyboard: Storyboard,
+    made: &[TaskResult],
+) -> Option<Vec<TileObject>> {
     let video = plan.video.as_ref()?;
-    let (mut parts, made) = (Vec::new(), tiles(made));
+    let (mut parts, made) = (Vec::new(), latest_tiles(made));
 
     for k in 0..u32::try_from(video.chunks.len()).ok()? {
         let (first, end) = video.chunk_frames(k)?;
         let tiles = storyboard.tiles_in(first, end).len();
         // A chunk that is shorter than the interval may hold no tile, and then makes no object.
         if tiles > 0 {
-            parts.push(Part {
+            parts.push(TileObject {
                 object: (*made.get(&TaskName::video(k))?).clone(),
                 bytes: tiles * storyboard.tile_bytes(),
             });
@@ -124,7 +129,7 @@ fn parts(plan: &Planned, storyboard: Storyboard, made: &[Made]) -> Option<Vec<Pa
     Some(parts)
 }
 
-async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
+async fn read_tiles(jobs: &Jobs, part: TileObject) -> Result<Option<Bytes>, OutputFault> {
     let key = &part.object.key;
     match jobs.output.get(key, SMALL_OBJECT).await {
         Ok(Some(bytes))
@@ -136,13 +141,13 @@ async fn read(jobs: &Jobs, part: Part) -> Result<Option<Bytes>, Fault> {
             tracing::warn!(%key, "these tiles are not as they were made, so there is no storyboard");
             Ok(None)
         }
-        Err(error) => Err(jobs.classify_output_error(&error).await.into()),
+        Err(error) => Err(classify_output_error(jobs, &error).await.into()),
     }
 }
 
 async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Fault> {
+) -> Result<T, OutputFault> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| {
         Failure::internal(&format!("The storyboard was interrupted: {error}")).into()
@@ -152,7 +157,7 @@ async fn run_blocking<T: Send + 'static>(
 /// Sheets in the making: one of them as pixels, those before it as JPEG.
 struct Sheets {
     storyboard: Storyboard,
-    /// Tiles that hang already.
+    /// Tiles that are placed already.
     tiles: u32,
     open: Option<Picture>,
     /// Full ones; nothing as soon as one could not be made.
@@ -169,8 +174,8 @@ impl Sheets {
         }
     }
 
-    /// Hangs the next tiles, one after the other.
-    fn hang(mut self, tiles: &[u8]) -> Self {
+    /// Places the next tiles, one after the other.
+    fn place_tiles(mut self, tiles: &[u8]) -> Self {
         let storyboard = self.storyboard;
         for tile in tiles.chunks_exact(storyboard.tile_bytes().max(1)) {
             let (_, corner) = place(storyboard, self.tiles);
@@ -196,7 +201,7 @@ impl Sheets {
         let Some(sheet) = self.open.take() else {
             return;
         };
-        let jpeg = sheet.jpeg(QUALITY);
+        let jpeg = sheet.jpeg(SHEET_JPEG_QUALITY);
         if let Err(error) = &jpeg {
             tracing::warn!(%error, "a sheet of the storyboard could not be made");
         }
@@ -207,7 +212,7 @@ impl Sheets {
         });
     }
 
-    /// All sheets, if every tile hangs.
+    /// All sheets, if every tile is placed.
     fn finished(mut self) -> Option<Vec<Bytes>> {
         self.close();
         self.full.filter(|_| self.tiles == self.storyboard.tiles)
@@ -240,7 +245,7 @@ fn sheet_size(storyboard: Storyboard, first: u32) -> (usize, usize) {
 }
 
 /// The end of the video in milliseconds, as its top rung has it.
-fn end(renditions: &[Assembled]) -> Option<u128> {
+fn end(renditions: &[AssembledRendition]) -> Option<u128> {
     let top = renditions
         .iter()
         .find(|made| matches!(made.rendition, Rendition::Video(_)))?;
@@ -356,7 +361,7 @@ mod tests {
             ),
             None
         );
-        let sheets = Sheets::new(storyboard(5, 2, 2)).hang(&[7; 4 * 24]);
+        let sheets = Sheets::new(storyboard(5, 2, 2)).place_tiles(&[7; 4 * 24]);
         assert_eq!(sheets.finished(), None);
     }
 
@@ -369,8 +374,8 @@ mod tests {
         );
 
         let whole = Sheets::new(storyboard)
-            .hang(&[7; 20 * 24])
-            .hang(&[9; 3 * 24])
+            .place_tiles(&[7; 20 * 24])
+            .place_tiles(&[9; 3 * 24])
             .finished();
         assert_eq!(whole.map(|sheets| sheets.len()), Some(2));
     }

@@ -5,18 +5,18 @@ use storage::JobKeys;
 use streams::plan::{Planned, SubtitleRendition};
 use streams::work::SubtitleOutput;
 
-use super::assembly::Assembled;
+use super::assembly::AssembledRendition;
 
 /// The playlist of each track that was made, with its key.
 pub(super) fn playlists(
     plan: &Planned,
     keys: &JobKeys,
     made: &[&SubtitleOutput],
-    renditions: &[Assembled],
+    renditions: &[AssembledRendition],
 ) -> Vec<(String, String)> {
     let seconds = renditions
         .iter()
-        .map(Assembled::seconds)
+        .map(AssembledRendition::seconds)
         .fold(0.0, f64::max);
     let playlists = tracks(plan, made).map(|(rendition, output)| {
         let playlist = SubtitlePlaylist {

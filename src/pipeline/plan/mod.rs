@@ -1,16 +1,16 @@
 //! Plan: probe the source and decide everything about the job, once, so that any worker encodes the
 //! same output.
 //!
-//! In reading order: `stage` (the handler of plan tasks), `source` (whether the object is there),
+//! In reading order: `handler` (of plan tasks), `source` (whether the object is there),
 //! `remux` (the private copy), `sample` (what the pictures want), `planner` (what these work with),
 //! `share` (whose turn it is).
 
+mod handler;
 mod planner;
 mod remux;
 mod sample;
 mod share;
 mod source;
-mod stage;
 
 pub use planner::Planner;
 pub use share::Shares;

@@ -6,8 +6,9 @@ use metrics::counter;
 use storage::{Source, SourceServer};
 
 use super::share::Shares;
+use crate::job::classify::classify_source_error;
 use crate::job::failure::Failure;
-use crate::job::{Assignment, WorkerContext};
+use crate::job::{TaskContext, WorkerContext};
 
 /// Plans jobs.
 #[derive(Debug, Clone)]
@@ -24,23 +25,23 @@ pub struct Planner {
 
 impl Planner {
     /// Opens one version of an object for ffmpeg.
-    pub(super) async fn open(&self, source: Source) -> Result<SourceServer, Failure> {
+    pub(super) async fn open_source(&self, source: Source) -> Result<SourceServer, Failure> {
         let server = SourceServer::open(source, self.context.cache.clone()).await;
         server.map_err(|error| Failure::of_host("No loopback port can be opened", &error))
     }
 
     /// Does what reads from `server`. A read that failed on the way looks like a short source to
     /// whoever reads it.
-    pub(super) async fn read<T>(
+    pub(super) async fn read_source<T>(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         server: &SourceServer,
         work: impl Future<Output = T>,
     ) -> Result<T, Failure> {
         let before = server.bytes_read();
         let result = tokio::select! {
             result = work => result,
-            never = assignment.work_counter.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
+            never = task_context.work_counter.follow(|| server.bytes_read() + server.bytes_served()) => match never {},
         };
 
         counter!("fluxhls_source_bytes_total").increment(server.bytes_read() - before);
@@ -48,7 +49,7 @@ impl Planner {
         // ffmpeg ends with exit code 0 on a source that stops in the middle, so the record of the
         // server decides.
         match server.fault() {
-            Some(fault) => Err(self.context.jobs.classify_source_error(&fault.error).await),
+            Some(fault) => Err(classify_source_error(&self.context.jobs, &fault.error).await),
             None => Ok(result),
         }
     }
@@ -63,15 +64,15 @@ impl Planner {
     /// Looks into the source.
     pub(super) async fn probe(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         server: &SourceServer,
     ) -> Result<Probe, Failure> {
         let (input, limits) = (
             self.input(server, false),
             ProbeLimits::of(self.context.limits),
         );
-        let probed = self.read(
-            assignment,
+        let probed = self.read_source(
+            task_context,
             server,
             ffmpeg::probe(&self.context.tool, &input, &limits),
         );

@@ -21,7 +21,8 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use super::planner::Planner;
-use crate::job::Assignment;
+use crate::job::TaskContext;
+use crate::job::classify::classify_output_error;
 use crate::job::failure::Failure;
 use crate::worker::admission::ResourceRequirements;
 
@@ -41,9 +42,9 @@ impl Planner {
     /// Copies a source that cannot be entered at a time into a container with an index, where that
     /// is worth it and possible. Where it is not the job goes on without: slower, not worse. But a
     /// source whose clock has to be repaired is nothing without its copy.
-    pub(super) async fn copied(
+    pub(super) async fn copy_if_needed(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         server: &SourceServer,
         size: u64,
         probe: &Probe,
@@ -67,18 +68,18 @@ impl Planner {
 
         // Sound that is decoded for the copy takes more bytes in it than in the source.
         let size = size.saturating_add(decoded_bytes(probe));
-        let who = format!("{}/copy", assignment.state.job_id);
+        let who = format!("{}/copy", task_context.state.job_id);
         let room = self
             .context
             .budget
             .wait(&who, ResourceRequirements::of_copy(size), || {
-                assignment.work_counter.add(1)
+                task_context.work_counter.add(1)
             });
         let Some(_room) = room.await else {
             if is_needed {
                 return Err(Failure::from_code(Code::DiskFull));
             }
-            tracing::warn!(job.id = %assignment.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
+            tracing::warn!(job.id = %task_context.state.job_id, size, "no room in the work folder for a copy of the source; its video is one task");
             return Ok(None);
         };
 
@@ -94,10 +95,10 @@ impl Planner {
         for subtitles in [true, false] {
             let args = argv::remux(&input, probe, subtitles);
             let run = self.copy(&args, folder.path(), server, size);
-            let end = self.read(assignment, server, run).await??;
+            let end = self.read_source(task_context, server, run).await??;
             if end == End::Finished {
                 return self
-                    .publish(assignment, &folder.path().join(argv::COPY_FILE), probe)
+                    .publish(task_context, &folder.path().join(argv::COPY_FILE), probe)
                     .await;
             }
         }
@@ -107,7 +108,7 @@ impl Planner {
             return Err(Failure::new(Code::DecodeErrors, text));
         }
 
-        tracing::warn!(job.id = %assignment.state.job_id, "the source cannot be copied into Matroska; its video is one task");
+        tracing::warn!(job.id = %task_context.state.job_id, "the source cannot be copied into Matroska; its video is one task");
         Ok(None)
     }
 
@@ -150,18 +151,18 @@ impl Planner {
     /// Puts the copy beside the output and probes it there, as the tasks will read it.
     async fn publish(
         &self,
-        assignment: &Assignment,
+        task_context: &TaskContext,
         file: &Path,
         original: &Probe,
     ) -> Result<Option<Copied>, Failure> {
-        let key = storage::source_copy(assignment.state.job_id.as_str());
+        let key = storage::source_copy(task_context.state.job_id.as_str());
         let opened = tokio::fs::File::open(file)
             .await
             .map_err(|error| no_folder(&error))?;
 
         // Bytes that are read for the upload count as work, so that a long upload is not taken for
         // a task that hangs.
-        let work_counter = assignment.work_counter.clone();
+        let work_counter = task_context.work_counter.clone();
         let pieces = futures::StreamExt::inspect(
             ReaderStream::with_capacity(opened, 1 << 18),
             move |piece| {
@@ -177,7 +178,7 @@ impl Planner {
             .await
         {
             Ok(stored) => stored,
-            Err(error) => return Err(self.context.jobs.classify_output_error(&error).await),
+            Err(error) => return Err(classify_output_error(&self.context.jobs, &error).await),
         };
 
         let copy = SourceCopy {
@@ -193,8 +194,8 @@ impl Planner {
         };
 
         let source = Source::copy(&self.context.storage, &copy);
-        let server = self.open(source).await?;
-        let probe = self.probe(assignment, &server).await?;
+        let server = self.open_source(source).await?;
+        let probe = self.probe(task_context, &server).await?;
 
         if let Some(repair) = &original.clock_repair {
             refuse_unrepaired(&probe, repair.duration)?;

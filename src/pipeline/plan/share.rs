@@ -15,20 +15,21 @@ use streams::fact::{Accepted, FactKind};
 use streams::upload::{Priority, Upload};
 use streams::{Class, JobId, Lane, subject, topology};
 
+use crate::job::queue::encode_backlogs;
 use crate::job::{JobState, Jobs};
 
 /// Jobs whose publishers are remembered.
-const REMEMBERED: usize = 10_000;
+const MAX_REMEMBERED_JOBS: usize = 10_000;
 
 /// First chunks that may wait, and jobs of one publisher that may be in work, however small the
 /// fleet is.
-const FEW: (u64, u64) = (8, 16);
+const MIN_CAPACITY: (u64, u64) = (8, 16);
 
 /// Seconds between two looks at a job that waits, at least and at most.
-const PAUSE: (u64, u64) = (2, 60);
+const PAUSE_SECONDS: (u64, u64) = (2, 60);
 
 /// Jobs that wait and are looked at again each second.
-const LOOKS: u64 = 100;
+const MAX_LOOKS_PER_SECOND: u64 = 100;
 
 /// Who has which share of the queue.
 #[derive(Debug, Clone)]
@@ -53,7 +54,7 @@ impl Publisher {
 impl Default for Shares {
     fn default() -> Self {
         Self {
-            publishers: Arc::new(Cache::new(REMEMBERED)),
+            publishers: Arc::new(Cache::new(MAX_REMEMBERED_JOBS)),
         }
     }
 }
@@ -68,27 +69,29 @@ impl Shares {
 
         // The counts of the queues are asked for first: the list of all jobs costs more, and is
         // needed only where room is short.
-        let (hi, lo) = jobs.encoding().await;
-        let room = Room::of(hi, lo);
-        if room.is_wide(hi, lo) {
+        let (hi, lo) = encode_backlogs(jobs).await;
+        let capacity = FleetCapacity::of(hi, lo);
+        if capacity.has_room_for_all(hi, lo) {
             return None;
         }
 
         let mut active = BTreeMap::new();
-        for job in encoding(jobs).await {
-            *active.entry(self.publisher(jobs, &job).await).or_default() += 1;
+        for job in list_encoding_jobs(jobs).await {
+            *active
+                .entry(self.find_publisher(jobs, &job).await)
+                .or_default() += 1;
         }
-        if !room.is_taken(&active, &Publisher::of(upload), hi) {
+        if !capacity.must_wait(&active, &Publisher::of(upload), hi) {
             return None;
         }
 
         let waiting = jobs.log.backlog(Class::Plan, Lane::Hi).await.in_flight;
         Some(Duration::from_secs(
-            (waiting / LOOKS).clamp(PAUSE.0, PAUSE.1),
+            (waiting / MAX_LOOKS_PER_SECOND).clamp(PAUSE_SECONDS.0, PAUSE_SECONDS.1),
         ))
     }
 
-    async fn publisher(&self, jobs: &Jobs, job: &JobId) -> Publisher {
+    async fn find_publisher(&self, jobs: &Jobs, job: &JobId) -> Publisher {
         if let Some(known) = self.publishers.get(job) {
             return known;
         }
@@ -105,7 +108,7 @@ impl Shares {
 }
 
 /// The jobs that have chunks on the queue.
-async fn encoding(jobs: &Jobs) -> BTreeSet<JobId> {
+async fn list_encoding_jobs(jobs: &Jobs) -> BTreeSet<JobId> {
     let queued = jobs
         .log
         .subjects(topology::TASKS, &subject::tasks_in(Class::Encode, None))
@@ -118,31 +121,31 @@ async fn encoding(jobs: &Jobs) -> BTreeSet<JobId> {
 
 /// What the fleet has room for.
 #[derive(Debug, Clone, Copy)]
-struct Room {
+struct FleetCapacity {
     /// First chunks that may wait.
     firsts: u64,
     /// Jobs of one publisher that may be in work.
     jobs: u64,
 }
 
-impl Room {
+impl FleetCapacity {
     /// Twice what is worked on at a time.
     fn of(hi: Backlog, lo: Backlog) -> Self {
         let plenty = 2 * hi.and(lo).capacity();
         Self {
-            firsts: plenty.max(FEW.0),
-            jobs: plenty.max(FEW.1),
+            firsts: plenty.max(MIN_CAPACITY.0),
+            jobs: plenty.max(MIN_CAPACITY.1),
         }
     }
 
     /// Whether no one needs to wait, whoever is in work: there are no more jobs than tasks.
-    const fn is_wide(self, hi: Backlog, lo: Backlog) -> bool {
+    const fn has_room_for_all(self, hi: Backlog, lo: Backlog) -> bool {
         let tasks = hi.waiting + hi.in_flight + lo.waiting + lo.in_flight;
         hi.waiting < self.firsts && tasks < self.jobs
     }
 
     /// Whether a publisher has to wait for others, by how many jobs of each are in work.
-    fn is_taken(
+    fn must_wait(
         self,
         active: &BTreeMap<Publisher, u64>,
         publisher: &Publisher,
@@ -174,33 +177,33 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_while_there_is_room() {
+    fn no_one_waits_while_there_is_room() {
         let (hi, lo) = (backlog(3, 1), backlog(2, 1));
-        assert!(Room::of(hi, lo).is_wide(hi, lo));
+        assert!(FleetCapacity::of(hi, lo).has_room_for_all(hi, lo));
         let active = BTreeMap::from([(publisher("a"), 15)]);
-        assert!(!Room::of(hi, lo).is_taken(&active, &publisher("a"), hi));
+        assert!(!FleetCapacity::of(hi, lo).must_wait(&active, &publisher("a"), hi));
     }
 
     #[test]
     fn who_has_its_share_waits_where_first_chunks_pile_up_and_others_do_not() {
         let (hi, lo) = (backlog(8, 2), backlog(6, 0));
-        let room = Room::of(hi, lo);
-        assert!(!room.is_wide(hi, lo));
+        let capacity = FleetCapacity::of(hi, lo);
+        assert!(!capacity.has_room_for_all(hi, lo));
         let active = BTreeMap::from([(publisher("a"), 5), (publisher("b"), 1)]);
-        assert!(room.is_taken(&active, &publisher("a"), hi));
-        assert!(!room.is_taken(&active, &publisher("b"), hi));
-        assert!(!room.is_taken(&active, &publisher("c"), hi));
-        assert!(!room.is_taken(&active, &Publisher::default(), hi));
+        assert!(capacity.must_wait(&active, &publisher("a"), hi));
+        assert!(!capacity.must_wait(&active, &publisher("b"), hi));
+        assert!(!capacity.must_wait(&active, &publisher("c"), hi));
+        assert!(!capacity.must_wait(&active, &Publisher::default(), hi));
     }
 
     #[test]
     fn one_publisher_has_no_more_jobs_in_work_than_the_fleet_can_use() {
         let (hi, lo) = (backlog(0, 0), backlog(300, 10));
-        let room = Room::of(hi, lo);
+        let capacity = FleetCapacity::of(hi, lo);
         let many = |own| BTreeMap::from([(publisher("a"), own)]);
-        assert!(!room.is_taken(&many(19), &publisher("a"), hi));
-        assert!(room.is_taken(&many(20), &publisher("a"), hi));
-        assert!(!room.is_taken(&many(20), &publisher("b"), hi));
+        assert!(!capacity.must_wait(&many(19), &publisher("a"), hi));
+        assert!(capacity.must_wait(&many(20), &publisher("a"), hi));
+        assert!(!capacity.must_wait(&many(20), &publisher("b"), hi));
     }
 
     #[test]

@@ -7,20 +7,22 @@ use streams::Code;
 use streams::task::TaskName;
 use streams::upload::SourceObject;
 
+use crate::job::classify::classify_source_error;
+use crate::job::denial::{readiness_after_failure, readiness_while_awaited};
 use crate::job::failure::Failure;
 use crate::job::{JobState, Jobs, Readiness};
 use crate::worker::admission::Reservation;
 
 /// The source object of a job, as it is now.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct FoundSource {
     /// Where it is.
     pub(super) object: SourceObject,
     /// What it is.
     pub(super) meta: ObjectMeta,
 }
 
-impl Found {
+impl FoundSource {
     /// The version that was found, for reading.
     pub(super) fn source(&self, storage: &Storage) -> Source {
         Source {
@@ -33,14 +35,14 @@ impl Found {
 }
 
 /// What was found of a source.
-pub(super) enum Extraction {
-    Found(Found),
+pub(super) enum SourceLookup {
+    Found(FoundSource),
     /// Not there, or shorter than its event says: it may still be on its way.
     Missing(Code),
     Failed(Failure),
 }
 
-impl Extraction {
+impl SourceLookup {
     /// A source that was found, unless it is larger than is accepted.
     pub(super) fn within(self, limits: &Limits) -> Self {
         match self {
@@ -54,34 +56,34 @@ impl Extraction {
 }
 
 /// Looks at the object a job's event names.
-pub(super) async fn extract_samples(
+pub(super) async fn look_up_source(
     jobs: &Jobs,
     storage: &Storage,
     state: &JobState,
-) -> Extraction {
+) -> SourceLookup {
     let upload = &state.accepted.fact.upload;
     let Some(object) = state.accepted.fact.source.clone() else {
         // Intake ends such a job itself; it may have died before it could.
         let text = "The event is not valid, or names no object that this service may read.";
-        return Extraction::Failed(Failure::new(Code::InvalidEvent, text));
+        return SourceLookup::Failed(Failure::new(Code::InvalidEvent, text));
     };
 
     let meta = match storage.bucket(&object.bucket).head(&object.key).await {
         Ok(Some(meta)) => meta,
-        Ok(None) => return Extraction::Missing(Code::SourceNotFound),
+        Ok(None) => return SourceLookup::Missing(Code::SourceNotFound),
         Err(error) => {
-            let failure = jobs.classify_source_error(&error).await;
+            let failure = classify_source_error(jobs, &error).await;
             return if failure.code == Code::SourceNotFound {
-                Extraction::Missing(failure.code)
+                SourceLookup::Missing(failure.code)
             } else {
-                Extraction::Failed(failure)
+                SourceLookup::Failed(failure)
             };
         }
     };
 
     // A source that is shorter than its event says may still be uploaded.
     if meta.size < upload.size {
-        return Extraction::Missing(if meta.size == 0 {
+        return SourceLookup::Missing(if meta.size == 0 {
             Code::EmptyInput
         } else {
             Code::TruncatedUpload
@@ -89,7 +91,7 @@ pub(super) async fn extract_samples(
     }
     // Here the event does not promise any bytes either, so there is nothing to wait for.
     if meta.size == 0 {
-        return Extraction::Failed(Failure::from_code(Code::EmptyInput));
+        return SourceLookup::Failed(Failure::from_code(Code::EmptyInput));
     }
 
     // An entity tag is quoted (RFC 9110, section 8.8.3), and events name it with the quotes or
@@ -97,23 +99,25 @@ pub(super) async fn extract_samples(
     let bare = |etag: &str| etag.trim_matches('"').to_owned();
     match (&upload.etag, &meta.etag) {
         (Some(meant), Some(found)) if bare(meant) != bare(found) => {
-            Extraction::Failed(Failure::from_code(Code::SourceChanged))
+            SourceLookup::Failed(Failure::from_code(Code::SourceChanged))
         }
-        _ => Extraction::Found(Found { object, meta }),
+        _ => SourceLookup::Found(FoundSource { object, meta }),
     }
 }
 
 /// Whether the task can start: a source that is on its way is waited for, from when the event was
 /// taken in, and a denied one from when it was first denied.
-pub(super) async fn readiness(
+pub(super) async fn source_readiness(
     jobs: &Jobs,
-    look: Extraction,
+    look: SourceLookup,
     state: &JobState,
     task: TaskName,
 ) -> Readiness {
     match look {
-        Extraction::Found(_) => Readiness::Ready(Reservation::default()),
-        Extraction::Missing(code) => jobs.wait_since(state.accepted.time, Failure::from_code(code)),
-        Extraction::Failed(failure) => jobs.readiness_after(failure, state, task).await,
+        SourceLookup::Found(_) => Readiness::Ready(Reservation::default()),
+        SourceLookup::Missing(code) => {
+            readiness_while_awaited(jobs, state.accepted.time, Failure::from_code(code))
+        }
+        SourceLookup::Failed(failure) => readiness_after_failure(jobs, failure, state, task).await,
     }
 }

@@ -15,7 +15,9 @@ use streams::task::TaskName;
 use streams::{Code, JobId, Unread, subject, topology};
 
 use crate::job::Jobs;
-use crate::job::verdict::SettleError;
+use crate::job::broken::{end_broken_job, publish_job_as_dead_letter};
+use crate::job::queue::is_queued;
+use crate::job::verdict::{SettleError, fail_job, fail_uncommittable_job, settle_job};
 
 /// How often open jobs are looked at.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -68,10 +70,12 @@ async fn stopped(jobs: &Jobs, job: &JobId, error: SettleError) {
         SettleError::Unread(unread @ Unread::Newer { .. }) => {
             return jobs.log.newer().note(&unread);
         }
-        SettleError::Unread(unread @ Unread::Broken { .. }) => jobs.end_broken(job, unread).await,
+        SettleError::Unread(unread @ Unread::Broken { .. }) => {
+            end_broken_job(jobs, job, unread).await
+        }
         SettleError::Refused(refused) => {
             tracing::error!(job.id = %job, %refused, "a message cannot be published");
-            jobs.keep_unended(job, refused)
+            publish_job_as_dead_letter(jobs, job, refused)
                 .await
                 .map_err(SettleError::from)
         }
@@ -101,21 +105,23 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
         None,
     );
     if !state.is_open() {
-        match jobs.settle(&state).await {
+        match settle_job(jobs, &state).await {
             // What it decided to commit is gone, and no one brought it back.
-            Err(SettleError::Missing { .. }) if is_overdue => jobs.give_up(&state, error).await?,
+            Err(SettleError::Missing { .. }) if is_overdue => {
+                fail_uncommittable_job(jobs, &state, error).await?
+            }
             settled => settled?,
         }
         return Ok(true);
     }
 
     if is_overdue {
-        jobs.fail(&state, error).await?;
+        fail_job(jobs, &state, error).await?;
         return Ok(true);
     }
 
     // A task on the queue reads the log when it is taken, and goes on from there.
-    if jobs.is_queued(job).await {
+    if is_queued(jobs, job).await {
         return Ok(false);
     }
 

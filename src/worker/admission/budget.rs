@@ -12,11 +12,11 @@ use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
 
 /// How long a place in the waiting line is kept for a task that does not come back: another worker
 /// has it by then.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAITING_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a task in work looks for the room it waits for: not only we free it.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a task that is too large for this worker is reported.
-const MEMORABLE: Duration = Duration::from_secs(600);
+const TOO_LARGE_REPORT_DURATION: Duration = Duration::from_secs(600);
 
 /// What this process has given out. Clones share it.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct ResourceBudget {
     capacity: Capacity,
     folder: Arc<PathBuf>,
     cache: u64,
-    book: Arc<watch::Sender<Book>>,
+    state: Arc<watch::Sender<BudgetState>>,
 }
 
 /// Room that is kept for a task until this is dropped.
@@ -42,9 +42,9 @@ pub enum Admission {
     TooLargeForWorker,
 }
 
-/// What is written in the budget.
+/// What is reserved, who waits, and what was too large.
 #[derive(Debug, Default)]
-struct Book {
+struct BudgetState {
     reserved: ResourceRequirements,
     /// Tasks that did not fit when they came, the longest waiting one first.
     waiting: Vec<Waiting>,
@@ -59,7 +59,7 @@ struct Waiting {
     seen: Instant,
 }
 
-/// How the book judges a task.
+/// How a task is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Judgement {
     Fits,
@@ -80,7 +80,7 @@ impl ResourceBudget {
             capacity,
             folder: Arc::new(folder.to_owned()),
             cache,
-            book: Arc::default(),
+            state: Arc::default(),
         }
     }
 
@@ -88,7 +88,7 @@ impl ResourceBudget {
     ///
     /// # Errors
     /// Names the work folder where it is gone or cannot be written, and what to do.
-    pub fn room(&self) -> io::Result<AvailableCapacity> {
+    pub fn available_capacity(&self) -> io::Result<AvailableCapacity> {
         AvailableCapacity::extract_samples(&self.capacity, &self.folder, self.cache).map_err(|error| {
             let text = format!(
                 "the work folder {} cannot be used: {error}; make WORK_DIR writable again and restart this worker",
@@ -100,7 +100,7 @@ impl ResourceBudget {
 
     /// Whether `who` may start and take what it needs. The room is looked at now.
     pub fn admit(&self, who: &str, need: ResourceRequirements) -> Admission {
-        let room = match self.room() {
+        let room = match self.available_capacity() {
             Ok(room) => room,
             Err(error) => {
                 tracing::error!(task = who, "{error}");
@@ -110,23 +110,23 @@ impl ResourceBudget {
 
         // Judged and reserved in one step, so that two tasks never get the same room.
         let mut judgement = Judgement::Fits;
-        self.book
-            .send_modify(|book| judgement = book.judge(who, need, &room, Instant::now()));
+        self.state
+            .send_modify(|state| judgement = state.judge(who, need, &room, Instant::now()));
 
         match judgement {
             Judgement::Fits => {
-                self.show();
+                self.set_gauges();
                 Admission::Granted(Reservation(Some((self.clone(), need))))
             }
             Judgement::Later(resource, is_new) => {
-                count(resource);
+                count_wait(resource);
                 if is_new {
                     tracing::info!(task = who, need = need.of(resource), %resource, "waits for room that other tasks have");
                 }
                 Admission::Later
             }
             Judgement::TooLargeForWorker(resource) => {
-                count(resource);
+                count_wait(resource);
                 let text = format!(
                     "task {who} needs {} bytes of {resource}, and this worker has {} at most: raise {} or run a larger worker",
                     need.of(resource),
@@ -134,11 +134,11 @@ impl ResourceBudget {
                     resource.setting()
                 );
 
-                let told = self.too_large();
-                self.book
-                    .send_modify(|book| book.too_large = Some((text.clone(), Instant::now())));
+                let reported = self.too_large();
+                self.state
+                    .send_modify(|state| state.too_large = Some((text.clone(), Instant::now())));
                 // The task comes back again and again; the same text in a row is logged once.
-                if told.as_ref() != Some(&text) {
+                if reported.as_ref() != Some(&text) {
                     tracing::warn!("{text}");
                 }
                 Admission::TooLargeForWorker
@@ -161,20 +161,20 @@ impl ResourceBudget {
             }
 
             beat();
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 
     /// The task that was too large for this worker of late, with what to do.
     #[must_use]
     pub fn too_large(&self) -> Option<String> {
-        let book = self.book.borrow();
-        let (text, when) = book.too_large.as_ref()?;
-        (when.elapsed() < MEMORABLE).then(|| text.clone())
+        let state = self.state.borrow();
+        let (text, when) = state.too_large.as_ref()?;
+        (when.elapsed() < TOO_LARGE_REPORT_DURATION).then(|| text.clone())
     }
 
-    fn show(&self) {
-        let reserved = self.book.borrow().reserved;
+    fn set_gauges(&self) {
+        let reserved = self.state.borrow().reserved;
         for resource in Resource::ALL {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
             gauge!("fluxhls_reserved_bytes", "resource" => resource.as_str())
@@ -183,7 +183,7 @@ impl ResourceBudget {
     }
 }
 
-fn count(resource: Resource) {
+fn count_wait(resource: Resource) {
     counter!("fluxhls_admission_waits_total", "resource" => resource.as_str()).increment(1);
 }
 
@@ -191,9 +191,9 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some((budget, need)) = &self.0 {
             budget
-                .book
-                .send_modify(|book| book.reserved = book.reserved.without(*need));
-            budget.show();
+                .state
+                .send_modify(|state| state.reserved = state.reserved.without(*need));
+            budget.set_gauges();
         }
     }
 }
@@ -206,10 +206,10 @@ impl Reservation {
     }
 }
 
-impl Book {
+impl BudgetState {
     /// Judges a task, and writes the judgement down. No one overtakes the one that waits longest,
     /// where that one would fit if all tasks in work were done: small tasks would keep a large one
-    /// waiting for ever.
+    /// waiting without end.
     fn judge(
         &mut self,
         who: &str,
@@ -218,7 +218,7 @@ impl Book {
         now: Instant,
     ) -> Judgement {
         self.waiting
-            .retain(|waiting| now.duration_since(waiting.seen) < PATIENCE);
+            .retain(|waiting| now.duration_since(waiting.seen) < WAITING_TIMEOUT);
 
         if let Some(resource) = room.too_small_for(need) {
             self.waiting.retain(|waiting| waiting.who != who);
@@ -277,51 +277,51 @@ mod tests {
 
     #[test]
     fn a_task_that_does_not_fit_now_waits_and_is_not_overtaken() {
-        let (mut book, room, now) = (Book::default(), room(100, 100), Instant::now());
-        assert_eq!(book.judge("small", disk(40), &room, now), Judgement::Fits);
+        let (mut state, room, now) = (BudgetState::default(), room(100, 100), Instant::now());
+        assert_eq!(state.judge("small", disk(40), &room, now), Judgement::Fits);
         assert_eq!(
-            book.judge("large", disk(90), &room, now),
+            state.judge("large", disk(90), &room, now),
             Judgement::Later(Resource::Disk, true)
         );
         assert_eq!(
-            book.judge("large", disk(90), &room, now),
+            state.judge("large", disk(90), &room, now),
             Judgement::Later(Resource::Disk, false)
         );
 
         // It would fit beside the small one, but not beside the large one that was here before.
         assert_eq!(
-            book.judge("late", disk(20), &room, now),
+            state.judge("late", disk(20), &room, now),
             Judgement::Later(Resource::Disk, true)
         );
 
-        book.reserved = book.reserved.without(disk(40));
-        assert_eq!(book.judge("large", disk(90), &room, now), Judgement::Fits);
+        state.reserved = state.reserved.without(disk(40));
+        assert_eq!(state.judge("large", disk(90), &room, now), Judgement::Fits);
         assert_eq!(
-            book.judge("late", disk(20), &room, now),
+            state.judge("late", disk(20), &room, now),
             Judgement::Later(Resource::Disk, false)
         );
 
-        book.reserved = ResourceRequirements::default();
-        assert_eq!(book.judge("late", disk(20), &room, now), Judgement::Fits);
+        state.reserved = ResourceRequirements::default();
+        assert_eq!(state.judge("late", disk(20), &room, now), Judgement::Fits);
     }
 
     #[test]
     fn a_place_in_the_line_is_not_kept_for_whoever_went_elsewhere_or_waits_for_others_than_us() {
-        let (mut book, now) = (Book::default(), Instant::now());
+        let (mut state, now) = (BudgetState::default(), Instant::now());
         assert_eq!(
-            book.judge("large", disk(90), &room(100, 50), now),
+            state.judge("large", disk(90), &room(100, 50), now),
             Judgement::Later(Resource::Disk, true)
         );
 
         // The disk is full of what is not ours.
         assert_eq!(
-            book.judge("small", disk(40), &room(100, 50), now),
+            state.judge("small", disk(40), &room(100, 50), now),
             Judgement::Fits
         );
 
-        let later = now + PATIENCE;
+        let later = now + WAITING_TIMEOUT;
         assert_eq!(
-            book.judge("other", disk(60), &room(100, 100), later),
+            state.judge("other", disk(60), &room(100, 100), later),
             Judgement::Fits
         );
     }
@@ -339,10 +339,12 @@ mod tests {
             budget.admit("j/v0", disk(1001)),
             Admission::TooLargeForWorker
         ));
-        let told = budget.too_large().unwrap();
+        let reported = budget.too_large().unwrap();
         assert!(
-            told.contains("j/v0") && told.contains("1001") && told.contains("WORK_DIR_MAX"),
-            "{told}"
+            reported.contains("j/v0")
+                && reported.contains("1001")
+                && reported.contains("WORK_DIR_MAX"),
+            "{reported}"
         );
 
         let Admission::Granted(held) = budget.admit("j/v1", disk(600)) else {
@@ -369,25 +371,28 @@ mod tests {
             Admission::Later
         ));
 
-        let told = budget.room().unwrap_err().to_string();
-        assert!(told.contains(&path) && told.contains("WORK_DIR"), "{told}");
+        let reported = budget.available_capacity().unwrap_err().to_string();
+        assert!(
+            reported.contains(&path) && reported.contains("WORK_DIR"),
+            "{reported}"
+        );
     }
 
     proptest! {
         #[test]
         fn what_is_reserved_never_exceeds_the_room(needs in prop::collection::vec((0usize..6, 0u64..120, any::<bool>()), 1..60)) {
-            let (mut book, room, now) = (Book::default(), room(100, 100), Instant::now());
+            let (mut state, room, now) = (BudgetState::default(), room(100, 100), Instant::now());
             let mut held: Vec<(usize, ResourceRequirements)> = Vec::new();
             for (who, need, leaves) in needs {
                 if leaves && !held.is_empty() {
                     let (_, need) = held.remove(0);
-                    book.reserved = book.reserved.without(need);
-                } else if book.judge(&who.to_string(), disk(need), &room, now) == Judgement::Fits {
+                    state.reserved = state.reserved.without(need);
+                } else if state.judge(&who.to_string(), disk(need), &room, now) == Judgement::Fits {
                     held.push((who, disk(need)));
                 }
 
                 let sum: u64 = held.iter().map(|(_, need)| need.disk).sum();
-                prop_assert_eq!(book.reserved.disk, sum);
+                prop_assert_eq!(state.reserved.disk, sum);
                 prop_assert!(sum <= 100);
             }
         }

@@ -7,7 +7,7 @@
 //! side.
 
 use ffmpeg::argv::{self, reference};
-use media::ladder::{Draft, cost};
+use media::ladder::cost;
 use streams::plan::{AudioRendition, Planned, Rendition, VideoRendition};
 use streams::task::{Duty, TaskName};
 
@@ -131,11 +131,11 @@ impl ResourceRequirements {
         }
     }
 
-    /// What the sample encodes of a draft take: every rung at once, as in a chunk.
+    /// What the sample encodes of a plan take: every rung at once, as in a chunk.
     #[must_use]
-    pub fn of_sample(draft: &Draft, cores: usize) -> Self {
-        let cost = cost::estimate(&draft.source, draft.video.as_ref(), &draft.renditions, None);
-        let rungs = draft.renditions.iter().filter_map(Rendition::video);
+    pub fn of_sample(plan: &Planned, cores: usize) -> Self {
+        let cost = cost::estimate(&plan.source, plan.video.as_ref(), &plan.renditions, None);
+        let rungs = plan.renditions.iter().filter_map(Rendition::video);
         Self {
             disk: SMALL_FILES,
             memory: cost.memory_bytes + threads(rungs, cores),

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use fluxhls::job::failure::Failure;
 use fluxhls::job::receipt::Receipt;
-use fluxhls::job::{Assignment, Jobs, Product, Stage, run};
-use jetstream::{Lanes, pull};
+use fluxhls::job::{Jobs, Stage, TaskContext, TaskOutcome, run};
+use jetstream::{Delivery, Disposition, Lanes, pull};
 use metrics::Gauge;
 use storage::ObjectKind;
 use streams::fact::Planned;
-use streams::task::{Class, Duty, Lane};
-use streams::topology;
+use streams::task::{Class, Duty, Lane, TaskName};
 use streams::work::{DoneOutput, TaskOutput};
+use streams::{subject, topology};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -76,13 +76,16 @@ impl StandIn {
                 let (stage, stop) = (stage.clone(), stop.clone());
                 tokio::spawn(async move {
                     let nats = stage.jobs.log.nats().clone();
-                    let handle = move |delivery| {
-                        run(
-                            stage.jobs.clone(),
-                            stage.clone(),
-                            delivery,
-                            CancellationToken::new(),
-                        )
+                    let handle = move |delivery: Arc<Delivery>| {
+                        let stage = stage.clone();
+                        async move {
+                            let key = subject::parse_task(delivery.subject());
+                            if key.is_some_and(|key| key.task == TaskName::PLAYLIST) {
+                                return Disposition::Ack;
+                            }
+                            let stop = CancellationToken::new();
+                            run(stage.jobs.clone(), stage, delivery, stop).await
+                        }
                     };
                     pull(&nats, lanes, || async { true }, handle, stop).await;
                 })
@@ -103,14 +106,14 @@ impl Drop for StandInWorker {
 }
 
 impl Stage for StandIn {
-    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
-        let state = &assignment.state;
-        match assignment.task.duty {
+    async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
+        let state = &task_context.state;
+        match task_context.task.duty {
             Duty::Plan => {
                 let mut plan = Planned::clone(self.plan.as_ref().unwrap());
                 plan.head.job_id = state.job_id.clone();
                 plan.head.file_id = state.file_id().clone();
-                Ok(Product::Plan(Box::new(plan)))
+                Ok(TaskOutcome::Plan(Box::new(plan)))
             }
             Duty::Video(_) | Duty::Tracks => {
                 tokio::time::sleep(self.cost).await;
@@ -118,7 +121,7 @@ impl Stage for StandIn {
                 let keys = self
                     .jobs
                     .keys(&state.accepted.fact.output_prefix, &state.job_id);
-                let key = keys.parts(&assignment.task.to_string(), assignment.attempt);
+                let key = keys.parts(&task_context.task.to_string(), task_context.attempt);
                 let kind = ObjectKind::private("application/octet-stream");
                 self.jobs
                     .output
@@ -126,12 +129,12 @@ impl Stage for StandIn {
                     .await
                     .unwrap();
                 let made = Box::<TaskOutput>::default();
-                Ok(Product::Output(Box::new(DoneOutput::Inline(made))))
+                Ok(TaskOutcome::Output(Box::new(DoneOutput::Inline(made))))
             }
             Duty::Playlist => unreachable!("playlists go around the steps"),
             Duty::Finish => {
-                self.publish(&assignment).await;
-                Ok(Product::Commit)
+                self.publish(&task_context).await;
+                Ok(TaskOutcome::Commit)
             }
         }
     }
@@ -139,8 +142,8 @@ impl Stage for StandIn {
 
 impl StandIn {
     /// Writes what a commit needs.
-    async fn publish(&self, assignment: &Assignment) {
-        let state = &assignment.state;
+    async fn publish(&self, task_context: &TaskContext) {
+        let state = &task_context.state;
         let prefix = &state.accepted.fact.output_prefix;
         let keys = self.jobs.keys(prefix, &state.job_id);
 

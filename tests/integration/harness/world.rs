@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull;
 use dev::object_store::{ACCESS_KEY_ID, ObjectStore, REGION, SECRET_ACCESS_KEY};
-use fluxhls::job::{Gate, JobSettings, Jobs};
+use fluxhls::job::{CircuitBreaker, JobSettings, Jobs};
 use jetstream::{Log, Nats as Connection, NatsSettings};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -185,7 +185,7 @@ impl World {
                 source_wait: Duration::from_secs(2),
                 retry_delay: Duration::from_secs(1),
             },
-            gate: Gate::default(),
+            breaker: CircuitBreaker::default(),
         }
     }
 

@@ -93,11 +93,11 @@ impl Bench {
             limits: ladder::Limits::default(),
             fleet: 1,
         };
-        let draft = match ladder::plan(&probe, pin, &settings, "test") {
-            Ok(draft) => draft,
+        let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
+        let planned = match ladder::plan(head, &probe, pin, &settings, "test") {
+            Ok(planned) => planned,
             Err(refusal) => return Ok(Err(refusal.code)),
         };
-        let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
         let folder = tempfile::tempdir().unwrap();
         for rendition in &planned.renditions {
             std::fs::create_dir(folder.path().join(rendition.name().as_str())).unwrap();

@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 
 use fluxhls::job::failure::Failure;
 use fluxhls::job::receipt::Receipt;
-use fluxhls::job::{Assignment, JobState, Jobs, Product, Stage};
+use fluxhls::job::{JobState, Jobs, Stage, TaskContext, TaskOutcome};
 use storage::ObjectKind;
 use streams::Code;
 use streams::fact::Head;
@@ -22,17 +22,17 @@ pub(super) struct Actor {
 }
 
 impl Stage for Actor {
-    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
-        let Assignment {
+    async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
+        let TaskContext {
             state,
             task,
             attempt,
             ..
-        } = &assignment;
+        } = &task_context;
         let character = Character::of(&state.accepted.fact.upload.name);
         match (task.duty, character) {
             (Duty::Plan, Character::Rejected) => Err(Failure::from_code(Code::NotMedia)),
-            (Duty::Plan, _) => Ok(Product::Plan(Box::new(plan(state)))),
+            (Duty::Plan, _) => Ok(TaskOutcome::Plan(Box::new(plan(state)))),
             (Duty::Video(1), Character::Doomed) => Err(Failure::from_code(Code::ForbiddenSource)),
             (Duty::Video(0), Character::Wrong) => Err(Failure::new(
                 Code::VerificationFailed,
@@ -49,7 +49,7 @@ impl Stage for Actor {
             }
             (Duty::Video(_) | Duty::Tracks, _) => {
                 let made = Box::<TaskOutput>::default();
-                Ok(Product::Output(Box::new(DoneOutput::Inline(made))))
+                Ok(TaskOutcome::Output(Box::new(DoneOutput::Inline(made))))
             }
             (Duty::Finish, Character::Damaged | Character::Rotten) => {
                 self.redo_or_commit(state, character).await
@@ -64,10 +64,13 @@ impl Actor {
         &self,
         state: &JobState,
         character: Character,
-    ) -> Result<Product, Failure> {
+    ) -> Result<TaskOutcome, Failure> {
         let first = TaskName::video(0);
         if !state.work.redo.contains(&first) {
-            return Ok(Product::Redo(vec![(first, "It is not sound.".to_owned())]));
+            return Ok(TaskOutcome::Redo(vec![(
+                first,
+                "It is not sound.".to_owned(),
+            )]));
         }
         if character == Character::Rotten {
             return Err(Failure::from_code(Code::VerificationFailed).ending_job());
@@ -76,7 +79,7 @@ impl Actor {
     }
 
     /// Writes what a commit needs, as a pure function of the job.
-    async fn commit(&self, state: &JobState) -> Result<Product, Failure> {
+    async fn commit(&self, state: &JobState) -> Result<TaskOutcome, Failure> {
         let prefix = &state.accepted.fact.output_prefix;
         let keys = self.jobs.keys(prefix, &state.job_id);
         let receipt = Receipt {
@@ -111,7 +114,7 @@ impl Actor {
             let put = self.jobs.output.put(&key, bytes, kind).await;
             put.map_err(|error| Failure::from_error(Code::StorageUnavailable, &error))?;
         }
-        Ok(Product::Commit)
+        Ok(TaskOutcome::Commit)
     }
 }
 

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fluxhls::job::{Gate, JobSettings, Jobs, run};
+use fluxhls::job::cancel::cancel_job;
+use fluxhls::job::{CircuitBreaker, JobSettings, Jobs, run};
 use fluxhls::pipeline::intake::Intake;
 use fluxhls::pipeline::project::sweep::look_after;
 use jetstream::testing::model::{Fate, Model, Process, Turn};
-use jetstream::{Delivery, Log, OutboundMessage, StoredMessage};
+use jetstream::{Delivery, Disposition, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 use storage::{Bucket, Locator};
 use streams::fact::FactKind;
+use streams::task::TaskName;
 use streams::{JobId, subject, topology};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
@@ -281,8 +283,8 @@ impl World {
             let locator = Locator::new(None, vec!["media".to_owned()], "media", None)
                 .expect("no URL, no error");
             let delivery = Arc::new(Delivery::over(event, process));
-            let settlement = Intake { jobs, locator }.take(Arc::clone(&delivery)).await;
-            delivery.settle(settlement).await;
+            let disposition = Intake { jobs, locator }.take(Arc::clone(&delivery)).await;
+            delivery.settle(disposition).await;
         })
         .await;
     }
@@ -290,10 +292,14 @@ impl World {
     async fn work_on(&mut self, task: StoredMessage) {
         self.start(async |jobs, process| {
             let delivery = Arc::new(Delivery::over(task, process));
-            let actor = Actor { jobs: jobs.clone() };
-            let settlement =
-                run(jobs, actor, Arc::clone(&delivery), CancellationToken::new()).await;
-            delivery.settle(settlement).await;
+            let key = subject::parse_task(delivery.subject());
+            let disposition = if key.is_some_and(|key| key.task == TaskName::PLAYLIST) {
+                Disposition::Ack
+            } else {
+                let actor = Actor { jobs: jobs.clone() };
+                run(jobs, actor, Arc::clone(&delivery), CancellationToken::new()).await
+            };
+            delivery.settle(disposition).await;
         })
         .await;
     }
@@ -304,7 +310,7 @@ impl World {
     }
 
     async fn cancel(&mut self, job: JobId) {
-        self.start(async move |jobs, _| drop(jobs.cancel(&job, "a person", None).await))
+        self.start(async move |jobs, _| drop(cancel_job(&jobs, &job, "a person", None).await))
             .await;
     }
 
@@ -325,7 +331,7 @@ impl World {
                 source_wait: Duration::ZERO,
                 retry_delay: Duration::ZERO,
             },
-            gate: Gate::default(),
+            breaker: CircuitBreaker::default(),
         };
         let task = tokio::spawn(act(jobs, process));
         self.wait(turns, task, 0).await;

@@ -1,12 +1,11 @@
-//! Sampling a source: a few short windows, encoded at every rung of a draft in one supervised run.
+//! Sampling a source: a few short windows, encoded at every rung of a plan in one supervised run.
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use media::ladder::Draft;
 use media::ladder::per_title::{self, Measured, Samples};
-use streams::plan::{Rendition, VideoRendition};
+use streams::plan::{Planned, Rendition, VideoRendition};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +40,7 @@ pub enum SampleError {
     TooShort,
 }
 
-/// Samples the source of a draft, for [`per_title::refine`], and leaves its notes in `folder`, which is
+/// Samples the source of a plan, for [`per_title::refine`], and leaves its notes in `folder`, which is
 /// the caller's to remove. A read that failed on the way looks like a short source here: the caller
 /// must ask its source server for faults.
 ///
@@ -52,13 +51,13 @@ pub async fn sample(
     tool: &Tool,
     input: &Input,
     folder: &Path,
-    draft: &Draft,
+    plan: &Planned,
 ) -> Result<Samples, SampleError> {
-    let times = per_title::windows(draft).map_err(SampleError::Unfit)?;
-    let Some(video) = &draft.video else {
+    let times = per_title::windows(plan).map_err(SampleError::Unfit)?;
+    let Some(video) = &plan.video else {
         return Err(SampleError::TooShort);
     };
-    let rungs: Vec<&VideoRendition> = draft
+    let rungs: Vec<&VideoRendition> = plan
         .renditions
         .iter()
         .filter_map(Rendition::video)
@@ -66,9 +65,9 @@ pub async fn sample(
 
     let exit = run(Run {
         tool,
-        args: &argv::sample(&draft.source, video, &rungs, &times, input),
+        args: &argv::sample(&plan.source, video, &rungs, &times, input),
         policy: SandboxPolicy::new(ResourceLimits::sample(
-            (&draft.source, video),
+            (&plan.source, video),
             rungs.iter().copied(),
             (times.len(), SAMPLE_LIMITS.wall),
             cores(),

@@ -1,6 +1,7 @@
 //! Samples of made sources.
 
 use media::ladder::{self, Pin, Profile, Settings};
+use streams::fact::Head;
 use streams::upload::Priority;
 
 use super::*;
@@ -8,7 +9,7 @@ use crate::testing::{Server, make, tool};
 use crate::{ProbeLimits, probe};
 
 /// The draft of a source made by ffmpeg, and the source itself.
-async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
+async fn draft(args: &str) -> (tempfile::TempDir, Server, Planned) {
     let folder = tempfile::tempdir().unwrap();
     let file = make(
         folder.path(),
@@ -35,11 +36,12 @@ async fn draft(args: &str) -> (tempfile::TempDir, Server, Draft) {
         fleet: 1,
     };
 
-    let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
+    let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
+    let draft = ladder::plan(head, &probe, pin, &settings, "test").unwrap();
     (folder, server, draft)
 }
 
-async fn samples(args: &str) -> (Samples, Draft) {
+async fn samples(args: &str) -> (Samples, Planned) {
     let (folder, server, draft) = draft(args).await;
     let samples = sample(&tool(), &server.input, folder.path(), &draft)
         .await
@@ -48,7 +50,7 @@ async fn samples(args: &str) -> (Samples, Draft) {
     (samples, refined)
 }
 
-fn names(draft: &Draft) -> Vec<&str> {
+fn names(draft: &Planned) -> Vec<&str> {
     let videos = draft.renditions.iter().filter_map(Rendition::video);
     videos.map(|video| video.name.as_str()).collect()
 }

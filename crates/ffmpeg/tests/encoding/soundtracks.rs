@@ -75,8 +75,8 @@ impl Bench {
             fleet: 1,
         };
 
-        let draft = ladder::plan(&probe, pin, &settings, "test").unwrap();
-        let planned = draft.into_planned(Head::new("j".parse().unwrap(), "f".parse().unwrap()));
+        let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
+        let planned = ladder::plan(head, &probe, pin, &settings, "test").unwrap();
         for rendition in planned.audios() {
             std::fs::create_dir(folder.path().join(rendition.name.as_str())).unwrap();
         }

@@ -32,7 +32,7 @@ mod label;
 mod refusal;
 mod standard_rates;
 
-pub use decide::{Draft, Pin, Settings, plan};
+pub use decide::{Pin, Settings, plan};
 pub use limits::Limits;
 pub use probe::Probe;
 pub use profile::{Profile, Profiles};

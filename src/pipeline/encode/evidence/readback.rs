@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::job::classify::classify_output_error;
 use crate::job::failure::{Evidence as RunEvidence, Failure};
 use crate::job::{Jobs, WorkCounter};
 use crate::pipeline::encode::failures::work_dir_failure;
@@ -119,7 +120,7 @@ impl Readback<'_> {
                 let text = format!("{} was written but is {what}.", object.key);
                 Err(Failure::new(Code::StorageUnavailable, text))
             }
-            Err(error) => Err(self.jobs.classify_output_error(&error).await),
+            Err(error) => Err(classify_output_error(self.jobs, &error).await),
         }
     }
 

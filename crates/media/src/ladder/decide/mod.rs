@@ -7,9 +7,10 @@ mod video;
 
 use std::collections::BTreeSet;
 
+use streams::fact::Head;
 use streams::plan::{
-    AudioRendition, Complexity, Cost, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition,
-    Segment, Source, Storyboard, SubtitleRendition, Timeline, VideoPlan, VideoRendition,
+    AudioRendition, EncoderBuild, LeftOut, Planned, PlannedTask, Rendition, Segment, Storyboard,
+    Timeline, VideoPlan, VideoRendition,
 };
 use streams::upload::Priority;
 use streams::{Code, Lane, Rational, TaskName};
@@ -49,75 +50,17 @@ pub struct Settings {
     pub fleet: u32,
 }
 
-/// Everything of a [`Planned`] but its head.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Draft {
-    /// The name of the profile.
-    pub profile: String,
-    /// What is transcoded.
-    pub source: Source,
-    /// Where zero of the output lies on the source's clock.
-    pub timeline: Timeline,
-    /// Length of the programme in seconds.
-    pub programme: f64,
-    /// The grid of segments.
-    pub segment: Segment,
-    /// The video and its chunks.
-    pub video: Option<VideoPlan>,
-    /// The renditions, video first.
-    pub renditions: Vec<Rendition>,
-    /// The text subtitles.
-    pub subtitles: Vec<SubtitleRendition>,
-    /// Absolute index of the attached picture that becomes the poster of a source without video.
-    pub cover: Option<u32>,
-    /// The preview pictures.
-    pub storyboard: Option<Storyboard>,
-    /// What the output does not have, and why.
-    pub left_out: Vec<LeftOut>,
-    /// What a sample of the pictures showed, where one was taken.
-    pub complexity: Option<Complexity>,
-    /// What the job is expected to cost.
-    pub cost: Option<Cost>,
-    /// The tasks, in the order they are put on the queue.
-    pub tasks: Vec<PlannedTask>,
-    /// What was left out or changed, as stable words.
-    pub warnings: Vec<String>,
-    /// The build whose output all chunks must match.
-    pub encoder: EncoderBuild,
-}
-
-impl Draft {
-    /// The fact that publishes this plan.
-    #[must_use]
-    pub fn into_planned(self, head: streams::fact::Head) -> Planned {
-        Planned {
-            head,
-            profile: self.profile,
-            source: self.source,
-            timeline: self.timeline,
-            programme: self.programme,
-            segment: self.segment,
-            video: self.video,
-            renditions: self.renditions,
-            subtitles: self.subtitles,
-            cover: self.cover,
-            storyboard: self.storyboard,
-            left_out: self.left_out,
-            complexity: self.complexity,
-            cost: self.cost,
-            tasks: self.tasks,
-            warnings: self.warnings,
-            encoder: self.encoder,
-            needs: Vec::new(),
-        }
-    }
-}
-
 /// Plans a source. Equal arguments give equal plans.
 ///
 /// # Errors
 /// [`Refusal`] with a permanent code when this source can never be done.
-pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Result<Draft, Refusal> {
+pub fn plan(
+    head: Head,
+    probe: &Probe,
+    pin: Pin,
+    settings: &Settings,
+    ffmpeg: &str,
+) -> Result<Planned, Refusal> {
     let profile = &settings.profile;
 
     // Refusals come first: nothing below holds for a source that cannot be done.
@@ -175,7 +118,8 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         .chain(captions)
         .chain(tracks.left_out);
 
-    let mut draft = Draft {
+    let mut plan = Planned {
+        head,
         profile: profile.name.clone(),
         source,
         tasks: tasks(video.as_ref(), has_tracks, settings.priority),
@@ -194,10 +138,12 @@ pub fn plan(probe: &Probe, pin: Pin, settings: &Settings, ffmpeg: &str) -> Resul
         encoder: EncoderBuild {
             ffmpeg: ffmpeg.to_owned(),
         },
+        needs: Vec::new(),
     };
 
-    draft.account(probe);
-    Ok(draft)
+    list_unused_streams(&mut plan, probe);
+    estimate_cost(&mut plan);
+    Ok(plan)
 }
 
 fn renditions(video: Vec<VideoRendition>, sound: Vec<AudioRendition>) -> Vec<Rendition> {
@@ -207,41 +153,37 @@ fn renditions(video: Vec<VideoRendition>, sound: Vec<AudioRendition>) -> Vec<Ren
         .collect()
 }
 
-impl Draft {
-    /// Says why each stream that is not used is not, and what all of it will cost.
-    fn account(&mut self, probe: &Probe) {
-        let mut used: BTreeSet<u32> = self.video.iter().map(|video| video.track).collect();
+/// Says why each stream of the source that is not used is not.
+fn list_unused_streams(plan: &mut Planned, probe: &Probe) {
+    let mut used: BTreeSet<u32> = plan.video.iter().map(|video| video.track).collect();
 
-        // A pair of mono tracks uses two streams for one rendition.
-        used.extend(
-            self.renditions
-                .iter()
-                .filter_map(|rendition| match rendition {
-                    Rendition::Audio(audio) => Some([Some(audio.track), audio.right_track]),
-                    Rendition::Video(_) => None,
-                })
-                .flatten()
-                .flatten(),
-        );
+    // A pair of mono tracks uses two streams for one rendition.
+    used.extend(
+        plan.renditions
+            .iter()
+            .filter_map(|rendition| match rendition {
+                Rendition::Audio(audio) => Some([Some(audio.track), audio.right_track]),
+                Rendition::Video(_) => None,
+            })
+            .flatten()
+            .flatten(),
+    );
 
-        used.extend(self.subtitles.iter().map(|subtitle| subtitle.track));
-        used.extend(self.cover);
+    used.extend(plan.subtitles.iter().map(|subtitle| subtitle.track));
+    used.extend(plan.cover);
 
-        self.left_out
-            .extend(skipped_streams::streams(probe, &used, &self.left_out));
-        self.estimate();
-    }
+    let left_out = skipped_streams::streams(probe, &used, &plan.left_out);
+    plan.left_out.extend(left_out);
+}
 
-    /// Estimates the cost again; whoever changes renditions of a draft calls it.
-    pub fn estimate(&mut self) {
-        let complexity = self.complexity.as_ref();
-        self.cost = Some(cost::estimate(
-            &self.source,
-            self.video.as_ref(),
-            &self.renditions,
-            complexity,
-        ));
-    }
+/// Estimates what a plan will cost; whoever changes its renditions calls it again.
+pub fn estimate_cost(plan: &mut Planned) {
+    plan.cost = Some(cost::estimate(
+        &plan.source,
+        plan.video.as_ref(),
+        &plan.renditions,
+        plan.complexity.as_ref(),
+    ));
 }
 
 /// Where zero lies, and what is counted from there.

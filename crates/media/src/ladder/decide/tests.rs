@@ -64,12 +64,18 @@ fn probe(streams: Vec<Stream>) -> Probe {
     }
 }
 
-fn planned(probe: &Probe) -> Draft {
-    plan(probe, pin(), &settings(), "5.1").unwrap()
+fn head() -> Head {
+    Head::new("j".parse().unwrap(), "f".parse().unwrap())
+}
+
+fn planned(probe: &Probe) -> Planned {
+    plan(head(), probe, pin(), &settings(), "5.1").unwrap()
 }
 
 fn refused(probe: &Probe) -> Code {
-    plan(probe, pin(), &settings(), "5.1").unwrap_err().code
+    plan(head(), probe, pin(), &settings(), "5.1")
+        .unwrap_err()
+        .code
 }
 
 #[test]
@@ -148,7 +154,7 @@ fn sound_and_subtitles_of_another_programme_are_left_out_with_a_word() {
         ..probe(streams())
     });
 
-    let sounds = |draft: &Draft| -> Vec<u32> {
+    let sounds = |draft: &Planned| -> Vec<u32> {
         let audios = draft
             .renditions
             .iter()
@@ -270,6 +276,7 @@ fn captions_are_kept_where_every_rung_has_every_picture_and_else_left_out_with_a
         change(&mut video);
 
         let draft = plan(
+            head(),
             &probe(vec![stream(0, Content::Video(video)), stream(1, audio())]),
             pin(),
             settings,
@@ -370,6 +377,7 @@ fn base_layers_of_dolby_vision_are_used_where_they_are_pictures_of_their_own() {
             ..video()
         };
         let made = plan(
+            head(),
             &probe(vec![stream(0, Content::Video(vision))]),
             pin(),
             &settings(),
@@ -398,6 +406,7 @@ fn a_frame_for_each_field_doubles_the_rate_and_low_rungs_halve_it() {
     };
 
     let draft = plan(
+        head(),
         &probe(vec![stream(0, Content::Video(fields))]),
         pin(),
         &settings,
@@ -495,9 +504,9 @@ fn the_largest_plan_fits_a_fact() {
         ..pin()
     };
 
-    let draft = plan(&probe, pin, &settings(), "5.1").unwrap();
+    let draft = plan(head, &probe, pin, &settings(), "5.1").unwrap();
     let tasks = draft.tasks.len();
-    let text = serde_json::to_string(&draft.into_planned(head)).unwrap();
+    let text = serde_json::to_string(&draft).unwrap();
     assert!(
         text.len() <= 64 * 1024,
         "{} bytes for {tasks} tasks",
@@ -555,7 +564,7 @@ proptest! {
             container_start: Rational::new(container_start, 7).unwrap(), declared_end, seekable, leads, ..probe(streams)
         };
 
-        if let Ok(draft) = plan(&probe, pin(), &settings(), "5.1") {
+        if let Ok(draft) = plan(head(), &probe, pin(), &settings(), "5.1") {
             prop_assert!(!draft.renditions.is_empty() && !draft.tasks.is_empty());
             prop_assert!(draft.cost.is_some());
 
@@ -569,20 +578,18 @@ proptest! {
             used.extend(draft.subtitles.iter().map(|subtitles| subtitles.track));
             prop_assert_eq!(told + used.len(), probe.streams.len());
 
-            let head = Head::new("j".parse().unwrap(), "f".parse().unwrap());
-            let planned = draft.into_planned(head);
-            if let Some(video) = &planned.video {
+            if let Some(video) = &draft.video {
                 prop_assert_eq!(video.chunk_frames(0).map(|(first, _)| first), Some(0));
                 let ends: Vec<_> = (0..video.chunks.len() as u32).filter_map(|k| video.chunk_frames(k)).collect();
                 prop_assert!(ends.windows(2).all(|pair| pair[0].1 == pair[1].0 && pair[0].0 < pair[0].1));
                 prop_assert_eq!(ends.last().map(|(_, end)| *end), Some(video.frames));
             }
 
-            let text = serde_json::to_string(&planned).unwrap();
+            let text = serde_json::to_string(&draft).unwrap();
             prop_assert!(text.len() <= 64 * 1024, "{}", text.len());
             // One reading loses the last bit of some floats; from then on the text is stable.
             let read: Planned = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(read.tasks, planned.tasks);
+            prop_assert_eq!(read.tasks, draft.tasks);
         }
     }
 }

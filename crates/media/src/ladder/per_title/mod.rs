@@ -5,9 +5,9 @@
 //! every rung, and what they show decides: which rungs add nothing that can be seen or saved, and
 //! how much lower the caps may be. A sample can only take away: what it does not prove stays.
 
-use streams::plan::{Complexity, LeftOut, Rendition, RungSample, VideoRendition};
+use streams::plan::{Complexity, LeftOut, Planned, Rendition, RungSample, VideoRendition};
 
-use super::decide::Draft;
+use super::decide::estimate_cost;
 
 /// What the sample shows of one rung.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Measured {
 /// What the sample shows of a source.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
-    /// One for each video rendition of the draft, in its order.
+    /// One for each video rendition of the plan, in its order.
     pub rungs: Vec<Measured>,
     /// Seconds of media.
     pub seconds: f64,
@@ -68,8 +68,8 @@ const MIN_CAP_SHARE: f64 = 0.5;
 ///
 /// # Errors
 /// Why sampling does not pay or is not possible, one sentence.
-pub fn windows(draft: &Draft) -> Result<Vec<f64>, String> {
-    let Some(video) = &draft.video else {
+pub fn windows(plan: &Planned) -> Result<Vec<f64>, String> {
+    let Some(video) = &plan.video else {
         return Err("There are no pictures to sample.".to_owned());
     };
 
@@ -84,29 +84,29 @@ pub fn windows(draft: &Draft) -> Result<Vec<f64>, String> {
         ));
     }
 
-    let start = draft.timeline.zero.as_f64() - draft.timeline.container_start.as_f64();
+    let start = plan.timeline.zero.as_f64() - plan.timeline.container_start.as_f64();
     let at = |i: u32| start + seconds * (f64::from(i) + 0.5) / f64::from(WINDOWS);
     Ok((0..WINDOWS).map(at).collect())
 }
 
-/// The draft with the reason why no sample changes it, one sentence.
+/// The plan with the reason why no sample changes it, one sentence.
 #[must_use]
-pub fn unsampled(mut draft: Draft, reason: String) -> Draft {
-    draft.complexity = Some(Complexity {
+pub fn unsampled(mut plan: Planned, reason: String) -> Planned {
+    plan.complexity = Some(Complexity {
         rungs: Vec::new(),
         sampled_seconds: 0.0,
         cpu_seconds: 0.0,
         not_sampled: Some(reason),
     });
-    draft
+    plan
 }
 
-/// What the samples make of a draft: the same one with rungs left out, caps lowered, and the
-/// reasons written down. Equal arguments give equal drafts. At least one rung stays, and without
+/// What the samples make of a plan: the same one with rungs left out, caps lowered, and the
+/// reasons written down. Equal arguments give equal plans. At least one rung stays, and without
 /// samples of every rung all do.
 #[must_use]
-pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
-    let ladder: Vec<VideoRendition> = draft
+pub fn refine(mut plan: Planned, samples: &Samples) -> Planned {
+    let ladder: Vec<VideoRendition> = plan
         .renditions
         .iter()
         .filter_map(Rendition::video)
@@ -124,7 +124,7 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
             ),
             Verdict::Keep { .. } => "Kept as the profile has it.".to_owned(),
             Verdict::Drop { reason } => {
-                draft.left_out.push(LeftOut {
+                plan.left_out.push(LeftOut {
                     name: rung.name.to_string(),
                     reason: reason.clone(),
                 });
@@ -140,7 +140,7 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
     }
 
     let mut verdicts = verdicts.into_iter();
-    draft.renditions.retain_mut(|rendition| {
+    plan.renditions.retain_mut(|rendition| {
         let Rendition::Video(rung) = rendition else {
             return true;
         };
@@ -153,15 +153,15 @@ pub fn refine(mut draft: Draft, samples: &Samples) -> Draft {
         true
     });
 
-    draft.complexity = Some(Complexity {
+    plan.complexity = Some(Complexity {
         rungs,
         sampled_seconds: samples.seconds,
         cpu_seconds: samples.cpu_seconds,
         not_sampled: None,
     });
 
-    draft.estimate();
-    draft
+    estimate_cost(&mut plan);
+    plan
 }
 
 /// What becomes of a rung.

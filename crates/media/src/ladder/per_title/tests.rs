@@ -7,26 +7,16 @@ use super::*;
 use streams::testing;
 
 /// A draft with rungs of these names and caps in kb/s.
-fn draft(rungs: &[(&str, u64)]) -> Draft {
-    let Planned {
-        source,
-        timeline,
-        programme,
-        segment,
-        video,
-        renditions,
-        encoder,
-        ..
-    } = testing::planned();
-
-    let model = renditions
+fn draft(rungs: &[(&str, u64)]) -> Planned {
+    let plan = testing::planned();
+    let model = plan
+        .renditions
         .iter()
         .find_map(Rendition::video)
         .unwrap()
         .clone();
-    let sound = renditions
-        .into_iter()
-        .filter(|rendition| rendition.video().is_none());
+    let sound = plan.renditions.iter().cloned();
+    let sound = sound.filter(|rendition| rendition.video().is_none());
     let videos = rungs.iter().map(|(name, cap)| {
         Rendition::Video(VideoRendition {
             name: name.parse().unwrap(),
@@ -36,27 +26,14 @@ fn draft(rungs: &[(&str, u64)]) -> Draft {
         })
     });
 
-    Draft {
-        profile: "standard".to_owned(),
-        source,
-        timeline,
-        programme,
-        segment,
-        video,
+    Planned {
         renditions: videos.chain(sound).collect(),
-        subtitles: Vec::new(),
-        cover: None,
         storyboard: None,
-        left_out: Vec::new(),
-        complexity: None,
-        cost: None,
-        tasks: Vec::new(),
-        warnings: Vec::new(),
-        encoder,
+        ..plan
     }
 }
 
-fn standard() -> Draft {
+fn standard() -> Planned {
     draft(&[
         ("1080p", 6000),
         ("720p", 3400),
@@ -86,7 +63,7 @@ fn samples(rungs: &[(f64, f64)]) -> Samples {
     }
 }
 
-fn ladder(draft: &Draft) -> Vec<(&str, u64)> {
+fn ladder(draft: &Planned) -> Vec<(&str, u64)> {
     let videos = draft.renditions.iter().filter_map(Rendition::video);
     videos
         .map(|video| (video.name.as_str(), video.maxrate / 1000))

@@ -1,4 +1,4 @@
-//! How growing playlists grow: what is listed stays as it is, and what follows it without a gap is
+//! What live playlists list: what is listed stays as it is, and what follows it without a gap is
 //! added. Pure.
 
 use media::playlist::{Bandwidth, LivePlaylist, LiveSegment};
@@ -6,27 +6,27 @@ use storage::{init_name, segment_name};
 use streams::plan::{Planned, Rendition};
 use streams::work::RenditionOutput;
 
-use super::assembly::Assembled;
+use super::assembly::AssembledRendition;
 
-/// The file of a growing playlist, in the folder of its rendition.
+/// The file of a live playlist, in the folder of its rendition.
 const LIVE_PLAYLIST: &str = "live.m3u8";
 
 /// Share by which boxes and the coder's own freedom may exceed a planned rate.
-const OVERHEAD: f64 = 1.02;
+const CONTAINER_OVERHEAD_RATIO: f64 = 1.02;
 
-/// Share by which the loudest part of sound may need more than its mean rate.
-const SOUND_PEAK: f64 = 1.1;
+/// Share by which the loudest part of the audio may need more than its mean rate.
+const AUDIO_PEAK_RATIO: f64 = 1.1;
 
 /// Seconds that the texts of a playlist may lose by rounding.
-const ROUNDING: f64 = 0.005;
+const ROUNDING_SECONDS: f64 = 0.005;
 
-/// Seconds by which a segment of sound may end behind the pictures of the same number: an AAC
+/// Seconds by which an audio segment may end after the video segment of the same number: an AAC
 /// frame.
-const SOUND_FRAME: f64 = 1024.0 / 48_000.0;
+const AUDIO_FRAME_SECONDS: f64 = 1024.0 / 48_000.0;
 
 /// Segments of one rendition that one attempt made.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Piece {
+pub(super) struct PublishedSegments {
     /// The attempt in their keys.
     pub(super) attempt: u64,
     /// What it made.
@@ -37,11 +37,11 @@ pub(super) struct Piece {
 /// and end by `limit`, in seconds. Nothing where there is none to list. What would need another
 /// init segment is not listed: that would be a discontinuity. The last segment comes together with
 /// the end: players that read it first wait for another one, and some never ask again.
-pub(super) fn grown(
+pub(super) fn extend_playlist(
     plan: &Planned,
     before: Option<LivePlaylist>,
-    head: &Piece,
-    pieces: &[Piece],
+    head: &PublishedSegments,
+    pieces: &[PublishedSegments],
     limit: f64,
 ) -> Option<LivePlaylist> {
     let mut playlist = before.unwrap_or_else(|| LivePlaylist {
@@ -50,7 +50,7 @@ pub(super) fn grown(
         lines: Vec::new(),
         sealed: false,
     });
-    let fits = |piece: &&Piece| {
+    let fits = |piece: &&PublishedSegments| {
         piece.output.init_match == head.output.init_match
             && piece.output.timescale == head.output.timescale
     };
@@ -78,12 +78,12 @@ pub(super) fn grown(
 }
 
 /// Where all other renditions of a job have to end by, in seconds, given the playlist of its lowest
-/// rung: players that are shown more sound than pictures jump back to the end of the pictures.
-pub(super) fn limit(lowest: Option<&LivePlaylist>) -> f64 {
+/// rung: players that are shown more audio than video jump back to the end of the video.
+pub(super) fn latest_end_seconds(lowest: Option<&LivePlaylist>) -> f64 {
     match lowest {
         None => 0.0,
         Some(playlist) if playlist.sealed => f64::INFINITY,
-        Some(playlist) => playlist.seconds() + SOUND_FRAME + ROUNDING,
+        Some(playlist) => playlist.seconds() + AUDIO_FRAME_SECONDS + ROUNDING_SECONDS,
     }
 }
 
@@ -95,23 +95,26 @@ fn seconds(ticks: u64, timescale: u32) -> f64 {
     ticks as f64 / f64::from(timescale.max(1))
 }
 
-/// Whether there is something to play: the lowest rung and all sound.
-pub(super) fn plays(plan: &Planned, is_listed: impl Fn(&Rendition) -> bool) -> bool {
+/// Whether there is something to play: the lowest rung and all audio.
+pub(super) fn is_playable(plan: &Planned, is_listed: impl Fn(&Rendition) -> bool) -> bool {
     let lowest = plan
         .renditions
         .iter()
         .rfind(|rendition| rendition.video().is_some());
-    let sounds = plan
+    let audios = plan
         .renditions
         .iter()
         .filter(|rendition| rendition.video().is_none());
-    let mut wanted = lowest.into_iter().chain(sounds).peekable();
+    let mut wanted = lowest.into_iter().chain(audios).peekable();
     wanted.peek().is_some() && wanted.all(is_listed)
 }
 
-/// A rendition as the growing multivariant playlist names it.
-pub(super) fn listed(rendition: &Rendition, head: &Piece) -> Assembled {
-    Assembled {
+/// A rendition as the live multivariant playlist names it.
+pub(super) fn to_live_rendition(
+    rendition: &Rendition,
+    head: &PublishedSegments,
+) -> AssembledRendition {
+    AssembledRendition {
         rendition: rendition.clone(),
         init: head.output.init.clone(),
         init_match: head.output.init_match.clone(),
@@ -132,20 +135,26 @@ pub(super) fn listed(rendition: &Rendition, head: &Piece) -> Assembled {
     clippy::cast_sign_loss,
     reason = "rates stay far below 2^52"
 )]
-pub(super) fn planned_rates(plan: &Planned, rendition: &Rendition) -> Bandwidth {
+pub(super) fn planned_bandwidth(plan: &Planned, rendition: &Rendition) -> Bandwidth {
     let (average, above) = match rendition {
-        Rendition::Video(video) => (video.maxrate, video.bufsize as f64 / shortest_peak(plan)),
-        Rendition::Audio(audio) => (audio.bitrate, audio.bitrate as f64 * (SOUND_PEAK - 1.0)),
+        Rendition::Video(video) => (
+            video.maxrate,
+            video.bufsize as f64 / shortest_peak_segment_seconds(plan),
+        ),
+        Rendition::Audio(audio) => (
+            audio.bitrate,
+            audio.bitrate as f64 * (AUDIO_PEAK_RATIO - 1.0),
+        ),
     };
     Bandwidth {
-        peak: ((average as f64 + above) * OVERHEAD) as u64,
+        peak: ((average as f64 + above) * CONTAINER_OVERHEAD_RATIO) as u64,
         average,
     }
 }
 
 /// Seconds of the shortest segment whose rate counts for the peak (RFC 8216bis section 4.4.6.2):
 /// the last one, where it is at least half as long as the target, else any.
-fn shortest_peak(plan: &Planned) -> f64 {
+fn shortest_peak_segment_seconds(plan: &Planned) -> f64 {
     let each = plan.segment.duration.as_f64();
     let last = plan.programme - f64::from(plan.segment.last()) * each;
     let counts = last >= f64::from(plan.segment.target_duration) / 2.0;
@@ -159,7 +168,7 @@ mod tests {
     use super::*;
     use streams::testing::planned;
 
-    fn piece(attempt: u64, segments: std::ops::Range<u32>, init: &str) -> Piece {
+    fn piece(attempt: u64, segments: std::ops::Range<u32>, init: &str) -> PublishedSegments {
         let segment = |n| SegmentOutput {
             n,
             start: u64::from(n) * 100,
@@ -170,7 +179,7 @@ mod tests {
             etag: None,
         };
 
-        Piece {
+        PublishedSegments {
             attempt,
             output: RenditionOutput {
                 name: "480p".parse().unwrap(),
@@ -201,7 +210,7 @@ mod tests {
     fn what_is_listed_stays_and_only_what_follows_is_added() {
         let plan = planned();
         let first = piece(36, 0..2, "a");
-        let playlist = grown(
+        let playlist = extend_playlist(
             &plan,
             None,
             &first,
@@ -216,13 +225,14 @@ mod tests {
 
         // Another attempt made the same again and more; there is a gap before the last piece.
         let again = [piece(37, 0..4, "a"), piece(38, 5..6, "a")];
-        let playlist = grown(&plan, Some(playlist), &first, &again, f64::INFINITY).unwrap();
+        let playlist =
+            extend_playlist(&plan, Some(playlist), &first, &again, f64::INFINITY).unwrap();
         assert_eq!(
             uris(&playlist),
             ["0-10.m4s", "1-10.m4s", "2-11.m4s", "3-11.m4s"]
         );
 
-        let unchanged = grown(
+        let unchanged = extend_playlist(
             &plan,
             Some(playlist.clone()),
             &first,
@@ -237,7 +247,7 @@ mod tests {
     fn what_needs_another_init_segment_or_leaves_a_gap_in_time_is_not_listed() {
         let plan = planned();
         let first = piece(36, 0..2, "a");
-        let playlist = grown(
+        let playlist = extend_playlist(
             &plan,
             None,
             &first,
@@ -250,21 +260,25 @@ mod tests {
         let mut late = piece(37, 2..3, "a");
         late.output.segments[0].start += 1;
         assert_eq!(
-            grown(&plan, None, &first, &[first.clone(), late], f64::INFINITY)
+            extend_playlist(&plan, None, &first, &[first.clone(), late], f64::INFINITY)
                 .unwrap()
                 .lines
                 .len(),
             2
         );
 
-        assert_eq!(grown(&plan, None, &first, &[], f64::INFINITY), None);
+        assert_eq!(
+            extend_playlist(&plan, None, &first, &[], f64::INFINITY),
+            None
+        );
     }
 
     #[test]
     fn the_last_segment_comes_with_the_end_and_nothing_beyond_the_limit() {
         let plan = planned();
         let all = piece(36, 0..4, "a");
-        let until = |limit| grown(&plan, None, &all, std::slice::from_ref(&all), limit).unwrap();
+        let until =
+            |limit| extend_playlist(&plan, None, &all, std::slice::from_ref(&all), limit).unwrap();
         let listed = |limit| (until(limit).lines.len(), until(limit).sealed);
 
         // Segments of four seconds.
@@ -272,15 +286,18 @@ mod tests {
             [12.0, 15.9, 16.0].map(listed),
             [(3, false), (3, false), (4, true)]
         );
-        assert_eq!(limit(None), 0.0);
-        assert!((limit(Some(&until(12.0))) - 12.0).abs() < 0.03 && limit(Some(&until(16.0))) > 1e9);
+        assert_eq!(latest_end_seconds(None), 0.0);
+        assert!(
+            (latest_end_seconds(Some(&until(12.0))) - 12.0).abs() < 0.03
+                && latest_end_seconds(Some(&until(16.0))) > 1e9
+        );
     }
 
     #[test]
     fn no_measured_rate_is_above_the_planned_one() {
         let mut plan = planned();
         let top = plan.renditions[0].clone();
-        let peak = |plan: &Planned| planned_rates(plan, &top).peak;
+        let peak = |plan: &Planned| planned_bandwidth(plan, &top).peak;
         // 9 Mb/s and a buffer of one second, over 3.003 s; then a last segment too short to count.
         assert_eq!(peak(&plan), ((9e6 + 9e6 / (15.015 - 12.012)) * 1.02) as u64);
 
@@ -292,9 +309,9 @@ mod tests {
     fn it_plays_with_the_lowest_rung_and_all_sound() {
         let plan = planned();
         let lowest = plan.videos().last().unwrap().name.clone();
-        assert!(plays(&plan, |rendition| rendition.video().is_none()
+        assert!(is_playable(&plan, |rendition| rendition.video().is_none()
             || *rendition.name() == lowest));
-        assert!(!plays(&plan, |rendition| rendition.video().is_some()));
-        assert!(!plays(&plan, |rendition| *rendition.name() != lowest));
+        assert!(!is_playable(&plan, |rendition| rendition.video().is_some()));
+        assert!(!is_playable(&plan, |rendition| *rendition.name() != lowest));
     }
 }

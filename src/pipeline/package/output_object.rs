@@ -8,14 +8,14 @@ use streams::plan::Planned;
 use streams::task::TaskName;
 use streams::work::{ObjectRef, SubtitleOutput};
 
-use super::assembly::{Assembled, assemble, maker};
-use super::extras::{subtitles, tiles};
-use super::poster::poster;
-use crate::job::receipt::Made;
+use super::assembly::{AssembledRendition, assemble, find_task_of_segment};
+use super::extras::{latest_subtitles, latest_tiles};
+use super::poster::choose_poster;
+use crate::job::receipt::TaskResult;
 
 /// A part of an output that a task makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum OutputObject {
     /// The init segment of a rendition.
     Init(RenditionName),
     /// A media segment of a rendition.
@@ -32,7 +32,7 @@ pub enum Part {
 
 /// A rendition as all its tasks and repairs made it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct CurrentRendition {
     /// The init segment all its segments are played with.
     pub init: ObjectRef,
     /// Hash of what every init segment of the rendition must have in common.
@@ -44,32 +44,42 @@ pub struct Standing {
 /// Every object that tasks made, by its key: what it is, and which task makes it. Nothing for what
 /// does not fit together.
 #[must_use]
-pub fn parts(plan: &Planned, keys: &JobKeys, made: &[Made]) -> BTreeMap<String, (TaskName, Part)> {
+pub fn list_output_objects(
+    plan: &Planned,
+    keys: &JobKeys,
+    made: &[TaskResult],
+) -> BTreeMap<String, (TaskName, OutputObject)> {
     let mut parts = BTreeMap::new();
     for rendition in assemble(plan, made).unwrap_or_default() {
         let name = rendition.name().clone();
-        // The init segment comes first, as in `Assembled::objects`.
+        // The init segment comes first, as in `AssembledRendition::objects`.
         let own = rendition.segments.iter().map(|(_, segment)| segment.n);
-        let own = own.map(|n| (n, Part::Segment(name.clone(), n)));
-        let all = std::iter::once((0, Part::Init(name.clone()))).chain(own);
+        let own = own.map(|n| (n, OutputObject::Segment(name.clone(), n)));
+        let all = std::iter::once((0, OutputObject::Init(name.clone()))).chain(own);
         for ((n, part), object) in all.zip(rendition.objects(keys)) {
-            parts.insert(object.key, (maker(plan, &rendition.rendition, n), part));
+            parts.insert(
+                object.key,
+                (find_task_of_segment(plan, &rendition.rendition, n), part),
+            );
         }
     }
 
-    if let Some((task, object)) = poster(made) {
-        parts.insert(object.key.clone(), (task, Part::Poster));
+    if let Some((task, object)) = choose_poster(made) {
+        parts.insert(object.key.clone(), (task, OutputObject::Poster));
     }
-    for (task, object) in tiles(made) {
-        parts.insert(object.key.clone(), (task, Part::Tiles));
+    for (task, object) in latest_tiles(made) {
+        parts.insert(object.key.clone(), (task, OutputObject::Tiles));
     }
-    for (task, SubtitleOutput { name, object, .. }) in subtitles(made) {
-        parts.insert(object.key.clone(), (task, Part::Subtitles(name.clone())));
+    for (task, SubtitleOutput { name, object, .. }) in latest_subtitles(made) {
+        parts.insert(
+            object.key.clone(),
+            (task, OutputObject::Subtitles(name.clone())),
+        );
     }
 
     for made in made {
         if let Some(list) = &made.list {
-            parts.insert(list.key.clone(), (made.task, Part::List));
+            parts.insert(list.key.clone(), (made.task, OutputObject::List));
         }
     }
     parts
@@ -77,16 +87,19 @@ pub fn parts(plan: &Planned, keys: &JobKeys, made: &[Made]) -> BTreeMap<String, 
 
 /// The renditions as they are now, by name.
 #[must_use]
-pub fn standing(plan: &Planned, made: &[Made]) -> BTreeMap<RenditionName, Standing> {
+pub fn current_renditions(
+    plan: &Planned,
+    made: &[TaskResult],
+) -> BTreeMap<RenditionName, CurrentRendition> {
     let all = assemble(plan, made).unwrap_or_default();
     all.into_iter()
         .map(|rendition| (rendition.name().clone(), of(rendition)))
         .collect()
 }
 
-fn of(rendition: Assembled) -> Standing {
+fn of(rendition: AssembledRendition) -> CurrentRendition {
     let segments = rendition.segments.into_iter();
-    Standing {
+    CurrentRendition {
         init: rendition.init,
         init_match: rendition.init_match,
         segments: segments

@@ -11,36 +11,36 @@ use storage::{ObjectMeta, SCRATCH_PREFIX, StorageError, revised, revision_of};
 use streams::work::Current;
 use streams::{JobId, OutputPrefix};
 
-use super::ledger::{Fate, Job, Ledger, Place};
-use super::orphans::{Grounds, Needed, REPAIR};
+use super::log_index::{Job, LogIndex, ObjectOwner, OutputStatus};
+use super::orphans::{OrphanCriteria, REPAIR_GRACE, ReceiptReferences};
 use super::pruner::{PruneError, Pruner, Removed};
-use super::public::reachable;
-use crate::job::commit::SMALL_OBJECT;
+use super::public::find_reachable;
+use crate::job::commit::{SMALL_OBJECT, write_master};
 use crate::job::receipt::Receipt;
 use crate::job::verdict::SettleError;
 
 /// What a prefix shows to the public.
-struct Shown {
+struct PublishedPrefix {
     prefix: OutputPrefix,
     owner: Option<Current>,
     public: BTreeSet<String>,
 }
 
 /// One listing of the bucket.
-pub(super) struct Walk<'a> {
+pub(super) struct BucketScan<'a> {
     pruner: &'a Pruner,
-    ledger: &'a Ledger,
+    log_index: &'a LogIndex,
     now: DateTime<Utc>,
     /// Of the prefix looked at last: its jobs lie beside each other in the listing.
-    shown: Option<Arc<Shown>>,
+    shown: Option<Arc<PublishedPrefix>>,
     pub(super) removed: Removed,
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(pruner: &'a Pruner, ledger: &'a Ledger, now: DateTime<Utc>) -> Self {
+impl<'a> BucketScan<'a> {
+    pub(super) fn new(pruner: &'a Pruner, log_index: &'a LogIndex, now: DateTime<Utc>) -> Self {
         Self {
             pruner,
-            ledger,
+            log_index,
             now,
             shown: None,
             removed: Removed::default(),
@@ -48,7 +48,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Looks at everything below the root of all outputs.
-    pub(super) async fn outputs(&mut self) -> Result<(), PruneError> {
+    pub(super) async fn scan_outputs(&mut self) -> Result<(), PruneError> {
         let jobs = &self.pruner.jobs;
         let mut pages = pin!(jobs.output.pages(&jobs.settings.output_root));
         let mut folder: Option<(&JobId, Vec<ObjectMeta>)> = None;
@@ -57,25 +57,25 @@ impl<'a> Walk<'a> {
             for object in page {
                 // Keys are listed in order, but a page may end within a folder, so objects are kept
                 // until another job's come.
-                match (self.ledger.place(&object.key), &mut folder) {
-                    (Place::Job(job), Some((current, objects))) if job == *current => {
+                match (self.log_index.owner_of(&object.key), &mut folder) {
+                    (ObjectOwner::Job(job), Some((current, objects))) if job == *current => {
                         objects.push(object)
                     }
-                    (Place::Job(job), _) => {
+                    (ObjectOwner::Job(job), _) => {
                         let done = folder.replace((job, vec![object]));
-                        self.job(done).await?;
+                        self.remove_orphans_of(done).await?;
                     }
-                    (Place::Master(prefix), _) => self.master(prefix, object).await?,
-                    (Place::Unknown, _) => self.stray(object).await?,
+                    (ObjectOwner::Master(prefix), _) => self.handle_master(prefix, object).await?,
+                    (ObjectOwner::Unknown, _) => self.handle_unknown(object).await?,
                 }
             }
         }
 
-        self.job(folder).await
+        self.remove_orphans_of(folder).await
     }
 
     /// Looks at private objects, which are for the life of their jobs only.
-    pub(super) async fn scratch(&mut self) -> Result<(), PruneError> {
+    pub(super) async fn scan_scratch(&mut self) -> Result<(), PruneError> {
         let mut pages = pin!(self.pruner.jobs.output.pages(SCRATCH_PREFIX));
         while let Some(page) = pages.try_next().await? {
             let mut going = Vec::new();
@@ -87,7 +87,9 @@ impl<'a> Walk<'a> {
                 // A repair's copy has a number behind the id of the job, and the repair may still
                 // be at work.
                 let (job, grace) = match (self.ended(name), name.rsplit_once('-')) {
-                    (None, Some((job, _))) => (self.ended(job), self.pruner.grace.max(REPAIR)),
+                    (None, Some((job, _))) => {
+                        (self.ended(job), self.pruner.grace.max(REPAIR_GRACE))
+                    }
                     (job, _) => (job, self.pruner.grace),
                 };
 
@@ -98,7 +100,7 @@ impl<'a> Walk<'a> {
                         going.push(object)
                     }
                     Some(_) => {}
-                    None => self.count_stray(&object),
+                    None => self.count_unknown(&object),
                 }
             }
 
@@ -109,52 +111,60 @@ impl<'a> Walk<'a> {
 
     /// When the job of that name ended, if it did; nothing where the log knows no such job.
     fn ended(&self, name: &str) -> Option<Option<DateTime<Utc>>> {
-        let job = self.ledger.jobs.get(&name.parse::<JobId>().ok()?)?;
-        Some(Ledger::ended(job))
+        let job = self.log_index.jobs.get(&name.parse::<JobId>().ok()?)?;
+        Some(LogIndex::ended(job))
     }
 
     /// Removes what goes of a job's folder, or of a part of it.
-    async fn job(&mut self, folder: Option<(&JobId, Vec<ObjectMeta>)>) -> Result<(), PruneError> {
+    async fn remove_orphans_of(
+        &mut self,
+        folder: Option<(&JobId, Vec<ObjectMeta>)>,
+    ) -> Result<(), PruneError> {
         let Some((id, objects)) = folder else {
             return Ok(());
         };
-        let Some(job) = self.ledger.jobs.get(id) else {
+        let Some(job) = self.log_index.jobs.get(id) else {
             return Ok(());
         };
-        let fate = self.ledger.fate(self.pruner.jobs.output.name(), id, job);
-        if fate == Fate::Open {
+        let status = self
+            .log_index
+            .status(self.pruner.jobs.output.name(), id, job);
+        if status == OutputStatus::Open {
             return Ok(());
         }
 
         let keys = self.pruner.jobs.keys(&job.prefix, id);
-        let shown = self.show(&job.prefix).await?;
-        let receipt = match fate {
-            Fate::Public => self.newest_receipt(id, job, shown.owner.as_ref()).await?,
+        let shown = self.read_published(&job.prefix).await?;
+        let receipt = match status {
+            OutputStatus::Public => self.newest_receipt(id, job, shown.owner.as_ref()).await?,
             _ => None,
         };
         // Without its receipt nothing of a public job goes; `fluxhls verify` can bring one back.
-        if fate == Fate::Public && receipt.is_none() {
+        if status == OutputStatus::Public && receipt.is_none() {
             self.removed.unread.push(id.to_string());
         }
 
-        let grounds = Grounds {
-            fate,
+        let criteria = OrphanCriteria {
+            status,
             public: &shown.public,
-            needed: receipt.as_ref().map(Needed::by),
+            needed: receipt.as_ref().map(ReceiptReferences::by),
             now: self.now,
             grace: self.pruner.grace,
         };
 
         let going = objects
             .into_iter()
-            .filter(|object| grounds.goes(&keys, object))
+            .filter(|object| criteria.is_orphan(&keys, object))
             .collect();
         self.remove(going).await
     }
 
     /// What a prefix shows: by the bytes of its master, whatever the log remembers. Of a deleted
     /// file nothing is public.
-    async fn show(&mut self, prefix: &OutputPrefix) -> Result<Arc<Shown>, PruneError> {
+    async fn read_published(
+        &mut self,
+        prefix: &OutputPrefix,
+    ) -> Result<Arc<PublishedPrefix>, PruneError> {
         if let Some(shown) = self.shown.as_ref().filter(|shown| shown.prefix == *prefix) {
             return Ok(Arc::clone(shown));
         }
@@ -164,10 +174,10 @@ impl<'a> Walk<'a> {
         let owner = owner.map(|(owner, _)| owner);
         let public = match &owner {
             Some(owner) if owner.deleted.is_some() => BTreeSet::new(),
-            _ => reachable(&jobs.output, &format!("{prefix}master.m3u8")).await?,
+            _ => find_reachable(&jobs.output, &format!("{prefix}master.m3u8")).await?,
         };
 
-        let shown = Arc::new(Shown {
+        let shown = Arc::new(PublishedPrefix {
             prefix: prefix.clone(),
             owner,
             public,
@@ -211,7 +221,7 @@ impl<'a> Walk<'a> {
 
     /// The master of a deleted file is what a late worker wrote; it is removed the way masters are
     /// written, so that a new one is not hit.
-    async fn master(
+    async fn handle_master(
         &mut self,
         prefix: &OutputPrefix,
         object: ObjectMeta,
@@ -228,29 +238,29 @@ impl<'a> Walk<'a> {
         if owner.deleted.is_some() && is_old {
             self.count(&object);
             if !self.pruner.dry_run {
-                jobs.write_master(prefix, owner).await?;
+                write_master(jobs, prefix, owner).await?;
             }
         }
         Ok(())
     }
 
-    /// An object of no job: a canary that the process which wrote it did not remove goes,
+    /// An object of no job: a health probe that the process which wrote it did not remove goes,
     /// everything else is only reported.
-    async fn stray(&mut self, object: ObjectMeta) -> Result<(), PruneError> {
-        let canary = format!("{}canary-", self.pruner.jobs.settings.output_root);
-        let is_canary = object
+    async fn handle_unknown(&mut self, object: ObjectMeta) -> Result<(), PruneError> {
+        let probe = format!("{}canary-", self.pruner.jobs.settings.output_root);
+        let is_probe = object
             .key
-            .strip_prefix(&canary)
+            .strip_prefix(&probe)
             .is_some_and(|rest| !rest.contains('/'));
         let is_old = object
             .modified
             .is_some_and(|at| self.now - at >= self.pruner.grace);
 
-        match (is_canary, is_old) {
+        match (is_probe, is_old) {
             (true, true) => self.remove(vec![object]).await,
             (true, false) => Ok(()),
             (false, _) => {
-                self.count_stray(&object);
+                self.count_unknown(&object);
                 Ok(())
             }
         }
@@ -258,18 +268,18 @@ impl<'a> Walk<'a> {
 
     /// Jobs that were accepted while the bucket was listed are not known yet: what is fresh is not
     /// reported.
-    fn count_stray(&mut self, object: &ObjectMeta) {
+    fn count_unknown(&mut self, object: &ObjectMeta) {
         if object
             .modified
             .is_some_and(|at| self.now - at >= self.pruner.grace)
         {
-            let strays = self
+            let unknown = self
                 .removed
                 .unknown
                 .entry(folder_of(&object.key))
                 .or_default();
-            strays.objects += 1;
-            strays.bytes += object.size;
+            unknown.objects += 1;
+            unknown.bytes += object.size;
         }
     }
 

@@ -1,5 +1,5 @@
-//! The handler of `playlist`: growing playlists follow what is made, so that the output plays while
-//! it is encoded.
+//! The handler of `playlist`: live playlists list what is made, so that the output plays while it is
+//! encoded.
 //!
 //! Whoever writes reads back what is there and keeps every line. A write replaces only the version
 //! that was read, so that one who slept in between neither shrinks nor unseals a playlist; where a
@@ -18,21 +18,25 @@ use streams::fact::{Decision, Fact, Head, Playable};
 use streams::plan::{Planned, Rendition};
 use streams::{JobId, Unread};
 
-use super::assembly::Assembled;
-use super::growth::{grown, limit, listed, planned_rates, plays};
+use super::assembly::AssembledRendition;
+use super::live_content::{
+    extend_playlist, is_playable, latest_end_seconds, planned_bandwidth, to_live_rendition,
+};
 use super::playlists;
-use super::told::{Told, Unreadable};
+use super::published_output::{PublishedOutput, PublishedOutputError};
 use crate::crash;
+use crate::job::classify::classify_output_error;
 use crate::job::commit::SMALL_OBJECT;
 use crate::job::failure::Failure;
+use crate::job::queue::enqueue_playlist_update;
 use crate::job::verdict::SettleError;
 use crate::job::{JobState, Jobs};
 
 /// No playlist is written more often than this: half of the time in which players read it again, so
 /// that a segment is listed within a target duration.
-const PAUSE: Duration = Duration::from_secs(2);
+const UPDATE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why playlists did not grow.
+/// Why live playlists were not written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LivePlaylistError {
     /// The storage did not do its part, or someone else wrote first: what is there is read again.
@@ -46,14 +50,14 @@ pub(super) enum LivePlaylistError {
     Unread(#[from] Unread),
     /// What a task published cannot be read.
     #[error(transparent)]
-    Unreadable(Unreadable),
+    PublishedOutputError(PublishedOutputError),
 }
 
-impl From<Unreadable> for LivePlaylistError {
-    fn from(unreadable: Unreadable) -> Self {
+impl From<PublishedOutputError> for LivePlaylistError {
+    fn from(unreadable: PublishedOutputError) -> Self {
         match unreadable {
-            Unreadable::Unread(unread) => Self::Unread(unread),
-            missing @ Unreadable::Missing(_) => Self::Unreadable(missing),
+            PublishedOutputError::Unread(unread) => Self::Unread(unread),
+            missing @ PublishedOutputError::Missing(_) => Self::PublishedOutputError(missing),
         }
     }
 }
@@ -63,7 +67,7 @@ impl From<LivePlaylistError> for Failure {
         match error {
             LivePlaylistError::Refused(refused) => refused.into(),
             LivePlaylistError::Unread(unread) => unread.into(),
-            LivePlaylistError::Storage(_) | LivePlaylistError::Unreadable(_) => {
+            LivePlaylistError::Storage(_) | LivePlaylistError::PublishedOutputError(_) => {
                 Self::new(streams::Code::StorageUnavailable, error.to_string())
             }
         }
@@ -74,7 +78,7 @@ impl From<LivePlaylistError> for Failure {
 ///
 /// # Errors
 /// What keeps the job itself from going on.
-pub(super) async fn follow(
+pub(super) async fn update_live_playlists(
     jobs: &Jobs,
     job: &JobId,
     delivery: &Delivery,
@@ -86,11 +90,11 @@ pub(super) async fn follow(
         return Ok(Disposition::Ack);
     };
 
-    let growing = Growing::new(jobs, &state, plan);
-    match growing.write(!state.is_open()).await {
+    let writer = LivePlaylistWriter::new(jobs, &state, plan);
+    match writer.write(!state.is_open()).await {
         Ok(false) => {}
         // Later, when there may be more; by then a verdict may ask for the end.
-        Ok(true) => return Ok(Disposition::Retry(PAUSE)),
+        Ok(true) => return Ok(Disposition::Retry(UPDATE_INTERVAL)),
         Err(LivePlaylistError::Refused(refused)) => return Err(refused.into()),
         Err(LivePlaylistError::Unread(unread)) => return Err(unread.into()),
         Err(error) => {
@@ -98,10 +102,10 @@ pub(super) async fn follow(
             if let LivePlaylistError::Storage(error) = &error
                 && !matches!(error, StorageError::Changed { .. })
             {
-                jobs.classify_output_error(error).await;
+                classify_output_error(jobs, error).await;
             }
-            tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %error, "growing playlists wait");
-            return Ok(Disposition::Retry(PAUSE));
+            tracing::warn!(job.id = %job, file.id = %state.file_id(), error = %error, "the live playlists cannot be written yet");
+            return Ok(Disposition::Retry(UPDATE_INTERVAL));
         }
     }
 
@@ -109,35 +113,35 @@ pub(super) async fn follow(
     delivery.settle(Disposition::Ack).await;
     let now = jobs.work(job).await?;
     if now.done != state.work.done || now.parts != state.work.parts {
-        jobs.enqueue_playlist_update(&state).await?;
+        enqueue_playlist_update(jobs, &state).await?;
     }
 
     // It is acknowledged already.
     Ok(Disposition::LeaveUnacked)
 }
 
-/// Tells how long a job took to play for the first time.
-fn plays_since(state: &JobState) {
+/// Records how long a job took to play for the first time.
+fn record_time_to_playable(state: &JobState) {
     let waited = (Utc::now() - state.accepted.time)
         .to_std()
         .unwrap_or_default();
     histogram!("fluxhls_time_to_first_playable_seconds").record(waited);
 }
 
-/// Completes and seals the playlists of a job whose output was found sound.
-pub(super) async fn seal(
+/// Completes and seals the playlists of a job whose output passed its checks.
+pub(super) async fn seal_live_playlists(
     jobs: &Jobs,
     state: &JobState,
     plan: &Planned,
 ) -> Result<(), LivePlaylistError> {
     loop {
-        match Growing::new(jobs, state, plan).write(true).await {
+        match LivePlaylistWriter::new(jobs, state, plan).write(true).await {
             // Another one wrote meanwhile. It does so once in four seconds at most.
             Err(LivePlaylistError::Storage(StorageError::Changed { .. })) => {}
             Err(error) => return Err(error),
             Ok(sealed) => {
                 if !sealed && !state.playable {
-                    plays_since(state);
+                    record_time_to_playable(state);
                 }
                 return Ok(());
             }
@@ -145,8 +149,8 @@ pub(super) async fn seal(
     }
 }
 
-/// The growing playlists of one job.
-struct Growing<'a> {
+/// Writes the live playlists of one job.
+struct LivePlaylistWriter<'a> {
     jobs: &'a Jobs,
     state: &'a JobState,
     plan: &'a Planned,
@@ -154,19 +158,19 @@ struct Growing<'a> {
 }
 
 /// One object as it was read.
-struct Read {
+struct StoredPlaylist {
     text: String,
     etag: Option<String>,
 }
 
 /// One playlist, as it is and as it should be.
-struct Draft {
+struct PlaylistDraft {
     key: String,
-    before: Option<Read>,
+    before: Option<StoredPlaylist>,
     text: String,
 }
 
-impl<'a> Growing<'a> {
+impl<'a> LivePlaylistWriter<'a> {
     fn new(jobs: &'a Jobs, state: &'a JobState, plan: &'a Planned) -> Self {
         let keys = jobs.keys(&state.accepted.fact.output_prefix, &state.job_id);
         Self {
@@ -177,8 +181,8 @@ impl<'a> Growing<'a> {
         }
     }
 
-    /// Writes what has grown; whether anything had. A job that never played is not begun at its
-    /// end.
+    /// Writes the playlists that changed, and returns whether any did. A job that never played is not
+    /// begun at its end.
     async fn write(&self, seal: bool) -> Result<bool, LivePlaylistError> {
         let master = self.read(&self.keys.live_master()).await?;
         let begins = master.is_none();
@@ -188,16 +192,16 @@ impl<'a> Growing<'a> {
 
         let (mut drafts, renditions) = self.drafts(seal).await?;
         if begins
-            && !plays(self.plan, |wanted| {
+            && !is_playable(self.plan, |wanted| {
                 renditions.iter().any(|made| made.name() == wanted.name())
             })
         {
             return Ok(false);
         }
 
-        if self.is_growing() {
-            let rate = |made: &Assembled| planned_rates(self.plan, &made.rendition);
-            drafts.push(Draft {
+        if self.lists_more() {
+            let rate = |made: &AssembledRendition| planned_bandwidth(self.plan, &made.rendition);
+            drafts.push(PlaylistDraft {
                 key: self.keys.live_master(),
                 before: master,
                 text: playlists::multivariant(self.plan, "", &renditions, &rate, Vec::new(), None),
@@ -221,7 +225,7 @@ impl<'a> Growing<'a> {
                 .announce(&playable, self.state.traceparent.as_deref())
                 .await?
             {
-                plays_since(self.state);
+                record_time_to_playable(self.state);
             }
         }
 
@@ -229,7 +233,7 @@ impl<'a> Growing<'a> {
     }
 
     /// Whether what was made is listed: not after the job failed or was canceled.
-    fn is_growing(&self) -> bool {
+    fn lists_more(&self) -> bool {
         match &self.state.verdict {
             Some(verdict) => verdict.fact.outcome == Decision::Commit,
             None => self.state.is_open(),
@@ -238,8 +242,11 @@ impl<'a> Growing<'a> {
 
     /// The media playlists that list something, that of the lowest rung first, and their renditions
     /// in the order of the plan.
-    async fn drafts(&self, seal: bool) -> Result<(Vec<Draft>, Vec<Assembled>), LivePlaylistError> {
-        let mut told = Told::new(self.jobs, self.state, self.plan);
+    async fn drafts(
+        &self,
+        seal: bool,
+    ) -> Result<(Vec<PlaylistDraft>, Vec<AssembledRendition>), LivePlaylistError> {
+        let mut published = PublishedOutput::new(self.jobs, self.state, self.plan);
         let lowest = self.plan.videos().last().map(|lowest| &lowest.name);
         let (first, others): (Vec<_>, Vec<_>) = self
             .plan
@@ -251,9 +258,9 @@ impl<'a> Growing<'a> {
         // The lowest rung comes first, because no other rendition may be listed beyond its end.
         let mut until = f64::INFINITY;
         for rendition in first.into_iter().chain(others) {
-            let made = self.draft(&mut told, rendition, until, seal).await?;
+            let made = self.draft(&mut published, rendition, until, seal).await?;
             if Some(rendition.name()) == lowest {
-                until = limit(made.as_ref().map(|(_, playlist, _)| playlist));
+                until = latest_end_seconds(made.as_ref().map(|(_, playlist, _)| playlist));
             }
             if let Some((draft, _, listed)) = made {
                 drafts.push(draft);
@@ -261,7 +268,7 @@ impl<'a> Growing<'a> {
             }
         }
 
-        let place = |made: &Assembled| {
+        let place = |made: &AssembledRendition| {
             self.plan
                 .renditions
                 .iter()
@@ -275,57 +282,57 @@ impl<'a> Growing<'a> {
     /// nothing to list.
     async fn draft(
         &self,
-        told: &mut Told<'_>,
+        published: &mut PublishedOutput<'_>,
         rendition: &Rendition,
         until: f64,
         seal: bool,
-    ) -> Result<Option<(Draft, LivePlaylist, Assembled)>, LivePlaylistError> {
+    ) -> Result<Option<(PlaylistDraft, LivePlaylist, AssembledRendition)>, LivePlaylistError> {
         let key = self.keys.live_playlist(rendition.name().as_str());
         let before = self.read(&key).await?;
-        let standing = before
+        let current = before
             .as_ref()
             .and_then(|read| LivePlaylist::parse(&read.text));
-        let Some(head) = told.head(rendition).await? else {
+        let Some(head) = published.head(rendition).await? else {
             return Ok(None);
         };
 
-        let is_sealed = standing.as_ref().is_some_and(|playlist| playlist.sealed);
+        let is_sealed = current.as_ref().is_some_and(|playlist| playlist.sealed);
         // No segment may be added after EXT-X-ENDLIST (RFC 8216, section 4.3.3.4).
-        let pieces = if self.is_growing() && !is_sealed {
-            let listed = standing.as_ref().map_or(0, |playlist| playlist.lines.len());
-            told.pieces(rendition, listed).await?
+        let pieces = if self.lists_more() && !is_sealed {
+            let listed = current.as_ref().map_or(0, |playlist| playlist.lines.len());
+            published.segments_from(rendition, listed).await?
         } else {
             Vec::new()
         };
 
-        let Some(mut playlist) = grown(self.plan, standing, &head, &pieces, until) else {
+        let Some(mut playlist) = extend_playlist(self.plan, current, &head, &pieces, until) else {
             return Ok(None);
         };
 
         playlist.sealed |= seal;
         let text = playlist.to_string();
         Ok(Some((
-            Draft { key, before, text },
+            PlaylistDraft { key, before, text },
             playlist,
-            listed(rendition, &head),
+            to_live_rendition(rendition, &head),
         )))
     }
 
     /// An object with its version. The version is asked for first: a write in between makes ours
     /// fail, and nothing else.
-    async fn read(&self, key: &str) -> Result<Option<Read>, LivePlaylistError> {
+    async fn read(&self, key: &str) -> Result<Option<StoredPlaylist>, LivePlaylistError> {
         let Some(meta) = self.jobs.output.head(key).await? else {
             return Ok(None);
         };
         let bytes = self.jobs.output.get(key, SMALL_OBJECT).await?;
-        Ok(bytes.map(|bytes| Read {
+        Ok(bytes.map(|bytes| StoredPlaylist {
             text: String::from_utf8_lossy(&bytes).into_owned(),
             etag: meta.etag,
         }))
     }
 
     /// Writes a playlist where it changed; whether it had.
-    async fn put(&self, draft: &Draft) -> Result<bool, LivePlaylistError> {
+    async fn put(&self, draft: &PlaylistDraft) -> Result<bool, LivePlaylistError> {
         if draft
             .before
             .as_ref()
@@ -344,7 +351,7 @@ impl<'a> Growing<'a> {
                     .put_over(&draft.key, body.clone(), kind.clone(), None)
                     .await
             }
-            Some(Read {
+            Some(StoredPlaylist {
                 etag: Some(etag), ..
             }) => {
                 let over = Some(etag.as_str());
@@ -353,7 +360,7 @@ impl<'a> Growing<'a> {
                     .await
             }
             // Without an entity tag there is nothing that the write could be compared with.
-            Some(Read { etag: None, .. }) => {
+            Some(StoredPlaylist { etag: None, .. }) => {
                 output.put(&draft.key, body.clone(), kind.clone()).await
             }
         };

@@ -1,5 +1,6 @@
 //! The handler of plan tasks.
 
+use chrono::Utc;
 use ffmpeg::sniff::{self, Sniff};
 use media::ladder::{self, Pin, Probe};
 use metrics::histogram;
@@ -10,10 +11,14 @@ use streams::task::TaskName;
 
 use super::planner::Planner;
 use super::remux::Copied;
-use super::source::{Extraction, Found, extract_samples, readiness};
+use super::source::{FoundSource, SourceLookup, look_up_source, source_readiness};
 use crate::crash;
+use crate::job::classify::classify_source_error;
+use crate::job::commit::ensure_prefix_free;
+use crate::job::denial::{check_denied_source, remaining_source_wait};
 use crate::job::failure::{Evidence, Failure, Remedy};
-use crate::job::{Assignment, JobState, Product, Readiness, Stage};
+use crate::job::queue::encode_backlogs;
+use crate::job::{JobState, Readiness, Stage, TaskContext, TaskOutcome};
 
 /// A fact is at most so long, in bytes.
 const MAX_FACT: usize = 64 * 1024;
@@ -24,60 +29,50 @@ impl Stage for Planner {
             return Readiness::Wait(pause);
         }
 
-        let look = self.extract_samples(state).await;
-        if let Extraction::Found(found) = &look {
+        let look = self.look_up_source(state).await;
+        if let SourceLookup::Found(found) = &look {
             let source = found.source(&self.context.storage);
-            if let Some(readiness) = self
-                .context
-                .jobs
-                .look_at_denied_source(&source, state, task)
-                .await
+            if let Some(readiness) =
+                check_denied_source(&self.context.jobs, &source, state, task).await
             {
                 return readiness;
             }
         }
 
-        readiness(&self.context.jobs, look, state, task).await
+        source_readiness(&self.context.jobs, look, state, task).await
     }
 
-    async fn work(&self, assignment: Assignment) -> Result<Product, Failure> {
+    async fn work(&self, task_context: TaskContext) -> Result<TaskOutcome, Failure> {
         let started = std::time::Instant::now();
-        let state = &assignment.state;
-        let prefix = &state.accepted.fact.output_prefix;
+        let state = &task_context.state;
+        ensure_prefix_free(&self.context.jobs, state).await?;
 
-        if let Some((owner, _)) = self.context.jobs.owner(prefix).await?
-            && owner.file_id != *state.file_id()
-        {
-            let text = format!(
-                "The output place {prefix} belongs to file {}.",
-                owner.file_id
-            );
-            return Err(Failure::new(Code::PrefixInUse, text));
-        }
-
-        let found = match self.extract_samples(state).await {
-            Extraction::Found(found) => found,
-            Extraction::Missing(code) => return Err(self.missing(code, state)),
-            Extraction::Failed(failure) => return Err(failure),
+        let found = match self.look_up_source(state).await {
+            SourceLookup::Found(found) => found,
+            SourceLookup::Missing(code) => return Err(self.missing_source_failure(code, state)),
+            SourceLookup::Failed(failure) => return Err(failure),
         };
 
-        let sniffed = self.sniff(&assignment, &found).await?;
-        let server = self.open(found.source(&self.context.storage)).await?;
+        let sniffed = self.sniff(&task_context, &found).await?;
+        let server = self
+            .open_source(found.source(&self.context.storage))
+            .await?;
 
         // The first bytes may tell what the file is where ffprobe only says that it cannot be read.
-        let probe = self.probe(&assignment, &server).await.map_err(|failure| {
-            match sniffed.explain(failure.code) {
+        let probe = self
+            .probe(&task_context, &server)
+            .await
+            .map_err(|failure| match sniffed.explain(failure.code) {
                 Some(refusal) => Failure::new(refusal.code, refusal.message),
                 None => failure,
-            }
-        })?;
+            })?;
         crash::point("plan.probed");
         let copied = self
-            .copied(&assignment, &server, found.meta.size, &probe)
+            .copy_if_needed(&task_context, &server, found.meta.size, &probe)
             .await?;
         crash::point("plan.copied");
 
-        let planned = self.decide(&assignment, &found, &probe, copied).await;
+        let planned = self.make_plan(&task_context, &found, &probe, copied).await;
         histogram!("fluxhls_stage_duration_seconds", "stage" => "plan").record(started.elapsed());
         let evidence = || Evidence {
             probe: serde_json::to_value(&probe).ok(),
@@ -85,15 +80,15 @@ impl Stage for Planner {
         };
 
         planned
-            .map(|planned| Product::Plan(Box::new(planned)))
+            .map(|planned| TaskOutcome::Plan(Box::new(planned)))
             .map_err(|failure| failure.with_evidence(evidence()))
     }
 }
 
 impl Planner {
     /// Chunks that can be encoded at a time, as far as can be seen.
-    async fn fleet(&self) -> u32 {
-        let (hi, lo) = self.context.jobs.encoding().await;
+    async fn fleet_capacity(&self) -> u32 {
+        let (hi, lo) = encode_backlogs(&self.context.jobs).await;
         u32::try_from(hi.and(lo).capacity())
             .unwrap_or(u32::MAX)
             .max(1)
@@ -101,8 +96,8 @@ impl Planner {
 
     /// The failure of a source that was gone, or that was first denied and then not there, when its
     /// task had started.
-    fn missing(&self, code: Code, state: &JobState) -> Failure {
-        let remedy = match self.context.jobs.source_wait_left(state.accepted.time) {
+    fn missing_source_failure(&self, code: Code, state: &JobState) -> Failure {
+        let remedy = match remaining_source_wait(&self.context.jobs, state.accepted.time) {
             Some(_) => Remedy::AwaitSource,
             None => Remedy::ByClass,
         };
@@ -112,13 +107,17 @@ impl Planner {
         }
     }
 
-    async fn extract_samples(&self, state: &JobState) -> Extraction {
-        let look = extract_samples(&self.context.jobs, &self.context.storage, state).await;
+    async fn look_up_source(&self, state: &JobState) -> SourceLookup {
+        let look = look_up_source(&self.context.jobs, &self.context.storage, state).await;
         look.within(&self.context.limits)
     }
 
     /// Looks at the first bytes of the version that was found, before any process starts.
-    async fn sniff(&self, assignment: &Assignment, found: &Found) -> Result<Sniff, Failure> {
+    async fn sniff(
+        &self,
+        task_context: &TaskContext,
+        found: &FoundSource,
+    ) -> Result<Sniff, Failure> {
         let source = found.source(&self.context.storage);
         let range = 0..(sniff::HEAD_BYTES as u64).min(source.size);
         let head = match source
@@ -127,10 +126,10 @@ impl Planner {
             .await
         {
             Ok(head) => head,
-            Err(error) => return Err(self.context.jobs.classify_source_error(&error).await),
+            Err(error) => return Err(classify_source_error(&self.context.jobs, &error).await),
         };
 
-        assignment.work_counter.add(head.len() as u64);
+        task_context.work_counter.add(head.len() as u64);
         let sniffed = sniff::sniff(&head, source.size);
         if let Some(code) = sniffed.code() {
             return Err(Failure::from_code(code));
@@ -149,20 +148,20 @@ impl Planner {
         {
             Ok(index) if sniff::is_protected(&index) => Err(Failure::from_code(Code::Protected)),
             Ok(_) => Ok(sniffed),
-            Err(error) => Err(self.context.jobs.classify_source_error(&error).await),
+            Err(error) => Err(classify_source_error(&self.context.jobs, &error).await),
         }
     }
 
     /// Decides by what is in the copy, where there is one, and calls it by what the source itself
     /// is.
-    async fn decide(
+    async fn make_plan(
         &self,
-        assignment: &Assignment,
-        found: &Found,
+        task_context: &TaskContext,
+        found: &FoundSource,
         probe: &Probe,
         copied: Option<Copied>,
     ) -> Result<Planned, Failure> {
-        let state = &assignment.state;
+        let state = &task_context.state;
         let asked = &state.accepted.fact.upload.settings;
         let profile = self.profiles.get(&asked.profile).map_err(|unknown| {
             let text = format!("The event asks for a profile that is not there: {unknown}.");
@@ -179,24 +178,26 @@ impl Planner {
             profile: profile.clone(),
             priority: asked.priority,
             limits: self.context.limits,
-            fleet: self.fleet().await,
+            fleet: self.fleet_capacity().await,
         };
 
         let (read, copy) = copied.map_or_else(
             || (probe.clone(), None),
             |copied| (copied.probe, Some(copied.copy)),
         );
-        let mut draft = ladder::plan(&read, pin, &settings, &self.context.ffmpeg_version)
+        let head = Head::new(state.job_id.clone(), state.file_id().clone());
+        let mut planned = ladder::plan(head, &read, pin, &settings, &self.context.ffmpeg_version)
             .map_err(|refusal| Failure::new(refusal.code, refusal.message))?;
-        draft.source.container.clone_from(&probe.container);
-        ladder::mime::of(probe).clone_into(&mut draft.source.mime_type);
-        draft.source.copy = copy;
+        planned.source.container.clone_from(&probe.container);
+        ladder::mime::of(probe).clone_into(&mut planned.source.mime_type);
+        planned.source.copy = copy;
 
         if settings.profile.per_title {
-            draft = self.fitted(assignment, found, draft).await;
+            planned = self.fit_to_sample(task_context, found, planned).await;
         }
 
-        let planned = draft.into_planned(Head::new(state.job_id.clone(), state.file_id().clone()));
+        // The sample took its time.
+        planned.head.at = Utc::now();
         let size = serde_json::to_vec(&planned).map_or(usize::MAX, |bytes| bytes.len());
         if size > MAX_FACT {
             let text =

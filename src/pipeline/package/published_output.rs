@@ -8,14 +8,14 @@ use streams::task::TaskName;
 use streams::work::{Part, RenditionOutput};
 use streams::{RenditionName, Unread, subject, topology, wire};
 
-use super::growth::Piece;
-use super::outputs::{Fault, output};
+use super::live_content::PublishedSegments;
+use super::outputs::{OutputFault, read_task_result};
 use crate::job::failure::{Failure, Remedy};
 use crate::job::{JobState, Jobs};
 
 /// Why it is not known what a task made.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(super) enum PublishedOutputError {
     /// It is not there, or not as it was published.
     #[error("what {0} made cannot be read")]
     Missing(TaskName),
@@ -25,31 +25,31 @@ pub(super) enum Unreadable {
 }
 
 /// What was published of one job. Each message is read once, whichever rendition asks for it.
-pub(super) struct Told<'a> {
+pub(super) struct PublishedOutput<'a> {
     jobs: &'a Jobs,
     state: &'a JobState,
     plan: &'a Planned,
     /// By subject or task.
-    known: BTreeMap<String, Output>,
+    known: BTreeMap<String, AttemptOutput>,
 }
 
 /// What one attempt published.
-struct Output {
+struct AttemptOutput {
     attempt: u64,
     renditions: Vec<RenditionOutput>,
 }
 
-impl Output {
-    fn piece(&self, name: &RenditionName) -> Option<Piece> {
+impl AttemptOutput {
+    fn segments_of(&self, name: &RenditionName) -> Option<PublishedSegments> {
         let output = self.renditions.iter().find(|output| output.name == *name)?;
-        Some(Piece {
+        Some(PublishedSegments {
             attempt: self.attempt,
             output: output.clone(),
         })
     }
 }
 
-impl<'a> Told<'a> {
+impl<'a> PublishedOutput<'a> {
     /// Nothing is read yet.
     pub(super) const fn new(jobs: &'a Jobs, state: &'a JobState, plan: &'a Planned) -> Self {
         Self {
@@ -60,15 +60,15 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// The piece a rendition begins with: what all others must fit.
+    /// What a rendition begins with: what all others must fit.
     pub(super) async fn head(
         &mut self,
         rendition: &Rendition,
-    ) -> Result<Option<Piece>, Unreadable> {
-        let task = makers(self.plan, rendition, 0)[0].0;
+    ) -> Result<Option<PublishedSegments>, PublishedOutputError> {
+        let task = find_tasks_from(self.plan, rendition, 0)[0].0;
         let work = &self.state.work;
         for k in work.parts.get(&task).into_iter().flatten() {
-            if let Some(piece) = self.part(task, *k).await?.piece(rendition.name()) {
+            if let Some(piece) = self.part(task, *k).await?.segments_of(rendition.name()) {
                 return Ok(Some(piece));
             }
         }
@@ -76,44 +76,48 @@ impl<'a> Told<'a> {
         if !work.done.contains(&work.effective(task)) {
             return Ok(None);
         }
-        Ok(self.done(task).await?.piece(rendition.name()))
+        Ok(self.done(task).await?.segments_of(rendition.name()))
     }
 
     /// What is there of a rendition from segment `listed` on, in order: of each task its result,
     /// else its ranges; up to the first task that is not done.
-    pub(super) async fn pieces(
+    pub(super) async fn segments_from(
         &mut self,
         rendition: &Rendition,
         listed: usize,
-    ) -> Result<Vec<Piece>, Unreadable> {
+    ) -> Result<Vec<PublishedSegments>, PublishedOutputError> {
         let listed = u32::try_from(listed).unwrap_or(u32::MAX);
         let work = &self.state.work;
         let mut pieces = Vec::new();
 
-        for (task, first) in makers(self.plan, rendition, listed) {
+        for (task, first) in find_tasks_from(self.plan, rendition, listed) {
             let name = work.effective(task);
             let ranges = work.parts.get(&name).into_iter().flatten();
             for k in ranges.filter(|k| first.saturating_add(Part::range(name.duty, **k).1) > listed)
             {
-                pieces.extend(self.part(name, *k).await?.piece(rendition.name()));
+                pieces.extend(self.part(name, *k).await?.segments_of(rendition.name()));
             }
 
             // What follows a task that is not done would leave a gap.
             if !work.done.contains(&name) {
                 break;
             }
-            pieces.extend(self.done(task).await?.piece(rendition.name()));
+            pieces.extend(self.done(task).await?.segments_of(rendition.name()));
         }
 
         Ok(pieces)
     }
 
     /// A range of what a task made.
-    async fn part(&mut self, task: TaskName, k: u32) -> Result<&Output, Unreadable> {
+    async fn part(
+        &mut self,
+        task: TaskName,
+        k: u32,
+    ) -> Result<&AttemptOutput, PublishedOutputError> {
         let subject = subject::part(&self.state.job_id, task, k);
         if !self.known.contains_key(&subject) {
             let recorded = self.jobs.log.last(topology::WORK, &subject).await;
-            let recorded = recorded.ok_or(Unreadable::Missing(task))?;
+            let recorded = recorded.ok_or(PublishedOutputError::Missing(task))?;
             let Part {
                 attempt,
                 renditions,
@@ -121,47 +125,51 @@ impl<'a> Told<'a> {
             } = wire::read(&subject, &recorded.payload)?;
             self.known.insert(
                 subject.clone(),
-                Output {
+                AttemptOutput {
                     attempt,
                     renditions,
                 },
             );
         }
 
-        self.known.get(&subject).ok_or(Unreadable::Missing(task))
+        self.known
+            .get(&subject)
+            .ok_or(PublishedOutputError::Missing(task))
     }
 
     /// The result of a task.
-    async fn done(&mut self, task: TaskName) -> Result<&Output, Unreadable> {
+    async fn done(&mut self, task: TaskName) -> Result<&AttemptOutput, PublishedOutputError> {
         let name = task.to_string();
         if !self.known.contains_key(&name) {
-            let made = output(self.jobs, self.state, task).await;
-            let made = made.map_err(|fault| unreadable(task, fault))?;
+            let made = read_task_result(self.jobs, self.state, task).await;
+            let made = made.map_err(|fault| to_published_output_error(task, fault))?;
             let (attempt, renditions) = (made.attempt, made.output.renditions);
             self.known.insert(
                 name.clone(),
-                Output {
+                AttemptOutput {
                     attempt,
                     renditions,
                 },
             );
         }
-        self.known.get(&name).ok_or(Unreadable::Missing(task))
+        self.known
+            .get(&name)
+            .ok_or(PublishedOutputError::Missing(task))
     }
 }
 
-fn unreadable(task: TaskName, fault: Fault) -> Unreadable {
+fn to_published_output_error(task: TaskName, fault: OutputFault) -> PublishedOutputError {
     match fault {
-        Fault::Other(Failure {
+        OutputFault::Other(Failure {
             remedy: Remedy::AwaitNewer(unread),
             ..
         }) => unread.into(),
-        Fault::Other(_) | Fault::Tasks(_) => Unreadable::Missing(task),
+        OutputFault::Other(_) | OutputFault::Tasks(_) => PublishedOutputError::Missing(task),
     }
 }
 
 /// The tasks that make a rendition from segment `listed` on, with the first segment of each.
-fn makers(plan: &Planned, rendition: &Rendition, listed: u32) -> Vec<(TaskName, u32)> {
+fn find_tasks_from(plan: &Planned, rendition: &Rendition, listed: u32) -> Vec<(TaskName, u32)> {
     match (rendition, &plan.video) {
         (Rendition::Video(_), Some(video)) => {
             let at = video

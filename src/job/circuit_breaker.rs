@@ -1,5 +1,5 @@
-//! Whether the output bucket can be used. While it cannot, tasks wait for it instead of using up
-//! their attempts.
+//! The circuit breaker of the output bucket. It is open while the bucket cannot be used: then tasks
+//! wait instead of using up their attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::sync::watch;
 
 use super::{Jobs, meter};
 
-/// How long the question may take. A storage that needs longer is as good as away.
-const ANSWER: Duration = Duration::from_secs(15);
+/// How long the health probe may take. A storage that needs longer is as good as away.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The least time a task waits before the gate is tried again.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The least time a task waits while the circuit is open.
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// What our own bucket lets us do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Access {
+pub enum StorageAccess {
     /// Everything we need.
     #[default]
     Granted,
@@ -36,7 +36,7 @@ pub enum Access {
     },
 }
 
-impl Access {
+impl StorageAccess {
     /// What a request to our own bucket that failed says of all others.
     pub(super) fn from_error(error: &StorageError) -> Self {
         let reason = error.to_string();
@@ -74,7 +74,7 @@ impl Access {
     }
 
     /// Whether two answers are of one kind, though their words may differ.
-    fn is_like(&self, other: &Self) -> bool {
+    fn is_same_kind(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Refused { code, .. }, Self::Refused { code: other, .. }) => code == other,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
@@ -82,41 +82,41 @@ impl Access {
     }
 }
 
-/// The last answer to that question. Clones share it.
+/// What the last request to our own bucket said of it. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Arc<watch::Sender<Access>>);
+pub struct CircuitBreaker(Arc<watch::Sender<StorageAccess>>);
 
-impl Gate {
+impl CircuitBreaker {
     /// What was last found.
     #[must_use]
-    pub fn access(&self) -> Access {
+    pub fn access(&self) -> StorageAccess {
         self.0.borrow().clone()
     }
 
     /// How long a task that would start now has to wait; nothing when it may start.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
-        (*self.0.borrow() != Access::Granted).then(Self::retry_delay)
+        (*self.0.borrow() != StorageAccess::Granted).then(Self::retry_delay)
     }
 
     /// How long a task waits before the storage is asked again. Up to twice the least time, so that
     /// tasks that waited together do not come back together.
     pub(super) fn retry_delay() -> Duration {
-        PAUSE.mul_f64(1.0 + rand::random::<f64>())
+        MIN_RETRY_DELAY.mul_f64(1.0 + rand::random::<f64>())
     }
 
-    pub(super) fn set(&self, access: Access) {
+    pub(super) fn set(&self, access: StorageAccess) {
         let before = self.0.send_replace(access.clone());
 
         // The bucket is asked again every few seconds, so only a change is worth a line.
-        if before.is_like(&access) {
+        if before.is_same_kind(&access) {
             return;
         }
 
         match (access.obstacle(), &access) {
             (
                 Some(obstacle),
-                Access::Refused {
+                StorageAccess::Refused {
                     code: Code::StorageDenied,
                     ..
                 },
@@ -127,81 +127,82 @@ impl Gate {
     }
 }
 
-impl Jobs {
-    /// How long a task of a class waits for the storage; nothing where it need not.
-    pub(super) fn storage_pause(&self, class: Class) -> Option<Duration> {
-        let pause = self.gate.pause()?;
-        meter::storage_wait(class);
-        Some(pause)
-    }
+/// How long a task of a class waits for the storage; nothing where it need not.
+pub(super) fn storage_pause(jobs: &Jobs, class: Class) -> Option<Duration> {
+    let pause = jobs.breaker.pause()?;
+    meter::storage_wait(class);
+    Some(pause)
+}
 
-    /// Finds out what our own bucket lets us do, by a canary that writes, and tells the gate.
-    pub async fn try_access(&self) -> Access {
-        let canary =
-            tokio::time::timeout(ANSWER, self.output.check_health(&self.settings.output_root))
-                .await;
-        let access = match canary {
-            Ok(Ok(())) => Access::Granted,
-            Ok(Err(error)) => Access::from_error(&error),
-            Err(_) => Access::Unreachable {
-                reason: format!(
-                    "no answer from bucket {} within {ANSWER:?}",
-                    self.output.name()
-                ),
-            },
-        };
+/// Finds out what our own bucket lets us do, by a health probe that writes, and sets the circuit breaker.
+pub async fn probe_storage(jobs: &Jobs) -> StorageAccess {
+    let probe = tokio::time::timeout(
+        PROBE_TIMEOUT,
+        jobs.output.check_health(&jobs.settings.output_root),
+    )
+    .await;
+    let access = match probe {
+        Ok(Ok(())) => StorageAccess::Granted,
+        Ok(Err(error)) => StorageAccess::from_error(&error),
+        Err(_) => StorageAccess::Unreachable {
+            reason: format!(
+                "no answer from bucket {} within {PROBE_TIMEOUT:?}",
+                jobs.output.name()
+            ),
+        },
+    };
 
-        self.gate.set(access.clone());
-        access
-    }
+    jobs.breaker.set(access.clone());
+    access
+}
 
-    /// Looks after the gate. While it is open a look at any key tells whether something is wrong,
-    /// and only then the canary is sent; while it is closed nothing but the canary opens it.
-    pub async fn keep_gate(&self) -> Access {
-        let key = format!("{}canary", self.settings.output_root);
-        if self.gate.access() == Access::Granted
-            && self.output.head(&key).await.is_ok()
-            && self.output.check_clock().is_ok()
-        {
-            return Access::Granted;
-        }
-        self.try_access().await
+/// Sets the circuit breaker by the state of the storage. While the circuit is closed a look at any
+/// key tells whether something is wrong, and only then the health probe is sent; while it is open
+/// nothing but the health probe closes it.
+pub async fn check_storage(jobs: &Jobs) -> StorageAccess {
+    let key = format!("{}canary", jobs.settings.output_root);
+    if jobs.breaker.access() == StorageAccess::Granted
+        && jobs.output.head(&key).await.is_ok()
+        && jobs.output.check_clock().is_ok()
+    {
+        return StorageAccess::Granted;
     }
+    probe_storage(jobs).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(code: Code, reason: &str) -> Access {
+    fn refused(code: Code, reason: &str) -> StorageAccess {
         let reason = reason.to_owned();
-        Access::Refused { code, reason }
+        StorageAccess::Refused { code, reason }
     }
 
     #[test]
-    fn a_closed_gate_makes_tasks_wait_and_an_open_one_does_not() {
-        let gate = Gate::default();
-        let shared = gate.clone();
+    fn an_open_circuit_makes_tasks_wait_and_a_closed_one_does_not() {
+        let breaker = CircuitBreaker::default();
+        let shared = breaker.clone();
         assert_eq!(shared.pause(), None);
 
-        let away = Access::Unreachable {
+        let away = StorageAccess::Unreachable {
             reason: "no answer".to_owned(),
         };
 
-        for closed in [
+        for failing in [
             refused(Code::StorageDenied, "403"),
             refused(Code::ClockSkew, "403"),
             away,
         ] {
-            gate.set(closed);
+            breaker.set(failing);
             assert!(
                 shared
                     .pause()
-                    .is_some_and(|pause| (PAUSE..=PAUSE * 2).contains(&pause))
+                    .is_some_and(|pause| (MIN_RETRY_DELAY..=MIN_RETRY_DELAY * 2).contains(&pause))
             );
         }
 
-        gate.set(Access::Granted);
+        breaker.set(StorageAccess::Granted);
         assert_eq!(shared.pause(), None);
     }
 
@@ -223,6 +224,6 @@ mod tests {
             "{denied}"
         );
 
-        assert_eq!(Access::Granted.obstacle(), None);
+        assert_eq!(StorageAccess::Granted.obstacle(), None);
     }
 }

@@ -26,18 +26,18 @@ pub(super) struct Job {
 
 /// What becomes of the objects of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum OutputStatus {
     /// It has not ended: nothing is touched.
     Open,
     /// Nothing of it is public, since that moment.
-    Gone(DateTime<Utc>),
+    NotPublic(DateTime<Utc>),
     /// It is public, or may be.
     Public,
 }
 
 /// Everything prune needs of the log.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct LogIndex {
     pub(super) jobs: BTreeMap<JobId, Job>,
     /// Which job a folder belongs to.
     folders: HashMap<String, JobId>,
@@ -50,7 +50,7 @@ pub(super) struct Ledger {
 
 /// Whose an object is, by its key alone.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(super) enum ObjectOwner<'a> {
     /// In the folder of a job.
     Job(&'a JobId),
     /// The master playlist of a prefix.
@@ -59,7 +59,7 @@ pub(super) enum Place<'a> {
     Unknown,
 }
 
-impl Ledger {
+impl LogIndex {
     /// The subjects it is folded from.
     pub(super) fn subjects() -> Vec<String> {
         let facts =
@@ -68,11 +68,11 @@ impl Ledger {
         facts.into_iter().chain(others).collect()
     }
 
-    /// Takes in the next message of the log. One that cannot be read is as good as absent: then
+    /// Adds the next message of the log. One that cannot be read is as good as absent: then
     /// nothing of that job is touched.
-    pub(super) fn take(&mut self, message: &StoredMessage) {
+    pub(super) fn add(&mut self, message: &StoredMessage) {
         match subject::parse_fact(&message.subject) {
-            Some((id, FactKind::Accepted)) => self.accept(id, &message.payload),
+            Some((id, FactKind::Accepted)) => self.add_accepted(id, &message.payload),
             Some((id, FactKind::Ended)) => {
                 let ended: Option<Ended> = serde_json::from_slice(&message.payload).ok();
                 if let (Some(job), Some(ended)) = (self.jobs.get_mut(&id), ended) {
@@ -85,11 +85,11 @@ impl Ledger {
                 }
             }
             Some(_) => {}
-            None => self.take_other(message),
+            None => self.add_other(message),
         }
     }
 
-    fn accept(&mut self, id: JobId, payload: &[u8]) {
+    fn add_accepted(&mut self, id: JobId, payload: &[u8]) {
         let Ok(accepted) = serde_json::from_slice::<Accepted>(payload) else {
             return;
         };
@@ -111,7 +111,7 @@ impl Ledger {
         self.jobs.insert(id, job);
     }
 
-    fn take_other(&mut self, message: &StoredMessage) {
+    fn add_other(&mut self, message: &StoredMessage) {
         if subject::parse_deleted(&message.subject).is_some() {
             if let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&message.payload) {
                 self.tombstones.insert(tombstone.file_id, tombstone.event);
@@ -148,16 +148,16 @@ impl Ledger {
 
     /// What becomes of a job's objects. Where the log has forgotten who owns its prefix, a
     /// completed job may be public.
-    pub(super) fn fate(&self, bucket: &str, id: &JobId, job: &Job) -> Fate {
+    pub(super) fn status(&self, bucket: &str, id: &JobId, job: &Job) -> OutputStatus {
         match job.ended {
-            None => Fate::Open,
-            Some((at, _)) if self.is_deleted(job) => Fate::Gone(at),
-            Some((at, Outcome::Failed | Outcome::Canceled)) => Fate::Gone(at),
+            None => OutputStatus::Open,
+            Some((at, _)) if self.is_deleted(job) => OutputStatus::NotPublic(at),
+            Some((at, Outcome::Failed | Outcome::Canceled)) => OutputStatus::NotPublic(at),
             Some((at, Outcome::Completed)) => match self.owner(bucket, &job.prefix) {
                 Some((owner, since)) if owner.job_id != *id || owner.deleted.is_some() => {
-                    Fate::Gone(at.max(*since))
+                    OutputStatus::NotPublic(at.max(*since))
                 }
-                _ => Fate::Public,
+                _ => OutputStatus::Public,
             },
         }
     }
@@ -168,15 +168,15 @@ impl Ledger {
     }
 
     /// Whose an object is: of folders within folders, the innermost one counts.
-    pub(super) fn place(&self, key: &str) -> Place<'_> {
+    pub(super) fn owner_of(&self, key: &str) -> ObjectOwner<'_> {
         let ends = key.rmatch_indices('/').map(|(at, _)| at + 1);
         if let Some(job) = ends.clone().find_map(|end| self.folders.get(&key[..end])) {
-            return Place::Job(job);
+            return ObjectOwner::Job(job);
         }
         let prefix = key
             .strip_suffix("master.m3u8")
             .and_then(|prefix| self.prefixes.get(prefix));
-        prefix.map_or(Place::Unknown, Place::Master)
+        prefix.map_or(ObjectOwner::Unknown, ObjectOwner::Master)
     }
 }
 
@@ -226,11 +226,11 @@ mod tests {
         message(&subject::current("b", &prefix), second, &body)
     }
 
-    fn fate_of(job: &str, messages: &[StoredMessage]) -> Fate {
-        let mut ledger = Ledger::default();
-        messages.iter().for_each(|message| ledger.take(message));
+    fn status_of(job: &str, messages: &[StoredMessage]) -> OutputStatus {
+        let mut log_index = LogIndex::default();
+        messages.iter().for_each(|message| log_index.add(message));
         let id = job.parse().unwrap();
-        ledger.fate("b", &id, &ledger.jobs[&id])
+        log_index.status("b", &id, &log_index.jobs[&id])
     }
 
     #[test]
@@ -242,23 +242,23 @@ mod tests {
             ended("a", 10, "completed"),
             ended("b", 20, "completed"),
         ];
-        assert_eq!(fate_of("a", &done[..2]), Fate::Open);
+        assert_eq!(status_of("a", &done[..2]), OutputStatus::Open);
         assert_eq!(
-            fate_of("a", &done),
-            Fate::Public,
+            status_of("a", &done),
+            OutputStatus::Public,
             "the log has forgotten the owner"
         );
 
         let owned = [&done[..], &[owner("b", 30, None)]].concat();
         assert_eq!(
-            (fate_of("a", &owned), fate_of("b", &owned)),
-            (Fate::Gone(at(30)), Fate::Public)
+            (status_of("a", &owned), status_of("b", &owned)),
+            (OutputStatus::NotPublic(at(30)), OutputStatus::Public)
         );
 
         for outcome in ["failed", "canceled"] {
             assert_eq!(
-                fate_of("a", &[a.clone(), ended("a", 10, outcome)]),
-                Fate::Gone(at(10))
+                status_of("a", &[a.clone(), ended("a", 10, outcome)]),
+                OutputStatus::NotPublic(at(10))
             );
         }
     }
@@ -275,28 +275,41 @@ mod tests {
             accepted("b", "hls/f/", 6),
             ended("b", 20, "completed"),
         ];
-        assert_eq!(fate_of("a", &log), Fate::Gone(at(10)));
+        assert_eq!(status_of("a", &log), OutputStatus::NotPublic(at(10)));
 
         let log = [&log[..], &[owner("b", 21, None)]].concat();
-        assert_eq!(fate_of("b", &log), Fate::Public);
+        assert_eq!(status_of("b", &log), OutputStatus::Public);
     }
 
     #[test]
     fn a_key_belongs_to_the_innermost_folder() {
-        let mut ledger = Ledger::default();
-        ledger.take(&accepted("a", "hls/f/", 1));
-        ledger.take(&accepted("b", "hls/f/a/", 1));
+        let mut log_index = LogIndex::default();
+        log_index.add(&accepted("a", "hls/f/", 1));
+        log_index.add(&accepted("b", "hls/f/a/", 1));
         let (a, b, prefix) = (
             "a".parse().unwrap(),
             "b".parse().unwrap(),
             "hls/f/".parse().unwrap(),
         );
 
-        assert_eq!(ledger.place("hls/f/a/720p/0-1.m4s"), Place::Job(&a));
-        assert_eq!(ledger.place("hls/f/a/b/720p/0-1.m4s"), Place::Job(&b));
-        assert_eq!(ledger.place("hls/f/master.m3u8"), Place::Master(&prefix));
+        assert_eq!(
+            log_index.owner_of("hls/f/a/720p/0-1.m4s"),
+            ObjectOwner::Job(&a)
+        );
+        assert_eq!(
+            log_index.owner_of("hls/f/a/b/720p/0-1.m4s"),
+            ObjectOwner::Job(&b)
+        );
+        assert_eq!(
+            log_index.owner_of("hls/f/master.m3u8"),
+            ObjectOwner::Master(&prefix)
+        );
         for unknown in ["hls/f/c/0.m4s", "hls/g/master.m3u8", "hls/f/a", ""] {
-            assert_eq!(ledger.place(unknown), Place::Unknown, "{unknown}");
+            assert_eq!(
+                log_index.owner_of(unknown),
+                ObjectOwner::Unknown,
+                "{unknown}"
+            );
         }
     }
 }
