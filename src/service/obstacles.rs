@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::job::{Access, Jobs};
+use crate::operations::collector::DatabaseHealth;
 use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::worker::admission::ResourceBudget;
@@ -27,7 +28,7 @@ pub(super) struct Watch {
     pub(super) sizing: Sizing,
     pub(super) projected: Option<watch::Receiver<project::Position>>,
     /// How the database is, where this process projects.
-    pub(super) database: Option<watch::Receiver<project::DatabaseHealth>>,
+    pub(super) database: Option<watch::Receiver<DatabaseHealth>>,
     /// The room for tasks, where this process has any.
     pub(super) budget: Option<ResourceBudget>,
     pub(super) tell: watch::Sender<Health>,

@@ -15,6 +15,7 @@ use super::obstacles::Watch;
 use super::{Role, ServiceSettings};
 use crate::job::{self, Gate, Jobs, Stage, WorkerContext};
 use crate::operations::api::Api;
+use crate::operations::collector::{DatabaseHealth, MetricsCollector};
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::intake::Intake;
 use crate::pipeline::package::Packager;
@@ -144,7 +145,7 @@ struct Start<'a> {
     cache: BlockCache,
     shutdown: Shutdown,
     projected: Option<watch::Receiver<project::Position>>,
-    database: Option<watch::Receiver<project::DatabaseHealth>>,
+    database: Option<watch::Receiver<DatabaseHealth>>,
     tell_open: watch::Sender<String>,
     tracker: TaskTracker,
 }
@@ -265,20 +266,21 @@ impl Start<'_> {
         }
 
         let stop = self.shutdown.stop.clone();
+        project::register_metrics();
         let projector = project::Projector::new(database.clone(), self.jobs.log.clone());
         self.projected = Some(projector.position());
         self.tracker.spawn(projector.run(stop.clone()));
 
-        let (health, told) = watch::channel(project::DatabaseHealth::default());
+        let (health, told) = watch::channel(DatabaseHealth::default());
         self.database = Some(told);
-        let census = project::Census {
+        let collector = MetricsCollector {
             database: database.clone(),
             health,
             nats: self.jobs.log.nats().clone(),
             per_job: self.settings.metrics_per_job,
             open: self.tell_open.clone(),
         };
-        self.spawn_until_stop(census.run());
+        self.spawn_until_stop(collector.run());
 
         let api = Api {
             database: database.clone(),

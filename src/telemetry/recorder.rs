@@ -46,3 +46,13 @@ pub fn install(roles: &str) -> Result<PrometheusHandle, BuildError> {
 
     Ok(handle)
 }
+
+/// A count as a gauge holds it.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and exact up to 2^53"
+)]
+#[must_use]
+pub const fn gauge_value(count: u64) -> f64 {
+    count as f64
+}

@@ -104,6 +104,15 @@ pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Option<Checkpoint>
         .map(Checkpoint))
 }
 
+/// Reads how many jobs were accepted, and how they ended; zeros when nothing was ever projected.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn read_tally(db: &impl ConnectionTrait) -> Result<Tally, DbErr> {
+    let at = read(db).await?;
+    Ok(at.map(|at| at.tally()).unwrap_or_default())
+}
+
 /// Moves the checkpoint if it still is at `from`; false where it is not. Done first in a
 /// transaction, this also makes a second projector wait here, and then find out that it lost.
 pub(super) async fn advance(

@@ -9,10 +9,9 @@
 //! from; `batch` does so for the facts of one transaction and sets aside those whose content the
 //! database refuses (`dead`); `checkpoint` remembers how far the tables are and proves that the log
 //! is still the one they came from; [`Projector`] is the loop over all of it and [`rebuild`] starts
-//! it again. Beside the checkpoint, [`progress`] keeps the percentage fresh, [`Census`] the metrics
-//! of tables and streams (`open` those of each open job, `queues` those of the streams, `tally` the
-//! counts that survive restarts, `gauge` what they share), [`jobs`] answers questions about the
-//! rows, and [`adoption`] finds what another system left in them.
+//! it again. Beside the checkpoint, `tally` keeps the counts of jobs that survive restarts,
+//! [`progress`] keeps the percentage fresh, `metrics` reports what the projector does, [`jobs`]
+//! answers questions about the rows, and [`adoption`] finds what another system left in them.
 //!
 //! Facts are applied in order, in one transaction with the checkpoint, and a fact that was applied
 //! before changes nothing. So any number of projectors may run: each transaction begins by moving
@@ -20,7 +19,6 @@
 
 pub mod adoption;
 mod batch;
-mod census;
 mod change;
 mod checkpoint;
 mod database;
@@ -29,12 +27,10 @@ mod entry;
 mod error;
 mod feed;
 mod fold;
-mod gauge;
 pub mod jobs;
-mod open;
+mod metrics;
 pub mod progress;
 mod projector;
-mod queues;
 mod rebuild;
 mod references;
 mod refusal;
@@ -46,9 +42,11 @@ mod tests;
 mod trial;
 pub mod words;
 
-pub use census::{Census, DatabaseHealth};
+pub use checkpoint::read_tally;
 pub use database::{Database, DatabaseSettings};
 pub use error::ProjectError;
 pub use feed::FeedError;
+pub use metrics::register_metrics;
 pub use projector::{Position, Projector};
 pub use rebuild::{Rebuilt, rebuild};
+pub use tally::Tally;

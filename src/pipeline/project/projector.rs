@@ -15,7 +15,7 @@ use super::error::{BATCH_LIMIT, ProjectError};
 use super::feed::{self, Feed, FeedError};
 use super::references::References;
 use super::tally::Tally;
-use super::{Database, batch, census, entry, rebuild};
+use super::{Database, batch, entry, metrics, rebuild};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
@@ -111,7 +111,7 @@ impl Projector {
         let references = self.look().await?;
         let mut at = self.resume().await?;
         let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
-        self.stand(&at, &feed, false);
+        self.publish_position(&at, &feed, false);
 
         loop {
             let mut messages = feed.next().await?;
@@ -128,7 +128,7 @@ impl Projector {
                     .map_err(|_| ProjectError::Silent)??
                 {
                     at = to;
-                    self.stand(&at, &feed, false);
+                    self.publish_position(&at, &feed, false);
                     break;
                 }
 
@@ -139,7 +139,7 @@ impl Projector {
                     }
                     _ => return Ok(Rewound),
                 }
-                self.stand(&at, &feed, true);
+                self.publish_position(&at, &feed, true);
                 messages.retain(|message| message.seq > at.seq());
             }
 
@@ -165,7 +165,7 @@ impl Projector {
     async fn tell_lag(&self) {
         let from = self.position.borrow().seq;
         if let Ok(Ok(feed)) = timeout(LETTER_LIMIT, Feed::open(self.log.nats(), from)).await {
-            census::stand(feed.pending(), false);
+            metrics::report_position(feed.pending(), false);
         }
     }
 
@@ -245,13 +245,13 @@ impl Projector {
         transaction.commit().await?;
 
         // Counted after the commit: a batch that is rolled back comes again.
-        census::count(&applied);
+        metrics::count_batch(&applied);
         Ok(true)
     }
 
-    fn stand(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
+    fn publish_position(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
         let lag = feed.pending();
-        census::stand(lag, standby);
+        metrics::report_position(lag, standby);
         self.position.send_replace(Position {
             seq: at.seq(),
             lag,

@@ -3,13 +3,17 @@
 use streams::Fact;
 use streams::fact::Outcome;
 
-/// Counts of jobs.
+/// Counts of jobs, kept beside the checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) accepted: i64,
-    pub(super) completed: i64,
-    pub(super) failed: i64,
-    pub(super) canceled: i64,
+pub struct Tally {
+    /// Jobs that were accepted.
+    pub accepted: i64,
+    /// Jobs that ended as completed.
+    pub completed: i64,
+    /// Jobs that ended as failed.
+    pub failed: i64,
+    /// Jobs that ended as canceled.
+    pub canceled: i64,
 }
 
 impl Tally {

@@ -9,6 +9,7 @@ use metrics::{counter, gauge};
 use tokio::sync::watch;
 
 use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
+use crate::telemetry::gauge_value;
 
 /// How long a place in the waiting line is kept for a task that does not come back: another worker
 /// has it by then.
@@ -176,9 +177,8 @@ impl ResourceBudget {
     fn show(&self) {
         let reserved = self.book.borrow().reserved;
         for resource in Resource::ALL {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
             gauge!("fluxhls_reserved_bytes", "resource" => resource.as_str())
-                .set(reserved.of(resource) as f64);
+                .set(gauge_value(reserved.of(resource)));
         }
     }
 }

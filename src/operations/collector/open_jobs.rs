@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use super::jobs::Job;
+use crate::pipeline::project::jobs::Job;
 use crate::telemetry::catalogue::CATALOGUE;
 
 /// Media types that are reported as they are: publishers may send any text.
