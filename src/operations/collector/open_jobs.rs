@@ -1,12 +1,14 @@
-//! The series of each open job, as the text of a scrape. They vanish with their job, which the
-//! recorder's gauges would not.
-
-use std::fmt::Write as _;
+//! The series of each open job, as the text of a scrape.
+//!
+//! Each collection has a recorder of its own, so that series vanish with their job: the recorder of
+//! the process keeps every series that it has ever seen.
 
 use chrono::{DateTime, Utc};
+use metrics::{gauge, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::pipeline::project::jobs::Job;
-use crate::telemetry::catalogue::CATALOGUE;
+use crate::telemetry::describe_metrics;
 
 /// Media types that are reported as they are: publishers may send any text.
 const USUAL_TYPES: [&str; 12] = [
@@ -26,85 +28,50 @@ const USUAL_TYPES: [&str; 12] = [
 
 /// Renders the series of `jobs`.
 pub(super) fn render(jobs: &[Job]) -> String {
-    let mut text = String::new();
-    series(&mut text, "fluxhls_job_info", jobs, |job| {
-        Some((labels(job), 1.0))
+    let recorder = PrometheusBuilder::new().build_recorder();
+    with_local_recorder(&recorder, || {
+        describe_metrics();
+        jobs.iter().for_each(record);
     });
-    series(&mut text, "fluxhls_job_progress_ratio", jobs, |job| {
-        Some((id(job), f64::from(job.progress) / 100.0))
-    });
-    series(
-        &mut text,
-        "fluxhls_job_created_timestamp_seconds",
-        jobs,
-        |job| Some((id(job), seconds(job.created_at?))),
-    );
-    series(
-        &mut text,
-        "fluxhls_job_started_timestamp_seconds",
-        jobs,
-        |job| Some((id(job), seconds(job.started_at?))),
-    );
-
-    text
+    recorder.handle().render()
 }
 
-fn series(
-    text: &mut String,
-    name: &str,
-    jobs: &[Job],
-    value: impl Fn(&Job) -> Option<(String, f64)>,
-) {
-    let help = CATALOGUE
-        .iter()
-        .find(|metric| metric.name == name)
-        .map_or("", |metric| metric.help);
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-    for (labels, value) in jobs.iter().filter_map(value) {
-        let _ = writeln!(text, "{name}{{{labels}}} {value}");
-    }
-}
-
-fn id(job: &Job) -> String {
-    format!("job_id=\"{}\"", escaped(&job.job_id))
-}
-
-fn labels(job: &Job) -> String {
+fn record(job: &Job) {
     let settings = job.settings.as_ref();
     let profile = settings.and_then(|settings| settings["profile"].as_str());
     let mime_type = job
         .mime_type
         .as_deref()
-        .filter(|found| USUAL_TYPES.contains(found));
+        .and_then(|found| USUAL_TYPES.into_iter().find(|usual| *usual == found));
 
     // Names of files and people are no labels.
-    format!(
-        "{},file_id=\"{}\",mime_type=\"{}\",profile=\"{}\",status=\"{}\"",
-        id(job),
-        escaped(&job.file_id),
-        mime_type.unwrap_or("other"),
-        escaped(profile.unwrap_or_default()),
-        escaped(&job.status)
+    gauge!(
+        "fluxhls_job_info",
+        "job_id" => job.job_id.clone(),
+        "file_id" => job.file_id.clone(),
+        "mime_type" => mime_type.unwrap_or("other"),
+        "profile" => profile.unwrap_or_default().to_owned(),
+        "status" => job.status.clone(),
     )
+    .set(1.0);
+
+    let id = [("job_id", job.job_id.clone())];
+    gauge!("fluxhls_job_progress_ratio", &id).set(f64::from(job.progress) / 100.0);
+    if let Some(created_at) = job.created_at {
+        gauge!("fluxhls_job_created_timestamp_seconds", &id).set(unix_seconds(created_at));
+    }
+    if let Some(started_at) = job.started_at {
+        gauge!("fluxhls_job_started_timestamp_seconds", &id).set(unix_seconds(started_at));
+    }
 }
 
-fn seconds(time: DateTime<Utc>) -> f64 {
+fn unix_seconds(time: DateTime<Utc>) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
         reason = "milliseconds of this century are exact in a float"
     )]
     let milliseconds = time.timestamp_millis() as f64;
     milliseconds / 1000.0
-}
-
-/// A label's value, as the [text
-/// format](https://prometheus.io/docs/instrumenting/exposition_formats/) wants it.
-fn escaped(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -127,14 +94,33 @@ mod tests {
         };
 
         let text = render(&[job]);
-        let told: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let mut told: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .collect();
+        // The recorder keeps no order.
+        told.sort_unstable();
         assert_eq!(
             told,
             [
+                r#"fluxhls_job_created_timestamp_seconds{job_id="j"} 1.5"#,
                 r#"fluxhls_job_info{job_id="j",file_id="f",mime_type="other",profile="a\"b\n",status="processing"} 1"#,
                 r#"fluxhls_job_progress_ratio{job_id="j"} 0.41"#,
-                r#"fluxhls_job_created_timestamp_seconds{job_id="j"} 1.5"#,
             ]
         );
+
+        let help = "# HELP fluxhls_job_info Always 1 for each job that is open now; the labels tell of it.\n\
+                    # TYPE fluxhls_job_info gauge\n";
+        assert_eq!(text.matches(help).count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_job_that_ended_leaves_no_series() {
+        let job = Job {
+            job_id: "ended".to_owned(),
+            ..Job::default()
+        };
+        assert!(render(&[job]).contains("ended"));
+        assert_eq!(render(&[]), "");
     }
 }
