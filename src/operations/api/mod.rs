@@ -19,6 +19,7 @@ use futures::stream::SelectAll;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streams::api::{GROUP, SERVICE};
+use strum::{Display, VariantArray};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -59,8 +60,8 @@ impl Api {
 
         let group = service.group(GROUP);
         let mut questions = SelectAll::new();
-        for question in Question::ALL {
-            let endpoint = group.endpoint(question.as_str()).await?;
+        for &question in Question::VARIANTS {
+            let endpoint = group.endpoint(question).await?;
             questions.push(endpoint.map(move |request| (question, request)));
         }
 
@@ -102,27 +103,14 @@ impl Api {
     }
 }
 
-/// What can be asked.
-#[derive(Debug, Clone, Copy)]
+/// What can be asked; the last token of its subject.
+#[derive(Debug, Clone, Copy, Display, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 enum Question {
     Status,
     Cancel,
     Retry,
     Stats,
-}
-
-impl Question {
-    const ALL: [Self; 4] = [Self::Status, Self::Cancel, Self::Retry, Self::Stats];
-
-    /// The last token of its subject.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Cancel => "cancel",
-            Self::Retry => "retry",
-            Self::Stats => "stats",
-        }
-    }
 }
 
 fn write(answer: &impl Serialize) -> Result<Bytes, Refusal> {

@@ -2,6 +2,7 @@
 
 use metrics::{counter, gauge, histogram};
 use streams::{Code, Fact};
+use strum::VariantArray as _;
 
 use super::batch::Applied;
 use crate::telemetry::gauge_value;
@@ -11,7 +12,7 @@ pub fn register_metrics() {
     for result in ["applied", "dead"] {
         counter!("fluxhls_projection_facts_total", "result" => result).increment(0);
     }
-    for code in Code::ALL {
+    for code in Code::VARIANTS {
         counter!("fluxhls_jobs_failed_total", "code" => code.as_str()).increment(0);
     }
     counter!("fluxhls_swept_jobs_total").increment(0);

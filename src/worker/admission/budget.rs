@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
+use strum::VariantArray as _;
 use tokio::sync::watch;
 
 use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
@@ -74,7 +75,7 @@ impl ResourceBudget {
     /// bytes.
     #[must_use]
     pub fn new(capacity: Capacity, folder: &Path, cache: u64) -> Self {
-        for resource in Resource::ALL {
+        for &resource in Resource::VARIANTS {
             counter!("fluxhls_admission_waits_total", "resource" => resource.as_str()).increment(0);
         }
         Self {
@@ -176,7 +177,7 @@ impl ResourceBudget {
 
     fn show(&self) {
         let reserved = self.book.borrow().reserved;
-        for resource in Resource::ALL {
+        for &resource in Resource::VARIANTS {
             gauge!("fluxhls_reserved_bytes", "resource" => resource.as_str())
                 .set(gauge_value(reserved.of(resource)));
         }
