@@ -297,14 +297,7 @@ pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
 }
 
 pub(crate) fn sha256_hex(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -195,12 +195,5 @@ fn exactly(time: DateTime<Utc>) -> String {
 }
 
 fn hash(body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(body)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha256::digest(body))
 }
