@@ -27,7 +27,7 @@ pub enum Role {
     Encode,
     /// Checks outputs and makes them public.
     Package,
-    /// Writes facts into the tables, and looks after open jobs.
+    /// Writes facts into the tables, and sweeps open jobs.
     Project,
 }
 

@@ -11,7 +11,7 @@ use streams::topology;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::obstacles::Watch;
+use super::readiness::ReadinessProbe;
 use super::{Role, ServiceSettings};
 use crate::job::{self, Gate, Jobs, Stage, WorkerContext};
 use crate::operations::api::Api;
@@ -28,7 +28,7 @@ use crate::worker::work_dir::WorkDir;
 
 /// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must
 /// not keep that of a short clip waiting.
-const TRACKS: usize = 4;
+const TRACKS_SLOTS: usize = 4;
 
 /// A running process.
 #[derive(Debug)]
@@ -63,14 +63,14 @@ impl Service {
             gate: Gate::default(),
         };
 
-        let (tell_open, open_jobs) = watch::channel(String::new());
+        let (open_jobs_sender, open_jobs) = watch::channel(String::new());
         let mut start = Start {
             settings,
-            tell_open,
+            open_jobs_sender,
             projected: None,
             database: None,
             locator: settings.locator()?,
-            cache: BlockCache::new(sources(settings)),
+            cache: BlockCache::new(source_settings(settings)),
             jobs: jobs.clone(),
             storage: storage.clone(),
             worker: None,
@@ -88,19 +88,19 @@ impl Service {
         }
 
         for role in &settings.roles {
-            start.role(*role).await?;
+            start.start_role(*role).await?;
         }
 
-        let (tell, health) = watch::channel(Health::starting());
-        let watch = Watch {
+        let (sender, health) = watch::channel(Health::starting());
+        let probe = ReadinessProbe {
             jobs: jobs.clone(),
             sizing: settings.sizing.clone(),
             projected: start.projected.clone(),
             database: start.database.clone(),
             budget: start.worker.as_ref().map(|context| context.budget.clone()),
-            tell,
+            sender,
         };
-        tokio::spawn(watch.run(shutdown.stop.clone()));
+        tokio::spawn(probe.run(shutdown.stop.clone()));
         // A tracker that is not closed never ends its `wait`, even when no task is left.
         start.tracker.close();
 
@@ -126,7 +126,7 @@ impl Service {
 }
 
 /// How sources are read: the cache takes at most an eighth of the memory there is.
-fn sources(settings: &ServiceSettings) -> SourceSettings {
+fn source_settings(settings: &ServiceSettings) -> SourceSettings {
     let defaults = SourceSettings::for_stalls_of(settings.storage.stall_timeout);
     SourceSettings {
         cache_bytes: defaults.cache_bytes.min(settings.capacity.memory() / 8),
@@ -146,12 +146,12 @@ struct Start<'a> {
     shutdown: Shutdown,
     projected: Option<watch::Receiver<project::Position>>,
     database: Option<watch::Receiver<DatabaseHealth>>,
-    tell_open: watch::Sender<String>,
+    open_jobs_sender: watch::Sender<String>,
     tracker: TaskTracker,
 }
 
 impl Start<'_> {
-    async fn role(&mut self, role: Role) -> anyhow::Result<()> {
+    async fn start_role(&mut self, role: Role) -> anyhow::Result<()> {
         match role {
             Role::Intake => {
                 let intake = Intake {
@@ -167,7 +167,7 @@ impl Start<'_> {
                     remux_max: self.settings.remux_max,
                     shares: Shares::default(),
                 };
-                self.stage(planner, Class::Plan, &[Lane::Hi], 2);
+                self.start_stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
                 // An encoder of the ladder that this ffmpeg lacks is reported at the start, and not
@@ -179,14 +179,14 @@ impl Start<'_> {
                 };
                 let slots = self.settings.encode_slots;
                 encode::register_metrics();
-                self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
-                self.stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS);
+                self.start_stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
+                self.start_stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS_SLOTS);
             }
             Role::Package => {
                 let jobs = self.jobs.clone();
-                self.stage(Packager { jobs }, Class::Package, &[Lane::Hi], 2);
+                self.start_stage(Packager { jobs }, Class::Package, &[Lane::Hi], 2);
             }
-            Role::Project => self.project().await?,
+            Role::Project => self.start_project().await?,
         }
         Ok(())
     }
@@ -217,7 +217,7 @@ impl Start<'_> {
         Ok(self.worker.insert(context).clone())
     }
 
-    fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
+    fn start_stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
         gauge!("fluxhls_slots", "class" => class.as_str())
             .set(f64::from(u32::try_from(slots).unwrap_or(u32::MAX)));
         job::register_metrics(class);
@@ -251,7 +251,7 @@ impl Start<'_> {
         self.tracker.spawn(stop.run_until_cancelled_owned(work));
     }
 
-    async fn project(&mut self) -> anyhow::Result<()> {
+    async fn start_project(&mut self) -> anyhow::Result<()> {
         let database = self.settings.database.as_ref().ok_or_else(|| {
             anyhow::anyhow!(
                 "the role project needs the tables: set DATABASE_URL (postgres:// or sqlite://)"
@@ -271,14 +271,14 @@ impl Start<'_> {
         self.projected = Some(projector.position());
         self.tracker.spawn(projector.run(stop.clone()));
 
-        let (health, told) = watch::channel(DatabaseHealth::default());
-        self.database = Some(told);
+        let (health, database_health) = watch::channel(DatabaseHealth::default());
+        self.database = Some(database_health);
         let collector = MetricsCollector {
             database: database.clone(),
             health,
             nats: self.jobs.log.nats().clone(),
             per_job: self.settings.metrics_per_job,
-            open: self.tell_open.clone(),
+            open: self.open_jobs_sender.clone(),
         };
         self.spawn_until_stop(collector.run());
 
@@ -293,7 +293,7 @@ impl Start<'_> {
             database,
             self.jobs.log.nats().clone(),
         ));
-        self.spawn_until_stop(project::sweep::sweep(self.jobs.clone()));
+        self.spawn_until_stop(project::sweep::run(self.jobs.clone()));
         Ok(())
     }
 }

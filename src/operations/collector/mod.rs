@@ -19,9 +19,9 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use self::stream_metrics::StreamMetrics;
+use crate::pipeline::project::error_text::describe_error;
 use crate::pipeline::project::jobs::{self, Job, Stats};
-use crate::pipeline::project::words::describe;
-use crate::pipeline::project::{Database, Tally, read_tally};
+use crate::pipeline::project::{Database, JobCounters, read_job_counters};
 use crate::telemetry::gauge_value;
 
 /// How long tables and streams may take to answer.
@@ -52,7 +52,7 @@ pub struct MetricsCollector {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatabaseHealth {
     /// What keeps this process from writing the tables.
-    pub obstacle: Option<String>,
+    pub problem: Option<String>,
     /// What an operator should know though it can.
     pub notice: Option<String>,
 }
@@ -71,9 +71,10 @@ impl MetricsCollector {
                 tokio::join!(timeout(LIMIT, self.ask()), streams.collect(&self.nats));
             let answer = match answered {
                 Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(Unusable::Refused(error))) => {
-                    Err(format!("the tables cannot be used: {}", describe(&error)))
-                }
+                Ok(Err(Unusable::Refused(error))) => Err(format!(
+                    "the tables cannot be used: {}",
+                    describe_error(&error)
+                )),
                 Ok(Err(Unusable::Schema(schema))) => Err(schema.to_string()),
                 Err(_) => Err(format!(
                     "the database did not answer within {} seconds; check DATABASE_URL and that the database runs",
@@ -93,9 +94,10 @@ impl MetricsCollector {
         if !schema.may_run() {
             return Err(Unusable::Schema(schema));
         }
-        // Elsewhere the check would wait for whoever writes, and the projector's own writes show it.
+        // Elsewhere the check would wait for whoever writes, and the projector's own writes show
+        // it.
         if self.database.has_many_writers() {
-            self.database.try_write().await?;
+            self.database.check_write().await?;
         }
 
         let now = Utc::now();
@@ -109,7 +111,7 @@ impl MetricsCollector {
             stats: jobs::stats(db, now).await?,
             oldest_open: oldest(jobs::oldest(db, &OPEN).await?),
             oldest_pending: oldest(jobs::oldest(db, &OPEN[..1]).await?),
-            tally: read_tally(db).await?,
+            counters: read_job_counters(db).await?,
             open: match self.per_job {
                 0 => Vec::new(),
                 limit => jobs::active(db, Some(limit)).await?,
@@ -143,7 +145,7 @@ impl MetricsCollector {
 
         // A counter has no value for unknown, so it keeps its last one.
         if let Some(answer) = known {
-            publish_totals(answer.tally);
+            publish_totals(answer.counters);
         }
 
         self.open
@@ -166,11 +168,11 @@ impl From<DbErr> for Unusable {
 fn health(answer: &Result<Answer, String>) -> DatabaseHealth {
     match answer {
         Ok(answer) => DatabaseHealth {
-            obstacle: None,
+            problem: None,
             notice: matches!(answer.schema, Schema::Newer(_)).then(|| answer.schema.to_string()),
         },
         Err(reason) => DatabaseHealth {
-            obstacle: Some(reason.clone()),
+            problem: Some(reason.clone()),
             notice: None,
         },
     }
@@ -184,18 +186,18 @@ struct Answer {
     oldest_open: f64,
     oldest_pending: f64,
     /// Nothing was counted before the first fact; to say that lets the first increase be seen.
-    tally: Tally,
+    counters: JobCounters,
     open: Vec<Job>,
 }
 
 /// The counts of the database. A counter of this process never falls, whatever it is set to.
-fn publish_totals(tally: Tally) {
+fn publish_totals(counters: JobCounters) {
     let count = |jobs: i64| u64::try_from(jobs).unwrap_or(0);
-    counter!("fluxhls_jobs_accepted_total").absolute(count(tally.accepted));
+    counter!("fluxhls_jobs_accepted_total").absolute(count(counters.accepted));
     for (outcome, jobs) in [
-        (Outcome::Completed, tally.completed),
-        (Outcome::Failed, tally.failed),
-        (Outcome::Canceled, tally.canceled),
+        (Outcome::Completed, counters.completed),
+        (Outcome::Failed, counters.failed),
+        (Outcome::Canceled, counters.canceled),
     ] {
         counter!("fluxhls_jobs_finished_total", "outcome" => outcome.as_str())
             .absolute(count(jobs));

@@ -109,7 +109,7 @@ mod tests {
             ]
         );
 
-        let help = "# HELP fluxhls_job_info Always 1 for each job that is open now; the labels tell of it.\n\
+        let help = "# HELP fluxhls_job_info Always 1 for each job that is open now; the labels describe it.\n\
                     # TYPE fluxhls_job_info gauge\n";
         assert_eq!(text.matches(help).count(), 1, "{text}");
     }

@@ -16,7 +16,7 @@ use super::LIMIT;
 use crate::telemetry::gauge_value;
 
 /// What dead letters are of, as their metric says.
-const LETTERS: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];
+const DEAD_LETTER_CLASSES: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];
 
 /// Asks the server about the streams of the contract.
 #[derive(Debug, Default)]
@@ -42,11 +42,11 @@ impl StreamMetrics {
                     .await
                     .ok()
                     .flatten();
-                for kind in LETTERS {
+                for class in DEAD_LETTER_CLASSES {
                     let held = letters.as_ref().map_or(f64::NAN, |held| {
-                        gauge_value(held.get(kind).copied().unwrap_or(0))
+                        gauge_value(held.get(class).copied().unwrap_or(0))
                     });
-                    gauge!("fluxhls_dead_letters", "class" => kind).set(held);
+                    gauge!("fluxhls_dead_letters", "class" => class).set(held);
                 }
             }
         }
@@ -84,7 +84,7 @@ impl StreamMetrics {
         let mut subjects = stream.info_with_subjects(">").await.ok()?;
         let mut held = BTreeMap::new();
         while let Some((subject, letters)) = subjects.try_next().await.ok()? {
-            *held.entry(kind(&subject)).or_default() += u64::try_from(letters).unwrap_or(0);
+            *held.entry(class_of(&subject)).or_default() += u64::try_from(letters).unwrap_or(0);
         }
 
         self.letters = Some((bounds.0, bounds.1, held.clone()));
@@ -92,7 +92,7 @@ impl StreamMetrics {
     }
 }
 
-fn kind(subject: &str) -> &'static str {
+fn class_of(subject: &str) -> &'static str {
     match parse_dead(subject) {
         Some(DeadOrigin::Upload(_)) => "upload",
         Some(DeadOrigin::Delete(_)) => "delete",

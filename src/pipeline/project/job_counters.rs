@@ -5,7 +5,7 @@ use streams::fact::Outcome;
 
 /// Counts of jobs, kept beside the checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct JobCounters {
     /// Jobs that were accepted.
     pub accepted: i64,
     /// Jobs that ended as completed.
@@ -16,9 +16,9 @@ pub struct Tally {
     pub canceled: i64,
 }
 
-impl Tally {
+impl JobCounters {
     /// Counts a fact; most of them are no count of a job.
-    pub(super) fn push(&mut self, fact: &Fact) {
+    pub(super) fn count(&mut self, fact: &Fact) {
         match fact {
             Fact::Accepted(_) => self.accepted += 1,
             Fact::Ended(ended) => match ended.outcome {
