@@ -7,7 +7,7 @@ use jetstream::{Log, Nats};
 use migration::Schema;
 
 use crate::config::{DatabaseArgs, NatsArgs};
-use crate::pipeline::project::words::describe;
+use crate::pipeline::project::error_text::describe_error;
 use crate::pipeline::project::{self, Database};
 
 /// What `migrate` takes.
@@ -107,10 +107,10 @@ async fn status(database: &Database) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(super::EXIT_DIFFERENT));
     }
 
-    Ok(match database.try_write().await {
+    Ok(match database.check_write().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            println!("the tables cannot be written: {}", describe(&error));
+            println!("the tables cannot be written: {}", describe_error(&error));
             ExitCode::from(super::EXIT_DIFFERENT)
         }
     })

@@ -169,13 +169,7 @@ struct DeadLetterDetail {
 impl DeadLetterDetail {
     fn of(letter: &StoredMessage) -> Self {
         let text = std::str::from_utf8(&letter.payload).ok().map(str::to_owned);
-        let hex = || {
-            letter
-                .payload
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        };
+        let hex = || hex::encode(&letter.payload);
         let values = |values: &Vec<async_nats::HeaderValue>| {
             values
                 .iter()

@@ -32,7 +32,7 @@ use clap::{Parser, Subcommand};
 use sea_orm::DbErr;
 
 use crate::config;
-use crate::pipeline::project::words::describe;
+use crate::pipeline::project::error_text::describe_error;
 use crate::telemetry::init_logs;
 
 /// Exit code of a command whose job failed or was canceled.
@@ -93,7 +93,7 @@ pub fn sentence(error: &anyhow::Error) -> String {
     let mut told: Vec<String> = Vec::new();
     for cause in error.chain() {
         if let Some(database) = cause.downcast_ref::<DbErr>() {
-            told.push(describe(database));
+            told.push(describe_error(database));
             break;
         }
 

@@ -55,7 +55,7 @@ impl StorageAccess {
 
     /// Why no task is started, for people; nothing where tasks are.
     #[must_use]
-    pub fn obstacle(&self) -> Option<String> {
+    pub fn problem(&self) -> Option<String> {
         let (what, reason) = match self {
             Self::Granted => return None,
             Self::Refused {
@@ -113,7 +113,7 @@ impl CircuitBreaker {
             return;
         }
 
-        match (access.obstacle(), &access) {
+        match (access.problem(), &access) {
             (
                 Some(obstacle),
                 StorageAccess::Refused {
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn an_obstacle_says_what_it_is_and_keeps_the_storages_own_words() {
         let clock = refused(Code::ClockSkew, "they differ by 60 min")
-            .obstacle()
+            .problem()
             .unwrap();
         assert!(
             clock.contains("the clocks of") && clock.contains("60 min"),
@@ -217,13 +217,13 @@ mod tests {
         );
 
         let denied = refused(Code::StorageDenied, "403 ExpiredToken")
-            .obstacle()
+            .problem()
             .unwrap();
         assert!(
             denied.contains("refuses") && denied.contains("ExpiredToken"),
             "{denied}"
         );
 
-        assert_eq!(StorageAccess::Granted.obstacle(), None);
+        assert_eq!(StorageAccess::Granted.problem(), None);
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
     /// What keeps it from doing its work; none means ready.
-    pub obstacles: Vec<String>,
+    pub problems: Vec<String>,
     /// What an operator should know though the work goes on.
     pub notices: Vec<String>,
 }
@@ -26,7 +26,7 @@ impl Health {
     #[must_use]
     pub fn starting() -> Self {
         Self {
-            obstacles: vec!["starting".to_owned()],
+            problems: vec!["starting".to_owned()],
             notices: Vec::new(),
         }
     }
@@ -35,14 +35,14 @@ impl Health {
     #[must_use]
     pub fn draining() -> Self {
         Self {
-            obstacles: vec!["stopping; tasks in work may finish".to_owned()],
+            problems: vec!["stopping; tasks in work may finish".to_owned()],
             notices: Vec::new(),
         }
     }
 }
 
 #[derive(Clone)]
-struct Shown {
+struct AppState {
     metrics: PrometheusHandle,
     health: watch::Receiver<Health>,
     open_jobs: watch::Receiver<String>,
@@ -58,7 +58,7 @@ pub fn router(
         .route("/metrics", get(scrape))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
-        .with_state(Shown {
+        .with_state(AppState {
             metrics,
             health,
             open_jobs,
@@ -92,7 +92,7 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     })
 }
 
-async fn scrape(State(shown): State<Shown>) -> Response {
+async fn scrape(State(state): State<AppState>) -> Response {
     // The figures of the process itself are read when they are asked for.
     metrics_process::Collector::default().collect();
     (
@@ -100,15 +100,15 @@ async fn scrape(State(shown): State<Shown>) -> Response {
             header::CONTENT_TYPE,
             "text/plain; version=0.0.4; charset=utf-8",
         )],
-        shown.metrics.render() + &shown.open_jobs.borrow(),
+        state.metrics.render() + &state.open_jobs.borrow(),
     )
         .into_response()
 }
 
-async fn readiness(State(shown): State<Shown>) -> Response {
-    let Health { obstacles, notices } = shown.health.borrow().clone();
+async fn readiness(State(state): State<AppState>) -> Response {
+    let Health { problems, notices } = state.health.borrow().clone();
     // Notices do not make the service unready: its work goes on.
-    if obstacles.is_empty() {
+    if problems.is_empty() {
         (["ready".to_owned()]
             .into_iter()
             .chain(notices)
@@ -117,7 +117,7 @@ async fn readiness(State(shown): State<Shown>) -> Response {
             + "\n")
             .into_response()
     } else {
-        let told = obstacles.into_iter().chain(notices).collect::<Vec<_>>();
-        (StatusCode::SERVICE_UNAVAILABLE, told.join("\n") + "\n").into_response()
+        let lines = problems.into_iter().chain(notices).collect::<Vec<_>>();
+        (StatusCode::SERVICE_UNAVAILABLE, lines.join("\n") + "\n").into_response()
     }
 }

@@ -2,7 +2,7 @@
 //! end.
 
 pub mod http;
-mod obstacles;
+mod readiness;
 mod role;
 mod running;
 mod settings;

@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::obstacles::Watch;
+use super::readiness::ReadinessProbe;
 use super::{Role, ServiceSettings};
 use crate::job::{self, CircuitBreaker, Jobs, Stage, WorkerContext};
 use crate::operations::api::Api;
+use crate::operations::collector::{DatabaseHealth, MetricsCollector};
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::intake::Intake;
 use crate::pipeline::package;
@@ -28,7 +29,7 @@ use crate::worker::work_dir::WorkDir;
 
 /// Tracks encoded at a time, beside the chunks: the sound of a long film takes minutes, and must
 /// not keep that of a short clip waiting.
-const TRACKS: usize = 4;
+const TRACKS_SLOTS: usize = 4;
 
 /// A running process.
 #[derive(Debug)]
@@ -63,14 +64,14 @@ impl Service {
             breaker: CircuitBreaker::default(),
         };
 
-        let (tell_open, open_jobs) = watch::channel(String::new());
+        let (open_jobs_sender, open_jobs) = watch::channel(String::new());
         let mut start = Start {
             settings,
-            tell_open,
+            open_jobs_sender,
             projected: None,
             database: None,
             locator: settings.locator()?,
-            cache: BlockCache::new(sources(settings)),
+            cache: BlockCache::new(source_settings(settings)),
             jobs: jobs.clone(),
             storage: storage.clone(),
             worker: None,
@@ -88,19 +89,19 @@ impl Service {
         }
 
         for role in &settings.roles {
-            start.role(*role).await?;
+            start.start_role(*role).await?;
         }
 
-        let (tell, health) = watch::channel(Health::starting());
-        let watch = Watch {
+        let (sender, health) = watch::channel(Health::starting());
+        let probe = ReadinessProbe {
             jobs: jobs.clone(),
             sizing: settings.sizing.clone(),
             projected: start.projected.clone(),
             database: start.database.clone(),
             budget: start.worker.as_ref().map(|context| context.budget.clone()),
-            tell,
+            sender,
         };
-        tokio::spawn(watch.run(shutdown.stop.clone()));
+        tokio::spawn(probe.run(shutdown.stop.clone()));
         // A tracker that is not closed never ends its `wait`, even when no task is left.
         start.tracker.close();
 
@@ -126,7 +127,7 @@ impl Service {
 }
 
 /// How sources are read: the cache takes at most an eighth of the memory there is.
-fn sources(settings: &ServiceSettings) -> SourceSettings {
+fn source_settings(settings: &ServiceSettings) -> SourceSettings {
     let defaults = SourceSettings::for_stalls_of(settings.storage.stall_timeout);
     SourceSettings {
         cache_bytes: defaults.cache_bytes.min(settings.capacity.memory() / 8),
@@ -145,13 +146,13 @@ struct Start<'a> {
     cache: BlockCache,
     shutdown: Shutdown,
     projected: Option<watch::Receiver<project::Position>>,
-    database: Option<watch::Receiver<project::DatabaseHealth>>,
-    tell_open: watch::Sender<String>,
+    database: Option<watch::Receiver<DatabaseHealth>>,
+    open_jobs_sender: watch::Sender<String>,
     tracker: TaskTracker,
 }
 
 impl Start<'_> {
-    async fn role(&mut self, role: Role) -> anyhow::Result<()> {
+    async fn start_role(&mut self, role: Role) -> anyhow::Result<()> {
         match role {
             Role::Intake => {
                 let intake = Intake {
@@ -167,7 +168,7 @@ impl Start<'_> {
                     remux_max: self.settings.remux_max,
                     shares: Shares::default(),
                 };
-                self.stage(planner, Class::Plan, &[Lane::Hi], 2);
+                self.start_stage(planner, Class::Plan, &[Lane::Hi], 2);
             }
             Role::Encode => {
                 // An encoder of the ladder that this ffmpeg lacks is reported at the start, and not
@@ -180,13 +181,13 @@ impl Start<'_> {
                 };
                 let slots = self.settings.encode_slots;
                 encode::register_metrics();
-                self.stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
-                self.stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS);
+                self.start_stage(encoder.clone(), Class::Encode, &[Lane::Hi, Lane::Lo], slots);
+                self.start_stage(encoder, Class::Tracks, &[Lane::Hi], TRACKS_SLOTS);
             }
             Role::Package => {
                 self.consume(Class::Package, &[Lane::Hi], 2, package::handle);
             }
-            Role::Project => self.project().await?,
+            Role::Project => self.start_project().await?,
         }
         Ok(())
     }
@@ -217,7 +218,7 @@ impl Start<'_> {
         Ok(self.worker.insert(context).clone())
     }
 
-    fn stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
+    fn start_stage<S: Stage>(&self, stage: S, class: Class, lanes: &[Lane], slots: usize) {
         self.consume(class, lanes, slots, move |jobs, delivery, hand_back| {
             job::run(jobs, stage.clone(), delivery, hand_back)
         });
@@ -263,7 +264,7 @@ impl Start<'_> {
         self.tracker.spawn(stop.run_until_cancelled_owned(work));
     }
 
-    async fn project(&mut self) -> anyhow::Result<()> {
+    async fn start_project(&mut self) -> anyhow::Result<()> {
         let database = self.settings.database.as_ref().ok_or_else(|| {
             anyhow::anyhow!(
                 "the role project needs the tables: set DATABASE_URL (postgres:// or sqlite://)"
@@ -278,20 +279,21 @@ impl Start<'_> {
         }
 
         let stop = self.shutdown.stop.clone();
+        project::register_metrics();
         let projector = project::Projector::new(database.clone(), self.jobs.log.clone());
         self.projected = Some(projector.position());
         self.tracker.spawn(projector.run(stop.clone()));
 
-        let (health, told) = watch::channel(project::DatabaseHealth::default());
-        self.database = Some(told);
-        let census = project::Census {
+        let (health, database_health) = watch::channel(DatabaseHealth::default());
+        self.database = Some(database_health);
+        let collector = MetricsCollector {
             database: database.clone(),
             health,
             nats: self.jobs.log.nats().clone(),
             per_job: self.settings.metrics_per_job,
-            open: self.tell_open.clone(),
+            open: self.open_jobs_sender.clone(),
         };
-        self.spawn_until_stop(census.run());
+        self.spawn_until_stop(collector.run());
 
         let api = Api {
             database: database.clone(),
@@ -304,7 +306,7 @@ impl Start<'_> {
             database,
             self.jobs.log.nats().clone(),
         ));
-        self.spawn_until_stop(project::sweep::sweep(self.jobs.clone()));
+        self.spawn_until_stop(project::sweep::run(self.jobs.clone()));
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long a process may take, once its grace period is over, to tell others what it hands back.
+/// How long a process may take, once its grace period is over, to hand back what it has not
+/// finished.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(5);
 
 /// The end of the program in three moments. Each is also waited for in one place that bounds

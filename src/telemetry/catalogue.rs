@@ -1,4 +1,4 @@
-//! Every metric, in one place: its type, unit, help, labels, buckets, and which process tells it.
+//! Every metric, in one place: its type, unit, help, labels, buckets, and which process emits it.
 //!
 //! `docs/metrics.md` is made of this table. Names follow the [conventions of
 //! Prometheus](https://prometheus.io/docs/practices/naming/): base units, `_total` on counters
@@ -11,8 +11,8 @@ pub struct Metric {
     pub name: &'static str,
     /// What it is.
     pub kind: Kind,
-    /// Who tells it.
-    pub teller: Teller,
+    /// Which processes emit it.
+    pub emitted_by: Emitter,
     /// Its labels.
     pub labels: &'static [Label],
     /// One line of help.
@@ -30,9 +30,9 @@ pub enum Kind {
     Seconds(&'static [f64]),
 }
 
-/// Which processes tell a metric.
+/// The processes that emit a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Teller {
+pub enum Emitter {
     /// Every process.
     All,
     /// Those with the role `intake`, of their own doing.
@@ -41,7 +41,7 @@ pub enum Teller {
     Worker,
     /// Those with the role `project`, of their own doing.
     Projector,
-    /// Those with the role `project`, of the whole installation: several projectors tell the same,
+    /// Those with the role `project`, of the whole installation: several projectors emit the same,
     /// so that a sum would count twice.
     Installation,
 }
@@ -97,18 +97,18 @@ const STAGE: &[f64] = &[
 ];
 
 macro_rules! catalogue {
-    ($($name:literal $kind:expr, $teller:ident, [$($label:ident),*], $help:literal;)*) => {
+    ($($name:literal $kind:expr, $emitter:ident, [$($label:ident),*], $help:literal;)*) => {
         /// Every metric the program emits, but for the usual `process_*` ones.
         pub const CATALOGUE: &[Metric] = &[$(Metric {
-            name: $name, kind: $kind, teller: Teller::$teller, labels: &[$($label),*], help: $help,
+            name: $name, kind: $kind, emitted_by: Emitter::$emitter, labels: &[$($label),*], help: $help,
         }),*];
     };
 }
 
 catalogue! {
-    "fluxhls_build_info" Kind::Gauge, All, [VERSION, ROLES], "Always 1; the labels tell version and roles.";
+    "fluxhls_build_info" Kind::Gauge, All, [VERSION, ROLES], "Always 1; the labels hold version and roles.";
     "fluxhls_draining" Kind::Gauge, All, [], "1 from the signal to stop until the last task has ended, else 0.";
-    "fluxhls_nats_connected" Kind::Gauge, All, [], "1 while the connection to NATS stands, else 0.";
+    "fluxhls_nats_connected" Kind::Gauge, All, [], "1 while there is a connection to NATS, else 0.";
     "fluxhls_nats_reconnects_total" Kind::Counter, All, [], "Connections to NATS after the first one.";
     "fluxhls_s3_requests_total" Kind::Counter, All, [OPERATION, S3_RESULT], "Requests to object storage, by operation and result.";
     "fluxhls_s3_request_duration_seconds" Kind::Seconds(REQUEST), All, [OPERATION], "Time of requests to object storage, by operation.";
@@ -134,9 +134,9 @@ catalogue! {
     "fluxhls_projection_lag_messages" Kind::Gauge, Projector, [], "Facts not yet in the tables.";
     "fluxhls_projection_standby" Kind::Gauge, Projector, [], "1 while another projector writes the tables, else 0.";
     "fluxhls_projection_facts_total" Kind::Counter, Projector, [FACT], "Facts this process projected into the tables, by result.";
-    "fluxhls_job_duration_seconds" Kind::Seconds(STAGE), Projector, [OUTCOME], "Time from accepted to ended, by outcome, told by the projector that wrote it.";
-    "fluxhls_time_to_first_playable_seconds" Kind::Seconds(STAGE), Worker, [], "Time from accepted to the first playlist that plays: the growing one, or where the whole was there sooner, the finished one. Told by the worker that wrote it.";
-    "fluxhls_jobs_failed_total" Kind::Counter, Projector, [CODE], "Failed jobs by code, told by the projector that wrote it.";
+    "fluxhls_job_duration_seconds" Kind::Seconds(STAGE), Projector, [OUTCOME], "Time from accepted to ended, by outcome; observed by the projector that wrote it.";
+    "fluxhls_time_to_first_playable_seconds" Kind::Seconds(STAGE), Worker, [], "Time from accepted to the first playlist that plays: the growing one, or where the whole was there sooner, the finished one. Observed by the worker that wrote it.";
+    "fluxhls_jobs_failed_total" Kind::Counter, Projector, [CODE], "Failed jobs by code; counted by the projector that wrote it.";
     "fluxhls_swept_jobs_total" Kind::Counter, Projector, [], "Open jobs that had lost their place on the queue and were planned again.";
     "fluxhls_database_up" Kind::Gauge, Projector, [], "1 if the database answered the last question in time and can be written, else 0.";
 
@@ -156,7 +156,7 @@ catalogue! {
     "fluxhls_jetstream_storage_limit_bytes" Kind::Gauge, Installation, [], "Bytes it may store; infinite without a limit.";
     "fluxhls_dead_letters" Kind::Gauge, Installation, [DEAD], "Dead letters held, by what they are of.";
 
-    "fluxhls_job_info" Kind::Gauge, Installation, [JOB, FILE, MIME, PROFILE, STATUS], "Always 1 for each job that is open now; the labels tell of it.";
+    "fluxhls_job_info" Kind::Gauge, Installation, [JOB, FILE, MIME, PROFILE, STATUS], "Always 1 for each job that is open now; the labels describe it.";
     "fluxhls_job_progress_ratio" Kind::Gauge, Installation, [JOB], "Progress of each job that is open now, 0 to 1.";
     "fluxhls_job_created_timestamp_seconds" Kind::Gauge, Installation, [JOB], "When each job that is open now was accepted, in Unix time.";
     "fluxhls_job_started_timestamp_seconds" Kind::Gauge, Installation, [JOB], "When each job that is open now was planned, in Unix time.";

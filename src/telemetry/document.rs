@@ -2,34 +2,34 @@
 
 use std::fmt::Write as _;
 
-use super::catalogue::{CATALOGUE, Kind, Label, Metric, Teller};
+use super::catalogue::{CATALOGUE, Emitter, Kind, Label, Metric};
 
 /// What is beneath the tables, written by hand.
 const VIEWS: &str = include_str!("views.md");
 
 /// The page on every metric, as Markdown.
 #[must_use]
-pub fn page() -> String {
+pub fn render_page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          Every process answers `GET /metrics` on `HTTP_ADDR`. This page is made of `src/telemetry/catalogue.rs`; a test compares the two, and\n\
          another compares the catalogue with what a live process says. Beside these there are the usual `process_*` metrics.\n",
     );
 
-    for (teller, title) in [
-        (Teller::All, "Told by every process"),
-        (Teller::Intake, "Told by the role `intake`"),
+    for (emitter, title) in [
+        (Emitter::All, "Emitted by every process"),
+        (Emitter::Intake, "Emitted by the role `intake`"),
         (
-            Teller::Worker,
-            "Told by the roles `plan`, `encode` and `package`: sum them",
+            Emitter::Worker,
+            "Emitted by the roles `plan`, `encode` and `package`: sum them",
         ),
         (
-            Teller::Projector,
-            "Told by the role `project` of its own doing: sum them",
+            Emitter::Projector,
+            "Emitted by the role `project` of its own doing: sum them",
         ),
         (
-            Teller::Installation,
-            "Told by the role `project` of the whole installation: take the `max`",
+            Emitter::Installation,
+            "Emitted by the role `project` of the whole installation: take the `max`",
         ),
     ] {
         // Writing to a String cannot fail.
@@ -37,7 +37,10 @@ pub fn page() -> String {
             page,
             "\n## {title}\n\n| metric | type | labels | what |\n|---|---|---|---|\n"
         );
-        for metric in CATALOGUE.iter().filter(|metric| metric.teller == teller) {
+        for metric in CATALOGUE
+            .iter()
+            .filter(|metric| metric.emitted_by == emitter)
+        {
             let _ = writeln!(page, "{}", row(metric));
         }
     }

@@ -7,4 +7,4 @@ mod recorder;
 pub mod trace;
 
 pub use logs::{LogFormat, init as init_logs};
-pub use recorder::install as install_metrics;
+pub use recorder::{describe_metrics, gauge_value, install as install_metrics};

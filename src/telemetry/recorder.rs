@@ -22,14 +22,7 @@ pub fn install(roles: &str) -> Result<PrometheusHandle, BuildError> {
     }
 
     let handle = builder.install_recorder()?;
-    for metric in CATALOGUE {
-        match metric.kind {
-            Kind::Counter => describe_counter!(metric.name, metric.help),
-            Kind::Gauge => describe_gauge!(metric.name, metric.help),
-            Kind::Seconds(_) => describe_histogram!(metric.name, Unit::Seconds, metric.help),
-        }
-    }
-
+    describe_metrics();
     metrics_process::Collector::default().describe();
     metrics::gauge!("fluxhls_build_info", "version" => env!("CARGO_PKG_VERSION"), "roles" => roles.to_owned()).set(1.0);
     // A metric that was never set is absent from a scrape.
@@ -45,4 +38,26 @@ pub fn install(roles: &str) -> Result<PrometheusHandle, BuildError> {
     });
 
     Ok(handle)
+}
+
+/// Describes every metric to the current recorder, which shows the help of those that have a
+/// series.
+pub fn describe_metrics() {
+    for metric in CATALOGUE {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.help),
+            Kind::Seconds(_) => describe_histogram!(metric.name, Unit::Seconds, metric.help),
+        }
+    }
+}
+
+/// A count as a gauge holds it.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and exact up to 2^53"
+)]
+#[must_use]
+pub const fn gauge_value(count: u64) -> f64 {
+    count as f64
 }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// What a failure asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -21,19 +22,16 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident $text:literal $class:ident $sentence:literal;)*) => {
         /// Why a job or a task failed. The text form is stable: it is in `ended.error`,
         /// `error_message`, metric labels and logs.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, Display, IntoStaticStr, VariantArray)]
         pub enum Code {
-            $($(#[$doc])* #[serde(rename = $text)] $variant,)*
+            $($(#[$doc])* #[serde(rename = $text)] #[strum(serialize = $text)] $variant,)*
         }
 
         impl Code {
-            /// Every code, in the order of the contract.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
             /// The stable `snake_case` word.
             #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
+            pub fn as_str(self) -> &'static str {
+                self.into()
             }
 
             /// The class of failures with this code; of one that an operator must act on and that
@@ -115,19 +113,13 @@ codes! {
     TooManyAttempts "too_many_attempts" Permanent "The conversion failed too often.";
 }
 
-impl std::fmt::Display for Code {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_text_form_and_the_json_form_are_the_same_word() {
-        for code in Code::ALL {
+        for code in Code::VARIANTS {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
             assert!(
                 code.as_str()

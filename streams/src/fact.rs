@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::code::{Class, Code};
 pub use crate::head::Head;
@@ -122,8 +123,11 @@ impl JobError {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     /// The output is public and was checked.
     Completed,
@@ -136,12 +140,8 @@ pub enum Outcome {
 impl Outcome {
     /// The word used in payloads, tables and metrics.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -213,23 +213,16 @@ pub struct Pruned {
 macro_rules! facts {
     ($($variant:ident $token:literal,)*) => {
         /// Which fact a message holds; the last token of its subject.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum FactKind { $(#[doc = concat!("`", $token, "`")] $variant,)* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
+        pub enum FactKind {
+            $(#[doc = concat!("`", $token, "`")] #[strum(serialize = $token)] $variant,)*
+        }
 
         impl FactKind {
-            /// Every kind, in the order of a job's life.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
             /// The subject token.
             #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $token,)* }
-            }
-
-            /// The kind of a subject token.
-            #[must_use]
-            pub fn from_token(token: &str) -> Option<Self> {
-                match token { $($token => Some(Self::$variant),)* _ => None }
+            pub fn as_str(self) -> &'static str {
+                self.into()
             }
         }
 
@@ -322,7 +315,7 @@ mod tests {
             bitten[place.index(whole.len())] = byte;
 
             for body in [&bitten[..], &whole[..cut.index(whole.len())], &noise] {
-                for kind in FactKind::ALL {
+                for kind in FactKind::VARIANTS {
                     if let Ok(fact) = Fact::decode("s", *kind, body) {
                         let again = Fact::decode("s", *kind, &fact.encode()).unwrap();
                         proptest::prop_assert_eq!(again, fact);
@@ -334,8 +327,8 @@ mod tests {
 
     #[test]
     fn every_kind_has_one_token() {
-        for kind in FactKind::ALL {
-            assert_eq!(FactKind::from_token(kind.as_str()), Some(*kind));
+        for kind in FactKind::VARIANTS {
+            assert_eq!(kind.as_str().parse(), Ok(*kind));
         }
     }
 }

@@ -71,7 +71,7 @@ pub fn parse_fact(subject: &str) -> Option<(JobId, FactKind)> {
         .unwrap_or(subject)
         .strip_prefix("hls.v1.job.")?;
     let (job, kind) = rest.split_once('.')?;
-    Some((job.parse().ok()?, FactKind::from_token(kind)?))
+    Some((job.parse().ok()?, kind.parse().ok()?))
 }
 
 /// As [`parse_fact`], of a subject under [`ALL_FACTS`].
@@ -174,7 +174,7 @@ fn parse_tokens(subject: &str) -> Option<(JobId, WorkKind, TaskName)> {
     let mut tokens = subject.strip_prefix("hls.v1.work.")?.split('.');
     let parsed = (
         tokens.next()?.parse().ok()?,
-        WorkKind::from_token(tokens.next()?)?,
+        tokens.next()?.parse().ok()?,
         tokens.next()?.parse().ok()?,
     );
     tokens.next().is_none().then_some(parsed)
@@ -297,14 +297,7 @@ pub fn parse_dead(subject: &str) -> Option<DeadOrigin> {
 }
 
 pub(crate) fn sha256_hex(text: &str) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -7,12 +7,26 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::id::{InvalidId, JobId};
 
 /// What kind of worker a task needs; one durable consumer (two for `encode`) reads each class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Class {
     /// Probe the source and decide everything.
     Plan,
@@ -25,24 +39,19 @@ pub enum Class {
 }
 
 impl Class {
-    /// Every class, in the order of the flow.
-    pub const ALL: [Self; 4] = [Self::Plan, Self::Encode, Self::Tracks, Self::Package];
-
     /// The subject token.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plan => "plan",
-            Self::Encode => "encode",
-            Self::Tracks => "tracks",
-            Self::Package => "package",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// Which queue of a class a task waits in: `hi` for priority jobs and first chunks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Lane {
     /// Served first, three pulls of four.
     Hi,
@@ -53,11 +62,8 @@ pub enum Lane {
 impl Lane {
     /// The subject token.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hi => "hi",
-            Self::Lo => "lo",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -234,6 +234,8 @@ pub fn durables(sizing: &Sizing) -> Vec<Durable> {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray as _;
+
     use super::*;
 
     #[test]
@@ -242,7 +244,7 @@ mod tests {
             .into_iter()
             .filter_map(|durable| durable.config.durable_name)
             .collect();
-        for class in Class::ALL {
+        for &class in Class::VARIANTS {
             for lane in [Lane::Hi, Lane::Lo] {
                 assert_eq!(
                     names

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::VERSION;
 use crate::id::{JobId, RenditionName};
@@ -10,7 +11,8 @@ use crate::order::EventOrder;
 use crate::task::{Duty, TaskName};
 
 /// Which work message; the token between job and task in its subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum WorkKind {
     /// A start. Its stream sequence is the attempt's number, in every key of what it made.
     Attempt,
@@ -28,33 +30,10 @@ pub enum WorkKind {
 }
 
 impl WorkKind {
-    /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Attempt,
-        Self::Released,
-        Self::Failed,
-        Self::Done,
-        Self::Redo,
-        Self::Part,
-    ];
-
     /// The subject token.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Attempt => "attempt",
-            Self::Released => "released",
-            Self::Failed => "failed",
-            Self::Done => "done",
-            Self::Redo => "redo",
-            Self::Part => "part",
-        }
-    }
-
-    /// The kind of a subject token.
-    #[must_use]
-    pub fn from_token(token: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == token)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

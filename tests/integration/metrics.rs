@@ -16,7 +16,7 @@ use crate::harness::world::{World, job_of};
 
 #[test]
 fn the_page_on_metrics_is_made_of_the_catalogue() {
-    is_made("docs/metrics.md", &document::page());
+    is_made("docs/metrics.md", &document::render_page());
 }
 
 /// One line of a scrape.

@@ -3,7 +3,7 @@
 
 use fluxhls::job::queue::is_queued;
 use fluxhls::job::verdict::SettleError;
-use fluxhls::pipeline::project::sweep::mend;
+use fluxhls::pipeline::project::sweep::reconcile_job;
 use streams::fact::Outcome;
 use streams::{FactKind, topology};
 
@@ -39,7 +39,7 @@ async fn a_decided_job_without_queue_and_storage_is_ended_by_the_sweep_once_the_
 
     world.proxy.set(Fault::Refuse);
     let access = world.access().await;
-    let away = mend(&access, &job).await;
+    let away = reconcile_job(&access, &job).await;
     assert!(matches!(away, Err(SettleError::Storage(_))), "{away:?}");
     let facts = world.facts(&job).await;
     assert!(
@@ -48,12 +48,15 @@ async fn a_decided_job_without_queue_and_storage_is_ended_by_the_sweep_once_the_
     );
 
     world.proxy.set(Fault::None);
-    assert!(mend(&access, &job).await.unwrap());
+    assert!(reconcile_job(&access, &job).await.unwrap());
     let _projector = world.worker("project").roles("project").start();
     let ended = world.ended(&job).await;
     assert_eq!(ended.outcome, Outcome::Completed);
     verify(&ended, &world.planned(&job).await, &clip.path).await;
-    assert!(!mend(&access, &job).await.unwrap(), "nothing is left to do");
+    assert!(
+        !reconcile_job(&access, &job).await.unwrap(),
+        "nothing is left to do"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,7 +71,10 @@ async fn an_open_job_whose_queue_was_lost_is_planned_again() {
     })
     .await;
     intake.kill().await;
-    assert!(!mend(&access, &job).await.unwrap(), "it has its task");
+    assert!(
+        !reconcile_job(&access, &job).await.unwrap(),
+        "it has its task"
+    );
     world
         .streams
         .js
@@ -78,6 +84,6 @@ async fn an_open_job_whose_queue_was_lost_is_planned_again() {
         .purge()
         .await
         .unwrap();
-    assert!(mend(&access, &job).await.unwrap());
+    assert!(reconcile_job(&access, &job).await.unwrap());
     assert!(is_queued(&access, &job).await);
 }

@@ -83,10 +83,6 @@ fn attribute(span: &Span, name: &str) -> String {
     }
 }
 
-fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 async fn traceparents(world: &World, job: &JobId) -> Vec<String> {
     let facts = world
         .streams
@@ -133,7 +129,10 @@ async fn a_publishers_trace_goes_on_through_every_task_to_ended_and_into_the_log
     for (service, span) in &spans {
         assert_eq!(service, "fluxhls");
         assert_eq!(
-            (hex(&span.trace_id), hex(&span.parent_span_id)),
+            (
+                hex::encode(&span.trace_id),
+                hex::encode(&span.parent_span_id)
+            ),
             (TRACE.to_owned(), PARENT.to_owned()),
             "{}",
             span.name
@@ -209,7 +208,7 @@ async fn a_job_without_a_publishers_trace_gets_one_when_traces_are_exported() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(hex(&span.trace_id), trace);
+    assert_eq!(hex::encode(&span.trace_id), trace);
     assert!(world.facts(&job).await.contains_key(&FactKind::Ended));
 }
 

@@ -141,7 +141,7 @@ impl ConnectionHealth {
 
     /// What keeps us from our work, each with its fix.
     #[must_use]
-    pub fn obstacles(&self) -> Vec<String> {
+    pub fn problems(&self) -> Vec<String> {
         let seen = self.seen.borrow();
         let told = seen.failures.iter();
         let told = told.filter(|((verb, _), failure)| failure.is_reported(*verb));
@@ -378,20 +378,20 @@ mod tests {
     async fn what_fails_for_long_is_told_until_it_works_again() {
         let health = health();
         health.failed("hls.v1.job.a.planned", "no stream found for given subject");
-        assert!(health.obstacles().is_empty(), "a moment is no trouble");
+        assert!(health.problems().is_empty(), "a moment is no trouble");
 
         tokio::time::advance(REPORTED_AFTER).await;
-        let told = health.obstacles();
+        let told = health.problems();
         assert!(told[0].contains("run `fluxhls provision`"), "{told:?}");
 
         health.worked("hls.v1.dead.upload.1");
-        assert_eq!(health.obstacles().len(), 1, "something else worked");
+        assert_eq!(health.problems().len(), 1, "something else worked");
         health.worked("hls.v1.job.b.planned");
-        assert!(health.obstacles().is_empty());
+        assert!(health.problems().is_empty());
 
         health.failed("hls.v1.job.a.planned", "timed out");
         tokio::time::advance(FORGOTTEN_AFTER).await;
-        assert!(health.obstacles().is_empty(), "nobody tries it any more");
+        assert!(health.problems().is_empty(), "nobody tries it any more");
     }
 
     #[test]
@@ -402,7 +402,7 @@ mod tests {
         assert!(!health.denied(words), "once is enough for a log");
 
         health.failed("hls.v1.work.k.done.v0", "timed out");
-        let told = health.obstacles();
+        let told = health.problems();
         assert!(
             told[0].contains("Permissions Violation")
                 && told[0].contains("publish to `hls.v1.work.>`"),
@@ -410,11 +410,11 @@ mod tests {
         );
 
         health.reconnected();
-        assert!(health.obstacles().is_empty());
+        assert!(health.problems().is_empty());
         assert!(
             health
                 .denied(r#"Permissions Violation for Subscription to "live.hls.v1.job.*.cancel""#)
         );
-        assert!(health.obstacles()[0].contains("subscribe to `live.hls.v1.job.>`"));
+        assert!(health.problems()[0].contains("subscribe to `live.hls.v1.job.>`"));
     }
 }

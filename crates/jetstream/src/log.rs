@@ -90,47 +90,27 @@ impl Log {
 
     /// The last message on `subject`, as the stream's leader has it.
     pub async fn last(&self, stream: &str, subject: &str) -> Option<StoredMessage> {
-        let mut pause = Pause::new(self.store.first_pause());
-        loop {
-            match self.store.last(stream, subject).await {
-                Ok(found) => return found,
-                Err(reason) => pause.after("read", subject, &reason).await,
-            }
-        }
+        let read = || self.store.last(stream, subject);
+        self.repeat_until_answered("read", subject, read).await
     }
 
     /// The first message on `subject` at or after `seq`, as the stream's leader has it.
     async fn first_after(&self, stream: &str, subject: &str, seq: u64) -> Option<StoredMessage> {
-        let mut pause = Pause::new(self.store.first_pause());
-        loop {
-            match self.store.first_after(stream, subject, seq).await {
-                Ok(found) => return found,
-                Err(reason) => pause.after("read", subject, &reason).await,
-            }
-        }
+        let read = || self.store.first_after(stream, subject, seq);
+        self.repeat_until_answered("read", subject, read).await
     }
 
     /// The message at `seq`, as the stream's leader has it; nothing when it is not there, or not
     /// any more.
     pub async fn at(&self, stream: &str, seq: u64) -> Option<StoredMessage> {
-        let mut pause = Pause::new(self.store.first_pause());
-        loop {
-            match store::at(self.nats(), stream, seq).await {
-                Ok(found) => return found,
-                Err(reason) => pause.after("read", stream, &reason).await,
-            }
-        }
+        let read = || store::at(self.nats(), stream, seq);
+        self.repeat_until_answered("read", stream, read).await
     }
 
     /// How many messages each subject under `filter` holds, as the stream's leader counts them.
     pub async fn subjects(&self, stream: &str, filter: &str) -> BTreeMap<String, u64> {
-        let mut pause = Pause::new(self.store.first_pause());
-        loop {
-            match self.store.count(stream, filter).await {
-                Ok(counts) => return counts,
-                Err(reason) => pause.after("count", filter, &reason).await,
-            }
-        }
+        let count = || self.store.count(stream, filter);
+        self.repeat_until_answered("count", filter, count).await
     }
 
     /// Publishes `message` as the first on its subject.
@@ -266,22 +246,19 @@ impl Log {
 
     /// Share of the queue's message limit that is in use, 0 to 1.
     pub async fn queue_fill(&self) -> f64 {
-        let mut pause = Pause::new(self.store.first_pause());
-        loop {
-            match store::queue_size(self.nats()).await {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "a share of a million needs few digits"
-                )]
-                Ok((messages, limit)) => {
-                    return if limit > 0 {
-                        messages as f64 / limit as f64
-                    } else {
-                        0.0
-                    };
-                }
-                Err(reason) => pause.after("read", topology::TASKS, &reason).await,
-            }
+        let read = || store::queue_size(self.nats());
+        let (messages, limit) = self
+            .repeat_until_answered("read", topology::TASKS, read)
+            .await;
+
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share of a million needs few digits"
+        )]
+        if limit > 0 {
+            messages as f64 / limit as f64
+        } else {
+            0.0
         }
     }
 
@@ -290,6 +267,20 @@ impl Log {
     pub async fn backlog(&self, class: Class, lane: Lane) -> Backlog {
         let told = self.store.backlog(topology::durable(class, lane)).await;
         told.unwrap_or_default()
+    }
+
+    /// Repeats a question to the server until it is answered, however long that takes.
+    async fn repeat_until_answered<T, F>(&self, what: &str, subject: &str, ask: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T, String>>,
+    {
+        let mut pause = Pause::new(self.store.first_pause());
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(reason) => pause.after(what, subject, &reason).await,
+            }
+        }
     }
 
     /// One try. After [`PublishFailure::NoAck`] the message may be in the stream, or come there

@@ -181,6 +181,8 @@ fn cause_chain(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use std::io;
 
+    use strum::VariantNames as _;
+
     use super::super::operation::Op;
     use super::*;
 
@@ -235,7 +237,7 @@ mod tests {
 
         for (code, status, kind) in table {
             assert_eq!(judged(code, status).kind(), kind, "{code} {status:?}");
-            assert!(StorageError::KINDS.contains(&kind));
+            assert!(StorageError::VARIANTS.contains(&kind));
         }
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::clock::describe_difference;
 use super::operation::Op;
@@ -26,8 +27,9 @@ impl fmt::Display for At {
     }
 }
 
-/// A failed operation on object storage.
-#[derive(Debug, thiserror::Error)]
+/// A failed operation on object storage. `VARIANTS` has every value of [`StorageError::kind`].
+#[derive(Debug, thiserror::Error, IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum StorageError {
     /// There is no such object (or, where the server does not tell the difference, no such bucket).
     #[error("{at} found no object: check that it was uploaded under this key")]
@@ -138,39 +140,10 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Every value of [`StorageError::kind`].
-    pub const KINDS: [&str; 12] = [
-        "not_found",
-        "no_bucket",
-        "denied",
-        "misdirected",
-        "clock_skew",
-        "changed",
-        "too_large",
-        "out_of_range",
-        "interrupted",
-        "unavailable",
-        "refused",
-        "input",
-    ];
-
     /// One stable word for logs and metric labels.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::NotFound { .. } => "not_found",
-            Self::NoBucket { .. } => "no_bucket",
-            Self::Denied { .. } => "denied",
-            Self::Misdirected { .. } => "misdirected",
-            Self::ClockSkew { .. } => "clock_skew",
-            Self::Changed { .. } => "changed",
-            Self::TooLarge { .. } => "too_large",
-            Self::OutOfRange { .. } => "out_of_range",
-            Self::Interrupted { .. } => "interrupted",
-            Self::Unavailable { .. } => "unavailable",
-            Self::Refused { .. } => "refused",
-            Self::Input { .. } => "input",
-        }
+    pub fn kind(&self) -> &'static str {
+        self.into()
     }
 
     /// What was attempted, on which object.

@@ -1,9 +1,10 @@
 //! The operations on S3 that this crate knows, each by a stable word.
 
-use std::fmt;
+use strum::{Display, IntoStaticStr, VariantArray};
 
 /// An operation on S3, as errors and metric labels name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Op {
     /// HEAD of an object.
     Head,
@@ -38,50 +39,9 @@ pub enum Op {
 }
 
 impl Op {
-    /// Every operation.
-    pub const ALL: [Self; 15] = [
-        Self::Head,
-        Self::Get,
-        Self::GetRange,
-        Self::Digest,
-        Self::Put,
-        Self::CreateUpload,
-        Self::UploadPart,
-        Self::CompleteUpload,
-        Self::AbortUpload,
-        Self::List,
-        Self::Delete,
-        Self::DeleteObjects,
-        Self::GetVersioning,
-        Self::GetCors,
-        Self::PutCors,
-    ];
-
     /// The lower-case word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Head => "head",
-            Self::Get => "get",
-            Self::GetRange => "get_range",
-            Self::Digest => "digest",
-            Self::Put => "put",
-            Self::CreateUpload => "create_upload",
-            Self::UploadPart => "upload_part",
-            Self::CompleteUpload => "complete_upload",
-            Self::AbortUpload => "abort_upload",
-            Self::List => "list",
-            Self::Delete => "delete",
-            Self::DeleteObjects => "delete_objects",
-            Self::GetVersioning => "get_versioning",
-            Self::GetCors => "get_cors",
-            Self::PutCors => "put_cors",
-        }
-    }
-}
-
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures::stream;
+use strum::IntoStaticStr;
 
 use super::bucket::Bucket;
 use super::error::StorageError;
@@ -14,7 +15,8 @@ const LARGE_OBJECT_BYTES: usize = 9 * 1024 * 1024;
 const PIECE_BYTES: usize = 1024 * 1024;
 
 /// A kind of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Step {
     /// Writing an object in one request.
     Put,
@@ -33,15 +35,8 @@ pub enum Step {
 impl Step {
     /// Its name in a report.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Put => "put",
-            Self::Get => "get",
-            Self::Range => "range",
-            Self::List => "list",
-            Self::Multipart => "multipart",
-            Self::Delete => "delete",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// What is true where it succeeds.

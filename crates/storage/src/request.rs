@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use metrics::{counter, histogram};
+use strum::{VariantArray as _, VariantNames as _};
 
 use super::error::StorageError;
 use super::operation::Op;
@@ -13,9 +14,9 @@ const OK_RESULT: &str = "ok";
 
 /// Makes every series of the request counter exist at zero, so that its first increase is seen.
 pub fn register_metrics() {
-    for op in Op::ALL {
-        for result in std::iter::once(OK_RESULT).chain(StorageError::KINDS) {
-            counter!(REQUESTS_METRIC, "operation" => op.as_str(), "result" => result).increment(0);
+    for op in Op::VARIANTS {
+        for result in std::iter::once(&OK_RESULT).chain(StorageError::VARIANTS) {
+            counter!(REQUESTS_METRIC, "operation" => op.as_str(), "result" => *result).increment(0);
         }
     }
 }

@@ -1,16 +1,13 @@
-//! Writing objects: from memory, from a file, from a stream.
+//! Writing objects: from memory, from a stream.
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
 use std::pin::pin;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
-use tokio::fs::File;
-use tokio_util::io::ReaderStream;
+use futures::Stream;
 
 use super::bucket::Bucket;
 use super::classify::from_sdk;
@@ -23,12 +20,11 @@ use super::request::observe;
 
 /// What is smaller than this many bytes is sent in one request; what is not is sent in parts of
 /// this size. S3 wants at least 5 MiB in every part but the last (S3 API reference).
-const PART_BYTES: u64 = 8 * 1024 * 1024;
-/// How many parts one upload may have (S3 API reference). A stream may therefore hold 78 GiB; a
-/// file gets larger parts.
-const MAX_PARTS: u64 = 10_000;
+/// An upload may have 10,000 parts (S3 API reference), so a stream may hold 78 GiB.
+const PART_SIZE: usize = 8 * 1024 * 1024;
 /// How many parts of one upload are on their way at once: with one being read, 32 MiB of memory.
 const PARALLEL_PARTS: usize = 3;
+
 /// What a conditional write replaces: a version, or nothing.
 #[derive(Debug, Clone, Copy)]
 struct ReplacedVersion<'a>(Option<&'a str>);
@@ -38,9 +34,6 @@ impl ReplacedVersion<'_> {
         self.0.map(quoted_etag)
     }
 }
-
-/// How much of a file is read at once, in bytes.
-const READ_BYTES: usize = 256 * 1024;
 
 impl Bucket {
     /// Writes an object from memory in one atomic request.
@@ -118,31 +111,6 @@ impl Bucket {
         }
     }
 
-    /// Writes an object from a file, in parts where it is large. The object appears whole or not at
-    /// all.
-    ///
-    /// # Errors
-    /// [`StorageError::Input`] where the file cannot be read or changes meanwhile, and whatever
-    /// kept the service from storing it.
-    pub async fn put_file(
-        &self,
-        key: &str,
-        path: &Path,
-        kind: ObjectKind,
-    ) -> Result<Stored, StorageError> {
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let unreadable = |error| StorageError::Input {
-            at: self.at(Op::Put, key),
-            source: named(error),
-        };
-
-        let file = File::open(path).await.map_err(unreadable)?;
-        let size = file.metadata().await.map_err(unreadable)?.len();
-        let pieces = ReaderStream::with_capacity(file, READ_BYTES).map_err(named);
-        self.upload(key, kind, pieces, Some(size)).await
-    }
-
     /// Writes a private object from a stream of at most 78 GiB, in bounded memory. The object
     /// appears whole or not at all.
     ///
@@ -155,20 +123,9 @@ impl Bucket {
         content_type: &str,
         pieces: impl Stream<Item = io::Result<Bytes>> + Send,
     ) -> Result<Stored, StorageError> {
-        self.upload(key, ObjectKind::private(content_type), pieces, None)
-            .await
-    }
-
-    async fn upload(
-        &self,
-        key: &str,
-        kind: ObjectKind,
-        pieces: impl Stream<Item = io::Result<Bytes>> + Send,
-        size: Option<u64>,
-    ) -> Result<Stored, StorageError> {
-        let part_size = part_size(size);
+        let kind = ObjectKind::private(content_type);
         let pieces = pin!(pieces);
-        let mut parts = PartReader::new(pieces, part_size);
+        let mut parts = PartReader::new(pieces, PART_SIZE);
 
         // Read before the decision, because the size of a stream is not known until it ends.
         let first = parts
@@ -177,18 +134,15 @@ impl Bucket {
             .map_err(|source| self.input_error(key, source))?
             .unwrap_or_default();
 
-        if first.len() < part_size {
-            let digest = self.check_announced_size(key, parts.digest(), size)?;
-            return self.put_whole(key, first, &kind, digest, None).await;
+        if first.len() < PART_SIZE {
+            return self
+                .put_whole(key, first, &kind, parts.digest(), None)
+                .await;
         }
 
         let upload = Multipart::create(self, key, &kind).await?;
-        let sent = self.send_parts(&upload, first, &mut parts).await;
-        // The size is compared before the upload is completed, since that makes the object appear.
-        match sent
-            .and_then(|sent| Ok((sent, self.check_announced_size(key, parts.digest(), size)?)))
-        {
-            Ok((sent, digest)) => Ok(stored(digest, upload.complete(sent).await?)),
+        match self.send_parts(&upload, first, &mut parts).await {
+            Ok(sent) => Ok(stored(parts.digest(), upload.complete(sent).await?)),
             Err(error) => {
                 upload.abort().await;
                 Err(error)
@@ -268,22 +222,6 @@ impl Bucket {
         .await
     }
 
-    /// Refuses to publish a file that grew or shrank while it was read.
-    fn check_announced_size(
-        &self,
-        key: &str,
-        digest: Digest,
-        size: Option<u64>,
-    ) -> Result<Digest, StorageError> {
-        match size {
-            Some(size) if size != digest.size => {
-                let words = format!("it had {size} bytes and then {}", digest.size);
-                Err(self.input_error(key, io::Error::new(io::ErrorKind::InvalidData, words)))
-            }
-            _ => Ok(digest),
-        }
-    }
-
     fn input_error(&self, key: &str, source: io::Error) -> StorageError {
         StorageError::Input {
             at: self.at(Op::Put, key),
@@ -300,35 +238,8 @@ fn stored(digest: Digest, etag: String) -> Stored {
     }
 }
 
-fn part_size(size: Option<u64>) -> usize {
-    let fitting = size.map_or(0, |size| size.div_ceil(MAX_PARTS));
-    usize::try_from(fitting.max(PART_BYTES)).unwrap_or(usize::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn no_file_needs_more_parts_than_an_upload_may_have() {
-        assert_eq!(part_size(None) as u64, PART_BYTES);
-        for size in [
-            0,
-            PART_BYTES,
-            PART_BYTES * MAX_PARTS,
-            PART_BYTES * MAX_PARTS + 1,
-            5 << 40,
-        ] {
-            assert!(
-                size.div_ceil(part_size(Some(size)) as u64) <= MAX_PARTS,
-                "{size}"
-            );
-        }
-    }
-}
-
-#[cfg(test)]
-mod server_tests {
     use std::time::Duration;
 
     use axum::Router;
@@ -339,7 +250,6 @@ mod server_tests {
     use crate::{Storage, StorageSettings};
 
     const KEY: &str = "uploads/a.mp4";
-    const PART: usize = PART_BYTES as usize;
 
     fn pieces(bytes: &Bytes) -> impl Stream<Item = io::Result<Bytes>> + use<> {
         let bytes = bytes.clone();
@@ -351,17 +261,21 @@ mod server_tests {
     }
 
     #[tokio::test]
-    async fn files_of_every_size_arrive_whole() {
+    async fn streams_of_every_size_arrive_whole() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("segment.m4s");
 
-        for size in [0, 1, PART - 1, PART, PART + 1, 3 * PART + 7] {
+        for size in [
+            0,
+            1,
+            PART_SIZE - 1,
+            PART_SIZE,
+            PART_SIZE + 1,
+            3 * PART_SIZE + 7,
+        ] {
             let bytes = random_bytes(size);
-            std::fs::write(&path, &bytes).unwrap();
             let stored = bucket
-                .put_file(KEY, &path, ObjectKind::Video)
+                .put_stream(KEY, "video/mp4", pieces(&bytes))
                 .await
                 .unwrap();
             let digest = Digest::of(&bytes);
@@ -371,10 +285,6 @@ mod server_tests {
             let found = bucket.head(KEY).await.unwrap().unwrap();
             assert_eq!(found.etag, Some(stored.etag));
             assert_eq!(found.content_type.as_deref(), Some("video/mp4"));
-            assert_eq!(
-                found.cache_control.as_deref(),
-                Some("public, max-age=31536000, immutable")
-            );
         }
         assert_eq!(s3.open_uploads(), 0);
     }
@@ -383,7 +293,7 @@ mod server_tests {
     async fn a_stream_arrives_whole_from_a_task_of_its_own() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let bytes = random_bytes(5 * PART + 5);
+        let bytes = random_bytes(5 * PART_SIZE + 5);
         let (sender, stream) = (bucket.clone(), pieces(&bytes));
         // The compiler cannot see of every future that it is Send; handlers of requests must be.
         let upload = tokio::spawn(async move { sender.put_stream(KEY, "video/mp4", stream).await });
@@ -395,7 +305,7 @@ mod server_tests {
     async fn a_stream_that_breaks_leaves_neither_object_nor_parts() {
         let s3 = TestS3::start().await;
         let bucket = s3.bucket().await;
-        let broken = pieces(&random_bytes(2 * PART)).chain(stream::once(future::err(
+        let broken = pieces(&random_bytes(2 * PART_SIZE)).chain(stream::once(future::err(
             io::Error::other("the sender left"),
         )));
         let error = bucket
@@ -423,7 +333,7 @@ mod server_tests {
         let upload = bucket.put_stream(
             KEY,
             "video/mp4",
-            pieces(&random_bytes(2 * PART)).chain(stall),
+            pieces(&random_bytes(2 * PART_SIZE)).chain(stall),
         );
         let mut upload = Box::pin(upload);
         tokio::select! { _ = &mut upload => unreachable!(), stalled = reached => stalled.unwrap() }
@@ -513,18 +423,5 @@ mod server_tests {
             .await
             .unwrap();
         assert_eq!(stored.etag, "plain");
-    }
-
-    #[tokio::test]
-    async fn a_missing_file_is_named_and_is_not_the_fault_of_the_service() {
-        let s3 = TestS3::start().await;
-        let error = s3
-            .bucket()
-            .await
-            .put_file(KEY, Path::new("/nowhere/a.m4s"), ObjectKind::Video)
-            .await
-            .unwrap_err();
-        assert_eq!((error.kind(), error.is_transient()), ("input", false));
-        assert!(error.to_string().contains("/nowhere/a.m4s"), "{error}");
     }
 }

@@ -18,6 +18,7 @@ use storage::{StaticCredentials, StorageSettings};
 use streams::merge::LargerValue;
 use streams::provision;
 use streams::topology::Sizing;
+use strum::VariantArray as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -185,7 +186,7 @@ fn settings(wanted: &StackOptions, nats: &NatsServer, store: &ObjectStore) -> Se
         remux_max: REMUX_MAX,
         limits: Limits::default(),
         metrics_per_job: METRICS_PER_JOB,
-        roles: Role::ALL.to_vec(),
+        roles: Role::VARIANTS.to_vec(),
     }
 }
 

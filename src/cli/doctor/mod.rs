@@ -14,7 +14,7 @@ use sea_orm::DbErr;
 
 use self::finding::{Finding, State, with_timeout};
 use crate::config::{DatabaseArgs, LadderArgs, NatsArgs, StorageArgs, WorkerArgs};
-use crate::pipeline::project::words::describe;
+use crate::pipeline::project::error_text::describe_error;
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ async fn check_database(args: &DoctorArgs) -> Vec<Finding> {
             database.schema().await?
         };
         if schema.may_run() {
-            database.try_write().await?;
+            database.check_write().await?;
         }
         Ok::<_, DbErr>(schema)
     };
@@ -100,7 +100,7 @@ async fn check_database(args: &DoctorArgs) -> Vec<Finding> {
         Ok(schema) => Finding::fix(CHECK, schema.to_string()),
         Err(error) => Finding::fix(
             CHECK,
-            format!("the tables cannot be used: {}", describe(&error)),
+            format!("the tables cannot be used: {}", describe_error(&error)),
         ),
     }]
 }

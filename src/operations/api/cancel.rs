@@ -4,7 +4,7 @@ use bytes::Bytes;
 use streams::api::{CancelReply, CancelRequest};
 
 use super::refusal::Refusal;
-use super::{Api, read};
+use super::{Api, parse};
 use crate::job::cancel::{CancelAnswer, cancel_job};
 use crate::job::verdict::SettleError;
 
@@ -12,14 +12,14 @@ impl Api {
     /// Answers when the job has ended as canceled: 404 where the log does not know it, 409 where
     /// its end was decided before, 503 where it cannot be ended now.
     pub(super) async fn cancel(&self, body: Bytes) -> Result<CancelReply, Refusal> {
-        let CancelRequest { job_id, by, reason } = read(&body)?;
+        let CancelRequest { job_id, by, reason } = parse(&body)?;
         let by = by.unwrap_or_else(|| "api".to_owned());
 
         let canceled = cancel_job(&self.jobs, &job_id, &by, reason).await;
         let canceled = canceled.map_err(|error| match error {
-            SettleError::Unread(unread) => Refusal::away(&unread),
+            SettleError::Unread(unread) => Refusal::unavailable(&unread),
             // The request is stored by then, and whoever sees it next carries it out.
-            _ => Refusal::away(&"the job is asked to stop, but not ended yet"),
+            _ => Refusal::unavailable(&"the job is asked to stop, but not ended yet"),
         });
 
         match canceled? {
@@ -27,7 +27,7 @@ impl Api {
             CancelAnswer::TooLate => Err(Refusal::conflict(format!(
                 "It is too late: how job {job_id} ends was decided before."
             ))),
-            CancelAnswer::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
+            CancelAnswer::Unknown => Err(Refusal::not_found(&format!("job {job_id}"))),
         }
     }
 }

@@ -19,6 +19,7 @@ use futures::stream::SelectAll;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use streams::api::{GROUP, SERVICE};
+use strum::{Display, VariantArray};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +29,9 @@ use crate::pipeline::project::Database;
 
 /// How long an answer may take. Whoever asks by the NATS command line waits five seconds by
 /// default.
-const LIMIT: Duration = Duration::from_secs(4);
+const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// Questions, of all kinds together, that are answered at a time.
-const AT_A_TIME: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 
 /// Answers questions.
 #[derive(Debug, Clone)]
@@ -59,12 +60,12 @@ impl Api {
 
         let group = service.group(GROUP);
         let mut questions = SelectAll::new();
-        for question in Question::ALL {
-            let endpoint = group.endpoint(question.as_str()).await?;
+        for &question in Question::VARIANTS {
+            let endpoint = group.endpoint(question).await?;
             questions.push(endpoint.map(move |request| (question, request)));
         }
 
-        let answered = questions.for_each_concurrent(AT_A_TIME, |(question, request)| {
+        let answered = questions.for_each_concurrent(MAX_CONCURRENT, |(question, request)| {
             let api = self.clone();
             async move { api.respond(question, &request).await }
         });
@@ -76,7 +77,7 @@ impl Api {
                 service.stop().await?;
                 // The endpoints end by themselves now, once the questions that came until here are
                 // answered. Where NATS is away none of them ends, and no one can be answered.
-                let _ = timeout(LIMIT, answered).await;
+                let _ = timeout(ANSWER_LIMIT, answered).await;
             }
         }
         Ok(())
@@ -84,9 +85,9 @@ impl Api {
 
     async fn respond(&self, question: Question, request: &Request) {
         let answer = self.answer(question, request.message.payload.clone());
-        let answered = timeout(LIMIT, answer)
+        let answered = timeout(ANSWER_LIMIT, answer)
             .await
-            .unwrap_or_else(|_| Err(Refusal::silence(LIMIT)));
+            .unwrap_or_else(|_| Err(Refusal::timeout(ANSWER_LIMIT)));
         if let Err(error) = request.respond(answered.map_err(Into::into)).await {
             tracing::debug!(%error, "an answer did not leave");
         }
@@ -94,16 +95,17 @@ impl Api {
 
     async fn answer(&self, question: Question, body: Bytes) -> Result<Bytes, Refusal> {
         match question {
-            Question::Status => write(&self.status(body).await?),
-            Question::Cancel => write(&self.cancel(body).await?),
-            Question::Retry => write(&self.retry(body).await?),
-            Question::Stats => write(&self.statistics().await?),
+            Question::Status => encode(&self.status(body).await?),
+            Question::Cancel => encode(&self.cancel(body).await?),
+            Question::Retry => encode(&self.retry(body).await?),
+            Question::Stats => encode(&self.statistics().await?),
         }
     }
 }
 
-/// What can be asked.
-#[derive(Debug, Clone, Copy)]
+/// What can be asked; the last token of its subject.
+#[derive(Debug, Clone, Copy, Display, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 enum Question {
     Status,
     Cancel,
@@ -111,28 +113,14 @@ enum Question {
     Stats,
 }
 
-impl Question {
-    const ALL: [Self; 4] = [Self::Status, Self::Cancel, Self::Retry, Self::Stats];
-
-    /// The last token of its subject.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Cancel => "cancel",
-            Self::Retry => "retry",
-            Self::Stats => "stats",
-        }
-    }
-}
-
-fn write(answer: &impl Serialize) -> Result<Bytes, Refusal> {
-    let written = serde_json::to_vec(answer).map_err(|error| Refusal::inside(&error))?;
+fn encode(answer: &impl Serialize) -> Result<Bytes, Refusal> {
+    let written = serde_json::to_vec(answer).map_err(|error| Refusal::internal(&error))?;
     Ok(written.into())
 }
 
 /// Reads the body of a request; an empty one is an empty object.
-fn read<R: DeserializeOwned>(body: &[u8]) -> Result<R, Refusal> {
+fn parse<R: DeserializeOwned>(body: &[u8]) -> Result<R, Refusal> {
     // `nats request` without a body sends an empty one.
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| Refusal::malformed(&error))
+    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&error))
 }

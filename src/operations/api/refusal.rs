@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::service::error::Error;
 use sea_orm::DbErr;
 
-use crate::pipeline::project::words::describe;
+use crate::pipeline::project::error_text::describe_error;
 
 /// A status code as HTTP has them (RFC 9110, section 15), and one sentence.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,12 +17,12 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// The request is not what it must be.
-    pub(super) fn malformed(problem: &impl Display) -> Self {
+    pub(super) fn bad_request(problem: &impl Display) -> Self {
         Self::new(400, format!("The request cannot be read: {problem}."))
     }
 
     /// There is no such job.
-    pub(super) fn unknown(what: &impl Display) -> Self {
+    pub(super) fn not_found(what: &impl Display) -> Self {
         Self::new(404, format!("There is no {what}."))
     }
 
@@ -32,12 +32,12 @@ impl Refusal {
     }
 
     /// Something this needs is away.
-    pub(super) fn away(problem: &impl Display) -> Self {
+    pub(super) fn unavailable(problem: &impl Display) -> Self {
         Self::new(503, format!("It cannot be answered now: {problem}."))
     }
 
     /// Something this needs did not answer.
-    pub(super) fn silence(limit: Duration) -> Self {
+    pub(super) fn timeout(limit: Duration) -> Self {
         Self::new(
             503,
             format!(
@@ -48,7 +48,7 @@ impl Refusal {
     }
 
     /// The answer cannot be written.
-    pub(super) fn inside(problem: &impl Display) -> Self {
+    pub(super) fn internal(problem: &impl Display) -> Self {
         Self::new(500, format!("The answer cannot be written: {problem}."))
     }
 
@@ -60,11 +60,11 @@ impl Refusal {
 impl From<DbErr> for Refusal {
     fn from(error: DbErr) -> Self {
         tracing::warn!(
-            error = describe(&error),
+            error = describe_error(&error),
             "a question cannot be answered from the tables"
         );
         // What a driver says may name hosts and users, which only the operator should see.
-        Self::away(&"the database is in trouble")
+        Self::unavailable(&"the database is in trouble")
     }
 }
 

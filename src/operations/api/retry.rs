@@ -5,14 +5,14 @@ use streams::JobId;
 use streams::api::{RetryReply, RetryRequest};
 
 use super::refusal::Refusal;
-use super::{Api, read};
+use super::{Api, parse};
 use crate::job::retry::{JobToRetry, find_job_to_retry, publish_retry};
 
 impl Api {
     /// Answers when the event of the new job is stored: 404 where the log does not know the old
     /// one, 409 while that is open, 503 where the event cannot be published.
     pub(super) async fn retry(&self, body: Bytes) -> Result<RetryReply, Refusal> {
-        let RetryRequest { job_id, new_job_id } = read(&body)?;
+        let RetryRequest { job_id, new_job_id } = parse(&body)?;
         let log = &self.jobs.log;
 
         match find_job_to_retry(log, &job_id).await {
@@ -21,14 +21,14 @@ impl Api {
                 // An event with the id of the old job is the old event once more, and would start
                 // no job.
                 if new == job_id {
-                    return Err(Refusal::malformed(
+                    return Err(Refusal::bad_request(
                         &"new_job_id is the job that is to be repeated",
                     ));
                 }
 
                 publish_retry(log, &old, &new)
                     .await
-                    .map_err(|error| Refusal::away(&error))?;
+                    .map_err(|error| Refusal::unavailable(&error))?;
                 Ok(RetryReply {
                     job_id: new,
                     file_id: old.head.file_id.clone(),
@@ -38,8 +38,8 @@ impl Api {
             JobToRetry::Open => Err(Refusal::conflict(format!(
                 "Job {job_id} has not ended yet."
             ))),
-            JobToRetry::Unread(unread) => Err(Refusal::away(&unread)),
-            JobToRetry::Unknown => Err(Refusal::unknown(&format!("job {job_id}"))),
+            JobToRetry::Unread(unread) => Err(Refusal::unavailable(&unread)),
+            JobToRetry::Unknown => Err(Refusal::not_found(&format!("job {job_id}"))),
         }
     }
 }

@@ -5,14 +5,14 @@ use streams::JobId;
 use streams::api::StatusRequest;
 
 use super::refusal::Refusal;
-use super::{Api, read};
+use super::{Api, parse};
 use crate::pipeline::project::jobs::{self, Filter, Job};
 
 impl Api {
     /// Answers from the tables; a job that was taken in but is not there yet is answered as the log
     /// has it. 400 unless exactly one of both ids is given, 404 where there is no such job.
     pub(super) async fn status(&self, body: Bytes) -> Result<Job, Refusal> {
-        match read(&body)? {
+        match parse(&body)? {
             StatusRequest {
                 job_id: Some(job),
                 file_id: None,
@@ -20,7 +20,7 @@ impl Api {
                 let found = jobs::show(&self.database.read().await?, &job).await?;
                 match found {
                     Some(found) => Ok(found),
-                    None => self.taken_in(&job).await,
+                    None => self.read_from_log(&job).await,
                 }
             }
             StatusRequest {
@@ -37,20 +37,20 @@ impl Api {
                     .await?
                     .into_iter()
                     .next();
-                found.ok_or_else(|| Refusal::unknown(&format!("job of file {file}")))
+                found.ok_or_else(|| Refusal::not_found(&format!("job of file {file}")))
             }
-            _ => Err(Refusal::malformed(&"give either job_id or file_id")),
+            _ => Err(Refusal::bad_request(&"give either job_id or file_id")),
         }
     }
 
     /// A job that is in the log alone.
-    async fn taken_in(&self, job: &JobId) -> Result<Job, Refusal> {
+    async fn read_from_log(&self, job: &JobId) -> Result<Job, Refusal> {
         let state = self
             .jobs
             .state(job)
             .await
-            .map_err(|unread| Refusal::away(&unread))?;
-        let state = state.ok_or_else(|| Refusal::unknown(&format!("job {job}")))?;
+            .map_err(|unread| Refusal::unavailable(&unread))?;
+        let state = state.ok_or_else(|| Refusal::not_found(&format!("job {job}")))?;
 
         let accepted = &state.accepted.fact;
         Ok(Job {

@@ -48,7 +48,7 @@ pub(super) async fn apply(
     // All at once is the usual case. Where the content of one is refused, each is applied alone, so
     // that no other is lost with it.
     let all = Fold::of(entries.iter().map(|(_, entry)| entry), deleted);
-    if attempt(transaction, references, &all).await?.is_none() {
+    if try_apply(transaction, references, &all).await?.is_none() {
         let entries = entries.into_iter().map(|(_, entry)| entry).collect();
         return Ok(Applied { entries, dead });
     }
@@ -58,7 +58,7 @@ pub(super) async fn apply(
         dead,
     };
     for (message, entry) in entries {
-        match attempt(transaction, references, &Fold::of([&entry], deleted)).await? {
+        match try_apply(transaction, references, &Fold::of([&entry], deleted)).await? {
             None => applied.entries.push(entry),
             Some(reason) => applied.dead.push(DeadFact::new(message, reason)),
         }
@@ -68,7 +68,7 @@ pub(super) async fn apply(
 }
 
 /// Applies changes under a savepoint; gives the reason when the database refuses their content.
-pub(super) async fn attempt(
+pub(super) async fn try_apply(
     transaction: &DatabaseTransaction,
     references: References,
     changes: &Changes,

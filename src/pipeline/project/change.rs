@@ -73,7 +73,7 @@ pub(super) struct FilePatch {
 impl FilePatch {
     /// The same patch of a job that was deleted: the guards of an existing row move as they did,
     /// and nothing else.
-    pub(super) fn silenced(self) -> Self {
+    pub(super) fn guards_only(self) -> Self {
         Self {
             status: None,
             probed: None,

@@ -16,7 +16,7 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use streams::topology;
 
-use super::tally::Tally;
+use super::job_counters::JobCounters;
 
 /// The name of the one projection there is.
 const NAME: &str = "tables";
@@ -60,8 +60,8 @@ impl Checkpoint {
     }
 
     /// How many jobs were accepted up to here, and how they ended.
-    pub(super) const fn tally(&self) -> Tally {
-        Tally {
+    pub(super) const fn job_counters(&self) -> JobCounters {
+        JobCounters {
             accepted: self.0.jobs_accepted,
             completed: self.0.jobs_completed,
             failed: self.0.jobs_failed,
@@ -70,12 +70,12 @@ impl Checkpoint {
     }
 
     /// The same checkpoint with these counts.
-    pub(super) fn counting(self, tally: Tally) -> Self {
+    pub(super) fn with_job_counters(self, counters: JobCounters) -> Self {
         Self(Model {
-            jobs_accepted: tally.accepted,
-            jobs_completed: tally.completed,
-            jobs_failed: tally.failed,
-            jobs_canceled: tally.canceled,
+            jobs_accepted: counters.accepted,
+            jobs_completed: counters.completed,
+            jobs_failed: counters.failed,
+            jobs_canceled: counters.canceled,
             ..self.0
         })
     }
@@ -104,6 +104,15 @@ pub(super) async fn read(db: &impl ConnectionTrait) -> Result<Option<Checkpoint>
         .map(Checkpoint))
 }
 
+/// Reads how many jobs were accepted, and how they ended; zeros when nothing was ever projected.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn read_job_counters(db: &impl ConnectionTrait) -> Result<JobCounters, DbErr> {
+    let at = read(db).await?;
+    Ok(at.map(|at| at.job_counters()).unwrap_or_default())
+}
+
 /// Moves the checkpoint if it still is at `from`; false where it is not. Done first in a
 /// transaction, this also makes a second projector wait here, and then find out that it lost.
 pub(super) async fn advance(
@@ -128,8 +137,11 @@ pub(super) async fn advance(
 
 /// Adds to the counts, in the transaction that moves the checkpoint: so each job counts once,
 /// whatever dies.
-pub(super) async fn count(db: &impl ConnectionTrait, more: Tally) -> Result<(), DbErr> {
-    if more == Tally::default() {
+pub(super) async fn add_job_counters(
+    db: &impl ConnectionTrait,
+    more: JobCounters,
+) -> Result<(), DbErr> {
+    if more == JobCounters::default() {
         return Ok(());
     }
 
@@ -186,12 +198,5 @@ fn exactly(time: DateTime<Utc>) -> String {
 }
 
 fn hash(body: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(body)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    hex::encode(Sha256::digest(body))
 }

@@ -6,7 +6,8 @@ use migration::{Purpose, Schema};
 use sea_orm::{ConnectOptions, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{trial, words};
+use super::error_text::describe_error;
+use super::write_check::check_write;
 
 /// How long a connection may be waited for.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -50,8 +51,8 @@ impl Database {
 
         let pool = migration::connect(options).await.map_err(|error| {
             // The client may quote the URL, which may hold a password.
-            let said = words::describe(&error).replace(url, "DATABASE_URL");
-            anyhow::anyhow!("cannot connect to the database: {said}")
+            let text = describe_error(&error).replace(url, "DATABASE_URL");
+            anyhow::anyhow!("cannot connect to the database: {text}")
         })?;
         Ok(Self(pool))
     }
@@ -107,7 +108,7 @@ impl Database {
     ///
     /// # Errors
     /// What the database refused.
-    pub async fn try_write(&self) -> Result<(), DbErr> {
-        trial::write(self).await
+    pub async fn check_write(&self) -> Result<(), DbErr> {
+        check_write(self).await
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::error::ProjectError;
 
 /// How long a transaction is kept open for its dead letters.
-pub(super) const LETTER_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const DEAD_LETTER_LIMIT: Duration = Duration::from_secs(10);
 
 /// A message of the job log that the projection skips.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl DeadFact {
     /// message.
     ///
     /// Its id makes a projector that crashed between publishing and committing publish it once.
-    pub(super) fn letter(&self, limit: usize) -> OutboundMessage {
+    pub(super) fn to_dead_letter(&self, limit: usize) -> OutboundMessage {
         let StoredMessage {
             seq,
             time,
@@ -74,18 +74,18 @@ impl std::fmt::Display for DeadFact {
 }
 
 /// Publishes dead letters, before the commit that skips their facts: nothing is dropped silently.
-pub(super) async fn bury(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
+pub(super) async fn publish_dead_letters(log: &Log, dead: &[DeadFact]) -> Result<(), ProjectError> {
     for fact in dead {
         tracing::error!(seq = fact.seq(), %fact, "a fact cannot be in the tables; it is a dead letter now");
         timeout(
-            LETTER_LIMIT,
-            log.publish_dead_letter(fact.letter(log.max_payload())),
+            DEAD_LETTER_LIMIT,
+            log.publish_dead_letter(fact.to_dead_letter(log.max_payload())),
         )
         .await
         .map_err(|_| {
             ProjectError::DeadLetter(format!(
                 "no answer within {} seconds",
-                LETTER_LIMIT.as_secs()
+                DEAD_LETTER_LIMIT.as_secs()
             ))
         })??;
     }

@@ -17,7 +17,9 @@ pub(super) struct Entry {
 
 /// The messages before the first that needs a newer release, and why that one does. Nothing behind
 /// it may reach the tables before it has.
-pub(super) fn known(mut messages: Vec<StoredMessage>) -> (Vec<StoredMessage>, Option<Unread>) {
+pub(super) fn split_at_newer(
+    mut messages: Vec<StoredMessage>,
+) -> (Vec<StoredMessage>, Option<Unread>) {
     let found = messages.iter().enumerate().find_map(|(index, message)| {
         let unread = Entry::read(message).err()?;
         matches!(unread, Unread::Newer { .. }).then_some((index, unread))

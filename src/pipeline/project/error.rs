@@ -7,8 +7,8 @@ use migration::Schema;
 use sea_orm::DbErr;
 use streams::Unread;
 
+use super::error_text::describe_error;
 use super::feed::FeedError;
-use super::words::describe;
 
 /// How long the transaction of one batch may take. A database that vanished from the network would
 /// else be waited for until the kernel gives up, a quarter of an hour after it came back.
@@ -18,7 +18,7 @@ pub(super) const BATCH_LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The database did not do as asked, for a reason that is not in a fact.
-    #[error("the database is in the way of the projection: {}", describe(.0))]
+    #[error("the database is in the way of the projection: {}", describe_error(.0))]
     Database(DbErr),
     /// The schema is not one this program may write to.
     #[error("{0}")]

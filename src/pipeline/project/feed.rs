@@ -1,8 +1,8 @@
 //! The job log as a gapless feed of facts from a given sequence on.
 //!
-//! `async_nats` has an ordered consumer that mends itself, but in doing so it trusts sequences, and
-//! after the log lost its tail those lie. This one never mends itself: whatever is not the next
-//! message ends it with an error, and who opens a new one verifies the checkpoint first.
+//! `async_nats` has an ordered consumer that repairs itself, but in doing so it trusts sequences,
+//! and after the log lost its tail those lie. This one never repairs itself: whatever is not the
+//! next message ends it with an error, and who opens a new one verifies the checkpoint first.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub enum FeedError {
     #[error("the job log holds {0} facts more but does not deliver them")]
     Stalled(u64),
     /// The stream is another one now, or lost its end.
-    #[error("the job log is not the one it was: it was created anew or lost its end")]
+    #[error("the job log is not the one it was: it was created again or lost its end")]
     Changed,
 }
 
@@ -99,7 +99,7 @@ fn state_of(stream: &Stream) -> LogState {
 struct Pull {
     messages: pull::Batch,
     /// Whether it brought any.
-    fruitful: bool,
+    delivered_any: bool,
 }
 
 /// An open reader of the job log.
@@ -182,15 +182,15 @@ impl Feed {
 
             if let Some(message) = pull.messages.next().await {
                 self.pull = Some(Pull {
-                    fruitful: true,
+                    delivered_any: true,
                     ..pull
                 });
                 return self.take(message);
             }
 
             // A pull that brought messages was used up; only one that brought none is silence.
-            if !pull.fruitful {
-                self.extract_samples().await?;
+            if !pull.delivered_any {
+                self.check_log().await?;
             }
         }
     }
@@ -204,12 +204,12 @@ impl Feed {
             .map_err(|error| FeedError::server("pull from")(&error))?;
         Ok(Pull {
             messages,
-            fruitful: false,
+            delivered_any: false,
         })
     }
 
     /// After silence: is the log still there, and as long as it was?
-    async fn extract_samples(&self) -> Result<(), FeedError> {
+    async fn check_log(&self) -> Result<(), FeedError> {
         let state = state(&self.nats).await?;
         if state.created != self.created || state.last_seq < self.seq {
             return Err(FeedError::Changed);

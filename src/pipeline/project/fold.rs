@@ -1,8 +1,8 @@
 //! The fold of facts into changes: pure, and the same whatever the facts are cut into.
 //!
 //! Two rules keep that so. A job is over when it ended: what comes later in the log, from a worker
-//! that had not heard, changes nothing, and after `pruned` nothing at all does. And a file follows
-//! the job accepted last: once a newer one is accepted, facts of an older one pass it by.
+//! that had not read it, changes nothing, and after `pruned` nothing at all does. And a file
+//! follows the job accepted last: once a newer one is accepted, facts of an older one pass it by.
 //!
 //! Of a deleted file a live projector learns job by job, as their `pruned` comes, and leaves the
 //! row of the file as it is: an API may have it. A rebuild knows all tombstones beforehand: it
@@ -29,7 +29,7 @@ pub(super) struct Fold {
     tombstones: BTreeMap<FileId, EventOrder>,
     deleted: BTreeSet<JobId>,
     /// What deleted jobs had to say to their files: a row that is there has seen it, and its guards
-    /// tell so.
+    /// show it.
     deleted_files: BTreeMap<FileId, FileFold>,
 }
 
@@ -99,7 +99,7 @@ impl Fold {
             if !self.files.contains_key(&id) {
                 changes
                     .file_patches
-                    .extend(deleted.patches.into_iter().map(FilePatch::silenced));
+                    .extend(deleted.patches.into_iter().map(FilePatch::guards_only));
             }
         }
 

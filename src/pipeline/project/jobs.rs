@@ -228,7 +228,7 @@ async fn jobs(
         .collect();
     let emails = references::emails(db, uploaders).await?;
 
-    let told = |(job, file): (Model, Option<files::Model>)| {
+    let with_email = |(job, file): (Model, Option<files::Model>)| {
         let uploader = file.as_ref().and_then(|file| file.uploaded_by.as_ref());
         let user_email = uploader.and_then(|id| emails.get(id).cloned());
         Job {
@@ -236,7 +236,7 @@ async fn jobs(
             ..Job::new(job, file)
         }
     };
-    Ok(rows.into_iter().map(told).collect())
+    Ok(rows.into_iter().map(with_email).collect())
 }
 
 /// How many jobs of each status the tables hold; a status without jobs is absent.

@@ -1,18 +1,17 @@
 //! Project: the job log becomes rows of `files` and `transcoding_jobs`. The only place that writes
 //! tables.
 //!
-//! [`Database`] is the door to the tables: every statement runs within a transaction; `words` says
-//! what it refuses and what to do, `trial` whether it can be written at all.
+//! [`Database`] is the door to the tables: every statement runs within a transaction; `error_text`
+//! says what it refuses and what to do, `write_check` whether it can be written at all.
 //!
 //! In reading order: `feed` reads the log without gaps; `entry` decodes a message; `fold` turns
 //! facts into changes (pure); `rows` carries changes out, each guarded by the sequence it comes
 //! from; `batch` does so for the facts of one transaction and sets aside those whose content the
 //! database refuses (`dead`); `checkpoint` remembers how far the tables are and proves that the log
 //! is still the one they came from; [`Projector`] is the loop over all of it and [`rebuild`] starts
-//! it again. Beside the checkpoint, [`progress`] keeps the percentage fresh, [`Census`] the metrics
-//! of tables and streams (`open` those of each open job, `queues` those of the streams, `tally` the
-//! counts that survive restarts, `gauge` what they share), [`jobs`] answers questions about the
-//! rows, and [`adoption`] finds what another system left in them.
+//! it again. Beside the checkpoint, `job_counters` keeps the counts of jobs that survive restarts,
+//! [`progress`] keeps the percentage fresh, `metrics` reports what the projector does, [`jobs`]
+//! answers questions about the rows, and [`adoption`] finds what another system left in them.
 //!
 //! Facts are applied in order, in one transaction with the checkpoint, and a fact that was applied
 //! before changes nothing. So any number of projectors may run: each transaction begins by moving
@@ -20,35 +19,34 @@
 
 pub mod adoption;
 mod batch;
-mod census;
 mod change;
 mod checkpoint;
 mod database;
 mod dead;
 mod entry;
 mod error;
+pub mod error_text;
 mod feed;
 mod fold;
-mod gauge;
+mod job_counters;
 pub mod jobs;
-mod open;
+mod metrics;
 pub mod progress;
 mod projector;
-mod queues;
 mod rebuild;
 mod references;
 mod refusal;
 mod rows;
 pub mod sweep;
-mod tally;
 #[cfg(test)]
 mod tests;
-mod trial;
-pub mod words;
+mod write_check;
 
-pub use census::{Census, DatabaseHealth};
+pub use checkpoint::read_job_counters;
 pub use database::{Database, DatabaseSettings};
 pub use error::ProjectError;
 pub use feed::FeedError;
+pub use job_counters::JobCounters;
+pub use metrics::register_metrics;
 pub use projector::{Position, Projector};
 pub use rebuild::{Rebuilt, rebuild};

@@ -17,12 +17,12 @@ use streams::{JobId, subject};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Database;
-use super::words::describe;
+use super::error_text::describe_error;
 
 /// How often the rows are written: at most once a second per job.
 const PERIOD: Duration = Duration::from_secs(1);
 /// Only `ended` says 100.
-const MOST: i32 = 99;
+const MAX_PERCENT: i32 = 99;
 
 /// Keeps `progress` of processing jobs fresh.
 pub async fn follow(database: Database, nats: Nats) {
@@ -69,13 +69,15 @@ fn note(latest: &mut HashMap<JobId, i32>, body: &[u8]) {
 fn percent(share: f64) -> i32 {
     // A share such as 0.29 times 100 is 28.999…: a millionth of a percent makes up for binary
     // fractions.
-    (share * 100.0 + 1e-6).floor().clamp(0.0, f64::from(MOST)) as i32
+    (share * 100.0 + 1e-6)
+        .floor()
+        .clamp(0.0, f64::from(MAX_PERCENT)) as i32
 }
 
 async fn write(database: &Database, latest: &mut HashMap<JobId, i32>) {
     for (job, percent) in latest.drain() {
         if let Err(error) = raise_in(database, &job, percent).await {
-            tracing::warn!(job.id = %job, error = describe(&error), "the progress of a job was not written; the next one may be");
+            tracing::warn!(job.id = %job, error = describe_error(&error), "the progress of a job was not written; the next one may be");
         }
     }
 }

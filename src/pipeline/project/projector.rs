@@ -10,12 +10,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{self, Checkpoint};
-use super::dead::{LETTER_LIMIT, bury};
+use super::dead::{DEAD_LETTER_LIMIT, publish_dead_letters};
 use super::error::{BATCH_LIMIT, ProjectError};
 use super::feed::{self, Feed, FeedError};
+use super::job_counters::JobCounters;
 use super::references::References;
-use super::tally::Tally;
-use super::{Database, batch, census, entry, rebuild};
+use super::{Database, batch, entry, metrics, rebuild};
 
 /// The first pause after a trouble, doubled up to [`LONGEST_PAUSE`] while it lasts.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
@@ -72,7 +72,7 @@ impl Projector {
                 () = stop.cancelled() => return,
             };
 
-            // Any headway since the last trouble starts the pauses over.
+            // Any progress since the last trouble starts the pauses over.
             if self.position.borrow().seq != reached {
                 pause = SHORTEST_PAUSE;
             }
@@ -95,7 +95,7 @@ impl Projector {
                         position.following = false;
                         position.trouble = Some(error.to_string());
                     });
-                    stop.run_until_cancelled(self.tell_lag()).await;
+                    stop.run_until_cancelled(self.report_lag()).await;
                 }
             }
 
@@ -108,27 +108,27 @@ impl Projector {
 
     /// Follows the log from the checkpoint until there is trouble.
     async fn follow(&self) -> Result<Rewound, ProjectError> {
-        let references = self.extract_samples().await?;
+        let references = self.read_references().await?;
         let mut at = self.resume().await?;
         let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
-        self.stand(&at, &feed, false);
+        self.publish_position(&at, &feed, false);
 
         loop {
             let mut messages = feed.next().await?;
             // After a batch of another projector the feed still brings facts that are in the
             // tables.
             messages.retain(|message| message.seq > at.seq());
-            let (mut messages, newer) = entry::known(messages);
+            let (mut messages, newer) = entry::split_at_newer(messages);
 
             while let Some(last) = messages.last() {
                 let to = at.after(last);
-                let apply = self.apply(references, &at, &to, &messages);
+                let apply = self.apply_batch(references, &at, &to, &messages);
                 if timeout(BATCH_LIMIT, apply)
                     .await
                     .map_err(|_| ProjectError::Silent)??
                 {
                     at = to;
-                    self.stand(&at, &feed, false);
+                    self.publish_position(&at, &feed, false);
                     break;
                 }
 
@@ -139,7 +139,7 @@ impl Projector {
                     }
                     _ => return Ok(Rewound),
                 }
-                self.stand(&at, &feed, true);
+                self.publish_position(&at, &feed, true);
                 messages.retain(|message| message.seq > at.seq());
             }
 
@@ -150,8 +150,8 @@ impl Projector {
         }
     }
 
-    /// Looks at the database before anything is written to it.
-    async fn extract_samples(&self) -> Result<References, ProjectError> {
+    /// Checks the schema before anything is written, and reads which references the tables have.
+    async fn read_references(&self) -> Result<References, ProjectError> {
         let transaction = self.database.read().await?;
         let schema = migration::schema(&transaction).await?;
         if !schema.may_run() {
@@ -160,12 +160,12 @@ impl Projector {
         Ok(References::read(&transaction).await?)
     }
 
-    /// Reports how far behind the log the tables fall while they stand still. Where the log does
-    /// not answer either, no one knows.
-    async fn tell_lag(&self) {
+    /// Reports how far behind the log the tables fall while they do not follow it. Where the log
+    /// does not answer either, no one knows.
+    async fn report_lag(&self) {
         let from = self.position.borrow().seq;
-        if let Ok(Ok(feed)) = timeout(LETTER_LIMIT, Feed::open(self.log.nats(), from)).await {
-            census::stand(feed.pending(), false);
+        if let Ok(Ok(feed)) = timeout(DEAD_LETTER_LIMIT, Feed::open(self.log.nats(), from)).await {
+            metrics::report_position(feed.pending(), false);
         }
     }
 
@@ -173,13 +173,13 @@ impl Projector {
     /// from; rebuilds if not.
     async fn resume(&self) -> Result<Checkpoint, ProjectError> {
         let found = checkpoint::read(&self.database.read().await?).await?;
-        let Some(doubt) = self.doubt(found.as_ref()).await? else {
-            // `doubt` has a reason wherever there is no checkpoint.
+        let Some(mismatch) = self.find_mismatch(found.as_ref()).await? else {
+            // `find_mismatch` has a reason wherever there is no checkpoint.
             return found.ok_or(ProjectError::Feed(FeedError::Changed));
         };
         if found.is_some() {
             tracing::warn!(
-                reason = doubt,
+                reason = mismatch,
                 "the tables do not come from this log; rebuilding them"
             );
         }
@@ -190,7 +190,10 @@ impl Projector {
     }
 
     /// Why the tables may not come from this log; none when they do.
-    async fn doubt(&self, at: Option<&Checkpoint>) -> Result<Option<&'static str>, ProjectError> {
+    async fn find_mismatch(
+        &self,
+        at: Option<&Checkpoint>,
+    ) -> Result<Option<&'static str>, ProjectError> {
         let Some(at) = at else {
             return Ok(Some("nothing was projected yet"));
         };
@@ -198,7 +201,7 @@ impl Projector {
         let nats = self.log.nats();
         let state = feed::state(nats).await?;
         if !at.is_of(state.created) {
-            return Ok(Some("the stream was created anew"));
+            return Ok(Some("the stream was created again"));
         }
         if at.seq() > state.last_seq {
             return Ok(Some("the log ends before the checkpoint"));
@@ -218,7 +221,7 @@ impl Projector {
 
     /// Applies a batch in one transaction with its checkpoint; false when another projector was
     /// first.
-    async fn apply(
+    async fn apply_batch(
         &self,
         references: References,
         from: &Checkpoint,
@@ -233,25 +236,25 @@ impl Projector {
         }
 
         let applied = batch::apply(&transaction, references, messages, &BTreeSet::new()).await?;
-        let mut tally = Tally::default();
+        let mut counters = JobCounters::default();
         applied
             .entries
             .iter()
-            .for_each(|entry| tally.push(&entry.fact));
-        checkpoint::count(&transaction, tally).await?;
+            .for_each(|entry| counters.count(&entry.fact));
+        checkpoint::add_job_counters(&transaction, counters).await?;
         // Before the commit that skips their facts: after a crash in between they come again, with
         // equal ids.
-        bury(&self.log, &applied.dead).await?;
+        publish_dead_letters(&self.log, &applied.dead).await?;
         transaction.commit().await?;
 
         // Counted after the commit: a batch that is rolled back comes again.
-        census::count(&applied);
+        metrics::count_batch(&applied);
         Ok(true)
     }
 
-    fn stand(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
+    fn publish_position(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
         let lag = feed.pending();
-        census::stand(lag, standby);
+        metrics::report_position(lag, standby);
         self.position.send_replace(Position {
             seq: at.seq(),
             lag,

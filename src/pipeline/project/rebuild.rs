@@ -13,14 +13,14 @@ use streams::{EventOrder, FileId, Unread, subject, topology, wire};
 use super::Database;
 use super::batch;
 use super::checkpoint::{self, Checkpoint};
-use super::dead::{DeadFact, bury};
+use super::dead::{DeadFact, publish_dead_letters};
 use super::entry::Entry;
 use super::error::ProjectError;
 use super::feed::{self, Feed};
 use super::fold::Fold;
+use super::job_counters::JobCounters;
 use super::references::References;
 use super::rows;
-use super::tally::Tally;
 
 /// What a rebuild did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -74,7 +74,7 @@ pub(super) async fn run(
     let deleted = folded.fold.deleted().clone();
     let changes = folded.fold.into_changes();
     let mut dead = folded.dead;
-    if batch::attempt(&transaction, references, &changes)
+    if batch::try_apply(&transaction, references, &changes)
         .await?
         .is_some()
     {
@@ -94,7 +94,7 @@ pub(super) async fn run(
         }
     }
 
-    bury(log, &dead).await?;
+    publish_dead_letters(log, &dead).await?;
     transaction.commit().await?;
 
     let rebuilt = Rebuilt {
@@ -142,16 +142,18 @@ struct Folded {
 /// The log may have forgotten jobs that were counted; so where the tables came from this log, the
 /// counts go on from the checkpoint. Else all that the log holds is counted, and no count is
 /// lowered.
-fn counted(before: Option<&Checkpoint>, state: &feed::LogState) -> (Tally, u64) {
+fn counted(before: Option<&Checkpoint>, state: &feed::LogState) -> (JobCounters, u64) {
     match before {
-        Some(at) if at.is_of(state.created) && at.seq() <= state.last_seq => (at.tally(), at.seq()),
-        _ => (Tally::default(), 0),
+        Some(at) if at.is_of(state.created) && at.seq() <= state.last_seq => {
+            (at.job_counters(), at.seq())
+        }
+        _ => (JobCounters::default(), 0),
     }
 }
 
 async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectError> {
     let state = feed::state(log.nats()).await?;
-    let (mut tally, since) = counted(before.as_ref(), &state);
+    let (mut counters, since) = counted(before.as_ref(), &state);
     let mut feed = Feed::open(log.nats(), 0).await?;
     let mut folded = Folded {
         fold: Fold::over(tombstones(log).await?),
@@ -167,7 +169,7 @@ async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectEr
                     folded.fold.push(&entry);
                     // What is up to there was counted before.
                     if message.seq > since {
-                        tally.push(&entry.fact);
+                        counters.count(&entry.fact);
                     }
                 }
                 Err(unread @ Unread::Newer { .. }) => return Err(unread.into()),
@@ -182,7 +184,7 @@ async fn fold(log: &Log, before: Option<Checkpoint>) -> Result<Folded, ProjectEr
         }
     }
 
-    let least = before.map(|at| at.tally()).unwrap_or_default();
-    folded.to = folded.to.counting(tally.max(least));
+    let least = before.map(|at| at.job_counters()).unwrap_or_default();
+    folded.to = folded.to.with_job_counters(counters.max(least));
     Ok(folded)
 }

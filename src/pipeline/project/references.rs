@@ -42,7 +42,7 @@ impl References {
     }
 
     /// Reads as much as [`Self::clear_unknown`] does, of no one.
-    pub(super) async fn try_read(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    pub(super) async fn check_read(self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         for (is_there, table) in [(self.users, "users"), (self.projects, "projects")] {
             if is_there {
                 let sql = format!("SELECT id FROM {table} WHERE 1 = 0");

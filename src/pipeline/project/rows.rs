@@ -186,7 +186,7 @@ async fn patch_job(db: &impl ConnectionTrait, patch: &JobPatch) -> Result<(), Db
     update = set_some(update, Column::ManifestUrl, patch.manifest_url.as_ref());
     update = set_some(update, Column::ErrorMessage, patch.error_message.as_ref());
 
-    // A job that is over stays as it ended: what comes later is from a worker that had not heard.
+    // A job that is over stays as it ended: what comes later is from a worker that had not read it.
     if patch.completed_at.is_none() {
         update = update.filter(Column::CompletedAt.is_null());
     }

@@ -26,10 +26,10 @@ const DEADLINE: TimeDelta = TimeDelta::days(7);
 /// Facts that open or close a job.
 const BOUNDS: [FactKind; 2] = [FactKind::Accepted, FactKind::Ended];
 
-/// Looks after open jobs.
-pub async fn sweep(jobs: Jobs) {
+/// Sweeps once a minute, for ever.
+pub async fn run(jobs: Jobs) {
     let mut open = BTreeSet::new();
-    let mut seq = count_open(&jobs, 0, &mut open).await;
+    let mut seq = track_open_jobs(&jobs, 0, &mut open).await;
 
     loop {
         // A sweep right after start would meet jobs whose first task is just being queued by
@@ -37,31 +37,31 @@ pub async fn sweep(jobs: Jobs) {
         let pause = PERIOD.mul_f64(0.75 + rand::random::<f64>() / 2.0);
         tokio::time::sleep(pause).await;
 
-        seq = count_open(&jobs, seq, &mut open).await;
+        seq = track_open_jobs(&jobs, seq, &mut open).await;
         for job in &open {
-            look_after(&jobs, job).await;
+            sweep_job(&jobs, job).await;
         }
     }
 }
 
 /// Follows the log from `seq` on, and reports how many jobs are open: also before the first sweep,
 /// since what is absent looks like no process.
-async fn count_open(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
-    let reached = follow(jobs, seq, open).await;
+async fn track_open_jobs(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
+    let reached = read_open_jobs(jobs, seq, open).await;
     gauge!("fluxhls_open_jobs").set(f64::from(u32::try_from(open.len()).unwrap_or(u32::MAX)));
     reached
 }
 
-/// Looks after one open job.
-pub async fn look_after(jobs: &Jobs, job: &JobId) {
-    if let Err(error) = mend(jobs, job).await {
-        stopped(jobs, job, error).await;
+/// Reconciles one open job, and deals with what keeps it from going on.
+pub async fn sweep_job(jobs: &Jobs, job: &JobId) {
+    if let Err(error) = reconcile_job(jobs, job).await {
+        handle_error(jobs, job, error).await;
     }
 }
 
-/// What becomes of a job that cannot be mended: what can pass is looked at again by the next sweep,
-/// what needs a newer release is left to one, and all else ends or is a dead letter.
-async fn stopped(jobs: &Jobs, job: &JobId, error: SettleError) {
+/// What becomes of a job that cannot be reconciled: what can pass is looked at again by the next
+/// sweep, what needs a newer release is left to one, and all else ends or is a dead letter.
+async fn handle_error(jobs: &Jobs, job: &JobId, error: SettleError) {
     let kept = match error {
         SettleError::Storage(_) | SettleError::Missing { .. } => {
             tracing::warn!(job.id = %job, %error, "a decided job cannot be ended yet");
@@ -86,11 +86,12 @@ async fn stopped(jobs: &Jobs, job: &JobId, error: SettleError) {
     }
 }
 
-/// Brings one open job on its way again, where it has come off it. Whether it had.
+/// Puts one open job on its way again: its task back on the queue, or the job to its end. Returns
+/// whether there was anything to do.
 ///
 /// # Errors
 /// What keeps the job from going on.
-pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
+pub async fn reconcile_job(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
     let Some(state) = jobs.state(job).await? else {
         return Ok(false);
     };
@@ -134,7 +135,7 @@ pub async fn mend(jobs: &Jobs, job: &JobId) -> Result<bool, SettleError> {
 }
 
 /// Reads the facts after `seq` that open or close jobs; returns the sequence read so far.
-async fn follow(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
+async fn read_open_jobs(jobs: &Jobs, seq: u64, open: &mut BTreeSet<JobId>) -> u64 {
     let mut reached = seq;
     let bounds = BOUNDS.map(subject::facts_of_kind).to_vec();
     let read = jobs.log.replay(topology::JOBS, bounds, seq, |fact| {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
+use strum::VariantArray as _;
 use tokio::sync::watch;
 
 use super::{AvailableCapacity, Capacity, Resource, ResourceRequirements};
+use crate::telemetry::gauge_value;
 
 /// How long a place in the waiting line is kept for a task that does not come back: another worker
 /// has it by then.
@@ -73,7 +75,7 @@ impl ResourceBudget {
     /// bytes.
     #[must_use]
     pub fn new(capacity: Capacity, folder: &Path, cache: u64) -> Self {
-        for resource in Resource::ALL {
+        for &resource in Resource::VARIANTS {
             counter!("fluxhls_admission_waits_total", "resource" => resource.as_str()).increment(0);
         }
         Self {
@@ -175,10 +177,9 @@ impl ResourceBudget {
 
     fn set_gauges(&self) {
         let reserved = self.state.borrow().reserved;
-        for resource in Resource::ALL {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        for &resource in Resource::VARIANTS {
             gauge!("fluxhls_reserved_bytes", "resource" => resource.as_str())
-                .set(reserved.of(resource) as f64);
+                .set(gauge_value(reserved.of(resource)));
         }
     }
 }

@@ -10,13 +10,16 @@ mod capacity;
 mod memory;
 mod requirements;
 
+use strum::{Display, IntoStaticStr, VariantArray};
+
 pub use budget::{Admission, Reservation, ResourceBudget};
 pub use capacity::{AvailableCapacity, Capacity};
 pub(crate) use capacity::{is_full, used};
 pub use requirements::ResourceRequirements;
 
 /// Something there is only so much of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Resource {
     /// Bytes in the work folder.
     Disk,
@@ -25,16 +28,10 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Disk, Self::Memory];
-
     /// The word in metric labels and logs.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Disk => "disk",
-            Self::Memory => "memory",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// The setting that limits it.
@@ -44,11 +41,5 @@ impl Resource {
             Self::Disk => "WORK_DIR_MAX",
             Self::Memory => "MEMORY_MAX",
         }
-    }
-}
-
-impl std::fmt::Display for Resource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
     }
 }

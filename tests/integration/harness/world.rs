@@ -17,6 +17,7 @@ use streams::task::TaskName;
 use streams::work::{Attempt, Done, WorkKind};
 use streams::{FactKind, JobId, subject, topology};
 use tempfile::TempDir;
+use tokio_util::io::ReaderStream;
 
 use super::clip::Clip;
 use super::database::{Database, Engine};
@@ -239,8 +240,9 @@ impl World {
 
     /// Puts a file into the bucket under this key.
     pub(crate) async fn upload_as(&self, key: &str, clip: &Clip) {
+        let file = tokio::fs::File::open(&clip.path).await.unwrap();
         self.bucket
-            .put_file(key, &clip.path, ObjectKind::private("video/mp4"))
+            .put_stream(key, "video/mp4", ReaderStream::new(file))
             .await
             .unwrap();
     }

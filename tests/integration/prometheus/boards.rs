@@ -130,10 +130,10 @@ fn every_panel_says_what_it_shows_and_asks_for_the_chosen_jobs_alone() {
 
 #[test]
 fn what_every_projector_tells_of_the_whole_is_never_added_up() {
-    use fluxhls::telemetry::catalogue::{CATALOGUE, Teller};
+    use fluxhls::telemetry::catalogue::{CATALOGUE, Emitter};
     let shared: Vec<&str> = CATALOGUE
         .iter()
-        .filter(|metric| metric.teller == Teller::Installation)
+        .filter(|metric| metric.emitted_by == Emitter::Installation)
         .map(|metric| metric.name)
         .collect();
     for board in Board::all() {

@@ -8,6 +8,7 @@ use jetstream::testing::model::Refusal;
 use storage::testing::TestS3;
 use streams::work::WorkKind;
 use streams::{FactKind, subject, topology};
+use strum::VariantArray as _;
 
 use super::world::World;
 
@@ -27,10 +28,10 @@ const OTHERS: [&str; 6] = [
 
 /// A part of the subject of each kind of message that a job has.
 fn kinds() -> Vec<String> {
-    let facts = FactKind::ALL
+    let facts = FactKind::VARIANTS
         .iter()
         .map(|kind| format!(".{}", kind.as_str()));
-    let work = WorkKind::ALL
+    let work = WorkKind::VARIANTS
         .iter()
         .map(|kind| format!(".{}.", kind.as_str()));
     let others = OTHERS.iter().map(|part| (*part).to_owned());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fluxhls::job::cancel::cancel_job;
 use fluxhls::job::{CircuitBreaker, JobSettings, Jobs, run};
 use fluxhls::pipeline::intake::Intake;
-use fluxhls::pipeline::project::sweep::look_after;
+use fluxhls::pipeline::project::sweep::sweep_job;
 use jetstream::testing::model::{Fate, Model, Process, Turn};
 use jetstream::{Delivery, Disposition, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
@@ -305,7 +305,7 @@ impl World {
     }
 
     async fn sweep(&mut self, job: JobId) {
-        self.start(async move |jobs, _| look_after(&jobs, &job).await)
+        self.start(async move |jobs, _| sweep_job(&jobs, &job).await)
             .await;
     }
 

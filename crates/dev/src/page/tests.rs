@@ -203,11 +203,7 @@ fn the_page_loads_nothing_from_elsewhere() {
 
 #[test]
 fn the_vendored_player_is_the_one_its_note_describes() {
-    let sum = Sha256::digest(include_bytes!("assets/hls.min.js"));
-    let sum = sum
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
+    let sum = hex::encode(Sha256::digest(include_bytes!("assets/hls.min.js")));
     assert!(include_str!("assets/README.md").contains(&sum), "{sum}");
 }
 

@@ -106,7 +106,7 @@ impl InitInfo {
             .chain_update(described)
             .chain_update(&self.codec.configuration)
             .finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest)
     }
 }
 

@@ -139,10 +139,7 @@ fn listen() -> io::Result<TcpListener> {
 /// An unguessable path, ending like the key does where that is harmless: ffmpeg takes an extension
 /// for a hint.
 fn path(key: &str) -> String {
-    let token: String = rand::random::<[u8; 16]>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let token = hex::encode(rand::random::<[u8; 16]>());
 
     let extension = key
         .rsplit('/')

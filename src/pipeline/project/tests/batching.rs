@@ -112,7 +112,7 @@ async fn rebuilt(tables: &Tables, log: &[StoredMessage]) -> Rows {
     let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
-    let refused = batch::attempt(
+    let refused = batch::try_apply(
         &transaction,
         references,
         &Fold::of(&entries, &BTreeSet::new()),

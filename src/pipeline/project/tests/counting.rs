@@ -8,18 +8,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::{accepted, canceled, completed, failed, planned};
 use super::tables::Tables;
-use crate::pipeline::project::tally::Tally;
+use crate::pipeline::project::job_counters::JobCounters;
 use crate::pipeline::project::{Projector, checkpoint, rebuild};
 
-const FIRST: Tally = Tally {
+const FIRST: JobCounters = JobCounters {
     accepted: 3,
     completed: 1,
     failed: 1,
     canceled: 0,
 };
 
-async fn counted(tables: &Tables) -> Tally {
-    checkpoint::read(&tables.db).await.unwrap().unwrap().tally()
+async fn counted(tables: &Tables) -> JobCounters {
+    checkpoint::read(&tables.db)
+        .await
+        .unwrap()
+        .unwrap()
+        .job_counters()
 }
 
 /// Runs a projector until the tables hold the fact at `seq`.
@@ -74,7 +78,7 @@ async fn every_job_counts_once_over_restarts_and_rebuilds() {
     project(&tables, &log, seq).await;
     assert_eq!(
         counted(&tables).await,
-        Tally {
+        JobCounters {
             canceled: 1,
             ..FIRST
         }
@@ -93,7 +97,7 @@ async fn what_the_log_has_forgotten_stays_counted() {
     stream.purge().await.unwrap();
     publish(&log, &[canceled(0, "c", "h"), accepted(0, "d", "f")]).await;
     rebuild(&tables.db.clone().into(), &log).await.unwrap();
-    let all = Tally {
+    let all = JobCounters {
         accepted: 4,
         canceled: 1,
         ..FIRST
@@ -116,7 +120,7 @@ async fn another_log_lowers_no_count() {
     project(&tables, &log, seq).await;
     assert_eq!(
         counted(&tables).await,
-        Tally {
+        JobCounters {
             canceled: 1,
             ..FIRST
         }

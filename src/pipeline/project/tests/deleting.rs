@@ -51,7 +51,7 @@ async fn rebuilt(tables: &Tables, log: &[StoredMessage], tombstones: &[(&str, u6
     let transaction = migration::begin(&tables.db, Purpose::Write).await.unwrap();
     rows::clear_guards(&transaction).await.unwrap();
     let references = References::read(&transaction).await.unwrap();
-    let refused = batch::attempt(&transaction, references, &fold.into_changes())
+    let refused = batch::try_apply(&transaction, references, &fold.into_changes())
         .await
         .unwrap();
     assert_eq!(refused, None);
@@ -201,8 +201,8 @@ async fn the_tombstones_of_the_log_are_what_a_rebuild_goes_by() {
     let (_server, log) = Server::start().await;
     let lives: Vec<_> = ["f", "g"].map(|file| accepted_of(0, file, file, 10)).into();
     publish(&log, &lives).await;
-    bury(&log, "f", 11).await;
-    bury(&log, "g", 9).await;
+    publish_dead_letters(&log, "f", 11).await;
+    publish_dead_letters(&log, "g", 9).await;
     // Something after it, for the checkpoint to be at.
     publish(&log, &[completed(0, "g", "g", false)]).await;
 
@@ -219,7 +219,7 @@ async fn the_tombstones_of_the_log_are_what_a_rebuild_goes_by() {
     }
 }
 
-async fn bury(log: &Log, file: &str, upload_seq: u64) {
+async fn publish_dead_letters(log: &Log, file: &str, upload_seq: u64) {
     let tombstone = Tombstone::new(file.parse().unwrap(), event(upload_seq));
     let body = serde_json::to_vec(&tombstone).unwrap();
     log.append(

@@ -182,7 +182,8 @@ fn a_dead_letter_has_the_original_bytes_and_says_where_they_came_from() {
         FactKind::Playable,
         &json!({"manifest_url": "u"}),
     );
-    let letter = super::super::dead::DeadFact::new(&message, "it is too long").letter(1 << 20);
+    let letter =
+        super::super::dead::DeadFact::new(&message, "it is too long").to_dead_letter(1 << 20);
     let text = format!("{letter:?}");
     for part in [
         "hls.v1.dead.project.7",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use streams::fact::{Decision, Ended, Outcome, Verdict};
 use streams::{Fact, FactKind, JobId};
+use strum::VariantArray as _;
 
 use super::super::log::JobLog;
 use super::super::order::Fate;
@@ -84,7 +85,7 @@ pub(in super::super) fn lost(
 pub(in super::super) fn ended_twice(logs: &BTreeMap<JobId, JobLog>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (job, log) in logs {
-        for kind in FactKind::ALL {
+        for kind in FactKind::VARIANTS {
             let times = log.all(*kind).count();
             if times > 1 {
                 violations.push(of(job, format!("{} was told {times} times", kind.as_str())));

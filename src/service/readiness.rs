@@ -12,49 +12,50 @@ use tokio_util::sync::CancellationToken;
 
 use crate::job::circuit_breaker::check_storage;
 use crate::job::{Jobs, StorageAccess};
+use crate::operations::collector::DatabaseHealth;
 use crate::pipeline::project;
 use crate::service::http::Health;
 use crate::worker::admission::ResourceBudget;
 
-/// How often obstacles are looked for.
-const PERIOD: Duration = Duration::from_secs(5);
+/// How often problems are looked for.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long JetStream may take to say how streams and consumers are.
-const CHECK: Duration = Duration::from_secs(10);
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
 
 /// What may keep the service from its work.
-pub(super) struct Watch {
+pub(super) struct ReadinessProbe {
     pub(super) jobs: Jobs,
     /// How streams and consumers are to be sized.
     pub(super) sizing: Sizing,
     pub(super) projected: Option<watch::Receiver<project::Position>>,
     /// How the database is, where this process projects.
-    pub(super) database: Option<watch::Receiver<project::DatabaseHealth>>,
+    pub(super) database: Option<watch::Receiver<DatabaseHealth>>,
     /// The room for tasks, where this process has any.
     pub(super) budget: Option<ResourceBudget>,
-    pub(super) tell: watch::Sender<Health>,
+    pub(super) sender: watch::Sender<Health>,
 }
 
-impl Watch {
-    /// Looks for obstacles every few seconds until `stop`.
+impl ReadinessProbe {
+    /// Looks for problems every few seconds until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
-        stop.run_until_cancelled(self.look_on()).await;
+        stop.run_until_cancelled(self.probe()).await;
         gauge!("fluxhls_draining").set(1.0);
-        self.tell.send_replace(Health::draining());
+        self.sender.send_replace(Health::draining());
     }
 
-    async fn look_on(&self) {
+    async fn probe(&self) {
         let mut streams = Health::default();
         for round in 0_u32.. {
             let nats = self.jobs.log.nats();
             if !nats.is_connected() {
                 streams = Health {
-                    obstacles: vec![nats.health.connection()],
+                    problems: vec![nats.health.connection()],
                     notices: Vec::new(),
                 };
-            } else if round.is_multiple_of(2) || !streams.obstacles.is_empty() {
-                // At half the pace, since every process of a fleet asks. While something is amiss
+            } else if round.is_multiple_of(2) || !streams.problems.is_empty() {
+                // At half the pace, since every process of a fleet asks. While something is wrong
                 // it is looked at each time, so that the notice goes soon.
-                streams = self.streams().await;
+                streams = self.check_streams().await;
             }
 
             // The bucket is looked at twice a minute, and in every round while it cannot be used,
@@ -63,52 +64,52 @@ impl Watch {
                 check_storage(&self.jobs).await;
             }
 
-            self.tell.send_replace(self.health(streams.clone()));
-            tokio::time::sleep(PERIOD).await;
+            self.sender.send_replace(self.health(streams.clone()));
+            tokio::time::sleep(PROBE_INTERVAL).await;
         }
     }
 
     /// What is known now, beside what was found of the streams.
     fn health(&self, streams: Health) -> Health {
         let Health {
-            mut obstacles,
+            mut problems,
             mut notices,
         } = streams;
 
         let log = &self.jobs.log;
         let payload = provision::check_payload(log.max_payload());
-        obstacles.extend(payload.err().map(|error| error.to_string()));
-        obstacles.extend(log.nats().health.obstacles());
-        obstacles.extend(log.newer().recent());
+        problems.extend(payload.err().map(|error| error.to_string()));
+        problems.extend(log.nats().health.problems());
+        problems.extend(log.newer().recent());
 
         let access = self.jobs.breaker.access();
         // Only a refusal makes the service unready, since an operator must act. A storage that is
         // away comes back by itself.
         match access {
-            StorageAccess::Refused { .. } => obstacles.extend(access.obstacle()),
-            StorageAccess::Unreachable { .. } => notices.extend(access.obstacle()),
+            StorageAccess::Refused { .. } => problems.extend(access.problem()),
+            StorageAccess::Unreachable { .. } => notices.extend(access.problem()),
             StorageAccess::Granted => {}
         }
 
         let database = self.database.iter();
         notices.extend(database.filter_map(|database| database.borrow().notice.clone()));
-        obstacles.extend(self.tables());
+        problems.extend(self.table_problems());
 
-        let room = self
+        let capacity = self
             .budget
             .as_ref()
             .and_then(|budget| budget.available_capacity().err());
-        obstacles.extend(room.map(|error| error.to_string()));
+        problems.extend(capacity.map(|error| error.to_string()));
         notices.extend(self.budget.iter().filter_map(ResourceBudget::too_large));
 
-        Health { obstacles, notices }
+        Health { problems, notices }
     }
 
     /// What keeps the tables from the log, in the words of the part that noticed it.
-    fn tables(&self) -> Vec<String> {
+    fn table_problems(&self) -> Vec<String> {
         let database = self.database.iter();
-        let mut obstacles: Vec<String> = database
-            .filter_map(|database| database.borrow().obstacle.clone())
+        let mut problems: Vec<String> = database
+            .filter_map(|database| database.borrow().problem.clone())
             .collect();
 
         if let Some(position) = &self.projected {
@@ -118,26 +119,26 @@ impl Watch {
                     .trouble
                     .as_deref()
                     .unwrap_or("it is being looked at");
-                obstacles.push(format!("the tables do not follow the job log: {why}"));
+                problems.push(format!("the tables do not follow the job log: {why}"));
             }
         }
 
-        obstacles
+        problems
     }
 
     /// What of the streams and their consumers is missing, changed or full.
-    async fn streams(&self) -> Health {
+    async fn check_streams(&self) -> Health {
         let nats = self.jobs.log.nats();
         let mut health = Health::default();
 
         // A server never answers a request that it denies.
         let checked = provision::check(&nats.js, &self.sizing, LargerValue::Keep);
-        match timeout(CHECK, checked).await {
-            Ok(Ok(report)) => add(&mut health, report),
-            Ok(Err(error)) => health.obstacles.push(error.to_string()),
-            Err(_) => health.obstacles.push(format!(
+        match timeout(CHECK_LIMIT, checked).await {
+            Ok(Ok(report)) => add_report(&mut health, report),
+            Ok(Err(error)) => health.problems.push(error.to_string()),
+            Err(_) => health.problems.push(format!(
                 "JetStream does not answer within {} s; see that its servers are well",
-                CHECK.as_secs()
+                CHECK_LIMIT.as_secs()
             )),
         }
         health
@@ -145,17 +146,17 @@ impl Watch {
 }
 
 /// Sorts what was found by whether the work can go on.
-fn add(health: &mut Health, report: Report) {
+fn add_report(health: &mut Health, report: Report) {
     for drift in report.drifts {
-        let told = format!("{drift}; run `fluxhls provision`");
+        let text = format!("{drift}; run `fluxhls provision`");
         match drift.severity {
-            Severity::Contract | Severity::Unchangeable => health.obstacles.push(told),
-            Severity::Minor => health.notices.push(told),
+            Severity::Contract | Severity::Unchangeable => health.problems.push(text),
+            Severity::Minor => health.notices.push(text),
         }
     }
 
     for fill in report.fills.into_iter().filter(|fill| fill.is_full) {
-        let told = format!("{fill} and refuses more; {}", fill.fix());
+        let text = format!("{fill} and refuses more; {}", fill.fix());
         // Others are refused: publishers, whose events are theirs until they are taken; and tasks,
         // which are planned again.
         let goes_on = [topology::UPLOADS, topology::TASKS];
@@ -164,9 +165,9 @@ fn add(health: &mut Health, report: Report) {
             .as_deref()
             .is_some_and(|stream| goes_on.contains(&stream))
         {
-            health.notices.push(told);
+            health.notices.push(text);
         } else {
-            health.obstacles.push(told);
+            health.problems.push(text);
         }
     }
 }

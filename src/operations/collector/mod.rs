@@ -1,27 +1,31 @@
-//! The metrics of tables and streams: what was projected, what the tables hold, and what the
-//! streams hold.
+//! The metrics of the whole installation: what the tables hold, and what the streams hold.
+//!
+//! Every process with the role `project` collects them. What the projector does itself is counted
+//! where it does it.
+
+mod open_jobs;
+mod stream_metrics;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jetstream::Nats;
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 use migration::Schema;
 use sea_orm::DbErr;
-use streams::Fact;
 use streams::fact::Outcome;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::batch::Applied;
-use super::gauge::{LIMIT, float};
-use super::jobs::{self, Job, Stats};
-use super::queues::Queues;
-use super::tally::Tally;
-use super::words::describe;
-use super::{Database, checkpoint, open};
+use self::stream_metrics::StreamMetrics;
+use crate::pipeline::project::error_text::describe_error;
+use crate::pipeline::project::jobs::{self, Job, Stats};
+use crate::pipeline::project::{Database, JobCounters, read_job_counters};
+use crate::telemetry::gauge_value;
 
+/// How long tables and streams may take to answer.
+const LIMIT: Duration = Duration::from_secs(3);
 /// How often tables and streams are asked.
 const PERIOD: Duration = Duration::from_secs(15);
 /// Every status a job can have: one that no job has any more must fall to 0, not stay.
@@ -29,9 +33,9 @@ const STATUSES: [&str; 5] = ["pending", "processing", "completed", "failed", "ca
 /// The statuses of jobs that have not ended.
 const OPEN: [&str; 2] = ["pending", "processing"];
 
-/// Asks tables and streams for what the metrics tell of them.
+/// Asks tables and streams, and publishes what they answer as metrics.
 #[derive(Debug)]
-pub struct Census {
+pub struct MetricsCollector {
     /// The tables.
     pub database: Database,
     /// The streams.
@@ -48,28 +52,29 @@ pub struct Census {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DatabaseHealth {
     /// What keeps this process from writing the tables.
-    pub obstacle: Option<String>,
+    pub problem: Option<String>,
     /// What an operator should know though it can.
     pub notice: Option<String>,
 }
 
-impl Census {
-    /// Asks every fifteen seconds.
+impl MetricsCollector {
+    /// Collects every fifteen seconds.
     pub async fn run(self) {
         let mut ticks = interval(PERIOD);
         // After a slow answer the next question comes a period later, not at once.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut queues = Queues::default();
-        touch();
+        let mut streams = StreamMetrics::default();
 
         loop {
             ticks.tick().await;
-            let (answered, ()) = tokio::join!(timeout(LIMIT, self.ask()), queues.tell(&self.nats));
+            let (answered, ()) =
+                tokio::join!(timeout(LIMIT, self.ask()), streams.collect(&self.nats));
             let answer = match answered {
                 Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(Unusable::Refused(error))) => {
-                    Err(format!("the tables cannot be used: {}", describe(&error)))
-                }
+                Ok(Err(Unusable::Refused(error))) => Err(format!(
+                    "the tables cannot be used: {}",
+                    describe_error(&error)
+                )),
                 Ok(Err(Unusable::Schema(schema))) => Err(schema.to_string()),
                 Err(_) => Err(format!(
                     "the database did not answer within {} seconds; check DATABASE_URL and that the database runs",
@@ -79,18 +84,20 @@ impl Census {
 
             gauge!("fluxhls_database_up").set(if answer.is_ok() { 1.0 } else { 0.0 });
             self.health.send_replace(health(&answer));
-            self.tell(answer.ok());
+            self.publish(answer.ok());
         }
     }
 
+    /// Asks the tables.
     async fn ask(&self) -> Result<Answer, Unusable> {
         let schema = self.database.schema().await?;
         if !schema.may_run() {
             return Err(Unusable::Schema(schema));
         }
-        // Elsewhere a trial would wait for whoever writes, and the projector's own writes tell.
+        // Elsewhere the check would wait for whoever writes, and the projector's own writes show
+        // it.
         if self.database.has_many_writers() {
-            self.database.try_write().await?;
+            self.database.check_write().await?;
         }
 
         let now = Utc::now();
@@ -104,10 +111,7 @@ impl Census {
             stats: jobs::stats(db, now).await?,
             oldest_open: oldest(jobs::oldest(db, &OPEN).await?),
             oldest_pending: oldest(jobs::oldest(db, &OPEN[..1]).await?),
-            tally: checkpoint::read(db)
-                .await?
-                .map(|at| at.tally())
-                .unwrap_or_default(),
+            counters: read_job_counters(db).await?,
             open: match self.per_job {
                 0 => Vec::new(),
                 limit => jobs::active(db, Some(limit)).await?,
@@ -116,10 +120,10 @@ impl Census {
     }
 
     /// Publishes the answer; without one, that nothing is known.
-    fn tell(&self, answer: Option<Answer>) {
+    fn publish(&self, answer: Option<Answer>) {
         let known = answer.as_ref();
         let count = |counts: &BTreeMap<String, u64>, status| {
-            float(counts.get(status).copied().unwrap_or(0))
+            gauge_value(counts.get(status).copied().unwrap_or(0))
         };
 
         // What is not known is NaN: the last value would look like a current one.
@@ -141,11 +145,11 @@ impl Census {
 
         // A counter has no value for unknown, so it keeps its last one.
         if let Some(answer) = known {
-            total(answer.tally);
+            publish_totals(answer.counters);
         }
 
         self.open
-            .send_replace(open::render(known.map_or(&[], |answer| &answer.open)));
+            .send_replace(open_jobs::render(known.map_or(&[], |answer| &answer.open)));
     }
 }
 
@@ -164,11 +168,11 @@ impl From<DbErr> for Unusable {
 fn health(answer: &Result<Answer, String>) -> DatabaseHealth {
     match answer {
         Ok(answer) => DatabaseHealth {
-            obstacle: None,
+            problem: None,
             notice: matches!(answer.schema, Schema::Newer(_)).then(|| answer.schema.to_string()),
         },
         Err(reason) => DatabaseHealth {
-            obstacle: Some(reason.clone()),
+            problem: Some(reason.clone()),
             notice: None,
         },
     }
@@ -182,61 +186,20 @@ struct Answer {
     oldest_open: f64,
     oldest_pending: f64,
     /// Nothing was counted before the first fact; to say that lets the first increase be seen.
-    tally: Tally,
+    counters: JobCounters,
     open: Vec<Job>,
 }
 
 /// The counts of the database. A counter of this process never falls, whatever it is set to.
-fn total(tally: Tally) {
+fn publish_totals(counters: JobCounters) {
     let count = |jobs: i64| u64::try_from(jobs).unwrap_or(0);
-    counter!("fluxhls_jobs_accepted_total").absolute(count(tally.accepted));
+    counter!("fluxhls_jobs_accepted_total").absolute(count(counters.accepted));
     for (outcome, jobs) in [
-        (Outcome::Completed, tally.completed),
-        (Outcome::Failed, tally.failed),
-        (Outcome::Canceled, tally.canceled),
+        (Outcome::Completed, counters.completed),
+        (Outcome::Failed, counters.failed),
+        (Outcome::Canceled, counters.canceled),
     ] {
         counter!("fluxhls_jobs_finished_total", "outcome" => outcome.as_str())
             .absolute(count(jobs));
     }
-}
-
-/// Makes the counters of this process exist at zero, so that their first increase is seen.
-fn touch() {
-    for result in ["applied", "dead"] {
-        counter!("fluxhls_projection_facts_total", "result" => result).increment(0);
-    }
-    for code in streams::Code::ALL {
-        counter!("fluxhls_jobs_failed_total", "code" => code.as_str()).increment(0);
-    }
-    counter!("fluxhls_swept_jobs_total").increment(0);
-}
-
-/// Counts a committed batch. A rebuild is not counted: its facts were, when they came.
-pub(super) fn count(applied: &Applied) {
-    for (result, facts) in [
-        ("applied", applied.entries.len()),
-        ("dead", applied.dead.len()),
-    ] {
-        counter!("fluxhls_projection_facts_total", "result" => result)
-            .increment(u64::try_from(facts).unwrap_or(u64::MAX));
-    }
-
-    for entry in &applied.entries {
-        let Fact::Ended(ended) = &entry.fact else {
-            continue;
-        };
-        let outcome = ended.outcome.as_str();
-        histogram!("fluxhls_job_duration_seconds", "outcome" => outcome)
-            .record(ended.elapsed_seconds);
-        if let Some(error) = &ended.error {
-            counter!("fluxhls_jobs_failed_total", "code" => error.code.as_str()).increment(1);
-        }
-    }
-}
-
-/// Says where the projector is: how many facts the tables are behind, and whether another one
-/// writes them.
-pub(super) fn stand(lag: u64, standby: bool) {
-    gauge!("fluxhls_projection_lag_messages").set(float(lag));
-    gauge!("fluxhls_projection_standby").set(if standby { 1.0 } else { 0.0 });
 }

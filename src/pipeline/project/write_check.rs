@@ -21,14 +21,14 @@ const STATEMENTS: [&str; 7] = [
 ///
 /// # Errors
 /// What the database refused.
-pub(super) async fn write(database: &Database) -> Result<(), DbErr> {
+pub(super) async fn check_write(database: &Database) -> Result<(), DbErr> {
     let transaction = database.write().await?;
     for statement in STATEMENTS {
         transaction.execute_unprepared(statement).await?;
     }
     References::read(&transaction)
         .await?
-        .try_read(&transaction)
+        .check_read(&transaction)
         .await?;
     transaction.rollback().await
 }

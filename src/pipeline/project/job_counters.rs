@@ -3,18 +3,22 @@
 use streams::Fact;
 use streams::fact::Outcome;
 
-/// Counts of jobs.
+/// Counts of jobs, kept beside the checkpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) accepted: i64,
-    pub(super) completed: i64,
-    pub(super) failed: i64,
-    pub(super) canceled: i64,
+pub struct JobCounters {
+    /// Jobs that were accepted.
+    pub accepted: i64,
+    /// Jobs that ended as completed.
+    pub completed: i64,
+    /// Jobs that ended as failed.
+    pub failed: i64,
+    /// Jobs that ended as canceled.
+    pub canceled: i64,
 }
 
-impl Tally {
+impl JobCounters {
     /// Counts a fact; most of them are no count of a job.
-    pub(super) fn push(&mut self, fact: &Fact) {
+    pub(super) fn count(&mut self, fact: &Fact) {
         match fact {
             Fact::Accepted(_) => self.accepted += 1,
             Fact::Ended(ended) => match ended.outcome {

@@ -12,40 +12,41 @@ use streams::subject::{DeadOrigin, parse_dead};
 use streams::topology::{self, Sizing};
 use tokio::time::timeout;
 
-use super::gauge::{LIMIT, float};
+use super::LIMIT;
+use crate::telemetry::gauge_value;
 
 /// What dead letters are of, as their metric says.
-const LETTERS: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];
+const DEAD_LETTER_CLASSES: [&str; 6] = ["upload", "delete", "project", "task", "advisory", "other"];
 
 /// Asks the server about the streams of the contract.
 #[derive(Debug, Default)]
-pub(super) struct Queues {
+pub(super) struct StreamMetrics {
     /// Where the dead letters that were counted last ended, and the counts: they are read again
     /// only where more came or some went.
     letters: Option<(u64, u64, BTreeMap<&'static str, u64>)>,
 }
 
-impl Queues {
+impl StreamMetrics {
     /// Asks, and publishes; what is not answered in time is published as unknown.
-    pub(super) async fn tell(&mut self, nats: &Nats) {
+    pub(super) async fn collect(&mut self, nats: &Nats) {
         let account = timeout(LIMIT, nats.js.query_account()).await;
-        tell_account(account.ok().and_then(Result::ok).as_ref());
+        publish_account(account.ok().and_then(Result::ok).as_ref());
 
         // Each question has a limit of its own, so that one stream without an answer hides no
         // other.
         for name in topology::STREAMS {
-            let info = timeout(LIMIT, info(nats, name)).await.ok().flatten();
-            tell_stream(name, info.as_ref());
+            let info = timeout(LIMIT, read_info(nats, name)).await.ok().flatten();
+            publish_stream(name, info.as_ref());
             if name == topology::DEAD {
-                let letters = timeout(LIMIT, self.letters(nats, info))
+                let letters = timeout(LIMIT, self.count_letters(nats, info))
                     .await
                     .ok()
                     .flatten();
-                for kind in LETTERS {
-                    let held = letters
-                        .as_ref()
-                        .map_or(f64::NAN, |held| float(held.get(kind).copied().unwrap_or(0)));
-                    gauge!("fluxhls_dead_letters", "class" => kind).set(held);
+                for class in DEAD_LETTER_CLASSES {
+                    let held = letters.as_ref().map_or(f64::NAN, |held| {
+                        gauge_value(held.get(class).copied().unwrap_or(0))
+                    });
+                    gauge!("fluxhls_dead_letters", "class" => class).set(held);
                 }
             }
         }
@@ -55,7 +56,7 @@ impl Queues {
             let name = durable.config.durable_name.unwrap_or_default();
             let backlog = timeout(LIMIT, Backlog::of(nats, durable.stream, &name)).await;
             let (waiting, in_flight) = match backlog {
-                Ok(Ok(backlog)) => (float(backlog.waiting), float(backlog.in_flight)),
+                Ok(Ok(backlog)) => (gauge_value(backlog.waiting), gauge_value(backlog.in_flight)),
                 _ => (f64::NAN, f64::NAN),
             };
             gauge!("fluxhls_queue_messages", "queue" => name.clone(), "state" => "waiting")
@@ -65,7 +66,8 @@ impl Queues {
         }
     }
 
-    async fn letters(
+    /// How many dead letters there are of each kind; none where the server does not say.
+    async fn count_letters(
         &mut self,
         nats: &Nats,
         info: Option<Info>,
@@ -82,7 +84,7 @@ impl Queues {
         let mut subjects = stream.info_with_subjects(">").await.ok()?;
         let mut held = BTreeMap::new();
         while let Some((subject, letters)) = subjects.try_next().await.ok()? {
-            *held.entry(kind(&subject)).or_default() += u64::try_from(letters).unwrap_or(0);
+            *held.entry(class_of(&subject)).or_default() += u64::try_from(letters).unwrap_or(0);
         }
 
         self.letters = Some((bounds.0, bounds.1, held.clone()));
@@ -90,7 +92,7 @@ impl Queues {
     }
 }
 
-fn kind(subject: &str) -> &'static str {
+fn class_of(subject: &str) -> &'static str {
     match parse_dead(subject) {
         Some(DeadOrigin::Upload(_)) => "upload",
         Some(DeadOrigin::Delete(_)) => "delete",
@@ -101,15 +103,15 @@ fn kind(subject: &str) -> &'static str {
     }
 }
 
-async fn info(nats: &Nats, stream: &str) -> Option<Info> {
+async fn read_info(nats: &Nats, stream: &str) -> Option<Info> {
     let stream = nats.js.get_stream_no_info(stream).await.ok()?;
     stream.get_info().await.ok()
 }
 
-fn tell_stream(name: &'static str, info: Option<&Info>) {
-    let told = |of: fn(&Info) -> u64| info.map_or(f64::NAN, |info| float(of(info)));
-    gauge!("fluxhls_stream_messages", "stream" => name).set(told(|info| info.state.messages));
-    gauge!("fluxhls_stream_bytes", "stream" => name).set(told(|info| info.state.bytes));
+fn publish_stream(name: &'static str, info: Option<&Info>) {
+    let figure = |of: fn(&Info) -> u64| info.map_or(f64::NAN, |info| gauge_value(of(info)));
+    gauge!("fluxhls_stream_messages", "stream" => name).set(figure(|info| info.state.messages));
+    gauge!("fluxhls_stream_bytes", "stream" => name).set(figure(|info| info.state.bytes));
     // A stream without a limit is never full; only what is not known is no number.
     let fill = info.map_or(f64::NAN, |info| {
         capacity::stream_fill(&info.config, &info.state).map_or(0.0, |fill| fill.share)
@@ -117,11 +119,11 @@ fn tell_stream(name: &'static str, info: Option<&Info>) {
     gauge!("fluxhls_stream_fill_ratio", "stream" => name).set(fill);
 }
 
-fn tell_account(account: Option<&Account>) {
+fn publish_account(account: Option<&Account>) {
     let (used, limit) = match account.map(|account| (account, capacity::account_fill(account))) {
         None => (f64::NAN, f64::NAN),
-        Some((account, None)) => (float(account.storage), f64::INFINITY),
-        Some((_, Some(fill))) => (float(fill.used), float(fill.limit)),
+        Some((account, None)) => (gauge_value(account.storage), f64::INFINITY),
+        Some((_, Some(fill))) => (gauge_value(fill.used), gauge_value(fill.limit)),
     };
     gauge!("fluxhls_jetstream_storage_bytes").set(used);
     gauge!("fluxhls_jetstream_storage_limit_bytes").set(limit);

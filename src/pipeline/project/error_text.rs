@@ -4,16 +4,16 @@
 use sea_orm::sqlx::Error as SqlxError;
 use sea_orm::{DbErr, RuntimeErr};
 
-/// The database's words, once, and the fix.
+/// The database's message, once, and the fix.
 #[must_use]
-pub fn describe(error: &DbErr) -> String {
+pub fn describe_error(error: &DbErr) -> String {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(inner))
         | DbErr::Exec(RuntimeErr::SqlxError(inner))
         | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
-            let said = said(inner);
-            let fix = fix(inner, &said);
-            format!("{said}; {fix}")
+            let message = database_message(inner);
+            let fix = suggest_fix(inner, &message);
+            format!("{message}; {fix}")
         }
         // The ten seconds are the `CONNECT_LIMIT` of the module `database`.
         DbErr::ConnectionAcquire(_) => {
@@ -26,9 +26,9 @@ pub fn describe(error: &DbErr) -> String {
     }
 }
 
-/// The words alone. PostgreSQL's own client adds the line of the server's source, which helps no
-/// one here.
-pub(super) fn said(error: &SqlxError) -> String {
+/// The message alone. PostgreSQL's own client adds the line of the server's source, which helps
+/// no one here.
+pub(super) fn database_message(error: &SqlxError) -> String {
     match error {
         SqlxError::Database(error) => error.message().to_owned(),
         SqlxError::Io(error) => error.to_string(),
@@ -36,9 +36,9 @@ pub(super) fn said(error: &SqlxError) -> String {
     }
 }
 
-/// What to do, by SQLSTATE where the server gave one, else by the words of the client, which keeps
-/// no kind of error. The manual of `PostgreSQL` lists the codes in its appendix A.
-fn fix(error: &SqlxError, said: &str) -> &'static str {
+/// What to do, by SQLSTATE where the server gave one, else by the message of the client, which
+/// keeps no kind of error. The manual of `PostgreSQL` lists the codes in its appendix A.
+fn suggest_fix(error: &SqlxError, message: &str) -> &'static str {
     let code = match error {
         SqlxError::Database(error) => error.code().unwrap_or_default().into_owned(),
         _ => String::new(),
@@ -49,10 +49,10 @@ fn fix(error: &SqlxError, said: &str) -> &'static str {
             "the database takes no writes: DATABASE_URL must lead to the primary server, and neither database nor user \
              may have default_transaction_read_only set"
         }
-        "42501" if said.contains("schema") => {
+        "42501" if message.contains("schema") => {
             "grant its user USAGE and CREATE on that schema, or let another user run `fluxhls migrate up`"
         }
-        "42501" if said.contains("must be owner") => {
+        "42501" if message.contains("must be owner") => {
             "let the owner of the tables run `fluxhls migrate up`"
         }
         "42501" => {
@@ -64,28 +64,28 @@ fn fix(error: &SqlxError, said: &str) -> &'static str {
         "53100" => "free some of the database's disk",
         "55P03" => "another transaction holds the table; run it again when that has ended",
         "3D000" => "create the database, or name another one in DATABASE_URL",
-        _ => fix_by_words(said),
+        _ => suggest_fix_by_message(message),
     }
 }
 
-fn fix_by_words(said: &str) -> &'static str {
-    if said.contains("invalid peer certificate") {
+fn suggest_fix_by_message(message: &str) -> &'static str {
+    if message.contains("invalid peer certificate") {
         "sslrootcert in DATABASE_URL must name the authority that signed the server's certificate, and the host must be one \
          of the certificate's names"
-    } else if said.contains("password authentication failed") {
+    } else if message.contains("password authentication failed") {
         "check the user and password in DATABASE_URL"
-    } else if said.contains("no encryption") {
+    } else if message.contains("no encryption") {
         "the server wants TLS: set sslmode=verify-full and sslrootcert in DATABASE_URL"
-    } else if said.contains("No such file") {
+    } else if message.contains("No such file") {
         "a file that DATABASE_URL names (sslrootcert, sslcert, sslkey) is not there"
-    } else if said.contains("unsupported startup parameter") {
+    } else if message.contains("unsupported startup parameter") {
         "the pooler takes no options in DATABASE_URL: set the search_path by ALTER ROLE, or name the parameter in \
          PgBouncer's ignore_startup_parameters"
-    } else if said.contains("no such table") || said.contains("no such column") {
+    } else if message.contains("no such table") || message.contains("no such column") {
         "run `fluxhls migrate up`"
-    } else if said.contains("readonly database") {
+    } else if message.contains("readonly database") {
         "the user of this process must be able to write the file and its folder"
-    } else if said.contains("database is locked") {
+    } else if message.contains("database is locked") {
         "another process keeps the file locked; end what holds it"
     } else {
         "check DATABASE_URL and that the database runs"
@@ -109,9 +109,9 @@ mod tests {
         ] {
             let error = std::io::Error::other(said);
             let error = DbErr::Conn(RuntimeErr::SqlxError(SqlxError::Io(error).into()));
-            let told = describe(&error);
-            assert!(told.starts_with(said) && told.contains(fix), "{told}");
-            assert_eq!(told.matches(said).count(), 1, "{told}");
+            let text = describe_error(&error);
+            assert!(text.starts_with(said) && text.contains(fix), "{text}");
+            assert_eq!(text.matches(said).count(), 1, "{text}");
         }
     }
 }
