@@ -74,9 +74,31 @@ pub(crate) async fn watch(
     peak
 }
 
+/// What a process holds of the machine's memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resident {
+    /// All of it.
+    pub(crate) all: u64,
+    /// What no file lies behind: heap and stacks.
+    pub(crate) anonymous: u64,
+}
+
+/// What a process holds now, without its children.
+pub(crate) fn resident(process: i32) -> Resident {
+    Resident {
+        all: mapped(process, "Rss:"),
+        anonymous: mapped(process, "Anonymous:"),
+    }
+}
+
 fn proportional(process: i32) -> u64 {
+    mapped(process, "Pss:")
+}
+
+/// A line of all mappings of a process together, in bytes; zero where the process has ended.
+fn mapped(process: i32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
 }

@@ -5,8 +5,8 @@
 //! of itself), [`source`] (what is encoded), [`bare`] (the command line nobody can do better than),
 //! and one module for each question: [`whole`] (a job, from event to end), [`rivals`] (other
 //! systems), [`playable`] (the first picture), [`fleet`] (many workers), [`control`] (queue and
-//! tables), [`growth`] (memory and disk by length), [`traffic`] (bytes read and written).
-//! `ONLY=whole,fleet` asks some of them.
+//! tables), [`growth`] (memory and disk by length), [`soak`] (memory over many jobs), [`traffic`]
+//! (bytes read and written). `ONLY=whole,fleet` asks some of them.
 
 #![expect(
     clippy::unwrap_used,
@@ -32,6 +32,7 @@ mod metrics;
 mod page;
 mod playable;
 mod rivals;
+mod soak;
 mod source;
 mod timing;
 mod traffic;
@@ -68,7 +69,7 @@ async fn run() {
 }
 
 /// Every question, in the order of the page.
-fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 8] {
+fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 9] {
     [
         ("whole", whole::run().boxed_local()),
         ("rivals", rivals::run().boxed_local()),
@@ -77,6 +78,7 @@ fn questions() -> [(&'static str, LocalBoxFuture<'static, Section>); 8] {
         ("queue", fleet::queue().boxed_local()),
         ("control", control::run().boxed_local()),
         ("growth", growth::run().boxed_local()),
+        ("soak", soak::run().boxed_local()),
         ("traffic", traffic::run().boxed_local()),
     ]
 }

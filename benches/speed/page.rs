@@ -22,8 +22,8 @@ pub(crate) struct Page {
 }
 
 /// The questions, in order.
-const ORDER: [&str; 8] = [
-    "whole", "rivals", "playable", "fleet", "queue", "control", "growth", "traffic",
+const ORDER: [&str; 9] = [
+    "whole", "rivals", "playable", "fleet", "queue", "control", "growth", "soak", "traffic",
 ];
 
 impl Page {
