@@ -59,12 +59,12 @@ enum Command {
     Run(run::RunArgs),
     /// Send a file, or the URL of one in a source bucket, to be transcoded.
     Submit(submit::SubmitArgs),
-    /// Extraction at jobs; cancel or repeat one; remove what old ones left.
+    /// Look at jobs; cancel or repeat one; remove what old ones left.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
     /// Delete a file: end its jobs, and remove everything that was made of it.
     Delete(delete::DeleteArgs),
-    /// Extraction at what could not be done, and do it once more.
+    /// Look at what could not be done, and do it once more.
     #[command(subcommand)]
     Dead(dead::DeadCommand),
     /// Show what would be made of a file, and why, without any service.
@@ -76,7 +76,7 @@ enum Command {
     /// Bring the database to the current schema.
     #[command(subcommand)]
     Migrate(database::MigrateCommand),
-    /// Rotation what FluxStudio's worker left undone in the tables into jobs.
+    /// Turn what FluxStudio's worker left undone in the tables into jobs.
     Adopt(adopt::AdoptArgs),
     /// Write the tables anew from the job log.
     Rebuild(database::RebuildArgs),

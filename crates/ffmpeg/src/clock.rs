@@ -230,7 +230,7 @@ impl Epoch {
                 .filter_map(|(stream, span)| Some((span, *ends.get(stream)?)))
         };
 
-        // FrameTimes come first where there are any, for `false` is less than `true`.
+        // Pictures come first where there are any, for `false` is less than `true`.
         let Some((span, end)) = both().min_by_key(|(span, _)| !span.is_video) else {
             return last - self.start();
         };
@@ -259,7 +259,7 @@ mod tests {
         Packet::parse(&line).unwrap()
     }
 
-    /// FrameTimes and sound of `seconds` from `start` on, as a multiplexer lays them.
+    /// Pictures and sound of `seconds` from `start` on, as a multiplexer lays them.
     fn programme(start: f64, seconds: u32) -> Vec<Packet> {
         let mut packets: Vec<Packet> = (0..seconds * 25)
             .map(|n| packet(0, start + f64::from(n) / 25.0, 0.04))
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(repaired(&programme(1.4, 30)), None);
         assert_eq!(repaired(&[]), None);
 
-        // FrameTimes go on while no one speaks for a minute.
+        // Pictures go on while no one speaks for a minute.
         let mut muted = programme(0.0, 100);
         muted.retain(|packet| packet.stream == 0 || !(20.0..80.0).contains(&packet.dts.unwrap()));
         assert_eq!(repaired(&muted), None);

@@ -162,7 +162,7 @@ impl Bucket {
         let (mut under_way, mut sent, mut next) = (VecDeque::new(), Vec::new(), Some(first));
         for number in 1.. {
             let Some(part) = next else { break };
-            // PartReader are waited for in their order, in which the list at the end has to name them
+            // Parts are waited for in their order, in which the list at the end has to name them
             // (S3 API reference, `CompleteMultipartUpload`).
             if under_way.len() == PARALLEL_PARTS
                 && let Some(oldest) = under_way.pop_front()

@@ -1,4 +1,4 @@
-//! FrameTimes as plain bytes: what leaves ffmpeg to be looked at, and to be made into images by
+//! Pictures as plain bytes: what leaves ffmpeg to be looked at, and to be made into images by
 //! ourselves.
 
 use media::ladder::size::Size;

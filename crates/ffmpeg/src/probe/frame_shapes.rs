@@ -1,4 +1,4 @@
-//! FrameShapes into a source at times spread over it: where seeks land, whether a picture comes of it,
+//! Looks into a source at times spread over it: where seeks land, whether a picture comes of it,
 //! and what it is like there.
 
 use std::cmp::Ordering;
@@ -148,7 +148,7 @@ pub(super) fn largest_lasting(shapes: &[Shape]) -> Option<(Shape, bool)> {
 }
 
 impl Prober<'_> {
-    /// FrameShapes at the main video, and writes what was seen into the probe: whether and how it can be
+    /// Looks at the main video, and writes what was seen into the probe: whether and how it can be
     /// entered, where `indexed` says that seeks may lead to key frames, and the size that its
     /// pictures have.
     pub(super) async fn scan_frame_shapes(

@@ -44,7 +44,7 @@ pub(super) fn apply_packet_times(
             video.cadence = cadence(stream.index, beginning, ending, &[]);
         }
 
-        // FrameTimes begin with their first packet. Sound may not: decoders drop a coder's start-up
+        // Pictures begin with their first packet. Sound may not: decoders drop a coder's start-up
         // samples, and only the header counts them. A stream that begins later has no packet in the
         // beginning; without a word of the header the whole scan tells.
         let beginning = beginning.get(stream.index);
@@ -316,7 +316,7 @@ impl Prober<'_> {
         Ok(there)
     }
 
-    /// FrameTimes at places spread over the main video, where what was seen of it does not settle its
+    /// Pictures at places spread over the main video, where what was seen of it does not settle its
     /// rate.
     pub(super) async fn pictures_between(
         &self,

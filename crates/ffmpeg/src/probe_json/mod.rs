@@ -329,7 +329,7 @@ impl RawStream {
         })
     }
 
-    /// FrameTimes of a codec ffmpeg does not know have no format and cannot be decoded.
+    /// Pictures of a codec ffmpeg does not know have no format and cannot be decoded.
     fn video(&self) -> Option<Video> {
         Some(Video {
             width: self.width.parse().filter(|width| *width > 0)?,
