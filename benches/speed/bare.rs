@@ -1,4 +1,4 @@
-//! The command line nobody can do better than: one ffmpeg that makes the same ladder with the same
+//! The command line no one can do better than: one ffmpeg that makes the same ladder with the same
 //! settings, to the local disk. It checks nothing, makes no poster and no previews, and nothing can
 //! be played before its end.
 

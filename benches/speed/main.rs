@@ -2,7 +2,7 @@
 //! Writes `docs/benchmarks.md`.
 //!
 //! In reading order: [`machine`] (cores, processor time, memory), [`metrics`] (what a worker tells
-//! of itself), [`source`] (what is encoded), [`bare`] (the command line nobody can do better than),
+//! of itself), [`source`] (what is encoded), [`bare`] (the command line no one can do better than),
 //! and one module for each question: [`whole`] (a job, from event to end), [`rivals`] (other
 //! systems), [`playable`] (the first picture), [`fleet`] (many workers), [`control`] (queue and
 //! tables), [`growth`] (memory and disk by length), [`soak`] (memory over many jobs), [`traffic`]

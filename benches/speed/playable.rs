@@ -19,7 +19,7 @@ use crate::{machine, source};
 /// Jobs of each length.
 const RUNS: usize = 3;
 
-/// How often the bucket and the growing playlist are looked at.
+/// How often the bucket and the live playlist are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Lengths in seconds, with the word for each.
@@ -69,7 +69,7 @@ pub(crate) async fn run() -> Section {
     text += "\nThe lowest rung and the sound of 1080p30. Outputs of longer sources were not waited for: theirs is the minute's, times the minutes. \
              The sample is what fits a ladder to the pictures; `per_title = false` in a profile leaves it out.\n";
     text += &format!(
-        "\nFrom when a segment of the lowest rung is in the bucket until the growing playlist names it, over the minute: {usual:.1} s, at most \
+        "\nFrom when a segment of the lowest rung is in the bucket until the live playlist names it, over the minute: {usual:.1} s, at most \
          {longest:.1} s. A segment lasts 4 s. Both are looked at every {} ms.\n",
         LOOK.as_millis()
     );
@@ -114,7 +114,7 @@ async fn cancel(world: &World, job: &JobId) {
 }
 
 /// Seconds from the event to the end, and for each segment of the lowest rung, those from the
-/// bucket to the growing playlist.
+/// bucket to the live playlist.
 async fn whole(world: &World, event: &Value, worker: Process) -> (f64, Vec<f64>) {
     let job = submit(world, event).await;
     let told = world.streams.fact(&job, FactKind::Playable).await.json();
@@ -125,7 +125,7 @@ async fn whole(world: &World, event: &Value, worker: Process) -> (f64, Vec<f64>)
     (seconds(uploaded(world, &job).await, ended), delays)
 }
 
-/// Watches the bucket and the growing playlist of the lowest rung until it is sealed; seconds from
+/// Watches the bucket and the live playlist of the lowest rung until it is sealed; seconds from
 /// the one to the other, of each segment that was seen to come.
 async fn listing_delays(world: &World, manifest: &Url) -> Vec<f64> {
     let multivariant = text(manifest).await;
@@ -147,7 +147,7 @@ async fn listing_delays(world: &World, manifest: &Url) -> Vec<f64> {
         let names = text(&playlist).await;
         let now = Instant::now();
         for object in world.bucket.list(&folder).await.unwrap() {
-            // What was there at the first look came at a time nobody saw.
+            // What was there at the first look came at a time no one saw.
             let since = (!first).then_some(now);
             stored
                 .entry(object.key.rsplit('/').next().unwrap().to_owned())

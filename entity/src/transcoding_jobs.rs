@@ -23,7 +23,7 @@ pub struct Model {
     /// The key prefix all output of the file lies under, for example `hls/<file_id>/`.
     #[sea_orm(column_type = "String(StringLen::N(255))", nullable)]
     pub output_prefix: Option<String>,
-    /// The growing playlist while the job runs, the multivariant playlist once it is completed.
+    /// The live playlist while the job runs, the multivariant playlist once it is completed.
     #[sea_orm(column_type = "Text", nullable)]
     pub manifest_url: Option<String>,
     /// Percent, 0 to 100; 100 only when completed.

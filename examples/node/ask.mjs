@@ -19,7 +19,7 @@ try {
   }
 } catch (error) {
   if (!(error instanceof errors.RequestError && error.isNoResponders())) throw error;
-  refuse(503, `Nobody answers hls.v1.api.${question}: start fluxhls with the role project, or ask what there is.`);
+  refuse(503, `No one answers hls.v1.api.${question}: start fluxhls with the role project, or ask what there is.`);
 }
 await connection.drain();
 

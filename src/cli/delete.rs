@@ -66,7 +66,7 @@ pub(super) async fn delete(args: DeleteArgs) -> anyhow::Result<ExitCode> {
 /// Waits for the tombstone to say that everything is gone; returns how many jobs were.
 async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Result<usize> {
     let began = Instant::now();
-    let mut told = false;
+    let mut hinted = false;
 
     let stored = answered(log.at(topology::UPLOADS, seq)).await?;
     let stored = stored.context("the request is gone from its stream; ask again")?;
@@ -97,8 +97,8 @@ async fn wait_until_deleted(log: &Log, file: &FileId, seq: u64) -> anyhow::Resul
             anyhow::bail!("the request was refused: {reason}; see `fluxhls dead list`");
         }
 
-        if !told && began.elapsed() >= HINT_AFTER {
-            told = true;
+        if !hinted && began.elapsed() >= HINT_AFTER {
+            hinted = true;
             eprintln!(
                 "waiting for a process with the role intake, and for the storage; the request stands, also without this command"
             );

@@ -78,7 +78,7 @@ enum Command {
     Migrate(database::MigrateCommand),
     /// Turn what FluxStudio's worker left undone in the tables into jobs.
     Adopt(adopt::AdoptArgs),
-    /// Write the tables anew from the job log.
+    /// Write the tables again from the job log.
     Rebuild(database::RebuildArgs),
     /// Print the contract for machines: JSON Schemas and AsyncAPI.
     Schema(schema::SchemaArgs),
@@ -90,21 +90,21 @@ enum Command {
 /// without its source's lines.
 #[must_use]
 pub fn sentence(error: &anyhow::Error) -> String {
-    let mut told: Vec<String> = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         if let Some(database) = cause.downcast_ref::<DbErr>() {
-            told.push(describe_error(database));
+            parts.push(describe_error(database));
             break;
         }
 
         // Many errors repeat their cause in their own words.
         let said = cause.to_string();
-        if !told.last().is_some_and(|last| last.contains(&said)) {
-            told.push(said);
+        if !parts.last().is_some_and(|last| last.contains(&said)) {
+            parts.push(said);
         }
     }
 
-    told.join(": ")
+    parts.join(": ")
 }
 
 impl Cli {

@@ -62,7 +62,7 @@ pub(super) async fn provision(args: ProvisionArgs) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(
         report.drifts.is_empty(),
         "nats-server cannot change these; delete such a consumer with `nats consumer rm` and run this again (no job is lost: the sweep plans \
-         anew), and move the messages of such a stream to a new one"
+         again), and move the messages of such a stream to a new one"
     );
 
     println!("streams and consumers are as they should be");

@@ -40,7 +40,7 @@ pub struct StorageArgs {
     /// Root of public URLs (the CDN); default: the bucket at its endpoint.
     #[arg(long, env = "PUBLIC_BASE_URL", value_parser = root_url)]
     pub public_base_url: Option<String>,
-    /// Root of the URLs of growing playlists, which change every few seconds; default: the bucket
+    /// Root of the URLs of live playlists, which change every few seconds; default: the bucket
     /// at its endpoint, not the CDN.
     #[arg(long, env = "LIVE_BASE_URL", value_parser = root_url)]
     pub live_base_url: Option<String>,
@@ -107,7 +107,7 @@ impl StorageArgs {
             .map_or_else(|| self.bucket_url(), folder)
     }
 
-    /// Root of the URLs of growing playlists, ending in `/`.
+    /// Root of the URLs of live playlists, ending in `/`.
     #[must_use]
     pub fn live_base_url(&self) -> String {
         self.live_base_url

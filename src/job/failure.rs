@@ -189,11 +189,14 @@ mod tests {
 
     #[test]
     fn an_error_becomes_a_sentence() {
-        let told = |text: &str| Failure::from_error(Code::NotMedia, &text).message;
-        assert_eq!(told("file_url names nothing"), "File_url names nothing.");
-        assert_eq!(told("Done."), "Done.");
-        assert_eq!(told("élan"), "Élan.");
-        assert_eq!(told(""), ".");
+        let message_of = |text: &str| Failure::from_error(Code::NotMedia, &text).message;
+        assert_eq!(
+            message_of("file_url names nothing"),
+            "File_url names nothing."
+        );
+        assert_eq!(message_of("Done."), "Done.");
+        assert_eq!(message_of("élan"), "Élan.");
+        assert_eq!(message_of(""), ".");
     }
 
     #[test]

@@ -35,7 +35,7 @@ macro_rules! codes {
             }
 
             /// The class of failures with this code; of one that an operator must act on and that
-            /// ends its job all the same, `permanent` is told.
+            /// ends its job all the same, `permanent` is reported.
             #[must_use]
             pub const fn class(self) -> Class {
                 match self { $(Self::$variant => Class::$class,)* }

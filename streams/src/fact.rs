@@ -45,18 +45,18 @@ pub struct Accepted {
     pub deleted: bool,
 }
 
-/// The growing output plays: a first piece of the lowest rung, and of the sound, is in the bucket.
+/// The live output plays: a first piece of the lowest rung, and of the sound, is in the bucket.
 /// Absent where the whole output was finished sooner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Playable {
     /// What every fact begins with.
     #[serde(flatten)]
     pub head: Head,
-    /// The growing multivariant playlist.
+    /// The live multivariant playlist.
     pub manifest_url: String,
 }
 
-/// Somebody asked for the job to stop.
+/// Someone asked for the job to stop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cancel {
     /// What every fact begins with.
@@ -133,7 +133,7 @@ pub enum Outcome {
     Completed,
     /// See `error`.
     Failed,
-    /// Somebody canceled it.
+    /// Someone canceled it.
     Canceled,
 }
 

@@ -10,7 +10,7 @@ const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(10);
 
 /// Where an event stands among all events that `HLS_UPLOADS` ever held.
 ///
-/// The sequence is exact, but belongs to one life of the stream: one that is made anew, or restored
+/// The sequence is exact, but belongs to one life of the stream: one that is made again, or restored
 /// from an older copy, gives numbers out that were given out before. The server's timestamp goes
 /// on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

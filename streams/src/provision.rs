@@ -75,7 +75,7 @@ impl fmt::Display for Refusal {
                 "JetStream does not answer; see that its servers are well (`nats server report jetstream`) and that this user may ask it",
             ),
             Self::Absent => f.write_str(
-                "nobody answers for JetStream; enable it in the server's configuration and for this account, or set NATS_JETSTREAM_DOMAIN \
+                "no one answers for JetStream; enable it in the server's configuration and for this account, or set NATS_JETSTREAM_DOMAIN \
                  where it is on another server",
             ),
             Self::Other(reason) => f.write_str(reason),

@@ -76,7 +76,7 @@ pub enum Duty {
     Video(u32),
     /// `tracks`
     Tracks,
-    /// `playlist`: the growing playlists follow what is made. It counts no attempts and has no
+    /// `playlist`: the live playlists follow what is made. It counts no attempts and has no
     /// result.
     Playlist,
     /// `finish`

@@ -177,12 +177,13 @@ mod tests {
             );
         }
 
-        let told = read::<Outcome>("hls.v1.job.j.ended", b"\"later\"")
+        let message = read::<Outcome>("hls.v1.job.j.ended", b"\"later\"")
             .unwrap_err()
             .to_string();
         assert!(
-            told.starts_with("hls.v1.job.j.ended needs a newer fluxhls: unknown variant `later`"),
-            "{told}"
+            message
+                .starts_with("hls.v1.job.j.ended needs a newer fluxhls: unknown variant `later`"),
+            "{message}"
         );
     }
 }

@@ -129,7 +129,7 @@ pub enum DoneOutput {
     Object(ObjectRef),
 }
 
-/// A range of what a task makes, in the bucket before the rest: what growing playlists are made of.
+/// A range of what a task makes, in the bucket before the rest: what live playlists are made of.
 /// The first writer of each range counts. The storage has confirmed every object; only `done` says
 /// that they were read back and fit the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,15 +151,15 @@ pub struct Part {
 }
 
 impl Part {
-    /// Ranges of one segment that the sound is told in, before longer ones.
+    /// Ranges of one segment in which audio is announced, before longer ones.
     const SINGLE: u32 = 16;
 
     /// Segments of the longer ranges.
     const LONGER: u32 = 4;
 
     /// Segments of range `k` of a task as `(first, end)`, counted from its first one. Each segment
-    /// of video is a range of its own, since somebody may wait for it. Sound is made so much faster
-    /// than it is played that what comes late may be told in fewer messages.
+    /// of video is a range of its own, since someone may wait for it. Sound is made so much faster
+    /// than it is played that what comes late may be announced in fewer messages.
     #[must_use]
     pub const fn range(duty: Duty, k: u32) -> (u32, u32) {
         match duty {
@@ -182,7 +182,7 @@ pub struct TaskOutput {
     /// tracks task.
     #[serde(default)]
     pub poster: Option<ObjectRef>,
-    /// How much there is to see in that picture, 0 being black; nothing where nobody looked, as at
+    /// How much there is to see in that picture, 0 being black; nothing where no one looked, as at
     /// covers.
     #[serde(default)]
     pub poster_score: Option<f64>,
@@ -330,7 +330,7 @@ pub struct Redo {
 }
 
 /// Which job owns an output prefix; the body of `hls.v1.current.<hash>`. It only ever advances to a
-/// higher `accepted_seq`, or begins anew after its file was deleted.
+/// higher `accepted_seq`, or starts again after its file was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Current {
     /// The file the prefix belongs to, for ever.

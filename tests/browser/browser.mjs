@@ -10,7 +10,7 @@ const BROWSERS = {
       "--no-sandbox",
       "--disable-gpu",
       "--disable-quic",
-      // Nobody is there to click before it plays, and pages that nobody looks at play on as well.
+      // No one is there to click before it plays, and pages that no one looks at play on as well.
       "--autoplay-policy=no-user-gesture-required",
       "--disable-background-timer-throttling",
       "--disable-backgrounding-occluded-windows",

@@ -1,4 +1,4 @@
-// Follows a growing output from its beginning to its end with all players at once: those that join now, and those that join late.
+// Follows a live output from its beginning to its end with all players at once: those that join now, and those that join late.
 //
 // usage: node grow.mjs MANIFEST [--late SECONDS] [--player hls.js,shaka] [--browser firefox] [--limit SECONDS]
 //

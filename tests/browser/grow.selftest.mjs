@@ -1,4 +1,4 @@
-// The followers of growing outputs, tested: they must pass what is right and fail what is wrong.
+// The followers of live outputs, tested: they must pass what is right and fail what is wrong.
 //
 // usage: node --test grow.selftest.mjs
 

@@ -1,7 +1,7 @@
 // Runs in the browser: watches an output as a viewer does, with whichever player the page brings. It only measures; judging is done
 // outside. The sound is not believed but heard: an analyser listens to what the element plays.
 
-/** The element that plays, anew for each player. */
+/** The element that plays, again for each player. */
 let video;
 
 /** Longer than any honest operation here takes, also on a busy machine, in ms. */
@@ -156,7 +156,7 @@ function withVideoJs() {
       const before = (await playOn(STRETCH)).heard;
       wanted.enabled = true;
       await video.play();
-      // It says nothing when the new sound is there; what was buffered of the old one is played meanwhile. Nobody can wait for it deaf.
+      // It says nothing when the new sound is there; what was buffered of the old one is played meanwhile. No one can wait for it deaf.
       if (before === null) return;
       const begin = performance.now();
       const isAsBefore = async () => Math.abs(((await ear()) ?? 0) - before) < 20;
@@ -207,7 +207,7 @@ function hearing() {
  */
 async function playOn(seconds, look = () => {}) {
   const from = video.currentTime;
-  // Counted here: the element's own count begins anew when a player changes the level.
+  // Counted here: the element's own count starts again when a player changes the level.
   let [frames, counting] = [0, true];
   const count = () => {
     frames += 1;
@@ -371,10 +371,10 @@ async function watchThrough(player, url, report) {
   }
 }
 
-/** Follows a growing output from where the player begins to its end, for at most `limit` seconds. */
+/** Follows a live output from where the player begins to its end, for at most `limit` seconds. */
 async function follow(kind, url, limit) {
   const player = open(kind);
-  // Nobody listens; what is muted may begin in any browser.
+  // No one listens; what is muted may begin in any browser.
   video.muted = true;
   const report = { version: player.version, errors: player.errors, trouble: null };
   try {

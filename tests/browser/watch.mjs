@@ -16,7 +16,7 @@ import { judgeViewing } from "./viewing.mjs";
 
 /** The whole test of one manifest; resolves to its report. */
 export async function watch(manifest, players, browserName, expected) {
-  // Firefox plays no sound where there is no device for it: nobody can hear there, and of sound alone there is nothing to watch.
+  // Firefox plays no sound where there is no device for it: no one can hear there, and of sound alone there is nothing to watch.
   const hears = browserName !== "firefox";
   const remote = /^https?:/.test(manifest);
   const server = await serve(remote ? null : dirname(resolve(manifest)));

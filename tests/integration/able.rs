@@ -85,7 +85,7 @@ async fn a_worker_is_not_ready_without_any_of_its_streams_until_they_are_provisi
         assert_eq!(world.say(&["provision"]).await.code, Some(0));
         ready(&worker).await;
     }
-    // Fewer copies or bytes than asked for are told, and keep nobody from work.
+    // Fewer copies or bytes than asked for are told, and keep no one from work.
     let uploads = world
         .streams
         .js
@@ -138,7 +138,7 @@ async fn what_nats_does_not_let_a_worker_do_is_told_with_the_permission_until_it
     unready(&worker, &["subscribe to `live.hls.v1.job.>`"]).await;
     world.nats.reload(accounts("", "")).await;
     world.completed(&job).await;
-    // What is listened to for a job is asked for anew with the next one.
+    // What is listened to for a job is asked for again with the next one.
     let job = world.submit(&clip).await;
     world.completed(&job).await;
     ready(&worker).await;
@@ -324,7 +324,7 @@ async fn jobs_are_done_by_the_jetstream_of_a_domain_behind_a_leaf_node_and_docto
     let (ended, ()) = tokio::join!(completions, work);
     assert_eq!(ended["job_id"], job.as_str());
 
-    // The leaf node gets streams of its own, as by somebody who forgot the domain.
+    // The leaf node gets streams of its own, as by someone who forgot the domain.
     let mut environment = world.environment();
     environment.remove("NATS_JETSTREAM_DOMAIN");
     let said = say_in(environment, &["provision"]).await;

@@ -1,4 +1,4 @@
-//! Numbers of a stream outlive it: one that is made anew, or restored from an older copy, gives
+//! Numbers of a stream outlive it: one that is made again, or restored from an older copy, gives
 //! none out that means something else.
 
 use chrono::{TimeDelta, Utc};
@@ -13,7 +13,7 @@ use crate::harness::clip::moving;
 use crate::harness::database::Engine;
 use crate::harness::world::{World, file_of};
 
-/// Deletes a stream, and has it made anew as an operator would.
+/// Deletes a stream, and has it made again as an operator would.
 async fn make_anew(world: &World, stream: &str) {
     world.streams.js.delete_stream(stream).await.unwrap();
     let said = world.say(&["provision"]).await;

@@ -32,7 +32,7 @@ enum Story {
     Sound,
     /// What was uploaded is no media.
     Rubbish,
-    /// The event names a source nobody may read.
+    /// The event names a source no one may read.
     Forbidden,
     /// The event names no file.
     Malformed,

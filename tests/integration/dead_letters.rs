@@ -225,7 +225,7 @@ async fn an_advisory_of_the_queue_is_captured_and_listed() {
     let seq = world.streams.upload(&world.event(&clip).await).await;
     world.taken_in(seq).await;
     intake.kill().await;
-    // Somebody terminates a task behind our back.
+    // Someone terminates a task behind our back.
     let tasks = world.streams.js.get_stream(topology::TASKS).await.unwrap();
     let consumer: PullConsumer = tasks.get_consumer("plan").await.unwrap();
     let task = consumer
@@ -241,7 +241,7 @@ async fn an_advisory_of_the_queue_is_captured_and_listed() {
         .streams
         .js
         .client()
-        .request(reply, "+TERM nobody likes it".into())
+        .request(reply, "+TERM no one likes it".into())
         .await
         .unwrap();
 
@@ -256,7 +256,7 @@ async fn an_advisory_of_the_queue_is_captured_and_listed() {
         letters[0]["reason"]
             .as_str()
             .unwrap()
-            .ends_with("nobody likes it"),
+            .ends_with("no one likes it"),
         "{letters}"
     );
     let seq = letters[0]["seq"].to_string();
@@ -265,7 +265,7 @@ async fn an_advisory_of_the_queue_is_captured_and_listed() {
         shown["payload"]
             .as_str()
             .unwrap()
-            .contains("nobody likes it")
+            .contains("no one likes it")
     );
     let said = world.say(&["dead", "retry", &seq]).await;
     assert_eq!(said.code, Some(4), "{said:?}");

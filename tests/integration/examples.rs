@@ -207,7 +207,7 @@ async fn a_node_service_asks_cancels_and_repeats() {
         program
     };
     let unheard = refused(ask("stats", json!({})), &world).await;
-    assert_eq!(unheard["code"], 503, "nobody runs yet: {unheard}");
+    assert_eq!(unheard["code"], 503, "no one runs yet: {unheard}");
     let _worker = world.worker("one").start();
     let event = world.event(&long().make().await).await;
     let job = job_of(&event);

@@ -1,4 +1,4 @@
-//! Nobody waits long for others: first chunks go first, jobs take turns chunk by chunk, and no
+//! No one waits long for others: first chunks go first, jobs take turns chunk by chunk, and no
 //! publisher keeps the others waiting. On the real queue, with an encoder that takes a fixed time
 //! for each chunk.
 
@@ -153,7 +153,7 @@ async fn a_publisher_with_many_jobs_does_not_keep_another_one_waiting() {
     for _ in 0..MANY {
         many.push(send(&world, "a", &clip).await);
     }
-    // Nobody encodes yet, so first chunks pile up until the publisher has its share.
+    // No one encodes yet, so first chunks pile up until the publisher has its share.
     until("some jobs are planned", async || planned(&world).await >= 8).await;
     let other = send(&world, "b", &clip).await;
     world.streams.fact(&other, FactKind::Planned).await;

@@ -1,4 +1,4 @@
-//! A viewer need not wait for the end: growing playlists follow what is encoded, and are sealed
+//! A viewer need not wait for the end: live playlists follow what is encoded, and are sealed
 //! with it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,13 +28,13 @@ async fn clip() -> Clip {
     moving("1280x720", 60.0).make().await
 }
 
-/// Waits until the job plays; the address of its growing multivariant playlist.
+/// Waits until the job plays; the address of its live multivariant playlist.
 async fn playable(world: &World, job: &JobId) -> Url {
     let told = world.streams.fact(job, FactKind::Playable).await.json();
     told["manifest_url"].as_str().unwrap().parse().unwrap()
 }
 
-/// The text of a growing playlist, which nobody may keep.
+/// The text of a live playlist, which no one may keep.
 async fn text(url: &Url) -> String {
     let answer = get(url).await;
     assert_eq!(
@@ -115,7 +115,7 @@ async fn playlists_only_grow_name_only_what_is_there_and_are_sealed_before_the_j
     let job = job_of(&event);
     world.streams.upload(&event).await;
     let manifest = playable(&world, &job).await;
-    until("the row names the growing playlist", async || {
+    until("the row names the live playlist", async || {
         let row = world.database.job(job.as_str()).await.unwrap();
         row.manifest_url.as_deref() == Some(manifest.as_str())
     })

@@ -160,7 +160,7 @@ async fn provision_sets_what_the_contract_fixes_and_narrows_a_durable_without_ma
     let after = durable(&js, topology::UPLOADS, topology::INTAKE).await;
     assert_eq!(
         after.created, before.created,
-        "a durable made anew has lost its place"
+        "a durable made again has lost its place"
     );
     assert_eq!(
         after.config.filter_subjects,

@@ -99,8 +99,8 @@ impl Scene {
             of(&self.public, "180p/0-zzzzzzzzzz.m4s"),
             of(&self.waiting, "180p/0-1.m4s"),
             format!("tmp/{}/source.mkv", job_of(&self.waiting)),
-            "hls/somebody/elses/thing.bin".to_owned(),
-            "tmp/somebody-else/thing.bin".to_owned(),
+            "hls/someone/elses/thing.bin".to_owned(),
+            "tmp/someone-else/thing.bin".to_owned(),
         ];
         self.leave(&others).await
     }
@@ -137,7 +137,7 @@ async fn prune_removes_what_nothing_needs_and_leaves_what_is_public_at_work_or_u
         (&json!(2), &json!([]))
     );
     let unknown: Vec<_> = removed["unknown"].as_object().unwrap().keys().collect();
-    assert_eq!(unknown, ["hls/somebody/elses/", "tmp/somebody-else/"]);
+    assert_eq!(unknown, ["hls/someone/elses/", "tmp/someone-else/"]);
 
     let after = world.keys("").await;
     assert_eq!(removed["objects"], json!(before.len() - after.len()));

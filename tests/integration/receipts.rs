@@ -1,5 +1,5 @@
 //! The receipt keeps its promise: whatever of a finished output is lost or changed is named, and
-//! made anew beside what it was.
+//! made again beside what it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -231,7 +231,7 @@ async fn tells_everything(output: &Output<'_>, receipt: &Receipt) {
     let apart = [output.keys().master(), output.keys().receipt()];
     for (key, digest) in output.everything().await {
         // One init segment serves a whole rendition, and one poster the whole job; tiles are
-        // working material; growing playlists were for the time before.
+        // working material; live playlists were for the time before.
         let spare = ["/init-", "/poster-", "/parts/", "/live.m3u8"];
         if spare.iter().any(|part| key.contains(part)) && !named.contains(key.as_str()) {
             continue;

@@ -51,7 +51,7 @@ async fn an_ended_job_is_repeated_as_a_new_one_and_an_open_one_is_not() {
     );
     assert_eq!(world.ended(&old).await.outcome, Outcome::Canceled);
     assert_eq!(
-        world.say(&["jobs", "retry", "nobody-knows-me"]).await.code,
+        world.say(&["jobs", "retry", "unknown-job"]).await.code,
         Some(1)
     );
 }

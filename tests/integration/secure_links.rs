@@ -99,9 +99,9 @@ async fn a_password_over_tls_opens_nats_and_a_wrong_one_or_another_authority_doe
         "check the user or token in NATS_URL",
     )
     .await;
-    let nobody = format!("tls://{}", nats.address());
+    let unreachable = format!("tls://{}", nats.address());
     is_refused(
-        &but(&right, "NATS_URL", nobody),
+        &but(&right, "NATS_URL", unreachable),
         "set NATS_CREDENTIALS, NATS_NKEY, or a user",
     )
     .await;

@@ -22,7 +22,7 @@ pub(super) async fn run() -> String {
     let mut delays = Vec::new();
     for _ in 0..EVENTS {
         let mut event = event.clone();
-        // Each of another publisher: nobody encodes here, so one that sent all of them would soon
+        // Each of another publisher: no one encodes here, so one that sent all of them would soon
         // have its share of what waits.
         for id in ["file_id", "job_id", "uploaded_by"] {
             event[id] = cuid2::create_id().into();

@@ -129,17 +129,17 @@ mod tests {
         let mut bare = tool();
         // Even where there is such a device, this one has none.
         bare.ffmpeg = "/bin/false".into();
-        let told = profiles(&bare, &all).await.unwrap_err().to_string();
+        let message = profiles(&bare, &all).await.unwrap_err().to_string();
         assert!(
-            told.contains("needs the encoder libx264") && told.contains("LADDER_FILE"),
-            "{told}"
+            message.contains("needs the encoder libx264") && message.contains("LADDER_FILE"),
+            "{message}"
         );
 
         if !std::path::Path::new("/dev/dri/renderD128").exists() {
-            let told = profiles(&tool(), &all).await.unwrap_err().to_string();
+            let message = profiles(&tool(), &all).await.unwrap_err().to_string();
             assert!(
-                told.starts_with("the profile \"gpu\" needs the encoder h264_vaapi"),
-                "{told}"
+                message.starts_with("the profile \"gpu\" needs the encoder h264_vaapi"),
+                "{message}"
             );
         }
     }

@@ -25,7 +25,7 @@ const MAX_STREAMS: &str = "1000";
 /// known.
 const DEEP_PROBE: (&str, &str) = ("60000000", "100000000");
 
-/// A source as ffmpeg is told of it.
+/// A source as ffmpeg opens it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     url: String,

@@ -218,7 +218,7 @@ impl Watcher {
         let setting = self.identity.as_ref().map_or("NATS_URL", Identity::setting);
         if reason.to_lowercase().contains("auth") {
             format!(
-                "{reason}; check {setting}, which is read anew at every try, and that the server knows it"
+                "{reason}; check {setting}, which is read again at every try, and that the server knows it"
             )
         } else {
             format!("{reason}; check that nats-server runs and can be reached")

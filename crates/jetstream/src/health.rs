@@ -143,9 +143,10 @@ impl ConnectionHealth {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let seen = self.seen.borrow();
-        let told = seen.failures.iter();
-        let told = told.filter(|((verb, _), failure)| failure.is_reported(*verb));
-        told.map(|(operation, failure)| sentence(&self.api, operation, failure))
+        let problems = seen.failures.iter();
+        let problems = problems.filter(|((verb, _), failure)| failure.is_reported(*verb));
+        problems
+            .map(|(operation, failure)| sentence(&self.api, operation, failure))
             .collect()
     }
 
@@ -381,8 +382,11 @@ mod tests {
         assert!(health.problems().is_empty(), "a moment is no trouble");
 
         tokio::time::advance(REPORTED_AFTER).await;
-        let told = health.problems();
-        assert!(told[0].contains("run `fluxhls provision`"), "{told:?}");
+        let problems = health.problems();
+        assert!(
+            problems[0].contains("run `fluxhls provision`"),
+            "{problems:?}"
+        );
 
         health.worked("hls.v1.dead.upload.1");
         assert_eq!(health.problems().len(), 1, "something else worked");
@@ -391,7 +395,7 @@ mod tests {
 
         health.failed("hls.v1.job.a.planned", "timed out");
         tokio::time::advance(FORGOTTEN_AFTER).await;
-        assert!(health.problems().is_empty(), "nobody tries it any more");
+        assert!(health.problems().is_empty(), "no one tries it any more");
     }
 
     #[test]
@@ -402,11 +406,11 @@ mod tests {
         assert!(!health.denied(words), "once is enough for a log");
 
         health.failed("hls.v1.work.k.done.v0", "timed out");
-        let told = health.problems();
+        let problems = health.problems();
         assert!(
-            told[0].contains("Permissions Violation")
-                && told[0].contains("publish to `hls.v1.work.>`"),
-            "{told:?}"
+            problems[0].contains("Permissions Violation")
+                && problems[0].contains("publish to `hls.v1.work.>`"),
+            "{problems:?}"
         );
 
         health.reconnected();

@@ -265,8 +265,8 @@ impl Log {
     /// What waits and what is in work in a lane of the queue. Unlike what decisions are made of, it
     /// may be a guess: where the server does not answer, nothing is known to wait.
     pub async fn backlog(&self, class: Class, lane: Lane) -> Backlog {
-        let told = self.store.backlog(topology::durable(class, lane)).await;
-        told.unwrap_or_default()
+        let backlog = self.store.backlog(topology::durable(class, lane)).await;
+        backlog.unwrap_or_default()
     }
 
     /// Repeats a question to the server until it is answered, however long that takes.

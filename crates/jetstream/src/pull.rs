@@ -87,7 +87,7 @@ pub async fn pull<H, F, M, G>(
     };
 
     let mut open: Vec<Option<Batch>> = consumers.iter().map(|_| None).collect();
-    let mut told = vec![false; open.len()];
+    let mut reported = vec![false; open.len()];
     let mut turns = LaneRotation::default();
 
     while !stop.is_cancelled() {
@@ -103,16 +103,16 @@ pub async fn pull<H, F, M, G>(
         tokio::select! {
             (lane, next) = next_message(&mut open) => match next {
                 Some(Ok(message)) => {
-                    told[lane] = false;
+                    reported[lane] = false;
                     nats.health.note_request(&pull_request(&consumers[lane]), &Ok::<_, String>(()));
                     turns.record_taken(lane, 1);
                     start(message);
                 }
-                None => (open[lane], told[lane]) = (None, false),
+                None => (open[lane], reported[lane]) = (None, false),
                 Some(Err(reason)) => {
                     nats.health.note_request(&pull_request(&consumers[lane]), &Err::<(), _>(&reason));
                     // Once, not each second: a consumer that was deleted may be away for long.
-                    if !std::mem::replace(&mut told[lane], true) {
+                    if !std::mem::replace(&mut reported[lane], true) {
                         let durable = lanes.durables[lane];
                         tracing::warn!(stream = lanes.stream, durable, reason, "nothing can be pulled; trying again, see /readyz");
                     }
@@ -345,7 +345,7 @@ async fn wait_for_free_slot(slots: &Semaphore) {
 async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
     let mut found = Vec::new();
     for durable in &lanes.durables {
-        let mut told = false;
+        let mut reported = false;
         loop {
             let answer = nats
                 .js
@@ -357,7 +357,7 @@ async fn consumers(nats: &Nats, lanes: &Lanes) -> Vec<Consumer<pull::Config>> {
             match answer {
                 Ok(consumer) => break found.push(consumer),
                 Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
+                    if !std::mem::replace(&mut reported, true) {
                         tracing::warn!(stream = lanes.stream, durable, %error, "no consumer yet; run `fluxhls provision`");
                     }
                     tokio::time::sleep(ERROR_BACKOFF).await;
@@ -403,14 +403,14 @@ mod tests {
 
         let (slots, tails) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         let end = CancellationToken::new();
-        let (tell, mut told) = mpsc::unbounded_channel();
+        let (sender, mut received) = mpsc::unbounded_channel();
         let handle = {
             let end = end.clone();
             move |delivery: Arc<Delivery>| {
-                let (tell, end) = (tell.clone(), end.clone());
+                let (sender, end) = (sender.clone(), end.clone());
                 async move {
                     delivery.slot.free();
-                    tell.send(delivery.seq).unwrap();
+                    sender.send(delivery.seq).unwrap();
                     end.cancelled().await;
                     Disposition::Ack
                 }
@@ -438,7 +438,7 @@ mod tests {
                 handle.clone(),
             )));
 
-            assert_eq!(told.recv().await, Some(seq));
+            assert_eq!(received.recv().await, Some(seq));
         }
 
         // The tail is taken, so the second one keeps its slot however often it frees it.

@@ -46,7 +46,7 @@ impl JobKeys {
         format!("{}commit.m3u8", self.folder)
     }
 
-    /// The growing multivariant playlist.
+    /// The live multivariant playlist.
     #[must_use]
     pub fn live_master(&self) -> String {
         format!("{}live.m3u8", self.folder)
@@ -75,7 +75,7 @@ impl JobKeys {
         self.of(rendition, "index.m3u8")
     }
 
-    /// The growing media playlist of a rendition.
+    /// The live media playlist of a rendition.
     #[must_use]
     pub fn live_playlist(&self, rendition: &str) -> String {
         self.of(rendition, "live.m3u8")

@@ -85,7 +85,7 @@ pub enum ObjectKind {
     Playlist,
     /// `master.m3u8`: the one public object that may be replaced.
     Master,
-    /// A growing playlist.
+    /// A live playlist.
     LivePlaylist,
     /// An init segment or media segment of a video rendition.
     Video,

@@ -50,8 +50,8 @@ async fn follow(log: &Log, job_list: &watch::Sender<JobList>) -> Result<(), asyn
                     job_list.send_modify(|job_list| record_fact(job_list, &fact));
                 }
             }
-            Some(message) = progress.next() => if let Ok(told) = serde_json::from_slice::<Progress>(&message.payload) {
-                job_list.send_modify(|job_list| record_progress(job_list, &told));
+            Some(message) = progress.next() => if let Ok(update) = serde_json::from_slice::<Progress>(&message.payload) {
+                job_list.send_modify(|job_list| record_progress(job_list, &update));
             },
             Some(message) = starts.next() => job_list.send_modify(|job_list| record_attempt(job_list, &message)),
             else => return Ok(()),
@@ -139,20 +139,20 @@ fn ended_update(ended: &Ended, known: Update) -> Update {
     }
 }
 
-fn record_progress(job_list: &mut JobList, told: &Progress) {
-    let Some(known) = job_list.job(told.job_id.as_str()).cloned() else {
+fn record_progress(job_list: &mut JobList, update: &Progress) {
+    let Some(known) = job_list.job(update.job_id.as_str()).cloned() else {
         return;
     };
     if known.state != JobState::Encoding {
         return;
     }
     // The tasks of a job report side by side, and each value is a lower bound.
-    let progress = known.progress.max(told.job_progress);
+    let progress = known.progress.max(update.job_progress);
 
     job_list.record(Update {
         progress,
-        speed: Some(told.speed),
-        eta_seconds: Some(told.eta_seconds),
+        speed: Some(update.speed),
+        eta_seconds: Some(update.eta_seconds),
         ..known
     });
 }

@@ -67,7 +67,7 @@ async fn check_server(nats: &Nats, args: &NatsArgs) -> Finding {
     match is_clustered(nats).await {
         Err(reason) => Finding::warning(
             "nats",
-            format!("nats-server {version}; whether it is in a cluster cannot be told ({reason})"),
+            format!("nats-server {version}; whether it is in a cluster cannot be seen ({reason})"),
         ),
         Ok(true) if replicas == 1 => Finding::warning(
             "nats",
@@ -163,8 +163,8 @@ fn check_streams(report: &Report) -> Result<String, String> {
     if report.drifts.is_empty() {
         return Ok("every stream and consumer is as it should be".to_owned());
     }
-    let told: Vec<String> = report.drifts.iter().map(ToString::to_string).collect();
-    Err(format!("{}; run `fluxhls provision`", told.join("; ")))
+    let drifts: Vec<String> = report.drifts.iter().map(ToString::to_string).collect();
+    Err(format!("{}; run `fluxhls provision`", drifts.join("; ")))
 }
 
 /// How much of what JetStream may store is used.

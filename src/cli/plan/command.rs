@@ -221,18 +221,23 @@ mod tests {
     #[tokio::test]
     async fn a_profile_nobody_knows_and_a_ladder_file_that_is_not_there_are_told() {
         let folder = tempfile::tempdir().unwrap();
-        let told = decided(folder.path(), &["--profile", "apple"])
+        let message = decided(folder.path(), &["--profile", "apple"])
             .await
             .err()
             .unwrap();
         assert!(
-            told.to_string().contains("there are classic, fast, hevc"),
-            "{told}"
+            message
+                .to_string()
+                .contains("there are classic, fast, hevc"),
+            "{message}"
         );
-        let told = decided(folder.path(), &["--ladder-file", "/nonexistent.toml"])
+        let message = decided(folder.path(), &["--ladder-file", "/nonexistent.toml"])
             .await
             .err()
             .unwrap();
-        assert!(format!("{told:#}").contains("set LADDER_FILE"), "{told:#}");
+        assert!(
+            format!("{message:#}").contains("set LADDER_FILE"),
+            "{message:#}"
+        );
     }
 }

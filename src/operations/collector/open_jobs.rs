@@ -94,14 +94,14 @@ mod tests {
         };
 
         let text = render(&[job]);
-        let mut told: Vec<&str> = text
+        let mut lines: Vec<&str> = text
             .lines()
             .filter(|line| !line.starts_with('#') && !line.is_empty())
             .collect();
         // The recorder keeps no order.
-        told.sort_unstable();
+        lines.sort_unstable();
         assert_eq!(
-            told,
+            lines,
             [
                 r#"fluxhls_job_created_timestamp_seconds{job_id="j"} 1.5"#,
                 r#"fluxhls_job_info{job_id="j",file_id="f",mime_type="other",profile="a\"b\n",status="processing"} 1"#,

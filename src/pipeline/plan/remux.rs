@@ -57,7 +57,7 @@ impl Planner {
         if size > self.remux_max {
             let limit = self.remux_max;
             let text = format!(
-                "The clock of the file begins anew on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit})."
+                "The clock of the file starts again on its way, and a file of {size} bytes is too large to be put right (REMUX_MAX: {limit})."
             );
             return if is_needed {
                 Err(Failure::new(Code::ExceedsPolicy, text))
@@ -104,7 +104,7 @@ impl Planner {
         }
 
         if is_needed {
-            let text = "The clock of the file begins anew on its way, and its tracks cannot be copied to be put right.";
+            let text = "The clock of the file starts again on its way, and its tracks cannot be copied to be put right.";
             return Err(Failure::new(Code::DecodeErrors, text));
         }
 
@@ -268,7 +268,7 @@ fn refuse_unrepaired(copy: &Probe, wanted: f64) -> Result<(), Failure> {
     }
 
     let text = format!(
-        "The clock of the file begins anew on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s."
+        "The clock of the file starts again on its way; put right it should last {wanted:.1} s, but lasts {found:.1} s."
     );
     Err(Failure::new(Code::DecodeErrors, text))
 }

@@ -12,10 +12,10 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// How hard the pictures are to encode, as a few short sample encodes told.
+/// How hard the pictures are to encode, as a few short sample encodes show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Complexity {
-    /// What each rung's sample told, from the top down; also of rungs that were left out because of
+    /// What each rung's sample shows, from the top down; also of rungs that were left out because of
     /// it.
     pub rungs: Vec<RungSample>,
     /// Seconds of media that were sampled.
@@ -27,7 +27,7 @@ pub struct Complexity {
     pub not_sampled: Option<String>,
 }
 
-/// What the sample told of one rung.
+/// What the sample shows of one rung.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RungSample {
     /// The rung, e.g. `1080p`.

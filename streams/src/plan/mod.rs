@@ -56,7 +56,7 @@ pub struct Planned {
     /// What the source or the ladder has and the output has not, and why.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
-    /// What a sample of the pictures told of how hard they are to encode, where one was taken.
+    /// What a sample of the pictures shows of how hard they are to encode, where one was taken.
     #[serde(default)]
     pub complexity: Option<Complexity>,
     /// What the job is expected to cost.

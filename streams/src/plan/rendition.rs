@@ -100,7 +100,7 @@ pub struct AudioRendition {
     /// Whether it tells what is to be seen, for those who cannot see it.
     #[serde(default)]
     pub describes_video: bool,
-    /// Whether it is somebody talking about the programme.
+    /// Whether it is someone talking about the programme.
     #[serde(default)]
     pub commentary: bool,
     /// How the channels of the source are read.
@@ -140,7 +140,7 @@ pub enum SourceChannels {
     /// The source does not say; this is what decoders take so many channels for, as ffmpeg names
     /// it, e.g. `5.1`.
     Guessed(String),
-    /// Nobody can say. Of so many channels every other one is for the left, beginning with the
+    /// No one can say. Of so many channels every other one is for the left, beginning with the
     /// first.
     Dealt(u32),
 }

@@ -54,7 +54,7 @@ pub struct Picture {
     /// and declared by the multivariant playlist; if not, they are removed.
     #[serde(default)]
     pub captions: bool,
-    /// Which field of a frame comes first, where the pictures told.
+    /// Which field of a frame comes first, where the pictures show it.
     #[serde(default)]
     pub field_order: FieldOrder,
     /// Degrees the stored picture is turned clockwise to stand upright: 0, 90, 180 or 270.

@@ -42,7 +42,7 @@ impl Event {
     }
 }
 
-/// What somebody else writes: what may be left out is not required.
+/// What someone else writes: what may be left out is not required.
 fn read<T: JsonSchema>() -> Value {
     schema_of::<T>(SchemaSettings::draft2020_12().for_deserialize())
 }
@@ -86,8 +86,8 @@ events! {
     "accepted" "hls.v1.job.{job_id}.accepted" Fluxhls written::<Accepted>, "The job exists: its event was taken in.";
     "planned" "hls.v1.job.{job_id}.planned" Fluxhls written::<Planned>, "What will be made, and by which tasks.";
     "progress" "hls.v1.progress.{job_id}.{task}" Fluxhls written::<Progress>, "How far a task and its job are.";
-    "playable" "hls.v1.job.{job_id}.playable" Fluxhls written::<Playable>, "The growing output plays: the lowest rung and sound are there.";
-    "cancel" "hls.v1.job.{job_id}.cancel" Fluxhls written::<Cancel>, "Somebody asked for the job to stop.";
+    "playable" "hls.v1.job.{job_id}.playable" Fluxhls written::<Playable>, "The live output plays: the lowest rung and sound are there.";
+    "cancel" "hls.v1.job.{job_id}.cancel" Fluxhls written::<Cancel>, "Someone asked for the job to stop.";
     "verdict" "hls.v1.job.{job_id}.verdict" Fluxhls written::<Verdict>, "The one decision that ends the job.";
     "ended" "hls.v1.job.{job_id}.ended" Fluxhls written::<Ended>, "The job is over: completed, failed or canceled.";
     "pruned" "hls.v1.job.{job_id}.pruned" Fluxhls written::<Pruned>, "Rows and objects of the job were removed.";

@@ -37,7 +37,7 @@ pub const MAX_REFERENCE: usize = 255;
 pub const MAX_DEPTH: usize = 64;
 /// Longest identity that is kept as it is, in bytes; of a longer one its hash is.
 const MAX_IDENTITY: usize = 4096;
-/// Stands for a `mime_type` nobody knows yet.
+/// Stands for a `mime_type` no one knows yet.
 pub const UNKNOWN_MIME_TYPE: &str = "application/octet-stream";
 
 /// An upload event with its defaults filled and its values cut to the limits of the tables.
@@ -150,7 +150,7 @@ impl Arrival {
 /// How the identity of an event begins that has neither a job nor a source and id of its own.
 const CONTENT: &str = "content:";
 
-/// Why an event is a dead letter: it names no file to which a failure could be told.
+/// Why an event is a dead letter: it names no file to which a failure could be reported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub String);

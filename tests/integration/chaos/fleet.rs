@@ -43,7 +43,7 @@ pub(super) struct Member {
     leaving: bool,
     /// Bytes of its log when it was started.
     logged: usize,
-    /// How it ended though nobody had killed it, with the end of its log.
+    /// How it ended though no one had killed it, with the end of its log.
     ends: Vec<String>,
 }
 
@@ -208,7 +208,7 @@ impl Fleet {
             .collect()
     }
 
-    /// The processes that ended though nobody had killed them.
+    /// The processes that ended though no one had killed them.
     pub(super) fn deaths(&self) -> Vec<String> {
         let members = self.workers.iter().chain(&self.projectors);
         members.flat_map(|member| member.ends.clone()).collect()
@@ -230,7 +230,7 @@ impl Member {
         self.down = false;
     }
 
-    /// Asks it to stop; it stays down until somebody looks whether it has left.
+    /// Asks it to stop; it stays down until someone looks whether it has left.
     pub(super) fn drain(&mut self) {
         self.signal(Signal::SIGTERM);
         (self.down, self.leaving) = (true, true);

@@ -1,4 +1,4 @@
-//! Somebody who uploads: publishes each event until the server has it, as any publisher must, and
+//! Someone who uploads: publishes each event until the server has it, as any publisher must, and
 //! cancels some jobs.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(super) struct Sent {
     pub(super) body: Value,
 }
 
-/// Somebody who uploads.
+/// Someone who uploads.
 pub(super) struct Publisher {
     /// Where events go.
     pub(super) streams: Streams,

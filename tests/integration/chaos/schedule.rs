@@ -82,7 +82,7 @@ pub(super) enum Part {
 }
 
 impl Blow {
-    /// What it hits, and nobody else may hit until it is undone.
+    /// What it hits, and no one else may hit until it is undone.
     pub(super) fn parts(&self) -> Vec<Part> {
         match self {
             Self::Worker(n) | Self::Freeze(n) | Self::Drain(n, Away::Nothing) => {

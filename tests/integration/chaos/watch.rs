@@ -1,4 +1,4 @@
-//! What is seen while it happens, by somebody who loses his connection as everybody else does.
+//! What is seen while it happens, by someone who loses his connection as everybody else does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::harness::streams::Streams;
 
-/// How often somebody looks.
+/// How often someone looks.
 const PERIOD: Duration = Duration::from_millis(250);
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -28,7 +28,7 @@ pub(super) struct Seen {
     pub(super) seq: i64,
 }
 
-/// Counts the jobs that have ended, until nobody listens.
+/// Counts the jobs that have ended, until no one listens.
 pub(super) fn ended(streams: &Streams) -> watch::Receiver<usize> {
     let (tell, told) = watch::channel(0);
     let streams = streams.clone();

@@ -68,7 +68,7 @@ fn is_thorough() -> bool {
     std::env::var_os("PLAYERS").is_some()
 }
 
-/// Follows a growing output with these players, or all, joined at once and late: each has to begin
+/// Follows a live output with these players, or all, joined at once and late: each has to begin
 /// at the beginning, not to jump, and to end. Returns which did not, with what was seen.
 pub(crate) async fn follow(manifest: &str, players: Option<&str>) -> BTreeMap<String, Vec<Value>> {
     let chosen = players.map_or_else(Vec::new, |players| vec!["--player", players]);

@@ -143,7 +143,7 @@ mod tests {
 
         cluster.kill().await;
         let reached = tokio::net::TcpStream::connect(("127.0.0.1", cluster.port)).await;
-        assert!(reached.is_err(), "nobody listens there any more");
+        assert!(reached.is_err(), "no one listens there any more");
 
         cluster.restart().await;
         let after = sea_orm::Database::connect(&url).await.unwrap();

@@ -1,4 +1,4 @@
-//! Events that nobody would send by mistake. Each ends once: as a dead letter with its own bytes,
+//! Events that no one would send by mistake. Each ends once: as a dead letter with its own bytes,
 //! or as a job that failed with a code and whose rows stand in either database. Nothing of them
 //! acts on a log or on a terminal.
 

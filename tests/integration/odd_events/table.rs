@@ -231,7 +231,7 @@ fn broken_values() -> Vec<Draft> {
             r#""settings":{"profile":"\u0000standard"}"#,
         ),
         (
-            "priority nobody knows",
+            "priority no one knows",
             r#""settings":{"priority":"\u001b[2J"}"#,
         ),
         ("attempts below zero", r#""settings":{"max_attempts":-5}"#),

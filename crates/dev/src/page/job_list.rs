@@ -54,7 +54,7 @@ pub struct Update {
     pub speed: Option<f64>,
     /// Seconds until it is done, when known.
     pub eta_seconds: Option<f64>,
-    /// What a player loads: the growing playlist while encoding, then the master.
+    /// What a player loads: the live playlist while encoding, then the master.
     pub manifest_url: Option<String>,
     /// The poster.
     pub thumbnail_url: Option<String>,

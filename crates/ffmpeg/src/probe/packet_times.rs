@@ -116,7 +116,7 @@ pub(super) fn settle_repaired(probe: &mut Probe) {
 pub(super) fn clock_repair(clock: Option<Clock>) -> Result<Option<ClockRepair>, Refusal> {
     match clock {
         Some(clock) if clock.is_beyond_repair() => {
-            let message = "The clock of the file begins anew too often to be put right.";
+            let message = "The clock of the file starts again too often to be put right.";
             Err(Refusal::new(Code::DecodeErrors, message))
         }
         clock => Ok(clock.and_then(|clock| clock.repair())),

@@ -43,7 +43,7 @@ pub(crate) async fn launch(
     may(&program, AccessFlags::X_OK)?;
 
     let (launch_guard, held) = mpsc::channel();
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     let (runtime, resource_limits) = (Handle::current(), policy.resource_limits());
 
     let thread = thread::Builder::new()
@@ -71,13 +71,13 @@ pub(crate) async fn launch(
         });
 
         // No one may be waiting any more: then the program ends with this message.
-        let _ = tell.send(started);
+        let _ = sender.send(started);
         // This returns when the guard is dropped; until then the thread lives, and so may the
         // program.
         let _ = held.recv();
     })?;
 
-    let child = told.await.map_err(io::Error::other)??;
+    let child = receiver.await.map_err(io::Error::other)??;
     // A limit that cannot be imposed drops the child, which kills it.
     if let Some(pid) = child.id() {
         resource_limits.impose(pid)?;

@@ -143,13 +143,13 @@ mod tests {
     fn work_begins_with_gaps_unless_files_and_network_must_be_shut_off() {
         let half = Support::of(ABI::V3, false, false);
         assert_eq!(half.meets(SandboxRequirement::Auto), Ok(()));
-        let told = half
+        let message = half
             .meets(SandboxRequirement::Require)
             .unwrap_err()
             .to_string();
         assert!(
-            told.starts_with("SANDBOX=require") && told.contains("Linux 6.7"),
-            "{told}"
+            message.starts_with("SANDBOX=require") && message.contains("Linux 6.7"),
+            "{message}"
         );
 
         // Without filters there are sockets that Landlock does not know.

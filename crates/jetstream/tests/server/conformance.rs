@@ -224,7 +224,7 @@ async fn the_model_of_the_streams_answers_as_a_real_server_does() {
         let begins = info
             .config
             .first_sequence
-            .expect("a stream made anew has a first sequence");
+            .expect("a stream made again has a first sequence");
 
         // A new stream begins at the time it was created, in milliseconds; the model has to count
         // from the same number.

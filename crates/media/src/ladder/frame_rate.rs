@@ -138,14 +138,14 @@ impl Summary {
         let near = |rate: &Rational| {
             relative_difference(rate.as_f64(), found) <= cadence.error.max(STANDARD_RATE_TOLERANCE)
         };
-        let told = || self.rates().filter(near);
+        let nearby = || self.rates().filter(near);
         let standards: Vec<Rational> = standard_rates().filter(near).collect();
 
         // A summary rate that the packets confirm is exact where their mean is only measured.
-        told()
+        nearby()
             .find_map(|rate| standard(rate.as_f64(), STANDARD_RATE_TOLERANCE))
             .or_else(|| (!standards.is_empty()).then(|| nearest_of(&standards, found)))
-            .or_else(|| told().next())
+            .or_else(|| nearby().next())
             .unwrap_or_else(|| from_thousandths(found))
     }
 
@@ -181,9 +181,9 @@ impl Summary {
     /// is one.
     fn candidates(self, cadence: &Cadence) -> impl Iterator<Item = Rational> {
         let clocks = [cadence.usual, cadence.clock].map(|interval| 1.0 / interval);
-        let told: Vec<f64> = self.rates().map(Rational::as_f64).chain(clocks).collect();
+        let rates: Vec<f64> = self.rates().map(Rational::as_f64).chain(clocks).collect();
         let ntsc = |rate: Rational| rate.den() == 1001;
-        let is_ntsc = told
+        let is_ntsc = rates
             .iter()
             .any(|rate| standard(*rate, STANDARD_RATE_TOLERANCE).is_some_and(ntsc));
 

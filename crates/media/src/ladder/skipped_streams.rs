@@ -7,9 +7,9 @@ use streams::plan::LeftOut;
 use super::audio;
 use super::probe::{Content, Probe, Stream, Unreadable};
 
-/// The streams that are neither in `used`, by their absolute index, nor named in `told`.
+/// The streams that are neither in `used`, by their absolute index, nor named in `listed`.
 #[must_use]
-pub fn streams(probe: &Probe, used: &BTreeSet<u32>, told: &[LeftOut]) -> Vec<LeftOut> {
+pub fn streams(probe: &Probe, used: &BTreeSet<u32>, listed: &[LeftOut]) -> Vec<LeftOut> {
     let unused = probe
         .streams
         .iter()
@@ -19,7 +19,7 @@ pub fn streams(probe: &Probe, used: &BTreeSet<u32>, told: &[LeftOut]) -> Vec<Lef
         reason: reason(probe, stream),
     });
     entries
-        .filter(|entry| told.iter().all(|known| known.name != entry.name))
+        .filter(|entry| listed.iter().all(|known| known.name != entry.name))
         .collect()
 }
 
@@ -110,12 +110,12 @@ mod tests {
             ..Probe::default()
         };
 
-        let told = [LeftOut {
+        let listed = [LeftOut {
             name: "track 2".to_owned(),
-            reason: "told already".to_owned(),
+            reason: "listed already".to_owned(),
         }];
 
-        let names: Vec<String> = streams(&probe, &BTreeSet::from([0]), &told)
+        let names: Vec<String> = streams(&probe, &BTreeSet::from([0]), &listed)
             .into_iter()
             .map(|entry| format!("{}: {}", entry.name, entry.reason))
             .collect();

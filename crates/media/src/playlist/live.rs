@@ -1,4 +1,4 @@
-//! Growing media playlists (RFC 8216bis section 4.4.3.5, `EVENT`): lines are only ever added, and
+//! Live media playlists (RFC 8216bis section 4.4.3.5, `EVENT`): lines are only ever added, and
 //! at the end a last one.
 
 use std::fmt::{self, Display};
@@ -19,7 +19,7 @@ pub struct LivePlaylist {
     pub sealed: bool,
 }
 
-/// One segment of a growing playlist, as its two lines have it.
+/// One segment of a live playlist, as its two lines have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSegment {
     /// Its length in seconds, as the text of `EXTINF`.

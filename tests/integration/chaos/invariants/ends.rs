@@ -28,7 +28,7 @@ fn jobs_of<'a>(sent: &'a Sent, logs: &'a BTreeMap<JobId, JobLog>) -> Vec<&'a Job
 }
 
 /// Every event that has neither one job that ended nor, where that is its fate, a dead letter with
-/// its own bytes; and jobs and letters nobody sent. `letters` are the origin sequence and body of
+/// its own bytes; and jobs and letters no one sent. `letters` are the origin sequence and body of
 /// each dead letter of an event.
 pub(in super::super) fn lost(
     published: &Published,
@@ -71,7 +71,7 @@ pub(in super::super) fn lost(
         }
     }
     let unknown = logs.keys().filter(|job| !known.contains(job));
-    violations.extend(unknown.map(|job| of(job, "nobody sent it")));
+    violations.extend(unknown.map(|job| of(job, "no one sent it")));
     if letters.len() > buried {
         violations.push(all(format!(
             "{} events were buried, {buried} had to be",

@@ -163,7 +163,7 @@ pub(in super::super) fn broken(output: &Output, logs: &BTreeMap<JobId, JobLog>) 
         .filter(|key| key.ends_with("/master.m3u8"));
     let strange = public.filter(|key| !masters.contains(*key));
     violations
-        .extend(strange.map(|key| all(format!("{key} is public, and nobody owns its place"))));
+        .extend(strange.map(|key| all(format!("{key} is public, and no one owns its place"))));
     violations.extend(wrong_owners(output, logs));
     violations
 }
@@ -223,7 +223,7 @@ pub(in super::super) fn orphans(output: &Output, logs: &BTreeMap<JobId, JobLog>)
         newest.is_some_and(|(_, newest)| attempt_of(key).is_some_and(|attempt| attempt > *newest))
     };
     let objects = output.objects.keys();
-    // Players that began with a growing playlist still read it.
+    // Players that began with a live playlist still read it.
     let is_growing = |key: &String| {
         key.ends_with("/live.m3u8") && public.iter().any(|(folder, _)| key.starts_with(folder))
     };
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(
             broken(&output, &log(&ended())).len(),
             2,
-            "a master nobody owns, and a job without its place"
+            "a master no one owns, and a job without its place"
         );
         let mut canceled = ended();
         canceled[2].1 = serde_json::json!({ "outcome": "canceled" });

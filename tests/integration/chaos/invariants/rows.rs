@@ -117,7 +117,7 @@ fn file_differs(row: &files::Model, logs: &BTreeMap<JobId, JobLog>) -> Option<Vi
         .collect();
     jobs.sort_by_key(|(accepted, _)| accepted.seq);
     let Some((_, newest)) = jobs.last() else {
-        return Some(all(format!("{row:?} is the row of a file nobody sent")));
+        return Some(all(format!("{row:?} is the row of a file no one sent")));
     };
     let status = newest.ended().map(|ended| ended.outcome.as_str());
     let mut public = jobs.iter().enumerate().filter_map(|(n, (_, log))| {
@@ -145,7 +145,7 @@ pub(in super::super) fn regressed(history: &BTreeMap<String, Vec<Seen>>) -> Vec<
             let [before, after] = pair else { continue };
             let ends = rank(before) == 2;
             let back = after.seq < before.seq || rank(after) < rank(before);
-            // How far a job had come is judged anew at its end.
+            // How far a job had come is judged again at its end.
             let slower = rank(after) < 2 && after.progress < before.progress;
             if back || slower || ends {
                 violations.push(all(format!(

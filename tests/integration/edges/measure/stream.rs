@@ -32,7 +32,7 @@ pub(crate) struct VideoStream {
     /// e.g. `bt709`
     #[serde(default)]
     pub(crate) color_primaries: String,
-    /// `progressive`, or nothing where nobody says; else the order of fields.
+    /// `progressive`, or nothing where no one says; else the order of fields.
     #[serde(default)]
     pub(crate) field_order: String,
     /// The lowest rate all time stamps fit, e.g. `24000/1001`.

@@ -488,7 +488,7 @@ fn high_dynamic_range() -> Vec<Row> {
 }
 
 /// Rows that flatten what can be seen through: the left half is opaque, the right half is red that
-/// nobody can see.
+/// no one can see.
 pub(crate) fn transparent() -> Vec<Row> {
     let picture = "-f lavfi -i color=c=red:s=128x72:r=5:d=1,format=rgba,geq=r=200:g=60:b=60:a=255*lt(X\\,W/2)";
     let flat = |name, codec: &str, extension| {

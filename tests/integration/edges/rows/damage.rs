@@ -45,7 +45,7 @@ fn lengthen(bytes: &mut [u8], kind: &[u8; 4], by: u32) {
     bytes[size..size + 4].copy_from_slice(&(length + by).to_be_bytes());
 }
 
-/// Tracks that are there and that nobody here can decode.
+/// Tracks that are there and that no one here can decode.
 fn unreadable() -> Vec<Row> {
     let two = |first: &str, second: &str| {
         let sound = format!("{} {}", tone(440, 4.0), tone(880, 4.0));
@@ -70,7 +70,7 @@ fn unreadable() -> Vec<Row> {
     let alone = made(format!("{} -c:a aac", tone(440, 4.0)), "mp4");
     vec![
         completes(
-            "a second sound of a codec nobody decodes, as telephones write it",
+            "a second sound of a codec no one decodes, as telephones write it",
             two("default", "0").changed(|bytes| rename_sample_entry(bytes, b"mp4a", 1, b"apac")),
             [
                 Tones(&[(None, 440)]),
@@ -79,22 +79,22 @@ fn unreadable() -> Vec<Row> {
             ],
         ),
         completes(
-            "a first sound of a codec nobody decodes",
+            "a first sound of a codec no one decodes",
             two("default", "0").changed(|bytes| rename_sample_entry(bytes, b"mp4a", 0, b"apac")),
             [Tones(&[(None, 880)]), Warns("audio_left_out")],
         ),
         completes(
-            "the only sound of a codec nobody decodes",
+            "the only sound of a codec no one decodes",
             one().changed(|bytes| rename_sample_entry(bytes, b"mp4a", 0, b"ac-4")),
             [Pictures(Some(4.0)), Sound(None), Warns("audio_left_out")],
         ),
         fails(
-            "nothing but sound of a codec nobody decodes",
+            "nothing but sound of a codec no one decodes",
             alone.changed(|bytes| rename_sample_entry(bytes, b"mp4a", 0, b"apac")),
             &[Code::UnsupportedCodec],
         ),
         fails(
-            "pictures of a codec nobody decodes beside sound",
+            "pictures of a codec no one decodes beside sound",
             one().changed(|bytes| rename_sample_entry(bytes, b"avc1", 0, b"vvc1")),
             &[Code::UnsupportedCodec],
         ),

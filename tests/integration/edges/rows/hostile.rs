@@ -23,7 +23,7 @@ const REFUSED: &[Code] = &[
     Code::TruncatedUpload,
 ];
 
-/// What nobody may touch: a host that counts its callers, and a film that notices readers.
+/// What no one may touch: a host that counts its callers, and a film that notices readers.
 pub(crate) struct Canary {
     port: u16,
     callers: watch::Receiver<u32>,
@@ -77,14 +77,14 @@ impl Canary {
             .is_ok_and(|ago| ago < Duration::from_secs(24 * 3600))
     }
 
-    /// Panics if somebody called or read since the start, or if nobody could have noticed.
+    /// Panics if someone called or read since the start, or if no one could have noticed.
     pub(crate) async fn is_untouched(&mut self) {
         assert_eq!(
             *self.callers.borrow(),
             0,
-            "somebody called the canary's host"
+            "someone called the canary's host"
         );
-        assert!(!self.was_read(), "somebody read the canary's film");
+        assert!(!self.was_read(), "someone read the canary's film");
         std::fs::read(&self.film).unwrap();
         assert!(self.was_read(), "this file system does not tell who reads");
         tokio::net::TcpStream::connect(("127.0.0.1", self.port))

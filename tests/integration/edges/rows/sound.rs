@@ -401,7 +401,7 @@ pub(crate) fn together() -> Vec<Row> {
             [Check::Sides(440, 660)],
         ),
         completes(
-            "mono tracks nobody named, in QuickTime",
+            "mono tracks no one named, in QuickTime",
             film(&two, mono, "mov"),
             [
                 Tones(&[(None, 440), (None, 660)]),

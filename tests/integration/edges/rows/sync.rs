@@ -184,7 +184,7 @@ fn part(clock: u32, codecs: &str, extension: &'static str) -> Input {
     )
 }
 
-/// Recordings that were put together, and programmes that were changed: the clock begins anew or
+/// Recordings that were put together, and programmes that were changed: the clock starts again or
 /// jumps, the film goes on.
 pub(crate) fn clocks() -> Vec<Row> {
     const FOUR: &[f64] = &[2.0, 8.0, 14.0, 20.0];
@@ -205,7 +205,7 @@ pub(crate) fn clocks() -> Vec<Row> {
     let row = |name, input| completes(name, input, [InSync(FOUR), Warns("timestamps_repaired")]);
     vec![
         row(
-            "a clock that begins anew three times",
+            "a clock that starts again three times",
             joined([100, 0, 0, 0], &h264, "ts"),
         ),
         row(
@@ -213,12 +213,12 @@ pub(crate) fn clocks() -> Vec<Row> {
             joined([10, 3700, 90, 7000], &h264, "ts"),
         ),
         row(
-            "a programme stream whose clock begins anew",
+            "a programme stream whose clock starts again",
             joined([5, 0, 0, 0], mpeg, "mpg"),
         ),
         row("Flash files behind each other", flash),
         completes(
-            "a clock that begins anew in a few seconds",
+            "a clock that starts again in a few seconds",
             Input::Joined(vec![part(0, &h264, "ts"), part(0, &h264, "ts")]),
             [InSync(&[2.0, 8.0]), Warns("timestamps_repaired")],
         ),
@@ -248,7 +248,7 @@ pub(crate) fn changing() -> Vec<Row> {
             [InSync(&[2.0, 11.0, 15.0, 24.0])],
         ),
         completes(
-            "5.1 for half a second where nobody looks",
+            "5.1 for half a second where no one looks",
             interrupted(),
             [InSync(WHOLE)],
         ),
@@ -286,7 +286,7 @@ fn interrupted() -> Input {
     picture.with(vec![sound], "-f ac3", "-map 0 -map 1 -c copy", "mkv")
 }
 
-/// Cut at a time that is no key frame without encoding anew, as phones and editors do it: the edit
+/// Cut at a time that is no key frame without encoding again, as phones and editors do it: the edit
 /// list hides what is too much.
 fn edited() -> Input {
     both("25", WHOLE, (0.0, 0.0), "", "mp4").remade("-ss 0.52", "-c copy", "mp4")

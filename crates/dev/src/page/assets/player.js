@@ -31,7 +31,7 @@ export class Player {
     return this.#url;
   }
 
-  /** Whether somebody is watching right now. */
+  /** Whether someone is watching right now. */
   get busy() {
     return this.#url !== null && !this.#video.paused && !this.#video.ended;
   }
@@ -105,7 +105,7 @@ export class Player {
     this.#onFault(`Playback stopped (${details}).`);
     if (type !== Hls.ErrorTypes.NETWORK_ERROR) return;
     setTimeout(() => {
-      // Somebody may have loaded something else in the meantime.
+      // Someone may have loaded something else in the meantime.
       if (this.#hls !== hls) return;
       this.load(this.#url, { poster: this.#video.poster, play: !this.#video.paused, at: this.#video.currentTime });
     }, RETRY_AFTER_MS);
