@@ -1,4 +1,5 @@
-//! One delivery of a message, and the only ways to settle it.
+//! One delivery of a message, and the only ways to settle it: the acknowledgements of JetStream
+//! (`+ACK`, `-NAK` with a delay, `+WPI`) on the reply subject of the message.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Nats;
 
-/// What the server is asked, by its API `STREAM.INFO`.
+/// What the server is asked, by its API `STREAM.INFO` (`subjects_filter` and `offset` of
+/// `io.nats.jetstream.api.v1.stream_info_request`).
 #[derive(Debug, Serialize)]
 struct Request<'a> {
     subjects_filter: &'a str,

@@ -1,4 +1,4 @@
-//! The log: compare-and-set publishing and leader reads.
+//! The log: compare-and-set publishing (`Nats-Expected-Last-Subject-Sequence`) and leader reads.
 //!
 //! A publish that timed out may have landed, so every publish is repeated until the server
 //! acknowledges it or says that someone was first; then the winner is read, for it may be our own.

@@ -288,7 +288,7 @@ async fn request_available(
     taken
 }
 
-/// The request by which a consumer is pulled from.
+/// The request by which a consumer is pulled from (NATS ADR-13).
 fn pull_request(consumer: &Consumer<pull::Config>) -> String {
     let info = consumer.cached_info();
     format!("CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name)

@@ -1,4 +1,5 @@
-//! The bucket's CORS rules: what a browser on another host needs to play from it.
+//! The bucket's CORS rules: what a browser on another host needs to play from it (the CORS protocol
+//! of the Fetch Standard, and `PutBucketCors` of S3).
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule as SdkRule};

@@ -1,4 +1,5 @@
-//! Every object key, built here and nowhere else. Pure.
+//! Every object key, built here and nowhere else. Keys hold only characters that URLs carry
+//! unescaped (RFC 3986 section 2.3), and `!`. Pure.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,6 @@
-//! A multipart upload that leaves nothing behind when it does not succeed.
+//! A multipart upload that leaves nothing behind when it does not succeed: parts of one that is
+//! neither completed nor aborted are stored, and paid for, without being seen (S3 User Guide,
+//! "Multipart upload").
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};

@@ -1,4 +1,5 @@
-//! Whether what is removed from a bucket stays readable as an old version.
+//! Whether what is removed from a bucket stays readable as an old version (`GetBucketVersioning` of
+//! S3).
 
 use super::bucket::Bucket;
 use super::classify::from_sdk;

@@ -1,4 +1,5 @@
-//! Whether frames are pairs of fields, by their looks: flags lie both ways.
+//! Whether frames are pairs of fields, by their looks (ffmpeg's filter `idet`): flags lie both
+//! ways.
 
 use media::ladder::picture::may_have_fields;
 use media::ladder::probe::{Fields, Probe};

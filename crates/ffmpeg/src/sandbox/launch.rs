@@ -1,4 +1,5 @@
-//! Starting a program in the sandbox: by a thread that applies it to itself first.
+//! Starting a program in the sandbox: by a thread that applies it to itself first. Landlock and
+//! seccomp bind the calling thread and what it starts (`landlock_restrict_self(2)`, `seccomp(2)`).
 
 use std::convert::Infallible;
 use std::ffi::OsStr;

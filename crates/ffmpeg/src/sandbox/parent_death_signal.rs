@@ -1,5 +1,5 @@
-//! Death with the worker: the kernel's parent-death signal, for a worker that is killed can end
-//! nothing.
+//! Death with the worker: the kernel's parent-death signal (`PR_SET_PDEATHSIG(2const)`), for a
+//! worker that is killed can end nothing.
 //!
 //! Only a process itself can ask for that signal, so `setpriv` (util-linux) asks for it and then
 //! becomes the program. The signal comes when the *thread* ends that started the program; the

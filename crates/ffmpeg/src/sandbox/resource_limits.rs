@@ -1,4 +1,5 @@
-//! How much of the machine a run may use: derived from the plan, generous, and finite.
+//! How much of the machine a run may use (`setrlimit(2)`): derived from the plan, generous, and
+//! finite.
 //!
 //! Measured with ffmpeg 5.1 on two cores, rungs from the top down to 360 lines: `RLIMIT_DATA`
 //! counts what `VmData` shows.

@@ -1,5 +1,5 @@
-//! Media segments: when their samples are decoded, how many there are, and where decoding can
-//! begin.
+//! Media segments: when their samples are decoded (`tfdt`, ISO/IEC 14496-12 section 8.8.12), how
+//! many there are and where decoding can begin (`trun`, section 8.8.8).
 
 use mp4_atom::{Atom, DecodeAtom, DecodeMaybe, Header, Mdat, Moof, Tfhd, Traf, TrunEntry};
 

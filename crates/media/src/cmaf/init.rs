@@ -1,4 +1,5 @@
-//! Init segments: what a decoder is set up by before the first media segment.
+//! Init segments: what a decoder is set up by before the first media segment (`moov`, ISO/IEC
+//! 14496-12 section 8.2.1; the CMAF header of ISO/IEC 23000-19).
 
 use mp4_atom::{Atom, Codec, DecodeAtom, DecodeMaybe, Header, Moov, Trak};
 use sha2::{Digest, Sha256};
@@ -25,7 +26,8 @@ pub struct InitInfo {
     pub defaults: SampleDefaults,
 }
 
-/// The values of samples that carry none, from the track's `trex` box.
+/// The values of samples that carry none, from the track's `trex` box (ISO/IEC 14496-12 section
+/// 8.8.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SampleDefaults {
     /// Ticks.

@@ -1,4 +1,4 @@
-//! The URIs a playlist leads to.
+//! The URIs a playlist leads to (RFC 8216bis section 4.1).
 
 /// Every URI of a playlist: its lines that are no tags, and the `URI` attributes of its tags, as
 /// they are written.

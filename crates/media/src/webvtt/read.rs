@@ -47,7 +47,8 @@ fn times(line: &str) -> Option<(i64, i64)> {
     Some((time(start)?, time(rest.split_whitespace().next()?)?))
 }
 
-/// Milliseconds of `[<hours>:]<minutes>:<seconds>.<milliseconds>`.
+/// Milliseconds of `[<hours>:]<minutes>:<seconds>.<milliseconds>` (a WebVTT timestamp, W3C WebVTT
+/// section 4.1).
 fn time(text: &str) -> Option<i64> {
     // At most nine digits, so that no product below can overflow.
     let digits = |text: &str| {

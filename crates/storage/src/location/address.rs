@@ -1,4 +1,4 @@
-//! An HTTP URL cut into what matters.
+//! An HTTP URL cut into what matters (RFC 3986 section 3, and section 2.1 for percent-encoding).
 
 use url::Url;
 
