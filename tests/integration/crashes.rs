@@ -220,7 +220,7 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
         world.taken_in(seq).await;
         damage(&world, &event).await;
     }
-    let mut victim = world.worker("victim").roles(role).dies_at(step).start();
+    let mut target = world.worker("target").roles(role).dies_at(step).start();
     let seq = if story == Story::Damaged {
         0
     } else {
@@ -229,13 +229,13 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
     if matches!(story, Story::Deleted | Story::Unpublished) {
         delete(&world, story, &event).await;
     }
-    let status = victim.ended_within(crate::harness::DEADLINE).await;
+    let status = target.ended_within(crate::harness::DEADLINE).await;
     assert_eq!(
         status.signal(),
         Some(Signal::SIGABRT as i32),
         "{role} dies at {step}: {status}"
     );
-    let _heir = world.worker("heir").roles(role).start();
+    let _successor = world.worker("successor").roles(role).start();
     if story == Story::Malformed {
         return is_buried(&world, seq, step).await;
     }
@@ -253,7 +253,7 @@ async fn die(role: &'static str, story: Story, step: &'static str) {
     if ended.outcome == Outcome::Completed {
         verify(&ended, &world.planned(&job).await, &clip.path).await;
     }
-    // The task is done with only when the heir has acknowledged it too.
+    // The task is done with only when the successor has acknowledged it too.
     world.queue_is_empty().await;
     for (fact, count) in world.facts(&job).await {
         assert_eq!(count, 1, "{fact:?} after {step}");

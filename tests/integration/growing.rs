@@ -284,9 +284,9 @@ async fn a_writer_that_wakes_late_neither_shrinks_nor_unseals_a_playlist() {
         is_done(Duty::Video(0)) && is_done(Duty::Tracks)
     })
     .await;
-    // So the job cannot end before the heir is given the playlist.
+    // So the job cannot end before the successor is given the playlist.
     others.signal(Signal::SIGSTOP);
-    let _heir = world.worker("heir").roles("package").start();
+    let _successor = world.worker("successor").roles("package").start();
     let manifest = playable(&world, &job).await;
     others.signal(Signal::SIGCONT);
     let ended = world.completed(&job).await;

@@ -54,7 +54,7 @@ impl Verified {
 
 /// How an object is damaged.
 #[derive(Debug, Clone, Copy)]
-enum Blow {
+enum Tampering {
     Deleted,
     Flipped,
 }
@@ -129,11 +129,11 @@ impl<'a> Output<'a> {
     }
 
     /// Damages an object; returns what it was.
-    async fn strike(&self, key: &str, blow: Blow) -> bytes::Bytes {
+    async fn strike(&self, key: &str, tampering: Tampering) -> bytes::Bytes {
         let bytes = self.world.bucket.get(key, u64::MAX).await.unwrap().unwrap();
-        match blow {
-            Blow::Deleted => self.world.bucket.delete(&[key.to_owned()]).await.unwrap(),
-            Blow::Flipped => {
+        match tampering {
+            Tampering::Deleted => self.world.bucket.delete(&[key.to_owned()]).await.unwrap(),
+            Tampering::Flipped => {
                 let mut other = bytes.to_vec();
                 let middle = other.len() / 2;
                 other[middle] ^= 1;
@@ -187,13 +187,13 @@ async fn each_object_that_is_lost_or_changed_is_named_alone() {
     keys.push(output.keys().master());
     assert!(keys.len() > 20, "{keys:?}");
     for key in &keys {
-        for (blow, harm) in [(Blow::Deleted, "missing"), (Blow::Flipped, "content")] {
-            let was = output.strike(key, blow).await;
+        for (tampering, harm) in [(Tampering::Deleted, "missing"), (Tampering::Flipped, "content")] {
+            let was = output.strike(key, tampering).await;
             let said = output.verify(&[]).await;
             assert_eq!(
                 said.damaged(),
                 BTreeSet::from([key.clone()]),
-                "{key} {blow:?}"
+                "{key} {tampering:?}"
             );
             assert_eq!(
                 (said.code, said.lines[0]["harm"].as_str()),
@@ -212,7 +212,7 @@ async fn each_object_that_is_lost_or_changed_is_named_alone() {
         "{}",
         sound.err
     );
-    output.strike(&output.keys().master(), Blow::Deleted).await;
+    output.strike(&output.keys().master(), Tampering::Deleted).await;
     assert_eq!(
         output.verify(&far).await.damaged(),
         BTreeSet::from([output.keys().master()])
@@ -284,45 +284,45 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
     // What is damaged, and what must be new besides the playlists that name it, the commit and the
     // receipt.
     let rounds = [
-        ("480p/1-", Blow::Deleted, &["480p/1-", "480p/index-"][..]),
+        ("480p/1-", Tampering::Deleted, &["480p/1-", "480p/index-"][..]),
         (
             "360p/4-",
-            Blow::Flipped,
+            Tampering::Flipped,
             &["360p/4-", "360p/index-", "iframe-360p-"],
         ),
-        ("480p/init-", Blow::Flipped, &["480p/init-", "480p/index-"]),
+        ("480p/init-", Tampering::Flipped, &["480p/init-", "480p/index-"]),
         (
             "audio-0/2-",
-            Blow::Flipped,
+            Tampering::Flipped,
             &["audio-0/2-", "audio-0/index-"],
         ),
         (
             "audio-0/init-",
-            Blow::Deleted,
+            Tampering::Deleted,
             &["audio-0/init-", "audio-0/index-"],
         ),
-        ("poster-", Blow::Deleted, &["poster-"]),
-        ("360p/index", Blow::Flipped, &["360p/index-"]),
-        ("iframe-360p", Blow::Deleted, &["iframe-360p-"]),
+        ("poster-", Tampering::Deleted, &["poster-"]),
+        ("360p/index", Tampering::Flipped, &["360p/index-"]),
+        ("iframe-360p", Tampering::Deleted, &["iframe-360p-"]),
         (
             "storyboard-0-",
-            Blow::Flipped,
+            Tampering::Flipped,
             &["storyboard-0-#-", "storyboard-#-"],
         ),
-        ("commit", Blow::Deleted, &[]),
+        ("commit", Tampering::Deleted, &[]),
     ];
     let mut receipt = output.keys().receipt();
-    for (victim, blow, new) in rounds {
+    for (target, tampering, new) in rounds {
         let objects = output.receipt(&receipt).await.objects;
         let folder = output.keys().folder().to_owned();
         let victims = objects
             .iter()
-            .filter(|object| object.key.starts_with(&format!("{folder}{victim}")));
+            .filter(|object| object.key.starts_with(&format!("{folder}{target}")));
         let key = victims
             .map(|object| object.key.clone())
             .next()
-            .unwrap_or_else(|| panic!("nothing is {victim}"));
-        output.strike(&key, blow).await;
+            .unwrap_or_else(|| panic!("nothing is {target}"));
+        output.strike(&key, tampering).await;
         let before = output.everything().await;
         let said = output.repair().await;
         assert_eq!(said.damaged(), BTreeSet::from([key.clone()]));
@@ -336,7 +336,7 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
         let fresh: BTreeSet<String> = fresh
             .map(|key| without_hash(key.rsplit_once('.').unwrap().0))
             .collect();
-        assert_eq!(fresh, wanted, "after {victim}");
+        assert_eq!(fresh, wanted, "after {target}");
         for (old, digest) in before
             .iter()
             .filter(|(old, _)| **old != output.keys().master())
@@ -366,12 +366,12 @@ fn without_hash(stem: &str) -> String {
 
 async fn master_and_the_receipt_itself_are_written_again(output: &Output<'_>, receipt: &str) {
     let before = output.everything().await;
-    for blow in [Blow::Deleted, Blow::Flipped] {
-        output.strike(&output.keys().master(), blow).await;
+    for tampering in [Tampering::Deleted, Tampering::Flipped] {
+        output.strike(&output.keys().master(), tampering).await;
         output.repair().await;
-        assert_eq!(output.everything().await, before, "{blow:?}");
+        assert_eq!(output.everything().await, before, "{tampering:?}");
     }
-    output.strike(receipt, Blow::Flipped).await;
+    output.strike(receipt, Tampering::Flipped).await;
     let said = output.verify(&[]).await;
     assert!(
         said.damaged().contains(receipt) && said.code == Some(4),
@@ -393,11 +393,11 @@ async fn without_its_source_what_needs_none_is_mended_and_the_rest_is_told() {
         .find(|object| object.key.contains("/480p/1-"))
         .unwrap()
         .key;
-    output.strike(segment, Blow::Deleted).await;
+    output.strike(segment, Tampering::Deleted).await;
     output
-        .strike(&output.keys().media_playlist("360p"), Blow::Flipped)
+        .strike(&output.keys().media_playlist("360p"), Tampering::Flipped)
         .await;
-    let original = output.strike(&source, Blow::Flipped).await;
+    let original = output.strike(&source, Tampering::Flipped).await;
 
     let alone = |said: &Verified, code: &str| {
         assert_eq!(
@@ -449,7 +449,7 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
             .key
             .clone()
     };
-    output.strike(&segment("/480p/4-"), Blow::Flipped).await;
+    output.strike(&segment("/480p/4-"), Tampering::Flipped).await;
     let (one, two) = tokio::join!(output.verify(&["--repair"]), output.verify(&["--repair"]));
     let codes = BTreeSet::from([one.code, two.code]);
     assert!(
@@ -468,7 +468,7 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
     assert_eq!(world.say(&["provision"]).await.code, Some(0));
     output.is_sound().await;
     let before = output.everything().await;
-    output.strike(&segment("/audio-0/1-"), Blow::Deleted).await;
+    output.strike(&segment("/audio-0/1-"), Tampering::Deleted).await;
     output.repair().await;
     let after = output.everything().await;
     let untouched = before

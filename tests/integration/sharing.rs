@@ -76,14 +76,14 @@ async fn where_nothing_fails_no_segment_is_written_twice() {
 async fn a_killed_worker_costs_at_most_the_chunks_it_held() {
     let world = World::new(Engine::Sqlite).await;
     let clip = long().make().await;
-    let mut victim = world.worker("victim").start();
+    let mut target = world.worker("target").start();
     let job = world.submit(&clip).await;
-    world.started(&job, chunk_of("victim")).await;
-    victim.kill().await;
+    world.started(&job, chunk_of("target")).await;
+    target.kill().await;
     let _survivor = world.worker("survivor").start();
     verify_whole(&world, &job, &clip).await;
 
-    let held = held_by(&world, &job, "victim").await;
+    let held = held_by(&world, &job, "target").await;
     let again: Vec<TaskName> = world
         .starts(&job)
         .await

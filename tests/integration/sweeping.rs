@@ -19,13 +19,13 @@ async fn a_decided_job_without_queue_and_storage_is_ended_by_the_sweep_once_the_
     let world = World::new(Engine::Sqlite).await;
     let clip = moving("320x180", 2.0).make().await;
     let mut others = world.worker("others").roles("intake,plan,encode").start();
-    let mut victim = world
-        .worker("victim")
+    let mut target = world
+        .worker("target")
         .roles("package")
         .dies_at("verdict.published")
         .start();
     let job = world.submit(&clip).await;
-    victim.ended_within(DEADLINE).await;
+    target.ended_within(DEADLINE).await;
     others.kill().await;
     world
         .streams

@@ -112,10 +112,10 @@ async fn what_a_killed_worker_left_is_removed_by_one_that_lives() {
     let clip = clip().await;
     let root = world.folder().join("shared");
     let shares = |name| world.worker(name).setting("WORK_DIR", root.display());
-    let mut victim = shares("victim").pauses_at("encode.closed").start();
+    let mut target = shares("target").pauses_at("encode.closed").start();
     let job = world.submit(&clip).await;
-    victim.has_stopped().await;
-    let left = folder_of(&root, victim.id());
+    target.has_stopped().await;
+    let left = folder_of(&root, target.id());
     let _survivor = shares("survivor").start();
     until("the survivor works there", async || {
         fs::read_dir(&root).unwrap().count() == 2
@@ -123,9 +123,9 @@ async fn what_a_killed_worker_left_is_removed_by_one_that_lives() {
     .await;
     assert!(
         files(&left).iter().any(|name| name.ends_with(".m4s")),
-        "the victim was in mid-chunk"
+        "the target was in mid-chunk"
     );
-    victim.kill().await;
+    target.kill().await;
     until("its folder is gone", async || !left.exists()).await;
     verified(&world, &job, &clip).await;
 }

@@ -106,7 +106,7 @@ async fn late_encoder(step: &'static str) {
     let event = world.event(&clip).await;
     world.streams.upload(&event).await;
     zombie.has_stopped().await;
-    let _heir = world.worker("heir").roles("encode").start();
+    let _successor = world.worker("successor").roles("encode").start();
     let job = job_of(&event);
     let ended = world.completed(&job).await;
     let before = objects(&world, &event).await;
@@ -144,7 +144,7 @@ async fn late_packager(step: &'static str) {
     let event = world.event(&clip).await;
     world.streams.upload(&event).await;
     zombie.has_stopped().await;
-    let _heir = world.worker("heir").roles("package").start();
+    let _successor = world.worker("successor").roles("package").start();
     let older = job_of(&event);
     world.completed(&older).await;
     // The same file is transcoded again, and its new output becomes public.

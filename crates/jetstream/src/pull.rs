@@ -377,7 +377,7 @@ mod tests {
 
     use super::*;
     use crate::StoredMessage;
-    use crate::testing::model::{Fate, Model};
+    use crate::testing::model::{RequestOutcome, Model};
 
     #[test]
     fn the_last_lane_has_its_turn_after_three_of_the_first() {
@@ -397,7 +397,7 @@ mod tests {
         let (process, mut turns) = Model::default().process();
         tokio::spawn(async move {
             while let Some(turn) = turns.recv().await {
-                let _ = turn.send(Fate::Goes);
+                let _ = turn.send(RequestOutcome::Goes);
             }
         });
 

@@ -3,7 +3,7 @@
 //!
 //! `make chaos` runs it with the table printed, `make chaos LONG=1` the long way, which writes
 //! `docs/chaos.md`. What happens is drawn from a seed ([`schedule`]); [`publisher`] uploads,
-//! [`striker`] breaks and mends the [`fleet`], [`watch`] looks on, [`reading`] reads everything at
+//! [`fault_injector`] breaks and mends the [`fleet`], [`watch`] looks on, [`reading`] reads everything at
 //! the end, and [`invariants`] judge it.
 
 mod dice;
@@ -15,7 +15,7 @@ mod publisher;
 mod reading;
 mod report;
 mod schedule;
-mod striker;
+mod fault_injector;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ use report::Report;
 use schedule::{Schedule, Size};
 use sea_orm::ConnectionTrait as _;
 use storage::ObjectKind;
-use striker::{Striker, Struck};
+use fault_injector::{FaultInjector, InjectedFault};
 use tokio::sync::watch as channel;
 use tokio_util::sync::CancellationToken;
 
@@ -82,12 +82,12 @@ async fn run(size: Size) -> (Fleet, Report) {
     let fleet = Fleet::start(ACK_WAIT).await;
     let stop = CancellationToken::new();
     let history = tokio::spawn(watch::rows(fleet.world.database.url.clone(), stop.clone()));
-    let (mut fleet, published, struck) = play(fleet, &schedule).await;
+    let (mut fleet, published, injected) = play(fleet, &schedule).await;
     reading::settled(&fleet).await;
     let read = reading::read(&mut fleet).await;
     stop.cancel();
     let history = history.await.unwrap();
-    let invariants = judge(&read, &published, &struck, &history);
+    let invariants = judge(&read, &published, &injected, &history);
     for (what, violations) in &invariants {
         for violation in violations {
             eprintln!("VIOLATION ({what}): {}", violation.what);
@@ -100,19 +100,19 @@ async fn run(size: Size) -> (Fleet, Report) {
             }
         }
     }
-    let figures = repeats::figures(&read.logs, &struck);
+    let figures = repeats::figures(&read.logs, &injected);
     let report = Report {
         size,
         took: begun.elapsed(),
         ack_wait: ACK_WAIT,
-        done: report::done(&published, read.logs.len(), &struck, figures),
+        done: report::done(&published, read.logs.len(), &injected, figures),
         invariants,
     };
     (fleet, report)
 }
 
 /// Uploads and strikes at the same time, until every job has ended or none does any more.
-async fn play(fleet: Fleet, schedule: &Schedule) -> (Fleet, Published, Vec<Struck>) {
+async fn play(fleet: Fleet, schedule: &Schedule) -> (Fleet, Published, Vec<InjectedFault>) {
     let ended = watch::ended(&fleet.world.streams);
     let publisher = Publisher {
         streams: fleet.world.streams.clone(),
@@ -128,11 +128,11 @@ async fn play(fleet: Fleet, schedule: &Schedule) -> (Fleet, Published, Vec<Struc
         published
     };
     let quiet = all_over(published, ended.clone(), jobs);
-    let strike = Striker::new(fleet, ended)
+    let injector = FaultInjector::new(fleet, ended)
         .await
         .run(&schedule.strikes, quiet);
-    let (published, (fleet, struck)) = tokio::join!(publish, strike);
-    (fleet, published, struck)
+    let (published, (fleet, injected)) = tokio::join!(publish, injector);
+    (fleet, published, injected)
 }
 
 /// Ends when everything was published and so many jobs have ended, or none has for long.
@@ -181,7 +181,7 @@ async fn sources(fleet: &Fleet) -> BTreeMap<Source, (String, u64)> {
 fn judge(
     read: &Reading,
     published: &Published,
-    struck: &[Struck],
+    injected: &[InjectedFault],
     history: &BTreeMap<String, Vec<watch::Seen>>,
 ) -> Vec<(&'static str, Vec<invariants::Violation>)> {
     let strange: Vec<String> = read
@@ -227,7 +227,7 @@ fn judge(
         ),
         (
             "tasks repeated though nothing had hit them",
-            repeats::repeated(&read.logs, struck),
+            repeats::repeated(&read.logs, injected),
         ),
         (
             "tasks, files and processes left behind, and processes that ended by themselves",

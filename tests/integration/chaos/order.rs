@@ -57,7 +57,7 @@ pub(super) struct Order {
 
 /// How a job has to end, whatever happens to the fleet meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ExpectedEnd {
     /// Completed.
     Completed,
     /// Failed, for this reason.
@@ -102,14 +102,14 @@ impl Order {
     }
 
     /// How they have to end.
-    pub(super) const fn fate(self) -> Fate {
+    pub(super) const fn expected_end(self) -> ExpectedEnd {
         match (self.source, self.manner) {
-            (_, Manner::Malformed) => Fate::Buried,
-            (Source::Rubbish, _) => Fate::Failed(Code::NotMedia),
-            (Source::Half, _) => Fate::Failed(Code::TruncatedUpload),
-            (Source::Nothing, _) => Fate::Failed(Code::SourceNotFound),
-            (_, Manner::Canceled) => Fate::CompletedOrCanceled,
-            _ => Fate::Completed,
+            (_, Manner::Malformed) => ExpectedEnd::Buried,
+            (Source::Rubbish, _) => ExpectedEnd::Failed(Code::NotMedia),
+            (Source::Half, _) => ExpectedEnd::Failed(Code::TruncatedUpload),
+            (Source::Nothing, _) => ExpectedEnd::Failed(Code::SourceNotFound),
+            (_, Manner::Canceled) => ExpectedEnd::CompletedOrCanceled,
+            _ => ExpectedEnd::Completed,
         }
     }
 }

@@ -10,7 +10,7 @@ use streams::{JobId, subject};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::order::{Fate, Manner, Order, Source};
+use super::order::{ExpectedEnd, Manner, Order, Source};
 use super::schedule::OPEN;
 use crate::harness::streams::Streams;
 use crate::harness::worker::fluxhls;
@@ -19,7 +19,7 @@ use crate::harness::worker::fluxhls;
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     /// How it must end.
-    pub(super) fate: Fate,
+    pub(super) expected_end: ExpectedEnd,
     /// The file.
     pub(super) file: String,
     /// The job, where the event names one.
@@ -95,7 +95,7 @@ impl Publisher {
                 seqs.push(deliver(&self.streams, &body).await);
             }
             sent.push(Sent {
-                fate: order.fate(),
+                expected_end: order.expected_end(),
                 file: body["file_id"].as_str().unwrap().to_owned(),
                 job: body["job_id"].as_str().map(|job| job.parse().unwrap()),
                 seqs,

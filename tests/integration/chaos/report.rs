@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::invariants::Violation;
 use super::invariants::repeats::Figures;
 use super::publisher::Published;
-use super::schedule::{Away, Blow, GRACE_PERIOD, Size};
-use super::striker::Struck;
+use super::schedule::{Away, Injection, GRACE_PERIOD, Size};
+use super::fault_injector::InjectedFault;
 
 /// What came of a run.
 pub(super) struct Report {
@@ -27,12 +27,12 @@ pub(super) struct Report {
 pub(super) fn done(
     published: &Published,
     jobs: usize,
-    struck: &[Struck],
+    injected: &[InjectedFault],
     figures: Figures,
 ) -> Vec<(&'static str, usize)> {
     let count =
-        |wanted: fn(&Blow) -> bool| struck.iter().filter(|struck| wanted(&struck.blow)).count();
-    let kills = count(|blow| !matches!(blow, Blow::Freeze(_) | Blow::Storage(_) | Blow::Drain(..)));
+        |wanted: fn(&Injection) -> bool| injected.iter().filter(|injected| wanted(&injected.injection)).count();
+    let kills = count(|injection| !matches!(injection, Injection::Freeze(_) | Injection::Storage(_) | Injection::Drain(..)));
     vec![
         ("jobs", jobs),
         (
@@ -43,21 +43,21 @@ pub(super) fn done(
         ("kills", kills),
         (
             "… of a worker",
-            count(|blow| matches!(blow, Blow::Worker(_))),
+            count(|injection| matches!(injection, Injection::Worker(_))),
         ),
         (
             "… of a projector",
-            count(|blow| matches!(blow, Blow::Projector(_))),
+            count(|injection| matches!(injection, Injection::Projector(_))),
         ),
-        ("… of nats-server", count(|blow| *blow == Blow::Nats)),
-        ("… of PostgreSQL", count(|blow| *blow == Blow::Postgresql)),
+        ("… of nats-server", count(|injection| *injection == Injection::Nats)),
+        ("… of PostgreSQL", count(|injection| *injection == Injection::Postgresql)),
         (
             "… of all of these at once",
-            count(|blow| *blow == Blow::Host),
+            count(|injection| *injection == Injection::Host),
         ),
         (
             "freezes of a worker, longer than its tasks wait for it",
-            count(|blow| matches!(blow, Blow::Freeze(_))),
+            count(|injection| matches!(injection, Injection::Freeze(_))),
         ),
         (
             "tasks it still worked on when it woke, though another one had them (zombies)",
@@ -65,27 +65,27 @@ pub(super) fn done(
         ),
         (
             "workers asked to stop",
-            count(|blow| matches!(blow, Blow::Drain(..))),
+            count(|injection| matches!(injection, Injection::Drain(..))),
         ),
         (
             "… while all else was well",
-            count(|blow| matches!(blow, Blow::Drain(_, Away::Nothing))),
+            count(|injection| matches!(injection, Injection::Drain(_, Away::Nothing))),
         ),
         (
             "… while nats-server was frozen",
-            count(|blow| matches!(blow, Blow::Drain(_, Away::Nats))),
+            count(|injection| matches!(injection, Injection::Drain(_, Away::Nats))),
         ),
         (
             "… while the storage was frozen",
-            count(|blow| matches!(blow, Blow::Drain(_, Away::Storage))),
+            count(|injection| matches!(injection, Injection::Drain(_, Away::Storage))),
         ),
         (
             "storage faults",
-            count(|blow| matches!(blow, Blow::Storage(_))),
+            count(|injection| matches!(injection, Injection::Storage(_))),
         ),
         ("starts of tasks", figures.starts),
         (
-            "tasks in flight when a blow hit them, once for each blow",
+            "tasks in flight when an injection hit them, once for each injection",
             figures.hit,
         ),
         ("starts beyond the first of their task", figures.again),
@@ -131,7 +131,7 @@ impl Report {
              missing, some are told twice or without a job id, some are canceled while they run, some get a second job at once. Blows are drawn from\n\
              the seed and come with the progress of the jobs. A worker that is silent loses its tasks after {wait} s. One that is asked to stop has {grace} s and\n\
              five more to hand back, whatever is away.\n\n{}\n\
-             Work was repeated only where a blow had hit a task in work. The rest is in `tests/integration/chaos/`.\n",
+             Work was repeated only where an injection had hit a task in work. The rest is in `tests/integration/chaos/`.\n",
             self.table()
         )
     }

@@ -25,7 +25,7 @@ pub(super) const GRACE_PERIOD: u64 = 2;
 const LEAVES_WITHIN: Duration = ms(2 * (GRACE_PERIOD + 5 + 1) * 1000);
 
 /// Blows that come while a worker is frozen, about.
-const FROZEN: usize = 5;
+const FREEZE_DELAY: usize = 5;
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) struct Size {
 
 /// Something that is done to the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Blow {
+pub(super) enum Injection {
     /// `kill -9` of a worker.
     Worker(usize),
     /// `kill -9` of a projector.
@@ -81,7 +81,7 @@ pub(super) enum Part {
     Storage,
 }
 
-impl Blow {
+impl Injection {
     /// What it hits, and no one else may hit until it is undone.
     pub(super) fn parts(&self) -> Vec<Part> {
         match self {
@@ -104,15 +104,15 @@ impl Blow {
     }
 }
 
-/// One blow and its place in the run.
+/// One injection and its place in the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Strike {
+pub(super) struct ScheduledInjection {
     /// It comes when so many jobs have ended,
     pub(super) after: usize,
     /// and then so long after the next start of a task that it can hit.
     pub(super) pause: Duration,
     /// What is done.
-    pub(super) blow: Blow,
+    pub(super) injection: Injection,
     /// How long it is until that is undone: started again, woken, healed.
     pub(super) lasts: Duration,
 }
@@ -123,7 +123,7 @@ pub(super) struct Schedule {
     /// What is submitted, in this order.
     pub(super) orders: Vec<Order>,
     /// What is broken, in this order.
-    pub(super) strikes: Vec<Strike>,
+    pub(super) strikes: Vec<ScheduledInjection>,
 }
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -136,29 +136,29 @@ impl Schedule {
     pub(super) fn new(size: Size, ack_wait: Duration) -> Self {
         let mut dice = Dice::new(size.seed);
         let orders = dice.deal(DECK, size.orders);
-        let mut blows = kills(&mut dice, size.kills);
-        blows.extend((0..size.kills.div_ceil(5)).map(|_| Blow::Freeze(dice.below(WORKERS))));
-        blows.extend((0..size.kills.div_ceil(5) * 2).map(|n| fault(&mut dice, n)));
-        blows.extend((0..size.kills.div_ceil(3)).map(|n| drain(&mut dice, n)));
-        dice.shuffle(&mut blows);
-        spare_the_frozen(&mut blows);
+        let mut injections = kills(&mut dice, size.kills);
+        injections.extend((0..size.kills.div_ceil(5)).map(|_| Injection::Freeze(dice.below(WORKERS))));
+        injections.extend((0..size.kills.div_ceil(5) * 2).map(|n| fault(&mut dice, n)));
+        injections.extend((0..size.kills.div_ceil(3)).map(|n| drain(&mut dice, n)));
+        dice.shuffle(&mut injections);
+        spare_the_frozen(&mut injections);
         let mut freezes = 0;
         let ended: usize = orders.iter().map(|order| order.jobs()).sum();
         let last = ended.saturating_sub(OPEN);
-        let number = blows.len();
-        let strikes = blows.into_iter().enumerate().map(|(n, blow)| {
-            freezes += usize::from(matches!(blow, Blow::Freeze(_)));
+        let number = injections.len();
+        let strikes = injections.into_iter().enumerate().map(|(n, injection)| {
+            freezes += usize::from(matches!(injection, Injection::Freeze(_)));
             // Every third freeze is longer than even the contract's patience.
             let silence = if freezes.is_multiple_of(3) {
                 ACK_WAIT
             } else {
                 ack_wait
             };
-            Strike {
+            ScheduledInjection {
                 after: n * last / number,
                 pause: dice.between(ms(0), ms(900)),
-                lasts: lasts(&mut dice, &blow, silence),
-                blow,
+                lasts: lasts(&mut dice, &injection, silence),
+                injection,
             }
         });
         let strikes = strikes.collect();
@@ -166,15 +166,15 @@ impl Schedule {
     }
 }
 
-/// Has the next few blows at a worker that is frozen hit another one: it is to wake.
-fn spare_the_frozen(blows: &mut [Blow]) {
-    for place in 0..blows.len() {
-        let Blow::Freeze(frozen) = blows[place] else {
+/// Has the next few injections at a worker that is frozen hit another one: it is to wake.
+fn spare_the_frozen(injections: &mut [Injection]) {
+    for place in 0..injections.len() {
+        let Injection::Freeze(frozen) = injections[place] else {
             continue;
         };
-        for blow in blows.iter_mut().skip(place + 1).take(FROZEN) {
-            match blow {
-                Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, _) if *n == frozen => {
+        for injection in injections.iter_mut().skip(place + 1).take(FREEZE_DELAY) {
+            match injection {
+                Injection::Worker(n) | Injection::Freeze(n) | Injection::Drain(n, _) if *n == frozen => {
                     *n = (*n + 1) % WORKERS
                 }
                 _ => {}
@@ -183,25 +183,25 @@ fn spare_the_frozen(blows: &mut [Blow]) {
     }
 }
 
-fn kills(dice: &mut Dice, number: usize) -> Vec<Blow> {
+fn kills(dice: &mut Dice, number: usize) -> Vec<Injection> {
     let deck = [
-        (Blow::Worker as fn(usize) -> Blow, 10),
-        (Blow::Projector, 3),
-        (|_| Blow::Nats, 4),
-        (|_| Blow::Postgresql, 4),
-        (|_| Blow::Host, 3),
+        (Injection::Worker as fn(usize) -> Injection, 10),
+        (Injection::Projector, 3),
+        (|_| Injection::Nats, 4),
+        (|_| Injection::Postgresql, 4),
+        (|_| Injection::Host, 3),
     ];
     let dealt = dice.deal(&deck, number);
-    let blows = dealt.into_iter().map(|make| match make(0) {
-        Blow::Projector(_) => make(dice.below(PROJECTORS)),
+    let injections = dealt.into_iter().map(|make| match make(0) {
+        Injection::Projector(_) => make(dice.below(PROJECTORS)),
         _ => make(dice.below(WORKERS)),
     });
-    blows.collect()
+    injections.collect()
 }
 
 /// Each kind in turn.
-fn fault(dice: &mut Dice, n: usize) -> Blow {
-    Blow::Storage(match n % 3 {
+fn fault(dice: &mut Dice, n: usize) -> Injection {
+    Injection::Storage(match n % 3 {
         0 => Fault::Refuse,
         1 => Fault::Delay(dice.between(ms(50), ms(600))),
         // Of every object, since every path ends with nothing.
@@ -213,20 +213,20 @@ fn fault(dice: &mut Dice, n: usize) -> Blow {
 }
 
 /// With each part away in turn.
-fn drain(dice: &mut Dice, n: usize) -> Blow {
+fn drain(dice: &mut Dice, n: usize) -> Injection {
     let away = [Away::Nats, Away::Storage, Away::Nothing][n % 3];
-    Blow::Drain(dice.below(WORKERS), away)
+    Injection::Drain(dice.below(WORKERS), away)
 }
 
-fn lasts(dice: &mut Dice, blow: &Blow, silence: Duration) -> Duration {
-    match blow {
-        Blow::Worker(_) | Blow::Projector(_) => dice.between(ms(100), ms(8_000)),
-        Blow::Nats | Blow::Postgresql => dice.between(ms(100), ms(6_000)),
-        Blow::Host => dice.between(ms(500), ms(4_000)),
+fn lasts(dice: &mut Dice, injection: &Injection, silence: Duration) -> Duration {
+    match injection {
+        Injection::Worker(_) | Injection::Projector(_) => dice.between(ms(100), ms(8_000)),
+        Injection::Nats | Injection::Postgresql => dice.between(ms(100), ms(6_000)),
+        Injection::Host => dice.between(ms(500), ms(4_000)),
         // Long enough for the task to be given to another worker, and for that one to begin.
-        Blow::Freeze(_) => silence + dice.between(ms(3_000), ms(15_000)),
-        Blow::Storage(_) => dice.between(ms(1_000), ms(8_000)),
-        Blow::Drain(..) => LEAVES_WITHIN,
+        Injection::Freeze(_) => silence + dice.between(ms(3_000), ms(15_000)),
+        Injection::Storage(_) => dice.between(ms(1_000), ms(8_000)),
+        Injection::Drain(..) => LEAVES_WITHIN,
     }
 }
 
@@ -254,38 +254,38 @@ mod tests {
     fn everything_there_is_happens_while_jobs_are_still_to_come() {
         let Schedule { orders, strikes } = schedule(3);
         assert!(DECK.iter().all(|(order, _)| orders.contains(order)));
-        let happens = |wanted: fn(&Blow) -> bool| strikes.iter().any(|strike| wanted(&strike.blow));
+        let happens = |wanted: fn(&Injection) -> bool| strikes.iter().any(|injector| wanted(&injector.injection));
         assert!(
-            happens(|blow| matches!(blow, Blow::Worker(_)))
-                && happens(|blow| matches!(blow, Blow::Projector(_)))
+            happens(|injection| matches!(injection, Injection::Worker(_)))
+                && happens(|injection| matches!(injection, Injection::Projector(_)))
         );
-        assert!(happens(|blow| *blow == Blow::Nats) && happens(|blow| *blow == Blow::Postgresql));
+        assert!(happens(|injection| *injection == Injection::Nats) && happens(|injection| *injection == Injection::Postgresql));
         assert!(
-            happens(|blow| *blow == Blow::Host)
-                && happens(|blow| *blow == Blow::Storage(Fault::Refuse))
+            happens(|injection| *injection == Injection::Host)
+                && happens(|injection| *injection == Injection::Storage(Fault::Refuse))
         );
-        assert!(happens(|blow| matches!(
-            blow,
-            Blow::Storage(Fault::Delay(_))
+        assert!(happens(|injection| matches!(
+            injection,
+            Injection::Storage(Fault::Delay(_))
         )));
-        assert!(happens(|blow| matches!(
-            blow,
-            Blow::Storage(Fault::CutReads { .. })
+        assert!(happens(|injection| matches!(
+            injection,
+            Injection::Storage(Fault::CutReads { .. })
         )));
         for away in [Away::Nothing, Away::Nats, Away::Storage] {
             let drains =
-                |strike: &Strike| matches!(strike.blow, Blow::Drain(_, found) if found == away);
+                |injector: &ScheduledInjection| matches!(injector.injection, Injection::Drain(_, found) if found == away);
             assert!(strikes.iter().any(drains), "{away:?}");
         }
         let frozen = strikes
             .iter()
-            .filter(|strike| matches!(strike.blow, Blow::Freeze(_)));
+            .filter(|injector| matches!(injector.injection, Injection::Freeze(_)));
         assert!(
-            frozen.clone().count() == 4 && frozen.clone().all(|strike| strike.lasts > ms(20_000))
+            frozen.clone().count() == 4 && frozen.clone().all(|injector| injector.lasts > ms(20_000))
         );
-        assert!(frozen.into_iter().any(|strike| strike.lasts > ACK_WAIT));
+        assert!(frozen.into_iter().any(|injector| injector.lasts > ACK_WAIT));
         let jobs: usize = orders.iter().map(|order| order.jobs()).sum();
-        assert!(strikes.iter().all(|strike| strike.after <= jobs - OPEN));
-        assert!(strikes.is_sorted_by_key(|strike| strike.after));
+        assert!(strikes.iter().all(|injector| injector.after <= jobs - OPEN));
+        assert!(strikes.is_sorted_by_key(|injector| injector.after));
     }
 }

@@ -10,7 +10,7 @@ use async_nats::jetstream::message::PublishMessage;
 use futures::future::join_all;
 use streams::fact::Outcome;
 use streams::{Code, FactKind, JobId, dead, subject, topology};
-use table::{Fate, Odd};
+use table::{ExpectedEnd, Odd};
 
 use crate::harness::on_each_database;
 use crate::harness::world::World;
@@ -37,7 +37,7 @@ async fn odd_events_end_once_and_leave_their_rows(world: World) {
     );
 
     let jobs: BTreeSet<JobId> = world.jobs().await.into_iter().collect();
-    let wanted = odds.iter().filter(|odd| matches!(odd.fate, Fate::Ended(_)));
+    let wanted = odds.iter().filter(|odd| matches!(odd.expected_end, ExpectedEnd::Ended(_)));
     assert_eq!(
         jobs,
         wanted.map(Odd::job).collect(),
@@ -49,7 +49,7 @@ async fn odd_events_end_once_and_leave_their_rows(world: World) {
         .await;
     let buried = odds
         .iter()
-        .filter(|odd| matches!(odd.fate, Fate::Letter))
+        .filter(|odd| matches!(odd.expected_end, ExpectedEnd::Letter))
         .count();
     assert_eq!(letters.len(), buried, "no event became another letter");
     let unfit = world
@@ -73,10 +73,10 @@ async fn judge(world: &World, odd: &Odd) -> Vec<String> {
         .await
         .unwrap()
         .await;
-    let faults = match (&odd.fate, sent) {
+    let faults = match (&odd.expected_end, sent) {
         (_, Err(error)) => vec![format!("the stream refused it: {error}")],
-        (Fate::Letter, Ok(ack)) => letter(world, odd, ack.sequence).await,
-        (Fate::Ended(code), Ok(_)) => ended(world, odd, *code).await,
+        (ExpectedEnd::Letter, Ok(ack)) => letter(world, odd, ack.sequence).await,
+        (ExpectedEnd::Ended(code), Ok(_)) => ended(world, odd, *code).await,
     };
     faults
         .into_iter()

@@ -3,7 +3,7 @@
 use streams::{Code, JobId};
 
 /// What has to become of an event.
-pub(super) enum Fate {
+pub(super) enum ExpectedEnd {
     /// A dead letter, and no fact.
     Letter,
     /// A job that failed with this code, and no letter.
@@ -15,7 +15,7 @@ pub(super) struct Odd {
     pub(super) name: &'static str,
     pub(super) headers: Vec<(&'static str, &'static str)>,
     pub(super) body: Vec<u8>,
-    pub(super) fate: Fate,
+    pub(super) expected_end: ExpectedEnd,
     number: usize,
 }
 
@@ -34,7 +34,7 @@ const NOWHERE: &str = r#""file_url":"s3://media/uploads/nowhere""#;
 
 /// An event before it has its number: in its text, `@` stands for the ids, `%` for a name and a
 /// source that is not there.
-type Draft = (&'static str, String, Fate);
+type Draft = (&'static str, String, ExpectedEnd);
 
 /// All of them.
 pub(super) fn odds() -> Vec<Odd> {
@@ -49,7 +49,7 @@ pub(super) fn odds() -> Vec<Odd> {
         .into_iter()
         .flatten()
         .enumerate()
-        .map(|(number, (name, text, fate))| Odd {
+        .map(|(number, (name, text, expected_end))| Odd {
             name,
             headers: headers(name),
             body: text
@@ -59,7 +59,7 @@ pub(super) fn odds() -> Vec<Odd> {
                 )
                 .replace('%', &format!(r#""name":"a.mp4",{NOWHERE}"#))
                 .into_bytes(),
-            fate,
+            expected_end,
             number,
         });
     let mut odds: Vec<Odd> = odds.collect();
@@ -79,7 +79,7 @@ fn headers(name: &str) -> Vec<(&'static str, &'static str)> {
 }
 
 fn letter(name: &'static str, text: impl Into<String>) -> Draft {
-    (name, text.into(), Fate::Letter)
+    (name, text.into(), ExpectedEnd::Letter)
 }
 
 /// An event with this fault in one of its fields, which stand before its ids.
@@ -87,7 +87,7 @@ fn invalid(name: &'static str, fields: impl AsRef<str>) -> Draft {
     (
         name,
         format!("{{%,{},@}}", fields.as_ref()),
-        Fate::Ended(Code::InvalidEvent),
+        ExpectedEnd::Ended(Code::InvalidEvent),
     )
 }
 
@@ -98,7 +98,7 @@ fn forbidden(name: &'static str, url: impl AsRef<str>) -> Draft {
         url.as_ref().replace('%', "\\u0025").replace('@', "\\u0040")
     );
     // The ids are the one sign that stands for itself.
-    (name, text, Fate::Ended(Code::ForbiddenSource))
+    (name, text, ExpectedEnd::Ended(Code::ForbiddenSource))
 }
 
 /// An event whose only fault is that its source is not there.
@@ -106,7 +106,7 @@ fn missing(name: &'static str, fields: impl AsRef<str>) -> Draft {
     (
         name,
         format!("{{%,{},@}}", fields.as_ref()),
-        Fate::Ended(Code::SourceNotFound),
+        ExpectedEnd::Ended(Code::SourceNotFound),
     )
 }
 
@@ -145,7 +145,7 @@ fn no_events() -> Vec<Draft> {
         (
             "an event of 900 KB",
             format!("{{@,%,\"x\":\"{}\"}}", "x".repeat(900_000)),
-            Fate::Letter,
+            ExpectedEnd::Letter,
         ),
     ]
 }

@@ -1,4 +1,4 @@
-//! A stage that makes nothing but messages and two objects: what its character says.
+//! A stage that makes nothing but messages and two objects: what its behavior says.
 
 use std::panic::resume_unwind;
 
@@ -13,7 +13,7 @@ use streams::task::{Duty, TaskName};
 use streams::testing::planned;
 use streams::work::{DoneOutput, TaskOutput};
 
-use super::character::Character;
+use super::behavior::JobBehavior;
 
 /// Does the tasks of all classes.
 #[derive(Debug, Clone)]
@@ -29,30 +29,30 @@ impl Stage for Actor {
             attempt,
             ..
         } = &task_context;
-        let character = Character::of(&state.accepted.fact.upload.name);
-        match (task.duty, character) {
-            (Duty::Plan, Character::Rejected) => Err(Failure::from_code(Code::NotMedia)),
+        let behavior = JobBehavior::of(&state.accepted.fact.upload.name);
+        match (task.duty, behavior) {
+            (Duty::Plan, JobBehavior::Rejected) => Err(Failure::from_code(Code::NotMedia)),
             (Duty::Plan, _) => Ok(TaskOutcome::Plan(Box::new(plan(state)))),
-            (Duty::Video(1), Character::Doomed) => Err(Failure::from_code(Code::ForbiddenSource)),
-            (Duty::Video(0), Character::Wrong) => Err(Failure::new(
+            (Duty::Video(1), JobBehavior::Doomed) => Err(Failure::from_code(Code::ForbiddenSource)),
+            (Duty::Video(0), JobBehavior::Wrong) => Err(Failure::new(
                 Code::VerificationFailed,
                 "A frame is missing.",
             )),
             // As a panic does, but without a line on standard error.
-            (Duty::Tracks, Character::Panicking) => resume_unwind(Box::new("it panicked")),
-            (Duty::Video(0), Character::Killer) => loop {
+            (Duty::Tracks, JobBehavior::Panicking) => resume_unwind(Box::new("it panicked")),
+            (Duty::Video(0), JobBehavior::Killer) => loop {
                 // It is busy until its process dies.
                 drop(self.jobs.work(&state.job_id).await);
             },
-            (Duty::Video(_) | Duty::Tracks, Character::Shaky) if attempt % 3 == 0 => {
+            (Duty::Video(_) | Duty::Tracks, JobBehavior::Shaky) if attempt % 3 == 0 => {
                 Err(Failure::from_code(Code::StorageUnavailable))
             }
             (Duty::Video(_) | Duty::Tracks, _) => {
                 let made = Box::<TaskOutput>::default();
                 Ok(TaskOutcome::Output(Box::new(DoneOutput::Inline(made))))
             }
-            (Duty::Finish, Character::Damaged | Character::Rotten) => {
-                self.redo_or_commit(state, character).await
+            (Duty::Finish, JobBehavior::Damaged | JobBehavior::Rotten) => {
+                self.redo_or_commit(state, behavior).await
             }
             (Duty::Finish | Duty::Playlist, _) => self.commit(state).await,
         }
@@ -63,7 +63,7 @@ impl Actor {
     async fn redo_or_commit(
         &self,
         state: &JobState,
-        character: Character,
+        behavior: JobBehavior,
     ) -> Result<TaskOutcome, Failure> {
         let first = TaskName::video(0);
         if !state.work.redo.contains(&first) {
@@ -72,7 +72,7 @@ impl Actor {
                 "It is not sound.".to_owned(),
             )]));
         }
-        if character == Character::Rotten {
+        if behavior == JobBehavior::Rotten {
             return Err(Failure::from_code(Code::VerificationFailed).ending_job());
         }
         self.commit(state).await

@@ -7,7 +7,7 @@
 //! `SIMULATION_SEED=7 cargo test --test integration simulation`.
 
 mod actor;
-mod character;
+mod behavior;
 mod judge;
 mod refusals;
 mod world;

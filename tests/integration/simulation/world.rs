@@ -8,7 +8,7 @@ use fluxhls::job::cancel::cancel_job;
 use fluxhls::job::{CircuitBreaker, JobSettings, Jobs, run};
 use fluxhls::pipeline::intake::Intake;
 use fluxhls::pipeline::project::sweep::sweep_job;
-use jetstream::testing::model::{Fate, Model, Process, Turn};
+use jetstream::testing::model::{RequestOutcome, Model, Process, Turn};
 use jetstream::{Delivery, Disposition, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::actor::Actor;
-use super::character::Character;
+use super::behavior::JobBehavior;
 
 /// Most processes at a time.
 const PROCESSES: usize = 6;
@@ -97,7 +97,7 @@ impl World {
         let file = self.file();
         let (seed, random) = (self.seed, &mut self.random);
         let mut event = json!({
-            "file_id": file, "name": format!("{:?}", Character::any(random)), "file_url": "s3://media/uploads/a.mp4",
+            "file_id": file, "name": format!("{:?}", JobBehavior::any(random)), "file_url": "s3://media/uploads/a.mp4",
             "size": random.random_range(0..64), "settings": {"max_attempts": MAX_ATTEMPTS},
         });
         if random.random_bool(0.7) {
@@ -120,12 +120,12 @@ impl World {
             if resume && !self.processes.is_empty() {
                 let chosen = self.random.random_range(0..self.processes.len());
                 let fate = match self.random.random_range(0..100) {
-                    0..4 => Fate::Unheard,
-                    4..8 => Fate::Unanswered,
-                    8..11 => Fate::DiesBefore,
-                    11..14 => Fate::DiesAfter,
-                    14..24 => Fate::Sleeps,
-                    _ => Fate::Goes,
+                    0..4 => RequestOutcome::Unheard,
+                    4..8 => RequestOutcome::Unanswered,
+                    8..11 => RequestOutcome::DiesBefore,
+                    11..14 => RequestOutcome::DiesAfter,
+                    14..24 => RequestOutcome::Sleeps,
+                    _ => RequestOutcome::Goes,
                 };
                 self.resume(chosen, fate).await;
             } else {
@@ -140,7 +140,7 @@ impl World {
         for _ in 0..ROUNDS {
             while !self.processes.is_empty() {
                 let chosen = self.random.random_range(0..self.processes.len());
-                self.resume(chosen, Fate::Goes).await;
+                self.resume(chosen, RequestOutcome::Goes).await;
             }
             let events = self.unacknowledged();
             let tasks = self.model.messages(topology::TASKS);
@@ -166,7 +166,7 @@ impl World {
     pub(super) async fn rest(&mut self) -> bool {
         for _ in 0..ROUNDS {
             while !self.processes.is_empty() {
-                self.resume(0, Fate::Goes).await;
+                self.resume(0, RequestOutcome::Goes).await;
             }
             let (events, tasks) = (self.unacknowledged(), self.model.messages(topology::TASKS));
             let letters = self.model.messages(topology::DEAD);
@@ -337,7 +337,7 @@ impl World {
         self.wait(turns, task, 0).await;
     }
 
-    async fn resume(&mut self, chosen: usize, fate: Fate) {
+    async fn resume(&mut self, chosen: usize, fate: RequestOutcome) {
         let Running {
             turns,
             held,
@@ -345,23 +345,23 @@ impl World {
             task,
         } = self.processes.swap_remove(chosen);
         let fate = if requests > OLD {
-            Fate::DiesAfter
+            RequestOutcome::DiesAfter
         } else {
             fate
         };
         let _ = held.send(fate);
         match fate {
-            Fate::DiesBefore | Fate::DiesAfter => {
+            RequestOutcome::DiesBefore | RequestOutcome::DiesAfter => {
                 self.deaths += 1;
                 // Whether it has been carried out is only sure once the process stands still.
                 tokio::task::yield_now().await;
                 task.abort();
             }
-            Fate::Unheard | Fate::Unanswered => {
+            RequestOutcome::Unheard | RequestOutcome::Unanswered => {
                 self.lost_answers += 1;
                 self.wait(turns, task, requests).await;
             }
-            Fate::Goes | Fate::Sleeps => self.wait(turns, task, requests).await,
+            RequestOutcome::Goes | RequestOutcome::Sleeps => self.wait(turns, task, requests).await,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::{Backlog, Delivery, Nats, OutboundMessage, PublishFailure, Store, Sto
 
 /// What happens to a process at its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum RequestOutcome {
     /// The request is carried out and answered.
     Goes,
     /// The request does not reach the server.
@@ -37,7 +37,7 @@ pub enum Fate {
 }
 
 /// The answer of whoever decides about fates.
-pub type Turn = oneshot::Sender<Fate>;
+pub type Turn = oneshot::Sender<RequestOutcome>;
 
 /// The streams of one server.
 #[derive(Debug, Clone, Default)]
@@ -257,31 +257,31 @@ impl Store for Process {
 impl Process {
     async fn turn<T>(&self, request: impl FnOnce(&Model) -> T) -> Result<T, String> {
         let unanswered = || "no answer".to_owned();
-        match self.fate().await {
-            Fate::Goes => Ok(request(&self.model)),
-            Fate::Unheard => Err(unanswered()),
-            Fate::Unanswered => {
+        match self.next_outcome().await {
+            RequestOutcome::Goes => Ok(request(&self.model)),
+            RequestOutcome::Unheard => Err(unanswered()),
+            RequestOutcome::Unanswered => {
                 request(&self.model);
                 Err(unanswered())
             }
-            Fate::Sleeps => {
+            RequestOutcome::Sleeps => {
                 let answer = request(&self.model);
-                match self.fate().await {
-                    Fate::Goes | Fate::Sleeps => Ok(answer),
-                    Fate::Unheard | Fate::Unanswered => Err(unanswered()),
-                    Fate::DiesBefore | Fate::DiesAfter => std::future::pending().await,
+                match self.next_outcome().await {
+                    RequestOutcome::Goes | RequestOutcome::Sleeps => Ok(answer),
+                    RequestOutcome::Unheard | RequestOutcome::Unanswered => Err(unanswered()),
+                    RequestOutcome::DiesBefore | RequestOutcome::DiesAfter => std::future::pending().await,
                 }
             }
-            Fate::DiesAfter => {
+            RequestOutcome::DiesAfter => {
                 request(&self.model);
                 // A process that died never goes on; the simulation drops it.
                 std::future::pending().await
             }
-            Fate::DiesBefore => std::future::pending().await,
+            RequestOutcome::DiesBefore => std::future::pending().await,
         }
     }
 
-    async fn fate(&self) -> Fate {
+    async fn next_outcome(&self) -> RequestOutcome {
         let (turn, fate) = oneshot::channel();
         // Where no one listens any more no one decides, and the process stays where it is.
         let _ = self.turns.send(turn);

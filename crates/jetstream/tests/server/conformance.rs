@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::StreamExt as _;
 use jetstream::testing::Server;
-use jetstream::testing::model::{Fate, Model};
+use jetstream::testing::model::{RequestOutcome, Model};
 use jetstream::{CreateOutcome, Delivery, Disposition, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -200,7 +200,7 @@ fn always_going(model: &Model) -> jetstream::testing::model::Process {
     tokio::spawn(async move {
         while let Some(turn) = turns.recv().await {
             // Who asked may be gone.
-            let _ = turn.send(Fate::Goes);
+            let _ = turn.send(RequestOutcome::Goes);
         }
     });
     process

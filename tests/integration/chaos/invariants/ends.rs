@@ -7,7 +7,7 @@ use streams::{Fact, FactKind, JobId};
 use strum::VariantArray as _;
 
 use super::super::log::JobLog;
-use super::super::order::Fate;
+use super::super::order::ExpectedEnd;
 use super::super::publisher::{Published, Sent};
 use super::{Violation, all, of};
 
@@ -27,7 +27,7 @@ fn jobs_of<'a>(sent: &'a Sent, logs: &'a BTreeMap<JobId, JobLog>) -> Vec<&'a Job
     }
 }
 
-/// Every event that has neither one job that ended nor, where that is its fate, a dead letter with
+/// Every event that has neither one job that ended nor, where that is its expected_end, a dead letter with
 /// its own bytes; and jobs and letters no one sent. `letters` are the origin sequence and body of
 /// each dead letter of an event.
 pub(in super::super) fn lost(
@@ -39,7 +39,7 @@ pub(in super::super) fn lost(
     let mut known = BTreeSet::new();
     let mut buried = 0;
     for sent in &published.sent {
-        if sent.fate == Fate::Buried {
+        if sent.expected_end == ExpectedEnd::Buried {
             for seq in &sent.seqs {
                 let letters: Vec<_> = letters.iter().filter(|(origin, _)| origin == seq).collect();
                 let whole = letters
@@ -132,19 +132,19 @@ pub(in super::super) fn wrong_ends(
             };
             let code = ended.error.as_ref().map(|error| error.code);
             let was_told = published.canceled.contains(job);
-            let right = match sent.fate {
-                Fate::Completed => ended.outcome == Outcome::Completed,
-                Fate::Failed(expected) => {
+            let right = match sent.expected_end {
+                ExpectedEnd::Completed => ended.outcome == Outcome::Completed,
+                ExpectedEnd::Failed(expected) => {
                     ended.outcome == Outcome::Failed && code == Some(expected)
                 }
-                Fate::CompletedOrCanceled if was_told => ended.outcome == Outcome::Canceled,
-                Fate::CompletedOrCanceled => ended.outcome != Outcome::Failed,
-                Fate::Buried => false,
+                ExpectedEnd::CompletedOrCanceled if was_told => ended.outcome == Outcome::Canceled,
+                ExpectedEnd::CompletedOrCanceled => ended.outcome != Outcome::Failed,
+                ExpectedEnd::Buried => false,
             };
             if !right {
                 let what = format!(
-                    "its fate was {:?} (told canceled: {was_told}), it ended {:?}: {:?}",
-                    sent.fate, ended.outcome, ended.error
+                    "its expected_end was {:?} (told canceled: {was_told}), it ended {:?}: {:?}",
+                    sent.expected_end, ended.outcome, ended.error
                 );
                 violations.push(of(job, what));
             }
@@ -178,11 +178,11 @@ mod tests {
     use super::super::told::{ended, job, log};
     use super::*;
 
-    fn published(fate: Fate) -> Published {
+    fn published(expected_end: ExpectedEnd) -> Published {
         let sent = Sent {
-            fate,
+            expected_end,
             file: "f1".to_owned(),
-            job: (fate != Fate::Buried).then(job),
+            job: (expected_end != ExpectedEnd::Buried).then(job),
             seqs: vec![7],
             body: json!({ "file_id": "f1" }),
         };
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_event_without_an_end_and_a_job_without_an_event_are_lost() {
-        let asked = published(Fate::Completed);
+        let asked = published(ExpectedEnd::Completed);
         assert_eq!(lost(&asked, &log(&ended()), &[]), []);
         assert_eq!(lost(&asked, &log(&ended()[..2]), &[]).len(), 1);
         assert_eq!(lost(&asked, &BTreeMap::new(), &[]).len(), 1);
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_malformed_event_has_one_letter_with_its_bytes() {
-        let asked = published(Fate::Buried);
+        let asked = published(ExpectedEnd::Buried);
         let letter = (7, asked.sent[0].body.to_string().into_bytes());
         let none = BTreeMap::new();
         assert_eq!(lost(&asked, &none, std::slice::from_ref(&letter)), []);
@@ -234,14 +234,14 @@ mod tests {
 
     #[test]
     fn an_end_has_to_be_the_one_the_source_deserves() {
-        let failed = published(Fate::Failed(Code::NotMedia));
+        let failed = published(ExpectedEnd::Failed(Code::NotMedia));
         assert_eq!(wrong_ends(&failed, &log(&ended())).len(), 1);
         let mut other = ended();
         let error = json!({ "code": "too_many_attempts", "class": "permanent", "message": "", "task": null });
         other[2].1 = json!({ "outcome": "failed", "error": error });
         assert_eq!(wrong_ends(&failed, &log(&other)).len(), 1);
-        assert_eq!(wrong_ends(&published(Fate::Completed), &log(&ended())), []);
-        let mut told = published(Fate::CompletedOrCanceled);
+        assert_eq!(wrong_ends(&published(ExpectedEnd::Completed), &log(&ended())), []);
+        let mut told = published(ExpectedEnd::CompletedOrCanceled);
         assert_eq!(wrong_ends(&told, &log(&ended())), []);
         told.canceled.push(job());
         assert_eq!(wrong_ends(&told, &log(&ended())).len(), 1);

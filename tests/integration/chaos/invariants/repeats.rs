@@ -1,4 +1,4 @@
-//! Work is repeated only where a blow hit it.
+//! Work is repeated only where an injection hit it.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use streams::task::{Duty, TaskName};
 use streams::{FactKind, JobId};
 
 use super::super::log::{JobLog, Start, TaskLog};
-use super::super::schedule::{Away, Blow};
-use super::super::striker::Struck;
+use super::super::schedule::{Away, Injection};
+use super::super::fault_injector::InjectedFault;
 use super::{Violation, of};
 
 /// The figures beside the judgement.
@@ -18,7 +18,7 @@ pub(in super::super) struct Figures {
     pub(in super::super) starts: usize,
     /// Starts beyond the first of their task.
     pub(in super::super) again: usize,
-    /// Starts that were in work when a blow hit them, counted once for each blow.
+    /// Starts that were in work when an injection hit them, counted once for each injection.
     pub(in super::super) hit: usize,
     /// Frozen starts whose task was started by another worker before they woke.
     pub(in super::super) zombies: usize,
@@ -85,18 +85,18 @@ fn run<'a>(
     }
 }
 
-impl Struck {
-    /// Whether a blow can make a start of this worker fail, or its task come to another one.
+impl InjectedFault {
+    /// Whether an injection can make a start of this worker fail, or its task come to another one.
     fn concerns(&self, worker: &str) -> bool {
-        match self.blow {
-            Blow::Worker(n) | Blow::Freeze(n) | Blow::Drain(n, Away::Nothing) => {
+        match self.injection {
+            Injection::Worker(n) | Injection::Freeze(n) | Injection::Drain(n, Away::Nothing) => {
                 worker == format!("worker-{n}")
             }
-            Blow::Nats
-            | Blow::Host
-            | Blow::Storage(_)
-            | Blow::Drain(_, Away::Nats | Away::Storage) => true,
-            Blow::Projector(_) | Blow::Postgresql => false,
+            Injection::Nats
+            | Injection::Host
+            | Injection::Storage(_)
+            | Injection::Drain(_, Away::Nats | Away::Storage) => true,
+            Injection::Projector(_) | Injection::Postgresql => false,
         }
     }
 
@@ -107,21 +107,21 @@ impl Struck {
     /// Whether a run was frozen, and its task given to another worker before it woke.
     fn made_a_zombie_of(&self, run: &Run<'_>) -> bool {
         let taken = |next: &Start| next.worker != run.start.worker && next.time < self.until;
-        matches!(self.blow, Blow::Freeze(_))
+        matches!(self.injection, Injection::Freeze(_))
             && run.start.time <= self.at
             && run.next.is_some_and(taken)
     }
 }
 
-/// Every start that followed another one of its task though no blow had hit that one, and every
+/// Every start that followed another one of its task though no injection had hit that one, and every
 /// task whose output did not pass its check, as if it had been damaged.
 pub(in super::super) fn repeated(
     logs: &BTreeMap<JobId, JobLog>,
-    struck: &[Struck],
+    injected: &[InjectedFault],
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
     for run in runs(logs) {
-        let explained = run.released || struck.iter().any(|blow| blow.hits(&run));
+        let explained = run.released || injected.iter().any(|injection| injection.hits(&run));
         if let (Some(next), false) = (run.next, explained) {
             let what = format!(
                 "{} was started by {} at {} and again by {} at {}, and nothing had hit it",
@@ -140,16 +140,16 @@ pub(in super::super) fn repeated(
 }
 
 /// What was repeated and what was hit.
-pub(in super::super) fn figures(logs: &BTreeMap<JobId, JobLog>, struck: &[Struck]) -> Figures {
+pub(in super::super) fn figures(logs: &BTreeMap<JobId, JobLog>, injected: &[InjectedFault]) -> Figures {
     let mut figures = Figures::default();
     for run in runs(logs) {
-        let hits: Vec<&Struck> = struck.iter().filter(|blow| blow.hits(&run)).collect();
+        let hits: Vec<&InjectedFault> = injected.iter().filter(|injection| injection.hits(&run)).collect();
         figures.starts += 1;
         figures.again += usize::from(run.next.is_some());
         figures.hit += hits.len();
         figures.zombies += hits
             .iter()
-            .filter(|blow| blow.made_a_zombie_of(&run))
+            .filter(|injection| injection.made_a_zombie_of(&run))
             .count();
     }
     figures
@@ -162,9 +162,9 @@ mod tests {
     use super::super::told::{log, second};
     use super::*;
 
-    fn struck(blow: Blow, at: i64, until: i64) -> Struck {
-        Struck {
-            blow,
+    fn injected(injection: Injection, at: i64, until: i64) -> InjectedFault {
+        InjectedFault {
+            injection,
             at: second(at),
             until: second(until),
         }
@@ -182,21 +182,21 @@ mod tests {
     fn a_start_after_a_start_needs_a_blow_that_hit_the_first() {
         assert_eq!(repeated(&twice(), &[]).len(), 1);
         for explains in [
-            struck(Blow::Worker(0), 2, 2),
-            struck(Blow::Nats, 1, 2),
-            struck(Blow::Host, 0, 1),
-            struck(Blow::Drain(0, Away::Nothing), 1, 2),
-            struck(Blow::Drain(1, Away::Nats), 1, 2),
+            injected(Injection::Worker(0), 2, 2),
+            injected(Injection::Nats, 1, 2),
+            injected(Injection::Host, 0, 1),
+            injected(Injection::Drain(0, Away::Nothing), 1, 2),
+            injected(Injection::Drain(1, Away::Nats), 1, 2),
         ] {
             assert_eq!(repeated(&twice(), &[explains]), []);
         }
         for explains_nothing in [
-            struck(Blow::Worker(1), 2, 2),
-            struck(Blow::Drain(1, Away::Nothing), 1, 2),
-            struck(Blow::Postgresql, 1, 2),
-            struck(Blow::Projector(0), 1, 2),
-            struck(Blow::Nats, 3, 4),
-            struck(Blow::Host, 0, 0),
+            injected(Injection::Worker(1), 2, 2),
+            injected(Injection::Drain(1, Away::Nothing), 1, 2),
+            injected(Injection::Postgresql, 1, 2),
+            injected(Injection::Projector(0), 1, 2),
+            injected(Injection::Nats, 3, 4),
+            injected(Injection::Host, 0, 0),
         ] {
             assert_eq!(repeated(&twice(), &[explains_nothing]).len(), 1);
         }
@@ -209,7 +209,7 @@ mod tests {
             ("done.v0", json!({ "attempt": 1 })),
         ];
         told.push(("attempt.v0", json!({})));
-        let late = [struck(Blow::Nats, 3, 3)];
+        let late = [injected(Injection::Nats, 3, 3)];
         assert_eq!(repeated(&log(&told[..3]), &late).len(), 1);
         assert_eq!(figures(&log(&told[..2]), &late).hit, 0);
         assert_eq!(figures(&log(&told[..1]), &late).hit, 1);
@@ -228,11 +228,11 @@ mod tests {
 
     #[test]
     fn a_zombie_is_a_frozen_start_whose_task_went_to_another_worker() {
-        let zombies = |blow| figures(&twice(), &[blow]).zombies;
-        assert_eq!(zombies(struck(Blow::Freeze(0), 1, 9)), 1);
-        assert_eq!(zombies(struck(Blow::Freeze(0), 1, 2)), 0);
-        assert_eq!(zombies(struck(Blow::Freeze(1), 1, 9)), 0);
-        let figures = figures(&twice(), &[struck(Blow::Nats, 1, 2)]);
+        let zombies = |injection| figures(&twice(), &[injection]).zombies;
+        assert_eq!(zombies(injected(Injection::Freeze(0), 1, 9)), 1);
+        assert_eq!(zombies(injected(Injection::Freeze(0), 1, 2)), 0);
+        assert_eq!(zombies(injected(Injection::Freeze(1), 1, 9)), 0);
+        let figures = figures(&twice(), &[injected(Injection::Nats, 1, 2)]);
         assert_eq!((figures.starts, figures.again, figures.hit), (2, 1, 2));
     }
 }

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 
 /// What becomes of a job if nothing else happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Character {
+pub(super) enum JobBehavior {
     /// It completes.
     Plain,
     /// Its plan finds that it can never be done.
@@ -27,7 +27,7 @@ pub(super) enum Character {
     Killer,
 }
 
-impl Character {
+impl JobBehavior {
     const ALL: [Self; 9] = [
         Self::Plain,
         Self::Rejected,
@@ -49,11 +49,11 @@ impl Character {
         }
     }
 
-    /// The character in a file's name.
+    /// The behavior in a file's name.
     pub(super) fn of(name: &str) -> Self {
         let found = Self::ALL
             .into_iter()
-            .find(|character| name == format!("{character:?}"));
-        found.expect("every simulated file is named for its character")
+            .find(|behavior| name == format!("{behavior:?}"));
+        found.expect("every simulated file is named for its behavior")
     }
 }
