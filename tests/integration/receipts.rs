@@ -187,7 +187,10 @@ async fn each_object_that_is_lost_or_changed_is_named_alone() {
     keys.push(output.keys().master());
     assert!(keys.len() > 20, "{keys:?}");
     for key in &keys {
-        for (tampering, harm) in [(Tampering::Deleted, "missing"), (Tampering::Flipped, "content")] {
+        for (tampering, harm) in [
+            (Tampering::Deleted, "missing"),
+            (Tampering::Flipped, "content"),
+        ] {
             let was = output.strike(key, tampering).await;
             let said = output.verify(&[]).await;
             assert_eq!(
@@ -212,7 +215,9 @@ async fn each_object_that_is_lost_or_changed_is_named_alone() {
         "{}",
         sound.err
     );
-    output.strike(&output.keys().master(), Tampering::Deleted).await;
+    output
+        .strike(&output.keys().master(), Tampering::Deleted)
+        .await;
     assert_eq!(
         output.verify(&far).await.damaged(),
         BTreeSet::from([output.keys().master()])
@@ -284,13 +289,21 @@ async fn every_class_of_object_is_mended_beside_and_nothing_else_is_touched() {
     // What is damaged, and what must be new besides the playlists that name it, the commit and the
     // receipt.
     let rounds = [
-        ("480p/1-", Tampering::Deleted, &["480p/1-", "480p/index-"][..]),
+        (
+            "480p/1-",
+            Tampering::Deleted,
+            &["480p/1-", "480p/index-"][..],
+        ),
         (
             "360p/4-",
             Tampering::Flipped,
             &["360p/4-", "360p/index-", "iframe-360p-"],
         ),
-        ("480p/init-", Tampering::Flipped, &["480p/init-", "480p/index-"]),
+        (
+            "480p/init-",
+            Tampering::Flipped,
+            &["480p/init-", "480p/index-"],
+        ),
         (
             "audio-0/2-",
             Tampering::Flipped,
@@ -449,7 +462,9 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
             .key
             .clone()
     };
-    output.strike(&segment("/480p/4-"), Tampering::Flipped).await;
+    output
+        .strike(&segment("/480p/4-"), Tampering::Flipped)
+        .await;
     let (one, two) = tokio::join!(output.verify(&["--repair"]), output.verify(&["--repair"]));
     let codes = BTreeSet::from([one.code, two.code]);
     assert!(
@@ -468,7 +483,9 @@ async fn two_repairs_at_a_time_do_no_harm_and_the_receipt_outlives_the_log() {
     assert_eq!(world.say(&["provision"]).await.code, Some(0));
     output.is_sound().await;
     let before = output.everything().await;
-    output.strike(&segment("/audio-0/1-"), Tampering::Deleted).await;
+    output
+        .strike(&segment("/audio-0/1-"), Tampering::Deleted)
+        .await;
     output.repair().await;
     let after = output.everything().await;
     let untouched = before

@@ -2,8 +2,7 @@
 //! one pull loop.
 //!
 //! Every decision is read from the stream's leader, every publish is retried until the server said
-//! what became of it, and acknowledgements are requests, so that silence is noticed. See the
-//! design's "JetStream rules" for the why of each.
+//! what became of it, and acknowledgements are requests, so that silence is noticed.
 
 mod backlog;
 mod connection;

@@ -377,7 +377,7 @@ mod tests {
 
     use super::*;
     use crate::StoredMessage;
-    use crate::testing::model::{RequestOutcome, Model};
+    use crate::testing::model::{Model, RequestOutcome};
 
     #[test]
     fn the_last_lane_has_its_turn_after_three_of_the_first() {

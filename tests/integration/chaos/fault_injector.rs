@@ -91,7 +91,9 @@ impl FaultInjector {
     /// any more.
     async fn aim(&mut self, injection: &Injection) {
         let target = match injection {
-            Injection::Worker(n) | Injection::Freeze(n) | Injection::Drain(n, _) => Some(format!("worker-{n}")),
+            Injection::Worker(n) | Injection::Freeze(n) | Injection::Drain(n, _) => {
+                Some(format!("worker-{n}"))
+            }
             Injection::Nats | Injection::Host | Injection::Storage(_) => None,
             Injection::Projector(_) | Injection::Postgresql => return,
         };
@@ -130,8 +132,16 @@ impl FaultInjector {
         let parts = injection.parts();
         self.active.iter().all(|(_, injected)| {
             // What is frozen can be killed with everything else.
-            let is_killed = matches!((&injected.injection, injection), (Injection::Freeze(_), Injection::Host));
-            is_killed || injected.injection.parts().iter().all(|part| !parts.contains(part))
+            let is_killed = matches!(
+                (&injected.injection, injection),
+                (Injection::Freeze(_), Injection::Host)
+            );
+            is_killed
+                || injected
+                    .injection
+                    .parts()
+                    .iter()
+                    .all(|part| !parts.contains(part))
         })
     }
 
@@ -163,7 +173,8 @@ impl FaultInjector {
             at,
             until: at,
         };
-        self.active.push((Instant::now() + injector.lasts, injected));
+        self.active
+            .push((Instant::now() + injector.lasts, injected));
     }
 
     /// What is dead does not wake.

@@ -7,6 +7,7 @@
 //! the end, and [`invariants`] judge it.
 
 mod dice;
+mod fault_injector;
 mod fleet;
 mod invariants;
 mod log;
@@ -15,7 +16,6 @@ mod publisher;
 mod reading;
 mod report;
 mod schedule;
-mod fault_injector;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dev::object_store::SECRET_ACCESS_KEY;
+use fault_injector::{FaultInjector, InjectedFault};
 use fleet::{Fleet, PASSWORD};
 use invariants::{ends, output, repeats, rows, traces};
 use order::Source;
@@ -32,7 +33,6 @@ use report::Report;
 use schedule::{Schedule, Size};
 use sea_orm::ConnectionTrait as _;
 use storage::ObjectKind;
-use fault_injector::{FaultInjector, InjectedFault};
 use tokio::sync::watch as channel;
 use tokio_util::sync::CancellationToken;
 

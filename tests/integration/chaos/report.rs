@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::fault_injector::InjectedFault;
 use super::invariants::Violation;
 use super::invariants::repeats::Figures;
 use super::publisher::Published;
-use super::schedule::{Away, Injection, GRACE_PERIOD, Size};
-use super::fault_injector::InjectedFault;
+use super::schedule::{Away, GRACE_PERIOD, Injection, Size};
 
 /// What came of a run.
 pub(super) struct Report {
@@ -30,9 +30,18 @@ pub(super) fn done(
     injected: &[InjectedFault],
     figures: Figures,
 ) -> Vec<(&'static str, usize)> {
-    let count =
-        |wanted: fn(&Injection) -> bool| injected.iter().filter(|injected| wanted(&injected.injection)).count();
-    let kills = count(|injection| !matches!(injection, Injection::Freeze(_) | Injection::Storage(_) | Injection::Drain(..)));
+    let count = |wanted: fn(&Injection) -> bool| {
+        injected
+            .iter()
+            .filter(|injected| wanted(&injected.injection))
+            .count()
+    };
+    let kills = count(|injection| {
+        !matches!(
+            injection,
+            Injection::Freeze(_) | Injection::Storage(_) | Injection::Drain(..)
+        )
+    });
     vec![
         ("jobs", jobs),
         (
@@ -49,8 +58,14 @@ pub(super) fn done(
             "… of a projector",
             count(|injection| matches!(injection, Injection::Projector(_))),
         ),
-        ("… of nats-server", count(|injection| *injection == Injection::Nats)),
-        ("… of PostgreSQL", count(|injection| *injection == Injection::Postgresql)),
+        (
+            "… of nats-server",
+            count(|injection| *injection == Injection::Nats),
+        ),
+        (
+            "… of PostgreSQL",
+            count(|injection| *injection == Injection::Postgresql),
+        ),
         (
             "… of all of these at once",
             count(|injection| *injection == Injection::Host),

@@ -25,7 +25,7 @@ pub(super) const GRACE_PERIOD: u64 = 2;
 const LEAVES_WITHIN: Duration = ms(2 * (GRACE_PERIOD + 5 + 1) * 1000);
 
 /// Blows that come while a worker is frozen, about.
-const FREEZE_DELAY: usize = 5;
+const FROZEN_FAULTS: usize = 5;
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,8 @@ impl Schedule {
         let mut dice = Dice::new(size.seed);
         let orders = dice.deal(DECK, size.orders);
         let mut injections = kills(&mut dice, size.kills);
-        injections.extend((0..size.kills.div_ceil(5)).map(|_| Injection::Freeze(dice.below(WORKERS))));
+        injections
+            .extend((0..size.kills.div_ceil(5)).map(|_| Injection::Freeze(dice.below(WORKERS))));
         injections.extend((0..size.kills.div_ceil(5) * 2).map(|n| fault(&mut dice, n)));
         injections.extend((0..size.kills.div_ceil(3)).map(|n| drain(&mut dice, n)));
         dice.shuffle(&mut injections);
@@ -172,9 +173,11 @@ fn spare_the_frozen(injections: &mut [Injection]) {
         let Injection::Freeze(frozen) = injections[place] else {
             continue;
         };
-        for injection in injections.iter_mut().skip(place + 1).take(FREEZE_DELAY) {
+        for injection in injections.iter_mut().skip(place + 1).take(FROZEN_FAULTS) {
             match injection {
-                Injection::Worker(n) | Injection::Freeze(n) | Injection::Drain(n, _) if *n == frozen => {
+                Injection::Worker(n) | Injection::Freeze(n) | Injection::Drain(n, _)
+                    if *n == frozen =>
+                {
                     *n = (*n + 1) % WORKERS
                 }
                 _ => {}
@@ -254,12 +257,17 @@ mod tests {
     fn everything_there_is_happens_while_jobs_are_still_to_come() {
         let Schedule { orders, strikes } = schedule(3);
         assert!(DECK.iter().all(|(order, _)| orders.contains(order)));
-        let happens = |wanted: fn(&Injection) -> bool| strikes.iter().any(|injector| wanted(&injector.injection));
+        let happens = |wanted: fn(&Injection) -> bool| {
+            strikes.iter().any(|injector| wanted(&injector.injection))
+        };
         assert!(
             happens(|injection| matches!(injection, Injection::Worker(_)))
                 && happens(|injection| matches!(injection, Injection::Projector(_)))
         );
-        assert!(happens(|injection| *injection == Injection::Nats) && happens(|injection| *injection == Injection::Postgresql));
+        assert!(
+            happens(|injection| *injection == Injection::Nats)
+                && happens(|injection| *injection == Injection::Postgresql)
+        );
         assert!(
             happens(|injection| *injection == Injection::Host)
                 && happens(|injection| *injection == Injection::Storage(Fault::Refuse))
@@ -273,15 +281,15 @@ mod tests {
             Injection::Storage(Fault::CutReads { .. })
         )));
         for away in [Away::Nothing, Away::Nats, Away::Storage] {
-            let drains =
-                |injector: &ScheduledInjection| matches!(injector.injection, Injection::Drain(_, found) if found == away);
+            let drains = |injector: &ScheduledInjection| matches!(injector.injection, Injection::Drain(_, found) if found == away);
             assert!(strikes.iter().any(drains), "{away:?}");
         }
         let frozen = strikes
             .iter()
             .filter(|injector| matches!(injector.injection, Injection::Freeze(_)));
         assert!(
-            frozen.clone().count() == 4 && frozen.clone().all(|injector| injector.lasts > ms(20_000))
+            frozen.clone().count() == 4
+                && frozen.clone().all(|injector| injector.lasts > ms(20_000))
         );
         assert!(frozen.into_iter().any(|injector| injector.lasts > ACK_WAIT));
         let jobs: usize = orders.iter().map(|order| order.jobs()).sum();

@@ -37,7 +37,9 @@ async fn odd_events_end_once_and_leave_their_rows(world: World) {
     );
 
     let jobs: BTreeSet<JobId> = world.jobs().await.into_iter().collect();
-    let wanted = odds.iter().filter(|odd| matches!(odd.expected_end, ExpectedEnd::Ended(_)));
+    let wanted = odds
+        .iter()
+        .filter(|odd| matches!(odd.expected_end, ExpectedEnd::Ended(_)));
     assert_eq!(
         jobs,
         wanted.map(Odd::job).collect(),

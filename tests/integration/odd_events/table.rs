@@ -45,23 +45,24 @@ pub(super) fn odds() -> Vec<Odd> {
         broken_urls(),
         harmless(),
     ];
-    let odds = drafts
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .map(|(number, (name, text, expected_end))| Odd {
-            name,
-            headers: headers(name),
-            body: text
-                .replace(
-                    '@',
-                    &format!(r#""file_id":"odd-{number}","job_id":"job-{number}""#),
-                )
-                .replace('%', &format!(r#""name":"a.mp4",{NOWHERE}"#))
-                .into_bytes(),
-            expected_end,
-            number,
-        });
+    let odds =
+        drafts
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(number, (name, text, expected_end))| Odd {
+                name,
+                headers: headers(name),
+                body: text
+                    .replace(
+                        '@',
+                        &format!(r#""file_id":"odd-{number}","job_id":"job-{number}""#),
+                    )
+                    .replace('%', &format!(r#""name":"a.mp4",{NOWHERE}"#))
+                    .into_bytes(),
+                expected_end,
+                number,
+            });
     let mut odds: Vec<Odd> = odds.collect();
     let latin = odds.iter_mut().find(|odd| odd.name == "Latin-1").unwrap();
     latin.body.extend([b'"', 0xe9, b'"']);

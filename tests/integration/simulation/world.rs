@@ -8,7 +8,7 @@ use fluxhls::job::cancel::cancel_job;
 use fluxhls::job::{CircuitBreaker, JobSettings, Jobs, run};
 use fluxhls::pipeline::intake::Intake;
 use fluxhls::pipeline::project::sweep::sweep_job;
-use jetstream::testing::model::{RequestOutcome, Model, Process, Turn};
+use jetstream::testing::model::{Model, Process, RequestOutcome, Turn};
 use jetstream::{Delivery, Disposition, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

@@ -269,7 +269,9 @@ impl Process {
                 match self.next_outcome().await {
                     RequestOutcome::Goes | RequestOutcome::Sleeps => Ok(answer),
                     RequestOutcome::Unheard | RequestOutcome::Unanswered => Err(unanswered()),
-                    RequestOutcome::DiesBefore | RequestOutcome::DiesAfter => std::future::pending().await,
+                    RequestOutcome::DiesBefore | RequestOutcome::DiesAfter => {
+                        std::future::pending().await
+                    }
                 }
             }
             RequestOutcome::DiesAfter => {

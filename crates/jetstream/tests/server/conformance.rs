@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use futures::StreamExt as _;
 use jetstream::testing::Server;
-use jetstream::testing::model::{RequestOutcome, Model};
+use jetstream::testing::model::{Model, RequestOutcome};
 use jetstream::{CreateOutcome, Delivery, Disposition, Log, OutboundMessage, StoredMessage};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};

@@ -1,10 +1,11 @@
 //! The pure planner: from what a source is to everything that is decided about its output, and why.
 //!
 //! In reading order: [`probe`] (what is known of a source), [`limits`] (what of it is accepted),
-//! [`profile`] (policy: rungs and segments), [`size`], [`turn`], [`picture`], [`cadence`] and
-//! [`rate`], [`timeline`] and [`chunks`] (one decision each), [`bitrate`], [`rungs`], [`sound`] and
-//! [`subtitles`] (the renditions), [`storyboard`] (the preview pictures), [`left_out`], [`cost`],
-//! [`decide`] (all of it together).
+//! [`profile`] (policy: rungs and segments), [`size`], [`rotation`], [`picture`], [`cadence`] and
+//! [`frame_rate`], [`timeline`] and [`chunks`] (one decision each), [`bitrate`], [`rungs`],
+//! [`audio`] and [`subtitles`] (the renditions), [`storyboard`] (the preview pictures),
+//! [`skipped_streams`], [`cost`], [`decide`] (all of it together), [`per_title`] (what a sample of
+//! the pictures changes of it).
 
 pub mod audio;
 pub mod bitrate;

@@ -240,7 +240,10 @@ mod tests {
         let error = json!({ "code": "too_many_attempts", "class": "permanent", "message": "", "task": null });
         other[2].1 = json!({ "outcome": "failed", "error": error });
         assert_eq!(wrong_ends(&failed, &log(&other)).len(), 1);
-        assert_eq!(wrong_ends(&published(ExpectedEnd::Completed), &log(&ended())), []);
+        assert_eq!(
+            wrong_ends(&published(ExpectedEnd::Completed), &log(&ended())),
+            []
+        );
         let mut told = published(ExpectedEnd::CompletedOrCanceled);
         assert_eq!(wrong_ends(&told, &log(&ended())), []);
         told.canceled.push(job());

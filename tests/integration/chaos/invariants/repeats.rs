@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use streams::task::{Duty, TaskName};
 use streams::{FactKind, JobId};
 
+use super::super::fault_injector::InjectedFault;
 use super::super::log::{JobLog, Start, TaskLog};
 use super::super::schedule::{Away, Injection};
-use super::super::fault_injector::InjectedFault;
 use super::{Violation, of};
 
 /// The figures beside the judgement.
@@ -140,10 +140,16 @@ pub(in super::super) fn repeated(
 }
 
 /// What was repeated and what was hit.
-pub(in super::super) fn figures(logs: &BTreeMap<JobId, JobLog>, injected: &[InjectedFault]) -> Figures {
+pub(in super::super) fn figures(
+    logs: &BTreeMap<JobId, JobLog>,
+    injected: &[InjectedFault],
+) -> Figures {
     let mut figures = Figures::default();
     for run in runs(logs) {
-        let hits: Vec<&InjectedFault> = injected.iter().filter(|injection| injection.hits(&run)).collect();
+        let hits: Vec<&InjectedFault> = injected
+            .iter()
+            .filter(|injection| injection.hits(&run))
+            .collect();
         figures.starts += 1;
         figures.again += usize::from(run.next.is_some());
         figures.hit += hits.len();
