@@ -49,7 +49,7 @@ pub(super) struct FaultInjector {
 }
 
 impl FaultInjector {
-    /// A fault_injector of `fleet`.
+    /// An injector for `fleet`.
     pub(super) async fn new(fleet: Fleet, ended: watch::Receiver<usize>) -> Self {
         let client = fleet.world.streams.js.client();
         let starts = client.subscribe("hls.v1.work.*.attempt.>").await.unwrap();

@@ -27,7 +27,7 @@ fn jobs_of<'a>(sent: &'a Sent, logs: &'a BTreeMap<JobId, JobLog>) -> Vec<&'a Job
     }
 }
 
-/// Every event that has neither one job that ended nor, where that is its expected_end, a dead letter with
+/// Every event that has neither one job that ended nor, where that is its expected end, a dead letter with
 /// its own bytes; and jobs and letters no one sent. `letters` are the origin sequence and body of
 /// each dead letter of an event.
 pub(in super::super) fn lost(
@@ -143,7 +143,7 @@ pub(in super::super) fn wrong_ends(
             };
             if !right {
                 let what = format!(
-                    "its expected_end was {:?} (told canceled: {was_told}), it ended {:?}: {:?}",
+                    "its expected end was {:?} (told canceled: {was_told}), it ended {:?}: {:?}",
                     sent.expected_end, ended.outcome, ended.error
                 );
                 violations.push(of(job, what));
