@@ -290,8 +290,8 @@ mod tests {
         };
         let found: BTreeSet<String> = all.iter().map(|check| family(&check.name)).collect();
 
-        let map = include_str!("../../../ARCHITECTURE.md");
-        let table = map
+        let page = include_str!("../../../docs/receipt.md");
+        let table = page
             .split("## What the receipt proves")
             .nth(1)
             .and_then(|rest| rest.split("\n## ").next());
