@@ -24,7 +24,7 @@ pub(super) const CAPTIONS_GROUP: &str = "cc";
 /// is that of the programme's own language.
 pub(super) fn closed_captions() -> Attributes {
     Attributes::default()
-        .plain("TYPE", "CLOSED-CAPTIONS_GROUP")
+        .plain("TYPE", "CLOSED-CAPTIONS")
         .quoted("GROUP-ID", CAPTIONS_GROUP)
         .quoted("NAME", "Closed captions")
         .yes_or_no("DEFAULT", false)
@@ -150,7 +150,7 @@ impl SubtitleMedia {
 
     pub(super) fn attributes(&self, autoselect: bool) -> Attributes {
         Attributes::default()
-            .plain("TYPE", "SUBTITLES_GROUP")
+            .plain("TYPE", "SUBTITLES")
             .quoted("GROUP-ID", SUBTITLES_GROUP)
             .quoted("NAME", &self.name)
             .quoted(
