@@ -78,7 +78,7 @@ chaos: programs ## Break everything while jobs run, then check every promise (LO
 	cargo test --test integration chaos::whatever -- --nocapture
 
 .PHONY: bench
-bench: programs benches/quality/node_modules/.package-lock.json ## Measure speed, as ratios to what ran beside it, into docs/benchmarks.md (about an hour; ONLY=whole,fleet)
+bench: programs benches/quality/node_modules/.package-lock.json ## Measure speed, as ratios to what ran beside it, into docs/benchmarks.md (an hour and a half; ONLY=whole,fleet)
 	@scripts/install time shaka
 	cargo bench --bench speed
 

@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use fluxhls::cli::{Cli, sentence};
+use tikv_jemallocator::Jemalloc;
+
+/// glibc keeps what was freed: once a part of an upload (8 MiB) has been freed, it takes blocks of
+/// sources from the heaps of its threads (mallopt(3), `M_MMAP_THRESHOLD`), and what is left among
+/// them keeps these heaps from shrinking.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// How long the end of what was cut off may take: a call into the system that hangs must not keep
 /// the process.

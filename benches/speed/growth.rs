@@ -38,9 +38,8 @@ pub(crate) async fn run() -> Section {
             peak.disk as f64 / MB
         );
     }
-    text += "\nThe largest of what was there every fifth of a second, from the event to the end; each shared page for its share. With \
-             `MALLOC_ARENA_MAX=2`, as the container image sets it. The cache holds the source until it is full (256 MiB, or an eighth of \
-             `MEMORY_MAX`). ffmpeg holds the index of its source for as long as it is open, about 10 MB for each hour of this one, and the \
+    text += "\nThe largest of what was there every fifth of a second, from the event to the end; each shared page for its share. The \
+             cache holds the source until it is full (256 MiB, or an eighth of `MEMORY_MAX`). ffmpeg holds the index of its source for as long as it is open, about 10 MB for each hour of this one, and the \
              sample opens it four times. Ours is more by a full sheet of the storyboard, which a minute does not fill, and grows by about \
              10 MB for each hour, most of it while the output is checked as a whole. Disk is one piece of sound that is read back.\n";
     Section {
@@ -52,8 +51,7 @@ pub(crate) async fn run() -> Section {
 
 async fn peak(length: u32) -> Peak {
     let world = World::new(Engine::Sqlite).await;
-    // As the container image sets it.
-    let worker = ready(world.worker("growth").setting("MALLOC_ARENA_MAX", 2)).await;
+    let worker = ready(world.worker("growth")).await;
     let clip = source::tiny(length).await;
     let stop_watching = CancellationToken::new();
     let metrics = Metrics::url(&worker).await;
