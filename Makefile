@@ -11,8 +11,8 @@ export PATH := $(CURDIR)/.tools/venv/bin:$(PATH)
 # Where known vulnerabilities of Rust crates are listed.
 ADVISORIES := https://github.com/RustSec/advisory-db
 
-# Half as many tests at a time again as there are processors: many wait for what takes its time by contract.
-TEST_THREADS := $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+# Tests at a time: several for each processor, since most wait for what takes its time by contract.
+export NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(nproc) * 3 )))
 
 CLIP := .tools/demo/moving-picture.mp4
 
@@ -21,8 +21,9 @@ help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: demo
-demo: runtime $(CLIP) ## Transcode a clip from event to player, then leave
-	cargo run -- dev --exit-when-done $(CLIP)
+demo: runtime $(CLIP) tests/browser/node_modules/.package-lock.json ## Transcode a clip from event to player, and save a picture of it playing
+	@scripts/install chromium
+	scripts/demo $(CLIP)
 
 .PHONY: dev
 dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the page
@@ -30,7 +31,15 @@ dev: runtime $(CLIP) ## The same, and stay open: drop your own videos on the pag
 
 .PHONY: test
 test: tools lint helm ## Everything that can fail: lint and all tests
-	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace --features fluxhls/otel
+	cargo nextest run --workspace --features fluxhls/otel; code=$$?; scripts/slowest target/nextest/default/junit.xml; exit $$code
+
+.PHONY: unit
+unit: unit-tools ## The tests of all crates that need no service but ffmpeg and PostgreSQL
+	cargo nextest run --workspace --features fluxhls/otel --lib
+
+.PHONY: one
+one: tools ## The tests whose name holds T: make one T=canceling
+	cargo nextest run --workspace --features fluxhls/otel -E 'test($(T))'
 
 .PHONY: helm
 helm: ## The chart: lint, render and validate it with the real Helm engine; compose.yaml as text
@@ -78,18 +87,23 @@ chaos: programs ## Break everything while jobs run, then check every promise (LO
 	cargo test --test integration chaos::whatever -- --nocapture
 
 .PHONY: bench
-bench: programs benches/quality/node_modules/.package-lock.json ## Measure speed, as ratios to what ran beside it, into docs/benchmarks.md (an hour and a half; ONLY=whole,fleet)
+bench: programs tests/clips/node_modules/.package-lock.json ## Measure speed, as ratios to what ran beside it, into docs/benchmarks.md (an hour and a half; ONLY=whole,fleet)
 	@scripts/install time shaka
 	cargo bench --bench speed
 
 .PHONY: bench-quality
-bench-quality: cargo benches/quality/node_modules/.package-lock.json ## Measure pictures by VMAF against the old ladder (15 minutes)
+bench-quality: cargo tests/clips/node_modules/.package-lock.json ## Measure pictures by VMAF against the old ladder (15 minutes)
 	@scripts/install ffmpeg vmaf
 	cargo bench --profile dev --bench quality
 
 .PHONY: tools
 tools: programs tests/browser/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json \
-       examples/node/node_modules/.package-lock.json ## Install what the tests need
+       examples/node/node_modules/.package-lock.json tests/clips/node_modules/.package-lock.json ## Install what the tests need
+	@scripts/install cargo-nextest
+
+.PHONY: unit-tools
+unit-tools: cargo
+	@scripts/install ffmpeg nats-server postgresql cargo-nextest
 
 .PHONY: programs
 programs: cargo
@@ -98,23 +112,27 @@ programs: cargo
 .PHONY: clean
 clean: ## Remove what was built and what was installed in this folder
 	cargo clean
-	rm -rf .tools .fluxhls benches/quality/node_modules tests/browser/node_modules tests/node/node_modules examples/node/node_modules
+	rm -rf .tools .fluxhls tests/clips/node_modules tests/browser/node_modules tests/node/node_modules examples/node/node_modules
 
 # What `fluxhls dev` itself runs on.
 .PHONY: runtime
 runtime: cargo
 	@scripts/install ffmpeg nats-server
 
+.PHONY: node
+node:
+	@scripts/install node
+
 .PHONY: cargo
 cargo:
 	@command -v cargo >/dev/null || { echo 'Rust is missing. Install it from https://rustup.rs, open a new shell, and run make again.' >&2; exit 1; }
 
 # npm leaves a copy of the lock it installed from: it is the stamp.
-tests/browser/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json examples/node/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json | programs
+tests/browser/node_modules/.package-lock.json tests/node/node_modules/.package-lock.json examples/node/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json | node
 	cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-benches/quality/node_modules/.package-lock.json: benches/quality/package-lock.json | programs
+tests/clips/node_modules/.package-lock.json: tests/clips/package-lock.json | node
 	cd $(<D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

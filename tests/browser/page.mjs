@@ -1,6 +1,7 @@
-// Drives the page of `fluxhls dev` as a user would: drops a file, waits until it plays, tries another quality.
+// Drives the page of `fluxhls dev` as a user would: drops a file, or opens the job that the URL names, waits until it plays, tries another
+// quality.
 //
-// usage: node page.mjs URL FILE [--screenshot PNG] [--timeout SECONDS] [--dark] [--width PIXELS] [--json]
+// usage: node page.mjs URL [FILE] [--screenshot PNG] [--timeout SECONDS] [--dark] [--width PIXELS] [--json]
 //
 // Exit code: 0 it plays, 1 it does not or the browser complained (the reasons are printed), 2 could not be tried.
 
@@ -8,17 +9,18 @@ import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { withPage } from "./browser.mjs";
 
-/** The whole visit; resolves to its report. */
+/** The whole visit; resolves to its report. Without a file the URL names a job. */
 export async function visit(page, url, file, patience) {
   const complaints = [];
   page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
   page.on("pageerror", (error) => complaints.push(error.message));
   await page.goto(url);
   await page.waitForSelector("#connection[data-state=connected]", { timeout: patience });
-  await recordStates(page, basename(file));
+  const name = file === undefined ? null : basename(file);
+  await recordStates(page, name);
   const begin = performance.now();
-  await drop(page, file);
-  const ended = await outcome(page, basename(file), patience);
+  if (file !== undefined) await drop(page, file);
+  const ended = await outcome(page, name, patience);
   const report = { url, file, complaints, states: await page.evaluate(() => globalThis.seenStates), ...ended };
   if (!ended.failure) {
     report.seconds_until_it_played = (performance.now() - begin) / 1000;
@@ -92,7 +94,7 @@ async function main() {
   };
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const [url, file] = positionals;
-  if (positionals.length !== 2) throw new Error("usage: node page.mjs URL FILE [--screenshot PNG] [--timeout SECONDS] [--dark] [--width PIXELS] [--json]");
+  if (positionals.length < 1 || positionals.length > 2) throw new Error("usage: node page.mjs URL [FILE] [--screenshot PNG] [--timeout SECONDS] [--dark] [--width PIXELS] [--json]");
   const report = await withPage(async (page) => {
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: values.dark ? "dark" : "light" }]);
     try {
@@ -103,7 +105,7 @@ async function main() {
   }, { width: Number(values.width), height: 800 });
   const reasons = [report.failure, ...report.complaints].filter(Boolean);
   if (values.json) console.log(JSON.stringify({ ok: reasons.length === 0, reasons, ...report }, null, 2));
-  else console.log(reasons.length === 0 ? `ok   ${file} plays: ${report.states.join(", ")}` : `FAIL ${reasons.join("; ")}`);
+  else console.log(reasons.length === 0 ? `ok   ${file ?? url} plays: ${report.states.join(", ")}` : `FAIL ${reasons.join("; ")}`);
   return reasons.length === 0 ? 0 : 1;
 }
 

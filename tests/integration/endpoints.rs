@@ -8,10 +8,10 @@ use streams::FactKind;
 
 use crate::harness::clip::small;
 use crate::harness::database::Engine;
-use crate::harness::postgres::Cluster;
 use crate::harness::worker::page;
 use crate::harness::world::{World, file_of, job_of};
 use crate::harness::{DEADLINE, until};
+use migration::testing::Cluster;
 
 /// An answer: a body, or a code and a sentence.
 type Answer = Result<Value, (u16, String)>;

@@ -10,9 +10,9 @@ use crate::harness::clip::{Clip, moving};
 use crate::harness::database::{Database, Engine};
 use crate::harness::nats::Nats;
 use crate::harness::on_each_database;
-use crate::harness::postgres::Cluster;
 use crate::harness::worker::{page, say_in};
 use crate::harness::world::{World, folder};
+use migration::testing::Cluster;
 
 on_each_database! {
     a_rebuild_of_emptied_tables_gives_the_same_rows,

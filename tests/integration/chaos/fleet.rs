@@ -8,11 +8,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::schedule::{GRACE_PERIOD, PROJECTORS, WORKERS};
-use crate::harness::postgres::Cluster;
 use crate::harness::process::{Process, kill_mentioning, mentioning};
 use crate::harness::proxy::Fault;
 use crate::harness::worker::work_dir;
 use crate::harness::world::World;
+use migration::testing::Cluster;
 
 /// In the URLs of NATS and PostgreSQL, neither of which asks for one: no log may ever show it.
 pub(super) const PASSWORD: &str = "correct-horse-battery-staple";

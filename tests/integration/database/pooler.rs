@@ -5,8 +5,8 @@ use crate::harness::clip::small;
 use crate::harness::database::Database;
 use crate::harness::nats::Nats;
 use crate::harness::pooler::Pooler;
-use crate::harness::postgres::Cluster;
 use crate::harness::world::{World, folder};
+use migration::testing::Cluster;
 
 /// Connections of the pooler to the server.
 const POOL_SIZE: u32 = 2;
@@ -15,10 +15,10 @@ const POOL_SIZE: u32 = 2;
 async fn three_processes_and_every_command_work_over_two_connections_of_pgbouncer_in_transaction_mode()
  {
     let folder = folder();
-    let cluster = Cluster::shared().await;
+    let cluster = Cluster::start().await;
     let pooler = Pooler::start(folder.path(), cluster.port(), POOL_SIZE).await;
     let nats = Nats::start(folder.path()).await;
-    let database = Database::create_behind(cluster, &pooler).await;
+    let database = Database::create_behind(&cluster, &pooler).await;
     // Migrates through the pooler, too.
     let world = World::with(folder, nats, database).await;
 

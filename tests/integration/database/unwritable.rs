@@ -7,11 +7,11 @@ use streams::FactKind;
 
 use crate::harness::clip::small;
 use crate::harness::database::Engine;
-use crate::harness::postgres::Cluster;
 use crate::harness::process::Process;
 use crate::harness::until;
 use crate::harness::worker::{page, readiness, say_in};
 use crate::harness::world::{World, job_of};
+use migration::testing::Cluster;
 
 /// Waits until the worker is not ready for a reason that has these words.
 async fn is_unready_with(worker: &Process, words: &str) {

@@ -3,9 +3,9 @@
 use sea_orm::ConnectionTrait as _;
 
 use crate::harness::database::Engine;
-use crate::harness::postgres::Cluster;
 use crate::harness::worker::say_in;
 use crate::harness::world::World;
+use migration::testing::Cluster;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_database_url_is_one_that_is_not_set() {

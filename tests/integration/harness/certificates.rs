@@ -15,10 +15,8 @@ pub(crate) struct Authority {
 /// A certificate and its key.
 #[derive(Debug, Clone)]
 pub(crate) struct Certified {
-    /// PEM of the certificate.
-    pub(crate) certificate: String,
-    /// PEM of the key.
-    pub(crate) key: String,
+    certificate: String,
+    key: String,
     /// The certificate in a file.
     pub(crate) certificate_file: PathBuf,
     /// The key in a file.
@@ -58,6 +56,13 @@ impl Authority {
             certificate,
             key,
         }
+    }
+}
+
+impl Certified {
+    /// PEM of the certificate and of the key.
+    pub(crate) fn pem(self) -> (String, String) {
+        (self.certificate, self.key)
     }
 }
 

@@ -8,15 +8,15 @@ use sea_orm::{
 };
 
 use super::pooler::Pooler;
-use super::postgres::Cluster;
 use super::until;
+use migration::testing::Cluster;
 
 /// Which database a scenario runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// A file.
     Sqlite,
-    /// A fresh database of the run's cluster.
+    /// A server of its own.
     Postgresql,
 }
 
@@ -26,6 +26,8 @@ pub(crate) struct Database {
     /// What the program gets as `DATABASE_URL`.
     pub(crate) url: String,
     connection: DatabaseConnection,
+    /// The server, where no one else needs it.
+    _cluster: Option<Cluster>,
 }
 
 /// Makes a database on the server that this URL leads to, and returns its name.
@@ -60,7 +62,14 @@ impl Database {
                 ))
                 .await
             }
-            Engine::Postgresql => Self::create_on(Cluster::shared().await, "").await,
+            Engine::Postgresql => {
+                let cluster = Cluster::start().await;
+                let database = Self::create_on(&cluster, "").await;
+                Self {
+                    _cluster: Some(cluster),
+                    ..database
+                }
+            }
         }
     }
 
@@ -83,7 +92,11 @@ impl Database {
 
     async fn at(url: String) -> Self {
         let connection = migration::connect(&url).await.unwrap();
-        Self { url, connection }
+        Self {
+            url,
+            connection,
+            _cluster: None,
+        }
     }
 
     /// The test's own connection.

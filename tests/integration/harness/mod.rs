@@ -1,7 +1,7 @@
 //! What the scenarios are written with.
 //!
 //! [`World`](world::World) is everything one test has to itself: a nats-server ([`nats`]), S3 over
-//! HTTP behind a fault proxy ([`proxy`]), a database ([`database`], [`postgres`]) and processes of
+//! HTTP behind a fault proxy ([`proxy`]), a database ([`database`], [`migration::testing`]) and processes of
 //! the program ([`worker`]). [`clip`] makes uploads, [`certificates`] what TLS needs, [`streams`]
 //! reads the log, [`output`] judges what came out.
 
@@ -17,7 +17,6 @@ pub(crate) mod nats;
 pub(crate) mod output;
 pub(crate) mod players;
 pub(crate) mod pooler;
-pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod sources;

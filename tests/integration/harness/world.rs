@@ -23,10 +23,10 @@ use super::clip::Clip;
 use super::database::{Database, Engine};
 use super::machine_lock::MachineLock;
 use super::nats::Nats;
-use super::postgres::Cluster;
 use super::proxy::Proxy;
 use super::streams::Streams;
 use super::worker::{Said, Worker, say};
+use migration::testing::Cluster;
 
 /// The bucket of sources and outputs.
 pub(crate) const BUCKET: &str = "media";

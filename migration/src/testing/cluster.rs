@@ -1,28 +1,27 @@
-//! Real PostgreSQL clusters: one for the whole test run, and those that a test has to itself and
-//! may kill.
+//! Real `PostgreSQL` clusters, each of which a test has to itself and may kill.
 
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::OnceCell;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::certificates::Certified;
-use super::process::command;
-
-/// What a cluster wants to see of those who come.
+/// What a cluster demands of its clients. By default it lets everyone in.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Demands {
-    /// The password of its one user; none asks for none.
-    pub(crate) password: Option<String>,
-    /// Its certificate. With one it lets no one in who does not speak TLS.
-    pub(crate) tls: Option<Certified>,
+pub struct Demands {
+    /// The password of its one user.
+    pub password: Option<String>,
+    /// PEM of its certificate and of its key. With them it refuses connections without TLS.
+    pub tls: Option<(String, String)>,
 }
 
-/// A cluster that ends when its handle is dropped or the test process ends: its keeper waits for
-/// our end of the pipe to close.
+/// A running server on loopback with its data in a temporary folder.
+///
+/// It ends, and its folder goes, when its handle is dropped or the test process ends: its keeper
+/// waits for our end of the pipe to close. Needs `initdb` and `pg_ctl` of `PostgreSQL` 15 or newer,
+/// in `PATH` or where Debian puts them; as root it runs them as the user `postgres`, since a server
+/// refuses to be root.
 #[derive(Debug)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     port: u16,
     password: Option<String>,
     orders: ChildStdin,
@@ -30,33 +29,29 @@ pub(crate) struct Cluster {
     _keeper: Child,
 }
 
-static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-
 impl Cluster {
-    /// The cluster of the whole test run, started on first use. No one may kill it.
-    pub(crate) async fn shared() -> &'static Self {
-        SHARED.get_or_init(Self::start).await
-    }
-
-    /// Starts a cluster of a test's own that lets everyone in.
-    pub(crate) async fn start() -> Self {
+    /// Starts a cluster that lets everyone in.
+    ///
+    /// # Panics
+    /// When the server does not start; what the tools said is on standard error.
+    pub async fn start() -> Self {
         Self::demanding(&Demands::default()).await
     }
 
-    /// Starts a cluster that does not.
-    pub(crate) async fn demanding(demands: &Demands) -> Self {
+    /// Starts a cluster that demands something of its clients.
+    ///
+    /// # Panics
+    /// When the server does not start; what the tools said is on standard error.
+    pub async fn demanding(demands: &Demands) -> Self {
         // PostgreSQL refuses to run as root.
         let start = r#"[ "$(id -u)" -ne 0 ] || exec runuser -u postgres -- bash -c "$0"; exec bash -c "$0""#;
-        let mut command = command("bash");
-        command.args(["-c", start, include_str!("postgres.sh")]);
+        let mut command = bash();
+        command.args(["-c", start, include_str!("cluster.sh")]);
 
         if let Some(password) = &demands.password {
             command.env("CLUSTER_PASSWORD", password);
         }
-        if let Some(Certified {
-            certificate, key, ..
-        }) = &demands.tls
-        {
+        if let Some((certificate, key)) = &demands.tls {
             command
                 .env("CLUSTER_CERTIFICATE", certificate)
                 .env("CLUSTER_KEY", key);
@@ -64,22 +59,21 @@ impl Cluster {
 
         // Not killed with its handle: it is to clean up, which it does when the pipe closes.
         command
-            .kill_on_drop(false)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
 
         let mut keeper = command.spawn().expect("bash starts; PostgreSQL needs it");
-        let orders = keeper.stdin.take().unwrap();
-        let mut answers = BufReader::new(keeper.stdout.take().unwrap()).lines();
+        let orders = keeper.stdin.take().expect("it is piped");
+        let mut answers = BufReader::new(keeper.stdout.take().expect("it is piped")).lines();
         let port = answers
             .next_line()
             .await
-            .unwrap()
+            .expect("the keeper can be read")
             .expect("PostgreSQL starts; run `make tools`");
 
         Self {
-            port: port.parse().unwrap(),
+            port: port.parse().expect("the keeper prints a port"),
             password: demands.password.clone(),
             orders,
             answers,
@@ -88,7 +82,8 @@ impl Cluster {
     }
 
     /// The URL of its database `name`.
-    pub(crate) fn url(&self, name: &str) -> String {
+    #[must_use]
+    pub fn url(&self, name: &str) -> String {
         let password = self
             .password
             .as_ref()
@@ -100,18 +95,25 @@ impl Cluster {
         )
     }
 
-    /// Where it listens on loopback.
-    pub(crate) const fn port(&self) -> u16 {
+    /// The port on loopback where it listens.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
         self.port
     }
 
     /// `kill -9` of the server; its backends end when they notice.
-    pub(crate) async fn kill(&mut self) {
+    ///
+    /// # Panics
+    /// When the keeper is gone.
+    pub async fn kill(&mut self) {
         self.order("kill").await;
     }
 
     /// Starts it again, on the same port and data, and waits until it has recovered.
-    pub(crate) async fn restart(&mut self) {
+    ///
+    /// # Panics
+    /// When the server does not start.
+    pub async fn restart(&mut self) {
         self.order("start").await;
     }
 
@@ -119,10 +121,18 @@ impl Cluster {
         self.orders
             .write_all(format!("{word}\n").as_bytes())
             .await
-            .unwrap();
-        let answer = self.answers.next_line().await.unwrap();
+            .expect("the keeper listens");
+        let answer = self.answers.next_line().await.expect("the keeper answers");
         assert_eq!(answer.as_deref(), Some(word), "PostgreSQL does not {word}");
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test server is nothing that `ffmpeg` or `dev` could start"
+)]
+fn bash() -> Command {
+    Command::new("bash")
 }
 
 #[cfg(test)]

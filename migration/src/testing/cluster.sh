@@ -1,4 +1,4 @@
-# The life of a PostgreSQL cluster of one test run: made, served on loopback, and removed when standard input closes, which
+# The life of a PostgreSQL cluster of one test: made, served on loopback, and removed when standard input closes, which
 # is when the test process ends, in whatever way. Prints its port once it answers; then, for every line `kill` or `start` on
 # standard input, kills the server as `kill -9` does or starts it again over the same data, and prints the word when that is done.
 # Run as a user who is not root. CLUSTER_PASSWORD, CLUSTER_CERTIFICATE and CLUSTER_KEY say what it demands.
@@ -30,7 +30,7 @@ if [ -n "${CLUSTER_CERTIFICATE:-}" ]; then
 fi
 launch() {
   "$bin/pg_ctl" start -s -w -D data -l server.log \
-    -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=300" 2>pg_ctl.log \
+    -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c timezone=UTC -c max_connections=300" 2>pg_ctl.log \
     </dev/null >&2
 }
 runs() { [ -r "/proc/$1/status" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
