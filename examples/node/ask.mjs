@@ -1,4 +1,4 @@
-// Asks fluxhls by request and reply: no database access needed.
+// Sends fluxhls a request and prints the reply. No database access is needed.
 //
 // usage: NATS_URL=nats://127.0.0.1:4222 node ask.mjs status|cancel|retry|stats ['{"job_id": "…"}']
 
@@ -12,7 +12,8 @@ try {
   const reply = await connection.request(`hls.v1.api.${question}`, body, { timeout: 5000 });
   const code = reply.headers?.get("Nats-Service-Error-Code");
   if (code) {
-    // 400 malformed, 404 unknown, 409 not as the job is now, 503 ask again later.
+    // 400 malformed, 404 unknown, 409 not possible in the present state of the job, 503 ask again
+    // later.
     refuse(Number(code), reply.headers.get("Nats-Service-Error"));
   } else {
     console.log(reply.string());

@@ -1,13 +1,13 @@
-// How the examples reach NATS, by the settings of fluxhls itself:
+// Connects the examples to NATS with the settings of fluxhls itself:
 //
-// NATS_URL                                             one or several servers, with commas
+// NATS_URL                                             one or several servers, separated by commas
 // NATS_CREDENTIALS | NATS_NKEY                         a credentials file, or a file with the seed of an nkey
 // NATS_USER with NATS_PASSWORD or NATS_PASSWORD_FILE   a user
 // NATS_TOKEN | NATS_TOKEN_FILE                         a token
 // NATS_CA                                              the authorities that sign the servers' certificates
-// NATS_JETSTREAM_DOMAIN | NATS_JETSTREAM_API_PREFIX    where JetStream is not that of the servers
+// NATS_JETSTREAM_DOMAIN | NATS_JETSTREAM_API_PREFIX    for a JetStream that is not on these servers
 //
-// Files are read at each connect, so that a renewed one lets a running process in again.
+// Files are read at each connect, so a running process can reconnect with a renewed one.
 
 import { readFileSync } from "node:fs";
 import { connect, credsAuthenticator, nkeyAuthenticator, tokenAuthenticator, usernamePasswordAuthenticator } from "@nats-io/transport-node";
@@ -18,14 +18,14 @@ export function connectToNats() {
   return connect({
     servers: (env.NATS_URL ?? "nats://127.0.0.1:4222").split(","),
     authenticator: authenticator(),
-    // As long as it takes: the next try may find a renewed file.
+    // Try forever: the next attempt may find a renewed file.
     maxReconnectAttempts: -1,
     ignoreAuthErrorAbort: true,
     ...(env.NATS_CA && { tls: { caFile: env.NATS_CA } }),
   });
 }
 
-/** For `jetstream(connection, …)` and `jetstreamManager(connection, …)`. */
+/** Options for `jetstream(connection, …)` and `jetstreamManager(connection, …)`. */
 export const jetstreamOptions = {
   ...(env.NATS_JETSTREAM_DOMAIN && { domain: env.NATS_JETSTREAM_DOMAIN }),
   ...(env.NATS_JETSTREAM_API_PREFIX && { apiPrefix: env.NATS_JETSTREAM_API_PREFIX }),
