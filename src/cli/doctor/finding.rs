@@ -1,6 +1,6 @@
 //! What a check found, and how it is printed.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use serde_json::json;
@@ -72,14 +72,18 @@ impl Finding {
         }
     }
 
-    /// The line, for people or as JSON.
-    pub(super) fn line(&self, as_json: bool) -> String {
+    /// The line of the report as JSON.
+    pub(super) fn json(&self) -> String {
         let (state, check, text) = (self.state.word(), self.check, &self.text);
-        if as_json {
-            json!({ "check": check, "state": state, "text": text }).to_string()
-        } else {
-            format!("{state:<7} {check:<12} {text}")
-        }
+        json!({ "check": check, "state": state, "text": text }).to_string()
+    }
+}
+
+/// The line of the report for people.
+impl Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (state, check, text) = (self.state.word(), self.check, &self.text);
+        write!(f, "{state:<7} {check:<12} {text}")
     }
 }
 

@@ -49,7 +49,11 @@ pub(super) async fn doctor(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut tell = |findings: Vec<Finding>| {
         for finding in findings {
             healthy &= finding.state != State::Fix;
-            println!("{}", finding.line(args.json));
+            if args.json {
+                println!("{}", finding.json());
+            } else {
+                println!("{finding}");
+            }
         }
     };
 

@@ -16,8 +16,17 @@ use crate::config::StorageArgs;
 const MAX_MASTER_AGE: Duration = Duration::from_secs(15);
 /// How long one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Any page may play where none is named; this one is asked for.
+/// The origin of [`Page::Example`].
 const EXAMPLE_ORIGIN: &str = "https://player.example";
+
+/// A page that plays.
+#[derive(Debug, Clone, Copy)]
+enum Page<'a> {
+    /// One of this origin, which must be able to play.
+    Named(&'a str),
+    /// Any, where the operator named none.
+    Example,
+}
 
 /// Puts a playlist where masters are, reads it as players do, replaces it, and removes it.
 pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String]) -> Vec<Finding> {
@@ -62,10 +71,10 @@ async fn check_playback(bucket: &Bucket, key: &str, url: &Url, origins: &[String
     // The copies that caches have by now were made without `Origin`; pages must not get those.
     if answer.status == 200 {
         for origin in origins {
-            findings.push(check_origin(url, origin, true).await);
+            findings.push(check_origin(url, Page::Named(origin)).await);
         }
         if origins.is_empty() {
-            findings.push(check_origin(url, EXAMPLE_ORIGIN, false).await);
+            findings.push(check_origin(url, Page::Example).await);
         }
         findings.push(check_freshness(bucket, key, url).await);
     }
@@ -107,7 +116,11 @@ fn check_public(url: &Url, answer: &Answer, wanted: &Bytes) -> Finding {
 
 /// Whether a page may play. A copy that a cache made for someone without `Origin` must not come
 /// back to a page (`Vary`, RFC 9110, section 12.5.5).
-async fn check_origin(url: &Url, origin: &str, is_wanted: bool) -> Finding {
+async fn check_origin(url: &Url, page: Page<'_>) -> Finding {
+    let origin = match page {
+        Page::Named(origin) => origin,
+        Page::Example => EXAMPLE_ORIGIN,
+    };
     let allowed = match get(url, Some(origin)).await {
         Ok(answer) => answer.allow_origin,
         Err(reason) => {
@@ -122,18 +135,20 @@ async fn check_origin(url: &Url, origin: &str, is_wanted: bool) -> Finding {
         Some(found) if found == origin => {
             Finding::ok("playback", format!("pages of {origin} may play"))
         }
-        _ if !is_wanted => Finding::warning(
-            "playback",
-            "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
-        ),
-        _ => Finding::fix(
-            "playback",
-            format!(
-                "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
-                 the CDN pass Origin on and keep copies by it (Vary: Origin)",
-                url_host(url)
+        _ => match page {
+            Page::Named(_) => Finding::fix(
+                "playback",
+                format!(
+                    "{} does not let pages of {origin} play though it was just asked without an origin: give the bucket CORS rules (--fix), and let \
+                     the CDN pass Origin on and keep copies by it (Vary: Origin)",
+                    url_host(url)
+                ),
             ),
-        ),
+            Page::Example => Finding::warning(
+                "playback",
+                "only players outside of browsers, and pages of the same host, may play; name yours with --origin (and --fix)",
+            ),
+        },
     }
 }
 

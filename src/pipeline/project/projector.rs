@@ -111,7 +111,7 @@ impl Projector {
         let references = self.read_references().await?;
         let mut at = self.resume().await?;
         let mut feed = Feed::open(self.log.nats(), at.seq()).await?;
-        self.publish_position(&at, &feed, false);
+        self.publish_position(&at, &feed, Writer::This);
 
         loop {
             let mut messages = feed.next().await?;
@@ -128,7 +128,7 @@ impl Projector {
                     .map_err(|_| ProjectError::Silent)??
                 {
                     at = to;
-                    self.publish_position(&at, &feed, false);
+                    self.publish_position(&at, &feed, Writer::This);
                     break;
                 }
 
@@ -139,7 +139,7 @@ impl Projector {
                     }
                     _ => return Ok(Rewound),
                 }
-                self.publish_position(&at, &feed, true);
+                self.publish_position(&at, &feed, Writer::Another);
                 messages.retain(|message| message.seq > at.seq());
             }
 
@@ -252,8 +252,8 @@ impl Projector {
         Ok(true)
     }
 
-    fn publish_position(&self, at: &Checkpoint, feed: &Feed, standby: bool) {
-        let lag = feed.pending();
+    fn publish_position(&self, at: &Checkpoint, feed: &Feed, writer: Writer) {
+        let (lag, standby) = (feed.pending(), writer == Writer::Another);
         metrics::report_position(lag, standby);
         self.position.send_replace(Position {
             seq: at.seq(),
@@ -263,6 +263,13 @@ impl Projector {
             trouble: None,
         });
     }
+}
+
+/// Which projector moved the checkpoint last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    This,
+    Another,
 }
 
 /// The checkpoint went back, or to another stream: another process rebuilt the tables.

@@ -63,6 +63,15 @@ impl AudioForm {
     }
 }
 
+/// What the time stamps of decoded frames tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timestamps {
+    /// When each frame begins.
+    OfFrames,
+    /// When a block of sound begins that holds several frames: AVI and ASF keep no others.
+    OfBlocks,
+}
+
 /// One decoded frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Frame {
@@ -107,10 +116,13 @@ impl Frame {
 }
 
 /// The forms of the frames of one track, one for each place, or more where it changes at one.
-fn audio_forms(frames: &[Frame], is_timed: bool) -> Vec<AudioForm> {
+fn audio_forms(frames: &[Frame], timestamps: Timestamps) -> Vec<AudioForm> {
     let places = frames.chunk_by(|before, frame| frame.follows(before));
     let places = places.map(|place| AudioForm {
-        rate: rate(place).filter(|_| is_timed),
+        rate: match timestamps {
+            Timestamps::OfFrames => rate(place),
+            Timestamps::OfBlocks => None,
+        },
         ..place[0].form.clone()
     });
     places.collect()
@@ -165,8 +177,10 @@ const MIN_DECODABLE_SECONDS: f64 = 1.0;
 
 /// Writes into the streams of a probe what decoded frames show of their sound.
 pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
-    // These keep times of blocks of sound, not of frames.
-    let is_timed = !matches!(probe.container.as_str(), "avi" | "asf");
+    let timestamps = match probe.container.as_str() {
+        "avi" | "asf" => Timestamps::OfBlocks,
+        _ => Timestamps::OfFrames,
+    };
 
     let is_alone = probe
         .streams
@@ -199,7 +213,7 @@ pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
             continue;
         }
 
-        if let Some(form) = widest_lasting(&audio_forms(&own, is_timed)) {
+        if let Some(form) = widest_lasting(&audio_forms(&own, timestamps)) {
             *audio = Audio {
                 channels: form.channels,
                 layout: Some(form.layout.clone()).filter(|layout| layout != "unknown"),
@@ -295,7 +309,7 @@ mod tests {
     }
 
     fn seen(places: &[Vec<Frame>]) -> Option<(u32, String)> {
-        let forms = audio_forms(&places.concat(), true);
+        let forms = audio_forms(&places.concat(), Timestamps::OfFrames);
         widest_lasting(&forms).map(|form| (form.channels, form.layout.clone()))
     }
 
@@ -323,7 +337,7 @@ mod tests {
             place(9.0, 2, "stereo", 48_000.0),
         ];
         assert_eq!(seen(&places), Some((2, "stereo".to_owned())));
-        assert!(widest_lasting(&audio_forms(&places.concat(), false)).is_none());
+        assert!(widest_lasting(&audio_forms(&places.concat(), Timestamps::OfBlocks)).is_none());
     }
 
     #[test]
@@ -342,7 +356,7 @@ mod tests {
         #[test]
         fn no_line_makes_the_parser_panic(line in "(stream_index=|nb_samples=|channels=|best_effort_timestamp_time=|\\PC{0,5}|[0-9|.e+-]{0,8}){0,9}") {
             let frames: Vec<Frame> = Frame::parse(&line).into_iter().collect();
-            prop_assert!(audio_forms(&frames, true).len() <= 1);
+            prop_assert!(audio_forms(&frames, Timestamps::OfFrames).len() <= 1);
         }
     }
 }

@@ -338,15 +338,12 @@ impl Probe {
 }
 
 impl Probe {
-    /// The streams of pictures (`is_video`) or of sound that hold packets which cannot be decoded
-    /// here.
-    pub fn unreadable(&self, is_video: bool) -> impl Iterator<Item = (&Stream, Unreadable)> {
+    /// The streams of pictures or sound that hold packets which cannot be decoded here.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&Stream, Unreadable)> {
         self.streams
             .iter()
-            .filter_map(move |stream| match stream.content {
-                Content::Unreadable(why) if why.is_video == is_video && stream.end.is_some() => {
-                    Some((stream, why))
-                }
+            .filter_map(|stream| match stream.content {
+                Content::Unreadable(why) if stream.end.is_some() => Some((stream, why)),
                 _ => None,
             })
     }
