@@ -5,7 +5,7 @@ use media::ladder::probe::{Audio, Content, Probe, Unreadable};
 
 use super::super::child;
 use super::super::sandbox::ResourceLimits;
-use super::super::timing::evenly_spaced;
+use super::super::timing::{evenly_spaced, intervals};
 use super::Prober;
 
 /// Codecs whose packets say each for itself what they hold.
@@ -242,15 +242,13 @@ impl Prober<'_> {
         };
 
         let packets = PACKETS_PER_POSITION * probe.audios().count();
-        let mut intervals = format!("%+#{packets}");
-        for time in evenly_spaced(
+        let times = evenly_spaced(
             start.as_f64(),
             end,
             MIN_POSITION_SPACING_SECONDS,
             MAX_POSITIONS,
-        ) {
-            intervals.push_str(&format!(",{time:.6}%+#{packets}"));
-        }
+        );
+        let intervals = format!("%+#{packets},{}", intervals(&times, packets));
 
         let most = packets * (MAX_POSITIONS as usize + 1) * 2;
         let frames = self.decoded_sound(&intervals, most).await?;
