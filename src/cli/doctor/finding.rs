@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 /// How long a check may take.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How what was looked at is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,17 +87,18 @@ impl Display for Finding {
     }
 }
 
-/// What checks find; that they do not end in time, where they do not.
+/// What checks find; that they do not end within `limit`, where they do not.
 pub(super) async fn with_timeout(
     check: &'static str,
+    limit: Duration,
     checks: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {
-    tokio::time::timeout(CHECK_TIMEOUT, checks)
+    tokio::time::timeout(limit, checks)
         .await
         .unwrap_or_else(|_| {
             let text = format!(
                 "no answer within {} seconds; check address and network",
-                CHECK_TIMEOUT.as_secs()
+                limit.as_secs()
             );
             vec![Finding::fix(check, text)]
         })

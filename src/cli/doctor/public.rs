@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use storage::{Bucket, ObjectKind};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
-use super::finding::Finding;
+use super::finding::{CHECK_TIMEOUT, Finding, with_timeout};
 use crate::config::StorageArgs;
 
 /// How long the old master may be seen after it was replaced: `max-age=10`, and some time to get
@@ -42,11 +42,26 @@ pub(super) async fn check(bucket: &Bucket, args: &StorageArgs, origins: &[String
         }
     };
 
-    let findings = check_playback(bucket, &key, &url, origins).await;
-    if let Err(error) = bucket.delete(&[key]).await {
-        tracing::warn!(%error, "what doctor wrote could not be removed");
-    }
+    check_within(CHECK_TIMEOUT, bucket, key, &url, origins).await
+}
 
+/// Checks playback of what it puts under `key`, and removes it also where that takes longer than
+/// `limit`.
+async fn check_within(
+    limit: Duration,
+    bucket: &Bucket,
+    key: String,
+    url: &Url,
+    origins: &[String],
+) -> Vec<Finding> {
+    let playback = check_playback(bucket, &key, url, origins);
+    let findings = with_timeout("public", limit, playback).await;
+
+    match timeout(ANSWER_TIMEOUT, bucket.delete(&[key])).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "what doctor wrote could not be removed"),
+        Err(_) => tracing::warn!("what doctor wrote could not be removed in time"),
+    }
     findings
 }
 
@@ -230,4 +245,33 @@ fn fetch(url: &str, origin: Option<&str>) -> Result<Answer, ureq::Error> {
             .read_to_vec()?
             .into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::testing::TestS3;
+
+    use super::super::finding::State;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_put_is_removed_also_where_playback_does_not_answer_in_time() {
+        let s3 = TestS3::start().await;
+        let bucket = s3.bucket().await;
+        // Connections are taken by the kernel, and no one answers.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let key = "hls/doctor-x.m3u8".to_owned();
+        let url = Url::parse(&format!("http://{address}/{key}")).unwrap();
+
+        let limit = Duration::from_secs(1);
+        let findings = check_within(limit, &bucket, key, &url, &[]).await;
+        let states: Vec<_> = findings
+            .iter()
+            .map(|finding| (finding.check, finding.state))
+            .collect();
+        assert_eq!(states, [("public", State::Fix)]);
+        assert!(findings[0].text.starts_with("no answer within 1 seconds"));
+        assert!(bucket.list("").await.unwrap().is_empty());
+    }
 }
