@@ -208,7 +208,8 @@ pub(super) fn apply_decoded_audio(probe: &mut Probe, frames: &[Frame]) {
         if own.is_empty() && is_alone && is_looked_at {
             stream.content = Content::Unreadable(Unreadable {
                 is_video: false,
-                has_decoder: false,
+                has_decoder: true,
+                decodes_to_nothing: true,
             });
             continue;
         }
@@ -293,7 +294,9 @@ impl Prober<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use media::ladder::probe::{Audience, Stream};
     use proptest::prelude::*;
+    use streams::Rational;
 
     /// Frames of 1024 samples at a rate, from a time on.
     fn place(time: f64, channels: u32, layout: &str, rate: f64) -> Vec<Frame> {
@@ -326,6 +329,43 @@ mod tests {
 
         // Two seeks that land at the same place.
         assert_eq!(seen(&[places[3].clone(), places[3].clone()]), None);
+    }
+
+    #[test]
+    fn sound_of_which_nothing_is_decoded_is_of_a_known_codec_in_an_unknown_form() {
+        let sound = Audio {
+            channels: 2,
+            sample_rate: 48_000,
+            layout: None,
+            changes: false,
+        };
+        let stream = Stream {
+            index: 1,
+            codec: "aac".to_owned(),
+            language: None,
+            title: None,
+            default: false,
+            audience: Audience::default(),
+            start: Some(Rational::ZERO),
+            end: Some(9.0),
+            packet: 0.0,
+            content: Content::Audio(sound.clone()),
+        };
+        let mut probe = Probe {
+            streams: vec![stream],
+            ..Probe::default()
+        };
+
+        apply_decoded_audio(&mut probe, &place(0.0, 2, "stereo", 48_000.0));
+        assert_eq!(probe.streams[0].content, Content::Audio(sound));
+
+        apply_decoded_audio(&mut probe, &[]);
+        let unreadable = Unreadable {
+            is_video: false,
+            has_decoder: true,
+            decodes_to_nothing: true,
+        };
+        assert_eq!(probe.streams[0].content, Content::Unreadable(unreadable));
     }
 
     #[test]

@@ -299,6 +299,13 @@ fn refuse_unreadable(probe: &Probe) -> Result<(), Refusal> {
     };
     let index = stream.index;
 
+    if why.decodes_to_nothing {
+        let message = format!(
+            "The {what} of the file (track {index}) is in a form of the codec {codec} that this server cannot decode; please upload it in a common one."
+        );
+        return Err(Refusal::new(Code::UnsupportedCodec, message));
+    }
+
     if why.has_decoder {
         let message = format!(
             "The {what} of the file (track {index}, codec {codec}) does not tell what a decoder has to know, within the first 60 s or 100 MB."
